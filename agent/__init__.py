@@ -1,0 +1,1 @@
+"""The hypothesis-test loop: events, state, tools, models and the gate."""

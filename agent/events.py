@@ -1,0 +1,274 @@
+"""The journal's events: everything that happens in a run, as immutable typed records.
+
+State is a fold over these (`agent.state`). The model's messages, the dashboard, the export and
+the evaluation all read the same journal. Events are versioned as a whole by `SCHEMA`; a field may
+be added with a default, never renamed or given another meaning.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from agent.model import Record, ToolCall, Usage
+
+SCHEMA = 1
+
+
+class Event(Record):
+    """Base of all events: which attempt of the run it belongs to (0: the run as a whole)."""
+
+    attempt: int = 1
+
+
+class AttemptStarted(Event):
+    """An attempt begins; its prompts are kept whole, so that they never change under it."""
+
+    type: Literal["attempt_started"] = "attempt_started"
+    model: str
+    prompt_version: str
+    base_commit: str
+    system_prompt: str
+    task_prompt: str
+    test_command: str
+    seed: int = 0
+
+
+class SandboxOpened(Event):
+    """The attempt has a sandbox: the first, or another after the last one died."""
+
+    type: Literal["sandbox_opened"] = "sandbox_opened"
+    sandbox_id: str
+    reason: Literal["start", "resumed", "rebuilt"] = "start"
+
+
+class ModelTurned(Event):
+    """The model answered; a turn that is not `kept` is shown to people but never sent back."""
+
+    type: Literal["model_turned"] = "model_turned"
+    reasoning: str = ""
+    content: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    usage: Usage = Usage()
+    finish_reason: str = "stop"
+    warnings: tuple[str, ...] = ()
+    duration_ms: int = 0
+    kept: bool = True
+
+
+class ToolStarted(Event):
+    """A tool call is about to run."""
+
+    type: Literal["tool_started"] = "tool_started"
+    call_id: str
+    name: str
+    arguments: str
+
+
+ToolStatus = Literal["ok", "error", "refused", "timeout", "interrupted"]
+
+
+class ToolFinished(Event):
+    """A tool call has its result; `output` is what the model sees, the whole is under `log_id`."""
+
+    type: Literal["tool_finished"] = "tool_finished"
+    call_id: str
+    name: str
+    status: ToolStatus
+    output: str
+    log_id: str = ""
+    digest: str = ""
+    """Hash of the whole result, to notice the same call giving the same result."""
+    duration_ms: int = 0
+    tests: dict[str, str] | None = None
+    """Outcome per test where the call ran tests: passed, failed, error, skipped."""
+
+
+class HypothesisProposed(Event):
+    """A hypothesis is under test; the tree can be rolled back to `snapshot`."""
+
+    type: Literal["hypothesis_proposed"] = "hypothesis_proposed"
+    hypothesis: str
+    """Its id, H1, H2 …"""
+    claim: str
+    prediction: str
+    test: str
+    snapshot: str
+
+
+class HypothesisResolved(Event):
+    """A hypothesis was confirmed or refuted by evidence from named tool calls."""
+
+    type: Literal["hypothesis_resolved"] = "hypothesis_resolved"
+    hypothesis: str
+    verdict: Literal["confirmed", "refuted", "abandoned"]
+    evidence: str
+    calls: tuple[str, ...] = ()
+
+
+class SnapshotTaken(Event):
+    """The tree's state, so that it survives the sandbox: `patch_log` holds it against the base."""
+
+    type: Literal["snapshot_taken"] = "snapshot_taken"
+    snapshot: str
+    patch_log: str
+    why: str
+
+
+class TreeRestored(Event):
+    """The tree was rolled back to a snapshot."""
+
+    type: Literal["tree_restored"] = "tree_restored"
+    snapshot: str
+    why: str
+
+
+class ReproductionDeclared(Event):
+    """The command that shows the bug, with the files it needs, and what it did when it was run."""
+
+    type: Literal["reproduction_declared"] = "reproduction_declared"
+    command: str
+    files: dict[str, str] = Field(default_factory=dict)
+    """Files of the reproduction, path → content; part of the patch if under the tree."""
+    expected_failure: str
+    """Words that the failing output must hold, e.g. an exception or assertion."""
+    observed: str
+    accepted: bool
+    runs: int = 1
+    failures: int = 1
+    """Of `runs` runs, how many failed as claimed: fewer means flaky."""
+    why_none: str = ""
+    """Given instead of a command: why no reproduction is possible (the result is a draft)."""
+
+
+class Submitted(Event):
+    """The model calls the work done."""
+
+    type: Literal["submitted"] = "submitted"
+    root_cause: str
+    summary: str
+    patch: str
+    risk: str = ""
+
+
+class Check(Record):
+    """One thing that the gate looked at."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+    command: str = ""
+    before: str = ""
+    """What it printed without the patch (cut)."""
+    after: str = ""
+    """What it printed with the patch (cut)."""
+
+
+class GateJudged(Event):
+    """The independent gate's verdict on a submitted patch."""
+
+    type: Literal["gate_judged"] = "gate_judged"
+    verdict: Literal["proven", "unproven", "refused"]
+    reasons: tuple[str, ...] = ()
+    checks: tuple[Check, ...] = ()
+    patch: str = ""
+    """The patch that was judged; it may be smaller than the one submitted."""
+
+
+class NoteAdded(Event):
+    """Words that reach the model at its next turn: from a person, or from the loop itself."""
+
+    type: Literal["note_added"] = "note_added"
+    source: Literal["human", "loop"]
+    text: str
+    author: str = ""
+    hint_id: int = 0
+    """For a person's note, its id in the store, so that it is taken once."""
+
+
+class ContextCut(Event):
+    """Old tool outputs were replaced by stubs in one go, and the ledger restated."""
+
+    type: Literal["context_cut"] = "context_cut"
+    stubs: dict[str, str]
+    """Tool call id → the one line that stands for its output from now on."""
+    restated: str
+    prompt_tokens_before: int
+
+
+class ModelWaiting(Event):
+    """The model's server is away; the run waits."""
+
+    type: Literal["model_waiting"] = "model_waiting"
+    reason: str
+    retry_in_s: float
+
+
+Outcome = Literal["proven", "draft", "diagnosis", "stopped", "failed"]
+
+
+class AttemptEnded(Event):
+    """The attempt is over. `diagnosis` says what is known, in words for the issue."""
+
+    type: Literal["attempt_ended"] = "attempt_ended"
+    outcome: Outcome
+    diagnosis: str = ""
+
+
+class RunPhase(Event):
+    """A coarse step of the run as a whole (attempt 0): queued, preparing, debugging, publishing."""
+
+    type: Literal["run_phase"] = "run_phase"
+    phase: str
+    detail: str = ""
+
+
+class RunEnded(Event):
+    """The run is over, after the best attempt was chosen and published."""
+
+    type: Literal["run_ended"] = "run_ended"
+    outcome: Outcome
+    chosen_attempt: int = 0
+    pull_request: str = ""
+    diagnosis: str = ""
+
+
+AnyEvent = Annotated[
+    AttemptStarted
+    | SandboxOpened
+    | ModelTurned
+    | ToolStarted
+    | ToolFinished
+    | HypothesisProposed
+    | HypothesisResolved
+    | SnapshotTaken
+    | TreeRestored
+    | ReproductionDeclared
+    | Submitted
+    | GateJudged
+    | NoteAdded
+    | ContextCut
+    | ModelWaiting
+    | AttemptEnded
+    | RunPhase
+    | RunEnded,
+    Field(discriminator="type"),
+]
+
+EVENT: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
+"""Reads and writes any event as JSON."""
+
+
+class Recorded(Record):
+    """An event with its place in the journal."""
+
+    seq: int
+    at: datetime
+    event: AnyEvent
+
+
+def now() -> datetime:
+    """The present moment, as journals keep it."""
+    return datetime.now(UTC)

@@ -1,0 +1,92 @@
+"""The model seam: one turn of a conversation with tools."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Record(BaseModel):
+    """A frozen, typed record."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ToolCall(Record):
+    """One call that a model asks for; `arguments` is the raw JSON text as the model wrote it."""
+
+    id: str
+    name: str
+    arguments: str
+
+
+class Usage(Record):
+    """Tokens of one turn, as the server counted them."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+
+
+FinishReason = Literal["tool_calls", "stop", "length", "abort"]
+
+
+class Turn(Record):
+    """What the model answered."""
+
+    reasoning: str = ""
+    content: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    usage: Usage = Usage()
+    finish_reason: FinishReason = "stop"
+    warnings: tuple[str, ...] = ()
+    """What the client had to mend, in words for the operator."""
+
+
+class Message(Record):
+    """One message of the conversation, in the shape of the chat-completions protocol."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str = ""
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str = ""
+
+
+class ToolSpec(Record):
+    """A tool as the model sees it."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any]
+    """JSON Schema of the arguments."""
+
+
+class Model(Protocol):
+    """Something that continues a conversation."""
+
+    @property
+    def name(self) -> str:
+        """The profile and model, for the journal."""
+        ...
+
+    @property
+    def window(self) -> int:
+        """Context window in tokens."""
+        ...
+
+    async def turn(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Turn:
+        """Answer the conversation.
+
+        `messages` only ever grows from call to call, except after an announced context cut.
+        Cancelling the awaiting task aborts the generation. Raises `ModelAway` when the server
+        cannot be reached within the retry budget, `ContextTooLong` when the server refuses the
+        length, `ModelRefused` for what a retry cannot mend.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Release connections. Safe to call twice."""
+        ...

@@ -1,0 +1,225 @@
+"""State of one attempt: a fold over the journal's events, with nothing else remembered anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from agent.events import (
+    AnyEvent,
+    AttemptEnded,
+    AttemptStarted,
+    ContextCut,
+    GateJudged,
+    HypothesisProposed,
+    HypothesisResolved,
+    ModelTurned,
+    NoteAdded,
+    Outcome,
+    ReproductionDeclared,
+    SandboxOpened,
+    SnapshotTaken,
+    Submitted,
+    ToolFinished,
+    ToolStarted,
+    TreeRestored,
+)
+from agent.model import Message, ToolCall, Usage
+
+Verdict = Literal["open", "confirmed", "refuted", "abandoned"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """One line of the ledger."""
+
+    id: str
+    claim: str
+    prediction: str
+    test: str
+    snapshot: str
+    verdict: Verdict = "open"
+    evidence: str = ""
+    evidence_calls: tuple[str, ...] = ()
+    calls_used: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """All that is known of an attempt after the events folded so far."""
+
+    started: AttemptStarted | None = None
+    sandbox_id: str = ""
+    messages: tuple[Message, ...] = ()
+    """What the model is sent; grows at its end, except at a `ContextCut`."""
+    pending: tuple[ToolCall, ...] = ()
+    """Calls of the last kept turn that have no result yet, in order."""
+    begun: frozenset[str] = frozenset()
+    """Pending calls that were started (interrupted, if the process died)."""
+    hypotheses: tuple[Hypothesis, ...] = ()
+    reproduction: ReproductionDeclared | None = None
+    """The last accepted reproduction (or the accepted reason why there is none)."""
+    submitted: Submitted | None = None
+    verdict: GateJudged | None = None
+    last_snapshot: SnapshotTaken | None = None
+    calls_used: int = 0
+    turns: int = 0
+    empty_turns: int = 0
+    """Turns without a tool call since the last one that had one."""
+    usage: Usage = field(default_factory=Usage)
+    """Sum over all turns."""
+    prompt_tokens: int = 0
+    """Size of the last prompt, as the server counted it, with its answer."""
+    logs: int = 0
+    stubbed: frozenset[str] = frozenset()
+    last_hint: int = 0
+    outcome: Outcome | None = None
+    diagnosis: str = ""
+
+    @property
+    def under_test(self) -> Hypothesis | None:
+        """The one hypothesis that is open, if any."""
+        last = self.hypotheses[-1] if self.hypotheses else None
+        return last if last is not None and last.verdict == "open" else None
+
+
+def fold(events: Iterable[AnyEvent], state: RunState | None = None) -> RunState:
+    """The state after these events, continuing from `state`. Total: never raises on a journal."""
+    current = state if state is not None else RunState()
+    for event in events:
+        current = step(current, event)
+    return current
+
+
+def step(state: RunState, event: AnyEvent) -> RunState:
+    """The state after one more event."""
+    match event:
+        case AttemptStarted():
+            return replace(
+                state,
+                started=event,
+                messages=(
+                    Message(role="system", content=event.system_prompt),
+                    Message(role="user", content=event.task_prompt),
+                ),
+            )
+        case SandboxOpened():
+            return replace(state, sandbox_id=event.sandbox_id)
+        case ModelTurned():
+            return _turned(state, event)
+        case ToolStarted():
+            return replace(state, begun=state.begun | {event.call_id})
+        case ToolFinished():
+            return _finished(state, event)
+        case HypothesisProposed():
+            proposed = Hypothesis(
+                id=event.hypothesis,
+                claim=event.claim,
+                prediction=event.prediction,
+                test=event.test,
+                snapshot=event.snapshot,
+            )
+            return replace(state, hypotheses=(*state.hypotheses, proposed))
+        case HypothesisResolved():
+            return replace(
+                state,
+                hypotheses=tuple(
+                    replace(
+                        h,
+                        verdict=event.verdict,
+                        evidence=event.evidence,
+                        evidence_calls=event.calls,
+                    )
+                    if h.id == event.hypothesis
+                    else h
+                    for h in state.hypotheses
+                ),
+            )
+        case SnapshotTaken():
+            return replace(state, last_snapshot=event)
+        case TreeRestored():
+            return state
+        case ReproductionDeclared():
+            return replace(state, reproduction=event) if event.accepted else state
+        case Submitted():
+            return replace(state, submitted=event, verdict=None)
+        case GateJudged():
+            return replace(state, verdict=event)
+        case NoteAdded():
+            return _noted(state, event)
+        case ContextCut():
+            return _cut(state, event)
+        case AttemptEnded():
+            return replace(state, outcome=event.outcome, diagnosis=event.diagnosis)
+        case _:
+            return state
+
+
+def _turned(state: RunState, event: ModelTurned) -> RunState:
+    usage = Usage(
+        prompt_tokens=state.usage.prompt_tokens + event.usage.prompt_tokens,
+        completion_tokens=state.usage.completion_tokens + event.usage.completion_tokens,
+        cached_tokens=state.usage.cached_tokens + event.usage.cached_tokens,
+    )
+    counted = replace(
+        state,
+        turns=state.turns + 1,
+        usage=usage,
+        prompt_tokens=event.usage.prompt_tokens + event.usage.completion_tokens,
+        empty_turns=0 if event.tool_calls else state.empty_turns + 1,
+    )
+    if not event.kept:
+        return counted
+    message = Message(
+        role="assistant",
+        content=event.content,
+        reasoning=event.reasoning,
+        tool_calls=event.tool_calls,
+    )
+    return replace(
+        counted,
+        messages=(*state.messages, message),
+        pending=event.tool_calls,
+        begun=frozenset(),
+    )
+
+
+def _finished(state: RunState, event: ToolFinished) -> RunState:
+    message = Message(role="tool", content=event.output, tool_call_id=event.call_id)
+    under_test = state.under_test
+    return replace(
+        state,
+        messages=(*state.messages, message),
+        pending=tuple(c for c in state.pending if c.id != event.call_id),
+        begun=state.begun - {event.call_id},
+        calls_used=state.calls_used + 1,
+        logs=state.logs + (1 if event.log_id else 0),
+        hypotheses=tuple(
+            replace(h, calls_used=h.calls_used + 1) if h is under_test else h
+            for h in state.hypotheses
+        ),
+    )
+
+
+def _noted(state: RunState, event: NoteAdded) -> RunState:
+    who = f"Note from {event.author or 'a maintainer'}" if event.source == "human" else "Note"
+    note = Message(role="user", content=f"[{who}] {event.text}")
+    last_hint = max(state.last_hint, event.hint_id)
+    return replace(state, messages=(*state.messages, note), last_hint=last_hint)
+
+
+def _cut(state: RunState, event: ContextCut) -> RunState:
+    messages = tuple(
+        m.model_copy(update={"content": event.stubs[m.tool_call_id]})
+        if m.role == "tool" and m.tool_call_id in event.stubs
+        else m
+        for m in state.messages
+    )
+    restated = Message(role="user", content=event.restated)
+    return replace(
+        state,
+        messages=(*messages, restated),
+        stubbed=state.stubbed | event.stubs.keys(),
+        prompt_tokens=0,
+    )

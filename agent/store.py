@@ -1,0 +1,87 @@
+"""The store seam: where a run's journal and its logs are kept, and a store in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from agent.events import AnyEvent, Recorded, now
+from agent.model import Record
+
+
+class Hint(Record):
+    """A person's note for a run."""
+
+    id: int
+    author: str
+    text: str
+
+
+class Store(Protocol):
+    """Journals and logs of runs. All methods are quick and may be called from the event loop."""
+
+    def append(self, run_id: str, events: Sequence[AnyEvent]) -> tuple[Recorded, ...]:
+        """Append events in one transaction; on return they are durable.
+
+        Raises `LostLease` when another worker owns the run now.
+        """
+        ...
+
+    def events(self, run_id: str, after: int = -1) -> list[Recorded]:
+        """The journal in order, from the event after sequence number `after`."""
+        ...
+
+    def put_log(self, run_id: str, log_id: str, data: bytes) -> None:
+        """Keep a whole output; the same id again replaces it."""
+        ...
+
+    def get_log(self, run_id: str, log_id: str) -> bytes | None:
+        """A kept output, or None."""
+        ...
+
+    def stop_requested(self, run_id: str) -> bool:
+        """Whether a person asked to stop this run."""
+        ...
+
+    def hints(self, run_id: str, after: int = 0) -> list[Hint]:
+        """Notes from people with an id above `after`, oldest first."""
+        ...
+
+
+class MemoryStore:
+    """A store for one process: `patchwright fix` without a state folder, and tests."""
+
+    def __init__(self) -> None:
+        self._journals: dict[str, list[Recorded]] = {}
+        self._logs: dict[tuple[str, str], bytes] = {}
+        self.stopped: set[str] = set()
+        self.noted: dict[str, list[Hint]] = {}
+
+    def append(self, run_id: str, events: Sequence[AnyEvent]) -> tuple[Recorded, ...]:
+        """See `Store.append`."""
+        journal = self._journals.setdefault(run_id, [])
+        recorded = tuple(
+            Recorded(seq=len(journal) + i, at=now(), event=e) for i, e in enumerate(events)
+        )
+        journal.extend(recorded)
+        return recorded
+
+    def events(self, run_id: str, after: int = -1) -> list[Recorded]:
+        """See `Store.events`."""
+        return self._journals.get(run_id, [])[after + 1 :]
+
+    def put_log(self, run_id: str, log_id: str, data: bytes) -> None:
+        """See `Store.put_log`."""
+        self._logs[run_id, log_id] = data
+
+    def get_log(self, run_id: str, log_id: str) -> bytes | None:
+        """See `Store.get_log`."""
+        return self._logs.get((run_id, log_id))
+
+    def stop_requested(self, run_id: str) -> bool:
+        """See `Store.stop_requested`."""
+        return run_id in self.stopped
+
+    def hints(self, run_id: str, after: int = 0) -> list[Hint]:
+        """See `Store.hints`."""
+        return [h for h in self.noted.get(run_id, []) if h.id > after]

@@ -1,0 +1,66 @@
+"""What is to be debugged, and within which bounds."""
+
+from __future__ import annotations
+
+from agent.model import Record
+
+
+class Issue(Record):
+    """What a person reported. All of it is untrusted text."""
+
+    title: str
+    body: str
+    number: int = 0
+    author: str = ""
+    comments: tuple[str, ...] = ()
+
+
+class Budget(Record):
+    """How much one attempt may use."""
+
+    calls: int = 300
+    calls_per_hypothesis: int = 15
+    wall_s: float = 3 * 3600.0
+    tokens: int = 40_000_000
+    """Prompt and completion tokens, cached ones included."""
+    tool_timeout_s: float = 120.0
+    test_timeout_s: float = 600.0
+
+
+class GatePolicy(Record):
+    """What a patch may be."""
+
+    forbidden_paths: tuple[str, ...] = (
+        ".github/workflows/**",
+        ".github/actions/**",
+        ".github/patchwright.yml",
+        ".git/**",
+        "**/.git/**",
+        ".gitmodules",
+        ".gitattributes",
+        "**/.gitattributes",
+    )
+    lock_files: tuple[str, ...] = (
+        "*.lock",
+        "package-lock.json",
+        "pnpm-lock.yaml",
+        "go.sum",
+        "requirements*.txt",
+    )
+    allow_lock_files: bool = False
+    max_files: int = 20
+    max_changed_lines: int = 800
+
+
+class Task(Record):
+    """One attempt's whole assignment."""
+
+    run_id: str
+    repository: str
+    base_commit: str
+    issue: Issue
+    test_command: str = ""
+    """Empty: found out from the repository."""
+    budget: Budget = Budget()
+    policy: GatePolicy = GatePolicy()
+    hints: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""Running a repository's tests in a sandbox and reading their results."""

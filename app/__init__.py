@@ -1,0 +1,1 @@
+"""The GitHub App: settings, service, runs, storage and commands."""

@@ -1,0 +1,1 @@
+"""Prompts are data: the files beside this one."""
