@@ -33,6 +33,8 @@ class AttemptStarted(Event):
     system_prompt: str
     task_prompt: str
     test_command: str
+    base_failures: tuple[str, ...] = ()
+    """Tests that fail before anything was changed."""
     seed: int = 0
 
 
@@ -82,6 +84,7 @@ class ToolFinished(Event):
     digest: str = ""
     """Hash of the whole result, to notice the same call giving the same result."""
     duration_ms: int = 0
+    changed_tree: bool = False
     tests: dict[str, str] | None = None
     """Outcome per test where the call ran tests: passed, failed, error, skipped."""
 
@@ -194,6 +197,8 @@ class ContextCut(Event):
     type: Literal["context_cut"] = "context_cut"
     stubs: dict[str, str]
     """Tool call id → the one line that stands for its output from now on."""
+    blanked: tuple[str, ...] = ()
+    """Turns, named by their first tool call, whose reasoning and long arguments went too."""
     restated: str
     prompt_tokens_before: int
 
@@ -204,6 +209,15 @@ class ModelWaiting(Event):
     type: Literal["model_waiting"] = "model_waiting"
     reason: str
     retry_in_s: float
+
+
+class DriftNoticed(Event):
+    """The loop noticed that the run goes in circles, and answered."""
+
+    type: Literal["drift_noticed"] = "drift_noticed"
+    kind: str
+    answer: Literal["nudge", "rollback", "end"]
+    calls_used: int
 
 
 Outcome = Literal["proven", "draft", "diagnosis", "stopped", "failed"]
@@ -251,6 +265,7 @@ AnyEvent = Annotated[
     | NoteAdded
     | ContextCut
     | ModelWaiting
+    | DriftNoticed
     | AttemptEnded
     | RunPhase
     | RunEnded,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -11,6 +12,7 @@ from agent.events import (
     AttemptEnded,
     AttemptStarted,
     ContextCut,
+    DriftNoticed,
     GateJudged,
     HypothesisProposed,
     HypothesisResolved,
@@ -23,7 +25,6 @@ from agent.events import (
     Submitted,
     ToolFinished,
     ToolStarted,
-    TreeRestored,
 )
 from agent.model import Message, ToolCall, Usage
 
@@ -43,6 +44,23 @@ class Hypothesis:
     evidence: str = ""
     evidence_calls: tuple[str, ...] = ()
     calls_used: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One finished call, as drift control sees it."""
+
+    call_id: str
+    name: str
+    arguments: str
+    status: str
+    digest: str
+    hypothesis: str
+    """The hypothesis under test when it ran, or empty."""
+    changed_tree: bool
+
+
+RECENT = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +85,23 @@ class RunState:
     turns: int = 0
     empty_turns: int = 0
     """Turns without a tool call since the last one that had one."""
+    last_words: str = ""
+    """What the last turn without a tool call said."""
+    gate_refusals: int = 0
+    drifts: int = 0
+    drift_seen_at: int = 0
+    """Calls used when drift was last answered."""
     usage: Usage = field(default_factory=Usage)
     """Sum over all turns."""
     prompt_tokens: int = 0
     """Size of the last prompt, as the server counted it, with its answer."""
-    logs: int = 0
     stubbed: frozenset[str] = frozenset()
+    """Calls whose output the model no longer sees."""
+    blanked: frozenset[str] = frozenset()
+    """Turns (by first call) whose reasoning the model no longer sees."""
     last_hint: int = 0
+    recent: tuple[Step, ...] = ()
+    """The last `RECENT` finished calls, for drift control."""
     outcome: Outcome | None = None
     diagnosis: str = ""
 
@@ -138,14 +166,17 @@ def step(state: RunState, event: AnyEvent) -> RunState:
             )
         case SnapshotTaken():
             return replace(state, last_snapshot=event)
-        case TreeRestored():
-            return state
         case ReproductionDeclared():
             return replace(state, reproduction=event) if event.accepted else state
         case Submitted():
             return replace(state, submitted=event, verdict=None)
         case GateJudged():
-            return replace(state, verdict=event)
+            refused = event.verdict != "proven"
+            return replace(
+                state, verdict=event, gate_refusals=state.gate_refusals + (1 if refused else 0)
+            )
+        case DriftNoticed():
+            return replace(state, drifts=state.drifts + 1, drift_seen_at=event.calls_used)
         case NoteAdded():
             return _noted(state, event)
         case ContextCut():
@@ -168,6 +199,7 @@ def _turned(state: RunState, event: ModelTurned) -> RunState:
         usage=usage,
         prompt_tokens=event.usage.prompt_tokens + event.usage.completion_tokens,
         empty_turns=0 if event.tool_calls else state.empty_turns + 1,
+        last_words=state.last_words if event.tool_calls else event.content or state.last_words,
     )
     if not event.kept:
         return counted
@@ -188,13 +220,23 @@ def _turned(state: RunState, event: ModelTurned) -> RunState:
 def _finished(state: RunState, event: ToolFinished) -> RunState:
     message = Message(role="tool", content=event.output, tool_call_id=event.call_id)
     under_test = state.under_test
+    arguments = next((c.arguments for c in state.pending if c.id == event.call_id), "")
+    done = Step(
+        call_id=event.call_id,
+        name=event.name,
+        arguments=arguments,
+        status=event.status,
+        digest=event.digest,
+        hypothesis=under_test.id if under_test else "",
+        changed_tree=event.changed_tree,
+    )
     return replace(
         state,
         messages=(*state.messages, message),
         pending=tuple(c for c in state.pending if c.id != event.call_id),
         begun=state.begun - {event.call_id},
         calls_used=state.calls_used + 1,
-        logs=state.logs + (1 if event.log_id else 0),
+        recent=(*state.recent, done)[-RECENT:],
         hypotheses=tuple(
             replace(h, calls_used=h.calls_used + 1) if h is under_test else h
             for h in state.hypotheses
@@ -210,16 +252,41 @@ def _noted(state: RunState, event: NoteAdded) -> RunState:
 
 
 def _cut(state: RunState, event: ContextCut) -> RunState:
-    messages = tuple(
-        m.model_copy(update={"content": event.stubs[m.tool_call_id]})
-        if m.role == "tool" and m.tool_call_id in event.stubs
-        else m
-        for m in state.messages
-    )
+    blanked = set(event.blanked)
+
+    def after(message: Message) -> Message:
+        if message.role == "tool" and message.tool_call_id in event.stubs:
+            return message.model_copy(update={"content": event.stubs[message.tool_call_id]})
+        if message.tool_calls and message.tool_calls[0].id in blanked:
+            calls = tuple(
+                c.model_copy(update={"arguments": shorten_arguments(c.arguments)})
+                for c in message.tool_calls
+            )
+            return message.model_copy(update={"reasoning": "", "content": "", "tool_calls": calls})
+        return message
+
     restated = Message(role="user", content=event.restated)
     return replace(
         state,
-        messages=(*messages, restated),
+        messages=(*(after(m) for m in state.messages), restated),
         stubbed=state.stubbed | event.stubs.keys(),
+        blanked=state.blanked | blanked,
         prompt_tokens=0,
     )
+
+
+def shorten_arguments(arguments: str, longest: int = 200) -> str:
+    """Tool-call arguments with long strings cut, still one JSON object; bad JSON becomes `{}`."""
+    try:
+        values = json.loads(arguments)
+    except ValueError:
+        return "{}"
+    if not isinstance(values, dict):
+        return "{}"
+    cut = {
+        name: value[:longest] + " [cut]"
+        if isinstance(value, str) and len(value) > longest
+        else value
+        for name, value in values.items()
+    }
+    return json.dumps(cut, ensure_ascii=False)

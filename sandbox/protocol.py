@@ -88,8 +88,11 @@ class Sandbox(Protocol):
         """
         ...
 
-    async def restore(self, snapshot: str) -> None:
-        """Bring the tree back to a snapshot: changed, new and deleted files alike."""
+    async def restore(self, snapshot: str | None) -> None:
+        """Bring the tree back to a snapshot (None: as it was opened): changed, new, deleted files.
+
+        Raises `SandboxError` when this sandbox does not know the snapshot.
+        """
         ...
 
     async def diff(self, since: str | None = None, *, binary: bool = False) -> str:

@@ -1,0 +1,68 @@
+"""Several attempts side by side, and which of them is taken."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from unidiff import PatchSet
+from unidiff.errors import UnidiffParseError
+
+from agent.state import RunState
+
+RunAttempt = Callable[[int], Awaitable[RunState]]
+"""Runs the attempt with this number (from 1) to its end."""
+
+_RANK = {"proven": 0, "draft": 1, "diagnosis": 2, "stopped": 3, "failed": 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The attempt that is taken, with its number."""
+
+    number: int
+    state: RunState
+
+
+async def run_attempts(count: int, run_attempt: RunAttempt) -> tuple[RunState, ...]:
+    """Run `count` attempts at once and give their states in order.
+
+    When one raises, the others are cancelled (with their model requests and commands) and the
+    error is raised.
+    """
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_awaited(run_attempt, n)) for n in range(1, count + 1)]
+    return tuple(task.result() for task in tasks)
+
+
+async def _awaited(run_attempt: RunAttempt, number: int) -> RunState:
+    return await run_attempt(number)
+
+
+def choose(states: Sequence[RunState]) -> Chosen:
+    """The gate decides, then fewer changed lines, then fewer files, then the earlier attempt."""
+    best = min(range(len(states)), key=lambda i: (*preference(states[i]), i))
+    return Chosen(best + 1, states[best])
+
+
+def preference(state: RunState) -> tuple[int, int, int]:
+    """How an attempt compares with others; smaller is better."""
+    lines, files = size(final_patch(state))
+    return _RANK.get(state.outcome or "failed", 4), lines, files
+
+
+def final_patch(state: RunState) -> str:
+    """The patch that the attempt ended with: as the gate left it, else as it was submitted."""
+    if state.verdict is not None and state.verdict.patch:
+        return state.verdict.patch
+    return state.submitted.patch if state.submitted is not None else ""
+
+
+def size(patch: str) -> tuple[int, int]:
+    """Changed lines and files of a patch; an unreadable one counts as very large."""
+    try:
+        files = PatchSet(patch)
+    except UnidiffParseError:
+        return 10**9, 10**9
+    return sum(f.added + f.removed for f in files), len(files)

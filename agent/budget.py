@@ -1,0 +1,45 @@
+"""What is left of an attempt's budget, and which limit ended it. Pure."""
+
+from __future__ import annotations
+
+from agent.state import RunState
+from agent.task import Budget
+
+
+def exhausted(state: RunState, budget: Budget, elapsed_s: float) -> str:
+    """Why the attempt must end now, or an empty string."""
+    if state.calls_used >= budget.calls:
+        return f"the budget of {budget.calls} tool calls is used up"
+    if elapsed_s >= budget.wall_s:
+        return f"the time limit of {budget.wall_s / 60:.0f} minutes is reached"
+    tokens = state.usage.prompt_tokens + state.usage.completion_tokens
+    if tokens >= budget.tokens:
+        return f"the budget of {budget.tokens:,} tokens is used up"
+    return ""
+
+
+def refusal(state: RunState, budget: Budget, tool: str) -> str:
+    """Why this tool may not run now, or an empty string.
+
+    A hypothesis that used up its calls must be resolved before anything else runs.
+    """
+    under_test = state.under_test
+    if under_test is None or tool in ("hypothesis", "submit"):
+        return ""
+    if under_test.calls_used < budget.calls_per_hypothesis:
+        return ""
+    return (
+        f"refused: {under_test.id} has used its {budget.calls_per_hypothesis} calls. "
+        "Confirm or refute it with the hypothesis tool, naming the evidence you have."
+    )
+
+
+def remaining(state: RunState, budget: Budget) -> str:
+    """The line under every tool result that tells the model what is left after this call."""
+    left = max(0, budget.calls - state.calls_used - 1)
+    line = f"[{left} of {budget.calls} calls left"
+    under_test = state.under_test
+    if under_test is not None:
+        own = max(0, budget.calls_per_hypothesis - under_test.calls_used - 1)
+        line += f"; {under_test.id}: {own} of {budget.calls_per_hypothesis}"
+    return line + "]"

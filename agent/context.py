@@ -1,0 +1,84 @@
+"""Which old tool outputs leave the context, and when. Pure.
+
+Between cuts the conversation only grows, so that the server's prefix cache serves it. A cut is
+rare and big: past the high-water mark everything old goes at once, down to the low-water mark.
+Token counts come from the server's own usage; characters only share them out among messages.
+"""
+
+from __future__ import annotations
+
+from agent.events import ContextCut
+from agent.ledger import restate
+from agent.model import Message
+from agent.output import log_id_of
+from agent.state import RunState
+
+HIGH_WATER = 0.75
+LOW_WATER = 0.40
+KEEP_RECENT = 6
+"""So many of the latest tool outputs stay whole as long as anything else can go."""
+SHORTEST_CUT = 160
+"""An output shorter than its stub is not worth cutting."""
+ASSUMED_CHARS_PER_TOKEN = 3.0
+"""Used only where the server has refused a prompt before it ever counted one."""
+
+
+def plan_cut(state: RunState, window: int, *, force: bool = False) -> ContextCut | None:
+    """The cut that is due, or None. `force`: the server has just refused the prompt's length."""
+    if not force and state.prompt_tokens <= HIGH_WATER * window:
+        return None
+    sizes = [_size(m) for m in state.messages]
+    total = sum(sizes)
+    per_char = (
+        state.prompt_tokens / total
+        if state.prompt_tokens and total
+        else 1 / ASSUMED_CHARS_PER_TOKEN
+    )
+    target = LOW_WATER * window / per_char
+    outputs = [i for i, m in enumerate(state.messages) if m.role == "tool"]
+    old, recent = outputs[:-KEEP_RECENT], outputs[-KEEP_RECENT:]
+    stubs: dict[str, str] = {}
+    blanked: list[str] = []
+    left = float(total)
+
+    def stub(positions: list[int]) -> None:
+        nonlocal left
+        for i in positions:
+            message = state.messages[i]
+            if left <= target:
+                return
+            if message.tool_call_id in state.stubbed or sizes[i] < SHORTEST_CUT:
+                continue
+            text = _stub(message)
+            stubs[message.tool_call_id] = text
+            left -= sizes[i] - len(text)
+
+    stub(old)
+    for message in state.messages[: recent[0] if recent else 0]:
+        if left <= target:
+            break
+        if message.tool_calls and message.tool_calls[0].id not in state.blanked:
+            blanked.append(message.tool_calls[0].id)
+            left -= len(message.reasoning) + len(message.content)
+    if force:
+        stub(recent[:-1])
+    if not stubs and not blanked:
+        return None
+    return ContextCut(
+        stubs=stubs,
+        blanked=tuple(blanked),
+        restated=restate(state),
+        prompt_tokens_before=state.prompt_tokens,
+    )
+
+
+def _stub(message: Message) -> str:
+    first = message.content.split("\n", 1)[0][:80]
+    lines = message.content.count("\n") + 1
+    log_id = log_id_of(message.tool_call_id)
+    return f"[{lines} lines of output removed; they are log {log_id} and began: {first}]"
+
+
+def _size(message: Message) -> int:
+    calls = sum(len(c.arguments) + len(c.id) + len(c.name) for c in message.tool_calls)
+    return len(message.content) + len(message.reasoning) + calls + 20

@@ -1,0 +1,57 @@
+"""The one writer of an attempt's journal: appends events and keeps the state they fold to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+
+from agent.events import AnyEvent, AttemptStarted, Recorded
+from agent.state import RunState, fold, step
+from agent.store import Store
+
+OnEvent = Callable[[Recorded], None]
+
+
+class Journal:
+    """An attempt's journal. Opening it reads what is there, so that a resumed attempt goes on."""
+
+    def __init__(
+        self, store: Store, run_id: str, attempt: int, on_event: OnEvent | None = None
+    ) -> None:
+        self.store = store
+        self.run_id = run_id
+        self.attempt = attempt
+        self._on_event = on_event
+        recorded = [r for r in store.events(run_id) if r.event.attempt == attempt]
+        self.state: RunState = fold(r.event for r in recorded)
+        self.started_at: datetime | None = next(
+            (r.at for r in recorded if isinstance(r.event, AttemptStarted)), None
+        )
+
+    def append(self, *events: AnyEvent) -> RunState:
+        """Make events durable in one transaction, then fold them into the state.
+
+        Raises `LostLease` when another worker owns the run; nothing is folded then.
+        """
+        recorded = self.store.append(
+            self.run_id, [e.model_copy(update={"attempt": self.attempt}) for e in events]
+        )
+        for entry in recorded:
+            if isinstance(entry.event, AttemptStarted):
+                self.started_at = entry.at
+            self.state = step(self.state, entry.event)
+            if self._on_event is not None:
+                self._on_event(entry)
+        return self.state
+
+    def log_key(self, log_id: str) -> str:
+        """The store's key of a log of this attempt."""
+        return log_id if self.attempt <= 1 else f"{self.attempt}.{log_id}"
+
+    def put_log(self, log_id: str, data: bytes) -> None:
+        """Keep a whole output under an id that the model may use."""
+        self.store.put_log(self.run_id, self.log_key(log_id), data)
+
+    def get_log(self, log_id: str) -> bytes | None:
+        """A kept output, or None."""
+        return self.store.get_log(self.run_id, self.log_key(log_id))

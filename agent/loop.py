@@ -1,0 +1,263 @@
+"""The loop: model turn → tool calls → journal, until the gate holds or the attempt must end.
+
+Everything that happens goes through the journal; the state is what the journal folds to. So a
+loop that died is resumed by running it again: it settles the calls that were left open and goes on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from agent.budget import exhausted, refusal, remaining
+from agent.context import plan_cut
+from agent.drift import answer_to, notice
+from agent.errors import ContextTooLong
+from agent.events import (
+    AttemptEnded,
+    DriftNoticed,
+    HypothesisResolved,
+    ModelTurned,
+    NoteAdded,
+    Outcome,
+    SandboxOpened,
+    ToolFinished,
+    ToolStarted,
+    TreeRestored,
+    now,
+)
+from agent.journal import Journal
+from agent.model import Model, ToolCall
+from agent.models.neutralise import neutralise
+from agent.output import cut, log_id_of
+from agent.state import RunState
+from agent.task import Task
+from agent.tools.registry import parse_call, tool_specs
+from agent.tools.tool import Bench, Judge, Reply
+from agent.tree import restore_tree
+from sandbox.errors import SandboxError, SandboxGone
+from sandbox.protocol import Sandbox
+
+EMPTY_TURNS = 3
+"""So many turns without a tool call end the attempt; the words become the diagnosis."""
+GATE_REFUSALS = 8
+"""So many submissions that the gate did not prove end the attempt."""
+INTERRUPTED = (
+    "[interrupted] The worker stopped while this call ran; what it did may be partial. "
+    "Call it again if you need its result."
+)
+
+Rebuild = Callable[[], Awaitable[Sandbox]]
+"""Opens another sandbox with the tree as it was at the last snapshot."""
+
+
+@dataclass
+class Attempt:
+    """What one attempt works with; the sandbox changes when it dies."""
+
+    task: Task
+    model: Model
+    sandbox: Sandbox
+    journal: Journal
+    judge: Judge
+    rebuild: Rebuild
+
+
+async def run_loop(attempt: Attempt) -> RunState:
+    """Run an attempt to its end. Raises `ModelAway` and `LostLease`; may then be run again."""
+    journal, tools = attempt.journal, tool_specs()
+    while True:
+        await settle(attempt)
+        state = journal.state
+        if ending := why_end(state, attempt.task, elapsed(journal)):
+            return end(journal, *ending)
+        take_hints(attempt)
+        await control_drift(attempt)
+        if journal.state.outcome is not None:
+            return journal.state
+        if planned := plan_cut(journal.state, attempt.model.window):
+            journal.append(planned)
+        started = time.monotonic()
+        try:
+            turn = await attempt.model.turn(journal.state.messages, tools)
+        except ContextTooLong as problem:
+            forced = plan_cut(journal.state, attempt.model.window, force=True)
+            if forced is None:
+                return end(journal, "diagnosis", f"The conversation no longer fits: {problem}")
+            journal.append(forced)
+            continue
+        journal.append(
+            ModelTurned(
+                reasoning=turn.reasoning,
+                content=turn.content,
+                tool_calls=turn.tool_calls,
+                usage=turn.usage,
+                finish_reason=turn.finish_reason,
+                warnings=turn.warnings,
+                duration_ms=int((time.monotonic() - started) * 1000),
+                kept=bool(turn.tool_calls),
+            )
+        )
+        if not turn.tool_calls:
+            answer_empty_turn(journal, turn.content)
+
+
+async def settle(attempt: Attempt) -> None:
+    """Give every open call its result: run it, or say that it was interrupted."""
+    journal = attempt.journal
+    for call in journal.state.pending:
+        if call.id in journal.state.begun:
+            journal.append(
+                ToolFinished(
+                    call_id=call.id, name=call.name, status="interrupted", output=INTERRUPTED
+                )
+            )
+        else:
+            await perform(attempt, call)
+
+
+async def perform(attempt: Attempt, call: ToolCall) -> None:
+    """Carry out one call and record its result together with all that it caused."""
+    journal, budget = attempt.journal, attempt.task.budget
+    journal.append(ToolStarted(call_id=call.id, name=call.name, arguments=call.arguments))
+    started = time.monotonic()
+    state = journal.state
+    parsed = parse_call(call)
+    if isinstance(parsed, str):
+        reply = Reply(parsed, status="refused")
+    elif state.verdict is not None and state.verdict.verdict == "proven":
+        reply = Reply("refused: the gate has proven the patch; nothing more to do", "refused")
+    elif no := refusal(state, budget, parsed[0].name):
+        reply = Reply(no, status="refused")
+    else:
+        tool, arguments = parsed
+        bench = Bench(attempt.task, attempt.sandbox, journal, attempt.judge, call.id)
+        try:
+            reply = await tool.run(bench, arguments)
+        except SandboxGone as problem:
+            reply = await replace_sandbox(attempt, problem)
+        except SandboxError as problem:
+            reply = Reply(f"error: {problem}", status="error")
+    log_id = log_id_of(call.id)
+    journal.put_log(log_id, reply.text.encode())
+    shown = neutralise(cut(reply.text, log_id) if reply.cut else reply.text)
+    journal.append(
+        *reply.events,
+        ToolFinished(
+            call_id=call.id,
+            name=call.name.removeprefix("functions."),
+            status=reply.status,
+            output=f"{shown}\n{remaining(state, budget)}",
+            log_id=log_id,
+            digest=digest(reply),
+            duration_ms=int((time.monotonic() - started) * 1000),
+            changed_tree=reply.changed_tree,
+            tests=reply.tests,
+        ),
+    )
+
+
+async def replace_sandbox(attempt: Attempt, problem: SandboxGone) -> Reply:
+    """Another sandbox with the last snapshot's tree in place of one that died."""
+    attempt.sandbox = await attempt.rebuild()
+    attempt.journal.append(SandboxOpened(sandbox_id=attempt.sandbox.id, reason="rebuilt"))
+    return Reply(
+        f"error: the sandbox died during this call ({problem}). It was rebuilt with the tree of "
+        "the last snapshot; changes after that, running programs and shell variables are gone.",
+        status="error",
+        changed_tree=True,
+    )
+
+
+def why_end(state: RunState, task: Task, elapsed_s: float) -> tuple[Outcome, str] | None:
+    """Whether the attempt is over, how, and what to say. Pure."""
+    if state.outcome is not None:
+        return state.outcome, state.diagnosis
+    if state.verdict is not None and state.verdict.verdict == "proven":
+        return "proven", ""
+    if state.verdict is not None and state.verdict.verdict == "unproven" and is_draft(state):
+        return "draft", "; ".join(state.verdict.reasons)
+    if state.gate_refusals >= GATE_REFUSALS:
+        return "diagnosis", f"The gate did not prove any of {GATE_REFUSALS} patches."
+    if state.empty_turns >= EMPTY_TURNS:
+        return "diagnosis", state.last_words
+    if reason := exhausted(state, task.budget, elapsed_s):
+        return "diagnosis", f"No proven fix was found before {reason}."
+    return None
+
+
+def is_draft(state: RunState) -> bool:
+    """Whether the model said that no reproduction is possible, so that nothing can be proven."""
+    return state.reproduction is not None and not state.reproduction.command
+
+
+def end(journal: Journal, outcome: Outcome, diagnosis: str) -> RunState:
+    """Record the end, once."""
+    if journal.state.outcome is None:
+        journal.append(AttemptEnded(outcome=outcome, diagnosis=diagnosis))
+    return journal.state
+
+
+def elapsed(journal: Journal) -> float:
+    """Seconds since the attempt started, restarts included."""
+    return (now() - journal.started_at).total_seconds() if journal.started_at else 0.0
+
+
+def take_hints(attempt: Attempt) -> None:
+    """Bring people's new notes into the conversation."""
+    journal = attempt.journal
+    for hint in journal.store.hints(journal.run_id, after=journal.state.last_hint):
+        journal.append(
+            NoteAdded(
+                source="human", text=neutralise(hint.text), author=hint.author, hint_id=hint.id
+            )
+        )
+
+
+async def control_drift(attempt: Attempt) -> None:
+    """Answer drift with a nudge, then a forced rollback, then the attempt's end."""
+    journal = attempt.journal
+    state = journal.state
+    drift = notice(state, since=state.drift_seen_at)
+    if drift is None:
+        return
+    answer = answer_to(state.drifts)
+    under_test = state.under_test
+    noticed = DriftNoticed(kind=drift.kind, answer=answer, calls_used=state.calls_used)
+    note = f"{drift.kind}: {drift.text}"
+    if answer == "end":
+        journal.append(noticed)
+        end(journal, "diagnosis", f"The attempt went in circles ({drift.kind}) and was ended.")
+    elif answer == "nudge" or under_test is None:
+        journal.append(noticed, NoteAdded(source="loop", text=note))
+    else:
+        await restore_tree(attempt.sandbox, journal, under_test.snapshot)
+        gone = f"{under_test.id} was abandoned and the tree rolled back to where it was proposed."
+        journal.append(
+            noticed,
+            HypothesisResolved(
+                hypothesis=under_test.id, verdict="abandoned", evidence=f"drift: {drift.kind}"
+            ),
+            TreeRestored(snapshot=under_test.snapshot, why=drift.kind),
+            NoteAdded(source="loop", text=f"{note} {gone}"),
+        )
+
+
+def answer_empty_turn(journal: Journal, content: str) -> None:
+    """Ask for a tool call without keeping the turn: keeping it would cost earlier reasoning."""
+    journal.append(
+        NoteAdded(
+            source="loop",
+            text="Your last answer held no tool call. Call a tool; or, if you cannot mend this, "
+            "answer once more without one and say what you know."
+            + (f" You had said: {content[:1500]}" if content else ""),
+        )
+    )
+
+
+def digest(reply: Reply) -> str:
+    """What tells two results apart."""
+    seen = reply.digest_of if reply.digest_of is not None else reply.text
+    return hashlib.sha256(f"{reply.status}\n{seen}".encode()).hexdigest()[:16]

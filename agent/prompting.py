@@ -1,0 +1,55 @@
+"""Prompts: files in `prompts/`, rendered once at the start of an attempt and kept in its journal."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+
+from jinja2 import Environment, StrictUndefined
+
+from agent.models.neutralise import neutralise
+from agent.task import Task
+
+_FOLDER = resources.files("prompts")
+_JINJA = Environment(
+    undefined=StrictUndefined,
+    keep_trailing_newline=False,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    autoescape=False,  # noqa: S701 - plain text for a model, not HTML
+)
+
+
+@cache
+def _read(name: str) -> str:
+    return _FOLDER.joinpath(name).read_text(encoding="utf-8").strip()
+
+
+def prompt_version() -> str:
+    """The version that every run records."""
+    return _read("VERSION")
+
+
+def tool_description(name: str) -> str:
+    """What the model reads about a tool."""
+    return _read(f"tools/{name}.md")
+
+
+def system_prompt() -> str:
+    """The same for every run, so that its prefix is shared among runs on a server."""
+    return _read("system.md")
+
+
+def task_prompt(task: Task, test_command: str, tree: str) -> str:
+    """The assignment: the issue as data, how tests run, what is in the tree."""
+    template = _JINJA.from_string(_read("task.md.j2"))
+    return template.render(
+        repository=task.repository,
+        title=neutralise(task.issue.title),
+        body=neutralise(task.issue.body),
+        comments=[neutralise(c) for c in task.issue.comments],
+        hints=[neutralise(h) for h in task.hints],
+        test_command=test_command,
+        tree=neutralise(tree),
+        budget=task.budget,
+    )

@@ -1,0 +1,144 @@
+"""One attempt from start or from where it was left: sandbox, prompts, loop, stop, clean-up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from agent.errors import NoTests
+from agent.events import AttemptStarted, GateJudged, SandboxOpened
+from agent.gate.judge import Submission, judge
+from agent.journal import Journal, OnEvent
+from agent.loop import Attempt, end, run_loop
+from agent.model import Model
+from agent.prompting import prompt_version, system_prompt, task_prompt
+from agent.state import RunState
+from agent.store import Store
+from agent.task import Task
+from agent.testing.suite import find_test_command, run_suite
+from agent.tree import restore_tree
+from sandbox.protocol import OpenSandbox, Sandbox
+
+STOP_POLL_S = 0.25
+TREE_LISTING = (
+    "find . -maxdepth 3 -not -path './.git*' -not -name '*.pyc' -not -name __pycache__ "
+    "-printf '%P%y\\n' | sed -e 's/d$/\\//' -e 's/[fl]$//' | sort | head -n 200"
+)
+
+Attach = Callable[[str], Awaitable[Sandbox | None]]
+"""Finds a live sandbox again by its id, or gives None."""
+
+
+async def debug(
+    task: Task,
+    *,
+    model: Model,
+    store: Store,
+    open_sandbox: OpenSandbox,
+    attach: Attach,
+    open_fresh: OpenSandbox,
+    attempt: int = 1,
+    seed: int = 0,
+    on_event: OnEvent | None = None,
+) -> RunState:
+    """Run one attempt to its end and give the state it ended in.
+
+    Called again for the same run and attempt after a crash, it goes on where the journal stops.
+    The sandbox is destroyed at the attempt's end; when the task is cancelled (the worker shuts
+    down) it is left for the next worker to attach to. Raises `NoTests`, `ModelError`, `LostLease`
+    and `SandboxError`.
+    """
+    journal = Journal(store, task.run_id, attempt, on_event)
+    if journal.state.outcome is not None:
+        return journal.state
+
+    async def rebuild() -> Sandbox:
+        return await _open(journal, open_sandbox)
+
+    async def put_before_gate(state: RunState, patch: str) -> GateJudged:
+        submission = Submission(
+            patch=patch,
+            reproduction=state.reproduction,
+            issue=task.issue,
+            test_command=state.started.test_command if state.started else task.test_command,
+            policy=task.policy,
+            test_timeout_s=task.budget.test_timeout_s,
+            attempt=attempt,
+        )
+        return await judge(submission, open_fresh)
+
+    sandbox = await _enter(journal, open_sandbox, attach)
+    running = Attempt(task, model, sandbox, journal, put_before_gate, rebuild)
+    leave_open = False
+    try:
+        if journal.state.started is None:
+            await _start(running, seed)
+        return await _until_stopped(running)
+    except asyncio.CancelledError:
+        leave_open = True
+        raise
+    finally:
+        if not leave_open:
+            await running.sandbox.close()
+
+
+async def _enter(journal: Journal, open_sandbox: OpenSandbox, attach: Attach) -> Sandbox:
+    known = journal.state.sandbox_id
+    if known:
+        sandbox = await attach(known)
+        if sandbox is not None:
+            journal.append(SandboxOpened(sandbox_id=sandbox.id, reason="resumed"))
+            return sandbox
+    sandbox = await _open(journal, open_sandbox)
+    journal.append(SandboxOpened(sandbox_id=sandbox.id, reason="rebuilt" if known else "start"))
+    return sandbox
+
+
+async def _open(journal: Journal, open_sandbox: OpenSandbox) -> Sandbox:
+    sandbox = await open_sandbox()
+    last = journal.state.last_snapshot
+    if last is not None:
+        await restore_tree(sandbox, journal, last.snapshot)
+    return sandbox
+
+
+async def _start(attempt: Attempt, seed: int) -> None:
+    """Prove that the tests run, then write the prompts down."""
+    task, sandbox = attempt.task, attempt.sandbox
+    try:
+        command = task.test_command or await find_test_command(sandbox)
+        base = await run_suite(sandbox, command, "", task.budget.test_timeout_s)
+        failing = base.failing
+    except NoTests:
+        command, failing = "", ()
+    listing = await sandbox.run(TREE_LISTING, timeout_s=30)
+    attempt.journal.append(
+        AttemptStarted(
+            model=attempt.model.name,
+            prompt_version=prompt_version(),
+            base_commit=task.base_commit,
+            system_prompt=system_prompt(),
+            task_prompt=task_prompt(task, command, listing.text),
+            test_command=command,
+            base_failures=failing,
+            seed=seed,
+        )
+    )
+
+
+async def _until_stopped(attempt: Attempt) -> RunState:
+    """Run the loop; a person's stop ends it at once, in the middle of a turn or a command too."""
+    journal = attempt.journal
+    loop = asyncio.create_task(run_loop(attempt))
+    try:
+        while not loop.done():
+            await asyncio.wait({loop}, timeout=STOP_POLL_S)
+            if not loop.done() and journal.store.stop_requested(journal.run_id):
+                loop.cancel()
+                await asyncio.wait({loop})
+                return end(journal, "stopped", "A person stopped the run.")
+        return loop.result()
+    finally:
+        if not loop.done():
+            loop.cancel()
+            await asyncio.wait({loop})

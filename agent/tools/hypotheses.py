@@ -1,0 +1,90 @@
+"""`hypothesis`: propose, confirm, refute; the tree follows the ledger."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from agent.events import HypothesisProposed, HypothesisResolved, TreeRestored
+from agent.ledger import render
+from agent.tools.tool import Arguments, Bench, Reply, refused
+from agent.tree import restore_tree, take_snapshot
+
+
+class HypothesisArguments(Arguments):
+    """A step in the ledger."""
+
+    action: Literal["propose", "confirm", "refute", "list"]
+    claim: str = Field("", description="propose: what is wrong, and where.")
+    prediction: str = Field("", description="propose: what will be seen if the claim holds.")
+    test: str = Field("", description="propose: how the prediction is tested.")
+    evidence: str = Field("", description="confirm, refute: what was seen.")
+    calls: list[str] = Field(
+        default_factory=list, description="confirm, refute: ids of the calls that showed it."
+    )
+
+
+async def hypothesis(bench: Bench, args: HypothesisArguments) -> Reply:
+    """Move the ledger. One hypothesis is under test at a time."""
+    match args.action:
+        case "list":
+            return Reply(render(bench.state))
+        case "propose":
+            return await _propose(bench, args)
+        case _:
+            return await _resolve(bench, args)
+
+
+async def _propose(bench: Bench, args: HypothesisArguments) -> Reply:
+    under_test = bench.state.under_test
+    if under_test is not None:
+        return refused(f"{under_test.id} is still under test; confirm or refute it first")
+    if not args.claim or not args.prediction or not args.test:
+        return refused("a hypothesis needs a claim, a prediction and a test")
+    taken = await take_snapshot(bench.sandbox, bench.journal, "hypothesis proposed")
+    name = f"H{len(bench.state.hypotheses) + 1}"
+    proposed = HypothesisProposed(
+        hypothesis=name,
+        claim=args.claim,
+        prediction=args.prediction,
+        test=args.test,
+        snapshot=taken.snapshot,
+    )
+    budget = bench.task.budget.calls_per_hypothesis
+    return Reply(
+        f"{name} proposed; it has {budget} calls. Refuting rolls the tree back to this point.",
+        events=(taken, proposed),
+    )
+
+
+async def _resolve(bench: Bench, args: HypothesisArguments) -> Reply:
+    under_test = bench.state.under_test
+    if under_test is None:
+        return refused("no hypothesis is under test; propose one")
+    if not args.evidence:
+        return refused("say in `evidence` what was seen, and name the calls that showed it")
+    unknown = [c for c in args.calls if bench.journal.get_log(c.removeprefix("functions.")) is None]
+    if unknown:
+        return refused(f"no such calls: {', '.join(unknown)}; name calls by their ids")
+    verdict: Literal["confirmed", "refuted"] = (
+        "confirmed" if args.action == "confirm" else "refuted"
+    )
+    resolved = HypothesisResolved(
+        hypothesis=under_test.id,
+        verdict=verdict,
+        evidence=args.evidence,
+        calls=tuple(args.calls),
+    )
+    if verdict == "confirmed":
+        taken = await take_snapshot(bench.sandbox, bench.journal, f"{under_test.id} confirmed")
+        return Reply(
+            f"{under_test.id} confirmed; the tree stays as it is.", events=(resolved, taken)
+        )
+    await restore_tree(bench.sandbox, bench.journal, under_test.snapshot)
+    restored = TreeRestored(snapshot=under_test.snapshot, why=f"{under_test.id} refuted")
+    return Reply(
+        f"{under_test.id} refuted; tree rolled back to where it was proposed.",
+        events=(resolved, restored),
+        changed_tree=True,
+    )

@@ -1,0 +1,95 @@
+"""`log`: look into any kept output, CI log or attachment."""
+
+from __future__ import annotations
+
+import re
+
+import regex
+from pydantic import Field
+
+from agent.tools.tool import Arguments, Bench, Reply, refused
+
+MOST_LINES = 300
+
+FIRST_ERROR = re.compile(
+    r"Traceback \(most recent call last\)|^E  |^panic: |^error(\[E\d+\])?:|\b(FAILED|FAILURE)\b"
+    r"|\b[A-Z]\w*(Error|Exception)\b|^\s+at .+\(.+:\d+\)|^fatal:|thread '.+' panicked|--- FAIL:",
+    re.MULTILINE,
+)
+"""Where a log first speaks of a failure: Python, pytest, Go, Rust, Java, JavaScript, git."""
+
+
+class LogArguments(Arguments):
+    """What to look for in a kept log."""
+
+    id: str = Field(description="Log id, e.g. bash:12.")
+    grep: str = Field("", description="Regular expression; lines around each hit are shown.")
+    context: int = Field(3, ge=0, le=50)
+    start: int = Field(0, ge=0, description="First line of a range.")
+    end: int = Field(0, ge=0)
+    tail: int = Field(0, ge=0, description="So many last lines.")
+    first_error: bool = Field(False, description="Show where the first error stands.")
+
+
+async def log(bench: Bench, args: LogArguments) -> Reply:
+    """Lines of a kept log."""
+    data = bench.journal.get_log(args.id.removeprefix("functions."))
+    if data is None:
+        return refused(f"there is no log {args.id!r}; ids stand in cut outputs and stubs")
+    lines = data.decode("utf-8", errors="replace").split("\n")
+    if args.grep:
+        try:
+            hits = matching(lines, args.grep)
+        except regex.error as problem:
+            return refused(f"bad regular expression: {problem}")
+        except TimeoutError:
+            return refused("the regular expression takes too long; use a simpler one")
+        return _reply(lines, around(hits, args.context, len(lines)), f"{len(hits)} hits")
+    if args.first_error:
+        hit = next((i for i, line in enumerate(lines) if FIRST_ERROR.search(line[:4000])), None)
+        if hit is None:
+            return Reply("no line looks like an error")
+        span = range(max(0, hit - args.context), min(len(lines), hit + 40))
+        return _reply(lines, list(span), f"first error at line {hit + 1}")
+    if args.tail:
+        return _reply(lines, list(range(max(0, len(lines) - args.tail), len(lines))), "tail")
+    first = max(1, args.start)
+    last = args.end or first + MOST_LINES - 1
+    return _reply(lines, list(range(first - 1, min(last, len(lines)))), "range")
+
+
+def matching(lines: list[str], pattern: str, timeout_s: float = 2.0) -> list[int]:
+    """Positions of the lines that match a model's pattern.
+
+    The pattern runs on the host, so each line has a time limit. Raises `regex.error` and
+    `TimeoutError`.
+    """
+    compiled = regex.compile(pattern)
+    return [
+        i
+        for i, line in enumerate(lines)
+        if compiled.search(line[:4000], timeout=timeout_s, concurrent=False)
+    ]
+
+
+def around(hits: list[int], context: int, count: int) -> list[int]:
+    """Line positions within `context` of any hit, in order, each once."""
+    wanted: set[int] = set()
+    for hit in hits:
+        wanted.update(range(max(0, hit - context), min(count, hit + context + 1)))
+        if len(wanted) > MOST_LINES:
+            break
+    return sorted(wanted)
+
+
+def _reply(lines: list[str], wanted: list[int], what: str) -> Reply:
+    shown = [f"{what}; {len(lines)} lines in all"]
+    previous = None
+    for i in wanted[:MOST_LINES]:
+        if previous is not None and i != previous + 1:
+            shown.append("   …")
+        shown.append(f"{i + 1:6d}\t{lines[i][:2000]}")
+        previous = i
+    if len(wanted) > MOST_LINES:
+        shown.append(f"[{len(wanted) - MOST_LINES} more lines]")
+    return Reply("\n".join(shown))

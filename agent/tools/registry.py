@@ -1,0 +1,83 @@
+"""The table of tools, and how one call is checked and carried out."""
+
+from __future__ import annotations
+
+import json
+
+from pydantic import ValidationError
+
+from agent.model import ToolCall, ToolSpec
+from agent.prompting import tool_description
+from agent.tools.files import (
+    CreateArguments,
+    EditArguments,
+    SearchArguments,
+    ViewArguments,
+    create,
+    edit,
+    search,
+    view,
+)
+from agent.tools.hypotheses import HypothesisArguments, hypothesis
+from agent.tools.logs import LogArguments, log
+from agent.tools.reproductions import ReproductionArguments, reproduction
+from agent.tools.shell import BashArguments, bash
+from agent.tools.submission import SubmitArguments, submit
+from agent.tools.test_runs import RunTestsArguments, run_tests
+from agent.tools.tool import Arguments, Tool
+
+TOOLS: dict[str, Tool] = {
+    tool.name: tool
+    for tool in (
+        Tool("bash", BashArguments, bash),
+        Tool("view", ViewArguments, view),
+        Tool("edit", EditArguments, edit),
+        Tool("create", CreateArguments, create),
+        Tool("search", SearchArguments, search),
+        Tool("log", LogArguments, log),
+        Tool("run_tests", RunTestsArguments, run_tests),
+        Tool("hypothesis", HypothesisArguments, hypothesis),
+        Tool("reproduction", ReproductionArguments, reproduction),
+        Tool("submit", SubmitArguments, submit),
+    )
+}
+
+
+def tool_specs() -> tuple[ToolSpec, ...]:
+    """The tools as the model sees them, always in the same order and with the same text."""
+    return tuple(
+        ToolSpec(
+            name=tool.name,
+            description=tool_description(tool.name),
+            parameters=_schema(tool.arguments),
+        )
+        for tool in TOOLS.values()
+    )
+
+
+def _schema(arguments: type[Arguments]) -> dict[str, object]:
+    schema = arguments.model_json_schema()
+    schema.pop("title", None)
+    schema.pop("description", None)
+    for field in schema.get("properties", {}).values():
+        field.pop("title", None)
+    return schema
+
+
+def parse_call(call: ToolCall) -> tuple[Tool, Arguments] | str:
+    """The tool and its checked arguments, or what is wrong in words that let the model mend it."""
+    tool = TOOLS.get(call.name.removeprefix("functions."))
+    if tool is None:
+        return f"refused: there is no tool {call.name!r}; the tools are {', '.join(TOOLS)}"
+    try:
+        values = json.loads(call.arguments or "{}")
+    except ValueError as problem:
+        return f"refused: the arguments are not JSON ({problem}); send the call again, whole"
+    try:
+        return tool, tool.arguments.model_validate(values)
+    except ValidationError as problem:
+        wrong = "; ".join(
+            f"{'.'.join(str(p) for p in e['loc']) or 'arguments'}: {e['msg']}"
+            for e in problem.errors()
+        )
+        return f"refused: the arguments do not fit the schema of {tool.name}: {wrong}"

@@ -1,0 +1,95 @@
+"""`reproduction`: declare what shows the bug; it is run at once and must fail as claimed."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from agent.events import ReproductionDeclared
+from agent.models.neutralise import restore
+from agent.output import cut
+from agent.tools.shell import ending
+from agent.tools.tool import Arguments, Bench, Reply, refused
+from agent.tree import take_snapshot
+from sandbox.errors import FileRefused
+from sandbox.protocol import CommandResult
+
+RUNS = 3
+
+
+class ReproductionArguments(Arguments):
+    """What shows the bug."""
+
+    command: str = Field("", description="Fails while the bug is there, passes once it is gone.")
+    files: dict[str, str] = Field(
+        default_factory=dict, description="Files it needs, path → content; they are written first."
+    )
+    expected_failure: str = Field(
+        "", description="Words of the failing output that show it is this bug."
+    )
+    why_none: str = Field("", description="Instead: why no reproduction is possible (draft only).")
+
+
+async def reproduction(bench: Bench, args: ReproductionArguments) -> Reply:
+    """Write its files, run it three times, accept it when it fails for the reason claimed."""
+    if args.why_none and not args.command:
+        declared = ReproductionDeclared(
+            command="", expected_failure="", observed="", accepted=True, why_none=args.why_none
+        )
+        return Reply(
+            "accepted without a reproduction: the result can only be a draft.", events=(declared,)
+        )
+    if not args.command or not args.expected_failure:
+        return refused("give a command and, in expected_failure, words of its failing output")
+    files = {path: restore(content) for path, content in args.files.items()}
+    for path, content in files.items():
+        try:
+            await bench.sandbox.write(path, content.encode())
+        except FileRefused as problem:
+            return refused(str(problem))
+    results = [
+        await bench.sandbox.run(args.command, timeout_s=bench.task.budget.tool_timeout_s)
+        for _ in range(RUNS)
+    ]
+    failures = [r for r in results if fails_as_claimed(r, args.expected_failure)]
+    shown = failures[0] if failures else results[0]
+    observed = cut(f"{shown.text.rstrip()}\n{ending(shown)}", "", 3000, 3000)
+    declared = ReproductionDeclared(
+        command=args.command,
+        files=files,
+        expected_failure=args.expected_failure,
+        observed=observed,
+        accepted=bool(failures),
+        runs=RUNS,
+        failures=len(failures),
+    )
+    if not failures:
+        return Reply(
+            f"refused: {_why_not(results[0], args.expected_failure)}\n{observed}",
+            status="refused",
+            events=(declared,),
+            changed_tree=bool(files),
+        )
+    taken = await take_snapshot(bench.sandbox, bench.journal, "reproduction accepted")
+    flaky = (
+        ""
+        if len(failures) == RUNS
+        else f" It is flaky: it failed in {len(failures)} of {RUNS} runs; "
+        "the gate will repeat it more often."
+    )
+    return Reply(
+        f"accepted: it fails as claimed.{flaky}\n{observed}",
+        events=(declared, taken),
+        changed_tree=bool(files),
+    )
+
+
+def fails_as_claimed(result: CommandResult, expected_failure: str) -> bool:
+    """Whether a run failed, and with the words that were announced."""
+    text = f"{result.text}\n{ending(result)}"
+    return not result.ok and expected_failure in text
+
+
+def _why_not(result: CommandResult, expected_failure: str) -> str:
+    if result.ok:
+        return "the command succeeds, so it does not show the bug."
+    return f"it fails, but its output does not hold {expected_failure!r}."

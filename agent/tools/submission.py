@@ -1,0 +1,40 @@
+"""`submit`: the work is done, says the model; the gate answers."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from agent.events import Submitted
+from agent.tools.tool import Arguments, Bench, Reply, refused
+from agent.tree import take_snapshot
+
+
+class SubmitArguments(Arguments):
+    """What was wrong and what was done."""
+
+    root_cause: str = Field(min_length=1, description="Why the bug happened, naming the place.")
+    summary: str = Field(min_length=1, description="What the change does.")
+    risk: str = Field("", description="What else it could affect; what was not checked.")
+
+
+async def submit(bench: Bench, args: SubmitArguments) -> Reply:
+    """Put the tree's change before the gate."""
+    if bench.state.reproduction is None:
+        return refused(
+            "there is no accepted reproduction. Declare one, or say with why_none why none is "
+            "possible (the result is then a draft)."
+        )
+    patch = await bench.sandbox.diff()
+    if not patch.strip():
+        return refused("the tree is as it was at the start: there is nothing to submit")
+    taken = await take_snapshot(bench.sandbox, bench.journal, "submitted")
+    submitted = Submitted(
+        root_cause=args.root_cause, summary=args.summary, patch=patch, risk=args.risk
+    )
+    judged = await bench.judge(bench.state, patch)
+    reasons = "\n".join(f"- {reason}" for reason in judged.reasons)
+    if judged.verdict == "proven":
+        text = "proven: the gate holds."
+    else:
+        text = f"not proven: {judged.verdict}.\n{reasons}"
+    return Reply(text, events=(taken, submitted, judged))

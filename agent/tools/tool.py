@@ -1,0 +1,78 @@
+"""What a tool is: typed arguments in, a reply out, with the events that it causes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from agent.events import AnyEvent, GateJudged, ToolStatus
+from agent.journal import Journal
+from agent.state import RunState
+from agent.task import Task
+from sandbox.protocol import Sandbox
+
+
+class Arguments(BaseModel):
+    """Arguments of a tool; the JSON schema that the model sees is made from the fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a tool call gave."""
+
+    text: str
+    """The whole result; the loop cuts what the model sees and keeps all of it as a log."""
+    status: ToolStatus = "ok"
+    events: tuple[AnyEvent, ...] = ()
+    """Recorded in the same transaction as the result."""
+    digest_of: str | None = None
+    """What decides whether two results are the same, where `text` holds times and the like."""
+    tests: dict[str, str] | None = None
+    changed_tree: bool = False
+    cut: bool = True
+    """False where the tool has cut its own output to what was asked for."""
+
+
+def refused(why: str) -> Reply:
+    """A call that was not carried out, with the reason and what to do."""
+    return Reply(text=f"refused: {why}", status="refused")
+
+
+Judge = Callable[[RunState, str], Awaitable[GateJudged]]
+"""Puts a patch before the gate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What a tool works with."""
+
+    task: Task
+    sandbox: Sandbox
+    journal: Journal
+    judge: Judge
+    call_id: str = ""
+
+    @property
+    def state(self) -> RunState:
+        """The state as of now."""
+        return self.journal.state
+
+    @property
+    def test_command(self) -> str:
+        """The repository's test command, as found when the attempt started."""
+        started = self.state.started
+        return started.test_command if started is not None else self.task.test_command
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool's name, its arguments and what runs it; its description is a prompt file."""
+
+    name: str
+    arguments: type[Arguments]
+    run: Callable[[Bench, Any], Awaitable[Reply]]
