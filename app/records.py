@@ -1,0 +1,71 @@
+"""What the App keeps of its runs, as records."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from datetime import datetime
+from typing import Literal
+
+from agent.events import Outcome
+from agent.model import Record
+from app.webhooks import Trigger
+
+Status = Literal["queued", "running", "done"]
+
+
+class UnknownRun(KeyError):
+    """There is no such run."""
+
+
+class Run(Record):
+    """One run as the App knows it."""
+
+    id: str
+    repository: str
+    issue_number: int
+    title: str
+    installation_id: int
+    delivery_id: str
+    trigger: Trigger
+    triggered_by: str
+    model: str
+    status: Status
+    outcome: Outcome | Literal[""]
+    pull_request: str
+    created_at: datetime
+    updated_at: datetime
+    owner: str
+    epoch: int
+    stop_requested: bool
+    events: int
+    """Length of the journal."""
+
+
+class RunFilter(Record):
+    """Which runs to list; empty fields filter nothing."""
+
+    repository: str = ""
+    status: Status | Literal[""] = ""
+    outcome: Outcome | Literal[""] = ""
+
+
+class RunPage(Record):
+    """Some runs, newest first; `next` is the cursor of the page after, empty at the end."""
+
+    runs: tuple[Run, ...]
+    next: str = ""
+
+
+class Accepted(Record):
+    """What became of a delivery."""
+
+    run_id: str
+    how: Literal["new", "attached", "duplicate"]
+    """A run of its own; attached to the issue's live run; or seen before."""
+
+
+def run_id_for(repository: str, issue_number: int, delivery_id: str) -> str:
+    """A run's id: the same for the same delivery, safe in URLs, container labels and branches."""
+    digest = hashlib.sha256(f"{repository.lower()}#{issue_number}@{delivery_id}".encode()).digest()
+    return base64.b32encode(digest[:10]).decode().lower()

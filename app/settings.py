@@ -1,0 +1,389 @@
+"""All settings of the App in one typed class, each with its sentence.
+
+Sources, the first that has a value wins: arguments, environment (`PATCHWRIGHT_LABEL`), the file
+named by `PATCHWRIGHT_CONFIG` (TOML, or `NAME=value` lines for any other ending), the defaults.
+Secrets may stand in files of their own (`…_file`), which are read at each use, so that a key can
+be changed without a restart.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    DotEnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from agent.task import Budget
+from sandbox.protocol import Limits
+
+PREFIX = "PATCHWRIGHT_"
+CONFIG_VARIABLE = f"{PREFIX}CONFIG"
+
+Permission = Literal["read", "triage", "write", "maintain", "admin"]
+
+
+class SettingsError(Exception):
+    """A setting is wrong; the message names the variable and what to do."""
+
+
+def _state_dir() -> Path:
+    root = os.environ.get("XDG_STATE_HOME")
+    return (Path(root) if root else Path.home() / ".local" / "state") / "patchwright"
+
+
+def _check_url(value: str, schemes: tuple[str, ...]) -> str:
+    if not value.startswith(tuple(f"{s}://" for s in schemes)):
+        raise ValueError(
+            f"must be a URL that starts with {' or '.join(s + '://' for s in schemes)}"
+        )
+    return value.rstrip("/")
+
+
+class Settings(BaseSettings):
+    """Every setting; see the descriptions, or run `patchwright settings`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    state_dir: Path = Field(
+        default_factory=_state_dir,
+        description="Folder for the database, mirrors of repositories and prepared trees.",
+    )
+    database_url: SecretStr = Field(
+        SecretStr(""),
+        description="SQLAlchemy URL of the database (postgresql+psycopg://…); "
+        "empty: SQLite in the state folder.",
+    )
+    host: str = Field("127.0.0.1", description="Address that the service listens on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port that the service listens on.")
+    public_url: str = Field(
+        "",
+        description="Address under which people reach the service, for links in comments; "
+        "empty: http://HOST:PORT.",
+    )
+
+    github_api_url: str = Field(
+        "https://api.github.com",
+        description="GitHub's REST address; for Enterprise Server https://HOST/api/v3.",
+    )
+    github_web_url: str = Field(
+        "https://github.com", description="GitHub's web address, for links and for git."
+    )
+    github_app_id: int = Field(0, ge=0, description="The GitHub App's id; 0: not set up yet.")
+    github_private_key: SecretStr = Field(SecretStr(""), description="The App's private key (PEM).")
+    github_private_key_file: Path | None = Field(
+        None, description="File with the App's private key (PEM)."
+    )
+    github_webhook_secret: SecretStr = Field(
+        SecretStr(""), description="The secret that GitHub signs deliveries with."
+    )
+    github_webhook_secret_file: Path | None = Field(
+        None, description="File with the webhook secret."
+    )
+
+    label: str = Field("patchwright", min_length=1, description="Label that starts a run.")
+    label_permission: Permission = Field(
+        "triage", description="Least permission of a person whose label starts a run."
+    )
+
+    model: str = Field(
+        "",
+        description="Model profile: offline, k2-thinking, …; empty: offline until a model URL is "
+        "set, then k2-thinking.",
+    )
+    model_url: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Addresses of OpenAI-compatible servers (…/v1), separated by commas; a run "
+        "stays with one of them.",
+    )
+    model_name: str = Field(
+        "", description="Name of the model at the server, if not the profile's."
+    )
+    model_api_key: SecretStr = Field(SecretStr(""), description="Key for the model's server.")
+    model_api_key_file: Path | None = Field(
+        None, description="File with the key for the model's server."
+    )
+    model_overrides: dict[str, Any] = Field(
+        default_factory=dict,
+        description='Changes to the model profile as JSON, e.g. {"temperature": 0.6}.',
+    )
+
+    budget_calls: int = Field(300, ge=1, description="Tool calls that one attempt may make.")
+    budget_calls_per_hypothesis: int = Field(
+        15, ge=1, description="Tool calls that one hypothesis may use."
+    )
+    budget_wall_minutes: float = Field(
+        180.0, gt=0, description="Longest time of one attempt, in minutes."
+    )
+    budget_tokens: int = Field(
+        40_000_000, ge=1, description="Tokens that one attempt may use, cached ones included."
+    )
+    tool_timeout_s: float = Field(120.0, gt=0, description="Longest shell command, in seconds.")
+    test_timeout_s: float = Field(600.0, gt=0, description="Longest run of the tests, in seconds.")
+    attempts: int = Field(1, ge=1, le=16, description="Attempts per issue.")
+
+    docker_url: str = Field(
+        "", description="Docker's address; empty: as the docker command has it."
+    )
+    sandbox_image: str = Field("", description="Image of the sandboxes; empty: the base image.")
+    sandbox_runtime: str = Field(
+        "", description="Container runtime, e.g. runsc; empty: the engine's."
+    )
+    sandbox_cpus: float = Field(2.0, gt=0, description="Processors that one sandbox may use.")
+    sandbox_memory_mb: int = Field(2048, ge=128, description="Memory of one sandbox, in MiB.")
+    sandbox_pids: int = Field(512, ge=16, description="Processes that one sandbox may have.")
+    sandbox_disk_mb: int = Field(4096, ge=64, description="Disk that one sandbox may fill, in MiB.")
+
+    concurrency: int = Field(4, ge=1, description="Runs at once, over all workers.")
+    worker_concurrency: int = Field(2, ge=1, description="Runs at once in this process.")
+    repository_concurrency: int = Field(1, ge=1, description="Runs at once per repository.")
+    executor_id: str = Field(
+        "worker-0",
+        pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$",
+        description="Stable name of this worker; it takes up its own unfinished runs at a restart.",
+    )
+
+    body_limit_bytes: int = Field(
+        25 * 1024 * 1024, ge=1024, description="Largest delivery; 25 MiB is GitHub's own limit."
+    )
+    operator_token: SecretStr = Field(
+        SecretStr(""),
+        description="Token that opens the pages; empty: pages are served to this machine only.",
+    )
+    operator_token_file: Path | None = Field(None, description="File with the operator token.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severity that is logged."
+    )
+    log_format: Literal["text", "json"] = Field("text", description="Form of the log lines.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then the file that `PATCHWRIGHT_CONFIG` names."""
+        name = os.environ.get(CONFIG_VARIABLE)
+        if not name:
+            return init_settings, env_settings
+        path = Path(name)
+        file: PydanticBaseSettingsSource = (
+            TomlConfigSettingsSource(settings_cls, toml_file=path)
+            if path.suffix == ".toml"
+            else DotEnvSettingsSource(settings_cls, env_file=path)
+        )
+        return init_settings, env_settings, file
+
+    @field_validator("model_url", mode="before")
+    @classmethod
+    def _split_urls(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("model_url")
+    @classmethod
+    def _check_model_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_check_url(url, ("http", "https")) for url in value)
+
+    @field_validator("github_api_url", "github_web_url", "public_url")
+    @classmethod
+    def _check_urls(cls, value: str) -> str:
+        return _check_url(value, ("http", "https")) if value else value
+
+    @field_validator("docker_url")
+    @classmethod
+    def _check_docker(cls, value: str) -> str:
+        return _check_url(value, ("unix", "tcp", "http", "https", "ssh")) if value else value
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database(cls, value: SecretStr) -> SecretStr:
+        if not value.get_secret_value():
+            return value
+        try:
+            backend = make_url(value.get_secret_value()).get_backend_name()
+        except ArgumentError as error:
+            raise ValueError("is not a database URL") from error
+        if backend not in ("sqlite", "postgresql"):
+            raise ValueError("must be a sqlite or postgresql URL")
+        return value
+
+    @model_validator(mode="after")
+    def _check_together(self) -> Self:
+        if self.model not in ("", "offline") and not self.model_url:
+            raise ValueError(
+                f"{PREFIX}MODEL is {self.model!r}, which needs a server: set {PREFIX}MODEL_URL, "
+                f"or {PREFIX}MODEL=offline"
+            )
+        if self.repository_concurrency > self.concurrency:
+            raise ValueError(
+                f"{PREFIX}REPOSITORY_CONCURRENCY must not be above {PREFIX}CONCURRENCY"
+            )
+        return self
+
+    @property
+    def profile(self) -> str:
+        """The model profile in effect."""
+        return self.model or ("k2-thinking" if self.model_url else "offline")
+
+    @property
+    def base_url(self) -> str:
+        """Address for links to this service, without a slash at its end."""
+        return self.public_url or f"http://{self.host}:{self.port}"
+
+    @property
+    def database(self) -> str:
+        """URL of the journal's database in effect."""
+        return (
+            self.database_url.get_secret_value() or f"sqlite:///{self.state_dir / 'patchwright.db'}"
+        )
+
+    @property
+    def engine_database(self) -> str:
+        """URL of the durable engine's database: its own SQLite file, or the same PostgreSQL."""
+        if make_url(self.database).get_backend_name() == "sqlite":
+            return f"sqlite:///{self.state_dir / 'engine.db'}"
+        return self.database
+
+    @property
+    def budget(self) -> Budget:
+        """What one attempt may use."""
+        return Budget(
+            calls=self.budget_calls,
+            calls_per_hypothesis=self.budget_calls_per_hypothesis,
+            wall_s=self.budget_wall_minutes * 60,
+            tokens=self.budget_tokens,
+            tool_timeout_s=self.tool_timeout_s,
+            test_timeout_s=self.test_timeout_s,
+        )
+
+    @property
+    def limits(self) -> Limits:
+        """What one sandbox may use."""
+        return Limits(
+            cpus=self.sandbox_cpus,
+            memory_bytes=self.sandbox_memory_mb * 1024**2,
+            pids=self.sandbox_pids,
+            disk_bytes=self.sandbox_disk_mb * 1024**2,
+        )
+
+    def secret(
+        self,
+        name: Literal[
+            "github_private_key", "github_webhook_secret", "model_api_key", "operator_token"
+        ],
+    ) -> str:
+        """A secret's value now, from its file if one is named; empty when not set.
+
+        Raises `SettingsError` when the file cannot be read.
+        """
+        path: Path | None = getattr(self, f"{name}_file")
+        if path is None:
+            value: SecretStr = getattr(self, name)
+            return value.get_secret_value()
+        try:
+            return path.read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not text"
+            raise SettingsError(
+                f"{PREFIX}{name.upper()}_FILE: {path} cannot be read ({reason}). "
+                "Correct the path or the file's permissions."
+            ) from error
+
+
+@dataclass(frozen=True, slots=True)
+class SettingLine:
+    """One setting, for people."""
+
+    variable: str
+    value: str
+    """The value in effect; secrets are masked."""
+    is_default: bool
+    description: str
+
+
+def load(**overrides: Any) -> Settings:
+    """Read the settings. Raises `SettingsError` with one line per wrong setting."""
+    config = os.environ.get(CONFIG_VARIABLE)
+    if config and not Path(config).is_file():
+        raise SettingsError(f"{CONFIG_VARIABLE}: there is no file {config}. Correct the path.")
+    if misspelt := list(_misspelt(os.environ)):
+        raise SettingsError("\n".join(misspelt))
+    try:
+        settings = Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_explain(error))) from None
+    except ValueError as error:  # an unreadable TOML file
+        raise SettingsError(f"{config or 'settings'}: {error}") from None
+    for name in Settings.model_fields:
+        if name.endswith("_file"):
+            settings.secret(name.removesuffix("_file"))  # type: ignore[arg-type]
+    return settings
+
+
+def describe(settings: Settings) -> list[SettingLine]:
+    """Every setting with its value in effect and its description."""
+    return [
+        SettingLine(
+            variable=f"{PREFIX}{name.upper()}",
+            value=_shown(getattr(settings, name)),
+            is_default=name not in settings.model_fields_set,
+            description=field.description or "",
+        )
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return "********" if value.get_secret_value() else ""
+    if value is None:
+        return ""
+    if isinstance(value, tuple):
+        return ", ".join(str(part) for part in value)
+    return str(value)
+
+
+def _explain(error: ValidationError) -> Iterator[str]:
+    for problem in error.errors(include_input=False, include_url=False):
+        message = problem["msg"].removeprefix("Value error, ")
+        if not problem["loc"]:
+            yield f"{message}."
+            continue
+        name = str(problem["loc"][0])
+        if problem["type"] == "extra_forbidden":
+            yield f"{name}: there is no such setting. {_nearest(name)}".rstrip()
+        else:
+            yield f"{PREFIX}{name.upper()}: {message}. Correct or remove it."
+
+
+def _misspelt(environ: os._Environ[str]) -> Iterator[str]:
+    """Variables that look like a setting and are none: a typo would otherwise pass unseen."""
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | {CONFIG_VARIABLE}
+    for variable in environ:
+        if variable.startswith(PREFIX) and variable.upper() not in known:
+            hint = _nearest(variable.removeprefix(PREFIX))
+            if hint:
+                yield f"{variable}: there is no such setting. {hint}"
+
+
+def _nearest(name: str) -> str:
+    close = difflib.get_close_matches(name.lower(), Settings.model_fields, n=1, cutoff=0.8)
+    return f"Did you mean {PREFIX}{close[0].upper()}?" if close else ""

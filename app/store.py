@@ -1,0 +1,330 @@
+"""Runs, deliveries and journals in a database: `agent.store.Store` on SQLAlchemy.
+
+Safe from several threads and processes. A journal's sequence numbers come from a counter in its
+run's row, raised in the same statement that checks the lease: so they have no gaps, and a worker
+that lost its run can write nothing.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from agent.errors import LostLease
+from agent.events import EVENT, AnyEvent, Outcome, Recorded, now
+from agent.store import Hint
+from app import tables
+from app.records import Accepted, Run, RunFilter, RunPage, UnknownRun, run_id_for
+from app.tables import from_micros, to_micros
+from app.webhooks import Trigger
+
+
+class SqlStore:
+    """Runs and journals in one database; `leases` are the runs that this view may write to."""
+
+    def __init__(self, engine: sa.Engine, leases: Mapping[str, int] | None = None) -> None:
+        self._engine = engine
+        self._reads = engine.execution_options(read_only=True)
+        self._leases = dict(leases or {})
+
+    # The journal: `agent.store.Store`
+
+    def append(self, run_id: str, events: Sequence[AnyEvent]) -> tuple[Recorded, ...]:
+        """See `Store.append`. A view without a lease may write only while nobody claimed the run.
+
+        Raises `UnknownRun` when there is no such run.
+        """
+        if not events:
+            return ()
+        at = now()
+        counted = (
+            sa.update(tables.runs)
+            .where(tables.runs.c.id == run_id, tables.runs.c.epoch == self._leases.get(run_id, 0))
+            .values(next_seq=tables.runs.c.next_seq + len(events), updated_at=to_micros(at))
+            .returning(tables.runs.c.next_seq)
+        )
+        with self._engine.begin() as connection:
+            after = connection.execute(counted).scalar_one_or_none()
+            if after is None:
+                raise self._not_ours(connection, run_id)
+            recorded = tuple(
+                Recorded(seq=after - len(events) + i, at=at, event=event)
+                for i, event in enumerate(events)
+            )
+            connection.execute(
+                sa.insert(tables.events),
+                [
+                    {
+                        "run_id": run_id,
+                        "seq": r.seq,
+                        "at": to_micros(at),
+                        "body": EVENT.dump_json(r.event).decode(),
+                    }
+                    for r in recorded
+                ],
+            )
+        return recorded
+
+    def events(self, run_id: str, after: int = -1, limit: int | None = None) -> list[Recorded]:
+        """See `Store.events`; at most `limit` of them."""
+        table = tables.events
+        query = (
+            sa.select(table.c.seq, table.c.at, table.c.body)
+            .where(table.c.run_id == run_id, table.c.seq > after)
+            .order_by(table.c.seq)
+            .limit(limit)
+        )
+        with self._reads.connect() as connection:
+            rows = connection.execute(query).all()
+        return [
+            Recorded(seq=seq, at=from_micros(at), event=EVENT.validate_json(body))
+            for seq, at, body in rows
+        ]
+
+    def put_log(self, run_id: str, log_id: str, data: bytes) -> None:
+        """See `Store.put_log`. Fenced like `append`."""
+        packed = zlib.compress(data, 6)
+        statement = self._insert(tables.logs).values(run_id=run_id, log_id=log_id, data=packed)
+        with self._engine.begin() as connection:
+            self._hold(connection, run_id)
+            connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["run_id", "log_id"], set_={"data": packed}
+                )
+            )
+
+    def get_log(self, run_id: str, log_id: str) -> bytes | None:
+        """See `Store.get_log`."""
+        query = sa.select(tables.logs.c.data).where(
+            tables.logs.c.run_id == run_id, tables.logs.c.log_id == log_id
+        )
+        with self._reads.connect() as connection:
+            packed = connection.execute(query).scalar_one_or_none()
+        return None if packed is None else zlib.decompress(packed)
+
+    def stop_requested(self, run_id: str) -> bool:
+        """See `Store.stop_requested`."""
+        query = sa.select(tables.runs.c.stop_requested).where(tables.runs.c.id == run_id)
+        with self._reads.connect() as connection:
+            return bool(connection.execute(query).scalar_one_or_none())
+
+    def hints(self, run_id: str, after: int = 0) -> list[Hint]:
+        """See `Store.hints`."""
+        table = tables.hints
+        query = (
+            sa.select(table.c.id, table.c.author, table.c.text)
+            .where(table.c.run_id == run_id, table.c.id > after)
+            .order_by(table.c.id)
+        )
+        with self._reads.connect() as connection:
+            rows = connection.execute(query).all()
+        return [Hint(id=id_, author=author, text=text) for id_, author, text in rows]
+
+    # What people ask of a run
+
+    def add_hint(self, run_id: str, author: str, text: str) -> None:
+        """Leave a note for the run. Raises `UnknownRun`."""
+        row = {"run_id": run_id, "author": author, "text": _storable(text), "at": to_micros(now())}
+        with self._engine.begin() as connection:
+            if not self._exists(connection, run_id):
+                raise UnknownRun(run_id)
+            connection.execute(sa.insert(tables.hints).values(**row))
+
+    def request_stop(self, run_id: str) -> None:
+        """Ask the run to stop at its next step. Raises `UnknownRun`."""
+        with self._engine.begin() as connection:
+            statement = sa.update(tables.runs).where(tables.runs.c.id == run_id)
+            if connection.execute(statement.values(stop_requested=True)).rowcount == 0:
+                raise UnknownRun(run_id)
+
+    # Deliveries and the outbox
+
+    def accept(self, delivery_id: str, event: str, trigger: Trigger, *, model: str) -> Accepted:
+        """Keep a delivery and its run in one transaction; on return both are durable.
+
+        The same delivery again gives the run of the first time; a delivery for an issue that has a
+        live run is attached to that run.
+        """
+        key = f"{trigger.repository.lower()}#{trigger.issue_number}"
+        run_id = run_id_for(trigger.repository, trigger.issue_number, delivery_id)
+        at = to_micros(now())
+        seen = sa.select(tables.deliveries.c.run_id).where(tables.deliveries.c.id == delivery_id)
+        live = sa.select(tables.runs.c.id).where(tables.runs.c.live_key == key)
+        with self._engine.begin() as connection:
+            # The insert waits for another transaction with the same id, so there is one winner.
+            delivery = self._insert(tables.deliveries).values(
+                id=delivery_id, event=event, run_id=run_id, received_at=at
+            )
+            if connection.execute(delivery.on_conflict_do_nothing()).rowcount == 0:
+                return Accepted(run_id=connection.execute(seen).scalar_one(), how="duplicate")
+            run = self._insert(tables.runs).values(
+                id=run_id,
+                repository=trigger.repository,
+                issue_number=trigger.issue_number,
+                title=_storable(trigger.issue_title),
+                installation_id=trigger.installation_id,
+                delivery_id=delivery_id,
+                trigger=trigger.model_dump_json(),
+                triggered_by=trigger.sender,
+                model=model,
+                status="queued",
+                created_at=at,
+                updated_at=at,
+                live_key=key,
+            )
+            attached = None
+            while attached is None:  # again if the live run ended between the two statements
+                if connection.execute(run.on_conflict_do_nothing()).rowcount == 1:
+                    return Accepted(run_id=run_id, how="new")
+                attached = connection.execute(live).scalar_one_or_none()
+            connection.execute(
+                sa.update(tables.deliveries)
+                .where(tables.deliveries.c.id == delivery_id)
+                .values(run_id=attached)
+            )
+            return Accepted(run_id=attached, how="attached")
+
+    def unqueued(self) -> list[Run]:
+        """Runs that the durable engine was not told of yet, oldest first."""
+        table = tables.runs
+        return self._runs(
+            sa.select(table)
+            .where(table.c.enqueued_at.is_(None), table.c.status == "queued")
+            .order_by(table.c.created_at, table.c.id)
+        )
+
+    def mark_enqueued(self, run_id: str) -> None:
+        """The durable engine knows this run."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                sa.update(tables.runs)
+                .where(tables.runs.c.id == run_id, tables.runs.c.enqueued_at.is_(None))
+                .values(enqueued_at=to_micros(now()))
+            )
+
+    # Runs
+
+    def claim(self, run_id: str, owner: str) -> SqlStore:
+        """Take the run over: a view that may write to it, and nobody else may from now on.
+
+        Raises `UnknownRun`.
+        """
+        statement = (
+            sa.update(tables.runs)
+            .where(tables.runs.c.id == run_id)
+            .values(owner=owner, epoch=tables.runs.c.epoch + 1, updated_at=to_micros(now()))
+            .returning(tables.runs.c.epoch)
+        )
+        with self._engine.begin() as connection:
+            epoch = connection.execute(statement).scalar_one_or_none()
+        if epoch is None:
+            raise UnknownRun(run_id)
+        return SqlStore(self._engine, {**self._leases, run_id: epoch})
+
+    def holds(self, run_id: str) -> bool:
+        """Whether this view still has the run: to be asked before every outward act."""
+        run = self.get_run(run_id)
+        return run is not None and run.epoch == self._leases.get(run_id, 0)
+
+    def set_running(self, run_id: str) -> None:
+        """The run is being worked on. Raises `LostLease`."""
+        self._set(run_id, status="running")
+
+    def finish(self, run_id: str, outcome: Outcome, pull_request: str = "") -> None:
+        """The run is over and its issue may have another. Raises `LostLease`."""
+        self._set(run_id, status="done", outcome=outcome, pull_request=pull_request, live_key=None)
+
+    def get_run(self, run_id: str) -> Run | None:
+        """A run, or None."""
+        found = self._runs(sa.select(tables.runs).where(tables.runs.c.id == run_id))
+        return found[0] if found else None
+
+    def list_runs(
+        self, filters: RunFilter | None = None, cursor: str = "", size: int = 50
+    ) -> RunPage:
+        """Runs, newest first, from the page that `cursor` names. A bad cursor is the first page."""
+        table = tables.runs
+        query = sa.select(table).order_by(table.c.created_at.desc(), table.c.id.desc())
+        for name, value in (filters or RunFilter()).model_dump().items():
+            if value:
+                query = query.where(table.c[name] == value)
+        created, _, last = cursor.partition("_")
+        if created.isdecimal() and len(created) < 18:
+            key = sa.tuple_(table.c.created_at, table.c.id)
+            query = query.where(key < sa.tuple_(sa.literal(int(created)), sa.literal(last)))
+        found = self._runs(query.limit(size + 1))
+        if len(found) <= size:
+            return RunPage(runs=tuple(found))
+        end = found[size - 1]
+        return RunPage(runs=tuple(found[:size]), next=f"{to_micros(end.created_at)}_{end.id}")
+
+    def count_runs(self) -> dict[tuple[str, str], int]:
+        """How many runs there are per status and outcome."""
+        table = tables.runs
+        query = sa.select(table.c.status, table.c.outcome, sa.func.count()).group_by(
+            table.c.status, table.c.outcome
+        )
+        with self._reads.connect() as connection:
+            return {(s, o): n for s, o, n in connection.execute(query)}
+
+    def ping(self) -> None:
+        """Ask the database for a sign of life; raises what the driver raises."""
+        with self._reads.connect() as connection:
+            connection.execute(sa.select(1)).scalar_one()
+
+    # Inside
+
+    def _insert(self, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+        if self._engine.dialect.name == "sqlite":
+            return sqlite.insert(table)
+        return postgresql.insert(table)
+
+    def _set(self, run_id: str, **values: object) -> None:
+        with self._engine.begin() as connection:
+            self._hold(connection, run_id, **values)
+
+    def _hold(self, connection: sa.Connection, run_id: str, **values: object) -> None:
+        """Change the run's row if the lease holds; locks the row until the transaction's end."""
+        statement = (
+            sa.update(tables.runs)
+            .where(tables.runs.c.id == run_id, tables.runs.c.epoch == self._leases.get(run_id, 0))
+            .values(updated_at=to_micros(now()), **values)
+        )
+        if connection.execute(statement).rowcount == 0:
+            raise self._not_ours(connection, run_id)
+
+    def _not_ours(self, connection: sa.Connection, run_id: str) -> Exception:
+        if self._exists(connection, run_id):
+            return LostLease(f"run {run_id} belongs to another worker now")
+        return UnknownRun(run_id)
+
+    @staticmethod
+    def _exists(connection: sa.Connection, run_id: str) -> bool:
+        query = sa.select(tables.runs.c.id).where(tables.runs.c.id == run_id)
+        return connection.execute(query).scalar_one_or_none() is not None
+
+    def _runs(self, query: sa.Select[tuple[object, ...]]) -> list[Run]:
+        with self._reads.connect() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [
+            Run(
+                trigger=Trigger.model_validate_json(row["trigger"]),
+                created_at=from_micros(row["created_at"]),
+                updated_at=from_micros(row["updated_at"]),
+                events=row["next_seq"],
+                **{name: row[name] for name in _PLAIN},
+            )
+            for row in rows
+        ]
+
+
+def _storable(text: str) -> str:
+    """Text without NUL, which PostgreSQL cannot keep."""
+    return text.replace("\0", "")
+
+
+_CONVERTED = {"trigger", "created_at", "updated_at", "events"}
+_PLAIN = tuple(name for name in Run.model_fields if name not in _CONVERTED)

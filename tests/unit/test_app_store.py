@@ -1,0 +1,236 @@
+"""The database store, on SQLite files; the same checks run on PostgreSQL in tests/integration."""
+
+from __future__ import annotations
+
+import multiprocessing
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from agent.errors import LostLease
+from agent.events import RunEnded, RunPhase, ToolFinished
+from app import tables
+from app.records import RunFilter, UnknownRun, run_id_for
+from app.store import SqlStore
+from app.tables import open_engine
+from app.webhooks import Trigger
+
+
+def trigger(number: int = 7, repository: str = "octo/calc", title: str = "It breaks") -> Trigger:
+    return Trigger(
+        installation_id=11,
+        repository=repository,
+        repository_id=5,
+        default_branch="main",
+        archived=False,
+        issue_number=number,
+        issue_title=title,
+        issue_body="body",
+        issue_author="reporter",
+        issue_open=True,
+        is_pull_request=False,
+        label="patchwright",
+        sender="maintainer",
+        sender_is_bot=False,
+    )
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'state' / 'patchwright.db'}"
+
+
+@pytest.fixture
+def store(url: str) -> SqlStore:
+    return SqlStore(open_engine(url))
+
+
+def start(store: SqlStore, delivery: str = "d1", number: int = 7) -> str:
+    return store.accept(delivery, "issues", trigger(number), model="offline").run_id
+
+
+def test_events_come_back_as_they_were_and_in_order(store: SqlStore) -> None:
+    run_id = start(store)
+    event = ToolFinished(call_id="c1", name="bash", status="ok", output="a\x00b \u2028 ü")
+    first = store.append(run_id, [RunPhase(phase="preparing"), event])
+    second = store.append(run_id, [RunEnded(outcome="failed")])
+    assert [r.seq for r in (*first, *second)] == [0, 1, 2]
+    assert tuple(store.events(run_id)) == (*first, *second)
+    assert store.events(run_id, after=1) == list(second)
+    assert store.events(run_id, after=-1, limit=1) == [first[0]]
+    assert store.append(run_id, []) == ()
+
+
+def test_an_unknown_run_is_refused(store: SqlStore) -> None:
+    for act in (
+        lambda: store.append("nope", [RunPhase(phase="x")]),
+        lambda: store.put_log("nope", "l", b""),
+        lambda: store.claim("nope", "w"),
+        lambda: store.request_stop("nope"),
+        lambda: store.add_hint("nope", "a", "t"),
+        lambda: store.finish("nope", "failed"),
+    ):
+        with pytest.raises(UnknownRun):
+            act()
+    assert store.get_run("nope") is None
+    assert store.events("nope") == []
+
+
+def test_who_lost_the_lease_can_write_nothing(store: SqlStore) -> None:
+    run_id = start(store)
+    first = store.claim(run_id, "worker-0")
+    first.append(run_id, [RunPhase(phase="by the first")])
+    second = store.claim(run_id, "worker-1")
+    for stale in (store, first):
+        with pytest.raises(LostLease):
+            stale.append(run_id, [RunPhase(phase="late")])
+        with pytest.raises(LostLease):
+            stale.put_log(run_id, "l", b"late")
+        with pytest.raises(LostLease):
+            stale.finish(run_id, "failed")
+        assert not stale.holds(run_id)
+    second.append(run_id, [RunPhase(phase="by the second")])
+    assert second.holds(run_id)
+    assert [r.event.phase for r in store.events(run_id) if isinstance(r.event, RunPhase)] == [
+        "by the first",
+        "by the second",
+    ]
+    assert store.get_log(run_id, "l") is None
+
+
+def test_a_failed_append_leaves_no_gap(store: SqlStore) -> None:
+    run_id = start(store)
+    store.append(run_id, [RunPhase(phase="a")])
+    engine = store._engine
+    with engine.begin() as connection:  # a row that makes the next insert fail half-way
+        connection.execute(
+            sa.insert(tables.events).values(run_id=run_id, seq=2, at=0, body='{"type":"run_ended"}')
+        )
+    with pytest.raises(sa.exc.IntegrityError):
+        store.append(run_id, [RunPhase(phase="b"), RunPhase(phase="c")])
+    with engine.begin() as connection:
+        connection.execute(sa.delete(tables.events).where(tables.events.c.seq == 2))
+    assert store.append(run_id, [RunPhase(phase="d")])[0].seq == 1
+
+
+def test_logs_are_kept_whole_and_replaced(store: SqlStore) -> None:
+    run_id = start(store)
+    data = b"\x00\xff" * 500_000
+    store.put_log(run_id, "log-1", b"first")
+    store.put_log(run_id, "log-1", data)
+    assert store.get_log(run_id, "log-1") == data
+    assert store.get_log(run_id, "log-2") is None
+    with store._engine.connect() as connection:
+        size = connection.execute(sa.select(sa.func.length(tables.logs.c.data))).scalar_one()
+    assert size < len(data) / 50
+
+
+def test_hints_and_stop(store: SqlStore) -> None:
+    run_id = start(store)
+    assert not store.stop_requested(run_id)
+    store.add_hint(run_id, "ann", "look at \0parse()")
+    store.add_hint(run_id, "bob", "second")
+    hints = store.hints(run_id)
+    assert [(h.author, h.text) for h in hints] == [("ann", "look at parse()"), ("bob", "second")]
+    assert store.hints(run_id, after=hints[0].id) == hints[1:]
+    store.request_stop(run_id)
+    assert store.stop_requested(run_id)
+
+
+def test_one_run_per_delivery_and_one_live_run_per_issue(store: SqlStore) -> None:
+    first = store.accept("d1", "issues", trigger(), model="offline")
+    again = store.accept("d1", "issues", trigger(), model="offline")
+    labelled_again = store.accept("d2", "issues", trigger(), model="offline")
+    other = store.accept("d3", "issues", trigger(8), model="offline")
+    assert first.how == "new"
+    assert (again.how, again.run_id) == ("duplicate", first.run_id)
+    assert (labelled_again.how, labelled_again.run_id) == ("attached", first.run_id)
+    assert other.how == "new"
+    repeated = store.accept("d2", "issues", trigger(), model="offline")
+    assert (repeated.how, repeated.run_id) == ("duplicate", first.run_id)
+    mine = store.claim(first.run_id, "w")
+    mine.set_running(first.run_id)
+    mine.finish(first.run_id, "proven", "https://example.test/pull/1")
+    later = store.accept("d4", "issues", trigger(), model="offline")
+    assert later.how == "new"
+    assert later.run_id != first.run_id
+    run = store.get_run(first.run_id)
+    assert run is not None
+    assert (run.status, run.outcome, run.pull_request, run.owner) == (
+        "done",
+        "proven",
+        "https://example.test/pull/1",
+        "w",
+    )
+    assert run.trigger == trigger()
+
+
+def test_run_ids_depend_on_all_three_and_are_safe_in_urls() -> None:
+    base = run_id_for("Octo/Calc", 7, "d1")
+    assert base == run_id_for("octo/calc", 7, "d1")
+    others = {run_id_for("octo/calc2", 7, "d1"), run_id_for("octo/calc", 8, "d1")}
+    assert len({base, run_id_for("octo/calc", 7, "d2"), *others}) == 4
+    assert base.isalnum()
+    assert base == base.lower()
+    assert len(base) == 16
+
+
+def test_the_outbox_forgets_what_was_enqueued(store: SqlStore) -> None:
+    one, two = start(store, "d1", 1), start(store, "d2", 2)
+    assert [r.id for r in store.unqueued()] == [one, two]
+    store.mark_enqueued(one)
+    store.mark_enqueued(one)
+    assert [r.id for r in store.unqueued()] == [two]
+
+
+def test_listing_pages_newest_first_and_filters(store: SqlStore) -> None:
+    ids = [start(store, f"d{n}", n) for n in range(1, 8)]
+    store.finish(ids[0], "proven")
+    page = store.list_runs(size=3)
+    seen = [r.id for r in page.runs]
+    while page.next:
+        page = store.list_runs(cursor=page.next, size=3)
+        seen += [r.id for r in page.runs]
+    assert seen == ids[::-1]
+    assert [r.id for r in store.list_runs(RunFilter(status="done")).runs] == [ids[0]]
+    assert store.list_runs(RunFilter(repository="no/body")).runs == ()
+    assert len(store.list_runs(cursor="'; drop table runs;--").runs) == 7
+    assert store.count_runs() == {("done", "proven"): 1, ("queued", ""): 6}
+
+
+def test_many_threads_accept_one_delivery_once(store: SqlStore) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        outcomes = list(
+            pool.map(lambda _: store.accept("d1", "issues", trigger(), model="m"), range(16))
+        )
+    assert sorted(o.how for o in outcomes).count("new") == 1
+    assert len({o.run_id for o in outcomes}) == 1
+    assert sum(store.count_runs().values()) == 1
+
+
+def _append_many(url: str, run_id: str, count: int) -> None:
+    store = SqlStore(open_engine(url))
+    for n in range(count):
+        store.append(run_id, [RunPhase(phase=str(n)), RunPhase(phase=str(n))])
+
+
+def test_several_processes_append_without_gaps(url: str, store: SqlStore) -> None:
+    run_id = start(store)
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_append_many, args=(url, run_id, 25)) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+        assert worker.exitcode == 0
+    assert [r.seq for r in store.events(run_id)] == list(range(150))
+
+
+def test_the_file_is_in_wal_mode_and_private(url: str, store: SqlStore) -> None:
+    store.ping()
+    with store._engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar_one() == 2
+    assert Path(sa.make_url(url).database or "").parent.stat().st_mode & 0o077 == 0
