@@ -1,0 +1,91 @@
+"""The GitHub seam: what the app needs of a forge (`app.forge_github` is GitHub as that forge).
+
+A forge is bound to one repository as one installation of the App sees it. Every outward act has a
+key under which it is looked up before it is done again: a comment its hidden marker, a pull
+request its branch, a check run its external id. So a crash between an act and the record of it
+does not double the act.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+from app.forge_records import (
+    CheckReport,
+    CheckRun,
+    Comment,
+    GitToken,
+    IssueThread,
+    Permission,
+    Pull,
+    Repository,
+)
+
+Reaction = Literal["+1", "-1", "laugh", "confused", "heart", "hooray", "rocket", "eyes"]
+
+
+class Forge(Protocol):
+    """One repository on GitHub. Every method may raise any `ForgeError`."""
+
+    @property
+    def name(self) -> str:
+        """`owner/name` of the repository."""
+        ...
+
+    async def bot_login(self) -> str:
+        """The login under which the App writes, e.g. `patchwright[bot]`."""
+        ...
+
+    async def git_token(self, *, renew: bool = False) -> GitToken:
+        """A token for git on this repository alone; `renew` when the last one was refused."""
+        ...
+
+    async def repository(self) -> Repository:
+        """The repository as it is now."""
+        ...
+
+    async def issue(self, number: int) -> IssueThread:
+        """An issue with all its comments, oldest first."""
+        ...
+
+    async def permission(self, user: str) -> Permission:
+        """What a user may do here; role `none` for somebody unknown."""
+        ...
+
+    async def react(self, issue: int, reaction: Reaction, *, comment: int = 0) -> None:
+        """React to an issue, or to a comment of it. Again is nothing."""
+        ...
+
+    async def put_comment(self, issue: int, marker: str, body: str) -> Comment:
+        """Create or edit the App's own comment that begins with `marker`.
+
+        `marker` is an HTML comment on a line of its own; it is put before `body`.
+        """
+        ...
+
+    async def pulls(self, branch: str) -> tuple[Pull, ...]:
+        """All pull requests from this branch of the repository, newest first."""
+        ...
+
+    async def open_pull(
+        self, *, branch: str, base: str, title: str, body: str, draft: bool
+    ) -> Pull:
+        """The open pull request from `branch`, created if there is none."""
+        ...
+
+    async def add_labels(self, number: int, labels: Sequence[str]) -> None:
+        """Add labels to an issue or pull request. Again is nothing."""
+        ...
+
+    async def put_check(self, report: CheckReport) -> CheckRun:
+        """Create or update the check run with this external id on this commit."""
+        ...
+
+    async def file(self, path: str) -> bytes | None:
+        """A file's content on the default branch; None when it is no regular file there."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections. Safe to call twice."""
+        ...

@@ -1,0 +1,100 @@
+"""GitHub's answers, as PyGithub gives them, turned into our records and errors. Pure.
+
+Source of facts: GitHub's REST description, version 2022-11-28, and its page on rate limits.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from github import GithubException
+from github.Issue import Issue
+from github.IssueComment import IssueComment
+from github.PullRequest import PullRequest
+
+from app.forge_records import (
+    Comment,
+    ForgeAway,
+    ForgeDenied,
+    ForgeError,
+    ForgeMissing,
+    ForgeRefused,
+    IssueThread,
+    Pull,
+    RateLimited,
+)
+
+SECONDARY_WAIT_S = 60.0
+"""How long to wait at a secondary limit that names no time (GitHub asks for at least a minute)."""
+
+
+def explain(what: str, error: GithubException) -> ForgeError:
+    """GitHub's answer as one of our errors."""
+    said = error.data.get("message", "") if isinstance(error.data, dict) else ""
+    headers = {k.lower(): v for k, v in (error.headers or {}).items()}
+    text = f"Could not {what}: GitHub answered {error.status}{f' ({said})' if said else ''}."
+    if error.status in (403, 429):
+        wait = _wait(headers, said)
+        if wait is not None or error.status == 429:
+            return RateLimited(text, wait if wait is not None else SECONDARY_WAIT_S)
+    if error.status in (401, 403):
+        return ForgeDenied(text)
+    if error.status in (404, 410):
+        return ForgeMissing(text)
+    if error.status >= 500:
+        return ForgeAway(text)
+    problems = error.data.get("errors") if isinstance(error.data, dict) else None
+    return ForgeRefused(f"{text} {problems}" if problems else text)
+
+
+def _wait(headers: dict[str, str], said: str) -> float | None:
+    """Seconds that a limit asks to wait; None when this is no limit."""
+    after = headers.get("retry-after", "")
+    if after.isdigit():
+        return float(after)
+    reset = headers.get("x-ratelimit-reset", "")
+    if headers.get("x-ratelimit-remaining") == "0" and reset.isdigit():
+        return max(1.0, float(reset) - datetime.now(UTC).timestamp() + 1.0)
+    return SECONDARY_WAIT_S if "rate limit" in said.lower() else None
+
+
+def as_comment(comment: IssueComment) -> Comment:
+    """A comment; the author of a deleted account is `ghost`, as on GitHub's pages."""
+    return Comment(
+        id=comment.id,
+        author=comment.user.login if comment.user else "ghost",
+        body=comment.body or "",
+        created_at=comment.created_at,
+        url=comment.html_url,
+    )
+
+
+def as_thread(issue: Issue, comments: list[Comment]) -> IssueThread:
+    """An issue with the comments read for it."""
+    return IssueThread(
+        number=issue.number,
+        title=issue.title,
+        body=issue.body or "",
+        author=issue.user.login if issue.user else "ghost",
+        open=issue.state == "open",
+        locked=bool(issue.locked),
+        is_pull=issue.pull_request is not None,
+        labels=tuple(label.name for label in issue.labels),
+        comments=tuple(comments),
+        url=issue.html_url,
+    )
+
+
+def as_pull(pull: PullRequest) -> Pull:
+    """A pull request."""
+    return Pull(
+        number=pull.number,
+        url=pull.html_url,
+        open=pull.state == "open",
+        draft=bool(pull.draft),
+        merged=pull.merged_at is not None,
+        branch=pull.head.ref,
+        head_sha=pull.head.sha,
+        title=pull.title,
+        body=pull.body or "",
+    )

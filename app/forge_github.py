@@ -1,0 +1,358 @@
+"""GitHub as a forge: PyGithub with App authentication, its blocking calls in threads."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TypeVar
+from urllib.parse import quote
+
+import requests
+from github import Auth, GithubException, GithubIntegration
+from github.GithubObject import NotSet
+from github.IssueComment import IssueComment
+from github.Repository import Repository as ApiRepository
+from urllib3.util import Retry
+
+from app.forge import Reaction
+from app.forge_answers import as_comment, as_pull, as_thread, explain
+from app.forge_records import (
+    CheckReport,
+    CheckRun,
+    Comment,
+    ForgeAway,
+    GitToken,
+    IssueThread,
+    Permission,
+    Pull,
+    Repository,
+)
+
+T = TypeVar("T")
+
+TOKEN_MARGIN = timedelta(minutes=10)
+"""A git token that ends sooner than this is replaced before it is handed out."""
+
+
+@dataclass(frozen=True, slots=True)
+class GithubApp:
+    """The App's identity and how GitHub is reached."""
+
+    app_id: str
+    private_key: str = field(repr=False)
+    """PEM."""
+    api_url: str = "https://api.github.com"
+    """`https://HOST/api/v3` for GitHub Enterprise Server."""
+    ca_file: str = ""
+    """Certificates to trust instead of the built-in ones, for a server of one's own."""
+    timeout_s: int = 20
+    seconds_between_requests: float = 0.0
+    seconds_between_writes: float = 1.0
+    """GitHub asks for a second between writes."""
+
+    def forge(self, installation_id: int, repository: str) -> GithubForge:
+        """The forge for one repository (`owner/name`) of one installation."""
+        return GithubForge(self, installation_id, repository)
+
+
+class GithubForge:
+    """`Forge` on GitHub.com or GitHub Enterprise Server. One per run: calls go one at a time."""
+
+    def __init__(self, app: GithubApp, installation_id: int, repository: str) -> None:
+        self._app = app
+        self._installation = installation_id
+        self._name = repository
+        self._lock = threading.Lock()
+        self._integration = _integration(app)
+        self._client = self._integration.get_github_for_installation(installation_id)
+        self._login = ""
+        self._token: GitToken | None = None
+        self._comments: dict[tuple[int, str], int] = {}
+
+    @property
+    def name(self) -> str:
+        """See `Forge.name`."""
+        return self._name
+
+    async def bot_login(self) -> str:
+        """See `Forge.bot_login`."""
+        return await self._do("read the App", self._bot_login)
+
+    async def git_token(self, *, renew: bool = False) -> GitToken:
+        """See `Forge.git_token`."""
+
+        def token() -> GitToken:
+            if not renew and self._token is not None and self._token.good_for(TOKEN_MARGIN):
+                return self._token
+            # PyGithub cannot narrow a token to one repository, so the request is made by hand.
+            _, data = self._integration.requester.requestJsonAndCheck(
+                "POST",
+                f"/app/installations/{self._installation}/access_tokens",
+                input={
+                    "repositories": [self._name.partition("/")[2]],
+                    "permissions": {"contents": "write", "metadata": "read"},
+                },
+            )
+            expires = datetime.fromisoformat(data["expires_at"].replace("Z", "+00:00"))
+            self._token = GitToken(data["token"], expires)
+            return self._token
+
+        return await self._do("get a token for git", token)
+
+    async def repository(self) -> Repository:
+        """See `Forge.repository`."""
+
+        def read() -> Repository:
+            repo = self._client.get_repo(self._name)
+            return Repository(
+                full_name=repo.full_name,
+                default_branch=repo.default_branch,
+                private=repo.private,
+                archived=repo.archived,
+                clone_url=repo.clone_url,
+                web_url=repo.html_url,
+            )
+
+        return await self._do("read the repository", read)
+
+    async def issue(self, number: int) -> IssueThread:
+        """See `Forge.issue`."""
+
+        def read() -> IssueThread:
+            issue = self._repo().get_issue(number)
+            return as_thread(issue, [as_comment(c) for c in issue.get_comments()])
+
+        return await self._do(f"read issue #{number}", read)
+
+    async def permission(self, user: str) -> Permission:
+        """See `Forge.permission`."""
+
+        def read() -> Permission:
+            try:
+                _, data = self._client.requester.requestJsonAndCheck(
+                    "GET",
+                    f"/repos/{self._name}/collaborators/{quote(user, safe='')}/permission",
+                )
+            except GithubException as error:
+                if error.status == 404:
+                    return Permission("none", "none")
+                raise
+            return Permission(data["permission"], data.get("role_name") or data["permission"])
+
+        return await self._do("read a person's permission", read)
+
+    async def react(self, issue: int, reaction: Reaction, *, comment: int = 0) -> None:
+        """See `Forge.react`."""
+
+        def write() -> None:
+            target = f"comments/{comment}" if comment else str(issue)
+            self._client.requester.requestJsonAndCheck(
+                "POST",
+                f"/repos/{self._name}/issues/{target}/reactions",
+                input={"content": reaction},
+            )
+
+        await self._do(f"react to issue #{issue}", write)
+
+    async def put_comment(self, issue: int, marker: str, body: str) -> Comment:
+        """See `Forge.put_comment`."""
+        text = f"{marker}\n{body}"
+
+        def write() -> Comment:
+            known = self._comments.get((issue, marker))
+            if known is not None:
+                try:
+                    return self._edit(known, text)
+                except GithubException as error:
+                    if error.status != 404:
+                        raise
+            found = self._find_comment(issue, marker)
+            if found is None:
+                created = self._repo().get_issue(issue).create_comment(text)
+                comment = as_comment(created)
+            else:
+                comment = found if found.body == text else self._edit(found.id, text)
+            self._comments[issue, marker] = comment.id
+            return comment
+
+        return await self._do(f"comment on issue #{issue}", write)
+
+    async def pulls(self, branch: str) -> tuple[Pull, ...]:
+        """See `Forge.pulls`."""
+        return await self._do(
+            "look for pull requests", lambda: tuple(self._find_pulls(branch, "all"))
+        )
+
+    async def open_pull(
+        self, *, branch: str, base: str, title: str, body: str, draft: bool
+    ) -> Pull:
+        """See `Forge.open_pull`."""
+
+        def write() -> Pull:
+            for pull in self._find_pulls(branch, "open"):
+                return pull
+            created = self._repo().create_pull(
+                base=base, head=branch, title=title, body=body, draft=draft
+            )
+            return as_pull(created)
+
+        return await self._do(f"open a pull request from {branch}", write)
+
+    async def add_labels(self, number: int, labels: Sequence[str]) -> None:
+        """See `Forge.add_labels`."""
+
+        def write() -> None:
+            self._client.requester.requestJsonAndCheck(
+                "POST",
+                f"/repos/{self._name}/issues/{number}/labels",
+                input={"labels": list(labels)},
+            )
+
+        if labels:
+            await self._do(f"label #{number}", write)
+
+    async def put_check(self, report: CheckReport) -> CheckRun:
+        """See `Forge.put_check`."""
+
+        def write() -> CheckRun:
+            repo = self._repo()
+            output: dict[str, str | list[dict[str, str | int]]] = {
+                "title": report.title,
+                "summary": report.summary,
+            }
+            details = report.details_url or NotSet
+            conclusion = report.conclusion or NotSet
+            runs = repo.get_commit(report.head_sha).get_check_runs(
+                check_name=report.name, filter="all"
+            )
+            for run in runs:
+                if run.external_id == report.external_id:
+                    run.edit(
+                        status=report.status,
+                        conclusion=conclusion,
+                        output=output,
+                        details_url=details,
+                    )
+                    break
+            else:
+                run = repo.create_check_run(
+                    name=report.name,
+                    head_sha=report.head_sha,
+                    external_id=report.external_id,
+                    status=report.status,
+                    conclusion=conclusion,
+                    output=output,
+                    details_url=details,
+                )
+            return CheckRun(
+                run.id, run.external_id, run.status, run.conclusion or "", run.html_url or ""
+            )
+
+        return await self._do("write a check run", write)
+
+    async def file(self, path: str) -> bytes | None:
+        """See `Forge.file`."""
+
+        def read() -> bytes | None:
+            try:
+                found = self._repo().get_contents(path)
+            except GithubException as error:
+                if error.status == 404:
+                    return None
+                raise
+            if isinstance(found, list) or found.type != "file" or found.encoding != "base64":
+                return None
+            return found.decoded_content
+
+        return await self._do(f"read the file {path}", read)
+
+    async def close(self) -> None:
+        """See `Forge.close`."""
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        with self._lock:
+            self._client.close()
+            self._integration.close()
+
+    def _repo(self) -> ApiRepository:
+        # Lazy: no request of its own.
+        return self._client.withLazy(True).get_repo(self._name)
+
+    def _bot_login(self) -> str:
+        if not self._login:
+            self._login = f"{self._integration.get_app().slug}[bot]"
+        return self._login
+
+    def _find_comment(self, issue: int, marker: str) -> Comment | None:
+        """Our own comment with this marker at its very start.
+
+        Other people can write the marker too, and it may stand in output that we quote; both
+        must not count.
+        """
+        login = self._bot_login()
+        for comment in self._repo().get_issue(issue).get_comments():
+            found = as_comment(comment)
+            if found.author == login and found.body.startswith(marker):
+                return found
+        return None
+
+    def _edit(self, comment: int, text: str) -> Comment:
+        headers, data = self._client.requester.requestJsonAndCheck(
+            "PATCH", f"/repos/{self._name}/issues/comments/{comment}", input={"body": text}
+        )
+        return as_comment(IssueComment(self._client.requester, headers, data))
+
+    def _find_pulls(self, branch: str, state: str) -> list[Pull]:
+        owner = self._name.partition("/")[0]
+        pulls = self._repo().get_pulls(
+            state=state, head=f"{owner}:{branch}", sort="created", direction="desc"
+        )
+        return [as_pull(p) for p in pulls if p.head.ref == branch]
+
+    async def _do(self, what: str, call: Callable[[], T]) -> T:
+        return await asyncio.to_thread(self._guarded, what, call)
+
+    def _guarded(self, what: str, call: Callable[[], T]) -> T:
+        with self._lock:
+            try:
+                try:
+                    return call()
+                except GithubException as error:
+                    if error.status != 401:
+                        raise
+                # The token was refused before its time (revoked, clocks apart): one new try with a
+                # new one. Nothing was done yet, so nothing can be done twice.
+                self._client = self._integration.get_github_for_installation(self._installation)
+                return call()
+            except GithubException as error:
+                raise explain(what, error) from None
+            except requests.RequestException as error:
+                reason = type(error).__name__
+                raise ForgeAway(f"Could not {what}: GitHub cannot be reached ({reason}).") from None
+
+
+def _integration(app: GithubApp) -> GithubIntegration:
+    return GithubIntegration(
+        auth=Auth.AppAuth(app.app_id, app.private_key),
+        base_url=app.api_url.rstrip("/"),
+        timeout=app.timeout_s,
+        user_agent="patchwright",
+        per_page=100,
+        verify=app.ca_file or True,
+        # Not PyGithub's own retry: it repeats POST after a 5xx (which may have been done) and
+        # sleeps through rate limits in the thread. Limits go to the caller as `RateLimited`.
+        retry=Retry(
+            total=3,
+            backoff_factor=0.5,
+            status_forcelist=(500, 502, 503, 504),
+            allowed_methods={"GET", "PATCH"},
+            respect_retry_after_header=False,
+            raise_on_status=False,
+        ),
+        seconds_between_requests=app.seconds_between_requests,
+        seconds_between_writes=app.seconds_between_writes,
+    )

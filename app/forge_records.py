@@ -1,0 +1,159 @@
+"""What the app knows of GitHub, as frozen records, and what can go wrong there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+ROLES = ("none", "read", "triage", "write", "maintain", "admin")
+"""GitHub's built-in repository roles, least first."""
+
+Role = Literal["none", "read", "triage", "write", "maintain", "admin"]
+
+
+class ForgeError(Exception):
+    """GitHub did not do what was asked; the message says what and why, never a token."""
+
+
+class ForgeAway(ForgeError):
+    """GitHub cannot be reached or failed by itself; try again later."""
+
+
+class ForgeDenied(ForgeError):
+    """The App may not do this: permission missing, installation suspended, issue locked."""
+
+
+class ForgeMissing(ForgeError):
+    """The thing is not there, or the App may not see it."""
+
+
+class ForgeRefused(ForgeError):
+    """GitHub found the request itself wrong; repeating it will not help."""
+
+
+class RateLimited(ForgeError):
+    """GitHub asks to wait."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds to wait before the next call."""
+
+
+@dataclass(frozen=True, slots=True)
+class GitToken:
+    """A short-lived password for git over HTTPS, good for one repository."""
+
+    value: str = field(repr=False)
+    expires_at: datetime
+
+    def good_for(self, span: timedelta) -> bool:
+        """Whether it will still be accepted after `span`."""
+        return datetime.now(UTC) + span < self.expires_at
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """A repository as the App sees it."""
+
+    full_name: str
+    default_branch: str
+    private: bool
+    archived: bool
+    clone_url: str
+    """For git over HTTPS; holds no token."""
+    web_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """One comment on an issue or pull request. The text is untrusted."""
+
+    id: int
+    author: str
+    body: str
+    created_at: datetime
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class IssueThread:
+    """An issue with its conversation. The texts are untrusted."""
+
+    number: int
+    title: str
+    body: str
+    author: str
+    open: bool
+    locked: bool
+    is_pull: bool
+    labels: tuple[str, ...]
+    comments: tuple[Comment, ...]
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """What a person may do in a repository."""
+
+    permission: str
+    """GitHub's old coarse word: none, read, write or admin."""
+    role: str
+    """The role's name; triage and maintain are told only here, as are an organisation's own."""
+
+    def at_least(self, role: Role) -> bool:
+        """Whether the person has this role or a higher one.
+
+        A role of the organisation's own counts as the coarse permission it is built on.
+        """
+        return max(_rank(self.permission), _rank(self.role)) >= _rank(role)
+
+
+def _rank(role: str) -> int:
+    return ROLES.index(role) if role in ROLES else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """A pull request."""
+
+    number: int
+    url: str
+    open: bool
+    draft: bool
+    merged: bool
+    branch: str
+    head_sha: str
+    title: str
+    body: str
+
+
+CheckStatus = Literal["queued", "in_progress", "completed"]
+Conclusion = Literal["success", "failure", "neutral", "cancelled", "timed_out", "action_required"]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What a check run shall say; `external_id` is its key."""
+
+    external_id: str
+    name: str
+    head_sha: str
+    title: str
+    summary: str
+    status: CheckStatus = "completed"
+    conclusion: Conclusion | None = None
+    """Required when completed."""
+    details_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRun:
+    """A check run as GitHub keeps it."""
+
+    id: int
+    external_id: str
+    status: str
+    conclusion: str
+    url: str
