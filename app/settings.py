@@ -33,8 +33,6 @@ from sandbox.protocol import Limits
 PREFIX = "PATCHWRIGHT_"
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
 
-Permission = Literal["read", "triage", "write", "maintain", "admin"]
-
 
 class SettingsError(Exception):
     """A setting is wrong; the message names the variable and what to do."""
@@ -95,7 +93,7 @@ class Settings(BaseSettings):
     )
 
     label: str = Field("patchwright", min_length=1, description="Label that starts a run.")
-    label_permission: Permission = Field(
+    label_permission: Literal["read", "triage", "write", "maintain", "admin"] = Field(
         "triage", description="Least permission of a person whose label starts a run."
     )
 

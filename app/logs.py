@@ -1,0 +1,84 @@
+"""Log lines: structured, with the run's id, and without secrets."""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any, Literal
+
+import structlog
+
+_SECRET_NAME = re.compile(r"token|secret|password|private_key|api_key|authorization", re.IGNORECASE)
+_SECRET_TEXT = re.compile(
+    r"gh[pousr]_[A-Za-z0-9]{20,}"
+    r"|github_pat_\w{20,}"
+    r"|(?<=x-access-token:)[^@\s]+(?=@)"
+    r"|(?<=Bearer )[\w.~+/=-]{16,}"
+    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----",
+    re.DOTALL,
+)
+
+
+def redact(text: str) -> str:
+    """The text without what looks like GitHub's tokens or a private key."""
+    return _SECRET_TEXT.sub("[secret]", text)
+
+
+def _redacted(
+    _logger: object, _method: str, line: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    for name, value in line.items():
+        if name.startswith("_"):
+            continue
+        if _SECRET_NAME.search(name):
+            line[name] = "[secret]"
+        elif isinstance(value, str):
+            line[name] = redact(value)
+    return line
+
+
+def configure(level: str, form: Literal["text", "json"]) -> None:
+    """Send all log lines, the libraries' too, to standard error in one form."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.EventRenamer("event"),
+        _redacted,
+    ]
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if form == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    # The durable engine greets at length and at each call; its warnings are what matters here.
+    for name in ("dbos", "httpx", "httpcore", "urllib3", "docker", "git"):
+        logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
+    durable = logging.getLogger("dbos")
+    durable.handlers = [handler]  # otherwise it adds a console of its own
+    durable.propagate = False
+
+
+def get(name: str) -> structlog.stdlib.BoundLogger:
+    """A logger for one module."""
+    logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
+    return logger

@@ -1,0 +1,181 @@
+"""The HTTP service: takes GitHub's deliveries, and shows the runs.
+
+A delivery is answered with 2xx only after it and its run are durable. Telling the durable engine
+follows in the same request; if that fails, the run stands in the outbox and is told later.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from app import logs, policy, webhooks
+from app.metrics import Metrics
+from app.pages import TEMPLATES, TokenShown, move_token_to_cookie, pages, render
+from app.settings import Settings
+from app.store import SqlStore
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+_DELIVERY_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+_EVENT = re.compile(r"[a-z_]{1,64}")
+
+_log = logs.get(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Web:
+    """What the service needs."""
+
+    settings: Settings
+    store: SqlStore
+    enqueue: Callable[[str], None]
+    """Tells the durable engine of a run; may raise, for the outbox has it."""
+    ready: Callable[[], bool] = lambda: True
+    """Whether the durable engine is up."""
+
+
+def create_app(web: Web) -> FastAPI:
+    """The service as an ASGI application."""
+    app = FastAPI(title="Patchwright", docs_url=None, redoc_url=None, openapi_url=None)
+    metrics = Metrics(web.store.count_runs)
+    app.include_router(pages(web.settings, web.store))
+
+    @app.middleware("http")
+    async def secure(
+        request: Request, call_next: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        response = await call_next(request)
+        response.headers.update(SECURITY_HEADERS)
+        return response
+
+    @app.exception_handler(StarletteHTTPException)
+    async def refused(request: Request, error: StarletteHTTPException) -> Response:
+        if "text/html" not in request.headers.get("accept", ""):
+            return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+        text = render("message.html", heading=f"Error {error.status_code}", text=error.detail)
+        return HTMLResponse(text, error.status_code, error.headers)
+
+    @app.exception_handler(TokenShown)
+    async def token_shown(request: Request, _error: TokenShown) -> Response:
+        return move_token_to_cookie(web.settings, request)
+
+    @app.post("/webhooks/github")
+    async def deliver(request: Request) -> Response:
+        with metrics.acknowledged.time():
+            try:
+                status, answer = await _deliver(web, request)
+            except HTTPException as error:
+                metrics.deliveries.labels(f"refused {error.status_code}").inc()
+                raise
+        metrics.deliveries.labels(answer["result"]).inc()
+        return JSONResponse(answer, status)
+
+    @app.get("/healthz")
+    async def healthz() -> PlainTextResponse:
+        return PlainTextResponse("ok\n")
+
+    @app.get("/readyz")
+    def readyz() -> PlainTextResponse:
+        try:
+            web.store.ping()
+        except SQLAlchemyError:
+            return PlainTextResponse("the database does not answer\n", 503)
+        if not web.ready():
+            return PlainTextResponse("the durable engine is not up\n", 503)
+        return PlainTextResponse("ready\n")
+
+    @app.get("/metrics")
+    def show_metrics() -> Response:
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @app.get("/assets/style.css")
+    def style() -> Response:
+        return Response((TEMPLATES / "style.css").read_bytes(), media_type="text/css")
+
+    return app
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The request's body, never holding more than `limit` bytes of it. Raises 413 or 400."""
+    too_large = HTTPException(413, f"The body is larger than {limit} bytes.")
+    declared = request.headers.get("content-length")
+    if declared is not None:
+        if not (declared.isascii() and declared.isdecimal() and len(declared) < 20):
+            raise HTTPException(400, "The Content-Length header is not a number.")
+        if int(declared) > limit:
+            raise too_large
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > limit:
+            raise too_large
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+async def _deliver(web: Web, request: Request) -> tuple[int, dict[str, str]]:
+    """Check, keep and pass on one delivery: status and answer. Raises `HTTPException`."""
+    started = time.monotonic()
+    body = await read_body(request, web.settings.body_limit_bytes)
+    signature = request.headers.get("x-hub-signature-256")
+    if signature is None:
+        raise HTTPException(401, "The X-Hub-Signature-256 header is missing.")
+    secret = await run_in_threadpool(web.settings.secret, "github_webhook_secret")
+    if not webhooks.verify(secret, body, signature):
+        raise HTTPException(401, "The signature does not fit the body.")
+    event = request.headers.get("x-github-event", "")
+    delivery = request.headers.get("x-github-delivery", "")
+    try:
+        parsed = webhooks.parse(event, body)
+    except webhooks.BadPayload as error:
+        raise HTTPException(400, f"Bad payload: {error}.") from None
+    if not _EVENT.fullmatch(event) or not _DELIVERY_ID.fullmatch(delivery):
+        raise HTTPException(400, "X-GitHub-Event or X-GitHub-Delivery is missing or malformed.")
+    if isinstance(parsed, webhooks.Ignored):
+        return 200, {"result": "ignored", "reason": parsed.reason}
+    if reason := policy.refusal(parsed, label=web.settings.label):
+        return 200, {"result": "ignored", "reason": reason}
+    accepted = await run_in_threadpool(
+        web.store.accept, delivery, event, parsed, model=web.settings.profile
+    )
+    if accepted.how == "new":
+        await run_in_threadpool(_enqueue, web, accepted.run_id)
+    _log.info(
+        "delivery",
+        delivery=delivery,
+        run=accepted.run_id,
+        how=accepted.how,
+        repository=parsed.repository,
+        issue=parsed.issue_number,
+        by=parsed.sender,
+        ms=round((time.monotonic() - started) * 1000),
+    )
+    return (202 if accepted.how == "new" else 200), {
+        "result": accepted.how,
+        "run": accepted.run_id,
+        "url": f"{web.settings.base_url}/runs/{accepted.run_id}",
+    }
+
+
+def _enqueue(web: Web, run_id: str) -> None:
+    try:
+        web.enqueue(run_id)
+        web.store.mark_enqueued(run_id)
+    except Exception:  # noqa: BLE001  whatever the engine's trouble: the outbox has the run
+        _log.warning("the run could not be enqueued yet", run=run_id, exc_info=True)

@@ -1,0 +1,78 @@
+"""Who may start a run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from app.forge_records import IssueThread, Permission, Repository
+from app.policy import denial, refusal
+from tests.unit.test_app_store import trigger
+
+
+def test_the_label_starts_a_run() -> None:
+    assert refusal(trigger(), label="patchwright") is None
+    assert refusal(trigger(), label="Patchwright") is None
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"label": "bug"}, "another label"),
+        ({"sender_is_bot": True}, "bot"),
+        ({"is_pull_request": True}, "pull request"),
+        ({"issue_open": False}, "closed"),
+        ({"archived": True}, "archived"),
+    ],
+)
+def test_what_starts_none(change: dict[str, Any], words: str) -> None:
+    reason = refusal(trigger().model_copy(update=change), label="patchwright")
+    assert reason is not None
+    assert words in reason
+
+
+THREAD = IssueThread(
+    number=7,
+    title="t",
+    body="b",
+    author="a",
+    open=True,
+    locked=False,
+    is_pull=False,
+    labels=(),
+    comments=(),
+    url="u",
+)
+REPOSITORY = Repository("octo/calc", "main", True, False, "clone", "web")
+
+
+@pytest.mark.parametrize(
+    ("permission", "allowed"),
+    [
+        (Permission("none", "none"), False),
+        (Permission("read", "read"), False),
+        (Permission("read", "triage"), True),
+        (Permission("write", "maintain"), True),
+        (Permission("admin", "admin"), True),
+        (Permission("read", "a-role-of-ours"), False),
+        (Permission("write", "a-role-of-ours"), True),
+    ],
+)
+def test_triage_is_the_least(permission: Permission, allowed: bool) -> None:
+    reason = denial(permission, THREAD, REPOSITORY, minimum="triage")
+    assert (reason is None) == allowed
+
+
+def test_what_changed_since_the_delivery_counts() -> None:
+    admin = Permission("admin", "admin")
+    assert denial(admin, THREAD, REPOSITORY, minimum="admin") is None
+    for thread, repository, word in (
+        (replace(THREAD, open=False), REPOSITORY, "closed"),
+        (replace(THREAD, is_pull=True), REPOSITORY, "pull request"),
+        (THREAD, replace(REPOSITORY, archived=True), "archived"),
+    ):
+        reason = denial(admin, thread, repository, minimum="triage")
+        assert reason is not None
+        assert word in reason

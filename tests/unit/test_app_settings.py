@@ -1,0 +1,139 @@
+"""Settings: sources, defaults that depend on each other, secrets, and clear refusals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from app.settings import Settings, SettingsError, describe, load
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("PATCHWRIGHT_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+def test_defaults_need_nothing(tmp_path: Path) -> None:
+    settings = load()
+    assert settings.state_dir == tmp_path / "state" / "patchwright"
+    assert settings.database == f"sqlite:///{tmp_path}/state/patchwright/patchwright.db"
+    assert settings.engine_database.endswith("/engine.db")
+    assert settings.profile == "offline"
+    assert settings.base_url == "http://127.0.0.1:8080"
+    assert settings.label == "patchwright"
+    assert settings.label_permission == "triage"
+    assert settings.body_limit_bytes == 25 * 1024 * 1024
+    assert settings.budget.wall_s == 3 * 3600
+    assert settings.limits.memory_bytes == 2 * 1024**3
+    assert not settings.state_dir.exists()  # reading settings makes no folders
+
+
+def test_a_model_url_chooses_the_reference_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATCHWRIGHT_MODEL_URL", "http://a:30000/v1/, http://b:30000/v1")
+    settings = load()
+    assert settings.model_url == ("http://a:30000/v1", "http://b:30000/v1")
+    assert settings.profile == "k2-thinking"
+    monkeypatch.setenv("PATCHWRIGHT_MODEL", "offline")
+    assert load().profile == "offline"
+
+
+def test_environment_is_above_the_file_and_arguments_above_both(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    toml = tmp_path / "p.toml"
+    toml.write_text('label = "from-file"\nport = 1111\nmodel_url = ["http://m/v1"]\n')
+    monkeypatch.setenv("PATCHWRIGHT_CONFIG", str(toml))
+    assert (load().label, load().port, load().model_url) == ("from-file", 1111, ("http://m/v1",))
+    monkeypatch.setenv("PATCHWRIGHT_PORT", "2222")
+    assert load().port == 2222
+    assert load(port=3333).port == 3333
+
+
+def test_an_env_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    env = tmp_path / "patchwright.env"
+    env.write_text('PATCHWRIGHT_LABEL=fixme\nPATCHWRIGHT_MODEL_OVERRIDES={"temperature": 0.6}\n')
+    monkeypatch.setenv("PATCHWRIGHT_CONFIG", str(env))
+    assert load().label == "fixme"
+    assert load().model_overrides == {"temperature": 0.6}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "words"),
+    [
+        ("PATCHWRIGHT_PORT", "http", "PATCHWRIGHT_PORT"),
+        ("PATCHWRIGHT_PORT", "70000", "PATCHWRIGHT_PORT"),
+        ("PATCHWRIGHT_LABLE", "x", "Did you mean PATCHWRIGHT_LABEL?"),
+        ("PATCHWRIGHT_LABEL", "", "PATCHWRIGHT_LABEL"),
+        ("PATCHWRIGHT_LABEL_PERMISSION", "owner", "PATCHWRIGHT_LABEL_PERMISSION"),
+        ("PATCHWRIGHT_MODEL_URL", "localhost:30000", "PATCHWRIGHT_MODEL_URL"),
+        ("PATCHWRIGHT_MODEL", "k2-thinking", "PATCHWRIGHT_MODEL_URL"),
+        ("PATCHWRIGHT_GITHUB_API_URL", "github.example", "PATCHWRIGHT_GITHUB_API_URL"),
+        ("PATCHWRIGHT_DATABASE_URL", "mysql://u:hunter2@h/db", "sqlite or postgresql"),
+        ("PATCHWRIGHT_DATABASE_URL", "::hunter2::", "PATCHWRIGHT_DATABASE_URL"),
+        ("PATCHWRIGHT_REPOSITORY_CONCURRENCY", "9", "PATCHWRIGHT_CONCURRENCY"),
+        ("PATCHWRIGHT_EXECUTOR_ID", "a b", "PATCHWRIGHT_EXECUTOR_ID"),
+        ("PATCHWRIGHT_GITHUB_PRIVATE_KEY_FILE", "/no/such", "PRIVATE_KEY_FILE: /no/such"),
+        ("PATCHWRIGHT_CONFIG", "/no/such.toml", "PATCHWRIGHT_CONFIG"),
+        ("PATCHWRIGHT_MODEL_OVERRIDES", "{", "MODEL_OVERRIDES"),
+    ],
+)
+def test_a_wrong_setting_is_named(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, words: str
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError) as caught:
+        load()
+    assert words.lower() in str(caught.value).lower()
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("lable = 'x'", "Did you mean PATCHWRIGHT_LABEL?"), ("label = ", "p.toml"), ("qq = 1", "qq")],
+)
+def test_a_wrong_file_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, words: str
+) -> None:
+    toml = tmp_path / "p.toml"
+    toml.write_text(text)
+    monkeypatch.setenv("PATCHWRIGHT_CONFIG", str(toml))
+    with pytest.raises(SettingsError) as caught:
+        load()
+    assert words in str(caught.value)
+
+
+def test_a_secret_file_is_read_anew_each_time(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "secret"
+    file.write_text("first\n")
+    monkeypatch.setenv("PATCHWRIGHT_GITHUB_WEBHOOK_SECRET_FILE", str(file))
+    monkeypatch.setenv("PATCHWRIGHT_GITHUB_WEBHOOK_SECRET", "unused")
+    settings = load()
+    assert settings.secret("github_webhook_secret") == "first"
+    file.write_text("second")
+    assert settings.secret("github_webhook_secret") == "second"
+    file.unlink()
+    with pytest.raises(SettingsError, match="GITHUB_WEBHOOK_SECRET_FILE"):
+        settings.secret("github_webhook_secret")
+
+
+def test_every_setting_is_described_and_no_secret_is_shown() -> None:
+    settings = load(
+        github_webhook_secret="hunter2",
+        operator_token="hunter2",
+        database_url="postgresql+psycopg://u:hunter2@h/db",
+    )
+    lines = {line.variable: line for line in describe(settings)}
+    assert len(lines) == len(Settings.model_fields)
+    assert all(line.description for line in lines.values())
+    assert "hunter2" not in repr(lines) + repr(settings) + str(settings.model_dump())
+    assert lines["PATCHWRIGHT_OPERATOR_TOKEN"].value == "********"
+    assert not lines["PATCHWRIGHT_OPERATOR_TOKEN"].is_default
+    assert lines["PATCHWRIGHT_LABEL"].is_default
