@@ -1,0 +1,225 @@
+"""Bare mirrors of repositories: fetch, give a tree out, take a patch in, push.
+
+There is never a checkout, a hook or a filter here, and no program runs on anything that a sandbox
+wrote: a patch comes in as text, is checked, and is applied to a temporary index. All methods
+block; call them in threads.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+from app.git_process import GitError, GitFailed, GitMissing, run_git, token_settings
+from app.patch_tree import PatchUnusable, check_changes, check_text
+
+__all__ = ["BranchTaken", "Identity", "Mirror", "PatchUnusable", "PushRefused"]
+
+# The tree goes out as its bytes are: these take back whatever attributes the repository sets.
+PLAIN_ATTRIBUTES = (
+    "* -export-ignore -export-subst -text -ident !eol !crlf !filter !working-tree-encoding\n"
+)
+
+
+class BranchTaken(GitError):
+    """The branch has commits of somebody else; they are never overwritten."""
+
+
+class PushRefused(GitError):
+    """The server does not take the push (protected branch, rule, missing permission)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a commit is by."""
+
+    name: str
+    email: str
+
+
+class Mirror:
+    """One repository's bare mirror on this machine."""
+
+    def __init__(self, git_dir: Path, url: str, *, ca_file: str = "") -> None:
+        self.git_dir = git_dir
+        self._url = url
+        self._settings: Mapping[str, str] = {"http.sslCAInfo": ca_file} if ca_file else {}
+
+    @classmethod
+    def of_remote(cls, root: Path, clone_url: str, *, ca_file: str = "") -> Self:
+        """The mirror of a repository under `root`; nothing is fetched yet.
+
+        Raises `GitError` when the URL is not plain HTTP(S) or holds a password.
+        """
+        parts = urlsplit(clone_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise GitError("The repository's address must be an http(s) URL.")
+        if parts.username or parts.password:
+            raise GitError("The repository's address must not hold a user name or password.")
+        words = re.sub(r"[^a-z0-9]+", "-", f"{parts.netloc}{parts.path}".lower()).strip("-")
+        key = hashlib.sha256(clone_url.encode()).hexdigest()[:12]
+        return cls(root / f"{words[:80]}-{key}.git", clone_url, ca_file=ca_file)
+
+    def fetch(self, token: str = "") -> None:
+        """Bring all branches up to date, making the mirror at first.
+
+        Raises `GitDenied` for a refused token, `GitAway`, `GitMissing`.
+        """
+        with self._locked():
+            self._make()
+            # The address stands here alone and not as a remote: there is nothing to keep in step.
+            self._git(
+                "fetch",
+                "--quiet",
+                "--prune",
+                "--no-tags",
+                "--no-write-fetch-head",
+                "--end-of-options",
+                self._url,
+                "+refs/heads/*:refs/heads/*",
+                token=token,
+                timeout_s=3600.0,
+            )
+
+    def base_commit(self, branch: str) -> str:
+        """The commit at the tip of a branch as last fetched. Raises `GitMissing`."""
+        return self._commit(f"refs/heads/{branch}", f"the branch {branch}")
+
+    def tree_tar(self, commit: str, out: Path) -> None:
+        """Write a commit's tree as an uncompressed tar archive.
+
+        Every file with exactly the bytes that git keeps (no line-end conversion, nothing left out),
+        symlinks as symlinks, submodules as empty folders, no `.git`. Raises `GitMissing`.
+        """
+        sha = self._commit(commit, f"the commit {commit}")
+        self._git("archive", "--format=tar", sha, stdout_to=out)
+
+    def commit_patch(
+        self, base: str, patch: str, message: str, author: Identity, branch: str, when: datetime
+    ) -> str:
+        """Make a commit of a git-style patch on top of `base`; returns its id.
+
+        The same arguments give the same commit, whenever and wherever. `branch` names it in the
+        mirror until it is pushed. Raises `PatchUnusable` when the patch does not apply, changes
+        nothing, or touches what no patch may (see `app.patch_tree`).
+        """
+        check_text(patch)
+        sha = self._commit(base, f"the commit {base}")
+        with tempfile.TemporaryDirectory(prefix="patchwright-index-") as folder:
+            index = {"GIT_INDEX_FILE": f"{folder}/index"}
+            self._git("read-tree", sha, environment=index)
+            try:
+                self._git(
+                    "apply",
+                    "--cached",
+                    "--whitespace=nowarn",
+                    "-",
+                    stdin=patch.encode("utf-8", errors="surrogateescape"),
+                    environment=index,
+                )
+            except GitFailed as error:
+                raise PatchUnusable(f"The patch does not apply: {error.output}") from None
+            tree = self._git("write-tree", environment=index).decode().strip()
+        check_changes(self._git("diff-tree", "-r", "-z", "--raw", "--no-renames", sha, tree))
+        date = f"{int(when.timestamp())} +0000"
+        who = {
+            f"GIT_{role}_{part}": value
+            for role in ("AUTHOR", "COMMITTER")
+            for part, value in (("NAME", author.name), ("EMAIL", author.email), ("DATE", date))
+        }
+        made = self._git(
+            "commit-tree", tree, "-p", sha, "-F", "-", stdin=message.encode(), environment=who
+        )
+        commit = made.decode().strip()
+        # A name of its own keeps it from being collected; fetch --prune leaves it alone.
+        self._git("update-ref", f"refs/patchwright/{branch}", commit)
+        return commit
+
+    def push(self, branch: str, commit: str, token: str = "") -> None:
+        """Create the remote branch at `commit` or forward it there; already there is success.
+
+        Never overwrites: raises `BranchTaken` when the branch has commits that `commit` does not
+        build on, also if they come in at the same moment. Raises `PushRefused`, `GitDenied`,
+        `GitAway`, `GitMissing`.
+        """
+        try:
+            self._git(
+                "push",
+                "--porcelain",
+                "--no-verify",
+                "--end-of-options",
+                self._url,
+                f"{commit}:refs/heads/{branch}",
+                token=token,
+            )
+        except GitFailed as error:
+            raise _push_error(branch, error.output) from None
+
+    def _make(self) -> None:
+        if (self.git_dir / "HEAD").exists():
+            return
+        # Made aside and moved in whole: a crash in between leaves nothing half made.
+        with tempfile.TemporaryDirectory(dir=self.git_dir.parent, prefix=".new-") as folder:
+            fresh = Path(folder) / "mirror"
+            run_git(fresh, "init", "--quiet", "--bare", "--template=")
+            (fresh / "info").mkdir(exist_ok=True)
+            (fresh / "info" / "attributes").write_text(PLAIN_ATTRIBUTES)
+            if self.git_dir.exists():
+                shutil.rmtree(self.git_dir)
+            fresh.rename(self.git_dir)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """One process (and thread) at a time; the kernel lets go when the holder dies."""
+        self.git_dir.parent.mkdir(parents=True, exist_ok=True)
+        with self.git_dir.with_suffix(".lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _commit(self, name: str, what: str) -> str:
+        try:
+            found = self._git(
+                "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"
+            )
+        except GitFailed:
+            raise GitMissing(f"There is no {what.removeprefix('the ')}.") from None
+        return found.decode().strip()
+
+    def _git(
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        environment: Mapping[str, str] | None = None,
+        stdout_to: Path | None = None,
+        token: str = "",
+        timeout_s: float = 600.0,
+    ) -> bytes:
+        return run_git(
+            self.git_dir,
+            *arguments,
+            stdin=stdin,
+            settings={**self._settings, **(token_settings(token) if token else {})},
+            environment=environment,
+            stdout_to=stdout_to,
+            timeout_s=timeout_s,
+        )
+
+
+def _push_error(branch: str, output: str) -> GitError:
+    """What a refused push means. The signs are git's own words for one reference. Pure."""
+    refused = next((line for line in output.splitlines() if line.startswith("!")), "")
+    signs = ("non-fast-forward", "fetch first", "already exists", "failed to lock", "stale info")
+    if any(sign in output for sign in (*signs, "cannot lock ref", "incorrect old value")):
+        return BranchTaken(f"The branch {branch} has other commits already.")
+    reason = refused.rpartition("\t")[2] or (output.splitlines() or ["it said nothing"])[-1]
+    return PushRefused(f"The server does not take the branch {branch}: {reason}.")
