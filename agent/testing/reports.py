@@ -1,0 +1,145 @@
+"""Results per test from the runners' own formats: Jest, Vitest, Mocha, Go, Cargo. Pure.
+
+Every parser takes what hostile code may have written and gives nothing for what it cannot read.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+from agent.testing.junit import MAX_BYTES, cut, merged
+from agent.testing.report import Outcome, TestResult
+
+_JEST: dict[str, Outcome] = {
+    "passed": "passed",
+    "failed": "failed",
+    "skipped": "skipped",
+    "pending": "skipped",
+    "todo": "skipped",
+    "disabled": "skipped",
+}
+_GO: dict[str, Outcome] = {"pass": "passed", "fail": "failed", "skip": "skipped"}
+_CARGO: dict[str, Outcome] = {"ok": "passed", "FAILED": "failed", "ignored": "skipped"}
+
+
+def parse_jest(data: bytes, root: str) -> tuple[TestResult, ...]:
+    """Jest's and Vitest's JSON. Names: `path/below/root.test.ts::full title`."""
+    return merged(_jest(_json(data), root))
+
+
+def _jest(report: Any, root: str) -> Iterator[TestResult]:
+    for file in _listed(report, "testResults"):
+        path = _text(file, "name").removeprefix(f"{root}/")
+        cases = _listed(file, "assertionResults")
+        if not cases and _text(file, "status") == "failed":
+            yield TestResult(name=path, outcome="error", message=cut(_text(file, "message")))
+        for case in cases:
+            outcome = _JEST.get(_text(case, "status"))
+            if outcome is not None:
+                messages = [m for m in _listed(case, "failureMessages") if isinstance(m, str)]
+                yield TestResult(
+                    name=f"{path}::{_text(case, 'fullName')}",
+                    outcome=outcome,
+                    message=cut("\n".join(messages)),
+                    duration_s=_seconds(case, "duration") / 1000,
+                )
+
+
+def parse_mocha(data: bytes, root: str) -> tuple[TestResult, ...]:
+    """Mocha's JSON. Names: `path/below/root.js::full title`."""
+    report = _json(data)
+    groups: tuple[tuple[str, Outcome], ...] = (
+        ("passes", "passed"),
+        ("failures", "failed"),
+        ("pending", "skipped"),
+    )
+    return merged(
+        TestResult(
+            name=f"{_text(case, 'file').removeprefix(f'{root}/')}::{_text(case, 'fullTitle')}",
+            outcome=outcome,
+            message=cut(_text(_inner(case, "err"), "stack")),
+            duration_s=_seconds(case, "duration") / 1000,
+        )
+        for group, outcome in groups
+        for case in _listed(report, group)
+    )
+
+
+def parse_go(output: str) -> tuple[tuple[TestResult, ...], str]:
+    """`go test -json`: the results and what the tests printed, as text for people.
+
+    Names: `package::Test/sub`. A package that does not build is one error under its own name.
+    """
+    printed: list[str] = []
+    by_test: defaultdict[str, list[str]] = defaultdict(list)
+    results: list[TestResult] = []
+    tested: set[str] = set()
+    for line in output.splitlines(keepends=True):
+        event = _json(line.encode()) if line.startswith("{") else None
+        if not isinstance(event, dict):
+            printed.append(line)
+            continue
+        package, test = _text(event, "Package"), _text(event, "Test")
+        name = f"{package}::{test}" if test else package
+        action = _text(event, "Action")
+        if action == "output":
+            printed.append(_text(event, "Output"))
+            by_test[name].append(_text(event, "Output"))
+        elif action in _GO and (test or (action == "fail" and package not in tested)):
+            tested.add(package)
+            outcome = _GO[action] if test else "error"
+            message = "" if outcome == "passed" else cut("".join(by_test[name]))
+            results.append(
+                TestResult(
+                    name=name,
+                    outcome=outcome,
+                    message=message,
+                    duration_s=_seconds(event, "Elapsed"),
+                )
+            )
+    return merged(results), "".join(printed)
+
+
+_CARGO_LINE = re.compile(r"^test (\S+)(?: - should panic)? \.\.\. (ok|FAILED|ignored)\b", re.M)
+_CARGO_TEXT = re.compile(r"^---- (\S+) stdout ----\n(.*?)(?=^----|^failures:|\Z)", re.M | re.S)
+
+
+def parse_cargo(output: str) -> tuple[TestResult, ...]:
+    """`cargo test`: libtest's lines. Names: the path of the test's function."""
+    texts = dict(_CARGO_TEXT.findall(output))
+    return merged(
+        TestResult(name=name, outcome=_CARGO[word], message=cut(texts.get(name, "").strip()))
+        for name, word in _CARGO_LINE.findall(output)
+    )
+
+
+def _json(data: bytes) -> Any:
+    if len(data) > MAX_BYTES:
+        return None
+    try:
+        return json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _inner(value: Any, key: str) -> Any:
+    return value.get(key) if isinstance(value, dict) else None
+
+
+def _listed(value: Any, key: str) -> list[Any]:
+    found = _inner(value, key)
+    return found if isinstance(found, list) else []
+
+
+def _text(value: Any, key: str) -> str:
+    found = _inner(value, key)
+    return found if isinstance(found, str) else ""
+
+
+def _seconds(value: Any, key: str) -> float:
+    found = _inner(value, key)
+    return max(0.0, float(found)) if isinstance(found, int | float) else 0.0

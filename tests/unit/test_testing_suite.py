@@ -1,0 +1,195 @@
+"""Running tests through the `Sandbox` seam, over a temporary folder."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from agent.testing.suite import NoTests, find_test_command, run_suite
+from tests.doubles.local_sandbox import LocalSandbox
+
+Make = Callable[[dict[str, str]], LocalSandbox]
+
+CALC = "def double(n):\n    return n * 2\n"
+ONE_TEST = "from calc import double\ndef test_a():\n    assert double(1) == 2\n"
+CLASSES = """
+import unittest
+from calc import double
+
+class DoubleTest(unittest.TestCase):
+    def test_two(self):
+        self.assertEqual(double(2), 4)
+    def test_parts(self):
+        for n in (1, 2):
+            with self.subTest(n=n):
+                self.assertEqual(double(n), 2)
+    @unittest.skip("not today")
+    def test_later(self):
+        pass
+"""
+
+
+@pytest.fixture
+async def make() -> AsyncIterator[Make]:
+    made: list[LocalSandbox] = []
+
+    def opening(files: dict[str, str]) -> LocalSandbox:
+        made.append(LocalSandbox(files))
+        return made[-1]
+
+    yield opening
+    for box in made:
+        await box.close()
+
+
+async def test_pytest_results_name_tests_as_pytest_takes_them_back(make: Make) -> None:
+    box = make(
+        {
+            "src/calc/__init__.py": CALC,
+            "tests/test_calc.py": """
+import pytest
+from calc import double
+
+class TestDouble:
+    @pytest.mark.parametrize("n", ["a b", "c::d"])
+    def test_text(self, n):
+        assert double(n) == n + n
+
+def test_wrong():
+    assert double(2) == 5
+
+@pytest.fixture
+def broken():
+    raise RuntimeError("no fixture")
+
+def test_errs(broken):
+    pass
+
+@pytest.mark.skip
+def test_skipped():
+    pass
+""",
+            "tests/test_bad.py": "import nowhere_to_be_found\n",
+        }
+    )
+    command = await find_test_command(box)
+    run = await run_suite(box, command)
+    assert run.outcomes == {
+        "tests/test_calc.py::TestDouble::test_text[a b]": "passed",
+        "tests/test_calc.py::TestDouble::test_text[c::d]": "passed",
+        "tests/test_calc.py::test_wrong": "failed",
+        "tests/test_calc.py::test_errs": "error",
+        "tests/test_calc.py::test_skipped": "skipped",
+        "tests/test_bad.py": "error",
+    }
+    chosen = "tests/test_calc.py::TestDouble::test_text[a b]\ntests/test_calc.py::test_wrong"
+    again = await run_suite(box, command, chosen)
+    assert again.outcomes == {
+        "tests/test_calc.py::TestDouble::test_text[a b]": "passed",
+        "tests/test_calc.py::test_wrong": "failed",
+    }
+    assert again.exit_code == 1
+    assert again.failing == ("tests/test_calc.py::test_wrong",)
+    assert "assert 4 == 5" in again.results[1].message
+    assert await box.diff() == ""
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        {
+            "calc.py": CALC,
+            "test_calc.py": ONE_TEST,
+        },
+        {
+            "calc.py": CALC,
+            "tests/test_calc.py": ONE_TEST,
+        },
+        {
+            "src/calc.py": CALC,
+            "tests/test_calc.py": ONE_TEST,
+        },
+        {
+            "calc.py": CALC,
+            "tests.py": ONE_TEST,
+        },
+        {
+            "pkg/__init__.py": "",
+            "pkg/calc.py": CALC,
+            "pkg/test/__init__.py": "",
+            "pkg/test/calc_test.py": ONE_TEST.replace("calc", "pkg.calc"),
+        },
+    ],
+    ids=["root", "tests", "src", "tests.py", "inside the package"],
+)
+async def test_usual_layouts_run_uninstalled(make: Make, layout: dict[str, str]) -> None:
+    box = make(layout)
+    run = await run_suite(box, await find_test_command(box))
+    assert list(run.outcomes.values()) == ["passed"], run.output
+
+
+async def test_scripts_of_plain_assertions(make: Make) -> None:
+    box = make({"calc.py": CALC, "tests/check.py": "import calc\nassert calc.double(1) == 3\n"})
+    command = await find_test_command(box)
+    run = await run_suite(box, command)
+    assert command == "python3 tests/check.py"
+    assert (run.exit_code, run.results) == (1, ())
+    assert "AssertionError" in run.output
+
+
+async def test_unittest_gives_results_per_test(make: Make) -> None:
+    box = make({"calc.py": CALC, "tests/test_calc.py": CLASSES})
+    command = "python3 -m unittest discover -s tests -p 'test*.py'"
+    run = await run_suite(box, command)
+    assert run.outcomes == {
+        "test_calc.DoubleTest.test_two": "passed",
+        "test_calc.DoubleTest.test_parts": "failed",
+        "test_calc.DoubleTest.test_later": "skipped",
+    }, run.output
+    assert run.exit_code == 1
+    one = await run_suite(box, "python3 -m unittest", "tests.test_calc.DoubleTest.test_two")
+    assert one.outcomes == {"tests.test_calc.DoubleTest.test_two": "passed"}, one.output
+
+
+async def test_a_configured_command_that_ends_in_pytest_still_gives_results(make: Make) -> None:
+    box = make(
+        {
+            "calc.py": CALC,
+            "test_calc.py": ONE_TEST,
+            "check.sh": "python3 -m pytest -x\n",
+        }
+    )
+    run = await run_suite(box, "sh check.sh")
+    assert run.outcomes == {"test_calc.py::test_a": "passed"}
+    own = await run_suite(box, "python3 -m pytest --junitxml=out.xml")
+    assert own.outcomes == {"test_calc.py::test_a": "passed"}
+
+
+async def test_a_run_leaves_neither_files_nor_shell_state(make: Make) -> None:
+    box = make(
+        {"test_a.py": "def test_a():\n    open('left.txt', 'w').write('x')\n    assert True\n"}
+    )
+    run = await run_suite(box, "cd /workspace && export MARK=1 && python3 -m pytest")
+    assert run.exit_code == 0
+    assert await box.diff() == ""
+    assert (await box.run('echo "[$MARK]"; ls /tmp')).text.strip() == "[]"
+
+
+async def test_the_time_limit_is_kept(make: Make) -> None:
+    box = make({"test_a.py": "import time\ndef test_a():\n    time.sleep(60)\n"})
+    run = await run_suite(box, "python3 -m pytest", timeout_s=2)
+    assert run.timed_out and run.exit_code is None and run.results == ()
+    assert run.duration_s < 20
+
+
+async def test_a_process_that_ends_itself_leaves_no_results(make: Make) -> None:
+    box = make({"test_a.py": "import os\ndef test_a():\n    os._exit(0)\n"})
+    run = await run_suite(box, "python3 -m pytest")
+    assert (run.exit_code, run.results) == (0, ())
+
+
+async def test_no_tests_is_said_clearly(make: Make) -> None:
+    box = make({"calc.py": CALC, "README.md": "hello"})
+    with pytest.raises(NoTests, match="No tests were found"):
+        await find_test_command(box)
