@@ -1,0 +1,108 @@
+"""One request and its answer over HTTP: no retries, no mending."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+
+import httpx
+
+from agent.model import Record
+from agent.models.faults import Fault, of_answer, of_exception
+from agent.models.stream import Answer, Assembly, StreamBroken
+
+_AFTER_DONE_S = 5.0
+"""Seconds to wait for a connection to become free again after the last event."""
+_LONGEST_ERROR = 64 * 1024
+
+
+class Timeouts(Record):
+    """Seconds after which a server counts as gone."""
+
+    connect_s: float = 10.0
+    first_s: float = 900.0
+    """Until the first token: waiting in the server's queue and reading a long prompt included."""
+    idle_s: float = 120.0
+    """Between two tokens."""
+
+
+class Faulted(Exception):
+    """An attempt failed."""
+
+    def __init__(self, fault: Fault) -> None:
+        self.fault = fault
+        super().__init__(fault.reason)
+
+
+async def ask(
+    client: httpx.AsyncClient,
+    url: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    timeouts: Timeouts,
+    on_progress: Callable[[], None] = lambda: None,
+) -> Answer:
+    """Post a chat completion and read its stream to the end.
+
+    Cancelling closes the connection, which aborts the generation. Raises `Faulted`.
+    """
+    assembly = Assembly()
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(timeouts.first_s) as limit:
+            async with client.stream(
+                "POST",
+                f"{url}/chat/completions",
+                content=body,
+                headers={"Content-Type": "application/json", **headers},
+                timeout=httpx.Timeout(None, connect=timeouts.connect_s),
+            ) as response:
+                if response.status_code != 200:
+                    raise Faulted(await _refusal(response))
+                if "json" in response.headers.get("content-type", ""):
+                    # A server that does not stream, or one that reports an error with status 200.
+                    _take_whole(assembly, await response.aread())
+                async for data in response.aiter_bytes():
+                    before = assembly.events
+                    assembly.feed(data)
+                    if assembly.done:
+                        limit.reschedule(loop.time() + _AFTER_DONE_S)
+                    elif assembly.events > before:
+                        on_progress()
+                        limit.reschedule(loop.time() + timeouts.idle_s)
+    except Faulted:
+        raise
+    except Exception as error:
+        # With the last event in hand it does not matter how the connection ended.
+        if not (assembly.done and isinstance(error, TimeoutError | httpx.HTTPError)):
+            raise _faulted(error, assembly, timeouts) from error
+    try:
+        return assembly.finish()
+    except Exception as error:
+        raise _faulted(error, assembly, timeouts) from error
+
+
+def _take_whole(assembly: Assembly, body: bytes) -> None:
+    try:
+        assembly.take(json.loads(body))
+    except (ValueError, RecursionError) as error:
+        raise StreamBroken("The server sent an answer that is not JSON.") from error
+    assembly.done = True
+
+
+async def _refusal(response: httpx.Response) -> Fault:
+    body = bytearray()
+    async for data in response.aiter_bytes():
+        body += data
+        if len(body) > _LONGEST_ERROR:
+            break
+    return of_answer(response.status_code, response.headers, bytes(body))
+
+
+def _faulted(error: Exception, assembly: Assembly, timeouts: Timeouts) -> Exception:
+    if isinstance(error, TimeoutError) and not assembly.events:
+        reason = f"The model server did not begin to answer within {timeouts.first_s:.0f} s."
+        return Faulted(Fault(kind="away", reason=reason))
+    fault = of_exception(error)
+    return error if fault is None else Faulted(fault)

@@ -1,0 +1,141 @@
+"""What went wrong with a request, and what is to be done about it. Pure.
+
+Texts: SGLang 0.5, sglang-router 0.3, vLLM and Moonshot's API (see docs/models.md).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Literal
+
+import httpx
+
+from agent.model import Record
+from agent.models.stream import EndlessRepetition, StreamBroken, StreamError
+
+FaultKind = Literal["retry", "away", "bad_turn", "too_long", "refused"]
+"""retry: this attempt failed, another may not. away: the server is not there or overloaded, wait.
+bad_turn: the server is well, the answer is useless. too_long: cut the context. refused: for good.
+"""
+
+
+class Fault(Record):
+    """One failure of one attempt."""
+
+    kind: FaultKind
+    reason: str
+    """In words for the operator."""
+    retry_after_s: float | None = None
+    """What the server asked for."""
+    room: int | None = None
+    """Of too_long: tokens that the server says are left for the answer."""
+
+
+_TOO_LONG = re.compile(
+    r"longer than the model's context length"
+    r"|maximum context length"
+    r"|context_length_exceeded"
+    r"|exceeded model token limit"
+    r"|max_(?:completion_)?tokens.{0,40}too large",
+    re.IGNORECASE,
+)
+_ROOM = re.compile(
+    r"maximum context length (?:of|is) (?P<window>\d+) tokens.*?"
+    r"(?:: (?P<a>\d+) tokens from the input|\((?P<b>\d+) in the messages"
+    r"|request has (?P<c>\d+) input tokens)",
+    re.DOTALL | re.IGNORECASE,
+)
+_UPSTREAM = re.compile(r"call_upstream|no_available_workers|upstream|no available worker", re.I)
+_OUT_OF_QUOTA = re.compile(r"exceeded_current_quota|insufficient_quota|insufficient balance", re.I)
+_AWAY = frozenset({408, 425, 429, 502, 503, 504})
+_LONGEST_REASON = 600
+
+
+def of_answer(
+    status: int, headers: Mapping[str, str], body: bytes, now: datetime | None = None
+) -> Fault:
+    """The fault of an HTTP answer that is not 200."""
+    return _of_text(status, _said(body), _retry_after(headers, now or datetime.now(UTC)))
+
+
+def of_exception(error: Exception) -> Fault | None:
+    """The fault of a transport error or a broken stream; None for anything else."""
+    match error:
+        case StreamError():
+            code = error.error.get("code")
+            text = _said(json.dumps(dict(error.error)).encode())
+            # An error without a status of its own is the server's, not the request's.
+            return _of_text(code if type(code) is int else 500, text, None)
+        case EndlessRepetition():
+            return Fault(kind="bad_turn", reason=str(error))
+        case StreamBroken():
+            return Fault(kind="retry", reason=str(error))
+        case TimeoutError() | httpx.ReadTimeout():
+            return Fault(kind="retry", reason="The server stopped sending in the middle of a turn.")
+        case httpx.ConnectError() | httpx.ConnectTimeout() | httpx.PoolTimeout():
+            return Fault(kind="away", reason=f"The model server cannot be reached ({error}).")
+        case httpx.UnsupportedProtocol() | httpx.InvalidURL():
+            return Fault(kind="refused", reason=f"The model server's address is wrong: {error}")
+        case httpx.HTTPError():
+            name = type(error).__name__
+            return Fault(kind="retry", reason=f"The connection broke ({name}: {error}).")
+        case _:
+            return None
+
+
+def _of_text(status: int, text: str, retry_after_s: float | None) -> Fault:
+    said = f"{text} (HTTP {status})" if text else f"HTTP {status}"
+    if status == 413 or (status < 500 and _TOO_LONG.search(text)):
+        return Fault(kind="too_long", reason=said, room=_room(text))
+    if status == 429 and _OUT_OF_QUOTA.search(text):
+        return Fault(kind="refused", reason=f"The account's quota is used up: {said}")
+    if status in (401, 403):
+        return Fault(kind="refused", reason=f"The model server refused the API key: {said}")
+    if status in _AWAY or (status >= 500 and _UPSTREAM.search(text)):
+        reason = f"The model server is overloaded or away: {said}"
+        return Fault(kind="away", reason=reason, retry_after_s=retry_after_s)
+    if status >= 500:
+        reason = f"The model server failed: {said}"
+        return Fault(kind="retry", reason=reason, retry_after_s=retry_after_s)
+    return Fault(kind="refused", reason=f"The model server refused the request: {said}")
+
+
+def _room(text: str) -> int | None:
+    match = _ROOM.search(text)
+    if match is None:
+        return None
+    return int(match["window"]) - int(match["a"] or match["b"] or match["c"])
+
+
+def _said(body: bytes) -> str:
+    """The server's own words, whichever of the usual shapes they come in."""
+    text = body.decode("utf-8", "replace").strip()
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        return text[:_LONGEST_REASON]
+    if isinstance(said, dict):
+        inner = said.get("error", said)
+        if isinstance(inner, dict):
+            words = [str(inner[k]) for k in ("message", "detail") if inner.get(k)]
+            kinds = [str(inner[k]) for k in ("type", "code") if isinstance(inner.get(k), str)]
+            said = f"{'; '.join(words)} [{', '.join(kinds)}]" if kinds else "; ".join(words)
+        else:
+            said = inner
+    return str(said)[:_LONGEST_REASON] if said else text[:_LONGEST_REASON]
+
+
+def _retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
+    value = headers.get("retry-after", "").strip()
+    if value.isdecimal():
+        return float(value)
+    try:
+        until = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    aware = until if until.tzinfo else until.replace(tzinfo=UTC)
+    return max(0.0, (aware - now).total_seconds())

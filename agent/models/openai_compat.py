@@ -1,0 +1,243 @@
+"""The `Model` for SGLang, vLLM, KTransformers, NIM and every OpenAI-compatible server."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+import httpx
+from pydantic import SecretStr
+
+from agent.model import Message, ToolSpec, Turn
+from agent.models.endpoints import Endpoints, server_url
+from agent.models.exchange import Faulted, Timeouts, ask
+from agent.models.faults import Fault
+from agent.models.mend import is_empty, turn_of
+from agent.models.patience import Patience, Waits
+from agent.models.profiles import Profile
+from agent.models.wire import Conversation, encoded, encoded_tools
+
+OnWaiting = Callable[[str, float], Awaitable[None]]
+"""Called with the reason and the seconds until the next attempt while a server is away."""
+
+TOKENS_PER_BYTE = 0.4
+"""Cautious guess for text that no server has counted yet; English and code need about 0.25."""
+_PROBE_S = 5.0
+
+
+class OpenAICompatModel:
+    """One run's conversation with a model; see docs/models.md.
+
+    `base_urls` are one router's address or several servers', with or without `/v1`. `endpoints`
+    and `client` can be shared by the runs of a process: load is then spread over all of them, and
+    `close` leaves the client open. `routing_key` (ASCII) keeps the run on its server.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        base_urls: Sequence[str],
+        model: str = "",
+        api_key: SecretStr | None = None,
+        routing_key: str = "",
+        *,
+        seed: int | None = None,
+        patience: Patience | None = None,
+        timeouts: Timeouts | None = None,
+        endpoints: Endpoints | None = None,
+        client: httpx.AsyncClient | None = None,
+        on_waiting: OnWaiting | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        rng: random.Random | None = None,
+    ) -> None:
+        self.on_waiting = on_waiting
+        self._profile = profile
+        self._model = model or profile.model
+        self._secret = api_key.get_secret_value().strip() if api_key else ""
+        self._key = routing_key
+        self._seed = seed
+        self._patience = patience or Patience()
+        self._timeouts = timeouts or Timeouts()
+        self._endpoints = endpoints or Endpoints(base_urls, clock)
+        self._client = client or httpx.AsyncClient()
+        self._owns_client = client is None
+        self._clock = clock
+        self._sleep = sleep
+        # Spreads attempts in time; nothing secret hangs on it.
+        self._rng = rng or random.Random()  # noqa: S311
+        self._conversation = Conversation(profile)
+        self._tools: Sequence[ToolSpec] | None = None
+        self._head = b""
+        self._counted_bytes = 0
+        self._counted_tokens = 0
+        self._warned: set[str] = set()
+
+    @property
+    def name(self) -> str:
+        """The profile and model, for the journal."""
+        return f"{self._profile.name}/{self._model}"
+
+    @property
+    def window(self) -> int:
+        """Context window in tokens."""
+        return self._profile.window
+
+    async def turn(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Turn:
+        """Answer the conversation; see `agent.model.Model.turn`.
+
+        An empty answer is asked again a few times, then given with a warning. Raises `ModelError`
+        when the model writes endlessly each time, and what the protocol names.
+        """
+        content = self._conversation.encode(messages)
+        head = self._head_for(tools)
+        size = len(head) + len(content)
+        max_tokens = self._room(size)
+        waits = Waits(self._patience, self._clock, self._rng)
+        notes: list[str] = []
+        attempt = 0
+        while True:
+            body = b"".join((head, content, self._tail(max_tokens, attempt)))
+            attempt += 1
+            try:
+                turn = await self._ask(body, tools, waits)
+            except Faulted as faulted:
+                fault = self._without_secret(faulted.fault)
+                if (
+                    fault.room is not None
+                    and self._profile.min_output_tokens <= fault.room < max_tokens
+                ):
+                    max_tokens = fault.room
+                    continue
+                await self._wait(fault, waits.after(fault))
+                notes.append(fault.reason)
+                continue
+            self._count(size, turn)
+            if is_empty(turn) and waits.may_ask_again:
+                fault = Fault(kind="bad_turn", reason="The model answered with nothing.")
+                notes.append(fault.reason)
+                waits.after(fault)
+                continue
+            return turn.model_copy(update={"warnings": self._warnings(turn, notes)})
+
+    async def close(self) -> None:
+        """Release connections. Safe to call twice."""
+        self._endpoints.release(self._key)
+        if self._owns_client:
+            await self._client.aclose()
+
+    async def _ask(self, body: bytes, tools: Sequence[ToolSpec], waits: Waits) -> Turn:
+        url = await self._choose()
+        self._endpoints.began(url)
+        try:
+            answer = await ask(
+                self._client, url, body, self._headers(), self._timeouts, waits.progressed
+            )
+        except Faulted as faulted:
+            if faulted.fault.kind in ("away", "retry"):
+                self._endpoints.failed(url)
+            raise
+        finally:
+            self._endpoints.ended(url)
+        self._endpoints.worked(url)
+        known = self._conversation
+        return turn_of(answer, self._profile, tools, known.taken, known.calls)
+
+    async def _choose(self) -> str:
+        """A server that is well, as far as can be told; the least bad one if none is."""
+        for _ in self._endpoints.urls:
+            url = self._endpoints.choose(self._key)
+            alone = len(self._endpoints.urls) == 1
+            if alone or not self._endpoints.is_suspect(url) or not self._endpoints.is_up(url):
+                return url
+            if await self._is_well(url):
+                return url
+            self._endpoints.failed(url)
+        return self._endpoints.choose(self._key)
+
+    async def _is_well(self, url: str) -> bool:
+        try:
+            answer = await self._client.get(
+                f"{server_url(url)}/health", headers=self._headers(), timeout=_PROBE_S
+            )
+        except httpx.HTTPError:
+            return False
+        # A server without this address answers 404, which is a sign of life.
+        return answer.status_code < 500
+
+    async def _wait(self, fault: Fault, seconds: float) -> None:
+        """Wait, unless another server can be asked at once."""
+        urls = self._endpoints.urls
+        if len(urls) > 1 and any(self._endpoints.is_up(url) for url in urls):
+            return
+        if fault.kind == "away" and self.on_waiting is not None:
+            await self.on_waiting(fault.reason, seconds)
+        await self._sleep(seconds)
+
+    def _headers(self) -> dict[str, str]:
+        headers = {"Accept": "text/event-stream"}
+        if self._secret:
+            headers["Authorization"] = f"Bearer {self._secret}"
+        if self._key and self._profile.routing_header:
+            headers[self._profile.routing_header] = self._key
+        return headers
+
+    def _head_for(self, tools: Sequence[ToolSpec]) -> bytes:
+        if self._tools is None or list(self._tools) != list(tools):
+            self._tools = tuple(tools)
+            offered = b'"tools":' + encoded_tools(tools) + b"," if tools else b""
+            self._head = b"".join(
+                (b'{"model":', encoded(self._model), b",", offered, b'"messages":[')
+            )
+        return self._head
+
+    def _tail(self, max_tokens: int, attempt: int) -> bytes:
+        fields: dict[str, object] = {
+            **self._profile.extra_body,
+            "max_tokens": max_tokens,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        if self._profile.temperature is not None:
+            fields["temperature"] = self._profile.temperature
+        if self._profile.top_p is not None:
+            fields["top_p"] = self._profile.top_p
+        if self._seed is not None:
+            # The same seed would give the same useless answer again.
+            fields["seed"] = self._seed + 1_000_003 * attempt
+        return b"]," + encoded(fields)[1:]
+
+    def _room(self, size: int) -> int:
+        """Tokens to ask for: what the profile allows and the window is likely to leave."""
+        if self._counted_tokens and size >= self._counted_bytes:
+            prompt = self._counted_tokens + (size - self._counted_bytes) * TOKENS_PER_BYTE
+        elif self._counted_tokens:
+            prompt = size * self._counted_tokens / self._counted_bytes * 1.05
+        else:
+            prompt = size * TOKENS_PER_BYTE
+        left = self._profile.window - math.ceil(prompt) - 64
+        # If less is left than a turn is worth, the server says so, from its own count.
+        wanted = self._profile.max_output_tokens
+        return min(wanted, max(left, self._profile.min_output_tokens))
+
+    def _count(self, size: int, turn: Turn) -> None:
+        if turn.usage.prompt_tokens:
+            self._counted_bytes, self._counted_tokens = size, turn.usage.prompt_tokens
+
+    def _without_secret(self, fault: Fault) -> Fault:
+        if self._secret and self._secret in fault.reason:
+            return fault.model_copy(update={"reason": fault.reason.replace(self._secret, "…")})
+        return fault
+
+    def _warnings(self, turn: Turn, notes: Sequence[str]) -> tuple[str, ...]:
+        """What was mended, each thing told once in the life of a run, and what was tried again."""
+        fresh = [text for text in turn.warnings if text not in self._warned]
+        self._warned.update(fresh)
+        if is_empty(turn):
+            fresh.append("The model stopped with neither words nor a tool call.")
+        if notes:
+            fresh.append(f"Asked {len(notes) + 1} times; last: {notes[-1]}")
+        return tuple(fresh)

@@ -1,0 +1,169 @@
+"""The request body: each message is encoded once, and a longer conversation costs its new part."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from agent.model import Message, ToolSpec
+from agent.models.mend import settled_ids
+from agent.models.neutralise import guard
+from agent.models.profiles import Profile
+from agent.models.stream import AnsweredCall
+
+MALFORMED = "malformed_arguments"
+"""Key under which arguments go back that are no JSON object: servers refuse anything else."""
+
+
+@dataclass(slots=True)
+class _Encoded:
+    message: Message
+    end: int
+    """Where its bytes end in the buffer."""
+    ids: dict[str, list[str]]
+    """Of an assistant message: call id → ids sent for it, in order; kept for its results."""
+    sent: list[str] = field(default_factory=list)
+
+
+class Conversation:
+    """The encoded form of a conversation that grows from call to call."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.taken: set[str] = set()
+        """Ids of all calls so far, as the caller and as the server know them."""
+        self.calls = 0
+        """How many calls the conversation holds."""
+        self._profile = profile
+        self._buffer = bytearray()
+        self._encoded: list[_Encoded] = []
+        self._answers: dict[str, list[str]] = {}
+
+    def encode(self, messages: Sequence[Message]) -> bytearray:
+        """The messages as JSON, comma-separated, without brackets. Not to be kept or changed.
+
+        Only messages after the longest common beginning with the last call are encoded.
+        """
+        self._shrink_to(self._common(messages))
+        for message in messages[len(self._encoded) :]:
+            self._append(message)
+        return self._buffer
+
+    def _common(self, messages: Sequence[Message]) -> int:
+        for place, (known, message) in enumerate(zip(self._encoded, messages, strict=False)):
+            if known.message is not message and known.message != message:
+                return place
+        return min(len(self._encoded), len(messages))
+
+    def _shrink_to(self, length: int) -> None:
+        if length == len(self._encoded):
+            return
+        del self._encoded[length:]
+        del self._buffer[self._encoded[-1].end if self._encoded else 0 :]
+        kept = [known.message for known in self._encoded]
+        self.calls = sum(len(message.tool_calls) for message in kept)
+        self.taken = {call.id for message in kept for call in message.tool_calls}
+        self.taken.update(sent for known in self._encoded for sent in known.sent)
+        self._answers = {}
+        for known in self._encoded:
+            if known.message.role == "assistant":
+                self._answers = {old: list(new) for old, new in known.ids.items()}
+            elif known.message.role == "tool":
+                self._answer_id(known.message.tool_call_id)
+
+    def _append(self, message: Message) -> None:
+        sent: list[str] = []
+        fields: dict[str, Any] = {"role": message.role}
+        if message.role == "tool":
+            fields["tool_call_id"] = self._answer_id(message.tool_call_id)
+        fields["content"] = self._text(message.content)
+        ids: dict[str, list[str]] = {}
+        if message.role == "assistant":
+            sent = self._sent_ids(message)
+            for call, new in zip(message.tool_calls, sent, strict=True):
+                ids.setdefault(call.id, []).append(new)
+            self._answers = {old: list(new) for old, new in ids.items()}
+            fields.update(self._assistant_fields(message, sent))
+        if self._buffer:
+            self._buffer += b","
+        self._buffer += encoded(fields)
+        self._encoded.append(_Encoded(message, len(self._buffer), ids, sent))
+
+    def _sent_ids(self, message: Message) -> list[str]:
+        calls = [AnsweredCall(id=c.id, name=c.name) for c in message.tool_calls]
+        sent = settled_ids(calls, self.taken, self.calls, self._profile.kimi_tokens)
+        self.calls += len(sent)
+        self.taken.update(sent, (call.id for call in calls))
+        return sent
+
+    def _answer_id(self, call_id: str) -> str:
+        """The id under which the call was sent; an id that no call has goes as it is."""
+        waiting = self._answers.get(call_id)
+        return waiting.pop(0) if waiting else call_id
+
+    def _assistant_fields(self, message: Message, sent: Sequence[str]) -> dict[str, Any]:
+        fields: dict[str, Any] = {}
+        # With calls the field goes back even when empty: some servers refuse its absence.
+        if message.tool_calls or message.reasoning:
+            reasoning = self._text(message.reasoning)
+            fields.update(dict.fromkeys(self._profile.reasoning_fields, reasoning))
+        if message.tool_calls:
+            fields["tool_calls"] = [
+                {
+                    "id": new,
+                    "type": "function",
+                    "function": {
+                        "name": call.name,
+                        "arguments": self._text(as_object(call.arguments)),
+                    },
+                }
+                for call, new in zip(message.tool_calls, sent, strict=True)
+            ]
+        return fields
+
+    def _text(self, text: str) -> str:
+        return guard(text) if self._profile.kimi_tokens else text
+
+
+def as_object(arguments: str) -> str:
+    """The arguments unchanged if they are a JSON object, else wrapped into one.
+
+    SGLang answers 400 to a history in which they are not ("Assistant tool call
+    function.arguments must be valid JSON."), so one cut call would end the run.
+    """
+    try:
+        parsed = json.loads(arguments, parse_constant=_refuse_constant)
+        # A lone surrogate passes here but not in the server's stricter parser.
+        json.dumps(parsed, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        parsed = None
+    if isinstance(parsed, dict):
+        return arguments
+    return json.dumps({MALFORMED: arguments}, ensure_ascii=False)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def encoded(value: object) -> bytes:
+    """Compact JSON in UTF-8; a lone surrogate becomes a question mark."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def encoded_tools(tools: Sequence[ToolSpec]) -> bytes:
+    """The tools as the protocol's JSON list."""
+    return encoded(
+        [
+            {
+                "type": "function",
+                "function": {
+                    "name": tool.name,
+                    "description": tool.description,
+                    "parameters": tool.parameters,
+                },
+            }
+            for tool in tools
+        ]
+    )
