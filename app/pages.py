@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 from agent.events import Outcome
 from app import access
 from app.journal_view import present
-from app.records import Run, RunFilter, Status
+from app.records import Run, RunFilter, Status, UnknownRun
 from app.settings import Settings
 from app.store import SqlStore
 
@@ -67,10 +67,10 @@ def pages(settings: Settings, store: SqlStore) -> APIRouter:
     router = APIRouter(dependencies=[Depends(operator)])
 
     def find(run_id: str) -> Run:
-        run = store.get_run(run_id)
-        if run is None:
-            raise HTTPException(404, "There is no such run.")
-        return run
+        try:
+            return store.get_run(run_id)
+        except UnknownRun:
+            raise HTTPException(404, "There is no such run.") from None
 
     @router.get("/runs", response_class=HTMLResponse)
     def list_runs(

@@ -336,7 +336,7 @@ def load(**overrides: Any) -> Settings:
     return settings
 
 
-def describe(settings: Settings) -> list[SettingLine]:
+def lines(settings: Settings) -> list[SettingLine]:
     """Every setting with its value in effect and its description."""
     return [
         SettingLine(

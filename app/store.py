@@ -7,6 +7,7 @@ that lost its run can write nothing.
 
 from __future__ import annotations
 
+import copy
 import zlib
 from collections.abc import Mapping, Sequence
 
@@ -23,12 +24,17 @@ from app.webhooks import Trigger
 
 
 class SqlStore:
-    """Runs and journals in one database; `leases` are the runs that this view may write to."""
+    """Runs and journals in the database at `url`, whose tables are made if they are missing."""
 
-    def __init__(self, engine: sa.Engine, leases: Mapping[str, int] | None = None) -> None:
-        self._engine = engine
-        self._reads = engine.execution_options(read_only=True)
-        self._leases = dict(leases or {})
+    def __init__(self, url: str) -> None:
+        self._engine = tables.open_engine(url)
+        self._reads = self._engine.execution_options(read_only=True)
+        self._leases: Mapping[str, int] = {}
+        """The runs that this view may write to, each with the epoch of its claim."""
+
+    def close(self) -> None:
+        """Release the connections; the store must not be used afterwards."""
+        self._engine.dispose()
 
     # The journal: `agent.store.Store`
 
@@ -222,12 +228,13 @@ class SqlStore:
             epoch = connection.execute(statement).scalar_one_or_none()
         if epoch is None:
             raise UnknownRun(run_id)
-        return SqlStore(self._engine, {**self._leases, run_id: epoch})
+        view = copy.copy(self)
+        view._leases = {**self._leases, run_id: epoch}
+        return view
 
     def holds(self, run_id: str) -> bool:
         """Whether this view still has the run: to be asked before every outward act."""
-        run = self.get_run(run_id)
-        return run is not None and run.epoch == self._leases.get(run_id, 0)
+        return self.get_run(run_id).epoch == self._leases.get(run_id, 0)
 
     def set_running(self, run_id: str) -> None:
         """The run is being worked on. Raises `LostLease`."""
@@ -237,13 +244,15 @@ class SqlStore:
         """The run is over and its issue may have another. Raises `LostLease`."""
         self._set(run_id, status="done", outcome=outcome, pull_request=pull_request, live_key=None)
 
-    def get_run(self, run_id: str) -> Run | None:
-        """A run, or None."""
+    def get_run(self, run_id: str) -> Run:
+        """A run. Raises `UnknownRun`."""
         found = self._runs(sa.select(tables.runs).where(tables.runs.c.id == run_id))
-        return found[0] if found else None
+        if not found:
+            raise UnknownRun(run_id)
+        return found[0]
 
     def list_runs(
-        self, filters: RunFilter | None = None, cursor: str = "", size: int = 50
+        self, filters: RunFilter | None = None, cursor: str = "", limit: int = 50
     ) -> RunPage:
         """Runs, newest first, from the page that `cursor` names. A bad cursor is the first page."""
         table = tables.runs
@@ -255,11 +264,11 @@ class SqlStore:
         if created.isdecimal() and len(created) < 18:
             key = sa.tuple_(table.c.created_at, table.c.id)
             query = query.where(key < sa.tuple_(sa.literal(int(created)), sa.literal(last)))
-        found = self._runs(query.limit(size + 1))
-        if len(found) <= size:
+        found = self._runs(query.limit(limit + 1))
+        if len(found) <= limit:
             return RunPage(runs=tuple(found))
-        end = found[size - 1]
-        return RunPage(runs=tuple(found[:size]), next=f"{to_micros(end.created_at)}_{end.id}")
+        end = found[limit - 1]
+        return RunPage(runs=tuple(found[:limit]), next=f"{to_micros(end.created_at)}_{end.id}")
 
     def count_runs(self) -> dict[tuple[str, str], int]:
         """How many runs there are per status and outcome."""

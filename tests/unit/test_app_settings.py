@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import Settings, SettingsError, describe, load
+from app.settings import Settings, SettingsError, lines, load
 
 
 @pytest.fixture(autouse=True)
@@ -130,10 +130,10 @@ def test_every_setting_is_described_and_no_secret_is_shown() -> None:
         operator_token="hunter2",
         database_url="postgresql+psycopg://u:hunter2@h/db",
     )
-    lines = {line.variable: line for line in describe(settings)}
-    assert len(lines) == len(Settings.model_fields)
-    assert all(line.description for line in lines.values())
-    assert "hunter2" not in repr(lines) + repr(settings) + str(settings.model_dump())
-    assert lines["PATCHWRIGHT_OPERATOR_TOKEN"].value == "********"
-    assert not lines["PATCHWRIGHT_OPERATOR_TOKEN"].is_default
-    assert lines["PATCHWRIGHT_LABEL"].is_default
+    shown = {line.variable: line for line in lines(settings)}
+    assert len(shown) == len(Settings.model_fields)
+    assert all(line.description for line in shown.values())
+    assert "hunter2" not in repr(shown) + repr(settings) + str(settings.model_dump())
+    assert shown["PATCHWRIGHT_OPERATOR_TOKEN"].value == "********"
+    assert not shown["PATCHWRIGHT_OPERATOR_TOKEN"].is_default
+    assert shown["PATCHWRIGHT_LABEL"].is_default
