@@ -1,0 +1,243 @@
+"""Untrusted text made safe to stand in GitHub's Markdown and in commit messages. Pure.
+
+Text of models, issues and sandboxes must not ping people, close or cross-reference issues, bring
+HTML, images or links, break out of a code block, or hide itself behind control characters. The
+way: every character with a meaning is escaped, and what may have a meaning (code spans, code
+blocks, lists) is written anew from its content. So nothing depends on reading the input as GitHub
+would. Facts: CommonMark 0.31, GitHub Flavored Markdown 0.29, GitHub's pages on mentions, closing
+keywords and skipping workflow runs.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+COMMENT_LIMIT = 65_536
+"""Longest body that GitHub takes, in UTF-16 code units (the narrowest reading of its limit)."""
+
+GAP = "\u200b"
+"""Zero-width space: between `@` and a name it stops the mention and leaves the text readable."""
+
+CUT_NOTE = "… (cut here; the whole is on the run's page)"
+
+
+class Markdown(str):
+    """Text that is safe Markdown already: made here, or a template's own."""
+
+    __slots__ = ()
+
+
+_TERMINAL = re.compile(
+    r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # OSC: titles, hyperlinks
+    r"|\x1b[PX^_][^\x1b]*(?:\x1b\\)?"  # DCS, SOS, PM, APC
+    r"|[\x1b\x9b]\[?[0-?]*[ -/]*[@-~]"  # CSI and two-byte escapes
+)
+_REFERENCE = re.compile(r"#(?=\d)|(?<![A-Za-z0-9])(?:GH|gh|Gh|gH)-(?=\d)")
+_MENTION = re.compile(r"@(?=[^\s@])")
+_URL = re.compile(r"(?:[a-z][a-z0-9+.-]{1,20}://|www\.|mailto:|xmpp:)[^\s<>`|]*", re.IGNORECASE)
+_CODE = re.compile(r"(?<!`)(`+)(?!`)([^\n]+?)(?<!`)\1(?!`)")
+_FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})[ \t]*([A-Za-z0-9_+#.-]{0,20})[^`]*$")
+_LIST = re.compile(r"(\s{0,8})([-*+]|\d{1,3}[.)])\s+(?=\S)")
+_HEADING = re.compile(r"\s{0,3}#{1,6}\s+(.*?)\s*#*$")
+_SPECIAL = str.maketrans(
+    {
+        "&": "&amp;",
+        "<": "&lt;",
+        ">": "&gt;",
+        "|": "&#124;",
+        "\\": "\\\\",
+        "`": "\\`",
+        "[": "\\[",
+        "]": "\\]",
+        "!": "\\!",
+        "_": "\\_",
+        "*": "\\*",
+        "~": "\\~",
+        "$": "\\$",
+    }
+)
+
+
+def visible(text: str) -> str:
+    """Text without terminal escapes, with control, bidi and other unseen characters spelt out."""
+    text = _TERMINAL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if _seen(c) else f"<U+{ord(c):04X}>" for c in text)
+
+
+def _seen(char: str) -> bool:
+    if char in "\n\t":
+        return True
+    # Cc control, Cf format (bidi, zero-width, tags), Cs surrogate, Co private, Zl/Zp separators.
+    return unicodedata.category(char) not in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+
+
+def shorten(text: str, limit: int) -> str:
+    """At most `limit` characters, with a sign that something is left out."""
+    return text if len(text) <= limit else text[: max(0, limit - 2)].rstrip() + " …"
+
+
+def head_and_tail(text: str, limit: int) -> str:
+    """At most about `limit` characters of an output: its beginning and, more of, its end."""
+    if len(text) <= limit:
+        return text
+    head = limit // 3
+    tail = limit - head
+    return f"{text[:head]}\n… {len(text) - limit} characters left out …\n{text[-tail:]}"
+
+
+def inline(text: object, limit: int = 300) -> Markdown:
+    """One line of untrusted text: for a sentence, a list item or a cell of a table."""
+    flat = " ".join(visible(str(text)).split())
+    return Markdown(_spans(shorten(flat, limit)))
+
+
+def prose(text: object, limit: int = 6000) -> Markdown:
+    """Paragraphs of untrusted text; its code spans, code blocks and lists are kept."""
+    out: list[str] = []
+    block: list[str] | None = None
+    closing = language = ""
+    for line in shorten(visible(str(text)).strip(), limit).split("\n"):
+        if block is not None:
+            if line.strip().startswith(closing) and not line.strip().strip(closing[0]):
+                out.append(fenced("\n".join(block), language, limit))
+                block = None
+            else:
+                block.append(line)
+        elif fence := _FENCE.match(line):
+            closing, language, block = fence[1], fence[2], []
+        else:
+            out.append(_line(line))
+    if block is not None:
+        out.append(fenced("\n".join(block), language, limit))
+    return Markdown("\n".join(out))
+
+
+def fenced(text: object, language: str = "", limit: int = 4000) -> Markdown:
+    """Untrusted text as a code block that nothing inside can end."""
+    body = head_and_tail(visible(str(text)).strip("\n"), limit)
+    longest = max((len(run) for run in re.findall("`+", body)), default=0)
+    fence = "`" * max(3, longest + 1)
+    name = language if re.fullmatch(r"[A-Za-z0-9_+#.-]{0,20}", language) else ""
+    # Blank lines around it, so that it is a block wherever it stands.
+    return Markdown(f"\n{fence}{name}\n{body}\n{fence}\n")
+
+
+def code(text: object, limit: int = 300) -> Markdown:
+    """One line of untrusted text as a code span. With a `|` in it, plain text (for tables)."""
+    flat = shorten(" ".join(visible(str(text)).split()), limit)
+    return Markdown(_span(flat))
+
+
+def commit_text(text: object, limit: int = 4000) -> str:
+    """Untrusted text for a commit message: no mention, reference, trailer or skip mark."""
+    clean = visible(str(text)).replace("\t", " ").strip()
+    clean = shorten(clean, limit).replace("://", f":{GAP}//")
+    clean = re.sub(
+        r"\[(?=(?:skip|ci|no|actions)[ -](?:ci|skip|actions)\])", f"[{GAP}", clean, flags=re.I
+    )
+    # A line like "Co-authored-by: …" would be taken for a trailer; "---" and "diff" end a message
+    # when it travels as mail.
+    clean = re.sub(r"^(?=[A-Za-z][\w-]*-[\w-]+:|---|diff |Index: )", "| ", clean, flags=re.M)
+    return _broken(clean)
+
+
+def title_text(text: object, limit: int = 120) -> str:
+    """One line of untrusted text for a title or a commit's subject (no Markdown there)."""
+    flat = " ".join(commit_text(text, limit * 4).split())
+    return shorten(flat, limit)
+
+
+def fit(markdown: str, limit: int = COMMENT_LIMIT) -> str:
+    """A whole body within GitHub's limit: cut between lines, open blocks closed, with a note."""
+    if units(markdown) <= limit:
+        return markdown
+    room = limit - units(CUT_NOTE) - 200
+    kept: list[str] = []
+    used = 0
+    for line in markdown.split("\n"):
+        used += units(line) + 1
+        if used > room:
+            break
+        kept.append(line)
+    fence = ""
+    folds = 0
+    for line in kept:
+        if fence:
+            fence = "" if line == fence else fence
+        elif opened := re.match(r"`{3,}", line):
+            fence = opened[0]
+        else:
+            folds += line.count("<details>") - line.count("</details>")
+    if len(fence) > 100:  # closing it would take the room; leave the whole block out
+        del kept[max(i for i, line in enumerate(kept) if line.startswith(fence)) :]
+        fence = ""
+    closing = [fence] if fence else []
+    return "\n".join([*kept, *closing, *["", "</details>"] * min(folds, 5), "", CUT_NOTE])
+
+
+def units(text: str) -> int:
+    """Length in UTF-16 code units."""
+    return len(text) + sum(1 for c in text if ord(c) > 0xFFFF)
+
+
+def _line(line: str) -> str:
+    if heading := _HEADING.fullmatch(line):
+        return f"**{_spans(heading[1])}**" if heading[1] else ""
+    if item := _LIST.match(line):
+        mark = "-" if item[2] in "-*+" else item[2]
+        indent = " " * len(item[1].expandtabs(4))
+        return f"{indent}{mark} {_spans(line[item.end() :])}"
+    # Less than four columns: more would make a code block, in which escapes show.
+    return _spans(line.strip())
+
+
+def _spans(text: str) -> str:
+    """Code spans as code, addresses as code (so they are no links), all else escaped."""
+    out = []
+    at = 0
+    for match in _CODE.finditer(text):
+        out += [_plain(text[at : match.start()]), _span(match[2])]
+        at = match.end()
+    return _joined([*out, _plain(text[at:])])
+
+
+def _plain(text: str) -> str:
+    out = []
+    at = 0
+    for match in _URL.finditer(text):
+        out += [_escaped(text[at : match.start()]), _span(match[0])]
+        at = match.end()
+    return _joined([*out, _escaped(text[at:])])
+
+
+def _joined(pieces: list[str]) -> str:
+    """The pieces in one, kept apart where two runs of backticks would become one."""
+    out = ""
+    for piece in pieces:
+        out += GAP + piece if out.endswith("`") and piece.startswith("`") else piece
+    return out
+
+
+def _span(content: str) -> str:
+    content = content.strip()
+    if not content:
+        return ""
+    if "|" in content:
+        return _escaped(content.replace("://", f":{GAP}//").replace("www.", f"www{GAP}."))
+    longest = max((len(run) for run in re.findall("`+", content)), default=0)
+    ticks = "`" * (longest + 1)
+    pad = " " if content[0] == "`" or content[-1] == "`" else ""
+    return f"{ticks}{pad}{content}{pad}{ticks}"
+
+
+def _escaped(text: str) -> str:
+    return _broken(text).translate(_SPECIAL)
+
+
+def _broken(text: str) -> str:
+    """Mentions and references that are none any more."""
+    text = _MENTION.sub(f"@{GAP}", text)
+    return _REFERENCE.sub(lambda match: match[0] + GAP, text)
