@@ -29,7 +29,3 @@ class LostLease(AgentError):
 
 class RunStopped(AgentError):
     """A person stopped the run."""
-
-
-class NoTests(AgentError):
-    """The repository has no tests that could be found; name a test command."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from agent.errors import NoTests
 from agent.events import AttemptStarted, GateJudged, SandboxOpened
 from agent.gate.judge import Submission, judge
 from agent.journal import Journal, OnEvent
@@ -15,7 +14,7 @@ from agent.prompting import prompt_version, system_prompt, task_prompt
 from agent.state import RunState
 from agent.store import Store
 from agent.task import Task
-from agent.testing.suite import find_test_command, run_suite
+from agent.testing.suite import NoTests, find_test_command, run_suite
 from agent.tree import restore_tree
 from sandbox.protocol import OpenSandbox, Sandbox
 

@@ -14,6 +14,7 @@ import signal
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from sandbox.errors import FileMissing, FileRefused, PatchRefused, SandboxError
@@ -25,7 +26,7 @@ _MAPPED = re.compile(r"/workspace(?![\w.-])|(?<![\w./-])/tmp(?![\w.-])")
 class LocalSandbox:
     """`Sandbox` over a temporary folder that holds the given files."""
 
-    def __init__(self, files: dict[str, str | bytes]) -> None:
+    def __init__(self, files: Mapping[str, str | bytes]) -> None:
         self._home = Path(tempfile.mkdtemp(prefix="patchwright-local-"))
         self.root, self._tmp = self._home / "tree", self._home / "scratch"
         for folder in (self.root, self._tmp):
@@ -39,6 +40,7 @@ class LocalSandbox:
             "HOME": str(self._home),
             "TMPDIR": str(self._tmp),
             "LANG": "C.UTF-8",
+            "PYTHONDONTWRITEBYTECODE": "1",
             "GIT_CONFIG_GLOBAL": "/dev/null",
             "GIT_CONFIG_NOSYSTEM": "1",
         }
@@ -114,10 +116,11 @@ class LocalSandbox:
         await self._git("add", "-A")
         return (await self._git("write-tree")).strip()
 
-    async def restore(self, snapshot: str) -> None:
+    async def restore(self, snapshot: str | None) -> None:
         """See `Sandbox.restore`."""
+        await self._keep_base()
         await self.snapshot()
-        await self._git("read-tree", "-u", "--reset", snapshot)
+        await self._git("read-tree", "-u", "--reset", snapshot or self._base)
 
     async def diff(self, since: str | None = None, *, binary: bool = False) -> str:
         """See `Sandbox.diff`."""

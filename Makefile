@@ -1,0 +1,56 @@
+# Each target does one thing and prints what it does. See README.md.
+SHELL := /bin/sh
+BIN := .venv/bin
+PYTEST_ARGS ?=
+
+.PHONY: help demo test check setup image test-setup unit lock bench format clean
+
+help:
+	@echo "make demo    a labelled issue becomes a proven pull request, on this machine, from nothing"
+	@echo "make test    checks and all tests"
+	@echo "make check   lint, types, import rules"
+	@echo "make unit    only the tests that need no container engine"
+	@echo "make bench   benchmarks, each with its floor"
+	@echo "make lock    renew requirements.lock from pyproject.toml"
+
+setup:
+	@deploy/bootstrap.sh packages venv
+
+image: setup
+	@deploy/bootstrap.sh engine
+	@$(BIN)/patchwright images build
+
+demo: image
+	@$(BIN)/patchwright demo
+
+test-setup: image
+	@deploy/bootstrap.sh test-packages
+	@$(BIN)/python -m tests.doubles.github.description
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check test-setup
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+unit: check
+	$(BIN)/python -m pytest tests/unit $(PYTEST_ARGS)
+
+bench: image
+	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+lock: setup
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --universal --generate-hashes --extra dev \
+	  --extra postgres --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	  pyproject.toml -o requirements.lock
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

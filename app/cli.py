@@ -1,0 +1,165 @@
+"""The `patchwright` command: each subcommand reads its words, calls one function, sets the exit."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from agent.errors import AgentError
+from app.settings import Settings, SettingsError, load
+from sandbox.errors import SandboxError
+
+cli = typer.Typer(
+    name="patchwright",
+    help="An autonomous debugging agent: an issue becomes a patch that carries its proof.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+runs_cli = typer.Typer(help="Look at runs.", no_args_is_help=True)
+images_cli = typer.Typer(help="Sandbox images.", no_args_is_help=True)
+cli.add_typer(runs_cli, name="runs")
+cli.add_typer(images_cli, name="images")
+
+out = Console()
+err = Console(stderr=True)
+
+EXIT_ERROR = 1
+EXIT_NOT_PROVEN = 2
+
+
+class UsageError(Exception):
+    """What was asked for cannot be done; the message is one sentence that says why."""
+
+
+@cli.command()
+def fix(
+    path: Annotated[Path, typer.Argument(help="A local git repository.")],
+    issue: Annotated[Path, typer.Option(help="Markdown file: title in its first line.")],
+    model: Annotated[str, typer.Option(help="`offline` or a model profile.")] = "",
+    out_file: Annotated[
+        Path | None, typer.Option("--out", help="Write the proven patch here.")
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Write a JSON report here.")] = None,
+    test_command: Annotated[str, typer.Option(help="How tests run; else found out.")] = "",
+    attempts: Annotated[int, typer.Option(min=1, max=16, help="Attempts side by side.")] = 1,
+) -> None:
+    """Debug a local repository. Exit 0: proven fix; 2: none; 1: error. Changes nothing in it."""
+    from app.fix import FixRequest, run_fix
+
+    settings = _settings(**({"model": model} if model else {}))
+    request = FixRequest(path, issue, out_file, report, test_command, attempts)
+    proven = asyncio.run(run_fix(request, settings, err))
+    raise typer.Exit(0 if proven else EXIT_NOT_PROVEN)
+
+
+@cli.command()
+def serve() -> None:
+    """Run the webhook service and a worker in one process."""
+    from app.serve import serve as run_service
+
+    run_service(_settings())
+
+
+@cli.command()
+def doctor() -> None:
+    """Check engine, image, model and GitHub; each line is ok or says what to do."""
+    from app.doctor import examine
+
+    findings = asyncio.run(examine(_settings()))
+    for finding in findings:
+        mark = "[green]ok[/]  " if finding.ok else "[red]not ok[/]"
+        out.print(f"{mark} {finding.name}: ", end="")
+        out.print(finding.text, markup=False, highlight=False)
+    raise typer.Exit(0 if all(f.ok for f in findings) else EXIT_ERROR)
+
+
+@cli.command()
+def demo(
+    repository: Annotated[
+        Path | None, typer.Option(help="Folder with repo/ and issue.md; else the built-in one.")
+    ] = None,
+    keep: Annotated[bool, typer.Option(help="Leave the services up until Enter.")] = False,
+) -> None:
+    """A labelled issue becomes a pull request, on this machine, with a stand-in for GitHub."""
+    from app.demo import run_demo
+
+    raise typer.Exit(0 if asyncio.run(run_demo(repository, out, keep=keep)) else EXIT_NOT_PROVEN)
+
+
+@cli.command("settings")
+def show_settings() -> None:
+    """Print every setting with its value and description; secrets are masked."""
+    from app.settings import lines
+
+    for line in lines(_settings()):
+        out.print(f"[bold]{line.variable}[/] = ", end="")
+        out.print(line.value, markup=False, highlight=False)
+        out.print(f"    {line.description}", markup=False, highlight=False)
+
+
+@runs_cli.command("list")
+def list_runs(limit: Annotated[int, typer.Option(min=1, max=1000)] = 50) -> None:
+    """The latest runs."""
+    from app.run_listing import print_runs
+
+    print_runs(_settings(), out, limit)
+
+
+@runs_cli.command("show")
+def show_run(run_id: str) -> None:
+    """One run's journal."""
+    from app.run_listing import print_run
+
+    if not print_run(_settings(), out, run_id):
+        raise UsageError(f"there is no run {run_id}; `patchwright runs list` shows them")
+
+
+@images_cli.command("build")
+def build_image(
+    offline: Annotated[
+        bool, typer.Option("--offline", help="From Debian packages, without an image registry.")
+    ] = False,
+) -> None:
+    """Build the sandbox base image, unless it is there."""
+    from sandbox.docker_engine import DockerEngine
+    from sandbox.images import build
+
+    async def run() -> str:
+        engine = DockerEngine(_settings().docker_url)
+        try:
+            return await build(engine, offline=True if offline else None, progress=err.print)
+        finally:
+            await engine.close()
+
+    out.print(asyncio.run(run()), highlight=False)
+
+
+def _settings(**overrides: object) -> Settings:
+    return load(**overrides)
+
+
+def main() -> None:
+    """Entry point; every expected error is one message and exit status 1."""
+    from app.forge_records import ForgeError
+    from app.mirror import MirrorError
+
+    try:
+        cli()
+    except (UsageError, SettingsError, SandboxError, AgentError, ForgeError, MirrorError) as error:
+        err.print(f"[red]error:[/] {_plain(error)}", highlight=False)
+        sys.exit(EXIT_ERROR)
+    except KeyboardInterrupt:
+        err.print("interrupted")
+        sys.exit(130)
+
+
+def _plain(error: Exception) -> str:
+    from rich.markup import escape
+
+    return escape(str(error))

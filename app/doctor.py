@@ -1,0 +1,92 @@
+"""`patchwright doctor`: each part that a run needs, ok or what to do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import httpx
+from agent.models.doctor import examine as examine_model
+from github import Auth, GithubException, GithubIntegration
+from sandbox.docker_engine import DockerEngine
+from sandbox.images import BASE_IMAGE
+
+from app.model_choice import endpoint
+from app.settings import Settings, SettingsError
+from sandbox.errors import SandboxError
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at."""
+
+    name: str
+    ok: bool
+    text: str
+    """What was seen, or what to do."""
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """Look at the engine, the image, the model's endpoint and GitHub's credentials."""
+    checks: list[Callable[[Settings], Awaitable[list[Finding]]]] = [
+        _sandbox,
+        _model,
+        _github,
+    ]
+    return [finding for check in checks for finding in await check(settings)]
+
+
+async def _sandbox(settings: Settings) -> list[Finding]:
+    engine = DockerEngine(settings.docker_url)
+    try:
+        version = await engine.check()
+    except SandboxError as problem:
+        return [Finding("engine", False, str(problem))]
+    else:
+        image = settings.sandbox_image or BASE_IMAGE
+        there = await engine.has_image(image)
+        missing = f"{image} is missing: run `patchwright images build`"
+        return [
+            Finding("engine", True, version),
+            Finding("image", there, image if there else missing),
+        ]
+    finally:
+        await engine.close()
+
+
+async def _model(settings: Settings) -> list[Finding]:
+    if settings.profile == "offline":
+        text = "offline repair search; set PATCHWRIGHT_MODEL_URL to use a model"
+        return [Finding("model", True, text)]
+    findings = await examine_model(endpoint(settings))
+    return [Finding(f"model {f.name}", f.ok, f.text) for f in findings]
+
+
+async def _github(settings: Settings) -> list[Finding]:
+    try:
+        key = settings.secret("github_private_key")
+        secret = settings.secret("github_webhook_secret")
+    except SettingsError as problem:
+        return [Finding("github", False, str(problem))]
+    if not settings.github_app_id or not key:
+        text = "no App yet: set PATCHWRIGHT_GITHUB_APP_ID and PATCHWRIGHT_GITHUB_PRIVATE_KEY_FILE"
+        return [Finding("github", False, text)]
+    if not secret:
+        text = "set PATCHWRIGHT_GITHUB_WEBHOOK_SECRET_FILE"
+        return [Finding("github", False, text)]
+    return [await asyncio.to_thread(_ask_github, settings, key)]
+
+
+def _ask_github(settings: Settings, key: str) -> Finding:
+    try:
+        auth = Auth.AppAuth(settings.github_app_id, key)
+        app = GithubIntegration(auth=auth, base_url=settings.github_api_url, timeout=15).get_app()
+    except GithubException as problem:
+        if problem.status in (401, 403, 404):
+            return Finding("github", False, "GitHub refuses the App's id or private key")
+        return Finding("github", False, f"GitHub answers {problem.status}; try again later")
+    except (OSError, httpx.HTTPError, ValueError, AssertionError) as problem:
+        kind = type(problem).__name__
+        return Finding("github", False, f"{settings.github_api_url} gives no answer ({kind})")
+    return Finding("github", True, f"App {app.slug} at {settings.github_api_url}")

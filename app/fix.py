@@ -1,0 +1,196 @@
+"""`patchwright fix`: a local repository and an issue text, no GitHub at all."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from sandbox.docker_engine import DockerEngine, SandboxSpec
+from sandbox.images import BASE_IMAGE
+
+from agent.attempts import choose, final_patch, run_attempts
+from agent.events import Recorded
+from agent.ledger import render
+from agent.session import debug
+from agent.state import RunState
+from agent.store import MemoryStore
+from agent.task import Issue, Task
+from app.mirror import Mirror
+from app.model_choice import make_model
+from app.progress import progress_line
+from app.settings import Settings
+from sandbox.errors import ImageMissing
+from sandbox.protocol import Sandbox
+
+
+class BadRequest(Exception):
+    """An argument of `fix` cannot be used; one sentence says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class FixRequest:
+    """What was asked on the command line."""
+
+    path: Path
+    issue: Path
+    out: Path | None = None
+    report: Path | None = None
+    test_command: str = ""
+    attempts: int = 1
+
+
+def read_issue(path: Path) -> Issue:
+    """The issue in a Markdown file: its first line is the title. Raises `BadRequest`."""
+    try:
+        text = path.read_text("utf-8").strip()
+    except OSError as problem:
+        raise BadRequest(f"the issue file {path} cannot be read: {problem.strerror}") from problem
+    except UnicodeDecodeError as problem:
+        raise BadRequest(f"the issue file {path} is not UTF-8 text") from problem
+    if not text:
+        raise BadRequest(f"the issue file {path} is empty; write a title and what goes wrong")
+    title, _, body = text.partition("\n")
+    return Issue(title=title.lstrip("# ").strip(), body=body.strip())
+
+
+async def run_fix(request: FixRequest, settings: Settings, console: Console) -> bool:
+    """Debug the repository and write what was asked for; gives whether the fix is proven.
+
+    Raises `BadRequest`, `MirrorError`, `SandboxError`, `ModelError`.
+    """
+    issue = read_issue(request.issue)
+    for target in (request.out, request.report):
+        if target is not None and not target.absolute().parent.is_dir():
+            raise BadRequest(f"the folder of {target} does not exist")
+    engine = DockerEngine(settings.docker_url)
+    run_id = f"fix-{uuid.uuid4().hex[:12]}"
+    store = MemoryStore()
+    try:
+        with tempfile.TemporaryDirectory(prefix="patchwright-") as scratch:
+            mirror = Mirror.of_local(request.path, Path(scratch))
+            commit = mirror.head
+            await engine.check()
+            image = settings.sandbox_image or BASE_IMAGE
+            if not await engine.has_image(image):
+                raise ImageMissing(
+                    f"the sandbox image {image} is missing; run `patchwright images build`"
+                )
+            tree = Path(scratch) / "tree.tar"
+            mirror.tree_tar(commit, tree)
+            task = Task(
+                run_id=run_id,
+                repository=request.path.resolve().name,
+                base_commit=commit,
+                issue=issue,
+                test_command=request.test_command,
+                budget=settings.budget,
+            )
+
+            async def one(number: int) -> RunState:
+                return await _attempt(task, number, store, engine, settings, tree, console)
+
+            states = await run_attempts(request.attempts, one)
+    finally:
+        await engine.sweep_run(run_id)
+        await engine.close()
+    chosen = choose(states)
+    _tell(chosen.state, console)
+    patch = final_patch(chosen.state)
+    proven = chosen.state.outcome == "proven"
+    if request.out is not None and proven:
+        request.out.write_text(patch, "utf-8")
+    if request.report is not None:
+        report = report_of(issue, states, chosen.number)
+        request.report.write_text(json.dumps(report, indent=2, ensure_ascii=False), "utf-8")
+    return proven
+
+
+async def _attempt(
+    task: Task,
+    number: int,
+    store: MemoryStore,
+    engine: DockerEngine,
+    settings: Settings,
+    tree: Path,
+    console: Console,
+) -> RunState:
+    model = make_model(settings, run_id=task.run_id, seed=number - 1)
+
+    def spec(purpose: str) -> SandboxSpec:
+        return SandboxSpec(
+            image=settings.sandbox_image or BASE_IMAGE,
+            limits=settings.limits,
+            run_id=task.run_id,
+            purpose=purpose,
+            runtime=settings.sandbox_runtime,
+        )
+
+    async def open_sandbox() -> Sandbox:
+        return await engine.open(spec(f"attempt-{number}"), tree)
+
+    async def open_fresh() -> Sandbox:
+        return await engine.open(spec(f"gate-{number}"), tree)
+
+    def show(entry: Recorded) -> None:
+        line = progress_line(entry)
+        if line:
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    try:
+        return await debug(
+            task,
+            model=model,
+            store=store,
+            open_sandbox=open_sandbox,
+            attach=engine.attach,
+            open_fresh=open_fresh,
+            attempt=number,
+            seed=number - 1,
+            on_event=show,
+        )
+    finally:
+        await model.close()
+
+
+def _tell(state: RunState, console: Console) -> None:
+    console.rule()
+    if state.outcome == "proven" and state.submitted is not None:
+        console.print("Proven fix.", style="bold green")
+        console.print(f"Root cause: {state.submitted.root_cause}", markup=False)
+        console.print(final_patch(state), markup=False, highlight=False)
+        return
+    console.print("No proven fix.", style="bold yellow")
+    console.print(state.diagnosis or "Nothing is known.", markup=False)
+    console.print(render(state), markup=False)
+
+
+def report_of(issue: Issue, states: tuple[RunState, ...], chosen: int) -> dict[str, object]:
+    """The JSON report: the chosen attempt in full, the others in short."""
+    state = states[chosen - 1]
+    verdict = state.verdict
+    return {
+        "title": issue.title,
+        "outcome": state.outcome,
+        "diagnosis": state.diagnosis,
+        "root_cause": state.submitted.root_cause if state.submitted else "",
+        "summary": state.submitted.summary if state.submitted else "",
+        "patch": final_patch(state),
+        "reproduction": state.reproduction.model_dump() if state.reproduction else None,
+        "gate": verdict.model_dump() if verdict else None,
+        "hypotheses": [
+            {"id": h.id, "claim": h.claim, "verdict": h.verdict, "evidence": h.evidence}
+            for h in state.hypotheses
+        ],
+        "calls": state.calls_used,
+        "turns": state.turns,
+        "tokens": state.usage.model_dump(),
+        "chosen_attempt": chosen,
+        "attempts": [
+            {"number": n + 1, "outcome": s.outcome, "calls": s.calls_used}
+            for n, s in enumerate(states)
+        ],
+    }

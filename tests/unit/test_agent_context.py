@@ -1,0 +1,105 @@
+"""Context cuts and the messages that a journal folds to."""
+
+from agent.context import KEEP_RECENT, plan_cut
+from agent.events import AttemptStarted, ModelTurned, NoteAdded, ToolFinished
+from agent.model import ToolCall, Usage
+from agent.state import RunState, fold, step
+
+WINDOW = 10_000
+
+
+def conversation(turns: int, size: int = 1500, reasoning: str = "think") -> RunState:
+    state = fold(
+        [
+            AttemptStarted(
+                model="m",
+                prompt_version="1",
+                base_commit="c",
+                system_prompt="system",
+                task_prompt="task",
+                test_command="pytest",
+            )
+        ]
+    )
+    for i in range(turns):
+        call = ToolCall(id=f"functions.bash:{i}", name="bash", arguments='{"command": "ls"}')
+        chars = sum(len(m.content) + len(m.reasoning) for m in state.messages)
+        usage = Usage(prompt_tokens=chars // 4, completion_tokens=10)
+        turned = ModelTurned(reasoning=reasoning, tool_calls=(call,), usage=usage)
+        output = f"out {i}\n" + "x" * size
+        done = ToolFinished(
+            call_id=call.id, name="bash", status="ok", output=output, log_id=f"bash:{i}"
+        )
+        state = fold([turned, done], state)
+    return state
+
+
+def pairs_are_whole(state: RunState) -> bool:
+    wanted: list[str] = []
+    for message in state.messages:
+        if message.role == "assistant":
+            if wanted:
+                return False
+            wanted = [c.id for c in message.tool_calls]
+        elif message.role == "tool":
+            if message.tool_call_id not in wanted:
+                return False
+            wanted.remove(message.tool_call_id)
+    return not wanted
+
+
+def test_no_cut_below_the_high_water_mark():
+    assert plan_cut(conversation(5), WINDOW) is None
+
+
+def test_a_cut_goes_down_to_the_low_water_mark_and_keeps_pairs_and_recent_outputs():
+    state = conversation(25)
+    assert state.prompt_tokens > 0.75 * WINDOW
+    planned = plan_cut(state, WINDOW)
+    assert planned is not None
+    after = step(state, planned)
+    assert pairs_are_whole(after)
+    before_chars = sum(len(m.content) for m in state.messages)
+    after_chars = sum(len(m.content) for m in after.messages)
+    assert after_chars / before_chars * state.prompt_tokens <= 0.45 * WINDOW
+    outputs = [m for m in after.messages if m.role == "tool"]
+    assert all("x" * 100 in m.content for m in outputs[-KEEP_RECENT:])
+    assert "log bash:0" in outputs[0].content
+    assert plan_cut(after, WINDOW) is None, "a cut resets the count until the server counts again"
+
+
+def test_the_prefix_up_to_the_first_cut_output_is_unchanged():
+    state = conversation(25)
+    planned = plan_cut(state, WINDOW)
+    assert planned is not None
+    after = step(state, planned)
+    assert after.messages[:3] == state.messages[:3]
+    assert after.messages[-1].role == "user"
+    assert "Hypotheses" in after.messages[-1].content
+
+
+def test_reasoning_goes_only_when_outputs_are_not_enough():
+    state = conversation(30, size=50, reasoning="r" * 1500)
+    planned = plan_cut(state, WINDOW)
+    assert planned is not None
+    assert planned.blanked
+    after = step(state, planned)
+    assert pairs_are_whole(after)
+    assert plan_cut(conversation(25), WINDOW).blanked == ()
+
+
+def test_a_forced_cut_reaches_recent_outputs_but_never_the_last():
+    state = conversation(5, size=20_000)
+    planned = plan_cut(state, WINDOW, force=True)
+    assert planned is not None
+    assert "functions.bash:4" not in planned.stubs
+    assert "functions.bash:3" in planned.stubs
+
+
+def test_turns_without_calls_are_not_sent_back():
+    state = conversation(2)
+    after = fold(
+        [ModelTurned(content="hm", kept=False), NoteAdded(source="loop", text="go on")], state
+    )
+    assert [m.role for m in after.messages[len(state.messages) :]] == ["user"]
+    assert after.last_words == "hm"

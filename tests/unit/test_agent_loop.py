@@ -1,0 +1,332 @@
+"""The loop on a local sandbox: it ends proven, resumes anywhere, keeps pairs whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from agent.events import AnyEvent, GateJudged, Recorded
+from agent.journal import Journal
+from agent.loop import GATE_REFUSALS, INTERRUPTED, Attempt, run_loop
+from agent.model import Message, ToolCall, ToolSpec, Turn, Usage
+from agent.session import debug
+from agent.state import RunState, fold
+from agent.store import Hint, MemoryStore
+from agent.task import Budget, Issue, Task
+from sandbox.errors import SandboxGone
+from tests.doubles.local_sandbox import LocalSandbox
+from tests.doubles.memory_sandbox import MemorySandbox
+from tests.doubles.seeded_policy import FILES, TITLE, WRONG, SeededModel
+
+
+def a_task(**budget: object) -> Task:
+    return Task(
+        run_id="r1",
+        repository="o/shop",
+        base_commit="c0",
+        issue=Issue(title=TITLE, body="see title"),
+        test_command="python3 -m pytest -q",
+        budget=Budget(**budget),
+    )
+
+
+async def agree(state: RunState, patch: str) -> GateJudged:
+    return GateJudged(verdict="proven", patch=patch)
+
+
+async def run(
+    model: object,
+    store: MemoryStore,
+    task: Task,
+    sandbox: LocalSandbox | MemorySandbox | None = None,
+) -> RunState:
+    async def open_sandbox() -> LocalSandbox | MemorySandbox:
+        return sandbox or LocalSandbox(FILES)
+
+    async def attach(_: str) -> LocalSandbox | MemorySandbox | None:
+        return sandbox
+
+    return await debug(
+        task,
+        model=model,
+        store=store,
+        open_sandbox=open_sandbox,
+        attach=attach,
+        open_fresh=open_sandbox,
+    )
+
+
+def pairs_are_whole(messages: Sequence[Message]) -> bool:
+    open_calls: list[str] = []
+    for message in messages:
+        if message.role == "tool":
+            if message.tool_call_id not in open_calls:
+                return False
+            open_calls.remove(message.tool_call_id)
+        elif open_calls:
+            return False
+        open_calls += [c.id for c in message.tool_calls]
+    return not open_calls
+
+
+def executed(events: list[AnyEvent]) -> list[str]:
+    return [e.call_id for e in events if e.type == "tool_finished" and e.status != "interrupted"]
+
+
+@pytest.fixture
+def gate_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def judge(submission: object, open_fresh: object) -> GateJudged:
+        return GateJudged(verdict="proven", patch=submission.patch)
+
+    monkeypatch.setattr("agent.session.judge", judge)
+
+
+async def test_the_loop_ends_with_the_patch_and_a_whole_conversation(gate_agrees: None):
+    store = MemoryStore()
+    state = await run(SeededModel(seed=1, steps=40, slow_commands=False), store, a_task())
+    assert state.outcome == "proven"
+    assert "+    return amount - amount * discount / 100" in state.verdict.patch
+    assert "tests/test_discount.py" in state.verdict.patch
+    assert state.calls_used == 40
+    assert pairs_are_whole(state.messages)
+    recorded = store.events("r1")
+    for i in range(len(recorded)):
+        fold(r.event for r in recorded[:i])
+    assert fold(r.event for r in recorded) == state
+
+
+async def test_a_second_call_of_an_ended_attempt_does_nothing(gate_agrees: None):
+    store = MemoryStore()
+    first = await run(SeededModel(seed=1, steps=12, slow_commands=False), store, a_task())
+    count = len(store.events("r1"))
+    assert await run(SeededModel(seed=1, steps=12), store, a_task()) == first
+    assert len(store.events("r1")) == count
+
+
+class Crash(Exception):
+    pass
+
+
+class CrashingStore(MemoryStore):
+    """Dies after so many events were made durable."""
+
+    def __init__(self, at: int) -> None:
+        super().__init__()
+        self.at = at
+
+    def append(self, run_id: str, events: Sequence[AnyEvent]) -> tuple[Recorded, ...]:
+        recorded = super().append(run_id, events)
+        if recorded[-1].seq >= self.at >= 0:
+            self.at = -1
+            raise Crash
+        return recorded
+
+
+class UnclosedSandbox(LocalSandbox):
+    """Outlives the worker, as a container does."""
+
+    async def close(self) -> None:
+        pass
+
+    async def really_close(self) -> None:
+        await super().close()
+
+
+def pretended_shell(command: str, files: Mapping[str, str]) -> tuple[int, str]:
+    if "tests/test_discount.py" in command and "pytest" in command:
+        wrong = WRONG in files["shop/prices.py"]
+        return (1, "E  AssertionError: assert 0.0 == 90") if wrong else (0, "1 passed")
+    return len(command) % 3, f"output of {command}"
+
+
+def memory_sandbox() -> MemorySandbox:
+    return MemorySandbox(FILES, pretended_shell)
+
+
+async def test_crash_at_every_event_boundary_gives_the_same_end(gate_agrees: None):
+    steps = 60
+    whole = MemoryStore()
+    expected = await run(SeededModel(seed=3, steps=steps), whole, a_task(), memory_sandbox())
+    assert len([r for r in whole.events("r1") if r.event.type == "tool_finished"]) == steps
+    for at in range(len(whole.events("r1"))):
+        store = CrashingStore(at)
+        sandbox = memory_sandbox()
+        with pytest.raises(Crash):
+            await run(SeededModel(seed=3, steps=steps), store, a_task(), sandbox)
+        before = executed([r.event for r in store.events("r1")])
+        state = await run(SeededModel(seed=3, steps=steps), store, a_task(), sandbox)
+        events = [r.event for r in store.events("r1")]
+        assert state.outcome == expected.outcome, at
+        assert state.verdict.patch == expected.verdict.patch, at
+        assert [h.verdict for h in state.hypotheses] == [h.verdict for h in expected.hypotheses]
+        assert pairs_are_whole(state.messages), at
+        after = executed(events)
+        assert after[: len(before)] == before
+        assert len(set(after)) == len(after), f"a call with a result was repeated (at {at})"
+        assert fold(events) == state
+
+
+async def test_resume_in_another_sandbox_rebuilds_the_tree_from_the_last_snapshot(
+    gate_agrees: None,
+):
+    store = CrashingStore(at=45)
+    model = SeededModel(seed=5, steps=40, slow_commands=False)
+    with pytest.raises(Crash):
+        await run(model, store, a_task())
+    assert store.events("r1")[-1].event.type != "attempt_ended"
+    state = await run(SeededModel(seed=5, steps=40, slow_commands=False), store, a_task())
+    assert state.outcome == "proven"
+    assert "tests/test_discount.py" in state.verdict.patch, "the reproduction's file came along"
+
+
+class DyingSandbox(LocalSandbox):
+    """Dies in its so-manieth command."""
+
+    def __init__(self, after: int) -> None:
+        super().__init__(FILES)
+        self.left = after
+
+    async def run(self, command: str, *, timeout_s: float = 120.0):
+        self.left -= 1
+        if self.left == 0:
+            raise SandboxGone("out of memory")
+        return await super().run(command, timeout_s=timeout_s)
+
+
+async def test_a_sandbox_that_dies_is_replaced_and_the_run_goes_on(gate_agrees: None):
+    store = MemoryStore()
+    opened: list[LocalSandbox] = []
+
+    async def open_sandbox() -> LocalSandbox:
+        opened.append(DyingSandbox(after=15) if not opened else LocalSandbox(FILES))
+        return opened[-1]
+
+    async def attach(_: str) -> None:
+        return None
+
+    state = await debug(
+        a_task(),
+        model=SeededModel(seed=2, steps=30, slow_commands=False),
+        store=store,
+        open_sandbox=open_sandbox,
+        attach=attach,
+        open_fresh=open_sandbox,
+    )
+    assert state.outcome == "proven"
+    assert len(opened) == 2
+    rebuilt = [r.event for r in store.events("r1") if r.event.type == "sandbox_opened"]
+    assert [e.reason for e in rebuilt] == ["start", "rebuilt"]
+    assert any("the sandbox died" in m.content for m in state.messages)
+
+
+class Speaking:
+    """Answers with the given turns, then repeats the last one."""
+
+    name = "speaking"
+    window = 100_000
+
+    def __init__(self, *turns: Turn) -> None:
+        self._turns = list(turns)
+
+    async def turn(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Turn:
+        self.seen = list(messages)
+        return self._turns.pop(0) if len(self._turns) > 1 else self._turns[0]
+
+    async def close(self) -> None:
+        pass
+
+
+class Repeating(Speaking):
+    """The same call for ever, each with an id of its own."""
+
+    def __init__(self, name: str, arguments: str) -> None:
+        super().__init__()
+        self._call, self._count = (name, arguments), 0
+
+    async def turn(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Turn:
+        self._count += 1
+        name, arguments = self._call
+        call = ToolCall(id=f"functions.{name}:{self._count - 1}", name=name, arguments=arguments)
+        return Turn(tool_calls=(call,), usage=Usage(prompt_tokens=10))
+
+
+async def test_words_without_a_call_become_the_diagnosis_after_three_turns():
+    state = await run(Speaking(Turn(content="It cannot be mended here.")), MemoryStore(), a_task())
+    assert state.outcome == "diagnosis"
+    assert state.diagnosis == "It cannot be mended here."
+    assert not any(m.role == "assistant" for m in state.messages)
+
+
+async def test_the_budget_ends_the_attempt():
+    model = Repeating("bash", '{"command": "date +%N"}')
+    state = await run(model, MemoryStore(), a_task(calls=5))
+    assert state.outcome == "diagnosis"
+    assert "5 tool calls" in state.diagnosis
+    assert state.calls_used == 5
+
+
+async def test_repetition_is_nudged_and_then_ended():
+    store = MemoryStore()
+    model = Repeating("view", '{"path": "shop/prices.py"}')
+    state = await run(model, store, a_task())
+    drifts = [r.event.answer for r in store.events("r1") if r.event.type == "drift_noticed"]
+    assert drifts == ["nudge", "rollback", "rollback", "end"]
+    assert state.outcome == "diagnosis"
+    assert "circles" in state.diagnosis
+    assert state.calls_used < 20
+
+
+async def test_submit_without_reproduction_is_refused():
+    model = Repeating("submit", '{"root_cause": "a", "summary": "b"}')
+    state = await run(model, MemoryStore(), a_task(calls=3))
+    assert "no accepted reproduction" in state.messages[3].content
+    assert state.submitted is None
+
+
+async def test_a_stop_ends_a_running_command_at_once():
+    store = MemoryStore()
+    model = Repeating("bash", '{"command": "touch started; sleep 600", "timeout_s": 900}')
+    sandbox = UnclosedSandbox(FILES)
+
+    class Stopping(MemoryStore):
+        def stop_requested(self, run_id: str) -> bool:
+            return (sandbox.root / "started").exists()
+
+    store = Stopping()
+    state = await run(model, store, a_task(), sandbox)
+    assert state.outcome == "stopped"
+    assert state.pending, "the call in progress has no result"
+    await sandbox.really_close()
+
+
+async def test_a_hint_reaches_the_model_once():
+    store = MemoryStore()
+    store.noted["r1"] = [Hint(id=1, author="ann", text="look at prices")]
+    model = Speaking(Turn(content="no"))
+    state = await run(model, store, a_task())
+    hints = [m for m in state.messages if "look at prices" in m.content]
+    assert [h.content for h in hints] == ["[Note from ann] look at prices"]
+
+
+async def test_gate_refusals_end_the_attempt():
+    async def disagree(state: RunState, patch: str) -> GateJudged:
+        return GateJudged(verdict="refused", reasons=("it weakens a test",))
+
+    sandbox = LocalSandbox(FILES)
+    store = MemoryStore()
+    journal = Journal(store, "r1", 1)
+    model = SeededModel(seed=1, steps=12, slow_commands=False)
+
+    async def rebuild() -> LocalSandbox:
+        return sandbox
+
+    state = await run_loop(Attempt(a_task(), model, sandbox, journal, disagree, rebuild))
+    assert state.outcome == "diagnosis"
+    assert state.gate_refusals == GATE_REFUSALS
+    assert "it weakens a test" in state.messages[-1].content
+    await sandbox.close()
+
+
+def test_the_interrupted_text_is_what_policies_look_for():
+    assert INTERRUPTED.startswith("[interrupted]")
