@@ -1,6 +1,8 @@
-"""The pages and their JSON: the runs, and each run's journal."""
+"""The pages and their JSON: the runs, and each run's journal.
 
-from __future__ import annotations
+Annotations are kept as objects here: FastAPI has to see the dependencies that are made inside
+`pages`.
+"""
 
 from pathlib import Path
 from typing import Annotated, Any, get_args

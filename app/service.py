@@ -16,6 +16,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.requests import ClientDisconnect
 
 from app import logs, policy, webhooks
 from app.metrics import Metrics
@@ -112,7 +113,10 @@ def create_app(web: Web) -> FastAPI:
 
 async def read_body(request: Request, limit: int) -> bytes:
     """The request's body, never holding more than `limit` bytes of it. Raises 413 or 400."""
-    too_large = HTTPException(413, f"The body is larger than {limit} bytes.")
+    # Closing ends the sender's flow: the server would read the rest to its end otherwise.
+    too_large = HTTPException(
+        413, f"The body is larger than {limit} bytes.", {"Connection": "close"}
+    )
     declared = request.headers.get("content-length")
     if declared is not None:
         if not (declared.isascii() and declared.isdecimal() and len(declared) < 20):
@@ -121,11 +125,14 @@ async def read_body(request: Request, limit: int) -> bytes:
             raise too_large
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > limit:
-            raise too_large
-        chunks.append(chunk)
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > limit:
+                raise too_large
+            chunks.append(chunk)
+    except ClientDisconnect:
+        raise HTTPException(400, "The body ended early.") from None
     return b"".join(chunks)
 
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from agent.errors import LostLease
-from agent.events import EVENT, AnyEvent, Outcome, Recorded, now
+from agent.events import EVENT, AnyEvent, Recorded, RunEnded, now
 from agent.store import Hint
 from app import tables
 from app.records import Accepted, Run, RunFilter, RunPage, UnknownRun, run_id_for
@@ -45,34 +45,8 @@ class SqlStore:
         """
         if not events:
             return ()
-        at = now()
-        counted = (
-            sa.update(tables.runs)
-            .where(tables.runs.c.id == run_id, tables.runs.c.epoch == self._leases.get(run_id, 0))
-            .values(next_seq=tables.runs.c.next_seq + len(events), updated_at=to_micros(at))
-            .returning(tables.runs.c.next_seq)
-        )
         with self._engine.begin() as connection:
-            after = connection.execute(counted).scalar_one_or_none()
-            if after is None:
-                raise self._not_ours(connection, run_id)
-            recorded = tuple(
-                Recorded(seq=after - len(events) + i, at=at, event=event)
-                for i, event in enumerate(events)
-            )
-            connection.execute(
-                sa.insert(tables.events),
-                [
-                    {
-                        "run_id": run_id,
-                        "seq": r.seq,
-                        "at": to_micros(at),
-                        "body": EVENT.dump_json(r.event).decode(),
-                    }
-                    for r in recorded
-                ],
-            )
-        return recorded
+            return self._write(connection, run_id, events)
 
     def events(self, run_id: str, after: int = -1, limit: int | None = None) -> list[Recorded]:
         """See `Store.events`; at most `limit` of them."""
@@ -202,6 +176,12 @@ class SqlStore:
             .order_by(table.c.created_at, table.c.id)
         )
 
+    def live(self) -> frozenset[str]:
+        """Ids of the runs that are not over."""
+        query = sa.select(tables.runs.c.id).where(tables.runs.c.live_key.is_not(None))
+        with self._reads.connect() as connection:
+            return frozenset(connection.execute(query).scalars())
+
     def mark_enqueued(self, run_id: str) -> None:
         """The durable engine knows this run."""
         with self._engine.begin() as connection:
@@ -238,11 +218,21 @@ class SqlStore:
 
     def set_running(self, run_id: str) -> None:
         """The run is being worked on. Raises `LostLease`."""
-        self._set(run_id, status="running")
+        with self._engine.begin() as connection:
+            self._hold(connection, run_id, status="running")
 
-    def finish(self, run_id: str, outcome: Outcome, pull_request: str = "") -> None:
+    def finish(self, run_id: str, ended: RunEnded) -> None:
         """The run is over and its issue may have another. Raises `LostLease`."""
-        self._set(run_id, status="done", outcome=outcome, pull_request=pull_request, live_key=None)
+        with self._engine.begin() as connection:
+            self._hold(
+                connection,
+                run_id,
+                status="done",
+                outcome=ended.outcome,
+                pull_request=ended.pull_request,
+                live_key=None,
+            )
+            self._write(connection, run_id, [ended])
 
     def get_run(self, run_id: str) -> Run:
         """A run. Raises `UnknownRun`."""
@@ -291,9 +281,34 @@ class SqlStore:
             return sqlite.insert(table)
         return postgresql.insert(table)
 
-    def _set(self, run_id: str, **values: object) -> None:
-        with self._engine.begin() as connection:
-            self._hold(connection, run_id, **values)
+    def _write(
+        self, connection: sa.Connection, run_id: str, events: Sequence[AnyEvent]
+    ) -> tuple[Recorded, ...]:
+        at = now()
+        counted = (
+            sa.update(tables.runs)
+            .where(tables.runs.c.id == run_id, tables.runs.c.epoch == self._leases.get(run_id, 0))
+            .values(next_seq=tables.runs.c.next_seq + len(events), updated_at=to_micros(at))
+            .returning(tables.runs.c.next_seq)
+        )
+        after = connection.execute(counted).scalar_one_or_none()
+        if after is None:
+            raise self._not_ours(connection, run_id)
+        recorded = tuple(
+            Recorded(seq=after - len(events) + i, at=at, event=event)
+            for i, event in enumerate(events)
+        )
+        rows = [
+            {
+                "run_id": run_id,
+                "seq": r.seq,
+                "at": to_micros(at),
+                "body": EVENT.dump_json(r.event).decode(),
+            }
+            for r in recorded
+        ]
+        connection.execute(sa.insert(tables.events), rows)
+        return recorded
 
     def _hold(self, connection: sa.Connection, run_id: str, **values: object) -> None:
         """Change the run's row if the lease holds; locks the row until the transaction's end."""

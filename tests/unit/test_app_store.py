@@ -70,7 +70,7 @@ def test_an_unknown_run_is_refused(store: SqlStore) -> None:
         lambda: store.get_run("nope"),
         lambda: store.request_stop("nope"),
         lambda: store.add_hint("nope", "a", "t"),
-        lambda: store.finish("nope", "failed"),
+        lambda: store.finish("nope", RunEnded(outcome="failed")),
     ):
         with pytest.raises(UnknownRun):
             act()
@@ -88,7 +88,7 @@ def test_who_lost_the_lease_can_write_nothing(store: SqlStore) -> None:
         with pytest.raises(LostLease):
             stale.put_log(run_id, "l", b"late")
         with pytest.raises(LostLease):
-            stale.finish(run_id, "failed")
+            stale.finish(run_id, RunEnded(outcome="failed"))
         assert not stale.holds(run_id)
     second.append(run_id, [RunPhase(phase="by the second")])
     assert second.holds(run_id)
@@ -151,7 +151,10 @@ def test_one_run_per_delivery_and_one_live_run_per_issue(store: SqlStore) -> Non
     assert (repeated.how, repeated.run_id) == ("duplicate", first.run_id)
     mine = store.claim(first.run_id, "w")
     mine.set_running(first.run_id)
-    mine.finish(first.run_id, "proven", "https://example.test/pull/1")
+    ended = RunEnded(outcome="proven", pull_request="https://example.test/pull/1")
+    mine.finish(first.run_id, ended)
+    assert [r.event for r in store.events(first.run_id)] == [ended]
+    assert store.live() == {other.run_id}
     later = store.accept("d4", "issues", trigger(), model="offline")
     assert later.how == "new"
     assert later.run_id != first.run_id
@@ -185,7 +188,7 @@ def test_the_outbox_forgets_what_was_enqueued(store: SqlStore) -> None:
 
 def test_listing_pages_newest_first_and_filters(store: SqlStore) -> None:
     ids = [start(store, f"d{n}", n) for n in range(1, 8)]
-    store.finish(ids[0], "proven")
+    store.finish(ids[0], RunEnded(outcome="proven"))
     page = store.list_runs(limit=3)
     seen = [r.id for r in page.runs]
     while page.next:
