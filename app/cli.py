@@ -147,11 +147,12 @@ def _settings(**overrides: object) -> Settings:
 def main() -> None:
     """Entry point; every expected error is one message and exit status 1."""
     from app.forge_records import ForgeError
-    from app.mirror import MirrorError
+    from app.fix import BadRequest
+    from app.git_process import GitError
 
     try:
         cli()
-    except (UsageError, SettingsError, SandboxError, AgentError, ForgeError, MirrorError) as error:
+    except (UsageError, SettingsError, SandboxError, AgentError, ForgeError, GitError, BadRequest) as error:
         err.print(f"[red]error:[/] {_plain(error)}", highlight=False)
         sys.exit(EXIT_ERROR)
     except KeyboardInterrupt:

@@ -19,7 +19,7 @@ from agent.session import debug
 from agent.state import RunState
 from agent.store import MemoryStore
 from agent.task import Issue, Task
-from app.mirror import Mirror
+from app.local_repository import mirror_local
 from app.model_choice import make_model
 from app.progress import progress_line
 from app.settings import Settings
@@ -71,8 +71,7 @@ async def run_fix(request: FixRequest, settings: Settings, console: Console) -> 
     store = MemoryStore()
     try:
         with tempfile.TemporaryDirectory(prefix="patchwright-") as scratch:
-            mirror = Mirror.of_local(request.path, Path(scratch))
-            commit = mirror.head
+            local = mirror_local(request.path, Path(scratch))
             await engine.check()
             image = settings.sandbox_image or BASE_IMAGE
             if not await engine.has_image(image):
@@ -80,11 +79,11 @@ async def run_fix(request: FixRequest, settings: Settings, console: Console) -> 
                     f"the sandbox image {image} is missing; run `patchwright images build`"
                 )
             tree = Path(scratch) / "tree.tar"
-            mirror.tree_tar(commit, tree)
+            local.mirror.tree_tar(local.commit, tree)
             task = Task(
                 run_id=run_id,
                 repository=request.path.resolve().name,
-                base_commit=commit,
+                base_commit=local.commit,
                 issue=issue,
                 test_command=request.test_command,
                 budget=settings.budget,
