@@ -1,0 +1,249 @@
+"""What tests and the demo do to the stand-in from outside: ``POST /_admin/{action}`` with JSON."""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from . import repository as git
+from . import shapes
+from .faults import Fault
+from .hooks import Deliverer
+from .state import ROLES, Installation, Json, Repo, World, stamp
+
+Action = Callable[["Admin", Json], Any]
+
+
+class Admin:
+    """The actions; each raises ValueError or KeyError for a request that makes no sense."""
+
+    def __init__(self, world: World, hooks: Deliverer, violations: list[str]) -> None:
+        self.world = world
+        self.hooks = hooks
+        self.violations = violations
+
+    def run(self, action: str, body: Json) -> Any:
+        """Do it; the result is JSON, or an awaitable of it."""
+        if action not in ACTIONS:
+            raise ValueError(f"no such action: {action}; there are {', '.join(sorted(ACTIONS))}")
+        return ACTIONS[action](self, body)
+
+    def repo(self, body: Json) -> Repo:
+        """The repository that a request names."""
+        repo = self.world.repo(body["repo"])
+        if repo is None:
+            raise ValueError(f"no such repository: {body['repo']}")
+        return repo
+
+    def installation(self, body: Json) -> Installation:
+        """The installation in the account that a request names."""
+        for known in self.world.installations.values():
+            if known.account.login.lower() == str(body["account"]).lower():
+                return known
+        raise ValueError(f"the App is not installed in {body['account']}")
+
+
+def _app(admin: Admin, _: Json) -> Json:
+    app = admin.world.app
+    return {
+        "id": app.id,
+        "slug": app.slug,
+        "bot": app.bot.login,
+        "private_key_pem": app.private_key_pem,
+        "webhook_secret": app.webhook_secret,
+        "webhook_url": app.webhook_url,
+        "api_url": admin.world.urls.api,
+        "web_url": admin.world.urls.web,
+    }
+
+
+def _webhook(admin: Admin, body: Json) -> Json:
+    admin.world.app.webhook_url = body["url"]
+    return {}
+
+
+def _user(admin: Admin, body: Json) -> Json:
+    who = admin.world.add_user(body["login"], body.get("kind", "User"))
+    return {"login": who.login, "id": who.id, "token": who.token}
+
+
+def _create_repo(admin: Admin, body: Json) -> Json:
+    world = admin.world
+    owner_name, _, name = body["repo"].partition("/")
+    if not name or world.repo(body["repo"]) is not None:
+        raise ValueError(f"not a new owner/name: {body['repo']}")
+    owner = world.add_user(owner_name, body.get("owner_kind", "Organization"))
+    branch = body.get("default_branch", "main")
+    path = world.root / owner.login / f"{name}.git"
+    git.create_bare(path, branch)
+    now = world.now()
+    private = bool(body.get("private", False))
+    repo = Repo(world.next_id(), owner, name, private, branch, path, now, now)
+    repo.description = body.get("description")
+    if body.get("folder"):
+        folder = Path(body["folder"])
+        git.import_folder(path, folder, branch, body.get("message", "Import"), now)
+    if body.get("git"):
+        git.import_repository(path, Path(body["git"]))
+    world.repos[repo.full_name.lower()] = repo
+    if body.get("install", True) and not any(
+        known.account is owner for known in world.installations.values()
+    ):
+        _install(admin, {"account": owner.login})
+    return {"id": repo.id, "full_name": repo.full_name, "head": git.branch_tip(path, branch)}
+
+
+def _change_repo(admin: Admin, body: Json) -> Json:
+    repo = admin.repo(body)
+    repo.archived = body.get("archived", repo.archived)
+    repo.private = body.get("private", repo.private)
+    repo.protected_branches = set(body.get("protected_branches", repo.protected_branches))
+    return {}
+
+
+def _role(admin: Admin, body: Json) -> Json:
+    if body["role"] not in ROLES:
+        raise ValueError(f"role is one of {', '.join(ROLES)}, not {body['role']!r}")
+    who = admin.world.add_user(body["login"])
+    admin.repo(body).roles[who.login.lower()] = body["role"]
+    return {"login": who.login, "token": who.token}
+
+
+def _repo_ids(admin: Admin, names: list[str] | None) -> set[int] | None:
+    return None if names is None else {admin.repo({"repo": name}).id for name in names}
+
+
+def _install(admin: Admin, body: Json) -> Json:
+    world = admin.world
+    account = world.add_user(body["account"], "Organization")
+    known = Installation(
+        id=world.next_id(),
+        account=account,
+        permissions=dict(body.get("permissions") or world.app.permissions),
+        created_at=world.now(),
+        repo_ids=_repo_ids(admin, body.get("repositories")),
+    )
+    world.installations[known.id] = known
+    _installation_event(admin, known, "created")
+    return {"id": known.id}
+
+
+def _installation_event(admin: Admin, known: Installation, action: str) -> None:
+    covered = [repo for repo in admin.world.repos.values() if known.covers(repo)]
+    payload: Json = {
+        "action": action,
+        "installation": shapes.installation(admin.world, known),
+        "repositories": [shapes.repository_brief(repo) for repo in covered],
+    }
+    admin.hooks.emit("installation", None, known.account, payload)
+
+
+def _change_installation(admin: Admin, body: Json) -> Json:
+    known = admin.installation(body)
+    known.permissions = dict(body.get("permissions", known.permissions))
+    if "repositories" in body:
+        known.repo_ids = _repo_ids(admin, body["repositories"])
+    if "suspended" in body:
+        known.suspended_at = admin.world.now() if body["suspended"] else None
+        _installation_event(admin, known, "suspend" if body["suspended"] else "unsuspend")
+    return {}
+
+
+def _uninstall(admin: Admin, body: Json) -> Json:
+    known = admin.installation(body)
+    _installation_event(admin, known, "deleted")
+    del admin.world.installations[known.id]
+    return {}
+
+
+def _clock(admin: Admin, body: Json) -> Json:
+    admin.world.clock_offset += timedelta(seconds=float(body.get("advance_s", 0)))
+    return {"now": stamp(admin.world.now())}
+
+
+def _fault(admin: Admin, body: Json) -> Json:
+    try:
+        admin.world.faults.add(Fault(**body))
+    except TypeError as error:
+        raise ValueError(str(error)) from error
+    return {}
+
+
+def _clear_faults(admin: Admin, _: Json) -> Json:
+    admin.world.faults.pending.clear()
+    return {"struck": admin.world.faults.struck}
+
+
+def _rate_limit(admin: Admin, body: Json) -> Json:
+    now = admin.world.now()
+    admin.world.limits.set_remaining(int(body["remaining"]), int(body.get("reset_in_s", 60)), now)
+    return {}
+
+
+def _acts(admin: Admin, body: Json) -> list[Json]:
+    app_only = body.get("app_only", True)
+    return [asdict(act) for act in admin.world.acts if act.by_app or not app_only]
+
+
+def _deliveries(admin: Admin, _: Json) -> list[Json]:
+    return [
+        asdict(delivery) | {"delivered_at": stamp(delivery.delivered_at)}
+        for delivery in admin.world.deliveries
+    ]
+
+
+def _redeliver(admin: Admin, body: Json) -> list[int]:
+    for delivery in admin.world.deliveries:
+        if delivery.id == body["id"]:
+            copies = admin.hooks.redeliver(delivery, int(body.get("times", 1)))
+            return [copy.id for copy in copies]
+    raise ValueError(f"no such delivery: {body['id']}")
+
+
+def _send(admin: Admin, body: Json) -> Json:
+    return {"id": admin.hooks.send(body["event"], body["payload"]).id}
+
+
+async def _until_idle(admin: Admin) -> Json:
+    await admin.hooks.idle()
+    return {}
+
+
+def _idle(admin: Admin, _: Json) -> Awaitable[Json]:
+    return _until_idle(admin)
+
+
+def _manifest(admin: Admin, body: Json) -> Json:
+    code = secrets.token_hex(10)
+    admin.world.manifests[code] = body["manifest"]
+    return {"code": code}
+
+
+def _violations(admin: Admin, _: Json) -> list[str]:
+    return admin.violations
+
+
+ACTIONS: dict[str, Action] = {
+    "app": _app,
+    "webhook": _webhook,
+    "user": _user,
+    "create-repo": _create_repo,
+    "change-repo": _change_repo,
+    "role": _role,
+    "install": _install,
+    "change-installation": _change_installation,
+    "uninstall": _uninstall,
+    "clock": _clock,
+    "fault": _fault,
+    "clear-faults": _clear_faults,
+    "rate-limit": _rate_limit,
+    "acts": _acts,
+    "deliveries": _deliveries,
+    "redeliver": _redeliver,
+    "send": _send,
+    "idle": _idle,
+    "manifest": _manifest,
+    "violations": _violations,
+}

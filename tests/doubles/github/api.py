@@ -1,0 +1,185 @@
+"""One call of the REST API from request to answer: caller, faults, limits, permission, handler."""
+
+import asyncio
+import json
+from typing import Any, Protocol
+from urllib.parse import unquote
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from . import ops_app, ops_issues, ops_pulls, ops_repos
+from .auth import check, identify
+from .faults import Fault
+from .operations import (
+    Actor,
+    Answer,
+    Call,
+    GithubError,
+    Hooks,
+    Operation,
+    link_header,
+    not_found,
+)
+from .state import Act, Json, Repo, World, stamp
+
+OPERATIONS: tuple[Operation, ...] = tuple(
+    operation
+    for table in (ops_app.table, ops_repos.table, ops_issues.table, ops_pulls.table)
+    for operation in table.operations
+)
+
+
+class Validator(Protocol):
+    """Holds traffic against GitHub's own description and collects what does not fit."""
+
+    def request(self, method: str, template: str, query: Json, body: Any) -> None:
+        """Check a request."""
+
+    def answer(self, method: str, template: str, answer: Answer) -> None:
+        """Check an answer."""
+
+    def unknown(self, method: str, path: str) -> None:
+        """Note a call of an operation that the stand-in does not have."""
+
+    def event(self, name: str, payload: Json) -> None:
+        """Check a webhook's payload."""
+
+
+def find(method: str, path: str) -> tuple[Operation, dict[str, str]] | None:
+    """The operation of a request and the values in its path (still quoted)."""
+    for operation in OPERATIONS:
+        if operation.method == method:
+            match = operation.pattern.fullmatch(path)
+            if match:
+                return operation, match.groupdict()
+    return None
+
+
+class Api:
+    """The REST API as a whole."""
+
+    def __init__(self, world: World, hooks: Hooks, validator: Validator) -> None:
+        self._world = world
+        self._hooks = hooks
+        self._validator = validator
+
+    async def handle(self, request: Request, path: str) -> Response:
+        """Answer one request; ``path`` is without the base path and still quoted."""
+        world, raw = self._world, await request.body()
+        line = f"{request.method} {unquote(path)}"
+        try:
+            actor = identify(world, request.headers.get("authorization"))
+        except GithubError as error:
+            return self._respond(request, error.answer())
+        fault = world.faults.take(line, actor.by_app)
+        if fault is not None and fault.kind in {"status", "secondary"}:
+            return self._respond(request, _broken(fault))
+        if fault is not None and fault.kind == "slow":
+            await asyncio.sleep(fault.delay_s)
+        if path != "/rate_limit" and not self._spend(actor):
+            return self._respond(request, _exhausted(actor))
+        found = find(request.method, path)
+        if found is None:
+            self._validator.unknown(request.method, path)
+            return self._respond(request, not_found().answer())
+        answer = self._answer(request, found, actor, raw)
+        if fault is not None and fault.kind == "after":
+            answer = _broken(fault)
+        if fault is not None and fault.kind == "lost":
+            raise ConnectionAbortedError(f"as asked: no answer to {line}")
+        return self._respond(request, answer)
+
+    def _spend(self, actor: Actor) -> bool:
+        return actor.kind != "installation" or self._world.limits.spend(self._world.now())
+
+    def _answer(
+        self, request: Request, found: tuple[Operation, dict[str, str]], actor: Actor, raw: bytes
+    ) -> Answer:
+        operation, quoted = found
+        values = {name: unquote(value) for name, value in quoted.items()}
+        query = dict(request.query_params)
+        try:
+            body = json.loads(raw) if raw.strip() else {}
+        except ValueError:
+            return GithubError(400, "Problems parsing JSON").answer()
+        self._validator.request(operation.method, operation.template, query, body)
+        try:
+            answer = self._run(operation, actor, values, query, body, request)
+        except GithubError as error:
+            answer = error.answer()
+        except KeyError as error:
+            answer = GithubError(422, f"Invalid request.\n\n{error} wasn't supplied.").answer()
+        self._validator.answer(operation.method, operation.template, answer)
+        if operation.method != "GET" and answer.status < 300:
+            self._record(operation, actor, values, body, answer)
+        return answer
+
+    def _run(
+        self,
+        operation: Operation,
+        actor: Actor,
+        values: dict[str, str],
+        query: dict[str, str],
+        body: Any,
+        request: Request,
+    ) -> Answer:
+        repo: Repo | None = None
+        if "repo" in values:
+            repo = self._world.repo(f"{values['owner']}/{values['repo']}")
+            if repo is None:
+                raise not_found()
+        granted = actor.token.permissions if actor.token else {}
+        check(operation, actor, repo, granted)
+        call = Call(
+            world=self._world,
+            hooks=self._hooks,
+            actor=actor,
+            path=values,
+            query=query,
+            body=body,
+            accept=request.headers.get("accept", ""),
+            found=repo,
+        )
+        return operation.handler(call)
+
+    def _record(
+        self, operation: Operation, actor: Actor, values: Json, body: Any, answer: Answer
+    ) -> None:
+        where = operation.template.format(**values)
+        login = actor.user.login if actor.user else self._world.app.slug
+        known = answer.body if isinstance(answer.body, dict) else {}
+        hidden = "token" in known or "pem" in known
+        result = {key: known[key] for key in ("id", "number", "html_url", "sha") if key in known}
+        detail: Json = {"sent": body, "result": {} if hidden else result}
+        when = stamp(self._world.now())
+        self._world.acts.append(Act(when, login, actor.by_app, operation.name, where, detail))
+
+    def _respond(self, request: Request, answer: Answer) -> Response:
+        headers = {**answer.headers, **self._world.limits.headers(self._world.now())}
+        headers["X-GitHub-Media-Type"] = "github.v3; format=json"
+        last, cursor = headers.pop("X-Last-Page", None), headers.pop("X-Next-Cursor", None)
+        url = f"{self._world.urls.web}{request.url.path}"
+        query = dict(request.query_params)
+        if last:
+            headers["Link"] = link_header(url, query, int(last))
+        if cursor:
+            headers["Link"] = f'<{url}?cursor={cursor}>; rel="next"'
+        if answer.status == 204:
+            return Response(None, 204, headers)
+        is_text = isinstance(answer.body, str)
+        content = answer.body.encode() if is_text else json.dumps(answer.body).encode()
+        return Response(content, answer.status, headers, media_type=answer.media)
+
+
+def _broken(fault: Fault) -> Answer:
+    if fault.kind == "secondary":
+        said = "You have exceeded a secondary rate limit. Please wait a few minutes."
+        answer = GithubError(403, said).answer()
+        return Answer(403, answer.body, {"Retry-After": str(fault.retry_after_s)})
+    return GithubError(fault.status, "Server Error").answer()
+
+
+def _exhausted(actor: Actor) -> Answer:
+    number = actor.token.installation.id if actor.token else 0
+    return GithubError(403, f"API rate limit exceeded for installation ID {number}.").answer()

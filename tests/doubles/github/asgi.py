@@ -1,0 +1,114 @@
+"""The stand-in GitHub as one ASGI application: API, git, pages and the admin API."""
+
+import inspect
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import quote, urlencode
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import (
+    HTMLResponse,
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    Response,
+)
+from starlette.routing import Route
+
+from . import githttp, pages
+from . import repository as git
+from .admin import Admin
+from .api import Api, Validator
+from .hooks import Deliverer
+from .state import World
+
+_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+class Site:
+    """Sends each request to the part that answers it."""
+
+    def __init__(self, world: World, validator: Validator, violations: list[str]) -> None:
+        self._world = world
+        self._hooks = Deliverer(world, validator.event)
+        self._api = Api(world, self._hooks, validator)
+        self._git = githttp.GitService(world, self._hooks)
+        self._admin = Admin(world, self._hooks, violations)
+
+    def application(self) -> Starlette:
+        """The ASGI application."""
+
+        @asynccontextmanager
+        async def lifespan(_: Starlette) -> AsyncIterator[None]:
+            yield
+            await self._hooks.close()
+
+        return Starlette(
+            routes=[Route("/{rest:path}", self._serve, methods=_METHODS)], lifespan=lifespan
+        )
+
+    async def _serve(self, request: Request) -> Response:
+        path = request.scope["raw_path"].decode("latin-1").partition("?")[0]
+        if path.startswith("/_admin/"):
+            return await self._serve_admin(request, path.removeprefix("/_admin/"))
+        if path == "/settings/apps/new" or path.endswith("/settings/apps/new"):
+            return await self._register(request)
+        match = githttp.PATH.fullmatch(path)
+        if match:
+            return await self._serve_git(request, match["full"], match["what"])
+        prefix = self._world.urls.api_prefix
+        if prefix and path.startswith(f"{prefix}/"):
+            return await self._api.handle(request, path.removeprefix(prefix))
+        page = self._page(path)
+        if page is not None:
+            return page
+        if prefix:
+            return PlainTextResponse("Not Found", 404)
+        return await self._api.handle(request, path)
+
+    async def _serve_git(self, request: Request, full_name: str, what: str) -> Response:
+        fault = self._world.faults.take(f"GIT /{full_name}.git/{what}", True)
+        if fault is not None:
+            return PlainTextResponse("as asked", fault.status)
+        return await self._git.handle(request, full_name, what)
+
+    async def _serve_admin(self, request: Request, action: str) -> Response:
+        raw = await request.body()
+        try:
+            result: Any = self._admin.run(action, json.loads(raw) if raw else {})
+            if inspect.isawaitable(result):
+                result = await result
+        except KeyError as error:
+            return JSONResponse({"error": f"{action} needs {error}"}, 400)
+        except (ValueError, OSError, git.GitRefused) as error:
+            return JSONResponse({"error": str(error)}, 400)
+        return JSONResponse(result)
+
+    def _page(self, path: str) -> Response | None:
+        parts = path.strip("/").split("/")
+        if len(parts) != 4 or parts[2] not in {"issues", "pull"}:
+            return None
+        number = parts[3].removesuffix(".diff")
+        repo = self._world.repo("/".join(parts[:2]))
+        item = repo.issues.get(int(number)) if repo and number.isdigit() else None
+        if repo is None or item is None:
+            return None
+        if parts[3].endswith(".diff") and item.pull:
+            return PlainTextResponse(git.diff(repo.git, item.pull.base_sha, item.pull.head_sha))
+        return HTMLResponse(pages.conversation(self._world, repo, item))
+
+    async def _register(self, request: Request) -> Response:
+        """The manifest flow: as if the person had looked at the form and agreed."""
+        async with request.form() as form:
+            text = str(form.get("manifest", ""))
+        try:
+            manifest = json.loads(text)
+            target = str(manifest["redirect_url"])
+        except (ValueError, KeyError, TypeError):
+            return PlainTextResponse("The manifest is not valid.", 422)
+        code = self._admin.run("manifest", {"manifest": manifest})["code"]
+        pairs = {"code": code, "state": request.query_params.get("state", "")}
+        return RedirectResponse(f"{quote(target, safe=':/?=&%')}?{urlencode(pairs)}", 302)

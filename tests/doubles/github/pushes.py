@@ -1,0 +1,93 @@
+"""What follows when refs moved: pull requests follow their branch, and events are sent."""
+
+from . import repository as git
+from . import shapes, shapes_pulls
+from .operations import Hooks
+from .state import Json, Repo, User, World
+
+Moves = dict[str, tuple[str, str]]
+
+
+def compare_refs(before: dict[str, str], after: dict[str, str]) -> Moves:
+    """Each ref that changed, with its old and new object."""
+    return {
+        name: (before.get(name, git.ZERO), after.get(name, git.ZERO))
+        for name in sorted({*before, *after})
+        if before.get(name) != after.get(name)
+    }
+
+
+def refs_changed(world: World, hooks: Hooks, repo: Repo, who: User, moves: Moves) -> None:
+    """Update pull requests and send ``push`` and ``pull_request`` events for moved refs."""
+    repo.pushed_at = world.now()
+    for name, (old, new) in moves.items():
+        hooks.emit("push", repo, who, _push(world, repo, who, name, old, new))
+        if not name.startswith("refs/heads/"):
+            continue
+        branch = name.removeprefix("refs/heads/")
+        for item in list(repo.issues.values()):
+            pull = item.pull
+            if pull is None or item.state != "open":
+                continue
+            if pull.base_ref == branch and new != git.ZERO:
+                pull.base_sha = new
+            if pull.head_ref != branch:
+                continue
+            item.updated_at = world.now()
+            body: Json = {"number": item.number}
+            if new == git.ZERO:
+                item.state, item.closed_at = "closed", world.now()
+                body |= {"action": "closed"}
+            else:
+                pull.head_sha = new
+                body |= {"action": "synchronize", "before": old, "after": new}
+            body["pull_request"] = shapes_pulls.pull_full(world, repo, item)
+            hooks.emit("pull_request", repo, who, body)
+
+
+def _push(world: World, repo: Repo, who: User, name: str, old: str, new: str) -> Json:
+    page = shapes.repo_page(world, repo)
+    created, deleted = old == git.ZERO, new == git.ZERO
+    commits: list[Json] = []
+    if not deleted:
+        known = git.branch_tip(repo.git, repo.default_branch) if created else old
+        fresh = git.commits_between(repo.git, known, new) if known and known != new else []
+        commits = [_commit(page, git.commit(repo.git, sha)) for sha in fresh[-20:]]
+    head = (
+        None if deleted else _commit(page, git.commit(repo.git, git.resolve(repo.git, new) or new))
+    )
+    forced = not (created or deleted) and not git.is_ancestor(repo.git, old, new)
+    return {
+        "ref": name,
+        "before": old,
+        "after": new,
+        "created": created,
+        "deleted": deleted,
+        "forced": forced,
+        "base_ref": None,
+        "compare": f"{page}/compare/{old[:12]}...{new[:12]}",
+        "commits": commits,
+        "head_commit": head,
+        "pusher": {"name": who.login, "email": noreply(who)},
+    }
+
+
+def noreply(who: User) -> str:
+    """The address under which the stand-in commits for a user."""
+    return f"{who.id}+{who.login}@users.noreply.example.com"
+
+
+def _commit(page: str, found: git.Commit) -> Json:
+    return {
+        "id": found.sha,
+        "tree_id": found.tree,
+        "distinct": True,
+        "message": found.message,
+        "timestamp": found.committer.date,
+        "url": f"{page}/commit/{found.sha}",
+        "author": {"name": found.author.name, "email": found.author.email},
+        "committer": {"name": found.committer.name, "email": found.committer.email},
+        "added": [],
+        "removed": [],
+        "modified": [],
+    }

@@ -1,0 +1,387 @@
+"""JSON of pull requests, reviews, commits, files and checks, as GitHub writes it."""
+
+from urllib.parse import quote
+
+from . import repository as git
+from .shapes import app, association, label, maybe, reactions, repo_page, repo_url, repository, user
+from .state import (
+    CheckRun,
+    CheckSuite,
+    Issue,
+    Json,
+    Pull,
+    Repo,
+    Review,
+    ReviewComment,
+    Status,
+    User,
+    World,
+    node_id,
+    stamp,
+)
+
+
+def pull_simple(world: World, repo: Repo, item: Issue) -> Json:
+    """A pull request as lists and review events carry it."""
+    assert item.pull is not None
+    pull, api = item.pull, repo_url(world, repo)
+    url, page = f"{api}/pulls/{item.number}", f"{repo_page(world, repo)}/pull/{item.number}"
+    issue_url = f"{api}/issues/{item.number}"
+    people = [user(world.urls, who) for who in item.assignees]
+    links = {
+        "self": url,
+        "html": page,
+        "issue": issue_url,
+        "comments": f"{issue_url}/comments",
+        "review_comments": f"{url}/comments",
+        "review_comment": f"{api}/pulls/comments{{/number}}",
+        "commits": f"{url}/commits",
+        "statuses": f"{api}/statuses/{pull.head_sha}",
+    }
+    return {
+        "url": url,
+        "id": pull.id,
+        "node_id": node_id("PullRequest", pull.id),
+        "html_url": page,
+        "diff_url": f"{page}.diff",
+        "patch_url": f"{page}.patch",
+        "issue_url": issue_url,
+        "number": item.number,
+        "state": item.state,
+        "locked": item.locked,
+        "title": item.title,
+        "user": user(world.urls, item.user),
+        "body": item.body,
+        "created_at": stamp(item.created_at),
+        "updated_at": stamp(item.updated_at),
+        "closed_at": maybe(item.closed_at),
+        "merged_at": maybe(pull.merged_at),
+        "merge_commit_sha": pull.merge_commit_sha,
+        "assignee": people[0] if people else None,
+        "assignees": people,
+        "requested_reviewers": [user(world.urls, who) for who in pull.requested_reviewers],
+        "requested_teams": [],
+        "labels": [label(world, repo, tag) for tag in item.labels],
+        "milestone": None,
+        "draft": pull.draft,
+        "commits_url": links["commits"],
+        "review_comments_url": links["review_comments"],
+        "review_comment_url": links["review_comment"],
+        "comments_url": links["comments"],
+        "statuses_url": links["statuses"],
+        "head": _side(world, repo, pull.head_ref, pull.head_sha),
+        "base": _side(world, repo, pull.base_ref, pull.base_sha),
+        "_links": {name: {"href": target} for name, target in links.items()},
+        "author_association": association(repo, item.user),
+        "auto_merge": None,
+        "active_lock_reason": None,
+    }
+
+
+def _side(world: World, repo: Repo, ref: str, sha: str) -> Json:
+    return {
+        "label": f"{repo.owner.login}:{ref}",
+        "ref": ref,
+        "sha": sha,
+        "user": user(world.urls, repo.owner),
+        "repo": repository(world, repo),
+    }
+
+
+def pull_full(world: World, repo: Repo, item: Issue) -> Json:
+    """The answer of ``GET …/pulls/{number}``, and what ``pull_request`` events carry."""
+    assert item.pull is not None
+    pull = item.pull
+    files = git.changes(repo.git, pull.base_sha, pull.head_sha)
+    mergeable, state = mergeability(repo, item.state, pull)
+    return pull_simple(world, repo, item) | {
+        "merged": pull.merged_at is not None,
+        "mergeable": mergeable,
+        "rebaseable": mergeable,
+        "mergeable_state": state,
+        "merged_by": user(world.urls, pull.merged_by) if pull.merged_by else None,
+        "comments": len(item.comments),
+        "review_comments": len(pull.review_comments),
+        "maintainer_can_modify": pull.maintainer_can_modify,
+        "commits": len(git.commits_between(repo.git, pull.base_sha, pull.head_sha)),
+        "additions": sum(file.additions for file in files),
+        "deletions": sum(file.deletions for file in files),
+        "changed_files": len(files),
+    }
+
+
+def mergeability(repo: Repo, state: str, pull: Pull) -> tuple[bool | None, str]:
+    """``mergeable`` and ``mergeable_state``, from a merge tried against the base as it is now."""
+    base = git.branch_tip(repo.git, pull.base_ref)
+    if state != "open" or base is None:
+        return None, "unknown"
+    if git.merge_tree(repo.git, base, pull.head_sha) is None:
+        return False, "dirty"
+    return True, "draft" if pull.draft else "clean"
+
+
+def review(world: World, repo: Repo, item: Issue, given: Review) -> Json:
+    """A review, its state as the REST API spells it."""
+    pull_url = f"{repo_url(world, repo)}/pulls/{item.number}"
+    page = f"{repo_page(world, repo)}/pull/{item.number}#pullrequestreview-{given.id}"
+    return {
+        "id": given.id,
+        "node_id": node_id("PullRequestReview", given.id),
+        "user": user(world.urls, given.user),
+        "body": given.body,
+        "state": given.state,
+        "html_url": page,
+        "pull_request_url": pull_url,
+        "author_association": association(repo, given.user),
+        "_links": {"html": {"href": page}, "pull_request": {"href": pull_url}},
+        "submitted_at": stamp(given.submitted_at),
+        "commit_id": given.commit_id,
+    }
+
+
+def review_comment(world: World, repo: Repo, item: Issue, said: ReviewComment) -> Json:
+    """A comment on a line of the diff."""
+    api = repo_url(world, repo)
+    url, pull_url = f"{api}/pulls/comments/{said.id}", f"{api}/pulls/{item.number}"
+    page = f"{repo_page(world, repo)}/pull/{item.number}#discussion_r{said.id}"
+    body = {
+        "url": url,
+        "pull_request_review_id": said.review_id,
+        "id": said.id,
+        "node_id": node_id("PullRequestReviewComment", said.id),
+        "diff_hunk": said.diff_hunk,
+        "path": said.path,
+        "position": 1,
+        "original_position": 1,
+        "commit_id": said.commit_id,
+        "original_commit_id": said.commit_id,
+        "user": user(world.urls, said.user),
+        "body": said.body,
+        "created_at": stamp(said.created_at),
+        "updated_at": stamp(said.updated_at),
+        "html_url": page,
+        "pull_request_url": pull_url,
+        "author_association": association(repo, said.user),
+        "_links": {
+            "self": {"href": url},
+            "html": {"href": page},
+            "pull_request": {"href": pull_url},
+        },
+        "reactions": reactions(url, said.reactions),
+        "start_line": said.start_line,
+        "original_start_line": said.start_line,
+        "start_side": said.side if said.start_line else None,
+        "line": said.line,
+        "original_line": said.line or 1,
+        "side": said.side,
+        "subject_type": "line" if said.line else "file",
+    }
+    if said.in_reply_to is not None:
+        body["in_reply_to_id"] = said.in_reply_to
+    return body
+
+
+def file_entry(world: World, repo: Repo, head: str, change: git.FileChange) -> Json:
+    """One changed file of a pull request or a comparison."""
+    path, page = quote(change.path), repo_page(world, repo)
+    entry = {
+        "sha": change.sha,
+        "filename": change.path,
+        "status": change.status,
+        "additions": change.additions,
+        "deletions": change.deletions,
+        "changes": change.additions + change.deletions,
+        "blob_url": f"{page}/blob/{head}/{path}",
+        "raw_url": f"{page}/raw/{head}/{path}",
+        "contents_url": f"{repo_url(world, repo)}/contents/{path}?ref={head}",
+    }
+    if change.patch:
+        entry["patch"] = change.patch
+    if change.old_path != change.path:
+        entry["previous_filename"] = change.old_path
+    return entry
+
+
+def _person(who: git.Person) -> Json:
+    return {"name": who.name, "email": who.email, "date": who.date}
+
+
+_UNSIGNED = {
+    "verified": False,
+    "reason": "unsigned",
+    "signature": None,
+    "payload": None,
+    "verified_at": None,
+}
+
+
+def git_commit(world: World, repo: Repo, found: git.Commit) -> Json:
+    """A commit of the git database API."""
+    api = f"{repo_url(world, repo)}/git"
+    page = f"{repo_page(world, repo)}/commit"
+    return {
+        "sha": found.sha,
+        "node_id": node_id("Commit", int(found.sha[:12], 16)),
+        "url": f"{api}/commits/{found.sha}",
+        "html_url": f"{page}/{found.sha}",
+        "author": _person(found.author),
+        "committer": _person(found.committer),
+        "message": found.message,
+        "tree": {"url": f"{api}/trees/{found.tree}", "sha": found.tree},
+        "parents": [
+            {"url": f"{api}/commits/{p}", "html_url": f"{page}/{p}", "sha": p}
+            for p in found.parents
+        ],
+        "verification": _UNSIGNED,
+    }
+
+
+def commit(world: World, repo: Repo, found: git.Commit) -> Json:
+    """A commit of the repository API."""
+    inner = git_commit(world, repo, found)
+    url = f"{repo_url(world, repo)}/commits/{found.sha}"
+    return {
+        "sha": found.sha,
+        "node_id": inner["node_id"],
+        "url": url,
+        "html_url": inner["html_url"],
+        "comments_url": f"{url}/comments",
+        "commit": {
+            "url": inner["url"],
+            "author": inner["author"],
+            "committer": inner["committer"],
+            "message": found.message,
+            "tree": inner["tree"],
+            "comment_count": 0,
+            "verification": _UNSIGNED,
+        },
+        "author": _account(world, found.author.email),
+        "committer": _account(world, found.committer.email),
+        "parents": [
+            {
+                "url": f"{repo_url(world, repo)}/commits/{p['sha']}",
+                "html_url": p["html_url"],
+                "sha": p["sha"],
+            }
+            for p in inner["parents"]
+        ],
+    }
+
+
+def _account(world: World, email: str) -> Json | None:
+    """The user of a ``[ID+]LOGIN@users.noreply…`` address."""
+    login = email.partition("@")[0].rpartition("+")[2]
+    known: User | None = world.user(login) if "noreply" in email else None
+    return user(world.urls, known) if known else None
+
+
+def check_pulls(world: World, repo: Repo, sha: str) -> list[Json]:
+    """The open pull requests whose head is that commit, in the form that checks list them."""
+    brief = {"id": repo.id, "url": repo_url(world, repo), "name": repo.name}
+    return [
+        {
+            "id": item.pull.id,
+            "number": item.number,
+            "url": f"{brief['url']}/pulls/{item.number}",
+            "head": {"ref": item.pull.head_ref, "sha": item.pull.head_sha, "repo": brief},
+            "base": {"ref": item.pull.base_ref, "sha": item.pull.base_sha, "repo": brief},
+        }
+        for item in repo.issues.values()
+        if item.pull and item.state == "open" and item.pull.head_sha == sha
+    ]
+
+
+def check_run(world: World, repo: Repo, run: CheckRun) -> Json:
+    """A check run in the REST form."""
+    url = f"{repo_url(world, repo)}/check-runs/{run.id}"
+    page = f"{repo_page(world, repo)}/runs/{run.id}"
+    return {
+        "id": run.id,
+        "name": run.name,
+        "node_id": node_id("CheckRun", run.id),
+        "head_sha": run.head_sha,
+        "external_id": run.external_id,
+        "url": url,
+        "html_url": page,
+        "details_url": run.details_url or page,
+        "status": run.status,
+        "conclusion": run.conclusion,
+        "started_at": maybe(run.started_at),
+        "completed_at": maybe(run.completed_at),
+        "output": {
+            "title": run.output.get("title"),
+            "summary": run.output.get("summary"),
+            "text": run.output.get("text"),
+            "annotations_count": len(run.output.get("annotations", [])),
+            "annotations_url": f"{url}/annotations",
+        },
+        "check_suite": {"id": run.suite.id},
+        "app": app(world),
+        "pull_requests": check_pulls(world, repo, run.head_sha),
+    }
+
+
+def suite_state(repo: Repo, suite: CheckSuite) -> tuple[str, str | None]:
+    """Status and conclusion of a suite, from its runs."""
+    runs = [run for run in repo.check_runs.values() if run.suite is suite]
+    if not runs or any(run.status != "completed" for run in runs):
+        return ("in_progress" if runs else "queued"), None
+    bad = next((r.conclusion for r in runs if r.conclusion not in {"success", "neutral"}), None)
+    return "completed", bad or "success"
+
+
+def check_suite(world: World, repo: Repo, suite: CheckSuite) -> Json:
+    """A check suite without the parts that only REST has; as ``check_run`` events carry it."""
+    status, conclusion = suite_state(repo, suite)
+    heads = [name for name, sha in git.refs(repo.git).items() if sha == suite.head_sha]
+    branch = next((h.removeprefix("refs/heads/") for h in heads if "/heads/" in h), None)
+    return {
+        "id": suite.id,
+        "node_id": node_id("CheckSuite", suite.id),
+        "head_branch": branch,
+        "head_sha": suite.head_sha,
+        "status": status,
+        "conclusion": conclusion,
+        "url": f"{repo_url(world, repo)}/check-suites/{suite.id}",
+        "before": None,
+        "after": suite.head_sha,
+        "pull_requests": check_pulls(world, repo, suite.head_sha),
+        "app": app(world),
+        "created_at": stamp(suite.created_at),
+        "updated_at": stamp(suite.created_at),
+    }
+
+
+def check_suite_full(world: World, repo: Repo, suite: CheckSuite) -> Json:
+    """The answer of ``GET …/check-suites/{id}``."""
+    found = git.commit(repo.git, suite.head_sha)
+    return check_suite(world, repo, suite) | {
+        "latest_check_runs_count": sum(r.suite is suite for r in repo.check_runs.values()),
+        "check_runs_url": f"{repo_url(world, repo)}/check-suites/{suite.id}/check-runs",
+        "head_commit": {
+            "id": found.sha,
+            "tree_id": found.tree,
+            "message": found.message,
+            "timestamp": found.committer.date,
+            "author": {"name": found.author.name, "email": found.author.email},
+            "committer": {"name": found.committer.name, "email": found.committer.email},
+        },
+        "repository": repository(world, repo),
+    }
+
+
+def status(world: World, repo: Repo, given: Status) -> Json:
+    """A commit status."""
+    return {
+        "url": f"{repo_url(world, repo)}/statuses/{given.sha}",
+        "avatar_url": user(world.urls, given.creator)["avatar_url"],
+        "id": given.id,
+        "node_id": node_id("Status", given.id),
+        "state": given.state,
+        "description": given.description,
+        "target_url": given.target_url,
+        "context": given.context,
+        "created_at": stamp(given.created_at),
+        "updated_at": stamp(given.created_at),
+        "creator": user(world.urls, given.creator),
+    }

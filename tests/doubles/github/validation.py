@@ -1,0 +1,200 @@
+"""Holds traffic against GitHub's own API description and webhook schemas."""
+
+import json
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]
+from openapi_schema_validator import OAS30Validator
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT7, DRAFT202012
+
+from .description import kept_file
+from .operations import Answer
+from .state import Json
+
+_ROOT = "urn:github:openapi"
+_HOOKS = "urn:github:webhooks"
+_MAX_NOTED = 5
+
+
+def _enum(validator: Any, allowed: list[Any], value: Any, schema: Json) -> Iterator[Any]:
+    """GitHub marks enumerations as nullable without listing null, and does send null there."""
+    if value is None and schema.get("nullable"):
+        return
+    yield from OAS30Validator.VALIDATORS["enum"](validator, allowed, value, schema)
+
+
+_Validator = jsonschema.validators.extend(OAS30Validator, {"enum": _enum})
+
+
+class NoValidation:
+    """For use without GitHub's description (the demo on a machine that never fetched it)."""
+
+    def __init__(self) -> None:
+        self.violations: list[str] = []
+
+    def request(self, method: str, template: str, query: Json, body: Any) -> None:
+        """Nothing is checked."""
+
+    def answer(self, method: str, template: str, answer: Answer) -> None:
+        """Nothing is checked."""
+
+    def unknown(self, method: str, path: str) -> None:
+        """A call that the stand-in cannot answer is a violation even so."""
+        self.violations.append(f"{method} {path}: the stand-in has no such operation")
+
+    def event(self, name: str, payload: Json) -> None:
+        """Nothing is checked."""
+
+
+class OfficialValidation(NoValidation):
+    """Collects, as sentences, what does not fit GitHub's description; needs it in the cache."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._description = load_description()
+        self._cache: dict[str, Any] = {}
+        # Looked up now, so that a missing file is told at the start and not by a webhook.
+        event_validator("ping$event")
+
+    def _operation(self, method: str, template: str) -> Json | None:
+        found: Json | None = self._description["paths"].get(template, {}).get(method.lower())
+        if found is None:
+            self.violations.append(f"{method} {template}: not in GitHub's description")
+        return found
+
+    def _validator(self, key: str, schema: Json) -> Any:
+        if key not in self._cache:
+            # References inside an operation are relative to the whole description.
+            absolute = _absolute(schema)
+            self._cache[key] = _Validator(absolute, registry=_registry())
+        return self._cache[key]
+
+    def _check(self, what: str, key: str, schema: Json, value: Any) -> None:
+        validator = self._validator(key, schema)
+        for error, _ in zip(validator.iter_errors(value), range(_MAX_NOTED), strict=False):
+            self.violations.append(f"{what}: {_told(error)}")
+
+    def request(self, method: str, template: str, query: Json, body: Any) -> None:
+        """Query parameters by name and schema, and the body by its schema."""
+        operation = self._operation(method, template)
+        if operation is None:
+            return
+        what = f"request {method} {template}"
+        parameters = [_follow(self._description, item) for item in operation.get("parameters", [])]
+        known = {item["name"]: item["schema"] for item in parameters if item["in"] == "query"}
+        for name, text in query.items():
+            if name not in known:
+                self.violations.append(f"{what}: GitHub knows no query parameter {name!r}")
+                continue
+            schema = _follow(self._description, known[name])
+            self._check(f"{what} ?{name}", f"{what}?{name}", schema, _typed(schema, text))
+        declared = operation.get("requestBody")
+        if declared and (body or declared.get("required")):
+            content = _follow(self._description, declared)["content"]
+            if "application/json" in content:
+                self._check(what, what, content["application/json"]["schema"], body)
+
+    def answer(self, method: str, template: str, answer: Answer) -> None:
+        """Status and body; an error that GitHub does not list must still have GitHub's form."""
+        operation = self._operation(method, template)
+        if operation is None:
+            return
+        what = f"answer {answer.status} to {method} {template}"
+        declared = operation["responses"].get(str(answer.status))
+        if declared is None:
+            if answer.status < 400:
+                self.violations.append(f"{what}: GitHub lists no such status")
+                return
+            error = {"$ref": "#/components/schemas/basic-error"}
+            self._check(what, "basic-error", error, answer.body)
+            return
+        content = _follow(self._description, declared).get("content", {})
+        if "application/json" in content and not isinstance(answer.body, str):
+            self._check(what, what, content["application/json"]["schema"], answer.body)
+
+    def event(self, name: str, payload: Json) -> None:
+        """A webhook's payload by the schema of its event and action."""
+        action = payload.get("action")
+        key = f"{name}${action}" if action else f"{name}$event"
+        validator = event_validator(key)
+        if validator is None:
+            self.violations.append(f"webhook {key}: GitHub has no such event")
+            return
+        for error, _ in zip(validator.iter_errors(payload), range(_MAX_NOTED), strict=False):
+            self.violations.append(f"webhook {key}: {_told(error)}")
+
+
+@cache
+def load_description() -> Json:
+    """GitHub's OpenAPI description; raises DescriptionMissing."""
+    loaded: Json = json.loads(kept_file("openapi.json").read_text())
+    return loaded
+
+
+@cache
+def _registry() -> Registry[Any]:
+    resource = Resource.from_contents(load_description(), default_specification=DRAFT202012)
+    registry: Registry[Any] = Registry().with_resource(_ROOT, resource)
+    return registry
+
+
+@cache
+def _webhook_schemas() -> Json:
+    loaded: Json = json.loads(kept_file("webhooks.json").read_text())
+    return loaded
+
+
+@cache
+def _webhook_registry() -> Registry[Any]:
+    resource = Resource.from_contents(_webhook_schemas(), default_specification=DRAFT7)
+    registry: Registry[Any] = Registry().with_resource(_HOOKS, resource)
+    return registry
+
+
+@cache
+def event_validator(key: str) -> jsonschema.Draft7Validator | None:
+    """The validator of ``event$action``, or of ``event$event`` for an event without actions."""
+    if key not in _webhook_schemas()["definitions"]:
+        return None
+    reference = {"$ref": f"{_HOOKS}#/definitions/{key}"}
+    return jsonschema.Draft7Validator(reference, registry=_webhook_registry())
+
+
+def _absolute(node: Any) -> Any:
+    if isinstance(node, dict):
+        return {
+            key: f"{_ROOT}{value}" if key == "$ref" and isinstance(value, str) else _absolute(value)
+            for key, value in node.items()
+        }
+    if isinstance(node, list):
+        return [_absolute(item) for item in node]
+    return node
+
+
+def _follow(description: Json, node: Json) -> Json:
+    while "$ref" in node:
+        target: Any = description
+        for part in node["$ref"].removeprefix("#/").split("/"):
+            target = target[part]
+        node = target
+    return node
+
+
+def _typed(schema: Json, text: str) -> Any:
+    """A query parameter in the type that its schema names."""
+    if schema.get("type") in {"integer", "number"} and re.fullmatch(r"-?\d+", text):
+        return int(text)
+    if schema.get("type") == "boolean" and text in {"true", "false"}:
+        return text == "true"
+    return text
+
+
+def _told(error: jsonschema.ValidationError) -> str:
+    """Where and what, by the deepest of the alternatives that failed."""
+    deepest = jsonschema.exceptions.best_match([error]) or error
+    where = "/".join(str(part) for part in deepest.absolute_path)
+    return f"{where or 'body'}: {deepest.message[:300]}"
