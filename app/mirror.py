@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
+from agent.task import GatePolicy
 from app.git_process import GitError, GitFailed, GitMissing, run_git, token_settings
 from app.patch_tree import PatchUnusable, check_changes, check_text
 
@@ -105,7 +106,14 @@ class Mirror:
         self._git("archive", "--format=tar", sha, stdout_to=out)
 
     def commit_patch(
-        self, base: str, patch: str, message: str, author: Identity, branch: str, when: datetime
+        self,
+        base: str,
+        patch: str,
+        message: str,
+        author: Identity,
+        branch: str,
+        when: datetime,
+        policy: GatePolicy = GatePolicy(),  # noqa: B008 - frozen
     ) -> str:
         """Make a commit of a git-style patch on top of `base`; returns its id.
 
@@ -113,7 +121,7 @@ class Mirror:
         mirror until it is pushed. Raises `PatchUnusable` when the patch does not apply, changes
         nothing, or touches what no patch may (see `app.patch_tree`).
         """
-        check_text(patch)
+        check_text(patch, policy)
         sha = self._commit(base, f"the commit {base}")
         with tempfile.TemporaryDirectory(prefix="patchwright-index-") as folder:
             index = {"GIT_INDEX_FILE": f"{folder}/index"}
@@ -130,7 +138,8 @@ class Mirror:
             except GitFailed as error:
                 raise PatchUnusable(f"The patch does not apply: {error.output}") from None
             tree = self._git("write-tree", environment=index).decode().strip()
-        check_changes(self._git("diff-tree", "-r", "-z", "--raw", "--no-renames", sha, tree))
+        changed = self._git("diff-tree", "-r", "-z", "--raw", "--no-renames", sha, tree)
+        check_changes(changed, policy)
         date = f"{int(when.timestamp())} +0000"
         who = {
             f"GIT_{role}_{part}": value
