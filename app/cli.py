@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from agent.errors import AgentError
 from app.settings import Settings, SettingsError, load
@@ -146,21 +147,24 @@ def _settings(**overrides: object) -> Settings:
 
 def main() -> None:
     """Entry point; every expected error is one message and exit status 1."""
-    from app.forge_records import ForgeError
-    from app.fix import BadRequest
-    from app.git_process import GitError
-
     try:
         cli()
-    except (UsageError, SettingsError, SandboxError, AgentError, ForgeError, GitError, BadRequest) as error:
-        err.print(f"[red]error:[/] {_plain(error)}", highlight=False)
+    except _expected() as error:
+        err.print(f"[red]error:[/] {escape(str(error))}", highlight=False)
         sys.exit(EXIT_ERROR)
     except KeyboardInterrupt:
         err.print("interrupted")
         sys.exit(130)
 
 
-def _plain(error: Exception) -> str:
-    from rich.markup import escape
+def _expected() -> tuple[type[Exception], ...]:
+    """Errors whose messages are meant for the person at the terminal."""
+    from app.demo import DemoFailed
+    from app.fix import BadRequest
+    from app.forge_records import ForgeError
+    from app.git_process import GitError
 
-    return escape(str(error))
+    return (
+        *(UsageError, SettingsError, SandboxError, AgentError),
+        *(ForgeError, GitError, BadRequest, DemoFailed),
+    )

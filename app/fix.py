@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
-from sandbox.docker_engine import DockerEngine, SandboxSpec
-from sandbox.images import BASE_IMAGE
 
 from agent.attempts import choose, final_patch, run_attempts
 from agent.events import Recorded
@@ -23,7 +21,9 @@ from app.local_repository import mirror_local
 from app.model_choice import make_model
 from app.progress import progress_line
 from app.settings import Settings
+from sandbox.docker_engine import DockerEngine, SandboxSpec
 from sandbox.errors import ImageMissing
+from sandbox.images import BASE_IMAGE
 from sandbox.protocol import Sandbox
 
 

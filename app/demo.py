@@ -1,0 +1,238 @@
+"""`patchwright demo`: the whole path on one machine, with a stand-in for GitHub.
+
+Nothing here knows the bug: a repository folder and an issue text go in, and what comes out is what
+the service did. The stand-in and the service are processes of their own; this one only plays the
+person who labels the issue, and watches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import socket
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.syntax import Syntax
+
+from agent.events import Recorded
+from app.progress import progress_line
+
+ROOT = Path(__file__).resolve().parent.parent
+DEFAULT = ROOT / "tests" / "repos"
+DOUBLE = "tests.doubles.github"
+REPOSITORY = "acme/{name}"
+WAIT_S = 1800.0
+
+
+class DemoFailed(Exception):
+    """The demo could not run; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class StandIn:
+    """The running stand-in GitHub, as a person with a browser would use it."""
+
+    http: httpx.AsyncClient
+    web: str
+    api: str
+    token: str
+
+    async def admin(self, action: str, **body: Any) -> Any:
+        """What only the owner of the stand-in may do."""
+        answer = await self.http.post(f"{self.web}/_admin/{action}", json=body)
+        answer.raise_for_status()
+        return answer.json()
+
+    async def rest(self, method: str, path: str, body: Any = None) -> Any:
+        """GitHub's REST API as the maintainer."""
+        headers = {"Authorization": f"Bearer {self.token}"}
+        answer = await self.http.request(method, f"{self.api}{path}", json=body, headers=headers)
+        answer.raise_for_status()
+        return answer.json()
+
+
+async def run_demo(example: Path | None, console: Console, *, keep: bool = False) -> bool:
+    """Label an issue and watch; gives whether a proven pull request came of it.
+
+    `example` is a folder with `repo/` and `issue.md`. Raises `DemoFailed`.
+    """
+    if not (ROOT / "tests" / "doubles" / "github").is_dir():
+        raise DemoFailed("the demo needs a checkout of Patchwright: git clone it, then `make demo`")
+    folder = example or default_example()
+    issue = (folder / "issue.md").read_text("utf-8").strip()
+    title, _, body = issue.partition("\n")
+    state_dir = Path(tempfile.mkdtemp(prefix="patchwright-demo-"))
+    console.rule("Patchwright demo")
+    async with running(state_dir, console) as (standin, service):
+        repository = REPOSITORY.format(name=folder.name.replace("_", "-"))
+        await standin.admin("create-repo", repo=repository, folder=str(folder / "repo"))
+        await standin.admin("role", repo=repository, login="maintainer", role="triage")
+        path = f"/repos/{repository}/issues"
+        opened = await standin.rest("POST", path, {"title": title.lstrip("# "), "body": body})
+        number = opened["number"]
+        console.print(f"Issue #{number} in {repository}: {title.lstrip('# ')}", markup=False)
+        await standin.rest("POST", f"{path}/{number}/labels", {"labels": ["patchwright"]})
+        console.print("Labelled; GitHub (the stand-in) sends the webhook.\n")
+        run_id = await watch(standin.http, service, console)
+        proven = await show_result(standin, repository, number, console)
+        page = state_dir / "run.html"
+        page.write_text(await fetch_page(standin.http, f"{service}/runs/{run_id}"), "utf-8")
+        console.print(f"Run page: {service}/runs/{run_id}", highlight=False)
+        console.print(f"Kept as:  {page}", highlight=False, soft_wrap=True)
+        if keep or (sys.stdin.isatty() and sys.stdout.isatty()):
+            console.print("The services are up until you press Enter.")
+            await asyncio.to_thread(sys.stdin.readline)
+    return proven
+
+
+def default_example() -> Path:
+    """The first example that says of itself that it shows the main path."""
+    for meta in sorted(DEFAULT.glob("*/meta.json")):
+        if json.loads(meta.read_text("utf-8")).get("demo"):
+            return meta.parent
+    raise DemoFailed(f"there is no example under {DEFAULT}; name one with --repository")
+
+
+@asynccontextmanager
+async def running(state_dir: Path, console: Console) -> AsyncIterator[tuple[StandIn, str]]:
+    """The stand-in GitHub and the service, each its own process, stopped at the end."""
+    port = free_port()
+    service = f"http://127.0.0.1:{port}"
+    key, secret = state_dir / "app.pem", state_dir / "webhook-secret"
+    double = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", DOUBLE, "--root", str(state_dir / "github"), "--private-key", str(key)),
+        *("--webhook-url", f"{service}/webhooks/github"),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    processes = [double]
+    try:
+        known = await first_line(double)
+        secret.touch(mode=0o600)
+        secret.write_text(known["webhook_secret"])
+        environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("PATCHWRIGHT_")},
+            "PATCHWRIGHT_STATE_DIR": str(state_dir / "state"),
+            "PATCHWRIGHT_PORT": str(port),
+            "PATCHWRIGHT_GITHUB_API_URL": known["url"],
+            "PATCHWRIGHT_GITHUB_WEB_URL": known["git_url"],
+            "PATCHWRIGHT_GITHUB_APP_ID": str(known["app_id"]),
+            "PATCHWRIGHT_GITHUB_PRIVATE_KEY_FILE": str(key),
+            "PATCHWRIGHT_GITHUB_WEBHOOK_SECRET_FILE": str(secret),
+        }
+        with (state_dir / "service.log").open("wb") as log:
+            processes.append(
+                await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "app", "serve"),
+                    cwd=ROOT,
+                    env=environment,
+                    stdout=log,
+                    stderr=asyncio.subprocess.STDOUT,
+                )
+            )
+        async with httpx.AsyncClient(timeout=30, trust_env=False) as http:
+            await until_ready(http, f"{service}/readyz", processes[1], state_dir / "service.log")
+            console.print(f"Service and worker at {service}; stand-in GitHub at {known['git_url']}")
+            answer = await http.post(
+                f"{known['git_url']}/_admin/user", json={"login": "maintainer"}
+            )
+            yield StandIn(http, known["git_url"], known["url"], answer.json()["token"]), service
+    finally:
+        for process in reversed(processes):
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
+
+
+async def first_line(process: asyncio.subprocess.Process) -> dict[str, Any]:
+    """What the stand-in says of itself at its start."""
+    assert process.stdout is not None
+    line = await process.stdout.readline()
+    if not line:
+        raise DemoFailed("the stand-in GitHub did not start; see its message above")
+    known: dict[str, Any] = json.loads(line)
+    return known
+
+
+async def until_ready(
+    http: httpx.AsyncClient, url: str, process: asyncio.subprocess.Process, log: Path
+) -> None:
+    """Wait for the service to say that it is ready."""
+    deadline = asyncio.get_running_loop().time() + 60
+    while asyncio.get_running_loop().time() < deadline:
+        if process.returncode is not None:
+            break
+        try:
+            if (await http.get(url)).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        await asyncio.sleep(0.2)
+    raise DemoFailed(f"the service did not start:\n{log.read_text('utf-8')[-2000:]}")
+
+
+async def watch(http: httpx.AsyncClient, service: str, console: Console) -> str:
+    """Print the run's events as they come, until it has ended; gives the run's id."""
+    deadline = asyncio.get_running_loop().time() + WAIT_S
+    run_id, after = "", -1
+    while asyncio.get_running_loop().time() < deadline:
+        if not run_id:
+            found = re.search(r'href="/runs/([a-z0-9]+)"', (await http.get(f"{service}/runs")).text)
+            run_id = found[1] if found else ""
+        else:
+            answer = await http.get(f"{service}/runs/{run_id}/events", params={"after": after})
+            for item in answer.json()["events"]:
+                entry = Recorded.model_validate(item)
+                after = entry.seq
+                if line := progress_line(entry):
+                    console.print(line, markup=False, highlight=False, soft_wrap=True)
+                if entry.event.type == "run_ended":
+                    return run_id
+        await asyncio.sleep(0.3)
+    raise DemoFailed(f"the run did not end within {WAIT_S / 60:.0f} minutes")
+
+
+async def show_result(standin: StandIn, repository: str, number: int, console: Console) -> bool:
+    """The pull request's body and diff; without one, what the bot said on the issue."""
+    pulls = await standin.rest("GET", f"/repos/{repository}/pulls?state=all")
+    if not pulls:
+        comments = await standin.rest("GET", f"/repos/{repository}/issues/{number}/comments")
+        for comment in comments:
+            console.print(Markdown(comment["body"]))
+        return False
+    pull = pulls[0]
+    console.print()
+    console.rule(f"Pull request #{pull['number']}: {pull['title']}")
+    console.print(Markdown(pull["body"]))
+    diff = await standin.http.get(f"{standin.web}/{repository}/pull/{pull['number']}.diff")
+    console.rule("Diff")
+    console.print(Syntax(diff.text, "diff", background_color="default"))
+    console.print(f"Pull request: {pull['html_url']}", highlight=False)
+    return not pull["draft"]
+
+
+async def fetch_page(http: httpx.AsyncClient, url: str) -> str:
+    """The run page with its style inside, so that it can be read when the service is gone."""
+    page = (await http.get(url, headers={"Accept": "text/html"})).text
+    style = await http.get(f"{url.rsplit('/runs/', 1)[0]}/assets/style.css")
+    if style.status_code == 200:
+        page = page.replace("</head>", f"<style>{style.text}</style></head>")
+    return page
+
+
+def free_port() -> int:
+    """A port that nothing listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
