@@ -57,7 +57,7 @@ class OpenAICompatModel:
         self.on_waiting = on_waiting
         self._profile = profile
         self._model = model or profile.model
-        self._secret = api_key.get_secret_value().strip() if api_key else ""
+        self._api_key = api_key or SecretStr("")
         self._key = routing_key
         self._seed = seed
         self._patience = patience or Patience()
@@ -179,8 +179,8 @@ class OpenAICompatModel:
 
     def _headers(self) -> dict[str, str]:
         headers = {"Accept": "text/event-stream"}
-        if self._secret:
-            headers["Authorization"] = f"Bearer {self._secret}"
+        if secret := self._api_key.get_secret_value().strip():
+            headers["Authorization"] = f"Bearer {secret}"
         if self._key and self._profile.routing_header:
             headers[self._profile.routing_header] = self._key
         return headers
@@ -228,9 +228,10 @@ class OpenAICompatModel:
             self._counted_bytes, self._counted_tokens = size, turn.usage.prompt_tokens
 
     def _without_secret(self, fault: Fault) -> Fault:
-        if self._secret and self._secret in fault.reason:
-            return fault.model_copy(update={"reason": fault.reason.replace(self._secret, "…")})
-        return fault
+        secret = self._api_key.get_secret_value().strip()
+        if not secret or secret not in fault.reason:
+            return fault
+        return fault.model_copy(update={"reason": fault.reason.replace(secret, "…")})
 
     def _warnings(self, turn: Turn, notes: Sequence[str]) -> tuple[str, ...]:
         """What was mended, each thing told once in the life of a run, and what was tried again."""

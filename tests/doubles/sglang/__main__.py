@@ -1,0 +1,54 @@
+"""`python -m tests.doubles.sglang --port 30000 --script turns.json`."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import uvicorn
+
+from tests.doubles.sglang.chaos import PASSING, Chaos
+from tests.doubles.sglang.latency import HARDWARE, Latency
+from tests.doubles.sglang.server import Flags, StandIn
+from tests.doubles.sglang.turns import load
+
+
+def main() -> None:
+    """Serve until stopped."""
+    parser = argparse.ArgumentParser(prog="python -m tests.doubles.sglang", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=30000)
+    parser.add_argument("--script", type=Path, required=True, help="JSON or YAML; see turns.py")
+    parser.add_argument("--api-key", default="")
+    parser.add_argument("--context-length", type=int, default=262_144)
+    parser.add_argument("--model", default=Flags.model)
+    parser.add_argument("--no-tool-call-parser", action="store_true")
+    parser.add_argument("--no-reasoning-parser", action="store_true")
+    parser.add_argument("--no-cache-report", action="store_true")
+    parser.add_argument("--fault-share", type=float, default=0.0, help="share of faulty requests")
+    parser.add_argument("--faults", default=",".join(PASSING), help="kinds, with commas")
+    parser.add_argument("--seed", type=int, default=0, help="of the faults")
+    parser.add_argument("--hardware", choices=sorted(HARDWARE), default="8xH200-int4")
+    parser.add_argument(
+        "--time-scale", type=float, default=0.0, help="real seconds per virtual one; 0: at once"
+    )
+    given = parser.parse_args()
+    flags = Flags(
+        tool_call_parser=not given.no_tool_call_parser,
+        reasoning_parser=not given.no_reasoning_parser,
+        enable_cache_report=not given.no_cache_report,
+        context_length=given.context_length,
+        api_key=given.api_key,
+        model=given.model,
+    )
+    worker = StandIn(
+        load(given.script),
+        flags,
+        Chaos(given.seed, given.fault_share, given.faults.split(",")),
+        Latency(HARDWARE[given.hardware], given.time_scale),
+    )
+    uvicorn.run(worker.app, host=given.host, port=given.port, log_level="warning", lifespan="off")
+
+
+if __name__ == "__main__":
+    main()

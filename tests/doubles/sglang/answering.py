@@ -1,0 +1,72 @@
+"""From the model's raw text to what the server streams of it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tests.doubles.sglang.detectors import CallPiece, CallStream, ReasoningStream
+
+
+@dataclass(frozen=True)
+class Said:
+    """What one step of the generation makes certain."""
+
+    reasoning: str = ""
+    content: str = ""
+    calls: tuple[CallPiece, ...] = ()
+
+
+class Parsing:
+    """The two parsers in a row, each of which may be switched off."""
+
+    def __init__(
+        self, calls: bool, reasoning: bool, functions: Sequence[Mapping[str, Any]]
+    ) -> None:
+        # K2 Thinking's template has no switch for thinking: every answer begins inside it.
+        self._reasoning = ReasoningStream(inside=True) if reasoning else None
+        self._calls = CallStream(functions) if calls and functions else None
+
+    @property
+    def has_calls(self) -> bool:
+        """Whether a call was begun."""
+        return self._calls is not None and bool(self._calls.begun)
+
+    def feed(self, text: str, *, last: bool) -> Said:
+        """The next piece of raw text, and whether it is the last one."""
+        reasoning, rest = "", text
+        if self._reasoning:
+            reasoning, rest = self._reasoning.feed(text)
+            if last:
+                held_reasoning, held = self._reasoning.finish()
+                reasoning, rest = reasoning + held_reasoning, rest + held
+        if self._calls is None:
+            return Said(reasoning, rest)
+        content, pieces = self._calls.feed(rest)
+        missing = self._calls.finish() if last else ""
+        if missing:
+            pieces.append(CallPiece(len(self._calls.begun) - 1, None, missing))
+        return Said(reasoning, content, tuple(pieces))
+
+
+def cut(text: str, longest: int, seed: str) -> list[str]:
+    """The text in pieces as a tokenizer might give them: special tokens whole, others not."""
+    rng = random.Random(seed)
+    pieces: list[str] = []
+    at = 0
+    while at < len(text):
+        special = _special_at(text, at)
+        size = len(special) if special else rng.randint(1, longest)
+        following = text.find("<", at + 1, at + size) if not special else -1
+        end = following if following != -1 else at + size
+        pieces.append(text[at:end])
+        at = end
+    return pieces or [""]
+
+
+def _special_at(text: str, at: int) -> str:
+    if text.startswith("<|", at) and (end := text.find("|>", at)) != -1:
+        return text[at : end + 2]
+    return next((t for t in ("<think>", "</think>") if text.startswith(t, at)), "")

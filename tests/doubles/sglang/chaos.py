@@ -1,0 +1,108 @@
+"""Faults of the stand-in: of the server, of the connection and of the model."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from tests.doubles.sglang import detectors as k2
+from tests.doubles.sglang.turns import Say
+
+SERVER_FAULTS = ("429", "503", "500", "stream_error")
+CONNECTION_FAULTS = ("reset", "reset_early", "stall")
+MODEL_FAULTS = (
+    "truncated_arguments",
+    "bad_schema",
+    "unknown_tool",
+    "call_in_reasoning",
+    "leaked_tokens",
+    "bare_counter",
+    "foreign_ids",
+    "duplicate_ids",
+    "empty",
+    "length",
+    "several_calls",
+    "repetition",
+)
+PASSING = ("429", "503", "500", "stream_error", "reset", "reset_early", "empty", "repetition")
+"""Faults after which asking again gives the turn that was meant."""
+
+
+@dataclass
+class Chaos:
+    """Chooses faults for a share of the requests, the same for the same seed."""
+
+    seed: int = 0
+    share: float = 0.0
+    kinds: Sequence[str] = PASSING
+    done: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._rng = random.Random(self.seed)
+
+    def next(self) -> str:
+        """The fault of the next request; empty for none."""
+        if self._rng.random() >= self.share:
+            return ""
+        kind = self._rng.choice(list(self.kinds))
+        self.done[kind] = self.done.get(kind, 0) + 1
+        return kind
+
+
+def altered(say: Say, fault: str, calls_before: int) -> Say:
+    """The turn as a model with that fault writes it."""
+    change = _ALTERATIONS.get(fault)
+    return change(say, calls_before) if change else say
+
+
+def _truncated_arguments(say: Say, _: int) -> Say:
+    calls = tuple(replace(c, arguments=c.arguments[: len(c.arguments) // 2 + 1]) for c in say.calls)
+    return replace(say, calls=calls)
+
+
+def _bad_schema(say: Say, _: int) -> Say:
+    return replace(say, calls=tuple(replace(c, arguments='{"no_such_key":1}') for c in say.calls))
+
+
+def _unknown_tool(say: Say, _: int) -> Say:
+    return replace(say, calls=tuple(replace(c, name="no_such_tool") for c in say.calls))
+
+
+def _call_in_reasoning(say: Say, before: int) -> Say:
+    whole = replace(say, reasoning="", content="").tokens(before)
+    section = whole.removeprefix(k2.THINK_BEGIN + k2.THINK_END)
+    return replace(say, raw=f"{k2.THINK_BEGIN}{say.reasoning}{section}{k2.THINK_END}{say.content}")
+
+
+def _bare_counter(say: Say, before: int) -> Say:
+    calls = tuple(replace(c, raw_id=str(before + i)) for i, c in enumerate(say.calls))
+    return replace(say, calls=calls)
+
+
+def _length(say: Say, before: int) -> Say:
+    text = say.tokens(before)
+    # Within the arguments of the last call, if there is one.
+    end = text.rfind(k2.ARGUMENT_BEGIN) + len(k2.ARGUMENT_BEGIN) + 5
+    return replace(say, raw=text[: end if say.calls else len(text) // 2], finish="length")
+
+
+def _several_calls(say: Say, _: int) -> Say:
+    return replace(say, calls=(*say.calls, *say.calls[:1]))
+
+
+def _repetition(say: Say, _: int) -> Say:
+    return Say(reasoning=say.reasoning + " I should check this again." * 2_000)
+
+
+_ALTERATIONS: dict[str, Callable[[Say, int], Say]] = {
+    "truncated_arguments": _truncated_arguments,
+    "bad_schema": _bad_schema,
+    "unknown_tool": _unknown_tool,
+    "call_in_reasoning": _call_in_reasoning,
+    "bare_counter": _bare_counter,
+    "empty": lambda say, _: Say(reasoning=say.reasoning),
+    "length": _length,
+    "several_calls": _several_calls,
+    "repetition": _repetition,
+}

@@ -1,0 +1,63 @@
+"""What the server refuses, in its own words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def conversation_error(messages: Sequence[Mapping[str, Any]]) -> str | None:
+    """Why a conversation is refused; None if it is sound."""
+    if not messages:
+        return "Messages cannot be empty."
+    return _pairing_error(messages) or _arguments_error(messages)
+
+
+def _pairing_error(messages: Sequence[Mapping[str, Any]]) -> str | None:
+    pending: set[str] | None = None
+    for message in messages:
+        if message["role"] == "tool":
+            call_id = message.get("tool_call_id")
+            if pending is None:
+                return "A tool message must follow an assistant message with tool_calls."
+            if call_id not in pending:
+                return f"tool_call_id {call_id!r} does not match an unanswered tool call."
+            pending.discard(call_id)
+            continue
+        if pending:
+            return f"Tool calls {sorted(pending)} have no tool message answering them."
+        calls = message.get("tool_calls") or []
+        pending = {c["id"] for c in calls} if message["role"] == "assistant" and calls else None
+    if pending and messages[-1]["role"] == "tool":
+        return f"Tool calls {sorted(pending)} have no tool message answering them."
+    return None
+
+
+def _arguments_error(messages: Sequence[Mapping[str, Any]]) -> str | None:
+    for message in messages:
+        for call in message.get("tool_calls") or []:
+            try:
+                arguments = json.loads(call["function"]["arguments"])
+            except ValueError:
+                return "Assistant tool call function.arguments must be valid JSON."
+            if not isinstance(arguments, dict):
+                return "Assistant tool call function.arguments must be a JSON object."
+    return None
+
+
+def length_error(prompt_tokens: int, max_tokens: int, window: int) -> str | None:
+    """Why a length is refused; None if it fits."""
+    if prompt_tokens >= window:
+        return (
+            f"The input ({prompt_tokens} tokens) is longer than the model's context length "
+            f"({window} tokens)."
+        )
+    if prompt_tokens + max_tokens > window:
+        return (
+            f"Requested token count exceeds the model's maximum context length of {window} tokens."
+            f" You requested a total of {prompt_tokens + max_tokens} tokens: {prompt_tokens} tokens"
+            f" from the input messages and {max_tokens} tokens for the completion. Please reduce "
+            "the number of tokens in the input messages or the completion to fit within the limit."
+        )
+    return None

@@ -1,0 +1,316 @@
+"""The stand-in as an ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from tests.doubles.sglang import chaos, checks, wire
+from tests.doubles.sglang.answering import Parsing, Said, cut
+from tests.doubles.sglang.chaos import Chaos
+from tests.doubles.sglang.detectors import CallPiece, parse_calls, parse_reasoning
+from tests.doubles.sglang.latency import HARDWARE, Latency
+from tests.doubles.sglang.prompts import CHARS_PER_TOKEN, PrefixCache, render, tokens
+from tests.doubles.sglang.turns import Policy, Say
+
+
+@dataclass(frozen=True)
+class Flags:
+    """The launch command's words that matter to a client."""
+
+    tool_call_parser: bool = True
+    reasoning_parser: bool = True
+    enable_cache_report: bool = True
+    context_length: int = 262_144
+    api_key: str = ""
+    model: str = "moonshotai/Kimi-K2-Thinking"
+
+
+@dataclass
+class Seen:
+    """What the stand-in has seen, for tests and simulations to look at."""
+
+    requests: int = 0
+    answered: int = 0
+    aborted: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+    virtual_s: float = 0.0
+    refusals: list[str] = field(default_factory=list)
+    keys: dict[str, int] = field(default_factory=dict)
+    faults: dict[str, int] = field(default_factory=dict)
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    """The last requests, newest at the end."""
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One request that was let in."""
+
+    id: str
+    request: Mapping[str, Any]
+    raw: str
+    finish: str
+    fault: str
+    parse_calls: bool
+    parse_reasoning: bool
+    functions: tuple[Mapping[str, Any], ...]
+    calls_before: int
+    usage: dict[str, Any]
+    seconds: tuple[float, float]
+    """Virtual seconds until the first token and for all of them."""
+
+
+class StandIn:
+    """One worker. `app` is its ASGI application."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        flags: Flags | None = None,
+        chaos: Chaos | None = None,
+        latency: Latency | None = None,
+        piece: int = 12,
+    ) -> None:
+        self.flags = flags or Flags()
+        self.seen = Seen()
+        self._policy = policy
+        self._chaos = chaos or Chaos()
+        self._latency = latency or Latency(HARDWARE["8xH200-int4"])
+        self._piece = piece
+        self._cache = PrefixCache()
+        self._told: set[str] = set()
+        health = [Route(path, self._health) for path in ("/health", "/health_generate", "/ready")]
+        self.app = Starlette(
+            routes=[
+                *health,
+                Route("/server_info", self._server_info),
+                Route("/model_info", self._model_info),
+                Route("/v1/models", self._models),
+                Route("/v1/chat/completions", self._completions, methods=["POST"]),
+                Route("/_stand_in", self._report),
+            ]
+        )
+
+    async def _health(self, _: Request) -> Response:
+        return Response(status_code=200)
+
+    async def _server_info(self, _: Request) -> Response:
+        flags = self.flags
+        return JSONResponse(
+            {
+                "model_path": flags.model,
+                "served_model_name": flags.model,
+                "context_length": flags.context_length,
+                "tool_call_parser": "kimi_k2" if flags.tool_call_parser else None,
+                "reasoning_parser": "kimi_k2" if flags.reasoning_parser else None,
+                "enable_cache_report": flags.enable_cache_report,
+                "tp_size": 8,
+                "dp_size": 1,
+                "version": "0.5.23",
+            }
+        )
+
+    async def _model_info(self, _: Request) -> Response:
+        return JSONResponse({"model_path": self.flags.model, "is_generation": True})
+
+    async def _models(self, request: Request) -> Response:
+        if not self._may_enter(request):
+            return JSONResponse({"error": "Unauthorized"}, 401)
+        card = {
+            "id": self.flags.model,
+            "object": "model",
+            "created": wire.CREATED,
+            "owned_by": "sglang",
+            "root": self.flags.model,
+            "parent": None,
+            "max_model_len": self.flags.context_length,
+        }
+        return JSONResponse({"object": "list", "data": [card]})
+
+    async def _report(self, _: Request) -> Response:
+        seen = {k: v for k, v in vars(self.seen).items() if k != "bodies"}
+        return JSONResponse(seen)
+
+    def _may_enter(self, request: Request) -> bool:
+        wanted = self.flags.api_key
+        return not wanted or request.headers.get("authorization") == f"Bearer {wanted}"
+
+    async def _completions(self, request: Request) -> Response:
+        if not self._may_enter(request):
+            return JSONResponse({"error": "Unauthorized"}, 401)
+        try:
+            body = json.loads(await request.body())
+        except ValueError as error:
+            return self._refuse(f"Invalid JSON: {error}")
+        key = request.headers.get("x-smg-routing-key", "")
+        self.seen.requests += 1
+        self.seen.keys[key] = self.seen.keys.get(key, 0) + 1
+        self.seen.bodies = [*self.seen.bodies[-9:], body]
+        refused = checks.conversation_error(body.get("messages") or [])
+        if refused:
+            return self._refuse(refused)
+        say = self._policy(body)
+        fault = self._fault(say, body)
+        if fault:
+            self.seen.faults[fault] = self.seen.faults.get(fault, 0) + 1
+        if fault in ("429", "500", "503"):
+            return _unwell(int(fault))
+        prompt = render(body["messages"], body.get("tools") or [])
+        max_tokens = int(body.get("max_tokens") or body.get("max_completion_tokens") or 1)
+        refused = checks.length_error(tokens(prompt), max_tokens, self.flags.context_length)
+        if refused:
+            return self._refuse(refused)
+        job = self._job(body, prompt, max_tokens, say, fault)
+        if not body.get("stream"):
+            return await self._plain(job)
+        return StreamingResponse(self._watched(job), media_type="text/event-stream")
+
+    def _refuse(self, message: str) -> Response:
+        self.seen.refusals.append(message)
+        return JSONResponse(wire.error(message, 400), 400)
+
+    def _fault(self, say: Say, body: Mapping[str, Any]) -> str:
+        """The turn's own fault, the first time it is asked for; else one by chance."""
+        place = json.dumps([m["role"] for m in body["messages"]]) + say.fault
+        if say.fault and place not in self._told:
+            self._told.add(place)
+            return say.fault
+        return self._chaos.next()
+
+    def _job(
+        self, body: Mapping[str, Any], prompt: str, max_tokens: int, say: Say, fault: str
+    ) -> _Job:
+        before = sum(len(m.get("tool_calls") or []) for m in body["messages"])
+        said = chaos.altered(say, fault, before)
+        raw, finish = said.tokens(before), said.finish
+        if tokens(raw) > max_tokens:
+            raw, finish = raw[: max_tokens * CHARS_PER_TOKEN], "length"
+        cached = self._cache.cached(prompt)
+        # The end of the prompt is computed anew in any case, to have something to go on from.
+        cached = min(cached, tokens(prompt) - 1)
+        self._cache.add(prompt + raw)
+        first = self._latency.first_token_s(tokens(prompt) - cached)
+        writing = self._latency.writing_s(tokens(raw))
+        self.seen.prompt_tokens += tokens(prompt)
+        self.seen.cached_tokens += cached
+        self.seen.completion_tokens += tokens(raw)
+        self.seen.virtual_s += first + writing
+        return _Job(
+            id=f"{self.seen.requests:032x}",
+            request=body,
+            raw=raw,
+            finish=finish,
+            fault=fault,
+            parse_calls=self.flags.tool_call_parser and fault != "leaked_tokens",
+            parse_reasoning=self.flags.reasoning_parser,
+            functions=tuple(t["function"] for t in body.get("tools") or []),
+            calls_before=before,
+            usage=wire.usage(
+                tokens(prompt), tokens(raw), cached if self.flags.enable_cache_report else None
+            ),
+            seconds=(first, writing),
+        )
+
+    async def _plain(self, job: _Job) -> Response:
+        await asyncio.sleep(sum(job.seconds) * self._latency.scale)
+        reasoning, text = parse_reasoning(job.raw, True) if job.parse_reasoning else ("", job.raw)
+        content, pieces = parse_calls(text, job.functions) if job.parse_calls else (text, [])
+        finish = "tool_calls" if pieces and job.finish == "stop" else job.finish
+        calls = [
+            {
+                "id": _call_id(job, piece),
+                "index": i,
+                "type": "function",
+                "function": {"name": piece.name, "arguments": piece.arguments},
+            }
+            for i, piece in enumerate(pieces)
+        ]
+        message = {
+            "content": content,
+            "reasoning_content": reasoning or None,
+            "tool_calls": calls or None,
+        }
+        self.seen.answered += 1
+        return JSONResponse(wire.completion(job.id, self.flags.model, message, finish, job.usage))
+
+    async def _watched(self, job: _Job) -> AsyncIterator[bytes]:
+        """The stream, with its end noted: whole, or cut by the client."""
+        whole = False
+        try:
+            async for data in self._stream(job):
+                yield data
+            whole = True
+        finally:
+            self.seen.answered += whole
+            self.seen.aborted += not whole
+
+    async def _stream(self, job: _Job) -> AsyncIterator[bytes]:
+        if job.fault == "reset_early":
+            yield b": \n\n"
+            raise ConnectionResetError("as planned")
+        await asyncio.sleep(job.seconds[0] * self._latency.scale)
+        yield wire.sse(wire.text_chunk(job.id, self.flags.model, role="assistant", content=""))
+        parsing = Parsing(job.parse_calls, job.parse_reasoning, job.functions)
+        pieces = cut(job.raw, self._piece, job.id)
+        for number, piece in enumerate(pieces):
+            if number == len(pieces) // 2:
+                if job.fault == "stream_error":
+                    message = "Request waiting timeout reached."
+                    yield wire.sse({"error": wire.error(message, 503, "SERVICE_UNAVAILABLE")})
+                    yield wire.DONE
+                    return
+                await _interrupt(job.fault)
+            await asyncio.sleep(job.seconds[1] / len(pieces) * self._latency.scale)
+            said = parsing.feed(piece, last=number == len(pieces) - 1)
+            for chunk in self._chunks(job, said):
+                yield wire.sse(chunk)
+        finish = "tool_calls" if parsing.has_calls and job.finish == "stop" else job.finish
+        yield wire.sse(wire.text_chunk(job.id, self.flags.model, finish=finish))
+        if (job.request.get("stream_options") or {}).get("include_usage"):
+            yield wire.sse(wire.usage_chunk(job.id, self.flags.model, job.usage))
+        yield wire.DONE
+
+    def _chunks(self, job: _Job, said: Said) -> Iterator[dict[str, Any]]:
+        model = self.flags.model
+        if said.reasoning:
+            yield wire.text_chunk(job.id, model, reasoning=said.reasoning)
+        if said.content:
+            yield wire.text_chunk(job.id, model, content=said.content)
+        for piece in said.calls:
+            call_id = _call_id(job, piece) if piece.name else None
+            yield wire.call_chunk(job.id, model, piece, call_id)
+
+
+def _call_id(job: _Job, piece: CallPiece) -> str:
+    if job.fault == "foreign_ids":
+        return f"call_{job.id[-8:]}{piece.index:02x}"
+    number = 0 if job.fault == "duplicate_ids" else job.calls_before + piece.index
+    return f"functions.{piece.name}:{number}"
+
+
+async def _interrupt(fault: str) -> None:
+    if fault == "reset":
+        raise ConnectionResetError("as planned")
+    if fault == "stall":
+        # Until the client has had enough: its leaving cancels this.
+        await asyncio.Event().wait()
+
+
+def _unwell(status: int) -> Response:
+    if status == 429:
+        message, kind, headers = "Rate limit reached.", "RateLimitError", {"Retry-After": "1"}
+    elif status == 503:
+        message, kind, headers = "The request queue is full.", "SERVICE_UNAVAILABLE", {}
+    else:
+        message, kind, headers = "Internal server error", "InternalServerError", {}
+    return JSONResponse(wire.error(message, status, kind), status, headers)
