@@ -1,0 +1,178 @@
+"""The model's shell: time limits, cancellation, and what happens when a command ends the shell."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from sandbox.capture import Captured
+from sandbox.docker_container import Container
+from sandbox.errors import SandboxError, SandboxGone
+from sandbox.protocol import CommandResult
+from sandbox.service_shell import ServiceShell
+from sandbox.shell import INTERACTIVE, Shell, ShellDied, without_complaints
+
+_NOTE = (
+    b"\n[the shell ended; a new one starts in /workspace: "
+    b"directory, variables and functions are as at the beginning]\n"
+)
+_FAREWELL = b"exit\n"
+"""What an interactive bash prints when a command exits it."""
+_GRACE_S = 0.5
+_ROUND_S = 0.05
+_ROUNDS = 20
+_LOOK_S = (0.1, 0.4, 1.0)
+_TICKS_PER_S = 100
+"""Linux shows process start times in hundredths of a second on every architecture (USER_HZ)."""
+
+
+class CommandShell:
+    """One persistent shell for commands that nobody trusts."""
+
+    def __init__(self, container: Container, service: ServiceShell, output_bytes: int) -> None:
+        self._container = container
+        self._service = service
+        self._limit = output_bytes
+        self._shell: Shell | None = None
+        self._lock = asyncio.Lock()
+        self._stopping: asyncio.Task[Captured | None] | None = None
+
+    async def open(self) -> None:
+        """Start the shell now instead of at the first command."""
+        async with self._lock:
+            await self._open()
+
+    def drop(self) -> None:
+        """Let the shell go."""
+        if self._shell is not None:
+            self._shell.drop()
+
+    async def run(self, command: str, timeout_s: float) -> CommandResult:
+        """See `Sandbox.run`."""
+        data = command.encode("utf-8", errors="replace")
+        if b"\0" in data:
+            raise SandboxError("A command cannot contain a NUL byte")
+        async with self._lock:
+            if self._stopping is not None:
+                await asyncio.shield(self._stopping)
+                self._stopping = None
+            shell = await self._open()
+            begun = time.monotonic()
+            shell.begin(data, self._limit)
+            try:
+                captured = await self._watch(shell, begun + timeout_s)
+                if captured is None:
+                    return await self._timed_out(shell, begun)
+            except ShellDied as died:
+                return await self._shell_died(shell, died.partial, begun)
+            except asyncio.CancelledError:
+                await self._stop(shell, begun, grace_s=0.0)
+                raise
+            return CommandResult(
+                exit_code=captured.status,
+                output=without_complaints(captured.output),
+                duration_s=time.monotonic() - begun,
+                dropped_bytes=captured.dropped_bytes,
+            )
+
+    async def _watch(self, shell: Shell, deadline: float) -> Captured | None:
+        """The result, or None at the deadline.
+
+        Looks now and then whether the shell still lives: a process that it left behind may hold
+        the stream open after the shell's end.
+        """
+        looks = iter(_LOOK_S)
+        pause = next(looks)
+        while True:
+            left = deadline - time.monotonic()
+            captured = await shell.wait(max(0.0, min(pause, left)))
+            if captured is not None or left <= pause:
+                return captured
+            pause = next(looks, pause)
+            lives = await self._service.call("pw_lives", shell.pid)
+            if lives.status != 0:
+                # What it printed at its end may still be on the way.
+                captured = await shell.wait(_ROUND_S)
+                if captured is None:
+                    raise ShellDied(shell.partial())
+                return captured
+
+    async def _timed_out(self, shell: Shell, begun: float) -> CommandResult:
+        captured = await self._stop(shell, begun, grace_s=_GRACE_S)
+        note = b"" if captured else _NOTE
+        captured = captured or shell.partial()
+        return CommandResult(
+            exit_code=None,
+            output=without_complaints(captured.output) + note,
+            duration_s=time.monotonic() - begun,
+            timed_out=True,
+            dropped_bytes=captured.dropped_bytes,
+        )
+
+    async def _shell_died(self, shell: Shell, partial: Captured, begun: float) -> CommandResult:
+        self._shell = None
+        shell.drop()
+        await self._container.check_alive()
+        code = await self._container.exit_code(shell.exec_id)
+        return CommandResult(
+            exit_code=137 if code is None else code,
+            output=without_complaints(partial.output).removesuffix(_FAREWELL) + _NOTE,
+            duration_s=time.monotonic() - begun,
+            dropped_bytes=partial.dropped_bytes,
+        )
+
+    async def _stop(self, shell: Shell, begun: float, grace_s: float) -> Captured | None:
+        """End the command and its processes; its result, or None if the shell had to go too.
+
+        Goes on when the caller is cancelled; the next command waits for it.
+        """
+        self._stopping = asyncio.create_task(self._stop_all(shell, begun, grace_s))
+        return await asyncio.shield(self._stopping)
+
+    async def _stop_all(self, shell: Shell, begun: float, grace_s: float) -> Captured | None:
+        captured: Captured | None = None
+        try:
+            if grace_s:
+                # As Ctrl-C does: a test runner may say where it was.
+                await self._signal(shell, begun, "INT")
+                captured = await shell.wait(grace_s)
+            for _ in range(_ROUNDS):
+                left = await self._signal(shell, begun, "KILL")
+                captured = await shell.wait(_ROUND_S)
+                if captured is not None and left == 0:
+                    await self._skip_leftovers(shell)
+                    return captured
+        except ShellDied:
+            captured = None
+        await self._service.call("pw_stop_all")
+        await self._drop(shell)
+        return None
+
+    async def _skip_leftovers(self, shell: Shell) -> None:
+        # What dying processes printed after the marker is no output of the next command.
+        shell.begin(b":", 0)
+        if await shell.wait(_GRACE_S) is None:
+            raise ShellDied(shell.partial())
+
+    async def _drop(self, shell: Shell) -> None:
+        shell.drop()
+        if self._shell is shell:
+            self._shell = None
+        await self._container.check_alive()
+
+    async def _signal(self, shell: Shell, begun: float, signal: str) -> int:
+        age = round((time.monotonic() - begun) * _TICKS_PER_S) + 2
+        answer = await self._service.call("pw_stop", shell.pid, age, signal)
+        return int(answer.output) if answer.output.isdigit() else 1
+
+    async def _open(self) -> Shell:
+        if self._shell is None or not self._shell.alive:
+            try:
+                self._shell = await self._container.start_shell(INTERACTIVE)
+            except SandboxGone:
+                raise
+            except SandboxError:
+                # No process can start: what earlier commands left behind fills the sandbox.
+                await self._service.call("pw_stop_all")
+                self._shell = await self._container.start_shell(INTERACTIVE)
+        return self._shell

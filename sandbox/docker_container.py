@@ -1,0 +1,91 @@
+"""One running container, seen through the engine's API: starting shells, death, removal."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import docker
+import requests
+from docker.errors import APIError, DockerException, NotFound
+
+from sandbox.container import COMMAND_USER, command_environment
+from sandbox.engine_address import EngineAddress
+from sandbox.errors import SandboxError, SandboxGone
+from sandbox.exec_stream import ExecStream
+from sandbox.protocol import WORKDIR
+from sandbox.shell import Shell
+
+_EXIT_POLLS = 40
+_EXIT_POLL_S = 0.025
+
+
+class Container:
+    """The engine's side of a sandbox."""
+
+    def __init__(self, client: docker.DockerClient, address: EngineAddress, id: str) -> None:
+        self.id = id
+        self._client = client
+        self._address = address
+
+    async def start_shell(self, command: Sequence[str], prelude: str = "") -> Shell:
+        """Start a persistent bash as the commands' user.
+
+        Raises `SandboxGone` when the container is dead, `SandboxError` when it starts no process.
+        """
+        created: dict[str, str] = await self._call(
+            lambda: self._client.api.exec_create(
+                self.id,
+                list(command),
+                stdin=True,
+                user=COMMAND_USER,
+                workdir=WORKDIR,
+                environment=command_environment(),
+            )
+        )
+        try:
+            stream = await ExecStream.open(self._address, created["Id"])
+            return await Shell.start(stream, created["Id"], prelude)
+        except Exception as error:
+            await self.check_alive()
+            if isinstance(error, SandboxError):
+                raise
+            raise SandboxError(f"The sandbox starts no shell: {error}") from error
+
+    async def check_alive(self) -> None:
+        """Raise `SandboxGone` unless the container runs."""
+        state = (await self._call(lambda: self._client.api.inspect_container(self.id)))["State"]
+        if not state["Running"]:
+            why = "out of memory" if state.get("OOMKilled") else f"exit {state.get('ExitCode')}"
+            raise SandboxGone(f"The sandbox's container died ({why})")
+
+    async def exit_code(self, exec_id: str) -> int | None:
+        """The exit status of an exec whose process has ended; None if the engine does not say."""
+        for _ in range(_EXIT_POLLS):
+            state = await self._call(lambda: self._client.api.exec_inspect(exec_id))
+            if not state["Running"]:
+                code = state["ExitCode"]
+                return None if code is None else int(code)
+            # The engine learns of the end a little after the stream closes.
+            await asyncio.sleep(_EXIT_POLL_S)
+        return None
+
+    async def remove(self) -> None:
+        """Kill and delete the container; nothing happens when it is gone already."""
+        try:
+            await self._call(lambda: self._client.api.remove_container(self.id, v=True, force=True))
+        except SandboxGone:
+            return
+
+    async def _call(self, work: Callable[[], Any]) -> Any:
+        try:
+            return await asyncio.to_thread(work)
+        except NotFound as error:
+            raise SandboxGone(f"The sandbox's container is gone: {error.explanation}") from None
+        except APIError as error:
+            if error.status_code == 409 and "not running" in str(error.explanation):
+                raise SandboxGone("The sandbox's container is not running") from None
+            raise SandboxError(f"The container engine refused: {error.explanation}") from None
+        except (DockerException, requests.RequestException) as error:
+            raise SandboxGone(f"The container engine does not answer: {error}") from None

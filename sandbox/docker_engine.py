@@ -1,0 +1,144 @@
+"""The container engine: opening sandboxes, finding them again, and sweeping what is left over."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import TypeVar
+
+import docker
+import requests
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+
+from sandbox.container import (
+    INSTALLATION_LABEL,
+    OUTPUT_LABEL,
+    RUN_LABEL,
+    SandboxSpec,
+    container_options,
+)
+from sandbox.docker_container import Container
+from sandbox.docker_sandbox import DockerSandbox
+from sandbox.engine_address import engine_address
+from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError, SandboxGone
+from sandbox.protocol import Limits
+
+__all__ = ["DockerEngine", "SandboxSpec"]
+
+T = TypeVar("T")
+
+
+class DockerEngine:
+    """One Docker (or Podman) engine. Safe for use by many tasks of one event loop."""
+
+    def __init__(self, docker_url: str = "") -> None:
+        """`docker_url` empty: from DOCKER_HOST, else the local socket. Connects when first used."""
+        self._address = engine_address(docker_url)
+        self._client: docker.DockerClient | None = None
+        self._connecting = asyncio.Lock()
+
+    async def check(self) -> str:
+        """The engine's name and version. Raises `EngineUnavailable` when none answers."""
+        version = await self._call(lambda client: client.version())
+        return f"Docker engine {version['Version']} (API {version['ApiVersion']})"
+
+    async def has_image(self, tag: str) -> bool:
+        """Whether the engine holds an image."""
+        try:
+            await self._call(lambda client: client.images.get(tag))
+        except ImageMissing:
+            return False
+        return True
+
+    async def open(self, spec: SandboxSpec, tree: Path) -> DockerSandbox:
+        """Start a sandbox with the tree of a tar file in it.
+
+        Raises `EngineUnavailable`, `ImageMissing`, or `SandboxError` when the tree does not fit.
+        """
+        created = await self._call(lambda c: c.containers.create(**container_options(spec)))
+        sandbox = await self._sandbox(str(created.id), spec.limits.output_bytes)
+        try:
+            await self._call(lambda _: created.start())
+            await sandbox.fill(tree)
+        except BaseException:
+            await asyncio.shield(sandbox.close())
+            raise
+        return sandbox
+
+    async def attach(self, sandbox_id: str) -> DockerSandbox | None:
+        """A sandbox that another process opened, with a new shell; None when it does not run.
+
+        Tree and snapshots are as they were; what ran in it is killed.
+        """
+        try:
+            found = await self._call(lambda client: client.containers.get(sandbox_id))
+            if found.status != "running" or RUN_LABEL not in found.labels:
+                return None
+            kept = int(found.labels.get(OUTPUT_LABEL) or Limits().output_bytes)
+            sandbox = await self._sandbox(str(found.id), kept)
+            await sandbox.take_over()
+        except SandboxGone:
+            return None
+        return sandbox
+
+    async def sweep(self, keep_runs: Collection[str], *, installation: str = "") -> list[str]:
+        """Remove this installation's containers of all runs but `keep_runs`; gives their ids."""
+        label = f"{INSTALLATION_LABEL}={installation}"
+        found = await self._call(
+            lambda client: client.containers.list(
+                all=True, filters={"label": [RUN_LABEL, label]}, ignore_removed=True
+            )
+        )
+        swept: list[str] = []
+        for container in found:
+            labels = container.labels
+            # An engine takes "label=" for any value of the label.
+            mine = labels.get(INSTALLATION_LABEL) == installation
+            if mine and labels.get(RUN_LABEL) not in keep_runs:
+                await Container(await self._connected(), self._address, str(container.id)).remove()
+                swept.append(str(container.id))
+        return swept
+
+    async def close(self) -> None:
+        """Close the connections; sandboxes live on."""
+        client, self._client = self._client, None
+        if client is not None:
+            await asyncio.to_thread(client.close)
+
+    async def _sandbox(self, container_id: str, output_bytes: int) -> DockerSandbox:
+        container = Container(await self._connected(), self._address, container_id)
+        return DockerSandbox(container, output_bytes)
+
+    async def _connected(self) -> docker.DockerClient:
+        async with self._connecting:
+            if self._client is None:
+                self._client = await asyncio.to_thread(self._connect)
+            return self._client
+
+    def _connect(self) -> docker.DockerClient:
+        try:
+            return docker.DockerClient(base_url=self._address.url, tls=self._address.tls or False)
+        except DockerException as error:
+            raise EngineUnavailable(
+                f"No container engine answers at {self._address.url}. Start Docker "
+                f"(for example `sudo systemctl start docker`) or set DOCKER_HOST. ({error})"
+            ) from None
+
+    async def _call(self, work: Callable[[docker.DockerClient], T]) -> T:
+        client = await self._connected()
+        try:
+            return await asyncio.to_thread(work, client)
+        except ImageNotFound as error:
+            raise ImageMissing(
+                f"The image is not there; build it with `patchwright images build`. "
+                f"({error.explanation})"
+            ) from None
+        except NotFound as error:
+            raise SandboxGone(f"The container is gone: {error.explanation}") from None
+        except APIError as error:
+            raise SandboxError(f"The container engine refused: {error.explanation}") from None
+        except (DockerException, requests.RequestException) as error:
+            raise EngineUnavailable(
+                f"The container engine at {self._address.url} does not answer: {error}"
+            ) from None

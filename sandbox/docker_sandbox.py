@@ -1,0 +1,196 @@
+"""The Docker implementation of `Sandbox`: one container, two shells, a shadow git."""
+
+from __future__ import annotations
+
+import asyncio
+import posixpath
+import re
+from pathlib import Path
+
+from sandbox.command_shell import CommandShell
+from sandbox.docker_container import Container
+from sandbox.errors import FileMissing, FileRefused, PatchRefused, SandboxError
+from sandbox.protocol import WORKDIR, CommandResult
+from sandbox.service_scripts import MISSING, NOT_REGULAR, UNREADABLE, UNWRITABLE
+from sandbox.service_shell import Answer, ServiceShell
+from sandbox.tree_diff import attributes_for, sections_not_text
+
+_TREE_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_MOST_DIFF = 64 * 1024**2
+_GIT_S = 300.0
+_UNPACK_S = 900.0
+_MOST_PATH = 4096
+
+
+class DockerSandbox:
+    """See `Sandbox` for the methods; `DockerEngine` makes these."""
+
+    def __init__(self, container: Container, output_bytes: int) -> None:
+        self._container = container
+        self._service = ServiceShell(container)
+        self._commands = CommandShell(container, self._service, output_bytes)
+        self._base = ""
+        self._closed = False
+
+    @property
+    def id(self) -> str:
+        """The container's id."""
+        return self._container.id
+
+    async def fill(self, tree: Path) -> None:
+        """Unpack a tar file into the empty workspace and take the base snapshot."""
+        await self._service.open()
+        await self._need_tools()
+        unpacked = await self._service.call(
+            "pw_quietly",
+            "pw_unpack",
+            (await asyncio.to_thread(tree.stat)).st_size,
+            payload=tree,
+            timeout_s=_UNPACK_S,
+        )
+        if unpacked.status != 0:
+            raise SandboxError(f"The repository's tree cannot be unpacked: {unpacked.text}")
+        self._base = _tree_id(await self._git("pw_init", timeout_s=_UNPACK_S))
+        await self._commands.open()
+
+    async def take_over(self) -> None:
+        """Go on in a container that another process opened: commands end, the tree stays."""
+        await self._service.open()
+        await self._service.call("pw_stop_all")
+        self._base = _tree_id(await self._git("pw_base"))
+
+    async def run(self, command: str, *, timeout_s: float = 120.0) -> CommandResult:
+        """See `Sandbox.run`."""
+        self._check_open()
+        return await self._commands.run(command, timeout_s)
+
+    async def read(self, path: str, *, max_bytes: int = 4 * 1024**2) -> bytes:
+        """See `Sandbox.read`."""
+        self._check_open()
+        most = max_bytes + 1
+        answer = await self._service.call("pw_read", _absolute(path), most, limit=most)
+        match answer.status:
+            case 0 if len(answer.output) <= max_bytes and not answer.truncated:
+                return answer.output
+            case 0:
+                raise FileRefused(f"{path} is larger than {max_bytes:,} bytes")
+            case code if code == MISSING:
+                raise FileMissing(f"There is no file {path}")
+            case code if code == NOT_REGULAR:
+                raise FileRefused(f"{path} is no regular file")
+            case code if code == UNREADABLE:
+                raise FileRefused(f"{path} cannot be read")
+            case code:
+                raise SandboxError(f"Reading {path} ended with status {code}")
+
+    async def write(self, path: str, data: bytes) -> None:
+        """See `Sandbox.write`."""
+        self._check_open()
+        name = _absolute(path)
+        answer = await self._service.call(
+            "pw_quietly", "pw_write", name, posixpath.dirname(name), len(data), payload=data
+        )
+        if answer.status == NOT_REGULAR:
+            raise FileRefused(f"{path} is no regular file")
+        if answer.status == UNWRITABLE:
+            raise FileRefused(f"{path} cannot be written: {answer.text}")
+        if answer.status != 0:
+            raise SandboxError(f"Writing {path} ended with status {answer.status}: {answer.text}")
+
+    async def snapshot(self) -> str:
+        """See `Sandbox.snapshot`."""
+        self._check_open()
+        return _tree_id(await self._git("pw_snapshot"))
+
+    async def restore(self, snapshot: str) -> None:
+        """See `Sandbox.restore`."""
+        self._check_open()
+        await self._git("pw_restore", _known(snapshot))
+
+    async def diff(self, since: str | None = None, *, binary: bool = False) -> str:
+        """See `Sandbox.diff`. A file whose change is not UTF-8 counts as binary."""
+        since = _known(since or self._base)
+        options = ["--binary"] if binary else []
+        now = await self.snapshot()
+        patch = (await self._git("pw_diff", since, now, *options, limit=_MOST_DIFF)).output
+        try:
+            return patch.decode()
+        except UnicodeDecodeError:
+            names = (await self._git("pw_changed", since, now, limit=_MOST_DIFF)).output
+        rules = attributes_for(sections_not_text(patch, names))
+        answer = await self._git(
+            "pw_diff_binary_for", len(rules), since, now, *options, payload=rules, limit=_MOST_DIFF
+        )
+        return answer.output.decode("utf-8", errors="replace")
+
+    async def apply(self, patch: str) -> None:
+        """See `Sandbox.apply`. An empty patch changes nothing."""
+        self._check_open()
+        if not patch.strip():
+            return
+        data = patch.encode("utf-8", errors="surrogateescape")
+        answer = await self._service.call(
+            "pw_quietly", "pw_apply", len(data), payload=data, timeout_s=_GIT_S
+        )
+        if answer.status != 0:
+            raise PatchRefused(f"The patch does not apply: {answer.text}")
+
+    async def close(self) -> None:
+        """See `Sandbox.close`."""
+        if self._closed:
+            return
+        self._closed = True
+        self._commands.drop()
+        self._service.drop()
+        await self._container.remove()
+
+    async def _need_tools(self) -> None:
+        missing = (await self._service.call("pw_tools")).text
+        if missing:
+            raise SandboxError(
+                f"The image lacks what a sandbox needs: {missing}. "
+                "Install it in the image, or use Patchwright's base image."
+            )
+
+    async def _git(
+        self,
+        function: str,
+        *words: str | int,
+        payload: bytes | None = None,
+        limit: int = 1024 * 1024,
+        timeout_s: float = _GIT_S,
+    ) -> Answer:
+        answer = await self._service.call(
+            "pw_quietly", function, *words, payload=payload, limit=limit, timeout_s=timeout_s
+        )
+        if answer.status != 0:
+            raise SandboxError(f"The sandbox's shadow git failed: {answer.text[-2000:]}")
+        if answer.truncated:
+            raise SandboxError(f"The change is larger than {limit:,} bytes")
+        return answer
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise SandboxError("The sandbox is closed")
+
+
+def _absolute(path: str) -> str:
+    if "\0" in path or not path:
+        raise FileRefused("A path must have a name and no NUL byte")
+    name = posixpath.join(WORKDIR, path)
+    if len(name.encode("utf-8", "surrogatepass")) >= _MOST_PATH:
+        raise FileRefused("The path is longer than any file's can be")
+    return name
+
+
+def _known(snapshot: str) -> str:
+    if not _TREE_ID.fullmatch(snapshot):
+        raise SandboxError(f"{snapshot[:80]!r} is no snapshot")
+    return snapshot
+
+
+def _tree_id(answer: Answer) -> str:
+    """Check a snapshot's id: it comes from the sandbox, so it may be anything."""
+    if not _TREE_ID.fullmatch(answer.text):
+        raise SandboxError(f"The sandbox gave no snapshot: {answer.text[:200]!r}")
+    return answer.text

@@ -1,0 +1,111 @@
+"""The sandbox's second shell, in which our own scripts run beside the model's command."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from sandbox.capture import Captured
+from sandbox.docker_container import Container
+from sandbox.errors import SandboxError
+from sandbox.service_scripts import PRELUDE
+from sandbox.shell import BATCH, Payload, Shell, ShellDied, quoted
+
+Word = str | int | bytes
+
+_CALL_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a service function printed, and its status."""
+
+    output: bytes
+    status: int
+    truncated: bool
+
+    @property
+    def text(self) -> str:
+        """The output, for messages."""
+        return self.output.decode("utf-8", errors="replace").strip()
+
+
+class ServiceShell:
+    """Calls the functions of `service_scripts`, one at a time; opens its shell when needed.
+
+    A call that was begun is finished even if its caller is cancelled: the stream stays in step.
+    """
+
+    def __init__(self, container: Container) -> None:
+        self._container = container
+        self._shell: Shell | None = None
+        self._lock = asyncio.Lock()
+        self._closed = False
+
+    async def call(
+        self,
+        function: str,
+        *words: Word,
+        payload: Payload | None = None,
+        limit: int = 1024 * 1024,
+        timeout_s: float = _CALL_S,
+    ) -> Answer:
+        """Call a function with words as arguments and, perhaps, a payload as its input.
+
+        Raises `SandboxGone` when the container died, `SandboxError` when there is no answer.
+        """
+        line = b" ".join([function.encode(), *map(_word, words)])
+        task = asyncio.create_task(self._call(line, payload, limit, timeout_s))
+        captured = await asyncio.shield(task)
+        return Answer(captured.output, captured.status, captured.dropped_bytes > 0)
+
+    async def open(self) -> None:
+        """Start the shell now instead of at the first call."""
+        async with self._lock:
+            await self._open()
+
+    def drop(self) -> None:
+        """Let the shell go for good."""
+        self._closed = True
+        if self._shell is not None:
+            self._shell.drop()
+
+    async def _call(
+        self, line: bytes, payload: Payload | None, limit: int, timeout_s: float
+    ) -> Captured:
+        async with self._lock:
+            # A command may kill this shell, for it has the same user; the functions can be
+            # repeated, so one more shell gets one more try.
+            for last in (False, True):
+                shell = await self._open()
+                try:
+                    if payload is None:
+                        shell.begin(line, limit)
+                    else:
+                        await shell.begin_with(line, limit, payload)
+                    captured = await shell.wait(timeout_s)
+                except ShellDied:
+                    await self._container.check_alive()
+                    if last:
+                        break
+                    continue
+                if captured is not None:
+                    return captured
+                shell.drop()
+                self._shell = None
+                name = line.split()[0].decode()
+                raise SandboxError(f"The sandbox did not answer {name} within {timeout_s:.0f} s")
+            raise SandboxError("The sandbox's service shell is killed again and again")
+
+    async def _open(self) -> Shell:
+        if self._closed:
+            raise SandboxError("The sandbox is closed")
+        if self._shell is None or not self._shell.alive:
+            self._shell = await self._container.start_shell(BATCH, PRELUDE)
+        return self._shell
+
+
+def _word(word: Word) -> bytes:
+    if isinstance(word, int):
+        return str(word).encode()
+    return quoted(word if isinstance(word, bytes) else word.encode("utf-8", "surrogateescape"))
