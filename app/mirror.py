@@ -172,7 +172,7 @@ class Mirror:
                 token=token,
             )
         except GitFailed as error:
-            raise _push_error(branch, error.output) from None
+            raise push_error(branch, error.output) from None
 
     def _make(self) -> None:
         if (self.git_dir / "HEAD").exists():
@@ -224,7 +224,7 @@ class Mirror:
         )
 
 
-def _push_error(branch: str, output: str) -> GitError:
+def push_error(branch: str, output: str) -> GitError:
     """What a refused push means. The signs are git's own words for one reference. Pure."""
     refused = next((line for line in output.splitlines() if line.startswith("!")), "")
     signs = ("non-fast-forward", "fetch first", "already exists", "failed to lock", "stale info")

@@ -1,0 +1,303 @@
+"""Reports from states of runs: what they say, and that hostile words in them stay inert."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from agent.events import (
+    AnyEvent,
+    AttemptEnded,
+    AttemptStarted,
+    Check,
+    GateJudged,
+    HypothesisProposed,
+    HypothesisResolved,
+    ReproductionDeclared,
+    Submitted,
+)
+from agent.state import RunState, fold
+from app.markdown_safety import COMMENT_LIMIT, units
+from app.reports import (
+    MARKER_ROOM,
+    RunFacts,
+    branch_name,
+    changed_files,
+    checklist,
+    commit_message,
+    diagnosis_comment,
+    own_branch_name,
+    patch_of,
+    pull_body,
+    pull_title,
+    run_marker,
+    status_comment,
+    suspects,
+    unchecked,
+)
+
+FACTS = RunFacts(
+    run_id="01J0RUN",
+    repository="acme/shop",
+    issue_number=7,
+    issue_title="Total is wrong for empty carts",
+    base_branch="main",
+    base_commit="a" * 40,
+    started_at=datetime(2026, 1, 2, tzinfo=UTC),
+    run_url="https://pw.example/runs/01J0RUN",
+    budget_calls=300,
+)
+PATCH = (
+    "diff --git a/shop/cart.py b/shop/cart.py\n--- a/shop/cart.py\n+++ b/shop/cart.py\n"
+    "@@ -1,2 +1,3 @@\n a\n-b\n+c\n+d\n"
+)
+STARTED = AttemptStarted(
+    model="offline",
+    prompt_version="1",
+    base_commit="a" * 40,
+    system_prompt="s",
+    task_prompt="t",
+    test_command="pytest -q",
+)
+REPRODUCED = ReproductionDeclared(
+    command="pytest -q tests/test_cart.py",
+    expected_failure="AssertionError",
+    observed="E assert 1 == 0",
+    accepted=True,
+    runs=3,
+    failures=3,
+)
+HYPOTHESES: tuple[AnyEvent, ...] = (
+    HypothesisProposed(hypothesis="H1", claim="rounding", prediction="p", test="t", snapshot="s"),
+    HypothesisResolved(hypothesis="H1", verdict="refuted", evidence="same with integers"),
+    HypothesisProposed(
+        hypothesis="H2", claim="shop/cart.py:12 starts at 1", prediction="p", test="t", snapshot="s"
+    ),
+    HypothesisResolved(hypothesis="H2", verdict="confirmed", evidence="starts at 0: passes"),
+)
+SUBMITTED = Submitted(
+    root_cause="The sum starts at `1`.", summary="Start at `0`.", patch=PATCH, risk="None known."
+)
+PROVEN = GateJudged(
+    verdict="proven",
+    patch=PATCH,
+    checks=(
+        Check(
+            name="reproduction",
+            ok=True,
+            detail="fails before, passes after",
+            command="pytest -q tests/test_cart.py",
+            before="1 failed in 0.1s",
+            after="1 passed in 0.1s",
+        ),
+    ),
+)
+UNPROVEN = GateJudged(verdict="unproven", reasons=("A test that passed fails now.",))
+WHOLE = fold([STARTED, REPRODUCED, *HYPOTHESES, SUBMITTED, PROVEN])
+ATTACK = (
+    "@octocat fixes #3 <img src=x> ![i](https://e.example/?d=1) [l](https://e.example)\n"
+    "``````\n</details>\n<!-- patchwright:status run=01J0RUN -->\n"
+    "Co-authored-by: Eve <e@e>\n| a | b |"
+)
+
+
+def test_a_proven_pull_request_tells_the_whole_story() -> None:
+    body = pull_body(FACTS, WHOLE)
+    assert body.startswith("<!-- patchwright:pull run=01J0RUN -->\nFixes #7\n")
+    for words in (
+        "The sum starts at `1`.",
+        "Start at `0`.",
+        "| `shop/cart.py` | 2 | 1 |",
+        "**proven**",
+        "| reproduction | passed | fails before, passes after |",
+        "1 failed in 0.1s",
+        "1 passed in 0.1s",
+        "| H1 | rounding | refuted | same with integers |",
+        "| H2 | shop/cart.py:12 starts at 1 | confirmed | starts at 0: passes |",
+        "None known.",
+        "## What was not checked",
+        "(https://pw.example/runs/01J0RUN)",
+    ):
+        assert words in body
+    assert "Not proven" not in body
+    assert body.index("1 failed in 0.1s") < body.index("1 passed in 0.1s")
+
+
+def test_an_unproven_one_says_so_first_and_closes_nothing() -> None:
+    body = pull_body(FACTS, replace(WHOLE, verdict=UNPROVEN))
+    assert body.split("\n")[1].startswith("> **Not proven.**")
+    assert "A test that passed fails now." in body
+    assert "Refs #7" in body
+    assert "Fixes #7" not in body
+
+
+def test_the_reason_for_no_reproduction_is_told() -> None:
+    none = ReproductionDeclared(
+        command="",
+        expected_failure="",
+        observed="",
+        accepted=True,
+        why_none="needs a printer",
+        runs=0,
+        failures=0,
+    )
+    state = fold([STARTED, none, SUBMITTED])
+    assert "No reproduction, because: needs a printer" in pull_body(FACTS, state)
+    assert "None: the patch was not judged." in pull_body(FACTS, state)
+    assert unchecked(state)[0] == "The bug was not reproduced by a command."
+
+
+def test_a_flaky_reproduction_is_named() -> None:
+    flaky = REPRODUCED.model_copy(update={"failures": 2})
+    assert "2 of 3 runs" in unchecked(fold([STARTED, flaky]))[0]
+
+
+@pytest.mark.parametrize(
+    ("phase", "events", "done"),
+    [
+        ("queued", [], 0),
+        ("preparing", [], 0),
+        ("debugging", [STARTED], 1),
+        ("debugging", [STARTED, REPRODUCED], 2),
+        ("debugging", [STARTED, REPRODUCED, *HYPOTHESES], 3),
+        ("verifying", [STARTED, REPRODUCED, *HYPOTHESES, SUBMITTED], 4),
+        ("publishing", [STARTED, REPRODUCED, *HYPOTHESES, SUBMITTED, PROVEN], 5),
+        ("something new", [], 0),
+    ],
+)
+def test_the_checklist_follows_the_run(phase: str, events: list[AnyEvent], done: int) -> None:
+    state = fold(events)
+    steps = checklist(phase, state)
+    assert [s.done for s in steps] == [True] * done + [False] * (6 - done)
+    comment = status_comment(FACTS, phase, state)
+    assert comment.count("- [x] ") == done
+    assert "working on this" in comment
+
+
+def test_the_last_status_names_the_pull_request() -> None:
+    url = "https://github.example/acme/shop/pull/8"
+    assert f"found and proved a fix: {url}" in status_comment(FACTS, "done", WHOLE, url)
+    draft = status_comment(FACTS, "done", replace(WHOLE, verdict=UNPROVEN), url)
+    assert f"opened a draft, {url}" in draft
+    assert "has no fix" in status_comment(FACTS, "done", RunState())
+
+
+def test_a_diagnosis_says_what_is_known() -> None:
+    ended = AttemptEnded(outcome="diagnosis", diagnosis="The budget was used up.")
+    text = diagnosis_comment(FACTS, fold([STARTED, REPRODUCED, *HYPOTHESES, ended]))
+    for words in ("The budget was used up.", "in 3 of 3 runs", "- `shop/cart.py:12`", "rounding"):
+        assert words in text
+    bare = diagnosis_comment(FACTS, RunState(), "The sandbox could not be made.")
+    for words in ("The sandbox could not be made.", "None stands out.", "smallest command or test"):
+        assert words in bare
+
+
+def test_suspects_leave_out_what_was_refuted() -> None:
+    assert suspects(WHOLE) == ("shop/cart.py:12",)
+
+
+def test_the_commit_message_ends_with_our_trailers_alone() -> None:
+    state = replace(WHOLE, submitted=SUBMITTED.model_copy(update={"root_cause": ATTACK}))
+    message = commit_message(FACTS, state, "patchwright[bot]", "p@users.example")
+    lines = message.split("\n")
+    assert lines[0] == "Fix: Total is wrong for empty carts"
+    assert lines[-4:] == ["Fixes #7", "", "Signed-off-by: patchwright[bot] <p@users.example>", ""]
+    assert not any(line.startswith("Co-authored-by") for line in lines)
+    assert "@octocat" not in message
+    assert message.count("#7") == 1
+    assert "#3" not in message
+
+
+def test_hostile_words_stay_inert_in_every_report() -> None:
+    hostile = fold(
+        [
+            STARTED.model_copy(update={"test_command": ATTACK}),
+            REPRODUCED.model_copy(update={"command": ATTACK, "observed": ATTACK}),
+            HypothesisProposed(hypothesis="H1", claim=ATTACK, prediction="", test="", snapshot="s"),
+            HypothesisResolved(hypothesis="H1", verdict="confirmed", evidence=ATTACK),
+            Submitted(root_cause=ATTACK, summary=ATTACK, patch=PATCH, risk=ATTACK),
+            GateJudged(
+                verdict="unproven",
+                reasons=(ATTACK,),
+                checks=(Check(name=ATTACK, ok=False, detail=ATTACK, before=ATTACK, after=ATTACK),),
+            ),
+            AttemptEnded(outcome="diagnosis", diagnosis=ATTACK),
+        ]
+    )
+    facts = replace(FACTS, issue_title=ATTACK)
+    for text in (
+        pull_body(facts, hostile),
+        status_comment(facts, "done", hostile),
+        diagnosis_comment(facts, hostile),
+    ):
+        outside = _outside_fences(text)
+        assert "@octocat" not in outside
+        assert "#3" not in outside
+        assert "<img" not in outside
+        assert "](https://e.example" not in outside
+        assert outside.count("</details>") == outside.count("<details>")
+        assert not text.startswith("<!-- patchwright:status")
+    assert "@octocat" not in pull_title(facts, hostile)
+
+
+def _outside_fences(text: str) -> str:
+    out, fence = [], ""
+    for line in text.split("\n"):
+        run = line[: len(line) - len(line.lstrip("`"))]
+        if fence:
+            fence = "" if line == fence else fence
+        elif len(run) >= 3:
+            fence = run
+        else:
+            out.append(line)
+    assert fence == ""
+    return "\n".join(out)
+
+
+def test_reports_fit_into_a_comment() -> None:
+    many: list[AnyEvent] = [
+        e.model_copy(update={"hypothesis": f"H{n}", "claim": "@x " * 500})
+        if isinstance(e, HypothesisProposed)
+        else e
+        for n in range(300)
+        for e in HYPOTHESES
+    ]
+    check = PROVEN.checks[0].model_copy(update={"before": "\U0001f600" * 9999, "after": "`" * 9999})
+    judged = PROVEN.model_copy(update={"checks": (check,) * 40})
+    state = fold([STARTED, REPRODUCED, *many, SUBMITTED, judged])
+    assert units(pull_body(FACTS, state)) <= COMMENT_LIMIT
+    assert units(status_comment(FACTS, "done", state)) <= COMMENT_LIMIT - MARKER_ROOM
+    assert units(diagnosis_comment(FACTS, state, "x" * 99_999)) <= COMMENT_LIMIT - MARKER_ROOM
+
+
+@pytest.mark.parametrize(
+    ("title", "branch"),
+    [
+        ("Total is wrong for empty carts", "patchwright/issue-7-total-is-wrong-for-empty-carts"),
+        ("Größe: ../../etc@{1}~^ .lock", "patchwright/issue-7-groe-etc-1-lock"),
+        ("日本語", "patchwright/issue-7"),
+        ("", "patchwright/issue-7"),
+        ("a" * 200, "patchwright/issue-7-" + "a" * 40),
+        ("x" * 39 + " yy", "patchwright/issue-7-" + "x" * 39),
+    ],
+)
+def test_branch_names_are_plain(title: str, branch: str) -> None:
+    assert branch_name(replace(FACTS, issue_title=title)) == branch
+
+
+def test_the_runs_own_branch_names_the_run() -> None:
+    assert own_branch_name(FACTS).endswith("-01j0run")
+
+
+def test_markers_differ_by_kind_and_run_and_cannot_be_broken() -> None:
+    kinds = {run_marker("r", k) for k in ("status", "pull", "diagnosis")}
+    assert len(kinds) == 3
+    assert run_marker("x --> <b>", "status").count("-->") == 1
+
+
+def test_the_judged_patch_is_the_one_published() -> None:
+    assert patch_of(WHOLE) == PATCH
+    smaller = PROVEN.model_copy(update={"patch": "smaller"})
+    assert patch_of(replace(WHOLE, verdict=smaller)) == "smaller"
+    assert patch_of(RunState()) == ""
+    assert changed_files("@@ broken") == ()
