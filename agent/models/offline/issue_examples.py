@@ -1,0 +1,375 @@
+"""What an issue's text shows of a bug: calls, what they gave and what was expected. Pure parsing.
+
+Nothing here is believed: each example is tried in the sandbox, and of the values that the text
+names as results only one that the program does not give can be the expected one.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass, field
+
+FENCE = re.compile(r"^[ ]{0,3}```[^\n]*\n(.*?)^[ ]{0,3}```[ ]*$", re.S | re.M)
+INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
+EXPECT = re.compile(
+    r"(?:expect(?:ed|s|ing|ation)?|should|instead of|rather than|want(?:ed)?|supposed to|correct"
+    r"|ought to|must)\b",
+    re.I,
+)
+RAISES = re.compile(
+    r"(?:raise[sd]?|throw[sn]?|reject(?:ed|s)?\s+with|raising)\s+(?:an?\s+)?`?([A-Z]\w+)"
+)
+FRAME = re.compile(r'^\s*File "([^"]+)", line (\d+), in (\S+)[ ]*\n(?:[ \t]+(\S.*))?', re.M)
+LAST = re.compile(
+    r"^(\w+(?:\.\w+)*(?:Error|Exception|Exit|Interrupt|Iteration|Warning|\w*))(?::[ ]*(.*))?$"
+)
+VAGUE = {
+    "an empty list": "[]",
+    "empty list": "[]",
+    "an empty string": "''",
+    "empty string": "''",
+    "an empty dict": "{}",
+    "empty dict": "{}",
+    "nothing": "None",
+    "zero": "0",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One expression of the issue, the statements before it, and the results it might have."""
+
+    expr: str
+    setup: tuple[str, ...] = ()
+    expected: tuple[str, ...] = ()
+    """Expressions of values that the text names, the most likely expected one first."""
+    printed: bool = False
+    """Whether the results are what is printed, not the value."""
+    raises: tuple[str, ...] = ()
+    """Exceptions that the text says it should raise."""
+    crashed: str = ""
+    """The exception that the text shows it to raise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A traceback in the issue."""
+
+    exception: str
+    message: str
+    frames: tuple[tuple[str, int, str, str], ...]
+    """Outermost first: path, line, function, code of the line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that could be read out of the issue."""
+
+    examples: tuple[Example, ...] = ()
+    traces: tuple[Trace, ...] = ()
+    literals: tuple[str, ...] = ()
+    """Literals named anywhere, as source."""
+    words: frozenset[str] = frozenset()
+    """Identifier-like words."""
+    wanted: tuple[str, ...] = ()
+    """Values that the text as a whole says were expected."""
+    text: str = ""
+
+
+@dataclass(slots=True)
+class _Session:
+    """Statements gathered from the blocks so far."""
+
+    setup: list[str] = field(default_factory=list)
+    found: list[Example] = field(default_factory=list)
+
+
+def read_issue(text: str) -> Report:
+    """Parse an issue's title and body."""
+    traces = _traces(text)
+    session = _Session()
+    spans = [(m.start(), m.end(), m.group(1)) for m in FENCE.finditer(text)]
+    blocks = spans or _indented_blocks(text)
+    for at, (_, end, block) in enumerate(blocks):
+        stop = blocks[at + 1][0] if at + 1 < len(blocks) else len(text)
+        prose = text[end:stop]
+        start = blocks[at - 1][1] if at else 0
+        following = blocks[at + 1][2] if at + 1 < len(blocks) else ""
+        _read_block(session, block, text[start : blocks[at][0]], prose, following)
+    outside = FENCE.sub("\n", text)
+    if ">>>" in outside:
+        _read_doctest(session, outside, outside)
+    _read_prose(session, outside)
+    words = frozenset(re.findall(r"[A-Za-z_]\w{2,}", text))
+    return Report(
+        tuple(_unique(session.found)),
+        traces,
+        tuple(dict.fromkeys(_literals_in(text))),
+        words,
+        _expected_in(outside),
+        text,
+    )
+
+
+def _indented_blocks(text: str) -> list[tuple[int, int, str]]:
+    pattern = re.compile(r"(?:^(?:[ ]{4}|\t).*\n?(?:[ \t]*\n(?=[ ]{4}|\t))*)+", re.M)
+    return [
+        (m.start(), m.end(), re.sub(r"^(?:[ ]{4}|\t)", "", m.group(0), flags=re.M))
+        for m in pattern.finditer(text)
+    ]
+
+
+def _unique(examples: list[Example]) -> list[Example]:
+    seen: dict[tuple[str, tuple[str, ...], tuple[str, ...]], Example] = {}
+    for example in examples:
+        seen.setdefault((example.expr, example.setup, example.expected), example)
+    return list(seen.values())
+
+
+def _read_block(session: _Session, block: str, before: str, after: str, following: str) -> None:
+    if "Traceback (most recent call last)" in block and ">>>" not in block:
+        return
+    if ">>>" in block:
+        _read_doctest(session, block, before + "\n" + after)
+        return
+    try:
+        tree = ast.parse(block)
+    except SyntaxError:
+        return
+    if not any(isinstance(n, ast.Call | ast.Import | ast.ImportFrom) for n in ast.walk(tree)):
+        return
+    named = _expected_in(after) + _expected_in(before) + _whole_literals(following)
+    lines = block.split("\n")
+    setup: list[str] = []
+    for place, node in enumerate(tree.body):
+        end = node.end_lineno or node.lineno
+        comment = _comment(
+            lines,
+            end,
+            tree.body[place + 1].lineno if place + 1 < len(tree.body) else len(lines) + 1,
+        )
+        source = "\n".join(lines[node.lineno - 1 : end])
+        inherited = (*session.setup, *setup)
+        last = place == len(tree.body) - 1
+        wanted = _expected_in(comment, marked=True) or (named if last else ())
+        if isinstance(node, ast.Assert):
+            session.found.append(_assertion(node, inherited))
+            continue
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            session.found.append(_call(node.value, inherited, wanted, comment + "\n" + after))
+        elif (
+            isinstance(node, ast.Assign) and (comment or last) and isinstance(node.value, ast.Call)
+        ):
+            expr = ast.unparse(node.value)
+            session.found.append(Example(expr, inherited, wanted, raises=_raised(comment + after)))
+        setup.append(source)
+    session.setup += [s for s in setup if _is_definition(s)]
+
+
+def _comment(lines: list[str], end: int, next_line: int) -> str:
+    """The comment that belongs to a statement: on its last line, or alone on the lines after."""
+    found = re.findall(r"#(.*)$", lines[end - 1])
+    for line in lines[end : next_line - 1]:
+        if line.strip().startswith("#"):
+            found.append(line.strip().lstrip("#"))
+    return "\n".join(found)
+
+
+def _is_definition(source: str) -> bool:
+    return bool(re.match(r"(?:from|import|class|def|@|\w+\s*=)", source))
+
+
+def _assertion(node: ast.Assert, setup: tuple[str, ...]) -> Example:
+    test = node.test
+    if isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq):
+        return Example(ast.unparse(test.left), setup, (ast.unparse(test.comparators[0]),))
+    return Example(f"bool({ast.unparse(test)})", setup, ("True",))
+
+
+def _call(call: ast.Call, setup: tuple[str, ...], wanted: tuple[str, ...], around: str) -> Example:
+    if isinstance(call.func, ast.Name) and call.func.id == "print" and len(call.args) == 1:
+        return Example(ast.unparse(call.args[0]), setup, wanted, True, _raised(around))
+    return Example(ast.unparse(call), setup, wanted, raises=_raised(around))
+
+
+def _raised(text: str) -> tuple[str, ...]:
+    """Exceptions that the text wants: those named after `should`, `expected` and the like."""
+    names = []
+    for hit in RAISES.finditer(text):
+        sentence = text[max(0, hit.start() - 80) : hit.start()]
+        if EXPECT.search(sentence):
+            names.append(hit.group(1))
+    return tuple(dict.fromkeys(names))
+
+
+def _read_doctest(session: _Session, block: str, around: str) -> None:
+    setup: list[str] = []
+    lines = block.split("\n")
+    at = 0
+    while at < len(lines):
+        if not lines[at].lstrip().startswith(">>>"):
+            at += 1
+            continue
+        source = [re.sub(r"^\s*>>> ?", "", lines[at])]
+        at += 1
+        while at < len(lines) and re.match(r"^\s*\.\.\.(?: |$)", lines[at]):
+            source.append(re.sub(r"^\s*\.\.\. ?", "", lines[at]))
+            at += 1
+        want: list[str] = []
+        while at < len(lines) and lines[at].strip() and not lines[at].lstrip().startswith(">>>"):
+            want.append(lines[at].strip())
+            at += 1
+        _prompted(session, "\n".join(source), "\n".join(want), setup, around)
+
+
+def _prompted(session: _Session, source: str, want: str, setup: list[str], around: str) -> None:
+    code, _, comment = source.partition("  #")
+    inherited = (*session.setup, *setup)
+    setup.append(code)
+    try:
+        body = ast.parse(code).body
+    except SyntaxError:
+        setup.pop()
+        return
+    if len(body) != 1 or not isinstance(body[0], ast.Expr):
+        if body and isinstance(body[0], ast.Import | ast.ImportFrom):
+            session.setup.append(code)
+            setup.pop()
+        return
+    crash = next((m.group(1) for m in map(LAST.match, want.split("\n")[::-1]) if m), "")
+    traced = "Traceback" in want
+    marked = _expected_in(want, marked=True) + _expected_in(comment, marked=True)
+    shown = () if traced or marked else _whole_literals(re.sub(r"\s*#.*", "", want))
+    value = body[0].value
+    printed = (
+        isinstance(value, ast.Call)
+        and isinstance(value.func, ast.Name)
+        and value.func.id == "print"
+    )
+    named = marked + _expected_in(around) + shown
+    if printed and isinstance(value, ast.Call) and value.args:
+        texts = tuple(repr(w) for w in [want.split("\n")[0]] if w and not traced)
+        expr = ast.unparse(value.args[0])
+        session.found.append(Example(expr, inherited, named + texts, True))
+        return
+    session.found.append(
+        Example(
+            ast.unparse(value),
+            inherited,
+            named,
+            raises=_raised(around + comment + want if not traced else around),
+            crashed=crash if traced else "",
+        )
+    )
+
+
+def _read_prose(session: _Session, text: str) -> None:
+    for paragraph in re.split(r"\n\s*\n", text):
+        sentences = re.split(r"(?<=[.!?])\s+(?=[A-Z`])|\n(?=[-*] )", paragraph)
+        for at, sentence in enumerate(sentences):
+            near = sentence + "\n" + (sentences[at + 1] if at + 1 < len(sentences) else "")
+            for expr in _calls_in(sentence):
+                named = tuple(v for v in _expected_in(near) + _results_in(near) if v not in expr)
+                found = Example(expr, tuple(session.setup), named, raises=_raised(near))
+                session.found.append(found)
+
+
+def _calls_in(sentence: str) -> list[str]:
+    found = [s for s in INLINE.findall(sentence) if _is_call(s)]
+    for hit in re.finditer(r"(?<![\w.`])[A-Za-z_][\w.]*\(", re.sub(r"`[^`]*`", " ", sentence)):
+        plain = re.sub(r"`[^`]*`", " ", sentence)[hit.start() :]
+        for end in range(len(hit.group(0)), min(len(plain), 200) + 1):
+            if plain[end - 1] == ")" and _is_call(plain[:end]):
+                found.append(plain[:end])
+                break
+    return list(dict.fromkeys(found))
+
+
+def _is_call(text: str) -> bool:
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError):
+        return False
+    return any(
+        isinstance(n, ast.Call) and (n.args or n.keywords or n is not node) for n in ast.walk(node)
+    )
+
+
+VALUE = (
+    r"(`[^`\n]+`|'[^'\n]*'|\"[^\"\n]*\"|\[[^\n]*?\]|\{[^\n]*?\}|\([^\n]*?\)|-?\d[\d_]*(?:\.\d+)?(?:e-?\d+)?"
+    r"|True|False|None|an? empty \w+|nothing|zero)"
+)
+WANTED = re.compile(
+    r"(?:expect(?:ed|s|ing)?(?: (?:value|result|output|to (?:get|see|be)|it to (?:be|return|give)|"
+    r"behaviou?r|was|is|here))*|should(?:n't)?(?: (?:be|have|been|return|give|print|yield|get|say|"
+    r"produce|read|equal|come|out|as|it|rather|really|actually))*|instead of|rather than|"
+    r"want(?:ed)?|supposed to (?:be|return|give)|correct (?:\w+ )?(?:is|would be)|not)"
+    r"[\s:=>\-]*(?:the |just |exactly |all of )?" + VALUE,
+    re.I,
+)
+GIVEN = re.compile(
+    r"(?:gives?(?: me| us)?|returns?|got|get|gets|prints?|actual(?:ly)?(?: \w+)?|yields?|is|->|=>|"
+    r"produces?|shows?|says?|comes out as|outputs?)[\s:=]*" + VALUE,
+    re.I,
+)
+
+
+def _expected_in(text: str, marked: bool = False) -> tuple[str, ...]:
+    """Values that the text says were expected; from a comment (`marked`) a bare value counts."""
+    found = [_as_source(m.group(1)) for m in WANTED.finditer(text)]
+    if marked and not found:
+        bare = re.sub(r"^\s*(?:->|=>|==|returns?|prints?|gives?)?\s*", "", text)
+        found = [_as_source(bare)] + [_as_source(m.group(1)) for m in GIVEN.finditer(text)]
+    return tuple(dict.fromkeys(f for f in found if f))
+
+
+def _results_in(text: str) -> tuple[str, ...]:
+    found = [_as_source(m.group(1)) for m in GIVEN.finditer(text)]
+    return tuple(dict.fromkeys(f for f in found if f))
+
+
+def _as_source(text: str) -> str:
+    """A value's text as a Python expression, or nothing."""
+    text = text.strip().strip("`").strip()
+    if text.lower() in VAGUE:
+        return VAGUE[text.lower()]
+    try:
+        node = ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError):
+        return ""
+    if any(isinstance(n, ast.Name | ast.Attribute) for n in ast.walk(node)) and not any(
+        isinstance(n, ast.Call) for n in ast.walk(node)
+    ):
+        return ""
+    return ast.unparse(node)
+
+
+def _whole_literals(text: str) -> tuple[str, ...]:
+    """A text that is one value as a whole, or text printed."""
+    whole = text.strip()
+    if not whole:
+        return ()
+    source = _as_source(whole)
+    return (source,) if source else (repr(whole),)
+
+
+def _literals_in(text: str) -> list[str]:
+    hits = re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w.])|'[^'\n]{0,40}'|\"[^\"\n]{0,40}\"", text)
+    return [s for s in (_as_source(h) for h in hits) if s]
+
+
+def _traces(text: str) -> tuple[Trace, ...]:
+    found = []
+    for part in text.split("Traceback (most recent call last):")[1:]:
+        frames = tuple(
+            (m.group(1), int(m.group(2)), m.group(3), (m.group(4) or "").strip())
+            for m in FRAME.finditer(part)
+        )
+        tail = re.sub(FRAME, "", part)
+        for line in tail.split("\n"):
+            hit = LAST.match(line.strip())
+            if hit and re.search(r"(Error|Exception|Exit|Iteration|Warning)$", hit.group(1)):
+                found.append(Trace(hit.group(1).split(".")[-1], hit.group(2) or "", frames))
+                break
+    return tuple(found)

@@ -1,0 +1,116 @@
+"""Reading the repository through tool results: files, test runs, numbered views. Pure parsing."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from agent.models.offline.steps import Result, Steps, ask
+
+MOST_LINES = 2000
+LIST = (
+    "git ls-files -co --exclude-standard -- '*.py' '*.toml' '*.cfg' '*.ini' | head -n 400;"
+    " command -v python3 python; python3 -c 'import pytest; print(\"pytest\", pytest.__version__)'"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """What the repository holds, as far as it matters here."""
+
+    files: tuple[str, ...]
+    python: str
+    has_pytest: bool
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Python files that are not tests."""
+        return tuple(f for f in self.files if f.endswith(".py") and not is_test(f))
+
+    @property
+    def tests(self) -> tuple[str, ...]:
+        """Files of tests."""
+        return tuple(f for f in self.files if f.endswith(".py") and is_test(f))
+
+    @property
+    def test_folder(self) -> str:
+        """Where a new test belongs: beside the others, else `tests`."""
+        named = [f for f in self.tests if re.search(r"(^|/)(test_[^/]*|[^/]*_test)\.py$", f)]
+        if not named:
+            return "tests"
+        return named[0].rpartition("/")[0]
+
+    def module_of(self, path: str) -> str:
+        """The dotted name that a file is imported by."""
+        trimmed = re.sub(r"^(?:src|lib)/", "", path).removesuffix(".py").removesuffix("/__init__")
+        return trimmed.replace("/", ".")
+
+
+@dataclass(frozen=True, slots=True)
+class TestRun:
+    """One run of the tests."""
+
+    __test__ = False
+
+    passed: int
+    failing: tuple[str, ...]
+    texts: tuple[str, ...]
+    """The failing tests' texts, in the same order."""
+    summary: str
+    call_id: str
+
+
+def is_test(path: str) -> bool:
+    """Whether a path is test code."""
+    *folders, name = path.split("/")
+    named = name.startswith("test_") or name.endswith("_test.py") or name == "conftest.py"
+    return named or any(f in ("tests", "test") for f in folders)
+
+
+def read_tree(result: Result) -> Tree:
+    """The answer of the `LIST` command."""
+    files = [
+        line for line in result.lines if re.fullmatch(r"[^/\[ ][^\n]*\.(py|toml|cfg|ini)", line)
+    ]
+    pythons = [line for line in result.lines if re.fullmatch(r"/\S*python3?", line)]
+    python = "python3" if any(p.endswith("python3") for p in pythons) else "python"
+    return Tree(tuple(files), python, any(line.startswith("pytest ") for line in result.lines))
+
+
+def read_tests(result: Result) -> TestRun:
+    """The answer of `run_tests`."""
+    counts = re.match(r"(\d+) passed, (\d+) failed, (\d+) errors", result.text)
+    names: list[str] = []
+    texts: list[list[str]] = []
+    for line in result.lines[1:]:
+        hit = re.match(r"(?:FAILED|ERROR) (.+?)(?:  \(fails without.*\))?$", line)
+        if hit:
+            names.append(hit.group(1))
+            texts.append([])
+        elif texts and line.startswith("    "):
+            texts[-1].append(line[4:])
+    return TestRun(
+        int(counts.group(1)) if counts else 0,
+        tuple(names),
+        tuple("\n".join(t) for t in texts),
+        result.lines[0],
+        result.call_id,
+    )
+
+
+def read_view(result: Result) -> str | None:
+    """A whole file's text out of its numbered lines; None when it was cut or is no text."""
+    head = re.match(r".* \((\d+) lines\)$", result.lines[0])
+    if head is None or int(head.group(1)) > MOST_LINES:
+        return None
+    numbered = [re.match(r" *\d+\t(.*)$", line, re.S) for line in result.lines[1:]]
+    lines = [hit.group(1) for hit in numbered if hit]
+    if len(lines) != int(head.group(1)) or any(len(line) >= 2000 for line in lines):
+        return None
+    return "\n".join([*lines, ""])
+
+
+def view_whole(path: str, why: str) -> Steps[str | None]:
+    """A file's text, seen by the `view` tool."""
+    result = yield from ask("view", why, path=path, start=1, end=MOST_LINES)
+    return read_view(result)

@@ -1,0 +1,133 @@
+"""The search, from the first look to the submission or the honest end. It reads top to bottom."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from importlib import resources
+
+import libcst as cst
+
+from agent.models.offline.issue_examples import Report, read_issue
+from agent.models.offline.localise import Spectrum, measure, read_sources, suspicion, units_of
+from agent.models.offline.looking import LIST, TestRun, Tree, read_tests, read_tree
+from agent.models.offline.mutations import Source, mutate
+from agent.models.offline.reproduce import DRIVER, Reproduction, from_failing_tests, from_issue
+from agent.models.offline.search import Ground, Search, search
+from agent.models.offline.steps import Steps, ask
+
+
+def policy(task_text: str, seed: int = 0) -> Steps[str]:
+    """Debug one issue. Returns, if nothing was proven, the diagnosis in words for the issue."""
+    title, issue = issue_of(task_text)
+    report = read_issue(f"{title}\n\n{issue}")
+    tree = yield from _look()
+    if not tree.sources:
+        return "This search mends Python only, and the repository holds no Python modules."
+    if not tree.has_pytest:
+        return "This search needs pytest in the sandbox, and it cannot be imported there."
+    run = yield from _run_tests("Do the tests pass as they are?")
+    yield from _send_driver()
+    found = yield from _reproduce(title, report, tree, run)
+    if found is None:
+        return _no_reproduction(report, run)
+    spectrum = yield from measure(found, tree)
+    if spectrum is None:
+        return (
+            f"Reproduced: {found.what}. But the failing test runs no line of the repository's code."
+        )
+    ground = yield from _prepare(found, tree, spectrum, report)
+    ended = yield from search(ground, Search(seed=seed))
+    return _nothing_found(ground, ended) if ended is not None else ""
+
+
+def issue_of(task_text: str) -> tuple[str, str]:
+    """The issue's title and body out of the task prompt; all of it when it is not marked."""
+    inside = re.search(r"<issue>(.*)</issue>", task_text, re.S)
+    text = inside.group(1) if inside else task_text
+    marked = re.search(r"<title>(.*?)</title>\n?", text, re.S)
+    if marked:
+        return marked.group(1).strip(), text[marked.end() :]
+    head, _, rest = text.strip().partition("\n")
+    return head.lstrip("# ").strip(), rest
+
+
+def _look() -> Steps[Tree]:
+    result = yield from ask("bash", "First a look at what is there.", command=LIST)
+    return read_tree(result)
+
+
+def _run_tests(why: str) -> Steps[TestRun]:
+    result = yield from ask("run_tests", why)
+    return read_tests(result)
+
+
+def _send_driver() -> Steps[None]:
+    text = resources.files("agent.models.offline").joinpath("driver.py").read_text("utf-8")
+    yield from ask(
+        "create",
+        "A driver for the search: it tries examples, measures coverage and screens many small "
+        "changes in one command, in scratch copies outside the tree.",
+        path=DRIVER,
+        content=text,
+    )
+
+
+def _reproduce(title: str, report: Report, tree: Tree, run: TestRun) -> Steps[Reproduction | None]:
+    if run.failing:
+        found = yield from from_failing_tests(run, tree)
+        if found is not None:
+            return found
+    return (yield from from_issue(title, report, tree))
+
+
+def _prepare(found: Reproduction, tree: Tree, spectrum: Spectrum, report: Report) -> Steps[Ground]:
+    texts = yield from read_sources(spectrum)
+    sources, mutants, units = {}, [], []
+    for path, text in texts.items():
+        scores = suspicion(path, text, spectrum, report)
+        try:
+            source = Source(path, text, literals=(*report.literals, *found.inputs))
+        except cst.ParserSyntaxError:
+            continue
+        sources[path] = source
+        units += units_of(path, text, scores)
+        mutants += mutate(source, scores)
+    mutants.sort(key=lambda m: (-m.score, m.path, m.first, m.new or ""))
+    units.sort(key=lambda u: (-u.suspicion, u.path, u.first))
+    return Ground(found, tree, spectrum, sources, tuple(units), tuple(mutants))
+
+
+def _no_reproduction(report: Report, run: TestRun) -> str:
+    tried = f"{len(report.examples)} example(s) and {len(report.traces)} traceback(s)"
+    return (
+        "I could not reproduce this. "
+        f"The repository's tests: {run.summary}. "
+        f"The issue text holds {tried} that I could read; none of them fails here in the way it "
+        "says. A call with the value it gives and the value expected, e.g. `>>> f(3)`, or a "
+        "failing test, would let me go on. This search uses no language model: it cannot work "
+        "from a description alone. Nothing was changed."
+    )
+
+
+def _nothing_found(ground: Ground, ended: Search) -> str:
+    top: Sequence[str] = [
+        f"- {u.name} in {u.path}, lines {u.first} to {u.last} (suspicion {u.suspicion:.2f})"
+        for u in ground.units[:5]
+    ]
+    rejected = [f"- tried and not proven: {line}" for line in ended.rejected]
+    return "\n".join(
+        [
+            f"Reproduced: {ground.found.what}.",
+            "",
+            f"No fix was found: {ended.tried} small changes in {len(ended.seen)} place(s) were "
+            "tried; none makes the reproduction pass, breaks no other test and holds before the "
+            "gate. The fault may need a change of more than one statement.",
+            *rejected,
+            "",
+            f"The most suspicious places, by coverage ({ground.spectrum.summary}):",
+            *top,
+            "",
+            f"To reproduce: `{ground.found.command}`",
+        ]
+    )

@@ -1,0 +1,91 @@
+"""Writing the regression test. Pure."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from agent.models.offline.issue_examples import Example
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """An example that shows the bug."""
+
+    example: Example
+    kind: Literal["equals", "raises", "ends"]
+    """It should equal `wanted`, raise `wanted`, or just end without an exception."""
+    wanted: str
+    what: str
+    """What was seen, in words."""
+    words: str
+    """Words of the test's failing output."""
+    certainty: int
+    """0 to 4: how sure it is that this is the bug of the issue."""
+
+
+def render_test(title: str, findings: Sequence[Finding], style: str) -> str:
+    """The test file's text."""
+    imports: list[str] = []
+    bodies: list[list[str]] = []
+    for finding in findings:
+        lines = [line for s in finding.example.setup for line in s.split("\n")]
+        imports += [line for line in lines if re.match(r"(?:from \S+ )?import ", line)]
+        rest = [line for line in lines if not re.match(r"(?:from \S+ )?import ", line)]
+        bodies.append(rest + _check(finding, style))
+    heads = sorted(dict.fromkeys(imports))
+    text = re.sub(r"[\"\\\n]+", " ", title).strip().rstrip(".")
+    parts = [f'"""Regression test: {text}."""\n']
+    needs_pytest = style == "pytest" and any("pytest." in line for b in bodies for line in b)
+    first = (
+        ["import unittest"] if style == "unittest" else ["import pytest"] if needs_pytest else []
+    )
+    parts.append("\n".join([*first, *([""] if first else []), *heads]) + "\n\n")
+    names = [f"test_reported_example{'_' + str(n + 1) if n else ''}" for n in range(len(bodies))]
+    if style == "unittest":
+        parts.append("class ReportedExample(unittest.TestCase):")
+        methods = [_function(n, "self", b, "    ") for n, b in zip(names, bodies, strict=True)]
+        parts.append("\n\n".join(methods))
+        return "\n".join(parts) + "\n"
+    parts.append("\n\n\n".join(_function(n, "", b, "") for n, b in zip(names, bodies, strict=True)))
+    return "\n".join(parts) + "\n"
+
+
+def _function(name: str, argument: str, body: Sequence[str], pad: str) -> str:
+    lines = [f"{pad}def {name}({argument}):"]
+    return "\n".join(lines + [f"{pad}    {line}" if line else "" for line in body])
+
+
+def _check(finding: Finding, style: str) -> list[str]:
+    expr, wanted = finding.example.expr, finding.wanted
+    if finding.kind == "ends":
+        return [expr]
+    if finding.kind == "raises":
+        opener = "self.assertRaises" if style == "unittest" else "pytest.raises"
+        return [f"with {opener}({wanted}):", f"    {expr}"]
+    if finding.example.printed:
+        expr, wanted = f"str({expr})", repr(_text(wanted))
+    if style == "unittest":
+        if _is_float(wanted):
+            return [f"self.assertAlmostEqual({expr}, {wanted})"]
+        return [f"self.assertEqual({expr}, {wanted})"]
+    if wanted in ("True", "False", "None"):
+        return [f"assert {expr} is {wanted}"]
+    if _is_float(wanted):
+        return [f"assert {expr} == pytest.approx({wanted})"]
+    return [f"assert {expr} == {wanted}"]
+
+
+def _text(wanted: str) -> str:
+    """What printing a value shows."""
+    try:
+        return str(ast.literal_eval(wanted))
+    except (ValueError, SyntaxError):
+        return wanted
+
+
+def _is_float(text: str) -> bool:
+    return re.fullmatch(r"-?\d+\.\d+(?:e-?\d+)?", text) is not None

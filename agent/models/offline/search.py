@@ -1,0 +1,263 @@
+"""The ledger of the search: one hypothesis per suspicious function, tested by screening."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from agent.models.offline.localise import Spectrum, Unit
+from agent.models.offline.looking import Tree, read_tests
+from agent.models.offline.mutations import Mutant, Source, is_sound
+from agent.models.offline.reproduce import Reproduction
+from agent.models.offline.screening import Screening, as_edit, ranked, screen
+from agent.models.offline.steps import Result, Steps, ask
+
+PASSES = (500, 1000, 2000)
+"""How many mutants each pass over the functions may screen, best first."""
+AT_ONCE = 400
+MOST_CALLS = 230
+"""Calls after which no new hypothesis is opened, so that the end is in words and in time."""
+MOST_SUBMISSIONS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What the search stands on."""
+
+    found: Reproduction
+    tree: Tree
+    spectrum: Spectrum
+    sources: Mapping[str, Source]
+    units: tuple[Unit, ...]
+    mutants: tuple[Mutant, ...]
+
+
+@dataclass
+class Search:
+    """What the search has done so far."""
+
+    seed: int = 0
+    calls: int = 0
+    tried: int = 0
+    seen: set[str] = field(default_factory=set)
+    rejected: list[str] = field(default_factory=list)
+    submissions: int = 0
+
+
+def search(ground: Ground, state: Search) -> Steps[Search | None]:
+    """Pass over the suspicious functions until a change is proven. Returns None when it is."""
+    queue = iter(ground.mutants)
+    for size in PASSES:
+        batch = _take(queue, ground, size)
+        if not batch:
+            break
+        groups = _by_unit(batch, ground.units)
+        while groups:
+            if state.calls > MOST_CALLS or state.submissions >= MOST_SUBMISSIONS:
+                return state
+            unit, own = groups.pop(0)
+            proven = yield from _hypothesis(ground, state, unit, own, groups)
+            if proven:
+                return None
+    return state
+
+
+def _take(queue: object, ground: Ground, size: int) -> list[Mutant]:
+    """The next mutants that are valid Python and mean something else."""
+    taken: list[Mutant] = []
+    for mutant in queue:  # type: ignore[attr-defined]
+        if is_sound(ground.sources[mutant.path], mutant):
+            taken.append(mutant)
+            if len(taken) >= size:
+                break
+    return taken
+
+
+def _by_unit(batch: Sequence[Mutant], units: Sequence[Unit]) -> list[tuple[Unit, list[Mutant]]]:
+    groups: dict[Unit, list[Mutant]] = {}
+    for mutant in batch:
+        unit = _unit_of(mutant, units)
+        if unit is not None:
+            groups.setdefault(unit, []).append(mutant)
+    return [(u, groups[u]) for u in units if u in groups]
+
+
+def _unit_of(mutant: Mutant, units: Sequence[Unit]) -> Unit | None:
+    inside = [u for u in units if u.path == mutant.path and u.first <= mutant.line <= u.last]
+    return min(inside, key=lambda u: u.last - u.first, default=None)
+
+
+def _hypothesis(
+    ground: Ground,
+    state: Search,
+    unit: Unit,
+    own: Sequence[Mutant],
+    rivals: list[tuple[Unit, list[Mutant]]],
+) -> Steps[bool]:
+    """Test whether the fault is in one function; its rivals too if it could be."""
+    yield from _propose(state, unit, len(own))
+    screening = yield from _screen(ground, state, own, f"Small changes of {unit.name}, best first.")
+    state.seen.add(f"{unit.path}:{unit.name}")
+    if not screening.survivors:
+        yield from _refute(state, unit, screening)
+        return False
+    survivors = list(screening.survivors)
+    others = [m for _, group in rivals for m in group]
+    rivals.clear()
+    for at in range(0, len(others), AT_ONCE):
+        also = yield from _screen(
+            ground,
+            state,
+            others[at : at + AT_ONCE],
+            f"{len(survivors)} change(s) of {unit.name} would do. Would a change elsewhere "
+            "explain it as well? A fair test looks at the rivals before it decides.",
+        )
+        survivors += also.survivors
+    return (yield from _decide(ground, state, unit, survivors, screening))
+
+
+def _decide(
+    ground: Ground, state: Search, unit: Unit, survivors: Sequence[Mutant], first: Screening
+) -> Steps[bool]:
+    """Apply the survivors in order of trust until the gate holds for one."""
+    order = ranked(survivors, ground.found.inputs)
+    open_unit: Unit | None = unit
+    for mutant in order[:MOST_SUBMISSIONS]:
+        place = _unit_of(mutant, ground.units) or unit
+        if open_unit is not None and open_unit != place:
+            yield from _resolve(
+                state,
+                "refute",
+                f"Of {len(survivors)} changes that pass, the best is in {place.name}, not here.",
+                [first.call_id],
+            )
+            open_unit = None
+        if open_unit is None:
+            yield from _propose(state, place, 1)
+            open_unit = place
+        proven, evidence, calls = yield from _apply(ground, state, mutant, place, len(survivors))
+        if proven:
+            return True
+        state.rejected.append(f"{describe(mutant)}: {evidence}")
+        yield from _resolve(state, "refute", evidence, calls)
+        open_unit = None
+        if state.submissions >= MOST_SUBMISSIONS:
+            return False
+    if open_unit is not None:
+        yield from _resolve(state, "refute", "None of its changes held.", [first.call_id])
+    return False
+
+
+def _apply(
+    ground: Ground, state: Search, mutant: Mutant, place: Unit, rivals: int
+) -> Steps[tuple[bool, str, list[str]]]:
+    old, new = as_edit(ground.sources[mutant.path].text, mutant)
+    edited = yield from _ask(
+        state,
+        "edit",
+        f"The most trusted of {rivals} change(s) that pass: {describe(mutant)}.",
+        path=mutant.path,
+        old=old,
+        new=new,
+    )
+    if not edited.text.startswith("edited"):
+        return False, "the edit was refused", [edited.call_id]
+    result = yield from _ask(state, "run_tests", "All tests, on the real tree.")
+    run = read_tests(result)
+    if run.failing and not set(run.failing) <= _known(result):
+        return False, f"with it, tests fail: {', '.join(run.failing[:3])}", [result.call_id]
+    yield from _resolve(
+        state,
+        "confirm",
+        f"With this change the reproduction passes and so do all tests: {run.summary}.",
+        [edited.call_id, result.call_id],
+    )
+    state.submissions += 1
+    answer = yield from _ask(
+        state,
+        "submit",
+        "The prediction held. Put it before the gate.",
+        root_cause=root_cause(mutant, place, ground),
+        summary=f"{mutant.path}: {describe(mutant)}.",
+        risk=f"{rivals} small change(s) passed all tests; this one ranked first. A person should "
+        "check that it is the meant behaviour for inputs that no test covers.",
+    )
+    if answer.text.startswith("proven"):
+        return True, "", []
+    reasons = " ".join(line.strip("- ") for line in answer.lines[1:4])
+    yield from _back(state, mutant.path, new, old)
+    yield from _propose(state, place, 1)
+    return False, f"the gate: {reasons}"[:400], [answer.call_id]
+
+
+def _back(state: Search, path: str, new: str, old: str) -> Steps[None]:
+    """A confirmed hypothesis keeps its tree, so what the gate refused is taken back by hand."""
+    yield from _ask(
+        state, "edit", "The gate did not prove it: take it back.", path=path, old=new, new=old
+    )
+
+
+def _known(result: Result) -> set[str]:
+    marks = [line for line in result.lines if "(fails without your change too)" in line]
+    return {line.split(" ", 1)[1].split("  (")[0] for line in marks}
+
+
+def describe(mutant: Mutant) -> str:
+    """A change in one line."""
+    old = " ".join(mutant.old.split())
+    new = " ".join((mutant.new or "").split())
+    if not old:
+        return f"line {mutant.first}, {mutant.operator}: add `{new[:160]}`"
+    if not new:
+        return f"line {mutant.first}, {mutant.operator}: remove `{old[:160]}`"
+    return f"line {mutant.first}, {mutant.operator}: `{old[:120]}` becomes `{new[:160]}`"
+
+
+def root_cause(mutant: Mutant, place: Unit, ground: Ground) -> str:
+    """Why it happened, as far as a search can say."""
+    score = ground.spectrum.lines.get(mutant.path, {}).get(mutant.line)
+    measured = f" (suspicion by coverage {score:.2f})" if score is not None else ""
+    return (
+        f"{ground.found.what}. The cause is in {place.name} in {mutant.path}, line "
+        f"{mutant.line}{measured}: {mutant.operator}."
+    )
+
+
+def _propose(state: Search, unit: Unit, count: int) -> Steps[Result]:
+    return (
+        yield from _ask(
+            state,
+            "hypothesis",
+            f"{unit.name} has suspicion {unit.suspicion:.2f}; test it next.",
+            action="propose",
+            claim=f"The fault is in {unit.name} ({unit.path}, lines {unit.first} to {unit.last}).",
+            prediction="A small change there makes the reproduction pass and breaks no other test.",
+            test=f"Try {count} small change(s) of it, each against the reproduction, then all tests.",
+        )
+    )
+
+
+def _refute(state: Search, unit: Unit, screening: Screening) -> Steps[Result]:
+    evidence = f"No small change of {unit.name} mends it: {screening.summary}."
+    return (yield from _resolve(state, "refute", evidence, [screening.call_id]))
+
+
+def _resolve(state: Search, action: str, evidence: str, calls: Sequence[str]) -> Steps[Result]:
+    words = "The prediction held." if action == "confirm" else "The prediction did not hold."
+    return (
+        yield from _ask(
+            state, "hypothesis", words, action=action, evidence=evidence, calls=list(calls)
+        )
+    )
+
+
+def _screen(ground: Ground, state: Search, mutants: Sequence[Mutant], why: str) -> Steps[Screening]:
+    state.calls += 2
+    screening = yield from screen(mutants, ground.found, ground.tree, why)
+    state.tried += screening.tried
+    return screening
+
+
+def _ask(state: Search, name: str, why: str, **arguments: object) -> Steps[Result]:
+    state.calls += 1
+    return (yield from ask(name, why, **arguments))

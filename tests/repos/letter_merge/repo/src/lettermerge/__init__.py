@@ -1,0 +1,1 @@
+"""Mail merge for plain text letters."""
