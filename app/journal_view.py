@@ -24,22 +24,6 @@ class EventView:
     """Label and text of what can be opened."""
 
 
-_LINES: dict[str, str] = {
-    "attempt_started": "model",
-    "sandbox_opened": "reason",
-    "snapshot_taken": "why",
-    "tree_restored": "why",
-    "reproduction_declared": "command",
-    "submitted": "root_cause",
-    "note_added": "text",
-    "model_waiting": "reason",
-    "attempt_ended": "outcome",
-    "run_phase": "phase",
-    "run_ended": "outcome",
-}
-"""The field that says most, for the kinds where one field is enough."""
-
-
 def present(recorded: Recorded) -> EventView:
     """An event for the page."""
     event = recorded.event
@@ -75,8 +59,18 @@ def _headline(event: AnyEvent) -> str:
             )
         case "context_cut":
             return f"{len(event.stubs)} old outputs replaced by stubs"
-        case kind:
-            return str(getattr(event, _LINES[kind]))
+        case "attempt_started":
+            return f"{event.model}, tests: {event.test_command or 'none found'}"
+        case "reproduction_declared":
+            return event.command or f"none possible: {event.why_none}"
+        case "submitted":
+            return event.root_cause
+        case _:
+            return " ".join(
+                value
+                for name, value in event.model_dump().items()
+                if name != "type" and isinstance(value, str)
+            )
 
 
 def _first_line(text: str) -> str:

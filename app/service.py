@@ -17,6 +17,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import ClientDisconnect
+from starlette.types import Lifespan
 
 from app import logs, policy, webhooks
 from app.metrics import Metrics
@@ -45,14 +46,16 @@ class Web:
     settings: Settings
     store: SqlStore
     enqueue: Callable[[str], None]
-    """Tells the durable engine of a run; may raise, for the outbox has it."""
+    """Tells the durable engine of a run and notes it; may raise, for the outbox has the run."""
     ready: Callable[[], bool] = lambda: True
     """Whether the durable engine is up."""
 
 
-def create_app(web: Web) -> FastAPI:
-    """The service as an ASGI application."""
-    app = FastAPI(title="Patchwright", docs_url=None, redoc_url=None, openapi_url=None)
+def create_app(web: Web, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
+    """The service as an ASGI application; `lifespan` is what runs beside it."""
+    app = FastAPI(
+        title="Patchwright", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan
+    )
     metrics = Metrics(web.store.count_runs)
     app.include_router(pages(web.settings, web.store))
 
@@ -183,6 +186,5 @@ async def _deliver(web: Web, request: Request) -> tuple[int, dict[str, str]]:
 def _enqueue(web: Web, run_id: str) -> None:
     try:
         web.enqueue(run_id)
-        web.store.mark_enqueued(run_id)
     except Exception:  # noqa: BLE001  whatever the engine's trouble: the outbox has the run
         _log.warning("the run could not be enqueued yet", run=run_id, exc_info=True)

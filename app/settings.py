@@ -9,6 +9,7 @@ be changed without a restart.
 from __future__ import annotations
 
 import difflib
+import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -259,6 +260,11 @@ class Settings(BaseSettings):
         if make_url(self.database).get_backend_name() == "sqlite":
             return f"sqlite:///{self.state_dir / 'engine.db'}"
         return self.database
+
+    @property
+    def installation(self) -> str:
+        """A name that tells this Patchwright from others on the same Docker engine."""
+        return hashlib.sha256(str(self.state_dir.absolute()).encode()).hexdigest()[:12]
 
     @property
     def budget(self) -> Budget:

@@ -36,6 +36,7 @@ class World:
         if self.engine_down:
             raise ConnectionError("the engine is away")
         self.told.append(run_id)
+        self.store.mark_enqueued(run_id)
 
     def runs(self) -> int:
         return sum(self.store.count_runs().values())

@@ -1,0 +1,122 @@
+"""DBOS as the durable engine: a queue of runs, and the memory of which steps of each are done."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import closing, contextmanager
+
+from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
+from sqlalchemy.engine import make_url
+
+from app import logs
+from app.runs import Result, Services, work
+
+WORKFLOW = "run"
+QUEUE = "runs"
+VERSION = "1"
+"""Of the order of steps in `app.runs`. Runs of another version are left alone by the engine, so it
+changes only together with a way for the unfinished ones."""
+POLL_S = 0.5
+"""How long a run may wait in the queue although there is room."""
+
+_log = logs.get(__name__)
+
+
+class Durable:
+    """The running engine."""
+
+    def __init__(self, services: Services) -> None:
+        self._store = services.store
+        self._up = False
+
+    def enqueue(self, run_id: str) -> None:
+        """Tell the engine of a run and note that it knows. Again is nothing."""
+        run = self._store.get_run(run_id)
+        DBOS.enqueue_workflow_with_options(
+            {
+                "workflow_name": WORKFLOW,
+                "queue_name": QUEUE,
+                "workflow_id": run_id,
+                "app_version": VERSION,
+                "queue_partition_key": run.repository.lower(),
+            },
+            run_id,
+        )
+        self._store.mark_enqueued(run_id)
+
+    def flush_outbox(self) -> int:
+        """Tell the engine of all runs that it does not know yet; gives how many."""
+        waiting = self._store.unqueued()
+        for run in waiting:
+            self.enqueue(run.id)
+        return len(waiting)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the engine takes work."""
+        return self._up
+
+
+@contextmanager
+def running(services: Services) -> Iterator[Durable]:
+    """The engine, from here on taking up runs: this worker's unfinished ones first.
+
+    Only one at a time in a process: DBOS keeps its state in globals. At the end runs are left where
+    they are; the next start goes on with them.
+    """
+    settings = services.settings
+    _use_wal(settings.engine_database)
+    config: DBOSConfig = {
+        "name": "patchwright",
+        "system_database_url": settings.engine_database,
+        "application_version": VERSION,
+        "executor_id": settings.executor_id,
+        # JSON, not the default pickle: who can write the database must not be able to run code.
+        "serializer": DBOSPortableJSONSerializer(),
+        "run_migrations": True,
+        "log_level": "WARNING",
+    }
+    durable = Durable(services)
+    DBOS(config=config)
+    DBOS.workflow(name=WORKFLOW)(_workflow(services))
+    try:
+        DBOS.launch()
+        DBOS.register_queue(
+            QUEUE,
+            global_concurrency=settings.concurrency,
+            worker_concurrency=min(settings.worker_concurrency, settings.concurrency),
+            partition_concurrency=settings.repository_concurrency,
+            polling_interval_sec=POLL_S,
+            on_conflict="always_update",
+        )
+        durable._up = True
+        if told := durable.flush_outbox():
+            _log.info("runs enqueued from the outbox", count=told)
+        yield durable
+    finally:
+        durable._up = False
+        # Cancels the workflows in mid-step without recording anything of it.
+        DBOS.destroy(destroy_registry=True)
+
+
+def _workflow(services: Services) -> Callable[[str], Awaitable[None]]:
+    async def run(run_id: str) -> None:
+        await work(services, run_id, _step)
+
+    return run
+
+
+async def _step(name: str, act: Callable[[], Awaitable[Result]]) -> Result:
+    async def recorded() -> Result:
+        return await act()
+
+    return await DBOS.run_step_async({"name": name}, recorded)
+
+
+def _use_wal(url: str) -> None:
+    """Put the engine's SQLite file into WAL mode, which stays with the file; DBOS does not."""
+    database = make_url(url).database
+    if make_url(url).get_backend_name() == "sqlite" and database:
+        with closing(sqlite3.connect(database)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")

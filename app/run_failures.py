@@ -1,0 +1,47 @@
+"""What a failure of a run means: whether to wait and try again, and what to tell people. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agent.errors import AgentError, ModelAway
+from app.forge_records import ForgeAway, ForgeError, RateLimited
+from app.git_process import GitAway, GitError
+from app.logs import redact
+from app.settings import SettingsError
+from sandbox.errors import EngineUnavailable, SandboxError
+
+PATIENCE_S = (5.0, 15.0, 60.0, 180.0, 600.0)
+"""Waits before the second, third … try when something outside is away: a quarter of an hour."""
+
+LONGEST_WAIT_S = 3600.0
+"""GitHub never asks to wait longer: its limits are per hour."""
+
+_AWAY = (ForgeAway, RateLimited, GitAway, ModelAway, EngineUnavailable)
+_FIT_FOR_PEOPLE = (AgentError, SandboxError, ForgeError, GitError, SettingsError)
+
+
+def cause(error: BaseException) -> BaseException:
+    """The error itself, or the first of a group (attempts run side by side)."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def wait_before_retry(
+    error: BaseException, tries: int, patience: Sequence[float] = PATIENCE_S
+) -> float | None:
+    """Seconds to wait after `tries` failed tries; None when trying again will not help."""
+    if not isinstance(error, _AWAY) or tries > len(patience):
+        return None
+    wait = patience[tries - 1]
+    if isinstance(error, RateLimited):
+        return min(max(error.retry_after, wait), LONGEST_WAIT_S)
+    return wait
+
+
+def explain(error: BaseException, run_id: str) -> str:
+    """The failure in words for the issue: never a trace, a path of this machine or a secret."""
+    if isinstance(error, _FIT_FOR_PEOPLE):
+        return redact(str(error))
+    return f"An internal error ended the run; the operator finds it in the log under run {run_id}."

@@ -1,0 +1,166 @@
+"""`patchwright serve`: the service and a worker in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+from starlette.concurrency import run_in_threadpool
+from starlette.types import Lifespan
+
+from app import logs
+from app.durable import Durable, running
+from app.forge_github import GithubApp
+from app.mirror import Mirror
+from app.model_choice import make_model
+from app.runs import Services
+from app.sandboxes import DockerSandboxes
+from app.service import Web, create_app
+from app.settings import PREFIX, Settings, SettingsError
+from app.store import SqlStore
+from sandbox.docker_engine import DockerEngine
+from sandbox.errors import SandboxError
+
+OUTBOX_EVERY_S = 15.0
+
+_log = logs.get(__name__)
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Then no more work is taken; the runs in hand are left to their journals, and the next start goes
+    on with them. Raises `SettingsError` when a setting is missing or the state folder is in use.
+    """
+    logs.configure(settings.log_level, settings.log_format)
+    _require(settings)
+    with state_lock(settings.state_dir):
+        store = SqlStore(settings.database)
+        engine = DockerEngine(settings.docker_url)
+        asyncio.run(_sweep(engine, store, settings))
+        services = build(settings, store, engine)
+        with running(services) as durable:
+            app = create_app(
+                Web(settings, store, durable.enqueue, lambda: durable.ready),
+                lifespan=_lifespan(durable),
+            )
+            _log.info("serving", url=settings.base_url, model=settings.profile)
+            uvicorn.run(
+                app,
+                host=settings.host,
+                port=settings.port,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=10,
+            )
+        _log.info("stopped; unfinished runs go on at the next start", runs=len(store.live()))
+        store.close()
+
+
+def build(settings: Settings, store: SqlStore, engine: DockerEngine) -> Services:
+    """The real services of runs: GitHub, mirrors, Docker and the model, as the settings say."""
+    app = GithubApp(
+        app_id=str(settings.github_app_id),
+        private_key=settings.secret("github_private_key"),
+        api_url=settings.github_api_url,
+    )
+    mirrors = settings.state_dir / "mirrors"
+    return Services(
+        settings=settings,
+        store=store,
+        forge=app.forge,
+        mirror=lambda url: Mirror.of_remote(mirrors, url),
+        sandboxes=DockerSandboxes(settings, engine),
+        make_model=lambda run_id, seed, waiting: make_model(
+            settings, run_id=run_id, seed=seed, on_waiting=waiting
+        ),
+    )
+
+
+@contextmanager
+def state_lock(state_dir: Path) -> Iterator[None]:
+    """Hold the state folder; the kernel lets go of it when the process dies, however it dies.
+
+    Raises `SettingsError` when another process holds it or it cannot be made.
+    """
+    try:
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = (state_dir / "serve.lock").open("a+")
+    except OSError as error:
+        raise SettingsError(
+            f"{PREFIX}STATE_DIR: {state_dir} cannot be used ({error.strerror}). "
+            "Name a folder that this user may write to."
+        ) from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            raise SettingsError(
+                f"{PREFIX}STATE_DIR: another Patchwright (process {holder}) works in {state_dir}. "
+                f"Stop it, or give this one a folder of its own with {PREFIX}STATE_DIR."
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+def _require(settings: Settings) -> None:
+    missing = [
+        variable
+        for variable, there in (
+            ("GITHUB_APP_ID", settings.github_app_id),
+            ("GITHUB_PRIVATE_KEY_FILE", settings.secret("github_private_key")),
+            ("GITHUB_WEBHOOK_SECRET_FILE", settings.secret("github_webhook_secret")),
+        )
+        if not there
+    ]
+    if missing:
+        names = ", ".join(PREFIX + name for name in missing)
+        raise SettingsError(f"The service needs a GitHub App. Set {names}.")
+
+
+async def _sweep(engine: DockerEngine, store: SqlStore, settings: Settings) -> None:
+    """Destroy sandboxes that no live run owns: a crash may have left them."""
+    try:
+        swept = await engine.sweep(store.live(), installation=settings.installation)
+        if swept:
+            _log.info("orphaned sandboxes destroyed", count=len(swept))
+    except SandboxError as error:
+        # Runs wait for the engine by themselves; deliveries are taken meanwhile.
+        _log.warning("sandboxes could not be swept", why=str(error))
+    finally:
+        await engine.close()
+
+
+def _lifespan(durable: Durable) -> Lifespan[FastAPI]:
+    """Beside the service: tell the engine of runs that could not be told at their delivery."""
+
+    async def empty_outbox() -> None:
+        while True:
+            await asyncio.sleep(OUTBOX_EVERY_S)
+            try:
+                await run_in_threadpool(durable.flush_outbox)
+            except Exception:  # noqa: BLE001  the database is away: it is tried again
+                _log.warning("the outbox could not be emptied", exc_info=True)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        task = asyncio.create_task(empty_outbox())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+
+    return lifespan
