@@ -96,7 +96,7 @@ class DockerEngine:
             # An engine takes "label=" for any value of the label.
             mine = labels.get(INSTALLATION_LABEL) == installation
             if mine and labels.get(RUN_LABEL) not in keep_runs:
-                await Container(await self._connected(), self._address, str(container.id)).remove()
+                await Container(await self.client(), self._address, str(container.id)).remove()
                 swept.append(str(container.id))
         return swept
 
@@ -107,10 +107,11 @@ class DockerEngine:
             await asyncio.to_thread(client.close)
 
     async def _sandbox(self, container_id: str, output_bytes: int) -> DockerSandbox:
-        container = Container(await self._connected(), self._address, container_id)
+        container = Container(await self.client(), self._address, container_id)
         return DockerSandbox(container, output_bytes)
 
-    async def _connected(self) -> docker.DockerClient:
+    async def client(self) -> docker.DockerClient:
+        """The connected client; its calls block. Raises `EngineUnavailable`."""
         async with self._connecting:
             if self._client is None:
                 self._client = await asyncio.to_thread(self._connect)
@@ -126,7 +127,7 @@ class DockerEngine:
             ) from None
 
     async def _call(self, work: Callable[[docker.DockerClient], T]) -> T:
-        client = await self._connected()
+        client = await self.client()
         try:
             return await asyncio.to_thread(work, client)
         except ImageNotFound as error:

@@ -153,7 +153,8 @@ def _line(command: bytes, stdin: bytes) -> bytes:
 
 def _epilogue(nonce: bytes) -> bytes:
     # set +e, +u, +x: one command's options must not end the shell in the next one.
-    return b"{ \\builtin printf '%s %d\\n' " + nonce + b' "$?" >&3; set +eux; }\n'
+    # Two simple lines: after a syntax error bash takes no braces for a group.
+    return b"\\builtin printf '%s %d\\n' " + nonce + b' "$?" >&3\n\\builtin set +eux\n'
 
 
 async def _chunks(payload: Payload) -> AsyncIterator[bytes]:
