@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.doubles.sglang.detectors import CallPiece, CallStream, ReasoningStream
@@ -26,7 +26,7 @@ class Parsing:
         self, calls: bool, reasoning: bool, functions: Sequence[Mapping[str, Any]]
     ) -> None:
         # K2 Thinking's template has no switch for thinking: every answer begins inside it.
-        self._reasoning = ReasoningStream(inside=True) if reasoning else None
+        self.thinking = ReasoningStream(inside=True) if reasoning else None
         self._calls = CallStream(functions) if calls and functions else None
 
     @property
@@ -35,19 +35,25 @@ class Parsing:
         return self._calls is not None and bool(self._calls.begun)
 
     def feed(self, text: str, *, last: bool) -> Said:
-        """The next piece of raw text, and whether it is the last one."""
+        """What the server streams for the next piece of raw text."""
+        said = self.parse(text, last=last)
+        missing = self._calls.finish() if self._calls and last else ""
+        if self._calls is None or not missing:
+            return said
+        added = CallPiece(len(self._calls.begun) - 1, None, missing)
+        return replace(said, calls=(*said.calls, added))
+
+    def parse(self, text: str, *, last: bool) -> Said:
+        """What the two parsers make of the next piece, and whether it is the last one."""
         reasoning, rest = "", text
-        if self._reasoning:
-            reasoning, rest = self._reasoning.feed(text)
+        if self.thinking:
+            reasoning, rest = self.thinking.feed(text)
             if last:
-                held_reasoning, held = self._reasoning.finish()
+                held_reasoning, held = self.thinking.finish()
                 reasoning, rest = reasoning + held_reasoning, rest + held
         if self._calls is None:
             return Said(reasoning, rest)
         content, pieces = self._calls.feed(rest)
-        missing = self._calls.finish() if last else ""
-        if missing:
-            pieces.append(CallPiece(len(self._calls.begun) - 1, None, missing))
         return Said(reasoning, content, tuple(pieces))
 
 
