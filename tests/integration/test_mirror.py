@@ -1,0 +1,371 @@
+"""Mirrors with real git: what goes out of them, what comes in, and what they refuse."""
+
+import subprocess
+import tarfile
+import threading
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from app.git_process import GitError, GitMissing
+from app.local_repository import RepositoryRefused, mirror_local
+from app.mirror import BranchTaken, Identity, Mirror, PatchUnusable
+from tests.integration.github_app import CART, PATCH, git
+
+BOT = Identity("patchwright[bot]", "patchwright[bot]@users.example")
+WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@pytest.fixture
+def origin(tmp_path: Path) -> Path:
+    """A repository with a file of every kind that an archive could get wrong."""
+    work = tmp_path / "origin"
+    (work / "shop").mkdir(parents=True)
+    git(work, "init", "-q", "-b", "main")
+    (work / "shop" / "cart.py").write_text(CART)
+    (work / "run.sh").write_text("#!/bin/sh\n")
+    (work / "run.sh").chmod(0o755)
+    (work / "crlf.txt").write_bytes(b"a\r\nb\r\n")
+    (work / "lf.txt").write_bytes(b"a\nb\n")
+    (work / "bytes.bin").write_bytes(bytes(range(256)))
+    (work / "secret.txt").write_text("kept\n")
+    (work / "version.txt").write_text("$Format:%H$ $Id$\n")
+    (work / "utf16.txt").write_text("x\n")
+    (work / "naïve name.txt").write_text("x\n")
+    (work / "link").symlink_to("shop/cart.py")
+    (work / "out").symlink_to("/etc/passwd")
+    (work / "x.big").write_text("pointer\n")
+    git(work, "add", "-A")
+    (work / ".gitattributes").write_text(
+        "[attr]hidden export-ignore\nsecret.txt hidden\nrun.sh export-ignore\n"
+        "version.txt export-subst ident\nlf.txt text eol=crlf\ncrlf.txt text\n"
+        "utf16.txt working-tree-encoding=UTF-16\n*.big filter=lfs diff=lfs\n"
+    )
+    sub = git(work, "hash-object", "-w", "--stdin", stdin="x")
+    git(work, "update-index", "--add", "--cacheinfo", f"160000,{sub},vendored")
+    git(work, "update-index", "--add", ".gitattributes")
+    git(work, "commit", "-q", "-m", "first")
+    return work
+
+
+@pytest.fixture
+def remote(origin: Path, tmp_path: Path) -> Path:
+    """The same as a bare repository that can be pushed to."""
+    bare = tmp_path / "remote.git"
+    git(tmp_path, "clone", "-q", "--bare", str(origin), str(bare))
+    return bare
+
+
+@pytest.fixture
+def mirror(remote: Path, tmp_path: Path) -> Mirror:
+    made = Mirror(tmp_path / "mirrors" / "m.git", str(remote))
+    made.fetch()
+    return made
+
+
+def commit(mirror: Mirror, patch: str = PATCH, branch: str = "patchwright/x") -> str:
+    return mirror.commit_patch(mirror.base_commit("main"), patch, "Fix it", BOT, branch, WHEN)
+
+
+def test_the_tree_goes_out_as_git_keeps_it(mirror: Mirror, remote: Path, tmp_path: Path) -> None:
+    out = tmp_path / "tree.tar"
+    mirror.tree_tar(mirror.base_commit("main"), out)
+    expected = {}
+    for line in git(remote, "ls-tree", "-r", "-z", "main").split("\0")[:-1]:
+        head, _, path = line.partition("\t")
+        mode, _, sha = head.split(" ")
+        expected[path] = (mode, sha)
+    found = {}
+    with tarfile.open(out) as tar:
+        for member in tar.getmembers():
+            if member.isfile():
+                file = tar.extractfile(member)
+                assert file is not None
+                mode = "100755" if member.mode & 0o111 else "100644"
+                found[member.name] = (mode, _blob(file.read()))
+            elif member.issym():
+                found[member.name] = ("120000", _blob(member.linkname.encode()))
+            elif member.name == "vendored":
+                found[member.name] = ("160000", expected["vendored"][1])
+    assert found == expected
+    assert {"secret.txt", "run.sh", "link", "out", "vendored", "naïve name.txt"} <= set(found)
+
+
+def _blob(data: bytes) -> str:
+    done = subprocess.run(
+        ["git", "hash-object", "--stdin"], input=data, capture_output=True, check=True
+    )
+    return done.stdout.decode().strip()
+
+
+def test_fetch_follows_the_remote_and_drops_what_is_gone(
+    mirror: Mirror, origin: Path, remote: Path
+) -> None:
+    first = mirror.base_commit("main")
+    git(remote, "update-ref", "refs/heads/old", "main")
+    mirror.fetch()
+    assert mirror.base_commit("old") == first
+    git(origin, "commit", "-q", "--allow-empty", "-m", "second")
+    git(origin, "push", "-q", str(remote), "main", ":old")
+    mirror.fetch()
+    assert mirror.base_commit("main") == git(origin, "rev-parse", "main") != first
+    with pytest.raises(GitMissing, match="There is no branch old"):
+        mirror.base_commit("old")
+
+
+def test_fetch_keeps_commits_that_are_not_pushed_yet(mirror: Mirror, remote: Path) -> None:
+    made = commit(mirror)
+    mirror.fetch()
+    git(mirror.git_dir, "gc", "-q", "--prune=now")
+    mirror.push("patchwright/x", made)
+    assert git(remote, "rev-parse", "patchwright/x") == made
+
+
+def test_a_mirror_that_was_half_made_is_made_anew(remote: Path, tmp_path: Path) -> None:
+    half = tmp_path / "mirrors" / "m.git"
+    (half / "objects").mkdir(parents=True)
+    mirror = Mirror(half, str(remote))
+    mirror.fetch()
+    assert mirror.base_commit("main") == git(remote, "rev-parse", "main")
+
+
+def test_fetches_at_once_wait_for_one_another(remote: Path, tmp_path: Path) -> None:
+    mirrors = [Mirror(tmp_path / "mirrors" / "m.git", str(remote)) for _ in range(6)]
+    failed: list[BaseException] = []
+
+    def work(one: Mirror) -> None:
+        try:
+            one.fetch()
+        except GitError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=work, args=(m,)) for m in mirrors]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failed == []
+    assert mirrors[0].base_commit("main")
+    assert [p.name for p in (tmp_path / "mirrors").iterdir() if p.name.startswith(".new")] == []
+
+
+def test_the_same_patch_is_the_same_commit_anywhere(
+    mirror: Mirror, remote: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = commit(mirror)
+    monkeypatch.setenv("GIT_AUTHOR_NAME", "Somebody")
+    monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "other-index"))
+    other = Mirror(tmp_path / "elsewhere" / "m.git", str(remote))
+    other.fetch()
+    assert commit(mirror) == commit(other) == first
+    shown = git(mirror.git_dir, "log", "-1", "--format=%an <%ae> %cn %at %B", first)
+    assert shown == (
+        "patchwright[bot] <patchwright[bot]@users.example> patchwright[bot] 1767323045 Fix it"
+    )
+    changed = git(mirror.git_dir, "diff", "--stat", f"{first}^", first)
+    assert "shop/cart.py" in changed
+    assert "1 file changed" in changed
+
+
+NEW_LINK = (
+    "diff --git a/evil b/evil\nnew file mode 120000\nindex 0000000..3594e94\n"
+    "--- /dev/null\n+++ b/evil\n@@ -0,0 +1 @@\n+/etc/passwd\n\\ No newline at end of file\n"
+)
+HOOK = (
+    "diff --git a/.git/hooks/pre-push b/.git/hooks/pre-push\nnew file mode 100755\n"
+    "--- /dev/null\n+++ b/.git/hooks/pre-push\n@@ -0,0 +1 @@\n+#!/bin/sh\n"
+)
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        "",
+        "nonsense",
+        NEW_LINK,
+        HOOK,
+        HOOK.replace(".git/hooks/pre-push", "../../outside"),
+        HOOK.replace(".git/hooks/pre-push", ".github/workflows/x.yml"),
+        PATCH.replace("shop/cart.py", "link"),
+        PATCH.replace("shop/cart.py", "nowhere.py"),
+        PATCH.replace("t = 1", "t = 7"),
+        PATCH.replace("+    t = 0", "+    t = 1"),
+    ],
+)
+def test_hostile_and_broken_patches_make_no_commit(mirror: Mirror, patch: str) -> None:
+    with pytest.raises(PatchUnusable):
+        commit(mirror, patch)
+    with pytest.raises(GitMissing):
+        mirror.tree_tar("refs/patchwright/patchwright/x", Path("/dev/null"))
+
+
+def test_push_creates_then_forwards_and_is_content_when_done(mirror: Mirror, remote: Path) -> None:
+    one = commit(mirror)
+    for _ in range(2):
+        mirror.push("patchwright/x", one)
+    two = mirror.commit_patch(
+        one, PATCH.replace("t = 0", "t = 3").replace("t = 1", "t = 0"), "More", BOT, "b", WHEN
+    )
+    mirror.push("patchwright/x", two)
+    assert git(remote, "rev-parse", "patchwright/x") == two
+
+
+def test_push_never_overwrites(mirror: Mirror, origin: Path, remote: Path) -> None:
+    git(origin, "commit", "-q", "--allow-empty", "-m", "theirs")
+    git(origin, "push", "-q", str(remote), "HEAD:refs/heads/patchwright/x")
+    theirs = git(remote, "rev-parse", "patchwright/x")
+    with pytest.raises(BranchTaken, match="patchwright/x"):
+        mirror.push("patchwright/x", commit(mirror))
+    mirror.fetch()
+    with pytest.raises(BranchTaken):
+        mirror.push("patchwright/x", commit(mirror))
+    assert git(remote, "rev-parse", "patchwright/x") == theirs
+
+
+def test_of_two_pushes_at_once_one_wins(mirror: Mirror, remote: Path) -> None:
+    shas = [
+        commit(mirror, PATCH.replace("t = 0", f"t = {n}"), f"patchwright/{n}") for n in range(2, 8)
+    ]
+    won: list[str] = []
+    lost: list[str] = []
+    barrier = threading.Barrier(len(shas))
+
+    def work(sha: str) -> None:
+        barrier.wait()
+        try:
+            mirror.push("patchwright/race", sha)
+            won.append(sha)
+        except BranchTaken:
+            lost.append(sha)
+
+    threads = [threading.Thread(target=work, args=(sha,)) for sha in shas]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+    assert len(lost) == len(shas) - 1
+    assert git(remote, "rev-parse", "patchwright/race") == won[0]
+
+
+def test_no_hook_of_a_mirror_is_run(mirror: Mirror, tmp_path: Path) -> None:
+    hooks = mirror.git_dir / "hooks"
+    hooks.mkdir(exist_ok=True)
+    for name in ("reference-transaction", "pre-push", "post-commit", "pre-auto-gc"):
+        (hooks / name).write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+        (hooks / name).chmod(0o755)
+    mirror.push("patchwright/x", commit(mirror))
+    mirror.fetch()
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ext::sh -c id",
+        "file:///etc",
+        "/etc",
+        "ssh://git@example.com/a/b",
+        "git://example.com/a/b",
+        "--upload-pack=id",
+        "https://user:pw@example.com/a/b",
+        "",
+    ],
+)
+def test_only_plain_http_addresses_are_mirrored(tmp_path: Path, url: str) -> None:
+    with pytest.raises(GitError):
+        Mirror.of_remote(tmp_path, url)
+
+
+def test_other_transports_are_off_even_below(tmp_path: Path) -> None:
+    mirror = Mirror(tmp_path / "m.git", f"ext::touch {tmp_path}/ran")
+    with pytest.raises(GitError):
+        mirror.fetch()
+    assert not (tmp_path / "ran").exists()
+
+
+def test_addresses_do_not_share_a_folder(tmp_path: Path) -> None:
+    urls = ["https://h/a/b.git", "https://h/a-b.git", "https://h/A/b.git", "https://i/a/b.git"]
+    assert len({Mirror.of_remote(tmp_path, u).git_dir for u in urls}) == len(urls)
+    assert all(Mirror.of_remote(tmp_path, u).git_dir.parent == tmp_path for u in urls)
+
+
+def test_a_local_repository_is_borrowed_and_left_alone(origin: Path, tmp_path: Path) -> None:
+    git(origin, "rm", "-q", "--cached", "crlf.txt")
+    (origin / "crlf.txt").unlink()
+    git(origin, "commit", "-q", "-m", "without the file that git itself calls changed")
+    before = _files(origin)
+    local = mirror_local(origin, tmp_path / "scratch")
+    assert local.commit == git(origin, "rev-parse", "HEAD")
+    out = tmp_path / "tree.tar"
+    local.mirror.tree_tar(local.commit, out)
+    with tarfile.open(out) as tar:
+        assert "secret.txt" in tar.getnames()
+    made = local.mirror.commit_patch(local.commit, PATCH, "m", BOT, "b", WHEN)
+    assert made
+    assert _files(origin) == before
+
+
+def _files(folder: Path) -> dict[str, tuple[int, int]]:
+    return {
+        str(p.relative_to(folder)): (p.lstat().st_mtime_ns, p.lstat().st_size)
+        for p in folder.rglob("*")
+    }
+
+
+def test_a_linked_worktree_can_be_borrowed_too(tmp_path: Path) -> None:
+    main = tmp_path / "main"
+    main.mkdir()
+    git(main, "init", "-q", "-b", "main")
+    (main / "a.txt").write_text("a\n")
+    git(main, "add", "-A")
+    git(main, "commit", "-q", "-m", "first")
+    git(main, "worktree", "add", "-q", "../linked")
+    local = mirror_local(tmp_path / "linked", tmp_path / "scratch")
+    local.mirror.tree_tar(local.commit, tmp_path / "tree.tar")
+
+
+def test_what_cannot_be_borrowed_is_said_in_a_sentence(tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    with pytest.raises(RepositoryRefused, match="There is no folder"):
+        mirror_local(tmp_path / "nowhere", scratch)
+    (tmp_path / "plain").mkdir()
+    with pytest.raises(RepositoryRefused, match="is not a git repository"):
+        mirror_local(tmp_path / "plain", scratch)
+    repo = tmp_path / "repo"
+    (repo / "sub").mkdir(parents=True)
+    git(repo, "init", "-q")
+    with pytest.raises(RepositoryRefused, match="no commits yet"):
+        mirror_local(repo, scratch)
+    (repo / "a.txt").write_text("a\n")
+    (repo / "sub" / "b.txt").write_text("b\n")
+    git(repo, "add", "-A")
+    git(repo, "commit", "-q", "-m", "first")
+    with pytest.raises(RepositoryRefused, match="is inside the repository"):
+        mirror_local(repo / "sub", scratch)
+    (repo / "a.txt").write_text("changed\n")
+    (repo / "new.txt").write_text("new\n")
+    with pytest.raises(RepositoryRefused, match=r"not committed: a\.txt, new\.txt"):
+        mirror_local(repo, scratch)
+    for n in range(20):
+        (repo / f"n{n}.txt").write_text("x")
+    with pytest.raises(RepositoryRefused, match="and 12 more"):
+        mirror_local(repo, scratch)
+
+
+def test_the_environment_of_a_hook_does_not_mislead(
+    remote: Path, mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when `patchwright fix` is run by a git hook, which sets these."""
+    work = tmp_path / "work"
+    git(tmp_path, "clone", "-q", str(remote), str(work))
+    git(work, "rm", "-q", "--cached", "crlf.txt")
+    (work / "crlf.txt").unlink()
+    git(work, "commit", "-q", "-m", "as above")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path))
+    monkeypatch.setenv("GIT_OBJECT_DIRECTORY", str(tmp_path))
+    local = mirror_local(work, tmp_path / "scratch")
+    assert local.commit == git(work, "rev-parse", "HEAD")
+    assert mirror.base_commit("main") == git(work, "rev-parse", "HEAD^")
