@@ -1,0 +1,1 @@
+"""The gate: an independent judge of patches, in fresh sandboxes."""

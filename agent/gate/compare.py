@@ -1,0 +1,149 @@
+"""What the runs before and after a patch prove. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agent.events import Check, ReproductionDeclared
+from agent.model import Record
+from agent.testing.junit import cut
+from agent.testing.report import Outcome, SuiteRun
+
+SHOWN_CHARS = 6000
+_NAMED = 10
+
+
+class ReproductionRun(Record):
+    """Some runs of the reproduction on one side of the patch."""
+
+    runs: int
+    as_claimed: int
+    """Runs that failed with the words that were claimed."""
+    passed: int
+    """Runs that ended well; a run of tests must have run at least one and skipped none."""
+    output: str
+    """What the most telling run printed."""
+
+
+def reproduction_check(
+    declared: ReproductionDeclared, before: ReproductionRun, after: ReproductionRun
+) -> Check:
+    """Whether the reproduction failed for the claimed reason before and passes after."""
+    problems = []
+    if before.as_claimed == 0:
+        problems.append(
+            "The reproduction passes without the patch, so it does not show the bug."
+            if before.passed
+            else "Without the patch the reproduction does not fail for the claimed reason: its "
+            f"output lacks {declared.expected_failure!r}."
+        )
+    if after.passed < after.runs:
+        problems.append(
+            f"With the patch the reproduction passes in {after.passed} of {after.runs} runs."
+        )
+    flaky = 0 < before.as_claimed < before.runs
+    said = (
+        f"Fails as claimed in {before.as_claimed} of {before.runs} runs without the patch"
+        f"{' (it is flaky)' if flaky else ''}, passes in {after.passed} of {after.runs} with it."
+    )
+    return Check(
+        name="reproduction",
+        ok=not problems,
+        detail=" ".join(problems) or said,
+        command=declared.command,
+        before=cut(before.output, SHOWN_CHARS),
+        after=cut(after.output, SHOWN_CHARS),
+    )
+
+
+def suite_check(before: Sequence[SuiteRun], after: Sequence[SuiteRun]) -> Check:
+    """Whether every test that passed in all runs before passes in all runs after.
+
+    Tests whose outcome differs between the runs before are flaky and not counted. Tests that fail
+    in the base are noted, not blamed.
+    """
+    problems, notes = (
+        _by_test(before, after) if any(r.results for r in before) else _by_exit(before, after)
+    )
+    return Check(
+        name="test suite",
+        ok=not problems,
+        detail=" ".join([*problems, *notes]),
+        command=after[-1].command,
+        before=cut(before[-1].output, SHOWN_CHARS),
+        after=cut(after[-1].output, SHOWN_CHARS),
+    )
+
+
+def _by_test(before: Sequence[SuiteRun], after: Sequence[SuiteRun]) -> tuple[list[str], list[str]]:
+    steady, flaky = _steady(before)
+    now = [run.outcomes for run in after]
+    passed = [name for name, outcome in steady.items() if outcome == "passed"]
+    lost = [name for name in passed if any(name not in run for run in now)]
+    worse = [name for name in passed if any(run.get(name, "passed") != "passed" for run in now)]
+    known = {name for run in before for name in run.outcomes}
+    new = sorted({n for run in now for n in run if n not in known})
+    new_bad = [n for n in new if any(run.get(n) in ("failed", "error") for run in now)]
+    problems = []
+    if worse:
+        problems.append(
+            f"{_count(worse, 'test that passed', 'tests that passed')} before no longer "
+            f"{'does' if len(worse) == 1 else 'do'}: {_list(worse)}."
+        )
+    if lost:
+        problems.append(
+            f"{_count(lost, 'test that passed', 'tests that passed')} before did not run "
+            f"(the run may have ended early): {_list(lost)}."
+        )
+    if new_bad:
+        problems.append(f"New tests fail: {_list(new_bad)}.")
+    if any(run.timed_out for run in after):
+        problems.append("With the patch the tests ran into their time limit.")
+    bad = [name for name, outcome in steady.items() if outcome in ("failed", "error")]
+    mended = [name for name in bad if all(run.get(name) == "passed" for run in now)]
+    notes = [
+        f"{len(passed)} tests passed before, {len(passed) - len({*lost, *worse})} of them after."
+    ]
+    if bad:
+        notes.append(f"Failing without the patch: {len(bad)}, of which it mends {len(mended)}.")
+    if flaky:
+        notes.append(f"Flaky without the patch and not counted: {_list(flaky)}.")
+    if new:
+        notes.append(f"New tests: {len(new)}.")
+    return problems, notes
+
+
+def _by_exit(before: Sequence[SuiteRun], after: Sequence[SuiteRun]) -> tuple[list[str], list[str]]:
+    """For runners that give no results per test."""
+    if any(run.timed_out for run in (*before, *after)):
+        return ["The tests ran into their time limit, so they prove nothing."], []
+    good_before = all(run.exit_code == 0 for run in before)
+    good_after = all(run.exit_code == 0 for run in after)
+    if good_after:
+        return [], ["The test command gives no results per test; it ends with status 0."]
+    if good_before:
+        return ["The test command ended with status 0 before the patch and fails with it."], []
+    if all(run.exit_code == 5 for run in (*before, *after)) and not any(r.results for r in after):
+        return [], ["The test command finds no tests, so only the reproduction speaks."]
+    return [
+        "The test command fails with and without the patch and gives no results per test, so it "
+        "cannot be told whether the patch broke something."
+    ], []
+
+
+def _steady(runs: Sequence[SuiteRun]) -> tuple[dict[str, Outcome], list[str]]:
+    """Outcomes that are the same in all runs, and the names of the tests that differ."""
+    outcomes = [run.outcomes for run in runs]
+    names = {name for run in outcomes for name in run}
+    flaky = sorted(n for n in names if len({run.get(n) for run in outcomes}) > 1)
+    first = outcomes[0]
+    return {n: o for n, o in first.items() if n not in flaky}, flaky
+
+
+def _list(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+def _count(names: Sequence[str], one: str, many: str) -> str:
+    return f"{len(names)} {one if len(names) == 1 else many}"

@@ -1,0 +1,70 @@
+"""The rules of the gate that need no run: all reasons to refuse a patch as it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from agent.events import ReproductionDeclared
+from agent.gate.changed import ChangedFile
+from agent.gate.regression_test import tree_files
+from agent.gate.reproduction_rules import reproduction_refusals
+from agent.gate.shadowing import shadowing
+from agent.gate.special_casing import special_casing
+from agent.gate.test_options import option_refusals
+from agent.gate.test_weakening import weakening
+from agent.gate.tricks import tricks
+from agent.model import Record
+from agent.task import GatePolicy, Issue
+
+
+class Base(Record):
+    """What is known of the repository before the patch."""
+
+    files: tuple[str, ...]
+    installed: tuple[str, ...]
+    """Names of top-level modules that the sandbox's Python can import from outside the tree."""
+
+
+def refusals(
+    files: Sequence[ChangedFile],
+    base: Base,
+    reproduction: ReproductionDeclared | None,
+    issue: Issue,
+    policy: GatePolicy,
+) -> dict[str, tuple[str, ...]]:
+    """Reasons to refuse, by the name of the check that found them; empty where all is well."""
+    declared = reproduction if reproduction is not None and reproduction.command else None
+    own = tree_files(declared) if declared is not None else {}
+    patched = {file.path: file.patched for file in files}
+    # The reproduction's own files are judged as a reproduction; but where one replaces a file of
+    # the base, it must not weaken the tests in it.
+    judged = [file for file in files if file.path not in own]
+    return {
+        "tests are kept": tuple(r for file in files for r in weakening(file)),
+        "test options are kept": tuple(r for file in judged for r in option_refusals(file)),
+        "no module is shadowed": shadowing(
+            _added(files, own, base.files), base.files, base.installed
+        ),
+        "honest code": tuple(
+            reason
+            for file in judged
+            for reason in (
+                *tricks(file, issue),
+                *(
+                    special_casing(file, declared.files, declared.command)
+                    if declared is not None
+                    else ()
+                ),
+            )
+        ),
+        "honest reproduction": (
+            reproduction_refusals(declared, base.files, patched, policy)
+            if declared is not None
+            else ()
+        ),
+    }
+
+
+def _added(files: Sequence[ChangedFile], own: Collection[str], base: Collection[str]) -> list[str]:
+    new = {file.path for file in files if file.base is None and file.patched is not None}
+    return sorted(new | (set(own) - set(base)))

@@ -1,0 +1,217 @@
+"""The judgement of one submitted patch, in fresh sandboxes from the base commit.
+
+Reads top to bottom: what the patch is, rules that need no run, the runs without and with it, the
+mutation check, the verdict. `proven`: everything was seen to hold. `refused`: against the rules.
+`unproven`: perhaps honest, but not shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Literal
+
+from agent.errors import AgentError
+from agent.events import Check, GateJudged, ReproductionDeclared
+from agent.gate.changed import ChangedFile, changed_file
+from agent.gate.compare import reproduction_check
+from agent.gate.inspect import Base, refusals
+from agent.gate.measure import run_reproduction
+from agent.gate.patch import BadPatch, FileChange, parse_patch
+from agent.gate.patch_rules import path_refusals
+from agent.gate.paths import is_test
+from agent.gate.proof import Before, Case, Proof, prove, see_before, smallest
+from agent.model import Record
+from agent.task import GatePolicy, Issue
+from agent.testing.suite import NoTests, find_test_command, list_files, read_text
+from sandbox.errors import PatchRefused, SandboxGone
+from sandbox.protocol import OpenSandbox, Sandbox
+
+
+class Submission(Record):
+    """What is to be judged."""
+
+    patch: str
+    reproduction: ReproductionDeclared | None
+    issue: Issue
+    test_command: str = ""
+    """Empty: found out from the repository."""
+    policy: GatePolicy = GatePolicy()
+    test_timeout_s: float = 600.0
+    attempt: int = 1
+
+
+async def judge(submission: Submission, open_fresh: OpenSandbox) -> GateJudged:
+    """Judge a patch. Never raises for what the patch or the repository does.
+
+    Raises `SandboxError` when sandboxes cannot be opened or die without the patch in them.
+    """
+    try:
+        changes = parse_patch(submission.patch)
+    except BadPatch as error:
+        return _verdict(submission, "refused", [_failed("patch", str(error))])
+    if not changes:
+        return _verdict(submission, "unproven", [_failed("patch", "The patch changes nothing.")])
+    if reasons := path_refusals(changes, submission.policy, submission.issue):
+        return _verdict(submission, "refused", [_failed("patch", " ".join(reasons))])
+    async with _opened(open_fresh) as clean:
+        base = Base(files=await list_files(clean), installed=await _installed(clean))
+        try:
+            files = await _texts(clean, open_fresh, changes, submission.patch)
+        except PatchRefused as error:
+            return _verdict(
+                submission, "refused", [_failed("patch", f"The patch does not apply: {error}")]
+            )
+        rules = _rule_checks(files, base, submission)
+        if not all(check.ok for check in rules):
+            return _verdict(submission, "refused", rules)
+        case = await _case(clean, submission, base, files)
+        try:
+            before = await see_before(clean, case)
+            return await _with_patch(submission, open_fresh, case, before, rules)
+        except (AgentError, PatchRefused) as error:
+            return _verdict(submission, "unproven", [*rules, _failed("run", str(error))])
+
+
+async def _with_patch(
+    submission: Submission,
+    open_fresh: OpenSandbox,
+    case: Case,
+    before: Before,
+    rules: Sequence[Check],
+) -> GateJudged:
+    declared = case.reproduction
+    async with _opened(open_fresh) as sandbox:
+        try:
+            if declared is not None and before.reproduction and not before.reproduction.as_claimed:
+                await sandbox.apply(submission.patch)
+                after = await run_reproduction(sandbox, declared, 1, case.timeout_s)
+                shown = reproduction_check(declared, before.reproduction, after)
+                return _verdict(submission, "unproven", [*rules, shown])
+            proof = await prove(sandbox, case, before, submission.patch)
+        except SandboxGone:
+            died = _failed("run", "The sandbox died while the tests ran with the patch.")
+            return _verdict(submission, "unproven", [*rules, died])
+    if reasons := _against_rules(proof.patch, submission):
+        return _verdict(submission, "refused", [*rules, _failed("patch", reasons)])
+    checks = [*rules, *proof.checks]
+    if declared is None:
+        checks.append(_failed("reproduction", _why_none(submission.reproduction)))
+        return _verdict(submission, "unproven", checks, proof.patch)
+    if not proof.holds:
+        return _verdict(submission, "unproven", checks, proof.patch)
+    smaller, note = await _smaller(submission, open_fresh, case, before)
+    final = smaller or proof
+    return _verdict(submission, "proven", [*rules, *final.checks, *note], final.patch)
+
+
+async def _smaller(
+    submission: Submission, open_fresh: OpenSandbox, case: Case, before: Before
+) -> tuple[Proof | None, list[Check]]:
+    """The proof of a smaller patch, if hunks can go; and what to say of them."""
+    try:
+        async with _opened(open_fresh) as scratch:
+            patch, dropped = await smallest(scratch, case, before, submission.patch)
+        if not dropped:
+            return None, []
+        async with _opened(open_fresh) as sandbox:
+            proof = await prove(sandbox, case, before, patch)
+    except SandboxGone:
+        return None, []
+    named = f"Without these hunks everything still passes: {', '.join(dropped)}."
+    kept = proof.holds and not _against_rules(proof.patch, submission)
+    what = "They were dropped." if kept else "They were kept, as the rest alone was not proved."
+    note = Check(name="unneeded hunks", ok=True, detail=f"{named} {what}")
+    return (proof if kept else None), [note]
+
+
+def _rule_checks(files: Sequence[ChangedFile], base: Base, submission: Submission) -> list[Check]:
+    found = refusals(files, base, submission.reproduction, submission.issue, submission.policy)
+    return [Check(name="patch", ok=True)] + [
+        Check(name=name, ok=not reasons, detail=" ".join(reasons))
+        for name, reasons in found.items()
+    ]
+
+
+def _against_rules(patch: str, submission: Submission) -> str:
+    """The whole change comes out of a sandbox again, so it is looked at again."""
+    try:
+        return " ".join(path_refusals(parse_patch(patch), submission.policy, submission.issue))
+    except BadPatch as error:
+        return str(error)
+
+
+async def _case(
+    clean: Sandbox, submission: Submission, base: Base, files: Sequence[ChangedFile]
+) -> Case:
+    try:
+        command = submission.test_command or await find_test_command(clean)
+    except NoTests:
+        command = ""
+    declared = submission.reproduction
+    return Case(
+        reproduction=declared if declared is not None and declared.command else None,
+        issue=submission.issue,
+        test_command=command,
+        timeout_s=submission.test_timeout_s,
+        base_files=base.files,
+        base_tests={f.path: f.base for f in files if is_test(f.path) and f.base is not None},
+    )
+
+
+async def _texts(
+    clean: Sandbox, open_fresh: OpenSandbox, changes: Sequence[FileChange], patch: str
+) -> list[ChangedFile]:
+    """The files' texts on both sides, read before any of the patch's code has run."""
+    async with _opened(open_fresh) as patched:
+        await patched.apply(patch)
+        return [
+            changed_file(
+                change,
+                await read_text(clean, change.path) if change.kind != "added" else None,
+                await read_text(patched, change.path) if change.kind != "deleted" else None,
+            )
+            for change in changes
+        ]
+
+
+async def _installed(sandbox: Sandbox) -> tuple[str, ...]:
+    """Modules that Python finds outside the tree (`-I`: not in its folder or `PYTHONPATH`)."""
+    listed = await sandbox.run(
+        "python3 -I -c 'import pkgutil; print(*(m.name for m in pkgutil.iter_modules()))'"
+    )
+    return tuple(sorted(set(listed.text.split()))) if listed.ok else ()
+
+
+@asynccontextmanager
+async def _opened(open_fresh: OpenSandbox) -> AsyncIterator[Sandbox]:
+    sandbox = await open_fresh()
+    try:
+        yield sandbox
+    finally:
+        await sandbox.close()
+
+
+def _why_none(declared: ReproductionDeclared | None) -> str:
+    if declared is not None and declared.why_none:
+        return f"There is no reproduction: {declared.why_none}"
+    return "No reproduction was declared, so nothing shows that the bug is gone."
+
+
+def _failed(name: str, detail: str) -> Check:
+    return Check(name=name, ok=False, detail=detail)
+
+
+def _verdict(
+    submission: Submission,
+    verdict: Literal["proven", "unproven", "refused"],
+    checks: Sequence[Check],
+    patch: str = "",
+) -> GateJudged:
+    return GateJudged(
+        attempt=submission.attempt,
+        verdict=verdict,
+        reasons=tuple(check.detail for check in checks if not check.ok),
+        checks=tuple(checks),
+        patch=patch or submission.patch,
+    )

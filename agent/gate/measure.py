@@ -1,0 +1,117 @@
+"""Running things on one side of a patch, in a sandbox, and saying what they did."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from agent.errors import AgentError
+from agent.events import ReproductionDeclared
+from agent.gate.compare import ReproductionRun
+from agent.gate.regression_test import Placement
+from agent.testing.report import SuiteRun
+from agent.testing.runners import PYTHON_ENVIRONMENT, kind_of
+from agent.testing.suite import run_suite
+from sandbox.errors import FileRefused
+from sandbox.protocol import WORKDIR, Sandbox
+
+_RUNS = 3
+_MOST_RUNS = 20
+_OVERLOOKED = 0.01
+"""Chance that we accept for a flaky bug to hide in all runs with the patch."""
+
+
+class CannotWrite(AgentError):
+    """A file of the reproduction cannot be written into the tree."""
+
+
+async def write_files(sandbox: Sandbox, files: Mapping[str, str]) -> None:
+    """Write files as the journal has them. Raises `CannotWrite`."""
+    for path, text in files.items():
+        try:
+            await sandbox.write(path, text.encode("utf-8", errors="surrogateescape"))
+        except FileRefused as error:
+            raise CannotWrite(f"A file of the reproduction cannot be written: {error}") from error
+
+
+async def run_before(
+    sandbox: Sandbox, declared: ReproductionDeclared, timeout_s: float
+) -> ReproductionRun:
+    """Run the reproduction without the patch; more often if it does not always fail."""
+    first = await run_reproduction(sandbox, declared, _RUNS, timeout_s)
+    if first.as_claimed in (0, _RUNS):
+        return first
+    more = await run_reproduction(sandbox, declared, 2 * _RUNS + 1, timeout_s)
+    return ReproductionRun(
+        runs=first.runs + more.runs,
+        as_claimed=first.as_claimed + more.as_claimed,
+        passed=first.passed + more.passed,
+        output=first.output,
+    )
+
+
+def runs_needed(before: ReproductionRun) -> int:
+    """How often a flaky bug's reproduction must pass for it not to be luck."""
+    if before.as_claimed in (0, before.runs):
+        return _RUNS
+    passing = 1 - before.as_claimed / before.runs
+    return min(_MOST_RUNS, max(_RUNS, math.ceil(math.log(_OVERLOOKED) / math.log(passing))))
+
+
+async def run_reproduction(
+    sandbox: Sandbox, declared: ReproductionDeclared, times: int, timeout_s: float
+) -> ReproductionRun:
+    """Run the reproduction several times; its files are written anew before each run."""
+    as_claimed = passed = 0
+    told = last = ""
+    for _ in range(times):
+        await write_files(sandbox, declared.files)
+        run = await _once(sandbox, declared.command, timeout_s)
+        said = "\n".join([run.output, *(r.message for r in run.results)])
+        failed = run.exit_code != 0 or run.timed_out
+        claimed = failed and declared.expected_failure in said
+        good = not failed and _ran_tests(run)
+        as_claimed, passed = as_claimed + claimed, passed + good
+        last = (
+            run.output if good or failed else f"{run.output}\n[no test ran, or some were skipped]"
+        )
+        told = told or (last if claimed or not good else "")
+    return ReproductionRun(runs=times, as_claimed=as_claimed, passed=passed, output=told or last)
+
+
+async def run_placed(sandbox: Sandbox, placement: Placement, timeout_s: float) -> SuiteRun:
+    """Write the regression test into the tree and run it alone."""
+    await write_files(sandbox, placement.files)
+    return await run_suite(sandbox, placement.command, placement.selection, timeout_s)
+
+
+async def _once(sandbox: Sandbox, command: str, timeout_s: float) -> SuiteRun:
+    if _gives_results(command):
+        return await run_suite(sandbox, command, timeout_s=timeout_s)
+    before = await sandbox.snapshot()
+    ran = await sandbox.run(
+        f"(cd {WORKDIR} && {PYTHON_ENVIRONMENT}\n{command}\n)", timeout_s=timeout_s
+    )
+    if await sandbox.diff(before):
+        await sandbox.restore(before)
+    return SuiteRun(
+        command=command,
+        exit_code=ran.exit_code,
+        output=ran.text,
+        timed_out=ran.timed_out,
+        duration_s=ran.duration_s,
+    )
+
+
+def _gives_results(command: str) -> bool:
+    return kind_of(command) in ("pytest", "unittest")
+
+
+def _ran_tests(run: SuiteRun) -> bool:
+    """Whether a run that ended with status 0 really ran tests, where it is a run of tests.
+
+    An exit in the middle, or a skip, ends with status 0 as well.
+    """
+    if not _gives_results(run.command):
+        return True
+    return bool(run.results) and all(r.outcome == "passed" for r in run.results)

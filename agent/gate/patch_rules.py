@@ -1,0 +1,84 @@
+"""What a patch may touch at all, whatever its content. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import PurePosixPath
+
+from agent.gate.patch import FileChange
+from agent.gate.paths import matches
+from agent.task import GatePolicy, Issue
+
+_INTERPRETER_HOOKS = ("*.pth", "sitecustomize.py", "usercustomize.py", "*.pyc", "*.egg-link")
+_TEST_OPTIONS = (
+    "pytest.ini",
+    ".pytest.ini",
+    "pytest.toml",
+    ".pytest.toml",
+    "tox.ini",
+    "noxfile.py",
+    ".coveragerc",
+    ".env",
+    "jest.config.*",
+    "vitest.config.*",
+    "vitest.workspace.*",
+    ".mocharc*",
+    "karma.conf*",
+)
+"""Files that are about how tests run and nothing else. Shared ones: `agent.gate.test_options`."""
+
+_PLAIN_MODES = frozenset({"", "100644", "100755"})
+
+
+def path_refusals(
+    changes: Iterable[FileChange], policy: GatePolicy, issue: Issue
+) -> tuple[str, ...]:
+    """Why a patch is refused for what it touches; empty if it is not."""
+    listed = tuple(changes)
+    reasons = [reason for change in listed for reason in _of_file(change, policy, issue)]
+    lines = sum(len(c.added) + len(c.removed) for c in listed)
+    if len(listed) > policy.max_files:
+        reasons.append(
+            f"The patch changes {len(listed)} files; at most {policy.max_files} are allowed."
+        )
+    if lines > policy.max_changed_lines:
+        reasons.append(
+            f"The patch changes {lines} lines; at most {policy.max_changed_lines} are allowed."
+        )
+    return tuple(reasons)
+
+
+def path_refusal(path: str, policy: GatePolicy) -> str | None:
+    """Why no file may be written at this path, or None."""
+    parts = path.split("/")
+    if (
+        path.startswith("/")
+        or "\\" in path
+        or any(part in ("", ".", "..") for part in parts)
+        or any(ord(c) < 32 or ord(c) == 127 for c in path)
+    ):
+        return f"The patch reaches outside the tree or has a path that is not plain: {path!r}."
+    if any(part.lower().rstrip(". ") == ".git" for part in parts):
+        return f"The patch reaches into git's own folder: {path}."
+    if matches(path, policy.forbidden_paths):
+        return f"{path} is on the list of files that no patch may touch."
+    if matches(path, _INTERPRETER_HOOKS):
+        return f"{path} would run code whenever the interpreter starts."
+    if matches(path, _TEST_OPTIONS):
+        return f"{path} sets how tests are run; a fix must hold under the options that are there."
+    return None
+
+
+def _of_file(change: FileChange, policy: GatePolicy, issue: Issue) -> Iterator[str]:
+    refusal = path_refusal(change.path, policy)
+    if refusal is not None:
+        yield refusal
+    if not {change.old_mode, change.new_mode} <= _PLAIN_MODES:
+        yield (
+            f"{change.path} is a symbolic link, a submodule or has an odd mode "
+            f"({change.new_mode or change.old_mode}); only regular files may change."
+        )
+    name = PurePosixPath(change.path).name
+    asked_for = name.lower() in f"{issue.title}\n{issue.body}".lower()
+    if matches(change.path, policy.lock_files) and not (policy.allow_lock_files or asked_for):
+        yield f"{change.path} is a lock file, and the issue does not ask to change it."

@@ -1,0 +1,224 @@
+"""The runs that make a proof: one side without the patch, one with it, and the smallest patch."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+
+from agent.events import Check, ReproductionDeclared
+from agent.gate.compare import SHOWN_CHARS, ReproductionRun, reproduction_check, suite_check
+from agent.gate.measure import (
+    run_before,
+    run_placed,
+    run_reproduction,
+    runs_needed,
+    write_files,
+)
+from agent.gate.patch import Hunk, parse_patch, without_hunks
+from agent.gate.paths import is_source, is_test
+from agent.gate.regression_test import NotPlaced, Placement, place, tree_files
+from agent.model import Record
+from agent.task import Issue
+from agent.testing.junit import cut
+from agent.testing.report import SuiteRun
+from agent.testing.suite import run_suite
+from sandbox.errors import PatchRefused
+from sandbox.protocol import WORKDIR, Sandbox
+
+_MOST_HUNKS = 12
+"""Patches of more hunks are not searched for unneeded ones: it would take too long."""
+
+_COMMENT = ("#", "//", "/*", "*", '"""', "'''")
+
+
+class Case(Record):
+    """What is the same in every run of one judgement."""
+
+    reproduction: ReproductionDeclared | None
+    """None: there is none to run."""
+    issue: Issue
+    test_command: str
+    """Empty: the repository has no tests."""
+    timeout_s: float
+    base_files: tuple[str, ...]
+    base_tests: dict[str, str]
+    """Existing test files that the patch touches, with their text before it."""
+
+
+class Before(Record):
+    """What was seen without the patch."""
+
+    reproduction: ReproductionRun | None
+    placed: Placement | NotPlaced
+    placed_run: SuiteRun | None
+    suites: tuple[SuiteRun, ...]
+
+
+class Proof(Record):
+    """What was seen with a patch."""
+
+    patch: str
+    """The whole change: the submitted patch and the regression test."""
+    checks: tuple[Check, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether every check is well."""
+        return all(check.ok for check in self.checks)
+
+
+async def see_before(sandbox: Sandbox, case: Case) -> Before:
+    """Everything that is run without the patch; the suite not if the reproduction shows nothing."""
+    clean = await sandbox.snapshot()
+    run = None
+    placed: Placement | NotPlaced = NotPlaced(why="There is no reproduction.")
+    placed_run = None
+    if case.reproduction is not None:
+        run = await run_before(sandbox, case.reproduction, case.timeout_s)
+        await sandbox.restore(clean)
+        if not run.as_claimed:
+            return Before(reproduction=run, placed=placed, placed_run=None, suites=())
+        placed = place(case.reproduction, case.base_files, case.test_command, case.issue)
+        if isinstance(placed, Placement):
+            placed_run = await run_placed(sandbox, placed, case.timeout_s)
+            await sandbox.restore(clean)
+            if not any(r.outcome == "failed" for r in placed_run.results):
+                placed = NotPlaced(why="As a test of the suite it did not fail without the patch.")
+    suites = await _suites(sandbox, case, 2)
+    return Before(reproduction=run, placed=placed, placed_run=placed_run, suites=suites)
+
+
+async def prove(sandbox: Sandbox, case: Case, before: Before, patch: str) -> Proof:
+    """Everything that is run with a patch, in a sandbox that stands at the base commit.
+
+    Raises `PatchRefused` when the patch does not apply.
+    """
+    await sandbox.apply(patch)
+    await _settle(sandbox, case, before.placed)
+    whole = await sandbox.diff()
+    settled = await sandbox.snapshot()
+    checks: list[Check] = []
+    if case.reproduction is not None and before.reproduction is not None:
+        times = runs_needed(before.reproduction)
+        run = await run_reproduction(sandbox, case.reproduction, times, case.timeout_s)
+        await sandbox.restore(settled)
+        checks.append(reproduction_check(case.reproduction, before.reproduction, run))
+        if not checks[-1].ok:
+            return Proof(patch=whole, checks=tuple(checks))
+        checks.append(await _regression_check(sandbox, case, before))
+    if case.test_command:
+        after = [*await _suites(sandbox, case, 2)]
+        if case.base_tests:
+            await write_files(sandbox, case.base_tests)
+            after = [*await _suites(sandbox, case, 1), *after]
+            await sandbox.restore(settled)
+        checks.append(suite_check(before.suites, after))
+    return Proof(patch=whole, checks=tuple(checks))
+
+
+async def smallest(
+    sandbox: Sandbox, case: Case, before: Before, patch: str
+) -> tuple[str, tuple[str, ...]]:
+    """The patch without the hunks of source that nothing needs, and where those hunks were.
+
+    Each hunk is left out by itself, in turn; it is unneeded if the reproduction and all tests
+    still pass. The sandbox stands at the base commit and is of no use afterwards.
+    """
+    candidates = [
+        (change.path, hunk)
+        for change in parse_patch(patch)
+        if is_source(change.path)
+        for hunk in change.hunks
+        if not _only_comments(hunk)
+    ]
+    if not 2 <= len(candidates) <= _MOST_HUNKS or case.reproduction is None:
+        return patch, ()
+    clean = await sandbox.snapshot()
+    dropped: list[tuple[str, Hunk]] = []
+    for path, hunk in candidates:
+        if len(dropped) == len(candidates) - 1:
+            break
+        trial = without_hunks(patch, [h for _, h in dropped] + [hunk])
+        await sandbox.restore(clean)
+        if await _still_holds(sandbox, case, before, trial):
+            dropped.append((path, hunk))
+    return (
+        without_hunks(patch, [h for _, h in dropped]),
+        tuple(f"{path}:{_line(hunk)}" for path, hunk in dropped),
+    )
+
+
+async def _still_holds(sandbox: Sandbox, case: Case, before: Before, patch: str) -> bool:
+    if case.reproduction is None or before.reproduction is None:
+        return False
+    try:
+        await sandbox.apply(patch)
+    except PatchRefused:
+        return False
+    settled = await sandbox.snapshot()
+    times = (
+        1
+        if before.reproduction.as_claimed == before.reproduction.runs
+        else runs_needed(before.reproduction)
+    )
+    run = await run_reproduction(sandbox, case.reproduction, times, case.timeout_s)
+    if run.passed < run.runs:
+        return False
+    await sandbox.restore(settled)
+    if not case.test_command:
+        return True
+    return suite_check(before.suites, await _suites(sandbox, case, 1)).ok
+
+
+async def _suites(sandbox: Sandbox, case: Case, times: int) -> tuple[SuiteRun, ...]:
+    if not case.test_command:
+        return ()
+    return tuple(
+        [
+            await run_suite(sandbox, case.test_command, timeout_s=case.timeout_s)
+            for _ in range(times)
+        ]
+    )
+
+
+async def _settle(sandbox: Sandbox, case: Case, placed: Placement | NotPlaced) -> None:
+    """Leave the reproduction in the tree as a test, or not at all; as the journal has it."""
+    if case.reproduction is None:
+        return
+    own = tree_files(case.reproduction)
+    scripts = [path for path in own if not is_test(path) and path not in case.base_files]
+    if scripts:
+        await sandbox.run(f"cd {WORKDIR} && rm -f -- {shlex.join(scripts)}")
+    await write_files(sandbox, {path: text for path, text in own.items() if is_test(path)})
+    if isinstance(placed, Placement):
+        await write_files(sandbox, placed.files)
+
+
+async def _regression_check(sandbox: Sandbox, case: Case, before: Before) -> Check:
+    """The regression test with the patch. A note where there is none: that is no fault."""
+    placed = before.placed
+    if isinstance(placed, NotPlaced) or before.placed_run is None:
+        why = placed.why if isinstance(placed, NotPlaced) else ""
+        return Check(name="regression test", ok=True, detail=f"None was added. {why}".strip())
+    run = await run_placed(sandbox, placed, case.timeout_s)
+    good = bool(run.results) and all(r.outcome == "passed" for r in run.results)
+    where = ", ".join(sorted(placed.files))
+    return Check(
+        name="regression test",
+        ok=good,
+        detail=f"{where} fails without the patch and passes with it."
+        if good
+        else f"{where} fails without the patch but does not pass with it.",
+        command=run.command,
+        before=cut(before.placed_run.output, SHOWN_CHARS),
+        after=cut(run.output, SHOWN_CHARS),
+    )
+
+
+def _only_comments(hunk: Hunk) -> bool:
+    lines: Sequence[tuple[int, str]] = (*hunk.added, *hunk.removed)
+    return all(not text.strip() or text.strip().startswith(_COMMENT) for _, text in lines)
+
+
+def _line(hunk: Hunk) -> int:
+    return (hunk.added or hunk.removed)[0][0]

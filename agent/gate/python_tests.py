@@ -1,0 +1,262 @@
+"""Whether a change of a Python test file weakens the tests that were there. Pure, by syntax tree.
+
+The rule is strict and simple: what is there stays as it is; a patch may add tests, imports and
+definitions. Statements may be added to an existing test if they cannot end or skip it.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+_Def = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+_SKIPS = ("skip", "xfail", "expectedFailure", "importorskip", "exit")
+_SPECIAL_NAMES = frozenset(
+    {
+        "setUp",
+        "tearDown",
+        "setUpClass",
+        "tearDownClass",
+        "asyncSetUp",
+        "asyncTearDown",
+        "setup_method",
+        "setup_class",
+        "teardown_method",
+        "setup_function",
+        "setup_module",
+        "setup",
+        "teardown",
+        "run",
+        "debug",
+        "id",
+        "__test__",
+        "__init_subclass__",
+        "__getattribute__",
+        "__init__",
+        "pytestmark",
+        "pytest_plugins",
+        "collect_ignore",
+        "collect_ignore_glob",
+        "load_tests",
+        "setUpModule",
+        "tearDownModule",
+        "__getattr__",
+    }
+)
+
+
+def python_weakening(path: str, base: str, patched: str) -> tuple[str, ...]:
+    """Why the patched text of an existing test file is refused; empty if it is not."""
+    try:
+        before, after = ast.parse(base), ast.parse(patched)
+    except (SyntaxError, ValueError, RecursionError):
+        same = base == patched
+        return () if same else (f"{path} cannot be parsed, so its change cannot be judged.",)
+    return tuple(dict.fromkeys(f"{path}: {r}" for r in _bodies(before.body, after.body, "")))
+
+
+def _bodies(before: Sequence[ast.stmt], after: Sequence[ast.stmt], where: str) -> Iterator[str]:
+    """Compare two bodies of definitions: a module's or a class's."""
+    old, new = _named(before), _named(after)
+    for name, count in Counter(n for s in after for n in _bound(s)).items():
+        held = sum(name in _bound(s) for s in before)
+        if held and count > held:
+            yield f"{where}{name} is defined again, which hides the one that was there."
+    for name, node in old.items():
+        if name not in new:
+            yield f"{where}{name} was deleted."
+        else:
+            yield from _definition(node, new[name], f"{where}{name}")
+    known = {_dump(s) for s in before}
+    present = {_dump(s) for s in after}
+    for statement in before:
+        if not isinstance(statement, _Def) and not _docstring(statement):
+            gone = _dump(statement) not in present
+            if gone and not _imports_kept(statement, after):
+                yield f"{where}`{_shown(statement)}` was changed or deleted."
+    for statement in after:
+        if not isinstance(statement, _Def) and _dump(statement) not in known:
+            yield from _added_statement(statement, where)
+        elif isinstance(statement, _Def) and statement.name not in old:
+            yield from _added_definition(statement, where)
+
+
+def _definition(old: _Def, new: _Def, name: str) -> Iterator[str]:
+    if type(old) is not type(new):
+        yield f"{name} became another kind of thing."
+        return
+    yield from _decorators(old, new, name)
+    if isinstance(old, ast.ClassDef) and isinstance(new, ast.ClassDef):
+        if [_dump(b) for b in (*old.bases, *old.keywords)] != [
+            _dump(b) for b in (*new.bases, *new.keywords)
+        ]:
+            yield f"{name} has other base classes."
+        yield from _bodies(old.body, new.body, f"{name}.")
+    elif not isinstance(old, ast.ClassDef) and not isinstance(new, ast.ClassDef):
+        if _dump(old.args) != _dump(new.args):
+            yield f"the arguments or fixtures of {name} were changed."
+        yield from _statements(old.body, new.body, name)
+
+
+def _decorators(old: _Def, new: _Def, name: str) -> Iterator[str]:
+    kept = {_dump(d) for d in new.decorator_list}
+    had = {_dump(d) for d in old.decorator_list}
+    for decorator in old.decorator_list:
+        if _dump(decorator) not in kept and not _extended(decorator, new.decorator_list):
+            yield f"`@{_shown(decorator)}` of {name} was changed or deleted."
+    for decorator in new.decorator_list:
+        if _dump(decorator) in had:
+            continue
+        if any(word in _shown(decorator) for word in _SKIPS):
+            yield f"{name} is now skipped or expected to fail (`@{_shown(decorator)}`)."
+        elif not any(_extended(d, [decorator]) for d in old.decorator_list):
+            yield f"{name} has a new decorator `@{_shown(decorator)}`, which may disable it."
+
+
+def _extended(old: ast.expr, decorators: Sequence[ast.expr]) -> bool:
+    """Whether a `parametrize` keeps all its cases in one of these and only has more of them."""
+    for new in decorators:
+        if not (isinstance(old, ast.Call) and isinstance(new, ast.Call)):
+            continue
+        if not (len(old.args) == len(new.args) == 2 and "parametrize" in _shown(old.func)):
+            continue
+        cases, more = old.args[1], new.args[1]
+        if (
+            _dump(old.func) == _dump(new.func)
+            and _dump(old.args[0]) == _dump(new.args[0])
+            and [_dump(k) for k in old.keywords] == [_dump(k) for k in new.keywords]
+            and isinstance(cases, ast.List | ast.Tuple)
+            and isinstance(more, ast.List | ast.Tuple)
+            and not any("mark" in _shown(c) for c in more.elts[len(cases.elts) :])
+            and [_dump(c) for c in cases.elts] == [_dump(c) for c in more.elts[: len(cases.elts)]]
+        ):
+            return True
+    return False
+
+
+def _statements(before: Sequence[ast.stmt], after: Sequence[ast.stmt], name: str) -> Iterator[str]:
+    """A function's statements: the old ones in their order, with harmless ones between."""
+    rest = [s for s in before if not _docstring(s)]
+    added: list[ast.stmt] = []
+    for statement in after:
+        if rest and _dump(statement) == _dump(rest[0]):
+            rest.pop(0)
+        elif not _docstring(statement):
+            added.append(statement)
+    if rest:
+        yield _what_changed(rest[0], after, name)
+        return
+    for statement in added:
+        if not isinstance(statement, ast.Assert | ast.Expr | ast.With) or _can_end(statement):
+            yield f"{name} has a new statement that could disable it: `{_shown(statement)}`."
+
+
+def _what_changed(lost: ast.stmt, after: Sequence[ast.stmt], name: str) -> str:
+    if any(isinstance(s, ast.Try) for s in after):
+        return f"{name} now catches exceptions around what it checks."
+    if _asserts(lost):
+        left = sum(_asserts(s) for s in after)
+        return (
+            f"the assertion `{_shown(lost)}` in {name} was changed or loosened."
+            if left
+            else f"the assertions of {name} were deleted."
+        )
+    return f"`{_shown(lost)}` in {name} was changed or deleted."
+
+
+def _can_end(statement: ast.stmt) -> bool:
+    ending = ast.Return | ast.Raise | ast.Yield | ast.YieldFrom | ast.Continue | ast.Break
+    for node in ast.walk(statement):
+        if isinstance(node, ending):
+            return True
+        if isinstance(node, ast.Call):
+            called = _shown(node.func).lower()
+            if any(
+                w.lower() in called for w in ("skip", "xfail", "exit", "setattr", "exec", "fail")
+            ):
+                return True
+    return False
+
+
+def _asserts(statement: ast.stmt) -> bool:
+    return any(
+        isinstance(node, ast.Assert)
+        or (
+            isinstance(node, ast.Attribute)
+            and (node.attr.startswith("assert") or node.attr in ("raises", "warns", "approx"))
+        )
+        for node in ast.walk(statement)
+    )
+
+
+def _added_statement(statement: ast.stmt, where: str) -> Iterator[str]:
+    match statement:
+        case ast.Import() | ast.ImportFrom() | ast.Pass():
+            return
+        case ast.Assign() | ast.AnnAssign():
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            names = [t.id for t in targets if isinstance(t, ast.Name)]
+            value_ends = statement.value is not None and _can_end(ast.Expr(value=statement.value))
+            if len(names) == len(targets) and not _SPECIAL_NAMES & set(names) and not value_ends:
+                return
+        case _ if _docstring(statement):
+            return
+    yield (
+        f"{where}`{_shown(statement)}` runs when tests are loaded and could change their outcome."
+    )
+
+
+def _added_definition(node: _Def, where: str) -> Iterator[str]:
+    if node.name in _SPECIAL_NAMES or node.name.startswith(("pytest_", "assert")):
+        yield f"{where}{node.name} was added, which could change the outcome of other tests."
+    for decorator in node.decorator_list:
+        if "autouse" in _shown(decorator):
+            yield f"{where}{node.name} is a fixture that applies to tests that did not ask for it."
+
+
+def _named(body: Sequence[ast.stmt]) -> dict[str, _Def]:
+    return {s.name: s for s in body if isinstance(s, _Def)}
+
+
+def _bound(statement: ast.stmt) -> tuple[str, ...]:
+    """Names that a statement of a module or class gives a meaning to, conditionally or not."""
+    if isinstance(statement, _Def):
+        return (statement.name,)
+    names = []
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
+            names.append(node.id)
+        elif isinstance(node, ast.alias):
+            names.append(node.asname or node.name.partition(".")[0])
+        elif isinstance(node, _Def):
+            names.append(node.name)
+    return tuple(dict.fromkeys(names))
+
+
+def _imports_kept(statement: ast.stmt, after: Sequence[ast.stmt]) -> bool:
+    """Whether an import's names still come from the same place, perhaps along with others."""
+    if isinstance(statement, ast.ImportFrom):
+        now = {
+            (s.module, s.level, a.name, a.asname)
+            for s in after
+            if isinstance(s, ast.ImportFrom)
+            for a in s.names
+        }
+        return all(
+            (statement.module, statement.level, a.name, a.asname) in now for a in statement.names
+        )
+    return False
+
+
+def _docstring(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+
+
+def _dump(node: ast.AST) -> str:
+    return ast.dump(node)
+
+
+def _shown(node: ast.AST) -> str:
+    text = " ".join(ast.unparse(node).split())
+    return text if len(text) <= 100 else f"{text[:97]}…"

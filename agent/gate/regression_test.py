@@ -1,0 +1,229 @@
+"""From a reproduction to a regression test in the project's own place and style. Pure.
+
+A proposal only: the gate keeps it if it was seen to fail without the patch and pass with it.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from collections import Counter
+from collections.abc import Collection, Sequence
+from pathlib import PurePosixPath
+
+import libcst as cst
+
+from agent.events import ReproductionDeclared
+from agent.gate.changed import parsed
+from agent.gate.paths import is_test
+from agent.model import Record
+from agent.task import Issue
+from agent.testing.runners import kind_of
+from sandbox.protocol import WORKDIR
+
+_COLLECTED = re.compile(r"(?:test_.*|.*_test)\.py$")
+_HEREDOC = re.compile(r"python3?\s+-\s+<<-?\s*['\"]?(\w+)['\"]?\n(.*)\n\1\s*$", re.S)
+
+
+class Placement(Record):
+    """Where a reproduction lives on as a test."""
+
+    files: dict[str, str]
+    """Files of the tree to write, path → content."""
+    command: str
+    """Runs just these tests, with `selection`."""
+    selection: str
+    moved: bool
+    """False: the reproduction's files are the tests, as they are."""
+
+
+class NotPlaced(Record):
+    """Why a reproduction does not become a test."""
+
+    why: str
+
+
+def tree_files(reproduction: ReproductionDeclared) -> dict[str, str]:
+    """The reproduction's files that lie in the tree, by paths relative to its root."""
+    found = {}
+    for path, text in reproduction.files.items():
+        relative = path.removeprefix(f"{WORKDIR}/").removeprefix("./")
+        if not relative.startswith("/"):
+            found[relative] = text
+    return found
+
+
+def place(
+    reproduction: ReproductionDeclared, files: Sequence[str], test_command: str, issue: Issue
+) -> Placement | NotPlaced:
+    """Where the reproduction should stand among a repository's `files`."""
+    own = tree_files(reproduction)
+    kind = kind_of(test_command)
+    tests = {path: text for path, text in own.items() if _is_collected(path, text)}
+    if tests:
+        command, selection = _selecting(sorted(tests), test_command, files)
+        return Placement(files=tests, command=command, selection=selection, moved=False)
+    if any(is_test(path) for path in own):
+        return NotPlaced(why="Its files already stand among the tests.")
+    if not reproduction.files and kind_of(reproduction.command) != "other":
+        return NotPlaced(why="It is a test of the repository already.")
+    script = _script(reproduction)
+    if script is None or kind not in ("pytest", "unittest", "tox", "other"):
+        return NotPlaced(why="It is not a Python script, so no test could be made of it.")
+    slug = _slug(issue)
+    text = as_test(script, slug, unittest=kind == "unittest")
+    if text is None:
+        return NotPlaced(why="Its script could not be written as a test function.")
+    path = _free_path(slug, files)
+    command, selection = _selecting([path], test_command, files)
+    return Placement(files={path: text}, command=command, selection=selection, moved=True)
+
+
+def as_test(script: str, slug: str, *, unittest: bool) -> str | None:
+    """A script as a test module; None if it has nothing to run or cannot be parsed.
+
+    Imports and definitions stay where they are; the statements become the body of one test.
+    A script that has test functions is taken as it is.
+    """
+    tree = parsed(script)
+    if tree is None:
+        return None
+    if any(_is_test_definition(node) for node in tree.body):
+        return script
+    try:
+        module = cst.parse_module(script)
+    except (cst.ParserSyntaxError, RecursionError):
+        return None
+    top: list[cst.SimpleStatementLine | cst.BaseCompoundStatement] = []
+    body: list[cst.BaseStatement] = []
+    for index, statement in enumerate(module.body):
+        if _stays(statement) or (index == 0 and module.get_docstring() is not None):
+            top.append(statement)
+        elif isinstance(statement, cst.If) and "__main__" in module.code_for_node(statement.test):
+            inner = statement.body
+            body.extend(inner.body if isinstance(inner, cst.IndentedBlock) else ())
+        elif "sys.path" not in module.code_for_node(statement):
+            body.append(statement)  # `sys.path` is left out: tests find the package by themselves
+    if not body:
+        return None
+    test = _wrapped(body, slug, unittest=unittest)
+    code = module.with_changes(body=[*top, test]).code
+    return _import_unittest(code) if unittest else code
+
+
+def _stays(statement: cst.SimpleStatementLine | cst.BaseCompoundStatement) -> bool:
+    if isinstance(statement, cst.SimpleStatementLine):
+        return all(isinstance(small, cst.Import | cst.ImportFrom) for small in statement.body)
+    return isinstance(statement, cst.FunctionDef | cst.ClassDef)
+
+
+def _import_unittest(code: str) -> str:
+    if re.search(r"^import unittest$", code, re.M):
+        return code
+    tree = ast.parse(code)
+    after = 0
+    for node in tree.body:
+        future = isinstance(node, ast.ImportFrom) and node.module == "__future__"
+        if future or (isinstance(node, ast.Expr) and _text(node.value)):
+            after = node.end_lineno or after
+    lines = code.splitlines(keepends=True)
+    return "".join([*lines[:after], "import unittest\n", *lines[after:]])
+
+
+def _wrapped(
+    body: Sequence[cst.BaseStatement], slug: str, *, unittest: bool
+) -> cst.FunctionDef | cst.ClassDef:
+    argument = [cst.Param(cst.Name("self"))] if unittest else []
+    function = cst.FunctionDef(
+        name=cst.Name(f"test_{slug}"),
+        params=cst.Parameters(params=argument),
+        body=cst.IndentedBlock(body=body),
+        leading_lines=[] if unittest else [cst.EmptyLine(indent=False)] * 2,
+    )
+    if not unittest:
+        return function
+    name = "".join(part.capitalize() for part in slug.split("_"))
+    return cst.ClassDef(
+        name=cst.Name(f"{name}Test"),
+        bases=[cst.Arg(cst.parse_expression("unittest.TestCase"))],
+        body=cst.IndentedBlock(body=[function]),
+        leading_lines=[cst.EmptyLine(indent=False)] * 2,
+    )
+
+
+def _script(reproduction: ReproductionDeclared) -> str | None:
+    """The one Python script that the reproduction runs."""
+    python = {p: t for p, t in reproduction.files.items() if p.endswith(".py")}
+    if len(python) == 1 and len(reproduction.files) == 1:
+        (path,) = python
+        named = PurePosixPath(path).name in reproduction.command
+        return python[path] if named else None
+    if reproduction.files:
+        return None
+    if heredoc := _HEREDOC.search(reproduction.command.strip()):
+        return heredoc[2] + "\n"
+    try:
+        words = shlex.split(reproduction.command)
+    except ValueError:
+        return None
+    if len(words) == 3 and re.fullmatch(r"(?:.*/)?python3?", words[0]) and words[1] == "-c":
+        return words[2] + "\n"
+    return None
+
+
+def _selecting(paths: list[str], test_command: str, files: Collection[str]) -> tuple[str, str]:
+    """A command and selection that run just these files."""
+    if kind_of(test_command) == "pytest":
+        return test_command, "\n".join(paths)
+    if kind_of(test_command) != "unittest":
+        return "python3 -m pytest -q", "\n".join(paths)
+    pure = PurePosixPath(paths[0])
+    top = " -t ." if f"{pure.parent}/__init__.py" in files else ""
+    folder, name = shlex.quote(str(pure.parent)), shlex.quote(pure.name)
+    return f"python3 -m unittest discover -s {folder}{top} -p {name}", ""
+
+
+def _free_path(slug: str, files: Collection[str]) -> str:
+    tests = [PurePosixPath(f) for f in files if _COLLECTED.search(f) and is_test(f)]
+    folders = Counter(str(t.parent) for t in tests)
+    folder = folders.most_common(1)[0][0] if folders else "tests"
+    suffixed = sum(t.stem.endswith("_test") for t in tests) > len(tests) / 2
+    taken, number = set(files), 1
+    while True:
+        stem = slug if number == 1 else f"{slug}_{number}"
+        name = f"{stem}_test.py" if suffixed else f"test_{stem}.py"
+        path = name if folder == "." else f"{folder}/{name}"
+        if path not in taken:
+            return path
+        number += 1
+
+
+def _slug(issue: Issue) -> str:
+    words = re.findall(r"[a-z0-9]+", issue.title.lower())[:6]
+    named = "_".join(words)[:50].strip("_") or "reported_bug"
+    return f"issue_{issue.number}_{named}" if issue.number else named
+
+
+def _is_collected(path: str, text: str) -> bool:
+    tree = parsed(text)
+    return (
+        _COLLECTED.search(PurePosixPath(path).name) is not None
+        and tree is not None
+        and any(_is_test_definition(node) for node in tree.body)
+    )
+
+
+def _is_test_definition(node: ast.stmt) -> bool:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return node.name.startswith("test")
+    if not isinstance(node, ast.ClassDef):
+        return False
+    cases = any("TestCase" in ast.unparse(base) for base in node.bases)
+    return cases or (
+        node.name.startswith("Test") and any(_is_test_definition(inner) for inner in node.body)
+    )
+
+
+def _text(node: ast.expr) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)

@@ -1,0 +1,89 @@
+"""What a reproduction may be, before it is run. Pure."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import PurePosixPath
+
+from agent.events import ReproductionDeclared
+from agent.gate.changed import parsed
+from agent.gate.patch_rules import path_refusal
+from agent.gate.paths import is_code, is_test
+from agent.gate.regression_test import tree_files
+from agent.task import GatePolicy
+from agent.testing.runners import kind_of
+
+_LOOKS_ONLY = re.compile(
+    r"^\s*(?:!\s*)?(?:grep|rg|egrep|fgrep|test|\[\[?|cat|head|tail|sed|awk|diff|cmp|git|ls|find|"
+    r"md5sum|sha\d+sum|stat|wc)\b"
+)
+
+
+def reproduction_refusals(
+    reproduction: ReproductionDeclared,
+    base_files: Collection[str],
+    patched: Mapping[str, str | None],
+    policy: GatePolicy,
+) -> tuple[str, ...]:
+    """Why a reproduction is refused; empty if it is not.
+
+    `base_files` are the paths that exist before the patch; `patched` the texts that the patch
+    gives to the files it touches (None: deleted).
+    """
+    return tuple(_reasons(reproduction, base_files, patched, policy))
+
+
+def _reasons(
+    reproduction: ReproductionDeclared,
+    base_files: Collection[str],
+    patched: Mapping[str, str | None],
+    policy: GatePolicy,
+) -> Iterator[str]:
+    for path, text in tree_files(reproduction).items():
+        refusal = path_refusal(path, policy)
+        if refusal is not None:
+            yield f"The reproduction: {refusal}"
+        elif PurePosixPath(path).name == "conftest.py":
+            yield f"The reproduction brings its own {path}, which could decide its outcome."
+        elif path in base_files and not is_test(path):
+            yield f"The reproduction would overwrite {path}, which it is to test."
+        elif path in base_files and path not in patched:
+            yield f"The reproduction would replace the tests in {path}; give it a file of its own."
+        elif path in patched and patched[path] != text:
+            yield (
+                f"The patch changes {path}, a file of the reproduction, after it was declared; "
+                "declare the reproduction again."
+            )
+    commands = [c for c in re.split(r"&&|\|\||;|\||\n", reproduction.command) if c.strip()]
+    looks = all(
+        _LOOKS_ONLY.match(c) or re.match(r"\s*(?:cd|exit|echo|true|false)\b", c) for c in commands
+    )
+    if commands and looks and kind_of(reproduction.command) == "other":
+        yield "The reproduction only looks at files and runs none of the repository's code."
+    for path, text in reproduction.files.items():
+        if reading := _reads_code(path, text):
+            yield (
+                f"The reproduction reads program text (`{reading}` in {path}); it has to show the "
+                "bug by running the code."
+            )
+
+
+def _reads_code(path: str, text: str) -> str:
+    """The first call that reads program text, or nothing."""
+    tree = parsed(text) if path.endswith(".py") else None
+    for node in ast.walk(tree) if tree is not None else ():
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        if called.endswith(("getsource", "getsourcelines")):
+            return called
+        if called.rpartition(".")[2] in ("open", "read_text", "read_bytes") and any(
+            isinstance(n, ast.Constant) and isinstance(n.value, str) and is_code(n.value)
+            for n in ast.walk(node)
+        ):
+            mode = [a.value for a in node.args[1:2] if isinstance(a, ast.Constant)]
+            if not any(isinstance(m, str) and set(m) & set("wax") for m in mode):
+                return " ".join(ast.unparse(node).split())[:80]
+    return ""

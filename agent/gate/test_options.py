@@ -1,0 +1,122 @@
+"""Whether a patch changes how tests are collected and run. Pure.
+
+Looks into files that hold other things as well (pyproject.toml, setup.cfg, package.json) and at
+conftest.py. Files that are about nothing else are refused by `agent.gate.patch_rules`.
+"""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import json
+import tomllib
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+from typing import Any
+
+from agent.gate.changed import ChangedFile, parsed
+from agent.gate.python_tests import python_weakening
+
+
+def option_refusals(file: ChangedFile) -> tuple[str, ...]:
+    """Why the change of one file is refused; empty if it is not."""
+    name = PurePosixPath(file.path).name
+    match name:
+        case "conftest.py":
+            return tuple(_conftest(file))
+        case "pyproject.toml":
+            read = _pyproject
+        case "setup.cfg":
+            read = _setup_cfg
+        case "package.json":
+            read = _package_json
+        case "setup.py":
+            return tuple(_setup_py(file))
+        case _:
+            return ()
+    before, after = read(file.base or ""), read(file.patched or "")
+    if before != after:
+        return (
+            f"{file.path}: the options or plugins of the tests were changed; a fix must hold "
+            "under the options that are there.",
+        )
+    return ()
+
+
+def _conftest(file: ChangedFile) -> Iterator[str]:
+    """A conftest may gain plain fixtures that tests ask for by name, and nothing else."""
+    if file.patched is None:
+        yield f"{file.path}: a conftest was deleted."
+        return
+    if file.base is not None:
+        yield from python_weakening(file.path, file.base, file.patched)
+        return
+    tree = parsed(file.patched)
+    if tree is None:
+        yield f"{file.path}: it cannot be parsed."
+        return
+    for node in tree.body:
+        if not _plain(node):
+            yield (
+                f"{file.path}:{node.lineno}: a new conftest may only hold fixtures that tests ask "
+                "for by name; this could hide failures or change outcomes."
+            )
+
+
+def _plain(node: ast.stmt) -> bool:
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return True
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+        return True
+    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return False
+    marks = [ast.unparse(d) for d in node.decorator_list]
+    fixture = any(m.split("(")[0].endswith("fixture") for m in marks)
+    return fixture and not any("autouse" in m or "name=" in m for m in marks)
+
+
+_UNREADABLE = object()
+
+
+def _pyproject(text: str) -> Any:
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return (_UNREADABLE, text)
+    tool = _table(data.get("tool"))
+    project = _table(data.get("project"))
+    return (
+        {k: tool.get(k) for k in ("pytest", "coverage", "tox", "nox", "hatch", "pdm", "poe")},
+        _table(project.get("entry-points")).get("pytest11"),
+        _table(_table(tool.get("poetry")).get("plugins")).get("pytest11"),
+    )
+
+
+def _setup_cfg(text: str) -> Any:
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    try:
+        parser.read_string(text)
+    except configparser.Error:
+        return (_UNREADABLE, text)
+    sections = ("tool:pytest", "pytest", "options.entry_points", "aliases", "tox:tox")
+    return {name: dict(parser[name]) for name in sections if name in parser}
+
+
+def _package_json(text: str) -> Any:
+    try:
+        data = _table(json.loads(text or "{}"))
+    except (ValueError, RecursionError):
+        return (_UNREADABLE, text)
+    return (
+        {k: data.get(k) for k in ("jest", "mocha", "vitest", "ava", "nyc", "babel", "type")},
+        data.get("scripts"),
+    )
+
+
+def _setup_py(file: ChangedFile) -> Iterator[str]:
+    if any("pytest11" in line or "tests_require" in line for _, line in file.added):
+        yield f"{file.path}: the options or plugins of the tests were changed."
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,200 @@
+"""Additions to a patch's code that make tests pass without mending anything. Pure.
+
+Each rule looks at added code only, and lets through what the file did before or the issue asks
+for. What these rules cannot see is named in docs/gate.md.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from agent.gate.changed import ChangedFile, added_nodes, parsed
+from agent.gate.paths import is_code, is_test
+from agent.task import Issue
+
+_UNSURE = re.compile(
+    r"\b(?:random|secrets)\.\w+|\buuid\.uuid[14]|\bos\.(?:urandom|getpid)|\btime\.(?:time|time_ns|"
+    r"monotonic|perf_counter|sleep)\b|\b(?:datetime|date)\.(?:now|today|utcnow)\b|\basyncio\.sleep\b"
+    r"|\bMath\.random|\bDate\.now|\brand\.\w+|\bThread\.sleep"
+)
+_UNSURE_IMPORT = frozenset({"random", "secrets"})
+_EXIT = re.compile(
+    r"\b(?:os\._exit|os\.abort|os\.kill|sys\.exit|atexit\.register|faulthandler\.\w+|process\.exit"
+    r"|os\.Exit|System\.exit|std::process::exit)\b"
+)
+_ENVIRONMENT = re.compile(
+    r"(?:os\.(?:environ(?:\.get)?|getenv|putenv|Getenv)|\bgetenv|process\.env|System\.getenv"
+    r"|env::var)[\s.(\[]*[\"']?(\w+)?"
+)
+_RUNNER_MARKS = re.compile(
+    r"PYTEST_\w+|JEST_WORKER_ID|VITEST\b|NODE_ENV.{0,12}test|TOX_ENV|GITHUB_ACTIONS"
+    r"|[\"'](?:pytest|_pytest|unittest)[\"']\s*(?:not\s+)?in\s+sys\.modules|sys\.argv.{0,40}test"
+    r"|sys\._getframe|inspect\.(?:stack|currentframe|getouterframes)|traceback\.extract_stack"
+    r"|testing\.Testing\(\)"
+)
+_MACHINERY = re.compile(
+    r"\bsys\.(?:modules|meta_path|path_hooks|settrace|setprofile|addaudithook|excepthook)\b"
+    r"|\bbuiltins\b|__builtins__|\bgc\.get_|\bctypes\b|\b__import__\(|\bimportlib\.reload"
+)
+_RUNNERS = frozenset({"pytest", "_pytest", "unittest", "nose", "pluggy"})
+
+
+def tricks(file: ChangedFile, issue: Issue) -> tuple[str, ...]:
+    """Why a file's added code is refused; empty if it is not."""
+    if not is_code(file.path) or file.patched is None:
+        return ()
+    found = [*_lines(file, f"{issue.title}\n{issue.body}")]
+    if file.path.endswith(".py"):
+        for node in added_nodes(file):
+            found.extend(_node(node, file))
+        found.extend(_plugins(file))
+    return tuple(dict.fromkeys(f"{file.path}{reason}" for reason in found))
+
+
+def _lines(file: ChangedFile, asked: str) -> Iterator[str]:
+    base = file.base or ""
+    test = is_test(file.path)
+    comment = ("#", "//", "*")
+    for number, line in file.added:
+        if line.strip().startswith(comment):
+            continue
+        at = f":{number}: "
+        if marks := _RUNNER_MARKS.search(line):
+            if marks[0] not in base:
+                yield f"{at}`{marks[0]}` asks whether a test is running."
+        elif (env := _ENVIRONMENT.search(line)) and not test:
+            name = env[1] or ""
+            if not name or (name not in base and name not in asked):
+                yield (
+                    f"{at}the environment variable {name or '(unnamed)'} is read, which neither "
+                    "the issue nor the file mentioned."
+                )
+        if (found := _EXIT.search(line)) and (test or found[0] not in base):
+            yield f"{at}`{found[0]}` ends the process, and with it the tests."
+        if (found := _MACHINERY.search(line)) and found[0] not in base:
+            yield f"{at}`{found[0]}` reaches into the interpreter, where tests could be fooled."
+        if not test and (found := _UNSURE.search(line)) and not _used(found[0], file, asked):
+            yield f"{at}`{found[0]}` makes the result depend on chance or time."
+
+
+def _used(call: str, file: ChangedFile, asked: str) -> bool:
+    """Whether the file called this as often before, or the issue speaks of it."""
+    now, before = (file.patched or "").count(call), (file.base or "").count(call)
+    return now <= before or call in asked or call.split(".")[0] + "." in asked
+
+
+def _node(node: ast.AST, file: ChangedFile) -> Iterator[str]:
+    at = f":{getattr(node, 'lineno', 0)}: "
+    test = is_test(file.path)
+    match node:
+        case ast.ExceptHandler() if not test and _swallows(node):
+            yield f"{at}`except` swallows {_caught(node) or 'every exception'} without a trace."
+        case ast.Call() if not test and _suppresses(node):
+            yield f"{at}`{ast.unparse(node)[:80]}` swallows exceptions without a trace."
+        case ast.FunctionDef(name="__eq__" | "__ne__" | "__bool__") if _constant(node):
+            yield f"{at}{node.name} always gives the same answer."
+        case ast.FunctionDef(name=name) if name.startswith("pytest_"):
+            yield f"{at}{name} is a hook of pytest, which could change the outcome of tests."
+        case ast.Import() | ast.ImportFrom() if not test:
+            for module in sorted(_imported(node) & _RUNNERS):
+                yield f"{at}source imports the test framework `{module}`."
+            for module in sorted(_imported(node) & _UNSURE_IMPORT):
+                if not re.search(rf"\bimport {module}\b|\bfrom {module}\b", file.base or ""):
+                    yield f"{at}`{module}` is imported, which makes results depend on chance."
+        case ast.Assign() | ast.AugAssign() | ast.Delete():
+            for target in _targets(node):
+                if _patched_framework(target, file):
+                    yield f"{at}`{ast.unparse(target)}` of another module is replaced."
+        case ast.Call(func=ast.Name(id="setattr" | "delattr")) if node.args:
+            if _patched_framework(ast.Attribute(value=node.args[0], attr="x"), file):
+                yield f"{at}an attribute of another module is replaced."
+        case ast.Call(func=ast.Name(id="exec" | "eval" | "compile")):
+            if ast.unparse(node.func) + "(" not in (file.base or ""):
+                yield f"{at}`{ast.unparse(node.func)}` runs text as code, which cannot be judged."
+        case _:
+            return
+
+
+_BROAD = frozenset(
+    {"", "Exception", "BaseException", "TimeoutError", "TimeoutExpired", "AssertionError"}
+    | {"SystemExit", "KeyboardInterrupt", "timeout", "CancelledError"}
+)
+
+
+def _caught(handler: ast.ExceptHandler) -> str:
+    return ast.unparse(handler.type) if handler.type is not None else ""
+
+
+def _swallows(handler: ast.ExceptHandler) -> bool:
+    """Whether a broad handler does nothing but go on, or answers with a constant."""
+    types = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    names = {ast.unparse(t).rpartition(".")[2] if t is not None else "" for t in types}
+    return bool(names & _BROAD) and all(_idle(s) for s in handler.body)
+
+
+def _idle(statement: ast.stmt) -> bool:
+    match statement:
+        case ast.Pass() | ast.Continue() | ast.Break():
+            return True
+        case ast.Expr(value=ast.Constant()):
+            return True
+        case ast.Return(value=value) | ast.Assign(value=value):
+            return value is None or not any(
+                isinstance(n, ast.Call | ast.Raise) for n in ast.walk(value)
+            )
+        case _:
+            return False
+
+
+def _suppresses(call: ast.Call) -> bool:
+    if ast.unparse(call.func).rpartition(".")[2] != "suppress":
+        return False
+    return bool({ast.unparse(a).rpartition(".")[2] for a in call.args} & _BROAD)
+
+
+def _constant(function: ast.FunctionDef) -> bool:
+    body = [s for s in function.body if not isinstance(s, ast.Expr)]
+    return (
+        len(body) == 1
+        and isinstance(body[0], ast.Return)
+        and isinstance(body[0].value, ast.Constant)
+    )
+
+
+def _imported(node: ast.Import | ast.ImportFrom) -> set[str]:
+    if isinstance(node, ast.Import):
+        return {alias.name.partition(".")[0] for alias in node.names}
+    return {(node.module or "").partition(".")[0]} if not node.level else set()
+
+
+def _targets(node: ast.Assign | ast.AugAssign | ast.Delete) -> list[ast.expr]:
+    return [node.target] if isinstance(node, ast.AugAssign) else list(node.targets)
+
+
+def _patched_framework(target: ast.expr, file: ChangedFile) -> bool:
+    """Whether an assignment goes to an attribute of something that was imported."""
+    if not isinstance(target, ast.Attribute):
+        return False
+    root: ast.expr = target
+    while isinstance(root, ast.Attribute | ast.Call):
+        root = root.value if isinstance(root, ast.Attribute) else root.func
+    tree = parsed(file.patched)
+    if not isinstance(root, ast.Name) or tree is None:
+        return False
+    imported = {
+        (alias.asname or alias.name).partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
+    return root.id in imported
+
+
+def _plugins(file: ChangedFile) -> Iterator[str]:
+    """`pytest_plugins` loads code into the test run from any test module or conftest."""
+    now = Counter(re.findall(r"\bpytest_plugins\b", file.patched or ""))
+    if now > Counter(re.findall(r"\bpytest_plugins\b", file.base or "")):
+        yield ": `pytest_plugins` loads a plugin into the test run."
