@@ -66,7 +66,7 @@ class CommandShell:
             except ShellDied as died:
                 return await self._shell_died(shell, died.partial, begun)
             except asyncio.CancelledError:
-                await self._stop(shell, begun, grace_s=0.0)
+                await self._stop(shell, begun, grace_s=_ROUND_S)
                 raise
             return CommandResult(
                 exit_code=captured.status,
@@ -130,12 +130,11 @@ class CommandShell:
         return await asyncio.shield(self._stopping)
 
     async def _stop_all(self, shell: Shell, begun: float, grace_s: float) -> Captured | None:
-        captured: Captured | None = None
         try:
-            if grace_s:
-                # As Ctrl-C does: a test runner may say where it was.
-                await self._signal(shell, begun, "INT")
-                captured = await shell.wait(grace_s)
+            # As Ctrl-C does: a test runner may say where it was, and when the shell's child dies of
+            # the interrupt, the shell gives up the rest of the command too.
+            await self._signal(shell, begun, "INT")
+            await shell.wait(grace_s)
             for _ in range(_ROUNDS):
                 left = await self._signal(shell, begun, "KILL")
                 captured = await shell.wait(_ROUND_S)
@@ -143,7 +142,8 @@ class CommandShell:
                     await self._skip_leftovers(shell)
                     return captured
         except ShellDied:
-            captured = None
+            # Its processes may live on without it.
+            pass
         await self._service.call("pw_stop_all")
         await self._drop(shell)
         return None
@@ -161,6 +161,8 @@ class CommandShell:
         await self._container.check_alive()
 
     async def _signal(self, shell: Shell, begun: float, signal: str) -> int:
+        # Two ticks more than measured: nothing of the command may be missed. What an earlier
+        # command left running is spared if it began at least that long before this one.
         age = round((time.monotonic() - begun) * _TICKS_PER_S) + 2
         answer = await self._service.call("pw_stop", shell.pid, age, signal)
         return int(answer.output) if answer.output.isdigit() else 1

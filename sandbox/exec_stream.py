@@ -2,7 +2,8 @@
 
 The engine's API (v1.24 and later) upgrades `POST /exec/ID/start` to a raw connection: what is
 written goes to the process' standard input; what is read comes in frames of an 8-byte header
-(1 byte stream, 3 bytes zero, 4 bytes big-endian length) and the payload.
+(1 byte stream, 3 bytes zero, 4 bytes big-endian length) and the payload. The two output streams
+come in no order to each other, so only standard output is passed on: shells send both there.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from sandbox.errors import SandboxError
 
 _HEADER = 8
 _OPEN_S = 30.0
+_STANDARD_OUTPUT = 1
 _HIGH_WATER = 1024 * 1024
 
 
@@ -33,6 +35,7 @@ class ExecStream(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._buffer = bytearray()
         self._payload_left = 0
+        self._is_output = True
         self._opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._writable = asyncio.Event()
         self._writable.set()
@@ -145,10 +148,12 @@ class ExecStream(asyncio.Protocol):
                 if size - at < _HEADER:
                     self._buffer += data[at:]
                     return
+                self._is_output = data[at] == _STANDARD_OUTPUT
                 self._payload_left = int.from_bytes(data[at + 4 : at + 8], "big")
                 at += _HEADER
                 continue
             piece = data[at : at + self._payload_left]
             at += len(piece)
             self._payload_left -= len(piece)
-            self.on_data(piece)
+            if self._is_output:
+                self.on_data(piece)

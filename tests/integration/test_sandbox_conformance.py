@@ -41,7 +41,7 @@ async def test_output_without_a_last_newline_and_binary_output_are_exact(
     ("command", "expected", "code"),
     [
         ("echo 'a", "matching", 2),
-        ('echo "$(', "", 2),
+        ('echo "$(', "", 1),
         ("if true; then echo x", "syntax error", 2),
         ("cat <<END\nheld\nEND", "held\n", 0),
         ("cat <<END\nopen", "open", 0),
@@ -158,10 +158,12 @@ async def test_a_background_process_neither_hangs_nor_dies_with_a_later_command(
 ) -> None:
     box = await open_sandbox()
     begun = time.monotonic()
-    await box.run("sleep 300 & (setsid sleep 301 >/dev/null &) ; echo started", timeout_s=10)
+    await box.run(
+        "sleep 300 & (setsid sleep 301 >/dev/null &) ; echo started; sleep 0.1", timeout_s=10
+    )
     assert time.monotonic() - begun < 5
     assert (await box.run("sleep 302", timeout_s=0.3)).timed_out
-    alive = await box.run("ps -o args= -C sleep -u sandbox | sort | grep 30")
+    alive = await box.run("ps -o args= -C sleep | sort | grep sleep.30")
     assert alive.text == "sleep 300\nsleep 301\n"
 
 
