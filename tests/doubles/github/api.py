@@ -2,13 +2,15 @@
 
 import asyncio
 import json
+import re
+from collections.abc import AsyncIterator
 from typing import Any, Protocol
 from urllib.parse import unquote
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
-from . import ops_app, ops_issues, ops_pulls, ops_repos
+from . import graphql, ops_app, ops_checks, ops_issues, ops_pulls, ops_repos, ops_reviews
 from .auth import check, identify
 from .faults import Fault
 from .operations import (
@@ -23,11 +25,27 @@ from .operations import (
 )
 from .state import Act, Json, Repo, World, stamp
 
-OPERATIONS: tuple[Operation, ...] = tuple(
-    operation
-    for table in (ops_app.table, ops_repos.table, ops_issues.table, ops_pulls.table)
-    for operation in table.operations
+_TABLES = (
+    ops_app.table,
+    ops_repos.table,
+    ops_issues.table,
+    ops_pulls.table,
+    ops_reviews.table,
+    ops_checks.table,
 )
+
+
+def _literal(operation: Operation) -> int:
+    return len(re.sub(r"\{\w+\}", "", operation.template))
+
+
+# The more of a template is literal, the earlier it is tried: refs and paths may contain slashes.
+OPERATIONS: tuple[Operation, ...] = tuple(
+    sorted((o for table in _TABLES for o in table.operations), key=_literal, reverse=True)
+)
+
+
+GRAPHQL = "/graphql"
 
 
 class Validator(Protocol):
@@ -79,6 +97,8 @@ class Api:
             await asyncio.sleep(fault.delay_s)
         if path != "/rate_limit" and not self._spend(actor):
             return self._respond(request, _exhausted(actor))
+        if path == GRAPHQL:
+            return self._respond(request, self._graphql(actor, raw))
         found = find(request.method, path)
         if found is None:
             self._validator.unknown(request.method, path)
@@ -87,8 +107,23 @@ class Api:
         if fault is not None and fault.kind == "after":
             answer = _broken(fault)
         if fault is not None and fault.kind == "lost":
-            raise ConnectionAbortedError(f"as asked: no answer to {line}")
+            return _cut_off()
         return self._respond(request, answer)
+
+    def _graphql(self, actor: Actor, raw: bytes) -> Answer:
+        if actor.kind not in {"installation", "user"}:
+            return GithubError(401, "Requires authentication").answer()
+        try:
+            body = json.loads(raw)
+        except ValueError:
+            return GithubError(400, "Problems parsing JSON").answer()
+        name, result = graphql.run(self._world, self._hooks, actor, body)
+        if "errors" not in result:
+            login, when = (actor.user or self._world.app.bot).login, stamp(self._world.now())
+            sent: Json = {"sent": body.get("variables")}
+            act = Act(when, login, actor.by_app, f"graphql/{name}", GRAPHQL, sent)
+            self._world.acts.append(act)
+        return Answer(200, result)
 
     def _spend(self, actor: Actor) -> bool:
         return actor.kind != "installation" or self._world.limits.spend(self._world.now())
@@ -170,6 +205,16 @@ class Api:
         is_text = isinstance(answer.body, str)
         content = answer.body.encode() if is_text else json.dumps(answer.body).encode()
         return Response(content, answer.status, headers, media_type=answer.media)
+
+
+def _cut_off() -> Response:
+    """An answer that breaks off: the caller cannot know whether the act was done."""
+
+    async def nothing() -> AsyncIterator[bytes]:
+        yield b"{"
+        raise ConnectionAbortedError("as asked by a fault of kind 'lost'")
+
+    return StreamingResponse(nothing(), 200, {"Content-Length": "4096"})
 
 
 def _broken(fault: Fault) -> Answer:

@@ -21,10 +21,11 @@ from starlette.routing import Route
 from . import githttp, pages
 from . import repository as git
 from .admin import Admin
-from .api import Api, Validator
+from .api import GRAPHQL, Api, Validator
 from .hooks import Deliverer
 from .state import World
 
+_GHES_GRAPHQL = "/api/graphql"
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -62,6 +63,8 @@ class Site:
         prefix = self._world.urls.api_prefix
         if prefix and path.startswith(f"{prefix}/"):
             return await self._api.handle(request, path.removeprefix(prefix))
+        if prefix and path == _GHES_GRAPHQL:
+            return await self._api.handle(request, GRAPHQL)
         page = self._page(path)
         if page is not None:
             return page

@@ -69,6 +69,10 @@ class Person:
         path = f"/repos/{repo}/pulls/{number}/comments/{comment_id}/replies"
         return int(self.call("POST", path, {"body": body})["id"])
 
+    def rerun(self, repo: str, check_run_id: int) -> None:
+        """Press the re-run button of a check run."""
+        self.call("POST", f"/repos/{repo}/check-runs/{check_run_id}/rerequest")
+
     def merge(self, repo: str, number: int) -> str:
         """Merge; gives the new commit."""
         return str(self.call("PUT", f"/repos/{repo}/pulls/{number}/merge", {})["sha"])

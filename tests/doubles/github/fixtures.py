@@ -1,4 +1,4 @@
-"""pytest fixtures: import them into a test module or conftest by ``from … import github_server``."""
+"""pytest fixtures; a test module or conftest imports them by name."""
 
 from collections.abc import Iterator
 

@@ -149,7 +149,7 @@ class Operation:
     pattern: re.Pattern[str]
 
 
-_MANY_SEGMENTS = {"path", "ref", "branch", "basehead", "name"}
+_SEGMENTS = {"path": ".*", "ref": ".+", "branch": ".+", "basehead": ".+", "name": ".+"}
 _INSTALLED = ("installation", "user")
 
 
@@ -186,8 +186,10 @@ def _compile(template: str) -> re.Pattern[str]:
     parts = re.split(r"\{(\w+)\}", template)
     text = ""
     for index, part in enumerate(parts):
-        many = part in _MANY_SEGMENTS
-        text += re.escape(part) if index % 2 == 0 else f"(?P<{part}>{'.+' if many else '[^/]+'})"
+        if index % 2 == 0:
+            text += re.escape(part)
+        else:
+            text += f"(?P<{part}>{_SEGMENTS.get(part, '[^/]+')})"
     return re.compile(text)
 
 

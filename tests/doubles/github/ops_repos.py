@@ -199,16 +199,6 @@ def get_content(call: Call) -> Answer:
     return Answer(200, entry | {"encoding": "base64", "content": content})
 
 
-@table.add("repos/get-content", "GET /repos/{owner}/{repo}/contents/", needs=_READ)
-def get_root(call: Call) -> Answer:
-    """The entries of the top folder."""
-    ref = call.query.get("ref", call.repo.default_branch)
-    sha = git.resolve(call.repo.git, ref)
-    if sha is None:
-        raise GithubError(404, "This repository is empty.")
-    return Answer(200, _folder(call, sha, ref, ""))
-
-
 def _folder(call: Call, sha: str, ref: str, path: str) -> list[Json]:
     rows = git.run(call.repo.git, "ls-tree", "-l", "-z", f"{sha}:{path}").split("\0")
     entries = []
