@@ -70,7 +70,7 @@ class GithubForge:
         self._client = self._integration.get_github_for_installation(installation_id)
         self._login = ""
         self._token: GitToken | None = None
-        self._comments: dict[tuple[int, str], int] = {}
+        self._comments: dict[tuple[int, str], Comment] = {}
 
     @property
     def name(self) -> str:
@@ -159,26 +159,29 @@ class GithubForge:
 
     async def put_comment(self, issue: int, marker: str, body: str) -> Comment:
         """See `Forge.put_comment`."""
+        key = (issue, marker)
         text = f"{marker}\n{body}"
 
         def write() -> Comment:
-            known = self._comments.get((issue, marker))
-            if known is not None:
-                try:
-                    return self._edit(known, text)
-                except GithubException as error:
-                    if error.status != 404:
-                        raise
+            known = self._comments.get(key)
+            if known is not None and known.body == text:
+                return known
+            try:
+                if known is not None:
+                    return self._edit(known.id, text)
+            except GithubException as error:
+                if error.status != 404:
+                    raise
             found = self._find_comment(issue, marker)
             if found is None:
-                created = self._repo().get_issue(issue).create_comment(text)
-                comment = as_comment(created)
-            else:
-                comment = found if found.body == text else self._edit(found.id, text)
-            self._comments[issue, marker] = comment.id
-            return comment
+                return as_comment(self._repo().get_issue(issue).create_comment(text))
+            return found if found.body == text else self._edit(found.id, text)
 
-        return await self._do(f"comment on issue #{issue}", write)
+        def remember() -> Comment:
+            self._comments[key] = write()
+            return self._comments[key]
+
+        return await self._do(f"comment on issue #{issue}", remember)
 
     async def pulls(self, branch: str) -> tuple[Pull, ...]:
         """See `Forge.pulls`."""
@@ -194,9 +197,17 @@ class GithubForge:
         def write() -> Pull:
             for pull in self._find_pulls(branch, "open"):
                 return pull
-            created = self._repo().create_pull(
-                base=base, head=branch, title=title, body=body, draft=draft
-            )
+            try:
+                created = self._repo().create_pull(
+                    base=base, head=branch, title=title, body=body, draft=draft
+                )
+            except GithubException as error:
+                if error.status != 422:
+                    raise
+                # Opened by another worker in between? Else the refusal is about something else.
+                for pull in self._find_pulls(branch, "open"):
+                    return pull
+                raise
             return as_pull(created)
 
         return await self._do(f"open a pull request from {branch}", write)

@@ -172,7 +172,20 @@ class Mirror:
                 token=token,
             )
         except GitFailed as error:
-            raise push_error(branch, error.output) from None
+            refusal = push_error(branch, error.output)
+            # Another worker may have pushed the very same commit at the same moment.
+            if self._remote_tip(branch, token) != commit:
+                raise refusal from None
+
+    def _remote_tip(self, branch: str, token: str) -> str:
+        """The remote branch's commit at this moment; empty when there is no such branch."""
+        ref = f"refs/heads/{branch}"
+        listed = self._git("ls-remote", "--end-of-options", self._url, ref, token=token).decode()
+        for line in listed.splitlines():
+            sha, _, name = line.partition("\t")
+            if name == ref:
+                return sha
+        return ""
 
     def _make(self) -> None:
         if (self.git_dir / "HEAD").exists():
