@@ -7,9 +7,11 @@ import json
 from collections.abc import Callable, Mapping
 
 import httpx
+from pydantic import SecretStr
 
 from agent.model import Record
 from agent.models.faults import Fault, of_answer, of_exception
+from agent.models.profiles import Profile
 from agent.models.stream import Answer, Assembly, StreamBroken
 
 _AFTER_DONE_S = 5.0
@@ -33,6 +35,19 @@ class Faulted(Exception):
     def __init__(self, fault: Fault) -> None:
         self.fault = fault
         super().__init__(fault.reason)
+
+
+def request_headers(
+    profile: Profile, api_key: SecretStr | None = None, routing_key: str = ""
+) -> dict[str, str]:
+    """The headers of each request."""
+    headers = {"Accept": "text/event-stream"}
+    secret = api_key.get_secret_value().strip() if api_key else ""
+    if secret:
+        headers["Authorization"] = f"Bearer {secret}"
+    if routing_key and profile.routing_header:
+        headers[profile.routing_header] = routing_key
+    return headers
 
 
 async def ask(

@@ -13,12 +13,12 @@ from pydantic import SecretStr
 
 from agent.model import Message, ToolSpec, Turn
 from agent.models.endpoints import Endpoints, server_url
-from agent.models.exchange import Faulted, Timeouts, ask
+from agent.models.exchange import Faulted, Timeouts, ask, request_headers
 from agent.models.faults import Fault
 from agent.models.mend import is_empty, turn_of
 from agent.models.patience import Patience, Waits
 from agent.models.profiles import Profile
-from agent.models.wire import Conversation, encoded, encoded_tools
+from agent.models.wire import Conversation, body_head, body_tail
 
 OnWaiting = Callable[[str, float], Awaitable[None]]
 """Called with the reason and the seconds until the next attempt while a server is away."""
@@ -100,7 +100,9 @@ class OpenAICompatModel:
         notes: list[str] = []
         attempt = 0
         while True:
-            body = b"".join((head, content, self._tail(max_tokens, attempt)))
+            # The same seed would give the same useless answer again.
+            seed = None if self._seed is None else self._seed + 1_000_003 * attempt
+            body = b"".join((head, content, body_tail(self._profile, max_tokens, seed)))
             attempt += 1
             try:
                 turn = await self._ask(body, tools, waits)
@@ -178,37 +180,14 @@ class OpenAICompatModel:
         await self._sleep(seconds)
 
     def _headers(self) -> dict[str, str]:
-        headers = {"Accept": "text/event-stream"}
-        if secret := self._api_key.get_secret_value().strip():
-            headers["Authorization"] = f"Bearer {secret}"
-        if self._key and self._profile.routing_header:
-            headers[self._profile.routing_header] = self._key
-        return headers
+        # Made anew each time, so that the key stands nowhere in the open.
+        return request_headers(self._profile, self._api_key, self._key)
 
     def _head_for(self, tools: Sequence[ToolSpec]) -> bytes:
         if self._tools is None or list(self._tools) != list(tools):
             self._tools = tuple(tools)
-            offered = b'"tools":' + encoded_tools(tools) + b"," if tools else b""
-            self._head = b"".join(
-                (b'{"model":', encoded(self._model), b",", offered, b'"messages":[')
-            )
+            self._head = body_head(self._model, tools)
         return self._head
-
-    def _tail(self, max_tokens: int, attempt: int) -> bytes:
-        fields: dict[str, object] = {
-            **self._profile.extra_body,
-            "max_tokens": max_tokens,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
-        if self._profile.temperature is not None:
-            fields["temperature"] = self._profile.temperature
-        if self._profile.top_p is not None:
-            fields["top_p"] = self._profile.top_p
-        if self._seed is not None:
-            # The same seed would give the same useless answer again.
-            fields["seed"] = self._seed + 1_000_003 * attempt
-        return b"]," + encoded(fields)[1:]
 
     def _room(self, size: int) -> int:
         """Tokens to ask for: what the profile allows and the window is likely to leave."""

@@ -152,10 +152,11 @@ def encoded(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
-def encoded_tools(tools: Sequence[ToolSpec]) -> bytes:
-    """The tools as the protocol's JSON list."""
-    return encoded(
-        [
+def body_head(model: str, tools: Sequence[ToolSpec]) -> bytes:
+    """The body up to the messages."""
+    fields: dict[str, object] = {"model": model}
+    if tools:
+        fields["tools"] = [
             {
                 "type": "function",
                 "function": {
@@ -166,4 +167,17 @@ def encoded_tools(tools: Sequence[ToolSpec]) -> bytes:
             }
             for tool in tools
         ]
-    )
+    return encoded(fields)[:-1] + b',"messages":['
+
+
+def body_tail(profile: Profile, max_tokens: int, seed: int | None = None) -> bytes:
+    """The body after the messages."""
+    fields: dict[str, object] = {
+        **profile.extra_body,
+        "max_tokens": max_tokens,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    chosen = {"temperature": profile.temperature, "top_p": profile.top_p, "seed": seed}
+    fields.update({name: value for name, value in chosen.items() if value is not None})
+    return b"]," + encoded(fields)[1:]

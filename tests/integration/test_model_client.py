@@ -38,7 +38,10 @@ VIEW = ToolSpec(
     parameters={"type": "object", "properties": {"path": {"type": "string"}}},
 )
 TOOLS = (BASH, VIEW)
-START = (Message(role="system", content="You debug."), Message(role="user", content="Fix it."))
+START: tuple[Message, ...] = (
+    Message(role="system", content="You debug."),
+    Message(role="user", content="Fix it."),
+)
 LOOK = Say(reasoning="I look first.", content="Looking.", calls=(Call.of("bash", command="ls"),))
 END = Say(reasoning="Done.", content="All done.")
 

@@ -1,0 +1,242 @@
+"""Whether a server fits: one short exchange, and for each failure what to set.
+
+The exchange is two turns with one tool. The server's own words are looked at, before the client
+mends anything, since a client that mends hides what the server lacks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import httpx
+from pydantic import SecretStr
+
+from agent.model import Message, Record, ToolSpec
+from agent.models import kimi_tokens
+from agent.models.endpoints import api_url
+from agent.models.exchange import Faulted, Timeouts, ask, request_headers
+from agent.models.faults import Fault
+from agent.models.mend import turn_of
+from agent.models.profiles import Profile
+from agent.models.stream import Answer
+from agent.models.wire import Conversation, body_head, body_tail
+
+ATTEMPTS = 2
+"""A model that thinks freely may answer without the tool once."""
+_MAX_TOKENS = 4_096
+_LISTING_S = 15.0
+
+_TOOL = ToolSpec(
+    name="add",
+    description="Add two whole numbers.",
+    parameters={
+        "type": "object",
+        "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}},
+        "required": ["a", "b"],
+    },
+)
+_RULE = (
+    "Never add numbers yourself: call the tool `add` once for each sum, and wait for its result."
+)
+# Long enough that a cache which works page by page has whole pages of it.
+_SYSTEM = "\n".join(
+    ["You check the connection between an agent and its model server.", *[_RULE] * 20]
+)
+
+
+class Finding(Record):
+    """One thing that was looked at."""
+
+    name: str
+    ok: bool
+    detail: str
+    fix: str = ""
+    """What to do, where `ok` is false."""
+
+
+async def examine(
+    profile: Profile,
+    base_urls: Sequence[str],
+    model: str = "",
+    api_key: SecretStr | None = None,
+    *,
+    timeouts: Timeouts | None = None,
+) -> list[Finding]:
+    """Try each server with a short exchange. Never raises for what a server does."""
+    timeouts = timeouts or Timeouts(first_s=180.0)
+    findings: list[Finding] = []
+    async with httpx.AsyncClient(headers=request_headers(profile, api_key, "doctor")) as client:
+        for url in base_urls:
+            visit = _Visit(client, api_url(url), profile, model or profile.model, timeouts)
+            found = await visit.findings()
+            several = len(base_urls) > 1
+            findings += [
+                f.model_copy(update={"name": f"{f.name} ({url})"}) if several else f for f in found
+            ]
+    secret = api_key.get_secret_value() if api_key else ""
+    return [_without(f, secret) for f in findings] if secret else findings
+
+
+def _without(finding: Finding, secret: str) -> Finding:
+    return finding.model_copy(update={"detail": finding.detail.replace(secret, "…")})
+
+
+class _Visit:
+    """The examination of one server."""
+
+    def __init__(
+        self, client: httpx.AsyncClient, url: str, profile: Profile, model: str, timeouts: Timeouts
+    ) -> None:
+        self._client = client
+        self._url = url
+        self._profile = profile
+        self._model = model
+        self._timeouts = timeouts
+        self._conversation = Conversation(profile)
+
+    async def findings(self) -> list[Finding]:
+        """All findings; only the first where the server cannot be spoken to."""
+        messages: tuple[Message, ...] = (
+            Message(role="system", content=_SYSTEM),
+            Message(role="user", content="What is 2 + 3? When you know, what is 40 + 2?"),
+        )
+        try:
+            first = await self._ask_for_call(messages)
+        except Faulted as faulted:
+            return [self._unreachable(faulted.fault)]
+        found = [Finding(name="answers", ok=True, detail=f"{self._url} answers.")]
+        found += [self._reasoning(first), self._call(first)]
+        turn = turn_of(first, self._profile, (_TOOL,))
+        if not turn.tool_calls:
+            return [*found, *await self._listing()]
+        answer = Message(
+            role="assistant",
+            content=turn.content,
+            reasoning=turn.reasoning,
+            tool_calls=turn.tool_calls,
+        )
+        results = [Message(role="tool", content="5", tool_call_id=c.id) for c in turn.tool_calls]
+        try:
+            second = await self._ask_for_call((*messages, answer, *results))
+        except Faulted as faulted:
+            found.append(_refused_back(faulted.fault))
+        else:
+            done = "The server took reasoning and result back."
+            found.append(Finding(name="reasoning goes back", ok=True, detail=done))
+            found += [*self._ids(first, second), self._cache(second)]
+        return [*found, *await self._listing()]
+
+    async def _ask_for_call(self, messages: Sequence[Message]) -> Answer:
+        body = b"".join(
+            (
+                body_head(self._model, (_TOOL,)),
+                self._conversation.encode(messages),
+                body_tail(self._profile, _MAX_TOKENS),
+            )
+        )
+        for _ in range(ATTEMPTS):
+            answer = await ask(self._client, self._url, body, {}, self._timeouts)
+            if answer.calls or kimi_tokens.has_tokens(answer.content + answer.reasoning):
+                break
+        return answer
+
+    def _unreachable(self, fault: Fault) -> Finding:
+        fix = {
+            "refused": "Check the API key, the model's name and the address.",
+            "too_long": f"The server's window is far too small: set {self._profile.flags.window}.",
+        }.get(fault.kind, "Start the server, wait until its /health answers, or mend the address.")
+        return Finding(name="answers", ok=False, detail=fault.reason, fix=fix)
+
+    def _reasoning(self, answer: Answer) -> Finding:
+        flag = f"Start the server with {self._profile.flags.reasoning}."
+        name = "reasoning is separate"
+        if kimi_tokens.split_thinking(answer.content) is not None:
+            detail = "The model's thinking came inside the content."
+            return Finding(name=name, ok=False, detail=detail, fix=flag)
+        if answer.reasoning or not self._profile.kimi_tokens:
+            detail = f"{len(answer.reasoning)} characters of reasoning in a field of their own."
+            return Finding(name=name, ok=True, detail=detail)
+        return Finding(name=name, ok=False, detail="No reasoning came at all.", fix=flag)
+
+    def _call(self, answer: Answer) -> Finding:
+        flag = f"Start the server with {self._profile.flags.tool_calls}."
+        name = "tool calls are parsed"
+        if not answer.calls:
+            leaked = kimi_tokens.has_tokens(answer.content + answer.reasoning)
+            detail = (
+                "The call came as raw tokens inside the text."
+                if leaked
+                else f"The model was told to call a tool and did not in {ATTEMPTS} attempts."
+            )
+            return Finding(name=name, ok=False, detail=detail, fix=flag)
+        call = answer.calls[0]
+        try:
+            fits = call.name == _TOOL.name and set(json.loads(call.arguments)) == {"a", "b"}
+        except (ValueError, TypeError):
+            fits = False
+        if fits:
+            return Finding(name=name, ok=True, detail=f"{call.name}({call.arguments})")
+        detail = f"The call came damaged: {call.name}({call.arguments[:200]})."
+        return Finding(name=name, ok=False, detail=detail, fix=flag)
+
+    def _ids(self, first: Answer, second: Answer) -> list[Finding]:
+        calls = (*first.calls, *second.calls)
+        if not self._profile.kimi_tokens or not calls:
+            return []
+        ids = [call.id for call in calls]
+        wanted = [f"functions.{call.name}:{n}" for n, call in enumerate(calls)]
+        name = "call ids are in order"
+        if ids == wanted:
+            return [Finding(name=name, ok=True, detail=", ".join(ids))]
+        detail = f"The server numbers calls as {', '.join(ids)}; the model expects {wanted[0]} …"
+        fix = f"Start the server with {self._profile.flags.tool_calls}. (They are renamed here.)"
+        return [Finding(name=name, ok=False, detail=detail, fix=fix)]
+
+    def _cache(self, second: Answer) -> Finding:
+        name = "cached tokens are reported"
+        prompt, cached = second.usage.prompt_tokens, second.usage.cached_tokens
+        if not second.cache_reported:
+            detail = "The usage does not say how much of the prompt was cached."
+            fix = f"Start the server with {self._profile.flags.cache}."
+            return Finding(name=name, ok=False, detail=detail, fix=fix)
+        detail = f"{cached} of {prompt} prompt tokens of the second turn were cached."
+        if cached:
+            return Finding(name=name, ok=True, detail=detail)
+        fix = (
+            "Leave the prefix cache on (no --disable-radix-cache), and route by run: "
+            "--policy manual --assignment-mode min_group."
+        )
+        return Finding(name=name, ok=False, detail=detail, fix=fix)
+
+    async def _listing(self) -> list[Finding]:
+        """What the list of models says of the name and the window."""
+        try:
+            answer = await self._client.get(f"{self._url}/models", timeout=_LISTING_S)
+            cards = {str(c["id"]): c.get("max_model_len") for c in answer.json()["data"]}
+        except (httpx.HTTPError, ValueError, LookupError, TypeError, AttributeError):
+            cards = {}
+        return [self._window(cards.get(self._model))]
+
+    def _window(self, reported: object) -> Finding:
+        wanted, name = self._profile.window, "window"
+        if type(reported) is not int:
+            detail = f"Not reported (a router hides it); the profile's {wanted} tokens are used."
+            return Finding(name=name, ok=True, detail=detail)
+        detail = f"{reported} tokens; the profile counts on {wanted}."
+        if reported >= wanted:
+            return Finding(name=name, ok=True, detail=detail)
+        fix = (
+            f"Start the server with {self._profile.flags.window} {wanted}, or set the profile's "
+            f"window to {reported}."
+        )
+        return Finding(name=name, ok=False, detail=detail, fix=fix)
+
+
+def _refused_back(fault: Fault) -> Finding:
+    return Finding(
+        name="reasoning goes back",
+        ok=False,
+        detail=fault.reason,
+        fix="The server does not take its own answer back: choose the profile that fits it.",
+    )

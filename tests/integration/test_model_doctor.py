@@ -1,0 +1,81 @@
+"""The examination of a server, against the stand-in with each flag missing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from agent.models.doctor import Finding, examine
+from agent.models.exchange import Timeouts
+from agent.models.profiles import K2_THINKING, PROFILES, Profile
+from tests.doubles.sglang.chaos import Chaos
+from tests.doubles.sglang.server import Flags, StandIn
+from tests.doubles.sglang.serving import free_port, serving
+from tests.doubles.sglang.turns import Call, Say, scripted
+
+SUMS = scripted(
+    Say("I use the tool.", "", (Call.of("add", a=2, b=3),)),
+    Say("Once more.", "", (Call.of("add", a=40, b=2),)),
+)
+
+
+async def examined(
+    flags: Flags | None = None,
+    profile: Profile = K2_THINKING,
+    key: str = "",
+    **more: Any,
+) -> list[Finding]:
+    async with serving(StandIn(SUMS, flags, **more).app) as url:
+        return await examine(profile, [url], api_key=SecretStr(key) if key else None)
+
+
+async def test_a_server_that_fits_passes_all() -> None:
+    findings = await examined()
+    assert [f.name for f in findings if not f.ok] == []
+    assert len(findings) == 7
+
+
+@pytest.mark.parametrize(
+    ("missing", "flag"),
+    [
+        ({"tool_call_parser": False}, "--tool-call-parser kimi_k2"),
+        ({"reasoning_parser": False}, "--reasoning-parser kimi_k2"),
+        ({"enable_cache_report": False}, "--enable-cache-report"),
+        ({"context_length": 128_000}, "--context-length 262144"),
+    ],
+)
+async def test_a_missing_flag_is_named_and_nothing_else(missing: dict[str, Any], flag: str) -> None:
+    findings = await examined(Flags(**missing))
+    assert [f.name for f in findings if not f.ok and flag not in f.fix] == []
+    assert [f for f in findings if not f.ok and flag in f.fix]
+
+
+async def test_ids_of_another_shape_are_named() -> None:
+    findings = await examined(chaos=Chaos(share=1.0, kinds=["foreign_ids"]))
+    (bad,) = [f for f in findings if not f.ok]
+    assert bad.name == "call ids are in order"
+    assert "--tool-call-parser kimi_k2" in bad.fix
+
+
+async def test_the_flags_are_those_of_the_servers_kind() -> None:
+    findings = await examined(Flags(tool_call_parser=False), PROFILES["vllm"])
+    assert any("--enable-auto-tool-choice" in f.fix for f in findings)
+
+
+async def test_a_wrong_key_and_a_server_that_is_not_there() -> None:
+    (finding,) = await examined(Flags(api_key="right"), key="wrong-one")
+    assert not finding.ok
+    assert "API key" in finding.fix
+    assert "wrong-one" not in finding.detail
+    (finding,) = await examine(
+        K2_THINKING, [f"127.0.0.1:{free_port()}"], timeouts=Timeouts(connect_s=2)
+    )
+    assert not finding.ok
+
+
+async def test_a_server_that_only_fails_is_one_finding() -> None:
+    (finding,) = await examined(chaos=Chaos(share=1.0, kinds=["500"]))
+    assert not finding.ok
+    assert "Internal server error" in finding.detail

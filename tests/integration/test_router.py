@@ -1,0 +1,250 @@
+"""The real sglang-router in front of two stand-in workers: stickiness, deaths, recovery."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from agent.errors import ModelAway
+from agent.model import Message, ToolSpec, Turn
+from agent.models.exchange import Timeouts
+from agent.models.openai_compat import OpenAICompatModel
+from agent.models.patience import Patience
+from agent.models.profiles import K2_THINKING
+from tests.doubles.sglang.optional import Unavailable, environment
+from tests.doubles.sglang.serving import free_port, process, seen, stand_in_command, wait_for
+
+ROUTER = "sglang-router==0.3.2"
+BASH = ToolSpec(
+    name="bash",
+    description="Run a command.",
+    parameters={"type": "object", "properties": {"command": {"type": "string"}}},
+)
+START: tuple[Message, ...] = (
+    Message(role="system", content="You debug."),
+    Message(role="user", content="Fix it."),
+)
+
+
+@dataclass
+class Worker:
+    """A stand-in process that can die and come back on its port."""
+
+    stack: ExitStack
+    script: Path
+    more: tuple[str, ...]
+    port: int = field(default_factory=free_port)
+    running: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        command = stand_in_command(self.port, self.script, *self.more)
+        self.running = self.stack.enter_context(process(command))
+        wait_for(f"{self.url}/health")
+
+    def kill(self) -> None:
+        assert self.running is not None
+        self.running.kill()
+        self.running.wait()
+
+
+@dataclass
+class Cluster:
+    """Two workers behind a router."""
+
+    url: str
+    workers: tuple[Worker, Worker]
+
+    def serving(self, key: str) -> list[Worker]:
+        """The workers that have seen this run."""
+        return [w for w in self.workers if key in seen(w.url)["keys"]]
+
+    def alive(self) -> list[Worker]:
+        """The workers that still run."""
+        return [w for w in self.workers if w.running is not None and w.running.poll() is None]
+
+
+class Clusters:
+    """Starts clusters for one test and ends them after it."""
+
+    def __init__(self, python: Path, folder: Path, stack: ExitStack) -> None:
+        self._python = python
+        self._folder = folder
+        self._stack = stack
+
+    def start(self, turns: list[dict[str, object]], *more: str) -> Cluster:
+        script = self._folder / "turns.json"
+        script.write_text(json.dumps(turns))
+        one, two = Worker(self._stack, script, more), Worker(self._stack, script, more)
+        one.start()
+        two.start()
+        port = free_port()
+        command = [
+            str(self._python), "-m", "sglang_router.launch_router",
+            "--worker-urls", one.url, two.url,
+            "--policy", "manual", "--assignment-mode", "min_group",
+            "--host", "127.0.0.1", "--port", str(port),
+            "--prometheus-host", "127.0.0.1", "--prometheus-port", str(free_port()),
+            "--health-check-interval-secs", "1", "--health-failure-threshold", "1",
+            "--health-success-threshold", "1", "--cb-timeout-duration-secs", "2",
+            "--retry-max-retries", "2",
+        ]  # fmt: skip
+        self._stack.enter_context(process(command))
+        wait_for(f"http://127.0.0.1:{port}/readiness")
+        return Cluster(f"http://127.0.0.1:{port}", (one, two))
+
+
+@pytest.fixture(scope="module")
+def router_python() -> Path:
+    try:
+        return environment("router-venv", (ROUTER,))
+    except Unavailable as error:
+        pytest.skip(f"sglang-router cannot be installed here: {error}")
+
+
+@pytest.fixture
+def clusters(router_python: Path, tmp_path: Path) -> Iterator[Clusters]:
+    with ExitStack() as stack:
+        yield Clusters(router_python, tmp_path, stack)
+    shutil.rmtree(tmp_path, ignore_errors=True)
+
+
+def turns(count: int, words: int = 40) -> list[dict[str, object]]:
+    """That many calls, then the end."""
+    calls: list[dict[str, object]] = [
+        {
+            "reasoning": f"Step {i}. " + "I weigh it. " * words,
+            "calls": [{"name": "bash", "arguments": {"command": f"step {i}"}}],
+        }
+        for i in range(count)
+    ]
+    return [*calls, {"reasoning": "Done.", "content": "All done."}]
+
+
+def grown(messages: tuple[Message, ...], turn: Turn, output: str) -> tuple[Message, ...]:
+    answer = Message(
+        role="assistant", content=turn.content, reasoning=turn.reasoning, tool_calls=turn.tool_calls
+    )
+    results = [Message(role="tool", content=output, tool_call_id=c.id) for c in turn.tool_calls]
+    return (*messages, answer, *results)
+
+
+@dataclass
+class Waited:
+    """What the client said while it waited."""
+
+    reasons: list[str] = field(default_factory=list)
+    began: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def __call__(self, reason: str, retry_in_s: float) -> None:
+        self.reasons.append(f"{reason} ({retry_in_s:.1f} s)")
+        self.began.set()
+
+
+def model(cluster: Cluster, key: str, waited: Waited, away_s: float = 60.0) -> OpenAICompatModel:
+    return OpenAICompatModel(
+        K2_THINKING,
+        [cluster.url],
+        routing_key=key,
+        patience=Patience(away_s=away_s, retries=20, first_wait_s=0.2, longest_wait_s=1.0),
+        timeouts=Timeouts(connect_s=2, first_s=20, idle_s=10),
+        on_waiting=waited,
+    )
+
+
+async def test_each_run_stays_on_one_worker(clusters: Clusters) -> None:
+    cluster = clusters.start(turns(4))
+    keys = [f"run-{i}" for i in range(4)]
+    for key in keys:
+        client, messages = model(cluster, key, Waited()), START
+        for _ in range(5):
+            turn = await client.turn(messages, (BASH,))
+            messages = grown(messages, turn, "ok\n" * 100)
+        assert turn.content == "All done."
+        assert turn.usage.cached_tokens / turn.usage.prompt_tokens > 0.7
+        await client.close()
+    homes = [cluster.serving(key) for key in keys]
+    assert [len(home) for home in homes] == [1, 1, 1, 1]
+    assert len({home[0].port for home in homes}) == 2
+    assert all(seen(w.url)["refusals"] == [] for w in cluster.workers)
+
+
+async def test_a_worker_that_dies_in_mid_stream_is_replaced(clusters: Clusters) -> None:
+    # 37.5 tokens a second: the first turn takes some four seconds.
+    cluster = clusters.start(turns(2), "--time-scale", "1")
+    client = model(cluster, "run-1", Waited())
+    task = asyncio.create_task(client.turn(START, (BASH,)))
+    while not (home := cluster.serving("run-1")):
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(1.0)
+    assert not task.done()
+    home[0].kill()
+    turn = await task
+    assert [c.id for c in turn.tool_calls] == ["functions.bash:0"]
+    assert any("Asked" in w for w in turn.warnings)
+    (other,) = [w for w in cluster.workers if w is not home[0]]
+    assert "run-1" in seen(other.url)["keys"]
+    await client.close()
+
+
+async def test_both_dying_is_waited_for_and_recovered_from(clusters: Clusters) -> None:
+    cluster = clusters.start(turns(2))
+    waited = Waited()
+    client = model(cluster, "run-1", waited)
+    turn = await client.turn(START, (BASH,))
+    for worker in cluster.workers:
+        worker.kill()
+    impatient = model(cluster, "run-2", Waited(), away_s=2.0)
+    with pytest.raises(ModelAway):
+        await impatient.turn(START, (BASH,))
+    task = asyncio.create_task(client.turn(grown(START, turn, "ok"), (BASH,)))
+    await asyncio.wait_for(waited.began.wait(), 20)
+    cluster.workers[1].start()
+    again = await task
+    assert [c.id for c in again.tool_calls] == ["functions.bash:1"]
+    assert waited.reasons
+    await client.close()
+    await impatient.close()
+
+
+@pytest.mark.slow
+async def test_a_long_run_with_faults_and_a_death_keeps_its_cache(clusters: Clusters) -> None:
+    seed = random.randrange(10_000)
+    print(f"seed {seed}")
+    calls = 300
+    cluster = clusters.start(turns(calls, 20), "--fault-share", "0.1", "--seed", str(seed))
+    client, messages = model(cluster, "run-1", Waited()), START
+    prompt = cached = 0
+    before: dict[str, object] = {}
+    for number in range(calls + 1):
+        if number == calls // 2:
+            (home,) = cluster.serving("run-1")
+            before = seen(home.url)
+            home.kill()
+        turn = await client.turn(messages, (BASH,))
+        prompt += turn.usage.prompt_tokens
+        cached += turn.usage.cached_tokens
+        messages = grown(messages, turn, f"output of {number}\n" * 60)
+    assert turn.content == "All done."
+    ids = [call.id for message in messages for call in message.tool_calls]
+    assert ids == [f"functions.bash:{n}" for n in range(calls)]
+    (other,) = cluster.alive()
+    after = seen(other.url)
+    print(f"cached {cached / prompt:.4f}, faults {before['faults']} {after['faults']}")
+    assert before["refusals"] == after["refusals"] == []
+    assert before["faults"]
+    assert after["faults"]
+    assert cached / prompt >= 0.97
+    await client.close()
