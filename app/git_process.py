@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -68,6 +69,10 @@ SETTINGS = {
     "fetch.fsck.badName": "warn",
     "fetch.fsck.gitmodulesUrl": "warn",
 }
+
+
+OVER_THE_NETWORK = ("fetch", "push", "ls-remote")
+"""Commands that talk to a server."""
 
 
 class GitError(Exception):
@@ -164,34 +169,35 @@ def run_git(
     raise explain(arguments[0], (done.stdout or b"") + done.stderr)
 
 
+_DENIED = re.compile(
+    r"authentication failed|could not read (username|password)|error: 40[13]", re.I
+)
+_MISSING = re.compile(r"repository +not found|error: 404", re.I)
+_AWAY = re.compile(
+    r"could not resolve host|failed to connect|couldn't connect"
+    r"|connection (refused|reset|timed out)|operation (timed out|too slow)|error: (5\d\d|429)|early eof|hung up|rpc failed|ssl|tls|proxy"
+    r"|empty reply|transfer closed|http/2 stream",
+    re.I,
+)
+
+
 def explain(command: str, output: bytes) -> GitError:
-    """What a failed git command's words mean for the caller. Pure."""
+    """What a failed git command's words mean for the caller. Pure.
+
+    Only git's own sentences count, without the names in them: a repository or branch may well be
+    called `ssl-connection-refused`.
+    """
     said = output.decode("utf-8", errors="replace").strip()
     last = said.splitlines()[-1] if said else "it said nothing"
     text = f"git {command} failed: {last}"
-    lower = said.lower()
-    if any(
-        sign in lower
-        for sign in ("authentication failed", "could not read username", "error: 401", "error: 403")
-    ):
+    if command not in OVER_THE_NETWORK:
+        return GitFailed(text, said)
+    own = [line for line in said.splitlines() if line.startswith(("fatal: ", "error: "))]
+    words = "\n".join(re.sub(r"(?<=\s)'[^']*'", "", line) for line in own)
+    if _DENIED.search(words):
         return GitDenied(text)
-    if "repository not found" in lower or "error: 404" in lower or "' not found" in lower:
+    if _MISSING.search(words):
         return GitMissing(text)
-    if any(
-        sign in lower
-        for sign in (
-            "could not resolve host",
-            "failed to connect",
-            "connection refused",
-            "connection reset",
-            "timed out",
-            "error: 5",
-            "error: 429",
-            "early eof",
-            "hung up",
-            "rpc failed",
-            "ssl",
-        )
-    ):
+    if _AWAY.search(words):
         return GitAway(text)
     return GitFailed(text, said)

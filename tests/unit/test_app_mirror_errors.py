@@ -31,7 +31,12 @@ from app.patch_tree import check_changes, check_text
         ("fatal: unable to access 'x': Failed to connect to x port 443", GitAway),
         ("error: RPC failed; curl 56 Recv failure: Connection reset by peer", GitAway),
         ("fatal: unable to access 'x': The requested URL returned error: 502", GitAway),
+        ("fatal: unable to access 'x': SSL certificate problem: unable to get issuer", GitAway),
+        ("fatal: the remote end hung up unexpectedly", GitAway),
         ("fatal: bad object abc", GitFailed),
+        ("fatal: couldn't find remote ref 'ssl-connection-refused'", GitFailed),
+        ("!\tabc:refs/heads/ssl-timed-out-error: 401\t[rejected] (fetch first)", GitFailed),
+        ("remote: error: 503", GitFailed),
         ("", GitFailed),
     ],
 )
@@ -39,6 +44,10 @@ def test_words_of_git(said: str, kind: type[GitError]) -> None:
     error = explain("fetch", said.encode())
     assert type(error) is kind
     assert str(error).startswith("git fetch failed: ")
+
+
+def test_a_patch_cannot_speak_for_the_server() -> None:
+    assert type(explain("apply", b"error: 401: patch failed")) is GitFailed
 
 
 @pytest.mark.parametrize(
