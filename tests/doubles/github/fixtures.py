@@ -23,7 +23,10 @@ def github_server() -> Iterator[GithubServer]:
     require_description()
     with GithubServer(Options()) as server:
         yield server
-        assert server.violations == []
+        if server.violations:
+            pytest.fail(
+                "traffic that GitHub's description forbids:\n" + "\n".join(server.violations)
+            )
 
 
 @pytest.fixture
