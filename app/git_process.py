@@ -175,7 +175,8 @@ _DENIED = re.compile(
 _MISSING = re.compile(r"repository +not found|error: 404", re.I)
 _AWAY = re.compile(
     r"could not resolve host|failed to connect|couldn't connect"
-    r"|connection (refused|reset|timed out)|operation (timed out|too slow)|error: (5\d\d|429)|early eof|hung up|rpc failed|ssl|tls|proxy"
+    r"|connection (refused|reset|timed out)|operation (timed out|too slow)"
+    r"|error: (5\d\d|429)|early eof|hung up|rpc failed|ssl|tls|proxy"
     r"|empty reply|transfer closed|http/2 stream",
     re.I,
 )

@@ -1,6 +1,7 @@
 """Text that is quoted on GitHub: properties that hold for every text, and the known tricks."""
 
 import re
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -201,6 +202,13 @@ def test_prose_keeps_what_is_harmless() -> None:
     assert prose(text) == (
         "Cause:\n\n- one `a[0]`\n2. two\n\n\n````py\nx = '```'\n````\n\n**Next**"
     )
+
+
+@pytest.mark.parametrize("quote", [inline, prose, fenced, code, commit_text, title_text])
+def test_tokens_do_not_leave(quote: Callable[[str], str]) -> None:
+    token = "ghs_" + "a1B2" * 9
+    assert "a1B2" not in quote(f"push with {token} failed")
+    assert "a1B2" not in quote(f"push with gh\x1b[0ms_{'a1B2' * 9} failed")
 
 
 def test_long_output_keeps_its_end() -> None:
