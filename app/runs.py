@@ -32,6 +32,7 @@ from app.run_failures import PATIENCE_S, cause, explain, wait_before_retry
 from app.sandboxes import Sandboxes
 from app.settings import Settings
 from app.store import SqlStore
+from sandbox.errors import SandboxError
 from sandbox.protocol import Sandbox
 
 Result = dict[str, str]
@@ -228,7 +229,10 @@ class RunWork:
                 }
             )
             self.store.finish(self.run.id, ended)
-        await self.services.sandboxes.sweep_run(self.run.id)
+        try:
+            await self.services.sandboxes.sweep(self.store.live())
+        except SandboxError as error:  # the next sweep finds them
+            _log.warning("sandboxes could not be swept", run=self.run.id, why=str(error))
         self._tree_path.unlink(missing_ok=True)
         _log.info("run ended", run=self.run.id, outcome=result["outcome"])
         return {}
@@ -289,6 +293,8 @@ class RunWork:
         finally:
             telling.cancel()
             await asyncio.wait({telling})
+            if not telling.cancelled() and (error := telling.exception()):
+                _log.warning("telling ended early", run=self.run.id, exc_info=error)
 
     async def _tree(self, prepared: Result) -> Path:
         """The tree of the base commit as a file, made if it is not there."""

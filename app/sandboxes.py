@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol
 
+from app import logs
 from app.settings import Settings
 from sandbox.docker_engine import DockerEngine, SandboxSpec
 from sandbox.images import BASE_IMAGE
 from sandbox.protocol import Sandbox
+
+_log = logs.get(__name__)
 
 
 class Sandboxes(Protocol):
@@ -22,8 +26,8 @@ class Sandboxes(Protocol):
         """A live sandbox of an earlier process, or None."""
         ...
 
-    async def sweep_run(self, run_id: str) -> None:
-        """Destroy what is left of a run."""
+    async def sweep(self, keep_runs: Collection[str]) -> None:
+        """Destroy what is left of all runs but these. Raises `SandboxError`."""
         ...
 
 
@@ -50,6 +54,8 @@ class DockerSandboxes:
         """See `Sandboxes.attach`."""
         return await self._engine.attach(sandbox_id)
 
-    async def sweep_run(self, run_id: str) -> None:
-        """See `Sandboxes.sweep_run`."""
-        await self._engine.sweep_run(run_id)
+    async def sweep(self, keep_runs: Collection[str]) -> None:
+        """See `Sandboxes.sweep`. Other Patchwrights' sandboxes on the same engine are let be."""
+        swept = await self._engine.sweep(keep_runs, installation=self._settings.installation)
+        if swept:
+            _log.info("orphaned sandboxes destroyed", count=len(swept))

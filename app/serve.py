@@ -43,8 +43,8 @@ def serve(settings: Settings) -> None:
     with state_lock(settings.state_dir):
         store = SqlStore(settings.database)
         engine = DockerEngine(settings.docker_url)
-        asyncio.run(_sweep(engine, store, settings))
         services = build(settings, store, engine)
+        asyncio.run(_sweep(services, engine))
         with running(services) as durable:
             app = create_app(
                 Web(settings, store, durable.enqueue, lambda: durable.ready),
@@ -130,12 +130,10 @@ def _require(settings: Settings) -> None:
         raise SettingsError(f"The service needs a GitHub App. Set {names}.")
 
 
-async def _sweep(engine: DockerEngine, store: SqlStore, settings: Settings) -> None:
+async def _sweep(services: Services, engine: DockerEngine) -> None:
     """Destroy sandboxes that no live run owns: a crash may have left them."""
     try:
-        swept = await engine.sweep(store.live(), installation=settings.installation)
-        if swept:
-            _log.info("orphaned sandboxes destroyed", count=len(swept))
+        await services.sandboxes.sweep(services.store.live())
     except SandboxError as error:
         # Runs wait for the engine by themselves; deliveries are taken meanwhile.
         _log.warning("sandboxes could not be swept", why=str(error))

@@ -1,0 +1,225 @@
+"""A small world for runs: a forge in one file, a real git repository, sandboxes without containers.
+
+Everything outward is kept on disk, so that a killed process leaves it as a real GitHub would, and
+every act is written down, so that doubled ones are seen.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import io
+import json
+import subprocess
+import tarfile
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from agent.model import Model
+from agent.models.openai_compat import OnWaiting
+from app.forge import Reaction
+from app.forge_records import (
+    CheckReport,
+    CheckRun,
+    Comment,
+    ForgeAway,
+    ForgeMissing,
+    GitToken,
+    IssueThread,
+    Permission,
+    Pull,
+    Repository,
+)
+from app.mirror import Mirror
+from app.runs import Services
+from app.settings import Settings
+from app.store import SqlStore
+from sandbox.protocol import Sandbox
+from tests.doubles.local_sandbox import LocalSandbox
+from tests.doubles.seeded_policy import FILES, TITLE, SeededModel
+
+
+class FileForge:
+    """`Forge` over one JSON file."""
+
+    name = "octo/calc"
+
+    def __init__(self, file: Path, clone_url: str) -> None:
+        self._file = file
+        self._clone_url = clone_url
+
+    @contextmanager
+    def world(self, act: str = "") -> Iterator[dict[str, Any]]:
+        """The file's content to read and change; `act` is written down as done."""
+        with self._file.open("a+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            world = json.loads(file.read() or "{}")
+            for name, empty in (("comments", {}), ("pulls", {}), ("acts", []), ("set", {})):
+                world.setdefault(name, empty)
+            if act:
+                if world["set"].get("away", 0) > 0:
+                    world["set"]["away"] -= 1
+                    self._write(file, world)
+                    raise ForgeAway("GitHub cannot be reached.")
+                world["acts"].append(act)
+            yield world
+            self._write(file, world)
+
+    @staticmethod
+    def _write(file: Any, world: dict[str, Any]) -> None:
+        file.seek(0)
+        file.truncate()
+        file.write(json.dumps(world))
+
+    async def bot_login(self) -> str:
+        return "patchwright[bot]"
+
+    async def git_token(self, *, renew: bool = False) -> GitToken:
+        return GitToken("secret-token", datetime.now(UTC) + timedelta(hours=1))
+
+    async def repository(self) -> Repository:
+        return Repository(self.name, "main", True, False, self._clone_url, "https://web.test")
+
+    async def issue(self, number: int) -> IssueThread:
+        with self.world("read issue") as world:
+            state = world["set"].get("issue", "open")
+        if state == "gone":
+            raise ForgeMissing("There is no such issue.")
+        said = Comment(1, "reporter", "It still happens.", datetime.now(UTC), "u")
+        own = Comment(2, "patchwright[bot]", "status", datetime.now(UTC), "u")
+        return IssueThread(
+            number=number,
+            title=TITLE,
+            body="See the title.",
+            author="reporter",
+            open=state == "open",
+            locked=False,
+            is_pull=False,
+            labels=("patchwright",),
+            comments=(said, own),
+            url="u",
+        )
+
+    async def permission(self, user: str) -> Permission:
+        with self.world() as world:
+            role = world["set"].get("role", "triage")
+        return Permission("read" if role == "triage" else role, role)
+
+    async def react(self, issue: int, reaction: Reaction, *, comment: int = 0) -> None:
+        with self.world(f"react {reaction}"):
+            pass
+
+    async def put_comment(self, issue: int, marker: str, body: str) -> Comment:
+        with self.world("comment") as world:
+            world["comments"][marker] = body
+        return Comment(1, "patchwright[bot]", body, datetime.now(UTC), "https://web.test/c")
+
+    async def pulls(self, branch: str) -> tuple[Pull, ...]:
+        with self.world() as world:
+            found = world["pulls"].get(branch)
+        return (Pull(**found),) if found else ()
+
+    async def open_pull(
+        self, *, branch: str, base: str, title: str, body: str, draft: bool
+    ) -> Pull:
+        with self.world("open pull") as world:
+            number = 100 + len(world["pulls"])
+            url = f"https://web.test/pull/{number}"
+            pull = Pull(number, url, True, draft, False, branch, "sha", title, body)
+            world["pulls"].setdefault(branch, asdict(pull))
+        return pull
+
+    async def add_labels(self, number: int, labels: Sequence[str]) -> None:
+        with self.world("label"):
+            pass
+
+    async def put_check(self, report: CheckReport) -> CheckRun:
+        raise NotImplementedError
+
+    async def file(self, path: str) -> bytes | None:
+        return None
+
+    async def close(self) -> None:
+        pass
+
+
+class LocalSandboxes:
+    """`Sandboxes` in temporary folders; none outlives its process."""
+
+    def __init__(self) -> None:
+        self.kept: list[frozenset[str]] = []
+
+    async def open(self, run_id: str, purpose: str, tree_tar: Path) -> Sandbox:
+        with tarfile.open(tree_tar) as tar:
+            members = [m for m in tar.getmembers() if m.isfile()]
+            files = {m.name: (tar.extractfile(m) or io.BytesIO()).read() for m in members}
+        return LocalSandbox(files)
+
+    async def attach(self, sandbox_id: str) -> Sandbox | None:
+        return None
+
+    async def sweep(self, keep_runs: Collection[str]) -> None:
+        self.kept.append(frozenset(keep_runs))
+
+
+class RunWorld:
+    """A state folder with a repository, a forge and the services of runs over them."""
+
+    def __init__(self, folder: Path, *, steps: int = 16, **settings: Any) -> None:
+        self.folder = folder
+        self.remote = folder / "remote.git"
+        if not self.remote.exists():
+            make_remote(self.remote, FILES)
+        self.settings = Settings(state_dir=folder / "state", **settings)
+        self.store = SqlStore(self.settings.database)
+        self.forge = FileForge(folder / "forge.json", str(self.remote))
+        self.sandboxes = LocalSandboxes()
+        self.steps = steps
+
+    def services(self, **change: Any) -> Services:
+        """The services; what is given replaces its part."""
+        parts: dict[str, Any] = {
+            "settings": self.settings,
+            "store": self.store,
+            "forge": lambda _installation, _repository: self.forge,
+            "mirror": lambda url: Mirror(self.folder / "state" / "mirror.git", url),
+            "sandboxes": self.sandboxes,
+            "make_model": self.model,
+            "patience_s": (0.01, 0.01),
+            "tell_every_s": 0.05,
+        }
+        return Services(**parts | change)
+
+    def model(self, _run_id: str, seed: int, _waiting: OnWaiting) -> Model:
+        return SeededModel(seed, self.steps, slow_commands=False)
+
+    def branches(self) -> dict[str, str]:
+        """The remote's branches with their commits."""
+        out = git(self.remote, "for-each-ref", "--format=%(refname:short) %(objectname)")
+        return dict(line.split() for line in out.splitlines())
+
+
+def git(repository: Path, *words: str, stdin: str = "") -> str:
+    """Run git on a bare repository."""
+    done = subprocess.run(
+        ["git", f"--git-dir={repository}", *words],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def make_remote(path: Path, files: dict[str, str]) -> None:
+    """A bare repository with one commit of these files on `main`."""
+    subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(path)], check=True)
+    parts = ["commit refs/heads/main\ncommitter a <a@b> 1700000000 +0000\ndata 5\nfirst\n"]
+    for name, content in files.items():
+        size = len(content.encode())
+        parts.append(f"M 100644 inline {name}\ndata {size}\n{content}\n")
+    git(path, "fast-import", "--quiet", stdin="".join(parts))
