@@ -92,9 +92,11 @@ async def run_fix(request: FixRequest, settings: Settings, console: Console) -> 
             async def one(number: int) -> RunState:
                 return await _attempt(task, number, store, engine, settings, tree, console)
 
-            states = await run_attempts(request.attempts, one)
+            try:
+                states = await run_attempts(request.attempts, one)
+            finally:
+                await engine.sweep((), installation=run_id)
     finally:
-        await engine.sweep_run(run_id)
         await engine.close()
     chosen = choose(states)
     _tell(chosen.state, console)
@@ -126,6 +128,7 @@ async def _attempt(
             run_id=task.run_id,
             purpose=purpose,
             runtime=settings.sandbox_runtime,
+            installation=task.run_id,
         )
 
     async def open_sandbox() -> Sandbox:

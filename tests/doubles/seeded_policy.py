@@ -92,7 +92,8 @@ class SeededModel:
             }
         if place == PERIOD - 1 or step == last - 1:
             return "hypothesis", {"action": "refute", "evidence": f"seen at {step}"}
-        return self._any(step, random.Random(f"{self._seed}:{step}"))
+        proposed = place > 1 and step - place + 1 + PERIOD < last
+        return self._any(step, random.Random(f"{self._seed}:{step}"), may_edit=proposed)
 
     def _ending(self, step: int) -> tuple[str, Mapping[str, Any]]:
         ending: list[tuple[str, Mapping[str, Any]]] = [
@@ -103,7 +104,9 @@ class SeededModel:
         ]
         return ending[min(step, len(ending) - 1)]
 
-    def _any(self, step: int, rng: random.Random) -> tuple[str, Mapping[str, Any] | str]:
+    def _any(
+        self, step: int, rng: random.Random, *, may_edit: bool
+    ) -> tuple[str, Mapping[str, Any] | str]:
         start = rng.randrange(1, 150)
         choices: list[tuple[str, Mapping[str, Any] | str]] = [
             ("bash", {"command": f"echo step {step}; seq {rng.randrange(3000)}"}),
@@ -130,4 +133,4 @@ class SeededModel:
             return "bash", {"command": "sleep 60", "timeout_s": 1}
         if self._slow and step % 40 == 20:
             return "run_tests", {}
-        return rng.choice(choices)
+        return rng.choice([c for c in choices if may_edit or c[0] != "edit"])
