@@ -1,0 +1,128 @@
+"""The gate in real containers: honest patches are proven, dishonest ones are not."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+
+import pytest
+
+from agent.events import GateJudged
+from agent.gate.judge import Submission, judge
+from agent.testing.suite import find_test_command, run_suite
+from sandbox.protocol import Sandbox
+from tests.doubles import gate_case as case
+from tests.integration.sandbox_fixtures import DockerOpener, engine, open_docker
+
+__all__ = ["engine", "open_docker"]
+
+pytestmark = pytest.mark.docker
+
+Judged = Callable[..., Awaitable[GateJudged]]
+
+
+@pytest.fixture
+def judged(open_docker: DockerOpener) -> Judged:
+    async def judging(
+        submission: Submission, repository: Mapping[str, str] = case.REPOSITORY
+    ) -> GateJudged:
+        async def open_fresh() -> Sandbox:
+            return await open_docker(dict(repository))
+
+        return await judge(submission, open_fresh)
+
+    return judging
+
+
+async def test_an_honest_patch_is_proven_with_its_evidence(judged: Judged) -> None:
+    verdict = await judged(case.submission({"shop/stats.py": case.FIXED}))
+    assert verdict.verdict == "proven", verdict.reasons
+    checks = {check.name: check for check in verdict.checks}
+    shown = checks["reproduction"]
+    assert "assert 400 == 650" in shown.before and "1 passed" in shown.after
+    assert shown.command == case.REPRODUCTION.command
+    assert "3 tests passed before, 3 of them after" in checks["test suite"].detail
+    assert "tests/test_total.py" in checks["regression test"].detail
+    assert "tests/test_total.py" in verdict.patch and "+    for row in rows:" in verdict.patch
+
+
+async def test_a_script_becomes_a_regression_test_in_place_and_style(judged: Judged) -> None:
+    verdict = await judged(case.submission({"shop/stats.py": case.FIXED}, case.SCRIPT))
+    assert verdict.verdict == "proven", verdict.reasons
+    path = "tests/test_issue_7_total_leaves_out_the_first_row.py"
+    assert f"+++ b/{path}" in verdict.patch
+    assert "+def test_issue_7_total_leaves_out_the_first_row():" in verdict.patch
+    assert "/tmp/repro.py" not in verdict.patch and "sys.path" not in verdict.patch
+
+
+async def test_a_hunk_that_nothing_needs_is_dropped(judged: Judged) -> None:
+    padded = case.FIXED.replace("max(cents(row) for row in rows)", "max(map(cents, rows))")
+    verdict = await judged(case.submission({"shop/stats.py": padded}))
+    assert verdict.verdict == "proven", verdict.reasons
+    assert "map(cents" not in verdict.patch and "+    for row in rows:" in verdict.patch
+    note = next(check for check in verdict.checks if check.name == "unneeded hunks")
+    assert "shop/stats.py:" in note.detail and "dropped" in note.detail
+
+
+async def test_a_patch_that_breaks_another_test_is_not_proven(judged: Judged) -> None:
+    broken = case.FIXED.replace("max(", "min(")
+    verdict = await judged(case.submission({"shop/stats.py": broken}))
+    assert verdict.verdict == "unproven"
+    assert "tests/test_shop.py::test_largest" in " ".join(verdict.reasons)
+
+
+async def test_failures_and_flaky_tests_of_the_base_are_not_blamed(judged: Judged) -> None:
+    repository = {
+        **case.REPOSITORY,
+        "tests/test_bad.py": "def test_broken():\n    assert False\n",
+        "tests/test_flaky.py": (
+            "import pathlib\n\n\ndef test_sometimes():\n"
+            "    mark = pathlib.Path('/tmp/mark')\n"
+            "    seen = mark.exists()\n    mark.touch()\n    assert seen\n"
+        ),
+    }
+    verdict = await judged(case.submission({"shop/stats.py": case.FIXED}), repository)
+    assert verdict.verdict == "proven", verdict.reasons
+    detail = next(c for c in verdict.checks if c.name == "test suite").detail
+    assert "Flaky without the patch and not counted: tests/test_flaky.py::test_sometimes" in detail
+    assert "Failing without the patch: 1, of which it mends 0" in detail
+
+
+async def test_a_process_that_ends_early_hides_nothing(judged: Judged) -> None:
+    quiet = case.submission({"shop/stats.py": case.FIXED + "\n\nimport os as _o\n_o._exit(0)\n"})
+    verdict = await judged(quiet)
+    assert verdict.verdict == "unproven"
+    assert "no test ran" in next(c for c in verdict.checks if c.name == "reproduction").after
+
+
+@pytest.mark.parametrize("name", list(case.DISHONEST))
+async def test_dishonest_patches_are_refused(judged: Judged, name: str) -> None:
+    changes, reason = case.DISHONEST[name]
+    verdict = await judged(case.submission(changes))
+    assert verdict.verdict in ("refused", "unproven")
+    assert reason in " ".join(verdict.reasons)
+
+
+@pytest.mark.parametrize(
+    ("files", "name"),
+    [
+        ({"calc.py": "X = 2\n", "test_calc.py": "@"}, "test_calc.py::test_a"),
+        ({"calc.py": "X = 2\n", "tests/test_calc.py": "@"}, "tests/test_calc.py::test_a"),
+        ({"src/calc.py": "X = 2\n", "tests/test_calc.py": "@"}, "tests/test_calc.py::test_a"),
+    ],
+    ids=["root", "tests", "src"],
+)
+async def test_tests_run_in_a_container_and_leave_nothing(
+    open_docker: DockerOpener, files: Mapping[str, str], name: str
+) -> None:
+    test = "import calc\n\n\ndef test_a():\n    assert calc.X == 2\n"
+    sandbox = await open_docker({path: text.replace("@", test) for path, text in files.items()})
+    run = await run_suite(sandbox, await find_test_command(sandbox))
+    assert run.outcomes == {name: "passed"}, run.output
+    assert await sandbox.diff() == ""
+    assert (await sandbox.run("ls /tmp | grep -c '^tests-'")).text.strip() == "0"
+
+
+async def test_a_patch_that_eats_all_memory_is_unproven_and_not_a_crash(judged: Judged) -> None:
+    greedy = case.FIXED.replace("result = 0", "result = len(bytearray(3 * 1024**3)) * 0")
+    verdict = await judged(case.submission({"shop/stats.py": greedy}))
+    assert verdict.verdict == "unproven"
