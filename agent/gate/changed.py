@@ -44,4 +44,9 @@ def added_nodes(file: ChangedFile) -> list[ast.AST]:
     lines = {number for number, _ in file.added}
     if tree is None:
         return []
-    return [node for node in ast.walk(tree) if getattr(node, "lineno", 0) in lines]
+    return [node for node in ast.walk(tree) if _line(node) in lines]
+
+
+def _line(node: ast.AST) -> int:
+    placed = node.pattern if isinstance(node, ast.match_case) else node
+    return getattr(placed, "lineno", 0)

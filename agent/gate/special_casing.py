@@ -30,8 +30,7 @@ def special_casing(
         return ()
     known = literals(reproduction, command)
     reasons = [
-        f"{file.path}:{getattr(node, 'lineno', 0)}: the reproduction's own input is answered "
-        f"with a constant (`{_shown(node)}`)."
+        f"{file.path}: the reproduction's own input is answered with a constant (`{_shown(node)}`)."
         for node in added_nodes(file)
         if _fitted(node, known)
     ]

@@ -1,0 +1,206 @@
+"""What runs prove, and where a reproduction lives on: pure functions."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from agent.events import ReproductionDeclared
+from agent.gate.compare import ReproductionRun, reproduction_check, suite_check
+from agent.gate.measure import runs_needed
+from agent.gate.regression_test import NotPlaced, Placement, as_test, place
+from agent.task import Issue
+from agent.testing.report import Outcome, SuiteRun, TestResult
+
+
+def suite(exit_code: int | None = 0, **outcomes: Outcome) -> SuiteRun:
+    results = tuple(TestResult(name=n, outcome=o) for n, o in outcomes.items())
+    return SuiteRun(command="pytest", exit_code=exit_code, output="", results=results)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "ok", "said"),
+    [
+        ([suite(a="passed")] * 2, [suite(a="passed")], True, "1 tests passed before, 1 of them"),
+        ([suite(a="passed")] * 2, [suite(a="failed")], False, "no longer does: a"),
+        ([suite(a="passed")] * 2, [suite(a="error")], False, "no longer does: a"),
+        ([suite(a="passed")] * 2, [suite(a="skipped")], False, "no longer does: a"),
+        ([suite(a="passed", b="passed")] * 2, [suite(b="passed")], False, "did not run"),
+        ([suite(a="passed")] * 2, [suite()], False, "did not run"),
+        ([suite(a="passed")] * 2, [suite(a="passed"), suite(a="failed")], False, "no longer"),
+        ([suite(a="failed")] * 2, [suite(a="failed")], True, "of which it mends 0"),
+        ([suite(a="failed")] * 2, [suite(a="passed")], True, "of which it mends 1"),
+        ([suite(a="passed"), suite(a="failed")], [suite(a="failed")], True, "Flaky"),
+        ([suite(a="passed"), suite()], [suite(b="passed")], True, "Flaky"),
+        ([suite(a="passed")] * 2, [suite(a="passed", n="failed")], False, "New tests fail: n"),
+        ([suite(a="passed")] * 2, [suite(a="passed", n="passed")], True, "New tests: 1"),
+        ([suite(0)] * 2, [suite(0)], True, "no results per test"),
+        ([suite(0)] * 2, [suite(1)], False, "fails with it"),
+        ([suite(1)] * 2, [suite(1)], False, "cannot be told"),
+        ([suite(1)] * 2, [suite(0)], True, "status 0"),
+        ([suite(5)] * 2, [suite(5)], True, "finds no tests"),
+    ],
+)
+def test_suites_before_and_after(
+    before: list[SuiteRun], after: list[SuiteRun], ok: bool, said: str
+) -> None:
+    check = suite_check(before, after)
+    assert (check.ok, said in check.detail) == (ok, True), check.detail
+
+
+def test_a_time_limit_proves_nothing() -> None:
+    late = SuiteRun(command="pytest", exit_code=None, output="", timed_out=True)
+    assert not suite_check([suite(a="passed")] * 2, [late]).ok
+    assert not suite_check([late, late], [suite(0)]).ok
+
+
+DECLARED = ReproductionDeclared(
+    command="python3 /tmp/r.py", expected_failure="boom", observed="boom", accepted=True
+)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "ok", "said"),
+    [
+        ((3, 3, 0), (3, 0, 3), True, "3 of 3 runs without the patch, passes in 3 of 3"),
+        ((3, 0, 3), (3, 0, 3), False, "passes without the patch"),
+        ((3, 0, 0), (3, 0, 3), False, "lacks 'boom'"),
+        ((3, 3, 0), (3, 1, 2), False, "passes in 2 of 3"),
+        ((10, 4, 6), (9, 0, 9), True, "it is flaky"),
+    ],
+)
+def test_reproduction_before_and_after(
+    before: tuple[int, int, int], after: tuple[int, int, int], ok: bool, said: str
+) -> None:
+    def run(counts: tuple[int, int, int]) -> ReproductionRun:
+        return ReproductionRun(runs=counts[0], as_claimed=counts[1], passed=counts[2], output="")
+
+    check = reproduction_check(DECLARED, run(before), run(after))
+    assert (check.ok, said in check.detail) == (ok, True), check.detail
+
+
+@pytest.mark.parametrize(("claimed", "runs"), [(10, 3), (5, 7), (1, 20), (9, 3)])
+def test_flaky_bugs_are_run_more_often(claimed: int, runs: int) -> None:
+    seen = ReproductionRun(runs=10, as_claimed=claimed, passed=10 - claimed, output="")
+    assert runs_needed(seen) == runs
+
+
+ISSUE = Issue(title="Crash: it's 100% wrong!", body="", number=3)
+SCRIPT = '''#!/usr/bin/env python3
+"""Shows it."""
+from __future__ import annotations
+
+import sys
+sys.path.insert(0, "src")
+from calc import double
+
+def check(n):
+    assert double(n) == 2 * n
+
+# the case of the issue
+text = """
+  kept
+"""
+if __name__ == "__main__":
+    check(3)
+    print(text)
+'''
+
+
+def run_module(code: str, calls: list[int]) -> dict[str, object]:
+    scope: dict[str, object] = {"__name__": "test_module"}
+    code = code.replace("from calc import double", "double = DOUBLE")
+    scope["DOUBLE"] = lambda n: calls.append(n) or 2 * n
+    exec(compile(code, "t", "exec"), scope)
+    return scope
+
+
+def test_a_script_becomes_a_test_function_that_runs_the_same() -> None:
+    code = as_test(SCRIPT, "slug", unittest=False)
+    assert code is not None and "sys.path" not in code
+    calls: list[int] = []
+    scope = run_module(code, calls)
+    assert calls == []  # nothing runs on import
+    test = scope["test_slug"]
+    assert callable(test)
+    test()
+    assert calls == [3]
+    assert '"""\n  kept\n"""' in code
+
+
+def test_a_script_becomes_a_test_case_where_the_project_uses_unittest() -> None:
+    code = as_test(SCRIPT, "the_slug", unittest=True)
+    assert code is not None
+    tree = ast.parse(code)
+    (case,) = [n for n in tree.body if isinstance(n, ast.ClassDef)]
+    assert case.name == "TheSlugTest"
+    assert ast.unparse(case.bases[0]) == "unittest.TestCase"
+    assert code.index("from __future__") < code.index("import unittest")
+
+
+@pytest.mark.parametrize("script", ["", "import a\n", "def f(): pass\n", "not python ("])
+def test_what_runs_nothing_is_no_test(script: str) -> None:
+    assert as_test(script, "slug", unittest=False) is None
+
+
+@pytest.mark.parametrize(
+    ("command", "files", "present", "expected"),
+    [
+        (
+            "python3 /tmp/r.py",
+            {"/tmp/r.py": "assert 1\n"},
+            ["tests/test_a.py"],
+            "tests/test_issue_3_crash_it_s_100_wrong.py",
+        ),
+        (
+            "python3 r.py",
+            {"r.py": "assert 1\n"},
+            ["test_a.py"],
+            "test_issue_3_crash_it_s_100_wrong.py",
+        ),
+        (
+            "python3 -c 'assert 1'",
+            {},
+            ["pkg/tests/a_test.py"],
+            "pkg/tests/issue_3_crash_it_s_100_wrong_test.py",
+        ),
+        ("python3 - <<'EOF'\nassert 1\nEOF", {}, [], "tests/test_issue_3_crash_it_s_100_wrong.py"),
+        (
+            "python3 /tmp/r.py",
+            {"/tmp/r.py": "assert 1\n"},
+            ["tests/test_issue_3_crash_it_s_100_wrong.py"],
+            "tests/test_issue_3_crash_it_s_100_wrong_2.py",
+        ),
+    ],
+)
+def test_places_and_names_follow_the_project(
+    command: str, files: dict[str, str], present: list[str], expected: str
+) -> None:
+    declared = DECLARED.model_copy(update={"command": command, "files": files})
+    placed = place(declared, present, "python3 -m pytest", ISSUE)
+    assert isinstance(placed, Placement)
+    assert list(placed.files) == [expected] and placed.moved
+
+
+def test_a_reproduction_that_is_a_test_stays_where_it_is() -> None:
+    files = {"/workspace/tests/test_r.py": "def test_r():\n    assert 0\n"}
+    declared = DECLARED.model_copy(update={"command": "pytest tests/test_r.py", "files": files})
+    placed = place(declared, [], "python3 -m pytest", ISSUE)
+    assert isinstance(placed, Placement)
+    assert (list(placed.files), placed.moved) == (["tests/test_r.py"], False)
+
+
+@pytest.mark.parametrize(
+    ("command", "files"),
+    [
+        ("pytest tests/test_old.py::test_x", {}),
+        ("node r.js", {"/tmp/r.js": "process.exit(1)\n"}),
+        ("python3 /tmp/a.py", {"/tmp/a.py": "assert 0\n", "/tmp/data.txt": "x"}),
+        ("make check", {}),
+    ],
+)
+def test_what_cannot_be_placed_is_said(command: str, files: dict[str, str]) -> None:
+    declared = DECLARED.model_copy(update={"command": command, "files": files})
+    placed = place(declared, ["tests/test_a.py"], "python3 -m pytest", ISSUE)
+    assert isinstance(placed, NotPlaced) and placed.why

@@ -1,0 +1,169 @@
+"""Patches as text, and what they may touch."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.gate.patch import BadPatch, parse_patch, without_hunks
+from agent.gate.patch_rules import path_refusals
+from agent.gate.paths import is_source, is_test, matches
+from agent.task import GatePolicy, Issue
+from tests.doubles.gate_case import ISSUE, patch
+
+LONG = "".join(f"line {n}\n" for n in range(60))
+TWO_HUNKS = patch(
+    {"a.py": LONG.replace("line 5\n", "five\n").replace("line 50\n", "fifty\n"), "b.py": "new\n"},
+    {"a.py": LONG},
+)
+
+
+def refused(text: str, policy: GatePolicy | None = None, issue: Issue = ISSUE) -> str:
+    return " ".join(path_refusals(parse_patch(text), policy or GatePolicy(), issue))
+
+
+def test_files_hunks_and_lines_are_read() -> None:
+    first, second = parse_patch(TWO_HUNKS)
+    assert (first.path, first.kind, len(first.hunks)) == ("a.py", "changed", 2)
+    assert first.hunks[1].added == ((51, "fifty"),)
+    assert first.hunks[1].removed == ((51, "line 50"),)
+    assert (second.path, second.kind) == ("b.py", "added")
+
+
+def test_hunks_can_be_left_out() -> None:
+    first, second = parse_patch(TWO_HUNKS)
+    left = without_hunks(TWO_HUNKS, [first.hunks[0]])
+    assert [h.added for c in parse_patch(left) for h in c.hunks] == [
+        ((51, "fifty"),),
+        ((1, "new"),),
+    ]
+    only = without_hunks(TWO_HUNKS, [*first.hunks])
+    assert [c.path for c in parse_patch(only)] == ["b.py"]
+    assert without_hunks(TWO_HUNKS, []) == TWO_HUNKS
+    assert parse_patch(without_hunks(TWO_HUNKS, [*first.hunks, *second.hunks])) == ()
+
+
+def test_a_missing_newline_at_the_end_and_odd_names_are_read() -> None:
+    text = (
+        'diff --git "a/caf\\303\\251 x.py" "b/caf\\303\\251 x.py"\n'
+        "index 1111111..2222222 100644\n"
+        '--- "a/caf\\303\\251 x.py"\n+++ "b/caf\\303\\251 x.py"\n'
+        "@@ -1 +1 @@\n-a\n\\ No newline at end of file\n+b\n\\ No newline at end of file\n"
+    )
+    (change,) = parse_patch(text)
+    assert (change.path, change.added, change.removed) == ("café x.py", ((1, "b"),), ((1, "a"),))
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("something else\n", "git's format"),
+        ("diff --git a/x b/y\n", "renames"),
+        ("diff --git a/x b/x\nrename from x\nrename to y\n", "not understood"),
+        ("diff --git a/x b/x\nGIT binary patch\nliteral 3\n", "binary"),
+        ("diff --git a/x b/x\nBinary files a/x and b/x differ\n", "binary"),
+        (patch({"x": "b\n"}, {"x": "a\n"}).replace("+++ b/x", "+++ b/../x"), "contradict"),
+        (patch({"x": "b\n"}, {"x": "a\n"}).replace("--- a/x", "--- /dev/null"), "contradict"),
+        (patch({"x": "b\n"}, {"x": "a\n"}).replace("-1 +1", "-1,3 +1"), "shorter"),
+        (patch({"x": "b\n"}, {"x": "a\n"}) + "+c\n", "followed by text"),
+        (patch({"x": "b\n"}, {"x": "a\n"}) * 2, "twice"),
+    ],
+)
+def test_odd_patches_are_refused(text: str, reason: str) -> None:
+    with pytest.raises(BadPatch, match=reason):
+        parse_patch(text)
+
+
+@given(st.text() | st.text(alphabet="+-@ \n\\ab/12,").map(lambda s: TWO_HUNKS + s))
+def test_no_text_makes_the_parser_crash(text: str) -> None:
+    try:
+        parse_patch(text)
+    except BadPatch as error:
+        assert str(error)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".github/workflows/ci.yml",
+        ".GitHub/Workflows/ci.yml",
+        ".github/patchwright.yml",
+        "sub/.gitattributes",
+        ".gitmodules",
+        "../x.py",
+        "/etc/passwd",
+        "a//b.py",
+        "a/./b.py",
+        ".git/hooks/pre-commit",
+        "sub/.GIT/config",
+        "x.pth",
+        "src/sitecustomize.py",
+        "usercustomize.py",
+        "pytest.ini",
+        "sub/tox.ini",
+        "jest.config.mjs",
+        "poetry.lock",
+        "requirements-dev.txt",
+        "web/package-lock.json",
+    ],
+)
+def test_forbidden_paths(path: str) -> None:
+    assert refused(patch({path: "x\n"})), path
+
+
+@pytest.mark.parametrize(
+    "path", ["src/a.py", "docs/git.md", "tests/test_a.py", "lock.py", "a b.py"]
+)
+def test_plain_paths_are_allowed(path: str) -> None:
+    assert not refused(patch({path: "x\n"}))
+
+
+def test_lock_files_are_allowed_when_asked_for() -> None:
+    text = patch({"go.sum": "x\n"})
+    assert "lock file" in refused(text)
+    assert not refused(text, GatePolicy(allow_lock_files=True))
+    assert not refused(text, issue=Issue(title="go.sum is out of date", body=""))
+
+
+@pytest.mark.parametrize("mode", ["120000", "160000", "100600", "040000"])
+def test_links_submodules_and_odd_modes_are_refused(mode: str) -> None:
+    text = patch({"x": "target\n"}).replace("100644", mode)
+    assert "symbolic link, a submodule" in refused(text)
+    change = f"diff --git a/x b/x\nold mode 100644\nnew mode {mode}\n"
+    assert "odd mode" in refused(change)
+
+
+def test_executable_bits_may_change() -> None:
+    assert not refused("diff --git a/x b/x\nold mode 100644\nnew mode 100755\n")
+
+
+def test_size_limits() -> None:
+    assert "3 files" in refused(
+        patch({"a": "x\n", "b": "x\n", "c": "x\n"}), GatePolicy(max_files=2)
+    )
+    assert "10 lines" in refused(patch({"a": "x\n" * 10}), GatePolicy(max_changed_lines=9))
+
+
+@pytest.mark.parametrize(
+    ("path", "test"),
+    [
+        ("tests/data.json", True),
+        ("pkg/test_a.py", True),
+        ("pkg/a_test.go", True),
+        ("web/a.spec.ts", True),
+        ("src/test/java/ATest.java", True),
+        ("conftest.py", True),
+        ("src/contest.py", False),
+        ("src/latest.py", False),
+        ("src/testing.go", False),
+    ],
+)
+def test_what_a_test_is(path: str, test: bool) -> None:
+    assert is_test(path) is test
+
+
+def test_source_and_globs() -> None:
+    assert is_source("a.rs") and not is_source("a.md") and not is_source("tests/a.py")
+    assert matches("a/b/c.lock", ("*.lock",)) and not matches("a/b.lock/c", ("*.lock",))
+    assert matches("a/b/c", ("a/**",)) and not matches("b/a/c", ("a/**",))
