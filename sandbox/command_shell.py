@@ -112,7 +112,8 @@ class CommandShell:
     async def _shell_died(self, shell: Shell, partial: Captured, begun: float) -> CommandResult:
         self._shell = None
         shell.drop()
-        await self._container.check_alive()
+        # A shell also ends because its container does; then no other starts.
+        await self._open()
         code = await self._container.exit_code(shell.exec_id)
         return CommandResult(
             exit_code=137 if code is None else code,

@@ -47,6 +47,8 @@ def container_options(spec: SandboxSpec) -> dict[str, Any]:
     """
     limits = spec.limits
     disk = min(limits.disk_bytes, limits.memory_bytes * 3 // 4)
+    small = min(_SMALL_MOUNT, disk // 16)
+    disk -= 2 * small
     options: dict[str, Any] = {
         "image": spec.image,
         "name": f"patchwright-{secrets.token_hex(6)}",
@@ -71,9 +73,9 @@ def container_options(spec: SandboxSpec) -> dict[str, Any]:
             WORKDIR: _tmpfs(disk // 2),
             "/home": _tmpfs(disk // 4),
             "/tmp": _tmpfs(disk // 4, mode="1777"),  # noqa: S108 - a mount in the sandbox
-            "/run": _tmpfs(_SMALL_MOUNT),
+            "/run": _tmpfs(small),
         },
-        "shm_size": _SMALL_MOUNT,
+        "shm_size": small,
         "mem_limit": limits.memory_bytes,
         "memswap_limit": limits.memory_bytes,
         "nano_cpus": int(limits.cpus * 1e9),

@@ -15,10 +15,10 @@ from sandbox.engine_address import EngineAddress
 from sandbox.errors import SandboxError, SandboxGone
 from sandbox.exec_stream import ExecStream
 from sandbox.protocol import WORKDIR
-from sandbox.shell import Shell
+from sandbox.shell import Shell, ShellDied
 
-_EXIT_POLLS = 40
-_EXIT_POLL_S = 0.025
+_POLLS = 40
+_POLL_S = 0.025
 
 
 class Container:
@@ -47,8 +47,8 @@ class Container:
         try:
             stream = await ExecStream.open(self._address, created["Id"])
             return await Shell.start(stream, created["Id"], prelude)
-        except Exception as error:
-            await self.check_alive()
+        except (SandboxError, ShellDied) as error:
+            await self._check_alive_for_a_while()
             if isinstance(error, SandboxError):
                 raise
             raise SandboxError(f"The sandbox starts no shell: {error}") from error
@@ -60,15 +60,21 @@ class Container:
             why = "out of memory" if state.get("OOMKilled") else f"exit {state.get('ExitCode')}"
             raise SandboxGone(f"The sandbox's container died ({why})")
 
+    async def _check_alive_for_a_while(self) -> None:
+        # A container's processes end a little before the engine says that it died.
+        for _ in range(_POLLS):
+            await self.check_alive()
+            await asyncio.sleep(_POLL_S)
+
     async def exit_code(self, exec_id: str) -> int | None:
         """The exit status of an exec whose process has ended; None if the engine does not say."""
-        for _ in range(_EXIT_POLLS):
+        for _ in range(_POLLS):
             state = await self._call(lambda: self._client.api.exec_inspect(exec_id))
             if not state["Running"]:
                 code = state["ExitCode"]
                 return None if code is None else int(code)
             # The engine learns of the end a little after the stream closes.
-            await asyncio.sleep(_EXIT_POLL_S)
+            await asyncio.sleep(_POLL_S)
         return None
 
     async def remove(self) -> None:

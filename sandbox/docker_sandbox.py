@@ -49,7 +49,10 @@ class DockerSandbox:
             timeout_s=_UNPACK_S,
         )
         if unpacked.status != 0:
-            raise SandboxError(f"The repository's tree cannot be unpacked: {unpacked.text}")
+            raise SandboxError(
+                "The repository's tree cannot be unpacked on the sandbox's disk "
+                f"(is it larger than the limit?): {unpacked.text}"
+            )
         self._base = _tree_id(await self._git("pw_init", timeout_s=_UNPACK_S))
         await self._commands.open()
 

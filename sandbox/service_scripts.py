@@ -125,6 +125,7 @@ pw_init() {{
 pw_new() {{ # names the files to add, those of nested repositories too, which git would not enter
   local name
   if ! grep -zq '/$' {STATE}/new; then cat {STATE}/new; return; fi
+  : >{STATE}/nested
   while IFS= read -r -d '' name; do
     case $name in
       */) find "./$name" -name .git -prune -o '(' -type f -o -type l ')' -printf '%P\\0' |
@@ -151,7 +152,14 @@ pw_index() {{
   pw_index_once "$@"
 }}
 pw_snapshot() {{ pw_index --exclude-standard && git write-tree; }}
-pw_restore() {{ pw_index --exclude-standard && git read-tree --reset -u "$1"; }}
+pw_restore() {{
+  pw_index --exclude-standard && git read-tree --reset -u "$1" || return
+  # What is left of a nested repository whose files are gone: its .git alone in its folder.
+  [ ! -e {STATE}/nested ] || find "$GIT_WORK_TREE" -mindepth 2 -name .git -prune -print0 |
+    while IFS= read -r -d '' name; do
+      [ "$(ls -A "${{name%/.git}}")" != .git ] || rm -rf "${{name%/.git}}"
+    done
+}}
 pw_base() {{ cat {STATE}/base; }}
 pw_diff() {{ # FROM TO OPTION...
   git diff-tree -p -r --no-ext-diff --no-textconv --no-color --no-renames --full-index \\

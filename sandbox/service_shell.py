@@ -85,7 +85,6 @@ class ServiceShell:
                         await shell.begin_with(line, limit, payload)
                     captured = await shell.wait(timeout_s)
                 except ShellDied:
-                    await self._container.check_alive()
                     if last:
                         break
                     continue
