@@ -4,11 +4,12 @@ import subprocess
 import tarfile
 import threading
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
-from app.git_process import GitError, GitMissing
+from app.git_process import GitAway, GitError, GitMissing
 from app.local_repository import RepositoryRefused, mirror_local
 from app.mirror import BranchTaken, Identity, Mirror, PatchUnusable
 from tests.integration.github_app import CART, PATCH, git
@@ -283,6 +284,52 @@ def test_other_transports_are_off_even_below(tmp_path: Path) -> None:
     with pytest.raises(GitError):
         mirror.fetch()
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_repository_with_a_hidden_git_folder_is_not_taken_in(
+    remote: Path, tmp_path: Path
+) -> None:
+    blob = git(remote, "hash-object", "-w", "--stdin", stdin="#!/bin/sh\n")
+    hooks = git(remote, "mktree", stdin=f"100755 blob {blob}\tpost-checkout\n")
+    tree = git(remote, "mktree", stdin=f"040000 tree {hooks}\t.git\n")
+    evil = git(remote, "commit-tree", tree, "-m", "evil")
+    git(remote, "update-ref", "refs/heads/evil", evil)
+    mirror = Mirror(tmp_path / "m.git", str(remote))
+    with pytest.raises(GitError, match=r"hasDotgit|fsck|unpack|index-pack"):
+        mirror.fetch()
+    with pytest.raises(GitError):
+        mirror.tree_tar(evil, tmp_path / "tree.tar")
+
+
+def test_a_redirect_does_not_carry_the_token_away(tmp_path: Path) -> None:
+    asked: list[str] = []
+    authorised: list[str | None] = []
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            authorised.append(self.headers["Authorization"])
+            self.send_response(302 if self.path.startswith("/a/") else 404)
+            self.send_header("Location", f"http://127.0.0.1:{port}/stolen")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Not on the terminal."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere) as server:
+        port = server.server_port
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        mirror = Mirror.of_remote(tmp_path, f"http://127.0.0.1:{port}/a/b.git")
+        with pytest.raises(GitError):
+            mirror.fetch("ghs_token")
+        server.shutdown()
+    assert asked == ["/a/b.git/info/refs?service=git-upload-pack"]
+    assert authorised[0] is not None
+
+
+def test_a_server_that_is_not_there_is_away(tmp_path: Path) -> None:
+    with pytest.raises(GitAway):
+        Mirror.of_remote(tmp_path, "http://127.0.0.1:1/a/b.git").fetch("ghs_token")
 
 
 def test_addresses_do_not_share_a_folder(tmp_path: Path) -> None:
