@@ -163,7 +163,7 @@ def _tell(state: RunState, console: Console) -> None:
     if state.outcome == "proven" and state.submitted is not None:
         console.print("Proven fix.", style="bold green")
         console.print(f"Root cause: {state.submitted.root_cause}", markup=False)
-        console.print(final_patch(state), markup=False, highlight=False)
+        console.print(final_patch(state), markup=False, highlight=False, soft_wrap=True)
         return
     console.print("No proven fix.", style="bold yellow")
     console.print(state.diagnosis or "Nothing is known.", markup=False)
