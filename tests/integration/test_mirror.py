@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from app.git_process import GitAway, GitError, GitMissing
-from app.local_repository import RepositoryRefused, mirror_local
 from app.mirror import BranchTaken, Identity, Mirror, PatchUnusable
 from tests.integration.github_app import CART, PATCH, git
 
@@ -336,83 +335,3 @@ def test_addresses_do_not_share_a_folder(tmp_path: Path) -> None:
     urls = ["https://h/a/b.git", "https://h/a-b.git", "https://h/A/b.git", "https://i/a/b.git"]
     assert len({Mirror.of_remote(tmp_path, u).git_dir for u in urls}) == len(urls)
     assert all(Mirror.of_remote(tmp_path, u).git_dir.parent == tmp_path for u in urls)
-
-
-def test_a_local_repository_is_borrowed_and_left_alone(origin: Path, tmp_path: Path) -> None:
-    git(origin, "rm", "-q", "--cached", "crlf.txt")
-    (origin / "crlf.txt").unlink()
-    git(origin, "commit", "-q", "-m", "without the file that git itself calls changed")
-    before = _files(origin)
-    local = mirror_local(origin, tmp_path / "scratch")
-    assert local.commit == git(origin, "rev-parse", "HEAD")
-    out = tmp_path / "tree.tar"
-    local.mirror.tree_tar(local.commit, out)
-    with tarfile.open(out) as tar:
-        assert "secret.txt" in tar.getnames()
-    made = local.mirror.commit_patch(local.commit, PATCH, "m", BOT, "b", WHEN)
-    assert made
-    assert _files(origin) == before
-
-
-def _files(folder: Path) -> dict[str, tuple[int, int]]:
-    return {
-        str(p.relative_to(folder)): (p.lstat().st_mtime_ns, p.lstat().st_size)
-        for p in folder.rglob("*")
-    }
-
-
-def test_a_linked_worktree_can_be_borrowed_too(tmp_path: Path) -> None:
-    main = tmp_path / "main"
-    main.mkdir()
-    git(main, "init", "-q", "-b", "main")
-    (main / "a.txt").write_text("a\n")
-    git(main, "add", "-A")
-    git(main, "commit", "-q", "-m", "first")
-    git(main, "worktree", "add", "-q", "../linked")
-    local = mirror_local(tmp_path / "linked", tmp_path / "scratch")
-    local.mirror.tree_tar(local.commit, tmp_path / "tree.tar")
-
-
-def test_what_cannot_be_borrowed_is_said_in_a_sentence(tmp_path: Path) -> None:
-    scratch = tmp_path / "scratch"
-    with pytest.raises(RepositoryRefused, match="There is no folder"):
-        mirror_local(tmp_path / "nowhere", scratch)
-    (tmp_path / "plain").mkdir()
-    with pytest.raises(RepositoryRefused, match="is not a git repository"):
-        mirror_local(tmp_path / "plain", scratch)
-    repo = tmp_path / "repo"
-    (repo / "sub").mkdir(parents=True)
-    git(repo, "init", "-q")
-    with pytest.raises(RepositoryRefused, match="no commits yet"):
-        mirror_local(repo, scratch)
-    (repo / "a.txt").write_text("a\n")
-    (repo / "sub" / "b.txt").write_text("b\n")
-    git(repo, "add", "-A")
-    git(repo, "commit", "-q", "-m", "first")
-    with pytest.raises(RepositoryRefused, match="is inside the repository"):
-        mirror_local(repo / "sub", scratch)
-    (repo / "a.txt").write_text("changed\n")
-    (repo / "new.txt").write_text("new\n")
-    with pytest.raises(RepositoryRefused, match=r"not committed: a\.txt, new\.txt"):
-        mirror_local(repo, scratch)
-    for n in range(20):
-        (repo / f"n{n}.txt").write_text("x")
-    with pytest.raises(RepositoryRefused, match="and 12 more"):
-        mirror_local(repo, scratch)
-
-
-def test_the_environment_of_a_hook_does_not_mislead(
-    remote: Path, mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As when `patchwright fix` is run by a git hook, which sets these."""
-    work = tmp_path / "work"
-    git(tmp_path, "clone", "-q", str(remote), str(work))
-    git(work, "rm", "-q", "--cached", "crlf.txt")
-    (work / "crlf.txt").unlink()
-    git(work, "commit", "-q", "-m", "as above")
-    monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
-    monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path))
-    monkeypatch.setenv("GIT_OBJECT_DIRECTORY", str(tmp_path))
-    local = mirror_local(work, tmp_path / "scratch")
-    assert local.commit == git(work, "rev-parse", "HEAD")
-    assert mirror.base_commit("main") == git(work, "rev-parse", "HEAD^")

@@ -1,0 +1,114 @@
+"""A local repository as `patchwright fix` takes it: borrowed, never written to."""
+
+import tarfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from app.local_repository import RepositoryRefused, mirror_local
+from app.mirror import Identity
+from tests.integration.github_app import CART, PATCH, git
+
+BOT = Identity("patchwright[bot]", "patchwright[bot]@users.example")
+WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    """A repository with a clean work tree."""
+    folder = tmp_path / "work"
+    (folder / "shop").mkdir(parents=True)
+    git(folder, "init", "-q", "-b", "main")
+    (folder / "shop" / "cart.py").write_text(CART)
+    (folder / "secret.txt").write_text("kept\n")
+    (folder / ".gitattributes").write_text("secret.txt export-ignore\n")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", "first")
+    return folder
+
+
+def test_a_local_repository_is_borrowed_and_left_alone(work: Path, tmp_path: Path) -> None:
+    before = _files(work)
+    local = mirror_local(work, tmp_path / "scratch")
+    assert local.commit == git(work, "rev-parse", "HEAD")
+    out = tmp_path / "tree.tar"
+    local.mirror.tree_tar(local.commit, out)
+    with tarfile.open(out) as tar:
+        assert "secret.txt" in tar.getnames()
+    made = local.mirror.commit_patch(local.commit, PATCH, "m", BOT, "b", WHEN)
+    assert made not in git(work, "rev-list", "--all")
+    assert _files(work) == before
+
+
+def _files(folder: Path) -> dict[str, tuple[int, int]]:
+    return {
+        str(p.relative_to(folder)): (p.lstat().st_mtime_ns, p.lstat().st_size)
+        for p in folder.rglob("*")
+    }
+
+
+def test_a_linked_worktree_can_be_borrowed_too(tmp_path: Path) -> None:
+    main = tmp_path / "main"
+    main.mkdir()
+    git(main, "init", "-q", "-b", "main")
+    (main / "a.txt").write_text("a\n")
+    git(main, "add", "-A")
+    git(main, "commit", "-q", "-m", "first")
+    git(main, "worktree", "add", "-q", "../linked")
+    local = mirror_local(tmp_path / "linked", tmp_path / "scratch")
+    local.mirror.tree_tar(local.commit, tmp_path / "tree.tar")
+
+
+def test_what_cannot_be_borrowed_is_said_in_a_sentence(tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    with pytest.raises(RepositoryRefused, match="There is no folder"):
+        mirror_local(tmp_path / "nowhere", scratch)
+    (tmp_path / "plain").mkdir()
+    with pytest.raises(RepositoryRefused, match="is not a git repository"):
+        mirror_local(tmp_path / "plain", scratch)
+    repo = tmp_path / "repo"
+    (repo / "sub").mkdir(parents=True)
+    git(repo, "init", "-q")
+    with pytest.raises(RepositoryRefused, match="no commits yet"):
+        mirror_local(repo, scratch)
+    (repo / "a.txt").write_text("a\n")
+    (repo / "sub" / "b.txt").write_text("b\n")
+    git(repo, "add", "-A")
+    git(repo, "commit", "-q", "-m", "first")
+    with pytest.raises(RepositoryRefused, match="is inside the repository"):
+        mirror_local(repo / "sub", scratch)
+    (repo / "a.txt").write_text("changed\n")
+    (repo / "new.txt").write_text("new\n")
+    with pytest.raises(RepositoryRefused, match=r"not committed: a\.txt, new\.txt"):
+        mirror_local(repo, scratch)
+    for n in range(20):
+        (repo / f"n{n}.txt").write_text("x")
+    with pytest.raises(RepositoryRefused, match="and 12 more"):
+        mirror_local(repo, scratch)
+
+
+def test_the_environment_of_a_hook_does_not_mislead(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when `patchwright fix` is run by a git hook, which sets these."""
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path))
+    monkeypatch.setenv("GIT_OBJECT_DIRECTORY", str(tmp_path))
+    local = mirror_local(work, tmp_path / "scratch")
+    assert local.commit == git(work, "rev-parse", "HEAD")
+    local.mirror.tree_tar(local.commit, tmp_path / "tree.tar")
+
+
+def test_what_is_configured_in_the_repository_is_not_run(work: Path, tmp_path: Path) -> None:
+    spy = tmp_path / "spy"
+    spy.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    spy.chmod(0o755)
+    git(work, "config", "core.fsmonitor", str(spy))
+    git(work, "config", "core.pager", str(spy))
+    for hook in ("post-index-change", "reference-transaction"):
+        (work / ".git" / "hooks").mkdir(exist_ok=True)
+        (work / ".git" / "hooks" / hook).symlink_to(spy)
+    local = mirror_local(work, tmp_path / "scratch")
+    local.mirror.commit_patch(local.commit, PATCH, "m", BOT, "b", WHEN)
+    assert not (tmp_path / "ran").exists()
