@@ -21,14 +21,8 @@ UNHURRIED: Any = {"seconds_between_requests": 0, "seconds_between_writes": 0}
 
 def client(server: GithubServer) -> Github:
     auth = Auth.AppAuth(server.app_id, server.private_key_pem)
-    known = GithubIntegration(
-        auth=auth, base_url=server.url, retry=None, **UNHURRIED
-    ).get_repo_installation("acme", "widget")
-    secret = (
-        GithubIntegration(auth=auth, base_url=server.url, retry=None, **UNHURRIED)
-        .get_access_token(known.id)
-        .token
-    )
+    app = GithubIntegration(auth=auth, base_url=server.url, retry=None, **UNHURRIED)
+    secret = app.get_access_token(app.get_repo_installation("acme", "widget").id).token
     return Github(auth=Auth.Token(secret), base_url=server.url, retry=None, **UNHURRIED)
 
 

@@ -4,6 +4,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from github import Auth, GithubIntegration
 from github.GithubException import GithubException
@@ -89,7 +90,7 @@ def test_check_runs_with_annotations_and_the_rerun_button(
         "message": "changed",
     }
     output = {"title": "Proven", "summary": "before: fails", "annotations": [note]}
-    run.edit(status="completed", conclusion="success", output=output)  # type: ignore[arg-type]
+    run.edit(status="completed", conclusion="success", output=output)
     found = seen.get_commit(sha).get_check_runs(check_name="proof")
     assert [(r.conclusion, r.external_id) for r in found] == [("success", "run-1")]
     assert [a.message for a in found[0].get_annotations()] == ["changed"]
@@ -100,6 +101,20 @@ def test_check_runs_with_annotations_and_the_rerun_button(
     with pytest.raises(GithubException) as missing:
         seen.create_check_run("proof", "0" * 40)
     assert missing.value.status == 422
+
+
+def test_the_log_of_a_failed_ci_job_can_be_read(
+    github_world: GithubWorld, seen: Repository
+) -> None:
+    run = github_world.ci(REPO, "fix", "failure", log="E  assert 1 == 2", name="tests")
+    delivered = github_world.deliveries("check_run")[-1]
+    assert delivered["payload"]["check_run"]["app"]["slug"] == "github-actions"
+    url = f"{seen.url}/actions/jobs/{run}/logs"
+    secret = {"Authorization": f"Bearer {seen.requester.auth.token}"}  # type: ignore[union-attr]
+    log = httpx.get(url, headers=secret, follow_redirects=True, trust_env=False)
+    assert log.text == "E  assert 1 == 2"
+    with pytest.raises(GithubException, match="can only be modified by the App"):
+        seen.get_check_run(run).edit(conclusion="success")
 
 
 def test_drafts_become_ready_and_pushes_move_pull_requests(
@@ -128,6 +143,8 @@ def test_labels_assignees_and_comments_come_and_go(
     issue = seen.create_issue("x", "y")
     issue.add_to_labels("bug", "patchwright")
     issue.remove_from_labels("bug")
+    issue.delete_reaction(issue.create_reaction("eyes").id)
+    assert issue.get_reactions().totalCount == 0
     assert [tag.name for tag in issue.get_labels()] == ["patchwright"]
     issue.add_to_assignees("max")
     assert [who.login for who in seen.get_issue(issue.number).assignees] == ["max"]
@@ -135,11 +152,14 @@ def test_labels_assignees_and_comments_come_and_go(
     comment = issue.create_comment("soon gone")
     comment.delete()
     assert list(issue.get_comments()) == []
+    issue.set_labels("later")
+    issue.delete_labels()
     issue.edit(state="closed", state_reason="not_planned")
     assert seen.get_issue(issue.number).state_reason == "not_planned"
     actions = [d["action"] for d in github_world.deliveries("issues")]
     assert actions == [
-        "opened", "labeled", "labeled", "unlabeled", "assigned", "unassigned", "closed",
+        "opened", "labeled", "labeled", "unlabeled", "assigned", "unassigned",
+        "unlabeled", "labeled", "unlabeled", "closed",
     ]  # fmt: skip
 
 

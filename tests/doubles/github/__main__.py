@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -51,7 +52,14 @@ def main() -> int:
         "webhook_secret": server.webhook_secret,
     }
     print(json.dumps(known), flush=True)
-    server.serve()
+    # uvicorn ends in good order and then raises the signal again; that shall not skip the end.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        server.serve()
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        server.close()
     return 0
 
 

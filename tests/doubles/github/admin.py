@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from . import repository as git
-from . import shapes
+from . import shapes, shapes_checks
 from .faults import Fault
 from .hooks import Deliverer
-from .state import ROLES, Installation, Json, Repo, World, stamp
+from .ops_checks import suite_for
+from .state import ROLES, CheckRun, Installation, Json, Repo, World, stamp
 
 Action = Callable[["Admin", Json], Any]
 
@@ -158,6 +159,35 @@ def _uninstall(admin: Admin, body: Json) -> Json:
     return {}
 
 
+def _ci(admin: Admin, body: Json) -> Json:
+    """The continuous integration tells of a job that ended, with its log."""
+    world, repo = admin.world, admin.repo(body)
+    sha = git.resolve(repo.git, body["ref"])
+    if sha is None:
+        raise ValueError(f"no such branch or commit: {body['ref']}")
+    run = CheckRun(
+        id=world.next_id(),
+        suite=suite_for(world, repo, sha, by_app=False),
+        name=body.get("name", "tests"),
+        head_sha=sha,
+        status="completed",
+        conclusion=body["conclusion"],
+        started_at=world.now(),
+        completed_at=world.now(),
+        external_id="",
+        details_url=None,
+        output={"title": body["conclusion"], "summary": body.get("summary", "")},
+        by_app=False,
+        log=body.get("log", ""),
+    )
+    repo.check_runs[run.id] = run
+    suite = shapes_checks.check_suite(world, repo, run.suite)
+    shown = shapes_checks.check_run(world, repo, run) | {"check_suite": suite}
+    sender = world.add_user("github-actions[bot]", "Bot")
+    admin.hooks.emit("check_run", repo, sender, {"action": "completed", "check_run": shown})
+    return {"id": run.id}
+
+
 def _clock(admin: Admin, body: Json) -> Json:
     admin.world.clock_offset += timedelta(seconds=float(body.get("advance_s", 0)))
     return {"now": stamp(admin.world.now())}
@@ -235,6 +265,7 @@ ACTIONS: dict[str, Action] = {
     "install": _install,
     "change-installation": _change_installation,
     "uninstall": _uninstall,
+    "ci": _ci,
     "clock": _clock,
     "fault": _fault,
     "clear-faults": _clear_faults,

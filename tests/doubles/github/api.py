@@ -4,13 +4,22 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import unquote
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from . import graphql, ops_app, ops_checks, ops_issues, ops_pulls, ops_repos, ops_reviews
+from . import (
+    graphql,
+    ops_app,
+    ops_checks,
+    ops_issues,
+    ops_labels,
+    ops_pulls,
+    ops_repos,
+    ops_reviews,
+)
 from .auth import check, identify
 from .faults import Fault
 from .operations import (
@@ -24,11 +33,13 @@ from .operations import (
     not_found,
 )
 from .state import Act, Json, Repo, World, stamp
+from .unvalidated import Validator
 
 _TABLES = (
     ops_app.table,
     ops_repos.table,
     ops_issues.table,
+    ops_labels.table,
     ops_pulls.table,
     ops_reviews.table,
     ops_checks.table,
@@ -46,22 +57,6 @@ OPERATIONS: tuple[Operation, ...] = tuple(
 
 
 GRAPHQL = "/graphql"
-
-
-class Validator(Protocol):
-    """Holds traffic against GitHub's own description and collects what does not fit."""
-
-    def request(self, method: str, template: str, query: Json, body: Any) -> None:
-        """Check a request."""
-
-    def answer(self, method: str, template: str, answer: Answer) -> None:
-        """Check an answer."""
-
-    def unknown(self, method: str, path: str) -> None:
-        """Note a call of an operation that the stand-in does not have."""
-
-    def event(self, name: str, payload: Json) -> None:
-        """Check a webhook's payload."""
 
 
 def find(method: str, path: str) -> tuple[Operation, dict[str, str]] | None:

@@ -21,9 +21,10 @@ from starlette.routing import Route
 from . import githttp, pages
 from . import repository as git
 from .admin import Admin
-from .api import GRAPHQL, Api, Validator
+from .api import GRAPHQL, Api
 from .hooks import Deliverer
 from .state import World
+from .unvalidated import Validator
 
 _GHES_GRAPHQL = "/api/graphql"
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -63,6 +64,8 @@ class Site:
         prefix = self._world.urls.api_prefix
         if prefix and path.startswith(f"{prefix}/"):
             return await self._api.handle(request, path.removeprefix(prefix))
+        if path.startswith("/_logs/"):
+            return self._log(path)
         if prefix and path == _GHES_GRAPHQL:
             return await self._api.handle(request, GRAPHQL)
         page = self._page(path)
@@ -102,6 +105,14 @@ class Site:
         if parts[3].endswith(".diff") and item.pull:
             return PlainTextResponse(git.diff(repo.git, item.pull.base_sha, item.pull.head_sha))
         return HTMLResponse(pages.conversation(self._world, repo, item))
+
+    def _log(self, path: str) -> Response:
+        """A job's log; like GitHub's, the address itself is the permission."""
+        for repo in self._world.repos.values():
+            for run in repo.check_runs.values():
+                if path == f"/_logs/{repo.id}/{run.id}":
+                    return PlainTextResponse(run.log)
+        return PlainTextResponse("Not Found", 404)
 
     async def _register(self, request: Request) -> Response:
         """The manifest flow: as if the person had looked at the form and agreed."""

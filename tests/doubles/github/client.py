@@ -149,6 +149,14 @@ class GithubWorld:
         self.admin("role", repo=repo, login=login, role=role)
         return self.person(login)
 
+    def ci(self, repo: str, ref: str, conclusion: str, log: str = "", **more: Any) -> int:
+        """The continuous integration ends on a branch or commit; gives the check run's id.
+
+        The log is at ``GET …/actions/jobs/{id}/logs``. ``more``: ``name``, ``summary``.
+        """
+        sent = {"repo": repo, "ref": ref, "conclusion": conclusion, "log": log, **more}
+        return int(self.admin("ci", **sent)["id"])
+
     def send_webhooks_to(self, url: str) -> None:
         """Set the App's webhook URL."""
         self.admin("webhook", url=url)

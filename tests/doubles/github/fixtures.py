@@ -24,9 +24,8 @@ def github_server() -> Iterator[GithubServer]:
     with GithubServer(Options()) as server:
         yield server
         if server.violations:
-            pytest.fail(
-                "traffic that GitHub's description forbids:\n" + "\n".join(server.violations)
-            )
+            told = "\n".join(server.violations)
+            pytest.fail(f"traffic that GitHub's description forbids:\n{told}")
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from . import repository as git
-from . import shapes, shapes_pulls
+from . import shapes, shapes_checks
 from .operations import Answer, Call, GithubError, Table, invalid, not_found, paged
 from .ops_repos import resolved
 from .state import CheckRun, CheckSuite, Json, Repo, Status, World
@@ -23,12 +23,12 @@ def _moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text.replace("Z", "+00:00")).astimezone(UTC)
 
 
-def suite_for(world: World, repo: Repo, sha: str) -> CheckSuite:
-    """The App's suite on a commit, made with its first run."""
+def suite_for(world: World, repo: Repo, sha: str, by_app: bool = True) -> CheckSuite:
+    """The suite on a commit of the App or of the CI, made with its first run."""
     for suite in repo.check_suites:
-        if suite.head_sha == sha:
+        if suite.head_sha == sha and suite.by_app == by_app:
             return suite
-    suite = CheckSuite(world.next_id(), sha, world.now())
+    suite = CheckSuite(world.next_id(), sha, world.now(), by_app)
     repo.check_suites.append(suite)
     return suite
 
@@ -59,8 +59,8 @@ def _apply(call: Call, run: CheckRun) -> None:
 
 
 def _emit(call: Call, run: CheckRun, action: str) -> None:
-    suite = shapes_pulls.check_suite(call.world, call.repo, run.suite)
-    body = shapes_pulls.check_run(call.world, call.repo, run) | {"check_suite": suite}
+    suite = shapes_checks.check_suite(call.world, call.repo, run.suite)
+    body = shapes_checks.check_run(call.world, call.repo, run) | {"check_suite": suite}
     call.emit("check_run", action, check_run=body)
 
 
@@ -87,7 +87,7 @@ def create_run(call: Call) -> Answer:
     _apply(call, run)
     call.repo.check_runs[run.id] = run
     _emit(call, run, "completed" if run.status == "completed" else "created")
-    return Answer(201, shapes_pulls.check_run(call.world, call.repo, run))
+    return Answer(201, shapes_checks.check_run(call.world, call.repo, run))
 
 
 def _run(call: Call) -> CheckRun:
@@ -101,17 +101,19 @@ def _run(call: Call) -> CheckRun:
 def update_run(call: Call) -> Answer:
     """Change it; annotations are added to those that it has."""
     run = _run(call)
+    if not run.by_app:
+        raise GithubError(403, "A check run can only be modified by the App that made it.")
     before = run.status
     _apply(call, run)
     if run.status == "completed" and before != "completed":
         _emit(call, run, "completed")
-    return Answer(200, shapes_pulls.check_run(call.world, call.repo, run))
+    return Answer(200, shapes_checks.check_run(call.world, call.repo, run))
 
 
 @table.add("checks/get", f"GET {_RUN}", needs=_READ)
 def get_run(call: Call) -> Answer:
     """One check run."""
-    return Answer(200, shapes_pulls.check_run(call.world, call.repo, _run(call)))
+    return Answer(200, shapes_checks.check_run(call.world, call.repo, _run(call)))
 
 
 @table.add("checks/list-annotations", f"GET {_RUN}/annotations", needs=_READ)
@@ -140,7 +142,7 @@ def rerequest(call: Call) -> Answer:
 def _runs(call: Call, chosen: list[CheckRun]) -> Answer:
     query = call.query
     found = [
-        shapes_pulls.check_run(call.world, call.repo, run)
+        shapes_checks.check_run(call.world, call.repo, run)
         for run in chosen
         if query.get("check_name", run.name) == run.name
         and query.get("status", run.status) == run.status
@@ -173,7 +175,7 @@ def _suite(call: Call) -> CheckSuite:
 @table.add("checks/get-suite", f"GET {_SUITE}", needs=_READ)
 def get_suite(call: Call) -> Answer:
     """One suite."""
-    return Answer(200, shapes_pulls.check_suite_full(call.world, call.repo, _suite(call)))
+    return Answer(200, shapes_checks.check_suite_full(call.world, call.repo, _suite(call)))
 
 
 @table.add("checks/create-suite", "POST /repos/{owner}/{repo}/check-suites", needs=_WRITE, by=_APP)
@@ -182,7 +184,7 @@ def create_suite(call: Call) -> Answer:
     sha = resolved(call, call.body["head_sha"])
     known = any(suite.head_sha == sha for suite in call.repo.check_suites)
     suite = suite_for(call.world, call.repo, sha)
-    body = shapes_pulls.check_suite_full(call.world, call.repo, suite)
+    body = shapes_checks.check_suite_full(call.world, call.repo, suite)
     return Answer(200 if known else 201, body)
 
 
@@ -191,11 +193,24 @@ def suites_for_ref(call: Call) -> Answer:
     """The suites on a commit."""
     sha = resolved(call, call.path["ref"])
     found = [
-        shapes_pulls.check_suite_full(call.world, call.repo, suite)
+        shapes_checks.check_suite_full(call.world, call.repo, suite)
         for suite in call.repo.check_suites
         if suite.head_sha == sha
     ]
     return paged(call, found, "check_suites")
+
+
+@table.add(
+    "actions/download-job-logs-for-workflow-run",
+    "GET /repos/{owner}/{repo}/actions/jobs/{job_id}/logs",
+    needs="actions:read",
+)
+def job_logs(call: Call) -> Answer:
+    """Where the log of a job lies; a job of GitHub Actions has the id of its check run."""
+    run = call.repo.check_runs.get(call.number("job_id"))
+    if run is None or run.by_app:
+        raise not_found()
+    return Answer(302, "", {"Location": f"{call.world.urls.web}/_logs/{call.repo.id}/{run.id}"})
 
 
 @table.add(
@@ -217,7 +232,7 @@ def create_status(call: Call) -> Answer:
         created_at=call.world.now(),
     )
     call.repo.statuses.append(given)
-    return Answer(201, shapes_pulls.status(call.world, call.repo, given))
+    return Answer(201, shapes_checks.status(call.world, call.repo, given))
 
 
 @table.add("repos/list-commit-statuses-for-ref", f"GET {_REF}/statuses", needs="statuses:read")
@@ -225,7 +240,7 @@ def list_statuses(call: Call) -> Answer:
     """All statuses on a commit, newest first."""
     sha = resolved(call, call.path["ref"])
     found = [given for given in reversed(call.repo.statuses) if given.sha == sha]
-    return paged(call, [shapes_pulls.status(call.world, call.repo, given) for given in found])
+    return paged(call, [shapes_checks.status(call.world, call.repo, given) for given in found])
 
 
 @table.add("repos/get-combined-status-for-ref", f"GET {_REF}/status", needs="statuses:read")
@@ -244,7 +259,7 @@ def combined_status(call: Call) -> Answer:
             "sha": sha,
             "total_count": len(newest),
             "statuses": [
-                shapes_pulls.status(call.world, call.repo, given) for given in newest.values()
+                shapes_checks.status(call.world, call.repo, given) for given in newest.values()
             ],
             "repository": shapes.repository(call.world, call.repo),
             "commit_url": url,

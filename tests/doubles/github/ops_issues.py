@@ -1,13 +1,12 @@
 """Operations on issues: themselves, comments, labels, assignees, reactions."""
 
-import hashlib
-from typing import Any
 from urllib.parse import unquote
 
-from . import shapes, shapes_pulls
+from . import shapes
 from .auth import require_role
-from .operations import Answer, Call, GithubError, Table, invalid, not_found, paged
-from .state import Comment, Issue, Json, Label, Reaction, User, stamp
+from .issue_changes import add_labels, assign, emit_item, find_comment, remove_label
+from .operations import Answer, Call, GithubError, Table, invalid, paged
+from .state import Comment, Issue, Json, stamp
 
 table = Table()
 MAX_BODY = 65536
@@ -19,15 +18,6 @@ def checked_body(resource: str, body: str | None) -> str | None:
     if body is not None and len(body) > MAX_BODY:
         raise invalid(resource, "body", "custom", "body is too long (maximum is 65536 characters)")
     return body
-
-
-def emit_item(call: Call, item: Issue, action: str, **extra: Any) -> None:
-    """An ``issues`` or ``pull_request`` event, as the item is one or the other."""
-    if item.pull is None:
-        call.emit("issues", action, item, **extra)
-    else:
-        pull = shapes_pulls.pull_full(call.world, call.repo, item)
-        call.emit("pull_request", action, number=item.number, pull_request=pull, **extra)
 
 
 def _shown(call: Call, item: Issue, status: int = 200) -> Answer:
@@ -144,15 +134,6 @@ def unlock(call: Call) -> Answer:
     return Answer(204)
 
 
-def _comment(call: Call) -> tuple[Issue, Comment]:
-    wanted = call.number("comment_id")
-    for item in call.repo.issues.values():
-        for said in item.comments:
-            if said.id == wanted:
-                return item, said
-    raise not_found()
-
-
 @table.add(
     "issues/list-comments", "GET /repos/{owner}/{repo}/issues/{issue_number}/comments", needs=_READ
 )
@@ -189,7 +170,7 @@ def create_comment(call: Call) -> Answer:
 )
 def get_comment(call: Call) -> Answer:
     """One comment."""
-    item, said = _comment(call)
+    item, said = find_comment(call)
     return Answer(200, shapes.comment(call.world, call.repo, item, said))
 
 
@@ -200,7 +181,7 @@ def get_comment(call: Call) -> Answer:
 )
 def update_comment(call: Call) -> Answer:
     """Say it otherwise; one's own, or with the right to write."""
-    item, said = _comment(call)
+    item, said = find_comment(call)
     if said.user is not call.user:
         require_role(call, "write")
     before = said.body
@@ -219,191 +200,10 @@ def update_comment(call: Call) -> Answer:
 )
 def delete_comment(call: Call) -> Answer:
     """Take it back."""
-    item, said = _comment(call)
+    item, said = find_comment(call)
     if said.user is not call.user:
         require_role(call, "write")
     item.comments.remove(said)
     body = shapes.comment(call.world, call.repo, item, said)
     call.emit("issue_comment", "deleted", item, comment=body)
     return Answer(204)
-
-
-def known_label(call: Call, name: str) -> Label:
-    """The repository's label of that name; made when it is new, as GitHub does."""
-    color = hashlib.sha256(name.encode()).hexdigest()[:6]
-    fresh = Label(call.world.next_id(), name, color)
-    return call.repo.labels.setdefault(name.lower(), fresh)
-
-
-def add_labels(call: Call, item: Issue, names: list[str]) -> None:
-    """Put labels on; one event for each that is new there."""
-    for name in names:
-        tag = known_label(call, name)
-        if tag not in item.labels:
-            item.labels.append(tag)
-            item.updated_at = call.world.now()
-            emit_item(call, item, "labeled", label=shapes.label(call.world, call.repo, tag))
-
-
-def remove_label(call: Call, item: Issue, tag: Label) -> None:
-    """Take a label off, with the event."""
-    item.labels.remove(tag)
-    item.updated_at = call.world.now()
-    emit_item(call, item, "unlabeled", label=shapes.label(call.world, call.repo, tag))
-
-
-def _labels(call: Call, item: Issue) -> Answer:
-    return Answer(200, [shapes.label(call.world, call.repo, tag) for tag in item.labels])
-
-
-@table.add(
-    "issues/list-labels-on-issue",
-    "GET /repos/{owner}/{repo}/issues/{issue_number}/labels",
-    needs=_READ,
-)
-def list_labels(call: Call) -> Answer:
-    """The labels on it."""
-    return _labels(call, call.issue())
-
-
-@table.add(
-    "issues/add-labels",
-    "POST /repos/{owner}/{repo}/issues/{issue_number}/labels",
-    needs=_WRITE,
-    role="triage",
-)
-def post_labels(call: Call) -> Answer:
-    """Put labels on."""
-    given = call.body.get("labels", []) if isinstance(call.body, dict) else call.body
-    add_labels(call, call.issue(), [e if isinstance(e, str) else e["name"] for e in given])
-    return _labels(call, call.issue())
-
-
-@table.add(
-    "issues/remove-label",
-    "DELETE /repos/{owner}/{repo}/issues/{issue_number}/labels/{name}",
-    needs=_WRITE,
-    role="triage",
-)
-def delete_label(call: Call) -> Answer:
-    """Take a label off."""
-    item = call.issue()
-    for tag in item.labels:
-        if tag.name.lower() == call.path["name"].lower():
-            remove_label(call, item, tag)
-            return _labels(call, item)
-    raise GithubError(404, "Label does not exist")
-
-
-@table.add("issues/get-label", "GET /repos/{owner}/{repo}/labels/{name}", needs=_READ)
-def get_label(call: Call) -> Answer:
-    """One label of the repository."""
-    tag = call.repo.labels.get(call.path["name"].lower())
-    if tag is None:
-        raise not_found()
-    return Answer(200, shapes.label(call.world, call.repo, tag))
-
-
-@table.add("issues/list-labels-for-repo", "GET /repos/{owner}/{repo}/labels", needs=_READ)
-def list_repo_labels(call: Call) -> Answer:
-    """All labels of the repository."""
-    return paged(call, [shapes.label(call.world, call.repo, t) for t in call.repo.labels.values()])
-
-
-@table.add("issues/create-label", "POST /repos/{owner}/{repo}/labels", needs=_WRITE, role="write")
-def create_label(call: Call) -> Answer:
-    """A new label."""
-    name = call.body["name"]
-    if name.lower() in call.repo.labels:
-        raise invalid("Label", "name", "already_exists")
-    tag = known_label(call, name)
-    tag.color = call.body.get("color") or tag.color
-    tag.description = call.body.get("description")
-    return Answer(201, shapes.label(call.world, call.repo, tag))
-
-
-def assign(call: Call, item: Issue, logins: list[str]) -> None:
-    """Assign people who may be; others are passed over, as GitHub does."""
-    for login in logins:
-        who = call.world.user(login)
-        if who and who not in item.assignees and call.repo.role_of(who) not in {"none", "read"}:
-            item.assignees.append(who)
-            emit_item(call, item, "assigned", assignee=shapes.user(call.world.urls, who))
-
-
-@table.add(
-    "issues/add-assignees",
-    "POST /repos/{owner}/{repo}/issues/{issue_number}/assignees",
-    needs=_WRITE,
-    role="triage",
-)
-def add_assignees(call: Call) -> Answer:
-    """Assign people."""
-    assign(call, call.issue(), call.body.get("assignees", []))
-    return _shown(call, call.issue(), 201)
-
-
-@table.add(
-    "issues/remove-assignees",
-    "DELETE /repos/{owner}/{repo}/issues/{issue_number}/assignees",
-    needs=_WRITE,
-    role="triage",
-)
-def remove_assignees(call: Call) -> Answer:
-    """Assign no longer."""
-    item = call.issue()
-    for who in [w for w in item.assignees if w.login in call.body.get("assignees", [])]:
-        item.assignees.remove(who)
-        emit_item(call, item, "unassigned", assignee=shapes.user(call.world.urls, who))
-    return _shown(call, item)
-
-
-def react(call: Call, given: list[Reaction]) -> Answer:
-    """Add the caller's emoji; 200 when it was there already."""
-    who: User = call.user
-    for known in given:
-        if known.user is who and known.content == call.body["content"]:
-            return Answer(200, shapes.reaction(call.world, known))
-    fresh = Reaction(call.world.next_id(), who, call.body["content"], call.world.now())
-    given.append(fresh)
-    return Answer(201, shapes.reaction(call.world, fresh))
-
-
-@table.add(
-    "reactions/create-for-issue",
-    "POST /repos/{owner}/{repo}/issues/{issue_number}/reactions",
-    needs=_WRITE,
-)
-def react_to_issue(call: Call) -> Answer:
-    """An emoji on the issue."""
-    return react(call, call.issue().reactions)
-
-
-@table.add(
-    "reactions/list-for-issue",
-    "GET /repos/{owner}/{repo}/issues/{issue_number}/reactions",
-    needs=_READ,
-)
-def issue_reactions(call: Call) -> Answer:
-    """The emoji on the issue."""
-    return paged(call, [shapes.reaction(call.world, r) for r in call.issue().reactions])
-
-
-@table.add(
-    "reactions/create-for-issue-comment",
-    "POST /repos/{owner}/{repo}/issues/comments/{comment_id}/reactions",
-    needs=_WRITE,
-)
-def react_to_comment(call: Call) -> Answer:
-    """An emoji on a comment."""
-    return react(call, _comment(call)[1].reactions)
-
-
-@table.add(
-    "reactions/list-for-issue-comment",
-    "GET /repos/{owner}/{repo}/issues/comments/{comment_id}/reactions",
-    needs=_READ,
-)
-def comment_reactions(call: Call) -> Answer:
-    """The emoji on a comment."""
-    return paged(call, [shapes.reaction(call.world, r) for r in _comment(call)[1].reactions])

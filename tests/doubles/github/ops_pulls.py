@@ -5,8 +5,9 @@ import itertools
 from . import repository as git
 from . import shapes, shapes_pulls
 from .auth import require_role
+from .issue_changes import emit_item
 from .operations import Answer, Call, GithubError, Table, at_least, invalid, not_found, paged
-from .ops_issues import checked_body, emit_item, set_state
+from .ops_issues import checked_body, set_state
 from .pushes import noreply, refs_changed
 from .state import Issue, Json, Pull
 

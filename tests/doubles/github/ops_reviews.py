@@ -6,8 +6,9 @@ from typing import Any
 from . import repository as git
 from . import shapes, shapes_pulls
 from .auth import require_role
+from .issue_changes import react
 from .operations import Answer, Call, GithubError, Table, invalid, not_found, paged
-from .ops_issues import checked_body, react
+from .ops_issues import checked_body
 from .ops_pulls import pull_of
 from .state import Issue, Json, Pull, Review, ReviewComment
 

@@ -5,6 +5,7 @@ import socket
 import tempfile
 import threading
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 
@@ -15,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from . import description
 from .asgi import Site
 from .state import AppRegistration, Urls, User, World
-from .validation import NoValidation, OfficialValidation
+from .unvalidated import NoValidation
 
 PERMISSIONS = {
     "actions": "read",
@@ -71,10 +72,7 @@ class GithubServer:
         urls = Urls(f"http://{self.options.host}:{port}", self.options.api_prefix)
         self.world_state = World(urls, root.resolve())
         self.world_state.app = _register(self.world_state, self.options)
-        validate = self.options.validate
-        if validate is None:
-            validate = description.is_cached()
-        self._validation = OfficialValidation() if validate else NoValidation()
+        self._validation = _validation(self.options.validate)
         site = Site(self.world_state, self._validation, self._validation.violations)
         config = uvicorn.Config(
             site.application(), log_level="critical", lifespan="on", timeout_graceful_shutdown=1
@@ -126,6 +124,12 @@ class GithubServer:
         """Serve until stopped; blocks."""
         self._uvicorn.run(sockets=[self._socket])
 
+    def close(self) -> None:
+        """Free the port and what is temporary."""
+        self._socket.close()
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
     def __enter__(self) -> "GithubServer":
         # The socket listens already: a request that comes early waits and is not refused.
         self._thread.start()
@@ -139,9 +143,18 @@ class GithubServer:
     ) -> None:
         self._uvicorn.should_exit = True
         self._thread.join(timeout=10)
-        self._socket.close()
-        if self._temporary is not None:
-            self._temporary.cleanup()
+        self.close()
+
+
+def _validation(wanted: bool | None) -> NoValidation:
+    """Its libraries are there for development only, so the demo must do without."""
+    if wanted is None:
+        wanted = description.is_cached() and find_spec("openapi_schema_validator") is not None
+    if not wanted:
+        return NoValidation()
+    from .validation import OfficialValidation
+
+    return OfficialValidation()
 
 
 def _register(world: World, options: Options) -> AppRegistration:

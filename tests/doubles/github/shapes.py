@@ -294,6 +294,14 @@ def comment(world: World, repo: Repo, item: Issue, said: Comment) -> Json:
     }
 
 
+def ci_app(world: World) -> Json:
+    """Another App: the continuous integration whose check runs ours can read."""
+    other = world.app.id + 1_000_000
+    page = f"{world.urls.web}/apps/github-actions"
+    known = {"id": other, "slug": "github-actions", "name": "GitHub Actions", "html_url": page}
+    return app(world) | known | {"node_id": node_id("App", other)}
+
+
 def app(world: World) -> Json:
     """The GitHub App."""
     known = world.app

@@ -138,16 +138,20 @@ class Issue:
 
 @dataclass
 class CheckSuite:
-    """All check runs of the App on one commit."""
+    """All check runs of the App, or of the continuous integration, on one commit."""
 
     id: int
     head_sha: str
     created_at: datetime
+    by_app: bool = True
 
 
 @dataclass
 class CheckRun:
-    """One check run; ``output`` holds title, summary, text and annotations as they were sent."""
+    """One check run; ``output`` holds title, summary, text and annotations as they were sent.
+
+    ``log`` is what the continuous integration's job printed.
+    """
 
     id: int
     suite: CheckSuite
@@ -161,6 +165,7 @@ class CheckRun:
     details_url: str | None
     output: Json
     by_app: bool
+    log: str = ""
 
 
 @dataclass

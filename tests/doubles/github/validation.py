@@ -14,6 +14,7 @@ from referencing.jsonschema import DRAFT7, DRAFT202012
 from .description import kept_file
 from .operations import Answer
 from .state import Json
+from .unvalidated import NoValidation
 
 _ROOT = "urn:github:openapi"
 _HOOKS = "urn:github:webhooks"
@@ -37,26 +38,6 @@ def _any(validator: Any, schemas: list[Any], value: Any, schema: Json) -> Iterat
 _Validator = jsonschema.validators.extend(
     OAS30Validator, {"enum": _enum, "oneOf": _any, "anyOf": _any}
 )
-
-
-class NoValidation:
-    """For use without GitHub's description (the demo on a machine that never fetched it)."""
-
-    def __init__(self) -> None:
-        self.violations: list[str] = []
-
-    def request(self, method: str, template: str, query: Json, body: Any) -> None:
-        """Nothing is checked."""
-
-    def answer(self, method: str, template: str, answer: Answer) -> None:
-        """Nothing is checked."""
-
-    def unknown(self, method: str, path: str) -> None:
-        """A call that the stand-in cannot answer is a violation even so."""
-        self.violations.append(f"{method} {path}: the stand-in has no such operation")
-
-    def event(self, name: str, payload: Json) -> None:
-        """Nothing is checked."""
 
 
 class OfficialValidation(NoValidation):

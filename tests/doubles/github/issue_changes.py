@@ -1,0 +1,71 @@
+"""Changes to an issue or pull request that several operations make, each with its event."""
+
+import hashlib
+from typing import Any
+
+from . import shapes, shapes_pulls
+from .operations import Answer, Call, not_found
+from .state import Comment, Issue, Label, Reaction, User
+
+
+def emit_item(call: Call, item: Issue, action: str, **extra: Any) -> None:
+    """An ``issues`` or ``pull_request`` event, as the item is one or the other."""
+    if item.pull is None:
+        call.emit("issues", action, item, **extra)
+    else:
+        pull = shapes_pulls.pull_full(call.world, call.repo, item)
+        call.emit("pull_request", action, number=item.number, pull_request=pull, **extra)
+
+
+def find_comment(call: Call) -> tuple[Issue, Comment]:
+    """The comment that the path names, and where it was said."""
+    wanted = call.number("comment_id")
+    for item in call.repo.issues.values():
+        for said in item.comments:
+            if said.id == wanted:
+                return item, said
+    raise not_found()
+
+
+def known_label(call: Call, name: str) -> Label:
+    """The repository's label of that name; made when it is new, as GitHub does."""
+    color = hashlib.sha256(name.encode()).hexdigest()[:6]
+    fresh = Label(call.world.next_id(), name, color)
+    return call.repo.labels.setdefault(name.lower(), fresh)
+
+
+def add_labels(call: Call, item: Issue, names: list[str]) -> None:
+    """Put labels on; one event for each that is new there."""
+    for name in names:
+        tag = known_label(call, name)
+        if tag not in item.labels:
+            item.labels.append(tag)
+            item.updated_at = call.world.now()
+            emit_item(call, item, "labeled", label=shapes.label(call.world, call.repo, tag))
+
+
+def remove_label(call: Call, item: Issue, tag: Label) -> None:
+    """Take a label off, with the event."""
+    item.labels.remove(tag)
+    item.updated_at = call.world.now()
+    emit_item(call, item, "unlabeled", label=shapes.label(call.world, call.repo, tag))
+
+
+def assign(call: Call, item: Issue, logins: list[str]) -> None:
+    """Assign people who may be; others are passed over, as GitHub does."""
+    for login in logins:
+        who = call.world.user(login)
+        if who and who not in item.assignees and call.repo.role_of(who) not in {"none", "read"}:
+            item.assignees.append(who)
+            emit_item(call, item, "assigned", assignee=shapes.user(call.world.urls, who))
+
+
+def react(call: Call, given: list[Reaction]) -> Answer:
+    """Add the caller's emoji; 200 when it was there already."""
+    who: User = call.user
+    for known in given:
+        if known.user is who and known.content == call.body["content"]:
+            return Answer(200, shapes.reaction(call.world, known))
+    fresh = Reaction(call.world.next_id(), who, call.body["content"], call.world.now())
+    given.append(fresh)
+    return Answer(201, shapes.reaction(call.world, fresh))

@@ -1,0 +1,42 @@
+"""What a validator is, and the one for use without GitHub's description."""
+
+from typing import Any, Protocol
+
+from .operations import Answer
+from .state import Json
+
+
+class Validator(Protocol):
+    """Holds traffic against GitHub's own description and collects what does not fit."""
+
+    def request(self, method: str, template: str, query: Json, body: Any) -> None:
+        """Check a request."""
+
+    def answer(self, method: str, template: str, answer: Answer) -> None:
+        """Check an answer."""
+
+    def unknown(self, method: str, path: str) -> None:
+        """Note a call of an operation that the stand-in does not have."""
+
+    def event(self, name: str, payload: Json) -> None:
+        """Check a webhook's payload."""
+
+
+class NoValidation:
+    """For use without GitHub's description (the demo on a machine that never fetched it)."""
+
+    def __init__(self) -> None:
+        self.violations: list[str] = []
+
+    def request(self, method: str, template: str, query: Json, body: Any) -> None:
+        """Nothing is checked."""
+
+    def answer(self, method: str, template: str, answer: Answer) -> None:
+        """Nothing is checked."""
+
+    def unknown(self, method: str, path: str) -> None:
+        """A call that the stand-in cannot answer is a violation even so."""
+        self.violations.append(f"{method} {path}: the stand-in has no such operation")
+
+    def event(self, name: str, payload: Json) -> None:
+        """Nothing is checked."""
