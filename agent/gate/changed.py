@@ -39,14 +39,50 @@ def parsed(text: str | None) -> ast.Module | None:
 
 
 def added_nodes(file: ChangedFile) -> list[ast.AST]:
-    """The syntax nodes of the patched text that begin on an added line."""
-    tree = parsed(file.patched)
+    """The syntax nodes of the patched text that begin on an added line, with plain names.
+
+    Names that an import gave are written out (`_o.x` after `import os as _o` is `os.x`), so that
+    rules about names cannot be passed by renaming.
+    """
+    tree = plain(file.patched)
     lines = {number for number, _ in file.added}
     if tree is None:
         return []
-    return [node for node in ast.walk(tree) if _line(node) in lines]
+    return [node for node in ast.walk(tree) if line_of(node) in lines]
 
 
-def _line(node: ast.AST) -> int:
+def plain(text: str | None) -> ast.Module | None:
+    """The syntax tree with imported names written out; None as `parsed`."""
+    tree = parsed(text)
+    if tree is None:
+        return None
+    names: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {a.asname: a.name for a in node.names if a.asname}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names |= {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
+    resolved: ast.Module = _Resolver(names).visit(tree)
+    return resolved
+
+
+def line_of(node: ast.AST) -> int:
+    """The line on which a node begins; 0 if it has none."""
     placed = node.pattern if isinstance(node, ast.match_case) else node
     return getattr(placed, "lineno", 0)
+
+
+class _Resolver(ast.NodeTransformer):
+    def __init__(self, names: dict[str, str]) -> None:
+        self._names = names
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        full = self._names.get(node.id)
+        if full is None or not isinstance(node.ctx, ast.Load):
+            return node
+        first, *rest = full.split(".")
+        resolved: ast.expr = ast.copy_location(ast.Name(id=first, ctx=ast.Load()), node)
+        for part in rest:
+            attribute = ast.Attribute(value=resolved, attr=part, ctx=ast.Load())
+            resolved = ast.copy_location(attribute, node)
+        return resolved

@@ -58,10 +58,8 @@ async def judge(submission: Submission, open_fresh: OpenSandbox) -> GateJudged:
         base = Base(files=await list_files(clean), installed=await _installed(clean))
         try:
             files = await _texts(clean, open_fresh, changes, submission.patch)
-        except PatchRefused as error:
-            return _verdict(
-                submission, "refused", [_failed("patch", f"The patch does not apply: {error}")]
-            )
+        except (PatchRefused, BadPatch) as error:
+            return _verdict(submission, "refused", [_failed("patch", str(error))])
         rules = _rule_checks(files, base, submission)
         if not all(check.ok for check in rules):
             return _verdict(submission, "refused", rules)
@@ -168,11 +166,19 @@ async def _texts(
         return [
             changed_file(
                 change,
-                await read_text(clean, change.path) if change.kind != "added" else None,
-                await read_text(patched, change.path) if change.kind != "deleted" else None,
+                await _text(clean, change.path) if change.kind != "added" else None,
+                await _text(patched, change.path) if change.kind != "deleted" else None,
             )
             for change in changes
         ]
+
+
+async def _text(sandbox: Sandbox, path: str) -> str:
+    """A changed file's text; what cannot be read cannot be judged. Raises `BadPatch`."""
+    text = await read_text(sandbox, path)
+    if text is None:
+        raise BadPatch(f"{path} is no regular file or too large to be judged.")
+    return text
 
 
 async def _installed(sandbox: Sandbox) -> tuple[str, ...]:

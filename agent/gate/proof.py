@@ -79,7 +79,7 @@ async def see_before(sandbox: Sandbox, case: Case) -> Before:
         if not run.as_claimed:
             return Before(reproduction=run, placed=placed, placed_run=None, suites=())
         placed = place(case.reproduction, case.base_files, case.test_command, case.issue)
-        if isinstance(placed, Placement):
+        if isinstance(placed, Placement) and placed.moved:
             placed_run = await run_placed(sandbox, placed, case.timeout_s)
             await sandbox.restore(clean)
             if not any(r.outcome == "failed" for r in placed_run.results):
@@ -124,14 +124,17 @@ async def smallest(
     Each hunk is left out by itself, in turn; it is unneeded if the reproduction and all tests
     still pass. The sandbox stands at the base commit and is of no use afterwards.
     """
+    if case.reproduction is None:
+        return patch, ()
+    own = tree_files(case.reproduction)
     candidates = [
         (change.path, hunk)
         for change in parse_patch(patch)
-        if is_source(change.path)
+        if is_source(change.path) and change.path not in own
         for hunk in change.hunks
         if not _only_comments(hunk)
     ]
-    if not 2 <= len(candidates) <= _MOST_HUNKS or case.reproduction is None:
+    if not 2 <= len(candidates) <= _MOST_HUNKS:
         return patch, ()
     clean = await sandbox.snapshot()
     dropped: list[tuple[str, Hunk]] = []
@@ -197,9 +200,11 @@ async def _settle(sandbox: Sandbox, case: Case, placed: Placement | NotPlaced) -
 async def _regression_check(sandbox: Sandbox, case: Case, before: Before) -> Check:
     """The regression test with the patch. A note where there is none: that is no fault."""
     placed = before.placed
-    if isinstance(placed, NotPlaced) or before.placed_run is None:
-        why = placed.why if isinstance(placed, NotPlaced) else ""
-        return Check(name="regression test", ok=True, detail=f"None was added. {why}".strip())
+    if isinstance(placed, NotPlaced):
+        return Check(name="regression test", ok=True, detail=f"None was added. {placed.why}")
+    if before.placed_run is None:
+        kept = f"The reproduction stays as the test {', '.join(sorted(placed.files))}."
+        return Check(name="regression test", ok=True, detail=kept)
     run = await run_placed(sandbox, placed, case.timeout_s)
     good = bool(run.results) and all(r.outcome == "passed" for r in run.results)
     where = ", ".join(sorted(placed.files))

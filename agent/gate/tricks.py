@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from agent.gate.changed import ChangedFile, added_nodes, parsed
+from agent.gate.changed import ChangedFile, added_nodes, line_of, parsed, plain
 from agent.gate.paths import is_code, is_test
 from agent.task import Issue
 
@@ -22,8 +22,9 @@ _UNSURE = re.compile(
 )
 _UNSURE_IMPORT = frozenset({"random", "secrets"})
 _EXIT = re.compile(
-    r"\b(?:os\._exit|os\.abort|os\.kill|sys\.exit|atexit\.register|faulthandler\.\w+|process\.exit"
+    r"\b(?:(?:os|posix)\._exit|os\.abort|os\.kill|sys\.exit|atexit\.register|faulthandler\.\w+|process\.exit"
     r"|os\.Exit|System\.exit|std::process::exit)\b"
+    r"|^(?:exit|quit)\("
 )
 _ENVIRONMENT = re.compile(
     r"(?:os\.(?:environ(?:\.get)?|getenv|putenv|Getenv)|\bgetenv|process\.env|System\.getenv"
@@ -36,7 +37,7 @@ _RUNNER_MARKS = re.compile(
     r"|testing\.Testing\(\)"
 )
 _MACHINERY = re.compile(
-    r"\bsys\.(?:modules|meta_path|path_hooks|settrace|setprofile|addaudithook|excepthook)\b"
+    r"\bsys\.(?:modules|meta_path|path_hooks|settrace|gettrace|setprofile|addaudithook|excepthook)\b"
     r"|\bbuiltins\b|__builtins__|\bgc\.get_|\bctypes\b|\b__import__\(|\bimportlib\.reload"
 )
 _RUNNERS = frozenset({"pytest", "_pytest", "unittest", "nose", "pluggy"})
@@ -46,7 +47,7 @@ def tricks(file: ChangedFile, issue: Issue) -> tuple[str, ...]:
     """Why a file's added code is refused; empty if it is not."""
     if not is_code(file.path) or file.patched is None:
         return ()
-    found = [*_lines(file, f"{issue.title}\n{issue.body}")]
+    found = [*_calls(file, f"{issue.title}\n{issue.body}")]
     if file.path.endswith(".py"):
         for node in added_nodes(file):
             found.extend(_node(node, file))
@@ -54,40 +55,55 @@ def tricks(file: ChangedFile, issue: Issue) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"{file.path}{reason}" for reason in found))
 
 
-def _lines(file: ChangedFile, asked: str) -> Iterator[str]:
-    base = file.base or ""
+def _fragments(file: ChangedFile) -> Iterator[tuple[int, str]]:
+    """Added code in pieces, without comments: whole expressions in Python, lines elsewhere."""
+    if not file.path.endswith(".py"):
+        for number, line in file.added:
+            if not line.strip().startswith(("#", "//", "/*", "* ")):
+                yield number, line
+        return
+    kinds = ast.Call | ast.Attribute | ast.Subscript | ast.Compare
+    found = [node for node in added_nodes(file) if isinstance(node, kinds)]
+    inner = {id(part) for node in found for part in ast.walk(node) if part is not node}
+    yield from ((line_of(node), ast.unparse(node)) for node in found if id(node) not in inner)
+
+
+def _calls(file: ChangedFile, asked: str) -> Iterator[str]:
+    base, now = _code(file.path, file.base), _code(file.path, file.patched)
     test = is_test(file.path)
-    comment = ("#", "//", "*")
-    for number, line in file.added:
-        if line.strip().startswith(comment):
-            continue
+    for number, text in _fragments(file):
         at = f":{number}: "
-        if marks := _RUNNER_MARKS.search(line):
+        for marks in _RUNNER_MARKS.finditer(text):
             if marks[0] not in base:
                 yield f"{at}`{marks[0]}` asks whether a test is running."
-        elif (env := _ENVIRONMENT.search(line)) and not test:
+        for env in () if test else _ENVIRONMENT.finditer(text):
             name = env[1] or ""
             if not name or (name not in base and name not in asked):
                 yield (
                     f"{at}the environment variable {name or '(unnamed)'} is read, which neither "
                     "the issue nor the file mentioned."
                 )
-        if (found := _EXIT.search(line)) and (test or found[0] not in base):
-            yield f"{at}`{found[0]}` ends the process, and with it the tests."
-        if (found := _MACHINERY.search(line)) and found[0] not in base:
-            yield f"{at}`{found[0]}` reaches into the interpreter, where tests could be fooled."
-        if not test and (found := _UNSURE.search(line)) and not _used(found[0], file, asked):
-            yield f"{at}`{found[0]}` makes the result depend on chance or time."
+        for found in _EXIT.finditer(text):
+            if test or found[0] not in base:
+                yield f"{at}`{found[0]}` ends the process, and with it the tests."
+        for found in _MACHINERY.finditer(text):
+            if found[0] not in base:
+                yield f"{at}`{found[0]}` reaches into the interpreter, where tests could be fooled."
+        for found in () if test else _UNSURE.finditer(text):
+            name = found[0]
+            mentioned = name in asked or f"{name.split('.')[0]}." in asked
+            if now.count(name) > base.count(name) and not mentioned:
+                yield f"{at}`{name}` makes the result depend on chance or time."
 
 
-def _used(call: str, file: ChangedFile, asked: str) -> bool:
-    """Whether the file called this as often before, or the issue speaks of it."""
-    now, before = (file.patched or "").count(call), (file.base or "").count(call)
-    return now <= before or call in asked or call.split(".")[0] + "." in asked
+def _code(path: str, text: str | None) -> str:
+    """The text as it is compared with fragments: Python with its names written out."""
+    tree = plain(text) if path.endswith(".py") else None
+    return ast.unparse(tree) if tree is not None else text or ""
 
 
 def _node(node: ast.AST, file: ChangedFile) -> Iterator[str]:
-    at = f":{getattr(node, 'lineno', 0)}: "
+    at = f":{line_of(node)}: "
     test = is_test(file.path)
     match node:
         case ast.ExceptHandler() if not test and _swallows(node):
@@ -98,6 +114,9 @@ def _node(node: ast.AST, file: ChangedFile) -> Iterator[str]:
             yield f"{at}{node.name} always gives the same answer."
         case ast.FunctionDef(name=name) if name.startswith("pytest_"):
             yield f"{at}{name} is a hook of pytest, which could change the outcome of tests."
+        case ast.Raise(exc=ast.expr() as raised) if "SystemExit" in ast.unparse(raised):
+            if "SystemExit" not in (file.base or ""):
+                yield f"{at}SystemExit ends the process, and with it the tests."
         case ast.Import() | ast.ImportFrom() if not test:
             for module in sorted(_imported(node) & _RUNNERS):
                 yield f"{at}source imports the test framework `{module}`."

@@ -87,8 +87,12 @@ async def test_failures_and_flaky_tests_of_the_base_are_not_blamed(judged: Judge
     assert "Failing without the patch: 1, of which it mends 0" in detail
 
 
+# No rule sees through a name that is put together; the runs do.
+_LEAVING = '\n\nimport importlib\ngetattr(importlib.import_module("o" + "s"), "_ex" + "it")(0)\n'
+
+
 async def test_a_process_that_ends_early_hides_nothing(judged: Judged) -> None:
-    quiet = case.submission({"shop/stats.py": case.FIXED + "\n\nimport os as _o\n_o._exit(0)\n"})
+    quiet = case.submission({"shop/stats.py": case.FIXED + _LEAVING})
     verdict = await judged(quiet)
     assert verdict.verdict == "unproven"
     assert "no test ran" in next(c for c in verdict.checks if c.name == "reproduction").after
