@@ -67,7 +67,15 @@ def shop(github_server: GithubServer, github_world: GithubWorld, tmp_path: Path)
     (folder / "shop").mkdir(parents=True)
     (folder / "shop" / "cart.py").write_text(CART)
     (folder / "README.md").write_text("# Shop\n")
-    return github_world.create_repo(REPO, folder=folder, private=True)
+    repo = github_world.create_repo(REPO, folder=folder, private=True)
+    # A label that its maintainers described: GitHub's own page on lists of pull requests knows no
+    # label without a description.
+    github_world.collaborator(repo, "root", "admin").call(
+        "POST",
+        f"/repos/{repo}/labels",
+        {"name": "patchwright", "color": "5319e7", "description": "For Patchwright"},
+    )
+    return repo
 
 
 @pytest.fixture
