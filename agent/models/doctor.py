@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from agent.model import Message, Record, ToolSpec
 from agent.models import kimi_tokens
-from agent.models.endpoints import api_url
+from agent.models.endpoints import BadAddress, api_url
 from agent.models.exchange import Faulted, Timeouts, ask, request_headers
 from agent.models.faults import Fault
 from agent.models.mend import turn_of
@@ -45,6 +45,16 @@ _SYSTEM = "\n".join(
 )
 
 
+class Endpoint(Record):
+    """What is to be examined: servers of one kind with one model."""
+
+    profile: Profile
+    base_urls: tuple[str, ...]
+    model: str = ""
+    """Empty: the profile's."""
+    api_key: SecretStr | None = None
+
+
 class Finding(Record):
     """One thing that was looked at."""
 
@@ -54,27 +64,31 @@ class Finding(Record):
     fix: str = ""
     """What to do, where `ok` is false."""
 
+    @property
+    def text(self) -> str:
+        """What was seen and, if it is not well, what to do."""
+        return f"{self.detail} {self.fix}".strip()
 
-async def examine(
-    profile: Profile,
-    base_urls: Sequence[str],
-    model: str = "",
-    api_key: SecretStr | None = None,
-    *,
-    timeouts: Timeouts | None = None,
-) -> list[Finding]:
+
+async def examine(endpoint: Endpoint, timeouts: Timeouts | None = None) -> list[Finding]:
     """Try each server with a short exchange. Never raises for what a server does."""
     timeouts = timeouts or Timeouts(first_s=180.0)
+    profile = endpoint.profile
+    model = endpoint.model or profile.model
     findings: list[Finding] = []
-    async with httpx.AsyncClient(headers=request_headers(profile, api_key, "doctor")) as client:
-        for url in base_urls:
-            visit = _Visit(client, api_url(url), profile, model or profile.model, timeouts)
-            found = await visit.findings()
-            several = len(base_urls) > 1
+    headers = request_headers(profile, endpoint.api_key, "doctor")
+    async with httpx.AsyncClient(headers=headers) as client:
+        for url in endpoint.base_urls:
+            try:
+                found = await _Visit(client, api_url(url), profile, model, timeouts).findings()
+            except BadAddress as problem:
+                fix = "Give the whole address, with http:// or https://."
+                found = [Finding(name="answers", ok=False, detail=str(problem), fix=fix)]
+            several = len(endpoint.base_urls) > 1
             findings += [
                 f.model_copy(update={"name": f"{f.name} ({url})"}) if several else f for f in found
             ]
-    secret = api_key.get_secret_value() if api_key else ""
+    secret = endpoint.api_key.get_secret_value() if endpoint.api_key else ""
     return [_without(f, secret) for f in findings] if secret else findings
 
 

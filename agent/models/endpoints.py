@@ -8,9 +8,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from agent.errors import ModelRefused
+
 COOL_DOWN_S = 5.0
 """Seconds for which a server is left alone after its first failure; doubles up to a minute."""
 LONGEST_COOL_DOWN_S = 60.0
+
+
+class BadAddress(ModelRefused):
+    """What should be a server's address is none."""
 
 
 @dataclass(slots=True)
@@ -31,7 +37,7 @@ class Endpoints:
         self, base_urls: Sequence[str], clock: Callable[[], float] = time.monotonic
     ) -> None:
         if not base_urls:
-            raise ValueError("A model needs at least one server address.")
+            raise BadAddress("A model needs at least one server's address.")
         self._states = {api_url(url): _State() for url in base_urls}
         self._homes: dict[str, str] = {}
         self._clock = clock
@@ -91,9 +97,19 @@ class Endpoints:
 
 
 def api_url(url: str) -> str:
-    """The address with its API's version: `http://host:30000` becomes `http://host:30000/v1`."""
+    """The address with its API's version: `http://host:30000` becomes `http://host:30000/v1`.
+
+    Raises `BadAddress`.
+    """
     trimmed = url.strip().rstrip("/")
-    return trimmed if urlsplit(trimmed).path else f"{trimmed}/v1"
+    try:
+        parts = urlsplit(trimmed)
+        sound = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        sound = False
+    if not sound:
+        raise BadAddress(f"{url!r} is no model server's address; one is http://HOST:30000/v1.")
+    return trimmed if parts.path else f"{trimmed}/v1"
 
 
 def server_url(url: str) -> str:

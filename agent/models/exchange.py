@@ -78,6 +78,7 @@ async def ask(
                 if "json" in response.headers.get("content-type", ""):
                     # A server that does not stream, or one that reports an error with status 200.
                     _take_whole(assembly, await response.aread())
+                    return assembly.finish()
                 async for data in response.aiter_bytes():
                     before = assembly.events
                     assembly.feed(data)

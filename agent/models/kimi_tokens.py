@@ -74,7 +74,14 @@ def parse(text: str, tools: Sequence[ToolSpec]) -> Leak:
         name = name_in(raw_id) or infer_name(arguments, tools)
         calls.append(RawCall(id=raw_id, name=name, arguments=arguments))
     kept.append(text[at:])
-    return Leak(text=_STRAY.sub("", "".join(kept)), calls=tuple(calls))
+    return Leak(text=_without_tokens("".join(kept)), calls=tuple(calls))
+
+
+def _without_tokens(text: str) -> str:
+    # What is left around a token that was taken out may make another one.
+    while has_tokens(text):
+        text = _STRAY.sub("", text)
+    return text
 
 
 def _arguments(text: str, start: int) -> tuple[str, int]:

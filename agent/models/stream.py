@@ -188,6 +188,8 @@ class Assembly:
         delta = choice.get("delta", choice.get("message"))
         if isinstance(delta, Mapping):
             self._take_delta(delta)
+        # Moonshot's own API reports the usage here.
+        self._take_usage(choice.get("usage"))
         finish = choice.get("finish_reason")
         if isinstance(finish, str):
             self.events += 1

@@ -11,6 +11,10 @@ from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
 
 from agent.errors import ContextTooLong, ModelAway, ModelError, ModelRefused
 from agent.model import Message, ToolSpec, Turn
@@ -399,3 +403,57 @@ async def test_every_profile_works_with_a_plain_server(name: str) -> None:
         assert (await model.turn(grown(START, turn), TOOLS)).content == "All done."
         assert r.server.seen.refusals == []
         await model.close()
+
+
+async def test_one_connection_serves_all_turns() -> None:
+    async with rig(scripted(LOOK, LOOK, LOOK, END)) as r:
+        model, messages = r.model(), START
+        for _ in range(4):
+            messages = grown(messages, await model.turn(messages, TOOLS))
+        assert len(r.server.seen.connections) == 1
+        await model.close()
+
+
+@asynccontextmanager
+async def answering(*answers: Response) -> AsyncIterator[tuple[OpenAICompatModel, list[int]]]:
+    """A model at a server that gives these answers in turn, the last one again and again."""
+    asked: list[int] = []
+
+    async def answer(_: Request) -> Response:
+        asked.append(1)
+        return answers[min(len(asked), len(answers)) - 1]
+
+    app = Starlette(routes=[Route("/v1/chat/completions", answer, methods=["POST"])])
+
+    async def sleep(_: float) -> None:
+        return None
+
+    async with serving(app) as url:
+        model = OpenAICompatModel(PROFILES["generic"], [url], sleep=sleep)
+        yield model, asked
+        await model.close()
+
+
+async def test_a_server_that_does_not_stream_is_understood() -> None:
+    whole = {
+        "choices": [{"message": {"content": "hi", "reasoning": "r"}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 5, "completion_tokens": 2},
+    }
+    async with answering(JSONResponse(whole)) as (model, _):
+        turn = await model.turn(START, TOOLS)
+        assert (turn.content, turn.reasoning, turn.usage.prompt_tokens) == ("hi", "r", 5)
+
+
+async def test_an_error_with_status_200_is_an_error() -> None:
+    error = JSONResponse({"error": {"message": "no such model", "code": 404}})
+    async with answering(error) as (model, asked):
+        with pytest.raises(ModelRefused, match="no such model"):
+            await model.turn(START, TOOLS)
+        assert len(asked) == 1
+
+
+async def test_what_is_no_answer_at_all_is_given_up() -> None:
+    async with answering(HTMLResponse("<p>Welcome to nginx!")) as (model, asked):
+        with pytest.raises(ModelAway, match="ended before"):
+            await model.turn(START, TOOLS)
+        assert len(asked) == Patience().retries + 1

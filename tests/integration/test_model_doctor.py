@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from agent.models.doctor import Finding, examine
+from agent.models.doctor import Endpoint, Finding, examine
 from agent.models.exchange import Timeouts
 from agent.models.profiles import K2_THINKING, PROFILES, Profile
 from tests.doubles.sglang.chaos import Chaos
@@ -28,7 +28,8 @@ async def examined(
     **more: Any,
 ) -> list[Finding]:
     async with serving(StandIn(SUMS, flags, **more).app) as url:
-        return await examine(profile, [url], api_key=SecretStr(key) if key else None)
+        secret = SecretStr(key) if key else None
+        return await examine(Endpoint(profile=profile, base_urls=(url,), api_key=secret))
 
 
 async def test_a_server_that_fits_passes_all() -> None:
@@ -69,10 +70,11 @@ async def test_a_wrong_key_and_a_server_that_is_not_there() -> None:
     assert not finding.ok
     assert "API key" in finding.fix
     assert "wrong-one" not in finding.detail
-    (finding,) = await examine(
-        K2_THINKING, [f"127.0.0.1:{free_port()}"], timeouts=Timeouts(connect_s=2)
-    )
-    assert not finding.ok
+    for address in (f"http://127.0.0.1:{free_port()}", "not-an-address", "http://[oops"):
+        nowhere = Endpoint(profile=K2_THINKING, base_urls=(address,))
+        (finding,) = await examine(nowhere, Timeouts(connect_s=2))
+        assert not finding.ok
+        assert finding.fix in finding.text
 
 
 async def test_a_server_that_only_fails_is_one_finding() -> None:

@@ -48,6 +48,8 @@ class Seen:
     refusals: list[str] = field(default_factory=list)
     keys: dict[str, int] = field(default_factory=dict)
     faults: dict[str, int] = field(default_factory=dict)
+    connections: set[int] = field(default_factory=set)
+    """The clients' ports: one for each connection."""
     bodies: list[dict[str, Any]] = field(default_factory=list)
     """The last requests, newest at the end."""
 
@@ -138,7 +140,7 @@ class StandIn:
         return JSONResponse({"object": "list", "data": [card]})
 
     async def _report(self, _: Request) -> Response:
-        seen = {k: v for k, v in vars(self.seen).items() if k != "bodies"}
+        seen = {k: v for k, v in vars(self.seen).items() if k not in ("bodies", "connections")}
         return JSONResponse(seen)
 
     def _may_enter(self, request: Request) -> bool:
@@ -154,6 +156,7 @@ class StandIn:
             return self._refuse(f"Invalid JSON: {error}")
         key = request.headers.get("x-smg-routing-key", "")
         self.seen.requests += 1
+        self.seen.connections.add(request.client.port if request.client else 0)
         self.seen.keys[key] = self.seen.keys.get(key, 0) + 1
         self.seen.bodies = [*self.seen.bodies[-9:], body]
         refused = checks.conversation_error(body.get("messages") or [])
