@@ -60,7 +60,7 @@ def read_issue(path: Path) -> Issue:
 async def run_fix(request: FixRequest, settings: Settings, console: Console) -> bool:
     """Debug the repository and write what was asked for; gives whether the fix is proven.
 
-    Raises `BadRequest`, `MirrorError`, `SandboxError`, `ModelError`.
+    Raises `BadRequest`, `GitError`, `SandboxError`, `ModelError`.
     """
     issue = read_issue(request.issue)
     for target in (request.out, request.report):

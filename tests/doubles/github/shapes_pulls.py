@@ -58,7 +58,11 @@ def pull_simple(world: World, repo: Repo, item: Issue) -> Json:
         "assignees": people,
         "requested_reviewers": [user(world.urls, who) for who in pull.requested_reviewers],
         "requested_teams": [],
-        "labels": [label(world, repo, tag) for tag in item.labels],
+        # A pull request's labels have no null description in GitHub's schema; an issue's may.
+        "labels": [
+            {**told, "description": told["description"] or ""}
+            for told in (label(world, repo, tag) for tag in item.labels)
+        ],
         "milestone": None,
         "draft": pull.draft,
         "commits_url": links["commits"],
