@@ -8,7 +8,8 @@ import requests
 from github import Auth, Github, GithubIntegration
 from github.GithubException import GithubException, RateLimitExceededException
 
-from tests.doubles.github.client import GithubWorld
+from tests.doubles.github import shapes
+from tests.doubles.github.client import GithubWorld, WorldRefused
 from tests.doubles.github.fixtures import require_description
 from tests.doubles.github.operations import Answer
 from tests.doubles.github.server import GithubServer, Options
@@ -128,13 +129,26 @@ def test_wrong_answers_and_webhooks_are_violations_and_nulls_are_not() -> None:
     assert "webhook issues$sneezed: GitHub has no such event" in told
 
 
+def test_a_fault_of_the_stand_in_itself_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bug in the stand-in")
+
+    with GithubServer(Options(validate=False)) as server, GithubWorld(server.admin_url) as world:
+        world.create_repo(REPO)
+        ann = world.collaborator(REPO, "ann", "admin")
+        monkeypatch.setattr(shapes, "issue", broken)
+        with pytest.raises(WorldRefused, match="500"):
+            ann.open_issue(REPO, "x")
+        assert "a bug in the stand-in" in world.violations[0]
+
+
 def test_without_validation_gaps_of_the_stand_in_are_told_even_so() -> None:
     options = Options(validate=False, api_prefix="")
     with GithubServer(options) as server, GithubWorld(server.admin_url) as world:
         world.create_repo(REPO)
         assert client(server).get_repo(REPO).full_name == REPO
         ann = world.collaborator(REPO, "ann", "admin")
-        with pytest.raises(Exception, match="404"):
+        with pytest.raises(WorldRefused, match="404"):
             ann.call("GET", f"/repos/{REPO}/nonsense")
         assert world.violations == [
             f"GET /repos/{REPO}/nonsense: the stand-in has no such operation"

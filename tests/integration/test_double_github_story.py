@@ -6,6 +6,7 @@ The fixture ``github_server`` asserts at its end that nothing missed GitHub's ow
 import hashlib
 import hmac
 import json
+import random
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -208,6 +209,66 @@ def test_a_suspended_installation_and_an_archived_repository(
     github_world.admin("change-installation", account="acme", suspended=True)
     with pytest.raises(GithubException, match="suspended"):
         app.get_repo(repo)
+
+
+def test_repositories_that_leave_the_installation_are_gone_for_the_app(
+    github_server: GithubServer, github_world: GithubWorld, repo: str
+) -> None:
+    app = client(github_server)
+    other = github_world.create_repo("acme/other", private=True)
+    github_world.admin("change-installation", account="acme", repositories=[other])
+    with pytest.raises(UnknownObjectException):
+        app.get_repo(repo)
+    assert app.get_repo(other).private
+    removed = github_world.deliveries("installation_repositories")[-1]["payload"]
+    assert [r["full_name"] for r in removed["repositories_removed"]] == [repo]
+    github_world.admin("uninstall", account="acme")
+    with pytest.raises(github.BadCredentialsException):
+        app.get_repo(other)
+    assert github_world.deliveries("installation")[-1]["action"] == "deleted"
+
+
+def test_a_locked_issue_takes_comments_only_from_those_who_may_write(
+    github_server: GithubServer, github_world: GithubWorld
+) -> None:
+    public = github_world.create_repo("acme/open")
+    stranger = github_world.person("eve")
+    number = stranger.open_issue(public, "a bug")
+    max_ = github_world.collaborator(public, "max", "maintain")
+    max_.call("PUT", f"/repos/{public}/issues/{number}/lock")
+    with pytest.raises(WorldRefused, match="issue is locked"):
+        stranger.comment(public, number, "but")
+    max_.comment(public, number, "enough")
+    assert github_world.deliveries("issues")[-1]["action"] == "locked"
+
+
+def test_a_protected_branch_takes_no_push_and_a_large_push_goes_through(
+    github_server: GithubServer, github_world: GithubWorld, repo: str, tmp_path: Path
+) -> None:
+    github_world.admin("change-repo", repo=repo, protected_branches=["main"])
+    work, url = tmp_path / "work", remote(github_server, token(github_server))
+    assert git("clone", "-q", url, str(work)).returncode == 0
+    (work / "big.bin").write_bytes(random.Random(1).randbytes(3_000_000))
+    git("add", "-A", cwd=work)
+    git("commit", "-qm", "big", cwd=work)
+    refused = git("push", "origin", "HEAD:main", cwd=work)
+    assert refused.returncode != 0
+    pushed = git("push", "origin", "HEAD:refs/heads/side", cwd=work)
+    assert pushed.returncode == 0, pushed.stderr
+    assert [act["detail"]["ref"] for act in github_world.acts("git/push")] == ["refs/heads/side"]
+
+
+def test_a_push_can_be_done_without_git_knowing(
+    github_server: GithubServer, github_world: GithubWorld, repo: str, tmp_path: Path
+) -> None:
+    work = tmp_path / "work"
+    assert (
+        git("clone", "-q", remote(github_server, token(github_server)), str(work)).returncode == 0
+    )
+    github_world.fail("GIT .*/git-receive-pack$", kind="lost")
+    pushed = git("push", "-q", "origin", "HEAD:refs/heads/side", cwd=work)
+    assert pushed.returncode != 0
+    assert client(github_server).get_repo(repo).get_branch("side").name == "side"
 
 
 def test_the_same_delivery_comes_again_under_its_id(

@@ -141,11 +141,30 @@ def _installation_event(admin: Admin, known: Installation, action: str) -> None:
     admin.hooks.emit("installation", None, known.account, payload)
 
 
+def _repositories_events(admin: Admin, known: Installation, before: set[int]) -> None:
+    now = {repo.id for repo in admin.world.repos.values() if known.covers(repo)}
+    for action, changed in (("added", now - before), ("removed", before - now)):
+        repos = [r for r in admin.world.repos.values() if r.id in changed]
+        listed = [shapes.repository_brief(repo) for repo in repos]
+        payload = {
+            "action": action,
+            "installation": shapes.installation(admin.world, known),
+            "repository_selection": "all" if known.repo_ids is None else "selected",
+            "repositories_added": listed if action == "added" else [],
+            "repositories_removed": listed if action == "removed" else [],
+            "requester": None,
+        }
+        if listed:
+            admin.hooks.emit("installation_repositories", None, known.account, payload)
+
+
 def _change_installation(admin: Admin, body: Json) -> Json:
     known = admin.installation(body)
     known.permissions = dict(body.get("permissions", known.permissions))
     if "repositories" in body:
+        before = {repo.id for repo in admin.world.repos.values() if known.covers(repo)}
         known.repo_ids = _repo_ids(admin, body["repositories"])
+        _repositories_events(admin, known, before)
     if "suspended" in body:
         known.suspended_at = admin.world.now() if body["suspended"] else None
         _installation_event(admin, known, "suspend" if body["suspended"] else "unsuspend")

@@ -102,7 +102,7 @@ class Api:
         if fault is not None and fault.kind == "after":
             answer = _broken(fault)
         if fault is not None and fault.kind == "lost":
-            return _cut_off()
+            return cut_off()
         return self._respond(request, answer)
 
     def _graphql(self, actor: Actor, raw: bytes) -> Answer:
@@ -202,7 +202,7 @@ class Api:
         return Response(content, answer.status, headers, media_type=answer.media)
 
 
-def _cut_off() -> Response:
+def cut_off() -> Response:
     """An answer that breaks off: the caller cannot know whether the act was done."""
 
     async def nothing() -> AsyncIterator[bytes]:

@@ -1,7 +1,9 @@
 """The stand-in GitHub as one ASGI application: API, git, pages and the admin API."""
 
+import asyncio
 import inspect
 import json
+import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -21,7 +23,7 @@ from starlette.routing import Route
 from . import githttp, pages
 from . import repository as git
 from .admin import Admin
-from .api import GRAPHQL, Api
+from .api import GRAPHQL, Api, cut_off
 from .hooks import Deliverer
 from .state import World
 from .unvalidated import Validator
@@ -35,6 +37,7 @@ class Site:
 
     def __init__(self, world: World, validator: Validator, violations: list[str]) -> None:
         self._world = world
+        self._violations = violations
         self._hooks = Deliverer(world, validator.event)
         self._api = Api(world, self._hooks, validator)
         self._git = githttp.GitService(world, self._hooks)
@@ -53,6 +56,16 @@ class Site:
         )
 
     async def _serve(self, request: Request) -> Response:
+        try:
+            return await self._route(request)
+        except Exception as error:
+            # The client sees a bare 500; a fault of the stand-in must not pass for GitHub's.
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            told = f"{request.method} {request.url.path}: the stand-in failed: {error!r} at {where}"
+            self._violations.append(told)
+            raise
+
+    async def _route(self, request: Request) -> Response:
         path = request.scope["raw_path"].decode("latin-1").partition("?")[0]
         if path.startswith("/_admin/"):
             return await self._serve_admin(request, path.removeprefix("/_admin/"))
@@ -77,9 +90,15 @@ class Site:
 
     async def _serve_git(self, request: Request, full_name: str, what: str) -> Response:
         fault = self._world.faults.take(f"GIT /{full_name}.git/{what}", True)
-        if fault is not None:
+        if fault is None:
+            return await self._git.handle(request, full_name, what)
+        if fault.kind in {"status", "secondary"}:
             return PlainTextResponse("as asked", fault.status)
-        return await self._git.handle(request, full_name, what)
+        await asyncio.sleep(fault.delay_s)
+        answer = await self._git.handle(request, full_name, what)
+        if fault.kind == "after":
+            return PlainTextResponse("as asked", fault.status)
+        return cut_off() if fault.kind == "lost" else answer
 
     async def _serve_admin(self, request: Request, action: str) -> Response:
         raw = await request.body()

@@ -210,17 +210,22 @@ def at_least(role: str, needed: str) -> bool:
 
 def paged(call: Call, items: list[Json], wrapper: str | None = None) -> Answer:
     """One page of a list with its Link header; ``wrapper`` names the list inside an object."""
-    size = min(max(int(call.query.get("per_page", "30")), 1), 100)
-    page = max(int(call.query.get("page", "1")), 1)
+    size = min(max(whole(call.query.get("per_page"), 30), 1), 100)
+    page = max(whole(call.query.get("page"), 1), 1)
     last = max((len(items) + size - 1) // size, 1)
     chosen = items[(page - 1) * size : page * size]
     body: Any = chosen if wrapper is None else {"total_count": len(items), wrapper: chosen}
     return Answer(200, body, {"X-Last-Page": str(last)} if last > page else {})
 
 
+def whole(text: str | None, otherwise: int) -> int:
+    """A number of the query; GitHub passes over what is none."""
+    return int(text) if text and text.isdecimal() else otherwise
+
+
 def link_header(url: str, query: dict[str, str], last: int) -> str:
     """The Link header to the pages after this one."""
-    page = int(query.get("page", "1"))
+    page = whole(query.get("page"), 1)
 
     def target(number: int) -> str:
         pairs = {**query, "page": str(number)}

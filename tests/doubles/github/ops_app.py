@@ -4,7 +4,7 @@ import secrets
 from datetime import timedelta
 
 from . import shapes
-from .operations import Answer, Call, GithubError, Table, grants, invalid, not_found, paged
+from .operations import Answer, Call, GithubError, Table, grants, invalid, not_found, paged, whole
 from .state import Delivery, Installation, Json, Token, stamp
 
 table = Table()
@@ -162,10 +162,11 @@ def _item(delivery: Delivery) -> Json:
 @table.add("apps/list-webhook-deliveries", "GET /app/hook/deliveries", by=_APP)
 def list_deliveries(call: Call) -> Answer:
     """The deliveries, newest first; ``cursor`` is the id after which to go on."""
-    size = min(int(call.query.get("per_page", "30")), 100)
+    size = min(max(whole(call.query.get("per_page"), 30), 1), 100)
     newest = sorted(call.world.deliveries, key=lambda delivery: -delivery.id)
     if "cursor" in call.query:
-        newest = [d for d in newest if d.id < int(call.query["cursor"].removeprefix("v1_"))]
+        last = whole(call.query["cursor"].removeprefix("v1_"), 0)
+        newest = [d for d in newest if d.id < last]
     page = newest[:size]
     headers = {"X-Next-Cursor": f"v1_{page[-1].id}"} if len(newest) > size else {}
     return Answer(200, [_item(delivery) for delivery in page], headers)

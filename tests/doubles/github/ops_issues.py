@@ -119,6 +119,7 @@ def set_state(call: Call, item: Issue, state: str, reason: str | None = None) ->
 def lock(call: Call) -> Answer:
     """Only people who may write can comment from now on."""
     call.issue().locked = True
+    emit_item(call, call.issue(), "locked")
     return Answer(204)
 
 
@@ -131,6 +132,7 @@ def lock(call: Call) -> Answer:
 def unlock(call: Call) -> Answer:
     """Everybody can comment again."""
     call.issue().locked = False
+    emit_item(call, call.issue(), "unlocked")
     return Answer(204)
 
 

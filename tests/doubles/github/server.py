@@ -63,6 +63,8 @@ class GithubServer:
     def __init__(self, options: Options | None = None) -> None:
         self.options = options or Options()
         self._socket = socket.create_server((self.options.host, self.options.port))
+        # Inherited by each connection; else an answer in two parts waits 40 ms for an ACK.
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         port = self._socket.getsockname()[1]
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         root = self.options.root
