@@ -130,3 +130,58 @@ async def test_a_patch_that_eats_all_memory_is_unproven_and_not_a_crash(judged: 
     greedy = case.FIXED.replace("result = 0", "result = len(bytearray(3 * 1024**3)) * 0")
     verdict = await judged(case.submission({"shop/stats.py": greedy}))
     assert verdict.verdict == "unproven"
+
+
+async def test_a_project_with_unittest_gets_a_test_case(judged: Judged) -> None:
+    repository = {
+        **{path: text for path, text in case.REPOSITORY.items() if not path.startswith("tests/")},
+        "tests/__init__.py": "",
+        "tests/test_money.py": "import unittest\nfrom shop.money import cents\n\n\n"
+        "class MoneyTest(unittest.TestCase):\n    def test_cents(self):\n"
+        "        self.assertEqual(cents('1.50'), 150)\n",
+    }
+    sent = case.submission({"shop/stats.py": case.FIXED}, case.SCRIPT)
+    command = "python3 -m unittest discover -s tests -t ."
+    verdict = await judged(sent.model_copy(update={"test_command": command}), repository)
+    assert verdict.verdict == "proven", verdict.reasons
+    assert "+class Issue7TotalLeavesOutTheFirstRowTest(unittest.TestCase):" in verdict.patch
+    suite = next(check for check in verdict.checks if check.name == "test suite")
+    assert "1 tests passed before, 1 of them after" in suite.detail
+    assert "New tests: 1" in suite.detail
+
+
+async def test_a_failing_test_of_the_repository_is_a_reproduction(judged: Judged) -> None:
+    repository = {**case.REPOSITORY, **case.REPRODUCTION.files}
+    existing = case.REPRODUCTION.model_copy(update={"files": {}})
+    verdict = await judged(case.submission({"shop/stats.py": case.FIXED}, existing), repository)
+    assert verdict.verdict == "proven", verdict.reasons
+    assert "tests/" not in verdict.patch
+    suite = next(check for check in verdict.checks if check.name == "test suite")
+    assert "Failing without the patch: 1, of which it mends 1" in suite.detail
+
+
+async def test_a_patch_that_never_ends_is_stopped_at_the_time_limit(judged: Judged) -> None:
+    endless = case.FIXED.replace(
+        "    result = 0\n", "    while rows:\n        pass\n    result = 0\n"
+    )
+    sent = case.submission({"shop/stats.py": endless}).model_copy(update={"test_timeout_s": 4.0})
+    verdict = await judged(sent)
+    assert verdict.verdict == "unproven"
+    assert "passes in 0 of 3 runs" in " ".join(verdict.reasons)
+
+
+async def test_a_bug_that_shows_only_sometimes_is_run_more_often(judged: Judged) -> None:
+    flaky = case.SCRIPT.model_copy(
+        update={
+            "files": {
+                "/tmp/repro.py": "import pathlib\nfrom shop.stats import total\n\n"
+                "mark = pathlib.Path('/tmp/mark')\nodd = mark.exists()\n"
+                "mark.unlink() if odd else mark.touch()\n"
+                "assert odd or total(['2.50', '4.00']) == 650, 'wrong total 400'\n"
+            }
+        }
+    )
+    verdict = await judged(case.submission({"shop/stats.py": case.FIXED}, flaky))
+    assert verdict.verdict == "proven", verdict.reasons
+    shown = next(check for check in verdict.checks if check.name == "reproduction")
+    assert "(it is flaky)" in shown.detail and "of 10 runs without" in shown.detail
