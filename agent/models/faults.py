@@ -33,6 +33,8 @@ class Fault(Record):
     """What the server asked for."""
     room: int | None = None
     """Of too_long: tokens that the server says are left for the answer."""
+    window: int | None = None
+    """Of too_long: the server's whole window in tokens, if it says so."""
 
 
 _TOO_LONG = re.compile(
@@ -48,6 +50,9 @@ _ROOM = re.compile(
     r"(?:: (?P<a>\d+) tokens from the input|\((?P<b>\d+) in the messages"
     r"|request has (?P<c>\d+) input tokens)",
     re.DOTALL | re.IGNORECASE,
+)
+_WINDOW = re.compile(
+    r"context length (?:of |is |\()(\d+) tokens|token limit: ?(\d+)", re.IGNORECASE
 )
 _UPSTREAM = re.compile(r"call_upstream|no_available_workers|upstream|no available worker", re.I)
 _OUT_OF_QUOTA = re.compile(r"exceeded_current_quota|insufficient_quota|insufficient balance", re.I)
@@ -90,7 +95,7 @@ def of_exception(error: Exception) -> Fault | None:
 def _of_text(status: int, text: str, retry_after_s: float | None) -> Fault:
     said = f"{text} (HTTP {status})" if text else f"HTTP {status}"
     if status == 413 or (status < 500 and _TOO_LONG.search(text)):
-        return Fault(kind="too_long", reason=said, room=_room(text))
+        return Fault(kind="too_long", reason=said, room=_room(text), window=_window(text))
     if status == 429 and _OUT_OF_QUOTA.search(text):
         return Fault(kind="refused", reason=f"The account's quota is used up: {said}")
     if status in (401, 403):
@@ -109,6 +114,11 @@ def _room(text: str) -> int | None:
     if match is None:
         return None
     return int(match["window"]) - int(match["a"] or match["b"] or match["c"])
+
+
+def _window(text: str) -> int | None:
+    match = _WINDOW.search(text)
+    return int(match[1] or match[2]) if match else None
 
 
 def _said(body: bytes) -> str:

@@ -69,6 +69,7 @@ class OpenAICompatModel:
         self._sleep = sleep
         # Spreads attempts in time; nothing secret hangs on it.
         self._rng = rng or random.Random()  # noqa: S311
+        self._window = profile.window
         self._conversation = Conversation(profile)
         self._tools: Sequence[ToolSpec] | None = None
         self._head = b""
@@ -83,8 +84,8 @@ class OpenAICompatModel:
 
     @property
     def window(self) -> int:
-        """Context window in tokens."""
-        return self._profile.window
+        """Context window in tokens: the profile's, or what the server said if that is less."""
+        return self._window
 
     async def turn(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Turn:
         """Answer the conversation; see `agent.model.Model.turn`.
@@ -108,11 +109,8 @@ class OpenAICompatModel:
                 turn = await self._ask(body, tools, waits)
             except Faulted as faulted:
                 fault = self._without_secret(faulted.fault)
-                if (
-                    fault.room is not None
-                    and self._profile.min_output_tokens <= fault.room < max_tokens
-                ):
-                    max_tokens = fault.room
+                if room := self._room_left(fault, max_tokens):
+                    max_tokens = room
                     continue
                 await self._wait(fault, waits.after(fault))
                 notes.append(fault.reason)
@@ -197,10 +195,16 @@ class OpenAICompatModel:
             prompt = size * self._counted_tokens / self._counted_bytes * 1.05
         else:
             prompt = size * TOKENS_PER_BYTE
-        left = self._profile.window - math.ceil(prompt) - 64
+        left = self._window - math.ceil(prompt) - 64
         # If less is left than a turn is worth, the server says so, from its own count.
         wanted = self._profile.max_output_tokens
         return min(wanted, max(left, self._profile.min_output_tokens))
+
+    def _room_left(self, fault: Fault, asked: int) -> int:
+        """Tokens that the server has left for a turn of fewer than `asked`; 0 if not enough."""
+        self._window = min(self._window, fault.window or self._window)
+        room = fault.room or 0
+        return room if self._profile.min_output_tokens <= room < asked else 0
 
     def _count(self, size: int, turn: Turn) -> None:
         if turn.usage.prompt_tokens:

@@ -296,6 +296,10 @@ async def test_too_long_is_told_apart_and_a_smaller_answer_is_asked_for() -> Non
         model = r.model(profile=small)
         assert (await model.turn(START, TOOLS)).content == "All done."
         assert r.server.seen.bodies[-1]["max_tokens"] < 4_000
+        # The server's word is remembered: the next turn fits at once.
+        assert model.window == 4_000
+        await model.turn(START, TOOLS)
+        assert len(r.server.seen.refusals) == 1
         long = (*START, Message(role="user", content="x" * 17_000))
         with pytest.raises(ContextTooLong, match="longer than the model's context length"):
             await model.turn(long, TOOLS)

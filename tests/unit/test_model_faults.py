@@ -75,6 +75,20 @@ def test_the_room_that_is_left(text: str, room: int | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "window"),
+    [
+        (checks.length_error(9, 1, 5), 5),
+        (checks.length_error(4, 3, 5), 5),
+        ("Your request exceeded model token limit: 262144", 262_144),
+        ("This model's maximum context length is 131072 tokens.", 131_072),
+        ("context_length_exceeded", None),
+    ],
+)
+def test_the_window_that_the_server_names(text: str, window: int | None) -> None:
+    assert of_answer(400, {}, flat(text, 400), NOW).window == window
+
+
+@pytest.mark.parametrize(
     ("value", "seconds"),
     [
         ("7", 7.0),
