@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -50,6 +51,9 @@ def serve(settings: Settings) -> None:
                 Web(settings, store, durable.enqueue, lambda: durable.ready),
                 lifespan=_lifespan(durable),
             )
+            # The server ends at SIGTERM and then raises it again: that must not end this process
+            # before the engine is closed.
+            signal.signal(signal.SIGTERM, lambda *_: None)
             _log.info("serving", url=settings.base_url, model=settings.profile)
             uvicorn.run(
                 app,

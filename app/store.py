@@ -138,7 +138,7 @@ class SqlStore:
             delivery = self._insert(tables.deliveries).values(
                 id=delivery_id, event=event, run_id=run_id, received_at=at
             )
-            if connection.execute(delivery.on_conflict_do_nothing()).rowcount == 0:
+            if not _inserted(connection, delivery.on_conflict_do_nothing(), tables.deliveries):
                 return Accepted(run_id=connection.execute(seen).scalar_one(), how="duplicate")
             run = self._insert(tables.runs).values(
                 id=run_id,
@@ -157,7 +157,7 @@ class SqlStore:
             )
             attached = None
             while attached is None:  # again if the live run ended between the two statements
-                if connection.execute(run.on_conflict_do_nothing()).rowcount == 1:
+                if _inserted(connection, run.on_conflict_do_nothing(), tables.runs):
                     return Accepted(run_id=run_id, how="new")
                 attached = connection.execute(live).scalar_one_or_none()
             connection.execute(
@@ -343,6 +343,17 @@ class SqlStore:
             )
             for row in rows
         ]
+
+
+def _inserted(
+    connection: sa.Connection, statement: sqlite.Insert | postgresql.Insert, table: sa.Table
+) -> bool:
+    """Whether an insert that does nothing on conflict inserted its row.
+
+    Asked of the database by RETURNING: an insert's row count is not given by every driver.
+    """
+    returned = connection.execute(statement.returning(table.c.id))
+    return returned.scalar_one_or_none() is not None
 
 
 def _storable(text: str) -> str:

@@ -6,6 +6,7 @@ every act is written down, so that doubled ones are seen.
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import io
 import json
@@ -131,6 +132,9 @@ class FileForge:
             url = f"https://web.test/pull/{number}"
             pull = Pull(number, url, True, draft, False, branch, "sha", title, body)
             world["pulls"].setdefault(branch, asdict(pull))
+            hang = world["set"].pop("hang after open pull", False)
+        if hang:  # until somebody kills the process: the act is done, its answer never comes
+            await asyncio.Event().wait()
         return pull
 
     async def add_labels(self, number: int, labels: Sequence[str]) -> None:

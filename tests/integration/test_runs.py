@@ -58,6 +58,18 @@ def check_journal(world: RunWorld, run_id: str) -> None:
     assert finished
 
 
+def check_databases(state: Path) -> None:
+    """JSON and not pickle, WAL, and no secret."""
+    for name in ("engine.db", "patchwright.db"):
+        with sqlite3.connect(state / name) as connection:
+            dump = "\n".join(connection.iterdump())
+            assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert "secret-token" not in dump
+        if name == "engine.db":
+            assert "portable_json" in dump
+            assert "base_commit" in dump
+
+
 def test_a_label_becomes_a_pull_request(tmp_path: Path) -> None:
     world = RunWorld(tmp_path)
     run_id = start(world)
@@ -80,21 +92,7 @@ def test_a_label_becomes_a_pull_request(tmp_path: Path) -> None:
     assert phases == ["queued", "preparing", "debugging", "publishing"]
     assert world.sandboxes.kept == [frozenset()]
     assert list((tmp_path / "state" / "trees").iterdir()) == []
-
-
-def test_the_engines_database_holds_json_and_no_secret(tmp_path: Path) -> None:
-    world = RunWorld(tmp_path)
-    run_id = start(world)
-    with running(world.services()):
-        ended(world, run_id)
-    for name in ("engine.db", "patchwright.db"):
-        with sqlite3.connect(tmp_path / "state" / name) as connection:
-            dump = "\n".join(connection.iterdump())
-            assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert "secret-token" not in dump
-        if name == "engine.db":
-            assert "portable_json" in dump
-            assert "base_commit" in dump
+    check_databases(tmp_path / "state")
 
 
 def test_a_stranger_gets_silence(tmp_path: Path) -> None:
@@ -245,30 +243,31 @@ import sys, time
 from pathlib import Path
 from app.durable import running
 from tests.integration.run_world import RunWorld
-world = RunWorld(Path(sys.argv[1]), steps=40)
+world = RunWorld(Path(sys.argv[1]))
 with running(world.services()):
     print("up", flush=True)
     time.sleep(600)
 """
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kill_at", [3, 25, 70])
-def test_killed_hard_the_run_goes_on_from_its_journal(tmp_path: Path, kill_at: int) -> None:
-    world = RunWorld(tmp_path, steps=40)
-    run_id = start(world)
+def kill_hard(folder: Path, moment: Callable[[], bool]) -> None:
+    """Work on the folder's runs in a process of its own, and kill it at the moment."""
     root = Path(__file__).parents[2]
     child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(tmp_path)],
+        [sys.executable, "-c", CHILD, str(folder)],
         cwd=root,
         env={**os.environ, "PYTHONPATH": str(root)},
         start_new_session=True,
     )
     try:
-        until(lambda: world.store.get_run(run_id).events >= kill_at)
+        until(moment)
     finally:
         os.killpg(child.pid, signal.SIGKILL)
         child.wait()
+
+
+def goes_on(world: RunWorld, run_id: str) -> None:
+    """The killed run ends with one of everything."""
     assert world.store.get_run(run_id).status == "running"
     with running(world.services()):
         run = ended(world, run_id)
@@ -276,4 +275,29 @@ def test_killed_hard_the_run_goes_on_from_its_journal(tmp_path: Path, kill_at: i
     check_journal(world, run_id)
     with world.forge.world() as forge:
         assert len(forge["pulls"]) == 1
+        assert forge["acts"].count("open pull") == 1
     assert len(world.branches()) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kill_at", [3, 40])
+def test_killed_hard_the_run_goes_on_from_its_journal(tmp_path: Path, kill_at: int) -> None:
+    world = RunWorld(tmp_path)
+    run_id = start(world)
+    kill_hard(tmp_path, lambda: world.store.get_run(run_id).events >= kill_at)
+    goes_on(world, run_id)
+
+
+@pytest.mark.slow
+def test_killed_hard_after_the_pull_request_it_is_not_opened_again(tmp_path: Path) -> None:
+    world = RunWorld(tmp_path)
+    run_id = start(world)
+    with world.forge.world() as forge:
+        forge["set"]["hang after open pull"] = True
+
+    def opened() -> bool:
+        with world.forge.world() as forge:
+            return bool(forge["pulls"])
+
+    kill_hard(tmp_path, opened)
+    goes_on(world, run_id)

@@ -1,0 +1,69 @@
+"""The store's checks again on PostgreSQL, and a whole run with both databases there."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from app.durable import running
+from app.settings import Settings
+from tests.integration.postgresql import programs, server
+from tests.integration.run_world import RunWorld
+from tests.integration.test_runs import check_journal, ended, start
+from tests.unit import test_app_store as checks
+from tests.unit.test_app_store import store
+
+__all__ = ["store"]
+
+PROGRAMS = programs()
+pytestmark = pytest.mark.skipif(PROGRAMS is None, reason="PostgreSQL is not installed")
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[str]:
+    assert PROGRAMS is not None
+    with server(PROGRAMS) as url:
+        yield url
+
+
+@pytest.fixture
+def url(postgresql: str) -> str:
+    """A fresh database."""
+    name = f"test{next(_numbers)}"
+    engine = sa.create_engine(postgresql, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return sa.make_url(postgresql).set(database=name).render_as_string(hide_password=False)
+
+
+test_events = checks.test_events_come_back_as_they_were_and_in_order
+test_unknown = checks.test_an_unknown_run_is_refused
+test_lease = checks.test_who_lost_the_lease_can_write_nothing
+test_gaps = checks.test_a_failed_append_leaves_no_gap
+test_logs = checks.test_logs_are_kept_whole_and_replaced
+test_hints = checks.test_hints_and_stop
+test_once = checks.test_one_run_per_delivery_and_one_live_run_per_issue
+test_outbox = checks.test_the_outbox_forgets_what_was_enqueued
+test_listing = checks.test_listing_pages_newest_first_and_filters
+test_threads = checks.test_many_threads_accept_one_delivery_once
+test_processes = checks.test_several_processes_append_without_gaps
+
+
+def test_the_engine_uses_the_same_database(url: str) -> None:
+    assert Settings(database_url=url).engine_database == url
+
+
+@pytest.mark.slow
+def test_a_whole_run(url: str, tmp_path: Path) -> None:
+    world = RunWorld(tmp_path, database_url=url)
+    run_id = start(world)
+    with running(world.services()):
+        assert ended(world, run_id).outcome == "proven"
+    check_journal(world, run_id)
+    assert not (tmp_path / "state" / "engine.db").exists()

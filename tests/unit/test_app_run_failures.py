@@ -1,0 +1,89 @@
+"""What failures of a run mean, and what log lines must not hold."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import Literal
+
+import pytest
+
+from agent.errors import LostLease, ModelAway, ModelRefused
+from app import logs
+from app.forge_records import ForgeAway, ForgeDenied, RateLimited
+from app.git_process import GitAway
+from app.run_failures import LONGEST_WAIT_S, PATIENCE_S, cause, explain, wait_before_retry
+from sandbox.errors import EngineUnavailable, ImageMissing
+
+TOKEN = "ghs_" + "a" * 36
+
+
+@pytest.mark.parametrize(
+    "error", [ForgeAway("x"), GitAway("x"), ModelAway("x"), EngineUnavailable("x")]
+)
+def test_what_is_away_is_waited_for_ever_longer_and_then_given_up(error: Exception) -> None:
+    waits = [wait_before_retry(error, n) for n in range(1, len(PATIENCE_S) + 2)]
+    assert waits == [*PATIENCE_S, None]
+
+
+@pytest.mark.parametrize(
+    "error", [ForgeDenied("x"), ModelRefused("x"), ImageMissing("x"), KeyError()]
+)
+def test_what_waiting_does_not_mend_is_not_waited_for(error: Exception) -> None:
+    assert wait_before_retry(error, 1) is None
+
+
+def test_github_says_itself_how_long_to_wait() -> None:
+    assert wait_before_retry(RateLimited("x", 90), 1) == 90
+    assert wait_before_retry(RateLimited("x", 0), 2) == PATIENCE_S[1]
+    assert wait_before_retry(RateLimited("x", 10**9), 1) == LONGEST_WAIT_S
+
+
+def test_the_cause_is_found_in_groups() -> None:
+    lost = LostLease("x")
+    assert cause(ExceptionGroup("a", [ExceptionGroup("b", [lost]), ValueError()])) is lost
+
+
+def test_only_errors_written_for_people_are_shown() -> None:
+    assert explain(ImageMissing("Build the image."), "r1") == "Build the image."
+    assert TOKEN not in explain(ForgeDenied(f"refused {TOKEN}"), "r1")
+    hidden = explain(OSError(2, "No such file", "/root/secret"), "r1")
+    assert "secret" not in hidden
+    assert "r1" in hidden
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_log_lines_hold_no_secret(
+    form: Literal["text", "json"], capsys: pytest.CaptureFixture[str]
+) -> None:
+    root, durable = logging.getLogger(), logging.getLogger("dbos")
+    before = (root.handlers[:], root.level, durable.handlers[:], durable.propagate)
+    try:
+        logs.configure("info", form)
+        logs.get("test").info(
+            "asked",
+            url=f"https://x-access-token:{TOKEN}@github.test/o/r",
+            api_key="hunter2",
+            run="r1",
+        )
+        logging.getLogger("library").warning("sent Authorization: Bearer %s", "x" * 40)
+        logging.getLogger("dbos").warning("token %s", TOKEN)
+        logging.getLogger("dbos").info("DBOS launched!")
+        try:
+            raise ValueError(f"bad {TOKEN}")
+        except ValueError:
+            logs.get("test").exception("failed")
+    finally:
+        root.handlers[:], durable.handlers[:] = before[0], before[2]
+        root.setLevel(before[1])
+        durable.propagate = before[3]
+    text = capsys.readouterr().err
+    for secret in (TOKEN, "hunter2", "x" * 40):
+        assert secret not in text
+    assert "r1" in text
+    assert "bad [secret]" in text
+    assert "launched" not in text
+    if form == "json":
+        lines = [json.loads(line) for line in text.splitlines()]
+        assert lines[0]["run"] == "r1"
+        assert lines[0]["event"] == "asked"
