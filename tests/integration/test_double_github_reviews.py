@@ -1,5 +1,6 @@
 """Reviews, threads, checks, drafts and the App's manifest on the stand-in GitHub."""
 
+import json
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -197,3 +198,19 @@ def test_a_manifest_is_exchanged_once_for_an_app(
     assert app["webhook_secret"] == github_server.webhook_secret
     with pytest.raises(Exception, match="404"):
         someone.call("POST", path)
+
+
+def test_the_manifest_form_leads_back_with_a_code(
+    github_server: GithubServer, github_world: GithubWorld
+) -> None:
+    manifest = {"url": "https://example.com", "redirect_url": "http://127.0.0.1:1/setup/done"}
+    form = f"{github_server.git_url}/settings/apps/new?state=s1"
+    sent = httpx.post(form, data={"manifest": json.dumps(manifest)}, trust_env=False)
+    assert sent.status_code == 302
+    back = httpx.URL(sent.headers["location"])
+    assert (back.path, back.params["state"]) == ("/setup/done", "s1")
+    code = back.params["code"]
+    app = github_world.person("ann").call("POST", f"/app-manifests/{code}/conversions")
+    assert app["id"] == github_server.app_id
+    refused = httpx.post(form, data={"manifest": "no json"}, trust_env=False)
+    assert refused.status_code == 422

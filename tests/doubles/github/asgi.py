@@ -7,7 +7,7 @@ import traceback
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qs, quote, urlencode
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -69,7 +69,7 @@ class Site:
         path = request.scope["raw_path"].decode("latin-1").partition("?")[0]
         if path.startswith("/_admin/"):
             return await self._serve_admin(request, path.removeprefix("/_admin/"))
-        if path == "/settings/apps/new" or path.endswith("/settings/apps/new"):
+        if path.endswith("/settings/apps/new"):
             return await self._register(request)
         match = githttp.PATH.fullmatch(path)
         if match:
@@ -135,8 +135,8 @@ class Site:
 
     async def _register(self, request: Request) -> Response:
         """The manifest flow: as if the person had looked at the form and agreed."""
-        async with request.form() as form:
-            text = str(form.get("manifest", ""))
+        fields = parse_qs((await request.body()).decode(errors="replace"))
+        text = fields.get("manifest", [""])[0]
         try:
             manifest = json.loads(text)
             target = str(manifest["redirect_url"])
