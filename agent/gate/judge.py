@@ -38,6 +38,8 @@ class Submission(Record):
     """Empty: found out from the repository."""
     policy: GatePolicy = GatePolicy()
     test_timeout_s: float = 600.0
+    reproduction_timeout_s: float = 120.0
+    """Of one run; should be what the reproduction was given when it was declared."""
     attempt: int = 1
 
 
@@ -83,7 +85,7 @@ async def _with_patch(
         try:
             if declared is not None and before.reproduction and not before.reproduction.as_claimed:
                 await sandbox.apply(submission.patch)
-                after = await run_reproduction(sandbox, declared, 1, case.timeout_s)
+                after = await run_reproduction(sandbox, declared, 1, case.reproduction_timeout_s)
                 shown = reproduction_check(declared, before.reproduction, after)
                 return _verdict(submission, "unproven", [*rules, shown])
             proof = await prove(sandbox, case, before, submission.patch)
@@ -152,6 +154,7 @@ async def _case(
         issue=submission.issue,
         test_command=command,
         timeout_s=submission.test_timeout_s,
+        reproduction_timeout_s=submission.reproduction_timeout_s,
         base_files=base.files,
         base_tests={f.path: f.base for f in files if is_test(f.path) and f.base is not None},
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 
 from agent.errors import AgentError
@@ -15,6 +16,7 @@ from agent.testing.suite import run_suite
 from sandbox.errors import FileRefused
 from sandbox.protocol import WORKDIR, Sandbox
 
+_KILLED = re.compile(r"killed after [\d.]+ s")
 _RUNS = 3
 _MOST_RUNS = 20
 _OVERLOOKED = 0.01
@@ -67,9 +69,8 @@ async def run_reproduction(
     for _ in range(times):
         await write_files(sandbox, declared.files)
         run = await _once(sandbox, declared.command, timeout_s)
-        said = "\n".join([run.output, *(r.message for r in run.results)])
         failed = run.exit_code != 0 or run.timed_out
-        claimed = failed and declared.expected_failure in said
+        claimed = failed and says(run, declared.expected_failure)
         good = not failed and _ran_tests(run)
         as_claimed, passed = as_claimed + claimed, passed + good
         last = (
@@ -101,6 +102,17 @@ async def _once(sandbox: Sandbox, command: str, timeout_s: float) -> SuiteRun:
         timed_out=ran.timed_out,
         duration_s=ran.duration_s,
     )
+
+
+def says(run: SuiteRun, expected: str) -> bool:
+    """Whether a run's output holds the words that were claimed.
+
+    The claim may be about how the command ends (`[exit 3]`, `[killed after 120 s]`), as tool
+    results show it; the limit's length is not compared.
+    """
+    ending = "[killed after 0 s]" if run.timed_out else f"[exit {run.exit_code}]"
+    said = "\n".join([run.output, *(r.message for r in run.results), ending])
+    return _KILLED.sub("killed after 0 s", expected) in said
 
 
 def _gives_results(command: str) -> bool:

@@ -40,6 +40,8 @@ class Case(Record):
     test_command: str
     """Empty: the repository has no tests."""
     timeout_s: float
+    """Of one run of the suite."""
+    reproduction_timeout_s: float
     base_files: tuple[str, ...]
     base_tests: dict[str, str]
     """Existing test files that the patch touches, with their text before it."""
@@ -74,7 +76,7 @@ async def see_before(sandbox: Sandbox, case: Case) -> Before:
     placed: Placement | NotPlaced = NotPlaced(why="There is no reproduction.")
     placed_run = None
     if case.reproduction is not None:
-        run = await run_before(sandbox, case.reproduction, case.timeout_s)
+        run = await run_before(sandbox, case.reproduction, case.reproduction_timeout_s)
         await sandbox.restore(clean)
         if not run.as_claimed:
             return Before(reproduction=run, placed=placed, placed_run=None, suites=())
@@ -100,7 +102,7 @@ async def prove(sandbox: Sandbox, case: Case, before: Before, patch: str) -> Pro
     checks: list[Check] = []
     if case.reproduction is not None and before.reproduction is not None:
         times = runs_needed(before.reproduction)
-        run = await run_reproduction(sandbox, case.reproduction, times, case.timeout_s)
+        run = await run_reproduction(sandbox, case.reproduction, times, case.reproduction_timeout_s)
         await sandbox.restore(settled)
         checks.append(reproduction_check(case.reproduction, before.reproduction, run))
         if not checks[-1].ok:
@@ -164,7 +166,7 @@ async def _still_holds(sandbox: Sandbox, case: Case, before: Before, patch: str)
         if before.reproduction.as_claimed == before.reproduction.runs
         else runs_needed(before.reproduction)
     )
-    run = await run_reproduction(sandbox, case.reproduction, times, case.timeout_s)
+    run = await run_reproduction(sandbox, case.reproduction, times, case.reproduction_timeout_s)
     if run.passed < run.runs:
         return False
     await sandbox.restore(settled)

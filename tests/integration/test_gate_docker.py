@@ -164,7 +164,9 @@ async def test_a_patch_that_never_ends_is_stopped_at_the_time_limit(judged: Judg
     endless = case.FIXED.replace(
         "    result = 0\n", "    while rows:\n        pass\n    result = 0\n"
     )
-    sent = case.submission({"shop/stats.py": endless}).model_copy(update={"test_timeout_s": 4.0})
+    sent = case.submission({"shop/stats.py": endless}).model_copy(
+        update={"reproduction_timeout_s": 4.0}
+    )
     verdict = await judged(sent)
     assert verdict.verdict == "unproven"
     assert "passes in 0 of 3 runs" in " ".join(verdict.reasons)

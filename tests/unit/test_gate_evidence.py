@@ -8,7 +8,7 @@ import pytest
 
 from agent.events import ReproductionDeclared
 from agent.gate.compare import ReproductionRun, reproduction_check, suite_check
-from agent.gate.measure import runs_needed
+from agent.gate.measure import runs_needed, says
 from agent.gate.regression_test import NotPlaced, Placement, as_test, place
 from agent.task import Issue
 from agent.testing.report import Outcome, SuiteRun, TestResult
@@ -84,6 +84,28 @@ def test_reproduction_before_and_after(
 def test_flaky_bugs_are_run_more_often(claimed: int, runs: int) -> None:
     seen = ReproductionRun(runs=10, as_claimed=claimed, passed=10 - claimed, output="")
     assert runs_needed(seen) == runs
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "timed_out", "expected", "claimed"),
+    [
+        (1, False, "boom", True),
+        (1, False, "in the message", True),
+        (1, False, "bang", False),
+        (3, False, "[exit 3]", True),
+        (1, False, "[exit 3]", False),
+        (None, True, "[killed after 120 s]", True),
+        (1, False, "[killed after 120 s]", False),
+    ],
+)
+def test_claims_are_found_in_output_messages_and_endings(
+    exit_code: int | None, timed_out: bool, expected: str, claimed: bool
+) -> None:
+    result = TestResult(name="a", outcome="failed", message="in the message")
+    run = SuiteRun(
+        command="x", exit_code=exit_code, output="boom", results=(result,), timed_out=timed_out
+    )
+    assert says(run, expected) is claimed
 
 
 ISSUE = Issue(title="Crash: it's 100% wrong!", body="", number=3)
