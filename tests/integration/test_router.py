@@ -7,19 +7,30 @@ import json
 import random
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from agent.errors import ModelAway
+from agent.events import GateJudged, Recorded
+from agent.gate.judge import Submission
 from agent.model import Message, ToolSpec, Turn
 from agent.models.exchange import Timeouts
 from agent.models.openai_compat import OpenAICompatModel
 from agent.models.patience import Patience
 from agent.models.profiles import K2_THINKING
+from agent.models.wire import Conversation
+from agent.session import debug
+from agent.state import fold
+from agent.store import MemoryStore
+from agent.task import Issue, Task
+from tests.doubles.memory_sandbox import MemorySandbox
+from tests.doubles.seeded_policy import FILES, TITLE, WRONG
+from tests.doubles.sglang.checks import conversation_error
 from tests.doubles.sglang.optional import Unavailable, environment
 from tests.doubles.sglang.serving import free_port, process, seen, stand_in_command, wait_for
 
@@ -40,8 +51,7 @@ class Worker:
     """A stand-in process that can die and come back on its port."""
 
     stack: ExitStack
-    script: Path
-    more: tuple[str, ...]
+    arguments: Sequence[str]
     port: int = field(default_factory=free_port)
     running: subprocess.Popen[bytes] | None = None
 
@@ -50,7 +60,7 @@ class Worker:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        command = stand_in_command(self.port, self.script, *self.more)
+        command = stand_in_command(self.port, *self.arguments)
         self.running = self.stack.enter_context(process(command))
         wait_for(f"{self.url}/health")
 
@@ -67,7 +77,7 @@ class Cluster:
     url: str
     workers: tuple[Worker, Worker]
 
-    def serving(self, key: str) -> list[Worker]:
+    def homes(self, key: str) -> list[Worker]:
         """The workers that have seen this run."""
         return [w for w in self.workers if key in seen(w.url)["keys"]]
 
@@ -84,10 +94,15 @@ class Clusters:
         self._folder = folder
         self._stack = stack
 
-    def start(self, turns: list[dict[str, object]], *more: str) -> Cluster:
+    def script(self, turns: list[dict[str, object]]) -> list[str]:
+        """The workers' arguments for these turns."""
         script = self._folder / "turns.json"
         script.write_text(json.dumps(turns))
-        one, two = Worker(self._stack, script, more), Worker(self._stack, script, more)
+        return ["--script", str(script)]
+
+    def start(self, arguments: list[str], each: tuple[list[str], list[str]] = ([], [])) -> Cluster:
+        """Two workers with these arguments, and the router."""
+        one, two = (Worker(self._stack, [*arguments, *own]) for own in each)
         one.start()
         two.start()
         port = free_port()
@@ -165,7 +180,7 @@ def model(cluster: Cluster, key: str, waited: Waited, away_s: float = 60.0) -> O
 
 
 async def test_each_run_stays_on_one_worker(clusters: Clusters) -> None:
-    cluster = clusters.start(turns(4))
+    cluster = clusters.start(clusters.script(turns(4)))
     keys = [f"run-{i}" for i in range(4)]
     for key in keys:
         client, messages = model(cluster, key, Waited()), START
@@ -175,7 +190,7 @@ async def test_each_run_stays_on_one_worker(clusters: Clusters) -> None:
         assert turn.content == "All done."
         assert turn.usage.cached_tokens / turn.usage.prompt_tokens > 0.7
         await client.close()
-    homes = [cluster.serving(key) for key in keys]
+    homes = [cluster.homes(key) for key in keys]
     assert [len(home) for home in homes] == [1, 1, 1, 1]
     assert len({home[0].port for home in homes}) == 2
     assert all(seen(w.url)["refusals"] == [] for w in cluster.workers)
@@ -183,10 +198,10 @@ async def test_each_run_stays_on_one_worker(clusters: Clusters) -> None:
 
 async def test_a_worker_that_dies_in_mid_stream_is_replaced(clusters: Clusters) -> None:
     # 37.5 tokens a second: the first turn takes some four seconds.
-    cluster = clusters.start(turns(2), "--time-scale", "1")
+    cluster = clusters.start([*clusters.script(turns(2)), "--time-scale", "1"])
     client = model(cluster, "run-1", Waited())
     task = asyncio.create_task(client.turn(START, (BASH,)))
-    while not (home := cluster.serving("run-1")):
+    while not (home := cluster.homes("run-1")):
         await asyncio.sleep(0.05)
     await asyncio.sleep(1.0)
     assert not task.done()
@@ -200,7 +215,7 @@ async def test_a_worker_that_dies_in_mid_stream_is_replaced(clusters: Clusters) 
 
 
 async def test_both_dying_is_waited_for_and_recovered_from(clusters: Clusters) -> None:
-    cluster = clusters.start(turns(2))
+    cluster = clusters.start(clusters.script(turns(2)))
     waited = Waited()
     client = model(cluster, "run-1", waited)
     turn = await client.turn(START, (BASH,))
@@ -220,31 +235,80 @@ async def test_both_dying_is_waited_for_and_recovered_from(clusters: Clusters) -
 
 
 @pytest.mark.slow
-async def test_a_long_run_with_faults_and_a_death_keeps_its_cache(clusters: Clusters) -> None:
-    seed = random.randrange(10_000)
+async def test_a_long_run_with_faults_and_a_death_ends_whole_and_cached(
+    clusters: Clusters, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seed, calls = random.randrange(10_000), 300
     print(f"seed {seed}")
-    calls = 300
-    cluster = clusters.start(turns(calls, 20), "--fault-share", "0.1", "--seed", str(seed))
-    client, messages = model(cluster, "run-1", Waited()), START
-    prompt = cached = 0
-    before: dict[str, object] = {}
-    for number in range(calls + 1):
-        if number == calls // 2:
-            (home,) = cluster.serving("run-1")
-            before = seen(home.url)
+    cluster = clusters.start(
+        ["--seeded", f"{seed}:{calls}", "--fault-share", "0.1"],
+        each=(["--seed", str(seed)], ["--seed", str(seed + 1)]),
+    )
+    store = MemoryStore()
+    died: list[dict[str, Any]] = []
+
+    def kill_at_half(recorded: Recorded) -> None:
+        # Three events a call: turn, start, end.
+        if recorded.seq > calls * 3 // 2 and not died:
+            (home,) = cluster.homes("run-1")
+            died.append(seen(home.url))
             home.kill()
-        turn = await client.turn(messages, (BASH,))
-        prompt += turn.usage.prompt_tokens
-        cached += turn.usage.cached_tokens
-        messages = grown(messages, turn, f"output of {number}\n" * 60)
-    assert turn.content == "All done."
-    ids = [call.id for message in messages for call in message.tool_calls]
-    assert ids == [f"functions.bash:{n}" for n in range(calls)]
+
+    async def agree(submission: Submission, _: object) -> GateJudged:
+        return GateJudged(verdict="proven", patch=submission.patch)
+
+    async def sandbox() -> MemorySandbox:
+        return MemorySandbox(FILES, pretended_shell)
+
+    async def attach(_: str) -> None:
+        return None
+
+    monkeypatch.setattr("agent.session.judge", agree)
+    client = model(cluster, "run-1", Waited())
+    task = Task(
+        run_id="run-1",
+        repository="o/shop",
+        base_commit="c0",
+        issue=Issue(title=TITLE, body=""),
+        test_command="python3 -m pytest -q",
+    )
+    state = await debug(
+        task,
+        model=client,
+        store=store,
+        open_sandbox=sandbox,
+        attach=attach,
+        open_fresh=sandbox,
+        on_event=kill_at_half,
+    )
+    await client.close()
+    events = [r.event for r in store.events("run-1")]
+    turns_taken = [e for e in events if e.type == "model_turned"]
     (other,) = cluster.alive()
-    after = seen(other.url)
-    print(f"cached {cached / prompt:.4f}, faults {before['faults']} {after['faults']}")
+    before, after = died[0], seen(other.url)
+    share = sum(t.usage.cached_tokens for t in turns_taken) / sum(
+        t.usage.prompt_tokens for t in turns_taken
+    )
+    print(f"cached {share:.4f}, faults {before['faults']} then {after['faults']}")
+    assert state.outcome == "proven"
+    assert state.calls_used == calls
+    assert fold(events) == state
+    assert conversation_is_whole(state.messages)
     assert before["refusals"] == after["refusals"] == []
     assert before["faults"]
     assert after["faults"]
-    assert cached / prompt >= 0.97
-    await client.close()
+    assert share >= 0.97
+
+
+def pretended_shell(command: str, files: Mapping[str, str]) -> tuple[int, str]:
+    if "tests/test_discount.py" in command and "pytest" in command:
+        wrong = WRONG in files["shop/prices.py"]
+        return (1, "E  AssertionError: assert 0.0 == 90") if wrong else (0, "1 passed")
+    return len(command) % 3, f"output of {command}\n" * 30
+
+
+def conversation_is_whole(messages: Sequence[Message]) -> bool:
+    """Whether each call is answered exactly once, and no id comes twice."""
+    sent = json.loads(b"[" + Conversation(K2_THINKING).encode(messages) + b"]")
+    ids = [call.id for message in messages for call in message.tool_calls]
+    return conversation_error(sent) is None and len(ids) == len(set(ids))

@@ -9,6 +9,7 @@ import uvicorn
 
 from tests.doubles.sglang.chaos import PASSING, Chaos
 from tests.doubles.sglang.latency import HARDWARE, Latency
+from tests.doubles.sglang.seeded import seeded
 from tests.doubles.sglang.server import Flags, StandIn
 from tests.doubles.sglang.turns import load
 
@@ -18,7 +19,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.doubles.sglang", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=30000)
-    parser.add_argument("--script", type=Path, required=True, help="JSON or YAML; see turns.py")
+    says = parser.add_mutually_exclusive_group(required=True)
+    says.add_argument("--script", type=Path, help="JSON or YAML; see turns.py")
+    says.add_argument("--seeded", metavar="SEED:STEPS", help="calls from a seed; see seeded.py")
     parser.add_argument("--api-key", default="")
     parser.add_argument("--context-length", type=int, default=262_144)
     parser.add_argument("--model", default=Flags.model)
@@ -41,8 +44,13 @@ def main() -> None:
         api_key=given.api_key,
         model=given.model,
     )
+    if given.seeded:
+        seed, _, steps = given.seeded.partition(":")
+        policy = seeded(int(seed), int(steps))
+    else:
+        policy = load(given.script)
     worker = StandIn(
-        load(given.script),
+        policy,
         flags,
         Chaos(given.seed, given.fault_share, given.faults.split(",")),
         Latency(HARDWARE[given.hardware], given.time_scale),

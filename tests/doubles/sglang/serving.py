@@ -66,10 +66,9 @@ def process(
             started.wait()
 
 
-def stand_in_command(port: int, script: Path, *more: str) -> list[str]:
+def stand_in_command(port: int, *more: str) -> list[str]:
     """The command that starts a worker."""
-    module = "tests.doubles.sglang"
-    return [sys.executable, "-m", module, "--port", str(port), "--script", str(script), *more]
+    return [sys.executable, "-m", "tests.doubles.sglang", "--port", str(port), *more]
 
 
 def wait_for(url: str, seconds: float = 30.0) -> None:
