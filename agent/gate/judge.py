@@ -126,7 +126,10 @@ async def _smaller(
 
 
 def _rule_checks(files: Sequence[ChangedFile], base: Base, submission: Submission) -> list[Check]:
-    found = refusals(files, base, submission.reproduction, submission.issue, submission.policy)
+    try:
+        found = refusals(files, base, submission.reproduction, submission.issue, submission.policy)
+    except (RecursionError, MemoryError):
+        return [_failed("honest code", "The code is nested too deeply to be judged.")]
     return [Check(name="patch", ok=True)] + [
         Check(name=name, ok=not reasons, detail=" ".join(reasons))
         for name, reasons in found.items()

@@ -11,10 +11,10 @@ from agent.events import ReproductionDeclared
 from agent.gate.compare import ReproductionRun
 from agent.gate.regression_test import Placement
 from agent.testing.report import SuiteRun
-from agent.testing.runners import PYTHON_ENVIRONMENT, kind_of
+from agent.testing.runners import in_tree, kind_of
 from agent.testing.suite import run_suite
 from sandbox.errors import FileRefused
-from sandbox.protocol import WORKDIR, Sandbox
+from sandbox.protocol import Sandbox
 
 _KILLED = re.compile(r"killed after [\d.]+ s")
 _RUNS = 3
@@ -90,9 +90,7 @@ async def _once(sandbox: Sandbox, command: str, timeout_s: float) -> SuiteRun:
     if _gives_results(command):
         return await run_suite(sandbox, command, timeout_s=timeout_s)
     before = await sandbox.snapshot()
-    ran = await sandbox.run(
-        f"(cd {WORKDIR} && {PYTHON_ENVIRONMENT}\n{command}\n)", timeout_s=timeout_s
-    )
+    ran = await sandbox.run(in_tree(command), timeout_s=timeout_s)
     if await sandbox.diff(before):
         await sandbox.restore(before)
     return SuiteRun(

@@ -50,7 +50,7 @@ def python_weakening(path: str, base: str, patched: str) -> tuple[str, ...]:
     """Why the patched text of an existing test file is refused; empty if it is not."""
     try:
         before, after = ast.parse(base), ast.parse(patched)
-    except (SyntaxError, ValueError, RecursionError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         same = base == patched
         return () if same else (f"{path} cannot be parsed, so its change cannot be judged.",)
     return tuple(dict.fromkeys(f"{path}: {r}" for r in _bodies(before.body, after.body, "")))

@@ -68,6 +68,14 @@ async def test_dishonest_patches_are_refused(name: str) -> None:
     assert reason in " ".join(verdict.reasons)
 
 
+@pytest.mark.parametrize("deep", ["-" * 5000 + "1", "+".join(["x"] * 900), "(" * 500 + ")" * 500])
+async def test_code_that_is_nested_too_deeply_is_no_crash(deep: str) -> None:
+    files = {"shop/deep.py": f"x = 1\n\ndef f():\n    return {deep}\n"}
+    verdict = await judged(case.submission(files, None))
+    assert verdict.verdict in ("refused", "unproven")
+    assert verdict.reasons
+
+
 @pytest.mark.parametrize(
     ("patch", "verdict", "reason"),
     [

@@ -139,7 +139,7 @@ async def test_scripts_of_plain_assertions(make: Make) -> None:
 
 
 async def test_unittest_gives_results_per_test(make: Make) -> None:
-    box = make({"calc.py": CALC, "tests/test_calc.py": CLASSES})
+    box = make({"calc.py": CALC, "tests/__init__.py": "", "tests/test_calc.py": CLASSES})
     command = "python3 -m unittest discover -s tests -p 'test*.py'"
     run = await run_suite(box, command)
     assert run.outcomes == {
