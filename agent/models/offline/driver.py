@@ -3,7 +3,7 @@
 The offline model sends this file's text into the sandbox as it is; the host never imports it for
 its work. It uses the standard library and, where it is there, pytest. Every child runs in its own
 process group under a time limit, in a scratch copy of the tree, so that the tree itself is never
-touched. Usage: `driver.py MODE JOB.json`, with the job's fields described at each mode.
+touched. Usage, in the tree's root: `driver.py MODE JOB.json`, with the job's fields described at each mode.
 """
 
 from __future__ import annotations
@@ -169,8 +169,8 @@ def run_pytest(root: Path, args: list[str], cover: bool = False) -> Watch:
 
 
 def probe(job: dict[str, Any]) -> None:
-    """Evaluate examples: {"root", "limit_s", "only_exception", "examples": [{id, setup, expr}]}."""
-    root = Path(job["root"])
+    """Evaluate examples: {"limit_s", "only_exception", "examples": [{id, setup, expr}]}."""
+    root = Path.cwd()
     only = job.get("only_exception", "")
     shown = 0
     for example in job["examples"]:
@@ -222,8 +222,8 @@ def _evaluate(root: Path, example: dict[str, Any]) -> dict[str, Any]:
 
 
 def cover(job: dict[str, Any]) -> None:
-    """Rank lines by Ochiai: {"root", "args", "limit_s", "count": node-id prefixes that count}."""
-    root = Path(job["root"])
+    """Rank lines by Ochiai: {"args", "limit_s", "count": node-id prefixes that count}."""
+    root = Path.cwd()
     seen = in_child(lambda: _spectrum(root, job), job["limit_s"])
     if seen is None:
         print("no coverage: the tests ended the process or ran into the time limit")
@@ -258,12 +258,12 @@ def _spectrum(root: Path, job: dict[str, Any]) -> dict[str, Any]:
 
 
 def screen(job: dict[str, Any]) -> None:
-    """Try mutants: {"root", "repro": args, "suite": args, "total_s", "files", "mutants"}.
+    """Try mutants: {"repro": args, "suite": args, "total_s", "files", "mutants"}.
 
     `files` are paths; a mutant is [id, file index, first line, last line, new text or null]; `repro`
     must pass and `suite` may fail in nothing that does not fail without the mutant.
     """
-    root = Path(job["root"])
+    root = Path.cwd()
     started = time.monotonic()
     workers = min(os.cpu_count() or 1, 4, max(1, len(job["mutants"])))
     trees = [_copy_tree(root, k) for k in range(workers)]

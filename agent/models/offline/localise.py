@@ -57,7 +57,6 @@ def read_spectrum(text: str, call_id: str = "") -> Spectrum | None:
 def measure(found: Reproduction, tree: Tree) -> Steps[Spectrum | None]:
     """Run all tests with line coverage in the sandbox."""
     job = {
-        "root": "/workspace",
         "args": [*dict.fromkeys([*_outside(found, tree), *suite_args(tree)])],
         "count": list(found.tests),
         "limit_s": 240,
@@ -73,7 +72,7 @@ def measure(found: Reproduction, tree: Tree) -> Steps[Spectrum | None]:
     result = yield from ask(
         "bash",
         "Coverage of each test, ranked.",
-        command=f"{tree.python} {DRIVER} cover {path}",
+        command=f"cd /workspace && {tree.python} {DRIVER} cover {path}",
         timeout_s=300,
     )
     return read_spectrum(result.text, result.call_id)

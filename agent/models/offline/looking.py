@@ -9,7 +9,9 @@ from agent.models.offline.steps import Result, Steps, ask
 
 MOST_LINES = 2000
 LIST = (
-    "git ls-files -co --exclude-standard -- '*.py' '*.toml' '*.cfg' '*.ini' | head -n 400;"
+    "find . \\( -name .git -o -name .venv -o -name venv -o -name .tox -o -name node_modules"
+    " -o -name __pycache__ \\) -prune -o -type f \\( -name '*.py' -o -name '*.toml'"
+    " -o -name '*.cfg' -o -name '*.ini' \\) -printf '%P\\n' | sort | head -n 400;"
     " command -v python3 python; python3 -c 'import pytest; print(\"pytest\", pytest.__version__)'"
 )
 

@@ -228,7 +228,6 @@ def _probe(examples: Sequence[Example], report: Report, tree: Tree) -> Steps[lis
     if not examples:
         return []
     job = {
-        "root": "/workspace",
         "limit_s": 10,
         "examples": [
             {
@@ -251,7 +250,7 @@ def _probe(examples: Sequence[Example], report: Report, tree: Tree) -> Steps[lis
     result = yield from ask(
         "bash",
         "Each in a process of its own, under a time limit.",
-        command=f"{tree.python} {DRIVER} probe {path}",
+        command=f"cd /workspace && {tree.python} {DRIVER} probe {path}",
         timeout_s=300,
     )
     findings = []

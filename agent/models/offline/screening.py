@@ -36,7 +36,6 @@ def screen(
     files = sorted({m.path for m in mutants})
     suite = suite_args(tree)
     job = {
-        "root": "/workspace",
         "repro": list(found.tests),
         "suite": suite,
         "total_s": TIME_S,
@@ -53,7 +52,7 @@ def screen(
         "bash",
         f"Try the {len(mutants)} changes in scratch copies: first the reproduction, then, where "
         "it passes, all tests.",
-        command=f"{tree.python} {DRIVER} screen {path}",
+        command=f"cd /workspace && {tree.python} {DRIVER} screen {path}",
         timeout_s=TIME_S + 120,
     )
     return read_screening(result.text, mutants, result.call_id)

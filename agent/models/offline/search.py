@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent.models.offline.localise import Spectrum, Unit
 from agent.models.offline.looking import Tree, read_tests
 from agent.models.offline.mutations import Mutant, Source, is_sound
 from agent.models.offline.reproduce import Reproduction
-from agent.models.offline.screening import Screening, as_edit, ranked, screen
+from agent.models.offline.screening import Screening, as_edit, ranked, screen, trust
 from agent.models.offline.steps import Result, Steps, ask
 
 PASSES = (500, 1000, 2000)
 """How many mutants each pass over the functions may screen, best first."""
-AT_ONCE = 400
+AT_ONCE = 160
 MOST_CALLS = 230
 """Calls after which no new hypothesis is opened, so that the end is in words and in time."""
 MOST_SUBMISSIONS = 6
@@ -62,10 +62,10 @@ def search(ground: Ground, state: Search) -> Steps[Search | None]:
     return state
 
 
-def _take(queue: object, ground: Ground, size: int) -> list[Mutant]:
+def _take(queue: Iterator[Mutant], ground: Ground, size: int) -> list[Mutant]:
     """The next mutants that are valid Python and mean something else."""
     taken: list[Mutant] = []
-    for mutant in queue:  # type: ignore[attr-defined]
+    for mutant in queue:
         if is_sound(ground.sources[mutant.path], mutant):
             taken.append(mutant)
             if len(taken) >= size:
@@ -96,24 +96,44 @@ def _hypothesis(
 ) -> Steps[bool]:
     """Test whether the fault is in one function; its rivals too if it could be."""
     yield from _propose(state, unit, len(own))
-    screening = yield from _screen(ground, state, own, f"Small changes of {unit.name}, best first.")
     state.seen.add(f"{unit.path}:{unit.name}")
-    if not screening.survivors:
-        yield from _refute(state, unit, screening)
+    survivors: list[Mutant] = []
+    evidence: list[Screening] = []
+    for part in _chunks(own):
+        if evidence and _best(survivors, ground) >= part[0].score:
+            break
+        evidence.append((yield from _screen(ground, state, part, f"Small changes of {unit.name}.")))
+        survivors += evidence[-1].survivors
+    if not survivors:
+        yield from _refute(state, unit, evidence)
         return False
-    survivors = list(screening.survivors)
-    others = [m for _, group in rivals for m in group]
-    rivals.clear()
-    for at in range(0, len(others), AT_ONCE):
+    best = _best(survivors, ground)
+    others = sorted(
+        (m for _, group in rivals for m in group if m.score > best), key=lambda m: -m.score
+    )
+    for part in _chunks(others, most=1):
         also = yield from _screen(
             ground,
             state,
-            others[at : at + AT_ONCE],
-            f"{len(survivors)} change(s) of {unit.name} would do. Would a change elsewhere "
+            part,
+            f"{len(survivors)} change(s) of {unit.name} would do. Would a likelier change elsewhere "
             "explain it as well? A fair test looks at the rivals before it decides.",
         )
         survivors += also.survivors
-    return (yield from _decide(ground, state, unit, survivors, screening))
+    # Rivals that were screened are done with; the others may still be asked if the gate refuses.
+    asked = set(others)
+    rivals[:] = [(u, left) for u, group in rivals if (left := [m for m in group if m not in asked])]
+    return (yield from _decide(ground, state, unit, survivors, evidence[0]))
+
+
+def _chunks(mutants: Sequence[Mutant], most: int = 4) -> list[Sequence[Mutant]]:
+    """Parts for one screening each: few enough for the calls that a hypothesis has."""
+    size = max(AT_ONCE, -(-len(mutants) // most))
+    return [mutants[at : at + size] for at in range(0, len(mutants), size)]
+
+
+def _best(survivors: Sequence[Mutant], ground: Ground) -> float:
+    return max((trust(m, ground.found.inputs) for m in survivors), default=0.0)
 
 
 def _decide(
@@ -139,7 +159,8 @@ def _decide(
         if proven:
             return True
         state.rejected.append(f"{describe(mutant)}: {evidence}")
-        yield from _resolve(state, "refute", evidence, calls)
+        if not evidence.startswith("the gate"):
+            yield from _resolve(state, "refute", evidence, calls)
         open_unit = None
         if state.submissions >= MOST_SUBMISSIONS:
             return False
@@ -186,7 +207,6 @@ def _apply(
         return True, "", []
     reasons = " ".join(line.strip("- ") for line in answer.lines[1:4])
     yield from _back(state, mutant.path, new, old)
-    yield from _propose(state, place, 1)
     return False, f"the gate: {reasons}"[:400], [answer.call_id]
 
 
@@ -237,9 +257,10 @@ def _propose(state: Search, unit: Unit, count: int) -> Steps[Result]:
     )
 
 
-def _refute(state: Search, unit: Unit, screening: Screening) -> Steps[Result]:
-    evidence = f"No small change of {unit.name} mends it: {screening.summary}."
-    return (yield from _resolve(state, "refute", evidence, [screening.call_id]))
+def _refute(state: Search, unit: Unit, screenings: Sequence[Screening]) -> Steps[Result]:
+    seen = "; ".join(s.summary for s in screenings)
+    evidence = f"No small change of {unit.name} mends it: {seen}."
+    return (yield from _resolve(state, "refute", evidence, [s.call_id for s in screenings]))
 
 
 def _resolve(state: Search, action: str, evidence: str, calls: Sequence[str]) -> Steps[Result]:

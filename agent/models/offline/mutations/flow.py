@@ -48,6 +48,11 @@ def small(node: cst.CSTNode, source: Source) -> Iterator[Change]:
         yield source.replace(
             node, f"yield from {code}", "results yielded", 0.9 if recursive else 0.2
         )
+        for local in scope.names if scope else ():
+            if local not in scope.params:  # type: ignore[union-attr]
+                for form in ("{}.extend({})", "{} += {}", "{}.append({})", "{} = {}"):
+                    text = form.format(local, code)
+                    yield source.replace(node, text, "result kept", 0.6 if recursive else 0.2)
         if isinstance(node.value.func, cst.Attribute):
             base = source.code(node.value.func.value)
             yield source.replace(node, f"{base} = {code}", "result kept", 0.7)
