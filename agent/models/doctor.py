@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import httpx
 from pydantic import SecretStr
 
+from agent.errors import ModelRefused
 from agent.model import Message, Record, ToolSpec
 from agent.models import kimi_tokens
 from agent.models.endpoints import BadAddress, api_url
@@ -76,7 +77,10 @@ async def examine(endpoint: Endpoint, timeouts: Timeouts | None = None) -> list[
     profile = endpoint.profile
     model = endpoint.model or profile.model
     findings: list[Finding] = []
-    headers = request_headers(profile, endpoint.api_key, "doctor")
+    try:
+        headers = request_headers(profile, endpoint.api_key, "doctor")
+    except ModelRefused as problem:
+        return [Finding(name="answers", ok=False, detail=str(problem), fix="Set the key anew.")]
     async with httpx.AsyncClient(headers=headers) as client:
         for url in endpoint.base_urls:
             try:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import string
 from collections.abc import Callable, Mapping
+from urllib.parse import quote
 
 import httpx
 from pydantic import SecretStr
 
+from agent.errors import ModelError, ModelRefused
 from agent.model import Record
 from agent.models.faults import Fault, of_answer, of_exception
 from agent.models.profiles import Profile
@@ -40,13 +43,16 @@ class Faulted(Exception):
 def request_headers(
     profile: Profile, api_key: SecretStr | None = None, routing_key: str = ""
 ) -> dict[str, str]:
-    """The headers of each request."""
+    """The headers of each request. Raises `ModelRefused` for a key that no header can hold."""
     headers = {"Accept": "text/event-stream"}
     secret = api_key.get_secret_value().strip() if api_key else ""
+    # Checked here, since the error of the transport would show the key.
+    if not (secret.isascii() and secret.isprintable()):
+        raise ModelRefused("The API key holds a line break or letters that no key has.")
     if secret:
         headers["Authorization"] = f"Bearer {secret}"
     if routing_key and profile.routing_header:
-        headers[profile.routing_header] = routing_key
+        headers[profile.routing_header] = quote(routing_key, safe=string.punctuation)
     return headers
 
 
@@ -92,11 +98,17 @@ async def ask(
     except Exception as error:
         # With the last event in hand it does not matter how the connection ended.
         if not (assembly.done and isinstance(error, TimeoutError | httpx.HTTPError)):
-            raise _faulted(error, assembly, timeouts) from error
+            fault = _fault(error, assembly, timeouts)
+            if fault is None:
+                raise
+            raise Faulted(fault) from error
     try:
         return assembly.finish()
-    except Exception as error:
-        raise _faulted(error, assembly, timeouts) from error
+    except ModelError as error:
+        fault = _fault(error, assembly, timeouts)
+        if fault is None:
+            raise
+        raise Faulted(fault) from error
 
 
 def _take_whole(assembly: Assembly, body: bytes) -> None:
@@ -116,9 +128,8 @@ async def _refusal(response: httpx.Response) -> Fault:
     return of_answer(response.status_code, response.headers, bytes(body))
 
 
-def _faulted(error: Exception, assembly: Assembly, timeouts: Timeouts) -> Exception:
+def _fault(error: Exception, assembly: Assembly, timeouts: Timeouts) -> Fault | None:
     if isinstance(error, TimeoutError) and not assembly.events:
         reason = f"The model server did not begin to answer within {timeouts.first_s:.0f} s."
-        return Faulted(Fault(kind="away", reason=reason))
-    fault = of_exception(error)
-    return error if fault is None else Faulted(fault)
+        return Fault(kind="away", reason=reason)
+    return of_exception(error)

@@ -33,7 +33,7 @@ class OpenAICompatModel:
 
     `base_urls` are one router's address or several servers', with or without `/v1`. `endpoints`
     and `client` can be shared by the runs of a process: load is then spread over all of them, and
-    `close` leaves the client open. `routing_key` (ASCII) keeps the run on its server.
+    `close` leaves the client open. `routing_key` keeps the run on its server.
     """
 
     def __init__(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,11 +19,12 @@ from starlette.routing import Route
 
 from agent.errors import ContextTooLong, ModelAway, ModelError, ModelRefused
 from agent.model import Message, ToolSpec, Turn
+from agent.models.doctor import Endpoint, examine
 from agent.models.exchange import Timeouts
 from agent.models.openai_compat import OpenAICompatModel
 from agent.models.patience import Patience
 from agent.models.profiles import K2_THINKING, PROFILES, Profile
-from tests.doubles.sglang.chaos import PASSING, Chaos
+from tests.doubles.sglang.chaos import KINDS, PASSING, Chaos
 from tests.doubles.sglang.server import Flags, StandIn
 from tests.doubles.sglang.serving import free_port, serving
 from tests.doubles.sglang.turns import Call, Policy, Say, scripted
@@ -332,6 +334,24 @@ async def test_a_wrong_key_is_refused_and_never_shown() -> None:
         await model.close()
 
 
+async def test_a_key_that_no_header_can_hold_is_refused_unseen() -> None:
+    async with rig(scripted(END)) as r:
+        for key in ("se\ncret", "secrét"):
+            model = r.model(api_key=SecretStr(key))
+            with pytest.raises(ModelRefused, match="line break") as caught:
+                await model.turn(START, TOOLS)
+            assert "cr" not in str(caught.value)
+            (finding,) = await examine(
+                Endpoint(profile=K2_THINKING, base_urls=(r.url,), api_key=SecretStr(key))
+            )
+            assert not finding.ok
+            await model.close()
+        model = r.model(api_key=SecretStr("good\n"), routing_key="rün 1\n")
+        assert (await model.turn(START, TOOLS)).content == "All done."
+        assert list(r.server.seen.keys) == ["r%C3%BCn%201%0A"]
+        await model.close()
+
+
 async def test_cancelling_ends_the_generation_at_the_server() -> None:
     slow = Say(reasoning="Long.", content="x", fault="stall")
     async with rig(scripted(slow)) as r:
@@ -406,6 +426,25 @@ async def test_every_profile_works_with_a_plain_server(name: str) -> None:
         turn = await model.turn(START, TOOLS)
         assert (await model.turn(grown(START, turn), TOOLS)).content == "All done."
         assert r.server.seen.refusals == []
+        await model.close()
+
+
+async def test_every_fault_at_once_leaves_the_conversation_whole() -> None:
+    seed = random.randrange(10_000)
+    print(f"seed {seed}")
+    kinds = [kind for kind in KINDS if kind != "stall"]
+    turns = [Say("Think.", "", (Call.of("bash", command=f"cmd {i}"),)) for i in range(120)]
+    chaos = Chaos(seed, 0.5, kinds)
+    async with rig(scripted(*turns, END), chaos=chaos) as r:
+        model, messages = r.model(patience=Patience(retries=50, bad_turns=50)), START
+        for _ in range(120):
+            turn = await model.turn(messages, TOOLS)
+            if turn.tool_calls:
+                messages = grown(messages, turn, "<|im_end|> output")
+        assert r.server.seen.refusals == []
+        ids = [call.id for message in messages for call in message.tool_calls]
+        assert len(ids) == len(set(ids)) >= 100
+        assert len(chaos.done) >= 10
         await model.close()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import uvicorn
 
-from tests.doubles.sglang.chaos import PASSING, Chaos
+from tests.doubles.sglang.chaos import KINDS, PASSING, Chaos
 from tests.doubles.sglang.latency import HARDWARE, Latency
 from tests.doubles.sglang.seeded import seeded
 from tests.doubles.sglang.server import Flags, StandIn
@@ -36,6 +36,8 @@ def main() -> None:
         "--time-scale", type=float, default=0.0, help="real seconds per virtual one; 0: at once"
     )
     given = parser.parse_args()
+    if unknown := set(given.faults.split(",")) - set(KINDS):
+        parser.error(f"no such faults: {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")
     flags = Flags(
         tool_call_parser=not given.no_tool_call_parser,
         reasoning_parser=not given.no_reasoning_parser,

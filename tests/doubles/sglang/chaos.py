@@ -25,6 +25,7 @@ MODEL_FAULTS = (
     "several_calls",
     "repetition",
 )
+KINDS = (*SERVER_FAULTS, *CONNECTION_FAULTS, *MODEL_FAULTS)
 PASSING = ("429", "503", "500", "stream_error", "reset", "reset_early", "empty", "repetition")
 """Faults after which asking again gives the turn that was meant."""
 
