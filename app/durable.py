@@ -71,7 +71,7 @@ def running(services: Services) -> Iterator[Durable]:
         "name": "patchwright",
         "system_database_url": settings.engine_database,
         "application_version": VERSION,
-        "executor_id": settings.executor_id,
+        "executor_id": settings.executor,
         # JSON, not the default pickle: who can write the database must not be able to run code.
         "serializer": DBOSPortableJSONSerializer(),
         "run_migrations": True,

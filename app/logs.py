@@ -71,7 +71,7 @@ def configure(level: str, form: Literal["text", "json"]) -> None:
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
     # The durable engine greets at length and at each call; its warnings are what matters here.
-    for name in ("dbos", "httpx", "httpcore", "urllib3", "docker", "git"):
+    for name in ("dbos", "uvicorn", "httpx", "httpcore", "urllib3", "docker", "git"):
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
     durable = logging.getLogger("dbos")
     durable.handlers = [handler]  # otherwise it adds a console of its own

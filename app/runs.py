@@ -72,7 +72,7 @@ async def work(services: Services, run_id: str, step: Step) -> None:
 
     A worker that lost the run to another ends as if cancelled: nothing of it is recorded.
     """
-    store = services.store.claim(run_id, services.settings.executor_id)
+    store = services.store.claim(run_id, services.settings.executor)
     run = store.get_run(run_id)
     if run.status == "done":
         return

@@ -132,6 +132,11 @@ def _require(settings: Settings) -> None:
     if missing:
         names = ", ".join(PREFIX + name for name in missing)
         raise SettingsError(f"The service needs a GitHub App. Set {names}.")
+    if not settings.database.startswith("sqlite") and not settings.executor_id:
+        raise SettingsError(
+            f"With PostgreSQL, workers may share the database. Set {PREFIX}EXECUTOR_ID to a name "
+            "that this worker keeps and no other has."
+        )
 
 
 async def _sweep(services: Services, engine: DockerEngine) -> None:

@@ -150,9 +150,10 @@ class Settings(BaseSettings):
     worker_concurrency: int = Field(2, ge=1, description="Runs at once in this process.")
     repository_concurrency: int = Field(1, ge=1, description="Runs at once per repository.")
     executor_id: str = Field(
-        "worker-0",
-        pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$",
-        description="Stable name of this worker; it takes up its own unfinished runs at a restart.",
+        "",
+        pattern=r"^([a-z0-9][a-z0-9._-]{0,62})?$",
+        description="Stable name of this worker, which takes up its own unfinished runs at a "
+        "restart; no two may share one. Empty: worker-0, with SQLite only.",
     )
 
     body_limit_bytes: int = Field(
@@ -265,6 +266,11 @@ class Settings(BaseSettings):
     def installation(self) -> str:
         """A name that tells this Patchwright from others on the same Docker engine."""
         return hashlib.sha256(str(self.state_dir.absolute()).encode()).hexdigest()[:12]
+
+    @property
+    def executor(self) -> str:
+        """This worker's name in effect."""
+        return self.executor_id or "worker-0"
 
     @property
     def budget(self) -> Budget:

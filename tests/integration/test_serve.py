@@ -168,6 +168,19 @@ def test_without_an_app_it_does_not_start(
     assert f"The service needs a GitHub App. Set {named}." in done.stderr
 
 
+def test_on_postgresql_each_worker_needs_a_name(environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SERVE],
+        env=environment | {"PATCHWRIGHT_DATABASE_URL": "postgresql+psycopg://nobody@127.0.0.1/x"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert "Set PATCHWRIGHT_EXECUTOR_ID" in done.stderr
+
+
 def test_a_state_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")

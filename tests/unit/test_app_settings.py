@@ -31,6 +31,8 @@ def test_defaults_need_nothing(tmp_path: Path) -> None:
     assert settings.body_limit_bytes == 25 * 1024 * 1024
     assert settings.budget.wall_s == 3 * 3600
     assert settings.limits.memory_bytes == 2 * 1024**3
+    assert settings.executor == "worker-0"
+    assert load(executor_id="worker-3").executor == "worker-3"
     assert not settings.state_dir.exists()  # reading settings makes no folders
 
 
