@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from unidiff import PatchSet
 from unidiff.errors import UnidiffParseError
+from unidiff.patch import PatchSet
 
 from agent.state import RunState
 
@@ -31,8 +31,12 @@ async def run_attempts(count: int, run_attempt: RunAttempt) -> tuple[RunState, .
     When one raises, the others are cancelled (with their model requests and commands) and the
     error is raised.
     """
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_awaited(run_attempt, n)) for n in range(1, count + 1)]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(_awaited(run_attempt, n)) for n in range(1, count + 1)]
+    except ExceptionGroup as failed:
+        # The first is why the others were cancelled; callers know errors by their own class.
+        raise failed.exceptions[0] from None
     return tuple(task.result() for task in tasks)
 
 

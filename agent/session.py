@@ -14,7 +14,7 @@ from agent.prompting import prompt_version, system_prompt, task_prompt
 from agent.state import RunState
 from agent.store import Store
 from agent.task import Task
-from agent.testing.suite import NoTests, find_test_command, run_suite
+from agent.testing.suite import find_test_command, run_suite
 from agent.tree import restore_tree
 from sandbox.protocol import OpenSandbox, Sandbox
 
@@ -104,12 +104,8 @@ async def _open(journal: Journal, open_sandbox: OpenSandbox) -> Sandbox:
 async def _start(attempt: Attempt, seed: int) -> None:
     """Prove that the tests run, then write the prompts down."""
     task, sandbox = attempt.task, attempt.sandbox
-    try:
-        command = task.test_command or await find_test_command(sandbox)
-        base = await run_suite(sandbox, command, "", task.budget.test_timeout_s)
-        failing = base.failing
-    except NoTests:
-        command, failing = "", ()
+    command = task.test_command or await find_test_command(sandbox)
+    base = await run_suite(sandbox, command, "", task.budget.test_timeout_s)
     listing = await sandbox.run(TREE_LISTING, timeout_s=30)
     attempt.journal.append(
         AttemptStarted(
@@ -119,7 +115,7 @@ async def _start(attempt: Attempt, seed: int) -> None:
             system_prompt=system_prompt(),
             task_prompt=task_prompt(task, command, listing.text),
             test_command=command,
-            base_failures=failing,
+            base_failures=base.failing,
             seed=seed,
         )
     )

@@ -7,14 +7,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import httpx
-from agent.models.doctor import examine as examine_model
 from github import Auth, GithubException, GithubIntegration
-from sandbox.docker_engine import DockerEngine
-from sandbox.images import BASE_IMAGE
 
+from agent.models.doctor import examine as examine_model
 from app.model_choice import endpoint
 from app.settings import Settings, SettingsError
+from sandbox.docker_engine import DockerEngine
 from sandbox.errors import SandboxError
+from sandbox.images import BASE_IMAGE
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import SecretStr
 
 from agent.model import Model
+from agent.models.doctor import Endpoint
 from agent.models.offline import OfflineModel
 from agent.models.openai_compat import OnWaiting, OpenAICompatModel
 from agent.models.profiles import BadProfile, Profile, profile_named
@@ -18,6 +19,17 @@ def profile_of(settings: Settings) -> Profile:
         return profile_named(settings.profile, changed if settings.model_overrides else None)
     except BadProfile as problem:
         raise SettingsError(f"PATCHWRIGHT_MODEL: {problem}") from None
+
+
+def endpoint(settings: Settings) -> Endpoint:
+    """What `doctor` examines: the servers in effect and what is expected of them."""
+    key = settings.secret("model_api_key")
+    return Endpoint(
+        profile=profile_of(settings),
+        base_urls=settings.model_url,
+        model=settings.model_name,
+        api_key=SecretStr(key) if key else None,
+    )
 
 
 def make_model(

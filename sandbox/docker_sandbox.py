@@ -105,10 +105,10 @@ class DockerSandbox:
         self._check_open()
         return _tree_id(await self._git("pw_snapshot"))
 
-    async def restore(self, snapshot: str) -> None:
+    async def restore(self, snapshot: str | None) -> None:
         """See `Sandbox.restore`."""
         self._check_open()
-        await self._git("pw_restore", _known(snapshot))
+        await self._git("pw_restore", _known(snapshot or self._base))
 
     async def diff(self, since: str | None = None, *, binary: bool = False) -> str:
         """See `Sandbox.diff`. A file whose change is not UTF-8 counts as binary."""

@@ -40,6 +40,12 @@ PYTHON_ENVIRONMENT = (
 A folder that is not there does no harm in `PYTHONPATH`.
 """
 
+
+def in_tree(command: str) -> str:
+    """A command as a subshell at the root of the tree that finds the repository's packages."""
+    return f"(cd {WORKDIR} && {PYTHON_ENVIRONMENT}\n{command}\n)"
+
+
 _CALLS: tuple[tuple[Kind, str], ...] = (
     ("tox", r"(?:^|[\s/])(?:tox|nox)(?=\s|$)"),
     ("pytest", r"(?:^|[\s/])(?:pytest|py\.test)(?=\s|$)"),

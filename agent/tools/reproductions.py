@@ -7,6 +7,7 @@ from pydantic import Field
 from agent.events import ReproductionDeclared
 from agent.models.neutralise import restore
 from agent.output import cut
+from agent.testing.runners import in_tree
 from agent.tools.shell import ending
 from agent.tools.tool import Arguments, Bench, Reply, refused
 from agent.tree import take_snapshot
@@ -47,7 +48,7 @@ async def reproduction(bench: Bench, args: ReproductionArguments) -> Reply:
         except FileRefused as problem:
             return refused(str(problem))
     results = [
-        await bench.sandbox.run(args.command, timeout_s=bench.task.budget.tool_timeout_s)
+        await bench.sandbox.run(in_tree(args.command), timeout_s=bench.task.budget.tool_timeout_s)
         for _ in range(RUNS)
     ]
     failures = [r for r in results if fails_as_claimed(r, args.expected_failure)]

@@ -68,7 +68,7 @@ SRC_LAYOUT = Bug(
             "def pages(count, size):\n"
             '    """How many pages `count` items need."""\n'
             "    if size <= 0:\n        raise ValueError('size must be positive')\n"
-            "    return count // size + 1\n\n\n"
+            "    return (count + size) // size\n\n\n"
             "def page_of(index, size):\n"
             '    """The page, from 1, that holds an item."""\n'
             "    return index // size + 1\n"
