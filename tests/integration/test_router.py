@@ -18,7 +18,7 @@ import pytest
 from agent.errors import ModelAway
 from agent.events import GateJudged, Recorded
 from agent.gate.judge import Submission
-from agent.model import Message, ToolSpec, Turn
+from agent.model import Message
 from agent.models.exchange import Timeouts
 from agent.models.openai_compat import OpenAICompatModel
 from agent.models.patience import Patience
@@ -32,18 +32,10 @@ from tests.doubles.memory_sandbox import MemorySandbox
 from tests.doubles.seeded_policy import FILES, TITLE, WRONG
 from tests.doubles.sglang.checks import conversation_error
 from tests.doubles.sglang.optional import Unavailable, environment
+from tests.doubles.sglang.rig import BASH, START, grown
 from tests.doubles.sglang.serving import free_port, process, seen, stand_in_command, wait_for
 
 ROUTER = "sglang-router==0.3.2"
-BASH = ToolSpec(
-    name="bash",
-    description="Run a command.",
-    parameters={"type": "object", "properties": {"command": {"type": "string"}}},
-)
-START: tuple[Message, ...] = (
-    Message(role="system", content="You debug."),
-    Message(role="user", content="Fix it."),
-)
 
 
 @dataclass
@@ -146,14 +138,6 @@ def turns(count: int, words: int = 40) -> list[dict[str, object]]:
         for i in range(count)
     ]
     return [*calls, {"reasoning": "Done.", "content": "All done."}]
-
-
-def grown(messages: tuple[Message, ...], turn: Turn, output: str) -> tuple[Message, ...]:
-    answer = Message(
-        role="assistant", content=turn.content, reasoning=turn.reasoning, tool_calls=turn.tool_calls
-    )
-    results = [Message(role="tool", content=output, tool_call_id=c.id) for c in turn.tool_calls]
-    return (*messages, answer, *results)
 
 
 @dataclass
