@@ -67,7 +67,9 @@ def cases(names: Iterable[str] = ()) -> list[Case]:
     """The repositories, by part and name."""
     wanted = set(names)
     found = [_case(p) for p in sorted(REPOS.iterdir()) if (p / "meta.json").is_file()]
-    return sorted((c for c in found if not wanted or c.name in wanted), key=lambda c: (c.part, c.name))
+    return sorted(
+        (c for c in found if not wanted or c.name in wanted), key=lambda c: (c.part, c.name)
+    )
 
 
 def _case(folder: Path) -> Case:
@@ -101,7 +103,9 @@ async def open_local(files: dict[str, bytes]) -> Sandbox:
 async def repair(case: Case, open_with: Open, trace: bool = False) -> Row:
     """Run one case to its end and judge the patch by the hidden tests."""
     store = MemoryStore()
-    task = Task(run_id=case.name, repository=f"local/{case.name}", base_commit="0" * 40, issue=case.issue)
+    task = Task(
+        run_id=case.name, repository=f"local/{case.name}", base_commit="0" * 40, issue=case.issue
+    )
 
     async def fresh() -> Sandbox:
         return await open_with(case.files)
@@ -143,7 +147,9 @@ async def holds(case: Case, patch: str, open_with: Open) -> bool:
             await sandbox.write(f"/workspace/{path}", data)
         paths = " ".join(case.hidden)
         roots = "PYTHONPATH=/workspace:/workspace/src"
-        run = await sandbox.run(f"cd /workspace && {roots} python3 -m pytest -q {paths}", timeout_s=120)
+        run = await sandbox.run(
+            f"cd /workspace && {roots} python3 -m pytest -q {paths}", timeout_s=120
+        )
         return run.ok
     finally:
         await sandbox.close()
@@ -152,7 +158,8 @@ async def holds(case: Case, patch: str, open_with: Open) -> bool:
 def table(rows: Iterable[Row]) -> str:
     """The rows as text."""
     lines = [
-        f"{'repository':<20} {'kind':<34} {'fixable':<8} {'outcome':<10} {'hidden':<7} {'calls':>5} {'s':>6}"
+        f"{'repository':<20} {'kind':<34} {'fixable':<8} {'outcome':<10} {'hidden':<7} "
+        f"{'calls':>5} {'s':>6}"
     ]
     for r in rows:
         hidden = "-" if not r.fixed else "pass" if r.right else "FAIL"
@@ -183,7 +190,9 @@ async def main() -> None:
     for part in sorted({r.case.part for r in rows}):
         own = [r for r in rows if r.case.part == part]
         right = sum(r.right for r in own)
-        print(f"part {part}: {sum(r.fixed for r in own)} proven of {len(own)}, {right} of them right")
+        print(
+            f"part {part}: {sum(r.fixed for r in own)} proven of {len(own)}, {right} of them right"
+        )
 
 
 if __name__ == "__main__":

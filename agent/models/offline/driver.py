@@ -3,17 +3,19 @@
 The offline model sends this file's text into the sandbox as it is; the host never imports it for
 its work. It uses the standard library and, where it is there, pytest. Every child runs in its own
 process group under a time limit, in a scratch copy of the tree, so that the tree itself is never
-touched. Usage, in the tree's root: `driver.py MODE JOB.json`, with the job's fields described at each mode.
+touched. Usage, in the tree's root: `driver.py MODE JOB.json`; each mode says what a job holds.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib
 import io
 import json
 import math
 import os
+import re
 import select
 import shutil
 import signal
@@ -21,6 +23,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -174,7 +177,7 @@ def probe(job: dict[str, Any]) -> None:
     only = job.get("only_exception", "")
     shown = 0
     for example in job["examples"]:
-        seen = in_child(lambda e=example: _evaluate(root, e), job.get("limit_s", 10.0))
+        seen = in_child(partial(_evaluate, root, example), job.get("limit_s", 10.0))
         seen = seen or {"timeout": True}
         if only and seen.get("type") != only:
             continue
@@ -197,7 +200,7 @@ def _evaluate(root: Path, example: dict[str, Any]) -> dict[str, Any]:
             out.seek(0)
             stage = "expr"
             value = eval(compile(example["expr"], "<example>", "eval"), names)  # noqa: S307
-            equal = []
+            equal: list[bool | None] = []
             for text in example.get("expected", []):
                 try:
                     wanted = eval(text, names)  # noqa: S307
@@ -219,6 +222,48 @@ def _evaluate(root: Path, example: dict[str, Any]) -> dict[str, Any]:
             "stage": stage,
             "frames": frames[-6:],
         }
+
+
+def compare(job: dict[str, Any]) -> None:
+    """How mutants behave on examples: {"limit_s", "files", "mutants", "examples"}.
+
+    Prints one `SIGN` line for each mutant: its number, a mark that is equal for those that behave
+    alike, how many examples give another result than without it, and how many newly raise.
+    """
+    tree = _copy_tree(Path.cwd(), 0)
+
+    def behave() -> Any:
+        def work() -> list[str]:
+            seen = [_evaluate(tree, e) for e in job["examples"]]
+            words = [f"raises {s['type']}" if "type" in s else s["value"] + s["out"] for s in seen]
+            return [re.sub(r"0x[0-9a-f]+", "", w) for w in words]
+
+        return in_child(work, job["limit_s"]) or []
+
+    base = behave()
+    for number, file, first, last, text in job["mutants"]:
+        with mutated(tree / job["files"][file], first, last, text):
+            seen = behave()
+        pairs = list(zip(base, seen, strict=False))
+        changed = sum(a != b for a, b in pairs)
+        raised = sum(b.startswith("raises") and not a.startswith("raises") for a, b in pairs)
+        mark = hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:12]
+        print(f"SIGN {number} {mark} {changed} {raised}")
+    shutil.rmtree(SCRATCH, ignore_errors=True)
+    print(f"compared {len(job['mutants'])} changes on {len(job['examples'])} examples")
+
+
+@contextlib.contextmanager
+def mutated(target: Path, first: int, last: int, text: str | None) -> Iterator[None]:
+    """A file with some of its lines replaced, for as long as it takes."""
+    original = target.read_bytes()
+    lines = original.decode().split("\n")
+    new = [] if text is None else text.split("\n")
+    target.write_bytes("\n".join([*lines[: first - 1], *new, *lines[last:]]).encode())
+    try:
+        yield
+    finally:
+        target.write_bytes(original)
 
 
 def cover(job: dict[str, Any]) -> None:
@@ -260,16 +305,17 @@ def _spectrum(root: Path, job: dict[str, Any]) -> dict[str, Any]:
 def screen(job: dict[str, Any]) -> None:
     """Try mutants: {"repro": args, "suite": args, "total_s", "files", "mutants"}.
 
-    `files` are paths; a mutant is [id, file index, first line, last line, new text or null]; `repro`
-    must pass and `suite` may fail in nothing that does not fail without the mutant.
+    `files` are paths; a mutant is [id, file index, first line, last line, new text or null];
+    `repro` must pass and `suite` may fail in nothing that does not fail without the mutant.
     """
     root = Path.cwd()
     started = time.monotonic()
     workers = min(os.cpu_count() or 1, 4, max(1, len(job["mutants"])))
     trees = [_copy_tree(root, k) for k in range(workers)]
     base_repro = _outcome(trees[0], job["repro"], 60.0)
+    limits = [max(2.0, 4.0 * (time.monotonic() - started))]
     base_suite = _outcome(trees[0], job["suite"], 240.0)
-    took = time.monotonic() - started
+    limits.append(max(10.0, 4.0 * (time.monotonic() - started)))
     ends = started + job["total_s"]
     pipes = []
     for k, tree in enumerate(trees):
@@ -277,7 +323,7 @@ def screen(job: dict[str, Any]) -> None:
         if os.fork() == 0:
             share = job["mutants"][k::workers]
             with os.fdopen(write_end, "w") as lines:
-                for answer in _try_all(tree, job, share, base_suite or {}, took, ends):
+                for answer in _try_all(tree, job, share, base_suite or {}, limits, ends):
                     lines.write(json.dumps(answer) + "\n")
                     lines.flush()
             os._exit(0)
@@ -296,27 +342,19 @@ def _try_all(
     job: dict[str, Any],
     share: list[list[Any]],
     base: dict[str, Any],
-    took: float,
+    limits: list[float],
     ends: float,
 ) -> Iterator[dict[str, Any]]:
-    limit = max(3.0, 4.0 * took)
     for number, file, first, last, text in share:
         if time.monotonic() > ends:
             return
-        target = tree / job["files"][file]
-        original = target.read_bytes()
-        lines = original.decode().split("\n")
-        new = [] if text is None else text.split("\n")
-        target.write_bytes("\n".join([*lines[: first - 1], *new, *lines[last:]]).encode())
-        try:
-            seen = _outcome(tree, [*job["repro"], "-x"], limit)
+        with mutated(tree / job["files"][file], first, last, text):
+            seen = _outcome(tree, [*job["repro"], "-x"], limits[0])
             answer: dict[str, Any] = {"id": number, "repro": _word(seen)}
             if answer["repro"] == "passes":
-                suite = _outcome(tree, job["suite"], max(10.0, limit))
+                suite = _outcome(tree, job["suite"], limits[1])
                 answer["new"] = _broken(suite, base)
-            yield answer
-        finally:
-            target.write_bytes(original)
+        yield answer
 
 
 def _outcome(tree: Path, args: list[str], limit_s: float) -> dict[str, Any] | None:
@@ -367,7 +405,7 @@ def _copy_tree(root: Path, number: int) -> Path:
 
 def main() -> None:
     """Run one mode."""
-    modes = {"probe": probe, "cover": cover, "screen": screen}
+    modes = {"probe": probe, "cover": cover, "screen": screen, "compare": compare}
     job = json.loads(Path(sys.argv[2]).read_text())
     with contextlib.suppress(ImportError):
         importlib.import_module("pytest")

@@ -7,13 +7,13 @@ the repository's own tests give them, each literal in turn made empty, zero, neg
 from __future__ import annotations
 
 import ast
-import copy
 import re
 from collections.abc import Iterator, Sequence
 
 from agent.models.offline.issue_examples import Example, Report
 from agent.models.offline.looking import Tree
 from agent.models.offline.steps import Steps, ask
+from agent.models.offline.variants import replaced
 
 POOL = (
     "''",
@@ -54,7 +54,7 @@ def hunted_examples(report: Report, tree: Tree) -> Steps[list[Example]]:
         for text in dict.fromkeys(
             [*_variants(calls, values), *_from_scratch(name, params, values)]
         ):
-            found.append(Example(text, crashed=trace.exception, expected=report.wanted))
+            found.append(Example(text, crashed=trace.exception, expected=report.wanted))  # noqa: PERF401
     return found[:MOST]
 
 
@@ -94,55 +94,7 @@ def _call_at(code: str) -> list[str]:
 
 def _variants(calls: Sequence[str], values: Sequence[str]) -> Iterator[str]:
     for call in calls[:12]:
-        tree = ast.parse(call, mode="eval")
-        spots = [
-            n
-            for n in ast.walk(tree)
-            if isinstance(n, ast.Constant | ast.List | ast.Dict | ast.Tuple)
-        ]
-        for at in range(min(len(spots), 8)):
-            for value in values[:16]:
-                yield _with(tree, at, value)
-            yield from _shrunk(tree, at)
-
-
-def _with(tree: ast.Expression, at: int, value: str) -> str:
-    changed = copy.deepcopy(tree)
-    spots = [
-        n
-        for n in ast.walk(changed)
-        if isinstance(n, ast.Constant | ast.List | ast.Dict | ast.Tuple)
-    ]
-    target = spots[at]
-    new = ast.parse(value, mode="eval").body
-
-    class Swap(ast.NodeTransformer):
-        def visit(self, node: ast.AST) -> ast.AST:
-            return new if node is target else self.generic_visit(node)
-
-    return ast.unparse(Swap().visit(changed))
-
-
-def _shrunk(tree: ast.Expression, at: int) -> Iterator[str]:
-    """The same call with one entry of a list or dictionary left out."""
-    changed = copy.deepcopy(tree)
-    spots = [
-        n
-        for n in ast.walk(changed)
-        if isinstance(n, ast.Constant | ast.List | ast.Dict | ast.Tuple)
-    ]
-    target = spots[at]
-    if isinstance(target, ast.List) and target.elts:
-        target.elts = target.elts[:-1]
-        yield ast.unparse(changed)
-    elif isinstance(target, ast.Dict) and target.keys:
-        for drop in range(len(target.keys)):
-            again = copy.deepcopy(target)
-            again.keys, again.values = (
-                [k for n, k in enumerate(target.keys) if n != drop],
-                [v for n, v in enumerate(target.values) if n != drop],
-            )
-            yield _with(tree, at, ast.unparse(again))
+        yield from replaced(call, values[:16])
 
 
 def _from_scratch(name: str, params: int | None, values: Sequence[str]) -> Iterator[str]:

@@ -67,7 +67,7 @@ class OfflineModel:
         exchanges = list(exchanges_of(messages))
         recorded = [(call.name.removeprefix("functions."), call.arguments) for call, _ in exchanges]
         session = self._session
-        if session is None or self._known != [r for r in recorded[: session.taken]]:
+        if session is None or self._known != recorded[: session.taken]:
             session = self._session = self._begin(messages)
         try:
             for call, result in exchanges[session.taken :]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import resources
 
 import libcst as cst
 
 from agent.models.offline.issue_examples import Report, read_issue
-from agent.models.offline.localise import Spectrum, measure, read_sources, suspicion, units_of
+from agent.models.offline.localise import Spectrum, Unit, measure, read_sources, suspicion, units_of
 from agent.models.offline.looking import LIST, TestRun, Tree, read_tests, read_tree
-from agent.models.offline.mutations import Source, mutate
+from agent.models.offline.mutations import Mutant, mutate
+from agent.models.offline.mutations.source import Source
 from agent.models.offline.reproduce import DRIVER, Reproduction, from_failing_tests, from_issue
 from agent.models.offline.search import Ground, Search, search
 from agent.models.offline.steps import Steps, ask
@@ -36,8 +39,8 @@ def policy(task_text: str, seed: int = 0) -> Steps[str]:
         return (
             f"Reproduced: {found.what}. But the failing test runs no line of the repository's code."
         )
-    ground = yield from _prepare(found, tree, spectrum, report)
-    ended = yield from search(ground, Search(seed=seed))
+    ground = yield from _prepare(found, tree, spectrum, report, seed)
+    ended = yield from search(ground, Search())
     return _nothing_found(ground, ended) if ended is not None else ""
 
 
@@ -81,9 +84,13 @@ def _reproduce(title: str, report: Report, tree: Tree, run: TestRun) -> Steps[Re
     return (yield from from_issue(title, report, tree))
 
 
-def _prepare(found: Reproduction, tree: Tree, spectrum: Spectrum, report: Report) -> Steps[Ground]:
+def _prepare(
+    found: Reproduction, tree: Tree, spectrum: Spectrum, report: Report, seed: int
+) -> Steps[Ground]:
     texts = yield from read_sources(spectrum)
-    sources, mutants, units = {}, [], []
+    sources: dict[str, Source] = {}
+    mutants: list[Mutant] = []
+    units: list[Unit] = []
     for path, text in texts.items():
         scores = suspicion(path, text, spectrum, report)
         try:
@@ -93,9 +100,21 @@ def _prepare(found: Reproduction, tree: Tree, spectrum: Spectrum, report: Report
         sources[path] = source
         units += units_of(path, text, scores)
         mutants += mutate(source, scores)
+    mutants = [stirred(m, seed) for m in mutants]
     mutants.sort(key=lambda m: (-m.score, m.path, m.first, m.new or ""))
     units.sort(key=lambda u: (-u.suspicion, u.path, u.first))
     return Ground(found, tree, spectrum, sources, tuple(units), tuple(mutants))
+
+
+def stirred(mutant: Mutant, seed: int) -> Mutant:
+    """The mutant with a score that the seed moves by up to a fifth; seed 0 leaves it alone.
+
+    Attempts side by side then look in another order and trust other survivors.
+    """
+    if seed == 0:
+        return mutant
+    mark = hashlib.sha256(f"{seed}:{mutant.path}:{mutant.first}:{mutant.new}".encode()).digest()
+    return replace(mutant, score=mutant.score * (0.9 + 0.2 * mark[0] / 255))
 
 
 def _no_reproduction(report: Report, run: TestRun) -> str:

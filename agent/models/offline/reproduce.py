@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 
 from agent.models.offline.hunt import hunted_examples
 from agent.models.offline.issue_examples import Example, Report
-from agent.models.offline.looking import TestRun, Tree, is_test
+from agent.models.offline.looking import TestRun, Tree, is_test, view_whole
 from agent.models.offline.render import Finding, render_test
 from agent.models.offline.steps import Steps, ask
+from agent.models.offline.variants import of_failing_test
 
 DRIVER = "/tmp/patchwright-search/driver.py"  # noqa: S108 - a path in the sandbox
 JOB = "/tmp/patchwright-search/{}.json"  # noqa: S108
@@ -25,8 +26,10 @@ STANDARD = {
     "deque": "collections", "StringIO": "io", "BytesIO": "io", "partial": "functools",
     "islice": "itertools", "dataclass": "dataclasses",
 }  # fmt: skip
-MODULES = frozenset({"datetime", "math", "json", "io", "os", "re", "tempfile", "itertools", "decimal",
-                     "collections", "pathlib", "random", "string", "copy", "time"})  # fmt: skip
+MODULES = frozenset({
+    "datetime", "math", "json", "io", "os", "re", "tempfile", "itertools", "decimal",
+    "collections", "pathlib", "random", "string", "copy", "time",
+})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,8 @@ class Reproduction:
     """In words."""
     inputs: tuple[str, ...] = ()
     """Literals of the example: a fix that names them is suspect."""
+    examples: tuple[Example, ...] = ()
+    """What the tests look at, to be varied."""
 
 
 def from_failing_tests(run: TestRun, tree: Tree) -> Steps[Reproduction | None]:
@@ -57,7 +62,14 @@ def from_failing_tests(run: TestRun, tree: Tree) -> Steps[Reproduction | None]:
     )
     if not result.text.startswith("accepted"):
         return None
-    return Reproduction(command, ids, f"{', '.join(ids)} fail(s) with {words}")
+    examples = []
+    for name in ids[:3]:
+        path, _, test = name.partition("::")
+        text = yield from view_whole(path, "What does the failing test look at?")
+        example = of_failing_test(text, test.split("::")[-1].split("[")[0]) if text else None
+        examples += [example] if example else []
+    what = f"{', '.join(ids)} fail(s) with {words}"
+    return Reproduction(command, ids, what, examples=tuple(examples))
 
 
 def _node_id(name: str, tree: Tree) -> str:
@@ -108,7 +120,7 @@ def _declare(
         return None
     what = "; ".join(f.what for f in findings)
     inputs = tuple(lit for f in findings for lit in literals_of(f.example.expr))
-    return Reproduction(command, (path,), what, inputs)
+    return Reproduction(command, (path,), what, inputs, tuple(f.example for f in findings))
 
 
 def literals_of(code: str) -> tuple[str, ...]:

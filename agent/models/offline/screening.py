@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent.models.offline.localise import suite_args
@@ -27,6 +27,7 @@ class Screening:
     survivors: tuple[Mutant, ...]
     call_id: str
     tried: int
+    seconds: float
 
 
 def screen(
@@ -63,12 +64,13 @@ def read_screening(text: str, mutants: Sequence[Mutant], call_id: str = "") -> S
     kept = re.search(r"^SURVIVORS (\[.*\])$", text, re.M)
     ids = json.loads(kept.group(1)) if kept else []
     summary = next((line for line in text.split("\n") if line.startswith("screened")), "")
-    count = re.match(r"screened (\d+)", summary)
+    count = re.match(r"screened (\d+) of \d+ in ([\d.]+) s", summary)
     return Screening(
         summary or "the screening did not end: " + text[-300:],
         tuple(mutants[n] for n in ids if 0 <= n < len(mutants)),
         call_id,
         int(count.group(1)) if count else 0,
+        float(count.group(2)) if count else 0.0,
     )
 
 
@@ -89,22 +91,6 @@ def trust(mutant: Mutant, inputs: Sequence[str]) -> float:
 
 def _tokens(text: str) -> set[str]:
     return set(re.findall(r"'[^']*'|\"[^\"]*\"|\w+(?:\.\d+)?", text))
-
-
-def ranked(
-    survivors: Sequence[Mutant], inputs: Sequence[str], kinds: Mapping[Mutant, int] | None = None
-) -> list[Mutant]:
-    """Survivors, the most trusted first. `kinds` counts those that behave alike."""
-    alike = kinds or {}
-    return sorted(
-        survivors,
-        key=lambda m: (
-            -trust(m, inputs) * (1.0 + 0.15 * min(alike.get(m, 1) - 1, 5)),
-            m.path,
-            m.first,
-            m.new or "",
-        ),
-    )
 
 
 def as_edit(text: str, mutant: Mutant) -> tuple[str, str]:

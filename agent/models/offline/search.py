@@ -5,19 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from agent.models.offline.comparing import Behaviour, compare, ranked
 from agent.models.offline.localise import Spectrum, Unit
 from agent.models.offline.looking import Tree, read_tests
-from agent.models.offline.mutations import Mutant, Source, is_sound
+from agent.models.offline.mutations import Mutant, is_sound
+from agent.models.offline.mutations.source import Source
 from agent.models.offline.reproduce import Reproduction
-from agent.models.offline.screening import Screening, as_edit, ranked, screen, trust
+from agent.models.offline.screening import Screening, as_edit, screen, trust
 from agent.models.offline.steps import Result, Steps, ask
 
-PASSES = (500, 1000, 2000)
+PASSES = (500, 800, 1200)
 """How many mutants each pass over the functions may screen, best first."""
 AT_ONCE = 160
 MOST_CALLS = 230
 """Calls after which no new hypothesis is opened, so that the end is in words and in time."""
 MOST_SUBMISSIONS = 6
+MOST_SECONDS = 1200.0
+"""Seconds of screening after which the search ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +40,14 @@ class Ground:
 class Search:
     """What the search has done so far."""
 
-    seed: int = 0
     calls: int = 0
     tried: int = 0
+    seconds: float = 0.0
     seen: set[str] = field(default_factory=set)
     rejected: list[str] = field(default_factory=list)
     submissions: int = 0
+    reserve: list[Mutant] = field(default_factory=list)
+    """Changes that pass all tests but make nearby inputs raise: for the end, if nothing better."""
 
 
 def search(ground: Ground, state: Search) -> Steps[Search | None]:
@@ -53,13 +59,27 @@ def search(ground: Ground, state: Search) -> Steps[Search | None]:
             break
         groups = _by_unit(batch, ground.units)
         while groups:
-            if state.calls > MOST_CALLS or state.submissions >= MOST_SUBMISSIONS:
+            if spent(state):
                 return state
             unit, own = groups.pop(0)
             proven = yield from _hypothesis(ground, state, unit, own, groups)
             if proven:
                 return None
+    if state.reserve and state.submissions < MOST_SUBMISSIONS:
+        unit = _unit_of(state.reserve[0], ground.units) or ground.units[0]
+        yield from _propose(state, unit, len(state.reserve))
+        if (yield from _decide(ground, state, unit, state.reserve, {}, [])):
+            return None
     return state
+
+
+def spent(state: Search) -> bool:
+    """Whether no further hypothesis may be opened."""
+    return (
+        state.calls > MOST_CALLS
+        or state.submissions >= MOST_SUBMISSIONS
+        or state.seconds > MOST_SECONDS
+    )
 
 
 def _take(queue: Iterator[Mutant], ground: Ground, size: int) -> list[Mutant]:
@@ -107,6 +127,19 @@ def _hypothesis(
     if not survivors:
         yield from _refute(state, unit, evidence)
         return False
+    seen = yield from _compare(ground, state, survivors)
+    sound = [m for m in survivors if m not in seen or not seen[m].harmful]
+    if not sound:
+        state.reserve += survivors
+        yield from _resolve(
+            state,
+            "refute",
+            f"{len(survivors)} change(s) pass all tests, but all make inputs near the example "
+            "raise that gave a value before: they fit the example only.",
+            [s.call_id for s in evidence],
+        )
+        return False
+    survivors = sound
     best = _best(survivors, ground)
     others = sorted(
         (m for _, group in rivals for m in group if m.score > best), key=lambda m: -m.score
@@ -116,17 +149,19 @@ def _hypothesis(
             ground,
             state,
             part,
-            f"{len(survivors)} change(s) of {unit.name} would do. Would a likelier change elsewhere "
-            "explain it as well? A fair test looks at the rivals before it decides.",
+            f"{len(survivors)} change(s) of {unit.name} would do. Would a likelier change "
+            "elsewhere explain it as well? A fair test looks at the rivals before it decides.",
         )
         survivors += also.survivors
+    if others:
+        seen = yield from _compare(ground, state, survivors)
     # Rivals that were screened are done with; the others may still be asked if the gate refuses.
     asked = set(others)
     rivals[:] = [(u, left) for u, group in rivals if (left := [m for m in group if m not in asked])]
-    return (yield from _decide(ground, state, unit, survivors, evidence[0]))
+    return (yield from _decide(ground, state, unit, survivors, seen, [evidence[0].call_id]))
 
 
-def _chunks(mutants: Sequence[Mutant], most: int = 4) -> list[Sequence[Mutant]]:
+def _chunks(mutants: Sequence[Mutant], most: int = 3) -> list[Sequence[Mutant]]:
     """Parts for one screening each: few enough for the calls that a hypothesis has."""
     size = max(AT_ONCE, -(-len(mutants) // most))
     return [mutants[at : at + size] for at in range(0, len(mutants), size)]
@@ -136,11 +171,24 @@ def _best(survivors: Sequence[Mutant], ground: Ground) -> float:
     return max((trust(m, ground.found.inputs) for m in survivors), default=0.0)
 
 
+def _compare(
+    ground: Ground, state: Search, survivors: Sequence[Mutant]
+) -> Steps[Mapping[Mutant, Behaviour]]:
+    seen = yield from compare(survivors, ground.found, ground.tree)
+    state.calls += 2 if seen else 0
+    return seen
+
+
 def _decide(
-    ground: Ground, state: Search, unit: Unit, survivors: Sequence[Mutant], first: Screening
+    ground: Ground,
+    state: Search,
+    unit: Unit,
+    survivors: Sequence[Mutant],
+    seen: Mapping[Mutant, Behaviour],
+    calls: Sequence[str],
 ) -> Steps[bool]:
     """Apply the survivors in order of trust until the gate holds for one."""
-    order = ranked(survivors, ground.found.inputs)
+    order = ranked(survivors, ground.found.inputs, seen)
     open_unit: Unit | None = unit
     for mutant in order[:MOST_SUBMISSIONS]:
         place = _unit_of(mutant, ground.units) or unit
@@ -149,23 +197,23 @@ def _decide(
                 state,
                 "refute",
                 f"Of {len(survivors)} changes that pass, the best is in {place.name}, not here.",
-                [first.call_id],
+                calls,
             )
             open_unit = None
         if open_unit is None:
             yield from _propose(state, place, 1)
             open_unit = place
-        proven, evidence, calls = yield from _apply(ground, state, mutant, place, len(survivors))
+        proven, evidence, shown = yield from _apply(ground, state, mutant, place, len(survivors))
         if proven:
             return True
         state.rejected.append(f"{describe(mutant)}: {evidence}")
         if not evidence.startswith("the gate"):
-            yield from _resolve(state, "refute", evidence, calls)
+            yield from _resolve(state, "refute", evidence, shown)
         open_unit = None
         if state.submissions >= MOST_SUBMISSIONS:
             return False
     if open_unit is not None:
-        yield from _resolve(state, "refute", "None of its changes held.", [first.call_id])
+        yield from _resolve(state, "refute", "None of its changes held.", calls)
     return False
 
 
@@ -252,7 +300,7 @@ def _propose(state: Search, unit: Unit, count: int) -> Steps[Result]:
             action="propose",
             claim=f"The fault is in {unit.name} ({unit.path}, lines {unit.first} to {unit.last}).",
             prediction="A small change there makes the reproduction pass and breaks no other test.",
-            test=f"Try {count} small change(s) of it, each against the reproduction, then all tests.",
+            test=f"Try {count} small change(s) of it on the reproduction, then on all tests.",
         )
     )
 
@@ -276,6 +324,7 @@ def _screen(ground: Ground, state: Search, mutants: Sequence[Mutant], why: str) 
     state.calls += 2
     screening = yield from screen(mutants, ground.found, ground.tree, why)
     state.tried += screening.tried
+    state.seconds += screening.seconds
     return screening
 
 

@@ -1,4 +1,4 @@
-"""How the policy speaks: it yields calls and receives their results. Nothing else goes in or out."""
+"""How the policy speaks: it yields calls and receives their results. Nothing else passes."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class Mutant:
 
 
 def mutate(source: Source, suspicion: Mapping[int, float]) -> list[Mutant]:
-    """All changes of the suspected lines, best first, each once; see `is_sound` for their syntax."""
+    """All changes of the suspected lines, best first, each once; see `is_sound` for syntax."""
     found: dict[tuple[int, int, str | None], Mutant] = {}
     for line, change in _changes(source, suspicion):
         mutant = _as_lines(source, line, change, suspicion[line])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import libcst as cst
 
@@ -25,6 +26,11 @@ FUNCTIONS = (
     ("int", "round", "float", "str"), ("floor", "ceil", "trunc"), ("set", "list", "tuple"),
     ("list", "sorted", "set"), ("str", "repr"), ("abs", "int"), ("copy", "deepcopy"),
     ("dict", "OrderedDict"), ("isinstance", "issubclass"),
+)  # fmt: skip
+
+KEYS = (
+    "str.lower", "str.casefold", "len", "int", "float", "str", "lambda p: p[1]", "lambda p: p[-1]",
+    "lambda p: (-p[1], p[0])", "lambda p: (p[1], p[0])",
 )  # fmt: skip
 
 
@@ -97,7 +103,7 @@ def arguments(node: cst.CSTNode, source: Source) -> Iterator[Change]:
     if not isinstance(node, cst.Call):
         return
     plain = [a for a in node.args if a.keyword is None and not a.star]
-    for first, second in zip(plain, plain[1:], strict=False):
+    for first, second in pairwise(plain):
         start, end = source.span(first.value)[0], source.span(second.value)[1]
         between = source.data[source.span(first.value)[1] : source.span(second.value)[0]].decode()
         swapped = source.code(second.value) + between + source.code(first.value)
@@ -147,8 +153,7 @@ def sorting(node: cst.CSTNode, source: Source) -> Iterator[Change]:
         text = f"{head}({', '.join([*args, 'reverse=True'])})"
         yield source.replace(node, text, "sorted the other way", 0.6)
     if not keys:
-        for key in ("str.lower", "str.casefold", "len", "int", "float", "str", "lambda p: p[1]",
-                    "lambda p: p[-1]", "lambda p: (-p[1], p[0])", "lambda p: (p[1], p[0])"):  # fmt: skip
+        for key in KEYS:
             text = f"{head}({', '.join([*args, f'key={key}'])})"
             yield source.replace(node, text, f"sorted by {key}", 0.4)
         return

@@ -9,8 +9,20 @@ import libcst as cst
 
 from agent.models.offline.mutations.source import Change, Source
 
-ERRORS = ("KeyError", "ValueError", "IndexError", "TypeError", "AttributeError", "ZeroDivisionError",
-          "OSError", "StopIteration", "Exception")  # fmt: skip
+ERRORS = (
+    "KeyError", "ValueError", "IndexError", "TypeError", "AttributeError", "ZeroDivisionError",
+    "OSError", "StopIteration", "Exception",
+)  # fmt: skip
+WORDS = frozenset({
+    "self", "None", "return", "raise", "not", "in", "and", "or", "if", "else", "is", "for", "str",
+    "int", "float", "list", "dict", "set", "f", "len",
+})  # fmt: skip
+REGULAR = ("{0}.strip()", "{0}.lower()", "{0} + 1", "list({0})", "abs({0})", "sorted({0})")
+EMPTY = {
+    "list": "[]", "dict": "{}", "str": '""', "int": "0", "float": "0.0", "bool": "False",
+    "none": "None", "tuple": "()", "set": "set()", "sequence": "[]", "optional": "None",
+}  # fmt: skip
+"""What a guard returns where the annotation names a type."""
 
 
 def small(node: cst.CSTNode, source: Source) -> Iterator[Change]:
@@ -91,7 +103,7 @@ def misplaced(node: cst.CSTNode, source: Source) -> Iterator[Change]:
         inner = " " * (source.column(node) + 4)
         shifted = inner + source.code(node).replace("\n", "\n    ")
         yield Change(_line_start(source, start), end, shifted, "moved into the block before", 0.6)
-    # Into the loop's or branch's end from elsewhere: the assignment before a loop, run in each turn.
+    # An assignment before a loop may belong into it, to start anew in each turn.
     following_block = body[at + 1] if at + 1 < len(body) else None
     if isinstance(following_block, cst.For | cst.While) and isinstance(
         following_block.body, cst.IndentedBlock
@@ -119,9 +131,7 @@ def missing(node: cst.CSTNode, source: Source) -> Iterator[Change]:
         if statement == own or "\n" in statement or len(statement) > 80:
             continue
         reads = set(re.findall(r"(?<![\w.'\"])([a-z_]\w*)(?!\w*\()", statement))
-        known = {*scope.names, "self", "None", "return", "raise", "not", "in", "and", "or", "if", "else",
-                 "is", "for", "str", "int", "float", "list", "dict", "set", "f", "len"}  # fmt: skip
-        if not reads <= known:
+        if not reads <= {*scope.names, *WORDS}:
             continue
         attributes = set(re.findall(r"\bself\.(\w+)", statement))
         if attributes and not attributes <= set(scope.self_attributes):
@@ -140,8 +150,8 @@ def missing(node: cst.CSTNode, source: Source) -> Iterator[Change]:
     for name in scope.names:
         if name in ("self", "cls"):
             continue
-        for text in (f"{name} = {name}.strip()", f"{name} = {name}.lower()", f"{name} += 1",
-                     f"{name} = list({name})", f"{name} = abs({name})", f"{name} = sorted({name})"):  # fmt: skip
+        for form in REGULAR:
+            text = f"{name} = {form.format(name)}"
             yield source.insert_before(node, text, f"{name} made regular first", 0.2)
 
 
@@ -183,10 +193,8 @@ def guards(node: cst.CSTNode, source: Source) -> Iterator[Change]:
 def _results(node: cst.FunctionDef, source: Source) -> list[str]:
     """What a guard of this function might return, the likeliest first."""
     kind = source.code(node.returns.annotation).lower() if node.returns else ""
-    known = {"list": "[]", "dict": "{}", "str": '""', "int": "0", "float": "0.0", "bool": "False",
-             "none": "None", "tuple": "()", "set": "set()", "sequence": "[]", "optional": "None"}  # fmt: skip
-    likely = [v for k, v in known.items() if kind.startswith(k)] + [
-        v for k, v in known.items() if k in kind
+    likely = [v for k, v in EMPTY.items() if kind.startswith(k)] + [
+        v for k, v in EMPTY.items() if k in kind
     ]
     body = source.code(node)
     returned = re.findall(r"^\s*return (\S{1,20})$", body, re.M)

@@ -134,4 +134,6 @@ def ranges(node: cst.CSTNode, source: Source) -> Iterator[Change]:
         yield source.replace(node, f"next({args[0]}, None)", "default for nothing", 0.6)
     elif name == "zip":
         yield source.replace(node, f"zip({', '.join(args)}, strict=True)", "strict zip", 0.1)
-        yield source.replace(node, f"itertools.zip_longest({', '.join(args)})", "longest zip", 0.3)
+        if "import itertools" in source.text:
+            longest = f"itertools.zip_longest({', '.join(args)})"
+            yield source.replace(node, longest, "longest zip", 0.3)

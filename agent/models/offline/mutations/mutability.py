@@ -87,11 +87,13 @@ def copies(node: cst.CSTNode, source: Source) -> Iterator[Change]:
     if code in ("self", "cls", "None", "True", "False"):
         return
     if isinstance(around, cst.Assign | cst.Return | cst.AnnAssign) and around.value is node:
-        made, prior = ("list({})", "dict({})", "{}.copy()", "copy.deepcopy({})", "set({})"), 0.45
+        made, prior = ["list({})", "dict({})", "{}.copy()", "set({})"], 0.45
+        if "import copy" in source.text:
+            made.append("copy.deepcopy({})")
     elif isinstance(around, cst.For | cst.CompFor) and around.iter is node:
-        made, prior = ("list({})", "reversed({})", "sorted({})", "tuple({})"), 0.55
+        made, prior = ["list({})", "reversed({})", "sorted({})", "tuple({})"], 0.55
     elif isinstance(around, cst.Arg | cst.DictElement | cst.Element | cst.Yield):
-        made, prior = ("list({})", "dict({})", "{}.copy()", "{}[:]"), 0.4
+        made, prior = ["list({})", "dict({})", "{}.copy()", "{}[:]"], 0.4
     else:
         return
     for form in made:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterator
 
 import libcst as cst
@@ -136,10 +137,10 @@ def boolean(node: cst.CSTNode, source: Source) -> Iterator[Change]:
     if not is_and:
         text = f"({left} if {left} is not None else {right})"
         yield source.replace(node, text, "default only for None", 0.8)
-    for inner, before in ((node.left, True), (node.right, False)):
-        if isinstance(inner, cst.BooleanOperation):
-            a, b = source.code(inner.left), source.code(inner.right)
-            sign, mid = ("and" if is_and else "or"), source.code(inner.operator).strip()
+    for part, before in ((node.left, True), (node.right, False)):
+        if isinstance(part, cst.BooleanOperation):
+            a, b = source.code(part.left), source.code(part.right)
+            sign, mid = ("and" if is_and else "or"), source.code(part.operator).strip()
             text = f"{a} {mid} ({b} {sign} {right})" if before else f"({left} {sign} {a}) {mid} {b}"
             yield source.replace(node, text, "conditions grouped otherwise", 0.5)
 
@@ -188,10 +189,12 @@ def _known(code: str, names: tuple[str, ...]) -> bool:
         if isinstance(node, cst.Attribute):
             stack.append(node.value)
             continue
-        if isinstance(node, cst.Name) and node.value.islower() and node.value not in names:
-            import builtins
-
-            if not hasattr(builtins, node.value):
-                return False
+        if (
+            isinstance(node, cst.Name)
+            and node.value.islower()
+            and node.value not in names
+            and not hasattr(builtins, node.value)
+        ):
+            return False
         stack.extend(node.children)
     return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import libcst as cst
 from libcst.metadata import (
@@ -65,12 +66,12 @@ class Source:
         self.meaning = meaning_of(self.text)
         self.module = cst.parse_module(self.text)
         wrapper = MetadataWrapper(self.module, unsafe_skip_copy=True)
-        found = wrapper.resolve_many(
+        found: Mapping[Any, Any] = wrapper.resolve_many(
             [ByteSpanPositionProvider, PositionProvider, ParentNodeProvider]
         )
-        self._spans = found[ByteSpanPositionProvider]
-        self._places = found[PositionProvider]
-        self._parents = found[ParentNodeProvider]
+        self._spans: Mapping[cst.CSTNode, Any] = found[ByteSpanPositionProvider]
+        self._places: Mapping[cst.CSTNode, Any] = found[PositionProvider]
+        self._parents: Mapping[cst.CSTNode, cst.CSTNode] = found[ParentNodeProvider]
         self.nodes = [n for n in _walk(self.module) if n in self._places]
         self._scopes = {n: self._scope(n) for n in self.nodes if isinstance(n, cst.FunctionDef)}
         self._gather()
@@ -152,7 +153,7 @@ class Source:
         if around is not None:
             for inner in _walk(around):
                 if isinstance(inner, cst.Attribute) and _is_name(inner.value, "self"):
-                    attributes.append(inner.attr.value)
+                    attributes.append(inner.attr.value)  # noqa: PERF401
         names = tuple(dict.fromkeys(stored))
         return Scope(
             node.name.value,

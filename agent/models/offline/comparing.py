@@ -1,0 +1,101 @@
+"""Which of several survivors to trust: those that behave alike on nearby inputs speak together."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from agent.models.offline.looking import Tree
+from agent.models.offline.mutations import Mutant
+from agent.models.offline.reproduce import DRIVER, JOB, Reproduction
+from agent.models.offline.screening import trust
+from agent.models.offline.steps import Steps, ask
+from agent.models.offline.variants import nearby
+
+MOST_COMPARED = 40
+MOST_EXAMPLES = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """How a survivor behaves on inputs near the example."""
+
+    mark: str
+    """Equal for survivors that behave alike."""
+    changed: int
+    """Inputs that give another result than without the change."""
+    raised: int
+    """Inputs that raise and did not before."""
+    inputs: int
+
+    @property
+    def harmful(self) -> bool:
+        """Whether it makes a good part of the nearby inputs raise."""
+        return self.raised > 0.2 * self.inputs
+
+
+def compare(
+    survivors: Sequence[Mutant], found: Reproduction, tree: Tree
+) -> Steps[Mapping[Mutant, Behaviour]]:
+    """Run the survivors on inputs near the examples. Empty when there is nothing to compare."""
+    share = MOST_EXAMPLES // max(1, len(found.examples))
+    examples = [n for e in found.examples for n in nearby(e, share)]
+    best = sorted(survivors, key=lambda m: -trust(m, found.inputs))[:MOST_COMPARED]
+    if not best or not examples:
+        return {}
+    files = sorted({m.path for m in best})
+    job = {
+        "limit_s": 10,
+        "files": files,
+        "mutants": [[n, files.index(m.path), m.first, m.last, m.new] for n, m in enumerate(best)],
+        "examples": [{"setup": "\n".join(e.setup), "expr": e.expr} for e in examples],
+    }
+    path = JOB.format("compare")
+    yield from ask(
+        "create",
+        f"{len(survivors)} change(s) pass all tests; the tests cannot tell more. How do they "
+        f"behave on {len(examples)} inputs near the example?",
+        path=path,
+        content=json.dumps(job, ensure_ascii=False),
+    )
+    result = yield from ask(
+        "bash",
+        "Changes that behave alike speak for each other; one that raises where nothing was raised "
+        "before speaks against itself.",
+        command=f"cd /workspace && {tree.python} {DRIVER} compare {path}",
+        timeout_s=300,
+    )
+    return read_comparison(result.text, best)
+
+
+def read_comparison(text: str, mutants: Sequence[Mutant]) -> dict[Mutant, Behaviour]:
+    """The driver's answer."""
+    found = {}
+    total = re.search(r"^compared \d+ changes on (\d+)", text, re.M)
+    inputs = int(total.group(1)) if total else 0
+    for hit in re.finditer(r"^SIGN (\d+) (\w+) (\d+) (\d+)$", text, re.M):
+        if int(hit.group(1)) < len(mutants):
+            behaviour = Behaviour(hit.group(2), int(hit.group(3)), int(hit.group(4)), inputs)
+            found[mutants[int(hit.group(1))]] = behaviour
+    return found
+
+
+def ranked(
+    survivors: Sequence[Mutant], inputs: Sequence[str], seen: Mapping[Mutant, Behaviour]
+) -> list[Mutant]:
+    """One survivor for each behaviour, the most trusted behaviour first."""
+    groups: dict[str, list[Mutant]] = {}
+    for mutant in survivors:
+        alone = f"{mutant.path}:{mutant.first}:{mutant.new}"
+        groups.setdefault(seen[mutant].mark if mutant in seen else alone, []).append(mutant)
+    rated = []
+    for group in groups.values():
+        ordered = sorted(group, key=lambda m: (-trust(m, inputs), m.path, m.first, m.new or ""))
+        # The best one counts whole, those that behave alike support it with decreasing weight.
+        weight = sum(trust(m, inputs) * 0.5**n for n, m in enumerate(ordered))
+        raised = seen[ordered[0]].raised if ordered[0] in seen else 0
+        rated.append((weight * 0.6 ** min(raised, 4), ordered[0]))
+    rated.sort(key=lambda r: (-r[0], r[1].path, r[1].first, r[1].new or ""))
+    return [mutant for _, mutant in rated]
