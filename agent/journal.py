@@ -8,6 +8,7 @@ from datetime import datetime
 from agent.events import AnyEvent, AttemptStarted, Recorded
 from agent.state import RunState, fold, step
 from agent.store import Store
+from agent.task import ATTACHED
 
 OnEvent = Callable[[Recorded], None]
 
@@ -46,7 +47,9 @@ class Journal:
 
     def log_key(self, log_id: str) -> str:
         """The store's key of a log of this attempt."""
-        return log_id if self.attempt <= 1 else f"{self.attempt}.{log_id}"
+        if self.attempt <= 1 or log_id.startswith(ATTACHED):
+            return log_id
+        return f"{self.attempt}.{log_id}"
 
     def put_log(self, log_id: str, data: bytes) -> None:
         """Keep a whole output under an id that the model may use."""

@@ -1,4 +1,4 @@
-"""Prompts: files in `prompts/`, rendered once at the start of an attempt and kept in its journal."""
+"""Prompts: files in `prompts/`, rendered once as an attempt starts and kept in its journal."""
 
 from __future__ import annotations
 
@@ -51,5 +51,6 @@ def task_prompt(task: Task, test_command: str, tree: str) -> str:
         hints=[neutralise(h) for h in task.hints],
         test_command=test_command,
         tree=neutralise(tree),
+        attachments=[(a.id, neutralise(a.name), a.size) for a in task.attachments],
         budget=task.budget,
     )

@@ -15,6 +15,20 @@ class Issue(Record):
     comments: tuple[str, ...] = ()
 
 
+ATTACHED = "attached:"
+"""Log ids of attachments begin so; they belong to the run and not to one attempt."""
+
+
+class Attachment(Record):
+    """A log that came with the issue; its text is in the store under `id`. Untrusted."""
+
+    id: str
+    """`attached:1`, `attached:2` …"""
+    name: str
+    size: int
+    """Bytes."""
+
+
 class Budget(Record):
     """How much one attempt may use."""
 
@@ -64,3 +78,4 @@ class Task(Record):
     budget: Budget = Budget()
     policy: GatePolicy = GatePolicy()
     hints: tuple[str, ...] = ()
+    attachments: tuple[Attachment, ...] = ()

@@ -49,12 +49,15 @@ def fix(
     report: Annotated[Path | None, typer.Option(help="Write a JSON report here.")] = None,
     test_command: Annotated[str, typer.Option(help="How tests run; else found out.")] = "",
     attempts: Annotated[int, typer.Option(min=1, max=16, help="Attempts side by side.")] = 1,
+    log: Annotated[
+        list[Path] | None, typer.Option(help="A log that belongs to the issue; may be repeated.")
+    ] = None,
 ) -> None:
     """Debug a local repository. Exit 0: proven fix; 2: none; 1: error. Changes nothing in it."""
     from app.fix import FixRequest, run_fix
 
     settings = _settings(**({"model": model} if model else {}))
-    request = FixRequest(path, issue, out_file, report, test_command, attempts)
+    request = FixRequest(path, issue, out_file, report, test_command, attempts, tuple(log or ()))
     proven = asyncio.run(run_fix(request, settings, err))
     raise typer.Exit(0 if proven else EXIT_NOT_PROVEN)
 

@@ -126,6 +126,7 @@ async def running(state_dir: Path, console: Console) -> AsyncIterator[tuple[Stan
             **{k: v for k, v in os.environ.items() if not k.startswith("PATCHWRIGHT_")},
             "PATCHWRIGHT_STATE_DIR": str(state_dir / "state"),
             "PATCHWRIGHT_PORT": str(port),
+            "PATCHWRIGHT_PUBLIC_URL": service,
             "PATCHWRIGHT_GITHUB_API_URL": known["url"],
             "PATCHWRIGHT_GITHUB_WEB_URL": known["git_url"],
             "PATCHWRIGHT_GITHUB_APP_ID": str(known["app_id"]),

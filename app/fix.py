@@ -16,7 +16,7 @@ from agent.ledger import render
 from agent.session import debug
 from agent.state import RunState
 from agent.store import MemoryStore
-from agent.task import Issue, Task
+from agent.task import ATTACHED, Attachment, Issue, Task
 from app.local_repository import mirror_local
 from app.model_choice import make_model
 from app.progress import progress_line
@@ -41,6 +41,8 @@ class FixRequest:
     report: Path | None = None
     test_command: str = ""
     attempts: int = 1
+    logs: tuple[Path, ...] = ()
+    """Logs that belong to the issue."""
 
 
 def read_issue(path: Path) -> Issue:
@@ -57,6 +59,19 @@ def read_issue(path: Path) -> Issue:
     return Issue(title=title.lstrip("# ").strip(), body=body.strip())
 
 
+def attach(store: MemoryStore, run_id: str, logs: tuple[Path, ...]) -> tuple[Attachment, ...]:
+    """Keep log files for the run's `log` tool. Raises `BadRequest`."""
+    attached = []
+    for number, path in enumerate(logs, 1):
+        try:
+            data = path.read_bytes()
+        except OSError as problem:
+            raise BadRequest(f"the log {path} cannot be read: {problem.strerror}") from problem
+        store.put_log(run_id, f"{ATTACHED}{number}", data)
+        attached.append(Attachment(id=f"{ATTACHED}{number}", name=path.name, size=len(data)))
+    return tuple(attached)
+
+
 async def run_fix(request: FixRequest, settings: Settings, console: Console) -> bool:
     """Debug the repository and write what was asked for; gives whether the fix is proven.
 
@@ -69,6 +84,7 @@ async def run_fix(request: FixRequest, settings: Settings, console: Console) -> 
     engine = DockerEngine(settings.docker_url)
     run_id = f"fix-{uuid.uuid4().hex[:12]}"
     store = MemoryStore()
+    attached = attach(store, run_id, request.logs)
     try:
         with tempfile.TemporaryDirectory(prefix="patchwright-") as scratch:
             local = mirror_local(request.path, Path(scratch))
@@ -87,6 +103,7 @@ async def run_fix(request: FixRequest, settings: Settings, console: Console) -> 
                 issue=issue,
                 test_command=request.test_command,
                 budget=settings.budget,
+                attachments=attached,
             )
 
             async def one(number: int) -> RunState:

@@ -7,9 +7,12 @@ import re
 import regex
 from pydantic import Field
 
+from agent.testing.suite import list_files
 from agent.tools.tool import Arguments, Bench, Reply, refused
+from agent.tracebacks import describe, frames, in_tree
 
 MOST_LINES = 300
+MOST_FRAMES = 20
 
 FIRST_ERROR = re.compile(
     r"Traceback \(most recent call last\)|^E  |^panic: |^error(\[E\d+\])?:|\b(FAILED|FAILURE)\b"
@@ -50,7 +53,9 @@ async def log(bench: Bench, args: LogArguments) -> Reply:
         if hit is None:
             return Reply("no line looks like an error")
         span = range(max(0, hit - args.context), min(len(lines), hit + 40))
-        return _reply(lines, list(span), f"first error at line {hit + 1}")
+        placed = in_tree(frames("\n".join(lines)), await list_files(bench.sandbox))
+        shown = placed[:MOST_FRAMES]
+        return _reply(lines, list(span), f"first error at line {hit + 1}; {describe(shown)}")
     if args.tail:
         return _reply(lines, list(range(max(0, len(lines) - args.tail), len(lines))), "tail")
     first = max(1, args.start)

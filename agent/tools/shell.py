@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from agent.models.neutralise import restore
 from agent.tools.tool import Arguments, Bench, Reply
 from sandbox.protocol import CommandResult
 
@@ -18,7 +19,7 @@ class BashArguments(Arguments):
 async def bash(bench: Bench, args: BashArguments) -> Reply:
     """Run the command; a status other than 0 is a result like any other, not an error."""
     limit = min(float(args.timeout_s), bench.task.budget.wall_s)
-    result = await bench.sandbox.run(args.command, timeout_s=limit)
+    result = await bench.sandbox.run(restore(args.command), timeout_s=limit)
     body = result.text.rstrip("\n")
     text = f"{body}\n{ending(result)}" if body else ending(result)
     return Reply(text=text, status="timeout" if result.timed_out else "ok", changed_tree=True)
