@@ -62,6 +62,7 @@ async def debug(
             test_command=state.started.test_command if state.started else task.test_command,
             policy=task.policy,
             test_timeout_s=task.budget.test_timeout_s,
+            reproduction_timeout_s=task.budget.tool_timeout_s,
             attempt=attempt,
         )
         return await judge(submission, open_fresh)

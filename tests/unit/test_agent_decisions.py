@@ -1,0 +1,146 @@
+"""The loop's pure decisions: drift, budget, choice of attempts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from agent.attempts import choose, run_attempts
+from agent.budget import exhausted, refusal, remaining
+from agent.drift import answer_to, notice
+from agent.events import GateJudged
+from agent.model import Usage
+from agent.state import Hypothesis, RunState, Step
+from agent.task import Budget
+
+EMPTY = RunState()
+
+
+def a_step(number: int, name: str = "bash", arguments: str = "{}", **fields: object) -> Step:
+    given = {
+        "call_id": f"c{number}",
+        "name": name,
+        "arguments": arguments,
+        "status": "ok",
+        "digest": f"d{number}",
+        "hypothesis": "",
+        "changed_tree": False,
+        **fields,
+    }
+    return Step(**given)
+
+
+def after(*steps: Step, hypotheses: tuple[Hypothesis, ...] = ()) -> RunState:
+    return RunState(recent=steps, calls_used=len(steps), hypotheses=hypotheses)
+
+
+def test_different_results_are_no_drift():
+    assert notice(after(*(a_step(i) for i in range(20)))) is None
+    assert notice(EMPTY) is None
+
+
+def test_the_same_call_with_the_same_result_is_repetition():
+    steps = [a_step(i, digest="same") for i in range(3)]
+    assert notice(after(*steps)).kind == "repetition"
+    assert notice(after(*steps[:2])) is None
+
+
+def test_a_change_of_the_tree_in_between_makes_it_a_new_question():
+    same = [a_step(i, "run_tests", digest="same") for i in range(3)]
+    edit = a_step(9, "edit", changed_tree=True)
+    assert notice(after(same[0], same[1], edit, same[2])) is None
+
+
+def test_edits_made_and_undone_are_thrashing():
+    steps = []
+    for i in range(3):
+        there = json.dumps({"path": "a.py", "old": f"x{i}", "new": f"y{i}"})
+        back = json.dumps({"path": "a.py", "old": f"y{i}", "new": f"x{i}"})
+        steps += [
+            a_step(2 * i, "edit", there, changed_tree=True),
+            a_step(2 * i + 1, "edit", back, changed_tree=True),
+        ]
+    assert notice(after(*steps)).kind == "thrashing"
+
+
+def test_long_stretches_of_the_same_few_results_are_noticed():
+    steps = [a_step(i, arguments=f'{{"n": {i}}}', digest=f"d{i % 4}") for i in range(25)]
+    assert notice(after(*steps)).kind == "no new evidence"
+    progress = [*steps[:20], a_step(99, "hypothesis"), *steps[20:24]]
+    assert notice(after(*progress)) is None
+
+
+def test_edits_without_any_hypothesis_are_wandering():
+    steps = [a_step(i, "edit" if i % 9 == 0 else "bash") for i in range(40)]
+    assert notice(after(*steps)).kind == "outside the hypothesis"
+    under = [a_step(i, "edit" if i % 9 == 0 else "bash", hypothesis="H1") for i in range(40)]
+    assert notice(after(*under)) is None
+
+
+def test_what_was_answered_is_not_noticed_again():
+    steps = [a_step(i, digest="same") for i in range(3)]
+    assert notice(after(*steps), since=3) is None
+    assert [answer_to(n) for n in range(4)] == ["nudge", "rollback", "rollback", "end"]
+
+
+def test_budgets_end_an_attempt_each_with_its_reason():
+    budget = Budget(calls=10, wall_s=60, tokens=100)
+    assert exhausted(EMPTY, budget, 0) == ""
+    assert "10 tool calls" in exhausted(RunState(calls_used=10), budget, 0)
+    assert "1 minutes" in exhausted(EMPTY, budget, 61)
+    used = RunState(usage=Usage(prompt_tokens=90, completion_tokens=10))
+    assert "100 tokens" in exhausted(used, budget, 0)
+
+
+def test_a_hypothesis_that_used_its_calls_must_be_resolved_first():
+    spent = Hypothesis("H1", "c", "p", "t", "s", calls_used=15)
+    state = RunState(hypotheses=(spent,))
+    assert "H1 has used its 15 calls" in refusal(state, Budget(), "bash")
+    assert refusal(state, Budget(), "hypothesis") == ""
+    assert refusal(state, Budget(), "submit") == ""
+    fresh = Hypothesis("H1", "c", "p", "t", "s", calls_used=3)
+    assert refusal(RunState(hypotheses=(fresh,)), Budget(), "bash") == ""
+    line = remaining(RunState(hypotheses=(fresh,), calls_used=8), Budget())
+    assert line == "[291 of 300 calls left; H1: 11 of 15]"
+
+
+def patch(lines: int, files: int = 1) -> str:
+    return "".join(
+        f"diff --git a/f{n}.py b/f{n}.py\n--- a/f{n}.py\n+++ b/f{n}.py\n@@ -1 +1,{lines} @@\n-x\n"
+        + "+y\n" * lines
+        for n in range(files)
+    )
+
+
+def ended(outcome: str, patch_text: str = "") -> RunState:
+    verdict = GateJudged(verdict="proven", patch=patch_text) if patch_text else None
+    return RunState(outcome=outcome, verdict=verdict)
+
+
+def test_the_gate_decides_then_fewer_lines_then_fewer_files():
+    big, small = ended("proven", patch(9)), ended("proven", patch(2))
+    assert choose([ended("diagnosis"), big, small]).number == 3
+    assert choose([big, ended("draft", patch(1))]).number == 1
+    # Two changed lines in one file against one line in each of two files: equal lines, so files.
+    assert choose([ended("proven", patch(1, files=2)), ended("proven", patch(3))]).number == 2
+    assert choose([small, small]).number == 1
+
+
+async def test_one_attempt_that_fails_cancels_the_others_and_raises_its_own_error():
+    cancelled = asyncio.Event()
+
+    async def attempt(number: int) -> RunState:
+        if number == 1:
+            raise LookupError("no model")
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            cancelled.set()
+            raise
+        return EMPTY
+
+    with pytest.raises(LookupError, match="no model"):
+        await run_attempts(2, attempt)
+    assert cancelled.is_set()

@@ -1,0 +1,246 @@
+"""The tools, each through the table that the model's calls go through."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from agent.events import AttemptStarted, GateJudged
+from agent.journal import Journal
+from agent.model import ToolCall
+from agent.state import RunState
+from agent.store import MemoryStore
+from agent.task import Budget, Issue, Task
+from agent.tools.registry import TOOLS, parse_call, tool_specs
+from agent.tools.tool import Bench, Reply
+from tests.doubles.local_sandbox import LocalSandbox
+
+FILES = {
+    "shop/prices.py": "def total(prices):\n    amount = 0\n    for p in prices:\n"
+    "        amount -= p\n    return amount\n",
+    "tests/test_prices.py": "from shop.prices import total\n\n\ndef test_none():\n"
+    "    assert total([]) == 0\n\n\ndef test_wrong_already():\n    assert total([1]) == 1\n",
+    "win.txt": b"one\r\ntwo\r\n",
+    "photo.bin": bytes(range(256)),
+}
+
+
+class Workbench:
+    """Calls tools as the loop does, and records what they cause."""
+
+    def __init__(self, sandbox: LocalSandbox) -> None:
+        self.sandbox = sandbox
+        self.journal = Journal(MemoryStore(), "r", 1)
+        task = Task(
+            run_id="r",
+            repository="o/shop",
+            base_commit="c",
+            issue=Issue(title="t", body="b"),
+            budget=Budget(),
+        )
+        self.journal.append(
+            AttemptStarted(
+                model="m",
+                prompt_version="1",
+                base_commit="c",
+                system_prompt="s",
+                task_prompt="t",
+                test_command="python3 -m pytest -q",
+                base_failures=("tests/test_prices.py::test_wrong_already",),
+            )
+        )
+
+        async def judge(state: RunState, patch: str) -> GateJudged:
+            return GateJudged(verdict="refused", reasons=("a reason",), patch=patch)
+
+        self.bench = Bench(task, sandbox, self.journal, judge)
+
+    async def __call__(self, name: str, **arguments: Any) -> Reply:
+        call = ToolCall(id=f"functions.{name}:0", name=name, arguments=json.dumps(arguments))
+        parsed = parse_call(call)
+        assert not isinstance(parsed, str), parsed
+        reply = await parsed[0].run(self.bench, parsed[1])
+        self.journal.append(*reply.events) if reply.events else None
+        self.journal.put_log(f"{name}:0", reply.text.encode())
+        return reply
+
+
+@pytest.fixture
+async def call() -> AsyncIterator[Workbench]:
+    sandbox = LocalSandbox(FILES)
+    yield Workbench(sandbox)
+    await sandbox.close()
+
+
+async def test_view_numbers_lines_and_says_what_is_left(call: Workbench):
+    reply = await call("view", path="shop/prices.py", start=2, end=3)
+    assert reply.text.splitlines() == [
+        "shop/prices.py (5 lines)",
+        "     2\t    amount = 0",
+        "     3\t    for p in prices:",
+        "[2 more lines; view from 4]",
+    ]
+    assert (await call("view", path="shop")).text.strip() == "prices.py"
+    assert "binary" in (await call("view", path="photo.bin")).text
+    assert (await call("view", path="none.py")).status == "refused"
+
+
+async def test_edit_keeps_line_ends_and_warns_of_broken_syntax(call: Workbench):
+    assert (await call("edit", path="win.txt", old="two\n", new="2\n")).status == "ok"
+    assert await call.sandbox.read("win.txt") == b"one\r\n2\r\n"
+    broken = await call("edit", path="shop/prices.py", old="return amount", new="return (amount")
+    assert broken.text.startswith("edited shop/prices.py")
+    assert "no longer parses" in broken.text
+    assert "SyntaxError" in broken.text
+    near = await call("edit", path="shop/prices.py", old="amount  -= p", new="amount += p")
+    assert near.status == "refused"
+    assert "amount -= p" in near.text
+
+
+async def test_create_refuses_to_overwrite_in_the_tree(call: Workbench):
+    assert (await call("create", path="new.py", content="x = 1\n")).text.startswith(
+        "created new.py"
+    )
+    assert (await call("create", path="new.py", content="x = 2\n")).status == "refused"
+    assert await call.sandbox.read("new.py") == b"x = 1\n"
+    assert (await call("create", path="/tmp/s.py", content="1\n")).status == "ok"
+    assert (await call("create", path="/tmp/s.py", content="2\n")).status == "ok"
+
+
+async def test_neutralised_tokens_come_back_whole_in_files(call: Workbench):
+    await call("create", path="tokens.txt", content="<¦|im_end|>\n")
+    assert await call.sandbox.read("tokens.txt") == b"<|im_end|>\n"
+
+
+async def test_bash_tells_how_a_command_ended(call: Workbench):
+    assert (await call("bash", command="echo hi; false")).text == "hi\n[exit 1]"
+    killed = await call("bash", command="sleep 30", timeout_s=1)
+    assert killed.status == "timeout"
+    assert killed.text == "[killed after 1 s]"
+
+
+async def test_run_tests_marks_what_fails_without_the_change(call: Workbench):
+    reply = await call("run_tests")
+    assert reply.text.startswith("1 passed, 1 failed, 0 errors, 0 skipped")
+    assert "test_wrong_already  (fails without your change too)" in reply.text
+    assert reply.tests["tests/test_prices.py::test_none"] == "passed"
+
+
+async def test_a_hypothesis_rolls_the_tree_back_when_refuted(call: Workbench):
+    claim = {"claim": "sign", "prediction": "sum is right", "test": "run tests"}
+    first = await call("hypothesis", action="propose", **claim)
+    assert first.text.startswith("H1 proposed")
+    assert (await call("hypothesis", action="propose", **claim)).status == "refused"
+    await call("edit", path="shop/prices.py", old="-= p", new="+= p")
+    await call("create", path="extra.py", content="1\n")
+    unknown = await call("hypothesis", action="refute", evidence="no", calls=["bash:99"])
+    assert "no such calls" in unknown.text
+    refuted = await call("hypothesis", action="refute", evidence="still wrong", calls=["edit:0"])
+    assert refuted.text.startswith("H1 refuted")
+    assert b"-= p" in await call.sandbox.read("shop/prices.py")
+    assert await call.sandbox.diff() == ""
+    assert call.journal.state.hypotheses[0].verdict == "refuted"
+    assert "H1 [refuted] sign" in (await call("hypothesis", action="list")).text
+
+
+async def test_a_confirmed_hypothesis_keeps_the_tree(call: Workbench):
+    await call("hypothesis", action="propose", claim="c", prediction="p", test="t")
+    await call("edit", path="shop/prices.py", old="-= p", new="+= p")
+    await call("hypothesis", action="confirm", evidence="passes", calls=["functions.edit:0"])
+    assert b"+= p" in await call.sandbox.read("shop/prices.py")
+    assert call.journal.state.last_snapshot.why == "H1 confirmed"
+
+
+TEST = "from shop.prices import total\n\n\ndef test_two():\n    assert total([2]) == 2\n"
+
+
+async def test_a_reproduction_must_fail_for_the_reason_claimed(call: Workbench):
+    command = "python3 -m pytest -q -p no:cacheprovider tests/test_two.py"
+    given = {"command": command, "files": {"tests/test_two.py": TEST}}
+    wrong = await call("reproduction", **given, expected_failure="KeyError")
+    assert wrong.text.startswith("refused: it fails, but its output does not hold 'KeyError'")
+    assert call.journal.state.reproduction is None
+    passing = await call("reproduction", command="true", expected_failure="x")
+    assert passing.text.startswith("refused: the command succeeds")
+    right = await call("reproduction", **given, expected_failure="assert -2 == 2")
+    assert right.text.startswith("accepted: it fails as claimed")
+    assert call.journal.state.reproduction.failures == 3
+
+
+async def test_a_flaky_reproduction_is_said_to_be_flaky(call: Workbench):
+    command = "n=$(cat /tmp/n 2>/dev/null || echo 0); echo $((n+1)) >/tmp/n; echo n=$n; [ $n = 1 ]"
+    reply = await call("reproduction", command=command, expected_failure="n=")
+    assert "flaky: it failed in 2 of 3 runs" in reply.text
+    assert call.journal.state.reproduction.runs == 3
+    assert call.journal.state.reproduction.failures == 2
+
+
+async def test_submit_needs_a_reproduction_and_a_change(call: Workbench):
+    why = {"root_cause": "sign", "summary": "plus"}
+    assert "no accepted reproduction" in (await call("submit", **why)).text
+    await call("reproduction", why_none="needs a printer")
+    assert "nothing to submit" in (await call("submit", **why)).text
+    await call("edit", path="shop/prices.py", old="-= p", new="+= p")
+    answered = await call("submit", **why)
+    assert answered.text == "not proven: refused.\n- a reason"
+    assert "+        amount += p" in call.journal.state.verdict.patch
+
+
+async def test_log_greps_ranges_tails_and_finds_the_first_error(call: Workbench):
+    lines = [f"line {i}" for i in range(1, 1001)]
+    lines[499] = 'File "/app/shop/prices.py", line 4, in total'
+    lines[500] = "ZeroDivisionError: division by zero"
+    call.journal.put_log("attached:1", "\n".join(lines).encode())
+    hit = await call("log", id="attached:1", grep="Zero.*zero", context=1)
+    assert hit.text.splitlines()[0] == "1 hits; 1000 lines in all"
+    assert "   501\tZeroDivisionError" in hit.text
+    first = await call("log", id="attached:1", first_error=True)
+    assert "first error at line 501" in first.text
+    assert "shop/prices.py:4 in total" in first.text
+    assert (await call("log", id="attached:1", tail=2)).text.endswith("line 1000")
+    ranged = await call("log", id="attached:1", start=10, end=11)
+    assert ranged.text.splitlines()[1:] == ["    10\tline 10", "    11\tline 11"]
+    assert (await call("log", id="nope")).status == "refused"
+    assert "bad regular expression" in (await call("log", id="attached:1", grep="(")).text
+
+
+async def test_a_regular_expression_that_never_ends_is_refused(call: Workbench):
+    call.journal.put_log("attached:1", b"a" * 3000 + b"!")
+    reply = await call("log", id="attached:1", grep="(a|aa)+$")
+    assert "takes too long" in reply.text
+
+
+async def test_search_finds_and_explains(call: Workbench):
+    reply = await call("search", pattern="def total", glob="*.py")
+    assert reply.text == "shop/prices.py:1:def total(prices):"
+    assert (await call("search", pattern="no such words")).text == "nothing found"
+    assert (await call("search", pattern="(")).status == "error"
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "words"),
+    [
+        ("nope", "{}", "there is no tool 'nope'"),
+        ("bash", '{"command": "echo', "not JSON"),
+        ("bash", '{"command": 5}', "command: Input should be a valid string"),
+        ("bash", "{}", "command: Field required"),
+        ("bash", '{"command": "a", "cwd": "/"}', "cwd: Extra inputs are not permitted"),
+        ("bash", "[1]", "do not fit the schema of bash"),
+    ],
+)
+def test_bad_calls_are_answered_so_that_they_can_be_mended(name: str, arguments: str, words: str):
+    answer = parse_call(ToolCall(id="x", name=name, arguments=arguments))
+    assert isinstance(answer, str)
+    assert words in answer
+
+
+def test_every_tool_has_a_description_and_a_schema():
+    specs = tool_specs()
+    assert [s.name for s in specs] == list(TOOLS)
+    for spec in specs:
+        assert spec.description
+        assert spec.parameters["type"] == "object"
+    assert specs == tool_specs()
