@@ -1,0 +1,186 @@
+"""A repository's own settings, from `.github/patchwright.yml` on its default branch.
+
+The file says what its maintainers want; the operator's settings bound it (`app.repo_bounds`). It is
+only ever read from the default branch: whoever opens a pull request cannot change the rules that
+it is judged by. Defaults for a whole organisation stand in the same path of its `.github`
+repository. Reading YAML, with the line of every mistake, is in `app.repo_config_file`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+PATH = ".github/patchwright.yml"
+"""Where the file stands, in a repository and in the organisation's `.github` repository."""
+
+ORGANISATION_REPOSITORY = ".github"
+"""Name of the repository with an organisation's defaults."""
+
+TriageUp = Literal["triage", "write", "maintain", "admin"]
+"""Roles that may be asked for. `read` is none of them: on a public repository everybody has it."""
+Language = Literal["en", "de"]
+"""Languages that reports are written in."""
+
+
+def _one_line(value: str) -> str:
+    if any(ord(c) < 32 or ord(c) == 127 for c in value):
+        raise ValueError("must be one line without control characters")
+    return value
+
+
+def _relative(value: str) -> str:
+    if value.startswith("/") or ".." in value.split("/"):
+        raise ValueError("must be a pattern of paths within the repository")
+    return value
+
+
+Command = Annotated[
+    str, StringConstraints(min_length=1, max_length=1000), AfterValidator(_one_line)
+]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=50), AfterValidator(_one_line)]
+Glob = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=200),
+    AfterValidator(_one_line),
+    AfterValidator(_relative),
+]
+Host = Annotated[
+    str,
+    StringConstraints(
+        max_length=253, pattern=r"^(\*\.)?([A-Za-z0-9-]{1,63}\.)+[A-Za-z0-9-]{1,63}$"
+    ),
+]
+
+
+class _Section(BaseModel):
+    """A part of the file: strict, so that a misspelt name is told and not passed over."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Triggers(_Section):
+    """What starts a run or speaks to one. Each on or off."""
+
+    label: bool = Field(True, description="The label on an issue.")
+    command: bool = Field(True, description="`/patchwright …` in a comment.")
+    mention: bool = Field(True, description="`@name` of the App in a comment.")
+    assignment: bool = Field(True, description="Assigning the issue to the App.")
+    failed_check: bool = Field(
+        False,
+        description="A failed check on the default branch, or on a pull request with the label.",
+    )
+    rerun: bool = Field(True, description="The re-run button of the App's check run.")
+
+
+class Permissions(_Section):
+    """The least role a person needs."""
+
+    label: TriageUp = Field("triage", description="To start a run with the label or assignment.")
+    command: TriageUp = Field("write", description="To give commands, in comments or by mention.")
+
+
+class BudgetWishes(_Section):
+    """What one attempt may use; never more than the operator allows."""
+
+    calls: int | None = Field(None, ge=1, le=100_000, description="Tool calls.")
+    calls_per_hypothesis: int | None = Field(
+        None, ge=1, le=10_000, description="Tool calls for one hypothesis."
+    )
+    wall_minutes: float | None = Field(None, gt=0, le=10_080, strict=False, description="Minutes.")
+    tokens: int | None = Field(None, ge=1, description="Tokens, cached ones included.")
+
+
+class Paths(_Section):
+    """Which files a patch may change, as globs; `**` spans folders."""
+
+    allowed: tuple[Glob, ...] = Field(
+        (),
+        max_length=100,
+        strict=False,
+        description="Only these; empty: all that is not forbidden.",
+    )
+    forbidden: tuple[Glob, ...] = Field(
+        (), max_length=100, strict=False, description="Never these, besides the built-in ones."
+    )
+
+
+class Network(_Section):
+    """Which network the set-up commands have. The run itself has none."""
+
+    setup: bool = Field(True, description="Whether set-up may reach the network at all.")
+    hosts: tuple[Host, ...] = Field(
+        (),
+        max_length=100,
+        strict=False,
+        description="Hosts that set-up may reach besides the operator's; `*.` for all below.",
+    )
+
+
+class PullRequests(_Section):
+    """How pull requests are made."""
+
+    draft_only: bool = Field(False, description="Open every pull request as a draft.")
+    labels: tuple[Name, ...] = Field(
+        ("patchwright",), max_length=20, strict=False, description="Labels to put on it."
+    )
+    reviewers_from_codeowners: bool = Field(
+        False, description="Ask the owners of the changed files for a review."
+    )
+    co_author_reporter: bool = Field(
+        False, description="Name the issue's author in a Co-authored-by line."
+    )
+
+
+class RepoLimits(_Section):
+    """How much may run; never more than the operator allows."""
+
+    runs_at_once: int | None = Field(None, ge=1, le=100, description="Runs at the same time.")
+    runs_per_day: int | None = Field(
+        None, ge=0, le=10_000, description="Runs begun within 24 hours; 0: none."
+    )
+
+
+class RepoConfig(_Section):
+    """All that `.github/patchwright.yml` can say. Every field has a default."""
+
+    enabled: bool = Field(True, description="Whether the App works in this repository.")
+    model: str = Field(
+        "",
+        max_length=100,
+        pattern=r"^[A-Za-z0-9._-]*$",
+        description="Model profile, one of those that the operator offers; empty: the operator's.",
+    )
+    attempts: int | None = Field(None, ge=1, le=16, description="Attempts per issue.")
+    budget: BudgetWishes = BudgetWishes()
+    label: Name | None = Field(None, description="Label that starts a run; else the operator's.")
+    triggers: Triggers = Triggers()
+    permissions: Permissions = Permissions()
+    test_command: Command | None = Field(
+        None, description="How the tests are run; else found out from the repository."
+    )
+    setup: tuple[Command, ...] = Field(
+        (), max_length=50, strict=False, description="Commands that prepare the sandbox, in order."
+    )
+    image: str = Field(
+        "",
+        max_length=300,
+        pattern=r"^([a-zA-Z0-9][a-zA-Z0-9._/:@-]*)?$",
+        description="Image of the sandbox; empty: devcontainer, Dockerfile, or by language.",
+    )
+    network: Network = Network()
+    paths: Paths = Paths()
+    pull_request: PullRequests = PullRequests()
+    limits: RepoLimits = RepoLimits()
+    language: Language = Field("en", description="Language of reports and comments.")
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of the file, for editors."""
+    schema = RepoConfig.model_json_schema()
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "Patchwright's settings of one repository (.github/patchwright.yml)",
+    }
