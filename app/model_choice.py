@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from pydantic import SecretStr
 
 from agent.model import Model
 from agent.models.doctor import Endpoint
+from agent.models.endpoints import Endpoints
 from agent.models.offline import OfflineModel
 from agent.models.openai_compat import OnWaiting, OpenAICompatModel
+from agent.models.patience import Patience
 from agent.models.profiles import BadProfile, Profile, profile_named
 from app.settings import Settings, SettingsError
 
 
 def profile_of(settings: Settings) -> Profile:
     """The profile in effect, with the settings' overrides. Raises `SettingsError`."""
-    changed = {settings.profile: {"base": settings.profile, **settings.model_overrides}}
+    name, profiles = settings.profile, dict(settings.model_profiles)
     try:
-        return profile_named(settings.profile, changed if settings.model_overrides else None)
+        known = profile_named(name, profiles)
+        if not settings.model_overrides:
+            return known
+        profiles[name] = {**profiles.get(name, {"base": name}), **settings.model_overrides}
+        return profile_named(name, profiles)
     except BadProfile as problem:
         raise SettingsError(f"PATCHWRIGHT_MODEL: {problem}") from None
 
@@ -35,7 +43,10 @@ def endpoint(settings: Settings) -> Endpoint:
 def make_model(
     settings: Settings, *, run_id: str, seed: int = 0, on_waiting: OnWaiting | None = None
 ) -> Model:
-    """The model for one attempt of a run; its server keeps the run by its id."""
+    """The model for one attempt of a run; its server keeps the attempt by its key.
+
+    All models of this process share what is known of the servers' health and load.
+    """
     if settings.profile == "offline":
         return OfflineModel(seed=seed)
     profile = profile_of(settings)
@@ -45,7 +56,20 @@ def make_model(
         settings.model_url,
         settings.model_name,
         SecretStr(key) if key else None,
-        routing_key=run_id,
+        routing_key=routing_key(run_id, seed),
         seed=seed or None,
+        patience=Patience(away_s=settings.model_patience_s),
+        endpoints=_shared_endpoints(settings.model_url),
         on_waiting=on_waiting,
     )
+
+
+def routing_key(run_id: str, seed: int) -> str:
+    """What holds an attempt to its server. Attempts share no long prefix: each has its own."""
+    return f"{run_id}.{seed}" if seed else run_id
+
+
+@cache
+def _shared_endpoints(urls: tuple[str, ...]) -> Endpoints:
+    """The one record of these servers in this process."""
+    return Endpoints(urls)

@@ -119,6 +119,13 @@ class Settings(BaseSettings):
         default_factory=dict,
         description='Changes to the model profile as JSON, e.g. {"temperature": 0.6}.',
     )
+    model_profiles: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description='Profiles of your own, e.g. {"mine": {"base": "k2-thinking", "window": 128000}}.',
+    )
+    model_patience_s: float = Field(
+        600.0, ge=0, description="Seconds to wait for a model's server that is away."
+    )
 
     budget_calls: int = Field(300, ge=1, description="Tool calls that one attempt may make.")
     budget_calls_per_hypothesis: int = Field(
