@@ -121,7 +121,7 @@ class Settings(BaseSettings):
     )
     model_profiles: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
-        description='Profiles of your own, e.g. {"mine": {"base": "k2-thinking", "window": 128000}}.',
+        description='Your own profiles, e.g. {"mine": {"base": "k2-thinking", "window": 128000}}.',
     )
     model_patience_s: float = Field(
         600.0, ge=0, description="Seconds to wait for a model's server that is away."
