@@ -9,9 +9,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import json
+import tarfile
+import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterable
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +25,10 @@ from agent.session import debug
 from agent.state import RunState
 from agent.store import MemoryStore
 from agent.task import Issue, Task
-from sandbox.protocol import Sandbox
+from sandbox.container import SandboxSpec
+from sandbox.docker_engine import DockerEngine
+from sandbox.images import BASE_IMAGE
+from sandbox.protocol import Limits, Sandbox
 from tests.doubles.local_sandbox import LocalSandbox
 
 REPOS = Path(__file__).resolve().parent.parent / "tests" / "repos"
@@ -98,6 +106,39 @@ def _files(folder: Path) -> dict[str, bytes]:
 async def open_local(files: dict[str, bytes]) -> Sandbox:
     """A sandbox over a temporary folder."""
     return LocalSandbox(dict(files))
+
+
+@asynccontextmanager
+async def sandboxes(kind: str) -> AsyncIterator[Open]:
+    """How sandboxes are opened: in Docker, from the base image, or in temporary folders."""
+    if kind == "local":
+        yield open_local
+        return
+    engine = DockerEngine()
+    await engine.check()
+    installation = f"bench-{uuid.uuid4().hex[:8]}"
+    with tempfile.TemporaryDirectory() as folder:
+
+        async def open_docker(files: dict[str, bytes]) -> Sandbox:
+            tree = Path(folder) / f"{uuid.uuid4().hex}.tar"
+            with tarfile.open(tree, "w") as archive:
+                for name, data in files.items():
+                    info = tarfile.TarInfo(name)
+                    info.size, info.mode = len(data), 0o644
+                    archive.addfile(info, io.BytesIO(data))
+            spec = SandboxSpec(
+                image=BASE_IMAGE,
+                limits=Limits(),
+                run_id=installation,
+                purpose="bench",
+                installation=installation,
+            )
+            return await engine.open(spec, tree)
+
+        try:
+            yield open_docker
+        finally:
+            await engine.close()
 
 
 async def repair(case: Case, open_with: Open, trace: bool = False) -> Row:
@@ -178,14 +219,14 @@ async def main() -> None:
     parser.add_argument("--trace", action="store_true", help="print the journal too")
     parser.add_argument("--patches", action="store_true", help="print patches and diagnoses too")
     options = parser.parse_args()
-    open_with = open_local
     rows = []
-    for case in cases(options.names):
-        row = await repair(case, open_with, options.trace)
-        rows.append(row)
-        print(table([row]).split("\n")[1], flush=True)
-        if options.patches:
-            print(row.patch or row.diagnosis)
+    async with sandboxes(options.sandbox) as open_with:
+        for case in cases(options.names):
+            row = await repair(case, open_with, options.trace)
+            rows.append(row)
+            print(table([row]).split("\n")[1], flush=True)
+            if options.patches:
+                print(row.patch or row.diagnosis)
     print("\n" + table(rows))
     for part in sorted({r.case.part for r in rows}):
         own = [r for r in rows if r.case.part == part]

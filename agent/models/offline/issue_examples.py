@@ -239,7 +239,7 @@ def _prompted(session: _Session, source: str, want: str, setup: list[str], aroun
         return
     crash = next((m.group(1) for m in map(LAST.match, want.split("\n")[::-1]) if m), "")
     traced = "Traceback" in want
-    marked = _expected_in(want, marked=True) + _expected_in(comment, marked=True)
+    marked = _expected_in(want) + _expected_in(comment, marked=True)
     shown = () if traced or marked else _whole_literals(re.sub(r"\s*#.*", "", want))
     value = body[0].value
     printed = (
@@ -270,7 +270,7 @@ def _read_prose(session: _Session, text: str) -> None:
         for at, sentence in enumerate(sentences):
             near = sentence + "\n" + (sentences[at + 1] if at + 1 < len(sentences) else "")
             for expr in _calls_in(sentence):
-                named = tuple(v for v in _expected_in(near) + _results_in(near) if v not in expr)
+                named = tuple(dict.fromkeys(_expected_in(near) + _results_in(near)))
                 found = Example(expr, tuple(session.setup), named, raises=_raised(near))
                 session.found.append(found)
 

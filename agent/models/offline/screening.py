@@ -103,7 +103,7 @@ def as_edit(text: str, mutant: Mutant) -> tuple[str, str]:
         head = lines[first - above : first]
         tail = lines[last : last + below]
         old_text = "\n".join([*head, *lines[first:last], *tail])
-        if old_text.strip() and text.count(old_text) == 1:
+        if (head or tail or new) and old_text.strip() and text.count(old_text) == 1:
             return old_text, "\n".join([*head, *new, *tail])
         if first - above > 0:
             above += 1

@@ -1,0 +1,89 @@
+"""What is read out of issue texts, in the forms that people use."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.models.offline.issue_examples import Example, read_issue
+from agent.models.offline.policy import issue_of
+
+
+def first(text: str) -> Example:
+    return read_issue(text).examples[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "expr", "expected"),
+    [
+        ("`f(1, 2)` gives `3` but I expect `4`.", "f(1, 2)", "4"),
+        ("`f(3)` returns 5, expected 6", "f(3)", "6"),
+        ("f(3) returns 5 instead of 6.", "f(3)", "6"),
+        ("`clean('a ')` should be `'a'`, not `'a '`.", "clean('a ')", "'a'"),
+        ("`tail([])` raises IndexError. It should return an empty list.", "tail([])", "[]"),
+        (">>> f(3)\nexpected: 7\ngot: 6\n", "f(3)", "7"),
+        ("    >>> f(3)\n    6\n\nExpected `7` here.", "f(3)", "7"),
+        ("```\n>>> f(3)  # should be 7\n6\n```", "f(3)", "7"),
+        ("```python\nf(3)  # prints 3, should print 4\n```", "f(3)", "4"),
+        ("```python\nassert f(3) == 7\n```", "f(3)", "7"),
+        ("```python\nf(3)\n```\n\ngives `[1]`, but it should be `[1, 2]`.", "f(3)", "[1, 2]"),
+    ],
+)
+def test_example_and_what_was_expected(text: str, expr: str, expected: str) -> None:
+    found = [e for e in read_issue(text).examples if e.expr == expr]
+    assert found
+    assert found[0].expected[0] == expected
+
+
+def test_statements_before_the_example_are_its_set_up() -> None:
+    text = (
+        "```python\nfrom shop import Cart\ncart = Cart()\ncart.add(1)\n"
+        "cart.total()  # 0, expected 1\n```"
+    )
+    example = read_issue(text).examples[-1]
+    assert example.setup == ("from shop import Cart", "cart = Cart()", "cart.add(1)")
+    assert example.expected[0] == "1"
+
+
+def test_continued_doctest_lines_and_earlier_imports() -> None:
+    text = ">>> from a import g\n>>> g([1,\n...     2])\n5\n\nShould be `6`.\n"
+    example = first(text)
+    assert example.expr == "g([1, 2])"
+    assert example.setup == ("from a import g",)
+    assert example.expected[0] == "6"
+
+
+def test_an_exception_that_should_have_been_raised() -> None:
+    example = first("`parse('x')` returns `None` but it should raise `ValueError`.")
+    assert example.raises == ("ValueError",)
+
+
+def test_traceback_frames_and_message() -> None:
+    text = (
+        "Traceback (most recent call last):\n"
+        '  File "/srv/run.py", line 3, in <module>\n'
+        "    main(1)\n"
+        '  File "/srv/a.py", line 9, in main\n'
+        "    return {}[key]\n"
+        "KeyError: 'x'\n"
+    )
+    (trace,) = read_issue(text).traces
+    assert trace.exception == "KeyError"
+    assert trace.frames == (
+        ("/srv/run.py", 3, "<module>", "main(1)"),
+        ("/srv/a.py", 9, "main", "return {}[key]"),
+    )
+
+
+@pytest.mark.parametrize(
+    "text", ["", "It is slow.", "```\n>>> (\n```", "```python\ndef (:\n```", "`a` `b`"]
+)
+def test_nothing_to_read_is_no_error(text: str) -> None:
+    assert read_issue(text).examples == ()
+
+
+def test_the_issue_is_taken_out_of_the_task() -> None:
+    task = "Repository: r\n<issue>\n<title>Wrong sum</title>\nbody `f(1)`\n</issue>\n"
+    title, body = issue_of(task)
+    assert title == "Wrong sum"
+    assert body.strip() == "body `f(1)`"
+    assert issue_of("# Title\nbody") == ("Title", "body")
