@@ -12,7 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from agent.errors import AgentError
-from app.settings import Settings, SettingsError, load
+from app.settings import Settings, SettingsError
+from app.settings_sources import load
 from sandbox.errors import SandboxError
 
 cli = typer.Typer(
@@ -99,7 +100,7 @@ def demo(
 @cli.command("settings")
 def show_settings() -> None:
     """Print every setting with its value and description; secrets are masked."""
-    from app.settings import lines
+    from app.settings_sources import lines
 
     for line in lines(_settings()):
         out.print(f"[bold]{line.variable}[/] = ", end="")

@@ -23,7 +23,8 @@ from app.model_choice import make_model
 from app.runs import Services
 from app.sandboxes import DockerSandboxes
 from app.service import Web, create_app
-from app.settings import PREFIX, Settings, SettingsError
+from app.settings import Settings, SettingsError
+from app.settings_github import PREFIX
 from app.store import SqlStore
 from sandbox.docker_engine import DockerEngine
 from sandbox.errors import SandboxError

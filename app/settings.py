@@ -8,15 +8,12 @@ be changed without a restart.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
@@ -29,9 +26,9 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from agent.task import Budget
+from app.settings_github import PREFIX, GithubSettings, check_url
 from sandbox.protocol import Limits
 
-PREFIX = "PATCHWRIGHT_"
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
 
 
@@ -44,15 +41,7 @@ def _state_dir() -> Path:
     return (Path(root) if root else Path.home() / ".local" / "state") / "patchwright"
 
 
-def _check_url(value: str, schemes: tuple[str, ...]) -> str:
-    if not value.startswith(tuple(f"{s}://" for s in schemes)):
-        raise ValueError(
-            f"must be a URL that starts with {' or '.join(s + '://' for s in schemes)}"
-        )
-    return value.rstrip("/")
-
-
-class Settings(BaseSettings):
+class Settings(GithubSettings):
     """Every setting; see the descriptions, or run `patchwright settings`."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
@@ -72,30 +61,6 @@ class Settings(BaseSettings):
         "",
         description="Address under which people reach the service, for links in comments; "
         "empty: http://HOST:PORT.",
-    )
-
-    github_api_url: str = Field(
-        "https://api.github.com",
-        description="GitHub's REST address; for Enterprise Server https://HOST/api/v3.",
-    )
-    github_web_url: str = Field(
-        "https://github.com", description="GitHub's web address, for links and for git."
-    )
-    github_app_id: int = Field(0, ge=0, description="The GitHub App's id; 0: not set up yet.")
-    github_private_key: SecretStr = Field(SecretStr(""), description="The App's private key (PEM).")
-    github_private_key_file: Path | None = Field(
-        None, description="File with the App's private key (PEM)."
-    )
-    github_webhook_secret: SecretStr = Field(
-        SecretStr(""), description="The secret that GitHub signs deliveries with."
-    )
-    github_webhook_secret_file: Path | None = Field(
-        None, description="File with the webhook secret."
-    )
-
-    label: str = Field("patchwright", min_length=1, description="Label that starts a run.")
-    label_permission: Literal["read", "triage", "write", "maintain", "admin"] = Field(
-        "triage", description="Least permission of a person whose label starts a run."
     )
 
     model: str = Field(
@@ -153,9 +118,6 @@ class Settings(BaseSettings):
     sandbox_pids: int = Field(512, ge=16, description="Processes that one sandbox may have.")
     sandbox_disk_mb: int = Field(4096, ge=64, description="Disk that one sandbox may fill, in MiB.")
 
-    concurrency: int = Field(4, ge=1, description="Runs at once, over all workers.")
-    worker_concurrency: int = Field(2, ge=1, description="Runs at once in this process.")
-    repository_concurrency: int = Field(1, ge=1, description="Runs at once per repository.")
     executor_id: str = Field(
         "",
         pattern=r"^([a-z0-9][a-z0-9._-]{0,62})?$",
@@ -207,17 +169,17 @@ class Settings(BaseSettings):
     @field_validator("model_url")
     @classmethod
     def _check_model_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(_check_url(url, ("http", "https")) for url in value)
+        return tuple(check_url(url, ("http", "https")) for url in value)
 
-    @field_validator("github_api_url", "github_web_url", "public_url")
+    @field_validator("public_url")
     @classmethod
-    def _check_urls(cls, value: str) -> str:
-        return _check_url(value, ("http", "https")) if value else value
+    def _check_public_url(cls, value: str) -> str:
+        return check_url(value, ("http", "https")) if value else value
 
     @field_validator("docker_url")
     @classmethod
     def _check_docker(cls, value: str) -> str:
-        return _check_url(value, ("unix", "tcp", "http", "https", "ssh")) if value else value
+        return check_url(value, ("unix", "tcp", "http", "https", "ssh")) if value else value
 
     @field_validator("database_url")
     @classmethod
@@ -238,10 +200,6 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"{PREFIX}MODEL is {self.model!r}, which needs a server: set {PREFIX}MODEL_URL, "
                 f"or {PREFIX}MODEL=offline"
-            )
-        if self.repository_concurrency > self.concurrency:
-            raise ValueError(
-                f"{PREFIX}REPOSITORY_CONCURRENCY must not be above {PREFIX}CONCURRENCY"
             )
         return self
 
@@ -323,84 +281,3 @@ class Settings(BaseSettings):
                 f"{PREFIX}{name.upper()}_FILE: {path} cannot be read ({reason}). "
                 "Correct the path or the file's permissions."
             ) from error
-
-
-@dataclass(frozen=True, slots=True)
-class SettingLine:
-    """One setting, for people."""
-
-    variable: str
-    value: str
-    """The value in effect; secrets are masked."""
-    is_default: bool
-    description: str
-
-
-def load(**overrides: Any) -> Settings:
-    """Read the settings. Raises `SettingsError` with one line per wrong setting."""
-    config = os.environ.get(CONFIG_VARIABLE)
-    if config and not Path(config).is_file():
-        raise SettingsError(f"{CONFIG_VARIABLE}: there is no file {config}. Correct the path.")
-    if misspelt := list(_misspelt(os.environ)):
-        raise SettingsError("\n".join(misspelt))
-    try:
-        settings = Settings(**overrides)
-    except ValidationError as error:
-        raise SettingsError("\n".join(_explain(error))) from None
-    except ValueError as error:  # an unreadable TOML file
-        raise SettingsError(f"{config or 'settings'}: {error}") from None
-    for name in Settings.model_fields:
-        if name.endswith("_file"):
-            settings.secret(name.removesuffix("_file"))  # type: ignore[arg-type]
-    return settings
-
-
-def lines(settings: Settings) -> list[SettingLine]:
-    """Every setting with its value in effect and its description."""
-    return [
-        SettingLine(
-            variable=f"{PREFIX}{name.upper()}",
-            value=_shown(getattr(settings, name)),
-            is_default=name not in settings.model_fields_set,
-            description=field.description or "",
-        )
-        for name, field in Settings.model_fields.items()
-    ]
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, SecretStr):
-        return "********" if value.get_secret_value() else ""
-    if value is None:
-        return ""
-    if isinstance(value, tuple):
-        return ", ".join(str(part) for part in value)
-    return str(value)
-
-
-def _explain(error: ValidationError) -> Iterator[str]:
-    for problem in error.errors(include_input=False, include_url=False):
-        message = problem["msg"].removeprefix("Value error, ")
-        if not problem["loc"]:
-            yield f"{message}."
-            continue
-        name = str(problem["loc"][0])
-        if problem["type"] == "extra_forbidden":
-            yield f"{name}: there is no such setting. {_nearest(name)}".rstrip()
-        else:
-            yield f"{PREFIX}{name.upper()}: {message}. Correct or remove it."
-
-
-def _misspelt(environ: os._Environ[str]) -> Iterator[str]:
-    """Variables that look like a setting and are none: a typo would otherwise pass unseen."""
-    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | {CONFIG_VARIABLE}
-    for variable in environ:
-        if variable.startswith(PREFIX) and variable.upper() not in known:
-            hint = _nearest(variable.removeprefix(PREFIX))
-            if hint:
-                yield f"{variable}: there is no such setting. {hint}"
-
-
-def _nearest(name: str) -> str:
-    close = difflib.get_close_matches(name.lower(), Settings.model_fields, n=1, cutoff=0.8)
-    return f"Did you mean {PREFIX}{close[0].upper()}?" if close else ""

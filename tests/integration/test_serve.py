@@ -25,7 +25,7 @@ from app.webhooks import sign
 from tests.unit.test_app_webhooks import encoded, labeled
 
 ROOT = Path(__file__).parents[2]
-SERVE = "from app.serve import serve; from app.settings import load; serve(load())"
+SERVE = "from app.serve import serve; from app.settings_sources import load; serve(load())"
 
 
 def free_port() -> int:

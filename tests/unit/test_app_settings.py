@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import Settings, SettingsError, lines, load
+from app import app_credentials
+from app.settings import Settings, SettingsError
+from app.settings_sources import lines, load
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +82,7 @@ def test_an_env_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("PATCHWRIGHT_DATABASE_URL", "::hunter2::", "PATCHWRIGHT_DATABASE_URL"),
         ("PATCHWRIGHT_REPOSITORY_CONCURRENCY", "9", "PATCHWRIGHT_CONCURRENCY"),
         ("PATCHWRIGHT_EXECUTOR_ID", "a b", "PATCHWRIGHT_EXECUTOR_ID"),
-        ("PATCHWRIGHT_GITHUB_PRIVATE_KEY_FILE", "/no/such", "PRIVATE_KEY_FILE: /no/such"),
+        ("PATCHWRIGHT_MODEL_API_KEY_FILE", "/no/such", "API_KEY_FILE: /no/such"),
         ("PATCHWRIGHT_CONFIG", "/no/such.toml", "PATCHWRIGHT_CONFIG"),
         ("PATCHWRIGHT_MODEL_OVERRIDES", "{", "MODEL_OVERRIDES"),
     ],
@@ -139,3 +141,45 @@ def test_every_setting_is_described_and_no_secret_is_shown() -> None:
     assert shown["PATCHWRIGHT_OPERATOR_TOKEN"].value == "********"
     assert not shown["PATCHWRIGHT_OPERATOR_TOKEN"].is_default
     assert shown["PATCHWRIGHT_LABEL"].is_default
+
+
+def test_key_files_may_be_missing_only_until_the_app_is_set_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PATCHWRIGHT_GITHUB_PRIVATE_KEY_FILE", "/no/such")
+    assert load().github_app_id == 0
+    monkeypatch.setenv("PATCHWRIGHT_GITHUB_APP_ID", "7")
+    with pytest.raises(SettingsError, match="PRIVATE_KEY_FILE: /no/such"):
+        load()
+
+
+def test_the_app_that_set_up_left_is_taken_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    app_credentials.store(
+        load(),
+        app_id=41,
+        slug="fixer",
+        html_url="https://github.com/apps/fixer",
+        api_url="https://api.github.com",
+        private_key="PEM",
+        webhook_secret="hush",
+    )
+    settings = load()
+    assert settings.github_app_id == 41
+    assert settings.secret("github_private_key") == "PEM"
+    assert settings.secret("github_webhook_secret") == "hush"
+    files = {p.name: oct(p.stat().st_mode & 0o777) for p in settings.state_dir.iterdir()}
+    assert files == {
+        "github-app.json": "0o600",
+        "github-app.pem": "0o600",
+        "github-webhook-secret": "0o600",
+    }
+    assert oct(settings.state_dir.stat().st_mode & 0o777) == "0o700"
+    # An App named in the settings is above it.
+    assert load(github_app_id=7, github_private_key="k").github_app_id == 7
+    monkeypatch.setenv("PATCHWRIGHT_GITHUB_API_URL", "https://git.corp.example/api/v3")
+    with pytest.raises(SettingsError, match=r"made at https://api\.github\.com, not at"):
+        load()
+    monkeypatch.delenv("PATCHWRIGHT_GITHUB_API_URL")
+    (settings.state_dir / "github-app.json").write_text("{}")
+    with pytest.raises(SettingsError, match=r"github-app\.json cannot be read.*damaged"):
+        load()

@@ -1,0 +1,102 @@
+"""Settings about GitHub: which one, who the App is there, who may start runs, and how many."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode
+
+PREFIX = "PATCHWRIGHT_"
+
+
+def check_url(value: str, schemes: tuple[str, ...]) -> str:
+    """The URL without a slash at its end. Raises `ValueError` for another scheme."""
+    if not value.startswith(tuple(f"{s}://" for s in schemes)):
+        raise ValueError(
+            f"must be a URL that starts with {' or '.join(s + '://' for s in schemes)}"
+        )
+    return value.rstrip("/")
+
+
+class GithubSettings(BaseSettings):
+    """The part of `app.settings.Settings` that is about GitHub."""
+
+    github_api_url: str = Field(
+        "https://api.github.com",
+        description="GitHub's REST address; for Enterprise Server https://HOST/api/v3.",
+    )
+    github_web_url: str = Field(
+        "https://github.com", description="GitHub's web address, for links and for git."
+    )
+    github_ca_file: Path | None = Field(
+        None,
+        description="Certificates (PEM) to trust for GitHub instead of the built-in ones, for an "
+        "Enterprise Server. A proxy is taken from HTTPS_PROXY and NO_PROXY.",
+    )
+    github_app_id: int = Field(
+        0, ge=0, description="The GitHub App's id; 0: not set up yet, see `patchwright setup-app`."
+    )
+    github_private_key: SecretStr = Field(SecretStr(""), description="The App's private key (PEM).")
+    github_private_key_file: Path | None = Field(
+        None, description="File with the App's private key (PEM)."
+    )
+    github_webhook_secret: SecretStr = Field(
+        SecretStr(""), description="The secret that GitHub signs deliveries with."
+    )
+    github_webhook_secret_file: Path | None = Field(
+        None, description="File with the webhook secret."
+    )
+
+    label: str = Field("patchwright", min_length=1, description="Label that starts a run.")
+    label_permission: Literal["read", "triage", "write", "maintain", "admin"] = Field(
+        "triage", description="Least permission of a person whose label starts a run."
+    )
+
+    repo_models: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Model profiles that repositories may choose in .github/patchwright.yml, "
+        "separated by commas, besides the one in effect.",
+    )
+    bad_repo_config: Literal["defaults", "stop"] = Field(
+        "defaults",
+        description="What a run does when .github/patchwright.yml is wrong: go on without it, or "
+        "stop. Either way one comment names the line.",
+    )
+
+    concurrency: int = Field(4, ge=1, description="Runs at once, over all workers.")
+    worker_concurrency: int = Field(2, ge=1, description="Runs at once in this process.")
+    repository_concurrency: int = Field(1, ge=1, description="Runs at once per repository.")
+    organisation_concurrency: int = Field(
+        0, ge=0, description="Runs at once per organisation; 0: no limit of its own."
+    )
+    runs_per_day: int = Field(
+        0, ge=0, description="Runs that may begin within 24 hours, in all; 0: no limit."
+    )
+    organisation_runs_per_day: int = Field(
+        0, ge=0, description="The same per organisation; 0: no limit."
+    )
+    repository_runs_per_day: int = Field(
+        0, ge=0, description="The same per repository; 0: no limit."
+    )
+
+    @field_validator("repo_models", mode="before")
+    @classmethod
+    def _split_models(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("github_api_url", "github_web_url")
+    @classmethod
+    def _check_github_urls(cls, value: str) -> str:
+        return check_url(value, ("http", "https")) if value else value
+
+    @model_validator(mode="after")
+    def _check_concurrency(self) -> Self:
+        if self.repository_concurrency > self.concurrency:
+            raise ValueError(
+                f"{PREFIX}REPOSITORY_CONCURRENCY must not be above {PREFIX}CONCURRENCY"
+            )
+        return self

@@ -1,0 +1,139 @@
+"""Settings read, and every mistake in them told by its variable."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import SecretStr, ValidationError
+
+from app.app_credentials import CredentialsError, stored
+from app.settings import CONFIG_VARIABLE, Settings, SettingsError
+from app.settings_github import PREFIX
+
+SecretName = Literal[
+    "github_private_key", "github_webhook_secret", "model_api_key", "operator_token"
+]
+SECRETS: tuple[SecretName, ...] = get_args(SecretName)
+SET_UP: tuple[SecretName, ...] = ("github_private_key", "github_webhook_secret")
+"""Secrets that set-up writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class SettingLine:
+    """One setting, for people."""
+
+    variable: str
+    value: str
+    """The value in effect; secrets are masked."""
+    is_default: bool
+    description: str
+
+
+def load(**overrides: Any) -> Settings:
+    """Read the settings. Raises `SettingsError` with one line per wrong setting."""
+    config = os.environ.get(CONFIG_VARIABLE)
+    if config and not Path(config).is_file():
+        raise SettingsError(f"{CONFIG_VARIABLE}: there is no file {config}. Correct the path.")
+    if misspelt := list(_misspelt(os.environ)):
+        raise SettingsError("\n".join(misspelt))
+    try:
+        settings = Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_explain(error))) from None
+    except ValueError as error:  # an unreadable TOML file
+        raise SettingsError(f"{config or 'settings'}: {error}") from None
+    settings = _with_stored_app(settings)
+    for name in SECRETS:
+        # Before set-up, the files that it will write are not there yet.
+        path: Path | None = getattr(settings, f"{name}_file")
+        if name in SET_UP and not settings.github_app_id and path is not None:
+            if path.exists():
+                settings.secret(name)
+            continue
+        settings.secret(name)
+    if settings.github_ca_file is not None and not settings.github_ca_file.is_file():
+        raise SettingsError(
+            f"{PREFIX}GITHUB_CA_FILE: there is no file {settings.github_ca_file}. Correct the path."
+        )
+    return settings
+
+
+def _with_stored_app(settings: Settings) -> Settings:
+    """The settings with the App that set-up left in the state folder, unless they name one."""
+    if settings.github_app_id:
+        return settings
+    try:
+        app = stored(settings.state_dir)
+    except CredentialsError as error:
+        raise SettingsError(str(error)) from None
+    if app is None:
+        return settings
+    if app.api_url != settings.github_api_url:
+        raise SettingsError(
+            f"{PREFIX}GITHUB_API_URL: the App in {settings.state_dir} was made at {app.api_url}, "
+            f"not at {settings.github_api_url}. Correct the address, or give the other GitHub a "
+            f"folder of its own with {PREFIX}STATE_DIR."
+        )
+    return settings.model_copy(
+        update={
+            "github_app_id": app.id,
+            "github_private_key_file": app.private_key_file,
+            "github_webhook_secret_file": app.webhook_secret_file,
+        }
+    )
+
+
+def lines(settings: Settings) -> list[SettingLine]:
+    """Every setting with its value in effect and its description."""
+    return [
+        SettingLine(
+            variable=f"{PREFIX}{name.upper()}",
+            value=_shown(getattr(settings, name)),
+            is_default=name not in settings.model_fields_set,
+            description=field.description or "",
+        )
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return "********" if value.get_secret_value() else ""
+    if value is None:
+        return ""
+    if isinstance(value, tuple):
+        return ", ".join(str(part) for part in value)
+    return str(value)
+
+
+def _explain(error: ValidationError) -> Iterator[str]:
+    for problem in error.errors(include_input=False, include_url=False):
+        message = problem["msg"].removeprefix("Value error, ")
+        if not problem["loc"]:
+            yield f"{message}."
+            continue
+        name = str(problem["loc"][0])
+        if problem["type"] == "extra_forbidden":
+            yield f"{name}: there is no such setting. {_nearest(name)}".rstrip()
+        else:
+            yield f"{PREFIX}{name.upper()}: {message}. Correct or remove it."
+
+
+def _misspelt(environ: os._Environ[str]) -> Iterator[str]:
+    """Variables that look like a setting and are none: a typo would otherwise pass unseen."""
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | {CONFIG_VARIABLE}
+    for variable in environ:
+        if variable.startswith(PREFIX) and variable.upper() not in known:
+            hint = _nearest(variable.removeprefix(PREFIX))
+            if hint:
+                yield f"{variable}: there is no such setting. {hint}"
+
+
+def _nearest(name: str) -> str:
+    close = difflib.get_close_matches(name.lower(), Settings.model_fields, n=1, cutoff=0.8)
+    return f"Did you mean {PREFIX}{close[0].upper()}?" if close else ""
