@@ -16,6 +16,7 @@ import json
 import math
 import os
 import re
+import resource
 import select
 import shutil
 import signal
@@ -29,6 +30,8 @@ from types import FrameType
 from typing import Any
 
 SKIP = (".git", "__pycache__", ".venv", "venv", "node_modules", ".tox", ".pytest_cache")
+MOST_MEMORY = 1024**3
+"""Bytes of address space that a child may have: a mutant may well loop and grow."""
 SCRATCH = Path(__file__).resolve().parent / "trees"
 
 
@@ -77,6 +80,7 @@ def in_child(work: Callable[[], object], limit_s: float) -> Any:
 def _run_child(work: Callable[[], object], read_end: int, write_end: int) -> None:
     try:
         os.setsid()
+        resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
         os.close(read_end)
         os.set_inheritable(write_end, False)
         quiet = os.open(os.devnull, os.O_RDWR)
