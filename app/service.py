@@ -8,31 +8,24 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from sqlalchemy.exc import SQLAlchemyError
-from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import Lifespan
 
 from app import logs, policy, webhooks
 from app.metrics import Metrics
-from app.pages import TEMPLATES, TokenShown, move_token_to_cookie, pages, render
+from app.pages import pages
 from app.settings import Settings
+from app.setup_page import setup_pages
 from app.store import SqlStore
+from app.web_dress import dress
 
-SECURITY_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
 _DELIVERY_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 _EVENT = re.compile(r"[a-z_]{1,64}")
 
@@ -58,25 +51,9 @@ def create_app(web: Web, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     )
     metrics = Metrics(web.store.count_runs)
     app.include_router(pages(web.settings, web.store))
+    app.include_router(setup_pages(web.settings, configured=lambda: True))
 
-    @app.middleware("http")
-    async def secure(
-        request: Request, call_next: Callable[[Request], Awaitable[Response]]
-    ) -> Response:
-        response = await call_next(request)
-        response.headers.update(SECURITY_HEADERS)
-        return response
-
-    @app.exception_handler(StarletteHTTPException)
-    async def refused(request: Request, error: StarletteHTTPException) -> Response:
-        if "text/html" not in request.headers.get("accept", ""):
-            return JSONResponse({"error": error.detail}, error.status_code, error.headers)
-        text = render("message.html", heading=f"Error {error.status_code}", text=error.detail)
-        return HTMLResponse(text, error.status_code, error.headers)
-
-    @app.exception_handler(TokenShown)
-    async def token_shown(request: Request, _error: TokenShown) -> Response:
-        return move_token_to_cookie(web.settings, request)
+    dress(app, web.settings)
 
     @app.post("/webhooks/github")
     async def deliver(request: Request) -> Response:
@@ -106,10 +83,6 @@ def create_app(web: Web, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     @app.get("/metrics")
     def show_metrics() -> Response:
         return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-    @app.get("/assets/style.css")
-    def style() -> Response:
-        return Response((TEMPLATES / "style.css").read_bytes(), media_type="text/css")
 
     return app
 

@@ -1,0 +1,199 @@
+"""The pages of set-up: a form, GitHub's own form, and the way back with the code.
+
+Without JavaScript. The `state` ties the way back to the browser that set out: it stands in a cookie
+and in the memory of this process, and counts once.
+"""
+
+import secrets
+import time
+from collections.abc import Callable
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, BackgroundTasks, Form, HTTPException, Query, Request
+from fastapi.responses import HTMLResponse
+
+from app import access, logs
+from app.app_credentials import AppIdentity
+from app.pages import TokenShown, render
+from app.settings import Settings
+from app.setup_app import (
+    EVENTS,
+    PERMISSION_REASONS,
+    SetupError,
+    Wish,
+    check_wish,
+    exchange,
+    form_address,
+    manifest,
+)
+
+COOKIE = "patchwright_setup"
+STATE_LIVES_S = 3600.0
+"""As long as GitHub's code."""
+MOST_STATES = 100
+
+_log = logs.get(__name__)
+
+
+class States:
+    """The states that are out, each good once and for an hour."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._until: dict[str, float] = {}
+
+    def issue(self) -> str:
+        """A new state; the oldest is forgotten when there are too many."""
+        self._forget()
+        while len(self._until) >= MOST_STATES:
+            del self._until[next(iter(self._until))]
+        state = secrets.token_urlsafe(32)
+        self._until[state] = self._clock() + STATE_LIVES_S
+        return state
+
+    def take(self, state: str, cookie: str) -> bool:
+        """Whether this state is out and this browser's; it is not any more afterwards."""
+        self._forget()
+        if not state or not access.same(state, cookie):
+            return False
+        return self._until.pop(state, None) is not None
+
+    def _forget(self) -> None:
+        now = self._clock()
+        self._until = {state: until for state, until in self._until.items() if until > now}
+
+
+def setup_pages(
+    settings: Settings,
+    *,
+    configured: Callable[[], bool],
+    on_done: Callable[[AppIdentity], None] = lambda _app: None,
+) -> APIRouter:
+    """The routes under `/setup`. `on_done` is called after the last page was sent."""
+    router = APIRouter(prefix="/setup")
+    states = States()
+
+    def form(wish: Wish, wrong: tuple[str, ...] = ()) -> HTMLResponse:
+        page = render(
+            "setup.html",
+            wish=wish,
+            wrong=wrong,
+            github=settings.github_web_url,
+            permissions=PERMISSION_REASONS,
+            events=EVENTS,
+            again=configured(),
+        )
+        return HTMLResponse(page, 422 if wrong else 200)
+
+    @router.get("", response_class=HTMLResponse)
+    def start(request: Request) -> HTMLResponse:
+        _operator(settings, request, configured())
+        return form(Wish("Patchwright", "", settings.public_url or _origin(settings, request)))
+
+    @router.post("", response_class=HTMLResponse)
+    def review(
+        request: Request,
+        name: Annotated[str, Form(max_length=200)] = "",
+        organisation: Annotated[str, Form(max_length=200)] = "",
+        public_url: Annotated[str, Form(max_length=500)] = "",
+    ) -> HTMLResponse:
+        _operator(settings, request, configured())
+        wish = Wish(name.strip(), organisation.strip(), public_url.strip().rstrip("/"))
+        if wrong := check_wish(wish, settings.github_web_url):
+            return form(wish, wrong)
+        state = states.issue()
+        target = form_address(settings.github_web_url, wish.organisation, state)
+        page = render(
+            "setup_review.html",
+            wish=wish,
+            target=target,
+            manifest=manifest(wish, f"{_origin(settings, request)}/setup/callback"),
+            permissions=PERMISSION_REASONS,
+            events=EVENTS,
+        )
+        response = HTMLResponse(page)
+        github = urlsplit(settings.github_web_url)
+        response.headers["Content-Security-Policy"] = (
+            "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
+            f"form-action 'self' {github.scheme}://{github.netloc}; frame-ancestors 'none'"
+        )
+        # Lax: GitHub sends the browser back by a link, which must carry it.
+        response.set_cookie(
+            COOKIE,
+            state,
+            httponly=True,
+            secure=_origin(settings, request).startswith("https://"),
+            samesite="lax",
+            max_age=int(STATE_LIVES_S),
+            path="/setup",
+        )
+        return response
+
+    @router.get("/callback", response_class=HTMLResponse)
+    async def callback(
+        request: Request,
+        tasks: BackgroundTasks,
+        code: Annotated[str, Query(max_length=300)] = "",
+        state: Annotated[str, Query(max_length=300)] = "",
+    ) -> HTMLResponse:
+        _operator(settings, request, configured())
+        if not states.take(state, request.cookies.get(COOKIE, "")):
+            raise HTTPException(
+                403,
+                "This return from GitHub was not begun in this browser within the last hour. "
+                "Start at /setup.",
+            )
+        again = configured()
+        try:
+            app = await exchange(settings, code)
+        except SetupError as error:
+            _log.warning("the App was not set up", why=str(error))
+            raise HTTPException(502, str(error)) from None
+        _log.info("the App is set up", app=app.id, slug=app.slug)
+        tasks.add_task(on_done, app)
+        response = HTMLResponse(render("setup_done.html", app=app, again=again))
+        response.delete_cookie(COOKIE, path="/setup")
+        return response
+
+    return router
+
+
+def _operator(settings: Settings, request: Request, configured: bool) -> None:
+    """Only the operator sets up; once there is an App, only with the operator's token."""
+    token = settings.secret("operator_token")
+    if token:
+        if access.same(request.query_params.get("token", ""), token):
+            raise TokenShown
+        authorization = request.headers.get("authorization", "")
+        if access.shown(
+            token, authorization=authorization, cookie=request.cookies.get(access.COOKIE, "")
+        ):
+            return
+        raise HTTPException(
+            401,
+            "This page needs the operator's token: as a bearer token, or once in the address as "
+            "?token=….",
+            {"WWW-Authenticate": "Bearer"},
+        )
+    if configured:
+        raise HTTPException(
+            403,
+            "An App is set up already. To set up another one, set PATCHWRIGHT_OPERATOR_TOKEN, "
+            "restart, and open this page with that token.",
+        )
+    client = request.client.host if request.client else ""
+    if not access.is_local(client, request.headers):
+        raise HTTPException(
+            403,
+            "Set-up is open to browsers on this machine only. From elsewhere, use a tunnel "
+            "(ssh -L), or set PATCHWRIGHT_OPERATOR_TOKEN, restart, and open /setup?token=….",
+        )
+
+
+def _origin(settings: Settings, request: Request) -> str:
+    """The address under which this browser sees the service."""
+    host = request.headers.get("host", "")
+    if urlsplit(settings.base_url).netloc == host:
+        return settings.base_url
+    return f"{request.url.scheme}://{host}"

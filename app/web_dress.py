@@ -1,0 +1,50 @@
+"""What every page of the service has: safe headers, errors as pages, the style sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+from starlette.exceptions import HTTPException
+
+from app.pages import TEMPLATES, TokenShown, move_token_to_cookie, render
+from app.settings import Settings
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+"""On every answer that does not set them itself."""
+
+
+def dress(app: FastAPI, settings: Settings) -> None:
+    """Add them to an application."""
+
+    @app.middleware("http")
+    async def secure(
+        request: Request, call_next: Callable[[Request], Awaitable[Response]]
+    ) -> Response:
+        response = await call_next(request)
+        for name, value in SECURITY_HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, error: HTTPException) -> Response:
+        if "text/html" not in request.headers.get("accept", ""):
+            return JSONResponse({"error": error.detail}, error.status_code, error.headers)
+        text = render("message.html", heading=f"Error {error.status_code}", text=error.detail)
+        return HTMLResponse(text, error.status_code, error.headers)
+
+    @app.exception_handler(TokenShown)
+    async def token_shown(request: Request, _error: TokenShown) -> Response:
+        return move_token_to_cookie(settings, request)
+
+    @app.get("/assets/style.css")
+    def style() -> Response:
+        return Response((TEMPLATES / "style.css").read_bytes(), media_type="text/css")
