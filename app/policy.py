@@ -1,12 +1,16 @@
-"""Who and what may start a run. Pure decisions; asking GitHub is done elsewhere.
+"""Who and what may start a run, or speak to one. Pure decisions; asking GitHub is done elsewhere.
 
-Twice: `refusal` on what the delivery says, at once; `denial` on what GitHub says when the work is
-about to begin, because the delivery cannot tell the sender's role and may be hours old.
+Twice: `refusal` and `disregard` on what the delivery says, at once; `denial` on what GitHub says
+when the work is about to begin, because the delivery cannot tell the sender's role and may be
+hours old.
 """
 
 from __future__ import annotations
 
+from app import commands
+from app.asks import Ask, Assigned, CheckFailed, Commented, Pushed, Rerun, StartedBy
 from app.forge_records import IssueThread, Permission, Repository, Role
+from app.repo_config import RepoConfig, Triggers
 from app.webhooks import Trigger
 
 
@@ -29,15 +33,84 @@ def refusal(trigger: Trigger, *, label: str) -> str | None:
     return None
 
 
+def disregard(ask: Ask, *, name: str, app_id: int) -> str | None:
+    """Why an ask is dropped at the door, in words; None when it is worth a look.
+
+    `name` is how people address the App, `app_id` its id at GitHub. A bot (ourselves included) is
+    never listened to; only checks are made by bots.
+    """
+    if ask.archived:
+        return "the repository is archived"
+    if isinstance(ask, CheckFailed):
+        return "a check of our own" if ask.app_id == app_id else None
+    if ask.sender_is_bot and not isinstance(ask, Pushed):
+        return "from a bot"
+    if isinstance(ask, Rerun) and ask.app_id != app_id:
+        return "a check of somebody else"
+    if isinstance(ask, Commented) and commands.parse(ask.body, name) is None:
+        return "not said to us"
+    if isinstance(ask, Assigned) and not is_ours(ask.assignee, name):
+        return "somebody else was assigned"
+    return None
+
+
+def is_ours(login: str, name: str) -> bool:
+    """Whether a login is the App's own account."""
+    return login.casefold() in (name.casefold(), f"{name}[bot]".casefold())
+
+
+def is_bot(login: str) -> bool:
+    """Whether a login is an App's: GitHub lets no person's name end so."""
+    return login.endswith("[bot]")
+
+
+def switched_on(by: StartedBy, triggers: Triggers) -> bool:
+    """Whether the repository wants runs that begin so."""
+    return bool(getattr(triggers, by))
+
+
+def least_role(by: StartedBy, config: RepoConfig) -> Role | None:
+    """The role that somebody needs to start a run so; None: GitHub let nobody else do it."""
+    match by:
+        case "label" | "assignment":
+            return config.permissions.label
+        case "command" | "mention":
+            return config.permissions.command
+        case "failed_check" | "rerun":
+            return None
+
+
+def unwanted(trigger: Trigger, config: RepoConfig, *, label: str) -> str | None:
+    """Why the repository's own settings want no such run, in words; None when they do.
+
+    `label` is the operator's, which counts where the repository names none.
+    """
+    if not config.enabled:
+        return "the repository's settings turn the App off"
+    if not switched_on(trigger.by, config.triggers):
+        return f"the repository's settings turn off runs by {trigger.by.replace('_', ' ')}"
+    if trigger.by == "label" and trigger.label.casefold() != (config.label or label).casefold():
+        return f"the repository's settings name another label, {config.label}"
+    return None
+
+
 def denial(
-    permission: Permission, thread: IssueThread, repository: Repository, *, minimum: Role
+    permission: Permission | None,
+    thread: IssueThread,
+    repository: Repository,
+    *,
+    minimum: Role | None,
+    on_pull: bool = False,
 ) -> str | None:
-    """Why the run must not go on, in words; None when it may."""
-    if not permission.at_least(minimum):
-        return f"whoever set the label needs at least the {minimum} role in the repository"
+    """Why the run must not go on, in words; None when it may.
+
+    `on_pull`: it is about a pull request's failed check, not about an issue.
+    """
+    if minimum is not None and (permission is None or not permission.at_least(minimum)):
+        return f"whoever asked for it needs at least the {minimum} role in the repository"
     if repository.archived:
         return "the repository is archived"
-    if thread.is_pull:
+    if thread.is_pull and not on_pull:
         return "this is a pull request, not an issue"
     if not thread.open:
         return "the issue was closed meanwhile"

@@ -9,7 +9,7 @@ from typing import Literal
 
 from agent.events import Outcome
 from agent.model import Record
-from app.webhooks import Trigger
+from app.asks import Trigger
 
 Status = Literal["queued", "running", "done"]
 
@@ -38,6 +38,12 @@ class Run(Record):
     owner: str
     epoch: int
     stop_requested: bool
+    round: int
+    """From 1; each review or failed check that continues the run is another."""
+    pull_number: int
+    """Its pull request; 0: none yet."""
+    closed: Literal["", "merged", "closed"]
+    """What became of the pull request; empty while it is open, or there is none."""
     events: int
     """Length of the journal."""
 

@@ -12,15 +12,15 @@ import zlib
 from collections.abc import Mapping, Sequence
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from agent.errors import LostLease
 from agent.events import EVENT, AnyEvent, Recorded, RunEnded, now
 from agent.store import Hint
 from app import tables
+from app.asks import Trigger
 from app.records import Accepted, Run, RunFilter, RunPage, UnknownRun, run_id_for
+from app.run_rows import begin, insert_of, inserted, open_round, storable
 from app.tables import from_micros, to_micros
-from app.webhooks import Trigger
 
 
 class SqlStore:
@@ -29,8 +29,14 @@ class SqlStore:
     def __init__(self, url: str) -> None:
         self._engine = tables.open_engine(url)
         self._reads = self._engine.execution_options(read_only=True)
+        self._insert = insert_of(self._engine)
         self._leases: Mapping[str, int] = {}
         """The runs that this view may write to, each with the epoch of its claim."""
+
+    @property
+    def engine(self) -> sa.Engine:
+        """The database."""
+        return self._engine
 
     def close(self) -> None:
         """Release the connections; the store must not be used afterwards."""
@@ -105,13 +111,14 @@ class SqlStore:
 
     # What people ask of a run
 
-    def add_hint(self, run_id: str, author: str, text: str) -> None:
-        """Leave a note for the run. Raises `UnknownRun`."""
-        row = {"run_id": run_id, "author": author, "text": _storable(text), "at": to_micros(now())}
+    def add_hint(self, run_id: str, author: str, text: str, key: str | None = None) -> None:
+        """Leave a note for the run; with a `key`, once for that key. Raises `UnknownRun`."""
+        row = {"run_id": run_id, "author": author, "text": storable(text), "at": to_micros(now())}
         with self._engine.begin() as connection:
             if not self._exists(connection, run_id):
                 raise UnknownRun(run_id)
-            connection.execute(sa.insert(tables.hints).values(**row))
+            statement = self._insert(tables.hints).values(**row, key=key)
+            connection.execute(statement.on_conflict_do_nothing())
 
     def request_stop(self, run_id: str) -> None:
         """Ask the run to stop at its next step. Raises `UnknownRun`."""
@@ -128,44 +135,24 @@ class SqlStore:
         The same delivery again gives the run of the first time; a delivery for an issue that has a
         live run is attached to that run.
         """
-        key = f"{trigger.repository.lower()}#{trigger.issue_number}"
         run_id = run_id_for(trigger.repository, trigger.issue_number, delivery_id)
-        at = to_micros(now())
-        seen = sa.select(tables.deliveries.c.run_id).where(tables.deliveries.c.id == delivery_id)
-        live = sa.select(tables.runs.c.id).where(tables.runs.c.live_key == key)
+        table = tables.deliveries
+        seen = sa.select(table.c.run_id).where(table.c.id == delivery_id)
         with self._engine.begin() as connection:
             # The insert waits for another transaction with the same id, so there is one winner.
-            delivery = self._insert(tables.deliveries).values(
-                id=delivery_id, event=event, run_id=run_id, received_at=at
+            delivery = self._insert(table).values(
+                id=delivery_id, event=event, run_id=run_id, received_at=to_micros(now())
             )
-            if not _inserted(connection, delivery.on_conflict_do_nothing(), tables.deliveries):
+            if not inserted(connection, delivery.on_conflict_do_nothing(), table):
                 return Accepted(run_id=connection.execute(seen).scalar_one(), how="duplicate")
-            run = self._insert(tables.runs).values(
-                id=run_id,
-                repository=trigger.repository,
-                issue_number=trigger.issue_number,
-                title=_storable(trigger.issue_title),
-                installation_id=trigger.installation_id,
-                delivery_id=delivery_id,
-                trigger=trigger.model_dump_json(),
-                triggered_by=trigger.sender,
-                model=model,
-                status="queued",
-                created_at=at,
-                updated_at=at,
-                live_key=key,
+            accepted = begin(
+                connection, self._insert, run_id, trigger, delivery_id=delivery_id, model=model
             )
-            attached = None
-            while attached is None:  # again if the live run ended between the two statements
-                if _inserted(connection, run.on_conflict_do_nothing(), tables.runs):
-                    return Accepted(run_id=run_id, how="new")
-                attached = connection.execute(live).scalar_one_or_none()
-            connection.execute(
-                sa.update(tables.deliveries)
-                .where(tables.deliveries.c.id == delivery_id)
-                .values(run_id=attached)
-            )
-            return Accepted(run_id=attached, how="attached")
+            if accepted.run_id != run_id:
+                connection.execute(
+                    sa.update(table).where(table.c.id == delivery_id).values(run_id=accepted.run_id)
+                )
+            return accepted
 
     def unqueued(self) -> list[Run]:
         """Runs that the durable engine was not told of yet, oldest first."""
@@ -221,18 +208,30 @@ class SqlStore:
         with self._engine.begin() as connection:
             self._hold(connection, run_id, status="running")
 
-    def finish(self, run_id: str, ended: RunEnded) -> None:
-        """The run is over and its issue may have another. Raises `LostLease`."""
+    def set_pull(self, run_id: str, number: int) -> None:
+        """The run's pull request, so that what is said there is known to be its. `LostLease`."""
+        with self._engine.begin() as connection:
+            self._hold(connection, run_id, pull_number=number)
+
+    def finish(self, run_id: str, ended: RunEnded | None) -> bool:
+        """The round is over (None: there was nothing to do in it) and its issue may have another.
+
+        When something came in meanwhile the run is queued again, for its next round: True. Raises
+        `LostLease`.
+        """
+        table = tables.runs
+        kept = {"outcome": ended.outcome, "pull_request": ended.pull_request} if ended else {}
         with self._engine.begin() as connection:
             self._hold(
-                connection,
-                run_id,
-                status="done",
-                outcome=ended.outcome,
-                pull_request=ended.pull_request,
-                live_key=None,
+                connection, run_id, status="done", live_key=None, stop_requested=False, **kept
             )
-            self._write(connection, run_id, [ended])
+            if ended is not None:
+                self._write(connection, run_id, [ended])
+            open_still = sa.and_(table.c.pull_number > 0, table.c.closed == "")
+            woken = sa.select(table.c.woken).where(table.c.id == run_id, open_still)
+            if not connection.execute(woken).scalar_one_or_none():
+                return False
+            return open_round(connection, run_id)
 
     def get_run(self, run_id: str) -> Run:
         """A run. Raises `UnknownRun`."""
@@ -275,11 +274,6 @@ class SqlStore:
             connection.execute(sa.select(1)).scalar_one()
 
     # Inside
-
-    def _insert(self, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
-        if self._engine.dialect.name == "sqlite":
-            return sqlite.insert(table)
-        return postgresql.insert(table)
 
     def _write(
         self, connection: sa.Connection, run_id: str, events: Sequence[AnyEvent]
@@ -343,22 +337,6 @@ class SqlStore:
             )
             for row in rows
         ]
-
-
-def _inserted(
-    connection: sa.Connection, statement: sqlite.Insert | postgresql.Insert, table: sa.Table
-) -> bool:
-    """Whether an insert that does nothing on conflict inserted its row.
-
-    Asked of the database by RETURNING: an insert's row count is not given by every driver.
-    """
-    returned = connection.execute(statement.returning(table.c.id))
-    return returned.scalar_one_or_none() is not None
-
-
-def _storable(text: str) -> str:
-    """Text without NUL, which PostgreSQL cannot keep."""
-    return text.replace("\0", "")
 
 
 _CONVERTED = {"trigger", "created_at", "updated_at", "events"}

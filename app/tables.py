@@ -39,8 +39,16 @@ runs = sa.Table(
     sa.Column("epoch", sa.BigInteger, nullable=False, default=0),
     sa.Column("next_seq", sa.BigInteger, nullable=False, default=0),
     sa.Column("stop_requested", sa.Boolean, nullable=False, default=False),
+    # From 1; each review or failed check that continues the run is another round.
+    sa.Column("round", sa.Integer, nullable=False, default=1, server_default="1"),
+    # Something came in while the run was live: another round follows at once.
+    sa.Column("woken", sa.Boolean, nullable=False, default=False, server_default=sa.false()),
+    sa.Column("pull_number", sa.BigInteger, nullable=False, default=0, server_default="0"),
+    # What became of its pull request: empty while it is open, merged, closed.
+    sa.Column("closed", sa.String(8), nullable=False, default="", server_default=""),
     sa.Index("runs_newest", "created_at", "id"),
     sa.Index("runs_outbox", "enqueued_at", "status"),
+    sa.Index("runs_of_pulls", "repository", "pull_number"),
 )
 
 deliveries = sa.Table(
@@ -77,6 +85,31 @@ hints = sa.Table(
     sa.Column("author", sa.String(100), nullable=False),
     sa.Column("text", sa.Text, nullable=False),
     sa.Column("at", sa.BigInteger, nullable=False),
+    # What it came by, so that the same is not added twice; NULL: nothing that could come again.
+    sa.Column("key", sa.String(64), unique=True),
+)
+
+
+asks = sa.Table(
+    "asks",
+    metadata,
+    # The delivery's.
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("received_at", sa.BigInteger, nullable=False),
+    # As with runs: NULL means that the durable engine is still to be told.
+    sa.Column("enqueued_at", sa.BigInteger),
+    sa.Column("answer", sa.Text, nullable=False, default=""),
+    sa.Index("asks_outbox", "enqueued_at"),
+)
+
+handled = sa.Table(
+    "handled",
+    metadata,
+    sa.Column("run_id", sa.String(32), primary_key=True),
+    # What of the pull request's conversation a round has taken up: `line:5`, `check:7` …
+    sa.Column("remark", sa.String(64), primary_key=True),
+    sa.Column("round", sa.Integer, nullable=False),
 )
 
 
@@ -95,7 +128,20 @@ def open_engine(url: str) -> sa.Engine:
     """An engine for the application's own tables, which are made if they are missing."""
     engine = sqlite_engine(url) if _is_sqlite(url) else sa.create_engine(url, pool_pre_ping=True)
     metadata.create_all(engine)
+    _add_missing_columns(engine)
     return engine
+
+
+def _add_missing_columns(engine: sa.Engine) -> None:
+    """Columns that an older version's tables lack; they have a default or may be NULL."""
+    with engine.begin() as connection:
+        known = sa.inspect(connection)
+        for table in metadata.sorted_tables:
+            there = {column["name"] for column in known.get_columns(table.name)}
+            for column in table.columns:
+                if column.name not in there:
+                    words = sa.schema.CreateColumn(column).compile(dialect=engine.dialect)
+                    connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {words}")
 
 
 def sqlite_engine(url: str) -> sa.Engine:

@@ -81,7 +81,7 @@ def test_bots_and_pull_requests_are_seen() -> None:
     assert parsed.issue_author == "ghost"
 
 
-@pytest.mark.parametrize("event", ["ping", "push", "issue_comment", "", "nonsense"])
+@pytest.mark.parametrize("event", ["ping", "fork", "discussion", "", "nonsense"])
 def test_other_events_are_ignored(event: str) -> None:
     assert isinstance(parse(event, b'{"zen": "x"}'), Ignored)
 

@@ -1,0 +1,150 @@
+"""What deliveries ask of the App, as frozen records. All text in them is untrusted."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, TypeAdapter
+
+from agent.model import Record
+
+MAX_ID = 2**53 - 1
+"""Ids above this are no GitHub ids and would not survive JSON elsewhere."""
+
+
+def _no_dots_alone(name: str) -> str:
+    if name.split("/")[1].strip(".") == "":
+        raise ValueError("not a repository's name")
+    return name
+
+
+FullName = Annotated[
+    str,
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,99}/[A-Za-z0-9._-]{1,100}$"),
+    AfterValidator(_no_dots_alone),
+]
+"""`owner/name`; strict, because it becomes part of paths and URLs."""
+Id = Annotated[int, Field(ge=1, le=MAX_ID)]
+Login = Annotated[str, Field(min_length=1, max_length=100)]
+Sha = Annotated[str, Field(pattern=r"^[0-9a-f]{40,64}$")]
+
+
+class Place(Record):
+    """Where something happened and who did it."""
+
+    installation_id: Id
+    repository: FullName
+    repository_id: Id
+    default_branch: str
+    archived: bool
+    sender: str
+    sender_is_bot: bool
+
+
+StartedBy = Literal["label", "command", "mention", "assignment", "failed_check", "rerun"]
+
+
+class Trigger(Place):
+    """A run is asked for, on an issue (or, for a failed check, on a pull request)."""
+
+    issue_number: Id
+    issue_title: str
+    issue_body: str
+    issue_author: str
+    issue_open: bool
+    is_pull_request: bool
+    label: str
+    by: StartedBy = "label"
+    hint: str = ""
+    """What the person who asked said besides."""
+    base_branch: str = ""
+    """Branch to work from and to open the pull request against; empty: the default branch."""
+    checks: tuple[int, ...] = ()
+    """Failed check runs whose logs go with the run."""
+
+
+class Labeled(Place):
+    """A label that is not the operator's: the repository's own settings may name it."""
+
+    kind: Literal["labeled"] = "labeled"
+    trigger: Trigger
+
+
+class Commented(Place):
+    """Somebody wrote on an issue or on a pull request's page."""
+
+    kind: Literal["commented"] = "commented"
+    issue_number: Id
+    is_pull_request: bool
+    comment_id: Id
+    body: str
+
+
+class Assigned(Place):
+    """Somebody assigned an issue."""
+
+    kind: Literal["assigned"] = "assigned"
+    issue_number: Id
+    assignee: str
+
+
+class Reviewed(Place):
+    """Somebody reviewed a pull request, or wrote to one of its lines."""
+
+    kind: Literal["reviewed"] = "reviewed"
+    pull_number: Id
+
+
+class CheckFailed(Place):
+    """A check run of somebody else's App ended badly."""
+
+    kind: Literal["check_failed"] = "check_failed"
+    check_id: Id
+    app_id: int
+    name: str
+    head_sha: Sha
+    head_branch: str
+    """Empty when GitHub does not say."""
+    pulls: tuple[int, ...] = ()
+    """Open pull requests of this repository with that head."""
+
+
+class Rerun(Place):
+    """Somebody pressed the re-run button of one of our check runs."""
+
+    kind: Literal["rerun"] = "rerun"
+    app_id: int
+    external_id: str
+    head_sha: Sha
+
+
+class PullEnded(Place):
+    """A pull request was merged, or closed without that."""
+
+    kind: Literal["pull_ended"] = "pull_ended"
+    pull_number: Id
+    merged: bool
+
+
+class Pushed(Place):
+    """A branch moved."""
+
+    kind: Literal["pushed"] = "pushed"
+    branch: str
+    after: Sha
+
+
+Ask = Annotated[
+    Labeled | Commented | Assigned | Reviewed | CheckFailed | Rerun | PullEnded | Pushed,
+    Field(discriminator="kind"),
+]
+"""What needs a look at GitHub before it is known what to do."""
+
+ASK: TypeAdapter[Ask] = TypeAdapter(Ask)
+"""Reads and writes any ask as JSON."""
+
+
+class Ignored(Record):
+    """A delivery that asks nothing of us."""
+
+    reason: str

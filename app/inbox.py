@@ -1,0 +1,193 @@
+"""What deliveries ask, kept until it is answered, and the runs that it concerns.
+
+Beside `app.store`, on the same database: the store keeps runs and journals, the inbox what comes
+in from outside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Literal
+
+import sqlalchemy as sa
+
+from agent.events import now
+from app import tables
+from app.asks import ASK, Ask, PullEnded, Pushed, Reviewed, Trigger
+from app.records import Accepted, run_id_for
+from app.run_rows import begin, insert_of, inserted, live_key, open_round, storable
+from app.tables import to_micros
+
+
+class UnknownAsk(KeyError):
+    """There is no such ask."""
+
+
+class Inbox:
+    """Asks and their runs in the database."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        self._reads = engine.execution_options(read_only=True)
+        self._insert = insert_of(engine)
+
+    # Asks
+
+    def keep(self, delivery_id: str, event: str, ask: Ask) -> bool:
+        """Keep a delivery and what it asks in one transaction; False when it was kept before."""
+        at = to_micros(now())
+        delivery = self._insert(tables.deliveries).values(
+            id=delivery_id, event=event, run_id="", received_at=at
+        )
+        with self._engine.begin() as connection:
+            if not inserted(connection, delivery.on_conflict_do_nothing(), tables.deliveries):
+                return False
+            body = ASK.dump_json(ask).decode()
+            connection.execute(
+                sa.insert(tables.asks).values(id=delivery_id, body=body, received_at=at, answer="")
+            )
+        return True
+
+    def get(self, ask_id: str) -> Ask:
+        """An ask. Raises `UnknownAsk`."""
+        query = sa.select(tables.asks.c.body).where(tables.asks.c.id == ask_id)
+        with self._reads.connect() as connection:
+            body = connection.execute(query).scalar_one_or_none()
+        if body is None:
+            raise UnknownAsk(ask_id)
+        return ASK.validate_json(body)
+
+    def unqueued(self) -> list[str]:
+        """Asks that the durable engine was not told of yet, oldest first."""
+        table = tables.asks
+        query = (
+            sa.select(table.c.id).where(table.c.enqueued_at.is_(None)).order_by(table.c.received_at)
+        )
+        with self._reads.connect() as connection:
+            return list(connection.execute(query).scalars())
+
+    def mark_enqueued(self, ask_id: str) -> None:
+        """The durable engine knows this ask."""
+        self._change(tables.asks, tables.asks.c.id == ask_id, enqueued_at=to_micros(now()))
+
+    def answered(self, ask_id: str, answer: str) -> None:
+        """What was done about it, in words."""
+        self._change(tables.asks, tables.asks.c.id == ask_id, answer=storable(answer))
+
+    def answer_of(self, ask_id: str) -> str:
+        """What was done about it; empty while it is open."""
+        query = sa.select(tables.asks.c.answer).where(tables.asks.c.id == ask_id)
+        with self._reads.connect() as connection:
+            return connection.execute(query).scalar_one_or_none() or ""
+
+    def concerns(self, ask: Ask) -> bool:
+        """Whether an ask about pull requests is about one of ours, without asking GitHub."""
+        table = tables.runs
+        match ask:
+            case Reviewed() | PullEnded():
+                about = table.c.pull_number == ask.pull_number
+            case Pushed():
+                about = sa.and_(table.c.pull_number > 0, table.c.closed == "")
+            case _:
+                return True
+        query = sa.select(table.c.id).where(table.c.repository == ask.repository, about).limit(1)
+        with self._reads.connect() as connection:
+            return connection.execute(query).scalar_one_or_none() is not None
+
+    def delivered(self, delivery_ids: Collection[str]) -> frozenset[str]:
+        """Those of these deliveries that were kept."""
+        table = tables.deliveries
+        query = sa.select(table.c.id).where(table.c.id.in_(list(delivery_ids)))
+        with self._reads.connect() as connection:
+            return frozenset(connection.execute(query).scalars())
+
+    # The runs that asks concern
+
+    def start(self, ask_id: str, trigger: Trigger, *, model: str) -> Accepted:
+        """The run that this ask begins; its issue's live run if there is one. Again is the same."""
+        run_id = run_id_for(trigger.repository, trigger.issue_number, ask_id)
+        with self._engine.begin() as connection:
+            return begin(connection, self._insert, run_id, trigger, delivery_id=ask_id, model=model)
+
+    def live_run(self, repository: str, issue_number: int) -> str:
+        """The issue's live run; empty when there is none."""
+        key = live_key(repository, issue_number)
+        query = sa.select(tables.runs.c.id).where(tables.runs.c.live_key == key)
+        with self._reads.connect() as connection:
+            return connection.execute(query).scalar_one_or_none() or ""
+
+    def latest_run(self, repository: str, issue_number: int) -> str:
+        """The issue's newest run, live or not; empty when there was none."""
+        table = tables.runs
+        return self._first(
+            sa.select(table.c.id)
+            .where(
+                sa.func.lower(table.c.repository) == repository.lower(),
+                table.c.issue_number == issue_number,
+            )
+            .order_by(table.c.created_at.desc(), table.c.id.desc())
+        )
+
+    def run_of_pull(self, repository: str, number: int) -> str:
+        """The run whose pull request this is; empty when it is not ours."""
+        table = tables.runs
+        return self._first(
+            sa.select(table.c.id).where(
+                table.c.repository == repository, table.c.pull_number == number
+            )
+        )
+
+    def runs_with_open_pulls(self, repository: str) -> list[str]:
+        """Runs whose pull requests are open, as far as is known."""
+        table = tables.runs
+        query = sa.select(table.c.id).where(
+            table.c.repository == repository, table.c.pull_number > 0, table.c.closed == ""
+        )
+        with self._reads.connect() as connection:
+            return list(connection.execute(query).scalars())
+
+    def wake(self, run_id: str) -> bool:
+        """See that the run looks at its pull request again, in another round.
+
+        At once when it is done (True: it has to be queued); else when its present round ends. Not
+        when its pull request is closed.
+        """
+        table = tables.runs
+        with self._engine.begin() as connection:
+            marked = connection.execute(
+                sa.update(table)
+                .where(table.c.id == run_id, table.c.closed == "")
+                .values(woken=True)
+            )
+            return marked.rowcount > 0 and open_round(connection, run_id)
+
+    def close(self, run_id: str, how: Literal["merged", "closed"]) -> None:
+        """The run's pull request is no longer open; a round under way is stopped."""
+        table = tables.runs
+        self._change(table, table.c.id == run_id, closed=how, stop_requested=True)
+
+    def take_up(self, run_id: str, number: int, remarks: Collection[str]) -> None:
+        """A round deals with these remarks; no later one does."""
+        rows = [{"run_id": run_id, "remark": r, "round": number} for r in sorted(remarks)]
+        if rows:
+            with self._engine.begin() as connection:
+                statement = self._insert(tables.handled).on_conflict_do_nothing()
+                connection.execute(statement, rows)
+
+    def taken_up(self, run_id: str, before: int) -> dict[str, int]:
+        """Remarks with the round that deals with them, of the rounds before this one."""
+        table = tables.handled
+        query = sa.select(table.c.remark, table.c.round).where(
+            table.c.run_id == run_id, table.c.round < before
+        )
+        with self._reads.connect() as connection:
+            return {row.remark: row.round for row in connection.execute(query)}
+
+    def _first(self, query: sa.Select[tuple[str]]) -> str:
+        with self._reads.connect() as connection:
+            found = connection.execute(query.limit(1)).scalar_one_or_none()
+        return str(found or "")
+
+    def _change(self, table: sa.Table, where: sa.ColumnElement[bool], **values: object) -> None:
+        with self._engine.begin() as connection:
+            connection.execute(sa.update(table).where(where).values(**values))

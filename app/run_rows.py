@@ -1,0 +1,115 @@
+"""Rows of runs: how one begins, and what its issue's key is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from agent.events import now
+from app import tables
+from app.asks import Trigger
+from app.records import Accepted
+from app.tables import to_micros
+
+Insert = Callable[[sa.Table], sqlite.Insert | postgresql.Insert]
+"""An insert statement in the database's own words."""
+
+
+def insert_of(engine: sa.Engine) -> Insert:
+    """How rows are inserted in this database."""
+    return sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
+
+
+def live_key(repository: str, issue_number: int) -> str:
+    """What only one live run may hold."""
+    return f"{repository.lower()}#{issue_number}"
+
+
+def inserted(
+    connection: sa.Connection, statement: sqlite.Insert | postgresql.Insert, table: sa.Table
+) -> bool:
+    """Whether an insert that does nothing on conflict inserted its row.
+
+    Asked of the database by RETURNING: an insert's row count is not given by every driver.
+    """
+    returned = connection.execute(statement.returning(table.c.id))
+    return returned.scalar_one_or_none() is not None
+
+
+def begin(
+    connection: sa.Connection,
+    insert: Insert,
+    run_id: str,
+    trigger: Trigger,
+    *,
+    delivery_id: str,
+    model: str,
+) -> Accepted:
+    """The run of this id, new or known; else the live run that its issue has already."""
+    key = live_key(trigger.repository, trigger.issue_number)
+    at = to_micros(now())
+    known = sa.select(tables.runs.c.id).where(tables.runs.c.id == run_id)
+    live = sa.select(tables.runs.c.id).where(tables.runs.c.live_key == key)
+    row = insert(tables.runs).values(
+        id=run_id,
+        repository=trigger.repository,
+        issue_number=trigger.issue_number,
+        title=storable(trigger.issue_title),
+        installation_id=trigger.installation_id,
+        delivery_id=delivery_id,
+        trigger=trigger.model_dump_json(),
+        triggered_by=trigger.sender,
+        model=model,
+        status="queued",
+        created_at=at,
+        updated_at=at,
+        live_key=key,
+    )
+    attached = None
+    while attached is None:  # again if the live run ended between the two statements
+        if connection.execute(known).scalar_one_or_none() is not None:
+            return Accepted(run_id=run_id, how="duplicate")
+        if inserted(connection, row.on_conflict_do_nothing(), tables.runs):
+            return Accepted(run_id=run_id, how="new")
+        attached = connection.execute(live).scalar_one_or_none()
+    return Accepted(run_id=attached, how="attached")
+
+
+def open_round(connection: sa.Connection, run_id: str) -> bool:
+    """Queue a run that is done for its next round; False when it is not done.
+
+    Its issue's key is taken if no other run holds it, else one of its own.
+    """
+    table = tables.runs
+    row = connection.execute(
+        sa.select(table.c.repository, table.c.issue_number, table.c.round).where(
+            table.c.id == run_id, table.c.status == "done"
+        )
+    ).one_or_none()
+    if row is None:
+        return False
+    key = live_key(row.repository, row.issue_number)
+    taken = sa.select(table.c.id).where(table.c.live_key == key)
+    if connection.execute(taken).scalar_one_or_none() is not None:
+        key = f"{key}@{run_id}"
+    changed = connection.execute(
+        sa.update(table)
+        .where(table.c.id == run_id, table.c.status == "done")
+        .values(
+            status="queued",
+            round=row.round + 1,
+            woken=False,
+            stop_requested=False,
+            enqueued_at=None,
+            live_key=key,
+            updated_at=to_micros(now()),
+        )
+    )
+    return changed.rowcount > 0
+
+
+def storable(text: str) -> str:
+    """Text without NUL, which PostgreSQL cannot keep."""
+    return text.replace("\0", "")
