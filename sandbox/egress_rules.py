@@ -1,0 +1,123 @@
+"""Where set-up may connect to: names by an allow-list, addresses by what they are. Pure."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+PUBLIC_REGISTRIES = (
+    "pypi.org",
+    "files.pythonhosted.org",
+    "registry.npmjs.org",
+    "registry.yarnpkg.com",
+    "proxy.golang.org",
+    "sum.golang.org",
+    "crates.io",
+    "index.crates.io",
+    "static.crates.io",
+    "repo.maven.apache.org",
+    "repo1.maven.org",
+    "plugins.gradle.org",
+    "plugins-artifacts.gradle.org",
+    "services.gradle.org",
+    "rubygems.org",
+    "index.rubygems.org",
+    "deb.debian.org",
+    "security.debian.org",
+    "archive.ubuntu.com",
+    "security.ubuntu.com",
+    "dl-cdn.alpinelinux.org",
+)
+"""The default allow-list: package registries, which take no uploads without an account."""
+
+_NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,62}[a-z0-9_])?(\.[a-z0-9_-]{1,63})*\Z")
+_PORTS = (80, 443)
+# What `ipaddress` counts as global in some versions: protocol assignments, and IPv4 addresses
+# written as IPv6, which a translator on the way would turn back.
+_NOT_PUBLIC = tuple(
+    ipaddress.ip_network(text) for text in ("192.0.0.0/24", "2002::/16", "64:ff9b::/96")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class EgressRules:
+    """What the proxy lets through."""
+
+    hosts: tuple[str, ...] = PUBLIC_REGISTRIES
+    """Names; `*.example.com` is every name below example.com; `:PORT` instead of 80 and 443."""
+    networks: tuple[Network, ...] = ()
+    """Addresses that are no public ones and may be reached all the same: one's own mirrors."""
+    authorization: dict[str, str] = field(default_factory=dict, repr=False)
+    """Values of the Authorization header by host, which the proxy adds. Never enters a sandbox."""
+
+    def refusal(self, host: str, port: int) -> str:
+        """Why this name and port may not be asked for; empty: they may."""
+        name = canonical(host)
+        if not _NAME.match(name):
+            return f"{host[:80]!r} is no host name"
+        if any(_matches(entry, name, port) for entry in self.hosts):
+            return ""
+        if any(_matches(entry, name, 443) for entry in self.hosts):
+            return f"port {port} of {name} is not on the allow-list of set-up"
+        return f"{name} is not on the allow-list of set-up"
+
+    def refused_address(self, address: str) -> str:
+        """Why this address may not be connected to; empty: it may."""
+        if self.names_address(address):
+            return ""
+        ip = ipaddress.ip_address(address.partition("%")[0])
+        return "" if _is_public(ip) else f"{ip} is no public address"
+
+    def names_address(self, address: str) -> bool:
+        """Whether the operator permitted this address by its network."""
+        ip = ipaddress.ip_address(address.partition("%")[0])
+        return any(ip.version == n.version and ip in n for n in self.networks)
+
+    def credentials_for(self, host: str) -> str:
+        """The Authorization value for a host; empty: none."""
+        return self.authorization.get(canonical(host), "")
+
+
+def canonical(host: str) -> str:
+    """A host's name as the rules compare it."""
+    return host.lower().removesuffix(".")
+
+
+def networks_of(texts: Sequence[str]) -> tuple[Network, ...]:
+    """Networks in CIDR form. Raises `ValueError` that names the wrong one."""
+    return tuple(ipaddress.ip_network(text.strip(), strict=False) for text in texts)
+
+
+def parse_credentials(text: str) -> dict[str, str]:
+    """Lines `HOST VALUE`, the value being an Authorization header's, e.g. `Bearer …`.
+
+    Empty lines and those that begin with # are passed over. Raises `ValueError` with the line's
+    number and none of its text.
+    """
+    found: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        host, _, value = line.strip().partition(" ")
+        value = value.strip()
+        if not _NAME.match(canonical(host)) or not value or not value.isprintable():
+            raise ValueError(f"line {number} is not `HOST VALUE`")
+        found[canonical(host)] = value
+    return found
+
+
+def _matches(entry: str, name: str, port: int) -> bool:
+    host, _, number = entry.lower().partition(":")
+    if port != int(number) if number else port not in _PORTS:
+        return False
+    return name.endswith(host[1:]) if host.startswith("*.") else name == host
+
+
+def _is_public(ip: Address) -> bool:
+    special = any(ip.version == n.version and ip in n for n in _NOT_PUBLIC)
+    return ip.is_global and not (ip.is_multicast or ip.is_reserved or special)
