@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -71,6 +72,27 @@ def serve() -> None:
     run_service(_settings())
 
 
+@cli.command("setup-app")
+def setup_app() -> None:
+    """Set up the GitHub App in a browser; ends when its keys are kept."""
+    from app import logs
+    from app.serve import state_lock
+    from app.setup_server import until_set_up
+
+    settings = _settings()
+    if settings.github_app_id:
+        raise UsageError(
+            f"App {settings.github_app_id} is set up already; to set up another one, set "
+            "PATCHWRIGHT_OPERATOR_TOKEN, run `patchwright serve` and open /setup with that token"
+        )
+    logs.configure("warning", settings.log_format)
+    out.print(f"Open {settings.base_url}/setup in a browser.", highlight=False)
+    with state_lock(settings.state_dir):
+        app = until_set_up(settings)
+    out.print(f"App {app.slug} is set up. Install it: {app.html_url}", highlight=False)
+    out.print("Then run `patchwright serve`.", highlight=False)
+
+
 @cli.command()
 def doctor() -> None:
     """Check engine, image, model and GitHub; each line is ok or says what to do."""
@@ -98,9 +120,18 @@ def demo(
 
 
 @cli.command("settings")
-def show_settings() -> None:
+def show_settings(
+    repo_schema: Annotated[
+        bool, typer.Option("--repo-schema", help="The JSON Schema of .github/patchwright.yml.")
+    ] = False,
+) -> None:
     """Print every setting with its value and description; secrets are masked."""
+    from app.repo_config import json_schema
     from app.settings_sources import lines
+
+    if repo_schema:
+        sys.stdout.write(json.dumps(json_schema(), indent=2) + "\n")
+        return
 
     for line in lines(_settings()):
         out.print(f"[bold]{line.variable}[/] = ", end="")
@@ -167,8 +198,9 @@ def _expected() -> tuple[type[Exception], ...]:
     from app.fix import BadRequest
     from app.forge_records import ForgeError
     from app.git_process import GitError
+    from app.setup_server import NotSetUp
 
     return (
         *(UsageError, SettingsError, SandboxError, AgentError),
-        *(ForgeError, GitError, BadRequest, DemoFailed),
+        *(ForgeError, GitError, BadRequest, DemoFailed, NotSetUp),
     )

@@ -70,7 +70,7 @@ async def _github(settings: Settings) -> list[Finding]:
     except SettingsError as problem:
         return [Finding("github", False, str(problem))]
     if not settings.github_app_id or not key:
-        text = "no App yet: set PATCHWRIGHT_GITHUB_APP_ID and PATCHWRIGHT_GITHUB_PRIVATE_KEY_FILE"
+        text = "no App yet: run `patchwright setup-app`"
         return [Finding("github", False, text)]
     if not secret:
         text = "set PATCHWRIGHT_GITHUB_WEBHOOK_SECRET_FILE"
@@ -81,7 +81,12 @@ async def _github(settings: Settings) -> list[Finding]:
 def _ask_github(settings: Settings, key: str) -> Finding:
     try:
         auth = Auth.AppAuth(settings.github_app_id, key)
-        app = GithubIntegration(auth=auth, base_url=settings.github_api_url, timeout=15).get_app()
+        app = GithubIntegration(
+            auth=auth,
+            base_url=settings.github_api_url,
+            timeout=15,
+            verify=str(settings.github_ca_file or "") or True,
+        ).get_app()
     except GithubException as problem:
         if problem.status in (401, 403, 404):
             return Finding("github", False, "GitHub refuses the App's id or private key")

@@ -25,6 +25,8 @@ from app.sandboxes import DockerSandboxes
 from app.service import Web, create_app
 from app.settings import Settings, SettingsError
 from app.settings_github import PREFIX
+from app.settings_sources import with_stored_app
+from app.setup_server import until_set_up
 from app.store import SqlStore
 from sandbox.docker_engine import DockerEngine
 from sandbox.errors import SandboxError
@@ -35,14 +37,18 @@ _log = logs.get(__name__)
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT.
+    """Serve until SIGTERM or SIGINT; without an App, first only the pages to set one up.
 
     Then no more work is taken; the runs in hand are left to their journals, and the next start goes
     on with them. Raises `SettingsError` when a setting is missing or the state folder is in use.
     """
     logs.configure(settings.log_level, settings.log_format)
-    _require(settings)
+    _require_executor(settings)
     with state_lock(settings.state_dir):
+        if not settings.github_app_id:
+            until_set_up(settings)
+            settings = with_stored_app(settings)
+        _require_app(settings)
         store = SqlStore(settings.database)
         engine = DockerEngine(settings.docker_url)
         services = build(settings, store, engine)
@@ -72,17 +78,19 @@ def serve(settings: Settings) -> None:
 
 def build(settings: Settings, store: SqlStore, engine: DockerEngine) -> Services:
     """The real services of runs: GitHub, mirrors, Docker and the model, as the settings say."""
+    ca_file = str(settings.github_ca_file or "")
     app = GithubApp(
         app_id=str(settings.github_app_id),
         private_key=settings.secret("github_private_key"),
         api_url=settings.github_api_url,
+        ca_file=ca_file,
     )
     mirrors = settings.state_dir / "mirrors"
     return Services(
         settings=settings,
         store=store,
         forge=app.forge,
-        mirror=lambda url: Mirror.of_remote(mirrors, url),
+        mirror=lambda url: Mirror.of_remote(mirrors, url, ca_file=ca_file),
         sandboxes=DockerSandboxes(settings, engine),
         make_model=lambda run_id, seed, waiting: make_model(
             settings, run_id=run_id, seed=seed, on_waiting=waiting
@@ -120,7 +128,7 @@ def state_lock(state_dir: Path) -> Iterator[None]:
         yield
 
 
-def _require(settings: Settings) -> None:
+def _require_app(settings: Settings) -> None:
     missing = [
         variable
         for variable, there in (
@@ -132,7 +140,10 @@ def _require(settings: Settings) -> None:
     ]
     if missing:
         names = ", ".join(PREFIX + name for name in missing)
-        raise SettingsError(f"The service needs a GitHub App. Set {names}.")
+        raise SettingsError(f"The service needs all of a GitHub App. Set {names}.")
+
+
+def _require_executor(settings: Settings) -> None:
     if not settings.database.startswith("sqlite") and not settings.executor_id:
         raise SettingsError(
             f"With PostgreSQL, workers may share the database. Set {PREFIX}EXECUTOR_ID to a name "

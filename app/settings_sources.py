@@ -47,7 +47,7 @@ def load(**overrides: Any) -> Settings:
         raise SettingsError("\n".join(_explain(error))) from None
     except ValueError as error:  # an unreadable TOML file
         raise SettingsError(f"{config or 'settings'}: {error}") from None
-    settings = _with_stored_app(settings)
+    settings = with_stored_app(settings)
     for name in SECRETS:
         # Before set-up, the files that it will write are not there yet.
         path: Path | None = getattr(settings, f"{name}_file")
@@ -63,8 +63,11 @@ def load(**overrides: Any) -> Settings:
     return settings
 
 
-def _with_stored_app(settings: Settings) -> Settings:
-    """The settings with the App that set-up left in the state folder, unless they name one."""
+def with_stored_app(settings: Settings) -> Settings:
+    """The settings with the App that set-up left in the state folder, unless they name one.
+
+    Raises `SettingsError` when that file is damaged or the App is of another GitHub.
+    """
     if settings.github_app_id:
         return settings
     try:
@@ -82,6 +85,7 @@ def _with_stored_app(settings: Settings) -> Settings:
     return settings.model_copy(
         update={
             "github_app_id": app.id,
+            "github_app_slug": app.slug,
             "github_private_key_file": app.private_key_file,
             "github_webhook_secret_file": app.webhook_secret_file,
         }

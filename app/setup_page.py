@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from fastapi import APIRouter, BackgroundTasks, Form, HTTPException, Query, Request
+from fastapi import APIRouter, BackgroundTasks, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse
 
 from app import access, logs
@@ -91,12 +91,12 @@ def setup_pages(
         _operator(settings, request, configured())
         return form(Wish("Patchwright", "", settings.public_url or _origin(settings, request)))
 
-    @router.post("", response_class=HTMLResponse)
+    @router.get("/review", response_class=HTMLResponse)
     def review(
         request: Request,
-        name: Annotated[str, Form(max_length=200)] = "",
-        organisation: Annotated[str, Form(max_length=200)] = "",
-        public_url: Annotated[str, Form(max_length=500)] = "",
+        name: Annotated[str, Query(max_length=200)] = "",
+        organisation: Annotated[str, Query(max_length=200)] = "",
+        public_url: Annotated[str, Query(max_length=500)] = "",
     ) -> HTMLResponse:
         _operator(settings, request, configured())
         wish = Wish(name.strip(), organisation.strip(), public_url.strip().rstrip("/"))

@@ -17,14 +17,14 @@ from app.web_dress import dress
 _log = logs.get(__name__)
 
 
-class Interrupted(Exception):
-    """The server was ended before there was an App."""
+class NotSetUp(Exception):
+    """There is no App, or set-up is not to be done here; the message says why."""
 
 
 def until_set_up(settings: Settings) -> AppIdentity:
     """Serve the set-up pages until an App is set up, and give it.
 
-    Raises `Interrupted` at SIGTERM or SIGINT.
+    Raises `NotSetUp` at SIGTERM or SIGINT.
     """
     made: list[AppIdentity] = []
 
@@ -47,7 +47,7 @@ def until_set_up(settings: Settings) -> AppIdentity:
     _log.info("no App yet: set it up", url=f"{settings.base_url}/setup")
     server.run()
     if not made:
-        raise Interrupted
+        raise NotSetUp("Set-up was ended before there was an App.")
     return made[0]
 
 

@@ -45,7 +45,10 @@ packages() {
 }
 
 test_packages() {
-    command -v npm >/dev/null || install_missing npm
+    missing=""
+    command -v npm >/dev/null || missing="$missing npm"
+    [ -x /usr/bin/chromium ] || missing="$missing chromium"
+    install_missing "$missing"
 }
 
 docker_answers() {

@@ -147,12 +147,11 @@ def test_a_second_instance_on_the_same_folder_is_refused(
 @pytest.mark.parametrize(
     ("variable", "named"),
     [
-        ("PATCHWRIGHT_GITHUB_APP_ID", "PATCHWRIGHT_GITHUB_APP_ID"),
         ("PATCHWRIGHT_GITHUB_PRIVATE_KEY", "PATCHWRIGHT_GITHUB_PRIVATE_KEY_FILE"),
         ("PATCHWRIGHT_GITHUB_WEBHOOK_SECRET", "PATCHWRIGHT_GITHUB_WEBHOOK_SECRET_FILE"),
     ],
 )
-def test_without_an_app_it_does_not_start(
+def test_with_half_an_app_it_does_not_start(
     environment: dict[str, str], variable: str, named: str
 ) -> None:
     del environment[variable]
@@ -165,7 +164,7 @@ def test_without_an_app_it_does_not_start(
         timeout=60,
     )
     assert done.returncode == 1
-    assert f"The service needs a GitHub App. Set {named}." in done.stderr
+    assert f"The service needs all of a GitHub App. Set {named}." in done.stderr
 
 
 def test_on_postgresql_each_worker_needs_a_name(environment: dict[str, str]) -> None:
