@@ -176,20 +176,26 @@ def run_pytest(root: Path, args: list[str], cover: bool = False) -> Watch:
 
 
 def probe(job: dict[str, Any]) -> None:
-    """Evaluate examples: {"limit_s", "only_exception", "examples": [{id, setup, expr}]}."""
+    """Evaluate examples: {"limit_s", "only", "examples": [{id, setup, expr}]}."""
     root = Path.cwd()
-    only = job.get("only_exception", "")
+    only = job.get("only")
     shown = 0
     for example in job["examples"]:
         seen = in_child(partial(_evaluate, root, example), job.get("limit_s", 10.0))
         seen = seen or {"timeout": True}
-        if only and seen.get("type") != only:
+        if only and not fits(seen, only):
             continue
         print(json.dumps({"id": example["id"], **seen}))
         shown += 1
         if shown >= job.get("most", 60):
             break
     print(f"probed {len(job['examples'])} examples")
+
+
+def fits(seen: dict[str, Any], only: list[str]) -> bool:
+    """Whether an example raised this exception in this function, `only` being both names."""
+    frames = seen.get("frames") or [["", 0, ""]]
+    return seen.get("type") == only[0] and frames[-1][2] == only[1]
 
 
 def _evaluate(root: Path, example: dict[str, Any]) -> dict[str, Any]:
@@ -222,6 +228,7 @@ def _evaluate(root: Path, example: dict[str, Any]) -> dict[str, Any]:
         ]
         return {
             "type": type(error).__name__,
+            "kinds": [c.__name__ for c in type(error).__mro__],
             "message": str(error)[:300],
             "stage": stage,
             "frames": frames[-6:],

@@ -9,11 +9,12 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from agent.models.offline.issue_examples import Example, Report
-from agent.models.offline.looking import Tree
+from agent.models.offline.looking import Tree, is_test, view_whole
 from agent.models.offline.steps import Steps, ask
-from agent.models.offline.variants import replaced
+from agent.models.offline.variants import nearby
 
 POOL = (
     "''",
@@ -33,6 +34,7 @@ POOL = (
     "['']",
 )
 MOST = 400
+MOST_TEST_FILES = 2
 
 
 def hunted_examples(report: Report, tree: Tree) -> Steps[list[Example]]:
@@ -43,58 +45,67 @@ def hunted_examples(report: Report, tree: Tree) -> Steps[list[Example]]:
         return []
     result = yield from ask(
         "search",
-        "The traceback shows no call that could be run again. How do the tests call its functions?",
+        "The traceback shows no call that could be run again. Who calls its functions?",
         pattern=rf"\b({'|'.join(dict.fromkeys(names))})\(",
         glob="*.py",
     )
+    paths = [line.split(":")[0] for line in result.lines if ".py:" in line]
+    texts = []
+    for path in [p for p in dict.fromkeys(paths) if is_test(p)][:MOST_TEST_FILES]:
+        text = yield from view_whole(path, "The tests' own calls are a start.")
+        texts.append(text or "")
     found: list[Example] = []
+    values = (*report.literals, *POOL)
     for name in dict.fromkeys(names):
-        calls, params = _uses(name, result.lines)
-        values = (*report.literals, *POOL)
-        for text in dict.fromkeys(
-            [*_variants(calls, values), *_from_scratch(name, params, values)]
-        ):
-            found.append(Example(text, crashed=trace.exception, expected=report.wanted))  # noqa: PERF401
+        used = [e for text in texts for e in calls_in_tests(text, name)][:6]
+        near = [n for e in used for n in nearby(e, 40)]
+        new = [Example(t) for t in _from_scratch(name, _needed(name, result.lines), values)]
+        found += [replace(e, crashed=trace.exception, expected=report.wanted) for e in near + new]
     return found[:MOST]
 
 
-def _uses(name: str, lines: Sequence[str]) -> tuple[list[str], int | None]:
-    """Calls of a function that stand on one line, and how many parameters it needs."""
-    calls: list[str] = []
-    needed = None
+def calls_in_tests(text: str, name: str) -> list[Example]:
+    """Calls of a function in tests, each with the statements of the test before it."""
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return []
+    imports = [ast.unparse(n) for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom)]
+    found = []
+    for test in ast.walk(tree):
+        if not isinstance(test, ast.FunctionDef) or not test.name.startswith("test"):
+            continue
+        before: list[str] = []
+        for node in test.body:
+            code = ast.unparse(node)
+            calls = [n for n in ast.walk(node) if isinstance(n, ast.Call) and _called(n) == name]
+            if calls and "self." not in ast.unparse(calls[0]):
+                found.append(Example(ast.unparse(calls[0]), (*imports, *before)))
+            if isinstance(node, ast.Assign | ast.Expr) and "self." not in code:
+                before.append(code)
+    return found
+
+
+def _called(node: ast.Call) -> str:
+    if isinstance(node.func, ast.Attribute):
+        return node.func.attr
+    return node.func.id if isinstance(node.func, ast.Name) else ""
+
+
+def _needed(name: str, lines: Sequence[str]) -> int | None:
+    """How many parameters a plain function needs, by its definition among these lines."""
     for line in lines:
         code = line.split(":", 2)[-1].strip()
         header = re.match(rf"(?:async )?def {name}\((.*?)\)\s*(?:->.*)?:$", code)
         if header:
             try:
-                args = ast.parse(f"def f({header.group(1)}): pass").body[0]
+                function = ast.parse(f"def f({header.group(1)}): pass").body[0]
             except SyntaxError:
-                continue
-            if isinstance(args, ast.FunctionDef):
-                own = [a.arg for a in args.args.args if a.arg not in ("self", "cls")]
-                needed = len(own) - len(args.args.defaults)
-                if any(a.arg == "self" for a in args.args.args):
-                    needed = None
-            continue
-        for hit in re.finditer(rf"(?<![\w.]){name}\(", code):
-            calls += _call_at(code[hit.start() :])
-    return calls, needed
-
-
-def _call_at(code: str) -> list[str]:
-    for end in range(1, len(code) + 1):
-        if code[end - 1] == ")":
-            try:
-                node = ast.parse(code[:end], mode="eval").body
-            except SyntaxError:
-                continue
-            return [code[:end]] if isinstance(node, ast.Call) else []
-    return []
-
-
-def _variants(calls: Sequence[str], values: Sequence[str]) -> Iterator[str]:
-    for call in calls[:12]:
-        yield from replaced(call, values[:16])
+                return None
+            if isinstance(function, ast.FunctionDef):
+                own = [a.arg for a in function.args.args]
+                return None if "self" in own else len(own) - len(function.args.defaults)
+    return None
 
 
 def _from_scratch(name: str, params: int | None, values: Sequence[str]) -> Iterator[str]:

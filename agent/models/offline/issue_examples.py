@@ -105,7 +105,7 @@ def read_issue(text: str) -> Report:
     return Report(
         tuple(_unique(session.found)),
         traces,
-        tuple(dict.fromkeys(_literals_in(text))),
+        tuple(dict.fromkeys(_literals_in(FRAME.sub("", text)))),
         words,
         _expected_in(outside),
         text,
@@ -156,8 +156,8 @@ def _read_block(session: _Session, block: str, before: str, after: str, followin
         if isinstance(node, ast.Assert):
             session.found.append(_assertion(node, inherited))
             continue
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-            session.found.append(_call(node.value, inherited, wanted, comment + "\n" + after))
+        if isinstance(node, ast.Expr) and not isinstance(node.value, ast.Constant):
+            session.found.append(_shown(node.value, inherited, wanted, comment + "\n" + after))
         elif (
             isinstance(node, ast.Assign) and (comment or last) and isinstance(node.value, ast.Call)
         ):
@@ -187,10 +187,18 @@ def _assertion(node: ast.Assert, setup: tuple[str, ...]) -> Example:
     return Example(f"bool({ast.unparse(test)})", setup, ("True",))
 
 
-def _call(call: ast.Call, setup: tuple[str, ...], wanted: tuple[str, ...], around: str) -> Example:
-    if isinstance(call.func, ast.Name) and call.func.id == "print" and len(call.args) == 1:
-        return Example(ast.unparse(call.args[0]), setup, wanted, True, _raised(around))
-    return Example(ast.unparse(call), setup, wanted, raises=_raised(around))
+def _shown(
+    value: ast.expr, setup: tuple[str, ...], wanted: tuple[str, ...], around: str
+) -> Example:
+    printed = (
+        isinstance(value, ast.Call)
+        and isinstance(value.func, ast.Name)
+        and value.func.id == "print"
+        and len(value.args) == 1
+    )
+    if printed and isinstance(value, ast.Call):
+        return Example(ast.unparse(value.args[0]), setup, wanted, True, _raised(around))
+    return Example(ast.unparse(value), setup, wanted, raises=_raised(around))
 
 
 def _raised(text: str) -> tuple[str, ...]:

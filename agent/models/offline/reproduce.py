@@ -93,7 +93,9 @@ def from_issue(title: str, report: Report, tree: Tree) -> Steps[Reproduction | N
     if not findings and report.traces:
         hunted = yield from hunted_examples(report, tree)
         ready = yield from _with_imports(hunted, tree)
-        findings = (yield from _probe(ready, report, tree))[:1]
+        trace = report.traces[0]
+        only = [trace.exception, trace.frames[-1][2]] if trace.frames else []
+        findings = (yield from _probe(ready, report, tree, only))[:1]
     if not findings:
         return None
     style = yield from _style(tree)
@@ -235,12 +237,16 @@ def _imports(names: Sequence[str], places: dict[str, str], tree: Tree) -> list[s
     return [*lines, *objects]
 
 
-def _probe(examples: Sequence[Example], report: Report, tree: Tree) -> Steps[list[Finding]]:
+def _probe(
+    examples: Sequence[Example], report: Report, tree: Tree, only: Sequence[str] = ()
+) -> Steps[list[Finding]]:
     """What the examples give today, and which of them show a bug; the surest ones only."""
     if not examples:
         return []
     job = {
         "limit_s": 10,
+        "only": list(only),
+        "most": 20,
         "examples": [
             {
                 "id": n,
@@ -305,12 +311,19 @@ def judge(example: Example, seen: dict[str, object], report: Report) -> Finding 
     return Finding(example, "equals", wrong[0], what, "AssertionError", 4 if confirmed else 1)
 
 
+def kinds_of(seen: dict[str, object]) -> Sequence[object]:
+    """The exception's class and its bases, by name."""
+    kinds = seen.get("kinds")
+    return kinds if isinstance(kinds, list) else ()
+
+
 def _judge_error(
     example: Example, error: str, seen: dict[str, object], report: Report
 ) -> Finding | None:
     named = {example.crashed, *(t.exception for t in report.traces)} | report.words
     wanted = [text for text in example.expected if error not in text]
-    if error in example.raises or error not in named:
+    kinds = {error, *(str(k) for k in kinds_of(seen) if k not in ("Exception", "BaseException"))}
+    if kinds & set(example.raises) or not kinds & named:
         return None
     if (
         error in ("NameError", "SyntaxError", "ImportError", "ModuleNotFoundError")

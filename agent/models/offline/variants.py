@@ -1,26 +1,16 @@
-"""Inputs near an example: the same code with one literal changed. Pure."""
+"""Inputs near an example: the same code with one literal or argument list changed. Pure."""
 
 from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import chain, islice, zip_longest
 
 from agent.models.offline.issue_examples import Example
 
-LITERALS = (ast.Constant, ast.List, ast.Dict, ast.Tuple)
+CHANGED = (ast.Constant, ast.List, ast.Dict, ast.Tuple, ast.Call)
 MOST_SPOTS = 16
-
-
-def replaced(code: str, values: Sequence[str]) -> Iterator[str]:
-    """The code with each literal in turn replaced by each of these values, or shrunk."""
-    tree = ast.parse(code)
-    for at in range(min(len(_spots(tree)), 8)):
-        for value in values:
-            yield _with(tree, at, ast.parse(value, mode="eval").body)
-        for near in _near(_spots(tree)[at]):
-            yield _with(tree, at, near)
 
 
 def nearby(example: Example, most: int = 60) -> list[Example]:
@@ -68,7 +58,7 @@ def of_failing_test(text: str, name: str) -> Example | None:
 
 def _spots(tree: ast.AST) -> list[ast.expr]:
     inside = {id(n) for f in ast.walk(tree) if isinstance(f, ast.JoinedStr) for n in ast.walk(f)}
-    return [n for n in ast.walk(tree) if isinstance(n, LITERALS) and id(n) not in inside]
+    return [n for n in ast.walk(tree) if isinstance(n, CHANGED) and id(n) not in inside]
 
 
 def _with(tree: ast.Module, at: int, new: ast.expr) -> str:
@@ -94,6 +84,10 @@ def _near(spot: ast.expr) -> Iterator[ast.expr]:
                 keys=[k for n, k in enumerate(spot.keys) if n != drop],
                 values=[v for n, v in enumerate(spot.values) if n != drop],
             )
+    elif isinstance(spot, ast.Call):
+        if len(spot.args) >= 2:
+            for args in (spot.args[:-1], [*spot.args, spot.args[-1]], [*spot.args, spot.args[-2]]):
+                yield ast.Call(func=spot.func, args=list(args), keywords=spot.keywords)
     elif isinstance(spot, ast.Constant):
         for value in _values(spot.value):
             yield ast.Constant(value)

@@ -17,6 +17,11 @@ WORDS = frozenset({
     "self", "None", "return", "raise", "not", "in", "and", "or", "if", "else", "is", "for", "str",
     "int", "float", "list", "dict", "set", "f", "len",
 })  # fmt: skip
+GIVES_BACK = re.compile(
+    r"\.(close|release|disconnect|stop|rollback|pop|shutdown|unlock|remove|put)\("
+)
+KEPT = (("{}.extend({})", 1.0), ("{} += {}", 1.0), ("{}.append({})", 0.8), ("{} = {}", 0.6))
+"""What to do with a result that is thrown away; what was gathered so far is rarely dropped."""
 REGULAR = ("{0}.strip()", "{0}.lower()", "{0} + 1", "list({0})", "abs({0})", "sorted({0})")
 EMPTY = {
     "list": "[]", "dict": "{}", "str": '""', "int": "0", "float": "0.0", "bool": "False",
@@ -62,9 +67,10 @@ def small(node: cst.CSTNode, source: Source) -> Iterator[Change]:
         )
         for local in scope.names if scope else ():
             if local not in scope.params:  # type: ignore[union-attr]
-                for form in ("{}.extend({})", "{} += {}", "{}.append({})", "{} = {}"):
+                for form, weight in KEPT:
                     text = form.format(local, code)
-                    yield source.replace(node, text, "result kept", 0.6 if recursive else 0.2)
+                    prior = weight * (0.6 if recursive else 0.2)
+                    yield source.replace(node, text, "result kept", prior)
         if isinstance(node.value.func, cst.Attribute):
             base = source.code(node.value.func.value)
             yield source.replace(node, f"{base} = {code}", "result kept", 0.7)
@@ -233,26 +239,24 @@ def exceptions(node: cst.CSTNode, source: Source) -> Iterator[Change]:
 
 
 def cleanup(node: cst.CSTNode, source: Source) -> Iterator[Change]:
-    """What stands between taking and giving back, in try … finally."""
-    if not isinstance(node, cst.SimpleStatementLine):
-        return
+    """A statement and those after it in try, and one that gives back what was taken in finally.
+
+    It begins at the statement that failed: what would have come after it never ran.
+    """
     around = source.parent(node)
-    if not isinstance(around, cst.IndentedBlock) or source.scope(node) is None:
+    if not isinstance(node, cst.SimpleStatementLine) or source.scope(node) is None:
+        return
+    if not isinstance(around, cst.IndentedBlock):
         return
     body = list(around.body)
-    at = body.index(node)
-    pad = source.column(node)
-    for first in range(at - 1, max(-1, at - 6), -1):
-        start, end = _line_start(source, source.span(body[first])[0]), source.span(node)[1]
-        middle = source.data[start : _line_start(source, source.span(node)[0])].decode()
-        shifted = "".join(
-            "    " + line if line.strip() else line for line in middle.splitlines(True)
-        )
-        text = (
-            f"{' ' * pad}try:\n{shifted}{' ' * pad}finally:\n{' ' * (pad + 4)}{source.code(node)}"
-        )
-        closes = re.search(
-            r"\.(close|release|disconnect|stop|rollback|pop|shutdown|unlock|remove)\(",
-            source.code(node),
-        )
-        yield Change(start, end, text, "clean-up in finally", 0.7 if closes else 0.2)
+    at, pad = body.index(node), " " * source.column(node)
+    start = _line_start(source, source.span(node)[0])
+    for last in body[at + 1 : at + 6]:
+        if not isinstance(last, cst.SimpleStatementLine):
+            continue
+        code, end = source.code(last), source.span(last)[1]
+        middle = source.data[start : _line_start(source, source.span(last)[0])].decode()
+        inner = "".join("    " + line if line.strip() else line for line in middle.splitlines(True))
+        text = f"{pad}try:\n{inner}{pad}finally:\n{pad}    {code}"
+        prior = 0.7 if GIVES_BACK.search(code) else 0.2
+        yield Change(start, end, text, "clean-up in finally", prior)
