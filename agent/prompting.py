@@ -51,6 +51,8 @@ def task_prompt(task: Task, test_command: str, tree: str) -> str:
         hints=[neutralise(h) for h in task.hints],
         test_command=test_command,
         tree=neutralise(tree),
+        again=task.again,
+        feedback=[neutralise(f) for f in task.feedback],
         attachments=[(a.id, neutralise(a.name), a.size) for a in task.attachments],
         budget=task.budget,
     )

@@ -24,6 +24,8 @@ TREE_LISTING = (
     "-printf '%P%y\\n' | sed -e 's/d$/\\//' -e 's/[fl]$//' | sort | head -n 200"
 )
 
+JudgeWith = Callable[[Submission, OpenSandbox], Awaitable[GateJudged]]
+"""The gate, or more than it: another round of a run proves the whole change as well."""
 Attach = Callable[[str], Awaitable[Sandbox | None]]
 """Finds a live sandbox again by its id, or gives None."""
 
@@ -39,6 +41,7 @@ async def debug(
     attempt: int = 1,
     seed: int = 0,
     on_event: OnEvent | None = None,
+    judge_with: JudgeWith = judge,
 ) -> RunState:
     """Run one attempt to its end and give the state it ended in.
 
@@ -65,7 +68,7 @@ async def debug(
             reproduction_timeout_s=task.budget.tool_timeout_s,
             attempt=attempt,
         )
-        return await judge(submission, open_fresh)
+        return await judge_with(submission, open_fresh)
 
     sandbox = await _enter(journal, open_sandbox, attach)
     running = Attempt(task, model, sandbox, journal, put_before_gate, rebuild)

@@ -79,3 +79,7 @@ class Task(Record):
     policy: GatePolicy = GatePolicy()
     hints: tuple[str, ...] = ()
     attachments: tuple[Attachment, ...] = ()
+    feedback: tuple[str, ...] = ()
+    """What was said of the patch that stands in the tree already, in order. Untrusted."""
+    again: str = ""
+    """Why there is another attempt, in our own words; empty for the first."""

@@ -41,6 +41,8 @@ class Submission(Record):
     reproduction_timeout_s: float = 120.0
     """Of one run; should be what the reproduction was given when it was declared."""
     attempt: int = 1
+    shrink: bool = True
+    """Whether hunks that nothing needs are dropped; not where people asked for changes."""
 
 
 async def judge(submission: Submission, open_fresh: OpenSandbox) -> GateJudged:
@@ -100,6 +102,8 @@ async def _with_patch(
         return _verdict(submission, "unproven", checks, proof.patch)
     if not proof.holds:
         return _verdict(submission, "unproven", checks, proof.patch)
+    if not submission.shrink:
+        return _verdict(submission, "proven", checks, proof.patch)
     smaller, note = await _smaller(submission, open_fresh, case, before)
     final = smaller or proof
     return _verdict(submission, "proven", [*rules, *final.checks, *note], final.patch)

@@ -25,7 +25,8 @@ async def submit(bench: Bench, args: SubmitArguments) -> Reply:
             "possible (the result is then a draft)."
         )
     patch = await bench.sandbox.diff()
-    if not patch.strip():
+    # Feedback may be answered without a change.
+    if not patch.strip() and not bench.task.feedback:
         return refused("the tree is as it was at the start: there is nothing to submit")
     taken = await take_snapshot(bench.sandbox, bench.journal, "submitted")
     submitted = Submitted(
