@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from agent.models.offline import driver
+from agent.models.offline import sandboxed
+from agent.models.offline.policy import DRIVER
 
 CALC = """def last(items):
     n = len(items)
@@ -44,12 +46,17 @@ def tree(tmp_path: Path) -> Path:
 
 
 def run(tree: Path, mode: str, job: dict[str, Any]) -> str:
-    place = tree.parent / "driver"
-    place.mkdir(exist_ok=True)
-    (place / "driver.py").write_text(Path(driver.__file__).read_text())
+    place = tree.parent / "home" / "patchwright_search"
+    place.mkdir(parents=True, exist_ok=True)
+    for name in DRIVER:
+        (place / name).write_text((Path(sandboxed.__file__).parent / name).read_text())
     (place / "job.json").write_text(json.dumps(job))
-    command = [sys.executable, str(place / "driver.py"), mode, str(place / "job.json")]
-    done = subprocess.run(command, cwd=tree, capture_output=True, text=True, timeout=120)
+    module = "patchwright_search.driver"
+    command = [sys.executable, "-m", module, mode, str(place / "job.json")]
+    environment = {**os.environ, "PYTHONPATH": str(place.parent)}
+    done = subprocess.run(
+        command, cwd=tree, env=environment, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -98,7 +105,7 @@ def test_screen_keeps_what_passes_everything_and_kills_what_hangs(tree: Path) ->
     assert "passes 2, of these without breaking another test 1" in out
     assert "SURVIVORS [0]" in out
     assert {p: p.read_bytes() for p in tree.rglob("*") if p.is_file()} == before
-    assert not (tree.parent / "driver" / "trees").exists()
+    assert not (tree.parent / "home" / "patchwright_search" / "trees").exists()
 
 
 def test_compare_marks_what_behaves_alike(tree: Path) -> None:

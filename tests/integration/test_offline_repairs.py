@@ -19,7 +19,7 @@ def test_there_are_enough_repositories_of_different_kinds() -> None:
 
 @pytest.mark.slow
 async def test_one_repair_through_the_loop_and_the_ledger() -> None:
-    (case,) = cases(["rent_calendar"])
+    (case,) = cases(["header_parser"])
     row = await repair(case, open_local)
     assert row.outcome == "proven", row.diagnosis
     assert row.right, row.patch

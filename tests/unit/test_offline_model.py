@@ -19,7 +19,7 @@ TASK = [
 ANSWERS = {
     "bash": "calc.py\ntests/test_calc.py\n/usr/bin/python3\npytest 8.3\n[exit 0]",
     "run_tests": "3 passed, 0 failed, 0 errors, 0 skipped in 0.1 s\n[exit 0]",
-    "create": "created /tmp/patchwright-search/driver.py (300 lines)",
+    "create": "created /tmp/patchwright-search/x.py (300 lines)",
 }
 
 
@@ -43,7 +43,7 @@ async def conversation(model: OfflineModel) -> tuple[list[Message], list[Turn]]:
 
 async def test_it_says_so_when_nothing_can_be_reproduced() -> None:
     _, turns = await conversation(OfflineModel())
-    assert [c.name for t in turns for c in t.tool_calls] == ["bash", "run_tests", "create"]
+    assert [c.name for t in turns for c in t.tool_calls] == ["bash", "run_tests", *["create"] * 3]
     assert [c.id for t in turns for c in t.tool_calls][1] == "functions.run_tests:1"
     assert all(t.reasoning for t in turns)
     assert "could not reproduce" in turns[-1].content

@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.models.offline.looking import Tree
+from agent.models.offline.looking import JOB, Tree, driver
 from agent.models.offline.mutations import Mutant
-from agent.models.offline.reproduce import DRIVER, JOB, Reproduction
+from agent.models.offline.reproduce import Reproduction
 from agent.models.offline.screening import trust
 from agent.models.offline.steps import Steps, ask
 from agent.models.offline.variants import nearby
@@ -64,7 +64,7 @@ def compare(
         "bash",
         "Changes that behave alike speak for each other; one that raises where nothing was raised "
         "before speaks against itself.",
-        command=f"cd /workspace && {tree.python} {DRIVER} compare {path}",
+        command=f"cd /workspace && {driver(tree)} compare {path}",
         timeout_s=300,
     )
     return read_comparison(result.text, best)

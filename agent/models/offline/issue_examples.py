@@ -10,6 +10,13 @@ import ast
 import re
 from dataclasses import dataclass, field
 
+from agent.models.offline.issue_values import (
+    expected_in,
+    literals_in,
+    results_in,
+    whole_literals,
+)
+
 FENCE = re.compile(r"^[ ]{0,3}```[^\n]*\n(.*?)^[ ]{0,3}```[ ]*$", re.S | re.M)
 INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 EXPECT = re.compile(
@@ -24,16 +31,6 @@ FRAME = re.compile(r'^\s*File "([^"]+)", line (\d+), in (\S+)[ ]*\n(?:[ \t]+(\S.
 LAST = re.compile(
     r"^(\w+(?:\.\w+)*(?:Error|Exception|Exit|Interrupt|Iteration|Warning|\w*))(?::[ ]*(.*))?$"
 )
-VAGUE = {
-    "an empty list": "[]",
-    "empty list": "[]",
-    "an empty string": "''",
-    "empty string": "''",
-    "an empty dict": "{}",
-    "empty dict": "{}",
-    "nothing": "None",
-    "zero": "0",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +102,9 @@ def read_issue(text: str) -> Report:
     return Report(
         tuple(_unique(session.found)),
         traces,
-        tuple(dict.fromkeys(_literals_in(FRAME.sub("", text)))),
+        tuple(dict.fromkeys(literals_in(FRAME.sub("", text)))),
         words,
-        _expected_in(outside),
+        expected_in(outside),
         text,
     )
 
@@ -139,7 +136,7 @@ def _read_block(session: _Session, block: str, before: str, after: str, followin
         return
     if not any(isinstance(n, ast.Call | ast.Import | ast.ImportFrom) for n in ast.walk(tree)):
         return
-    named = _expected_in(after) + _expected_in(before) + _whole_literals(following)
+    named = expected_in(after) + expected_in(before) + whole_literals(following)
     lines = block.split("\n")
     setup: list[str] = []
     for place, node in enumerate(tree.body):
@@ -152,7 +149,7 @@ def _read_block(session: _Session, block: str, before: str, after: str, followin
         source = "\n".join(lines[node.lineno - 1 : end])
         inherited = (*session.setup, *setup)
         last = place == len(tree.body) - 1
-        wanted = _expected_in(comment, marked=True) or (named if last else ())
+        wanted = expected_in(comment, marked=True) or (named if last else ())
         if isinstance(node, ast.Assert):
             session.found.append(_assertion(node, inherited))
             continue
@@ -247,15 +244,15 @@ def _prompted(session: _Session, source: str, want: str, setup: list[str], aroun
         return
     crash = next((m.group(1) for m in map(LAST.match, want.split("\n")[::-1]) if m), "")
     traced = "Traceback" in want
-    marked = _expected_in(want) + _expected_in(comment, marked=True)
-    shown = () if traced or marked else _whole_literals(re.sub(r"\s*#.*", "", want))
+    marked = expected_in(want) + expected_in(comment, marked=True)
+    shown = () if traced or marked else whole_literals(re.sub(r"\s*#.*", "", want))
     value = body[0].value
     printed = (
         isinstance(value, ast.Call)
         and isinstance(value.func, ast.Name)
         and value.func.id == "print"
     )
-    named = marked + _expected_in(around) + shown
+    named = marked + expected_in(around) + shown
     if printed and isinstance(value, ast.Call) and value.args:
         texts = tuple(repr(w) for w in [want.split("\n")[0]] if w and not traced)
         expr = ast.unparse(value.args[0])
@@ -278,7 +275,7 @@ def _read_prose(session: _Session, text: str) -> None:
         for at, sentence in enumerate(sentences):
             near = sentence + "\n" + (sentences[at + 1] if at + 1 < len(sentences) else "")
             for expr in _calls_in(sentence):
-                named = tuple(dict.fromkeys(_expected_in(near) + _results_in(near)))
+                named = tuple(dict.fromkeys(expected_in(near) + results_in(near)))
                 found = Example(expr, tuple(session.setup), named, raises=_raised(near))
                 session.found.append(found)
 
@@ -302,69 +299,6 @@ def _is_call(text: str) -> bool:
     return any(
         isinstance(n, ast.Call) and (n.args or n.keywords or n is not node) for n in ast.walk(node)
     )
-
-
-VALUE = (
-    r"(`[^`\n]+`|'[^'\n]*'|\"[^\"\n]*\"|\[[^\n]*?\]|\{[^\n]*?\}|\([^\n]*?\)|-?\d[\d_]*(?:\.\d+)?(?:e-?\d+)?"
-    r"|True|False|None|an? empty \w+|nothing|zero)"
-)
-WANTED = re.compile(
-    r"(?:expect(?:ed|s|ing)?(?: (?:value|result|output|to (?:get|see|be)|it to (?:be|return|give)|"
-    r"behaviou?r|was|is|here))*|should(?:n't)?(?: (?:be|have|been|return|give|print|yield|get|say|"
-    r"produce|read|equal|come|out|as|it|rather|really|actually))*|instead of|rather than|"
-    r"want(?:ed)?|supposed to (?:be|return|give)|correct (?:\w+ )?(?:is|would be)|not)"
-    r"[\s:=>\-]*(?:the |just |exactly |all of )?" + VALUE,
-    re.I,
-)
-GIVEN = re.compile(
-    r"(?:gives?(?: me| us)?|returns?|got|get|gets|prints?|actual(?:ly)?(?: \w+)?|yields?|is|->|=>|"
-    r"produces?|shows?|says?|comes out as|outputs?)[\s:=]*" + VALUE,
-    re.I,
-)
-
-
-def _expected_in(text: str, marked: bool = False) -> tuple[str, ...]:
-    """Values that the text says were expected; from a comment (`marked`) a bare value counts."""
-    found = [_as_source(m.group(1)) for m in WANTED.finditer(text)]
-    if marked and not found:
-        bare = re.sub(r"^\s*(?:->|=>|==|returns?|prints?|gives?)?\s*", "", text)
-        found = [_as_source(bare)] + [_as_source(m.group(1)) for m in GIVEN.finditer(text)]
-    return tuple(dict.fromkeys(f for f in found if f))
-
-
-def _results_in(text: str) -> tuple[str, ...]:
-    found = [_as_source(m.group(1)) for m in GIVEN.finditer(text)]
-    return tuple(dict.fromkeys(f for f in found if f))
-
-
-def _as_source(text: str) -> str:
-    """A value's text as a Python expression, or nothing."""
-    text = text.strip().strip("`").strip()
-    if text.lower() in VAGUE:
-        return VAGUE[text.lower()]
-    try:
-        node = ast.parse(text, mode="eval").body
-    except (SyntaxError, ValueError):
-        return ""
-    if any(isinstance(n, ast.Name | ast.Attribute) for n in ast.walk(node)) and not any(
-        isinstance(n, ast.Call) for n in ast.walk(node)
-    ):
-        return ""
-    return ast.unparse(node)
-
-
-def _whole_literals(text: str) -> tuple[str, ...]:
-    """A text that is one value as a whole, or text printed."""
-    whole = text.strip()
-    if not whole:
-        return ()
-    source = _as_source(whole)
-    return (source,) if source else (repr(whole),)
-
-
-def _literals_in(text: str) -> list[str]:
-    hits = re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w.])|'[^'\n]{0,40}'|\"[^\"\n]{0,40}\"", text)
-    return [s for s in (_as_source(h) for h in hits) if s]
 
 
 def _traces(text: str) -> tuple[Trace, ...]:

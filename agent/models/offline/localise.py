@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agent.models.offline.issue_examples import Report
-from agent.models.offline.looking import Tree, view_whole
-from agent.models.offline.reproduce import DRIVER, JOB, Reproduction
+from agent.models.offline.looking import JOB, Tree, driver, view_whole
+from agent.models.offline.reproduce import Reproduction
 from agent.models.offline.steps import Steps, ask
 
 MOST_FILES = 8
@@ -72,7 +72,7 @@ def measure(found: Reproduction, tree: Tree) -> Steps[Spectrum | None]:
     result = yield from ask(
         "bash",
         "Coverage of each test, ranked.",
-        command=f"cd /workspace && {tree.python} {DRIVER} cover {path}",
+        command=f"cd /workspace && {driver(tree)} cover {path}",
         timeout_s=300,
     )
     return read_spectrum(result.text, result.call_id)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from agent.models.offline.steps import Result, Steps, ask
 
 MOST_LINES = 2000
+HOME = "/tmp/patchwright-search"  # noqa: S108 - a path in the sandbox
+JOB = HOME + "/{}.json"
 LIST = (
     "find . \\( -name .git -o -name .venv -o -name venv -o -name .tox -o -name node_modules"
     " -o -name __pycache__ \\) -prune -o -type f \\( -name '*.py' -o -name '*.toml'"
@@ -67,6 +69,11 @@ def is_test(path: str) -> bool:
     *folders, name = path.split("/")
     named = name.startswith("test_") or name.endswith("_test.py") or name == "conftest.py"
     return named or any(f in ("tests", "test") for f in folders)
+
+
+def driver(tree: Tree) -> str:
+    """The command, in the tree's root, that starts the driver; a mode and a job follow."""
+    return f"PYTHONPATH={HOME} {tree.python} -m patchwright_search.driver"
 
 
 def read_tree(result: Result) -> Tree:

@@ -12,12 +12,19 @@ import libcst as cst
 
 from agent.models.offline.issue_examples import Report, read_issue
 from agent.models.offline.localise import Spectrum, Unit, measure, read_sources, suspicion, units_of
-from agent.models.offline.looking import LIST, TestRun, Tree, read_tests, read_tree
+from agent.models.offline.looking import HOME, LIST, TestRun, Tree, read_tests, read_tree
 from agent.models.offline.mutations import Mutant, mutate
 from agent.models.offline.mutations.source import Source
-from agent.models.offline.reproduce import DRIVER, Reproduction, from_failing_tests, from_issue
+from agent.models.offline.reproduce import Reproduction, from_failing_tests, from_issue
 from agent.models.offline.search import Ground, Search, search
 from agent.models.offline.steps import Steps, ask
+
+DRIVER = {
+    "children.py": "A driver for the search, in three files. This one: children under limits of "
+    "time and memory, in scratch copies outside the tree.",
+    "suite.py": "Its second file: line coverage, and many small changes screened in one command.",
+    "driver.py": "Its third file: examples tried, survivors compared.",
+}
 
 
 def policy(task_text: str, seed: int = 0) -> Steps[str]:
@@ -66,14 +73,10 @@ def _run_tests(why: str) -> Steps[TestRun]:
 
 
 def _send_driver() -> Steps[None]:
-    text = resources.files("agent.models.offline").joinpath("driver.py").read_text("utf-8")
-    yield from ask(
-        "create",
-        "A driver for the search: it tries examples, measures coverage and screens many small "
-        "changes in one command, in scratch copies outside the tree.",
-        path=DRIVER,
-        content=text,
-    )
+    folder = resources.files("agent.models.offline.sandboxed")
+    for name, why in DRIVER.items():
+        text = folder.joinpath(name).read_text("utf-8")
+        yield from ask("create", why, path=f"{HOME}/patchwright_search/{name}", content=text)
 
 
 def _reproduce(title: str, report: Report, tree: Tree, run: TestRun) -> Steps[Reproduction | None]:

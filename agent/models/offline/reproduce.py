@@ -11,13 +11,12 @@ from dataclasses import dataclass, replace
 
 from agent.models.offline.hunt import hunted_examples
 from agent.models.offline.issue_examples import Example, Report
-from agent.models.offline.looking import TestRun, Tree, is_test, view_whole
+from agent.models.offline.judging import judge
+from agent.models.offline.looking import JOB, TestRun, Tree, driver, is_test, view_whole
 from agent.models.offline.render import Finding, render_test
 from agent.models.offline.steps import Steps, ask
 from agent.models.offline.variants import of_failing_test
 
-DRIVER = "/tmp/patchwright-search/driver.py"  # noqa: S108 - a path in the sandbox
-JOB = "/tmp/patchwright-search/{}.json"  # noqa: S108
 MOST_EXAMPLES = 60
 STANDARD = {
     "date": "datetime", "datetime": "datetime", "timedelta": "datetime", "time": "datetime",
@@ -268,7 +267,7 @@ def _probe(
     result = yield from ask(
         "bash",
         "Each in a process of its own, under a time limit.",
-        command=f"cd /workspace && {tree.python} {DRIVER} probe {path}",
+        command=f"cd /workspace && {driver(tree)} probe {path}",
         timeout_s=300,
     )
     findings = []
@@ -282,58 +281,3 @@ def _probe(
     sure = [f for f in findings if f.certainty == best]
     by_call = {(f.example.expr, f.example.setup): f for f in reversed(sure)}
     return list(by_call.values())[::-1][:4]
-
-
-def judge(example: Example, seen: dict[str, object], report: Report) -> Finding | None:
-    """Whether what an example gave is the bug of the issue."""
-    if "timeout" in seen:
-        hangs = bool(
-            report.words & {"hang", "hangs", "forever", "infinite", "stuck", "never", "loop"}
-        )
-        return (
-            Finding(example, "ends", "", f"{example.expr} does not end", "Timeout", 2)
-            if hangs
-            else None
-        )
-    if "type" in seen:
-        return _judge_error(example, str(seen["type"]), seen, report)
-    value = str(seen["value"])
-    equal = list(seen["equal"]) if isinstance(seen["equal"], list) else []
-    if example.raises:
-        name = example.raises[0]
-        what = f"{example.expr} gives {value} and does not raise {name}"
-        return Finding(example, "raises", name, what, "DID NOT RAISE", 3)
-    wrong = [text for text, same in zip(example.expected, equal, strict=False) if same is False]
-    if not wrong:
-        return None
-    confirmed = True in equal or value in report.text or value.strip("'\"") in report.text
-    what = f"{example.expr} gives {value}, not {wrong[0]}"
-    return Finding(example, "equals", wrong[0], what, "AssertionError", 4 if confirmed else 1)
-
-
-def kinds_of(seen: dict[str, object]) -> Sequence[object]:
-    """The exception's class and its bases, by name."""
-    kinds = seen.get("kinds")
-    return kinds if isinstance(kinds, list) else ()
-
-
-def _judge_error(
-    example: Example, error: str, seen: dict[str, object], report: Report
-) -> Finding | None:
-    named = {example.crashed, *(t.exception for t in report.traces)} | report.words
-    wanted = [text for text in example.expected if error not in text]
-    kinds = {error, *(str(k) for k in kinds_of(seen) if k not in ("Exception", "BaseException"))}
-    if kinds & set(example.raises) or not kinds & named:
-        return None
-    if (
-        error in ("NameError", "SyntaxError", "ImportError", "ModuleNotFoundError")
-        and not seen["frames"]
-    ):
-        return None
-    what = f"{example.expr} raises {error}: {seen['message']}"
-    frames = seen["frames"] if isinstance(seen["frames"], list) else []
-    if example.raises:
-        return Finding(example, "raises", example.raises[0], what, error, 3)
-    if wanted:
-        return Finding(example, "equals", wanted[0], what, error, 4 if frames else 1)
-    return Finding(example, "ends", "", what, error, 3 if frames else 0)

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent.models.offline.localise import suite_args
-from agent.models.offline.looking import Tree
+from agent.models.offline.looking import JOB, Tree, driver
 from agent.models.offline.mutations import Mutant
-from agent.models.offline.reproduce import DRIVER, JOB, Reproduction
+from agent.models.offline.reproduce import Reproduction
 from agent.models.offline.steps import Steps, ask
 
 TIME_S = 240
@@ -53,7 +53,7 @@ def screen(
         "bash",
         f"Try the {len(mutants)} changes in scratch copies: first the reproduction, then, where "
         "it passes, all tests.",
-        command=f"cd /workspace && {tree.python} {DRIVER} screen {path}",
+        command=f"cd /workspace && {driver(tree)} screen {path}",
         timeout_s=TIME_S + 120,
     )
     return read_screening(result.text, mutants, result.call_id)

@@ -1,0 +1,80 @@
+"""Values that people name in prose: expected ones, given ones, any literals. Pure parsing."""
+
+from __future__ import annotations
+
+import ast
+import re
+
+VAGUE = {
+    "an empty list": "[]",
+    "empty list": "[]",
+    "an empty string": "''",
+    "empty string": "''",
+    "an empty dict": "{}",
+    "empty dict": "{}",
+    "nothing": "None",
+    "zero": "0",
+}
+VALUE = (
+    r"(`[^`\n]+`|'[^'\n]*'|\"[^\"\n]*\"|\[[^\n]*?\]|\{[^\n]*?\}|\([^\n]*?\)|-?\d[\d_]*(?:\.\d+)?(?:e-?\d+)?"
+    r"|True|False|None|an? empty \w+|nothing|zero)"
+)
+WANTED = re.compile(
+    r"(?:expect(?:ed|s|ing)?(?: (?:value|result|output|to (?:get|see|be)|it to (?:be|return|give)|"
+    r"behaviou?r|was|is|here))*|should(?:n't)?(?: (?:be|have|been|return|give|print|yield|get|say|"
+    r"produce|read|equal|come|out|as|it|rather|really|actually))*|instead of|rather than|"
+    r"want(?:ed)?|supposed to (?:be|return|give)|correct (?:\w+ )?(?:is|would be)|not)"
+    r"[\s:=>\-]*(?:the |just |exactly |all of )?" + VALUE,
+    re.I,
+)
+GIVEN = re.compile(
+    r"(?:gives?(?: me| us)?|returns?|got|get|gets|prints?|actual(?:ly)?(?: \w+)?|yields?|is|->|=>|"
+    r"produces?|shows?|says?|comes out as|outputs?)[\s:=]*" + VALUE,
+    re.I,
+)
+
+
+def expected_in(text: str, marked: bool = False) -> tuple[str, ...]:
+    """Values that the text says were expected; from a comment (`marked`) a bare value counts."""
+    found = [_as_source(m.group(1)) for m in WANTED.finditer(text)]
+    if marked and not found:
+        bare = re.sub(r"^\s*(?:->|=>|==|returns?|prints?|gives?)?\s*", "", text)
+        found = [_as_source(bare)] + [_as_source(m.group(1)) for m in GIVEN.finditer(text)]
+    return tuple(dict.fromkeys(f for f in found if f))
+
+
+def results_in(text: str) -> tuple[str, ...]:
+    """Values that the text says were given."""
+    found = [_as_source(m.group(1)) for m in GIVEN.finditer(text)]
+    return tuple(dict.fromkeys(f for f in found if f))
+
+
+def _as_source(text: str) -> str:
+    """A value's text as a Python expression, or nothing."""
+    text = text.strip().strip("`").strip()
+    if text.lower() in VAGUE:
+        return VAGUE[text.lower()]
+    try:
+        node = ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError):
+        return ""
+    if any(isinstance(n, ast.Name | ast.Attribute) for n in ast.walk(node)) and not any(
+        isinstance(n, ast.Call) for n in ast.walk(node)
+    ):
+        return ""
+    return ast.unparse(node)
+
+
+def whole_literals(text: str) -> tuple[str, ...]:
+    """A text that is one value as a whole, or text printed."""
+    whole = text.strip()
+    if not whole:
+        return ()
+    source = _as_source(whole)
+    return (source,) if source else (repr(whole),)
+
+
+def literals_in(text: str) -> list[str]:
+    """Numbers and quoted strings anywhere in the text."""
+    hits = re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w.])|'[^'\n]{0,40}'|\"[^\"\n]{0,40}\"", text)
+    return [s for s in (_as_source(h) for h in hits) if s]

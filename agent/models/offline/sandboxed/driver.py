@@ -1,0 +1,128 @@
+"""Runs inside the sandbox: probes examples, collects line coverage, screens many mutants.
+
+The offline model sends this folder's files into the sandbox as they are; the host never runs them.
+They use the standard library and, where it is there, pytest. Every child runs in its own process
+group under limits of time and memory, in a scratch copy of the tree, so that the tree itself is
+never touched. Usage, in the tree's root: `python -m patchwright_search.driver MODE JOB.json`; each
+mode says what a job holds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import io
+import json
+import re
+import shutil
+import sys
+import traceback
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from .children import SCRATCH, copy_tree, enter, in_child, mutated
+from .suite import cover, screen
+
+
+def probe(job: dict[str, Any]) -> None:
+    """Evaluate examples: {"limit_s", "only", "examples": [{id, setup, expr}]}."""
+    root = Path.cwd()
+    only = job.get("only")
+    shown = 0
+    for example in job["examples"]:
+        seen = in_child(partial(_evaluate, root, example), job.get("limit_s", 10.0))
+        seen = seen or {"timeout": True}
+        if only and not fits(seen, only):
+            continue
+        print(json.dumps({"id": example["id"], **seen}))
+        shown += 1
+        if shown >= job.get("most", 60):
+            break
+    print(f"probed {len(job['examples'])} examples")
+
+
+def fits(seen: dict[str, Any], only: list[str]) -> bool:
+    """Whether an example raised this exception in this function, `only` being both names."""
+    frames = seen.get("frames") or [["", 0, ""]]
+    return seen.get("type") == only[0] and frames[-1][2] == only[1]
+
+
+def _evaluate(root: Path, example: dict[str, Any]) -> dict[str, Any]:
+    enter(root)
+    names: dict[str, Any] = {"__name__": "example"}
+    out = io.StringIO()
+    stage = "setup"
+    try:
+        with contextlib.redirect_stdout(out):
+            exec(compile(example["setup"], "<setup>", "exec"), names)  # noqa: S102
+            out.truncate(0)
+            out.seek(0)
+            stage = "expr"
+            value = eval(compile(example["expr"], "<example>", "eval"), names)  # noqa: S307
+            equal: list[bool | None] = []
+            for text in example.get("expected", []):
+                try:
+                    wanted = eval(text, names)  # noqa: S307
+                    printed = example.get("printed")
+                    same = str(value) == str(wanted) if printed else value == wanted
+                    equal.append(bool(same))
+                except Exception:  # noqa: BLE001 - an expectation that cannot be evaluated is none
+                    equal.append(None)
+        return {"value": repr(value)[:600], "out": out.getvalue()[:600], "equal": equal}
+    except BaseException as error:  # noqa: BLE001 - any failure of the example is the answer
+        frames = [
+            [f.filename.removeprefix(f"{root}/"), f.lineno, f.name]
+            for f in traceback.extract_tb(error.__traceback__)
+            if f.filename.startswith(str(root))
+        ]
+        return {
+            "type": type(error).__name__,
+            "kinds": [c.__name__ for c in type(error).__mro__],
+            "message": str(error)[:300],
+            "stage": stage,
+            "frames": frames[-6:],
+        }
+
+
+def compare(job: dict[str, Any]) -> None:
+    """How mutants behave on examples: {"limit_s", "files", "mutants", "examples"}.
+
+    Prints one `SIGN` line for each mutant: its number, a mark that is equal for those that behave
+    alike, how many examples give another result than without it, and how many newly raise.
+    """
+    tree = copy_tree(Path.cwd(), 0)
+
+    def behave() -> Any:
+        def work() -> list[str]:
+            seen = [_evaluate(tree, e) for e in job["examples"]]
+            words = [f"raises {s['type']}" if "type" in s else s["value"] + s["out"] for s in seen]
+            return [re.sub(r"0x[0-9a-f]+", "", w) for w in words]
+
+        return in_child(work, job["limit_s"]) or []
+
+    base = behave()
+    for number, file, first, last, text in job["mutants"]:
+        with mutated(tree / job["files"][file], first, last, text):
+            seen = behave()
+        pairs = list(zip(base, seen, strict=False))
+        changed = sum(a != b for a, b in pairs)
+        raised = sum(b.startswith("raises") and not a.startswith("raises") for a, b in pairs)
+        mark = hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:12]
+        print(f"SIGN {number} {mark} {changed} {raised}")
+    shutil.rmtree(SCRATCH, ignore_errors=True)
+    print(f"compared {len(job['mutants'])} changes on {len(job['examples'])} examples")
+
+
+def main() -> None:
+    """Run one mode."""
+    modes = {"probe": probe, "cover": cover, "screen": screen, "compare": compare}
+    job = json.loads(Path(sys.argv[2]).read_text())
+    with contextlib.suppress(ImportError):
+        importlib.import_module("pytest")
+    modes[sys.argv[1]](job)
+
+
+if __name__ == "__main__":
+    main()
