@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import multiprocessing
 import resource
@@ -46,7 +47,8 @@ from sandbox.protocol import Limits, Sandbox
 def command(step: int) -> str:
     """Cheap commands; every tenth prints 20 KB."""
     if step % 10 == 9:
-        return f"echo {step}; for i in {{1..400}}; do echo 'a line of text that is fifty characters long {step}'; done"
+        line = f"a line of text that is fifty characters long {step}"
+        return f"echo {step}; for i in {{1..400}}; do echo '{line}'; done"
     return ("echo step {0}", "pwd; echo {0}", "true; echo {0}", "x={0}; echo $x")[step % 4].format(
         step
     )
@@ -103,7 +105,7 @@ async def model_app(scope: dict[str, Any], receive: Any, send: Any) -> None:
 def serve_model(port_out: Connection) -> None:
     """The server's process."""
     listening = socket.create_server(("127.0.0.1", 0))
-    # asyncio does this only for sockets that name their protocol; without it each answer waits 40 ms.
+    # asyncio does this only for sockets that name their protocol; else each answer waits 40 ms.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     port_out.send(listening.getsockname()[1])
     uvicorn.Server(uvicorn.Config(model_app, log_level="critical")).run(sockets=[listening])
@@ -223,7 +225,7 @@ async def one_run(
     return Measured(
         wall_s=time.perf_counter() - started,
         cpu_s=time.process_time() - cpu,
-        steps_ms=[(b - a) * 1000 for a, b in zip(ended, ended[1:], strict=False)],
+        steps_ms=[(b - a) * 1000 for a, b in itertools.pairwise(ended)],
         sizes=transport.sizes if transport else [],
         shared=transport.shared if transport else [],
     )
@@ -301,7 +303,8 @@ async def main(steps_list: list[int], concurrent: list[int], concurrent_steps: i
         tree = small_tree(Path(folder))
         store = SqlStore(f"sqlite:///{folder}/bench.db")
         print(
-            "N     wall s  CPU s  RSS MiB  ms/step  first50  last50  ratio  prefix  sent MB  floor shell+http ms  over floor ms"
+            "N     wall s  CPU s  RSS MiB  ms/step  first50  last50  ratio  prefix  sent MB"
+            "  floor shell+http ms  over floor ms"
         )
         for steps in steps_list:
             m = await one_run(engine, store, tree, port, steps, a_run(store, steps), count=True)
@@ -311,9 +314,10 @@ async def main(steps_list: list[int], concurrent: list[int], concurrent_steps: i
             first, last = statistics.median(m.steps_ms[:50]), statistics.median(m.steps_ms[-50:])
             middle = statistics.median(m.steps_ms)
             print(
-                f"{steps:<5} {m.wall_s:6.2f}  {m.cpu_s:5.2f}  {rss_mib():7.0f}  {middle:7.2f}  {first:7.2f}  "
-                f"{last:6.2f}  {last / first:5.2f}  {statistics.mean(m.shared):6.4f}  {sum(m.sizes) / 1e6:7.1f}  "
-                f"{floor:19.2f}  {middle - floor:13.2f}",
+                f"{steps:<5} {m.wall_s:6.2f}  {m.cpu_s:5.2f}  {rss_mib():7.0f}  {middle:7.2f}  "
+                f"{first:7.2f}  {last:6.2f}  {last / first:5.2f}  "
+                f"{statistics.mean(m.shared):6.4f}  "
+                f"{sum(m.sizes) / 1e6:7.1f}  {floor:19.2f}  {middle - floor:13.2f}",
                 flush=True,
             )
         before = rss_mib()
@@ -336,7 +340,8 @@ async def main(steps_list: list[int], concurrent: list[int], concurrent_steps: i
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             steps_ms = [t for m in measured for t in m.steps_ms]
             print(
-                f"{count} runs of {concurrent_steps} at once: {took:.1f} s, median step {statistics.median(steps_ms):.1f} ms, "
+                f"{count} runs of {concurrent_steps} at once: {took:.1f} s, "
+                f"median step {statistics.median(steps_ms):.1f} ms, "
                 f"peak memory {peak:.0f} MiB, {(peak - before) / count:.1f} MiB a run; no error",
                 flush=True,
             )
