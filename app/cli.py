@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -34,6 +35,13 @@ err = Console(stderr=True)
 
 EXIT_ERROR = 1
 EXIT_NOT_PROVEN = 2
+
+
+class KvDtype(StrEnum):
+    """Numbers of the KV cache."""
+
+    bf16 = "bf16"
+    fp8 = "fp8"
 
 
 class UsageError(Exception):
@@ -94,11 +102,13 @@ def setup_app() -> None:
 
 
 @cli.command()
-def doctor() -> None:
+def doctor(
+    model: Annotated[bool, typer.Option("--model", help="Only the model's server.")] = False,
+) -> None:
     """Check engine, image, model and GitHub; each line is ok or says what to do."""
-    from app.doctor import examine
+    from app.doctor import examine, examine_the_model
 
-    findings = asyncio.run(examine(_settings()))
+    findings = asyncio.run((examine_the_model if model else examine)(_settings()))
     for finding in findings:
         mark = "[green]ok[/]  " if finding.ok else "[red]not ok[/]"
         out.print(f"{mark} {finding.name}: ", end="")
@@ -117,6 +127,52 @@ def demo(
     from app.demo import run_demo
 
     raise typer.Exit(0 if asyncio.run(run_demo(repository, out, keep=keep)) else EXIT_NOT_PROVEN)
+
+
+@cli.command()
+def capacity(
+    runs_per_day: Annotated[float, typer.Option(min=1, help="Runs that a day brings.")],
+    hardware: Annotated[
+        list[str] | None, typer.Option(help="8xH200, 16xH100, …; may be repeated; else all.")
+    ] = None,
+    attempts: Annotated[int, typer.Option(min=1, max=16, help="Side by side per run.")] = 1,
+    calls: Annotated[float, typer.Option(min=1, max=5000, help="Turns of an attempt.")] = 150,
+    read_tokens: Annotated[float, typer.Option(min=0, help="New prompt tokens a turn.")] = 600,
+    written_tokens: Annotated[float, typer.Option(min=1, help="Written tokens a turn.")] = 400,
+    tool_s: Annotated[float, typer.Option(min=0, help="Seconds of a tool call.")] = 4,
+    peak: Annotated[float, typer.Option(min=1, help="Busiest hour over the mean.")] = 3,
+    window: Annotated[int, typer.Option(min=32_000, help="Context window, tokens.")] = 262_144,
+    kv_dtype: Annotated[KvDtype, typer.Option(help="Of the KV cache.")] = KvDtype.bf16,
+    attn_dp_size: Annotated[int, typer.Option(min=1, help="Attention groups a server.")] = 1,
+    tokens_per_s: Annotated[float, typer.Option(min=0, help="Measured, one stream.")] = 0,
+    streams: Annotated[int, typer.Option(min=0, help="Measured, side by side.")] = 0,
+    utilisation: Annotated[float, typer.Option(min=0.1, max=0.95, help="At most.")] = 0.8,
+    wait_minutes: Annotated[float, typer.Option(min=0.1, help="Longest mean wait.")] = 5,
+) -> None:
+    """How many GPU servers the runs need; formulas and sources: docs/capacity.md."""
+    from app.capacity import HARDWARE, Workload
+    from app.capacity_report import UnknownHardware, print_plans, serving
+
+    work = Workload(
+        runs_per_day=runs_per_day,
+        peak=peak,
+        attempts=attempts,
+        calls=calls,
+        read_tokens=read_tokens,
+        written_tokens=written_tokens,
+        tool_s=tool_s,
+        window=window,
+    )
+    kv_bytes = 1 if kv_dtype is KvDtype.fp8 else 2
+    try:
+        servings = [
+            serving(name, tokens_per_s=tokens_per_s, streams=streams, kv_bytes=kv_bytes,
+                    groups=attn_dp_size)
+            for name in hardware or HARDWARE
+        ]  # fmt: skip
+    except UnknownHardware as problem:
+        raise UsageError(str(problem)) from None
+    print_plans(out, work, servings, most_utilised=utilisation, longest_wait_s=wait_minutes * 60)
 
 
 @cli.command("settings")

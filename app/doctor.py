@@ -37,6 +37,11 @@ async def examine(settings: Settings) -> list[Finding]:
     return [finding for check in checks for finding in await check(settings)]
 
 
+async def examine_the_model(settings: Settings) -> list[Finding]:
+    """Look at the model's endpoint alone."""
+    return await _model(settings)
+
+
 async def _sandbox(settings: Settings) -> list[Finding]:
     engine = DockerEngine(settings.docker_url)
     try:

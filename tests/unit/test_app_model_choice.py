@@ -1,0 +1,88 @@
+"""The model that a run gets from the settings: profiles, patience, shared servers."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+import pytest
+
+from agent.errors import ModelAway
+from agent.model import Message
+from agent.models.openai_compat import OpenAICompatModel
+from app.model_choice import make_model, profile_of, routing_key
+from app.settings import PREFIX, Settings, SettingsError
+from app.settings_sources import load
+
+MINE = {"mine": {"base": "k2-thinking", "model": "k2", "window": 128_000}}
+
+
+def test_a_profile_of_ones_own_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"{PREFIX}MODEL", "mine")
+    monkeypatch.setenv(f"{PREFIX}MODEL_URL", "http://h:1")
+    monkeypatch.setenv(f"{PREFIX}MODEL_PROFILES", json.dumps(MINE))
+    monkeypatch.setenv(f"{PREFIX}MODEL_OVERRIDES", '{"temperature": 0.5}')
+    profile = profile_of(load())
+    assert (profile.name, profile.model, profile.window) == ("mine", "k2", 128_000)
+    assert (profile.temperature, profile.kimi_tokens) == (0.5, True)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"model": "k2"}, "no model profile 'k2'; known are: .*mine"),
+        ({"model": "k2", "model_overrides": {"window": 1}}, "no model profile 'k2'"),
+        ({"model": "mine", "model_overrides": {"window": 0}}, "'mine': window"),
+        ({"model": "mine", "model_profiles": {"mine": {"bas": "vllm"}}}, "'mine': bas"),
+    ],
+)
+def test_a_wrong_profile_is_refused_by_name(settings: dict[str, object], words: str) -> None:
+    values = {"model_url": ("http://h:1",), "model_profiles": MINE, **settings}
+    with pytest.raises(SettingsError, match=words):
+        profile_of(Settings(**values))  # type: ignore[arg-type]
+
+
+def remote(settings: Settings, run_id: str, seed: int = 0) -> OpenAICompatModel:
+    model = make_model(settings, run_id=run_id, seed=seed)
+    assert isinstance(model, OpenAICompatModel)
+    return model
+
+
+async def asked(model: OpenAICompatModel, seen: dict[str, list[str]], answer: int) -> None:
+    """One turn at servers that note who came and fail with `answer`."""
+
+    def note(request: httpx.Request) -> httpx.Response:
+        seen.setdefault(request.headers["x-smg-routing-key"], []).append(request.url.host)
+        return httpx.Response(answer, text="away")
+
+    await model._client.aclose()
+    model._client = httpx.AsyncClient(transport=httpx.MockTransport(note))
+    with pytest.raises(ModelAway):
+        await model.turn([Message(role="user", content="hello")], ())
+
+
+async def test_runs_of_one_process_share_what_is_known_of_the_servers() -> None:
+    urls = ("http://one:1", "http://two:1", "http://three:1")
+    settings = Settings(model="k2-thinking", model_url=urls, model_patience_s=0.0)
+    seen: dict[str, list[str]] = {}
+    models = [remote(settings, f"run-{i}") for i in range(3)]
+    models.append(remote(settings, "run-0", seed=1))
+    await asked(models[0], seen, 503)
+    (first,) = set(seen["run-0"][:1])
+    for model in models[1:]:
+        await asked(model, seen, 503)
+    # Each failure is known to the next run: it begins elsewhere.
+    assert seen["run-1"][0] != first
+    assert len({seen[key][0] for key in ("run-0", "run-1", "run-2")}) == 3
+    assert routing_key("run-0", 1) in seen
+    for model in models:
+        await model.close()
+
+
+async def test_the_patience_is_the_settings() -> None:
+    settings = Settings(model="k2-thinking", model_url=("http://patient:1",), model_patience_s=0.0)
+    seen: dict[str, list[str]] = {}
+    model = remote(settings, "run-0")
+    await asked(model, seen, 503)
+    assert len(seen["run-0"]) == 1
+    await model.close()
