@@ -5,6 +5,7 @@ Source of facts: GitHub's REST description, version 2022-11-28, and its page on 
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 from github import GithubException
@@ -14,14 +15,18 @@ from github.PullRequest import PullRequest
 
 from app.forge_records import (
     Comment,
+    ConversationLocked,
     ForgeAway,
     ForgeDenied,
     ForgeError,
     ForgeMissing,
     ForgeRefused,
+    InstallationSuspended,
     IssueThread,
     Pull,
     RateLimited,
+    RepositoryArchived,
+    TokenRefused,
 )
 
 SECONDARY_WAIT_S = 60.0
@@ -37,14 +42,31 @@ def explain(what: str, error: GithubException) -> ForgeError:
         wait = _wait(headers, said)
         if wait is not None or error.status == 429:
             return RateLimited(text, wait if wait is not None else SECONDARY_WAIT_S)
-    if error.status in (401, 403):
-        return ForgeDenied(text)
+    if error.status == 401:
+        return TokenRefused(text)
+    if error.status == 403:
+        return _denied(text, said)
     if error.status in (404, 410):
         return ForgeMissing(text)
     if error.status >= 500:
         return ForgeAway(text)
     problems = error.data.get("errors") if isinstance(error.data, dict) else None
     return ForgeRefused(f"{text} {problems}" if problems else text)
+
+
+_DENIALS = (
+    (re.compile(r"installation has been suspended", re.I), InstallationSuspended),
+    (re.compile(r"repository was archived", re.I), RepositoryArchived),
+    (re.compile(r"(issue|conversation|pull request) is locked", re.I), ConversationLocked),
+)
+"""GitHub's sentences; it gives these answers no code of their own."""
+
+
+def _denied(text: str, said: str) -> ForgeDenied:
+    for words, kind in _DENIALS:
+        if words.search(said):
+            return kind(text)
+    return ForgeDenied(text)
 
 
 def _wait(headers: dict[str, str], said: str) -> float | None:
@@ -97,4 +119,6 @@ def as_pull(pull: PullRequest) -> Pull:
         head_sha=pull.head.sha,
         title=pull.title,
         body=pull.body or "",
+        base_branch=pull.base.ref,
+        from_fork=pull.head.repo is None or pull.head.repo.full_name != pull.base.repo.full_name,
     )

@@ -28,6 +28,26 @@ class ForgeMissing(ForgeError):
     """The thing is not there, or the App may not see it."""
 
 
+class InstallationSuspended(ForgeDenied):
+    """The App's installation is suspended; only its owner can lift that."""
+
+
+class InstallationGone(ForgeMissing):
+    """The App was removed from the account or the repository taken from the installation."""
+
+
+class RepositoryArchived(ForgeDenied):
+    """The repository is archived and so read-only."""
+
+
+class ConversationLocked(ForgeDenied):
+    """The issue is locked; the App may not comment on it."""
+
+
+class TokenRefused(ForgeDenied):
+    """GitHub takes none of the App's tokens, a fresh one included."""
+
+
 class ForgeRefused(ForgeError):
     """GitHub found the request itself wrong; repeating it will not help."""
 
@@ -127,6 +147,45 @@ class Pull:
     head_sha: str
     title: str
     body: str
+    base_branch: str = ""
+    """The branch that it would change."""
+    from_fork: bool = False
+    """Whether its branch lies in another repository."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """Something that was said of a pull request. The text is untrusted."""
+
+    kind: Literal["review", "line", "page"]
+    """The words of a review, a comment on a line or a reply to one, a comment on its page."""
+    id: int
+    author: str
+    body: str
+    created_at: datetime
+    thread: int = 0
+    """For a line: the comment that began its thread."""
+    path: str = ""
+    line: int = 0
+    """In the new file; 0: the line is gone, or the comment is on the whole file."""
+    hunk: str = ""
+    """For a line: the part of the diff that it stands below."""
+
+    @property
+    def key(self) -> str:
+        """What tells it from all others of its pull request."""
+        return f"{self.kind}:{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class FailedCheck:
+    """A check run of another App that ended badly."""
+
+    id: int
+    name: str
+    conclusion: str
+    summary: str
+    """Untrusted."""
 
 
 CheckStatus = Literal["queued", "in_progress", "completed"]

@@ -1,0 +1,128 @@
+"""How much may run: per repository, per organisation and in all, at once and within a day. Pure.
+
+The order of runs is total (by the time they were asked for), so that every worker comes to the same
+answer: of the runs that compete, the oldest ones go. Nothing is counted that a person did not get:
+runs that were refused count for no day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+DAY = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A run, as far as limits are concerned."""
+
+    run_id: str
+    repository: str
+    asked_at: datetime
+    live: bool
+    """Waiting or in work."""
+    refused: bool = False
+    """Ended before any work was done for it."""
+
+    @property
+    def organisation(self) -> str:
+        """The account that the repository belongs to."""
+        return self.repository.partition("/")[0].casefold()
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The limits in effect for one run; 0: none."""
+
+    at_once: int = 0
+    organisation_at_once: int = 0
+    repository_at_once: int = 0
+    per_day: int = 0
+    organisation_per_day: int = 0
+    repository_per_day: int | None = None
+    """None: no limit; 0: no runs at all, which a repository may ask for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Go:
+    """The run may begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The run may begin once others have ended."""
+
+    ahead: int
+    """How many runs must end before it."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The run must not begin."""
+
+    reason: str
+    """With the time from which another may, where there is one."""
+
+
+Admission = Go | Wait | Refuse
+
+
+def admit(run: Mark, others: Iterable[Mark], bounds: Bounds, now: datetime) -> Admission:
+    """Whether a live run may begin now. `others`: live runs and those of the last day."""
+    known = [mark for mark in others if mark.run_id != run.run_id]
+    scopes: tuple[tuple[str, Callable[[Mark], bool], int, int | None], ...] = (
+        (
+            "for this repository",
+            lambda mark: mark.repository.casefold() == run.repository.casefold(),
+            bounds.repository_at_once,
+            bounds.repository_per_day,
+        ),
+        (
+            "for this organisation",
+            lambda mark: mark.organisation == run.organisation,
+            bounds.organisation_at_once,
+            bounds.organisation_per_day or None,
+        ),
+        ("in all", lambda _mark: True, bounds.at_once, bounds.per_day or None),
+    )
+    wait: Wait | None = None
+    for where, within, at_once, per_day in scopes:
+        rivals = [mark for mark in known if within(mark) and _before(mark, run)]
+        if per_day is not None and (refusal := _day_is_full(rivals, per_day, where, now)):
+            return refusal
+        ahead = sum(mark.live for mark in rivals)
+        must_end = ahead - at_once + 1
+        if at_once and must_end > 0 and (wait is None or must_end > wait.ahead):
+            wait = Wait(must_end, f"at most {_runs(at_once)} at once {where}")
+    return wait or Go()
+
+
+def queue_place(run: Mark, others: Iterable[Mark]) -> int:
+    """The run's place among all that live, from 1: what the status comment shows."""
+    return 1 + sum(mark.live and _before(mark, run) for mark in others)
+
+
+def _day_is_full(rivals: list[Mark], per_day: int, where: str, now: datetime) -> Refuse | None:
+    if per_day == 0:
+        return Refuse(f"No runs are allowed {where}.")
+    counted = sorted(
+        mark.asked_at for mark in rivals if not mark.refused and mark.asked_at > now - DAY
+    )
+    if len(counted) < per_day:
+        return None
+    free = counted[len(counted) - per_day] + DAY
+    return Refuse(
+        f"The limit of {_runs(per_day)} within 24 hours {where} is reached. "
+        f"Label the issue again after {free:%Y-%m-%d %H:%M} UTC."
+    )
+
+
+def _before(mark: Mark, run: Mark) -> bool:
+    return (mark.asked_at, mark.run_id) < (run.asked_at, run.run_id)
+
+
+def _runs(number: int) -> str:
+    return f"{number} run" if number == 1 else f"{number} runs"

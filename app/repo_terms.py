@@ -1,0 +1,111 @@
+"""The terms of one run: what the repository asks for, within what the operator allows. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agent.task import Budget, GatePolicy
+from app.limits import Bounds
+from app.repo_config import Language, Permissions, PullRequests, RepoConfig, Triggers
+from app.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds for a run."""
+
+    enabled: bool
+    model: str
+    """Name of the model profile."""
+    attempts: int
+    budget: Budget
+    label: str
+    triggers: Triggers
+    permissions: Permissions
+    test_command: str
+    """Empty: found out from the repository."""
+    setup: tuple[str, ...]
+    image: str
+    """Empty: found out from the repository."""
+    network: bool
+    """Whether set-up may use the network."""
+    hosts: tuple[str, ...]
+    """Hosts that set-up may reach besides the operator's."""
+    policy: GatePolicy
+    pull_request: PullRequests
+    bounds: Bounds
+    language: Language
+    remarks: tuple[str, ...] = ()
+    """Wishes that were not granted, in sentences for the status comment."""
+
+
+def terms(settings: Settings, config: RepoConfig) -> Terms:
+    """The terms in effect. A repository may ask for less than the operator allows, not for more."""
+    offered = (settings.profile, *settings.repo_models)
+    model = config.model if config.model in offered else settings.profile
+    remarks = []
+    if config.model and config.model != model:
+        remarks.append(
+            f"The model `{config.model}` is not offered here; `{model}` is used instead. Offered: "
+            f"{', '.join(dict.fromkeys(offered))}."
+        )
+    limits = config.limits
+    day = settings.repository_runs_per_day or None
+    return Terms(
+        enabled=config.enabled,
+        model=model,
+        attempts=min(config.attempts or settings.attempts, settings.attempts),
+        budget=_budget(settings.budget, config),
+        label=config.label or settings.label,
+        triggers=config.triggers,
+        permissions=config.permissions,
+        test_command=config.test_command or "",
+        setup=config.setup,
+        image=config.image,
+        network=config.network.setup,
+        hosts=config.network.hosts,
+        policy=_policy(config),
+        pull_request=config.pull_request,
+        bounds=Bounds(
+            organisation_at_once=settings.organisation_concurrency,
+            repository_at_once=min(
+                limits.runs_at_once or settings.repository_concurrency,
+                settings.repository_concurrency,
+            ),
+            per_day=settings.runs_per_day,
+            organisation_per_day=settings.organisation_runs_per_day,
+            repository_per_day=_least(limits.runs_per_day, day),
+        ),
+        language=config.language,
+        remarks=tuple(remarks),
+    )
+
+
+def _budget(most: Budget, config: RepoConfig) -> Budget:
+    asked = config.budget
+    wall_s = asked.wall_minutes * 60 if asked.wall_minutes else most.wall_s
+    return most.model_copy(
+        update={
+            "calls": min(asked.calls or most.calls, most.calls),
+            "calls_per_hypothesis": min(
+                asked.calls_per_hypothesis or most.calls_per_hypothesis, most.calls_per_hypothesis
+            ),
+            "wall_s": min(wall_s, most.wall_s),
+            "tokens": min(asked.tokens or most.tokens, most.tokens),
+        }
+    )
+
+
+def _policy(config: RepoConfig) -> GatePolicy:
+    base = GatePolicy()
+    return base.model_copy(
+        update={
+            "forbidden_paths": (*base.forbidden_paths, *config.paths.forbidden),
+            "allowed_paths": config.paths.allowed,
+        }
+    )
+
+
+def _least(*bounds: int | None) -> int | None:
+    given = [bound for bound in bounds if bound is not None]
+    return min(given) if given else None
