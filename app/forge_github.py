@@ -11,23 +11,28 @@ from typing import TypeVar
 from urllib.parse import quote
 
 import requests
-from github import Auth, GithubException, GithubIntegration
+from github import GithubException
 from github.GithubObject import NotSet
 from github.IssueComment import IssueComment
 from github.Repository import Repository as ApiRepository
-from urllib3.util import Retry
 
+from app import forge_talk
 from app.forge import Reaction
 from app.forge_answers import as_comment, as_pull, as_thread, explain
+from app.forge_app import integration
 from app.forge_records import (
     CheckReport,
     CheckRun,
     Comment,
+    FailedCheck,
     ForgeAway,
+    ForgeError,
     GitToken,
+    InstallationGone,
     IssueThread,
     Permission,
     Pull,
+    Remark,
     Repository,
 )
 
@@ -66,7 +71,7 @@ class GithubForge:
         self._installation = installation_id
         self._name = repository
         self._lock = threading.Lock()
-        self._integration = _integration(app)
+        self._integration = integration(app)
         self._client = self._integration.get_github_for_installation(installation_id)
         self._login = ""
         self._token: GitToken | None = None
@@ -280,6 +285,59 @@ class GithubForge:
 
         return await self._do(f"read the file {path}", read)
 
+    async def pull(self, number: int) -> Pull:
+        """See `Forge.pull`."""
+        read = lambda: as_pull(self._repo().get_pull(number))  # noqa: E731
+        return await self._do(f"read pull request #{number}", read)
+
+    async def remarks(self, number: int) -> tuple[Remark, ...]:
+        """See `Forge.remarks`."""
+        read = lambda: forge_talk.remarks(self._client.requester, self._name, number)  # noqa: E731
+        return await self._do(f"read the review of #{number}", read)
+
+    async def reply(self, number: int, thread: int, marker: str, body: str) -> None:
+        """See `Forge.reply`."""
+
+        def write() -> None:
+            text, login = f"{marker}\n{body}", self._bot_login()
+            at = (self._client.requester, self._name, number, thread)
+            forge_talk.reply(*at, text, marker, login)
+
+        await self._do(f"answer in the review of #{number}", write)
+
+    async def failed_checks(self, sha: str) -> tuple[FailedCheck, ...]:
+        """See `Forge.failed_checks`."""
+        own = self._app.app_id
+        at = (self._name, sha, own)
+        read = lambda: forge_talk.failed_checks(self._client.requester, *at)  # noqa: E731
+        return await self._do(f"read the checks of {sha[:12]}", read)
+
+    async def check_log(self, check: int) -> bytes | None:
+        """See `Forge.check_log`."""
+
+        def read() -> bytes | None:
+            url, verify = self._app.api_url.rstrip("/"), self._app.ca_file or True
+            at = (url, self._name, check, self._app.timeout_s, verify)
+            return forge_talk.check_log(self._client.requester, *at)
+
+        return await self._do(f"read the log of check {check}", read)
+
+    async def open_issue(self, marker: str, title: str, body: str) -> int:
+        """See `Forge.open_issue`."""
+
+        def write() -> int:
+            at = (self._client.requester, self._name)
+            return forge_talk.open_issue(*at, marker, title, body, self._bot_login())
+
+        return await self._do("open an issue", write)
+
+    async def delete_branch(self, branch: str, sha: str) -> None:
+        """See `Forge.delete_branch`."""
+        write = lambda: forge_talk.delete_branch(  # noqa: E731
+            self._client.requester, self._name, branch, sha
+        )
+        await self._do(f"delete the branch {branch}", write)
+
     async def close(self) -> None:
         """See `Forge.close`."""
         await asyncio.to_thread(self._close)
@@ -340,30 +398,23 @@ class GithubForge:
                 self._client = self._integration.get_github_for_installation(self._installation)
                 return call()
             except GithubException as error:
-                raise explain(what, error) from None
+                raise self._explained(what, error) from None
             except requests.RequestException as error:
                 reason = type(error).__name__
                 raise ForgeAway(f"Could not {what}: GitHub cannot be reached ({reason}).") from None
 
-
-def _integration(app: GithubApp) -> GithubIntegration:
-    return GithubIntegration(
-        auth=Auth.AppAuth(app.app_id, app.private_key),
-        base_url=app.api_url.rstrip("/"),
-        timeout=app.timeout_s,
-        user_agent="patchwright",
-        per_page=100,
-        verify=app.ca_file or True,
-        # Not PyGithub's own retry: it repeats POST after a 5xx (which may have been done) and
-        # sleeps through rate limits in the thread. Limits go to the caller as `RateLimited`.
-        retry=Retry(
-            total=3,
-            backoff_factor=0.5,
-            status_forcelist=(500, 502, 503, 504),
-            allowed_methods={"GET", "PATCH"},
-            respect_retry_after_header=False,
-            raise_on_status=False,
-        ),
-        seconds_between_requests=app.seconds_between_requests,
-        seconds_between_writes=app.seconds_between_writes,
-    )
+    def _explained(self, what: str, error: GithubException) -> ForgeError:
+        """The answer as an error; what is missing may be missing because the App was removed."""
+        if error.status == 404:
+            try:
+                self._integration.requester.requestJsonAndCheck(
+                    "GET", f"/repos/{self._name}/installation"
+                )
+            except GithubException as asked:
+                if asked.status == 404:
+                    return InstallationGone(
+                        f"Could not {what}: the App is not installed on {self._name} any more."
+                    )
+            except requests.RequestException:
+                return explain(what, error)
+        return explain(what, error)
