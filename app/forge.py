@@ -15,10 +15,12 @@ from app.forge_records import (
     CheckReport,
     CheckRun,
     Comment,
+    FailedCheck,
     GitToken,
     IssueThread,
     Permission,
     Pull,
+    Remark,
     Repository,
 )
 
@@ -84,6 +86,34 @@ class Forge(Protocol):
 
     async def file(self, path: str) -> bytes | None:
         """A file's content on the default branch; None when it is no regular file there."""
+        ...
+
+    async def pull(self, number: int) -> Pull:
+        """A pull request as it is now."""
+        ...
+
+    async def remarks(self, number: int) -> tuple[Remark, ...]:
+        """All that was said of a pull request by anybody, oldest first."""
+        ...
+
+    async def reply(self, number: int, thread: int, marker: str, body: str) -> None:
+        """Answer in a thread of a pull request, once for each `marker`."""
+        ...
+
+    async def failed_checks(self, sha: str) -> tuple[FailedCheck, ...]:
+        """The latest check runs of other Apps on a commit that ended badly."""
+        ...
+
+    async def check_log(self, check: int) -> bytes | None:
+        """The log of a check run that is a job of GitHub Actions; None when there is none."""
+        ...
+
+    async def open_issue(self, marker: str, title: str, body: str) -> int:
+        """The App's own open issue that begins with `marker`, created if there is none."""
+        ...
+
+    async def delete_branch(self, branch: str, sha: str) -> None:
+        """Delete a branch if it stands at this commit. Again is nothing."""
         ...
 
     async def close(self) -> None:

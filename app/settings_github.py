@@ -38,6 +38,11 @@ class GithubSettings(BaseSettings):
     github_app_id: int = Field(
         0, ge=0, description="The GitHub App's id; 0: not set up yet, see `patchwright setup-app`."
     )
+    github_app_slug: str = Field(
+        "patchwright",
+        pattern=r"^[A-Za-z0-9_.-]{1,100}$",
+        description="The App's name in its address; people write /NAME and @NAME to it.",
+    )
     github_private_key: SecretStr = Field(SecretStr(""), description="The App's private key (PEM).")
     github_private_key_file: Path | None = Field(
         None, description="File with the App's private key (PEM)."

@@ -1,0 +1,54 @@
+"""What runs are made of: the services that they work with, and how a step is done once."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from agent.model import Model
+from agent.models.openai_compat import OnWaiting
+from app.forge import Forge
+from app.inbox import Inbox
+from app.mirror import Mirror
+from app.repo_config import RepoConfig
+from app.run_failures import PATIENCE_S
+from app.sandboxes import Sandboxes
+from app.settings import Settings
+from app.store import SqlStore
+
+Result = dict[str, str]
+"""What the durable engine keeps of a step: small and plain."""
+Step = Callable[[str, Callable[[], Awaitable[Result]]], Awaitable[Result]]
+"""Does a named step unless it was done before; gives its result."""
+
+TELL_EVERY_S = 15.0
+"""Least time between two edits of the status comment."""
+
+
+async def no_config(_forge: Forge) -> RepoConfig:
+    """The settings of a repository that says nothing."""
+    return RepoConfig()
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """All that runs need."""
+
+    settings: Settings
+    store: SqlStore
+    forge: Callable[[int, str], Forge]
+    """From an installation and a repository's name."""
+    mirror: Callable[[str], Mirror]
+    """From a repository's address for git."""
+    sandboxes: Sandboxes
+    make_model: Callable[[str, int, OnWaiting], Model]
+    """From the run's id, the seed, and whom to tell when the model's server is away."""
+    patience_s: tuple[float, ...] = PATIENCE_S
+    tell_every_s: float = TELL_EVERY_S
+    config: Callable[[Forge], Awaitable[RepoConfig]] = no_config
+    """The repository's own settings, as they stand on its default branch."""
+
+    @property
+    def inbox(self) -> Inbox:
+        """What is asked, in the same database."""
+        return Inbox(self.store.engine)

@@ -1,0 +1,289 @@
+"""One run in the hands of this worker: what its rounds have in common.
+
+What happens within an attempt is kept in the journal; what people see is found again by its key.
+So every method may be called again after a crash.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent.attempts import choose, run_attempts
+from agent.errors import LostLease
+from agent.events import AnyEvent, ModelWaiting, Recorded, RunEnded, RunPhase
+from agent.gate.judge import judge
+from agent.session import JudgeWith, debug
+from agent.state import RunState, fold
+from agent.task import Attachment, Issue, Task
+from app import logs, publish
+from app.forge import Forge
+from app.forge_records import ForgeError, IssueThread
+from app.records import Run
+from app.reports import Phase, RunFacts
+from app.run_failures import cause, explain, wait_before_retry
+from app.run_services import Result, Services
+from app.store import SqlStore
+from sandbox.errors import SandboxError
+from sandbox.protocol import Sandbox
+
+ISSUE_LOG = "issue"
+"""Log id under which the issue is kept as it was when the run began."""
+TOLD = {"reproduction_declared", "hypothesis_proposed", "hypothesis_resolved", "submitted"}
+"""Events after which the status comment says something new."""
+
+_log = logs.get(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What attempts stand on."""
+
+    tree: str
+    """Commit whose tree the sandboxes hold."""
+    first: int = 1
+    """Number of the first attempt."""
+    attempts: int = 1
+    again: str = ""
+    """Why there is another attempt; empty for the first."""
+    feedback: tuple[str, ...] = ()
+    attachments: tuple[Attachment, ...] = ()
+    judge_with: JudgeWith = judge
+
+
+@dataclass(frozen=True, slots=True)
+class RunWork:
+    """One run in the hands of this worker."""
+
+    services: Services
+    store: SqlStore
+    """Holds the run's lease."""
+    run: Run
+    forge: Forge
+
+    async def patiently(self, name: str, act: Callable[[], Awaitable[Result]]) -> Result:
+        """Do a step; wait and repeat it while something outside is away; else say what failed."""
+        tries = 0
+        while True:
+            try:
+                self.check_lease()
+                return await act()
+            except Exception as raised:  # noqa: BLE001  every failure gets its honest end
+                error = cause(raised)
+            if isinstance(error, LostLease):
+                _log.warning("the run was taken over", run=self.run.id, step=name)
+                # Not an error of the step: the engine must record nothing.
+                raise asyncio.CancelledError(str(error))
+            tries += 1
+            wait = wait_before_retry(error, tries, self.services.patience_s)
+            if wait is None:
+                _log.error("a step failed", run=self.run.id, step=name, exc_info=error)
+                return {"failed": explain(error, self.run.id)}
+            _log.warning(
+                "a step waits", run=self.run.id, step=name, why=str(error), seconds=round(wait)
+            )
+            await asyncio.sleep(wait)
+
+    async def debug(self, ground: Ground, facts: RunFacts, clone_url: str, pull: str = "") -> int:
+        """Run the attempts, or go on with them; gives the number of the one to take."""
+        self.phase("debugging")
+        tree = await self.tree(ground.tree, clone_url)
+        kept = self.store.get_log(self.run.id, ISSUE_LOG)
+        if kept is None:
+            raise RuntimeError(f"run {self.run.id} has no issue")
+        task = Task(
+            run_id=self.run.id,
+            repository=self.run.repository,
+            base_commit=ground.tree,
+            issue=Issue.model_validate_json(kept),
+            budget=self.services.settings.budget,
+            hints=(self.run.trigger.hint,) if self.run.trigger.hint else (),
+            again=ground.again,
+            feedback=ground.feedback,
+            attachments=ground.attachments,
+        )
+        news: asyncio.Queue[int] = asyncio.Queue()
+
+        async def one(number: int) -> RunState:
+            return await self._attempt(task, ground, number, tree, news)
+
+        async with self._telling(facts, pull, news):
+            states = await run_attempts(ground.attempts, one)
+        return ground.first + choose(states).number - 1
+
+    async def finish(self, result: Result) -> Result:
+        """Record the end of this round and clean up. `quiet`: there was nothing to do in it."""
+        self.check_lease()
+        run = self.store.get_run(self.run.id)
+        if run.status != "done" and run.round == self.run.round:
+            ended = RunEnded.model_validate(
+                {
+                    "attempt": 0,
+                    "outcome": result.get("outcome", "failed"),
+                    "chosen_attempt": int(result.get("attempt", "0")),
+                    "pull_request": result.get("pull", run.pull_request),
+                    "diagnosis": result.get("reason", ""),
+                }
+            )
+            if run.closed:
+                self.store.append(run.id, [RunPhase(attempt=0, phase=run.closed)])
+            again = self.store.finish(run.id, None if "quiet" in result else ended)
+            if again:
+                _log.info("another round follows", run=run.id, round=run.round + 1)
+        try:
+            await self.services.sandboxes.sweep(self.store.live())
+        except SandboxError as error:  # the next sweep finds them
+            _log.warning("sandboxes could not be swept", run=self.run.id, why=str(error))
+        for path in self._trees.glob(f"{self.run.id}-*.tar"):
+            path.unlink(missing_ok=True)
+        _log.info("run ended", run=self.run.id, outcome=result.get("outcome", "nothing to do"))
+        return {}
+
+    async def _attempt(
+        self, task: Task, ground: Ground, place: int, tree: Path, news: asyncio.Queue[int]
+    ) -> RunState:
+        sandboxes, store, run_id = self.services.sandboxes, self.store, self.run.id
+        number = ground.first + place - 1
+
+        async def waiting(reason: str, seconds: float) -> None:
+            event = ModelWaiting(attempt=number, reason=reason, retry_in_s=seconds)
+            store.append(run_id, [event])
+
+        def notice(entry: Recorded) -> None:
+            if entry.event.type in TOLD:
+                news.put_nowait(number)
+
+        async def open_sandbox() -> Sandbox:
+            return await sandboxes.open(run_id, f"attempt-{number}", tree)
+
+        async def open_fresh() -> Sandbox:
+            return await sandboxes.open(run_id, f"gate-{number}", tree)
+
+        model = self.services.make_model(run_id, number - 1, waiting)
+        try:
+            return await debug(
+                task,
+                model=model,
+                store=store,
+                open_sandbox=open_sandbox,
+                attach=sandboxes.attach,
+                open_fresh=open_fresh,
+                attempt=number,
+                seed=number - 1,
+                on_event=notice,
+                judge_with=ground.judge_with,
+            )
+        finally:
+            await model.close()
+
+    @asynccontextmanager
+    async def _telling(
+        self, facts: RunFacts, pull: str, news: asyncio.Queue[int]
+    ) -> AsyncIterator[None]:
+        """Meanwhile keep the status comment up to date, not too often."""
+
+        async def tell() -> None:
+            await self.tell("debugging", facts, RunState(), pull)
+            while True:
+                attempt = await news.get()
+                while not news.empty():
+                    attempt = news.get_nowait()
+                state = self.state(attempt)
+                phase: Phase = "verifying" if state.submitted and not state.verdict else "debugging"
+                await self.tell(phase, facts, state, pull)
+                await asyncio.sleep(self.services.tell_every_s)
+
+        telling = asyncio.create_task(tell())
+        try:
+            yield
+        finally:
+            telling.cancel()
+            await asyncio.wait({telling})
+            if not telling.cancelled() and (error := telling.exception()):
+                _log.warning("telling ended early", run=self.run.id, exc_info=error)
+
+    async def tree(self, commit: str, clone_url: str) -> Path:
+        """The tree of a commit as a file, made if it is not there."""
+        path = self._trees / f"{self.run.id}-{commit}.tar"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            half = path.with_suffix(".part")
+            mirror = self.services.mirror(clone_url)
+            await asyncio.to_thread(mirror.tree_tar, commit, half)
+            half.replace(path)
+        return path
+
+    @property
+    def _trees(self) -> Path:
+        return self.services.settings.state_dir / "trees"
+
+    async def tell(self, phase: Phase, facts: RunFacts, state: RunState, pull: str = "") -> None:
+        """Bring the status comment up to date, if that is possible."""
+        self.check_lease()
+        await self.softly(publish.announce(self.forge, facts, phase, state, pull))
+
+    async def softly(self, act: Awaitable[object]) -> None:
+        """Do what is good to have: without it the run goes on all the same."""
+        try:
+            await act
+        except ForgeError as error:
+            _log.warning("could not tell GitHub", run=self.run.id, why=str(error))
+
+    def events(self) -> list[AnyEvent]:
+        """The run's whole journal."""
+        return [recorded.event for recorded in self.store.events(self.run.id)]
+
+    def state(self, attempt: int) -> RunState:
+        """The state of one attempt."""
+        return fold(event for event in self.events() if event.attempt == attempt)
+
+    def next_attempt(self) -> int:
+        """The number of the attempt after all that there were."""
+        return max((event.attempt for event in self.events()), default=0) + 1
+
+    def chosen_attempt(self) -> int:
+        """The attempt whose patch the pull request has; 0: none."""
+        taken = [
+            event.chosen_attempt
+            for event in self.events()
+            if isinstance(event, RunEnded) and event.outcome in ("proven", "draft")
+        ]
+        return taken[-1] if taken else 0
+
+    def facts(self, prepared: Mapping[str, str]) -> RunFacts:
+        """What reports say of the run."""
+        settings = self.services.settings
+        return RunFacts(
+            run_id=self.run.id,
+            repository=self.run.repository,
+            issue_number=self.run.issue_number,
+            issue_title=self.run.title,
+            base_branch=prepared.get("base_branch", ""),
+            base_commit=prepared.get("base_commit", ""),
+            started_at=self.run.created_at,
+            run_url=f"{settings.public_url}/runs/{self.run.id}" if settings.public_url else "",
+            budget_calls=settings.budget_calls,
+        )
+
+    def phase(self, phase: Phase, detail: str = "") -> None:
+        """Record that the run as a whole is at this point."""
+        self.store.append(self.run.id, [RunPhase(attempt=0, phase=phase, detail=detail)])
+
+    def check_lease(self) -> None:
+        """Before every outward act: a worker that lost the run must not speak for it."""
+        if not self.store.holds(self.run.id):
+            raise LostLease(f"run {self.run.id} belongs to another worker now")
+
+
+def as_issue(thread: IssueThread, own_login: str) -> Issue:
+    """The issue for the agent, without what the App itself wrote there."""
+    return Issue(
+        title=thread.title,
+        body=thread.body,
+        number=thread.number,
+        author=thread.author,
+        comments=tuple(f"{c.author}: {c.body}" for c in thread.comments if c.author != own_login),
+    )
