@@ -40,6 +40,8 @@ SLIPS = [
         "def f(p):\n    c = p.take()\n    try:\n        r = c.run()\n    finally:\n        p.release(c)\n    return r\n",
     ),
     ("def f():\n    try:\n        g()\n    except KeyError:\n        pass\n", "def f():\n    try:\n        g()\n    except (KeyError, ValueError):\n        pass\n"),
+    ("def f(d, k):\n    d[k] += 1\n", "def f(d, k):\n    d[k] = d.get(k, 0) + 1\n"),
+    ("def f(d, k):\n    d[k].append(1)\n", "def f(d, k):\n    d.setdefault(k, []).append(1)\n"),
     ("def f(d):\n    return d.strftime('%Y-%M')\n", "def f(d):\n    return d.strftime('%Y-%m')\n"),
 ]  # fmt: skip
 
@@ -116,3 +118,8 @@ def test_a_change_that_names_the_example_is_trusted_less() -> None:
     plain = Mutant("m.py", 1, 1, "if a < b:", "if a <= b:", "comparison", 1, 0.5)
     special = Mutant("m.py", 1, 1, "if a < b:", "if a < b or a == 'acme':", "widened", 1, 0.5)
     assert trust(special, ["'acme'"]) < 0.6 * trust(plain, ["'acme'"])
+
+
+def test_no_jump_is_put_into_finally() -> None:
+    _, mutants = everything("def f(d):\n    a = g(d)\n    b = h(a)\n    return b\n")
+    assert not [m for m in mutants if m.new and "finally" in m.new and "return" in m.new]

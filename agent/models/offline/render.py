@@ -36,7 +36,8 @@ def render_test(title: str, findings: Sequence[Finding], style: str) -> str:
         imports += [line for line in lines if re.match(r"(?:from \S+ )?import ", line)]
         rest = [line for line in lines if not re.match(r"(?:from \S+ )?import ", line)]
         bodies.append(rest + _check(finding, style))
-    heads = sorted(dict.fromkeys(imports))
+    code = "\n".join(line for body in bodies for line in body)
+    heads = sorted(dict.fromkeys(used for line in imports if (used := _needed(line, code))))
     text = re.sub(r"[\"\\\n]+", " ", title).strip().rstrip(".")
     parts = [f'"""Regression test: {text}."""\n']
     needs_pytest = style == "pytest" and any("pytest." in line for b in bodies for line in b)
@@ -52,6 +53,17 @@ def render_test(title: str, findings: Sequence[Finding], style: str) -> str:
         return "\n".join(parts) + "\n"
     parts.append("\n\n\n".join(_function(n, "", b, "") for n, b in zip(names, bodies, strict=True)))
     return "\n".join(parts) + "\n"
+
+
+def _needed(line: str, code: str) -> str:
+    """An import cut down to the names that the code uses; empty if it uses none."""
+    node = ast.parse(line.strip()).body[0]
+    if not isinstance(node, ast.Import | ast.ImportFrom):
+        return line
+    node.names = [
+        n for n in node.names if re.search(rf"\b{(n.asname or n.name).split('.')[0]}\b", code)
+    ]
+    return ast.unparse(node) if node.names else ""
 
 
 def _function(name: str, argument: str, body: Sequence[str], pad: str) -> str:

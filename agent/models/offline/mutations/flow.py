@@ -255,6 +255,8 @@ def cleanup(node: cst.CSTNode, source: Source) -> Iterator[Change]:
         if not isinstance(last, cst.SimpleStatementLine):
             continue
         code, end = source.code(last), source.span(last)[1]
+        if code.startswith(("return", "raise", "break", "continue")):
+            continue  # a jump in `finally` swallows every exception
         middle = source.data[start : _line_start(source, source.span(last)[0])].decode()
         inner = "".join("    " + line if line.strip() else line for line in middle.splitlines(True))
         text = f"{pad}try:\n{inner}{pad}finally:\n{pad}    {code}"

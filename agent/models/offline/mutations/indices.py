@@ -20,6 +20,17 @@ def subscript(node: cst.CSTNode, source: Source) -> Iterator[Change]:
     if not isinstance(part, cst.Index):
         return
     index = source.code(part.value)
+    around = source.parent(node)
+    if isinstance(around, cst.AugAssign) and around.target is node:
+        sign = source.code(around.operator).strip().rstrip("=")
+        value = source.code(around.value)
+        for default, prior in (("0", 0.6), ("[]", 0.4), ('""', 0.3)):
+            text = f"{base}[{index}] = {base}.get({index}, {default}) {sign} {value}"
+            yield source.replace(around, text, "entry that may be missing", prior)
+    if isinstance(around, cst.Attribute) and around.value is node:
+        for default in ("[]", "set()", "{}"):
+            text = f"{base}.setdefault({index}, {default})"
+            yield source.replace(node, text, "entry that may be missing", 0.5)
     if index in ("0", "-1"):
         other = "-1" if index == "0" else "0"
         yield source.replace(node, f"{base}[{other}]", "first ↔ last", 0.7)

@@ -1,0 +1,41 @@
+"""The regression test that is written from an example: in the project's style, and runnable."""
+
+from __future__ import annotations
+
+import ast
+
+from agent.models.offline.issue_examples import Example
+from agent.models.offline.render import Finding, render_test
+
+SETUP = ("from shop.cart import Cart, Line", "import json", "cart = Cart()", "cart.add(1)")
+
+
+def finding(kind: str, wanted: str, *, printed: bool = False) -> Finding:
+    example = Example("cart.total()", SETUP, printed=printed)
+    return Finding(example, kind, wanted, "what", "words", 4)  # type: ignore[arg-type]
+
+
+def test_plain_functions_with_only_the_imports_that_are_used() -> None:
+    text = render_test('Wrong "total".', [finding("equals", "7")], "pytest")
+    ast.parse(text)
+    assert text.splitlines()[2] == "from shop.cart import Cart"
+    assert "json" not in text
+    assert "    cart.add(1)\n    assert cart.total() == 7\n" in text
+
+
+def test_unittest_style() -> None:
+    text = render_test("t", [finding("equals", "7"), finding("raises", "KeyError")], "unittest")
+    ast.parse(text)
+    assert text.count("import unittest") == 1
+    assert "self.assertEqual(cart.total(), 7)" in text
+    assert "with self.assertRaises(KeyError):" in text
+    assert "def test_reported_example_2(self):" in text
+
+
+def test_other_kinds_of_expectation() -> None:
+    assert "assert cart.total() is None" in render_test("t", [finding("equals", "None")], "pytest")
+    assert "pytest.approx(1.5)" in render_test("t", [finding("equals", "1.5")], "pytest")
+    assert "import pytest" in render_test("t", [finding("raises", "KeyError")], "pytest")
+    shown = render_test("t", [finding("equals", "'a'", printed=True)], "pytest")
+    assert "assert str(cart.total()) == 'a'" in shown
+    assert render_test("t", [finding("ends", "")], "pytest").rstrip().endswith("    cart.total()")
