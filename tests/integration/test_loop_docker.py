@@ -11,13 +11,14 @@ import pytest
 
 from agent.attempts import choose, run_attempts
 from agent.events import GateJudged
+from agent.gate.judge import Submission
 from agent.session import debug
 from agent.state import RunState, fold
 from agent.store import MemoryStore
 from agent.task import Budget, Issue, Task
 from sandbox.docker_engine import DockerEngine, SandboxSpec
 from sandbox.images import BASE_IMAGE
-from sandbox.protocol import Limits, Sandbox
+from sandbox.protocol import Limits, OpenSandbox, Sandbox
 from tests.doubles.seeded_policy import FILES, TITLE, SeededModel
 from tests.integration.sandbox_fixtures import engine, tar_of
 
@@ -25,12 +26,8 @@ __all__ = ["engine"]
 pytestmark = [pytest.mark.docker]
 
 
-@pytest.fixture
-def gate_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def judge(submission: object, open_fresh: object) -> GateJudged:
-        return GateJudged(verdict="proven", patch=submission.patch)
-
-    monkeypatch.setattr("agent.session.judge", judge)
+async def gate_agrees(submission: Submission, open_fresh: OpenSandbox) -> GateJudged:
+    return GateJudged(verdict="proven", patch=submission.patch)
 
 
 async def run(
@@ -62,6 +59,7 @@ async def run(
         attach=engine.attach,
         open_fresh=open_sandbox,
         attempt=attempt,
+        judge_with=gate_agrees,
     )
 
 
@@ -91,7 +89,6 @@ def reused_share(prompts: Sequence[Sequence[str]]) -> float:
 async def test_three_hundred_calls_with_errors_timeouts_and_huge_outputs(
     engine: DockerEngine,
     tmp_path: Path,
-    gate_agrees: None,
     window: int,
     least: float,
     cuts: bool,
@@ -129,7 +126,7 @@ async def test_three_hundred_calls_with_errors_timeouts_and_huge_outputs(
 
 
 async def test_attempts_run_side_by_side_in_sandboxes_of_their_own(
-    engine: DockerEngine, tmp_path: Path, gate_agrees: None
+    engine: DockerEngine, tmp_path: Path
 ):
     tree = tar_of(FILES, tmp_path / "tree.tar")
     store = MemoryStore()

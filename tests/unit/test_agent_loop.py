@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from agent.events import AnyEvent, GateJudged, Recorded
+from agent.gate.judge import Submission
 from agent.journal import Journal
 from agent.loop import GATE_REFUSALS, INTERRUPTED, Attempt, run_loop
 from agent.model import Message, ToolCall, ToolSpec, Turn, Usage
@@ -15,6 +16,7 @@ from agent.state import RunState, fold
 from agent.store import Hint, MemoryStore
 from agent.task import Budget, Issue, Task
 from sandbox.errors import SandboxGone
+from sandbox.protocol import OpenSandbox
 from tests.doubles.local_sandbox import LocalSandbox
 from tests.doubles.memory_sandbox import MemorySandbox
 from tests.doubles.seeded_policy import FILES, TITLE, WRONG, SeededModel
@@ -54,6 +56,7 @@ async def run(
         open_sandbox=open_sandbox,
         attach=attach,
         open_fresh=open_sandbox,
+        judge_with=gate_agrees,
     )
 
 
@@ -74,15 +77,11 @@ def executed(events: list[AnyEvent]) -> list[str]:
     return [e.call_id for e in events if e.type == "tool_finished" and e.status != "interrupted"]
 
 
-@pytest.fixture
-def gate_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def judge(submission: object, open_fresh: object) -> GateJudged:
-        return GateJudged(verdict="proven", patch=submission.patch)
-
-    monkeypatch.setattr("agent.session.judge", judge)
+async def gate_agrees(submission: Submission, open_fresh: OpenSandbox) -> GateJudged:
+    return GateJudged(verdict="proven", patch=submission.patch)
 
 
-async def test_the_loop_ends_with_the_patch_and_a_whole_conversation(gate_agrees: None):
+async def test_the_loop_ends_with_the_patch_and_a_whole_conversation():
     store = MemoryStore()
     state = await run(SeededModel(seed=1, steps=40, slow_commands=False), store, a_task())
     assert state.outcome == "proven"
@@ -96,7 +95,7 @@ async def test_the_loop_ends_with_the_patch_and_a_whole_conversation(gate_agrees
     assert fold(r.event for r in recorded) == state
 
 
-async def test_a_second_call_of_an_ended_attempt_does_nothing(gate_agrees: None):
+async def test_a_second_call_of_an_ended_attempt_does_nothing():
     store = MemoryStore()
     first = await run(SeededModel(seed=1, steps=12, slow_commands=False), store, a_task())
     count = len(store.events("r1"))
@@ -144,7 +143,7 @@ def memory_sandbox() -> MemorySandbox:
     return MemorySandbox(FILES, pretended_shell)
 
 
-async def test_crash_at_every_event_boundary_gives_the_same_end(gate_agrees: None):
+async def test_crash_at_every_event_boundary_gives_the_same_end():
     steps = 60
     whole = MemoryStore()
     expected = await run(SeededModel(seed=3, steps=steps), whole, a_task(), memory_sandbox())
@@ -167,9 +166,7 @@ async def test_crash_at_every_event_boundary_gives_the_same_end(gate_agrees: Non
         assert fold(events) == state
 
 
-async def test_resume_in_another_sandbox_rebuilds_the_tree_from_the_last_snapshot(
-    gate_agrees: None,
-):
+async def test_resume_in_another_sandbox_rebuilds_the_tree_from_the_last_snapshot():
     store = CrashingStore(at=45)
     model = SeededModel(seed=5, steps=40, slow_commands=False)
     with pytest.raises(Crash):
@@ -194,7 +191,7 @@ class DyingSandbox(LocalSandbox):
         return await super().run(command, timeout_s=timeout_s)
 
 
-async def test_a_sandbox_that_dies_is_replaced_and_the_run_goes_on(gate_agrees: None):
+async def test_a_sandbox_that_dies_is_replaced_and_the_run_goes_on():
     store = MemoryStore()
     opened: list[LocalSandbox] = []
 
@@ -212,6 +209,7 @@ async def test_a_sandbox_that_dies_is_replaced_and_the_run_goes_on(gate_agrees: 
         open_sandbox=open_sandbox,
         attach=attach,
         open_fresh=open_sandbox,
+        judge_with=gate_agrees,
     )
     assert state.outcome == "proven"
     assert len(opened) == 2
