@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from app.logs import redact
+from app.secret_scan import mask
 
 COMMENT_LIMIT = 65_536
 """Longest body that GitHub takes, in UTF-16 code units (the narrowest reading of its limit)."""
@@ -64,9 +64,9 @@ _SPECIAL = str.maketrans(
 def visible(text: str) -> str:
     """Text without terminal escapes, with control, bidi and other unseen characters spelt out.
 
-    What looks like a token or private key is taken out: every untrusted text passes here.
+    Secrets are taken out: every untrusted text passes here.
     """
-    text = redact(_TERMINAL.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
+    text = mask(_TERMINAL.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
     if text.isascii() and text.isprintable():
         return text
     return "".join(c if _seen(c) else f"<U+{ord(c):04X}>" for c in text)

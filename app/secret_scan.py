@@ -1,0 +1,122 @@
+"""Secrets found in text by detect-secrets' detectors, and masked. Pure.
+
+Everything that leaves for GitHub and every exported journal passes here. Only detectors of known
+forms are used: the ones that guess by entropy or by names (`password = …`) take commit hashes and
+plain code for secrets, and a report full of holes proves nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from detect_secrets.plugins.artifactory import ArtifactoryDetector
+from detect_secrets.plugins.aws import AWSKeyDetector
+from detect_secrets.plugins.azure_storage_key import AzureStorageKeyDetector
+from detect_secrets.plugins.base import RegexBasedDetector
+from detect_secrets.plugins.basic_auth import BasicAuthDetector
+from detect_secrets.plugins.discord import DiscordBotTokenDetector
+from detect_secrets.plugins.github_token import GitHubTokenDetector
+from detect_secrets.plugins.gitlab_token import GitLabTokenDetector
+from detect_secrets.plugins.jwt import JwtTokenDetector
+from detect_secrets.plugins.mailchimp import MailchimpDetector
+from detect_secrets.plugins.npm import NpmDetector
+from detect_secrets.plugins.openai import OpenAIDetector
+from detect_secrets.plugins.pypi_token import PypiTokenDetector
+from detect_secrets.plugins.sendgrid import SendGridDetector
+from detect_secrets.plugins.slack import SlackDetector
+from detect_secrets.plugins.square_oauth import SquareOAuthDetector
+from detect_secrets.plugins.stripe import StripeDetector
+from detect_secrets.plugins.telegram_token import TelegramBotTokenDetector
+from detect_secrets.plugins.twilio import TwilioKeyDetector
+
+from app.logs import redact
+
+MASK = "[secret]"
+
+_DETECTORS: tuple[RegexBasedDetector, ...] = (
+    ArtifactoryDetector(),
+    AWSKeyDetector(),
+    AzureStorageKeyDetector(),
+    BasicAuthDetector(),
+    DiscordBotTokenDetector(),
+    GitHubTokenDetector(),
+    GitLabTokenDetector(),
+    JwtTokenDetector(),
+    MailchimpDetector(),
+    NpmDetector(),
+    OpenAIDetector(),
+    PypiTokenDetector(),
+    SendGridDetector(),
+    SlackDetector(),
+    SquareOAuthDetector(),
+    StripeDetector(),
+    TelegramBotTokenDetector(),
+    TwilioKeyDetector(),
+)
+_WINDOW = 4000
+"""Characters that are looked at in one go: some patterns take the square of that."""
+_OVERLAP = 400
+"""More than the longest secret that is looked for, so that none hides between two windows."""
+_REST = re.compile(r"[\w.+/=-]*")
+_PASSWORD_OF_A_PLACEHOLDER = re.compile(r"\$\{?\w+\}?|<[^>]*>|\{[^}]*\}|\*+|x+|\[secret\]", re.I)
+
+
+def mask(text: str) -> str:
+    """The text with `[secret]` for whatever looks like a credential."""
+    text = redact(text)
+    spans = sorted(set(_spans(text)))
+    if not spans:
+        return text
+    out = []
+    at = 0
+    for start, end in spans:
+        if start >= at:
+            out += [text[at:start], MASK]
+        at = max(at, end)
+    return "".join([*out, text[at:]])
+
+
+def mask_all(value: Any) -> Any:
+    """The same for every string in plain JSON data."""
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, list):
+        return [mask_all(item) for item in value]
+    if isinstance(value, dict):
+        return {name: mask_all(item) for name, item in value.items()}
+    return value
+
+
+def new_secrets(patch: str) -> int:
+    """How many lines a unified diff adds with a secret that it does not also take away."""
+    lines = patch.splitlines()
+    removed = {line[1:].strip() for line in lines if line.startswith("-")}
+    added = (line[1:] for line in lines if line.startswith("+") and not line.startswith("+++"))
+    return sum(line.strip() not in removed and mask(line) != line for line in added)
+
+
+def _spans(text: str) -> Iterator[tuple[int, int]]:
+    at = 0
+    for line in text.split("\n"):
+        for start in range(0, max(len(line), 1), _WINDOW - _OVERLAP):
+            window = line[start : start + _WINDOW]
+            for first, last in _in_window(window):
+                yield at + start + first, at + start + last
+        at += len(line) + 1
+
+
+def _in_window(window: str) -> Iterator[tuple[int, int]]:
+    for detector in _DETECTORS:
+        if isinstance(detector, NpmDetector) and "_authToken" not in window:
+            continue
+        for pattern in detector.denylist:
+            for match in pattern.finditer(window):
+                if isinstance(detector, BasicAuthDetector):
+                    # Only the password; the rest tells what it was for.
+                    if not _PASSWORD_OF_A_PLACEHOLDER.fullmatch(match[1]):
+                        yield match.span(1)
+                else:
+                    rest = _REST.match(window, match.end())
+                    yield match.start(), rest.end() if rest else match.end()
