@@ -84,6 +84,15 @@ class Forge(Protocol):
         """Create or update the check run with this external id on this commit."""
         ...
 
+    async def request_reviewers(
+        self, number: int, people: Sequence[str], teams: Sequence[str]
+    ) -> tuple[str, ...]:
+        """Ask people (logins) and teams (slugs) for a review; gives those that GitHub refused.
+
+        Who was asked or has reviewed before is not asked again.
+        """
+        ...
+
     async def file(self, path: str) -> bytes | None:
         """A file's content on the default branch; None when it is no regular file there."""
         ...

@@ -104,6 +104,8 @@ def as_thread(issue: Issue, comments: list[Comment]) -> IssueThread:
         labels=tuple(label.name for label in issue.labels),
         comments=tuple(comments),
         url=issue.html_url,
+        author_id=issue.user.id if issue.user else 0,
+        author_is_person=issue.user is not None and issue.user.type == "User",
     )
 
 

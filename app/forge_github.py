@@ -12,11 +12,10 @@ from urllib.parse import quote
 
 import requests
 from github import GithubException
-from github.GithubObject import NotSet
 from github.IssueComment import IssueComment
 from github.Repository import Repository as ApiRepository
 
-from app import forge_talk
+from app import forge_checks, forge_talk
 from app.forge import Reaction
 from app.forge_answers import as_comment, as_pull, as_thread, explain
 from app.forge_app import integration
@@ -232,42 +231,19 @@ class GithubForge:
 
     async def put_check(self, report: CheckReport) -> CheckRun:
         """See `Forge.put_check`."""
-
-        def write() -> CheckRun:
-            repo = self._repo()
-            output: dict[str, str | list[dict[str, str | int]]] = {
-                "title": report.title,
-                "summary": report.summary,
-            }
-            details = report.details_url or NotSet
-            conclusion = report.conclusion or NotSet
-            runs = repo.get_commit(report.head_sha).get_check_runs(
-                check_name=report.name, filter="all"
-            )
-            for run in runs:
-                if run.external_id == report.external_id:
-                    run.edit(
-                        status=report.status,
-                        conclusion=conclusion,
-                        output=output,
-                        details_url=details,
-                    )
-                    break
-            else:
-                run = repo.create_check_run(
-                    name=report.name,
-                    head_sha=report.head_sha,
-                    external_id=report.external_id,
-                    status=report.status,
-                    conclusion=conclusion,
-                    output=output,
-                    details_url=details,
-                )
-            return CheckRun(
-                run.id, run.external_id, run.status, run.conclusion or "", run.html_url or ""
-            )
-
+        write = lambda: forge_checks.put_check(self._client.requester, self._name, report)  # noqa: E731
         return await self._do("write a check run", write)
+
+    async def request_reviewers(
+        self, number: int, people: Sequence[str], teams: Sequence[str]
+    ) -> tuple[str, ...]:
+        """See `Forge.request_reviewers`."""
+        at = self._name, number
+
+        def write() -> tuple[str, ...]:
+            return forge_checks.request_reviewers(self._client.requester, *at, people, teams)
+
+        return await self._do(f"ask for a review of #{number}", write) if people or teams else ()
 
     async def file(self, path: str) -> bytes | None:
         """See `Forge.file`."""

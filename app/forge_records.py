@@ -111,6 +111,9 @@ class IssueThread:
     labels: tuple[str, ...]
     comments: tuple[Comment, ...]
     url: str
+    author_id: int = 0
+    """0: not known."""
+    author_is_person: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +196,18 @@ Conclusion = Literal["success", "failure", "neutral", "cancelled", "timed_out", 
 
 
 @dataclass(frozen=True, slots=True)
+class Annotation:
+    """A remark at some lines of a file at the checked commit."""
+
+    path: str
+    first_line: int
+    last_line: int
+    title: str
+    message: str
+    level: Literal["notice", "warning", "failure"] = "notice"
+
+
+@dataclass(frozen=True, slots=True)
 class CheckReport:
     """What a check run shall say; `external_id` is its key."""
 
@@ -205,6 +220,8 @@ class CheckReport:
     conclusion: Conclusion | None = None
     """Required when completed."""
     details_url: str = ""
+    annotations: tuple[Annotation, ...] = ()
+    """At most 50, which is GitHub's own limit for one request."""
 
 
 @dataclass(frozen=True, slots=True)

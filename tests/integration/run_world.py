@@ -142,7 +142,17 @@ class FileForge:
             pass
 
     async def put_check(self, report: CheckReport) -> CheckRun:
-        raise NotImplementedError
+        with self.world("check") as world:
+            world.setdefault("checks", {})[report.external_id] = asdict(report)
+        conclusion = report.conclusion or ""
+        return CheckRun(1, report.external_id, report.status, conclusion, "https://web.test/check")
+
+    async def request_reviewers(
+        self, number: int, people: Sequence[str], teams: Sequence[str]
+    ) -> tuple[str, ...]:
+        with self.world("ask for review") as world:
+            world["reviewers"] = [*people, *teams]
+        return ()
 
     async def file(self, path: str) -> bytes | None:
         return None
