@@ -44,6 +44,8 @@ class Budget(Record):
 class GatePolicy(Record):
     """What a patch may be."""
 
+    allowed_paths: tuple[str, ...] = ()
+    """Only these; empty: all that is not forbidden."""
     forbidden_paths: tuple[str, ...] = (
         ".github/workflows/**",
         ".github/actions/**",

@@ -93,8 +93,11 @@ class Forge(Protocol):
         """
         ...
 
-    async def file(self, path: str) -> bytes | None:
-        """A file's content on the default branch; None when it is no regular file there."""
+    async def file(self, path: str, *, repository: str = "") -> bytes | None:
+        """A file's content on the default branch; None when it is no regular file there.
+
+        `repository` is another one (`owner/name`), which the installation may not see: None then.
+        """
         ...
 
     async def pull(self, number: int) -> Pull:

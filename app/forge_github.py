@@ -245,12 +245,12 @@ class GithubForge:
 
         return await self._do(f"ask for a review of #{number}", write) if people or teams else ()
 
-    async def file(self, path: str) -> bytes | None:
+    async def file(self, path: str, *, repository: str = "") -> bytes | None:
         """See `Forge.file`."""
 
         def read() -> bytes | None:
             try:
-                found = self._repo().get_contents(path)
+                found = self._repo(repository).get_contents(path)
             except GithubException as error:
                 if error.status == 404:
                     return None
@@ -323,9 +323,9 @@ class GithubForge:
             self._client.close()
             self._integration.close()
 
-    def _repo(self) -> ApiRepository:
+    def _repo(self, name: str = "") -> ApiRepository:
         # Lazy: no request of its own.
-        return self._client.withLazy(True).get_repo(self._name)
+        return self._client.withLazy(True).get_repo(name or self._name)
 
     def _bot_login(self) -> str:
         if not self._login:

@@ -1,12 +1,22 @@
-"""The terms of one run: what the repository asks for, within what the operator allows. Pure."""
+"""The terms of one run: what the repository asks for, within what the operator allows."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agent.task import Budget, GatePolicy
+from app.forge import Forge
 from app.limits import Bounds
-from app.repo_config import Language, Permissions, PullRequests, RepoConfig, Triggers
+from app.repo_config import (
+    ORGANISATION_REPOSITORY,
+    PATH,
+    Language,
+    Permissions,
+    PullRequests,
+    RepoConfig,
+    Triggers,
+)
+from app.repo_config_file import Problem, read
 from app.settings import Settings
 
 
@@ -37,10 +47,30 @@ class Terms:
     language: Language
     remarks: tuple[str, ...] = ()
     """Wishes that were not granted, in sentences for the status comment."""
+    problems: tuple[Problem, ...] = ()
+    """Mistakes in the settings' files, which then count for nothing."""
+    stop: bool = False
+    """Whether the run must not go on because of them."""
+
+
+async def read_terms(settings: Settings, forge: Forge) -> Terms:
+    """Read both files from their default branches and give the terms. Raises `ForgeError`."""
+    owner = forge.name.partition("/")[0]
+    organisation = f"{owner}/{ORGANISATION_REPOSITORY}"
+    own = await forge.file(PATH)
+    above = None
+    if forge.name.casefold() != organisation.casefold():
+        above = await forge.file(PATH, repository=organisation)
+    found = read(own, above)
+    return replace(
+        terms(settings, found.config),
+        problems=found.problems,
+        stop=bool(found.problems) and settings.bad_repo_config == "stop",
+    )
 
 
 def terms(settings: Settings, config: RepoConfig) -> Terms:
-    """The terms in effect. A repository may ask for less than the operator allows, not for more."""
+    """The terms in effect. Pure. A repository may ask for less than the operator allows, no more."""
     offered = (settings.profile, *settings.repo_models)
     model = config.model if config.model in offered else settings.profile
     remarks = []

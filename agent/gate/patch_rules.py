@@ -62,6 +62,8 @@ def path_refusal(path: str, policy: GatePolicy) -> str | None:
         return f"The patch reaches into git's own folder: {path}."
     if matches(path, policy.forbidden_paths):
         return f"{path} is on the list of files that no patch may touch."
+    if policy.allowed_paths and not matches(path, policy.allowed_paths):
+        return f"{path} is outside of the paths that patches may touch here."
     if matches(path, _INTERPRETER_HOOKS):
         return f"{path} would run code whenever the interpreter starts."
     if matches(path, _TEST_OPTIONS):

@@ -154,8 +154,10 @@ class FileForge:
             world["reviewers"] = [*people, *teams]
         return ()
 
-    async def file(self, path: str) -> bytes | None:
-        return None
+    async def file(self, path: str, *, repository: str = "") -> bytes | None:
+        with self.world() as world:
+            found = world.get("files", {}).get(f"{repository}:{path}" if repository else path)
+        return found.encode() if found is not None else None
 
     async def close(self) -> None:
         pass
