@@ -7,7 +7,7 @@ the two trees are compared as well: what git would really write is what counts.
 from __future__ import annotations
 
 from agent.gate.patch import BadPatch, parse_patch
-from agent.gate.patch_rules import path_refusal
+from agent.gate.patch_rules import patch_path_refusal
 from agent.task import GatePolicy
 from app.git_process import GitError
 
@@ -53,6 +53,6 @@ def check_changes(raw: bytes, policy: GatePolicy) -> None:
 
 
 def _check_path(path: str, policy: GatePolicy) -> None:
-    refusal = path_refusal(path, policy)
+    refusal = patch_path_refusal(path, policy)
     if refusal is not None:
         raise PatchUnusable(refusal)

@@ -70,7 +70,7 @@ async def read_terms(settings: Settings, forge: Forge) -> Terms:
 
 
 def terms(settings: Settings, config: RepoConfig) -> Terms:
-    """The terms in effect. Pure. A repository may ask for less than the operator allows, no more."""
+    """The terms in effect. Pure. A repository may have less than the operator allows, not more."""
     offered = (settings.profile, *settings.repo_models)
     model = config.model if config.model in offered else settings.profile
     remarks = []

@@ -62,8 +62,6 @@ def path_refusal(path: str, policy: GatePolicy) -> str | None:
         return f"The patch reaches into git's own folder: {path}."
     if matches(path, policy.forbidden_paths):
         return f"{path} is on the list of files that no patch may touch."
-    if policy.allowed_paths and not matches(path, policy.allowed_paths):
-        return f"{path} is outside of the paths that patches may touch here."
     if matches(path, _INTERPRETER_HOOKS):
         return f"{path} would run code whenever the interpreter starts."
     if matches(path, _TEST_OPTIONS):
@@ -71,8 +69,15 @@ def path_refusal(path: str, policy: GatePolicy) -> str | None:
     return None
 
 
+def patch_path_refusal(path: str, policy: GatePolicy) -> str | None:
+    """Why no patch may touch this path, or None. Reproductions may stand elsewhere."""
+    if policy.allowed_paths and not matches(path, policy.allowed_paths):
+        return f"{path} is outside of the paths that patches may touch here."
+    return path_refusal(path, policy)
+
+
 def _of_file(change: FileChange, policy: GatePolicy, issue: Issue) -> Iterator[str]:
-    refusal = path_refusal(change.path, policy)
+    refusal = patch_path_refusal(change.path, policy)
     if refusal is not None:
         yield refusal
     if not {change.old_mode, change.new_mode} <= _PLAIN_MODES:

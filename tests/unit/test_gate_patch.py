@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.gate.patch import BadPatch, parse_patch, without_hunks
-from agent.gate.patch_rules import path_refusals
+from agent.gate.patch_rules import path_refusal, path_refusals
 from agent.gate.paths import is_source, is_test, matches
 from agent.task import GatePolicy, Issue
 from tests.doubles.gate_case import ISSUE, patch
@@ -167,3 +167,12 @@ def test_source_and_globs() -> None:
     assert is_source("a.rs") and not is_source("a.md") and not is_source("tests/a.py")
     assert matches("a/b/c.lock", ("*.lock",)) and not matches("a/b.lock/c", ("*.lock",))
     assert matches("a/b/c", ("a/**",)) and not matches("b/a/c", ("a/**",))
+
+
+def test_only_the_allowed_paths_when_there_are_any() -> None:
+    policy = GatePolicy(allowed_paths=("src/**",))
+    assert not refused(patch({"src/a/b.py": "x\n"}), policy)
+    assert "outside of the paths" in refused(patch({"setup.py": "x\n"}), policy)
+    assert "that no patch may touch" in refused(patch({"src/.gitattributes": "x\n"}), policy)
+    # A reproduction is no part of the patch.
+    assert path_refusal("tests/test_a.py", policy) is None
