@@ -34,10 +34,10 @@ check: setup
 	$(BIN)/lint-imports
 
 test: check test-setup
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --durations 15 $(PYTEST_ARGS)
 
 unit: check
-	$(BIN)/python -m pytest tests/unit $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/unit -n 2 $(PYTEST_ARGS)
 
 bench: image
 	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
