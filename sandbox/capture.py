@@ -30,10 +30,13 @@ class Capture:
         self._head: bytes | None = None
         self._rest = bytearray()
         self._dropped = 0
+        self.seen = 0
+        """Bytes that came, markers included."""
         self._marker_size = len(nonce) + len(" 255\n")
 
     def feed(self, data: bytes) -> Captured | None:
         """Take the next piece; the result when the marker is complete."""
+        self.seen += len(data)
         start = max(0, len(self._rest) - self._marker_size)
         self._rest += data
         at = self._rest.find(self._nonce, start)

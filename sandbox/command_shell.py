@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass
 
 from sandbox.capture import Captured
 from sandbox.docker_container import Container
@@ -18,6 +19,8 @@ _NOTE = (
 )
 _FAREWELL = b"exit\n"
 """What an interactive bash prints when a command exits it."""
+_KILLED = 137
+"""The status of a process that SIGKILL ended, as shells tell it."""
 _GRACE_S = 0.5
 _ROUND_S = 0.05
 _ROUNDS = 20
@@ -26,13 +29,21 @@ _TICKS_PER_S = 100
 """Linux shows process start times in hundredths of a second on every architecture (USER_HZ)."""
 
 
+@dataclass(frozen=True, slots=True)
+class OutputLimits:
+    """Bytes of one command's output: what is kept, and what kills it."""
+
+    kept: int
+    flood: int
+
+
 class CommandShell:
     """One persistent shell for commands that nobody trusts."""
 
-    def __init__(self, container: Container, service: ServiceShell, output_bytes: int) -> None:
+    def __init__(self, container: Container, service: ServiceShell, limits: OutputLimits) -> None:
         self._container = container
         self._service = service
-        self._limit = output_bytes
+        self._limits = limits
         self._shell: Shell | None = None
         self._lock = asyncio.Lock()
         self._stopping: asyncio.Task[Captured | None] | None = None
@@ -58,11 +69,11 @@ class CommandShell:
                 self._stopping = None
             shell = await self._open()
             begun = time.monotonic()
-            shell.begin(data, self._limit)
+            shell.begin(data, self._limits.kept)
             try:
                 captured = await self._watch(shell, begun + timeout_s)
                 if captured is None:
-                    return await self._timed_out(shell, begun)
+                    return await self._killed(shell, begun)
             except ShellDied as died:
                 return await self._shell_died(shell, died.partial, begun)
             except asyncio.CancelledError:
@@ -76,7 +87,7 @@ class CommandShell:
             )
 
     async def _watch(self, shell: Shell, deadline: float) -> Captured | None:
-        """The result, or None at the deadline.
+        """The result, or None at the deadline or when too much was printed.
 
         Looks now and then whether the shell still lives: a process that it left behind may hold
         the stream open after the shell's end.
@@ -86,7 +97,7 @@ class CommandShell:
         while True:
             left = deadline - time.monotonic()
             captured = await shell.wait(max(0.0, min(pause, left)))
-            if captured is not None or left <= pause:
+            if captured is not None or left <= pause or self._floods(shell):
                 return captured
             pause = next(looks, pause)
             lives = await self._service.call("pw_lives", shell.pid)
@@ -97,15 +108,20 @@ class CommandShell:
                     raise ShellDied(shell.partial())
                 return captured
 
-    async def _timed_out(self, shell: Shell, begun: float) -> CommandResult:
-        captured = await self._stop(shell, begun, grace_s=_GRACE_S)
-        note = b"" if captured else _NOTE
+    def _floods(self, shell: Shell) -> bool:
+        return shell.seen > self._limits.flood
+
+    async def _killed(self, shell: Shell, begun: float) -> CommandResult:
+        flooded = self._floods(shell)
+        captured = await self._stop(shell, begun, grace_s=0.0 if flooded else _GRACE_S)
+        note = b"\n[killed: it printed more than %d bytes]\n" % self._limits.flood
+        note = (note if flooded else b"") + (b"" if captured else _NOTE)
         captured = captured or shell.partial()
         return CommandResult(
-            exit_code=None,
+            exit_code=_KILLED if flooded else None,
             output=without_complaints(captured.output) + note,
             duration_s=time.monotonic() - begun,
-            timed_out=True,
+            timed_out=not flooded,
             dropped_bytes=captured.dropped_bytes,
         )
 
@@ -116,7 +132,7 @@ class CommandShell:
         await self._open()
         code = await self._container.exit_code(shell.exec_id)
         return CommandResult(
-            exit_code=137 if code is None else code,
+            exit_code=_KILLED if code is None else code,
             output=without_complaints(partial.output).removesuffix(_FAREWELL) + _NOTE,
             duration_s=time.monotonic() - begun,
             dropped_bytes=partial.dropped_bytes,

@@ -12,6 +12,7 @@ RUN_LABEL = "patchwright.run"
 PURPOSE_LABEL = "patchwright.purpose"
 INSTALLATION_LABEL = "patchwright.installation"
 OUTPUT_LABEL = "patchwright.output-bytes"
+FLOOD_LABEL = "patchwright.flood-bytes"
 
 COMMAND_USER = "10001:10001"
 """Whom commands run as."""
@@ -62,6 +63,7 @@ def container_options(spec: SandboxSpec) -> dict[str, Any]:
             PURPOSE_LABEL: spec.purpose,
             INSTALLATION_LABEL: spec.installation,
             OUTPUT_LABEL: str(limits.output_bytes),
+            FLOOD_LABEL: str(limits.flood_bytes),
         },
         "network_mode": "none",
         "cap_drop": ["ALL"],

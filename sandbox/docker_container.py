@@ -29,8 +29,15 @@ class Container:
         self._client = client
         self._address = address
 
-    async def start_shell(self, command: Sequence[str], prelude: str = "") -> Shell:
-        """Start a persistent bash as the commands' user.
+    async def start_shell(
+        self,
+        command: Sequence[str],
+        prelude: str = "",
+        *,
+        user: str = COMMAND_USER,
+        environment: Sequence[str] | None = None,
+    ) -> Shell:
+        """Start a persistent bash, as the commands' user and in their environment by default.
 
         Raises `SandboxGone` when the container is dead, `SandboxError` when it starts no process.
         """
@@ -39,9 +46,9 @@ class Container:
                 self.id,
                 list(command),
                 stdin=True,
-                user=COMMAND_USER,
+                user=user,
                 workdir=WORKDIR,
-                environment=command_environment(),
+                environment=command_environment() if environment is None else list(environment),
             )
         )
         try:

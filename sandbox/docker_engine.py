@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import docker
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
+from sandbox.command_shell import OutputLimits
 from sandbox.container import (
+    FLOOD_LABEL,
     INSTALLATION_LABEL,
     OUTPUT_LABEL,
     RUN_LABEL,
@@ -22,6 +25,7 @@ from sandbox.docker_container import Container
 from sandbox.docker_sandbox import DockerSandbox
 from sandbox.engine_address import engine_address
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError, SandboxGone
+from sandbox.exec_stream import ExecStream
 from sandbox.protocol import Limits
 
 __all__ = ["DockerEngine", "SandboxSpec"]
@@ -57,7 +61,7 @@ class DockerEngine:
         Raises `EngineUnavailable`, `ImageMissing`, or `SandboxError` when the tree does not fit.
         """
         created = await self._call(lambda c: c.containers.create(**container_options(spec)))
-        sandbox = await self._sandbox(str(created.id), spec.limits.output_bytes)
+        sandbox = await self._sandbox(str(created.id), _output_limits(spec.limits))
         try:
             await self._call(lambda _: created.start())
             await sandbox.fill(tree)
@@ -75,8 +79,12 @@ class DockerEngine:
             found = await self._call(lambda client: client.containers.get(sandbox_id))
             if found.status != "running" or RUN_LABEL not in found.labels:
                 return None
-            kept = int(found.labels.get(OUTPUT_LABEL) or Limits().output_bytes)
-            sandbox = await self._sandbox(str(found.id), kept)
+            usual = _output_limits(Limits())
+            limits = OutputLimits(
+                kept=int(found.labels.get(OUTPUT_LABEL) or usual.kept),
+                flood=int(found.labels.get(FLOOD_LABEL) or usual.flood),
+            )
+            sandbox = await self._sandbox(str(found.id), limits)
             await sandbox.take_over()
         except SandboxGone:
             return None
@@ -100,15 +108,40 @@ class DockerEngine:
                 swept.append(str(container.id))
         return swept
 
+    @asynccontextmanager
+    async def container(self, options: dict[str, Any]) -> AsyncIterator[str]:
+        """A started container of other make than a sandbox; removed at the end. Gives its id."""
+        created = await self._call(lambda client: client.containers.create(**options))
+        try:
+            await self._call(lambda _: created.start())
+            yield str(created.id)
+        finally:
+            await asyncio.shield((await self.inside(str(created.id))).remove())
+
+    async def inside(self, container_id: str) -> Container:
+        """A container of this engine, for starting shells in it."""
+        return Container(await self.client(), self._address, container_id)
+
+    async def exec_stream(self, container_id: str, command: list[str]) -> ExecStream:
+        """Start a program in a container and attach to its input and output."""
+        created = await self._call(
+            lambda client: client.api.exec_create(container_id, command, stdin=True)
+        )
+        return await ExecStream.open(self._address, created["Id"])
+
+    async def call(self, work: Callable[[docker.DockerClient], T]) -> T:
+        """Do something else with the engine, with its errors turned into `SandboxError`s."""
+        return await self._call(work)
+
     async def close(self) -> None:
         """Close the connections; sandboxes live on."""
         client, self._client = self._client, None
         if client is not None:
             await asyncio.to_thread(client.close)
 
-    async def _sandbox(self, container_id: str, output_bytes: int) -> DockerSandbox:
+    async def _sandbox(self, container_id: str, output: OutputLimits) -> DockerSandbox:
         container = Container(await self.client(), self._address, container_id)
-        return DockerSandbox(container, output_bytes)
+        return DockerSandbox(container, output)
 
     async def client(self) -> docker.DockerClient:
         """The connected client; its calls block. Raises `EngineUnavailable`."""
@@ -143,3 +176,7 @@ class DockerEngine:
             raise EngineUnavailable(
                 f"The container engine at {self._address.url} does not answer: {error}"
             ) from None
+
+
+def _output_limits(limits: Limits) -> OutputLimits:
+    return OutputLimits(kept=limits.output_bytes, flood=limits.flood_bytes)

@@ -7,7 +7,7 @@ import posixpath
 import re
 from pathlib import Path
 
-from sandbox.command_shell import CommandShell
+from sandbox.command_shell import CommandShell, OutputLimits
 from sandbox.docker_container import Container
 from sandbox.errors import FileMissing, FileRefused, PatchRefused, SandboxError
 from sandbox.protocol import WORKDIR, CommandResult
@@ -25,10 +25,10 @@ _MOST_PATH = 4096
 class DockerSandbox:
     """See `Sandbox` for the methods; `DockerEngine` makes these."""
 
-    def __init__(self, container: Container, output_bytes: int) -> None:
+    def __init__(self, container: Container, output: OutputLimits) -> None:
         self._container = container
         self._service = ServiceShell(container)
-        self._commands = CommandShell(container, self._service, output_bytes)
+        self._commands = CommandShell(container, self._service, output)
         self._base = ""
         self._closed = False
 
@@ -53,6 +53,9 @@ class DockerSandbox:
                 "The repository's tree cannot be unpacked on the sandbox's disk "
                 f"(is it larger than the limit?): {unpacked.text}"
             )
+        added = await self._service.call("pw_quietly", "pw_prepared", timeout_s=_UNPACK_S)
+        if added.status != 0:
+            raise SandboxError(f"What set-up made does not fit in the sandbox: {added.text}")
         self._base = _tree_id(await self._git("pw_init", timeout_s=_UNPACK_S))
         await self._commands.open()
 

@@ -20,6 +20,8 @@ class Limits:
     disk_bytes: int = 4 * 1024**3
     output_bytes: int = 8 * 1024**2
     """Most bytes kept of one command's output; more is dropped from the middle."""
+    flood_bytes: int = 1024**3
+    """A command that prints more than this is killed, with a note and status 137."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,30 @@ pw_unpack() {{ # SIZE; a tar follows as input
 }}
 """
 
+PREPARED_WORKSPACE = "/opt/patchwright/workspace"
+PREPARED_HOME = "/opt/patchwright/home"
+"""What set-up added to the tree and to the home folder (see `prepare`)."""
+
+# Packages of Node are many and are only read: linked one by one, so that tools can still write
+# beside them. Everything else may be built anew, so it is copied.
+PREPARED = f"""
+pw_prepared() {{
+  local from={PREPARED_WORKSPACE} name
+  mkdir -p "$HOME"
+  if [ -d {PREPARED_HOME} ]; then
+    find {PREPARED_HOME} -mindepth 1 -maxdepth 1 -exec ln -s -t "$HOME" {{}} + || return
+  fi
+  [ -d $from ] || return 0
+  (cd $from && find . -name node_modules -prune -print0) | while IFS= read -r -d '' name; do
+    mkdir -p "$GIT_WORK_TREE/$name" &&
+      find "$from/$name" -mindepth 1 -maxdepth 1 -exec ln -s -t "$GIT_WORK_TREE/$name" {{}} + ||
+      return
+  done &&
+    (cd $from && find . -name node_modules -prune -o ! -type d -print0) |
+    tar -C $from --null -T - -cf - | tar -C "$GIT_WORK_TREE" --skip-old-files -xf -
+}}
+"""
+
 # Only builtins here: these must work when no process can be started any more.
 PROCESSES = """
 pw_stop() { # SHELL AGE SIGNAL: to the shell's and the orphans' processes younger than AGE ticks
@@ -195,4 +219,11 @@ pw_tools() {
 }
 """
 
-PRELUDE = f"umask 022; mkdir -p {STATE}; cd /workspace\n" + TOOLS + FILES + PROCESSES + SHADOW_GIT
+PRELUDE = (
+    f"umask 022; mkdir -p {STATE}; cd /workspace\n"
+    + TOOLS
+    + FILES
+    + PREPARED
+    + PROCESSES
+    + SHADOW_GIT
+)

@@ -109,6 +109,11 @@ class Shell:
             raise ShellDied(self.partial())
         return None
 
+    @property
+    def seen(self) -> int:
+        """How many bytes the command has printed so far."""
+        return self._capture.seen if self._capture else 0
+
     def partial(self) -> Captured:
         """What the command has printed so far."""
         return self._capture.partial() if self._capture else Captured(b"", 0, 0)

@@ -1,0 +1,1 @@
+"""Which environment a repository's code and tests run in, read off its files."""

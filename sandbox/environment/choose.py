@@ -1,0 +1,249 @@
+"""The choice of an environment, first to last: settings, devcontainer, Dockerfile, detection. Pure.
+
+What the repository's own settings say is done or fails. What is read off other files is a guess:
+the next candidate is tried when one fails.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from sandbox.environment import compiled, devcontainer, dockerfile, javascript, python
+from sandbox.environment.records import BIN, VENV, Environment, Step, Texts
+
+SETTINGS = ".github/patchwright.yml"
+_DOCKERFILES = (".devcontainer/Dockerfile", "Dockerfile", "Dockerfile.dev", "docker/Dockerfile")
+_LANGUAGES = (
+    ("Python", python.MANIFESTS, python.steps),
+    ("JavaScript", javascript.MANIFESTS, javascript.steps),
+    ("", compiled.MANIFESTS, compiled.steps),
+)
+_MANIFESTS = {name for _, names, _ in _LANGUAGES for name in names}
+_ROOTS = _MANIFESTS - {"Makefile", "makefile", "GNUmakefile", "tox.ini", ".npmrc", "setup.cfg"}
+_SKIPPED = {"node_modules", "vendor", "third_party", "testdata", "fixtures", "examples", "docs"}
+_MOST_PROJECTS = 4
+_MENTION = re.compile(r"[\w.@+-]+(?:/[\w.@+-]+)+")
+PATH = (
+    "PATH",
+    f"{VENV}/bin:{BIN}:{javascript.TOOLS}/bin:/opt/patchwright/home/.local/bin:"
+    "/opt/patchwright/home/.cargo/bin:$PATH",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What `.github/patchwright.yml` says of the environment."""
+
+    image: str = ""
+    dockerfile: str = ""
+    """Path of a Dockerfile in the repository."""
+    setup: tuple[str, ...] = ()
+
+    @property
+    def any(self) -> bool:
+        """Whether it says anything."""
+        return bool(self.image or self.dockerfile or self.setup)
+
+
+def candidates(
+    files: Sequence[str], texts: Texts, wishes: Wishes = Wishes(), near: Sequence[str] = ()
+) -> tuple[Environment, ...]:
+    """The environments to try, best first; the last is always the bare base image.
+
+    `files` are all paths of the tree, `texts` the contents of those that `wanted` names. `near`
+    are paths that the bug is about, such as a failing test: in a repository of several projects
+    theirs is set up.
+    """
+    if wishes.any:
+        return (_wished(texts, wishes),)
+    found: list[Environment] = []
+    detected = _detected(files, texts, near)
+    for read in (_devcontainer, _dockerfile):
+        environment = read(texts, detected[0] if detected else None)
+        if environment is not None:
+            found.append(environment)
+    return (*found, *detected, Environment("the base image"))
+
+
+def wanted(files: Sequence[str], wishes: Wishes = Wishes()) -> tuple[str, ...]:
+    """The files whose contents the choice needs."""
+    special = {*devcontainer.PATHS, *_DOCKERFILES, wishes.dockerfile}
+    return tuple(
+        f
+        for f in files
+        if f in special
+        or (PurePosixPath(f).name in _MANIFESTS and not _SKIPPED & set(f.split("/")[:-1]))
+        or (f.startswith(".devcontainer/") and "ockerfile" in f)
+        or ("requirements" in f and python.is_requirements("/".join(f.split("/")[-2:])))
+        or python.is_requirements(PurePosixPath(f).name)
+    )
+
+
+def mentioned(text: str, files: Sequence[str]) -> tuple[str, ...]:
+    """Files of the tree that a text names, such as an issue with a traceback."""
+    there = set(files)
+    found = dict.fromkeys(
+        name for word in _MENTION.findall(text) for name in _tails(word.strip(".")) if name in there
+    )
+    return tuple(found)
+
+
+def _tails(path: str) -> list[str]:
+    parts = path.split("/")
+    return ["/".join(parts[i:]) for i in range(len(parts) - 1)]
+
+
+def projects(files: Sequence[str], near: Sequence[str] = ()) -> tuple[str, ...]:
+    """The folders to set up ("." is the root): the root's project and those nearest to `near`.
+
+    Without either, the ones least deep.
+    """
+    folders = {
+        str(PurePosixPath(f).parent)
+        for f in files
+        if PurePosixPath(f).name in _ROOTS or python.is_requirements(PurePosixPath(f).name)
+    }
+    folders = {f for f in folders if not _SKIPPED & set(f.split("/"))}
+    nearest = [folder for path in near if (folder := _nearest(path, folders))]
+    chosen = list(dict.fromkeys([*(["."] if "." in folders else []), *nearest]))
+    if not chosen and folders:
+        least = min(f.count("/") for f in folders)
+        chosen = sorted(f for f in folders if f.count("/") == least)
+    return tuple(chosen[:_MOST_PROJECTS])
+
+
+def _nearest(path: str, folders: set[str]) -> str:
+    for parent in PurePosixPath(path).parents:
+        if str(parent) in folders:
+            return str(parent)
+    return ""
+
+
+def _wished(texts: Texts, wishes: Wishes) -> Environment:
+    """Commands of the settings run as root, as in a Dockerfile, and may install packages."""
+    commands = tuple(Step(command, root=True) for command in wishes.setup)
+    if wishes.image or not wishes.dockerfile:
+        venv = () if wishes.image else (Step(_own_venv()),)
+        steps = (*venv, *commands) if commands else ()
+        return Environment(
+            SETTINGS,
+            wishes.image,
+            steps,
+            _variables(),
+            # Commands may read any manifest.
+            tuple(texts),
+            explicit=True,
+        )
+    text = texts.get(wishes.dockerfile)
+    if text is None:
+        raise dockerfile.NotUsable(f"{SETTINGS} names {wishes.dockerfile}, which is not there")
+    built = dockerfile.parse(text)
+    return Environment(
+        SETTINGS,
+        built.image,
+        (*built.steps, *commands),
+        (*built.variables, *_variables()),
+        tuple(texts),
+        explicit=True,
+    )
+
+
+def _own_venv() -> str:
+    """The base image's Python takes no packages from pip; what it has stays visible."""
+    return f"python3 -m venv --system-site-packages {VENV}"
+
+
+def _devcontainer(texts: Texts, detected: Environment | None) -> Environment | None:
+    for path in devcontainer.PATHS:
+        if path not in texts:
+            continue
+        try:
+            asked = devcontainer.parse(texts[path], path)
+            built = dockerfile.Build(asked.image, (), ())
+            if asked.dockerfile:
+                built = dockerfile.parse(texts.get(asked.dockerfile, ""), asked.target)
+        except (devcontainer.NotUsable, dockerfile.NotUsable):
+            continue
+        own = tuple(Step(command, root=True) for command in asked.commands)
+        return Environment(
+            path,
+            built.image,
+            (*built.steps, *(own or (detected.steps if detected else ()))),
+            (*built.variables, *_variables(), *asked.variables),
+            (path, asked.dockerfile, *(detected.manifests if detected else ())),
+        )
+    return None
+
+
+def _dockerfile(texts: Texts, detected: Environment | None) -> Environment | None:
+    for path in _DOCKERFILES[1:]:
+        if path not in texts:
+            continue
+        try:
+            built = dockerfile.parse(texts[path])
+        except dockerfile.NotUsable:
+            continue
+        # An image of a service seldom has what its tests need.
+        more = detected.steps if detected else ()
+        return Environment(
+            path,
+            built.image,
+            (*built.steps, *more),
+            (*built.variables, *_variables()),
+            (path, *(detected.manifests if detected else ())),
+        )
+    return None
+
+
+def _detected(files: Sequence[str], texts: Texts, near: Sequence[str]) -> list[Environment]:
+    """Everything that the manifests show; then, for want of that, the first language alone."""
+    by_language: dict[str, list[Step]] = {}
+    manifests: list[str] = []
+    for folder in projects(files, near):
+        names, own = _within(folder, files), _own_texts(folder, texts)
+        for language, wanted_names, steps in _LANGUAGES:
+            found = steps(names, own, folder)
+            if found:
+                by_language.setdefault(language, []).extend(found)
+                manifests += [
+                    _join(folder, n) for n in own if n in wanted_names or n.endswith(".txt")
+                ]
+    if not by_language:
+        return []
+    every = [step for steps in by_language.values() for step in steps]
+    first = next(iter(by_language.values()))
+    sets = [every] if len(by_language) == 1 else [every, first]
+    named = ", ".join(dict.fromkeys(m for m in manifests))
+    return [
+        Environment(
+            f"detection ({named})", "", tuple(dict.fromkeys(s)), _variables(), tuple(manifests)
+        )
+        for s in sets
+    ]
+
+
+def _variables() -> tuple[tuple[str, str], ...]:
+    return (PATH, *compiled.VARIABLES)
+
+
+def _within(folder: str, files: Sequence[str]) -> tuple[str, ...]:
+    if folder == ".":
+        return tuple(files)
+    return tuple(f.removeprefix(folder + "/") for f in files if f.startswith(folder + "/"))
+
+
+def _own_texts(folder: str, texts: Texts) -> dict[str, str]:
+    """The manifests of one project: those in its folder itself, and its requirements/."""
+    names = _within(folder, tuple(texts))
+    return {
+        name: texts[_join(folder, name)]
+        for name in names
+        if "/" not in name or name.startswith("requirements/")
+    }
+
+
+def _join(folder: str, name: str) -> str:
+    return name if folder == "." else f"{folder}/{name}"

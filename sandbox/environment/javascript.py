@@ -1,0 +1,73 @@
+"""JavaScript and TypeScript projects: npm, pnpm, yarn. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from sandbox.environment.records import PREFIX, Step, Texts, apt
+
+LOCKS = ("package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml", "yarn.lock")
+MANIFESTS = ("package.json", ".npmrc", ".yarnrc.yml", "pnpm-workspace.yaml", *LOCKS)
+
+TOOLS = f"{PREFIX}/node"
+_QUIET = "--no-audit --no-fund --loglevel=error --cache /tmp/npm"
+_VERSION = re.compile(r"^(npm|pnpm|yarn)@(\d+\.\d+\.\d+)")
+
+
+def steps(names: Sequence[str], texts: Texts, folder: str) -> tuple[Step, ...]:
+    """The steps for a project with a package.json; none without one."""
+    if "package.json" not in names:
+        return ()
+    manifest = _object(texts.get("package.json", ""))
+    install = _install(set(names), texts, manifest)
+    if not install and not _has_dependencies(manifest):
+        return (apt(("nodejs", "npm"), unless="npm"),)
+    commands = install or [f"npm install --no-package-lock {_QUIET}"]
+    return (apt(("nodejs", "npm"), unless="npm"), *(Step(c, folder=folder) for c in commands))
+
+
+def _install(names: set[str], texts: Texts, manifest: dict[str, Any]) -> list[str]:
+    named = _VERSION.match(str(manifest.get("packageManager", "")))
+    tool, version = (named[1], named[2]) if named else ("", "")
+    if "pnpm-lock.yaml" in names or tool == "pnpm":
+        # The lock's own version is kept only by the majors that write it.
+        lock = texts.get("pnpm-lock.yaml", "")
+        version = version or ("8" if "lockfileVersion: '6" in lock else "9")
+        frozen = " --frozen-lockfile" if "pnpm-lock.yaml" in names else ""
+        command = f"pnpm install{frozen} --store-dir /tmp/pnpm --package-import-method copy"
+        return [_tool(f"pnpm@{version}"), command]
+    if "yarn.lock" in names or tool == "yarn":
+        if "__metadata:" in texts.get("yarn.lock", "") or version.split(".")[0] > "1":
+            berry = f"@yarnpkg/cli-dist@{version or '4'}"
+            frozen = " --immutable" if "yarn.lock" in names else ""
+            settings = (
+                "YARN_NODE_LINKER=node-modules YARN_ENABLE_GLOBAL_CACHE=true "
+                "YARN_GLOBAL_FOLDER=/tmp/yarn YARN_ENABLE_TELEMETRY=0 YARN_IGNORE_PATH=1"
+            )
+            return [_tool(berry), f"{settings} yarn install{frozen}"]
+        frozen = " --frozen-lockfile" if "yarn.lock" in names else ""
+        flags = "--non-interactive --cache-folder /tmp/yarn"
+        return [_tool(f"yarn@{version or '1'}"), f"yarn install{frozen} {flags}"]
+    if names & {"package-lock.json", "npm-shrinkwrap.json"}:
+        return [f"npm ci {_QUIET}"]
+    return []
+
+
+def _tool(package: str) -> str:
+    return f"npm install -g --prefix {TOOLS} {_QUIET} {package}"
+
+
+def _has_dependencies(manifest: dict[str, Any]) -> bool:
+    keys = ("dependencies", "devDependencies", "optionalDependencies", "workspaces")
+    return any(manifest.get(key) for key in keys)
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}

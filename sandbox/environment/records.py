@@ -1,0 +1,83 @@
+"""What preparing an environment takes: an image to start from and the steps on top of it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+PREFIX = "/opt/patchwright"
+"""Where set-up installs: outside of every place that a run's sandbox mounts anew."""
+VENV = f"{PREFIX}/python"
+BIN = f"{PREFIX}/bin"
+
+Texts = Mapping[str, str]
+"""Contents of the manifests, by path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One command of a set-up."""
+
+    command: str
+    root: bool = False
+    """As root of the container, to install packages of the distribution; else as the sandbox's
+    own user."""
+    folder: str = "."
+    """Where, below the repository's root."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """One way to make the environment."""
+
+    source: str
+    """Where it was read, for people: ".github/patchwright.yml", "Dockerfile", …"""
+    image: str = ""
+    """The image to start from; empty: the base image."""
+    steps: tuple[Step, ...] = ()
+    variables: tuple[tuple[str, str], ...] = ()
+    """Environment variables from then on; a value may use earlier ones as `$NAME`."""
+    manifests: tuple[str, ...] = ()
+    """Files whose content decides the result: a change of one makes a new image."""
+    explicit: bool = False
+    """Asked for by the repository's own settings: nothing else is tried when it fails."""
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether there is nothing to do: the base image will do as it is."""
+        return not self.image and not self.steps
+
+
+def recipe_hash(environment: Environment, image_id: str, texts: Texts, scope: str) -> str:
+    """A name for the result: same base image, manifests and recipe give the same hash.
+
+    `scope` is the repository: set-up runs code of the repository, so no other one may ever start
+    from what it left. `image_id` is the base image's own hash.
+    """
+    recipe = [
+        scope,
+        image_id,
+        [[step.command, step.root, step.folder] for step in environment.steps],
+        [list(pair) for pair in environment.variables],
+        [[name, texts.get(name)] for name in sorted(environment.manifests)],
+    ]
+    return hashlib.sha256(json.dumps(recipe).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def apt(packages: Sequence[str], unless: str = "") -> Step:
+    """Install packages of the distribution, if the command `unless` is not there.
+
+    Images of Debian's family and Alpine are known; others must bring what they need.
+    """
+    names = " ".join(packages)
+    install = (
+        "if command -v apt-get >/dev/null; then "
+        "export DEBIAN_FRONTEND=noninteractive; apt-get -o Acquire::Retries=2 update -qq && "
+        f"apt-get install -y -qq --no-install-recommends {names} && "
+        "rm -rf /var/lib/apt/lists/*; "
+        f"elif command -v apk >/dev/null; then apk add --no-cache {names}; "
+        f"else echo 'This image has neither apt-get nor apk to install: {names}' >&2; exit 1; fi"
+    )
+    return Step(f"command -v {unless} >/dev/null || {{ {install}; }}" if unless else install, True)

@@ -1,0 +1,41 @@
+"""A repository's tree as a tar file: its paths, and the texts that a choice is made from."""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.errors import SandboxError
+
+_MOST_TEXT = 4 * 1024**2
+"""A lock file may be long; one that is longer is cut, and still decides the hash by its start."""
+_BLOCK = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """What is known of a tree."""
+
+    files: tuple[str, ...]
+    """Paths of regular files, in the archive's order."""
+    texts: dict[str, str]
+    disk_bytes: int
+    """What the files take up on a disk with pages of 4 KiB."""
+
+
+def read_tree(tar: Path, wanted: Callable[[Sequence[str]], Sequence[str]]) -> Tree:
+    """Read a tar file; `wanted` says which files' texts to take. Nothing is unpacked; blocks."""
+    try:
+        with tarfile.open(tar, "r:") as archive:
+            members = {m.name.removeprefix("./"): m for m in archive if m.isreg()}
+            texts = {}
+            for name in wanted(tuple(members)):
+                file = archive.extractfile(members[name])
+                if file is not None:
+                    texts[name] = file.read(_MOST_TEXT).decode("utf-8", "replace")
+    except (tarfile.TarError, OSError) as error:
+        raise SandboxError(f"The repository's tree cannot be read: {error}") from None
+    pages = sum(-(-m.size // _BLOCK) for m in members.values())
+    return Tree(tuple(members), texts, pages * _BLOCK)

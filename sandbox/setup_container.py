@@ -1,0 +1,151 @@
+"""What the containers of a set-up are made of: pure functions to the engine's terms.
+
+A set-up has two containers without a network interface but loopback, which they share. In one a
+relay listens and carries connections to the proxy of this process; the other runs the set-up.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.container import INSTALLATION_LABEL, KEEPER_USER, PURPOSE_LABEL, RUN_LABEL
+from sandbox.protocol import Limits
+from sandbox.service_scripts import PREPARED_HOME
+
+PROXY_PORT = 3128
+CA_FILE = "/run/patchwright-ca.pem"
+"""Certificates that set-up trusts, in its container."""
+
+# What a package manager of a distribution needs to install for other users.
+_CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETGID", "SETUID", "KILL")
+_RELAY_MEMORY = 128 * 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class SetupSpec:
+    """Which set-up to run, and for whom."""
+
+    image: str
+    limits: Limits
+    run_id: str
+    installation: str = ""
+    runtime: str = ""
+
+
+def relay_options(spec: SetupSpec, image: str) -> dict[str, Any]:
+    """Arguments for docker-py's `containers.create`: the relay, which runs nobody's code."""
+    return {
+        **_common(spec, "setup-relay"),
+        "image": image,
+        "network_mode": "none",
+        "cap_drop": ["ALL"],
+        "read_only": True,
+        "mem_limit": _RELAY_MEMORY,
+        "memswap_limit": _RELAY_MEMORY,
+        "pids_limit": 16,
+    }
+
+
+def setup_options(spec: SetupSpec, relay_id: str) -> dict[str, Any]:
+    """The set-up itself: its file system is written to, and is what gets kept."""
+    limits = spec.limits
+    disk = min(limits.disk_bytes, limits.memory_bytes * 3 // 4)
+    options = {
+        **_common(spec, "setup"),
+        "image": spec.image,
+        # The engine gives a command run as root the capabilities of the first process' user.
+        "user": "0:0",
+        "network_mode": f"container:{relay_id}",
+        "cap_drop": ["ALL"],
+        "cap_add": list(_CAPABILITIES),
+        "tmpfs": {
+            "/tmp": f"rw,exec,nosuid,nodev,size={disk // 2},mode=1777",  # noqa: S108
+            "/run": f"rw,nosuid,nodev,size={disk // 16},mode=0755",
+        },
+        "mem_limit": limits.memory_bytes,
+        "memswap_limit": limits.memory_bytes,
+        "nano_cpus": int(limits.cpus * 1e9),
+        "pids_limit": limits.pids,
+        "ulimits": [
+            {"Name": "nofile", "Soft": 16384, "Hard": 16384},
+            {"Name": "core", "Soft": 0, "Hard": 0},
+        ],
+    }
+    if spec.runtime:
+        options["runtime"] = spec.runtime
+    return options
+
+
+def setup_environment(*, network: bool, trusts: bool, path: str) -> dict[str, str]:
+    """The environment of a set-up's commands: the proxy, quiet tools, no caches that are kept."""
+    proxy = f"http://127.0.0.1:{PROXY_PORT}"
+    found = {
+        "HOME": PREPARED_HOME,
+        "PATH": path,
+        "LANG": "C.UTF-8",
+        "TERM": "dumb",
+        "CI": "true",
+        "GIT_TERMINAL_PROMPT": "0",
+        "DEBIAN_FRONTEND": "noninteractive",
+        "XDG_CACHE_HOME": "/tmp/cache",  # noqa: S108 - in the sandbox
+        "PIP_NO_INPUT": "1",
+        "PIP_NO_CACHE_DIR": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "npm_config_cache": "/tmp/npm",  # noqa: S108 - in the sandbox
+        "npm_config_update_notifier": "false",
+        # There is no history to take a version from.
+        "SETUPTOOLS_SCM_PRETEND_VERSION": "99.0.0",
+        "PBR_VERSION": "99.0.0",
+        "POETRY_DYNAMIC_VERSIONING_BYPASS": "99.0.0",
+    }
+    if network:
+        java = " ".join(
+            f"-D{kind}.proxyHost=127.0.0.1 -D{kind}.proxyPort={PROXY_PORT}"
+            for kind in ("http", "https")
+        )
+        found |= dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY"), proxy)
+        found |= {"HTTPS_PROXY": proxy, "JAVA_TOOL_OPTIONS": java}
+        found |= {"no_proxy": "localhost,127.0.0.1", "NO_PROXY": "localhost,127.0.0.1"}
+    if trusts:
+        found |= dict.fromkeys(_CA_VARIABLES, CA_FILE)
+    return found
+
+
+_CA_VARIABLES = (
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+    "PIP_CERT",
+    "CURL_CA_BUNDLE",
+    "GIT_SSL_CAINFO",
+    "NODE_EXTRA_CA_CERTS",
+    "npm_config_cafile",
+    "CARGO_HTTP_CAINFO",
+    "BUNDLE_SSL_CA_CERT",
+)
+
+
+def as_list(environment: Mapping[str, str]) -> list[str]:
+    """An environment in the engine's form."""
+    return [f"{name}={value}" for name, value in environment.items()]
+
+
+def _common(spec: SetupSpec, purpose: str) -> dict[str, Any]:
+    return {
+        "name": f"patchwright-{purpose}-{secrets.token_hex(6)}",
+        "entrypoint": ["sleep"],
+        "command": ["infinity"],
+        "user": KEEPER_USER,
+        "working_dir": "/",
+        "labels": {
+            RUN_LABEL: spec.run_id,
+            PURPOSE_LABEL: purpose,
+            INSTALLATION_LABEL: spec.installation,
+        },
+        "security_opt": ["no-new-privileges"],
+        "ipc_mode": "private",
+        "init": True,
+        "log_config": {"Type": "none", "Config": {}},
+    }

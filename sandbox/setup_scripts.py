@@ -1,0 +1,69 @@
+"""Shell scripts of ours within a set-up: before the repository's own steps, and after. As root."""
+
+from __future__ import annotations
+
+from sandbox.container import COMMAND_USER, HOME
+from sandbox.environment.records import PREFIX
+from sandbox.protocol import WORKDIR
+from sandbox.service_scripts import PREPARED_HOME, PREPARED_WORKSPACE
+
+_UID = COMMAND_USER.partition(":")[0]
+_LISTED = "/run/patchwright-files"
+
+# Any image may be a sandbox's when it has these. The user's name is for tools that ask for it.
+NEEDED = f"""
+set -e
+missing=
+for tool in git tar grep find; do command -v $tool >/dev/null || missing="$missing $tool"; done
+if [ -n "$missing" ]; then
+  if command -v apt-get >/dev/null; then
+    apt-get update -qq
+    apt-get install -y -qq --no-install-recommends git tar grep findutils ca-certificates procps
+    rm -rf /var/lib/apt/lists/*
+  elif command -v apk >/dev/null; then
+    apk add --no-cache git tar grep findutils coreutils procps
+  else
+    echo "The image lacks what a sandbox needs:$missing. Install it in the image." >&2
+    exit 1
+  fi
+fi
+grep -q '^[^:]*:[^:]*:{_UID}:' /etc/passwd ||
+  echo 'sandbox:x:{_UID}:{_UID}::{HOME}:/bin/bash' >>/etc/passwd
+grep -q '^[^:]*:[^:]*:{_UID}:' /etc/group || echo 'sandbox:x:{_UID}:' >>/etc/group
+mkdir -p {WORKDIR} {PREPARED_HOME} {HOME}
+chown {COMMAND_USER} {WORKDIR} {PREFIX} {PREPARED_HOME} {HOME}
+"""
+
+BEGIN = f"""
+set -e
+tar -x --no-same-owner -C {WORKDIR} -f -
+cat >/dev/null
+chown -R {COMMAND_USER} {WORKDIR}
+cd {WORKDIR}
+find . ! -type d -print0 | LC_ALL=C sort -z >{_LISTED}
+"""
+
+# Processes that steps left behind must not write while the result is kept. Links that pointed
+# from a package into the tree point there again when the package is no longer in the tree.
+FINISH = f"""
+set -e
+cd {WORKDIR}
+find . -name .git -prune -o -name __pycache__ -prune -o -name .pytest_cache -prune \\
+  -o ! -type d -print0 | LC_ALL=C sort -z | LC_ALL=C comm -z -13 {_LISTED} - >{_LISTED}.new
+if [ -s {_LISTED}.new ]; then
+  mkdir -p {PREPARED_WORKSPACE}
+  tar --null -T {_LISTED}.new --no-recursion -cf - | tar -C {PREPARED_WORKSPACE} -xpf -
+  cd {PREPARED_WORKSPACE}
+  find . -type l -print0 | while IFS= read -r -d '' link; do
+    [ -e "$link" ] || {{
+      target=$(realpath -m -- "{WORKDIR}/$(dirname -- "$link")/$(readlink -- "$link")")
+      case $target in {WORKDIR}/*) ln -sfn -- "$target" "$link" ;; esac
+    }}
+  done
+  chown -R -h {COMMAND_USER} {PREPARED_WORKSPACE}
+fi
+cd /
+find {WORKDIR} -mindepth 1 -delete
+rm -rf {PREPARED_HOME}/.cache {PREPARED_HOME}/.npm {PREPARED_HOME}/.bash_history
+chown {COMMAND_USER} {WORKDIR}
+"""
