@@ -45,7 +45,9 @@ def put_check(requester: Requester, repository: str, report: CheckReport) -> Che
             }
             for a in report.annotations[:MOST_ANNOTATIONS]
         ]
-    if found:
+    if found and _says(found, report):
+        run = found
+    elif found:
         _, run = requester.requestJsonAndCheck(
             "PATCH", f"/repos/{repository}/check-runs/{found['id']}", input=body
         )
@@ -61,6 +63,15 @@ def put_check(requester: Requester, repository: str, report: CheckReport) -> Che
         run["conclusion"] or "",
         run["html_url"] or "",
     )
+
+
+def _says(run: dict[str, Any], report: CheckReport) -> bool:
+    """Whether a check run says all this already."""
+    output = run["output"]
+    said = (run["status"], run["conclusion"], output["title"], output["summary"])
+    wanted = (report.status, report.conclusion, report.title, report.summary)
+    told = not report.annotations or output["annotations_count"]
+    return said == wanted and bool(told)
 
 
 def request_reviewers(

@@ -7,33 +7,39 @@ branch that is at its commit already is left alone, a pull request is found by i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 from agent.state import RunState
+from agent.task import GatePolicy
+from app import code_owners, logs, pull_template
+from app.code_owners import owners_of
 from app.forge import Forge
-from app.forge_records import Comment, Pull, Repository
+from app.forge_records import Comment, ForgeAway, ForgeError, Pull, RateLimited, Repository
 from app.git_process import GitDenied
 from app.mirror import BranchTaken, Identity, Mirror
+from app.patch_tree import PatchUnusable
+from app.pull_report import changed_files, check_report, commit_message, pull_body, pull_title
+from app.repo_config import PullRequests
+from app.repo_files import first_file
+from app.repo_terms import Terms
 from app.reports import (
     RunFacts,
     branch_name,
-    commit_message,
     diagnosis_comment,
     is_draft,
     own_branch_name,
     patch_of,
-    pull_body,
-    pull_title,
     run_marker,
+    settings_comment,
     status_comment,
 )
+from app.secret_scan import new_secrets
 
 T = TypeVar("T")
 
-LABELS = ("patchwright",)
-"""Labels of every pull request."""
+_log = logs.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +60,17 @@ class Fetched:
 
     repository: Repository
     base_commit: str
-    """Tip of the default branch."""
+    """Tip of the branch to work from."""
 
 
-async def fetch(forge: Forge, mirror: Mirror) -> Fetched:
-    """Bring the mirror up to date and name the commit to work from.
+async def fetch(forge: Forge, mirror: Mirror, branch: str = "") -> Fetched:
+    """Bring the mirror up to date and name the commit to work from, on `branch` or the default one.
 
     Raises `ForgeError`, `GitError`; `GitMissing` also for a repository without commits.
     """
     repository = await forge.repository()
     await with_token(forge, mirror.fetch)
-    base = await asyncio.to_thread(mirror.base_commit, repository.default_branch)
+    base = await asyncio.to_thread(mirror.base_commit, branch or repository.default_branch)
     return Fetched(repository, base)
 
 
@@ -80,27 +86,73 @@ async def announce(
     )
 
 
-async def publish(forge: Forge, mirror: Mirror, run: RunFacts, state: RunState) -> PublishResult:
+async def publish(
+    forge: Forge, mirror: Mirror, run: RunFacts, state: RunState, terms: Terms | None = None
+) -> PublishResult:
     """Commit the run's patch, push it, open its pull request, say so in the status comment.
 
-    A patch that the gate has not proven becomes a draft. Raises `PatchUnusable` when the patch
-    makes no commit, `PushRefused` when the server wants no such branch, `GitError` and
-    `ForgeError` else; every one leaves what was done so far, to be found again by the next call.
+    A patch that the gate has not proven becomes a draft. `terms` are the repository's, without them
+    the built-in ones hold. Raises `PatchUnusable` when the patch makes no commit, `PushRefused`
+    when the server wants no such branch, `GitError` and `ForgeError` else; every one leaves what
+    was done so far, to be found again by the next call.
     """
-    draft = is_draft(state)
-    pull = await _own_pull(forge, run)
+    policy = terms.policy if terms else GatePolicy()
+    wishes = terms.pull_request if terms else PullRequests()
+    pull = await own_pull(forge, run)
     if pull is None:
-        branch = await _push(forge, mirror, run, state)
+        branch = await _push(forge, mirror, run, state, policy)
+        template = await asyncio.to_thread(
+            first_file, mirror.git_dir, run.base_commit, pull_template.PLACES
+        )
         pull = await forge.open_pull(
             branch=branch,
             base=run.base_branch,
             title=pull_title(run, state),
-            body=pull_body(run, state),
-            draft=draft,
+            body=pull_body(run, state, (template or b"").decode("utf-8", errors="replace")),
+            draft=is_draft(state) or wishes.draft_only,
         )
-    await forge.add_labels(pull.number, LABELS)
+    await forge.add_labels(pull.number, wishes.labels)
+    # What follows is good to have: the pull request stands without it.
+    await _softly(show_proof(forge, run, state, pull))
+    if wishes.reviewers_from_codeowners:
+        await _softly(_ask_owners(forge, mirror, run, state, pull))
     await announce(forge, run, "done", state, pull.url)
     return PublishResult(pull.branch, pull.head_sha, pull, pull.draft)
+
+
+async def show_proof(forge: Forge, run: RunFacts, state: RunState, pull: Pull) -> None:
+    """The proof as a check run on the pull request's last commit. Again is nothing."""
+    await forge.put_check(check_report(run, state, pull.head_sha))
+
+
+async def tell_problems(forge: Forge, issue: int, terms: Terms, repository: str) -> Comment | None:
+    """Name the mistakes in the settings' files, in one comment for each issue; none: nothing."""
+    if not terms.problems:
+        return None
+    text = settings_comment(terms.problems, stopped=terms.stop, language=terms.language)
+    return await forge.put_comment(issue, run_marker(f"{repository}#{issue}", "settings"), text)
+
+
+async def _ask_owners(
+    forge: Forge, mirror: Mirror, run: RunFacts, state: RunState, pull: Pull
+) -> None:
+    rules = await asyncio.to_thread(first_file, mirror.git_dir, run.base_commit, code_owners.PLACES)
+    if rules is None:
+        return
+    paths = [file.path for file in changed_files(patch_of(state))]
+    owners = owners_of(rules, paths, run.repository.partition("/")[0])
+    refused = await forge.request_reviewers(pull.number, owners.people, owners.teams)
+    if refused:
+        _log.info("owners who cannot review", run=run.run_id, names=", ".join(refused))
+
+
+async def _softly(act: Awaitable[None]) -> None:
+    try:
+        await act
+    except (ForgeAway, RateLimited):
+        raise  # the whole step is repeated when GitHub is back
+    except ForgeError as error:
+        _log.warning("left out", why=str(error))
 
 
 async def report_failure(forge: Forge, run: RunFacts, state: RunState, reason: str = "") -> Comment:
@@ -133,12 +185,19 @@ async def with_token(forge: Forge, act: Callable[[str], T]) -> T:
         return await asyncio.to_thread(act, token.value)
 
 
-async def _push(forge: Forge, mirror: Mirror, run: RunFacts, state: RunState) -> str:
+async def _push(
+    forge: Forge, mirror: Mirror, run: RunFacts, state: RunState, policy: GatePolicy
+) -> str:
     """Push the patch as a commit; returns the branch.
 
     When the branch holds other commits (an earlier run's, or somebody's), they stay as they are and
     the run's own branch name is taken.
     """
+    if new_secrets(patch_of(state)):
+        raise PatchUnusable(
+            "The patch adds what looks like a password or key, so it was not published. "
+            "The run's page has it."
+        )
     author = await bot_identity(forge)
     first, second = branch_name(run), own_branch_name(run)
     commit = await asyncio.to_thread(
@@ -149,6 +208,7 @@ async def _push(forge: Forge, mirror: Mirror, run: RunFacts, state: RunState) ->
         author,
         second,
         run.started_at,
+        policy,
     )
     try:
         await with_token(forge, lambda token: mirror.push(first, commit, token))
@@ -158,7 +218,7 @@ async def _push(forge: Forge, mirror: Mirror, run: RunFacts, state: RunState) ->
     return first
 
 
-async def _own_pull(forge: Forge, run: RunFacts) -> Pull | None:
+async def own_pull(forge: Forge, run: RunFacts) -> Pull | None:
     """The pull request that this run opened before, whatever became of it since."""
     marker = run_marker(run.run_id, "pull")
     for branch in (branch_name(run), own_branch_name(run)):

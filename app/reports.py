@@ -9,30 +9,17 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Literal
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from unidiff.errors import UnidiffParseError
-from unidiff.patch import PatchSet
-
 from agent.state import RunState
-from app.markdown_safety import (
-    COMMENT_LIMIT,
-    Markdown,
-    code,
-    commit_text,
-    fenced,
-    fit,
-    inline,
-    prose,
-    title_text,
-)
-
-TEMPLATES = Path(__file__).parent / "templates" / "reports"
+from app.markdown_safety import COMMENT_LIMIT, fit, inline
+from app.rendering import render
+from app.repo_config import PATH, Language
+from app.repo_config_file import Problem
+from app.report_words import WORDS
 
 MARKER_ROOM = 200
 """Room left in a comment for its hidden marker."""
@@ -56,6 +43,20 @@ class RunFacts:
     """The run's page; empty: none that people can reach."""
     budget_calls: int = 0
     """Tool calls that an attempt may make; 0: not told."""
+    language: Language = "en"
+    reporter: str = ""
+    """The issue's author, for a Co-authored-by line; empty: none is wanted."""
+    reporter_id: int = 0
+    queue_place: int = 0
+    """The run's place among those that wait, from 1; 0: it does not wait."""
+    waits_for: str = ""
+    """The limit that it waits for."""
+    gpu_seconds: float | None = None
+    """Time of the model's answers, times the processors that make them; None: not told."""
+    remarks: tuple[str, ...] = ()
+    """Sentences about wishes of the repository that were not granted."""
+    ending: str = ""
+    """Why the run ended without a result, in a sentence."""
 
 
 Phase = Literal["queued", "preparing", "debugging", "verifying", "publishing", "done"]
@@ -77,16 +78,7 @@ class Step:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class ChangedFile:
-    """One file of a patch."""
-
-    path: str
-    added: int
-    removed: int
-
-
-def run_marker(run_id: str, kind: Literal["status", "pull", "diagnosis"]) -> str:
+def run_marker(run_id: str, kind: Literal["status", "pull", "diagnosis", "settings"]) -> str:
     """The hidden first line of what the App writes for a run: the key to find it again."""
     return f"<!-- patchwright:{kind} run={re.sub(r'[^A-Za-z0-9._:/#-]', '_', run_id)} -->"
 
@@ -116,38 +108,18 @@ def patch_of(state: RunState) -> str:
     return state.submitted.patch if state.submitted is not None else ""
 
 
-def pull_title(facts: RunFacts, state: RunState) -> str:
-    """The pull request's title."""
-    return title_text(f"Fix: {facts.issue_title}" if facts.issue_title else _summary(state))
-
-
-def pull_body(facts: RunFacts, state: RunState) -> str:
-    """The pull request's description: cause, change, proof, alternatives, risk, limits."""
-    body = _render(
-        "pull_request.md.j2",
-        inline,
-        facts=facts,
-        state=state,
-        draft=is_draft(state),
-        files=changed_files(patch_of(state)),
-        unchecked=unchecked(state),
-        hypotheses=state.hypotheses[-MAX_ROWS:],
-    )
-    marker = run_marker(facts.run_id, "pull")
-    return f"{marker}\n{fit(body, COMMENT_LIMIT - MARKER_ROOM)}"
-
-
 def status_comment(facts: RunFacts, phase: str, state: RunState, pull: str = "") -> str:
     """The comment that tells how far the run is; `pull` is the pull request's address, if any."""
-    body = _render(
+    body = render(
         "status.md.j2",
         inline,
+        facts.language,
         facts=facts,
         state=state,
         pull=pull,
         done=phase == "done",
         draft=is_draft(state),
-        steps=checklist(phase, state, pull),
+        steps=checklist(phase, state, pull, facts.language),
         hypotheses=state.hypotheses[-MAX_ROWS:],
     )
     return fit(body, COMMENT_LIMIT - MARKER_ROOM)
@@ -155,9 +127,10 @@ def status_comment(facts: RunFacts, phase: str, state: RunState, pull: str = "")
 
 def diagnosis_comment(facts: RunFacts, state: RunState, reason: str = "") -> str:
     """The comment for a run without a fix; `reason` says why it ended, if not the state does."""
-    body = _render(
+    body = render(
         "diagnosis.md.j2",
         inline,
+        facts.language,
         facts=facts,
         state=state,
         reason=reason or state.diagnosis,
@@ -167,54 +140,35 @@ def diagnosis_comment(facts: RunFacts, state: RunState, reason: str = "") -> str
     return fit(body, COMMENT_LIMIT - MARKER_ROOM)
 
 
-def commit_message(facts: RunFacts, state: RunState, author: str, email: str) -> str:
-    """The commit's message: a short subject, the root cause, what it fixes, the sign-off."""
-    return _render(
-        "commit.txt.j2",
-        commit_text,
-        subject=Markdown(title_text(f"Fix: {facts.issue_title or _summary(state)}", 68)),
-        state=state,
-        facts=facts,
-        closes="Refs" if is_draft(state) else "Fixes",
-        author=author,
-        email=email,
+def settings_comment(problems: Sequence[Problem], *, stopped: bool, language: Language) -> str:
+    """The comment that names each mistake in the settings' files."""
+    body = render(
+        "settings.md.j2",
+        inline,
+        language,
+        problems=problems[:MAX_ROWS],
+        path=PATH,
+        stopped=stopped,
     )
+    return fit(body, COMMENT_LIMIT - MARKER_ROOM)
 
 
-def checklist(phase: str, state: RunState, pull: str = "") -> tuple[Step, ...]:
+def checklist(
+    phase: str, state: RunState, pull: str = "", language: Language = "en"
+) -> tuple[Step, ...]:
     """The phases of a run, with those that are behind it. An unknown phase is before all."""
     at = PHASES.index(phase) if phase in PHASES else -1
     confirmed = any(h.verdict == "confirmed" for h in state.hypotheses)
     proven = state.verdict is not None and state.verdict.verdict == "proven"
+    words = WORDS[language]
     return (
-        Step(at > PHASES.index("preparing"), "Prepare a sandbox with the repository"),
-        Step(state.reproduction is not None, "Reproduce the bug"),
-        Step(confirmed, "Find the root cause"),
-        Step(state.submitted is not None, "Write a patch"),
-        Step(proven, "Prove it in a fresh sandbox"),
-        Step(bool(pull), "Open a pull request"),
+        Step(at > PHASES.index("preparing"), words.prepare),
+        Step(state.reproduction is not None, words.reproduce),
+        Step(confirmed, words.root_cause),
+        Step(state.submitted is not None, words.patch),
+        Step(proven, words.prove),
+        Step(bool(pull), words.open_pull),
     )
-
-
-def unchecked(state: RunState) -> tuple[str, ...]:
-    """What the proof does not cover, in sentences."""
-    found = []
-    repro = state.reproduction
-    if repro is None or repro.why_none:
-        found.append("The bug was not reproduced by a command.")
-    elif repro.failures < repro.runs:
-        found.append(
-            f"The reproduction failed in {repro.failures} of {repro.runs} runs only: it is flaky."
-        )
-    command = state.started.test_command if state.started else ""
-    found.append(
-        f"Of the repository's tests, only those that `{command}` runs."
-        if command
-        else "The repository's own tests: no test command is known."
-    )
-    found.append("Anything that needs the network or other services: the sandbox has neither.")
-    found.append("Other platforms, and other versions of the dependencies than the sandbox has.")
-    return tuple(found)
 
 
 def suspects(state: RunState) -> tuple[str, ...]:
@@ -225,39 +179,3 @@ def suspects(state: RunState) -> tuple[str, ...]:
             names = re.findall(r"[\w./-]+\.[A-Za-z]{1,4}(?::\d+)?", f"{h.claim}\n{h.evidence}")
             count.update(set(names))
     return tuple(name for name, _ in count.most_common(5))
-
-
-def changed_files(patch: str) -> tuple[ChangedFile, ...]:
-    """The files of a patch with their counts of lines; none when it cannot be read."""
-    try:
-        files = PatchSet(patch)
-    except UnidiffParseError:
-        return ()
-    return tuple(ChangedFile(f.path, f.added, f.removed) for f in files[:MAX_ROWS])
-
-
-def _summary(state: RunState) -> str:
-    return state.submitted.summary.strip().split("\n")[0] if state.submitted else ""
-
-
-def _render(template: str, escape: Callable[[str], str], **context: object) -> str:
-    def finalize(value: object) -> str:
-        return str(value) if isinstance(value, Markdown | int) else escape(str(value))
-
-    environment = Environment(  # noqa: S701 - the output is Markdown; `finalize` escapes it all
-        loader=FileSystemLoader(TEMPLATES),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        finalize=finalize,
-    )
-    environment.filters |= {
-        "prose": prose,
-        "fenced": fenced,
-        "code": code,
-        "inline": inline,
-        "ours": Markdown,
-    }
-    text = environment.get_template(template).render(**context)
-    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"

@@ -18,22 +18,18 @@ from agent.events import (
 )
 from agent.state import RunState, fold
 from app.markdown_safety import COMMENT_LIMIT, units
+from app.pull_report import changed_files, commit_message, pull_body, pull_title, unchecked
 from app.reports import (
     MARKER_ROOM,
     RunFacts,
     branch_name,
-    changed_files,
     checklist,
-    commit_message,
     diagnosis_comment,
     own_branch_name,
     patch_of,
-    pull_body,
-    pull_title,
     run_marker,
     status_comment,
     suspects,
-    unchecked,
 )
 
 FACTS = RunFacts(

@@ -1,0 +1,193 @@
+"""What a pull request says: title, description, commit message, check run. Pure.
+
+The words are in templates; see `app.reports` for the comments on the issue.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from unidiff.errors import UnidiffParseError
+from unidiff.patch import PatchSet
+
+from agent.state import RunState
+from app.forge_records import Annotation, CheckReport
+from app.markdown_safety import (
+    COMMENT_LIMIT,
+    Markdown,
+    commit_text,
+    fit,
+    inline,
+    shorten,
+    title_text,
+    visible,
+)
+from app.pull_template import Part, fill
+from app.rendering import render
+from app.repo_config import Language
+from app.report_words import WORDS
+from app.reports import MARKER_ROOM, MAX_ROWS, RunFacts, is_draft, patch_of, run_marker
+
+CHECK_NAME = "Patchwright"
+CHECK_LIMIT = 65_000
+"""GitHub takes 65535 characters of summary."""
+MOST_ANNOTATIONS = 50
+"""GitHub takes no more in one request."""
+PARTS: tuple[Part, ...] = ("issue", "cause", "summary", "proof", "risk")
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedFile:
+    """One file of a patch."""
+
+    path: str
+    added: int
+    removed: int
+
+
+def pull_title(facts: RunFacts, state: RunState) -> str:
+    """The pull request's title."""
+    words = WORDS[facts.language]
+    title = words.title.format(title=facts.issue_title) if facts.issue_title else _summary(state)
+    return title_text(title)
+
+
+def pull_body(facts: RunFacts, state: RunState, template: str = "") -> str:
+    """The pull request's description: cause, change, proof, alternatives, risk, limits.
+
+    `template` is the repository's own; what is said in its sections is not said again below.
+    """
+    files = changed_files(patch_of(state))
+
+    def part(name: str) -> Markdown:
+        text = render(
+            f"pull_{name}.md.j2",
+            inline,
+            facts.language,
+            facts=facts,
+            state=state,
+            draft=is_draft(state),
+            files=files,
+        )
+        return Markdown(text)
+
+    parts: dict[Part, Markdown] = {name: part(name) for name in PARTS}
+    filled = fill(template, parts) if template else None
+    body = render(
+        "pull_request.md.j2",
+        inline,
+        facts.language,
+        facts=facts,
+        state=state,
+        draft=is_draft(state),
+        parts=parts,
+        filled=filled.text if filled else "",
+        placed=filled.placed if filled else frozenset(),
+        unchecked=unchecked(state, facts.language),
+        hypotheses=state.hypotheses[-MAX_ROWS:],
+    )
+    marker = run_marker(facts.run_id, "pull")
+    return f"{marker}\n{fit(body, COMMENT_LIMIT - MARKER_ROOM)}"
+
+
+def commit_message(facts: RunFacts, state: RunState, author: str, email: str) -> str:
+    """The commit's message: a short subject, the root cause, what it fixes, who it is by."""
+    return render(
+        "commit.txt.j2",
+        commit_text,
+        subject=Markdown(title_text(f"Fix: {facts.issue_title or _summary(state)}", 68)),
+        state=state,
+        facts=facts,
+        closes="Refs" if is_draft(state) else "Fixes",
+        author=author,
+        email=email,
+        co_author=_co_author(facts),
+    )
+
+
+def _co_author(facts: RunFacts) -> str:
+    """`Login <address>` of the reporter in GitHub's form for hidden addresses; or nothing."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]{0,99}", facts.reporter):
+        return ""
+    number = f"{facts.reporter_id}+" if facts.reporter_id else ""
+    return f"{facts.reporter} <{number}{facts.reporter}@users.noreply.github.com>"
+
+
+def check_report(facts: RunFacts, state: RunState, head_sha: str) -> CheckReport:
+    """The check run on the pull request: the proof as summary, a remark at each changed place."""
+    words = WORDS[facts.language]
+    summary = render(
+        "check.md.j2",
+        inline,
+        facts.language,
+        facts=facts,
+        state=state,
+        proof=_proof(facts, state),
+        unchecked=unchecked(state, facts.language),
+    )
+    proven = not is_draft(state)
+    return CheckReport(
+        external_id=f"patchwright:{facts.run_id}",
+        name=CHECK_NAME,
+        head_sha=head_sha,
+        title=words.check_proven if proven else words.check_unproven,
+        summary=fit(summary, CHECK_LIMIT),
+        conclusion="success" if proven else "neutral",
+        details_url=facts.run_url,
+        annotations=annotated(facts, state),
+    )
+
+
+def annotated(facts: RunFacts, state: RunState) -> tuple[Annotation, ...]:
+    """A remark at every changed place of the new files, at most as many as GitHub takes."""
+    try:
+        files = PatchSet(patch_of(state))
+    except UnidiffParseError:
+        return ()
+    # Plain text at GitHub: no Markdown to escape, but secrets are taken out.
+    message = shorten(visible(_summary(state) or facts.issue_title), 1000)
+    found = [
+        Annotation(
+            path=file.path,
+            first_line=min(lines),
+            last_line=max(lines),
+            title=WORDS[facts.language].annotation,
+            message=message,
+        )
+        for file in files
+        for hunk in file
+        if (lines := [line.target_line_no or 1 for line in hunk if line.is_added])
+    ]
+    return tuple(found[:MOST_ANNOTATIONS])
+
+
+def unchecked(state: RunState, language: Language = "en") -> tuple[str, ...]:
+    """What the proof does not cover, in sentences."""
+    words = WORDS[language]
+    found = []
+    repro = state.reproduction
+    if repro is None or repro.why_none:
+        found.append(words.no_reproduction)
+    elif repro.failures < repro.runs:
+        found.append(words.flaky.format(failures=repro.failures, runs=repro.runs))
+    command = state.started.test_command if state.started else ""
+    found.append(words.tests_only.format(command=command) if command else words.no_tests)
+    return (*found, words.no_network, words.other_platforms)
+
+
+def changed_files(patch: str) -> tuple[ChangedFile, ...]:
+    """The files of a patch with their counts of lines; none when it cannot be read."""
+    try:
+        files = PatchSet(patch)
+    except UnidiffParseError:
+        return ()
+    return tuple(ChangedFile(f.path, f.added, f.removed) for f in files[:MAX_ROWS])
+
+
+def _summary(state: RunState) -> str:
+    return state.submitted.summary.strip().split("\n")[0] if state.submitted else ""
+
+
+def _proof(facts: RunFacts, state: RunState) -> Markdown:
+    return Markdown(render("pull_proof.md.j2", inline, facts.language, facts=facts, state=state))

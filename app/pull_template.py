@@ -1,0 +1,107 @@
+"""A repository's own pull request template, filled in with what the run knows. Pure.
+
+GitHub puts the template into its form only; who opens a pull request through its interface has to
+do it himself. Sections are recognised by their headings. What a section means that we have nothing
+for stays as the template has it, boxes unticked: a person ticks them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from app.markdown_safety import Markdown, unlinked
+
+Part = Literal["summary", "cause", "proof", "risk", "issue"]
+
+PLACES = tuple(
+    f"{folder}{name}"
+    for folder in (".github/", "", "docs/")
+    for name in ("pull_request_template.md", "pull_request_template.txt", "pull_request_template")
+)
+"""Where GitHub looks for the template, in its order; letters' case does not matter."""
+
+_TOPICS: Mapping[Part, str] = {
+    "issue": r"related issues?|linked issues?|issues?|fixes|closes|tickets?",
+    "proof": r"test(?:s|ed|ing)?|test plan|verification|how .*verified|proof",
+    "cause": r"why|motivation|context|root cause|problem|background|reason",
+    "risk": r"risks?|impact|breaking|side effects?|compatibility",
+    "summary": r"description|summary|what|changes?|proposed|overview|solution",
+}
+"""Words of headings, the more particular topics first."""
+_HEADING = re.compile(r" {0,3}(#{1,6})\s+(.*?)\s*#*\s*$")
+_BOLD_HEADING = re.compile(r"\*\*([^*]{1,80}?):?\*\*:?\s*$")
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+_FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+LIMIT = 10_000
+"""Characters of a template that are used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """The template with our parts in it."""
+
+    text: Markdown
+    placed: frozenset[Part]
+    """The parts that stand there and need no other place."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    heading: str
+    """The line as the template has it; empty before the first."""
+    title: str
+    body: str
+
+
+def fill(template: str, parts: Mapping[Part, Markdown]) -> Filled | None:
+    """The template filled in; None when there is no heading in it that we understand."""
+    placed: set[Part] = set()
+    out = []
+    for section in _sections(_COMMENT.sub("", template[:LIMIT].replace("\r\n", "\n"))):
+        part = _part_of(section.title, placed, parts)
+        body = unlinked(section.body.strip("\n"))
+        if part is not None:
+            placed.add(part)
+            # Boxes are questions to a person: they stay below our answer.
+            asked = "\n".join(line for line in body.split("\n") if _is_box(line))
+            body = parts[part].strip("\n") + (f"\n\n{asked}" if asked else "")
+        out.append(f"{unlinked(section.heading)}\n\n{body}".strip("\n"))
+    if not placed:
+        return None
+    text = re.sub(r"\n{3,}", "\n\n", "\n\n".join(piece for piece in out if piece))
+    return Filled(Markdown(text), frozenset(placed))
+
+
+def _part_of(title: str, placed: set[Part], parts: Mapping[Part, Markdown]) -> Part | None:
+    for part, words in _TOPICS.items():
+        free = part in parts and part not in placed
+        if free and re.search(rf"\b(?:{words})\b", title, re.IGNORECASE):
+            return part
+    return None
+
+
+def _sections(template: str) -> list[_Section]:
+    sections = []
+    heading = title = fence = ""
+    body: list[str] = []
+    for line in template.split("\n"):
+        opened = _FENCE.match(line)
+        if fence:
+            fence = "" if opened and line.strip().startswith(fence) else fence
+        elif opened:
+            fence = opened[1]
+        found = None if fence or opened else _HEADING.match(line) or _BOLD_HEADING.match(line)
+        if found:
+            sections.append(_Section(heading, title, "\n".join(body)))
+            heading, title, body = line.strip(), str(found[found.lastindex or 1]), []
+        else:
+            body.append(line)
+    sections.append(_Section(heading, title, "\n".join(body)))
+    return sections
+
+
+def _is_box(line: str) -> bool:
+    return re.match(r"\s*[-*+] \[[ xX]\] ", line) is not None
