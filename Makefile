@@ -3,7 +3,7 @@ SHELL := /bin/sh
 BIN := .venv/bin
 PYTEST_ARGS ?=
 
-.PHONY: help demo test check setup image test-setup unit lock bench format clean
+.PHONY: help demo test check setup image test-setup unit lock bench check-detectors format clean
 
 help:
 	@echo "make demo    a labelled issue becomes a proven pull request, on this machine, from nothing"
@@ -11,6 +11,7 @@ help:
 	@echo "make check   lint, types, import rules"
 	@echo "make unit    only the tests that need no container engine"
 	@echo "make bench   benchmarks, each with its floor"
+	@echo "make check-detectors    the stand-in's parsers beside SGLang's own (fetches 40 MB once)"
 	@echo "make lock    renew requirements.lock from pyproject.toml"
 
 setup:
@@ -41,6 +42,10 @@ unit: check
 
 bench: image
 	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+check-detectors: setup
+	PATCHWRIGHT_CHECK_DETECTORS=1 $(BIN)/python -m pytest -rs tests/integration/test_model_detectors.py \
+	  tests/integration/test_deploy_sglang_packages.py $(PYTEST_ARGS)
 
 lock: setup
 	$(BIN)/python -m pip install --quiet uv
