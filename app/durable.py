@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager
@@ -9,14 +10,19 @@ from contextlib import closing, contextmanager
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 from sqlalchemy.engine import make_url
 
-from app import logs
-from app.runs import Result, Services, work
+from app import conversation, logs
+from app.run_services import Result, Services
+from app.runs import work
 
 WORKFLOW = "run"
 QUEUE = "runs"
+ROUND_WORKFLOW = "round"
+ASK_WORKFLOW = "ask"
+ASK_QUEUE = "asks"
 VERSION = "1"
 """Of the order of steps in `app.runs`. Runs of another version are left alone by the engine, so it
 changes only together with a way for the unfinished ones."""
+ASKS_AT_ONCE = 8
 POLL_S = 0.5
 """How long a run may wait in the queue although there is room."""
 
@@ -28,29 +34,46 @@ class Durable:
 
     def __init__(self, services: Services) -> None:
         self._store = services.store
+        self._inbox = services.inbox
         self._up = False
 
     def enqueue(self, run_id: str) -> None:
         """Tell the engine of a run and note that it knows. Again is nothing."""
         run = self._store.get_run(run_id)
+        first = run.round == 1
         DBOS.enqueue_workflow_with_options(
             {
-                "workflow_name": WORKFLOW,
+                "workflow_name": WORKFLOW if first else ROUND_WORKFLOW,
                 "queue_name": QUEUE,
-                "workflow_id": run_id,
+                "workflow_id": run_id if first else f"{run_id}-{run.round}",
                 "app_version": VERSION,
                 "queue_partition_key": run.repository.lower(),
             },
-            run_id,
+            *((run_id,) if first else (run_id, run.round)),
         )
         self._store.mark_enqueued(run_id)
 
+    def enqueue_ask(self, ask_id: str) -> None:
+        """Tell the engine of an ask and note that it knows. Again is nothing."""
+        DBOS.enqueue_workflow_with_options(
+            {
+                "workflow_name": ASK_WORKFLOW,
+                "queue_name": ASK_QUEUE,
+                "workflow_id": f"ask-{ask_id}",
+                "app_version": VERSION,
+            },
+            ask_id,
+        )
+        self._inbox.mark_enqueued(ask_id)
+
     def flush_outbox(self) -> int:
-        """Tell the engine of all runs that it does not know yet; gives how many."""
-        waiting = self._store.unqueued()
-        for run in waiting:
+        """Tell the engine of all runs and asks that it does not know yet; gives how many."""
+        runs, asks = self._store.unqueued(), self._inbox.unqueued()
+        for run in runs:
             self.enqueue(run.id)
-        return len(waiting)
+        for ask in asks:
+            self.enqueue_ask(ask)
+        return len(runs) + len(asks)
 
     @property
     def ready(self) -> bool:
@@ -79,7 +102,9 @@ def running(services: Services) -> Iterator[Durable]:
     }
     durable = Durable(services)
     DBOS(config=config)
-    DBOS.workflow(name=WORKFLOW)(_workflow(services))
+    DBOS.workflow(name=WORKFLOW)(_run_workflow(services, durable))
+    DBOS.workflow(name=ROUND_WORKFLOW)(_round_workflow(services, durable))
+    DBOS.workflow(name=ASK_WORKFLOW)(_ask_workflow(services, durable))
     try:
         DBOS.launch()
         DBOS.register_queue(
@@ -87,6 +112,13 @@ def running(services: Services) -> Iterator[Durable]:
             global_concurrency=settings.concurrency,
             worker_concurrency=min(settings.worker_concurrency, settings.concurrency),
             partition_concurrency=settings.repository_concurrency,
+            polling_interval_sec=POLL_S,
+            on_conflict="always_update",
+        )
+        # People wait for an answer, also while all workers debug.
+        DBOS.register_queue(
+            ASK_QUEUE,
+            worker_concurrency=ASKS_AT_ONCE,
             polling_interval_sec=POLL_S,
             on_conflict="always_update",
         )
@@ -100,11 +132,39 @@ def running(services: Services) -> Iterator[Durable]:
         DBOS.destroy(destroy_registry=True)
 
 
-def _workflow(services: Services) -> Callable[[str], Awaitable[None]]:
+def _run_workflow(services: Services, durable: Durable) -> Callable[[str], Awaitable[None]]:
     async def run(run_id: str) -> None:
         await work(services, run_id, _step)
+        await _tell_of_new_work(durable)
 
     return run
+
+
+def _round_workflow(services: Services, durable: Durable) -> Callable[[str, int], Awaitable[None]]:
+    async def round_of_run(run_id: str, number: int) -> None:
+        await work(services, run_id, _step, number)
+        await _tell_of_new_work(durable)
+
+    return round_of_run
+
+
+def _ask_workflow(services: Services, durable: Durable) -> Callable[[str], Awaitable[None]]:
+    async def ask(ask_id: str) -> None:
+        await conversation.answer(services, ask_id, _step)
+        await _tell_of_new_work(durable)
+
+    return ask
+
+
+async def _tell_of_new_work(durable: Durable) -> None:
+    """Runs that this work left in the outbox: at once, and not when the outbox is looked into next.
+
+    In a bare thread, because what is enqueued must not count as a part of this workflow.
+    """
+    try:
+        await asyncio.get_running_loop().run_in_executor(None, durable.flush_outbox)
+    except Exception:  # noqa: BLE001  the outbox keeps them, and is looked into again
+        _log.warning("new work could not be enqueued yet", exc_info=True)
 
 
 async def _step(name: str, act: Callable[[], Awaitable[Result]]) -> Result:

@@ -170,18 +170,39 @@ class Inbox:
         """A round deals with these remarks; no later one does."""
         rows = [{"run_id": run_id, "remark": r, "round": number} for r in sorted(remarks)]
         if rows:
+            statement = self._insert(tables.handled)
+            update = statement.on_conflict_do_update(
+                index_elements=["run_id", "remark"], set_={"round": statement.excluded.round}
+            )
             with self._engine.begin() as connection:
-                statement = self._insert(tables.handled).on_conflict_do_nothing()
-                connection.execute(statement, rows)
+                connection.execute(update, rows)
 
     def taken_up(self, run_id: str, before: int) -> dict[str, int]:
         """Remarks with the round that deals with them, of the rounds before this one."""
         table = tables.handled
         query = sa.select(table.c.remark, table.c.round).where(
-            table.c.run_id == run_id, table.c.round < before
+            table.c.run_id == run_id, table.c.round < before, table.c.round > 0
         )
         with self._reads.connect() as connection:
             return {row.remark: row.round for row in connection.execute(query)}
+
+    def request(self, run_id: str, key: str) -> None:
+        """Leave a request that GitHub does not keep (the re-run button), for the next round."""
+        row = {"run_id": run_id, "remark": key, "round": 0}
+        with self._engine.begin() as connection:
+            statement = self._insert(tables.handled).values(**row)
+            connection.execute(statement.on_conflict_do_nothing())
+
+    def requested(self, run_id: str, number: int) -> list[str]:
+        """Requests that no round before this one dealt with."""
+        table = tables.handled
+        query = sa.select(table.c.remark).where(
+            table.c.run_id == run_id,
+            table.c.remark.startswith("rerun:"),
+            table.c.round.in_((0, number)),
+        )
+        with self._reads.connect() as connection:
+            return sorted(connection.execute(query).scalars())
 
     def _first(self, query: sa.Select[tuple[str]]) -> str:
         with self._reads.connect() as connection:

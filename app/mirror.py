@@ -12,7 +12,7 @@ import hashlib
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -105,6 +105,41 @@ class Mirror:
         sha = self._commit(commit, f"the commit {commit}")
         self._git("archive", "--format=tar", sha, stdout_to=out)
 
+    def merge_base(self, one: str, other: str) -> str:
+        """The commit at which two lines of work parted. Raises `GitMissing`."""
+        try:
+            return self._git("merge-base", "--end-of-options", one, other).decode().strip()
+        except GitFailed:
+            raise GitMissing("The branches have no commit in common.") from None
+
+    def conflicts(self, one: str, other: str) -> tuple[str, ...]:
+        """The files in which a merge of two commits would conflict."""
+        try:
+            self._git("merge-tree", "--write-tree", "--name-only", "--no-messages", one, other)
+        except GitFailed as error:
+            lines = error.output.splitlines()
+            return tuple(dict.fromkeys(line for line in lines[1:] if line))
+        return ()
+
+    def diff(self, base: str, commit: str) -> str:
+        """What leads from one commit to another, as a patch of text.
+
+        Files whose bytes are not UTF-8 come out with those bytes escaped (`surrogateescape`).
+        """
+        return self._diff(f"{base}^{{tree}}", f"{commit}^{{tree}}")
+
+    def diff_with(self, base: str, commit: str, patch: str) -> str:
+        """What leads from `base` to `commit` with a patch on top, as a patch of text.
+
+        Raises `PatchUnusable` when the patch does not apply.
+        """
+        return self._diff(f"{base}^{{tree}}", self._tree_with(commit, patch))
+
+    def _diff(self, base: str, tree: str) -> str:
+        words = ("--no-color", "--no-renames", "--no-ext-diff", "--no-textconv", "--full-index")
+        text = self._git("diff-tree", "-p", "-r", "--binary", *words, base, tree)
+        return text.decode("utf-8", errors="surrogateescape")
+
     def commit_patch(
         self,
         base: str,
@@ -114,32 +149,25 @@ class Mirror:
         branch: str,
         when: datetime,
         policy: GatePolicy = GatePolicy(),  # noqa: B008 - frozen
+        parents: Sequence[str] = (),
     ) -> str:
         """Make a commit of a git-style patch on top of `base`; returns its id.
 
         The same arguments give the same commit, whenever and wherever. `branch` names it in the
         mirror until it is pushed. Raises `PatchUnusable` when the patch does not apply, changes
         nothing, or touches what no patch may (see `app.patch_tree`).
+
+        With `parents`, the commit follows these and not `base`; when it would leave the tree of the
+        only one as it is, that one is returned.
         """
         check_text(patch, policy)
         sha = self._commit(base, f"the commit {base}")
-        with tempfile.TemporaryDirectory(prefix="patchwright-index-") as folder:
-            index = {"GIT_INDEX_FILE": f"{folder}/index"}
-            self._git("read-tree", sha, environment=index)
-            try:
-                self._git(
-                    "apply",
-                    "--cached",
-                    "--whitespace=nowarn",
-                    "-",
-                    stdin=patch.encode("utf-8", errors="surrogateescape"),
-                    environment=index,
-                )
-            except GitFailed as error:
-                raise PatchUnusable(f"The patch does not apply: {error.output}") from None
-            tree = self._git("write-tree", environment=index).decode().strip()
+        tree = self._tree_with(sha, patch)
         changed = self._git("diff-tree", "-r", "-z", "--raw", "--no-renames", sha, tree)
         check_changes(changed, policy)
+        if len(parents) == 1 and self._tree_of(parents[0]) == tree:
+            return parents[0]
+        follows = [word for parent in parents or (sha,) for word in ("-p", parent)]
         date = f"{int(when.timestamp())} +0000"
         who = {
             f"GIT_{role}_{part}": value
@@ -147,12 +175,34 @@ class Mirror:
             for part, value in (("NAME", author.name), ("EMAIL", author.email), ("DATE", date))
         }
         made = self._git(
-            "commit-tree", tree, "-p", sha, "-F", "-", stdin=message.encode(), environment=who
+            "commit-tree", tree, *follows, "-F", "-", stdin=message.encode(), environment=who
         )
         commit = made.decode().strip()
         # A name of its own keeps it from being collected; fetch --prune leaves it alone.
         self._git("update-ref", f"refs/patchwright/{branch}", commit)
         return commit
+
+    def _tree_of(self, commit: str) -> str:
+        return self._git("rev-parse", "--verify", f"{commit}^{{tree}}").decode().strip()
+
+    def _tree_with(self, commit: str, patch: str) -> str:
+        """The tree of a commit with a patch applied to it."""
+        with tempfile.TemporaryDirectory(prefix="patchwright-index-") as folder:
+            index = {"GIT_INDEX_FILE": f"{folder}/index"}
+            self._git("read-tree", commit, environment=index)
+            try:
+                if patch.strip():
+                    self._git(
+                        "apply",
+                        "--cached",
+                        "--whitespace=nowarn",
+                        "-",
+                        stdin=patch.encode("utf-8", errors="surrogateescape"),
+                        environment=index,
+                    )
+            except GitFailed as error:
+                raise PatchUnusable(f"The patch does not apply: {error.output}") from None
+            return self._git("write-tree", environment=index).decode().strip()
 
     def push(self, branch: str, commit: str, token: str = "") -> None:
         """Create the remote branch at `commit` or forward it there; already there is success.

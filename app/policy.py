@@ -10,18 +10,21 @@ from __future__ import annotations
 from app import commands
 from app.asks import Ask, Assigned, CheckFailed, Commented, Pushed, Rerun, StartedBy
 from app.forge_records import IssueThread, Permission, Repository, Role
-from app.repo_config import RepoConfig, Triggers
+from app.repo_config import Triggers
+from app.repo_terms import Terms
 from app.webhooks import Trigger
 
 
-def refusal(trigger: Trigger, *, label: str) -> str | None:
-    """Why this trigger starts no run, in words; None when it may.
+def is_label(name: str, wanted: str) -> bool:
+    """Whether two label names are the same; GitHub treats them without regard to case."""
+    return name.casefold() == wanted.casefold()
 
-    GitHub treats label names without regard to case, and so do we. Only accounts of type `User`
-    count: a bot (ourselves included) never starts a run.
+
+def refusal(trigger: Trigger) -> str | None:
+    """Why a label starts no run, whatever its name, in words; None when it may.
+
+    Only accounts of type `User` count: a bot (ourselves included) never starts a run.
     """
-    if trigger.label.casefold() != label.casefold():
-        return "another label"
     if trigger.sender_is_bot:
         return "the label was set by a bot"
     if trigger.is_pull_request:
@@ -69,28 +72,25 @@ def switched_on(by: StartedBy, triggers: Triggers) -> bool:
     return bool(getattr(triggers, by))
 
 
-def least_role(by: StartedBy, config: RepoConfig) -> Role | None:
+def least_role(by: StartedBy, terms: Terms) -> Role | None:
     """The role that somebody needs to start a run so; None: GitHub let nobody else do it."""
     match by:
         case "label" | "assignment":
-            return config.permissions.label
+            return terms.permissions.label
         case "command" | "mention":
-            return config.permissions.command
+            return terms.permissions.command
         case "failed_check" | "rerun":
             return None
 
 
-def unwanted(trigger: Trigger, config: RepoConfig, *, label: str) -> str | None:
-    """Why the repository's own settings want no such run, in words; None when they do.
-
-    `label` is the operator's, which counts where the repository names none.
-    """
-    if not config.enabled:
+def unwanted(trigger: Trigger, terms: Terms) -> str | None:
+    """Why the repository's own settings want no such run, in words; None when they do."""
+    if not terms.enabled:
         return "the repository's settings turn the App off"
-    if not switched_on(trigger.by, config.triggers):
+    if not switched_on(trigger.by, terms.triggers):
         return f"the repository's settings turn off runs by {trigger.by.replace('_', ' ')}"
-    if trigger.by == "label" and trigger.label.casefold() != (config.label or label).casefold():
-        return f"the repository's settings name another label, {config.label}"
+    if trigger.by == "label" and not is_label(trigger.label, terms.label):
+        return f"the repository's settings name another label, {terms.label}"
     return None
 
 

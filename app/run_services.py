@@ -11,6 +11,7 @@ from app.forge import Forge
 from app.inbox import Inbox
 from app.mirror import Mirror
 from app.repo_config import RepoConfig
+from app.repo_terms import Terms, terms
 from app.run_failures import PATIENCE_S
 from app.sandboxes import Sandboxes
 from app.settings import Settings
@@ -23,11 +24,6 @@ Step = Callable[[str, Callable[[], Awaitable[Result]]], Awaitable[Result]]
 
 TELL_EVERY_S = 15.0
 """Least time between two edits of the status comment."""
-
-
-async def no_config(_forge: Forge) -> RepoConfig:
-    """The settings of a repository that says nothing."""
-    return RepoConfig()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +41,14 @@ class Services:
     """From the run's id, the seed, and whom to tell when the model's server is away."""
     patience_s: tuple[float, ...] = PATIENCE_S
     tell_every_s: float = TELL_EVERY_S
-    config: Callable[[Forge], Awaitable[RepoConfig]] = no_config
-    """The repository's own settings, as they stand on its default branch."""
+    read_terms: Callable[[Forge], Awaitable[Terms]] | None = None
+    """Reads what a repository asks for, from its default branch; None: it is not asked."""
+
+    async def terms(self, forge: Forge) -> Terms:
+        """What holds for runs of a repository now."""
+        if self.read_terms is not None:
+            return await self.read_terms(forge)
+        return terms(self.settings, RepoConfig())
 
     @property
     def inbox(self) -> Inbox:

@@ -14,8 +14,16 @@ from pathlib import Path
 
 from agent.attempts import choose, run_attempts
 from agent.errors import LostLease
-from agent.events import AnyEvent, ModelWaiting, Recorded, RunEnded, RunPhase
-from agent.gate.judge import judge
+from agent.events import (
+    AnyEvent,
+    GateJudged,
+    ModelWaiting,
+    Recorded,
+    ReproductionDeclared,
+    RunEnded,
+    RunPhase,
+)
+from agent.gate.judge import Submission, judge
 from agent.session import JudgeWith, debug
 from agent.state import RunState, fold
 from agent.task import Attachment, Issue, Task
@@ -91,6 +99,7 @@ class RunWork:
         """Run the attempts, or go on with them; gives the number of the one to take."""
         self.phase("debugging")
         tree = await self.tree(ground.tree, clone_url)
+        terms = await self.services.terms(self.forge)
         kept = self.store.get_log(self.run.id, ISSUE_LOG)
         if kept is None:
             raise RuntimeError(f"run {self.run.id} has no issue")
@@ -99,7 +108,9 @@ class RunWork:
             repository=self.run.repository,
             base_commit=ground.tree,
             issue=Issue.model_validate_json(kept),
-            budget=self.services.settings.budget,
+            test_command=terms.test_command,
+            budget=terms.budget,
+            policy=terms.policy,
             hints=(self.run.trigger.hint,) if self.run.trigger.hint else (),
             again=ground.again,
             feedback=ground.feedback,
@@ -113,6 +124,33 @@ class RunWork:
         async with self._telling(facts, pull, news):
             states = await run_attempts(ground.attempts, one)
         return ground.first + choose(states).number - 1
+
+    async def prove_on(
+        self,
+        commit: str,
+        clone_url: str,
+        patch: str,
+        reproduction: ReproductionDeclared | None,
+        test_command: str,
+    ) -> GateJudged:
+        """The gate's verdict on a patch on top of any commit."""
+        tree = await self.tree(commit, clone_url)
+        kept = self.store.get_log(self.run.id, ISSUE_LOG) or b"{}"
+        terms = await self.services.terms(self.forge)
+
+        async def open_fresh() -> Sandbox:
+            return await self.services.sandboxes.open(self.run.id, "gate-again", tree)
+
+        submission = Submission(
+            patch=patch,
+            reproduction=reproduction,
+            issue=Issue.model_validate_json(kept),
+            test_command=test_command or terms.test_command,
+            policy=terms.policy,
+            test_timeout_s=terms.budget.test_timeout_s,
+            shrink=False,
+        )
+        return await judge(submission, open_fresh)
 
     async def finish(self, result: Result) -> Result:
         """Record the end of this round and clean up. `quiet`: there was nothing to do in it."""
@@ -244,14 +282,32 @@ class RunWork:
         """The number of the attempt after all that there were."""
         return max((event.attempt for event in self.events()), default=0) + 1
 
-    def chosen_attempt(self) -> int:
-        """The attempt whose patch the pull request has; 0: none."""
-        taken = [
+    def chosen_attempts(self) -> list[int]:
+        """The attempts whose patches the pull request got, in order."""
+        return [
             event.chosen_attempt
             for event in self.events()
-            if isinstance(event, RunEnded) and event.outcome in ("proven", "draft")
+            if isinstance(event, RunEnded) and event.chosen_attempt
         ]
-        return taken[-1] if taken else 0
+
+    def carried(self) -> ReproductionDeclared | None:
+        """The reproduction that shows the issue's bug where the pull request's change is not.
+
+        A later attempt begins with it; another that it declared shows something else, unless the
+        attempt did not begin with it, because the base had moved.
+        """
+        shown: ReproductionDeclared | None = None
+        for number in self.chosen_attempts():
+            declared = [
+                event.model_copy(update={"attempt": 1})
+                for event in self.events()
+                if isinstance(event, ReproductionDeclared)
+                and event.attempt == number
+                and event.accepted
+            ]
+            if declared and declared[0] != shown:
+                shown = declared[-1]
+        return shown
 
     def facts(self, prepared: Mapping[str, str]) -> RunFacts:
         """What reports say of the run."""

@@ -18,7 +18,9 @@ from starlette.types import Lifespan
 from app import logs
 from app.durable import Durable, running
 from app.forge_github import GithubApp
+from app.intake import Intake
 from app.mirror import Mirror
+from app.missed import recover
 from app.model_choice import make_model
 from app.runs import Services
 from app.sandboxes import DockerSandboxes
@@ -54,9 +56,16 @@ def serve(settings: Settings) -> None:
         services = build(settings, store, engine)
         asyncio.run(_sweep(services, engine))
         with running(services) as durable:
+            web = Web(
+                settings,
+                store,
+                durable.enqueue,
+                lambda: durable.ready,
+                durable.enqueue_ask,
+            )
             app = create_app(
-                Web(settings, store, durable.enqueue, lambda: durable.ready),
-                lifespan=_lifespan(durable),
+                web,
+                lifespan=_lifespan(durable, github_app(settings), web.intake),
             )
             # The server ends at SIGTERM and then raises it again: that must not end this process
             # before the engine is closed.
@@ -76,15 +85,20 @@ def serve(settings: Settings) -> None:
         store.close()
 
 
-def build(settings: Settings, store: SqlStore, engine: DockerEngine) -> Services:
-    """The real services of runs: GitHub, mirrors, Docker and the model, as the settings say."""
-    ca_file = str(settings.github_ca_file or "")
-    app = GithubApp(
+def github_app(settings: Settings) -> GithubApp:
+    """The App's identity, as the settings say."""
+    return GithubApp(
         app_id=str(settings.github_app_id),
         private_key=settings.secret("github_private_key"),
         api_url=settings.github_api_url,
-        ca_file=ca_file,
+        ca_file=str(settings.github_ca_file or ""),
     )
+
+
+def build(settings: Settings, store: SqlStore, engine: DockerEngine) -> Services:
+    """The real services of runs: GitHub, mirrors, Docker and the model, as the settings say."""
+    ca_file = str(settings.github_ca_file or "")
+    app = github_app(settings)
     mirrors = settings.state_dir / "mirrors"
     return Services(
         settings=settings,
@@ -162,8 +176,8 @@ async def _sweep(services: Services, engine: DockerEngine) -> None:
         await engine.close()
 
 
-def _lifespan(durable: Durable) -> Lifespan[FastAPI]:
-    """Beside the service: tell the engine of runs that could not be told at their delivery."""
+def _lifespan(durable: Durable, github: GithubApp, intake: Intake) -> Lifespan[FastAPI]:
+    """Beside the service: take in what was missed; tell the engine what it could not be told."""
 
     async def empty_outbox() -> None:
         while True:
@@ -175,11 +189,15 @@ def _lifespan(durable: Durable) -> Lifespan[FastAPI]:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(empty_outbox())
+        tasks = {
+            asyncio.create_task(empty_outbox()),
+            asyncio.create_task(recover(github, intake)),
+        }
         try:
             yield
         finally:
-            task.cancel()
-            await asyncio.wait({task})
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
 
     return lifespan

@@ -6,7 +6,6 @@ follows in the same request; if that fails, the run stands in the outbox and is 
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,16 +17,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import ClientDisconnect
 from starlette.types import Lifespan
 
-from app import logs, policy, webhooks
+from app import logs, webhooks
+from app.intake import Intake, take_in
 from app.metrics import Metrics
 from app.pages import pages
 from app.settings import Settings
 from app.setup_page import setup_pages
 from app.store import SqlStore
 from app.web_dress import dress
-
-_DELIVERY_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
-_EVENT = re.compile(r"[a-z_]{1,64}")
 
 _log = logs.get(__name__)
 
@@ -42,6 +39,13 @@ class Web:
     """Tells the durable engine of a run and notes it; may raise, for the outbox has the run."""
     ready: Callable[[], bool] = lambda: True
     """Whether the durable engine is up."""
+    enqueue_ask: Callable[[str], None] = lambda _id: None
+    """As `enqueue`, of what is asked and is no run yet."""
+
+    @property
+    def intake(self) -> Intake:
+        """Where deliveries go."""
+        return Intake(self.settings, self.store, self.enqueue, self.enqueue_ask)
 
 
 def create_app(web: Web, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
@@ -125,39 +129,21 @@ async def _deliver(web: Web, request: Request) -> tuple[int, dict[str, str]]:
     event = request.headers.get("x-github-event", "")
     delivery = request.headers.get("x-github-delivery", "")
     try:
-        parsed = webhooks.parse(event, body)
+        taken = await run_in_threadpool(take_in, web.intake, event, delivery, body)
     except webhooks.BadPayload as error:
         raise HTTPException(400, f"Bad payload: {error}.") from None
-    if not _EVENT.fullmatch(event) or not _DELIVERY_ID.fullmatch(delivery):
-        raise HTTPException(400, "X-GitHub-Event or X-GitHub-Delivery is missing or malformed.")
-    if isinstance(parsed, webhooks.Ignored):
-        return 200, {"result": "ignored", "reason": parsed.reason}
-    if reason := policy.refusal(parsed, label=web.settings.label):
-        return 200, {"result": "ignored", "reason": reason}
-    accepted = await run_in_threadpool(
-        web.store.accept, delivery, event, parsed, model=web.settings.profile
-    )
-    if accepted.how == "new":
-        await run_in_threadpool(_enqueue, web, accepted.run_id)
+    if taken.result == "ignored":
+        return 200, {"result": "ignored", "reason": taken.reason}
     _log.info(
         "delivery",
         delivery=delivery,
-        run=accepted.run_id,
-        how=accepted.how,
-        repository=parsed.repository,
-        issue=parsed.issue_number,
-        by=parsed.sender,
+        github_event=event,
+        run=taken.run_id,
+        how=taken.result,
         ms=round((time.monotonic() - started) * 1000),
     )
-    return (202 if accepted.how == "new" else 200), {
-        "result": accepted.how,
-        "run": accepted.run_id,
-        "url": f"{web.settings.base_url}/runs/{accepted.run_id}",
-    }
-
-
-def _enqueue(web: Web, run_id: str) -> None:
-    try:
-        web.enqueue(run_id)
-    except Exception:  # noqa: BLE001  whatever the engine's trouble: the outbox has the run
-        _log.warning("the run could not be enqueued yet", run=run_id, exc_info=True)
+    answer = {"result": taken.result}
+    if taken.run_id:
+        url = f"{web.settings.base_url}/runs/{taken.run_id}"
+        answer |= {"run": taken.run_id, "url": url}
+    return (202 if taken.result in ("new", "noted") else 200), answer

@@ -29,6 +29,7 @@ class SqlStore:
     def __init__(self, url: str) -> None:
         self._engine = tables.open_engine(url)
         self._reads = self._engine.execution_options(read_only=True)
+        self._journal = self._engine.execution_options(quick=True)
         self._insert = insert_of(self._engine)
         self._leases: Mapping[str, int] = {}
         """The runs that this view may write to, each with the epoch of its claim."""
@@ -51,7 +52,7 @@ class SqlStore:
         """
         if not events:
             return ()
-        with self._engine.begin() as connection:
+        with self._journal.begin() as connection:
             return self._write(connection, run_id, events)
 
     def events(self, run_id: str, after: int = -1, limit: int | None = None) -> list[Recorded]:
@@ -74,7 +75,7 @@ class SqlStore:
         """See `Store.put_log`. Fenced like `append`."""
         packed = zlib.compress(data, 6)
         statement = self._insert(tables.logs).values(run_id=run_id, log_id=log_id, data=packed)
-        with self._engine.begin() as connection:
+        with self._journal.begin() as connection:
             self._hold(connection, run_id)
             connection.execute(
                 statement.on_conflict_do_update(
@@ -222,9 +223,7 @@ class SqlStore:
         table = tables.runs
         kept = {"outcome": ended.outcome, "pull_request": ended.pull_request} if ended else {}
         with self._engine.begin() as connection:
-            self._hold(
-                connection, run_id, status="done", live_key=None, stop_requested=False, **kept
-            )
+            self._hold(connection, run_id, status="done", live_key=None, **kept)
             if ended is not None:
                 self._write(connection, run_id, [ended])
             open_still = sa.and_(table.c.pull_number > 0, table.c.closed == "")

@@ -26,12 +26,14 @@ from app.forge_records import (
     CheckReport,
     CheckRun,
     Comment,
+    FailedCheck,
     ForgeAway,
     ForgeMissing,
     GitToken,
     IssueThread,
     Permission,
     Pull,
+    Remark,
     Repository,
 )
 from app.mirror import Mirror
@@ -158,6 +160,28 @@ class FileForge:
         with self.world() as world:
             found = world.get("files", {}).get(f"{repository}:{path}" if repository else path)
         return found.encode() if found is not None else None
+
+    async def pull(self, number: int) -> Pull:
+        with self.world() as world:
+            return next(Pull(**p) for p in world["pulls"].values() if p["number"] == number)
+
+    async def remarks(self, number: int) -> tuple[Remark, ...]:
+        return ()
+
+    async def reply(self, number: int, thread: int, marker: str, body: str) -> None:
+        raise NotImplementedError
+
+    async def failed_checks(self, sha: str) -> tuple[FailedCheck, ...]:
+        return ()
+
+    async def check_log(self, check: int) -> bytes | None:
+        return None
+
+    async def open_issue(self, marker: str, title: str, body: str) -> int:
+        raise NotImplementedError
+
+    async def delete_branch(self, branch: str, sha: str) -> None:
+        raise NotImplementedError
 
     async def close(self) -> None:
         pass

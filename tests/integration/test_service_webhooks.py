@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from app.inbox import Inbox
 from app.service import Web, create_app
 from app.settings import Settings
 from app.store import SqlStore
@@ -149,10 +150,17 @@ def test_the_declared_length_alone_is_enough(world: World, head: bytes, status: 
     assert world.runs() == 0
 
 
+def test_another_label_may_be_the_repositorys_own(world: World) -> None:
+    body = encoded({**labeled(), "label": {"name": "bug"}})
+    assert deliver(world, body).json() == {"result": "noted"}
+    assert deliver(world, body).json() == {"result": "duplicate"}
+    assert (world.runs(), world.told) == (0, [])
+    assert len(Inbox(world.store.engine).unqueued()) == 1
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"label": {"name": "bug"}}, "another label"),
         ({"sender": {"login": "x[bot]", "type": "Bot"}}, "bot"),
         ({"action": "opened"}, "not an event"),
     ],

@@ -1,0 +1,195 @@
+"""What came back on a pull request, in words for the next attempt, and the answers to it. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Sequence
+from typing import Literal
+
+from agent.events import ReproductionDeclared
+from agent.model import Record
+from app import commands
+from app.forge_records import FailedCheck, Remark
+from app.markdown_safety import COMMENT_LIMIT, Markdown, code, fit, inline, prose
+from app.policy import is_bot
+
+CHECK_ROUNDS = 3
+"""So many rounds of a run mend failed checks of its own pull request; then a person must look."""
+LONGEST = 8000
+"""Characters of one remark that the next attempt reads."""
+
+
+class Item(Record):
+    """One thing that a round deals with."""
+
+    key: str
+    kind: Literal["review", "line", "page", "check", "conflict", "rerun"]
+    text: str
+    """For the model; holds untrusted words."""
+    thread: int = 0
+    """Where it is answered; 0: on the pull request's page."""
+    author: str = ""
+    title: str = ""
+    """For people: what the answer on the page is about. Untrusted."""
+
+
+class Items(Record):
+    """All that a round deals with, in order."""
+
+    items: tuple[Item, ...]
+
+
+def wanted(
+    remarks: Iterable[Remark], *, own_login: str, name: str, taken: Collection[str]
+) -> list[Remark]:
+    """The remarks that may ask for something: not our own, not a bot's, not dealt with already.
+
+    On the page, people also talk to each other; there only what is said to us counts.
+    """
+    return [
+        remark
+        for remark in remarks
+        if remark.author != own_login
+        and not is_bot(remark.author)
+        and remark.key not in taken
+        and remark.body.strip()
+        and (remark.kind != "page" or said_to_us(remark.body, name))
+    ]
+
+
+def said_to_us(body: str, name: str) -> str:
+    """The words on a pull request's page that are feedback for us; empty when there are none."""
+    match commands.parse(body, name):
+        case commands.Mention(text):
+            return text
+        case commands.Command(verb, text) if verb in ("fix", "hint"):
+            return text
+        case _:
+            return ""
+
+
+def of_remark(remark: Remark, name: str) -> Item:
+    """A remark as an item."""
+    who, body = remark.author, remark.body[:LONGEST]
+    match remark.kind:
+        case "review":
+            text = f"{who} reviewed the pull request and says:\n{body}"
+        case "page":
+            body = said_to_us(remark.body, name)[:LONGEST]
+            text = f"{who} says on the pull request's page:\n{body}"
+        case "line":
+            place = f"line {remark.line}" if remark.line else "a line that is gone now"
+            hunk = "\n".join(remark.hunk.splitlines()[-12:])
+            text = f"{who} says of {remark.path}, {place}:\n{hunk}\n\n{body}"
+    return Item(
+        key=remark.key,
+        kind=remark.kind,
+        text=text,
+        thread=remark.thread,
+        author=who,
+        title=f"{who}: {body}",
+    )
+
+
+def of_check(check: FailedCheck, log_id: str) -> Item:
+    """A failed check of the pull request as an item."""
+    where = f"Its log is {log_id}; look into it with the log tool." if log_id else "It has no log."
+    return Item(
+        key=f"check:{check.id}",
+        kind="check",
+        text=(
+            f"The check {check.name!r} of the pull request ended with {check.conclusion}. {where} "
+            "Reproduce its failure in the tree as it is (declare it with the reproduction tool if "
+            f"you can), then mend it.\n{check.summary[:LONGEST]}"
+        ),
+        title=f"The check {check.name} failed",
+    )
+
+
+def of_conflict(branch: str, tip: str, files: Sequence[str], patch: str) -> Item:
+    """A base branch that moved so that the pull request conflicts with it, as an item."""
+    named = ", ".join(files[:20]) or "its files"
+    return Item(
+        key=f"base:{tip[:40]}",
+        kind="conflict",
+        text=(
+            f"The branch {branch} moved to {tip[:12]}, and the pull request conflicts with it in "
+            f"{named}. The tree is that new commit, without the pull request's change. Make the "
+            f"same change fit there, and declare the reproduction again. The change was:\n"
+            f"```diff\n{patch[:20_000]}\n```"
+        ),
+        title=f"Conflict with {branch} in {named}",
+    )
+
+
+def of_rerun(key: str, reasons: Sequence[str]) -> Item:
+    """The re-run button, when the proof did not hold again, as an item."""
+    listed = "\n".join(f"- {reason}" for reason in reasons)
+    return Item(
+        key=key,
+        kind="rerun",
+        text=f"Somebody asked for the proof again, and it did not hold:\n{listed[:LONGEST]}",
+        title="Re-run of the proof",
+    )
+
+
+def again(pull_number: int, carried: ReproductionDeclared | None, *, patched: bool) -> str:
+    """What the next attempt has to know before the feedback."""
+    parts = [
+        f"You have made a patch for this issue before; it stands in pull request #{pull_number}, "
+        "about which there is feedback."
+    ]
+    if patched:
+        parts.append("The tree holds that pull request as it is now.")
+        if carried is not None and carried.command:
+            parts.append(
+                f"Its reproduction is accepted already: `{carried.command}`. Another one must fail "
+                "in the tree as it is now."
+            )
+    parts.append("Do what the feedback asks, or say why not; then submit.")
+    return " ".join(parts)
+
+
+def answers(summary: str, count: int) -> tuple[str, ...]:
+    """What the model's summary says to each item, by the lines that begin with `[n]`.
+
+    An item without a line of its own is answered by the whole summary.
+    """
+    found: dict[int, list[str]] = {}
+    at = 0
+    for line in summary.splitlines():
+        begun = re.match(r"\s*(?:[-*]\s+)?\[(\d{1,3})\]\s*(.*)", line)
+        if begun and 1 <= int(begun[1]) <= count:
+            at = int(begun[1])
+            found.setdefault(at, []).append(begun[2])
+        elif at:
+            found[at].append(line)
+    whole = summary.strip()
+    return tuple("\n".join(found.get(n, ())).strip() or whole for n in range(1, count + 1))
+
+
+def answer_text(said: str, *, commit: str, changed: bool, failed: str) -> Markdown:
+    """An answer to one item. `commit` has the change; `failed` says why there is none."""
+    if failed:
+        return Markdown(f"Not done. {prose(failed, 3000)}")
+    done = f"Done in {commit}." if changed else "Nothing was changed for this."
+    return Markdown(f"{done} {prose(said, 6000)}")
+
+
+def page_comment(items: Sequence[tuple[Item, Markdown]], *, proof: str, run_url: str) -> Markdown:
+    """The answers that have no thread of their own, and how the change was proven again."""
+    parts = [f"> {inline(item.title)}\n\n{answer}" for item, answer in items]
+    if proof:
+        parts.append(proof)
+    if run_url:
+        parts.append(f"[Every step of this run]({run_url})")
+    return Markdown(fit("\n\n".join(parts), COMMENT_LIMIT - 500))
+
+
+def given_up(checks: Sequence[FailedCheck]) -> Markdown:
+    """What to say when checks still fail after the last round for them."""
+    named = ", ".join(code(check.name) for check in checks[:10])
+    return Markdown(
+        f"{named} still fails after {CHECK_ROUNDS} rounds of mending. Somebody has to look: say in "
+        "a review what to do, or push to the branch."
+    )

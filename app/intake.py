@@ -1,0 +1,96 @@
+"""Deliveries in: parsed, judged at the door, kept, and the durable engine told.
+
+The same for a delivery that came by HTTP and for one that was missed and fetched later.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app import logs, policy, webhooks
+from app.asks import Ask, Ignored, Labeled, Trigger
+from app.inbox import Inbox
+from app.settings import Settings
+from app.store import SqlStore
+
+_DELIVERY_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+_EVENT = re.compile(r"[a-z_]{1,64}")
+
+_log = logs.get(__name__)
+
+
+def _untold(_id: str) -> None:
+    """The outbox is looked into soon."""
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """Where deliveries go."""
+
+    settings: Settings
+    store: SqlStore
+    enqueue: Callable[[str], None]
+    """Tells the durable engine of a run and notes it; may raise, for the outbox has the run."""
+    enqueue_ask: Callable[[str], None] = _untold
+    """The same for an ask."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a delivery."""
+
+    result: str
+    """new, attached, duplicate, noted or ignored."""
+    reason: str = ""
+    run_id: str = ""
+
+
+def take_in(intake: Intake, event: str, delivery: str, body: bytes) -> Taken:
+    """Deal with one delivery; on return all that it asks is durable. Blocks.
+
+    Raises `BadPayload` when it is not as GitHub sends it.
+    """
+    parsed = webhooks.parse(event, body)
+    if not _EVENT.fullmatch(event) or not _DELIVERY_ID.fullmatch(delivery):
+        raise webhooks.BadPayload("X-GitHub-Event or X-GitHub-Delivery is missing or malformed")
+    if isinstance(parsed, Trigger):
+        if reason := policy.refusal(parsed):
+            return Taken("ignored", reason)
+        if policy.is_label(parsed.label, intake.settings.label):
+            return _take_run(intake, event, delivery, parsed)
+        parsed = Labeled(
+            **parsed.model_dump(include=set(Labeled.model_fields) - {"kind", "trigger"}),
+            trigger=parsed,
+        )
+    if isinstance(parsed, Ignored):
+        return Taken("ignored", parsed.reason)
+    return _take_ask(intake, event, delivery, parsed)
+
+
+def _take_run(intake: Intake, event: str, delivery: str, trigger: Trigger) -> Taken:
+    accepted = intake.store.accept(delivery, event, trigger, model=intake.settings.profile)
+    if accepted.how == "new":
+        try:
+            intake.enqueue(accepted.run_id)
+        except Exception:  # noqa: BLE001  whatever the engine's trouble: the outbox has the run
+            _log.warning("the run could not be enqueued yet", run=accepted.run_id, exc_info=True)
+    return Taken(accepted.how, run_id=accepted.run_id)
+
+
+def _take_ask(intake: Intake, event: str, delivery: str, ask: Ask) -> Taken:
+    settings = intake.settings
+    name, app_id = settings.github_app_slug, settings.github_app_id
+    if reason := policy.disregard(ask, name=name, app_id=app_id):
+        return Taken("ignored", reason)
+    inbox = Inbox(intake.store.engine)
+    if not inbox.concerns(ask):
+        return Taken("ignored", "not about a pull request of ours")
+    if not inbox.keep(delivery, event, ask):
+        return Taken("duplicate")
+    try:
+        intake.enqueue_ask(delivery)
+    except Exception:  # noqa: BLE001  whatever the engine's trouble: the outbox has the ask
+        _log.warning("the ask could not be enqueued yet", ask=delivery, exc_info=True)
+    return Taken("noted")

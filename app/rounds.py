@@ -1,0 +1,290 @@
+"""Later rounds of a run: its pull request was reviewed, its checks failed, its base moved.
+
+The deliveries only wake the run; what there is to do is read from GitHub itself, so that nothing
+is missed, taken twice or out of order. New commits follow the branch's head: nothing is ever
+overwritten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from functools import partial
+
+from agent.events import AttemptEnded, GateJudged, ReproductionDeclared, Submitted, now
+from agent.task import ATTACHED, Attachment
+from app import feedback, logs, publish
+from app.feedback import Item, Items
+from app.forge_records import FailedCheck, Pull, Remark
+from app.git_process import GitMissing
+from app.mirror import BranchTaken, Mirror
+from app.reports import is_draft, patch_of
+from app.round_reports import answer_all, commit_text_for, say_given_up
+from app.run_services import Result, Step
+from app.run_work import Ground, RunWork
+from app.wider_proof import WiderProof
+from sandbox.protocol import Sandbox
+
+LAPS = 3
+"""So often a round begins anew because somebody pushed to the branch meanwhile."""
+
+_log = logs.get(__name__)
+
+
+async def work(run: RunWork, step: Step) -> None:
+    """Do one later round to its end."""
+
+    async def tried(name: str, act: Callable[[], Awaitable[Result]]) -> Result:
+        return await step(name, partial(run.patiently, name, act))
+
+    for lap in range(1, LAPS + 1):
+        suffix = f" {lap}" if lap > 1 else ""
+        found = await tried(f"gather{suffix}", partial(gather, run))
+        if "quiet" in found or "failed" in found:
+            break
+        result = await tried(f"debug{suffix}", partial(debug, run, found))
+        if "failed" not in result:
+            result = await tried(f"push{suffix}", partial(push, run, found, result))
+        if "moved" not in result or lap == LAPS:
+            # Whatever came of it, everybody who asked gets an answer.
+            found |= await tried(f"answer{suffix}", partial(answer, run, found, result))
+            break
+    await step("finish", partial(run.finish, ending(run, found)))
+
+
+def ending(run: RunWork, found: Result) -> Result:
+    """How the round is recorded: the run keeps its outcome unless a new patch was taken."""
+    if "quiet" in found:
+        return {"quiet": found["quiet"]}
+    if "attempt" in found and "failed" not in found:
+        return {name: found[name] for name in ("outcome", "attempt", "pull") if name in found}
+    reason = found.get("failed", "")
+    return {"outcome": run.run.outcome or "failed", "pull": run.run.pull_request, "reason": reason}
+
+
+async def gather(run: RunWork) -> Result:
+    """Find out from GitHub what there is to do; `quiet` when there is nothing."""
+    forge, inbox = run.forge, run.services.inbox
+    pull = await forge.pull(run.run.pull_number)
+    if not pull.open:
+        await close(run, pull)
+        return {"quiet": "the pull request is closed"}
+    fetched = await publish.fetch(forge, run.services.mirror(await _url(run)), pull.base_branch)
+    mirror = run.services.mirror(fetched.repository.clone_url)
+    try:
+        head = await asyncio.to_thread(mirror.base_commit, pull.branch)
+    except GitMissing:
+        return {"quiet": "the pull request's branch is gone"}
+    tip = fetched.base_commit
+    base = await asyncio.to_thread(mirror.merge_base, tip, head)
+    taken = inbox.taken_up(run.run.id, run.run.round)
+    items = [feedback.of_remark(r, _name(run)) for r in await _permitted(run, taken)]
+    checks, logs_kept = await _failed_checks(run, pull, head, taken)
+    items += checks
+    conflicts = await asyncio.to_thread(mirror.conflicts, head, tip)
+    conflict = bool(conflicts) and f"base:{tip[:40]}" not in taken
+    if conflict:
+        whole = await asyncio.to_thread(mirror.diff, base, head)
+        items.append(feedback.of_conflict(pull.base_branch, tip, conflicts, whole))
+    reruns = inbox.requested(run.run.id, run.run.round)
+    items += [feedback.of_rerun(key, ("It was not made yet.",)) for key in reruns]
+    if not items:
+        return {"quiet": "nothing to do"}
+    run.phase("preparing", f"round {run.run.round}")
+    inbox.take_up(run.run.id, run.run.round, [item.key for item in items])
+    kept = Items(items=tuple(items))
+    run.store.put_log(run.run.id, _log_id(run), kept.model_dump_json().encode())
+    return {
+        "head": head,
+        "base_commit": tip if conflict else base,
+        "tree": tip if conflict else head,
+        "base_branch": pull.base_branch,
+        "clone_url": fetched.repository.clone_url,
+        "first": str(run.next_attempt()),
+        "attached": " ".join(logs_kept),
+        "at": now().isoformat(timespec="seconds"),
+        "pull": pull.url,
+    }
+
+
+async def debug(run: RunWork, found: Result) -> Result:
+    """Prove the change again where only that is asked; else run an attempt with the feedback."""
+    items, number = _items(run), int(found["first"])
+    mirror = run.services.mirror(found["clone_url"])
+    if all(item.kind in ("conflict", "rerun") for item in items):
+        items, proven = await _prove_again(run, mirror, found, items)
+        if proven:
+            return {"attempt": str(number)}
+    on_head = found["tree"] == found["head"]
+    carried = run.carried() if on_head else None
+    if carried is not None and run.state(number).reproduction is None:
+        run.store.append(run.run.id, [carried.model_copy(update={"attempt": number})])
+    ground = Ground(
+        tree=found["tree"],
+        first=number,
+        again=feedback.again(run.run.pull_number, carried, patched=on_head),
+        feedback=tuple(item.text for item in items),
+        attachments=tuple(
+            Attachment(id=log_id, name="log of a failed check", size=len(data))
+            for log_id in found["attached"].split()
+            if (data := run.store.get_log(run.run.id, log_id)) is not None
+        ),
+        judge_with=_judge(run, mirror, found, carried, number),
+    )
+    facts = run.facts(found)
+    chosen = await run.debug(ground, facts, found["clone_url"], found["pull"])
+    return {"attempt": str(chosen)}
+
+
+async def push(run: RunWork, found: Result, debugged: Result) -> Result:
+    """Put the change on the branch, after its head; `moved` when somebody pushed meanwhile."""
+    run.phase("publishing", f"round {run.run.round}")
+    number = int(debugged["attempt"])
+    state = run.state(number)
+    good = state.outcome == "proven" or (state.outcome == "draft" and run.run.outcome == "draft")
+    if not good or not patch_of(state):
+        why = state.diagnosis or "No patch was proven."
+        return {"failed": why, "attempt": debugged["attempt"]}
+    mirror = run.services.mirror(found["clone_url"])
+    pull = await run.forge.pull(run.run.pull_number)
+    author = await publish.bot_identity(run.forge)
+    merged = found["tree"] != found["head"]
+    terms = await run.services.terms(run.forge)
+    commit = await asyncio.to_thread(
+        mirror.commit_patch,
+        found["base_commit"],
+        patch_of(state),
+        commit_text_for(pull, state, author),
+        author,
+        f"{pull.branch}-round-{run.run.round}",
+        datetime.fromisoformat(found["at"]),
+        terms.policy,
+        (found["head"], found["base_commit"]) if merged else (found["head"],),
+    )
+    if commit != found["head"]:
+        run.check_lease()
+        try:
+            await publish.with_token(
+                run.forge, lambda token: mirror.push(pull.branch, commit, token)
+            )
+        except BranchTaken:
+            return {"moved": "1", "failed": "Somebody kept pushing to the branch meanwhile."}
+    outcome = "draft" if is_draft(state) else "proven"
+    return {"attempt": debugged["attempt"], "commit": commit, "outcome": outcome}
+
+
+async def answer(run: RunWork, found: Result, result: Result) -> Result:
+    """Answer everything that was asked, each once; gives what the round came to."""
+    run.check_lease()
+    number = int(result.get("attempt", found["first"]))
+    await answer_all(run, _items(run), run.state(number), found, result)
+    await run.tell("done", run.facts(found), run.state(number), found["pull"])
+    return result
+
+
+async def close(run: RunWork, pull: Pull) -> None:
+    """The pull request was merged or closed: recorded, and its branch cleaned up."""
+    run.services.inbox.close(run.run.id, "merged" if pull.merged else "closed")
+    await run.softly(run.forge.delete_branch(pull.branch, pull.head_sha))
+
+
+async def _permitted(run: RunWork, taken: dict[str, int]) -> list[Remark]:
+    """What people with the right to give commands said and was not dealt with yet."""
+    terms = await run.services.terms(run.forge)
+    said = feedback.wanted(
+        await run.forge.remarks(run.run.pull_number),
+        own_login=await run.forge.bot_login(),
+        name=_name(run),
+        taken=taken,
+    )
+    may: dict[str, bool] = {}
+    for author in {remark.author for remark in said}:
+        permission = await run.forge.permission(author)
+        may[author] = permission.at_least(terms.permissions.command)
+    return [remark for remark in said if may[remark.author]]
+
+
+async def _failed_checks(
+    run: RunWork, pull: Pull, head: str, taken: dict[str, int]
+) -> tuple[list[Item], list[str]]:
+    """Failed checks of the pull request's head, with their logs kept; none after three rounds."""
+    fresh = [c for c in await run.forge.failed_checks(head) if f"check:{c.id}" not in taken]
+    mended = {number for key, number in taken.items() if key.startswith("check:")}
+    if not fresh:
+        return [], []
+    if len(mended) >= feedback.CHECK_ROUNDS:
+        run.services.inbox.take_up(run.run.id, run.run.round, [f"check:{c.id}" for c in fresh])
+        await say_given_up(run, pull, fresh)
+        return [], []
+    kept = [(check, await _keep_log(run, check)) for check in fresh]
+    return [feedback.of_check(c, log_id) for c, log_id in kept], [i for _, i in kept if i]
+
+
+async def _keep_log(run: RunWork, check: FailedCheck) -> str:
+    data = await run.forge.check_log(check.id)
+    if not data:
+        return ""
+    run.store.put_log(run.run.id, f"{ATTACHED}ci-{check.id}", data)
+    return f"{ATTACHED}ci-{check.id}"
+
+
+async def _prove_again(
+    run: RunWork, mirror: Mirror, found: Result, items: tuple[Item, ...]
+) -> tuple[tuple[Item, ...], bool]:
+    """The change as it is, proven where it has to go; an attempt without a model if it holds."""
+    number, earlier = int(found["first"]), run.state((run.chosen_attempts() or [1])[-1])
+    if run.state(number).outcome == "proven":  # before a crash
+        return items, True
+    tip = found["base_commit"]
+    old_base = await asyncio.to_thread(mirror.merge_base, tip, found["head"])
+    whole = await asyncio.to_thread(mirror.diff, old_base, found["head"])
+    command = earlier.started.test_command if earlier.started else ""
+    judged = await run.prove_on(tip, found["clone_url"], whole, run.carried(), command)
+    if judged.verdict != "proven":
+        shown = tuple(
+            feedback.of_rerun(item.key, judged.reasons) if item.kind == "rerun" else item
+            for item in items
+        )
+        return shown, False
+    told = Submitted(
+        root_cause=earlier.submitted.root_cause if earlier.submitted else "",
+        summary="The change was proven again as it is.",
+        patch=whole,
+    )
+    done: list[Submitted | GateJudged | AttemptEnded | ReproductionDeclared] = [
+        told,
+        judged,
+        AttemptEnded(outcome="proven"),
+    ]
+    if (carried := run.carried()) is not None:
+        done.insert(0, carried)
+    run.store.append(run.run.id, [e.model_copy(update={"attempt": number}) for e in done])
+    return items, True
+
+
+def _judge(
+    run: RunWork, mirror: Mirror, found: Result, carried: ReproductionDeclared | None, number: int
+) -> WiderProof:
+    async def open_base() -> Sandbox:
+        tree = await run.tree(found["base_commit"], found["clone_url"])
+        return await run.services.sandboxes.open(run.run.id, f"gate-{number}", tree)
+
+    return WiderProof(mirror, found["base_commit"], found["tree"], open_base, carried)
+
+
+async def _url(run: RunWork) -> str:
+    return (await run.forge.repository()).clone_url
+
+
+def _name(run: RunWork) -> str:
+    return run.services.settings.github_app_slug
+
+
+def _log_id(run: RunWork) -> str:
+    return f"round-{run.run.round}"
+
+
+def _items(run: RunWork) -> tuple[Item, ...]:
+    kept = run.store.get_log(run.run.id, _log_id(run))
+    return Items.model_validate_json(kept).items if kept else ()

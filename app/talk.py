@@ -1,0 +1,55 @@
+"""What the App says in a conversation. Pure."""
+
+from __future__ import annotations
+
+from agent.state import RunState
+from app.markdown_safety import COMMENT_LIMIT, Markdown, fenced, fit, inline
+from app.records import Run
+
+_STATUS = {"queued": "waits for its turn", "running": "is at work", "done": "is over"}
+
+
+def help_text(why: str, name: str) -> Markdown:
+    """The commands, after what was wrong."""
+    lines = (
+        ("fix [hint]", "start on this issue; the words after it go with it"),
+        ("stop", "stop the run that is under way"),
+        ("retry", "start anew"),
+        ("hint …", "tell the run something, while it is at work or in a review"),
+        ("explain", "say what is known so far"),
+    )
+    told = "\n".join(f"- `/{name} {command}`: {what}" for command, what in lines)
+    return Markdown(f"{why}\n\nI understand, at the beginning of a line:\n\n{told}".strip())
+
+
+def explanation(run: Run, state: RunState, public_url: str) -> Markdown:
+    """All that a run knows, in short."""
+    parts = [f"Run `{run.id}` {_STATUS[run.status]}{f': {run.outcome}' if run.outcome else ''}."]
+    if run.pull_request:
+        parts.append(f"Pull request: {run.pull_request}")
+    repro = state.reproduction
+    if repro is not None and repro.command:
+        times = f"in {repro.failures} of {repro.runs} runs"
+        parts.append(f"Reproduced by this, {times}:\n{fenced(repro.command, 'sh')}")
+    elif repro is not None:
+        parts.append(f"No command reproduces it: {inline(repro.why_none)}")
+    else:
+        parts.append("Not reproduced yet.")
+    rows = [
+        f"| {h.id} | {inline(h.claim)} | {h.verdict} | {inline(h.evidence)} |"
+        for h in state.hypotheses[-20:]
+    ]
+    if rows:
+        table = ["| | Hypothesis | Verdict | Evidence |", "|---|---|---|---|", *rows]
+        parts.append("\n".join(table))
+    if state.submitted is not None:
+        parts.append(f"Root cause: {inline(state.submitted.root_cause, 2000)}")
+    if state.verdict is not None:
+        reasons = "; ".join(state.verdict.reasons)
+        parts.append(f"The gate says: {state.verdict.verdict}. {inline(reasons, 2000)}".strip())
+    if state.diagnosis:
+        parts.append(inline(state.diagnosis, 3000))
+    parts.append(f"Tool calls: {state.calls_used}, model turns: {state.turns}.")
+    if public_url:
+        parts.append(f"[Every step of this run]({public_url}/runs/{run.id})")
+    return Markdown(fit("\n\n".join(parts), COMMENT_LIMIT - 500))
