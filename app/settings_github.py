@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode
+from pydantic_settings import NoDecode
+
+from app.settings_operations import OperationSettings
 
 PREFIX = "PATCHWRIGHT_"
 
@@ -20,7 +22,7 @@ def check_url(value: str, schemes: tuple[str, ...]) -> str:
     return value.rstrip("/")
 
 
-class GithubSettings(BaseSettings):
+class GithubSettings(OperationSettings):
     """The part of `app.settings.Settings` that is about GitHub."""
 
     github_api_url: str = Field(

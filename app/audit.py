@@ -1,0 +1,58 @@
+"""Who triggered what, and who changed the course of a run: rows that are only ever added."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from agent.events import now
+from agent.model import Record
+from app.run_rows import storable
+from app.tables import from_micros, to_micros
+from app.tables_operations import audit
+
+
+class Entry(Record):
+    """Somebody did something."""
+
+    at: datetime
+    actor: str
+    """A GitHub login, `operator@host` at the command line, or `patchwright` itself."""
+    action: str
+    subject: str
+    """What it was done to: a run, a delivery, a worker."""
+    detail: str = ""
+
+
+def note(engine: sa.Engine, actor: str, action: str, subject: str, detail: str = "") -> None:
+    """Write an entry; on return it is durable."""
+    with engine.begin() as connection:
+        connection.execute(
+            sa.insert(audit).values(
+                at=to_micros(now()),
+                actor=storable(actor)[:128],
+                action=action,
+                subject=storable(subject)[:300],
+                detail=storable(detail)[:2000],
+            )
+        )
+
+
+def entries(engine: sa.Engine, limit: int = 100, subject: str = "") -> list[Entry]:
+    """The latest entries, newest first; only those about `subject` if it is given."""
+    query = sa.select(audit).order_by(audit.c.at.desc(), audit.c.id.desc()).limit(limit)
+    if subject:
+        query = query.where(audit.c.subject == subject)
+    with engine.execution_options(read_only=True).connect() as connection:
+        rows = connection.execute(query).mappings().all()
+    return [
+        Entry(
+            at=from_micros(row["at"]),
+            actor=row["actor"],
+            action=row["action"],
+            subject=row["subject"],
+            detail=row["detail"],
+        )
+        for row in rows
+    ]

@@ -1,0 +1,112 @@
+"""What operators ask of runs, how often workers died of a run, and what the installation used."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from agent.events import (
+    AttemptEnded,
+    AttemptStarted,
+    GateJudged,
+    Recorded,
+    RunPhase,
+    ToolFinished,
+    ToolStarted,
+)
+from app.records import UnknownRun
+from app.run_rows import insert_of
+from app.tables import runs
+from app.tables_operations import controls, usage
+
+DEATHS = 3
+"""So many workers may die at one place of a run; then it is parked."""
+
+
+def set_paused(engine: sa.Engine, run_id: str, paused: bool) -> None:
+    """Let a run wait before its next turn, or go on. Raises `UnknownRun`."""
+    with engine.begin() as connection:
+        known = sa.select(runs.c.id).where(runs.c.id == run_id)
+        if connection.execute(known).scalar_one_or_none() is None:
+            raise UnknownRun(run_id)
+        row = insert_of(engine)(controls).values(run_id=run_id, paused=paused, deaths=0, mark=-1)
+        connection.execute(
+            row.on_conflict_do_update(index_elements=["run_id"], set_={"paused": paused})
+        )
+
+
+def paused(engine: sa.Engine, run_id: str) -> bool:
+    """Whether the run has to wait."""
+    query = sa.select(controls.c.paused).where(controls.c.run_id == run_id)
+    with engine.execution_options(read_only=True).connect() as connection:
+        return bool(connection.execute(query).scalar_one_or_none())
+
+
+def count_death(engine: sa.Engine, run_id: str, mark: int) -> int:
+    """A worker died of the run when it was as far as `mark`; gives how many did so there."""
+    row = insert_of(engine)(controls).values(run_id=run_id, paused=False, deaths=1, mark=mark)
+    again = sa.case((controls.c.mark == mark, controls.c.deaths + 1), else_=1)
+    with engine.begin() as connection:
+        counted = connection.execute(
+            row.on_conflict_do_update(
+                index_elements=["run_id"], set_={"deaths": again, "mark": mark}
+            ).returning(controls.c.deaths)
+        )
+        return int(counted.scalar_one())
+
+
+def progress(journal: Iterable[Recorded]) -> int:
+    """How much of a run is complete: what a restart adds to the journal by itself is not counted.
+
+    So two deaths with the same number were deaths in the same call, verdict or phase.
+    """
+    done = 0
+    phases: set[str] = set()
+    for entry in journal:
+        match entry.event:
+            case ToolFinished(status=status):
+                done += status != "interrupted"
+            case AttemptStarted() | AttemptEnded() | GateJudged():
+                done += 1
+            case RunPhase(phase=phase):
+                phases.add(phase)
+    return done + len(phases)
+
+
+def diagnosis(journal: Iterable[Recorded], deaths: int) -> str:
+    """Why a run is parked, for its issue."""
+    doing = "before its first step"
+    for entry in journal:
+        match entry.event:
+            case RunPhase(phase=phase):
+                doing = f"in the phase {phase!r}"
+            case ToolStarted(name=name, call_id=call):
+                doing = f"in the tool call `{name}` ({call})"
+            case GateJudged() | AttemptEnded():
+                doing = "after an attempt's end"
+    return (
+        f"The worker died {deaths} times at the same place, {doing}, so this run was parked: "
+        "another try would most likely end the same way. Workers that die for want of memory or "
+        "disk are the usual cause; the worker's own log says more."
+    )
+
+
+def add_usage(engine: sa.Engine, tokens: int, moment: datetime | None = None) -> None:
+    """A model turn used so many tokens."""
+    row = insert_of(engine)(usage).values(day=_day(moment), tokens=tokens, turns=1)
+    more = {"tokens": usage.c.tokens + tokens, "turns": usage.c.turns + 1}
+    with engine.execution_options(quick=True).begin() as connection:
+        connection.execute(row.on_conflict_do_update(index_elements=["day"], set_=more))
+
+
+def used_today(engine: sa.Engine, moment: datetime | None = None) -> int:
+    """Tokens that all runs used on this day (UTC)."""
+    query = sa.select(usage.c.tokens).where(usage.c.day == _day(moment))
+    with engine.execution_options(read_only=True).connect() as connection:
+        return int(connection.execute(query).scalar_one_or_none() or 0)
+
+
+def _day(moment: datetime | None) -> str:
+    return f"{moment or datetime.now(UTC):%Y-%m-%d}"

@@ -1,0 +1,71 @@
+"""The durable engine from a process that does no runs itself: `serve --no-worker`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from dbos import DBOSClient, DBOSPortableJSONSerializer
+from sqlalchemy.exc import SQLAlchemyError
+
+from app import engine_words
+from app.inbox import Inbox
+from app.settings import Settings
+from app.store import SqlStore
+
+
+class EngineClient:
+    """Puts work into the engine's queues; workers elsewhere take it."""
+
+    def __init__(self, client: DBOSClient, store: SqlStore) -> None:
+        self._client = client
+        self._store = store
+        self._inbox = Inbox(store.engine)
+
+    def enqueue(self, run_id: str) -> None:
+        """Tell the engine of a run and note that it knows. Again is nothing."""
+        options, words = engine_words.for_run(self._store.get_run(run_id))
+        self._client.enqueue(options, *words)
+        self._store.mark_enqueued(run_id)
+
+    def enqueue_ask(self, ask_id: str) -> None:
+        """Tell the engine of an ask and note that it knows. Again is nothing."""
+        options, words = engine_words.for_ask(ask_id)
+        self._client.enqueue(options, *words)
+        self._inbox.mark_enqueued(ask_id)
+
+    def flush_outbox(self) -> int:
+        """Tell the engine of all that it does not know yet; gives how much."""
+        runs, asks = self._store.unqueued(), self._inbox.unqueued()
+        for run in runs:
+            self.enqueue(run.id)
+        for ask in asks:
+            self.enqueue_ask(ask)
+        return len(runs) + len(asks)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the engine's tables can be reached."""
+        try:
+            self._client.check_connection()
+        except (SQLAlchemyError, OSError):
+            return False
+        return True
+
+
+@contextmanager
+def connected(settings: Settings, store: SqlStore) -> Iterator[EngineClient]:
+    """A client of the engine's database."""
+    client = DBOSClient(
+        system_database_url=settings.engine_database,
+        serializer=DBOSPortableJSONSerializer(),
+        application_name=engine_words.APPLICATION,
+        # The first worker makes the engine's tables; until then, and while the database is away,
+        # the outbox keeps what is to be told.
+        lazy=True,
+        retry_connection_errors=False,
+    )
+    try:
+        yield EngineClient(client, store)
+    finally:
+        client.destroy()

@@ -1,0 +1,44 @@
+"""How runs and asks are put into the engine's queues: by workers and by services alike."""
+
+from __future__ import annotations
+
+from dbos import EnqueueOptions
+
+from app.records import Run
+
+APPLICATION = "patchwright"
+WORKFLOW = "run"
+QUEUE = "runs"
+ROUND_WORKFLOW = "round"
+ASK_WORKFLOW = "ask"
+ASK_QUEUE = "asks"
+VERSION = "1"
+"""Of the order of steps in `app.runs`. Runs of another version are left alone by the engine, so it
+changes only together with a way for the unfinished ones."""
+PEOPLE, AUTOMATIC = 1, 10
+"""Priorities; the lower goes first. Within one, the older; between repositories, by lot."""
+
+
+def for_run(run: Run) -> tuple[EnqueueOptions, tuple[str | int, ...]]:
+    """Options and arguments for the present round of a run. Its repository is its partition."""
+    first = run.round == 1
+    options: EnqueueOptions = {
+        "workflow_name": WORKFLOW if first else ROUND_WORKFLOW,
+        "queue_name": QUEUE,
+        "workflow_id": run.id if first else f"{run.id}-{run.round}",
+        "app_version": VERSION,
+        "queue_partition_key": run.repository.lower(),
+        "priority": AUTOMATIC if run.trigger.by == "failed_check" else PEOPLE,
+    }
+    return options, ((run.id,) if first else (run.id, run.round))
+
+
+def for_ask(ask_id: str) -> tuple[EnqueueOptions, tuple[str, ...]]:
+    """Options and arguments for answering an ask."""
+    options: EnqueueOptions = {
+        "workflow_name": ASK_WORKFLOW,
+        "queue_name": ASK_QUEUE,
+        "workflow_id": f"ask-{ask_id}",
+        "app_version": VERSION,
+    }
+    return options, (ask_id,)

@@ -1,0 +1,43 @@
+"""A forge that asks, before every act that others see, whether the run is still this worker's."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+from agent.errors import LostLease
+from app.forge import Forge
+
+READS = frozenset(
+    {
+        "bot_login", "check_log", "close", "failed_checks", "file", "issue", "name",
+        "permission", "pull", "pulls", "remarks", "repository",
+    }
+)  # fmt: skip
+"""What changes nothing outside. Everything else is an act, a git token too: it is for a push."""
+
+
+def fenced(forge: Forge, run_id: str, holds: Callable[[], bool]) -> Forge:
+    """The forge, whose acts raise `LostLease` once `holds` says no."""
+    return cast(Forge, _Fenced(forge, run_id, holds))
+
+
+class _Fenced:
+    def __init__(self, forge: Forge, run_id: str, holds: Callable[[], bool]) -> None:
+        self._forge = forge
+        self._run_id = run_id
+        self._holds = holds
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._forge, name)
+        if name in READS or not callable(found):
+            return found
+        return self._guard(found)
+
+    def _guard(self, act: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def guarded(*words: Any, **named: Any) -> Any:
+            if not self._holds():
+                raise LostLease(f"run {self._run_id} belongs to another worker now")
+            return await act(*words, **named)
+
+        return guarded

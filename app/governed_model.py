@@ -1,0 +1,108 @@
+"""A run's model under the operators' hand: it waits while paused or over budget, and is counted."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from agent.model import Message, Model, ToolSpec, Turn
+from agent.models.openai_compat import OnWaiting
+from app import controls, tracing
+
+LOOK_EVERY_S = 2.0
+TELL_EVERY_S = 60.0
+
+
+class Brake:
+    """Brings a process's runs to rest between two tool calls, so that it can end."""
+
+    def __init__(self) -> None:
+        self._pressed = threading.Event()
+        self._calling: set[int] = set()
+        """Models whose turn is over and whose tool calls are being done."""
+
+    @property
+    def pressed(self) -> bool:
+        """Whether runs must begin no turn."""
+        return self._pressed.is_set()
+
+    def press(self, patience_s: float) -> bool:
+        """Let no turn begin; wait so long for the tool calls under way. Whether all have ended."""
+        self._pressed.set()
+        end = time.monotonic() + patience_s
+        while self._calling and time.monotonic() < end:
+            time.sleep(0.05)
+        return not self._calling
+
+    def calls(self, model: int) -> None:
+        """This model's turn is over; its calls are made now."""
+        self._calling.add(model)
+
+    def rests(self, model: int) -> None:
+        """This model's calls have ended."""
+        self._calling.discard(model)
+
+
+@dataclass(slots=True)
+class GovernedModel:
+    """A model whose turns may have to wait. Waiting costs neither tokens nor calls."""
+
+    inner: Model
+    engine: sa.Engine
+    run_id: str
+    tokens_per_day: int
+    on_waiting: OnWaiting | None
+    brake: Brake
+    attempt: int = 1
+    look_every_s: float = LOOK_EVERY_S
+
+    @property
+    def name(self) -> str:
+        """See `Model.name`."""
+        return self.inner.name
+
+    @property
+    def window(self) -> int:
+        """See `Model.window`."""
+        return self.inner.window
+
+    async def turn(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Turn:
+        """See `Model.turn`."""
+        self.brake.rests(id(self))
+        await self._permitted()
+        with tracing.turn(self.run_id, self.inner.name, self.attempt):
+            turn = await self.inner.turn(messages, tools)
+        tokens = turn.usage.prompt_tokens + turn.usage.completion_tokens
+        await asyncio.to_thread(controls.add_usage, self.engine, tokens)
+        self.brake.calls(id(self))
+        return turn
+
+    async def close(self) -> None:
+        """See `Model.close`."""
+        self.brake.rests(id(self))
+        await self.inner.close()
+
+    async def _permitted(self) -> None:
+        told = -TELL_EVERY_S
+        if self.brake.pressed:  # until the process ends; the next one takes the turn
+            await asyncio.Event().wait()
+        while reason := await asyncio.to_thread(self._why_not):
+            if self.on_waiting is not None and time.monotonic() - told >= TELL_EVERY_S:
+                told = time.monotonic()
+                await self.on_waiting(reason, self.look_every_s)
+            await asyncio.sleep(self.look_every_s)
+
+    def _why_not(self) -> str:
+        if controls.paused(self.engine, self.run_id):
+            return "An operator paused the run."
+        limit = self.tokens_per_day
+        if limit and controls.used_today(self.engine) >= limit:
+            return (
+                f"The installation has used its {limit:,} tokens of today; it goes on at 0:00 UTC."
+            )
+        return ""

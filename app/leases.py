@@ -1,0 +1,202 @@
+"""Which workers live: a row each with its last sign of life, by the database's clock.
+
+A worker's name is its for as long as it lives: on PostgreSQL a session lock holds it, which the
+server lets go of when the process or its machine dies. What a worker may write is not decided here
+but by each run's epoch (`app.store`): a worker that was taken for dead by mistake does no harm.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import sqlalchemy as sa
+from sqlalchemy.exc import SQLAlchemyError
+
+from app import logs
+from app.run_rows import insert_of
+from app.settings import SettingsError
+from app.tables_operations import workers
+
+State = Literal["active", "draining", "gone"]
+
+_log = logs.get(__name__)
+
+
+class NameTaken(SettingsError):
+    """Another live worker has this name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """A worker as the others see it."""
+
+    id: str
+    state: State
+    silent_s: float
+    """Seconds since its last sign of life."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A worker's own row."""
+
+    engine: sa.Engine
+    worker_id: str
+    incarnation: str
+
+    def beat(self) -> State:
+        """Give a sign of life. A worker that was taken for dead meanwhile is `gone`."""
+        mine = sa.and_(workers.c.id == self.worker_id, workers.c.incarnation == self.incarnation)
+        with self.engine.begin() as connection:
+            beaten = connection.execute(
+                sa.update(workers)
+                .where(mine, workers.c.state != "gone")
+                .values(beat_at=clock(connection))
+                .returning(workers.c.state)
+            ).scalar_one_or_none()
+        return beaten or "gone"
+
+    def leave(self) -> None:
+        """The worker ends; others need not wait before they take up what it left."""
+        with self.engine.begin() as connection:
+            connection.execute(
+                sa.update(workers)
+                .where(workers.c.id == self.worker_id, workers.c.incarnation == self.incarnation)
+                .values(state="gone")
+            )
+
+
+def register(engine: sa.Engine, worker_id: str) -> Lease:
+    """Begin to live under this name, whatever became of its last bearer."""
+    incarnation = uuid.uuid4().hex
+    with engine.begin() as connection:
+        now = clock(connection)
+        values = {
+            "incarnation": incarnation,
+            "state": "active",
+            "started_at": now,
+            "beat_at": now,
+        }
+        statement = insert_of(engine)(workers).values(id=worker_id, **values)
+        connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=values))
+    return Lease(engine, worker_id, incarnation)
+
+
+def drain(engine: sa.Engine, worker_id: str) -> bool:
+    """Tell a worker to take no more work and to end with its runs; False: there is none such."""
+    with engine.begin() as connection:
+        told = connection.execute(
+            sa.update(workers)
+            .where(workers.c.id == worker_id, workers.c.state != "gone")
+            .values(state="draining")
+        )
+    return told.rowcount > 0
+
+
+def roll(engine: sa.Engine) -> list[Worker]:
+    """All workers that did not leave."""
+    with engine.execution_options(read_only=True).connect() as connection:
+        now = connection.execute(sa.select(clock(connection))).scalar_one()
+        rows = connection.execute(
+            sa.select(workers.c.id, workers.c.state, workers.c.beat_at)
+            .where(workers.c.state != "gone")
+            .order_by(workers.c.id)
+        ).all()
+    return [Worker(row.id, row.state, max(0.0, (now - row.beat_at) / 1e6)) for row in rows]
+
+
+def bury(connection: sa.Connection, dead_after_s: float) -> list[str]:
+    """Mark the workers as gone that were silent for too long; gives their names.
+
+    Their rows stay locked until the transaction's end, so that one that wakes up sees it.
+    """
+    limit = clock(connection) - int(dead_after_s * 1e6)
+    found = connection.execute(
+        sa.update(workers)
+        .where(workers.c.state != "gone", workers.c.beat_at < limit)
+        .values(state="gone")
+        .returning(workers.c.id)
+    )
+    return list(found.scalars())
+
+
+def alive(connection: sa.Connection) -> frozenset[str]:
+    """Names of the workers that live."""
+    query = sa.select(workers.c.id).where(workers.c.state != "gone")
+    return frozenset(connection.execute(query).scalars())
+
+
+def clock(connection: sa.Connection) -> sa.ColumnElement[int]:
+    """The database's own time in microseconds since 1970: machines need not agree on theirs."""
+    if connection.dialect.name == "sqlite":
+        seconds = sa.func.julianday("now") - 2440587.5
+        return sa.cast(seconds * 86_400_000_000, sa.BigInteger)
+    epoch = sa.extract("epoch", sa.func.clock_timestamp())
+    return sa.cast(epoch * 1_000_000, sa.BigInteger)
+
+
+@contextmanager
+def named(engine: sa.Engine, worker_id: str) -> Iterator[None]:
+    """Hold the name against other processes. Raises `NameTaken`; SQLite has one process only."""
+    if engine.dialect.name != "postgresql":
+        yield
+        return
+    key = int.from_bytes(hashlib.sha256(f"worker {worker_id}".encode()).digest()[:8], signed=True)
+    with engine.connect() as connection:
+        held = connection.execute(sa.select(sa.func.pg_try_advisory_lock(key))).scalar_one()
+        connection.commit()
+        if not held:
+            raise NameTaken(
+                f"PATCHWRIGHT_EXECUTOR_ID: another live worker is named {worker_id}. Stop it, or "
+                "give this one a name of its own."
+            )
+        try:
+            yield
+        finally:
+            connection.invalidate()  # the lock goes with the session, even if that has died
+
+
+@contextmanager
+def keeping(
+    lease: Lease, every_s: float, drained: Callable[[], None], sweep: Callable[[], object]
+) -> Iterator[None]:
+    """Meanwhile give signs of life, in a thread of their own; `drained` when told to end.
+
+    `sweep` follows every sign of life. At the end the worker leaves.
+    """
+    stop = threading.Event()
+    beating = [lease]
+
+    def beat() -> None:
+        told = False
+        while not stop.wait(every_s):
+            try:
+                state = beating[0].beat()
+                if state == "gone":
+                    _log.warning("this worker was taken for dead; its runs went to others")
+                    beating[0] = register(lease.engine, lease.worker_id)
+                elif state == "draining" and not told:
+                    told = True
+                    _log.info("draining: no more work is taken")
+                    drained()
+                sweep()
+            except SQLAlchemyError as error:
+                _log.warning("no sign of life could be given", why=str(error).split("\n")[0])
+
+    thread = threading.Thread(target=beat, name="signs of life", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(30)
+        try:
+            beating[0].leave()
+        except SQLAlchemyError as error:  # others see it by the silence
+            _log.warning("the worker could not sign off", why=str(error).split("\n")[0])

@@ -1,0 +1,27 @@
+"""A run that kills its workers is not tried for ever: it is parked, with a diagnosis."""
+
+from __future__ import annotations
+
+from app import audit, controls, logs
+from app.records import Run
+from app.store import SqlStore
+
+_log = logs.get(__name__)
+
+
+def examine(store: SqlStore, before: Run) -> str:
+    """Why the run must be parked; empty when it may go on. `before`: as it was before the claim.
+
+    A run in work whose worker did not give it back was left by a death.
+    """
+    if before.status != "running" or not before.owner:
+        return ""
+    journal = store.events(before.id)
+    mark = controls.progress(journal)
+    deaths = controls.count_death(store.engine, before.id, mark)
+    _log.warning("a worker died of this run", run=before.id, worker=before.owner, deaths=deaths)
+    if deaths < controls.DEATHS:
+        return ""
+    reason = controls.diagnosis(journal, deaths)
+    audit.note(store.engine, "patchwright", "park", before.id, reason)
+    return reason

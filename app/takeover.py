@@ -1,0 +1,86 @@
+"""A dead worker's work goes to the living: swept by one of them, under a lock of the database.
+
+The engine takes up by itself only what a worker of the same name left. Here every unfinished
+workflow whose worker does not live is put back into its queue; the runs' epochs are raised first,
+so that a worker that only seemed dead can neither write nor act for them from that moment on.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import sqlalchemy as sa
+
+from app import audit, leases, logs
+from app.tables import runs
+
+LOCK = 0x70617464
+"""Key of PostgreSQL's advisory lock: one sweeps at a time."""
+
+_log = logs.get(__name__)
+
+
+class Workflow(Protocol):
+    """What is asked of an unfinished workflow."""
+
+    workflow_id: str
+    executor_id: str | None
+    queue_name: str | None
+
+
+class Workflows(Protocol):
+    """What the sweep asks of the durable engine; `dbos.DBOS` and `dbos.DBOSClient` are such."""
+
+    def list_workflows(
+        self, *, status: str, load_input: bool, load_output: bool
+    ) -> Sequence[Workflow]:
+        """Workflows of a status."""
+        ...
+
+    def resume_workflows(self, workflow_ids: list[str], *, queue_name: str | None) -> object:
+        """Put workflows back into a queue."""
+        ...
+
+
+def sweep(engine: sa.Engine, workflows: Callable[[], Workflows], dead_after_s: float) -> list[str]:
+    """Put back what the dead left; gives the ids of those workflows. Again is nothing."""
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            locked = sa.select(sa.func.pg_try_advisory_xact_lock(LOCK))
+            if not connection.execute(locked).scalar_one():
+                return []
+        buried = leases.bury(connection, dead_after_s)
+        living = leases.alive(connection)
+        left = [
+            workflow
+            for workflow in workflows().list_workflows(
+                status="PENDING", load_input=False, load_output=False
+            )
+            if workflow.executor_id not in living
+        ]
+        if left:
+            connection.execute(
+                sa.update(runs)
+                .where(runs.c.status == "running", runs.c.owner.not_in(living))
+                .values(epoch=runs.c.epoch + 1)
+            )
+    if buried:
+        _log.warning("workers gave no sign of life", workers=buried)
+    # After the fence is durable. If this process dies here, the next sweep finds them again.
+    by_queue: defaultdict[str | None, list[str]] = defaultdict(list)
+    for workflow in left:
+        by_queue[workflow.queue_name].append(workflow.workflow_id)
+    for queue, ids in by_queue.items():
+        workflows().resume_workflows(ids, queue_name=queue)
+    for workflow in left:
+        _log.warning("taken over", workflow=workflow.workflow_id, worker=workflow.executor_id)
+        audit.note(
+            engine,
+            "patchwright",
+            "takeover",
+            workflow.workflow_id,
+            f"left by {workflow.executor_id}",
+        )
+    return [workflow.workflow_id for workflow in left]
