@@ -1,0 +1,168 @@
+"""Templates of repositories, owners, co-authors, checks and settings comments: what is said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agent.events import GateJudged
+from app.code_owners import MOST_REVIEWERS, Owners, owners_of
+from app.markdown_safety import Markdown
+from app.pull_report import annotated, check_report, commit_message, pull_body
+from app.pull_template import Part, fill
+from app.repo_config_file import read
+from app.repo_files import first_file
+from app.reports import settings_comment, status_comment
+from tests.integration.run_world import make_remote
+from tests.unit.test_app_reports import FACTS, PATCH, UNPROVEN, WHOLE
+
+TEMPLATE = """\
+<!-- Thanks for your pull request! Read CONTRIBUTING first. -->
+## Description
+
+<!-- What does it change? -->
+
+Fixes # (issue)
+
+## Type of change
+
+- [ ] Bug fix
+- [ ] New feature
+
+## How Has This Been Tested?
+
+- [ ] Unit tests
+
+```sh
+# not a heading
+```
+
+## Checklist:
+
+- [ ] I have read the guide, @acme/reviewers told me, see #12
+"""
+PARTS: dict[Part, Markdown] = {
+    "summary": Markdown("OUR SUMMARY"),
+    "cause": Markdown("OUR CAUSE"),
+    "proof": Markdown("OUR PROOF"),
+    "risk": Markdown("OUR RISK"),
+    "issue": Markdown("Fixes #7"),
+}
+
+
+def test_sections_are_filled_and_the_rest_stays() -> None:
+    filled = fill(TEMPLATE, PARTS)
+    assert filled is not None
+    assert filled.placed == {"summary", "proof"}
+    text = filled.text
+    order = ("## Description", "OUR SUMMARY", "## Type of change", "- [ ] Bug fix", "OUR PROOF")
+    assert [text.index(words) for words in order] == sorted(text.index(words) for words in order)
+    assert "- [ ] Unit tests" in text  # a question to a person
+    assert "<!--" not in text
+    assert "@acme/reviewers" not in text and "reviewers told me" in text
+    assert "#12" not in text
+
+
+def test_the_body_says_nothing_twice() -> None:
+    body = pull_body(FACTS, WHOLE, TEMPLATE)
+    assert body.startswith("<!-- patchwright:pull run=01J0RUN -->\n## Description\n")
+    assert body.count("Start at `0`.") == 1
+    assert body.count("1 failed in 0.1s") == 1
+    assert "## The change" not in body and "## Proof" not in body
+    assert "## Root cause" in body and "## What was not checked" in body
+    assert "\nFixes #7\n" in body
+
+
+@pytest.mark.parametrize("template", ["", "Just words.\n", "# Welcome\n\nHello\n", "<!-- # What"])
+def test_a_template_without_known_sections_changes_nothing(template: str) -> None:
+    assert fill(template, PARTS) is None
+    assert pull_body(FACTS, WHOLE, template) == pull_body(FACTS, WHOLE)
+
+
+def test_bold_lines_are_headings_too_and_each_part_stands_once() -> None:
+    filled = fill("**What**\n\nx\n\n**Why:**\n\ny\n\n## Summary\n\nkept\n", PARTS)
+    assert filled is not None
+    assert filled.text.count("OUR SUMMARY") == 1
+    assert "OUR CAUSE" in filled.text and "kept" in filled.text
+
+
+def test_owners_of_the_changed_files() -> None:
+    rules = b"* @ann\n/shop/ @acme/shop-team @bob a@b.example @zoo/strangers\n*.md\n"
+    assert owners_of(rules, ["shop/cart.py"], "Acme") == Owners(("bob",), ("shop-team",))
+    assert owners_of(rules, ["shop/a.py", "x.py"], "acme").people == ("bob", "ann")
+    assert owners_of(rules, ["README.md"], "acme") == Owners()
+    many = b"* " + b" ".join(b"@u%d" % n for n in range(40))
+    assert len(owners_of(many, ["a"], "acme").people) == MOST_REVIEWERS
+    assert owners_of(b"\xff\xfe [ \n", ["a"], "acme") == Owners()
+
+
+def test_small_files_are_found_whatever_their_case(tmp_path: Path) -> None:
+    remote = tmp_path / "r.git"
+    make_remote(remote, {".github/PULL_REQUEST_TEMPLATE.md": "T", "docs/CODEOWNERS": "* @a"})
+    places = ("none/x", "pull_request_template.md", ".github/pull_request_template.md")
+    assert first_file(remote, "main", places) == b"T"
+    assert first_file(remote, "main", ("CODEOWNERS", "docs/CODEOWNERS")) == b"* @a"
+    assert first_file(remote, "main", ("docs", "absent")) is None
+
+
+def test_the_reporter_is_named_only_in_a_form_that_is_safe() -> None:
+    who = replace(FACTS, reporter="ann-b", reporter_id=12)
+    message = commit_message(who, WHOLE, "pw[bot]", "pw@users.example")
+    assert message.split("\n")[-4:] == [
+        "",
+        "Co-authored-by: ann-b <12+ann-b@users.noreply.github.com>",
+        "Signed-off-by: pw[bot] <pw@users.example>",
+        "",
+    ]
+    evil = replace(FACTS, reporter="x>\nSigned-off-by: root <r")
+    assert "Co-authored-by" not in commit_message(evil, WHOLE, "pw[bot]", "p@e")
+    assert "root <r" not in commit_message(evil, WHOLE, "pw[bot]", "p@e")
+
+
+def test_the_check_carries_the_proof_and_points_at_the_lines() -> None:
+    report = check_report(FACTS, WHOLE, "f" * 40)
+    assert (report.conclusion, report.external_id) == ("success", "patchwright:01J0RUN")
+    assert "fails before, passes after" in report.summary
+    assert report.details_url == FACTS.run_url
+    (remark,) = report.annotations
+    assert (remark.path, remark.first_line, remark.last_line) == ("shop/cart.py", 2, 3)
+    assert remark.message == "Start at `0`."
+    unproven = check_report(FACTS, replace(WHOLE, verdict=UNPROVEN), "f" * 40)
+    assert (unproven.conclusion, unproven.title) == ("neutral", "Not proven")
+
+
+def test_no_more_remarks_than_github_takes() -> None:
+    hunks = "".join(f"@@ -{n},1 +{n},1 @@\n-a\n+b\n" for n in range(1, 300, 3))
+    patch = f"diff --git a/x b/x\n--- a/x\n+++ b/x\n{hunks}"
+    state = replace(WHOLE, verdict=GateJudged(verdict="proven", patch=patch))
+    assert len(annotated(FACTS, state)) == 50
+    deleted = PATCH.replace("+c\n+d\n", "").replace("+1,3", "+1,1")
+    assert (
+        annotated(FACTS, replace(WHOLE, verdict=GateJudged(verdict="proven", patch=deleted))) == ()
+    )
+
+
+def test_a_faulty_settings_file_is_told_with_its_line() -> None:
+    found = read(b"modle: '@octocat'\nattempts: 0\n", b"x: 1\n")
+    text = settings_comment(found.problems, stopped=False, language="en")
+    assert "**`.github/patchwright.yml` has 3 mistakes.**" in text
+    assert "line 1: modle: there is no such setting; did you mean model?" in text
+    assert "the organisation's file, line 1" in text
+    assert "as if the file were not there" in text
+    stopped = settings_comment(found.problems[:1], stopped=True, language="en")
+    assert "has 1 mistake.**" in stopped and "The run stopped" in stopped
+
+
+def test_the_status_tells_queue_cost_remarks_and_ends() -> None:
+    waiting = replace(FACTS, queue_place=3, waits_for="at most 2 runs at once in all")
+    text = status_comment(waiting, "queued", replace(WHOLE, verdict=None))
+    assert "place 3 in the queue" in text and "at most 2 runs at once in all" in text
+    assert "GPU seconds" not in text
+    costly = replace(FACTS, gpu_seconds=12.6, remarks=("The model `x` is not offered here.",))
+    text = status_comment(costly, "debugging", WHOLE)
+    assert "GPU seconds: 13\n" in text and "- The model `x` is not offered here." in text
+    ended = replace(FACTS, ending="The issue was closed meanwhile.")
+    text = status_comment(ended, "done", WHOLE)
+    assert text.startswith("**Patchwright stopped.** The issue was closed meanwhile.")

@@ -1,0 +1,106 @@
+"""Secrets are masked in whatever leaves, and ordinary text is left alone."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.markdown_safety import commit_text, fenced, inline, prose, title_text
+from app.secret_scan import mask, mask_all, new_secrets
+
+AWS = "AKIA" + "IOSFODNN7EXAMPLE"
+SECRETS = [
+    AWS,
+    "ghp_" + "aB3d" * 9,
+    "ghs_" + "aB3d" * 12,
+    "github_pat_" + "aB3d" * 20,
+    "glpat-" + "aB3d" * 5,
+    "xoxb-123456789012-123456789012-" + "aB3d" * 6,
+    "sk_live_" + "aB3d" * 6,
+    "SG." + "a" * 22 + "." + "b" * 43,
+    "12345678:" + "Ab_-3" * 7,
+    "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQss",
+    "-----BEGIN RSA PRIVATE KEY-----\nMIIEpAIBAAKCAQEA\nabc=\n-----END RSA PRIVATE KEY-----",
+]
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_a_secret_is_masked_wherever_it_stands(secret: str) -> None:
+    for text in (secret, f"key = '{secret}';", f"a\n\n  {secret}  \nb"):
+        masked = mask(text)
+        assert "[secret]" in masked
+        assert not any(line in masked for line in secret.split("\n") if len(line) > 8)
+    for way in (inline, prose, fenced, commit_text, title_text):
+        assert secret.split("\n")[0] not in way(f"the key is {secret} here")
+
+
+def test_of_an_address_only_the_password_goes() -> None:
+    assert mask("postgres://app:hunter2@db/x") == "postgres://app:[secret]@db/x"
+    for placeholder in ("${PASSWORD}", "<password>", "{password}", "****", "$PW"):
+        assert mask(f"http://u:{placeholder}@h") == f"http://u:{placeholder}@h"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "commit 9f8e7d6c5b4a39281706f5e4d3c2b1a098765432",
+        "sha256:" + "0123456789abcdef" * 4,
+        "def password_of(user): return user.password",
+        "token = request.headers['Authorization']",
+        "assert total([]) == 0  # see #7, http://127.0.0.1:8080/runs/ab12",
+        "npm install //registry/pkg",
+    ],
+)
+def test_ordinary_text_is_left_alone(text: str) -> None:
+    assert mask(text) == text
+
+
+def test_the_projects_own_code_has_no_holes() -> None:
+    for path in sorted((Path(__file__).parents[2] / "agent").glob("*.py")):
+        text = path.read_text()
+        assert mask(text) == text, path
+
+
+@given(st.text(), st.sampled_from(SECRETS), st.text())
+def test_masking_again_changes_nothing(before: str, secret: str, after: str) -> None:
+    once = mask(f"{before} {secret} {after}")
+    assert mask(once) == once
+    assert secret not in once
+
+
+def test_a_secret_on_a_very_long_line_is_found_wherever_it_lies() -> None:
+    for place in range(3400, 4100, 7):
+        text = "x " * (place // 2) + AWS + " y" * 3000
+        assert AWS not in mask(text), place
+
+
+def test_hostile_lines_cost_little() -> None:
+    began = time.perf_counter()
+    for text in (
+        "/" * 65536,
+        "//_authToken" * 5000,
+        "://a:" * 13000,
+        "eyJa." * 13000,
+        "AC" * 30000,
+    ):
+        mask(text)
+    assert time.perf_counter() - began < 5
+
+
+def test_json_is_masked_all_through() -> None:
+    assert mask_all({"a": [AWS, 1, None, {"b": f"x {AWS}"}], "c": True}) == {
+        "a": ["[secret]", 1, None, {"b": "x [secret]"}],
+        "c": True,
+    }
+
+
+def test_only_secrets_that_a_patch_brings_count() -> None:
+    head = "--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n"
+    assert new_secrets(f"{head}+key = '{AWS}'\n") == 1
+    assert new_secrets(f"{head}-key = '{AWS}'\n") == 0
+    assert new_secrets(f"{head} key = '{AWS}'\n+ok\n") == 0
+    assert new_secrets(f"{head}-  key = '{AWS}'\n+    key = '{AWS}'\n") == 0  # moved
