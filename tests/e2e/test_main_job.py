@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
+import zlib
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
 
 from tests.doubles.github.client import GithubWorld
+from tests.doubles.github.server import GithubServer
 from tests.e2e.bugs import ROOT_MODULES, Bug
 from tests.e2e.service import Service
 
@@ -44,8 +49,25 @@ def sandboxes() -> list[str]:
         client.close()
 
 
+def everything_kept(database: Path) -> str:
+    """Every row of every table, with the logs unpacked."""
+    with sqlite3.connect(database) as connection:
+        names = [
+            n for (n,) in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")
+        ]
+        rows = [row for n in names for row in connection.execute(f'SELECT * FROM "{n}"')]
+    parts = []
+    for value in (value for row in rows for value in row):
+        if isinstance(value, bytes):
+            with contextlib.suppress(zlib.error):
+                value = zlib.decompress(value)
+            value = value.decode("utf-8", errors="replace")
+        parts.append(str(value))
+    return "\n".join(parts)
+
+
 def test_a_label_becomes_one_proven_pull_request(
-    service: Service, github_world: GithubWorld, tmp_path: Any
+    service: Service, github_server: GithubServer, github_world: GithubWorld, tmp_path: Any
 ):
     world = github_world
     service.start()
@@ -67,6 +89,15 @@ def test_a_label_becomes_one_proven_pull_request(
     page = service.http.get(f"/runs/{run_id}", headers={"Accept": "text/html"})
     assert page.status_code == 200
     assert "reproduction" in page.text
+
+    kept = everything_kept(tmp_path / "state" / "patchwright.db")
+    assert "gate_judged" in kept
+    assert "Ran" in kept or "passed" in kept, "logs are among it"
+    tokens = list(github_server.world_state.tokens)
+    assert tokens
+    for secret in (*tokens, github_server.webhook_secret, github_server.private_key_pem[100:160]):
+        assert secret not in kept
+        assert secret not in pull["body"] + status["body"] + page.text
 
     # The same delivery, five times at once; then after a restart.
     [labelled] = [d for d in world.deliveries("issues") if d["action"] == "labeled"]
