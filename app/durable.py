@@ -10,18 +10,19 @@ from contextlib import closing, contextmanager
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 from sqlalchemy.engine import make_url
 
-from app import conversation, logs
+from app import conversation, engine_words, logs
+from app.engine_words import (
+    APPLICATION,
+    ASK_QUEUE,
+    ASK_WORKFLOW,
+    QUEUE,
+    ROUND_WORKFLOW,
+    VERSION,
+    WORKFLOW,
+)
 from app.run_services import Result, Services
 from app.runs import work
 
-WORKFLOW = "run"
-QUEUE = "runs"
-ROUND_WORKFLOW = "round"
-ASK_WORKFLOW = "ask"
-ASK_QUEUE = "asks"
-VERSION = "1"
-"""Of the order of steps in `app.runs`. Runs of another version are left alone by the engine, so it
-changes only together with a way for the unfinished ones."""
 ASKS_AT_ONCE = 8
 POLL_S = 0.5
 """How long a run may wait in the queue although there is room."""
@@ -36,34 +37,19 @@ class Durable:
         self._store = services.store
         self._inbox = services.inbox
         self._up = False
+        self.patience_s = 0.0
+        """How long runs in work may go on at the end; no new ones are begun meanwhile."""
 
     def enqueue(self, run_id: str) -> None:
         """Tell the engine of a run and note that it knows. Again is nothing."""
-        run = self._store.get_run(run_id)
-        first = run.round == 1
-        DBOS.enqueue_workflow_with_options(
-            {
-                "workflow_name": WORKFLOW if first else ROUND_WORKFLOW,
-                "queue_name": QUEUE,
-                "workflow_id": run_id if first else f"{run_id}-{run.round}",
-                "app_version": VERSION,
-                "queue_partition_key": run.repository.lower(),
-            },
-            *((run_id,) if first else (run_id, run.round)),
-        )
+        options, words = engine_words.for_run(self._store.get_run(run_id))
+        DBOS.enqueue_workflow_with_options(options, *words)
         self._store.mark_enqueued(run_id)
 
     def enqueue_ask(self, ask_id: str) -> None:
         """Tell the engine of an ask and note that it knows. Again is nothing."""
-        DBOS.enqueue_workflow_with_options(
-            {
-                "workflow_name": ASK_WORKFLOW,
-                "queue_name": ASK_QUEUE,
-                "workflow_id": f"ask-{ask_id}",
-                "app_version": VERSION,
-            },
-            ask_id,
-        )
+        options, words = engine_words.for_ask(ask_id)
+        DBOS.enqueue_workflow_with_options(options, *words)
         self._inbox.mark_enqueued(ask_id)
 
     def flush_outbox(self) -> int:
@@ -91,7 +77,7 @@ def running(services: Services) -> Iterator[Durable]:
     settings = services.settings
     _use_wal(settings.engine_database)
     config: DBOSConfig = {
-        "name": "patchwright",
+        "name": APPLICATION,
         "system_database_url": settings.engine_database,
         "application_version": VERSION,
         "executor_id": settings.executor,
@@ -129,7 +115,7 @@ def running(services: Services) -> Iterator[Durable]:
     finally:
         durable._up = False
         # Cancels the workflows in mid-step without recording anything of it.
-        DBOS.destroy(destroy_registry=True)
+        DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=int(durable.patience_s))
 
 
 def _run_workflow(services: Services, durable: Durable) -> Callable[[str], Awaitable[None]]:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app import logs, policy, webhooks
+from app import audit, logs, policy, tracing, webhooks
 from app.asks import Ask, Ignored, Labeled, Trigger
 from app.inbox import Inbox
 from app.settings import Settings
@@ -72,10 +72,22 @@ def take_in(intake: Intake, event: str, delivery: str, body: bytes) -> Taken:
 def _take_run(intake: Intake, event: str, delivery: str, trigger: Trigger) -> Taken:
     accepted = intake.store.accept(delivery, event, trigger, model=intake.settings.profile)
     if accepted.how == "new":
-        try:
-            intake.enqueue(accepted.run_id)
-        except Exception:  # noqa: BLE001  whatever the engine's trouble: the outbox has the run
-            _log.warning("the run could not be enqueued yet", run=accepted.run_id, exc_info=True)
+        with tracing.delivery(accepted.run_id, delivery, event):
+            try:
+                intake.enqueue(accepted.run_id)
+            except Exception:  # noqa: BLE001  whatever the engine's trouble: the outbox has it
+                _log.warning(
+                    "the run could not be enqueued yet", run=accepted.run_id, exc_info=True
+                )
+    if accepted.how != "duplicate":
+        place = f"{trigger.repository}#{trigger.issue_number}"
+        audit.note(
+            intake.store.engine,
+            trigger.sender,
+            f"asked by {trigger.by}",
+            accepted.run_id,
+            f"{place}, delivery {delivery}, {accepted.how}",
+        )
     return Taken(accepted.how, run_id=accepted.run_id)
 
 
@@ -89,6 +101,7 @@ def _take_ask(intake: Intake, event: str, delivery: str, ask: Ask) -> Taken:
         return Taken("ignored", "not about a pull request of ours")
     if not inbox.keep(delivery, event, ask):
         return Taken("duplicate")
+    audit.note(intake.store.engine, ask.sender, f"asked by {ask.kind}", ask.repository, delivery)
     try:
         intake.enqueue_ask(delivery)
     except Exception:  # noqa: BLE001  whatever the engine's trouble: the outbox has the ask

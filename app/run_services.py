@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agent.model import Model
 from agent.models.openai_compat import OnWaiting
 from app.forge import Forge
+from app.governed_model import Brake, GovernedModel
 from app.inbox import Inbox
 from app.mirror import Mirror
 from app.repo_config import RepoConfig
@@ -43,6 +44,21 @@ class Services:
     tell_every_s: float = TELL_EVERY_S
     read_terms: Callable[[Forge], Awaitable[Terms]] | None = None
     """Reads what a repository asks for, from its default branch; None: it is not asked."""
+
+    brake: Brake = field(default_factory=Brake)
+    """Brings the runs of this process to rest before it ends."""
+
+    def model(self, run_id: str, seed: int, waiting: OnWaiting) -> Model:
+        """The model of an attempt, under the operators' hand."""
+        return GovernedModel(
+            self.make_model(run_id, seed, waiting),
+            self.store.engine,
+            run_id,
+            self.settings.tokens_per_day,
+            waiting,
+            self.brake,
+            seed + 1,
+        )
 
     async def terms(self, forge: Forge) -> Terms:
         """What holds for runs of a repository now."""

@@ -27,7 +27,7 @@ from agent.gate.judge import Submission, judge
 from agent.session import JudgeWith, debug
 from agent.state import RunState, fold
 from agent.task import Attachment, Issue, Task
-from app import logs, publish
+from app import logs, publish, tracing
 from app.forge import Forge
 from app.forge_records import ForgeError, IssueThread
 from app.records import Run
@@ -191,6 +191,7 @@ class RunWork:
             store.append(run_id, [event])
 
         def notice(entry: Recorded) -> None:
+            tracing.entry(run_id, entry)
             if entry.event.type in TOLD:
                 news.put_nowait(number)
 
@@ -200,7 +201,7 @@ class RunWork:
         async def open_fresh() -> Sandbox:
             return await sandboxes.open(run_id, f"gate-{number}", tree)
 
-        model = self.services.make_model(run_id, number - 1, waiting)
+        model = self.services.model(run_id, number - 1, waiting)
         try:
             return await debug(
                 task,

@@ -7,6 +7,7 @@ found again by its key (*publish*). Later rounds of a run are in `app.rounds`.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -14,7 +15,8 @@ from functools import partial
 from agent.events import GateJudged, Outcome
 from agent.state import RunState
 from agent.task import ATTACHED, Attachment
-from app import logs, policy, publish, rounds
+from app import logs, parking, policy, publish, rounds, tracing
+from app.fence import fenced
 from app.forge_records import Pull
 from app.publish import Fetched
 from app.reports import is_draft, patch_of
@@ -34,20 +36,35 @@ async def work(services: Services, run_id: str, step: Step, number: int = 1) -> 
 
     A worker that lost the run to another ends as if cancelled: nothing of it is recorded.
     """
+    before = services.store.get_run(run_id)
     store = services.store.claim(run_id, services.settings.executor)
     run = store.get_run(run_id)
     if run.status == "done" or run.round != number:
         return
     store.set_running(run_id)
-    forge = services.forge(run.installation_id, run.repository)
+    forge = fenced(
+        services.forge(run.installation_id, run.repository), run_id, lambda: store.holds(run_id)
+    )
     in_hand = RunWork(services, store, run, forge)
     try:
-        if number == 1:
-            await _first_round(in_hand, step)
-        else:
-            await rounds.work(in_hand, step)
+        with tracing.run(run_id, number, run.epoch, services.settings.executor):
+            if reason := parking.examine(store, before):
+                await _park(in_hand, reason)
+            elif number == 1:
+                await _first_round(in_hand, step)
+            else:
+                await rounds.work(in_hand, step)
+    except asyncio.CancelledError:
+        store.give_back(run_id)  # the process ends, which is no death of the run's doing
+        raise
     finally:
         await forge.close()
+
+
+async def _park(run: RunWork, reason: str) -> None:
+    """End a run that kills its workers. Not in steps: what it did before has taken their places."""
+    await run.patiently("explain", partial(explain, run, {}, {"failed": reason}))
+    await run.finish({"outcome": "failed", "reason": reason})
 
 
 async def _first_round(run: RunWork, step: Step) -> None:
@@ -181,7 +198,8 @@ async def put_out(run: RunWork, prepared: Result, debugged: Result, last: bool) 
             else:
                 run.store.append(run.run.id, [_not_on_tip(judged, number, tip, state)])
                 state = run.state(number)
-    published = await publish.publish(run.forge, mirror, facts, state)
+    terms = await run.services.terms(run.forge)
+    published = await publish.publish(run.forge, mirror, facts, state, terms)
     await note_pull(run, published.pull)
     draft: Outcome = "draft" if is_draft(state) else "proven"
     return {"outcome": draft, "pull": published.pull.url, "attempt": debugged["attempt"]}

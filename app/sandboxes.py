@@ -52,7 +52,7 @@ class DockerSandboxes:
 
     async def attach(self, sandbox_id: str) -> Sandbox | None:
         """See `Sandboxes.attach`."""
-        return await self._engine.attach(sandbox_id)
+        return await self._engine.attach(sandbox_id, installation=self._settings.installation)
 
     async def sweep(self, keep_runs: Collection[str]) -> None:
         """See `Sandboxes.sweep`. Other Patchwrights' sandboxes on the same engine are let be."""

@@ -20,6 +20,11 @@ class OperationSettings(BaseSettings):
         description="Seconds without a sign of life after which another worker takes a worker's "
         "runs over (PostgreSQL).",
     )
+    stop_patience_s: float = Field(
+        20.0,
+        ge=0,
+        description="Seconds that tool calls under way have to end at a stop; then they are cut.",
+    )
     drain_minutes: float = Field(
         240.0, ge=0, description="Longest time that a draining worker waits for its runs to end."
     )

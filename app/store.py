@@ -200,6 +200,18 @@ class SqlStore:
         view._leases = {**self._leases, run_id: epoch}
         return view
 
+    def give_back(self, run_id: str) -> None:
+        """The worker ends and leaves the run in good order; nothing if the run is not its."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                sa.update(tables.runs)
+                .where(
+                    tables.runs.c.id == run_id,
+                    tables.runs.c.epoch == self._leases.get(run_id, 0),
+                )
+                .values(owner="")
+            )
+
     def holds(self, run_id: str) -> bool:
         """Whether this view still has the run: to be asked before every outward act."""
         return self.get_run(run_id).epoch == self._leases.get(run_id, 0)

@@ -70,14 +70,20 @@ class DockerEngine:
             raise
         return sandbox
 
-    async def attach(self, sandbox_id: str) -> DockerSandbox | None:
+    async def attach(
+        self, sandbox_id: str, *, installation: str | None = None
+    ) -> DockerSandbox | None:
         """A sandbox that another process opened, with a new shell; None when it does not run.
+
+        Of another installation's it is None too, if one is named: that may work in it still.
 
         Tree and snapshots are as they were; what ran in it is killed.
         """
         try:
             found = await self._call(lambda client: client.containers.get(sandbox_id))
             if found.status != "running" or RUN_LABEL not in found.labels:
+                return None
+            if installation not in (None, found.labels.get(INSTALLATION_LABEL, "")):
                 return None
             usual = _output_limits(Limits())
             limits = OutputLimits(
