@@ -48,7 +48,7 @@ case ${1:-} in
 http*)
     url=$1 profile=${2:-k2-thinking} name=${3:-}
     # The router's /health stays 200 without workers; a server alone has no /readiness.
-    curl -fsS -o /dev/null "$url/readiness" || wait_until_up "$url/health"
+    curl -fsS -o /dev/null "$url/readiness" 2>/dev/null || wait_until_up "$url/health"
     ;;
 *)
     sed -n '4,9s/^# *//p' "$0" >&2

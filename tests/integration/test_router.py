@@ -220,7 +220,7 @@ async def test_both_dying_is_waited_for_and_recovered_from(clusters: Clusters) -
 
 @pytest.mark.slow
 async def test_a_long_run_with_faults_and_a_death_ends_whole_and_cached(
-    clusters: Clusters, monkeypatch: pytest.MonkeyPatch
+    clusters: Clusters,
 ) -> None:
     seed, calls = random.randrange(10_000), 300
     print(f"seed {seed}")
@@ -234,9 +234,9 @@ async def test_a_long_run_with_faults_and_a_death_ends_whole_and_cached(
     def kill_at_half(recorded: Recorded) -> None:
         # Three events a call: turn, start, end.
         if recorded.seq > calls * 3 // 2 and not died:
-            (home,) = cluster.homes("run-1")
-            died.append(seen(home.url))
-            home.kill()
+            homes = cluster.homes("run-1")
+            died.extend(seen(home.url) for home in homes)
+            homes[0].kill()
 
     async def agree(submission: Submission, _: object) -> GateJudged:
         return GateJudged(verdict="proven", patch=submission.patch)
@@ -247,7 +247,6 @@ async def test_a_long_run_with_faults_and_a_death_ends_whole_and_cached(
     async def attach(_: str) -> None:
         return None
 
-    monkeypatch.setattr("agent.session.judge", agree)
     client = model(cluster, "run-1", Waited())
     task = Task(
         run_id="run-1",
@@ -263,13 +262,19 @@ async def test_a_long_run_with_faults_and_a_death_ends_whole_and_cached(
         open_sandbox=sandbox,
         attach=attach,
         open_fresh=sandbox,
+        judge_with=agree,
         on_event=kill_at_half,
     )
     await client.close()
     events = [r.event for r in store.events("run-1")]
     turns_taken = [e for e in events if e.type == "model_turned"]
+    # Until its death one worker had the run, and all of the run's cache.
+    assert len(died) == 1
     (other,) = cluster.alive()
     before, after = died[0], seen(other.url)
+    assert before["keys"]["run-1"] >= calls // 3
+    assert before["cached_tokens"] / before["prompt_tokens"] >= 0.97
+    assert after["keys"]["run-1"] >= calls // 3
     share = sum(t.usage.cached_tokens for t in turns_taken) / sum(
         t.usage.prompt_tokens for t in turns_taken
     )
