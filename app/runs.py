@@ -12,12 +12,15 @@ import json
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+import httpx
+
 from agent.events import GateJudged, Outcome
 from agent.state import RunState
 from agent.task import ATTACHED, Attachment
 from app import logs, parking, policy, publish, rounds, tracing
 from app.fence import fenced
 from app.forge_records import Pull
+from app.issue_logs import fetch_file, links
 from app.publish import Fetched
 from app.reports import is_draft, patch_of
 from app.run_services import Result, Services, Step
@@ -123,7 +126,10 @@ async def prepare(run: RunWork) -> Result:
     thread = await forge.issue(run.run.issue_number)
     issue = as_issue(thread, await forge.bot_login())
     run.store.put_log(run.run.id, ISSUE_LOG, issue.model_dump_json().encode())
-    attached = [a.model_dump() for a in await ci_logs(run, trigger.checks)]
+    found = links((issue.title, issue.body, *issue.comments), *where(run))
+    checks = tuple(dict.fromkeys((*trigger.checks, *found.checks)))
+    logs = (*await ci_logs(run, checks), *await linked_files(run, found.files))
+    attached = [a.model_dump() for a in logs]
     return {
         "base_commit": fetched.base_commit,
         "base_branch": trigger.base_branch or fetched.repository.default_branch,
@@ -143,6 +149,25 @@ async def ci_logs(run: RunWork, checks: tuple[int, ...]) -> tuple[Attachment, ..
             )
             run.store.put_log(run.run.id, log.id, data)
             kept.append(log)
+    return tuple(kept)
+
+
+def where(run: RunWork) -> tuple[str, str]:
+    """The forge's address for people, and the repository's name there."""
+    return run.services.settings.github_web_url, run.run.repository
+
+
+async def linked_files(run: RunWork, urls: tuple[str, ...]) -> tuple[Attachment, ...]:
+    """Keep the files attached to the issue with the run, as far as they are to be had."""
+    kept = []
+    async with httpx.AsyncClient(timeout=30) as client:
+        for number, url in enumerate(urls, 1):
+            data = await fetch_file(client, url)
+            if data is not None:
+                name = url.rsplit("/", 1)[1]
+                log = Attachment(id=f"{ATTACHED}{number}", name=name, size=len(data))
+                run.store.put_log(run.run.id, log.id, data)
+                kept.append(log)
     return tuple(kept)
 
 
