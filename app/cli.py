@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from agent.errors import AgentError
+from app.eval_cli import run_eval
 from app.settings import Settings, SettingsError
 from app.settings_sources import load
 from sandbox.errors import SandboxError
@@ -29,6 +30,7 @@ runs_cli = typer.Typer(help="Look at runs.", no_args_is_help=True)
 images_cli = typer.Typer(help="Sandbox images.", no_args_is_help=True)
 cli.add_typer(runs_cli, name="runs")
 cli.add_typer(images_cli, name="images")
+cli.command("eval")(run_eval)
 
 out = Console()
 err = Console(stderr=True)
@@ -251,12 +253,14 @@ def main() -> None:
 def _expected() -> tuple[type[Exception], ...]:
     """Errors whose messages are meant for the person at the terminal."""
     from app.demo import DemoFailed
+    from app.eval_folder import FolderRefused
+    from app.eval_history import NoHistory
     from app.fix import BadRequest
     from app.forge_records import ForgeError
     from app.git_process import GitError
     from app.setup_server import NotSetUp
 
     return (
-        *(UsageError, SettingsError, SandboxError, AgentError),
+        *(UsageError, SettingsError, SandboxError, AgentError, FolderRefused, NoHistory),
         *(ForgeError, GitError, BadRequest, DemoFailed, NotSetUp),
     )

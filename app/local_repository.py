@@ -55,6 +55,19 @@ def mirror_local(path: Path, scratch: Path) -> LocalMirror:
     return LocalMirror(_borrow(Path(objects or ""), scratch), commit)
 
 
+def mirror_history(path: Path, scratch: Path) -> Mirror:
+    """Mirror all commits of a local repository, bare or checked out, as `mirror_local` does.
+
+    What is not committed does not matter here. Raises `RepositoryRefused`.
+    """
+    if not path.is_dir():
+        raise RepositoryRefused(f"There is no folder {path}.")
+    objects = _ask(path, "rev-parse", "--path-format=absolute", "--git-path", "objects")
+    if objects is None:
+        raise RepositoryRefused(_why_not(path))
+    return _borrow(Path(objects), scratch)
+
+
 def _borrow(objects: Path, scratch: Path) -> Mirror:
     scratch.mkdir(parents=True, exist_ok=True)
     git_dir = scratch / "local.git"

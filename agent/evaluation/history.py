@@ -94,7 +94,9 @@ def problem_statement(message: str) -> str:
 
 
 def instance_id(repo: str, commit: str) -> str:
-    """`owner__name-1a2b3c4d5e6f`: stable for the same commit."""
+    """`owner__name-1a2b3c4d5e6f`, of a path its last part: the same for the same commit."""
+    if repo.startswith("/"):
+        repo = repo.rstrip("/").rpartition("/")[2].removesuffix(".git")
     name = re.sub(r"[^A-Za-z0-9_.-]+", "__", repo).strip("_.-") or "repository"
     return f"{name[:150]}-{commit[:12]}"
 

@@ -1,0 +1,60 @@
+"""`patchwright eval`: its words on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def run_eval(
+    instances: Annotated[
+        Path | None, typer.Argument(help="Instances in SWE-bench's format, one a line.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="`offline` or a model profile.")] = "",
+    attempts: Annotated[int, typer.Option(min=1, max=16, help="Attempts per instance.")] = 1,
+    parallel: Annotated[int, typer.Option(min=1, max=256, help="Instances side by side.")] = 1,
+    folder: Annotated[Path, typer.Option("--out", help="Folder for all that comes out.")] = Path(
+        "patchwright-eval"
+    ),
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where --out stands.")] = False,
+    mirrors: Annotated[
+        str, typer.Option(help="Folder or address with the repositories, as owner/name.git.")
+    ] = "",
+    from_history: Annotated[
+        list[Path] | None,
+        typer.Option(help="Make instances of this repository's merged fixes; may be repeated."),
+    ] = None,
+    limit: Annotated[
+        int, typer.Option(min=0, help="Most instances per history, the newest; 0: all.")
+    ] = 0,
+    branch: Annotated[str, typer.Option(help="Of a history.")] = "HEAD",
+    test_command: Annotated[str, typer.Option(help="Of a history; else found out.")] = "",
+    only_instances: Annotated[
+        bool, typer.Option("--only-instances", help="Make the instances and stop.")
+    ] = False,
+    compare: Annotated[
+        tuple[Path, Path] | None, typer.Option(help="Two finished evaluations' folders.")
+    ] = None,
+) -> None:
+    """Measure on instances with hidden tests: what is fixed, and how far proofs can be trusted."""
+    from app.eval_command import EvalWords, carry_out
+
+    carry_out(
+        EvalWords(
+            instances=instances,
+            model=model,
+            attempts=attempts,
+            parallel=parallel,
+            folder=folder,
+            resume=resume,
+            mirrors=mirrors,
+            histories=tuple(from_history or ()),
+            limit=limit,
+            branch=branch,
+            test_command=test_command,
+            only_instances=only_instances,
+            compare=compare,
+        )
+    )

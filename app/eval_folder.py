@@ -1,0 +1,128 @@
+"""An evaluation's folder: what is asked for, results as they come in, and the lock on it.
+
+Results are appended and forced to disk one by one, so that a killed evaluation goes on where it
+was. A folder has one evaluation at a time.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from agent.evaluation.instances import Instance, read_instances, write_instances
+from agent.evaluation.results import InstanceResult, read_results
+from agent.model import Record
+
+
+class FolderRefused(Exception):
+    """The evaluation's folder cannot be used as it is; the message says what to do."""
+
+
+class Asked(Record):
+    """What an evaluation measures; a resumed one must ask for the same."""
+
+    model: str
+    prompt_version: str
+    attempts: int
+    instances: str
+    """Hash of the instances."""
+
+
+class EvalFolder:
+    """The folder, in use by this process."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.traces = root / "traces"
+
+    @property
+    def name(self) -> str:
+        """What the evaluation is called in reports."""
+        return self.root.resolve().name
+
+    @property
+    def instances_file(self) -> Path:
+        """The instances, kept so that the folder explains itself."""
+        return self.root / "instances.jsonl"
+
+    @contextmanager
+    def used(self) -> Iterator[None]:
+        """Make the folder and hold it. Raises `FolderRefused` when another process has it."""
+        self.traces.mkdir(parents=True, exist_ok=True)
+        with (self.root / ".lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise FolderRefused(f"another evaluation is at work in {self.root}") from None
+            yield
+
+    def begin(self, asked: Asked, instances: Sequence[Instance], *, resume: bool) -> None:
+        """Note what is asked for, or check that it is the same. Raises `FolderRefused`."""
+        kept = self.asked()
+        if kept is None:
+            write_whole(self.instances_file, write_instances(instances))
+            write_whole(self.root / "eval.json", asked.model_dump_json(indent=2) + "\n")
+            return
+        if not resume:
+            raise FolderRefused(
+                f"{self.root} holds an evaluation; go on with it by --resume, or name another "
+                "folder with --out"
+            )
+        different = [n for n in Asked.model_fields if getattr(kept, n) != getattr(asked, n)]
+        if different:
+            raise FolderRefused(
+                f"the evaluation in {self.root} was begun with other {', '.join(different)}; "
+                "results of both cannot stand in one report. Name another folder with --out"
+            )
+
+    def asked(self) -> Asked | None:
+        """What the evaluation in the folder measures; None without one. Raises `FolderRefused`."""
+        try:
+            return Asked.model_validate_json((self.root / "eval.json").read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValidationError:
+            raise FolderRefused(f"{self.root / 'eval.json'} is no evaluation's") from None
+
+    def kept_instances(self) -> tuple[Instance, ...]:
+        """The folder's instances. Raises `BadInstances`, `OSError`."""
+        return read_instances(self.instances_file.read_text("utf-8"))
+
+    def results(self) -> dict[str, InstanceResult]:
+        """Results so far; half a line at the end is cut off. Raises `FolderRefused`."""
+        path = self.root / "results.jsonl"
+        if not path.exists():
+            return {}
+        data = path.read_bytes()
+        try:
+            found, whole = read_results(data)
+        except ValueError as problem:
+            raise FolderRefused(f"{path}: {problem}") from None
+        if whole < len(data):
+            os.truncate(path, whole)
+        return found
+
+    def append(self, result: InstanceResult) -> None:
+        """Keep a result; on return it is on disk."""
+        with (self.root / "results.jsonl").open("ab") as file:
+            file.write(result.model_dump_json().encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def digest(instances: Sequence[Instance]) -> str:
+    """A hash of the instances."""
+    return hashlib.sha256(write_instances(instances).encode()).hexdigest()[:16]
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that it is there whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, "utf-8")
+    part.replace(path)

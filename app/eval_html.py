@@ -1,0 +1,73 @@
+"""An evaluation's report as one HTML file: tables and plots, nothing loaded from anywhere. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from agent.evaluation.report import AtK, Report
+from agent.evaluation.statistics import Share
+from app.eval_text import WORDS, efforts, shares, shown
+
+_PAGES = Environment(
+    loader=PackageLoader("app", "templates/export"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+WIDTH, LEFT, RIGHT, BAR = 640, 130, 20, 34
+
+
+def report_page(report: Report) -> str:
+    """The page; every text in it is escaped."""
+    return _PAGES.get_template("evaluation.html").render(
+        report=report,
+        shares=[(name, WORDS[name], shown(s), interval(s)) for name, s in shares(report)],
+        efforts=efforts(report),
+        bars=histogram([row.calls for row in report.verdicts.rows if row.status != "error"]),
+        curves=curves(report.verdicts.at_k) if report.attempts > 1 else None,
+        width=WIDTH,
+        left=LEFT,
+        bar=BAR,
+    )
+
+
+def interval(share: Share) -> tuple[float, float, float]:
+    """Where a share's interval begins, its value and its end stand in the plot, in pixels."""
+    span = WIDTH - LEFT - RIGHT
+    value = share.value if share.value is not None else 0.0
+    low, middle, high = (round(LEFT + span * x, 1) for x in (share.low, value, share.high))
+    return low, middle, high
+
+
+def histogram(values: Sequence[int], bins: int = 12) -> list[tuple[str, int, float]]:
+    """Bars of a histogram: label, count, and height as a part of the highest."""
+    if not values:
+        return []
+    step = max(1, -(-(max(values) + 1) // bins))
+    counts = [0] * (max(values) // step + 1)
+    for value in values:
+        counts[value // step] += 1
+    most = max(counts)
+    return [
+        (f"{i * step}" if step == 1 else f"{i * step}–{(i + 1) * step - 1}", n, n / most)
+        for i, n in enumerate(counts)
+    ]
+
+
+def curves(points: Sequence[AtK]) -> list[tuple[str, str]]:
+    """Two lines over k as (name, SVG points) in a field of 100 times 100."""
+    last = max(1, len(points) - 1)
+
+    def line(values: Sequence[float]) -> str:
+        return " ".join(
+            f"{i / last * 100:.1f},{(1 - value) * 100:.1f}" for i, value in enumerate(values)
+        )
+
+    return [
+        ("pass@k", line([p.passed for p in points])),
+        ("gate-selected@k", line([p.selected for p in points])),
+    ]

@@ -1,0 +1,161 @@
+"""One instance of an evaluation: its attempts through the ordinary loop and gate, then judged."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from agent.attempts import final_patch, size
+from agent.errors import AgentError, LostLease
+from agent.evaluation.hidden import judge_hidden
+from agent.evaluation.instances import Instance, title_and_body
+from agent.evaluation.results import AttemptResult, HiddenVerdict, InstanceResult
+from agent.events import ModelTurned, Recorded
+from agent.model import Model
+from agent.session import debug
+from agent.state import RunState
+from agent.store import MemoryStore
+from agent.task import Budget, Issue, Task
+from app.eval_sources import Sources
+from app.git_process import GitError
+from sandbox.errors import SandboxError
+from sandbox.protocol import Sandbox
+
+
+class OpenTree(Protocol):
+    """Opens a sandbox that holds a tree."""
+
+    async def __call__(self, *, run_id: str, purpose: str, image: str, tree: Path) -> Sandbox:
+        """Empty `image`: the one for this repository. Raises `SandboxError`."""
+        ...
+
+
+Trace = Callable[[Instance, Sequence[Recorded]], None]
+"""Keeps an instance's journal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What all instances of an evaluation work with."""
+
+    sources: Sources
+    open_tree: OpenTree
+    new_model: Callable[[str, int], Model]
+    """The model for a run id and a seed."""
+    attempts: int
+    budget: Budget
+    trace: Trace
+
+
+async def run_instance(instance: Instance, ground: Ground) -> InstanceResult:
+    """Try an instance and judge each attempt by the hidden tests.
+
+    What keeps it from being tried (mirror, image, model's server) is an error in the result.
+    """
+    try:
+        tree = await ground.sources.tree(instance.repo, instance.base_commit)
+        store = MemoryStore()
+        attempts = [
+            await _attempt(instance, ground, tree, store, number)
+            for number in range(1, ground.attempts + 1)
+        ]
+    except (AgentError, SandboxError, GitError) as problem:
+        if isinstance(problem, LostLease):
+            raise
+        return InstanceResult(
+            instance_id=instance.instance_id, status="error", error=str(problem)[:2000]
+        )
+    ground.trace(instance, store.events(run_id_of(instance)))
+    return InstanceResult(instance_id=instance.instance_id, attempts=tuple(attempts))
+
+
+def run_id_of(instance: Instance) -> str:
+    """A run's id that container labels can take."""
+    return f"eval-{hashlib.sha256(instance.instance_id.encode()).hexdigest()[:12]}"
+
+
+def task_of(instance: Instance, budget: Budget) -> Task:
+    """What the run is told of an instance: nothing of its tests or its fix."""
+    title, body = title_and_body(instance.problem_statement)
+    if instance.hints_text.strip():
+        body = f"{body}\n\n{instance.hints_text.strip()}"
+    return Task(
+        run_id=run_id_of(instance),
+        repository="/".join(instance.repo.rstrip("/").removesuffix(".git").split("/")[-2:]),
+        base_commit=instance.base_commit,
+        issue=Issue(title=title, body=body),
+        test_command=instance.test_command,
+        budget=budget,
+    )
+
+
+async def _attempt(
+    instance: Instance, ground: Ground, tree: Path, store: MemoryStore, number: int
+) -> AttemptResult:
+    task = task_of(instance, ground.budget)
+
+    def opener(purpose: str) -> Callable[[], Awaitable[Sandbox]]:
+        async def open_one() -> Sandbox:
+            return await ground.open_tree(
+                run_id=task.run_id, purpose=f"{purpose}-{number}", image=instance.image, tree=tree
+            )
+
+        return open_one
+
+    async def attach(_: str) -> Sandbox | None:
+        return None
+
+    model = ground.new_model(task.run_id, number - 1)
+    begun = time.monotonic()
+    try:
+        state = await debug(
+            task,
+            model=model,
+            store=store,
+            open_sandbox=opener("attempt"),
+            attach=attach,
+            open_fresh=opener("gate"),
+            attempt=number,
+            seed=number - 1,
+        )
+    finally:
+        await model.close()
+    wall_s = time.monotonic() - begun
+    patch = final_patch(state)
+    hidden = HiddenVerdict(resolved=False)
+    if patch:
+        hidden = await judge_hidden(instance, patch, opener("hidden"), ground.budget.test_timeout_s)
+    model_ms = sum(
+        r.event.duration_ms
+        for r in store.events(task.run_id)
+        if isinstance(r.event, ModelTurned) and r.event.attempt == number
+    )
+    return _result(number, state, patch, hidden, model_ms / 1000, wall_s)
+
+
+def _result(
+    number: int,
+    state: RunState,
+    patch: str,
+    hidden: HiddenVerdict,
+    model_s: float,
+    wall_s: float,
+) -> AttemptResult:
+    lines, files = size(patch)
+    return AttemptResult(
+        number=number,
+        outcome=state.outcome or "failed",
+        patch=patch,
+        hidden=hidden,
+        calls=state.calls_used,
+        turns=state.turns,
+        usage=state.usage,
+        model_s=round(model_s, 3),
+        wall_s=round(wall_s, 3),
+        changed_lines=lines,
+        changed_files=files,
+    )

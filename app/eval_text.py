@@ -1,0 +1,117 @@
+"""An evaluation's report and comparison for a terminal. Pure."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from agent.evaluation.compare import Comparison
+from agent.evaluation.report import Report, explained
+from agent.evaluation.results import HiddenVerdict
+from agent.evaluation.statistics import Share
+
+WORDS = {
+    "resolved": "instances whose patch passes the hidden tests",
+    "proven": "instances that the gate calls proven",
+    "gate precision": "of proven patches, hidden tests confirm",
+    "gate recall": "of right patches, the gate calls proven",
+}
+
+
+def shown(share: Share) -> str:
+    """`12/30 = 40.0 % (95 %: 24.6 to 57.7)`."""
+    if share.value is None:
+        return "0/0"
+    return (
+        f"{share.count}/{share.of} = {share.value:.1%} "
+        f"(95 %: {share.low * 100:.1f} to {share.high * 100:.1f})"
+    )
+
+
+def shares(report: Report) -> list[tuple[str, Share]]:
+    """The report's shares by name."""
+    said = report.verdicts
+    values = (said.resolved, said.proven, said.precision, said.recall)
+    return list(zip(WORDS, values, strict=True))
+
+
+def efforts(report: Report) -> list[tuple[str, str]]:
+    """What it took, in words."""
+    took = report.effort
+    usage = took.usage
+    rows = [
+        ("calls", f"{took.calls:,} ({took.median_calls:g} an attempt in the middle)"),
+        (
+            "tokens",
+            f"{usage.prompt_tokens:,} read ({usage.cached_tokens:,} from the cache), "
+            f"{usage.completion_tokens:,} written",
+        ),
+        ("time", f"{took.wall_s:,.0f} s ({took.median_wall_s:.0f} s an attempt in the middle)"),
+    ]
+    if took.gpu_s:
+        rows.append(("GPU time", f"{took.gpu_s:,.0f} s"))
+    if took.cost is not None:
+        each = f", {took.cost_per_resolved:.2f} a fix" if took.cost_per_resolved else ""
+        rows.append(("cost", f"{took.cost:.2f}{each}"))
+    return rows
+
+
+def report_text(report: Report) -> RenderableType:
+    """The report as tables."""
+    said = report.verdicts
+    rows = Table("instance", "outcome", "hidden tests", "calls", "note")
+    for row in said.rows:
+        hidden = "pass" if row.resolved else "-" if row.status == "error" else "fail"
+        if report.attempts > 1 and row.attempts:
+            hidden += f" ({row.right_attempts}/{row.attempts})"
+        cells = (row.instance_id, row.status, hidden, str(row.calls), row.note[:100])
+        rows.add_row(*map(Text, cells))
+    sums = Table(show_header=False)
+    for name, share in shares(report):
+        sums.add_row(Text(name), Text(shown(share)), Text(WORDS[name]))
+    for name, text in efforts(report):
+        sums.add_row(Text(name), Text(text), "")
+    parts: list[RenderableType] = [rows, sums]
+    if report.attempts > 1:
+        ks = Table("k", "pass@k", "gate-selected@k")
+        for at in said.at_k:
+            ks.add_row(str(at.k), f"{at.passed:.1%}", f"{at.selected:.1%}")
+        parts.append(ks)
+    parts += [
+        Text(f"false proof: {f.instance_id}, attempt {f.attempt}: {_why(f.failed, f.problem)}")
+        for f in said.false_proofs
+    ]
+    if said.errors:
+        parts.append(Text(f"{said.errors} could not be tried; --resume tries them again."))
+    return Group(*parts)
+
+
+def _why(failed: tuple[str, ...], problem: str) -> str:
+    return explained(HiddenVerdict(resolved=False, failed=failed, problem=problem))
+
+
+def comparison_text(found: Comparison) -> RenderableType:
+    """The comparison as a table and a sentence."""
+    table = Table("", "resolved", "only this one")
+    table.add_row(Text(f"A {found.a}"), Text(shown(found.resolved_a)), str(found.paired.only_a))
+    table.add_row(Text(f"B {found.b}"), Text(shown(found.resolved_b)), str(found.paired.only_b))
+    return Group(
+        table,
+        Text(
+            f"Both: {found.paired.both}, neither: {found.paired.neither}, "
+            f"{found.instances} instances ({found.left_out} left out)."
+        ),
+        Text(verdict_of(found)),
+        *(Text(f"only A: {name}") for name in found.only_a),
+        *(Text(f"only B: {name}") for name in found.only_b),
+    )
+
+
+def verdict_of(found: Comparison) -> str:
+    """What the test says, in a sentence."""
+    p = f"McNemar, exact: p = {found.paired.p:.3g}"
+    if not found.significant:
+        return f"{p}. The difference may well be chance."
+    better = "A" if found.paired.only_a > found.paired.only_b else "B"
+    return f"{p}. {better} is better, and hardly by chance."

@@ -1,0 +1,208 @@
+"""`patchwright eval`: instances through the ordinary runs, hidden tests, predictions, a report."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from agent.evaluation.compare import Comparison, compare
+from agent.evaluation.cost import Prices
+from agent.evaluation.instances import BadInstances, Instance, read_instances
+from agent.evaluation.report import Report, effort, verdicts
+from agent.evaluation.results import InstanceResult
+from agent.evaluation.selection import prediction
+from agent.events import Recorded
+from agent.prompting import prompt_version
+from app.eval_folder import Asked, EvalFolder, FolderRefused, digest, write_whole
+from app.eval_html import report_page
+from app.eval_run import Ground, OpenTree, run_instance
+from app.eval_sources import Sources
+from app.export_html import trace_page
+from app.model_choice import make_model
+from app.settings import Settings
+from sandbox.docker_engine import DockerEngine, SandboxSpec
+from sandbox.errors import ImageMissing
+from sandbox.images import BASE_IMAGE
+from sandbox.protocol import Sandbox
+
+
+@dataclass(frozen=True, slots=True)
+class EvalRequest:
+    """What was asked on the command line."""
+
+    instances: tuple[Instance, ...]
+    out: Path
+    attempts: int = 1
+    parallel: int = 1
+    resume: bool = False
+    mirrors: str = ""
+
+
+def load_instances(path: Path) -> tuple[Instance, ...]:
+    """The instances of a file. Raises `BadInstances`."""
+    try:
+        return read_instances(path.read_text("utf-8"))
+    except OSError as problem:
+        raise BadInstances(f"{path} cannot be read: {problem.strerror}") from None
+    except UnicodeDecodeError:
+        raise BadInstances(f"{path} is not UTF-8 text") from None
+    except BadInstances as problem:
+        raise BadInstances(f"{path}: {problem}") from None
+
+
+@asynccontextmanager
+async def docker_trees(settings: Settings, key: str) -> AsyncIterator[OpenTree]:
+    """Sandboxes on the Docker engine; `key` names whose they are, and none outlives the block.
+
+    What an earlier process with the same key left is destroyed first. Raises `ImageMissing`,
+    `EngineUnavailable`.
+    """
+    installation = f"eval-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+    engine = DockerEngine(settings.docker_url)
+
+    async def open_tree(*, run_id: str, purpose: str, image: str, tree: Path) -> Sandbox:
+        spec = SandboxSpec(
+            image=image or settings.sandbox_image or BASE_IMAGE,
+            limits=settings.limits,
+            run_id=run_id,
+            purpose=purpose,
+            runtime=settings.sandbox_runtime,
+            installation=installation,
+        )
+        return await engine.open(spec, tree)
+
+    try:
+        await engine.check()
+        default = settings.sandbox_image or BASE_IMAGE
+        if not await engine.has_image(default):
+            raise ImageMissing(
+                f"the sandbox image {default} is missing; run `patchwright images build`"
+            )
+        await engine.sweep((), installation=installation)
+        try:
+            yield open_tree
+        finally:
+            await engine.sweep((), installation=installation)
+    finally:
+        await engine.close()
+
+
+async def evaluate(
+    request: EvalRequest, settings: Settings, open_tree: OpenTree, console: Console
+) -> Report:
+    """Run what has no result yet, then write predictions and report; gives the report.
+
+    The folder is held by the caller. Raises `FolderRefused` and `SettingsError`.
+    """
+    folder = EvalFolder(request.out)
+    model = make_model(settings, run_id="eval")
+    model_name = model.name
+    await model.close()
+    asked = Asked(
+        model=model_name,
+        prompt_version=prompt_version(),
+        attempts=request.attempts,
+        instances=digest(request.instances),
+    )
+    folder.begin(asked, request.instances, resume=request.resume)
+    done = {k: r for k, r in folder.results().items() if r.status == "done"}
+    missing = [i for i in request.instances if i.instance_id not in done]
+    if done:
+        console.print(f"{len(done)} of {len(request.instances)} are done already.")
+    with tempfile.TemporaryDirectory(prefix="patchwright-eval-") as scratch:
+        ground = Ground(
+            sources=Sources(Path(scratch), settings.state_dir / "eval-mirrors", request.mirrors),
+            open_tree=open_tree,
+            new_model=lambda run_id, seed: make_model(settings, run_id=run_id, seed=seed),
+            attempts=request.attempts,
+            budget=settings.budget,
+            trace=lambda instance, journal: _keep_trace(folder, instance, journal),
+        )
+        await _run_all(missing, ground, folder, request.parallel, console)
+    return publish(folder, request.instances, settings.prices)
+
+
+async def _run_all(
+    instances: Sequence[Instance],
+    ground: Ground,
+    folder: EvalFolder,
+    parallel: int,
+    console: Console,
+) -> None:
+    places = asyncio.Semaphore(parallel)
+
+    async def one(instance: Instance) -> None:
+        async with places:
+            result = await run_instance(instance, ground)
+        folder.append(result)
+        console.print(_line(result), markup=False, highlight=False, soft_wrap=True)
+
+    async with asyncio.TaskGroup() as group:
+        for instance in instances:
+            group.create_task(one(instance))
+
+
+def _line(result: InstanceResult) -> str:
+    if result.status == "error":
+        return f"{result.instance_id}: error: {result.error.splitlines()[0]}"
+    said = ", ".join(
+        f"{a.outcome}{' (right)' if a.hidden.resolved else ' (wrong)' if a.patch else ''}"
+        for a in result.attempts
+    )
+    return f"{result.instance_id}: {said}"
+
+
+def _keep_trace(folder: EvalFolder, instance: Instance, journal: Sequence[Recorded]) -> None:
+    lines = "".join(r.model_dump_json() + "\n" for r in journal)
+    write_whole(folder.traces / f"{instance.instance_id}.jsonl", lines)
+    title = f"{instance.instance_id}: {instance.problem_statement.splitlines()[0]}"
+    write_whole(folder.traces / f"{instance.instance_id}.html", trace_page(title, journal))
+
+
+def publish(folder: EvalFolder, instances: Sequence[Instance], prices: Prices) -> Report:
+    """Write `predictions.jsonl`, `report.json` and `report.html` from what is in the folder.
+
+    Raises `FolderRefused`.
+    """
+    asked = folder.asked()
+    if asked is None:
+        raise FolderRefused(f"there is no evaluation in {folder.root}")
+    results = folder.results()
+    ids = [i.instance_id for i in instances]
+    said = verdicts(ids, results, asked.attempts)
+    report = Report(
+        name=folder.name,
+        model=asked.model,
+        prompt_version=asked.prompt_version,
+        attempts=asked.attempts,
+        verdicts=said,
+        effort=effort([results[i] for i in ids if i in results], said.resolved.count, prices),
+    )
+    predictions = [prediction(results[i], asked.model) for i in ids if i in results]
+    text = "".join(p.model_dump_json() + "\n" for p in predictions)
+    write_whole(folder.root / "predictions.jsonl", text)
+    write_whole(folder.root / "report.json", report.model_dump_json(indent=2) + "\n")
+    write_whole(folder.root / "report.html", report_page(report))
+    return report
+
+
+def compare_folders(a: Path, b: Path, prices: Prices) -> Comparison:
+    """Two evaluations, from what their folders hold. Raises `FolderRefused`, `NothingShared`."""
+    return compare(_report_of(a, prices), _report_of(b, prices))
+
+
+def _report_of(path: Path, prices: Prices) -> Report:
+    folder = EvalFolder(path)
+    if folder.asked() is None:
+        raise FolderRefused(f"there is no evaluation in {path}")
+    try:
+        return publish(folder, folder.kept_instances(), prices)
+    except OSError as problem:
+        raise FolderRefused(f"{folder.instances_file}: {problem.strerror}") from None
