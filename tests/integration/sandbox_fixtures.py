@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import tarfile
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -25,6 +26,9 @@ TREE: dict[str, str | bytes] = {
     "kept.log": "ignored by name, but part of the base tree\n",
     "LICENSE": "words\n" * 50,
 }
+
+INSTALLATION = f"tests-{os.getpid()}"
+"""Tests in several processes share one engine; none sweeps another's sandboxes."""
 
 Opener = Callable[..., Awaitable[Sandbox]]
 DockerOpener = Callable[..., Awaitable[DockerSandbox]]
@@ -68,7 +72,7 @@ async def open_docker(engine: DockerEngine, tmp_path: Path) -> AsyncIterator[Doc
             limits=limits or Limits(),
             run_id=run_id or f"test-{uuid.uuid4().hex[:8]}",
             purpose="test",
-            installation="tests",
+            installation=INSTALLATION,
         )
         sandbox = await engine.open(spec, tree)
         opened.append(sandbox)

@@ -20,9 +20,8 @@ from sandbox.docker_engine import DockerEngine, SandboxSpec
 from sandbox.images import BASE_IMAGE
 from sandbox.protocol import Limits, OpenSandbox, Sandbox
 from tests.doubles.seeded_policy import FILES, TITLE, SeededModel
-from tests.integration.sandbox_fixtures import engine, tar_of
+from tests.integration.sandbox_fixtures import tar_of
 
-__all__ = ["engine"]
 pytestmark = [pytest.mark.docker]
 
 
@@ -47,7 +46,7 @@ async def run(
             limits=Limits(),
             run_id="seeded",
             purpose=f"attempt-{attempt}",
-            installation="tests",
+            installation="seeded",
         )
         return await engine.open(spec, tree)
 
@@ -139,4 +138,4 @@ async def test_attempts_run_side_by_side_in_sandboxes_of_their_own(
     assert [s.outcome for s in states] == ["proven", "proven"]
     assert choose(states).number == 1
     assert len({s.sandbox_id for s in states}) == 2
-    assert await engine.sweep((), installation="tests") == [], "both were closed"
+    assert await engine.sweep((), installation="seeded") == [], "both were closed"

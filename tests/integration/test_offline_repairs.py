@@ -41,10 +41,9 @@ async def test_the_same_conversation_is_had_again_from_the_messages_alone() -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [c.name for c in cases() if not c.fixable])
-@pytest.mark.timeout(1800)
-async def test_what_it_cannot_mend_ends_in_a_diagnosis(name: str) -> None:
-    (case,) = cases([name])
+async def test_what_it_cannot_mend_ends_in_a_diagnosis() -> None:
+    # The quicker of them; the whole set below has both.
+    (case,) = cases(["exchange_desk"])
     row = await repair(case, open_local)
     assert row.outcome == "diagnosis"
     assert row.patch == ""

@@ -8,7 +8,6 @@ from sandbox import images
 from sandbox.docker_engine import DockerEngine
 from tests.integration.sandbox_fixtures import DockerOpener
 
-pytest_plugins = ("tests.integration.sandbox_fixtures",)
 pytestmark = pytest.mark.docker
 
 

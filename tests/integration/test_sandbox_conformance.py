@@ -11,7 +11,6 @@ from sandbox.errors import FileMissing, FileRefused, SandboxError
 from sandbox.protocol import Limits, Sandbox
 from tests.integration.sandbox_fixtures import Opener
 
-pytest_plugins = ("tests.integration.sandbox_fixtures",)
 pytestmark = pytest.mark.docker
 
 

@@ -23,12 +23,12 @@ from sandbox.errors import (
     SandboxGone,
 )
 from sandbox.protocol import Limits
-from tests.integration.sandbox_fixtures import TREE, DockerOpener, tar_of
+from tests.integration.sandbox_fixtures import INSTALLATION, TREE, DockerOpener, tar_of
 
-pytest_plugins = ("tests.integration.sandbox_fixtures",)
 pytestmark = pytest.mark.docker
 
 MEMORY = 512 * 1024**2
+OWN = f"{INSTALLATION}-own"
 
 
 def _container(sandbox_id: str) -> Container:
@@ -296,7 +296,7 @@ async def test_sweep_removes_what_no_run_owns(
 ) -> None:
     wanted, orphan = await open_docker(run_id="wanted"), await open_docker(run_id="orphan")
     assert await engine.sweep({"wanted"}, installation="others") == []
-    swept = await engine.sweep({"wanted"}, installation="tests")
+    swept = await engine.sweep({"wanted"}, installation=INSTALLATION)
     assert orphan.id in swept
     assert wanted.id not in swept
     assert (await wanted.run("echo here")).text == "here\n"
@@ -308,19 +308,23 @@ async def test_an_open_that_fails_leaves_no_container(engine: DockerEngine, tmp_
     run_id = f"broken-{uuid.uuid4().hex}"
     broken = tmp_path / "broken.tar"
     broken.write_bytes(b"no tar" * 1000)
-    spec = SandboxSpec("patchwright/sandbox-base:1", Limits(), run_id, "test", installation="t")
+    spec = SandboxSpec("patchwright/sandbox-base:1", Limits(), run_id, "test", installation=OWN)
     with pytest.raises(SandboxError, match="unpacked"):
         await engine.open(spec, broken)
     big = tar_of({"big": b"x" * 80_000_000}, tmp_path / "big.tar")
     small = SandboxSpec(
-        spec.image, Limits(memory_bytes=128 * 1024**2), run_id, "test", installation="t"
+        spec.image,
+        Limits(memory_bytes=128 * 1024**2),
+        run_id,
+        "test",
+        installation=OWN,
     )
     with pytest.raises(SandboxError, match="disk"):
         await engine.open(small, big)
-    missing = SandboxSpec("patchwright/no-such:1", Limits(), run_id, "test", installation="t")
+    missing = SandboxSpec("patchwright/no-such:1", Limits(), run_id, "test", installation=OWN)
     with pytest.raises(ImageMissing, match="images build"):
         await engine.open(missing, tar_of(TREE, tmp_path / "tree.tar"))
-    assert await engine.sweep([], installation="t") == []
+    assert await engine.sweep([], installation=OWN) == []
 
 
 async def test_no_engine_is_one_clear_sentence(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from sandbox.errors import PatchRefused, SandboxError
 from sandbox.protocol import Sandbox
 from tests.integration.sandbox_fixtures import TREE, Opener
 
-pytest_plugins = ("tests.integration.sandbox_fixtures",)
 pytestmark = pytest.mark.docker
 
 _LISTING = (
