@@ -123,7 +123,7 @@ def kubernetes_objects() -> Iterator[dict[str, Any]]:
                 for key in ("leaderTemplate", "workerTemplate"):
                     if key in templates:
                         yield pod_as_deployment(f"{path.stem}-{key.lower()}", templates[key])
-            elif found["kind"] != "Kustomization":
+            else:
                 yield found
 
 
