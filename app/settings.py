@@ -28,6 +28,7 @@ from sqlalchemy.exc import ArgumentError
 from agent.task import Budget
 from app.settings_github import PREFIX, GithubSettings, check_url
 from app.settings_prices import PriceSettings
+from app.settings_setup import SetupSettings
 from sandbox.protocol import Limits
 
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
@@ -42,7 +43,7 @@ def _state_dir() -> Path:
     return (Path(root) if root else Path.home() / ".local" / "state") / "patchwright"
 
 
-class Settings(GithubSettings, PriceSettings):
+class Settings(GithubSettings, PriceSettings, SetupSettings):
     """Every setting; see the descriptions, or run `patchwright settings`."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)

@@ -69,22 +69,27 @@ class EgressProxy:
     @asynccontextmanager
     async def serving(self, path: Path) -> AsyncIterator[None]:
         """Serve on a Unix socket that only this user may open (by its folder's mode)."""
-        open_now: set[asyncio.StreamWriter] = set()
+        open_now: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            open_now.add(writer)
+            task = asyncio.current_task()
+            assert task is not None  # a server's callback is one
+            open_now[task] = writer
             try:
                 await self.handle(reader, writer)
             finally:
-                open_now.discard(writer)
+                del open_now[task]
 
         server = await asyncio.start_unix_server(handle, path)
         try:
             yield
         finally:
             server.close()
-            for writer in open_now:
+            for task, writer in list(open_now.items()):
                 writer.transport.abort()
+                task.cancel()
+            if open_now:
+                await asyncio.wait(set(open_now))
 
     async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one client's connection to its end."""

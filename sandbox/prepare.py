@@ -54,6 +54,7 @@ _LAST_LINES = 15
 _WATCH_S = 3.0
 _OWN_STEP_S = 900.0
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_EMPTY_TAR = bytes(10240)
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
 Progress = Callable[[str], None]
@@ -67,6 +68,7 @@ class SetupFailed(SandboxError):
     ) -> None:
         self.environment = environment
         self.command = command
+        self.why = why
         self.log = log
         """Everything that the set-up printed, its middle left out when it is very long."""
         self.refused = tuple(refused)
@@ -148,7 +150,7 @@ async def prepare(
 
 async def _prepare_one(
     engine: DockerEngine,
-    tree: Path,
+    tree: Path | None,
     texts: Mapping[str, str],
     environment: Environment,
     spec: SetupSpec,
@@ -156,6 +158,19 @@ async def _prepare_one(
     scope: str,
     progress: Progress,
 ) -> tuple[str, bool]:
+    if (toolchain := environment.toolchain) is not None:
+        try:
+            image, _ = await _prepare_one(
+                engine, tree, texts, toolchain, spec, policy, scope, progress
+            )
+        except SetupFailed as error:
+            raise SetupFailed(
+                environment, error.command, error.why, error.log, error.refused
+            ) from None
+        environment = environment.on(image)
+    if environment.is_toolchain:
+        # Made without the tree, so that it may serve every repository.
+        tree, texts, scope = None, {}, ""
     base = environment.image or spec.image
     try:
         await pull(engine, base, policy.image_registries)
@@ -196,6 +211,8 @@ def _commit(client: Any, container_id: str, recipe: str, config: dict[str, Any])
 async def _variables(engine: DockerEngine, base: str, environment: Environment) -> dict[str, str]:
     """The image's variables with the environment's own, in which earlier ones are put in."""
     known = {"PATH": _DEFAULT_PATH, **await image_environment(engine, base)}
+    # The base may be an image that was prepared for a run.
+    known = {name: value for name, value in known.items() if name not in dict(OFFLINE)}
     for name, value in environment.variables:
         known[name] = _VARIABLE.sub(lambda m: known.get(m[1] or m[2], ""), value)
     return known
@@ -223,7 +240,7 @@ class _Setup:
         self._too_large = False
         self._deadline = time.monotonic() + policy.timeout_s
 
-    async def run(self, tree: Path, progress: Progress) -> None:
+    async def run(self, tree: Path | None, progress: Progress) -> None:
         """Unpack the tree, do the steps, and leave the container as it is to be kept."""
         async with self._watched():
             await self._begin(tree)
@@ -232,11 +249,11 @@ class _Setup:
                 await self._step(step)
             await self._own("keeping the result", FINISH)
 
-    async def _begin(self, tree: Path) -> None:
+    async def _begin(self, tree: Path | None) -> None:
         certificates = self._certificates()
         await self._own("trusting certificates", f"cat >{CA_FILE}", certificates)
         await self._own("installing what a sandbox needs", NEEDED)
-        await self._own("unpacking the tree", BEGIN, tree)
+        await self._own("unpacking the tree", BEGIN, tree or _EMPTY_TAR)
 
     def _certificates(self) -> bytes:
         """What the set-up trusts: the operator's file, and the proxy when it reads requests."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 PREFIX = "/opt/patchwright"
 """Where set-up installs: outside of every place that a run's sandbox mounts anew."""
@@ -26,6 +26,8 @@ class Step:
     own user."""
     folder: str = "."
     """Where, below the repository's root."""
+    shared: bool = False
+    """Uses nothing of the repository: its result may serve other repositories too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,23 @@ class Environment:
     """Files whose content decides the result: a change of one makes a new image."""
     explicit: bool = False
     """Asked for by the repository's own settings: nothing else is tried when it fails."""
+
+    @property
+    def is_toolchain(self) -> bool:
+        """Whether nothing of the repository is used: the result may serve every repository."""
+        return not self.image and all(step.shared for step in self.steps)
+
+    @property
+    def toolchain(self) -> Environment | None:
+        """The part that uses nothing of the repository; None: it has no such part to split off."""
+        shared = tuple(step for step in self.steps if step.shared)
+        if not shared or self.image or self.is_toolchain:
+            return None
+        return Environment("toolchain", steps=shared)
+
+    def on(self, image: str) -> Environment:
+        """The rest, on top of the image that `toolchain` gave."""
+        return replace(self, image=image, steps=tuple(s for s in self.steps if not s.shared))
 
     @property
     def is_bare(self) -> bool:
@@ -75,9 +94,11 @@ def apt(packages: Sequence[str], unless: str = "") -> Step:
     install = (
         "if command -v apt-get >/dev/null; then "
         "export DEBIAN_FRONTEND=noninteractive; apt-get -o Acquire::Retries=2 update -qq && "
-        f"apt-get install -y -qq --no-install-recommends {names} && "
+        "apt-get install -y -qq --no-install-recommends "
+        f"-o Dpkg::Options::=--force-unsafe-io {names} && "
         "rm -rf /var/lib/apt/lists/*; "
         f"elif command -v apk >/dev/null; then apk add --no-cache {names}; "
         f"else echo 'This image has neither apt-get nor apk to install: {names}' >&2; exit 1; fi"
     )
-    return Step(f"command -v {unless} >/dev/null || {{ {install}; }}" if unless else install, True)
+    command = f"command -v {unless} >/dev/null || {{ {install}; }}" if unless else install
+    return Step(command, root=True, shared=True)

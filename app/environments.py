@@ -1,0 +1,123 @@
+"""The environment of a repository: from the settings and its tree to a prepared image."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from app import logs
+from app.settings import Settings, SettingsError
+from app.settings_github import PREFIX
+from sandbox.docker_engine import DockerEngine
+from sandbox.egress_rules import EgressRules, networks_of, parse_credentials
+from sandbox.environment.choose import Wishes, candidates, mentioned, wanted
+from sandbox.environment.dockerfile import NotUsable
+from sandbox.environment.tree import read_tree
+from sandbox.errors import SandboxError
+from sandbox.images import BASE_IMAGE
+from sandbox.prepare import Prepared, SetupPolicy, prepare, proposal
+from sandbox.prepared_images import prune
+from sandbox.setup_container import SetupSpec
+
+__all__ = ["Asked", "Prepared", "image_for", "proposal", "setup_policy"]
+
+_log = logs.get(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a repository wants of its sandboxes, and what the run is about."""
+
+    repository: str
+    wishes: Wishes = Wishes()  # noqa: RUF009 - frozen
+    network: bool = True
+    hosts: tuple[str, ...] = ()
+    """Hosts that set-up may reach besides the operator's."""
+    about: str = ""
+    """The issue's text: of several projects, those whose files it names are set up."""
+
+
+async def image_for(
+    engine: DockerEngine,
+    settings: Settings,
+    tree: Path,
+    asked: Asked,
+    *,
+    run_id: str,
+    installation: str,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Prepared | None:
+    """The image that the tree's sandboxes start from; None: the plain one, set-up being off.
+
+    Makes it if it is not there, and then removes images that are old or too many. Raises
+    `SetupFailed` when what the repository's settings ask for does not work, other `SandboxError`s
+    when the engine does not.
+    """
+    if not settings.setup:
+        return None
+    read = await asyncio.to_thread(read_tree, tree, partial(wanted, wishes=asked.wishes))
+    near = mentioned(asked.about, read.files)
+    try:
+        found = candidates(read.files, read.texts, asked.wishes, near)
+    except NotUsable as error:
+        raise SandboxError(f"The environment cannot be prepared: {error}.") from None
+    base = settings.sandbox_image or BASE_IMAGE
+    spec = SetupSpec(base, settings.limits, run_id, installation, settings.sandbox_runtime)
+    prepared = await prepare(
+        engine,
+        tree,
+        read.texts,
+        found,
+        spec,
+        setup_policy(settings, asked),
+        scope=asked.repository,
+        progress=progress,
+    )
+    _log.info(
+        "environment ready",
+        run=run_id,
+        source=prepared.environment.source,
+        cached=prepared.cached,
+        seconds=round(prepared.duration_s, 1),
+        failed_before=len(prepared.failed),
+    )
+    if not prepared.cached:
+        await prune(
+            engine,
+            settings.installation,
+            most_bytes=settings.images_mb * 1024**2,
+            most_days=settings.images_days,
+        )
+    return prepared
+
+
+def setup_policy(settings: Settings, asked: Asked) -> SetupPolicy:
+    """What this set-up may do. Raises `SettingsError` when the credentials are not readable."""
+    rules = EgressRules(
+        hosts=(*settings.setup_hosts, *asked.hosts),
+        networks=networks_of(settings.setup_networks),
+        authorization=_credentials(settings.setup_credentials_file),
+    )
+    return SetupPolicy(
+        rules=rules,
+        network=settings.setup_network and asked.network,
+        ca_file=settings.setup_ca_file,
+        timeout_s=settings.setup_minutes * 60,
+        disk_bytes=settings.setup_disk_mb * 1024**2,
+        image_registries=settings.setup_image_registries,
+    )
+
+
+def _credentials(path: Path | None) -> dict[str, str]:
+    if path is None:
+        return {}
+    try:
+        return parse_credentials(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+    except ValueError as error:
+        why = str(error)
+    raise SettingsError(f"{PREFIX}SETUP_CREDENTIALS_FILE: {path} cannot be read: {why}.")

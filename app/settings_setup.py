@@ -1,0 +1,87 @@
+"""Settings about preparing sandboxes: what set-up may reach and use, and how long images stay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode
+
+from sandbox.egress_rules import PUBLIC_REGISTRIES, networks_of
+from sandbox.prepare import PUBLIC_IMAGES
+
+
+class SetupSettings(BaseSettings):
+    """The part of `app.settings.Settings` that is about set-up, images and warm sandboxes."""
+
+    setup: bool = Field(
+        True,
+        description="Whether repositories' dependencies are installed before a run; if not, every "
+        "run starts from the sandbox image as it is.",
+    )
+    setup_network: bool = Field(
+        True, description="Whether set-up may reach the hosts below; the run itself reaches none."
+    )
+    setup_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        PUBLIC_REGISTRIES,
+        description="Hosts that set-up may reach, separated by commas: NAME, *.NAME for all below, "
+        "NAME:PORT for another port than 80 and 443.",
+    )
+    setup_networks: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Networks (CIDR) of one's own mirrors, separated by commas. All other "
+        "addresses that are not public are refused, whatever name stands for them.",
+    )
+    setup_ca_file: Path | None = Field(
+        None,
+        description="Certificates (PEM) that set-up trusts instead of the built-in ones, for one's "
+        "own mirrors or a proxy that reads TLS. Copied into the sandbox.",
+    )
+    setup_credentials_file: Path | None = Field(
+        None,
+        description="File with lines `HOST VALUE`: the Authorization header that the set-up's "
+        "proxy adds to requests for that host. Never enters a sandbox.",
+    )
+    setup_minutes: float = Field(30.0, gt=0, description="Longest set-up, in minutes.")
+    setup_disk_mb: int = Field(10_240, ge=64, description="Most that one set-up may write, in MiB.")
+    setup_image_registries: Annotated[tuple[str, ...], NoDecode] = Field(
+        PUBLIC_IMAGES,
+        description="Registries that images named by repositories may come from, separated by "
+        "commas.",
+    )
+    images_mb: int = Field(
+        20_480, ge=0, description="Room for prepared images; the longest unused go first. In MiB."
+    )
+    images_days: float = Field(
+        30.0, gt=0, description="Prepared images unused for longer than this are removed."
+    )
+    pool_size: int = Field(
+        1,
+        ge=0,
+        le=64,
+        description="Sandboxes kept started for each of the images used last; 0: none.",
+    )
+    pool_images: int = Field(
+        3, ge=1, le=64, description="How many images have started sandboxes at once."
+    )
+
+    @field_validator("setup_hosts", "setup_networks", "setup_image_registries", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("setup_networks")
+    @classmethod
+    def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        networks_of(value)
+        return value
+
+    @field_validator("setup_ca_file", "setup_credentials_file")
+    @classmethod
+    def _check_file(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError(f"there is no file {value}")
+        return value
