@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from agent.errors import AgentError
+from app.cli_operations import of_runs, operations
 from app.eval_cli import run_eval
 from app.settings import Settings, SettingsError
 from app.settings_sources import load
@@ -28,6 +29,8 @@ cli = typer.Typer(
 )
 runs_cli = typer.Typer(help="Look at runs.", no_args_is_help=True)
 images_cli = typer.Typer(help="Sandbox images.", no_args_is_help=True)
+runs_cli.add_typer(of_runs)
+cli.add_typer(operations)
 cli.add_typer(runs_cli, name="runs")
 cli.add_typer(images_cli, name="images")
 cli.command("eval")(run_eval)
@@ -75,18 +78,22 @@ def fix(
 
 
 @cli.command()
-def serve() -> None:
+def serve(
+    worker: Annotated[
+        bool, typer.Option(help="Do runs too; without, `patchwright worker` does them elsewhere.")
+    ] = True,
+) -> None:
     """Run the webhook service and a worker in one process."""
     from app.serve import serve as run_service
 
-    run_service(_settings())
+    run_service(_settings(), worker=worker)
 
 
 @cli.command("setup-app")
 def setup_app() -> None:
     """Set up the GitHub App in a browser; ends when its keys are kept."""
     from app import logs
-    from app.serve import state_lock
+    from app.locks import state_lock
     from app.setup_server import until_set_up
 
     settings = _settings()
@@ -106,8 +113,13 @@ def setup_app() -> None:
 @cli.command()
 def doctor(
     model: Annotated[bool, typer.Option("--model", help="Only the model's server.")] = False,
+    sandbox: Annotated[bool, typer.Option("--sandbox", help="Attack the sandboxes.")] = False,
 ) -> None:
     """Check engine, image, model and GitHub; each line is ok or says what to do."""
+    if sandbox:
+        from app.doctor_sandbox import print_attacks
+
+        raise typer.Exit(0 if asyncio.run(print_attacks(_settings(), out)) else EXIT_ERROR)
     from app.doctor import examine, examine_the_model
 
     findings = asyncio.run((examine_the_model if model else examine)(_settings()))
@@ -252,15 +264,18 @@ def main() -> None:
 
 def _expected() -> tuple[type[Exception], ...]:
     """Errors whose messages are meant for the person at the terminal."""
+    from app.backup import BackupError
     from app.demo import DemoFailed
     from app.eval_folder import FolderRefused
     from app.eval_history import NoHistory
     from app.fix import BadRequest
     from app.forge_records import ForgeError
     from app.git_process import GitError
+    from app.operate import NotPossible
     from app.setup_server import NotSetUp
 
     return (
         *(UsageError, SettingsError, SandboxError, AgentError, FolderRefused, NoHistory),
         *(ForgeError, GitError, BadRequest, DemoFailed, NotSetUp),
+        *(BackupError, NotPossible),
     )

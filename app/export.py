@@ -1,0 +1,197 @@
+"""`patchwright runs export`: runs as training data, as journals, and as pages to send around."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from agent.events import AnyEvent, NoteAdded, Outcome, Recorded
+from agent.tools.registry import tool_specs
+from app.export_examples import Facts, examples
+from app.export_html import trace_page
+from app.export_privacy import anonymous, scrubbed
+from app.export_split import validation_repositories
+from app.records import Run, RunFilter, UnknownRun
+from app.store import SqlStore
+
+_CARD = Environment(  # Markdown, not HTML; its values are numbers and names that are checked.
+    loader=PackageLoader("app", "templates/export"),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    autoescape=False,  # noqa: S701
+)
+PAGE = 200
+
+
+class ExportRefused(Exception):
+    """Nothing can be exported as asked; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """Which runs, and how they go out. Empty filters filter nothing."""
+
+    out: Path
+    run_ids: tuple[str, ...] = ()
+    repository: str = ""
+    outcomes: tuple[Outcome, ...] = ()
+    merged: bool = False
+    since: datetime | None = None
+    validation: float = 0.1
+    """Part of the examples, kept apart by repository."""
+    seed: int = 0
+    key: bytes | None = None
+    """Anonymise, with pseudonyms by this key."""
+    pages: bool = False
+    """Write a page per run too."""
+    journals: bool = False
+    """Write the journals too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written."""
+
+    runs: int
+    train: int
+    validation: int
+
+
+def export(store: SqlStore, request: ExportRequest) -> Exported:
+    """Write `train.jsonl`, `validation.jsonl` and `README.md` into the folder.
+
+    Only runs that are over go out. Raises `ExportRefused` when the folder holds something or no
+    run fits, `UnknownRun`.
+    """
+    if request.out.exists() and any(request.out.iterdir()):
+        raise ExportRefused(f"{request.out} is not empty; name another folder with --out")
+    runs = [run for run in _runs(store, request) if _fits(run, request)]
+    if not runs:
+        raise ExportRefused("no finished run fits these filters")
+    request.out.mkdir(parents=True, exist_ok=True)
+    rows: list[tuple[str, dict[str, Any]]] = []
+    for run in runs:
+        journal = store.events(run.id)
+        private = _Private(run, journal, request.key)
+        own = examples(Facts.of(run), journal, tool_specs())
+        rows += [(run.repository, private.data(row)) for row in own if _row_fits(row, request)]
+        if request.journals:
+            _write_lines(request.out / "journals" / f"{run.id}.jsonl", private.journal())
+        if request.pages:
+            page = trace_page(private.text(f"{run.repository}#{run.issue_number} {run.title}"),
+                              [Recorded.model_validate(r) for r in private.journal()])  # fmt: skip
+            _write(request.out / "pages" / f"{run.id}.html", page)
+    return _write_rows(rows, runs, request)
+
+
+def _write_rows(
+    rows: Sequence[tuple[str, dict[str, Any]]], runs: Sequence[Run], request: ExportRequest
+) -> Exported:
+    kept_apart = validation_repositories([r for r, _ in rows], request.validation, request.seed)
+    train = [row for repository, row in rows if repository.lower() not in kept_apart]
+    validation = [row for repository, row in rows if repository.lower() in kept_apart]
+    _write_lines(request.out / "train.jsonl", train)
+    if validation:
+        _write_lines(request.out / "validation.jsonl", validation)
+    card = _CARD.get_template("card.md.j2").render(
+        train=train,
+        validation=validation,
+        runs=len(runs),
+        repositories=len({run.repository.lower() for run in runs}),
+        models=sorted({row["model"] for row in (*train, *validation)}),
+        outcomes=_counted(row["outcome"] for row in (*train, *validation)),
+        rewards=_counted(row["reward"] for row in (*train, *validation)),
+        request=request,
+    )
+    _write(request.out / "README.md", card)
+    return Exported(len(runs), len(train), len(validation))
+
+
+def read_journal(path: Path) -> list[Recorded]:
+    """An exported journal. Raises `OSError`, `ValueError`."""
+    with path.open("rb") as file:
+        return [Recorded.model_validate_json(line) for line in file]
+
+
+@dataclass(frozen=True, slots=True)
+class _Private:
+    """One run's data as it may go out."""
+
+    run: Run
+    events: Sequence[Recorded]
+    key: bytes | None
+
+    def data(self, value: Any) -> Any:
+        clean = scrubbed(value)
+        if self.key is None:
+            return clean
+        people = {self.run.triggered_by, self.run.trigger.issue_author}
+        people |= set(_authors(r.event for r in self.events))
+        return anonymous(clean, [self.run.repository], people, self.key)
+
+    def text(self, text: str) -> str:
+        return str(self.data(text))
+
+    def journal(self) -> list[Any]:
+        return [self.data(r.model_dump(mode="json")) for r in self.events]
+
+
+def _authors(events: Iterable[AnyEvent]) -> Iterator[str]:
+    return (e.author for e in events if isinstance(e, NoteAdded) and e.author)
+
+
+def _runs(store: SqlStore, request: ExportRequest) -> Iterator[Run]:
+    if request.run_ids:
+        for run_id in request.run_ids:
+            try:
+                yield store.get_run(run_id)
+            except UnknownRun:
+                raise ExportRefused(f"there is no run {run_id}") from None
+        return
+    filters = RunFilter(repository=request.repository, status="done")
+    cursor = ""
+    while True:
+        page = store.list_runs(filters, cursor, PAGE)
+        yield from page.runs
+        cursor = page.next
+        if not cursor:
+            return
+
+
+def _fits(run: Run, request: ExportRequest) -> bool:
+    if run.status != "done" or (request.merged and run.closed != "merged"):
+        return False
+    if request.repository and run.repository.lower() != request.repository.lower():
+        return False
+    return request.since is None or run.created_at >= request.since
+
+
+def _row_fits(row: dict[str, Any], request: ExportRequest) -> bool:
+    if request.merged and row["pull_request"] != "merged":
+        return False
+    return not request.outcomes or row["outcome"] in request.outcomes
+
+
+def _counted(values: Iterable[object]) -> list[tuple[str, int]]:
+    counts: dict[str, int] = {}
+    for value in values:
+        counts[str(value)] = counts.get(str(value), 0) + 1
+    return sorted(counts.items())
+
+
+def _write_lines(path: Path, rows: Iterable[Any]) -> None:
+    lines = (json.dumps(row, ensure_ascii=False) for row in rows)
+    _write(path, "".join(f"{line}\n" for line in lines))
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A lone surrogate in what a program printed has no UTF-8.
+    path.write_text(text, "utf-8", errors="replace")

@@ -1,0 +1,89 @@
+"""`patchwright runs export`: its words on the command line."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class OutcomeWord(StrEnum):
+    """Outcomes of attempts."""
+
+    proven = "proven"
+    draft = "draft"
+    diagnosis = "diagnosis"
+    stopped = "stopped"
+    failed = "failed"
+
+
+def run_export(
+    out: Annotated[Path, typer.Option(help="A new folder.")],
+    run: Annotated[list[str] | None, typer.Option(help="Only this run; may be repeated.")] = None,
+    repository: Annotated[str, typer.Option(help="Only this owner/name.")] = "",
+    outcome: Annotated[
+        list[OutcomeWord] | None, typer.Option(help="Only such attempts; may be repeated.")
+    ] = None,
+    merged: Annotated[bool, typer.Option("--merged", help="Only what was merged.")] = False,
+    since: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only runs from that day on.")
+    ] = None,
+    validation: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Part kept for validation, by repository.")
+    ] = 0.1,
+    seed: Annotated[int, typer.Option(help="Decides which repositories that are.")] = 0,
+    anonymise: Annotated[
+        bool, typer.Option("--anonymise", help="Pseudonyms for repositories and people.")
+    ] = False,
+    anonymise_key: Annotated[
+        Path | None,
+        typer.Option(help="File with a key: the same pseudonyms in every export; else new ones."),
+    ] = None,
+    html: Annotated[bool, typer.Option("--html", help="Also a page per run.")] = False,
+    journals: Annotated[bool, typer.Option("--journals", help="Also the journals.")] = False,
+) -> None:
+    """Write finished runs as training data in chat format; secrets are taken out."""
+    import secrets
+
+    from rich.console import Console
+
+    from app.export import ExportRefused, ExportRequest, export
+    from app.settings_sources import load
+    from app.store import SqlStore
+
+    key = None
+    if anonymise_key is not None:
+        try:
+            key = anonymise_key.read_bytes().strip()
+        except OSError as problem:
+            raise ExportRefused(f"{anonymise_key} cannot be read: {problem.strerror}") from None
+        if len(key) < 16:
+            raise ExportRefused(f"the key in {anonymise_key} has fewer than 16 bytes")
+    elif anonymise:
+        key = secrets.token_bytes(32)
+    request = ExportRequest(
+        out=out,
+        run_ids=tuple(run or ()),
+        repository=repository,
+        outcomes=tuple(word.value for word in outcome or ()),
+        merged=merged,
+        since=since.replace(tzinfo=UTC) if since else None,
+        validation=validation,
+        seed=seed,
+        key=key,
+        pages=html,
+        journals=journals,
+    )
+    store = SqlStore(load().database)
+    try:
+        done = export(store, request)
+    finally:
+        store.close()
+    Console().print(
+        f"{done.runs} runs: {done.train} examples for training, {done.validation} for validation "
+        f"in {out}",
+        highlight=False,
+    )

@@ -1,0 +1,126 @@
+"""Attempts as training examples: the chat format that fine-tuning tools read. Pure.
+
+One example an attempt. Messages are those of the chat-completions protocol with
+`reasoning_content`; arguments of calls and the tools are JSON texts, since Arrow would give every
+dictionary the keys of all others. The conversation is whole: cuts of the context are left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from agent.events import ContextCut, Recorded, RunEnded
+from agent.model import Message, Record, ToolSpec
+from agent.state import RunState, fold
+from app.records import Run
+
+MERGED, PROVEN, CLOSED = 1.0, 0.7, 0.3
+"""Rewards: proven and merged; proven, not decided or without a pull request; proven, but people
+closed the pull request. Everything else has none."""
+
+
+class Facts(Record):
+    """What is known of a run beside its journal."""
+
+    run_id: str
+    repository: str
+    issue: str
+    closed: str
+    """What became of the pull request: merged, closed, or empty."""
+
+    @classmethod
+    def of(cls, run: Run) -> Facts:
+        """The facts of a run in the store."""
+        issue = f"{run.repository}#{run.issue_number}"
+        return cls(run_id=run.id, repository=run.repository, issue=issue, closed=run.closed)
+
+
+def examples(
+    facts: Facts, journal: Sequence[Recorded], tools: Sequence[ToolSpec]
+) -> list[dict[str, Any]]:
+    """The run's attempts that were begun and ended, in order."""
+    numbers = sorted({r.event.attempt for r in journal} - {0})
+    chosen = next(
+        (r.event.chosen_attempt for r in reversed(journal) if isinstance(r.event, RunEnded)), 0
+    )
+    found = []
+    for number in numbers:
+        state = conversation(journal, number)
+        if state.started is not None and state.outcome is not None:
+            found.append(_example(facts, state, number, number == chosen, tools))
+    return found
+
+
+def conversation(journal: Sequence[Recorded], attempt: int) -> RunState:
+    """The attempt's state with its whole conversation, as if its context was never cut."""
+    return fold(
+        r.event
+        for r in journal
+        if r.event.attempt == attempt and not isinstance(r.event, ContextCut)
+    )
+
+
+def _example(
+    facts: Facts, state: RunState, number: int, chosen: bool, tools: Sequence[ToolSpec]
+) -> dict[str, Any]:
+    started, verdict = state.started, state.verdict
+    fate = facts.closed if chosen else ""
+    return {
+        "id": f"{facts.run_id}.{number}",
+        "run_id": facts.run_id,
+        "attempt": number,
+        "repository": facts.repository,
+        "issue": facts.issue,
+        "base_commit": started.base_commit if started else "",
+        "model": started.model if started else "",
+        "prompt_version": started.prompt_version if started else "",
+        "messages": [chat_message(m) for m in state.messages],
+        "tools": json.dumps([chat_tool(t) for t in tools], ensure_ascii=False),
+        "outcome": state.outcome,
+        "gate": verdict.verdict if verdict else "none",
+        "pull_request": fate or ("open or none" if chosen else "not chosen"),
+        "reward": reward(state.outcome == "proven", fate),
+        "calls": state.calls_used,
+        "prompt_tokens": state.usage.prompt_tokens,
+        "completion_tokens": state.usage.completion_tokens,
+    }
+
+
+def reward(proven: bool, fate: str) -> float:
+    """From the gate and from people: see `MERGED`."""
+    if not proven:
+        return 0.0
+    return {"merged": MERGED, "closed": CLOSED}.get(fate, PROVEN)
+
+
+def chat_message(message: Message) -> dict[str, Any]:
+    """A message as the chat-completions protocol has it."""
+    out: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.role == "assistant":
+        out["reasoning_content"] = message.reasoning
+    if message.tool_calls:
+        out["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
+            for call in message.tool_calls
+        ]
+    if message.role == "tool":
+        out["tool_call_id"] = message.tool_call_id
+    return out
+
+
+def chat_tool(tool: ToolSpec) -> dict[str, Any]:
+    """A tool as the chat-completions protocol has it."""
+    return {
+        "type": "function",
+        "function": {
+            "name": tool.name,
+            "description": tool.description,
+            "parameters": dict(tool.parameters),
+        },
+    }
