@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import socket
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -56,3 +58,8 @@ def entries(engine: sa.Engine, limit: int = 100, subject: str = "") -> list[Entr
         )
         for row in rows
     ]
+
+
+def operator() -> str:
+    """Who is at this command line."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"

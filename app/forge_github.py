@@ -46,8 +46,8 @@ class GithubApp:
     """The App's identity and how GitHub is reached."""
 
     app_id: str
-    private_key: str = field(repr=False)
-    """PEM."""
+    private_key: str | Callable[[], str] = field(repr=False)
+    """PEM; or what gives it at each use, so that a key may be changed."""
     api_url: str = "https://api.github.com"
     """`https://HOST/api/v3` for GitHub Enterprise Server."""
     ca_file: str = ""

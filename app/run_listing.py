@@ -7,6 +7,7 @@ from rich.table import Table
 
 from app.progress import progress_line
 from app.records import RunFilter, UnknownRun
+from app.retention import archived_journal
 from app.settings import Settings
 from app.store import SqlStore
 
@@ -37,7 +38,7 @@ def print_run(settings: Settings, console: Console, run_id: str) -> bool:
         return False
     console.print(f"{run.repository}#{run.issue_number} {run.title}", markup=False)
     console.print(f"{run.status} {run.outcome} {run.pull_request}".rstrip(), markup=False)
-    for entry in store.events(run_id):
+    for entry in store.events(run_id) or archived_journal(settings, store.engine, run_id):
         line = progress_line(entry)
         if line:
             console.print(f"{entry.at:%H:%M:%S} {line}", markup=False, highlight=False)

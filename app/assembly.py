@@ -1,0 +1,90 @@
+"""The real services of runs, put together as the settings say; what has to be set for them."""
+
+from __future__ import annotations
+
+from app import logs
+from app.forge_github import GithubApp
+from app.mirror import Mirror
+from app.model_choice import make_model
+from app.run_services import Services
+from app.sandboxes import DockerSandboxes
+from app.settings import Settings, SettingsError
+from app.settings_github import PREFIX
+from app.store import SqlStore
+from sandbox.docker_engine import DockerEngine
+from sandbox.errors import SandboxError
+
+_log = logs.get(__name__)
+
+
+def github_app(settings: Settings) -> GithubApp:
+    """The App's identity, as the settings say."""
+    return GithubApp(
+        app_id=str(settings.github_app_id),
+        private_key=lambda: settings.secret("github_private_key"),
+        api_url=settings.github_api_url,
+        ca_file=str(settings.github_ca_file or ""),
+    )
+
+
+def build(settings: Settings, store: SqlStore, engine: DockerEngine) -> Services:
+    """The real services of runs: GitHub, mirrors, Docker and the model, as the settings say."""
+    ca_file = str(settings.github_ca_file or "")
+    app = github_app(settings)
+    mirrors = settings.state_dir / "mirrors"
+    return Services(
+        settings=settings,
+        store=store,
+        forge=app.forge,
+        mirror=lambda url: Mirror.of_remote(mirrors, url, ca_file=ca_file),
+        sandboxes=DockerSandboxes(settings, engine),
+        make_model=lambda run_id, seed, waiting: make_model(
+            settings, run_id=run_id, seed=seed, on_waiting=waiting
+        ),
+    )
+
+
+def require_app(settings: Settings) -> None:
+    """Raises `SettingsError` when not all of a GitHub App is there."""
+    missing = [
+        variable
+        for variable, there in (
+            ("GITHUB_APP_ID", settings.github_app_id),
+            ("GITHUB_PRIVATE_KEY_FILE", settings.secret("github_private_key")),
+            ("GITHUB_WEBHOOK_SECRET_FILE", settings.secret("github_webhook_secret")),
+        )
+        if not there
+    ]
+    if missing:
+        names = ", ".join(PREFIX + name for name in missing)
+        raise SettingsError(f"The service needs all of a GitHub App. Set {names}.")
+
+
+def require_executor(settings: Settings) -> None:
+    """Raises `SettingsError` when a worker that shares its database has no name."""
+    if not settings.database.startswith("sqlite") and not settings.executor_id:
+        raise SettingsError(
+            f"With PostgreSQL, workers may share the database. Set {PREFIX}EXECUTOR_ID to a name "
+            "that this worker keeps and no other has."
+        )
+
+
+def require_shared_database(settings: Settings) -> None:
+    """Raises `SettingsError` on SQLite, which one process has for itself."""
+    if settings.database.startswith("sqlite"):
+        raise SettingsError(
+            "SQLite serves one process: `patchwright serve` does the runs itself. For workers of "
+            f"their own, set {PREFIX}DATABASE_URL to a PostgreSQL database."
+        )
+
+
+async def sweep_sandboxes(settings: Settings, store: SqlStore) -> None:
+    """Destroy sandboxes that no live run owns: a crash may have left them."""
+    engine = DockerEngine(settings.docker_url)
+    try:
+        await DockerSandboxes(settings, engine).sweep(store.live())
+    except SandboxError as error:
+        # Runs wait for the engine by themselves; deliveries are taken meanwhile.
+        _log.warning("sandboxes could not be swept", why=str(error))
+    finally:
+        await engine.close()

@@ -1,0 +1,131 @@
+"""`patchwright backup` and `restore`: the SQLite databases while the service works on them.
+
+The engine's file is copied first and the journal's after it. So the engine knows of no step whose
+journal is missing; what it does not know of any more it is told again at the next start.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import tarfile
+import tempfile
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+
+from app.locks import database_lock, state_lock
+from app.settings import Settings
+
+ENGINE, STORE, ABOUT = "engine.db", "patchwright.db", "backup.json"
+PAGES = 2000
+"""Copied between two looks at whether somebody else wants to write."""
+
+
+class BackupError(Exception):
+    """The message says why there is no backup, or why it was not restored."""
+
+
+def backup(settings: Settings, target: Path) -> int:
+    """Write a backup file; the service may be at work. Gives its size in bytes.
+
+    Raises `BackupError`.
+    """
+    store, engine = _files(settings)
+    if not store.exists():
+        raise BackupError(f"There is no database {store}.")
+    if target.exists():
+        raise BackupError(f"{target} exists already; name another file.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".backup-") as name:
+        folder = Path(name)
+        parts = []
+        for source, part in ((engine, ENGINE), (store, STORE)):
+            if source.exists():
+                copy(source, folder / part)
+                parts.append(part)
+        about = {"made_at": datetime.now(UTC).isoformat(), "parts": parts}
+        (folder / ABOUT).write_text(json.dumps(about))
+        half = folder / "half.tar.gz"
+        with tarfile.open(half, "w:gz", compresslevel=3) as tar:
+            for part in (ABOUT, *parts):
+                tar.add(folder / part, part)
+        half.chmod(0o600)
+        half.replace(target)
+    return target.stat().st_size
+
+
+def restore(settings: Settings, source: Path, *, replace: bool) -> int:
+    """Put a backup in place; gives how many runs it holds. The service must not run.
+
+    Databases that are there are kept beside it as `….before-restore`. Raises `BackupError`, and
+    `SettingsError` when the service runs.
+    """
+    store, engine = _files(settings)
+    with state_lock(settings.state_dir), database_lock(settings):
+        if store.exists() and not replace:
+            raise BackupError(f"{store} exists; add --replace to put the backup in its place.")
+        with tempfile.TemporaryDirectory(dir=settings.state_dir, prefix=".restore-") as name:
+            folder = Path(name)
+            _unpack(source, folder)
+            runs = _check(folder / STORE)
+            for part, place in ((STORE, store), (ENGINE, engine)):
+                for suffix in ("-wal", "-shm"):
+                    Path(f"{place}{suffix}").unlink(missing_ok=True)
+                if place.exists():
+                    place.replace(f"{place}.before-restore")
+                if (folder / part).exists():
+                    (folder / part).replace(place)
+    return runs
+
+
+def copy(source: Path, target: Path) -> None:
+    """A copy of an SQLite file as it is at one moment, by SQLite's online backup."""
+    uri = f"file:{source}?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True, timeout=60)) as old:
+        with closing(sqlite3.connect(target)) as new:
+            old.backup(new, pages=PAGES)
+        with closing(sqlite3.connect(target)) as new:
+            # Restored files begin without a log beside them.
+            new.execute("PRAGMA journal_mode=DELETE")
+
+
+def _unpack(source: Path, folder: Path) -> None:
+    try:
+        with tarfile.open(source, "r:gz") as tar:
+            for member in tar:
+                if member.isfile() and member.name in (ENGINE, STORE, ABOUT):
+                    tar.extract(member, folder, filter="data")
+    except (OSError, tarfile.TarError, EOFError) as error:
+        raise BackupError(f"{source} is no backup that can be read: {error}") from None
+    if not (folder / STORE).exists():
+        raise BackupError(f"{source} is no backup: it holds no {STORE}.")
+
+
+def _check(store: Path) -> int:
+    """Make sure that the database is whole, and let live runs be told to the engine again."""
+    try:
+        with closing(sqlite3.connect(store)) as connection:
+            verdict = connection.execute("PRAGMA integrity_check").fetchone()[0]
+            if verdict != "ok":
+                raise BackupError(f"The backup is damaged: {verdict}")
+            connection.execute("UPDATE runs SET enqueued_at = NULL WHERE status = 'queued'")
+            connection.execute(
+                "UPDATE runs SET enqueued_at = NULL, status = 'queued' WHERE status = 'running'"
+            )
+            connection.commit()
+            return int(connection.execute("SELECT count(*) FROM runs").fetchone()[0])
+    except sqlite3.DatabaseError as error:
+        raise BackupError(f"The backup is damaged: {error}") from None
+
+
+def _files(settings: Settings) -> tuple[Path, Path]:
+    url = make_url(settings.database)
+    if url.get_backend_name() != "sqlite" or not url.database:
+        raise BackupError(
+            "This backs up SQLite. For PostgreSQL use pg_dump and pg_restore: everything is in the "
+            "one database."
+        )
+    return Path(url.database), Path(make_url(settings.engine_database).database or "")

@@ -1,0 +1,147 @@
+"""Commands of operation: workers, backups, runs taken in hand, the audit log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from app.records import UnknownRun
+from app.settings import Settings, SettingsError
+from app.settings_sources import load
+from app.store import SqlStore
+
+operations = typer.Typer()
+of_runs = typer.Typer()
+out = Console()
+
+
+@operations.command()
+def worker(
+    drain: Annotated[
+        bool, typer.Option("--drain", help="Tell the worker of this name to end with its runs.")
+    ] = False,
+    name: Annotated[str, typer.Option(help="Worker to drain; else this one's own name.")] = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Return when it has ended.")] = False,
+) -> None:
+    """Do runs without taking deliveries; needs PostgreSQL."""
+    from app import worker as working
+
+    settings = load()
+    if not drain:
+        working.work(settings)
+        return
+    named = name or settings.executor
+    if not working.drain(settings, named, wait):
+        raise SettingsError(
+            f"there is no live worker {named}; `patchwright workers` shows all of them"
+        )
+    out.print(f"worker {named} takes no more work", highlight=False)
+
+
+@operations.command()
+def workers() -> None:
+    """The live workers and when each was last heard of."""
+    from app.leases import roll
+
+    table = Table("worker", "state", "last heard of")
+    for one in roll(SqlStore(load().database).engine):
+        table.add_row(one.id, one.state, f"{one.silent_s:.0f} s ago")
+    out.print(table)
+
+
+@operations.command()
+def backup(target: Annotated[Path, typer.Argument(help="File to write.")]) -> None:
+    """Back the SQLite databases up into one file, while the service works."""
+    from app.audit import note, operator
+    from app.backup import backup as write
+
+    settings = load()
+    size = write(settings, target)
+    note(SqlStore(settings.database).engine, operator(), "backup", str(target))
+    out.print(f"{target}: {size / 1e6:.1f} MB", highlight=False)
+
+
+@operations.command()
+def restore(
+    source: Annotated[Path, typer.Argument(help="File that `backup` wrote.")],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Put it in the place of a database that is there.")
+    ] = False,
+) -> None:
+    """Put a backup in place; the service must not run. What is there is kept beside it."""
+    from app.audit import note, operator
+    from app.backup import restore as put
+
+    settings = load()
+    runs = put(settings, source, replace=replace)
+    note(SqlStore(settings.database).engine, operator(), "restore", str(source))
+    out.print(f"{runs} runs are back; `patchwright serve` goes on with them", highlight=False)
+
+
+@operations.command()
+def audit(
+    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
+    subject: Annotated[str, typer.Option(help="Only about this run, worker or file.")] = "",
+) -> None:
+    """Who triggered what, newest first."""
+    from app.audit import entries
+
+    for entry in entries(SqlStore(load().database).engine, limit, subject):
+        line = f"{entry.at:%Y-%m-%d %H:%M:%S} {entry.actor}: {entry.action} {entry.subject}"
+        out.print(f"{line} {entry.detail}".rstrip(), markup=False, highlight=False, soft_wrap=True)
+
+
+@of_runs.command()
+def cancel(run_id: str) -> None:
+    """End a run."""
+    _act("cancel", run_id)
+
+
+@of_runs.command()
+def pause(run_id: str) -> None:
+    """Let a run wait before its next turn."""
+    _act("pause", run_id)
+
+
+@of_runs.command()
+def resume(run_id: str) -> None:
+    """Let a paused run go on."""
+    _act("resume", run_id)
+
+
+@of_runs.command()
+def retry(run_id: str) -> None:
+    """Begin another run for the same issue."""
+    from app.operate import retry as again
+
+    settings, store = _store()
+    try:
+        run = again(settings, store, run_id)
+    except UnknownRun:
+        raise _unknown(run_id) from None
+    out.print(f"run {run.id} is queued", highlight=False)
+
+
+def _act(action: str, run_id: str) -> None:
+    from app.operate import ACTIONS
+
+    _, store = _store()
+    try:
+        said = ACTIONS[action](store, run_id)
+    except UnknownRun:
+        raise _unknown(run_id) from None
+    out.print(f"run {run_id}: {said}", highlight=False)
+
+
+def _store() -> tuple[Settings, SqlStore]:
+
+    settings: Settings = load()
+    return settings, SqlStore(settings.database)
+
+
+def _unknown(run_id: str) -> SettingsError:
+    return SettingsError(f"there is no run {run_id}; `patchwright runs list` shows them")

@@ -1,0 +1,76 @@
+"""One process for each state folder and each SQLite file.
+
+Locks are the kernel's: it lets go of them when the process dies, however it dies.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from sqlalchemy.engine import make_url
+
+from app.settings import Settings, SettingsError
+from app.settings_github import PREFIX
+
+
+@contextmanager
+def state_lock(state_dir: Path) -> Iterator[None]:
+    """Hold the state folder.
+
+    Raises `SettingsError` when another process holds it or it cannot be made.
+    """
+    try:
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = (state_dir / "serve.lock").open("a+")
+    except OSError as error:
+        raise SettingsError(
+            f"{PREFIX}STATE_DIR: {state_dir} cannot be used ({error.strerror}). "
+            "Name a folder that this user may write to."
+        ) from None
+    with _held(
+        file,
+        f"{PREFIX}STATE_DIR: another Patchwright (process {{holder}}) works in {state_dir}. "
+        f"Stop it, or give this one a folder of its own with {PREFIX}STATE_DIR.",
+    ):
+        yield
+
+
+@contextmanager
+def database_lock(settings: Settings) -> Iterator[None]:
+    """Hold the SQLite file, which may be named from several state folders; else nothing.
+
+    Raises `SettingsError` when another process holds it.
+    """
+    url = make_url(settings.database)
+    if url.get_backend_name() != "sqlite" or not url.database:
+        yield
+        return
+    file = Path(url.database).resolve()
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = file.with_name(file.name + ".lock").open("a+")
+    with _held(
+        lock,
+        f"{PREFIX}DATABASE_URL: another Patchwright (process {{holder}}) works on {file}. Stop it, "
+        "give this one a file of its own, or use PostgreSQL, which many may share.",
+    ):
+        yield
+
+
+@contextmanager
+def _held(file: TextIO, taken: str) -> Iterator[None]:
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            raise SettingsError(taken.format(holder=holder)) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield

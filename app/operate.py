@@ -1,0 +1,75 @@
+"""What operators do to runs: cancel, pause, resume, retry. Each is written into the audit log."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+
+from agent.events import RunEnded
+from app import audit, controls
+from app.records import Run
+from app.settings import Settings
+from app.store import SqlStore
+
+
+class NotPossible(Exception):
+    """What was asked does not fit the run's state; the message says so."""
+
+
+def cancel(store: SqlStore, run_id: str) -> str:
+    """End a run: at once while it waits in the queue, else at its next step. Says which.
+
+    Raises `UnknownRun` and `NotPossible`.
+    """
+    run = store.get_run(run_id)
+    if run.status == "done":
+        raise NotPossible(f"run {run_id} is over already ({run.outcome})")
+    store.request_stop(run_id)
+    controls.set_paused(store.engine, run_id, False)
+    audit.note(store.engine, audit.operator(), "cancel", run_id)
+    if run.status == "running":
+        return "it stops at once where it is"
+    lease = store.claim(run_id, audit.operator())
+    ended = RunEnded(attempt=0, outcome="stopped", diagnosis="An operator cancelled the run.")
+    lease.finish(run_id, ended)
+    return "it had not begun and is over"
+
+
+def pause(store: SqlStore, run_id: str) -> str:
+    """Let a run wait before its next model turn. Raises `UnknownRun` and `NotPossible`."""
+    run = store.get_run(run_id)
+    if run.status == "done":
+        raise NotPossible(f"run {run_id} is over already ({run.outcome})")
+    controls.set_paused(store.engine, run_id, True)
+    audit.note(store.engine, audit.operator(), "pause", run_id)
+    return "it waits before its next turn; its time limit goes on to count"
+
+
+def resume(store: SqlStore, run_id: str) -> str:
+    """Let a paused run go on. Raises `UnknownRun`."""
+    store.get_run(run_id)
+    controls.set_paused(store.engine, run_id, False)
+    audit.note(store.engine, audit.operator(), "resume", run_id)
+    return "it goes on"
+
+
+def retry(settings: Settings, store: SqlStore, run_id: str) -> Run:
+    """Another run for the same issue, asked for by the same person; gives it.
+
+    It begins when the service or a worker looks into the outbox, within seconds. Raises
+    `UnknownRun`, and `NotPossible` while the issue has a live run.
+    """
+    run = store.get_run(run_id)
+    delivery = f"retry-{uuid.uuid4().hex[:16]}"
+    accepted = store.accept(delivery, "retry", run.trigger, model=settings.profile)
+    if accepted.how != "new":
+        raise NotPossible(f"{run.repository}#{run.issue_number} has run {accepted.run_id} already")
+    audit.note(store.engine, audit.operator(), "retry", accepted.run_id, f"again after {run_id}")
+    return store.get_run(accepted.run_id)
+
+
+ACTIONS: dict[str, Callable[[SqlStore, str], str]] = {
+    "cancel": cancel,
+    "pause": pause,
+    "resume": resume,
+}

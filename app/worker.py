@@ -1,0 +1,108 @@
+"""`patchwright worker`: does runs, and takes no deliveries."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+import time
+from types import FrameType
+
+from app import audit, leases, logs, tracing
+from app.assembly import (
+    build,
+    require_app,
+    require_executor,
+    require_shared_database,
+    sweep_sandboxes,
+)
+from app.durable import Durable
+from app.locks import state_lock
+from app.run_services import Services
+from app.settings import Settings
+from app.settings_sources import with_stored_app
+from app.store import SqlStore
+from app.working import working
+from sandbox.docker_engine import DockerEngine
+
+OUTBOX_EVERY_S = 15.0
+SWEEP_EVERY_S = 60.0
+
+_log = logs.get(__name__)
+
+
+class _Now(BaseException):
+    """A second signal: the process ends without waiting."""
+
+
+def work(settings: Settings) -> None:
+    """Do runs until SIGTERM or SIGINT, or until drained: then its runs end first.
+
+    Raises `SettingsError` when a setting is missing, or another process has the name or folder.
+    """
+    logs.configure(settings.log_level, settings.log_format)
+    require_shared_database(settings)
+    require_executor(settings)
+    settings = with_stored_app(settings)
+    require_app(settings)
+    with (
+        state_lock(settings.state_dir),
+        tracing.exporting(settings.otlp_endpoint, "patchwright-worker"),
+    ):
+        store = SqlStore(settings.database)
+        services = build(settings, store, DockerEngine(settings.docker_url))
+        stopped, draining = threading.Event(), threading.Event()
+
+        def drained() -> None:
+            draining.set()
+            stopped.set()
+
+        def stop(_number: int, _frame: FrameType | None) -> None:
+            if stopped.is_set():
+                raise _Now
+            stopped.set()
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        try:
+            with working(services, drained) as durable:
+                _log.info("working", worker=settings.executor, model=settings.profile)
+                _until(stopped, services, durable)
+                if draining.is_set():
+                    durable.patience_s = settings.drain_minutes * 60
+        except _Now:
+            _log.info("stopped at once; others take the runs over")
+        _log.info("stopped", worker=settings.executor)
+        store.close()
+
+
+def drain(settings: Settings, worker: str, wait: bool) -> bool:
+    """Tell a worker to end with its runs; False: there is none of that name.
+
+    With `wait`, returns when it has ended. Raises `SettingsError`.
+    """
+    require_shared_database(settings)
+    store = SqlStore(settings.database)
+    try:
+        if not leases.drain(store.engine, worker):
+            return False
+        audit.note(store.engine, audit.operator(), "drain", worker)
+        while wait and any(other.id == worker for other in leases.roll(store.engine)):
+            time.sleep(1)
+    finally:
+        store.close()
+    return True
+
+
+def _until(stopped: threading.Event, services: Services, durable: Durable) -> None:
+    """Until told to stop: empty the outbox, and sweep up sandboxes of runs that are over."""
+    swept = 0.0
+    while not stopped.is_set():
+        try:
+            durable.flush_outbox()
+            if time.monotonic() - swept > SWEEP_EVERY_S:
+                swept = time.monotonic()
+                asyncio.run(sweep_sandboxes(services.settings, services.store))
+        except Exception:  # noqa: BLE001  the database is away: it is tried again
+            _log.warning("the outbox could not be emptied", exc_info=True)
+        stopped.wait(OUTBOX_EVERY_S)

@@ -1,0 +1,45 @@
+"""A process that does runs: its name, its signs of life, the engine, and an orderly end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from dbos import DBOS
+
+from app import leases, logs, takeover
+from app.durable import Durable, running
+from app.run_services import Services
+
+_log = logs.get(__name__)
+
+
+@contextmanager
+def working(services: Services, drained: Callable[[], None]) -> Iterator[Durable]:
+    """Do runs from here on, and take over those of workers that died.
+
+    `drained` is called, from another thread, when this worker is told to drain. At the end no turn
+    begins any more and tool calls have a while to end; then the runs are left to their journals and
+    other workers may have them at once. Raises `NameTaken`.
+    """
+    settings, database = services.settings, services.store.engine
+    up = threading.Event()
+
+    def sweep() -> None:
+        if up.is_set():
+            takeover.sweep(database, lambda: DBOS, settings.worker_dead_after_s)
+
+    with leases.named(database, settings.executor):
+        lease = leases.register(database, settings.executor)
+        with (
+            leases.keeping(lease, settings.worker_beat_s, drained, sweep),
+            running(services) as durable,
+        ):
+            up.set()
+            try:
+                yield durable
+            finally:
+                up.clear()
+                if not durable.patience_s and not services.brake.press(settings.stop_patience_s):
+                    _log.warning("tool calls under way are cut; they are repeated")
