@@ -80,6 +80,13 @@ class Inbox:
         with self._reads.connect() as connection:
             return connection.execute(query).scalar_one_or_none() or ""
 
+    def open_asks(self) -> list[str]:
+        """Asks that nothing was done about yet, oldest first."""
+        table = tables.asks
+        query = sa.select(table.c.id).where(table.c.answer == "").order_by(table.c.received_at)
+        with self._reads.connect() as connection:
+            return list(connection.execute(query).scalars())
+
     def concerns(self, ask: Ask) -> bool:
         """Whether an ask about pull requests is about one of ours, without asking GitHub."""
         table = tables.runs

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
@@ -23,6 +24,7 @@ from app.reports import is_draft, patch_of
 from app.round_reports import answer_all, commit_text_for, say_given_up
 from app.run_services import Result, Step
 from app.run_work import Ground, RunWork
+from app.secret_scan import new_secrets
 from app.wider_proof import WiderProof
 from sandbox.protocol import Sandbox
 
@@ -146,6 +148,9 @@ async def push(run: RunWork, found: Result, debugged: Result) -> Result:
     if not good or not patch_of(state):
         why = state.diagnosis or "No patch was proven."
         return {"failed": why, "attempt": debugged["attempt"]}
+    if new_secrets(patch_of(state)):
+        why = "The change adds what looks like a password or key, so it was not published."
+        return {"failed": why, "attempt": debugged["attempt"]}
     mirror = run.services.mirror(found["clone_url"])
     pull = await run.forge.pull(run.run.pull_number)
     author = await publish.bot_identity(run.forge)
@@ -179,6 +184,9 @@ async def answer(run: RunWork, found: Result, result: Result) -> Result:
     run.check_lease()
     number = int(result.get("attempt", found["first"]))
     await answer_all(run, _items(run), run.state(number), found, result)
+    if commit := result.get("commit"):
+        pull = replace(await run.forge.pull(run.run.pull_number), head_sha=commit)
+        await run.softly(publish.show_proof(run.forge, run.facts(found), run.state(number), pull))
     await run.tell("done", run.facts(found), run.state(number), found["pull"])
     return result
 

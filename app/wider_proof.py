@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from agent.events import GateJudged, ReproductionDeclared
+from agent.events import Check, GateJudged, ReproductionDeclared
 from agent.gate.judge import Submission, judge
 from app.mirror import Mirror, PatchUnusable
 from sandbox.protocol import OpenSandbox
@@ -31,7 +31,7 @@ class WiderProof:
     async def __call__(self, submission: Submission, open_head: OpenSandbox) -> GateJudged:
         """See `agent.gate.judge.judge`."""
         added = submission.model_copy(update={"shrink": False})
-        checks = ()
+        checks: tuple[Check, ...] = ()
         declared = submission.reproduction
         if self._is_new(declared) and submission.patch.strip():
             judged = await judge(added, open_head)

@@ -1,0 +1,259 @@
+"""A service inside the test: real HTTP to and from a stand-in GitHub, git, and a stand-in model.
+
+Only the sandboxes are folders and not containers, so that stories of conversation take seconds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+from agent.events import RunEnded
+from app.durable import Durable, running
+from app.forge_github import GithubApp
+from app.intake import Intake
+from app.mirror import Mirror
+from app.model_choice import make_model
+from app.records import Run
+from app.repo_config import RepoConfig
+from app.repo_terms import terms
+from app.run_services import Services
+from app.service import Web, create_app
+from app.settings import Settings
+from app.store import SqlStore
+from tests.doubles.github.client import GithubWorld, Person
+from tests.doubles.github.server import GithubServer
+from tests.doubles.seeded_policy import FILES, REPRODUCTION, TITLE
+from tests.doubles.sglang.server import StandIn
+from tests.doubles.sglang.turns import Call, Policy, Say, Script, Scripts
+from tests.integration.run_world import LocalSandboxes
+from tests.integration.serving import serving
+
+REPO = "acme/shop"
+T = TypeVar("T")
+
+REPRODUCE = Say(
+    reasoning="First I see it fail.",
+    calls=(
+        Call.of(
+            "reproduction",
+            command="python3 -m pytest -q -p no:cacheprovider tests/test_discount.py",
+            files={"tests/test_discount.py": REPRODUCTION},
+            expected_failure="AssertionError",
+        ),
+    ),
+)
+LOOK = Say(calls=(Call.of("view", path="shop/prices.py"),))
+
+
+def edit(old: str, new: str, path: str = "shop/prices.py") -> Say:
+    return Say(calls=(Call.of("edit", path=path, old=old, new=new),))
+
+
+def submit(summary: str) -> Say:
+    return Say(calls=(Call.of("submit", root_cause="The percentage.", summary=summary),))
+
+
+MEND = (
+    REPRODUCE,
+    edit("discount / 10\n", "discount / 100\n"),
+    submit("Divides by 100."),
+    Say(content="Done."),
+)
+
+
+def scripts(*later: Script) -> Policy:
+    """The fix, and before it what is said in later rounds."""
+    return Scripts((*later, Script(MEND)))
+
+
+@dataclass
+class Story:
+    """One story: people at GitHub, and the service that they talk with."""
+
+    github: GithubServer
+    world: GithubWorld
+    folder: Path
+    policy: Policy = field(default_factory=scripts)
+    config: RepoConfig = RepoConfig()
+    settings: dict[str, Any] = field(default_factory=dict)
+    services: Services = field(init=False)
+    store: SqlStore = field(init=False)
+    url: str = ""
+    model: StandIn = field(init=False)
+    durable: Durable = field(init=False)
+    forge_of: Callable[[Any], Any] = lambda forge: forge
+
+    @contextmanager
+    def serving(self) -> Iterator[Story]:
+        """The service, from here until the end of the block; may be entered again."""
+        self.model = StandIn(self.policy)
+        with ExitStack() as stack:
+            model_url = stack.enter_context(serving(self.model.app))  # type: ignore[arg-type]
+            settings = Settings(
+                state_dir=self.folder / "state",
+                github_app_id=self.github.app_id,
+                github_webhook_secret=self.github.webhook_secret,
+                model="k2-thinking",
+                model_url=(f"{model_url}/v1",),
+                **self.settings,
+            )
+            self.store = SqlStore(settings.database)
+            app = self.app
+            config = self.config
+
+            async def read_terms(_forge: object) -> Any:
+                return terms(settings, config)
+
+            self.services = Services(
+                settings=settings,
+                store=self.store,
+                forge=lambda i, r: self.forge_of(app.forge(i, r)),
+                mirror=lambda url: Mirror.of_remote(settings.state_dir / "mirrors", url),
+                sandboxes=LocalSandboxes(),
+                make_model=lambda run_id, seed, waiting: make_model(
+                    settings, run_id=run_id, seed=seed, on_waiting=waiting
+                ),
+                patience_s=(0.1, 0.5, 1.0),
+                tell_every_s=0.2,
+                read_terms=read_terms,
+            )
+            self.durable = stack.enter_context(running(self.services))
+            web = self.web()
+            self.url = stack.enter_context(serving(create_app(web)))
+            self.world.send_webhooks_to(f"{self.url}/webhooks/github")
+            yield self
+
+    @property
+    def app(self) -> GithubApp:
+        return GithubApp(
+            app_id=str(self.github.app_id),
+            private_key=self.github.private_key_pem,
+            api_url=self.github.url,
+            seconds_between_writes=0,
+        )
+
+    def web(self) -> Web:
+        return Web(
+            self.services.settings,
+            self.store,
+            self.durable.enqueue,
+            lambda: self.durable.ready,
+            self.durable.enqueue_ask,
+        )
+
+    def intake(self) -> Intake:
+        return self.web().intake
+
+    # People
+
+    def repository(self, repo: str = REPO, files: dict[str, str] | None = None) -> str:
+        """A repository with the bug."""
+        folder = self.folder / repo.replace("/", "-")
+        for name, text in (files or FILES).items():
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        made = self.world.create_repo(repo, folder=folder, private=True)
+        # Described, because GitHub's own page on pull requests knows no label without.
+        self.world.collaborator(repo, "root", "admin").call(
+            "POST",
+            f"/repos/{repo}/labels",
+            {"name": "patchwright", "color": "5319e7", "description": "For Patchwright"},
+        )
+        return made
+
+    def person(self, login: str, role: str = "write", repo: str = REPO) -> Person:
+        return self.world.collaborator(repo, login, role)
+
+    def issue(self, repo: str = REPO) -> int:
+        return self.person("rita", "read", repo).open_issue(repo, TITLE, "See the title.")
+
+    def labelled(self, repo: str = REPO) -> int:
+        """An issue that somebody labelled."""
+        number = self.issue(repo)
+        self.person("tom", "triage", repo).label(repo, number, "patchwright")
+        return number
+
+    # What can be seen
+
+    def run(self) -> Run:
+        """The newest run, once there is one."""
+        return self.until(lambda: next(iter(self.store.list_runs().runs), None), 30, "a run")
+
+    def done(self, rounds: int = 1, run_id: str = "") -> Run:
+        """The run when so many rounds of it have ended."""
+
+        def look() -> Run | None:
+            run = self.store.get_run(run_id or self.run().id)
+            return run if run.status == "done" and run.round >= rounds else None
+
+        return self.until(look, 120, f"round {rounds} to end")
+
+    def ends(self, run_id: str) -> list[RunEnded]:
+        events = [r.event for r in self.store.events(run_id)]
+        return [e for e in events if isinstance(e, RunEnded)]
+
+    def settled(self) -> None:
+        """No delivery is under way, no ask open, no run live."""
+        self.world.deliveries()
+
+        def quiet() -> bool:
+            asks = self.services.inbox.open_asks()
+            return not asks and not self.store.live()
+
+        self.until(quiet, 120, "everything to be answered")
+
+    def pull(self, repo: str = REPO) -> dict[str, Any]:
+        [pull] = self.world.pulls(repo)
+        return pull
+
+    def said(self, number: int, repo: str = REPO) -> list[str]:
+        """What the App said on an issue or a pull request's page, status comments left out."""
+        return [
+            c["body"]
+            for c in self.world.comments(repo, number)
+            if c["user"]["type"] == "Bot" and "patchwright:status" not in c["body"]
+        ]
+
+    def replies(self, number: int, repo: str = REPO) -> list[dict[str, Any]]:
+        """The App's answers in the threads of a pull request."""
+        found = self.person("reader", "admin", repo).call(
+            "GET", f"/repos/{repo}/pulls/{number}/comments?per_page=100"
+        )
+        return [c for c in found if c["user"]["type"] == "Bot"]
+
+    def commits(self, number: int, repo: str = REPO) -> list[dict[str, Any]]:
+        return list(
+            self.person("reader", "admin", repo).call(
+                "GET", f"/repos/{repo}/pulls/{number}/commits"
+            )
+        )
+
+    def tasks(self) -> Sequence[str]:
+        """The assignments that the model was given, each once, in order."""
+        found: dict[str, None] = {}
+        for body in self.model_bodies():
+            found.setdefault(body["messages"][1]["content"], None)
+        return list(found)
+
+    def model_bodies(self) -> list[dict[str, Any]]:
+        return list(self.model.seen.bodies)
+
+    def until(self, look: Callable[[], T | None], seconds: float, what: str) -> T:
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                found = look()
+            except httpx.TransportError:
+                found = None
+            if found:
+                return found
+            assert time.monotonic() < deadline, f"waited in vain for {what}"
+            time.sleep(0.05)

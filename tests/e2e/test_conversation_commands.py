@@ -1,0 +1,146 @@
+"""People speak to the App: commands, mentions, strangers, silence and help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.events import NoteAdded
+from app.repo_config import RepoConfig, Triggers
+from tests.doubles.github.client import GithubWorld
+from tests.doubles.github.server import GithubServer
+from tests.doubles.sglang.turns import Call, Policy, Request, Say
+from tests.e2e.conversation_world import MEND, REPO, REPRODUCE, Story
+
+
+def looking_until(word: str) -> Policy:
+    """Looks around until the conversation holds the word, then mends."""
+
+    def policy(request: Request) -> Say:
+        messages = request["messages"]
+        done = sum(m["role"] == "assistant" for m in messages)
+        if done == 0:
+            return REPRODUCE
+        heard = next((i for i, m in enumerate(messages) if word in str(m.get("content"))), 0)
+        if not heard:
+            return Say(calls=(Call.of("bash", command=f"sleep 0.3; echo {done}"),))
+        since = sum(m["role"] == "assistant" for m in messages[heard:])
+        return MEND[min(since + 1, len(MEND) - 1)]
+
+    return policy
+
+
+def test_stop_hint_explain_help_and_strangers(
+    github_server: GithubServer, github_world: GithubWorld, tmp_path: Path
+) -> None:
+    story = Story(
+        github_server, github_world, tmp_path, policy=looking_until("percentage is out of")
+    )
+    story.repository()
+    ann, eve = story.person("ann"), story.person("eve", "read")
+    with story.serving():
+        # Nobody without the right is heard, whatever they say; nor is a bot.
+        issue = story.issue()
+        eve.comment(REPO, issue, "/patchwright fix")
+        eve.comment(REPO, issue, "/patchwright nonsense")
+        eve.comment(REPO, issue, "@patchwright please fix")
+        story.person("tom", "triage").comment(REPO, issue, "/patchwright fix")
+        story.settled()
+        assert story.said(issue) == []
+        assert github_world.acts() == []
+        assert story.store.list_runs().runs == ()
+
+        # Those who may are helped, and once.
+        ann.comment(REPO, issue, "/patchwright mend it")
+        ann.comment(REPO, issue, "> /patchwright fix\n\nWhat does that do?")
+        ann.comment(REPO, issue, "/patchwright stop")
+        story.settled()
+        unknown, nothing = story.said(issue)
+        assert "I do not know `mend`" in unknown
+        assert "/patchwright explain" in unknown
+        assert "no run under way" in nothing
+
+        # A command starts a run with its hint; another stops it in the middle.
+        ann.comment(REPO, issue, "/patchwright fix start with the discount")
+        run = story.run()
+        story.until(lambda: story.store.get_run(run.id).events > 12, 60, "the run to work")
+        assert "start with the discount" in story.tasks()[0]
+        ann.comment(REPO, issue, "/patchwright stop")
+        run = story.done()
+        assert run.outcome == "stopped"
+        assert github_world.pulls(REPO) == []
+        ann.comment(REPO, issue, "/patchwright explain")
+        story.settled()
+        assert "is over: stopped" in story.said(issue)[-1]
+        assert "tests/test_discount.py" in story.said(issue)[-1]
+
+        # Again, and a hint reaches the run that is at work.
+        ann.comment(REPO, issue, "/patchwright retry")
+        second = story.until(
+            lambda: next((r for r in story.store.list_runs().runs if r.id != run.id), None),
+            30,
+            "a run",
+        )
+        story.until(lambda: story.store.get_run(second.id).events > 12, 60, "the run to work")
+        eve.comment(REPO, issue, "@patchwright the percentage is out of a million")
+        ann.comment(REPO, issue, "@patchwright hint the percentage is out of a hundred")
+        second = story.done(run_id=second.id)
+        assert second.outcome == "proven"
+        notes = [r.event for r in story.store.events(second.id) if isinstance(r.event, NoteAdded)]
+        human = [n for n in notes if n.source == "human"]
+        assert [(n.author, n.text) for n in human] == [
+            ("ann", "the percentage is out of a hundred")
+        ]
+        assert len(github_world.pulls(REPO)) == 1
+
+
+@pytest.mark.parametrize("how", ["mention", "assignment"])
+def test_other_ways_to_begin(
+    github_server: GithubServer, github_world: GithubWorld, tmp_path: Path, how: str
+) -> None:
+    story = Story(github_server, github_world, tmp_path)
+    story.repository()
+    ann = story.person("ann")
+    with story.serving():
+        issue = story.issue()
+        if how == "mention":
+            ann.comment(REPO, issue, "Could you look at this, @patchwright?")
+        else:
+            story.person("patchwright[bot]", "triage")
+            ann.assign(REPO, issue, "patchwright[bot]")
+        assert story.done().trigger.by == how
+        assert story.done().outcome == "proven"
+
+
+def test_what_is_switched_off_stays_silent(
+    github_server: GithubServer, github_world: GithubWorld, tmp_path: Path
+) -> None:
+    off = Triggers(label=False, command=False, mention=False, assignment=False, rerun=False)
+    story = Story(github_server, github_world, tmp_path, config=RepoConfig(triggers=off))
+    story.repository()
+    ann = story.person("ann")
+    story.person("patchwright[bot]", "triage")
+    with story.serving():
+        issue = story.issue()
+        ann.comment(REPO, issue, "/patchwright fix")
+        ann.comment(REPO, issue, "@patchwright fix")
+        ann.assign(REPO, issue, "patchwright[bot]")
+        ann.label(REPO, issue, "patchwright")
+        story.settled()
+        assert github_world.acts() == []
+        assert [r.outcome for r in story.store.list_runs().runs] == ["stopped"]
+
+
+def test_the_repositorys_own_label(
+    github_server: GithubServer, github_world: GithubWorld, tmp_path: Path
+) -> None:
+    story = Story(github_server, github_world, tmp_path, config=RepoConfig(label="bot, please"))
+    story.repository()
+    with story.serving():
+        issue = story.issue()
+        story.person("tom", "triage").label(REPO, issue, "bug")
+        story.settled()
+        assert story.store.list_runs().runs == ()
+        story.person("tom", "triage").label(REPO, issue, "Bot, please")
+        assert story.done().outcome == "proven"
