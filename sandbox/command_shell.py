@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 
 from sandbox.capture import Captured
+from sandbox.container import out_of_reach
 from sandbox.docker_container import Container
 from sandbox.errors import SandboxError, SandboxGone
 from sandbox.protocol import CommandResult
@@ -19,6 +20,7 @@ _NOTE = (
 )
 _FAREWELL = b"exit\n"
 """What an interactive bash prints when a command exits it."""
+_BASH = out_of_reach(INTERACTIVE)
 _KILLED = 137
 """The status of a process that SIGKILL ended, as shells tell it."""
 _GRACE_S = 0.5
@@ -187,11 +189,11 @@ class CommandShell:
     async def _open(self) -> Shell:
         if self._shell is None or not self._shell.alive:
             try:
-                self._shell = await self._container.start_shell(INTERACTIVE)
+                self._shell = await self._container.start_shell(_BASH)
             except SandboxGone:
                 raise
             except SandboxError:
                 # No process can start: what earlier commands left behind fills the sandbox.
                 await self._service.call("pw_stop_all")
-                self._shell = await self._container.start_shell(INTERACTIVE)
+                self._shell = await self._container.start_shell(_BASH)
         return self._shell

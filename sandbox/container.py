@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sandbox.protocol import WORKDIR, Limits
+from sandbox.room import TreeSize, room_for
 
 RUN_LABEL = "patchwright.run"
 PURPOSE_LABEL = "patchwright.purpose"
@@ -21,7 +23,14 @@ KEEPER_USER = "65534:65534"
 """Whom the container's first process runs as: commands cannot kill it, whatever they try."""
 
 HOME = "/home/sandbox"
-_SMALL_MOUNT = 64 * 1024**2
+
+_OWN_MOUNT = "/.patchwright"
+_OWN_SIZE = 16 * 1024**2
+_OWN_BASH = f"{_OWN_MOUNT}/bash"
+_KEEPER = (
+    f'cp -- "$(type -P bash)" {_OWN_MOUNT}/new && chmod 0111 {_OWN_MOUNT}/new && '
+    f"mv {_OWN_MOUNT}/new {_OWN_BASH}; exec sleep infinity"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +46,23 @@ class SandboxSpec:
     """The engine's runtime, e.g. "runsc"; empty: the engine's default."""
     installation: str = ""
     """Tells two Patchwrights on one engine apart, so that neither sweeps the other's."""
+    tree: TreeSize = TreeSize()  # noqa: RUF009 - frozen
+    """What the repository's tree takes up; nothing: it surely fits."""
 
 
 def container_options(spec: SandboxSpec) -> dict[str, Any]:
     """Arguments for docker-py's `containers.create`.
 
     Nothing of the host is mounted and no network interface exists but loopback. The writable
-    places are tmpfs mounts; their pages count as the container's memory, so together they may
-    hold three quarters of it at most: a full disk is then "no space left", not a dead container.
+    places are tmpfs mounts (see `room`).
     """
-    limits = spec.limits
-    disk = min(limits.disk_bytes, limits.memory_bytes * 3 // 4)
-    small = min(_SMALL_MOUNT, disk // 16)
-    disk -= 2 * small
+    limits, room = spec.limits, room_for(spec.limits, spec.tree)
     options: dict[str, Any] = {
         "image": spec.image,
         "name": f"patchwright-{secrets.token_hex(6)}",
         "hostname": "sandbox",
-        "entrypoint": ["sleep"],
-        "command": ["infinity"],
+        "entrypoint": ["bash"],
+        "command": ["-c", _KEEPER],
         "user": KEEPER_USER,
         "working_dir": "/",
         "labels": {
@@ -72,14 +79,15 @@ def container_options(spec: SandboxSpec) -> dict[str, Any]:
         "init": True,
         "read_only": True,
         "tmpfs": {
-            WORKDIR: _tmpfs(disk // 2),
-            "/home": _tmpfs(disk // 4),
-            "/tmp": _tmpfs(disk // 4, mode="1777"),  # noqa: S108 - a mount in the sandbox
-            "/run": _tmpfs(small),
+            WORKDIR: _tmpfs(room.workspace),
+            "/home": _tmpfs(room.home),
+            "/tmp": _tmpfs(room.temporary, mode="1777"),  # noqa: S108 - a mount in the sandbox
+            "/run": _tmpfs(room.small),
+            _OWN_MOUNT: _tmpfs(_OWN_SIZE, owner=KEEPER_USER),
         },
-        "shm_size": small,
-        "mem_limit": limits.memory_bytes,
-        "memswap_limit": limits.memory_bytes,
+        "shm_size": room.small,
+        "mem_limit": room.memory,
+        "memswap_limit": room.memory,
         "nano_cpus": int(limits.cpus * 1e9),
         "pids_limit": limits.pids,
         "ulimits": [
@@ -110,6 +118,16 @@ def command_environment() -> list[str]:
     ]
 
 
-def _tmpfs(size: int, mode: str = "0755") -> str:
-    uid, _, gid = COMMAND_USER.partition(":")
+def out_of_reach(bash: Sequence[str]) -> list[str]:
+    """The same bash, started from a copy that commands may run but not read.
+
+    The kernel keeps memory and descriptors of such a process from others of the same user. Without
+    that a command could read the shell's control input and, in it, how its own end is told.
+    """
+    start = f'until [ -e {_OWN_BASH} ]; do sleep 0.01; done; exec -a bash {_OWN_BASH} "$@"'
+    return ["bash", "-c", start, *bash]
+
+
+def _tmpfs(size: int, mode: str = "0755", owner: str = COMMAND_USER) -> str:
+    uid, _, gid = owner.partition(":")
     return f"rw,exec,nosuid,nodev,size={size},mode={mode},uid={uid},gid={gid}"

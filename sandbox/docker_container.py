@@ -60,6 +60,13 @@ class Container:
                 raise
             raise SandboxError(f"The sandbox starts no shell: {error}") from error
 
+    async def start_process(self, command: Sequence[str]) -> None:
+        """Start a program as the commands' user and let it go."""
+        created: dict[str, str] = await self._call(
+            lambda: self._client.api.exec_create(self.id, list(command), user=COMMAND_USER)
+        )
+        await self._call(lambda: self._client.api.exec_start(created["Id"], detach=True))
+
     async def check_alive(self) -> None:
         """Raise `SandboxGone` unless the container runs."""
         state = (await self._call(lambda: self._client.api.inspect_container(self.id)))["State"]

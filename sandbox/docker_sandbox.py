@@ -9,9 +9,9 @@ from pathlib import Path
 
 from sandbox.command_shell import CommandShell, OutputLimits
 from sandbox.docker_container import Container
-from sandbox.errors import FileMissing, FileRefused, PatchRefused, SandboxError
+from sandbox.errors import FileMissing, FileRefused, PatchRefused, SandboxError, SandboxGone
 from sandbox.protocol import WORKDIR, CommandResult
-from sandbox.service_scripts import MISSING, NOT_REGULAR, UNREADABLE, UNWRITABLE
+from sandbox.service_scripts import BROKEN, MISSING, NOT_REGULAR, UNREADABLE, UNWRITABLE
 from sandbox.service_shell import Answer, ServiceShell
 from sandbox.tree_diff import attributes_for, sections_not_text
 
@@ -169,6 +169,9 @@ class DockerSandbox:
         answer = await self._service.call(
             "pw_quietly", function, *words, payload=payload, limit=limit, timeout_s=timeout_s
         )
+        if answer.status == BROKEN:
+            await self.close()
+            raise SandboxGone("A command destroyed the sandbox's snapshots; it was closed")
         if answer.status != 0:
             raise SandboxError(f"The sandbox's shadow git failed: {answer.text[-2000:]}")
         if answer.truncated:

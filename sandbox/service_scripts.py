@@ -10,6 +10,7 @@ MISSING = 44
 NOT_REGULAR = 45
 UNWRITABLE = 46
 UNREADABLE = 47
+BROKEN = 48
 
 STATE = "/home/.patchwright"
 """Where the shadow git and the service shell's own files live, outside the tree."""
@@ -89,7 +90,8 @@ pw_stop() { # SHELL AGE SIGNAL: to the shell's and the orphans' processes younge
     [ "$parent" = $$ ] || [ "$parent" = 0 ] && continue
     [ "${begun[$root]}" -ge "$since" ] && victims+=("$pid")
   done
-  # The shell first: it must know of the interrupt when it sees its child die of it.
+  # The shell first: it must know of the interrupt when it sees its child die of it, and be awake.
+  kill -CONT "$shell"
   kill -INT "$shell"
   if [ ${#victims[@]} -gt 0 ]; then
     [ "$signal" = INT ] || kill -STOP "${victims[@]}"
@@ -139,6 +141,11 @@ SHADOW_GIT = f"""
 export GIT_DIR={STATE}/shadow.git GIT_WORK_TREE=/workspace GIT_CONFIG_NOSYSTEM=1 \\
   GIT_CONFIG_GLOBAL=/dev/null GIT_ATTR_NOSYSTEM=1 GIT_LITERAL_PATHSPECS=1 LC_ALL=C
 umask 022
+pw_whole() {{
+  # Git would wait for ever for what somebody puts into a pipe, and believe a link's other end.
+  [ -d "$GIT_DIR/objects" ] && [ -f "$GIT_DIR/config" ] && [ -f {STATE}/base ] &&
+    [ -z "$(find {STATE} -maxdepth 3 ! -type f ! -type d -print -quit)" ] || return {BROKEN}
+}}
 pw_attributes() {{ printf '{_ATTRIBUTES}' >"$GIT_DIR/info/attributes"; }}
 pw_init() {{
   mkdir -p "$HOME" && git init -q --template= >&2 && mkdir -p "$GIT_DIR/info" &&
@@ -175,8 +182,9 @@ pw_index() {{
     -exec chmod u+rwX {{}} ';' >&2
   pw_index_once "$@"
 }}
-pw_snapshot() {{ pw_index --exclude-standard && git write-tree; }}
+pw_snapshot() {{ pw_whole && pw_index --exclude-standard && git write-tree; }}
 pw_restore() {{
+  pw_whole || return
   pw_index --exclude-standard && git read-tree --reset -u "$1" || return
   # What is left of a nested repository whose files are gone: its .git alone in its folder.
   [ ! -e {STATE}/nested ] || find "$GIT_WORK_TREE" -mindepth 2 -name .git -prune -print0 |

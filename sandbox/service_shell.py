@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 
 from sandbox.capture import Captured
+from sandbox.container import out_of_reach
 from sandbox.docker_container import Container
 from sandbox.errors import SandboxError
 from sandbox.service_scripts import PRELUDE
@@ -14,6 +16,9 @@ from sandbox.shell import BATCH, Payload, Shell, ShellDied, quoted
 Word = str | int | bytes
 
 _CALL_S = 60.0
+_SILENCE_S = 3.0
+"""After so long without an answer it is looked whether a command has stopped the shell."""
+_BASH = out_of_reach(BATCH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,8 @@ class ServiceShell:
         """
         line = b" ".join([function.encode(), *map(_word, words)])
         task = asyncio.create_task(self._call(line, payload, limit, timeout_s))
+        # A caller that was cancelled does not ask how it ended.
+        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         captured = await asyncio.shield(task)
         return Answer(captured.output, captured.status, captured.dropped_bytes > 0)
 
@@ -83,7 +90,7 @@ class ServiceShell:
                         shell.begin(line, limit)
                     else:
                         await shell.begin_with(line, limit, payload)
-                    captured = await shell.wait(timeout_s)
+                    captured = await self._wait(shell, timeout_s)
                 except ShellDied:
                     if last:
                         break
@@ -96,11 +103,22 @@ class ServiceShell:
                 raise SandboxError(f"The sandbox did not answer {name} within {timeout_s:.0f} s")
             raise SandboxError("The sandbox's service shell is killed again and again")
 
+    async def _wait(self, shell: Shell, timeout_s: float) -> Captured | None:
+        """The result, or None at the time limit; a shell that was stopped is woken."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            left = deadline - time.monotonic()
+            captured = await shell.wait(max(0.0, min(_SILENCE_S, left)))
+            if captured is not None or left <= _SILENCE_S:
+                return captured
+            # A command may stop every process of its user; only a new one can wake this one.
+            await self._container.start_process(["bash", "-c", f"kill -CONT {shell.pid}"])
+
     async def _open(self) -> Shell:
         if self._closed:
             raise SandboxError("The sandbox is closed")
         if self._shell is None or not self._shell.alive:
-            self._shell = await self._container.start_shell(BATCH, PRELUDE)
+            self._shell = await self._container.start_shell(_BASH, PRELUDE)
         return self._shell
 
 

@@ -8,10 +8,11 @@ them may stop it.
 from __future__ import annotations
 
 from sandbox.attacks.target import Attack, Escaped, Target, must_answer
-from sandbox.errors import PatchRefused, SandboxError
+from sandbox.errors import PatchRefused, SandboxError, SandboxGone
 from sandbox.protocol import Sandbox
 
-_RAN = "/tmp/ran"
+_RAN = "/tmp/ran"  # noqa: S108 - in the sandbox
+_OWNED = "/tmp/owned"  # noqa: S108 - in the sandbox
 _SPY = f"touch {_RAN}; cat"
 
 
@@ -55,9 +56,11 @@ async def filters(target: Target) -> None:
     )
     await _works_and_runs_nothing(
         box,
-        "git init -q .; echo '* filter=evil diff=evil merge=evil working-tree-encoding=UTF-16 ident'"
+        "git init -q .; "
+        "echo '* filter=evil diff=evil merge=evil working-tree-encoding=UTF-16 ident'"
         " | tee .gitattributes .git/info/attributes > /home/sandbox/.gitattributes; "
-        "mkdir -p /home/sandbox/.config/git; cp .gitattributes /home/sandbox/.config/git/attributes; "
+        "mkdir -p /home/sandbox/.config/git; "
+        "cp .gitattributes /home/sandbox/.config/git/attributes; "
         f"for k in {keys}; do git config $k '{_SPY}'; git config --global $k '{_SPY}'; done; "
         "git config --global filter.evil.required true; "
         "git config --global core.attributesFile /home/sandbox/.gitattributes",
@@ -115,6 +118,9 @@ async def poisoned_index(target: Target) -> None:
         try:
             await box.snapshot()
             await box.diff()
+        except SandboxGone:
+            # Another takes its place, with the tree of the last snapshot.
+            continue
         except SandboxError:
             # That it cannot be told is said; the sandbox itself goes on.
             pass
@@ -126,7 +132,7 @@ async def patches_that_leave(target: Target) -> None:
     box = await target.open()
     await box.run("git init -q .")
     for path in (
-        ".git/hooks/pre-commit", ".git/config", "/tmp/owned", f"{target.host}/owned",
+        ".git/hooks/pre-commit", ".git/config", _OWNED, f"{target.host}/owned",
         "../owned", "a/../../owned", ".GIT/config", "sub/.git/config", "./.git/config",
     ):  # fmt: skip
         for old in ("/dev/null", f"a/{path}"):
@@ -143,7 +149,7 @@ async def patches_that_leave(target: Target) -> None:
                 # refuses it (see `agent.gate.patch_rules`).
                 continue
             raise Escaped(f"a patch wrote {path}")
-    if (await box.run("grep -rl owned /tmp /home .git")).text:
+    if (await box.run("grep -rl owned /tmp /home/sandbox .git")).text:
         raise Escaped("a refused patch wrote something")
     await must_answer(box)
 

@@ -83,7 +83,7 @@ for name, kind, major, minor in (
               lambda: os.mknod(f"{folder}/{name}", kind | 0o666, os.makedev(major, minor)))
 known = {"null", "zero", "full", "random", "urandom", "tty", "console", "ptmx"}
 for name in os.listdir("/dev"):
-    mode = os.stat(f"/dev/{name}").st_mode
+    mode = os.lstat(f"/dev/{name}").st_mode
     if stat.S_ISBLK(mode) or stat.S_ISCHR(mode) and name not in known:
         print("ESCAPED found the device", name)
 """
@@ -130,7 +130,8 @@ for name, number, words in (
     ("bpf", 321, (0, 0, 0)), ("init_module", 175, (0, 0, 0)), ("kexec_load", 246, (0, 0, 0, 0)),
     ("add_key", 248, (b"user", b"k", b"v", 1, -3)), ("userfaultfd", 323, (0,)),
     ("perf_event_open", 298, (0, 0, -1, -1, 0)), ("open_by_handle_at", 304, (0, 0, 0)),
-    ("settimeofday", 164, (b"\\0" * 16, 0)), ("reboot", 169, (0, 0, 0)), ("swapon", 167, (b"/x", 0)),
+    ("settimeofday", 164, (b"\\0" * 16, 0)), ("reboot", 169, (0, 0, 0)),
+    ("swapon", 167, (b"/x", 0)),
 ):
     if os.uname().machine == "x86_64":
         tried(f"called {name}", lambda: check(libc.syscall(number, *words)))

@@ -25,8 +25,10 @@ def connect(where, port, family=socket.AF_INET):
 
 _RAW = """
 for name, family, kind, protocol in (
-    ("packet", socket.AF_PACKET, socket.SOCK_RAW, 3), ("raw ICMP", socket.AF_INET, socket.SOCK_RAW, 1),
-    ("raw TCP", socket.AF_INET, socket.SOCK_RAW, 6), ("raw ICMPv6", socket.AF_INET6, socket.SOCK_RAW, 58),
+    ("packet", socket.AF_PACKET, socket.SOCK_RAW, 3),
+    ("raw ICMP", socket.AF_INET, socket.SOCK_RAW, 1),
+    ("raw TCP", socket.AF_INET, socket.SOCK_RAW, 6),
+    ("raw ICMPv6", socket.AF_INET6, socket.SOCK_RAW, 58),
     ("vsock", 40, socket.SOCK_STREAM, 0),
 ):
     def go():

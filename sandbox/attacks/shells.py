@@ -9,6 +9,8 @@ from sandbox.attacks.target import Attack, Escaped, Target, must_answer
 from sandbox.errors import SandboxError
 from sandbox.protocol import Sandbox
 
+_PROGRAM = "/tmp/stubborn.py"  # noqa: S108 - in the sandbox
+
 _STUBBORN = b"""
 import os, signal, time
 for number in range(1, 65):
@@ -25,8 +27,8 @@ while True: time.sleep(1)
 async def endless_command(target: Target) -> None:
     """A command and its daemon that ignore every signal that can be ignored."""
     box = await target.open()
-    await box.write("/tmp/stubborn.py", _STUBBORN)
-    result = await box.run("python3 /tmp/stubborn.py", timeout_s=1)
+    await box.write(_PROGRAM, _STUBBORN)
+    result = await box.run(f"python3 {_PROGRAM}", timeout_s=1)
     if not result.timed_out or result.duration_s > 15:
         raise Escaped(f"it ran for {result.duration_s:.0f} s where the limit was 1 s")
     await _nothing_left(box, "python3")
@@ -75,7 +77,7 @@ async def forged_markers(target: Target) -> None:
     result = await box.run(forged, timeout_s=20)
     if result.exit_code != 9 or b"\1\0\0\0\0\0\0\4fake" not in result.output:
         raise Escaped(f"the command ended as exit {result.exit_code}")
-    # Bash reads its input byte by byte, so what follows a command is not in its memory yet.
+    # What stands in the shell's memory and in its input is looked at by the command's child.
     stolen = (
         "python3 - <<'END'\n"
         "import os, re\n"
@@ -97,6 +99,9 @@ async def forged_markers(target: Target) -> None:
     result = await box.run(stolen, timeout_s=20)
     if result.exit_code != 7:
         raise Escaped(f"a marker was read from the shell's memory: exit {result.exit_code}")
+    result = await box.run("timeout 1 cat /proc/$PPID/fd/0 /proc/$$/fd/0; (exit 8)", timeout_s=10)
+    if result.exit_code != 8 or "printf" in result.text:
+        raise Escaped(f"the shell's control input was read: {result.text[-200:]!r}")
     await must_answer(box)
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from sandbox.errors import SandboxError
 from sandbox.protocol import CommandResult, Limits, Sandbox
 
+_PROGRAM = "/tmp/probe.py"  # noqa: S108 - in the sandbox
+
 LONGEST_S = 90.0
 """An attack that is not over by then counts as not contained."""
 
@@ -131,8 +133,8 @@ async def must_not_escape(sandbox: Sandbox, script: str, *, timeout_s: float = 2
 
     It must come to its end, which prints `TRIED`; gives all that it printed.
     """
-    await sandbox.write("/tmp/probe.py", _PROBE.encode() + script.encode() + b"\nprint('TRIED')\n")
-    result = await sandbox.run("python3 /tmp/probe.py", timeout_s=timeout_s)
+    await sandbox.write(_PROGRAM, _PROBE.encode() + script.encode() + b"\nprint('TRIED')\n")
+    result = await sandbox.run(f"python3 {_PROGRAM}", timeout_s=timeout_s)
     escapes = [line for line in result.text.splitlines() if line.startswith("ESCAPED ")]
     if escapes:
         raise Escaped("; ".join(line.removeprefix("ESCAPED ") for line in escapes))

@@ -16,6 +16,8 @@ from sandbox.attacks.target import (
 from sandbox.errors import FileMissing, FileRefused, PatchRefused, SandboxError
 from sandbox.protocol import Sandbox
 
+_PROGRAM = "/tmp/dig.py"  # noqa: S108 - in the sandbox
+
 
 async def links_then_files(target: Target) -> None:
     """Links to a file and a folder of the host, then reading, writing and diffing through them."""
@@ -146,8 +148,8 @@ async def bottomless_folders(target: Target) -> None:
     dig = (
         "import os\nfor _ in range(3000): os.mkdir('d' * 200); os.chdir('d' * 200)\nopen('x', 'w')"
     )
-    await box.write("/tmp/dig.py", dig.encode())
-    await box.run("python3 /tmp/dig.py", timeout_s=20)
+    await box.write(_PROGRAM, dig.encode())
+    await box.run(f"python3 {_PROGRAM}", timeout_s=20)
     try:
         await box.diff(binary=True)
         await box.restore(None)

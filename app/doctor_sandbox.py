@@ -1,0 +1,57 @@
+"""`patchwright doctor --sandbox`: the attack list against the configured engine."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from rich.console import Console
+
+from app.settings import Settings
+from sandbox.attacks.catalogue import ATTACKS
+from sandbox.attacks.target import outcome
+from sandbox.container import SandboxSpec
+from sandbox.docker_engine import DockerEngine
+from sandbox.errors import ImageMissing
+from sandbox.images import BASE_IMAGE
+from sandbox.protocol import Limits, Sandbox
+
+
+async def print_attacks(settings: Settings, out: Console) -> bool:
+    """One line an attack: its name and the outcome. True when all were contained."""
+    held = True
+    async for name, what in attacked(settings):
+        text = f"NOT CONTAINED: {what}" if what else "contained"
+        out.print(f"{name}: {text}", markup=False, highlight=False, soft_wrap=True)
+        held = held and not what
+    return held
+
+
+async def attacked(settings: Settings) -> AsyncIterator[tuple[str, str]]:
+    """Each attack's name, and what happened: empty when it was contained.
+
+    Raises `EngineUnavailable` or `ImageMissing` before the first attack.
+    """
+    engine = DockerEngine(settings.docker_url)
+    run_id = f"doctor-{secrets.token_hex(4)}"
+
+    async def open_tree(tree: Path, limits: Limits) -> Sandbox:
+        spec = SandboxSpec(
+            image=BASE_IMAGE,
+            limits=limits,
+            run_id=run_id,
+            purpose="attack",
+            runtime=settings.sandbox_runtime,
+            installation=settings.installation,
+        )
+        return await engine.open(spec, tree)
+
+    try:
+        await engine.check()
+        if not await engine.has_image(BASE_IMAGE):
+            raise ImageMissing(f"{BASE_IMAGE} is missing: run `patchwright images build`")
+        for attack in ATTACKS:
+            yield attack.name, await outcome(attack, open_tree)
+    finally:
+        await engine.close()

@@ -1,0 +1,117 @@
+"""Each attack of `patchwright doctor --sandbox` by itself, against the real engine."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from app.cli import cli
+from sandbox.attacks.catalogue import ATTACKS
+from sandbox.attacks.target import Attack, Escaped, OpenTree, Target, outcome, printable
+from sandbox.container import SandboxSpec, container_options
+from sandbox.docker_engine import DockerEngine
+from sandbox.errors import SandboxGone
+from sandbox.images import BASE_IMAGE
+from sandbox.protocol import Limits, Sandbox
+from tests.integration.sandbox_fixtures import engine
+
+__all__ = ["engine"]
+
+
+def opener(engine: DockerEngine) -> OpenTree:
+    async def open_tree(tree: Path, limits: Limits) -> Sandbox:
+        run_id = f"attack-{uuid.uuid4().hex[:8]}"
+        spec = SandboxSpec(BASE_IMAGE, limits, run_id, "attack", installation="attacks")
+        return await engine.open(spec, tree)
+
+    return open_tree
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
+async def test_is_contained(attack: Attack, engine: DockerEngine) -> None:
+    assert await outcome(attack, opener(engine)) == ""
+
+
+def test_names_are_unique_and_the_whole_list_is_there() -> None:
+    names = [attack.name for attack in ATTACKS]
+    assert len(set(names)) == len(names) >= 40
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize(
+    "name",
+    ["host gateway", "raw sockets", "privileges and system calls"],
+)
+async def test_is_told_where_the_engine_contains_less(
+    name: str, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container of the careless kind: each of these attacks must be seen to succeed in it."""
+
+    def careless(spec: SandboxSpec) -> dict[str, Any]:
+        options = container_options(spec)
+        for hardening in ("cap_drop", "security_opt"):
+            del options[hardening]
+        return options | {"network_mode": "host"}
+
+    monkeypatch.setattr("sandbox.docker_engine.container_options", careless)
+    attack = next(attack for attack in ATTACKS if attack.name == name)
+    assert await outcome(attack, opener(engine)) != ""
+
+
+async def test_what_happened_is_one_harmless_line() -> None:
+    async def shouting(target: Target) -> None:
+        raise Escaped("owned \x1b[2J\x9b0c\u202e\n" + "x" * 1000)
+
+    async def touching(target: Target) -> None:
+        (target.host / "owned").touch()
+
+    async def dying(target: Target) -> None:
+        raise SandboxGone("out of memory")
+
+    async def nowhere(tree: Path, limits: Limits) -> Sandbox:
+        raise AssertionError
+
+    told = await outcome(Attack("a", shouting), nowhere)
+    assert told.startswith("owned ") and told.isprintable() and len(told) <= 300
+    assert "owned" in await outcome(Attack("b", touching), nowhere)
+    assert "out of memory" in await outcome(Attack("c", dying), nowhere)
+    assert printable("a\tb\n c") == "a b c"
+
+
+def run_doctor(monkeypatch: pytest.MonkeyPatch, answers: Mapping[str, str]) -> tuple[int, str]:
+    async def done(target: Target) -> None:
+        what = answers[names.pop(0)]
+        if what:
+            raise Escaped(what)
+
+    names = list(answers)
+    attacks = tuple(Attack(name, done) for name in answers)
+    monkeypatch.setattr("app.doctor_sandbox.ATTACKS", attacks)
+    result = CliRunner().invoke(cli, ["doctor", "--sandbox"])
+    return result.exit_code, result.output
+
+
+@pytest.mark.docker
+def test_doctor_says_it_line_by_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    code, said = run_doctor(monkeypatch, {"a bomb": "", "a [bold]link[/]": ""})
+    assert (code, said) == (0, "a bomb: contained\na [bold]link[/]: contained\n")
+    code, said = run_doctor(monkeypatch, {"a bomb": "[red]it went \x1b[2Joff", "a link": ""})
+    assert code == 1
+    assert said == (
+        "a bomb: NOT CONTAINED: [red]it went \N{REPLACEMENT CHARACTER}[2Joff\na link: contained\n"
+    )
+
+
+def test_doctor_without_an_engine_holds_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATCHWRIGHT_DOCKER_URL", f"unix://{tmp_path}/none.sock")
+    result = CliRunner().invoke(cli, ["doctor", "--sandbox"])
+    assert result.exit_code == 1
+    assert "contained" not in result.output
