@@ -16,6 +16,7 @@ from rich.markup import escape
 from agent.errors import AgentError
 from app.cli_operations import of_runs, operations
 from app.eval_cli import run_eval
+from app.export_cli import run_export
 from app.settings import Settings, SettingsError
 from app.settings_sources import load
 from sandbox.errors import SandboxError
@@ -34,6 +35,7 @@ cli.add_typer(operations)
 cli.add_typer(runs_cli, name="runs")
 cli.add_typer(images_cli, name="images")
 cli.command("eval")(run_eval)
+runs_cli.command("export")(run_export)
 
 out = Console()
 err = Console(stderr=True)
@@ -275,7 +277,15 @@ def _expected() -> tuple[type[Exception], ...]:
     from app.setup_server import NotSetUp
 
     return (
-        *(UsageError, SettingsError, SandboxError, AgentError, FolderRefused, NoHistory),
+        *(
+            UsageError,
+            SettingsError,
+            SandboxError,
+            AgentError,
+            FolderRefused,
+            NoHistory,
+            ExportRefused,
+        ),
         *(ForgeError, GitError, BadRequest, DemoFailed, NotSetUp),
         *(BackupError, NotPossible),
     )

@@ -15,7 +15,7 @@ from agent.events import AnyEvent, NoteAdded, Outcome, Recorded
 from agent.tools.registry import tool_specs
 from app.export_examples import Facts, examples
 from app.export_html import trace_page
-from app.export_privacy import anonymous, scrubbed
+from app.export_privacy import anonymous, mentioned, scrubbed
 from app.export_split import validation_repositories
 from app.records import Run, RunFilter, UnknownRun
 from app.store import SqlStore
@@ -134,6 +134,7 @@ class _Private:
             return clean
         people = {self.run.triggered_by, self.run.trigger.issue_author}
         people |= set(_authors(r.event for r in self.events))
+        people |= mentioned(f"{self.run.trigger.issue_title}\n{self.run.trigger.issue_body}")
         return anonymous(clean, [self.run.repository], people, self.key)
 
     def text(self, text: str) -> str:

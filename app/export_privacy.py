@@ -16,7 +16,7 @@ from typing import Any
 from app.secret_scan import mask
 
 _MAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
-_LOGIN = re.compile(r"(?<![\w/@.])@([A-Za-z\d](?:[A-Za-z\d-]{0,38}))\b")
+_MENTION = re.compile(r"(?<![\w/@.])@([A-Za-z\d](?:[A-Za-z\d-]{0,38}))\b")
 _SHA = re.compile(r"\b[0-9a-f]{40}\b")
 
 
@@ -26,9 +26,16 @@ def scrubbed(value: Any) -> Any:
 
 
 def anonymous(value: Any, repositories: Iterable[str], people: Iterable[str], key: bytes) -> Any:
-    """JSON data with pseudonyms, the same for the same name and key."""
+    """JSON data with pseudonyms, the same for the same name and key.
+
+    A person that is given as `@name` is replaced only where it is mentioned so.
+    """
     names = {name: f"owner/{pseudonym('repository', name, key)}" for name in repositories}
-    names |= {name: pseudonym("person", name, key) for name in people if len(name) > 2}
+    names |= {
+        name: ("@" if name.startswith("@") else "") + pseudonym("person", name.lstrip("@"), key)
+        for name in people
+        if len(name) > 2
+    }
     longest_first = sorted(filter(None, names), key=len, reverse=True)
     known = (
         re.compile(rf"(?<![\w-])(?:{'|'.join(map(re.escape, longest_first))})(?![\w-])", re.I)
@@ -41,52 +48,14 @@ def anonymous(value: Any, repositories: Iterable[str], people: Iterable[str], ke
         if known is not None:
             text = known.sub(lambda m: folded[m[0].lower()], text)
         text = _MAIL.sub(lambda m: f"{pseudonym('person', m[0], key)}@example.org", text)
-        text = _SHA.sub(lambda m: pseudonym("", m[0], key, 40), text)
-        return _LOGIN.sub(lambda m: f"@{_login(m[1], key)}", text)
+        return _SHA.sub(lambda m: pseudonym("", m[0], key, 40), text)
 
     return _mapped(value, replaced)
 
 
-def _login(name: str, key: bytes) -> str:
-    """Pseudonyms stay, and decorators of Python and the like are no logins."""
-    if name.startswith("person-") or name in _WORDS:
-        return name
-    return pseudonym("person", name, key)
-
-
-_WORDS = frozenset(
-    [
-        "property",
-        "staticmethod",
-        "classmethod",
-        "dataclass",
-        "pytest",
-        "functools",
-        "contextmanager",
-        "abstractmethod",
-        "override",
-        "overload",
-        "cache",
-        "lru_cache",
-        "wraps",
-        "app",
-        "click",
-        "typing",
-        "param",
-        "return",
-        "returns",
-        "throws",
-        "Override",
-        "Test",
-        "media",
-        "import",
-        "author",
-        "since",
-        "see",
-        "types",
-        "babel",
-    ]
-)
+def mentioned(text: str) -> frozenset[str]:
+    """Logins that an issue's text mentions, each with its `@`: code has decorators that look so."""
+    return frozenset(f"@{m[1]}" for m in _MENTION.finditer(text))
 
 
 def pseudonym(kind: str, name: str, key: bytes, length: int = 10) -> str:

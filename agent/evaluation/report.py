@@ -170,7 +170,9 @@ def _row(name: str, result: InstanceResult | None) -> Row:
 
 
 def _note(taken: AttemptResult) -> str:
-    return explained(taken.hidden) if taken.patch and not taken.hidden.resolved else ""
+    if not taken.patch:
+        return "no patch"
+    return "" if taken.hidden.resolved else explained(taken.hidden)
 
 
 def explained(hidden: HiddenVerdict) -> str:
