@@ -21,8 +21,8 @@ ROOT = Path(__file__).resolve().parents[2] / "deploy" / "sglang"
 YAML_FILES = sorted(ROOT.rglob("*.y*ml"))
 SCRIPTS = sorted(ROOT.glob("*.sh"))
 
-# Names in sglang 0.5.23 and sglang-router 0.3.2; tests/integration/test_deploy_sglang_packages.py compares
-# them with the packages.
+# Names in sglang 0.5.23 and sglang-router 0.3.2; test_deploy_sglang_packages.py compares them with
+# the packages.
 METRICS = {
     "sglang:cached_tokens_total", "sglang:e2e_request_latency_seconds",
     "sglang:generation_tokens_total", "sglang:inter_token_latency_seconds",
