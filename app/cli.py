@@ -270,6 +270,7 @@ def _expected() -> tuple[type[Exception], ...]:
     from app.demo import DemoFailed
     from app.eval_folder import FolderRefused
     from app.eval_history import NoHistory
+    from app.export import ExportRefused
     from app.fix import BadRequest
     from app.forge_records import ForgeError
     from app.git_process import GitError
@@ -277,15 +278,8 @@ def _expected() -> tuple[type[Exception], ...]:
     from app.setup_server import NotSetUp
 
     return (
-        *(
-            UsageError,
-            SettingsError,
-            SandboxError,
-            AgentError,
-            FolderRefused,
-            NoHistory,
-            ExportRefused,
-        ),
+        *(UsageError, SettingsError, SandboxError, AgentError),
+        *(FolderRefused, NoHistory, ExportRefused),
         *(ForgeError, GitError, BadRequest, DemoFailed, NotSetUp),
         *(BackupError, NotPossible),
     )
