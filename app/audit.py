@@ -30,15 +30,22 @@ class Entry(Record):
 def note(engine: sa.Engine, actor: str, action: str, subject: str, detail: str = "") -> None:
     """Write an entry; on return it is durable."""
     with engine.begin() as connection:
-        connection.execute(
-            sa.insert(audit).values(
-                at=to_micros(now()),
-                actor=storable(actor)[:128],
-                action=action,
-                subject=storable(subject)[:300],
-                detail=storable(detail)[:2000],
-            )
+        note_in(connection, actor, action, subject, detail)
+
+
+def note_in(
+    connection: sa.Connection, actor: str, action: str, subject: str, detail: str = ""
+) -> None:
+    """`note` within a transaction that is open already."""
+    connection.execute(
+        sa.insert(audit).values(
+            at=to_micros(now()),
+            actor=storable(actor)[:128],
+            action=action,
+            subject=storable(subject)[:300],
+            detail=storable(detail)[:2000],
         )
+    )
 
 
 def entries(engine: sa.Engine, limit: int = 100, subject: str = "") -> list[Entry]:

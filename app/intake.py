@@ -9,9 +9,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import sqlalchemy as sa
+
 from app import audit, logs, policy, tracing, webhooks
 from app.asks import Ask, Ignored, Labeled, Trigger
 from app.inbox import Inbox
+from app.records import Accepted
 from app.settings import Settings
 from app.store import SqlStore
 
@@ -70,7 +73,19 @@ def take_in(intake: Intake, event: str, delivery: str, body: bytes) -> Taken:
 
 
 def _take_run(intake: Intake, event: str, delivery: str, trigger: Trigger) -> Taken:
-    accepted = intake.store.accept(delivery, event, trigger, model=intake.settings.profile)
+    store, place = intake.store, f"{trigger.repository}#{trigger.issue_number}"
+
+    def write(connection: sa.Connection) -> Accepted:
+        accepted = store.accept_in(
+            connection, delivery, event, trigger, model=intake.settings.profile
+        )
+        if accepted.how != "duplicate":
+            said = f"{place}, delivery {delivery}, {accepted.how}"
+            action = f"asked by {trigger.by}"
+            audit.note_in(connection, trigger.sender, action, accepted.run_id, said)
+        return accepted
+
+    accepted = store.together(write)
     if accepted.how == "new":
         with tracing.delivery(accepted.run_id, delivery, event):
             try:
@@ -79,15 +94,6 @@ def _take_run(intake: Intake, event: str, delivery: str, trigger: Trigger) -> Ta
                 _log.warning(
                     "the run could not be enqueued yet", run=accepted.run_id, exc_info=True
                 )
-    if accepted.how != "duplicate":
-        place = f"{trigger.repository}#{trigger.issue_number}"
-        audit.note(
-            intake.store.engine,
-            trigger.sender,
-            f"asked by {trigger.by}",
-            accepted.run_id,
-            f"{place}, delivery {delivery}, {accepted.how}",
-        )
     return Taken(accepted.how, run_id=accepted.run_id)
 
 

@@ -26,6 +26,7 @@ from app.assembly import (
 from app.durable import Durable
 from app.engine_client import EngineClient, connected
 from app.intake import Intake
+from app.later import Later
 from app.locks import database_lock, state_lock
 from app.missed import recover
 from app.retention import keep_house
@@ -89,7 +90,15 @@ def serve(settings: Settings, *, worker: bool = True) -> None:
 
 def _listen(settings: Settings, store: SqlStore, engine: Durable | EngineClient) -> None:
     """Take deliveries and show pages until a signal."""
-    web = Web(settings, store, engine.enqueue, lambda: engine.ready, engine.enqueue_ask)
+    # Deliveries are acknowledged once they are durable; the engine is told right after.
+    later = Later()
+    web = Web(
+        settings,
+        store,
+        later.of(engine.enqueue),
+        lambda: engine.ready,
+        later.of(engine.enqueue_ask),
+    )
     app = create_app(web, lifespan=_lifespan(settings, store, engine, web.intake))
     # The server ends at SIGTERM and then raises it again: that must not end this process
     # before the engine is closed.

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import copy
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import sqlalchemy as sa
 
@@ -18,9 +19,15 @@ from agent.events import EVENT, AnyEvent, Recorded, RunEnded, now
 from agent.store import Hint
 from app import tables
 from app.asks import Trigger
+from app.group_commit import GroupCommit
 from app.records import Accepted, Run, RunFilter, RunPage, UnknownRun, run_id_for
 from app.run_rows import begin, insert_of, inserted, open_round, storable
 from app.tables import from_micros, to_micros
+
+T = TypeVar("T")
+
+OUTBOX_PART = 200
+"""Runs that are told to the engine in one go: a long outbox must not hold up everything else."""
 
 
 class SqlStore:
@@ -31,6 +38,7 @@ class SqlStore:
         self._reads = self._engine.execution_options(read_only=True)
         self._journal = self._engine.execution_options(quick=True)
         self._insert = insert_of(self._engine)
+        self._group = GroupCommit(self._engine)
         self._leases: Mapping[str, int] = {}
         """The runs that this view may write to, each with the epoch of its claim."""
 
@@ -136,32 +144,44 @@ class SqlStore:
         The same delivery again gives the run of the first time; a delivery for an issue that has a
         live run is attached to that run.
         """
+        return self.together(
+            lambda connection: self.accept_in(connection, delivery_id, event, trigger, model=model)
+        )
+
+    def accept_in(
+        self, connection: sa.Connection, delivery_id: str, event: str, trigger: Trigger, model: str
+    ) -> Accepted:
+        """`accept` within a transaction that is open already."""
         run_id = run_id_for(trigger.repository, trigger.issue_number, delivery_id)
         table = tables.deliveries
         seen = sa.select(table.c.run_id).where(table.c.id == delivery_id)
-        with self._engine.begin() as connection:
-            # The insert waits for another transaction with the same id, so there is one winner.
-            delivery = self._insert(table).values(
-                id=delivery_id, event=event, run_id=run_id, received_at=to_micros(now())
+        # The insert waits for another transaction with the same id, so there is one winner.
+        delivery = self._insert(table).values(
+            id=delivery_id, event=event, run_id=run_id, received_at=to_micros(now())
+        )
+        if not inserted(connection, delivery.on_conflict_do_nothing(), table):
+            return Accepted(run_id=connection.execute(seen).scalar_one(), how="duplicate")
+        accepted = begin(
+            connection, self._insert, run_id, trigger, delivery_id=delivery_id, model=model
+        )
+        if accepted.run_id != run_id:
+            connection.execute(
+                sa.update(table).where(table.c.id == delivery_id).values(run_id=accepted.run_id)
             )
-            if not inserted(connection, delivery.on_conflict_do_nothing(), table):
-                return Accepted(run_id=connection.execute(seen).scalar_one(), how="duplicate")
-            accepted = begin(
-                connection, self._insert, run_id, trigger, delivery_id=delivery_id, model=model
-            )
-            if accepted.run_id != run_id:
-                connection.execute(
-                    sa.update(table).where(table.c.id == delivery_id).values(run_id=accepted.run_id)
-                )
-            return accepted
+        return accepted
 
-    def unqueued(self) -> list[Run]:
-        """Runs that the durable engine was not told of yet, oldest first."""
+    def together(self, write: Callable[[sa.Connection], T]) -> T:
+        """Do a write in a transaction that callers share; see `app.group_commit`."""
+        return self._group.run(write)
+
+    def unqueued(self, limit: int = OUTBOX_PART) -> list[Run]:
+        """Runs that the durable engine was not told of yet: the oldest `limit` of them."""
         table = tables.runs
         return self._runs(
             sa.select(table)
             .where(table.c.enqueued_at.is_(None), table.c.status == "queued")
             .order_by(table.c.created_at, table.c.id)
+            .limit(limit)
         )
 
     def live(self) -> frozenset[str]:

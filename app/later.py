@@ -1,0 +1,43 @@
+"""Calls that are made soon, one after the other, by a thread that leaves room for others.
+
+For telling the durable engine of work: the work is in the outbox already, so that a call which
+fails or is never made loses nothing, and deliveries that come in bursts must not wait for it.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+
+from app import logs
+
+SHARE = 0.25
+"""Part of the time that the thread works while there is more to do."""
+
+_log = logs.get(__name__)
+
+
+class Later:
+    """A thread with a list of calls; ends with the process, whatever is left on the list."""
+
+    def __init__(self, share: float = SHARE) -> None:
+        self._pause = 1 / share - 1
+        self._calls: queue.SimpleQueue[tuple[Callable[[str], None], str]] = queue.SimpleQueue()
+        threading.Thread(target=self._work, name="later", daemon=True).start()
+
+    def of(self, call: Callable[[str], None]) -> Callable[[str], None]:
+        """The same call, made soon instead of now. What it raises is logged."""
+        return lambda word: self._calls.put((call, word))
+
+    def _work(self) -> None:
+        while True:
+            call, word = self._calls.get()
+            began = time.monotonic()
+            try:
+                call(word)
+            except Exception:  # noqa: BLE001  the outbox keeps it
+                _log.warning("the engine could not be told yet", about=word, exc_info=True)
+            if not self._calls.empty():
+                time.sleep((time.monotonic() - began) * self._pause)
