@@ -19,7 +19,7 @@ from app.settings import Settings
 from app.store import SqlStore
 
 _DELIVERY_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
-_EVENT = re.compile(r"[a-z_]{1,64}")
+_EVENT = re.compile(r"[a-z0-9_]{1,64}")
 
 _log = logs.get(__name__)
 

@@ -210,6 +210,10 @@ class Story:
 
         self.until(quiet, 120, "everything to be answered")
 
+    def acts(self) -> list[str]:
+        """What the App did that people can see, in order."""
+        return [a["kind"] for a in self.world.acts() if not a["kind"].startswith("apps/")]
+
     def pull(self, repo: str = REPO) -> dict[str, Any]:
         [pull] = self.world.pulls(repo)
         return pull

@@ -48,7 +48,7 @@ def test_stop_hint_explain_help_and_strangers(
         story.person("tom", "triage").comment(REPO, issue, "/patchwright fix")
         story.settled()
         assert story.said(issue) == []
-        assert github_world.acts() == []
+        assert story.acts() == []
         assert story.store.list_runs().runs == ()
 
         # Those who may are helped, and once.
@@ -128,7 +128,7 @@ def test_what_is_switched_off_stays_silent(
         ann.assign(REPO, issue, "patchwright[bot]")
         ann.label(REPO, issue, "patchwright")
         story.settled()
-        assert github_world.acts() == []
+        assert story.acts() == []
         assert [r.outcome for r in story.store.list_runs().runs] == ["stopped"]
 
 

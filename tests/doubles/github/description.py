@@ -46,7 +46,11 @@ PACKAGES = (
         "@octokit/webhooks-examples",
         "7.6.1",
         "De6U3XB6O3DtCa7bKgCMzTHdeopqqZ6SNivMYJnK65ierKL1AnNIA0tkRYCRS7lwGT792d+Ps1WbfHlso6MynQ==",
-        (("package/api.github.com/index.json", "webhook-examples.json"),),
+        (
+            ("package/api.github.com/index.json", "webhook-examples.json"),
+            ("package/ghes-31/index.json", "webhook-examples-ghes-31.json"),
+            ("package/ghes-35/index.json", "webhook-examples-ghes-35.json"),
+        ),
     ),
 )
 

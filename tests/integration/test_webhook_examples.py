@@ -1,0 +1,214 @@
+"""GitHub's own examples of webhooks, as they are and spoilt, through the service.
+
+Source: `@octokit/webhooks-examples`, for GitHub.com and for Enterprise Server 3.1 and 3.5.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import random
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.asks import ASK, Ignored, Trigger
+from app.inbox import Inbox
+from app.service import Web, create_app
+from app.settings import Settings
+from app.store import SqlStore
+from app.webhooks import EVENTS, parse, sign
+from tests.doubles.github.description import kept_file
+from tests.doubles.github.fixtures import require_description
+
+SECRET = "s3cret"
+FILES = ("", "-ghes-31", "-ghes-35")
+USED = {
+    ("issues", "labeled"),
+    ("issues", "assigned"),
+    ("issue_comment", "created"),
+    ("pull_request_review", "submitted"),
+    ("pull_request_review_comment", "created"),
+    ("check_run", "completed"),
+    ("check_run", "rerequested"),
+    ("pull_request", "closed"),
+    ("push", None),
+}
+ASKS_NOTHING = {
+    "nobody is assigned",
+    "the review itself asks for nothing",
+    "the check did not fail",
+    "no branch moved",
+}
+INSTALLATION = {"installation": {"id": 11, "node_id": "x"}}
+
+
+def examples(where: str) -> list[tuple[str, dict[str, Any]]]:
+    require_description()
+    listed = json.loads(kept_file(f"webhook-examples{where}.json").read_text())
+    return [(entry["name"], payload) for entry in listed for payload in entry["examples"]]
+
+
+class Door:
+    """The service in this process, asked without a socket."""
+
+    def __init__(self, folder: Path) -> None:
+        made = Settings(state_dir=folder, github_webhook_secret=SECRET)
+        self.store = SqlStore(made.database)
+        self.app = create_app(Web(made, self.store, lambda _run: None))
+        self.loop = asyncio.new_event_loop()
+        self.client = httpx.AsyncClient(
+            transport=httpx.ASGITransport(self.app), base_url="http://service"
+        )
+        self.sent = 0
+
+    def deliver(self, event: str, body: bytes) -> httpx.Response:
+        self.sent += 1
+        headers = {
+            "X-Hub-Signature-256": sign(SECRET, body),
+            "X-GitHub-Event": event,
+            "X-GitHub-Delivery": f"d-{self.sent}",
+        }
+        sending = self.client.post("/webhooks/github", content=body, headers=headers)
+        return self.loop.run_until_complete(sending)
+
+    def kept(self) -> int:
+        return sum(self.store.count_runs().values()) + len(Inbox(self.store.engine).unqueued())
+
+
+@pytest.fixture
+def door(tmp_path: Path) -> Iterator[Door]:
+    door = Door(tmp_path)
+    yield door
+    door.loop.run_until_complete(door.client.aclose())
+    door.loop.close()
+    door.store.close()
+
+
+@pytest.mark.parametrize("where", FILES)
+def test_every_example_of_the_events_used_is_parsed(where: str) -> None:
+    seen: Counter[tuple[str, Any]] = Counter()
+    for event, payload in examples(where):
+        action = payload.get("action")
+        if (event, action) not in USED:
+            continue
+        seen[event, action] += 1
+        bare = {k: v for k, v in payload.items() if k != "installation"}
+        assert isinstance(parse(event, json.dumps(bare).encode()), Ignored)
+        parsed = parse(event, json.dumps({**payload, **INSTALLATION}).encode())
+        if isinstance(parsed, Ignored):
+            assert parsed.reason in ASKS_NOTHING, (event, action, parsed)
+            continue
+        full_name = payload["repository"]["full_name"]
+        assert (parsed.repository, parsed.installation_id) == (full_name, 11)
+        assert parsed.sender == payload["sender"]["login"]
+        if not isinstance(parsed, Trigger):
+            assert ASK.validate_json(ASK.dump_json(parsed)) == parsed
+    # The old Enterprise Server's examples do not have them all.
+    assert {event for event, _ in seen} == set(EVENTS) or where == "-ghes-31"
+    assert sum(seen.values()) > 5
+
+
+@pytest.mark.parametrize("where", FILES)
+def test_every_event_that_is_not_used_gets_2xx_and_does_nothing(where: str, door: Door) -> None:
+    sent = 0
+    for event, payload in examples(where):
+        if (event, payload.get("action")) not in USED:
+            sent += 1
+            body = json.dumps({**payload, **INSTALLATION}).encode()
+            answer = door.deliver(event, body)
+            assert answer.status_code == 200, (event, payload.get("action"), answer.text)
+            assert answer.json()["result"] == "ignored"
+    assert sent > 40
+    assert door.kept() == 0
+
+
+VALUES: tuple[Any, ...] = (
+    None, True, 0, -1, 1, 2**31, 2**53, 2**63, 10**40, 0.5, 1e308,
+    "", " ", "\0", "é\u202e", "x" * 5000, "../../etc/passwd", "octo/calc", "Bot", "labeled",
+    "/patchwright fix", "refs/heads/main", "0" * 40,
+    [], [[]], [None], {}, {"id": {}}, {"login": None},
+)  # fmt: skip
+
+
+def places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every path into a JSON value."""
+    if at:
+        yield at
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from places(inner, (*at, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from places(inner, (*at, index))
+
+
+def spoil(rng: random.Random, event: str, payload: dict[str, Any]) -> tuple[str, bytes]:
+    """A payload with one to four things wrong, in its values, its shape or its bytes."""
+    spoilt: Any = copy.deepcopy({**payload, **INSTALLATION})
+    for _ in range(rng.randint(1, 4)):
+        # Near the top more often: that is what is read.
+        depth = rng.choice((1, 2, 2, 3, 3, 9))
+        found = [p for p in places(spoilt) if len(p) <= depth]
+        if not found:
+            break
+        *way, last = rng.choice(found)
+        inner = spoilt
+        for key in way:
+            inner = inner[key]
+        match rng.randrange(4):
+            case 0:
+                del inner[last]
+            case 1:
+                inner[last] = rng.choice(VALUES)
+            case 2:
+                inner[last] = [inner[last]] if rng.random() < 0.5 else {"a": inner[last]}
+            case _:
+                inner[last] = str(inner[last])[::-1]
+    body = json.dumps(spoilt).encode()
+    if rng.random() < 0.15:
+        at = rng.randrange(len(body))
+        cut = rng.choice((body[:at], body[:at] + bytes([rng.randrange(256)]) + body[at + 1 :]))
+        body = rng.choice((cut, body[:at] + b"[" * 2000 + body[at:], b"\xef\xbb\xbf" + body))
+    if rng.random() < 0.05:
+        event = rng.choice(("", "issues\u00e9"[:6], "x" * 100, "Issues", "push", "check_run"))
+    return event, body
+
+
+BATCH, BATCHES = 50, 200
+
+
+@pytest.mark.slow
+def test_ten_thousand_spoilt_payloads_get_2xx_or_4xx(door: Door) -> None:
+    chosen = [
+        (event, payload) for where in FILES for event, payload in examples(where) if event in EVENTS
+    ]
+    used = [(e, p) for e, p in chosen if (e, p.get("action")) in USED]
+    answers: Counter[int] = Counter()
+
+    @settings(
+        max_examples=BATCHES,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.integers(0, 2**64))
+    def batch(seed: int) -> None:
+        rng = random.Random(seed)
+        for _ in range(BATCH):
+            event, payload = rng.choice(used if rng.random() < 0.9 else chosen)
+            answer = door.deliver(*spoil(rng, event, payload))
+            assert answer.status_code // 100 in (2, 4), (seed, answer.status_code, answer.text)
+            answers[answer.status_code] += 1
+
+    batch()
+    assert sum(answers.values()) >= BATCH * BATCHES * 0.9, answers
+    assert answers[400] > 500
+    assert answers[200] + answers[202] > 500
