@@ -6,6 +6,7 @@ from app import logs
 from app.forge_github import GithubApp
 from app.mirror import Mirror
 from app.model_choice import make_model
+from app.repo_terms import read_terms
 from app.run_services import Services
 from app.sandboxes import DockerSandboxes
 from app.settings import Settings, SettingsError
@@ -41,6 +42,7 @@ def build(settings: Settings, store: SqlStore, engine: DockerEngine) -> Services
         make_model=lambda run_id, seed, waiting: make_model(
             settings, run_id=run_id, seed=seed, on_waiting=waiting
         ),
+        read_terms=lambda forge: read_terms(settings, forge),
     )
 
 
