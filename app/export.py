@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -75,43 +76,61 @@ def export(store: SqlStore, request: ExportRequest) -> Exported:
     runs = [run for run in _runs(store, request) if _fits(run, request)]
     if not runs:
         raise ExportRefused("no finished run fits these filters")
-    request.out.mkdir(parents=True, exist_ok=True)
-    rows: list[tuple[str, dict[str, Any]]] = []
+    apart = validation_repositories([r.repository for r in runs], request.validation, request.seed)
+    counts = {side: _Counts() for side in ("train", "validation")}
     for run in runs:
-        journal = store.events(run.id)
-        private = _Private(run, journal, request.key)
-        own = examples(Facts.of(run), journal, tool_specs())
-        rows += [(run.repository, private.data(row)) for row in own if _row_fits(row, request)]
-        if request.journals:
-            _write_lines(request.out / "journals" / f"{run.id}.jsonl", private.journal())
-        if request.pages:
-            page = trace_page(private.text(f"{run.repository}#{run.issue_number} {run.title}"),
-                              [Recorded.model_validate(r) for r in private.journal()])  # fmt: skip
-            _write(request.out / "pages" / f"{run.id}.html", page)
-    return _write_rows(rows, runs, request)
-
-
-def _write_rows(
-    rows: Sequence[tuple[str, dict[str, Any]]], runs: Sequence[Run], request: ExportRequest
-) -> Exported:
-    kept_apart = validation_repositories([r for r, _ in rows], request.validation, request.seed)
-    train = [row for repository, row in rows if repository.lower() not in kept_apart]
-    validation = [row for repository, row in rows if repository.lower() in kept_apart]
-    _write_lines(request.out / "train.jsonl", train)
-    if validation:
-        _write_lines(request.out / "validation.jsonl", validation)
+        side = "validation" if run.repository.lower() in apart else "train"
+        with _appending(request.out / f"{side}.jsonl") as file:
+            for row in _export_run(store, run, request):
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                counts[side].add(row)
     card = _CARD.get_template("card.md.j2").render(
-        train=train,
-        validation=validation,
+        train=counts["train"].rows,
+        validation=counts["validation"].rows,
+        has_validation=bool(apart),
         runs=len(runs),
         repositories=len({run.repository.lower() for run in runs}),
-        models=sorted({row["model"] for row in (*train, *validation)}),
-        outcomes=_counted(row["outcome"] for row in (*train, *validation)),
-        rewards=_counted(row["reward"] for row in (*train, *validation)),
+        models=sorted(counts["train"].models | counts["validation"].models),
+        outcomes=sorted((counts["train"].outcomes + counts["validation"].outcomes).items()),
+        rewards=sorted((counts["train"].rewards + counts["validation"].rewards).items()),
         request=request,
     )
     _write(request.out / "README.md", card)
-    return Exported(len(runs), len(train), len(validation))
+    return Exported(len(runs), counts["train"].rows, counts["validation"].rows)
+
+
+def _export_run(store: SqlStore, run: Run, request: ExportRequest) -> Iterator[dict[str, Any]]:
+    """Write the run's journal and page if they are wanted; gives its examples."""
+    journal = store.events(run.id)
+    private = _Private(run, journal, request.key)
+    if request.journals or request.pages:
+        clean = private.journal()
+        lines = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in clean)
+        if request.journals:
+            _write(request.out / "journals" / f"{run.id}.jsonl", lines)
+        if request.pages:
+            title = private.text(f"{run.repository}#{run.issue_number} {run.title}")
+            page = trace_page(title, [Recorded.model_validate(entry) for entry in clean])
+            _write(request.out / "pages" / f"{run.id}.html", page)
+    for row in examples(Facts.of(run), journal, tool_specs()):
+        if _row_fits(row, request):
+            yield private.data(row)
+
+
+@dataclass(slots=True)
+class _Counts:
+    """What was written to one side, for the card."""
+
+    rows: int = 0
+    models: set[str] = field(default_factory=set)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    rewards: Counter[str] = field(default_factory=Counter)
+
+    def add(self, row: dict[str, Any]) -> None:
+        self.rows += 1
+        self.models.add(row["model"])
+        self.outcomes[row["outcome"]] += 1
+        self.rewards[str(row["reward"])] += 1
 
 
 def read_journal(path: Path) -> list[Recorded]:
@@ -156,7 +175,7 @@ def _runs(store: SqlStore, request: ExportRequest) -> Iterator[Run]:
             except UnknownRun:
                 raise ExportRefused(f"there is no run {run_id}") from None
         return
-    filters = RunFilter(repository=request.repository, status="done")
+    filters = RunFilter(status="done")
     cursor = ""
     while True:
         page = store.list_runs(filters, cursor, PAGE)
@@ -180,16 +199,9 @@ def _row_fits(row: dict[str, Any], request: ExportRequest) -> bool:
     return not request.outcomes or row["outcome"] in request.outcomes
 
 
-def _counted(values: Iterable[object]) -> list[tuple[str, int]]:
-    counts: dict[str, int] = {}
-    for value in values:
-        counts[str(value)] = counts.get(str(value), 0) + 1
-    return sorted(counts.items())
-
-
-def _write_lines(path: Path, rows: Iterable[Any]) -> None:
-    lines = (json.dumps(row, ensure_ascii=False) for row in rows)
-    _write(path, "".join(f"{line}\n" for line in lines))
+def _appending(path: Path) -> TextIO:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.open("a", encoding="utf-8", errors="replace")
 
 
 def _write(path: Path, text: str) -> None:

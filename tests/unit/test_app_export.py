@@ -1,0 +1,261 @@
+"""Exports: the round trip, what is taken out, who is on which side, and pages of hostile text."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent.events import (
+    AnyEvent,
+    AttemptEnded,
+    AttemptStarted,
+    ContextCut,
+    GateJudged,
+    HypothesisProposed,
+    ModelTurned,
+    NoteAdded,
+    Recorded,
+    RunEnded,
+    RunPhase,
+    Submitted,
+    ToolFinished,
+    ToolStarted,
+    now,
+)
+from agent.model import ToolCall, Usage
+from agent.state import fold
+from app.asks import Trigger
+from app.export import ExportRefused, ExportRequest, export, read_journal
+from app.export_examples import examples, reward
+from app.export_html import plain, trace_page
+from app.export_privacy import anonymous, scrubbed
+from app.export_split import validation_repositories
+from app.store import SqlStore
+
+TOKEN = "ghp_" + "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8"
+PATCH = "diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -1 +1 @@\n-old\n+new\n"
+HOSTILE = "<script>alert(1)</script>\x1b[31mred\x1b[0m \u202eabc \x07 <img src=x onerror=y>"
+
+
+def attempt(number: int, outcome: str = "proven", output: str = "ok") -> list[AnyEvent]:
+    """An attempt with two turns, a cut of the context, and a verdict."""
+    call = ToolCall(id=f"c{number}", name="bash", arguments='{"command": "ls  -a"}')
+    verdict = "proven" if outcome == "proven" else "unproven"
+    events: list[AnyEvent] = [
+        AttemptStarted(
+            model="offline",
+            prompt_version="3",
+            base_commit="a" * 40,
+            system_prompt="You debug.",
+            task_prompt="octo/calc: it breaks, says reporter",
+            test_command="pytest",
+        ),
+        ModelTurned(reasoning="I look.", tool_calls=(call,), usage=Usage(prompt_tokens=5)),
+        ToolStarted(call_id=call.id, name="bash", arguments=call.arguments),
+        ToolFinished(call_id=call.id, name="bash", status="ok", output=output),
+        ContextCut(
+            stubs={call.id: "cut"}, blanked=(call.id,), restated="…", prompt_tokens_before=9
+        ),  # fmt: skip
+        HypothesisProposed(hypothesis="H1", claim="c", prediction="p", test="t", snapshot="s"),
+        NoteAdded(source="human", author="maintainer", text="Look at a.py", hint_id=4),
+        ModelTurned(content="Done.", reasoning="It is clear."),
+        Submitted(root_cause="r", summary="s", patch=PATCH),
+        GateJudged(verdict=verdict, patch=PATCH),  # type: ignore[arg-type]
+        AttemptEnded(outcome=outcome, diagnosis="d"),  # type: ignore[arg-type]
+    ]
+    return [e.model_copy(update={"attempt": number}) for e in events]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SqlStore:
+    return SqlStore(f"sqlite:///{tmp_path / 'x.db'}")
+
+
+def run(store: SqlStore, number: int, repository: str = "octo/calc", *, output: str = "ok",
+        outcome: str = "proven") -> str:  # fmt: skip
+    trigger = Trigger(
+        installation_id=11,
+        repository=repository,
+        repository_id=5,
+        default_branch="main",
+        archived=False,
+        issue_number=number,
+        issue_title="It breaks",
+        issue_body="Ask @colleague about it.",
+        issue_author="reporter",
+        issue_open=True,
+        is_pull_request=False,
+        label="patchwright",
+        sender="maintainer",
+        sender_is_bot=False,
+    )
+    run_id = store.accept(f"{repository}{number}", "issues", trigger, model="offline").run_id
+    store.append(run_id, [RunPhase(attempt=0, phase="preparing"), *attempt(1, "diagnosis")])
+    store.append(run_id, attempt(2, outcome, output))
+    ended = RunEnded(attempt=0, outcome="proven", chosen_attempt=2)
+    store.finish(run_id, ended)
+    return run_id
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_an_exported_journal_folds_to_the_same_state(store: SqlStore, tmp_path: Path) -> None:
+    run_id = run(store, 7)
+    export(store, ExportRequest(out=tmp_path / "out", journals=True, validation=0))
+    back = read_journal(tmp_path / "out" / "journals" / f"{run_id}.jsonl")
+    kept = store.events(run_id)
+    assert back == kept
+    for number in (1, 2):
+        ours = [r.event for r in back if r.event.attempt == number]
+        theirs = [r.event for r in kept if r.event.attempt == number]
+        assert fold(ours) == fold(theirs)
+        assert fold(ours).outcome is not None
+
+
+def test_examples_hold_the_whole_conversation(store: SqlStore, tmp_path: Path) -> None:
+    run(store, 7)
+    done = export(store, ExportRequest(out=tmp_path / "out", validation=0))
+    assert (done.runs, done.train, done.validation) == (1, 2, 0)
+    first, second = rows(tmp_path / "out" / "train.jsonl")
+    assert [m["role"] for m in second["messages"]] == [
+        *("system", "user", "assistant", "tool", "user", "assistant")
+    ]
+    turn, result = second["messages"][2:4]
+    assert turn["reasoning_content"] == "I look."
+    assert turn["tool_calls"][0]["function"] == {
+        "name": "bash",
+        "arguments": '{"command": "ls  -a"}',
+    }
+    assert (result["tool_call_id"], result["content"]) == ("c2", "ok")
+    names = [tool["function"]["name"] for tool in json.loads(second["tools"])]
+    assert "submit" in names
+    assert (first["outcome"], first["reward"], first["pull_request"]) == (
+        *("diagnosis", 0.0, "not chosen"),
+    )
+    assert (second["gate"], second["reward"]) == ("proven", 0.7)
+    assert "train.jsonl" in (tmp_path / "out" / "README.md").read_text()
+    assert not (tmp_path / "out" / "validation.jsonl").exists()
+
+
+def test_merging_raises_the_reward_and_closing_lowers_it() -> None:
+    assert reward(True, "merged") > reward(True, "") > reward(True, "closed") > reward(False, "")
+    assert reward(False, "merged") == 0
+
+
+def test_filters_choose_runs_and_attempts(store: SqlStore, tmp_path: Path) -> None:
+    one = run(store, 1)
+    run(store, 2, "octo/other")
+    by_name = export(store, ExportRequest(out=tmp_path / "a", repository="Octo/Calc"))
+    assert by_name.runs == 1
+    by_id = export(store, ExportRequest(out=tmp_path / "b", run_ids=(one,), outcomes=("proven",)))
+    assert (by_id.runs, by_id.train) == (1, 1)
+    with pytest.raises(ExportRefused, match="no finished run"):
+        export(store, ExportRequest(out=tmp_path / "c", merged=True))
+    with pytest.raises(ExportRefused, match="no run nope"):
+        export(store, ExportRequest(out=tmp_path / "c", run_ids=("nope",)))
+    with pytest.raises(ExportRefused, match="not empty"):
+        export(store, ExportRequest(out=tmp_path / "a"))
+
+
+def test_secrets_do_not_go_out(store: SqlStore, tmp_path: Path) -> None:
+    run(store, 7, output=f"token: {TOKEN}\nrest")
+    request = ExportRequest(out=tmp_path / "out", pages=True, journals=True, validation=0)
+    export(store, request)
+    written = [p for p in (tmp_path / "out").rglob("*") if p.is_file()]
+    assert len(written) == 4
+    for path in written:
+        assert TOKEN not in path.read_text(), path
+    assert "[secret]" in rows(tmp_path / "out" / "train.jsonl")[1]["messages"][3]["content"]
+
+
+def test_arguments_stay_json_when_a_secret_is_taken_out() -> None:
+    arguments = json.dumps({"content": f'x = "{TOKEN}"', "n": 1})
+    clean = scrubbed({"arguments": arguments})["arguments"]
+    assert TOKEN not in clean
+    assert json.loads(clean)["n"] == 1
+    assert scrubbed('{"a":  1}') == '{"a":  1}'
+
+
+def test_pseudonyms_replace_names_and_stay_the_same(store: SqlStore, tmp_path: Path) -> None:
+    run(store, 7, output="maintainer@company.com at octo/calc, @property")
+    out = tmp_path / "out"
+    export(store, ExportRequest(out=out, pages=True, journals=True, key=b"k" * 16))
+    text = "".join(p.read_text() for p in out.rglob("*") if p.is_file())
+    for name in ("octo/calc", "maintainer", "reporter", "company.com", "a" * 40):
+        assert name not in text, name
+    assert "@property" in text
+    (row, again) = rows(out / "train.jsonl")
+    assert row["repository"] == again["repository"] != "octo/calc"
+    assert row["base_commit"] == again["base_commit"]
+
+
+def test_people_are_replaced_as_they_were_named() -> None:
+    told = anonymous("@ann, ann and @bob; banner", ["o/r"], ["@ann", "bob"], b"k" * 16)
+    assert "@ann" not in told
+    assert "bob" not in told
+    assert ", ann and @person-" in told
+    assert told.endswith("; banner")
+
+
+@given(
+    st.lists(st.sampled_from([f"o/r{i}" for i in range(8)]), min_size=1, max_size=60),
+    st.floats(0, 0.9),
+    st.integers(0, 5),
+)
+def test_no_repository_is_on_both_sides(names: list[str], part: float, seed: int) -> None:
+    apart = validation_repositories(names, part, seed)
+    assert apart == validation_repositories(list(reversed(names)), part, seed)
+    assert apart < set(names)
+    if part == 0:
+        assert not apart
+    elif len(set(names)) > 1:
+        assert apart
+
+
+class Page(HTMLParser):
+    """Elements and attributes of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+
+def test_a_page_shows_hostile_text_as_text() -> None:
+    events = attempt(1, output=HOSTILE + "x" * 1_000_000)
+    events.insert(2, ModelTurned(content=HOSTILE, reasoning=HOSTILE))
+    events += [AttemptEnded(outcome="failed", diagnosis=HOSTILE), RunPhase(phase=HOSTILE)]
+    journal = [Recorded(seq=n, at=now(), event=e) for n, e in enumerate(events)]
+    text = trace_page(HOSTILE, journal)
+    page = Page(text)
+    assert not page.tags & {"script", "img", "iframe", "link", "object"}
+    assert not {a for a in page.attributes if a.startswith("on")} | (page.attributes & {"src"})
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;red [U+202E]abc [U+0007]" in text
+    assert len(text) < 600_000
+    assert "\x1b" not in text
+    assert "characters left out" in text
+
+
+def test_plain_text_keeps_lines_and_letters() -> None:
+    assert plain("a\r\nb\tü\x1b]0;title\x07c") == "a\nb\tüc"
+
+
+def test_attempts_that_did_not_end_are_no_examples() -> None:
+    from app.export_examples import Facts
+
+    facts = Facts(run_id="r", repository="o/r", issue="o/r#1", closed="")
+    journal = [Recorded(seq=n, at=now(), event=e) for n, e in enumerate(attempt(1)[:-1])]
+    assert examples(facts, journal, ()) == []
