@@ -161,6 +161,8 @@ async def perform(attempt: Attempt, call: ToolCall) -> None:
 
 async def replace_sandbox(attempt: Attempt, problem: SandboxGone) -> Reply:
     """Another sandbox with the last snapshot's tree in place of one that died."""
+    # What a dead sandbox left on the engine goes with it; that is no concern of the next one.
+    await attempt.sandbox.close()
     attempt.sandbox = await attempt.rebuild()
     attempt.journal.append(SandboxOpened(sandbox_id=attempt.sandbox.id, reason="rebuilt"))
     return Reply(
@@ -233,7 +235,11 @@ async def control_drift(attempt: Attempt) -> None:
     elif answer == "nudge" or under_test is None:
         journal.append(noticed, NoteAdded(source="loop", text=note))
     else:
-        await restore_tree(attempt.sandbox, journal, under_test.snapshot)
+        try:
+            await restore_tree(attempt.sandbox, journal, under_test.snapshot)
+        except SandboxGone as problem:
+            await replace_sandbox(attempt, problem)
+            await restore_tree(attempt.sandbox, journal, under_test.snapshot)
         gone = f"{under_test.id} was abandoned and the tree rolled back to where it was proposed."
         journal.append(
             noticed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 from agent.events import AttemptStarted, GateJudged, SandboxOpened
@@ -16,9 +17,13 @@ from agent.store import Store
 from agent.task import Task
 from agent.testing.suite import find_test_command, run_suite
 from agent.tree import restore_tree
+from sandbox.errors import EngineUnavailable, SandboxGone
 from sandbox.protocol import OpenSandbox, Sandbox
 
 STOP_POLL_S = 0.25
+ENGINE_WAIT_S = 300.0
+"""How long an attempt that lost its sandbox waits for an engine to open another one."""
+ENGINE_POLL_S = 1.0
 TREE_LISTING = (
     "find . -maxdepth 3 -not -path './.git*' -not -name '*.pyc' -not -name __pycache__ "
     "-printf '%P%y\\n' | sed -e 's/d$/\\//' -e 's/[fl]$//' | sort | head -n 200"
@@ -55,7 +60,7 @@ async def debug(
         return journal.state
 
     async def rebuild() -> Sandbox:
-        return await _open(journal, open_sandbox)
+        return await _open_when_it_can(journal, open_sandbox)
 
     async def put_before_gate(state: RunState, patch: str) -> GateJudged:
         submission = Submission(
@@ -101,8 +106,24 @@ async def _open(journal: Journal, open_sandbox: OpenSandbox) -> Sandbox:
     sandbox = await open_sandbox()
     last = journal.state.last_snapshot
     if last is not None:
-        await restore_tree(sandbox, journal, last.snapshot)
+        try:
+            await restore_tree(sandbox, journal, last.snapshot)
+        except BaseException:
+            await asyncio.shield(sandbox.close())
+            raise
     return sandbox
+
+
+async def _open_when_it_can(journal: Journal, open_sandbox: OpenSandbox) -> Sandbox:
+    """Another sandbox after one died, waiting for an engine that is being restarted."""
+    deadline = time.monotonic() + ENGINE_WAIT_S
+    while True:
+        try:
+            return await _open(journal, open_sandbox)
+        except (EngineUnavailable, SandboxGone):
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(ENGINE_POLL_S)
 
 
 async def _start(attempt: Attempt, seed: int) -> None:
