@@ -11,6 +11,7 @@ from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 from sqlalchemy.engine import make_url
 
 from app import conversation, engine_words, logs
+from app.database_away import waited_for
 from app.engine_words import (
     APPLICATION,
     ASK_QUEUE,
@@ -43,7 +44,12 @@ class Durable:
     def enqueue(self, run_id: str) -> None:
         """Tell the engine of a run and note that it knows. Again is nothing."""
         options, words = engine_words.for_run(self._store.get_run(run_id))
-        DBOS.enqueue_workflow_with_options(options, *words)
+        workflow = options["workflow_id"]
+        known = DBOS.get_workflow_status(workflow)
+        if known is not None and engine_words.is_left(known.status):
+            DBOS.resume_workflows([workflow], queue_name=QUEUE)
+        else:
+            DBOS.enqueue_workflow_with_options(options, *words)
         self._store.mark_enqueued(run_id)
 
     def enqueue_ask(self, ask_id: str) -> None:
@@ -155,7 +161,7 @@ async def _tell_of_new_work(durable: Durable) -> None:
 
 async def _step(name: str, act: Callable[[], Awaitable[Result]]) -> Result:
     async def recorded() -> Result:
-        return await act()
+        return await waited_for(name, act)
 
     return await DBOS.run_step_async({"name": name}, recorded)
 

@@ -96,6 +96,13 @@ class Mirror:
         """The commit at the tip of a branch as last fetched. Raises `GitMissing`."""
         return self._commit(f"refs/heads/{branch}", f"the branch {branch}")
 
+    def has(self, commit: str) -> bool:
+        """Whether the mirror holds this commit; a worker that took a run over may have none."""
+        try:
+            return self._commit(commit, f"the commit {commit}") == commit
+        except GitMissing:
+            return False
+
     def tree_tar(self, commit: str, out: Path) -> None:
         """Write a commit's tree as an uncompressed tar archive.
 

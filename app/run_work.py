@@ -28,11 +28,13 @@ from agent.session import JudgeWith, debug
 from agent.state import RunState, fold
 from agent.task import Attachment, Issue, Task
 from app import logs, publish, tracing
+from app.database_away import is_away
 from app.forge import Forge
 from app.forge_records import ForgeError, IssueThread
+from app.mirror import Mirror
 from app.records import Run
 from app.reports import Phase, RunFacts
-from app.run_failures import cause, explain, wait_before_retry
+from app.run_failures import cause, explain, goes_back, wait_before_retry
 from app.run_services import Result, Services
 from app.store import SqlStore
 from sandbox.errors import SandboxError
@@ -81,9 +83,15 @@ class RunWork:
                 return await act()
             except Exception as raised:  # noqa: BLE001  every failure gets its honest end
                 error = cause(raised)
+            if is_away(error):
+                raise error  # it is waited for around the step, however long it takes
             if isinstance(error, LostLease):
                 _log.warning("the run was taken over", run=self.run.id, step=name)
                 # Not an error of the step: the engine must record nothing.
+                raise asyncio.CancelledError(str(error))
+            if goes_back(error):
+                _log.warning("handed back to the queue", run=self.run.id, step=name, why=str(error))
+                self.store.hand_back(self.run.id)
                 raise asyncio.CancelledError(str(error))
             tries += 1
             wait = wait_before_retry(error, tries, self.services.patience_s)
@@ -189,6 +197,7 @@ class RunWork:
         async def waiting(reason: str, seconds: float) -> None:
             event = ModelWaiting(attempt=number, reason=reason, retry_in_s=seconds)
             store.append(run_id, [event])
+            news.put_nowait(number)
 
         def notice(entry: Recorded) -> None:
             tracing.entry(run_id, entry)
@@ -250,10 +259,17 @@ class RunWork:
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             half = path.with_suffix(".part")
-            mirror = self.services.mirror(clone_url)
+            mirror = await self.mirror(commit, clone_url)
             await asyncio.to_thread(mirror.tree_tar, commit, half)
             half.replace(path)
         return path
+
+    async def mirror(self, commit: str, clone_url: str) -> Mirror:
+        """The mirror with this commit in it: another machine may have begun the run."""
+        mirror = self.services.mirror(clone_url)
+        if not await asyncio.to_thread(mirror.has, commit):
+            await publish.fetch(self.forge, mirror, self.run.trigger.base_branch)
+        return mirror
 
     @property
     def _trees(self) -> Path:

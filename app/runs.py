@@ -10,21 +10,26 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 
 import httpx
+from sqlalchemy.exc import SQLAlchemyError
 
 from agent.events import GateJudged, Outcome
 from agent.state import RunState
 from agent.task import ATTACHED, Attachment
 from app import logs, parking, policy, publish, rounds, tracing
+from app.database_away import waited_for
 from app.fence import fenced
 from app.forge_records import Pull
 from app.issue_logs import fetch_file, links
 from app.publish import Fetched
+from app.records import Run
 from app.reports import is_draft, patch_of
 from app.run_services import Result, Services, Step
 from app.run_work import ISSUE_LOG, Ground, RunWork, as_issue
+from app.store import SqlStore
 
 __all__ = ["Result", "Services", "Step", "work"]
 
@@ -39,29 +44,40 @@ async def work(services: Services, run_id: str, step: Step, number: int = 1) -> 
 
     A worker that lost the run to another ends as if cancelled: nothing of it is recorded.
     """
-    before = services.store.get_run(run_id)
-    store = services.store.claim(run_id, services.settings.executor)
-    run = store.get_run(run_id)
-    if run.status == "done" or run.round != number:
+    taken = await waited_for("claim", partial(_take, services, run_id, number))
+    if taken is None:
         return
-    store.set_running(run_id)
+    store, run, parked = taken
     forge = fenced(
         services.forge(run.installation_id, run.repository), run_id, lambda: store.holds(run_id)
     )
     in_hand = RunWork(services, store, run, forge)
     try:
         with tracing.run(run_id, number, run.epoch, services.settings.executor):
-            if reason := parking.examine(store, before):
-                await _park(in_hand, reason)
+            if parked:
+                await waited_for("park", partial(_park, in_hand, parked))
             elif number == 1:
                 await _first_round(in_hand, step)
             else:
                 await rounds.work(in_hand, step)
     except asyncio.CancelledError:
-        store.give_back(run_id)  # the process ends, which is no death of the run's doing
+        with suppress(SQLAlchemyError):  # the process ends, which is no death of the run's doing
+            store.give_back(run_id)
         raise
     finally:
         await forge.close()
+
+
+async def _take(services: Services, run_id: str, number: int) -> tuple[SqlStore, Run, str] | None:
+    """Claim the run for this round; with why it must be parked, if so. None: it is over."""
+    before = services.store.get_run(run_id)
+    store = services.store.claim(run_id, services.settings.executor)
+    run = store.get_run(run_id)
+    if run.status == "done" or run.round != number:
+        return None
+    parked = parking.examine(store, before)
+    store.set_running(run_id)
+    return store, run, parked
 
 
 async def _park(run: RunWork, reason: str) -> None:
@@ -202,7 +218,7 @@ async def put_out(run: RunWork, prepared: Result, debugged: Result, last: bool) 
         await publish.report_failure(run.forge, facts, state)
         outcome = state.outcome or "failed"
         return {"outcome": outcome, "attempt": debugged["attempt"], "reason": state.diagnosis}
-    mirror = run.services.mirror(prepared["clone_url"])
+    mirror = await run.mirror(prepared["base_commit"], prepared["clone_url"])
     if state.outcome == "proven" and await publish.own_pull(run.forge, facts) is None:
         tip = (await _fetch(run)).base_commit
         if tip != prepared["base_commit"]:

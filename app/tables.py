@@ -15,6 +15,9 @@ from app.schema import migrate
 
 metadata = sa.MetaData()
 
+SLEEP_IN_TRANSACTION_MS = 10_000
+"""Far more than any transaction here takes; they wait for nothing but the database."""
+
 runs = sa.Table(
     "runs",
     metadata,
@@ -129,7 +132,7 @@ def from_micros(micros: int) -> datetime:
 
 def open_engine(url: str) -> sa.Engine:
     """An engine for the application's own tables, which are brought to this version's shape."""
-    engine = sqlite_engine(url) if _is_sqlite(url) else sa.create_engine(url, pool_pre_ping=True)
+    engine = sqlite_engine(url) if _is_sqlite(url) else _postgresql_engine(url)
     migrate(engine)
     return engine
 
@@ -164,6 +167,22 @@ def sqlite_engine(url: str) -> sa.Engine:
         if not reads:
             connection.exec_driver_sql(f"PRAGMA synchronous={synchronous}")
         connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _postgresql_engine(url: str) -> sa.Engine:
+    """An engine whose sessions the server ends when they sleep in the middle of a transaction.
+
+    So does a worker that is frozen in one: its row locks would keep the others from taking over.
+    """
+    engine = sa.create_engine(url, pool_pre_ping=True)
+
+    @sa.event.listens_for(engine, "connect")
+    def _connected(connection: Any, _record: object) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET idle_in_transaction_session_timeout = {SLEEP_IN_TRANSACTION_MS}")
+        connection.commit()
 
     return engine
 

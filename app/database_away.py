@@ -1,0 +1,40 @@
+"""A database that is away for a while is waited for: it is no failure of the run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+
+from app import logs
+
+T = TypeVar("T")
+
+LOOK_EVERY_S = 2.0
+_PASSING = ("locked", "busy", "disk is full", "disk I/O", "unable to open")
+"""What SQLite says of things that may pass; a missing table does not."""
+
+_log = logs.get(__name__)
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether this error says that the database does not answer, and not that it refuses."""
+    if not isinstance(error, DBAPIError):
+        return False
+    if type(error.orig).__module__.startswith("sqlite3"):
+        return any(words in str(error.orig) for words in _PASSING)
+    return isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
+
+
+async def waited_for(what: str, act: Callable[[], Awaitable[T]]) -> T:
+    """Do something that may be repeated; again for as long as the database is away."""
+    while True:
+        try:
+            return await act()
+        except DBAPIError as error:
+            if not is_away(error):
+                raise
+            _log.warning("the database is away", what=what, why=str(error.orig).split("\n")[0])
+        await asyncio.sleep(LOOK_EVERY_S)

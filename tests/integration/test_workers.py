@@ -1,0 +1,252 @@
+"""Two workers on one PostgreSQL: processes that freeze, die, drain, and share what there is."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from agent.errors import LostLease
+from agent.events import RunEnded, RunPhase, SandboxOpened
+from app import leases
+from app.engine_client import connected
+from app.store import SqlStore
+from app.webhooks import Trigger
+from tests.integration.postgresql import fresh_database, programs, server
+from tests.integration.run_world import RunWorld
+from tests.integration.test_runs import check_journal, ended, start, until
+from tests.unit.test_app_store import trigger
+
+PROGRAMS = programs()
+ROOT = Path(__file__).parents[2]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(PROGRAMS is None, reason="PostgreSQL is not installed"),
+]
+WORKER = """
+import json, signal, sys, threading
+from pathlib import Path
+from app import logs
+from app.working import working
+from tests.integration.run_world import RunWorld
+folder, name, url, more = sys.argv[1:]
+logs.configure("warning", "text")
+world = RunWorld(
+    Path(folder), database_url=url, executor_id=name,
+    worker_beat_s=0.5, worker_dead_after_s=4, **json.loads(more),
+)
+stop, drain = threading.Event(), threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: stop.set())
+def drained():
+    drain.set(); stop.set()
+with working(world.services(), drained) as durable:
+    print("up", flush=True)
+    while not stop.wait(0.2):
+        durable.flush_outbox()
+    if drain.is_set():
+        durable.patience_s = 120
+"""
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[str]:
+    assert PROGRAMS is not None
+    with server(PROGRAMS) as url:
+        yield url
+
+
+@pytest.fixture
+def url(postgresql: str) -> str:
+    return fresh_database(postgresql)
+
+
+@contextmanager
+def worker(
+    folder: Path, name: str, url: str, steps: int = 40, **more: Any
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker as a process group of its own, once it is up."""
+    own, words = folder / name, json.dumps({"steps": steps, **more})
+    own.mkdir(exist_ok=True)
+    for shared in ("remote.git", "forge.json"):
+        if not (own / shared).exists():
+            (own / shared).symlink_to(folder / shared)
+    with (folder / f"{name}.log").open("ab") as log:
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-c",
+                WORKER,
+                str(own),
+                name,
+                url,
+                words,
+            ],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,
+        )
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == b"up\n", (folder / f"{name}.log").read_text()
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def world_of(folder: Path, url: str) -> RunWorld:
+    world = RunWorld(folder, database_url=url)
+    with world.forge.world():
+        pass
+    return world
+
+
+def owner(world: RunWorld, run_id: str) -> str:
+    return world.store.get_run(run_id).owner
+
+
+def events(world: RunWorld, run_id: str) -> int:
+    return world.store.get_run(run_id).events
+
+
+def test_a_frozen_worker_is_taken_over_and_its_later_writes_are_refused(
+    url: str, tmp_path: Path
+) -> None:
+    world = world_of(tmp_path, url)
+    with worker(tmp_path, "a", url, steps=60) as frozen:
+        run_id = start(world)
+        until(lambda: events(world, run_id) > 40)
+        os.killpg(frozen.pid, signal.SIGSTOP)
+        with worker(tmp_path, "b", url, steps=60):
+            until(lambda: owner(world, run_id) == "b")
+            os.killpg(frozen.pid, signal.SIGCONT)
+            run = ended(world, run_id)
+            log = tmp_path / "a.log"
+            until(lambda: "taken over" in log.read_text())
+            time.sleep(2)  # a write of the frozen one would come now
+    assert run.outcome == "proven"
+    assert run.owner == "b"
+    check_journal(world, run_id)
+    # The sandbox was built again from the base and the last snapshot.
+    reasons = [
+        e.event.reason for e in world.store.events(run_id) if isinstance(e.event, SandboxOpened)
+    ]
+    assert reasons == ["start", "rebuilt"]
+    assert isinstance(world.store.events(run_id)[-1].event, RunEnded)
+    with world.forge.world() as forge:
+        assert len(forge["pulls"]) == 1
+        assert forge["acts"].count("open pull") == 1
+    assert len(world.branches()) == 2
+    stale = world.store.claim(run_id, "x")
+    world.store.claim(run_id, "y")
+    with pytest.raises(LostLease):
+        stale.append(run_id, [RunPhase(attempt=0, phase="late")])
+
+
+def test_a_killed_workers_runs_go_on_at_another_and_drain_lets_runs_end(
+    url: str, tmp_path: Path
+) -> None:
+    world = world_of(tmp_path, url)
+    with worker(tmp_path, "b", url) as second, worker(tmp_path, "a", url) as first:
+        run_id = start(world)
+        until(lambda: events(world, run_id) > 10)
+        holder = owner(world, run_id)
+        other = {"a": "b", "b": "a"}[holder]
+        dead = {"a": first, "b": second}[holder]
+        os.killpg(dead.pid, signal.SIGKILL)
+        dead.wait()
+        until(lambda: owner(world, run_id) == other)
+        # Now the other one is told to drain: it ends its run, takes none, and goes.
+        assert leases.drain(world.store.engine, other)
+        again = start(world, "d2", number=8)
+        assert ended(world, run_id).outcome == "proven"
+        left = {"a": first, "b": second}[other]
+        assert left.wait(60) == 0
+        assert world.store.get_run(again).status == "queued"
+        assert leases.roll(world.store.engine) == []
+    with worker(tmp_path, "a", url):
+        assert ended(world, again).outcome == "proven"
+    check_journal(world, run_id)
+    check_journal(world, again)
+
+
+def test_two_workers_of_one_name_are_refused(url: str, tmp_path: Path) -> None:
+    world = world_of(tmp_path, url)
+    store = world.store
+    with (
+        leases.named(store.engine, "a"),
+        pytest.raises(leases.NameTaken, match="another live worker is named a"),
+        leases.named(store.engine, "a"),
+    ):
+        pass
+    with leases.named(store.engine, "a"):  # free again
+        pass
+
+
+def test_queues_keep_their_limits_and_people_go_first(url: str, tmp_path: Path) -> None:
+    """Three at once in all, one of a repository; a service without a worker puts them in."""
+    world = world_of(tmp_path, url)
+    limits = {"concurrency": 3, "repository_concurrency": 1, "worker_concurrency": 2}
+    ids: dict[str, list[str]] = {"one": [], "two": [], "three": []}
+    with worker(tmp_path, "a", url, 12, **limits):
+        pass  # makes the engine's tables
+    with connected(world.settings, world.store) as client:
+        assert client.ready
+        for number in range(1, 4):
+            for name, known in ids.items():
+                # Automatic ones were asked for first.
+                by = "command" if number == 3 else "failed_check"
+                known.append(accept(world.store, f"{name}-{number}", f"octo/{name}", number, by))
+                client.enqueue(known[-1])
+    peaks: list[int] = []
+    order: dict[str, list[str]] = {name: [] for name in ids}
+    with worker(tmp_path, "a", url, 12, **limits), worker(tmp_path, "b", url, 12, **limits):
+        end = time.monotonic() + 120
+        while time.monotonic() < end:
+            runs = world.store.list_runs(limit=50).runs
+            working = [run for run in runs if run.status == "running"]
+            peaks.append(len(working))
+            assert len({run.repository for run in working}) == len(working)
+            for run in working:
+                name = run.repository.partition("/")[2]
+                if run.id not in order[name]:
+                    order[name].append(run.id)
+            if all(run.status == "done" for run in runs):
+                break
+            time.sleep(0.05)
+    assert max(peaks) <= 3
+    assert max(peaks) >= 2, "they never ran side by side"
+    owners = {run.owner for run in world.store.list_runs(limit=50).runs}
+    assert owners == {"a", "b"}
+    for name, known in ids.items():
+        assert order[name][0] == known[2], "the command of a person goes first"
+
+
+def accept(store: SqlStore, delivery: str, repository: str, number: int, by: str) -> str:
+    asked: Trigger = trigger(number).model_copy(update={"repository": repository, "by": by})
+    return store.accept(delivery, "issues", asked, model="seeded").run_id
+
+
+def test_nothing_is_swept_while_all_live(url: str, tmp_path: Path) -> None:
+    world = world_of(tmp_path, url)
+    with worker(tmp_path, "a", url, 30), worker(tmp_path, "b", url, 30):
+        run_id = start(world)
+        assert ended(world, run_id).outcome == "proven"
+        assert world.store.get_run(run_id).epoch == 1
+        with world.store.engine.begin() as connection:
+            assert leases.alive(connection) == {"a", "b"}
+            rows = connection.execute(sa.text("SELECT count(*) FROM audit")).scalar_one()
+    assert rows == 0
