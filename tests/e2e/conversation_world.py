@@ -81,7 +81,7 @@ class Story:
     world: GithubWorld
     folder: Path
     policy: Policy = field(default_factory=scripts)
-    config: RepoConfig = RepoConfig()
+    config: RepoConfig = field(default_factory=RepoConfig)
     settings: dict[str, Any] = field(default_factory=dict)
     services: Services = field(init=False)
     store: SqlStore = field(init=False)
@@ -89,6 +89,7 @@ class Story:
     model: StandIn = field(init=False)
     durable: Durable = field(init=False)
     forge_of: Callable[[Any], Any] = lambda forge: forge
+    mirror_of: Callable[[Any], Any] = lambda mirror: mirror
 
     @contextmanager
     def serving(self) -> Iterator[Story]:
@@ -115,7 +116,9 @@ class Story:
                 settings=settings,
                 store=self.store,
                 forge=lambda i, r: self.forge_of(app.forge(i, r)),
-                mirror=lambda url: Mirror.of_remote(settings.state_dir / "mirrors", url),
+                mirror=lambda url: self.mirror_of(
+                    Mirror.of_remote(settings.state_dir / "mirrors", url)
+                ),
                 sandboxes=LocalSandboxes(),
                 make_model=lambda run_id, seed, waiting: make_model(
                     settings, run_id=run_id, seed=seed, on_waiting=waiting

@@ -113,7 +113,7 @@ def test_every_example_of_the_events_used_is_parsed(where: str) -> None:
             assert ASK.validate_json(ASK.dump_json(parsed)) == parsed
     # The old Enterprise Server's examples do not have them all.
     assert {event for event, _ in seen} == set(EVENTS) or where == "-ghes-31"
-    assert sum(seen.values()) > 5
+    assert sum(seen.values()) >= 3
 
 
 @pytest.mark.parametrize("where", FILES)
