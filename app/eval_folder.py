@@ -66,6 +66,7 @@ class EvalFolder:
         """Note what is asked for, or check that it is the same. Raises `FolderRefused`."""
         kept = self.asked()
         if kept is None:
+            self.traces.mkdir(parents=True, exist_ok=True)
             write_whole(self.instances_file, write_instances(instances))
             write_whole(self.root / "eval.json", asked.model_dump_json(indent=2) + "\n")
             return

@@ -171,13 +171,29 @@ def publish(folder: EvalFolder, instances: Sequence[Instance], prices: Prices) -
 
     Raises `FolderRefused`.
     """
+    report = report_on(folder, instances, prices)
+    results = folder.results()
+    predictions = [
+        prediction(results[i.instance_id], report.model)
+        for i in instances
+        if i.instance_id in results
+    ]
+    text = "".join(p.model_dump_json() + "\n" for p in predictions)
+    write_whole(folder.root / "predictions.jsonl", text)
+    write_whole(folder.root / "report.json", report.model_dump_json(indent=2) + "\n")
+    write_whole(folder.root / "report.html", report_page(report))
+    return report
+
+
+def report_on(folder: EvalFolder, instances: Sequence[Instance], prices: Prices) -> Report:
+    """What the results in the folder say. Raises `FolderRefused`."""
     asked = folder.asked()
     if asked is None:
         raise FolderRefused(f"there is no evaluation in {folder.root}")
     results = folder.results()
     ids = [i.instance_id for i in instances]
     said = verdicts(ids, results, asked.attempts)
-    report = Report(
+    return Report(
         name=folder.name,
         model=asked.model,
         prompt_version=asked.prompt_version,
@@ -185,12 +201,6 @@ def publish(folder: EvalFolder, instances: Sequence[Instance], prices: Prices) -
         verdicts=said,
         effort=effort([results[i] for i in ids if i in results], said.resolved.count, prices),
     )
-    predictions = [prediction(results[i], asked.model) for i in ids if i in results]
-    text = "".join(p.model_dump_json() + "\n" for p in predictions)
-    write_whole(folder.root / "predictions.jsonl", text)
-    write_whole(folder.root / "report.json", report.model_dump_json(indent=2) + "\n")
-    write_whole(folder.root / "report.html", report_page(report))
-    return report
 
 
 def compare_folders(a: Path, b: Path, prices: Prices) -> Comparison:
@@ -203,6 +213,6 @@ def _report_of(path: Path, prices: Prices) -> Report:
     if folder.asked() is None:
         raise FolderRefused(f"there is no evaluation in {path}")
     try:
-        return publish(folder, folder.kept_instances(), prices)
+        return report_on(folder, folder.kept_instances(), prices)
     except OSError as problem:
         raise FolderRefused(f"{folder.instances_file}: {problem.strerror}") from None
