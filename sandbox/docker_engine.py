@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +28,7 @@ from sandbox.engine_address import engine_address
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError, SandboxGone
 from sandbox.exec_stream import ExecStream
 from sandbox.protocol import Limits
+from sandbox.room import tree_size
 
 __all__ = ["DockerEngine", "SandboxSpec"]
 
@@ -60,6 +62,7 @@ class DockerEngine:
 
         Raises `EngineUnavailable`, `ImageMissing`, or `SandboxError` when the tree does not fit.
         """
+        spec = replace(spec, tree=await asyncio.to_thread(tree_size, tree, spec.limits))
         created = await self._call(lambda c: c.containers.create(**container_options(spec)))
         sandbox = await self._sandbox(str(created.id), _output_limits(spec.limits))
         try:

@@ -51,7 +51,7 @@ class DockerSandbox:
         if unpacked.status != 0:
             raise SandboxError(
                 "The repository's tree cannot be unpacked on the sandbox's disk "
-                f"(is it larger than the limit?): {unpacked.text}"
+                f"(is it larger than the limit?): {unpacked.text[:500]}"
             )
         added = await self._service.call("pw_quietly", "pw_prepared", timeout_s=_UNPACK_S)
         if added.status != 0:
