@@ -17,6 +17,7 @@ from agent.events import (
     HypothesisProposed,
     HypothesisResolved,
     ModelTurned,
+    ModelWaiting,
     NoteAdded,
     Outcome,
     ReproductionDeclared,
@@ -102,6 +103,8 @@ class RunState:
     last_hint: int = 0
     recent: tuple[Step, ...] = ()
     """The last `RECENT` finished calls, for drift control."""
+    waiting: str = ""
+    """Why the model's server is waited for, until it answers."""
     outcome: Outcome | None = None
     diagnosis: str = ""
 
@@ -181,6 +184,8 @@ def step(state: RunState, event: AnyEvent) -> RunState:
             return _noted(state, event)
         case ContextCut():
             return _cut(state, event)
+        case ModelWaiting():
+            return replace(state, waiting=event.reason)
         case AttemptEnded():
             return replace(state, outcome=event.outcome, diagnosis=event.diagnosis)
         case _:
@@ -195,6 +200,7 @@ def _turned(state: RunState, event: ModelTurned) -> RunState:
     )
     counted = replace(
         state,
+        waiting="",
         turns=state.turns + 1,
         usage=usage,
         prompt_tokens=event.usage.prompt_tokens + event.usage.completion_tokens,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 from sqlalchemy.engine import make_url
@@ -21,6 +21,7 @@ from app.engine_words import (
     VERSION,
     WORKFLOW,
 )
+from app.run_failures import HandedBack
 from app.run_services import Result, Services
 from app.runs import work
 
@@ -126,7 +127,8 @@ def running(services: Services) -> Iterator[Durable]:
 
 def _run_workflow(services: Services, durable: Durable) -> Callable[[str], Awaitable[None]]:
     async def run(run_id: str) -> None:
-        await work(services, run_id, _step)
+        async with _handing_back(services, run_id):
+            await work(services, run_id, _step)
         await _tell_of_new_work(durable)
 
     return run
@@ -134,7 +136,8 @@ def _run_workflow(services: Services, durable: Durable) -> Callable[[str], Await
 
 def _round_workflow(services: Services, durable: Durable) -> Callable[[str, int], Awaitable[None]]:
     async def round_of_run(run_id: str, number: int) -> None:
-        await work(services, run_id, _step, number)
+        async with _handing_back(services, run_id):
+            await work(services, run_id, _step, number)
         await _tell_of_new_work(durable)
 
     return round_of_run
@@ -146,6 +149,25 @@ def _ask_workflow(services: Services, durable: Durable) -> Callable[[str], Await
         await _tell_of_new_work(durable)
 
     return ask
+
+
+@asynccontextmanager
+async def _handing_back(services: Services, run_id: str) -> AsyncIterator[None]:
+    """Cancel the workflow of a run that is handed back, which frees its place in the queue.
+
+    In this order: what stands in the outbox is resumed, and a resumed one must not be cancelled.
+    """
+    try:
+        yield
+    except HandedBack:
+        workflow = engine_words.for_run(services.store.get_run(run_id))[0]["workflow_id"]
+
+        def release() -> None:
+            DBOS.cancel_workflow(workflow)
+            services.store.requeue(run_id)
+
+        await asyncio.get_running_loop().run_in_executor(None, release)
+        raise
 
 
 async def _tell_of_new_work(durable: Durable) -> None:

@@ -25,7 +25,12 @@ class EngineClient:
     def enqueue(self, run_id: str) -> None:
         """Tell the engine of a run and note that it knows. Again is nothing."""
         options, words = engine_words.for_run(self._store.get_run(run_id))
-        self._client.enqueue(options, *words)
+        workflow = options["workflow_id"]
+        known = self._client.list_workflows(workflow_ids=[workflow], load_input=False)
+        if known and engine_words.is_left(known[0].status):
+            self._client.resume_workflows([workflow], queue_name=engine_words.QUEUE)
+        else:
+            self._client.enqueue(options, *words)
         self._store.mark_enqueued(run_id)
 
     def enqueue_ask(self, ask_id: str) -> None:

@@ -33,6 +33,15 @@ def for_run(run: Run) -> tuple[EnqueueOptions, tuple[str | int, ...]]:
     return options, ((run.id,) if first else (run.id, run.round))
 
 
+LEFT = ("PENDING", "CANCELLED")
+"""What the engine takes a run for that was handed back: begun, and not ended."""
+
+
+def is_left(status: str | None) -> bool:
+    """Whether the engine must resume what stands in the outbox, instead of being told of it."""
+    return status in LEFT
+
+
 def for_ask(ask_id: str) -> tuple[EnqueueOptions, tuple[str, ...]]:
     """Options and arguments for answering an ask."""
     options: EnqueueOptions = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 from agent.errors import AgentError, ModelAway
@@ -17,8 +18,20 @@ PATIENCE_S = (5.0, 15.0, 60.0, 180.0, 600.0)
 LONGEST_WAIT_S = 3600.0
 """GitHub never asks to wait longer: its limits are per hour."""
 
-_AWAY = (ForgeAway, RateLimited, GitAway, ModelAway, EngineUnavailable)
+_AWAY = (ForgeAway, RateLimited, GitAway, EngineUnavailable)
 _FIT_FOR_PEOPLE = (AgentError, SandboxError, ForgeError, GitError, SettingsError)
+
+
+class HandedBack(asyncio.CancelledError):
+    """The run leaves its place to others; for the engine it is cancelled and later resumed."""
+
+
+def goes_back(error: BaseException) -> bool:
+    """Whether the run is handed back to the queue, so that others may use its place meanwhile.
+
+    The model's client has waited its patience out by then; the run's time budget still bounds it.
+    """
+    return isinstance(error, ModelAway)
 
 
 def cause(error: BaseException) -> BaseException:

@@ -34,7 +34,7 @@ from app.forge_records import ForgeError, IssueThread
 from app.mirror import Mirror
 from app.records import Run
 from app.reports import Phase, RunFacts
-from app.run_failures import cause, explain, goes_back, wait_before_retry
+from app.run_failures import HandedBack, cause, explain, goes_back, wait_before_retry
 from app.run_services import Result, Services
 from app.store import SqlStore
 from sandbox.errors import SandboxError
@@ -91,8 +91,7 @@ class RunWork:
                 raise asyncio.CancelledError(str(error))
             if goes_back(error):
                 _log.warning("handed back to the queue", run=self.run.id, step=name, why=str(error))
-                self.store.hand_back(self.run.id)
-                raise asyncio.CancelledError(str(error))
+                raise HandedBack(str(error))
             tries += 1
             wait = wait_before_retry(error, tries, self.services.patience_s)
             if wait is None:

@@ -27,6 +27,7 @@ from app.issue_logs import fetch_file, links
 from app.publish import Fetched
 from app.records import Run
 from app.reports import is_draft, patch_of
+from app.run_failures import HandedBack
 from app.run_services import Result, Services, Step
 from app.run_work import ISSUE_LOG, Ground, RunWork, as_issue
 from app.store import SqlStore
@@ -60,6 +61,10 @@ async def work(services: Services, run_id: str, step: Step, number: int = 1) -> 
                 await _first_round(in_hand, step)
             else:
                 await rounds.work(in_hand, step)
+    except HandedBack:
+        store.hand_back(run_id)
+        store.give_back(run_id)
+        raise
     except asyncio.CancelledError:
         with suppress(SQLAlchemyError):  # the process ends, which is no death of the run's doing
             store.give_back(run_id)

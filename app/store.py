@@ -21,7 +21,7 @@ from app import tables
 from app.asks import Trigger
 from app.group_commit import GroupCommit
 from app.records import Accepted, Run, RunFilter, RunPage, UnknownRun, run_id_for
-from app.run_rows import begin, insert_of, inserted, open_round, storable
+from app.run_rows import begin, insert_new, insert_of, open_round, storable
 from app.tables import from_micros, to_micros
 
 T = TypeVar("T")
@@ -154,12 +154,11 @@ class SqlStore:
         """`accept` within a transaction that is open already."""
         run_id = run_id_for(trigger.repository, trigger.issue_number, delivery_id)
         table = tables.deliveries
-        seen = sa.select(table.c.run_id).where(table.c.id == delivery_id)
         # The insert waits for another transaction with the same id, so there is one winner.
-        delivery = self._insert(table).values(
-            id=delivery_id, event=event, run_id=run_id, received_at=to_micros(now())
-        )
-        if not inserted(connection, delivery.on_conflict_do_nothing(), table):
+        at = to_micros(now())
+        delivery = {"id": delivery_id, "event": event, "run_id": run_id, "received_at": at}
+        if not insert_new(connection, self._insert, table, delivery):
+            seen = sa.select(table.c.run_id).where(table.c.id == delivery_id)
             return Accepted(run_id=connection.execute(seen).scalar_one(), how="duplicate")
         accepted = begin(
             connection, self._insert, run_id, trigger, delivery_id=delivery_id, model=model
@@ -230,6 +229,20 @@ class SqlStore:
                     tables.runs.c.epoch == self._leases.get(run_id, 0),
                 )
                 .values(owner="")
+            )
+
+    def hand_back(self, run_id: str) -> None:
+        """The run is in work no more, and waits for its turn. Raises `LostLease`."""
+        with self._engine.begin() as connection:
+            self._hold(connection, run_id, status="queued")
+
+    def requeue(self, run_id: str) -> None:
+        """Put a run that was handed back into the outbox; nothing if it is not such."""
+        with self._engine.begin() as connection:
+            connection.execute(
+                sa.update(tables.runs)
+                .where(tables.runs.c.id == run_id, tables.runs.c.status == "queued")
+                .values(enqueued_at=None)
             )
 
     def holds(self, run_id: str) -> bool:
