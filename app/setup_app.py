@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from app import app_credentials
 from app.app_credentials import AppIdentity, CredentialsError
 from app.settings import Settings
+from app.webhooks import EVENTS
 
 PERMISSIONS = {
     "actions": "read",
@@ -40,16 +41,6 @@ PERMISSION_REASONS = {
     "actions": ("read", "reads the logs of failed CI jobs"),
     "metadata": ("read", "who may do what; GitHub gives it to every App"),
 }
-
-EVENTS = (
-    "check_run",
-    "issue_comment",
-    "issues",
-    "pull_request",
-    "pull_request_review",
-    "pull_request_review_comment",
-)
-"""The events that are used. `installation` and its kin come to every App unasked."""
 
 TIMEOUT_S = 30.0
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,200}")

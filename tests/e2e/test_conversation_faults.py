@@ -83,7 +83,7 @@ class _Watched:
 
 
 class _WatchedMirror:
-    """A thread cannot be cancelled: so the push raises what no step catches once it is torn down."""
+    """A thread cannot be cancelled: after a push it sleeps until the service is gone."""
 
     def __init__(self, real: Any, crashes: Crashes) -> None:
         self._real, self._crashes = real, crashes
