@@ -14,6 +14,7 @@ from app.settings import Settings
 from tests.integration.postgresql import programs, server
 from tests.integration.run_world import RunWorld
 from tests.integration.test_runs import check_journal, ended, start
+from tests.unit import test_app_inbox as inbox_checks
 from tests.unit import test_app_store as checks
 from tests.unit.test_app_store import store
 
@@ -52,6 +53,12 @@ test_once = checks.test_one_run_per_delivery_and_one_live_run_per_issue
 test_outbox = checks.test_the_outbox_forgets_what_was_enqueued
 test_listing = checks.test_listing_pages_newest_first_and_filters
 test_threads = checks.test_many_threads_accept_one_delivery_once
+test_asks = inbox_checks.test_an_ask_is_kept_once_until_it_is_answered
+test_ask_starts = inbox_checks.test_an_ask_starts_one_run_and_joins_a_live_one
+test_concerns = inbox_checks.test_what_concerns_our_pull_requests
+test_rounds = inbox_checks.test_a_done_run_is_woken_to_another_round
+test_remarks = inbox_checks.test_remarks_are_taken_up_once_and_requests_wait_for_a_round
+test_keyed_hints = inbox_checks.test_a_hint_with_a_key_is_added_once
 test_processes = checks.test_several_processes_append_without_gaps
 
 

@@ -1,0 +1,153 @@
+"""What counts as feedback, how the next attempt reads it, and how it is answered."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from app.asks import Assigned, CheckFailed, Commented, Pushed, Rerun
+from app.feedback import answer_text, answers, of_remark, page_comment, said_to_us, wanted
+from app.forge_records import Remark
+from app.policy import disregard, least_role, unwanted
+from app.repo_config import Permissions, RepoConfig, Triggers
+from app.repo_terms import Terms, terms
+from app.settings import Settings
+from tests.unit.test_app_inbox import PLACE, comment
+from tests.unit.test_app_store import trigger
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def remark(**change: Any) -> Remark:
+    usual: dict[str, Any] = {
+        "kind": "line",
+        "id": 5,
+        "author": "ann",
+        "body": "Rename it.",
+        "created_at": AT,
+        "thread": 4,
+        "path": "a.py",
+        "line": 3,
+        "hunk": "@@ -1 +1 @@\n+x = 1",
+    }
+    return Remark(**usual | change)
+
+
+@pytest.mark.parametrize(
+    ("change", "counts"),
+    [
+        ({}, True),
+        ({"kind": "review"}, True),
+        ({"body": " \n"}, False),
+        ({"author": "patchwright[bot]"}, False),
+        ({"author": "ci[bot]"}, False),
+        ({"id": 6}, False),
+        ({"kind": "page", "body": "I agree with ann."}, False),
+        ({"kind": "page", "body": "@patchwright do that"}, True),
+        ({"kind": "page", "body": "/patchwright hint do that"}, True),
+        ({"kind": "page", "body": "/patchwright stop"}, False),
+        ({"kind": "page", "body": "> @patchwright do that"}, False),
+    ],
+)
+def test_what_counts(change: dict[str, Any], counts: bool) -> None:
+    own, taken = "patchwright[bot]", {"line:6"}
+    found = wanted([remark(**change)], own_login=own, name="patchwright", taken=taken)
+    assert bool(found) == counts
+
+
+def test_a_remark_says_where_it_stands() -> None:
+    item = of_remark(remark(), "patchwright")
+    assert item.text == "ann says of a.py, line 3:\n@@ -1 +1 @@\n+x = 1\n\nRename it."
+    assert (item.key, item.thread) == ("line:5", 4)
+    assert "a line that is gone" in of_remark(remark(line=0), "patchwright").text
+    page = of_remark(remark(kind="page", body="@patchwright do that"), "patchwright")
+    assert page.text.endswith("do that")
+    assert said_to_us("hello", "patchwright") == ""
+
+
+@pytest.mark.parametrize(
+    ("summary", "said"),
+    [
+        ("[1] one\n[2] two", ("one", "two")),
+        ("Both done.", ("Both done.", "Both done.")),
+        ("Intro\n- [2] two\n  more\n[1] one", ("one", "two\n  more")),
+        ("[1] one", ("one", "[1] one")),
+        ("[3] three\n[0] none", ("[3] three\n[0] none",) * 2),
+        ("", ("", "")),
+    ],
+)
+def test_each_item_finds_its_answer(summary: str, said: tuple[str, ...]) -> None:
+    assert answers(summary, 2) == said
+
+
+def test_answers_say_what_was_done_and_are_safe() -> None:
+    done = answer_text("@ann <b>see</b> #3", commit="abc123", changed=True, failed="")
+    assert done.startswith("Done in abc123.")
+    assert "@ann" not in done
+    assert "<b>" not in done
+    assert "#3" not in done
+    same = answer_text("It is a constant.", commit="abc123", changed=False, failed="")
+    assert same == "Nothing was changed for this. It is a constant."
+    not_done = answer_text("", commit="", changed=False, failed="No patch was proven.")
+    assert not_done == "Not done. No patch was proven."
+    item = of_remark(remark(kind="review", body="<img src=x> @ann"), "patchwright")
+    page = page_comment([(item, done)], proof="Proven.", run_url="https://run")
+    assert "<img" not in page
+    assert "@ann" not in page
+    assert page.endswith("[Every step of this run](https://run)")
+
+
+def make_terms(**config: Any) -> Terms:
+    return terms(Settings(), RepoConfig(**config))
+
+
+@pytest.mark.parametrize(
+    ("ask", "reason"),
+    [
+        (comment(), None),
+        (comment("hello"), "not said to us"),
+        (comment().model_copy(update={"sender_is_bot": True}), "from a bot"),
+        (comment().model_copy(update={"archived": True}), "the repository is archived"),
+        (Assigned(**PLACE, issue_number=1, assignee="Patchwright[bot]"), None),
+        (Assigned(**PLACE, issue_number=1, assignee="ann"), "somebody else was assigned"),
+        (
+            CheckFailed(
+                **PLACE | {"sender_is_bot": True},
+                check_id=1, app_id=3, name="t", head_sha="a" * 40, head_branch="main",
+            ),
+            None,
+        ),
+        (
+            CheckFailed(
+                **PLACE, check_id=1, app_id=7, name="t", head_sha="a" * 40, head_branch="main"
+            ),
+            "a check of our own",
+        ),
+        (Rerun(**PLACE, app_id=7, external_id="x", head_sha="a" * 40), None),
+        (Rerun(**PLACE, app_id=3, external_id="x", head_sha="a" * 40), "a check of somebody else"),
+        (Pushed(**PLACE | {"sender_is_bot": True}, branch="main", after="a" * 40), None),
+    ],
+)  # fmt: skip
+def test_what_is_dropped_at_the_door(ask: Commented, reason: str | None) -> None:
+    assert disregard(ask, name="patchwright", app_id=7) == reason
+
+
+def test_a_repository_decides_what_starts_runs() -> None:
+    plain = make_terms()
+    assert unwanted(trigger(), plain) is None
+    assert "turn the App off" in (unwanted(trigger(), make_terms(enabled=False)) or "")
+    off = make_terms(triggers=Triggers(label=False))
+    assert "turn off runs by label" in (unwanted(trigger(), off) or "")
+    assert "another label, bug" in (unwanted(trigger(), make_terms(label="bug")) or "")
+    failed = trigger().model_copy(update={"by": "failed_check"})
+    assert "failed check" in (unwanted(failed, plain) or "")
+    wide = make_terms(permissions=Permissions(label="write", command="admin"))
+    assert [least_role(by, wide) for by in ("label", "assignment", "command", "mention")] == [
+        "write",
+        "write",
+        "admin",
+        "admin",
+    ]
+    assert least_role("failed_check", wide) is None

@@ -1,0 +1,136 @@
+"""What is asked, and the rounds of runs, in the database; on PostgreSQL as well."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.events import RunEnded
+from app.asks import Commented, PullEnded, Pushed, Reviewed
+from app.inbox import Inbox, UnknownAsk
+from app.store import SqlStore
+from tests.unit.test_app_store import start, store, trigger, url
+
+__all__ = ["store", "url"]
+
+PLACE = {
+    "installation_id": 11,
+    "repository": "octo/calc",
+    "repository_id": 5,
+    "default_branch": "main",
+    "archived": False,
+    "sender": "ann",
+    "sender_is_bot": False,
+}
+PROVEN = RunEnded(attempt=0, outcome="proven", chosen_attempt=1, pull_request="https://x/pull/9")
+
+
+def comment(body: str = "/patchwright fix") -> Commented:
+    return Commented(**PLACE, issue_number=7, is_pull_request=False, comment_id=3, body=body)
+
+
+def with_pull(store: SqlStore, delivery: str = "d1") -> str:
+    """A run that is done and has pull request 9."""
+    run_id = start(store, delivery)
+    held = store.claim(run_id, "w")
+    held.set_running(run_id)
+    held.set_pull(run_id, 9)
+    assert held.finish(run_id, PROVEN) is False
+    store.mark_enqueued(run_id)
+    return run_id
+
+
+def test_an_ask_is_kept_once_until_it_is_answered(store: SqlStore) -> None:
+    inbox = Inbox(store.engine)
+    ask = comment("NUL \0, \\u0000 and é")
+    assert inbox.keep("a1", "issue_comment", ask)
+    assert not inbox.keep("a1", "issue_comment", ask)
+    assert inbox.get("a1") == ask
+    assert inbox.unqueued() == inbox.open_asks() == ["a1"]
+    inbox.mark_enqueued("a1")
+    assert inbox.unqueued() == []
+    inbox.answered("a1", "done")
+    assert (inbox.open_asks(), inbox.answer_of("a1")) == ([], "done")
+    assert inbox.delivered(["a1", "a2"]) == {"a1"}
+    with pytest.raises(UnknownAsk):
+        inbox.get("a2")
+
+
+def test_an_ask_starts_one_run_and_joins_a_live_one(store: SqlStore) -> None:
+    inbox = Inbox(store.engine)
+    first = inbox.start("a1", trigger(), model="m")
+    assert first.how == "new"
+    assert inbox.start("a1", trigger(), model="m").how == "duplicate"
+    second = inbox.start("a2", trigger(), model="m")
+    assert (second.run_id, second.how) == (first.run_id, "attached")
+    assert inbox.live_run("Octo/Calc", 7) == inbox.latest_run("Octo/Calc", 7) == first.run_id
+    assert inbox.live_run("octo/calc", 8) == inbox.latest_run("octo/calc", 8) == ""
+
+
+def test_what_concerns_our_pull_requests(store: SqlStore) -> None:
+    inbox = Inbox(store.engine)
+    ours, theirs = Reviewed(**PLACE, pull_number=9), Reviewed(**PLACE, pull_number=10)
+    push = Pushed(**PLACE, branch="main", after="a" * 40)
+    assert [inbox.concerns(ours), inbox.concerns(theirs), inbox.concerns(push)] == [False] * 3
+    run_id = with_pull(store)
+    assert [inbox.concerns(a) for a in (ours, theirs, push, comment())] == [True, False, True, True]
+    assert inbox.run_of_pull("octo/calc", 9) == run_id
+    assert inbox.runs_with_open_pulls("octo/calc") == [run_id]
+    inbox.close(run_id, "merged")
+    assert inbox.runs_with_open_pulls("octo/calc") == []
+    assert inbox.concerns(PullEnded(**PLACE, pull_number=9, merged=True))
+    assert not inbox.concerns(push)
+
+
+def test_a_done_run_is_woken_to_another_round(store: SqlStore) -> None:
+    inbox = Inbox(store.engine)
+    run_id = with_pull(store)
+    store.request_stop(run_id)
+    assert inbox.wake(run_id)
+    run = store.get_run(run_id)
+    assert (run.status, run.round, run.stop_requested) == ("queued", 2, False)
+    assert [r.id for r in store.unqueued()] == [run_id]
+    assert store.live() == {run_id}
+    assert store.accept("d2", "issues", trigger(), model="m").run_id == run_id, "one live run"
+    assert not inbox.wake(run_id), "it is queued already"
+    held = store.claim(run_id, "w")
+    assert held.finish(run_id, None), "woken meanwhile: at once another round"
+    assert store.get_run(run_id).round == 3
+    assert held.finish(run_id, None) is False
+    run = store.get_run(run_id)
+    assert (run.status, run.outcome, run.pull_request) == ("done", "proven", PROVEN.pull_request)
+    inbox.close(run_id, "closed")
+    assert not inbox.wake(run_id)
+    assert store.get_run(run_id).status == "done"
+
+
+def test_a_round_leaves_another_live_run_of_the_issue_alone(store: SqlStore) -> None:
+    inbox = Inbox(store.engine)
+    run_id = with_pull(store)
+    other = store.accept("d2", "issues", trigger(), model="m")
+    assert other.how == "new"
+    assert inbox.wake(run_id)
+    assert store.live() == {run_id, other.run_id}
+    assert inbox.live_run("octo/calc", 7) == other.run_id
+
+
+def test_remarks_are_taken_up_once_and_requests_wait_for_a_round(store: SqlStore) -> None:
+    inbox = Inbox(store.engine)
+    run_id = with_pull(store)
+    inbox.request(run_id, "rerun:a")
+    inbox.request(run_id, "rerun:a")
+    inbox.take_up(run_id, 2, ["line:1", "check:4"])
+    assert inbox.taken_up(run_id, 2) == {}, "a round that is repeated finds its own again"
+    assert inbox.requested(run_id, 2) == ["rerun:a"]
+    inbox.take_up(run_id, 2, ["rerun:a", "line:1"])
+    assert inbox.requested(run_id, 2) == ["rerun:a"]
+    assert inbox.requested(run_id, 3) == []
+    assert inbox.taken_up(run_id, 3) == {"line:1": 2, "check:4": 2, "rerun:a": 2}
+    inbox.take_up(run_id, 3, [])
+
+
+def test_a_hint_with_a_key_is_added_once(store: SqlStore) -> None:
+    run_id = start(store)
+    for _ in range(2):
+        store.add_hint(run_id, "ann", "look there", key="a1")
+        store.add_hint(run_id, "ann", "again")
+    assert [h.text for h in store.hints(run_id)] == ["look there", "again", "again"]
