@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode
 
-from sandbox.egress_rules import PUBLIC_REGISTRIES, networks_of
+from sandbox.egress_rules import networks_of
 from sandbox.prepare import PUBLIC_IMAGES
 
 
@@ -24,8 +24,9 @@ class SetupSettings(BaseSettings):
         True, description="Whether set-up may reach the hosts below; the run itself reaches none."
     )
     setup_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
-        PUBLIC_REGISTRIES,
-        description="Hosts that set-up may reach, separated by commas: NAME, *.NAME for all below, "
+        (),
+        description="Hosts that set-up may reach, separated by commas; empty: the registries that "
+        "this machine's own pip, npm, Go and apt use. NAME, *.NAME for all below, "
         "NAME:PORT for another port than 80 and 443.",
     )
     setup_networks: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -57,7 +58,7 @@ class SetupSettings(BaseSettings):
         30.0, gt=0, description="Prepared images unused for longer than this are removed."
     )
     pool_size: int = Field(
-        1,
+        0,
         ge=0,
         le=64,
         description="Sandboxes kept started for each of the images used last; 0: none.",

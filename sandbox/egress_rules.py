@@ -10,31 +10,6 @@ from dataclasses import dataclass, field
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-PUBLIC_REGISTRIES = (
-    "pypi.org",
-    "files.pythonhosted.org",
-    "registry.npmjs.org",
-    "registry.yarnpkg.com",
-    "proxy.golang.org",
-    "sum.golang.org",
-    "crates.io",
-    "index.crates.io",
-    "static.crates.io",
-    "repo.maven.apache.org",
-    "repo1.maven.org",
-    "plugins.gradle.org",
-    "plugins-artifacts.gradle.org",
-    "services.gradle.org",
-    "rubygems.org",
-    "index.rubygems.org",
-    "deb.debian.org",
-    "security.debian.org",
-    "archive.ubuntu.com",
-    "security.ubuntu.com",
-    "dl-cdn.alpinelinux.org",
-)
-"""The default allow-list: package registries, which take no uploads without an account."""
-
 _NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,62}[a-z0-9_])?(\.[a-z0-9_-]{1,63})*\Z")
 _PORTS = (80, 443)
 # What `ipaddress` counts as global in some versions: protocol assignments, and IPv4 addresses
@@ -48,7 +23,7 @@ _NOT_PUBLIC = tuple(
 class EgressRules:
     """What the proxy lets through."""
 
-    hosts: tuple[str, ...] = PUBLIC_REGISTRIES
+    hosts: tuple[str, ...] = ()
     """Names; `*.example.com` is every name below example.com; `:PORT` instead of 80 and 443."""
     networks: tuple[Network, ...] = ()
     """Addresses that are no public ones and may be reached all the same: one's own mirrors."""

@@ -44,7 +44,7 @@ if links - {"lo"}: print("ESCAPED has the network interfaces", *sorted(links))
 _OUT = (
     _CONNECT
     + """
-for name in ("example.com", "pypi.org", "github.com"):
+for name in ("example.com", "index.test", "github.com"):
     tried(f"resolved {name}", lambda: socket.getaddrinfo(name, 443))
 for line in open("/etc/resolv.conf"):
     words = line.split()

@@ -1,0 +1,35 @@
+"""Which registries this machine's own clients use."""
+
+from sandbox.own_registries import hosts_of, machine_hosts, pip_urls
+
+
+def test_hosts_of_addresses_once_each_and_sorted():
+    urls = [
+        "https://b.test/simple",
+        "http://a.test:8080/x",
+        "https://b.test:443",
+        "file:///x",
+        "no",
+    ]
+    assert hosts_of(urls) == ("a.test:8080", "b.test")
+
+
+def test_pip_addresses_under_every_name_that_pip_takes():
+    listed = (
+        "global.index-url='https://one.test/simple'\n"
+        "global.extra_index_url='https://two.test/simple https://three.test'\n"
+        "global.cert='/etc/ca.crt'\n:env:.index-url='https://four.test'\n"
+    )
+    assert pip_urls(listed) == [
+        "https://one.test/simple",
+        "https://two.test/simple",
+        "https://three.test",
+        "https://four.test",
+    ]
+
+
+def test_this_machine_has_some():
+    hosts = machine_hosts()
+    assert hosts == tuple(sorted(set(hosts)))
+    assert all("/" not in host and host for host in hosts)
+    assert len(hosts) >= 2, "pip's index and its files at least"
