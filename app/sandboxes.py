@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol
 
 from app import logs
+from app.environments import Asked, image_for
 from app.settings import Settings
 from sandbox.docker_engine import DockerEngine, SandboxSpec
 from sandbox.images import BASE_IMAGE
+from sandbox.pool import POOL_RUN, WarmPool
 from sandbox.protocol import Sandbox
 
 _log = logs.get(__name__)
@@ -37,18 +41,48 @@ class DockerSandboxes:
     def __init__(self, settings: Settings, engine: DockerEngine) -> None:
         self._settings = settings
         self._engine = engine
+        self._images: dict[Path, str] = {}
+        # Runs of one repository that begin together need its environment made only once.
+        self._preparing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._pool = WarmPool(
+            engine,
+            size=settings.pool_size,
+            images=settings.pool_images,
+            failed=lambda error: _log.warning("no sandbox kept ready", why=str(error)),
+        )
 
     async def open(self, run_id: str, purpose: str, tree_tar: Path) -> Sandbox:
-        """See `Sandboxes.open`."""
+        """See `Sandboxes.open`. From the image that `prepare` made for the tree, if it did."""
         spec = SandboxSpec(
-            image=self._settings.sandbox_image or BASE_IMAGE,
+            image=self._images.get(tree_tar) or self._settings.sandbox_image or BASE_IMAGE,
             limits=self._settings.limits,
             run_id=run_id,
             purpose=purpose,
             runtime=self._settings.sandbox_runtime,
             installation=self._settings.installation,
         )
-        return await self._engine.open(spec, tree_tar)
+        return await self._pool.open(spec, tree_tar)
+
+    async def prepare(self, run_id: str, tree_tar: Path, asked: Asked) -> None:
+        """Have the image that the tree's sandboxes start from. Raises `SandboxError`."""
+        async with self._preparing[asked.repository]:
+            if tree_tar in self._images:
+                return
+            prepared = await image_for(
+                self._engine,
+                self._settings,
+                tree_tar,
+                asked,
+                run_id=run_id,
+                installation=self._settings.installation,
+            )
+            self._images = {path: image for path, image in self._images.items() if path.exists()}
+            if prepared is not None:
+                self._images[tree_tar] = prepared.image
+
+    async def close(self) -> None:
+        """Remove the sandboxes that wait for runs."""
+        await self._pool.close()
 
     async def attach(self, sandbox_id: str) -> Sandbox | None:
         """See `Sandboxes.attach`."""
@@ -56,6 +90,7 @@ class DockerSandboxes:
 
     async def sweep(self, keep_runs: Collection[str]) -> None:
         """See `Sandboxes.sweep`. Other Patchwrights' sandboxes on the same engine are let be."""
-        swept = await self._engine.sweep(keep_runs, installation=self._settings.installation)
+        keep = {*keep_runs, POOL_RUN}
+        swept = await self._engine.sweep(keep, installation=self._settings.installation)
         if swept:
             _log.info("orphaned sandboxes destroyed", count=len(swept))

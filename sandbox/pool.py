@@ -1,0 +1,139 @@
+"""Started sandboxes kept ready for the images used last, so that a run need not wait for them.
+
+A sandbox of the pool has never seen a tree. It is used once: given to a run, or removed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sandbox.docker_engine import DockerEngine, SandboxSpec
+from sandbox.docker_sandbox import DockerSandbox
+from sandbox.errors import SandboxError
+from sandbox.protocol import Limits
+from sandbox.room import TreeSize, tree_size
+
+POOL_RUN = f"pool-{secrets.token_hex(6)}"
+"""The run of this process' containers that wait: a sweep must keep them while it lives."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """Sandboxes that can stand in for each other."""
+
+    image: str
+    limits: Limits
+    runtime: str
+    installation: str
+
+
+class WarmPool:
+    """Opens sandboxes, from those that wait if there is one. For one event loop."""
+
+    def __init__(
+        self,
+        engine: DockerEngine,
+        *,
+        size: int,
+        images: int,
+        failed: Callable[[SandboxError], None] = lambda _: None,
+    ) -> None:
+        """Up to `size` sandboxes wait for each of the `images` kinds used last.
+
+        `failed` is told when one could not be started ahead; nobody waits for that.
+        """
+        self._engine = engine
+        self._size = size
+        self._images = images
+        self._failed = failed
+        self._waiting: OrderedDict[_Kind, deque[DockerSandbox]] = OrderedDict()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._filling = asyncio.Lock()
+        self.given = 0
+        """How many sandboxes came from the pool."""
+
+    @property
+    def waiting(self) -> int:
+        """How many sandboxes wait."""
+        return sum(map(len, self._waiting.values()))
+
+    async def settled(self) -> None:
+        """Return when nothing more is being started."""
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    async def open(self, spec: SandboxSpec, tree: Path) -> DockerSandbox:
+        """See `DockerEngine.open`."""
+        kind = _Kind(spec.image, spec.limits, spec.runtime, spec.installation)
+        size = await asyncio.to_thread(tree_size, tree, spec.limits)
+        box = await self._take(kind, spec.run_id) if size == TreeSize() else None
+        try:
+            if box is None:
+                box = await self._engine.start(replace(spec, tree=size))
+            await self._engine.fill(box, tree)
+        finally:
+            self._refill(kind)
+        return box
+
+    async def close(self) -> None:
+        """Remove the sandboxes that wait."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
+        waiting, self._waiting = self._waiting, OrderedDict()
+        for boxes in waiting.values():
+            for box in boxes:
+                await box.close()
+
+    async def _take(self, kind: _Kind, run_id: str) -> DockerSandbox | None:
+        waiting = self._waiting.get(kind)
+        while waiting:
+            box = waiting.popleft()
+            try:
+                await self._engine.give(box, run_id)
+                # It may have died while it waited.
+                if (await box.run("true", timeout_s=5)).ok:
+                    self.given += 1
+                    return box
+            except SandboxError as error:
+                self._failed(error)
+            await box.close()
+        return None
+
+    def _refill(self, kind: _Kind) -> None:
+        if self._size == 0:
+            return
+        self._waiting.setdefault(kind, deque())
+        self._waiting.move_to_end(kind)
+        task = asyncio.create_task(self._fill(kind))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _fill(self, kind: _Kind) -> None:
+        # One after another: the run that just began has the machine first.
+        async with self._filling:
+            while len(self._waiting) > self._images:
+                _, boxes = self._waiting.popitem(last=False)
+                for box in boxes:
+                    await box.close()
+            waiting = self._waiting.get(kind)
+            while waiting is not None and len(waiting) < self._size:
+                spec = SandboxSpec(
+                    image=kind.image,
+                    limits=kind.limits,
+                    run_id=POOL_RUN,
+                    purpose="pool",
+                    runtime=kind.runtime,
+                    installation=kind.installation,
+                )
+                try:
+                    waiting.append(await self._engine.start(spec))
+                except SandboxError as error:
+                    self._failed(error)
+                    return
