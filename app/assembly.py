@@ -33,12 +33,14 @@ def build(settings: Settings, store: SqlStore, engine: DockerEngine) -> Services
     ca_file = str(settings.github_ca_file or "")
     app = github_app(settings)
     mirrors = settings.state_dir / "mirrors"
+    sandboxes = DockerSandboxes(settings, engine)
     return Services(
         settings=settings,
         store=store,
         forge=app.forge,
         mirror=lambda url: Mirror.of_remote(mirrors, url, ca_file=ca_file),
-        sandboxes=DockerSandboxes(settings, engine),
+        sandboxes=sandboxes,
+        prepare=sandboxes.prepare,
         make_model=lambda run_id, seed, waiting: make_model(
             settings, run_id=run_id, seed=seed, on_waiting=waiting
         ),

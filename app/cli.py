@@ -248,6 +248,26 @@ def build_image(
     out.print(asyncio.run(run()), highlight=False)
 
 
+@images_cli.command("list")
+def list_images() -> None:
+    """Prepared images, the last used first."""
+    from app.images_command import print_images
+
+    asyncio.run(print_images(_settings(), out))
+
+
+@images_cli.command("prune")
+def prune_images(
+    everything: Annotated[
+        bool, typer.Option("--all", help="All that no container uses, not only old and too many.")
+    ] = False,
+) -> None:
+    """Remove prepared images that are old or too many; they are made anew when needed."""
+    from app.images_command import prune_images as prune
+
+    asyncio.run(prune(_settings(), out, everything=everything))
+
+
 def _settings(**overrides: object) -> Settings:
     return load(**overrides)
 

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from rich.console import Console
+
 from app import logs
+from app.repo_config import PATH
+from app.repo_config_file import read
+from app.repo_terms import Terms, terms
 from app.settings import Settings, SettingsError
 from app.settings_github import PREFIX
 from sandbox.docker_engine import DockerEngine
@@ -18,11 +23,20 @@ from sandbox.environment.dockerfile import NotUsable
 from sandbox.environment.tree import read_tree
 from sandbox.errors import SandboxError
 from sandbox.images import BASE_IMAGE
+from sandbox.own_registries import machine_hosts
 from sandbox.prepare import Prepared, SetupPolicy, prepare, proposal
 from sandbox.prepared_images import prune
 from sandbox.setup_container import SetupSpec
 
-__all__ = ["Asked", "Prepared", "image_for", "proposal", "setup_policy"]
+__all__ = [
+    "Asked",
+    "Prepared",
+    "asked_by",
+    "image_for",
+    "proposal",
+    "setup_policy",
+    "with_environment",
+]
 
 _log = logs.get(__name__)
 
@@ -38,6 +52,12 @@ class Asked:
     """Hosts that set-up may reach besides the operator's."""
     about: str = ""
     """The issue's text: of several projects, those whose files it names are set up."""
+
+
+def asked_by(repository: str, agreed: Terms, about: str = "") -> Asked:
+    """What a run's terms say of its environment."""
+    wishes = Wishes(agreed.image, "", agreed.setup)
+    return Asked(repository, wishes, agreed.network, agreed.hosts, about)
 
 
 async def image_for(
@@ -65,7 +85,14 @@ async def image_for(
     except NotUsable as error:
         raise SandboxError(f"The environment cannot be prepared: {error}.") from None
     base = settings.sandbox_image or BASE_IMAGE
-    spec = SetupSpec(base, settings.limits, run_id, installation, settings.sandbox_runtime)
+    spec = SetupSpec(
+        image=base,
+        limits=settings.limits,
+        run_id=run_id,
+        installation=installation,
+        runtime=settings.sandbox_runtime,
+        owner=settings.installation,
+    )
     prepared = await prepare(
         engine,
         tree,
@@ -94,10 +121,46 @@ async def image_for(
     return prepared
 
 
+async def with_environment(
+    engine: DockerEngine,
+    settings: Settings,
+    tree: Path,
+    run_id: str,
+    repository: str,
+    about: str,
+    console: Console,
+) -> Settings:
+    """For `patchwright fix`: the settings with the image of the tree's own environment.
+
+    What the tree's `.github/patchwright.yml` asks for counts. Says on the console what is done and
+    what failed. Errors as `image_for`.
+    """
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    text = (await asyncio.to_thread(read_tree, tree, lambda _: (PATH,))).texts.get(PATH)
+    config = read(text.encode() if text else None, None)
+    for problem in config.problems:
+        say(f"{PATH}, line {problem.line}: {problem.reason}")
+    asked = asked_by(repository, terms(settings, config.config), about)
+    try:
+        prepared = await image_for(
+            engine, settings, tree, asked, run_id=run_id, installation=run_id, progress=say
+        )
+    finally:
+        await engine.sweep((), installation=run_id)
+    if prepared is None:
+        return settings
+    if recipe := proposal(prepared.environment):
+        say(f"To keep this environment, put it in {PATH}:\n{recipe}")
+    return settings.model_copy(update={"sandbox_image": prepared.image})
+
+
 def setup_policy(settings: Settings, asked: Asked) -> SetupPolicy:
     """What this set-up may do. Raises `SettingsError` when the credentials are not readable."""
     rules = EgressRules(
-        hosts=(*settings.setup_hosts, *asked.hosts),
+        hosts=(*(settings.setup_hosts or machine_hosts()), *asked.hosts),
         networks=networks_of(settings.setup_networks),
         authorization=_credentials(settings.setup_credentials_file),
     )

@@ -17,6 +17,7 @@ from agent.session import debug
 from agent.state import RunState
 from agent.store import MemoryStore
 from agent.task import ATTACHED, Attachment, Issue, Task
+from app.environments import with_environment
 from app.local_repository import mirror_local
 from app.model_choice import make_model
 from app.progress import progress_line
@@ -96,6 +97,9 @@ async def run_fix(request: FixRequest, settings: Settings, console: Console) -> 
                 )
             tree = Path(scratch) / "tree.tar"
             local.mirror.tree_tar(local.commit, tree)
+            settings = await with_environment(
+                engine, settings, tree, run_id, str(request.path.resolve()), issue.body, console
+            )
             task = Task(
                 run_id=run_id,
                 repository=request.path.resolve().name,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from agent.model import Model
 from agent.models.openai_compat import OnWaiting
+from app.environments import Asked
 from app.forge import Forge
 from app.governed_model import Brake, GovernedModel
 from app.inbox import Inbox
@@ -44,6 +46,9 @@ class Services:
     tell_every_s: float = TELL_EVERY_S
     read_terms: Callable[[Forge], Awaitable[Terms]] | None = None
     """Reads what a repository asks for, from its default branch; None: it is not asked."""
+
+    prepare: Callable[[str, Path, Asked], Awaitable[None]] | None = None
+    """Makes the environment of a run's tree; None: its sandboxes are as they are."""
 
     brake: Brake = field(default_factory=Brake)
     """Brings the runs of this process to rest before it ends."""

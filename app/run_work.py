@@ -29,6 +29,7 @@ from agent.state import RunState, fold
 from agent.task import Attachment, Issue, Task
 from app import logs, publish, tracing
 from app.database_away import is_away
+from app.environments import asked_by
 from app.forge import Forge
 from app.forge_records import ForgeError, IssueThread
 from app.mirror import Mirror
@@ -261,7 +262,17 @@ class RunWork:
             mirror = await self.mirror(commit, clone_url)
             await asyncio.to_thread(mirror.tree_tar, commit, half)
             half.replace(path)
+        await self._environment(path)
         return path
+
+    async def _environment(self, tree: Path) -> None:
+        """Have the image that the tree's sandboxes start from."""
+        if self.services.prepare is not None:
+            terms = await self.services.terms(self.forge)
+            about = (self.store.get_log(self.run.id, ISSUE_LOG) or b"").decode("utf-8", "replace")
+            await self.services.prepare(
+                self.run.id, tree, asked_by(self.run.repository, terms, about)
+            )
 
     async def mirror(self, commit: str, clone_url: str) -> Mirror:
         """The mirror with this commit in it: another machine may have begun the run."""

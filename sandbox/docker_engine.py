@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -33,6 +34,8 @@ from sandbox.room import tree_size
 __all__ = ["DockerEngine", "SandboxSpec"]
 
 T = TypeVar("T")
+_GIVEN = "patchwright-run-"
+"""Begins the name of a container that came from a pool."""
 
 
 class DockerEngine:
@@ -63,15 +66,34 @@ class DockerEngine:
         Raises `EngineUnavailable`, `ImageMissing`, or `SandboxError` when the tree does not fit.
         """
         spec = replace(spec, tree=await asyncio.to_thread(tree_size, tree, spec.limits))
+        sandbox = await self.start(spec)
+        await self.fill(sandbox, tree)
+        return sandbox
+
+    async def start(self, spec: SandboxSpec) -> DockerSandbox:
+        """Start a sandbox whose tree is still to come; see `fill`. Errors as `open`."""
         created = await self._call(lambda c: c.containers.create(**container_options(spec)))
         sandbox = await self._sandbox(str(created.id), _output_limits(spec.limits))
         try:
             await self._call(lambda _: created.start())
-            await sandbox.fill(tree)
+            await sandbox.warm()
         except BaseException:
             await asyncio.shield(sandbox.close())
             raise
         return sandbox
+
+    async def fill(self, sandbox: DockerSandbox, tree: Path) -> None:
+        """Put the tree in a started sandbox, which is destroyed when that fails."""
+        try:
+            await sandbox.fill(tree)
+        except BaseException:
+            await asyncio.shield(sandbox.close())
+            raise
+
+    async def give(self, sandbox: DockerSandbox, run_id: str) -> None:
+        """Make a sandbox of a pool a run's. Labels stay for ever, so its name says whose it is."""
+        name = f"{_GIVEN}{run_id}-{secrets.token_hex(4)}"
+        await self._call(lambda client: client.api.rename(sandbox.id, name))
 
     async def attach(
         self, sandbox_id: str, *, installation: str | None = None
@@ -112,7 +134,8 @@ class DockerEngine:
             labels = container.labels
             # An engine takes "label=" for any value of the label.
             mine = labels.get(INSTALLATION_LABEL) == installation
-            if mine and labels.get(RUN_LABEL) not in keep_runs:
+            run = run_of(container.name or "", labels.get(RUN_LABEL, ""))
+            if mine and run not in keep_runs:
                 await Container(await self.client(), self._address, str(container.id)).remove()
                 swept.append(str(container.id))
         return swept
@@ -189,3 +212,10 @@ class DockerEngine:
 
 def _output_limits(limits: Limits) -> OutputLimits:
     return OutputLimits(kept=limits.output_bytes, flood=limits.flood_bytes)
+
+
+def run_of(name: str, label: str) -> str:
+    """Whose a container is, by its name or its label. Pure."""
+    if not name.startswith(_GIVEN):
+        return label
+    return name.removeprefix(_GIVEN).rpartition("-")[0]

@@ -37,10 +37,14 @@ class DockerSandbox:
         """The container's id."""
         return self._container.id
 
-    async def fill(self, tree: Path) -> None:
-        """Unpack a tar file into the empty workspace and take the base snapshot."""
+    async def warm(self) -> None:
+        """Start both shells ahead of the first call."""
         await self._service.open()
         await self._need_tools()
+        await self._commands.open()
+
+    async def fill(self, tree: Path) -> None:
+        """Unpack a tar file into the empty workspace and take the base snapshot."""
         unpacked = await self._service.call(
             "pw_quietly",
             "pw_unpack",

@@ -13,7 +13,7 @@ import shlex
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +180,7 @@ async def _prepare_one(
     if tag := await use(engine, recipe):
         return tag, True
     progress(f"Preparing the environment by {environment.source} …")
-    spec = SetupSpec(base, spec.limits, spec.run_id, spec.installation, spec.runtime)
+    spec = replace(spec, image=base)
     proxy = None
     if policy.network:
         proxy = EgressProxy(policy.rules, ca_file=str(policy.ca_file or ""))
@@ -195,7 +195,7 @@ async def _prepare_one(
             PREPARED_LABEL: recipe,
             SCOPE_LABEL: scope,
             SOURCE_LABEL: environment.source[:200],
-            INSTALLATION_LABEL: spec.installation,
+            INSTALLATION_LABEL: spec.owner or spec.installation,
             RUN_LABEL: "",
         }
         kept = as_list({**variables, **dict(OFFLINE)})

@@ -32,7 +32,10 @@ class SetupSpec:
     limits: Limits
     run_id: str
     installation: str = ""
+    """Whose the containers are; see `SandboxSpec`."""
     runtime: str = ""
+    owner: str = ""
+    """Whose the image is; empty: the installation's."""
 
 
 def relay_options(spec: SetupSpec, image: str) -> dict[str, Any]:
