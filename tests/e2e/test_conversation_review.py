@@ -322,3 +322,37 @@ def test_somebody_elses_commits_stay_and_the_rerun_button_proves_again(
         story.settled()
         assert len(story.ends(run.id)) == before
         assert not any("Delete everything" in task for task in story.tasks())
+
+
+def test_somebody_pushes_while_a_round_works(
+    github_server: GithubServer, github_world: GithubWorld, tmp_path: Path
+) -> None:
+    pushed: list[str] = []
+
+    def policy(request: Request) -> Say:
+        task = request["messages"][1]["content"]
+        done = sum(m["role"] == "assistant" for m in request["messages"])
+        if "<feedback" not in task:
+            return MEND[min(done, len(MEND) - 1)]
+        if done == 1 and not pushed:
+            branch = story.pull()["head"]["ref"]
+            pushed.append(commit_on(story, branch, {"shop/notes.txt": "theirs\n"}))
+        return REVIEWED.turns[min(done, 3)]
+
+    story = Story(github_server, github_world, tmp_path, policy=policy)
+    story.repository()
+    with story.serving():
+        story.labelled()
+        run = story.done()
+        number = story.pull()["number"]
+        story.person("max").review(REPO, number, "REQUEST_CHANGES", "Please write the sum out.")
+        story.settled()
+        commits = story.commits(number)
+        assert [c["sha"] for c in commits][1:2] == pushed
+        assert commits[2]["parents"][0]["sha"] == pushed[0]
+        assert len(commits) == 3
+        diff = github_world.diff(REPO, number)
+        assert "amount = amount + price" in diff
+        assert "theirs" in diff
+        assert [e.chosen_attempt for e in story.ends(run.id)] == [1, 3]
+        assert sum("write the sum out" in text for text in story.said(number)) == 1
