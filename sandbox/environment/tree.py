@@ -32,7 +32,7 @@ def read_tree(tar: Path, wanted: Callable[[Sequence[str]], Sequence[str]]) -> Tr
             members = {m.name.removeprefix("./"): m for m in archive if m.isreg()}
             texts = {}
             for name in wanted(tuple(members)):
-                file = archive.extractfile(members[name])
+                file = archive.extractfile(members[name]) if name in members else None
                 if file is not None:
                     texts[name] = file.read(_MOST_TEXT).decode("utf-8", "replace")
     except (tarfile.TarError, OSError) as error:
