@@ -18,7 +18,6 @@ from app.app_credentials import AppIdentity
 from app.pages import TokenShown, render
 from app.settings import Settings
 from app.setup_app import (
-    EVENTS,
     PERMISSION_REASONS,
     SetupError,
     Wish,
@@ -32,6 +31,7 @@ COOKIE = "patchwright_setup"
 STATE_LIVES_S = 3600.0
 """As long as GitHub's code."""
 MOST_STATES = 100
+from app.webhooks import EVENTS
 
 _log = logs.get(__name__)
 

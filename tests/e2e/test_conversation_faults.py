@@ -15,6 +15,7 @@ import pytest
 
 from agent.events import RunEnded, RunPhase
 from app.missed import recover
+from app.repo_config import RepoConfig, Triggers
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.fixtures import require_description
 from tests.doubles.github.server import GithubServer, Options
@@ -112,7 +113,8 @@ def test_a_crash_after_each_outward_act_doubles_nothing_and_loses_nothing(
     github_server: GithubServer, github_world: GithubWorld, tmp_path: Path
 ) -> None:
     crashes = Crashes()
-    story = Story(github_server, github_world, tmp_path, policy=scripts(REVIEWED))
+    config = RepoConfig(triggers=Triggers(failed_check=True))
+    story = Story(github_server, github_world, tmp_path, policy=scripts(REVIEWED), config=config)
     story.forge_of, story.mirror_of = crashes.forge, crashes.mirror
     story.repository()
     number = 0
@@ -176,6 +178,22 @@ def test_a_crash_after_each_outward_act_doubles_nothing_and_loses_nothing(
     reactions = max_.call("GET", f"/repos/{REPO}/issues/{issue}/reactions")
     assert [r["content"] for r in reactions] == ["eyes"]
     assert len(story.commits(number)) == 2
+
+    # An answer, and an issue of its own for a failed check, whose run ends without a fix.
+    through(
+        lambda: not story.services.inbox.open_asks() and len(story.said(issue)) > 0,
+        lambda: max_.comment(REPO, issue, "/patchwright explain"),
+    )
+    through(
+        lambda: len(story.store.list_runs().runs) == 2 and not story.store.live(),
+        lambda: github_world.ci(REPO, "main", "failure", log="it fails\n"),
+    )
+    assert len(story.said(issue)) == 1
+    assert Counter(story.acts())["issues/create"] == 1
+    assert {act.split()[0] for act in crashes.acts} >= {"open_issue"}
+    failed = story.store.list_runs().runs[0]
+    assert failed.outcome == "diagnosis"
+    assert len(story.said(failed.issue_number)) == 1, "one diagnosis"
 
 
 def test_deliveries_that_nobody_took_are_fetched_at_the_next_start(
