@@ -26,12 +26,12 @@ from app.setup_app import (
     form_address,
     manifest,
 )
+from app.webhooks import EVENTS
 
 COOKIE = "patchwright_setup"
 STATE_LIVES_S = 3600.0
 """As long as GitHub's code."""
 MOST_STATES = 100
-from app.webhooks import EVENTS
 
 _log = logs.get(__name__)
 
