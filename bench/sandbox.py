@@ -1,0 +1,255 @@
+"""What sandboxes cost, each number beside a floor of the same run on the same engine.
+
+Round trip of a command beside a bare shell on the engine's socket, docker-py and the docker
+command; start to first command without and with a pool beside `docker run --rm`; snapshot and
+restore beside git's own `add` and `write-tree` in the same container; a big tree's way in beside
+tar; memory and processor of an idle sandbox; many at once.
+
+    python bench/sandbox.py [--quick] [--cold]
+
+`--cold` also measures the first start after the page cache was dropped, which needs root and slows
+everything else on the machine for a while.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import os
+import statistics
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import docker
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from sandbox.container import COMMAND_USER, SandboxSpec
+from sandbox.docker_engine import DockerEngine
+from sandbox.docker_sandbox import DockerSandbox
+from sandbox.exec_stream import ExecStream
+from sandbox.images import BASE_IMAGE
+from sandbox.pool import WarmPool
+from sandbox.protocol import Limits
+from sandbox.room import tree_size
+
+GIB = 1024**3
+INSTALLATION = f"bench-{uuid.uuid4().hex[:8]}"
+
+
+def spec(limits: Limits | None = None) -> SandboxSpec:
+    return SandboxSpec(BASE_IMAGE, limits or Limits(), "bench", "bench", installation=INSTALLATION)
+
+
+def line(what: str, value: float, unit: str, floor: float = 0.0, target: str = "") -> None:
+    ratio = f"  {value / floor:7.2f} x the floor {floor:.2f} {unit}" if floor else ""
+    print(f"  {what:<44} {value:10.2f} {unit}{ratio}{'  target ' + target if target else ''}",
+          flush=True)  # fmt: skip
+
+
+async def timed(work: Callable[[], Awaitable[object]]) -> float:
+    begun = time.perf_counter()
+    await work()
+    return time.perf_counter() - begun
+
+
+async def median_ms(work: Callable[[], Awaitable[object]], rounds: int) -> float:
+    return statistics.median([await timed(work) for _ in range(rounds)]) * 1000
+
+
+def tree(path: Path, files: int, size: int) -> Path:
+    """A tar of files of `size` random bytes, at most a hundred in a folder."""
+    with tarfile.open(path, "w") as archive:
+        for number in range(files):
+            info = tarfile.TarInfo(f"d{number // 10000}/e{number // 100}/f{number}.txt")
+            info.size = size
+            archive.addfile(info, io.BytesIO(os.urandom(size)))
+    return path
+
+
+class BareShell:
+    """The floor: a bash on the engine's socket, one line in and one line out."""
+
+    def __init__(self, stream: ExecStream) -> None:
+        self._stream = stream
+        self._seen = asyncio.Event()
+        stream.on_data = lambda _: self._seen.set()
+
+    @classmethod
+    async def open(cls, engine: DockerEngine, container_id: str) -> BareShell:
+        return cls(await engine.exec_stream(container_id, ["bash"]))
+
+    async def round_trip(self) -> None:
+        self._seen.clear()
+        self._stream.write_now(b"true; echo done\n")
+        await self._seen.wait()
+
+    def close(self) -> None:
+        self._stream.abort()
+
+
+async def round_trips(engine: DockerEngine, box: DockerSandbox, rounds: int) -> None:
+    print("Round trip of `true`")
+    bare = await BareShell.open(engine, box.id)
+    await bare.round_trip()
+    await box.run("true")
+    ours, floors = [], []
+    # In turns, so that both see the same load of the machine.
+    for _ in range(rounds):
+        floors.append(await timed(bare.round_trip))
+        ours.append(await timed(lambda: box.run("true")))
+    bare.close()
+    floor = statistics.median(floors) * 1000
+    line("Sandbox.run", statistics.median(ours) * 1000, "ms", floor, "<= 2")
+    client = docker.from_env()
+    container = client.containers.get(box.id)
+    few = max(3, rounds // 20)
+    by_library = await median_ms(
+        lambda: asyncio.to_thread(container.exec_run, "true", user=COMMAND_USER), few
+    )
+    line("docker-py exec", by_library, "ms", floor)
+    command = ["docker", "exec", box.id, "true"]
+    by_command = await median_ms(
+        lambda: asyncio.to_thread(subprocess.run, command, check=True), few
+    )
+    line("docker exec", by_command, "ms", floor)
+    client.close()
+
+
+async def starts(engine: DockerEngine, small: Path, rounds: int, *, cold: bool) -> None:
+    print("Start to the first command's end")
+    run = ["docker", "run", "--rm", "--network=none", BASE_IMAGE, "true"]
+    floor = await median_ms(lambda: asyncio.to_thread(subprocess.run, run, check=True), rounds)
+    opened: list[DockerSandbox] = []
+
+    async def start() -> None:
+        box = await engine.open(spec(), small)
+        await box.run("true")
+        opened.append(box)
+
+    if cold:
+        os.sync()
+        Path("/proc/sys/vm/drop_caches").write_text("3")
+        line("cold page cache", await timed(start) * 1000, "ms", floor)
+    line("cached image", await median_ms(start, rounds), "ms", floor)
+    pool = WarmPool(engine, size=1, images=1)
+    opened.append(await pool.open(spec(), small))
+    times = []
+    for _ in range(rounds):
+        await pool.settled()
+        begun = time.perf_counter()
+        box = await pool.open(spec(), small)
+        await box.run("true")
+        times.append(time.perf_counter() - begun)
+        opened.append(box)
+    line("pool", statistics.median(times) * 1000, "ms", floor, "<= 0.3")
+    await pool.close()
+    for box in opened:
+        await box.close()
+
+
+async def snapshots(engine: DockerEngine, folder: Path, files: int, rounds: int) -> None:
+    print(f"Snapshots of {files:,} files, one of which changed")
+    box = await engine.open(spec(), tree(folder / f"{files}.tar", files, 300))
+    floor_git = "GIT_DIR=/home/sandbox/floor.git GIT_WORK_TREE=/workspace"
+    made = await box.run(
+        f"export {floor_git}; git init -q && git config gc.auto 0 && git add -A", timeout_s=600
+    )
+    assert made.ok, made.text
+    floors, taken, restored = [], [], []
+    base = await box.snapshot()
+    for number in range(rounds):
+        await box.write("d0/e0/f0.txt", f"changed {number}\n".encode())
+        floors.append(await timed(lambda: box.run("git add -A; git write-tree", timeout_s=600)))
+        taken.append(await timed(box.snapshot))
+        restored.append(await timed(lambda: box.restore(base)))
+    floor = statistics.median(floors) * 1000
+    line("snapshot", statistics.median(taken) * 1000, "ms", floor)
+    line("restore", statistics.median(restored) * 1000, "ms", floor)
+    await box.close()
+
+
+async def transfer(engine: DockerEngine, folder: Path, size: int) -> None:
+    print(f"A tree of {size / GIB:.2f} GiB in 1 MiB files")
+    path = tree(folder / "big.tar", size // 1024**2, 1024**2)
+    out = folder / "out"
+    out.mkdir()
+    command = ["tar", "-xf", str(path), "-C", str(out)]
+    floor = await timed(lambda: asyncio.to_thread(subprocess.run, command, check=True))
+    box = await engine.start(
+        replace(spec(), tree=await asyncio.to_thread(tree_size, path, spec().limits))
+    )
+    took = await timed(lambda: engine.fill(box, path))
+    line("in, base snapshot included", took, "s", floor)
+    await box.close()
+
+
+async def idle(boxes: list[DockerSandbox], seconds: float) -> None:
+    client = docker.from_env()
+
+    def usage(box: DockerSandbox) -> tuple[int, int]:
+        stats = client.api.stats(box.id, stream=False, one_shot=True)
+        return stats["memory_stats"]["usage"], stats["cpu_stats"]["cpu_usage"]["total_usage"]
+
+    before = [await asyncio.to_thread(usage, box) for box in boxes]
+    await asyncio.sleep(seconds)
+    after = [await asyncio.to_thread(usage, box) for box in boxes]
+    memory = statistics.mean(m for m, _ in after) / 1024**2
+    used = statistics.mean(b[1] - a[1] for a, b in zip(before, after, strict=True))
+    print("An idle sandbox")
+    line("memory, tree and caches included", memory, "MiB")
+    line("processor", used / 1e9 / seconds * 100, "%")
+    client.close()
+
+
+async def many(engine: DockerEngine, small: Path, count: int, seconds: float) -> None:
+    print(f"{count} at once")
+    boxes: list[DockerSandbox] = []
+
+    async def open_one() -> None:
+        boxes.append(await engine.open(spec(Limits(memory_bytes=GIB // 2)), small))
+
+    async def open_all() -> None:
+        await asyncio.gather(*(open_one() for _ in range(count)))
+
+    line("all opened", await timed(open_all), "s")
+    line("one command in each",
+         await timed(lambda: asyncio.gather(*(box.run("true") for box in boxes))), "s")  # fmt: skip
+    await idle(boxes, seconds)
+    line("all closed", await timed(lambda: asyncio.gather(*(box.close() for box in boxes))), "s")
+
+
+async def main(quick: bool, cold: bool) -> None:
+    engine = DockerEngine()
+    print(await engine.check())
+    with tempfile.TemporaryDirectory(prefix="patchwright-bench-") as name:
+        folder = Path(name)
+        small = tree(folder / "small.tar", 50, 300)
+        try:
+            box = await engine.open(spec(), small)
+            await round_trips(engine, box, 60 if quick else 400)
+            await box.close()
+            await starts(engine, small, 3 if quick else 9, cold=cold)
+            for files in (2_000,) if quick else (2_000, 50_000):
+                await snapshots(engine, folder, files, 3 if quick else 7)
+            await transfer(engine, folder, GIB // 16 if quick else GIB)
+            await many(engine, small, 6 if quick else 40, 2.0 if quick else 10.0)
+        finally:
+            await engine.sweep((), installation=INSTALLATION)
+            await engine.close()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, smaller trees")
+    parser.add_argument("--cold", action="store_true", help="drop the page cache once")
+    words = parser.parse_args()
+    asyncio.run(main(words.quick, words.cold))
