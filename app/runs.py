@@ -255,8 +255,8 @@ async def note_pull(run: RunWork, pull: Pull) -> None:
     """The pull request is the run's from now on; what was said there already is not missed."""
     run.store.set_pull(run.run.id, pull.number)
     login = await run.forge.bot_login()
-    said = [r for r in await run.forge.remarks(pull.number) if r.author != login]
-    if said or not pull.open:
+    said = any(r.author != login for r in await run.forge.remarks(pull.number))
+    if said or not pull.open or await run.forge.failed_checks(pull.head_sha):
         run.services.inbox.wake(run.run.id)
 
 
