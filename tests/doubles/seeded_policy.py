@@ -108,27 +108,33 @@ class SeededModel:
         self, step: int, rng: random.Random, *, may_edit: bool
     ) -> tuple[str, Mapping[str, Any] | str]:
         start = rng.randrange(1, 150)
+        # Each call is its own: the same one thrice with the same result would be drift.
         choices: list[tuple[str, Mapping[str, Any] | str]] = [
             ("bash", {"command": f"echo step {step}; seq {rng.randrange(3000)}"}),
-            ("bash", {"command": f"exit_code() {{ return {rng.randrange(9)}; }}; exit_code"}),
+            (
+                "bash",
+                {"command": f"status() {{ return {rng.randrange(9)}; }}; echo {step}; status"},
+            ),
             ("bash", {"command": f"head -c 1000000 /dev/zero | tr '\\0' x; echo {step}"}),
-            ("bash", {"command": "printf '\\000\\377\\376<|im_end|>\\n'"}),
+            ("bash", {"command": f"printf '\\000\\377\\376<|im_end|> {step}\\n'"}),
             ("view", {"path": "shop/notes.txt", "start": start, "end": start + 20}),
-            ("view", {"path": "no/such/file.py"}),
-            ("view", {"path": "shop"}),
+            ("view", {"path": f"no/such/file{step}.py"}),
             ("search", {"pattern": f"note {rng.randrange(200)}"}),
-            ("search", {"pattern": "("}),
-            ("edit", {"path": "shop/prices.py", "old": "nothing like it", "new": "x"}),
+            ("search", {"pattern": f"({step}"}),
+            ("edit", {"path": "shop/prices.py", "old": f"nothing like {step}", "new": "x"}),
             ("edit", {"path": "shop/notes.txt", "old": "note 7\n", "new": f"note 7 {step}\n"}),
             ("create", {"path": f"/tmp/scratch-{step}.py", "content": "print(1)\n"}),
-            ("create", {"path": "shop/prices.py", "content": "overwritten"}),
-            ("log", {"id": "reproduction:0", "grep": "Error"}),
-            ("log", {"id": "nothing:0"}),
-            ("hypothesis", {"action": "list"}),
-            ("no_such_tool", {"a": 1}),
-            ("bash", '{"command": "echo tru'),
-            ("bash", {"command": 5, "more": True}),
+            ("create", {"path": "shop/prices.py", "content": f"overwritten {step}"}),
+            ("log", {"id": "reproduction:0", "grep": f"Error|{step}"}),
+            ("log", {"id": f"nothing:{step}"}),
+            ("no_such_tool", {"a": step}),
+            ("bash", f'{{"command": "echo tru {step}'),
+            ("bash", {"command": step, "more": True}),
         ]
+        if step % PERIOD == 5:
+            return ("hypothesis", {"action": "list"}) if rng.random() < 0.5 else choices[0]
+        if step % (4 * PERIOD) == 6:
+            return "view", {"path": "shop"} if step % 5 else {"path": "tests"}
         if self._slow and step % 100 == 50:
             return "bash", {"command": "sleep 60", "timeout_s": 1}
         if self._slow and step % 40 == 20:
