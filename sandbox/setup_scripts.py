@@ -43,8 +43,7 @@ cd {WORKDIR}
 find . ! -type d -print0 | LC_ALL=C sort -z >{_LISTED}
 """
 
-# Processes that steps left behind must not write while the result is kept. Links that pointed
-# from a package into the tree point there again when the package is no longer in the tree.
+# Packages that are links into the tree must still lead there from where packages are kept.
 FINISH = f"""
 set -e
 cd {WORKDIR}
@@ -54,12 +53,14 @@ if [ -s {_LISTED}.new ]; then
   mkdir -p {PREPARED_WORKSPACE}
   tar --null -T {_LISTED}.new --no-recursion -cf - | tar -C {PREPARED_WORKSPACE} -xpf -
   cd {PREPARED_WORKSPACE}
-  find . -type l -print0 | while IFS= read -r -d '' link; do
-    [ -e "$link" ] || {{
-      target=$(realpath -m -- "{WORKDIR}/$(dirname -- "$link")/$(readlink -- "$link")")
-      case $target in {WORKDIR}/*) ln -sfn -- "$target" "$link" ;; esac
-    }}
-  done
+  find . -type l -lname '../*' -printf '%P\\0%l\\0' |
+    while IFS= read -r -d '' link && IFS= read -r -d '' target; do
+      target=$(realpath -m -- "{WORKDIR}/$link/../$target")
+      case $target in
+        */node_modules/*) ;;
+        {WORKDIR}/*) ln -sfn -- "$target" "$link" ;;
+      esac
+    done
   chown -R -h {COMMAND_USER} {PREPARED_WORKSPACE}
 fi
 cd /

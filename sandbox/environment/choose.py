@@ -106,7 +106,14 @@ def projects(files: Sequence[str], near: Sequence[str] = ()) -> tuple[str, ...]:
         for f in files
         if PurePosixPath(f).name in _ROOTS or python.is_requirements(PurePosixPath(f).name)
     }
-    folders = {f for f in folders if not _SKIPPED & set(f.split("/"))}
+    lists = {
+        str(PurePosixPath(f).parent.parent)
+        for f in files
+        if "requirements/" in f and python.is_requirements("/".join(f.split("/")[-2:]))
+    }
+    folders = {f for f in folders | lists if not _SKIPPED & set(f.split("/"))}
+    if any(f in _MANIFESTS for f in files):
+        folders.add(".")
     nearest = [folder for path in near if (folder := _nearest(path, folders))]
     chosen = list(dict.fromkeys([*(["."] if "." in folders else []), *nearest]))
     if not chosen and folders:

@@ -1,0 +1,226 @@
+"""Set-up against the real engine and the registries that this machine's own clients use."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import time
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.container import SandboxSpec
+from sandbox.docker_engine import DockerEngine
+from sandbox.egress_rules import EgressRules, networks_of
+from sandbox.environment.choose import Wishes, candidates, wanted
+from sandbox.environment.records import Environment, Step
+from sandbox.environment.tree import read_tree
+from sandbox.images import BASE_IMAGE
+from sandbox.own_registries import machine_hosts
+from sandbox.prepare import Prepared, SetupFailed, SetupPolicy, prepare, proposal
+from sandbox.prepared_images import listed, prune
+from sandbox.protocol import Limits
+from sandbox.setup_container import SetupSpec
+from tests.integration.sandbox_fixtures import tar_of
+
+pytest_plugins = ("tests.integration.sandbox_fixtures",)
+pytestmark = [pytest.mark.docker]
+
+CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+
+PYTHON = {
+    "pyproject.toml": '[build-system]\nrequires = ["setuptools"]\n'
+    'build-backend = "setuptools.build_meta"\n'
+    '[project]\nname = "tally"\nversion = "1"\ndependencies = ["six"]\n',
+    "src/tally/__init__.py": "import six\n\ndef text(x):\n    return six.text_type(x)\n",
+    "tests/test_tally.py": "import tally\n\ndef test_text():\n    assert tally.text(1) == '1'\n",
+}
+JAVASCRIPT = {
+    "package.json": '{"name": "span", "version": "1.0.0", "scripts": {"test": "mocha"}, '
+    '"dependencies": {"ms": "2.1.3"}, "devDependencies": {"mocha": "^10"}}',
+    "index.js": "module.exports = require('ms');\n",
+    "test/span.js": "const ms = require('..');\n"
+    "it('reads', () => require('assert').equal(ms('1s'), 1000));\n",
+}
+GO = {
+    "go.mod": "module example.com/sum\n\ngo 1.19\n",
+    "sum.go": "package sum\n\nfunc Sum(a, b int) int { return a + b }\n",
+    "sum_test.go": 'package sum\n\nimport "testing"\n\n'
+    "func TestSum(t *testing.T) {\n\tif Sum(1, 2) != 3 {\n\t\tt.Fatal()\n\t}\n}\n",
+}
+
+
+def policy() -> SetupPolicy:
+    """The machine's own registries, at the addresses that they have here, public or not."""
+    hosts = machine_hosts()
+    addresses = set()
+    for host in hosts:
+        with contextlib.suppress(OSError):
+            addresses |= {str(a[4][0]) for a in socket.getaddrinfo(host.split(":")[0], 443)}
+    return SetupPolicy(
+        EgressRules(hosts=hosts, networks=networks_of(sorted(addresses))),
+        ca_file=CERTIFICATES if CERTIFICATES.is_file() else None,
+        timeout_s=600,
+    )
+
+
+class Workshop:
+    """Prepares trees for an installation of its own."""
+
+    def __init__(self, engine: DockerEngine, folder: Path) -> None:
+        self.engine = engine
+        self.name = f"test-{uuid.uuid4().hex[:8]}"
+        self.spec = SetupSpec(BASE_IMAGE, Limits(), self.name, self.name)
+        self._folder = folder
+
+    def tar(self, files: dict[str, str]) -> Path:
+        return tar_of(dict(files), self._folder / f"{uuid.uuid4().hex}.tar")
+
+    async def prepare(
+        self, files: dict[str, str], *found: Environment, rules: SetupPolicy | None = None
+    ) -> Prepared:
+        tree = self.tar(files)
+        read = read_tree(tree, wanted)
+        return await prepare(
+            self.engine,
+            tree,
+            read.texts,
+            found or candidates(read.files, read.texts),
+            self.spec,
+            rules or policy(),
+            scope=self.name,
+        )
+
+    async def run(self, image: str, files: dict[str, str], command: str) -> tuple[int | None, str]:
+        spec = SandboxSpec(image, Limits(), self.name, "test", installation=self.name)
+        box = await self.engine.open(spec, self.tar(files))
+        try:
+            result = await box.run(command)
+            assert await box.diff() == ""
+        finally:
+            await box.close()
+        return result.exit_code, result.text
+
+
+@pytest.fixture
+async def workshop(engine: DockerEngine, tmp_path: Path) -> AsyncIterator[Workshop]:
+    made = Workshop(engine, tmp_path)
+    yield made
+    await prune(engine, made.name, most_bytes=0, most_days=1)
+    assert await engine.sweep((), installation=made.name) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    ("files", "command", "shows"),
+    [
+        pytest.param(PYTHON, "python3 -m pytest -q", "1 passed", id="Python"),
+        pytest.param(JAVASCRIPT, "npm test --silent", "1 passing", id="JavaScript"),
+        pytest.param(GO, "go test ./...", "ok", id="Go"),
+    ],
+)
+async def test_a_real_package_is_set_up_once_and_tested_without_a_network(
+    workshop: Workshop, files: dict[str, str], command: str, shows: str
+) -> None:
+    cold = await workshop.prepare(files)
+    assert cold.failed == () and cold.image.startswith("patchwright/prepared:")
+    code, output = await workshop.run(cold.image, files, command)
+    assert code == 0, output
+    assert shows in output
+    warm = await workshop.prepare({**files, "README.md": "no manifest"})
+    assert warm.cached and warm.image == cold.image
+    ratio = cold.duration_s / warm.duration_s
+    print(f"set-up {cold.duration_s:.1f} s, cached {warm.duration_s:.3f} s: {ratio:.0f}x")
+    _, out = await workshop.run(warm.image, files, "ls /sys/class/net; env")
+    assert out.split()[0] == "lo" and "_proxy" not in out.lower()
+
+
+async def test_a_failed_command_is_named_with_its_last_lines(workshop: Workshop) -> None:
+    steps = (Step("true"), Step("echo first; echo the reason >&2; exit 3"), Step("touch /never"))
+    wished = Environment("the settings", steps=steps, explicit=True)
+    with pytest.raises(SetupFailed, match=r"exit 3[\s\S]*the reason") as failed:
+        await workshop.prepare({"a": "b"}, wished, Environment("the base image"))
+    assert failed.value.command == steps[1].command and "first" in failed.value.log
+    assert await listed(workshop.engine, workshop.name) == []
+
+
+async def test_a_guess_that_fails_gives_way_to_the_next(workshop: Workshop) -> None:
+    guess = Environment("a guess", steps=(Step("exit 1"),))
+    done = await workshop.prepare({"a": "b"}, guess, Environment("the base image"))
+    assert done.image == BASE_IMAGE
+    assert [error.environment.source for error in done.failed] == ["a guess"]
+
+
+async def test_what_set_up_adds_to_the_tree_is_there_and_in_no_patch(workshop: Workshop) -> None:
+    script = (
+        "mkdir -p node_modules/.bin node_modules/a packages/b && "
+        "echo 1 >node_modules/a/index.js && ln -s ../packages/b node_modules/b && "
+        "echo built >src/made.so && echo 2 >packages/b/new && "
+        "echo kept >~/.toolrc && echo x >src/old"
+    )
+    wished = Environment("x", steps=(Step(script),), variables=(("OWN", "$PATH:/own"),))
+    files = {"src/old": "old", "packages/b/index.js": "b"}
+    done = await workshop.prepare(files, wished)
+    code, output = await workshop.run(
+        done.image,
+        files,
+        "cat node_modules/a/index.js node_modules/b/index.js src/made.so src/old packages/b/new "
+        "~/.toolrc; touch node_modules/.cache; case $OWN in *bin:/own) echo own;; esac",
+    )
+    assert output.split() == ["1", "bbuilt", "old2", "kept", "own"]
+    assert code == 0
+
+
+async def test_a_set_up_reaches_nothing_but_the_proxy(workshop: Workshop) -> None:
+    """Addresses of this machine, other hosts, plain sockets: all refused; credentials unseen."""
+    server = await asyncio.start_server(lambda r, w: w.close(), "0.0.0.0", 0)
+    port = server.sockets[0].getsockname()[1]
+    probe = (
+        "import os,socket,urllib.request as u\n"
+        f"for a in ('172.17.0.1','127.0.0.1','169.254.169.254'):\n"
+        f"  try: socket.create_connection((a,{port}),3); print('REACHED',a)\n"
+        "  except OSError as e: print('no',a)\n"
+        f"  try: u.urlopen(f'http://{{a}}:{port}/',timeout=9); print('PROXIED',a)\n"
+        "  except Exception as e: print('refused',a,e)\n"
+        "print([k for k,v in os.environ.items() if 's3cret' in v])\n"
+        "print(os.listdir('/sys/class/net'))\n"
+    )
+    step = Step(f"python3 - <<'E'\n{probe}E\nexit 1")
+    rules = SetupPolicy(EgressRules(authorization={"private.test": "Bearer s3cret"}))
+    async with server:
+        with pytest.raises(SetupFailed) as failed:
+            await workshop.prepare({"a": "b"}, Environment("x", steps=(step,), explicit=True),
+                                   rules=rules)  # fmt: skip
+    log = failed.value.log.rpartition("exit 1\n")[2]
+    assert "REACHED" not in log and "PROXIED" not in log and log.count("refused ") == 3
+    assert "['lo']" in log and "\n[]\n" in log
+    assert any("169.254.169.254" in why for why in failed.value.refused)
+
+
+async def test_images_are_listed_and_pruned_by_size(workshop: Workshop) -> None:
+    def environment(number: int) -> Environment:
+        step = Step(f"head -c 3000000 /dev/urandom >/opt/patchwright/home/{number}")
+        return Environment(f"number {number}", steps=(step,))
+
+    offline = SetupPolicy(network=False)
+    for number in (1, 2):
+        await workshop.prepare({"a": "b"}, environment(number), rules=offline)
+    images = await listed(workshop.engine, workshop.name)
+    assert [image.source for image in images] == ["number 2", "number 1"]
+    assert all(3_000_000 <= image.size_bytes < 4_000_000 for image in images)
+    begun = time.monotonic()
+    assert (await workshop.prepare({"a": "b"}, environment(1), rules=offline)).cached
+    assert time.monotonic() - begun < 2
+    removed = await prune(workshop.engine, workshop.name, most_bytes=5_000_000, most_days=1)
+    assert [image.source for image in removed] == ["number 2"]
+
+
+def test_the_recipe_is_proposed_for_the_settings() -> None:
+    found = candidates(tuple(PYTHON), PYTHON)[0]
+    text = proposal(found)
+    assert text.startswith("setup:\n") and "pip install" in text
+    assert proposal(candidates((), {}, Wishes(setup=("x",)))[0]) == ""
