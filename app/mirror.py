@@ -48,6 +48,16 @@ class Identity:
     email: str
 
 
+@dataclass(frozen=True, slots=True)
+class Submodule:
+    """A link of a tree to a commit of another repository."""
+
+    path: str
+    url: str
+    """As `.gitmodules` has it: may be relative, may be anything."""
+    commit: str
+
+
 class Mirror:
     """One repository's bare mirror on this machine."""
 
@@ -103,14 +113,55 @@ class Mirror:
         except GitMissing:
             return False
 
-    def tree_tar(self, commit: str, out: Path) -> None:
-        """Write a commit's tree as an uncompressed tar archive.
+    def tree_tar(self, commit: str, out: Path, paths: Sequence[str] = ()) -> None:
+        """Write a commit's tree as an uncompressed tar archive; of `paths` alone, if any.
 
         Every file with exactly the bytes that git keeps (no line-end conversion, nothing left out),
         symlinks as symlinks, submodules as empty folders, no `.git`. Raises `GitMissing`.
         """
         sha = self._commit(commit, f"the commit {commit}")
-        self._git("archive", "--format=tar", sha, stdout_to=out)
+        try:
+            self._git(
+                "archive",
+                "--format=tar",
+                sha,
+                "--",
+                *paths,
+                stdout_to=out,
+                environment={"GIT_LITERAL_PATHSPECS": "1"},
+            )
+        except GitFailed as error:
+            if paths and "did not match" in error.output:
+                raise GitMissing(f"Not all of {', '.join(paths)} is in the tree.") from None
+            raise
+
+    def submodules(self, commit: str) -> tuple[Submodule, ...]:
+        """The submodules of a commit that `.gitmodules` knows. Raises `GitMissing`."""
+        sha = self._commit(commit, f"the commit {commit}")
+        listed = self._git("ls-tree", "-r", "-z", "--full-tree", sha).decode("utf-8", "replace")
+        links = {}
+        for entry in listed.split("\0"):
+            mode, _, rest = entry.partition(" ")
+            if mode == "160000":
+                kind_and_id, _, path = rest.partition("\t")
+                links[path] = kind_and_id.split(" ")[1]
+        if not links:
+            return ()
+        try:
+            text = self._git(
+                "config", "-z", "--blob", f"{sha}:.gitmodules", "--get-regexp", r"^submodule\."
+            ).decode("utf-8", "replace")
+        except GitFailed:
+            return ()
+        named: dict[str, dict[str, str]] = {}
+        for entry in text.split("\0"):
+            key, _, value = entry.partition("\n")
+            name, _, what = key.rpartition(".")
+            named.setdefault(name, {})[what] = value
+        urls = {each.get("path", ""): each.get("url", "") for each in named.values()}
+        return tuple(
+            Submodule(path, urls[path], commit) for path, commit in links.items() if path in urls
+        )
 
     def merge_base(self, one: str, other: str) -> str:
         """The commit at which two lines of work parted. Raises `GitMissing`."""

@@ -142,6 +142,16 @@ class RepoLimits(_Section):
     )
 
 
+class TreeShape(_Section):
+    """What of the repository's tree goes into the sandbox."""
+
+    sparse: tuple[Glob, ...] = Field(
+        (), max_length=100, strict=False, description="Only these folders and files; empty: all."
+    )
+    lfs: bool = Field(False, description="Large files (Git LFS) themselves, not their pointers.")
+    submodules: bool = Field(False, description="Submodules too, those on the same server.")
+
+
 class RepoConfig(_Section):
     """All that `.github/patchwright.yml` can say. Every field has a default."""
 
@@ -170,6 +180,7 @@ class RepoConfig(_Section):
         description="Image of the sandbox; empty: devcontainer, Dockerfile, or by language.",
     )
     network: Network = Network()
+    tree: TreeShape = TreeShape()
     paths: Paths = Paths()
     pull_request: PullRequests = PullRequests()
     limits: RepoLimits = RepoLimits()

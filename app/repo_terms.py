@@ -18,6 +18,7 @@ from app.repo_config import (
 )
 from app.repo_config_file import Problem, read
 from app.settings import Settings
+from app.tree_transfer import Shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,8 @@ class Terms:
     pull_request: PullRequests
     bounds: Bounds
     language: Language
+    tree: Shape = Shape()  # noqa: RUF009 - frozen
+    """What of the tree goes into the sandbox."""
     remarks: tuple[str, ...] = ()
     """Wishes that were not granted, in sentences for the status comment."""
     problems: tuple[Problem, ...] = ()
@@ -107,6 +110,7 @@ def terms(settings: Settings, config: RepoConfig) -> Terms:
             repository_per_day=_least(limits.runs_per_day, day),
         ),
         language=config.language,
+        tree=Shape(config.tree.sparse, config.tree.lfs, config.tree.submodules),
         remarks=tuple(remarks),
     )
 

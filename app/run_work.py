@@ -38,6 +38,7 @@ from app.reports import Phase, RunFacts
 from app.run_failures import HandedBack, cause, explain, goes_back, wait_before_retry
 from app.run_services import Result, Services
 from app.store import SqlStore
+from app.tree_transfer import Source, write_tree
 from sandbox.errors import SandboxError
 from sandbox.protocol import Sandbox
 
@@ -260,7 +261,16 @@ class RunWork:
             path.parent.mkdir(parents=True, exist_ok=True)
             half = path.with_suffix(".part")
             mirror = await self.mirror(commit, clone_url)
-            await asyncio.to_thread(mirror.tree_tar, commit, half)
+            shape = (await self.services.terms(self.forge)).tree
+
+            def write(token: str) -> None:
+                source = Source(mirror, clone_url, self.services.mirror, token, self._ca_file)
+                write_tree(source, commit, half, shape)
+
+            if shape.is_plain:
+                await asyncio.to_thread(mirror.tree_tar, commit, half)
+            else:
+                await publish.with_token(self.forge, write)
             half.replace(path)
         await self._environment(path)
         return path
@@ -280,6 +290,10 @@ class RunWork:
         if not await asyncio.to_thread(mirror.has, commit):
             await publish.fetch(self.forge, mirror, self.run.trigger.base_branch)
         return mirror
+
+    @property
+    def _ca_file(self) -> str:
+        return str(self.services.settings.github_ca_file or "")
 
     @property
     def _trees(self) -> Path:

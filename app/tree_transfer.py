@@ -1,0 +1,232 @@
+"""A commit's tree as a tar file in the shape that a repository asks for.
+
+By default it is what git keeps. With `lfs` the contents of large files stand in place of their
+pointers (https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md and api/batch.md); with
+`submodules` the trees of submodules on the same server stand in their folders; with `sparse` only
+some folders are taken. All of it is read on the host from mirrors and the server; no program of
+the repository runs, and neither a token nor an address goes into the archive. A patch that changes
+such a large file or a submodule's file does not apply to the repository, and is refused there.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+
+from app.git_process import GitAway, GitDenied, GitError
+from app.mirror import Mirror, Submodule
+
+_POINTER = re.compile(
+    rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-[^\n]*\n)*"
+    rb"oid sha256:([0-9a-f]{64})\nsize (\d{1,15})\n\Z"
+)
+_MOST_POINTER = 1024
+_BATCH = 100
+_DEPTH = 3
+_MEDIA = "application/vnd.git-lfs+json"
+
+Objects = Mapping[str, int]
+"""Sizes in bytes by SHA-256."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a repository asks for of its tree."""
+
+    sparse: tuple[str, ...] = ()
+    """Folders and files to take; empty: all."""
+    lfs: bool = False
+    submodules: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is the tree as git keeps it."""
+        return self == Shape()
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a tree comes from."""
+
+    mirror: Mirror
+    url: str
+    """The repository's address for git."""
+    other: Callable[[str], Mirror]
+    """The mirror of another repository by its address."""
+    token: str = ""
+    ca_file: str = ""
+
+
+def write_tree(source: Source, commit: str, out: Path, shape: Shape) -> None:
+    """Write the tree; blocks. Raises `GitError` when a part of it cannot be had."""
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=".tree-") as folder:
+        plain = Path(folder) / "0.tar"
+        source.mirror.tree_tar(commit, plain, shape.sparse)
+        parts = [("", plain)]
+        if shape.submodules:
+            parts += _submodules(source, commit, shape, Path(folder), "", _DEPTH)
+        objects: Path | None = None
+        if shape.lfs:
+            objects = Path(folder) / "objects"
+            objects.mkdir()
+            _fetch(source, _pointers([path for _, path in parts]), objects)
+        with tarfile.open(out, "w", format=tarfile.PAX_FORMAT) as whole:
+            for prefix, part in parts:
+                _add(whole, prefix, part, objects)
+
+
+def pointer(data: bytes) -> tuple[str, int] | None:
+    """The object that a pointer file stands for; None: it is none. Pure."""
+    found = _POINTER.match(data)
+    return (found[1].decode(), int(found[2])) if found else None
+
+
+def submodule_url(own: str, url: str) -> str:
+    """The http(s) address of a submodule on the same server; empty: it is none. Pure.
+
+    The token is sent there, so no other server counts.
+    """
+    here = urlsplit(own)
+    if url.startswith(("./", "../")):
+        url = urljoin(own.rstrip("/") + "/", url)
+    shell = re.match(r"(?:ssh://)?git@([\w.-]+)[:/](?!/)(.+)\Z", url)
+    if shell:
+        url = f"{here.scheme}://{shell[1]}/{shell[2]}"
+        here_host = here.hostname
+        return url if shell[1].lower() == here_host else ""
+    parts = urlsplit(url)
+    same = (parts.scheme, parts.netloc.lower()) == (here.scheme, here.netloc.lower())
+    return url if same and parts.scheme in ("http", "https") else ""
+
+
+def _submodules(
+    source: Source, commit: str, shape: Shape, folder: Path, above: str, depth: int
+) -> list[tuple[str, Path]]:
+    parts: list[tuple[str, Path]] = []
+    for sub in source.mirror.submodules(commit) if depth else ():
+        url = submodule_url(source.url, sub.url)
+        if not url or not _within(above + sub.path, shape.sparse):
+            continue
+        mirror = source.other(url)
+        if not mirror.has(sub.commit):
+            mirror.fetch(source.token)
+        if not mirror.has(sub.commit):
+            raise GitError(f"The submodule {sub.path} has no commit {sub.commit} on any branch.")
+        prefix = f"{above}{sub.path}/"
+        path = folder / f"{len(list(folder.iterdir()))}.tar"
+        mirror.tree_tar(sub.commit, path)
+        inner = Source(mirror, url, source.other, source.token, source.ca_file)
+        parts.append((prefix, path))
+        parts += _submodules(inner, sub.commit, shape, folder, prefix, depth - 1)
+    return parts
+
+
+def _within(path: str, sparse: tuple[str, ...]) -> bool:
+    return not sparse or any(f"{path}/".startswith(f"{s.rstrip('/')}/") for s in sparse)
+
+
+def _pointers(parts: list[Path]) -> Objects:
+    found: dict[str, int] = {}
+    for part in parts:
+        with tarfile.open(part, "r:") as archive:
+            for member in archive:
+                if member.isreg() and member.size <= _MOST_POINTER:
+                    file = archive.extractfile(member)
+                    if file is not None and (known := pointer(file.read())):
+                        found[known[0]] = known[1]
+    return found
+
+
+def _add(whole: tarfile.TarFile, prefix: str, part: Path, objects: Path | None) -> None:
+    with tarfile.open(part, "r:") as archive:
+        for member in archive:
+            member.name = prefix + member.name
+            member.pax_headers = {}
+            file = archive.extractfile(member) if member.isreg() else None
+            if file is not None and objects is not None and member.size <= _MOST_POINTER:
+                known = pointer(file.read())
+                file.seek(0)
+                if known:
+                    member.size = known[1]
+                    with (objects / known[0]).open("rb") as content:
+                        whole.addfile(member, content)
+                    continue
+            whole.addfile(member, file)
+
+
+def _fetch(source: Source, wanted: Objects, folder: Path) -> None:
+    if not wanted:
+        return
+    with httpx.Client(verify=source.ca_file or True, timeout=120, trust_env=True) as client:
+        try:
+            for batch in _batches(wanted):
+                for oid, link in _links(client, source, batch).items():
+                    _download(client, link, oid, wanted[oid], folder / oid)
+        except httpx.HTTPError as error:
+            raise GitAway(f"Large files cannot be fetched: {error}") from None
+
+
+def _batches(wanted: Objects) -> Iterator[Objects]:
+    names = list(wanted)
+    for start in range(0, len(names), _BATCH):
+        yield {name: wanted[name] for name in names[start : start + _BATCH]}
+
+
+def _links(client: httpx.Client, source: Source, wanted: Objects) -> dict[str, httpx.Request]:
+    """Where each object is to be had, by the server's batch answer."""
+    headers = {"Accept": _MEDIA, "Content-Type": _MEDIA}
+    if source.token:
+        basic = base64.b64encode(f"x-access-token:{source.token}".encode()).decode()
+        headers["Authorization"] = f"Basic {basic}"
+    address = source.url.removesuffix("/").removesuffix(".git") + ".git/info/lfs/objects/batch"
+    body = {
+        "operation": "download",
+        "transfers": ["basic"],
+        "objects": [{"oid": oid, "size": size} for oid, size in wanted.items()],
+    }
+    answer = client.post(address, json=body, headers=headers)
+    if answer.status_code in (401, 403):
+        raise GitDenied("The server refuses to give large files (LFS).")
+    answer.raise_for_status()
+    found: dict[str, httpx.Request] = {}
+    for entry in answer.json().get("objects", []):
+        action = entry.get("actions", {}).get("download")
+        if action is not None and entry.get("oid") in wanted:
+            found[entry["oid"]] = client.build_request(
+                "GET", action["href"], headers=action.get("header") or {}
+            )
+    if missing := [oid for oid in wanted if oid not in found]:
+        raise GitError(f"The server has no large file (LFS) {missing[0]}.")
+    return found
+
+
+def _download(
+    client: httpx.Client, request: httpx.Request, oid: str, size: int, path: Path
+) -> None:
+    digest, taken = hashlib.sha256(), 0
+    answer = client.send(request, stream=True)
+    try:
+        answer.raise_for_status()
+        with path.open("wb") as file:
+            for piece in answer.iter_bytes():
+                taken += len(piece)
+                if taken > size:
+                    break
+                digest.update(piece)
+                file.write(piece)
+    finally:
+        answer.close()
+    if taken != size or digest.hexdigest() != oid:
+        raise GitError(f"The large file (LFS) {oid} arrived altered.")
+
+
+__all__ = ["Shape", "Source", "Submodule", "pointer", "submodule_url", "write_tree"]
