@@ -55,7 +55,7 @@ class Durable:
 
     def enqueue_ask(self, ask_id: str) -> None:
         """Tell the engine of an ask and note that it knows. Again is nothing."""
-        options, words = engine_words.for_ask(ask_id)
+        options, words = engine_words.for_ask(ask_id, self._inbox.get(ask_id))
         DBOS.enqueue_workflow_with_options(options, *words)
         self._inbox.mark_enqueued(ask_id)
 
@@ -112,6 +112,7 @@ def running(services: Services) -> Iterator[Durable]:
         DBOS.register_queue(
             ASK_QUEUE,
             worker_concurrency=ASKS_AT_ONCE,
+            partition_concurrency=1,
             polling_interval_sec=POLL_S,
             on_conflict="always_update",
         )

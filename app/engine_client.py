@@ -35,7 +35,7 @@ class EngineClient:
 
     def enqueue_ask(self, ask_id: str) -> None:
         """Tell the engine of an ask and note that it knows. Again is nothing."""
-        options, words = engine_words.for_ask(ask_id)
+        options, words = engine_words.for_ask(ask_id, self._inbox.get(ask_id))
         self._client.enqueue(options, *words)
         self._inbox.mark_enqueued(ask_id)
 

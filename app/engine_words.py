@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dbos import EnqueueOptions
 
+from app.asks import Ask
 from app.records import Run
 
 APPLICATION = "patchwright"
@@ -42,12 +43,14 @@ def is_left(status: str | None) -> bool:
     return status in LEFT
 
 
-def for_ask(ask_id: str) -> tuple[EnqueueOptions, tuple[str, ...]]:
-    """Options and arguments for answering an ask."""
+def for_ask(ask_id: str, ask: Ask) -> tuple[EnqueueOptions, tuple[str, ...]]:
+    """Options and arguments for answering an ask. What is said in one place goes in order."""
+    place = getattr(ask, "issue_number", "") or getattr(ask, "pull_number", "")
     options: EnqueueOptions = {
         "workflow_name": ASK_WORKFLOW,
         "queue_name": ASK_QUEUE,
         "workflow_id": f"ask-{ask_id}",
         "app_version": VERSION,
+        "queue_partition_key": f"{ask.repository.lower()}#{place}",
     }
     return options, (ask_id,)

@@ -53,6 +53,7 @@ def test_stop_hint_explain_help_and_strangers(
 
         # Those who may are helped, and once.
         ann.comment(REPO, issue, "/patchwright mend it")
+        story.world.deliveries()
         ann.comment(REPO, issue, "> /patchwright fix\n\nWhat does that do?")
         ann.comment(REPO, issue, "/patchwright stop")
         story.settled()

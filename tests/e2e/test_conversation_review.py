@@ -337,7 +337,8 @@ def test_somebody_pushes_while_a_round_works(
         if done == 1 and not pushed:
             branch = story.pull()["head"]["ref"]
             pushed.append(commit_on(story, branch, {"shop/notes.txt": "theirs\n"}))
-        return REVIEWED.turns[min(done, 3)]
+        turn: Say = REVIEWED.turns[min(done, 3)]
+        return turn
 
     story = Story(github_server, github_world, tmp_path, policy=policy)
     story.repository()
