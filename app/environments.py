@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 from rich.console import Console
@@ -70,7 +70,7 @@ async def image_for(
     installation: str,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Prepared | None:
-    """The image that the tree's sandboxes start from; None: the plain one, set-up being off.
+    """The image that the tree's sandboxes start from; None: the plain one, nothing being to do.
 
     Makes it if it is not there, and then removes images that are old or too many. Raises
     `SetupFailed` when what the repository's settings ask for does not work, other `SandboxError`s
@@ -84,6 +84,8 @@ async def image_for(
         found = candidates(read.files, read.texts, asked.wishes, near)
     except NotUsable as error:
         raise SandboxError(f"The environment cannot be prepared: {error}.") from None
+    if found[0].is_bare:
+        return None
     base = settings.sandbox_image or BASE_IMAGE
     spec = SetupSpec(
         image=base,
@@ -160,7 +162,7 @@ async def with_environment(
 def setup_policy(settings: Settings, asked: Asked) -> SetupPolicy:
     """What this set-up may do. Raises `SettingsError` when the credentials are not readable."""
     rules = EgressRules(
-        hosts=(*(settings.setup_hosts or machine_hosts()), *asked.hosts),
+        hosts=(*(settings.setup_hosts or _own_hosts()), *asked.hosts),
         networks=networks_of(settings.setup_networks),
         authorization=_credentials(settings.setup_credentials_file),
     )
@@ -172,6 +174,11 @@ def setup_policy(settings: Settings, asked: Asked) -> SetupPolicy:
         disk_bytes=settings.setup_disk_mb * 1024**2,
         image_registries=settings.setup_image_registries,
     )
+
+
+@cache
+def _own_hosts() -> tuple[str, ...]:
+    return machine_hosts()
 
 
 def _credentials(path: Path | None) -> dict[str, str]:

@@ -198,7 +198,9 @@ async def _prepare_one(
             INSTALLATION_LABEL: spec.owner or spec.installation,
             RUN_LABEL: "",
         }
-        kept = as_list({**variables, **dict(OFFLINE)})
+        # What is shared is a set-up's base, which has a network.
+        offline = {} if environment.is_toolchain else dict(OFFLINE)
+        kept = as_list({**variables, **offline})
         config = {"Env": kept, "Labels": labels, "User": COMMAND_USER}
         await engine.call(lambda client: _commit(client, container_id, recipe, config))
     return f"{REPOSITORY}:{recipe}", False
@@ -211,8 +213,6 @@ def _commit(client: Any, container_id: str, recipe: str, config: dict[str, Any])
 async def _variables(engine: DockerEngine, base: str, environment: Environment) -> dict[str, str]:
     """The image's variables with the environment's own, in which earlier ones are put in."""
     known = {"PATH": _DEFAULT_PATH, **await image_environment(engine, base)}
-    # The base may be an image that was prepared for a run.
-    known = {name: value for name, value in known.items() if name not in dict(OFFLINE)}
     for name, value in environment.variables:
         known[name] = _VARIABLE.sub(lambda m: known.get(m[1] or m[2], ""), value)
     return known
