@@ -206,6 +206,8 @@ def test_a_failed_check_of_its_own_pull_request_is_mended_at_most_three_times(
         done = sum(m["role"] == "assistant" for m in request["messages"])
         if "<feedback" not in task:
             return MEND[min(done, len(MEND) - 1)]
+        if "Its log is" not in task:
+            return submit("[1] Left as it is.")
         # The log is read, the style mended: each time another line.
         log_id = task.split("Its log is ")[1].split(";")[0]
         if done == 0:
