@@ -94,10 +94,11 @@ def in_tree(found: Collection[Frame], files: Collection[str]) -> list[Frame]:
         by_name.setdefault(PurePosixPath(path).name, []).append(path)
     seen: dict[tuple[str, int], Frame] = {}
     for frame in found:
-        path = _best(frame.path.replace("\\", "/"), by_name)
-        if path is not None:
-            placed = Frame(frame.language, path, frame.line, frame.function)
-            seen.setdefault((path, frame.line), placed)
+        placed = _best(frame.path.replace("\\", "/"), by_name)
+        if placed is not None:
+            seen.setdefault(
+                (placed, frame.line), Frame(frame.language, placed, frame.line, frame.function)
+            )
     return list(seen.values())
 
 

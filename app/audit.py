@@ -14,6 +14,8 @@ from app.run_rows import storable
 from app.tables import from_micros, to_micros
 from app.tables_operations import audit
 
+_ADD = sa.insert(audit)
+
 
 class Entry(Record):
     """Somebody did something."""
@@ -37,15 +39,14 @@ def note_in(
     connection: sa.Connection, actor: str, action: str, subject: str, detail: str = ""
 ) -> None:
     """`note` within a transaction that is open already."""
-    connection.execute(
-        sa.insert(audit).values(
-            at=to_micros(now()),
-            actor=storable(actor)[:128],
-            action=action,
-            subject=storable(subject)[:300],
-            detail=storable(detail)[:2000],
-        )
-    )
+    row = {
+        "at": to_micros(now()),
+        "actor": storable(actor)[:128],
+        "action": action,
+        "subject": storable(subject)[:300],
+        "detail": storable(detail)[:2000],
+    }
+    connection.execute(_ADD, row)
 
 
 def entries(engine: sa.Engine, limit: int = 100, subject: str = "") -> list[Entry]:

@@ -135,6 +135,7 @@ def diff_lines(patch: str) -> tuple[tuple[str, str], ...]:
 
 
 def _entry(event: AnyEvent) -> Entry | None:
+    told: tuple[tuple[str, str], ...]
     match event:
         case AttemptStarted():
             parts = (("system", event.system_prompt), ("task", event.task_prompt))

@@ -15,7 +15,7 @@ from agent.events import now
 from app import tables
 from app.asks import ASK, Ask, PullEnded, Pushed, Reviewed, Trigger
 from app.records import Accepted, run_id_for
-from app.run_rows import begin, insert_of, inserted, live_key, open_round, storable
+from app.run_rows import begin, insert_new, insert_of, live_key, open_round, storable
 from app.tables import to_micros
 
 
@@ -36,11 +36,9 @@ class Inbox:
     def keep(self, delivery_id: str, event: str, ask: Ask) -> bool:
         """Keep a delivery and what it asks in one transaction; False when it was kept before."""
         at = to_micros(now())
-        delivery = self._insert(tables.deliveries).values(
-            id=delivery_id, event=event, run_id="", received_at=at
-        )
+        delivery = {"id": delivery_id, "event": event, "run_id": "", "received_at": at}
         with self._engine.begin() as connection:
-            if not inserted(connection, delivery.on_conflict_do_nothing(), tables.deliveries):
+            if not insert_new(connection, self._insert, tables.deliveries, delivery):
                 return False
             body = ASK.dump_json(ask).decode()
             connection.execute(

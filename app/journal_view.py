@@ -1,68 +1,121 @@
-"""A journal for readers: each event as a line, and what can be opened below it. Pure."""
+"""A journal for readers: each event as a line, and what can be opened below it. Pure.
+
+All text is untrusted: it leaves here as plain strings, and the template makes it safe by the filter
+that each part names.
+"""
 
 from __future__ import annotations
 
+import difflib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, Literal
 
 from agent.events import AnyEvent, Recorded
 
 LINE = 160
-"""Longest line shown unopened."""
+"""Longest line shown unopened, in characters."""
+
+How = Literal["plain", "terminal", "patch"]
+Tone = Literal["", "good", "bad", "soft"]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Something that can be opened below an event."""
+
+    label: str
+    text: str
+    how: How = "plain"
+    folded: bool = False
+    """Closed even when its event is open: reasoning and prompts are long."""
+    log_id: str = ""
+    """Where the whole of it is kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventView:
-    """One event as the page shows it. All text is untrusted; the template escapes it."""
+    """One event as the page shows it."""
 
     seq: int
     at: str
     attempt: int
     kind: str
     line: str
-    parts: tuple[tuple[str, str], ...]
-    """Label and text of what can be opened."""
+    parts: tuple[Part, ...]
+    tone: Tone = ""
+    begun: str = ""
+    """A call that began here."""
+    ended: str = ""
+    """A call that ended here: its beginning need not be shown any more."""
 
 
-def present(recorded: Recorded) -> EventView:
-    """An event for the page."""
+def present_all(journal: Iterable[Recorded]) -> list[EventView]:
+    """Events for the page; the beginning of a call that ended among them is left out."""
+    entries = list(journal)
+    arguments = {
+        _call(r): r.event.arguments for r in entries if r.event.type == "tool_started" and _call(r)
+    }
+    views = [present(r, arguments.get(_call(r), "")) for r in entries]
+    ended = {v.ended for v in views if v.ended}
+    return [v for v in views if not v.begun or v.begun not in ended]
+
+
+def present(recorded: Recorded, arguments: str = "") -> EventView:
+    """An event for the page; `arguments` are those of the call that it ends."""
     event = recorded.event
-    fields = event.model_dump(mode="json", exclude={"type", "attempt"})
     return EventView(
         seq=recorded.seq,
         at=recorded.at.strftime("%H:%M:%S"),
         attempt=event.attempt,
         kind=event.type.replace("_", " "),
-        line=_first_line(_headline(event)),
-        parts=tuple(
-            (name.replace("_", " "), _text(value)) for name, value in fields.items() if value
-        ),
+        line=first_line(_headline(event, arguments)),
+        parts=tuple(part for part in _parts(event, arguments) if part.text),
+        tone=_tone(event),
+        begun=_call(recorded) if event.type == "tool_started" else "",
+        ended=_call(recorded) if event.type == "tool_finished" else "",
     )
 
 
-def _headline(event: AnyEvent) -> str:
+def first_line(text: str) -> str:
+    """The beginning of a text on one line."""
+    line = " ".join(text[: 8 * LINE].split())
+    return line if len(line) <= LINE else f"{line[:LINE]}…"
+
+
+def _call(recorded: Recorded) -> str:
+    event = recorded.event
+    if event.type in ("tool_started", "tool_finished"):
+        return f"{event.attempt}-{event.call_id}"
+    return ""
+
+
+def _headline(event: AnyEvent, arguments: str) -> str:
     match event.type:
         case "model_turned":
             calls = ", ".join(call.name for call in event.tool_calls)
-            return f"{event.content or event.reasoning} → {calls}" if calls else event.content
+            words = event.content or event.reasoning
+            return f"{words[:LINE]} → {calls}" if calls else words
         case "tool_started":
-            return f"{event.name} {event.arguments}"
+            return f"{event.name} {_told(event.arguments)}"
         case "tool_finished":
-            return f"{event.name}: {event.status}; {event.output}"
+            told = f" {_told(arguments)}" if arguments else ""
+            first = event.output.lstrip()[:LINE].partition("\n")[0]
+            return f"{event.name}{told}: {event.status}{'' if told else f'; {first}'}"
         case "hypothesis_proposed":
             return f"{event.hypothesis}: {event.claim}"
         case "hypothesis_resolved":
             return f"{event.hypothesis} {event.verdict}: {event.evidence}"
         case "gate_judged":
-            return (
-                f"{event.verdict}: {'; '.join(event.reasons)}" if event.reasons else event.verdict
-            )
+            return f"{event.verdict}: {'; '.join(event.reasons)}".rstrip(": ")
         case "context_cut":
             return f"{len(event.stubs)} old outputs replaced by stubs"
         case "attempt_started":
             return f"{event.model}, tests: {event.test_command or 'none found'}"
         case "reproduction_declared":
-            return event.command or f"none possible: {event.why_none}"
+            verdict = "accepted" if event.accepted else "refused"
+            return f"{verdict}: {event.command or f'none possible: {event.why_none}'}"
         case "submitted":
             return event.root_cause
         case _:
@@ -73,9 +126,109 @@ def _headline(event: AnyEvent) -> str:
             )
 
 
-def _first_line(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= LINE else f"{line[:LINE]}…"
+def _tone(event: AnyEvent) -> Tone:
+    match event.type:
+        case "tool_finished":
+            return "" if event.status == "ok" else "bad"
+        case "gate_judged":
+            return "good" if event.verdict == "proven" else "bad"
+        case "hypothesis_resolved":
+            return "good" if event.verdict == "confirmed" else "soft"
+        case "model_waiting" | "drift_noticed":
+            return "bad"
+        case "attempt_ended" | "run_ended":
+            return "good" if event.outcome == "proven" else "bad"
+        case _:
+            return ""
+
+
+def _parts(event: AnyEvent, arguments: str) -> Iterable[Part]:
+    match event.type:
+        case "model_turned":
+            yield Part("reasoning", event.reasoning, folded=True)
+            yield Part("content", event.content)
+            for call in event.tool_calls:
+                yield from _arguments(call.name, call.arguments)
+            yield Part("warnings", "\n".join(event.warnings))
+            yield Part(
+                "tokens",
+                f"{event.usage.prompt_tokens} read, {event.usage.cached_tokens} of them cached; "
+                f"{event.usage.completion_tokens} written; {event.duration_ms} ms",
+            )
+        case "tool_started":
+            yield from _arguments(event.name, event.arguments)
+        case "tool_finished":
+            if arguments:
+                yield from _arguments(event.name, arguments)
+            yield Part("output", event.output, "terminal", log_id=event.log_id)
+            if event.tests:
+                yield Part("tests", "\n".join(f"{o:8} {n}" for n, o in event.tests.items()))
+        case "submitted":
+            yield Part("root cause", event.root_cause)
+            yield Part("summary", event.summary)
+            yield Part("risk", event.risk)
+            yield Part("patch", event.patch, "patch")
+        case "gate_judged":
+            yield Part("reasons", "\n".join(event.reasons))
+            yield Part("checks", "\n".join(_check(c.ok, c.name, c.detail) for c in event.checks))
+            for check in event.checks:
+                yield Part(f"{check.name}: before", check.before, "terminal", folded=True)
+                yield Part(f"{check.name}: after", check.after, "terminal", folded=True)
+            yield Part("patch", event.patch, "patch", folded=True)
+        case "reproduction_declared":
+            yield Part("command", event.command)
+            for path, content in event.files.items():
+                yield Part(path, content)
+            yield Part("observed", event.observed, "terminal")
+        case "snapshot_taken":
+            yield Part("why", event.why, log_id=event.patch_log)
+        case "attempt_started":
+            yield Part("system prompt", event.system_prompt, folded=True)
+            yield Part("task prompt", event.task_prompt, folded=True)
+            yield Part("failing before", "\n".join(event.base_failures))
+        case _:
+            for name, value in event.model_dump(mode="json", exclude={"type", "attempt"}).items():
+                yield Part(name.replace("_", " "), _text(value) if value else "")
+
+
+def _check(ok: bool, name: str, detail: str) -> str:
+    return f"{'ok    ' if ok else 'not ok'} {name} {detail}".rstrip()
+
+
+def _arguments(name: str, raw: str) -> Iterable[Part]:
+    values = _read(raw)
+    if values is None:
+        yield Part(name, raw)
+    elif name == "edit" and isinstance(values.get("old"), str) and isinstance(values["new"], str):
+        path = str(values.get("path", ""))
+        lines = difflib.unified_diff(
+            values["old"][:20_000].splitlines(), values["new"][:20_000].splitlines(), path, path
+        )
+        yield Part(f"edit {path}", "\n".join(line.rstrip("\n") for line in lines), "patch")
+    else:
+        for key, value in values.items():
+            yield Part(f"{name} {key}", _text(value))
+
+
+def _told(raw: str) -> str:
+    """The gist of a call's arguments on a line."""
+    values = _read(raw)
+    if values is None:
+        return raw[:LINE]
+    for key in ("command", "path", "pattern", "selection", "id", "claim", "root_cause"):
+        if values.get(key):
+            return str(values[key])[:LINE]
+    return " ".join(f"{k}={str(v)[:60]}" for k, v in values.items())
+
+
+def _read(raw: str) -> dict[str, Any] | None:
+    try:
+        values = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(values, dict):
+        return None
+    return values if "old" not in values or "new" in values else None
 
 
 def _text(value: object) -> str:

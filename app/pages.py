@@ -1,115 +1,136 @@
-"""The pages and their JSON: the runs, and each run's journal.
+"""The pages and their JSON: the runs, each run's journal live, queue, statistics.
 
 Annotations are kept as objects here: FastAPI has to see the dependencies that are made inside
 `pages`.
 """
 
-from pathlib import Path
-from typing import Annotated, Any, get_args
+from collections.abc import Callable
+from typing import Annotated, get_args
 from urllib.parse import urlencode
 
-import jinja2
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, StreamingResponse
 
 from agent.events import Outcome
-from app import access
-from app.journal_view import present
+from app import access, dashboard_charts, dashboard_list, dashboard_queue, dashboard_stats
+from app.dashboard_access import AskPermission, Door, TokenShown, Visitor
+from app.dashboard_compare import compare
+from app.dashboard_run import Head, Heads
+from app.dashboard_steer import fields_of, steer
+from app.dashboard_stream import Streams, stream
+from app.dashboard_templates import TEMPLATES, render
+from app.journal_view import present_all
 from app.records import Run, RunFilter, Status, UnknownRun
 from app.settings import Settings
 from app.store import SqlStore
 
-TEMPLATES = Path(__file__).parent / "templates"
+__all__ = ["EVENTS_PER_PAGE", "TEMPLATES", "TokenShown", "move_token_to_cookie", "pages", "render"]
+
 EVENTS_PER_PAGE = 200
 
 
-class TokenShown(Exception):
-    """The right token stood in the address: it belongs into a cookie and out of the address."""
+def _untold(_run_id: str) -> None:
+    """The outbox is looked into soon."""
 
 
-def render(name: str, **values: Any) -> str:
-    """A page from its template; everything is escaped."""
-    return _JINJA.get_template(name).render(**values)
+def pages(
+    settings: Settings,
+    store: SqlStore,
+    ask: AskPermission | None = None,
+    enqueue: Callable[[str], None] = _untold,
+) -> APIRouter:
+    """The routes that show runs, each visitor what they may see.
 
+    `ask` tells people's roles; without it only the operator is let in.
+    """
+    door = Door(settings, ask)
+    heads, streams = Heads(store), Streams()
+    efforts = dashboard_stats.Efforts(store.engine)
+    router = APIRouter(dependencies=[Depends(door.visitor)])
+    Guest = Annotated[Visitor, Depends(door.visitor)]
 
-_JINJA = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(TEMPLATES),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-)
-
-
-def pages(settings: Settings, store: SqlStore) -> APIRouter:
-    """The routes that show runs, for the operator alone."""
-
-    def operator(request: Request) -> None:
-        token = settings.secret("operator_token")
-        if not token:
-            client = request.client.host if request.client else ""
-            if not access.is_local(client, request.headers):
-                raise HTTPException(
-                    403,
-                    "The pages are served to this machine only, because no operator token is set. "
-                    "Set PATCHWRIGHT_OPERATOR_TOKEN to open them to others.",
-                )
-            return
-        if access.same(request.query_params.get("token", ""), token):
-            raise TokenShown
-        authorization = request.headers.get("authorization", "")
-        cookie = request.cookies.get(access.COOKIE, "")
-        if not access.shown(token, authorization=authorization, cookie=cookie):
-            raise HTTPException(
-                401,
-                "This page needs the operator's token: as a bearer token, or once in the address "
-                "as ?token=….",
-                {"WWW-Authenticate": "Bearer"},
-            )
-
-    router = APIRouter(dependencies=[Depends(operator)])
-
-    def find(run_id: str) -> Run:
+    async def find(run_id: str, visitor: Guest) -> Run:
         try:
-            return store.get_run(run_id)
+            run = await run_in_threadpool(store.get_run, run_id)
         except UnknownRun:
             raise HTTPException(404, "There is no such run.") from None
+        if not await door.may_read(visitor, run):
+            raise HTTPException(404, "There is no such run.")
+        return run
+
+    Found = Annotated[Run, Depends(find)]
+
+    async def readable(visitor: Guest) -> frozenset[str] | None:
+        if not visitor.login:
+            return None
+        return await door.readable(
+            visitor, await run_in_threadpool(dashboard_list.places, store.engine)
+        )
+
+    Readable = Annotated[frozenset[str] | None, Depends(readable)]
+
+    def head_of(run: Run) -> str:
+        return render("head.html", **_head_values(settings, run, heads.of(run.id)))
 
     @router.get("/runs", response_class=HTMLResponse)
     def list_runs(
+        visitor: Guest,
+        seen: Readable,
         repository: Annotated[str, Query(max_length=201)] = "",
         status: Annotated[str, Query(max_length=16)] = "",
         outcome: Annotated[str, Query(max_length=16)] = "",
+        search: Annotated[str, Query(max_length=200)] = "",
         cursor: Annotated[str, Query(max_length=64)] = "",
     ) -> HTMLResponse:
         filters = _filters(repository, status, outcome)
-        page = store.list_runs(filters, cursor)
-        kept = {name: value for name, value in filters.model_dump().items() if value}
-        older = "/runs?" + urlencode({**kept, "cursor": page.next})
-        return HTMLResponse(
-            render("runs.html", page=page, older=older, filtered=bool(kept), label=settings.label)
+        page = dashboard_list.listed(
+            store.engine, filters, search=search, cursor=cursor, readable=seen
         )
-
-    @router.get("/runs/{run_id}", response_class=HTMLResponse)
-    def show_run(
-        run: Annotated[Run, Depends(find)], first: Annotated[int, Query(ge=0, lt=2**53)] = 0
-    ) -> HTMLResponse:
-        events = store.events(run.id, after=first - 1, limit=EVENTS_PER_PAGE)
-        end = first + len(events)
+        kept = {name: value for name, value in filters.model_dump().items() if value}
+        kept |= {"search": search} if search.strip() else {}
+        known = [r for _, r in dashboard_list.places(store.engine) if seen is None or r in seen]
         return HTMLResponse(
             render(
-                "run.html",
-                run=run,
-                events=[present(recorded) for recorded in events],
-                earlier=max(first - EVENTS_PER_PAGE, 0) if first else None,
-                later=end if end < run.events else None,
-                live=run.status != "done" and end >= run.events,
-                issue_url=f"{settings.github_web_url}/{run.repository}/issues/{run.issue_number}",
+                "runs.html",
+                visitor=visitor,
+                page=page,
+                older="/runs?" + urlencode({**kept, "cursor": page.next}),
+                filters=filters,
+                search=search,
+                repositories=known,
+                statuses=get_args(Status),
+                outcomes=get_args(Outcome),
+                filtered=bool(kept),
+                label=settings.label,
             )
         )
 
+    @router.get("/runs/{run_id}", response_class=HTMLResponse)
+    async def show_run(
+        visitor: Guest, run: Found, first: Annotated[int | None, Query(ge=0, lt=2**53)] = None
+    ) -> HTMLResponse:
+        start = max(run.events - EVENTS_PER_PAGE, 0) if first is None else first
+        events = await run_in_threadpool(store.events, run.id, start - 1, EVENTS_PER_PAGE)
+        end = start + len(events)
+        head = await run_in_threadpool(heads.of, run.id)
+        values = _head_values(settings, run, head)
+        values |= {
+            "visitor": visitor,
+            "may_steer": await door.may_steer(visitor, run),
+            "events": present_all(events),
+            "first": start,
+            "end": end,
+            "earlier": max(start - EVENTS_PER_PAGE, 0) if start else None,
+            "later": end if end < run.events else None,
+            "live": run.status != "done" and end >= run.events,
+            "snapshots": list(head.snapshots.values()),
+        }
+        return HTMLResponse(await run_in_threadpool(lambda: render("run.html", **values)))
+
     @router.get("/runs/{run_id}/events")
     def run_events(
-        run: Annotated[Run, Depends(find)],
+        run: Found,
         after: Annotated[int, Query(ge=-1, lt=2**53)] = -1,
         limit: Annotated[int, Query(ge=1, le=1000)] = EVENTS_PER_PAGE,
     ) -> JSONResponse:
@@ -124,7 +145,108 @@ def pages(settings: Settings, store: SqlStore) -> APIRouter:
             }
         )
 
+    @router.get("/runs/{run_id}/stream")
+    async def run_stream(
+        request: Request, run: Found, after: Annotated[int, Query(ge=-1, lt=2**53)] = -1
+    ) -> Response:
+        if streams.full:
+            raise HTTPException(503, "Too many runs are watched at once. Reload the page later.")
+        last = request.headers.get("last-event-id", "")
+        place = int(last) if last.isascii() and last.isdecimal() and len(last) < 16 else after
+        return StreamingResponse(
+            stream(store, run.id, place, head_of, streams), media_type="text/event-stream"
+        )
+
+    @router.get("/runs/{run_id}/logs/{log_id:path}")
+    def run_log(run: Found, log_id: str) -> Response:
+        data = store.get_log(run.id, log_id)
+        if data is None:
+            raise HTTPException(404, "There is no such log.")
+        return Response(data, media_type="text/plain; charset=utf-8")
+
+    @router.get("/runs/{run_id}/compare", response_class=HTMLResponse)
+    def compare_snapshots(
+        visitor: Guest,
+        run: Found,
+        left: Annotated[str, Query(max_length=200)] = "",
+        right: Annotated[str, Query(max_length=200)] = "",
+    ) -> HTMLResponse:
+        snapshots = list(heads.of(run.id).snapshots.values())
+        known = {f"{s.attempt}-{s.id}": s for s in snapshots}
+        if (left and left not in known) or right not in known:
+            raise HTTPException(404, "There is no such snapshot.")
+
+        def read(key: str) -> str:
+            data = store.get_log(run.id, known[key].log_id) if key else b""
+            return (data or b"").decode("utf-8", "replace")
+
+        files = compare(read(left), read(right))
+        return HTMLResponse(
+            render(
+                "compare.html",
+                visitor=visitor,
+                run=run,
+                snapshots=snapshots,
+                left=left,
+                right=right,
+                files=files,
+            )
+        )
+
+    @router.post("/runs/{run_id}/{verb}")
+    async def act(request: Request, visitor: Guest, run: Found, verb: str) -> Response:
+        fields = await fields_of(request)
+        door.check_form(request, visitor, fields.get("form_token", ""))
+        if not await door.may_steer(visitor, run):
+            raise HTTPException(403, "Your role in this repository does not let you do that.")
+        text = fields.get("text", "")
+        to = await run_in_threadpool(steer, store, enqueue, run, visitor, verb, text)
+        return RedirectResponse(f"/runs/{to}", status_code=303)
+
+    @router.get("/queue", response_class=HTMLResponse)
+    def queue(visitor: Guest, seen: Readable) -> HTMLResponse:
+        state = dashboard_queue.look(store.engine, seen)
+        return HTMLResponse(
+            render("queue.html", visitor=visitor, state=state, limit=settings.tokens_per_day)
+        )
+
+    @router.get("/statistics", response_class=HTMLResponse)
+    def statistics(visitor: Guest, seen: Readable) -> HTMLResponse:
+        figures = dashboard_stats.gather(store.engine, efforts, seen)
+        return HTMLResponse(
+            render(
+                "statistics.html",
+                visitor=visitor,
+                figures=figures,
+                gpus=settings_gpus(settings),
+                outcomes=dashboard_charts.bars(figures.outcomes),
+                weeks=dashboard_charts.bars(figures.weeks),
+            )
+        )
+
     return router
+
+
+def settings_gpus(settings: Settings) -> float:
+    """GPUs that one request keeps busy, where the settings say so; 0: not known."""
+    return float(getattr(settings, "gpus_per_stream", 0.0))
+
+
+def _head_values(settings: Settings, run: Run, head: Head) -> dict[str, object]:
+    read = [float(p.prompt) for p in head.points]
+    cached = [float(p.cached) for p in head.points]
+    changed = head.changed_tests()
+    return {
+        "run": run,
+        "head": head,
+        "lines": dashboard_charts.lines([("read", read), ("cached", cached)]),
+        "most_read": max(read, default=0),
+        "tests": changed[:100],
+        "more_tests": max(len(changed) - 100, 0),
+        "budget_calls": settings.budget_calls,
+        "budget_tokens": settings.budget_tokens,
+        "issue_url": f"{settings.github_web_url}/{run.repository}/issues/{run.issue_number}",
+    }
 
 
 def move_token_to_cookie(settings: Settings, request: Request) -> Response:

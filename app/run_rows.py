@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -27,15 +28,20 @@ def live_key(repository: str, issue_number: int) -> str:
     return f"{repository.lower()}#{issue_number}"
 
 
-def inserted(
-    connection: sa.Connection, statement: sqlite.Insert | postgresql.Insert, table: sa.Table
+def insert_new(
+    connection: sa.Connection, insert: Insert, table: sa.Table, row: Mapping[str, object]
 ) -> bool:
-    """Whether an insert that does nothing on conflict inserted its row.
+    """Insert a row unless it conflicts with another; whether it is there now because of this.
 
     Asked of the database by RETURNING: an insert's row count is not given by every driver.
     """
-    returned = connection.execute(statement.returning(table.c.id))
-    return returned.scalar_one_or_none() is not None
+    return connection.execute(_if_new(insert, table), row).scalar_one_or_none() is not None
+
+
+@cache
+def _if_new(insert: Insert, table: sa.Table) -> sa.Executable:
+    """Made once for each table: making a statement costs more than executing it."""
+    return insert(table).on_conflict_do_nothing().returning(table.c.id)
 
 
 def begin(
@@ -52,27 +58,27 @@ def begin(
     at = to_micros(now())
     known = sa.select(tables.runs.c.id).where(tables.runs.c.id == run_id)
     live = sa.select(tables.runs.c.id).where(tables.runs.c.live_key == key)
-    row = insert(tables.runs).values(
-        id=run_id,
-        repository=trigger.repository,
-        issue_number=trigger.issue_number,
-        title=storable(trigger.issue_title),
-        installation_id=trigger.installation_id,
-        delivery_id=delivery_id,
-        trigger=trigger.model_dump_json(),
-        triggered_by=trigger.sender,
-        model=model,
-        status="queued",
-        created_at=at,
-        updated_at=at,
-        live_key=key,
-    )
+    row = {
+        "id": run_id,
+        "repository": trigger.repository,
+        "issue_number": trigger.issue_number,
+        "title": storable(trigger.issue_title),
+        "installation_id": trigger.installation_id,
+        "delivery_id": delivery_id,
+        "trigger": trigger.model_dump_json(),
+        "triggered_by": trigger.sender,
+        "model": model,
+        "status": "queued",
+        "created_at": at,
+        "updated_at": at,
+        "live_key": key,
+    }
     attached = None
     while attached is None:  # again if the live run ended between the two statements
+        if insert_new(connection, insert, tables.runs, row):
+            return Accepted(run_id=run_id, how="new")
         if connection.execute(known).scalar_one_or_none() is not None:
             return Accepted(run_id=run_id, how="duplicate")
-        if inserted(connection, row.on_conflict_do_nothing(), tables.runs):
-            return Accepted(run_id=run_id, how="new")
         attached = connection.execute(live).scalar_one_or_none()
     return Accepted(run_id=attached, how="attached")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,6 +24,7 @@ from app.assembly import (
     require_shared_database,
     sweep_sandboxes,
 )
+from app.dashboard_access import asked_of
 from app.durable import Durable
 from app.engine_client import EngineClient, connected
 from app.intake import Intake
@@ -90,6 +92,9 @@ def serve(settings: Settings, *, worker: bool = True) -> None:
 
 def _listen(settings: Settings, store: SqlStore, engine: Durable | EngineClient) -> None:
     """Take deliveries and show pages until a signal."""
+    # A thread that computes may keep the others waiting this long; deliveries should not wait for
+    # the runs that are worked on in the same process.
+    sys.setswitchinterval(0.001)
     # Deliveries are acknowledged once they are durable; the engine is told right after.
     later = Later()
     web = Web(
@@ -98,6 +103,7 @@ def _listen(settings: Settings, store: SqlStore, engine: Durable | EngineClient)
         later.of(engine.enqueue),
         lambda: engine.ready,
         later.of(engine.enqueue_ask),
+        asked_of(github_app(settings).forge),
     )
     app = create_app(web, lifespan=_lifespan(settings, store, engine, web.intake))
     # The server ends at SIGTERM and then raises it again: that must not end this process

@@ -18,11 +18,13 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Lifespan
 
 from app import logs, webhooks
+from app.dashboard_access import AskPermission
 from app.intake import Intake, take_in
 from app.metrics import Metrics
 from app.pages import pages
 from app.settings import Settings
 from app.setup_page import setup_pages
+from app.sign_in import sign_in_pages
 from app.store import SqlStore
 from app.web_dress import dress
 
@@ -41,6 +43,8 @@ class Web:
     """Whether the durable engine is up."""
     enqueue_ask: Callable[[str], None] = lambda _id: None
     """As `enqueue`, of what is asked and is no run yet."""
+    ask_permission: AskPermission | None = None
+    """Tells what a person may do in a repository, for the pages; None: only operators sign in."""
 
     @property
     def intake(self) -> Intake:
@@ -54,12 +58,12 @@ def create_app(web: Web, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
         title="Patchwright", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan
     )
     metrics = Metrics(web.store.count_runs)
-    app.include_router(pages(web.settings, web.store))
+    app.include_router(pages(web.settings, web.store, web.ask_permission, web.enqueue))
+    app.include_router(sign_in_pages(web.settings))
     app.include_router(setup_pages(web.settings, configured=lambda: True))
 
     dress(app, web.settings)
 
-    @app.post("/webhooks/github")
     async def deliver(request: Request) -> Response:
         with metrics.acknowledged.time():
             try:
@@ -69,6 +73,9 @@ def create_app(web: Web, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
                 raise
         metrics.deliveries.labels(answer["result"]).inc()
         return JSONResponse(answer, status)
+
+    # A plain route: nothing of what FastAPI does for a handler's parameters is needed here.
+    app.add_route("/webhooks/github", deliver, methods=["POST"])
 
     @app.get("/healthz")
     async def healthz() -> PlainTextResponse:

@@ -264,7 +264,11 @@ class Settings(GithubSettings, PriceSettings, SetupSettings):
     def secret(
         self,
         name: Literal[
-            "github_private_key", "github_webhook_secret", "model_api_key", "operator_token"
+            "github_private_key",
+            "github_webhook_secret",
+            "github_client_secret",
+            "model_api_key",
+            "operator_token",
         ],
     ) -> str:
         """A secret's value now, from its file if one is named; empty when not set.

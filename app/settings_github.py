@@ -55,6 +55,14 @@ class GithubSettings(OperationSettings):
     github_webhook_secret_file: Path | None = Field(
         None, description="File with the webhook secret."
     )
+    github_client_id: str = Field(
+        "",
+        description="The App's client id, so that people can sign in to the pages with GitHub.",
+    )
+    github_client_secret: SecretStr = Field(
+        SecretStr(""), description="The App's client secret, for sign-in with GitHub."
+    )
+    github_client_secret_file: Path | None = Field(None, description="File with the client secret.")
 
     label: str = Field("patchwright", min_length=1, description="Label that starts a run.")
     label_permission: Literal["read", "triage", "write", "maintain", "admin"] = Field(

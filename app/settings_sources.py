@@ -16,7 +16,11 @@ from app.settings import CONFIG_VARIABLE, Settings, SettingsError
 from app.settings_github import PREFIX
 
 SecretName = Literal[
-    "github_private_key", "github_webhook_secret", "model_api_key", "operator_token"
+    "github_private_key",
+    "github_webhook_secret",
+    "github_client_secret",
+    "model_api_key",
+    "operator_token",
 ]
 SECRETS: tuple[SecretName, ...] = get_args(SecretName)
 SET_UP: tuple[SecretName, ...] = ("github_private_key", "github_webhook_secret")

@@ -13,6 +13,7 @@ from app.settings import Settings
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; "
+    "script-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -60,3 +61,7 @@ def dress(app: FastAPI, settings: Settings) -> None:
     @app.get("/assets/style.css")
     def style() -> Response:
         return Response((TEMPLATES / "style.css").read_bytes(), media_type="text/css")
+
+    @app.get("/assets/dashboard.js")
+    def script() -> Response:
+        return Response((TEMPLATES / "dashboard.js").read_bytes(), media_type="text/javascript")

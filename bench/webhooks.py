@@ -44,6 +44,8 @@ SECRET = "bench-webhook-secret"
 REPOSITORIES = 50
 AGAIN_EVERY = 20
 WARM_UP_S = 3.0
+IDLE_S = 2.0
+"""A connection that was idle for longer is not used again; the servers close it at five."""
 
 FLOOR = f"""
 import hashlib, hmac, sys
@@ -135,15 +137,17 @@ class Connections:
 
     def __init__(self, port: int) -> None:
         self._port = port
-        self._free: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+        self._free: list[tuple[float, asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def send(self, raw: bytes) -> int:
         """Send one request; gives the answer's status once the whole answer is there."""
-        reader, writer = (
-            self._free.pop()
-            if self._free
-            else await asyncio.open_connection("127.0.0.1", self._port)
-        )
+        # The last used first, so that those which are not needed grow old: servers close them.
+        while self._free and time.monotonic() - self._free[0][0] > IDLE_S:
+            self._free.pop(0)[2].close()
+        if self._free:
+            _, reader, writer = self._free.pop()
+        else:
+            reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
         writer.write(raw)
         head = await reader.readuntil(b"\r\n\r\n")
         length = next(
@@ -152,12 +156,12 @@ class Connections:
             if line.lower().startswith(b"content-length:")
         )
         await reader.readexactly(length)
-        self._free.append((reader, writer))
+        self._free.append((time.monotonic(), reader, writer))
         return int(head.split()[1])
 
     def close(self) -> None:
         """Close them all."""
-        for _, writer in self._free:
+        for _, _, writer in self._free:
             writer.close()
 
 

@@ -115,7 +115,7 @@ class DockerSandbox:
     async def restore(self, snapshot: str | None) -> None:
         """See `Sandbox.restore`."""
         self._check_open()
-        await self._git("pw_restore", _known(snapshot or self._base))
+        await self._git("pw_restore", _known(self._base if snapshot is None else snapshot))
 
     async def diff(self, since: str | None = None, *, binary: bool = False) -> str:
         """See `Sandbox.diff`. A file whose change is not UTF-8 counts as binary."""

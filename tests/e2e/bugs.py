@@ -33,7 +33,8 @@ ROOT_MODULES = Bug(
             "    return (ordered[middle] + ordered[middle + 1]) / 2\n"
         ),
         "test_stats.py": (
-            "from stats import mean, median\n\n\ndef test_mean():\n    assert mean([1, 2, 3]) == 2\n"
+            "from stats import mean, median\n\n\n"
+            "def test_mean():\n    assert mean([1, 2, 3]) == 2\n"
             "\n\ndef test_median_odd():\n    assert median([3, 1, 2]) == 2\n"
         ),
     },
@@ -76,7 +77,8 @@ SRC_LAYOUT = Bug(
         "tests/test_pages.py": (
             "import pytest\n\nfrom paging import page_of, pages\n\n\n"
             "def test_some():\n    assert pages(11, 5) == 3\n\n\n"
-            "def test_none_allowed():\n    with pytest.raises(ValueError):\n        pages(1, 0)\n\n\n"
+            "def test_none_allowed():\n    with pytest.raises(ValueError):\n"
+            "        pages(1, 0)\n\n\n"
             "def test_page_of():\n    assert page_of(0, 5) == 1\n    assert page_of(5, 5) == 2\n"
         ),
     },

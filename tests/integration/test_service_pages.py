@@ -10,7 +10,19 @@ import httpx
 import pytest
 from pydantic import TypeAdapter
 
-from agent.events import AnyEvent, RunPhase, ToolFinished
+from agent.events import (
+    AnyEvent,
+    Check,
+    GateJudged,
+    ModelTurned,
+    RunEnded,
+    RunPhase,
+    SnapshotTaken,
+    ToolFinished,
+    ToolStarted,
+)
+from agent.model import Usage
+from app import audit
 from app.service import Web, create_app
 from app.settings import Settings
 from app.store import SqlStore
@@ -59,7 +71,8 @@ def test_a_run_and_its_journal_are_shown_escaped(url: str, store: SqlStore) -> N
     assert page.status_code == 200
     assert "preparing" in page.text
     assert "alert(1)" in page.text
-    assert "<script" not in page.text
+    # The one script is a file of our own.
+    assert page.text.count("<script") == page.text.count('<script src="/assets/dashboard.js"') == 1
     assert "<img" not in page.text
     assert "{{ 7*7 }}" in page.text
     listing = httpx.get(f"{url}/runs")
@@ -93,22 +106,25 @@ def test_every_kind_of_event_can_be_shown(url: str, store: SqlStore) -> None:
         store.append(run_id, [TypeAdapter(kind).validate_python(required)])
     page = httpx.get(f"{url}/runs/{run_id}")
     assert page.status_code == 200
-    for kind in kinds:
+    # A call's beginning is shown until its end is.
+    for kind in set(kinds) - {ToolStarted}:
         assert kind.model_fields["type"].default.replace("_", " ") in page.text
 
 
-def test_long_journals_are_paged(url: str, store: SqlStore) -> None:
+def test_long_journals_are_paged_from_their_end(url: str, store: SqlStore) -> None:
     run_id = start(store)
     store.append(run_id, [RunPhase(phase=f"phase-{n}") for n in range(450)])
-    first = httpx.get(f"{url}/runs/{run_id}").text
+    last = httpx.get(f"{url}/runs/{run_id}").text
+    assert 'id="e449"' in last
+    assert 'id="e250"' in last
+    assert 'id="e249"' not in last
+    assert "?first=50" in last
+    assert f"/runs/{run_id}/stream?after=449" in last
+    first = httpx.get(f"{url}/runs/{run_id}?first=0").text
     assert 'id="e199"' in first
     assert 'id="e200"' not in first
     assert "?first=200" in first
-    assert "refresh" not in first
-    last = httpx.get(f"{url}/runs/{run_id}?first=400").text
-    assert 'id="e449"' in last
-    assert "?first=200" in last
-    assert "refresh" in last
+    assert "/stream" not in first
     assert httpx.get(f"{url}/runs/{run_id}?first=-1").status_code == 422
 
 
@@ -129,7 +145,7 @@ def test_the_list_is_filtered_and_paged(url: str, store: SqlStore) -> None:
     first = httpx.get(f"{url}/runs").text
     assert "issue no 59." in first
     assert "issue no 9." not in first
-    link = first.split('<nav><a href="')[1].split('"')[0].replace("&amp;", "&")
+    link = first.split('aria-label="More runs"><a href="')[1].split('"')[0].replace("&amp;", "&")
     assert "issue no 9." in httpx.get(url + link).text
     none = httpx.get(f"{url}/runs", params={"repository": "no/body"}).text
     assert "No runs match" in none
@@ -186,6 +202,117 @@ def test_a_token_in_the_address_becomes_a_cookie(guarded: str, store: SqlStore) 
 
 
 def test_health_needs_no_token(guarded: str) -> None:
-    for path in ("/healthz", "/readyz", "/metrics", "/assets/style.css"):
+    for path in ("/healthz", "/readyz", "/metrics", "/assets/style.css", "/sign-in"):
         assert httpx.get(guarded + path).status_code == 200
     assert httpx.get(f"{guarded}/docs").status_code == 404
+
+
+def test_runs_are_searched_by_title_and_number(url: str, store: SqlStore) -> None:
+    store.accept("d1", "issues", trigger(41, title="Rounding is 50% wrong"), model="m")
+    store.accept("d2", "issues", trigger(42, title="Empty list crashes"), model="m")
+    for search, found in (("50%", "Rounding"), ("#42", "Empty list"), ("ROUNDING", "Rounding")):
+        text = httpx.get(f"{url}/runs", params={"search": search}).text
+        assert found in text
+        assert ("Rounding" in text) != ("Empty list" in text)
+    assert "No runs match" in httpx.get(f"{url}/runs", params={"search": "_"}).text
+
+
+def form_token(page: str) -> str:
+    return page.split('name="form_token" value="')[1].split('"')[0]
+
+
+def test_a_run_is_steered_by_forms_of_its_own_page_only(url: str, store: SqlStore) -> None:
+    run_id = start(store)
+    token = form_token(httpx.get(f"{url}/runs/{run_id}").text)
+    hint = {"form_token": token, "text": "look at the sign"}
+    for headers, fields in (
+        ({}, {"text": "x"}),
+        ({}, {**hint, "form_token": token[:-1]}),
+        ({"Origin": "https://evil.example"}, hint),
+        ({"Sec-Fetch-Site": "cross-site"}, hint),
+    ):
+        refused = httpx.post(f"{url}/runs/{run_id}/hint", data=fields, headers=headers)
+        assert refused.status_code == 403
+    assert store.hints(run_id) == []
+    answer = httpx.post(f"{url}/runs/{run_id}/hint", data=hint)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/runs/{run_id}")
+    assert [(h.author, h.text) for h in store.hints(run_id)] == [("operator", "look at the sign")]
+    assert httpx.post(f"{url}/runs/{run_id}/retry", data=hint).status_code == 409
+    assert httpx.post(f"{url}/runs/{run_id}/burn", data=hint).status_code == 404
+    assert httpx.post(f"{url}/runs/{run_id}/hint", data={**hint, "text": " "}).status_code == 422
+    assert httpx.post(f"{url}/runs/{run_id}/stop", data=hint).status_code == 303
+    assert store.stop_requested(run_id)
+    lease = store.claim(run_id, "w")
+    lease.finish(run_id, RunEnded(outcome="stopped", attempt=0))
+    again = httpx.post(f"{url}/runs/{run_id}/retry", data=hint).headers["location"]
+    assert again != f"/runs/{run_id}"
+    assert store.get_run(again.rpartition("/")[2]).status == "queued"
+    actions = {e.action for e in audit.entries(store.engine)}
+    assert {"hint", "stop", "retry"} <= actions
+
+
+def test_a_stream_sends_what_comes_and_ends_with_the_run(url: str, store: SqlStore) -> None:
+    run_id = start(store)
+    store.append(run_id, [RunPhase(phase="first", attempt=0), RunPhase(phase="second", attempt=0)])
+    seen: list[str] = []
+    with httpx.stream("GET", f"{url}/runs/{run_id}/stream?after=0", timeout=20) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        lines = answer.iter_lines()
+        for line in lines:
+            seen.append(line)
+            if line == "event: head":
+                break
+        lease = store.claim(run_id, "w")
+        lease.finish(run_id, RunEnded(outcome="failed", diagnosis=f"a\r\n{EVIL}"))
+        seen += lines
+    text = "\n".join(seen)
+    assert "second" in text
+    assert 'id="e0"' not in text
+    assert text.rstrip().endswith("event: over\ndata: failed")
+    assert "<script" not in text
+    with httpx.stream(
+        "GET", f"{url}/runs/{run_id}/stream?after=-1", headers={"Last-Event-ID": "1"}
+    ) as answer:
+        assert 'id="e1"' not in answer.read().decode()
+
+
+def test_logs_are_plain_text_and_snapshots_are_compared(url: str, store: SqlStore) -> None:
+    run_id = start(store)
+    patch = "diff --git a/m.py b/m.py\n--- a/m.py\n+++ b/m.py\n@@ -1 +1 @@\n-a\n+{}\n"
+    for name, text in (("s1", "b<i>"), ("s2", "c")):
+        store.put_log(run_id, f"patch:{name}", patch.format(text).encode())
+        store.append(run_id, [SnapshotTaken(snapshot=name, patch_log=f"patch:{name}", why=name)])
+    log = httpx.get(f"{url}/runs/{run_id}/logs/patch:s1")
+    assert log.headers["content-type"] == "text/plain; charset=utf-8"
+    assert log.headers["x-content-type-options"] == "nosniff"
+    assert "+b<i>" in log.text
+    page = httpx.get(f"{url}/runs/{run_id}/compare", params={"left": "1-s1", "right": "1-s2"})
+    assert "+b&lt;i&gt;" in page.text
+    assert "+c" in page.text
+    same = httpx.get(f"{url}/runs/{run_id}/compare", params={"left": "1-s1", "right": "1-s1"})
+    assert "the same in both" in same.text
+    assert httpx.get(f"{url}/runs/{run_id}/compare?right=no").status_code == 404
+    assert httpx.get(f"{url}/runs/{run_id}/logs/no").status_code == 404
+
+
+def test_queue_and_statistics_have_their_figures(url: str, store: SqlStore) -> None:
+    for n, outcome in enumerate(("proven", "proven", "diagnosis")):
+        run_id = store.accept(f"d{n}", "issues", trigger(n + 1), model="m").run_id
+        lease = store.claim(run_id, "w")
+        check = Check(name="tests after", ok=outcome == "proven")
+        lease.append(
+            run_id,
+            [
+                ModelTurned(
+                    usage=Usage(prompt_tokens=900, completion_tokens=100, cached_tokens=810)
+                ),
+                ToolFinished(call_id="c", name="bash", status="timeout", output=""),
+                GateJudged(verdict="proven" if check.ok else "unproven", checks=(check,)),
+            ],
+        )
+        lease.finish(run_id, RunEnded(outcome=outcome, attempt=0))
+    waiting = start(store, "I wait", "d9")
+    assert waiting in httpx.get(f"{url}/queue").text
+    text = httpx.get(f"{url}/statistics").text
+    for figure in ("67 %", "1,000", "90.0 %", "gate: tests after", "tool: bash timeout"):
+        assert figure in text, figure

@@ -61,7 +61,7 @@ def attempt(number: int, outcome: str = "proven", output: str = "ok") -> list[An
         ToolFinished(call_id=call.id, name="bash", status="ok", output=output),
         ContextCut(
             stubs={call.id: "cut"}, blanked=(call.id,), restated="…", prompt_tokens_before=9
-        ),  # fmt: skip
+        ),
         HypothesisProposed(hypothesis="H1", claim="c", prediction="p", test="t", snapshot="s"),
         NoteAdded(source="human", author="maintainer", text="Look at a.py", hint_id=4),
         ModelTurned(content="Done.", reasoning="It is clear."),

@@ -12,22 +12,27 @@ from agent.errors import LostLease, ModelAway, ModelRefused
 from app import logs
 from app.forge_records import ForgeAway, ForgeDenied, RateLimited
 from app.git_process import GitAway
-from app.run_failures import LONGEST_WAIT_S, PATIENCE_S, cause, explain, wait_before_retry
+from app.run_failures import (
+    LONGEST_WAIT_S,
+    PATIENCE_S,
+    cause,
+    explain,
+    goes_back,
+    wait_before_retry,
+)
 from sandbox.errors import EngineUnavailable, ImageMissing
 
 TOKEN = "ghs_" + "a" * 36
 
 
-@pytest.mark.parametrize(
-    "error", [ForgeAway("x"), GitAway("x"), ModelAway("x"), EngineUnavailable("x")]
-)
+@pytest.mark.parametrize("error", [ForgeAway("x"), GitAway("x"), EngineUnavailable("x")])
 def test_what_is_away_is_waited_for_ever_longer_and_then_given_up(error: Exception) -> None:
     waits = [wait_before_retry(error, n) for n in range(1, len(PATIENCE_S) + 2)]
     assert waits == [*PATIENCE_S, None]
 
 
 @pytest.mark.parametrize(
-    "error", [ForgeDenied("x"), ModelRefused("x"), ImageMissing("x"), KeyError()]
+    "error", [ForgeDenied("x"), ModelRefused("x"), ModelAway("x"), ImageMissing("x"), KeyError()]
 )
 def test_what_waiting_does_not_mend_is_not_waited_for(error: Exception) -> None:
     assert wait_before_retry(error, 1) is None
@@ -87,3 +92,8 @@ def test_log_lines_hold_no_secret(
         lines = [json.loads(line) for line in text.splitlines()]
         assert lines[0]["run"] == "r1"
         assert lines[0]["event"] == "asked"
+
+
+def test_a_run_whose_model_is_away_goes_back_to_the_queue() -> None:
+    assert goes_back(ModelAway("x"))
+    assert not goes_back(ModelRefused("x"))

@@ -1,0 +1,69 @@
+"""Plots as numbers for inline SVG: coordinates only, so that the page needs no script for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+WIDTH, HEIGHT = 600, 120
+MOST_POINTS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a plot."""
+
+    name: str
+    points: str
+    """As `polyline` takes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One bar of a plot: place and size in a field of `WIDTH` by `HEIGHT`."""
+
+    label: str
+    value: float
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+def lines(series: Sequence[tuple[str, Sequence[float]]]) -> list[Line]:
+    """Lines over one scale from nought; long series are thinned, keeping their last point."""
+    top = max((max(values) for _, values in series if values), default=0) or 1
+    return [Line(name, _points(_thinned(values), top)) for name, values in series if values]
+
+
+def bars(values: Sequence[tuple[str, float]]) -> list[Bar]:
+    """Bars side by side over one scale from nought."""
+    if not values:
+        return []
+    top = max(value for _, value in values) or 1
+    step = WIDTH / len(values)
+    return [
+        Bar(
+            label,
+            value,
+            round(step * n + 2, 1),
+            round(HEIGHT - HEIGHT * value / top, 1),
+            round(max(step - 4, 1), 1),
+            round(HEIGHT * value / top, 1),
+        )
+        for n, (label, value) in enumerate(values)
+    ]
+
+
+def _thinned(values: Sequence[float]) -> list[float]:
+    if len(values) <= MOST_POINTS:
+        return list(values)
+    step = (len(values) - 1) / (MOST_POINTS - 1)
+    return [values[round(n * step)] for n in range(MOST_POINTS)]
+
+
+def _points(values: Sequence[float], top: float) -> str:
+    step = WIDTH / max(len(values) - 1, 1)
+    return " ".join(
+        f"{step * n:.1f},{HEIGHT - HEIGHT * value / top:.1f}" for n, value in enumerate(values)
+    )

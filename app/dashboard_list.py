@@ -1,0 +1,107 @@
+"""The list of runs: filters, search, pages, and only what the visitor may see."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from agent.model import Record
+from app.records import RunFilter
+from app.tables import from_micros, runs, to_micros
+
+PAGE = 50
+
+
+class RunRow(Record):
+    """A run in the list."""
+
+    id: str
+    repository: str
+    issue_number: int
+    title: str
+    status: str
+    outcome: str
+    model: str
+    pull_request: str
+    closed: Literal["", "merged", "closed"]
+    events: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class Page(Record):
+    """Some runs, newest first; `next` is the cursor of the page after, empty at the end."""
+
+    runs: tuple[RunRow, ...]
+    next: str = ""
+
+
+def places(engine: sa.Engine) -> list[tuple[int, str]]:
+    """The repositories that have runs, each with its newest installation."""
+    query = (
+        sa.select(sa.func.max(runs.c.installation_id), runs.c.repository)
+        .group_by(runs.c.repository)
+        .order_by(runs.c.repository)
+    )
+    with engine.execution_options(read_only=True).connect() as connection:
+        return [(int(i), str(r)) for i, r in connection.execute(query)]
+
+
+def listed(
+    engine: sa.Engine,
+    filters: RunFilter,
+    *,
+    search: str = "",
+    cursor: str = "",
+    readable: Collection[str] | None = None,
+    limit: int = PAGE,
+) -> Page:
+    """A page of the list. `search` is part of a title, or an issue's number; None reads all.
+
+    A bad cursor is the first page.
+    """
+    query = sa.select(runs).order_by(runs.c.created_at.desc(), runs.c.id.desc())
+    for name, value in filters.model_dump().items():
+        if value:
+            query = query.where(runs.c[name] == value)
+    if readable is not None:
+        query = query.where(runs.c.repository.in_(sorted(readable)))
+    if words := search.strip():
+        query = query.where(_found(words))
+    created, _, last = cursor.partition("_")
+    if created.isdecimal() and len(created) < 18:
+        key = sa.tuple_(runs.c.created_at, runs.c.id)
+        query = query.where(key < sa.tuple_(sa.literal(int(created)), sa.literal(last)))
+    with engine.execution_options(read_only=True).connect() as connection:
+        found = [_row(r) for r in connection.execute(query.limit(limit + 1)).mappings()]
+    if len(found) <= limit:
+        return Page(runs=tuple(found))
+    end = found[limit - 1]
+    return Page(runs=tuple(found[:limit]), next=f"{to_micros(end.created_at)}_{end.id}")
+
+
+def _found(words: str) -> sa.ColumnElement[bool]:
+    number = words.removeprefix("#")
+    in_text = sa.or_(
+        runs.c.title.icontains(words, autoescape=True),
+        runs.c.repository.icontains(words, autoescape=True),
+    )
+    if number.isascii() and number.isdecimal() and len(number) < 18:
+        return sa.or_(in_text, runs.c.issue_number == int(number))
+    return in_text
+
+
+def _row(row: Any) -> RunRow:
+    return RunRow(
+        created_at=from_micros(row["created_at"]),
+        updated_at=from_micros(row["updated_at"]),
+        events=row["next_seq"],
+        **{
+            name: row[name]
+            for name in RunRow.model_fields
+            if name not in ("created_at", "updated_at", "events")
+        },
+    )

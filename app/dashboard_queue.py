@@ -1,0 +1,51 @@
+"""What waits, what is worked on, and who works."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+
+import sqlalchemy as sa
+
+from agent.events import now
+from app import controls, leases
+from app.dashboard_list import RunRow, listed
+from app.leases import Worker
+from app.records import RunFilter
+from app.tables import runs
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """The state of work at a moment."""
+
+    at: datetime
+    running: tuple[tuple[RunRow, str], ...]
+    """Each with its worker's name."""
+    waiting: tuple[RunRow, ...]
+    """Oldest first."""
+    workers: tuple[Worker, ...]
+    tokens_today: int
+
+    def minutes(self, since: datetime) -> float:
+        """Minutes from a moment until this one."""
+        return (self.at - since).total_seconds() / 60
+
+
+def look(engine: sa.Engine, readable: Collection[str] | None = None, limit: int = 100) -> Queue:
+    """The queue now; only runs that the visitor may see. Blocks."""
+    running = listed(engine, RunFilter(status="running"), readable=readable, limit=limit).runs
+    waiting = listed(engine, RunFilter(status="queued"), readable=readable, limit=limit).runs
+    ids = [row.id for row in running]
+    query = sa.select(runs.c.id, runs.c.owner).where(runs.c.id.in_(ids))
+    with engine.execution_options(read_only=True).connect() as connection:
+        rows = connection.execute(query).all()
+        owners = {row.id: str(row.owner) for row in rows}
+    return Queue(
+        at=now(),
+        running=tuple((row, owners.get(row.id, "")) for row in running),
+        waiting=tuple(reversed(waiting)),
+        workers=tuple(leases.roll(engine)),
+        tokens_today=controls.used_today(engine),
+    )

@@ -1,0 +1,86 @@
+"""What people may do to a run from its page: a hint, a stop, another try."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from urllib.parse import parse_qs
+
+from fastapi import HTTPException, Request
+
+from app import audit, logs
+from app.dashboard_access import Visitor
+from app.records import Run
+from app.store import SqlStore
+
+LONGEST_HINT = 4000
+LONGEST_BODY = 65_536
+_log = logs.get(__name__)
+
+
+async def fields_of(request: Request) -> dict[str, str]:
+    """The fields of a small form. Raises `HTTPException` 413 or 415."""
+    if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        raise HTTPException(415, "Only forms of these pages are taken.")
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LONGEST_BODY:
+            raise HTTPException(413, "The form is too large.")
+    read = parse_qs(body.decode("utf-8", "replace"), max_num_fields=20)
+    return {name: values[0] for name, values in read.items()}
+
+
+def steer(
+    store: SqlStore,
+    enqueue: Callable[[str], None],
+    run: Run,
+    visitor: Visitor,
+    verb: str,
+    text: str,
+) -> str:
+    """Do it; gives the id of the run whose page shows what became of it. Blocks.
+
+    Raises `HTTPException` when it does not fit the run's state.
+    """
+    match verb:
+        case "hint":
+            return _hint(store, run, visitor, text.strip())
+        case "stop":
+            if run.status == "done":
+                raise HTTPException(409, "The run is over already.")
+            store.request_stop(run.id)
+            audit.note(store.engine, visitor.name, "stop", run.id)
+            return run.id
+        case "retry":
+            return _retry(store, enqueue, run, visitor)
+        case _:
+            raise HTTPException(404, "There is no such action.")
+
+
+def _hint(store: SqlStore, run: Run, visitor: Visitor, text: str) -> str:
+    if run.status == "done":
+        raise HTTPException(409, "The run is over: a hint would not be read. Try again instead.")
+    if not text:
+        raise HTTPException(422, "The hint is empty.")
+    if len(text) > LONGEST_HINT:
+        raise HTTPException(422, f"The hint is longer than {LONGEST_HINT} characters.")
+    store.add_hint(run.id, visitor.name, text)
+    audit.note(store.engine, visitor.name, "hint", run.id, text)
+    return run.id
+
+
+def _retry(store: SqlStore, enqueue: Callable[[str], None], run: Run, visitor: Visitor) -> str:
+    if run.status != "done":
+        raise HTTPException(409, "The run is not over yet.")
+    trigger = run.trigger
+    if visitor.login:
+        trigger = trigger.model_copy(update={"sender": visitor.login})
+    accepted = store.accept(f"page-{uuid.uuid4()}", "page", trigger, model=run.model)
+    audit.note(store.engine, visitor.name, "retry", accepted.run_id, f"of {run.id}")
+    if accepted.how == "new":
+        try:
+            enqueue(accepted.run_id)
+        except Exception:  # noqa: BLE001  whatever the engine's trouble: the outbox has it
+            _log.warning("the run could not be enqueued yet", run=accepted.run_id, exc_info=True)
+    return accepted.run_id

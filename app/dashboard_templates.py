@@ -1,0 +1,31 @@
+"""Pages from their templates; whatever is printed is escaped unless a filter made it safe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from app import dashboard_text
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+def render(name: str, **values: Any) -> str:
+    """A page, or a piece of one."""
+    return _JINJA.get_template(name).render(**values)
+
+
+_JINJA = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(TEMPLATES),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_JINJA.filters |= {
+    "plain": dashboard_text.plain,
+    "terminal": dashboard_text.terminal,
+    "patch": dashboard_text.patch,
+}

@@ -1,0 +1,118 @@
+"""Hostile text made safe to look at: terminal colours as spans, unseen characters by their names.
+
+Everything that comes out is escaped markup whose only tags are `span`s with classes of our own
+style sheet. Time is linear in the length of what is shown, whatever the text holds.
+"""
+
+from __future__ import annotations
+
+import re
+
+from markupsafe import Markup, escape
+
+SHOWN = 24_000
+"""Characters of one text that a page shows; more is cut from its middle and stands in the log."""
+
+# Control sequences as ECMA-48 has them: CSI, then OSC and other strings, then two-character ones.
+_ESCAPE = re.compile(
+    r"\x1b\[([0-?]{0,64})[ -/]{0,8}([@-~])"
+    r"|\x1b[\]PX^_][^\x07\x1b]{0,4096}(?:\x07|\x1b\\)?"
+    r"|\x1b[ -/]{0,8}[0-~]"
+)
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+_COLOURS = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
+
+
+def clip(text: str, longest: int = SHOWN) -> str:
+    """Head and tail of a long text, with a line between that says how much is missing."""
+    if len(text) <= longest:
+        return text
+    half = longest // 2
+    return f"{text[:half]}\n[… {len(text) - 2 * half} characters left out …]\n{text[-half:]}"
+
+
+def plain(text: str, longest: int = SHOWN) -> Markup:
+    """Text without terminal sequences; other unseen characters are named."""
+    return _named(_ESCAPE.sub("", clip(text, longest).replace("\r\n", "\n")))
+
+
+def terminal(text: str, longest: int = SHOWN) -> Markup:
+    """A command's output with the colours that it asked a terminal for."""
+    text = clip(text, longest).replace("\r\n", "\n")
+    pieces: list[Markup] = []
+    style: frozenset[str] = frozenset()
+    at = 0
+    for found in _ESCAPE.finditer(text):
+        pieces.append(_dressed(text[at : found.start()], style))
+        at = found.end()
+        if found[2] == "m":
+            style = _restyled(style, found[1])
+    pieces.append(_dressed(text[at:], style))
+    return Markup("").join(pieces)
+
+
+def patch(text: str, longest: int = SHOWN) -> Markup:
+    """A unified diff, its lines marked as added, removed or headings."""
+    return Markup("\n").join(
+        _line(line) for line in clip(text, longest).replace("\r\n", "\n").split("\n")
+    )
+
+
+def _line(line: str) -> Markup:
+    if line.startswith(("diff ", "index ", "--- ", "+++ ", "@@")):
+        kind = "diff-head"
+    elif line.startswith("+"):
+        kind = "diff-add"
+    elif line.startswith("-"):
+        kind = "diff-del"
+    else:
+        return _named(line)
+    return Markup('<span class="{}">{}</span>').format(kind, _named(line))
+
+
+def _dressed(text: str, style: frozenset[str]) -> Markup:
+    if not text:
+        return Markup("")
+    if not style:
+        return _named(text)
+    return Markup('<span class="{}">{}</span>').format(" ".join(sorted(style)), _named(text))
+
+
+def _named(text: str) -> Markup:
+    """Escaped text; characters that hide or reorder others are shown as U+XXXX."""
+    pieces: list[Markup] = []
+    at = 0
+    for found in _UNSEEN.finditer(text):
+        name = f"U+{ord(found[0]):04X}"
+        pieces.append(escape(text[at : found.start()]))
+        pieces.append(Markup('<span class="unseen">{}</span>').format(name))
+        at = found.end()
+    pieces.append(escape(text[at:]))
+    return Markup("").join(pieces)
+
+
+def _restyled(style: frozenset[str], parameters: str) -> frozenset[str]:
+    """The style after one SGR sequence; colours beyond the sixteen keep the text's own."""
+    codes = [int(p) for p in parameters.split(";") if p.isascii() and p.isdecimal()] or [0]
+    now = set(style)
+    for place, code in enumerate(codes):
+        if code in (38, 48) and place + 1 < len(codes):
+            break  # 256 colours and true colour: what follows are its numbers
+        if code == 0:
+            now.clear()
+        elif code == 1:
+            now.add("ansi-bold")
+        elif code == 22:
+            now.discard("ansi-bold")
+        elif code == 4:
+            now.add("ansi-line")
+        elif code == 24:
+            now.discard("ansi-line")
+        elif 30 <= code <= 37 or 90 <= code <= 97 or code == 39:
+            now = {s for s in now if not s.startswith("ansi-fg")}
+            if code != 39:
+                now.add(f"ansi-fg-{_COLOURS[code % 10]}")
+    return frozenset(now)

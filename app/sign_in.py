@@ -1,0 +1,204 @@
+"""Sign-in with GitHub (the App's OAuth web flow) and with the operator's token.
+
+GitHub's token is used once, to ask who signed in, and then forgotten. What stays is a cookie with
+the login and a day's end, signed with a key made from the client secret: any process of the
+installation can read it, and a new client secret ends all sessions.
+Source of facts: GitHub's "Generating a user access token for a GitHub App".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+import time
+from typing import Annotated
+from urllib.parse import parse_qs, urlencode
+
+import httpx
+from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi import Query as QueryParameter
+from fastapi.responses import HTMLResponse, RedirectResponse
+
+from app import access
+from app.dashboard_templates import render as page
+from app.settings import Settings
+
+SESSION = "patchwright_session"
+STATE = "patchwright_sign_in"
+SESSION_S = 12 * 3600
+STATE_S = 600
+_LOGIN = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,98})")
+_PATH = re.compile(r"/(?!/)[A-Za-z0-9/_?=&%.,#@+-]{0,500}")
+
+
+def configured(settings: Settings) -> bool:
+    """Whether people can sign in with GitHub."""
+    return bool(settings.github_client_id and settings.secret("github_client_secret"))
+
+
+def sign(key: str, text: str) -> str:
+    """Proof that this text was written by somebody who has the key."""
+    return hmac.new(key.encode(), b"patchwright " + text.encode(), hashlib.sha256).hexdigest()
+
+
+def session(settings: Settings, login: str, now: float) -> str:
+    """What the cookie of somebody who signed in holds."""
+    text = f"{login}|{int(now) + SESSION_S}"
+    return f"{text}|{sign(settings.secret('github_client_secret'), f'session {text}')}"
+
+
+def signed_in(settings: Settings, cookie: str, now: float | None = None) -> str:
+    """The login that a cookie proves; empty when it proves none."""
+    text, _, proof = cookie.rpartition("|")
+    login, _, until = text.partition("|")
+    if not proof or not configured(settings):
+        return ""
+    if not access.same(proof, sign(settings.secret("github_client_secret"), f"session {text}")):
+        return ""
+    moment = time.time() if now is None else now
+    return login if until.isdecimal() and int(until) > moment else ""
+
+
+def local_path(path: str) -> str:
+    """The path if it leads to a page of ours, else the list of runs."""
+    return path if _PATH.fullmatch(path) else "/runs"
+
+
+def sign_in_pages(settings: Settings) -> APIRouter:
+    """The pages of sign-in; they are open to everybody."""
+    router = APIRouter()
+    secure = settings.base_url.startswith("https://")
+
+    @router.get("/sign-in", response_class=HTMLResponse)
+    def ask(
+        to: Annotated[str, QueryParameter(alias="next", max_length=600)] = "/runs",
+    ) -> HTMLResponse:
+        return HTMLResponse(
+            page(
+                "sign_in.html",
+                to=local_path(to),
+                github=configured(settings),
+                token=bool(settings.secret("operator_token")),
+                wrong=False,
+            )
+        )
+
+    @router.post("/sign-in")
+    async def with_token(request: Request) -> Response:
+        # Read by hand: the one field is all there is, and a body of another size is no token.
+        body = await request.body() if _small(request) else b""
+        fields = parse_qs(body.decode("utf-8", "replace"))
+        to = local_path(fields.get("next", ["/runs"])[0])
+        token = settings.secret("operator_token")
+        if not token or not access.same(fields.get("token", [""])[0].strip(), token):
+            text = page(
+                "sign_in.html", to=to, github=configured(settings), token=bool(token), wrong=True
+            )
+            return HTMLResponse(text, 401)
+        response = RedirectResponse(to, 303)
+        response.set_cookie(
+            access.COOKIE,
+            access.cookie_value(token),
+            httponly=True,
+            secure=secure,
+            samesite="lax",
+            max_age=30 * 24 * 3600,
+        )
+        return response
+
+    @router.get("/sign-in/github")
+    def to_github(
+        to: Annotated[str, QueryParameter(alias="next", max_length=600)] = "/runs",
+    ) -> Response:
+        if not configured(settings):
+            raise HTTPException(404, "Sign-in with GitHub is not set up.")
+        state = secrets.token_urlsafe(24)
+        query = urlencode(
+            {
+                "client_id": settings.github_client_id,
+                "redirect_uri": f"{settings.base_url}/sign-in/done",
+                "state": state,
+            }
+        )
+        response = RedirectResponse(
+            f"{settings.github_web_url}/login/oauth/authorize?{query}", status_code=303
+        )
+        response.set_cookie(
+            STATE,
+            f"{state}|{local_path(to)}",
+            httponly=True,
+            secure=secure,
+            samesite="lax",
+            max_age=STATE_S,
+            path="/sign-in",
+        )
+        return response
+
+    @router.get("/sign-in/done")
+    async def back(
+        request: Request,
+        code: Annotated[str, QueryParameter(max_length=200)] = "",
+        state: Annotated[str, QueryParameter(max_length=200)] = "",
+    ) -> Response:
+        expected, _, to = request.cookies.get(STATE, "").partition("|")
+        if not configured(settings) or not expected or not access.same(state, expected):
+            raise HTTPException(400, "This sign-in was not begun in this browser. Begin it again.")
+        if not code:
+            raise HTTPException(403, "GitHub did not confirm the sign-in.")
+        login = await who(settings, code)
+        response = RedirectResponse(local_path(to), status_code=303)
+        response.delete_cookie(STATE, path="/sign-in")
+        response.set_cookie(
+            SESSION,
+            session(settings, login, time.time()),
+            httponly=True,
+            secure=secure,
+            samesite="lax",
+            max_age=SESSION_S,
+        )
+        return response
+
+    @router.post("/sign-out")
+    def sign_out() -> Response:
+        response = RedirectResponse("/sign-in", status_code=303)
+        response.delete_cookie(SESSION)
+        response.delete_cookie(access.COOKIE)
+        return response
+
+    return router
+
+
+async def who(settings: Settings, code: str) -> str:
+    """The login that GitHub vouches for. Raises `HTTPException` 403 or 502."""
+    verify = str(settings.github_ca_file) if settings.github_ca_file else True
+    try:
+        async with httpx.AsyncClient(timeout=20, verify=verify) as client:
+            answer = await client.post(
+                f"{settings.github_web_url}/login/oauth/access_token",
+                headers={"Accept": "application/json"},
+                data={
+                    "client_id": settings.github_client_id,
+                    "client_secret": settings.secret("github_client_secret"),
+                    "code": code,
+                    "redirect_uri": f"{settings.base_url}/sign-in/done",
+                },
+            )
+            token = answer.raise_for_status().json().get("access_token", "")
+            if not token:  # GitHub answers 200 with an `error` for a code that is wrong or used
+                raise HTTPException(403, "GitHub did not accept the sign-in. Begin it again.")
+            user = await client.get(
+                f"{settings.github_api_url}/user", headers={"Authorization": f"Bearer {token}"}
+            )
+            login = str(user.raise_for_status().json().get("login", ""))
+    except (httpx.HTTPError, ValueError, AttributeError):
+        raise HTTPException(502, "GitHub could not be asked who you are. Try again.") from None
+    if not _LOGIN.fullmatch(login):
+        raise HTTPException(502, "GitHub did not say who you are.")
+    return login
+
+
+def _small(request: Request) -> bool:
+    length = request.headers.get("content-length", "")
+    return length.isascii() and length.isdecimal() and len(length) < 5
