@@ -1,0 +1,239 @@
+"""Sign-in over real HTTP against a stand-in of GitHub's web flow, and what each person then sees.
+
+The stand-in follows GitHub's "Generating a user access token for a GitHub App": a code is good for
+one exchange, and a wrong one is answered with 200 and an `error`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+
+from app import audit, sign_in
+from app.forge_records import ForgeAway, Permission
+from app.service import Web, create_app
+from app.settings import Settings
+from app.store import SqlStore
+from tests.integration.serving import serving
+from tests.unit.test_app_store import trigger
+
+SECRET = "client-secret-of-the-app"
+OPERATOR = "operators-token"
+
+
+@dataclass
+class GithubWeb:
+    """What GitHub knows of people."""
+
+    codes: dict[str, str] = field(default_factory=dict)
+    """Code → login."""
+    roles: dict[tuple[str, str], str] = field(default_factory=dict)
+    away: bool = False
+    asked: int = 0
+
+    async def permission(self, _installation: int, repository: str, login: str) -> Permission:
+        """As the forge tells it."""
+        self.asked += 1
+        if self.away:
+            raise ForgeAway("x")
+        role = self.roles.get((repository, login), "none")
+        return Permission(role, role)
+
+
+def web_flow(github: GithubWeb) -> FastAPI:
+    app = FastAPI()
+
+    @app.post("/login/oauth/access_token")
+    async def exchange(request: Request) -> Response:
+        sent = parse_qs((await request.body()).decode())
+        code = sent["code"][0]
+        app_shown = (sent["client_id"][0], sent["client_secret"][0])
+        if app_shown != ("Iv1.a", SECRET) or code not in github.codes:
+            return JSONResponse({"error": "bad_verification_code"})
+        return JSONResponse({"access_token": f"ghu_{github.codes.pop(code)}", "scope": ""})
+
+    @app.get("/user")
+    def user(request: Request) -> Response:
+        token = request.headers["authorization"].removeprefix("Bearer ghu_")
+        return JSONResponse({"login": token})
+
+    return app
+
+
+@pytest.fixture
+def github() -> GithubWeb:
+    return GithubWeb()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SqlStore:
+    return SqlStore(f"sqlite:///{tmp_path / 'p.db'}")
+
+
+@pytest.fixture
+def settings(github: GithubWeb, tmp_path: Path) -> Iterator[Settings]:
+    with serving(web_flow(github)) as flow:
+        yield Settings(
+            state_dir=tmp_path,
+            operator_token=OPERATOR,
+            github_api_url=flow,
+            github_web_url=flow,
+            github_client_id="Iv1.a",
+            github_client_secret=SECRET,
+        )
+
+
+@pytest.fixture
+def url(settings: Settings, store: SqlStore, github: GithubWeb) -> Iterator[str]:
+    web = Web(settings, store, lambda _run: None, ask_permission=github.permission)
+    with serving(create_app(web)) as address:
+        yield address
+
+
+def visit(url: str, github: GithubWeb, login: str, to: str = "/runs") -> httpx.Client:
+    """A browser in which somebody signed in."""
+    browser = httpx.Client(base_url=url)
+    begun = browser.get("/sign-in/github", params={"next": to})
+    assert begun.status_code == 303
+    asked = parse_qs(urlsplit(begun.headers["location"]).query)
+    assert "/login/oauth/authorize" in begun.headers["location"]
+    assert SECRET not in begun.headers["location"]
+    github.codes["c0de"] = login
+    done = browser.get("/sign-in/done", params={"code": "c0de", "state": asked["state"][0]})
+    assert (done.status_code, done.headers["location"]) == (303, to)
+    return browser
+
+
+def start(store: SqlStore, repository: str, number: int) -> str:
+    asked = trigger(number, repository, title=f"secret of {repository}")
+    return store.accept(f"d{number}", "issues", asked, model="offline").run_id
+
+
+def form_token(page: str) -> str:
+    return page.split('name="form_token" value="')[1].split('"')[0]
+
+
+def test_people_see_the_runs_of_repositories_that_they_can_read(
+    url: str, store: SqlStore, github: GithubWeb
+) -> None:
+    mine, other = start(store, "octo/mine", 1), start(store, "octo/other", 2)
+    github.roles["octo/mine", "ann"] = "read"
+    browser = visit(url, github, "ann")
+    for page in ("/runs", "/queue", "/statistics"):
+        text = browser.get(page).text
+        assert "octo/other" not in text, page
+    assert "octo/mine" in browser.get("/runs").text
+    assert browser.get(f"/runs/{mine}").status_code == 200
+    hidden = browser.get(f"/runs/{other}")
+    assert hidden.status_code == browser.get("/runs/none").status_code == 404
+    for part in ("events", "stream", "compare", "logs/x"):
+        assert browser.get(f"/runs/{other}/{part}").status_code == 404
+    searched = browser.get("/runs", params={"search": "secret of octo/other"}).text
+    assert f"/runs/{other}" not in searched
+
+
+def test_readers_look_and_those_who_may_start_runs_steer(
+    url: str, store: SqlStore, github: GithubWeb
+) -> None:
+    run_id = start(store, "octo/mine", 1)
+    github.roles["octo/mine", "reader"] = "read"
+    github.roles["octo/mine", "ann"] = "write"
+    reader, writer = visit(url, github, "reader"), visit(url, github, "ann")
+    page = reader.get(f"/runs/{run_id}").text
+    assert "Steer" not in page
+    token = form_token(writer.get(f"/runs/{run_id}").text)
+    hint = {"form_token": token, "text": "look left"}
+    # The token of another's page is worth nothing.
+    assert reader.post(f"/runs/{run_id}/hint", data=hint).status_code == 403
+    assert store.hints(run_id) == []
+    assert writer.post(f"/runs/{run_id}/hint", data=hint).status_code == 303
+    assert [h.author for h in store.hints(run_id)] == ["ann"]
+    assert any(e.actor == "ann" and e.action == "hint" for e in audit.entries(store.engine))
+
+
+def test_roles_are_believed_for_a_while_and_nothing_is_shown_when_github_is_away(
+    url: str, store: SqlStore, github: GithubWeb
+) -> None:
+    run_id = start(store, "octo/mine", 1)
+    github.roles["octo/mine", "ann"] = "read"
+    browser = visit(url, github, "ann")
+    github.away = True
+    assert browser.get(f"/runs/{run_id}").status_code == 404
+    github.away = False
+    assert browser.get(f"/runs/{run_id}").status_code == 200
+    asked = github.asked
+    assert browser.get(f"/runs/{run_id}").status_code == 200
+    assert github.asked == asked
+
+
+@pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "/\\evil", "runs"])
+def test_sign_in_leads_to_pages_of_ours_only(url: str, github: GithubWeb, target: str) -> None:
+    browser = httpx.Client(base_url=url)
+    begun = browser.get("/sign-in/github", params={"next": target})
+    state = parse_qs(urlsplit(begun.headers["location"]).query)["state"][0]
+    github.codes["c"] = "ann"
+    done = browser.get("/sign-in/done", params={"code": "c", "state": state})
+    assert done.headers["location"] == "/runs"
+    assert target not in browser.get("/sign-in", params={"next": target}).text or target == "runs"
+
+
+def test_a_sign_in_that_this_browser_did_not_begin_is_refused(url: str, github: GithubWeb) -> None:
+    browser = httpx.Client(base_url=url)
+    github.codes["c"] = "attacker"
+    assert browser.get("/sign-in/done?code=c&state=").status_code == 400
+    assert browser.get("/sign-in/done?code=c&state=x").status_code == 400
+    begun = browser.get("/sign-in/github")
+    state = parse_qs(urlsplit(begun.headers["location"]).query)["state"][0]
+    assert browser.get(f"/sign-in/done?code=c&state={state}x").status_code == 400
+    assert browser.get(f"/sign-in/done?code=wrong&state={state}").status_code == 403
+    assert browser.get(f"/sign-in/done?state={state}").status_code == 403
+    assert browser.get("/runs").status_code == 401
+    assert sign_in.SESSION not in browser.cookies
+
+
+def test_a_name_that_is_no_login_is_refused(url: str, github: GithubWeb) -> None:
+    browser = httpx.Client(base_url=url)
+    state = parse_qs(urlsplit(browser.get("/sign-in/github").headers["location"]).query)["state"]
+    github.codes["c"] = "ann|9999999999"
+    done = browser.get("/sign-in/done", params={"code": "c", "state": state[0]})
+    assert done.status_code == 502
+    assert sign_in.SESSION not in browser.cookies
+
+
+def test_sessions_end_and_cannot_be_made_up(settings: Settings) -> None:
+    cookie = sign_in.session(settings, "ann", now=1000)
+    assert sign_in.signed_in(settings, cookie, now=1000 + sign_in.SESSION_S - 1) == "ann"
+    assert sign_in.signed_in(settings, cookie, now=1000 + sign_in.SESSION_S) == ""
+    login, until, proof = cookie.split("|")
+    for made_up in (
+        f"bob|{until}|{proof}",
+        f"ann|{int(until) + 1}|{proof}",
+        f"ann|{until}|",
+        "ann",
+        "",
+        cookie + "0",
+    ):
+        assert sign_in.signed_in(settings, made_up, now=1001) == ""
+    assert login == "ann"
+
+
+def test_the_operator_signs_in_with_the_token_and_out(url: str, store: SqlStore) -> None:
+    start(store, "octo/mine", 1)
+    browser = httpx.Client(base_url=url)
+    wrong = browser.post("/sign-in", data={"token": "guess", "next": "/queue"})
+    assert wrong.status_code == 401 and OPERATOR not in wrong.text
+    assert browser.get("/runs").status_code == 401
+    right = browser.post("/sign-in", data={"token": OPERATOR, "next": "/queue"})
+    assert (right.status_code, right.headers["location"]) == (303, "/queue")
+    cookie = right.headers["set-cookie"].lower()
+    assert "httponly" in cookie and "samesite=lax" in cookie and OPERATOR not in cookie
+    assert "octo/mine" in browser.get("/runs").text
+    assert browser.post("/sign-out").status_code == 303
+    assert browser.get("/runs").status_code == 401
