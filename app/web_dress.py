@@ -17,7 +17,8 @@ SECURITY_HEADERS = {
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
+    # Not no-referrer: browsers would then hide from our own forms where they come from.
+    "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
 """On every answer that does not set them itself."""
@@ -61,6 +62,10 @@ def dress(app: FastAPI, settings: Settings) -> None:
     @app.get("/assets/style.css")
     def style() -> Response:
         return Response((TEMPLATES / "style.css").read_bytes(), media_type="text/css")
+
+    @app.get("/assets/icon.svg")
+    def icon() -> Response:
+        return Response((TEMPLATES / "icon.svg").read_bytes(), media_type="image/svg+xml")
 
     @app.get("/assets/dashboard.js")
     def script() -> Response:
