@@ -30,9 +30,11 @@ from sandbox.setup_container import SetupSpec
 
 __all__ = [
     "Asked",
+    "OwnEnvironment",
     "Prepared",
     "asked_by",
     "image_for",
+    "own_environment",
     "proposal",
     "setup_policy",
     "with_environment",
@@ -123,6 +125,54 @@ async def image_for(
     return prepared
 
 
+@dataclass(frozen=True, slots=True)
+class OwnEnvironment:
+    """What a tree's own files say of how it is tried."""
+
+    image: str = ""
+    """Empty: the plain one."""
+    test_command: str = ""
+    """Of its `.github/patchwright.yml`; empty: found out from the repository."""
+    recipe: str = ""
+    """What to put into that file to keep this environment; empty: nothing."""
+
+
+async def own_environment(
+    engine: DockerEngine,
+    settings: Settings,
+    tree: Path,
+    repository: str,
+    about: str,
+    *,
+    run_id: str,
+    installation: str,
+    say: Callable[[str], None],
+) -> OwnEnvironment:
+    """The environment of a tree that no forge is asked about.
+
+    What the tree's `.github/patchwright.yml` asks for counts. `say` is told what is done and what
+    failed. Errors as `image_for`.
+    """
+    text = (await asyncio.to_thread(read_tree, tree, lambda _: (PATH,))).texts.get(PATH)
+    config = read(text.encode() if text else None, None)
+    for problem in config.problems:
+        say(f"{PATH}, line {problem.line}: {problem.reason}")
+    agreed = terms(settings, config.config)
+    prepared = await image_for(
+        engine,
+        settings,
+        tree,
+        asked_by(repository, agreed, about),
+        run_id=run_id,
+        installation=installation,
+        progress=say,
+    )
+    if prepared is None:
+        return OwnEnvironment(test_command=agreed.test_command)
+    recipe = proposal(prepared.environment)
+    return OwnEnvironment(prepared.image, agreed.test_command, recipe or "")
+
+
 async def with_environment(
     engine: DockerEngine,
     settings: Settings,
@@ -134,29 +184,30 @@ async def with_environment(
 ) -> Settings:
     """For `patchwright fix`: the settings with the image of the tree's own environment.
 
-    What the tree's `.github/patchwright.yml` asks for counts. Says on the console what is done and
-    what failed. Errors as `image_for`.
+    Says on the console what is done and what failed. Errors as `image_for`.
     """
 
     def say(line: str) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    text = (await asyncio.to_thread(read_tree, tree, lambda _: (PATH,))).texts.get(PATH)
-    config = read(text.encode() if text else None, None)
-    for problem in config.problems:
-        say(f"{PATH}, line {problem.line}: {problem.reason}")
-    asked = asked_by(repository, terms(settings, config.config), about)
     try:
-        prepared = await image_for(
-            engine, settings, tree, asked, run_id=run_id, installation=run_id, progress=say
+        own = await own_environment(
+            engine,
+            settings,
+            tree,
+            repository,
+            about,
+            run_id=run_id,
+            installation=run_id,
+            say=say,
         )
     finally:
         await engine.sweep((), installation=run_id)
-    if prepared is None:
+    if own.recipe:
+        say(f"To keep this environment, put it in {PATH}:\n{own.recipe}")
+    if not own.image:
         return settings
-    if recipe := proposal(prepared.environment):
-        say(f"To keep this environment, put it in {PATH}:\n{recipe}")
-    return settings.model_copy(update={"sandbox_image": prepared.image})
+    return settings.model_copy(update={"sandbox_image": own.image})
 
 
 def setup_policy(settings: Settings, asked: Asked) -> SetupPolicy:

@@ -23,8 +23,11 @@ def run_eval(
         str, typer.Option(help="Folder or address with the repositories, as owner/name.git.")
     ] = "",
     from_history: Annotated[
-        list[Path] | None,
-        typer.Option(help="Make instances of this repository's merged fixes; may be repeated."),
+        list[str] | None,
+        typer.Option(
+            help="Make instances of the merged fixes of this repository, a folder or an address; "
+            "may be repeated."
+        ),
     ] = None,
     limit: Annotated[
         int, typer.Option(min=0, help="Most instances per history, the newest; 0: all.")

@@ -11,9 +11,9 @@ from rich.console import Console
 from agent.evaluation.instances import BadInstances, Instance, write_instances
 from app.eval_folder import EvalFolder, write_whole
 from app.eval_history import mine
-from app.eval_run import OpenTree
 from app.eval_text import comparison_text, report_text
-from app.evaluate import EvalRequest, compare_folders, docker_trees, evaluate, load_instances
+from app.eval_trees import Trees, docker_trees
+from app.evaluate import EvalRequest, compare_folders, evaluate, load_instances
 from app.settings import Settings
 from app.settings_sources import load
 
@@ -32,7 +32,7 @@ class EvalWords:
     folder: Path
     resume: bool
     mirrors: str
-    histories: tuple[Path, ...]
+    histories: tuple[str, ...]
     limit: int
     branch: str
     test_command: str
@@ -58,11 +58,11 @@ def carry_out(words: EvalWords) -> None:
 
 async def _measure(words: EvalWords, settings: Settings) -> None:
     place = EvalFolder(words.folder)
-    async with docker_trees(settings, str(words.folder.resolve())) as open_tree:
+    async with docker_trees(settings, str(words.folder.resolve()), _say) as trees:
         if words.instances is not None:
             found = load_instances(words.instances)
         else:
-            found = await _of_histories(words, place, open_tree, settings)
+            found = await _of_histories(words, place, trees, settings)
         if words.only_instances:
             out.print(f"{len(found)} instances: {place.instances_file}", highlight=False)
             return
@@ -74,13 +74,17 @@ async def _measure(words: EvalWords, settings: Settings) -> None:
             resume=words.resume,
             mirrors=words.mirrors,
         )
-        report = await evaluate(request, settings, open_tree, err)
+        report = await evaluate(request, settings, trees, err)
     out.print(report_text(report))
     out.print(f"Report: {words.folder / 'report.html'}", markup=False, highlight=False)
 
 
+def _say(line: str) -> None:
+    err.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
 async def _of_histories(
-    words: EvalWords, place: EvalFolder, open_tree: OpenTree, settings: Settings
+    words: EvalWords, place: EvalFolder, trees: Trees, settings: Settings
 ) -> tuple[Instance, ...]:
     """The instances that the folder has already, else new ones."""
     if place.instances_file.exists():
@@ -88,20 +92,21 @@ async def _of_histories(
         err.print(f"{len(kept)} instances are in {place.instances_file} already.")
         return kept
     found: tuple[Instance, ...] = ()
-    for path in words.histories:
+    for repo in words.histories:
         mined = await mine(
-            path,
-            open_tree,
+            repo if "://" in repo else str(Path(repo).resolve()),
+            trees,
+            settings.state_dir / "eval-mirrors",
             branch=words.branch,
             limit=words.limit,
             parallel=words.parallel,
             test_command=words.test_command,
             timeout_s=settings.test_timeout_s,
-            progress=lambda line: err.print(line, markup=False, highlight=False),
+            progress=_say,
         )
         reasons = ", ".join(f"{n}: {why}" for why, n in sorted(mined.rejected.items()))
-        told = f"{path}: {len(mined.instances)} instances of {mined.looked_at} commits"
-        err.print(f"{told} ({reasons or 'none left out'}).", markup=False, highlight=False)
+        told = f"{repo}: {len(mined.instances)} instances of {mined.looked_at} commits"
+        _say(f"{told} ({reasons or 'none left out'}).")
         found += mined.instances
     if not found:
         raise BadInstances("these histories gave no instances; see above why")

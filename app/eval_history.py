@@ -15,11 +15,11 @@ from agent.evaluation.history import Candidate, Change, Rejection, candidate, pr
 from agent.evaluation.instances import Instance
 from agent.testing.report import Outcome
 from agent.testing.suite import NoTests, find_test_command, run_suite
-from app.eval_run import OpenTree
-from app.eval_sources import Sources
+from app.eval_sources import History, Sources
+from app.eval_trees import Trees
 from app.git_process import run_git
-from app.local_repository import mirror_history
-from sandbox.errors import PatchRefused
+from sandbox.errors import PatchRefused, SandboxGone
+from sandbox.prepare import SetupFailed
 
 RUNS_AFTER = 2
 """Runs of the tests with the fix; what does not pass in each of them is flaky and left out."""
@@ -40,8 +40,9 @@ class Mined:
 
 
 async def mine(
-    path: Path,
-    open_tree: OpenTree,
+    repo: str,
+    trees: Trees,
+    fetched: Path,
     *,
     branch: str = "HEAD",
     limit: int = 0,
@@ -53,18 +54,19 @@ async def mine(
 ) -> Mined:
     """Instances of the latest `commits` commits, newest first; at most `limit` (0: all).
 
-    A commit counts as it landed on the branch: a merge is one change, against its first parent.
-    Raises `NoHistory`, `GitError` and `SandboxError`.
+    `repo` is an absolute path or an address; what is fetched stands under `fetched`. A commit
+    counts as it landed on the branch: a merge is one change, against its first parent. Raises
+    `NoHistory`, `GitError` and `SandboxError`.
     """
     found: list[Instance] = []
     rejected: Counter[Rejection] = Counter()
     looked_at = 0
-    root = path.resolve()
     with tempfile.TemporaryDirectory(prefix="patchwright-history-") as folder:
         scratch = Path(folder)
-        prover = _Prover(root, open_tree, Sources(scratch, scratch), test_command, timeout_s)
+        sources = Sources(scratch, fetched)
+        prover = _Prover(repo, trees, sources, test_command, timeout_s)
         waiting: list[Candidate] = []
-        changes = _changes(root, branch, commits, scratch)
+        changes = _changes(await sources.history(repo, branch), commits)
         over = False
         while not over:
             change = await asyncio.to_thread(next, changes, None)
@@ -90,8 +92,8 @@ async def mine(
 
 @dataclass(frozen=True, slots=True)
 class _Prover:
-    root: Path
-    open_tree: OpenTree
+    repo: str
+    trees: Trees
     sources: Sources
     test_command: str
     timeout_s: float
@@ -107,17 +109,24 @@ class _Prover:
             return "no tests found"
         except PatchRefused:
             return "patch does not apply"
-        return proved(found, str(self.root), command, before, after)
+        except SetupFailed:
+            return "set-up failed"
+        except SandboxGone:
+            return "sandbox died"
+        return proved(found, self.repo, command, before, after)
 
     async def _run(
         self, found: Candidate, patches: Sequence[str], times: int
     ) -> tuple[str, list[dict[str, Outcome]]]:
-        tree = await self.sources.tree(str(self.root), found.change.parent)
-        sandbox = await self.open_tree(run_id=RUN_ID, purpose="history", image="", tree=tree)
+        tree = await self.sources.tree(self.repo, found.change.parent)
+        own = await self.trees.environment(tree, self.repo, found.statement)
+        sandbox = await self.trees.open(
+            run_id=RUN_ID, purpose="history", image=own.image, tree=tree
+        )
         try:
             for patch in patches:
                 await sandbox.apply(patch)
-            command = self.test_command or await find_test_command(sandbox)
+            command = self.test_command or own.test_command or await find_test_command(sandbox)
             runs = [
                 (await run_suite(sandbox, command, timeout_s=self.timeout_s)).outcomes
                 for _ in range(times)
@@ -127,13 +136,13 @@ class _Prover:
         return command, runs
 
 
-def _changes(path: Path, branch: str, most: int, scratch: Path) -> Iterator[Change]:
+def _changes(history: History, most: int) -> Iterator[Change]:
     """The latest changes of a branch, newest first."""
-    mirror = mirror_history(path, scratch / "history")
+    path, branch = history.place, history.branch
     try:
         with Repo(path) as repo:
             for commit in repo.iter_commits(branch, first_parent=True, max_count=most):
-                yield _change(commit, mirror.git_dir)
+                yield _change(commit, history.git_dir)
     except (InvalidGitRepositoryError, NoSuchPathError):
         raise NoHistory(f"{path} is no git repository") from None
     except (GitError, ValueError) as problem:

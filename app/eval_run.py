@@ -7,7 +7,6 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from agent.attempts import final_patch, size
 from agent.errors import AgentError, LostLease
@@ -21,18 +20,10 @@ from agent.state import RunState
 from agent.store import MemoryStore
 from agent.task import Budget, Issue, Task
 from app.eval_sources import Sources
+from app.eval_trees import Trees
 from app.git_process import GitError
 from sandbox.errors import SandboxError
 from sandbox.protocol import Sandbox
-
-
-class OpenTree(Protocol):
-    """Opens a sandbox that holds a tree."""
-
-    async def __call__(self, *, run_id: str, purpose: str, image: str, tree: Path) -> Sandbox:
-        """Empty `image`: the one for this repository. Raises `SandboxError`."""
-        ...
-
 
 Trace = Callable[[Instance, Sequence[Recorded]], None]
 """Keeps an instance's journal."""
@@ -43,7 +34,7 @@ class Ground:
     """What all instances of an evaluation work with."""
 
     sources: Sources
-    open_tree: OpenTree
+    trees: Trees
     new_model: Callable[[str, int], Model]
     """The model for a run id and a seed."""
     attempts: int
@@ -58,9 +49,10 @@ async def run_instance(instance: Instance, ground: Ground) -> InstanceResult:
     """
     try:
         tree = await ground.sources.tree(instance.repo, instance.base_commit)
+        here = await placed(instance, ground.trees, tree)
         store = MemoryStore()
         attempts = [
-            await _attempt(instance, ground, tree, store, number)
+            await _attempt(here, ground, tree, store, number)
             for number in range(1, ground.attempts + 1)
         ]
     except (AgentError, SandboxError, GitError) as problem:
@@ -71,6 +63,18 @@ async def run_instance(instance: Instance, ground: Ground) -> InstanceResult:
         )
     ground.trace(instance, store.events(run_id_of(instance)))
     return InstanceResult(instance_id=instance.instance_id, attempts=tuple(attempts))
+
+
+async def placed(instance: Instance, trees: Trees, tree: Path) -> Instance:
+    """The instance with the image and the test command that it does not name itself.
+
+    A given image is taken as it is; else the repository's own files decide. Raises `SandboxError`.
+    """
+    if instance.image:
+        return instance
+    own = await trees.environment(tree, instance.repo, instance.problem_statement)
+    command = instance.test_command or own.test_command
+    return instance.model_copy(update={"image": own.image, "test_command": command})
 
 
 def run_id_of(instance: Instance) -> str:
@@ -100,7 +104,7 @@ async def _attempt(
 
     def opener(purpose: str) -> Callable[[], Awaitable[Sandbox]]:
         async def open_one() -> Sandbox:
-            return await ground.open_tree(
+            return await ground.trees.open(
                 run_id=task.run_id, purpose=f"{purpose}-{number}", image=instance.image, tree=tree
             )
 

@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
-from app.git_process import GitError
+from app.git_process import GitError, run_git
 from app.local_repository import mirror_history
 from app.mirror import Mirror
 
 
 class NoRepository(GitError):
     """An instance's repository is nowhere to be found; the message says where it was looked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """A repository whose commits can be read."""
+
+    place: Path
+    """Where its branches have their names."""
+    git_dir: Path
+    """Where git can be run without the settings of `place`."""
+    branch: str
 
 
 class Sources:
@@ -35,6 +48,23 @@ class Sources:
             if not out.exists():
                 await asyncio.to_thread(self._write, repo, commit, out)
         return out
+
+    async def history(self, repo: str, branch: str) -> History:
+        """A repository with all its commits; of an address, as they are now. Raises `GitError`.
+
+        `HEAD` is what is checked out, or an address' default branch.
+        """
+        async with self._lock:
+            return await asyncio.to_thread(self._history, repo, branch)
+
+    def _history(self, repo: str, branch: str) -> History:
+        mirror, remote = self._mirror(repo)
+        if not remote:
+            return History(Path(repo), mirror.git_dir, branch)
+        mirror.fetch()
+        if branch == "HEAD":
+            branch = default_branch(run_git(mirror.git_dir, "ls-remote", "--symref", repo, "HEAD"))
+        return History(mirror.git_dir, mirror.git_dir, branch)
 
     def _write(self, repo: str, commit: str, out: Path) -> None:
         mirror, remote = self._mirror(repo)
@@ -75,6 +105,14 @@ def candidates(repo: str, mirrors: str) -> list[Path]:
     root, flat, name = Path(mirrors), repo.replace("/", "__"), Path(repo).name
     found = [root / form for n in (repo, flat, name) for form in (f"{n}.git", n)]
     return list(dict.fromkeys(found))
+
+
+def default_branch(said: bytes) -> str:
+    """The branch in what `git ls-remote --symref` printed. Pure. Raises `NoRepository`."""
+    found = re.search(rb"^ref: refs/heads/(\S+)\tHEAD$", said, re.MULTILINE)
+    if found is None:
+        raise NoRepository("the repository names no default branch; name one with --branch")
+    return found[1].decode("utf-8", "replace")
 
 
 def _key(repo: str) -> str:

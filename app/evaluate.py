@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,15 +20,12 @@ from agent.events import Recorded
 from agent.prompting import prompt_version
 from app.eval_folder import Asked, EvalFolder, FolderRefused, digest, write_whole
 from app.eval_html import report_page
-from app.eval_run import Ground, OpenTree, run_instance
+from app.eval_run import Ground, run_instance
 from app.eval_sources import Sources
+from app.eval_trees import Trees
 from app.export_html import trace_page
 from app.model_choice import make_model
 from app.settings import Settings
-from sandbox.docker_engine import DockerEngine, SandboxSpec
-from sandbox.errors import ImageMissing
-from sandbox.images import BASE_IMAGE
-from sandbox.protocol import Sandbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,45 +52,8 @@ def load_instances(path: Path) -> tuple[Instance, ...]:
         raise BadInstances(f"{path}: {problem}") from None
 
 
-@asynccontextmanager
-async def docker_trees(settings: Settings, key: str) -> AsyncIterator[OpenTree]:
-    """Sandboxes on the Docker engine; `key` names whose they are, and none outlives the block.
-
-    What an earlier process with the same key left is destroyed first. Raises `ImageMissing`,
-    `EngineUnavailable`.
-    """
-    installation = f"eval-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
-    engine = DockerEngine(settings.docker_url)
-
-    async def open_tree(*, run_id: str, purpose: str, image: str, tree: Path) -> Sandbox:
-        spec = SandboxSpec(
-            image=image or settings.sandbox_image or BASE_IMAGE,
-            limits=settings.limits,
-            run_id=run_id,
-            purpose=purpose,
-            runtime=settings.sandbox_runtime,
-            installation=installation,
-        )
-        return await engine.open(spec, tree)
-
-    try:
-        await engine.check()
-        default = settings.sandbox_image or BASE_IMAGE
-        if not await engine.has_image(default):
-            raise ImageMissing(
-                f"the sandbox image {default} is missing; run `patchwright images build`"
-            )
-        await engine.sweep((), installation=installation)
-        try:
-            yield open_tree
-        finally:
-            await engine.sweep((), installation=installation)
-    finally:
-        await engine.close()
-
-
 async def evaluate(
-    request: EvalRequest, settings: Settings, open_tree: OpenTree, console: Console
+    request: EvalRequest, settings: Settings, trees: Trees, console: Console
 ) -> Report:
     """Run what has no result yet, then write predictions and report; gives the report.
 
@@ -119,7 +77,7 @@ async def evaluate(
     with tempfile.TemporaryDirectory(prefix="patchwright-eval-") as scratch:
         ground = Ground(
             sources=Sources(Path(scratch), settings.state_dir / "eval-mirrors", request.mirrors),
-            open_tree=open_tree,
+            trees=trees,
             new_model=lambda run_id, seed: make_model(settings, run_id=run_id, seed=seed),
             attempts=request.attempts,
             budget=settings.budget,

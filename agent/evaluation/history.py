@@ -19,6 +19,8 @@ Rejection = Literal[
     "has no message",
     "has a binary file",
     "no tests found",
+    "set-up failed",
+    "sandbox died",
     "patch does not apply",
     "no test fails before",
     "no failing test passes after",
@@ -94,9 +96,12 @@ def problem_statement(message: str) -> str:
 
 
 def instance_id(repo: str, commit: str) -> str:
-    """`owner__name-1a2b3c4d5e6f`, of a path its last part: the same for the same commit."""
+    """`owner__name-1a2b3c4d5e6f`, of a path its last part, of an address its last two."""
+    parts = repo.rstrip("/").removesuffix(".git").split("/")
     if repo.startswith("/"):
-        repo = repo.rstrip("/").rpartition("/")[2].removesuffix(".git")
+        repo = parts[-1]
+    elif "://" in repo:
+        repo = "/".join(parts[-2:])
     name = re.sub(r"[^A-Za-z0-9_.-]+", "__", repo).strip("_.-") or "repository"
     return f"{name[:150]}-{commit[:12]}"
 

@@ -20,6 +20,7 @@ from rich.console import Console
 from agent.evaluation.hidden import judge_hidden
 from agent.evaluation.instances import Instance, read_instances
 from agent.evaluation.report import Report
+from app.environments import OwnEnvironment
 from app.eval_folder import EvalFolder, FolderRefused
 from app.eval_history import Mined, NoHistory, mine
 from app.eval_sources import NoRepository, Sources
@@ -35,14 +36,25 @@ SMALL = Story(name="small", modules=(CLOCK,))
 """Two fixes."""
 
 
-async def open_local(*, run_id: str, purpose: str, image: str, tree: Path) -> Sandbox:
-    with tarfile.open(tree) as archive:
-        files = {
-            member.name: file.read()
-            for member in archive
-            if member.isfile() and (file := archive.extractfile(member)) is not None
-        }
-    return LocalSandbox(files)
+class LocalTrees:
+    """`Trees` without containers; `found` is what every tree says of its environment."""
+
+    def __init__(self, found: OwnEnvironment | None = None) -> None:
+        self._found = found or OwnEnvironment()
+        self.opened: list[str] = []
+
+    async def environment(self, tree: Path, repository: str, about: str) -> OwnEnvironment:
+        return self._found
+
+    async def open(self, *, run_id: str, purpose: str, image: str, tree: Path) -> Sandbox:
+        self.opened.append(image)
+        with tarfile.open(tree) as archive:
+            files = {
+                member.name: file.read()
+                for member in archive
+                if member.isfile() and (file := archive.extractfile(member)) is not None
+            }
+        return LocalSandbox(files)
 
 
 def quiet() -> Console:
@@ -60,7 +72,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def mined(small: Path) -> Mined:
-    return asyncio.run(mine(small, open_local))
+    return asyncio.run(mine(str(small), LocalTrees(), small.parent))
 
 
 @pytest.fixture
@@ -88,7 +100,7 @@ def test_fixes_of_a_history_become_instances(small: Path, mined: Mined) -> None:
 
 
 async def test_a_merge_counts_as_one_change(tmp_path: Path) -> None:
-    mined = await mine(build(CALENDAR, tmp_path), open_local, limit=2, parallel=2)
+    mined = await mine(str(build(CALENDAR, tmp_path)), LocalTrees(), tmp_path, limit=2, parallel=2)
     titles = [i.problem_statement.splitlines()[0] for i in mined.instances]
     assert titles == [
         "Bookings that touch are not seen to overlap",
@@ -100,7 +112,7 @@ async def test_a_merge_counts_as_one_change(tmp_path: Path) -> None:
 async def test_what_has_no_history_says_so(tmp_path: Path) -> None:
     Repo.init(tmp_path / "empty")
     with pytest.raises(NoHistory, match="cannot be read"):
-        await mine(tmp_path / "empty", open_local)
+        await mine(str(tmp_path / "empty"), LocalTrees(), tmp_path)
 
 
 async def test_the_merged_fix_resolves_and_less_does_not(
@@ -110,7 +122,7 @@ async def test_the_merged_fix_resolves_and_less_does_not(
     tree = await Sources(tmp_path, tmp_path).tree(str(small), asked.base_commit)
 
     async def fresh() -> Sandbox:
-        return await open_local(run_id="", purpose="", image="", tree=tree)
+        return await LocalTrees().open(run_id="", purpose="", image="", tree=tree)
 
     assert (await judge_hidden(asked, asked.patch, fresh)).resolved
     # A patch that brings the hidden tests' file in a tame form does not replace them.
@@ -146,17 +158,17 @@ async def test_a_model_that_is_away_is_an_error_and_is_tried_again(
         tmp_path, model="k2-thinking", model_url="http://127.0.0.1:9/v1", model_patience_s=0
     )
     request = EvalRequest(instances[:1], tmp_path / "out")
-    report = await evaluate(request, away, open_local, quiet())
+    report = await evaluate(request, away, LocalTrees(), quiet())
     assert (report.verdicts.errors, report.verdicts.resolved.count) == (1, 0)
     assert report.verdicts.rows[0].note
     with pytest.raises(FolderRefused, match="--resume"):
-        await evaluate(request, away, open_local, quiet())
+        await evaluate(request, away, LocalTrees(), quiet())
     resumed = EvalRequest(instances[:1], tmp_path / "out", resume=True)
-    await evaluate(resumed, away, open_local, quiet())
+    await evaluate(resumed, away, LocalTrees(), quiet())
     assert len((tmp_path / "out" / "results.jsonl").read_text().splitlines()) == 2
     others = EvalRequest(instances, tmp_path / "out", resume=True)
     with pytest.raises(FolderRefused, match="other instances"):
-        await evaluate(others, away, open_local, quiet())
+        await evaluate(others, away, LocalTrees(), quiet())
 
 
 def test_a_folder_is_used_by_one_evaluation_at_a_time(tmp_path: Path) -> None:

@@ -1,0 +1,104 @@
+"""Where an evaluation's sandboxes come from: the engine, and each tree's own environment."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Protocol
+
+from app.environments import OwnEnvironment, own_environment
+from app.settings import Settings
+from sandbox.docker_engine import DockerEngine, SandboxSpec
+from sandbox.errors import ImageMissing
+from sandbox.images import BASE_IMAGE
+from sandbox.protocol import Sandbox
+
+
+class Trees(Protocol):
+    """Finds the environment of a tree and opens sandboxes that hold it."""
+
+    async def environment(self, tree: Path, repository: str, about: str) -> OwnEnvironment:
+        """What the tree's sandboxes start from, made if need be. Raises `SandboxError`."""
+        ...
+
+    async def open(self, *, run_id: str, purpose: str, image: str, tree: Path) -> Sandbox:
+        """A fresh sandbox; empty `image`: the plain one. Raises `SandboxError`."""
+        ...
+
+
+class DockerTrees:
+    """`Trees` on the Docker engine."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        engine: DockerEngine,
+        installation: str,
+        say: Callable[[str], None],
+    ) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._installation = installation
+        self._say = say
+        self._found: dict[Path, OwnEnvironment] = {}
+        # Instances of one repository that begin together need its environment made only once.
+        self._preparing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def environment(self, tree: Path, repository: str, about: str) -> OwnEnvironment:
+        """See `Trees.environment`."""
+        async with self._preparing[repository]:
+            if tree not in self._found:
+                self._found[tree] = await own_environment(
+                    self._engine,
+                    self._settings,
+                    tree,
+                    repository,
+                    about,
+                    run_id=f"eval-{hashlib.sha256(str(tree).encode()).hexdigest()[:12]}",
+                    installation=self._installation,
+                    say=self._say,
+                )
+            return self._found[tree]
+
+    async def open(self, *, run_id: str, purpose: str, image: str, tree: Path) -> Sandbox:
+        """See `Trees.open`."""
+        spec = SandboxSpec(
+            image=image or self._settings.sandbox_image or BASE_IMAGE,
+            limits=self._settings.limits,
+            run_id=run_id,
+            purpose=purpose,
+            runtime=self._settings.sandbox_runtime,
+            installation=self._installation,
+        )
+        return await self._engine.open(spec, tree)
+
+
+@asynccontextmanager
+async def docker_trees(
+    settings: Settings, key: str, say: Callable[[str], None] = lambda _: None
+) -> AsyncIterator[Trees]:
+    """Sandboxes on the Docker engine; `key` names whose they are, and none outlives the block.
+
+    What an earlier process with the same key left is destroyed first. Raises `ImageMissing`,
+    `EngineUnavailable`.
+    """
+    installation = f"eval-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+    engine = DockerEngine(settings.docker_url)
+    try:
+        await engine.check()
+        default = settings.sandbox_image or BASE_IMAGE
+        if not await engine.has_image(default):
+            raise ImageMissing(
+                f"the sandbox image {default} is missing; run `patchwright images build`"
+            )
+        await engine.sweep((), installation=installation)
+        try:
+            yield DockerTrees(settings, engine, installation, say)
+        finally:
+            await engine.sweep((), installation=installation)
+    finally:
+        await engine.close()
