@@ -144,6 +144,12 @@ ASK: TypeAdapter[Ask] = TypeAdapter(Ask)
 """Reads and writes any ask as JSON."""
 
 
+def place_of(ask: Ask) -> str:
+    """Where an ask was said: the issue, the pull request, or else the repository."""
+    number = getattr(ask, "issue_number", "") or getattr(ask, "pull_number", "")
+    return f"{ask.repository.lower()}#{number}"
+
+
 class Ignored(Record):
     """A delivery that asks nothing of us."""
 

@@ -46,13 +46,15 @@ class Asked:
 
 
 async def answer(services: Services, ask_id: str, step: Step) -> None:
-    """Answer an ask, once."""
+    """Answer an ask, once, and before it what was said earlier in its place and is still open."""
+    inbox = services.inbox
 
     async def act() -> Result:
-        return {"answer": await _patiently(services, ask_id)}
+        for due in inbox.due(ask_id):
+            inbox.answered(due, await _patiently(services, due))
+        return {"answer": inbox.answer_of(ask_id)}
 
-    done = await step("answer", act)
-    services.inbox.answered(ask_id, done["answer"])
+    await step("answer", act)
 
 
 async def _patiently(services: Services, ask_id: str) -> str:
@@ -258,6 +260,9 @@ async def _check_failed(asked: Asked, ask: CheckFailed) -> str:
     for number in ask.pulls:
         thread = await asked.forge.issue(number)
         if asked.terms.label.casefold() in (label.casefold() for label in thread.labels):
+            fix = services.inbox.latest_run(ask.repository, number)
+            if fix and fix in services.inbox.runs_with_open_pulls(ask.repository):
+                return f"the pull request of run {fix} waits to be merged already"
             pull = await asked.forge.pull(number)
             if pull.from_fork or pull.head_sha != ask.head_sha:
                 return "from a fork, or not the pull request's head any more"
@@ -266,6 +271,9 @@ async def _check_failed(asked: Asked, ask: CheckFailed) -> str:
             )
     if ask.head_branch != ask.default_branch:
         return "neither on the default branch nor on a pull request with the label"
+    # The name alone proves nothing: for a fork's pull request it is the fork's branch.
+    if not await asked.forge.is_on(ask.default_branch, ask.head_sha):
+        return "a commit that is not on the default branch"
     marker = f"<!-- patchwright:check {_plain(ask.name)} -->"
     number = await asked.forge.open_issue(
         marker,

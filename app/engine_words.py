@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dbos import EnqueueOptions
 
-from app.asks import Ask
+from app.asks import Ask, place_of
 from app.records import Run
 
 APPLICATION = "patchwright"
@@ -44,13 +44,12 @@ def is_left(status: str | None) -> bool:
 
 
 def for_ask(ask_id: str, ask: Ask) -> tuple[EnqueueOptions, tuple[str, ...]]:
-    """Options and arguments for answering an ask. What is said in one place goes in order."""
-    place = getattr(ask, "issue_number", "") or getattr(ask, "pull_number", "")
+    """Options and arguments for answering an ask. Of one place one is answered at a time."""
     options: EnqueueOptions = {
         "workflow_name": ASK_WORKFLOW,
         "queue_name": ASK_QUEUE,
         "workflow_id": f"ask-{ask_id}",
         "app_version": VERSION,
-        "queue_partition_key": f"{ask.repository.lower()}#{place}",
+        "queue_partition_key": place_of(ask),
     }
     return options, (ask_id,)

@@ -105,7 +105,10 @@ class Forge(Protocol):
         ...
 
     async def remarks(self, number: int) -> tuple[Remark, ...]:
-        """All that was said of a pull request by anybody, oldest first."""
+        """All that was said of a pull request by anybody, oldest first.
+
+        Without the words of approvals and of dismissed reviews.
+        """
         ...
 
     async def reply(self, number: int, thread: int, marker: str, body: str) -> None:
@@ -114,6 +117,10 @@ class Forge(Protocol):
 
     async def failed_checks(self, sha: str) -> tuple[FailedCheck, ...]:
         """The latest check runs of other Apps on a commit that ended badly."""
+        ...
+
+    async def is_on(self, branch: str, sha: str) -> bool:
+        """Whether a commit lies on a branch of this repository; a fork's commits do not."""
         ...
 
     async def check_log(self, check: int) -> bytes | None:

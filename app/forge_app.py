@@ -13,7 +13,7 @@ from github import Auth, GithubException, GithubIntegration
 from urllib3.util import Retry
 
 from app.forge_answers import explain
-from app.forge_records import ForgeAway
+from app.forge_records import ForgeAway, GitToken
 
 if TYPE_CHECKING:
     from app.forge_github import GithubApp
@@ -55,6 +55,20 @@ def integration(app: GithubApp) -> GithubIntegration:
         seconds_between_requests=app.seconds_between_requests,
         seconds_between_writes=app.seconds_between_writes,
     )
+
+
+def git_token(client: GithubIntegration, installation: int, repository: str) -> GitToken:
+    """A token for git on one repository alone: PyGithub's own would open all of them."""
+    _, data = client.requester.requestJsonAndCheck(
+        "POST",
+        f"/app/installations/{installation}/access_tokens",
+        input={
+            "repositories": [repository.partition("/")[2]],
+            "permissions": {"contents": "write", "metadata": "read"},
+        },
+    )
+    expires = datetime.fromisoformat(data["expires_at"].replace("Z", "+00:00"))
+    return GitToken(data["token"], expires)
 
 
 def missed(app: GithubApp, since: datetime) -> list[Missed]:

@@ -1,4 +1,4 @@
-"""Check runs and requests for review: the forge's blocking calls for them.
+"""Check runs, their commits, and requests for review: the forge's blocking calls for them.
 
 Source of facts: GitHub's REST description, version 2022-11-28.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 from github import GithubException
 from github.Requester import Requester
@@ -72,6 +73,18 @@ def _says(run: dict[str, Any], report: CheckReport) -> bool:
     wanted = (report.status, report.conclusion, report.title, report.summary)
     told = not report.annotations or output["annotations_count"]
     return said == wanted and bool(told)
+
+
+def is_on(requester: Requester, repository: str, branch: str, sha: str) -> bool:
+    """See `Forge.is_on`."""
+    path = f"/repos/{repository}/compare/{quote(branch, safe='/')}...{sha}"
+    try:
+        _, compared = requester.requestJsonAndCheck("GET", path, parameters={"per_page": 1})
+    except GithubException as error:
+        if error.status == 404:
+            return False
+        raise
+    return compared["status"] in ("identical", "behind")
 
 
 def request_reviewers(

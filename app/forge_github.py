@@ -6,7 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -18,7 +18,7 @@ from github.Repository import Repository as ApiRepository
 from app import forge_checks, forge_talk
 from app.forge import Reaction
 from app.forge_answers import as_comment, as_pull, as_thread, explain
-from app.forge_app import integration
+from app.forge_app import git_token, integration
 from app.forge_records import (
     CheckReport,
     CheckRun,
@@ -91,17 +91,7 @@ class GithubForge:
         def token() -> GitToken:
             if not renew and self._token is not None and self._token.good_for(TOKEN_MARGIN):
                 return self._token
-            # PyGithub cannot narrow a token to one repository, so the request is made by hand.
-            _, data = self._integration.requester.requestJsonAndCheck(
-                "POST",
-                f"/app/installations/{self._installation}/access_tokens",
-                input={
-                    "repositories": [self._name.partition("/")[2]],
-                    "permissions": {"contents": "write", "metadata": "read"},
-                },
-            )
-            expires = datetime.fromisoformat(data["expires_at"].replace("Z", "+00:00"))
-            self._token = GitToken(data["token"], expires)
+            self._token = git_token(self._integration, self._installation, self._name)
             return self._token
 
         return await self._do("get a token for git", token)
@@ -287,6 +277,12 @@ class GithubForge:
         at = (self._name, sha, own)
         read = lambda: forge_talk.failed_checks(self._client.requester, *at)  # noqa: E731
         return await self._do(f"read the checks of {sha[:12]}", read)
+
+    async def is_on(self, branch: str, sha: str) -> bool:
+        """See `Forge.is_on`."""
+        at = (self._name, branch, sha)
+        read = lambda: forge_checks.is_on(self._client.requester, *at)  # noqa: E731
+        return await self._do(f"look for {sha[:12]} on {branch}", read)
 
     async def check_log(self, check: int) -> bytes | None:
         """See `Forge.check_log`."""

@@ -21,6 +21,9 @@ MOST_PAGES = 30
 LOG_LIMIT = 50_000_000
 """Bytes of a CI log that are read, from its beginning."""
 FAILURES = ("failure", "timed_out")
+ASKING = ("CHANGES_REQUESTED", "COMMENTED")
+"""States of reviews whose words ask for something; an approval's are thanks, a dismissed one's
+are taken back."""
 
 
 def remarks(requester: Requester, repository: str, number: int) -> tuple[Remark, ...]:
@@ -29,7 +32,7 @@ def remarks(requester: Requester, repository: str, number: int) -> tuple[Remark,
     found = [
         _remark("review", said, said["submitted_at"])
         for said in _all(requester, f"{pull}/reviews")
-        if said.get("body") and said.get("submitted_at")
+        if said.get("body") and said.get("submitted_at") and said["state"] in ASKING
     ]
     found += [
         _remark("line", said, said["created_at"]) for said in _all(requester, f"{pull}/comments")

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from agent.events import now
 from app import tables
-from app.asks import ASK, Ask, PullEnded, Pushed, Reviewed, Trigger
+from app.asks import ASK, Ask, PullEnded, Pushed, Reviewed, Trigger, place_of
 from app.records import Accepted, run_id_for
 from app.run_rows import begin, insert_new, insert_of, live_key, open_round, storable
 from app.tables import to_micros
@@ -35,14 +35,16 @@ class Inbox:
 
     def keep(self, delivery_id: str, event: str, ask: Ask) -> bool:
         """Keep a delivery and what it asks in one transaction; False when it was kept before."""
-        at = to_micros(now())
-        delivery = {"id": delivery_id, "event": event, "run_id": "", "received_at": at}
         with self._engine.begin() as connection:
+            at = to_micros(now())
+            delivery = {"id": delivery_id, "event": event, "run_id": "", "received_at": at}
             if not insert_new(connection, self._insert, tables.deliveries, delivery):
                 return False
             body = ASK.dump_json(ask).decode()
             connection.execute(
-                sa.insert(tables.asks).values(id=delivery_id, body=body, received_at=at, answer="")
+                sa.insert(tables.asks).values(
+                    id=delivery_id, body=body, received_at=at, place=place_of(ask)
+                )
             )
         return True
 
@@ -83,6 +85,30 @@ class Inbox:
         table = tables.asks
         query = sa.select(table.c.id).where(table.c.answer == "").order_by(table.c.received_at)
         with self._reads.connect() as connection:
+            return list(connection.execute(query).scalars())
+
+    def due(self, ask_id: str) -> list[str]:
+        """What nothing was done about yet in this ask's place, up to it, in order.
+
+        The engine may come to a later one first: deliveries that are under way together are told
+        to it as it happens.
+        """
+        table = tables.asks
+        this = sa.select(table.c.place, table.c.received_at, table.c.id).where(table.c.id == ask_id)
+        with self._reads.connect() as connection:
+            found = connection.execute(this).one_or_none()
+            if found is None:
+                raise UnknownAsk(ask_id)
+            order = sa.tuple_(table.c.received_at, table.c.id)
+            query = (
+                sa.select(table.c.id)
+                .where(
+                    table.c.place == found.place,
+                    table.c.answer == "",
+                    order <= sa.tuple_(sa.literal(found.received_at), sa.literal(found.id)),
+                )
+                .order_by(table.c.received_at, table.c.id)
+            )
             return list(connection.execute(query).scalars())
 
     def concerns(self, ask: Ask) -> bool:

@@ -8,7 +8,7 @@ hours old.
 from __future__ import annotations
 
 from app import commands
-from app.asks import Ask, Assigned, CheckFailed, Commented, Pushed, Rerun, StartedBy
+from app.asks import Ask, Assigned, CheckFailed, Commented, PullEnded, Pushed, Rerun, StartedBy
 from app.forge_records import IssueThread, Permission, Repository, Role
 from app.repo_config import Triggers
 from app.repo_terms import Terms
@@ -40,13 +40,13 @@ def disregard(ask: Ask, *, name: str, app_id: int) -> str | None:
     """Why an ask is dropped at the door, in words; None when it is worth a look.
 
     `name` is how people address the App, `app_id` its id at GitHub. A bot (ourselves included) is
-    never listened to; only checks are made by bots.
+    never listened to; but checks are made by bots, and bots push, and merge for people.
     """
     if ask.archived:
         return "the repository is archived"
     if isinstance(ask, CheckFailed):
         return "a check of our own" if ask.app_id == app_id else None
-    if ask.sender_is_bot and not isinstance(ask, Pushed):
+    if ask.sender_is_bot and not isinstance(ask, Pushed | PullEnded):
         return "from a bot"
     if isinstance(ask, Rerun) and ask.app_id != app_id:
         return "a check of somebody else"

@@ -54,6 +54,7 @@ runs = sa.Table(
     sa.Index("runs_newest", "created_at", "id"),
     sa.Index("runs_outbox", "enqueued_at", "status"),
     sa.Index("runs_of_pulls", "repository", "pull_number"),
+    sa.Index("runs_by_state", "status", "outcome", "pull_number", "closed"),
 )
 
 deliveries = sa.Table(
@@ -106,7 +107,10 @@ asks = sa.Table(
     # As with runs: NULL means that the durable engine is still to be told.
     sa.Column("enqueued_at", sa.BigInteger),
     sa.Column("answer", sa.Text, nullable=False, default=""),
+    # Where it was said (see `app.asks.place_of`): there it is answered in its turn.
+    sa.Column("place", sa.String(300), nullable=False, default="", server_default=""),
     sa.Index("asks_outbox", "enqueued_at"),
+    sa.Index("asks_of_places", "place", "received_at"),
 )
 
 handled = sa.Table(

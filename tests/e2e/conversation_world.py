@@ -37,6 +37,8 @@ from tests.integration.serving import serving
 
 REPO = "acme/shop"
 T = TypeVar("T")
+PATIENCE_S = 300.0
+"""Far longer than anything takes, on a busy machine too: only a broken story waits so long."""
 
 REPRODUCE = Say(
     reasoning="First I see it fail.",
@@ -188,7 +190,21 @@ class Story:
 
     def run(self) -> Run:
         """The newest run, once there is one."""
-        return self.until(lambda: next(iter(self.store.list_runs().runs), None), 30, "a run")
+        return self.another_run("")
+
+    def another_run(self, than: str) -> Run:
+        """The newest run, once there is one and it is not that one."""
+
+        def look() -> Run | None:
+            newest = next(iter(self.store.list_runs().runs), None)
+            return newest if newest is not None and newest.id != than else None
+
+        return self.until(look, PATIENCE_S, "a run")
+
+    def works(self, run_id: str) -> None:
+        """The run is in the middle of its work."""
+        look = lambda: self.store.get_run(run_id).events > 12  # noqa: E731
+        self.until(look, PATIENCE_S, "the run to work")
 
     def done(self, rounds: int = 1, run_id: str = "") -> Run:
         """The run when so many rounds of it have ended."""
@@ -197,21 +213,21 @@ class Story:
             run = self.store.get_run(run_id or self.run().id)
             return run if run.status == "done" and run.round >= rounds else None
 
-        return self.until(look, 120, f"round {rounds} to end")
+        return self.until(look, PATIENCE_S, f"round {rounds} to end")
 
     def ends(self, run_id: str) -> list[RunEnded]:
         events = [r.event for r in self.store.events(run_id)]
         return [e for e in events if isinstance(e, RunEnded)]
 
     def settled(self) -> None:
-        """No delivery is under way, no ask open, no run live."""
-        self.world.deliveries()
+        """No delivery is under way, no ask open, no run live, and none came of what was done."""
 
         def quiet() -> bool:
-            asks = self.services.inbox.open_asks()
-            return not asks and not self.store.live()
+            sent = len(self.world.deliveries())
+            busy = self.services.inbox.open_asks() or self.store.live()
+            return not busy and len(self.world.deliveries()) == sent
 
-        self.until(quiet, 120, "everything to be answered")
+        self.until(quiet, PATIENCE_S, "everything to be answered")
 
     def acts(self) -> list[str]:
         """What the App did that people can see, in order."""

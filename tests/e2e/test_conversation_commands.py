@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from agent.events import NoteAdded
+from app.intake import Intake
+from app.missed import recover
 from app.repo_config import RepoConfig, Triggers
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.server import GithubServer
@@ -65,7 +68,7 @@ def test_stop_hint_explain_help_and_strangers(
         # A command starts a run with its hint; another stops it in the middle.
         ann.comment(REPO, issue, "/patchwright fix start with the discount")
         run = story.run()
-        story.until(lambda: story.store.get_run(run.id).events > 12, 60, "the run to work")
+        story.works(run.id)
         assert "start with the discount" in story.tasks()[0]
         ann.comment(REPO, issue, "/patchwright stop")
         run = story.done()
@@ -78,12 +81,8 @@ def test_stop_hint_explain_help_and_strangers(
 
         # Again, and a hint reaches the run that is at work.
         ann.comment(REPO, issue, "/patchwright retry")
-        second = story.until(
-            lambda: next((r for r in story.store.list_runs().runs if r.id != run.id), None),
-            30,
-            "a run",
-        )
-        story.until(lambda: story.store.get_run(second.id).events > 12, 60, "the run to work")
+        second = story.another_run(run.id)
+        story.works(second.id)
         eve.comment(REPO, issue, "@patchwright the percentage is out of a million")
         ann.comment(REPO, issue, "@patchwright hint the percentage is out of a hundred")
         second = story.done(run_id=second.id)
@@ -94,6 +93,28 @@ def test_stop_hint_explain_help_and_strangers(
             ("ann", "the percentage is out of a hundred")
         ]
         assert len(github_world.pulls(REPO)) == 1
+
+
+def test_answers_come_in_the_order_in_which_was_asked(
+    github_server: GithubServer, github_world: GithubWorld, tmp_path: Path
+) -> None:
+    """Also when the engine hears of it the other way round, as when two come at once."""
+    story = Story(github_server, github_world, tmp_path)
+    story.repository()
+    github_world.send_webhooks_to("http://127.0.0.1:9/webhooks/github")
+    issue, ann = story.issue(), story.person("ann")
+    for command in ("explain", "mend it", "stop"):
+        ann.comment(REPO, issue, f"/patchwright {command}")
+    with story.serving():
+        silent = Intake(story.services.settings, story.store, lambda _run: None)
+        assert asyncio.run(recover(story.app, silent)) == 3
+        for ask in reversed(story.services.inbox.unqueued()):
+            story.durable.enqueue_ask(ask)
+        story.settled()
+    first, second, third = story.said(issue)
+    assert "no run yet" in first
+    assert "I do not know `mend`" in second
+    assert "no run under way" in third
 
 
 @pytest.mark.parametrize("how", ["mention", "assignment"])

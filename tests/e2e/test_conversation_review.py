@@ -155,12 +155,7 @@ def test_the_base_moves_while_the_run_works(
 
         issues = 2
         story.labelled()
-        second = story.until(
-            lambda: next((r for r in story.store.list_runs().runs if r.id != run.id), None),
-            30,
-            "a run",
-        )
-        second = story.done(run_id=second.id)
+        second = story.done(run_id=story.another_run(run.id).id)
         assert second.outcome == "proven"
         newest = github_world.pulls(REPO)[0]
         assert story.commits(newest["number"])[0]["parents"][0]["sha"] == moved[1]
@@ -253,6 +248,14 @@ def test_a_failed_check_of_the_default_branch_becomes_an_issue_and_a_pull_reques
     log = "tests/test_x.py F\nE AssertionError: total([100], 10) gives 0.0\n"
     with story.serving():
         github_world.ci(REPO, "main", "success", log=log)
+        # A fork's pull request whose branch has the same name: nobody here said that this may run.
+        ann = story.person("ann")
+        main = ann.call("GET", f"/repos/{REPO}/git/ref/heads/main")["object"]["sha"]
+        ann.call("POST", f"/repos/{REPO}/git/refs", {"ref": "refs/heads/theirs", "sha": main})
+        outside = commit_on(story, "theirs", {"shop/more.py": "MORE = 1\n"})
+        github_world.ci(REPO, outside, "failure", log=log, head_branch="main")
+        story.settled()
+        assert (story.store.list_runs().runs, github_world.acts("issues/create")) == ((), [])
         github_world.ci(REPO, "main", "failure", log=log)
         run = story.done()
         assert run.outcome == "proven"
@@ -290,6 +293,11 @@ def test_a_failed_check_of_a_labelled_pull_request_is_mended_towards_its_branch(
         fix = next(p for p in github_world.pulls(REPO) if p["number"] != number)
         assert fix["base"]["ref"] == "work"
         assert story.commits(fix["number"])[0]["parents"][0]["sha"] == head
+        # It fails until that is merged; one is enough.
+        github_world.ci(REPO, "work", "failure", log="E AssertionError\n")
+        story.settled()
+        assert len(github_world.pulls(REPO)) == 2
+        assert len(story.store.list_runs().runs) == 1
 
 
 def test_somebody_elses_commits_stay_and_the_rerun_button_proves_again(

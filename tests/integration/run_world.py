@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from agent.model import Model
+from agent.model import Message, Model, ToolSpec, Turn
 from agent.models.openai_compat import OnWaiting
 from app.forge import Reaction
 from app.forge_records import (
@@ -174,6 +174,9 @@ class FileForge:
     async def failed_checks(self, sha: str) -> tuple[FailedCheck, ...]:
         return ()
 
+    async def is_on(self, branch: str, sha: str) -> bool:
+        return True
+
     async def check_log(self, check: int) -> bytes | None:
         return None
 
@@ -206,6 +209,27 @@ class LocalSandboxes:
         self.kept.append(frozenset(keep_runs))
 
 
+class HeldModel(SeededModel):
+    """Waits at its turn after so many results for as long as the file with that number exists.
+
+    So a test can kill, freeze or count while runs stand still, however slow the machine is.
+    """
+
+    hold: Path
+
+    async def turn(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Turn:
+        done = sum(message.role == "tool" for message in messages)
+        while (at := self._held_at()) is not None and done >= at:
+            await asyncio.sleep(0.05)
+        return await super().turn(messages, tools)
+
+    def _held_at(self) -> int | None:
+        try:
+            return int(self.hold.read_text())
+        except FileNotFoundError:
+            return None
+
+
 class RunWorld:
     """A state folder with a repository, a forge and the services of runs over them."""
 
@@ -235,7 +259,19 @@ class RunWorld:
         return Services(**parts | change)
 
     def model(self, _run_id: str, seed: int, _waiting: OnWaiting) -> Model:
-        return SeededModel(seed, self.steps, slow_commands=False)
+        model = HeldModel(seed, self.steps, slow_commands=False)
+        model.hold = self.folder / "hold"
+        return model
+
+    def hold(self, results: int) -> None:
+        """From here on every run waits before its turn after so many results."""
+        new = self.folder / "hold.new"
+        new.write_text(str(results))
+        new.replace(self.folder / "hold")
+
+    def let_go(self) -> None:
+        """Runs go on."""
+        (self.folder / "hold").unlink()
 
     def branches(self) -> dict[str, str]:
         """The remote's branches with their commits."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.asks import Assigned, CheckFailed, Commented, Pushed, Rerun
+from app.asks import Assigned, CheckFailed, Commented, PullEnded, Pushed, Rerun, Reviewed
 from app.feedback import answer_text, answers, of_remark, page_comment, said_to_us, wanted
 from app.forge_records import Remark
 from app.policy import disregard, least_role, unwanted
@@ -128,6 +128,9 @@ def make_terms(**config: Any) -> Terms:
         (Rerun(**PLACE, app_id=7, external_id="x", head_sha="a" * 40), None),
         (Rerun(**PLACE, app_id=3, external_id="x", head_sha="a" * 40), "a check of somebody else"),
         (Pushed(**PLACE | {"sender_is_bot": True}, branch="main", after="a" * 40), None),
+        # A merge queue, or whoever merges by itself once all checks are well.
+        (PullEnded(**PLACE | {"sender_is_bot": True}, pull_number=9, merged=True), None),
+        (Reviewed(**PLACE | {"sender_is_bot": True}, pull_number=9), "from a bot"),
     ],
 )  # fmt: skip
 def test_what_is_dropped_at_the_door(ask: Commented, reason: str | None) -> None:

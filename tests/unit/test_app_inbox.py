@@ -55,6 +55,21 @@ def test_an_ask_is_kept_once_until_it_is_answered(store: SqlStore) -> None:
         inbox.get("a2")
 
 
+def test_what_is_due_in_one_place_comes_in_order(store: SqlStore) -> None:
+    inbox = Inbox(store.engine)
+    elsewhere = comment().model_copy(update={"issue_number": 8})
+    for name, ask in (("a3", comment()), ("a1", elsewhere), ("a2", comment()), ("a0", comment())):
+        assert inbox.keep(name, "issue_comment", ask)
+    assert inbox.due("a2") == ["a3", "a2"]
+    assert inbox.due("a0") == ["a3", "a2", "a0"]
+    assert inbox.due("a1") == ["a1"]
+    inbox.answered("a3", "done")
+    assert inbox.due("a0") == ["a2", "a0"]
+    assert inbox.due("a3") == []
+    with pytest.raises(UnknownAsk):
+        inbox.due("a9")
+
+
 def test_an_ask_starts_one_run_and_joins_a_live_one(store: SqlStore) -> None:
     inbox = Inbox(store.engine)
     first = inbox.start("a1", trigger(), model="m")

@@ -201,6 +201,7 @@ def _ci(admin: Admin, body: Json) -> Json:
     )
     repo.check_runs[run.id] = run
     suite = shapes_checks.check_suite(world, repo, run.suite)
+    suite["head_branch"] = body.get("head_branch", suite["head_branch"])
     shown = shapes_checks.check_run(world, repo, run) | {"check_suite": suite}
     sender = world.add_user("github-actions[bot]", "Bot")
     admin.hooks.emit("check_run", repo, sender, {"action": "completed", "check_run": shown})

@@ -152,7 +152,8 @@ class GithubWorld:
     def ci(self, repo: str, ref: str, conclusion: str, log: str = "", **more: Any) -> int:
         """The continuous integration ends on a branch or commit; gives the check run's id.
 
-        The log is at ``GET …/actions/jobs/{id}/logs``. ``more``: ``name``, ``summary``.
+        The log is at ``GET …/actions/jobs/{id}/logs``. ``more``: ``name``, ``summary``,
+        ``head_branch`` (what the event names; a fork's branch may be called like one here).
         """
         sent = {"repo": repo, "ref": ref, "conclusion": conclusion, "log": log, **more}
         return int(self.admin("ci", **sent)["id"])
