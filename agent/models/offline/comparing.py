@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.models.offline.looking import JOB, Tree, driver
+from agent.models.offline.looking import JOB, MOST_ELAPSED_S, Tree, driver
 from agent.models.offline.mutations import Mutant
 from agent.models.offline.reproduce import Reproduction
 from agent.models.offline.screening import trust
@@ -65,7 +65,7 @@ def compare(
         "Changes that behave alike speak for each other; one that raises where nothing was raised "
         "before speaks against itself.",
         command=f"cd /workspace && {driver(tree)} compare {path}",
-        timeout_s=300,
+        timeout_s=MOST_ELAPSED_S,
     )
     return read_comparison(result.text, best)
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agent.models.offline.issue_examples import Report
-from agent.models.offline.looking import JOB, Tree, driver, view_whole
+from agent.models.offline.looking import JOB, MOST_ELAPSED_S, Tree, driver, view_whole
 from agent.models.offline.reproduce import Reproduction
 from agent.models.offline.steps import Steps, ask
 
@@ -73,7 +73,7 @@ def measure(found: Reproduction, tree: Tree) -> Steps[Spectrum | None]:
         "bash",
         "Coverage of each test, ranked.",
         command=f"cd /workspace && {driver(tree)} cover {path}",
-        timeout_s=300,
+        timeout_s=MOST_ELAPSED_S,
     )
     return read_spectrum(result.text, result.call_id)
 

@@ -10,6 +10,10 @@ from agent.models.offline.steps import Result, Steps, ask
 MOST_LINES = 2000
 HOME = "/tmp/patchwright-search"  # noqa: S108 - a path in the sandbox
 JOB = HOME + "/{}.json"
+MOST_ELAPSED_S = 1800
+"""Seconds after which a command of the search is killed: all that the tool gives, since its own
+limits are of processor time and a busy machine takes longer.
+"""
 LIST = (
     "find . \\( -name .git -o -name .venv -o -name venv -o -name .tox -o -name node_modules"
     " -o -name __pycache__ \\) -prune -o -type f \\( -name '*.py' -o -name '*.toml'"

@@ -12,7 +12,15 @@ from dataclasses import dataclass, replace
 from agent.models.offline.hunt import hunted_examples
 from agent.models.offline.issue_examples import Example, Report
 from agent.models.offline.judging import judge
-from agent.models.offline.looking import JOB, TestRun, Tree, driver, is_test, view_whole
+from agent.models.offline.looking import (
+    JOB,
+    MOST_ELAPSED_S,
+    TestRun,
+    Tree,
+    driver,
+    is_test,
+    view_whole,
+)
 from agent.models.offline.render import Finding, render_test
 from agent.models.offline.steps import Steps, ask
 from agent.models.offline.variants import of_failing_test
@@ -268,7 +276,7 @@ def _probe(
         "bash",
         "Each in a process of its own, under a time limit.",
         command=f"cd /workspace && {driver(tree)} probe {path}",
-        timeout_s=300,
+        timeout_s=MOST_ELAPSED_S,
     )
     findings = []
     for line in result.lines:

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent.models.offline.localise import suite_args
-from agent.models.offline.looking import JOB, Tree, driver
+from agent.models.offline.looking import JOB, MOST_ELAPSED_S, Tree, driver
 from agent.models.offline.mutations import Mutant
 from agent.models.offline.reproduce import Reproduction
 from agent.models.offline.steps import Steps, ask
 
 TIME_S = 240
-"""Seconds that one screening may take."""
+"""Seconds of processor time that each worker of one screening may use."""
 FORCED = ("returns ", "branch ", "statement dropped", "number named", "another string")
 """Operators that often make a test pass without mending anything."""
 
@@ -28,6 +28,7 @@ class Screening:
     call_id: str
     tried: int
     seconds: float
+    """Processor time of its busiest worker."""
 
 
 def screen(
@@ -54,7 +55,7 @@ def screen(
         f"Try the {len(mutants)} changes in scratch copies: first the reproduction, then, where "
         "it passes, all tests.",
         command=f"cd /workspace && {driver(tree)} screen {path}",
-        timeout_s=TIME_S + 120,
+        timeout_s=MOST_ELAPSED_S,
     )
     return read_screening(result.text, mutants, result.call_id)
 

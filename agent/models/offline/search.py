@@ -21,7 +21,7 @@ MOST_CALLS = 230
 """Calls after which no new hypothesis is opened, so that the end is in words and in time."""
 MOST_SUBMISSIONS = 6
 MOST_SECONDS = 1200.0
-"""Seconds of screening after which the search ends."""
+"""Seconds of screening (`Screening.seconds`) after which the search ends."""
 
 
 @dataclass(frozen=True, slots=True)

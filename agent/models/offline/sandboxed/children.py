@@ -1,9 +1,14 @@
-"""Children under limits, and scratch copies of the tree. Runs inside the sandbox only."""
+"""Children under limits, and scratch copies of the tree. Runs inside the sandbox only.
+
+Limits are of processor time, so that a search finds the same on a busy machine as on an idle one;
+elapsed time only ends what waits for something that never comes.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import resource
 import select
@@ -16,6 +21,9 @@ from pathlib import Path
 from typing import Any
 
 SKIP = (".git", "__pycache__", ".venv", "venv", "node_modules", ".tox", ".pytest_cache")
+PATIENCE = 10
+"""How much longer than its processor time a child may take, for a machine that does other work."""
+LEAST_PATIENCE_S = 60.0
 MOST_MEMORY = 1024**3
 """Bytes of address space that a child may have: a mutant may well loop and grow."""
 SCRATCH = Path(__file__).resolve().parent / "trees"
@@ -37,14 +45,17 @@ def is_test_file(path: str) -> bool:
 
 
 def in_child(work: Callable[[], object], limit_s: float) -> Any:
-    """What `work` returns in a forked child of its own process group; None if killed or dead."""
+    """What `work` returns in a forked child of its own process group; None if killed or dead.
+
+    `limit_s` is of processor time, in whole seconds at least.
+    """
     read_end, write_end = os.pipe()
     pid = os.fork()
     if pid == 0:
-        _run_child(work, read_end, write_end)
+        _run_child(work, read_end, write_end, math.ceil(limit_s))
     os.close(write_end)
     chunks: list[bytes] = []
-    deadline = time.monotonic() + limit_s
+    deadline = time.monotonic() + max(LEAST_PATIENCE_S, PATIENCE * limit_s)
     ended = False
     while not ended:
         left = deadline - time.monotonic()
@@ -63,10 +74,11 @@ def in_child(work: Callable[[], object], limit_s: float) -> Any:
         return None
 
 
-def _run_child(work: Callable[[], object], read_end: int, write_end: int) -> None:
+def _run_child(work: Callable[[], object], read_end: int, write_end: int, limit_s: int) -> None:
     try:
         os.setsid()
         resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+        resource.setrlimit(resource.RLIMIT_CPU, (limit_s, limit_s))
         os.close(read_end)
         os.set_inheritable(write_end, False)
         quiet = os.open(os.devnull, os.O_RDWR)
@@ -77,6 +89,11 @@ def _run_child(work: Callable[[], object], read_end: int, write_end: int) -> Non
             answer = answer[os.write(write_end, answer) :]
     finally:
         os._exit(0)
+
+
+def spent_s() -> float:
+    """Processor time of this process and its ended children, in seconds."""
+    return sum(os.times()[:4])
 
 
 def enter(root: Path) -> None:

@@ -7,13 +7,12 @@ import math
 import os
 import shutil
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from .children import SCRATCH, copy_tree, enter, in_child, is_test_file, mutated
+from .children import SCRATCH, copy_tree, enter, in_child, is_test_file, mutated, spent_s
 
 
 class Watch:
@@ -130,25 +129,25 @@ def screen(job: dict[str, Any]) -> None:
 
     `files` are paths; a mutant is [id, file index, first line, last line, new text or null];
     `repro` must pass and `suite` may fail in nothing that does not fail without the mutant.
+    `total_s` is the processor time that each worker may use.
     """
     root = Path.cwd()
-    started = time.monotonic()
     workers = min(os.cpu_count() or 1, 4, max(1, len(job["mutants"])))
     trees = [copy_tree(root, k) for k in range(workers)]
     base_repro = _outcome(trees[0], job["repro"], 60.0)
-    limits = [max(2.0, 4.0 * (time.monotonic() - started))]
+    limits = [max(2.0, 4.0 * spent_s())]
     base_suite = _outcome(trees[0], job["suite"], 240.0)
-    limits.append(max(10.0, 4.0 * (time.monotonic() - started)))
-    ends = started + job["total_s"]
+    limits.append(max(10.0, 4.0 * spent_s()))
     pipes = []
     for k, tree in enumerate(trees):
         read_end, write_end = os.pipe()
         if os.fork() == 0:
             share = job["mutants"][k::workers]
             with os.fdopen(write_end, "w") as lines:
-                for answer in _try_all(tree, job, share, base_suite or {}, limits, ends):
+                for answer in _try_all(tree, job, share, base_suite or {}, limits):
                     lines.write(json.dumps(answer) + "\n")
                     lines.flush()
+                lines.write(json.dumps({"spent_s": spent_s()}) + "\n")
             os._exit(0)
         os.close(write_end)
         pipes.append(read_end)
@@ -157,7 +156,7 @@ def screen(job: dict[str, Any]) -> None:
         with os.fdopen(read_end) as lines:
             answers += [json.loads(line) for line in lines if line.endswith("\n")]
     shutil.rmtree(SCRATCH, ignore_errors=True)
-    _report(job, answers, base_repro, time.monotonic() - started)
+    _report(job, answers, base_repro)
 
 
 def _try_all(
@@ -166,10 +165,9 @@ def _try_all(
     share: list[list[Any]],
     base: dict[str, Any],
     limits: list[float],
-    ends: float,
 ) -> Iterator[dict[str, Any]]:
     for number, file, first, last, text in share:
-        if time.monotonic() > ends:
+        if spent_s() > job["total_s"]:
             return
         with mutated(tree / job["files"][file], first, last, text):
             seen = _outcome(tree, [*job["repro"], "-x"], limits[0])
@@ -203,9 +201,9 @@ def _broken(seen: dict[str, Any] | None, base: dict[str, Any]) -> int:
     return len(set(base.get("passed", ())) - passed)
 
 
-def _report(
-    job: dict[str, Any], answers: list[dict[str, Any]], base: dict[str, Any] | None, took: float
-) -> None:
+def _report(job: dict[str, Any], lines: list[dict[str, Any]], base: dict[str, Any] | None) -> None:
+    answers = [line for line in lines if "id" in line]
+    took = max((line["spent_s"] for line in lines if "spent_s" in line), default=0.0)
     count = {word: sum(a["repro"] == word for a in answers) for word in ("fails", "hangs")}
     passing = [a for a in answers if a["repro"] == "passes"]
     keep = sorted(a["id"] for a in passing if a["new"] == 0)
