@@ -43,8 +43,14 @@ def is_local(client: str, headers: Mapping[str, str]) -> bool:
         local = ipaddress.ip_address(client).is_loopback
     except ValueError:
         local = False
-    forwarded = any(name in headers for name in ("forwarded", "x-forwarded-for", "via"))
-    return local and not forwarded and _host_name(headers.get("host", "")) in LOCAL_NAMES
+    return (
+        local and not was_forwarded(headers) and _host_name(headers.get("host", "")) in LOCAL_NAMES
+    )
+
+
+def was_forwarded(headers: Mapping[str, str]) -> bool:
+    """Whether a proxy says that it passed the request on."""
+    return any(name in headers for name in ("forwarded", "x-forwarded-for", "via"))
 
 
 def _host_name(host: str) -> str:

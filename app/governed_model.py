@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from agent.model import Message, Model, ToolSpec, Turn
 from agent.models.openai_compat import OnWaiting
-from app import controls, tracing
+from app import controls, metrics_work, tracing
 
 LOOK_EVERY_S = 2.0
 TELL_EVERY_S = 60.0
@@ -75,8 +75,11 @@ class GovernedModel:
         """See `Model.turn`."""
         self.brake.rests(id(self))
         await self._permitted()
-        with tracing.turn(self.run_id, self.inner.name, self.attempt):
-            turn = await self.inner.turn(messages, tools)
+        try:
+            with tracing.turn(self.run_id, self.inner.name, self.attempt):
+                turn = await self.inner.turn(messages, tools)
+        finally:
+            metrics_work.model_asked_no_more(self.run_id, self.attempt)
         tokens = turn.usage.prompt_tokens + turn.usage.completion_tokens
         await asyncio.to_thread(controls.add_usage, self.engine, tokens)
         self.brake.calls(id(self))

@@ -1,33 +1,25 @@
-"""Figures for Prometheus: totals only, no names of repositories or people."""
+"""What a process answers to Prometheus: its own work, and the installation's state.
+
+Totals only, no names of repositories or people.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
 
+from app.metrics_state import State
+from app.metrics_work import WORK
+from app.settings import Settings
+from app.store import SqlStore
 
-class _Runs:
-    """Runs per status and outcome, counted when asked."""
-
-    def __init__(self, count: Callable[[], dict[tuple[str, str], int]]) -> None:
-        self._count = count
-
-    def collect(self) -> Iterable[Metric]:
-        """One gauge, read from the database."""
-        family = GaugeMetricFamily(
-            "patchwright_runs", "Runs by status and outcome.", labels=("status", "outcome")
-        )
-        for (status, outcome), number in self._count().items():
-            family.add_metric((status, outcome), number)
-        yield family
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_RESULTS = ("new", "noted", "attached", "duplicate", "ignored", "refused 400", "refused 401")
 
 
 class Metrics:
     """The service's own figures, in a registry of their own."""
 
-    def __init__(self, count_runs: Callable[[], dict[tuple[str, str], int]]) -> None:
+    def __init__(self, store: SqlStore, settings: Settings) -> None:
         self._registry = CollectorRegistry()
         self.deliveries = Counter(
             "patchwright_deliveries",
@@ -35,13 +27,20 @@ class Metrics:
             labelnames=("result",),
             registry=self._registry,
         )
+        for result in _RESULTS:
+            self.deliveries.labels(result)
         self.acknowledged = Histogram(
             "patchwright_acknowledge_seconds",
             "Time from a delivery's first byte to its answer.",
             registry=self._registry,
         )
-        self._registry.register(_Runs(count_runs))
+        self._registry.register(State(store, settings))
 
     def text(self) -> bytes:
         """All figures in Prometheus' text format."""
-        return generate_latest(self._registry)
+        return generate_latest(self._registry) + generate_latest(WORK)
+
+
+def of_worker() -> bytes:
+    """The figures of a worker's process; the service tells of the installation."""
+    return generate_latest(WORK)

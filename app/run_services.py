@@ -8,6 +8,7 @@ from pathlib import Path
 
 from agent.model import Model
 from agent.models.openai_compat import OnWaiting
+from app import metrics_work
 from app.environments import Asked
 from app.forge import Forge
 from app.governed_model import Brake, GovernedModel
@@ -55,8 +56,13 @@ class Services:
 
     def model(self, run_id: str, seed: int, waiting: OnWaiting) -> Model:
         """The model of an attempt, under the operators' hand."""
+
+        async def away(reason: str, seconds: float) -> None:
+            metrics_work.model_away(run_id, seed + 1)
+            await waiting(reason, seconds)
+
         return GovernedModel(
-            self.make_model(run_id, seed, waiting),
+            self.make_model(run_id, seed, away),
             self.store.engine,
             run_id,
             self.settings.tokens_per_day,

@@ -27,7 +27,7 @@ from agent.gate.judge import Submission, judge
 from agent.session import JudgeWith, debug
 from agent.state import RunState, fold
 from agent.task import Attachment, Issue, Task
-from app import logs, publish, tracing
+from app import logs, metrics_work, publish, tracing
 from app.database_away import is_away
 from app.environments import asked_by
 from app.forge import Forge
@@ -93,15 +93,18 @@ class RunWork:
                 raise asyncio.CancelledError(str(error))
             if goes_back(error):
                 _log.warning("handed back to the queue", run=self.run.id, step=name, why=str(error))
+                metrics_work.handed_back()
                 raise HandedBack(str(error))
             tries += 1
             wait = wait_before_retry(error, tries, self.services.patience_s)
             if wait is None:
                 _log.error("a step failed", run=self.run.id, step=name, exc_info=error)
+                metrics_work.step_failed()
                 return {"failed": explain(error, self.run.id)}
             _log.warning(
                 "a step waits", run=self.run.id, step=name, why=str(error), seconds=round(wait)
             )
+            metrics_work.step_waits(error)
             await asyncio.sleep(wait)
 
     async def debug(self, ground: Ground, facts: RunFacts, clone_url: str, pull: str = "") -> int:
@@ -178,6 +181,8 @@ class RunWork:
             if run.closed:
                 self.store.append(run.id, [RunPhase(attempt=0, phase=run.closed)])
             again = self.store.finish(run.id, None if "quiet" in result else ended)
+            if "quiet" not in result:
+                metrics_work.run_ended(ended.outcome, run.created_at, run.round)
             if again:
                 _log.info("another round follows", run=run.id, round=run.round + 1)
         try:
@@ -202,6 +207,7 @@ class RunWork:
 
         def notice(entry: Recorded) -> None:
             tracing.entry(run_id, entry)
+            metrics_work.entry(entry)
             if entry.event.type in TOLD:
                 news.put_nowait(number)
 
@@ -213,18 +219,19 @@ class RunWork:
 
         model = self.services.model(run_id, number - 1, waiting)
         try:
-            return await debug(
-                task,
-                model=model,
-                store=store,
-                open_sandbox=open_sandbox,
-                attach=sandboxes.attach,
-                open_fresh=open_fresh,
-                attempt=number,
-                seed=number - 1,
-                on_event=notice,
-                judge_with=ground.judge_with,
-            )
+            with metrics_work.attempt():
+                return await debug(
+                    task,
+                    model=model,
+                    store=store,
+                    open_sandbox=open_sandbox,
+                    attach=sandboxes.attach,
+                    open_fresh=open_fresh,
+                    attempt=number,
+                    seed=number - 1,
+                    on_event=notice,
+                    judge_with=ground.judge_with,
+                )
         finally:
             await model.close()
 

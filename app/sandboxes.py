@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol
 
-from app import logs
+from app import logs, metrics_work
 from app.environments import Asked, image_for
 from app.settings import Settings
 from sandbox.docker_engine import DockerEngine, SandboxSpec
@@ -61,21 +61,23 @@ class DockerSandboxes:
             runtime=self._settings.sandbox_runtime,
             installation=self._settings.installation,
         )
-        return await self._pool.open(spec, tree_tar)
+        with metrics_work.opening():
+            return await self._pool.open(spec, tree_tar)
 
     async def prepare(self, run_id: str, tree_tar: Path, asked: Asked) -> None:
         """Have the image that the tree's sandboxes start from. Raises `SandboxError`."""
         async with self._preparing[asked.repository]:
             if tree_tar in self._images:
                 return
-            prepared = await image_for(
-                self._engine,
-                self._settings,
-                tree_tar,
-                asked,
-                run_id=run_id,
-                installation=self._settings.installation,
-            )
+            with metrics_work.preparing():
+                prepared = await image_for(
+                    self._engine,
+                    self._settings,
+                    tree_tar,
+                    asked,
+                    run_id=run_id,
+                    installation=self._settings.installation,
+                )
             self._images = {path: image for path, image in self._images.items() if path.exists()}
             if prepared is not None:
                 self._images[tree_tar] = prepared.image

@@ -17,10 +17,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import ClientDisconnect
 from starlette.types import Lifespan
 
-from app import logs, webhooks
+from app import access, logs, webhooks
 from app.dashboard_access import AskPermission
 from app.intake import Intake, take_in
-from app.metrics import Metrics
+from app.metrics import CONTENT_TYPE, Metrics
 from app.pages import pages
 from app.settings import Settings
 from app.setup_page import setup_pages
@@ -57,7 +57,7 @@ def create_app(web: Web, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     app = FastAPI(
         title="Patchwright", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan
     )
-    metrics = Metrics(web.store.count_runs)
+    metrics = Metrics(web.store, web.settings)
     app.include_router(pages(web.settings, web.store, web.ask_permission, web.enqueue))
     app.include_router(sign_in_pages(web.settings))
     app.include_router(setup_pages(web.settings, configured=lambda: True))
@@ -92,8 +92,11 @@ def create_app(web: Web, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
         return PlainTextResponse("ready\n")
 
     @app.get("/metrics")
-    def show_metrics() -> Response:
-        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    def show_metrics(request: Request) -> Response:
+        # Prometheus asks directly; what comes through the proxy comes from outside.
+        if access.was_forwarded(request.headers):
+            raise HTTPException(404, "There is nothing here.")
+        return Response(metrics.text(), media_type=CONTENT_TYPE)
 
     return app
 

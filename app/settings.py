@@ -43,6 +43,16 @@ def _state_dir() -> Path:
     return (Path(root) if root else Path.home() / ".local" / "state") / "patchwright"
 
 
+def _checked_database(url: str) -> None:
+    """Raises `ValueError` when it is no URL of a database that Patchwright works with."""
+    try:
+        backend = make_url(url).get_backend_name()
+    except ArgumentError as error:
+        raise ValueError("is not a database URL") from error
+    if backend not in ("sqlite", "postgresql"):
+        raise ValueError("must be a sqlite or postgresql URL")
+
+
 class Settings(GithubSettings, PriceSettings, SetupSettings):
     """Every setting; see the descriptions, or run `patchwright settings`."""
 
@@ -56,6 +66,9 @@ class Settings(GithubSettings, PriceSettings, SetupSettings):
         SecretStr(""),
         description="SQLAlchemy URL of the database (postgresql+psycopg://…); "
         "empty: SQLite in the state folder.",
+    )
+    database_url_file: Path | None = Field(
+        None, description="File with the database's URL; read at the start."
     )
     host: str = Field("127.0.0.1", description="Address that the service listens on.")
     port: int = Field(8080, ge=0, le=65535, description="Port that the service listens on.")
@@ -186,14 +199,8 @@ class Settings(GithubSettings, PriceSettings, SetupSettings):
     @field_validator("database_url")
     @classmethod
     def _check_database(cls, value: SecretStr) -> SecretStr:
-        if not value.get_secret_value():
-            return value
-        try:
-            backend = make_url(value.get_secret_value()).get_backend_name()
-        except ArgumentError as error:
-            raise ValueError("is not a database URL") from error
-        if backend not in ("sqlite", "postgresql"):
-            raise ValueError("must be a sqlite or postgresql URL")
+        if url := value.get_secret_value():
+            _checked_database(url)
         return value
 
     @model_validator(mode="after")
@@ -217,10 +224,16 @@ class Settings(GithubSettings, PriceSettings, SetupSettings):
 
     @property
     def database(self) -> str:
-        """URL of the journal's database in effect."""
-        return (
-            self.database_url.get_secret_value() or f"sqlite:///{self.state_dir / 'patchwright.db'}"
-        )
+        """URL of the journal's database in effect. Raises `SettingsError`."""
+        url = self.secret("database_url")
+        if url and self.database_url_file is not None:
+            try:
+                _checked_database(url)
+            except ValueError as error:
+                raise SettingsError(
+                    f"{PREFIX}DATABASE_URL_FILE: {self.database_url_file} {error}. Correct it."
+                ) from None
+        return url or f"sqlite:///{self.state_dir / 'patchwright.db'}"
 
     @property
     def engine_database(self) -> str:
@@ -269,6 +282,7 @@ class Settings(GithubSettings, PriceSettings, SetupSettings):
             "github_client_secret",
             "model_api_key",
             "operator_token",
+            "database_url",
         ],
     ) -> str:
         """A secret's value now, from its file if one is named; empty when not set.

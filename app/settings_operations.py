@@ -11,6 +11,13 @@ from pydantic_settings import BaseSettings
 class OperationSettings(BaseSettings):
     """How Patchwright is run."""
 
+    worker_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="Port on which `patchwright worker` answers /healthz, /readyz and /metrics, at "
+        "the address PATCHWRIGHT_HOST; 0: none. The service answers them on its own port.",
+    )
     worker_beat_s: float = Field(
         5.0, gt=0, description="Seconds between two signs of life of a worker (PostgreSQL)."
     )

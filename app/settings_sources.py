@@ -21,6 +21,7 @@ SecretName = Literal[
     "github_client_secret",
     "model_api_key",
     "operator_token",
+    "database_url",
 ]
 SECRETS: tuple[SecretName, ...] = get_args(SecretName)
 SET_UP: tuple[SecretName, ...] = ("github_private_key", "github_webhook_secret")

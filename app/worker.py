@@ -8,7 +8,7 @@ import threading
 import time
 from types import FrameType
 
-from app import audit, leases, logs, tracing
+from app import audit, leases, logs, tracing, worker_port
 from app.assembly import (
     build,
     require_app,
@@ -65,7 +65,17 @@ def work(settings: Settings) -> None:
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
         try:
-            with working(services, drained) as durable:
+            # The port outlives the work: a worker that waits for its runs to end is alive.
+            up: list[Durable] = []
+            with (
+                worker_port.answering(
+                    settings,
+                    store.ping,
+                    lambda: any(engine.ready for engine in up) and not stopped.is_set(),
+                ),
+                working(services, drained) as durable,
+            ):
+                up.append(durable)
                 _log.info("working", worker=settings.executor, model=settings.profile)
                 _until(stopped, services, durable)
                 if draining.is_set():

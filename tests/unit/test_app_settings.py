@@ -128,6 +128,24 @@ def test_a_secret_file_is_read_anew_each_time(
         settings.secret("github_webhook_secret")
 
 
+def test_the_databases_url_may_stand_in_a_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "url"
+    monkeypatch.setenv("PATCHWRIGHT_DATABASE_URL_FILE", str(file))
+    with pytest.raises(SettingsError, match=r"DATABASE_URL_FILE: .* cannot be read"):
+        load()
+    file.write_text("postgresql+psycopg://u:hunter2@h/db\n")
+    settings = load()
+    assert settings.database == settings.engine_database == "postgresql+psycopg://u:hunter2@h/db"
+    assert "hunter2" not in repr(settings) + repr(lines(settings))
+    for wrong in ("mysql://u:hunter2@h/db", "hunter2"):
+        file.write_text(wrong)
+        with pytest.raises(SettingsError, match="DATABASE_URL_FILE") as refused:
+            _ = load().database
+        assert "hunter2" not in str(refused.value)
+
+
 def test_every_setting_is_described_and_no_secret_is_shown() -> None:
     settings = load(
         github_webhook_secret="hunter2",

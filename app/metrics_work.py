@@ -1,0 +1,218 @@
+"""Figures of the work done in this process, for Prometheus: counted as it happens.
+
+Totals only, no names of repositories, runs or people. Labels take their values from fixed lists,
+so that nothing a model writes makes a series; every series is there from the start with 0, so that
+a first failure is a rise. A restart begins at 0 again, which `rate()` and `increase()` expect.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import get_args
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+from agent.events import (
+    DriftNoticed,
+    GateJudged,
+    HypothesisProposed,
+    HypothesisResolved,
+    ModelTurned,
+    Outcome,
+    Recorded,
+    SandboxOpened,
+    ToolFinished,
+    ToolStatus,
+    now,
+)
+from agent.tools.registry import TOOLS
+from app.forge_records import ForgeAway, RateLimited
+from app.git_process import GitAway
+from sandbox.errors import EngineUnavailable, ImageMissing, SandboxGone
+
+WORK = CollectorRegistry()
+"""The figures of this process."""
+
+OTHER = "other"
+"""Stands for a tool that the model made up."""
+
+_TURN_S = (0.5, 1, 2.5, 5, 10, 20, 40, 80, 160, 320, 640)
+_CALL_S = (0.01, 0.1, 0.5, 1, 5, 15, 60, 120, 300, 600)
+_RUN_S = (60, 120, 300, 600, 1200, 2400, 3600, 7200, 14_400, 28_800)
+_SANDBOX_S = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+
+
+def _counter(name: str, text: str, **labels: tuple[str, ...]) -> Counter:
+    """A counter whose series are all there."""
+    made = Counter(f"patchwright_{name}", text, labelnames=tuple(labels), registry=WORK)
+    series: list[tuple[str, ...]] = [()]
+    for values in labels.values():
+        series = [(*one, value) for one in series for value in values]
+    for one in series:
+        if one:
+            made.labels(*one)
+    return made
+
+
+def _histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+    return Histogram(f"patchwright_{name}", text, buckets=buckets, registry=WORK)
+
+
+_tools = (*TOOLS, OTHER)
+_turn_seconds = _histogram("model_turn_seconds", "Time of a model's turn.", _TURN_S)
+_tokens = _counter(
+    "model_tokens", "Tokens by kind.", kind=("prompt_read", "prompt_cached", "completion")
+)
+_model_away = _counter("model_away", "Times that a turn found no server of the model.")
+_calls = _counter("tool_calls", "Tool calls.", tool=_tools, status=get_args(ToolStatus))
+_call_seconds = _histogram("tool_call_seconds", "Time of a tool call.", _CALL_S)
+_verdicts = _counter(
+    "gate_verdicts", "Verdicts of the gate.", verdict=("proven", "unproven", "refused")
+)
+_hypotheses = _counter(
+    "hypotheses", "Hypotheses.", event=("proposed", "confirmed", "refuted", "abandoned")
+)
+_drifts = _counter(
+    "drifts", "Times that a run went in circles.", answer=("nudge", "rollback", "end")
+)
+_opened = _counter(
+    "sandboxes_opened",
+    "Sandboxes of attempts; rebuilt: the last one was lost, or its worker.",
+    reason=("start", "resumed", "rebuilt"),
+)
+_sandbox_failures = _counter(
+    "sandbox_failures",
+    "Sandboxes or environments that could not be had.",
+    kind=("engine_away", "image_missing", "gone", OTHER),
+)
+_open_seconds = _histogram("sandbox_open_seconds", "Time until a sandbox is there.", _SANDBOX_S)
+_prepare_seconds = _histogram(
+    "prepare_seconds", "Time until a repository's environment is there.", _SANDBOX_S
+)
+_waits = _counter(
+    "step_waits",
+    "Times that a step waits because something is away.",
+    away=("github", "github_limit", "git", "engine", OTHER),
+)
+_failures = _counter("step_failures", "Steps of runs that failed for good.")
+_handed_back = _counter("runs_handed_back", "Runs handed back to the queue: no model.")
+_ended = _counter("runs_ended", "Rounds of runs that ended.", outcome=get_args(Outcome))
+_run_seconds = _histogram("run_seconds", "Time from the ask to the first round's end.", _RUN_S)
+_attempts = Gauge("patchwright_attempts", "Attempts under way in this process.", registry=WORK)
+_waiting = Gauge(
+    "patchwright_model_waiting", "Attempts that wait for a model's server.", registry=WORK
+)
+ProcessCollector(registry=WORK)
+
+_away: set[tuple[str, int]] = set()
+_lock = threading.Lock()
+
+
+def entry(recorded: Recorded) -> None:
+    """A journal's entry, as it is written."""
+    match recorded.event:
+        case ModelTurned(usage=usage, duration_ms=ms):
+            _turn_seconds.observe(ms / 1000)
+            _tokens.labels("prompt_cached").inc(usage.cached_tokens)
+            _tokens.labels("prompt_read").inc(max(usage.prompt_tokens - usage.cached_tokens, 0))
+            _tokens.labels("completion").inc(usage.completion_tokens)
+        case ToolFinished(name=name, status=status, duration_ms=ms):
+            _calls.labels(name if name in TOOLS else OTHER, status).inc()
+            _call_seconds.observe(ms / 1000)
+        case HypothesisProposed():
+            _hypotheses.labels("proposed").inc()
+        case HypothesisResolved(verdict=verdict):
+            _hypotheses.labels(verdict).inc()
+        case GateJudged(verdict=verdict):
+            _verdicts.labels(verdict).inc()
+        case DriftNoticed(answer=answer):
+            _drifts.labels(answer).inc()
+        case SandboxOpened(reason=reason):
+            _opened.labels(reason).inc()
+        case _:
+            pass
+
+
+@contextmanager
+def attempt() -> Iterator[None]:
+    """An attempt is worked on meanwhile."""
+    with _attempts.track_inprogress():
+        yield
+
+
+def model_away(run_id: str, attempt: int) -> None:
+    """No server of the model answers this attempt; it waits."""
+    _model_away.inc()
+    with _lock:
+        _away.add((run_id, attempt))
+        _waiting.set(len(_away))
+
+
+def model_asked_no_more(run_id: str, attempt: int) -> None:
+    """The attempt waits no more: it was answered, or it ended."""
+    with _lock:
+        _away.discard((run_id, attempt))
+        _waiting.set(len(_away))
+
+
+@contextmanager
+def opening() -> Iterator[None]:
+    """A sandbox is opened meanwhile."""
+    with _sandbox_failed(), _open_seconds.time():
+        yield
+
+
+@contextmanager
+def preparing() -> Iterator[None]:
+    """A repository's environment is made, or found, meanwhile."""
+    with _sandbox_failed(), _prepare_seconds.time():
+        yield
+
+
+@contextmanager
+def _sandbox_failed() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        kinds: dict[type[BaseException], str] = {
+            EngineUnavailable: "engine_away",
+            ImageMissing: "image_missing",
+            SandboxGone: "gone",
+        }
+        _sandbox_failures.labels(_kind(error, kinds)).inc()
+        raise
+
+
+def step_waits(error: BaseException) -> None:
+    """A step is tried again later, because of this error."""
+    kinds: dict[type[BaseException], str] = {
+        RateLimited: "github_limit",
+        ForgeAway: "github",
+        GitAway: "git",
+        EngineUnavailable: "engine",
+    }
+    _waits.labels(_kind(error, kinds)).inc()
+
+
+def step_failed() -> None:
+    """A step failed for good; its run ends with what is known."""
+    _failures.inc()
+
+
+def handed_back() -> None:
+    """A run went back to the queue."""
+    _handed_back.inc()
+
+
+def run_ended(outcome: Outcome, asked_at: datetime, number: int) -> None:
+    """A round of a run is over."""
+    _ended.labels(outcome).inc()
+    if number == 1:
+        _run_seconds.observe((now() - asked_at).total_seconds())
+
+
+def _kind(error: BaseException, kinds: dict[type[BaseException], str]) -> str:
+    return next((kind for known, kind in kinds.items() if isinstance(error, known)), OTHER)

@@ -1,0 +1,87 @@
+"""A worker's own small port: is it alive, does it take work, what did it do."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from app import metrics
+from app.settings import Settings, SettingsError
+from app.settings_github import PREFIX
+
+STOP_S = 10.0
+
+
+@contextmanager
+def answering(
+    settings: Settings, ping: Callable[[], None], ready: Callable[[], bool]
+) -> Iterator[None]:
+    """Answer on the worker's port meanwhile, in a thread of its own; nothing without a port.
+
+    `ping` raises when the database is away; `ready`: whether work is taken. Raises `SettingsError`
+    when the port cannot be had.
+    """
+    if not settings.worker_port:
+        yield
+        return
+    server = uvicorn.Server(
+        uvicorn.Config(
+            _application(ping, ready),
+            host=settings.host,
+            port=settings.worker_port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=2,
+        )
+    )
+    try:
+        listening = server.config.bind_socket()
+    except SystemExit:  # how uvicorn says that it cannot
+        raise SettingsError(
+            f"{PREFIX}WORKER_PORT: port {settings.worker_port} at {settings.host} cannot be used. "
+            "Take another one, or stop what has it."
+        ) from None
+    thread = threading.Thread(
+        target=server.run, args=([listening],), name="worker's port", daemon=True
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join(STOP_S)
+        listening.close()
+
+
+def _application(ping: Callable[[], None], ready: Callable[[], bool]) -> Starlette:
+    async def healthz(_request: Request) -> Response:
+        return PlainTextResponse("ok\n")
+
+    def readyz(_request: Request) -> Response:
+        try:
+            ping()
+        except SQLAlchemyError:
+            return PlainTextResponse("the database does not answer\n", 503)
+        if not ready():
+            return PlainTextResponse("the worker takes no work\n", 503)
+        return PlainTextResponse("ready\n")
+
+    def show_metrics(_request: Request) -> Response:
+        return Response(metrics.of_worker(), media_type=metrics.CONTENT_TYPE)
+
+    return Starlette(
+        routes=[
+            Route("/healthz", healthz),
+            Route("/readyz", readyz),
+            Route("/metrics", show_metrics),
+        ]
+    )
