@@ -7,6 +7,7 @@ but by each run's epoch (`app.store`): a worker that was taken for dead by mista
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
 import uuid
@@ -159,7 +160,11 @@ def named(engine: sa.Engine, worker_id: str) -> Iterator[None]:
         try:
             yield
         finally:
-            connection.invalidate()  # the lock goes with the session, even if that has died
+            # At once, and not only when the server notices that the session is gone; which it is
+            # then too, because a session that died in between has let go already.
+            with contextlib.suppress(SQLAlchemyError):
+                connection.execute(sa.select(sa.func.pg_advisory_unlock(key)))
+            connection.invalidate()
 
 
 @contextmanager

@@ -8,8 +8,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,15 @@ import pytest
 import sqlalchemy as sa
 
 from agent.errors import LostLease
-from agent.events import RunEnded, RunPhase, SandboxOpened
+from agent.events import ModelTurned, RunEnded, RunPhase, SandboxOpened
 from app import leases
 from app.engine_client import connected
+from app.records import Run
 from app.store import SqlStore
 from app.webhooks import Trigger
 from tests.integration.postgresql import fresh_database, programs, server
 from tests.integration.run_world import RunWorld
-from tests.integration.test_runs import check_journal, ended, start, until
+from tests.integration.test_runs import check_journal, ended, held, start, until
 from tests.unit.test_app_store import trigger
 
 PROGRAMS = programs()
@@ -48,7 +50,9 @@ world = RunWorld(
 stop, drain = threading.Event(), threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: stop.set())
 def drained():
-    drain.set(); stop.set()
+    drain.set()
+    stop.set()
+    print("draining", flush=True)
 with working(world.services(), drained) as durable:
     print("up", flush=True)
     while not stop.wait(0.2):
@@ -77,8 +81,8 @@ def worker(
     """A worker as a process group of its own, once it is up."""
     own, words = folder / name, json.dumps({"steps": steps, **more})
     own.mkdir(exist_ok=True)
-    for shared in ("remote.git", "forge.json"):
-        if not (own / shared).exists():
+    for shared in ("remote.git", "forge.json", "hold"):
+        if not (own / shared).is_symlink():
             (own / shared).symlink_to(folder / shared)
     with (folder / f"{name}.log").open("ab") as log:
         process = subprocess.Popen(
@@ -126,10 +130,12 @@ def test_a_frozen_worker_is_taken_over_and_its_later_writes_are_refused(
     url: str, tmp_path: Path
 ) -> None:
     world = world_of(tmp_path, url)
+    world.hold(15)
     with worker(tmp_path, "a", url, steps=60) as frozen:
         run_id = start(world)
-        until(lambda: events(world, run_id) > 40)
+        until(lambda: held(world, run_id, 15))
         os.killpg(frozen.pid, signal.SIGSTOP)
+        world.let_go()
         with worker(tmp_path, "b", url, steps=60):
             until(lambda: owner(world, run_id) == "b")
             os.killpg(frozen.pid, signal.SIGCONT)
@@ -160,9 +166,10 @@ def test_a_killed_workers_runs_go_on_at_another_and_drain_lets_runs_end(
     url: str, tmp_path: Path
 ) -> None:
     world = world_of(tmp_path, url)
+    world.hold(12)
     with worker(tmp_path, "b", url) as second, worker(tmp_path, "a", url) as first:
         run_id = start(world)
-        until(lambda: events(world, run_id) > 10)
+        until(lambda: held(world, run_id, 12))
         holder = owner(world, run_id)
         other = {"a": "b", "b": "a"}[holder]
         dead = {"a": first, "b": second}[holder]
@@ -171,9 +178,12 @@ def test_a_killed_workers_runs_go_on_at_another_and_drain_lets_runs_end(
         until(lambda: owner(world, run_id) == other)
         # Now the other one is told to drain: it ends its run, takes none, and goes.
         assert leases.drain(world.store.engine, other)
-        again = start(world, "d2", number=8)
-        assert ended(world, run_id).outcome == "proven"
         left = {"a": first, "b": second}[other]
+        assert left.stdout is not None
+        assert left.stdout.readline() == b"draining\n"
+        again = start(world, "d2", number=8)
+        world.let_go()
+        assert ended(world, run_id).outcome == "proven"
         assert left.wait(60) == 0
         assert world.store.get_run(again).status == "queued"
         assert leases.roll(world.store.engine) == []
@@ -197,10 +207,13 @@ def test_two_workers_of_one_name_are_refused(url: str, tmp_path: Path) -> None:
 
 
 def test_queues_keep_their_limits_and_people_go_first(url: str, tmp_path: Path) -> None:
-    """Three at once in all, one of a repository; a service without a worker puts them in."""
+    """Three at once in all, two of a worker, one of a repository; a service puts them in."""
     world = world_of(tmp_path, url)
+    with world.forge.world() as known_there:
+        known_there["set"]["role"] = "write"
+        known_there["files"] = {".github/patchwright.yml": "triggers: {failed_check: true}"}
     limits = {"concurrency": 3, "repository_concurrency": 1, "worker_concurrency": 2}
-    ids: dict[str, list[str]] = {"one": [], "two": [], "three": []}
+    ids: dict[str, list[str]] = {name: [] for name in ("one", "two", "three", "four")}
     with worker(tmp_path, "a", url, 12, **limits):
         pass  # makes the engine's tables
     with connected(world.settings, world.store) as client:
@@ -211,28 +224,42 @@ def test_queues_keep_their_limits_and_people_go_first(url: str, tmp_path: Path) 
                 by = "command" if number == 3 else "failed_check"
                 known.append(accept(world.store, f"{name}-{number}", f"octo/{name}", number, by))
                 client.enqueue(known[-1])
-    peaks: list[int] = []
-    order: dict[str, list[str]] = {name: [] for name in ids}
+
+    def runs() -> tuple[Run, ...]:
+        return world.store.list_runs(limit=50).runs
+
+    world.hold(1)
     with worker(tmp_path, "a", url, 12, **limits), worker(tmp_path, "b", url, 12, **limits):
-        end = time.monotonic() + 120
-        while time.monotonic() < end:
-            runs = world.store.list_runs(limit=50).runs
-            working = [run for run in runs if run.status == "running"]
-            peaks.append(len(working))
-            assert len({run.repository for run in working}) == len(working)
-            for run in working:
-                name = run.repository.partition("/")[2]
-                if run.id not in order[name]:
-                    order[name].append(run.id)
-            if all(run.status == "done" for run in runs):
-                break
-            time.sleep(0.05)
-    assert max(peaks) <= 3
-    assert max(peaks) >= 2, "they never ran side by side"
-    owners = {run.owner for run in world.store.list_runs(limit=50).runs}
-    assert owners == {"a", "b"}
-    for name, known in ids.items():
-        assert order[name][0] == known[2], "the command of a person goes first"
+        until(lambda: sum(run.status == "running" for run in runs()) == 3)
+        time.sleep(2)  # a fourth would begin now
+        begun = [run for run in runs() if run.status != "queued"]
+        world.let_go()
+        until(lambda: all(run.status == "done" for run in runs()))
+    assert len(begun) == 3
+    assert len({run.repository for run in begun}) == 3
+    assert {run.trigger.by for run in begun} == {"command"}, "a person's command goes first"
+    assert {run.owner for run in begun} == {"a", "b"}
+    assert {run.outcome for run in runs()} == {"proven"}
+    spans = {run.id: worked(world, run.id) for run in runs()}
+    assert side_by_side(spans.values()) == 3
+    for known in ids.values():
+        assert side_by_side(spans[run] for run in known) == 1
+        assert min(known, key=lambda run: spans[run]) == known[2]
+
+
+Span = tuple[datetime, datetime]
+
+
+def worked(world: RunWorld, run_id: str) -> Span:
+    """When the model was asked first, and last, as the journal has it."""
+    asked = [r.at for r in world.store.events(run_id) if isinstance(r.event, ModelTurned)]
+    return asked[0], asked[-1]
+
+
+def side_by_side(spans: Iterable[Span]) -> int:
+    """The most at any moment."""
+    known = list(spans)
+    return max(sum(begin <= moment <= end for begin, end in known) for moment, _ in known)
 
 
 def accept(store: SqlStore, delivery: str, repository: str, number: int, by: str) -> str:
