@@ -3,7 +3,7 @@ SHELL := /bin/sh
 BIN := .venv/bin
 PYTEST_ARGS ?=
 
-.PHONY: help demo test check setup image test-setup unit lock bench check-detectors format clean
+.PHONY: help demo test check setup image test-setup unit lock bench check-detectors docs reference format clean
 
 help:
 	@echo "make demo    a labelled issue becomes a proven pull request, on this machine, from nothing"
@@ -12,7 +12,9 @@ help:
 	@echo "make unit    only the tests that need no container engine"
 	@echo "make bench   benchmarks, each with its floor"
 	@echo "make check-detectors    the stand-in's parsers beside SGLang's own (fetches 40 MB once)"
-	@echo "make lock    renew requirements.lock from pyproject.toml"
+	@echo "make docs    the documentation as a site in site/, which asks no other host for anything"
+	@echo "make reference    renew the pages that are made from the program (settings, commands)"
+	@echo "make lock    renew the lock files from pyproject.toml"
 
 setup:
 	@deploy/bootstrap.sh packages venv
@@ -47,11 +49,24 @@ check-detectors: setup
 	PATCHWRIGHT_CHECK_DETECTORS=1 $(BIN)/python -m pytest -rs tests/integration/test_model_detectors.py \
 	  tests/integration/test_deploy_sglang_packages.py $(PYTEST_ARGS)
 
+reference: setup
+	$(BIN)/python docs/made_pages.py
+
+docs: setup
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  -r requirements-docs.lock
+	$(BIN)/python docs/made_pages.py --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --clean
+	$(BIN)/python docs/check_site.py site
+
 lock: setup
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --python-version 3.11 --universal --generate-hashes --extra dev \
 	  --extra postgres --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 	  pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --universal --generate-hashes --group docs \
+	  --constraint requirements.lock --no-header --no-annotate --no-emit-index-url \
+	  --no-emit-find-links -o requirements-docs.lock
 
 format: setup
 	$(BIN)/ruff check --fix .

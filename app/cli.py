@@ -196,13 +196,20 @@ def show_settings(
     repo_schema: Annotated[
         bool, typer.Option("--repo-schema", help="The JSON Schema of .github/patchwright.yml.")
     ] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="The reference page instead, without values.")
+    ] = False,
 ) -> None:
     """Print every setting with its value and description; secrets are masked."""
+    from app.reference import repository_file_page, settings_page
     from app.repo_config import json_schema
     from app.settings_sources import lines
 
+    if markdown:
+        sys.stdout.write(repository_file_page(json_schema()) if repo_schema else settings_page())
+        return
     if repo_schema:
-        sys.stdout.write(json.dumps(json_schema(), indent=2) + "\n")
+        sys.stdout.write(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n")
         return
 
     for line in lines(_settings()):
@@ -276,12 +283,14 @@ def main() -> None:
     """Entry point; every expected error is one message and exit status 1."""
     try:
         cli()
-    except _expected() as error:
-        err.print(f"[red]error:[/] {escape(str(error))}", highlight=False)
-        sys.exit(EXIT_ERROR)
     except KeyboardInterrupt:
         err.print("interrupted")
         sys.exit(130)
+    except Exception as error:
+        if not isinstance(error, _expected()):
+            raise
+        err.print(f"[red]error:[/] {escape(str(error))}", highlight=False)
+        sys.exit(EXIT_ERROR)
 
 
 def _expected() -> tuple[type[Exception], ...]:

@@ -1,0 +1,220 @@
+"""The reference pages of settings and of `.github/patchwright.yml`, as Markdown. Pure.
+
+They are made from the classes themselves and say nothing of this machine's values: `make reference`
+writes them into `docs/`, and a test holds the pages there to what the classes say.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import types
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+import annotated_types
+from pydantic import SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from app.settings import CONFIG_VARIABLE, Settings
+from app.settings_github import PREFIX, GithubSettings
+from app.settings_operations import OperationSettings
+from app.settings_prices import PriceSettings
+from app.settings_setup import SetupSettings
+
+MADE = "<!-- Made by `make reference`; change the program instead of this page. -->"
+
+HEADINGS: dict[type, str] = {
+    Settings: "Service, model, budget, sandbox",
+    GithubSettings: "GitHub, and who may start how much",
+    SetupSettings: "Preparing sandboxes",
+    OperationSettings: "Operation",
+    PriceSettings: "Prices",
+}
+"""Headings over the settings of each class; of another class, the first sentence of its words."""
+
+_ELSEWHERE = {"state_dir": "`~/.local/state/patchwright`, or below `XDG_STATE_HOME`"}
+"""Defaults that are worked out on the machine, in words."""
+
+_TYPES = {bool: "true or false", int: "whole number", float: "number", str: "text"}
+_JSON_TYPES = {
+    "boolean": "true or false",
+    "integer": "whole number",
+    "number": "number",
+    "string": "text",
+    "array": "list",
+    "object": "JSON",
+}
+
+
+def settings_page() -> str:
+    """Every setting of the program: variable, default, kind and description."""
+    return "\n".join(_settings_lines())
+
+
+def _settings_lines() -> Iterator[str]:
+    yield MADE
+    yield "# Settings"
+    yield ""
+    yield (
+        "Each setting is an environment variable. Or all of them stand in one file that "
+        f"`{CONFIG_VARIABLE}` names: TOML, with names in small letters and without "
+        f"`{PREFIX}` (`port = 8080`), or for any other ending lines `{PREFIX}PORT=8080`. "
+        "The environment wins over the file. `patchwright settings` shows the values in effect on "
+        "a machine, with secrets masked; a wrong value or a misspelt name is refused with what to "
+        "do about it."
+    )
+    yield ""
+    yield (
+        "Lists are separated by commas (in TOML: lists, and tables for JSON). A secret may stand "
+        "in a file of its own (`…_FILE`), which is read at each use, so that a key can be changed "
+        "without a restart."
+    )
+    for owner in Settings.__mro__:
+        own = inspect.get_annotations(owner)
+        names = [name for name in Settings.model_fields if name in own]
+        if not names:
+            continue
+        yield ""
+        yield f"## {HEADINGS.get(owner) or (owner.__doc__ or owner.__name__).split('.')[0]}"
+        yield ""
+        yield "| setting | default | kind | meaning |"
+        yield "|---|---|---|---|"
+        for name in names:
+            field = Settings.model_fields[name]
+            yield (
+                f"| `{PREFIX}{name.upper()}` | {_default(name, field)} | {_kind(field)} "
+                f"| {_cell(field.description or '')} |"
+            )
+    yield ""
+
+
+def _default(name: str, field: FieldInfo) -> str:
+    if name in _ELSEWHERE:
+        return _ELSEWHERE[name]
+    value = field.get_default(call_default_factory=True)
+    if value is PydanticUndefined or value is None or value in ("", (), {}):
+        return "empty"
+    if isinstance(value, SecretStr):
+        return "empty"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, tuple):
+        return f"`{', '.join(map(str, value))}`"
+    return f"`{value:g}`" if isinstance(value, float) and value < 1e6 else f"`{value}`"
+
+
+def _kind(field: FieldInfo) -> str:
+    bounds = [text for part in field.metadata if (text := _bound(part))]
+    return ", ".join([_type(field.annotation), *bounds])
+
+
+def _type(annotation: Any) -> str:
+    origin = get_origin(annotation)
+    if origin in (Union, types.UnionType):
+        return " or ".join(_type(part) for part in get_args(annotation) if part is not type(None))
+    if origin is Literal:
+        return " or ".join(f"`{word}`" for word in get_args(annotation))
+    if origin is tuple:
+        return "list"
+    if origin is dict:
+        return "JSON"
+    if annotation is SecretStr:
+        return "secret"
+    if annotation is Path:
+        return "path"
+    return _TYPES.get(annotation, getattr(annotation, "__name__", str(annotation)))
+
+
+def _bound(part: object) -> str:
+    match part:
+        case annotated_types.Ge(ge=least):
+            return f"at least {least:,}"
+        case annotated_types.Gt(gt=least):
+            return f"above {least:,}"
+        case annotated_types.Le(le=most):
+            return f"at most {most:,}"
+        case annotated_types.Lt(lt=most):
+            return f"below {most:,}"
+        case annotated_types.MinLen(min_length=least):
+            return f"at least {least} characters"
+        case _:
+            return ""
+
+
+def repository_file_page(schema: Mapping[str, Any]) -> str:
+    """All that `.github/patchwright.yml` can say, from its JSON Schema."""
+    return "\n".join(_repository_file_lines(schema))
+
+
+def _repository_file_lines(schema: Mapping[str, Any]) -> Iterator[str]:
+    yield MADE
+    yield "# `.github/patchwright.yml`"
+    yield ""
+    yield (
+        "A repository may say in this file how Patchwright works in it. Every name has a default, "
+        "so the file may be short or missing. It is read from the default branch only: whoever "
+        "opens a pull request cannot change the rules that it is judged by. The operator's "
+        "[settings](settings.md) bound it. Defaults for a whole organisation stand in the same "
+        "path of its `.github` repository; the repository's own file wins, name by name."
+    )
+    yield ""
+    yield (
+        "A wrong or misspelt name makes the whole file count for nothing, and one comment on the "
+        "issue names the line. Editors check and complete it with "
+        "[patchwright.schema.json](patchwright.schema.json), which "
+        "`patchwright settings --repo-schema` prints as well."
+    )
+    yield ""
+    sections: list[tuple[str, Mapping[str, Any]]] = []
+    yield from _HEAD
+    for name, described in schema["properties"].items():
+        if "$ref" in described:
+            sections.append((name, schema["$defs"][described["$ref"].rsplit("/", 1)[-1]]))
+        else:
+            yield _row(name, described)
+    for name, section in sections:
+        yield ""
+        yield f"## `{name}`"
+        yield ""
+        yield section["description"]
+        yield ""
+        yield from _HEAD
+        for inner, described in section["properties"].items():
+            yield _row(f"{name}.{inner}", described)
+    yield ""
+
+
+_HEAD = ("| name | default | kind | meaning |", "|---|---|---|---|")
+
+
+def _row(name: str, described: Mapping[str, Any]) -> str:
+    default = described.get("default")
+    shown = "empty" if default in (None, "", []) else f"`{json.dumps(default)}`"
+    return f"| `{name}` | {shown} | {_json_kind(described)} | {_cell(described['description'])} |"
+
+
+def _json_kind(described: Mapping[str, Any]) -> str:
+    if "anyOf" in described:
+        return " or ".join(_json_kind(p) for p in described["anyOf"] if p.get("type") != "null")
+    if "enum" in described:
+        return " or ".join(f"`{word}`" for word in described["enum"])
+    parts = [_JSON_TYPES[described["type"]]]
+    for key, words in (
+        ("minimum", "at least"),
+        ("exclusiveMinimum", "above"),
+        ("maximum", "at most"),
+    ):
+        if key in described:
+            parts.append(f"{words} {described[key]:,}")
+    return ", ".join(parts)
+
+
+def _cell(text: str) -> str:
+    """Text in a table's cell: one line, no column of its own, no HTML outside of code."""
+    parts = " ".join(text.split()).replace("|", "\\|").split("`")
+    for number in range(0, len(parts), 2):
+        parts[number] = parts[number].replace("&", "&amp;").replace("<", "&lt;")
+    return "`".join(parts)
