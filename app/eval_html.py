@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from agent.evaluation.report import AtK, Report
 from agent.evaluation.statistics import Share
-from app.eval_text import WORDS, efforts, shares, shown
+from app.eval_text import WORDS, efforts, shares, shown, shown_mean
 
 _PAGES = Environment(
     loader=PackageLoader("app", "templates/export"),
@@ -29,6 +29,7 @@ def report_page(report: Report) -> str:
         efforts=efforts(report),
         bars=histogram([row.calls for row in report.verdicts.rows if row.status != "error"]),
         curves=curves(report.verdicts.at_k) if report.attempts > 1 else None,
+        shown_mean=shown_mean,
         width=WIDTH,
         left=LEFT,
         bar=BAR,
@@ -68,6 +69,6 @@ def curves(points: Sequence[AtK]) -> list[tuple[str, str]]:
         )
 
     return [
-        ("pass@k", line([p.passed for p in points])),
-        ("gate-selected@k", line([p.selected for p in points])),
+        ("pass@k", line([p.passed.value for p in points])),
+        ("gate-selected@k", line([p.selected.value for p in points])),
     ]

@@ -9,7 +9,7 @@ from rich.text import Text
 from agent.evaluation.compare import Comparison
 from agent.evaluation.report import Report, explained
 from agent.evaluation.results import HiddenVerdict
-from agent.evaluation.statistics import Share
+from agent.evaluation.statistics import Mean, Share
 
 WORDS = {
     "resolved": "instances whose patch passes the hidden tests",
@@ -27,6 +27,11 @@ def shown(share: Share) -> str:
         f"{share.count}/{share.of} = {share.value:.1%} "
         f"(95 %: {share.low * 100:.1f} to {share.high * 100:.1f})"
     )
+
+
+def shown_mean(mean: Mean) -> str:
+    """`40.0 % (95 %: 24.6 to 57.7)`."""
+    return f"{mean.value:.1%} (95 %: {mean.low * 100:.1f} to {mean.high * 100:.1f})"
 
 
 def shares(report: Report) -> list[tuple[str, Share]]:
@@ -76,7 +81,7 @@ def report_text(report: Report) -> RenderableType:
     if report.attempts > 1:
         ks = Table("k", "pass@k", "gate-selected@k")
         for at in said.at_k:
-            ks.add_row(str(at.k), f"{at.passed:.1%}", f"{at.selected:.1%}")
+            ks.add_row(str(at.k), shown_mean(at.passed), shown_mean(at.selected))
         parts.append(ks)
     parts += [
         Text(f"false proof: {f.instance_id}, attempt {f.attempt}: {_why(f.failed, f.problem)}")

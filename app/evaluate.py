@@ -150,7 +150,8 @@ def report_on(folder: EvalFolder, instances: Sequence[Instance], prices: Prices)
         raise FolderRefused(f"there is no evaluation in {folder.root}")
     results = folder.results()
     ids = [i.instance_id for i in instances]
-    said = verdicts(ids, results, asked.attempts)
+    merged = {i.instance_id: i.patch for i in instances}
+    said = verdicts(ids, results, asked.attempts, merged)
     return Report(
         name=folder.name,
         model=asked.model,

@@ -14,6 +14,7 @@ from sandbox.errors import PatchRefused
 from sandbox.protocol import OpenSandbox
 
 _FILE = re.compile(r"^diff --git ", re.MULTILINE)
+_PRINTED = re.compile(r"^(?P<test>\w+) \((?P<place>[\w.]+)\)$")
 _HEADER = re.compile(r'^diff --git (?:"?a/(?P<old>.*?)"?) (?:"?b/(?P<new>.*?)"?)$', re.MULTILINE)
 
 
@@ -47,10 +48,26 @@ def selection(names: Iterable[str], tests: Iterable[str]) -> str:
     return "\n".join(sorted(files | changed))
 
 
+def passes(name: str, outcomes: Mapping[str, Outcome]) -> bool:
+    """Whether the test of this name passed. Pure.
+
+    Names in SWE-bench's data come out of printed logs: unittest's `test_x (module.Class)`, and
+    names of parameters cut at their first blank, which then mean every test that begins so.
+    """
+    if name in outcomes:
+        return outcomes[name] == "passed"
+    printed = _PRINTED.match(name)
+    if printed is not None:
+        place = printed["place"].removesuffix(f".{printed['test']}")
+        return outcomes.get(f"{place}.{printed['test']}") == "passed"
+    cut = [outcome for known, outcome in outcomes.items() if known.startswith(f"{name} ")]
+    return "[" in name and bool(cut) and all(outcome == "passed" for outcome in cut)
+
+
 def verdict(instance: Instance, outcomes: Mapping[str, Outcome], ran: SuiteRun) -> HiddenVerdict:
     """What the outcomes say. Pure. A test that must pass and has no result did not pass."""
     wanted = (*instance.FAIL_TO_PASS, *instance.PASS_TO_PASS)
-    failed = tuple(name for name in wanted if outcomes.get(name) != "passed")
+    failed = tuple(name for name in wanted if not passes(name, outcomes))
     if not outcomes:
         why = "the time limit was reached" if ran.timed_out else f"exit {ran.exit_code}"
         return HiddenVerdict(

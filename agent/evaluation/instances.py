@@ -65,7 +65,12 @@ class Instance(Record):
 
 
 def read_instances(text: str) -> tuple[Instance, ...]:
-    """The instances of a JSON-lines text, in order. Raises `BadInstances`."""
+    """The instances of a text of JSON lines, or of one JSON list, in order.
+
+    Raises `BadInstances`.
+    """
+    if text.lstrip().startswith("["):
+        text = _as_lines(text)
     found: list[Instance] = []
     seen: set[str] = set()
     for number, line in enumerate(text.splitlines(), 1):
@@ -79,6 +84,14 @@ def read_instances(text: str) -> tuple[Instance, ...]:
     if not found:
         raise BadInstances("there are no instances in the file")
     return tuple(found)
+
+
+def _as_lines(text: str) -> str:
+    try:
+        listed = json.loads(text)
+    except ValueError as problem:
+        raise BadInstances(f"this is neither JSON lines nor a JSON list: {problem}") from None
+    return "\n".join(map(json.dumps, listed))
 
 
 def _read(line: str, number: int) -> Instance:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from agent.evaluation.cost import Prices, cost, gpu_seconds
 from agent.evaluation.results import AttemptResult, HiddenVerdict, InstanceResult
 from agent.evaluation.selection import chosen
-from agent.evaluation.statistics import Share, pass_at_k, share
+from agent.evaluation.statistics import Mean, Share, mean, pass_at_k, share
 from agent.model import Record, Usage
 
 
@@ -40,15 +40,18 @@ class FalseProof(Record):
     attempt: int
     failed: tuple[str, ...]
     problem: str
+    patch: str
+    merged: str = ""
+    """The fix that was merged, where it is known."""
 
 
 class AtK(Record):
     """Means over the instances for k attempts."""
 
     k: int
-    passed: float
+    passed: Mean
     """pass@k: some attempt is right (an oracle would choose it)."""
-    selected: float
+    selected: Mean
     """The attempt that the gate chooses is right."""
 
 
@@ -97,8 +100,16 @@ class Report(Record):
     effort: Effort
 
 
-def verdicts(ids: Sequence[str], results: Mapping[str, InstanceResult], attempts: int) -> Verdicts:
-    """What the results say of these instances; one without a result counts as an error."""
+def verdicts(
+    ids: Sequence[str],
+    results: Mapping[str, InstanceResult],
+    attempts: int,
+    merged: Mapping[str, str] | None = None,
+) -> Verdicts:
+    """What the results say of these instances; one without a result counts as an error.
+
+    `merged` are the fixes that were merged, by instance; nothing is judged by them.
+    """
     rows = tuple(_row(name, results.get(name)) for name in ids)
     tried = [results[name] for name in ids if name in results]
     every = [a for result in tried for a in result.attempts]
@@ -113,7 +124,7 @@ def verdicts(ids: Sequence[str], results: Mapping[str, InstanceResult], attempts
         errors=sum(r.status == "error" for r in rows),
         at_k=at_k([r.attempts for r in tried if len(r.attempts) == attempts], attempts),
         false_proofs=tuple(
-            _false_proof(result.instance_id, a)
+            _false_proof(result.instance_id, a, (merged or {}).get(result.instance_id, ""))
             for result in tried
             for a in result.attempts
             if a.proven and not a.hidden.resolved
@@ -129,10 +140,10 @@ def at_k(tries: Sequence[Sequence[AttemptResult]], attempts: int) -> tuple[AtK, 
     return tuple(
         AtK(
             k=k,
-            passed=statistics.fmean(
-                pass_at_k(attempts, sum(a.hidden.resolved for a in own), k) for own in tries
+            passed=mean(
+                [pass_at_k(attempts, sum(a.hidden.resolved for a in own), k) for own in tries]
             ),
-            selected=statistics.fmean(_selected(own, k) for own in tries),
+            selected=mean([_selected(own, k) for own in tries]),
         )
         for k in range(1, attempts + 1)
     )
@@ -184,10 +195,14 @@ def explained(hidden: HiddenVerdict) -> str:
     return f"fails {first}{more}" if first else ""
 
 
-def _false_proof(name: str, attempt: AttemptResult) -> FalseProof:
-    hidden = attempt.hidden
+def _false_proof(name: str, attempt: AttemptResult, merged: str) -> FalseProof:
     return FalseProof(
-        instance_id=name, attempt=attempt.number, failed=hidden.failed, problem=hidden.problem
+        instance_id=name,
+        attempt=attempt.number,
+        failed=attempt.hidden.failed,
+        problem=attempt.hidden.problem,
+        patch=attempt.patch,
+        merged=merged,
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from agent.evaluation.compare import NothingShared, compare
 from agent.evaluation.cost import Prices, cost, gpu_seconds
-from agent.evaluation.hidden import selection, split_files, verdict, without_files
+from agent.evaluation.hidden import passes, selection, split_files, verdict, without_files
 from agent.evaluation.instances import (
     BadInstances,
     Instance,
@@ -22,6 +22,7 @@ from agent.evaluation.selection import chosen, prediction
 from agent.evaluation.statistics import share
 from agent.events import Outcome
 from agent.model import Usage
+from agent.testing.report import Outcome as TestOutcome
 from agent.testing.report import SuiteRun
 from app.eval_html import histogram, report_page
 from app.eval_text import shown, verdict_of
@@ -75,6 +76,8 @@ def test_rows_of_swe_bench_are_read_and_written_back() -> None:
     assert read.FAIL_TO_PASS == ("t.py::test_a",)
     assert read.PASS_TO_PASS == ("t.py::test_b",)
     assert read_instances(write_instances([read])) == (read,)
+    listed = f"[{line()},\n {line(instance_id='other')}]"
+    assert [i.instance_id for i in read_instances(listed)] == ["o__r-1", "other"]
     written = json.loads(write_instances([read]))
     assert json.loads(written["FAIL_TO_PASS"]) == ["t.py::test_a"]
 
@@ -85,6 +88,7 @@ def test_rows_of_swe_bench_are_read_and_written_back() -> None:
         ("", "no instances"),
         ("{", "line 1: this is not JSON"),
         ("[1]", "line 1"),
+        ("[{}", "neither JSON lines nor a JSON list"),
         (line(FAIL_TO_PASS=[]), "line 1: FAIL_TO_PASS"),
         (line(FAIL_TO_PASS="t.py::test_a"), "neither a list nor"),
         (line(FAIL_TO_PASS=["t.py::test_b"]), "is in FAIL_TO_PASS and in PASS_TO_PASS"),
@@ -138,6 +142,30 @@ def test_a_hidden_test_without_result_did_not_pass() -> None:
     assert "exit 2" in nothing.problem
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("t.py::test_a[x y]", True),
+        ("t.py::test_a[x", False),
+        ("t.py::test_b[x", True),
+        ("t.py::test_b", False),
+        ("test_c (m.tests.Case)", True),
+        ("test_c (m.tests.Case.test_c)", True),
+        ("test_d (m.tests.Case)", False),
+    ],
+)
+def test_names_out_of_printed_logs_are_found(name: str, expected: bool) -> None:
+    outcomes: dict[str, TestOutcome] = {
+        "t.py::test_a[x y]": "passed",
+        "t.py::test_a[x z]": "failed",
+        "t.py::test_b[x y]": "passed",
+        "t.py::test_b[x z]": "passed",
+        "m.tests.Case.test_c": "passed",
+        "m.tests.Case.test_d": "failed",
+    }
+    assert passes(name, outcomes) is expected
+
+
 def test_half_a_line_at_the_end_counts_as_not_written() -> None:
     whole = result("a", attempt()).model_dump_json().encode() + b"\n"
     again = result("a", attempt(outcome="diagnosis")).model_dump_json().encode() + b"\n"
@@ -166,13 +194,14 @@ def test_shares_count_every_instance_that_was_asked_for() -> None:
         "d": InstanceResult(instance_id="d", status="error", error="the image is missing"),
         "e": result("e", attempt(outcome="draft")),
     }
-    said = verdicts(["a", "b", "c", "d", "e", "f"], results, 1)
+    said = verdicts(["a", "b", "c", "d", "e", "f"], results, 1, {"b": "the merged fix"})
     assert said.resolved == share(2, 6)
     assert said.proven == share(2, 6)
     assert said.precision == share(1, 2)
     assert said.recall == share(1, 2)
     assert said.errors == 2
     assert [(f.instance_id, f.failed) for f in said.false_proofs] == [("b", ("t.py::test_a",))]
+    assert [(f.patch, f.merged) for f in said.false_proofs] == [("patch 1", "the merged fix")]
     notes = {row.instance_id: row.note for row in said.rows}
     assert notes["d"] == "the image is missing"
     assert notes["b"] == "fails t.py::test_a"
@@ -188,10 +217,10 @@ def test_more_attempts_help_an_oracle_more_than_the_gate() -> None:
     )
     said = verdicts(["a"], {"a": result("a", *own)}, 3)
     by_k = {at.k: at for at in said.at_k}
-    assert (by_k[1].passed, by_k[1].selected) == pytest.approx((1 / 3, 1 / 3))
-    assert by_k[2].passed == pytest.approx(2 / 3)
-    assert by_k[2].selected == pytest.approx(1 / 3)
-    assert (by_k[3].passed, by_k[3].selected) == (1.0, 0.0)
+    assert (by_k[1].passed.value, by_k[1].selected.value) == pytest.approx((1 / 3, 1 / 3))
+    assert by_k[2].passed.value == pytest.approx(2 / 3)
+    assert by_k[2].selected.value == pytest.approx(1 / 3)
+    assert (by_k[3].passed.value, by_k[3].selected.value) == (1.0, 0.0)
 
 
 def test_cost_is_of_tokens_and_gpu_time() -> None:

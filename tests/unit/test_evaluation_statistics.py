@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.evaluation.statistics import exact_sign_test, paired, pass_at_k, share
+from agent.evaluation.statistics import exact_sign_test, mean, paired, pass_at_k, share
 
 
 @pytest.mark.parametrize(
@@ -40,6 +40,18 @@ def test_a_share_of_nothing_says_nothing() -> None:
     assert (share(0, 0).low, share(0, 0).high) == (0, 1)
     with pytest.raises(ValueError, match="5 of 4"):
         share(5, 4)
+
+
+def test_a_mean_has_about_the_interval_of_the_normal_distribution() -> None:
+    found = mean([0.0] * 50 + [1.0] * 50)
+    assert found.value == 0.5
+    assert (found.low, found.high) == pytest.approx(
+        (0.5 - 1.96 * 0.05, 0.5 + 1.96 * 0.05), abs=0.02
+    )
+    assert mean([0.0] * 50 + [1.0] * 50) == found
+    assert mean([0.25, 0.25]).low == mean([0.25, 0.25]).high == 0.25
+    with pytest.raises(ValueError):
+        mean([])
 
 
 @given(st.integers(0, 12), st.integers(0, 12))
