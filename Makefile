@@ -3,7 +3,7 @@ SHELL := /bin/sh
 BIN := .venv/bin
 PYTEST_ARGS ?=
 
-.PHONY: help demo test check setup image test-setup unit lock bench check-detectors docs reference format clean
+.PHONY: help demo test check setup image test-setup unit lock bench check-detectors check-prism docs reference format clean
 
 help:
 	@echo "make demo    a labelled issue becomes a proven pull request, on this machine, from nothing"
@@ -14,6 +14,7 @@ help:
 	@echo "make check-detectors    the stand-in's parsers beside SGLang's own (fetches 40 MB once)"
 	@echo "make docs    the documentation as a site in site/, which asks no other host for anything"
 	@echo "make reference    renew the pages that are made from the program (settings, commands)"
+	@echo "make check-prism        the App's calls to GitHub, validated by Prism too (fetches 25 MB once)"
 	@echo "make lock    renew the lock files from pyproject.toml"
 
 setup:
@@ -58,6 +59,9 @@ docs: setup
 	$(BIN)/python docs/made_pages.py --check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --clean
 	$(BIN)/python docs/check_site.py site
+
+check-prism: test-setup
+	$(BIN)/python -m tests.e2e.check_prism
 
 lock: setup
 	$(BIN)/python -m pip install --quiet uv

@@ -5,6 +5,7 @@ description wants more, a ``_full`` form adds it.
 """
 
 from datetime import datetime
+from urllib.parse import quote
 
 from .state import (
     Comment,
@@ -31,7 +32,8 @@ def maybe(moment: datetime | None) -> str | None:
 
 def user(urls: Urls, who: User) -> Json:
     """A user in the short form that is part of everything else."""
-    api = f"{urls.api}/users/{who.login}"
+    login = quote(who.login)
+    api = f"{urls.api}/users/{login}"
     return {
         "login": who.login,
         "id": who.id,
@@ -39,7 +41,7 @@ def user(urls: Urls, who: User) -> Json:
         "avatar_url": f"{urls.web}/avatars/u/{who.id}",
         "gravatar_id": "",
         "url": api,
-        "html_url": f"{urls.web}/{who.login}",
+        "html_url": f"{urls.web}/{login}",
         "followers_url": f"{api}/followers",
         "following_url": f"{api}/following{{/other_user}}",
         "gists_url": f"{api}/gists{{/gist_id}}",
