@@ -19,6 +19,7 @@ _PAGES = Environment(
 )
 
 WIDTH, LEFT, RIGHT, BAR = 640, 130, 20, 34
+TOP, HIGH = 10, 160
 
 
 def report_page(report: Report) -> str:
@@ -30,6 +31,9 @@ def report_page(report: Report) -> str:
         bars=histogram([row.calls for row in report.verdicts.rows if row.status != "error"]),
         curves=curves(report.verdicts.at_k) if report.attempts > 1 else None,
         shown_mean=shown_mean,
+        at_x=at_x,
+        top=TOP,
+        high=HIGH,
         width=WIDTH,
         left=LEFT,
         bar=BAR,
@@ -45,7 +49,7 @@ def interval(share: Share) -> tuple[float, float, float]:
 
 
 def histogram(values: Sequence[int], bins: int = 12) -> list[tuple[str, int, float]]:
-    """Bars of a histogram: label, count, and height as a part of the highest."""
+    """A histogram's bars: where each begins, its count, its height as a part of the highest."""
     if not values:
         return []
     step = max(1, -(-(max(values) + 1) // bins))
@@ -53,22 +57,23 @@ def histogram(values: Sequence[int], bins: int = 12) -> list[tuple[str, int, flo
     for value in values:
         counts[value // step] += 1
     most = max(counts)
-    return [
-        (f"{i * step}" if step == 1 else f"{i * step}–{(i + 1) * step - 1}", n, n / most)
-        for i, n in enumerate(counts)
-    ]
+    return [(f"{i * step}", n, n / most) for i, n in enumerate(counts)]
 
 
 def curves(points: Sequence[AtK]) -> list[tuple[str, str]]:
-    """Two lines over k as (name, SVG points) in a field of 100 times 100."""
-    last = max(1, len(points) - 1)
-
-    def line(values: Sequence[float]) -> str:
-        return " ".join(
-            f"{i / last * 100:.1f},{(1 - value) * 100:.1f}" for i, value in enumerate(values)
-        )
-
+    """Two lines over k as (name, SVG points) in the plot's pixels."""
     return [
-        ("pass@k", line([p.passed.value for p in points])),
-        ("gate-selected@k", line([p.selected.value for p in points])),
+        ("pass@k", _line([p.passed.value for p in points])),
+        ("gate-selected@k", _line([p.selected.value for p in points])),
     ]
+
+
+def at_x(number: int, of: int) -> float:
+    """Where the number-th of so many points stands from left to right, in pixels."""
+    return round(LEFT + (WIDTH - LEFT - RIGHT) * number / max(1, of - 1), 1)
+
+
+def _line(values: Sequence[float]) -> str:
+    return " ".join(
+        f"{at_x(i, len(values))},{TOP + HIGH * (1 - value):.1f}" for i, value in enumerate(values)
+    )
