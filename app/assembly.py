@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from app import logs
 from app.forge_github import GithubApp
+from app.kubernetes_sandboxes import KubernetesSandboxes, cluster_image, kubernetes_engine
 from app.mirror import Mirror
 from app.model_choice import make_model
 from app.repo_terms import read_terms
 from app.run_services import Services
-from app.sandboxes import DockerSandboxes
+from app.sandboxes import DockerSandboxes, Sandboxes
 from app.settings import Settings, SettingsError
 from app.settings_github import PREFIX
 from app.store import SqlStore
 from sandbox.docker_engine import DockerEngine
 from sandbox.errors import SandboxError
+from sandbox.kubernetes.engine import KubernetesEngine
 
 _log = logs.get(__name__)
 
@@ -29,11 +31,19 @@ def github_app(settings: Settings) -> GithubApp:
 
 
 def build(settings: Settings, store: SqlStore, engine: DockerEngine) -> Services:
-    """The real services of runs: GitHub, mirrors, Docker and the model, as the settings say."""
+    """The real services of runs: GitHub, mirrors, sandboxes and the model, as the settings say.
+
+    Raises `SettingsError` when sandboxes are to be pods and no cluster is named.
+    """
     ca_file = str(settings.github_ca_file or "")
     app = github_app(settings)
     mirrors = settings.state_dir / "mirrors"
-    sandboxes = DockerSandboxes(settings, engine)
+    sandboxes: DockerSandboxes | KubernetesSandboxes
+    if settings.sandbox_engine == "kubernetes":
+        require_cluster(settings)
+        sandboxes = KubernetesSandboxes(settings, kubernetes_engine(settings))
+    else:
+        sandboxes = DockerSandboxes(settings, engine)
     return Services(
         settings=settings,
         store=store,
@@ -82,11 +92,26 @@ def require_shared_database(settings: Settings) -> None:
         )
 
 
+def require_cluster(settings: Settings) -> None:
+    """Raises `SettingsError` when the cluster of the sandboxes, or their image, is not named."""
+    cluster_image(settings)
+    try:
+        kubernetes_engine(settings)
+    except SandboxError as problem:
+        raise SettingsError(str(problem)) from None
+
+
 async def sweep_sandboxes(settings: Settings, store: SqlStore) -> None:
     """Destroy sandboxes that no live run owns: a crash may have left them."""
-    engine = DockerEngine(settings.docker_url)
+    engine: DockerEngine | KubernetesEngine
+    if settings.sandbox_engine == "kubernetes":
+        engine = kubernetes_engine(settings)
+        sandboxes: Sandboxes = KubernetesSandboxes(settings, engine)
+    else:
+        engine = DockerEngine(settings.docker_url)
+        sandboxes = DockerSandboxes(settings, engine)
     try:
-        await DockerSandboxes(settings, engine).sweep(store.live())
+        await sandboxes.sweep(store.live())
     except SandboxError as error:
         # Runs wait for the engine by themselves; deliveries are taken meanwhile.
         _log.warning("sandboxes could not be swept", why=str(error))

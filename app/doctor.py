@@ -10,6 +10,7 @@ import httpx
 from github import Auth, GithubException, GithubIntegration
 
 from agent.models.doctor import examine as examine_model
+from app.kubernetes_sandboxes import cluster_image, kubernetes_engine
 from app.model_choice import endpoint
 from app.settings import Settings, SettingsError
 from sandbox.docker_engine import DockerEngine
@@ -43,6 +44,8 @@ async def examine_the_model(settings: Settings) -> list[Finding]:
 
 
 async def _sandbox(settings: Settings) -> list[Finding]:
+    if settings.sandbox_engine == "kubernetes":
+        return await _cluster(settings)
     engine = DockerEngine(settings.docker_url)
     try:
         version = await engine.check()
@@ -58,6 +61,21 @@ async def _sandbox(settings: Settings) -> list[Finding]:
         ]
     finally:
         await engine.close()
+
+
+async def _cluster(settings: Settings) -> list[Finding]:
+    try:
+        image = cluster_image(settings)
+        engine = kubernetes_engine(settings)
+    except (SettingsError, SandboxError) as problem:
+        return [Finding("cluster", False, str(problem))]
+    try:
+        version = await engine.check()
+    except SandboxError as problem:
+        return [Finding("cluster", False, str(problem))]
+    finally:
+        await engine.close()
+    return [Finding("cluster", True, version), Finding("image", True, image)]
 
 
 async def _model(settings: Settings) -> list[Finding]:

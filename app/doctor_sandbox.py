@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from app.kubernetes_sandboxes import cluster_image, kubernetes_engine
 from app.settings import Settings
 from sandbox.attacks.catalogue import ATTACKS
 from sandbox.attacks.target import outcome
@@ -15,6 +16,7 @@ from sandbox.container import SandboxSpec
 from sandbox.docker_engine import DockerEngine
 from sandbox.errors import ImageMissing
 from sandbox.images import BASE_IMAGE
+from sandbox.kubernetes.engine import KubernetesEngine
 from sandbox.protocol import Limits, Sandbox
 
 
@@ -31,14 +33,18 @@ async def print_attacks(settings: Settings, out: Console) -> bool:
 async def attacked(settings: Settings) -> AsyncIterator[tuple[str, str]]:
     """Each attack's name, and what happened: empty when it was contained.
 
-    Raises `EngineUnavailable` or `ImageMissing` before the first attack.
+    Raises `EngineUnavailable`, `ImageMissing` or `SettingsError` before the first attack.
     """
-    engine = DockerEngine(settings.docker_url)
+    engine: DockerEngine | KubernetesEngine
+    if settings.sandbox_engine == "kubernetes":
+        engine, image = kubernetes_engine(settings), cluster_image(settings)
+    else:
+        engine, image = DockerEngine(settings.docker_url), settings.sandbox_image or BASE_IMAGE
     run_id = f"doctor-{secrets.token_hex(4)}"
 
     async def open_tree(tree: Path, limits: Limits) -> Sandbox:
         spec = SandboxSpec(
-            image=BASE_IMAGE,
+            image=image,
             limits=limits,
             run_id=run_id,
             purpose="attack",
@@ -49,8 +55,8 @@ async def attacked(settings: Settings) -> AsyncIterator[tuple[str, str]]:
 
     try:
         await engine.check()
-        if not await engine.has_image(BASE_IMAGE):
-            raise ImageMissing(f"{BASE_IMAGE} is missing: run `patchwright images build`")
+        if isinstance(engine, DockerEngine) and not await engine.has_image(image):
+            raise ImageMissing(f"{image} is missing: run `patchwright images build`")
         for attack in ATTACKS:
             yield attack.name, await outcome(attack, open_tree)
     finally:

@@ -20,6 +20,7 @@ from pydantic_core import PydanticUndefined
 
 from app.settings import CONFIG_VARIABLE, Settings
 from app.settings_github import PREFIX, GithubSettings
+from app.settings_kubernetes import KubernetesSettings
 from app.settings_operations import OperationSettings
 from app.settings_prices import PriceSettings
 from app.settings_setup import SetupSettings
@@ -30,6 +31,7 @@ HEADINGS: dict[type, str] = {
     Settings: "Service, model, budget, sandbox",
     GithubSettings: "GitHub, and who may start how much",
     SetupSettings: "Preparing sandboxes",
+    KubernetesSettings: "Sandboxes as pods",
     OperationSettings: "Operation",
     PriceSettings: "Prices",
 }

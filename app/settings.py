@@ -27,6 +27,7 @@ from sqlalchemy.exc import ArgumentError
 
 from agent.task import Budget
 from app.settings_github import PREFIX, GithubSettings, check_url
+from app.settings_kubernetes import KubernetesSettings
 from app.settings_prices import PriceSettings
 from app.settings_setup import SetupSettings
 from sandbox.protocol import Limits
@@ -53,7 +54,7 @@ def _checked_database(url: str) -> None:
         raise ValueError("must be a sqlite or postgresql URL")
 
 
-class Settings(GithubSettings, PriceSettings, SetupSettings):
+class Settings(GithubSettings, KubernetesSettings, PriceSettings, SetupSettings):
     """Every setting; see the descriptions, or run `patchwright settings`."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)

@@ -34,12 +34,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from sandbox.container import COMMAND_USER, SandboxSpec
 from sandbox.docker_engine import DockerEngine
-from sandbox.docker_sandbox import DockerSandbox
 from sandbox.exec_stream import ExecStream
 from sandbox.images import BASE_IMAGE
 from sandbox.pool import WarmPool
 from sandbox.protocol import Limits
 from sandbox.room import tree_size
+from sandbox.shell_sandbox import ShellSandbox
 
 GIB = 1024**3
 INSTALLATION = f"bench-{uuid.uuid4().hex[:8]}"
@@ -96,7 +96,7 @@ class BareShell:
         self._stream.abort()
 
 
-async def round_trips(engine: DockerEngine, box: DockerSandbox, rounds: int) -> None:
+async def round_trips(engine: DockerEngine, box: ShellSandbox, rounds: int) -> None:
     print("Round trip of `true`")
     bare = await BareShell.open(engine, box.id)
     await bare.round_trip()
@@ -128,7 +128,7 @@ async def starts(engine: DockerEngine, small: Path, rounds: int, *, cold: bool) 
     print("Start to the first command's end")
     run = ["docker", "run", "--rm", "--network=none", BASE_IMAGE, "true"]
     floor = await median_ms(lambda: asyncio.to_thread(subprocess.run, run, check=True), rounds)
-    opened: list[DockerSandbox] = []
+    opened: list[ShellSandbox] = []
 
     async def start() -> None:
         box = await engine.open(spec(), small)
@@ -192,10 +192,10 @@ async def transfer(engine: DockerEngine, folder: Path, size: int) -> None:
     await box.close()
 
 
-async def idle(boxes: list[DockerSandbox], seconds: float) -> None:
+async def idle(boxes: list[ShellSandbox], seconds: float) -> None:
     client = docker.from_env()
 
-    def usage(box: DockerSandbox) -> tuple[int, int]:
+    def usage(box: ShellSandbox) -> tuple[int, int]:
         stats = client.api.stats(box.id, stream=False, one_shot=True)
         return stats["memory_stats"]["usage"], stats["cpu_stats"]["cpu_usage"]["total_usage"]
 
@@ -212,7 +212,7 @@ async def idle(boxes: list[DockerSandbox], seconds: float) -> None:
 
 async def many(engine: DockerEngine, small: Path, count: int, seconds: float) -> None:
     print(f"{count} at once")
-    boxes: list[DockerSandbox] = []
+    boxes: list[ShellSandbox] = []
 
     async def open_one() -> None:
         boxes.append(await engine.open(spec(Limits(memory_bytes=GIB // 2)), small))

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from sandbox.capture import Captured
 from sandbox.container import out_of_reach
-from sandbox.docker_container import Container
 from sandbox.errors import SandboxError, SandboxGone
+from sandbox.machine import Machine
 from sandbox.protocol import CommandResult
 from sandbox.service_shell import ServiceShell
 from sandbox.shell import INTERACTIVE, Shell, ShellDied, without_complaints
@@ -42,8 +42,8 @@ class OutputLimits:
 class CommandShell:
     """One persistent shell for commands that nobody trusts."""
 
-    def __init__(self, container: Container, service: ServiceShell, limits: OutputLimits) -> None:
-        self._container = container
+    def __init__(self, machine: Machine, service: ServiceShell, limits: OutputLimits) -> None:
+        self._machine = machine
         self._service = service
         self._limits = limits
         self._shell: Shell | None = None
@@ -132,7 +132,7 @@ class CommandShell:
         shell.drop()
         # A shell also ends because its container does; then no other starts.
         await self._open()
-        code = await self._container.exit_code(shell.exec_id)
+        code = await self._machine.exit_code(shell.exec_id)
         return CommandResult(
             exit_code=_KILLED if code is None else code,
             output=without_complaints(partial.output).removesuffix(_FAREWELL) + _NOTE,
@@ -177,7 +177,7 @@ class CommandShell:
         shell.drop()
         if self._shell is shell:
             self._shell = None
-        await self._container.check_alive()
+        await self._machine.check_alive()
 
     async def _signal(self, shell: Shell, begun: float, signal: str) -> int:
         # Two ticks more than measured: nothing of the command may be missed. What an earlier
@@ -189,11 +189,11 @@ class CommandShell:
     async def _open(self) -> Shell:
         if self._shell is None or not self._shell.alive:
             try:
-                self._shell = await self._container.start_shell(_BASH)
+                self._shell = await self._machine.start_shell(_BASH)
             except SandboxGone:
                 raise
             except SandboxError:
                 # No process can start: what earlier commands left behind fills the sandbox.
                 await self._service.call("pw_stop_all")
-                self._shell = await self._container.start_shell(_BASH)
+                self._shell = await self._machine.start_shell(_BASH)
         return self._shell

@@ -24,12 +24,12 @@ KEEPER_USER = "65534:65534"
 
 HOME = "/home/sandbox"
 
-_OWN_MOUNT = "/.patchwright"
-_OWN_SIZE = 16 * 1024**2
-_OWN_BASH = f"{_OWN_MOUNT}/bash"
+OWN_MOUNT = "/.patchwright"
+OWN_SIZE = 16 * 1024**2
+OWN_BASH = f"{OWN_MOUNT}/bash"
 _KEEPER = (
-    f'cp -- "$(type -P bash)" {_OWN_MOUNT}/new && chmod 0111 {_OWN_MOUNT}/new && '
-    f"mv {_OWN_MOUNT}/new {_OWN_BASH}; exec sleep infinity"
+    f'cp -- "$(type -P bash)" {OWN_MOUNT}/new && chmod 0111 {OWN_MOUNT}/new && '
+    f"mv {OWN_MOUNT}/new {OWN_BASH}; exec sleep infinity"
 )
 
 
@@ -83,7 +83,7 @@ def container_options(spec: SandboxSpec) -> dict[str, Any]:
             "/home": _tmpfs(room.home),
             "/tmp": _tmpfs(room.temporary, mode="1777"),  # noqa: S108 - a mount in the sandbox
             "/run": _tmpfs(room.small),
-            _OWN_MOUNT: _tmpfs(_OWN_SIZE, owner=KEEPER_USER),
+            OWN_MOUNT: _tmpfs(OWN_SIZE, owner=KEEPER_USER),
         },
         "shm_size": room.small,
         "mem_limit": room.memory,
@@ -124,7 +124,7 @@ def out_of_reach(bash: Sequence[str]) -> list[str]:
     The kernel keeps memory and descriptors of such a process from others of the same user. Without
     that a command could read the shell's control input and, in it, how its own end is told.
     """
-    start = f'until [ -e {_OWN_BASH} ]; do sleep 0.01; done; exec -a bash {_OWN_BASH} "$@"'
+    start = f'until [ -e {OWN_BASH} ]; do sleep 0.01; done; exec -a bash {OWN_BASH} "$@"'
     return ["bash", "-c", start, *bash]
 
 

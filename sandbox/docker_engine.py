@@ -24,12 +24,12 @@ from sandbox.container import (
     container_options,
 )
 from sandbox.docker_container import Container
-from sandbox.docker_sandbox import DockerSandbox
 from sandbox.engine_address import engine_address
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError, SandboxGone
 from sandbox.exec_stream import ExecStream
 from sandbox.protocol import Limits
 from sandbox.room import tree_size
+from sandbox.shell_sandbox import ShellSandbox
 
 __all__ = ["DockerEngine", "SandboxSpec"]
 
@@ -60,7 +60,7 @@ class DockerEngine:
             return False
         return True
 
-    async def open(self, spec: SandboxSpec, tree: Path) -> DockerSandbox:
+    async def open(self, spec: SandboxSpec, tree: Path) -> ShellSandbox:
         """Start a sandbox with the tree of a tar file in it.
 
         Raises `EngineUnavailable`, `ImageMissing`, or `SandboxError` when the tree does not fit.
@@ -70,7 +70,7 @@ class DockerEngine:
         await self.fill(sandbox, tree)
         return sandbox
 
-    async def start(self, spec: SandboxSpec) -> DockerSandbox:
+    async def start(self, spec: SandboxSpec) -> ShellSandbox:
         """Start a sandbox whose tree is still to come; see `fill`. Errors as `open`."""
         created = await self._call(lambda c: c.containers.create(**container_options(spec)))
         sandbox = await self._sandbox(str(created.id), _output_limits(spec.limits))
@@ -82,7 +82,7 @@ class DockerEngine:
             raise
         return sandbox
 
-    async def fill(self, sandbox: DockerSandbox, tree: Path) -> None:
+    async def fill(self, sandbox: ShellSandbox, tree: Path) -> None:
         """Put the tree in a started sandbox, which is destroyed when that fails."""
         try:
             await sandbox.fill(tree)
@@ -90,14 +90,14 @@ class DockerEngine:
             await asyncio.shield(sandbox.close())
             raise
 
-    async def give(self, sandbox: DockerSandbox, run_id: str) -> None:
+    async def give(self, sandbox: ShellSandbox, run_id: str) -> None:
         """Make a sandbox of a pool a run's. Labels stay for ever, so its name says whose it is."""
         name = f"{_GIVEN}{run_id}-{secrets.token_hex(4)}"
         await self._call(lambda client: client.api.rename(sandbox.id, name))
 
     async def attach(
         self, sandbox_id: str, *, installation: str | None = None
-    ) -> DockerSandbox | None:
+    ) -> ShellSandbox | None:
         """A sandbox that another process opened, with a new shell; None when it does not run.
 
         Of another installation's it is None too, if one is named: that may work in it still.
@@ -171,9 +171,9 @@ class DockerEngine:
         if client is not None:
             await asyncio.to_thread(client.close)
 
-    async def _sandbox(self, container_id: str, output: OutputLimits) -> DockerSandbox:
+    async def _sandbox(self, container_id: str, output: OutputLimits) -> ShellSandbox:
         container = Container(await self.client(), self._address, container_id)
-        return DockerSandbox(container, output)
+        return ShellSandbox(container, output)
 
     async def client(self) -> docker.DockerClient:
         """The connected client; its calls block. Raises `EngineUnavailable`."""

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sandbox.docker_engine import DockerEngine, SandboxSpec
-from sandbox.docker_sandbox import DockerSandbox
 from sandbox.errors import SandboxError
 from sandbox.protocol import Limits
 from sandbox.room import TreeSize, tree_size
+from sandbox.shell_sandbox import ShellSandbox
 
 POOL_RUN = f"pool-{secrets.token_hex(6)}"
 """The run of this process' containers that wait: a sweep must keep them while it lives."""
@@ -51,7 +51,7 @@ class WarmPool:
         self._size = size
         self._images = images
         self._failed = failed
-        self._waiting: OrderedDict[_Kind, deque[DockerSandbox]] = OrderedDict()
+        self._waiting: OrderedDict[_Kind, deque[ShellSandbox]] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._filling = asyncio.Lock()
         self.given = 0
@@ -67,7 +67,7 @@ class WarmPool:
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 
-    async def open(self, spec: SandboxSpec, tree: Path) -> DockerSandbox:
+    async def open(self, spec: SandboxSpec, tree: Path) -> ShellSandbox:
         """See `DockerEngine.open`."""
         kind = _Kind(spec.image, spec.limits, spec.runtime, spec.installation)
         size = await asyncio.to_thread(tree_size, tree, spec.limits)
@@ -91,7 +91,7 @@ class WarmPool:
             for box in boxes:
                 await box.close()
 
-    async def _take(self, kind: _Kind, run_id: str) -> DockerSandbox | None:
+    async def _take(self, kind: _Kind, run_id: str) -> ShellSandbox | None:
         waiting = self._waiting.get(kind)
         while waiting:
             box = waiting.popleft()

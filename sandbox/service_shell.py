@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from sandbox.capture import Captured
 from sandbox.container import out_of_reach
-from sandbox.docker_container import Container
 from sandbox.errors import SandboxError
+from sandbox.machine import Machine
 from sandbox.service_scripts import PRELUDE
 from sandbox.shell import BATCH, Payload, Shell, ShellDied, quoted
 
@@ -41,8 +41,8 @@ class ServiceShell:
     A call that was begun is finished even if its caller is cancelled: the stream stays in step.
     """
 
-    def __init__(self, container: Container) -> None:
-        self._container = container
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
         self._shell: Shell | None = None
         self._lock = asyncio.Lock()
         self._closed = False
@@ -112,13 +112,13 @@ class ServiceShell:
             if captured is not None or left <= _SILENCE_S:
                 return captured
             # A command may stop every process of its user; only a new one can wake this one.
-            await self._container.start_process(["bash", "-c", f"kill -CONT {shell.pid}"])
+            await self._machine.start_process(["bash", "-c", f"kill -CONT {shell.pid}"])
 
     async def _open(self) -> Shell:
         if self._closed:
             raise SandboxError("The sandbox is closed")
         if self._shell is None or not self._shell.alive:
-            self._shell = await self._container.start_shell(_BASH, PRELUDE)
+            self._shell = await self._machine.start_shell(_BASH, PRELUDE)
         return self._shell
 
 

@@ -1,4 +1,4 @@
-"""A persistent bash at the other end of an exec stream.
+"""A persistent bash at the other end of a stream.
 
 Each command is one `eval` line followed by a line that prints a secret marker with the status.
 The command's input is /dev/null and the marker's text is still unread (or in bash's own memory)
@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Protocol
 
 from sandbox.capture import Capture, Captured
 from sandbox.errors import SandboxError
-from sandbox.exec_stream import ExecStream
 
 INTERACTIVE = ("bash", "--noprofile", "--norc", "--noediting", "-i")
 """For commands of the model: an interactive bash survives SIGINT, which is how a loop that runs
@@ -38,6 +38,34 @@ _TTY_COMPLAINT = re.compile(rb"bash: \[\d+: \d+ \(\d+\)\] tcsetattr: [^\n]*\n")
 Payload = bytes | Path
 
 
+class Stream(Protocol):
+    """A program's standard input and output; `on_data` and `on_end` are called as it speaks."""
+
+    ended: bool
+    on_data: Callable[[bytes], None]
+    on_end: Callable[[], None]
+
+    async def write(self, data: bytes) -> None:
+        """Send to standard input, waiting while no more is taken."""
+        ...
+
+    def write_now(self, data: bytes) -> None:
+        """Send to standard input without waiting: for short data."""
+        ...
+
+    def pause(self) -> None:
+        """Read nothing until `resume`."""
+        ...
+
+    def resume(self) -> None:
+        """Read again."""
+        ...
+
+    def abort(self) -> None:
+        """Drop the connection; the program sees the end of its input."""
+        ...
+
+
 class ShellDied(Exception):
     """The shell ended, or its stream did."""
 
@@ -49,7 +77,7 @@ class ShellDied(Exception):
 class Shell:
     """One bash; runs one thing at a time."""
 
-    def __init__(self, stream: ExecStream, exec_id: str) -> None:
+    def __init__(self, stream: Stream, exec_id: str) -> None:
         self.exec_id = exec_id
         self.pid = 0
         self._stream = stream
@@ -60,7 +88,7 @@ class Shell:
         stream.on_end = self._wake
 
     @classmethod
-    async def start(cls, stream: ExecStream, exec_id: str, prelude: str = "") -> Shell:
+    async def start(cls, stream: Stream, exec_id: str, prelude: str = "") -> Shell:
         """Prepare a bash that was just started; `prelude` is run first."""
         shell = cls(stream, exec_id)
         nonce = secrets.token_hex(16).encode()

@@ -6,16 +6,19 @@ import io
 import os
 import tarfile
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from sandbox.container import SandboxSpec
 from sandbox.docker_engine import DockerEngine
-from sandbox.docker_sandbox import DockerSandbox
 from sandbox.images import BASE_IMAGE
+from sandbox.kubernetes.access import from_kubeconfig
+from sandbox.kubernetes.engine import KubernetesEngine
 from sandbox.protocol import Limits, Sandbox
+from sandbox.shell_sandbox import ShellSandbox
+from tests.doubles.kubernetes.server import Cluster, serving_cluster
 
 TREE: dict[str, str | bytes] = {
     "README.md": "a small tree\n",
@@ -31,7 +34,7 @@ INSTALLATION = f"tests-{os.getpid()}"
 """Tests in several processes share one engine; none sweeps another's sandboxes."""
 
 Opener = Callable[..., Awaitable[Sandbox]]
-DockerOpener = Callable[..., Awaitable[DockerSandbox]]
+DockerOpener = Callable[..., Awaitable[ShellSandbox]]
 
 
 def tar_of(files: Mapping[str, str | bytes], path: Path) -> Path:
@@ -61,11 +64,11 @@ async def engine() -> AsyncIterator[DockerEngine]:
 @pytest.fixture
 async def open_docker(engine: DockerEngine, tmp_path: Path) -> AsyncIterator[DockerOpener]:
     """Opens Docker sandboxes and closes them after the test."""
-    opened: list[DockerSandbox] = []
+    opened: list[ShellSandbox] = []
 
     async def open_one(
         files: Mapping[str, str | bytes] = TREE, *, limits: Limits | None = None, run_id: str = ""
-    ) -> DockerSandbox:
+    ) -> ShellSandbox:
         tree = tar_of(files, tmp_path / f"{uuid.uuid4().hex}.tar")
         spec = SandboxSpec(
             image=BASE_IMAGE,
@@ -83,7 +86,46 @@ async def open_docker(engine: DockerEngine, tmp_path: Path) -> AsyncIterator[Doc
         await sandbox.close()
 
 
-@pytest.fixture(params=["docker"])
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A stand-in for a Kubernetes cluster, whose pods are containers of the machine's engine."""
+    with serving_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+async def kubernetes(cluster: Cluster) -> AsyncIterator[KubernetesEngine]:
+    """The cluster as a place of sandboxes."""
+    engine = KubernetesEngine(from_kubeconfig(cluster.kubeconfig, Path("stand-in")))
+    yield engine
+    await engine.close()
+
+
+@pytest.fixture
+async def open_kubernetes(
+    kubernetes: KubernetesEngine, tmp_path: Path
+) -> AsyncIterator[DockerOpener]:
+    """Opens pods and removes them after the test."""
+    opened: list[ShellSandbox] = []
+
+    async def open_one(
+        files: Mapping[str, str | bytes] = TREE, *, limits: Limits | None = None, run_id: str = ""
+    ) -> ShellSandbox:
+        tree = tar_of(files, tmp_path / f"{uuid.uuid4().hex}.tar")
+        run_id = run_id or f"test-{uuid.uuid4().hex[:8]}"
+        spec = SandboxSpec(
+            BASE_IMAGE, limits or Limits(), run_id, "test", installation=INSTALLATION
+        )
+        sandbox = await kubernetes.open(spec, tree)
+        opened.append(sandbox)
+        return sandbox
+
+    yield open_one
+    for sandbox in opened:
+        await sandbox.close()
+
+
+@pytest.fixture(params=["docker", "kubernetes"])
 def open_sandbox(request: pytest.FixtureRequest) -> Opener:
     """An opener for each implementation: the conformance suite runs against all of them."""
     opener: Opener = request.getfixturevalue(f"open_{request.param}")

@@ -1,4 +1,4 @@
-"""The Docker implementation of `Sandbox`: one container, two shells, a shadow git."""
+"""`Sandbox` on any machine that starts shells: two of them, and a shadow git."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 
 from sandbox.command_shell import CommandShell, OutputLimits
-from sandbox.docker_container import Container
 from sandbox.errors import FileMissing, FileRefused, PatchRefused, SandboxError, SandboxGone
+from sandbox.machine import Machine
 from sandbox.protocol import WORKDIR, CommandResult
 from sandbox.service_scripts import BROKEN, MISSING, NOT_REGULAR, UNREADABLE, UNWRITABLE
 from sandbox.service_shell import Answer, ServiceShell
@@ -22,20 +22,20 @@ _UNPACK_S = 900.0
 _MOST_PATH = 4096
 
 
-class DockerSandbox:
-    """See `Sandbox` for the methods; `DockerEngine` makes these."""
+class ShellSandbox:
+    """See `Sandbox` for the methods; `DockerEngine` and `KubernetesEngine` make these."""
 
-    def __init__(self, container: Container, output: OutputLimits) -> None:
-        self._container = container
-        self._service = ServiceShell(container)
-        self._commands = CommandShell(container, self._service, output)
+    def __init__(self, machine: Machine, output: OutputLimits) -> None:
+        self._machine = machine
+        self._service = ServiceShell(machine)
+        self._commands = CommandShell(machine, self._service, output)
         self._base = ""
         self._closed = False
 
     @property
     def id(self) -> str:
         """The container's id."""
-        return self._container.id
+        return self._machine.id
 
     async def warm(self) -> None:
         """Start both shells ahead of the first call."""
@@ -152,7 +152,7 @@ class DockerSandbox:
         self._closed = True
         self._commands.drop()
         self._service.drop()
-        await self._container.remove()
+        await self._machine.remove()
 
     async def _need_tools(self) -> None:
         missing = (await self._service.call("pw_tools")).text

@@ -1,0 +1,95 @@
+"""Sandboxes of runs as pods of a Kubernetes cluster.
+
+A cluster keeps no image that a set-up made, so environments are not prepared: a sandbox starts from
+the image that the repository's settings name, or from the operator's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from app import logs
+from app.environments import Asked
+from app.settings import Settings, SettingsError
+from app.settings_github import PREFIX
+from sandbox.container import SandboxSpec
+from sandbox.errors import SandboxError
+from sandbox.kubernetes.access import cluster_access
+from sandbox.kubernetes.engine import KubernetesEngine
+from sandbox.prepared_images import registry_of
+from sandbox.protocol import Sandbox
+
+_log = logs.get(__name__)
+
+
+def kubernetes_engine(settings: Settings) -> KubernetesEngine:
+    """The cluster that the settings name. Raises `SandboxError` with what to do."""
+    return KubernetesEngine(
+        cluster_access(settings.kubernetes_config),
+        settings.kubernetes_namespace,
+        start_s=settings.kubernetes_start_s,
+    )
+
+
+def cluster_image(settings: Settings) -> str:
+    """The image of sandboxes whose repository names none. Raises `SettingsError`."""
+    if not settings.sandbox_image:
+        raise SettingsError(
+            f"A cluster needs an image that it can pull: push the one that `patchwright images "
+            f"build` makes to your registry, and name it in {PREFIX}SANDBOX_IMAGE."
+        )
+    return settings.sandbox_image
+
+
+class KubernetesSandboxes:
+    """`app.sandboxes.Sandboxes` on a cluster."""
+
+    def __init__(self, settings: Settings, engine: KubernetesEngine) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._images: dict[Path, str] = {}
+
+    async def open(self, run_id: str, purpose: str, tree_tar: Path) -> Sandbox:
+        """See `Sandboxes.open`."""
+        spec = SandboxSpec(
+            image=self._images.get(tree_tar) or cluster_image(self._settings),
+            limits=self._settings.limits,
+            run_id=run_id,
+            purpose=purpose,
+            runtime=self._settings.sandbox_runtime,
+            installation=self._settings.installation,
+        )
+        return await self._engine.open(spec, tree_tar)
+
+    async def prepare(self, run_id: str, tree_tar: Path, asked: Asked) -> None:
+        """Note the image that the repository's settings name. Raises `SandboxError` when they ask
+        for what is not done on a cluster.
+        """
+        wishes = asked.wishes
+        if wishes.setup or wishes.dockerfile:
+            raise SandboxError(
+                "On Kubernetes, set-up commands and Dockerfiles are not run. Build an image with "
+                "them done, and name it as `image` in .github/patchwright.yml."
+            )
+        if not wishes.image:
+            return
+        host, known = registry_of(wishes.image), self._settings.setup_image_registries
+        if host not in known:
+            raise SandboxError(
+                f"{host} is none of the registries that images may come from "
+                f"({', '.join(known) or 'none'})."
+            )
+        self._images = {path: image for path, image in self._images.items() if path.exists()}
+        self._images[tree_tar] = wishes.image
+        _log.info("image named by the repository", run=run_id, image=wishes.image)
+
+    async def attach(self, sandbox_id: str) -> Sandbox | None:
+        """See `Sandboxes.attach`."""
+        return await self._engine.attach(sandbox_id, installation=self._settings.installation)
+
+    async def sweep(self, keep_runs: Collection[str]) -> None:
+        """See `Sandboxes.sweep`. Other Patchwrights' sandboxes in the namespace are let be."""
+        swept = await self._engine.sweep(keep_runs, installation=self._settings.installation)
+        if swept:
+            _log.info("orphaned sandboxes destroyed", count=len(swept))

@@ -1,0 +1,208 @@
+"""A Kubernetes cluster as the place of sandboxes: opening, finding again, sweeping."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Collection
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sandbox.command_shell import OutputLimits
+from sandbox.container import (
+    FLOOD_LABEL,
+    INSTALLATION_LABEL,
+    OUTPUT_LABEL,
+    RUN_LABEL,
+    SandboxSpec,
+)
+from sandbox.errors import ImageMissing, SandboxError, SandboxGone
+from sandbox.kubernetes.access import Access
+from sandbox.kubernetes.api import Api
+from sandbox.kubernetes.pod import CONTAINER, POLICY, POLICY_NAME, SANDBOX_LABEL, pod
+from sandbox.kubernetes.pod_machine import PodMachine, death
+from sandbox.protocol import Limits
+from sandbox.room import tree_size
+from sandbox.shell_sandbox import ShellSandbox
+
+START_S = 300.0
+"""How long a pod may take to run: the cluster may have to bring a node or an image first."""
+
+_POLL_S = 0.2
+_PROBE_S = 3
+_NEVER = {"ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"}
+_FAULTS = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
+
+
+class KubernetesEngine:
+    """One namespace of a cluster. For one event loop.
+
+    It has the network's policy made, and tries once whether it holds: a cluster whose network
+    knows no policies would let sandboxes out, and is not used.
+    """
+
+    def __init__(self, access: Access, namespace: str = "", *, start_s: float = START_S) -> None:
+        """`namespace` empty: that of the access."""
+        self._api = Api(access)
+        self._namespace = namespace or access.namespace
+        self._start_s = start_s
+        self._closed_network = False
+        self._policy = asyncio.Lock()
+        self._probe = asyncio.Lock()
+
+    async def check(self) -> str:
+        """The cluster's version. Raises `EngineUnavailable` when it does not answer."""
+        version = await self._api.get("/version")
+        return f"Kubernetes {version['gitVersion']}, namespace {self._namespace}"
+
+    async def open(self, spec: SandboxSpec, tree: Path) -> ShellSandbox:
+        """Start a sandbox with the tree of a tar file in it.
+
+        Raises `EngineUnavailable`, `ImageMissing`, or `SandboxError` when the cluster has no room,
+        when its network is open, or when the tree does not fit.
+        """
+        spec = replace(spec, tree=await asyncio.to_thread(tree_size, tree, spec.limits))
+        await self._have_policy()
+        made = await self._api.create(self._pods, pod(spec))
+        sandbox = self._sandbox(str(made["metadata"]["name"]), _limits(made["metadata"]))
+        try:
+            await self._running(sandbox.id)
+            await sandbox.warm()
+            await self._try_the_network(sandbox)
+            await sandbox.fill(tree)
+        except BaseException:
+            await asyncio.shield(sandbox.close())
+            raise
+        return sandbox
+
+    async def attach(
+        self, sandbox_id: str, *, installation: str | None = None
+    ) -> ShellSandbox | None:
+        """A sandbox that another process opened, with new shells; None when it does not run, or
+        is another installation's than the one named. Tree and snapshots are as they were.
+        """
+        try:
+            found = await self._api.get(f"{self._pods}/{sandbox_id}")
+            labels = found["metadata"].get("labels", {})
+            if SANDBOX_LABEL not in labels or death(found) or not _runs(found):
+                return None
+            if installation not in (None, labels.get(INSTALLATION_LABEL, "")):
+                return None
+            sandbox = self._sandbox(sandbox_id, _limits(found["metadata"]))
+            await sandbox.take_over()
+        except SandboxGone:
+            return None
+        return sandbox
+
+    async def sweep(self, keep_runs: Collection[str], *, installation: str = "") -> list[str]:
+        """Remove this installation's pods of all runs but `keep_runs`; gives their names."""
+        selector = f"{SANDBOX_LABEL}=true,{INSTALLATION_LABEL}={installation}"
+        found = await self._api.get(self._pods, labelSelector=selector)
+        swept = []
+        for entry in found["items"]:
+            metadata = entry["metadata"]
+            if metadata.get("annotations", {}).get(RUN_LABEL, "") not in keep_runs:
+                await PodMachine(self._api, self._namespace, metadata["name"]).remove()
+                swept.append(str(metadata["name"]))
+        return swept
+
+    async def close(self) -> None:
+        """Close the connections; sandboxes live on."""
+        await self._api.close()
+
+    @property
+    def _pods(self) -> str:
+        return f"/api/v1/namespaces/{self._namespace}/pods"
+
+    def _sandbox(self, name: str, output: OutputLimits) -> ShellSandbox:
+        return ShellSandbox(PodMachine(self._api, self._namespace, name), output)
+
+    async def _have_policy(self) -> None:
+        """Have the policy that closes the network, before there is a pod that it is for."""
+        path = f"/apis/networking.k8s.io/v1/namespaces/{self._namespace}/networkpolicies"
+        async with self._policy:
+            try:
+                found = await self._api.get(f"{path}/{POLICY_NAME}")
+            except SandboxGone:
+                found = await self._api.create(path, POLICY)
+        if not closes(found):
+            raise SandboxError(
+                f"The NetworkPolicy {POLICY_NAME} in {self._namespace} does not close the network "
+                "of the sandboxes. Delete it; Patchwright makes it anew."
+            )
+
+    async def _running(self, name: str) -> None:
+        deadline = time.monotonic() + self._start_s
+        while True:
+            found = await self._api.get(f"{self._pods}/{name}")
+            if _runs(found):
+                return
+            why = waits_for(found)
+            if time.monotonic() > deadline:
+                raise SandboxError(
+                    f"The cluster started no pod within {self._start_s:.0f} s: {why or 'no reason'}"
+                )
+            await asyncio.sleep(_POLL_S)
+
+    async def _try_the_network(self, sandbox: ShellSandbox) -> None:
+        """Refuse a cluster that lets a sandbox reach its API server."""
+        async with self._probe:
+            if self._closed_network:
+                return
+            host = self._api.access.server.partition("//")[2]
+            name, _, port = host.rpartition(":") if ":" in host else (host, "", "443")
+            reached = await sandbox.run(
+                f"timeout {_PROBE_S} bash -c 'exec 9<>/dev/tcp/{name.strip('[]')}/{port}'",
+                timeout_s=_PROBE_S + 20,
+            )
+            if reached.ok:
+                raise SandboxError(
+                    "The cluster's network does not keep to NetworkPolicy: a sandbox reached the "
+                    "API server. Install a network plug-in that does, such as Calico or Cilium."
+                )
+            self._closed_network = True
+
+
+def closes(policy: dict[str, Any]) -> bool:
+    """Whether a policy closes both directions for all sandboxes. Pure."""
+    spec = policy.get("spec", {})
+    mine = spec.get("podSelector") in ({"matchLabels": {SANDBOX_LABEL: "true"}}, {})
+    both = {"Ingress", "Egress"} <= set(spec.get("policyTypes") or ())
+    return mine and both and not spec.get("ingress") and not spec.get("egress")
+
+
+def waits_for(found: dict[str, Any]) -> str:
+    """What a pod that does not run yet waits for. Pure.
+
+    Raises `ImageMissing` or `SandboxError` when it waits in vain.
+    """
+    if why := death(found):
+        raise SandboxError(f"The sandbox's pod did not start: {why}")
+    status = found.get("status", {})
+    containers = [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+    for container in containers:
+        state = container.get("state", {})
+        waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
+        reason, message = waiting.get("reason", ""), waiting.get("message", "")
+        if reason in _NEVER:
+            raise ImageMissing(f"The cluster cannot pull {container.get('image')}: {message}")
+        if reason in _FAULTS:
+            raise SandboxError(f"The sandbox's pod does not start: {reason}: {message}")
+        if ended and ended.get("exitCode"):
+            raise SandboxError(f"The image starts no sandbox: exit {ended['exitCode']}")
+    conditions = status.get("conditions", [])
+    return next((c["message"] for c in conditions if c.get("message")), "")
+
+
+def _runs(found: dict[str, Any]) -> bool:
+    containers = found.get("status", {}).get("containerStatuses", [])
+    return any(c.get("name") == CONTAINER and c.get("state", {}).get("running") for c in containers)
+
+
+def _limits(metadata: dict[str, Any]) -> OutputLimits:
+    notes, usual = metadata.get("annotations", {}), Limits()
+    return OutputLimits(
+        kept=int(notes.get(OUTPUT_LABEL) or usual.output_bytes),
+        flood=int(notes.get(FLOOD_LABEL) or usual.flood_bytes),
+    )

@@ -1,0 +1,178 @@
+"""The two-way stream of one `exec` in a pod, over a WebSocket.
+
+The first byte of each message is its channel: 0 standard input, 1 and 2 the outputs, 3 the status
+at the end, as a JSON `Status`
+(https://github.com/kubernetes/enhancements/tree/master/keps/sig-api-machinery/4006-transition-spdy-to-websockets).
+Our programs speak on standard output alone; on standard error their wrapper says the shell's
+status, for the status of channel 3 comes only when every process that holds the output has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidHandshake, InvalidStatus, WebSocketException
+from websockets.typing import Subprotocol
+
+from sandbox.errors import EngineUnavailable, SandboxError, SandboxGone
+from sandbox.kubernetes.access import Access
+
+PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
+"""What a server may speak: with v5 an input can be closed, which we never do."""
+
+_STDIN, _STDOUT, _STDERR, _STATUS = range(4)
+_OPEN_S = 30.0
+_PING_S = 30.0
+_PIECE = 64 * 1024
+_MOST_STATUS = 64
+
+
+class ExecSocket:
+    """Bytes in, bytes out; a `Stream`."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+        self._outbox: deque[bytes] = deque()
+        self._filled = asyncio.Event()
+        self._sent = asyncio.Event()
+        self._sent.set()
+        self._reading = asyncio.Event()
+        self._reading.set()
+        self._said = bytearray()
+        self._exit_code: int | None = None
+        self.ended = False
+        self.on_data: Callable[[bytes], None] = lambda _: None
+        self.on_end: Callable[[], None] = lambda: None
+        self._tasks = (asyncio.create_task(self._receive()), asyncio.create_task(self._send()))
+
+    @classmethod
+    async def open(cls, access: Access, path: str) -> ExecSocket:
+        """Start a program in a pod's container and attach to it; `path` has `/exec?…` and all.
+
+        Raises `SandboxGone` when there is no such pod, `EngineUnavailable` when nobody answers,
+        `SandboxError` when the server refuses.
+        """
+        address = access.server.replace("http", "ws", 1) + path
+        try:
+            socket = await connect(
+                address,
+                subprotocols=[Subprotocol(name) for name in PROTOCOLS],
+                additional_headers=access.headers(),
+                ssl=await asyncio.to_thread(access.tls),
+                proxy=None,
+                compression=None,
+                open_timeout=_OPEN_S,
+                # A balancer in between drops connections on which nothing passes.
+                ping_interval=_PING_S,
+                ping_timeout=None,
+                max_size=None,
+                max_queue=16,
+            )
+        except InvalidStatus as refusal:
+            body = (refusal.response.body or b"")[:500].decode(errors="replace")
+            if refusal.response.status_code == 404:
+                raise SandboxGone(f"The sandbox's pod is gone: {body}") from None
+            raise SandboxError(
+                f"The cluster started no command: {refusal.response.status_code} {body}"
+            ) from None
+        except InvalidHandshake as error:
+            raise SandboxError(f"The cluster started no command: {error}") from None
+        except (OSError, WebSocketException) as error:
+            raise EngineUnavailable(
+                f"The cluster at {access.server} does not answer: {error!r}"
+            ) from None
+        return cls(socket)
+
+    @property
+    def exit_code(self) -> int | None:
+        """The program's status when it has ended, if it was told."""
+        if self._said:
+            text = self._said.decode("ascii", errors="replace").strip()
+            return int(text) if text.isascii() and text.isdigit() else None
+        return self._exit_code
+
+    async def write(self, data: bytes) -> None:
+        """See `Stream.write`."""
+        self.write_now(data)
+        await self._sent.wait()
+
+    def write_now(self, data: bytes) -> None:
+        """See `Stream.write_now`."""
+        if data and not self.ended:
+            self._outbox.append(data)
+            self._sent.clear()
+            self._filled.set()
+
+    def pause(self) -> None:
+        """See `Stream.pause`: the connection's own flow control holds back the rest."""
+        self._reading.clear()
+
+    def resume(self) -> None:
+        """See `Stream.resume`."""
+        self._reading.set()
+
+    def abort(self) -> None:
+        """See `Stream.abort`."""
+        self._socket.transport.abort()
+        self._end()
+
+    async def _receive(self) -> None:
+        try:
+            while True:
+                await self._reading.wait()
+                message = await self._socket.recv(decode=False)
+                # It may have been paused while this came.
+                await self._reading.wait()
+                self._take(message)
+        except (WebSocketException, OSError):
+            # Closed, in whatever way: the program ended, or the pod did.
+            pass
+        finally:
+            self._end()
+
+    async def _send(self) -> None:
+        try:
+            while True:
+                await self._filled.wait()
+                while self._outbox:
+                    data = memoryview(self._outbox.popleft())
+                    for at in range(0, len(data), _PIECE):
+                        await self._socket.send(bytes([_STDIN]) + data[at : at + _PIECE])
+                self._filled.clear()
+                self._sent.set()
+        except (WebSocketException, OSError):
+            self._end()
+
+    def _take(self, message: bytes) -> None:
+        channel, data = message[:1], message[1:]
+        if channel == bytes([_STDOUT]) and data:
+            self.on_data(data)
+        elif channel == bytes([_STDERR]):
+            self._said += data[: _MOST_STATUS - len(self._said)]
+        elif channel == bytes([_STATUS]):
+            self._exit_code = status_code(data)
+
+    def _end(self) -> None:
+        if not self.ended:
+            self.ended = True
+            for task in self._tasks:
+                task.cancel()
+            self._sent.set()
+            self.on_end()
+
+
+def status_code(data: bytes) -> int | None:
+    """The exit status in a `Status`; None when it tells of something else. Pure."""
+    try:
+        status: Any = json.loads(data)
+        if status["status"] == "Success":
+            return 0
+        causes = status["details"]["causes"]
+        return next(int(c["message"]) for c in causes if c["reason"] == "ExitCode")
+    except (ValueError, KeyError, TypeError, StopIteration):
+        return None

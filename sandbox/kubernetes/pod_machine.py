@@ -1,0 +1,115 @@
+"""One running pod, seen through the cluster's API: starting shells, death, removal."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlencode
+from weakref import WeakValueDictionary
+
+from sandbox.errors import EngineUnavailable, SandboxError, SandboxGone
+from sandbox.kubernetes.api import Api
+from sandbox.kubernetes.exec_socket import ExecSocket
+from sandbox.kubernetes.pod import CONTAINER, in_pod
+from sandbox.shell import Shell, ShellDied
+
+_POLLS = 40
+_POLL_S = 0.025
+_START_S = 10.0
+
+
+class PodMachine:
+    """See `Machine`."""
+
+    def __init__(self, api: Api, namespace: str, name: str) -> None:
+        self._api = api
+        self._name = name
+        self._path = f"/api/v1/namespaces/{namespace}/pods/{name}"
+        self._streams: WeakValueDictionary[str, ExecSocket] = WeakValueDictionary()
+
+    @property
+    def id(self) -> str:
+        """The pod's name."""
+        return self._name
+
+    async def start_shell(self, command: Sequence[str], prelude: str = "") -> Shell:
+        """See `Machine.start_shell`."""
+        exec_id = secrets.token_hex(8)
+        try:
+            stream = await self._exec(command)
+            self._streams[exec_id] = stream
+            return await Shell.start(stream, exec_id, prelude)
+        except (SandboxError, ShellDied) as error:
+            if isinstance(error, EngineUnavailable):
+                raise SandboxGone(str(error)) from None
+            await self._check_alive_for_a_while()
+            if isinstance(error, SandboxError):
+                raise
+            raise SandboxError(f"The sandbox starts no shell: {error}") from error
+
+    async def start_process(self, command: Sequence[str]) -> None:
+        """See `Machine.start_process`."""
+        stream = await self._exec(command)
+        ended = asyncio.Event()
+        stream.on_end = ended.set
+        if not stream.ended:
+            try:
+                await asyncio.wait_for(ended.wait(), _START_S)
+            except TimeoutError:
+                return
+            finally:
+                stream.abort()
+
+    async def check_alive(self) -> None:
+        """See `Machine.check_alive`."""
+        try:
+            found = await self._api.get(self._path)
+        except EngineUnavailable as error:
+            raise SandboxGone(str(error)) from None
+        if why := death(found):
+            raise SandboxGone(f"The sandbox's pod died ({why})")
+
+    async def exit_code(self, exec_id: str) -> int | None:
+        """See `Machine.exit_code`."""
+        stream = self._streams.get(exec_id)
+        for _ in range(_POLLS):
+            if stream is None or stream.exit_code is not None or stream.ended:
+                break
+            await asyncio.sleep(_POLL_S)
+        return stream.exit_code if stream else None
+
+    async def remove(self) -> None:
+        """See `Machine.remove`."""
+        try:
+            await self._api.delete(self._path)
+        except SandboxGone:
+            return
+
+    async def _exec(self, command: Sequence[str]) -> ExecSocket:
+        query = [("container", CONTAINER), ("stdin", "true"), ("stdout", "true"),
+                 ("stderr", "true"), ("tty", "false")]  # fmt: skip
+        query += [("command", word) for word in in_pod(command)]
+        return await ExecSocket.open(self._api.access, f"{self._path}/exec?{urlencode(query)}")
+
+    async def _check_alive_for_a_while(self) -> None:
+        # A pod's processes end a little before the cluster says that it died.
+        for _ in range(_POLLS):
+            await self.check_alive()
+            await asyncio.sleep(_POLL_S)
+
+
+def death(found: dict[str, Any]) -> str:
+    """Why a pod runs no more, from the cluster's description; empty while it runs. Pure."""
+    status = found.get("status", {})
+    for container in status.get("containerStatuses", []):
+        ended = container.get("state", {}).get("terminated")
+        if container.get("name") == CONTAINER and ended:
+            reason = str(ended.get("reason") or "")
+            if reason == "OOMKilled":
+                return "out of memory"
+            return f"exit {ended.get('exitCode')}"
+    if status.get("phase") in ("Failed", "Succeeded", "Unknown"):
+        return str(status.get("reason") or status.get("message") or status["phase"])
+    return ""
