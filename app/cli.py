@@ -12,6 +12,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
+from rich.text import Text
 
 from agent.errors import AgentError
 from app.cli_operations import of_runs, operations
@@ -201,7 +203,7 @@ def show_settings(
     ] = False,
 ) -> None:
     """Print every setting with its value and description; secrets are masked."""
-    from app.reference import repository_file_page, settings_page
+    from app.reference import repository_file_page, sections, settings_page
     from app.repo_config import json_schema
     from app.settings_sources import lines
 
@@ -211,11 +213,13 @@ def show_settings(
     if repo_schema:
         sys.stdout.write(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n")
         return
-
-    for line in lines(_settings()):
-        out.print(f"[bold]{line.variable}[/] = ", end="")
-        out.print(line.value, markup=False, highlight=False)
-        out.print(f"    {line.description}", markup=False, highlight=False)
+    shown = {line.name: line for line in lines(_settings())}
+    for heading, names in sections():
+        out.print(f"\n[underline]{heading}[/]")
+        for line in (shown[name] for name in names):
+            out.print(f"[bold]{line.variable}[/] = ", end="")
+            out.print(line.value, markup=False, highlight=False, soft_wrap=True)
+            out.print(Padding(Text(line.description), (0, 0, 0, 4), expand=False))
 
 
 @runs_cli.command("list")

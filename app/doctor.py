@@ -93,7 +93,7 @@ async def _github(settings: Settings) -> list[Finding]:
     except SettingsError as problem:
         return [Finding("github", False, str(problem))]
     if not settings.github_app_id or not key:
-        text = "no App yet: run `patchwright setup-app`"
+        text = "no App yet, which only the service needs: run `patchwright setup-app`"
         return [Finding("github", False, text)]
     if not secret:
         text = "set PATCHWRIGHT_GITHUB_WEBHOOK_SECRET_FILE"

@@ -51,6 +51,15 @@ _JSON_TYPES = {
 }
 
 
+def sections() -> Iterator[tuple[str, list[str]]]:
+    """Headings, each with the names of the settings below it."""
+    for owner in Settings.__mro__:
+        own = inspect.get_annotations(owner)
+        names = [name for name in Settings.model_fields if name in own]
+        if names:
+            yield HEADINGS.get(owner) or (owner.__doc__ or owner.__name__).split(".")[0], names
+
+
 def settings_page() -> str:
     """Every setting of the program: variable, default, kind and description."""
     return "\n".join(_settings_lines())
@@ -74,13 +83,9 @@ def _settings_lines() -> Iterator[str]:
         "in a file of its own (`…_FILE`), which is read at each use, so that a key can be changed "
         "without a restart."
     )
-    for owner in Settings.__mro__:
-        own = inspect.get_annotations(owner)
-        names = [name for name in Settings.model_fields if name in own]
-        if not names:
-            continue
+    for heading, names in sections():
         yield ""
-        yield f"## {HEADINGS.get(owner) or (owner.__doc__ or owner.__name__).split('.')[0]}"
+        yield f"## {heading}"
         yield ""
         yield "| setting | default | kind | meaning |"
         yield "|---|---|---|---|"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 from rich.table import Table
+from sqlalchemy.engine import make_url
 
 from app.progress import progress_line
 from app.records import RunFilter, UnknownRun
@@ -15,8 +16,13 @@ from app.store import SqlStore
 def print_runs(settings: Settings, console: Console, limit: int) -> None:
     """The latest runs as a table."""
     store = SqlStore(settings.database)
+    runs = store.list_runs(RunFilter(), limit=limit).runs
+    if not runs:
+        place = make_url(settings.database).render_as_string(hide_password=True)
+        console.print(f"No runs yet in {place}", markup=False, highlight=False, soft_wrap=True)
+        return
     table = Table("run", "repository", "issue", "status", "outcome", "pull request", "updated")
-    for run in store.list_runs(RunFilter(), limit=limit).runs:
+    for run in runs:
         table.add_row(
             run.id,
             run.repository,

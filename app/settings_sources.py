@@ -32,6 +32,7 @@ SET_UP: tuple[SecretName, ...] = ("github_private_key", "github_webhook_secret")
 class SettingLine:
     """One setting, for people."""
 
+    name: str
     variable: str
     value: str
     """The value in effect; secrets are masked."""
@@ -101,6 +102,7 @@ def lines(settings: Settings) -> list[SettingLine]:
     """Every setting with its value in effect and its description."""
     return [
         SettingLine(
+            name=name,
             variable=f"{PREFIX}{name.upper()}",
             value=_shown(getattr(settings, name)),
             is_default=name not in settings.model_fields_set,
