@@ -17,6 +17,9 @@ from sandbox.docker_engine import DockerEngine
 from sandbox.errors import SandboxError
 from sandbox.kubernetes.engine import KubernetesEngine
 
+SWEEP_EVERY_S = 60.0
+"""How often a worker looks for sandboxes that no run owns."""
+
 _log = logs.get(__name__)
 
 

@@ -17,6 +17,7 @@ from starlette.types import Lifespan
 
 from app import logs, tracing
 from app.assembly import (
+    SWEEP_EVERY_S,
     build,
     github_app,
     require_app,
@@ -125,7 +126,11 @@ def _listen(settings: Settings, store: SqlStore, engine: Durable | EngineClient)
 def _lifespan(
     settings: Settings, store: SqlStore, engine: Durable | EngineClient, intake: Intake
 ) -> Lifespan[FastAPI]:
-    """Beside the service: take in what was missed; tell the engine what it could not be told."""
+    """Beside the service: take in what was missed; tell the engine what it could not be told.
+
+    With a worker also: destroy sandboxes that no run owns any more, which a crash of the container
+    engine may have left.
+    """
 
     async def empty_outbox() -> None:
         while True:
@@ -135,6 +140,14 @@ def _lifespan(
             except Exception:  # noqa: BLE001  the database is away: it is tried again
                 _log.warning("the outbox could not be emptied", exc_info=True)
 
+    async def sweep() -> None:
+        while True:
+            await asyncio.sleep(SWEEP_EVERY_S)
+            try:
+                await sweep_sandboxes(settings, store)
+            except Exception:  # noqa: BLE001  the database is away: it is tried again
+                _log.warning("sandboxes could not be swept", exc_info=True)
+
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         tasks = {
@@ -142,6 +155,8 @@ def _lifespan(
             asyncio.create_task(recover(github_app(settings), intake)),
             asyncio.create_task(keep_house(settings, store)),
         }
+        if isinstance(engine, Durable):
+            tasks.add(asyncio.create_task(sweep()))
         try:
             yield
         finally:

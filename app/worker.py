@@ -10,6 +10,7 @@ from types import FrameType
 
 from app import audit, leases, logs, tracing, worker_port
 from app.assembly import (
+    SWEEP_EVERY_S,
     build,
     require_app,
     require_executor,
@@ -26,7 +27,6 @@ from app.working import working
 from sandbox.docker_engine import DockerEngine
 
 OUTBOX_EVERY_S = 15.0
-SWEEP_EVERY_S = 60.0
 
 _log = logs.get(__name__)
 
