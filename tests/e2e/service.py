@@ -59,7 +59,7 @@ class Service:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        self.wait_for(self._ready, 60, "the service to be ready")
+        self.wait_for(self._ready, 120, "the service to be ready")
 
     def kill(self) -> None:
         """`kill -9`."""
@@ -71,7 +71,7 @@ class Service:
         """SIGTERM, and wait."""
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
-            self._process.wait(timeout=60)
+            self._process.wait(timeout=120)
         self.http.close()
 
     def runs(self) -> list[str]:

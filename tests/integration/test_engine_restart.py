@@ -43,17 +43,19 @@ async def test_the_run_ends_well_and_nothing_is_left(
         spec = SandboxSpec(BASE_IMAGE, Limits(), "restarted", "attempt-1", installation="restart")
         return await engine.open(spec, tree)
 
-    async def restart(how: signal.Signals) -> None:
+    async def restart(how: signal.Signals, gone: asyncio.Event) -> None:
         await second_engine.stop(how)
+        gone.set()
         await second_engine.start()
 
     class Restarting(SeededModel):
         async def turn(self, messages, tools):  # type: ignore[no-untyped-def]
             how = RESTARTS.pop(sum(m.role == "tool" for m in messages), None)
             if how is not None:
-                restarting.append(asyncio.create_task(restart(how)))
-                # The next call meets an engine that is going away, or is gone.
-                await asyncio.sleep(0.05)
+                await asyncio.gather(*restarting)
+                gone = asyncio.Event()
+                restarting.append(asyncio.create_task(restart(how, gone)))
+                await gone.wait()  # so the next call meets no engine
             return await super().turn(messages, tools)
 
     task = Task(
