@@ -2,8 +2,9 @@
 SHELL := /bin/sh
 BIN := .venv/bin
 PYTEST_ARGS ?=
+FAULT_ARGS ?=
 
-.PHONY: help demo test check setup image test-setup unit lock bench check-detectors check-prism docs reference format clean
+.PHONY: help demo test check setup image test-setup unit lock bench fault check-detectors check-prism docs reference format clean
 
 help:
 	@echo "make demo    a labelled issue becomes a proven pull request, on this machine, from nothing"
@@ -11,6 +12,7 @@ help:
 	@echo "make check   lint, types, import rules"
 	@echo "make unit    only the tests that need no container engine"
 	@echo "make bench   benchmarks, each with its floor"
+	@echo "make fault   40 random kills over 20 runs, on both databases; about half an hour"
 	@echo "make check-detectors    the stand-in's parsers beside SGLang's own (fetches 40 MB once)"
 	@echo "make docs    the documentation as a site in site/, which asks no other host for anything"
 	@echo "make reference    renew the pages that are made from the program (settings, commands)"
@@ -45,6 +47,9 @@ unit: check
 
 bench: image
 	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+fault: test-setup
+	$(BIN)/python -m tests.fault $(FAULT_ARGS)
 
 check-detectors: setup
 	PATCHWRIGHT_CHECK_DETECTORS=1 $(BIN)/python -m pytest -rs tests/integration/test_model_detectors.py \

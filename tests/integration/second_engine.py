@@ -12,7 +12,8 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import docker
@@ -80,9 +81,9 @@ class SecondEngine:
 
     def _kill_all(self) -> None:
         """Kill containerd, the shims and all that runs in containers of this engine."""
-        processes = _processes()
-        mine = {pid for pid, (_, words) in processes.items() if str(self._folder) in words}
-        while more := {p for p, (parent, _) in processes.items() if parent in mine} - mine:
+        known = processes()
+        mine = {pid for pid, (_, words) in known.items() if str(self._folder) in words}
+        while more := {p for p, (parent, _) in known.items() if parent in mine} - mine:
             mine |= more
         for pid in mine:
             with contextlib.suppress(ProcessLookupError):
@@ -97,7 +98,7 @@ class SecondEngine:
         return True
 
 
-def _processes() -> dict[int, tuple[int, str]]:
+def processes() -> dict[int, tuple[int, str]]:
     """Parent and command line by process."""
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
@@ -108,12 +109,19 @@ def _processes() -> dict[int, tuple[int, str]]:
 
 
 @pytest.fixture
-async def second_engine() -> Iterator[SecondEngine]:
+async def second_engine() -> AsyncIterator[SecondEngine]:
     """An engine that holds the base image and nothing else."""
     if os.geteuid() != 0:
         pytest.skip("an engine of one's own needs root")
     if shutil.which("dockerd") is None:
         pytest.skip("dockerd is not installed here; the machine's engine is elsewhere")
+    async with own_engine() as engine:
+        yield engine
+
+
+@asynccontextmanager
+async def own_engine() -> AsyncIterator[SecondEngine]:
+    """Start one, with the base image in it; at the end nothing of it is left."""
     folder = Path(tempfile.mkdtemp(prefix="patchwright-engine-"))
     engine = SecondEngine(folder)
     await engine.start()

@@ -1,0 +1,1 @@
+"""Random faults against the whole of it: `python -m tests.fault --help`."""

@@ -1,0 +1,99 @@
+"""What goes wrong: which fault, when, and for how long, all from one seed."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tests.fault.house import House
+
+Wound = Callable[[float], Callable[[], None] | None]
+"""Inflicts a fault that lasts so many seconds; gives what mends it, unless that goes by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A Docker engine that may be killed."""
+
+    stop: Callable[[signal.Signals], None]
+    start: Callable[[], None]
+
+
+@dataclass(slots=True)
+class Faults:
+    """The faults of one go. They come at points of the work done, and not of time, so that a slow
+    machine sees the same of them as a fast one."""
+
+    kinds: dict[str, Wound]
+    points: list[float]
+    """At which share of all work the next ones come, ascending."""
+    rng: random.Random
+    done: list[str] = field(default_factory=list)
+    _open: dict[str, tuple[float, Callable[[], None]]] = field(default_factory=dict)
+
+    def tend(self, share: float) -> None:
+        """Inflict what is due, mend what lasted long enough."""
+        now = time.monotonic()
+        for name, (until, mend) in list(self._open.items()):
+            if now >= until:
+                del self._open[name]
+                mend()
+        while self.points and self.points[0] <= share:
+            whole = [name for name in self.kinds if name not in self._open]
+            if not whole:
+                return
+            self.points.pop(0)
+            # In rounds, so that each kind has its turns in every go.
+            least = min(self.done.count(name) for name in whole)
+            name = self.rng.choice([name for name in whole if self.done.count(name) == least])
+            lasts_s = self.rng.uniform(0.3, 4.0)
+            healing = self.kinds[name](lasts_s)
+            self.done.append(name)
+            if healing is not None:
+                self._open[name] = (time.monotonic() + lasts_s, healing)
+
+    def mend_all(self) -> None:
+        """Mend what is still open."""
+        for _, mend in self._open.values():
+            mend()
+        self._open.clear()
+
+
+def faults(house: House, engine: Engine | None, count: int, rng: random.Random) -> Faults:
+    """So many faults, spread at random over the work."""
+    kinds: dict[str, Wound] = {}
+
+    def killing(name: str) -> Wound:
+        def kill(lasts_s: float) -> None:
+            house.part(name).kill(lasts_s)
+
+        return kill
+
+    for part in house.parts:
+        kinds[f"{part.name} killed"] = killing(part.name)
+
+    for name, link in (("model", house.model), ("GitHub", house.github)):
+
+        def cut(_lasts_s: float, link: object = link) -> Callable[[], None]:
+            link.cut()  # type: ignore[attr-defined]
+            return link.mend  # type: ignore[attr-defined,no-any-return]
+
+        kinds[f"network to {name} cut"] = cut
+    if (served := house.database) is not None:
+
+        def kill_database(_lasts_s: float) -> Callable[[], None]:
+            served.kill()
+            return served.start
+
+        kinds["database killed"] = kill_database
+    if engine is not None:
+
+        def kill_engine(_lasts_s: float) -> Callable[[], None]:
+            engine.stop(signal.SIGKILL)
+            return engine.start
+
+        kinds["dockerd killed"] = kill_engine
+    return Faults(kinds, sorted(rng.uniform(0.01, 0.95) for _ in range(count)), rng)

@@ -1,0 +1,206 @@
+"""The whole of it on this machine: a stand-in GitHub, a stand-in model, Patchwright's processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from app.demo import free_port
+from app.settings import Settings
+from app.store import SqlStore
+from tests.doubles.github.client import GithubWorld
+from tests.doubles.github.fixtures import require_description
+from tests.doubles.github.server import GithubServer
+from tests.doubles.github.state import Urls
+from tests.doubles.seeded_policy import FILES, TITLE
+from tests.fault.database import Database, database
+from tests.fault.link import Link
+from tests.fault.parts import ROOT, Part
+from tests.integration.postgresql import programs
+
+LABEL = "patchwright"
+REPOSITORIES = ("acme/one", "acme/two", "acme/three", "acme/four")
+_UP_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """Where a bug was reported."""
+
+    repository: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """All parts, and the people at GitHub."""
+
+    world: GithubWorld
+    github: Link
+    model: Link
+    database: Database | None
+    """None: SQLite."""
+    parts: tuple[Part, ...]
+    """The first takes deliveries."""
+    settings: Settings
+    """Those of the first part."""
+    installations: tuple[str, ...]
+    """How the parts' sandboxes are labelled."""
+
+    def part(self, name: str) -> Part:
+        """The part of that name."""
+        return next(part for part in self.parts if part.name == name)
+
+    def tend(self) -> None:
+        """Start what is to be started."""
+        for part in self.parts:
+            part.tend()
+
+    def wait_until_up(self) -> SqlStore:
+        """Start all; gives the store, once the service takes deliveries and made its tables."""
+        end = time.monotonic() + _UP_S
+        while True:
+            self.tend()
+            try:
+                if httpx.get(f"{self.settings.base_url}/readyz", trust_env=False).is_success:
+                    return SqlStore(self.settings.database)
+            except httpx.TransportError:
+                pass
+            assert time.monotonic() < end, self.parts[0].log.read_text()[-3000:]
+            time.sleep(0.2)
+
+    def report_bug(self, number: int) -> Issue:
+        """Somebody opens an issue and labels it; `number` says in which repository."""
+        repository = REPOSITORIES[number % len(REPOSITORIES)]
+        ann = self.world.collaborator(repository, "ann", "triage")
+        issue = ann.open_issue(repository, TITLE, "See the title.")
+        ann.label(repository, issue, LABEL)
+        return Issue(repository, issue)
+
+    def stop(self) -> dict[str, int]:
+        """Stop all in good order; gives the exit codes."""
+        return {part.name: part.stop() for part in reversed(self.parts)}
+
+
+@contextmanager
+def house(
+    folder: Path,
+    *,
+    workers: Sequence[str],
+    steps: int,
+    seed: int,
+    time_scale: float,
+    docker_url: str = "",
+    **more: str,
+) -> Iterator[House]:
+    """All of it, with Patchwright's own processes not started yet.
+
+    Without `workers` it is one process on SQLite, else a service and these on PostgreSQL. `more`
+    are settings, without their prefix.
+    """
+    require_description()
+    with ExitStack() as stack:
+        server = stack.enter_context(GithubServer())
+        direct, api = server.admin_url, server.url
+        github = stack.enter_context(Link(_port(direct)))
+        world = stack.enter_context(GithubWorld(direct))
+        world.app = {**world.app, "api_url": api}
+        # Every address that the App is told goes over the link; people go past it.
+        prefix = server.world_state.urls.api_prefix
+        server.world_state.urls = Urls(f"http://127.0.0.1:{github.port}", prefix)
+        model = stack.enter_context(Link(stack.enter_context(_model(steps, seed, time_scale))))
+        served = stack.enter_context(_database()) if workers else None
+        port = free_port()
+        more = {"docker_url": docker_url, **more}
+        common = _environment(folder, server, model, port, more)
+        parts = tuple(
+            _part(name, folder, common, served.url if served else "")
+            for name in ("service", *workers)
+        )
+        tree = folder / "tree"
+        for path, text in FILES.items():
+            (tree / path).parent.mkdir(parents=True, exist_ok=True)
+            (tree / path).write_text(text)
+        for repository in REPOSITORIES:
+            world.create_repo(repository, folder=tree, private=True)
+        url = f"http://127.0.0.1:{port}"
+        world.send_webhooks_to(f"{url}/webhooks/github")
+        settings = Settings(
+            state_dir=folder / "service", port=port, database_url=served.url if served else ""
+        )
+        installations = tuple(Settings(state_dir=folder / part.name).installation for part in parts)
+        made = House(world, github, model, served, parts, settings, installations)
+        try:
+            yield made
+        finally:
+            for part in parts:
+                part.kill(0)
+        violations = world.violations
+        assert violations == [], violations
+
+
+def _part(name: str, folder: Path, common: dict[str, str], database_url: str) -> Part:
+    mine = {**common, "PATCHWRIGHT_STATE_DIR": str(folder / name)}
+    words: Sequence[str] = ("serve",)
+    if database_url:
+        words = ("serve", "--no-worker") if name == "service" else ("worker",)
+        mine["PATCHWRIGHT_DATABASE_URL"] = database_url
+        mine["PATCHWRIGHT_EXECUTOR_ID"] = name
+    return Part(name, tuple(words), mine, folder / f"{name}.log")
+
+
+def _environment(
+    folder: Path, github: GithubServer, model: Link, port: int, more: Mapping[str, str]
+) -> dict[str, str]:
+    key, secret = folder / "app.pem", folder / "webhook-secret"
+    key.write_text(github.private_key_pem)
+    secret.write_text(github.webhook_secret)
+    usual = {k: v for k, v in os.environ.items() if not k.startswith("PATCHWRIGHT_")}
+    settings = {
+        "PORT": str(port),
+        "GITHUB_API_URL": github.url,
+        "GITHUB_WEB_URL": github.git_url,
+        "GITHUB_APP_ID": str(github.app_id),
+        "GITHUB_PRIVATE_KEY_FILE": str(key),
+        "GITHUB_WEBHOOK_SECRET_FILE": str(secret),
+        "MODEL": "k2-thinking",
+        "MODEL_URL": f"http://127.0.0.1:{model.port}/v1",
+        "CONCURRENCY": "4",
+        "WORKER_CONCURRENCY": "3",
+        "WORKER_BEAT_S": "1",
+        "WORKER_DEAD_AFTER_S": "8",
+        **{name.upper(): value for name, value in more.items()},
+    }
+    return usual | {f"PATCHWRIGHT_{name}": value for name, value in settings.items()}
+
+
+@contextmanager
+def _model(steps: int, seed: int, time_scale: float) -> Iterator[int]:
+    port = free_port()
+    words = ["--port", str(port), "--seeded", f"{seed}:{steps}", "--time-scale", str(time_scale)]
+    process = subprocess.Popen([sys.executable, "-m", "tests.doubles.sglang", *words], cwd=ROOT)
+    try:
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
+def _database() -> Iterator[Database]:
+    found = programs()
+    assert found is not None, "PostgreSQL is not installed"
+    with database(found) as server:
+        yield server
+
+
+def _port(url: str) -> int:
+    return int(url.rpartition(":")[2].partition("/")[0])
