@@ -18,11 +18,14 @@ def exhausted(state: RunState, budget: Budget, elapsed_s: float) -> str:
     return ""
 
 
-def refusal(state: RunState, budget: Budget, tool: str) -> str:
+def refusal(state: RunState, budget: Budget, tool: str, elapsed_s: float = 0.0) -> str:
     """Why this tool may not run now, or an empty string.
 
-    A hypothesis that used up its calls must be resolved before anything else runs.
+    A hypothesis that used up its calls must be resolved before anything else runs. One turn may
+    hold more calls than are left.
     """
+    if reason := exhausted(state, budget, elapsed_s):
+        return f"refused: {reason}."
     under_test = state.under_test
     if under_test is None or tool in ("hypothesis", "submit"):
         return ""

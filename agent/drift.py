@@ -80,7 +80,7 @@ def _edit(step: Step) -> tuple[str, str, str] | None:
     try:
         values = json.loads(step.arguments)
         return str(values["path"]), str(values["old"]), str(values["new"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

@@ -129,7 +129,7 @@ async def perform(attempt: Attempt, call: ToolCall) -> None:
         reply = Reply(parsed, status="refused")
     elif state.verdict is not None and state.verdict.verdict == "proven":
         reply = Reply("refused: the gate has proven the patch; nothing more to do", "refused")
-    elif no := refusal(state, budget, parsed[0].name):
+    elif no := refusal(state, budget, parsed[0].name, elapsed(journal)):
         reply = Reply(no, status="refused")
     else:
         tool, arguments = parsed
@@ -191,8 +191,10 @@ def why_end(state: RunState, task: Task, elapsed_s: float) -> tuple[Outcome, str
 
 
 def is_draft(state: RunState) -> bool:
-    """Whether the model said that no reproduction is possible, so that nothing can be proven."""
-    return state.reproduction is not None and not state.reproduction.command
+    """Whether all that the gate misses is the reproduction that the model said is impossible."""
+    if state.reproduction is None or state.reproduction.command or state.verdict is None:
+        return False
+    return all(check.ok or check.name == "reproduction" for check in state.verdict.checks)
 
 
 def end(journal: Journal, outcome: Outcome, diagnosis: str) -> RunState:

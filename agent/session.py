@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 from agent.events import AttemptStarted, GateJudged, SandboxOpened
 from agent.gate.judge import Submission, judge
@@ -15,7 +16,7 @@ from agent.prompting import prompt_version, system_prompt, task_prompt
 from agent.state import RunState
 from agent.store import Store
 from agent.task import Task
-from agent.testing.suite import find_test_command, run_suite
+from agent.testing.suite import TestsCannotRun, find_test_command, run_suite
 from agent.tree import restore_tree
 from sandbox.errors import EngineUnavailable, SandboxGone
 from sandbox.protocol import OpenSandbox, Sandbox
@@ -28,6 +29,9 @@ TREE_LISTING = (
     "find . -maxdepth 3 -not -path './.git*' -not -name '*.pyc' -not -name __pycache__ "
     "-printf '%P%y\\n' | sed -e 's/d$/\\//' -e 's/[fl]$//' | sort | head -n 200"
 )
+
+CANNOT_RUN = (126, 127)
+"""How shells say that a program cannot be run, or is not there."""
 
 JudgeWith = Callable[[Submission, OpenSandbox], Awaitable[GateJudged]]
 """The gate, or more than it: another round of a run proves the whole change as well."""
@@ -52,8 +56,8 @@ async def debug(
 
     Called again for the same run and attempt after a crash, it goes on where the journal stops.
     The sandbox is destroyed at the attempt's end; when the task is cancelled (the worker shuts
-    down) it is left for the next worker to attach to. Raises `NoTests`, `ModelError`, `LostLease`
-    and `SandboxError`.
+    down) it is left for the next worker to attach to. Raises `NoTests`, `TestsCannotRun`,
+    `ModelError`, `LostLease` and `SandboxError`.
     """
     journal = Journal(store, task.run_id, attempt, on_event)
     if journal.state.outcome is not None:
@@ -73,21 +77,31 @@ async def debug(
             reproduction_timeout_s=task.budget.tool_timeout_s,
             attempt=attempt,
         )
-        return await judge_with(submission, open_fresh)
+        try:
+            return await judge_with(submission, open_fresh)
+        except (EngineUnavailable, SandboxGone):
+            # Not the patch's doing: the gate itself answers for what dies with the patch in it.
+            await (await rebuild()).close()  # an engine that is being restarted is waited for
+            return await judge_with(submission, open_fresh)
 
-    sandbox = await _enter(journal, open_sandbox, attach)
-    running = Attempt(task, model, sandbox, journal, put_before_gate, rebuild)
+    opened: list[Attempt] = []
+
+    async def work() -> RunState:
+        sandbox = await _enter(journal, open_sandbox, attach)
+        opened.append(Attempt(task, model, sandbox, journal, put_before_gate, rebuild))
+        if journal.state.started is None:
+            await _start(opened[0], seed)
+        return await run_loop(opened[0])
+
     leave_open = False
     try:
-        if journal.state.started is None:
-            await _start(running, seed)
-        return await _until_stopped(running)
+        return await _until_stopped(journal, work())
     except asyncio.CancelledError:
         leave_open = True
         raise
     finally:
-        if not leave_open:
-            await running.sandbox.close()
+        if opened and not leave_open:
+            await opened[0].sandbox.close()
 
 
 async def _enter(journal: Journal, open_sandbox: OpenSandbox, attach: Attach) -> Sandbox:
@@ -131,6 +145,8 @@ async def _start(attempt: Attempt, seed: int) -> None:
     task, sandbox = attempt.task, attempt.sandbox
     command = task.test_command or await find_test_command(sandbox)
     base = await run_suite(sandbox, command, "", task.budget.test_timeout_s)
+    if base.exit_code in CANNOT_RUN and not base.results:
+        raise TestsCannotRun(command, base.output)
     listing = await sandbox.run(TREE_LISTING, timeout_s=30)
     attempt.journal.append(
         AttemptStarted(
@@ -146,19 +162,18 @@ async def _start(attempt: Attempt, seed: int) -> None:
     )
 
 
-async def _until_stopped(attempt: Attempt) -> RunState:
-    """Run the loop; a person's stop ends it at once, in the middle of a turn or a command too."""
-    journal = attempt.journal
-    loop = asyncio.create_task(run_loop(attempt))
+async def _until_stopped(journal: Journal, work: Coroutine[Any, Any, RunState]) -> RunState:
+    """Do the work; a person's stop ends it at once, in the middle of a turn or a command too."""
+    doing = asyncio.create_task(work)
     try:
-        while not loop.done():
-            await asyncio.wait({loop}, timeout=STOP_POLL_S)
-            if not loop.done() and journal.store.stop_requested(journal.run_id):
-                loop.cancel()
-                await asyncio.wait({loop})
+        while not doing.done():
+            if journal.store.stop_requested(journal.run_id):
+                doing.cancel()
+                await asyncio.wait({doing})
                 return end(journal, "stopped", "A person stopped the run.")
-        return loop.result()
+            await asyncio.wait({doing}, timeout=STOP_POLL_S)
+        return doing.result()
     finally:
-        if not loop.done():
-            loop.cancel()
-            await asyncio.wait({loop})
+        if not doing.done():
+            doing.cancel()
+            await asyncio.wait({doing})

@@ -285,7 +285,7 @@ def shorten_arguments(arguments: str, longest: int = 200) -> str:
     """Tool-call arguments with long strings cut, still one JSON object; bad JSON becomes `{}`."""
     try:
         values = json.loads(arguments)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "{}"
     if not isinstance(values, dict):
         return "{}"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.errors import ModelError
+from agent.halves import joined
 from agent.model import FinishReason, Record, Usage
 from agent.models.repetition import ENOUGH, repeats
 
@@ -134,10 +135,12 @@ class Assembly:
         if self._finish is None and not self.done:
             raise StreamBroken("The stream ended before the turn did.")
         return Answer(
-            reasoning=self._reasoning.whole(),
-            content=self._content.whole(),
+            reasoning=joined(self._reasoning.whole()),
+            content=joined(self._content.whole()),
             calls=tuple(
-                AnsweredCall(id=c.id, name=c.name, arguments=c.arguments.whole())
+                AnsweredCall(
+                    id=joined(c.id), name=joined(c.name), arguments=joined(c.arguments.whole())
+                )
                 for _, c in sorted(self._calls.items())
             ),
             finish_reason=self._finish or ("tool_calls" if self._calls else "stop"),

@@ -25,6 +25,20 @@ class NoTests(AgentError):
     """The repository has no tests that could be found."""
 
 
+class TestsCannotRun(AgentError):
+    """The test command names a program that is not in the sandbox or cannot be run."""
+
+    __test__ = False
+
+    def __init__(self, command: str, output: str) -> None:
+        last = " ".join(output.split())[-300:]
+        super().__init__(
+            f"The test command `{command}` cannot be run in the sandbox ({last}). Name another "
+            "with --test-command or `test_command` in .github/patchwright.yml, or install what "
+            "it needs."
+        )
+
+
 async def list_files(sandbox: Sandbox) -> tuple[str, ...]:
     """The tree's regular files, without what tools install or generate; sorted."""
     skipped = (".git", "node_modules", ".venv", "venv", ".tox", "__pycache__", "target")

@@ -6,6 +6,7 @@ import json
 
 from pydantic import ValidationError
 
+from agent.halves import joined_in
 from agent.model import ToolCall, ToolSpec
 from agent.prompting import tool_description
 from agent.tools.files import (
@@ -70,9 +71,11 @@ def parse_call(call: ToolCall) -> tuple[Tool, Arguments] | str:
     if tool is None:
         return f"refused: there is no tool {call.name!r}; the tools are {', '.join(TOOLS)}"
     try:
-        values = json.loads(call.arguments or "{}")
+        values = joined_in(json.loads(call.arguments or "{}"))
     except ValueError as problem:
         return f"refused: the arguments are not JSON ({problem}); send the call again, whole"
+    except RecursionError:
+        return "refused: the arguments are nested too deeply"
     try:
         return tool, tool.arguments.model_validate(values)
     except ValidationError as problem:

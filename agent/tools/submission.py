@@ -7,6 +7,7 @@ from pydantic import Field
 from agent.events import Submitted
 from agent.tools.tool import Arguments, Bench, Reply, refused
 from agent.tree import take_snapshot
+from sandbox.errors import SandboxError
 
 
 class SubmitArguments(Arguments):
@@ -32,7 +33,15 @@ async def submit(bench: Bench, args: SubmitArguments) -> Reply:
     submitted = Submitted(
         root_cause=args.root_cause, summary=args.summary, patch=patch, risk=args.risk
     )
-    judged = await bench.judge(bench.state, patch)
+    try:
+        judged = await bench.judge(bench.state, patch)
+    except SandboxError as problem:
+        # The gate has sandboxes of its own: that one died says nothing of the attempt's.
+        return Reply(
+            f"error: the gate could not run ({problem}). Your tree is as it was; submit again.",
+            status="error",
+            events=(taken,),
+        )
     reasons = "\n".join(f"- {reason}" for reason in judged.reasons)
     if judged.verdict == "proven":
         text = "proven: the gate holds."

@@ -28,8 +28,8 @@ class LocalSandbox:
 
     def __init__(self, files: Mapping[str, str | bytes]) -> None:
         self._home = Path(tempfile.mkdtemp(prefix="patchwright-local-"))
-        self.root, self._tmp = self._home / "tree", self._home / "scratch"
-        for folder in (self.root, self._tmp):
+        self.root, self.scratch = self._home / "tree", self._home / "scratch"
+        for folder in (self.root, self.scratch):
             folder.mkdir()
         for path, content in files.items():
             target = self.root / path
@@ -38,7 +38,7 @@ class LocalSandbox:
         self._env = {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOME": str(self._home),
-            "TMPDIR": str(self._tmp),
+            "TMPDIR": str(self.scratch),
             "LANG": "C.UTF-8",
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
@@ -162,10 +162,10 @@ class LocalSandbox:
         return out.decode(errors="replace")
 
     def _mapped(self, text: str) -> str:
-        return _MAPPED.sub(lambda m: str(self.root if m[0] == WORKDIR else self._tmp), text)
+        return _MAPPED.sub(lambda m: str(self.root if m[0] == WORKDIR else self.scratch), text)
 
     def _unmapped(self, output: bytes) -> bytes:
-        tree, scratch = str(self.root).encode(), str(self._tmp).encode()
+        tree, scratch = str(self.root).encode(), str(self.scratch).encode()
         return output.replace(tree, WORKDIR.encode()).replace(scratch, b"/tmp")
 
     def _path(self, path: str) -> Path:

@@ -1,0 +1,25 @@
+"""Halves of characters (lone surrogates), which JSON can write and UTF-8 cannot. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def joined(text: str) -> str:
+    """The text with matching halves put together and U+FFFD for those that have no other."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def joined_in(value: Any) -> Any:
+    """A value decoded from JSON with all its texts `joined`."""
+    if isinstance(value, str):
+        return joined(value)
+    if isinstance(value, list):
+        return [joined_in(inner) for inner in value]
+    if isinstance(value, dict):
+        return {joined(key): joined_in(inner) for key, inner in value.items()}
+    return value

@@ -1,0 +1,149 @@
+"""How attempts end early or go on: stops, budgets, commands that cannot run, a gate that dies."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import pytest
+
+from agent.events import Check, GateJudged
+from agent.gate.judge import Submission
+from agent.model import Message, ToolCall, ToolSpec, Turn, Usage
+from agent.session import JudgeWith, debug
+from agent.state import RunState
+from agent.store import MemoryStore
+from agent.testing.suite import TestsCannotRun
+from sandbox.errors import SandboxGone
+from sandbox.protocol import OpenSandbox
+from tests.doubles.memory_sandbox import MemorySandbox
+from tests.doubles.seeded_policy import FILES
+from tests.unit.test_agent_loop import (
+    Speaking,
+    UnclosedSandbox,
+    a_task,
+    memory_sandbox,
+    pairs_are_whole,
+    run,
+)
+
+
+async def test_a_stop_ends_the_first_run_of_the_tests_too():
+    slow = {**FILES, "tests/test_slow.py": "import time\n\n\ndef test_a():\n    time.sleep(900)\n"}
+    sandbox = UnclosedSandbox(slow)
+
+    class Stopping(MemoryStore):
+        def stop_requested(self, run_id: str) -> bool:
+            return any(sandbox.scratch.glob("tests-*/start"))
+
+    state = await run(Speaking(Turn(content="no")), Stopping(), a_task(), sandbox)
+    assert state.outcome == "stopped"
+    assert state.started is None, "the attempt's first run of the tests was still going on"
+    await sandbox.really_close()
+
+
+async def test_a_run_that_was_stopped_while_it_waited_opens_no_sandbox():
+    store = MemoryStore()
+    store.stopped.add("r1")
+    state = await run(Speaking(Turn(content="no")), store, a_task())
+    assert state.outcome == "stopped"
+    assert [r.event.type for r in store.events("r1")] == ["attempt_ended"]
+
+
+async def test_a_test_command_that_cannot_be_run_is_said_at_once():
+    task = a_task().model_copy(update={"test_command": "no-such-program --all"})
+    with pytest.raises(TestsCannotRun, match="`no-such-program --all` cannot be run"):
+        await run(Speaking(Turn(content="no")), MemoryStore(), task)
+
+
+async def test_one_turn_cannot_hold_more_calls_than_the_budget():
+    calls = tuple(
+        ToolCall(id=f"functions.bash:{n}", name="bash", arguments=f'{{"command": "echo {n}"}}')
+        for n in range(9)
+    )
+    store = MemoryStore()
+    state = await run(Speaking(Turn(tool_calls=calls)), store, a_task(calls=5), memory_sandbox())
+    done = [r.event for r in store.events("r1") if r.event.type == "tool_finished"]
+    assert [e.status for e in done] == ["ok"] * 5 + ["refused"] * 4
+    assert "the budget of 5 tool calls is used up" in done[-1].output
+    assert pairs_are_whole(state.messages)
+    assert state.outcome == "diagnosis"
+
+
+class Calling(Speaking):
+    """Makes the given calls, one a turn, then the last one again and again."""
+
+    def __init__(self, *calls: tuple[str, dict[str, object]]) -> None:
+        super().__init__()
+        self._calls, self._count = calls, 0
+
+    async def turn(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Turn:
+        name, arguments = self._calls[min(self._count, len(self._calls) - 1)]
+        call = ToolCall(
+            id=f"functions.{name}:{self._count}", name=name, arguments=json.dumps(arguments)
+        )
+        self._count += 1
+        return Turn(tool_calls=(call,), usage=Usage(prompt_tokens=10))
+
+
+MENDING = (
+    ("reproduction", {"why_none": "needs a printer"}),
+    ("edit", {"path": "shop/prices.py", "old": "discount / 10\n", "new": "discount / 100\n"}),
+    ("submit", {"root_cause": "a", "summary": "b"}),
+)
+
+
+async def mended(judge_with: JudgeWith, store: MemoryStore) -> RunState:
+    """The state after a draft was submitted as often as this gate wants."""
+
+    async def open_sandbox() -> MemorySandbox:
+        return memory_sandbox()
+
+    async def attach(_: str) -> None:
+        return None
+
+    return await debug(
+        a_task(calls=12),
+        model=Calling(*MENDING),
+        store=store,
+        open_sandbox=open_sandbox,
+        attach=attach,
+        open_fresh=open_sandbox,
+        judge_with=judge_with,
+    )
+
+
+async def test_a_sandbox_of_the_gate_that_dies_costs_neither_the_tree_nor_the_attempt():
+    judged: list[Submission] = []
+
+    async def dies_twice(submission: Submission, open_fresh: OpenSandbox) -> GateJudged:
+        judged.append(submission)
+        if len(judged) <= 2:
+            raise SandboxGone("out of memory")
+        return GateJudged(verdict="proven", patch=submission.patch)
+
+    store = MemoryStore()
+    state = await mended(dies_twice, store)
+    assert state.outcome == "proven"
+    assert len({s.patch for s in judged}) == 1, "the tree was as it had been"
+    assert "discount / 100" in judged[0].patch
+    assert [r.event.type for r in store.events("r1")].count("sandbox_opened") == 1
+    assert any("the gate could not run (out of memory)" in m.content for m in state.messages)
+
+
+async def test_without_a_reproduction_a_draft_still_has_to_break_no_test():
+    missing = Check(name="reproduction", ok=False, detail="There is no reproduction.")
+    broken = Check(name="test suite", ok=False, detail="1 test that passed no longer does.")
+    judged: list[Submission] = []
+
+    async def first_broken(submission: Submission, open_fresh: OpenSandbox) -> GateJudged:
+        judged.append(submission)
+        checks = (missing, broken) if len(judged) == 1 else (missing,)
+        return GateJudged(
+            verdict="unproven", checks=checks, reasons=tuple(c.detail for c in checks)
+        )
+
+    state = await mended(first_broken, MemoryStore())
+    assert state.outcome == "draft"
+    assert len(judged) == 2
+    assert "no longer does" not in state.diagnosis
