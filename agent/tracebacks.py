@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
+from agent.log_errors import bare
+
 Language = Literal["python", "javascript", "go", "java", "rust"]
 LONGEST = 2_000_000
 """Characters looked at; the rest of a larger text is left out."""
@@ -63,9 +65,10 @@ def frames(text: str) -> list[Frame]:
 
 
 def _frames(text: str) -> Iterator[Frame]:
-    for line in text.split("\n"):
-        if len(line) > 1000:
+    for whole in text.split("\n"):
+        if len(whole) > 1000:
             continue
+        line = bare(whole)
         for language, pattern in _PATTERNS:
             found = pattern.search(line)
             if found is None:

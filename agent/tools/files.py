@@ -18,11 +18,15 @@ VIEW_MOST = 2000
 SYNTAX_CHECKS = {
     ".py": "python3 -c 'import ast,sys; ast.parse(open(sys.argv[1],\"rb\").read(), sys.argv[1])'",
     ".json": "python3 -m json.tool --no-ensure-ascii",
+    # Pythons before 3.11 cannot say.
+    ".toml": "python3 -c 'import importlib.util as u,sys; "
+    'u.find_spec("tomllib") and __import__("tomllib").load(open(sys.argv[1],"rb"))\'',
     ".js": "node --check",
     ".mjs": "node --check",
     ".cjs": "node --check",
     ".go": "gofmt -e -l",
     ".rb": "ruby -c",
+    ".php": "php -l",
     ".sh": "bash -n",
 }
 """How to ask, inside the sandbox, whether a file parses."""
@@ -85,10 +89,22 @@ async def edit(bench: Bench, args: EditArguments) -> Reply:
     file = decode(data)
     if file is None:
         return refused(f"{args.path} is binary")
-    done = replace_once(file.text, restore(args.old), restore(args.new))
+    old, new = restore(args.old), restore(args.new)
+    if file.crlf:
+        old, new = old.replace("\r\n", "\n"), new.replace("\r\n", "\n")
+    done = replace_once(file.text, old, new)
     if done.refusal:
         return refused(done.refusal)
-    await bench.sandbox.write(args.path, file.encode(done.text))
+    try:
+        await bench.sandbox.write(args.path, file.encode(done.text))
+    except UnicodeEncodeError as problem:
+        lacking = problem.object[problem.start]
+        return refused(
+            f"{args.path} is in {file.encoding}, which has no {lacking!r}; write it another way, "
+            "or convert the whole file on purpose"
+        )
+    except FileRefused as problem:
+        return refused(str(problem))
     height = args.new.count("\n") + 1
     shown = numbered(args.path, done.text, max(1, done.line - 2), done.line + height + 1)
     problem_found = await _syntax(bench, args.path)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import re
+import asyncio
+import time
 
 import regex
 from pydantic import Field
 
+from agent.log_errors import LONGEST_LINE, first_error
 from agent.testing.suite import list_files
 from agent.tools.tool import Arguments, Bench, Reply, refused
 from agent.tracebacks import describe, frames, in_tree
@@ -14,19 +16,17 @@ from agent.tracebacks import describe, frames, in_tree
 MOST_LINES = 300
 MOST_FRAMES = 20
 
-FIRST_ERROR = re.compile(
-    r"Traceback \(most recent call last\)|^E  |^panic: |^error(\[E\d+\])?:|\b(FAILED|FAILURE)\b"
-    r"|\b[A-Z]\w*(Error|Exception)\b|^\s+at .+\(.+:\d+\)|^fatal:|thread '.+' panicked|--- FAIL:",
-    re.MULTILINE,
-)
-"""Where a log first speaks of a failure: Python, pytest, Go, Rust, Java, JavaScript, git."""
+GREP_S = 3.0
+"""How long a pattern may search a whole log."""
 
 
 class LogArguments(Arguments):
     """What to look for in a kept log."""
 
     id: str = Field(description="Log id, e.g. bash:12.")
-    grep: str = Field("", description="Regular expression; lines around each hit are shown.")
+    grep: str = Field(
+        "", max_length=2000, description="Regular expression; lines around each hit are shown."
+    )
     context: int = Field(3, ge=0, le=50)
     start: int = Field(0, ge=0, description="First line of a range.")
     end: int = Field(0, ge=0)
@@ -42,14 +42,15 @@ async def log(bench: Bench, args: LogArguments) -> Reply:
     lines = data.decode("utf-8", errors="replace").split("\n")
     if args.grep:
         try:
-            hits = matching(lines, args.grep)
+            # In a thread, because `regex` lets other threads run while it searches.
+            hits = await asyncio.to_thread(matching, lines, args.grep)
         except regex.error as problem:
             return refused(f"bad regular expression: {problem}")
         except TimeoutError:
             return refused("the regular expression takes too long; use a simpler one")
         return _reply(lines, around(hits, args.context, len(lines)), f"{len(hits)} hits")
     if args.first_error:
-        hit = next((i for i, line in enumerate(lines) if FIRST_ERROR.search(line[:4000])), None)
+        hit = first_error(lines)
         if hit is None:
             return Reply("no line looks like an error")
         span = range(max(0, hit - args.context), min(len(lines), hit + 40))
@@ -63,18 +64,22 @@ async def log(bench: Bench, args: LogArguments) -> Reply:
     return _reply(lines, list(range(first - 1, min(last, len(lines)))), "range")
 
 
-def matching(lines: list[str], pattern: str, timeout_s: float = 2.0) -> list[int]:
+def matching(lines: list[str], pattern: str, timeout_s: float = GREP_S) -> list[int]:
     """Positions of the lines that match a model's pattern.
 
-    The pattern runs on the host, so each line has a time limit. Raises `regex.error` and
-    `TimeoutError`.
+    The pattern runs on the host, so all lines together have a time limit. Raises `regex.error`
+    and `TimeoutError`.
     """
     compiled = regex.compile(pattern)
-    return [
-        i
-        for i, line in enumerate(lines)
-        if compiled.search(line[:4000], timeout=timeout_s, concurrent=False)
-    ]
+    deadline = time.monotonic() + timeout_s
+    hits = []
+    for i, line in enumerate(lines):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        if compiled.search(line[:LONGEST_LINE], timeout=left, concurrent=True):
+            hits.append(i)
+    return hits
 
 
 def around(hits: list[int], context: int, count: int) -> list[int]:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import difflib
 from dataclasses import dataclass
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,34 +21,31 @@ class TextFile:
     """With `\\n` line ends where the file used `\\r\\n` throughout; otherwise as it was."""
     encoding: str
     crlf: bool
+    mark: bytes = b""
+    """The byte order mark at the file's start."""
 
     def encode(self, text: str) -> bytes:
-        """Bytes of a changed text, in the file's own encoding and line ends."""
+        """Bytes of a changed text, in the file's own encoding and line ends.
+
+        Raises `UnicodeEncodeError` when the encoding lacks a character of the text.
+        """
         if self.crlf:
             text = text.replace("\r\n", "\n").replace("\n", "\r\n")
-        try:
-            return text.encode(self.encoding)
-        except UnicodeEncodeError:
-            return text.encode("utf-8")
+        return self.mark + text.encode(self.encoding)
 
 
 def decode(data: bytes) -> TextFile | None:
     """The file's text, or None when binary. UTF-8 first, UTF-16 by its mark, then Latin-1."""
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        encoding = "utf-16"
-    elif b"\0" in data[:8192]:
+    mark, encoding = next(((m, e) for m, e in _MARKS if data.startswith(m)), (b"", "utf-8"))
+    if not mark and b"\0" in data[:8192]:
         return None
-    elif data.startswith(b"\xef\xbb\xbf"):
-        encoding = "utf-8-sig"
-    else:
-        encoding = "utf-8"
     try:
-        text = data.decode(encoding)
+        text = data.removeprefix(mark).decode(encoding)
     except UnicodeDecodeError:
-        encoding = "latin-1"
+        mark, encoding = b"", "latin-1"
         text = data.decode(encoding)
     crlf = "\r\n" in text and "\n" not in text.replace("\r\n", "")
-    return TextFile(text.replace("\r\n", "\n") if crlf else text, encoding, crlf)
+    return TextFile(text.replace("\r\n", "\n") if crlf else text, encoding, crlf, mark)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,8 @@ from sandbox.docker_engine import DockerEngine, SandboxSpec
 from sandbox.images import BASE_IMAGE
 from sandbox.protocol import Limits, OpenSandbox, Sandbox
 from tests.doubles.seeded_policy import FILES, TITLE, SeededModel
-from tests.integration.sandbox_fixtures import tar_of
+from tests.integration.sandbox_fixtures import DockerOpener, tar_of
+from tests.unit.test_agent_tools import Workbench
 
 pytestmark = [pytest.mark.docker]
 
@@ -122,6 +123,14 @@ async def test_three_hundred_calls_with_errors_timeouts_and_huge_outputs(
     share = reused_share(model.prompts)
     print(f"reused share {share:.4f}, cuts {len(announced)}")
     assert share >= least
+
+
+async def test_search_finds_and_explains(open_docker: DockerOpener):
+    call = Workbench(await open_docker(dict(FILES)))
+    reply = await call("search", pattern="def total", glob="*.py")
+    assert reply.text == "shop/prices.py:1:def total(prices, discount=0):"
+    assert (await call("search", pattern="no such words")).text == "nothing found"
+    assert (await call("search", pattern="(")).status == "error"
 
 
 async def test_attempts_run_side_by_side_in_sandboxes_of_their_own(

@@ -1,5 +1,6 @@
 """Text files: exact replacement, encodings and line ends."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -29,6 +30,24 @@ def test_latin1_and_bom_survive():
         assert decode(file.encode(file.text)) == file
 
 
+def test_byte_order_and_marks_stay():
+    for data in (
+        b"\xfe\xff" + "x = 'ü'\n".encode("utf-16-be"),
+        b"\xff\xfe" + "x = 'ü'\n".encode("utf-16-le"),
+        b"\xef\xbb\xbfx = 1\n",
+    ):
+        file = decode(data)
+        assert file is not None and file.text.startswith("x")
+        assert file.encode(file.text) == data
+
+
+def test_a_character_that_the_encoding_lacks_is_an_error_and_no_other_encoding():
+    file = decode(b"caf\xe9 = 1\n")
+    assert file is not None
+    with pytest.raises(UnicodeEncodeError):
+        file.encode(file.text + "# €\n")
+
+
 def test_binary_is_none():
     assert decode(b"\x7fELF\0\0\1") is None
 
@@ -47,5 +66,5 @@ def test_refusals_help():
 @given(st.binary(max_size=300))
 def test_what_decodes_encodes_back_to_the_same_bytes(data: bytes):
     file = decode(data)
-    if file is not None and file.encoding != "utf-16":
+    if file is not None:
         assert file.encode(file.text) == data

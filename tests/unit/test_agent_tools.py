@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -16,6 +17,7 @@ from agent.store import MemoryStore
 from agent.task import Budget, Issue, Task
 from agent.tools.registry import TOOLS, parse_call, tool_specs
 from agent.tools.tool import Bench, Reply
+from sandbox.protocol import Sandbox
 from tests.doubles.local_sandbox import LocalSandbox
 
 FILES = {
@@ -24,6 +26,7 @@ FILES = {
     "tests/test_prices.py": "from shop.prices import total\n\n\ndef test_none():\n"
     "    assert total([]) == 0\n\n\ndef test_wrong_already():\n    assert total([1]) == 1\n",
     "win.txt": b"one\r\ntwo\r\n",
+    "old.py": b"# -*- coding: latin-1 -*-\nname = 'caf\xe9'\n",
     "photo.bin": bytes(range(256)),
 }
 
@@ -31,7 +34,7 @@ FILES = {
 class Workbench:
     """Calls tools as the loop does, and records what they cause."""
 
-    def __init__(self, sandbox: LocalSandbox) -> None:
+    def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
         self.journal = Journal(MemoryStore(), "r", 1)
         task = Task(
@@ -98,6 +101,23 @@ async def test_edit_keeps_line_ends_and_warns_of_broken_syntax(call: Workbench):
     near = await call("edit", path="shop/prices.py", old="amount  -= p", new="amount += p")
     assert near.status == "refused"
     assert "amount -= p" in near.text
+
+
+async def test_edit_keeps_the_encoding_or_says_why_it_cannot(call: Workbench):
+    refused = await call("edit", path="old.py", old="name", new="price = '5 €'\nname")
+    assert refused.status == "refused"
+    assert "latin-1, which has no '€'" in refused.text
+    assert (await call("edit", path="old.py", old="caf", new="Caf")).status == "ok"
+    assert await call.sandbox.read("old.py") == b"# -*- coding: latin-1 -*-\nname = 'Caf\xe9'\n"
+    windows = await call("edit", path="win.txt", old="one\r\ntwo", new="1\r\n2")
+    assert windows.status == "ok"
+    assert await call.sandbox.read("win.txt") == b"1\r\n2\r\n"
+
+
+async def test_broken_settings_are_noticed_too(call: Workbench):
+    broken = await call("create", path="pyproject.toml", content="[project\nname = 1\n")
+    assert "no longer parses" in broken.text
+    assert "no longer" not in (await call("create", path="a.toml", content="[a]\nb = 1\n")).text
 
 
 async def test_create_refuses_to_overwrite_in_the_tree(call: Workbench):
@@ -213,11 +233,40 @@ async def test_a_regular_expression_that_never_ends_is_refused(call: Workbench):
     assert "takes too long" in reply.text
 
 
-async def test_search_finds_and_explains(call: Workbench):
-    reply = await call("search", pattern="def total", glob="*.py")
-    assert reply.text == "shop/prices.py:1:def total(prices):"
-    assert (await call("search", pattern="no such words")).text == "nothing found"
-    assert (await call("search", pattern="(")).status == "error"
+async def test_a_slow_pattern_has_one_limit_for_the_whole_log_and_stops_nobody_else(
+    call: Workbench,
+):
+    # Each line by itself is quick enough; there are very many of them.
+    call.journal.put_log("attached:1", b"\n".join([b"a" * 24 + b"!"] * 100_000))
+    beats = 0
+
+    async def beat() -> None:
+        nonlocal beats
+        while True:
+            await asyncio.sleep(0.01)
+            beats += 1
+
+    beating = asyncio.create_task(beat())
+    reply = await call("log", id="attached:1", grep="(a|a?a)+$")
+    beating.cancel()
+    assert "takes too long" in reply.text
+    assert beats > 5, "other runs went on meanwhile"
+
+
+async def test_the_log_of_a_ci_job_is_read_through_its_times_and_colours(call: Workbench):
+    stamp = "2026-05-04T10:11:12.3456789Z "
+    lines = [
+        "##[group]Run pytest",
+        "collected 2 items",
+        "\x1b[31mTraceback (most recent call last):\x1b[0m",
+        '  File "/home/runner/work/shop/shop/prices.py", line 4, in total',
+        "    amount -= p",
+        "TypeError: unsupported operand",
+    ]
+    call.journal.put_log("attached:ci-7", "\n".join(stamp + line for line in lines).encode())
+    first = await call("log", id="attached:ci-7", first_error=True)
+    assert "first error at line 3" in first.text
+    assert "frames in this repository: shop/prices.py:4 in total" in first.text
 
 
 @pytest.mark.parametrize(
@@ -228,6 +277,7 @@ async def test_search_finds_and_explains(call: Workbench):
         ("bash", '{"command": 5}', "command: Input should be a valid string"),
         ("bash", "{}", "command: Field required"),
         ("bash", '{"command": "a", "cwd": "/"}', "cwd: Extra inputs are not permitted"),
+        ("bash", "[" * 200_000, "nested too deeply"),
         ("bash", "[1]", "do not fit the schema of bash"),
     ],
 )
