@@ -83,6 +83,39 @@ def test_cover_ranks_the_lines_that_only_the_failing_test_runs(tree: Path) -> No
     assert "FILE calc.py 2=1.000 3=1.000" in out
 
 
+@pytest.mark.parametrize(
+    "reproduction",
+    [
+        "def test_last():\n    assert last([1, 2]) == 2\n",
+        "import unittest\nclass Last(unittest.TestCase):\n    def test_last(self):\n"
+        "        self.assertEqual(last([1, 2]), 2)\n",
+        # Not to be run without pytest: there it would fail whatever the code does.
+        "import pytest\n@pytest.fixture\ndef pair():\n    return [1, 2]\n"
+        "def test_last(pair):\n    assert last(pair) == 2\n",
+    ],
+)
+def test_a_reproduction_that_runs_without_pytest_tells_the_same(
+    tree: Path, reproduction: str
+) -> None:
+    (tree / "tests" / "test_own.py").write_text("from calc import last\n" + reproduction)
+    job = {
+        "repro": ["tests/test_own.py"],
+        "plain": "tests/test_own.py",
+        "suite": ["tests/test_calc.py"],
+        "total_s": 60,
+        "files": ["calc.py"],
+        "mutants": [
+            [0, 0, 3, 3, "    return items[n - 1]"],
+            [1, 0, 3, 3, "    return items[n]"],
+            [2, 0, 2, 2, "    while True: pass"],
+            [3, 0, 3, 3, "    import os; os._exit(0)"],
+        ],
+    }
+    out = run(tree, "screen", job)
+    assert "still fails 1, hangs 2, passes 1" in out
+    assert "SURVIVORS [0]" in out
+
+
 def test_screen_keeps_what_passes_everything_and_kills_what_hangs(tree: Path) -> None:
     before = {p: p.read_bytes() for p in tree.rglob("*") if p.is_file()}
     job = {

@@ -52,6 +52,8 @@ class Reproduction:
     """Literals of the example: a fix that names them is suspect."""
     examples: tuple[Example, ...] = ()
     """What the tests look at, to be varied."""
+    plain: str = ""
+    """The test's file if it needs nothing of pytest but what it imports, and may run without."""
 
 
 def from_failing_tests(run: TestRun, tree: Tree) -> Steps[Reproduction | None]:
@@ -129,7 +131,8 @@ def _declare(
         return None
     what = "; ".join(f.what for f in findings)
     inputs = tuple(lit for f in findings for lit in literals_of(f.example.expr))
-    return Reproduction(command, (path,), what, inputs, tuple(f.example for f in findings))
+    examples = tuple(f.example for f in findings)
+    return Reproduction(command, (path,), what, inputs, examples, plain=path)
 
 
 def literals_of(code: str) -> tuple[str, ...]:

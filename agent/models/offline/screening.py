@@ -39,6 +39,7 @@ def screen(
     suite = suite_args(tree)
     job = {
         "repro": list(found.tests),
+        "plain": found.plain,
         "suite": suite,
         "total_s": TIME_S,
         "files": files,

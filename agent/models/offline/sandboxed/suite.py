@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 import sys
+import unittest
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -25,6 +26,7 @@ class Watch:
         self.passed: set[str] = set()
         self.lines: dict[str, set[tuple[str, int]]] = {}
         self.frames: list[tuple[str, int]] = []
+        self.raised = ""
         self._current: set[tuple[str, int]] = set()
 
     def pytest_runtest_logreport(self, report: Any) -> None:
@@ -40,7 +42,9 @@ class Watch:
             self.failed.add(report.nodeid)
 
     def pytest_exception_interact(self, node: Any, call: Any) -> None:
-        """Keep the frames of a failure that are in the tree."""
+        """Keep the frames of a failure that are in the tree, and the first exception's name."""
+        if call.excinfo and not self.raised:
+            self.raised = call.excinfo.typename
         entry = call.excinfo.tb if call.excinfo else None
         while entry is not None:
             path = entry.tb_frame.f_code.co_filename
@@ -125,11 +129,12 @@ def _spectrum(root: Path, job: dict[str, Any]) -> dict[str, Any]:
 
 
 def screen(job: dict[str, Any]) -> None:
-    """Try mutants: {"repro": args, "suite": args, "total_s", "files", "mutants"}.
+    """Try mutants: {"repro": args, "plain", "suite": args, "total_s", "files", "mutants"}.
 
     `files` are paths; a mutant is [id, file index, first line, last line, new text or null];
     `repro` must pass and `suite` may fail in nothing that does not fail without the mutant.
-    `total_s` is the processor time that each worker may use.
+    `total_s` is the processor time that each worker may use. `plain` is a test file that is also
+    run without pytest, first and ten times as fast, if it fails there in the same way.
     """
     root = Path.cwd()
     workers = min(os.cpu_count() or 1, 4, max(1, len(job["mutants"])))
@@ -138,6 +143,9 @@ def screen(job: dict[str, Any]) -> None:
     limits = [max(2.0, 4.0 * spent_s())]
     base_suite = _outcome(trees[0], job["suite"], 240.0)
     limits.append(max(10.0, 4.0 * spent_s()))
+    plain = job.get("plain", "")
+    if plain and (base_repro is None or _plainly(trees[0], plain, 60.0) != base_repro["raised"]):
+        job["plain"] = ""
     pipes = []
     for k, tree in enumerate(trees):
         read_end, write_end = os.pipe()
@@ -170,18 +178,56 @@ def _try_all(
         if spent_s() > job["total_s"]:
             return
         with mutated(tree / job["files"][file], first, last, text):
-            seen = _outcome(tree, [*job["repro"], "-x"], limits[0])
-            answer: dict[str, Any] = {"id": number, "repro": _word(seen)}
+            answer: dict[str, Any] = {"id": number, "repro": _reproduced(tree, job, limits[0])}
             if answer["repro"] == "passes":
                 suite = _outcome(tree, job["suite"], limits[1])
                 answer["new"] = _broken(suite, base)
         yield answer
 
 
+def _reproduced(tree: Path, job: dict[str, Any], limit_s: float) -> str:
+    if job.get("plain"):
+        ended = _plainly(tree, job["plain"], limit_s)
+        if ended != PASSES:
+            return "fails" if ended else "hangs"
+    return _word(_outcome(tree, [*job["repro"], "-x"], limit_s))
+
+
+def _plainly(tree: Path, path: str, limit_s: float) -> str:
+    """How the tests of a file end without pytest; empty if they do not."""
+    return in_child(lambda: run_plain(tree, path), limit_s) or ""
+
+
+PASSES = "passes"
+
+
+def run_plain(tree: Path, path: str) -> str:
+    """Run a file's test functions and cases; "passes", or the first exception's name."""
+    enter(tree)
+    file = tree / path
+    sys.path.insert(0, str(file.parent))
+    names: dict[str, Any] = {"__name__": file.stem, "__file__": str(file)}
+    try:
+        exec(compile(file.read_bytes(), str(file), "exec"), names)  # noqa: S102
+        for name, value in list(names.items()):
+            if isinstance(value, type) and issubclass(value, unittest.TestCase):
+                for case in unittest.defaultTestLoader.loadTestsFromTestCase(value):
+                    case.debug()
+            elif name.startswith("test") and callable(value):
+                value()
+    except BaseException as error:  # noqa: BLE001 - any failure is the answer
+        return type(error).__name__
+    return PASSES
+
+
 def _outcome(tree: Path, args: list[str], limit_s: float) -> dict[str, Any] | None:
     def work() -> dict[str, Any]:
         watch = run_pytest(tree, args)
-        return {"failed": sorted(watch.failed), "passed": sorted(watch.passed)}
+        return {
+            "failed": sorted(watch.failed),
+            "passed": sorted(watch.passed),
+            "raised": watch.raised,
+        }
 
     result: dict[str, Any] | None = in_child(work, limit_s)
     return result
