@@ -66,7 +66,11 @@ async def _attach(exec_id: str) -> tuple[asyncio.StreamReader, asyncio.StreamWri
 async def _inward(socket: WebSocket, writer: asyncio.StreamWriter) -> None:
     with contextlib.suppress(WebSocketDisconnect, OSError, KeyError):
         while True:
-            message = await socket.receive_bytes()
+            received = await socket.receive()
+            if received["type"] == "websocket.disconnect":
+                break
+            # Some clients send text, which a server takes too.
+            message = received.get("bytes") or received["text"].encode()
             if message[0] == _STDIN:
                 writer.write(message[1:])
                 await writer.drain()

@@ -82,10 +82,7 @@ class Pod:
         return None
 
     def status(self) -> dict[str, Any]:
-        states = [
-            {"name": c["name"], "image": c["image"], "state": self._state(c["name"])}
-            for c in self.body["spec"]["containers"]
-        ]
+        states = [_container(c, self._state(c["name"])) for c in self.body["spec"]["containers"]]
         ended = [s["state"].get("terminated") for s in states]
         phase = "Pending"
         if self._failed or any(ended):
@@ -95,7 +92,7 @@ class Pod:
         found: dict[str, Any] = {"phase": phase, "containerStatuses": states}
         if self._failed:
             found["initContainerStatuses"] = [
-                {"name": c["name"], "image": c["image"], "state": {"terminated": self._failed}}
+                _container(c, {"terminated": self._failed})
                 for c in self.body["spec"]["initContainers"][:1]
             ]
         return found
@@ -186,6 +183,17 @@ class Pod:
                 memory = DriverConfig("local", options)
                 mounts.append(Mount(path, None, type="volume", no_copy=True, driver_config=memory))
         return mounts
+
+
+def _container(described: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": described["name"],
+        "image": described["image"],
+        "imageID": "",
+        "ready": "running" in state,
+        "restartCount": 0,
+        "state": state,
+    }
 
 
 def remove_all(engine: docker.DockerClient, cluster: str) -> int:

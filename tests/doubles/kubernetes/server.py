@@ -31,6 +31,10 @@ from tests.doubles.kubernetes.exec import carry
 from tests.doubles.kubernetes.kubelet import Pod, remove_all
 
 NAMESPACE = "sandboxes"
+VERSION = {
+    "major": "1", "minor": "33", "gitVersion": "v1.33.0-stand-in", "gitCommit": "",
+    "gitTreeState": "clean", "buildDate": "", "goVersion": "", "compiler": "", "platform": "",
+}  # fmt: skip
 
 
 @dataclass
@@ -116,7 +120,7 @@ def _app(cluster: Cluster, engine: docker.DockerClient) -> Starlette:
 async def _answer(cluster: Cluster, engine: docker.DockerClient, request: Request) -> Response:
     name = request.path_params.get("name")
     if request.url.path == "/version":
-        return JSONResponse({"major": "1", "minor": "33", "gitVersion": "v1.33.0-stand-in"})
+        return JSONResponse(VERSION)
     body = json.loads(await request.body() or b"{}")
     if "networkpolicies" in request.url.path:
         return JSONResponse(*_policy(cluster, request.method, name, body))
