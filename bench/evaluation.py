@@ -3,7 +3,7 @@
 Builds the repositories with their histories, makes instances of them with `--from-history`, starts
 the evaluation, kills it in the middle, resumes it, and prints the report with the gate's precision
 by hidden tests. `--whole` runs it in one go as well and compares both reports. An hour on two
-cores, most of it the search for repairs.
+cores, most of it the search for repairs; with `--keep` it goes on where an earlier one ended.
 
     python bench/evaluation.py [--parallel 2] [--whole] [--keep FOLDER] [--limit N]
 """
@@ -32,12 +32,13 @@ TARGET = 0.9
 """Least share of proven patches that hidden tests confirm."""
 
 
-def evaluation(out: Path, folder: Path, options: argparse.Namespace, *more: str) -> list[str]:
-    """The command."""
+def evaluation(out: Path, folder: Path, options: argparse.Namespace) -> list[str]:
+    """The command; it goes on where `out` stands."""
     words = [sys.executable, "-m", "app", "eval", "--model", "offline", "--out", str(out)]
     for story in STORIES:
         words += ["--from-history", str(folder / story.name)]
-    return [*words, "--parallel", str(options.parallel), "--limit", str(options.limit), *more]
+    numbers = ["--parallel", str(options.parallel), "--limit", str(options.limit)]
+    return [*words, *numbers, "--resume"]
 
 
 def finished(out: Path) -> int:
@@ -75,12 +76,14 @@ def main() -> int:
         folder.mkdir(parents=True, exist_ok=True)
         environment = {**os.environ, "XDG_STATE_HOME": str(folder / "state")}
         for story in STORIES:
-            build(story, folder)
-        killed = folder / "killed"
-        had = kill_in_the_middle(evaluation(killed, folder, options), killed, environment)
-        print(f"\nkilled with {had} results; resuming\n", flush=True)
-        resume = evaluation(killed, folder, options, "--resume")
-        subprocess.run(resume, env=environment, cwd=ROOT, check=True)
+            if not (folder / story.name).exists():
+                build(story, folder)
+        killed, mark = folder / "killed", folder / "killed-with"
+        command = evaluation(killed, folder, options)
+        if not mark.exists():
+            mark.write_text(str(kill_in_the_middle(command, killed, environment)))
+        print(f"\nkilled with {mark.read_text()} results; resuming\n", flush=True)
+        subprocess.run(command, env=environment, cwd=ROOT, check=True)
         report = Report.model_validate_json((killed / "report.json").read_bytes())
         same = True
         if options.whole:
