@@ -87,3 +87,11 @@ def test_the_issue_is_taken_out_of_the_task() -> None:
     assert title == "Wrong sum"
     assert body.strip() == "body `f(1)`"
     assert issue_of("# Title\nbody") == ("Title", "body")
+
+
+def test_an_expected_equation_names_the_value_and_not_the_call_again() -> None:
+    shown = ">>> from shop import total\n>>> total([60, 40])\n100\n"
+    text = f"{shown}\nExpected: `total([60, 40]) == 90`.\n"
+    example = read_issue(text).examples[0]
+    assert example.expr == "total([60, 40])"
+    assert example.expected[0] == "90"

@@ -50,7 +50,7 @@ def results_in(text: str) -> tuple[str, ...]:
 
 
 def _as_source(text: str) -> str:
-    """A value's text as a Python expression, or nothing."""
+    """A value's text as a Python expression, or nothing; of `call() == value` the value."""
     text = text.strip().strip("`").strip()
     if text.lower() in VAGUE:
         return VAGUE[text.lower()]
@@ -58,6 +58,12 @@ def _as_source(text: str) -> str:
         node = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError):
         return ""
+    if (
+        isinstance(node, ast.Compare)
+        and [type(op) for op in node.ops] == [ast.Eq]
+        and any(isinstance(n, ast.Call) for n in ast.walk(node.left))
+    ):
+        node = node.comparators[0]
     if any(isinstance(n, ast.Name | ast.Attribute) for n in ast.walk(node)) and not any(
         isinstance(n, ast.Call) for n in ast.walk(node)
     ):
