@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from app import logs
+from app import logs, metrics_work
 from app.environments import Asked
 from app.settings import Settings, SettingsError
 from app.settings_github import PREFIX
@@ -60,7 +60,8 @@ class KubernetesSandboxes:
             runtime=self._settings.sandbox_runtime,
             installation=self._settings.installation,
         )
-        return await self._engine.open(spec, tree_tar)
+        with metrics_work.opening():
+            return await self._engine.open(spec, tree_tar)
 
     async def prepare(self, run_id: str, tree_tar: Path, asked: Asked) -> None:
         """Note the image that the repository's settings name. Raises `SandboxError` when they ask

@@ -8,6 +8,7 @@ a first failure is a rise. A restart begins at 0 again, which `rate()` and `incr
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -25,6 +26,7 @@ from agent.events import (
     Recorded,
     SandboxOpened,
     ToolFinished,
+    ToolStarted,
     ToolStatus,
     now,
 )
@@ -92,6 +94,11 @@ _open_seconds = _histogram("sandbox_open_seconds", "Time until a sandbox is ther
 _prepare_seconds = _histogram(
     "prepare_seconds", "Time until a repository's environment is there.", _SANDBOX_S
 )
+_first_call_seconds = _histogram(
+    "first_call_seconds",
+    "Time from taking a round of a run off the queue to its first tool call.",
+    _SANDBOX_S,
+)
 _waits = _counter(
     "step_waits",
     "Times that a step waits because something is away.",
@@ -134,6 +141,19 @@ def entry(recorded: Recorded) -> None:
             _opened.labels(reason).inc()
         case _:
             pass
+
+
+class FirstCall:
+    """Times one round of a run, from when it was taken off the queue to its first tool call."""
+
+    def __init__(self) -> None:
+        self._taken: float | None = time.monotonic()
+
+    def entry(self, recorded: Recorded) -> None:
+        """A journal's entry, as it is written."""
+        if self._taken is not None and isinstance(recorded.event, ToolStarted):
+            _first_call_seconds.observe(time.monotonic() - self._taken)
+            self._taken = None
 
 
 @contextmanager

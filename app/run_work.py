@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.attempts import choose, run_attempts
@@ -75,6 +75,7 @@ class RunWork:
     """Holds the run's lease."""
     run: Run
     forge: Forge
+    first_call: metrics_work.FirstCall = field(default_factory=metrics_work.FirstCall)
 
     async def patiently(self, name: str, act: Callable[[], Awaitable[Result]]) -> Result:
         """Do a step; wait and repeat it while something outside is away; else say what failed."""
@@ -208,6 +209,7 @@ class RunWork:
         def notice(entry: Recorded) -> None:
             tracing.entry(run_id, entry)
             metrics_work.entry(entry)
+            self.first_call.entry(entry)
             if entry.event.type in TOLD:
                 news.put_nowait(number)
 

@@ -20,6 +20,7 @@ from agent.events import (
     RunPhase,
     SandboxOpened,
     ToolFinished,
+    ToolStarted,
     now,
 )
 from agent.model import Usage
@@ -119,6 +120,25 @@ def test_a_sandbox_that_cannot_be_had_is_counted_and_still_fails(
         raise error
     name = f"patchwright_sandbox_failures_total {kind}"
     assert figures()[name] - before[name] == 2
+
+
+def test_the_first_tool_call_of_a_round_is_timed_once() -> None:
+    first = metrics_work.FirstCall()
+    started = Recorded(seq=1, at=now(), event=ToolStarted(call_id="c", name="bash", arguments="{}"))
+    before = figures()
+    first.entry(Recorded(seq=0, at=now(), event=RunPhase(phase="debugging")))
+    assert (
+        figures()["patchwright_first_call_seconds_count"]
+        == before["patchwright_first_call_seconds_count"]
+    )
+    first.entry(started)
+    first.entry(started)
+    after = figures()
+    assert (
+        after["patchwright_first_call_seconds_count"]
+        - before["patchwright_first_call_seconds_count"]
+        == 1
+    )
 
 
 def test_attempts_that_wait_for_the_model_are_told_once_each_until_they_are_answered() -> None:
