@@ -156,6 +156,14 @@ class Submitted(Event):
     risk: str = ""
 
 
+class SeenTest(Record):
+    """A test's outcome on both sides of the patch; empty: it did not run there."""
+
+    name: str
+    before: str
+    after: str
+
+
 class Check(Record):
     """One thing that the gate looked at."""
 
@@ -167,6 +175,8 @@ class Check(Record):
     """What it printed without the patch (cut)."""
     after: str = ""
     """What it printed with the patch (cut)."""
+    tests: tuple[SeenTest, ...] = ()
+    """The tests that did not pass on both sides, where the check ran tests; the first of them."""
 
 
 class GateJudged(Event):

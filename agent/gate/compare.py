@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agent.events import Check, ReproductionDeclared
+from agent.events import Check, ReproductionDeclared, SeenTest
 from agent.model import Record
 from agent.testing.junit import cut
 from agent.testing.report import Outcome, SuiteRun
 
 SHOWN_CHARS = 6000
 _NAMED = 10
+_TESTS_KEPT = 200
+_NAME_CHARS = 300
+_WORST_FIRST: tuple[Outcome, ...] = ("error", "failed", "skipped", "passed")
 
 
 class ReproductionRun(Record):
@@ -72,7 +75,28 @@ def suite_check(before: Sequence[SuiteRun], after: Sequence[SuiteRun]) -> Check:
         command=after[-1].command,
         before=cut(before[-1].output, SHOWN_CHARS),
         after=cut(after[-1].output, SHOWN_CHARS),
+        tests=tests_seen(before, after),
     )
+
+
+def tests_seen(before: Sequence[SuiteRun], after: Sequence[SuiteRun]) -> tuple[SeenTest, ...]:
+    """The tests that did not pass in all runs of both sides, those that changed first."""
+    left, right = _worst([run.outcomes for run in before]), _worst([r.outcomes for r in after])
+    told = [
+        SeenTest(name=name[:_NAME_CHARS], before=left.get(name, ""), after=right.get(name, ""))
+        for name in left | right
+        if (left.get(name), right.get(name)) != ("passed", "passed")
+    ]
+    return tuple(sorted(told, key=lambda t: (t.before == t.after, t.name))[:_TESTS_KEPT])
+
+
+def _worst(runs: Sequence[dict[str, Outcome]]) -> dict[str, Outcome]:
+    """The worst outcome of each test in some runs."""
+    worst: dict[str, Outcome] = {}
+    for run in runs:
+        for name, outcome in run.items():
+            worst[name] = min(worst.get(name, outcome), outcome, key=_WORST_FIRST.index)
+    return worst
 
 
 def _by_test(before: Sequence[SuiteRun], after: Sequence[SuiteRun]) -> tuple[list[str], list[str]]:

@@ -49,6 +49,22 @@ def test_suites_before_and_after(
     assert (check.ok, said in check.detail) == (ok, True), check.detail
 
 
+def test_tests_that_do_not_pass_on_both_sides_are_kept_by_name() -> None:
+    before = [suite(a="passed", b="failed", c="passed", d="skipped", e="passed")] * 2
+    after = [
+        suite(a="passed", b="passed", c="failed", d="skipped", new="passed"),
+        suite(new="passed"),
+    ]
+    seen = [(t.name, t.before, t.after) for t in suite_check(before, after).tests]
+    assert seen == [
+        ("b", "failed", "passed"),
+        ("c", "passed", "failed"),
+        ("e", "passed", ""),
+        ("new", "", "passed"),
+        ("d", "skipped", "skipped"),
+    ]
+
+
 def test_a_time_limit_proves_nothing() -> None:
     late = SuiteRun(command="pytest", exit_code=None, output="", timed_out=True)
     assert not suite_check([suite(a="passed")] * 2, [late]).ok
