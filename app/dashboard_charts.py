@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 WIDTH, HEIGHT = 600, 120
 MOST_POINTS = 300
+WIDEST_BAR = 56
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ def bars(values: Sequence[tuple[str, float]]) -> list[Bar]:
     if not values:
         return []
     top = max(value for _, value in values) or 1
-    step = WIDTH / len(values)
+    step = min(WIDTH / len(values), WIDEST_BAR)
     return [
         Bar(
             label,

@@ -33,7 +33,7 @@ def compare(left: str, right: str) -> list[FilePair]:
 def sections(patch: str) -> dict[str, str]:
     """A patch's part per file."""
     starts = [found.start() for found in _FILE.finditer(patch)]
-    ends = [*starts[1:], len(patch)]
+    ends = [*starts[1:], len(patch)][: len(starts)]
     parts = (patch[start:end] for start, end in zip(starts, ends, strict=True))
     return {_name(part.partition("\n")[0]): part for part in parts}
 

@@ -9,16 +9,28 @@ from __future__ import annotations
 import copy
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Literal
 
-from agent.events import GateJudged, Recorded
+from agent.events import GateJudged, Recorded, SeenTest
 from app.store import SqlStore
 
 WINDOW = 500
 """Events read at once."""
 KEPT_RUNS = 64
 """Heads kept in this process."""
+STAGES = (
+    "queued",
+    "preparing",
+    "reproducing",
+    "testing hypotheses",
+    "proving",
+    "publishing",
+    "ended",
+)
+"""The line of phases: the run's own, with those of its furthest attempt between."""
+_OF_PHASE = {"queued": 0, "preparing": 1, "debugging": 2, "publishing": 5}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +47,16 @@ class Node:
     evidence: str = ""
     calls: tuple[tuple[str, int], ...] = ()
     """The tool calls that are its evidence, with where they stand in the journal (-1: nowhere)."""
+    parent: str = ""
+    """The confirmed hypothesis that it builds on: rolling back keeps what that one changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A hypothesis with those that build on it."""
+
+    node: Node
+    below: tuple[Branch, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +77,16 @@ class Snapshot:
     log_id: str
     why: str
 
+    @property
+    def key(self) -> str:
+        """As addresses name it."""
+        return f"{self.attempt}-{self.id}"
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.why} ({self.id[:8]})"
+
 
 @dataclass(slots=True)
 class Head:
@@ -73,11 +105,16 @@ class Head:
     before: dict[str, str] = field(default_factory=dict)
     after: dict[str, str] = field(default_factory=dict)
     """Outcome per test, where it was seen first and last."""
+    reproduction: str = ""
+    """The command that was seen to fail."""
     gate: GateJudged | None = None
+    stages: dict[int, int] = field(default_factory=dict)
+    """Per attempt, how far it is: an index of `STAGES`; 0: the run as a whole."""
     diagnosis: str = ""
     model_s: float = 0.0
     waiting: str = ""
     hints: int = 0
+    ended_at: datetime | None = None
 
     @property
     def prompt(self) -> int:
@@ -104,13 +141,47 @@ class Head:
         """Calls of the attempt that made most."""
         return max(self.calls.values(), default=0)
 
-    def changed_tests(self) -> list[tuple[str, str, str]]:
-        """Tests that changed or do not pass: name, before, after."""
-        return [
-            (name, self.before[name], now)
+    @property
+    def stage(self) -> int:
+        """Where the run is: an index of `STAGES`."""
+        whole = self.stages.get(0, 0)
+        return max(self.stages.values(), default=0) if whole == _OF_PHASE["debugging"] else whole
+
+    @property
+    def tree(self) -> tuple[tuple[int, tuple[Branch, ...]], ...]:
+        """Per attempt its hypotheses, each below the one that it builds on."""
+        attempts = sorted({attempt for attempt, _ in self.nodes})
+        return tuple((a, self._below(a, "")) for a in attempts)
+
+    def _below(self, attempt: int, parent: str) -> tuple[Branch, ...]:
+        children = [
+            node
+            for node in self.nodes.values()
+            if (node.attempt, self._parent(node)) == (attempt, parent)
+        ]
+        return tuple(Branch(node, self._below(attempt, node.id)) for node in children)
+
+    def _parent(self, node: Node) -> str:
+        # Only what was proposed earlier is above: whatever the journal says, the tree ends.
+        above = self.nodes.get((node.attempt, node.parent))
+        return node.parent if above is not None and above.seq < node.seq else ""
+
+    def tests(self) -> list[SeenTest]:
+        """The reproduction, then the tests that changed or do not pass on both sides.
+
+        As the gate saw them in fresh sandboxes; before that, as the run's own calls did.
+        """
+        checks = self.gate.checks if self.gate else ()
+        of_gate = [test for check in checks for test in check.tests]
+        own = [
+            SeenTest(name=name, before=self.before[name], after=now)
             for name, now in sorted(self.after.items())
             if now != self.before[name] or now in ("failed", "error")
         ]
+        proved = next((c for c in checks if c.name == "reproduction"), None)
+        after = ("passed" if proved.ok else "failed") if proved else ""
+        first = SeenTest(name=self.reproduction, before="failed", after=after)
+        return ([first] if self.reproduction else []) + (of_gate if self.gate else own)
 
 
 def carry_on(head: Head, recorded: Recorded) -> None:
@@ -122,9 +193,11 @@ def carry_on(head: Head, recorded: Recorded) -> None:
     match event.type:
         case "run_phase":
             head.phase, head.doing = event.phase, event.detail
+            head.stages[0] = _OF_PHASE.get(event.phase, head.stages.get(0, 0))
         case "attempt_started":
             head.attempts = max(head.attempts, attempt)
             head.doing = f"attempt {attempt} with {event.model}"
+            head.stages[attempt] = STAGES.index("reproducing")
             for name in event.base_failures:
                 head.before.setdefault(name, "failed")
         case "model_turned":
@@ -135,13 +208,21 @@ def carry_on(head: Head, recorded: Recorded) -> None:
             head.model_s += event.duration_ms / 1000
         case "tool_started":
             head.doing = f"attempt {attempt}: {event.name}"
+            if event.name == "submit":
+                head.stages[attempt] = STAGES.index("proving")
         case "tool_finished":
             head.calls[attempt] = head.calls.get(attempt, 0) + 1
             head.places[attempt, event.call_id] = recorded.seq
             for name, outcome in (event.tests or {}).items():
                 head.before.setdefault(name, outcome)
                 head.after[name] = outcome
+        case "reproduction_declared":
+            if event.accepted:
+                head.reproduction = event.command
+                head.stages[attempt] = STAGES.index("testing hypotheses")
         case "hypothesis_proposed":
+            held = (n.id for (a, _), n in head.nodes.items() if a == attempt)
+            confirmed = [i for i in held if head.nodes[attempt, i].verdict == "confirmed"]
             head.nodes[attempt, event.hypothesis] = Node(
                 attempt,
                 event.hypothesis,
@@ -149,21 +230,14 @@ def carry_on(head: Head, recorded: Recorded) -> None:
                 event.prediction,
                 event.test,
                 recorded.seq,
+                parent=confirmed[-1] if confirmed else "",
             )
         case "hypothesis_resolved":
             node = head.nodes.get((attempt, event.hypothesis))
             if node is not None:
                 calls = tuple((c, head.places.get((attempt, c), -1)) for c in event.calls)
-                head.nodes[attempt, event.hypothesis] = Node(
-                    node.attempt,
-                    node.id,
-                    node.claim,
-                    node.prediction,
-                    node.test,
-                    node.seq,
-                    event.verdict,
-                    event.evidence,
-                    calls,
+                head.nodes[attempt, event.hypothesis] = replace(
+                    node, verdict=event.verdict, evidence=event.evidence, calls=calls
                 )
         case "snapshot_taken":
             head.snapshots[attempt, event.snapshot] = Snapshot(
@@ -171,6 +245,8 @@ def carry_on(head: Head, recorded: Recorded) -> None:
             )
         case "gate_judged":
             head.gate = event
+            if event.verdict != "proven":
+                head.stages[attempt] = STAGES.index("testing hypotheses")
         case "note_added":
             head.hints += event.source == "human"
         case "model_waiting":
@@ -179,7 +255,8 @@ def carry_on(head: Head, recorded: Recorded) -> None:
             head.diagnosis = event.diagnosis or head.diagnosis
             head.doing = f"attempt {attempt} ended: {event.outcome}"
         case "run_ended":
-            head.phase, head.doing = "ended", event.outcome
+            head.phase, head.doing, head.ended_at = "ended", "", recorded.at
+            head.stages[0] = STAGES.index("ended")
             head.diagnosis = event.diagnosis or head.diagnosis
         case _:
             pass
@@ -210,6 +287,6 @@ class Heads:
 
 def _copied(head: Head) -> Head:
     kept = copy.copy(head)
-    for name in ("nodes", "points", "snapshots", "calls", "places", "before", "after"):
+    for name in ("nodes", "points", "snapshots", "calls", "places", "stages", "before", "after"):
         setattr(kept, name, copy.copy(getattr(head, name)))
     return kept

@@ -7,16 +7,27 @@ import statistics
 from collections import Counter, OrderedDict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 import sqlalchemy as sa
 
 from app.dashboard_list import RunRow, listed
 from app.records import RunFilter
-from app.tables import events
+from app.tables import events, from_micros
 
 RUNS = 200
 """The newest so many are counted."""
-_TYPES = ("model_turned", "tool_finished", "hypothesis_proposed", "gate_judged", "drift_noticed")
+FIXES_SHOWN = 60
+"""Proven runs that are plotted one by one."""
+_TYPES = (
+    "model_turned",
+    "tool_finished",
+    "reproduction_declared",
+    "hypothesis_proposed",
+    "hypothesis_resolved",
+    "gate_judged",
+    "drift_noticed",
+)
 
 
 @dataclass(slots=True)
@@ -32,6 +43,11 @@ class Effort:
     refusals: Counter[str] = field(default_factory=Counter)
     drifts: Counter[str] = field(default_factory=Counter)
     troubles: Counter[str] = field(default_factory=Counter)
+    reproduced: bool = False
+    confirmed: bool = False
+    judged: bool = False
+    proven_at: datetime | None = None
+    """When the gate first said proven: a run's own times move when its pull request is merged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +60,7 @@ class Statistics:
     merged: int
     closed: int
     minutes: float
-    """Median from the ask to a proven end."""
+    """Median from the ask to the gate's word."""
     tokens_per_fix: float
     model_s_per_fix: float
     """Seconds that a model worked for a proven fix, median."""
@@ -53,6 +69,10 @@ class Statistics:
     cached_share: float
     weeks: tuple[tuple[str, int], ...]
     """Proven runs per week, oldest first."""
+    minutes_each: tuple[tuple[str, float], ...]
+    tokens_each: tuple[tuple[str, float], ...]
+    seconds_each: tuple[tuple[str, float], ...]
+    """Of the newest proven runs, oldest first; named by their issue."""
     failing: tuple[tuple[str, int], ...]
     """Where runs that were not proven went wrong, most frequent first."""
 
@@ -85,10 +105,12 @@ def gather(
 def summed(known: Sequence[tuple[RunRow, Effort]]) -> Statistics:
     """The figures from runs and what they took. Pure."""
     fixes = [(row, e) for row, e in known if row.outcome == "proven"]
+    shown = fixes[:FIXES_SHOWN][::-1]
     failing: Counter[str] = Counter()
     for row, effort in known:
         if row.outcome == "proven":
             continue
+        failing[_last_stage(effort)] += 1
         failing.update({f"gate: {reason}": n for reason, n in effort.refusals.items()})
         failing.update({f"drift: {kind}": n for kind, n in effort.drifts.items()})
         failing.update({f"tool: {kind}": n for kind, n in effort.troubles.items()})
@@ -101,15 +123,35 @@ def summed(known: Sequence[tuple[RunRow, Effort]]) -> Statistics:
         proven=len(fixes),
         merged=sum(row.closed == "merged" for row, _ in known),
         closed=sum(row.closed == "closed" for row, _ in known),
-        minutes=_median([(r.updated_at - r.created_at).total_seconds() / 60 for r, _ in fixes]),
+        minutes=_median([_minutes(row, e) for row, e in fixes]),
         tokens_per_fix=_median([e.prompt + e.completion for _, e in fixes]),
         model_s_per_fix=_median([e.model_s for _, e in fixes]),
         calls_per_fix=_median([e.calls for _, e in fixes]),
         calls_per_hypothesis=calls / proposed if proposed else 0.0,
         cached_share=sum(e.cached for _, e in known) / prompt if prompt else 0.0,
         weeks=tuple(sorted(weeks.items())[-26:]),
+        minutes_each=tuple((_name(row), _minutes(row, e)) for row, e in shown),
+        tokens_each=tuple((_name(row), e.prompt + e.completion) for row, e in shown),
+        seconds_each=tuple((_name(row), e.model_s) for row, e in shown),
         failing=tuple(failing.most_common(12)),
     )
+
+
+def _last_stage(effort: Effort) -> str:
+    """How far a run came that was not proven."""
+    if effort.judged:
+        return "the gate did not say proven"
+    if effort.confirmed:
+        return "nothing was submitted"
+    return "no hypothesis held" if effort.reproduced else "no reproduction was found"
+
+
+def _minutes(row: RunRow, effort: Effort) -> float:
+    return ((effort.proven_at or row.updated_at) - row.created_at).total_seconds() / 60
+
+
+def _name(row: RunRow) -> str:
+    return f"{row.repository}#{row.issue_number}"
 
 
 def _median(values: Sequence[float]) -> float:
@@ -120,11 +162,18 @@ def _effort(engine: sa.Engine, run_id: str) -> Effort:
     # The type stands at the body's beginning: journals are mostly outputs, which need no parsing.
     kind = sa.func.substr(events.c.body, 1, 80)
     wanted = sa.or_(*(kind.like(f'%"type":"{t}"%') for t in _TYPES))
-    query = sa.select(events.c.body).where(events.c.run_id == run_id, wanted).order_by(events.c.seq)
+    query = (
+        sa.select(events.c.at, events.c.body)
+        .where(events.c.run_id == run_id, wanted)
+        .order_by(events.c.seq)
+    )
     effort = Effort()
     with engine.execution_options(read_only=True).connect() as connection:
-        for body in connection.execute(query).scalars():
-            _add(effort, json.loads(body))
+        for at, body in connection.execute(query):
+            event = json.loads(body)
+            _add(effort, event)
+            if effort.proven_at is None and event.get("verdict") == "proven":
+                effort.proven_at = from_micros(at)
     return effort
 
 
@@ -141,7 +190,12 @@ def _add(effort: Effort, event: dict[str, object]) -> None:
                 effort.troubles[f"{name} {status}"] += 1
         case {"type": "hypothesis_proposed"}:
             effort.hypotheses += 1
+        case {"type": "reproduction_declared", "accepted": True}:
+            effort.reproduced = True
+        case {"type": "hypothesis_resolved", "verdict": "confirmed"}:
+            effort.confirmed = True
         case {"type": "gate_judged", "verdict": verdict, "checks": list(checks)}:
+            effort.judged = True
             if verdict != "proven":
                 effort.refusals.update(str(c["name"]) for c in checks if not c["ok"])
         case {"type": "drift_noticed", "kind": str(kind)}:

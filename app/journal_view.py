@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from agent.events import AnyEvent, Recorded
+from agent.events import AnyEvent, Recorded, ToolFinished
 
 LINE = 160
 """Longest line shown unopened, in characters."""
@@ -69,7 +70,7 @@ def present(recorded: Recorded, arguments: str = "") -> EventView:
         seq=recorded.seq,
         at=recorded.at.strftime("%H:%M:%S"),
         attempt=event.attempt,
-        kind=event.type.replace("_", " "),
+        kind=_kind(event),
         line=first_line(_headline(event, arguments)),
         parts=tuple(part for part in _parts(event, arguments) if part.text),
         tone=_tone(event),
@@ -91,6 +92,27 @@ def _call(recorded: Recorded) -> str:
     return ""
 
 
+_KINDS = {
+    "model_turned": "turn",
+    "run_phase": "phase",
+    "snapshot_taken": "snapshot",
+    "sandbox_opened": "sandbox",
+    "tree_restored": "rolled back",
+    "gate_judged": "gate",
+    "note_added": "note",
+    "drift_noticed": "drift",
+    "model_waiting": "model away",
+}
+
+
+def _kind(event: AnyEvent) -> str:
+    if event.type in ("tool_started", "tool_finished"):
+        return first_line(event.name)[:24] or "call"
+    if event.type == "hypothesis_resolved":
+        return f"hypothesis {event.verdict}"
+    return _KINDS.get(event.type, event.type.replace("_", " "))
+
+
 def _headline(event: AnyEvent, arguments: str) -> str:
     match event.type:
         case "model_turned":
@@ -98,15 +120,25 @@ def _headline(event: AnyEvent, arguments: str) -> str:
             words = event.content or event.reasoning
             return f"{words[:LINE]} → {calls}" if calls else words
         case "tool_started":
-            return f"{event.name} {_told(event.arguments)}"
+            return f"{_told(event.arguments)} …"
         case "tool_finished":
-            told = f" {_told(arguments)}" if arguments else ""
-            first = event.output.lstrip()[:LINE].partition("\n")[0]
-            return f"{event.name}{told}: {event.status}{'' if told else f'; {first}'}"
+            return _finished(event, _told(arguments) if arguments else "")
+        case "sandbox_opened":
+            return f"{event.reason}: {event.sandbox_id[:12]}"
+        case "snapshot_taken":
+            return f"{event.snapshot[:8]} {event.why}"
+        case "tree_restored":
+            return f"to {event.snapshot[:8]}: {event.why}"
+        case "drift_noticed":
+            return f"{event.kind} → {event.answer}"
+        case "note_added":
+            return f"{event.author or event.source}: {event.text}"
+        case "run_ended" | "attempt_ended":
+            return f"{event.outcome} {event.diagnosis}"
         case "hypothesis_proposed":
             return f"{event.hypothesis}: {event.claim}"
         case "hypothesis_resolved":
-            return f"{event.hypothesis} {event.verdict}: {event.evidence}"
+            return f"{event.hypothesis}: {event.evidence}"
         case "gate_judged":
             return f"{event.verdict}: {'; '.join(event.reasons)}".rstrip(": ")
         case "context_cut":
@@ -126,10 +158,23 @@ def _headline(event: AnyEvent, arguments: str) -> str:
             )
 
 
+def _finished(event: ToolFinished, told: str) -> str:
+    """A call's gist and how it went: counts of tests, or how long it took and what went wrong."""
+    if event.tests:
+        counts = Counter(event.tests.values())
+        return f"{told} {', '.join(f'{n} {o}' for o, n in sorted(counts.items()))}"
+    first = event.output.lstrip()[:LINE].partition("\n")[0]
+    if event.status != "ok":
+        return f"{event.status}: {told[:80]} {first}"
+    seconds = f" ({event.duration_ms / 1000:.1f} s)" if event.duration_ms >= 1000 else ""
+    return f"{told[: LINE - 12]}{seconds}" if told else f"{first}{seconds}"
+
+
 def _tone(event: AnyEvent) -> Tone:
     match event.type:
         case "tool_finished":
-            return "" if event.status == "ok" else "bad"
+            failing = event.tests and {"failed", "error"} & set(event.tests.values())
+            return "" if event.status == "ok" and not failing else "bad"
         case "gate_judged":
             return "good" if event.verdict == "proven" else "bad"
         case "hypothesis_resolved":
@@ -181,7 +226,7 @@ def _parts(event: AnyEvent, arguments: str) -> Iterable[Part]:
                 yield Part(path, content)
             yield Part("observed", event.observed, "terminal")
         case "snapshot_taken":
-            yield Part("why", event.why, log_id=event.patch_log)
+            yield Part("why", event.why or "a snapshot", log_id=event.patch_log)
         case "attempt_started":
             yield Part("system prompt", event.system_prompt, folded=True)
             yield Part("task prompt", event.task_prompt, folded=True)

@@ -4,7 +4,7 @@ Annotations are kept as objects here: FastAPI has to see the dependencies that a
 `pages`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, get_args
 from urllib.parse import urlencode
 
@@ -16,7 +16,7 @@ from agent.events import Outcome
 from app import access, dashboard_charts, dashboard_list, dashboard_queue, dashboard_stats
 from app.dashboard_access import AskPermission, Door, TokenShown, Visitor
 from app.dashboard_compare import compare
-from app.dashboard_run import Head, Heads
+from app.dashboard_run import STAGES, Head, Heads
 from app.dashboard_steer import fields_of, steer
 from app.dashboard_stream import Streams, stream
 from app.dashboard_templates import TEMPLATES, render
@@ -28,6 +28,7 @@ from app.store import SqlStore
 __all__ = ["EVENTS_PER_PAGE", "TEMPLATES", "TokenShown", "move_token_to_cookie", "pages", "render"]
 
 EVENTS_PER_PAGE = 200
+TESTS_SHOWN = 100
 
 
 def _untold(_run_id: str) -> None:
@@ -125,6 +126,7 @@ def pages(
             "later": end if end < run.events else None,
             "live": run.status != "done" and end >= run.events,
             "snapshots": list(head.snapshots.values()),
+            "names": _snapshot_names(head),
         }
         return HTMLResponse(await run_in_threadpool(lambda: render("run.html", **values)))
 
@@ -171,8 +173,8 @@ def pages(
         left: Annotated[str, Query(max_length=200)] = "",
         right: Annotated[str, Query(max_length=200)] = "",
     ) -> HTMLResponse:
-        snapshots = list(heads.of(run.id).snapshots.values())
-        known = {f"{s.attempt}-{s.id}": s for s in snapshots}
+        head = heads.of(run.id)
+        known = {snapshot.key: snapshot for snapshot in head.snapshots.values()}
         if (left and left not in known) or right not in known:
             raise HTTPException(404, "There is no such snapshot.")
 
@@ -186,7 +188,7 @@ def pages(
                 "compare.html",
                 visitor=visitor,
                 run=run,
-                snapshots=snapshots,
+                names=_snapshot_names(head),
                 left=left,
                 right=right,
                 files=files,
@@ -218,31 +220,47 @@ def pages(
                 "statistics.html",
                 visitor=visitor,
                 figures=figures,
-                gpus=settings_gpus(settings),
-                outcomes=dashboard_charts.bars(figures.outcomes),
+                gpus=settings.gpus_per_stream,
                 weeks=dashboard_charts.bars(figures.weeks),
+                fix_minutes=dashboard_charts.bars(figures.minutes_each),
+                fix_tokens=dashboard_charts.bars(_scaled(figures.tokens_each, 0.001)),
+                fix_seconds=dashboard_charts.bars(
+                    _scaled(figures.seconds_each, settings.gpus_per_stream or 1)
+                ),
             )
         )
 
     return router
 
 
-def settings_gpus(settings: Settings) -> float:
-    """GPUs that one request keeps busy, where the settings say so; 0: not known."""
-    return float(getattr(settings, "gpus_per_stream", 0.0))
+def _scaled(values: Sequence[tuple[str, float]], by: float) -> list[tuple[str, float]]:
+    return [(name, value * by) for name, value in values]
+
+
+def _snapshot_names(head: Head) -> dict[str, str]:
+    """The base and the snapshots, each with its name for people."""
+    return {"": "the base"} | {s.key: s.name for s in head.snapshots.values()}
+
+
+def _took(run: Run, head: Head) -> str:
+    # A run's own last change may be the merge of its pull request.
+    seconds = ((head.ended_at or run.updated_at) - run.created_at).total_seconds()
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def _head_values(settings: Settings, run: Run, head: Head) -> dict[str, object]:
     read = [float(p.prompt) for p in head.points]
     cached = [float(p.cached) for p in head.points]
-    changed = head.changed_tests()
+    tests = head.tests()
     return {
         "run": run,
         "head": head,
         "lines": dashboard_charts.lines([("read", read), ("cached", cached)]),
         "most_read": max(read, default=0),
-        "tests": changed[:100],
-        "more_tests": max(len(changed) - 100, 0),
+        "tests": tests[:TESTS_SHOWN],
+        "more_tests": max(len(tests) - TESTS_SHOWN, 0),
+        "stages": STAGES,
+        "took": _took(run, head),
         "budget_calls": settings.budget_calls,
         "budget_tokens": settings.budget_tokens,
         "issue_url": f"{settings.github_web_url}/{run.repository}/issues/{run.issue_number}",

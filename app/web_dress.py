@@ -63,6 +63,7 @@ def dress(app: FastAPI, settings: Settings) -> None:
     def style() -> Response:
         return Response((TEMPLATES / "style.css").read_bytes(), media_type="text/css")
 
+    @app.get("/favicon.ico")  # asked for by browsers on what is no page of ours: a log as text
     @app.get("/assets/icon.svg")
     def icon() -> Response:
         return Response((TEMPLATES / "icon.svg").read_bytes(), media_type="image/svg+xml")

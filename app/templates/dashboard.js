@@ -1,13 +1,40 @@
-// A run's page: opening and closing, and the live stream. The server makes all markup; texts from
-// runs arrive escaped. Without this script the page reloads itself instead.
+// A run's page and the queue: opening and closing, live pieces. The server makes all markup; texts
+// from runs arrive escaped. Without this script the pages reload themselves instead.
 "use strict";
 
 (() => {
   const KEPT = 400; // entries on a page that stays open
-  const journal = document.getElementById("journal");
-  const live = document.getElementById("live");
-  if (!journal) return;
+  const parsed = (text) => new DOMParser().parseFromString(text, "text/html");
 
+  // Make `old` like `now`, touching only what differs: focus, scrolling and what is open stay.
+  const renew = (old, now) => {
+    if (old.isEqualNode(now)) return;
+    if (old.nodeName !== now.nodeName || !old.attributes) {
+      old.replaceWith(now);
+      return;
+    }
+    for (const { name } of [...old.attributes]) {
+      if (name !== "open" && !now.hasAttribute(name)) old.removeAttribute(name);
+    }
+    for (const { name, value } of now.attributes) old.setAttribute(name, value);
+    const [before, after] = [[...old.childNodes], [...now.childNodes]];
+    after.forEach((node, n) => (n < before.length ? renew(before[n], node) : old.append(node)));
+    before.slice(after.length).forEach((node) => node.remove());
+  };
+
+  const area = document.querySelector("[data-renew]");
+  if (area) {
+    setInterval(async () => {
+      if (document.hidden) return;
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
+      const now = answer?.ok && parsed(await answer.text()).querySelector("[data-renew]");
+      if (now) renew(area, document.adoptNode(now));
+    }, Number(area.dataset.renew) * 1000);
+  }
+
+  const journal = document.getElementById("journal");
+  if (!journal) return;
+  const live = document.getElementById("live");
   const show = (id) => { document.getElementById(id).hidden = false; };
   const each = (open) => {
     for (const entry of journal.querySelectorAll(":scope > li > details")) entry.open = open;
@@ -28,7 +55,6 @@
   if (!journal.dataset.stream || !window.EventSource) return;
   const follow = document.getElementById("follow");
   show("follow-label");
-  const parsed = (text) => new DOMParser().parseFromString(text, "text/html").body;
 
   const source = new EventSource(journal.dataset.stream);
   source.addEventListener("open", () => { live.textContent = "Live."; });
@@ -49,13 +75,10 @@
     if (follow.checked) journal.lastElementChild.scrollIntoView({ block: "end" });
   });
   source.addEventListener("head", (message) => {
-    const head = document.getElementById("head");
-    const open = [...head.querySelectorAll("details[open][id]")].map((one) => one.id);
-    head.replaceChildren(...parsed(message.data).childNodes);
-    for (const id of open) {
-      const one = document.getElementById(id);
-      if (one) one.open = true;
-    }
+    const now = document.createElement("div");
+    now.id = "head";
+    now.append(...parsed(message.data).body.childNodes); // appending adopts them
+    renew(document.getElementById("head"), now);
   });
   source.addEventListener("over", () => {
     source.close();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, get_args, get_origin
@@ -107,8 +108,10 @@ def test_every_kind_of_event_can_be_shown(url: str, store: SqlStore) -> None:
     page = httpx.get(f"{url}/runs/{run_id}")
     assert page.status_code == 200
     # A call's beginning is shown until its end is.
-    for kind in set(kinds) - {ToolStarted}:
-        assert kind.model_fields["type"].default.replace("_", " ") in page.text
+    shown = set(re.findall(r'id="e(\d+)"', page.text))
+    assert shown == {str(n) for n, kind in enumerate(kinds) if kind is not ToolStarted}
+    for words in ("phase", "turn", "gate", "snapshot", "hypothesis confirmed", "model away"):
+        assert f">{words}</span>" in page.text
 
 
 def test_long_journals_are_paged_from_their_end(url: str, store: SqlStore) -> None:
@@ -291,6 +294,9 @@ def test_logs_are_plain_text_and_snapshots_are_compared(url: str, store: SqlStor
     assert "+c" in page.text
     same = httpx.get(f"{url}/runs/{run_id}/compare", params={"left": "1-s1", "right": "1-s1"})
     assert "the same in both" in same.text
+    with_base = httpx.get(f"{url}/runs/{run_id}/compare", params={"left": "", "right": "1-s2"})
+    assert "as in the base" in with_base.text
+    assert "+c" in with_base.text
     assert httpx.get(f"{url}/runs/{run_id}/compare?right=no").status_code == 404
     assert httpx.get(f"{url}/runs/{run_id}/logs/no").status_code == 404
 

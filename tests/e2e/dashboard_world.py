@@ -1,0 +1,136 @@
+"""What the browser tests of the dashboard share: a service, and a run whose texts are hostile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from agent.events import (
+    AnyEvent,
+    AttemptStarted,
+    Check,
+    GateJudged,
+    HypothesisProposed,
+    HypothesisResolved,
+    ModelTurned,
+    ReproductionDeclared,
+    RunPhase,
+    SeenTest,
+    SnapshotTaken,
+    ToolFinished,
+)
+from agent.model import Usage
+from app.service import Web, create_app
+from app.settings import Settings
+from app.store import SqlStore
+from tests.integration.serving import serving
+from tests.unit.test_app_store import trigger
+
+EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\u202e\x1b]0;t\x07"
+LONG_LINE = "x" * 1_000_000
+SIZES = {"wide": (1280, 900), "phone": (390, 844)}
+PATCH = "diff --git a/m.py b/m.py\n--- a/m.py\n+++ b/m.py\n@@ -1 +1 @@\n-a = 1\n+a = 2\n"
+
+
+expect.set_options(timeout=60_000)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SqlStore:
+    return SqlStore(f"sqlite:///{tmp_path / 'p.db'}")
+
+
+@pytest.fixture
+def url(store: SqlStore, tmp_path: Path) -> Iterator[str]:
+    web = Web(Settings(state_dir=tmp_path), store, lambda _run: None)
+    with serving(create_app(web)) as address:
+        yield address
+
+
+@pytest.fixture
+def run_id(store: SqlStore) -> str:
+    """A run in the middle of its work, every text of it hostile or long."""
+    started = store.accept("d", "issues", trigger(title=f"It breaks {EVIL}"), model="m").run_id
+    store.put_log(started, "bash:1", f"{EVIL}{LONG_LINE}".encode())
+    for name in ("s1", "s2"):
+        store.put_log(
+            started, f"snapshot:{name}", PATCH.replace("+a = 2", f"+{name}{EVIL}").encode()
+        )
+    store.append(started, hostile_events())
+    return started
+
+
+def hostile_events() -> list[AnyEvent]:
+    usage = Usage(prompt_tokens=900, completion_tokens=100, cached_tokens=810)
+    return [
+        RunPhase(phase="debugging", attempt=0),
+        AttemptStarted(
+            model="m",
+            prompt_version="1",
+            base_commit="0" * 40,
+            system_prompt=EVIL,
+            task_prompt=EVIL,
+            test_command="pytest",
+        ),
+        ModelTurned(content="I look. " + "long" * 500, usage=usage),
+        ModelTurned(reasoning=EVIL, usage=usage),
+        ToolFinished(
+            call_id="c1",
+            name="bash",
+            status="ok",
+            output=f"\x1b[31mFAILED\x1b[0m {EVIL}\n{LONG_LINE}",
+            log_id="bash:1",
+        ),
+        ReproductionDeclared(
+            command=f"pytest -k {EVIL}", expected_failure="E", observed=EVIL, accepted=True
+        ),
+        SnapshotTaken(snapshot="s1", patch_log="snapshot:s1", why=EVIL),
+        HypothesisProposed(
+            hypothesis="H1",
+            claim=f"off by one {EVIL}",
+            prediction="p",
+            test="t",
+            snapshot="s1",
+        ),
+        HypothesisResolved(
+            hypothesis="H1", verdict="confirmed", evidence=f"c1 shows it {EVIL}", calls=("c1",)
+        ),
+        SnapshotTaken(snapshot="s2", patch_log="snapshot:s2", why="H1 confirmed"),
+        HypothesisProposed(
+            hypothesis="H2", claim=LONG_LINE[:3000], prediction="", test="", snapshot="s2"
+        ),
+        GateJudged(
+            verdict="proven",
+            patch=PATCH,
+            checks=(
+                Check(name="reproduction", ok=True, detail=EVIL),
+                Check(
+                    name="test suite",
+                    ok=True,
+                    tests=(SeenTest(name=f"t.py::{EVIL}", before="failed", after="passed"),),
+                ),
+            ),
+        ),
+    ]
+
+
+def watched(context: BrowserContext) -> tuple[Page, list[str]]:
+    """A page, and all that it complains of."""
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("dialog", lambda dialog: (complaints.append(dialog.message), dialog.dismiss()))
+    return page, complaints
+
+
+def laid_out(page: Page) -> None:
+    """Lay out what a browser would only when it is scrolled to, so that it can be looked at."""
+    page.evaluate(
+        "document.querySelectorAll('.journal > li')"
+        ".forEach(entry => { entry.style.contentVisibility = 'visible'; })"
+    )

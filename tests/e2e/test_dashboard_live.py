@@ -1,0 +1,167 @@
+"""The dashboard in a real browser while things happen, and with a long journal."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Browser, CDPSession, expect
+
+from agent.events import (
+    AnyEvent,
+    RunEnded,
+    RunPhase,
+    ToolFinished,
+)
+from app.store import SqlStore
+from tests.e2e.dashboard_world import (
+    hostile_events,
+    run_id,
+    store,
+    url,
+    watched,
+)
+from tests.e2e.test_setup_page import browser
+from tests.unit.test_app_store import trigger
+
+__all__ = ["browser", "run_id", "store", "url"]  # fixtures
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_run_is_seen_live_and_steered(
+    browser: Browser, url: str, store: SqlStore, run_id: str
+) -> None:
+    context = browser.new_context()
+    page, complaints = watched(context)
+    page.goto(f"{url}/runs/{run_id}")
+    expect(page.locator("#live")).to_have_text("Live.")
+    page.get_by_role("button", name="Open all").click()
+    store.append(run_id, [RunPhase(phase="publishing", attempt=0)])
+    expect(page.locator("#journal > li").last).to_contain_text("publishing")
+    # What was open stays open, and the head is renewed.
+    assert page.locator("#e0 > details").get_attribute("open") is not None
+    expect(page.locator("#head")).to_contain_text("publishing")
+    page.get_by_label("Hint for the model").fill("look at <b>the sign</b>")
+    page.get_by_role("button", name="Send the hint").click()
+    page.wait_for_url(f"{url}/runs/{run_id}")
+    assert [h.text for h in store.hints(run_id)] == ["look at <b>the sign</b>"]
+    page.get_by_role("button", name="Stop the run").click()
+    expect(page.get_by_role("button", name="Stopping")).to_be_disabled()
+    assert store.stop_requested(run_id)
+    expect(page.locator("#live")).to_have_text("Live.")
+    lease = store.claim(run_id, "w")
+    lease.finish(run_id, RunEnded(outcome="stopped", attempt=0))
+    expect(page.locator("#live")).to_contain_text("The run is over.")
+    page.reload(wait_until="domcontentloaded")
+    page.get_by_role("button", name="Try again").click()
+    page.wait_for_url(re.compile(rf"{re.escape(url)}/runs/(?!{run_id})"))
+    assert store.get_run(page.url.rpartition("/")[2]).status == "queued"
+    assert complaints == []
+    context.close()
+
+
+def test_the_page_comes_back_after_a_lost_connection(
+    browser: Browser, url: str, store: SqlStore, run_id: str
+) -> None:
+    context = browser.new_context()
+    page, _ = watched(context)
+    streams: list[str] = []
+
+    def sometimes(route: object) -> None:
+        streams.append("asked")
+        if len(streams) == 1:
+            route.fulfill(  # type: ignore[attr-defined]
+                status=200,
+                content_type="text/event-stream",
+                body="retry: 50\n\nevent: head\ndata: <p>half</p>\n\n",
+            )
+        else:
+            route.continue_()  # type: ignore[attr-defined]
+
+    page.route("**/stream*", sometimes)
+    page.goto(f"{url}/runs/{run_id}")
+    store.append(run_id, [RunPhase(phase="publishing", attempt=0)])
+    expect(page.locator("#journal > li").last).to_contain_text("publishing")
+    numbers = page.locator("#journal > li").evaluate_all("all => all.map(one => one.id)")
+    assert numbers == [f"e{n}" for n in range(13)]
+    assert len(streams) >= 2
+    context.close()
+
+
+def test_the_queue_renews_itself_and_keeps_the_focus(
+    browser: Browser, url: str, store: SqlStore, run_id: str
+) -> None:
+    context = browser.new_context()
+    page, complaints = watched(context)
+    page.goto(f"{url}/queue")
+    page.locator(f"a[href='/runs/{run_id}']").focus()
+    later = store.accept("q", "issues", trigger(7, title="I wait"), model="m").run_id
+    expect(page.locator(f"a[href='/runs/{later}']")).to_be_visible(timeout=60_000)
+    assert page.evaluate("document.activeElement.getAttribute('href')") == f"/runs/{run_id}"
+    assert complaints == []
+    context.close()
+
+
+def test_a_long_run_opens_like_a_short_one(
+    browser: Browser, url: str, store: SqlStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lengths = {}
+    for number, wanted in ((1, 50), (2, 5000)):
+        started = store.accept(f"l{number}", "issues", trigger(number), model="m").run_id
+        turns = [*(hostile_events() * (wanted // 12 + 1))[: wanted - 1]]
+        for start in range(0, len(turns), 250):
+            store.append(started, [small(event) for event in turns[start : start + 250]])
+        store.append(started, [RunPhase(phase="publishing", attempt=0)])
+        lengths[wanted] = started
+    figures = {wanted: opened(browser, f"{url}/runs/{run}") for wanted, run in lengths.items()}
+    with capsys.disabled():
+        for wanted, seen in figures.items():
+            print(
+                f"\n{wanted} events: first paint {seen['paint']:.0f} ms, "
+                f"{seen['heap'] / 1e6:.1f} MB of heap, {seen['nodes']:.0f} nodes"
+            )
+    # Windowed: no more is on the page than its window, whatever the journal's length.
+    assert figures[5000]["entries"] <= 200
+    assert figures[5000]["nodes"] < 30 * figures[50]["nodes"]
+
+
+def small(event: AnyEvent) -> AnyEvent:
+    """The same event with an output of common size."""
+    if isinstance(event, ToolFinished):
+        return event.model_copy(update={"output": event.output[:4000]})
+    return event
+
+
+def opened(browser: Browser, address: str) -> dict[str, float]:
+    """A page's first paint in ms and its memory, in a browser that has opened it once before."""
+    context = browser.new_context()
+    seen: dict[str, float] = {}
+    for _ in range(2):
+        page, complaints = watched(context)
+        page.goto(address)
+        page.wait_for_function(
+            "performance.getEntriesByName('first-contentful-paint').length > 0", polling=50
+        )
+        expect(page.locator("#journal > li").last).to_contain_text("publishing")
+        tools = context.new_cdp_session(page)
+        tools.send("HeapProfiler.collectGarbage")
+        counted = {m["name"]: m["value"] for m in _metrics(tools)}
+        seen = {
+            "paint": page.evaluate(
+                "performance.getEntriesByName('first-contentful-paint')[0].startTime"
+            ),
+            "heap": counted["JSHeapUsedSize"],
+            "nodes": counted["Nodes"],
+            "entries": page.locator("#journal > li").count(),
+        }
+        assert complaints == []
+        page.close()
+    context.close()
+    return seen
+
+
+def _metrics(tools: CDPSession) -> list[dict[str, float]]:
+    tools.send("Performance.enable")
+    found: list[dict[str, float]] = tools.send("Performance.getMetrics")["metrics"]
+    return found
