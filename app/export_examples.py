@@ -11,7 +11,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from agent.events import ContextCut, Recorded, RunEnded
+from agent.events import ContextCut, ModelTurned, NoteAdded, Recorded, RunEnded
 from agent.model import Message, Record, ToolSpec
 from agent.state import RunState, fold
 from app.records import Run
@@ -49,7 +49,8 @@ def examples(
     for number in numbers:
         state = conversation(journal, number)
         if state.started is not None and state.outcome is not None:
-            found.append(_example(facts, state, number, number == chosen, tools))
+            spoken = spoken_messages(journal, number, state)
+            found.append(_example(facts, state, spoken, number, number == chosen, tools))
     return found
 
 
@@ -62,8 +63,31 @@ def conversation(journal: Sequence[Recorded], attempt: int) -> RunState:
     )
 
 
+def spoken_messages(
+    journal: Sequence[Recorded], attempt: int, state: RunState
+) -> tuple[Message, ...]:
+    """The conversation, with the words that ended it.
+
+    The loop keeps no answer without a call in the context; the last one is the diagnosis, and
+    what a model is trained to say. The loop's note that followed it was never read.
+    """
+    own = [r.event for r in journal if r.event.attempt == attempt]
+    place = max((n for n, event in enumerate(own) if isinstance(event, ModelTurned)), default=-1)
+    last = own[place] if place >= 0 else None
+    if not isinstance(last, ModelTurned) or last.kept or not last.content:
+        return state.messages
+    unread = sum(isinstance(event, NoteAdded) for event in own[place:])
+    heard = state.messages[: len(state.messages) - unread]
+    return (*heard, Message(role="assistant", content=last.content, reasoning=last.reasoning))
+
+
 def _example(
-    facts: Facts, state: RunState, number: int, chosen: bool, tools: Sequence[ToolSpec]
+    facts: Facts,
+    state: RunState,
+    spoken: Sequence[Message],
+    number: int,
+    chosen: bool,
+    tools: Sequence[ToolSpec],
 ) -> dict[str, Any]:
     started, verdict = state.started, state.verdict
     fate = facts.closed if chosen else ""
@@ -76,7 +100,7 @@ def _example(
         "base_commit": started.base_commit if started else "",
         "model": started.model if started else "",
         "prompt_version": started.prompt_version if started else "",
-        "messages": [chat_message(m) for m in state.messages],
+        "messages": [chat_message(m) for m in spoken],
         "tools": json.dumps([chat_tool(t) for t in tools], ensure_ascii=False),
         "outcome": state.outcome,
         "gate": verdict.verdict if verdict else "none",

@@ -80,7 +80,7 @@ def _text(text: str, change: Callable[[str], str]) -> str:
         return changed
     try:
         inner = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return changed
     mapped = _mapped(inner, change)
     # What needs no change stays as it was written, byte for byte. A change is made inside the

@@ -31,8 +31,13 @@ def progress_line(entry: Recorded) -> str:
     text = _text(entry)
     if not text:
         return ""
-    clean = "".join(c if c.isprintable() else " " for c in text)
+    clean = printable(text)
     return clean if len(clean) <= WIDTH else clean[: WIDTH - 1] + "…"
+
+
+def printable(text: str) -> str:
+    """Untrusted text on one line of a terminal: nothing in it moves a cursor or turns words."""
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 def _text(entry: Recorded) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from sqlalchemy.engine import make_url
 
-from app.progress import progress_line
+from app.progress import printable, progress_line
 from app.records import RunFilter, UnknownRun
 from app.retention import archived_journal
 from app.settings import Settings
@@ -21,17 +23,26 @@ def print_runs(settings: Settings, console: Console, limit: int) -> None:
         place = make_url(settings.database).render_as_string(hide_password=True)
         console.print(f"No runs yet in {place}", markup=False, highlight=False, soft_wrap=True)
         return
-    table = Table("run", "repository", "issue", "status", "outcome", "pull request", "updated")
-    for run in runs:
-        table.add_row(
+    rows = [
+        (
             run.id,
-            run.repository,
-            f"#{run.issue_number} {run.title}"[:60],
-            run.status,
-            run.outcome,
-            run.pull_request,
-            f"{run.updated_at:%Y-%m-%d %H:%M}",
+            f"{run.repository}#{run.issue_number} {run.title}",
+            run.outcome or run.status,
+            f"#{number} {run.closed or 'open'}" if (number := run.pull_number) else "",
+            f"{run.updated_at:%m-%d %H:%M}",
         )
+        for run in runs
+    ]
+    names = ("run", "issue", "state", "pull request", "updated")
+    widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
+    # Only the issue gives way on a narrow terminal: a cut id could not be copied.
+    room = console.width - sum(widths) + widths[1] - 3 * len(names)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for name, width in zip(names, widths, strict=True):
+        widest = max(min(width, room), 12) if name == "issue" else width
+        table.add_column(name, no_wrap=True, overflow="ellipsis", width=widest)
+    for row in rows:
+        table.add_row(*(Text(printable(cell)) for cell in row))  # Text: no markup is read
     console.print(table)
 
 
@@ -42,8 +53,8 @@ def print_run(settings: Settings, console: Console, run_id: str) -> bool:
         run = store.get_run(run_id)
     except UnknownRun:
         return False
-    console.print(f"{run.repository}#{run.issue_number} {run.title}", markup=False)
-    console.print(f"{run.status} {run.outcome} {run.pull_request}".rstrip(), markup=False)
+    console.print(Text(printable(f"{run.repository}#{run.issue_number} {run.title}")))
+    console.print(Text(printable(f"{run.status} {run.outcome} {run.pull_request}".rstrip())))
     for entry in store.events(run_id) or archived_journal(settings, store.engine, run_id):
         line = progress_line(entry)
         if line:

@@ -32,7 +32,7 @@ from agent.model import ToolCall, Usage
 from agent.state import fold
 from app.asks import Trigger
 from app.export import ExportRefused, ExportRequest, export, read_journal
-from app.export_examples import examples, reward
+from app.export_examples import Facts, examples, reward
 from app.export_html import plain, trace_page
 from app.export_privacy import anonymous, scrubbed
 from app.export_split import validation_repositories
@@ -145,6 +145,24 @@ def test_examples_hold_the_whole_conversation(store: SqlStore, tmp_path: Path) -
     assert not (tmp_path / "out" / "validation.jsonl").exists()
 
 
+def test_a_diagnosis_ends_with_the_models_own_words() -> None:
+    events = attempt(1, "diagnosis")[:8]
+    events[7] = ModelTurned(content="It cannot be shown.", reasoning="Enough.", kept=False)
+    events += [
+        NoteAdded(source="loop", text="Call a tool."),
+        AttemptEnded(outcome="diagnosis", diagnosis="It cannot be shown."),
+    ]
+    journal = [Recorded(seq=n, at=now(), event=e) for n, e in enumerate(events)]
+    facts = Facts(run_id="r", repository="o/r", issue="o/r#1", closed="")
+    messages = examples(facts, journal, ())[0]["messages"]
+    assert messages[-1] == {
+        "role": "assistant",
+        "content": "It cannot be shown.",
+        "reasoning_content": "Enough.",
+    }
+    assert "Look at a.py" in messages[-2]["content"]
+
+
 def test_merging_raises_the_reward_and_closing_lowers_it() -> None:
     assert reward(True, "merged") > reward(True, "") > reward(True, "closed") > reward(False, "")
     assert reward(False, "merged") == 0
@@ -254,8 +272,6 @@ def test_plain_text_keeps_lines_and_letters() -> None:
 
 
 def test_attempts_that_did_not_end_are_no_examples() -> None:
-    from app.export_examples import Facts
-
     facts = Facts(run_id="r", repository="o/r", issue="o/r#1", closed="")
     journal = [Recorded(seq=n, at=now(), event=e) for n, e in enumerate(attempt(1)[:-1])]
     assert examples(facts, journal, ()) == []
