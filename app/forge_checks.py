@@ -81,7 +81,7 @@ def is_on(requester: Requester, repository: str, branch: str, sha: str) -> bool:
     try:
         _, compared = requester.requestJsonAndCheck("GET", path, parameters={"per_page": 1})
     except GithubException as error:
-        if error.status == 404:
+        if error.status in (404, 422):
             return False
         raise
     return compared["status"] in ("identical", "behind")

@@ -20,7 +20,7 @@ from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.fixtures import require_description
 from tests.doubles.github.server import GithubServer, Options
 from tests.doubles.sglang.turns import Request, Say, Script
-from tests.e2e.conversation_world import MEND, REPO, Story, edit, scripts, submit
+from tests.e2e.conversation_world import MEND, PATIENCE_S, REPO, Story, edit, scripts, submit
 from tests.e2e.service import Service
 
 OUTWARD = (
@@ -127,7 +127,7 @@ def test_a_crash_after_each_outward_act_doubles_nothing_and_loses_nothing(
                 if not began:
                     act()
                     began = True
-                deadline = time.monotonic() + 90
+                deadline = time.monotonic() + PATIENCE_S
                 while not crashes.now.is_set() and time.monotonic() < deadline:
                     if finished():
                         return
@@ -231,7 +231,7 @@ def test_the_service_fetches_them_itself(service: Service, github_world: GithubW
     def answered() -> bool:
         return any("no run under way" in c["body"] for c in github_world.comments(repo, issue))
 
-    service.wait_for(answered, 30, "an answer to the comment that was missed")
+    service.wait_for(answered, 180, "an answer to the comment that was missed")
 
 
 def test_tokens_that_expire_in_the_middle(

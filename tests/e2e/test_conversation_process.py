@@ -46,7 +46,7 @@ def test_a_review_continues_the_run_also_when_the_service_is_killed_in_the_middl
             world.send_webhooks_to(service.webhook_url)
             issue = max_.open_issue(REPO, TITLE, "See the title.")
             max_.comment(REPO, issue, "/patchwright fix")
-            [run_id] = service.wait_for(service.runs, 30, "a run")
+            [run_id] = service.wait_for(service.runs, 180, "a run")
             service.wait_for_end(run_id)
             [pull] = world.pulls(REPO)
             number = pull["number"]
@@ -58,7 +58,7 @@ def test_a_review_continues_the_run_also_when_the_service_is_killed_in_the_middl
                     e["event"]["type"] == "tool_finished" and e["event"]["attempt"] == 2
                     for e in service.events(run_id)[before:]
                 ),
-                60,
+                180,
                 "the second round to work",
             )
             service.kill()
@@ -68,7 +68,7 @@ def test_a_review_continues_the_run_also_when_the_service_is_killed_in_the_middl
                 said = max_.call("GET", f"/repos/{REPO}/pulls/{number}/comments")
                 return any(c["user"]["type"] == "Bot" for c in said)
 
-            service.wait_for(answered, 120, "an answer in the thread")
+            service.wait_for(answered, 240, "an answer in the thread")
             assert service.runs() == [run_id], "it is the same run"
             assert len(max_.call("GET", f"/repos/{REPO}/pulls/{number}/commits")) == 2
             max_.merge(REPO, number)
@@ -77,7 +77,7 @@ def test_a_review_continues_the_run_also_when_the_service_is_killed_in_the_middl
                 phases = [e["event"].get("phase") for e in service.events(run_id)]
                 return "merged" in phases
 
-            service.wait_for(closed, 60, "the merge to be recorded")
+            service.wait_for(closed, 180, "the merge to be recorded")
             branches = [b["name"] for b in max_.call("GET", f"/repos/{REPO}/branches")]
             assert branches == ["main"]
         finally:

@@ -72,7 +72,7 @@ def test_a_label_becomes_one_proven_pull_request(
     world = github_world
     service.start()
     number = label_an_issue(world, service, tmp_path, ROOT_MODULES)
-    [run_id] = service.wait_for(service.runs, 30, "a run")
+    [run_id] = service.wait_for(service.runs, 180, "a run")
     events = service.wait_for_end(run_id)
 
     [pull] = world.pulls(REPOSITORY)
@@ -118,12 +118,12 @@ def test_killed_in_the_middle_the_run_ends_with_one_pull_request(
     world = github_world
     service.start()
     number = label_an_issue(world, service, tmp_path, ROOT_MODULES)
-    [run_id] = service.wait_for(service.runs, 30, "a run")
+    [run_id] = service.wait_for(service.runs, 180, "a run")
     seen: list[str] = []
     for wanted in (3, 7, 11):
         service.wait_for(
             lambda wanted=wanted: len(calls_with_results(service.events(run_id))) >= wanted,
-            120,
+            240,
             f"{wanted} results",
         )
         service.kill()

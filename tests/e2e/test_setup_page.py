@@ -66,10 +66,10 @@ def unset(github_server: GithubServer, tmp_path: Path) -> Iterator[str]:
         yield url
     finally:
         process.terminate()
-        assert process.wait(60) is not None
+        assert process.wait(120) is not None
 
 
-def until(look: Callable[[], bool], folder: Path, seconds: float = 60) -> None:
+def until(look: Callable[[], bool], folder: Path, seconds: float = 240) -> None:
     end = time.monotonic() + seconds
     while not look():
         assert time.monotonic() < end, (folder / "serve.log").read_text()[-3000:]
@@ -78,7 +78,7 @@ def until(look: Callable[[], bool], folder: Path, seconds: float = 60) -> None:
 
 def answers(url: str) -> int:
     try:
-        return httpx.get(url, trust_env=False).status_code
+        return httpx.get(url, trust_env=False, timeout=30).status_code
     except httpx.TransportError:
         return 0
 
@@ -101,6 +101,7 @@ def test_from_nothing_to_a_service_with_its_app(
     complaints: list[str] = []
     for size, (width, height) in SIZES.items():
         page = browser.new_page(viewport={"width": width, "height": height})
+        page.set_default_timeout(120_000)
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(f"{unset}/")

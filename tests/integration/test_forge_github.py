@@ -153,6 +153,34 @@ async def test_a_check_run_is_updated_by_its_external_id(
     assert len(github_world.acts("checks/create")) == 2
 
 
+async def test_what_lies_on_a_branch(
+    forge: GithubForge, github_server: GithubServer, github_world: GithubWorld, shop: str
+) -> None:
+    ahead = branch(github_world, github_server, shop, "work/more")
+    main = github_world.person("root").call("GET", f"/repos/{shop}/git/ref/heads/main")
+    tip = main["object"]["sha"]
+    assert await forge.is_on("main", tip)
+    assert await forge.is_on("work/more", tip)
+    assert await forge.is_on("work/more", ahead)
+    assert not await forge.is_on("main", ahead)
+    assert not await forge.is_on("main", "1" * 40)
+    assert not await forge.is_on("nowhere", tip)
+
+
+async def test_thanks_and_what_was_taken_back_are_no_remarks(
+    forge: GithubForge, github_server: GithubServer, github_world: GithubWorld, shop: str
+) -> None:
+    branch(github_world, github_server, shop, "patchwright/x")
+    pull = await forge.open_pull(
+        branch="patchwright/x", base="main", title="T", body="B", draft=False
+    )
+    max_ = github_world.collaborator(shop, "max", "maintain")
+    max_.review(shop, pull.number, "APPROVE", "Thank you, well done.")
+    max_.review(shop, pull.number, "COMMENT", "Why so?")
+    max_.review(shop, pull.number, "REQUEST_CHANGES", "Not like this.")
+    assert [r.body for r in await forge.remarks(pull.number)] == ["Why so?", "Not like this."]
+
+
 async def test_files_of_the_default_branch(forge: GithubForge) -> None:
     assert await forge.file("README.md") == b"# Shop\n"
     assert await forge.file(".github/patchwright.yml") is None

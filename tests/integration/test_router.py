@@ -118,7 +118,7 @@ def router_python() -> Path:
     try:
         return environment("router-venv", (ROUTER,))
     except Unavailable as error:
-        pytest.skip(f"sglang-router cannot be installed here: {error}")
+        pytest.fail(f"sglang-router is needed: {error}")
 
 
 @pytest.fixture
@@ -181,14 +181,13 @@ async def test_each_run_stays_on_one_worker(clusters: Clusters) -> None:
 
 
 async def test_a_worker_that_dies_in_mid_stream_is_replaced(clusters: Clusters) -> None:
-    # 37.5 tokens a second: the first turn takes some four seconds.
-    cluster = clusters.start([*clusters.script(turns(2)), "--time-scale", "1"])
+    # 19 tokens a second: the first turn takes some eight seconds.
+    cluster = clusters.start([*clusters.script(turns(2)), "--time-scale", "2"])
     client = model(cluster, "run-1", Waited())
     task = asyncio.create_task(client.turn(START, (BASH,)))
-    while not (home := cluster.homes("run-1")):
+    while not (home := [w for w in cluster.homes("run-1") if seen(w.url)["chunks"] > 3]):
         await asyncio.sleep(0.05)
-    await asyncio.sleep(1.0)
-    assert not task.done()
+    assert seen(home[0].url)["answered"] == 0, "in the middle of its stream"
     home[0].kill()
     turn = await task
     assert [c.id for c in turn.tool_calls] == ["functions.bash:0"]
@@ -209,7 +208,7 @@ async def test_both_dying_is_waited_for_and_recovered_from(clusters: Clusters) -
     with pytest.raises(ModelAway):
         await impatient.turn(START, (BASH,))
     task = asyncio.create_task(client.turn(grown(START, turn, "ok"), (BASH,)))
-    await asyncio.wait_for(waited.began.wait(), 20)
+    await asyncio.wait_for(waited.began.wait(), 120)
     cluster.workers[1].start()
     again = await task
     assert [c.id for c in again.tool_calls] == ["functions.bash:1"]

@@ -92,7 +92,7 @@ class GithubWorld:
 
     def __init__(self, base: str) -> None:
         self.base = base.rstrip("/")
-        self._http = httpx.Client(timeout=30, trust_env=False)
+        self._http = httpx.Client(timeout=120, trust_env=False)
         self._known: dict[str, Person] = {}
         self.app = self.admin("app")
 

@@ -12,7 +12,8 @@ import httpx
 from . import shapes
 from .state import Delivery, Json, Repo, User, World, node_id
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 60.0
+"""GitHub gives up after ten seconds; here a busy machine must not lose a delivery."""
 
 
 class Deliverer:

@@ -140,7 +140,9 @@ def compare(call: Call) -> Answer:
     if not dots:
         raise not_found()
     repo, world = call.repo, call.world
-    base, head = resolved(call, left), resolved(call, right)
+    base, head = git.resolve(repo.git, left), git.resolve(repo.git, right)
+    if base is None or head is None:
+        raise not_found()
     if "diff" in call.accept:
         return Answer(200, git.diff(repo.git, base, head), media="text/plain; charset=utf-8")
     middle = git.merge_base(repo.git, base, head)

@@ -53,7 +53,7 @@ def unpacked(name: str, package: str, python: Path) -> Path:
 def _pip(python: Path, *arguments: str) -> None:
     command = [str(python), "-m", "pip", "--disable-pip-version-check", *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     except (OSError, subprocess.SubprocessError) as error:
         raise Unavailable(f"pip does not run: {error}") from error
     if done.returncode:

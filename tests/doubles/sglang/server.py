@@ -40,6 +40,8 @@ class Seen:
 
     requests: int = 0
     answered: int = 0
+    chunks: int = 0
+    """Of all streams so far."""
     aborted: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0
@@ -252,6 +254,7 @@ class StandIn:
         try:
             async for data in self._stream(job):
                 yield data
+                self.seen.chunks += 1
             whole = True
         finally:
             self.seen.answered += whole

@@ -71,12 +71,12 @@ def stand_in_command(port: int, *more: str) -> list[str]:
     return [sys.executable, "-m", "tests.doubles.sglang", "--port", str(port), *more]
 
 
-def wait_for(url: str, seconds: float = 30.0) -> None:
+def wait_for(url: str, seconds: float = 120.0) -> None:
     """Until the address answers 200."""
     deadline = time.monotonic() + seconds
     while True:
         try:
-            with urllib.request.urlopen(url, timeout=2) as answer:
+            with urllib.request.urlopen(url, timeout=10) as answer:
                 if answer.status == 200:
                     return
         except OSError:
@@ -88,5 +88,5 @@ def wait_for(url: str, seconds: float = 30.0) -> None:
 
 def seen(url: str) -> dict[str, Any]:
     """What the worker at that address has seen."""
-    with urllib.request.urlopen(f"{url}/_stand_in", timeout=5) as answer:
+    with urllib.request.urlopen(f"{url}/_stand_in", timeout=60) as answer:
         return dict(json.load(answer))
