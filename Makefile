@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST_ARGS ?=
 FAULT_ARGS ?=
 
-.PHONY: help demo test check setup image test-setup unit lock bench fault check-detectors check-prism docs reference format clean
+.PHONY: help demo test check setup image test-setup unit lock bench fault check-detectors check-prism docs reference test-pods format clean
 
 help:
 	@echo "make demo    a labelled issue becomes a proven pull request, on this machine, from nothing"
@@ -14,6 +14,7 @@ help:
 	@echo "make bench   benchmarks, each with its floor"
 	@echo "make fault   40 random kills over 20 runs, on both databases; about half an hour"
 	@echo "make check-detectors    the stand-in's parsers beside SGLang's own (fetches 40 MB once)"
+	@echo "make test-pods    all cases of the sandboxes' tests against the stand-in cluster; minutes"
 	@echo "make docs    the documentation as a site in site/, which asks no other host for anything"
 	@echo "make reference    renew the pages that are made from the program (settings, commands)"
 	@echo "make check-prism        the App's calls to GitHub, validated by Prism too (fetches 25 MB once)"
@@ -55,6 +56,10 @@ check-detectors: setup
 	PATCHWRIGHT_CHECK_DETECTORS=1 $(BIN)/python -m pytest -rs tests/integration/test_model_detectors.py \
 	  tests/integration/test_deploy_sglang_packages.py $(PYTEST_ARGS)
 
+test-pods: image
+	$(BIN)/python -m pytest tests/integration/test_sandbox_conformance.py \
+	  tests/integration/test_sandbox_trees.py -k kubernetes $(PYTEST_ARGS)
+
 reference: setup
 	$(BIN)/python docs/made_pages.py
 
@@ -76,6 +81,12 @@ lock: setup
 	$(BIN)/uv pip compile --quiet --python-version 3.11 --universal --generate-hashes --group docs \
 	  --constraint requirements.lock --no-header --no-annotate --no-emit-index-url \
 	  --no-emit-find-links -o requirements-docs.lock
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --universal --generate-hashes --extra postgres \
+	  --constraint requirements.lock --no-header --no-annotate --no-emit-index-url \
+	  --no-emit-find-links pyproject.toml -o deploy/requirements.lock
+	echo 'hatchling>=1.25' | $(BIN)/uv pip compile --quiet --python-version 3.11 --universal \
+	  --generate-hashes --constraint requirements.lock --no-header --no-annotate \
+	  --no-emit-index-url --no-emit-find-links - -o deploy/requirements-build.lock
 
 format: setup
 	$(BIN)/ruff check --fix .
