@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -49,6 +50,15 @@ class Part:
     def up(self) -> bool:
         """Whether its process lives."""
         return self._process is not None and self._process.poll() is None
+
+    def used(self) -> tuple[float, float]:
+        """Processor seconds so far, its ended children's too, and its most memory in MiB."""
+        assert self._process is not None
+        proc = Path("/proc") / str(self._process.pid)
+        ticks = map(int, (proc / "stat").read_text().rpartition(") ")[2].split()[11:15])
+        most = re.search(r"VmHWM:\s+(\d+) kB", (proc / "status").read_text())
+        assert most is not None
+        return sum(ticks) / os.sysconf("SC_CLK_TCK"), int(most[1]) / 1024
 
     def kill(self, away_s: float) -> None:
         """`kill -9` of all its processes; it stays away for so long."""
