@@ -1,5 +1,9 @@
 """Fixtures of all integration tests."""
 
+from __future__ import annotations
+
+import pytest
+
 from tests.doubles.github.fixtures import github_server, github_world
 from tests.integration.github_app import forge, shop
 from tests.integration.sandbox_fixtures import (
@@ -23,3 +27,24 @@ __all__ = [
     "open_sandbox",
     "shop",
 ]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of the tests of every sandbox, pods run the first case of each function.
+
+    A pod costs two containers. `make test-pods`, or any `-k kubernetes`, runs them all.
+    """
+    if "kubernetes" in config.option.keyword:
+        return
+    seen: set[str] = set()
+    kept, spared = [], []
+    for item in items:
+        call = getattr(item, "callspec", None)
+        pod = call is not None and call.params.get("open_sandbox") == "kubernetes"
+        name = item.nodeid.partition("[")[0]
+        (spared if pod and name in seen else kept).append(item)
+        if pod:
+            seen.add(name)
+    if spared:
+        config.hook.pytest_deselected(items=spared)
+        items[:] = kept
