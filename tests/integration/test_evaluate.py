@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import tarfile
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
+from dataclasses import replace
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -19,21 +24,30 @@ from rich.console import Console
 
 from agent.evaluation.hidden import judge_hidden
 from agent.evaluation.instances import Instance, read_instances
-from agent.evaluation.report import Report
+from agent.evaluation.report import Report, Verdicts
 from app.environments import OwnEnvironment
 from app.eval_folder import EvalFolder, FolderRefused
 from app.eval_history import Mined, NoHistory, mine
+from app.eval_run import placed
 from app.eval_sources import NoRepository, Sources
+from app.eval_trees import docker_trees
 from app.evaluate import EvalRequest, evaluate
 from app.settings import Settings
 from sandbox.protocol import Sandbox
 from tests.doubles.local_sandbox import LocalSandbox
 from tests.histories.all import STORIES
-from tests.histories.calendar_tools import CALENDAR, CLOCK
+from tests.histories.calendar_tools import CALENDAR, CLOCK, DAYS
 from tests.histories.story import Story, build
 
 SMALL = Story(name="small", modules=(CLOCK,))
 """Two fixes."""
+
+
+MIXED = Story(
+    name="mixed",
+    modules=(replace(DAYS, fixes=DAYS.fixes[1:2]), replace(CLOCK, fixes=CLOCK.fixes[:1])),
+)
+"""A fix that the search finds, and a later one that it does not."""
 
 
 class LocalTrees:
@@ -151,6 +165,74 @@ async def test_repositories_are_found_in_a_folder_of_mirrors(small: Path, tmp_pa
         await sources.tree("../team/small", commit)
 
 
+@pytest.fixture
+def address(small: Path, tmp_path: Path) -> Iterator[str]:
+    """Where the small repository can be fetched from; its default branch is not called so."""
+    bare = tmp_path / "served" / "team" / "small.git"
+    Repo(small).clone(str(bare), bare=True)
+    Repo(bare).git.branch("-m", "main", "trunk")
+    Repo(bare).git.update_server_info()
+    handler = functools.partial(Quiet, directory=str(tmp_path / "served"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
+
+
+async def test_mirrors_and_histories_may_be_addresses(
+    address: str, small: Path, tmp_path: Path
+) -> None:
+    sources = Sources(tmp_path, tmp_path / "fetched", address)
+    with tarfile.open(await sources.tree("team/small", Repo(small).head.commit.hexsha)) as archive:
+        assert "clock.py" in archive.getnames()
+    url = f"{address}/team/small.git"
+    mined = await mine(url, LocalTrees(), tmp_path / "fetched", limit=1)
+    assert [i.repo for i in mined.instances] == [url]
+    assert mined.instances[0].instance_id.startswith("team__small-")
+    assert [i.name for i in (tmp_path / "fetched").iterdir() if "small" in i.name]
+
+
+async def test_the_image_is_the_given_one_or_the_repositorys_own(
+    instances: tuple[Instance, ...], tmp_path: Path
+) -> None:
+    trees = LocalTrees(OwnEnvironment(image="own", test_command="make check"))
+    bare = instances[0].model_copy(update={"test_command": ""})
+    found = await placed(bare, trees, tmp_path)
+    assert (found.image, found.test_command) == ("own", "make check")
+    told = await placed(instances[0], trees, tmp_path)
+    assert (told.image, told.test_command) == ("own", instances[0].test_command)
+    given = await placed(bare.model_copy(update={"image": "given"}), trees, tmp_path)
+    assert (given.image, given.test_command) == ("given", "")
+
+
+@pytest.mark.docker
+async def test_what_a_repository_asks_for_is_set_up_in_its_sandboxes(tmp_path: Path) -> None:
+    files = {
+        ".github/patchwright.yml": (
+            "setup: ['echo ready >$HOME/word']\nnetwork: {setup: false}\ntest_command: make check\n"
+        ),
+        "a.py": "",
+    }
+    tree = tmp_path / "tree.tar"
+    with tarfile.open(tree, "w") as archive:
+        for name, text in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(text)
+            archive.addfile(info, io.BytesIO(text.encode()))
+    async with docker_trees(settings(tmp_path), str(tmp_path)) as trees:
+        own = await trees.environment(tree, "team/asking", "")
+        assert own.test_command == "make check"
+        assert own.image
+        sandbox = await trees.open(run_id="r", purpose="p", image=own.image, tree=tree)
+        seen = await sandbox.run("find / -name word -path '*home*' 2>/dev/null | xargs cat")
+    assert "ready" in seen.text
+
+
 async def test_a_model_that_is_away_is_an_error_and_is_tried_again(
     instances: tuple[Instance, ...], tmp_path: Path
 ) -> None:
@@ -177,86 +259,66 @@ def test_a_folder_is_used_by_one_evaluation_at_a_time(tmp_path: Path) -> None:
         pass
 
 
-def command(out: Path, path: Path, *more: str) -> list[str]:
-    words = ["eval", "--from-history", str(path), "--model", "offline", "--out", str(out)]
-    return [sys.executable, "-m", "app", *words, "--parallel", "2", *more]
+def evaluation(tmp_path: Path, *words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "app", "eval", "--model", "offline", *words],
+        env={**os.environ, "XDG_STATE_HOME": str(tmp_path), "COLUMNS": "200"},
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
-def environment(tmp_path: Path) -> dict[str, str]:
-    return {**os.environ, "XDG_STATE_HOME": str(tmp_path), "COLUMNS": "200"}
+def said(running: subprocess.Popen[str]) -> str:
+    """What it printed, once it has ended well."""
+    printed, _ = running.communicate()
+    assert running.returncode == 0, printed
+    return printed
 
 
 def lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def verdicts_of(out: Path) -> object:
+def verdicts_of(out: Path) -> Verdicts:
     return Report.model_validate_json((out / "report.json").read_bytes()).verdicts
-
-
-def report_rows(out: Path) -> Sequence[str]:
-    return [json.loads(line)["instance_id"] for line in lines(out / "predictions.jsonl")]
 
 
 @pytest.mark.docker
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_killed_evaluation_that_is_resumed_says_the_same(tmp_path: Path) -> None:
-    path = build(Story(name="clocks", modules=(CLOCK, CALENDAR.modules[0])), tmp_path)
-    more = ("--limit", "4")
+    """Two fixes from their history to the report: in one go, and killed after the first."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    done = subprocess.run(
-        command(whole, path, *more),
-        env=environment(tmp_path),
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "gate precision" in done.stdout
+    history = str(build(MIXED, tmp_path))
+    printed = said(evaluation(tmp_path, "--from-history", history, "--out", str(whole)))
+    assert "gate precision" in printed
     found = read_instances((whole / "instances.jsonl").read_text())
-    assert len(found) == 4
+    assert len(found) == 2
+    assert [(r.status, r.resolved) for r in verdicts_of(whole).rows] == [
+        ("diagnosis", False),
+        ("proven", True),
+    ]
 
-    running = subprocess.Popen(
-        command(killed, path, *more),
-        env=environment(tmp_path),
-        cwd=Path(__file__).parents[2],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 240
-    while not lines(killed / "results.jsonl") and time.monotonic() < deadline:
-        assert running.poll() is None
+    words = (str(whole / "instances.jsonl"), "--out", str(killed))
+    running = evaluation(tmp_path, *words)
+    while not lines(killed / "results.jsonl"):
+        assert running.poll() is None, running.communicate()
         time.sleep(0.05)
     os.kill(running.pid, signal.SIGKILL)
-    running.wait()
+    running.communicate()
     before = lines(killed / "results.jsonl")
-    assert 1 <= len(before) < 4
+    assert len(before) == 1
     assert not (killed / "report.json").exists()
 
-    resumed = subprocess.run(
-        command(killed, path, *more, "--resume"),
-        env=environment(tmp_path),
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert resumed.returncode == 0, resumed.stderr
-    assert lines(killed / "results.jsonl")[: len(before)] == before
+    assert "1 of 2 are done already" in said(evaluation(tmp_path, *words, "--resume"))
+    assert lines(killed / "results.jsonl")[:1] == before
     assert verdicts_of(killed) == verdicts_of(whole)
-    assert report_rows(killed) == report_rows(whole) == [i.instance_id for i in found]
     assert (killed / "predictions.jsonl").read_bytes() == (whole / "predictions.jsonl").read_bytes()
+    predicted = [json.loads(line) for line in lines(killed / "predictions.jsonl")]
+    assert [p["instance_id"] for p in predicted] == [i.instance_id for i in found]
+    assert set(predicted[0]) == {"instance_id", "model_name_or_path", "model_patch"}
     for name in ("report.html", f"traces/{found[0].instance_id}.html"):
         assert (killed / name).stat().st_size > 1000
-
-    compared = subprocess.run(
-        [sys.executable, "-m", "app", "eval", "--compare", str(whole), str(killed)],
-        env=environment(tmp_path),
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert "p = 1." in compared.stdout, compared.stderr
+    assert "p = 1." in said(evaluation(tmp_path, "--compare", str(whole), str(killed)))
