@@ -18,6 +18,8 @@ operations = typer.Typer()
 of_runs = typer.Typer()
 out = Console()
 
+RunId = Annotated[str, typer.Argument(help="As `patchwright runs list` has it.")]
+
 
 @operations.command()
 def worker(
@@ -84,7 +86,7 @@ def restore(
 
 @operations.command()
 def audit(
-    limit: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many entries.")] = 50,
     subject: Annotated[str, typer.Option(help="Only about this run, worker or file.")] = "",
 ) -> None:
     """Who triggered what, newest first."""
@@ -96,25 +98,25 @@ def audit(
 
 
 @of_runs.command()
-def cancel(run_id: str) -> None:
+def cancel(run_id: RunId) -> None:
     """End a run."""
     _act("cancel", run_id)
 
 
 @of_runs.command()
-def pause(run_id: str) -> None:
+def pause(run_id: RunId) -> None:
     """Let a run wait before its next turn."""
     _act("pause", run_id)
 
 
 @of_runs.command()
-def resume(run_id: str) -> None:
+def resume(run_id: RunId) -> None:
     """Let a paused run go on."""
     _act("resume", run_id)
 
 
 @of_runs.command()
-def retry(run_id: str) -> None:
+def retry(run_id: RunId) -> None:
     """Begin another run for the same issue."""
     from app.operate import retry as again
 
