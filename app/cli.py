@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
 from rich.text import Text
+from typer.exceptions import TyperException
 
 from agent.errors import AgentError
 from app.cli_operations import of_runs, operations
@@ -30,7 +31,7 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-runs_cli = typer.Typer(help="Look at runs.", no_args_is_help=True)
+runs_cli = typer.Typer(help="Look at runs, and take them in hand.", no_args_is_help=True)
 images_cli = typer.Typer(help="Sandbox images.", no_args_is_help=True)
 runs_cli.add_typer(of_runs)
 cli.add_typer(operations)
@@ -73,11 +74,12 @@ def fix(
     ] = None,
 ) -> None:
     """Debug a local repository. Exit 0: proven fix; 2: none; 1: error. Changes nothing in it."""
+    from app import interrupts
     from app.fix import FixRequest, run_fix
 
     settings = _settings(**({"model": model} if model else {}))
     request = FixRequest(path, issue, out_file, report, test_command, attempts, tuple(log or ()))
-    proven = asyncio.run(run_fix(request, settings, err))
+    proven = interrupts.run(run_fix(request, settings, err))
     raise typer.Exit(0 if proven else EXIT_NOT_PROVEN)
 
 
@@ -107,7 +109,10 @@ def setup_app() -> None:
             "PATCHWRIGHT_OPERATOR_TOKEN, run `patchwright serve` and open /setup with that token"
         )
     logs.configure("warning", settings.log_format)
-    out.print(f"Open {settings.base_url}/setup in a browser.", highlight=False)
+    address = f"{settings.base_url}/setup"
+    if settings.secret("operator_token"):
+        address += "?token=… (the operator's token)"
+    out.print(f"Open {address} in a browser.", highlight=False, soft_wrap=True)
     with state_lock(settings.state_dir):
         app = until_set_up(settings)
     out.print(f"App {app.slug} is set up. Install it: {app.html_url}", highlight=False)
@@ -223,7 +228,9 @@ def show_settings(
 
 
 @runs_cli.command("list")
-def list_runs(limit: Annotated[int, typer.Option(min=1, max=1000)] = 50) -> None:
+def list_runs(
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many runs.")] = 50,
+) -> None:
     """The latest runs."""
     from app.run_listing import print_runs
 
@@ -231,7 +238,9 @@ def list_runs(limit: Annotated[int, typer.Option(min=1, max=1000)] = 50) -> None
 
 
 @runs_cli.command("show")
-def show_run(run_id: str) -> None:
+def show_run(
+    run_id: Annotated[str, typer.Argument(help="As `patchwright runs list` has it.")],
+) -> None:
     """One run's journal."""
     from app.run_listing import print_run
 
@@ -286,8 +295,12 @@ def _settings(**overrides: object) -> Settings:
 def main() -> None:
     """Entry point; every expected error is one message and exit status 1."""
     try:
-        cli()
-    except KeyboardInterrupt:
+        # Typer would end with 2 for wrong words, which means here that there is no proven fix.
+        sys.exit(cli(standalone_mode=False))
+    except TyperException as error:
+        err.print(f"[red]error:[/] {escape(error.format_message())}", highlight=False)
+        sys.exit(EXIT_ERROR)
+    except (KeyboardInterrupt, typer.Abort):
         err.print("interrupted")
         sys.exit(130)
     except Exception as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 import uuid
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from agent.state import RunState
 from agent.store import MemoryStore
 from agent.task import ATTACHED, Attachment, Issue, Task
 from app.environments import with_environment
+from app.left_over import owner, sweep_left_over
 from app.local_repository import mirror_local
 from app.model_choice import make_model
 from app.progress import progress_line
@@ -54,10 +56,10 @@ def read_issue(path: Path) -> Issue:
         raise BadRequest(f"the issue file {path} cannot be read: {problem.strerror}") from problem
     except UnicodeDecodeError as problem:
         raise BadRequest(f"the issue file {path} is not UTF-8 text") from problem
-    if not text:
+    title, _, body = text.lstrip("# \t\n").partition("\n")
+    if not title.strip():
         raise BadRequest(f"the issue file {path} is empty; write a title and what goes wrong")
-    title, _, body = text.partition("\n")
-    return Issue(title=title.lstrip("# ").strip(), body=body.strip())
+    return Issue(title=title.strip(), body=body.strip())
 
 
 def attach(store: MemoryStore, run_id: str, logs: tuple[Path, ...]) -> tuple[Attachment, ...]:
@@ -73,6 +75,17 @@ def attach(store: MemoryStore, run_id: str, logs: tuple[Path, ...]) -> tuple[Att
     return tuple(attached)
 
 
+def check_target(path: Path) -> None:
+    """Whether a result can be written there, before all the work. Raises `BadRequest`."""
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        raise BadRequest(f"the folder of {path} does not exist")
+    if path.is_dir():
+        raise BadRequest(f"{path} is a folder; give the name of a file")
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise BadRequest(f"{path} cannot be written")
+
+
 async def run_fix(request: FixRequest, settings: Settings, console: Console) -> bool:
     """Debug the repository and write what was asked for; gives whether the fix is proven.
 
@@ -80,16 +93,17 @@ async def run_fix(request: FixRequest, settings: Settings, console: Console) -> 
     """
     issue = read_issue(request.issue)
     for target in (request.out, request.report):
-        if target is not None and not target.absolute().parent.is_dir():
-            raise BadRequest(f"the folder of {target} does not exist")
+        if target is not None:
+            check_target(target)
     engine = DockerEngine(settings.docker_url)
-    run_id = f"fix-{uuid.uuid4().hex[:12]}"
+    run_id, own = f"fix-{uuid.uuid4().hex[:12]}", owner()
     store = MemoryStore()
     attached = attach(store, run_id, request.logs)
     try:
         with tempfile.TemporaryDirectory(prefix="patchwright-") as scratch:
             local = mirror_local(request.path, Path(scratch))
             await engine.check()
+            await sweep_left_over(engine)
             image = settings.sandbox_image or BASE_IMAGE
             if not await engine.has_image(image):
                 raise ImageMissing(
@@ -111,12 +125,12 @@ async def run_fix(request: FixRequest, settings: Settings, console: Console) -> 
             )
 
             async def one(number: int) -> RunState:
-                return await _attempt(task, number, store, engine, settings, tree, console)
+                return await _attempt(task, number, store, engine, settings, tree, own, console)
 
             try:
                 states = await run_attempts(request.attempts, one)
             finally:
-                await engine.sweep((), installation=run_id)
+                await engine.sweep((), installation=own)
     finally:
         await engine.close()
     chosen = choose(states)
@@ -138,6 +152,7 @@ async def _attempt(
     engine: DockerEngine,
     settings: Settings,
     tree: Path,
+    own: str,
     console: Console,
 ) -> RunState:
     model = make_model(settings, run_id=task.run_id, seed=number - 1)
@@ -149,7 +164,7 @@ async def _attempt(
             run_id=task.run_id,
             purpose=purpose,
             runtime=settings.sandbox_runtime,
-            installation=task.run_id,
+            installation=own,
         )
 
     async def open_sandbox() -> Sandbox:

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from app.left_over import owner, sweep_left_over
+from sandbox.docker_engine import DockerEngine, SandboxSpec
+from sandbox.images import BASE_IMAGE
+from sandbox.protocol import Limits
 from tests.e2e.bugs import LAYOUTS, ROOT_MODULES, Bug
 from tests.e2e.service import ROOT
+from tests.integration.sandbox_fixtures import tar_of
 
 pytestmark = pytest.mark.docker
 
@@ -99,8 +105,9 @@ class TestBadInput:
 
     def test_empty_issue(self, tmp_path: Path):
         folder, issue = repository(ROOT_MODULES, tmp_path)
-        issue.write_text("  \n")
-        one_sentence(fix(folder, "--issue", issue), "empty")
+        for nothing in ("  \n", "#\n", "\n\n# \n"):
+            issue.write_text(nothing)
+            one_sentence(fix(folder, "--issue", issue), "empty")
 
     def test_no_issue_file(self, tmp_path: Path):
         folder, _ = repository(ROOT_MODULES, tmp_path)
@@ -110,6 +117,11 @@ class TestBadInput:
         bug = Bug({"a.py": "x = 1\n"}, "x is wrong", "It should be 2.")
         folder, issue = repository(bug, tmp_path)
         one_sentence(fix(folder, "--issue", issue), "No tests were found", "--test-command")
+
+    def test_tests_that_cannot_run(self, tmp_path: Path):
+        folder, issue = repository(ROOT_MODULES, tmp_path)
+        done = fix(folder, "--issue", issue, "--test-command", "no-such-runner --all")
+        one_sentence(done, "`no-such-runner --all` cannot be run", "--test-command")
 
     def test_engine_down(self, tmp_path: Path):
         folder, issue = repository(ROOT_MODULES, tmp_path)
@@ -133,3 +145,35 @@ class TestBadInput:
         folder, issue = repository(ROOT_MODULES, tmp_path)
         done = fix(folder, "--issue", issue, "--out", tmp_path / "no" / "fix.diff")
         one_sentence(done, "does not exist")
+
+    def test_output_is_a_folder(self, tmp_path: Path):
+        folder, issue = repository(ROOT_MODULES, tmp_path)
+        for option in ("--out", "--report"):
+            one_sentence(fix(folder, "--issue", issue, option, tmp_path), "is a folder")
+
+    def test_wrong_words(self, tmp_path: Path):
+        # Typer's own status for them is 2, which would say that there is no proven fix.
+        one_sentence(fix(tmp_path), "--issue")
+        one_sentence(fix(tmp_path, "--issue", tmp_path, "--attempts", "0"), "--attempts")
+        one_sentence(fix(tmp_path, "--isue", tmp_path), "--isue")
+
+
+async def test_sandboxes_of_a_killed_command_are_removed_by_the_next(tmp_path: Path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    engine = DockerEngine()
+    tree = tar_of({"a.py": "x = 1\n"}, tmp_path / "tree.tar")
+    dead, living = f"terminal:{platform.node()}:{ended.pid}:0123456789ab", owner()
+    opened = []
+    for name in (dead, living):
+        spec = SandboxSpec(
+            image=BASE_IMAGE, limits=Limits(), run_id="left", purpose="test", installation=name
+        )
+        opened.append(await engine.open(spec, tree))
+    try:
+        assert opened[0].id in await sweep_left_over(engine)
+        assert (await opened[1].run("echo here")).text == "here\n"
+    finally:
+        await engine.sweep((), installation=dead)
+        await engine.sweep((), installation=living)
+        await engine.close()

@@ -1,0 +1,51 @@
+"""Commands that are asked to end, and whose sandboxes are whose."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from app import interrupts
+from app.left_over import is_dead, owner
+
+
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
+def test_a_command_that_is_asked_to_end_cleans_up_first(sign: signal.Signals) -> None:
+    cleaned: list[bool] = []
+
+    async def work() -> None:
+        try:
+            os.kill(os.getpid(), sign)
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            cleaned.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupts.run(work())
+    assert cleaned == [True]
+
+
+def test_a_command_that_ends_gives_its_result() -> None:
+    async def work() -> int:
+        return 5
+
+    assert interrupts.run(work()) == 5
+
+
+def test_only_names_of_dead_processes_of_this_machine_are_dead() -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    node = platform.node()
+    assert not is_dead(owner())
+    assert is_dead(f"terminal:{node}:{ended.pid}:0123456789ab")
+    assert not is_dead(f"terminal:{node}:1:0123456789ab"), "somebody else's, and alive"
+    assert not is_dead(f"terminal:{node}.elsewhere:{ended.pid}:0123456789ab")
+    for other in ("", "7f699a633f47", f"fix-{ended.pid}", f"terminal:{node}:x:0123456789ab"):
+        assert not is_dead(other)
