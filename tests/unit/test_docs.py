@@ -65,6 +65,21 @@ def test_links_lead_to_files(path: Path) -> None:
             assert found.is_relative_to(DOCS), f"{target} is not part of the site"
 
 
+def commands(here: Any, name: str) -> Iterator[tuple[str, Any]]:
+    inside = getattr(here, "commands", None)
+    if inside is None:
+        yield name, here
+    for word, command in (inside or {}).items():
+        yield from commands(command, f"{name} {word}")
+
+
+def test_every_command_and_each_of_its_words_is_explained() -> None:
+    for name, command in commands(get_command(cli), "patchwright"):
+        assert command.help, f"`{name}` has no help"
+        for parameter in command.params:
+            assert parameter.help, f"`{name}`: {parameter.name} has no help"
+
+
 def is_command(said: list[str]) -> bool:
     here: Any = get_command(cli)
     for word in said:
