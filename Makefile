@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST_ARGS ?=
 FAULT_ARGS ?=
 
-.PHONY: help demo test check setup image test-setup unit lock bench fault check-detectors check-prism docs reference test-pods format clean
+.PHONY: help demo test check setup image test-setup unit lock bench fault check-detectors check-deploy check-prism docs reference test-pods format clean
 
 help:
 	@echo "make demo    a labelled issue becomes a proven pull request, on this machine, from nothing"
@@ -18,6 +18,7 @@ help:
 	@echo "make docs    the documentation as a site in site/, which asks no other host for anything"
 	@echo "make reference    renew the pages that are made from the program (settings, commands)"
 	@echo "make check-prism        the App's calls to GitHub, validated by Prism too (fetches 25 MB once)"
+	@echo "make check-deploy    composition, chart, alerts and board with their own programs (150 MB once)"
 	@echo "make lock    renew the lock files from pyproject.toml"
 
 setup:
@@ -72,6 +73,9 @@ docs: setup
 
 check-prism: test-setup
 	$(BIN)/python -m tests.e2e.check_prism
+
+check-deploy: image
+	$(BIN)/python -m pytest -rs tests/deploy $(PYTEST_ARGS)
 
 lock: setup
 	$(BIN)/python -m pip install --quiet uv
