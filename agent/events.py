@@ -241,6 +241,34 @@ class AttemptEnded(Event):
     diagnosis: str = ""
 
 
+class EnvironmentPrepared(Event):
+    """What the sandboxes of a run start from (attempt 0)."""
+
+    type: Literal["environment_prepared"] = "environment_prepared"
+    source: str
+    """Where its recipe was read: ".github/patchwright.yml", "Dockerfile", "detection (…)", …"""
+    image: str
+    cached: bool
+    """Whether the image was there already."""
+    duration_ms: int
+    failed: tuple[str, ...] = ()
+    """What was tried before and why it failed."""
+    recipe: str = ""
+    """For `.github/patchwright.yml`, to have the same from then on; empty: nothing to add."""
+
+
+class SetupTried(Event):
+    """The model tried commands in place of a set-up that failed (attempt 0)."""
+
+    type: Literal["setup_tried"] = "setup_tried"
+    number: int
+    why: str
+    commands: tuple[str, ...]
+    ok: bool
+    said: str
+    usage: Usage = Usage()
+
+
 class RunPhase(Event):
     """A coarse step of the run as a whole (attempt 0): queued, preparing, debugging, publishing."""
 
@@ -277,6 +305,8 @@ AnyEvent = Annotated[
     | ModelWaiting
     | DriftNoticed
     | AttemptEnded
+    | EnvironmentPrepared
+    | SetupTried
     | RunPhase
     | RunEnded,
     Field(discriminator="type"),

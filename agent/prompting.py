@@ -40,6 +40,16 @@ def system_prompt() -> str:
     return _read("system.md")
 
 
+def setup_prompt() -> str:
+    """For the mending of a set-up."""
+    return _read("setup.md")
+
+
+def setup_description() -> str:
+    """What the model reads about its one tool there."""
+    return _read("setup_tool.md")
+
+
 def task_prompt(task: Task, test_command: str, tree: str) -> str:
     """The assignment: the issue as data, how tests run, what is in the tree."""
     template = _JINJA.from_string(_read("task.md.j2"))

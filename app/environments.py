@@ -4,32 +4,38 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
 from rich.console import Console
 
+from agent.events import SetupTried
 from app import logs
+from app.model_choice import make_model
 from app.repo_config import PATH
 from app.repo_config_file import read
 from app.repo_terms import Terms, terms
 from app.settings import Settings, SettingsError
 from app.settings_github import PREFIX
-from sandbox.docker_engine import DockerEngine
+from app.setup_mending import Ground, Mender, environment_of, mended, remember, remembered
+from sandbox.docker_engine import DockerEngine, SandboxSpec
 from sandbox.egress_rules import EgressRules, networks_of, parse_credentials
 from sandbox.environment.choose import Wishes, candidates, mentioned, wanted
 from sandbox.environment.dockerfile import NotUsable
+from sandbox.environment.records import Environment
 from sandbox.environment.tree import read_tree
 from sandbox.errors import SandboxError
 from sandbox.images import BASE_IMAGE
 from sandbox.own_registries import machine_hosts
 from sandbox.prepare import Prepared, SetupPolicy, prepare, proposal
 from sandbox.prepared_images import prune
+from sandbox.protocol import Sandbox
 from sandbox.setup_container import SetupSpec
 
 __all__ = [
     "Asked",
+    "Mender",
     "OwnEnvironment",
     "Prepared",
     "asked_by",
@@ -58,7 +64,7 @@ class Asked:
 
 def asked_by(repository: str, agreed: Terms, about: str = "") -> Asked:
     """What a run's terms say of its environment."""
-    wishes = Wishes(agreed.image, "", agreed.setup)
+    wishes = Wishes(agreed.image, agreed.dockerfile, agreed.setup)
     return Asked(repository, wishes, agreed.network, agreed.hosts, about)
 
 
@@ -71,10 +77,12 @@ async def image_for(
     run_id: str,
     installation: str,
     progress: Callable[[str], None] = lambda _: None,
+    mender: Mender | None = None,
 ) -> Prepared | None:
     """The image that the tree's sandboxes start from; None: the plain one, nothing being to do.
 
-    Makes it if it is not there, and then removes images that are old or too many. Raises
+    Makes it if it is not there, and then removes images that are old or too many. Where nothing of
+    what was found out works, `mender` may find what does. Raises
     `SetupFailed` when what the repository's settings ask for does not work, other `SandboxError`s
     when the engine does not.
     """
@@ -97,16 +105,37 @@ async def image_for(
         runtime=settings.sandbox_runtime,
         owner=settings.installation,
     )
-    prepared = await prepare(
-        engine,
-        tree,
-        read.texts,
-        found,
-        spec,
-        setup_policy(settings, asked),
-        scope=asked.repository,
-        progress=progress,
-    )
+    policy = setup_policy(settings, asked)
+
+    async def make(*environments: Environment) -> Prepared:
+        return await prepare(
+            engine,
+            tree,
+            read.texts,
+            environments,
+            spec,
+            policy,
+            scope=asked.repository,
+            progress=progress,
+        )
+
+    async def open_in(image: str) -> Sandbox:
+        box = SandboxSpec(
+            image, settings.limits, run_id, "set-up", settings.sandbox_runtime, installation
+        )
+        return await engine.open(box, tree)
+
+    ground = Ground(read.files, read.texts, make, open_in)
+    known = remembered(settings.state_dir, asked.repository, read.texts)
+    if known and not asked.wishes.any:
+        found = (replace(environment_of(ground, known), explicit=False), *found)
+    prepared = await make(*found)
+    if mender is not None and prepared.failed and prepared.environment.is_bare:
+        progress("The model looks for a set-up that works …")
+        better = await mended(mender, ground, prepared.failed)
+        if better is not None:
+            remember(settings.state_dir, asked.repository, read.texts, better.environment)
+            prepared = better
     _log.info(
         "environment ready",
         run=run_id,
@@ -123,6 +152,27 @@ async def image_for(
             most_days=settings.images_days,
         )
     return prepared
+
+
+def own_mender(
+    settings: Settings, run_id: str, note: Callable[[SetupTried], None]
+) -> Mender | None:
+    """The model of the settings as a mender of set-ups; None: there is none that could."""
+    if settings.profile == "offline" or settings.setup_tries == 0:
+        return None
+    return Mender(
+        model=lambda: make_model(settings, run_id=run_id),
+        tries=settings.setup_tries,
+        note=note,
+        test_timeout_s=settings.test_timeout_s,
+    )
+
+
+def told(tried: SetupTried) -> str:
+    """A try, for a terminal."""
+    outcome = "it works" if tried.ok else "it does not work"
+    lines = [f"Set-up, try {tried.number}: {tried.why}", *(f"  {c}" for c in tried.commands)]
+    return "\n".join([*lines, f"  {outcome}"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +197,7 @@ async def own_environment(
     run_id: str,
     installation: str,
     say: Callable[[str], None],
+    mender: Mender | None = None,
 ) -> OwnEnvironment:
     """The environment of a tree that no forge is asked about.
 
@@ -166,6 +217,7 @@ async def own_environment(
         run_id=run_id,
         installation=installation,
         progress=say,
+        mender=mender,
     )
     if prepared is None:
         return OwnEnvironment(test_command=agreed.test_command)
@@ -200,6 +252,7 @@ async def with_environment(
             run_id=run_id,
             installation=run_id,
             say=say,
+            mender=own_mender(settings, run_id, lambda tried: say(told(tried))),
         )
     finally:
         await engine.sweep((), installation=run_id)

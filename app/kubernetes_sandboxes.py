@@ -10,7 +10,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from app import logs, metrics_work
-from app.environments import Asked
+from app.environments import Asked, Mender, Prepared
 from app.settings import Settings, SettingsError
 from app.settings_github import PREFIX
 from sandbox.container import SandboxSpec
@@ -63,9 +63,12 @@ class KubernetesSandboxes:
         with metrics_work.opening():
             return await self._engine.open(spec, tree_tar)
 
-    async def prepare(self, run_id: str, tree_tar: Path, asked: Asked) -> None:
-        """Note the image that the repository's settings name. Raises `SandboxError` when they ask
-        for what is not done on a cluster.
+    async def prepare(
+        self, run_id: str, tree_tar: Path, asked: Asked, mender: Mender | None = None
+    ) -> Prepared | None:
+        """Note the image that the repository's settings name; nothing is made.
+
+        Raises `SandboxError` when they ask for what is not done on a cluster.
         """
         wishes = asked.wishes
         if wishes.setup or wishes.dockerfile:
@@ -74,7 +77,7 @@ class KubernetesSandboxes:
                 "them done, and name it as `image` in .github/patchwright.yml."
             )
         if not wishes.image:
-            return
+            return None
         host, known = registry_of(wishes.image), self._settings.setup_image_registries
         if host not in known:
             raise SandboxError(
@@ -84,6 +87,7 @@ class KubernetesSandboxes:
         self._images = {path: image for path, image in self._images.items() if path.exists()}
         self._images[tree_tar] = wishes.image
         _log.info("image named by the repository", run=run_id, image=wishes.image)
+        return None
 
     async def attach(self, sandbox_id: str) -> Sandbox | None:
         """See `Sandboxes.attach`."""

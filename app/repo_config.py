@@ -179,6 +179,13 @@ class RepoConfig(_Section):
         pattern=r"^([a-zA-Z0-9][a-zA-Z0-9._/:@-]*)?$",
         description="Image of the sandbox; empty: devcontainer, Dockerfile, or by language.",
     )
+    dockerfile: str = Field(
+        "",
+        max_length=300,
+        pattern=r"^([A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*)?$",
+        description="Path of a Dockerfile in the repository that makes the sandbox's environment; "
+        "`setup` comes on top.",
+    )
     network: Network = Network()
     tree: TreeShape = TreeShape()
     paths: Paths = Paths()

@@ -38,6 +38,8 @@ class Terms:
     setup: tuple[str, ...]
     image: str
     """Empty: found out from the repository."""
+    dockerfile: str
+    """Path of the Dockerfile to follow; empty: found out from the repository."""
     network: bool
     """Whether set-up may use the network."""
     hosts: tuple[str, ...]
@@ -95,6 +97,7 @@ def terms(settings: Settings, config: RepoConfig) -> Terms:
         test_command=config.test_command or "",
         setup=config.setup,
         image=config.image,
+        dockerfile=config.dockerfile,
         network=config.network.setup,
         hosts=config.network.hosts,
         policy=_policy(config),

@@ -9,7 +9,7 @@ from pathlib import Path
 from agent.model import Model
 from agent.models.openai_compat import OnWaiting
 from app import metrics_work
-from app.environments import Asked
+from app.environments import Asked, Mender, Prepared
 from app.forge import Forge
 from app.governed_model import Brake, GovernedModel
 from app.inbox import Inbox
@@ -48,7 +48,7 @@ class Services:
     read_terms: Callable[[Forge], Awaitable[Terms]] | None = None
     """Reads what a repository asks for, from its default branch; None: it is not asked."""
 
-    prepare: Callable[[str, Path, Asked], Awaitable[None]] | None = None
+    prepare: Callable[[str, Path, Asked, Mender | None], Awaitable[Prepared | None]] | None = None
     """Makes the environment of a run's tree; None: its sandboxes are as they are."""
 
     brake: Brake = field(default_factory=Brake)

@@ -29,12 +29,12 @@ from agent.state import RunState, fold
 from agent.task import Attachment, Issue, Task
 from app import logs, metrics_work, publish, tracing
 from app.database_away import is_away
-from app.environments import asked_by
 from app.forge import Forge
 from app.forge_records import ForgeError, IssueThread
 from app.mirror import Mirror
 from app.records import Run
 from app.reports import Phase, RunFacts
+from app.run_environment import prepare_environment
 from app.run_failures import HandedBack, cause, explain, goes_back, wait_before_retry
 from app.run_services import Result, Services
 from app.store import SqlStore
@@ -286,12 +286,11 @@ class RunWork:
 
     async def _environment(self, tree: Path) -> None:
         """Have the image that the tree's sandboxes start from."""
-        if self.services.prepare is not None:
-            terms = await self.services.terms(self.forge)
-            about = (self.store.get_log(self.run.id, ISSUE_LOG) or b"").decode("utf-8", "replace")
-            await self.services.prepare(
-                self.run.id, tree, asked_by(self.run.repository, terms, about)
-            )
+        if self.services.prepare is None:
+            return
+        terms = await self.services.terms(self.forge)
+        about = (self.store.get_log(self.run.id, ISSUE_LOG) or b"").decode("utf-8", "replace")
+        await prepare_environment(self.services, self.store, self.run, terms, tree, about)
 
     async def mirror(self, commit: str, clone_url: str) -> Mirror:
         """The mirror with this commit in it: another machine may have begun the run."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from app import logs, metrics_work
-from app.environments import Asked, image_for
+from app.environments import Asked, Mender, Prepared, image_for
 from app.settings import Settings
 from sandbox.docker_engine import DockerEngine, SandboxSpec
 from sandbox.images import BASE_IMAGE
@@ -64,11 +64,16 @@ class DockerSandboxes:
         with metrics_work.opening():
             return await self._pool.open(spec, tree_tar)
 
-    async def prepare(self, run_id: str, tree_tar: Path, asked: Asked) -> None:
-        """Have the image that the tree's sandboxes start from. Raises `SandboxError`."""
+    async def prepare(
+        self, run_id: str, tree_tar: Path, asked: Asked, mender: Mender | None = None
+    ) -> Prepared | None:
+        """Have the image that the tree's sandboxes start from; None: nothing was to be done.
+
+        Raises `SandboxError`.
+        """
         async with self._preparing[asked.repository]:
             if tree_tar in self._images:
-                return
+                return None
             with metrics_work.preparing():
                 prepared = await image_for(
                     self._engine,
@@ -77,10 +82,12 @@ class DockerSandboxes:
                     asked,
                     run_id=run_id,
                     installation=self._settings.installation,
+                    mender=mender,
                 )
             self._images = {path: image for path, image in self._images.items() if path.exists()}
             if prepared is not None:
                 self._images[tree_tar] = prepared.image
+            return prepared
 
     async def close(self) -> None:
         """Remove the sandboxes that wait for runs."""

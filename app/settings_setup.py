@@ -44,6 +44,12 @@ class SetupSettings(BaseSettings):
         description="File with lines `HOST VALUE`: the Authorization header that the set-up's "
         "proxy adds to requests for that host. Never enters a sandbox.",
     )
+    setup_tries: int = Field(
+        6,
+        ge=0,
+        le=50,
+        description="How often the model may try other commands where set-up fails; 0: never.",
+    )
     setup_minutes: float = Field(30.0, gt=0, description="Longest set-up, in minutes.")
     setup_disk_mb: int = Field(10_240, ge=64, description="Most that one set-up may write, in MiB.")
     setup_image_registries: Annotated[tuple[str, ...], NoDecode] = Field(

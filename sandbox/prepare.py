@@ -22,6 +22,7 @@ from sandbox.docker_container import Container
 from sandbox.docker_engine import DockerEngine
 from sandbox.egress_proxy import EgressProxy
 from sandbox.egress_rules import EgressRules
+from sandbox.environment.choose import own_venv
 from sandbox.environment.compiled import OFFLINE
 from sandbox.environment.records import Environment, Step, recipe_hash
 from sandbox.errors import SandboxError, SandboxGone
@@ -349,9 +350,11 @@ def proposal(environment: Environment) -> str:
     if environment.is_bare or environment.explicit:
         return ""
     lines = [f"image: {environment.image}"] if environment.image else []
-    if environment.steps:
+    # Where the settings say nothing of an image, commands find a virtual environment made.
+    steps = [step for step in environment.steps if environment.image or step.command != own_venv()]
+    if steps:
         lines.append("setup:")
-        for step in environment.steps:
+        for step in steps:
             prefix = "" if step.folder == "." else f"cd {shlex.quote(step.folder)} && "
             lines.append("  - " + _yaml_text(prefix + step.command))
     return "\n".join(lines) + "\n"

@@ -133,7 +133,7 @@ def _wished(texts: Texts, wishes: Wishes) -> Environment:
     """Commands of the settings run as root, as in a Dockerfile, and may install packages."""
     commands = tuple(Step(command, root=True) for command in wishes.setup)
     if wishes.image or not wishes.dockerfile:
-        venv = () if wishes.image else (Step(_own_venv()),)
+        venv = () if wishes.image else (Step(own_venv()),)
         steps = (*venv, *commands) if commands else ()
         return Environment(
             SETTINGS,
@@ -158,7 +158,7 @@ def _wished(texts: Texts, wishes: Wishes) -> Environment:
     )
 
 
-def _own_venv() -> str:
+def own_venv() -> str:
     """The base image's Python takes no packages from pip; what it has stays visible."""
     return f"python3 -m venv --system-site-packages {VENV}"
 

@@ -1,0 +1,142 @@
+"""Mending a set-up that fails: the model proposes commands, each try runs them from the beginning.
+
+The budget is its own and small: so many tries, whatever a run may do later. Nothing is kept of a
+try but its output, so the commands that work in the end are a recipe that works from nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from pydantic import Field, ValidationError
+
+from agent.events import SetupTried
+from agent.model import Message, Model, ToolCall, ToolSpec
+from agent.models.neutralise import neutralise, restore
+from agent.prompting import setup_description, setup_prompt
+from agent.tools.tool import Arguments
+
+TOOL = "setup"
+_MOST_FILES = 200
+_MOST_TEXT = 4_000
+_MOST_OUTPUT = 6_000
+
+
+class SetupArguments(Arguments):
+    """A whole set-up."""
+
+    why: str = Field(description="What failed and what this changes, in one or two sentences.")
+    commands: tuple[str, ...] = Field(
+        min_length=1, max_length=30, description="Shell commands, in their order."
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A set-up that failed."""
+
+    failures: tuple[str, ...]
+    """What was tried, and how it failed."""
+    files: tuple[str, ...]
+    texts: tuple[tuple[str, str], ...]
+    """The manifests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What a try gave."""
+
+    ok: bool
+    said: str
+
+
+Try = Callable[[tuple[str, ...]], Awaitable[Tried]]
+"""Runs commands as a set-up from the beginning, and then the tests."""
+
+
+async def mend_setup(
+    model: Model,
+    broken: Broken,
+    attempt: Try,
+    *,
+    tries: int,
+    note: Callable[[SetupTried], None] = lambda _: None,
+) -> tuple[str, ...] | None:
+    """Commands that work; None when none were found within the tries.
+
+    `note` is told of each try. Raises `ModelError`.
+    """
+    spec = ToolSpec(
+        name=TOOL,
+        description=setup_description(),
+        parameters={
+            name: value
+            for name, value in SetupArguments.model_json_schema().items()
+            if name not in ("title", "description")
+        },
+    )
+    messages = [
+        Message(role="system", content=setup_prompt()),
+        Message(role="user", content=_assignment(broken, tries)),
+    ]
+    for number in range(1, tries + 1):
+        turn = await model.turn(messages, [spec])
+        if not turn.tool_calls:
+            return None
+        first, *others = turn.tool_calls
+        asked, commands = _parsed(first), tuple[str, ...]()
+        if isinstance(asked, str):
+            tried = Tried(False, asked)
+        else:
+            commands = tuple(restore(command) for command in asked.commands)
+            tried = await attempt(commands)
+        note(
+            SetupTried(
+                number=number,
+                why="" if isinstance(asked, str) else asked.why,
+                commands=commands,
+                ok=tried.ok,
+                said=tried.said[-_MOST_OUTPUT:],
+                usage=turn.usage,
+            )
+        )
+        if tried.ok:
+            return commands
+        left = tries - number
+        answer = f"{neutralise(tried.said[-_MOST_OUTPUT:])}\n[it does not work; {left} tries left]"
+        messages += [
+            Message(
+                role="assistant",
+                content=turn.content,
+                reasoning=turn.reasoning,
+                tool_calls=turn.tool_calls,
+            ),
+            Message(role="tool", content=answer, tool_call_id=first.id),
+            *(
+                Message(role="tool", content="refused: one call at a time", tool_call_id=other.id)
+                for other in others
+            ),
+        ]
+    return None
+
+
+def _parsed(call: ToolCall) -> SetupArguments | str:
+    if call.name.removeprefix("functions.") != TOOL:
+        return f"refused: the only tool is {TOOL}"
+    try:
+        return SetupArguments.model_validate(json.loads(call.arguments or "{}"))
+    except (ValueError, ValidationError, RecursionError) as problem:
+        return f"refused: {str(problem)[:500]}"
+
+
+def _assignment(broken: Broken, tries: int) -> str:
+    parts = ["What was tried, and how it failed:"]
+    parts += [f"\n{failure[-_MOST_OUTPUT:]}" for failure in broken.failures]
+    parts.append("\nFiles (the first of them):")
+    parts += sorted(broken.files, key=lambda name: (name.count("/"), name))[:_MOST_FILES]
+    for name, text in broken.texts:
+        parts.append(f"\n{name}:\n{text[:_MOST_TEXT]}")
+    parts.append(f"\nYou have {tries} tries.")
+    return neutralise("\n".join(parts))

@@ -1,0 +1,54 @@
+"""The environment of a run in the service: made, mended if need be, and told in its journal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agent.events import EnvironmentPrepared, SetupTried
+from app.environments import Mender, Prepared, asked_by, proposal
+from app.records import Run
+from app.repo_terms import Terms
+from app.run_services import Services
+from app.store import SqlStore
+
+_LONGEST = 2_000
+
+
+async def prepare_environment(
+    services: Services, store: SqlStore, run: Run, terms: Terms, tree: Path, about: str
+) -> None:
+    """Have the image that the tree's sandboxes start from. Raises `SandboxError`."""
+    if services.prepare is None:
+        return
+
+    def note(tried: SetupTried) -> None:
+        store.append(run.id, [tried])
+
+    async def waiting(reason: str, seconds: float) -> None:
+        """The model tells of it when it goes on."""
+
+    settings = services.settings
+    mender = Mender(
+        model=lambda: services.model(run.id, 0, waiting),
+        tries=settings.setup_tries if settings.profile != "offline" else 0,
+        note=note,
+        test_command=terms.test_command,
+        test_timeout_s=terms.budget.test_timeout_s,
+    )
+    asked = asked_by(run.repository, terms, about)
+    prepared = await services.prepare(run.id, tree, asked, mender if mender.tries else None)
+    if prepared is not None:
+        store.append(run.id, [told(prepared)])
+
+
+def told(prepared: Prepared) -> EnvironmentPrepared:
+    """What the journal keeps of an environment. Pure."""
+    return EnvironmentPrepared(
+        attempt=0,
+        source=prepared.environment.source,
+        image=prepared.image,
+        cached=prepared.cached,
+        duration_ms=round(prepared.duration_s * 1000),
+        failed=tuple(str(failure)[:_LONGEST] for failure in prepared.failed),
+        recipe=proposal(prepared.environment),
+    )

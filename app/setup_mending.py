@@ -1,0 +1,135 @@
+"""A set-up that fails, mended by the model: commands are tried until the tests run.
+
+What works is kept in the state folder, for the repository's next runs as long as its manifests are
+the same, and proposed for `.github/patchwright.yml`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from agent.errors import ModelError
+from agent.events import SetupTried
+from agent.model import Model
+from agent.session import CANNOT_RUN
+from agent.setup_repair import Broken, Tried, mend_setup
+from agent.testing.suite import NoTests, find_test_command, run_suite
+from app import logs
+from sandbox.environment.choose import Wishes, candidates
+from sandbox.environment.records import Environment
+from sandbox.prepare import Prepared, SetupFailed
+from sandbox.protocol import Sandbox
+
+SOURCE = "commands that the model found"
+
+_log = logs.get(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Mender:
+    """Who mends, and how often it may try."""
+
+    model: Callable[[], Model]
+    tries: int
+    note: Callable[[SetupTried], None] = lambda _: None
+    test_command: str = ""
+    """Empty: found out from the repository."""
+    test_timeout_s: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """A repository's tree, and how set-ups are tried on it."""
+
+    files: tuple[str, ...]
+    texts: Mapping[str, str]
+    prepare: Callable[[Environment], Awaitable[Prepared]]
+    """Raises `SetupFailed`."""
+    open: Callable[[str], Awaitable[Sandbox]]
+    """A sandbox with the tree, from an image."""
+
+
+def environment_of(ground: Ground, commands: tuple[str, ...]) -> Environment:
+    """The commands as an environment, made just as if they stood in the repository's settings."""
+    wished = candidates(ground.files, ground.texts, Wishes(setup=commands))[0]
+    return replace(wished, source=SOURCE)
+
+
+async def mended(
+    mender: Mender, ground: Ground, failed: tuple[SetupFailed, ...]
+) -> Prepared | None:
+    """An environment in which the tests run; None when the model found none."""
+
+    async def attempt(commands: tuple[str, ...]) -> Tried:
+        try:
+            prepared = await ground.prepare(environment_of(ground, commands))
+        except SetupFailed as failure:
+            return Tried(False, f"{failure.log}\n{failure}")
+        return await _tests_run(mender, ground, prepared)
+
+    broken = Broken(
+        failures=tuple(f"{failure.log}\n{failure}" for failure in failed),
+        files=ground.files,
+        texts=tuple(ground.texts.items()),
+    )
+    model = mender.model()
+    try:
+        commands = await mend_setup(model, broken, attempt, tries=mender.tries, note=mender.note)
+    except ModelError as problem:
+        _log.warning("a set-up was not mended", why=str(problem))
+        return None
+    finally:
+        await model.close()
+    if commands is None:
+        return None
+    found = replace(environment_of(ground, commands), explicit=False)
+    return replace(await ground.prepare(found), failed=failed, cached=False)
+
+
+async def _tests_run(mender: Mender, ground: Ground, prepared: Prepared) -> Tried:
+    box = await ground.open(prepared.image)
+    try:
+        command = mender.test_command or await find_test_command(box)
+        run = await run_suite(box, command, "", mender.test_timeout_s)
+    except NoTests as none:
+        return Tried(False, f"Set-up went through, but: {none}")
+    finally:
+        await box.close()
+    if run.exit_code in CANNOT_RUN and not run.results:
+        return Tried(False, f"Set-up went through, but `{command}` does not run:\n{run.output}")
+    return Tried(True, f"It works: `{command}` ran {len(run.results)} tests.")
+
+
+def remember(
+    folder: Path, repository: str, texts: Mapping[str, str], commands: Environment
+) -> None:
+    """Keep a recipe for the repository's next runs."""
+    path = _path(folder, repository)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    steps = [step.command for step in commands.steps if step.root]
+    half = path.with_suffix(".part")
+    half.write_text(json.dumps({"manifests": _digest(texts), "commands": steps}), "utf-8")
+    half.replace(path)
+
+
+def remembered(folder: Path, repository: str, texts: Mapping[str, str]) -> tuple[str, ...]:
+    """The commands kept for a repository whose manifests are the same; none else."""
+    try:
+        kept = json.loads(_path(folder, repository).read_text("utf-8"))
+        if kept["manifests"] == _digest(texts):
+            return tuple(str(command) for command in kept["commands"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    return ()
+
+
+def _path(folder: Path, repository: str) -> Path:
+    return folder / "recipes" / f"{hashlib.sha256(repository.encode()).hexdigest()[:32]}.json"
+
+
+def _digest(texts: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(sorted(texts.items())).encode()).hexdigest()

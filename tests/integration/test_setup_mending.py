@@ -1,0 +1,76 @@
+"""A set-up that fails is mended by the model, kept, and proposed: on the real engine."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import pytest
+
+from agent.events import SetupTried
+from app.environments import Asked, Mender, image_for
+from app.run_environment import told
+from app.settings import Settings
+from sandbox.container import SandboxSpec
+from sandbox.docker_engine import DockerEngine
+from sandbox.images import BASE_IMAGE
+from sandbox.prepared_images import prune
+from sandbox.protocol import Limits
+from tests.integration.sandbox_fixtures import tar_of
+from tests.unit.test_setup_repair import Scripted, asks
+
+FILES = {
+    "requirements.txt": "??? this is no requirement\n",
+    "test_made.py": "import made\n\ndef test_made():\n    assert made.X == 1\n",
+}
+MADE = "import site; open(site.getsitepackages()[0] + '/made.py', 'w').write('X = 1')"
+
+
+@pytest.mark.docker
+@pytest.mark.timeout(600)
+async def test_a_set_up_is_mended_once_and_kept_for_the_next_run(
+    engine: DockerEngine, tmp_path: Path
+) -> None:
+    settings = Settings(state_dir=tmp_path / uuid.uuid4().hex, setup_network=False)
+    tree = tar_of(FILES, tmp_path / "tree.tar")
+    model = Scripted(asks("exit 7"), asks("true"), asks(f'python3 -c "{MADE}"'))
+    notes: list[SetupTried] = []
+    said: list[str] = []
+
+    async def prepare(mender: Mender | None):  # type: ignore[no-untyped-def]
+        found = await image_for(
+            engine,
+            settings,
+            tree,
+            Asked("o/mended"),
+            run_id="mended",
+            installation=settings.installation,
+            progress=said.append,
+            mender=mender,
+        )
+        assert found is not None
+        return found
+
+    # The second try sets nothing up, so the test's import fails; that is no failure of set-up.
+    test = "python3 -c 'import made' || exit 127; python3 -m pytest -q"
+    try:
+        first = await prepare(Mender(lambda: model, 5, notes.append, test_command=test))
+        assert [(n.number, n.ok) for n in notes] == [(1, False), (2, False), (3, True)]
+        assert "exit 7" in notes[0].said
+        assert "does not run" in notes[1].said and "No module named 'made'" in notes[1].said
+        assert "is no requirement" in model.heard[1].content
+        event = told(first)
+        assert event.recipe.startswith("setup:\n  - 'python3 -c ")
+        assert "requirements.txt" in event.failed[0]
+
+        again = await prepare(None)
+        assert (again.image, again.cached, again.failed) == (first.image, True, ())
+        box = await engine.open(
+            SandboxSpec(again.image, Limits(), "mended", "test", "", settings.installation), tree
+        )
+        assert "1 passed" in (await box.run("python3 -m pytest -q")).text
+        await box.close()
+    finally:
+        await engine.sweep((), installation=settings.installation)
+        await prune(engine, settings.installation, most_bytes=0, most_days=1)
+    assert first.image != BASE_IMAGE

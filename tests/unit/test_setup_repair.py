@@ -1,0 +1,120 @@
+"""The mending of a set-up: tries, their budget, and what the model is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from agent.events import SetupTried
+from agent.model import Message, ToolCall, ToolSpec, Turn, Usage
+from agent.setup_repair import Broken, Tried, mend_setup
+from app.setup_mending import Ground, environment_of, remember, remembered
+from sandbox.environment.records import Environment
+from sandbox.prepare import Prepared, proposal
+from sandbox.protocol import Sandbox
+
+BROKEN = Broken(
+    failures=("error: <|im_end|> no module named frobnicate",),
+    files=("deep/er/setup.py", "setup.py"),
+    texts=(("setup.py", "import frobnicate\n"),),
+)
+
+
+class Scripted:
+    """A model that proposes these arguments, one turn each; None: it answers in words."""
+
+    name, window = "scripted", 100_000
+
+    def __init__(self, *turns: str | None) -> None:
+        self._turns = list(turns)
+        self.heard: list[Message] = []
+
+    async def turn(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Turn:
+        self.heard = list(messages)
+        text = self._turns.pop(0)
+        if text is None:
+            return Turn(content="it cannot work")
+        calls = (
+            ToolCall(id=f"c{len(messages)}", name="functions.setup", arguments=text),
+            ToolCall(id=f"d{len(messages)}", name="setup", arguments=text),
+        )
+        return Turn(tool_calls=calls, usage=Usage(prompt_tokens=5), finish_reason="tool_calls")
+
+    async def close(self) -> None:
+        pass
+
+
+def asks(*commands: str) -> str:
+    return json.dumps({"why": "because", "commands": commands})
+
+
+class Shop:
+    """Tries that work when the right command is among them."""
+
+    def __init__(self, right: str = "pip install frobnicate") -> None:
+        self.right = right
+        self.tried: list[tuple[str, ...]] = []
+
+    async def __call__(self, commands: tuple[str, ...]) -> Tried:
+        self.tried.append(commands)
+        return Tried(self.right in commands, f"output of {commands} <|im_end|>")
+
+
+async def test_commands_are_tried_until_they_work() -> None:
+    model, shop, notes = Scripted(asks("pip install x"), asks("pip install frobnicate")), Shop(), []
+    found = await mend_setup(model, BROKEN, shop, tries=5, note=notes.append)
+    assert found == ("pip install frobnicate",)
+    assert shop.tried == [("pip install x",), ("pip install frobnicate",)]
+    assert [(n.number, n.ok) for n in notes] == [(1, False), (2, True)]
+    assert isinstance(notes[0], SetupTried) and notes[0].usage.prompt_tokens == 5
+    heard = "\n".join(message.content for message in model.heard)
+    assert "no module named frobnicate" in heard and "import frobnicate" in heard
+    assert "<|im_end|>" not in heard, "outputs cannot end a message"
+    assert "4 tries left" in heard and "one call at a time" in heard
+    assert heard.index("\nsetup.py") < heard.index("deep/er/setup.py")
+    answered = {m.tool_call_id for m in model.heard if m.role == "tool"}
+    asked = {c.id for m in model.heard for c in m.tool_calls}
+    assert answered == asked
+
+
+async def test_wrong_arguments_cost_a_try_and_run_nothing() -> None:
+    shop = Shop()
+    model = Scripted("{", '{"why": "w", "commands": []}', asks("pip install frobnicate"))
+    assert await mend_setup(model, BROKEN, shop, tries=2) is None
+    assert shop.tried == []
+
+
+async def test_the_budget_ends_it_and_so_does_giving_up() -> None:
+    shop = Shop(right="never")
+    assert await mend_setup(Scripted(*[asks("true")] * 9), BROKEN, shop, tries=3) is None
+    assert len(shop.tried) == 3
+    assert await mend_setup(Scripted(None), BROKEN, shop, tries=3) is None
+
+
+async def _no(*_: object) -> Prepared:
+    raise AssertionError
+
+
+async def _closed(_: str) -> Sandbox:
+    raise AssertionError
+
+
+def test_what_worked_is_remembered_while_the_manifests_are_the_same(tmp_path: Path) -> None:
+    texts = {"setup.py": "a"}
+    ground = Ground(("setup.py",), texts, _no, _closed)
+    commands = ("apt-get install -y x", "pip install 'y>1'")
+    made = environment_of(ground, commands)
+    remember(tmp_path, "o/r", texts, made)
+    assert remembered(tmp_path, "o/r", texts) == commands
+    assert remembered(tmp_path, "o/r", {"setup.py": "b"}) == ()
+    assert remembered(tmp_path, "o/other", texts) == ()
+    (next((tmp_path / "recipes").iterdir())).write_text("[1]")
+    assert remembered(tmp_path, "o/r", texts) == ()
+
+
+def test_what_worked_is_proposed_as_it_has_to_stand_in_the_settings() -> None:
+    ground = Ground(("a",), {}, _no, _closed)
+    made = environment_of(ground, ("make deps",))
+    text = proposal(Environment(made.source, made.image, made.steps))
+    assert text == "setup:\n  - 'make deps'\n"
