@@ -43,7 +43,8 @@ class SecondEngine:
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [
-                    "dockerd",
+                    # Without a bridge it would delete the machine's own `docker0`.
+                    *("unshare", "--net", "--", "dockerd"),
                     f"--data-root={self._folder}/data",
                     f"--exec-root={self._folder}/exec",
                     f"--pidfile={self._folder}/pid",
