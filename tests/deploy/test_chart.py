@@ -162,6 +162,21 @@ def test_with_pods_as_sandboxes_nothing_is_privileged_and_the_account_makes_pods
     assert service["automountServiceAccountToken"] is False
 
 
+def test_journals_become_files_only_where_these_are_kept(python: Path) -> None:
+    (service,) = containers(rendered(python, LEAST)["Deployment", "pw-service"])
+    assert variables(service)["PATCHWRIGHT_KEEP_JOURNALS_DAYS"] == "0"
+    kept = LEAST | {
+        "service": {"replicas": 1, "archivesClaim": "old"},
+        "settings": {"PATCHWRIGHT_KEEP_JOURNALS_DAYS": "9"},
+    }
+    deployment = rendered(python, kept)["Deployment", "pw-service"]
+    (service,) = containers(deployment)
+    assert variables(service)["PATCHWRIGHT_KEEP_JOURNALS_DAYS"] == "9"
+    places = {m["name"]: m["mountPath"] for m in service["volumeMounts"]}
+    assert places["archives"] == "/var/lib/patchwright/archives"
+    assert deployment["spec"]["strategy"] == {"type": "Recreate"}
+
+
 def test_scaling_is_left_to_the_autoscaler_where_there_is_one(python: Path) -> None:
     made = rendered(python, FULL)
     scaler = made["HorizontalPodAutoscaler", "pw-workers"]["spec"]
@@ -208,6 +223,8 @@ def test_policies_and_budgets_select_the_pods_that_they_are_for(python: Path) ->
         (LEAST | {"settings": {"PATCHWRIGHT_CONCURRENCY": 9}}, "want string"),
         (LEAST | {"settings": {"CONCURRENCY": "9"}}, "CONCURRENCY"),
         (LEAST | {"ingress": {"enabled": True}}, "ingress.host"),
+        (LEAST | {"service": {"archivesClaim": "old"}}, "service.replicas: 1"),
+        (LEAST | {"settings": {"PATCHWRIGHT_KEEP_JOURNALS_DAYS": "9"}}, "service.archivesClaim"),
     ],
 )
 def test_values_that_cannot_be_are_refused(
