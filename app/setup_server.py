@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse, RedirectResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import logs
 from app.app_credentials import AppIdentity
 from app.settings import Settings
 from app.setup_page import setup_pages
 from app.web_dress import dress
+
+LAST_PAGE = "/setup/callback"
+PARTS = frozenset({"/assets/style.css", "/assets/icon.svg"})
+"""What the last page is made of."""
+QUIET_S, LONGEST_S = 2.0, 10.0
+"""After the last page the server ends when its parts are sent and nothing more was asked for so
+long; after the longer time in any case."""
 
 _log = logs.get(__name__)
 
@@ -30,11 +39,13 @@ def until_set_up(settings: Settings) -> AppIdentity:
 
     def done(app: AppIdentity) -> None:
         made.append(app)
+        last_page.wait()
         server.should_exit = True
 
+    last_page = LastPage(setup_app(settings, done))
     server = uvicorn.Server(
         uvicorn.Config(
-            setup_app(settings, done),
+            last_page,
             host=settings.host,
             port=settings.port,
             log_config=None,
@@ -49,6 +60,33 @@ def until_set_up(settings: Settings) -> AppIdentity:
     if not made:
         raise NotSetUp("Set-up was ended before there was an App.")
     return made[0]
+
+
+class LastPage:
+    """The application, which knows when the browser has all of its last page."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._sent: set[str] = set()
+        self._asked_at = 0.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve, and note what was asked for since the last page."""
+        if scope["type"] == "http":
+            self._asked_at = time.monotonic()
+            if scope["path"] == LAST_PAGE:
+                self._sent.clear()
+        await self._app(scope, receive, send)
+        if scope["type"] == "http":
+            self._sent.add(scope["path"])
+
+    def wait(self) -> None:
+        """Until the browser has all. Blocks."""
+        end = time.monotonic() + LONGEST_S
+        while time.monotonic() < end:
+            if self._sent >= PARTS and time.monotonic() - self._asked_at > QUIET_S:
+                return
+            time.sleep(0.05)
 
 
 def setup_app(settings: Settings, done: Callable[[AppIdentity], None]) -> FastAPI:
