@@ -3,10 +3,12 @@
 #
 #   check_real_server.sh http://ROUTER:8000 [PROFILE] [MODEL]
 #       asks a running server: health, `doctor --model`, and one small repair in a sandbox
-#   check_real_server.sh --small MODEL.gguf
-#       starts llama.cpp's server with a small model of yours and asks that (profile generic)
+#   check_real_server.sh --small MODEL.gguf|FOLDER
+#       starts a server with a small model of yours and asks that (profile generic): llama.cpp's for
+#       a GGUF file, `transformers serve` for a folder in Hugging Face's form
 #
-# The key, if the server wants one, in PATCHWRIGHT_MODEL_API_KEY. Status 0: fit for Patchwright.
+# The key, if the server wants one, in PATCHWRIGHT_MODEL_API_KEY. SMALL_PYTHON: a Python that has the
+# small server already. Status 0: fit for Patchwright.
 set -eu
 
 patchwright=${PATCHWRIGHT:-patchwright}
@@ -20,7 +22,7 @@ trap finish EXIT INT TERM
 
 wait_until_up() {
     tries=0
-    until curl -fsS -o /dev/null "$1"; do
+    until curl -fsS -o /dev/null "$1" 2>/dev/null; do
         tries=$((tries + 1))
         [ $tries -lt 120 ] || {
             echo "$1 gives no answer after two minutes" >&2
@@ -32,18 +34,31 @@ wait_until_up() {
 
 case ${1:-} in
 --small)
-    model=${2:?a GGUF file, e.g. of a small model with tool calls}
+    model=${2:?a GGUF file or a folder, e.g. of a small model with tool calls}
     [ -s "$model" ] || {
-        echo "there is no file $model" >&2
+        echo "there is no $model" >&2
         exit 66
     }
-    python3 -m venv "$work/venv"
-    "$work/venv/bin/pip" install --quiet 'llama-cpp-python[server]>=0.3'
-    "$work/venv/bin/python" -m llama_cpp.server --model "$model" --n_ctx 32768 \
-        --host 127.0.0.1 --port 18080 --chat_format chatml-function-calling >"$work/server.log" 2>&1 &
+    packages='llama-cpp-python[server]>=0.3'
+    [ ! -d "$model" ] || packages='torch transformers[serving]>=5'
+    python=${SMALL_PYTHON:-$work/venv/bin/python}
+    if [ -z "${SMALL_PYTHON:-}" ]; then
+        python3 -m venv "$work/venv"
+        # shellcheck disable=SC2086  # two packages
+        "$python" -m pip install --quiet $packages
+    fi
+    if [ -d "$model" ]; then
+        "$(dirname "$python")/transformers" serve "$model" --host 127.0.0.1 --port 18080 \
+            >"$work/server.log" 2>&1 &
+        name=$model
+    else
+        "$python" -m llama_cpp.server --model "$model" --n_ctx 32768 --host 127.0.0.1 \
+            --port 18080 --chat_format chatml-function-calling >"$work/server.log" 2>&1 &
+        name=$(basename "$model")
+    fi
     server=$!
     wait_until_up http://127.0.0.1:18080/v1/models
-    url=http://127.0.0.1:18080 profile=generic name=$(basename "$model")
+    url=http://127.0.0.1:18080 profile=generic
     ;;
 http*)
     url=$1 profile=${2:-k2-thinking} name=${3:-}
@@ -51,7 +66,7 @@ http*)
     curl -fsS -o /dev/null "$url/readiness" 2>/dev/null || wait_until_up "$url/health"
     ;;
 *)
-    sed -n '4,9s/^# *//p' "$0" >&2
+    sed -n '4,11s/^# *//p' "$0" >&2
     exit 64
     ;;
 esac

@@ -106,6 +106,11 @@ def test_scripts_are_posix_and_may_be_run(script: Path) -> None:
     subprocess.run(["sh", "-n", script], check=True)
 
 
+def test_the_check_of_a_server_says_what_it_wants() -> None:
+    assert "--small MODEL.gguf|FOLDER" in refused("check_real_server.sh")
+    assert "there is no /nonexistent" in refused("check_real_server.sh", "--small", "/nonexistent")
+
+
 def test_weights_are_verified(tmp_path: Path) -> None:
     folder = tmp_path / "weights"
     (folder / "parts").mkdir(parents=True)
