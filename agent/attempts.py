@@ -9,10 +9,15 @@ from dataclasses import dataclass
 from unidiff.errors import UnidiffParseError
 from unidiff.patch import PatchSet
 
+from agent.errors import AgentError, LostLease, ModelAway
 from agent.state import RunState
+from sandbox.errors import EngineUnavailable, SandboxError
 
 RunAttempt = Callable[[int], Awaitable[RunState]]
 """Runs the attempt with this number (from 1) to its end."""
+
+_OF_ALL = (ModelAway, LostLease, EngineUnavailable)
+"""What would befall the other attempts too, or must end them."""
 
 _RANK = {"proven": 0, "draft": 1, "diagnosis": 2, "stopped": 3, "failed": 4}
 
@@ -28,20 +33,36 @@ class Chosen:
 async def run_attempts(count: int, run_attempt: RunAttempt) -> tuple[RunState, ...]:
     """Run `count` attempts at once and give their states in order.
 
-    When one raises, the others are cancelled (with their model requests and commands) and the
+    An attempt that fails for reasons of its own does not spoil the others: its state says why, and
+    its error is raised only if all failed. When one raises anything else (a server or engine that
+    is away, a lost lease), the others are cancelled with their model requests and commands and the
     error is raised.
     """
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_awaited(run_attempt, n)) for n in range(1, count + 1)]
+            tasks = [group.create_task(_ended(run_attempt, n)) for n in range(1, count + 1)]
     except ExceptionGroup as failed:
         # The first is why the others were cancelled; callers know errors by their own class.
         raise failed.exceptions[0] from None
-    return tuple(task.result() for task in tasks)
+    results = [task.result() for task in tasks]
+    errors = [result for result in results if isinstance(result, Exception)]
+    if len(errors) == count:
+        raise errors[0]
+    return tuple(
+        RunState(outcome="failed", diagnosis=str(result))
+        if isinstance(result, Exception)
+        else result
+        for result in results
+    )
 
 
-async def _awaited(run_attempt: RunAttempt, number: int) -> RunState:
-    return await run_attempt(number)
+async def _ended(run_attempt: RunAttempt, number: int) -> RunState | Exception:
+    try:
+        return await run_attempt(number)
+    except _OF_ALL:
+        raise
+    except (AgentError, SandboxError) as error:
+        return error
 
 
 def choose(states: Sequence[RunState]) -> Chosen:

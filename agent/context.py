@@ -34,6 +34,9 @@ def plan_cut(state: RunState, window: int, *, force: bool = False) -> ContextCut
         if state.prompt_tokens and total
         else 1 / ASSUMED_CHARS_PER_TOKEN
     )
+    if force and total:
+        # What came since the server last counted is what made the prompt too long.
+        per_char = max(per_char, window / total)
     target = LOW_WATER * window / per_char
     outputs = [i for i, m in enumerate(state.messages) if m.role == "tool"]
     old, recent = outputs[:-KEEP_RECENT], outputs[-KEEP_RECENT:]
@@ -62,6 +65,8 @@ def plan_cut(state: RunState, window: int, *, force: bool = False) -> ContextCut
             left -= len(message.reasoning) + len(message.content)
     if force:
         stub(recent[:-1])
+        if not stubs and not blanked:
+            stub(recent[-1:])
     if not stubs and not blanked:
         return None
     return ContextCut(

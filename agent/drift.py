@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Literal
 
+from agent.gate.paths import is_source
 from agent.state import RunState, Step
 
 REPEATS = 3
@@ -14,6 +17,9 @@ THRASHES = 3
 """So many edits that undo an earlier one are thrashing."""
 STALE = 25
 """So many calls without a result that was new are a stretch without evidence."""
+STRAY = 3
+"""So many edits of files that the hypothesis under test does not name, and none of those it does,
+do not belong to it."""
 UNCLAIMED = 40
 """So many calls, edits among them, outside any hypothesis, are wandering."""
 
@@ -37,7 +43,13 @@ def answer_to(earlier: int) -> Literal["nudge", "rollback", "end"]:
 def notice(state: RunState, since: int = 0) -> Drift | None:
     """The first sign of drift among the calls after call number `since`, or None."""
     steps = state.recent[-max(0, state.calls_used - since) :] if since < state.calls_used else ()
-    return _repetition(steps) or _thrashing(steps) or _stale(steps) or _wandering(state, steps)
+    return (
+        _repetition(steps)
+        or _thrashing(steps)
+        or _stray(state, steps)
+        or _stale(steps)
+        or _wandering(state, steps)
+    )
 
 
 def _repetition(steps: tuple[Step, ...]) -> Drift | None:
@@ -99,6 +111,29 @@ def _stale(steps: tuple[Step, ...]) -> Drift | None:
         f"the last {STALE} calls showed next to nothing new. Say with hypothesis what you think "
         "is wrong, and test that.",
     )
+
+
+def _stray(state: RunState, steps: tuple[Step, ...]) -> Drift | None:
+    under_test = state.under_test
+    if under_test is None:
+        return None
+    said = f"{under_test.claim}\n{under_test.prediction}\n{under_test.test}"
+    named = {PurePosixPath(path).name for path in _FILE.findall(said)}
+    own = [step for step in steps if step.hypothesis == under_test.id and step.changed_tree]
+    edited = [edit[0] for edit in (_edit(s) for s in own if s.name == "edit") if edit is not None]
+    sources = [path for path in edited if is_source(path) and not path.startswith("/tmp/")]  # noqa: S108 - a path in the sandbox
+    if not named or len(sources) < STRAY or any(PurePosixPath(p).name in named for p in sources):
+        return None
+    return Drift(
+        "outside the hypothesis",
+        f"{under_test.id} speaks of {', '.join(sorted(named))}, but what you edited is "
+        f"{', '.join(dict.fromkeys(sources))}. Test what you claimed, or refute it and propose "
+        "what you now think.",
+    )
+
+
+_FILE = re.compile(r"[\w./-]*\w\.[A-Za-z]{1,5}(?![\w.(])")
+"""What may be the name of a file in a sentence."""
 
 
 def _wandering(state: RunState, steps: tuple[Step, ...]) -> Drift | None:

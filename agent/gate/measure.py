@@ -91,7 +91,7 @@ async def _once(sandbox: Sandbox, command: str, timeout_s: float) -> SuiteRun:
         return await run_suite(sandbox, command, timeout_s=timeout_s)
     before = await sandbox.snapshot()
     ran = await sandbox.run(in_tree(command), timeout_s=timeout_s)
-    if await sandbox.diff(before):
+    if await sandbox.snapshot() != before:
         await sandbox.restore(before)
     return SuiteRun(
         command=command,

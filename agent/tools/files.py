@@ -14,6 +14,8 @@ from sandbox.protocol import WORKDIR
 
 VIEW_DEFAULT = 400
 VIEW_MOST = 2000
+VIEW_CHARS = 60_000
+"""Of one view; lines can be long, and a single result must never fill the context."""
 
 SYNTAX_CHECKS = {
     ".py": "python3 -c 'import ast,sys; ast.parse(open(sys.argv[1],\"rb\").read(), sys.argv[1])'",
@@ -64,7 +66,13 @@ def numbered(path: str, text: str, start: int = 1, end: int = 0) -> str:
     last = end or start + VIEW_DEFAULT - 1
     last = min(last, start + VIEW_MOST - 1, len(lines))
     shown = [f"{path} ({len(lines)} lines)"]
-    shown += [f"{n:6d}\t{lines[n - 1][:2000]}" for n in range(start, last + 1)]
+    left = VIEW_CHARS
+    for number in range(start, last + 1):
+        shown.append(f"{number:6d}\t{lines[number - 1][:2000]}")
+        left -= len(shown[-1])
+        if left <= 0:
+            last = number
+            break
     if last < len(lines):
         shown.append(f"[{len(lines) - last} more lines; view from {last + 1}]")
     return "\n".join(shown)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from pydantic import Field
 
 from agent.events import ReproductionDeclared
@@ -15,6 +17,13 @@ from sandbox.errors import FileRefused
 from sandbox.protocol import CommandResult
 
 RUNS = 3
+
+_VAGUE = re.compile(
+    r"\W*(?:\d+ )?(?:e|errors?|fail(?:s|ed|ures?)?|exceptions?|traceback(?: \(most.*)?|assert)\W*",
+    re.IGNORECASE,
+)
+"""Words that fit any failure, so that they claim nothing."""
+_CANNOT_RUN = (126, 127)
 
 
 class ReproductionArguments(Arguments):
@@ -41,6 +50,11 @@ async def reproduction(bench: Bench, args: ReproductionArguments) -> Reply:
         )
     if not args.command or not args.expected_failure:
         return refused("give a command and, in expected_failure, words of its failing output")
+    if _VAGUE.fullmatch(args.expected_failure.strip()):
+        return refused(
+            f"expected_failure {args.expected_failure!r} fits any failure; name this one: the "
+            "exception with its message, or the assertion with its values"
+        )
     files = {path: restore(content) for path, content in args.files.items()}
     for path, content in files.items():
         try:
@@ -87,10 +101,12 @@ async def reproduction(bench: Bench, args: ReproductionArguments) -> Reply:
 def fails_as_claimed(result: CommandResult, expected_failure: str) -> bool:
     """Whether a run failed, and with the words that were announced."""
     text = f"{result.text}\n{ending(result)}"
-    return not result.ok and expected_failure in text
+    return not result.ok and result.exit_code not in _CANNOT_RUN and expected_failure in text
 
 
 def _why_not(result: CommandResult, expected_failure: str) -> str:
     if result.ok:
         return "the command succeeds, so it does not show the bug."
+    if result.exit_code in _CANNOT_RUN:
+        return "the command cannot be run here, so it shows nothing of the bug."
     return f"it fails, but its output does not hold {expected_failure!r}."

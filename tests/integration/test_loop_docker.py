@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.attempts import choose, run_attempts
-from agent.events import GateJudged
+from agent.events import EVENT, GateJudged
 from agent.gate.judge import Submission
 from agent.session import debug
 from agent.state import RunState, fold
@@ -107,9 +107,12 @@ async def test_three_hundred_calls_with_errors_timeouts_and_huge_outputs(
     events = [r.event for r in store.events("seeded")]
     statuses = {e.status for e in events if e.type == "tool_finished"}
     assert statuses >= {"ok", "refused", "timeout"}
-    folded = RunState()
+    folded = reread = RunState()
     for i, event in enumerate(events):
         folded = fold([event], folded)
+        # As another process reads it from the database.
+        reread = fold([EVENT.validate_json(EVENT.dump_json(event))], reread)
+        assert reread == folded, f"at event {i}"
         if i % 50 == 0:
             assert fold(events[: i + 1]) == folded
     assert folded == state

@@ -96,6 +96,17 @@ def test_a_forced_cut_reaches_recent_outputs_but_never_the_last():
     assert "functions.bash:3" in planned.stubs
 
 
+def test_one_output_that_alone_is_too_long_is_cut_when_nothing_else_is_left():
+    state = conversation(1, size=200_000, reasoning="")
+    planned = plan_cut(state, WINDOW, force=True)
+    assert planned is not None
+    if "functions.bash:0" not in planned.stubs:
+        planned = plan_cut(step(state, planned), WINDOW, force=True)
+        assert planned is not None
+    assert "functions.bash:0" in planned.stubs
+    assert pairs_are_whole(step(state, planned))
+
+
 def test_turns_without_calls_are_not_sent_back():
     state = conversation(2)
     after = fold(

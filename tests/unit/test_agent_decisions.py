@@ -10,10 +10,12 @@ import pytest
 from agent.attempts import choose, run_attempts
 from agent.budget import exhausted, refusal, remaining
 from agent.drift import answer_to, notice
+from agent.errors import ModelAway
 from agent.events import GateJudged
 from agent.model import Usage
 from agent.state import Hypothesis, RunState, Step
 from agent.task import Budget
+from sandbox.errors import PatchRefused
 
 EMPTY = RunState()
 
@@ -79,6 +81,35 @@ def test_edits_without_any_hypothesis_are_wandering():
     assert notice(after(*under)) is None
 
 
+def test_edits_of_files_that_the_hypothesis_does_not_name_do_not_belong_to_it():
+    claim = Hypothesis(
+        "H1", "the sign in shop/prices.py is wrong", "sum is right", "run a.b()", "s"
+    )
+
+    def edits(*paths: str) -> RunState:
+        steps = [
+            a_step(
+                i,
+                "edit",
+                json.dumps({"path": path, "old": f"x{i}", "new": f"y{i}"}),
+                hypothesis="H1",
+                changed_tree=True,
+            )
+            for i, path in enumerate(paths)
+        ]
+        return after(*steps, hypotheses=(claim,))
+
+    noticed = notice(edits("shop/cart.py", "shop/tax.py", "shop/cart.py"))
+    assert noticed.kind == "outside the hypothesis"
+    assert "prices.py" in noticed.text and "shop/cart.py, shop/tax.py." in noticed.text
+    assert notice(edits("shop/cart.py", "shop/tax.py")) is None
+    assert notice(edits("shop/cart.py", "shop/tax.py", "shop/cart.py", "shop/prices.py")) is None
+    assert notice(edits("tests/test_a.py", "tests/test_b.py", "/tmp/c.py")) is None
+    vague = Hypothesis("H1", "the sum is wrong", "p", "t", "s")
+    stray = edits("shop/cart.py", "shop/tax.py", "shop/cart.py")
+    assert notice(after(*stray.recent, hypotheses=(vague,))) is None
+
+
 def test_what_was_answered_is_not_noticed_again():
     steps = [a_step(i, digest="same") for i in range(3)]
     assert notice(after(*steps), since=3) is None
@@ -126,6 +157,35 @@ def test_the_gate_decides_then_fewer_lines_then_fewer_files():
     # Two changed lines in one file against one line in each of two files: equal lines, so files.
     assert choose([ended("proven", patch(1, files=2)), ended("proven", patch(3))]).number == 2
     assert choose([small, small]).number == 1
+
+
+async def test_an_attempt_that_fails_by_itself_does_not_spoil_the_others():
+    async def attempt(number: int) -> RunState:
+        if number == 1:
+            raise PatchRefused("the snapshot no longer applies")
+        return ended("proven", patch(2))
+
+    states = await run_attempts(2, attempt)
+    assert [s.outcome for s in states] == ["failed", "proven"]
+    assert "no longer applies" in states[0].diagnosis
+    assert choose(states).number == 2
+
+    async def all_fail(number: int) -> RunState:
+        raise PatchRefused(f"attempt {number}")
+
+    with pytest.raises(PatchRefused, match="attempt 1"):
+        await run_attempts(2, all_fail)
+
+
+async def test_a_server_that_is_away_ends_all_attempts():
+    async def attempt(number: int) -> RunState:
+        if number == 2:
+            raise ModelAway("no answer")
+        await asyncio.Event().wait()
+        return EMPTY
+
+    with pytest.raises(ModelAway):
+        await run_attempts(2, attempt)
 
 
 async def test_one_attempt_that_fails_cancels_the_others_and_raises_its_own_error():

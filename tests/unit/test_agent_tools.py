@@ -91,6 +91,14 @@ async def test_view_numbers_lines_and_says_what_is_left(call: Workbench):
     assert (await call("view", path="none.py")).status == "refused"
 
 
+async def test_a_view_of_long_lines_says_where_it_goes_on(call: Workbench):
+    await call.sandbox.write("data.txt", b"\n".join([b"x" * 5000] * 500))
+    reply = await call("view", path="data.txt")
+    assert len(reply.text) < 65_000
+    shown = len(reply.text.splitlines()) - 2
+    assert reply.text.endswith(f"[{500 - shown} more lines; view from {shown + 1}]")
+
+
 async def test_edit_keeps_line_ends_and_warns_of_broken_syntax(call: Workbench):
     assert (await call("edit", path="win.txt", old="two\n", new="2\n")).status == "ok"
     assert await call.sandbox.read("win.txt") == b"one\r\n2\r\n"
@@ -188,6 +196,17 @@ async def test_a_reproduction_must_fail_for_the_reason_claimed(call: Workbench):
     right = await call("reproduction", **given, expected_failure="assert -2 == 2")
     assert right.text.startswith("accepted: it fails as claimed")
     assert call.journal.state.reproduction.failures == 3
+
+
+@pytest.mark.parametrize("words", ["Error", "FAILED", "1 failed", "Traceback", "error:", "assert"])
+async def test_a_claim_that_fits_any_failure_is_refused(call: Workbench, words: str):
+    reply = await call("reproduction", command="echo error: x; exit 1", expected_failure=words)
+    assert "fits any failure" in reply.text
+
+
+async def test_a_command_that_cannot_be_run_reproduces_nothing(call: Workbench):
+    reply = await call("reproduction", command="no-such-tool x", expected_failure="not found")
+    assert reply.text.startswith("refused: the command cannot be run here")
 
 
 async def test_a_flaky_reproduction_is_said_to_be_flaky(call: Workbench):
