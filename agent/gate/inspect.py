@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 from agent.events import ReproductionDeclared
 from agent.gate.changed import ChangedFile
+from agent.gate.constant_answers import constant_answers
 from agent.gate.regression_test import tree_files
 from agent.gate.reproduction_rules import reproduction_refusals
 from agent.gate.shadowing import shadowing
@@ -50,6 +51,7 @@ def refusals(
             for file in judged
             for reason in (
                 *tricks(file, issue),
+                *constant_answers(file),
                 *(
                     special_casing(file, declared.files, declared.command)
                     if declared is not None

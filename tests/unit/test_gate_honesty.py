@@ -6,6 +6,7 @@ import pytest
 
 from agent.events import ReproductionDeclared
 from agent.gate.changed import ChangedFile, changed_file
+from agent.gate.constant_answers import constant_answers
 from agent.gate.patch import parse_patch
 from agent.gate.reproduction_rules import reproduction_refusals
 from agent.gate.shadowing import shadowing
@@ -200,3 +201,39 @@ def test_reproductions_have_rules_too(command: str, files: dict[str, str], reaso
         GatePolicy(),
     )
     assert reason in " ".join(found) if reason else found == ()
+
+
+DECIDES = """class Shelf:
+    def take(self, n):
+        if self.left <= n:
+            return False
+        self.left -= n
+        return True
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("return False", "return True", True),
+        ("if self.left <= n:\n            return False", "pass", True),
+        ("return True", "return False", True),
+        ("<=", "<", False),
+        ("return False", "raise ValueError(n)", False),
+        ("return True", "return n", False),
+        ("return False", "return None", False),
+    ],
+)
+def test_a_function_that_stops_to_decide_is_seen(old: str, new: str, told: bool) -> None:
+    seen = constant_answers(changed("src/a.py", DECIDES, DECIDES.replace(old, new)))
+    assert bool(seen) is told
+    assert all("Shelf.take now answers" in reason for reason in seen)
+
+
+def test_constants_that_change_and_new_functions_still_decide() -> None:
+    fixed = "def width():\n    return 79\n"
+    assert constant_answers(changed("src/a.py", fixed, fixed.replace("79", "80"))) == ()
+    added = fixed + "\n\ndef height():\n    return 24\n"
+    assert constant_answers(changed("src/a.py", fixed, added)) == ()
+    nested = "def outer():\n    def inner():\n        return 1\n    return inner\n"
+    assert constant_answers(changed("src/a.py", nested, nested.replace("1", "2"))) == ()

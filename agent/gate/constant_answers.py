@@ -1,0 +1,69 @@
+"""Functions that could answer this or that, and after the patch only ever answer one thing. Pure.
+
+A reproduction asks for one answer; code that gives it to every question passes. A heuristic over
+syntax trees: it sees `return` of one and the same literal, not a value that is always the same.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from agent.gate.changed import ChangedFile, parsed
+from agent.gate.paths import is_source
+
+
+def constant_answers(file: ChangedFile) -> tuple[str, ...]:
+    """Why functions of a source file look as if they had stopped to decide; empty if none does.
+
+    A function that refuses by an exception, or that a base class leaves open, still decides.
+    """
+    if not is_source(file.path) or not file.path.endswith(".py"):
+        return ()
+    before, after = parsed(file.base), parsed(file.patched)
+    if before is None or after is None:
+        return ()
+    old = dict(_functions(before))
+    return tuple(
+        f"{file.path}: {name} now answers {answer} to everything, and did not before. Nothing "
+        "shows that no other answer is wanted any more."
+        for name, node in _functions(after)
+        if name in old and (answer := _only(node)) is not None and _only(old[name]) is None
+    )
+
+
+def _functions(
+    tree: ast.AST, prefix: str = ""
+) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            name = f"{prefix}{node.name}"
+            if not isinstance(node, ast.ClassDef):
+                yield name, node
+            yield from _functions(node, f"{name}.")
+        else:
+            yield from _functions(node, prefix)
+
+
+def _only(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str | None:
+    """The one literal that a function returns wherever it returns; None if it may do otherwise."""
+    answers: set[str] = set()
+    for node in _own_nodes(function):
+        if isinstance(node, ast.Raise | ast.Yield | ast.YieldFrom):
+            return None
+        if isinstance(node, ast.Return):
+            value = node.value if node.value is not None else ast.Constant(None)
+            if not isinstance(value, ast.Constant):
+                return None
+            answers.add(repr(value.value))
+    return answers.pop() if len(answers) == 1 else None
+
+
+def _own_nodes(node: ast.AST) -> Iterator[ast.AST]:
+    """What runs when the function does: without functions and classes inside."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(
+            child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda
+        ):
+            yield child
+            yield from _own_nodes(child)
