@@ -127,9 +127,17 @@ class _App(_Lenient):
     id: int
 
 
+class _RepositoryOfBranch(_Lenient):
+    id: Id
+
+
+class _Branch(_Lenient):
+    repo: _RepositoryOfBranch
+
+
 class _PullOfCheck(_Lenient):
     number: Id
-    head: dict[str, Any] = {}
+    base: _Branch
 
 
 class _CheckRun(_Lenient):
@@ -274,7 +282,10 @@ def _check_ended(event: _OfCheck, place: dict[str, Any]) -> Trigger | Ask | Igno
         name=check.name[:255],
         head_sha=check.head_sha,
         head_branch=(branch or "")[:255],
-        pulls=tuple(p.number for p in check.pull_requests[:20]),
+        # In a fork, those of the repository that it came from are listed too.
+        pulls=tuple(
+            p.number for p in check.pull_requests[:20] if p.base.repo.id == event.repository.id
+        ),
     )
 
 

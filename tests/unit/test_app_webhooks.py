@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.asks import CheckFailed
 from app.webhooks import BadPayload, Ignored, Trigger, parse, sign, verify
 
 
@@ -91,6 +92,26 @@ def test_without_an_app_or_a_label_it_is_ignored(drop: str) -> None:
     payload = labeled()
     del payload[drop]
     assert isinstance(parse("issues", encoded(payload)), Ignored)
+
+
+def test_a_check_names_only_pull_requests_of_its_own_repository() -> None:
+    def pull(number: int, repository: int) -> dict[str, Any]:
+        return {"number": number, "base": {"repo": {"id": repository}}}
+
+    own = labeled()["repository"]["id"]
+    check = {
+        "id": 5,
+        "name": "tests",
+        "head_sha": "a" * 40,
+        "conclusion": "failure",
+        "check_suite": {"head_branch": "main"},
+        "pull_requests": [pull(3, own), pull(4, own + 1)],
+    }
+    body = labeled() | {"action": "completed", "check_run": check}
+    parsed = parse("check_run", encoded(body))
+    assert isinstance(parsed, CheckFailed)
+    assert parsed.pulls == (3,)
+    assert parsed.app_id == 0
 
 
 def test_other_actions_are_ignored() -> None:
