@@ -26,6 +26,7 @@ from rich.markdown import Markdown
 from rich.syntax import Syntax
 
 from agent.events import Recorded
+from app.export_html import trace_page
 from app.progress import progress_line
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -84,15 +85,17 @@ async def run_demo(example: Path | None, console: Console, *, keep: bool = False
         console.print(f"Issue #{number} in {repository}: {title.lstrip('# ')}", markup=False)
         await standin.rest("POST", f"{path}/{number}/labels", {"labels": ["patchwright"]})
         console.print("Labelled; GitHub (the stand-in) sends the webhook.\n")
-        run_id = await watch(standin.http, service, console)
+        run_id, journal = await watch(standin.http, service, console)
         proven = await show_result(standin, repository, number, console)
         page = state_dir / "run.html"
-        page.write_text(await fetch_page(standin.http, f"{service}/runs/{run_id}"), "utf-8")
+        page.write_text(trace_page(title.lstrip("# "), journal), "utf-8")
         console.print(f"Run page: {service}/runs/{run_id}", highlight=False)
         console.print(f"Kept as:  {page}", highlight=False, soft_wrap=True)
         if keep or (sys.stdin.isatty() and sys.stdout.isatty()):
             console.print("The services are up until you press Enter.")
             await asyncio.to_thread(sys.stdin.readline)
+        else:
+            console.print("The services stop now; `patchwright demo --keep` leaves them up.")
     return proven
 
 
@@ -145,7 +148,8 @@ async def running(state_dir: Path, console: Console) -> AsyncIterator[tuple[Stan
             )
         async with httpx.AsyncClient(timeout=30, trust_env=False) as http:
             await until_ready(http, f"{service}/readyz", processes[1], state_dir / "service.log")
-            console.print(f"Service and worker at {service}; stand-in GitHub at {known['git_url']}")
+            console.print(f"Service and worker: {service}", highlight=False)
+            console.print(f"Stand-in GitHub:    {known['git_url']}", highlight=False)
             answer = await http.post(
                 f"{known['git_url']}/_admin/user", json={"login": "maintainer"}
             )
@@ -184,10 +188,13 @@ async def until_ready(
     raise DemoFailed(f"the service did not start:\n{log.read_text('utf-8')[-2000:]}")
 
 
-async def watch(http: httpx.AsyncClient, service: str, console: Console) -> str:
-    """Print the run's events as they come, until it has ended; gives the run's id."""
+async def watch(
+    http: httpx.AsyncClient, service: str, console: Console
+) -> tuple[str, list[Recorded]]:
+    """Print the run's events as they come, until it has ended; gives its id and journal."""
     deadline = asyncio.get_running_loop().time() + WAIT_S
     run_id, after = "", -1
+    journal: list[Recorded] = []
     while asyncio.get_running_loop().time() < deadline:
         if not run_id:
             found = re.search(r'href="/runs/([a-z0-9]+)"', (await http.get(f"{service}/runs")).text)
@@ -196,11 +203,12 @@ async def watch(http: httpx.AsyncClient, service: str, console: Console) -> str:
             answer = await http.get(f"{service}/runs/{run_id}/events", params={"after": after})
             for item in answer.json()["events"]:
                 entry = Recorded.model_validate(item)
+                journal.append(entry)
                 after = entry.seq
                 if line := progress_line(entry):
                     console.print(line, markup=False, highlight=False, soft_wrap=True)
                 if entry.event.type == "run_ended":
-                    return run_id
+                    return run_id, journal
         await asyncio.sleep(0.3)
     raise DemoFailed(f"the run did not end within {WAIT_S / 60:.0f} minutes")
 
@@ -222,15 +230,6 @@ async def show_result(standin: StandIn, repository: str, number: int, console: C
     console.print(Syntax(diff.text, "diff", background_color="default"))
     console.print(f"Pull request: {pull['html_url']}", highlight=False)
     return not pull["draft"]
-
-
-async def fetch_page(http: httpx.AsyncClient, url: str) -> str:
-    """The run page with its style inside, so that it can be read when the service is gone."""
-    page = (await http.get(url, headers={"Accept": "text/html"})).text
-    style = await http.get(f"{url.rsplit('/runs/', 1)[0]}/assets/style.css")
-    if style.status_code == 200:
-        page = page.replace("</head>", f"<style>{style.text}</style></head>")
-    return page
 
 
 def free_port() -> int:

@@ -22,6 +22,11 @@ PAGES = sorted(DOCS.rglob("*.md"))
 TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *PAGES, *(ROOT / "deploy").rglob("*.md")]
 FENCE = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+COMMAND = re.compile(
+    r"(?:^ *(?:\w+=\S+ )*(?:\S*/bin/)?|`(?:\S*/bin/)?)patchwright((?: [a-z-]+(?![\w./]))+)",
+    re.MULTILINE,
+)
+"""`patchwright` where a line or a piece of code begins with it, and the words after it."""
 NO_SETTINGS = {CONFIG_VARIABLE, "PATCHWRIGHT_CACHE", "PATCHWRIGHT_CHECK_DETECTORS"}
 """Variables of other readers: the settings' own file, scripts and tests."""
 
@@ -84,11 +89,14 @@ def is_command(said: list[str]) -> bool:
     here: Any = get_command(cli)
     for word in said:
         inside = getattr(here, "commands", None)
-        if inside is None:
-            return True  # what follows are arguments
-        if word not in inside:
+        if inside is None:  # what follows are options and arguments
+            known = {name for p in here.params for name in (*p.opts, *p.secondary_opts)}
+            if word.startswith("--") and word not in known:
+                return False
+        elif word not in inside:
             return False
-        here = inside[word]
+        else:
+            here = inside[word]
     return True
 
 
@@ -97,9 +105,8 @@ def test_commands_and_settings_that_are_named_exist(path: Path) -> None:
     text = path.read_text("utf-8")
     code = [*FENCE.findall(text), *re.findall(r"`[^`\n]+`", FENCE.sub("", text))]
     for piece in code:
-        for said in re.findall(r"(?<![/\w.@-])(?:\.venv/bin/)?patchwright((?: [a-z-]+)+)", piece):
-            asked = [word for word in said.split() if not word.startswith("-")]
-            assert is_command(asked), f"{named(path)}: there is no `patchwright {said.strip()}`"
+        for said in COMMAND.findall(piece):
+            assert is_command(said.split()), f"{named(path)}: there is no `patchwright{said}`"
     known = {f"PATCHWRIGHT_{name.upper()}" for name in Settings.model_fields} | NO_SETTINGS
     for variable in re.findall(r"PATCHWRIGHT_[A-Z0-9_]+(?![A-Z0-9_…])", text):
         assert variable in known, f"{named(path)}: there is no setting {variable}"
