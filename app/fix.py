@@ -139,9 +139,11 @@ async def run_fix(request: FixRequest, settings: Settings, console: Console) -> 
     proven = chosen.state.outcome == "proven"
     if request.out is not None and proven:
         request.out.write_text(patch, "utf-8")
+        console.print(f"Patch:  {request.out}, for `git apply`", markup=False, soft_wrap=True)
     if request.report is not None:
         report = report_of(issue, states, chosen.number)
         request.report.write_text(json.dumps(report, indent=2, ensure_ascii=False), "utf-8")
+        console.print(f"Report: {request.report}", markup=False, soft_wrap=True)
     return proven
 
 
