@@ -9,179 +9,18 @@ from __future__ import annotations
 import copy
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Literal
+from collections.abc import Iterable
+from dataclasses import replace
 
-from agent.events import GateJudged, Recorded, SeenTest
+from agent.events import Recorded
+from app.dashboard_head import DEBUGGING, STAGES, Head, Node, Snapshot, TurnPoint
 from app.store import SqlStore
 
 WINDOW = 500
 """Events read at once."""
 KEPT_RUNS = 64
 """Heads kept in this process."""
-STAGES = (
-    "queued",
-    "preparing",
-    "reproducing",
-    "testing hypotheses",
-    "proving",
-    "publishing",
-    "ended",
-)
-"""The line of phases: the run's own, with those of its furthest attempt between."""
-_OF_PHASE = {"queued": 0, "preparing": 1, "debugging": 2, "publishing": 5}
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A hypothesis in the tree."""
-
-    attempt: int
-    id: str
-    claim: str
-    prediction: str
-    test: str
-    seq: int
-    verdict: Literal["open", "confirmed", "refuted", "abandoned"] = "open"
-    evidence: str = ""
-    calls: tuple[tuple[str, int], ...] = ()
-    """The tool calls that are its evidence, with where they stand in the journal (-1: nowhere)."""
-    parent: str = ""
-    """The confirmed hypothesis that it builds on: rolling back keeps what that one changed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Branch:
-    """A hypothesis with those that build on it."""
-
-    node: Node
-    below: tuple[Branch, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class TurnPoint:
-    """Tokens of one turn."""
-
-    prompt: int
-    cached: int
-    completion: int
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """A state of the tree that can be compared with others."""
-
-    attempt: int
-    id: str
-    log_id: str
-    why: str
-
-    @property
-    def key(self) -> str:
-        """As addresses name it."""
-        return f"{self.attempt}-{self.id}"
-
-    @property
-    def name(self) -> str:
-        """For people."""
-        return f"{self.why} ({self.id[:8]})"
-
-
-@dataclass(slots=True)
-class Head:
-    """The figures of a run so far; grows event by event."""
-
-    seq: int = -1
-    phase: str = "queued"
-    doing: str = ""
-    attempts: int = 0
-    nodes: dict[tuple[int, str], Node] = field(default_factory=dict)
-    points: list[TurnPoint] = field(default_factory=list)
-    snapshots: dict[tuple[int, str], Snapshot] = field(default_factory=dict)
-    calls: dict[int, int] = field(default_factory=dict)
-    """Tool calls per attempt."""
-    places: dict[tuple[int, str], int] = field(default_factory=dict)
-    before: dict[str, str] = field(default_factory=dict)
-    after: dict[str, str] = field(default_factory=dict)
-    """Outcome per test, where it was seen first and last."""
-    reproduction: str = ""
-    """The command that was seen to fail."""
-    gate: GateJudged | None = None
-    stages: dict[int, int] = field(default_factory=dict)
-    """Per attempt, how far it is: an index of `STAGES`; 0: the run as a whole."""
-    diagnosis: str = ""
-    model_s: float = 0.0
-    waiting: str = ""
-    hints: int = 0
-    ended_at: datetime | None = None
-
-    @property
-    def prompt(self) -> int:
-        """Tokens read in all."""
-        return sum(p.prompt for p in self.points)
-
-    @property
-    def cached(self) -> int:
-        """Tokens read that the server's cache had."""
-        return sum(p.cached for p in self.points)
-
-    @property
-    def completion(self) -> int:
-        """Tokens written in all."""
-        return sum(p.completion for p in self.points)
-
-    @property
-    def cached_share(self) -> float:
-        """Part of the prompts that the cache served, 0 to 1."""
-        return self.cached / self.prompt if self.prompt else 0.0
-
-    @property
-    def most_calls(self) -> int:
-        """Calls of the attempt that made most."""
-        return max(self.calls.values(), default=0)
-
-    @property
-    def stage(self) -> int:
-        """Where the run is: an index of `STAGES`."""
-        whole = self.stages.get(0, 0)
-        return max(self.stages.values(), default=0) if whole == _OF_PHASE["debugging"] else whole
-
-    @property
-    def tree(self) -> tuple[tuple[int, tuple[Branch, ...]], ...]:
-        """Per attempt its hypotheses, each below the one that it builds on."""
-        attempts = sorted({attempt for attempt, _ in self.nodes})
-        return tuple((a, self._below(a, "")) for a in attempts)
-
-    def _below(self, attempt: int, parent: str) -> tuple[Branch, ...]:
-        children = [
-            node
-            for node in self.nodes.values()
-            if (node.attempt, self._parent(node)) == (attempt, parent)
-        ]
-        return tuple(Branch(node, self._below(attempt, node.id)) for node in children)
-
-    def _parent(self, node: Node) -> str:
-        # Only what was proposed earlier is above: whatever the journal says, the tree ends.
-        above = self.nodes.get((node.attempt, node.parent))
-        return node.parent if above is not None and above.seq < node.seq else ""
-
-    def tests(self) -> list[SeenTest]:
-        """The reproduction, then the tests that changed or do not pass on both sides.
-
-        As the gate saw them in fresh sandboxes; before that, as the run's own calls did.
-        """
-        checks = self.gate.checks if self.gate else ()
-        of_gate = [test for check in checks for test in check.tests]
-        own = [
-            SeenTest(name=name, before=self.before[name], after=now)
-            for name, now in sorted(self.after.items())
-            if now != self.before[name] or now in ("failed", "error")
-        ]
-        proved = next((c for c in checks if c.name == "reproduction"), None)
-        after = ("passed" if proved.ok else "failed") if proved else ""
-        first = SeenTest(name=self.reproduction, before="failed", after=after)
-        return ([first] if self.reproduction else []) + (of_gate if self.gate else own)
+_OF_PHASE = {"queued": 0, "preparing": 1, "debugging": DEBUGGING, "publishing": 5}
 
 
 def carry_on(head: Head, recorded: Recorded) -> None:
@@ -193,11 +32,13 @@ def carry_on(head: Head, recorded: Recorded) -> None:
     match event.type:
         case "run_phase":
             head.phase, head.doing = event.phase, event.detail
-            head.stages[0] = _OF_PHASE.get(event.phase, head.stages.get(0, 0))
+            _come_to(head, 0, _OF_PHASE.get(event.phase, head.stages.get(0, 0)))
         case "attempt_started":
             head.attempts = max(head.attempts, attempt)
             head.doing = f"attempt {attempt} with {event.model}"
-            head.stages[attempt] = STAGES.index("reproducing")
+            _come_to(head, attempt, STAGES.index("reproducing"))
+            head.base_commit = event.base_commit
+            head.models = tuple(dict.fromkeys((*head.models, event.model)))
             for name in event.base_failures:
                 head.before.setdefault(name, "failed")
         case "model_turned":
@@ -209,7 +50,7 @@ def carry_on(head: Head, recorded: Recorded) -> None:
         case "tool_started":
             head.doing = f"attempt {attempt}: {event.name}"
             if event.name == "submit":
-                head.stages[attempt] = STAGES.index("proving")
+                _come_to(head, attempt, STAGES.index("proving"))
         case "tool_finished":
             head.calls[attempt] = head.calls.get(attempt, 0) + 1
             head.places[attempt, event.call_id] = recorded.seq
@@ -219,7 +60,7 @@ def carry_on(head: Head, recorded: Recorded) -> None:
         case "reproduction_declared":
             if event.accepted:
                 head.reproduction = event.command
-                head.stages[attempt] = STAGES.index("testing hypotheses")
+                _come_to(head, attempt, STAGES.index("testing hypotheses"))
         case "hypothesis_proposed":
             held = (n.id for (a, _), n in head.nodes.items() if a == attempt)
             confirmed = [i for i in held if head.nodes[attempt, i].verdict == "confirmed"]
@@ -246,7 +87,7 @@ def carry_on(head: Head, recorded: Recorded) -> None:
         case "gate_judged":
             head.gate = event
             if event.verdict != "proven":
-                head.stages[attempt] = STAGES.index("testing hypotheses")
+                _come_to(head, attempt, STAGES.index("testing hypotheses"))
         case "note_added":
             head.hints += event.source == "human"
         case "model_waiting":
@@ -256,10 +97,24 @@ def carry_on(head: Head, recorded: Recorded) -> None:
             head.doing = f"attempt {attempt} ended: {event.outcome}"
         case "run_ended":
             head.phase, head.doing, head.ended_at = "ended", "", recorded.at
-            head.stages[0] = STAGES.index("ended")
+            head.outcome = event.outcome
+            _come_to(head, 0, STAGES.index("ended"))
             head.diagnosis = event.diagnosis or head.diagnosis
         case _:
             pass
+
+
+def head_of(journal: Iterable[Recorded]) -> Head:
+    """The head of a journal that is at hand as a whole."""
+    head = Head()
+    for recorded in journal:
+        carry_on(head, recorded)
+    return head
+
+
+def _come_to(head: Head, attempt: int, stage: int) -> None:
+    head.stages[attempt] = stage
+    head.reached |= {stage}
 
 
 class Heads:

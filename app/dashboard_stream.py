@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from fastapi.concurrency import run_in_threadpool
 
 from app.dashboard_templates import render
+from app.dashboard_text import SHOWN
 from app.journal_view import present_all
 from app.records import Run
 from app.store import SqlStore
@@ -59,7 +60,7 @@ async def stream(
             new = await run_in_threadpool(store.events, run_id, after, AT_ONCE)
             if new:
                 after = new[-1].seq
-                text = render("entries.html", run_id=run_id, events=present_all(new))
+                text = render("entries.html", run_id=run_id, events=present_all(new), shown=SHOWN)
                 yield message("entries", text, after)
             summary = await run_in_threadpool(head, run)
             if summary != shown:

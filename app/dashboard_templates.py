@@ -26,6 +26,7 @@ _JINJA = jinja2.Environment(
 )
 _JINJA.filters |= {
     "plain": dashboard_text.plain,
+    "words": dashboard_text.words,
     "terminal": dashboard_text.terminal,
     "patch": dashboard_text.patch,
 }

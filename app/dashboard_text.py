@@ -39,6 +39,12 @@ def plain(text: str, longest: int = SHOWN) -> Markup:
     return _named(_ESCAPE.sub("", clip(text, longest).replace("\r\n", "\n")))
 
 
+def words(text: str) -> str:
+    """The same for where no markup can stand, as in a title."""
+    text = _ESCAPE.sub("", clip(text, 300))
+    return _UNSEEN.sub(lambda found: f"U+{ord(found[0]):04X}", text)
+
+
 def terminal(text: str, longest: int = SHOWN) -> Markup:
     """A command's output with the colours that it asked a terminal for."""
     text = clip(text, longest).replace("\r\n", "\n")

@@ -15,11 +15,14 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Stre
 from agent.events import Outcome
 from app import access, dashboard_charts, dashboard_list, dashboard_queue, dashboard_stats
 from app.dashboard_access import AskPermission, Door, TokenShown, Visitor
+from app.dashboard_cards import card_values
 from app.dashboard_compare import compare
-from app.dashboard_run import STAGES, Head, Heads
+from app.dashboard_head import Head
+from app.dashboard_run import Heads
 from app.dashboard_steer import fields_of, steer
 from app.dashboard_stream import Streams, stream
 from app.dashboard_templates import TEMPLATES, render
+from app.dashboard_text import SHOWN
 from app.journal_view import present_all
 from app.records import Run, RunFilter, Status, UnknownRun
 from app.settings import Settings
@@ -28,7 +31,6 @@ from app.store import SqlStore
 __all__ = ["EVENTS_PER_PAGE", "TEMPLATES", "TokenShown", "move_token_to_cookie", "pages", "render"]
 
 EVENTS_PER_PAGE = 200
-TESTS_SHOWN = 100
 
 
 def _untold(_run_id: str) -> None:
@@ -120,6 +122,7 @@ def pages(
             "visitor": visitor,
             "may_steer": await door.may_steer(visitor, run),
             "events": present_all(events),
+            "shown": SHOWN,
             "first": start,
             "end": end,
             "earlier": max(start - EVENTS_PER_PAGE, 0) if start else None,
@@ -249,20 +252,14 @@ def _took(run: Run, head: Head) -> str:
 
 
 def _head_values(settings: Settings, run: Run, head: Head) -> dict[str, object]:
-    read = [float(p.prompt) for p in head.points]
-    cached = [float(p.cached) for p in head.points]
-    tests = head.tests()
-    return {
+    return card_values(
+        head,
+        where=f"/runs/{run.id}",
+        budget_calls=settings.budget_calls,
+        budget_tokens=settings.budget_tokens,
+    ) | {
         "run": run,
-        "head": head,
-        "lines": dashboard_charts.lines([("read", read), ("cached", cached)]),
-        "most_read": max(read, default=0),
-        "tests": tests[:TESTS_SHOWN],
-        "more_tests": max(len(tests) - TESTS_SHOWN, 0),
-        "stages": STAGES,
         "took": _took(run, head),
-        "budget_calls": settings.budget_calls,
-        "budget_tokens": settings.budget_tokens,
         "issue_url": f"{settings.github_web_url}/{run.repository}/issues/{run.issue_number}",
     }
 

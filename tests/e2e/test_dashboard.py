@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import Browser, expect
 
-from agent.events import (
-    RunEnded,
-)
+from agent.events import RunEnded
+from app.forge_records import Permission
+from app.service import Web, create_app
+from app.settings import Settings
 from app.store import SqlStore
 from tests.e2e.axe import barriers
 from tests.e2e.dashboard_world import (
@@ -21,6 +24,7 @@ from tests.e2e.dashboard_world import (
     watched,
 )
 from tests.e2e.test_setup_page import browser, fits, shot
+from tests.integration.serving import serving
 from tests.unit.test_app_store import trigger
 
 __all__ = ["browser", "run_id", "store", "url"]  # fixtures
@@ -102,6 +106,47 @@ def test_a_run_shows_its_tree_its_tests_and_its_tokens(
     expect(page.get_by_role("heading", name="m.py")).to_be_visible()
     assert complaints == []
     context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+def test_the_operator_signs_in_and_out(
+    browser: Browser, store: SqlStore, run_id: str, tmp_path: Path, size: str, scheme: str
+) -> None:
+    settings = Settings(
+        state_dir=tmp_path,
+        operator_token="operators-token",
+        github_client_id="Iv1.a",
+        github_client_secret="secret",
+    )
+    width, height = SIZES[size]
+    context = browser.new_context(
+        viewport={"width": width, "height": height},
+        color_scheme="dark" if scheme == "dark" else "light",
+    )
+    page, complaints = watched(context)
+    with serving(create_app(Web(settings, store, lambda _run: None, ask_permission=nobody))) as url:
+        page.goto(f"{url}/sign-in?next=/runs/{run_id}")
+        expect(page.get_by_role("link", name="Sign in with GitHub")).to_be_visible()
+        assert fits(page)
+        assert barriers(page) == []
+        shot(page, f"sign-in-{size}-{scheme}")
+        page.get_by_label("Operator's token").fill("operators-token")
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"{url}/runs/{run_id}")
+        expect(page.locator(".who")).to_have_text("operator")
+        page.get_by_role("button", name="Sign out").click()
+        page.wait_for_url(f"{url}/sign-in")
+        assert complaints == []
+        # The door is closed again, in words.
+        assert page.goto(f"{url}/runs").status == 401  # type: ignore[union-attr]
+        expect(page.get_by_role("link", name="Sign in")).to_be_visible()
+        assert barriers(page) == []
+    context.close()
+
+
+async def nobody(_installation: int, _repository: str, _login: str) -> Permission:
+    return Permission("none", "none")
 
 
 def test_keyboard_alone_reaches_everything(browser: Browser, url: str, run_id: str) -> None:

@@ -28,6 +28,12 @@ __all__ = ["browser", "run_id", "store", "url"]  # fixtures
 
 pytestmark = pytest.mark.slow
 
+PAINTED = """() => new Promise(done => new PerformanceObserver(list => {
+    const [painted] = list.getEntriesByName("first-contentful-paint");
+    if (painted) done(painted.startTime);
+}).observe({type: "paint", buffered: true}))"""
+"""When a page's first contents were painted, in ms since it was asked for."""
+
 
 def test_a_run_is_seen_live_and_steered(
     browser: Browser, url: str, store: SqlStore, run_id: str
@@ -118,7 +124,8 @@ def test_a_long_run_opens_like_a_short_one(
     with capsys.disabled():
         for wanted, seen in figures.items():
             print(
-                f"\n{wanted} events: first paint {seen['paint']:.0f} ms, "
+                f"\n{wanted} events: first paint {seen['cold']:.0f} ms when opened first, "
+                f"{seen['paint']:.0f} ms when opened again, "
                 f"{seen['heap'] / 1e6:.1f} MB of heap, {seen['nodes']:.0f} nodes"
             )
     # Windowed: no more is on the page than its window, whatever the journal's length.
@@ -134,27 +141,23 @@ def small(event: AnyEvent) -> AnyEvent:
 
 
 def opened(browser: Browser, address: str) -> dict[str, float]:
-    """A page's first paint in ms and its memory, in a browser that has opened it once before."""
+    """A page's first paint in ms, cold and again, and its memory."""
     context = browser.new_context()
     seen: dict[str, float] = {}
     for _ in range(2):
         page, complaints = watched(context)
         page.goto(address)
-        page.wait_for_function(
-            "performance.getEntriesByName('first-contentful-paint').length > 0", polling=50
-        )
         expect(page.locator("#journal > li").last).to_contain_text("publishing")
         tools = context.new_cdp_session(page)
         tools.send("HeapProfiler.collectGarbage")
         counted = {m["name"]: m["value"] for m in _metrics(tools)}
-        seen = {
-            "paint": page.evaluate(
-                "performance.getEntriesByName('first-contentful-paint')[0].startTime"
-            ),
+        seen |= {
+            "paint": page.evaluate(PAINTED),
             "heap": counted["JSHeapUsedSize"],
             "nodes": counted["Nodes"],
             "entries": page.locator("#journal > li").count(),
         }
+        seen.setdefault("cold", seen["paint"])
         assert complaints == []
         page.close()
     context.close()

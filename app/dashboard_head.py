@@ -1,0 +1,178 @@
+"""The figures of a run that its page shows above the journal, as records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+from agent.events import GateJudged, SeenTest
+
+STAGES = (
+    "queued",
+    "preparing",
+    "reproducing",
+    "testing hypotheses",
+    "proving",
+    "publishing",
+    "ended",
+)
+"""The line of phases: the run's own, with those of its furthest attempt between."""
+DEBUGGING = STAGES.index("reproducing")
+"""The run as a whole stays there while its attempts go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A hypothesis in the tree."""
+
+    attempt: int
+    id: str
+    claim: str
+    prediction: str
+    test: str
+    seq: int
+    verdict: Literal["open", "confirmed", "refuted", "abandoned"] = "open"
+    evidence: str = ""
+    calls: tuple[tuple[str, int], ...] = ()
+    """The tool calls that are its evidence, with where they stand in the journal (-1: nowhere)."""
+    parent: str = ""
+    """The confirmed hypothesis that it builds on: rolling back keeps what that one changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A hypothesis with those that build on it."""
+
+    node: Node
+    below: tuple[Branch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TurnPoint:
+    """Tokens of one turn."""
+
+    prompt: int
+    cached: int
+    completion: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A state of the tree that can be compared with others."""
+
+    attempt: int
+    id: str
+    log_id: str
+    why: str
+
+    @property
+    def key(self) -> str:
+        """As addresses name it."""
+        return f"{self.attempt}-{self.id}"
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.why} ({self.id[:8]})"
+
+
+@dataclass(slots=True)
+class Head:
+    """The figures of a run so far; grows event by event."""
+
+    seq: int = -1
+    phase: str = "queued"
+    doing: str = ""
+    attempts: int = 0
+    nodes: dict[tuple[int, str], Node] = field(default_factory=dict)
+    points: list[TurnPoint] = field(default_factory=list)
+    snapshots: dict[tuple[int, str], Snapshot] = field(default_factory=dict)
+    calls: dict[int, int] = field(default_factory=dict)
+    """Tool calls per attempt."""
+    places: dict[tuple[int, str], int] = field(default_factory=dict)
+    before: dict[str, str] = field(default_factory=dict)
+    after: dict[str, str] = field(default_factory=dict)
+    """Outcome per test, where it was seen first and last."""
+    reproduction: str = ""
+    """The command that was seen to fail."""
+    gate: GateJudged | None = None
+    stages: dict[int, int] = field(default_factory=dict)
+    """Per attempt, how far it is: an index of `STAGES`; 0: the run as a whole."""
+    diagnosis: str = ""
+    model_s: float = 0.0
+    waiting: str = ""
+    hints: int = 0
+    ended_at: datetime | None = None
+    outcome: str = ""
+    base_commit: str = ""
+    models: tuple[str, ...] = ()
+    reached: frozenset[int] = frozenset({0})
+    """All the stages that it came to, of any attempt."""
+
+    @property
+    def prompt(self) -> int:
+        """Tokens read in all."""
+        return sum(p.prompt for p in self.points)
+
+    @property
+    def cached(self) -> int:
+        """Tokens read that the server's cache had."""
+        return sum(p.cached for p in self.points)
+
+    @property
+    def completion(self) -> int:
+        """Tokens written in all."""
+        return sum(p.completion for p in self.points)
+
+    @property
+    def cached_share(self) -> float:
+        """Part of the prompts that the cache served, 0 to 1."""
+        return self.cached / self.prompt if self.prompt else 0.0
+
+    @property
+    def most_calls(self) -> int:
+        """Calls of the attempt that made most."""
+        return max(self.calls.values(), default=0)
+
+    @property
+    def stage(self) -> int:
+        """Where the run is: an index of `STAGES`."""
+        whole = self.stages.get(0, 0)
+        return max(self.stages.values(), default=0) if whole == DEBUGGING else whole
+
+    @property
+    def tree(self) -> tuple[tuple[int, tuple[Branch, ...]], ...]:
+        """Per attempt its hypotheses, each below the one that it builds on."""
+        attempts = sorted({attempt for attempt, _ in self.nodes})
+        return tuple((a, self._below(a, "")) for a in attempts)
+
+    def _below(self, attempt: int, parent: str) -> tuple[Branch, ...]:
+        children = [
+            node
+            for node in self.nodes.values()
+            if (node.attempt, self._parent(node)) == (attempt, parent)
+        ]
+        return tuple(Branch(node, self._below(attempt, node.id)) for node in children)
+
+    def _parent(self, node: Node) -> str:
+        # Only what was proposed earlier is above: whatever the journal says, the tree ends.
+        above = self.nodes.get((node.attempt, node.parent))
+        return node.parent if above is not None and above.seq < node.seq else ""
+
+    def tests(self) -> list[SeenTest]:
+        """The reproduction, then the tests that changed or do not pass on both sides.
+
+        As the gate saw them in fresh sandboxes; before that, as the run's own calls did.
+        """
+        checks = self.gate.checks if self.gate else ()
+        of_gate = [test for check in checks for test in check.tests]
+        own = [
+            SeenTest(name=name, before=self.before[name], after=now)
+            for name, now in sorted(self.after.items())
+            if now != self.before[name] or now in ("failed", "error")
+        ]
+        proved = next((c for c in checks if c.name == "reproduction"), None)
+        after = ("passed" if proved.ok else "failed") if proved else ""
+        first = SeenTest(name=self.reproduction, before="failed", after=after)
+        return ([first] if self.reproduction else []) + (of_gate if self.gate else own)
