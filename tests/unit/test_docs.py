@@ -70,6 +70,16 @@ def test_links_lead_to_files(path: Path) -> None:
             assert found.is_relative_to(DOCS), f"{target} is not part of the site"
 
 
+def test_every_make_target_is_in_the_table_of_targets() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    table = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    assert phony is not None
+    steps = {"help", "test-setup"}  # the list itself, and a step of others
+    missing = [t for t in phony[1].split() if t not in steps and f"`make {t}`" not in table]
+    assert not missing
+
+
 def commands(here: Any, name: str) -> Iterator[tuple[str, Any]]:
     inside = getattr(here, "commands", None)
     if inside is None:
