@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from agent.models.offline.issue_examples import Example, read_issue
+from agent.models.offline.judging import judge
+from agent.models.offline.looking import Tree
 from agent.models.offline.policy import issue_of
 
 
@@ -57,6 +59,22 @@ def test_an_exception_that_should_have_been_raised() -> None:
     assert example.raises == ("ValueError",)
 
 
+def test_the_code_in_a_plain_traceback_is_no_example() -> None:
+    text = (
+        "Crash at night\n\nTraceback (most recent call last):\n"
+        '  File "night.py", line 3, in <module>\n    print(label([]))\n'
+        '  File "/srv/depot/bins.py", line 38, in label\n    return fullest(bins).name\n'
+        "AttributeError: 'NoneType' object has no attribute 'name'\n"
+    )
+    report = read_issue(text)
+    assert report.examples == ()
+    assert report.traces[0].exception == "AttributeError"
+    assert [code for *_, code in report.traces[0].frames] == [
+        "print(label([]))",
+        "return fullest(bins).name",
+    ]
+
+
 def test_traceback_frames_and_message() -> None:
     text = (
         "Traceback (most recent call last):\n"
@@ -95,3 +113,22 @@ def test_an_expected_equation_names_the_value_and_not_the_call_again() -> None:
     example = read_issue(text).examples[0]
     assert example.expr == "total([60, 40])"
     assert example.expected[0] == "90"
+
+
+def test_another_exception_than_the_reported_one_is_not_the_bug() -> None:
+    report = read_issue("`f(0)` fails: 'NoneType' object has no attribute 'name'. AttributeError!")
+    example = Example("f(0)")
+    frames = [["a.py", 1]]
+    seen = {"type": "TypeError", "message": "", "frames": frames, "kinds": ["TypeError", "object"]}
+    assert judge(example, seen, report) is None
+    same = seen | {"type": "AttributeError", "kinds": ["AttributeError", "object"]}
+    found = judge(example, same, report)
+    assert found is not None and found.words == "AttributeError"
+
+
+def test_a_folder_named_lib_or_src_may_be_a_package() -> None:
+    apart = Tree(("src/shop/__init__.py", "src/shop/prices.py"), "python3", True)
+    assert apart.module_of("src/shop/prices.py") == "shop.prices"
+    inside = Tree(("lib/__init__.py", "lib/clock.py"), "python3", True)
+    assert inside.module_of("lib/clock.py") == "lib.clock"
+    assert inside.module_of("lib/__init__.py") == "lib"

@@ -28,6 +28,7 @@ RAISES = re.compile(
     r"(?:raise[sd]?|throw[sn]?|reject(?:ed|s)?\s+with|raising)\s+(?:an?\s+)?`?([A-Z]\w+)"
 )
 FRAME = re.compile(r'^\s*File "([^"]+)", line (\d+), in (\S+)[ ]*\n(?:[ \t]+(\S.*))?', re.M)
+TRACE = re.compile(r"^(Traceback \(most recent call last\):[ ]*)\n(?:[ \t]+\S.*\n)+(?=\w)", re.M)
 LAST = re.compile(
     r"^(\w+(?:\.\w+)*(?:Error|Exception|Exit|Interrupt|Iteration|Warning|\w*))(?::[ ]*(.*))?$"
 )
@@ -87,14 +88,16 @@ def read_issue(text: str) -> Report:
     traces = _traces(text)
     session = _Session()
     spans = [(m.start(), m.end(), m.group(1)) for m in FENCE.finditer(text)]
-    blocks = spans or _indented_blocks(text)
+    # The code that a traceback shows is no example of a call and what it gives.
+    plain = text if spans else TRACE.sub(r"\1\n", text)
+    blocks = spans or _indented_blocks(plain)
     for at, (_, end, block) in enumerate(blocks):
-        stop = blocks[at + 1][0] if at + 1 < len(blocks) else len(text)
-        prose = text[end:stop]
+        stop = blocks[at + 1][0] if at + 1 < len(blocks) else len(plain)
+        prose = plain[end:stop]
         start = blocks[at - 1][1] if at else 0
         following = blocks[at + 1][2] if at + 1 < len(blocks) else ""
-        _read_block(session, block, text[start : blocks[at][0]], prose, following)
-    outside = FENCE.sub("\n", text)
+        _read_block(session, block, plain[start : blocks[at][0]], prose, following)
+    outside = TRACE.sub(r"\1\n", FENCE.sub("\n", text))
     if ">>>" in outside:
         _read_doctest(session, outside, outside)
     _read_prose(session, outside)

@@ -41,12 +41,16 @@ def kinds_of(seen: dict[str, object]) -> Sequence[object]:
     return kinds if isinstance(kinds, list) else ()
 
 
+_ANY = ("Exception", "BaseException", "object")
+"""Bases that say nothing of an exception."""
+
+
 def _judge_error(
     example: Example, error: str, seen: dict[str, object], report: Report
 ) -> Finding | None:
     named = {example.crashed, *(t.exception for t in report.traces)} | report.words
     wanted = [text for text in example.expected if error not in text]
-    kinds = {error, *(str(k) for k in kinds_of(seen) if k not in ("Exception", "BaseException"))}
+    kinds = {error, *(str(k) for k in kinds_of(seen) if k not in _ANY)}
     if kinds & set(example.raises) or not kinds & named:
         return None
     if (

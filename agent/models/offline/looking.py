@@ -50,8 +50,11 @@ class Tree:
 
     def module_of(self, path: str) -> str:
         """The dotted name that a file is imported by."""
-        trimmed = re.sub(r"^(?:src|lib)/", "", path).removesuffix(".py").removesuffix("/__init__")
-        return trimmed.replace("/", ".")
+        first, _, rest = path.partition("/")
+        # With an `__init__.py` the folder is a package like others.
+        if first in ("src", "lib") and f"{first}/__init__.py" not in self.files:
+            path = rest
+        return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 @dataclass(frozen=True, slots=True)
