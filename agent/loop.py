@@ -23,6 +23,7 @@ from agent.events import (
     NoteAdded,
     Outcome,
     SandboxOpened,
+    SnapshotTaken,
     ToolFinished,
     ToolStarted,
     TreeRestored,
@@ -36,7 +37,7 @@ from agent.state import RunState
 from agent.task import Task
 from agent.tools.registry import parse_call, tool_specs
 from agent.tools.tool import Bench, Judge, Reply
-from agent.tree import restore_tree
+from agent.tree import keep_change, restore_tree
 from sandbox.errors import SandboxError, SandboxGone
 from sandbox.protocol import Sandbox
 
@@ -44,6 +45,8 @@ EMPTY_TURNS = 3
 """So many turns without a tool call end the attempt; the words become the diagnosis."""
 GATE_REFUSALS = 8
 """So many submissions that the gate did not prove end the attempt."""
+LOOK_EVERY_S = 1.0
+"""Commands may change the tree without saying so, and looking costs 30 ms: so often at most."""
 INTERRUPTED = (
     "[interrupted] The worker stopped while this call ran; what it did may be partial. "
     "Call it again if you need its result."
@@ -63,6 +66,8 @@ class Attempt:
     journal: Journal
     judge: Judge
     rebuild: Rebuild
+    looked_at: float = -LOOK_EVERY_S
+    """When a command's change was looked for last, as `time.monotonic` has it."""
 
 
 async def run_loop(attempt: Attempt) -> RunState:
@@ -140,11 +145,13 @@ async def perform(attempt: Attempt, call: ToolCall) -> None:
             reply = await replace_sandbox(attempt, problem)
         except SandboxError as problem:
             reply = Reply(f"error: {problem}", status="error")
+    kept = await keep_tree(attempt, call) if reply.changed_tree else ()
     log_id = log_id_of(call.id)
     journal.put_log(log_id, reply.text.encode())
     shown = neutralise(cut(reply.text, log_id) if reply.cut else reply.text)
     journal.append(
         *reply.events,
+        *kept,
         ToolFinished(
             call_id=call.id,
             name=call.name.removeprefix("functions."),
@@ -157,6 +164,16 @@ async def perform(attempt: Attempt, call: ToolCall) -> None:
             tests=reply.tests,
         ),
     )
+
+
+async def keep_tree(attempt: Attempt, call: ToolCall) -> tuple[SnapshotTaken, ...]:
+    """A snapshot after a change, from which another worker can go on; see `keep_change`."""
+    if call.name.removeprefix("functions.") == "bash":
+        now = time.monotonic()
+        if now - attempt.looked_at < LOOK_EVERY_S:
+            return ()
+        attempt.looked_at = now
+    return await keep_change(attempt.sandbox, attempt.journal, call.id)
 
 
 async def replace_sandbox(attempt: Attempt, problem: SandboxGone) -> Reply:

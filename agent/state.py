@@ -26,6 +26,7 @@ from agent.events import (
     Submitted,
     ToolFinished,
     ToolStarted,
+    TreeRestored,
 )
 from agent.model import Message, ToolCall, Usage
 
@@ -169,6 +170,9 @@ def step(state: RunState, event: AnyEvent) -> RunState:
             )
         case SnapshotTaken():
             return replace(state, last_snapshot=event)
+        case TreeRestored(snapshot=snapshot, why=why):
+            known = SnapshotTaken(snapshot=snapshot, patch_log=f"snapshot:{snapshot}", why=why)
+            return replace(state, last_snapshot=known)
         case ReproductionDeclared():
             return replace(state, reproduction=event) if event.accepted else state
         case Submitted():

@@ -7,6 +7,10 @@ from agent.journal import Journal
 from sandbox.errors import SandboxError, SandboxGone
 from sandbox.protocol import Sandbox
 
+CHANGE_MOST = 1024**2
+"""Bytes of a patch that is kept after each change; a larger one only with a hypothesis, or the
+journal would grow with every build."""
+
 
 async def take_snapshot(sandbox: Sandbox, journal: Journal, why: str) -> SnapshotTaken:
     """Snapshot the tree and keep it as a patch against the base commit.
@@ -18,6 +22,28 @@ async def take_snapshot(sandbox: Sandbox, journal: Journal, why: str) -> Snapsho
     if journal.get_log(patch_log) is None:
         journal.put_log(patch_log, (await sandbox.diff(binary=True)).encode())
     return SnapshotTaken(snapshot=snapshot, patch_log=patch_log, why=why)
+
+
+async def keep_change(sandbox: Sandbox, journal: Journal, why: str) -> tuple[SnapshotTaken, ...]:
+    """A snapshot after a call that may have changed the tree; none when the tree is as it was.
+
+    So a sandbox may die, with its machine, between any two calls. Of a sandbox that is dead
+    already nothing is kept: the next call says so.
+    """
+    last = journal.state.last_snapshot
+    try:
+        snapshot = await sandbox.snapshot()
+        if last is not None and last.snapshot == snapshot:
+            return ()
+        patch_log = f"snapshot:{snapshot}"
+        if journal.get_log(patch_log) is None:
+            patch = (await sandbox.diff(binary=True)).encode()
+            if len(patch) > CHANGE_MOST:
+                return ()
+            journal.put_log(patch_log, patch)
+    except SandboxError:
+        return ()
+    return (SnapshotTaken(snapshot=snapshot, patch_log=patch_log, why=why),)
 
 
 async def restore_tree(sandbox: Sandbox, journal: Journal, snapshot: str) -> None:

@@ -34,6 +34,8 @@ WRONG, RIGHT = "discount / 10\n", "discount / 100\n"
 REPRODUCTION = "from shop.prices import total\n\n\ndef test_discount():\n"
 REPRODUCTION += "    assert total([100], 10) == 90\n"
 PERIOD = 12
+TO_REPEAT = ("[interrupted]", "error: the sandbox died")
+"""How results begin of calls that something else ended: they are made again."""
 
 
 class SeededModel:
@@ -55,7 +57,7 @@ class SeededModel:
         prompt = tuple(m.model_dump_json() for m in messages)
         self.prompts.append(prompt)
         results = [m for m in messages if m.role == "tool"]
-        done = sum(1 for m in results if not m.content.startswith("[interrupted]"))
+        done = sum(1 for m in results if not m.content.startswith(TO_REPEAT))
         name, arguments = self.call(done)
         text = arguments if isinstance(arguments, str) else json.dumps(arguments)
         calls = (ToolCall(id=f"functions.{name}:{len(results)}", name=name, arguments=text),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 
 import pytest
@@ -216,6 +217,48 @@ async def test_a_sandbox_that_dies_is_replaced_and_the_run_goes_on():
     rebuilt = [r.event for r in store.events("r1") if r.event.type == "sandbox_opened"]
     assert [e.reason for e in rebuilt] == ["start", "rebuilt"]
     assert any("the sandbox died" in m.content for m in state.messages)
+
+
+async def test_every_change_outlives_the_sandbox_and_its_machine():
+    store = MemoryStore()
+    opened: list[LocalSandbox] = []
+    right = {"path": "shop/prices.py", "old": WRONG, "new": "discount / 100\n"}
+    written = {"command": "echo kept > by_command.txt"}
+    calls = [("edit", right), ("bash", written)]
+    found: list[tuple[bool, bytes]] = []
+
+    class Ending(SeededModel):
+        """The worker dies when all is done."""
+
+        async def turn(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Turn:
+            if not calls:
+                code = await opened[-1].read("shop/prices.py")
+                found.append((WRONG in code.decode(), await opened[-1].read("by_command.txt")))
+                raise Crash
+            name, arguments = calls.pop(0)
+            call = ToolCall(id=f"{name}:0", name=name, arguments=json.dumps(arguments))
+            return Turn(tool_calls=(call,), usage=Usage())
+
+    async def open_sandbox() -> LocalSandbox:
+        opened.append(LocalSandbox(FILES))
+        return opened[-1]
+
+    async def attach(_: str) -> None:
+        return None
+
+    for _ in ("here", "elsewhere"):
+        with pytest.raises(Crash):
+            await debug(
+                a_task(),
+                model=Ending(seed=1, steps=1),
+                store=store,
+                open_sandbox=open_sandbox,
+                attach=attach,
+                open_fresh=open_sandbox,
+                judge_with=gate_agrees,
+            )
+    assert len(opened) == 2
+    assert found == [(False, b"kept\n")] * 2
 
 
 class Speaking:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.doubles.seeded_policy import SeededModel
+from tests.doubles.seeded_policy import TO_REPEAT, SeededModel
 from tests.doubles.sglang.turns import Call, Policy, Request, Say
 
 
@@ -14,7 +14,7 @@ def seeded(seed: int, steps: int) -> Policy:
 
     def policy(request: Request) -> Say:
         results = [m["content"] for m in request["messages"] if m["role"] == "tool"]
-        done = sum(not result.startswith("[interrupted]") for result in results)
+        done = sum(not result.startswith(TO_REPEAT) for result in results)
         name, arguments = model.call(done)
         text = arguments if isinstance(arguments, str) else json.dumps(arguments)
         return Say(reasoning=f"Step {done}. " + "I weigh it. " * 10, calls=(Call(name, text),))
