@@ -52,6 +52,10 @@ def judge(house: House, store: SqlStore, issues: Sequence[Issue]) -> Verdict:
             for issue, found in by_issue.items()
             if len(found) != 1 or found[0].status != "done" or not found[0].outcome
         ],
+        # Without faults the stand-in's model always gets there.
+        "runs that were kept from their proof": [
+            f"{run.id}: {run.outcome}" for run in runs if run.outcome != "proven"
+        ],
         "duplicate or missing pull requests": [],
         "duplicate comments": [],
         "duplicate or stray branches": [],
