@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from agent.events import Recorded
 from app.dashboard_head import DEBUGGING, STAGES, Head, Node, Snapshot, TurnPoint
-from app.store import SqlStore
+from app.journals import Journals
 
 WINDOW = 500
 """Events read at once."""
@@ -120,8 +120,8 @@ def _come_to(head: Head, attempt: int, stage: int) -> None:
 class Heads:
     """The heads of the runs that were looked at lately; safe from several threads."""
 
-    def __init__(self, store: SqlStore) -> None:
-        self._store = store
+    def __init__(self, journals: Journals) -> None:
+        self._journals = journals
         self._lock = threading.Lock()
         self._heads: OrderedDict[str, Head] = OrderedDict()
 
@@ -132,7 +132,7 @@ class Heads:
             self._heads[run_id] = head
             while len(self._heads) > KEPT_RUNS:
                 self._heads.popitem(last=False)
-            while more := self._store.events(run_id, after=head.seq, limit=WINDOW):
+            while more := self._journals.events(run_id, after=head.seq, limit=WINDOW):
                 for recorded in more:
                     carry_on(head, recorded)
                 if len(more) < WINDOW:

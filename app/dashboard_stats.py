@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import statistics
 from collections import Counter, OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 import sqlalchemy as sa
 
 from app.dashboard_list import RunRow, listed
+from app.journals import Journals
 from app.records import RunFilter
 from app.tables import events, from_micros
 
@@ -80,18 +81,30 @@ class Statistics:
 class Efforts:
     """What ended runs took, read from their journals once and kept in this process."""
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, journals: Journals) -> None:
         self._engine = engine
+        self._journals = journals
         self._known: OrderedDict[tuple[str, int], Effort] = OrderedDict()
 
     def of(self, row: RunRow) -> Effort:
         """The effort of a run, as long as its journal is now."""
         key = (row.id, row.events)
         if key not in self._known:
-            self._known[key] = _effort(self._engine, row.id)
+            self._known[key] = self._read(row)
             while len(self._known) > 4 * RUNS:
                 self._known.popitem(last=False)
         return self._known[key]
+
+    def _read(self, row: RunRow) -> Effort:
+        effort = Effort()
+        seen = False
+        for at, event in _entries(self._engine, row.id):
+            _took(effort, at, event)
+            seen = True
+        if not seen:  # nothing of it is in the tables: it may be in the archive
+            for recorded in self._journals.events(row.id):
+                _took(effort, recorded.at, recorded.event.model_dump(mode="json"))
+        return effort
 
 
 def gather(
@@ -158,7 +171,8 @@ def _median(values: Sequence[float]) -> float:
     return float(statistics.median(values)) if values else 0.0
 
 
-def _effort(engine: sa.Engine, run_id: str) -> Effort:
+def _entries(engine: sa.Engine, run_id: str) -> Iterator[tuple[datetime, dict[str, object]]]:
+    """What a journal in the tables holds of effort."""
     # The type stands at the body's beginning: journals are mostly outputs, which need no parsing.
     kind = sa.func.substr(events.c.body, 1, 80)
     wanted = sa.or_(*(kind.like(f'%"type":"{t}"%') for t in _TYPES))
@@ -167,14 +181,15 @@ def _effort(engine: sa.Engine, run_id: str) -> Effort:
         .where(events.c.run_id == run_id, wanted)
         .order_by(events.c.seq)
     )
-    effort = Effort()
     with engine.execution_options(read_only=True).connect() as connection:
         for at, body in connection.execute(query):
-            event = json.loads(body)
-            _add(effort, event)
-            if effort.proven_at is None and event.get("verdict") == "proven":
-                effort.proven_at = from_micros(at)
-    return effort
+            yield from_micros(at), json.loads(body)
+
+
+def _took(effort: Effort, at: datetime, event: dict[str, object]) -> None:
+    _add(effort, event)
+    if effort.proven_at is None and event.get("verdict") == "proven":
+        effort.proven_at = at
 
 
 def _add(effort: Effort, event: dict[str, object]) -> None:

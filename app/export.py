@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -65,11 +65,15 @@ class Exported:
     validation: int
 
 
-def export(store: SqlStore, request: ExportRequest) -> Exported:
+def export(
+    store: SqlStore,
+    request: ExportRequest,
+    journal_of: Callable[[str], Sequence[Recorded]] | None = None,
+) -> Exported:
     """Write `train.jsonl`, `validation.jsonl` and `README.md` into the folder.
 
-    Only runs that are over go out. Raises `ExportRefused` when the folder holds something or no
-    run fits, `UnknownRun`.
+    Only runs that are over go out; `journal_of` reads journals that the store no longer holds too.
+    Raises `ExportRefused` when the folder holds something or nothing fits.
     """
     if request.out.exists() and any(request.out.iterdir()):
         raise ExportRefused(f"{request.out} is not empty; name another folder with --out")
@@ -78,32 +82,43 @@ def export(store: SqlStore, request: ExportRequest) -> Exported:
         raise ExportRefused("no finished run fits these filters")
     apart = validation_repositories([r.repository for r in runs], request.validation, request.seed)
     counts = {side: _Counts() for side in ("train", "validation")}
+    read = journal_of or store.events
+    exported: list[Run] = []
     for run in runs:
+        rows = _export_run(run, read(run.id), request)
+        if not rows:
+            continue
+        exported.append(run)
         side = "validation" if run.repository.lower() in apart else "train"
         with _appending(request.out / f"{side}.jsonl") as file:
-            for row in _export_run(store, run, request):
+            for row in rows:
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
                 counts[side].add(row)
+    if not exported:
+        raise ExportRefused("no attempt of a finished run fits these filters")
     card = _CARD.get_template("card.md.j2").render(
         train=counts["train"].rows,
         validation=counts["validation"].rows,
         has_validation=bool(apart),
-        runs=len(runs),
-        repositories=len({run.repository.lower() for run in runs}),
+        runs=len(exported),
+        repositories=len({run.repository.lower() for run in exported}),
         models=sorted(counts["train"].models | counts["validation"].models),
         outcomes=sorted((counts["train"].outcomes + counts["validation"].outcomes).items()),
         rewards=sorted((counts["train"].rewards + counts["validation"].rewards).items()),
         request=request,
     )
     _write(request.out / "README.md", card)
-    return Exported(len(runs), counts["train"].rows, counts["validation"].rows)
+    return Exported(len(exported), counts["train"].rows, counts["validation"].rows)
 
 
-def _export_run(store: SqlStore, run: Run, request: ExportRequest) -> Iterator[dict[str, Any]]:
-    """Write the run's journal and page if they are wanted; gives its examples."""
-    journal = store.events(run.id)
+def _export_run(
+    run: Run, journal: Sequence[Recorded], request: ExportRequest
+) -> list[dict[str, Any]]:
+    """The run's examples that fit; with them its journal and page are written, if wanted."""
     private = _Private(run, journal, request.key)
-    if request.journals or request.pages:
+    rows = examples(Facts.of(run), journal, tool_specs())
+    rows = [private.data(row) for row in rows if _row_fits(row, request)]
+    if rows and (request.journals or request.pages):
         clean = private.journal()
         lines = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in clean)
         if request.journals:
@@ -112,9 +127,7 @@ def _export_run(store: SqlStore, run: Run, request: ExportRequest) -> Iterator[d
             title = private.text(f"{run.repository}#{run.issue_number} {run.title}")
             page = trace_page(title, [Recorded.model_validate(entry) for entry in clean])
             _write(request.out / "pages" / f"{run.id}.html", page)
-    for row in examples(Facts.of(run), journal, tool_specs()):
-        if _row_fits(row, request):
-            yield private.data(row)
+    return rows
 
 
 @dataclass(slots=True)

@@ -51,6 +51,7 @@ def run_export(
     from rich.console import Console
 
     from app.export import ExportRefused, ExportRequest, export
+    from app.journals import Journals
     from app.settings_sources import load
     from app.store import SqlStore
 
@@ -77,9 +78,10 @@ def run_export(
         pages=html,
         journals=journals,
     )
-    store = SqlStore(load().database)
+    settings = load()
+    store = SqlStore(settings.database)
     try:
-        done = export(store, request)
+        done = export(store, request, Journals(settings, store).events)
     finally:
         store.close()
     Console().print(

@@ -24,6 +24,7 @@ from app.dashboard_stream import Streams, stream
 from app.dashboard_templates import TEMPLATES, render
 from app.dashboard_text import SHOWN
 from app.journal_view import present_all
+from app.journals import Journals
 from app.records import Run, RunFilter, Status, UnknownRun
 from app.settings import Settings
 from app.store import SqlStore
@@ -48,8 +49,9 @@ def pages(
     `ask` tells people's roles; without it only the operator is let in.
     """
     door = Door(settings, ask)
-    heads, streams = Heads(store), Streams()
-    efforts = dashboard_stats.Efforts(store.engine)
+    journals = Journals(settings, store)
+    heads, streams = Heads(journals), Streams()
+    efforts = dashboard_stats.Efforts(store.engine, journals)
     router = APIRouter(dependencies=[Depends(door.visitor)])
     Guest = Annotated[Visitor, Depends(door.visitor)]
 
@@ -114,7 +116,7 @@ def pages(
         visitor: Guest, run: Found, first: Annotated[int | None, Query(ge=0, lt=2**53)] = None
     ) -> HTMLResponse:
         start = max(run.events - EVENTS_PER_PAGE, 0) if first is None else first
-        events = await run_in_threadpool(store.events, run.id, start - 1, EVENTS_PER_PAGE)
+        events = await run_in_threadpool(journals.events, run.id, start - 1, EVENTS_PER_PAGE)
         end = start + len(events)
         head = await run_in_threadpool(heads.of, run.id)
         values = _head_values(settings, run, head)
@@ -139,7 +141,7 @@ def pages(
         after: Annotated[int, Query(ge=-1, lt=2**53)] = -1,
         limit: Annotated[int, Query(ge=1, le=1000)] = EVENTS_PER_PAGE,
     ) -> JSONResponse:
-        events = store.events(run.id, after=after, limit=limit)
+        events = journals.events(run.id, after=after, limit=limit)
         return JSONResponse(
             {
                 "run": run.id,
@@ -164,7 +166,7 @@ def pages(
 
     @router.get("/runs/{run_id}/logs/{log_id:path}")
     def run_log(run: Found, log_id: str) -> Response:
-        data = store.get_log(run.id, log_id)
+        data = journals.log(run.id, log_id)
         if data is None:
             raise HTTPException(404, "There is no such log.")
         return Response(data, media_type="text/plain; charset=utf-8")
@@ -182,7 +184,7 @@ def pages(
             raise HTTPException(404, "There is no such snapshot.")
 
         def read(key: str) -> str:
-            data = store.get_log(run.id, known[key].log_id) if key else b""
+            data = journals.log(run.id, known[key].log_id) if key else b""
             return (data or b"").decode("utf-8", "replace")
 
         files = compare(read(left), read(right))

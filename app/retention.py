@@ -12,8 +12,10 @@ import gzip
 import json
 import os
 import zlib
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -129,24 +131,37 @@ def archive(store: SqlStore, run_id: str, folder: Path, moment: datetime) -> boo
 
 def archived_journal(settings: Settings, engine: sa.Engine, run_id: str) -> list[Recorded]:
     """The journal of an archived run; empty when there is none or it was deleted in time."""
-    query = sa.select(archives.c.file).where(
-        archives.c.run_id == run_id, archives.c.deleted_at.is_(None)
-    )
-    with engine.execution_options(read_only=True).connect() as connection:
-        name = connection.execute(query).scalar_one_or_none()
-    if name is None:
-        return []
-    with gzip.open(settings.state_dir / "archives" / name, "rt", encoding="utf-8") as file:
-        lines = [json.loads(line) for line in file]
     return [
         Recorded(
             seq=line["seq"],
             at=from_micros(line["at"]),
             event=EVENT.validate_python(line["event"], strict=False),
         )
-        for line in lines
+        for line in _archived(settings, engine, run_id)
         if "seq" in line
     ]
+
+
+def archived_log(settings: Settings, engine: sa.Engine, run_id: str, log_id: str) -> bytes | None:
+    """A log of an archived run."""
+    lines = _archived(settings, engine, run_id)
+    found = (line["base64"] for line in lines if line.get("log") == log_id)
+    data = next(found, None)
+    return None if data is None else base64.b64decode(data)
+
+
+def _archived(settings: Settings, engine: sa.Engine, run_id: str) -> Iterator[dict[str, Any]]:
+    """The lines of a run's archive; none when there is no archive."""
+    query = sa.select(archives.c.file).where(
+        archives.c.run_id == run_id, archives.c.deleted_at.is_(None)
+    )
+    with engine.execution_options(read_only=True).connect() as connection:
+        name = connection.execute(query).scalar_one_or_none()
+    if name is None:
+        return
+    with gzip.open(settings.state_dir / "archives" / name, "rt", encoding="utf-8") as file:
+        for line in file:
+            yield json.loads(line)
 
 
 def size_of_rows(engine: sa.Engine) -> int:

@@ -8,9 +8,9 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy.engine import make_url
 
+from app.journals import Journals
 from app.progress import printable, progress_line
 from app.records import RunFilter, UnknownRun
-from app.retention import archived_journal
 from app.settings import Settings
 from app.store import SqlStore
 
@@ -55,7 +55,7 @@ def print_run(settings: Settings, console: Console, run_id: str) -> bool:
         return False
     console.print(Text(printable(f"{run.repository}#{run.issue_number} {run.title}")))
     console.print(Text(printable(f"{run.status} {run.outcome} {run.pull_request}".rstrip())))
-    for entry in store.events(run_id) or archived_journal(settings, store.engine, run_id):
+    for entry in Journals(settings, store).events(run_id):
         line = progress_line(entry)
         if line:
             console.print(f"{entry.at:%H:%M:%S} {line}", markup=False, highlight=False)

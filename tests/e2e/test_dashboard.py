@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from agent.events import RunEnded
+from agent.events import Recorded, RunEnded, now
+from app.export_html import trace_page
 from app.forge_records import Permission
 from app.service import Web, create_app
 from app.settings import Settings
@@ -104,6 +105,34 @@ def test_a_run_shows_its_tree_its_tests_and_its_tokens(
     page.get_by_label("with").select_option("1-s2")
     page.get_by_role("button", name="Compare").click()
     expect(page.get_by_role("heading", name="m.py")).to_be_visible()
+    assert complaints == []
+    context.close()
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_an_exported_trace_is_read_without_the_service(
+    browser: Browser, tmp_path: Path, size: str
+) -> None:
+    journal = [Recorded(seq=n, at=now(), event=e) for n, e in enumerate(hostile_events())]
+    file = tmp_path / "trace.html"
+    file.write_text(trace_page(f"octo/calc#1 {EVIL}", journal), "utf-8")
+    width, height = SIZES[size]
+    context = browser.new_context(viewport={"width": width, "height": height})
+    page, complaints = watched(context)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(file.as_uri())
+    laid_out(page)
+    for entry in page.locator(".journal > li > details > summary").all():
+        entry.click()
+    assert fits(page)
+    assert barriers(page) == []
+    expect(page.locator(".journal .ansi-fg-red")).to_have_text("FAILED")
+    page.locator(".tree a.call").click()
+    assert page.url == f"{file.as_uri()}#e4"
+    assert page.locator("main img, script, iframe").count() == 0
+    shot(page, f"trace-{size}")
+    assert asked == [file.as_uri()]
     assert complaints == []
     context.close()
 

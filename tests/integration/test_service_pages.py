@@ -21,9 +21,11 @@ from agent.events import (
     SnapshotTaken,
     ToolFinished,
     ToolStarted,
+    now,
 )
 from agent.model import Usage
 from app import audit
+from app.retention import archive
 from app.service import Web, create_app
 from app.settings import Settings
 from app.store import SqlStore
@@ -301,7 +303,23 @@ def test_logs_are_plain_text_and_snapshots_are_compared(url: str, store: SqlStor
     assert httpx.get(f"{url}/runs/{run_id}/logs/no").status_code == 404
 
 
-def test_queue_and_statistics_have_their_figures(url: str, store: SqlStore) -> None:
+def test_a_run_in_the_archive_is_shown_like_any_other(
+    url: str, store: SqlStore, tmp_path: Path
+) -> None:
+    run_id = start(store)
+    store.put_log(run_id, "bash:1", b"whole output")
+    store.append(run_id, [RunPhase(phase="first", attempt=0)])
+    store.claim(run_id, "w").finish(run_id, RunEnded(outcome="failed", diagnosis="known so far"))
+    assert archive(store, run_id, tmp_path / "archives", now())
+    assert store.events(run_id) == []
+    page = httpx.get(f"{url}/runs/{run_id}").text
+    assert 'id="e0"' in page
+    assert "known so far" in page
+    assert httpx.get(f"{url}/runs/{run_id}/logs/bash:1").text == "whole output"
+    assert len(httpx.get(f"{url}/runs/{run_id}/events").json()["events"]) == 2
+
+
+def test_queue_and_statistics_have_their_figures(url: str, store: SqlStore, tmp_path: Path) -> None:
     for n, outcome in enumerate(("proven", "proven", "diagnosis")):
         run_id = store.accept(f"d{n}", "issues", trigger(n + 1), model="m").run_id
         lease = store.claim(run_id, "w")
@@ -317,6 +335,8 @@ def test_queue_and_statistics_have_their_figures(url: str, store: SqlStore) -> N
             ],
         )
         lease.finish(run_id, RunEnded(outcome=outcome, attempt=0))
+        if n == 0:  # an old one, which counts like the others
+            assert archive(store, run_id, tmp_path / "archives", now())
     waiting = start(store, "I wait", "d9")
     assert waiting in httpx.get(f"{url}/queue").text
     text = httpx.get(f"{url}/statistics").text

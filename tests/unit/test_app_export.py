@@ -31,12 +31,15 @@ from agent.events import (
 )
 from agent.model import ToolCall, Usage
 from agent.state import fold
+from app import retention
 from app.asks import Trigger
 from app.export import ExportRefused, ExportRequest, export, read_journal
 from app.export_examples import Facts, examples, reward
 from app.export_html import trace_page
 from app.export_privacy import anonymous, scrubbed
 from app.export_split import validation_repositories
+from app.journals import Journals
+from app.settings import Settings
 from app.store import SqlStore
 
 TOKEN = "ghp_" + "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8"
@@ -119,6 +122,31 @@ def test_an_exported_journal_folds_to_the_same_state(store: SqlStore, tmp_path: 
         theirs = [r.event for r in kept if r.event.attempt == number]
         assert fold(ours) == fold(theirs)
         assert fold(ours).outcome is not None
+
+
+def test_archived_runs_are_exported_too(store: SqlStore, tmp_path: Path) -> None:
+    run_id = run(store, 7)
+    kept = store.events(run_id)
+    assert retention.archive(store, run_id, tmp_path / "archives", now())
+    settings = Settings(state_dir=tmp_path)
+    done = export(
+        store,
+        ExportRequest(out=tmp_path / "out", journals=True, validation=0),
+        Journals(settings, store).events,
+    )
+    assert (done.runs, done.train) == (1, 2)
+    assert read_journal(tmp_path / "out" / "journals" / f"{run_id}.jsonl") == kept
+
+
+def test_what_does_not_fit_leaves_no_trace(store: SqlStore, tmp_path: Path) -> None:
+    fits, other = run(store, 7), run(store, 8, outcome="draft")
+    request = ExportRequest(out=tmp_path / "out", outcomes=("proven",), pages=True, validation=0)
+    assert export(store, request).runs == 1
+    assert [page.stem for page in (tmp_path / "out" / "pages").iterdir()] == [fits] != [other]
+    nothing = ExportRequest(out=tmp_path / "none", outcomes=("stopped",))
+    with pytest.raises(ExportRefused, match="no attempt"):
+        export(store, nothing)
+    assert not (tmp_path / "none").exists()
 
 
 def test_examples_hold_the_whole_conversation(store: SqlStore, tmp_path: Path) -> None:
