@@ -21,8 +21,10 @@ _ESCAPE = re.compile(
 )
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
-    "\ufff9-\ufffb\U000e0000-\U000e007f]"
+    "\ufff9-\ufffb\U000e0000-\U000e007f]+"
 )
+NAMED = 8
+"""Characters of one unseen stretch that are named; of the others the number is given."""
 _COLOURS = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
 
 
@@ -42,7 +44,7 @@ def plain(text: str, longest: int = SHOWN) -> Markup:
 def words(text: str) -> str:
     """The same for where no markup can stand, as in a title."""
     text = _ESCAPE.sub("", clip(text, 300))
-    return _UNSEEN.sub(lambda found: f"U+{ord(found[0]):04X}", text)
+    return _UNSEEN.sub(_names, text)
 
 
 def terminal(text: str, longest: int = SHOWN) -> Markup:
@@ -89,15 +91,18 @@ def _dressed(text: str, style: frozenset[str]) -> Markup:
 
 def _named(text: str) -> Markup:
     """Escaped text; characters that hide or reorder others are shown as U+XXXX."""
-    pieces: list[Markup] = []
-    at = 0
-    for found in _UNSEEN.finditer(text):
-        name = f"U+{ord(found[0]):04X}"
-        pieces.append(escape(text[at : found.start()]))
-        pieces.append(Markup('<span class="unseen">{}</span>').format(name))
-        at = found.end()
-    pieces.append(escape(text[at:]))
-    return Markup("").join(pieces)
+    # Escaping changes none of them, and what is put in holds nothing that needs it.
+    return Markup(_UNSEEN.sub(_marked, str(escape(text))))  # noqa: S704
+
+
+def _marked(found: re.Match[str]) -> str:
+    return f'<span class="unseen">{_names(found)}</span>'
+
+
+def _names(found: re.Match[str]) -> str:
+    names = " ".join(f"U+{ord(character):04X}" for character in found[0][:NAMED])
+    more = len(found[0]) - NAMED
+    return f"{names} and {more} more" if more > 0 else names
 
 
 def _restyled(style: frozenset[str], parameters: str) -> frozenset[str]:
