@@ -179,6 +179,10 @@ class Check(Record):
     """The tests that did not pass on both sides, where the check ran tests; the first of them."""
 
 
+UNDECIDED = "one fix and no other"
+"""The check that fails when the model itself cannot tell its fix from another."""
+
+
 class GateJudged(Event):
     """The independent gate's verdict on a submitted patch."""
 

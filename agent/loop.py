@@ -16,6 +16,7 @@ from agent.context import plan_cut
 from agent.drift import answer_to, notice
 from agent.errors import ContextTooLong
 from agent.events import (
+    UNDECIDED,
     AttemptEnded,
     DriftNoticed,
     HypothesisResolved,
@@ -208,10 +209,13 @@ def why_end(state: RunState, task: Task, elapsed_s: float) -> tuple[Outcome, str
 
 
 def is_draft(state: RunState) -> bool:
-    """Whether all that the gate misses is the reproduction that the model said is impossible."""
-    if state.reproduction is None or state.reproduction.command or state.verdict is None:
+    """Whether all that is missing is what the model itself said that it cannot show."""
+    if state.reproduction is None or state.verdict is None:
         return False
-    return all(check.ok or check.name == "reproduction" for check in state.verdict.checks)
+    missing = {check.name for check in state.verdict.checks if not check.ok}
+    if state.reproduction.command:
+        return missing == {UNDECIDED}
+    return missing <= {"reproduction", UNDECIDED}
 
 
 def end(journal: Journal, outcome: Outcome, diagnosis: str) -> RunState:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from agent.events import Submitted
+from agent.events import UNDECIDED, Check, GateJudged, Submitted
 from agent.tools.tool import Arguments, Bench, Reply, refused
 from agent.tree import take_snapshot
 from sandbox.errors import SandboxError
@@ -16,6 +16,11 @@ class SubmitArguments(Arguments):
     root_cause: str = Field(min_length=1, description="Why the bug happened, naming the place.")
     summary: str = Field(min_length=1, description="What the change does.")
     risk: str = Field("", description="What else it could affect; what was not checked.")
+    undecided: str = Field(
+        "",
+        description="Only if another change passes the same tests, behaves differently, and "
+        "nothing tells which is meant: say so here. The result is a draft for a person to decide.",
+    )
 
 
 async def submit(bench: Bench, args: SubmitArguments) -> Reply:
@@ -42,9 +47,19 @@ async def submit(bench: Bench, args: SubmitArguments) -> Reply:
             status="error",
             events=(taken,),
         )
+    if args.undecided and judged.verdict == "proven":
+        judged = undecided(judged, args.undecided)
     reasons = "\n".join(f"- {reason}" for reason in judged.reasons)
     if judged.verdict == "proven":
         text = "proven: the gate holds."
     else:
         text = f"not proven: {judged.verdict}.\n{reasons}"
     return Reply(text, events=(taken, submitted, judged))
+
+
+def undecided(judged: GateJudged, why: str) -> GateJudged:
+    """A proof of which its own maker says that it would hold for another fix as well. Pure."""
+    check = Check(name=UNDECIDED, ok=False, detail=why)
+    return judged.model_copy(
+        update={"verdict": "unproven", "reasons": (why,), "checks": (*judged.checks, check)}
+    )

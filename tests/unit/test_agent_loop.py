@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from agent.events import AnyEvent, GateJudged, Recorded
+from agent.events import UNDECIDED, AnyEvent, GateJudged, Recorded
 from agent.gate.judge import Submission
 from agent.journal import Journal
 from agent.loop import GATE_REFUSALS, INTERRUPTED, Attempt, run_loop
@@ -94,6 +94,33 @@ async def test_the_loop_ends_with_the_patch_and_a_whole_conversation():
     for i in range(len(recorded)):
         fold(r.event for r in recorded[:i])
     assert fold(r.event for r in recorded) == state
+
+
+class Doubting(SeededModel):
+    """Says of its fix that another would do as well."""
+
+    async def turn(self, messages, tools):
+        turn = await super().turn(messages, tools)
+        calls = tuple(
+            c.model_copy(
+                update={
+                    "arguments": json.dumps({**json.loads(c.arguments), "undecided": "or minus"})
+                }
+            )
+            if c.name.endswith("submit")
+            else c
+            for c in turn.tool_calls
+        )
+        return turn.model_copy(update={"tool_calls": calls})
+
+
+async def test_a_fix_that_its_maker_cannot_tell_from_another_is_a_draft():
+    model = Doubting(seed=1, steps=12, slow_commands=False)
+    state = await run(model, MemoryStore(), a_task())
+    assert (state.outcome, state.diagnosis) == ("draft", "or minus")
+    assert state.verdict.verdict == "unproven"
+    assert [c.name for c in state.verdict.checks if not c.ok] == [UNDECIDED]
+    assert "+    return amount - amount * discount / 100" in state.verdict.patch
 
 
 async def test_a_second_call_of_an_ended_attempt_does_nothing():

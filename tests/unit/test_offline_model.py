@@ -6,7 +6,7 @@ import json
 
 from agent.model import Message, ToolCall, Turn
 from agent.models.offline import OfflineModel
-from agent.models.offline.comparing import Behaviour, ranked
+from agent.models.offline.comparing import Behaviour, Rated, ranked, rivals
 from agent.models.offline.issue_examples import read_issue
 from agent.models.offline.localise import read_spectrum, suspicion
 from agent.models.offline.mutations import Mutant
@@ -119,5 +119,17 @@ def test_survivors_that_behave_alike_support_each_other() -> None:
     alone = Mutant("m.py", 1, 1, "a", "b", "x", 1, 0.40)
     pair = [Mutant("m.py", 1, 1, "a", text, "x", 1, 0.30) for text in ("c", "d")]
     seen = {alone: Behaviour("p", 1, 0, 20)} | {m: Behaviour("q", 1, 0, 20) for m in pair}
-    assert ranked([alone, *pair], [], seen) == [pair[0], alone]
+    assert [r.mutant for r in ranked([alone, *pair], [], seen)] == [pair[0], alone]
     assert Behaviour("p", 9, 9, 20).harmful
+    # After a crash, what gave a value before should give the same one.
+    other = {alone: Behaviour("p", 9, 0, 20), pair[0]: Behaviour("q", 9, 0, 20, altered=4)}
+    assert ranked([alone, pair[0]], [], other, crashed=True)[0].mutant == alone
+
+
+def test_rivals_are_behaviours_that_are_trusted_nearly_as_much() -> None:
+    first, near, far = (
+        Rated(Mutant("m.py", 1, 1, "a", text, "x", 1, 1.0), weight)
+        for text, weight in (("b", 1.0), ("c", 0.8), ("d", 0.3))
+    )
+    assert rivals([first, near, far]) == [near.mutant]
+    assert rivals([first]) == []

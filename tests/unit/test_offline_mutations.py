@@ -24,6 +24,9 @@ SLIPS = [
     ("def f(x):\n    if not x:\n        return 1\n    return 2\n", "def f(x):\n    if x is None:\n        return 1\n    return 2\n"),
     ("def f(d, k):\n    return d[k]\n", "def f(d, k):\n    return d.get(k, 0)\n"),
     ("def f(x):\n    return max(x)\n", "def f(x):\n    return max(x, default=0)\n"),
+    ("def f(x):\n    return max(g(p) for p in x)\n", "def f(x):\n    return max((g(p) for p in x), default=0)\n"),
+    ("def f(d, k):\n    for v in d[k]:\n        g(v)\n", "def f(d, k):\n    for v in d.get(k, ()):\n        g(v)\n"),
+    ("def f(m):\n    return m // 3\n", "def f(m):\n    return (m - 1) // 3\n"),
     ("def f(x):\n    x.append([1])\n", "def f(x):\n    x.extend([1])\n"),
     ("def f(x=[]):\n    return x\n", "def f(x=None):\n    if x is None:\n        x = []\n    return x\n"),
     (
@@ -123,3 +126,15 @@ def test_a_change_that_names_the_example_is_trusted_less() -> None:
 def test_no_jump_is_put_into_finally() -> None:
     _, mutants = everything("def f(d):\n    a = g(d)\n    b = h(a)\n    return b\n")
     assert not [m for m in mutants if m.new and "finally" in m.new and "return" in m.new]
+
+
+def test_what_a_method_in_place_returns_is_not_kept() -> None:
+    _, made = everything("def f(x, y):\n    x.append(y)\n    return x\n")
+    assert not [m for m in made if "x = x.append" in (m.new or "")]
+
+
+def test_a_returned_truth_value_that_is_flipped_is_distrusted() -> None:
+    _, made = everything("def f(n):\n    if n < 3:\n        return False\n    return True\n")
+    flipped = next(m for m in made if m.operator == "False → True")
+    moved = next(m for m in made if m.operator == "comparison < → <=")
+    assert trust(flipped, []) < trust(moved, []) / 2

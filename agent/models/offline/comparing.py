@@ -16,6 +16,8 @@ from agent.models.offline.variants import nearby
 
 MOST_COMPARED = 40
 MOST_EXAMPLES = 60
+RIVAL = 0.7
+"""What a behaviour must weigh beside the best one to leave it open which is meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +31,21 @@ class Behaviour:
     raised: int
     """Inputs that raise and did not before."""
     inputs: int
+    altered: int = 0
+    """Inputs that gave a value before, and give another one."""
 
     @property
     def harmful(self) -> bool:
         """Whether it makes a good part of the nearby inputs raise."""
         return self.raised > 0.2 * self.inputs
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """The best of the survivors that behave alike, and what they weigh together."""
+
+    mutant: Mutant
+    weight: float
 
 
 def compare(
@@ -75,17 +87,24 @@ def read_comparison(text: str, mutants: Sequence[Mutant]) -> dict[Mutant, Behavi
     found = {}
     total = re.search(r"^compared \d+ changes on (\d+)", text, re.M)
     inputs = int(total.group(1)) if total else 0
-    for hit in re.finditer(r"^SIGN (\d+) (\w+) (\d+) (\d+)$", text, re.M):
+    for hit in re.finditer(r"^SIGN (\d+) (\w+) (\d+) (\d+) (\d+)$", text, re.M):
         if int(hit.group(1)) < len(mutants):
-            behaviour = Behaviour(hit.group(2), int(hit.group(3)), int(hit.group(4)), inputs)
+            changed, raised, altered = (int(hit.group(n)) for n in (3, 4, 5))
+            behaviour = Behaviour(hit.group(2), changed, raised, inputs, altered)
             found[mutants[int(hit.group(1))]] = behaviour
     return found
 
 
 def ranked(
-    survivors: Sequence[Mutant], inputs: Sequence[str], seen: Mapping[Mutant, Behaviour]
-) -> list[Mutant]:
-    """One survivor for each behaviour, the most trusted behaviour first."""
+    survivors: Sequence[Mutant],
+    inputs: Sequence[str],
+    seen: Mapping[Mutant, Behaviour],
+    crashed: bool = False,
+) -> list[Rated]:
+    """One survivor for each behaviour, the most trusted behaviour first.
+
+    Where the bug is a crash (`crashed`), what gave a value before should give the same one after.
+    """
     groups: dict[str, list[Mutant]] = {}
     for mutant in survivors:
         alone = f"{mutant.path}:{mutant.first}:{mutant.new}"
@@ -95,7 +114,15 @@ def ranked(
         ordered = sorted(group, key=lambda m: (-trust(m, inputs), m.path, m.first, m.new or ""))
         # The best one counts whole, those that behave alike support it with decreasing weight.
         weight = sum(trust(m, inputs) * 0.5**n for n, m in enumerate(ordered))
-        raised = seen[ordered[0]].raised if ordered[0] in seen else 0
-        rated.append((weight * 0.6 ** min(raised, 4), ordered[0]))
-    rated.sort(key=lambda r: (-r[0], r[1].path, r[1].first, r[1].new or ""))
-    return [mutant for _, mutant in rated]
+        best = seen.get(ordered[0])
+        against = 0 if best is None else best.raised + (best.altered if crashed else 0)
+        rated.append(Rated(ordered[0], weight * 0.6 ** min(against, 4)))
+    return sorted(
+        rated,
+        key=lambda r: (-r.weight, r.mutant.path, r.mutant.first, r.mutant.new or ""),
+    )
+
+
+def rivals(rated: Sequence[Rated]) -> list[Mutant]:
+    """Those that behave otherwise than the first and are not clearly less to be trusted."""
+    return [r.mutant for r in rated[1:] if r.weight >= RIVAL * rated[0].weight]

@@ -115,7 +115,7 @@ def suspicion(path: str, text: str, spectrum: Spectrum, report: Report) -> dict[
             _spread(scores, node)
     for at, (where, line) in enumerate(reversed(spectrum.frames)):
         if where == path and line in scores:
-            scores[line] *= 1.3 if at == 0 else 1.15
+            scores[line] *= 1.6 if at == 0 else 1.15
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             inner = [scores.get(n, 0.0) for n in range(node.body[0].lineno, _end(node) + 1)]

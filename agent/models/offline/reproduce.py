@@ -54,6 +54,10 @@ class Reproduction:
     """What the tests look at, to be varied."""
     plain: str = ""
     """The test's file if it needs nothing of pytest but what it imports, and may run without."""
+    crashed: bool = False
+    """Whether the bug is an exception where a value was due."""
+    by_chance: bool = False
+    """Whether all it asks for is one truth value, which every second change would give."""
 
 
 def from_failing_tests(run: TestRun, tree: Tree) -> Steps[Reproduction | None]:
@@ -132,7 +136,19 @@ def _declare(
     what = "; ".join(f.what for f in findings)
     inputs = tuple(lit for f in findings for lit in literals_of(f.example.expr))
     examples = tuple(f.example for f in findings)
-    return Reproduction(command, (path,), what, inputs, examples, plain=path)
+    return Reproduction(
+        command,
+        (path,),
+        what,
+        inputs,
+        examples,
+        plain=path,
+        crashed=all(
+            f.words not in ("AssertionError", "DID NOT RAISE", "Timeout") for f in findings
+        ),
+        by_chance=len({(f.example.expr, f.wanted) for f in findings}) == 1
+        and findings[0].wanted in ("True", "False"),
+    )
 
 
 def literals_of(code: str) -> tuple[str, ...]:

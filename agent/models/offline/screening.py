@@ -84,7 +84,8 @@ def trust(mutant: Mutant, inputs: Sequence[str]) -> float:
     special = {i for i in inputs if len(i) > 1 and i not in ("''", '""', "-1")}
     if any(token in special or token.strip("'\"") in special for token in added):
         value *= 0.4
-    if mutant.operator.startswith(FORCED):
+    flipped = mutant.operator in ("True → False", "False → True")
+    if mutant.operator.startswith(FORCED) or (flipped and old.strip().startswith("return")):
         value *= 0.5
     if len(new) < len(old) * 0.6:
         value *= 0.8

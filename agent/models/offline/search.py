@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from agent.models.offline.comparing import Behaviour, compare, ranked
+from agent.models.offline.comparing import Behaviour, Rated, compare, ranked, rivals
 from agent.models.offline.localise import Spectrum, Unit
 from agent.models.offline.looking import Tree, read_tests
 from agent.models.offline.mutations import Mutant, is_sound
@@ -20,6 +20,8 @@ AT_ONCE = 160
 MOST_CALLS = 230
 """Calls after which no new hypothesis is opened, so that the end is in words and in time."""
 MOST_SUBMISSIONS = 6
+CERTAIN = 0.5
+"""Trust that a change needs if all that speaks for it is one truth value."""
 MOST_SECONDS = 1200.0
 """Seconds of screening (`Screening.seconds`) after which the search ends."""
 
@@ -188,9 +190,10 @@ def _decide(
     calls: Sequence[str],
 ) -> Steps[bool]:
     """Apply the survivors in order of trust until the gate holds for one."""
-    order = ranked(survivors, ground.found.inputs, seen)
+    order = ranked(survivors, ground.found.inputs, seen, ground.found.crashed)
     open_unit: Unit | None = unit
-    for mutant in order[:MOST_SUBMISSIONS]:
+    for at, rated in enumerate(order[:MOST_SUBMISSIONS]):
+        mutant = rated.mutant
         place = _unit_of(mutant, ground.units) or unit
         if open_unit is not None and open_unit != place:
             yield from _resolve(
@@ -203,7 +206,10 @@ def _decide(
         if open_unit is None:
             yield from _propose(state, place, 1)
             open_unit = place
-        proven, evidence, shown = yield from _apply(ground, state, mutant, place, len(survivors))
+        why = doubt(order[at:], ground.found)
+        proven, evidence, shown = yield from _apply(
+            ground, state, mutant, place, len(survivors), why
+        )
         if proven:
             return True
         state.rejected.append(f"{describe(mutant)}: {evidence}")
@@ -218,13 +224,13 @@ def _decide(
 
 
 def _apply(
-    ground: Ground, state: Search, mutant: Mutant, place: Unit, rivals: int
+    ground: Ground, state: Search, mutant: Mutant, place: Unit, count: int, why: str
 ) -> Steps[tuple[bool, str, list[str]]]:
     old, new = as_edit(ground.sources[mutant.path].text, mutant)
     edited = yield from _ask(
         state,
         "edit",
-        f"The most trusted of {rivals} change(s) that pass: {describe(mutant)}.",
+        f"The most trusted of {count} change(s) that pass: {describe(mutant)}.",
         path=mutant.path,
         old=old,
         new=new,
@@ -248,14 +254,33 @@ def _apply(
         "The prediction held. Put it before the gate.",
         root_cause=root_cause(mutant, place, ground),
         summary=f"{mutant.path}: {describe(mutant)}.",
-        risk=f"{rivals} small change(s) passed all tests; this one ranked first. A person should "
+        risk=f"{count} small change(s) passed all tests; this one ranked first. A person should "
         "check that it is the meant behaviour for inputs that no test covers.",
+        undecided=why,
     )
     if answer.text.startswith("proven"):
         return True, "", []
     reasons = " ".join(line.strip("- ") for line in answer.lines[1:4])
     yield from _back(state, mutant.path, new, old)
     return False, f"the gate: {reasons}"[:400], [answer.call_id]
+
+
+def doubt(order: Sequence[Rated], found: Reproduction) -> str:
+    """Why the first of these, though it passes, may not be the fix that is meant; else empty."""
+    others = rivals(order)
+    if others:
+        named = "; ".join(f"{m.path}, {describe(m)}" for m in others[:3])
+        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+        return (
+            f"{len(others)} other small change(s) pass the same tests and behave otherwise on "
+            f"inputs that no test covers: {named}{more}. Which is meant, the issue does not say."
+        )
+    if found.by_chance and trust(order[0].mutant, found.inputs) < CERTAIN:
+        return (
+            "All that speaks for this change is one truth value, and every second change would "
+            "give that. An example with the other answer would decide it."
+        )
+    return ""
 
 
 def _back(state: Search, path: str, new: str, old: str) -> Steps[None]:

@@ -11,6 +11,8 @@ from agent.models.offline.issue_examples import Example
 
 CHANGED = (ast.Constant, ast.List, ast.Dict, ast.Tuple, ast.Call)
 MOST_SPOTS = 16
+FILLED = ("[1]", "[1, 2]", "[3, 1, 2]", "['a']", "['a', 'b']", "[[]]", "[[1], [2]]")
+"""What an empty list becomes."""
 
 
 def nearby(example: Example, most: int = 60) -> list[Example]:
@@ -73,7 +75,9 @@ def _with(tree: ast.Module, at: int, new: ast.expr) -> str:
 
 
 def _near(spot: ast.expr) -> Iterator[ast.expr]:
-    if isinstance(spot, ast.List | ast.Tuple):
+    if isinstance(spot, ast.List) and not spot.elts:
+        yield from (ast.parse(text, mode="eval").body for text in FILLED)
+    elif isinstance(spot, ast.List | ast.Tuple):
         kind = type(spot)
         for elements in (spot.elts[:-1], spot.elts[1:], spot.elts[::-1], spot.elts * 2):
             if len(elements) != len(spot.elts) or elements != spot.elts:

@@ -20,6 +20,11 @@ WORDS = frozenset({
 GIVES_BACK = re.compile(
     r"\.(close|release|disconnect|stop|rollback|pop|shutdown|unlock|remove|put)\("
 )
+IN_PLACE = frozenset({
+    "add", "append", "appendleft", "clear", "discard", "extend", "insert", "remove", "reverse",
+    "sort", "update", "write", "writelines", "close", "flush", "move_to_end", "rotate",
+})  # fmt: skip
+"""Methods of the standard containers and files whose result is None or of no use."""
 KEPT = (("{}.extend({})", 1.0), ("{} += {}", 1.0), ("{}.append({})", 0.8), ("{} = {}", 0.6))
 """What to do with a result that is thrown away; what was gathered so far is rarely dropped."""
 REGULAR = ("{0}.strip()", "{0}.lower()", "{0} + 1", "list({0})", "abs({0})", "sorted({0})")
@@ -73,7 +78,8 @@ def small(node: cst.CSTNode, source: Source) -> Iterator[Change]:
                     yield source.replace(node, text, "result kept", prior)
         if isinstance(node.value.func, cst.Attribute):
             base = source.code(node.value.func.value)
-            yield source.replace(node, f"{base} = {code}", "result kept", 0.7)
+            if node.value.func.attr.value not in IN_PLACE:
+                yield source.replace(node, f"{base} = {code}", "result kept", 0.7)
 
 
 def misplaced(node: cst.CSTNode, source: Source) -> Iterator[Change]:

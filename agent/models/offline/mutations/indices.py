@@ -37,7 +37,10 @@ def subscript(node: cst.CSTNode, source: Source) -> Iterator[Change]:
     if not isinstance(part.value, cst.SimpleString | cst.FormattedString):
         for moved in (f"{index} - 1", f"{index} + 1"):
             yield source.replace(node, f"{base}[{moved}]", "index moved by one", 0.55)
+    around = source.parent(node)
+    iterated = isinstance(around, cst.For | cst.CompFor) and around.iter is node
     for default, prior in (
+        (", ()", 0.7 if iterated else 0.2),
         ("", 0.4),
         (", 0", 0.4),
         (", []", 0.35),
@@ -115,7 +118,12 @@ def ranges(node: cst.CSTNode, source: Source) -> Iterator[Change]:
     """Bounds of `range`, starts of `enumerate`, lengths, and aggregates of nothing."""
     if not isinstance(node, cst.Call) or not isinstance(node.func, cst.Name):
         return
-    args = [source.code(a.value) for a in node.args]
+    # Beside other arguments a generator needs brackets of its own.
+    args = [
+        f"({code})" if isinstance(a.value, cst.GeneratorExp) and code[0] != "(" else code
+        for a in node.args
+        for code in (source.code(a.value),)
+    ]
     name = node.func.value
     if name == "range" and len(args) == 1:
         (n,) = args

@@ -99,6 +99,10 @@ def arithmetic(node: cst.CSTNode, source: Source) -> Iterator[Change]:
             yield source.replace(node, f"{left} {sign} {right}{step}", "result moved by one", 0.5)
         else:
             yield source.replace(node, f"({left} {sign} {right}{step})", "result moved by one", 0.4)
+    if sign in ("//", "%"):
+        for step in (" - 1", " + 1"):
+            shifted = f"({left}{step}) {sign} {right}"
+            yield source.replace(node, shifted, "counted from 0 or from 1", 0.65)
     if sign in ("//", "/"):
         up = f"-(-{_operand(node.left, left)} // {_operand(node.right, right)})"
         yield source.replace(node, up, "division rounded up", 0.6)
