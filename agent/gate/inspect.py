@@ -32,8 +32,12 @@ def refusals(
     reproduction: ReproductionDeclared | None,
     issue: Issue,
     policy: GatePolicy,
+    command: str = "",
 ) -> dict[str, tuple[str, ...]]:
-    """Reasons to refuse, by the name of the check that found them; empty where all is well."""
+    """Reasons to refuse, by the name of the check that found them; empty where all is well.
+
+    `command` is what runs the tests.
+    """
     declared = reproduction if reproduction is not None and reproduction.command else None
     own = tree_files(declared) if declared is not None else {}
     patched = {file.path: file.patched for file in files}
@@ -42,7 +46,9 @@ def refusals(
     judged = [file for file in files if file.path not in own]
     return {
         "tests are kept": tuple(r for file in files for r in weakening(file)),
-        "test options are kept": tuple(r for file in judged for r in option_refusals(file)),
+        "test options are kept": tuple(
+            r for file in judged for r in option_refusals(file, command)
+        ),
         "no module is shadowed": shadowing(
             _added(files, own, base.files), base.files, base.installed
         ),

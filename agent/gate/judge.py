@@ -131,7 +131,14 @@ async def _smaller(
 
 def _rule_checks(files: Sequence[ChangedFile], base: Base, submission: Submission) -> list[Check]:
     try:
-        found = refusals(files, base, submission.reproduction, submission.issue, submission.policy)
+        found = refusals(
+            files,
+            base,
+            submission.reproduction,
+            submission.issue,
+            submission.policy,
+            submission.test_command,
+        )
     except (RecursionError, MemoryError):
         return [_failed("honest code", "The code is nested too deeply to be judged.")]
     return [Check(name="patch", ok=True)] + [

@@ -9,19 +9,36 @@ from __future__ import annotations
 import ast
 import configparser
 import json
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
 from agent.gate.changed import ChangedFile, parsed
+from agent.gate.paths import is_test
 from agent.gate.python_tests import python_weakening
 
+_ABOUT_TESTS = re.compile(r"test|surefire|failsafe|skip|exclude", re.IGNORECASE)
+_MAKERS = {
+    "make": re.compile(r"(?:GNU)?makefile|.*\.mk", re.IGNORECASE),
+    "just": re.compile(r"\.?justfile", re.IGNORECASE),
+    "task": re.compile(r"taskfile\.ya?ml", re.IGNORECASE),
+    "rake": re.compile(r"rakefile|.*\.rake", re.IGNORECASE),
+}
+"""Programs that run what stands in a file, and the names of such files."""
 
-def option_refusals(file: ChangedFile) -> tuple[str, ...]:
-    """Why the change of one file is refused; empty if it is not."""
+
+def option_refusals(file: ChangedFile, command: str = "") -> tuple[str, ...]:
+    """Why the change of one file is refused; empty if it is not. `command` runs the tests."""
     name = PurePosixPath(file.path).name
+    words = {PurePosixPath(word).name for word in re.findall(r"[\w./-]+", command)}
+    made = any(maker in words and names.fullmatch(name) for maker, names in _MAKERS.items())
+    if file.base is not None and (made or (name in words and not is_test(file.path))):
+        return (f"{file.path}: it says what the test command `{command}` does.",)
     match name:
+        case "pom.xml" | "build.gradle" | "build.gradle.kts" | "Cargo.toml":
+            return tuple(_build(file))
         case "conftest.py":
             return tuple(_conftest(file))
         case "pyproject.toml":
@@ -111,6 +128,13 @@ def _package_json(text: str) -> Any:
         {k: data.get(k) for k in ("jest", "mocha", "vitest", "ava", "nyc", "babel", "type")},
         data.get("scripts"),
     )
+
+
+def _build(file: ChangedFile) -> Iterator[str]:
+    """A build file may change, but not in lines that are about tests."""
+    for _, line in (*file.removed, *file.added):
+        if _ABOUT_TESTS.search(line):
+            yield f"{file.path}: `{line.strip()[:100]}` is about how tests are run."
 
 
 def _setup_py(file: ChangedFile) -> Iterator[str]:

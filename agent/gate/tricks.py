@@ -52,6 +52,7 @@ def tricks(file: ChangedFile, issue: Issue) -> tuple[str, ...]:
         for node in added_nodes(file):
             found.extend(_node(node, file))
         found.extend(_plugins(file))
+        found.extend(_encodings(file))
     return tuple(dict.fromkeys(f"{file.path}{reason}" for reason in found))
 
 
@@ -210,6 +211,18 @@ def _patched_framework(target: ast.expr, file: ChangedFile) -> bool:
         for alias in node.names
     }
     return root.id in imported
+
+
+_COOKIE = re.compile(r"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
+_USUAL = re.compile(r"utf[-_]?8(?:[-_]sig)?|(?:us-)?ascii|latin[-_]?1|iso[-_]?8859[-_]?\d+|cp125\d")
+
+
+def _encodings(file: ChangedFile) -> Iterator[str]:
+    """In some encodings the interpreter reads other code than stands there (UTF-7, for one)."""
+    for number, line in file.added:
+        found = _COOKIE.match(line) if number <= 2 else None
+        if found is not None and not _USUAL.fullmatch(found[1].lower()):
+            yield f":{number}: code in the encoding {found[1]} is not what it looks like."
 
 
 def _plugins(file: ChangedFile) -> Iterator[str]:

@@ -93,6 +93,15 @@ def test_what_the_file_did_before_may_move() -> None:
     assert tricks(changed("a.py", base, moved), ISSUE) == ()
 
 
+def test_code_in_an_encoding_that_hides_it_is_refused() -> None:
+    hidden = "# coding: utf-7\n# harmless +AAo-import os+ADs-os._exit(0)\nx = 1\n"
+    assert tricks(changed("src/b.py", None, hidden), ISSUE)
+    plain = "#!/usr/bin/env python3\n# -*- coding: iso-8859-15 -*-\nx = 1\n"
+    assert tricks(changed("src/b.py", None, plain), ISSUE) == ()
+    below = "x = 1\ny = 2\n# coding: utf-7 is for mail\n"
+    assert tricks(changed("src/b.py", None, below), ISSUE) == ()
+
+
 def test_plugins_and_hooks_are_refused_in_tests_too() -> None:
     assert tricks(changed("tests/x.py", None, 'pytest_plugins = ["a"]\n'), ISSUE)
     assert tricks(changed("tests/x.py", None, "def pytest_runtest_call(item): ...\n"), ISSUE)

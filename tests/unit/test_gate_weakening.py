@@ -187,3 +187,28 @@ PYPROJECT = '[project]\nname = "x"\ndependencies = []\n[tool.pytest.ini_options]
 )
 def test_options_of_test_runs(path: str, base: str | None, patched: str | None, bad: bool) -> None:
     assert bool(option_refusals(changed(path, base, patched))) is bad
+
+
+MAKEFILE = "test:\n\tpython3 -m pytest\n"
+POM = "<project>\n  <version>1</version>\n</project>\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "base", "patched", "command", "bad"),
+    [
+        ("Makefile", MAKEFILE, "test:\n\ttrue\n", "make test", True),
+        ("Makefile", MAKEFILE, MAKEFILE + "clean:\n\trm -f x\n", "python3 -m pytest", False),
+        ("tools/common.mk", "A = 1\n", "A = 2\n", "cd sub && /usr/bin/make -k check", True),
+        ("scripts/check.sh", "pytest\n", "exit 0\n", "sh scripts/check.sh", True),
+        ("scripts/check.sh", None, "pytest\n", "sh scripts/check.sh", False),
+        ("pom.xml", POM, POM.replace("1", "<skipTests>true</skipTests>"), "mvn test", True),
+        ("pom.xml", POM, POM.replace("1", "2"), "mvn test", False),
+        ("build.gradle", "x = 1\n", "test { enabled = false }\n", "./gradlew test", True),
+        ("Cargo.toml", "[lib]\n", "[lib]\ntest = false\n", "cargo test", True),
+        ("shop/make.py", "x = 1\n", "x = 2\n", "make test", False),
+    ],
+)
+def test_what_the_test_command_runs_stays(
+    path: str, base: str | None, patched: str, command: str, bad: bool
+) -> None:
+    assert bool(option_refusals(changed(path, base, patched), command)) is bad
