@@ -304,10 +304,27 @@ def main() -> None:
         err.print("interrupted")
         sys.exit(130)
     except Exception as error:
-        if not isinstance(error, _expected()):
+        told = _told(error)
+        if not told:
             raise
-        err.print(f"[red]error:[/] {escape(str(error))}", highlight=False)
+        err.print(f"[red]error:[/] {escape(told)}", highlight=False)
         sys.exit(EXIT_ERROR)
+
+
+def _told(error: Exception) -> str:
+    """What an error says to the person at the terminal; nothing for what is our own mistake."""
+    from sqlalchemy.exc import DBAPIError
+
+    from app.database_away import is_away
+
+    if isinstance(error, _expected()):
+        return str(error)
+    if isinstance(error, DBAPIError) and is_away(error):
+        why = str(error.orig).splitlines()[0]
+        return f"the database does not answer ({why}); start it, or correct its address"
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return ""
 
 
 def _expected() -> tuple[type[Exception], ...]:

@@ -62,7 +62,10 @@ if not url.startswith("unix://"):
     sys.exit(0)  # a remote engine is the user's own affair; `patchwright doctor` looks at it
 s = socket.socket(socket.AF_UNIX)
 s.settimeout(5)
-s.connect(url.removeprefix("unix://"))
+try:
+    s.connect(url.removeprefix("unix://"))
+except PermissionError:
+    sys.exit(13)
 s.sendall(b"GET /_ping HTTP/1.0\r\n\r\n")
 sys.exit(0 if b" 200 " in s.recv(64) else 1)
 PY
@@ -84,7 +87,9 @@ venv() {
 }
 
 engine() {
-    docker_answers && return 0
+    docker_answers && return 0 || said=$?
+    [ "$said" != 13 ] || stop "this user may not use the container engine; let it: \
+sudo usermod -aG docker $(id -un), then log in again"
     [ "$(id -u)" = 0 ] || stop "no container engine answers; start it: sudo systemctl start docker"
     command -v dockerd >/dev/null || stop "no container engine: apt-get install -y docker.io"
     mkdir -p "$cache"

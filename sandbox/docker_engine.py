@@ -186,6 +186,12 @@ class DockerEngine:
         try:
             return docker.DockerClient(base_url=self._address.url, tls=self._address.tls or False)
         except DockerException as error:
+            if "Permission denied" in str(error):  # docker-py keeps no more than the words
+                raise EngineUnavailable(
+                    f"This user may not use the container engine at {self._address.url}. Let it: "
+                    "`sudo usermod -aG docker $USER`, then log in again; who may use the engine is "
+                    "root on this machine."
+                ) from None
             raise EngineUnavailable(
                 f"No container engine answers at {self._address.url}. Start Docker "
                 f"(for example `sudo systemctl start docker`) or set DOCKER_HOST. ({error})"
