@@ -21,7 +21,9 @@ MOST_CALLS = 230
 """Calls after which no new hypothesis is opened, so that the end is in words and in time."""
 MOST_SUBMISSIONS = 6
 CERTAIN = 0.5
-"""Trust that a change needs if all that speaks for it is one truth value."""
+"""Trust that a change needs if all that speaks for it is one truth value, and it turns over more
+than half of the answers on inputs near that one.
+"""
 MOST_SECONDS = 1200.0
 """Seconds of screening (`Screening.seconds`) after which the search ends."""
 
@@ -206,7 +208,7 @@ def _decide(
         if open_unit is None:
             yield from _propose(state, place, 1)
             open_unit = place
-        why = doubt(order[at:], ground.found)
+        why = doubt(order[at:], ground.found, seen)
         proven, evidence, shown = yield from _apply(
             ground, state, mutant, place, len(survivors), why
         )
@@ -265,7 +267,7 @@ def _apply(
     return False, f"the gate: {reasons}"[:400], [answer.call_id]
 
 
-def doubt(order: Sequence[Rated], found: Reproduction) -> str:
+def doubt(order: Sequence[Rated], found: Reproduction, seen: Mapping[Mutant, Behaviour]) -> str:
     """Why the first of these, though it passes, may not be the fix that is meant; else empty."""
     others = rivals(order)
     if others:
@@ -273,12 +275,15 @@ def doubt(order: Sequence[Rated], found: Reproduction) -> str:
         more = f" and {len(others) - 3} more" if len(others) > 3 else ""
         return (
             f"{len(others)} other small change(s) pass the same tests and behave otherwise on "
-            f"inputs that no test covers: {named}{more}. Which is meant, the issue does not say."
+            f"inputs that no test covers, or could not be compared: {named}{more}. Which is meant, "
+            "the issue does not say."
         )
-    if found.by_chance and trust(order[0].mutant, found.inputs) < CERTAIN:
+    best = order[0].mutant
+    turned = best in seen and seen[best].altered > seen[best].inputs / 2
+    if found.by_chance and turned and trust(best, found.inputs) < CERTAIN:
         return (
-            "All that speaks for this change is one truth value, and every second change would "
-            "give that. An example with the other answer would decide it."
+            "All that speaks for this change is one truth value, and it turns over most of the "
+            "answers to questions like that one. An example with the other answer would decide it."
         )
     return ""
 
