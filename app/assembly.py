@@ -8,6 +8,7 @@ from app.kubernetes_sandboxes import KubernetesSandboxes, cluster_image, kuberne
 from app.mirror import Mirror
 from app.model_choice import make_model
 from app.repo_terms import read_terms
+from app.run_facts import FACTS_LOG, read_wishes
 from app.run_services import Services
 from app.sandboxes import DockerSandboxes, Sandboxes
 from app.settings import Settings, SettingsError
@@ -55,10 +56,16 @@ def build(settings: Settings, store: SqlStore, engine: DockerEngine) -> Services
         sandboxes=sandboxes,
         prepare=sandboxes.prepare,
         make_model=lambda run_id, seed, waiting: make_model(
-            settings, run_id=run_id, seed=seed, on_waiting=waiting
+            _with_model(settings, store, run_id), run_id=run_id, seed=seed, on_waiting=waiting
         ),
         read_terms=lambda forge: read_terms(settings, forge),
     )
+
+
+def _with_model(settings: Settings, store: SqlStore, run_id: str) -> Settings:
+    """The settings, with the model that the run's repository chose of those that are offered."""
+    chosen = read_wishes(store.get_log(run_id, FACTS_LOG)).model
+    return settings.model_copy(update={"model": chosen}) if chosen else settings
 
 
 def require_app(settings: Settings) -> None:

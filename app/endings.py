@@ -43,6 +43,11 @@ class Ending:
     tell: bool
     """Whether a comment on the issue is possible and wanted."""
 
+    @property
+    def result(self) -> dict[str, str]:
+        """As the result of a step that failed so."""
+        return {"failed": self.text} if self.tell else {"failed": self.text, "untold": "1"}
+
 
 def of_error(error: BaseException) -> Ending | None:
     """The end that a refusal means; None for any other failure."""

@@ -25,6 +25,11 @@ class Mark:
     """Waiting or in work."""
     refused: bool = False
     """Ended before any work was done for it."""
+    working: bool = True
+    """Has a place in the engine's queue of work: runs that have none hold nobody up, else those
+    with a place might wait for ever for one without."""
+    begun: bool = False
+    """Was let begin before, whatever its age."""
 
     @property
     def organisation(self) -> str:
@@ -93,7 +98,7 @@ def admit(run: Mark, others: Iterable[Mark], bounds: Bounds, now: datetime) -> A
         rivals = [mark for mark in known if within(mark) and _before(mark, run)]
         if per_day is not None and (refusal := _day_is_full(rivals, per_day, where, now)):
             return refusal
-        ahead = sum(mark.live for mark in rivals)
+        ahead = sum(mark.live and mark.working for mark in rivals)
         must_end = ahead - at_once + 1
         if at_once and must_end > 0 and (wait is None or must_end > wait.ahead):
             wait = Wait(must_end, f"at most {_runs(at_once)} at once {where}")
@@ -121,7 +126,7 @@ def _day_is_full(rivals: list[Mark], per_day: int, where: str, now: datetime) ->
 
 
 def _before(mark: Mark, run: Mark) -> bool:
-    return (mark.asked_at, mark.run_id) < (run.asked_at, run.run_id)
+    return mark.begun or (mark.asked_at, mark.run_id) < (run.asked_at, run.run_id)
 
 
 def _runs(number: int) -> str:

@@ -11,7 +11,7 @@ from app.limits import DAY, Mark
 from app.tables import from_micros, to_micros
 
 
-def read_marks(engine: sa.Engine, now: datetime) -> tuple[Mark, ...]:
+def read_marks(connection: sa.Connection, now: datetime) -> tuple[Mark, ...]:
     """All live runs and those that were asked for within the last day."""
     runs = tables.runs
     live = runs.c.live_key.is_not(None)
@@ -20,11 +20,19 @@ def read_marks(engine: sa.Engine, now: datetime) -> tuple[Mark, ...]:
         runs.c.repository,
         runs.c.created_at,
         live.label("live"),
+        (runs.c.status == "running").label("working"),
+        runs.c.begun_at.is_not(None).label("begun"),
         sa.and_(runs.c.outcome == "stopped", sa.not_(runs.c.stop_requested)).label("refused"),
     ).where(sa.or_(live, runs.c.created_at > to_micros(now - DAY)))
-    with engine.execution_options(read_only=True).connect() as connection:
-        rows = connection.execute(query).all()
     return tuple(
-        Mark(run_id, repository, from_micros(at), bool(is_live), bool(refused))
-        for run_id, repository, at, is_live, refused in rows
+        Mark(
+            row.id,
+            row.repository,
+            from_micros(row.created_at),
+            live=bool(row.live),
+            refused=bool(row.refused),
+            working=bool(row.working),
+            begun=bool(row.begun),
+        )
+        for row in connection.execute(query)
     )

@@ -27,7 +27,7 @@ from agent.gate.judge import Submission, judge
 from agent.session import JudgeWith, debug
 from agent.state import RunState, fold
 from agent.task import Attachment, Issue, Task
-from app import logs, metrics_work, publish, tracing
+from app import endings, logs, metrics_work, publish, tracing
 from app.database_away import is_away
 from app.forge import Forge
 from app.forge_records import ForgeError, IssueThread
@@ -35,6 +35,7 @@ from app.mirror import Mirror
 from app.records import Run
 from app.reports import Phase, RunFacts
 from app.run_environment import prepare_environment
+from app.run_facts import FACTS_LOG, facts_of, model_seconds, read_wishes
 from app.run_failures import HandedBack, cause, explain, goes_back, wait_before_retry
 from app.run_services import Result, Services
 from app.store import SqlStore
@@ -98,6 +99,9 @@ class RunWork:
                 raise HandedBack(str(error))
             tries += 1
             wait = wait_before_retry(error, tries, self.services.patience_s)
+            if wait is None and (ending := endings.of_error(error)):
+                _log.warning("GitHub ended it", run=self.run.id, step=name, why=ending.kind)
+                return ending.result
             if wait is None:
                 _log.error("a step failed", run=self.run.id, step=name, exc_info=error)
                 metrics_work.step_failed()
@@ -361,17 +365,9 @@ class RunWork:
     def facts(self, prepared: Mapping[str, str]) -> RunFacts:
         """What reports say of the run."""
         settings = self.services.settings
-        return RunFacts(
-            run_id=self.run.id,
-            repository=self.run.repository,
-            issue_number=self.run.issue_number,
-            issue_title=self.run.title,
-            base_branch=prepared.get("base_branch", ""),
-            base_commit=prepared.get("base_commit", ""),
-            started_at=self.run.created_at,
-            run_url=f"{settings.public_url}/runs/{self.run.id}" if settings.public_url else "",
-            budget_calls=settings.budget_calls,
-        )
+        wishes = read_wishes(self.store.get_log(self.run.id, FACTS_LOG))
+        model_s = model_seconds(self.events()) if settings.gpus_per_stream else 0.0
+        return facts_of(settings, self.run, wishes, prepared, model_s)
 
     def phase(self, phase: Phase, detail: str = "") -> None:
         """Record that the run as a whole is at this point."""

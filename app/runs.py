@@ -19,7 +19,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from agent.events import GateJudged, Outcome
 from agent.state import RunState
 from agent.task import ATTACHED, Attachment
-from app import logs, parking, policy, publish, rounds, tracing
+from app import endings, logs, parking, publish, rounds, tracing
+from app.admission import authorise, refuse
 from app.database_away import waited_for
 from app.fence import fenced
 from app.forge_records import Pull
@@ -100,6 +101,10 @@ async def _first_round(run: RunWork, step: Step) -> None:
         # A stranger gets silence: no comment, only the record.
         await step("finish", partial(run.finish, {"outcome": "stopped", "reason": denied}))
         return
+    if refused := result.get("refused"):
+        await tried("refuse", partial(refuse, run, refused))
+        await step("finish", partial(run.finish, {"outcome": "stopped", "reason": refused}))
+        return
     prepared: Result = {}
     if "failed" not in result:
         result = prepared = await tried("prepare", partial(prepare, run))
@@ -114,28 +119,10 @@ async def _first_round(run: RunWork, step: Step) -> None:
             break
         prepared, lap = prepared | result, lap + 1
     if "failed" in result:
-        await tried("explain", partial(explain, run, prepared, result))
+        if "untold" not in result:
+            await tried("explain", partial(explain, run, prepared, result))
         result = {"outcome": "failed", "reason": result["failed"]}
     await step("finish", partial(run.finish, result))
-
-
-async def authorise(run: RunWork) -> Result:
-    """Ask GitHub whether the sender may start a run, and whether the issue still wants one."""
-    run.phase("queued")
-    trigger, forge = run.run.trigger, run.forge
-    terms = await run.services.terms(forge)
-    minimum = policy.least_role(trigger.by, terms)
-    permission = await forge.permission(run.run.triggered_by) if minimum else None
-    thread = await forge.issue(run.run.issue_number)
-    repository = await forge.repository()
-    denied = policy.unwanted(trigger, terms) or policy.denial(
-        permission, thread, repository, minimum=minimum, on_pull=trigger.is_pull_request
-    )
-    if denied:
-        _log.info("not permitted", run=run.run.id, by=run.run.triggered_by, why=denied)
-        return {"denied": denied}
-    await run.softly(forge.react(run.run.issue_number, "eyes"))
-    return {}
 
 
 async def prepare(run: RunWork) -> Result:
@@ -224,7 +211,10 @@ async def put_out(run: RunWork, prepared: Result, debugged: Result, last: bool) 
         outcome = state.outcome or "failed"
         return {"outcome": outcome, "attempt": debugged["attempt"], "reason": state.diagnosis}
     mirror = await run.mirror(prepared["base_commit"], prepared["clone_url"])
-    if state.outcome == "proven" and await publish.own_pull(run.forge, facts) is None:
+    known = await publish.own_pull(run.forge, facts)
+    if known is None and (ending := await _ended_meanwhile(run)):
+        return ending.result
+    if state.outcome == "proven" and known is None:
         tip = (await _fetch(run)).base_commit
         if tip != prepared["base_commit"]:
             command = state.started.test_command if state.started else ""
@@ -249,6 +239,14 @@ async def put_out(run: RunWork, prepared: Result, debugged: Result, last: bool) 
     await note_pull(run, published.pull)
     draft: Outcome = "draft" if is_draft(state) else "proven"
     return {"outcome": draft, "pull": published.pull.url, "attempt": debugged["attempt"]}
+
+
+async def _ended_meanwhile(run: RunWork) -> endings.Ending | None:
+    """Whether the issue or its repository want no pull request any more."""
+    thread = await run.forge.issue(run.run.issue_number)
+    repository = await run.forge.repository()
+    name, number = run.run.repository, run.run.issue_number
+    return endings.of_issue(thread, repository, name=name, number=number)
 
 
 async def note_pull(run: RunWork, pull: Pull) -> None:

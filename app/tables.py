@@ -51,6 +51,10 @@ runs = sa.Table(
     sa.Column("pull_number", sa.BigInteger, nullable=False, default=0, server_default="0"),
     # What became of its pull request: empty while it is open, merged, closed.
     sa.Column("closed", sa.String(8), nullable=False, default="", server_default=""),
+    # When the limits let it begin; NULL while it waits.
+    sa.Column("begun_at", sa.BigInteger),
+    # Until then it does not begin, because its issue is being told that it waits.
+    sa.Column("held_until", sa.BigInteger),
     sa.Index("runs_newest", "created_at", "id"),
     sa.Index("runs_outbox", "enqueued_at", "status"),
     sa.Index("runs_of_pulls", "repository", "pull_number"),

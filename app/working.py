@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from dbos import DBOS
 
-from app import leases, logs, takeover
+from app import front_desk, leases, logs, takeover
 from app.durable import Durable, running
 from app.run_services import Services
 
@@ -35,6 +35,7 @@ def working(services: Services, drained: Callable[[], None]) -> Iterator[Durable
         with (
             leases.keeping(lease, settings.worker_beat_s, drained, sweep),
             running(services) as durable,
+            front_desk.attended(services),
         ):
             up.set()
             try:

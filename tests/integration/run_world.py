@@ -104,7 +104,7 @@ class FileForge:
             is_pull=False,
             labels=("patchwright",),
             comments=(said, own),
-            url="u",
+            url=f"https://web.test/{self.name}/issues/{number}",
         )
 
     async def permission(self, user: str) -> Permission:

@@ -1,0 +1,85 @@
+"""What reports say of a run besides its state: the repository's wishes, the reporter, the cost.
+
+Kept with the run when it begins, so that what a report says does not change in its middle and can
+be said again after a crash without asking GitHub.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from agent.evaluation.cost import gpu_seconds
+from agent.events import AnyEvent, ModelTurned
+from agent.model import Record
+from app.forge_records import IssueThread
+from app.records import Run
+from app.repo_config import Language
+from app.repo_terms import Terms
+from app.reports import RunFacts
+from app.settings import Settings
+
+FACTS_LOG = "facts"
+"""Log id under which they are kept."""
+
+
+class Wishes(Record):
+    """What the repository wants of reports, and of its run."""
+
+    language: Language = "en"
+    remarks: tuple[str, ...] = ()
+    """Wishes that were not granted."""
+    reporter: str = ""
+    """Named as a co-author; empty: not wanted."""
+    reporter_id: int = 0
+    budget_calls: int = 0
+    model: str = ""
+    """Name of the model profile; empty: the operator's."""
+
+
+def wishes_of(terms: Terms, thread: IssueThread) -> Wishes:
+    """The wishes of a run on this issue. Pure. A bot is nobody's co-author."""
+    named = terms.pull_request.co_author_reporter and thread.author_is_person
+    return Wishes(
+        language=terms.language,
+        remarks=terms.remarks,
+        reporter=thread.author if named else "",
+        reporter_id=thread.author_id if named else 0,
+        budget_calls=terms.budget.calls,
+        model=terms.model,
+    )
+
+
+def read_wishes(kept: bytes | None) -> Wishes:
+    """What was kept; the defaults for a run that has not begun."""
+    return Wishes.model_validate_json(kept) if kept else Wishes()
+
+
+def facts_of(
+    settings: Settings, run: Run, wishes: Wishes, prepared: Mapping[str, str], model_s: float
+) -> RunFacts:
+    """The facts for a report. `model_s`: seconds that the model took to answer. Pure."""
+    counted = settings.gpus_per_stream > 0
+    return RunFacts(
+        run_id=run.id,
+        repository=run.repository,
+        issue_number=run.issue_number,
+        issue_title=run.title,
+        base_branch=prepared.get("base_branch", ""),
+        base_commit=prepared.get("base_commit", ""),
+        started_at=run.created_at,
+        run_url=f"{settings.public_url}/runs/{run.id}" if settings.public_url else "",
+        budget_calls=wishes.budget_calls or settings.budget_calls,
+        language=wishes.language,
+        reporter=wishes.reporter,
+        reporter_id=wishes.reporter_id,
+        remarks=wishes.remarks,
+        queue_place=int(prepared.get("queue_place", "0")),
+        waits_for=prepared.get("waits_for", ""),
+        ending=prepared.get("ending", ""),
+        gpu_seconds=gpu_seconds(model_s, settings.prices) if counted else None,
+    )
+
+
+def model_seconds(events: Iterable[AnyEvent]) -> float:
+    """How long the model took to answer, in all. Pure."""
+    return sum(event.duration_ms for event in events if isinstance(event, ModelTurned)) / 1000

@@ -1,0 +1,169 @@
+"""When runs may begin: limits, the place in the queue, what the repository's file says."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.events import RunEnded
+from app import front_desk
+from app.admission import is_held
+from app.durable import running
+from app.repo_terms import read_terms
+from app.run_services import Services
+from tests.integration.run_world import RunWorld, git
+from tests.integration.test_runs import ended, held, start, until
+from tests.unit.test_app_store import trigger
+
+
+def services(world: RunWorld) -> Services:
+    return world.services(read_terms=partial(read_terms, world.settings))
+
+
+def status_of(world: RunWorld, run_id: str) -> str:
+    with world.forge.world() as forge:
+        return str(forge["comments"].get(f"<!-- patchwright:status run={run_id} -->", ""))
+
+
+def file(world: RunWorld, text: str) -> None:
+    with world.forge.world() as forge:
+        forge["files"] = {".github/patchwright.yml": text}
+
+
+def reason_of(world: RunWorld, run_id: str) -> str:
+    last = world.store.events(run_id)[-1].event
+    assert isinstance(last, RunEnded)
+    return last.diagnosis
+
+
+def test_the_limit_of_a_day_is_told_and_the_next_run_ends_there(tmp_path: Path) -> None:
+    world = RunWorld(tmp_path, runs_per_day=1)
+    with running(services(world)) as durable:
+        first = start(world)
+        durable.flush_outbox()
+        assert ended(world, first).outcome == "proven"
+        second = start(world, "d2", 8)
+        durable.flush_outbox()
+        assert ended(world, second).outcome == "stopped"
+    assert "The limit of 1 run within 24 hours in all is reached" in status_of(world, second)
+    assert "The limit of 1 run" in reason_of(world, second)
+    with world.forge.world() as forge:
+        assert len(forge["pulls"]) == 1
+
+
+def test_a_run_waits_for_its_organisations_turn_and_says_so(tmp_path: Path) -> None:
+    limits: dict[str, Any] = {
+        "concurrency": 2, "worker_concurrency": 2, "repository_concurrency": 2,
+        "organisation_concurrency": 1,
+    }  # fmt: skip
+    world = RunWorld(tmp_path, **limits)
+    world.hold(2)
+    with running(services(world)) as durable:
+        first = start(world)
+        durable.flush_outbox()
+        until(lambda: held(world, first, 2))
+        second = start(world, "d2", 8)
+        durable.flush_outbox()
+        until(lambda: "place 1 in the queue" in status_of(world, second))
+        assert "at most 1 run at once for this organisation" in status_of(world, second)
+        # A stop reaches it also where it waits.
+        third = start(world, "d3", 9)
+        world.store.request_stop(third)
+        world.let_go()
+        assert ended(world, first).outcome == "proven"
+        assert ended(world, second).outcome == "proven"
+        durable.flush_outbox()
+        assert ended(world, third).outcome == "stopped"
+    end = world.store.events(first)[-1].at
+    began = next(r.at for r in world.store.events(second) if r.event.type == "attempt_started")
+    assert end < began
+
+
+@pytest.mark.parametrize(
+    ("state", "words"), [("closed", "was closed meanwhile"), ("gone", "no such issue")]
+)
+def test_an_issue_that_ends_meanwhile_gets_no_pull_request(
+    tmp_path: Path, state: str, words: str
+) -> None:
+    world = RunWorld(tmp_path)
+    world.hold(2)
+    with running(services(world)) as durable:
+        run_id = start(world)
+        durable.flush_outbox()
+        until(lambda: held(world, run_id, 2))
+        with world.forge.world() as forge:
+            forge["set"]["issue"] = state
+        world.let_go()
+        assert ended(world, run_id).outcome == "failed"
+    assert words in reason_of(world, run_id)
+    with world.forge.world() as forge:
+        assert forge["pulls"] == {}
+
+
+def test_what_the_file_wishes_stands_in_the_reports(tmp_path: Path) -> None:
+    world = RunWorld(tmp_path)
+    wishes = "language: de\nmodel: gpt-9\npull_request: {co_author_reporter: true}\n"
+    file(world, wishes)
+    with running(services(world)) as durable:
+        run_id = start(world)
+        durable.flush_outbox()
+        run = ended(world, run_id)
+    assert run.outcome == "proven"
+    assert run.model == "offline"
+    assert "- [x] Sandbox mit dem Repository vorbereiten" in status_of(world, run_id)
+    assert "gpt-9" in status_of(world, run_id)
+    with world.forge.world() as forge:
+        [branch] = forge["pulls"]
+    assert "Co-authored-by: reporter <" in git(world.remote, "log", "-1", "--format=%B", branch)
+
+
+@pytest.mark.parametrize("how", ["defaults", "stop"])
+def test_a_faulty_file_is_told_and_stops_where_configured(tmp_path: Path, how: str) -> None:
+    world = RunWorld(tmp_path, bad_repo_config=how)
+    file(world, "budget: {calls: many}\n")
+    with running(services(world)) as durable:
+        run_id = start(world)
+        durable.flush_outbox()
+        run = ended(world, run_id)
+    assert run.outcome == ("proven" if how == "defaults" else "stopped")
+    with world.forge.world() as forge:
+        [told] = [body for marker, body in forge["comments"].items() if "settings" in marker]
+    assert "line 1" in told
+
+
+def test_who_waits_in_the_queue_is_told_the_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(front_desk, "GRACE", timedelta(0))
+    world = RunWorld(tmp_path)
+    first, second = start(world), start(world, "d2", 8)
+    told: dict[str, int] = {}
+    asyncio.run(front_desk.tell_waiting(services(world), told))
+    assert told == {first: 1, second: 2}
+    assert "place 2 in the queue" in status_of(world, second)
+    with world.forge.world() as forge:
+        assert forge["acts"].count("react eyes") == 2
+        before = len(forge["acts"])
+    asyncio.run(front_desk.tell_waiting(services(world), told))
+    with world.forge.world() as forge:
+        assert len(forge["acts"]) == before, "nothing new, nothing said"
+    # Whoever is in work speaks for itself, and does not begin while it is spoken of.
+    engine, moment = world.store.engine, world.store.get_run(first).created_at
+    world.store.claim(first, "w").set_running(first)
+    assert not front_desk.hold(engine, first, moment)
+    assert front_desk.hold(engine, second, moment)
+    assert not front_desk.hold(engine, second, moment)
+    assert is_held(engine, second, moment)
+    front_desk.release(engine, second)
+    assert not is_held(engine, second, moment)
+    # A stranger's run is not told of.
+    with world.forge.world() as forge:
+        forge["set"]["role"] = "read"
+    stranger = world.store.accept("d4", "issues", trigger(11), model="seeded").run_id
+    asyncio.run(front_desk.tell_waiting(services(world), told))
+    assert status_of(world, stranger) == ""
