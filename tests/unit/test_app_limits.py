@@ -54,6 +54,18 @@ def test_at_once(bounds: Bounds, where: str) -> None:
     assert admit(others[3], ended, bounds, NOON) == Go()
 
 
+def test_who_has_no_place_holds_nobody_up_and_who_began_counts_whatever_its_age() -> None:
+    bounds = Bounds(repository_at_once=1)
+    older = mark(1, working=False)
+    assert admit(mark(2), [older], bounds, NOON) == Go()
+    younger = mark(3, begun=True)
+    assert admit(mark(2), [younger], bounds, NOON) == Wait(
+        1, "at most 1 run at once for this repository"
+    )
+    assert admit(mark(2), [mark(3)], bounds, NOON) == Go()
+    assert isinstance(admit(mark(2), [younger], Bounds(per_day=1), NOON), Refuse)
+
+
 def test_scopes_are_apart() -> None:
     others = [mark(1, "acme/shop"), mark(2, "ACME/other"), mark(3, "zoo/shop")]
     run = mark(4, "acme/third")

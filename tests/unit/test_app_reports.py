@@ -19,6 +19,8 @@ from agent.events import (
 from agent.state import RunState, fold
 from app.markdown_safety import COMMENT_LIMIT, units
 from app.pull_report import changed_files, commit_message, pull_body, pull_title, unchecked
+from app.rendering import TEMPLATES
+from app.repo_config import Language
 from app.reports import (
     MARKER_ROOM,
     RunFacts,
@@ -204,7 +206,8 @@ def test_the_commit_message_ends_with_our_trailers_alone() -> None:
     assert "#3" not in message
 
 
-def test_hostile_words_stay_inert_in_every_report() -> None:
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_hostile_words_stay_inert_in_every_report(language: Language) -> None:
     hostile = fold(
         [
             STARTED.model_copy(update={"test_command": ATTACK}),
@@ -220,7 +223,7 @@ def test_hostile_words_stay_inert_in_every_report() -> None:
             AttemptEnded(outcome="diagnosis", diagnosis=ATTACK),
         ]
     )
-    facts = replace(FACTS, issue_title=ATTACK)
+    facts = replace(FACTS, issue_title=ATTACK, language=language)
     for text in (
         pull_body(facts, hostile),
         status_comment(facts, "done", hostile),
@@ -297,3 +300,30 @@ def test_the_judged_patch_is_the_one_published() -> None:
     assert patch_of(replace(WHOLE, verdict=smaller)) == "smaller"
     assert patch_of(RunState()) == ""
     assert changed_files("@@ broken") == ()
+
+
+SAME_IN_ALL = {"commit.txt.j2", "pull_issue.md.j2"}
+"""What is for git and for GitHub, not for people."""
+
+
+def test_every_report_is_there_in_german() -> None:
+    english = {path.name for path in TEMPLATES.glob("*.j2")} - SAME_IN_ALL
+    assert {path.name for path in (TEMPLATES / "de").glob("*.j2")} == english
+
+
+def test_a_german_report_is_german_throughout() -> None:
+    facts = replace(FACTS, language="de", queue_place=2, waits_for="x")
+    state = WHOLE
+    waiting = status_comment(facts, "queued", RunState())
+    done = status_comment(facts, "done", state, "https://pw.example/pull/1")
+    assert "Platz 2 in der Warteschlange" in waiting
+    assert "hat einen Fix gefunden und bewiesen" in done
+    assert "| H1 | rounding | widerlegt |" in done
+    body = pull_body(facts, state)
+    diagnosis = diagnosis_comment(facts, fold([STARTED, REPRODUCED, *HYPOTHESES]))
+    assert "## Ursache" in body
+    assert "**bewiesen**" in body
+    assert "### Was hilft" in diagnosis
+    for text in (waiting, done, body, diagnosis):
+        for word in (" the ", "What ", "Proof", "Risk", "Every step", "Tool calls", "Nothing"):
+            assert word not in text, (word, text)
