@@ -1,4 +1,4 @@
-"""The App's identity as set-up leaves it: a small file, and two secrets with mode 0600.
+"""The App's identity as set-up leaves it: a small file, and its secrets with mode 0600.
 
 The secrets go where the settings name a file for them, else beside the identity in the state
 folder. Written whole or not at all: first to a file of another name, then moved over.
@@ -17,6 +17,7 @@ from agent.model import Record
 IDENTITY = "github-app.json"
 PRIVATE_KEY = "github-app.pem"
 WEBHOOK_SECRET = "github-webhook-secret"  # noqa: S105  a file's name
+CLIENT_SECRET = "github-client-secret"  # noqa: S105  a file's name
 
 
 class CredentialsError(Exception):
@@ -32,6 +33,9 @@ class AppIdentity(Record):
     api_url: str
     private_key_file: Path
     webhook_secret_file: Path
+    client_id: str = ""
+    """For sign-in; empty: an App that was set up before it was kept."""
+    client_secret_file: Path | None = None
 
 
 class Places(Protocol):
@@ -50,6 +54,11 @@ class Places(Protocol):
     @property
     def github_webhook_secret_file(self) -> Path | None:
         """Where the secret goes, if not there."""
+        ...
+
+    @property
+    def github_client_secret_file(self) -> Path | None:
+        """Where the secret of sign-in goes, if not there."""
         ...
 
 
@@ -76,6 +85,8 @@ def store(
     api_url: str,
     private_key: str,
     webhook_secret: str,
+    client_id: str = "",
+    client_secret: str = "",
 ) -> AppIdentity:
     """Keep the App's identity and secrets. The identity comes last: it makes the rest count.
 
@@ -89,6 +100,10 @@ def store(
         private_key_file=places.github_private_key_file or places.state_dir / PRIVATE_KEY,
         webhook_secret_file=places.github_webhook_secret_file or places.state_dir / WEBHOOK_SECRET,
     )
+    if client_id and client_secret:
+        file = places.github_client_secret_file or places.state_dir / CLIENT_SECRET
+        identity = identity.model_copy(update={"client_id": client_id, "client_secret_file": file})
+        _write(file, client_secret.strip() + "\n")
     _write(identity.private_key_file, private_key.strip() + "\n")
     _write(identity.webhook_secret_file, webhook_secret.strip() + "\n")
     _write(places.state_dir / IDENTITY, identity.model_dump_json(indent=2) + "\n")
@@ -104,6 +119,7 @@ def check_writable(places: Places) -> None:
         places.state_dir,
         *(f.parent for f in (places.github_private_key_file,) if f),
         *(f.parent for f in (places.github_webhook_secret_file,) if f),
+        *(f.parent for f in (places.github_client_secret_file,) if f),
     }:
         probe = folder / ".patchwright-setup"
         _write(probe, "")

@@ -24,7 +24,7 @@ SecretName = Literal[
     "database_url",
 ]
 SECRETS: tuple[SecretName, ...] = get_args(SecretName)
-SET_UP: tuple[SecretName, ...] = ("github_private_key", "github_webhook_secret")
+SET_UP: tuple[SecretName, ...] = SECRETS[:3]
 """Secrets that set-up writes."""
 
 
@@ -88,14 +88,16 @@ def with_stored_app(settings: Settings) -> Settings:
             f"not at {settings.github_api_url}. Correct the address, or give the other GitHub a "
             f"folder of its own with {PREFIX}STATE_DIR."
         )
-    return settings.model_copy(
-        update={
-            "github_app_id": app.id,
-            "github_app_slug": app.slug,
-            "github_private_key_file": app.private_key_file,
-            "github_webhook_secret_file": app.webhook_secret_file,
-        }
-    )
+    update: dict[str, object] = {
+        "github_app_id": app.id,
+        "github_app_slug": app.slug,
+        "github_private_key_file": app.private_key_file,
+        "github_webhook_secret_file": app.webhook_secret_file,
+    }
+    if app.client_id and not settings.github_client_id:
+        update["github_client_id"] = app.client_id
+        update["github_client_secret_file"] = app.client_secret_file
+    return settings.model_copy(update=update)
 
 
 def lines(settings: Settings) -> list[SettingLine]:

@@ -72,6 +72,8 @@ class _Conversion(BaseModel):
     html_url: str
     pem: str = Field(min_length=1, repr=False)
     webhook_secret: str | None = Field(None, repr=False)
+    client_id: str = ""
+    client_secret: str = Field("", repr=False)
 
 
 def check_wish(wish: Wish, github_web_url: str) -> tuple[str, ...]:
@@ -105,6 +107,7 @@ def manifest(wish: Wish, redirect_url: str) -> str:
             "public": False,
             "hook_attributes": {"url": f"{base}/webhooks/github", "active": True},
             "redirect_url": redirect_url,
+            "callback_urls": [f"{base}/sign-in/done"],
             "default_permissions": PERMISSIONS,
             "default_events": EVENTS,
         }
@@ -137,6 +140,8 @@ async def exchange(settings: Settings, code: str) -> AppIdentity:
             api_url=settings.github_api_url,
             private_key=made.pem,
             webhook_secret=made.webhook_secret or "",
+            client_id=made.client_id,
+            client_secret=made.client_secret,
         )
     except CredentialsError as error:
         raise SetupError(str(error)) from None

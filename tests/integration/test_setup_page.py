@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 
-from app import app_credentials
+from app import app_credentials, sign_in
 from app.app_credentials import AppIdentity
 from app.service import Web, create_app
 from app.settings import Settings
@@ -98,6 +98,9 @@ def test_the_whole_way(github_server: GithubServer, tmp_path: Path) -> None:
     assert taken_up.secret("github_private_key") == github_server.private_key_pem.strip()
     assert taken_up.secret("github_webhook_secret") == github_server.webhook_secret
     assert (settings.state_dir / "github-app.pem").stat().st_mode & 0o777 == 0o600
+    assert sign_in.configured(taken_up)
+    assert taken_up.github_client_secret_file == settings.state_dir / "github-client-secret"
+    assert (settings.state_dir / "github-client-secret").stat().st_mode & 0o777 == 0o600
 
 
 def test_secrets_go_to_the_files_that_the_settings_name(
@@ -231,6 +234,7 @@ def test_the_manifest_asks_for_the_least() -> None:
     assert asked["default_permissions"] == PERMISSIONS == DOUBLE_PERMISSIONS
     assert set(asked["default_events"]) == set(EVENTS) <= set(DOUBLE_EVENTS)
     assert asked["hook_attributes"]["url"] == "https://pw.example/webhooks/github"
+    assert asked["callback_urls"] == ["https://pw.example/sign-in/done"]
     assert asked["public"] is False
     assert form_address("https://git.corp", "acme", "s&t") == (
         "https://git.corp/organizations/acme/settings/apps/new?state=s%26t"

@@ -180,19 +180,24 @@ def test_the_app_that_set_up_left_is_taken_up(monkeypatch: pytest.MonkeyPatch) -
         api_url="https://api.github.com",
         private_key="PEM",
         webhook_secret="hush",
+        client_id="Iv1.4",
+        client_secret="psst",
     )
     settings = load()
     assert settings.github_app_id == 41
+    assert (settings.github_client_id, settings.secret("github_client_secret")) == ("Iv1.4", "psst")
     assert settings.secret("github_private_key") == "PEM"
     assert settings.secret("github_webhook_secret") == "hush"
     files = {p.name: oct(p.stat().st_mode & 0o777) for p in settings.state_dir.iterdir()}
     assert files == {
         "github-app.json": "0o600",
         "github-app.pem": "0o600",
+        "github-client-secret": "0o600",
         "github-webhook-secret": "0o600",
     }
     assert oct(settings.state_dir.stat().st_mode & 0o777) == "0o700"
-    # An App named in the settings is above it.
+    # An App named in the settings is above it, and so is sign-in by a client named there.
+    assert load(github_client_id="Iv1.9", github_client_secret="s").github_client_id == "Iv1.9"
     assert load(github_app_id=7, github_private_key="k").github_app_id == 7
     monkeypatch.setenv("PATCHWRIGHT_GITHUB_API_URL", "https://git.corp.example/api/v3")
     with pytest.raises(SettingsError, match=r"made at https://api\.github\.com, not at"):
