@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -11,11 +12,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import docker
 import httpx
+from docker.models.containers import Container
 
 from app.demo import free_port
 from app.settings import Settings
 from app.store import SqlStore
+from sandbox.container import INSTALLATION_LABEL
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.fixtures import require_description
 from tests.doubles.github.server import GithubServer
@@ -143,8 +147,29 @@ def house(
         finally:
             for part in parts:
                 part.kill(0)
+            # Of processes that were killed; an engine of its own may be down, or gone.
+            with contextlib.suppress(docker.errors.DockerException):
+                for container in sandboxes(docker_url, installations):
+                    container.remove(force=True, v=True)
         violations = world.violations
         assert violations == [], violations
+
+
+def sandboxes(docker_url: str, installations: Sequence[str]) -> list[Container]:
+    """The containers of these Patchwrights."""
+    client = docker.DockerClient(base_url=docker_url) if docker_url else docker.from_env()
+    try:
+        return [
+            container
+            for installation in installations
+            for container in client.containers.list(
+                all=True,
+                filters={"label": f"{INSTALLATION_LABEL}={installation}"},
+                ignore_removed=True,
+            )
+        ]
+    finally:
+        client.close()
 
 
 def _part(name: str, folder: Path, common: dict[str, str], database_url: str) -> Part:

@@ -7,14 +7,12 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import docker
-
 from agent.events import RunEnded, SandboxOpened, ToolFinished, ToolStarted
 from app import audit
 from app.records import Run
 from app.store import SqlStore
-from sandbox.container import INSTALLATION_LABEL, RUN_LABEL
-from tests.fault.house import House, Issue
+from sandbox.container import RUN_LABEL
+from tests.fault.house import House, Issue, sandboxes
 
 _MARKER = re.compile(r"<!-- patchwright:[^>]*-->")
 
@@ -138,16 +136,7 @@ def _takeovers(store: SqlStore) -> int:
 
 def orphans(docker_url: str, installations: Sequence[str]) -> list[str]:
     """Containers of these Patchwrights that are left on the engine."""
-    client = docker.DockerClient(base_url=docker_url) if docker_url else docker.from_env()
-    try:
-        return [
-            f"{container.name} of run {container.labels.get(RUN_LABEL)}"
-            for installation in installations
-            for container in client.containers.list(
-                all=True,
-                filters={"label": f"{INSTALLATION_LABEL}={installation}"},
-                ignore_removed=True,
-            )
-        ]
-    finally:
-        client.close()
+    return [
+        f"{container.name} of run {container.labels.get(RUN_LABEL)}"
+        for container in sandboxes(docker_url, installations)
+    ]
