@@ -47,6 +47,8 @@ packages() {
 test_packages() {
     missing=""
     command -v npm >/dev/null || missing="$missing npm"
+    # Sandboxes without a container, as some tests have them, search as the real ones do.
+    command -v rg >/dev/null || missing="$missing ripgrep"
     [ -x /usr/bin/chromium ] || missing="$missing chromium"
     if ! command -v initdb >/dev/null && ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then
         missing="$missing postgresql"
