@@ -93,7 +93,7 @@ def terms(settings: Settings, config: RepoConfig) -> Terms:
         budget=_budget(settings.budget, config),
         label=config.label or settings.label,
         triggers=config.triggers,
-        permissions=config.permissions,
+        permissions=_permissions(settings, config),
         test_command=config.test_command or "",
         setup=config.setup,
         image=config.image,
@@ -116,6 +116,13 @@ def terms(settings: Settings, config: RepoConfig) -> Terms:
         tree=Shape(config.tree.sparse, config.tree.lfs, config.tree.submodules),
         remarks=tuple(remarks),
     )
+
+
+def _permissions(settings: Settings, config: RepoConfig) -> Permissions:
+    """The repository's, and where it names no role for the label, the operator's."""
+    if "label" in config.permissions.model_fields_set:
+        return config.permissions
+    return config.permissions.model_copy(update={"label": settings.label_permission})
 
 
 def _budget(most: Budget, config: RepoConfig) -> Budget:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import httpx
 import pytest
@@ -10,9 +11,14 @@ import pytest
 from agent.errors import ModelAway
 from agent.model import Message
 from agent.models.openai_compat import OpenAICompatModel
+from app.assembly import build
 from app.model_choice import make_model, profile_of, routing_key
+from app.run_facts import FACTS_LOG, Wishes
 from app.settings import PREFIX, Settings, SettingsError
 from app.settings_sources import load
+from app.store import SqlStore
+from sandbox.docker_engine import DockerEngine
+from tests.unit.test_app_store import trigger
 
 MINE = {"mine": {"base": "k2-thinking", "model": "k2", "window": 128_000}}
 
@@ -86,3 +92,28 @@ async def test_the_patience_is_the_settings() -> None:
     await asked(model, seen, 503)
     assert len(seen["run-0"]) == 1
     await model.close()
+
+
+@pytest.mark.parametrize(
+    ("wishes", "name"), [(Wishes(model="mine"), "mine/k2"), (None, "k2-thinking/")]
+)
+async def test_a_run_gets_the_model_that_its_repository_chose(
+    tmp_path: Path, wishes: Wishes | None, name: str
+) -> None:
+    settings = Settings(
+        state_dir=tmp_path, model_url=("http://h:1",), model_profiles=MINE, repo_models=("mine",)
+    )
+    store = SqlStore(settings.database)
+    run_id = store.accept("d1", "issues", trigger(), model="k2-thinking").run_id
+    if wishes:
+        store.put_log(run_id, FACTS_LOG, wishes.model_dump_json().encode())
+    services = build(settings, store, DockerEngine("unix:///nonexistent/docker.sock"))
+    model = services.make_model(run_id, 0, no_news)
+    assert model.name.startswith(name)
+    assert isinstance(model, OpenAICompatModel)
+    await model.close()
+    store.close()
+
+
+async def no_news(_reason: str, _seconds: float) -> None:
+    """Nobody waits."""

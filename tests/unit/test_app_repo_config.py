@@ -150,6 +150,16 @@ def test_a_repository_gets_no_more_than_the_operator_allows() -> None:
     assert terms(operator, none).bounds.repository_per_day == 0
 
 
+def test_the_operators_least_role_for_the_label_holds_where_the_file_names_none() -> None:
+    strict = Settings(label_permission="maintain")
+    assert terms(strict, RepoConfig()).permissions.label == "maintain"
+    commands = read(b"permissions: {command: admin}\n").config
+    asked = terms(strict, commands).permissions
+    assert (asked.label, asked.command) == ("maintain", "admin")
+    own = read(b"permissions: {label: triage}\n").config
+    assert terms(strict, own).permissions.label == "triage"
+
+
 def test_only_offered_models() -> None:
     asked = read(b"model: big-one\n").config
     refused = terms(Settings(), asked)
