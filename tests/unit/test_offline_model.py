@@ -126,6 +126,14 @@ def test_survivors_that_behave_alike_support_each_other() -> None:
     assert ranked([alone, pair[0]], [], other, crashed=True)[0].mutant == alone
 
 
+def test_a_function_that_is_not_run_any_more_is_no_fix_of_a_crash() -> None:
+    fix = Mutant("m.py", 1, 1, "a", "b", "operator", 1, 0.1)
+    lazy = Mutant("m.py", 1, 1, "return a", "yield a", "return → yield", 1, 9.0)
+    seen: dict[Mutant, Behaviour] = {}
+    assert [r.mutant for r in ranked([fix, lazy], [], seen, crashed=True)] == [fix]
+    assert ranked([fix, lazy], [], seen)[0].mutant == lazy
+
+
 def test_rivals_are_behaviours_that_are_trusted_nearly_as_much() -> None:
     first, near, far = (
         Rated(Mutant("m.py", 1, 1, "a", text, "x", 1, 1.0), weight)

@@ -20,6 +20,10 @@ RIVAL = 0.7
 """What a behaviour must weigh beside the best one to leave it open which is meant."""
 
 
+LAZY = ("return → yield", "return → yield from")
+"""Changes after which a call runs nothing of the function, and so cannot crash."""
+
+
 @dataclass(frozen=True, slots=True)
 class Behaviour:
     """How a survivor behaves on inputs near the example."""
@@ -103,8 +107,11 @@ def ranked(
 ) -> list[Rated]:
     """One survivor for each behaviour, the most trusted behaviour first.
 
-    Where the bug is a crash (`crashed`), what gave a value before should give the same one after.
+    Where the bug is a crash (`crashed`), what gave a value before should give the same one after,
+    and a function that is merely not run any more until somebody asks its result is no fix.
     """
+    if crashed:
+        survivors = [m for m in survivors if m.operator not in LAZY]
     groups: dict[str, list[Mutant]] = {}
     for mutant in survivors:
         alone = f"{mutant.path}:{mutant.first}:{mutant.new}"
