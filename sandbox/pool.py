@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sandbox.docker_engine import DockerEngine, SandboxSpec
-from sandbox.errors import SandboxError
+from sandbox.errors import SandboxError, SandboxGone
 from sandbox.protocol import Limits
 from sandbox.room import TreeSize, tree_size
 from sandbox.shell_sandbox import ShellSandbox
@@ -71,11 +71,11 @@ class WarmPool:
         """See `DockerEngine.open`."""
         kind = _Kind(spec.image, spec.limits, spec.runtime, spec.installation)
         size = await asyncio.to_thread(tree_size, tree, spec.limits)
-        box = await self._take(kind, spec.run_id) if size == TreeSize() else None
         try:
+            box = await self._take(kind, spec.run_id, tree) if size == TreeSize() else None
             if box is None:
                 box = await self._engine.start(replace(spec, tree=size))
-            await self._engine.fill(box, tree)
+                await self._engine.fill(box, tree)
         finally:
             self._refill(kind)
         return box
@@ -91,19 +91,25 @@ class WarmPool:
             for box in boxes:
                 await box.close()
 
-    async def _take(self, kind: _Kind, run_id: str) -> ShellSandbox | None:
+    async def _take(self, kind: _Kind, run_id: str, tree: Path) -> ShellSandbox | None:
+        """A sandbox that waited, with the tree in it; None when none is left that lives."""
         waiting = self._waiting.get(kind)
         while waiting:
             box = waiting.popleft()
+            naming = asyncio.create_task(self._engine.give(box, run_id))
             try:
-                await self._engine.give(box, run_id)
-                # It may have died while it waited.
-                if (await box.run("true", timeout_s=5)).ok:
-                    self.given += 1
-                    return box
-            except SandboxError as error:
+                await self._engine.fill(box, tree)
+                await naming
+            except SandboxGone as error:
+                # It died while it waited.
                 self._failed(error)
-            await box.close()
+                await box.close()
+            else:
+                self.given += 1
+                return box
+            finally:
+                naming.cancel()
+                await asyncio.wait({naming})
         return None
 
     def _refill(self, kind: _Kind) -> None:

@@ -147,15 +147,17 @@ pw_whole() {{
     [ -z "$(find {STATE} -maxdepth 3 ! -type f ! -type d -print -quit)" ] || return {BROKEN}
 }}
 pw_attributes() {{ printf '{_ATTRIBUTES}' >"$GIT_DIR/info/attributes"; }}
-pw_init() {{
-  mkdir -p "$HOME" && git init -q --template= >&2 && mkdir -p "$GIT_DIR/info" &&
+pw_ready() {{ # all that needs no tree: a waiting sandbox has it done
+  mkdir -p "$HOME" "$GIT_DIR/info" && git init -q --template= >&2 &&
     printf '{_GIT_CONFIG}' >"$GIT_DIR/config" && printf '{_EXCLUDES}' >"$GIT_DIR/info/exclude" &&
-    pw_attributes && pw_index && git write-tree >{STATE}/base &&
-    git ls-files -z -c -i --exclude-standard >{STATE}/forced && cat {STATE}/base
+    pw_attributes
+}}
+pw_init() {{
+  pw_index && git write-tree >{STATE}/base &&
+    git ls-files -z -c -i --exclude-standard >{STATE}/forced && pw_base
 }}
 pw_new() {{ # names the files to add, those of nested repositories too, which git would not enter
   local name
-  if ! grep -zq '/$' {STATE}/new; then cat {STATE}/new; return; fi
   : >{STATE}/nested
   while IFS= read -r -d '' name; do
     case $name in
@@ -167,9 +169,12 @@ pw_new() {{ # names the files to add, those of nested repositories too, which gi
 }}
 pw_index_once() {{
   rm -f "$GIT_DIR/index.lock"
-  cd "$GIT_WORK_TREE" && git add -u . && git ls-files -z -o "$@" >{STATE}/new || return
-  if [ -s {STATE}/new ]; then
+  cd "$GIT_WORK_TREE" && {{ [ ! -e "$GIT_DIR/index" ] || git add -u .; }} &&
+    git ls-files -z -o "$@" >{STATE}/new || return
+  if grep -zq '/$' {STATE}/new; then
     pw_new | git update-index --add --replace -z --stdin || return
+  elif [ -s {STATE}/new ]; then
+    git update-index --add --replace -z --stdin <{STATE}/new || return
   fi
   if [ -s {STATE}/forced ]; then
     git update-index --add --remove --replace -z --stdin <{STATE}/forced || return
@@ -192,7 +197,7 @@ pw_restore() {{
       [ "$(ls -A "${{name%/.git}}")" != .git ] || rm -rf "${{name%/.git}}"
     done
 }}
-pw_base() {{ cat {STATE}/base; }}
+pw_base() {{ local id; read -r id <{STATE}/base && echo "$id"; }}
 pw_diff() {{ # FROM TO OPTION...
   git diff-tree -p -r --no-ext-diff --no-textconv --no-color --no-renames --full-index \\
     --src-prefix=a/ --dst-prefix=b/ "${{@:3}}" "$1" "$2"

@@ -41,6 +41,7 @@ class ShellSandbox:
         """Start both shells ahead of the first call."""
         await self._service.open()
         await self._need_tools()
+        await self._git("pw_ready")
         await self._commands.open()
 
     async def fill(self, tree: Path) -> None:

@@ -17,7 +17,6 @@ from sandbox.pool import POOL_RUN, WarmPool
 from sandbox.protocol import Limits
 from tests.integration.sandbox_fixtures import TREE, tar_of
 
-pytest_plugins = ("tests.integration.sandbox_fixtures",)
 pytestmark = pytest.mark.docker
 
 

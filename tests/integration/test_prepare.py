@@ -26,7 +26,6 @@ from sandbox.protocol import Limits
 from sandbox.setup_container import SetupSpec
 from tests.integration.sandbox_fixtures import tar_of
 
-pytest_plugins = ("tests.integration.sandbox_fixtures",)
 pytestmark = [pytest.mark.docker]
 
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
