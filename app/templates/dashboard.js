@@ -22,14 +22,17 @@
     before.slice(after.length).forEach((node) => node.remove());
   };
 
+  // Ask for this page again, and take over the part of it that the selector names.
+  const again = async (selector) => {
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
+    const now = answer?.ok && parsed(await answer.text()).querySelector(selector);
+    if (now) renew(document.querySelector(selector), document.adoptNode(now));
+  };
+
   const area = document.querySelector("[data-renew]");
   if (area) {
-    setInterval(async () => {
-      if (document.hidden) return;
-      const answer = await fetch(location.href, { headers: { Accept: "text/html" } }).catch(() => null);
-      const now = answer?.ok && parsed(await answer.text()).querySelector("[data-renew]");
-      if (now) renew(area, document.adoptNode(now));
-    }, Number(area.dataset.renew) * 1000);
+    const due = () => { if (!document.hidden) again("[data-renew]"); };
+    setInterval(due, Number(area.dataset.renew) * 1000);
   }
 
   const journal = document.getElementById("journal");
@@ -82,6 +85,7 @@
   });
   source.addEventListener("over", () => {
     source.close();
-    live.textContent = "The run is over. Reload the page for what can be done now.";
+    live.textContent = "The run is over.";
+    again("#acts"); // what can be done now
   });
 })();
