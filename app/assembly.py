@@ -17,6 +17,7 @@ from app.store import SqlStore
 from sandbox.docker_engine import DockerEngine
 from sandbox.errors import SandboxError
 from sandbox.kubernetes.engine import KubernetesEngine
+from sandbox.pool import POOL_RUN
 
 SWEEP_EVERY_S = 60.0
 """How often a worker looks for sandboxes that no run owns."""
@@ -109,6 +110,19 @@ def require_cluster(settings: Settings) -> None:
         kubernetes_engine(settings)
     except SandboxError as problem:
         raise SettingsError(str(problem)) from None
+
+
+async def remove_waiting(settings: Settings) -> None:
+    """Destroy the sandboxes that this process kept ready: nobody else may have them."""
+    if settings.sandbox_engine != "docker" or settings.pool_size == 0:
+        return
+    engine = DockerEngine(settings.docker_url)
+    try:
+        await engine.sweep((), installation=settings.installation, only=POOL_RUN)
+    except SandboxError as error:  # the next start finds them
+        _log.warning("waiting sandboxes could not be removed", why=str(error))
+    finally:
+        await engine.close()
 
 
 async def sweep_sandboxes(settings: Settings, store: SqlStore) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from dbos import DBOS
 
 from app import front_desk, leases, logs, takeover
+from app.assembly import remove_waiting
 from app.durable import Durable, running
 from app.run_services import Services
 
@@ -30,17 +32,23 @@ def working(services: Services, drained: Callable[[], None]) -> Iterator[Durable
         if up.is_set():
             takeover.sweep(database, lambda: DBOS, settings.worker_dead_after_s)
 
-    with leases.named(database, settings.executor):
-        lease = leases.register(database, settings.executor)
-        with (
-            leases.keeping(lease, settings.worker_beat_s, drained, sweep),
-            running(services) as durable,
-            front_desk.attended(services),
-        ):
-            up.set()
-            try:
-                yield durable
-            finally:
-                up.clear()
-                if not durable.patience_s and not services.brake.press(settings.stop_patience_s):
-                    _log.warning("tool calls under way are cut; they are repeated")
+    try:
+        with leases.named(database, settings.executor):
+            lease = leases.register(database, settings.executor)
+            with (
+                leases.keeping(lease, settings.worker_beat_s, drained, sweep),
+                running(services) as durable,
+                front_desk.attended(services),
+            ):
+                up.set()
+                try:
+                    yield durable
+                finally:
+                    up.clear()
+                    if not durable.patience_s and not services.brake.press(
+                        settings.stop_patience_s
+                    ):
+                        _log.warning("tool calls under way are cut; they are repeated")
+    finally:
+        if settings.pool_size:
+            asyncio.run(remove_waiting(settings))

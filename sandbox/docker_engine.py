@@ -121,8 +121,13 @@ class DockerEngine:
             return None
         return sandbox
 
-    async def sweep(self, keep_runs: Collection[str], *, installation: str = "") -> list[str]:
-        """Remove this installation's containers of all runs but `keep_runs`; gives their ids."""
+    async def sweep(
+        self, keep_runs: Collection[str], *, installation: str = "", only: str = ""
+    ) -> list[str]:
+        """Remove this installation's containers of all runs but `keep_runs`; gives their ids.
+
+        With `only`, those of that run alone.
+        """
         label = f"{INSTALLATION_LABEL}={installation}"
         found = await self._call(
             lambda client: client.containers.list(
@@ -135,7 +140,7 @@ class DockerEngine:
             # An engine takes "label=" for any value of the label.
             mine = labels.get(INSTALLATION_LABEL) == installation
             run = run_of(container.name or "", labels.get(RUN_LABEL, ""))
-            if mine and run not in keep_runs:
+            if mine and run not in keep_runs and only in ("", run):
                 await Container(await self.client(), self._address, str(container.id)).remove()
                 swept.append(str(container.id))
         return swept

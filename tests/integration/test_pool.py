@@ -46,6 +46,9 @@ async def test_the_second_sandbox_comes_from_the_pool(
     swept = await engine.sweep(("run-2", POOL_RUN), installation=spec.installation)
     assert swept == [first.id]
     assert await engine.attach(second.id) is not None
+    # At an orderly end, from whatever loop, what waits goes and what was given stays.
+    gone = await engine.sweep((), installation=spec.installation, only=POOL_RUN)
+    assert len(gone) == 1 and second.id not in gone
     await pool.close()
     assert await engine.sweep((), installation=spec.installation) == [second.id]
 
