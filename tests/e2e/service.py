@@ -88,7 +88,7 @@ class Service:
                 return found
             found += page
 
-    def wait_for_end(self, run_id: str, seconds: float = 240) -> list[dict[str, Any]]:
+    def wait_for_end(self, run_id: str, seconds: float = 600) -> list[dict[str, Any]]:
         """The journal of a run once it has ended."""
 
         def ended() -> list[dict[str, Any]] | None:
