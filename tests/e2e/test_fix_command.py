@@ -19,7 +19,7 @@ from tests.e2e.bugs import LAYOUTS, ROOT_MODULES, Bug
 from tests.e2e.service import ROOT
 from tests.integration.sandbox_fixtures import tar_of
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
 
 def git(folder: Path, *words: str) -> str:
@@ -54,7 +54,7 @@ def fix(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
         env={**kept, **environment},
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=800,
     )
 
 

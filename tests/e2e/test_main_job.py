@@ -17,7 +17,7 @@ from tests.doubles.github.server import GithubServer
 from tests.e2e.bugs import ROOT_MODULES, Bug
 from tests.e2e.service import Service
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow]
+pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900)]
 REPOSITORY = "acme/stats"
 
 
