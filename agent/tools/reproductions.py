@@ -7,6 +7,8 @@ import re
 from pydantic import Field
 
 from agent.events import ReproductionDeclared
+from agent.gate.compare import ReproductionRun
+from agent.gate.measure import runs_needed
 from agent.models.neutralise import restore
 from agent.output import cut
 from agent.testing.runners import in_tree
@@ -88,14 +90,19 @@ async def reproduction(bench: Bench, args: ReproductionArguments) -> Reply:
     flaky = (
         ""
         if len(failures) == RUNS
-        else f" It is flaky: it failed in {len(failures)} of {RUNS} runs; "
-        "the gate will repeat it more often."
+        else f" It is flaky: it failed in {len(failures)} of {RUNS} runs; with your patch the gate "
+        f"will run it about {_repeats(len(failures))} times, and it must always pass."
     )
     return Reply(
         f"accepted: it fails as claimed.{flaky}\n{observed}",
         events=(declared, taken),
         changed_tree=bool(files),
     )
+
+
+def _repeats(failures: int) -> int:
+    """How often a bug that showed itself so often must stay away before luck is ruled out."""
+    return runs_needed(ReproductionRun(runs=RUNS, as_claimed=failures, passed=0, output=""))
 
 
 def fails_as_claimed(result: CommandResult, expected_failure: str) -> bool:
