@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from agent.events import AttemptStarted, GateJudged, SandboxOpened
@@ -64,7 +65,7 @@ async def debug(
         return journal.state
 
     async def rebuild() -> Sandbox:
-        return await _open_when_it_can(journal, open_sandbox)
+        return await _when_it_can(partial(_open, journal, open_sandbox))
 
     async def put_before_gate(state: RunState, patch: str) -> GateJudged:
         submission = Submission(
@@ -81,7 +82,7 @@ async def debug(
             return await judge_with(submission, open_fresh)
         except (EngineUnavailable, SandboxGone):
             # Not the patch's doing: the gate itself answers for what dies with the patch in it.
-            await (await rebuild()).close()  # an engine that is being restarted is waited for
+            await (await _when_it_can(open_fresh)).close()
             return await judge_with(submission, open_fresh)
 
     opened: list[Attempt] = []
@@ -128,12 +129,12 @@ async def _open(journal: Journal, open_sandbox: OpenSandbox) -> Sandbox:
     return sandbox
 
 
-async def _open_when_it_can(journal: Journal, open_sandbox: OpenSandbox) -> Sandbox:
+async def _when_it_can(open_sandbox: OpenSandbox) -> Sandbox:
     """Another sandbox after one died, waiting for an engine that is being restarted."""
     deadline = time.monotonic() + ENGINE_WAIT_S
     while True:
         try:
-            return await _open(journal, open_sandbox)
+            return await open_sandbox()
         except (EngineUnavailable, SandboxGone):
             if time.monotonic() > deadline:
                 raise
