@@ -48,7 +48,7 @@ PREPARED_HOME = "/opt/patchwright/home"
 PREPARED = f"""
 pw_prepared() {{
   local from={PREPARED_WORKSPACE} name
-  mkdir -p "$HOME"
+  [ -d "$HOME" ] || mkdir -p "$HOME"
   if [ -d {PREPARED_HOME} ]; then
     find {PREPARED_HOME} -mindepth 1 -maxdepth 1 -exec ln -s -t "$HOME" {{}} + || return
   fi
@@ -168,10 +168,10 @@ pw_new() {{ # names the files to add, those of nested repositories too, which gi
   done <{STATE}/new
 }}
 pw_index_once() {{
-  rm -f "$GIT_DIR/index.lock"
+  [ ! -e "$GIT_DIR/index.lock" ] || rm -f "$GIT_DIR/index.lock"
   cd "$GIT_WORK_TREE" && {{ [ ! -e "$GIT_DIR/index" ] || git add -u .; }} &&
     git ls-files -z -o "$@" >{STATE}/new || return
-  if grep -zq '/$' {STATE}/new; then
+  if [ -s {STATE}/new ] && grep -zq '/$' {STATE}/new; then
     pw_new | git update-index --add --replace -z --stdin || return
   elif [ -s {STATE}/new ]; then
     git update-index --add --replace -z --stdin <{STATE}/new || return

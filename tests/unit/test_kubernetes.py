@@ -184,3 +184,13 @@ def test_why_a_pod_died() -> None:
 def test_a_status_is_read(said: object, code: int | None) -> None:
     assert status_code(json.dumps(said).encode()) == code
     assert status_code(b"{") is None
+
+
+def test_what_is_applied_beforehand_is_what_the_engine_would_make() -> None:
+    path = Path(__file__).resolve().parents[2] / "deploy" / "kubernetes" / "sandboxes.yaml"
+    objects = list(yaml.safe_load_all(path.read_text("utf-8")))
+    (policy,) = [o for o in objects if o["kind"] == "NetworkPolicy"]
+    assert policy["spec"] == POLICY["spec"]
+    assert policy["metadata"]["name"] == POLICY["metadata"]["name"]
+    spaces = {o["metadata"].get("namespace") for o in objects} - {None}
+    assert spaces == {o["metadata"]["name"] for o in objects if o["kind"] == "Namespace"}
