@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from agent.models.offline import OfflineModel
-from bench.offline_repairs import Row, cases, open_local, repair, sandboxes, table
+from bench.offline_repairs import cases, open_local, repair, sandboxes, table
+
+UNMENDED = {"rent_calendar"}
+"""Could be mended, but not by one edit: the limits of the search, see docs/models.md."""
+
+OPEN = {"letter_merge"}
+"""A traceback alone does not say what is to stand for the missing value: a draft says so."""
 
 
 def test_there_are_enough_repositories_of_different_kinds() -> None:
@@ -40,29 +46,38 @@ async def test_the_same_conversation_is_had_again_from_the_messages_alone() -> N
         assert turn.tool_calls == messages[at].tool_calls
 
 
+IN_CONTAINERS = ("headline_slugs", "shared_basket", "header_parser")
+"""The demonstration; a unittest suite; the src layout. `make bench` has all in containers."""
+
+
+async def holds_or_says_why_not(name: str, sandbox: str) -> None:
+    (case,) = cases([name])
+    async with sandboxes(sandbox) as open_with:
+        row = await repair(case, open_with)
+    shown = table([row])
+    assert row.calls <= 300, shown
+    if not case.fixable or name in UNMENDED:
+        # Nothing is better than a wrong patch that passes for a proven one.
+        assert not row.fixed, shown
+        assert row.patch == ""
+        assert len(row.diagnosis) > 100
+    elif name in OPEN:
+        assert row.outcome == "draft", shown
+        assert "Which is meant, the issue does not say" in row.diagnosis
+    else:
+        assert row.right, shown
+
+
 @pytest.mark.slow
-async def test_what_it_cannot_mend_ends_in_a_diagnosis() -> None:
-    # The quicker of them; the whole set below has both.
-    (case,) = cases(["exchange_desk"])
-    row = await repair(case, open_local)
-    assert row.outcome == "diagnosis"
-    assert row.patch == ""
-    assert len(row.diagnosis) > 100
-    assert row.calls <= 300
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", [c.name for c in cases() if c.name not in IN_CONTAINERS])
+async def test_the_set(name: str) -> None:
+    await holds_or_says_why_not(name, "local")
 
 
 @pytest.mark.docker
 @pytest.mark.slow
-@pytest.mark.timeout(7200)
-async def test_the_whole_set_in_containers() -> None:
-    rows: list[Row] = []
-    async with sandboxes("docker") as open_with:
-        for case in cases():
-            rows.append(await repair(case, open_with))  # noqa: PERF401 - one at a time
-    shown = table(rows)
-    print(shown)
-    right = [[r for r in rows if r.right and r.case.part == part] for part in (1, 2)]
-    assert len(right[0]) >= 8, shown
-    assert len(right[1]) >= 5, shown
-    assert not [r.case.name for r in rows if r.fixed and not r.case.fixable], shown
-    assert all(r.calls <= 300 for r in rows), shown
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("name", IN_CONTAINERS)
+async def test_some_of_the_set_in_containers(name: str) -> None:
+    await holds_or_says_why_not(name, "docker")
