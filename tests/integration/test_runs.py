@@ -23,7 +23,7 @@ from tests.doubles.seeded_policy import SeededModel
 from tests.integration.run_world import RunWorld, git
 from tests.unit.test_app_store import trigger
 
-WAIT_S = 90.0
+WAIT_S = 180.0
 
 
 def start(world: RunWorld, delivery: str = "d1", number: int = 7) -> str:

@@ -33,6 +33,7 @@ PROGRAMS = programs()
 ROOT = Path(__file__).parents[2]
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(600),
     pytest.mark.skipif(PROGRAMS is None, reason="PostgreSQL is not installed"),
 ]
 WORKER = """
@@ -234,26 +235,29 @@ def test_queues_keep_their_limits_and_people_go_first(url: str, tmp_path: Path) 
         time.sleep(2)  # a fourth would begin now
         begun = [run for run in runs() if run.status != "queued"]
         world.let_go()
-        until(lambda: all(run.status == "done" for run in runs()))
+        until(
+            lambda: all(run.status == "done" for run in runs() if run.trigger.by == "command"), 240
+        )
     assert len(begun) == 3
     assert len({run.repository for run in begun}) == 3
     assert {run.trigger.by for run in begun} == {"command"}, "a person's command goes first"
     assert {run.owner for run in begun} == {"a", "b"}
-    assert {run.outcome for run in runs()} == {"proven"}
-    spans = {run.id: worked(world, run.id) for run in runs()}
+    assert {run.outcome for run in runs() if run.trigger.by == "command"} == {"proven"}
+    spans = {run.id: span for run in runs() if (span := worked(world, run.id))}
     assert side_by_side(spans.values()) == 3
     for known in ids.values():
-        assert side_by_side(spans[run] for run in known) == 1
-        assert min(known, key=lambda run: spans[run]) == known[2]
+        began = [run for run in known if run in spans]
+        assert side_by_side(spans[run] for run in began) == 1
+        assert min(began, key=lambda run: spans[run]) == known[2]
 
 
 Span = tuple[datetime, datetime]
 
 
-def worked(world: RunWorld, run_id: str) -> Span:
-    """When the model was asked first, and last, as the journal has it."""
+def worked(world: RunWorld, run_id: str) -> Span | None:
+    """When the model was asked first, and last, as the journal has it; None: not yet."""
     asked = [r.at for r in world.store.events(run_id) if isinstance(r.event, ModelTurned)]
-    return asked[0], asked[-1]
+    return (asked[0], asked[-1]) if asked else None
 
 
 def side_by_side(spans: Iterable[Span]) -> int:
