@@ -77,7 +77,11 @@ class GithubServer:
         self._validation = _validation(self.options.validate)
         site = Site(self.world_state, self._validation, self._validation.violations)
         config = uvicorn.Config(
-            site.application(), log_level="critical", lifespan="on", timeout_graceful_shutdown=1
+            site.application(),
+            log_level="critical",
+            lifespan="on",
+            timeout_graceful_shutdown=1,
+            timeout_keep_alive=600,  # clients that pause on a busy machine would be reset
         )
         self._uvicorn = uvicorn.Server(config)
         self._thread = threading.Thread(target=self.serve, name="stand-in-github", daemon=True)
