@@ -138,3 +138,13 @@ def test_a_returned_truth_value_that_is_flipped_is_distrusted() -> None:
     flipped = next(m for m in made if m.operator == "False → True")
     moved = next(m for m in made if m.operator == "comparison < → <=")
     assert trust(flipped, []) < trust(moved, []) / 2
+
+
+@pytest.mark.parametrize("asked", ["value is None", "value is not None"])
+def test_a_look_up_whose_result_is_asked_for_none_gives_none_when_it_misses(asked: str) -> None:
+    text = "def f(d, k):\n    value = d[k]\n    if {}:\n        return 1\n    return 2\n"
+    for shown, best in ((asked, "value = d.get(k)"), ("other is None", "value = d.get(k, 0)")):
+        _, mutants = everything(text.format(shown))
+        scores = {m.new.strip(): m.score for m in mutants if m.new and ".get(" in m.new}
+        assert scores["value = d.get(k)"] >= scores[best]
+        assert (scores["value = d.get(k)"] > scores["value = d.get(k, 0)"]) == (shown == asked)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import libcst as cst
@@ -41,7 +42,7 @@ def subscript(node: cst.CSTNode, source: Source) -> Iterator[Change]:
     iterated = isinstance(around, cst.For | cst.CompFor) and around.iter is node
     for default, prior in (
         (", ()", 0.7 if iterated else 0.2),
-        ("", 0.4),
+        ("", 0.7 if _asked_for_none(node, source) else 0.4),
         (", 0", 0.4),
         (", []", 0.35),
         (', ""', 0.35),
@@ -49,6 +50,20 @@ def subscript(node: cst.CSTNode, source: Source) -> Iterator[Change]:
     ):
         text = f"{base}.get({index}{default})"
         yield source.replace(node, text, "look-up that may miss", prior)
+
+
+def _asked_for_none(node: cst.Subscript, source: Source) -> bool:
+    """Whether the value goes by a name of which later lines of the block ask if it is None."""
+    assign = source.parent(node)
+    if not isinstance(assign, cst.Assign) or len(assign.targets) != 1:
+        return False
+    line = source.parent(assign)
+    block = source.parent(line) if isinstance(line, cst.SimpleStatementLine) else None
+    if not isinstance(block, cst.IndentedBlock | cst.Module):
+        return False
+    name = re.escape(source.code(assign.targets[0].target))
+    later = block.body[[part is line for part in block.body].index(True) + 1 :]
+    return any(re.search(rf"\b{name} is (not )?None\b", source.code(part)) for part in later)
 
 
 def _slices(node: cst.Subscript, part: cst.Slice, base: str, source: Source) -> Iterator[Change]:
