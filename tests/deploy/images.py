@@ -102,9 +102,10 @@ def build_others(base: str, folder: Path) -> dict[str, str]:
 
 def remove_all() -> None:
     """Images and build steps of this run."""
-    found = docker("images", "--quiet", NAME).stdout.split()
+    # By their names: one that others stand on cannot go by its id.
+    found = docker("images", "--format", "{{.Repository}}:{{.Tag}}", NAME).stdout.split()
     if found:
-        docker("rmi", "--force", *sorted(set(found)), check=False)
+        docker("rmi", "--force", *found, check=False)
 
 
 def _built(folder: Path, tag: str, recipe: str) -> str:
