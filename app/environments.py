@@ -233,10 +233,11 @@ async def with_environment(
     repository: str,
     about: str,
     console: Console,
-) -> Settings:
+) -> tuple[Settings, str]:
     """For `patchwright fix`: the settings with the image of the tree's own environment.
 
-    Says on the console what is done and what failed. Errors as `image_for`.
+    Beside them the test command that the repository asks for; empty: none. Says on the console
+    what is done and what failed. Errors as `image_for`.
     """
 
     def say(line: str) -> None:
@@ -258,9 +259,9 @@ async def with_environment(
         await engine.sweep((), installation=run_id)
     if own.recipe:
         say(f"To keep this environment, put it in {PATH}:\n{own.recipe}")
-    if not own.image:
-        return settings
-    return settings.model_copy(update={"sandbox_image": own.image})
+    if own.image:
+        settings = settings.model_copy(update={"sandbox_image": own.image})
+    return settings, own.test_command
 
 
 def setup_policy(settings: Settings, asked: Asked) -> SetupPolicy:

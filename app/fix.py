@@ -111,7 +111,7 @@ async def run_fix(request: FixRequest, settings: Settings, console: Console) -> 
                 )
             tree = Path(scratch) / "tree.tar"
             local.mirror.tree_tar(local.commit, tree)
-            settings = await with_environment(
+            settings, wished = await with_environment(
                 engine, settings, tree, run_id, str(request.path.resolve()), issue.body, console
             )
             task = Task(
@@ -119,7 +119,7 @@ async def run_fix(request: FixRequest, settings: Settings, console: Console) -> 
                 repository=request.path.resolve().name,
                 base_commit=local.commit,
                 issue=issue,
-                test_command=request.test_command,
+                test_command=request.test_command or wished,
                 budget=settings.budget,
                 attachments=attached,
             )

@@ -57,6 +57,8 @@ class RunFacts:
     """Sentences about wishes of the repository that were not granted."""
     ending: str = ""
     """Why the run ended without a result, in a sentence."""
+    recipe: str = ""
+    """Set-up that the model found, for `.github/patchwright.yml`; empty: none was to be found."""
 
 
 Phase = Literal["queued", "preparing", "debugging", "verifying", "publishing", "done"]

@@ -8,7 +8,9 @@ from agent.events import EnvironmentPrepared, SetupTried
 from app.environments import Mender, Prepared, asked_by, proposal
 from app.records import Run
 from app.repo_terms import Terms
+from app.run_facts import RECIPE_LOG
 from app.run_services import Services
+from app.setup_mending import SOURCE as FOUND
 from app.store import SqlStore
 
 _LONGEST = 2_000
@@ -38,7 +40,10 @@ async def prepare_environment(
     asked = asked_by(run.repository, terms, about)
     prepared = await services.prepare(run.id, tree, asked, mender if mender.tries else None)
     if prepared is not None:
-        store.append(run.id, [told(prepared)])
+        event = told(prepared)
+        if event.recipe and event.source == FOUND:
+            store.put_log(run.id, RECIPE_LOG, event.recipe.encode())
+        store.append(run.id, [event])
 
 
 def told(prepared: Prepared) -> EnvironmentPrepared:

@@ -20,6 +20,8 @@ from app.settings import Settings
 
 FACTS_LOG = "facts"
 """Log id under which they are kept."""
+RECIPE_LOG = "recipe"
+"""Log id under which a set-up is kept that the model found."""
 
 
 class Wishes(Record):
@@ -55,7 +57,12 @@ def read_wishes(kept: bytes | None) -> Wishes:
 
 
 def facts_of(
-    settings: Settings, run: Run, wishes: Wishes, prepared: Mapping[str, str], model_s: float
+    settings: Settings,
+    run: Run,
+    wishes: Wishes,
+    prepared: Mapping[str, str],
+    model_s: float,
+    recipe: str = "",
 ) -> RunFacts:
     """The facts for a report. `model_s`: seconds that the model took to answer. Pure."""
     counted = settings.gpus_per_stream > 0
@@ -77,6 +84,7 @@ def facts_of(
         waits_for=prepared.get("waits_for", ""),
         ending=prepared.get("ending", ""),
         gpu_seconds=gpu_seconds(model_s, settings.prices) if counted else None,
+        recipe=recipe,
     )
 
 

@@ -35,7 +35,7 @@ from app.mirror import Mirror
 from app.records import Run
 from app.reports import Phase, RunFacts
 from app.run_environment import prepare_environment
-from app.run_facts import FACTS_LOG, facts_of, model_seconds, read_wishes
+from app.run_facts import FACTS_LOG, RECIPE_LOG, facts_of, model_seconds, read_wishes
 from app.run_failures import HandedBack, cause, explain, goes_back, wait_before_retry
 from app.run_services import Result, Services
 from app.store import SqlStore
@@ -367,7 +367,8 @@ class RunWork:
         settings = self.services.settings
         wishes = read_wishes(self.store.get_log(self.run.id, FACTS_LOG))
         model_s = model_seconds(self.events()) if settings.gpus_per_stream else 0.0
-        return facts_of(settings, self.run, wishes, prepared, model_s)
+        recipe = (self.store.get_log(self.run.id, RECIPE_LOG) or b"").decode()
+        return facts_of(settings, self.run, wishes, prepared, model_s, recipe)
 
     def phase(self, phase: Phase, detail: str = "") -> None:
         """Record that the run as a whole is at this point."""

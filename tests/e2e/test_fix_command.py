@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,12 @@ class TestBadInput:
         folder, issue = repository(ROOT_MODULES, tmp_path)
         done = fix(folder, "--issue", issue, "--test-command", "no-such-runner --all")
         one_sentence(done, "`no-such-runner --all` cannot be run", "--test-command")
+
+    def test_tests_that_cannot_run_by_the_repositorys_own_word(self, tmp_path: Path):
+        asked = {".github/patchwright.yml": "test_command: no-such-runner --here\n"}
+        bug = replace(ROOT_MODULES, files={**ROOT_MODULES.files, **asked})
+        folder, issue = repository(bug, tmp_path)
+        one_sentence(fix(folder, "--issue", issue), "`no-such-runner --here` cannot be run")
 
     def test_engine_down(self, tmp_path: Path):
         folder, issue = repository(ROOT_MODULES, tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -166,3 +167,18 @@ def test_the_status_tells_queue_cost_remarks_and_ends() -> None:
     ended = replace(FACTS, ending="The issue was closed meanwhile.")
     text = status_comment(ended, "done", WHOLE)
     assert text.startswith("**Patchwright stopped.** The issue was closed meanwhile.")
+
+
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", "set-up failed"), ("de", "Einrichtung des Repositorys")]
+)
+def test_a_set_up_that_the_model_found_is_proposed_as_it_stands(
+    language: Literal["en", "de"], said: str
+) -> None:
+    recipe = "setup:\n  - 'pip install \"made<2\" # @everyone'\n"
+    found = replace(FACTS, recipe=recipe, language=language)
+    for text in (pull_body(found, WHOLE), status_comment(found, "done", WHOLE)):
+        assert said in text
+        assert f"```yaml\n{recipe}```" in text
+    plain = replace(FACTS, language=language)
+    assert said not in pull_body(plain, WHOLE) + status_comment(plain, "done", WHOLE)
