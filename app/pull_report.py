@@ -27,7 +27,15 @@ from app.pull_template import Part, fill
 from app.rendering import render
 from app.repo_config import Language
 from app.report_words import WORDS
-from app.reports import MARKER_ROOM, MAX_ROWS, RunFacts, is_draft, patch_of, run_marker
+from app.reports import (
+    MARKER_ROOM,
+    MAX_ROWS,
+    RunFacts,
+    is_draft,
+    is_undecided,
+    patch_of,
+    run_marker,
+)
 
 CHECK_NAME = "Patchwright"
 CHECK_LIMIT = 65_000
@@ -81,6 +89,7 @@ def pull_body(facts: RunFacts, state: RunState, template: str = "") -> str:
         facts=facts,
         state=state,
         draft=is_draft(state),
+        undecided=is_undecided(state),
         parts=parts,
         filled=filled.text if filled else "",
         placed=filled.placed if filled else frozenset(),

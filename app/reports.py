@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from agent.events import UNDECIDED
 from agent.state import RunState
 from app.markdown_safety import COMMENT_LIMIT, fit, inline
 from app.rendering import render
@@ -101,6 +102,12 @@ def own_branch_name(facts: RunFacts) -> str:
 def is_draft(state: RunState) -> bool:
     """Whether a pull request of this state must be a draft: the gate did not prove the patch."""
     return state.verdict is None or state.verdict.verdict != "proven"
+
+
+def is_undecided(state: RunState) -> bool:
+    """Whether the gate held, and only the model itself cannot tell its fix from another."""
+    failed = {c.name for c in state.verdict.checks if not c.ok} if state.verdict else set()
+    return failed == {UNDECIDED}
 
 
 def patch_of(state: RunState) -> str:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from agent.events import (
+    UNDECIDED,
     AnyEvent,
     AttemptEnded,
     AttemptStarted,
@@ -127,6 +128,16 @@ def test_an_unproven_one_says_so_first_and_closes_nothing() -> None:
     assert "A test that passed fails now." in body
     assert "Refs #7" in body
     assert "Fixes #7" not in body
+
+
+def test_a_fix_that_cannot_be_told_from_another_is_for_a_person_to_decide() -> None:
+    torn = Check(name=UNDECIDED, ok=False, detail="Or `get(k, 0)`.")
+    broken = Check(name="patch", ok=False, detail="It does not apply.")
+    for more, said in (((), "must decide"), ((broken,), "Not proven")):
+        verdict = GateJudged(verdict="unproven", reasons=(torn.detail,), checks=(torn, *more))
+        body = pull_body(FACTS, replace(WHOLE, verdict=verdict))
+        assert said in body.split("\n")[1]
+        assert "Or `get(k, 0)`." in body and "Refs #7" in body
 
 
 def test_the_reason_for_no_reproduction_is_told() -> None:
