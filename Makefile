@@ -45,7 +45,7 @@ check: setup
 	$(BIN)/lint-imports
 
 test: check test-setup
-	$(BIN)/python -m pytest -n 2 --dist worksteal --durations 15 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal --durations 15 $(PYTEST_ARGS)
 
 unit: check
 	$(BIN)/python -m pytest tests/unit -n 2 $(PYTEST_ARGS)

@@ -25,7 +25,7 @@ _KILLED = 137
 """The status of a process that SIGKILL ended, as shells tell it."""
 _GRACE_S = 0.5
 _ROUND_S = 0.05
-_ROUNDS = 20
+_ROUNDS = 40
 _LOOK_S = (0.1, 0.4, 1.0)
 _TICKS_PER_S = 100
 """Linux shows process start times in hundredths of a second on every architecture (USER_HZ)."""
@@ -154,8 +154,10 @@ class CommandShell:
             # the interrupt, the shell gives up the rest of the command too.
             await self._signal(shell, begun, "INT")
             await shell.wait(grace_s)
-            for _ in range(_ROUNDS):
-                left = await self._signal(shell, begun, "KILL")
+            for number in range(_ROUNDS):
+                # A loop of the shell goes on when its child is killed, and ends when its child dies
+                # of an interrupt; the first one may have come between two children.
+                left = await self._signal(shell, begun, "INT" if number % 2 else "KILL")
                 captured = await shell.wait(_ROUND_S)
                 if captured is not None and left == 0:
                     await self._skip_leftovers(shell)

@@ -8,6 +8,7 @@ import platform
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -15,8 +16,16 @@ from app import interrupts
 from app.left_over import is_dead, owner
 
 
+@pytest.fixture
+def heard() -> Iterator[None]:
+    """Ctrl-C is heard, also where the tests run in the background of a script."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
-def test_a_command_that_is_asked_to_end_cleans_up_first(sign: signal.Signals) -> None:
+def test_a_command_that_is_asked_to_end_cleans_up_first(sign: signal.Signals, heard: None) -> None:
     cleaned: list[bool] = []
 
     async def work() -> None:
