@@ -90,7 +90,8 @@ def shot(page: Page, name: str) -> None:
 
 
 def fits(page: Page) -> bool:
-    """Whether nothing sticks out sideways."""
+    """Whether nothing sticks out sideways, once the page has its style."""
+    page.wait_for_load_state("load")
     return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
 
 

@@ -92,7 +92,9 @@ class GithubWorld:
 
     def __init__(self, base: str) -> None:
         self.base = base.rstrip("/")
-        self._http = httpx.Client(timeout=120, trust_env=False)
+        # A connection each: after a fault of its own the stand-in closes what it answered on.
+        alone = httpx.Limits(max_keepalive_connections=0)
+        self._http = httpx.Client(timeout=120, trust_env=False, limits=alone)
         self._known: dict[str, Person] = {}
         self.app = self.admin("app")
 
