@@ -11,7 +11,7 @@ from typing import Any
 from agent.events import AttemptStarted, GateJudged, SandboxOpened
 from agent.gate.judge import Submission, judge
 from agent.journal import Journal, OnEvent
-from agent.loop import Attempt, end, run_loop
+from agent.loop import Attempt, end, replace_sandbox, run_loop
 from agent.model import Model
 from agent.prompting import prompt_version, system_prompt, task_prompt
 from agent.state import RunState
@@ -19,13 +19,15 @@ from agent.store import Store
 from agent.task import Task
 from agent.testing.suite import TestsCannotRun, find_test_command, run_suite
 from agent.tree import restore_tree
-from sandbox.errors import EngineUnavailable, SandboxGone
+from sandbox.errors import EngineUnavailable, SandboxError, SandboxGone
 from sandbox.protocol import OpenSandbox, Sandbox
 
 STOP_POLL_S = 0.25
 ENGINE_WAIT_S = 300.0
 """How long an attempt that lost its sandbox waits for an engine to open another one."""
 ENGINE_POLL_S = 1.0
+STARTS = 3
+"""An attempt begins in so many sandboxes, if they die: an engine is restarted now and then."""
 TREE_LISTING = (
     "find . -maxdepth 3 -not -path './.git*' -not -name '*.pyc' -not -name __pycache__ "
     "-printf '%P%y\\n' | sed -e 's/d$/\\//' -e 's/[fl]$//' | sort | head -n 200"
@@ -91,7 +93,7 @@ async def debug(
         sandbox = await _enter(journal, open_sandbox, attach)
         opened.append(Attempt(task, model, sandbox, journal, put_before_gate, rebuild))
         if journal.state.started is None:
-            await _start(opened[0], seed)
+            await _start_surely(opened[0], seed)
         return await run_loop(opened[0])
 
     leave_open = False
@@ -112,9 +114,18 @@ async def _enter(journal: Journal, open_sandbox: OpenSandbox, attach: Attach) ->
         if sandbox is not None:
             journal.append(SandboxOpened(sandbox_id=sandbox.id, reason="resumed"))
             return sandbox
-    sandbox = await _open(journal, open_sandbox)
+    sandbox = await _open_surely(journal, open_sandbox)
     journal.append(SandboxOpened(sandbox_id=sandbox.id, reason="rebuilt" if known else "start"))
     return sandbox
+
+
+async def _open_surely(journal: Journal, open_sandbox: OpenSandbox) -> Sandbox:
+    for starts in range(1, STARTS):
+        try:
+            return await _open(journal, open_sandbox)
+        except SandboxGone:
+            await asyncio.sleep(starts * ENGINE_POLL_S)
+    return await _open(journal, open_sandbox)
 
 
 async def _open(journal: Journal, open_sandbox: OpenSandbox) -> Sandbox:
@@ -139,6 +150,22 @@ async def _when_it_can(open_sandbox: OpenSandbox) -> Sandbox:
             if time.monotonic() > deadline:
                 raise
             await asyncio.sleep(ENGINE_POLL_S)
+
+
+async def _start_surely(attempt: Attempt, seed: int) -> None:
+    """Start, in another sandbox when one dies. Raises `SandboxError` when it always dies."""
+    for _ in range(1, STARTS):
+        try:
+            return await _start(attempt, seed)
+        except SandboxGone as problem:
+            await replace_sandbox(attempt, problem)
+    try:
+        return await _start(attempt, seed)
+    except SandboxGone as problem:
+        raise SandboxError(
+            f"The sandbox died {STARTS} times while the tests ran on the unchanged tree "
+            f"({problem}). If they need more than a sandbox may use, raise its limits."
+        ) from None
 
 
 async def _start(attempt: Attempt, seed: int) -> None:

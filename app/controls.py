@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -11,6 +11,7 @@ from agent.events import (
     AttemptEnded,
     AttemptStarted,
     GateJudged,
+    ModelWaiting,
     Recorded,
     RunPhase,
     ToolFinished,
@@ -21,6 +22,8 @@ from app.run_rows import insert_of
 from app.tables import runs
 from app.tables_operations import controls, usage
 
+WAITING = "waiting"
+"""Phase of a run for which something outside is away."""
 DEATHS = 3
 """So many workers may die at one place of a run; then it is parked."""
 
@@ -70,9 +73,17 @@ def progress(journal: Iterable[Recorded]) -> int:
                 done += status != "interrupted"
             case AttemptStarted() | AttemptEnded() | GateJudged():
                 done += 1
-            case RunPhase(phase=phase):
+            case RunPhase(phase=phase) if phase != WAITING:
                 phases.add(phase)
     return done + len(phases)
+
+
+def only_waited(journal: Sequence[Recorded]) -> bool:
+    """Whether all that a run did last was to wait for something outside."""
+    match journal[-1].event if journal else None:
+        case ModelWaiting() | RunPhase(phase="waiting"):
+            return True
+    return False
 
 
 def diagnosis(journal: Iterable[Recorded], deaths: int) -> str:

@@ -102,10 +102,10 @@ _first_call_seconds = _histogram(
 _waits = _counter(
     "step_waits",
     "Times that a step waits because something is away.",
-    away=("github", "github_limit", "git", "engine", OTHER),
+    away=("github", "github_limit", "git", "engine", "sandbox", OTHER),
 )
 _failures = _counter("step_failures", "Steps of runs that failed for good.")
-_handed_back = _counter("runs_handed_back", "Runs handed back to the queue: no model.")
+_handed_back = _counter("runs_handed_back", "Runs handed back: what they need is away.")
 _ended = _counter("runs_ended", "Rounds of runs that ended.", outcome=get_args(Outcome))
 _run_seconds = _histogram("run_seconds", "Time from the ask to the first round's end.", _RUN_S)
 _attempts = Gauge("patchwright_attempts", "Attempts under way in this process.", registry=WORK)
@@ -213,6 +213,7 @@ def step_waits(error: BaseException) -> None:
         ForgeAway: "github",
         GitAway: "git",
         EngineUnavailable: "engine",
+        SandboxGone: "sandbox",
     }
     _waits.labels(_kind(error, kinds)).inc()
 

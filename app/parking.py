@@ -12,11 +12,14 @@ _log = logs.get(__name__)
 def examine(store: SqlStore, before: Run) -> str:
     """Why the run must be parked; empty when it may go on. `before`: as it was before the claim.
 
-    A run in work whose worker did not give it back was left by a death.
+    A run in work whose worker did not give it back was left by a death. One that only waited for
+    something outside had no part in it.
     """
     if before.status != "running" or not before.owner:
         return ""
     journal = store.events(before.id)
+    if controls.only_waited(journal):
+        return ""
     mark = controls.progress(journal)
     deaths = controls.count_death(store.engine, before.id, mark)
     _log.warning("a worker died of this run", run=before.id, worker=before.owner, deaths=deaths)

@@ -10,15 +10,20 @@ from app.forge_records import ForgeAway, ForgeError, RateLimited
 from app.git_process import GitAway, GitError
 from app.logs import redact
 from app.settings import SettingsError
-from sandbox.errors import EngineUnavailable, SandboxError
+from sandbox.errors import EngineUnavailable, SandboxError, SandboxGone
 
 PATIENCE_S = (5.0, 15.0, 60.0, 180.0, 600.0)
-"""Waits before the second, third … try when something outside is away: a quarter of an hour."""
+"""Waits before the second, third … try when something outside is away: a quarter of an hour. Then
+the run goes back to the queue: an outage may last longer, and must not cost what was proven."""
 
 LONGEST_WAIT_S = 3600.0
 """GitHub never asks to wait longer: its limits are per hour."""
 
+TOLD_FROM_S = 60.0
+"""A step that waits so long is shown as waiting."""
+
 _AWAY = (ForgeAway, RateLimited, GitAway, EngineUnavailable)
+_WAITED_FOR = (*_AWAY, SandboxGone)
 _FIT_FOR_PEOPLE = (AgentError, SandboxError, ForgeError, GitError, SettingsError)
 
 
@@ -27,11 +32,12 @@ class HandedBack(asyncio.CancelledError):
 
 
 def goes_back(error: BaseException) -> bool:
-    """Whether the run is handed back to the queue, so that others may use its place meanwhile.
+    """Whether the run is handed back to the queue, so that others may use its place meanwhile,
+    when waiting has been of no use.
 
     The model's client has waited its patience out by then; the run's time budget still bounds it.
     """
-    return isinstance(error, ModelAway)
+    return isinstance(error, (ModelAway, *_AWAY))
 
 
 def cause(error: BaseException) -> BaseException:
@@ -44,8 +50,8 @@ def cause(error: BaseException) -> BaseException:
 def wait_before_retry(
     error: BaseException, tries: int, patience: Sequence[float] = PATIENCE_S
 ) -> float | None:
-    """Seconds to wait after `tries` failed tries; None when trying again will not help."""
-    if not isinstance(error, _AWAY) or tries > len(patience):
+    """Seconds to wait after `tries` failed tries; None when there is to be no other try here."""
+    if not isinstance(error, _WAITED_FOR) or tries > len(patience):
         return None
     wait = patience[tries - 1]
     if isinstance(error, RateLimited):

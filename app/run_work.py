@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent.attempts import choose, run_attempts
-from agent.errors import LostLease
 from agent.events import (
     AnyEvent,
     GateJudged,
@@ -27,8 +26,7 @@ from agent.gate.judge import Submission, judge
 from agent.session import JudgeWith, debug
 from agent.state import RunState, fold
 from agent.task import Attachment, Issue, Task
-from app import endings, logs, metrics_work, publish, tracing
-from app.database_away import is_away
+from app import logs, metrics_work, publish, tracing
 from app.forge import Forge
 from app.forge_records import ForgeError, IssueThread
 from app.mirror import Mirror
@@ -36,8 +34,8 @@ from app.records import Run
 from app.reports import Phase, RunFacts
 from app.run_environment import prepare_environment
 from app.run_facts import FACTS_LOG, RECIPE_LOG, facts_of, model_seconds, read_wishes
-from app.run_failures import HandedBack, cause, explain, goes_back, wait_before_retry
 from app.run_services import Result, Services
+from app.step_patience import patiently
 from app.store import SqlStore
 from app.tree_transfer import Source, write_tree
 from sandbox.errors import SandboxError
@@ -79,38 +77,8 @@ class RunWork:
     first_call: metrics_work.FirstCall = field(default_factory=metrics_work.FirstCall)
 
     async def patiently(self, name: str, act: Callable[[], Awaitable[Result]]) -> Result:
-        """Do a step; wait and repeat it while something outside is away; else say what failed."""
-        tries = 0
-        while True:
-            try:
-                self.check_lease()
-                return await act()
-            except Exception as raised:  # noqa: BLE001  every failure gets its honest end
-                error = cause(raised)
-            if is_away(error):
-                raise error  # it is waited for around the step, however long it takes
-            if isinstance(error, LostLease):
-                _log.warning("the run was taken over", run=self.run.id, step=name)
-                # Not an error of the step: the engine must record nothing.
-                raise asyncio.CancelledError(str(error))
-            if goes_back(error):
-                _log.warning("handed back to the queue", run=self.run.id, step=name, why=str(error))
-                metrics_work.handed_back()
-                raise HandedBack(str(error))
-            tries += 1
-            wait = wait_before_retry(error, tries, self.services.patience_s)
-            if wait is None and (ending := endings.of_error(error)):
-                _log.warning("GitHub ended it", run=self.run.id, step=name, why=ending.kind)
-                return ending.result
-            if wait is None:
-                _log.error("a step failed", run=self.run.id, step=name, exc_info=error)
-                metrics_work.step_failed()
-                return {"failed": explain(error, self.run.id)}
-            _log.warning(
-                "a step waits", run=self.run.id, step=name, why=str(error), seconds=round(wait)
-            )
-            metrics_work.step_waits(error)
-            await asyncio.sleep(wait)
+        """See `app.step_patience.patiently`."""
+        return await patiently(self.services, self.store, self.run.id, name, act)
 
     async def debug(self, ground: Ground, facts: RunFacts, clone_url: str, pull: str = "") -> int:
         """Run the attempts, or go on with them; gives the number of the one to take."""
@@ -376,8 +344,7 @@ class RunWork:
 
     def check_lease(self) -> None:
         """Before every outward act: a worker that lost the run must not speak for it."""
-        if not self.store.holds(self.run.id):
-            raise LostLease(f"run {self.run.id} belongs to another worker now")
+        self.store.check_lease(self.run.id)
 
 
 def as_issue(thread: IssueThread, own_login: str) -> Issue:

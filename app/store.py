@@ -249,6 +249,11 @@ class SqlStore:
         """Whether this view still has the run: to be asked before every outward act."""
         return self.get_run(run_id).epoch == self._leases.get(run_id, 0)
 
+    def check_lease(self, run_id: str) -> None:
+        """Raise `LostLease` unless this view still has the run."""
+        if not self.holds(run_id):
+            raise LostLease(f"run {run_id} belongs to another worker now")
+
     def set_running(self, run_id: str) -> None:
         """The run is being worked on. Raises `LostLease`."""
         with self._engine.begin() as connection:

@@ -70,9 +70,31 @@ async def judge(submission: Submission, open_fresh: OpenSandbox) -> GateJudged:
         case = await _case(clean, submission, base, files)
         try:
             before = await see_before(clean, case)
-            return await _with_patch(submission, open_fresh, case, before, rules)
+            return await _with_patch_surely(submission, open_fresh, case, before, rules)
         except (AgentError, PatchRefused) as error:
             return _verdict(submission, "unproven", [*rules, _failed("run", str(error))])
+
+
+async def _with_patch_surely(
+    submission: Submission,
+    open_fresh: OpenSandbox,
+    case: Case,
+    before: Before,
+    rules: Sequence[Check],
+) -> GateJudged:
+    """The verdict with the patch in place; a second time where the sandbox dies.
+
+    Once may be an engine that is restarted; twice is held against the patch.
+    """
+    try:
+        return await _with_patch(submission, open_fresh, case, before, rules)
+    except SandboxGone:
+        pass
+    try:
+        return await _with_patch(submission, open_fresh, case, before, rules)
+    except SandboxGone:
+        died = _failed("run", "The sandbox died twice while the tests ran with the patch.")
+        return _verdict(submission, "unproven", [*rules, died])
 
 
 async def _with_patch(
@@ -84,16 +106,12 @@ async def _with_patch(
 ) -> GateJudged:
     declared = case.reproduction
     async with _opened(open_fresh) as sandbox:
-        try:
-            if declared is not None and before.reproduction and not before.reproduction.as_claimed:
-                await sandbox.apply(submission.patch)
-                after = await run_reproduction(sandbox, declared, 1, case.reproduction_timeout_s)
-                shown = reproduction_check(declared, before.reproduction, after)
-                return _verdict(submission, "unproven", [*rules, shown])
-            proof = await prove(sandbox, case, before, submission.patch)
-        except SandboxGone:
-            died = _failed("run", "The sandbox died while the tests ran with the patch.")
-            return _verdict(submission, "unproven", [*rules, died])
+        if declared is not None and before.reproduction and not before.reproduction.as_claimed:
+            await sandbox.apply(submission.patch)
+            after = await run_reproduction(sandbox, declared, 1, case.reproduction_timeout_s)
+            shown = reproduction_check(declared, before.reproduction, after)
+            return _verdict(submission, "unproven", [*rules, shown])
+        proof = await prove(sandbox, case, before, submission.patch)
     if reasons := _against_rules(proof.patch, submission):
         return _verdict(submission, "refused", [*rules, _failed("patch", reasons)])
     checks = [*rules, *proof.checks]

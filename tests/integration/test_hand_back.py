@@ -1,19 +1,24 @@
-"""A run whose model stays away goes back to the queue, gives its place up, and ends well later."""
+"""A run for which something stays away goes back to the queue, and ends well later."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from agent.errors import ModelAway
-from agent.events import ModelWaiting
+from agent.events import ModelWaiting, RunPhase
 from agent.model import Message, ToolSpec, Turn
 from agent.models.openai_compat import OnWaiting
 from agent.state import fold
-from app.durable import running
-from app.run_failures import goes_back
+from app.controls import WAITING
+from app.durable import Durable, running
+from app.records import Run
+from sandbox.errors import EngineUnavailable, SandboxError, SandboxGone
+from sandbox.protocol import Sandbox
 from tests.doubles.seeded_policy import SeededModel
-from tests.integration.run_world import RunWorld
+from tests.integration.run_world import LocalSandboxes, RunWorld
 from tests.integration.test_runs import check_journal, ended, start, until
 
 
@@ -66,6 +71,81 @@ def _waited(world: RunWorld, run_id: str) -> bool:
     return any(isinstance(r.event, ModelWaiting) for r in world.store.events(run_id))
 
 
-def test_only_a_model_that_is_away_sends_a_run_back() -> None:
-    assert goes_back(ModelAway("gone"))
-    assert not goes_back(OSError("disk"))
+class Interrupted(LocalSandboxes):
+    """An engine that is away, or restarted, again and again; `faults` come one after another."""
+
+    def __init__(self, faults: list[SandboxError]) -> None:
+        super().__init__()
+        self.faults = faults
+
+    async def open(self, run_id: str, purpose: str, tree_tar: Path) -> Sandbox:
+        if self.faults:
+            raise self.faults.pop(0)
+        return await super().open(run_id, purpose, tree_tar)
+
+
+def ended_at_last(world: RunWorld, run_id: str, durable: Durable) -> Run:
+    def over() -> bool:
+        durable.flush_outbox()  # as the service does now and then
+        return world.store.get_run(run_id).status == "done"
+
+    until(over)
+    return world.store.get_run(run_id)
+
+
+def claims(world: RunWorld, run_id: str) -> int:
+    return world.store.get_run(run_id).epoch
+
+
+@pytest.mark.parametrize("away", [4, 9], ids=lambda n: f"{n} calls")
+def test_github_that_is_away_for_longer_than_the_patience_costs_no_run(
+    tmp_path: Path, away: int
+) -> None:
+    world = RunWorld(tmp_path)
+    run_id = start(world)
+    world.hold(results=9)
+    with running(world.services()) as durable:
+        until(lambda: len(world.store.events(run_id)) > 20)
+        with world.forge.world() as forge:
+            forge["set"]["away"] = away
+        world.let_go()
+        run = ended_at_last(world, run_id, durable)
+    assert run.outcome == "proven"
+    check_journal(world, run_id)
+    assert claims(world, run_id) > 1, "it had been handed back"
+    with world.forge.world() as forge:
+        assert len(forge["pulls"]) == 1
+
+
+def test_an_engine_that_is_away_for_longer_than_the_patience_costs_no_run(tmp_path: Path) -> None:
+    world = RunWorld(tmp_path)
+    world.sandboxes = Interrupted([EngineUnavailable("No engine answers.")] * 7)
+    run_id = start(world)
+    with running(world.services()) as durable:
+        run = ended_at_last(world, run_id, durable)
+    assert run.outcome == "proven"
+    assert claims(world, run_id) > 1
+
+
+def test_an_engine_that_is_restarted_again_and_again_costs_no_run(tmp_path: Path) -> None:
+    world = RunWorld(tmp_path)
+    world.sandboxes = Interrupted([SandboxGone("The engine was restarted.")] * 4)
+    run_id = start(world)
+    with running(world.services()):
+        assert ended(world, run_id).outcome == "proven"
+    assert claims(world, run_id) == 1
+
+
+def test_a_stop_is_heard_while_a_step_waits(tmp_path: Path) -> None:
+    world = RunWorld(tmp_path)
+    world.sandboxes = Interrupted([EngineUnavailable("No engine answers.")])
+    run_id = start(world)
+    with running(world.services(patience_s=(600.0,))):
+        until(lambda: waits_for(world, run_id))
+        world.store.request_stop(run_id)
+        assert ended(world, run_id).outcome == "stopped"
+
+
+def waits_for(world: RunWorld, run_id: str) -> bool:
+    phases = [r.event for r in world.store.events(run_id) if isinstance(r.event, RunPhase)]
+    return [(p.phase, p.detail) for p in phases[-1:]] == [(WAITING, "No engine answers.")]

@@ -16,7 +16,6 @@ from agent.session import debug
 from agent.state import RunState, fold
 from agent.store import Hint, MemoryStore
 from agent.task import Budget, Issue, Task
-from sandbox.errors import SandboxGone
 from sandbox.protocol import OpenSandbox
 from tests.doubles.local_sandbox import LocalSandbox
 from tests.doubles.memory_sandbox import MemorySandbox
@@ -203,47 +202,6 @@ async def test_resume_in_another_sandbox_rebuilds_the_tree_from_the_last_snapsho
     state = await run(SeededModel(seed=5, steps=40, slow_commands=False), store, a_task())
     assert state.outcome == "proven"
     assert "tests/test_discount.py" in state.verdict.patch, "the reproduction's file came along"
-
-
-class DyingSandbox(LocalSandbox):
-    """Dies in its so-manieth command."""
-
-    def __init__(self, after: int) -> None:
-        super().__init__(FILES)
-        self.left = after
-
-    async def run(self, command: str, *, timeout_s: float = 120.0):
-        self.left -= 1
-        if self.left == 0:
-            raise SandboxGone("out of memory")
-        return await super().run(command, timeout_s=timeout_s)
-
-
-async def test_a_sandbox_that_dies_is_replaced_and_the_run_goes_on():
-    store = MemoryStore()
-    opened: list[LocalSandbox] = []
-
-    async def open_sandbox() -> LocalSandbox:
-        opened.append(DyingSandbox(after=15) if not opened else LocalSandbox(FILES))
-        return opened[-1]
-
-    async def attach(_: str) -> None:
-        return None
-
-    state = await debug(
-        a_task(),
-        model=SeededModel(seed=2, steps=30, slow_commands=False),
-        store=store,
-        open_sandbox=open_sandbox,
-        attach=attach,
-        open_fresh=open_sandbox,
-        judge_with=gate_agrees,
-    )
-    assert state.outcome == "proven"
-    assert len(opened) == 2
-    rebuilt = [r.event for r in store.events("r1") if r.event.type == "sandbox_opened"]
-    assert [e.reason for e in rebuilt] == ["start", "rebuilt"]
-    assert any("the sandbox died" in m.content for m in state.messages)
 
 
 async def test_every_change_outlives_the_sandbox_and_its_machine():

@@ -20,15 +20,26 @@ from app.run_failures import (
     goes_back,
     wait_before_retry,
 )
-from sandbox.errors import EngineUnavailable, ImageMissing
+from sandbox.errors import EngineUnavailable, ImageMissing, SandboxGone
 
 TOKEN = "ghs_" + "a" * 36
 
 
-@pytest.mark.parametrize("error", [ForgeAway("x"), GitAway("x"), EngineUnavailable("x")])
-def test_what_is_away_is_waited_for_ever_longer_and_then_given_up(error: Exception) -> None:
+@pytest.mark.parametrize(
+    ("error", "back"),
+    [
+        (ForgeAway("x"), True),
+        (GitAway("x"), True),
+        (EngineUnavailable("x"), True),
+        (SandboxGone("x"), False),  # it may well be what runs in it
+    ],
+)
+def test_what_is_away_is_waited_for_ever_longer_and_then_goes_back(
+    error: Exception, back: bool
+) -> None:
     waits = [wait_before_retry(error, n) for n in range(1, len(PATIENCE_S) + 2)]
     assert waits == [*PATIENCE_S, None]
+    assert goes_back(error) == back
 
 
 @pytest.mark.parametrize(
@@ -42,6 +53,11 @@ def test_github_says_itself_how_long_to_wait() -> None:
     assert wait_before_retry(RateLimited("x", 90), 1) == 90
     assert wait_before_retry(RateLimited("x", 0), 2) == PATIENCE_S[1]
     assert wait_before_retry(RateLimited("x", 10**9), 1) == LONGEST_WAIT_S
+
+
+@pytest.mark.parametrize("error", [ForgeDenied("x"), ImageMissing("x"), OSError("disk")])
+def test_what_no_outage_explains_ends_a_run(error: Exception) -> None:
+    assert not goes_back(error)
 
 
 def test_the_cause_is_found_in_groups() -> None:

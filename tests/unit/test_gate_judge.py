@@ -8,7 +8,8 @@ import pytest
 
 from agent.events import GateJudged, ReproductionDeclared
 from agent.gate.judge import Submission, judge
-from sandbox.protocol import Sandbox
+from sandbox.errors import SandboxGone
+from sandbox.protocol import CommandResult, Sandbox
 from tests.doubles import gate_case as case
 from tests.doubles.local_sandbox import LocalSandbox
 
@@ -90,3 +91,38 @@ async def test_patches_that_are_none(patch: str, verdict: str, reason: str) -> N
     result = await judged(sent)
     assert result.verdict == verdict
     assert reason in " ".join(result.reasons)
+
+
+class DyingWithPatch(LocalSandbox):
+    """Dies in the first command after a patch came in, so often."""
+
+    deaths = 0
+    patched = False
+
+    async def apply(self, patch: str) -> None:
+        await super().apply(patch)
+        self.patched = True
+
+    async def run(self, command: str, *, timeout_s: float = 120.0) -> CommandResult:
+        if self.patched and DyingWithPatch.deaths > 0:
+            DyingWithPatch.deaths -= 1
+            raise SandboxGone("the engine was restarted")
+        return await super().run(command, timeout_s=timeout_s)
+
+
+@pytest.mark.parametrize(
+    ("deaths", "verdict", "reasons"),
+    [(1, "proven", ()), (2, "unproven", ("The sandbox died twice while the tests ran",))],
+)
+async def test_a_sandbox_that_dies_once_with_the_patch_is_no_proof_against_it(
+    deaths: int, verdict: str, reasons: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(DyingWithPatch, "deaths", deaths)
+
+    async def open_fresh() -> Sandbox:
+        return DyingWithPatch(dict(case.REPOSITORY))
+
+    found = await judge(case.submission({"shop/stats.py": case.FIXED}), open_fresh)
+    assert DyingWithPatch.deaths == 0
+    assert found.verdict == verdict
+    assert [r[: len(w)] for r, w in zip(found.reasons, reasons, strict=True)] == list(reasons)

@@ -1,0 +1,90 @@
+"""A step of a run that waits while something outside is away, and says what failed otherwise."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
+from agent.errors import LostLease
+from agent.events import RunPhase
+from app import controls, endings, logs, metrics_work
+from app.database_away import is_away
+from app.run_failures import (
+    TOLD_FROM_S,
+    HandedBack,
+    cause,
+    explain,
+    goes_back,
+    wait_before_retry,
+)
+from app.run_services import Result, Services
+from app.store import SqlStore
+
+STOP_POLL_S = 1.0
+
+_log = logs.get(__name__)
+
+
+async def patiently(
+    services: Services,
+    store: SqlStore,
+    run_id: str,
+    name: str,
+    act: Callable[[], Awaitable[Result]],
+) -> Result:
+    """Do a step; wait and repeat it while something outside is away; else say what failed.
+
+    `store` holds the run's lease. Raises `HandedBack` when something stays away for long, and the
+    database's errors while it is away; ends as if cancelled when the lease is lost.
+    """
+    tries, mark, wait, why = 0, -1, 0.0, ""
+    while True:
+        try:
+            if wait >= TOLD_FROM_S:
+                phase = RunPhase(attempt=0, phase=controls.WAITING, detail=why)
+                store.append(run_id, [phase])
+            await _pause(store, run_id, wait)
+            store.check_lease(run_id)
+            return await act()
+        except Exception as raised:  # noqa: BLE001  every failure gets its honest end
+            error = cause(raised)
+        if is_away(error):
+            raise error  # it is waited for around the step, however long it takes
+        if isinstance(error, LostLease):
+            _log.warning("the run was taken over", run=run_id, step=name)
+            # Not an error of the step: the engine must record nothing.
+            raise asyncio.CancelledError(str(error))
+        # A step may last for hours: faults between which it got on are not one outage.
+        came_to = controls.progress(store.events(run_id))
+        tries, mark = (tries + 1 if came_to == mark else 1), came_to
+        wait_s = wait_before_retry(error, tries, services.patience_s)
+        if wait_s is None:
+            return _give_up(run_id, name, error)
+        wait, why = wait_s, explain(error, run_id)
+        _log.warning("a step waits", run=run_id, step=name, why=str(error), seconds=round(wait))
+        metrics_work.step_waits(error)
+
+
+async def _pause(store: SqlStore, run_id: str, seconds: float) -> None:
+    """Wait; not longer than until somebody stops the run."""
+    end = time.monotonic() + seconds
+    stopped = store.stop_requested(run_id)
+    while (left := end - time.monotonic()) > 0:
+        if store.stop_requested(run_id) != stopped:
+            return
+        await asyncio.sleep(min(left, STOP_POLL_S))
+
+
+def _give_up(run_id: str, name: str, error: BaseException) -> Result:
+    """Waiting is of no use any more, or never was."""
+    if goes_back(error):
+        _log.warning("handed back to the queue", run=run_id, step=name, why=str(error))
+        metrics_work.handed_back()
+        raise HandedBack(str(error))
+    if ending := endings.of_error(error):
+        _log.warning("GitHub ended it", run=run_id, step=name, why=ending.kind)
+        return ending.result
+    _log.error("a step failed", run=run_id, step=name, exc_info=error)
+    metrics_work.step_failed()
+    return {"failed": explain(error, run_id)}

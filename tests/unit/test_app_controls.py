@@ -1,0 +1,173 @@
+"""Controls, parking, and the model under the operators' hand, without processes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from agent.events import (
+    Event,
+    ModelTurned,
+    ModelWaiting,
+    Recorded,
+    RunPhase,
+    SandboxOpened,
+    ToolStarted,
+    now,
+)
+from agent.model import Turn, Usage
+from app import audit, controls, operate, parking
+from app.governed_model import Brake, GovernedModel
+from app.settings import Settings
+from app.store import SqlStore
+from tests.unit.kept_runs import a_run, finished
+from tests.unit.test_app_store import trigger
+
+# Controls and parking
+
+
+def recorded(*events: Any) -> list[Recorded]:
+    return [Recorded(seq=i, at=now(), event=event) for i, event in enumerate(events)]
+
+
+def test_what_a_restart_writes_is_no_progress() -> None:
+    once = [RunPhase(attempt=0, phase="queued"), SandboxOpened(sandbox_id="a"), finished(1)]
+    again = [
+        *once,
+        SandboxOpened(sandbox_id="b", reason="rebuilt"),
+        RunPhase(attempt=0, phase="queued"),
+        finished(2, "interrupted"),
+        ModelTurned(),
+        ToolStarted(call_id="c3", name="bash", arguments="{}"),
+    ]
+    assert controls.progress(recorded(*once)) == controls.progress(recorded(*again))
+    assert controls.progress(recorded(*again, finished(3))) > controls.progress(recorded(*again))
+
+
+def test_three_deaths_at_one_place_park_a_run_and_deaths_elsewhere_do_not(store: SqlStore) -> None:
+    run_id = a_run(store, ended=False)
+
+    def die() -> str:
+        before = store.get_run(run_id)
+        store.claim(run_id, "worker-0")
+        return parking.examine(store, before)
+
+    assert [die(), die()] == ["", ""]
+    store.claim(run_id, "worker-0").append(run_id, [])
+    lease = store.claim(run_id, "worker-0")
+    started = ToolStarted(call_id="c9", name="run_tests", arguments="{}")
+    lease.append(run_id, [finished(2), started])  # it went on: counted anew
+    assert [die(), die()] == ["", ""]
+    reason = die()
+    assert "died 3 times" in reason
+    assert "`run_tests`" in reason
+    assert audit.entries(store.engine, subject=run_id)[0].action == "park"
+
+
+@pytest.mark.parametrize(
+    "last",
+    [RunPhase(attempt=0, phase=controls.WAITING), ModelWaiting(reason="away", retry_in_s=1)],
+    ids=str,
+)
+def test_deaths_while_a_run_only_waits_are_not_of_its_doing(store: SqlStore, last: Event) -> None:
+    run_id = a_run(store, ended=False)
+    store.claim(run_id, "worker-0").append(run_id, [last])
+    for _ in range(controls.DEATHS + 1):
+        before = store.get_run(run_id)
+        store.claim(run_id, "worker-0")
+        assert parking.examine(store, before) == ""
+
+
+def test_a_run_that_was_given_back_was_no_death(store: SqlStore) -> None:
+    run_id = a_run(store, ended=False)
+    for _ in range(5):
+        lease = store.claim(run_id, "worker-0")
+        lease.give_back(run_id)
+        assert parking.examine(store, store.get_run(run_id)) == ""
+    stale = store.claim(run_id, "worker-0")
+    store.claim(run_id, "worker-1")
+    stale.give_back(run_id)  # not its any more
+    assert store.get_run(run_id).owner == "worker-1"
+
+
+def test_operators_cancel_pause_and_retry(settings: Settings, store: SqlStore) -> None:
+    queued = store.accept("d1", "issues", trigger(1), model="m").run_id
+    assert "over" in operate.cancel(store, queued)
+    assert store.get_run(queued).outcome == "stopped"
+    with pytest.raises(operate.NotPossible, match="over already"):
+        operate.cancel(store, queued)
+    running = a_run(store, 2, ended=False)
+    operate.pause(store, running)
+    assert controls.paused(store.engine, running)
+    operate.cancel(store, running)
+    assert store.stop_requested(running)
+    assert not controls.paused(store.engine, running), "a paused run must see its stop"
+    with pytest.raises(operate.NotPossible, match="already"):
+        operate.retry(settings, store, running)
+    again = operate.retry(settings, store, queued)
+    assert (again.status, again.trigger) == ("queued", store.get_run(queued).trigger)
+    assert [e.action for e in audit.entries(store.engine)] == ["retry", "cancel", "pause", "cancel"]
+    assert all("@" in entry.actor for entry in audit.entries(store.engine))
+
+
+# The model under the operators' hand
+
+
+class Quick:
+    name, window = "quick", 1000
+
+    async def turn(self, messages: Any, tools: Any) -> Turn:
+        return Turn(usage=Usage(prompt_tokens=60, completion_tokens=40))
+
+    async def close(self) -> None:
+        pass
+
+
+def governed(store: SqlStore, run_id: str, told: list[str], limit: int = 0) -> GovernedModel:
+    async def waiting(reason: str, _seconds: float) -> None:
+        told.append(reason)
+
+    return GovernedModel(Quick(), store.engine, run_id, limit, waiting, Brake(), 1, 0.02)
+
+
+async def test_a_paused_run_takes_no_turn_until_it_is_resumed(store: SqlStore) -> None:
+    run_id, told = a_run(store, ended=False), list[str]()
+    model = governed(store, run_id, told)
+    controls.set_paused(store.engine, run_id, True)
+    turn = asyncio.create_task(model.turn([], []))
+    done, _ = await asyncio.wait({turn}, timeout=0.3)
+    assert not done
+    assert told == ["An operator paused the run."]
+    controls.set_paused(store.engine, run_id, False)
+    await asyncio.wait_for(turn, 5)
+
+
+async def test_the_installations_budget_holds_over_all_runs(store: SqlStore) -> None:
+    told: list[str] = []
+    first, second = (governed(store, f"r{n}", told, limit=150) for n in (1, 2))
+    await first.turn([], [])
+    await second.turn([], [])
+    assert controls.used_today(store.engine) == 200
+    waiting = asyncio.create_task(first.turn([], []))
+    done, _ = await asyncio.wait({waiting}, timeout=0.2)
+    waiting.cancel()
+    assert not done
+    assert "150 tokens of today" in told[0]
+    assert controls.used_today(store.engine, now() + timedelta(days=1)) == 0
+
+
+async def test_the_brake_waits_for_calls_and_lets_no_turn_begin(store: SqlStore) -> None:
+    model = governed(store, "r1", [])
+    await model.turn([], [])  # its tool calls are being done now
+    started = time.monotonic()
+    assert not await asyncio.to_thread(model.brake.press, 0.2)
+    assert time.monotonic() - started >= 0.2
+    turn = asyncio.create_task(model.turn([], []))  # the call has ended
+    assert await asyncio.to_thread(model.brake.press, 5)
+    done, _ = await asyncio.wait({turn}, timeout=0.2)
+    turn.cancel()
+    assert not done
