@@ -93,10 +93,19 @@ class Container:
 
     async def remove(self) -> None:
         """Kill and delete the container; nothing happens when it is gone already."""
-        try:
-            await self._call(lambda: self._client.api.remove_container(self.id, v=True, force=True))
-        except SandboxGone:
-            return
+        for last in (False, True):
+            try:
+                await self._call(
+                    lambda: self._client.api.remove_container(self.id, v=True, force=True)
+                )
+            except SandboxGone:
+                return
+            except SandboxError:
+                # After its restart an engine may have lost sight of a container that it killed.
+                if last:
+                    raise
+            else:
+                return
 
     async def _call(self, work: Callable[[], Any]) -> Any:
         try:
@@ -106,6 +115,16 @@ class Container:
         except APIError as error:
             if error.status_code == 409 and "not running" in str(error.explanation):
                 raise SandboxGone("The sandbox's container is not running") from None
+            if is_away(error):
+                raise SandboxGone(f"The container engine is away: {error.explanation}") from None
             raise SandboxError(f"The container engine refused: {error.explanation}") from None
         except (DockerException, requests.RequestException) as error:
             raise SandboxGone(f"The container engine does not answer: {error}") from None
+
+
+def is_away(error: APIError) -> bool:
+    """Whether the engine answers, but not what it needs itself: containerd is being restarted.
+
+    It passes on the name of gRPC's status UNAVAILABLE (https://grpc.io/docs/guides/status-codes/).
+    """
+    return str(error.explanation).rstrip('" ').endswith(": unavailable")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +23,7 @@ from sandbox.container import (
     SandboxSpec,
     container_options,
 )
-from sandbox.docker_container import Container
+from sandbox.docker_container import Container, is_away
 from sandbox.engine_address import engine_address
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError, SandboxGone
 from sandbox.exec_stream import ExecStream
@@ -135,25 +135,36 @@ class DockerEngine:
             )
         )
         swept: list[str] = []
+        stays: list[SandboxError] = []
         for container in found:
             labels = container.labels
             # An engine takes "label=" for any value of the label.
             mine = labels.get(INSTALLATION_LABEL) == installation
             run = run_of(container.name or "", labels.get(RUN_LABEL, ""))
             if mine and run not in keep_runs and only in ("", run):
-                await Container(await self.client(), self._address, str(container.id)).remove()
-                swept.append(str(container.id))
+                try:
+                    await (await self.inside(str(container.id))).remove()
+                except SandboxError as error:  # the others go all the same
+                    stays.append(error)
+                else:
+                    swept.append(str(container.id))
+        if stays:
+            raise stays[0]
         return swept
 
     @asynccontextmanager
     async def container(self, options: dict[str, Any]) -> AsyncIterator[str]:
-        """A started container of other make than a sandbox; removed at the end. Gives its id."""
+        """A started container of other make than a sandbox; removed at the end. Gives its id.
+
+        One that the engine cannot remove is left to a sweep.
+        """
         created = await self._call(lambda client: client.containers.create(**options))
         try:
             await self._call(lambda _: created.start())
             yield str(created.id)
         finally:
-            await asyncio.shield((await self.inside(str(created.id))).remove())
+            with suppress(SandboxError):
+                await asyncio.shield((await self.inside(str(created.id))).remove())
 
     async def inside(self, container_id: str) -> Container:
         """A container of this engine, for starting shells in it."""
@@ -214,6 +225,11 @@ class DockerEngine:
         except NotFound as error:
             raise SandboxGone(f"The container is gone: {error.explanation}") from None
         except APIError as error:
+            if is_away(error):
+                raise EngineUnavailable(
+                    f"The container engine at {self._address.url} cannot work now: "
+                    f"{error.explanation}"
+                ) from None
             raise SandboxError(f"The container engine refused: {error.explanation}") from None
         except (DockerException, requests.RequestException) as error:
             raise EngineUnavailable(

@@ -110,7 +110,8 @@ class Sandbox(Protocol):
         ...
 
     async def close(self) -> None:
-        """Destroy the sandbox. Safe to call twice."""
+        """Destroy the sandbox. Safe to call twice. What the engine cannot remove now is left to a
+        sweep, and is no error."""
         ...
 
 
