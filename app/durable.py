@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, closing, contextmanager
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 from sqlalchemy.engine import make_url
 
-from app import conversation, engine_words, logs
+from app import conversation, engine_words, logs, outbox
 from app.database_away import waited_for
 from app.engine_words import (
     APPLICATION,
@@ -61,12 +61,7 @@ class Durable:
 
     def flush_outbox(self) -> int:
         """Tell the engine of all runs and asks that it does not know yet; gives how many."""
-        runs, asks = self._store.unqueued(), self._inbox.unqueued()
-        for run in runs:
-            self.enqueue(run.id)
-        for ask in asks:
-            self.enqueue_ask(ask)
-        return len(runs) + len(asks)
+        return outbox.flush(self, self._store, self._inbox)
 
     @property
     def ready(self) -> bool:

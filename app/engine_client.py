@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dbos import DBOSClient, DBOSPortableJSONSerializer
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import engine_words
+from app import engine_words, outbox
 from app.inbox import Inbox
 from app.settings import Settings
 from app.store import SqlStore
@@ -40,13 +40,8 @@ class EngineClient:
         self._inbox.mark_enqueued(ask_id)
 
     def flush_outbox(self) -> int:
-        """Tell the engine of all that it does not know yet; gives how much."""
-        runs, asks = self._store.unqueued(), self._inbox.unqueued()
-        for run in runs:
-            self.enqueue(run.id)
-        for ask in asks:
-            self.enqueue_ask(ask)
-        return len(runs) + len(asks)
+        """Tell the engine of all runs and asks that it does not know yet; gives how many."""
+        return outbox.flush(self, self._store, self._inbox)
 
     @property
     def ready(self) -> bool:

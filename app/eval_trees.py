@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Protocol
 
 from app.environments import OwnEnvironment, own_environment
+from app.sandbox_specs import spec_of
 from app.settings import Settings
-from sandbox.docker_engine import DockerEngine, SandboxSpec
+from sandbox.docker_engine import DockerEngine
 from sandbox.errors import ImageMissing
 from sandbox.images import BASE_IMAGE
 from sandbox.protocol import Sandbox
@@ -66,14 +67,8 @@ class DockerTrees:
 
     async def open(self, *, run_id: str, purpose: str, image: str, tree: Path) -> Sandbox:
         """See `Trees.open`."""
-        spec = SandboxSpec(
-            image=image or self._settings.sandbox_image or BASE_IMAGE,
-            limits=self._settings.limits,
-            run_id=run_id,
-            purpose=purpose,
-            runtime=self._settings.sandbox_runtime,
-            installation=self._installation,
-        )
+        image = image or self._settings.sandbox_image or BASE_IMAGE
+        spec = spec_of(self._settings, image, run_id, purpose, self._installation)
         return await self._engine.open(spec, tree)
 
 

@@ -7,6 +7,7 @@ import os
 import tempfile
 import uuid
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -23,8 +24,9 @@ from app.left_over import owner, sweep_left_over
 from app.local_repository import mirror_local
 from app.model_choice import make_model
 from app.progress import progress_line
+from app.sandbox_specs import spec_of
 from app.settings import Settings
-from sandbox.docker_engine import DockerEngine, SandboxSpec
+from sandbox.docker_engine import DockerEngine
 from sandbox.errors import ImageMissing
 from sandbox.images import BASE_IMAGE
 from sandbox.protocol import Sandbox
@@ -159,21 +161,9 @@ async def _attempt(
 ) -> RunState:
     model = make_model(settings, run_id=task.run_id, seed=number - 1)
 
-    def spec(purpose: str) -> SandboxSpec:
-        return SandboxSpec(
-            image=settings.sandbox_image or BASE_IMAGE,
-            limits=settings.limits,
-            run_id=task.run_id,
-            purpose=purpose,
-            runtime=settings.sandbox_runtime,
-            installation=own,
-        )
-
-    async def open_sandbox() -> Sandbox:
-        return await engine.open(spec(f"attempt-{number}"), tree)
-
-    async def open_fresh() -> Sandbox:
-        return await engine.open(spec(f"gate-{number}"), tree)
+    async def opened(purpose: str) -> Sandbox:
+        image = settings.sandbox_image or BASE_IMAGE
+        return await engine.open(spec_of(settings, image, task.run_id, purpose, own), tree)
 
     def show(entry: Recorded) -> None:
         line = progress_line(entry)
@@ -185,9 +175,9 @@ async def _attempt(
             task,
             model=model,
             store=store,
-            open_sandbox=open_sandbox,
+            open_sandbox=partial(opened, f"attempt-{number}"),
             attach=engine.attach,
-            open_fresh=open_fresh,
+            open_fresh=partial(opened, f"gate-{number}"),
             attempt=number,
             seed=number - 1,
             on_event=show,

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from app import logs, metrics_work
 from app.environments import Asked, Mender, Prepared
+from app.sandbox_specs import spec_of
 from app.settings import Settings, SettingsError
 from app.settings_github import PREFIX
-from sandbox.container import SandboxSpec
 from sandbox.errors import SandboxError
 from sandbox.kubernetes.access import cluster_access
 from sandbox.kubernetes.engine import KubernetesEngine
@@ -52,14 +52,8 @@ class KubernetesSandboxes:
 
     async def open(self, run_id: str, purpose: str, tree_tar: Path) -> Sandbox:
         """See `Sandboxes.open`."""
-        spec = SandboxSpec(
-            image=self._images.get(tree_tar) or cluster_image(self._settings),
-            limits=self._settings.limits,
-            run_id=run_id,
-            purpose=purpose,
-            runtime=self._settings.sandbox_runtime,
-            installation=self._settings.installation,
-        )
+        image = self._images.get(tree_tar) or cluster_image(self._settings)
+        spec = spec_of(self._settings, image, run_id, purpose)
         with metrics_work.opening():
             return await self._engine.open(spec, tree_tar)
 

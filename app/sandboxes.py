@@ -10,8 +10,9 @@ from typing import Protocol
 
 from app import logs, metrics_work
 from app.environments import Asked, Mender, Prepared, image_for
+from app.sandbox_specs import spec_of
 from app.settings import Settings
-from sandbox.docker_engine import DockerEngine, SandboxSpec
+from sandbox.docker_engine import DockerEngine
 from sandbox.images import BASE_IMAGE
 from sandbox.pool import POOL_RUN, WarmPool
 from sandbox.protocol import Sandbox
@@ -53,14 +54,8 @@ class DockerSandboxes:
 
     async def open(self, run_id: str, purpose: str, tree_tar: Path) -> Sandbox:
         """See `Sandboxes.open`. From the image that `prepare` made for the tree, if it did."""
-        spec = SandboxSpec(
-            image=self._images.get(tree_tar) or self._settings.sandbox_image or BASE_IMAGE,
-            limits=self._settings.limits,
-            run_id=run_id,
-            purpose=purpose,
-            runtime=self._settings.sandbox_runtime,
-            installation=self._settings.installation,
-        )
+        image = self._images.get(tree_tar) or self._settings.sandbox_image or BASE_IMAGE
+        spec = spec_of(self._settings, image, run_id, purpose)
         with metrics_work.opening():
             return await self._pool.open(spec, tree_tar)
 

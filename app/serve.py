@@ -8,9 +8,8 @@ import signal
 import sys
 import threading
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
-import uvicorn
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Lifespan
@@ -38,12 +37,15 @@ from app.settings import Settings
 from app.settings_sources import with_stored_app
 from app.setup_server import until_set_up
 from app.store import SqlStore
+from app.web_server import web_server
 from app.working import working
 from sandbox.docker_engine import DockerEngine
 
 __all__ = ["serve", "state_lock"]
 
 OUTBOX_EVERY_S = 15.0
+NOT_STARTED = 3
+"""Exit status when the port cannot be had."""
 
 _log = logs.get(__name__)
 
@@ -111,16 +113,11 @@ def _listen(settings: Settings, store: SqlStore, engine: Durable | EngineClient)
     # before the engine is closed.
     signal.signal(signal.SIGTERM, lambda *_: None)
     _log.info("serving", url=settings.base_url, model=settings.profile)
-    uvicorn.run(
-        app,
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=10,
-    )
+    server = web_server(app, settings, stop_s=10)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:  # the server has logged why
+        sys.exit(NOT_STARTED)
 
 
 def _lifespan(

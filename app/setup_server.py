@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -15,6 +14,7 @@ from app.app_credentials import AppIdentity
 from app.settings import Settings
 from app.setup_page import setup_pages
 from app.web_dress import dress
+from app.web_server import web_server
 
 LAST_PAGE = "/setup/callback"
 PARTS = frozenset({"/assets/style.css", "/assets/icon.svg"})
@@ -43,18 +43,7 @@ def until_set_up(settings: Settings) -> AppIdentity:
         server.should_exit = True
 
     last_page = LastPage(setup_app(settings, done))
-    server = uvicorn.Server(
-        uvicorn.Config(
-            last_page,
-            host=settings.host,
-            port=settings.port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=5,
-        )
-    )
+    server = web_server(last_page, settings, stop_s=5)
     _log.info("no App yet: set it up", url=f"{settings.base_url}/setup")
     server.run()
     if not made:

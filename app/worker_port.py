@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -16,6 +15,7 @@ from starlette.routing import Route
 from app import metrics
 from app.settings import Settings, SettingsError
 from app.settings_github import PREFIX
+from app.web_server import web_server
 
 STOP_S = 10.0
 
@@ -32,17 +32,7 @@ def answering(
     if not settings.worker_port:
         yield
         return
-    server = uvicorn.Server(
-        uvicorn.Config(
-            _application(ping, ready),
-            host=settings.host,
-            port=settings.worker_port,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=2,
-        )
-    )
+    server = web_server(_application(ping, ready), settings, stop_s=2, port=settings.worker_port)
     try:
         listening = server.config.bind_socket()
     except SystemExit:  # how uvicorn says that it cannot

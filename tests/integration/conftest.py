@@ -6,6 +6,7 @@ import pytest
 
 from tests.doubles.github.fixtures import github_server, github_world
 from tests.integration.github_app import forge, shop
+from tests.integration.postgresql import postgresql, postgresql_database
 from tests.integration.sandbox_fixtures import (
     cluster,
     engine,
@@ -25,6 +26,8 @@ __all__ = [
     "open_docker",
     "open_kubernetes",
     "open_sandbox",
+    "postgresql",
+    "postgresql_database",
     "shop",
 ]
 

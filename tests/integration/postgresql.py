@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 
 
@@ -63,3 +64,19 @@ def fresh_database(server_url: str) -> str:
         connection.execute(sa.text(f"CREATE DATABASE {name}"))
     engine.dispose()
     return sa.make_url(server_url).set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """The URL of a server for all tests of this process; see `fresh_database`."""
+    found = programs()
+    if found is None:
+        pytest.skip("PostgreSQL is not installed")
+    with server(found) as url:
+        yield url
+
+
+@pytest.fixture
+def postgresql_database(postgresql: str) -> str:
+    """The URL of a fresh database."""
+    return fresh_database(postgresql)

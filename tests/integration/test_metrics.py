@@ -22,22 +22,13 @@ from app.settings import Settings
 from app.store import SqlStore
 from tests.deploy.figures import alert_expressions, board_expressions, exported, names_in
 from tests.doubles.sglang.serving import free_port
-from tests.integration.postgresql import fresh_database, programs, server
+from tests.integration.postgresql import fresh_database
 from tests.integration.serving import serving
 from tests.unit.test_app_store import trigger
 
-PROGRAMS = programs()
 ROOT = Path(__file__).parents[2]
 WAIT_S = 120
 WORKER = "from app.worker import work; from app.settings_sources import load; work(load())"
-
-
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[str]:
-    if PROGRAMS is None:
-        pytest.skip("PostgreSQL is not installed")
-    with server(PROGRAMS) as url:
-        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -19,20 +19,11 @@ from app.inbox import Inbox
 from app.records import Run
 from app.schema import NewerSchema, head, migrate, version
 from app.store import SqlStore
-from tests.integration.postgresql import fresh_database, programs, server
+from tests.integration.postgresql import fresh_database
 
-PROGRAMS = programs()
 FIRST = json.loads((Path(__file__).parents[1] / "data" / "first_version.json").read_text())
 """What the first version's code wrote: its statements for both databases, and a journal."""
 RUNS = 1000
-
-
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[str]:
-    if PROGRAMS is None:
-        pytest.skip("PostgreSQL is not installed")
-    with server(PROGRAMS) as url:
-        yield url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

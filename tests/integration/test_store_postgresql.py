@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 
 from app.durable import running
 from app.settings import Settings
-from tests.integration.postgresql import programs, server
 from tests.integration.run_world import RunWorld
 from tests.integration.test_runs import check_journal, ended, start
 from tests.unit import test_app_inbox as inbox_checks
@@ -20,27 +16,11 @@ from tests.unit.test_app_store import store
 
 __all__ = ["store"]
 
-PROGRAMS = programs()
-pytestmark = pytest.mark.skipif(PROGRAMS is None, reason="PostgreSQL is not installed")
-_numbers = itertools.count()
-
-
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[str]:
-    assert PROGRAMS is not None
-    with server(PROGRAMS) as url:
-        yield url
-
 
 @pytest.fixture
-def url(postgresql: str) -> str:
-    """A fresh database."""
-    name = f"test{next(_numbers)}"
-    engine = sa.create_engine(postgresql, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
-    engine.dispose()
-    return sa.make_url(postgresql).set(database=name).render_as_string(hide_password=False)
+def url(postgresql_database: str) -> str:
+    """Where the shared checks look."""
+    return postgresql_database
 
 
 test_events = checks.test_events_come_back_as_they_were_and_in_order

@@ -24,17 +24,14 @@ from app.engine_client import connected
 from app.records import Run
 from app.store import SqlStore
 from app.webhooks import Trigger
-from tests.integration.postgresql import fresh_database, programs, server
 from tests.integration.run_world import RunWorld
 from tests.integration.test_runs import check_journal, ended, held, start, until
 from tests.unit.test_app_store import trigger
 
-PROGRAMS = programs()
 ROOT = Path(__file__).parents[2]
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(600),
-    pytest.mark.skipif(PROGRAMS is None, reason="PostgreSQL is not installed"),
 ]
 WORKER = """
 import json, signal, sys, threading
@@ -63,16 +60,9 @@ with working(world.services(), drained) as durable:
 """
 
 
-@pytest.fixture(scope="module")
-def postgresql() -> Iterator[str]:
-    assert PROGRAMS is not None
-    with server(PROGRAMS) as url:
-        yield url
-
-
 @pytest.fixture
-def url(postgresql: str) -> str:
-    return fresh_database(postgresql)
+def url(postgresql_database: str) -> str:
+    return postgresql_database
 
 
 @contextmanager
