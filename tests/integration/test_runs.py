@@ -209,7 +209,9 @@ def test_a_graceful_stop_leaves_the_run_to_the_next_start(tmp_path: Path) -> Non
     check_journal(world, run_id)
 
 
-def test_a_worker_that_lost_its_run_stays_silent(tmp_path: Path) -> None:
+def test_a_worker_that_lost_its_run_stays_silent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     world = RunWorld(tmp_path, steps=40)
     world.hold(12)
     run_id = start(world)
@@ -220,7 +222,7 @@ def test_a_worker_that_lost_its_run_stays_silent(tmp_path: Path) -> None:
         with world.forge.world() as forge:
             acts = len(forge["acts"])
         world.let_go()
-        time.sleep(2)  # what it still wrote would come now
+        until(lambda: "the run was taken over" in capsys.readouterr().out)
         assert world.store.get_run(run_id).events == at
         assert thief.holds(run_id)
         with world.forge.world() as forge:
@@ -243,11 +245,15 @@ def test_five_deliveries_before_and_after_a_restart_are_one_run(tmp_path: Path) 
     with running(world.services()) as durable:
         assert start(world) == run_id
         durable.enqueue(run_id)
-        time.sleep(2)
-    assert sum(world.store.count_runs().values()) == 1
+        # What the repeats had begun would have begun before another run that is asked for now.
+        other = start(world, "d2", 8)
+        durable.enqueue(other)
+        ended(world, other)
+    assert {run.id for run in world.store.list_runs().runs} == {run_id, other}
     check_journal(world, run_id)
     with world.forge.world() as forge:
-        assert len(forge["pulls"]) == 1
+        assert sorted(forge["pulls"]) == sorted(world.branches().keys() - {"main"})
+        assert len(forge["pulls"]) == 2
 
 
 CHILD = """

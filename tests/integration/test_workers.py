@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -133,7 +132,8 @@ def test_a_frozen_worker_is_taken_over_and_its_later_writes_are_refused(
             run = ended(world, run_id)
             log = tmp_path / "a.log"
             until(lambda: "taken over" in log.read_text())
-            time.sleep(2)  # a write of the frozen one would come now
+            frozen.terminate()  # and it has written whatever it wanted to
+            frozen.wait(60)
     assert run.outcome == "proven"
     assert run.owner == "b"
     check_journal(world, run_id)
@@ -221,8 +221,7 @@ def test_queues_keep_their_limits_and_people_go_first(url: str, tmp_path: Path) 
 
     world.hold(1)
     with worker(tmp_path, "a", url, 12, **limits), worker(tmp_path, "b", url, 12, **limits):
-        until(lambda: sum(run.status == "running" for run in runs()) == 3)
-        time.sleep(2)  # a fourth would begin now
+        until(lambda: sum(held(world, run.id, 1) for run in runs()) == 3)
         begun = [run for run in runs() if run.status != "queued"]
         world.let_go()
         until(
