@@ -13,6 +13,7 @@ Ends with status 1 when a run was not proven, or something grew worse than linea
 from __future__ import annotations
 
 import argparse
+import signal
 import statistics
 import sys
 import tempfile
@@ -158,6 +159,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=100_000)
     parser.add_argument("--events", type=int, default=5_000)
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # with all processes ended
     console = Console(width=140)
     logs.configure("warning", "text")
     done = []

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import signal
 import sys
 from pathlib import Path
 
@@ -33,6 +34,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=None, help="of everything; else drawn by lot")
     parser.add_argument("--keep", type=Path, help="an empty folder for states and logs")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # with all processes ended
     seed = asked.seed if asked.seed is not None else random.SystemRandom().randrange(1_000_000)
     names = ("sqlite", "postgresql") if asked.database == "both" else (asked.database,)
     console = Console(width=110)
