@@ -58,7 +58,7 @@ def carry_out(words: EvalWords) -> None:
 
 async def _measure(words: EvalWords, settings: Settings) -> None:
     place = EvalFolder(words.folder)
-    async with docker_trees(settings, str(words.folder.resolve()), _say) as trees:
+    async with docker_trees(settings, _say) as trees:
         if words.instances is not None:
             found = load_instances(words.instances)
         else:

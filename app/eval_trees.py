@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from app.environments import OwnEnvironment, own_environment
+from app.left_over import own_sandboxes
 from app.sandbox_specs import spec_of
 from app.settings import Settings
 from sandbox.docker_engine import DockerEngine
@@ -74,14 +75,12 @@ class DockerTrees:
 
 @asynccontextmanager
 async def docker_trees(
-    settings: Settings, key: str, say: Callable[[str], None] = lambda _: None
+    settings: Settings, say: Callable[[str], None] = lambda _: None
 ) -> AsyncIterator[Trees]:
-    """Sandboxes on the Docker engine; `key` names whose they are, and none outlives the block.
+    """Sandboxes on the Docker engine, of which none outlives the block.
 
-    What an earlier process with the same key left is destroyed first. Raises `ImageMissing`,
-    `EngineUnavailable`.
+    What killed commands left is destroyed first. Raises `ImageMissing`, `EngineUnavailable`.
     """
-    installation = f"eval-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
     engine = DockerEngine(settings.docker_url)
     try:
         await engine.check()
@@ -90,10 +89,7 @@ async def docker_trees(
             raise ImageMissing(
                 f"the sandbox image {default} is missing; run `patchwright images build`"
             )
-        await engine.sweep((), installation=installation)
-        try:
-            yield DockerTrees(settings, engine, installation, say)
-        finally:
-            await engine.sweep((), installation=installation)
+        async with own_sandboxes(engine) as own:
+            yield DockerTrees(settings, engine, own, say)
     finally:
         await engine.close()

@@ -20,7 +20,7 @@ from agent.state import RunState
 from agent.store import MemoryStore
 from agent.task import ATTACHED, Attachment, Issue, Task
 from app.environments import with_environment
-from app.left_over import owner, sweep_left_over
+from app.left_over import own_sandboxes
 from app.local_repository import mirror_local
 from app.model_choice import make_model
 from app.progress import progress_line
@@ -98,14 +98,13 @@ async def run_fix(request: FixRequest, settings: Settings, console: Console) -> 
         if target is not None:
             check_target(target)
     engine = DockerEngine(settings.docker_url)
-    run_id, own = f"fix-{uuid.uuid4().hex[:12]}", owner()
+    run_id = f"fix-{uuid.uuid4().hex[:12]}"
     store = MemoryStore()
     attached = attach(store, run_id, request.logs)
     try:
         with tempfile.TemporaryDirectory(prefix="patchwright-") as scratch:
             local = mirror_local(request.path, Path(scratch))
             await engine.check()
-            await sweep_left_over(engine)
             image = settings.sandbox_image or BASE_IMAGE
             if not await engine.has_image(image):
                 raise ImageMissing(
@@ -126,13 +125,12 @@ async def run_fix(request: FixRequest, settings: Settings, console: Console) -> 
                 attachments=attached,
             )
 
-            async def one(number: int) -> RunState:
-                return await _attempt(task, number, store, engine, settings, tree, own, console)
+            async with own_sandboxes(engine) as own:
 
-            try:
+                async def one(number: int) -> RunState:
+                    return await _attempt(task, number, store, engine, settings, tree, own, console)
+
                 states = await run_attempts(request.attempts, one)
-            finally:
-                await engine.sweep((), installation=own)
     finally:
         await engine.close()
     chosen = choose(states)

@@ -10,9 +10,12 @@ import os
 import platform
 import re
 import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 from sandbox.container import INSTALLATION_LABEL, RUN_LABEL
 from sandbox.docker_engine import DockerEngine
+from sandbox.errors import SandboxError
 
 _OWNER = re.compile(r"terminal:(?P<node>.*):(?P<process>\d{1,10}):[0-9a-f]{12}")
 
@@ -34,6 +37,22 @@ def is_dead(name: str) -> bool:
     except (PermissionError, OverflowError):
         return False
     return False
+
+
+@asynccontextmanager
+async def own_sandboxes(engine: DockerEngine) -> AsyncIterator[str]:
+    """A name for this process as the owner of sandboxes; those that it opened go with the block.
+
+    Those of dead commands go first. What the engine cannot remove is left to the next command.
+    """
+    with suppress(SandboxError):
+        await sweep_left_over(engine)
+    own = owner()
+    try:
+        yield own
+    finally:
+        with suppress(SandboxError):
+            await engine.sweep((), installation=own)
 
 
 async def sweep_left_over(engine: DockerEngine) -> list[str]:

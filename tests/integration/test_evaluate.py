@@ -224,7 +224,7 @@ async def test_what_a_repository_asks_for_is_set_up_in_its_sandboxes(tmp_path: P
             info = tarfile.TarInfo(name)
             info.size = len(text)
             archive.addfile(info, io.BytesIO(text.encode()))
-    async with docker_trees(settings(tmp_path), str(tmp_path)) as trees:
+    async with docker_trees(settings(tmp_path)) as trees:
         own = await trees.environment(tree, "team/asking", "")
         assert own.test_command == "make check"
         assert own.image

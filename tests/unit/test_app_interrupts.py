@@ -13,7 +13,8 @@ from collections.abc import Iterator
 import pytest
 
 from app import interrupts
-from app.left_over import is_dead, owner
+from app.left_over import is_dead, own_sandboxes, owner
+from sandbox.errors import SandboxError
 
 
 @pytest.fixture
@@ -58,3 +59,28 @@ def test_only_names_of_dead_processes_of_this_machine_are_dead() -> None:
     assert not is_dead(f"terminal:{node}.elsewhere:{ended.pid}:0123456789ab")
     for other in ("", "7f699a633f47", f"fix-{ended.pid}", f"terminal:{node}:x:0123456789ab"):
         assert not is_dead(other)
+
+
+class Stubborn:
+    """An engine that holds a dead command's container and cannot remove anything."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def call(self, _: object) -> set[str]:
+        ended = subprocess.Popen([sys.executable, "-c", ""])
+        ended.wait()
+        return {"", f"terminal:{platform.node()}:{ended.pid}:0123456789ab"}
+
+    async def sweep(self, _keep: tuple[str, ...], *, installation: str) -> list[str]:
+        self.asked.append(installation)
+        raise SandboxError("cannot remove")
+
+
+async def test_what_cannot_be_removed_costs_no_result() -> None:
+    engine = Stubborn()
+    async with own_sandboxes(engine) as own:  # type: ignore[arg-type]
+        result = "a proven patch"
+    assert result
+    assert engine.asked[1:] == [own], "the dead one's first, then its own"
+    assert is_dead(engine.asked[0])
