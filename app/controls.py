@@ -25,7 +25,11 @@ from app.tables_operations import controls, usage
 WAITING = "waiting"
 """Phase of a run for which something outside is away."""
 DEATHS = 3
-"""So many workers may die at one place of a run; then it is parked."""
+"""So many workers may die at one place of a run that they had alone; then it is parked."""
+ALONE, AMONG_OTHERS = 2, 1
+"""What a death counts: of a worker that had other runs in hand too, any of them may be the cause, or
+none. A run that kills its worker comes to the same end, after twice as many deaths."""
+BLAME = DEATHS * ALONE
 
 
 def set_paused(engine: sa.Engine, run_id: str, paused: bool) -> None:
@@ -47,10 +51,15 @@ def paused(engine: sa.Engine, run_id: str) -> bool:
         return bool(connection.execute(query).scalar_one_or_none())
 
 
-def count_death(engine: sa.Engine, run_id: str, mark: int) -> int:
-    """A worker died of the run when it was as far as `mark`; gives how many did so there."""
-    row = insert_of(engine)(controls).values(run_id=run_id, paused=False, deaths=1, mark=mark)
-    again = sa.case((controls.c.mark == mark, controls.c.deaths + 1), else_=1)
+def count_death(engine: sa.Engine, run_id: str, owner: str, mark: int) -> int:
+    """The run's worker died when it was as far as `mark`; gives the blame for such deaths there."""
+    others = sa.select(sa.func.count()).where(
+        runs.c.owner == owner, runs.c.status == "running", runs.c.id != run_id
+    )
+    with engine.execution_options(read_only=True).connect() as connection:
+        counts = AMONG_OTHERS if connection.execute(others).scalar_one() else ALONE
+    row = insert_of(engine)(controls).values(run_id=run_id, paused=False, deaths=counts, mark=mark)
+    again = sa.case((controls.c.mark == mark, controls.c.deaths + counts), else_=counts)
     with engine.begin() as connection:
         counted = connection.execute(
             row.on_conflict_do_update(
@@ -86,7 +95,7 @@ def only_waited(journal: Sequence[Recorded]) -> bool:
     return False
 
 
-def diagnosis(journal: Iterable[Recorded], deaths: int) -> str:
+def diagnosis(journal: Iterable[Recorded]) -> str:
     """Why a run is parked, for its issue."""
     doing = "before its first step"
     for entry in journal:
@@ -98,7 +107,7 @@ def diagnosis(journal: Iterable[Recorded], deaths: int) -> str:
             case GateJudged() | AttemptEnded():
                 doing = "after an attempt's end"
     return (
-        f"The worker died {deaths} times at the same place, {doing}, so this run was parked: "
+        f"The worker died {DEATHS} times or more at the same place, {doing}; this run was parked: "
         "another try would most likely end the same way. Workers that die for want of memory or "
         "disk are the usual cause; the worker's own log says more."
     )

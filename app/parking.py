@@ -21,10 +21,12 @@ def examine(store: SqlStore, before: Run) -> str:
     if controls.only_waited(journal):
         return ""
     mark = controls.progress(journal)
-    deaths = controls.count_death(store.engine, before.id, mark)
-    _log.warning("a worker died of this run", run=before.id, worker=before.owner, deaths=deaths)
-    if deaths < controls.DEATHS:
+    blame = controls.count_death(store.engine, before.id, before.owner, mark)
+    _log.warning(
+        "a worker died with this run in hand", run=before.id, worker=before.owner, blame=blame
+    )
+    if blame < controls.BLAME:
         return ""
-    reason = controls.diagnosis(journal, deaths)
+    reason = controls.diagnosis(journal)
     audit.note(store.engine, "patchwright", "park", before.id, reason)
     return reason

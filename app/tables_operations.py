@@ -27,7 +27,7 @@ controls = sa.Table(
     metadata,
     sa.Column("run_id", sa.String(32), primary_key=True),
     sa.Column("paused", sa.Boolean, nullable=False, default=False),
-    # Workers that died at the same place of the run, one after the other.
+    # Blame for workers that died at the same place of the run, one after the other.
     sa.Column("deaths", sa.Integer, nullable=False, default=0),
     # How much of the run was complete at the last of them.
     sa.Column("mark", sa.BigInteger, nullable=False, default=-1),

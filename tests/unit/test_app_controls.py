@@ -63,9 +63,28 @@ def test_three_deaths_at_one_place_park_a_run_and_deaths_elsewhere_do_not(store:
     lease.append(run_id, [finished(2), started])  # it went on: counted anew
     assert [die(), die()] == ["", ""]
     reason = die()
-    assert "died 3 times" in reason
+    assert "died 3 times or more" in reason
     assert "`run_tests`" in reason
     assert audit.entries(store.engine, subject=run_id)[0].action == "park"
+
+
+@pytest.mark.parametrize("alone_at_last", [True, False])
+def test_a_run_is_blamed_less_for_deaths_of_a_worker_that_had_others_in_hand(
+    store: SqlStore, alone_at_last: bool
+) -> None:
+    run_id, other = a_run(store, ended=False), a_run(store, 8, ended=False)
+
+    def die() -> str:
+        before = store.get_run(run_id)
+        store.claim(run_id, "worker-0")
+        return parking.examine(store, before)
+
+    assert [die() for _ in range(4)] == [""] * 4
+    if alone_at_last:
+        store.claim(other, "worker-1")
+    else:
+        assert die() == ""
+    assert "was parked" in die()
 
 
 @pytest.mark.parametrize(
