@@ -27,7 +27,7 @@ WAITING = "waiting"
 DEATHS = 3
 """So many workers may die at one place of a run that they had alone; then it is parked."""
 ALONE, AMONG_OTHERS = 2, 1
-"""What a death counts: of a worker that had other runs in hand too, any of them may be the cause, or
+"""What a death counts: of a worker that had other runs in hand, any of them may be the cause, or
 none. A run that kills its worker comes to the same end, after twice as many deaths."""
 BLAME = DEATHS * ALONE
 
