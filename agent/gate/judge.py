@@ -7,8 +7,7 @@ mutation check, the verdict. `proven`: everything was seen to hold. `refused`: a
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from typing import Literal
 
 from agent.errors import AgentError
@@ -20,7 +19,7 @@ from agent.gate.measure import run_reproduction
 from agent.gate.patch import BadPatch, FileChange, parse_patch
 from agent.gate.patch_rules import path_refusals
 from agent.gate.paths import is_test
-from agent.gate.proof import Before, Case, Proof, prove, see_before, smallest
+from agent.gate.proof import Before, Case, Proof, opened, prove, see_before, smallest
 from agent.model import Record
 from agent.task import GatePolicy, Issue
 from agent.testing.suite import NoTests, find_test_command, list_files, read_text
@@ -58,7 +57,7 @@ async def judge(submission: Submission, open_fresh: OpenSandbox) -> GateJudged:
         return _verdict(submission, "unproven", [_failed("patch", "The patch changes nothing.")])
     if reasons := path_refusals(changes, submission.policy, submission.issue):
         return _verdict(submission, "refused", [_failed("patch", " ".join(reasons))])
-    async with _opened(open_fresh) as clean:
+    async with opened(open_fresh) as clean:
         base = Base(files=await list_files(clean), installed=await _installed(clean))
         try:
             files = await _texts(clean, open_fresh, changes, submission.patch)
@@ -69,7 +68,7 @@ async def judge(submission: Submission, open_fresh: OpenSandbox) -> GateJudged:
             return _verdict(submission, "refused", rules)
         case = await _case(clean, submission, base, files)
         try:
-            before = await see_before(clean, case)
+            before = await see_before(clean, open_fresh, case)
             return await _with_patch_surely(submission, open_fresh, case, before, rules)
         except (AgentError, PatchRefused) as error:
             return _verdict(submission, "unproven", [*rules, _failed("run", str(error))])
@@ -105,13 +104,13 @@ async def _with_patch(
     rules: Sequence[Check],
 ) -> GateJudged:
     declared = case.reproduction
-    async with _opened(open_fresh) as sandbox:
-        if declared is not None and before.reproduction and not before.reproduction.as_claimed:
+    if declared is not None and before.reproduction and not before.reproduction.as_claimed:
+        async with opened(open_fresh) as sandbox:
             await sandbox.apply(submission.patch)
             after = await run_reproduction(sandbox, declared, 1, case.reproduction_timeout_s)
-            shown = reproduction_check(declared, before.reproduction, after)
-            return _verdict(submission, "unproven", [*rules, shown])
-        proof = await prove(sandbox, case, before, submission.patch)
+        shown = reproduction_check(declared, before.reproduction, after)
+        return _verdict(submission, "unproven", [*rules, shown])
+    proof = await prove(open_fresh, case, before, submission.patch)
     if reasons := _against_rules(proof.patch, submission):
         return _verdict(submission, "refused", [*rules, _failed("patch", reasons)])
     checks = [*rules, *proof.checks]
@@ -132,12 +131,11 @@ async def _smaller(
 ) -> tuple[Proof | None, list[Check]]:
     """The proof of a smaller patch, if hunks can go; and what to say of them."""
     try:
-        async with _opened(open_fresh) as scratch:
+        async with opened(open_fresh) as scratch:
             patch, dropped = await smallest(scratch, case, before, submission.patch)
         if not dropped:
             return None, []
-        async with _opened(open_fresh) as sandbox:
-            proof = await prove(sandbox, case, before, patch)
+        proof = await prove(open_fresh, case, before, patch)
     except SandboxGone:
         return None, []
     named = f"Without these hunks everything still passes: {', '.join(dropped)}."
@@ -196,7 +194,7 @@ async def _texts(
     clean: Sandbox, open_fresh: OpenSandbox, changes: Sequence[FileChange], patch: str
 ) -> list[ChangedFile]:
     """The files' texts on both sides, read before any of the patch's code has run."""
-    async with _opened(open_fresh) as patched:
+    async with opened(open_fresh) as patched:
         await patched.apply(patch)
         return [
             changed_file(
@@ -222,15 +220,6 @@ async def _installed(sandbox: Sandbox) -> tuple[str, ...]:
         "python3 -I -c 'import pkgutil; print(*(m.name for m in pkgutil.iter_modules()))'"
     )
     return tuple(sorted(set(listed.text.split()))) if listed.ok else ()
-
-
-@asynccontextmanager
-async def _opened(open_fresh: OpenSandbox) -> AsyncIterator[Sandbox]:
-    sandbox = await open_fresh()
-    try:
-        yield sandbox
-    finally:
-        await sandbox.close()
 
 
 def _why_none(declared: ReproductionDeclared | None) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from agent.events import Check, ReproductionDeclared
 from agent.gate.compare import SHOWN_CHARS, ReproductionRun, reproduction_check, suite_check
@@ -23,7 +24,7 @@ from agent.testing.junit import cut
 from agent.testing.report import SuiteRun
 from agent.testing.suite import run_suite
 from sandbox.errors import PatchRefused
-from sandbox.protocol import WORKDIR, Sandbox
+from sandbox.protocol import WORKDIR, OpenSandbox, Sandbox
 
 _MOST_HUNKS = 12
 """Patches of more hunks are not searched for unneeded ones: it would take too long."""
@@ -69,46 +70,54 @@ class Proof(Record):
         return all(check.ok for check in self.checks)
 
 
-async def see_before(sandbox: Sandbox, case: Case) -> Before:
-    """Everything that is run without the patch; the suite not if the reproduction shows nothing."""
-    clean = await sandbox.snapshot()
+async def see_before(clean: Sandbox, open_fresh: OpenSandbox, case: Case) -> Before:
+    """Everything that is run without the patch; the suite not if the reproduction shows nothing.
+
+    The suite runs in `clean`, where nothing of the reproduction's has run: what that leaves outside
+    of the tree could decide the suite's outcome.
+    """
     run = None
     placed: Placement | NotPlaced = NotPlaced(why="There is no reproduction.")
     placed_run = None
     if case.reproduction is not None:
-        run = await run_before(sandbox, case.reproduction, case.reproduction_timeout_s)
-        await sandbox.restore(clean)
-        if not run.as_claimed:
-            return Before(reproduction=run, placed=placed, placed_run=None, suites=())
-        placed = place(case.reproduction, case.base_files, case.test_command, case.issue)
-        if isinstance(placed, Placement) and placed.moved:
-            placed_run = await run_placed(sandbox, placed, case.timeout_s)
-            await sandbox.restore(clean)
-            if not any(r.outcome == "failed" for r in placed_run.results):
-                placed = NotPlaced(why="As a test of the suite it did not fail without the patch.")
-    suites = await _suites(sandbox, case, 2)
+        async with opened(open_fresh) as sandbox:
+            base = await sandbox.snapshot()
+            run = await run_before(sandbox, case.reproduction, case.reproduction_timeout_s)
+            await sandbox.restore(base)
+            if not run.as_claimed:
+                return Before(reproduction=run, placed=placed, placed_run=None, suites=())
+            placed = place(case.reproduction, case.base_files, case.test_command, case.issue)
+            if isinstance(placed, Placement) and placed.moved:
+                placed_run = await run_placed(sandbox, placed, case.timeout_s)
+                if not any(r.outcome == "failed" for r in placed_run.results):
+                    why = "As a test of the suite it did not fail without the patch."
+                    placed = NotPlaced(why=why)
+    suites = await _suites(clean, case, 2)
     return Before(reproduction=run, placed=placed, placed_run=placed_run, suites=suites)
 
 
-async def prove(sandbox: Sandbox, case: Case, before: Before, patch: str) -> Proof:
-    """Everything that is run with a patch, in a sandbox that stands at the base commit.
+async def prove(open_fresh: OpenSandbox, case: Case, before: Before, patch: str) -> Proof:
+    """Everything that is run with a patch, reproduction and suite in a fresh sandbox each.
 
     Raises `PatchRefused` when the patch does not apply.
     """
-    await sandbox.apply(patch)
-    await _settle(sandbox, case, before.placed)
-    whole = await sandbox.diff()
-    settled = await sandbox.snapshot()
     checks: list[Check] = []
-    if case.reproduction is not None and before.reproduction is not None:
-        times = runs_needed(before.reproduction)
-        run = await run_reproduction(sandbox, case.reproduction, times, case.reproduction_timeout_s)
-        await sandbox.restore(settled)
-        checks.append(reproduction_check(case.reproduction, before.reproduction, run))
-        if not checks[-1].ok:
-            return Proof(patch=whole, checks=tuple(checks))
-        checks.append(await _regression_check(sandbox, case, before))
-    if case.test_command:
+    async with opened(open_fresh) as sandbox:
+        whole, settled = await _patched(sandbox, case, before, patch)
+        if case.reproduction is not None and before.reproduction is not None:
+            times = runs_needed(before.reproduction)
+            run = await run_reproduction(
+                sandbox, case.reproduction, times, case.reproduction_timeout_s
+            )
+            await sandbox.restore(settled)
+            checks.append(reproduction_check(case.reproduction, before.reproduction, run))
+            if not checks[-1].ok:
+                return Proof(patch=whole, checks=tuple(checks))
+            checks.append(await _regression_check(sandbox, case, before))
+    if not case.test_command:
+        return Proof(patch=whole, checks=tuple(checks))
+    async with opened(open_fresh) as sandbox:
+        _, settled = await _patched(sandbox, case, before, patch)
         after = [*await _suites(sandbox, case, 2)]
         if case.base_tests:
             await write_files(sandbox, case.base_tests)
@@ -116,6 +125,23 @@ async def prove(sandbox: Sandbox, case: Case, before: Before, patch: str) -> Pro
             await sandbox.restore(settled)
         checks.append(suite_check(before.suites, after))
     return Proof(patch=whole, checks=tuple(checks))
+
+
+async def _patched(sandbox: Sandbox, case: Case, before: Before, patch: str) -> tuple[str, str]:
+    """Bring a fresh sandbox to where the patch leads; gives the whole change and its snapshot."""
+    await sandbox.apply(patch)
+    await _settle(sandbox, case, before.placed)
+    return await sandbox.diff(), await sandbox.snapshot()
+
+
+@asynccontextmanager
+async def opened(open_fresh: OpenSandbox) -> AsyncIterator[Sandbox]:
+    """A fresh sandbox that goes with the block."""
+    sandbox = await open_fresh()
+    try:
+        yield sandbox
+    finally:
+        await sandbox.close()
 
 
 async def smallest(

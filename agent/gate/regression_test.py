@@ -6,6 +6,7 @@ A proposal only: the gate keeps it if it was seen to fail without the patch and 
 from __future__ import annotations
 
 import ast
+import posixpath
 import re
 import shlex
 from collections import Counter
@@ -46,12 +47,15 @@ class NotPlaced(Record):
 
 def tree_files(reproduction: ReproductionDeclared) -> dict[str, str]:
     """The reproduction's files that lie in the tree, by paths relative to its root."""
-    found = {}
-    for path, text in reproduction.files.items():
-        relative = path.removeprefix(f"{WORKDIR}/").removeprefix("./")
-        if not relative.startswith("/"):
-            found[relative] = text
-    return found
+    root = f"{WORKDIR}/"
+    named = {whole_path(path): text for path, text in reproduction.files.items()}
+    return {p.removeprefix(root): text for p, text in named.items() if p.startswith(root)}
+
+
+def whole_path(path: str) -> str:
+    """The path from the sandbox's root, without detours: as it is written there."""
+    whole = posixpath.normpath(posixpath.join(WORKDIR, path))
+    return f"/{whole.lstrip('/')}"  # POSIX lets two leading slashes mean something else
 
 
 def place(

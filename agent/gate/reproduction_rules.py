@@ -11,9 +11,12 @@ from agent.events import ReproductionDeclared
 from agent.gate.changed import parsed
 from agent.gate.patch_rules import path_refusal
 from agent.gate.paths import is_code, is_test
-from agent.gate.regression_test import tree_files
+from agent.gate.regression_test import tree_files, whole_path
 from agent.task import GatePolicy
 from agent.testing.runners import kind_of
+from sandbox.protocol import WORKDIR
+
+SCRATCH = "/tmp"  # noqa: S108 - in the sandbox
 
 _LOOKS_ONLY = re.compile(
     r"^\s*(?:!\s*)?(?:grep|rg|egrep|fgrep|test|\[\[?|cat|head|tail|sed|awk|diff|cmp|git|ls|find|"
@@ -56,6 +59,9 @@ def _reasons(
                 f"The patch changes {path}, a file of the reproduction, after it was declared; "
                 "declare the reproduction again."
             )
+    for path in reproduction.files:
+        if refusal := outside_refusal(path, policy):
+            yield refusal
     commands = [c for c in re.split(r"&&|\|\||;|\||\n", reproduction.command) if c.strip()]
     looks = all(
         _LOOKS_ONLY.match(c) or re.match(r"\s*(?:cd|exit|echo|true|false)\b", c) for c in commands
@@ -68,6 +74,24 @@ def _reasons(
                 f"The reproduction reads program text (`{reading}` in {path}); it has to show the "
                 "bug by running the code."
             )
+
+
+def outside_refusal(path: str, policy: GatePolicy) -> str | None:
+    """Why a reproduction may have no file at this path outside of the tree, or None.
+
+    Elsewhere it could decide how all later tests run, and no reader of the pull request sees it.
+    """
+    whole = PurePosixPath(whole_path(path))
+    if whole.is_relative_to(WORKDIR) and whole != PurePosixPath(WORKDIR):
+        return None
+    if str(whole.parent) != SCRATCH:
+        return (
+            f"The reproduction has a file outside of the tree: {path}. Put it into the tree, or "
+            f"directly into {SCRATCH}."
+        )
+    if whole.name == "conftest.py" or path_refusal(whole.name, policy) is not None:
+        return f"The reproduction brings its own {path}, which could decide its outcome."
+    return None
 
 
 def _reads_code(path: str, text: str) -> str:

@@ -41,9 +41,14 @@ A folder that is not there does no harm in `PYTHONPATH`.
 """
 
 
-def in_tree(command: str) -> str:
-    """A command as a subshell at the root of the tree that finds the repository's packages."""
-    return f"(cd {WORKDIR} && {PYTHON_ENVIRONMENT}\n{command}\n)"
+def in_tree(command: str, first: str = "true") -> str:
+    """A command in a shell of its own at the root of the tree that finds the repository's packages.
+
+    A mere subshell could be closed by the command's text, and what it then defines would stay.
+    `first`: words that must succeed before it.
+    """
+    own = f"exec /bin/bash -c {shlex.quote(command)}"
+    return f"({first} && cd {WORKDIR} && {PYTHON_ENVIRONMENT}\n{own}\n)"
 
 
 _CALLS: tuple[tuple[Kind, str], ...] = (

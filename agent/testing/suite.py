@@ -11,7 +11,7 @@ from agent.testing import detect as detecting
 from agent.testing.junit import MAX_BYTES, merged, parse_junit, parse_surefire
 from agent.testing.report import SuiteRun, TestResult
 from agent.testing.reports import parse_cargo, parse_go, parse_jest, parse_mocha
-from agent.testing.runners import PYTHON_ENVIRONMENT, Invocation, invocation, kind_of
+from agent.testing.runners import Invocation, in_tree, invocation, kind_of
 from sandbox.errors import FileMissing, FileRefused
 from sandbox.protocol import WORKDIR, CommandResult, Sandbox
 
@@ -85,8 +85,8 @@ async def run_suite(
 ) -> SuiteRun:
     """Run a test command on a selection (empty: all) and read what became of each test.
 
-    The command runs in a subshell at the root of the tree, so nothing of it stays in the
-    persistent shell. Files that it leaves in the tree are removed again and results are written
+    The command runs in a shell of its own at the root of the tree, so nothing of it stays in the
+    persistent one. Files that it leaves in the tree are removed again and results are written
     outside, under a name that only this run knows. The tests' own process can still write what
     it likes there: results are as trustworthy as the code under test.
     """
@@ -96,8 +96,7 @@ async def run_suite(
         await sandbox.write(f"{scratch}/unittest_report.py", _UNITTEST_REPORT.read_bytes())
     before = await sandbox.snapshot()
     ran = await sandbox.run(
-        f"(mkdir -p {scratch} && touch {scratch}/start && cd {WORKDIR} && {PYTHON_ENVIRONMENT}\n"
-        f"{asked.command}\n)",
+        in_tree(asked.command, f"mkdir -p {scratch} && touch {scratch}/start"),
         timeout_s=timeout_s,
     )
     results, output = await _results(sandbox, asked, ran, scratch)

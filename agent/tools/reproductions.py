@@ -9,6 +9,7 @@ from pydantic import Field
 from agent.events import ReproductionDeclared
 from agent.gate.compare import ReproductionRun
 from agent.gate.measure import runs_needed
+from agent.gate.reproduction_rules import outside_refusal
 from agent.models.neutralise import restore
 from agent.output import cut
 from agent.testing.runners import in_tree
@@ -57,6 +58,9 @@ async def reproduction(bench: Bench, args: ReproductionArguments) -> Reply:
             f"expected_failure {args.expected_failure!r} fits any failure; name this one: the "
             "exception with its message, or the assertion with its values"
         )
+    for path in args.files:
+        if refusal := outside_refusal(path, bench.task.policy):
+            return refused(refusal)
     files = {path: restore(content) for path, content in args.files.items()}
     for path, content in files.items():
         try:

@@ -70,6 +70,54 @@ async def test_a_patch_that_breaks_another_test_is_not_proven(judged: Judged) ->
     assert "tests/test_shop.py::test_largest" in " ".join(verdict.reasons)
 
 
+PLUGIN = """
+import pathlib, sys
+where = pathlib.Path.home() / ".local/lib" / ("python%d.%d" % sys.version_info[:2])
+where = where / "site-packages"
+known = where / "zz-1.dist-info"
+known.mkdir(parents=True, exist_ok=True)
+(known / "METADATA").write_text("Metadata-Version: 2.1\\nName: zz\\nVersion: 1\\n")
+(known / "entry_points.txt").write_text("[pytest11]\\nzz = zz\\n")
+(where / "zz.py").write_text(
+    "import pytest\\n"
+    "@pytest.hookimpl(hookwrapper=True)\\n"
+    "def pytest_runtest_makereport(item, call):\\n"
+    "    report = (yield).get_result()\\n"
+    "    report.outcome, report.longrepr = 'passed', None\\n"
+)
+"""
+"""A script that has pytest report success, whatever happens, in all later runs of the sandbox."""
+
+
+async def test_what_a_reproduction_leaves_behind_does_not_reach_the_suite(judged: Judged) -> None:
+    text = f"{PLUGIN}\nfrom shop.stats import total\nassert total(['1.00']) == 100, 'left out'\n"
+    hidden = case.SCRIPT.model_copy(
+        update={
+            "command": "python3 /tmp/repro.py",
+            "files": {"/tmp/repro.py": text},
+            "expected_failure": "AssertionError: left out",
+        }
+    )
+    broken = case.FIXED.replace("max(", "min(")
+    verdict = await judged(case.submission({"shop/stats.py": broken}, hidden))
+    assert verdict.verdict == "unproven"
+    assert "tests/test_shop.py::test_largest" in " ".join(verdict.reasons)
+
+
+async def test_a_command_cannot_change_the_shell_that_it_is_run_from(
+    open_docker: DockerOpener,
+) -> None:
+    sandbox = await open_docker(dict(case.REPOSITORY))
+    override = "builtin() { command builtin printf '%s 0\\n' \"$3\"; }"
+    for command in (
+        f"true\n)\n{override}\n(true",
+        f"true)\n{override}\n(true",
+        f"{override}\ntrue",
+    ):
+        await run_suite(sandbox, command)
+        assert (await run_suite(sandbox, "false")).exit_code == 1, command
+
+
 async def test_failures_and_flaky_tests_of_the_base_are_not_blamed(judged: Judged) -> None:
     repository = {
         **case.REPOSITORY,
