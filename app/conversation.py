@@ -24,11 +24,12 @@ from app.asks import (
     StartedBy,
     Trigger,
 )
+from app.database_away import is_away
 from app.forge import Forge
 from app.forge_records import IssueThread, Role
 from app.markdown_safety import code, inline, title_text
 from app.repo_terms import Terms
-from app.run_failures import explain, wait_before_retry
+from app.run_failures import explain, goes_back, wait_before_retry
 from app.run_services import Result, Services, Step
 from app.talk import explanation, help_text
 
@@ -65,9 +66,14 @@ async def _patiently(services: Services, ask_id: str) -> str:
         while True:
             try:
                 return await _answer(services, ask_id, forge, ask)
-            except Exception as error:  # noqa: BLE001  every failure gets its honest end
+            except Exception as error:
+                if is_away(error):
+                    raise  # the database: it is waited for around the step
                 tries += 1
                 wait = wait_before_retry(error, tries, services.patience_s)
+                if wait is None and goes_back(error):
+                    # What a person said is not lost to an outage, however long it lasts.
+                    wait = services.patience_s[-1]
                 if wait is None:
                     _log.error("an ask failed", ask=ask_id, exc_info=error)
                     return f"failed: {explain(error, ask_id)}"

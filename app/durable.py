@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, contextmanager
 
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 from sqlalchemy.engine import make_url
 
-from app import conversation, engine_words, logs, outbox
+from app import conversation, engine_words, logs
 from app.database_away import waited_for
 from app.engine_words import (
     APPLICATION,
@@ -21,11 +21,13 @@ from app.engine_words import (
     VERSION,
     WORKFLOW,
 )
+from app.outbox import Outbox
 from app.run_failures import HandedBack
 from app.run_services import Result, Services
 from app.runs import work
 
-ASKS_AT_ONCE = 8
+ASKS_AT_ONCE = 32
+"""Most of them wait: for GitHub, or for one of its limits."""
 POLL_S = 0.5
 """How long a run may wait in the queue although there is room."""
 
@@ -38,20 +40,26 @@ class Durable:
     def __init__(self, services: Services) -> None:
         self._store = services.store
         self._inbox = services.inbox
+        self._outbox = Outbox(self, self._store, self._inbox)
         self._up = False
         self.patience_s = 0.0
         """How long runs in work may go on at the end; no new ones are begun meanwhile."""
 
     def enqueue(self, run_id: str) -> None:
         """Tell the engine of a run and note that it knows. Again is nothing."""
-        options, words = engine_words.for_run(self._store.get_run(run_id))
+        run = self._store.untold(run_id)
+        if run is None:
+            return
+        options, words = engine_words.for_run(run)
         workflow = options["workflow_id"]
-        known = DBOS.get_workflow_status(workflow)
-        if known is not None and engine_words.is_left(known.status):
+        known = self.statuses([workflow]).get(workflow)
+        if engine_words.must_be_forgotten(known):
+            DBOS.delete_workflow(workflow)
+        if engine_words.is_left(known):
             DBOS.resume_workflows([workflow], queue_name=QUEUE)
         else:
             DBOS.enqueue_workflow_with_options(options, *words)
-        self._store.mark_enqueued(run_id)
+        self._store.mark_enqueued(run)
 
     def enqueue_ask(self, ask_id: str) -> None:
         """Tell the engine of an ask and note that it knows. Again is nothing."""
@@ -61,7 +69,14 @@ class Durable:
 
     def flush_outbox(self) -> int:
         """Tell the engine of all runs and asks that it does not know yet; gives how many."""
-        return outbox.flush(self, self._store, self._inbox)
+        return self._outbox.flush()
+
+    def statuses(self, workflow_ids: Sequence[str]) -> dict[str, str]:
+        """See `app.outbox.Engine.statuses`."""
+        found = DBOS.list_workflows(
+            workflow_ids=list(workflow_ids), load_input=False, load_output=False
+        )
+        return {workflow.workflow_id: workflow.status for workflow in found}
 
     @property
     def ready(self) -> bool:
@@ -153,16 +168,21 @@ async def _handing_back(services: Services, run_id: str) -> AsyncIterator[None]:
 
     In this order: what stands in the outbox is resumed, and a resumed one must not be cancelled.
     """
+
+    def release() -> None:
+        run = services.store.get_run(run_id)
+        if run.status == "queued":  # else somebody has it again
+            DBOS.cancel_workflow(engine_words.for_run(run)[0]["workflow_id"])
+            services.store.requeue(run_id)
+
+    async def released() -> None:
+        # In a bare thread: it must not count as a step of this workflow.
+        await asyncio.get_running_loop().run_in_executor(None, release)
+
     try:
         yield
     except HandedBack:
-        workflow = engine_words.for_run(services.store.get_run(run_id))[0]["workflow_id"]
-
-        def release() -> None:
-            DBOS.cancel_workflow(workflow)
-            services.store.requeue(run_id)
-
-        await asyncio.get_running_loop().run_in_executor(None, release)
+        await waited_for("release", released)
         raise
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from dbos import DBOSClient, DBOSPortableJSONSerializer
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import engine_words, outbox
+from app import engine_words
 from app.inbox import Inbox
+from app.outbox import Outbox
 from app.settings import Settings
 from app.store import SqlStore
 
@@ -21,17 +22,23 @@ class EngineClient:
         self._client = client
         self._store = store
         self._inbox = Inbox(store.engine)
+        self._outbox = Outbox(self, store, self._inbox)
 
     def enqueue(self, run_id: str) -> None:
         """Tell the engine of a run and note that it knows. Again is nothing."""
-        options, words = engine_words.for_run(self._store.get_run(run_id))
+        run = self._store.untold(run_id)
+        if run is None:
+            return
+        options, words = engine_words.for_run(run)
         workflow = options["workflow_id"]
-        known = self._client.list_workflows(workflow_ids=[workflow], load_input=False)
-        if known and engine_words.is_left(known[0].status):
+        known = self.statuses([workflow]).get(workflow)
+        if engine_words.must_be_forgotten(known):
+            self._client.delete_workflow(workflow)
+        if engine_words.is_left(known):
             self._client.resume_workflows([workflow], queue_name=engine_words.QUEUE)
         else:
             self._client.enqueue(options, *words)
-        self._store.mark_enqueued(run_id)
+        self._store.mark_enqueued(run)
 
     def enqueue_ask(self, ask_id: str) -> None:
         """Tell the engine of an ask and note that it knows. Again is nothing."""
@@ -41,7 +48,14 @@ class EngineClient:
 
     def flush_outbox(self) -> int:
         """Tell the engine of all runs and asks that it does not know yet; gives how many."""
-        return outbox.flush(self, self._store, self._inbox)
+        return self._outbox.flush()
+
+    def statuses(self, workflow_ids: Sequence[str]) -> dict[str, str]:
+        """See `app.outbox.Engine.statuses`."""
+        found = self._client.list_workflows(
+            workflow_ids=list(workflow_ids), load_input=False, load_output=False
+        )
+        return {workflow.workflow_id: workflow.status for workflow in found}
 
     @property
     def ready(self) -> bool:

@@ -43,6 +43,19 @@ def is_left(status: str | None) -> bool:
     return status in LEFT
 
 
+UNDER_WAY = ("PENDING", "ENQUEUED", "DELAYED")
+
+
+def is_over(status: str | None) -> bool:
+    """Whether the engine will do no more by itself: ended, cancelled, given up, or not known."""
+    return status not in UNDER_WAY
+
+
+def must_be_forgotten(status: str | None) -> bool:
+    """Whether the engine would take a run for one that is over, and so never begin it again."""
+    return status is not None and status not in (*UNDER_WAY, *LEFT)
+
+
 def for_ask(ask_id: str, ask: Ask) -> tuple[EnqueueOptions, tuple[str, ...]]:
     """Options and arguments for answering an ask. Of one place one is answered at a time."""
     options: EnqueueOptions = {

@@ -14,32 +14,54 @@ from app.run_failures import PATIENCE_S, wait_before_retry
 from app.webhooks import EVENTS, BadPayload
 
 KEPT_BY_GITHUB = timedelta(days=3)
+EVERY_S = 900.0
+OVERLAP = timedelta(hours=1)
+"""A delivery may be on its way for a while, and be tried again by hand."""
 
 _log = logs.get(__name__)
 
 
-async def recover(
-    app: GithubApp, intake: Intake, patience_s: tuple[float, ...] = PATIENCE_S
-) -> int:
-    """Take in what no attempt of GitHub's brought here in the last three days; gives how many.
+async def keep_recovering(app: GithubApp, intake: Intake, every_s: float = EVERY_S) -> None:
+    """Take in what was missed, at once and then now and then.
 
-    When GitHub cannot be asked, that is logged: the service works all the same.
+    Not only this process may be away, but also its database, or whatever stands between it and
+    GitHub, which does not deliver again.
+    """
+    last = datetime.now(UTC) - KEPT_BY_GITHUB
+    while True:
+        began = datetime.now(UTC)
+        try:
+            await recover(app, intake, since=last)
+            last = began - OVERLAP
+        except Exception:  # noqa: BLE001  the database is away: the next look finds them
+            _log.warning("missed deliveries could not be taken in", exc_info=True)
+        await asyncio.sleep(every_s)
+
+
+async def recover(
+    app: GithubApp,
+    intake: Intake,
+    patience_s: tuple[float, ...] = PATIENCE_S,
+    since: datetime | None = None,
+) -> int:
+    """Take in what no attempt of GitHub's brought here since then, by default in three days.
+
+    Gives how many. Raises `ForgeError` when GitHub cannot be asked, which is tried for a while.
     """
     tries = 0
     while True:
         try:
-            return await asyncio.to_thread(_recover, app, intake)
+            return await asyncio.to_thread(_recover, app, intake, since)
         except ForgeError as error:
             tries += 1
             wait = wait_before_retry(error, tries, patience_s)
             if wait is None:
-                _log.warning("missed deliveries could not be looked for", why=str(error))
-                return 0
+                raise
             await asyncio.sleep(wait)
 
 
-def _recover(app: GithubApp, intake: Intake) -> int:
-    missed = forge_app.missed(app, datetime.now(UTC) - KEPT_BY_GITHUB)
+def _recover(app: GithubApp, intake: Intake, since: datetime | None) -> int:
+    missed = forge_app.missed(app, since or datetime.now(UTC) - KEPT_BY_GITHUB)
     wanted = [delivery for delivery in missed if delivery.event in EVENTS]
     known = Inbox(intake.store.engine).delivered([delivery.guid for delivery in wanted])
     count = 0

@@ -1,11 +1,30 @@
-"""What the database has accepted and the durable engine does not know yet."""
+"""What the database has accepted and the durable engine does not know yet, or has given up."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Protocol
 
+import sqlalchemy as sa
+
+from agent.events import now
+from app import engine_words, logs
+from app.database_away import is_away
 from app.inbox import Inbox
+from app.records import Run
 from app.store import SqlStore
+from app.tables import runs, to_micros
+
+LOOK_EVERY_S = 60.0
+"""How often is looked for runs that the engine has given up."""
+GRACE = timedelta(seconds=60)
+"""A run that something happened to so lately may be on its way from one hand to another."""
+LOOKED_AT = 200
+"""Runs that are compared with the engine in one go: which, is left to chance."""
+
+_log = logs.get(__name__)
 
 
 class Engine(Protocol):
@@ -19,12 +38,82 @@ class Engine(Protocol):
         """Tell of an ask and note that it is known. Again is nothing."""
         ...
 
+    def statuses(self, workflow_ids: Sequence[str]) -> dict[str, str]:
+        """The engine's own word for each of these workflows, of those that it knows."""
+        ...
 
-def flush(engine: Engine, store: SqlStore, inbox: Inbox) -> int:
-    """Tell the engine of all runs and asks that it does not know yet; gives how many."""
-    runs, asks = store.unqueued(), inbox.unqueued()
-    for run in runs:
-        engine.enqueue(run.id)
-    for ask in asks:
-        engine.enqueue_ask(ask)
-    return len(runs) + len(asks)
+
+class Outbox:
+    """Empties itself into the engine; nothing is in it that is not in the database."""
+
+    def __init__(self, engine: Engine, store: SqlStore, inbox: Inbox) -> None:
+        self._engine = engine
+        self._store = store
+        self._inbox = inbox
+        self._looked = -LOOK_EVERY_S
+
+    def flush(self) -> int:
+        """Tell the engine of all that it does not know; gives how much.
+
+        What it takes no word of is logged and stays; raises when the database is away.
+        """
+        if time.monotonic() - self._looked >= LOOK_EVERY_S:
+            self._looked = time.monotonic()
+            put_back(self._store, self._engine)
+        told = 0
+        for run in self._store.unqueued():
+            told += self._tell(self._engine.enqueue, run.id)
+        for ask in self._inbox.unqueued():
+            told += self._tell(self._engine.enqueue_ask, ask)
+        return told
+
+    def _tell(self, tell: Callable[[str], None], word: str) -> bool:
+        try:
+            tell(word)
+        except Exception as error:
+            if is_away(error):
+                raise
+            _log.error("the engine could not be told", about=word, exc_info=True)
+            return False
+        return True
+
+
+def put_back(store: SqlStore, engine: Engine) -> list[str]:
+    """Put live runs that the engine has given up, or forgotten, into the outbox; gives their ids.
+
+    A process may die, or lose the database, at any point between the two; such a run would stand
+    still for ever, and with it its issue.
+    """
+    before = to_micros(now() - GRACE)
+    query = (
+        sa.select(runs.c.id, runs.c.epoch)
+        .where(
+            runs.c.live_key.is_not(None),
+            runs.c.status.in_(("queued", "running")),
+            runs.c.enqueued_at < before,
+            runs.c.updated_at < before,
+        )
+        .order_by(sa.func.random())
+        .limit(LOOKED_AT)
+    )
+    with store.engine.execution_options(read_only=True).connect() as connection:
+        epochs = {row.id: row.epoch for row in connection.execute(query)}
+    known = {_workflow(run): run for run in map(store.get_run, epochs)}
+    statuses = engine.statuses(list(known)) if known else {}
+    stranded = [
+        run for workflow, run in known.items() if engine_words.is_over(statuses.get(workflow))
+    ]
+    for run in stranded:
+        with store.engine.begin() as connection:
+            connection.execute(
+                sa.update(runs)
+                .where(runs.c.id == run.id, runs.c.epoch == epochs[run.id])
+                .where(runs.c.live_key.is_not(None), runs.c.enqueued_at.is_not(None))
+                .values(epoch=runs.c.epoch + 1, status="queued", owner="", enqueued_at=None)
+            )
+        _log.warning("a run that nobody worked on is put back", run=run.id, was=run.status)
+    return [run.id for run in stranded]
+
+
+def _workflow(run: Run) -> str:
+    return engine_words.for_run(run)[0]["workflow_id"]

@@ -20,7 +20,8 @@ LONGEST_WAIT_S = 3600.0
 """GitHub never asks to wait longer: its limits are per hour."""
 
 TOLD_FROM_S = 60.0
-"""A step that waits so long is shown as waiting."""
+"""A step that waits so long is shown as waiting; where that is known beforehand, it gives its place
+up meanwhile."""
 
 _AWAY = (ForgeAway, RateLimited, GitAway, EngineUnavailable)
 _WAITED_FOR = (*_AWAY, SandboxGone)
@@ -29,6 +30,16 @@ _FIT_FOR_PEOPLE = (AgentError, SandboxError, ForgeError, GitError, SettingsError
 
 class HandedBack(asyncio.CancelledError):
     """The run leaves its place to others; for the engine it is cancelled and later resumed."""
+
+    def __init__(self, why: str, after_s: float = 0.0) -> None:
+        super().__init__(why)
+        self.after_s = after_s
+        """Not before so many seconds."""
+
+
+def is_waited_for(error: BaseException) -> bool:
+    """Whether this error may pass by itself."""
+    return isinstance(error, (ModelAway, *_WAITED_FOR))
 
 
 def goes_back(error: BaseException) -> bool:

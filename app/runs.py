@@ -11,17 +11,19 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 
 import httpx
 from sqlalchemy.exc import SQLAlchemyError
 
-from agent.events import GateJudged, Outcome
+from agent.errors import LostLease
+from agent.events import GateJudged, Outcome, now
 from agent.state import RunState
 from agent.task import ATTACHED, Attachment
-from app import endings, logs, parking, publish, rounds, tracing
+from app import endings, logs, parking, publish, rounds, run_failures, tracing
 from app.admission import authorise, refuse
-from app.database_away import waited_for
+from app.database_away import is_away, waited_for
 from app.fence import fenced
 from app.forge_records import Pull
 from app.issue_logs import fetch_file, links
@@ -55,23 +57,43 @@ async def work(services: Services, run_id: str, step: Step, number: int = 1) -> 
     )
     in_hand = RunWork(services, store, run, forge)
     try:
-        with tracing.run(run_id, number, run.epoch, services.settings.executor):
-            if parked:
-                await waited_for("park", partial(_park, in_hand, parked))
-            elif number == 1:
-                await _first_round(in_hand, step)
-            else:
-                await rounds.work(in_hand, step)
-    except HandedBack:
-        store.hand_back(run_id)
-        store.give_back(run_id)
-        raise
+        try:
+            with tracing.run(run_id, number, run.epoch, services.settings.executor):
+                await _do(in_hand, step, number, parked)
+        except HandedBack as back:
+            await waited_for("hand back", partial(_hand_back, in_hand, back.after_s))
+            raise
+    except LostLease as error:
+        # Not an error of the run: whoever has it now goes on, and the engine must record nothing.
+        raise asyncio.CancelledError(str(error)) from None
     except asyncio.CancelledError:
         with suppress(SQLAlchemyError):  # the process ends, which is no death of the run's doing
             store.give_back(run_id)
         raise
     finally:
         await forge.close()
+
+
+async def _do(run: RunWork, step: Step, number: int, parked: str) -> None:
+    """The round. Whatever goes wrong in it, the run is over at the end, or handed back."""
+    try:
+        if parked:
+            await _end(run, parked)
+        elif number == 1:
+            await _first_round(run, step)
+        else:
+            await rounds.work(run, step)
+    except LostLease:
+        raise
+    except Exception as error:  # noqa: BLE001  every failure gets its honest end
+        if is_away(error):
+            raise HandedBack(str(error)) from None
+        _log.error("a run failed", run=run.run.id, exc_info=True)
+        await waited_for("end", partial(_end, run, run_failures.explain(error, run.run.id)))
+
+
+async def _hand_back(run: RunWork, after_s: float) -> None:
+    run.store.hand_back(run.run.id, now() + timedelta(seconds=after_s) if after_s else None)
 
 
 async def _take(services: Services, run_id: str, number: int) -> tuple[SqlStore, Run, str] | None:
@@ -86,8 +108,8 @@ async def _take(services: Services, run_id: str, number: int) -> tuple[SqlStore,
     return store, run, parked
 
 
-async def _park(run: RunWork, reason: str) -> None:
-    """End a run that kills its workers. Not in steps: what it did before has taken their places."""
+async def _end(run: RunWork, reason: str) -> None:
+    """End a run that cannot go on. Not in steps: what it did before has taken their places."""
     await run.patiently("explain", partial(explain, run, {}, {"failed": reason}))
     await run.finish({"outcome": "failed", "reason": reason})
 
@@ -121,7 +143,8 @@ async def _first_round(run: RunWork, step: Step) -> None:
     if "failed" in result:
         if "untold" not in result:
             await tried("explain", partial(explain, run, prepared, result))
-        result = {"outcome": "failed", "reason": result["failed"]}
+        outcome = "stopped" if "stopped" in result else "failed"
+        result = {"outcome": outcome, "reason": result["failed"]}
     await step("finish", partial(run.finish, result))
 
 

@@ -30,7 +30,7 @@ from app.engine_client import EngineClient, connected
 from app.intake import Intake
 from app.later import Later
 from app.locks import database_lock, state_lock
-from app.missed import recover
+from app.missed import keep_recovering
 from app.retention import keep_house
 from app.service import Web, create_app
 from app.settings import Settings
@@ -149,7 +149,7 @@ def _lifespan(
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         tasks = {
             asyncio.create_task(empty_outbox()),
-            asyncio.create_task(recover(github_app(settings), intake)),
+            asyncio.create_task(keep_recovering(github_app(settings), intake)),
             asyncio.create_task(keep_house(settings, store)),
         }
         if isinstance(engine, Durable):

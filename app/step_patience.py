@@ -10,18 +10,21 @@ from agent.errors import LostLease
 from agent.events import RunPhase
 from app import controls, endings, logs, metrics_work
 from app.database_away import is_away
+from app.forge_records import RateLimited
 from app.run_failures import (
     TOLD_FROM_S,
     HandedBack,
     cause,
     explain,
     goes_back,
+    is_waited_for,
     wait_before_retry,
 )
 from app.run_services import Result, Services
 from app.store import SqlStore
 
 STOP_POLL_S = 1.0
+STOPPED = "A person stopped the run."
 
 _log = logs.get(__name__)
 
@@ -55,6 +58,8 @@ async def patiently(
             _log.warning("the run was taken over", run=run_id, step=name)
             # Not an error of the step: the engine must record nothing.
             raise asyncio.CancelledError(str(error))
+        if is_waited_for(error) and store.stop_requested(run_id):
+            return {"failed": STOPPED, "stopped": "1"}
         # A step may last for hours: faults between which it got on are not one outage.
         came_to = controls.progress(store.events(run_id))
         tries, mark = (tries + 1 if came_to == mark else 1), came_to
@@ -62,6 +67,10 @@ async def patiently(
         if wait_s is None:
             return _give_up(run_id, name, error)
         wait, why = wait_s, explain(error, run_id)
+        if isinstance(error, RateLimited) and wait > TOLD_FROM_S:
+            _log.warning("handed back until a limit ends", run=run_id, step=name, seconds=wait)
+            metrics_work.handed_back()
+            raise HandedBack(why, wait)
         _log.warning("a step waits", run=run_id, step=name, why=str(error), seconds=round(wait))
         metrics_work.step_waits(error)
 
@@ -69,9 +78,8 @@ async def patiently(
 async def _pause(store: SqlStore, run_id: str, seconds: float) -> None:
     """Wait; not longer than until somebody stops the run."""
     end = time.monotonic() + seconds
-    stopped = store.stop_requested(run_id)
     while (left := end - time.monotonic()) > 0:
-        if store.stop_requested(run_id) != stopped:
+        if store.stop_requested(run_id):
             return
         await asyncio.sleep(min(left, STOP_POLL_S))
 

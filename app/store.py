@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import TypeVar
 
 import sqlalchemy as sa
@@ -133,7 +134,9 @@ class SqlStore:
         """Ask the run to stop at its next step. Raises `UnknownRun`."""
         with self._engine.begin() as connection:
             statement = sa.update(tables.runs).where(tables.runs.c.id == run_id)
-            if connection.execute(statement.values(stop_requested=True)).rowcount == 0:
+            # One that is held until later has its end now.
+            values = {"stop_requested": True, "held_until": None}
+            if connection.execute(statement.values(values)).rowcount == 0:
                 raise UnknownRun(run_id)
 
     # Deliveries and the outbox
@@ -179,6 +182,8 @@ class SqlStore:
         return self._runs(
             sa.select(table)
             .where(table.c.enqueued_at.is_(None), table.c.status == "queued")
+            # Held: by whoever handed it back, or while its issue is told that it waits.
+            .where(sa.or_(table.c.held_until.is_(None), table.c.held_until < to_micros(now())))
             .order_by(table.c.created_at, table.c.id)
             .limit(limit)
         )
@@ -189,12 +194,24 @@ class SqlStore:
         with self._reads.connect() as connection:
             return frozenset(connection.execute(query).scalars())
 
-    def mark_enqueued(self, run_id: str) -> None:
-        """The durable engine knows this run."""
+    def untold(self, run_id: str) -> Run | None:
+        """The run, if the durable engine is still to be told of it: lists of such grow old."""
+        table = tables.runs
+        found = self._runs(
+            sa.select(table).where(
+                table.c.id == run_id, table.c.enqueued_at.is_(None), table.c.status == "queued"
+            )
+        )
+        return found[0] if found else None
+
+    def mark_enqueued(self, run: Run) -> None:
+        """The durable engine knows this run, as it is here: of what came since it was not told."""
+        table = tables.runs
         with self._engine.begin() as connection:
             connection.execute(
-                sa.update(tables.runs)
-                .where(tables.runs.c.id == run_id, tables.runs.c.enqueued_at.is_(None))
+                sa.update(table)
+                .where(table.c.id == run.id, table.c.enqueued_at.is_(None))
+                .where(table.c.round == run.round, table.c.epoch == run.epoch)
                 .values(enqueued_at=to_micros(now()))
             )
 
@@ -205,10 +222,17 @@ class SqlStore:
 
         Raises `UnknownRun`.
         """
+        at = to_micros(now())
         statement = (
             sa.update(tables.runs)
             .where(tables.runs.c.id == run_id)
-            .values(owner=owner, epoch=tables.runs.c.epoch + 1, updated_at=to_micros(now()))
+            .values(
+                owner=owner,
+                epoch=tables.runs.c.epoch + 1,
+                updated_at=at,
+                # Whoever told the engine may not have noted it yet.
+                enqueued_at=sa.func.coalesce(tables.runs.c.enqueued_at, at),
+            )
             .returning(tables.runs.c.epoch)
         )
         with self._engine.begin() as connection:
@@ -231,10 +255,14 @@ class SqlStore:
                 .values(owner="")
             )
 
-    def hand_back(self, run_id: str) -> None:
-        """The run is in work no more, and waits for its turn. Raises `LostLease`."""
+    def hand_back(self, run_id: str, until: datetime | None = None) -> None:
+        """The run is in work no more, and waits for its turn, which comes not before `until`.
+
+        Raises `LostLease`.
+        """
+        held = to_micros(until) if until else None
         with self._engine.begin() as connection:
-            self._hold(connection, run_id, status="queued")
+            self._hold(connection, run_id, status="queued", owner="", held_until=held)
 
     def requeue(self, run_id: str) -> None:
         """Put a run that was handed back into the outbox; nothing if it is not such."""

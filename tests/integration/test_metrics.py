@@ -58,7 +58,7 @@ def test_the_state_of_an_installation(url: str, tmp_path: Path) -> None:
     lease.finish(done, RunEnded(attempt=0, outcome="proven", pull_request="u"))
     for number in (2, 3):
         store.accept(f"d{number}", "issues", trigger(number), model="m")
-    store.mark_enqueued(store.unqueued()[0].id)
+    store.mark_enqueued(store.unqueued()[0])
     with serving(create_app(Web(settings, store, lambda _id: None))) as address:
         text = httpx.get(f"{address}/metrics").text
         assert figure(text, "patchwright_database_up") == 1

@@ -37,7 +37,7 @@ class World:
         if self.engine_down:
             raise ConnectionError("the engine is away")
         self.told.append(run_id)
-        self.store.mark_enqueued(run_id)
+        self.store.mark_enqueued(self.store.get_run(run_id))
 
     def runs(self) -> int:
         return sum(self.store.count_runs().values())

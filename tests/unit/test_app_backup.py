@@ -31,7 +31,7 @@ def test_a_backup_taken_while_the_store_is_written_comes_back_whole(
 ) -> None:
     done, live = a_run(store, 1), a_run(store, 2, ended=False)
     queued = store.accept("d3", "issues", trigger(3), model="m").run_id
-    store.mark_enqueued(queued)
+    store.mark_enqueued(store.get_run(queued))
     file = tmp_path / "backup.tar.gz"
     assert backup(settings, file) == file.stat().st_size
     assert file.stat().st_mode & 0o077 == 0

@@ -35,7 +35,7 @@ def with_pull(store: SqlStore, delivery: str = "d1") -> str:
     held.set_running(run_id)
     held.set_pull(run_id, 9)
     assert held.finish(run_id, PROVEN) is False
-    store.mark_enqueued(run_id)
+    store.mark_enqueued(store.get_run(run_id))
     return run_id
 
 

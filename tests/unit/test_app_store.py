@@ -181,8 +181,8 @@ def test_run_ids_depend_on_all_three_and_are_safe_in_urls() -> None:
 def test_the_outbox_forgets_what_was_enqueued(store: SqlStore) -> None:
     one, two = start(store, "d1", 1), start(store, "d2", 2)
     assert [r.id for r in store.unqueued()] == [one, two]
-    store.mark_enqueued(one)
-    store.mark_enqueued(one)
+    store.mark_enqueued(store.get_run(one))
+    store.mark_enqueued(store.get_run(one))
     assert [r.id for r in store.unqueued()] == [two]
 
 

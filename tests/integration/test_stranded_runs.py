@@ -1,0 +1,235 @@
+"""No run stands still for ever, or is done twice, whatever happens between database and engine."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from dbos import DBOS
+from sqlalchemy.exc import OperationalError
+
+from agent.events import RunEnded
+from app import outbox, tables
+from app.database_away import is_away
+from app.durable import running
+from app.forge_records import RateLimited
+from app.inbox import Inbox
+from app.records import Run
+from app.run_work import RunWork
+from app.store import SqlStore
+from sandbox.errors import EngineUnavailable
+from tests.integration.run_world import RunWorld
+from tests.integration.test_hand_back import Interrupted, claims, ended_at_last, waits_for
+from tests.integration.test_runs import check_journal, ended, held, start, until
+
+
+def away() -> OperationalError:
+    error = OperationalError("UPDATE", {}, sqlite3.OperationalError("database is locked"))
+    assert is_away(error)
+    return error
+
+
+def once(monkeypatch: pytest.MonkeyPatch, method: str) -> list[int]:
+    """The store's method finds the database away the first time; gives how often it was asked."""
+    real, asked = getattr(SqlStore, method), []
+
+    def at_first_away(self: SqlStore, *words: Any) -> Any:
+        asked.append(1)
+        if len(asked) == 1:
+            raise away()
+        return real(self, *words)
+
+    monkeypatch.setattr(SqlStore, method, at_first_away)
+    return asked
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stranded runs are looked for at each look into the outbox, and need not be old."""
+    monkeypatch.setattr(outbox, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(outbox, "GRACE", timedelta(0))
+    monkeypatch.setattr("app.database_away.LOOK_EVERY_S", 0.05)
+
+
+def status(run_id: str) -> str:
+    return "".join(str(found.status) for found in DBOS.list_workflows(workflow_ids=[run_id]))
+
+
+def test_a_run_under_way_is_not_begun_again_by_an_old_list(tmp_path: Path) -> None:
+    world = RunWorld(tmp_path, repository_concurrency=2)
+    world.hold(6)
+    run_id = start(world)
+    with running(world.services()) as durable:
+        until(lambda: held(world, run_id, 6))
+        durable.enqueue(run_id)
+        other = start(world, "d2", 8)  # what the old list had begun, would begin before it
+        durable.enqueue(other)
+        until(lambda: held(world, other, 6))
+        world.let_go()
+        assert ended(world, run_id).outcome == "proven"
+        ended(world, other)
+    assert claims(world, run_id) == 1
+
+
+def test_a_late_note_does_not_hide_the_next_round(tmp_path: Path) -> None:
+    world = RunWorld(tmp_path)
+    run_id = start(world)
+    told = world.store.get_run(run_id)
+    lease = world.store.claim(run_id, "w")
+    lease.set_running(run_id)
+    lease.set_pull(run_id, 5)
+    Inbox(world.store.engine).wake(run_id)
+    assert lease.finish(run_id, RunEnded(attempt=0, outcome="proven"))
+    world.store.mark_enqueued(told)
+    assert [run.id for run in world.store.unqueued()] == [run_id]
+
+
+@pytest.mark.parametrize("method", ["hand_back", "requeue"])
+def test_a_database_that_is_away_at_the_hand_back_strands_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    world = RunWorld(tmp_path)
+    world.sandboxes = Interrupted([EngineUnavailable("No engine answers.")] * 4)
+    asked = once(monkeypatch, method)
+    run_id = start(world)
+    with running(world.services()) as durable:
+        assert ended_at_last(world, run_id, durable).outcome == "proven"
+    assert len(asked) > 1
+
+
+@pytest.mark.parametrize("state", ["queued", "running"])
+def test_a_run_whose_workflow_was_cancelled_is_taken_up_again(tmp_path: Path, state: str) -> None:
+    """A process died, or slept, in the middle of a hand-back."""
+    world = RunWorld(tmp_path)
+    world.hold(4)
+    run_id = start(world)
+    with running(world.services()):
+        until(lambda: held(world, run_id, 4))
+    with running(world.services()) as durable:
+        until(lambda: world.store.get_run(run_id).owner != "")
+        DBOS.cancel_workflow(run_id)
+        until(lambda: status(run_id) == "CANCELLED")
+        with world.store.engine.begin() as connection:
+            connection.execute(sa.update(tables.runs).values(status=state, owner="somebody"))
+        world.let_go()
+        assert ended_at_last(world, run_id, durable).outcome == "proven"
+    check_journal(world, run_id)
+
+
+def test_a_run_that_the_engine_holds_for_failed_is_done_from_its_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = RunWorld(tmp_path)
+    run_id = start(world)
+    monkeypatch.setattr("app.durable.work", _broken)  # as an older version may have been
+    with running(world.services()):
+        until(
+            lambda: bool(DBOS.list_workflows(workflow_ids=[run_id])) and status(run_id) == "ERROR"
+        )
+    monkeypatch.undo()
+    monkeypatch.setattr(outbox, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(outbox, "GRACE", timedelta(0))
+    with running(world.services()) as durable:
+        assert ended_at_last(world, run_id, durable).outcome == "proven"
+
+
+async def _broken(*_words: object) -> None:
+    raise RuntimeError("a fault of the program")
+
+
+def test_a_run_that_was_never_known_to_the_engine_is_told_again(tmp_path: Path) -> None:
+    world = RunWorld(tmp_path)
+    run_id = start(world)
+    world.store.mark_enqueued(world.store.get_run(run_id))  # and then its database was lost
+    time.sleep(0.01)
+    with running(world.services()) as durable:
+        assert ended_at_last(world, run_id, durable).outcome == "proven"
+
+
+def test_a_fault_of_the_program_ends_the_run_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, finished = RunWork.finish, []
+
+    async def breaks_once(self: RunWork, result: dict[str, str]) -> dict[str, str]:
+        finished.append(result)
+        if len(finished) == 1:
+            raise ZeroDivisionError
+        return await real(self, result)
+
+    monkeypatch.setattr(RunWork, "finish", breaks_once)
+    world = RunWorld(tmp_path)
+    run_id = start(world)
+    with running(world.services()):
+        run = ended(world, run_id)
+        until(lambda: status(run_id) == "SUCCESS")
+    assert run.outcome == "failed"
+    assert "internal error" in finished[-1]["reason"]
+
+
+def test_a_lease_that_is_lost_at_the_very_end_records_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = RunWork.finish
+    stolen: list[SqlStore] = []
+
+    async def loses_the_lease(self: RunWork, result: dict[str, str]) -> dict[str, str]:
+        if not stolen:
+            stolen.append(self.services.store.claim(self.run.id, "thief"))
+        return await real(self, result)
+
+    monkeypatch.setattr(RunWork, "finish", loses_the_lease)
+    world = RunWorld(tmp_path, repository_concurrency=2)
+    run_id = start(world)
+    with running(world.services()) as durable:
+        until(lambda: bool(stolen))
+        other = start(world, "d2", 8)
+        durable.enqueue(other)
+        ended(world, other)
+        assert status(run_id) == "PENDING"
+    assert world.store.get_run(run_id).status == "running"
+
+
+def test_a_stop_ends_a_run_whose_needs_stay_away(tmp_path: Path) -> None:
+    world = RunWorld(tmp_path)
+
+    async def prepare(*_: object, **__: object) -> None:
+        raise EngineUnavailable("No engine answers.")
+
+    run_id = start(world)
+    with running(world.services(patience_s=(600.0, 600.0), prepare=prepare)):
+        until(lambda: waits_for(world, run_id))
+        world.store.request_stop(run_id)
+        run = ended(world, run_id)
+    assert run.outcome == "stopped"
+
+
+def test_a_limit_of_github_gives_the_place_to_others_until_it_ends(tmp_path: Path) -> None:
+    world = RunWorld(tmp_path)
+    world.settings = world.settings.model_copy(update={"concurrency": 1, "worker_concurrency": 1})
+    limited: list[Run] = []
+    real = world.forge.issue
+
+    async def issue(number: int) -> Any:
+        if number == 7 and not limited:
+            limited.append(world.store.get_run(run_id))
+            raise RateLimited("GitHub's limit is used up.", 3600)
+        return await real(number)
+
+    world.forge.issue = issue  # type: ignore[method-assign]
+    run_id = start(world)
+    other = start(world, "d2", 8)
+    with running(world.services()) as durable:
+        assert ended(world, other).outcome == "proven"
+        durable.flush_outbox()
+        assert world.store.get_run(run_id).status == "queued"
+        assert world.store.unqueued() == [], "it is held"
+        world.store.request_stop(run_id)
+        run = ended_at_last(world, run_id, durable)
+    assert limited
+    assert run.outcome == "stopped"
