@@ -1,0 +1,77 @@
+"""What a person said is done, also when GitHub or the database is away meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from app import conversation
+from app.asks import Commented
+from app.database_away import waited_for
+from app.run_services import Result
+from app.store import SqlStore
+from tests.integration.run_world import RunWorld
+from tests.integration.test_runs import start
+
+STOP = Commented(
+    installation_id=1,
+    repository="octo/calc",
+    sender="maint",
+    sender_is_bot=False,
+    is_pull_request=False,
+    issue_number=7,
+    comment_id=1,
+    body="/patchwright stop",
+)
+
+
+async def step(name: str, act: Callable[[], Awaitable[Result]]) -> Result:
+    """As the engine does it, without a memory."""
+    return await waited_for(name, act)
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> RunWorld:
+    made = RunWorld(tmp_path)
+    with made.forge.world() as forge:
+        forge["set"]["role"] = "write"
+    return made
+
+
+@pytest.mark.parametrize("away", [1, 3, 9], ids=lambda n: f"{n} calls")
+def test_a_stop_outlasts_an_outage_of_github(world: RunWorld, away: int) -> None:
+    run_id = start(world)
+    services = world.services()
+    services.inbox.keep("a1", "issue_comment", STOP)
+    with world.forge.world() as forge:
+        forge["set"]["away"] = away
+    asyncio.run(conversation.answer(services, "a1", step))
+    assert world.store.stop_requested(run_id)
+    assert services.inbox.open_asks() == []
+
+
+def test_a_stop_outlasts_an_outage_of_the_database(
+    world: RunWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.database_away.LOOK_EVERY_S", 0.01)
+    real, asked = SqlStore.request_stop, []
+
+    def away_at_first(self: SqlStore, run_id: str) -> None:
+        asked.append(run_id)
+        if len(asked) < 3:
+            raise OperationalError("UPDATE", {}, sqlite3.OperationalError("database is locked"))
+        real(self, run_id)
+
+    monkeypatch.setattr(SqlStore, "request_stop", away_at_first)
+    run_id = start(world)
+    services = world.services()
+    services.inbox.keep("a1", "issue_comment", STOP)
+    asyncio.run(conversation.answer(services, "a1", step))
+    assert asked == [run_id] * 3
+    assert world.store.stop_requested(run_id)
+    assert services.inbox.open_asks() == []
