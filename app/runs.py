@@ -85,11 +85,23 @@ async def _do(run: RunWork, step: Step, number: int, parked: str) -> None:
             await rounds.work(run, step)
     except LostLease:
         raise
-    except Exception as error:  # noqa: BLE001  every failure gets its honest end
+    except Exception as error:
+        if was_interrupted(error):
+            raise
         if is_away(error):
             raise HandedBack(str(error)) from None
         _log.error("a run failed", run=run.run.id, exc_info=True)
         await waited_for("end", partial(_end, run, run_failures.explain(error, run.run.id)))
+
+
+def was_interrupted(error: BaseException) -> bool:
+    """Whether an error only came up because the process ends and drops what it was at."""
+    met: BaseException | None = error
+    while met is not None:
+        if isinstance(met, GeneratorExit | asyncio.CancelledError):
+            return True
+        met = met.__context__
+    return False
 
 
 async def _hand_back(run: RunWork, after_s: float) -> None:

@@ -21,6 +21,9 @@ from tests.integration.test_runs import start
 STOP = Commented(
     installation_id=1,
     repository="octo/calc",
+    repository_id=1,
+    default_branch="main",
+    archived=False,
     sender="maint",
     sender_is_bot=False,
     is_pull_request=False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from typing import Literal
@@ -20,6 +21,7 @@ from app.run_failures import (
     goes_back,
     wait_before_retry,
 )
+from app.runs import was_interrupted
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxGone
 
 TOKEN = "ghs_" + "a" * 36
@@ -113,3 +115,22 @@ def test_log_lines_hold_no_secret(
 def test_a_run_whose_model_is_away_goes_back_to_the_queue() -> None:
     assert goes_back(ModelAway("x"))
     assert not goes_back(ModelRefused("x"))
+
+
+@pytest.mark.parametrize("end", [GeneratorExit, asyncio.CancelledError])
+def test_what_comes_up_while_the_process_ends_is_no_failure_of_a_run(
+    end: type[BaseException],
+) -> None:
+    async def work() -> None:
+        try:
+            try:
+                raise end
+            finally:
+                raise AssertionError("no context any more")  # as a library's clean-up may
+        except AssertionError as error:
+            found.append(error)
+
+    found: list[BaseException] = []
+    asyncio.run(work())
+    assert was_interrupted(found[0])
+    assert not was_interrupted(AssertionError("a fault of the program"))
