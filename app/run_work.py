@@ -35,7 +35,7 @@ from app.reports import Phase, RunFacts
 from app.run_environment import prepare_environment
 from app.run_facts import FACTS_LOG, RECIPE_LOG, facts_of, model_seconds, read_wishes
 from app.run_services import Result, Services
-from app.step_patience import patiently
+from app.step_patience import patiently, unless_stopped
 from app.store import SqlStore
 from app.tree_transfer import Source, write_tree
 from sandbox.errors import SandboxError
@@ -262,7 +262,8 @@ class RunWork:
             return
         terms = await self.services.terms(self.forge)
         about = (self.store.get_log(self.run.id, ISSUE_LOG) or b"").decode("utf-8", "replace")
-        await prepare_environment(self.services, self.store, self.run, terms, tree, about)
+        made = prepare_environment(self.services, self.store, self.run, terms, tree, about)
+        await unless_stopped(self.store, self.run.id, made)
 
     async def mirror(self, commit: str, clone_url: str) -> Mirror:
         """The mirror with this commit in it: another machine may have begun the run."""

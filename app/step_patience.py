@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 from agent.errors import LostLease
 from agent.events import RunPhase
@@ -26,7 +27,13 @@ from app.store import SqlStore
 STOP_POLL_S = 1.0
 STOPPED = "A person stopped the run."
 
+Value = TypeVar("Value")
+
 _log = logs.get(__name__)
+
+
+class Stopped(Exception):
+    """A person stopped the run."""
 
 
 async def patiently(
@@ -58,7 +65,7 @@ async def patiently(
             _log.warning("the run was taken over", run=run_id, step=name)
             # Not an error of the step: the engine must record nothing.
             raise asyncio.CancelledError(str(error))
-        if is_waited_for(error) and store.stop_requested(run_id):
+        if isinstance(error, Stopped) or (is_waited_for(error) and store.stop_requested(run_id)):
             return {"failed": STOPPED, "stopped": "1"}
         # A step may last for hours: faults between which it got on are not one outage.
         came_to = controls.progress(store.events(run_id))
@@ -73,6 +80,21 @@ async def patiently(
             raise HandedBack(why, wait)
         _log.warning("a step waits", run=run_id, step=name, why=str(error), seconds=round(wait))
         metrics_work.step_waits(error)
+
+
+async def unless_stopped(store: SqlStore, run_id: str, work: Coroutine[Any, Any, Value]) -> Value:
+    """Do what may take long; it is cancelled, and `Stopped` raised, when somebody stops the run."""
+    doing = asyncio.create_task(work)
+    try:
+        while not doing.done():
+            if store.stop_requested(run_id):
+                raise Stopped(STOPPED)
+            await asyncio.wait({doing}, timeout=STOP_POLL_S)
+        return doing.result()
+    finally:
+        if not doing.done():
+            doing.cancel()
+            await asyncio.wait({doing})
 
 
 async def _pause(store: SqlStore, run_id: str, seconds: float) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 from datetime import timedelta
@@ -207,6 +208,26 @@ def test_a_stop_ends_a_run_whose_needs_stay_away(tmp_path: Path) -> None:
         world.store.request_stop(run_id)
         run = ended(world, run_id)
     assert run.outcome == "stopped"
+
+
+def test_a_stop_ends_a_set_up_that_is_under_way(tmp_path: Path) -> None:
+    world = RunWorld(tmp_path)
+    at: list[str] = []
+
+    async def prepare(*_: object, **__: object) -> None:
+        at.append("begun")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            at.append("ended")
+
+    run_id = start(world)
+    with running(world.services(prepare=prepare)):
+        until(lambda: at == ["begun"])
+        world.store.request_stop(run_id)
+        run = ended(world, run_id)
+    assert run.outcome == "stopped"
+    assert at == ["begun", "ended"]
 
 
 def test_a_limit_of_github_gives_the_place_to_others_until_it_ends(tmp_path: Path) -> None:
