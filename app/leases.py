@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,9 @@ from app.settings import SettingsError
 from app.tables_operations import workers
 
 State = Literal["active", "draining", "gone"]
+
+END_S = 15.0
+"""So long the end waits for a sign of life, or a sweep, that is under way."""
 
 _log = logs.get(__name__)
 
@@ -167,16 +171,45 @@ def named(engine: sa.Engine, worker_id: str) -> Iterator[None]:
             connection.invalidate()
 
 
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """How long this worker's own signs of life have been coming through, by its own clock.
+
+    While the database is away nobody's do. Who comes back first must not take the others for dead,
+    who are as silent as it was; nor must a worker that was started anew meanwhile.
+    """
+
+    since: float
+    last: float
+
+    def beaten(self, moment: float, dead_after_s: float) -> Heard:
+        """After another sign of life."""
+        broken = moment - self.last > dead_after_s / 2
+        return Heard(moment if broken else self.since, moment)
+
+    def tells_death(self, moment: float, dead_after_s: float) -> bool:
+        """Whether the silence of others says something of them, and not of the database."""
+        fresh = moment - self.last <= dead_after_s / 2
+        return fresh and moment - self.since > dead_after_s
+
+
 @contextmanager
 def keeping(
-    lease: Lease, every_s: float, drained: Callable[[], None], sweep: Callable[[], object]
+    lease: Lease,
+    every_s: float,
+    dead_after_s: float,
+    drained: Callable[[], None],
+    sweep: Callable[[bool], object],
 ) -> Iterator[None]:
     """Meanwhile give signs of life, in a thread of their own; `drained` when told to end.
 
-    `sweep` follows every sign of life. At the end the worker leaves.
+    `sweep` is called as often, and told whether the silent may be taken for dead. It has another
+    thread: the durable engine waits for its database for as long as it takes, and a worker that
+    takes work must not stop to give signs of life. At the end the worker leaves.
     """
     stop = threading.Event()
     beating = [lease]
+    heard = [Heard(time.monotonic(), time.monotonic())]
 
     def beat() -> None:
         told = False
@@ -186,21 +219,33 @@ def keeping(
                 if state == "gone":
                     _log.warning("this worker was taken for dead; its runs went to others")
                     beating[0] = register(lease.engine, lease.worker_id)
-                elif state == "draining" and not told:
+                heard[0] = heard[0].beaten(time.monotonic(), dead_after_s)
+                if state == "draining" and not told:
                     told = True
                     _log.info("draining: no more work is taken")
                     drained()
-                sweep()
-            except SQLAlchemyError as error:
+            except Exception as error:  # noqa: BLE001  whatever it is, the next one may succeed
                 _log.warning("no sign of life could be given", why=str(error).split("\n")[0])
 
-    thread = threading.Thread(target=beat, name="signs of life", daemon=True)
-    thread.start()
+    def look() -> None:
+        while not stop.wait(every_s):
+            try:
+                sweep(heard[0].tells_death(time.monotonic(), dead_after_s))
+            except Exception as error:  # noqa: BLE001  the database's errors and the engine's
+                _log.warning("the dead could not be looked for", why=str(error).split("\n")[0])
+
+    threads = [
+        threading.Thread(target=beat, name="signs of life", daemon=True),
+        threading.Thread(target=look, name="sweep", daemon=True),
+    ]
+    for thread in threads:
+        thread.start()
     try:
         yield
     finally:
         stop.set()
-        thread.join(30)
+        for thread in threads:
+            thread.join(END_S)
         try:
             beating[0].leave()
         except SQLAlchemyError as error:  # others see it by the silence

@@ -44,14 +44,19 @@ class Workflows(Protocol):
         ...
 
 
-def sweep(engine: sa.Engine, workflows: Callable[[], Workflows], dead_after_s: float) -> list[str]:
-    """Put back what the dead left; gives the ids of those workflows. Again is nothing."""
+def sweep(
+    engine: sa.Engine, workflows: Callable[[], Workflows], dead_after_s: float, *, bury: bool = True
+) -> list[str]:
+    """Put back what the dead left; gives the ids of those workflows. Again is nothing.
+
+    Without `bury` nobody is taken for dead by silence, and only what is left already is put back.
+    """
     with engine.begin() as connection:
         if engine.dialect.name == "postgresql":
             locked = sa.select(sa.func.pg_try_advisory_xact_lock(LOCK))
             if not connection.execute(locked).scalar_one():
                 return []
-        buried = leases.bury(connection, dead_after_s)
+        buried = leases.bury(connection, dead_after_s) if bury else []
         living = leases.alive(connection)
         left = [
             workflow

@@ -28,15 +28,17 @@ def working(services: Services, drained: Callable[[], None]) -> Iterator[Durable
     settings, database = services.settings, services.store.engine
     up = threading.Event()
 
-    def sweep() -> None:
+    def sweep(bury: bool) -> None:
         if up.is_set():
-            takeover.sweep(database, lambda: DBOS, settings.worker_dead_after_s)
+            takeover.sweep(database, lambda: DBOS, settings.worker_dead_after_s, bury=bury)
 
     try:
         with leases.named(database, settings.executor):
             lease = leases.register(database, settings.executor)
             with (
-                leases.keeping(lease, settings.worker_beat_s, drained, sweep),
+                leases.keeping(
+                    lease, settings.worker_beat_s, settings.worker_dead_after_s, drained, sweep
+                ),
                 running(services) as durable,
                 front_desk.attended(services),
             ):
