@@ -313,15 +313,14 @@ def main() -> None:
 
 def _told(error: Exception) -> str:
     """What an error says to the person at the terminal; nothing for what is our own mistake."""
-    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy.exc import SQLAlchemyError
 
-    from app.database_away import is_away
+    from app.database_away import is_away, why
 
     if isinstance(error, _expected()):
         return str(error)
-    if isinstance(error, DBAPIError) and is_away(error):
-        why = str(error.orig).splitlines()[0]
-        return f"the database does not answer ({why}); start it, or correct its address"
+    if isinstance(error, SQLAlchemyError) and is_away(error):
+        return f"the database does not answer ({why(error)}); start it, or correct its address"
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
     return ""

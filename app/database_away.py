@@ -6,7 +6,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import (
+    DBAPIError,
+    InterfaceError,
+    OperationalError,
+    SQLAlchemyError,
+    TimeoutError,
+)
 
 from app import logs
 
@@ -20,7 +26,12 @@ _log = logs.get(__name__)
 
 
 def is_away(error: BaseException) -> bool:
-    """Whether this error says that the database does not answer, and not that it refuses."""
+    """Whether this error says that the database does not answer, and not that it refuses.
+
+    It does so too where all connections stay in use: they wait for the database, or for each other.
+    """
+    if isinstance(error, TimeoutError):
+        return True
     if not isinstance(error, DBAPIError):
         return False
     if type(error.orig).__module__.startswith("sqlite3"):
@@ -28,13 +39,19 @@ def is_away(error: BaseException) -> bool:
     return isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
 
 
+def why(error: SQLAlchemyError) -> str:
+    """What the database's driver said, or the pool of connections, in one line."""
+    said = error.orig if isinstance(error, DBAPIError) else error
+    return str(said).split("\n")[0]
+
+
 async def waited_for(what: str, act: Callable[[], Awaitable[T]]) -> T:
     """Do something that may be repeated; again for as long as the database is away."""
     while True:
         try:
             return await act()
-        except DBAPIError as error:
+        except SQLAlchemyError as error:
             if not is_away(error):
                 raise
-            _log.warning("the database is away", what=what, why=str(error.orig).split("\n")[0])
+            _log.warning("the database is away", what=what, why=why(error))
         await asyncio.sleep(LOOK_EVERY_S)

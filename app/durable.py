@@ -12,6 +12,7 @@ from sqlalchemy.engine import make_url
 
 from app import conversation, engine_words, logs
 from app.database_away import waited_for
+from app.database_url import pool_of
 from app.engine_words import (
     APPLICATION,
     ASK_QUEUE,
@@ -103,6 +104,8 @@ def running(services: Services) -> Iterator[Durable]:
         "run_migrations": True,
         "log_level": "WARNING",
     }
+    if not settings.database.startswith("sqlite"):
+        config["db_engine_kwargs"] = {**pool_of(settings.database)}
     durable = Durable(services)
     DBOS(config=config)
     DBOS.workflow(name=WORKFLOW)(_run_workflow(services, durable))

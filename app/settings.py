@@ -26,6 +26,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from agent.task import Budget
+from app.database_url import pool_of, with_waits
 from app.settings_github import PREFIX, GithubSettings, check_url
 from app.settings_kubernetes import KubernetesSettings
 from app.settings_prices import PriceSettings
@@ -52,6 +53,10 @@ def _checked_database(url: str) -> None:
         raise ValueError("is not a database URL") from error
     if backend not in ("sqlite", "postgresql"):
         raise ValueError("must be a sqlite or postgresql URL")
+    try:
+        pool_of(url)
+    except ValueError:
+        raise ValueError("has a pool_size or max_overflow that is no number") from None
 
 
 class Settings(GithubSettings, KubernetesSettings, PriceSettings, SetupSettings):
@@ -241,7 +246,7 @@ class Settings(GithubSettings, KubernetesSettings, PriceSettings, SetupSettings)
         """URL of the durable engine's database: its own SQLite file, or the same PostgreSQL."""
         if make_url(self.database).get_backend_name() == "sqlite":
             return f"sqlite:///{self.state_dir / 'engine.db'}"
-        return self.database
+        return with_waits(self.database)
 
     @property
     def installation(self) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from app.database_url import pool_of, with_waits
 from app.schema import migrate
 
 metadata = sa.MetaData()
@@ -184,7 +185,7 @@ def _postgresql_engine(url: str) -> sa.Engine:
 
     So does a worker that is frozen in one: its row locks would keep the others from taking over.
     """
-    engine = sa.create_engine(url, pool_pre_ping=True)
+    engine = sa.create_engine(with_waits(url), pool_pre_ping=True, **pool_of(url))
 
     @sa.event.listens_for(engine, "connect")
     def _connected(connection: Any, _record: object) -> None:

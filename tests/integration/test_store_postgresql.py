@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
+from app.database_url import WAITS
 from app.durable import running
 from app.settings import Settings
+from app.tables import open_engine
 from tests.integration.run_world import RunWorld
 from tests.integration.test_runs import check_journal, ended, start
 from tests.unit import test_app_inbox as inbox_checks
@@ -45,7 +48,25 @@ test_processes = checks.test_several_processes_append_without_gaps
 
 
 def test_the_engine_uses_the_same_database(url: str) -> None:
-    assert Settings(database_url=url).engine_database == url
+    engine_url = sa.make_url(Settings(database_url=url).engine_database)
+    assert engine_url.difference_update_query(WAITS) == sa.make_url(url)
+
+
+def test_connections_give_up_on_a_server_that_is_silent_and_the_url_has_the_last_word(
+    url: str,
+) -> None:
+    own = url + "&tcp_user_timeout=7000&keepalives_count=9&pool_size=2&max_overflow=1"
+    for given, patience, pool in ((url, "30000", 10), (own, "7000", 2)):
+        settings = Settings(database_url=given)
+        one = open_engine(settings.database)
+        assert one.pool.size() == pool  # type: ignore[attr-defined]
+        for engine in (one, sa.create_engine(settings.engine_database)):
+            with engine.connect() as connection:
+                used = connection.connection.driver_connection.info.get_parameters()  # type: ignore[union-attr]
+            assert used["connect_timeout"] == "10"
+            assert used["tcp_user_timeout"] == patience
+            assert used["keepalives_count"] == ("3" if given == url else "9")
+            engine.dispose()
 
 
 @pytest.mark.slow

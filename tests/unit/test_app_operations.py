@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from agent.errors import LostLease
@@ -75,6 +76,27 @@ async def test_a_database_that_is_away_is_waited_for_and_a_mistake_is_not(
     mistake = OperationalError("q", {}, sqlite3.OperationalError("no such table: runs"))
     assert not is_away(mistake)
     assert not is_away(ValueError())
+
+
+async def test_a_pool_whose_connections_are_all_in_use_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("app.database_away.LOOK_EVERY_S", 0.01)
+    engine = sa.create_engine(
+        "sqlite://", poolclass=sa.QueuePool, pool_size=1, max_overflow=0, pool_timeout=0.01
+    )
+    held = [engine.connect()]
+    tries = 0
+
+    async def act() -> int:
+        nonlocal tries
+        tries += 1
+        if tries == 3:
+            held.pop().close()
+        with engine.connect() as connection:
+            return int(connection.execute(sa.select(tries)).scalar_one())
+
+    assert await waited_for("a step", act) == 3
 
 
 # Traces

@@ -137,9 +137,10 @@ def test_the_databases_url_may_stand_in_a_file(
         load()
     file.write_text("postgresql+psycopg://u:hunter2@h/db\n")
     settings = load()
-    assert settings.database == settings.engine_database == "postgresql+psycopg://u:hunter2@h/db"
+    assert settings.database == "postgresql+psycopg://u:hunter2@h/db"
+    assert settings.engine_database.startswith("postgresql+psycopg://u:hunter2@h/db?connect_timeo")
     assert "hunter2" not in repr(settings) + repr(lines(settings))
-    for wrong in ("mysql://u:hunter2@h/db", "hunter2"):
+    for wrong in ("mysql://u:hunter2@h/db", "hunter2", "postgresql://u:hunter2@h/d?pool_size=x"):
         file.write_text(wrong)
         with pytest.raises(SettingsError, match="DATABASE_URL_FILE") as refused:
             _ = load().database

@@ -1,0 +1,51 @@
+"""How a connection to PostgreSQL is made: what the database's URL leaves open, with our answers.
+
+Every one of them can be set in the URL's own query, as in
+`postgresql+psycopg://…/patchwright?tcp_user_timeout=60000&pool_size=5`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from sqlalchemy.engine import make_url
+
+WAITS: Mapping[str, str] = MappingProxyType(
+    {
+        "connect_timeout": "10",
+        # Milliseconds until a sent query that nobody acknowledges is an error. Without it a
+        # connection to a machine that is gone, or behind a cut network, hangs for a quarter of an
+        # hour, and with it whoever asked.
+        "tcp_user_timeout": "30000",
+        "keepalives": "1",
+        "keepalives_idle": "15",
+        "keepalives_interval": "5",
+        "keepalives_count": "3",
+    }
+)
+"""In the words of libpq."""
+POOL: Mapping[str, int] = MappingProxyType({"pool_size": 10, "max_overflow": 20})
+"""Connections of one process that stay open, and more when all are in use.
+
+About ten threads of a process use the database all the time: the runs' loop, signs of life, the
+sweep, the front desk, the outbox, the house-keeping, the name's lock; they must not wait for one
+another. The web server's forty threads have one for milliseconds and can take turns at twenty. All
+processes share the server's `max_connections`, by default 100, so it is not one for each thread.
+"""
+
+
+def with_waits(url: str) -> str:
+    """The URL with what it leaves open, and without what is not for libpq."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "postgresql":
+        return url
+    missing = {name: value for name, value in WAITS.items() if name not in parsed.query}
+    plain = parsed.difference_update_query(POOL).update_query_dict(missing)
+    return plain.render_as_string(hide_password=False)
+
+
+def pool_of(url: str) -> dict[str, int]:
+    """How many connections there may be, for `sqlalchemy.create_engine`; raises `ValueError`."""
+    query = make_url(url).query
+    return {name: int(str(query.get(name, value))) for name, value in POOL.items()}
