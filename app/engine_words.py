@@ -56,6 +56,16 @@ def must_be_forgotten(status: str | None) -> bool:
     return status is not None and status not in (*UNDER_WAY, *LEFT)
 
 
+def ask_of(workflow_id: str) -> str:
+    """The ask that a workflow answers; empty when it is a run's."""
+    return workflow_id.removeprefix("ask-") if workflow_id.startswith("ask-") else ""
+
+
+def run_of(workflow_id: str) -> str:
+    """The run that a workflow does a round of; its id has no hyphen."""
+    return workflow_id.partition("-")[0]
+
+
 def for_ask(ask_id: str, ask: Ask) -> tuple[EnqueueOptions, tuple[str, ...]]:
     """Options and arguments for answering an ask. Of one place one is answered at a time."""
     options: EnqueueOptions = {

@@ -21,6 +21,7 @@ import sqlalchemy as sa
 
 from agent.events import EVENT, Recorded, now
 from app import logs, tables
+from app.pruning import over, prune
 from app.settings import Settings
 from app.store import SqlStore
 from app.tables import from_micros, to_micros
@@ -39,13 +40,20 @@ async def keep_house(settings: Settings, store: SqlStore) -> None:
     while True:
         try:
             await asyncio.to_thread(tidy, settings, store, now())
-        except (sa.exc.SQLAlchemyError, OSError):  # away or full: it is tried again
-            _log.warning("old journals could not be archived", exc_info=True)
+        except Exception:  # noqa: BLE001  a database away, a disk full: it is tried again
+            _log.warning("old journals and records could not be tidied up", exc_info=True)
         await asyncio.sleep(EVERY_S)
 
 
 def tidy(settings: Settings, store: SqlStore, moment: datetime) -> tuple[int, int]:
-    """Archive and delete what is due at this moment; gives how many of each."""
+    """Archive, delete and prune what is due at this moment; gives how many journals of each."""
+    try:
+        return _archive_due(settings, store, moment)
+    finally:  # also when the disk is full
+        prune(settings, store.engine, moment)
+
+
+def _archive_due(settings: Settings, store: SqlStore, moment: datetime) -> tuple[int, int]:
     folder = settings.state_dir / "archives"
     archived = 0
     if settings.keep_journals_days:
@@ -65,17 +73,12 @@ def tidy(settings: Settings, store: SqlStore, moment: datetime) -> tuple[int, in
 
 
 def finished(engine: sa.Engine, before: datetime, limit: int) -> list[str]:
-    """Runs that were over before this moment and are still in the tables, oldest first.
-
-    A run whose pull request is open may have another round, so it stays.
-    """
+    """Runs that were over before this moment and are still in the tables, oldest first."""
     runs = tables.runs
-    open_still = sa.and_(runs.c.pull_number > 0, runs.c.closed == "")
     kept = sa.select(archives.c.run_id).where(archives.c.run_id == runs.c.id).exists()
     query = (
         sa.select(runs.c.id)
-        .where(runs.c.status == "done", runs.c.updated_at < to_micros(before))
-        .where(sa.not_(open_still), sa.not_(kept))
+        .where(over(before), sa.not_(kept))
         .order_by(runs.c.updated_at)
         .limit(limit)
     )

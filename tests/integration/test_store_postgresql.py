@@ -15,10 +15,12 @@ from tests.integration.run_world import RunWorld
 from tests.integration.test_runs import check_journal, ended, start
 from tests.unit import test_app_inbox as inbox_checks
 from tests.unit import test_app_leases as lease_checks
+from tests.unit import test_app_pruning as pruning_checks
 from tests.unit import test_app_store as checks
+from tests.unit.test_app_pruning import settings
 from tests.unit.test_app_store import store
 
-__all__ = ["store"]
+__all__ = ["settings", "store"]
 
 
 @pytest.fixture
@@ -44,6 +46,8 @@ test_rounds = inbox_checks.test_a_done_run_is_woken_to_another_round
 test_remarks = inbox_checks.test_remarks_are_taken_up_once_and_requests_wait_for_a_round
 test_keyed_hints = inbox_checks.test_a_hint_with_a_key_is_added_once
 test_burials = lease_checks.test_after_an_outage_only_the_work_of_those_that_left_is_taken
+test_pruning = pruning_checks.test_what_is_over_for_long_goes_and_what_is_open_stays
+test_batches = pruning_checks.test_many_rows_go_in_small_transactions
 test_processes = checks.test_several_processes_append_without_gaps
 
 

@@ -1,0 +1,168 @@
+"""What finished work leaves behind goes in time: the engine's records, deliveries, answers, marks.
+
+Rows of runs and the audit log stay, and with the row of a run all that tells its delivery when that
+comes again. Nothing goes that is open: a run that is not over, or whose pull request may bring
+another round; an ask without an answer, or one that the engine has in hand.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import sqlalchemy as sa
+from dbos import DBOSClient, DBOSPortableJSONSerializer
+from dbos import WorkflowStatus as Workflow
+
+from app import logs
+from app.engine_words import APPLICATION, UNDER_WAY, ask_of, run_of
+from app.settings import Settings
+from app.tables import asks, deliveries, handled, runs, to_micros
+from app.tables_operations import controls, usage
+
+KEEP = timedelta(days=30)
+"""GitHub delivers again for three days."""
+KEEP_USAGE = timedelta(days=366)
+BATCH = 100
+PAUSE_S = 0.05
+"""After a full batch: each is a transaction of its own, and others write in between."""
+ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+
+_log = logs.get(__name__)
+
+
+def over(before: datetime) -> sa.ColumnElement[bool]:
+    """Runs that were over before this moment.
+
+    A run whose pull request is open may have another round, so it is not.
+    """
+    open_still = sa.and_(runs.c.pull_number > 0, runs.c.closed == "")
+    return sa.and_(
+        runs.c.status == "done", runs.c.updated_at < to_micros(before), sa.not_(open_still)
+    )
+
+
+def prune(settings: Settings, engine: sa.Engine, moment: datetime) -> int:
+    """Delete what is due at this moment; gives how many rows and workflows."""
+    before = moment - KEEP
+    old_run = sa.select(runs.c.id).where(over(before))
+    asked = sa.select(asks.c.id).where(asks.c.id == deliveries.c.id)
+    gone = 0
+    with _workflows(settings, engine) as client:
+        gone += _asks(engine, client, before)
+        for table, due in (
+            # One whose ask is still there would be taken for new, and then there were two.
+            (deliveries, (deliveries.c.received_at < to_micros(before)) & ~asked.exists()),
+            (handled, handled.c.run_id.in_(old_run)),
+            (controls, controls.c.run_id.in_(old_run)),
+            (usage, usage.c.day < f"{moment - KEEP_USAGE:%Y-%m-%d}"),
+        ):
+            gone += _delete(engine, table, due)
+        if client is not None:
+            gone += _delete_workflows(engine, client, before)
+    if gone:
+        _log.info("old records", deleted=gone)
+    return gone
+
+
+def _delete(engine: sa.Engine, table: sa.Table, due: sa.ColumnElement[bool]) -> int:
+    key = list(table.primary_key)
+    batch = sa.select(*key).where(due).limit(BATCH)
+    total = 0
+    while True:
+        with engine.execution_options(quick=True).begin() as connection:
+            done = connection.execute(sa.delete(table).where(sa.tuple_(*key).in_(batch))).rowcount
+        total += done
+        if done < BATCH:
+            return total
+        time.sleep(PAUSE_S)
+
+
+def _asks(engine: sa.Engine, client: DBOSClient | None, before: datetime) -> int:
+    """Delete answered asks. The engine may still come to one that a later one's turn answered."""
+    old = sa.and_(asks.c.answer != "", asks.c.received_at < to_micros(before))
+    total, last = 0, ""
+    while True:
+        query = sa.select(asks.c.id).where(old, asks.c.id > last).order_by(asks.c.id).limit(BATCH)
+        with engine.execution_options(read_only=True).connect() as connection:
+            found = list(connection.execute(query).scalars())
+        if not found:
+            return total
+        waiting: set[str] = set()
+        if client is not None:
+            ids = [f"ask-{ask}" for ask in found]
+            waiting = {ask_of(flow.workflow_id) for flow in _list(client, [*UNDER_WAY], ids=ids)}
+        total += _delete(engine, asks, old & asks.c.id.in_(set(found) - waiting))
+        last = found[-1]
+
+
+def _delete_workflows(engine: sa.Engine, client: DBOSClient, before: datetime) -> int:
+    """Delete the engine's records of runs that are over, and of asks that were deleted."""
+    total = kept = 0
+    while flows := _list(client, ENDED, until=before, offset=kept):
+        ids = [flow.workflow_id for flow in flows]
+        due = _due(engine, before, ids)
+        if due:
+            client.delete_workflows(due)
+        total, kept = total + len(due), kept + len(ids) - len(due)
+        time.sleep(PAUSE_S)
+    return total
+
+
+def _due(engine: sa.Engine, before: datetime, workflows: Collection[str]) -> list[str]:
+    """Those of these ended workflows that nobody needs any more."""
+    of_runs = {flow: run_of(flow) for flow in workflows if not ask_of(flow)}
+    of_asks = {flow: ask_of(flow) for flow in workflows if ask_of(flow)}
+    ended = sa.select(runs.c.id).where(runs.c.id.in_(set(of_runs.values())), over(before))
+    there = sa.select(asks.c.id).where(asks.c.id.in_(set(of_asks.values())))
+    with engine.execution_options(read_only=True).connect() as connection:
+        old = set(connection.execute(ended).scalars())
+        known = set(connection.execute(there).scalars())
+    return [flow for flow, run in of_runs.items() if run in old] + [
+        flow for flow, ask in of_asks.items() if ask not in known
+    ]
+
+
+def _list(
+    client: DBOSClient,
+    status: list[str],
+    *,
+    ids: list[str] | None = None,
+    until: datetime | None = None,
+    offset: int = 0,
+) -> list[Workflow]:
+    return client.list_workflows(
+        status=status,
+        workflow_ids=ids,
+        end_time=until.isoformat() if until else None,
+        limit=BATCH,
+        offset=offset,
+        load_input=False,
+        load_output=False,
+    )
+
+
+@contextmanager
+def _workflows(settings: Settings, engine: sa.Engine) -> Iterator[DBOSClient | None]:
+    """The engine's own database, from whatever process; None while there is none."""
+    if engine.dialect.name == "sqlite":
+        there = Path(sa.make_url(settings.engine_database).database or "").exists()
+    else:
+        there = sa.inspect(engine).has_table("workflow_status", schema="dbos")
+    if not there:
+        yield None
+        return
+    client = DBOSClient(
+        system_database_url=settings.engine_database,
+        serializer=DBOSPortableJSONSerializer(),
+        application_name=APPLICATION,
+        lazy=True,
+        retry_connection_errors=False,
+    )
+    try:
+        yield client
+    finally:
+        client.destroy()

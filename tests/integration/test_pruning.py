@@ -1,0 +1,81 @@
+"""The durable engine's records go with the runs and asks that they were of, on both databases."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from agent.events import now
+from app import retention
+from app.asks import Reviewed
+from app.durable import running
+from app.engine_client import connected
+from app.inbox import Inbox
+from tests.integration.run_world import RunWorld
+from tests.integration.test_runs import ended, start, until
+from tests.unit.test_app_inbox import PLACE
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> str:
+    if request.param == "sqlite":
+        return ""
+    return str(request.getfixturevalue("postgresql_database"))
+
+
+def records(world: RunWorld) -> dict[str, int]:
+    """The engine's workflows, each with how many rows of it there are besides."""
+    engine = sa.create_engine(world.settings.engine_database)
+    schema = "dbos" if engine.dialect.name == "postgresql" else None
+    names = ("workflow_status", "workflow_input", "workflow_output", "operation_outputs")
+    found: dict[str, int] = {}
+    with engine.connect() as connection:
+        for name in names:
+            table = sa.Table(name, sa.MetaData(), schema=schema, autoload_with=connection)
+            for row in connection.execute(sa.select(table.c.workflow_uuid)):
+                found[row[0]] = found.get(row[0], -1) + 1
+    engine.dispose()
+    return found
+
+
+@pytest.mark.slow
+def test_the_engines_records_of_what_is_over_go_and_no_others(
+    database: str, tmp_path: Path
+) -> None:
+    world = RunWorld(tmp_path, database_url=database)
+    inbox, later = Inbox(world.store.engine), now() + timedelta(days=31)
+    assert retention.tidy(world.settings, world.store, later) == (0, 0), "no engine's tables yet"
+
+    def ask(ask_id: str, pull: int = 99) -> None:
+        assert inbox.keep(ask_id, "pull_request_review", Reviewed(**PLACE, pull_number=pull))
+
+    done = start(world)
+    ask("a1")
+    with running(world.services()):
+        ended(world, done)
+        until(lambda: inbox.answer_of("a1") != "")
+        until(lambda: records(world)["ask-a1"] > 1)
+    with connected(world.settings, world.store) as client:
+        waits = start(world, "d2", number=8)
+        client.enqueue(waits)
+        ask("a2")
+        client.enqueue_ask("a2")
+        # In the turn of a later one, which the engine came to first.
+        inbox.answered("a2", "done")
+    assert set(records(world)) == {done, waits, "ask-a1", "ask-a2"}
+    assert world.store.get_run(done).pull_number
+    retention.tidy(world.settings, world.store, now() + timedelta(days=29))
+    assert set(records(world)) == {done, waits, "ask-a1", "ask-a2"}
+    retention.tidy(world.settings, world.store, later)
+    assert set(records(world)) == {done, waits, "ask-a2"}, "its pull request is open"
+    inbox.close(done, "merged")
+    retention.tidy(world.settings, world.store, later)
+    assert set(records(world)) == {waits, "ask-a2"}
+    assert inbox.get("a2")
+    # What was left goes on.
+    with running(world.services()):
+        assert ended(world, waits).outcome == "proven"
+        until(lambda: records(world)["ask-a2"] > 1)

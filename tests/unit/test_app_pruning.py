@@ -1,0 +1,98 @@
+"""What goes in time, and what must not; on PostgreSQL as well."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from agent.events import RunEnded, now
+from app import audit, controls, pruning
+from app.inbox import Inbox
+from app.settings import Settings
+from app.store import SqlStore
+from app.tables import asks, deliveries, handled, runs
+from app.tables_operations import controls as control_rows
+from app.tables_operations import usage
+from tests.unit.test_app_inbox import comment
+from tests.unit.test_app_store import start, store, trigger, url
+
+__all__ = ["store", "url"]
+
+
+@pytest.fixture
+def settings(url: str, tmp_path: Path) -> Settings:
+    return Settings(state_dir=tmp_path / "state", database_url=url)
+
+
+def kept(store: SqlStore, column: sa.Column[str]) -> list[str]:
+    with store.engine.connect() as connection:
+        return sorted(connection.execute(sa.select(column)).scalars())
+
+
+def over(store: SqlStore, delivery: str, number: int, pull: int = 0) -> str:
+    """A run that is done, with a mark and a pause that are left of it."""
+    run_id = start(store, delivery, number)
+    lease = store.claim(run_id, "w")
+    lease.set_running(run_id)
+    if pull:
+        lease.set_pull(run_id, pull)
+    lease.finish(run_id, RunEnded(attempt=0, outcome="proven"))
+    Inbox(store.engine).take_up(run_id, 2, ["line:5"])
+    controls.set_paused(store.engine, run_id, False)
+    return run_id
+
+
+def test_what_is_over_for_long_goes_and_what_is_open_stays(
+    settings: Settings, store: SqlStore
+) -> None:
+    inbox = Inbox(store.engine)
+    merged, without = over(store, "d1", 1, pull=21), over(store, "d2", 2)
+    waits_for_review = over(store, "d3", 3, pull=23)
+    live = start(store, "d4", 4)
+    controls.set_paused(store.engine, live, True)
+    inbox.close(merged, "merged")
+    assert inbox.keep("a1", "issue_comment", comment())
+    assert inbox.keep("a2", "issue_comment", comment())
+    inbox.answered("a1", "done")
+    for days in (400, 300, 0):
+        controls.add_usage(store.engine, 5, now() - timedelta(days=days))
+    audit.note(store.engine, "ann", "cancel", merged)
+    assert pruning.prune(settings, store.engine, now() + timedelta(days=29)) == 1, "a day's usage"
+    assert pruning.prune(settings, store.engine, now() + timedelta(days=31)) == 10
+    assert kept(store, runs.c.id) == sorted([merged, without, waits_for_review, live])
+    assert kept(store, handled.c.run_id) == [waits_for_review]
+    assert kept(store, control_rows.c.run_id) == sorted([waits_for_review, live])
+    assert controls.paused(store.engine, live)
+    assert (kept(store, asks.c.id), kept(store, deliveries.c.id)) == (["a2"], ["a2"])
+    assert len(kept(store, usage.c.day)) == 2
+    assert [entry.action for entry in audit.entries(store.engine, 9, "")] == ["cancel"]
+    # A delivery that comes all the same begins nothing.
+    again = store.accept("d1", "issues", trigger(1), model="m")
+    assert (again.run_id, again.how) == (merged, "duplicate")
+    assert not inbox.keep("a2", "issue_comment", comment())
+
+
+def test_many_rows_go_in_small_transactions(
+    settings: Settings, store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pruning, "PAUSE_S", 0.0)
+    monkeypatch.setattr(pruning, "BATCH", 3)
+    inbox = Inbox(store.engine)
+    for number in range(8):
+        inbox.keep(f"a{number}", "issue_comment", comment())
+        inbox.answered(f"a{number}", "done")
+        over(store, f"d{number}", number + 1)
+    deleted: list[int] = []
+
+    def count(*event: object) -> None:
+        if str(event[2]).startswith("DELETE"):
+            deleted.append(event[1].rowcount)  # type: ignore[attr-defined]
+
+    sa.event.listen(store.engine, "after_cursor_execute", count)
+    later = now() + timedelta(days=31)
+    assert pruning.prune(settings, store.engine, later) == sum(deleted) == 8 + 16 + 8 + 8
+    assert max(deleted) == 3
+    assert pruning.prune(settings, store.engine, later) == 0
