@@ -125,8 +125,27 @@ async def remove_waiting(settings: Settings) -> None:
         await engine.close()
 
 
+def sweep_trees(settings: Settings, store: SqlStore) -> None:
+    """Delete the trees in this machine's state folder whose runs are over, and halves of them."""
+    # In this order: a run is live before it has a tree, so none of these belongs to a later one.
+    files = list((settings.state_dir / "trees").glob("*-*"))
+    if not files:
+        return
+    live = store.live()
+    for file in files:
+        if file.suffix in (".tar", ".part") and file.name.partition("-")[0] not in live:
+            try:
+                file.unlink(missing_ok=True)
+            except OSError as error:
+                _log.warning("a tree could not be deleted", file=str(file), why=error.strerror)
+
+
 async def sweep_sandboxes(settings: Settings, store: SqlStore) -> None:
-    """Destroy sandboxes that no live run owns: a crash may have left them."""
+    """Destroy sandboxes that no live run owns, and trees: a crash may have left them.
+
+    A run that ends elsewhere leaves its trees here too.
+    """
+    sweep_trees(settings, store)
     engine: DockerEngine | KubernetesEngine
     if settings.sandbox_engine == "kubernetes":
         engine = kubernetes_engine(settings)

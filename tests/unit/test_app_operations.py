@@ -16,11 +16,13 @@ from agent.events import (
     now,
 )
 from app import tracing
+from app.assembly import sweep_sandboxes
 from app.database_away import is_away, waited_for
 from app.fence import READS, fenced
 from app.forge import Forge
 from app.settings import Settings
-from tests.unit.kept_runs import finished
+from app.store import SqlStore
+from tests.unit.kept_runs import a_run, finished
 
 # The fence
 
@@ -97,6 +99,26 @@ async def test_a_pool_whose_connections_are_all_in_use_is_waited_for(
             return int(connection.execute(sa.select(tries)).scalar_one())
 
     assert await waited_for("a step", act) == 3
+
+
+# Trees
+
+
+async def test_trees_of_runs_that_ended_elsewhere_are_swept_also_while_the_engine_is_away(
+    settings: Settings, store: SqlStore
+) -> None:
+    live, over = a_run(store, 1, ended=False), a_run(store, 2)
+    away = settings.model_copy(update={"docker_url": "unix:///nowhere.sock"})
+    await sweep_sandboxes(away, store)  # no run was on this machine yet
+    trees = settings.state_dir / "trees"
+    trees.mkdir()
+    for run_id in (live, over):
+        for name in (f"{run_id}-{'a' * 40}.tar", f"{run_id}-{'b' * 40}.part"):
+            (trees / name).touch()
+    (trees / "notes-of-somebody.txt").touch()
+    await sweep_sandboxes(away, store)
+    left = {file.name for file in trees.iterdir()}
+    assert left == {f"{live}-{'a' * 40}.tar", f"{live}-{'b' * 40}.part", "notes-of-somebody.txt"}
 
 
 # Traces
