@@ -71,6 +71,9 @@ SETTINGS = {
 }
 
 
+ELSEWHERE = "/"
+"""Where git starts: not in the folder of whoever calls, which may be a hostile checkout."""
+
 OVER_THE_NETWORK = ("fetch", "push", "ls-remote")
 """Commands that talk to a server."""
 
@@ -139,20 +142,28 @@ def run_git(
 ) -> bytes:
     """Run git on a bare repository and return what it printed.
 
-    `settings` are added as configuration, `environment` as variables. Raises `GitAway` at the time
-    limit, and what `explain` makes of a failure.
+    `settings` are added as configuration, `environment` as variables; paths in either and among
+    the arguments are absolute. Raises `GitAway` at the time limit, and what `explain` makes of a
+    failure.
     """
-    command = ["git", f"--git-dir={git_dir}", *arguments]
+    command = ["git", f"--git-dir={git_dir.absolute()}", *arguments]
     env = clean_environment(settings or {}) | dict(environment or {})
     try:
         if stdout_to is None:
             done = subprocess.run(  # noqa: S603
-                command, env=env, input=stdin, capture_output=True, timeout=timeout_s, check=False
+                command,
+                cwd=ELSEWHERE,
+                env=env,
+                input=stdin,
+                capture_output=True,
+                timeout=timeout_s,
+                check=False,
             )
         else:
             with stdout_to.open("wb") as out:
                 done = subprocess.run(  # noqa: S603
                     command,
+                    cwd=ELSEWHERE,
                     env=env,
                     input=stdin,
                     stdout=out,

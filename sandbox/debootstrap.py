@@ -63,6 +63,7 @@ async def run(command: Sequence[str], doing: str) -> None:
     """Run a program of this machine; its last lines are the error when it fails."""
     process = await asyncio.create_subprocess_exec(
         *command,
+        cwd="/",  # not the folder of whoever calls, which may be a hostile checkout
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

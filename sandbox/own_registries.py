@@ -47,7 +47,7 @@ def pip_urls(listed: str) -> list[str]:
 
 
 def _pip() -> list[str]:
-    urls = pip_urls(_ask(sys.executable, "-m", "pip", "config", "list"))
+    urls = pip_urls(_ask(sys.executable, "-I", "-m", "pip", "config", "list"))
     urls += [os.environ[n] for n in ("PIP_INDEX_URL", "UV_INDEX_URL") if n in os.environ]
     try:
         # Where pip goes by itself, and where that index keeps its files.
@@ -66,10 +66,14 @@ def _go() -> list[str]:
 
 
 def _ask(*command: str) -> str:
-    """What a client prints; nothing when it is not there or fails."""
+    """What a client prints; nothing when it is not there or fails.
+
+    `patchwright fix` is called inside of hostile checkouts, and clients read and run what lies in
+    the folder where they start: it is never that one.
+    """
     try:
         done = subprocess.run(  # noqa: S603
-            command, capture_output=True, text=True, timeout=ASK_S, check=False
+            command, capture_output=True, text=True, timeout=ASK_S, check=False, cwd="/"
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.git_process import GitAway, GitError, GitMissing
+from app.git_process import GitAway, GitError, GitMissing, run_git
 from app.mirror import BranchTaken, Identity, Mirror, PatchUnusable
 from tests.integration.github_app import CART, PATCH, git
 
@@ -335,3 +335,15 @@ def test_addresses_do_not_share_a_folder(tmp_path: Path) -> None:
     urls = ["https://h/a/b.git", "https://h/a-b.git", "https://h/A/b.git", "https://i/a/b.git"]
     assert len({Mirror.of_remote(tmp_path, u).git_dir for u in urls}) == len(urls)
     assert all(Mirror.of_remote(tmp_path, u).git_dir.parent == tmp_path for u in urls)
+
+
+@pytest.mark.parametrize("to_file", [False, True])
+def test_git_starts_outside_of_the_callers_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to_file: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    bare = Path("bare.git")  # as a state folder may be named
+    run_git(bare, "init", "--quiet", "--bare", "--template=")
+    out = tmp_path / "out" if to_file else None
+    said = run_git(bare, "where", settings={"alias.where": "!pwd"}, stdout_to=out)
+    assert (out.read_bytes() if out else said) == b"/\n"

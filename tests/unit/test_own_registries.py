@@ -1,5 +1,9 @@
 """Which registries this machine's own clients use."""
 
+from pathlib import Path
+
+import pytest
+
 from sandbox.own_registries import hosts_of, machine_hosts, pip_urls
 
 
@@ -33,3 +37,19 @@ def test_this_machine_has_some():
     assert hosts == tuple(sorted(set(hosts)))
     assert all("/" not in host and host for host in hosts)
     assert len(hosts) >= 2, "pip's index and its files at least"
+
+
+def test_a_checkout_that_one_stands_in_is_neither_run_nor_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    betrayed = tmp_path / "betrayed"
+    (tmp_path / "pip.py").write_text(f"open({str(betrayed)!r}, 'w').close()\n")
+    (tmp_path / ".npmrc").write_text("registry=https://evil.test/\n")
+    (tmp_path / "package.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    assert "evil.test" not in machine_hosts()
+    assert not betrayed.exists()
+    # An import path of the person's own that leads back into the checkout.
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    machine_hosts()
+    assert not betrayed.exists()
