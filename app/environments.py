@@ -89,7 +89,7 @@ async def image_for(
     if not settings.setup:
         return None
     read = await asyncio.to_thread(read_tree, tree, partial(wanted, wishes=asked.wishes))
-    near = mentioned(asked.about, read.files)
+    near = await asyncio.to_thread(mentioned, asked.about, read.files)
     try:
         found = candidates(read.files, read.texts, asked.wishes, near)
     except NotUsable as error:

@@ -25,7 +25,8 @@ _MANIFESTS = {name for _, names, _ in _LANGUAGES for name in names}
 _ROOTS = _MANIFESTS - {"Makefile", "makefile", "GNUmakefile", "tox.ini", ".npmrc", "setup.cfg"}
 _SKIPPED = {"node_modules", "vendor", "third_party", "testdata", "fixtures", "examples", "docs"}
 _MOST_PROJECTS = 4
-_MENTION = re.compile(r"[\w.@+-]+(?:/[\w.@+-]+)+")
+_MENTION = re.compile(r"(?<![\w.@+-])[\w.@+-]{1,100}(?:/[\w.@+-]{1,100}){1,100}")
+"""Bounded, and begun only where a word begins: comments of strangers are searched with it."""
 PATH = (
     "PATH",
     f"{VENV}/bin:{BIN}:{javascript.TOOLS}/bin:/opt/patchwright/home/.local/bin:"

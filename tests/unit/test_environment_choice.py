@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.environment import dockerfile
+from sandbox.environment import choose, dockerfile
 from sandbox.environment.choose import Wishes, candidates, mentioned, projects, wanted
 from sandbox.environment.records import Environment, recipe_hash
 
@@ -197,6 +197,45 @@ def test_of_several_projects_the_one_nearest_to_the_bug_is_set_up() -> None:
     assert projects(tuple(files), near) == ("services/web",)
     assert {s.folder for s in first(files, near).steps if not s.shared} == {"services/web"}
     assert projects(tuple(files)) == ("services/api", "services/web")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "/home/u/proj/src/a.py:3: error",
+        'File "src/a.py", line 3, in f',
+        "at f (src/a.py:3)",
+        "see https://forge.example/o/r/blob/main/src/a.py.",
+        "/".join(["deep"] * 40) + "/src/a.py",
+    ],
+)
+def test_paths_are_found_as_tracebacks_and_people_write_them(text: str) -> None:
+    assert mentioned(text, ("src/a.py", "src/b.py")) == ("src/a.py",)
+
+
+@pytest.mark.parametrize("bit", ["a/", "./", "-" * 99 + "/", "a" * 101 + "/"])
+def test_what_a_strangers_comment_can_make_it_look_at_is_bounded(
+    monkeypatch: pytest.MonkeyPatch, bit: str
+) -> None:
+    looked_at = 0
+    tails_of = choose._tails
+
+    def counted(path: str) -> list[str]:
+        nonlocal looked_at
+        tails = tails_of(path)
+        looked_at += sum(map(len, tails))
+        return tails
+
+    monkeypatch.setattr(choose, "_tails", counted)
+    size = 20_000
+    mentioned(bit * (size // len(bit)) + "a", ("x/y",))
+    assert looked_at <= 100 * size
+
+
+@pytest.mark.timeout(60)
+def test_long_words_are_searched_once() -> None:
+    # Hours, where each letter of a word is a beginning of its own.
+    assert mentioned("a" * 2_000_000 + " src/a.py", ("src/a.py",)) == ("src/a.py",)
 
 
 def test_the_hash_knows_base_manifests_recipe_and_repository() -> None:
