@@ -1,8 +1,9 @@
 """Whom the pages are shown to, what of them, and who may steer runs.
 
 The operator (by token, or from this machine where none is set) sees all. Who signed in with GitHub
-sees the runs of repositories in which GitHub gives them a role, asked for with the App's own
-identity and believed for a few minutes: no token of a person is kept.
+sees the runs of repositories in which GitHub gives them a role, and steers those of repositories
+whose own file would take commands from that role. Both are asked for with the App's own identity
+and believed for a few minutes: no token of a person is kept.
 """
 
 from __future__ import annotations
@@ -12,40 +13,59 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from fastapi import HTTPException, Request
 
 from app import access, sign_in
 from app.forge import Forge
-from app.forge_records import ForgeError, Permission
+from app.forge_records import ForgeError, Permission, Role
 from app.records import Run
+from app.repo_terms import read_terms
 from app.settings import Settings
 
 BELIEVED_S = 300.0
-"""So long an answer of GitHub about a person's role holds."""
+"""So long an answer of GitHub about a role holds."""
 ASKED_AT_ONCE = 8
-MOST_ROLES = 10_000
+MOST_KNOWN = 10_000
 
-AskPermission = Callable[[int, str, str], Awaitable[Permission]]
-"""From an installation, a repository and a login: what that person may do there."""
+K = TypeVar("K")
+V = TypeVar("V")
 
 _NONE = Permission("none", "none")
 _PROCESS_KEY = secrets.token_hex(32)
 """Signs form tokens where neither operator token nor sign-in is set."""
 
 
-def asked_of(forge: Callable[[int, str], Forge]) -> AskPermission:
-    """Roles as GitHub tells them to the App's own installations. Raises `ForgeError`."""
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """How the door learns of roles. Both raise `ForgeError`."""
 
-    async def ask(installation: int, repository: str, login: str) -> Permission:
+    held: Callable[[int, str, str], Awaitable[Permission]]
+    """From an installation, a repository and a login: what that person may do there."""
+    needed: Callable[[int, str], Awaitable[Role]]
+    """From an installation and a repository: the least role that steers runs there."""
+
+
+def asked_of(settings: Settings, forge: Callable[[int, str], Forge]) -> Asking:
+    """Roles as GitHub tells them to the App's own installations."""
+
+    async def held(installation: int, repository: str, login: str) -> Permission:
         at = forge(installation, repository)
         try:
             return await at.permission(login)
         finally:
             await at.close()
 
-    return ask
+    async def needed(installation: int, repository: str) -> Role:
+        at = forge(installation, repository)
+        try:
+            return (await read_terms(settings, at)).permissions.command
+        finally:
+            await at.close()
+
+    return Asking(held, needed)
 
 
 class TokenShown(Exception):
@@ -70,10 +90,11 @@ class Visitor:
 class Door:
     """Lets visitors in, and knows what they may see."""
 
-    def __init__(self, settings: Settings, ask: AskPermission | None = None) -> None:
+    def __init__(self, settings: Settings, ask: Asking | None = None) -> None:
         self._settings = settings
         self._ask = ask
         self._roles: dict[tuple[str, str], tuple[float, Permission]] = {}
+        self._needed: dict[str, tuple[float, Role]] = {}
         self._asking = asyncio.Semaphore(ASKED_AT_ONCE)
 
     def visitor(self, request: Request) -> Visitor:
@@ -138,26 +159,44 @@ class Door:
         return role.at_least("read")
 
     async def may_steer(self, visitor: Visitor, run: Run) -> bool:
-        """Whether the visitor may stop this run and speak to it: whoever may start one."""
+        """Whether the visitor may stop this run and speak to it: whoever may by a comment."""
         if not visitor.login:
             return True
-        role = await self._role(visitor.login, run.installation_id, run.repository)
-        return role.at_least(self._settings.label_permission)
+        ask, installation, repository = self._ask, run.installation_id, run.repository
+        role = await self._role(visitor.login, installation, repository)
+        if ask is None or not role.at_least("triage"):  # no repository can ask for less
+            return False
+        needed = await self._believed(
+            self._needed, repository, lambda: ask.needed(installation, repository)
+        )
+        return needed is not None and role.at_least(needed)
 
     async def _role(self, login: str, installation: int, repository: str) -> Permission:
-        key = (login, repository)
-        until, role = self._roles.get(key, (0.0, _NONE))
-        if until > time.monotonic() or self._ask is None:
-            return role
+        ask = self._ask
+        if ask is None:
+            return _NONE
+        role = await self._believed(
+            self._roles,
+            (login, repository),
+            lambda: ask.held(installation, repository, login),
+        )
+        return role or _NONE
+
+    async def _believed(
+        self, known: dict[K, tuple[float, V]], key: K, ask: Callable[[], Awaitable[V]]
+    ) -> V | None:
+        """What GitHub said of late or says now; None when it does not, and then nothing is let."""
+        if key in known and known[key][0] > time.monotonic():
+            return known[key][1]
         try:
             async with self._asking:
-                role = await self._ask(installation, repository, login)
+                answer = await ask()
         except ForgeError:
-            return _NONE  # GitHub is away or the App was removed there: nothing is shown
-        if len(self._roles) >= MOST_ROLES:
-            self._roles.clear()
-        self._roles[key] = (time.monotonic() + BELIEVED_S, role)
-        return role
+            return None  # GitHub is away or the App was removed there
+        if len(known) >= MOST_KNOWN:
+            known.clear()
+        known[key] = (time.monotonic() + BELIEVED_S, answer)
+        return answer
 
     @staticmethod
     def _named(login: str, key: str) -> Visitor:

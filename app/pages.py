@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Stre
 
 from agent.events import Outcome
 from app import access, dashboard_charts, dashboard_list, dashboard_queue, dashboard_stats
-from app.dashboard_access import AskPermission, Door, TokenShown, Visitor
+from app.dashboard_access import Asking, Door, TokenShown, Visitor
 from app.dashboard_cards import card_values
 from app.dashboard_compare import compare
 from app.dashboard_head import Head
@@ -41,7 +41,7 @@ def _untold(_run_id: str) -> None:
 def pages(
     settings: Settings,
     store: SqlStore,
-    ask: AskPermission | None = None,
+    ask: Asking | None = None,
     enqueue: Callable[[str], None] = _untold,
 ) -> APIRouter:
     """The routes that show runs, each visitor what they may see.

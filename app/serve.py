@@ -106,7 +106,7 @@ def _listen(settings: Settings, store: SqlStore, engine: Durable | EngineClient)
         later.of(engine.enqueue),
         lambda: engine.ready,
         later.of(engine.enqueue_ask),
-        asked_of(github_app(settings).forge),
+        asked_of(settings, github_app(settings).forge),
     )
     app = create_app(web, lifespan=_lifespan(settings, store, engine, web.intake))
     # The server ends at SIGTERM and then raises it again: that must not end this process

@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Lifespan
 
 from app import access, logs, webhooks
-from app.dashboard_access import AskPermission
+from app.dashboard_access import Asking
 from app.intake import Intake, take_in
 from app.metrics import CONTENT_TYPE, Metrics
 from app.pages import pages
@@ -43,7 +43,7 @@ class Web:
     """Whether the durable engine is up."""
     enqueue_ask: Callable[[str], None] = lambda _id: None
     """As `enqueue`, of what is asked and is no run yet."""
-    ask_permission: AskPermission | None = None
+    asking: Asking | None = None
     """Tells what a person may do in a repository, for the pages; None: only operators sign in."""
 
     @property
@@ -58,7 +58,7 @@ def create_app(web: Web, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
         title="Patchwright", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan
     )
     metrics = Metrics(web.store, web.settings)
-    app.include_router(pages(web.settings, web.store, web.ask_permission, web.enqueue))
+    app.include_router(pages(web.settings, web.store, web.asking, web.enqueue))
     app.include_router(sign_in_pages(web.settings))
     app.include_router(setup_pages(web.settings, configured=lambda: True))
 

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
+from app.repo_config import TriageUp
 from app.settings_operations import OperationSettings
 
 PREFIX = "PATCHWRIGHT_"
@@ -65,7 +66,7 @@ class GithubSettings(OperationSettings):
     github_client_secret_file: Path | None = Field(None, description="File with the client secret.")
 
     label: str = Field("patchwright", min_length=1, description="Label that starts a run.")
-    label_permission: Literal["read", "triage", "write", "maintain", "admin"] = Field(
+    label_permission: TriageUp = Field(
         "triage", description="Least permission of a person whose label starts a run."
     )
 
@@ -101,6 +102,16 @@ class GithubSettings(OperationSettings):
     def _split_models(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("label_permission", mode="before")
+    @classmethod
+    def _check_label_permission(cls, value: object) -> object:
+        if value == "read":
+            raise ValueError(
+                "GitHub gives everybody the role read in a public repository. "
+                "Name triage, write, maintain or admin"
+            )
         return value
 
     @field_validator("github_api_url", "github_web_url")

@@ -8,8 +8,9 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from agent.events import Recorded, RunEnded, now
+from app.dashboard_access import Asking
 from app.export_html import trace_page
-from app.forge_records import Permission
+from app.forge_records import Permission, Role
 from app.service import Web, create_app
 from app.settings import Settings
 from app.store import SqlStore
@@ -153,7 +154,8 @@ def test_the_operator_signs_in_and_out(
         color_scheme="dark" if scheme == "dark" else "light",
     )
     page, complaints = watched(context)
-    with serving(create_app(Web(settings, store, lambda _run: None, ask_permission=nobody))) as url:
+    asking = Asking(nobody, admins)
+    with serving(create_app(Web(settings, store, lambda _run: None, asking=asking))) as url:
         page.goto(f"{url}/sign-in?next=/runs/{run_id}")
         expect(page.get_by_role("link", name="Sign in with GitHub")).to_be_visible()
         assert fits(page)
@@ -171,6 +173,10 @@ def test_the_operator_signs_in_and_out(
         expect(page.get_by_role("link", name="Sign in")).to_be_visible()
         assert barriers(page) == []
     context.close()
+
+
+async def admins(_installation: int, _repository: str) -> Role:
+    return "admin"
 
 
 async def nobody(_installation: int, _repository: str, _login: str) -> Permission:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -17,7 +18,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
 from app import audit, sign_in
-from app.forge_records import ForgeAway, Permission
+from app.dashboard_access import Asking, asked_of
+from app.forge_records import ForgeAway, Permission, Role
 from app.service import Web, create_app
 from app.settings import Settings
 from app.store import SqlStore
@@ -35,8 +37,17 @@ class GithubWeb:
     codes: dict[str, str] = field(default_factory=dict)
     """Code → login."""
     roles: dict[tuple[str, str], str] = field(default_factory=dict)
+    least: dict[str, Role] = field(default_factory=dict)
     away: bool = False
+    file_away: bool = False
     asked: int = 0
+
+    async def needed(self, _installation: int, repository: str) -> Role:
+        """The least role for commands, as the repository's own file has it."""
+        self.asked += 1
+        if self.away or self.file_away:
+            raise ForgeAway("x")
+        return self.least.get(repository, "write")
 
     async def permission(self, _installation: int, repository: str, login: str) -> Permission:
         """As the forge tells it."""
@@ -92,7 +103,8 @@ def settings(github: GithubWeb, tmp_path: Path) -> Iterator[Settings]:
 
 @pytest.fixture
 def url(settings: Settings, store: SqlStore, github: GithubWeb) -> Iterator[str]:
-    web = Web(settings, store, lambda _run: None, ask_permission=github.permission)
+    asking = Asking(github.permission, github.needed)
+    web = Web(settings, store, lambda _run: None, asking=asking)
     with serving(create_app(web)) as address:
         yield address
 
@@ -139,7 +151,7 @@ def test_people_see_the_runs_of_repositories_that_they_can_read(
     assert f"/runs/{other}" not in searched
 
 
-def test_readers_look_and_those_who_may_start_runs_steer(
+def test_readers_look_and_those_who_may_give_commands_steer(
     url: str, store: SqlStore, github: GithubWeb
 ) -> None:
     run_id = start(store, "octo/mine", 1)
@@ -156,6 +168,58 @@ def test_readers_look_and_those_who_may_start_runs_steer(
     assert writer.post(f"/runs/{run_id}/hint", data=hint).status_code == 303
     assert [h.author for h in store.hints(run_id)] == ["ann"]
     assert any(e.actor == "ann" and e.action == "hint" for e in audit.entries(store.engine))
+
+
+def test_steering_needs_the_role_that_the_repository_asks_of_commands(
+    url: str, store: SqlStore, github: GithubWeb
+) -> None:
+    run_id = start(store, "octo/mine", 1)
+    github.least["octo/mine"] = "admin"
+    for role in ("triage", "maintain", "admin"):
+        github.roles["octo/mine", role] = role
+        browser = visit(url, github, role)
+        page = browser.get(f"/runs/{run_id}")
+        assert page.status_code == 200
+        assert ("Steer" in page.text) is (role == "admin"), role
+        for verb in ("hint", "stop", "retry"):
+            token = sign_in.sign(SECRET, f"form {role}")
+            sent = browser.post(
+                f"/runs/{run_id}/{verb}", data={"form_token": token, "text": "look left"}
+            )
+            assert (sent.status_code == 403) is (role != "admin"), (role, verb)
+
+
+async def test_the_needed_role_is_read_from_the_repositorys_own_file() -> None:
+    class Repository:
+        name = "octo/mine"
+        closed = 0
+
+        async def file(self, _path: str, *, repository: str = "") -> bytes | None:
+            return None if repository else b"permissions: {command: admin}\n"
+
+        async def close(self) -> None:
+            self.closed += 1
+
+    at: Any = Repository()
+    asking = asked_of(Settings(label_permission="triage"), lambda _installation, _name: at)
+    assert await asking.needed(1, "octo/mine") == "admin"
+    assert at.closed == 1
+
+
+def test_nobody_steers_while_githubs_word_on_the_needed_role_is_missing(
+    url: str, store: SqlStore, github: GithubWeb
+) -> None:
+    run_id = start(store, "octo/mine", 1)
+    github.roles["octo/mine", "ann"] = "admin"
+    browser = visit(url, github, "ann")
+    github.file_away = True
+    page = browser.get(f"/runs/{run_id}")
+    assert page.status_code == 200 and "Steer" not in page.text
+    github.file_away = False
+    assert "Steer" in browser.get(f"/runs/{run_id}").text
+    asked = github.asked
+    assert "Steer" in browser.get(f"/runs/{run_id}").text
+    assert github.asked == asked
 
 
 def test_roles_are_believed_for_a_while_and_nothing_is_shown_when_github_is_away(

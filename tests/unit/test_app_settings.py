@@ -147,6 +147,12 @@ def test_the_databases_url_may_stand_in_a_file(
         assert "hunter2" not in str(refused.value)
 
 
+def test_a_role_that_everybody_has_is_no_permission(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATCHWRIGHT_LABEL_PERMISSION", "read")
+    with pytest.raises(SettingsError, match=r"LABEL_PERMISSION: GitHub gives everybody .*Name tri"):
+        load()
+
+
 def test_every_setting_is_described_and_no_secret_is_shown() -> None:
     settings = load(
         github_webhook_secret="hunter2",
