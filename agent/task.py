@@ -41,6 +41,48 @@ class Budget(Record):
     test_timeout_s: float = 600.0
 
 
+CI_AND_REVIEW = (
+    "CODEOWNERS",
+    ".github/dependabot.yml",
+    ".github/dependabot.yaml",
+    ".circleci/**",
+    ".gitlab-ci.yml",
+    "azure-pipelines*.yml",
+    "azure-pipelines*.yaml",
+    ".azure-pipelines/**",
+    "Jenkinsfile",
+    ".travis.yml",
+    ".buildkite/**",
+    ".drone.yml",
+    ".woodpecker.yml",
+    ".woodpecker.yaml",
+    ".woodpecker/**",
+    "appveyor.yml",
+    ".appveyor.yml",
+    "bitbucket-pipelines.yml",
+    "cloudbuild.yaml",
+    "cloudbuild.yml",
+    ".cirrus.yml",
+    ".semaphore/**",
+    ".teamcity/**",
+)
+"""What runs with the repository's secrets, and who has to look at a change."""
+
+DEVELOPERS_MACHINES = (
+    "**/.husky/**",
+    ".pre-commit-config.yaml",
+    "**/.devcontainer/**",
+    ".devcontainer.json",
+    "**/.vscode/**",
+    "**/.idea/**",
+    ".envrc",
+    ".npmrc",
+    ".yarnrc*",
+    ".lfsconfig",
+)
+"""What runs, or says where code comes from, on the machine of whoever checks a branch out."""
+
+
 class GatePolicy(Record):
     """What a patch may be."""
 
@@ -55,6 +97,8 @@ class GatePolicy(Record):
         ".gitmodules",
         ".gitattributes",
         "**/.gitattributes",
+        *CI_AND_REVIEW,
+        *DEVELOPERS_MACHINES,
     )
     lock_files: tuple[str, ...] = (
         "*.lock",
