@@ -31,6 +31,7 @@ from detect_secrets.plugins.stripe import StripeDetector
 from detect_secrets.plugins.telegram_token import TelegramBotTokenDetector
 from detect_secrets.plugins.twilio import TwilioKeyDetector
 
+from agent.gate.patch import BadPatch, parse_patch
 from app.logs import redact
 
 MASK = "[secret]"
@@ -91,10 +92,25 @@ def mask_all(value: Any) -> Any:
 
 def new_secrets(patch: str) -> int:
     """How many lines a unified diff adds with a secret that it does not also take away."""
-    lines = patch.splitlines()
-    removed = {line[1:].strip() for line in lines if line.startswith("-")}
-    added = (line[1:] for line in lines if line.startswith("+") and not line.startswith("+++"))
-    return sum(line.strip() not in removed and mask(line) != line for line in added)
+    added, removed = _lines(patch)
+    brought = [line for line in added if line.strip() not in removed]
+    # A private key is one only over several lines.
+    whole = "\n".join(brought)
+    return sum(mask(line) != line for line in brought) or int(mask(whole) != whole)
+
+
+def _lines(patch: str) -> tuple[list[str], set[str]]:
+    """What is added, and what is taken away without its margins.
+
+    Of a patch that the gate's parser refuses, all that may be an addition, and nothing is believed
+    to be taken away.
+    """
+    try:
+        changes = parse_patch(patch)
+    except BadPatch:
+        return [line[1:] for line in patch.split("\n") if line.startswith("+")], set()
+    added = [text for change in changes for _, text in change.added]
+    return added, {text.strip() for change in changes for _, text in change.removed}
 
 
 def _spans(text: str) -> Iterator[tuple[int, int]]:

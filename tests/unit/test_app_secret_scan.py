@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from app.markdown_safety import commit_text, fenced, inline, prose, title_text
 from app.secret_scan import mask, mask_all, new_secrets
+from tests.doubles.gate_case import patch
 
 AWS = "AKIA" + "IOSFODNN7EXAMPLE"
 SECRETS = [
@@ -99,8 +100,23 @@ def test_json_is_masked_all_through() -> None:
 
 
 def test_only_secrets_that_a_patch_brings_count() -> None:
-    head = "--- a/x\n+++ b/x\n@@ -1,2 +1,2 @@\n"
-    assert new_secrets(f"{head}+key = '{AWS}'\n") == 1
-    assert new_secrets(f"{head}-key = '{AWS}'\n") == 0
-    assert new_secrets(f"{head} key = '{AWS}'\n+ok\n") == 0
-    assert new_secrets(f"{head}-  key = '{AWS}'\n+    key = '{AWS}'\n") == 0  # moved
+    key = f"key = '{AWS}'\n"
+    assert new_secrets(patch({"x": key}, {"x": "a\n"})) == 1
+    assert new_secrets(patch({"x": key})) == 1
+    assert new_secrets(patch({"x": "a\n"}, {"x": key})) == 0
+    assert new_secrets(patch({"x": f"{key}b\n"}, {"x": f"{key}a\n"})) == 0
+    assert new_secrets(patch({"x": f"    {key}"}, {"x": f"  {key}"})) == 0  # moved
+    assert new_secrets(patch({"x": f"a\n{SECRETS[-1]}\n"}, {"x": "a\n"})) == 1
+
+
+@pytest.mark.parametrize("before", ["++", "++ ", "x\x0c", "x\x0b", "x\x85", "x\u2028", "x\r", "@@"])
+def test_no_spelling_hides_an_added_secret(before: str) -> None:
+    line = f"{before}key = '{AWS}'\n"
+    sound = (
+        "diff --git a/x b/x\nindex 1111111..2222222 100644\n"
+        f"--- a/x\n+++ b/x\n@@ -1 +1,2 @@\n a\n+{line}"
+    )
+    assert new_secrets(sound) == 1
+    # Nor one that no parser takes, with a removal made up before it.
+    for odd in (f"-{line}+{line}", f"-{line}{sound}", sound.replace("@@ -1 ", "@@ -9,9 ", 1)):
+        assert new_secrets(odd) == 1
