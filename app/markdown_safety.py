@@ -42,6 +42,51 @@ _CODE = re.compile(r"(?<!`)(`+)(?!`)([^\n]+?)(?<!`)\1(?!`)")
 _FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})[ \t]*([A-Za-z0-9_+#.-]{0,20})[^`]*$")
 _LIST = re.compile(r"(\s{0,8})([-*+]|\d{1,3}[.)])\s+(?=\S)")
 _HEADING = re.compile(r"\s{0,3}#{1,6}\s+(.*?)\s*#*$")
+_LANGUAGES = frozenset(
+    {
+        "bash",
+        "c",
+        "c#",
+        "c++",
+        "console",
+        "cpp",
+        "csharp",
+        "css",
+        "diff",
+        "dockerfile",
+        "go",
+        "html",
+        "ini",
+        "java",
+        "javascript",
+        "js",
+        "json",
+        "jsx",
+        "kotlin",
+        "makefile",
+        "php",
+        "py",
+        "python",
+        "rb",
+        "ruby",
+        "rust",
+        "scala",
+        "sh",
+        "shell",
+        "sql",
+        "swift",
+        "text",
+        "toml",
+        "ts",
+        "tsx",
+        "typescript",
+        "xml",
+        "yaml",
+        "yml",
+    }
+)
+"""What a code block may be called. GitHub draws others (mermaid, geojson) or, at a suggestion,
+offers everybody a button that commits its text."""
 _SPECIAL = str.maketrans(
     {
         "&": "&amp;",
@@ -125,7 +170,7 @@ def fenced(text: object, language: str = "", limit: int = 4000) -> Markdown:
     body = head_and_tail(visible(str(text)).strip("\n"), limit)
     longest = max((len(run) for run in re.findall("`+", body)), default=0)
     fence = "`" * max(3, longest + 1)
-    name = language if re.fullmatch(r"[A-Za-z0-9_+#.-]{0,20}", language) else ""
+    name = language if language.lower() in _LANGUAGES else ""
     # Blank lines around it, so that it is a block wherever it stands.
     return Markdown(f"\n{fence}{name}\n{body}\n{fence}\n")
 

@@ -204,6 +204,31 @@ def test_prose_keeps_what_is_harmless() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "suggestion",
+        "Suggestion",
+        "mermaid",
+        "math",
+        "geojson",
+        "topojson",
+        "stl",
+        "suggestion:-0+1",
+    ],
+)
+def test_no_block_is_more_than_text(name: str) -> None:
+    for mark in ("```", "~~~~"):
+        assert prose(f"x\n{mark}{name}\nevil()\n{mark}") == "x\n\n```\nevil()\n```\n"
+        assert prose(f"x\n{mark} {name} js\nevil()") == "x\n\n```\nevil()\n```\n"
+    assert fenced("evil()", name) == "\n```\nevil()\n```\n"
+
+
+@pytest.mark.parametrize("name", ["py", "Python", "c++", "C#", "yaml", "sh", "diff"])
+def test_code_keeps_its_language(name: str) -> None:
+    assert f"```{name}\n" in prose(f"~~~{name}\nx\n~~~")
+
+
 @pytest.mark.parametrize("quote", [inline, prose, fenced, code, commit_text, title_text])
 def test_tokens_do_not_leave(quote: Callable[[str], str]) -> None:
     token = "ghs_" + "a1B2" * 9
