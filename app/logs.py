@@ -14,16 +14,42 @@ _SECRET_NAME = re.compile(r"token|secret|password|private_key|api_key|authorizat
 _SECRET_TEXT = re.compile(
     r"gh[pousr]_[A-Za-z0-9]{20,}"
     r"|github_pat_\w{20,}"
-    r"|(?<=x-access-token:)[^@\s]+(?=@)"
+    r"|(?<=x-access-token:)[^@\s]{1,1000}(?=@)"
     r"|(?<=Bearer )[\w.~+/=-]{16,}"
-    r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----",
-    re.DOTALL,
 )
+KEY_BEGINS, KEY_ENDS = "-----BEGIN ", "PRIVATE KEY-----"
+_KEY_BEGINS = re.compile(KEY_BEGINS + r"[A-Z ]{0,40}" + KEY_ENDS)
+_KEY_ENDS = re.compile(r"-----END [A-Z ]{0,40}" + KEY_ENDS)
+_KEY_OPEN = re.compile(r"(?:(?:\s|\\[nr])*[A-Za-z0-9+/=]{16,})+")
+"""What follows the beginning of a key whose end is missing."""
+LONGEST_KEY = 10_000
+"""Characters of a private key. No further is its end looked for: a log may name beginnings only."""
 
 
 def redact(text: str) -> str:
     """The text without what looks like GitHub's tokens or a private key."""
-    return _SECRET_TEXT.sub("[secret]", text)
+    return _SECRET_TEXT.sub("[secret]", _without_keys(text))
+
+
+def _without_keys(text: str) -> str:
+    """Linear in the text, however many beginnings and ends of keys are in it."""
+    out: list[str] = []
+    at = 0
+    end = _KEY_ENDS.search(text)
+    while begin := _KEY_BEGINS.search(text, at):
+        while end is not None and end.start() < begin.end():
+            end = _KEY_ENDS.search(text, end.end())
+        if end is not None and end.end() - begin.start() <= LONGEST_KEY:
+            last = end.end()
+        elif cut := _KEY_OPEN.match(text, begin.end(), begin.start() + LONGEST_KEY):
+            last = cut.end()
+        else:
+            out.append(text[at : begin.end()])
+            at = begin.end()
+            continue
+        out += [text[at : begin.start()], "[secret]"]
+        at = last
+    return "".join([*out, text[at:]])
 
 
 def _redacted(

@@ -13,13 +13,17 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from app.secret_scan import mask
+from app.logs import LONGEST_KEY
+from app.secret_scan import mask, mask_end, mask_start
 
 COMMENT_LIMIT = 65_536
 """Longest body that GitHub takes, in UTF-16 code units (the narrowest reading of its limit)."""
 
 GAP = "\u200b"
 """Zero-width space: between `@` and a name it stops the mention and leaves the text readable."""
+
+_MARGIN = 2 * LONGEST_KEY
+"""Characters beyond those shown that are searched for secrets, too; not what comes after them."""
 
 CUT_NOTE = "… (cut here; the whole is on the run's page)"
 
@@ -106,12 +110,23 @@ _SPECIAL = str.maketrans(
 )
 
 
-def visible(text: str) -> str:
+def visible(text: str, limit: int = 0) -> str:
     """Text without terminal escapes, with control, bidi and other unseen characters spelt out.
 
-    Secrets are taken out: every untrusted text passes here.
+    Secrets are taken out: every untrusted text passes here. With a limit, of which there is to be
+    shown not more, a much longer text may lack its end, with a sign that it does.
     """
-    text = mask(_TERMINAL.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
+    text = _without_escapes(text)
+    if limit and len(text) > limit + _MARGIN:
+        return _spelt(mask_start(text, limit + _MARGIN)) + " …"
+    return _spelt(mask(text))
+
+
+def _without_escapes(text: str) -> str:
+    return _TERMINAL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def _spelt(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(c if _seen(c) else f"<U+{ord(c):04X}>" for c in text)
@@ -130,17 +145,27 @@ def shorten(text: str, limit: int) -> str:
 
 
 def head_and_tail(text: str, limit: int) -> str:
-    """At most about `limit` characters of an output: its beginning and, more of, its end."""
-    if len(text) <= limit:
-        return text
+    """At most about `limit` characters of an output: its beginning and, more of, its end.
+
+    They are visible and without secrets, as by `visible`.
+    """
+    text = _without_escapes(text).strip("\n")
+    looked_at = limit + _MARGIN
+    if len(text) <= 2 * looked_at:
+        first = last = _spelt(mask(text))
+        if len(first) <= limit:
+            return first
+    else:
+        first, last = _spelt(mask_start(text, looked_at)), _spelt(mask_end(text, looked_at))
     head = limit // 3
     tail = limit - head
-    return f"{text[:head]}\n… {len(text) - limit} characters left out …\n{text[-tail:]}"
+    left_out = max(len(text), len(first)) - limit
+    return f"{first[:head]}\n… {left_out} characters left out …\n{last[-tail:]}"
 
 
 def inline(text: object, limit: int = 300) -> Markdown:
     """One line of untrusted text: for a sentence, a list item or a cell of a table."""
-    flat = " ".join(visible(str(text)).split())
+    flat = " ".join(visible(str(text), limit).split())
     return Markdown(_spans(shorten(flat, limit)))
 
 
@@ -149,7 +174,7 @@ def prose(text: object, limit: int = 6000) -> Markdown:
     out: list[str] = []
     block: list[str] | None = None
     closing = language = ""
-    for line in shorten(visible(str(text)).strip(), limit).split("\n"):
+    for line in shorten(visible(str(text), limit).strip(), limit).split("\n"):
         if block is not None:
             if line.strip().startswith(closing) and not line.strip().strip(closing[0]):
                 out.append(fenced("\n".join(block), language, limit))
@@ -167,7 +192,7 @@ def prose(text: object, limit: int = 6000) -> Markdown:
 
 def fenced(text: object, language: str = "", limit: int = 4000) -> Markdown:
     """Untrusted text as a code block that nothing inside can end."""
-    body = head_and_tail(visible(str(text)).strip("\n"), limit)
+    body = head_and_tail(str(text), limit)
     longest = max((len(run) for run in re.findall("`+", body)), default=0)
     fence = "`" * max(3, longest + 1)
     name = language if language.lower() in _LANGUAGES else ""
@@ -177,13 +202,13 @@ def fenced(text: object, language: str = "", limit: int = 4000) -> Markdown:
 
 def code(text: object, limit: int = 300) -> Markdown:
     """One line of untrusted text as a code span. With a `|` in it, plain text (for tables)."""
-    flat = shorten(" ".join(visible(str(text)).split()), limit)
+    flat = shorten(" ".join(visible(str(text), limit).split()), limit)
     return Markdown(_span(flat))
 
 
 def commit_text(text: object, limit: int = 4000) -> str:
     """Untrusted text for a commit message: no mention, reference, trailer or skip mark."""
-    clean = visible(str(text)).replace("\t", " ").strip()
+    clean = visible(str(text), limit).replace("\t", " ").strip()
     clean = shorten(clean, limit).replace("://", f":{GAP}//")
     clean = re.sub(
         r"\[(?=(?:skip|ci|no|actions)[ -](?:ci|skip|actions)\])", f"[{GAP}", clean, flags=re.I

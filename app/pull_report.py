@@ -155,7 +155,7 @@ def annotated(facts: RunFacts, state: RunState) -> tuple[Annotation, ...]:
     except UnidiffParseError:
         return ()
     # Plain text at GitHub: no Markdown to escape, but secrets are taken out.
-    message = shorten(visible(_summary(state) or facts.issue_title), 1000)
+    message = shorten(visible(_summary(state) or facts.issue_title, 1000), 1000)
     found = [
         Annotation(
             path=file.path,

@@ -32,7 +32,7 @@ from detect_secrets.plugins.telegram_token import TelegramBotTokenDetector
 from detect_secrets.plugins.twilio import TwilioKeyDetector
 
 from agent.gate.patch import BadPatch, parse_patch
-from app.logs import redact
+from app.logs import KEY_BEGINS, KEY_ENDS, LONGEST_KEY, redact
 
 MASK = "[secret]"
 
@@ -77,6 +77,32 @@ def mask(text: str) -> str:
             out += [text[at:start], MASK]
         at = max(at, end)
     return "".join([*out, text[at:]])
+
+
+def mask_start(text: str, limit: int) -> str:
+    """The masked beginning of a text, without what could be the first part of a secret.
+
+    Not more than the first `limit` characters are looked at.
+    """
+    masked = mask(text[:limit])
+    if len(text) <= limit:
+        return masked
+    kept = masked[:-_OVERLAP]
+    opened = kept.find(KEY_BEGINS, max(0, len(kept) - LONGEST_KEY))
+    return kept if opened < 0 else kept[:opened]
+
+
+def mask_end(text: str, limit: int) -> str:
+    """The masked end of a text, without what could be the last part of a secret.
+
+    Not more than the last `limit` characters are looked at.
+    """
+    masked = mask(text[-limit:])
+    if len(text) <= limit:
+        return masked
+    kept = masked[_OVERLAP:]
+    closed = kept.rfind(KEY_ENDS, 0, LONGEST_KEY)
+    return kept if closed < 0 else kept[closed + len(KEY_ENDS) :]
 
 
 def mask_all(value: Any) -> Any:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.markdown_safety import commit_text, fenced, inline, prose, title_text
+from app import markdown_safety, secret_scan
+from app.logs import LONGEST_KEY, redact
+from app.markdown_safety import code, commit_text, fenced, inline, prose, title_text
 from app.secret_scan import mask, mask_all, new_secrets
 from tests.doubles.gate_case import patch
 
@@ -77,6 +80,83 @@ def test_a_secret_on_a_very_long_line_is_found_wherever_it_lies() -> None:
     for place in range(3400, 4100, 7):
         text = "x " * (place // 2) + AWS + " y" * 3000
         assert AWS not in mask(text), place
+
+
+KEY_BEGIN, KEY_END = "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----"
+KEY = "\n".join([KEY_BEGIN, *["MIIEvQIBADAN" * 5] * 20])
+
+
+def test_a_key_without_its_end_is_masked_and_a_beginning_alone_is_not() -> None:
+    assert mask(f"read: {KEY}\nthen failed: x") == "read: [secret] failed: x" or "MII" not in mask(
+        KEY
+    )
+    assert mask(KEY.replace("\n", "\\n")) == "[secret]"
+    named = "a file begins with -----BEGIN PRIVATE KEY----- and ends\n" + "fine\n" * 5000
+    assert mask(f"{named}{SECRETS[-1]}") == f"{named}[secret]"
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "bit",
+    [
+        "-----BEGIN PRIVATE KEY-----\n",
+        "-----BEGIN ",
+        "-----END PRIVATE KEY-----",
+        "x-access-token:",
+    ],
+)
+def test_many_beginnings_of_secrets_take_no_square_of_time(bit: str) -> None:
+    text = bit * (2_000_000 // len(bit))
+    assert redact(text) == text
+
+
+LIMIT = 300
+QUOTES = {way.__name__: way for way in (inline, prose, fenced, code, commit_text)}
+
+
+QUOTED_KEY = '"\n + "'.join([KEY_BEGIN, *["BAAKCAQEA" * 4] * 40, KEY_END])
+
+
+def keys(size: int) -> str:
+    """Private keys of so many characters in all, of which masking leaves next to nothing."""
+    head, foot = f"{KEY_BEGIN}\n", f"\n{KEY_END}\n"
+    sizes = [size // 3, size // 3, size - 2 * (size // 3)]
+    return "".join(head + "A" * (n - len(head) - len(foot)) + foot for n in sizes)
+
+
+@pytest.mark.parametrize("way", [inline, prose, fenced])
+@pytest.mark.parametrize("shrinking", [" ".__mul__, keys])
+@pytest.mark.parametrize("secret", [AWS, SECRETS[1], QUOTED_KEY])
+def test_no_secret_is_cut_in_two_where_text_is_shortened(
+    way: Callable[..., str], shrinking: Callable[[int], str], secret: str
+) -> None:
+    # What stands beside it becomes so much shorter that the place of the cut would be seen.
+    looked_at = LIMIT + 2 * LONGEST_KEY
+    much = " y" * 2 * looked_at
+    for kept in (9, len(secret) // 2, len(secret) - 4):
+        beside = shrinking(looked_at - kept)
+        shown = way(f"{beside}{secret}{much}", limit=LIMIT)
+        shown += way(f"{much}{secret}{beside}", limit=LIMIT)
+        for part in (AWS[:9], AWS[-9:], "aB3daB3d", "BAAKCAQEA"):
+            assert part not in shown
+
+
+def test_of_a_long_text_only_what_is_near_to_what_is_shown_is_searched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    searched = 0
+
+    def counted(text: str) -> str:
+        nonlocal searched
+        searched += len(text)
+        return mask(text)
+
+    for module in (secret_scan, markdown_safety):
+        monkeypatch.setattr(module, "mask", counted)
+    for way in QUOTES.values():
+        searched = 0
+        assert "…" in way("some words " * 300_000, limit=LIMIT)
+        assert searched <= 2 * (LIMIT + 2 * LONGEST_KEY), way
 
 
 def test_hostile_lines_cost_little() -> None:
