@@ -36,6 +36,9 @@ SETTINGS = {
     "core.attributesFile": "/dev/null",
     "core.excludesFile": "/dev/null",
     "credential.helper": "",
+    # Names that another file system takes for git's own are refused on this one, too.
+    "core.protectHFS": "true",
+    "core.protectNTFS": "true",
     "protocol.allow": "never",
     "protocol.http.allow": "always",
     "protocol.https.allow": "always",

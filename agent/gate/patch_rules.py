@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
@@ -26,6 +28,9 @@ _TEST_OPTIONS = (
     "karma.conf*",
 )
 """Files that are about how tests run and nothing else. Shared ones: `agent.gate.test_options`."""
+
+_SHORT_NAME = re.compile(r"gi[a-z0-9]{0,4}~\d+")
+"""What NTFS also calls `.git`, `.gitmodules` and the like."""
 
 _PLAIN_MODES = frozenset({"", "100644", "100755"})
 
@@ -58,15 +63,25 @@ def path_refusal(path: str, policy: GatePolicy) -> str | None:
         or any(ord(c) < 32 or ord(c) == 127 for c in path)
     ):
         return f"The patch reaches outside the tree or has a path that is not plain: {path!r}."
-    if any(part.lower().rstrip(". ") == ".git" for part in parts):
-        return f"The patch reaches into git's own folder: {path}."
-    if matches(path, policy.forbidden_paths):
+    read = [_as_read(part) for part in parts]
+    if any(part == ".git" or _SHORT_NAME.fullmatch(part) for part in read):
+        return f"The patch reaches into git's own folder: {path!r}."
+    if matches(path, policy.forbidden_paths) or matches("/".join(read), policy.forbidden_paths):
         return f"{path} is on the list of files that no patch may touch."
     if matches(path, _INTERPRETER_HOOKS):
         return f"{path} would run code whenever the interpreter starts."
     if matches(path, _TEST_OPTIONS):
         return f"{path} sets how tests are run; a fix must hold under the options that are there."
     return None
+
+
+def _as_read(part: str) -> str:
+    """A name as some file system reads it, whatever it is that is checked out there.
+
+    HFS+ sees no format characters; NTFS no dots and spaces at the end, nor what follows a colon.
+    """
+    seen = "".join(c for c in part if unicodedata.category(c) != "Cf")
+    return unicodedata.normalize("NFKC", seen).partition(":")[0].rstrip(". ").lower()
 
 
 def patch_path_refusal(path: str, policy: GatePolicy) -> str | None:

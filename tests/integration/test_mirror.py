@@ -347,3 +347,15 @@ def test_git_starts_outside_of_the_callers_folder(
     out = tmp_path / "out" if to_file else None
     said = run_git(bare, "where", settings={"alias.where": "!pwd"}, stdout_to=out)
     assert (out.read_bytes() if out else said) == b"/\n"
+
+
+@pytest.mark.parametrize("name", [".g\u200cit/config", "git~1/config", ".git./config"])
+def test_git_takes_no_name_that_another_file_system_reads_as_its_own(
+    mirror: Mirror, name: str
+) -> None:
+    blob = run_git(mirror.git_dir, "hash-object", "-w", "--stdin", stdin=b"x").decode().strip()
+    index = {"GIT_INDEX_FILE": str(mirror.git_dir / "tried")}
+    add = ("update-index", "--add", "--cacheinfo")
+    run_git(mirror.git_dir, *add, f"100644,{blob},fine", environment=index)
+    with pytest.raises(GitError, match="cannot add"):
+        run_git(mirror.git_dir, *add, f"100644,{blob},{name}", environment=index)

@@ -163,6 +163,33 @@ def test_plain_paths_are_allowed(path: str) -> None:
     assert not refused(patch({path: "x\n"}))
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        ".g\u200cit/config",
+        "sub/.git \u200b/config",
+        "\ufeff.git/config",
+        ".git\u00a0./config",
+        "\uff0egit/config",
+        ".git::$INDEX_ALLOCATION/config",
+        "git~1/config",
+        "sub/GIT~2",
+        "gitmod~1",
+        "GI7D29~1",
+        ".github./workflows/ci.yml",
+        ".git\u200dhub/workflows/ci.yml",
+        ".gitattributes ",
+    ],
+)
+def test_names_that_some_file_system_reads_as_forbidden_ones(path: str) -> None:
+    assert path_refusal(path, GatePolicy()), path
+
+
+@pytest.mark.parametrize("path", ["src/.gitkeep", "git.py", "a~1.py", "git~/a.py", "caf\u00e9.py"])
+def test_names_that_only_look_a_little_like_them_are_allowed(path: str) -> None:
+    assert path_refusal(path, GatePolicy()) is None
+
+
 def test_lock_files_are_allowed_when_asked_for() -> None:
     text = patch({"go.sum": "x\n"})
     assert "lock file" in refused(text)
