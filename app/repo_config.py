@@ -69,7 +69,8 @@ class Triggers(_Section):
     assignment: bool = Field(True, description="Assigning the issue to the App.")
     failed_check: bool = Field(
         False,
-        description="A failed check on the default branch, or on a pull request with the label.",
+        description="A failed check on the default branch, or on a pull request with the label. "
+        "Nobody's role is asked for: whoever can push to the repository can start such a run.",
     )
     rerun: bool = Field(True, description="The re-run button of the App's check run.")
 
