@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
 
 from agent.events import AttemptStarted, GateJudged, SandboxOpened
 from agent.gate.judge import Submission, judge
@@ -15,6 +14,7 @@ from agent.loop import Attempt, end, replace_sandbox, run_loop
 from agent.model import Model
 from agent.prompting import prompt_version, system_prompt, task_prompt
 from agent.state import RunState
+from agent.stopping import Stopped, unless_stopped
 from agent.store import Store
 from agent.task import Task
 from agent.testing.suite import TestsCannotRun, find_test_command, run_suite
@@ -22,7 +22,6 @@ from agent.tree import restore_tree
 from sandbox.errors import EngineUnavailable, SandboxError, SandboxGone
 from sandbox.protocol import OpenSandbox, Sandbox
 
-STOP_POLL_S = 0.25
 ENGINE_WAIT_S = 300.0
 """How long an attempt that lost its sandbox waits for an engine to open another one."""
 ENGINE_POLL_S = 1.0
@@ -98,7 +97,9 @@ async def debug(
 
     leave_open = False
     try:
-        return await _until_stopped(journal, work())
+        return await unless_stopped(lambda: store.stop_requested(task.run_id), work())
+    except Stopped:
+        return end(journal, "stopped", "A person stopped the run.")
     except asyncio.CancelledError:
         leave_open = True
         raise
@@ -188,20 +189,3 @@ async def _start(attempt: Attempt, seed: int) -> None:
             seed=seed,
         )
     )
-
-
-async def _until_stopped(journal: Journal, work: Coroutine[Any, Any, RunState]) -> RunState:
-    """Do the work; a person's stop ends it at once, in the middle of a turn or a command too."""
-    doing = asyncio.create_task(work)
-    try:
-        while not doing.done():
-            if journal.store.stop_requested(journal.run_id):
-                doing.cancel()
-                await asyncio.wait({doing})
-                return end(journal, "stopped", "A person stopped the run.")
-            await asyncio.wait({doing}, timeout=STOP_POLL_S)
-        return doing.result()
-    finally:
-        if not doing.done():
-            doing.cancel()
-            await asyncio.wait({doing})

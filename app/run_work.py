@@ -25,6 +25,7 @@ from agent.events import (
 from agent.gate.judge import Submission, judge
 from agent.session import JudgeWith, debug
 from agent.state import RunState, fold
+from agent.stopping import unless_stopped
 from agent.task import Attachment, Issue, Task
 from app import logs, metrics_work, publish, tracing
 from app.forge import Forge
@@ -35,7 +36,7 @@ from app.reports import Phase, RunFacts
 from app.run_environment import prepare_environment
 from app.run_facts import FACTS_LOG, RECIPE_LOG, facts_of, model_seconds, read_wishes
 from app.run_services import Result, Services
-from app.step_patience import patiently, unless_stopped
+from app.step_patience import patiently
 from app.store import SqlStore
 from app.tree_transfer import Source, write_tree
 from sandbox.errors import SandboxError
@@ -263,7 +264,7 @@ class RunWork:
         terms = await self.services.terms(self.forge)
         about = (self.store.get_log(self.run.id, ISSUE_LOG) or b"").decode("utf-8", "replace")
         made = prepare_environment(self.services, self.store, self.run, terms, tree, about)
-        await unless_stopped(self.store, self.run.id, made)
+        await unless_stopped(lambda: self.store.stop_requested(self.run.id), made)
 
     async def mirror(self, commit: str, clone_url: str) -> Mirror:
         """The mirror with this commit in it: another machine may have begun the run."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable
 
 from agent.errors import LostLease
 from agent.events import RunPhase
+from agent.stopping import Stopped
 from app import controls, endings, logs, metrics_work
 from app.database_away import is_away
 from app.forge_records import RateLimited
@@ -27,13 +27,7 @@ from app.store import SqlStore
 STOP_POLL_S = 1.0
 STOPPED = "A person stopped the run."
 
-Value = TypeVar("Value")
-
 _log = logs.get(__name__)
-
-
-class Stopped(Exception):
-    """A person stopped the run."""
 
 
 async def patiently(
@@ -80,21 +74,6 @@ async def patiently(
             raise HandedBack(why, wait)
         _log.warning("a step waits", run=run_id, step=name, why=str(error), seconds=round(wait))
         metrics_work.step_waits(error)
-
-
-async def unless_stopped(store: SqlStore, run_id: str, work: Coroutine[Any, Any, Value]) -> Value:
-    """Do what may take long; it is cancelled, and `Stopped` raised, when somebody stops the run."""
-    doing = asyncio.create_task(work)
-    try:
-        while not doing.done():
-            if store.stop_requested(run_id):
-                raise Stopped(STOPPED)
-            await asyncio.wait({doing}, timeout=STOP_POLL_S)
-        return doing.result()
-    finally:
-        if not doing.done():
-            doing.cancel()
-            await asyncio.wait({doing})
 
 
 async def _pause(store: SqlStore, run_id: str, seconds: float) -> None:

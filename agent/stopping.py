@@ -1,0 +1,33 @@
+"""Work that ends when a person stops the run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+STOP_POLL_S = 0.25
+
+Value = TypeVar("Value")
+
+
+class Stopped(Exception):
+    """A person stopped the run."""
+
+
+async def unless_stopped(asked: Callable[[], bool], work: Coroutine[Any, Any, Value]) -> Value:
+    """Do the work; when a stop is asked for it is cancelled, and `Stopped` raised.
+
+    At once, in the middle of a turn or a command too; and nothing is begun when it was asked for.
+    """
+    doing = asyncio.create_task(work)
+    try:
+        while not doing.done():
+            if asked():
+                raise Stopped
+            await asyncio.wait({doing}, timeout=STOP_POLL_S)
+        return doing.result()
+    finally:
+        if not doing.done():
+            doing.cancel()
+            await asyncio.wait({doing})
