@@ -54,11 +54,13 @@ runs = sa.Table(
     sa.Column("closed", sa.String(8), nullable=False, default="", server_default=""),
     # When the limits let it begin; NULL while it waits.
     sa.Column("begun_at", sa.BigInteger),
-    # Until then it does not begin, because its issue is being told that it waits.
+    # Until then it does not begin: its issue is being told that it waits, or GitHub's limit lasts.
     sa.Column("held_until", sa.BigInteger),
     sa.Index("runs_newest", "created_at", "id"),
     sa.Index("runs_outbox", "enqueued_at", "status"),
     sa.Index("runs_of_pulls", "repository", "pull_number"),
+    sa.Index("runs_of_repository", "repository", "created_at", "id"),
+    sa.Index("runs_of_places", "repository", "installation_id"),
     sa.Index("runs_by_state", "status", "outcome", "pull_number", "closed"),
 )
 
