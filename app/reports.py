@@ -51,7 +51,7 @@ class RunFacts:
     queue_place: int = 0
     """The run's place among those that wait, from 1; 0: it does not wait."""
     waits_for: str = ""
-    """The limit that it waits for."""
+    """The limit that it waits for in the queue; else what is away."""
     gpu_seconds: float | None = None
     """Time of the model's answers, times the processors that make them; None: not told."""
     remarks: tuple[str, ...] = ()

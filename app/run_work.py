@@ -79,7 +79,12 @@ class RunWork:
 
     async def patiently(self, name: str, act: Callable[[], Awaitable[Result]]) -> Result:
         """See `app.step_patience.patiently`."""
-        return await patiently(self.services, self.store, self.run.id, name, act)
+
+        async def tell(why: str) -> None:
+            attempt = max(self.next_attempt() - 1, 1)
+            await self.tell("debugging", self.facts({"waits_for": why}), self.state(attempt))
+
+        return await patiently(self.services, self.store, self.run.id, name, act, tell)
 
     async def debug(self, ground: Ground, facts: RunFacts, clone_url: str, pull: str = "") -> int:
         """Run the attempts, or go on with them; gives the number of the one to take."""

@@ -11,7 +11,8 @@ from agent.events import RunPhase
 from agent.stopping import Stopped
 from app import controls, endings, logs, metrics_work
 from app.database_away import is_away
-from app.forge_records import RateLimited
+from app.forge_records import ForgeAway, RateLimited
+from app.git_process import GitAway
 from app.run_failures import (
     TOLD_FROM_S,
     HandedBack,
@@ -36,18 +37,22 @@ async def patiently(
     run_id: str,
     name: str,
     act: Callable[[], Awaitable[Result]],
+    tell: Callable[[str], Awaitable[None]],
 ) -> Result:
     """Do a step; wait and repeat it while something outside is away; else say what failed.
 
-    `store` holds the run's lease. Raises `HandedBack` when something stays away for long, and the
-    database's errors while it is away; ends as if cancelled when the lease is lost.
+    `store` holds the run's lease; `tell` says on the issue what is waited for, when it takes long.
+    Raises `HandedBack` when something stays away for long, and the database's errors while it is
+    away; ends as if cancelled when the lease is lost.
     """
-    tries, mark, wait, why = 0, -1, 0.0, ""
+    tries, mark, wait, why, elsewhere = 0, -1, 0.0, "", False
     while True:
         try:
             if wait >= TOLD_FROM_S:
                 phase = RunPhase(attempt=0, phase=controls.WAITING, detail=why)
                 store.append(run_id, [phase])
+                if elsewhere:
+                    await tell(why)
             await _pause(store, run_id, wait)
             store.check_lease(run_id)
             return await act()
@@ -68,6 +73,7 @@ async def patiently(
         if wait_s is None:
             return _give_up(run_id, name, error)
         wait, why = wait_s, explain(error, run_id)
+        elsewhere = not isinstance(error, ForgeAway | RateLimited | GitAway)
         if isinstance(error, RateLimited) and wait > TOLD_FROM_S:
             _log.warning("handed back until a limit ends", run=run_id, step=name, seconds=wait)
             metrics_work.handed_back()

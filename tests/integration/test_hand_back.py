@@ -142,8 +142,14 @@ def test_a_stop_is_heard_while_a_step_waits(tmp_path: Path) -> None:
     run_id = start(world)
     with running(world.services(patience_s=(600.0,))):
         until(lambda: waits_for(world, run_id))
+        until(lambda: "goes on by itself: No engine answers" in status_comment(world))
         world.store.request_stop(run_id)
         assert ended(world, run_id).outcome == "stopped"
+
+
+def status_comment(world: RunWorld) -> str:
+    with world.forge.world() as forge:
+        return "".join(text for marker, text in forge["comments"].items() if "status" in marker)
 
 
 def waits_for(world: RunWorld, run_id: str) -> bool:
