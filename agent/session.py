@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from agent.errors import RunStopped
 from agent.events import AttemptStarted, GateJudged, SandboxOpened
 from agent.gate.judge import Submission, judge
 from agent.journal import Journal, OnEvent
@@ -14,7 +15,7 @@ from agent.loop import Attempt, end, replace_sandbox, run_loop
 from agent.model import Model
 from agent.prompting import prompt_version, system_prompt, task_prompt
 from agent.state import RunState
-from agent.stopping import Stopped, unless_stopped
+from agent.stopping import unless_stopped
 from agent.store import Store
 from agent.task import Task
 from agent.testing.suite import TestsCannotRun, find_test_command, run_suite
@@ -98,7 +99,7 @@ async def debug(
     leave_open = False
     try:
         return await unless_stopped(lambda: store.stop_requested(task.run_id), work())
-    except Stopped:
+    except RunStopped:
         return end(journal, "stopped", "A person stopped the run.")
     except asyncio.CancelledError:
         leave_open = True

@@ -6,17 +6,15 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from agent.errors import RunStopped
+
 STOP_POLL_S = 0.25
 
 Value = TypeVar("Value")
 
 
-class Stopped(Exception):
-    """A person stopped the run."""
-
-
 async def unless_stopped(asked: Callable[[], bool], work: Coroutine[Any, Any, Value]) -> Value:
-    """Do the work; when a stop is asked for it is cancelled, and `Stopped` raised.
+    """Do the work; when a stop is asked for it is cancelled, and `RunStopped` raised.
 
     At once, in the middle of a turn or a command too; and nothing is begun when it was asked for.
     """
@@ -24,7 +22,7 @@ async def unless_stopped(asked: Callable[[], bool], work: Coroutine[Any, Any, Va
     try:
         while not doing.done():
             if asked():
-                raise Stopped
+                raise RunStopped("The run was stopped.")
             await asyncio.wait({doing}, timeout=STOP_POLL_S)
         return doing.result()
     finally:

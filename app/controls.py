@@ -14,6 +14,7 @@ from agent.events import (
     ModelWaiting,
     Recorded,
     RunPhase,
+    SandboxOpened,
     ToolFinished,
     ToolStarted,
 )
@@ -85,6 +86,20 @@ def progress(journal: Iterable[Recorded]) -> int:
             case RunPhase(phase=phase) if phase != WAITING:
                 phases.add(phase)
     return done + len(phases)
+
+
+def waits_since(journal: Sequence[Recorded]) -> datetime:
+    """Since when a run has done nothing but wait for something outside; now, if it does not."""
+    since = datetime.now(UTC)
+    for entry in reversed(journal):
+        match entry.event:
+            case RunPhase(phase="waiting"):
+                since = entry.at
+            case RunPhase() | ModelWaiting() | SandboxOpened():
+                continue  # another try
+            case _:
+                break
+    return since
 
 
 def only_waited(journal: Sequence[Recorded]) -> bool:

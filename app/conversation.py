@@ -29,7 +29,7 @@ from app.forge import Forge
 from app.forge_records import IssueThread, Role
 from app.markdown_safety import code, inline, title_text
 from app.repo_terms import Terms
-from app.run_failures import explain, goes_back, wait_before_retry
+from app.run_failures import LONGEST_WAIT_S, explain, goes_back, wait_before_retry
 from app.run_services import Result, Services, Step
 from app.talk import explanation, help_text
 
@@ -73,7 +73,8 @@ async def _patiently(services: Services, ask_id: str) -> str:
                 wait = wait_before_retry(error, tries, services.patience_s)
                 if wait is None and goes_back(error):
                     # What a person said is not lost to an outage, however long it lasts.
-                    wait = services.patience_s[-1]
+                    asked_for = getattr(error, "retry_after", 0.0)
+                    wait = min(max(services.patience_s[-1], asked_for), LONGEST_WAIT_S)
                 if wait is None:
                     _log.error("an ask failed", ask=ask_id, exc_info=error)
                     return f"failed: {explain(error, ask_id)}"

@@ -54,8 +54,6 @@ class Durable:
         options, words = engine_words.for_run(run)
         workflow = options["workflow_id"]
         known = self.statuses([workflow]).get(workflow)
-        if engine_words.must_be_forgotten(known):
-            DBOS.delete_workflow(workflow)
         if engine_words.is_left(known):
             DBOS.resume_workflows([workflow], queue_name=QUEUE)
         else:
@@ -71,6 +69,10 @@ class Durable:
     def flush_outbox(self) -> int:
         """Tell the engine of all runs and asks that it does not know yet; gives how many."""
         return self._outbox.flush()
+
+    def forget(self, workflow_id: str) -> None:
+        """See `app.outbox.Engine.forget`."""
+        DBOS.delete_workflow(workflow_id)
 
     def statuses(self, workflow_ids: Sequence[str]) -> dict[str, str]:
         """See `app.outbox.Engine.statuses`."""

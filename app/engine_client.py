@@ -32,8 +32,6 @@ class EngineClient:
         options, words = engine_words.for_run(run)
         workflow = options["workflow_id"]
         known = self.statuses([workflow]).get(workflow)
-        if engine_words.must_be_forgotten(known):
-            self._client.delete_workflow(workflow)
         if engine_words.is_left(known):
             self._client.resume_workflows([workflow], queue_name=engine_words.QUEUE)
         else:
@@ -49,6 +47,10 @@ class EngineClient:
     def flush_outbox(self) -> int:
         """Tell the engine of all runs and asks that it does not know yet; gives how many."""
         return self._outbox.flush()
+
+    def forget(self, workflow_id: str) -> None:
+        """See `app.outbox.Engine.forget`."""
+        self._client.delete_workflow(workflow_id)
 
     def statuses(self, workflow_ids: Sequence[str]) -> dict[str, str]:
         """See `app.outbox.Engine.statuses`."""

@@ -56,6 +56,11 @@ def must_be_forgotten(status: str | None) -> bool:
     return status is not None and status not in (*UNDER_WAY, *LEFT)
 
 
+def workflow_of_ask(ask_id: str) -> str:
+    """The workflow that answers an ask."""
+    return f"ask-{ask_id}"
+
+
 def ask_of(workflow_id: str) -> str:
     """The ask that a workflow answers; empty when it is a run's."""
     return workflow_id.removeprefix("ask-") if workflow_id.startswith("ask-") else ""
@@ -71,7 +76,7 @@ def for_ask(ask_id: str, ask: Ask) -> tuple[EnqueueOptions, tuple[str, ...]]:
     options: EnqueueOptions = {
         "workflow_name": ASK_WORKFLOW,
         "queue_name": ASK_QUEUE,
-        "workflow_id": f"ask-{ask_id}",
+        "workflow_id": workflow_of_ask(ask_id),
         "app_version": VERSION,
         "queue_partition_key": place_of(ask),
     }

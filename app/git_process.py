@@ -175,7 +175,9 @@ def run_git(
                     check=False,
                 )
     except subprocess.TimeoutExpired:
-        raise GitAway(f"git {arguments[0]} took longer than {timeout_s:.0f} s.") from None
+        # A slow server may be faster later; our own work on the same data will not.
+        slow = GitAway if arguments[0] in OVER_THE_NETWORK else GitError
+        raise slow(f"git {arguments[0]} took longer than {timeout_s:.0f} s.") from None
     except FileNotFoundError:
         raise GitError("The git program is missing. Install git.") from None
     if done.returncode == 0:

@@ -15,7 +15,7 @@ from app.database_away import is_away
 from app.inbox import Inbox
 from app.records import Run
 from app.store import SqlStore
-from app.tables import runs, to_micros
+from app.tables import asks, runs, to_micros
 
 LOOK_EVERY_S = 60.0
 """How often is looked for runs that the engine has given up."""
@@ -36,6 +36,10 @@ class Engine(Protocol):
 
     def enqueue_ask(self, ask_id: str) -> None:
         """Tell of an ask and note that it is known. Again is nothing."""
+        ...
+
+    def forget(self, workflow_id: str) -> None:
+        """Delete an ended workflow, so that it may be begun anew under its name."""
         ...
 
     def statuses(self, workflow_ids: Sequence[str]) -> dict[str, str]:
@@ -60,6 +64,7 @@ class Outbox:
         if time.monotonic() - self._looked >= LOOK_EVERY_S:
             self._looked = time.monotonic()
             put_back(self._store, self._engine)
+            put_asks_back(self._store, self._engine)
         told = 0
         for run in self._store.unqueued():
             told += self._tell(self._engine.enqueue, run.id)
@@ -100,19 +105,57 @@ def put_back(store: SqlStore, engine: Engine) -> list[str]:
         epochs = {row.id: row.epoch for row in connection.execute(query)}
     known = {_workflow(run): run for run in map(store.get_run, epochs)}
     statuses = engine.statuses(list(known)) if known else {}
-    stranded = [
-        run for workflow, run in known.items() if engine_words.is_over(statuses.get(workflow))
-    ]
-    for run in stranded:
+    back = []
+    for workflow, run in known.items():
+        status = statuses.get(workflow)
+        if not engine_words.is_over(status):
+            continue
         with store.engine.begin() as connection:
-            connection.execute(
+            taken = connection.execute(
                 sa.update(runs)
                 .where(runs.c.id == run.id, runs.c.epoch == epochs[run.id])
                 .where(runs.c.live_key.is_not(None), runs.c.enqueued_at.is_not(None))
                 .values(epoch=runs.c.epoch + 1, status="queued", owner="", enqueued_at=None)
             )
+        if not taken.rowcount:
+            continue
+        if engine_words.must_be_forgotten(status):
+            engine.forget(workflow)
         _log.warning("a run that nobody worked on is put back", run=run.id, was=run.status)
-    return [run.id for run in stranded]
+        back.append(run.id)
+    return back
+
+
+def put_asks_back(store: SqlStore, engine: Engine) -> list[str]:
+    """The same for asks that nobody answers; gives their ids."""
+    before = to_micros(now() - GRACE)
+    query = (
+        sa.select(asks.c.id)
+        .where(asks.c.answer == "", asks.c.enqueued_at < before)
+        .order_by(sa.func.random())
+        .limit(LOOKED_AT)
+    )
+    with store.engine.execution_options(read_only=True).connect() as connection:
+        known = {
+            engine_words.workflow_of_ask(ask): ask for ask in connection.execute(query).scalars()
+        }
+    statuses = engine.statuses(list(known)) if known else {}
+    back = []
+    for workflow, ask in known.items():
+        status = statuses.get(workflow)
+        if not engine_words.is_over(status):
+            continue
+        if status is not None:
+            engine.forget(workflow)
+        with store.engine.begin() as connection:
+            connection.execute(
+                sa.update(asks)
+                .where(asks.c.id == ask, asks.c.answer == "")
+                .values(enqueued_at=None)
+            )
+        _log.warning("an ask that nobody answered is put back", ask=ask)
+        back.append(ask)
+    return back
 
 
 def _workflow(run: Run) -> str:

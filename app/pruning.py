@@ -18,7 +18,7 @@ from dbos import DBOSClient, DBOSPortableJSONSerializer
 from dbos import WorkflowStatus as Workflow
 
 from app import logs
-from app.engine_words import APPLICATION, UNDER_WAY, ask_of, run_of
+from app.engine_words import APPLICATION, UNDER_WAY, ask_of, run_of, workflow_of_ask
 from app.settings import Settings
 from app.tables import asks, deliveries, handled, runs, to_micros
 from app.tables_operations import controls, usage
@@ -93,7 +93,7 @@ def _asks(engine: sa.Engine, client: DBOSClient | None, before: datetime) -> int
             return total
         waiting: set[str] = set()
         if client is not None:
-            ids = [f"ask-{ask}" for ask in found]
+            ids = [workflow_of_ask(ask) for ask in found]
             waiting = {ask_of(flow.workflow_id) for flow in _list(client, [*UNDER_WAY], ids=ids)}
         total += _delete(engine, asks, old & asks.c.id.in_(set(found) - waiting))
         last = found[-1]

@@ -37,15 +37,17 @@ _log = logs.get(__name__)
 async def work(run: RunWork, step: Step) -> None:
     """Do one later round to its end."""
 
-    async def tried(name: str, act: Callable[[], Awaitable[Result]]) -> Result:
-        return await step(name, partial(run.patiently, name, act))
+    async def tried(
+        name: str, act: Callable[[], Awaitable[Result]], *, heeds_stop: bool = False
+    ) -> Result:
+        return await step(name, partial(run.patiently, name, act, heeds_stop=heeds_stop))
 
     for lap in range(1, LAPS + 1):
         suffix = f" {lap}" if lap > 1 else ""
-        found = await tried(f"gather{suffix}", partial(gather, run))
+        found = await tried(f"gather{suffix}", partial(gather, run), heeds_stop=True)
         if "quiet" in found or "failed" in found:
             break
-        result = await tried(f"debug{suffix}", partial(debug, run, found))
+        result = await tried(f"debug{suffix}", partial(debug, run, found), heeds_stop=True)
         if "failed" not in result:
             result = await tried(f"push{suffix}", partial(push, run, found, result))
         if "moved" not in result or lap == LAPS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from agent.errors import AgentError, ModelAway
 from app.forge_records import ForgeAway, ForgeError, RateLimited
@@ -35,6 +35,32 @@ class HandedBack(asyncio.CancelledError):
         super().__init__(why)
         self.after_s = after_s
         """Not before so many seconds."""
+
+
+def was_dropped(error: BaseException) -> bool:
+    """Whether an error only came up because its coroutine was thrown away, at a process's end."""
+    return any(isinstance(met, GeneratorExit) for met in _met(error))
+
+
+def was_interrupted(error: BaseException) -> bool:
+    """The same, or because of a cancellation that was no time limit's.
+
+    Not for what comes out of a group of tasks: a group cancels by itself, when one of it fails.
+    """
+    for met in _met(error):
+        if isinstance(met, TimeoutError):
+            return False
+        if isinstance(met, GeneratorExit | asyncio.CancelledError):
+            return True
+    return False
+
+
+def _met(error: BaseException) -> Iterator[BaseException]:
+    """The error, and those during whose handling it came up."""
+    met: BaseException | None = error
+    while met is not None:
+        yield met
+        met = met.__context__
 
 
 def is_waited_for(error: BaseException) -> bool:
@@ -72,6 +98,8 @@ def wait_before_retry(
 
 def explain(error: BaseException, run_id: str) -> str:
     """The failure in words for the issue: never a trace, a path of this machine or a secret."""
+    if isinstance(error, EngineUnavailable):  # its words are of this machine's addresses
+        return f"The container engine does not answer; the operator's log has more under {run_id}."
     if isinstance(error, _FIT_FOR_PEOPLE):
         return redact(str(error))
     return f"An internal error ended the run; the operator finds it in the log under run {run_id}."

@@ -77,14 +77,19 @@ class RunWork:
     forge: Forge
     first_call: metrics_work.FirstCall = field(default_factory=metrics_work.FirstCall)
 
-    async def patiently(self, name: str, act: Callable[[], Awaitable[Result]]) -> Result:
+    async def patiently(
+        self, name: str, act: Callable[[], Awaitable[Result]], *, heeds_stop: bool = False
+    ) -> Result:
         """See `app.step_patience.patiently`."""
 
         async def tell(why: str) -> None:
             attempt = max(self.next_attempt() - 1, 1)
-            await self.tell("debugging", self.facts({"waits_for": why}), self.state(attempt))
+            facts, state = self.facts({"waits_for": why}), self.state(attempt)
+            await self.tell("debugging", facts, state, self.run.pull_request)
 
-        return await patiently(self.services, self.store, self.run.id, name, act, tell)
+        return await patiently(
+            self.services, self.store, self.run.id, name, act, tell, heeds_stop=heeds_stop
+        )
 
     async def debug(self, ground: Ground, facts: RunFacts, clone_url: str, pull: str = "") -> int:
         """Run the attempts, or go on with them; gives the number of the one to take."""
@@ -169,7 +174,10 @@ class RunWork:
         except SandboxError as error:  # the next sweep finds them
             _log.warning("sandboxes could not be swept", run=self.run.id, why=str(error))
         for path in self._trees.glob(f"{self.run.id}-*.tar"):
-            path.unlink(missing_ok=True)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:  # it is swept later
+                _log.warning("a tree could not be deleted", file=str(path), why=error.strerror)
         _log.info("run ended", run=self.run.id, outcome=result.get("outcome", "nothing to do"))
         return {}
 

@@ -30,7 +30,7 @@ from app.issue_logs import fetch_file, links
 from app.publish import Fetched
 from app.records import Run
 from app.reports import is_draft, patch_of
-from app.run_failures import HandedBack
+from app.run_failures import HandedBack, was_interrupted
 from app.run_services import Result, Services, Step
 from app.run_work import ISSUE_LOG, Ground, RunWork, as_issue
 from app.store import SqlStore
@@ -86,22 +86,12 @@ async def _do(run: RunWork, step: Step, number: int, parked: str) -> None:
     except LostLease:
         raise
     except Exception as error:
-        if was_interrupted(error):
-            raise
+        if run.services.brake.pressed or was_interrupted(error):  # the process ends
+            raise asyncio.CancelledError(str(error)) from error
         if is_away(error):
             raise HandedBack(str(error)) from None
         _log.error("a run failed", run=run.run.id, exc_info=True)
         await waited_for("end", partial(_end, run, run_failures.explain(error, run.run.id)))
-
-
-def was_interrupted(error: BaseException) -> bool:
-    """Whether an error only came up because the process ends and drops what it was at."""
-    met: BaseException | None = error
-    while met is not None:
-        if isinstance(met, GeneratorExit | asyncio.CancelledError):
-            return True
-        met = met.__context__
-    return False
 
 
 async def _hand_back(run: RunWork, after_s: float) -> None:
@@ -122,15 +112,25 @@ async def _take(services: Services, run_id: str, number: int) -> tuple[SqlStore,
 
 async def _end(run: RunWork, reason: str) -> None:
     """End a run that cannot go on. Not in steps: what it did before has taken their places."""
-    await run.patiently("explain", partial(explain, run, {}, {"failed": reason}))
+    present = run.store.get_run(run.run.id)
+    if present.status == "done" or present.round != run.run.round:
+        return
+    if run.run.round > 1:  # there is a pull request, whatever became of this round
+        outcome = run.run.outcome or "failed"
+        await run.finish({"outcome": outcome, "pull": run.run.pull_request, "reason": reason})
+        return
+    with suppress(HandedBack):  # it must not begin again, only because its issue cannot be told
+        await run.patiently("explain", partial(explain, run, {}, {"failed": reason}))
     await run.finish({"outcome": "failed", "reason": reason})
 
 
 async def _first_round(run: RunWork, step: Step) -> None:
-    async def tried(name: str, act: Callable[[], Awaitable[Result]]) -> Result:
-        return await step(name, partial(run.patiently, name, act))
+    async def tried(
+        name: str, act: Callable[[], Awaitable[Result]], *, heeds_stop: bool = False
+    ) -> Result:
+        return await step(name, partial(run.patiently, name, act, heeds_stop=heeds_stop))
 
-    result = await tried("authorise", partial(authorise, run))
+    result = await tried("authorise", partial(authorise, run), heeds_stop=True)
     if denied := result.get("denied"):
         # A stranger gets silence: no comment, only the record.
         await step("finish", partial(run.finish, {"outcome": "stopped", "reason": denied}))
@@ -141,11 +141,11 @@ async def _first_round(run: RunWork, step: Step) -> None:
         return
     prepared: Result = {}
     if "failed" not in result:
-        result = prepared = await tried("prepare", partial(prepare, run))
+        result = prepared = await tried("prepare", partial(prepare, run), heeds_stop=True)
     lap = 1
     while "failed" not in result:
         suffix = f" {lap}" if lap > 1 else ""
-        result = await tried(f"debug{suffix}", partial(debug, run, prepared))
+        result = await tried(f"debug{suffix}", partial(debug, run, prepared), heeds_stop=True)
         if "failed" not in result:
             last = lap == LAPS
             result = await tried(f"publish{suffix}", partial(put_out, run, prepared, result, last))
@@ -251,7 +251,9 @@ async def put_out(run: RunWork, prepared: Result, debugged: Result, last: bool) 
         return ending.result
     if state.outcome == "proven" and known is None:
         tip = (await _fetch(run)).base_commit
-        if tip != prepared["base_commit"]:
+        # The commit that the proof is of: the steps before may have been done anew since.
+        stood_on = state.started.base_commit if state.started else prepared["base_commit"]
+        if tip != stood_on:
             command = state.started.test_command if state.started else ""
             judged = await run.prove_on(
                 tip, prepared["clone_url"], patch_of(state), state.reproduction, command

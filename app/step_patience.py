@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 
-from agent.errors import LostLease
-from agent.events import RunPhase
-from agent.stopping import Stopped
+from agent.errors import LostLease, RunStopped
+from agent.events import Recorded, RunPhase, now
 from app import controls, endings, logs, metrics_work
 from app.database_away import is_away
 from app.forge_records import ForgeAway, RateLimited
-from app.git_process import GitAway
 from app.run_failures import (
     TOLD_FROM_S,
     HandedBack,
@@ -21,12 +20,15 @@ from app.run_failures import (
     goes_back,
     is_waited_for,
     wait_before_retry,
+    was_dropped,
 )
 from app.run_services import Result, Services
 from app.store import SqlStore
 
 STOP_POLL_S = 1.0
-STOPPED = "A person stopped the run."
+STOPPED = "The run was stopped."
+LONGEST_OUTAGE = timedelta(days=1)
+"""What is away for longer will not come back by itself; some lasting faults look like outages."""
 
 _log = logs.get(__name__)
 
@@ -38,10 +40,14 @@ async def patiently(
     name: str,
     act: Callable[[], Awaitable[Result]],
     tell: Callable[[str], Awaitable[None]],
+    *,
+    heeds_stop: bool = False,
 ) -> Result:
     """Do a step; wait and repeat it while something outside is away; else say what failed.
 
     `store` holds the run's lease; `tell` says on the issue what is waited for, when it takes long.
+    A step that `heeds_stop` ends when a person stops the run while it waits; what people are told,
+    and what is published, is done to its end.
     Raises `HandedBack` when something stays away for long, and the database's errors while it is
     away; ends as if cancelled when the lease is lost.
     """
@@ -53,7 +59,7 @@ async def patiently(
                 store.append(run_id, [phase])
                 if elsewhere:
                     await tell(why)
-            await _pause(store, run_id, wait)
+            await _pause(store, run_id, wait, heeds_stop)
             store.check_lease(run_id)
             return await act()
         except Exception as raised:  # noqa: BLE001  every failure gets its honest end
@@ -64,16 +70,21 @@ async def patiently(
             _log.warning("the run was taken over", run=run_id, step=name)
             # Not an error of the step: the engine must record nothing.
             raise asyncio.CancelledError(str(error))
-        if isinstance(error, Stopped) or (is_waited_for(error) and store.stop_requested(run_id)):
+        if services.brake.pressed or was_dropped(error):  # the process ends
+            raise asyncio.CancelledError(str(error)) from error
+        if isinstance(error, RunStopped) or (
+            heeds_stop and is_waited_for(error) and store.stop_requested(run_id)
+        ):
             return {"failed": STOPPED, "stopped": "1"}
         # A step may last for hours: faults between which it got on are not one outage.
-        came_to = controls.progress(store.events(run_id))
+        journal = store.events(run_id)
+        came_to = controls.progress(journal)
         tries, mark = (tries + 1 if came_to == mark else 1), came_to
         wait_s = wait_before_retry(error, tries, services.patience_s)
-        if wait_s is None:
-            return _give_up(run_id, name, error)
+        if wait_s is None or controls.waits_since(journal) < now() - LONGEST_OUTAGE:
+            return _give_up(run_id, name, error, journal)
         wait, why = wait_s, explain(error, run_id)
-        elsewhere = not isinstance(error, ForgeAway | RateLimited | GitAway)
+        elsewhere = not isinstance(error, ForgeAway | RateLimited)
         if isinstance(error, RateLimited) and wait > TOLD_FROM_S:
             _log.warning("handed back until a limit ends", run=run_id, step=name, seconds=wait)
             metrics_work.handed_back()
@@ -82,18 +93,18 @@ async def patiently(
         metrics_work.step_waits(error)
 
 
-async def _pause(store: SqlStore, run_id: str, seconds: float) -> None:
-    """Wait; not longer than until somebody stops the run."""
+async def _pause(store: SqlStore, run_id: str, seconds: float, heeds_stop: bool) -> None:
+    """Wait; where a stop is heeded, not longer than until then."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
-        if store.stop_requested(run_id):
+        if heeds_stop and store.stop_requested(run_id):
             return
         await asyncio.sleep(min(left, STOP_POLL_S))
 
 
-def _give_up(run_id: str, name: str, error: BaseException) -> Result:
-    """Waiting is of no use any more, or never was."""
-    if goes_back(error):
+def _give_up(run_id: str, name: str, error: BaseException, journal: Sequence[Recorded]) -> Result:
+    """Waiting is of no use here any more, or never was."""
+    if goes_back(error) and controls.waits_since(journal) >= now() - LONGEST_OUTAGE:
         _log.warning("handed back to the queue", run=run_id, step=name, why=str(error))
         metrics_work.handed_back()
         raise HandedBack(str(error))

@@ -171,6 +171,11 @@ def _fetch(source: Source, wanted: Objects, folder: Path) -> None:
             for batch in _batches(wanted):
                 for oid, link in _links(client, source, batch).items():
                     _download(client, link, oid, wanted[oid], folder / oid)
+        except httpx.HTTPStatusError as error:
+            code = error.response.status_code
+            lasting = code < 500 and code not in (408, 429)
+            kind = GitError if lasting else GitAway
+            raise kind(f"Large files cannot be fetched: the server answers {code}.") from None
         except httpx.HTTPError as error:
             raise GitAway(f"Large files cannot be fetched: {error}") from None
 

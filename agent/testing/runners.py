@@ -47,7 +47,7 @@ def in_tree(command: str, first: str = "true") -> str:
     A mere subshell could be closed by the command's text, and what it then defines would stay.
     `first`: words that must succeed before it.
     """
-    own = f"exec /bin/bash -c {shlex.quote(command)}"
+    own = f"exec bash -c {shlex.quote(command)}"
     return f"({first} && cd {WORKDIR} && {PYTHON_ENVIRONMENT}\n{own}\n)"
 
 

@@ -25,6 +25,7 @@ from app.run_work import RunWork
 from app.store import SqlStore
 from sandbox.errors import EngineUnavailable
 from tests.integration.run_world import RunWorld
+from tests.integration.test_asks_survive import STOP
 from tests.integration.test_hand_back import Interrupted, claims, ended_at_last, waits_for
 from tests.integration.test_runs import check_journal, ended, held, start, until
 
@@ -150,6 +151,21 @@ def test_a_run_that_was_never_known_to_the_engine_is_told_again(tmp_path: Path) 
     time.sleep(0.01)
     with running(world.services()) as durable:
         assert ended_at_last(world, run_id, durable).outcome == "proven"
+
+
+def test_an_ask_that_the_engine_forgot_is_answered(tmp_path: Path) -> None:
+    world = RunWorld(tmp_path)
+    with world.forge.world() as forge:
+        forge["set"]["role"] = "write"
+    world.hold(4)
+    run_id = start(world)
+    services = world.services()
+    services.inbox.keep("a1", "issue_comment", STOP)
+    services.inbox.mark_enqueued("a1")
+    time.sleep(0.01)
+    with running(services) as durable:
+        assert ended_at_last(world, run_id, durable).outcome == "stopped"
+    assert services.inbox.open_asks() == []
 
 
 def test_a_fault_of_the_program_ends_the_run_and_says_so(

@@ -1,0 +1,84 @@
+"""A step that waits: what a stop ends, and how long an outage is believed to be one."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from agent.events import ModelWaiting, Recorded, RunPhase, ToolFinished, now
+from app import controls
+from app.forge_records import ForgeAway
+from app.run_failures import HandedBack
+from app.run_services import Result
+from app.step_patience import LONGEST_OUTAGE, patiently
+from tests.integration.run_world import RunWorld
+from tests.integration.test_runs import start
+
+WAITING = RunPhase(attempt=0, phase=controls.WAITING, detail="GitHub cannot be reached.")
+DONE = ToolFinished(call_id="c1", name="bash", status="ok", output="")
+
+
+async def waited(
+    world: RunWorld, run_id: str, *, heeds_stop: bool, fails: int = 1
+) -> tuple[Result, int]:
+    """What came of a step that finds GitHub away so often, and how often it was tried."""
+    store = world.store.claim(run_id, "w")
+    tried: list[int] = []
+
+    async def act() -> Result:
+        tried.append(1)
+        if len(tried) <= fails:
+            raise ForgeAway("GitHub cannot be reached.")
+        return {"pull": "7"}
+
+    async def tell(why: str) -> None:
+        raise AssertionError(why)
+
+    services = world.services(patience_s=(0.0, 0.0))
+    result = await patiently(services, store, run_id, "s", act, tell, heeds_stop=heeds_stop)
+    return result, len(tried)
+
+
+@pytest.mark.parametrize(
+    ("heeds_stop", "result"),
+    [(False, {"pull": "7"}), (True, {"failed": "The run was stopped.", "stopped": "1"})],
+)
+async def test_a_stop_ends_work_and_no_report(
+    tmp_path: Path, heeds_stop: bool, result: Result
+) -> None:
+    world = RunWorld(tmp_path)
+    run_id = start(world)
+    world.store.request_stop(run_id)
+    found, tries = await waited(world, run_id, heeds_stop=heeds_stop)
+    assert found == result
+    assert tries == (1 if heeds_stop else 2)
+
+
+async def test_an_outage_is_believed_for_a_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = RunWorld(tmp_path)
+    run_id = start(world)
+    world.store.claim(run_id, "w").append(run_id, [WAITING])
+    with pytest.raises(HandedBack):
+        await waited(world, run_id, heeds_stop=False, fails=9)
+    monkeypatch.setattr("app.step_patience.LONGEST_OUTAGE", timedelta(0))
+    result, tries = await waited(world, run_id, heeds_stop=False, fails=9)
+    assert result == {"failed": "GitHub cannot be reached."}
+    assert tries == 1
+    assert timedelta(days=1) == LONGEST_OUTAGE
+
+
+def test_waiting_begins_anew_once_the_run_got_on() -> None:
+    begun = now() - timedelta(hours=5)
+    debugging = RunPhase(attempt=0, phase="debugging")
+    away = ModelWaiting(reason="away", retry_in_s=1)
+    events = [WAITING, DONE, debugging, WAITING, debugging, away, WAITING]
+    journal = [
+        Recorded(seq=n, at=begun + timedelta(hours=n / 2), event=event)
+        for n, event in enumerate(events)
+    ]
+    assert controls.waits_since(journal) == journal[3].at
+    assert controls.waits_since(journal[:2]) > begun + timedelta(hours=4)
