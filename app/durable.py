@@ -109,6 +109,7 @@ def running(services: Services) -> Iterator[Durable]:
     if not settings.database.startswith("sqlite"):
         config["db_engine_kwargs"] = {**pool_of(settings.database)}
     durable = Durable(services)
+    services.ending.clear()
     DBOS(config=config)
     DBOS.workflow(name=WORKFLOW)(_run_workflow(services, durable))
     DBOS.workflow(name=ROUND_WORKFLOW)(_round_workflow(services, durable))
@@ -137,6 +138,8 @@ def running(services: Services) -> Iterator[Durable]:
         yield durable
     finally:
         durable._up = False
+        if not durable.patience_s:
+            services.ending.set()
         # Cancels the workflows in mid-step without recording anything of it.
         DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=int(durable.patience_s))
 

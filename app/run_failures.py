@@ -24,6 +24,8 @@ TOLD_FROM_S = 60.0
 up meanwhile."""
 
 _AWAY = (ForgeAway, RateLimited, GitAway, EngineUnavailable)
+_IGNORED = "coroutine ignored GeneratorExit"
+"""What Python says to whoever awaited a coroutine that went on although it was thrown away."""
 _WAITED_FOR = (*_AWAY, SandboxGone)
 _FIT_FOR_PEOPLE = (AgentError, SandboxError, ForgeError, GitError, SettingsError)
 
@@ -39,7 +41,7 @@ class HandedBack(asyncio.CancelledError):
 
 def was_dropped(error: BaseException) -> bool:
     """Whether an error only came up because its coroutine was thrown away, at a process's end."""
-    return any(isinstance(met, GeneratorExit) for met in _met(error))
+    return any(isinstance(met, GeneratorExit) or _IGNORED in str(met) for met in _met(error))
 
 
 def was_interrupted(error: BaseException) -> bool:
@@ -50,9 +52,9 @@ def was_interrupted(error: BaseException) -> bool:
     for met in _met(error):
         if isinstance(met, TimeoutError):
             return False
-        if isinstance(met, GeneratorExit | asyncio.CancelledError):
+        if isinstance(met, asyncio.CancelledError):
             return True
-    return False
+    return was_dropped(error)
 
 
 def _met(error: BaseException) -> Iterator[BaseException]:

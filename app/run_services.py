@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +53,8 @@ class Services:
     """Makes the environment of a run's tree; None: its sandboxes are as they are."""
 
     brake: Brake = field(default_factory=Brake)
+    ending: threading.Event = field(default_factory=threading.Event)
+    """The engine ends: what comes up in a run from here on is of that, and no failure of it."""
     """Brings the runs of this process to rest before it ends."""
 
     def model(self, run_id: str, seed: int, waiting: OnWaiting) -> Model:

@@ -86,7 +86,7 @@ async def _do(run: RunWork, step: Step, number: int, parked: str) -> None:
     except LostLease:
         raise
     except Exception as error:
-        if run.services.brake.pressed or was_interrupted(error):  # the process ends
+        if run.services.ending.is_set() or was_interrupted(error):  # the process ends
             raise asyncio.CancelledError(str(error)) from error
         if is_away(error):
             raise HandedBack(str(error)) from None

@@ -70,7 +70,7 @@ async def patiently(
             _log.warning("the run was taken over", run=run_id, step=name)
             # Not an error of the step: the engine must record nothing.
             raise asyncio.CancelledError(str(error))
-        if services.brake.pressed or was_dropped(error):  # the process ends
+        if services.ending.is_set() or was_dropped(error):  # the process ends
             raise asyncio.CancelledError(str(error)) from error
         if isinstance(error, RunStopped) or (
             heeds_stop and is_waited_for(error) and store.stop_requested(run_id)

@@ -222,7 +222,7 @@ def test_a_worker_that_lost_its_run_stays_silent(
         with world.forge.world() as forge:
             acts = len(forge["acts"])
         world.let_go()
-        until(lambda: "the run was taken over" in capsys.readouterr().out)
+        until(lambda: "the run was taken over" in "".join(capsys.readouterr()))
         assert world.store.get_run(run_id).events == at
         assert thief.holds(run_id)
         with world.forge.world() as forge:
