@@ -210,8 +210,11 @@ def test_a_graceful_stop_leaves_the_run_to_the_next_start(tmp_path: Path) -> Non
 
 
 def test_a_worker_that_lost_its_run_stays_silent(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
+    def said() -> str:  # wherever logs go since other tests
+        return "".join(capsys.readouterr()) + caplog.text
+
     world = RunWorld(tmp_path, steps=40)
     world.hold(12)
     run_id = start(world)
@@ -222,7 +225,7 @@ def test_a_worker_that_lost_its_run_stays_silent(
         with world.forge.world() as forge:
             acts = len(forge["acts"])
         world.let_go()
-        until(lambda: "the run was taken over" in "".join(capsys.readouterr()))
+        until(lambda: "the run was taken over" in said())
         assert world.store.get_run(run_id).events == at
         assert thief.holds(run_id)
         with world.forge.world() as forge:
