@@ -8,6 +8,7 @@ mutation check, the verdict. `proven`: everything was seen to hold. `refused`: a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Literal
 
 from agent.errors import AgentError
@@ -85,15 +86,11 @@ async def _with_patch_surely(
 
     Once may be an engine that is restarted; twice is held against the patch.
     """
-    try:
-        return await _with_patch(submission, open_fresh, case, before, rules)
-    except SandboxGone:
-        pass
-    try:
-        return await _with_patch(submission, open_fresh, case, before, rules)
-    except SandboxGone:
-        died = _failed("run", "The sandbox died twice while the tests ran with the patch.")
-        return _verdict(submission, "unproven", [*rules, died])
+    for _ in range(2):
+        with suppress(SandboxGone):
+            return await _with_patch(submission, open_fresh, case, before, rules)
+    died = _failed("run", "The sandbox died twice while the tests ran with the patch.")
+    return _verdict(submission, "unproven", [*rules, died])
 
 
 async def _with_patch(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -148,7 +147,6 @@ def test_a_run_that_was_never_known_to_the_engine_is_told_again(tmp_path: Path) 
     world = RunWorld(tmp_path)
     run_id = start(world)
     world.store.mark_enqueued(world.store.get_run(run_id))  # and then its database was lost
-    time.sleep(0.01)
     with running(world.services()) as durable:
         assert ended_at_last(world, run_id, durable).outcome == "proven"
 
@@ -162,7 +160,6 @@ def test_an_ask_that_the_engine_forgot_is_answered(tmp_path: Path) -> None:
     services = world.services()
     services.inbox.keep("a1", "issue_comment", STOP)
     services.inbox.mark_enqueued("a1")
-    time.sleep(0.01)
     with running(services) as durable:
         assert ended_at_last(world, run_id, durable).outcome == "stopped"
     assert services.inbox.open_asks() == []
