@@ -9,7 +9,7 @@ from app.mirror import Mirror
 from app.model_choice import make_model
 from app.repo_terms import read_terms
 from app.run_facts import FACTS_LOG, read_wishes
-from app.run_services import Services
+from app.runs.services import Services
 from app.sandboxes import DockerSandboxes, Sandboxes
 from app.settings import Settings, SettingsError
 from app.settings_github import PREFIX

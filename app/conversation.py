@@ -29,8 +29,8 @@ from app.forge import Forge
 from app.forge_records import IssueThread, Role
 from app.markdown_safety import code, inline, title_text
 from app.repo_terms import Terms
-from app.run_failures import LONGEST_WAIT_S, explain, goes_back, wait_before_retry
-from app.run_services import Result, Services, Step
+from app.runs.failures import LONGEST_WAIT_S, explain, goes_back, wait_before_retry
+from app.runs.services import Result, Services, Step
 from app.talk import explanation, help_text
 
 _log = logs.get(__name__)

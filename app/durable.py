@@ -23,9 +23,9 @@ from app.engine_words import (
     WORKFLOW,
 )
 from app.outbox import Outbox
-from app.run_failures import HandedBack
-from app.run_services import Result, Services
-from app.runs import work
+from app.runs.failures import HandedBack
+from app.runs.services import Result, Services
+from app.runs.workflow import work
 
 ASKS_AT_ONCE = 32
 """Most of them wait: for GitHub, or for one of its limits."""

@@ -10,7 +10,7 @@ from app.forge_github import GithubApp
 from app.forge_records import ForgeError
 from app.inbox import Inbox
 from app.intake import Intake, take_in
-from app.run_failures import PATIENCE_S, wait_before_retry
+from app.runs.failures import PATIENCE_S, wait_before_retry
 from app.webhooks import EVENTS, BadPayload
 
 KEPT_BY_GITHUB = timedelta(days=3)

@@ -19,7 +19,7 @@ from app.assembly import (
 )
 from app.durable import Durable
 from app.locks import state_lock
-from app.run_services import Services
+from app.runs.services import Services
 from app.settings import Settings
 from app.settings_sources import with_stored_app
 from app.store import SqlStore

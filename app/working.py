@@ -9,10 +9,11 @@ from contextlib import contextmanager
 
 from dbos import DBOS
 
-from app import front_desk, leases, logs, takeover
+from app import leases, logs, takeover
 from app.assembly import remove_waiting
 from app.durable import Durable, running
-from app.run_services import Services
+from app.runs import queue_notices
+from app.runs.services import Services
 
 _log = logs.get(__name__)
 
@@ -40,7 +41,7 @@ def working(services: Services, drained: Callable[[], None]) -> Iterator[Durable
                     lease, settings.worker_beat_s, settings.worker_dead_after_s, drained, sweep
                 ),
                 running(services) as durable,
-                front_desk.attended(services),
+                queue_notices.attended(services),
             ):
                 up.set()
                 try:

@@ -23,7 +23,7 @@ from app.model_choice import make_model
 from app.records import Run
 from app.repo_config import RepoConfig
 from app.repo_terms import terms
-from app.run_services import Services
+from app.runs.services import Services
 from app.service import Web, create_app
 from app.settings import Settings
 from app.store import SqlStore

@@ -37,7 +37,7 @@ from app.forge_records import (
     Repository,
 )
 from app.mirror import Mirror
-from app.runs import Services
+from app.runs.workflow import Services
 from app.settings import Settings
 from app.store import SqlStore
 from sandbox.protocol import Sandbox

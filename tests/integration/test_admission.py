@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from agent.events import RunEnded
-from app import front_desk
-from app.admission import is_held
 from app.durable import running
 from app.repo_terms import read_terms
-from app.run_services import Services
+from app.runs import queue_notices
+from app.runs.admission_step import is_held
+from app.runs.services import Services
 from tests.integration.run_world import RunWorld, git
 from tests.integration.test_runs import ended, held, start, until
 from tests.unit.test_app_store import trigger
@@ -139,31 +139,31 @@ def test_a_faulty_file_is_told_and_stops_where_configured(tmp_path: Path, how: s
 def test_who_waits_in_the_queue_is_told_the_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(front_desk, "GRACE", timedelta(0))
+    monkeypatch.setattr(queue_notices, "GRACE", timedelta(0))
     world = RunWorld(tmp_path)
     first, second = start(world), start(world, "d2", 8)
     told: dict[str, int] = {}
-    asyncio.run(front_desk.tell_waiting(services(world), told))
+    asyncio.run(queue_notices.tell_waiting(services(world), told))
     assert told == {first: 1, second: 2}
     assert "place 2 in the queue" in status_of(world, second)
     with world.forge.world() as forge:
         assert forge["acts"].count("react eyes") == 2
         before = len(forge["acts"])
-    asyncio.run(front_desk.tell_waiting(services(world), told))
+    asyncio.run(queue_notices.tell_waiting(services(world), told))
     with world.forge.world() as forge:
         assert len(forge["acts"]) == before, "nothing new, nothing said"
     # Whoever is in work speaks for itself, and does not begin while it is spoken of.
     engine, moment = world.store.engine, world.store.get_run(first).created_at
     world.store.claim(first, "w").set_running(first)
-    assert not front_desk.hold(engine, first, moment)
-    assert front_desk.hold(engine, second, moment)
-    assert not front_desk.hold(engine, second, moment)
+    assert not queue_notices.hold(engine, first, moment)
+    assert queue_notices.hold(engine, second, moment)
+    assert not queue_notices.hold(engine, second, moment)
     assert is_held(engine, second, moment)
-    front_desk.release(engine, second)
+    queue_notices.release(engine, second)
     assert not is_held(engine, second, moment)
     # A stranger's run is not told of.
     with world.forge.world() as forge:
         forge["set"]["role"] = "read"
     stranger = world.store.accept("d4", "issues", trigger(11), model="seeded").run_id
-    asyncio.run(front_desk.tell_waiting(services(world), told))
+    asyncio.run(queue_notices.tell_waiting(services(world), told))
     assert status_of(world, stranger) == ""

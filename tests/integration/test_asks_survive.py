@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 from app import conversation
 from app.asks import Commented
 from app.database_away import waited_for
-from app.run_services import Result
+from app.runs.services import Result
 from app.store import SqlStore
 from tests.integration.run_world import RunWorld
 from tests.integration.test_runs import start

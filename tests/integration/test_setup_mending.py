@@ -9,7 +9,7 @@ import pytest
 
 from agent.events import SetupTried
 from app.environments import Asked, Mender, image_for
-from app.run_environment import told
+from app.runs.trees import told
 from app.settings import Settings
 from sandbox.container import SandboxSpec
 from sandbox.docker_engine import DockerEngine

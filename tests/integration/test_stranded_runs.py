@@ -20,7 +20,7 @@ from app.durable import running
 from app.forge_records import RateLimited
 from app.inbox import Inbox
 from app.records import Run
-from app.run_work import RunWork
+from app.runs.active_run import RunWork
 from app.store import SqlStore
 from sandbox.errors import EngineUnavailable
 from tests.integration.run_world import RunWorld

@@ -11,7 +11,7 @@ from agent.events import ReproductionDeclared
 from agent.gate.judge import Submission
 from agent.task import Issue
 from app.mirror import Identity, Mirror
-from app.wider_proof import WiderProof
+from app.runs.pull_request_proof import WiderProof
 from sandbox.protocol import Sandbox
 from tests.doubles.local_sandbox import LocalSandbox
 from tests.doubles.seeded_policy import FILES, REPRODUCTION, RIGHT, TITLE, WRONG

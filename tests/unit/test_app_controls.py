@@ -20,8 +20,9 @@ from agent.events import (
     now,
 )
 from agent.model import Turn, Usage
-from app import audit, controls, operate, parking
+from app import audit, controls, operate
 from app.governed_model import Brake, GovernedModel
+from app.runs import crash_limit
 from app.settings import Settings
 from app.store import SqlStore
 from tests.unit.kept_runs import a_run, finished
@@ -54,7 +55,7 @@ def test_three_deaths_at_one_place_park_a_run_and_deaths_elsewhere_do_not(store:
     def die() -> str:
         before = store.get_run(run_id)
         store.claim(run_id, "worker-0")
-        return parking.examine(store, before)
+        return crash_limit.examine(store, before)
 
     assert [die(), die()] == ["", ""]
     store.claim(run_id, "worker-0").append(run_id, [])
@@ -77,7 +78,7 @@ def test_a_run_is_blamed_less_for_deaths_of_a_worker_that_had_others_in_hand(
     def die() -> str:
         before = store.get_run(run_id)
         store.claim(run_id, "worker-0")
-        return parking.examine(store, before)
+        return crash_limit.examine(store, before)
 
     assert [die() for _ in range(4)] == [""] * 4
     if alone_at_last:
@@ -98,7 +99,7 @@ def test_deaths_while_a_run_only_waits_are_not_of_its_doing(store: SqlStore, las
     for _ in range(controls.DEATHS + 1):
         before = store.get_run(run_id)
         store.claim(run_id, "worker-0")
-        assert parking.examine(store, before) == ""
+        assert crash_limit.examine(store, before) == ""
 
 
 def test_a_run_that_was_given_back_was_no_death(store: SqlStore) -> None:
@@ -106,7 +107,7 @@ def test_a_run_that_was_given_back_was_no_death(store: SqlStore) -> None:
     for _ in range(5):
         lease = store.claim(run_id, "worker-0")
         lease.give_back(run_id)
-        assert parking.examine(store, store.get_run(run_id)) == ""
+        assert crash_limit.examine(store, store.get_run(run_id)) == ""
     stale = store.claim(run_id, "worker-0")
     store.claim(run_id, "worker-1")
     stale.give_back(run_id)  # not its any more

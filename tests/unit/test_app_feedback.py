@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from app.asks import Assigned, CheckFailed, Commented, PullEnded, Pushed, Rerun, Reviewed
-from app.feedback import answer_text, answers, of_remark, page_comment, said_to_us, wanted
 from app.forge_records import Remark
 from app.policy import disregard, least_role, unwanted
 from app.repo_config import Permissions, RepoConfig, Triggers
 from app.repo_terms import Terms, terms
+from app.runs.feedback import answer_text, answers, of_remark, page_comment, said_to_us, wanted
 from app.settings import Settings
 from tests.unit.test_app_inbox import PLACE, comment
 from tests.unit.test_app_store import trigger

@@ -13,7 +13,7 @@ from agent.errors import LostLease, ModelAway, ModelRefused
 from app import logs
 from app.forge_records import ForgeAway, ForgeDenied, RateLimited
 from app.git_process import GitAway
-from app.run_failures import (
+from app.runs.failures import (
     LONGEST_WAIT_S,
     PATIENCE_S,
     cause,

@@ -10,9 +10,9 @@ import pytest
 from agent.events import ModelWaiting, Recorded, RunPhase, ToolFinished, now
 from app import controls
 from app.forge_records import ForgeAway
-from app.run_failures import HandedBack
-from app.run_services import Result
-from app.step_patience import LONGEST_OUTAGE, patiently
+from app.runs.failures import HandedBack
+from app.runs.services import Result
+from app.runs.step_retry import LONGEST_OUTAGE, patiently
 from tests.integration.run_world import RunWorld
 from tests.integration.test_runs import start
 
@@ -64,7 +64,7 @@ async def test_an_outage_is_believed_for_a_day(
     world.store.claim(run_id, "w").append(run_id, [WAITING])
     with pytest.raises(HandedBack):
         await waited(world, run_id, heeds_stop=False, fails=9)
-    monkeypatch.setattr("app.step_patience.LONGEST_OUTAGE", timedelta(0))
+    monkeypatch.setattr("app.runs.step_retry.LONGEST_OUTAGE", timedelta(0))
     result, tries = await waited(world, run_id, heeds_stop=False, fails=9)
     assert result == {"failed": "GitHub cannot be reached."}
     assert tries == 1

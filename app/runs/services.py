@@ -17,7 +17,7 @@ from app.inbox import Inbox
 from app.mirror import Mirror
 from app.repo_config import RepoConfig
 from app.repo_terms import Terms, terms
-from app.run_failures import PATIENCE_S
+from app.runs.failures import PATIENCE_S
 from app.sandboxes import Sandboxes
 from app.settings import Settings
 from app.store import SqlStore

@@ -33,10 +33,10 @@ from app.forge_records import ForgeError, IssueThread
 from app.mirror import Mirror
 from app.records import Run
 from app.reports import Phase, RunFacts
-from app.run_environment import prepare_environment
 from app.run_facts import FACTS_LOG, RECIPE_LOG, facts_of, model_seconds, read_wishes
-from app.run_services import Result, Services
-from app.step_patience import patiently
+from app.runs.services import Result, Services
+from app.runs.step_retry import patiently
+from app.runs.trees import prepare_environment
 from app.store import SqlStore
 from app.tree_transfer import Source, write_tree
 from sandbox.errors import SandboxError
@@ -80,7 +80,7 @@ class RunWork:
     async def patiently(
         self, name: str, act: Callable[[], Awaitable[Result]], *, heeds_stop: bool = False
     ) -> Result:
-        """See `app.step_patience.patiently`."""
+        """See `app.runs.step_retry.patiently`."""
 
         async def tell(why: str) -> None:
             attempt = max(self.next_attempt() - 1, 1)

@@ -2,7 +2,7 @@
 
 The durable engine (`app.durable`) keeps which steps are done and their small results. What happens
 within a step is kept where it belongs: in the journal (*debug*), or on GitHub, where every act is
-found again by its key (*publish*). Later rounds of a run are in `app.rounds`.
+found again by its key (*publish*). Later rounds of a run are in `app.runs.later_rounds`.
 """
 
 from __future__ import annotations
@@ -21,18 +21,19 @@ from agent.errors import LostLease
 from agent.events import GateJudged, Outcome, now
 from agent.state import RunState
 from agent.task import ATTACHED, Attachment
-from app import endings, logs, parking, publish, rounds, run_failures, tracing
-from app.admission import authorise, refuse
+from app import endings, logs, publish, tracing
 from app.database_away import is_away, waited_for
 from app.fence import fenced
 from app.forge_records import Pull
-from app.issue_logs import fetch_file, links
 from app.publish import Fetched
 from app.records import Run
 from app.reports import is_draft, patch_of
-from app.run_failures import HandedBack, was_interrupted
-from app.run_services import Result, Services, Step
-from app.run_work import ISSUE_LOG, Ground, RunWork, as_issue
+from app.runs import crash_limit, failures, later_rounds
+from app.runs.active_run import ISSUE_LOG, Ground, RunWork, as_issue
+from app.runs.admission_step import authorise, refuse
+from app.runs.attachments import fetch_file, links
+from app.runs.failures import HandedBack, was_interrupted
+from app.runs.services import Result, Services, Step
 from app.store import SqlStore
 
 __all__ = ["Result", "Services", "Step", "work"]
@@ -82,7 +83,7 @@ async def _do(run: RunWork, step: Step, number: int, parked: str) -> None:
         elif number == 1:
             await _first_round(run, step)
         else:
-            await rounds.work(run, step)
+            await later_rounds.work(run, step)
     except LostLease:
         raise
     except Exception as error:
@@ -91,7 +92,7 @@ async def _do(run: RunWork, step: Step, number: int, parked: str) -> None:
         if is_away(error):
             raise HandedBack(str(error)) from None
         _log.error("a run failed", run=run.run.id, exc_info=True)
-        await waited_for("end", partial(_end, run, run_failures.explain(error, run.run.id)))
+        await waited_for("end", partial(_end, run, failures.explain(error, run.run.id)))
 
 
 async def _hand_back(run: RunWork, after_s: float) -> None:
@@ -105,7 +106,7 @@ async def _take(services: Services, run_id: str, number: int) -> tuple[SqlStore,
     run = store.get_run(run_id)
     if run.status == "done" or run.round != number:
         return None
-    parked = parking.examine(store, before)
+    parked = crash_limit.examine(store, before)
     store.set_running(run_id)
     return store, run, parked
 

@@ -21,10 +21,10 @@ from app.limits import Admission, Go, Mark, Refuse, Wait, admit
 from app.records import Run
 from app.repo_terms import Terms
 from app.run_facts import FACTS_LOG, wishes_of
-from app.run_failures import HandedBack
 from app.run_marks import read_marks
-from app.run_services import Result
-from app.run_work import RunWork
+from app.runs.active_run import RunWork
+from app.runs.failures import HandedBack
+from app.runs.services import Result
 from app.tables import to_micros
 
 LONGEST_WAIT_S = 300.0
@@ -79,7 +79,7 @@ async def refuse(run: RunWork, reason: str) -> Result:
 
 
 async def _let_go(run: RunWork) -> None:
-    """Wait while the issue is being told that the run waits (see `app.front_desk`)."""
+    """Wait while the issue is being told that the run waits (see `app.runs.queue_notices`)."""
     while True:
         if not is_held(run.store.engine, run.run.id, now()):
             return

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agent.state import RunState
-from app import feedback
-from app.feedback import Item
 from app.forge_records import FailedCheck, Pull
 from app.markdown_safety import commit_text, title_text
 from app.mirror import Identity
-from app.run_services import Result
-from app.run_work import RunWork
+from app.runs import feedback
+from app.runs.active_run import RunWork
+from app.runs.feedback import Item
+from app.runs.services import Result
 
 
 def reply_marker(run_id: str, key: str) -> str:

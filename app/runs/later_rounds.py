@@ -15,17 +15,18 @@ from functools import partial
 
 from agent.events import AttemptEnded, GateJudged, ReproductionDeclared, Submitted, now
 from agent.task import ATTACHED, Attachment
-from app import feedback, logs, publish
-from app.feedback import Item, Items
+from app import logs, publish
 from app.forge_records import FailedCheck, Pull, Remark
 from app.git_process import GitMissing
 from app.mirror import BranchTaken, Mirror
 from app.reports import is_draft, patch_of
-from app.round_reports import answer_all, commit_text_for, say_given_up
-from app.run_services import Result, Step
-from app.run_work import Ground, RunWork
+from app.runs import feedback
+from app.runs.active_run import Ground, RunWork
+from app.runs.feedback import Item, Items
+from app.runs.pull_request_proof import WiderProof
+from app.runs.replies import answer_all, commit_text_for, say_given_up
+from app.runs.services import Result, Step
 from app.secret_scan import new_secrets
-from app.wider_proof import WiderProof
 from sandbox.protocol import Sandbox
 
 LAPS = 3

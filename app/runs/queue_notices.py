@@ -19,13 +19,13 @@ import sqlalchemy as sa
 from agent.events import now
 from agent.state import RunState
 from app import logs, publish, tables
-from app.admission import examine
 from app.forge_records import ForgeError
 from app.limits import Mark, queue_place
 from app.records import Run
 from app.run_facts import facts_of, wishes_of
 from app.run_marks import read_marks
-from app.run_services import Services
+from app.runs.admission_step import examine
+from app.runs.services import Services
 from app.tables import to_micros
 
 EVERY_S = 15.0

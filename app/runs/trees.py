@@ -9,7 +9,7 @@ from app.environments import Mender, Prepared, asked_by, proposal
 from app.records import Run
 from app.repo_terms import Terms
 from app.run_facts import RECIPE_LOG
-from app.run_services import Services
+from app.runs.services import Services
 from app.setup_mending import SOURCE as FOUND
 from app.store import SqlStore
 

@@ -12,7 +12,7 @@ from agent.events import Recorded, RunPhase, now
 from app import controls, endings, logs, metrics_work
 from app.database_away import is_away
 from app.forge_records import ForgeAway, RateLimited
-from app.run_failures import (
+from app.runs.failures import (
     TOLD_FROM_S,
     HandedBack,
     cause,
@@ -22,7 +22,7 @@ from app.run_failures import (
     wait_before_retry,
     was_dropped,
 )
-from app.run_services import Result, Services
+from app.runs.services import Result, Services
 from app.store import SqlStore
 
 STOP_POLL_S = 1.0

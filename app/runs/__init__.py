@@ -1,0 +1,1 @@
+"""A run from queue to pull request: the durable workflow and its steps."""
