@@ -34,11 +34,11 @@ from agent.journal import Journal
 from agent.model import Model, ToolCall
 from agent.models.neutralise import neutralise
 from agent.output import cut, log_id_of
+from agent.snapshots import keep_change, restore_tree
 from agent.state import RunState
 from agent.task import Task
 from agent.tools.registry import parse_call, tool_specs
 from agent.tools.tool import Bench, Judge, Reply
-from agent.tree import keep_change, restore_tree
 from sandbox.errors import SandboxError, SandboxGone
 from sandbox.protocol import Sandbox
 

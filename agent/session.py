@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from agent.cancellation import unless_stopped
 from agent.errors import RunStopped
 from agent.events import AttemptStarted, GateJudged, SandboxOpened
 from agent.gate.judge import Submission, judge
@@ -14,12 +15,11 @@ from agent.journal import Journal, OnEvent
 from agent.loop import Attempt, end, replace_sandbox, run_loop
 from agent.model import Model
 from agent.prompting import prompt_version, system_prompt, task_prompt
+from agent.snapshots import restore_tree
 from agent.state import RunState
-from agent.stopping import unless_stopped
 from agent.store import Store
 from agent.task import Task
 from agent.testing.suite import TestsCannotRun, find_test_command, run_suite
-from agent.tree import restore_tree
 from sandbox.errors import EngineUnavailable, SandboxError, SandboxGone
 from sandbox.protocol import OpenSandbox, Sandbox
 

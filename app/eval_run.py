@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.attempts import final_patch, size
+from agent.best_of import final_patch, size
 from agent.errors import AgentError, LostLease
 from agent.evaluation.hidden import judge_hidden
 from agent.evaluation.instances import Instance, title_and_body

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from agent.attempts import choose, final_patch, run_attempts
+from agent.best_of import choose, final_patch, run_attempts
 from agent.events import Recorded
 from agent.ledger import render
 from agent.session import debug

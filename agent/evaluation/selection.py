@@ -12,7 +12,7 @@ _RANK = {"proven": 0, "draft": 1, "diagnosis": 2, "stopped": 3, "failed": 4}
 def chosen(attempts: Sequence[AttemptResult]) -> AttemptResult | None:
     """The attempt that a run would publish: the gate, then the smaller patch, then the earlier.
 
-    The same order as `agent.attempts.preference`, on kept results.
+    The same order as `agent.best_of.preference`, on kept results.
     """
     return min(
         attempts,

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from agent.events import HypothesisProposed, HypothesisResolved, TreeRestored
 from agent.ledger import render
+from agent.snapshots import restore_tree, take_snapshot
 from agent.tools.tool import Arguments, Bench, Reply, refused
-from agent.tree import restore_tree, take_snapshot
 
 
 class HypothesisArguments(Arguments):

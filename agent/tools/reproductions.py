@@ -12,10 +12,10 @@ from agent.gate.measure import runs_needed
 from agent.gate.reproduction_rules import outside_refusal
 from agent.models.neutralise import restore
 from agent.output import cut
+from agent.snapshots import take_snapshot
 from agent.testing.runners import in_tree
 from agent.tools.shell import ending
 from agent.tools.tool import Arguments, Bench, Reply, refused
-from agent.tree import take_snapshot
 from sandbox.errors import FileRefused
 from sandbox.protocol import CommandResult
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from agent.events import UNDECIDED, Check, GateJudged, Submitted
+from agent.snapshots import take_snapshot
 from agent.tools.tool import Arguments, Bench, Reply, refused
-from agent.tree import take_snapshot
 from sandbox.errors import SandboxError
 
 

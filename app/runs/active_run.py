@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from agent.attempts import choose, run_attempts
+from agent.best_of import choose, run_attempts
+from agent.cancellation import unless_stopped
 from agent.events import (
     AnyEvent,
     GateJudged,
@@ -25,7 +26,6 @@ from agent.events import (
 from agent.gate.judge import Submission, judge
 from agent.session import JudgeWith, debug
 from agent.state import RunState, fold
-from agent.stopping import unless_stopped
 from agent.task import Attachment, Issue, Task
 from app import logs, metrics_work, publish, tracing
 from app.forge import Forge

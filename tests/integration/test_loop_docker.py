@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.attempts import choose, run_attempts
+from agent.best_of import choose, run_attempts
 from agent.events import EVENT, GateJudged
 from agent.gate.judge import Submission
 from agent.session import debug

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from agent.attempts import choose, run_attempts
+from agent.best_of import choose, run_attempts
 from agent.budget import exhausted, refusal, remaining
 from agent.drift import answer_to, notice
 from agent.errors import ModelAway
