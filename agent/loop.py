@@ -11,9 +11,9 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from agent.budget import exhausted, refusal, remaining
-from agent.context import plan_cut
-from agent.drift import answer_to, notice
+from agent.decisions.budget import exhausted, refusal, remaining
+from agent.decisions.context_cut import plan_cut
+from agent.decisions.drift import answer_to, notice
 from agent.errors import ContextTooLong
 from agent.events import (
     UNDECIDED,

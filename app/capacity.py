@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from agent.context import HIGH_WATER, LOW_WATER
+from agent.decisions.context_cut import HIGH_WATER, LOW_WATER
 from agent.models.profiles import KIMI_WINDOW
 
 GB = 1e9

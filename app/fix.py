@@ -13,8 +13,8 @@ from pathlib import Path
 from rich.console import Console
 
 from agent.best_of import choose, final_patch, run_attempts
+from agent.decisions.ledger import render
 from agent.events import Recorded
-from agent.ledger import render
 from agent.session import debug
 from agent.state import RunState
 from agent.store import MemoryStore

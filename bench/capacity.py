@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from rich.console import Console
 from rich.table import Table
 
-from agent.context import HIGH_WATER, LOW_WATER
+from agent.decisions.context_cut import HIGH_WATER, LOW_WATER
 from app.capacity import LENGTHS, Plan, Serving, Workload, plan
 from app.capacity_report import serving
 from tests.doubles.sglang.latency import HARDWARE, Latency

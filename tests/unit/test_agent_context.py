@@ -1,6 +1,6 @@
 """Context cuts and the messages that a journal folds to."""
 
-from agent.context import KEEP_RECENT, plan_cut
+from agent.decisions.context_cut import KEEP_RECENT, plan_cut
 from agent.events import AttemptStarted, ModelTurned, NoteAdded, ToolFinished
 from agent.model import ToolCall, Usage
 from agent.state import RunState, fold, step

@@ -8,8 +8,8 @@ import json
 import pytest
 
 from agent.best_of import choose, run_attempts
-from agent.budget import exhausted, refusal, remaining
-from agent.drift import answer_to, notice
+from agent.decisions.budget import exhausted, refusal, remaining
+from agent.decisions.drift import answer_to, notice
 from agent.errors import ModelAway
 from agent.events import GateJudged
 from agent.model import Usage

@@ -7,8 +7,8 @@ Token counts come from the server's own usage; characters only share them out am
 
 from __future__ import annotations
 
+from agent.decisions.ledger import restate
 from agent.events import ContextCut
-from agent.ledger import restate
 from agent.model import Message
 from agent.output import log_id_of
 from agent.state import RunState

@@ -1,0 +1,1 @@
+"""What the loop decides, as pure functions: budgets, repetition, what leaves the context."""
