@@ -7,7 +7,7 @@ the two trees are compared as well: what git would really write is what counts.
 from __future__ import annotations
 
 from agent.gate.patch import BadPatch, parse_patch
-from agent.gate.patch_rules import patch_path_refusal
+from agent.gate.rules.paths import patch_path_refusal
 from agent.task import GatePolicy
 from app.git_process import GitError
 

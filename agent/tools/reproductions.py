@@ -9,7 +9,7 @@ from pydantic import Field
 from agent.events import ReproductionDeclared
 from agent.gate.compare import ReproductionRun
 from agent.gate.measure import runs_needed
-from agent.gate.reproduction_rules import outside_refusal
+from agent.gate.rules.reproduction import outside_refusal
 from agent.models.neutralise import restore
 from agent.output import cut
 from agent.snapshots import take_snapshot

@@ -146,7 +146,7 @@ async def patches_that_leave(target: Target) -> None:
                 continue
             if path == ".GIT/config" and old == "/dev/null":
                 # On a file system that tells case apart this is a file like any other; the gate
-                # refuses it (see `agent.gate.patch_rules`).
+                # refuses it (see `agent.gate.rules.paths`).
                 continue
             raise Escaped(f"a patch wrote {path}")
     if (await box.run("grep -rl owned /tmp /home/sandbox .git")).text:

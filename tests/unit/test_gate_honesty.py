@@ -6,12 +6,12 @@ import pytest
 
 from agent.events import ReproductionDeclared
 from agent.gate.changed import ChangedFile, changed_file
-from agent.gate.constant_answers import constant_answers
 from agent.gate.patch import parse_patch
-from agent.gate.reproduction_rules import reproduction_refusals
-from agent.gate.shadowing import shadowing
-from agent.gate.special_casing import special_casing
-from agent.gate.tricks import tricks
+from agent.gate.rules.constant_answers import constant_answers
+from agent.gate.rules.reproduction import reproduction_refusals
+from agent.gate.rules.shadowing import shadowing
+from agent.gate.rules.special_casing import special_casing
+from agent.gate.rules.tricks import tricks
 from agent.task import GatePolicy, Issue
 from tests.doubles.gate_case import patch
 

@@ -6,8 +6,8 @@ import pytest
 
 from agent.gate.changed import ChangedFile, changed_file
 from agent.gate.patch import parse_patch
-from agent.gate.test_options import option_refusals
-from agent.gate.test_weakening import weakening
+from agent.gate.rules.test_options import option_refusals
+from agent.gate.rules.test_weakening import weakening
 from tests.doubles.gate_case import patch
 
 BASE = '''"""Tests."""

@@ -6,14 +6,14 @@ from collections.abc import Collection, Sequence
 
 from agent.events import ReproductionDeclared
 from agent.gate.changed import ChangedFile
-from agent.gate.constant_answers import constant_answers
 from agent.gate.regression_test import tree_files
-from agent.gate.reproduction_rules import reproduction_refusals
-from agent.gate.shadowing import shadowing
-from agent.gate.special_casing import special_casing
-from agent.gate.test_options import option_refusals
-from agent.gate.test_weakening import weakening
-from agent.gate.tricks import tricks
+from agent.gate.rules.constant_answers import constant_answers
+from agent.gate.rules.reproduction import reproduction_refusals
+from agent.gate.rules.shadowing import shadowing
+from agent.gate.rules.special_casing import special_casing
+from agent.gate.rules.test_options import option_refusals
+from agent.gate.rules.test_weakening import weakening
+from agent.gate.rules.tricks import tricks
 from agent.model import Record
 from agent.task import GatePolicy, Issue
 

@@ -1,7 +1,7 @@
 """Whether a patch changes how tests are collected and run. Pure.
 
 Looks into files that hold other things as well (pyproject.toml, setup.cfg, package.json) and at
-conftest.py. Files that are about nothing else are refused by `agent.gate.patch_rules`.
+conftest.py. Files that are about nothing else are refused by `agent.gate.rules.paths`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 
 from agent.gate.changed import ChangedFile, parsed
 from agent.gate.paths import is_test
-from agent.gate.python_tests import python_weakening
+from agent.gate.rules.python_tests import python_weakening
 
 _ABOUT_TESTS = re.compile(r"test|surefire|failsafe|skip|exclude", re.IGNORECASE)
 _MAKERS = {

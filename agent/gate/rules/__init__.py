@@ -1,0 +1,1 @@
+"""Rules that a patch and its reproduction must keep, each a function over the parsed patch."""
