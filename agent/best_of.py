@@ -10,7 +10,7 @@ from unidiff.errors import UnidiffParseError
 from unidiff.patch import PatchSet
 
 from agent.errors import AgentError, LostLease, ModelAway
-from agent.state import RunState
+from agent.journal.state import RunState
 from sandbox.errors import EngineUnavailable, SandboxError
 
 RunAttempt = Callable[[int], Awaitable[RunState]]

@@ -15,7 +15,7 @@ from agent.decisions.budget import exhausted, refusal, remaining
 from agent.decisions.context_cut import plan_cut
 from agent.decisions.drift import answer_to, notice
 from agent.errors import ContextTooLong
-from agent.events import (
+from agent.journal.events import (
     UNDECIDED,
     AttemptEnded,
     DriftNoticed,
@@ -30,12 +30,12 @@ from agent.events import (
     TreeRestored,
     now,
 )
-from agent.journal import Journal
+from agent.journal.state import RunState
+from agent.journal.writer import Journal
 from agent.model import Model, ToolCall
 from agent.models.neutralise import neutralise
 from agent.output import cut, log_id_of
 from agent.snapshots import keep_change, restore_tree
-from agent.state import RunState
 from agent.task import Task
 from agent.tools.registry import parse_call, tool_specs
 from agent.tools.tool import Bench, Judge, Reply

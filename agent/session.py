@@ -9,15 +9,15 @@ from functools import partial
 
 from agent.cancellation import unless_stopped
 from agent.errors import RunStopped
-from agent.events import AttemptStarted, GateJudged, SandboxOpened
 from agent.gate.judge import Submission, judge
-from agent.journal import Journal, OnEvent
+from agent.journal.events import AttemptStarted, GateJudged, SandboxOpened
+from agent.journal.state import RunState
+from agent.journal.store import Store
+from agent.journal.writer import Journal, OnEvent
 from agent.loop import Attempt, end, replace_sandbox, run_loop
 from agent.model import Model
 from agent.prompting import prompt_version, system_prompt, task_prompt
 from agent.snapshots import restore_tree
-from agent.state import RunState
-from agent.store import Store
 from agent.task import Task
 from agent.testing.suite import TestsCannotRun, find_test_command, run_suite
 from sandbox.errors import EngineUnavailable, SandboxError, SandboxGone

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from pydantic import Field, ValidationError
 
-from agent.events import SetupTried
+from agent.journal.events import SetupTried
 from agent.model import Message, Model, ToolCall, ToolSpec
 from agent.models.neutralise import neutralise, restore
 from agent.prompting import setup_description, setup_prompt

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from agent.events import SnapshotTaken
-from agent.journal import Journal
+from agent.journal.events import SnapshotTaken
+from agent.journal.writer import Journal
 from sandbox.errors import SandboxError, SandboxGone
 from sandbox.protocol import Sandbox
 

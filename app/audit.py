@@ -8,7 +8,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from agent.events import now
+from agent.journal.events import now
 from agent.model import Record
 from app.run_rows import storable
 from app.tables import from_micros, to_micros

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-from agent.events import (
+from agent.journal.events import (
     AttemptEnded,
     AttemptStarted,
     GateJudged,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from agent.state import fold
+from agent.journal.state import fold
 from app import commands, logs, policy
 from app.asks import (
     Ask,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-from agent.events import GateJudged, SeenTest
+from agent.journal.events import GateJudged, SeenTest
 
 STAGES = (
     "queued",

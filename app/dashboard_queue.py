@@ -8,7 +8,7 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from agent.events import now
+from agent.journal.events import now
 from app import controls, leases
 from app.dashboard_list import RunRow, listed
 from app.leases import Worker

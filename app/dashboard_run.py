@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import replace
 
-from agent.events import Recorded
+from agent.journal.events import Recorded
 from app.dashboard_head import DEBUGGING, STAGES, Head, Node, Snapshot, TurnPoint
 from app.journals import Journals
 

@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 from rich.syntax import Syntax
 
-from agent.events import Recorded
+from agent.journal.events import Recorded
 from app.export_html import trace_page
 from app.progress import progress_line
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from agent.events import SetupTried
+from agent.journal.events import SetupTried
 from app import logs
 from app.model_choice import make_model
 from app.repo_config import PATH

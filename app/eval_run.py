@@ -13,11 +13,11 @@ from agent.errors import AgentError, LostLease
 from agent.evaluation.hidden import judge_hidden
 from agent.evaluation.instances import Instance, title_and_body
 from agent.evaluation.results import AttemptResult, HiddenVerdict, InstanceResult
-from agent.events import ModelTurned, Recorded
+from agent.journal.events import ModelTurned, Recorded
+from agent.journal.state import RunState
+from agent.journal.store import MemoryStore
 from agent.model import Model
 from agent.session import debug
-from agent.state import RunState
-from agent.store import MemoryStore
 from agent.task import Budget, Issue, Task
 from app.eval_sources import Sources
 from app.eval_trees import Trees

@@ -16,7 +16,7 @@ from agent.evaluation.instances import BadInstances, Instance, read_instances
 from agent.evaluation.report import Report, effort, verdicts
 from agent.evaluation.results import InstanceResult
 from agent.evaluation.selection import prediction
-from agent.events import Recorded
+from agent.journal.events import Recorded
 from agent.prompting import prompt_version
 from app.eval_folder import Asked, EvalFolder, FolderRefused, digest, write_whole
 from app.eval_html import report_page

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from agent.events import AnyEvent, NoteAdded, Outcome, Recorded
+from agent.journal.events import AnyEvent, NoteAdded, Outcome, Recorded
 from agent.tools.registry import tool_specs
 from app.export_examples import Facts, examples
 from app.export_html import trace_page

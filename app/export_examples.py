@@ -11,9 +11,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from agent.events import ContextCut, ModelTurned, NoteAdded, Recorded, RunEnded
+from agent.journal.events import ContextCut, ModelTurned, NoteAdded, Recorded, RunEnded
+from agent.journal.state import RunState, fold
 from agent.model import Message, Record, ToolSpec
-from agent.state import RunState, fold
 from app.records import Run
 
 MERGED, PROVEN, CLOSED = 1.0, 0.7, 0.3

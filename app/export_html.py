@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agent.events import Recorded
+from agent.journal.events import Recorded
 from app.dashboard_cards import card_values
 from app.dashboard_run import head_of
 from app.dashboard_templates import render

@@ -14,10 +14,10 @@ from rich.console import Console
 
 from agent.best_of import choose, final_patch, run_attempts
 from agent.decisions.ledger import render
-from agent.events import Recorded
+from agent.journal.events import Recorded
+from agent.journal.state import RunState
+from agent.journal.store import MemoryStore
 from agent.session import debug
-from agent.state import RunState
-from agent.store import MemoryStore
 from agent.task import ATTACHED, Attachment, Issue, Task
 from app.environments import with_environment
 from app.left_over import own_sandboxes

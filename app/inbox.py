@@ -11,7 +11,7 @@ from typing import Literal
 
 import sqlalchemy as sa
 
-from agent.events import now
+from agent.journal.events import now
 from app import tables
 from app.asks import ASK, Ask, PullEnded, Pushed, Reviewed, Trigger, place_of
 from app.records import Accepted, run_id_for

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from agent.events import AnyEvent, Recorded, ToolFinished
+from agent.journal.events import AnyEvent, Recorded, ToolFinished
 
 LINE = 160
 """Longest line shown unopened, in characters."""

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy.exc import SQLAlchemyError
 
-from agent.events import now
+from agent.journal.events import now
 from app import controls, leases
 from app.settings import Settings
 from app.store import SqlStore

@@ -16,7 +16,7 @@ from typing import get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
-from agent.events import (
+from agent.journal.events import (
     DriftNoticed,
     GateJudged,
     HypothesisProposed,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 
-from agent.events import RunEnded
+from agent.journal.events import RunEnded
 from app import audit, controls
 from app.records import Run
 from app.settings import Settings

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import sqlalchemy as sa
 
-from agent.events import now
+from agent.journal.events import now
 from app import engine_words, logs
 from app.database_away import is_away
 from app.inbox import Inbox

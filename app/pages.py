@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, StreamingResponse
 
-from agent.events import Outcome
+from agent.journal.events import Outcome
 from app import access, dashboard_charts, dashboard_list, dashboard_queue, dashboard_stats
 from app.dashboard_access import Asking, Door, TokenShown, Visitor
 from app.dashboard_cards import card_values

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from agent.events import (
+from agent.journal.events import (
     AttemptEnded,
     AttemptStarted,
     ContextCut,

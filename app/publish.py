@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from agent.state import RunState
+from agent.journal.state import RunState
 from agent.task import GatePolicy
 from app import code_owners, logs, pull_template
 from app.code_owners import owners_of

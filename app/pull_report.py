@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from unidiff.errors import UnidiffParseError
 from unidiff.patch import PatchSet
 
-from agent.state import RunState
+from agent.journal.state import RunState
 from app.forge_records import Annotation, CheckReport
 from app.markdown_safety import (
     COMMENT_LIMIT,

@@ -7,7 +7,7 @@ import hashlib
 from datetime import datetime
 from typing import Literal
 
-from agent.events import Outcome
+from agent.journal.events import Outcome
 from agent.model import Record
 from app.asks import Trigger
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from agent.events import UNDECIDED
-from agent.state import RunState
+from agent.journal.events import UNDECIDED
+from agent.journal.state import RunState
 from app.markdown_safety import COMMENT_LIMIT, fit, inline
 from app.rendering import render
 from app.repo_config import PATH, Language

@@ -19,7 +19,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from agent.events import EVENT, Recorded, now
+from agent.journal.events import EVENT, Recorded, now
 from app import logs, tables
 from app.pruning import over, prune
 from app.settings import Settings

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from agent.evaluation.cost import gpu_seconds
-from agent.events import AnyEvent, ModelTurned
+from agent.journal.events import AnyEvent, ModelTurned
 from agent.model import Record
 from app.forge_records import IssueThread
 from app.records import Run

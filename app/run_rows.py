@@ -8,7 +8,7 @@ from functools import cache
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from agent.events import now
+from agent.journal.events import now
 from app import tables
 from app.asks import Trigger
 from app.records import Accepted

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agent.errors import ModelError
-from agent.events import SetupTried
+from agent.journal.events import SetupTried
 from agent.model import Model
 from agent.session import CANNOT_RUN
 from agent.setup_repair import Broken, Tried, mend_setup

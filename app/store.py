@@ -1,4 +1,4 @@
-"""Runs, deliveries and journals in a database: `agent.store.Store` on SQLAlchemy.
+"""Runs, deliveries and journals in a database: `agent.journal.store.Store` on SQLAlchemy.
 
 Safe from several threads and processes. A journal's sequence numbers come from a counter in its
 run's row, raised in the same statement that checks the lease: so they have no gaps, and a worker
@@ -16,8 +16,8 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from agent.errors import LostLease
-from agent.events import EVENT, AnyEvent, Recorded, RunEnded, now
-from agent.store import Hint
+from agent.journal.events import EVENT, AnyEvent, Recorded, RunEnded, now
+from agent.journal.store import Hint
 from app import tables
 from app.asks import Trigger
 from app.group_commit import GroupCommit
@@ -52,7 +52,7 @@ class SqlStore:
         """Release the connections; the store must not be used afterwards."""
         self._engine.dispose()
 
-    # The journal: `agent.store.Store`
+    # The journal: `agent.journal.store.Store`
 
     def append(self, run_id: str, events: Sequence[AnyEvent]) -> tuple[Recorded, ...]:
         """See `Store.append`. A view without a lease may write only while nobody claimed the run.

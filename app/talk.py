@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.state import RunState
+from agent.journal.state import RunState
 from app.markdown_safety import COMMENT_LIMIT, Markdown, fenced, fit, inline
 from app.records import Run
 

@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.trace import NonRecordingSpan, SpanContext, StatusCode, TraceFlags, Tracer
 
-from agent.events import Recorded, ToolFinished
+from agent.journal.events import Recorded, ToolFinished
 
 _chosen: ContextVar[tuple[int, int] | None] = ContextVar("chosen", default=None)
 """Trace and span id that the next span shall have."""

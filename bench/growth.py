@@ -29,7 +29,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from agent.events import ModelTurned, Recorded, ToolFinished, ToolStarted
+from agent.journal.events import ModelTurned, Recorded, ToolFinished, ToolStarted
 from app import logs, tables
 from app.durable import running
 from app.service import Web, create_app

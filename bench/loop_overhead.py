@@ -32,7 +32,7 @@ import uvicorn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from agent.events import Recorded
+from agent.journal.events import Recorded
 from agent.models.openai_compat import OpenAICompatModel
 from agent.models.profiles import profile_named
 from agent.session import debug

@@ -20,10 +20,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.journal.state import RunState
+from agent.journal.store import MemoryStore
 from agent.models.offline import OfflineModel
 from agent.session import debug
-from agent.state import RunState
-from agent.store import MemoryStore
 from agent.task import Issue, Task
 from sandbox.container import SandboxSpec
 from sandbox.docker_engine import DockerEngine

@@ -28,7 +28,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from agent.events import ModelTurned, Recorded, RunPhase
+from agent.journal.events import ModelTurned, Recorded, RunPhase
 from app import logs
 from app.records import Run
 from app.store import SqlStore

@@ -8,10 +8,10 @@ Token counts come from the server's own usage; characters only share them out am
 from __future__ import annotations
 
 from agent.decisions.ledger import restate
-from agent.events import ContextCut
+from agent.journal.events import ContextCut
+from agent.journal.state import RunState
 from agent.model import Message
 from agent.output import log_id_of
-from agent.state import RunState
 
 HIGH_WATER = 0.75
 LOW_WATER = 0.40

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 from agent.gate.paths import is_source
-from agent.state import RunState, Step
+from agent.journal.state import RunState, Step
 
 REPEATS = 3
 """The same call with the same result so many times is repetition."""

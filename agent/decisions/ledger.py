@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.state import RunState
+from agent.journal.state import RunState
 
 
 def render(state: RunState) -> str:

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from agent.events import Outcome
+from agent.journal.events import Outcome
 from agent.model import Record, Usage
 
 

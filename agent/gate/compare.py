@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agent.events import Check, ReproductionDeclared, SeenTest
+from agent.journal.events import Check, ReproductionDeclared, SeenTest
 from agent.model import Record
 from agent.testing.junit import cut
 from agent.testing.report import Outcome, SuiteRun

@@ -12,7 +12,6 @@ from contextlib import suppress
 from typing import Literal
 
 from agent.errors import AgentError
-from agent.events import Check, GateJudged, ReproductionDeclared
 from agent.gate.changed import ChangedFile, changed_file
 from agent.gate.compare import reproduction_check
 from agent.gate.measure import run_reproduction
@@ -21,6 +20,7 @@ from agent.gate.paths import is_test
 from agent.gate.proof import Before, Case, Proof, opened, prove, see_before, smallest
 from agent.gate.rules.all import Base, refusals
 from agent.gate.rules.paths import path_refusals
+from agent.journal.events import Check, GateJudged, ReproductionDeclared
 from agent.model import Record
 from agent.task import GatePolicy, Issue
 from agent.testing.suite import NoTests, find_test_command, list_files, read_text

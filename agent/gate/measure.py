@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 
 from agent.errors import AgentError
-from agent.events import ReproductionDeclared
 from agent.gate.compare import ReproductionRun
 from agent.gate.regression_test import Placement
+from agent.journal.events import ReproductionDeclared
 from agent.testing.report import SuiteRun
 from agent.testing.runners import in_tree, kind_of
 from agent.testing.suite import run_suite

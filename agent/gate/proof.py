@@ -6,7 +6,6 @@ import shlex
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from agent.events import Check, ReproductionDeclared
 from agent.gate.compare import SHOWN_CHARS, ReproductionRun, reproduction_check, suite_check
 from agent.gate.measure import (
     run_before,
@@ -18,6 +17,7 @@ from agent.gate.measure import (
 from agent.gate.patch import Hunk, parse_patch, without_hunks
 from agent.gate.paths import is_source, is_test
 from agent.gate.regression_test import NotPlaced, Placement, place, tree_files
+from agent.journal.events import Check, ReproductionDeclared
 from agent.model import Record
 from agent.task import Issue
 from agent.testing.junit import cut

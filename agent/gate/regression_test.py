@@ -15,9 +15,9 @@ from pathlib import PurePosixPath
 
 import libcst as cst
 
-from agent.events import ReproductionDeclared
 from agent.gate.changed import parsed
 from agent.gate.paths import is_test
+from agent.journal.events import ReproductionDeclared
 from agent.model import Record
 from agent.task import Issue
 from agent.testing.runners import kind_of

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from agent.decisions.ledger import render
-from agent.events import HypothesisProposed, HypothesisResolved, TreeRestored
+from agent.journal.events import HypothesisProposed, HypothesisResolved, TreeRestored
 from agent.snapshots import restore_tree, take_snapshot
 from agent.tools.tool import Arguments, Bench, Reply, refused
 

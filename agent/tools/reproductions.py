@@ -6,10 +6,10 @@ import re
 
 from pydantic import Field
 
-from agent.events import ReproductionDeclared
 from agent.gate.compare import ReproductionRun
 from agent.gate.measure import runs_needed
 from agent.gate.rules.reproduction import outside_refusal
+from agent.journal.events import ReproductionDeclared
 from agent.models.neutralise import restore
 from agent.output import cut
 from agent.snapshots import take_snapshot

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from agent.events import UNDECIDED, Check, GateJudged, Submitted
+from agent.journal.events import UNDECIDED, Check, GateJudged, Submitted
 from agent.snapshots import take_snapshot
 from agent.tools.tool import Arguments, Bench, Reply, refused
 from sandbox.errors import SandboxError

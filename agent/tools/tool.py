@@ -8,9 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from agent.events import AnyEvent, GateJudged, ToolStatus
-from agent.journal import Journal
-from agent.state import RunState
+from agent.journal.events import AnyEvent, GateJudged, ToolStatus
+from agent.journal.state import RunState
+from agent.journal.writer import Journal
 from agent.task import Task
 from sandbox.protocol import Sandbox
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from agent.best_of import choose, run_attempts
 from agent.cancellation import unless_stopped
-from agent.events import (
+from agent.gate.judge import Submission, judge
+from agent.journal.events import (
     AnyEvent,
     GateJudged,
     ModelWaiting,
@@ -23,9 +24,8 @@ from agent.events import (
     RunEnded,
     RunPhase,
 )
-from agent.gate.judge import Submission, judge
+from agent.journal.state import RunState, fold
 from agent.session import JudgeWith, debug
-from agent.state import RunState, fold
 from agent.task import Attachment, Issue, Task
 from app import logs, metrics_work, publish, tracing
 from app.forge import Forge

@@ -12,8 +12,8 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from agent.events import now
-from agent.state import RunState
+from agent.journal.events import now
+from agent.journal.state import RunState
 from app import endings, logs, policy, publish, tables
 from app.forge import Forge
 from app.forge_records import IssueThread

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import Literal
 
-from agent.events import ReproductionDeclared
+from agent.journal.events import ReproductionDeclared
 from agent.model import Record
 from app import commands
 from app.forge_records import FailedCheck, Remark

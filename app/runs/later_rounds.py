@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from agent.events import AttemptEnded, GateJudged, ReproductionDeclared, Submitted, now
+from agent.journal.events import AttemptEnded, GateJudged, ReproductionDeclared, Submitted, now
 from agent.task import ATTACHED, Attachment
 from app import logs, publish
 from app.forge_records import FailedCheck, Pull, Remark

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
-from agent.events import Check, GateJudged, ReproductionDeclared
 from agent.gate.judge import Submission, judge
+from agent.journal.events import Check, GateJudged, ReproductionDeclared
 from app.mirror import Mirror, PatchUnusable
 from sandbox.protocol import OpenSandbox
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from agent.events import now
-from agent.state import RunState
+from agent.journal.events import now
+from agent.journal.state import RunState
 from app import logs, publish, tables
 from app.forge_records import ForgeError
 from app.limits import Mark, queue_place

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agent.state import RunState
+from agent.journal.state import RunState
 from app.forge_records import FailedCheck, Pull
 from app.markdown_safety import commit_text, title_text
 from app.mirror import Identity

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
 from agent.errors import LostLease, RunStopped
-from agent.events import Recorded, RunPhase, now
+from agent.journal.events import Recorded, RunPhase, now
 from app import controls, endings, logs, metrics_work
 from app.database_away import is_away
 from app.forge_records import ForgeAway, RateLimited

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agent.events import EnvironmentPrepared, SetupTried
+from agent.journal.events import EnvironmentPrepared, SetupTried
 from app.environments import Mender, Prepared, asked_by, proposal
 from app.records import Run
 from app.repo_terms import Terms

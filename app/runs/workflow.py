@@ -18,8 +18,8 @@ import httpx
 from sqlalchemy.exc import SQLAlchemyError
 
 from agent.errors import LostLease
-from agent.events import GateJudged, Outcome, now
-from agent.state import RunState
+from agent.journal.events import GateJudged, Outcome, now
+from agent.journal.state import RunState
 from agent.task import ATTACHED, Attachment
 from app import endings, logs, publish, tracing
 from app.database_away import is_away, waited_for

@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 
-from agent.events import ReproductionDeclared
 from agent.gate.judge import Submission
+from agent.journal.events import ReproductionDeclared
 from agent.task import Issue
 
 STATS = '''"""Sums over rows."""

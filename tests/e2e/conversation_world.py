@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from agent.events import RunEnded
+from agent.journal.events import RunEnded
 from app.durable import Durable, running
 from app.forge_github import GithubApp
 from app.intake import Intake

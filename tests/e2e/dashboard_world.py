@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from agent.events import (
+from agent.journal.events import (
     AnyEvent,
     AttemptStarted,
     Check,

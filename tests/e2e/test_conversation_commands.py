@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.events import NoteAdded
+from agent.journal.events import NoteAdded
 from app.intake import Intake
 from app.missed import recover
 from app.repo_config import RepoConfig, Triggers

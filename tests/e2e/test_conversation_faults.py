@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from agent.events import RunEnded, RunPhase
+from agent.journal.events import RunEnded, RunPhase
 from app.missed import recover
 from app.repo_config import RepoConfig, Triggers
 from tests.doubles.github.client import GithubWorld

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from agent.events import Recorded, RunEnded, now
+from agent.journal.events import Recorded, RunEnded, now
 from app.dashboard_access import Asking
 from app.export_html import trace_page
 from app.forge_records import Permission, Role

@@ -7,12 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Browser, CDPSession, expect
 
-from agent.events import (
-    AnyEvent,
-    RunEnded,
-    RunPhase,
-    ToolFinished,
-)
+from agent.journal.events import AnyEvent, RunEnded, RunPhase, ToolFinished
 from app.store import SqlStore
 from tests.e2e.dashboard_world import (
     hostile_events,

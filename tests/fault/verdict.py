@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent.events import RunEnded, SandboxOpened, ToolFinished, ToolStarted
+from agent.journal.events import RunEnded, SandboxOpened, ToolFinished, ToolStarted
 from app import audit
 from app.records import Run
 from app.store import SqlStore

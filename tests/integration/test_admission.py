@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from agent.events import RunEnded
+from agent.journal.events import RunEnded
 from app.durable import running
 from app.repo_terms import read_terms
 from app.runs import queue_notices

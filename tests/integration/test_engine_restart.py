@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.events import GateJudged
+from agent.journal.events import GateJudged
+from agent.journal.store import MemoryStore
 from agent.session import debug
-from agent.store import MemoryStore
 from agent.task import Budget, Issue, Task
 from sandbox.docker_engine import DockerEngine, SandboxSpec
 from sandbox.images import BASE_IMAGE

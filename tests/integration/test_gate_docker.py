@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import pytest
 
-from agent.events import GateJudged
 from agent.gate.judge import Submission, judge
+from agent.journal.events import GateJudged
 from agent.testing.suite import find_test_command, run_suite
 from sandbox.protocol import Sandbox
 from tests.doubles import gate_case as case

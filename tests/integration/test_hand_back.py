@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from agent.errors import ModelAway
-from agent.events import ModelWaiting, RunPhase
+from agent.journal.events import ModelWaiting, RunPhase
+from agent.journal.state import fold
 from agent.model import Message, ToolSpec, Turn
 from agent.models.openai_compat import OnWaiting
-from agent.state import fold
 from app.controls import WAITING
 from app.durable import Durable, running
 from app.records import Run

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from agent.best_of import choose, run_attempts
-from agent.events import EVENT, GateJudged
 from agent.gate.judge import Submission
+from agent.journal.events import EVENT, GateJudged
+from agent.journal.state import RunState, fold
+from agent.journal.store import MemoryStore
 from agent.session import debug
-from agent.state import RunState, fold
-from agent.store import MemoryStore
 from agent.task import Budget, Issue, Task
 from sandbox.docker_engine import DockerEngine, SandboxSpec
 from sandbox.images import BASE_IMAGE

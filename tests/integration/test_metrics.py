@@ -15,7 +15,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from agent.events import RunEnded
+from agent.journal.events import RunEnded
 from app.metrics_state import read
 from app.service import Web, create_app
 from app.settings import Settings

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
-from agent.events import RunEnded
+from agent.journal.events import RunEnded
 from app import tables, tables_operations
 from app.inbox import Inbox
 from app.records import Run

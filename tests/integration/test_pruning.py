@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from agent.events import now
+from agent.journal.events import now
 from app import retention
 from app.asks import Reviewed
 from app.durable import running

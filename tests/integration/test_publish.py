@@ -11,14 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.events import (
-    AttemptStarted,
-    Check,
-    GateJudged,
-    ReproductionDeclared,
-    Submitted,
-)
-from agent.state import RunState, fold
+from agent.journal.events import AttemptStarted, Check, GateJudged, ReproductionDeclared, Submitted
+from agent.journal.state import RunState, fold
 from app import publish
 from app.forge_github import GithubForge
 from app.forge_records import ForgeAway, ForgeError

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from agent.state import RunState
+from agent.journal.state import RunState
 from app import endings, publish
 from app.forge_github import GithubForge
 from app.forge_records import ForgeError

@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 
 from agent.errors import ModelAway
-from agent.events import GateJudged, Recorded
 from agent.gate.judge import Submission
+from agent.journal.events import GateJudged, Recorded
+from agent.journal.state import fold
+from agent.journal.store import MemoryStore
 from agent.model import Message
 from agent.models.exchange import Timeouts
 from agent.models.openai_compat import OpenAICompatModel
@@ -25,8 +27,6 @@ from agent.models.patience import Patience
 from agent.models.profiles import K2_THINKING
 from agent.models.wire import Conversation
 from agent.session import debug
-from agent.state import fold
-from agent.store import MemoryStore
 from agent.task import Issue, Task
 from tests.doubles.memory_sandbox import MemorySandbox
 from tests.doubles.seeded_policy import FILES, TITLE, WRONG

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from agent.errors import ModelRefused
-from agent.events import RunEnded, RunPhase, ToolFinished, ToolStarted
+from agent.journal.events import RunEnded, RunPhase, ToolFinished, ToolStarted
 from agent.model import Message, ToolSpec, Turn
 from app.durable import running
 from app.records import Run

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from pydantic import TypeAdapter
 
-from agent.events import (
+from agent.journal.events import (
     AnyEvent,
     Check,
     GateJudged,

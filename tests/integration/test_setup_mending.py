@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.events import SetupTried
+from agent.journal.events import SetupTried
 from app.environments import Asked, Mender, image_for
 from app.runs.trees import told
 from app.settings import Settings

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from dbos import DBOS
 from sqlalchemy.exc import OperationalError
 
-from agent.events import RunEnded
+from agent.journal.events import RunEnded
 from app import outbox, tables
 from app.database_away import is_away
 from app.durable import running

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.events import ReproductionDeclared
 from agent.gate.judge import Submission
+from agent.journal.events import ReproductionDeclared
 from agent.task import Issue
 from app.mirror import Identity, Mirror
 from app.runs.pull_request_proof import WiderProof

@@ -17,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from agent.errors import LostLease
-from agent.events import ModelTurned, RunEnded, RunPhase, SandboxOpened
+from agent.journal.events import ModelTurned, RunEnded, RunPhase, SandboxOpened
 from app import leases
 from app.engine_client import connected
 from app.records import Run

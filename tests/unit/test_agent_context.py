@@ -1,9 +1,9 @@
 """Context cuts and the messages that a journal folds to."""
 
 from agent.decisions.context_cut import KEEP_RECENT, plan_cut
-from agent.events import AttemptStarted, ModelTurned, NoteAdded, ToolFinished
+from agent.journal.events import AttemptStarted, ModelTurned, NoteAdded, ToolFinished
+from agent.journal.state import RunState, fold, step
 from agent.model import ToolCall, Usage
-from agent.state import RunState, fold, step
 
 WINDOW = 10_000
 

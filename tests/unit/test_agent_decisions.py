@@ -11,9 +11,9 @@ from agent.best_of import choose, run_attempts
 from agent.decisions.budget import exhausted, refusal, remaining
 from agent.decisions.drift import answer_to, notice
 from agent.errors import ModelAway
-from agent.events import GateJudged
+from agent.journal.events import GateJudged
+from agent.journal.state import Hypothesis, RunState, Step
 from agent.model import Usage
-from agent.state import Hypothesis, RunState, Step
 from agent.task import Budget
 from sandbox.errors import PatchRefused
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from agent.events import Check, GateJudged
 from agent.gate.judge import Submission
+from agent.journal.events import Check, GateJudged
+from agent.journal.state import RunState
+from agent.journal.store import MemoryStore
 from agent.model import Message, ToolCall, ToolSpec, Turn, Usage
 from agent.session import JudgeWith, debug
-from agent.state import RunState
-from agent.store import MemoryStore
 from agent.testing.suite import TestsCannotRun
 from sandbox.errors import SandboxGone
 from sandbox.protocol import OpenSandbox

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from agent.events import EVENT, HypothesisProposed, ModelTurned
 from agent.halves import joined, joined_in
+from agent.journal.events import EVENT, HypothesisProposed, ModelTurned
 from agent.model import ToolCall
 from agent.models.stream import Assembly
 from agent.tools.registry import parse_call

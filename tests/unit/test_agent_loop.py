@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from agent.events import UNDECIDED, AnyEvent, GateJudged, Recorded
 from agent.gate.judge import Submission
-from agent.journal import Journal
+from agent.journal.events import UNDECIDED, AnyEvent, GateJudged, Recorded
+from agent.journal.state import RunState, fold
+from agent.journal.store import Hint, MemoryStore
+from agent.journal.writer import Journal
 from agent.loop import GATE_REFUSALS, INTERRUPTED, Attempt, run_loop
 from agent.model import Message, ToolCall, ToolSpec, Turn, Usage
 from agent.session import debug
-from agent.state import RunState, fold
-from agent.store import Hint, MemoryStore
 from agent.task import Budget, Issue, Task
 from sandbox.protocol import OpenSandbox
 from tests.doubles.local_sandbox import LocalSandbox

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from agent.journal.state import RunState
+from agent.journal.store import MemoryStore
 from agent.session import STARTS, debug
-from agent.state import RunState
-from agent.store import MemoryStore
 from sandbox.errors import SandboxError, SandboxGone
 from tests.doubles.local_sandbox import LocalSandbox
 from tests.doubles.seeded_policy import FILES, SeededModel

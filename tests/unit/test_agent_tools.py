@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from agent.events import AttemptStarted, GateJudged
-from agent.journal import Journal
+from agent.journal.events import AttemptStarted, GateJudged
+from agent.journal.state import RunState
+from agent.journal.store import MemoryStore
+from agent.journal.writer import Journal
 from agent.model import ToolCall
-from agent.state import RunState
-from agent.store import MemoryStore
 from agent.task import Budget, Issue, Task
 from agent.tools.registry import TOOLS, parse_call, tool_specs
 from agent.tools.tool import Bench, Reply

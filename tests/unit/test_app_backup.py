@@ -9,12 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.events import (
-    Recorded,
-    RunEnded,
-    RunPhase,
-    now,
-)
+from agent.journal.events import Recorded, RunEnded, RunPhase, now
 from app import retention
 from app.backup import BackupError, backup, restore
 from app.locks import database_lock, state_lock

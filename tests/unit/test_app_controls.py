@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agent.events import (
+from agent.journal.events import (
     Event,
     ModelTurned,
     ModelWaiting,

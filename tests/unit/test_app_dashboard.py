@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.events import (
+from agent.journal.events import (
     AnyEvent,
     AttemptStarted,
     Check,

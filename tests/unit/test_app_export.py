@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.events import (
+from agent.journal.events import (
     AnyEvent,
     AttemptEnded,
     AttemptStarted,
@@ -29,8 +29,8 @@ from agent.events import (
     ToolStarted,
     now,
 )
+from agent.journal.state import fold
 from agent.model import ToolCall, Usage
-from agent.state import fold
 from app import retention
 from app.asks import Trigger
 from app.export import ExportRefused, ExportRequest, export, read_journal

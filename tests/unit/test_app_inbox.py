@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.events import RunEnded
+from agent.journal.events import RunEnded
 from app.asks import Commented, PullEnded, Pushed, Reviewed
 from app.inbox import Inbox, UnknownAsk
 from app.store import SqlStore

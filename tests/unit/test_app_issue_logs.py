@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from agent.store import MemoryStore
+from agent.journal.store import MemoryStore
 from app.runs.attachments import MOST_BYTES, fetch_file, links
 from app.runs.workflow import linked_files
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from agent.events import (
+from agent.journal.events import (
     AnyEvent,
     DriftNoticed,
     GateJudged,

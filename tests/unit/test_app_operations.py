@@ -10,11 +10,7 @@ import sqlalchemy as sa
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from agent.errors import LostLease
-from agent.events import (
-    GateJudged,
-    Recorded,
-    now,
-)
+from agent.journal.events import GateJudged, Recorded, now
 from app import tracing
 from app.assembly import sweep_sandboxes
 from app.database_away import is_away, waited_for

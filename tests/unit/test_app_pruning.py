@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from agent.events import RunEnded, now
+from agent.journal.events import RunEnded, now
 from app import audit, controls, pruning
 from app.inbox import Inbox
 from app.settings import Settings

@@ -8,7 +8,7 @@ from typing import Literal
 
 import pytest
 
-from agent.events import GateJudged
+from agent.journal.events import GateJudged
 from app.code_owners import MOST_REVIEWERS, Owners, owners_of
 from app.markdown_safety import Markdown
 from app.pull_report import annotated, check_report, commit_message, pull_body

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from agent.events import (
+from agent.journal.events import (
     UNDECIDED,
     AnyEvent,
     AttemptEnded,
@@ -17,7 +17,7 @@ from agent.events import (
     ReproductionDeclared,
     Submitted,
 )
-from agent.state import RunState, fold
+from agent.journal.state import RunState, fold
 from app.markdown_safety import COMMENT_LIMIT, units
 from app.pull_report import changed_files, commit_message, pull_body, pull_title, unchecked
 from app.rendering import TEMPLATES

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.events import ModelWaiting, Recorded, RunPhase, ToolFinished, now
+from agent.journal.events import ModelWaiting, Recorded, RunPhase, ToolFinished, now
 from app import controls
 from app.forge_records import ForgeAway
 from app.runs.failures import HandedBack

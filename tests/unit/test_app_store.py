@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from agent.errors import LostLease
-from agent.events import RunEnded, RunPhase, ToolFinished
+from agent.journal.events import RunEnded, RunPhase, ToolFinished
 from app import tables
 from app.records import RunFilter, UnknownRun, run_id_for
 from app.store import SqlStore

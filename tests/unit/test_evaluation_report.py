@@ -20,7 +20,7 @@ from agent.evaluation.report import Report, effort, verdicts
 from agent.evaluation.results import AttemptResult, HiddenVerdict, InstanceResult, read_results
 from agent.evaluation.selection import chosen, prediction
 from agent.evaluation.statistics import share
-from agent.events import Outcome
+from agent.journal.events import Outcome
 from agent.model import Usage
 from agent.testing.report import Outcome as TestOutcome
 from agent.testing.report import SuiteRun

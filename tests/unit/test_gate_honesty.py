@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from agent.events import ReproductionDeclared
 from agent.gate.changed import ChangedFile, changed_file
 from agent.gate.patch import parse_patch
 from agent.gate.rules.constant_answers import constant_answers
@@ -12,6 +11,7 @@ from agent.gate.rules.reproduction import reproduction_refusals
 from agent.gate.rules.shadowing import shadowing
 from agent.gate.rules.special_casing import special_casing
 from agent.gate.rules.tricks import tricks
+from agent.journal.events import ReproductionDeclared
 from agent.task import GatePolicy, Issue
 from tests.doubles.gate_case import patch
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from agent.events import GateJudged, ReproductionDeclared
 from agent.gate.judge import Submission, judge
+from agent.journal.events import GateJudged, ReproductionDeclared
 from sandbox.errors import SandboxGone
 from sandbox.protocol import CommandResult, Sandbox
 from tests.doubles import gate_case as case

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent.events import SetupTried
+from agent.journal.events import SetupTried
 from agent.model import Message, ToolCall, ToolSpec, Turn, Usage
 from agent.setup_repair import Broken, Tried, mend_setup
 from app.setup_mending import Ground, environment_of, remember, remembered

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from agent.events import ReproductionDeclared
 from agent.gate.changed import ChangedFile
 from agent.gate.regression_test import tree_files
 from agent.gate.rules.constant_answers import constant_answers
@@ -14,6 +13,7 @@ from agent.gate.rules.special_casing import special_casing
 from agent.gate.rules.test_options import option_refusals
 from agent.gate.rules.test_weakening import weakening
 from agent.gate.rules.tricks import tricks
+from agent.journal.events import ReproductionDeclared
 from agent.model import Record
 from agent.task import GatePolicy, Issue
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from agent.events import (
+from agent.journal.events import (
     AnyEvent,
     AttemptEnded,
     AttemptStarted,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from agent.events import AnyEvent, AttemptStarted, Recorded
-from agent.state import RunState, fold, step
-from agent.store import Store
+from agent.journal.events import AnyEvent, AttemptStarted, Recorded
+from agent.journal.state import RunState, fold, step
+from agent.journal.store import Store
 from agent.task import ATTACHED
 
 OnEvent = Callable[[Recorded], None]

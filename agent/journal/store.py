@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from agent.events import AnyEvent, Recorded, now
+from agent.journal.events import AnyEvent, Recorded, now
 from agent.model import Record
 
 
