@@ -11,8 +11,8 @@ from agent.models.doctor import Endpoint
 from agent.models.endpoints import Endpoints
 from agent.models.offline import OfflineModel
 from agent.models.openai_compat import OnWaiting, OpenAICompatModel
-from agent.models.patience import Patience
 from agent.models.profiles import BadProfile, Profile, profile_named
+from agent.models.retry import Patience
 from app.settings import Settings, SettingsError
 
 

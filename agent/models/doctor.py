@@ -16,12 +16,12 @@ from agent.errors import ModelRefused
 from agent.model import Message, Record, ToolSpec
 from agent.models import kimi_tokens
 from agent.models.endpoints import BadAddress, api_url
-from agent.models.exchange import Faulted, Timeouts, ask, request_headers
 from agent.models.faults import Fault
-from agent.models.mend import turn_of
+from agent.models.http import Faulted, Timeouts, ask, request_headers
+from agent.models.normalize import turn_of
 from agent.models.profiles import Profile
+from agent.models.request_body import Conversation, body_head, body_tail
 from agent.models.stream import Answer
-from agent.models.wire import Conversation, body_head, body_tail
 
 ATTEMPTS = 2
 """A model that thinks freely may answer without the tool once."""

@@ -13,12 +13,12 @@ from pydantic import SecretStr
 
 from agent.model import Message, ToolSpec, Turn
 from agent.models.endpoints import Endpoints, server_url
-from agent.models.exchange import Faulted, Timeouts, ask, request_headers
 from agent.models.faults import Fault
-from agent.models.mend import is_empty, turn_of
-from agent.models.patience import Patience, Waits
+from agent.models.http import Faulted, Timeouts, ask, request_headers
+from agent.models.normalize import is_empty, turn_of
 from agent.models.profiles import Profile
-from agent.models.wire import Conversation, body_head, body_tail
+from agent.models.request_body import Conversation, body_head, body_tail
+from agent.models.retry import Patience, Waits
 
 OnWaiting = Callable[[str, float], Awaitable[None]]
 """Called with the reason and the seconds until the next attempt while a server is away."""

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from agent.model import Message
-from agent.models.exchange import Timeouts
+from agent.models.http import Timeouts
 from tests.doubles.sglang.rig import END, LOOK, START, TOOLS, grown, rig
 from tests.doubles.sglang.turns import Call, Say, scripted
 

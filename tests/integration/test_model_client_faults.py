@@ -9,8 +9,8 @@ import pytest
 
 from agent.errors import ContextTooLong, ModelError, ModelRefused
 from agent.model import Message
-from agent.models.patience import Patience
 from agent.models.profiles import K2_THINKING
+from agent.models.retry import Patience
 from tests.doubles.sglang.chaos import KINDS, PASSING, Chaos
 from tests.doubles.sglang.rig import END, LOOK, START, TOOLS, grown, rig
 from tests.doubles.sglang.server import Flags

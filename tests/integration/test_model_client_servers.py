@@ -15,8 +15,8 @@ from starlette.routing import Route
 from agent.errors import ModelAway, ModelRefused
 from agent.models.doctor import Endpoint, examine
 from agent.models.openai_compat import OpenAICompatModel
-from agent.models.patience import Patience
 from agent.models.profiles import K2_THINKING, PROFILES
+from agent.models.retry import Patience
 from tests.doubles.sglang.chaos import Chaos
 from tests.doubles.sglang.rig import END, LOOK, START, TOOLS, grown, rig
 from tests.doubles.sglang.server import Flags, StandIn

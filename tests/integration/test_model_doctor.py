@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from agent.models.doctor import Endpoint, Finding, examine
-from agent.models.exchange import Timeouts
+from agent.models.http import Timeouts
 from agent.models.profiles import K2_THINKING, PROFILES, Profile
 from tests.doubles.sglang.chaos import Chaos
 from tests.doubles.sglang.server import Flags, StandIn

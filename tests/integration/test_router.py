@@ -21,11 +21,11 @@ from agent.journal.events import GateJudged, Recorded
 from agent.journal.state import fold
 from agent.journal.store import MemoryStore
 from agent.model import Message
-from agent.models.exchange import Timeouts
+from agent.models.http import Timeouts
 from agent.models.openai_compat import OpenAICompatModel
-from agent.models.patience import Patience
 from agent.models.profiles import K2_THINKING
-from agent.models.wire import Conversation
+from agent.models.request_body import Conversation
+from agent.models.retry import Patience
 from agent.session import debug
 from agent.task import Issue, Task
 from tests.doubles.memory_sandbox import MemorySandbox

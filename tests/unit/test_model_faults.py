@@ -11,7 +11,7 @@ import pytest
 
 from agent.errors import ContextTooLong, ModelAway, ModelError, ModelRefused
 from agent.models.faults import Fault, FaultKind, of_answer, of_exception
-from agent.models.patience import Patience, Waits
+from agent.models.retry import Patience, Waits
 from agent.models.stream import EndlessRepetition, StreamBroken, StreamError
 from tests.doubles.sglang import checks, wire
 

@@ -8,7 +8,7 @@ import pytest
 
 from agent.model import ToolSpec, Turn
 from agent.models import kimi_tokens
-from agent.models.mend import is_empty, settled_ids, turn_of
+from agent.models.normalize import is_empty, settled_ids, turn_of
 from agent.models.profiles import K2_THINKING, PROFILES
 from agent.models.stream import Answer, AnsweredCall
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from agent.errors import AgentError
 from agent.model import ToolSpec, Turn
 from agent.models.kimi_tokens import has_tokens
-from agent.models.mend import turn_of
+from agent.models.normalize import turn_of
 from agent.models.profiles import K2_THINKING, PROFILES
 from agent.models.stream import Answer, Assembly, EndlessRepetition, StreamBroken, StreamError
 from tests.doubles.sglang import wire

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.model import Message, ToolCall, ToolSpec
-from agent.models import wire
+from agent.models import request_body
 from agent.models.profiles import PROFILES
-from agent.models.wire import MALFORMED, Conversation, as_object, body_head, body_tail
+from agent.models.request_body import MALFORMED, Conversation, as_object, body_head, body_tail
 from tests.doubles.sglang.checks import conversation_error
 
 K2 = PROFILES["k2-thinking"]
@@ -38,13 +38,13 @@ USER = Message(role="user", content="Fix it.")
 
 def test_each_message_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     encoded: list[object] = []
-    original = wire.encoded
+    original = request_body.encoded
 
     def counted(value: object) -> bytes:
         encoded.append(value)
         return original(value)
 
-    monkeypatch.setattr(wire, "encoded", counted)
+    monkeypatch.setattr(request_body, "encoded", counted)
     conversation, messages = Conversation(K2), [USER]
     for number in range(20):
         conversation.encode(messages)

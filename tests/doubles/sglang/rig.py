@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.model import Message, ToolSpec, Turn
-from agent.models.exchange import Timeouts
+from agent.models.http import Timeouts
 from agent.models.openai_compat import OpenAICompatModel
 from agent.models.profiles import K2_THINKING, Profile
 from tests.doubles.sglang.server import Flags, StandIn

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.model import Message, ToolSpec
-from agent.models.mend import settled_ids
 from agent.models.neutralise import guard
+from agent.models.normalize import settled_ids
 from agent.models.profiles import Profile
 from agent.models.stream import AnsweredCall
 
