@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from agent.models.offline.issue_examples import Example, read_issue
-from agent.models.offline.judging import judge
-from agent.models.offline.looking import Tree
+from agent.models.offline.issue_match import judge
 from agent.models.offline.policy import issue_of
+from agent.models.offline.repository_view import Tree
 
 
 def first(text: str) -> Example:

@@ -6,11 +6,11 @@ import json
 
 from agent.model import Message, ToolCall, Turn
 from agent.models.offline import OfflineModel
-from agent.models.offline.comparing import Behaviour, Rated, ranked, rivals
 from agent.models.offline.issue_examples import read_issue
 from agent.models.offline.localise import read_spectrum, suspicion
 from agent.models.offline.mutations import Mutant
 from agent.models.offline.screening import read_screening
+from agent.models.offline.survivor_vote import Behaviour, Rated, ranked, rivals
 
 TASK = [
     Message(role="system", content="You are Patchwright."),

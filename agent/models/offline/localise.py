@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agent.models.offline.issue_examples import Report
-from agent.models.offline.looking import JOB, MOST_ELAPSED_S, Tree, driver, view_whole
+from agent.models.offline.protocol import Steps, ask
+from agent.models.offline.repository_view import JOB, MOST_ELAPSED_S, Tree, driver, view_whole
 from agent.models.offline.reproduce import Reproduction
-from agent.models.offline.steps import Steps, ask
 
 MOST_FILES = 8
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from agent.model import Message, ToolCall, ToolSpec, Turn, Usage
 from agent.models.neutralise import restore
 from agent.models.offline.policy import policy
-from agent.models.offline.steps import Ask, Result, Steps
+from agent.models.offline.protocol import Ask, Result, Steps
 
 WINDOW = 4_000_000
 """Tokens: there is no context that could overflow, and results must stay whole for replay."""

@@ -12,12 +12,12 @@ import libcst as cst
 
 from agent.models.offline.issue_examples import Report, read_issue
 from agent.models.offline.localise import Spectrum, Unit, measure, read_sources, suspicion, units_of
-from agent.models.offline.looking import HOME, LIST, TestRun, Tree, read_tests, read_tree
 from agent.models.offline.mutations import Mutant, mutate
 from agent.models.offline.mutations.source import Source
+from agent.models.offline.protocol import Steps, ask
+from agent.models.offline.repository_view import HOME, LIST, TestRun, Tree, read_tests, read_tree
 from agent.models.offline.reproduce import Reproduction, from_failing_tests, from_issue
 from agent.models.offline.search import Ground, Search, search
-from agent.models.offline.steps import Steps, ask
 
 DRIVER = {
     "children.py": "A driver for the search, in three files. This one: children under limits of "

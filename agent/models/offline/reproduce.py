@@ -9,10 +9,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from agent.models.offline.hunt import hunted_examples
+from agent.models.offline.input_search import hunted_examples
 from agent.models.offline.issue_examples import Example, Report
-from agent.models.offline.judging import judge
-from agent.models.offline.looking import (
+from agent.models.offline.issue_match import judge
+from agent.models.offline.protocol import Steps, ask
+from agent.models.offline.render import Finding, render_test
+from agent.models.offline.repository_view import (
     JOB,
     MOST_ELAPSED_S,
     TestRun,
@@ -21,8 +23,6 @@ from agent.models.offline.looking import (
     is_test,
     view_whole,
 )
-from agent.models.offline.render import Finding, render_test
-from agent.models.offline.steps import Steps, ask
 from agent.models.offline.variants import of_failing_test
 
 MOST_EXAMPLES = 60

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent.models.offline.localise import suite_args
-from agent.models.offline.looking import JOB, MOST_ELAPSED_S, Tree, driver
 from agent.models.offline.mutations import Mutant
+from agent.models.offline.protocol import Steps, ask
+from agent.models.offline.repository_view import JOB, MOST_ELAPSED_S, Tree, driver
 from agent.models.offline.reproduce import Reproduction
-from agent.models.offline.steps import Steps, ask
 
 TIME_S = 240
 """Seconds of processor time that each worker of one screening may use."""

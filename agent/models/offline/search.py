@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from agent.models.offline.comparing import Behaviour, Rated, compare, ranked, rivals
 from agent.models.offline.localise import Spectrum, Unit
-from agent.models.offline.looking import Tree, read_tests
 from agent.models.offline.mutations import Mutant, is_sound
 from agent.models.offline.mutations.source import Source
+from agent.models.offline.protocol import Result, Steps, ask
+from agent.models.offline.repository_view import Tree, read_tests
 from agent.models.offline.reproduce import Reproduction
 from agent.models.offline.screening import Screening, as_edit, screen, trust
-from agent.models.offline.steps import Result, Steps, ask
+from agent.models.offline.survivor_vote import Behaviour, Rated, compare, ranked, rivals
 
 PASSES = (500, 800, 1200)
 """How many mutants each pass over the functions may screen, best first."""

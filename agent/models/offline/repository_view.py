@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from agent.models.offline.steps import Result, Steps, ask
+from agent.models.offline.protocol import Result, Steps, ask
 
 MOST_LINES = 2000
 HOME = "/tmp/patchwright-search"  # noqa: S108 - a path in the sandbox

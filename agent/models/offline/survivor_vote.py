@@ -7,11 +7,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agent.models.offline.looking import JOB, MOST_ELAPSED_S, Tree, driver
 from agent.models.offline.mutations import Mutant
+from agent.models.offline.protocol import Steps, ask
+from agent.models.offline.repository_view import JOB, MOST_ELAPSED_S, Tree, driver
 from agent.models.offline.reproduce import Reproduction
 from agent.models.offline.screening import trust
-from agent.models.offline.steps import Steps, ask
 from agent.models.offline.variants import nearby
 
 MOST_COMPARED = 40

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from agent.models.offline.issue_examples import Example, Report
-from agent.models.offline.looking import Tree, is_test, view_whole
-from agent.models.offline.steps import Steps, ask
+from agent.models.offline.protocol import Steps, ask
+from agent.models.offline.repository_view import Tree, is_test, view_whole
 from agent.models.offline.variants import nearby
 
 POOL = (
