@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
-from agent.gate.paths import is_source
 from agent.journal.state import RunState, Step
+from agent.testing.paths import is_source
 
 REPEATS = 3
 """The same call with the same result so many times is repetition."""

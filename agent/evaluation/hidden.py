@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from agent.evaluation.instances import Instance
 from agent.evaluation.results import HiddenVerdict
-from agent.gate.paths import is_test
+from agent.testing.paths import is_test
 from agent.testing.report import Outcome, SuiteRun
 from agent.testing.suite import NoTests, find_test_command, run_suite
 from sandbox.errors import PatchRefused

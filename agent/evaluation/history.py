@@ -8,8 +8,8 @@ from typing import Literal
 
 from agent.evaluation.hidden import split_files
 from agent.evaluation.instances import Instance
-from agent.gate.paths import is_source, is_test
 from agent.model import Record
+from agent.testing.paths import is_source, is_test
 from agent.testing.report import Outcome
 
 Rejection = Literal[

@@ -16,13 +16,13 @@ from agent.gate.changed import ChangedFile, changed_file
 from agent.gate.compare import reproduction_check
 from agent.gate.measure import run_reproduction
 from agent.gate.patch import BadPatch, FileChange, parse_patch
-from agent.gate.paths import is_test
 from agent.gate.proof import Before, Case, Proof, opened, prove, see_before, smallest
 from agent.gate.rules.all import Base, refusals
 from agent.gate.rules.paths import path_refusals
 from agent.journal.events import Check, GateJudged, ReproductionDeclared
 from agent.model import Record
 from agent.task import GatePolicy, Issue
+from agent.testing.paths import is_test
 from agent.testing.suite import NoTests, find_test_command, list_files, read_text
 from sandbox.errors import PatchRefused, SandboxGone
 from sandbox.protocol import OpenSandbox, Sandbox

@@ -15,12 +15,12 @@ from agent.gate.measure import (
     write_files,
 )
 from agent.gate.patch import Hunk, parse_patch, without_hunks
-from agent.gate.paths import is_source, is_test
 from agent.gate.regression_test import NotPlaced, Placement, place, tree_files
 from agent.journal.events import Check, ReproductionDeclared
 from agent.model import Record
 from agent.task import Issue
 from agent.testing.junit import cut
+from agent.testing.paths import is_source, is_test
 from agent.testing.report import SuiteRun
 from agent.testing.suite import run_suite
 from sandbox.errors import PatchRefused

@@ -16,10 +16,10 @@ from pathlib import PurePosixPath
 import libcst as cst
 
 from agent.gate.changed import parsed
-from agent.gate.paths import is_test
 from agent.journal.events import ReproductionDeclared
 from agent.model import Record
 from agent.task import Issue
+from agent.testing.paths import is_test
 from agent.testing.runners import kind_of
 from sandbox.protocol import WORKDIR
 

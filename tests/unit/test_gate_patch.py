@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.gate.patch import BadPatch, parse_patch, without_hunks
-from agent.gate.paths import is_source, is_test, matches
 from agent.gate.rules.paths import path_refusal, path_refusals
 from agent.task import GatePolicy, Issue
+from agent.testing.paths import is_source, is_test, matches
 from tests.doubles.gate_case import ISSUE, patch
 
 LONG = "".join(f"line {n}\n" for n in range(60))

@@ -10,7 +10,7 @@ import ast
 from collections.abc import Iterator
 
 from agent.gate.changed import ChangedFile, parsed
-from agent.gate.paths import is_source
+from agent.testing.paths import is_source
 
 
 def constant_answers(file: ChangedFile) -> tuple[str, ...]:

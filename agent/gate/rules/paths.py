@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
 from agent.gate.patch import FileChange
-from agent.gate.paths import matches
 from agent.task import GatePolicy, Issue
+from agent.testing.paths import matches
 
 _INTERPRETER_HOOKS = ("*.pth", "sitecustomize.py", "usercustomize.py", "*.pyc", "*.egg-link")
 _TEST_OPTIONS = (

@@ -8,11 +8,11 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import PurePosixPath
 
 from agent.gate.changed import parsed
-from agent.gate.paths import is_code, is_test
 from agent.gate.regression_test import tree_files, whole_path
 from agent.gate.rules.paths import path_refusal
 from agent.journal.events import ReproductionDeclared
 from agent.task import GatePolicy
+from agent.testing.paths import is_code, is_test
 from agent.testing.runners import kind_of
 from sandbox.protocol import WORKDIR
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Collection, Iterable
 from pathlib import PurePosixPath
 
-from agent.gate.paths import is_test
+from agent.testing.paths import is_test
 
 _ENTRY_FOLDERS = frozenset({"", "src", "lib"})
 _OFTEN_REPEATED = frozenset({"conftest", "setup", "__main__", "__init__", "tests", "test"})

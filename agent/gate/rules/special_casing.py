@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from agent.gate.changed import ChangedFile, added_nodes, parsed
-from agent.gate.paths import is_source
+from agent.testing.paths import is_source
 
 _TRIVIAL: frozenset[str] = frozenset(map(repr, (None, True, False, "", b"", 0, 1, -1, 0.0, 1.0)))
 _EMPTY = frozenset({"[]", "()", "{}", "set()"})

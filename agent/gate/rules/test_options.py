@@ -16,8 +16,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from agent.gate.changed import ChangedFile, parsed
-from agent.gate.paths import is_test
 from agent.gate.rules.python_tests import python_weakening
+from agent.testing.paths import is_test
 
 _ABOUT_TESTS = re.compile(r"test|surefire|failsafe|skip|exclude", re.IGNORECASE)
 _MAKERS = {

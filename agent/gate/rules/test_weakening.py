@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 
 from agent.gate.changed import ChangedFile
-from agent.gate.paths import is_code, is_test
 from agent.gate.rules.python_tests import python_weakening
+from agent.testing.paths import is_code, is_test
 
 _SKIP = re.compile(
     r"\b(?:it|test|describe|suite|context)\.(?:skip|only|todo|fixme|fails)\b|\b[xf](?:it|describe)\("

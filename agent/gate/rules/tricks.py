@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from agent.gate.changed import ChangedFile, added_nodes, line_of, parsed, plain
-from agent.gate.paths import is_code, is_test
 from agent.task import Issue
+from agent.testing.paths import is_code, is_test
 
 _UNSURE = re.compile(
     r"\b(?:random|secrets)\.\w+|\buuid\.uuid[14]|\bos\.(?:urandom|getpid)|\btime\.(?:time|time_ns|"
