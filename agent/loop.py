@@ -33,10 +33,10 @@ from agent.journal.events import (
 from agent.journal.state import RunState
 from agent.journal.writer import Journal
 from agent.model import Model, ToolCall
-from agent.models.neutralise import neutralise
-from agent.output import cut, log_id_of
 from agent.snapshots import keep_change, restore_tree
 from agent.task import Task
+from agent.text.control_tokens import neutralise
+from agent.text.truncate import cut, log_id_of
 from agent.tools.registry import parse_call, tool_specs
 from agent.tools.tool import Bench, Judge, Reply
 from sandbox.errors import SandboxError, SandboxGone

@@ -7,8 +7,8 @@ from importlib import resources
 
 from jinja2 import Environment, StrictUndefined
 
-from agent.models.neutralise import neutralise
 from agent.task import Task
+from agent.text.control_tokens import neutralise
 
 _FOLDER = resources.files("prompts")
 _JINJA = Environment(

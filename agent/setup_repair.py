@@ -14,8 +14,8 @@ from pydantic import Field, ValidationError
 
 from agent.journal.events import SetupTried
 from agent.model import Message, Model, ToolCall, ToolSpec
-from agent.models.neutralise import neutralise, restore
 from agent.prompting import setup_description, setup_prompt
+from agent.text.control_tokens import neutralise, restore
 from agent.tools.tool import Arguments
 
 TOOL = "setup"

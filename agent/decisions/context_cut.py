@@ -11,7 +11,7 @@ from agent.decisions.ledger import restate
 from agent.journal.events import ContextCut
 from agent.journal.state import RunState
 from agent.model import Message
-from agent.output import log_id_of
+from agent.text.truncate import log_id_of
 
 HIGH_WATER = 0.75
 LOW_WATER = 0.40

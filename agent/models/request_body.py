@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.model import Message, ToolSpec
-from agent.models.neutralise import guard
 from agent.models.normalize import settled_ids
 from agent.models.profiles import Profile
 from agent.models.stream import AnsweredCall
+from agent.text.control_tokens import guard
 
 MALFORMED = "malformed_arguments"
 """Key under which arguments go back that are no JSON object: servers refuse anything else."""

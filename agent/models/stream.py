@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.errors import ModelError
-from agent.halves import joined
 from agent.model import FinishReason, Record, Usage
 from agent.models.repetition import ENOUGH, repeats
+from agent.text.surrogates import joined
 
 LONGEST_EVENT = 16 * 2**20
 """Bytes of one event before the stream counts as broken."""

@@ -6,7 +6,7 @@ import shlex
 
 from pydantic import Field
 
-from agent.models.neutralise import restore
+from agent.text.control_tokens import restore
 from agent.tools.text_files import TextFile, decode, replace_once
 from agent.tools.tool import Arguments, Bench, Reply, refused
 from sandbox.errors import FileMissing, FileRefused

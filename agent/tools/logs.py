@@ -8,10 +8,10 @@ import time
 import regex
 from pydantic import Field
 
-from agent.log_errors import LONGEST_LINE, first_error
 from agent.testing.suite import list_files
+from agent.text.log_errors import LONGEST_LINE, first_error
+from agent.text.tracebacks import describe, frames, in_tree
 from agent.tools.tool import Arguments, Bench, Reply, refused
-from agent.tracebacks import describe, frames, in_tree
 
 MOST_LINES = 300
 MOST_FRAMES = 20

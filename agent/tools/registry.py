@@ -6,9 +6,9 @@ import json
 
 from pydantic import ValidationError
 
-from agent.halves import joined_in
 from agent.model import ToolCall, ToolSpec
 from agent.prompting import tool_description
+from agent.text.surrogates import joined_in
 from agent.tools.files import (
     CreateArguments,
     EditArguments,

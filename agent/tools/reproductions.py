@@ -10,10 +10,10 @@ from agent.gate.compare import ReproductionRun
 from agent.gate.measure import runs_needed
 from agent.gate.rules.reproduction import outside_refusal
 from agent.journal.events import ReproductionDeclared
-from agent.models.neutralise import restore
-from agent.output import cut
 from agent.snapshots import take_snapshot
 from agent.testing.runners import in_tree
+from agent.text.control_tokens import restore
+from agent.text.truncate import cut
 from agent.tools.shell import ending
 from agent.tools.tool import Arguments, Bench, Reply, refused
 from sandbox.errors import FileRefused

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from agent.models.neutralise import restore
+from agent.text.control_tokens import restore
 from agent.tools.tool import Arguments, Bench, Reply
 from sandbox.protocol import CommandResult
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from agent.halves import joined, joined_in
 from agent.journal.events import EVENT, HypothesisProposed, ModelTurned
 from agent.model import ToolCall
 from agent.models.stream import Assembly
+from agent.text.surrogates import joined, joined_in
 from agent.tools.registry import parse_call
 
 

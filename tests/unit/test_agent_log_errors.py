@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.log_errors import bare, first_error
+from agent.text.log_errors import bare, first_error
 
 QUIET = [
     "collected 12 items",

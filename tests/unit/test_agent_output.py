@@ -1,6 +1,6 @@
 """Cutting long outputs."""
 
-from agent.output import cut, log_id_of
+from agent.text.truncate import cut, log_id_of
 
 
 def test_short_output_is_left_alone():

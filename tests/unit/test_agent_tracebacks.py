@@ -2,7 +2,7 @@
 
 import pytest
 
-from agent.tracebacks import describe, frames, in_tree
+from agent.text.tracebacks import describe, frames, in_tree
 
 PYTHON = """Traceback (most recent call last):
   File "/usr/lib/python3.11/site-packages/flask/app.py", line 2, in wsgi

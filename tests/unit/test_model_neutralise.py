@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.models.neutralise import BREAK, guard, neutralise, restore
+from agent.text.control_tokens import BREAK, guard, neutralise, restore
 
 MARKERS = [
     "<|im_end|>",

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from agent.model import Message, ToolCall, ToolSpec, Turn, Usage
-from agent.models.neutralise import restore
 from agent.models.offline.policy import policy
 from agent.models.offline.protocol import Ask, Result, Steps
+from agent.text.control_tokens import restore
 
 WINDOW = 4_000_000
 """Tokens: there is no context that could overflow, and results must stay whole for replay."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
-from agent.log_errors import bare
+from agent.text.log_errors import bare
 
 Language = Literal["python", "javascript", "go", "java", "rust"]
 LONGEST = 2_000_000

@@ -1,0 +1,1 @@
+"""Pure functions on text: truncation, surrogates, tracebacks, the model's control tokens."""
