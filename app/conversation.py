@@ -10,7 +10,8 @@ import asyncio
 from dataclasses import dataclass
 
 from agent.journal.state import fold
-from app import commands, logs, policy
+from app import commands, logs
+from app.admission import authorization
 from app.asks import (
     Ask,
     Assigned,
@@ -142,7 +143,7 @@ async def _commented(asked: Asked, ask: Commented) -> str:
         isinstance(said, commands.Command) and said.mentioned
     )
     by: StartedBy = "mention" if mentioned else "command"
-    if not policy.switched_on(by, asked.terms.triggers):
+    if not authorization.switched_on(by, asked.terms.triggers):
         return f"the repository's settings turn off {by}s"
     if not await _may(asked, ask.sender, asked.terms.permissions.command):
         return "a stranger"
@@ -336,11 +337,11 @@ async def _start(
         base_branch=base,
         checks=checks,
     )
-    if unwanted := policy.unwanted(trigger, asked.terms):
+    if unwanted := authorization.unwanted(trigger, asked.terms):
         return unwanted
     if thread.is_pull and by != "failed_check":
         return "a pull request, not an issue"
-    minimum = policy.least_role(by, asked.terms)
+    minimum = authorization.least_role(by, asked.terms)
     if minimum is not None and not await _may(asked, ask.sender, minimum):
         return "a stranger"
     accepted = asked.services.inbox.start(asked.id, trigger, model=asked.services.settings.profile)

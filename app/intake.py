@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from app import audit, logs, policy, tracing, webhooks
+from app import audit, logs, tracing, webhooks
+from app.admission import authorization
 from app.asks import Ask, Ignored, Labeled, Trigger
 from app.inbox import Inbox
 from app.records import Accepted
@@ -59,9 +60,9 @@ def take_in(intake: Intake, event: str, delivery: str, body: bytes) -> Taken:
     if not _EVENT.fullmatch(event) or not _DELIVERY_ID.fullmatch(delivery):
         raise webhooks.BadPayload("X-GitHub-Event or X-GitHub-Delivery is missing or malformed")
     if isinstance(parsed, Trigger):
-        if reason := policy.refusal(parsed):
+        if reason := authorization.refusal(parsed):
             return Taken("ignored", reason)
-        if policy.is_label(parsed.label, intake.settings.label):
+        if authorization.is_label(parsed.label, intake.settings.label):
             return _take_run(intake, event, delivery, parsed)
         parsed = Labeled(
             **parsed.model_dump(include=set(Labeled.model_fields) - {"kind", "trigger"}),
@@ -100,7 +101,7 @@ def _take_run(intake: Intake, event: str, delivery: str, trigger: Trigger) -> Ta
 def _take_ask(intake: Intake, event: str, delivery: str, ask: Ask) -> Taken:
     settings = intake.settings
     name, app_id = settings.github_app_slug, settings.github_app_id
-    if reason := policy.disregard(ask, name=name, app_id=app_id):
+    if reason := authorization.disregard(ask, name=name, app_id=app_id):
         return Taken("ignored", reason)
     inbox = Inbox(intake.store.engine)
     if not inbox.concerns(ask):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from agent.task import Budget, GatePolicy
+from app.admission.limits import Bounds
 from app.forge import Forge
-from app.limits import Bounds
 from app.repo_config import (
     ORGANISATION_REPOSITORY,
     PATH,

@@ -14,14 +14,15 @@ import sqlalchemy as sa
 
 from agent.journal.events import now
 from agent.journal.state import RunState
-from app import endings, logs, policy, publish, tables
+from app import endings, logs, publish, tables
+from app.admission import authorization
+from app.admission.limits import Admission, Go, Mark, Refuse, Wait, admit
+from app.admission.rows import read_marks
 from app.forge import Forge
 from app.forge_records import IssueThread
-from app.limits import Admission, Go, Mark, Refuse, Wait, admit
 from app.records import Run
 from app.repo_terms import Terms
 from app.run_facts import FACTS_LOG, wishes_of
-from app.run_marks import read_marks
 from app.runs.active_run import RunWork
 from app.runs.failures import HandedBack
 from app.runs.services import Result
@@ -61,11 +62,11 @@ async def authorise(run: RunWork) -> Result:
 async def examine(forge: Forge, run: Run, terms: Terms) -> tuple[str, IssueThread]:
     """Why the run is not wanted here, in words; empty when it is. And its issue."""
     trigger = run.trigger
-    minimum = policy.least_role(trigger.by, terms)
+    minimum = authorization.least_role(trigger.by, terms)
     permission = await forge.permission(run.triggered_by) if minimum else None
     thread = await forge.issue(run.issue_number)
     repository = await forge.repository()
-    denied = policy.unwanted(trigger, terms) or policy.denial(
+    denied = authorization.unwanted(trigger, terms) or authorization.denial(
         permission, thread, repository, minimum=minimum, on_pull=trigger.is_pull_request
     )
     ending = endings.of_issue(thread, repository, name=run.repository, number=run.issue_number)

@@ -9,9 +9,9 @@ from typing import Literal
 from agent.journal.events import ReproductionDeclared
 from agent.model import Record
 from app import commands
+from app.admission.authorization import is_bot
 from app.forge_records import FailedCheck, Remark
 from app.markdown_safety import COMMENT_LIMIT, Markdown, code, fit, inline, prose
-from app.policy import is_bot
 
 CHECK_ROUNDS = 3
 """So many rounds of a run mend failed checks of its own pull request; then a person must look."""

@@ -19,11 +19,11 @@ import sqlalchemy as sa
 from agent.journal.events import now
 from agent.journal.state import RunState
 from app import logs, publish, tables
+from app.admission.limits import Mark, queue_place
+from app.admission.rows import read_marks
 from app.forge_records import ForgeError
-from app.limits import Mark, queue_place
 from app.records import Run
 from app.run_facts import facts_of, wishes_of
-from app.run_marks import read_marks
 from app.runs.admission_step import examine
 from app.runs.services import Services
 from app.tables import to_micros

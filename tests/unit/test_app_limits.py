@@ -10,6 +10,7 @@ import pytest
 from github import GithubException
 
 from app import endings
+from app.admission.limits import Bounds, Go, Mark, Refuse, Wait, admit, queue_place
 from app.forge_answers import explain
 from app.forge_records import (
     ConversationLocked,
@@ -24,7 +25,6 @@ from app.forge_records import (
     TokenRefused,
 )
 from app.git_process import GitDenied
-from app.limits import Bounds, Go, Mark, Refuse, Wait, admit, queue_place
 from app.mirror import PushRefused
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from app.admission.authorization import denial, is_label, refusal
 from app.forge_records import IssueThread, Permission, Repository
-from app.policy import denial, is_label, refusal
 from tests.unit.test_app_store import trigger
 
 

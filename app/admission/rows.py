@@ -7,7 +7,7 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from app import tables
-from app.limits import DAY, Mark
+from app.admission.limits import DAY, Mark
 from app.tables import from_micros, to_micros
 
 

@@ -1,0 +1,1 @@
+"""Who may start a run, and when a queued run may begin."""
