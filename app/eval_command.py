@@ -23,7 +23,7 @@ err = Console(stderr=True)
 
 @dataclass(frozen=True, slots=True)
 class EvalWords:
-    """What was typed; see the options in `app.eval_cli`."""
+    """What was typed; see the options in `app.cli.evaluation`."""
 
     instances: Path | None
     model: str

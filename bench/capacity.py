@@ -28,7 +28,7 @@ from rich.table import Table
 
 from agent.decisions.context_cut import HIGH_WATER, LOW_WATER
 from app.capacity import LENGTHS, Plan, Serving, Workload, plan
-from app.capacity_report import serving
+from app.cli.capacity import serving
 from tests.doubles.sglang.latency import HARDWARE, Latency
 
 STAND_IN = {"8xH200": "8xH200-int4", "16xH100": "16xH100-fp8", "8xB200": "8xB200-int4"}

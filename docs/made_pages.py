@@ -27,7 +27,7 @@ def pages() -> dict[str, str]:
 def commands_page() -> str:
     """Every command with its options, as Typer writes them. Raises `CalledProcessError`."""
     made = subprocess.run(
-        (sys.executable, "-m", "typer", "app.cli", "utils", "docs", "--name", "patchwright"),
+        (sys.executable, "-m", "typer", "app.cli.main", "utils", "docs", "--name", "patchwright"),
         cwd=DOCS.parent,
         check=True,
         capture_output=True,

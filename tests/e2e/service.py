@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from app.demo import free_port
+from app.cli.demo import free_port
 from tests.doubles.github.server import GithubServer
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from app.demo import free_port
+from app.cli.demo import free_port
 from tests.doubles.github.server import GithubServer
 
 ROOT = Path(__file__).parents[2]

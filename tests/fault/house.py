@@ -16,7 +16,7 @@ import docker
 import httpx
 from docker.models.containers import Container
 
-from app.demo import free_port
+from app.cli.demo import free_port
 from app.settings import Settings
 from app.store import SqlStore
 from sandbox.container import INSTALLATION_LABEL

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from app.cli import cli
+from app.cli.main import cli
 from sandbox.attacks.catalogue import ATTACKS
 from sandbox.attacks.target import Attack, Escaped, OpenTree, Target, outcome, printable
 from sandbox.container import SandboxSpec, container_options

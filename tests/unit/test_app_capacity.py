@@ -22,8 +22,8 @@ from app.capacity import (
     turns,
     waiting,
 )
-from app.capacity_report import UnknownHardware, advice, print_plans, serving
-from app.cli import cli
+from app.cli.capacity import UnknownHardware, advice, print_plans, serving
+from app.cli.main import cli
 from bench.capacity import TOLERANCE, Line, compare, compare_waits
 from tests.doubles.sglang import latency
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from typer.main import get_command
 
-from app.cli import cli
+from app.cli.main import cli
 from app.settings import CONFIG_VARIABLE, Settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent

@@ -29,7 +29,7 @@ from agent.journal.events import Recorded
 from app.export_html import trace_page
 from app.progress import progress_line
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 DEFAULT = ROOT / "tests" / "repos"
 DOUBLE = "tests.doubles.github"
 REPOSITORY = "acme/{name}"

@@ -17,9 +17,9 @@ from rich.text import Text
 from typer.exceptions import TyperException
 
 from agent.errors import AgentError
-from app.cli_operations import of_runs, operations
-from app.eval_cli import run_eval
-from app.export_cli import run_export
+from app.cli.evaluation import run_eval
+from app.cli.export import run_export
+from app.cli.operations import of_runs, operations
 from app.settings import Settings, SettingsError
 from app.settings_sources import load
 from sandbox.errors import SandboxError
@@ -75,7 +75,7 @@ def fix(
 ) -> None:
     """Debug a local repository. Exit 0: proven fix; 2: none; 1: error. Changes nothing in it."""
     from app import interrupts
-    from app.fix import FixRequest, run_fix
+    from app.cli.fix import FixRequest, run_fix
 
     settings = _settings(**({"model": model} if model else {}))
     request = FixRequest(path, issue, out_file, report, test_command, attempts, tuple(log or ()))
@@ -129,7 +129,7 @@ def doctor(
         from app.doctor_sandbox import print_attacks
 
         raise typer.Exit(0 if asyncio.run(print_attacks(_settings(), out)) else EXIT_ERROR)
-    from app.doctor import examine, examine_the_model
+    from app.cli.doctor import examine, examine_the_model
 
     findings = asyncio.run((examine_the_model if model else examine)(_settings()))
     for finding in findings:
@@ -147,7 +147,7 @@ def demo(
     keep: Annotated[bool, typer.Option(help="Leave the services up until Enter.")] = False,
 ) -> None:
     """A labelled issue becomes a pull request, on this machine, with a stand-in for GitHub."""
-    from app.demo import run_demo
+    from app.cli.demo import run_demo
 
     raise typer.Exit(0 if asyncio.run(run_demo(repository, out, keep=keep)) else EXIT_NOT_PROVEN)
 
@@ -174,7 +174,7 @@ def capacity(
 ) -> None:
     """How many GPU servers the runs need; formulas and sources: docs/capacity.md."""
     from app.capacity import HARDWARE, Workload
-    from app.capacity_report import UnknownHardware, print_plans, serving
+    from app.cli.capacity import UnknownHardware, print_plans, serving
 
     work = Workload(
         runs_per_day=runs_per_day,
@@ -232,7 +232,7 @@ def list_runs(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many runs.")] = 50,
 ) -> None:
     """The latest runs."""
-    from app.run_listing import print_runs
+    from app.cli.runs import print_runs
 
     print_runs(_settings(), out, limit)
 
@@ -242,7 +242,7 @@ def show_run(
     run_id: Annotated[str, typer.Argument(help="As `patchwright runs list` has it.")],
 ) -> None:
     """One run's journal."""
-    from app.run_listing import print_run
+    from app.cli.runs import print_run
 
     if not print_run(_settings(), out, run_id):
         raise UsageError(f"there is no run {run_id}; `patchwright runs list` shows them")
@@ -271,7 +271,7 @@ def build_image(
 @images_cli.command("list")
 def list_images() -> None:
     """Prepared images, the last used first."""
-    from app.images_command import print_images
+    from app.cli.images import print_images
 
     asyncio.run(print_images(_settings(), out))
 
@@ -283,7 +283,7 @@ def prune_images(
     ] = False,
 ) -> None:
     """Remove prepared images that are old or too many; they are made anew when needed."""
-    from app.images_command import prune_images as prune
+    from app.cli.images import prune_images as prune
 
     asyncio.run(prune(_settings(), out, everything=everything))
 
@@ -329,11 +329,11 @@ def _told(error: Exception) -> str:
 def _expected() -> tuple[type[Exception], ...]:
     """Errors whose messages are meant for the person at the terminal."""
     from app.backup import BackupError
-    from app.demo import DemoFailed
+    from app.cli.demo import DemoFailed
+    from app.cli.fix import BadRequest
     from app.eval_folder import FolderRefused
     from app.eval_history import NoHistory
     from app.export import ExportRefused
-    from app.fix import BadRequest
     from app.forge_records import ForgeError
     from app.git_process import GitError
     from app.operate import NotPossible
