@@ -42,7 +42,7 @@ def run_eval(
     ] = None,
 ) -> None:
     """Measure on instances with hidden tests: what is fixed, and how far proofs can be trusted."""
-    from app.eval_command import EvalWords, carry_out
+    from app.evaluation.command import EvalWords, carry_out
 
     carry_out(
         EvalWords(

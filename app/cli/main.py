@@ -331,8 +331,8 @@ def _expected() -> tuple[type[Exception], ...]:
     from app.backup import BackupError
     from app.cli.demo import DemoFailed
     from app.cli.fix import BadRequest
-    from app.eval_folder import FolderRefused
-    from app.eval_history import NoHistory
+    from app.evaluation.folder import FolderRefused
+    from app.evaluation.history import NoHistory
     from app.export import ExportRefused
     from app.forge_records import ForgeError
     from app.git_process import GitError

@@ -26,12 +26,12 @@ from agent.evaluation.hidden import judge_hidden
 from agent.evaluation.instances import Instance, read_instances
 from agent.evaluation.report import Report, Verdicts
 from app.environments import OwnEnvironment
-from app.eval_folder import EvalFolder, FolderRefused
-from app.eval_history import Mined, NoHistory, mine
-from app.eval_run import placed
-from app.eval_sources import NoRepository, Sources
-from app.eval_trees import docker_trees
-from app.evaluate import EvalRequest, evaluate
+from app.evaluation.evaluate import EvalRequest, evaluate
+from app.evaluation.folder import EvalFolder, FolderRefused
+from app.evaluation.history import Mined, NoHistory, mine
+from app.evaluation.instance_run import placed
+from app.evaluation.repositories import NoRepository, Sources
+from app.evaluation.sandboxes import docker_trees
 from app.settings import Settings
 from sandbox.protocol import Sandbox
 from tests.doubles.local_sandbox import LocalSandbox

@@ -24,8 +24,8 @@ from agent.journal.events import Outcome
 from agent.model import Usage
 from agent.testing.report import Outcome as TestOutcome
 from agent.testing.report import SuiteRun
-from app.eval_html import histogram, report_page
-from app.eval_text import shown, verdict_of
+from app.evaluation.html_report import histogram, report_page
+from app.evaluation.text_report import shown, verdict_of
 
 ROW = {
     "instance_id": "o__r-1",

@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from agent.evaluation.report import AtK, Report
 from agent.evaluation.statistics import Share
-from app.eval_text import WORDS, efforts, shares, shown, shown_mean
+from app.evaluation.text_report import WORDS, efforts, shares, shown, shown_mean
 
 _PAGES = Environment(
     loader=PackageLoader("app", "templates/export"),

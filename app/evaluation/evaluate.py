@@ -18,11 +18,11 @@ from agent.evaluation.results import InstanceResult
 from agent.evaluation.selection import prediction
 from agent.journal.events import Recorded
 from agent.prompting import prompt_version
-from app.eval_folder import Asked, EvalFolder, FolderRefused, digest, write_whole
-from app.eval_html import report_page
-from app.eval_run import Ground, run_instance
-from app.eval_sources import Sources
-from app.eval_trees import Trees
+from app.evaluation.folder import Asked, EvalFolder, FolderRefused, digest, write_whole
+from app.evaluation.html_report import report_page
+from app.evaluation.instance_run import Ground, run_instance
+from app.evaluation.repositories import Sources
+from app.evaluation.sandboxes import Trees
 from app.export_html import trace_page
 from app.model_choice import make_model
 from app.settings import Settings

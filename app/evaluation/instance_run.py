@@ -19,8 +19,8 @@ from agent.journal.store import MemoryStore
 from agent.model import Model
 from agent.session import debug
 from agent.task import Budget, Issue, Task
-from app.eval_sources import Sources
-from app.eval_trees import Trees
+from app.evaluation.repositories import Sources
+from app.evaluation.sandboxes import Trees
 from app.git_process import GitError
 from sandbox.errors import SandboxError
 from sandbox.protocol import Sandbox

@@ -15,8 +15,8 @@ from agent.evaluation.history import Candidate, Change, Rejection, candidate, pr
 from agent.evaluation.instances import Instance
 from agent.testing.report import Outcome
 from agent.testing.suite import NoTests, find_test_command, run_suite
-from app.eval_sources import History, Sources
-from app.eval_trees import Trees
+from app.evaluation.repositories import History, Sources
+from app.evaluation.sandboxes import Trees
 from app.git_process import run_git
 from sandbox.errors import PatchRefused, SandboxGone
 from sandbox.prepare import SetupFailed

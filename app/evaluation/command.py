@@ -9,11 +9,11 @@ from pathlib import Path
 from rich.console import Console
 
 from agent.evaluation.instances import BadInstances, Instance, write_instances
-from app.eval_folder import EvalFolder, write_whole
-from app.eval_history import mine
-from app.eval_text import comparison_text, report_text
-from app.eval_trees import Trees, docker_trees
-from app.evaluate import EvalRequest, compare_folders, evaluate, load_instances
+from app.evaluation.evaluate import EvalRequest, compare_folders, evaluate, load_instances
+from app.evaluation.folder import EvalFolder, write_whole
+from app.evaluation.history import mine
+from app.evaluation.sandboxes import Trees, docker_trees
+from app.evaluation.text_report import comparison_text, report_text
 from app.settings import Settings
 from app.settings_sources import load
 

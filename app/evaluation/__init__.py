@@ -1,0 +1,1 @@
+"""Evaluations: instances from a folder or a history, run and reported."""
