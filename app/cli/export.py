@@ -50,7 +50,7 @@ def run_export(
 
     from rich.console import Console
 
-    from app.export import ExportRefused, ExportRequest, export
+    from app.export.exporter import ExportRefused, ExportRequest, export
     from app.journals import Journals
     from app.settings_sources import load
     from app.store import SqlStore

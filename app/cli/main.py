@@ -333,7 +333,7 @@ def _expected() -> tuple[type[Exception], ...]:
     from app.cli.fix import BadRequest
     from app.evaluation.folder import FolderRefused
     from app.evaluation.history import NoHistory
-    from app.export import ExportRefused
+    from app.export.exporter import ExportRefused
     from app.forge_records import ForgeError
     from app.git_process import GitError
     from app.operate import NotPossible

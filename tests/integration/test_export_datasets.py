@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from app.export import ExportRequest, export
+from app.export.exporter import ExportRequest, export
 from app.store import SqlStore
 from tests.unit.test_app_export import run
 

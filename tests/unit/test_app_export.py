@@ -33,10 +33,10 @@ from agent.journal.state import fold
 from agent.model import ToolCall, Usage
 from app import retention
 from app.asks import Trigger
-from app.export import ExportRefused, ExportRequest, export, read_journal
-from app.export_examples import Facts, examples, reward
+from app.export.anonymise import anonymous, scrubbed
+from app.export.examples import Facts, examples, reward
+from app.export.exporter import ExportRefused, ExportRequest, export, read_journal
 from app.export_html import trace_page
-from app.export_privacy import anonymous, scrubbed
 from app.export_split import validation_repositories
 from app.journals import Journals
 from app.settings import Settings

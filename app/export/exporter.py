@@ -14,9 +14,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from agent.journal.events import AnyEvent, NoteAdded, Outcome, Recorded
 from agent.tools.registry import tool_specs
-from app.export_examples import Facts, examples
+from app.export.anonymise import anonymous, mentioned, scrubbed
+from app.export.examples import Facts, examples
 from app.export_html import trace_page
-from app.export_privacy import anonymous, mentioned, scrubbed
 from app.export_split import validation_repositories
 from app.records import Run, RunFilter, UnknownRun
 from app.store import SqlStore
