@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from app import logs
 from app.forge_github import GithubApp
+from app.git.mirror import Mirror
 from app.kubernetes_sandboxes import KubernetesSandboxes, cluster_image, kubernetes_engine
-from app.mirror import Mirror
 from app.model_choice import make_model
 from app.repo_terms import read_terms
 from app.run_facts import FACTS_LOG, read_wishes

@@ -18,8 +18,8 @@ from app.forge_records import (
     RepositoryArchived,
     TokenRefused,
 )
-from app.git_process import GitDenied
-from app.mirror import PushRefused
+from app.git.mirror import PushRefused
+from app.git.process import GitDenied
 
 Kind = Literal[
     "suspended",

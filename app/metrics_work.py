@@ -32,7 +32,7 @@ from agent.journal.events import (
 )
 from agent.tools.registry import TOOLS
 from app.forge_records import ForgeAway, RateLimited
-from app.git_process import GitAway
+from app.git.process import GitAway
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxGone
 
 WORK = CollectorRegistry()

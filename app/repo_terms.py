@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from agent.task import Budget, GatePolicy
 from app.admission.limits import Bounds
 from app.forge import Forge
+from app.git.tree_archive import Shape
 from app.repo_config import (
     ORGANISATION_REPOSITORY,
     PATH,
@@ -18,7 +19,6 @@ from app.repo_config import (
 )
 from app.repo_config_file import Problem, read
 from app.settings import Settings
-from app.tree_transfer import Shape
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from agent.journal.store import MemoryStore
 from agent.session import debug
 from agent.task import ATTACHED, Attachment, Issue, Task
 from app.environments import with_environment
+from app.git.local import mirror_local
 from app.left_over import own_sandboxes
-from app.local_repository import mirror_local
 from app.model_choice import make_model
 from app.progress import progress_line
 from app.sandbox_specs import spec_of

@@ -335,7 +335,7 @@ def _expected() -> tuple[type[Exception], ...]:
     from app.evaluation.history import NoHistory
     from app.export.exporter import ExportRefused
     from app.forge_records import ForgeError
-    from app.git_process import GitError
+    from app.git.process import GitError
     from app.operate import NotPossible
     from app.setup_server import NotSetUp
 

@@ -17,7 +17,7 @@ from agent.testing.report import Outcome
 from agent.testing.suite import NoTests, find_test_command, run_suite
 from app.evaluation.repositories import History, Sources
 from app.evaluation.sandboxes import Trees
-from app.git_process import run_git
+from app.git.process import run_git
 from sandbox.errors import PatchRefused, SandboxGone
 from sandbox.prepare import SetupFailed
 

@@ -21,7 +21,7 @@ from agent.session import debug
 from agent.task import Budget, Issue, Task
 from app.evaluation.repositories import Sources
 from app.evaluation.sandboxes import Trees
-from app.git_process import GitError
+from app.git.process import GitError
 from sandbox.errors import SandboxError
 from sandbox.protocol import Sandbox
 

@@ -8,9 +8,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.git_process import GitError, run_git
-from app.local_repository import mirror_history
-from app.mirror import Mirror
+from app.git.local import mirror_history
+from app.git.mirror import Mirror
+from app.git.process import GitError, run_git
 
 
 class NoRepository(GitError):

@@ -30,7 +30,8 @@ from agent.task import Attachment, Issue, Task
 from app import logs, metrics_work, publish, tracing
 from app.forge import Forge
 from app.forge_records import ForgeError, IssueThread
-from app.mirror import Mirror
+from app.git.mirror import Mirror
+from app.git.tree_archive import Source, write_tree
 from app.records import Run
 from app.reports import Phase, RunFacts
 from app.run_facts import FACTS_LOG, RECIPE_LOG, facts_of, model_seconds, read_wishes
@@ -38,7 +39,6 @@ from app.runs.services import Result, Services
 from app.runs.step_retry import patiently
 from app.runs.trees import prepare_environment
 from app.store import SqlStore
-from app.tree_transfer import Source, write_tree
 from sandbox.errors import SandboxError
 from sandbox.protocol import Sandbox
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from agent.errors import AgentError, ModelAway
 from app.forge_records import ForgeAway, ForgeError, RateLimited
-from app.git_process import GitAway, GitError
+from app.git.process import GitAway, GitError
 from app.logs import redact
 from app.settings import SettingsError
 from sandbox.errors import EngineUnavailable, SandboxError, SandboxGone

@@ -17,8 +17,8 @@ from agent.journal.events import AttemptEnded, GateJudged, ReproductionDeclared,
 from agent.task import ATTACHED, Attachment
 from app import logs, publish
 from app.forge_records import FailedCheck, Pull, Remark
-from app.git_process import GitMissing
-from app.mirror import BranchTaken, Mirror
+from app.git.mirror import BranchTaken, Mirror
+from app.git.process import GitMissing
 from app.reports import is_draft, patch_of
 from app.runs import feedback
 from app.runs.active_run import Ground, RunWork

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from agent.gate.judge import Submission, judge
 from agent.journal.events import Check, GateJudged, ReproductionDeclared
-from app.mirror import Mirror, PatchUnusable
+from app.git.mirror import Mirror, PatchUnusable
 from sandbox.protocol import OpenSandbox
 
 

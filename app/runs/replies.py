@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from agent.journal.state import RunState
 from app.forge_records import FailedCheck, Pull
+from app.git.mirror import Identity
 from app.markdown_safety import commit_text, title_text
-from app.mirror import Identity
 from app.runs import feedback
 from app.runs.active_run import RunWork
 from app.runs.feedback import Item

@@ -12,9 +12,9 @@ from agent.models.openai_compat import OnWaiting
 from app import metrics_work
 from app.environments import Asked, Mender, Prepared
 from app.forge import Forge
+from app.git.mirror import Mirror
 from app.governed_model import Brake, GovernedModel
 from app.inbox import Inbox
-from app.mirror import Mirror
 from app.repo_config import RepoConfig
 from app.repo_terms import Terms, terms
 from app.runs.failures import PATIENCE_S

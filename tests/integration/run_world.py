@@ -36,7 +36,7 @@ from app.forge_records import (
     Remark,
     Repository,
 )
-from app.mirror import Mirror
+from app.git.mirror import Mirror
 from app.runs.workflow import Services
 from app.settings import Settings
 from app.store import SqlStore

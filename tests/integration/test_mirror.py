@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from app.git_process import GitAway, GitError, GitMissing, run_git
-from app.mirror import BranchTaken, Identity, Mirror, PatchUnusable
+from app.git.mirror import BranchTaken, Identity, Mirror, PatchUnusable
+from app.git.process import GitAway, GitError, GitMissing, run_git
 from tests.integration.github_app import CART, PATCH, git
 
 BOT = Identity("patchwright[bot]", "patchwright[bot]@users.example")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.local_repository import RepositoryRefused, mirror_local
-from app.mirror import Identity
+from app.git.local import RepositoryRefused, mirror_local
+from app.git.mirror import Identity
 from tests.integration.github_app import CART, PATCH, git
 
 BOT = Identity("patchwright[bot]", "patchwright[bot]@users.example")

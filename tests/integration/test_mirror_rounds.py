@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from app.git_process import GitMissing
-from app.mirror import Identity, Mirror, PatchUnusable
+from app.git.mirror import Identity, Mirror, PatchUnusable
+from app.git.process import GitMissing
 from tests.integration.github_app import CART, PATCH, git
 
 BOT = Identity("patchwright[bot]", "patchwright[bot]@users.example")

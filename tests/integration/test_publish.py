@@ -16,8 +16,8 @@ from agent.journal.state import RunState, fold
 from app import publish
 from app.forge_github import GithubForge
 from app.forge_records import ForgeAway, ForgeError
-from app.git_process import GitDenied, GitError, GitMissing
-from app.mirror import Mirror, PatchUnusable, PushRefused
+from app.git.mirror import Mirror, PatchUnusable, PushRefused
+from app.git.process import GitDenied, GitError, GitMissing
 from app.reports import RunFacts
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.server import GithubServer

@@ -14,8 +14,8 @@ from agent.journal.state import RunState
 from app import endings, publish
 from app.forge_github import GithubForge
 from app.forge_records import ForgeError
-from app.git_process import GitError
-from app.mirror import Mirror, PatchUnusable
+from app.git.mirror import Mirror, PatchUnusable
+from app.git.process import GitError
 from app.repo_terms import read_terms
 from app.reports import RunFacts, branch_name, own_branch_name
 from app.settings import Settings

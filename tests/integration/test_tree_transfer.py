@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from app.git_process import GitDenied, GitError, GitMissing
-from app.mirror import Mirror
-from app.tree_transfer import Shape, Source, pointer, submodule_url, write_tree
+from app.git.mirror import Mirror
+from app.git.process import GitDenied, GitError, GitMissing
+from app.git.tree_archive import Shape, Source, pointer, submodule_url, write_tree
 
 LARGE = bytes(range(256)) * 40
 OID = hashlib.sha256(LARGE).hexdigest()

@@ -10,7 +10,7 @@ import pytest
 from agent.gate.judge import Submission
 from agent.journal.events import ReproductionDeclared
 from agent.task import Issue
-from app.mirror import Identity, Mirror
+from app.git.mirror import Identity, Mirror
 from app.runs.pull_request_proof import WiderProof
 from sandbox.protocol import Sandbox
 from tests.doubles.local_sandbox import LocalSandbox

@@ -24,8 +24,8 @@ from app.forge_records import (
     RepositoryArchived,
     TokenRefused,
 )
-from app.git_process import GitDenied
-from app.mirror import PushRefused
+from app.git.mirror import PushRefused
+from app.git.process import GitDenied
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 

@@ -6,7 +6,9 @@ import os
 import pytest
 
 from agent.task import GatePolicy
-from app.git_process import (
+from app.git.mirror import BranchTaken, PatchUnusable, PushRefused, push_error
+from app.git.patch_check import check_changes, check_text
+from app.git.process import (
     GitAway,
     GitDenied,
     GitError,
@@ -16,8 +18,6 @@ from app.git_process import (
     explain,
     token_settings,
 )
-from app.mirror import BranchTaken, PatchUnusable, PushRefused, push_error
-from app.patch_tree import check_changes, check_text
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ import pytest
 
 from agent.journal.events import GateJudged
 from app.code_owners import MOST_REVIEWERS, Owners, owners_of
+from app.git.files import first_file
 from app.markdown_safety import Markdown
 from app.pull_report import annotated, check_report, commit_message, pull_body
 from app.pull_template import Part, fill
 from app.repo_config_file import read
-from app.repo_files import first_file
 from app.reports import settings_comment, status_comment
 from tests.integration.run_world import make_remote
 from tests.unit.test_app_reports import FACTS, PATCH, UNPROVEN, WHOLE

@@ -7,8 +7,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.git_process import GitError, run_git
-from app.mirror import PLAIN_ATTRIBUTES, Mirror
+from app.git.mirror import PLAIN_ATTRIBUTES, Mirror
+from app.git.process import GitError, run_git
 
 SHOWN = 10
 """How many dirty files an error names."""

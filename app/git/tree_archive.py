@@ -22,8 +22,8 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from app.git_process import GitAway, GitDenied, GitError
-from app.mirror import Mirror, Submodule
+from app.git.mirror import Mirror, Submodule
+from app.git.process import GitAway, GitDenied, GitError
 
 _POINTER = re.compile(
     rb"version https://git-lfs\.github\.com/spec/v1\n(?:ext-[^\n]*\n)*"

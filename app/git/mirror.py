@@ -21,8 +21,8 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from agent.task import GatePolicy
-from app.git_process import GitError, GitFailed, GitMissing, run_git, token_settings
-from app.patch_tree import PatchUnusable, check_changes, check_text
+from app.git.patch_check import PatchUnusable, check_changes, check_text
+from app.git.process import GitError, GitFailed, GitMissing, run_git, token_settings
 
 __all__ = ["BranchTaken", "Identity", "Mirror", "PatchUnusable", "PushRefused"]
 
@@ -213,7 +213,7 @@ class Mirror:
 
         The same arguments give the same commit, whenever and wherever. `branch` names it in the
         mirror until it is pushed. Raises `PatchUnusable` when the patch does not apply, changes
-        nothing, or touches what no patch may (see `app.patch_tree`).
+        nothing, or touches what no patch may (see `app.git.patch_check`).
 
         With `parents`, the commit follows these and not `base`; when it would leave the tree of the
         only one as it is, that one is returned.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from app.git_process import GitFailed, run_git
+from app.git.process import GitFailed, run_git
 
 LIMIT_BYTES = 3_000_000
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from agent.gate.patch import BadPatch, parse_patch
 from agent.gate.rules.paths import patch_path_refusal
 from agent.task import GatePolicy
-from app.git_process import GitError
+from app.git.process import GitError
 
 PLAIN = ("000000", "100644", "100755")
 """Modes of absent, ordinary and executable files."""

@@ -1,0 +1,1 @@
+"""Git on the host: bare mirrors, archives of trees, and checks of patches."""
