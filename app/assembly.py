@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from app import logs
-from app.forge_github import GithubApp
 from app.git.mirror import Mirror
+from app.github.client import GithubApp
 from app.kubernetes_sandboxes import KubernetesSandboxes, cluster_image, kubernetes_engine
 from app.model_choice import make_model
 from app.repo_terms import read_terms

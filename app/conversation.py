@@ -10,9 +10,13 @@ import asyncio
 from dataclasses import dataclass
 
 from agent.journal.state import fold
-from app import commands, logs
+from app import logs
 from app.admission import authorization
-from app.asks import (
+from app.database_away import is_away
+from app.github import commands
+from app.github.forge import Forge
+from app.github.records import IssueThread, Role
+from app.github.webhook_events import (
     Ask,
     Assigned,
     CheckFailed,
@@ -25,9 +29,6 @@ from app.asks import (
     StartedBy,
     Trigger,
 )
-from app.database_away import is_away
-from app.forge import Forge
-from app.forge_records import IssueThread, Role
 from app.markdown_safety import code, inline, title_text
 from app.repo_terms import Terms
 from app.runs.failures import LONGEST_WAIT_S, explain, goes_back, wait_before_retry

@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 from fastapi import HTTPException, Request
 
 from app import access, sign_in
-from app.forge import Forge
-from app.forge_records import ForgeError, Permission, Role
+from app.github.forge import Forge
+from app.github.records import ForgeError, Permission, Role
 from app.records import Run
 from app.repo_terms import read_terms
 from app.settings import Settings

@@ -9,7 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from app.forge_records import (
+from app.git.mirror import PushRefused
+from app.git.process import GitDenied
+from app.github.records import (
     ConversationLocked,
     InstallationGone,
     InstallationSuspended,
@@ -18,8 +20,6 @@ from app.forge_records import (
     RepositoryArchived,
     TokenRefused,
 )
-from app.git.mirror import PushRefused
-from app.git.process import GitDenied
 
 Kind = Literal[
     "suspended",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dbos import EnqueueOptions
 
-from app.asks import Ask, place_of
+from app.github.webhook_events import Ask, place_of
 from app.records import Run
 
 APPLICATION = "patchwright"

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from agent.journal.events import now
 from app import tables
-from app.asks import ASK, Ask, PullEnded, Pushed, Reviewed, Trigger, place_of
+from app.github.webhook_events import ASK, Ask, PullEnded, Pushed, Reviewed, Trigger, place_of
 from app.records import Accepted, run_id_for
 from app.run_rows import begin, insert_new, insert_of, live_key, open_round, storable
 from app.tables import to_micros

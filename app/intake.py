@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from app import audit, logs, tracing, webhooks
+from app import audit, logs, tracing
 from app.admission import authorization
-from app.asks import Ask, Ignored, Labeled, Trigger
+from app.github import webhooks
+from app.github.webhook_events import Ask, Ignored, Labeled, Trigger
 from app.inbox import Inbox
 from app.records import Accepted
 from app.settings import Settings

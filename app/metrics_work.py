@@ -31,8 +31,8 @@ from agent.journal.events import (
     now,
 )
 from agent.tools.registry import TOOLS
-from app.forge_records import ForgeAway, RateLimited
 from app.git.process import GitAway
+from app.github.records import ForgeAway, RateLimited
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxGone
 
 WORK = CollectorRegistry()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-from app import forge_app, logs
-from app.forge_github import GithubApp
-from app.forge_records import ForgeError
+from app import logs
+from app.github import deliveries
+from app.github.client import GithubApp
+from app.github.records import ForgeError
+from app.github.webhooks import EVENTS, BadPayload
 from app.inbox import Inbox
 from app.intake import Intake, take_in
 from app.runs.failures import PATIENCE_S, wait_before_retry
-from app.webhooks import EVENTS, BadPayload
 
 KEPT_BY_GITHUB = timedelta(days=3)
 EVERY_S = 900.0
@@ -61,7 +62,7 @@ async def recover(
 
 
 def _recover(app: GithubApp, intake: Intake, since: datetime | None) -> int:
-    missed = forge_app.missed(app, since or datetime.now(UTC) - KEPT_BY_GITHUB)
+    missed = deliveries.missed(app, since or datetime.now(UTC) - KEPT_BY_GITHUB)
     wanted = [delivery for delivery in missed if delivery.event in EVENTS]
     known = Inbox(intake.store.engine).delivered([delivery.guid for delivery in wanted])
     count = 0
@@ -69,7 +70,9 @@ def _recover(app: GithubApp, intake: Intake, since: datetime | None) -> int:
         if delivery.guid in known:  # it came, but our answer got lost
             continue
         try:
-            taken = take_in(intake, delivery.event, delivery.guid, forge_app.payload(app, delivery))
+            taken = take_in(
+                intake, delivery.event, delivery.guid, deliveries.payload(app, delivery)
+            )
         except BadPayload as error:
             _log.warning("a missed delivery is no use", delivery=delivery.guid, why=str(error))
             continue

@@ -15,12 +15,12 @@ from agent.journal.state import RunState
 from agent.task import GatePolicy
 from app import code_owners, logs, pull_template
 from app.code_owners import owners_of
-from app.forge import Forge
-from app.forge_records import Comment, ForgeAway, ForgeError, Pull, RateLimited, Repository
 from app.git.files import first_file
 from app.git.mirror import BranchTaken, Identity, Mirror
 from app.git.patch_check import PatchUnusable
 from app.git.process import GitDenied
+from app.github.forge import Forge
+from app.github.records import Comment, ForgeAway, ForgeError, Pull, RateLimited, Repository
 from app.pull_report import changed_files, check_report, commit_message, pull_body, pull_title
 from app.repo_config import PullRequests
 from app.repo_terms import Terms

@@ -12,7 +12,7 @@ from unidiff.errors import UnidiffParseError
 from unidiff.patch import PatchSet
 
 from agent.journal.state import RunState
-from app.forge_records import Annotation, CheckReport
+from app.github.records import Annotation, CheckReport
 from app.markdown_safety import (
     COMMENT_LIMIT,
     Markdown,

@@ -9,7 +9,7 @@ from typing import Literal
 
 from agent.journal.events import Outcome
 from agent.model import Record
-from app.asks import Trigger
+from app.github.webhook_events import Trigger
 
 Status = Literal["queued", "running", "done"]
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 
 from agent.task import Budget, GatePolicy
 from app.admission.limits import Bounds
-from app.forge import Forge
 from app.git.tree_archive import Shape
+from app.github.forge import Forge
 from app.repo_config import (
     ORGANISATION_REPOSITORY,
     PATH,

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from agent.evaluation.cost import gpu_seconds
 from agent.journal.events import AnyEvent, ModelTurned
 from agent.model import Record
-from app.forge_records import IssueThread
+from app.github.records import IssueThread
 from app.records import Run
 from app.repo_config import Language
 from app.repo_terms import Terms

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from agent.journal.events import now
 from app import tables
-from app.asks import Trigger
+from app.github.webhook_events import Trigger
 from app.records import Accepted
 from app.tables import to_micros
 

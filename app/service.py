@@ -17,8 +17,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import ClientDisconnect
 from starlette.types import Lifespan
 
-from app import access, logs, webhooks
+from app import access, logs
 from app.dashboard_access import Asking
+from app.github import webhooks
 from app.intake import Intake, take_in
 from app.metrics import CONTENT_TYPE, Metrics
 from app.pages import pages

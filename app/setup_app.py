@@ -20,8 +20,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app import app_credentials
 from app.app_credentials import AppIdentity, CredentialsError
+from app.github.webhooks import EVENTS
 from app.settings import Settings
-from app.webhooks import EVENTS
 
 PERMISSIONS = {
     "actions": "read",

@@ -15,6 +15,7 @@ from fastapi.responses import HTMLResponse
 
 from app import access, logs
 from app.app_credentials import AppIdentity
+from app.github.webhooks import EVENTS
 from app.pages import TokenShown, render
 from app.settings import Settings
 from app.setup_app import (
@@ -26,7 +27,6 @@ from app.setup_app import (
     form_address,
     manifest,
 )
-from app.webhooks import EVENTS
 
 COOKIE = "patchwright_setup"
 STATE_LIVES_S = 3600.0

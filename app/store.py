@@ -19,7 +19,7 @@ from agent.errors import LostLease
 from agent.journal.events import EVENT, AnyEvent, Recorded, RunEnded, now
 from agent.journal.store import Hint
 from app import tables
-from app.asks import Trigger
+from app.github.webhook_events import Trigger
 from app.group_commit import GroupCommit
 from app.records import Accepted, Run, RunFilter, RunPage, UnknownRun, run_id_for
 from app.run_rows import begin, insert_new, insert_of, open_round, storable

@@ -7,12 +7,21 @@ hours old.
 
 from __future__ import annotations
 
-from app import commands
-from app.asks import Ask, Assigned, CheckFailed, Commented, PullEnded, Pushed, Rerun, StartedBy
-from app.forge_records import IssueThread, Permission, Repository, Role
+from app.github import commands
+from app.github.records import IssueThread, Permission, Repository, Role
+from app.github.webhook_events import (
+    Ask,
+    Assigned,
+    CheckFailed,
+    Commented,
+    PullEnded,
+    Pushed,
+    Rerun,
+    StartedBy,
+)
+from app.github.webhooks import Trigger
 from app.repo_config import Triggers
 from app.repo_terms import Terms
-from app.webhooks import Trigger
 
 
 def is_label(name: str, wanted: str) -> bool:

@@ -334,8 +334,8 @@ def _expected() -> tuple[type[Exception], ...]:
     from app.evaluation.folder import FolderRefused
     from app.evaluation.history import NoHistory
     from app.export.exporter import ExportRefused
-    from app.forge_records import ForgeError
     from app.git.process import GitError
+    from app.github.records import ForgeError
     from app.operate import NotPossible
     from app.setup_server import NotSetUp
 

@@ -28,10 +28,10 @@ from agent.journal.state import RunState, fold
 from agent.session import JudgeWith, debug
 from agent.task import Attachment, Issue, Task
 from app import logs, metrics_work, publish, tracing
-from app.forge import Forge
-from app.forge_records import ForgeError, IssueThread
 from app.git.mirror import Mirror
 from app.git.tree_archive import Source, write_tree
+from app.github.forge import Forge
+from app.github.records import ForgeError, IssueThread
 from app.records import Run
 from app.reports import Phase, RunFacts
 from app.run_facts import FACTS_LOG, RECIPE_LOG, facts_of, model_seconds, read_wishes

@@ -18,8 +18,8 @@ from app import endings, logs, publish, tables
 from app.admission import authorization
 from app.admission.limits import Admission, Go, Mark, Refuse, Wait, admit
 from app.admission.rows import read_marks
-from app.forge import Forge
-from app.forge_records import IssueThread
+from app.github.forge import Forge
+from app.github.records import IssueThread
 from app.records import Run
 from app.repo_terms import Terms
 from app.run_facts import FACTS_LOG, wishes_of

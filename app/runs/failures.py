@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Iterator, Sequence
 
 from agent.errors import AgentError, ModelAway
-from app.forge_records import ForgeAway, ForgeError, RateLimited
 from app.git.process import GitAway, GitError
+from app.github.records import ForgeAway, ForgeError, RateLimited
 from app.logs import redact
 from app.settings import SettingsError
 from sandbox.errors import EngineUnavailable, SandboxError, SandboxGone

@@ -8,9 +8,9 @@ from typing import Literal
 
 from agent.journal.events import ReproductionDeclared
 from agent.model import Record
-from app import commands
 from app.admission.authorization import is_bot
-from app.forge_records import FailedCheck, Remark
+from app.github import commands
+from app.github.records import FailedCheck, Remark
 from app.markdown_safety import COMMENT_LIMIT, Markdown, code, fit, inline, prose
 
 CHECK_ROUNDS = 3

@@ -16,9 +16,9 @@ from functools import partial
 from agent.journal.events import AttemptEnded, GateJudged, ReproductionDeclared, Submitted, now
 from agent.task import ATTACHED, Attachment
 from app import logs, publish
-from app.forge_records import FailedCheck, Pull, Remark
 from app.git.mirror import BranchTaken, Mirror
 from app.git.process import GitMissing
+from app.github.records import FailedCheck, Pull, Remark
 from app.reports import is_draft, patch_of
 from app.runs import feedback
 from app.runs.active_run import Ground, RunWork

@@ -21,7 +21,7 @@ from agent.journal.state import RunState
 from app import logs, publish, tables
 from app.admission.limits import Mark, queue_place
 from app.admission.rows import read_marks
-from app.forge_records import ForgeError
+from app.github.records import ForgeError
 from app.records import Run
 from app.run_facts import facts_of, wishes_of
 from app.runs.admission_step import examine

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agent.journal.state import RunState
-from app.forge_records import FailedCheck, Pull
 from app.git.mirror import Identity
+from app.github.records import FailedCheck, Pull
 from app.markdown_safety import commit_text, title_text
 from app.runs import feedback
 from app.runs.active_run import RunWork

@@ -11,8 +11,8 @@ from agent.model import Model
 from agent.models.openai_compat import OnWaiting
 from app import metrics_work
 from app.environments import Asked, Mender, Prepared
-from app.forge import Forge
 from app.git.mirror import Mirror
+from app.github.forge import Forge
 from app.governed_model import Brake, GovernedModel
 from app.inbox import Inbox
 from app.repo_config import RepoConfig

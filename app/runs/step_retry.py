@@ -11,7 +11,7 @@ from agent.errors import LostLease, RunStopped
 from agent.journal.events import Recorded, RunPhase, now
 from app import controls, endings, logs, metrics_work
 from app.database_away import is_away
-from app.forge_records import ForgeAway, RateLimited
+from app.github.records import ForgeAway, RateLimited
 from app.runs.failures import (
     TOLD_FROM_S,
     HandedBack,

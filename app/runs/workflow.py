@@ -23,8 +23,8 @@ from agent.journal.state import RunState
 from agent.task import ATTACHED, Attachment
 from app import endings, logs, publish, tracing
 from app.database_away import is_away, waited_for
-from app.fence import fenced
-from app.forge_records import Pull
+from app.github.fenced import fenced
+from app.github.records import Pull
 from app.publish import Fetched
 from app.records import Run
 from app.reports import is_draft, patch_of

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from app.webhooks import sign
+from app.github.webhooks import sign
 from tests.deploy import images
 from tests.deploy.figures import DEPLOY
 from tests.deploy.programs import compose

@@ -16,10 +16,10 @@ from typing import Any
 import httpx
 import pytest
 
+from app.github.webhooks import sign
 from app.service import Web, create_app
 from app.settings import Settings
 from app.store import SqlStore
-from app.webhooks import sign
 from tests.deploy.figures import DEPLOY
 from tests.deploy.programs import caddy, compose
 from tests.doubles.sglang.serving import free_port

@@ -14,7 +14,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.forge_records import CheckReport
+from app.github.records import CheckReport
 from app.missed import recover
 from app.repo_config import RepoConfig, Triggers
 from app.settings import Settings

@@ -16,8 +16,8 @@ import httpx
 
 from agent.journal.events import RunEnded
 from app.durable import Durable, running
-from app.forge_github import GithubApp
 from app.git.mirror import Mirror
+from app.github.client import GithubApp
 from app.intake import Intake
 from app.model_choice import make_model
 from app.records import Run

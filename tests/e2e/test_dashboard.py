@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect
 from agent.journal.events import Recorded, RunEnded, now
 from app.dashboard_access import Asking
 from app.export_html import trace_page
-from app.forge_records import Permission, Role
+from app.github.records import Permission, Role
 from app.service import Web, create_app
 from app.settings import Settings
 from app.store import SqlStore

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.forge_github import GithubApp, GithubForge
+from app.github.client import GithubApp, GithubForge
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.server import GithubServer
 

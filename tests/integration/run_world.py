@@ -21,8 +21,9 @@ from typing import Any
 
 from agent.model import Message, Model, ToolSpec, Turn
 from agent.models.openai_compat import OnWaiting
-from app.forge import Reaction
-from app.forge_records import (
+from app.git.mirror import Mirror
+from app.github.forge import Reaction
+from app.github.records import (
     CheckReport,
     CheckRun,
     Comment,
@@ -36,7 +37,6 @@ from app.forge_records import (
     Remark,
     Repository,
 )
-from app.git.mirror import Mirror
 from app.runs.workflow import Services
 from app.settings import Settings
 from app.store import SqlStore

@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from app import conversation
-from app.asks import Commented
 from app.database_away import waited_for
+from app.github.webhook_events import Commented
 from app.runs.services import Result
 from app.store import SqlStore
 from tests.integration.run_world import RunWorld

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from app.forge_github import GithubForge
-from app.forge_records import (
+from app.github.client import GithubForge
+from app.github.records import (
     CheckReport,
     ForgeAway,
     ForgeDenied,

@@ -10,9 +10,9 @@ import sqlalchemy as sa
 
 from agent.journal.events import now
 from app import retention
-from app.asks import Reviewed
 from app.durable import running
 from app.engine_client import connected
+from app.github.webhook_events import Reviewed
 from app.inbox import Inbox
 from tests.integration.run_world import RunWorld
 from tests.integration.test_runs import ended, start, until

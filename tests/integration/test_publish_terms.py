@@ -12,10 +12,10 @@ import pytest
 
 from agent.journal.state import RunState
 from app import endings, publish
-from app.forge_github import GithubForge
-from app.forge_records import ForgeError
 from app.git.mirror import Mirror, PatchUnusable
 from app.git.process import GitError
+from app.github.client import GithubForge
+from app.github.records import ForgeError
 from app.repo_terms import read_terms
 from app.reports import RunFacts, branch_name, own_branch_name
 from app.settings import Settings

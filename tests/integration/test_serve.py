@@ -18,10 +18,10 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from app.github.webhooks import sign
 from app.serve import state_lock
 from app.settings import SettingsError
 from app.store import SqlStore
-from app.webhooks import sign
 from tests.unit.test_app_webhooks import encoded, labeled
 
 WAIT_S = 120.0

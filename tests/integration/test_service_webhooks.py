@@ -11,11 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
+from app.github.webhooks import sign
 from app.inbox import Inbox
 from app.service import Web, create_app
 from app.settings import Settings
 from app.store import SqlStore
-from app.webhooks import sign
 from tests.integration.serving import serving
 from tests.unit.test_app_webhooks import encoded, labeled
 

@@ -15,6 +15,7 @@ import pytest
 
 from app import app_credentials, sign_in
 from app.app_credentials import AppIdentity
+from app.github.webhooks import EVENTS
 from app.service import Web, create_app
 from app.settings import Settings
 from app.settings_sources import with_stored_app
@@ -22,7 +23,6 @@ from app.setup_app import PERMISSIONS, Wish, check_wish, form_address, manifest
 from app.setup_page import MOST_STATES, States
 from app.setup_server import setup_app
 from app.store import SqlStore
-from app.webhooks import EVENTS
 from tests.doubles.github.fixtures import github_server
 from tests.doubles.github.server import EVENTS as DOUBLE_EVENTS
 from tests.doubles.github.server import PERMISSIONS as DOUBLE_PERMISSIONS

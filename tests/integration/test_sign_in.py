@@ -19,7 +19,7 @@ from fastapi.responses import JSONResponse, Response
 
 from app import audit, sign_in
 from app.dashboard_access import Asking, asked_of
-from app.forge_records import ForgeAway, Permission, Role
+from app.github.records import ForgeAway, Permission, Role
 from app.service import Web, create_app
 from app.settings import Settings
 from app.store import SqlStore

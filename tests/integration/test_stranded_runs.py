@@ -17,7 +17,7 @@ from agent.journal.events import RunEnded
 from app import outbox, tables
 from app.database_away import is_away
 from app.durable import running
-from app.forge_records import RateLimited
+from app.github.records import RateLimited
 from app.inbox import Inbox
 from app.records import Run
 from app.runs.active_run import RunWork

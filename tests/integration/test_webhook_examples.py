@@ -19,12 +19,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.asks import ASK, Ignored, Trigger
+from app.github.webhook_events import ASK, Ignored, Trigger
+from app.github.webhooks import EVENTS, parse, sign
 from app.inbox import Inbox
 from app.service import Web, create_app
 from app.settings import Settings
 from app.store import SqlStore
-from app.webhooks import EVENTS, parse, sign
 from tests.doubles.github.description import kept_file
 from tests.doubles.github.fixtures import require_description
 

@@ -20,9 +20,9 @@ from agent.errors import LostLease
 from agent.journal.events import ModelTurned, RunEnded, RunPhase, SandboxOpened
 from app import leases
 from app.engine_client import connected
+from app.github.webhooks import Trigger
 from app.records import Run
 from app.store import SqlStore
-from app.webhooks import Trigger
 from tests.integration.run_world import RunWorld
 from tests.integration.test_runs import check_journal, ended, held, start, until
 from tests.unit.test_app_store import trigger

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.commands import Command, Mention, Unknown, parse
+from app.github.commands import Command, Mention, Unknown, parse
 
 
 @pytest.mark.parametrize(

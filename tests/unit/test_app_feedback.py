@@ -8,8 +8,16 @@ from typing import Any
 import pytest
 
 from app.admission.authorization import disregard, least_role, unwanted
-from app.asks import Assigned, CheckFailed, Commented, PullEnded, Pushed, Rerun, Reviewed
-from app.forge_records import Remark
+from app.github.records import Remark
+from app.github.webhook_events import (
+    Assigned,
+    CheckFailed,
+    Commented,
+    PullEnded,
+    Pushed,
+    Rerun,
+    Reviewed,
+)
 from app.repo_config import Permissions, RepoConfig, Triggers
 from app.repo_terms import Terms, terms
 from app.runs.feedback import answer_text, answers, of_remark, page_comment, said_to_us, wanted

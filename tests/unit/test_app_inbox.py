@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.journal.events import RunEnded
-from app.asks import Commented, PullEnded, Pushed, Reviewed
+from app.github.webhook_events import Commented, PullEnded, Pushed, Reviewed
 from app.inbox import Inbox, UnknownAsk
 from app.store import SqlStore
 from tests.unit.test_app_store import start, store, trigger, url

@@ -11,8 +11,10 @@ from github import GithubException
 
 from app import endings
 from app.admission.limits import Bounds, Go, Mark, Refuse, Wait, admit, queue_place
-from app.forge_answers import explain
-from app.forge_records import (
+from app.git.mirror import PushRefused
+from app.git.process import GitDenied
+from app.github.convert import explain
+from app.github.records import (
     ConversationLocked,
     ForgeAway,
     ForgeDenied,
@@ -24,8 +26,6 @@ from app.forge_records import (
     RepositoryArchived,
     TokenRefused,
 )
-from app.git.mirror import PushRefused
-from app.git.process import GitDenied
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 

@@ -25,7 +25,7 @@ from agent.journal.events import (
 )
 from agent.model import Usage
 from app import metrics, metrics_work
-from app.forge_records import ForgeAway
+from app.github.records import ForgeAway
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from app import forge_app
-from app.forge_app import Missed
-from app.forge_github import GithubApp
+from app.github import deliveries
+from app.github.client import GithubApp
+from app.github.deliveries import Missed
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 APP = GithubApp(app_id="1", private_key="unused")
@@ -39,7 +39,7 @@ def pages(monkeypatch: pytest.MonkeyPatch, *listed: list[dict[str, Any]], header
         headers = {"link": link} if header == "link" else {"x-next-cursor": f"v1_{at}"}
         return (headers if more else {}), listed[at]
 
-    monkeypatch.setattr(forge_app, "_get", get)
+    monkeypatch.setattr(deliveries, "_get", get)
     return asked
 
 
@@ -53,7 +53,7 @@ def test_only_what_no_attempt_brought_oldest_first(
         [attempt(6, "a", 0), attempt(5, "a", 500), attempt(4, "d", 202)],
         header=header,
     )
-    found = forge_app.missed(APP, NOW - timedelta(days=3))
+    found = deliveries.missed(APP, NOW - timedelta(days=3))
     assert found == [Missed(6, "a", "issues"), Missed(9, "c", "issues")]
     assert asked == ["", "v1_0"]
 
@@ -61,6 +61,6 @@ def test_only_what_no_attempt_brought_oldest_first(
 def test_what_is_older_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     old = [attempt(3, "x", 502, hours_ago=80), attempt(2, "y", 502, hours_ago=90)]
     asked = pages(monkeypatch, [attempt(4, "z", 502), *old], [attempt(1, "w", 502)], header="link")
-    found = forge_app.missed(APP, NOW - timedelta(days=3))
+    found = deliveries.missed(APP, NOW - timedelta(days=3))
     assert [one.guid for one in found] == ["z"]
     assert asked == [""]

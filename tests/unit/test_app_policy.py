@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.admission.authorization import denial, is_label, refusal
-from app.forge_records import IssueThread, Permission, Repository
+from app.github.records import IssueThread, Permission, Repository
 from tests.unit.test_app_store import trigger
 
 

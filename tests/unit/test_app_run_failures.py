@@ -11,8 +11,8 @@ import pytest
 
 from agent.errors import LostLease, ModelAway, ModelRefused
 from app import logs
-from app.forge_records import ForgeAway, ForgeDenied, RateLimited
 from app.git.process import GitAway
+from app.github.records import ForgeAway, ForgeDenied, RateLimited
 from app.runs.failures import (
     LONGEST_WAIT_S,
     PATIENCE_S,

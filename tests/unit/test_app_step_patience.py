@@ -9,7 +9,7 @@ import pytest
 
 from agent.journal.events import ModelWaiting, Recorded, RunPhase, ToolFinished, now
 from app import controls
-from app.forge_records import ForgeAway
+from app.github.records import ForgeAway
 from app.runs.failures import HandedBack
 from app.runs.services import Result
 from app.runs.step_retry import LONGEST_OUTAGE, patiently

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.asks import CheckFailed
-from app.webhooks import BadPayload, Ignored, Trigger, parse, sign, verify
+from app.github.webhook_events import CheckFailed
+from app.github.webhooks import BadPayload, Ignored, Trigger, parse, sign, verify
 
 
 def labeled() -> dict[str, Any]:

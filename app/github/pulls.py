@@ -14,7 +14,7 @@ import requests
 from github import GithubException
 from github.Requester import Requester
 
-from app.forge_records import FailedCheck, Remark
+from app.github.records import FailedCheck, Remark
 
 MOST_PAGES = 30
 """Of a hundred entries each; what comes after is not read."""

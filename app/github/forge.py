@@ -1,4 +1,4 @@
-"""The GitHub seam: what the app needs of a forge (`app.forge_github` is GitHub as that forge).
+"""The GitHub seam: what the app needs of a forge (`app.github.client` is GitHub as that forge).
 
 A forge is bound to one repository as one installation of the App sees it. Every outward act has a
 key under which it is looked up before it is done again: a comment its hidden marker, a pull
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
-from app.forge_records import (
+from app.github.records import (
     CheckReport,
     CheckRun,
     Comment,

@@ -12,11 +12,11 @@ import requests
 from github import Auth, GithubException, GithubIntegration
 from urllib3.util import Retry
 
-from app.forge_answers import explain
-from app.forge_records import ForgeAway, GitToken
+from app.github.convert import explain
+from app.github.records import ForgeAway, GitToken
 
 if TYPE_CHECKING:
-    from app.forge_github import GithubApp
+    from app.github.client import GithubApp
 
 PAGES = 50
 """Of a hundred deliveries each; older ones are not looked for."""

@@ -15,11 +15,12 @@ from github import GithubException
 from github.IssueComment import IssueComment
 from github.Repository import Repository as ApiRepository
 
-from app import forge_checks, forge_talk
-from app.forge import Reaction
-from app.forge_answers import as_comment, as_pull, as_thread, explain
-from app.forge_app import git_token, integration
-from app.forge_records import (
+from app.github import checks
+from app.github import pulls as forge_talk
+from app.github.convert import as_comment, as_pull, as_thread, explain
+from app.github.deliveries import git_token, integration
+from app.github.forge import Reaction
+from app.github.records import (
     CheckReport,
     CheckRun,
     Comment,
@@ -221,7 +222,7 @@ class GithubForge:
 
     async def put_check(self, report: CheckReport) -> CheckRun:
         """See `Forge.put_check`."""
-        write = lambda: forge_checks.put_check(self._client.requester, self._name, report)  # noqa: E731
+        write = lambda: checks.put_check(self._client.requester, self._name, report)  # noqa: E731
         return await self._do("write a check run", write)
 
     async def request_reviewers(
@@ -231,7 +232,7 @@ class GithubForge:
         at = self._name, number
 
         def write() -> tuple[str, ...]:
-            return forge_checks.request_reviewers(self._client.requester, *at, people, teams)
+            return checks.request_reviewers(self._client.requester, *at, people, teams)
 
         return await self._do(f"ask for a review of #{number}", write) if people or teams else ()
 
@@ -281,7 +282,7 @@ class GithubForge:
     async def is_on(self, branch: str, sha: str) -> bool:
         """See `Forge.is_on`."""
         at = (self._name, branch, sha)
-        read = lambda: forge_checks.is_on(self._client.requester, *at)  # noqa: E731
+        read = lambda: checks.is_on(self._client.requester, *at)  # noqa: E731
         return await self._do(f"look for {sha[:12]} on {branch}", read)
 
     async def check_log(self, check: int) -> bytes | None:

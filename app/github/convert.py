@@ -13,7 +13,7 @@ from github.Issue import Issue
 from github.IssueComment import IssueComment
 from github.PullRequest import PullRequest
 
-from app.forge_records import (
+from app.github.records import (
     Comment,
     ConversationLocked,
     ForgeAway,

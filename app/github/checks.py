@@ -12,7 +12,7 @@ from urllib.parse import quote
 from github import GithubException
 from github.Requester import Requester
 
-from app.forge_records import CheckReport, CheckRun
+from app.github.records import CheckReport, CheckRun
 
 MOST_ANNOTATIONS = 50
 """That GitHub takes in one request."""

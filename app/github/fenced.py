@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from agent.errors import LostLease
-from app.forge import Forge
+from app.github.forge import Forge
 
 READS = frozenset(
     {

@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from app.asks import (
+from app.github.webhook_events import (
     Ask,
     Assigned,
     CheckFailed,

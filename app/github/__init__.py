@@ -1,0 +1,1 @@
+"""What the app needs of GitHub, and PyGithub's side of it."""
