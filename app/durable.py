@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, closing, contextmanager
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 from sqlalchemy.engine import make_url
 
-from app import conversation, engine_words, logs
+from app import engine_words, logs
 from app.database_away import waited_for
 from app.database_url import pool_of
 from app.engine_words import (
@@ -22,6 +22,7 @@ from app.engine_words import (
     VERSION,
     WORKFLOW,
 )
+from app.intake import handlers
 from app.outbox import Outbox
 from app.runs.failures import HandedBack
 from app.runs.services import Result, Services
@@ -164,7 +165,7 @@ def _round_workflow(services: Services, durable: Durable) -> Callable[[str, int]
 
 def _ask_workflow(services: Services, durable: Durable) -> Callable[[str], Awaitable[None]]:
     async def ask(ask_id: str) -> None:
-        await conversation.answer(services, ask_id, _step)
+        await handlers.answer(services, ask_id, _step)
         await _tell_of_new_work(durable)
 
     return ask

@@ -27,10 +27,10 @@ from app.assembly import (
 from app.dashboard_access import asked_of
 from app.durable import Durable
 from app.engine_client import EngineClient, connected
-from app.intake import Intake
+from app.intake.receive import Intake
+from app.intake.redelivery import keep_recovering
 from app.later import Later
 from app.locks import database_lock, state_lock
-from app.missed import keep_recovering
 from app.retention import keep_house
 from app.service import Web, create_app
 from app.settings import Settings

@@ -20,7 +20,7 @@ from starlette.types import Lifespan
 from app import access, logs
 from app.dashboard_access import Asking
 from app.github import webhooks
-from app.intake import Intake, take_in
+from app.intake.receive import Intake, take_in
 from app.metrics import CONTENT_TYPE, Metrics
 from app.pages import pages
 from app.settings import Settings

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.github.records import CheckReport
-from app.missed import recover
+from app.intake.redelivery import recover
 from app.repo_config import RepoConfig, Triggers
 from app.settings import Settings
 from app.setup_app import exchange

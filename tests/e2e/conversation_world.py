@@ -18,7 +18,7 @@ from agent.journal.events import RunEnded
 from app.durable import Durable, running
 from app.git.mirror import Mirror
 from app.github.client import GithubApp
-from app.intake import Intake
+from app.intake.receive import Intake
 from app.model_choice import make_model
 from app.records import Run
 from app.repo_config import RepoConfig

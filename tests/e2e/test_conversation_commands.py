@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from agent.journal.events import NoteAdded
-from app.intake import Intake
-from app.missed import recover
+from app.intake.receive import Intake
+from app.intake.redelivery import recover
 from app.repo_config import RepoConfig, Triggers
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.server import GithubServer

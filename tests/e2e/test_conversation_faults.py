@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from agent.journal.events import RunEnded, RunPhase
-from app.missed import recover
+from app.intake.redelivery import recover
 from app.repo_config import RepoConfig, Triggers
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.fixtures import require_description

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from app import conversation
 from app.database_away import waited_for
 from app.github.webhook_events import Commented
+from app.intake import handlers
 from app.runs.services import Result
 from app.store import SqlStore
 from tests.integration.run_world import RunWorld
@@ -53,7 +53,7 @@ def test_a_stop_outlasts_an_outage_of_github(world: RunWorld, away: int) -> None
     services.inbox.keep("a1", "issue_comment", STOP)
     with world.forge.world() as forge:
         forge["set"]["away"] = away
-    asyncio.run(conversation.answer(services, "a1", step))
+    asyncio.run(handlers.answer(services, "a1", step))
     assert world.store.stop_requested(run_id)
     assert services.inbox.open_asks() == []
 
@@ -74,7 +74,7 @@ def test_a_stop_outlasts_an_outage_of_the_database(
     run_id = start(world)
     services = world.services()
     services.inbox.keep("a1", "issue_comment", STOP)
-    asyncio.run(conversation.answer(services, "a1", step))
+    asyncio.run(handlers.answer(services, "a1", step))
     assert asked == [run_id] * 3
     assert world.store.stop_requested(run_id)
     assert services.inbox.open_asks() == []

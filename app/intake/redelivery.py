@@ -11,7 +11,7 @@ from app.github.client import GithubApp
 from app.github.records import ForgeError
 from app.github.webhooks import EVENTS, BadPayload
 from app.inbox import Inbox
-from app.intake import Intake, take_in
+from app.intake.receive import Intake, take_in
 from app.runs.failures import PATIENCE_S, wait_before_retry
 
 KEPT_BY_GITHUB = timedelta(days=3)
