@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from app.dashboard_charts import lines
-from app.dashboard_head import STAGES, Head
+from app.journal_view.cards import lines
+from app.journal_view.summary import STAGES, Head
 
 TESTS_SHOWN = 100
 

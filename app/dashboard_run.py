@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from agent.journal.events import Recorded
-from app.dashboard_head import DEBUGGING, STAGES, Head, Node, Snapshot, TurnPoint
+from app.journal_view.summary import DEBUGGING, STAGES, Head, Node, Snapshot, TurnPoint
 from app.journals import Journals
 
 WINDOW = 500

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 from fastapi.concurrency import run_in_threadpool
 
-from app.dashboard_templates import render
 from app.dashboard_text import SHOWN
-from app.journal_view import present_all
+from app.journal_view.entries import present_all
+from app.journal_view.html import render
 from app.records import Run
 from app.store import SqlStore
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from agent.journal.events import Recorded
 from app.dashboard_cards import card_values
 from app.dashboard_run import head_of
-from app.dashboard_templates import render
-from app.journal_view import present_all
+from app.journal_view.entries import present_all
+from app.journal_view.html import render
 
 LONGEST = 200_000
 """Characters of one text; more is cut from its middle."""

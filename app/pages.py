@@ -13,17 +13,18 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, StreamingResponse
 
 from agent.journal.events import Outcome
-from app import access, dashboard_charts, dashboard_list, dashboard_queue, dashboard_stats
+from app import access, dashboard_list, dashboard_queue, dashboard_stats
 from app.dashboard_access import Asking, Door, TokenShown, Visitor
 from app.dashboard_cards import card_values
 from app.dashboard_compare import compare
-from app.dashboard_head import Head
 from app.dashboard_run import Heads
 from app.dashboard_steer import fields_of, steer
 from app.dashboard_stream import Streams, stream
-from app.dashboard_templates import TEMPLATES, render
 from app.dashboard_text import SHOWN
-from app.journal_view import present_all
+from app.journal_view import cards
+from app.journal_view.entries import present_all
+from app.journal_view.html import TEMPLATES, render
+from app.journal_view.summary import Head
 from app.journals import Journals
 from app.records import Run, RunFilter, Status, UnknownRun
 from app.settings import Settings
@@ -226,10 +227,10 @@ def pages(
                 visitor=visitor,
                 figures=figures,
                 gpus=settings.gpus_per_stream,
-                weeks=dashboard_charts.bars(figures.weeks),
-                fix_minutes=dashboard_charts.bars(figures.minutes_each),
-                fix_tokens=dashboard_charts.bars(_scaled(figures.tokens_each, 0.001)),
-                fix_seconds=dashboard_charts.bars(
+                weeks=cards.bars(figures.weeks),
+                fix_minutes=cards.bars(figures.minutes_each),
+                fix_tokens=cards.bars(_scaled(figures.tokens_each, 0.001)),
+                fix_seconds=cards.bars(
                     _scaled(figures.seconds_each, settings.gpus_per_stream or 1)
                 ),
             )

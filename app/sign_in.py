@@ -22,7 +22,7 @@ from fastapi import Query as QueryParameter
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from app import access
-from app.dashboard_templates import render as page
+from app.journal_view.html import render as page
 from app.settings import Settings
 
 SESSION = "patchwright_session"

@@ -27,7 +27,7 @@ from rich.syntax import Syntax
 
 from agent.journal.events import Recorded
 from app.export_html import trace_page
-from app.progress import progress_line
+from app.journal_view.terminal import progress_line
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DEFAULT = ROOT / "tests" / "repos"

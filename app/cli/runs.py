@@ -8,8 +8,8 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy.engine import make_url
 
+from app.journal_view.terminal import printable, progress_line
 from app.journals import Journals
-from app.progress import printable, progress_line
 from app.records import RunFilter, UnknownRun
 from app.settings import Settings
 from app.store import SqlStore

@@ -25,12 +25,12 @@ from agent.journal.events import (
     ToolStarted,
     now,
 )
-from app.dashboard_charts import MOST_POINTS, bars, lines
 from app.dashboard_compare import compare
-from app.dashboard_head import STAGES, Branch, Head
 from app.dashboard_run import head_of
 from app.dashboard_text import SHOWN, patch, plain, terminal
-from app.journal_view import present_all
+from app.journal_view.cards import MOST_POINTS, bars, lines
+from app.journal_view.entries import present_all
+from app.journal_view.summary import STAGES, Branch, Head
 
 HOSTILE = st.text(
     st.one_of(st.characters(), st.sampled_from("\x1b[]mPX;31<>&\"'\u202e\u200b\x07\x00\r\n")),

@@ -9,7 +9,7 @@ import jinja2
 
 from app import dashboard_text
 
-TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATES = Path(__file__).parent.parent / "templates"
 
 
 def render(name: str, **values: Any) -> str:

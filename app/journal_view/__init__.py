@@ -1,0 +1,1 @@
+"""A run's journal as people read it: entries, cards, a summary."""
