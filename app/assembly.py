@@ -6,7 +6,7 @@ from app import logs
 from app.git.mirror import Mirror
 from app.github.client import GithubApp
 from app.kubernetes_sandboxes import KubernetesSandboxes, cluster_image, kubernetes_engine
-from app.model_choice import make_model
+from app.llm.factory import make_model
 from app.repo_terms import read_terms
 from app.run_facts import FACTS_LOG, read_wishes
 from app.runs.services import Services

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from agent.journal.events import SetupTried
 from app import logs
-from app.model_choice import make_model
+from app.llm.factory import make_model
 from app.repo_config import PATH
 from app.repo_config_file import read
 from app.repo_terms import Terms, terms

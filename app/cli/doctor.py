@@ -11,7 +11,7 @@ from github import Auth, GithubException, GithubIntegration
 
 from agent.models.doctor import examine as examine_model
 from app.kubernetes_sandboxes import cluster_image, kubernetes_engine
-from app.model_choice import endpoint
+from app.llm.factory import endpoint
 from app.settings import Settings, SettingsError
 from sandbox.docker_engine import DockerEngine
 from sandbox.errors import SandboxError

@@ -23,7 +23,7 @@ from app.environments import with_environment
 from app.git.local import mirror_local
 from app.journal_view.terminal import progress_line
 from app.left_over import own_sandboxes
-from app.model_choice import make_model
+from app.llm.factory import make_model
 from app.sandbox_specs import spec_of
 from app.settings import Settings
 from sandbox.docker_engine import DockerEngine

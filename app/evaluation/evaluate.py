@@ -24,7 +24,7 @@ from app.evaluation.instance_run import Ground, run_instance
 from app.evaluation.repositories import Sources
 from app.evaluation.sandboxes import Trees
 from app.export_html import trace_page
-from app.model_choice import make_model
+from app.llm.factory import make_model
 from app.settings import Settings
 
 

@@ -13,8 +13,8 @@ from app import metrics_work
 from app.environments import Asked, Mender, Prepared
 from app.git.mirror import Mirror
 from app.github.forge import Forge
-from app.governed_model import Brake, GovernedModel
 from app.inbox import Inbox
+from app.llm.metered import Brake, GovernedModel
 from app.repo_config import RepoConfig
 from app.repo_terms import Terms, terms
 from app.runs.failures import PATIENCE_S

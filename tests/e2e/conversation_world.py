@@ -19,7 +19,7 @@ from app.durable import Durable, running
 from app.git.mirror import Mirror
 from app.github.client import GithubApp
 from app.intake.receive import Intake
-from app.model_choice import make_model
+from app.llm.factory import make_model
 from app.records import Run
 from app.repo_config import RepoConfig
 from app.repo_terms import terms

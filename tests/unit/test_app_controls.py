@@ -21,7 +21,7 @@ from agent.journal.events import (
 )
 from agent.model import Turn, Usage
 from app import audit, controls, operate
-from app.governed_model import Brake, GovernedModel
+from app.llm.metered import Brake, GovernedModel
 from app.runs import crash_limit
 from app.settings import Settings
 from app.store import SqlStore

@@ -1,0 +1,1 @@
+"""The language model that the settings name, with usage counted."""
