@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from agent.journal.events import Recorded
-from app.retention import archived_journal, archived_log
+from app.operations.retention import archived_journal, archived_log
 from app.settings import Settings
 from app.store import SqlStore
 

@@ -31,7 +31,7 @@ from app.intake.receive import Intake
 from app.intake.redelivery import keep_recovering
 from app.later import Later
 from app.locks import database_lock, state_lock
-from app.retention import keep_house
+from app.operations.retention import keep_house
 from app.service import Web, create_app
 from app.settings import Settings
 from app.settings_sources import with_stored_app

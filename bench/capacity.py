@@ -2,7 +2,7 @@
 
 The simulation draws arrivals, lengths, outputs and tool times at random, queues attempts for a
 place, keeps each on its server, lets prompts queue for the server's reading, and takes the times of
-the stand-in server's latency model. The formula (`app/capacity.py`) knows only means.
+the stand-in server's latency model. The formula (`app/operations/capacity.py`) knows only means.
 
     python bench/capacity.py [--runs-per-day 500] [--attempts 4000] [--seed 1]
 
@@ -27,8 +27,8 @@ from rich.console import Console
 from rich.table import Table
 
 from agent.decisions.context_cut import HIGH_WATER, LOW_WATER
-from app.capacity import LENGTHS, Plan, Serving, Workload, plan
 from app.cli.capacity import serving
+from app.operations.capacity import LENGTHS, Plan, Serving, Workload, plan
 from tests.doubles.sglang.latency import HARDWARE, Latency
 
 STAND_IN = {"8xH200": "8xH200-int4", "16xH100": "16xH100-fp8", "8xB200": "8xB200-int4"}

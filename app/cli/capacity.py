@@ -9,7 +9,7 @@ from dataclasses import replace
 from rich.console import Console
 from rich.table import Table
 
-from app.capacity import HARDWARE, Plan, Serving, Workload, plan
+from app.operations.capacity import HARDWARE, Plan, Serving, Workload, plan
 
 
 class UnknownHardware(ValueError):

@@ -173,8 +173,8 @@ def capacity(
     wait_minutes: Annotated[float, typer.Option(min=0.1, help="Longest mean wait.")] = 5,
 ) -> None:
     """How many GPU servers the runs need; formulas and sources: docs/capacity.md."""
-    from app.capacity import HARDWARE, Workload
     from app.cli.capacity import UnknownHardware, print_plans, serving
+    from app.operations.capacity import HARDWARE, Workload
 
     work = Workload(
         runs_per_day=runs_per_day,
@@ -328,7 +328,6 @@ def _told(error: Exception) -> str:
 
 def _expected() -> tuple[type[Exception], ...]:
     """Errors whose messages are meant for the person at the terminal."""
-    from app.backup import BackupError
     from app.cli.demo import DemoFailed
     from app.cli.fix import BadRequest
     from app.evaluation.folder import FolderRefused
@@ -336,7 +335,8 @@ def _expected() -> tuple[type[Exception], ...]:
     from app.export.exporter import ExportRefused
     from app.git.process import GitError
     from app.github.records import ForgeError
-    from app.operate import NotPossible
+    from app.operations.backup import BackupError
+    from app.operations.run_control import NotPossible
     from app.setup_server import NotSetUp
 
     return (

@@ -59,7 +59,7 @@ def workers() -> None:
 def backup(target: Annotated[Path, typer.Argument(help="File to write.")]) -> None:
     """Back the SQLite databases up into one file, while the service works."""
     from app.audit import note, operator
-    from app.backup import backup as write
+    from app.operations.backup import backup as write
 
     settings = load()
     size = write(settings, target)
@@ -76,7 +76,7 @@ def restore(
 ) -> None:
     """Put a backup in place; the service must not run. What is there is kept beside it."""
     from app.audit import note, operator
-    from app.backup import restore as put
+    from app.operations.backup import restore as put
 
     settings = load()
     runs = put(settings, source, replace=replace)
@@ -118,7 +118,7 @@ def resume(run_id: RunId) -> None:
 @of_runs.command()
 def retry(run_id: RunId) -> None:
     """Begin another run for the same issue."""
-    from app.operate import retry as again
+    from app.operations.run_control import retry as again
 
     settings, store = _store()
     try:
@@ -129,7 +129,7 @@ def retry(run_id: RunId) -> None:
 
 
 def _act(action: str, run_id: str) -> None:
-    from app.operate import ACTIONS
+    from app.operations.run_control import ACTIONS
 
     _, store = _store()
     try:

@@ -25,7 +25,7 @@ from agent.journal.events import (
 )
 from agent.model import Usage
 from app import audit
-from app.retention import archive
+from app.operations.retention import archive
 from app.service import Web, create_app
 from app.settings import Settings
 from app.store import SqlStore

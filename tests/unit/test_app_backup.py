@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from agent.journal.events import Recorded, RunEnded, RunPhase, now
-from app import retention
-from app.backup import BackupError, backup, restore
 from app.locks import database_lock, state_lock
+from app.operations import retention
+from app.operations.backup import BackupError, backup, restore
 from app.settings import Settings, SettingsError
 from app.store import SqlStore
 from tests.unit.kept_runs import a_run

@@ -10,7 +10,9 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from app.capacity import (
+from app.cli.capacity import UnknownHardware, advice, print_plans, serving
+from app.cli.main import cli
+from app.operations.capacity import (
     HARDWARE,
     Workload,
     attempt_profile,
@@ -22,8 +24,6 @@ from app.capacity import (
     turns,
     waiting,
 )
-from app.cli.capacity import UnknownHardware, advice, print_plans, serving
-from app.cli.main import cli
 from bench.capacity import TOLERANCE, Line, compare, compare_waits
 from tests.doubles.sglang import latency
 

@@ -20,8 +20,9 @@ from agent.journal.events import (
     now,
 )
 from agent.model import Turn, Usage
-from app import audit, controls, operate
+from app import audit, controls
 from app.llm.metered import Brake, GovernedModel
+from app.operations import run_control
 from app.runs import crash_limit
 from app.settings import Settings
 from app.store import SqlStore
@@ -116,19 +117,19 @@ def test_a_run_that_was_given_back_was_no_death(store: SqlStore) -> None:
 
 def test_operators_cancel_pause_and_retry(settings: Settings, store: SqlStore) -> None:
     queued = store.accept("d1", "issues", trigger(1), model="m").run_id
-    assert "over" in operate.cancel(store, queued)
+    assert "over" in run_control.cancel(store, queued)
     assert store.get_run(queued).outcome == "stopped"
-    with pytest.raises(operate.NotPossible, match="over already"):
-        operate.cancel(store, queued)
+    with pytest.raises(run_control.NotPossible, match="over already"):
+        run_control.cancel(store, queued)
     running = a_run(store, 2, ended=False)
-    operate.pause(store, running)
+    run_control.pause(store, running)
     assert controls.paused(store.engine, running)
-    operate.cancel(store, running)
+    run_control.cancel(store, running)
     assert store.stop_requested(running)
     assert not controls.paused(store.engine, running), "a paused run must see its stop"
-    with pytest.raises(operate.NotPossible, match="already"):
-        operate.retry(settings, store, running)
-    again = operate.retry(settings, store, queued)
+    with pytest.raises(run_control.NotPossible, match="already"):
+        run_control.retry(settings, store, running)
+    again = run_control.retry(settings, store, queued)
     assert (again.status, again.trigger) == ("queued", store.get_run(queued).trigger)
     assert [e.action for e in audit.entries(store.engine)] == ["retry", "cancel", "pause", "cancel"]
     assert all("@" in entry.actor for entry in audit.entries(store.engine))

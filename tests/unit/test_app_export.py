@@ -31,7 +31,6 @@ from agent.journal.events import (
 )
 from agent.journal.state import fold
 from agent.model import ToolCall, Usage
-from app import retention
 from app.export.anonymise import anonymous, scrubbed
 from app.export.examples import Facts, examples, reward
 from app.export.exporter import ExportRefused, ExportRequest, export, read_journal
@@ -39,6 +38,7 @@ from app.export_html import trace_page
 from app.export_split import validation_repositories
 from app.github.webhook_events import Trigger
 from app.journals import Journals
+from app.operations import retention
 from app.settings import Settings
 from app.store import SqlStore
 

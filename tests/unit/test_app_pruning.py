@@ -9,8 +9,9 @@ import pytest
 import sqlalchemy as sa
 
 from agent.journal.events import RunEnded, now
-from app import audit, controls, pruning
+from app import audit, controls
 from app.inbox import Inbox
+from app.operations import pruning
 from app.settings import Settings
 from app.store import SqlStore
 from app.tables import asks, deliveries, handled, runs

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from agent.models.profiles import K2_THINKING
-from app.capacity import STATIC_SHARE
+from app.operations.capacity import STATIC_SHARE
 
 ROOT = Path(__file__).resolve().parents[2] / "deploy" / "sglang"
 YAML_FILES = sorted(ROOT.rglob("*.y*ml"))

@@ -1,0 +1,1 @@
+"""What an operator does with stored runs: backup, retention, pruning, control, capacity."""
