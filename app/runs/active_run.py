@@ -27,14 +27,15 @@ from agent.journal.events import (
 from agent.journal.state import RunState, fold
 from agent.session import JudgeWith, debug
 from agent.task import Attachment, Issue, Task
-from app import logs, metrics_work, publish, tracing
+from app import logs, metrics_work, tracing
 from app.git.mirror import Mirror
 from app.git.tree_archive import Source, write_tree
 from app.github.forge import Forge
 from app.github.records import ForgeError, IssueThread
+from app.publishing import publish
+from app.publishing.comments import Phase, RunFacts
+from app.publishing.facts import FACTS_LOG, RECIPE_LOG, facts_of, model_seconds, read_wishes
 from app.records import Run
-from app.reports import Phase, RunFacts
-from app.run_facts import FACTS_LOG, RECIPE_LOG, facts_of, model_seconds, read_wishes
 from app.runs.services import Result, Services
 from app.runs.step_retry import patiently
 from app.runs.trees import prepare_environment

@@ -14,15 +14,16 @@ import sqlalchemy as sa
 
 from agent.journal.events import now
 from agent.journal.state import RunState
-from app import endings, logs, publish, tables
+from app import endings, logs, tables
 from app.admission import authorization
 from app.admission.limits import Admission, Go, Mark, Refuse, Wait, admit
 from app.admission.rows import read_marks
 from app.github.forge import Forge
 from app.github.records import IssueThread
+from app.publishing import publish
+from app.publishing.facts import FACTS_LOG, wishes_of
 from app.records import Run
 from app.repo_terms import Terms
-from app.run_facts import FACTS_LOG, wishes_of
 from app.runs.active_run import RunWork
 from app.runs.failures import HandedBack
 from app.runs.services import Result

@@ -15,11 +15,12 @@ from functools import partial
 
 from agent.journal.events import AttemptEnded, GateJudged, ReproductionDeclared, Submitted, now
 from agent.task import ATTACHED, Attachment
-from app import logs, publish
+from app import logs
 from app.git.mirror import BranchTaken, Mirror
 from app.git.process import GitMissing
 from app.github.records import FailedCheck, Pull, Remark
-from app.reports import is_draft, patch_of
+from app.publishing import publish
+from app.publishing.comments import is_draft, patch_of
 from app.runs import feedback
 from app.runs.active_run import Ground, RunWork
 from app.runs.feedback import Item, Items

@@ -18,12 +18,13 @@ import sqlalchemy as sa
 
 from agent.journal.events import now
 from agent.journal.state import RunState
-from app import logs, publish, tables
+from app import logs, tables
 from app.admission.limits import Mark, queue_place
 from app.admission.rows import read_marks
 from app.github.records import ForgeError
+from app.publishing import publish
+from app.publishing.facts import facts_of, wishes_of
 from app.records import Run
-from app.run_facts import facts_of, wishes_of
 from app.runs.admission_step import examine
 from app.runs.services import Services
 from app.tables import to_micros

@@ -21,13 +21,14 @@ from agent.errors import LostLease
 from agent.journal.events import GateJudged, Outcome, now
 from agent.journal.state import RunState
 from agent.task import ATTACHED, Attachment
-from app import endings, logs, publish, tracing
+from app import endings, logs, tracing
 from app.database_away import is_away, waited_for
 from app.github.fenced import fenced
 from app.github.records import Pull
-from app.publish import Fetched
+from app.publishing import publish
+from app.publishing.comments import is_draft, patch_of
+from app.publishing.publish import Fetched
 from app.records import Run
-from app.reports import is_draft, patch_of
 from app.runs import crash_limit, failures, later_rounds
 from app.runs.active_run import ISSUE_LOG, Ground, RunWork, as_issue
 from app.runs.admission_step import authorise, refuse

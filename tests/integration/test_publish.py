@@ -13,12 +13,12 @@ import pytest
 
 from agent.journal.events import AttemptStarted, Check, GateJudged, ReproductionDeclared, Submitted
 from agent.journal.state import RunState, fold
-from app import publish
 from app.git.mirror import Mirror, PatchUnusable, PushRefused
 from app.git.process import GitDenied, GitError, GitMissing
 from app.github.client import GithubForge
 from app.github.records import ForgeAway, ForgeError
-from app.reports import RunFacts
+from app.publishing import publish
+from app.publishing.comments import RunFacts
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.server import GithubServer
 from tests.integration.github_app import PATCH, app_of, git, installation_of

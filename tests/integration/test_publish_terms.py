@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 
 from agent.journal.state import RunState
-from app import endings, publish
+from app import endings
 from app.git.mirror import Mirror, PatchUnusable
 from app.git.process import GitError
 from app.github.client import GithubForge
 from app.github.records import ForgeError
+from app.publishing import publish
+from app.publishing.comments import RunFacts, branch_name, own_branch_name
 from app.repo_terms import read_terms
-from app.reports import RunFacts, branch_name, own_branch_name
 from app.settings import Settings
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.fixtures import github_server, github_world

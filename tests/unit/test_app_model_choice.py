@@ -13,7 +13,7 @@ from agent.model import Message
 from agent.models.openai_compat import OpenAICompatModel
 from app.assembly import build
 from app.llm.factory import make_model, profile_of, routing_key
-from app.run_facts import FACTS_LOG, Wishes
+from app.publishing.facts import FACTS_LOG, Wishes
 from app.settings import PREFIX, Settings, SettingsError
 from app.settings_sources import load
 from app.store import SqlStore

@@ -9,13 +9,13 @@ from typing import Literal
 import pytest
 
 from agent.journal.events import GateJudged
-from app.code_owners import MOST_REVIEWERS, Owners, owners_of
 from app.git.files import first_file
 from app.markdown_safety import Markdown
-from app.pull_report import annotated, check_report, commit_message, pull_body
-from app.pull_template import Part, fill
+from app.publishing.code_owners import MOST_REVIEWERS, Owners, owners_of
+from app.publishing.comments import settings_comment, status_comment
+from app.publishing.pull_request import annotated, check_report, commit_message, pull_body
+from app.publishing.pull_template import Part, fill
 from app.repo_config_file import read
-from app.reports import settings_comment, status_comment
 from tests.integration.run_world import make_remote
 from tests.unit.test_app_reports import FACTS, PATCH, UNPROVEN, WHOLE
 

@@ -19,10 +19,7 @@ from agent.journal.events import (
 )
 from agent.journal.state import RunState, fold
 from app.markdown_safety import COMMENT_LIMIT, units
-from app.pull_report import changed_files, commit_message, pull_body, pull_title, unchecked
-from app.rendering import TEMPLATES
-from app.repo_config import Language
-from app.reports import (
+from app.publishing.comments import (
     MARKER_ROOM,
     RunFacts,
     branch_name,
@@ -34,6 +31,15 @@ from app.reports import (
     status_comment,
     suspects,
 )
+from app.publishing.pull_request import (
+    changed_files,
+    commit_message,
+    pull_body,
+    pull_title,
+    unchecked,
+)
+from app.publishing.rendering import TEMPLATES
+from app.repo_config import Language
 
 FACTS = RunFacts(
     run_id="01J0RUN",

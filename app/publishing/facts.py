@@ -12,10 +12,10 @@ from agent.evaluation.cost import gpu_seconds
 from agent.journal.events import AnyEvent, ModelTurned
 from agent.model import Record
 from app.github.records import IssueThread
+from app.publishing.comments import RunFacts
 from app.records import Run
 from app.repo_config import Language
 from app.repo_terms import Terms
-from app.reports import RunFacts
 from app.settings import Settings
 
 FACTS_LOG = "facts"

@@ -17,7 +17,7 @@ from typing import Literal
 from agent.journal.events import UNDECIDED
 from agent.journal.state import RunState
 from app.markdown_safety import COMMENT_LIMIT, fit, inline
-from app.rendering import render
+from app.publishing.rendering import render
 from app.repo_config import PATH, Language
 from app.repo_config_file import Problem
 from app.report_words import WORDS

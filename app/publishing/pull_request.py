@@ -1,6 +1,6 @@
 """What a pull request says: title, description, commit message, check run. Pure.
 
-The words are in templates; see `app.reports` for the comments on the issue.
+The words are in templates; see `app.publishing.comments` for the comments on the issue.
 """
 
 from __future__ import annotations
@@ -23,11 +23,7 @@ from app.markdown_safety import (
     title_text,
     visible,
 )
-from app.pull_template import Part, fill
-from app.rendering import render
-from app.repo_config import Language
-from app.report_words import WORDS
-from app.reports import (
+from app.publishing.comments import (
     MARKER_ROOM,
     MAX_ROWS,
     RunFacts,
@@ -36,6 +32,10 @@ from app.reports import (
     patch_of,
     run_marker,
 )
+from app.publishing.pull_template import Part, fill
+from app.publishing.rendering import render
+from app.repo_config import Language
+from app.report_words import WORDS
 
 CHECK_NAME = "Patchwright"
 CHECK_LIMIT = 65_000

@@ -13,18 +13,16 @@ from typing import TypeVar
 
 from agent.journal.state import RunState
 from agent.task import GatePolicy
-from app import code_owners, logs, pull_template
-from app.code_owners import owners_of
+from app import logs
 from app.git.files import first_file
 from app.git.mirror import BranchTaken, Identity, Mirror
 from app.git.patch_check import PatchUnusable
 from app.git.process import GitDenied
 from app.github.forge import Forge
 from app.github.records import Comment, ForgeAway, ForgeError, Pull, RateLimited, Repository
-from app.pull_report import changed_files, check_report, commit_message, pull_body, pull_title
-from app.repo_config import PullRequests
-from app.repo_terms import Terms
-from app.reports import (
+from app.publishing import code_owners, pull_template
+from app.publishing.code_owners import owners_of
+from app.publishing.comments import (
     RunFacts,
     branch_name,
     diagnosis_comment,
@@ -35,6 +33,15 @@ from app.reports import (
     settings_comment,
     status_comment,
 )
+from app.publishing.pull_request import (
+    changed_files,
+    check_report,
+    commit_message,
+    pull_body,
+    pull_title,
+)
+from app.repo_config import PullRequests
+from app.repo_terms import Terms
 from app.secret_scan import new_secrets
 
 T = TypeVar("T")
@@ -79,7 +86,7 @@ async def announce(
 ) -> Comment:
     """Bring the run's one status comment up to date, creating it at first.
 
-    `phase` is one of `app.reports.PHASES`; `pull` the pull request's address, when there is one.
+    `phase` is one of `app.publishing.comments.PHASES`; `pull` the pull request's address, when there is one.
     """
     return await forge.put_comment(
         run.issue_number, run_marker(run.run_id, "status"), status_comment(run, phase, state, pull)

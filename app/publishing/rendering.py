@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from app.markdown_safety import Markdown, code, fenced, inline, prose
 from app.repo_config import Language
 
-TEMPLATES = Path(__file__).parent / "templates" / "reports"
+TEMPLATES = Path(__file__).parent.parent / "templates" / "reports"
 
 
 def render(

@@ -1,0 +1,1 @@
+"""What is published on GitHub: branch, pull request, check run, comments."""
