@@ -9,9 +9,10 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from agent.journal.events import now
-from app import controls, leases
+from app import controls
 from app.dashboard_list import RunRow, listed
-from app.leases import Worker
+from app.queue import worker_registry
+from app.queue.worker_registry import Worker
 from app.records import RunFilter
 from app.tables import runs
 
@@ -46,6 +47,6 @@ def look(engine: sa.Engine, readable: Collection[str] | None = None, limit: int 
         at=now(),
         running=tuple((row, owners.get(row.id, "")) for row in running),
         waiting=tuple(reversed(waiting)),
-        workers=tuple(leases.roll(engine)),
+        workers=tuple(worker_registry.roll(engine)),
         tokens_today=controls.used_today(engine),
     )

@@ -10,10 +10,13 @@ from contextlib import asynccontextmanager, closing, contextmanager
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 from sqlalchemy.engine import make_url
 
-from app import engine_words, logs
+from app import logs
 from app.database_away import waited_for
 from app.database_url import pool_of
-from app.engine_words import (
+from app.intake import handlers
+from app.queue import workflows
+from app.queue.outbox import Outbox
+from app.queue.workflows import (
     APPLICATION,
     ASK_QUEUE,
     ASK_WORKFLOW,
@@ -22,8 +25,6 @@ from app.engine_words import (
     VERSION,
     WORKFLOW,
 )
-from app.intake import handlers
-from app.outbox import Outbox
 from app.runs.failures import HandedBack
 from app.runs.services import Result, Services
 from app.runs.workflow import work
@@ -52,10 +53,10 @@ class Durable:
         run = self._store.untold(run_id)
         if run is None:
             return
-        options, words = engine_words.for_run(run)
+        options, words = workflows.for_run(run)
         workflow = options["workflow_id"]
         known = self.statuses([workflow]).get(workflow)
-        if engine_words.is_left(known):
+        if workflows.is_left(known):
             DBOS.resume_workflows([workflow], queue_name=QUEUE)
         else:
             DBOS.enqueue_workflow_with_options(options, *words)
@@ -63,7 +64,7 @@ class Durable:
 
     def enqueue_ask(self, ask_id: str) -> None:
         """Tell the engine of an ask and note that it knows. Again is nothing."""
-        options, words = engine_words.for_ask(ask_id, self._inbox.get(ask_id))
+        options, words = workflows.for_ask(ask_id, self._inbox.get(ask_id))
         DBOS.enqueue_workflow_with_options(options, *words)
         self._inbox.mark_enqueued(ask_id)
 
@@ -72,11 +73,11 @@ class Durable:
         return self._outbox.flush()
 
     def forget(self, workflow_id: str) -> None:
-        """See `app.outbox.Engine.forget`."""
+        """See `app.queue.outbox.Engine.forget`."""
         DBOS.delete_workflow(workflow_id)
 
     def statuses(self, workflow_ids: Sequence[str]) -> dict[str, str]:
-        """See `app.outbox.Engine.statuses`."""
+        """See `app.queue.outbox.Engine.statuses`."""
         found = DBOS.list_workflows(
             workflow_ids=list(workflow_ids), load_input=False, load_output=False
         )
@@ -181,7 +182,7 @@ async def _handing_back(services: Services, run_id: str) -> AsyncIterator[None]:
     def release() -> None:
         run = services.store.get_run(run_id)
         if run.status == "queued":  # else somebody has it again
-            DBOS.cancel_workflow(engine_words.for_run(run)[0]["workflow_id"])
+            DBOS.cancel_workflow(workflows.for_run(run)[0]["workflow_id"])
             services.store.requeue(run_id)
 
     async def released() -> None:

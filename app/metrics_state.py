@@ -15,7 +15,8 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy.exc import SQLAlchemyError
 
 from agent.journal.events import now
-from app import controls, leases
+from app import controls
+from app.queue import worker_registry
 from app.settings import Settings
 from app.store import SqlStore
 from app.tables import asks, runs, to_micros
@@ -61,7 +62,7 @@ def read(store: SqlStore) -> Figures:
             "asks": _count(connection, asks, asks.c.enqueued_at.is_(None)),
         }
         size = _size(connection)
-    roll = leases.roll(store.engine)
+    roll = worker_registry.roll(store.engine)
     return Figures(
         runs=store.count_runs(),
         pulls=pulls,

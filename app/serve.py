@@ -26,12 +26,12 @@ from app.assembly import (
 )
 from app.dashboard_access import asked_of
 from app.durable import Durable
-from app.engine_client import EngineClient, connected
 from app.intake.receive import Intake
 from app.intake.redelivery import keep_recovering
-from app.later import Later
 from app.locks import database_lock, state_lock
 from app.operations.retention import keep_house
+from app.queue.background import Later
+from app.queue.client import EngineClient, connected
 from app.service import Web, create_app
 from app.settings import Settings
 from app.settings_sources import with_stored_app

@@ -8,7 +8,7 @@ import threading
 import time
 from types import FrameType
 
-from app import audit, leases, logs, tracing, worker_port
+from app import audit, logs, tracing, worker_port
 from app.assembly import (
     SWEEP_EVERY_S,
     build,
@@ -19,6 +19,7 @@ from app.assembly import (
 )
 from app.durable import Durable
 from app.locks import state_lock
+from app.queue import worker_registry
 from app.runs.services import Services
 from app.settings import Settings
 from app.settings_sources import with_stored_app
@@ -94,10 +95,10 @@ def drain(settings: Settings, worker: str, wait: bool) -> bool:
     require_shared_database(settings)
     store = SqlStore(settings.database)
     try:
-        if not leases.drain(store.engine, worker):
+        if not worker_registry.drain(store.engine, worker):
             return False
         audit.note(store.engine, audit.operator(), "drain", worker)
-        while wait and any(other.id == worker for other in leases.roll(store.engine)):
+        while wait and any(other.id == worker for other in worker_registry.roll(store.engine)):
             time.sleep(1)
     finally:
         store.close()

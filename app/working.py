@@ -9,9 +9,10 @@ from contextlib import contextmanager
 
 from dbos import DBOS
 
-from app import leases, logs, takeover
+from app import logs
 from app.assembly import remove_waiting
 from app.durable import Durable, running
+from app.queue import takeover, worker_registry
 from app.runs import queue_notices
 from app.runs.services import Services
 
@@ -34,10 +35,10 @@ def working(services: Services, drained: Callable[[], None]) -> Iterator[Durable
             takeover.sweep(database, lambda: DBOS, settings.worker_dead_after_s, bury=bury)
 
     try:
-        with leases.named(database, settings.executor):
-            lease = leases.register(database, settings.executor)
+        with worker_registry.named(database, settings.executor):
+            lease = worker_registry.register(database, settings.executor)
             with (
-                leases.keeping(
+                worker_registry.keeping(
                     lease, settings.worker_beat_s, settings.worker_dead_after_s, drained, sweep
                 ),
                 running(services) as durable,

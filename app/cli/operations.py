@@ -47,7 +47,7 @@ def worker(
 @operations.command()
 def workers() -> None:
     """The live workers and when each was last heard of."""
-    from app.leases import roll
+    from app.queue.worker_registry import roll
 
     table = Table("worker", "state", "last heard of")
     for one in roll(SqlStore(load().database).engine):

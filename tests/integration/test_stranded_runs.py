@@ -14,11 +14,12 @@ from dbos import DBOS
 from sqlalchemy.exc import OperationalError
 
 from agent.journal.events import RunEnded
-from app import outbox, tables
+from app import tables
 from app.database_away import is_away
 from app.durable import running
 from app.github.records import RateLimited
 from app.inbox import Inbox
+from app.queue import outbox
 from app.records import Run
 from app.runs.active_run import RunWork
 from app.store import SqlStore

@@ -18,9 +18,9 @@ import sqlalchemy as sa
 
 from agent.errors import LostLease
 from agent.journal.events import ModelTurned, RunEnded, RunPhase, SandboxOpened
-from app import leases
-from app.engine_client import connected
 from app.github.webhooks import Trigger
+from app.queue import worker_registry
+from app.queue.client import connected
 from app.records import Run
 from app.store import SqlStore
 from tests.integration.run_world import RunWorld
@@ -168,7 +168,7 @@ def test_a_killed_workers_runs_go_on_at_another_and_drain_lets_runs_end(
         dead.wait()
         until(lambda: owner(world, run_id) == other)
         # Now the other one is told to drain: it ends its run, takes none, and goes.
-        assert leases.drain(world.store.engine, other)
+        assert worker_registry.drain(world.store.engine, other)
         left = {"a": first, "b": second}[other]
         assert left.stdout is not None
         assert left.stdout.readline() == b"draining\n"
@@ -177,7 +177,7 @@ def test_a_killed_workers_runs_go_on_at_another_and_drain_lets_runs_end(
         assert ended(world, run_id).outcome == "proven"
         assert left.wait(60) == 0
         assert world.store.get_run(again).status == "queued"
-        assert leases.roll(world.store.engine) == []
+        assert worker_registry.roll(world.store.engine) == []
     with worker(tmp_path, "a", url):
         assert ended(world, again).outcome == "proven"
     check_journal(world, run_id)
@@ -188,12 +188,12 @@ def test_two_workers_of_one_name_are_refused(url: str, tmp_path: Path) -> None:
     world = world_of(tmp_path, url)
     store = world.store
     with (
-        leases.named(store.engine, "a"),
-        pytest.raises(leases.NameTaken, match="another live worker is named a"),
-        leases.named(store.engine, "a"),
+        worker_registry.named(store.engine, "a"),
+        pytest.raises(worker_registry.NameTaken, match="another live worker is named a"),
+        worker_registry.named(store.engine, "a"),
     ):
         pass
-    with leases.named(store.engine, "a"):  # free again
+    with worker_registry.named(store.engine, "a"):  # free again
         pass
 
 
@@ -267,6 +267,6 @@ def test_nothing_is_swept_while_all_live(url: str, tmp_path: Path) -> None:
         assert ended(world, run_id).outcome == "proven"
         assert world.store.get_run(run_id).epoch == 1
         with world.store.engine.begin() as connection:
-            assert leases.alive(connection) == {"a", "b"}
+            assert worker_registry.alive(connection) == {"a", "b"}
             rows = connection.execute(sa.text("SELECT count(*) FROM audit")).scalar_one()
     assert rows == 0

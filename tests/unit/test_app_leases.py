@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 import sqlalchemy as sa
 
-from app import leases, takeover
-from app.leases import Heard
+from app.queue import takeover, worker_registry
+from app.queue.worker_registry import Heard
 from app.store import SqlStore
 from app.tables_operations import workers
 
@@ -59,23 +59,23 @@ class Engine:
 
 def test_after_an_outage_only_the_work_of_those_that_left_is_taken(store: SqlStore) -> None:
     for name in "abc":
-        leases.register(store.engine, name)
-    leases.register(store.engine, "d").leave()
+        worker_registry.register(store.engine, name)
+    worker_registry.register(store.engine, "d").leave()
     with store.engine.begin() as connection:  # for five minutes nobody could beat
         earlier = workers.c.beat_at - 300_000_000
         connection.execute(sa.update(workers).values(beat_at=earlier))
     engine = Engine([Left("r1", "b"), Left("r2", "d")])
     assert takeover.sweep(store.engine, lambda: engine, 45, bury=False) == ["r2"]
-    assert {worker.id for worker in leases.roll(store.engine)} == {"a", "b", "c"}
+    assert {worker.id for worker in worker_registry.roll(store.engine)} == {"a", "b", "c"}
     assert takeover.sweep(store.engine, lambda: engine, 45) == ["r1", "r2"]
     assert engine.resumed == ["r2", "r1", "r2"]
 
 
 def test_an_outage_is_followed_by_a_while_without_burials(store: SqlStore) -> None:
-    lease = leases.register(store.engine, "a")
+    lease = worker_registry.register(store.engine, "a")
     looks: list[tuple[float, bool]] = []
     away = "ALTER TABLE workers RENAME TO away"
-    with leases.keeping(
+    with worker_registry.keeping(
         lease, 0.02, 0.6, lambda: None, lambda bury: looks.append((time.monotonic(), bury))
     ):
         until(lambda: bool(looks) and looks[-1][1])
@@ -95,8 +95,8 @@ def test_no_error_and_no_sweep_that_hangs_ends_the_signs_of_life(store: SqlStore
     go_on, told = threading.Event(), threading.Event()
 
     @dataclass(frozen=True, slots=True)
-    class Counted(leases.Lease):
-        def beat(self) -> leases.State:
+    class Counted(worker_registry.Lease):
+        def beat(self) -> worker_registry.State:
             nonlocal beats
             beats += 1
             if beats == 2:
@@ -116,12 +116,12 @@ def test_no_error_and_no_sweep_that_hangs_ends_the_signs_of_life(store: SqlStore
             go_on.wait(30)
         raise KeyError("an error of the engine")
 
-    registered = leases.register(store.engine, "a")
+    registered = worker_registry.register(store.engine, "a")
     lease = Counted(registered.engine, registered.worker_id, registered.incarnation)
-    with leases.keeping(lease, 0.01, 1, drained, sweep):
+    with worker_registry.keeping(lease, 0.01, 1, drained, sweep):
         until(lambda: sweeps == 3 and told.is_set())
         reached = beats
         until(lambda: beats > reached + 10)
         go_on.set()
         until(lambda: sweeps > 5)
-    assert leases.roll(store.engine) == []
+    assert worker_registry.roll(store.engine) == []

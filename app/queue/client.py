@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dbos import DBOSClient, DBOSPortableJSONSerializer
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import engine_words
 from app.inbox import Inbox
-from app.outbox import Outbox
+from app.queue import workflows
+from app.queue.outbox import Outbox
 from app.settings import Settings
 from app.store import SqlStore
 
@@ -29,18 +29,18 @@ class EngineClient:
         run = self._store.untold(run_id)
         if run is None:
             return
-        options, words = engine_words.for_run(run)
+        options, words = workflows.for_run(run)
         workflow = options["workflow_id"]
         known = self.statuses([workflow]).get(workflow)
-        if engine_words.is_left(known):
-            self._client.resume_workflows([workflow], queue_name=engine_words.QUEUE)
+        if workflows.is_left(known):
+            self._client.resume_workflows([workflow], queue_name=workflows.QUEUE)
         else:
             self._client.enqueue(options, *words)
         self._store.mark_enqueued(run)
 
     def enqueue_ask(self, ask_id: str) -> None:
         """Tell the engine of an ask and note that it knows. Again is nothing."""
-        options, words = engine_words.for_ask(ask_id, self._inbox.get(ask_id))
+        options, words = workflows.for_ask(ask_id, self._inbox.get(ask_id))
         self._client.enqueue(options, *words)
         self._inbox.mark_enqueued(ask_id)
 
@@ -49,11 +49,11 @@ class EngineClient:
         return self._outbox.flush()
 
     def forget(self, workflow_id: str) -> None:
-        """See `app.outbox.Engine.forget`."""
+        """See `app.queue.outbox.Engine.forget`."""
         self._client.delete_workflow(workflow_id)
 
     def statuses(self, workflow_ids: Sequence[str]) -> dict[str, str]:
-        """See `app.outbox.Engine.statuses`."""
+        """See `app.queue.outbox.Engine.statuses`."""
         found = self._client.list_workflows(
             workflow_ids=list(workflow_ids), load_input=False, load_output=False
         )
@@ -75,7 +75,7 @@ def connected(settings: Settings, store: SqlStore) -> Iterator[EngineClient]:
     client = DBOSClient(
         system_database_url=settings.engine_database,
         serializer=DBOSPortableJSONSerializer(),
-        application_name=engine_words.APPLICATION,
+        application_name=workflows.APPLICATION,
         # The first worker makes the engine's tables; until then, and while the database is away,
         # the outbox keeps what is to be told.
         lazy=True,

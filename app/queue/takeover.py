@@ -13,7 +13,8 @@ from typing import Protocol
 
 import sqlalchemy as sa
 
-from app import audit, leases, logs
+from app import audit, logs
+from app.queue import worker_registry
 from app.tables import runs
 
 LOCK = 0x70617464
@@ -56,8 +57,8 @@ def sweep(
             locked = sa.select(sa.func.pg_try_advisory_xact_lock(LOCK))
             if not connection.execute(locked).scalar_one():
                 return []
-        buried = leases.bury(connection, dead_after_s) if bury else []
-        living = leases.alive(connection)
+        buried = worker_registry.bury(connection, dead_after_s) if bury else []
+        living = worker_registry.alive(connection)
         left = [
             workflow
             for workflow in workflows().list_workflows(

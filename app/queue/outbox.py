@@ -10,9 +10,10 @@ from typing import Protocol
 import sqlalchemy as sa
 
 from agent.journal.events import now
-from app import engine_words, logs
+from app import logs
 from app.database_away import is_away
 from app.inbox import Inbox
+from app.queue import workflows
 from app.records import Run
 from app.store import SqlStore
 from app.tables import asks, runs, to_micros
@@ -108,7 +109,7 @@ def put_back(store: SqlStore, engine: Engine) -> list[str]:
     back = []
     for workflow, run in known.items():
         status = statuses.get(workflow)
-        if not engine_words.is_over(status):
+        if not workflows.is_over(status):
             continue
         with store.engine.begin() as connection:
             taken = connection.execute(
@@ -119,7 +120,7 @@ def put_back(store: SqlStore, engine: Engine) -> list[str]:
             )
         if not taken.rowcount:
             continue
-        if engine_words.must_be_forgotten(status):
+        if workflows.must_be_forgotten(status):
             engine.forget(workflow)
         _log.warning("a run that nobody worked on is put back", run=run.id, was=run.status)
         back.append(run.id)
@@ -136,14 +137,12 @@ def put_asks_back(store: SqlStore, engine: Engine) -> list[str]:
         .limit(LOOKED_AT)
     )
     with store.engine.execution_options(read_only=True).connect() as connection:
-        known = {
-            engine_words.workflow_of_ask(ask): ask for ask in connection.execute(query).scalars()
-        }
+        known = {workflows.workflow_of_ask(ask): ask for ask in connection.execute(query).scalars()}
     statuses = engine.statuses(list(known)) if known else {}
     back = []
     for workflow, ask in known.items():
         status = statuses.get(workflow)
-        if not engine_words.is_over(status):
+        if not workflows.is_over(status):
             continue
         if status is not None:
             engine.forget(workflow)
@@ -159,4 +158,4 @@ def put_asks_back(store: SqlStore, engine: Engine) -> list[str]:
 
 
 def _workflow(run: Run) -> str:
-    return engine_words.for_run(run)[0]["workflow_id"]
+    return workflows.for_run(run)[0]["workflow_id"]

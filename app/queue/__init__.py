@@ -1,0 +1,1 @@
+"""The durable queue: its workflows' names, the outbox, workers and takeover."""
