@@ -8,7 +8,7 @@ from app.github.client import GithubApp
 from app.kubernetes_sandboxes import KubernetesSandboxes, cluster_image, kubernetes_engine
 from app.llm.factory import make_model
 from app.publishing.facts import FACTS_LOG, read_wishes
-from app.repo_terms import read_terms
+from app.repo_config.effective import read_terms
 from app.runs.services import Services
 from app.sandboxes import DockerSandboxes, Sandboxes
 from app.settings import Settings, SettingsError

@@ -22,7 +22,7 @@ from app import access, sign_in
 from app.github.forge import Forge
 from app.github.records import ForgeError, Permission, Role
 from app.records import Run
-from app.repo_terms import read_terms
+from app.repo_config.effective import read_terms
 from app.settings import Settings
 
 BELIEVED_S = 300.0

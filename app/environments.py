@@ -13,9 +13,9 @@ from rich.console import Console
 from agent.journal.events import SetupTried
 from app import logs
 from app.llm.factory import make_model
-from app.repo_config import PATH
-from app.repo_config_file import read
-from app.repo_terms import Terms, terms
+from app.repo_config.effective import Terms, terms
+from app.repo_config.parser import read
+from app.repo_config.schema import PATH
 from app.settings import Settings, SettingsError
 from app.settings_github import PREFIX
 from app.setup_mending import Ground, Mender, environment_of, mended, remember, remembered

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.repo_config import Language
+from app.repo_config.schema import Language
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from app.reference import MADE, repository_file_page, settings_page
-from app.repo_config import json_schema
+from app.repo_config.schema import json_schema
 
 DOCS = Path(__file__).resolve().parent
 

@@ -20,8 +20,8 @@ from app.github.webhook_events import (
     StartedBy,
 )
 from app.github.webhooks import Trigger
-from app.repo_config import Triggers
-from app.repo_terms import Terms
+from app.repo_config.effective import Terms
+from app.repo_config.schema import Triggers
 
 
 def is_label(name: str, wanted: str) -> bool:

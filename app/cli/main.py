@@ -209,7 +209,7 @@ def show_settings(
 ) -> None:
     """Print every setting with its value and description; secrets are masked."""
     from app.reference import repository_file_page, sections, settings_page
-    from app.repo_config import json_schema
+    from app.repo_config.schema import json_schema
     from app.settings_sources import lines
 
     if markdown:

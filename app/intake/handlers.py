@@ -31,7 +31,7 @@ from app.github.webhook_events import (
 )
 from app.intake.replies import explanation, help_text
 from app.markdown_safety import code, inline, title_text
-from app.repo_terms import Terms
+from app.repo_config.effective import Terms
 from app.runs.failures import LONGEST_WAIT_S, explain, goes_back, wait_before_retry
 from app.runs.services import Result, Services, Step
 

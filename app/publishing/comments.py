@@ -18,8 +18,8 @@ from agent.journal.events import UNDECIDED
 from agent.journal.state import RunState
 from app.markdown_safety import COMMENT_LIMIT, fit, inline
 from app.publishing.rendering import render
-from app.repo_config import PATH, Language
-from app.repo_config_file import Problem
+from app.repo_config.parser import Problem
+from app.repo_config.schema import PATH, Language
 from app.report_words import WORDS
 
 MARKER_ROOM = 200

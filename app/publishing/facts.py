@@ -14,8 +14,8 @@ from agent.model import Record
 from app.github.records import IssueThread
 from app.publishing.comments import RunFacts
 from app.records import Run
-from app.repo_config import Language
-from app.repo_terms import Terms
+from app.repo_config.effective import Terms
+from app.repo_config.schema import Language
 from app.settings import Settings
 
 FACTS_LOG = "facts"

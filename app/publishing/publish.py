@@ -40,8 +40,8 @@ from app.publishing.pull_request import (
     pull_body,
     pull_title,
 )
-from app.repo_config import PullRequests
-from app.repo_terms import Terms
+from app.repo_config.effective import Terms
+from app.repo_config.schema import PullRequests
 from app.secret_scan import new_secrets
 
 T = TypeVar("T")

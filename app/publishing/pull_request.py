@@ -34,7 +34,7 @@ from app.publishing.comments import (
 )
 from app.publishing.pull_template import Part, fill
 from app.publishing.rendering import render
-from app.repo_config import Language
+from app.repo_config.schema import Language
 from app.report_words import WORDS
 
 CHECK_NAME = "Patchwright"

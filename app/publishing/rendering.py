@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from app.markdown_safety import Markdown, code, fenced, inline, prose
-from app.repo_config import Language
+from app.repo_config.schema import Language
 
 TEMPLATES = Path(__file__).parent.parent / "templates" / "reports"
 

@@ -23,7 +23,7 @@ from app.github.records import IssueThread
 from app.publishing import publish
 from app.publishing.facts import FACTS_LOG, wishes_of
 from app.records import Run
-from app.repo_terms import Terms
+from app.repo_config.effective import Terms
 from app.runs.active_run import RunWork
 from app.runs.failures import HandedBack
 from app.runs.services import Result

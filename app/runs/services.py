@@ -15,8 +15,8 @@ from app.git.mirror import Mirror
 from app.github.forge import Forge
 from app.inbox import Inbox
 from app.llm.metered import Brake, GovernedModel
-from app.repo_config import RepoConfig
-from app.repo_terms import Terms, terms
+from app.repo_config.effective import Terms, terms
+from app.repo_config.schema import RepoConfig
 from app.runs.failures import PATIENCE_S
 from app.sandboxes import Sandboxes
 from app.settings import Settings

@@ -8,7 +8,7 @@ from agent.journal.events import EnvironmentPrepared, SetupTried
 from app.environments import Mender, Prepared, asked_by, proposal
 from app.publishing.facts import RECIPE_LOG
 from app.records import Run
-from app.repo_terms import Terms
+from app.repo_config.effective import Terms
 from app.runs.services import Services
 from app.setup_mending import SOURCE as FOUND
 from app.store import SqlStore

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from app.github.records import CheckReport
 from app.intake.redelivery import recover
-from app.repo_config import RepoConfig, Triggers
+from app.repo_config.schema import RepoConfig, Triggers
 from app.settings import Settings
 from app.setup_app import exchange
 from tests.doubles.github.api import find

@@ -21,8 +21,8 @@ from app.github.client import GithubApp
 from app.intake.receive import Intake
 from app.llm.factory import make_model
 from app.records import Run
-from app.repo_config import RepoConfig
-from app.repo_terms import terms
+from app.repo_config.effective import terms
+from app.repo_config.schema import RepoConfig
 from app.runs.services import Services
 from app.service import Web, create_app
 from app.settings import Settings

@@ -10,7 +10,7 @@ import pytest
 from agent.journal.events import NoteAdded
 from app.intake.receive import Intake
 from app.intake.redelivery import recover
-from app.repo_config import RepoConfig, Triggers
+from app.repo_config.schema import RepoConfig, Triggers
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.server import GithubServer
 from tests.doubles.sglang.turns import Call, Policy, Request, Say

@@ -15,7 +15,7 @@ import pytest
 
 from agent.journal.events import RunEnded, RunPhase
 from app.intake.redelivery import recover
-from app.repo_config import RepoConfig, Triggers
+from app.repo_config.schema import RepoConfig, Triggers
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.fixtures import require_description
 from tests.doubles.github.server import GithubServer, Options

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from app.repo_config import RepoConfig, Triggers
+from app.repo_config.schema import RepoConfig, Triggers
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.server import GithubServer
 from tests.doubles.seeded_policy import FILES

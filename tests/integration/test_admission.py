@@ -12,7 +12,7 @@ import pytest
 
 from agent.journal.events import RunEnded
 from app.durable import running
-from app.repo_terms import read_terms
+from app.repo_config.effective import read_terms
 from app.runs import queue_notices
 from app.runs.admission_step import is_held
 from app.runs.services import Services

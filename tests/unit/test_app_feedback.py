@@ -18,8 +18,8 @@ from app.github.webhook_events import (
     Rerun,
     Reviewed,
 )
-from app.repo_config import Permissions, RepoConfig, Triggers
-from app.repo_terms import Terms, terms
+from app.repo_config.effective import Terms, terms
+from app.repo_config.schema import Permissions, RepoConfig, Triggers
 from app.runs.feedback import answer_text, answers, of_remark, page_comment, said_to_us, wanted
 from app.settings import Settings
 from tests.unit.test_app_inbox import PLACE, comment

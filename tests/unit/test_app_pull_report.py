@@ -15,7 +15,7 @@ from app.publishing.code_owners import MOST_REVIEWERS, Owners, owners_of
 from app.publishing.comments import settings_comment, status_comment
 from app.publishing.pull_request import annotated, check_report, commit_message, pull_body
 from app.publishing.pull_template import Part, fill
-from app.repo_config_file import read
+from app.repo_config.parser import read
 from tests.integration.run_world import make_remote
 from tests.unit.test_app_reports import FACTS, PATCH, UNPROVEN, WHOLE
 

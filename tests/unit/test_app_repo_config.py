@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from app.repo_config import RepoConfig, json_schema
-from app.repo_config_file import LIMIT_BYTES, Problem, read
-from app.repo_terms import terms
+from app.repo_config.effective import terms
+from app.repo_config.parser import LIMIT_BYTES, Problem, read
+from app.repo_config.schema import RepoConfig, json_schema
 from app.settings import Settings
 
 WHOLE = b"""\

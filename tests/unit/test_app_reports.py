@@ -39,7 +39,7 @@ from app.publishing.pull_request import (
     unchecked,
 )
 from app.publishing.rendering import TEMPLATES
-from app.repo_config import Language
+from app.repo_config.schema import Language
 
 FACTS = RunFacts(
     run_id="01J0RUN",

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from app.repo_config import RepoConfig
+from app.repo_config.schema import RepoConfig
 
 LIMIT_BYTES = 32 * 1024
 """Longest file that is read: room for every setting many times over."""

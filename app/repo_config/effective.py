@@ -8,7 +8,8 @@ from agent.task import Budget, GatePolicy
 from app.admission.limits import Bounds
 from app.git.tree_archive import Shape
 from app.github.forge import Forge
-from app.repo_config import (
+from app.repo_config.parser import Problem, read
+from app.repo_config.schema import (
     ORGANISATION_REPOSITORY,
     PATH,
     Language,
@@ -17,7 +18,6 @@ from app.repo_config import (
     RepoConfig,
     Triggers,
 )
-from app.repo_config_file import Problem, read
 from app.settings import Settings
 
 

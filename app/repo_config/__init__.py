@@ -1,0 +1,1 @@
+"""`.github/patchwright.yml`: its schema, its parser, and what is in effect for a run."""
