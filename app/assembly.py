@@ -5,12 +5,12 @@ from __future__ import annotations
 from app import logs
 from app.git.mirror import Mirror
 from app.github.client import GithubApp
-from app.kubernetes_sandboxes import KubernetesSandboxes, cluster_image, kubernetes_engine
 from app.llm.factory import make_model
 from app.publishing.facts import FACTS_LOG, read_wishes
 from app.repo_config.effective import read_terms
 from app.runs.services import Services
-from app.sandboxes import DockerSandboxes, Sandboxes
+from app.sandboxes.docker import DockerSandboxes, Sandboxes
+from app.sandboxes.kubernetes import KubernetesSandboxes, cluster_image, kubernetes_engine
 from app.settings import Settings, SettingsError
 from app.settings_github import PREFIX
 from app.store import SqlStore

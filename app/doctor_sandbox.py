@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from app.kubernetes_sandboxes import cluster_image, kubernetes_engine
+from app.sandboxes.kubernetes import cluster_image, kubernetes_engine
 from app.settings import Settings
 from sandbox.attacks.catalogue import ATTACKS
 from sandbox.attacks.target import outcome

@@ -10,8 +10,8 @@ import httpx
 from github import Auth, GithubException, GithubIntegration
 
 from agent.models.doctor import examine as examine_model
-from app.kubernetes_sandboxes import cluster_image, kubernetes_engine
 from app.llm.factory import endpoint
+from app.sandboxes.kubernetes import cluster_image, kubernetes_engine
 from app.settings import Settings, SettingsError
 from sandbox.docker_engine import DockerEngine
 from sandbox.errors import SandboxError

@@ -19,12 +19,12 @@ from agent.journal.state import RunState
 from agent.journal.store import MemoryStore
 from agent.session import debug
 from agent.task import ATTACHED, Attachment, Issue, Task
-from app.environments import with_environment
 from app.git.local import mirror_local
 from app.journal_view.terminal import progress_line
-from app.left_over import own_sandboxes
 from app.llm.factory import make_model
-from app.sandbox_specs import spec_of
+from app.sandboxes.base import spec_of
+from app.sandboxes.environment import with_environment
+from app.sandboxes.orphans import own_sandboxes
 from app.settings import Settings
 from sandbox.docker_engine import DockerEngine
 from sandbox.errors import ImageMissing

@@ -10,9 +10,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
-from app.environments import OwnEnvironment, own_environment
-from app.left_over import own_sandboxes
-from app.sandbox_specs import spec_of
+from app.sandboxes.base import spec_of
+from app.sandboxes.environment import OwnEnvironment, own_environment
+from app.sandboxes.orphans import own_sandboxes
 from app.settings import Settings
 from sandbox.docker_engine import DockerEngine
 from sandbox.errors import ImageMissing

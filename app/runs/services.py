@@ -10,7 +10,6 @@ from pathlib import Path
 from agent.model import Model
 from agent.models.openai_compat import OnWaiting
 from app import metrics_work
-from app.environments import Asked, Mender, Prepared
 from app.git.mirror import Mirror
 from app.github.forge import Forge
 from app.inbox import Inbox
@@ -18,7 +17,8 @@ from app.llm.metered import Brake, GovernedModel
 from app.repo_config.effective import Terms, terms
 from app.repo_config.schema import RepoConfig
 from app.runs.failures import PATIENCE_S
-from app.sandboxes import Sandboxes
+from app.sandboxes.docker import Sandboxes
+from app.sandboxes.environment import Asked, Mender, Prepared
 from app.settings import Settings
 from app.store import SqlStore
 

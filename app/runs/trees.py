@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from agent.journal.events import EnvironmentPrepared, SetupTried
-from app.environments import Mender, Prepared, asked_by, proposal
 from app.publishing.facts import RECIPE_LOG
 from app.records import Run
 from app.repo_config.effective import Terms
 from app.runs.services import Services
-from app.setup_mending import SOURCE as FOUND
+from app.sandboxes.environment import Mender, Prepared, asked_by, proposal
+from app.sandboxes.setup_repair import SOURCE as FOUND
 from app.store import SqlStore
 
 _LONGEST = 2_000

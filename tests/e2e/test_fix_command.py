@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from app.left_over import owner, sweep_left_over
+from app.sandboxes.orphans import owner, sweep_left_over
 from sandbox.docker_engine import DockerEngine, SandboxSpec
 from sandbox.images import BASE_IMAGE
 from sandbox.protocol import Limits

@@ -25,13 +25,13 @@ from rich.console import Console
 from agent.evaluation.hidden import judge_hidden
 from agent.evaluation.instances import Instance, read_instances
 from agent.evaluation.report import Report, Verdicts
-from app.environments import OwnEnvironment
 from app.evaluation.evaluate import EvalRequest, evaluate
 from app.evaluation.folder import EvalFolder, FolderRefused
 from app.evaluation.history import Mined, NoHistory, mine
 from app.evaluation.instance_run import placed
 from app.evaluation.repositories import NoRepository, Sources
 from app.evaluation.sandboxes import docker_trees
+from app.sandboxes.environment import OwnEnvironment
 from app.settings import Settings
 from sandbox.protocol import Sandbox
 from tests.doubles.local_sandbox import LocalSandbox

@@ -11,8 +11,8 @@ import pytest
 from pydantic import SecretStr
 
 from app.assembly import require_cluster
-from app.environments import Asked
-from app.kubernetes_sandboxes import KubernetesSandboxes, kubernetes_engine
+from app.sandboxes.environment import Asked
+from app.sandboxes.kubernetes import KubernetesSandboxes, kubernetes_engine
 from app.settings import Settings, SettingsError
 from sandbox.container import SandboxSpec
 from sandbox.environment.choose import Wishes

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from agent.journal.events import SetupTried
-from app.environments import Asked, Mender, image_for
 from app.runs.trees import told
+from app.sandboxes.environment import Asked, Mender, image_for
 from app.settings import Settings
 from sandbox.container import SandboxSpec
 from sandbox.docker_engine import DockerEngine

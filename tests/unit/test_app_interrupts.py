@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from app import interrupts
-from app.left_over import is_dead, own_sandboxes, owner
+from app.sandboxes.orphans import is_dead, own_sandboxes, owner
 from sandbox.errors import SandboxError
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from agent.journal.events import SetupTried
 from agent.model import Message, ToolCall, ToolSpec, Turn, Usage
 from agent.setup_repair import Broken, Tried, mend_setup
-from app.setup_mending import Ground, environment_of, remember, remembered
+from app.sandboxes.setup_repair import Ground, environment_of, remember, remembered
 from sandbox.environment.records import Environment
 from sandbox.prepare import Prepared, proposal
 from sandbox.protocol import Sandbox

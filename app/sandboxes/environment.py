@@ -16,9 +16,9 @@ from app.llm.factory import make_model
 from app.repo_config.effective import Terms, terms
 from app.repo_config.parser import read
 from app.repo_config.schema import PATH
+from app.sandboxes.setup_repair import Ground, Mender, environment_of, mended, remember, remembered
 from app.settings import Settings, SettingsError
 from app.settings_github import PREFIX
-from app.setup_mending import Ground, Mender, environment_of, mended, remember, remembered
 from sandbox.docker_engine import DockerEngine, SandboxSpec
 from sandbox.egress_rules import EgressRules, networks_of, parse_credentials
 from sandbox.environment.choose import Wishes, candidates, mentioned, wanted

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Protocol
 
 from app import logs, metrics_work
-from app.environments import Asked, Mender, Prepared, image_for
-from app.sandbox_specs import spec_of
+from app.sandboxes.base import spec_of
+from app.sandboxes.environment import Asked, Mender, Prepared, image_for
 from app.settings import Settings
 from sandbox.docker_engine import DockerEngine
 from sandbox.images import BASE_IMAGE

@@ -10,8 +10,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from app import logs, metrics_work
-from app.environments import Asked, Mender, Prepared
-from app.sandbox_specs import spec_of
+from app.sandboxes.base import spec_of
+from app.sandboxes.environment import Asked, Mender, Prepared
 from app.settings import Settings, SettingsError
 from app.settings_github import PREFIX
 from sandbox.errors import SandboxError
@@ -43,7 +43,7 @@ def cluster_image(settings: Settings) -> str:
 
 
 class KubernetesSandboxes:
-    """`app.sandboxes.Sandboxes` on a cluster."""
+    """`app.sandboxes.docker.Sandboxes` on a cluster."""
 
     def __init__(self, settings: Settings, engine: KubernetesEngine) -> None:
         self._settings = settings

@@ -1,0 +1,1 @@
+"""Sandboxes and environments as the settings ask for them."""
