@@ -13,10 +13,10 @@ from dataclasses import dataclass
 
 from fastapi.concurrency import run_in_threadpool
 
-from app.dashboard_text import SHOWN
 from app.journal_view.entries import present_all
 from app.journal_view.html import render
 from app.records import Run
+from app.sanitize.html import SHOWN
 from app.store import SqlStore
 
 EVERY_S = 1.0

@@ -20,13 +20,13 @@ from app.dashboard_compare import compare
 from app.dashboard_run import Heads
 from app.dashboard_steer import fields_of, steer
 from app.dashboard_stream import Streams, stream
-from app.dashboard_text import SHOWN
 from app.journal_view import cards
 from app.journal_view.entries import present_all
 from app.journal_view.html import TEMPLATES, render
 from app.journal_view.summary import Head
 from app.journals import Journals
 from app.records import Run, RunFilter, Status, UnknownRun
+from app.sanitize.html import SHOWN
 from app.settings import Settings
 from app.store import SqlStore
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from app.secret_scan import mask
+from app.sanitize.secret_scan import mask
 
 _MAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _MENTION = re.compile(r"(?<![\w/@.])@([A-Za-z\d](?:[A-Za-z\d-]{0,38}))\b")

@@ -30,10 +30,10 @@ from app.github.webhook_events import (
     Trigger,
 )
 from app.intake.replies import explanation, help_text
-from app.markdown_safety import code, inline, title_text
 from app.repo_config.effective import Terms
 from app.runs.failures import LONGEST_WAIT_S, explain, goes_back, wait_before_retry
 from app.runs.services import Result, Services, Step
+from app.sanitize.markdown import code, inline, title_text
 
 _log = logs.get(__name__)
 

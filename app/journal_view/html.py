@@ -7,7 +7,7 @@ from typing import Any
 
 import jinja2
 
-from app import dashboard_text
+from app.sanitize import html
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 
@@ -25,8 +25,8 @@ _JINJA = jinja2.Environment(
     lstrip_blocks=True,
 )
 _JINJA.filters |= {
-    "plain": dashboard_text.plain,
-    "words": dashboard_text.words,
-    "terminal": dashboard_text.terminal,
-    "patch": dashboard_text.patch,
+    "plain": html.plain,
+    "words": html.words,
+    "terminal": html.terminal,
+    "patch": html.patch,
 }

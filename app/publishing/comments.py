@@ -16,11 +16,11 @@ from typing import Literal
 
 from agent.journal.events import UNDECIDED
 from agent.journal.state import RunState
-from app.markdown_safety import COMMENT_LIMIT, fit, inline
 from app.publishing.rendering import render
 from app.repo_config.parser import Problem
 from app.repo_config.schema import PATH, Language
 from app.report_words import WORDS
+from app.sanitize.markdown import COMMENT_LIMIT, fit, inline
 
 MARKER_ROOM = 200
 """Room left in a comment for its hidden marker."""

@@ -42,7 +42,7 @@ from app.publishing.pull_request import (
 )
 from app.repo_config.effective import Terms
 from app.repo_config.schema import PullRequests
-from app.secret_scan import new_secrets
+from app.sanitize.secret_scan import new_secrets
 
 T = TypeVar("T")
 

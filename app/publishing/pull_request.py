@@ -13,16 +13,6 @@ from unidiff.patch import PatchSet
 
 from agent.journal.state import RunState
 from app.github.records import Annotation, CheckReport
-from app.markdown_safety import (
-    COMMENT_LIMIT,
-    Markdown,
-    commit_text,
-    fit,
-    inline,
-    shorten,
-    title_text,
-    visible,
-)
 from app.publishing.comments import (
     MARKER_ROOM,
     MAX_ROWS,
@@ -36,6 +26,16 @@ from app.publishing.pull_template import Part, fill
 from app.publishing.rendering import render
 from app.repo_config.schema import Language
 from app.report_words import WORDS
+from app.sanitize.markdown import (
+    COMMENT_LIMIT,
+    Markdown,
+    commit_text,
+    fit,
+    inline,
+    shorten,
+    title_text,
+    visible,
+)
 
 CHECK_NAME = "Patchwright"
 CHECK_LIMIT = 65_000

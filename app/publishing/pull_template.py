@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from app.markdown_safety import Markdown, unlinked
+from app.sanitize.markdown import Markdown, unlinked
 
 Part = Literal["summary", "cause", "proof", "risk", "issue"]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from app.markdown_safety import Markdown, code, fenced, inline, prose
 from app.repo_config.schema import Language
+from app.sanitize.markdown import Markdown, code, fenced, inline, prose
 
 TEMPLATES = Path(__file__).parent.parent / "templates" / "reports"
 

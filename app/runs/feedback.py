@@ -11,7 +11,7 @@ from agent.model import Record
 from app.admission.authorization import is_bot
 from app.github import commands
 from app.github.records import FailedCheck, Remark
-from app.markdown_safety import COMMENT_LIMIT, Markdown, code, fit, inline, prose
+from app.sanitize.markdown import COMMENT_LIMIT, Markdown, code, fit, inline, prose
 
 CHECK_ROUNDS = 3
 """So many rounds of a run mend failed checks of its own pull request; then a person must look."""

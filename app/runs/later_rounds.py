@@ -27,7 +27,7 @@ from app.runs.feedback import Item, Items
 from app.runs.pull_request_proof import WiderProof
 from app.runs.replies import answer_all, commit_text_for, say_given_up
 from app.runs.services import Result, Step
-from app.secret_scan import new_secrets
+from app.sanitize.secret_scan import new_secrets
 from sandbox.protocol import Sandbox
 
 LAPS = 3

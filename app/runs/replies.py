@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from agent.journal.state import RunState
 from app.git.mirror import Identity
 from app.github.records import FailedCheck, Pull
-from app.markdown_safety import commit_text, title_text
 from app.runs import feedback
 from app.runs.active_run import RunWork
 from app.runs.feedback import Item
 from app.runs.services import Result
+from app.sanitize.markdown import commit_text, title_text
 
 
 def reply_marker(run_id: str, key: str) -> str:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from app.markdown_safety import (
+from app.sanitize.markdown import (
     COMMENT_LIMIT,
     GAP,
     Markdown,

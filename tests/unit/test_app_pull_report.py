@@ -10,12 +10,12 @@ import pytest
 
 from agent.journal.events import GateJudged
 from app.git.files import first_file
-from app.markdown_safety import Markdown
 from app.publishing.code_owners import MOST_REVIEWERS, Owners, owners_of
 from app.publishing.comments import settings_comment, status_comment
 from app.publishing.pull_request import annotated, check_report, commit_message, pull_body
 from app.publishing.pull_template import Part, fill
 from app.repo_config.parser import read
+from app.sanitize.markdown import Markdown
 from tests.integration.run_world import make_remote
 from tests.unit.test_app_reports import FACTS, PATCH, UNPROVEN, WHOLE
 

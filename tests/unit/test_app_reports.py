@@ -18,7 +18,6 @@ from agent.journal.events import (
     Submitted,
 )
 from agent.journal.state import RunState, fold
-from app.markdown_safety import COMMENT_LIMIT, units
 from app.publishing.comments import (
     MARKER_ROOM,
     RunFacts,
@@ -40,6 +39,7 @@ from app.publishing.pull_request import (
 )
 from app.publishing.rendering import TEMPLATES
 from app.repo_config.schema import Language
+from app.sanitize.markdown import COMMENT_LIMIT, units
 
 FACTS = RunFacts(
     run_id="01J0RUN",

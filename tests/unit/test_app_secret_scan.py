@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import markdown_safety, secret_scan
 from app.logs import LONGEST_KEY, redact
-from app.markdown_safety import code, commit_text, fenced, inline, prose, title_text
-from app.secret_scan import mask, mask_all, new_secrets
+from app.sanitize import markdown, secret_scan
+from app.sanitize.markdown import code, commit_text, fenced, inline, prose, title_text
+from app.sanitize.secret_scan import mask, mask_all, new_secrets
 from tests.doubles.gate_case import patch
 
 AWS = "AKIA" + "IOSFODNN7EXAMPLE"
@@ -151,7 +151,7 @@ def test_of_a_long_text_only_what_is_near_to_what_is_shown_is_searched(
         searched += len(text)
         return mask(text)
 
-    for module in (secret_scan, markdown_safety):
+    for module in (secret_scan, markdown):
         monkeypatch.setattr(module, "mask", counted)
     for way in QUOTES.values():
         searched = 0

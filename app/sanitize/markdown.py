@@ -14,7 +14,7 @@ import re
 import unicodedata
 
 from app.logs import LONGEST_KEY
-from app.secret_scan import mask, mask_end, mask_start
+from app.sanitize.secret_scan import mask, mask_end, mask_start
 
 COMMENT_LIMIT = 65_536
 """Longest body that GitHub takes, in UTF-16 code units (the narrowest reading of its limit)."""

@@ -1,0 +1,1 @@
+"""Hostile text made safe to render, and secrets found in it."""
