@@ -31,7 +31,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from agent.journal.events import ModelTurned, Recorded, ToolFinished, ToolStarted
 from app import logs, tables
-from app.durable import running
+from app.server.engine import running
 from app.service import Web, create_app
 from app.settings import Settings
 from app.store import SqlStore

@@ -90,7 +90,7 @@ def serve(
     ] = True,
 ) -> None:
     """Run the webhook service and a worker in one process."""
-    from app.serve import serve as run_service
+    from app.server.serve import serve as run_service
 
     run_service(_settings(), worker=worker)
 

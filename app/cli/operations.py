@@ -30,7 +30,7 @@ def worker(
     wait: Annotated[bool, typer.Option("--wait", help="Return when it has ended.")] = False,
 ) -> None:
     """Do runs without taking deliveries; needs PostgreSQL."""
-    from app import worker as working
+    from app.server import worker as working
 
     settings = load()
     if not drain:

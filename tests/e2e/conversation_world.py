@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 import httpx
 
 from agent.journal.events import RunEnded
-from app.durable import Durable, running
 from app.git.mirror import Mirror
 from app.github.client import GithubApp
 from app.intake.receive import Intake
@@ -24,6 +23,7 @@ from app.records import Run
 from app.repo_config.effective import terms
 from app.repo_config.schema import RepoConfig
 from app.runs.services import Services
+from app.server.engine import Durable, running
 from app.service import Web, create_app
 from app.settings import Settings
 from app.store import SqlStore

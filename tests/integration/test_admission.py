@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from agent.journal.events import RunEnded
-from app.durable import running
 from app.repo_config.effective import read_terms
 from app.runs import queue_notices
 from app.runs.admission_step import is_held
 from app.runs.services import Services
+from app.server.engine import running
 from tests.integration.run_world import RunWorld, git
 from tests.integration.test_runs import ended, held, start, until
 from tests.unit.test_app_store import trigger

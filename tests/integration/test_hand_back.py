@@ -13,8 +13,8 @@ from agent.journal.state import fold
 from agent.model import Message, ToolSpec, Turn
 from agent.models.openai_compat import OnWaiting
 from app.controls import WAITING
-from app.durable import Durable, running
 from app.records import Run
+from app.server.engine import Durable, running
 from sandbox.errors import EngineUnavailable, SandboxError, SandboxGone
 from sandbox.protocol import Sandbox
 from tests.doubles.seeded_policy import SeededModel

@@ -28,7 +28,7 @@ from tests.unit.test_app_store import trigger
 
 ROOT = Path(__file__).parents[2]
 WAIT_S = 120
-WORKER = "from app.worker import work; from app.settings_sources import load; work(load())"
+WORKER = "from app.server.worker import work; from app.settings_sources import load; work(load())"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

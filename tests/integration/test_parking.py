@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from app.controls import DEATHS
-from app.durable import running
+from app.server.engine import running
 from tests.integration.run_world import RunWorld
 from tests.integration.test_runs import ended, start
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 WORKER = """
 import os, signal, sys, time
 from pathlib import Path
-from app.durable import running
+from app.server.engine import running
 from tests.integration.run_world import RunWorld
 from tests.doubles.seeded_policy import SeededModel
 

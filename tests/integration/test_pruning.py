@@ -9,11 +9,11 @@ import pytest
 import sqlalchemy as sa
 
 from agent.journal.events import now
-from app.durable import running
 from app.github.webhook_events import Reviewed
 from app.inbox import Inbox
 from app.operations import retention
 from app.queue.client import connected
+from app.server.engine import running
 from tests.integration.run_world import RunWorld
 from tests.integration.test_runs import ended, start, until
 from tests.unit.test_app_inbox import PLACE

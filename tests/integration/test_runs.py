@@ -17,8 +17,8 @@ import pytest
 from agent.errors import ModelRefused
 from agent.journal.events import RunEnded, RunPhase, ToolFinished, ToolStarted
 from agent.model import Message, ToolSpec, Turn
-from app.durable import running
 from app.records import Run
+from app.server.engine import running
 from tests.doubles.seeded_policy import SeededModel
 from tests.integration.run_world import RunWorld, git
 from tests.unit.test_app_store import trigger
@@ -262,7 +262,7 @@ def test_five_deliveries_before_and_after_a_restart_are_one_run(tmp_path: Path) 
 CHILD = """
 import sys, time
 from pathlib import Path
-from app.durable import running
+from app.server.engine import running
 from tests.integration.run_world import RunWorld
 world = RunWorld(Path(sys.argv[1]))
 with running(world.services()):

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from app.assembly import require_cluster
 from app.sandboxes.environment import Asked
 from app.sandboxes.kubernetes import KubernetesSandboxes, kubernetes_engine
+from app.server.bootstrap import require_cluster
 from app.settings import Settings, SettingsError
 from sandbox.container import SandboxSpec
 from sandbox.environment.choose import Wishes

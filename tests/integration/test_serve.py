@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.github.webhooks import sign
-from app.serve import state_lock
+from app.server.serve import state_lock
 from app.settings import SettingsError
 from app.store import SqlStore
 from tests.unit.test_app_webhooks import encoded, labeled
@@ -27,7 +27,7 @@ from tests.unit.test_app_webhooks import encoded, labeled
 WAIT_S = 120.0
 """Far more than anything here takes, also on a busy machine."""
 ROOT = Path(__file__).parents[2]
-SERVE = "from app.serve import serve; from app.settings_sources import load; serve(load())"
+SERVE = "from app.server.serve import serve; from app.settings_sources import load; serve(load())"
 
 
 def free_port() -> int:

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.database_url import WAITS
-from app.durable import running
+from app.server.engine import running
 from app.settings import Settings
 from app.tables import open_engine
 from tests.integration.run_world import RunWorld

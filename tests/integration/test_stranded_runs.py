@@ -16,12 +16,12 @@ from sqlalchemy.exc import OperationalError
 from agent.journal.events import RunEnded
 from app import tables
 from app.database_away import is_away
-from app.durable import running
 from app.github.records import RateLimited
 from app.inbox import Inbox
 from app.queue import outbox
 from app.records import Run
 from app.runs.active_run import RunWork
+from app.server.engine import running
 from app.store import SqlStore
 from sandbox.errors import EngineUnavailable
 from tests.integration.run_world import RunWorld
@@ -128,7 +128,7 @@ def test_a_run_that_the_engine_holds_for_failed_is_done_from_its_journal(
 ) -> None:
     world = RunWorld(tmp_path)
     run_id = start(world)
-    monkeypatch.setattr("app.durable.work", _broken)  # as an older version may have been
+    monkeypatch.setattr("app.server.engine.work", _broken)  # as an older version may have been
     with running(world.services()):
         until(
             lambda: bool(DBOS.list_workflows(workflow_ids=[run_id])) and status(run_id) == "ERROR"

@@ -36,7 +36,7 @@ WORKER = """
 import json, signal, sys, threading
 from pathlib import Path
 from app import logs
-from app.working import working
+from app.server.lifecycle import working
 from tests.integration.run_world import RunWorld
 folder, name, url, more = sys.argv[1:]
 logs.configure("warning", "text")

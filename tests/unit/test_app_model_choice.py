@@ -11,9 +11,9 @@ import pytest
 from agent.errors import ModelAway
 from agent.model import Message
 from agent.models.openai_compat import OpenAICompatModel
-from app.assembly import build
 from app.llm.factory import make_model, profile_of, routing_key
 from app.publishing.facts import FACTS_LOG, Wishes
+from app.server.bootstrap import build
 from app.settings import PREFIX, Settings, SettingsError
 from app.settings_sources import load
 from app.store import SqlStore

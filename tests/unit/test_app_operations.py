@@ -12,10 +12,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from agent.errors import LostLease
 from agent.journal.events import GateJudged, Recorded, now
 from app import tracing
-from app.assembly import sweep_sandboxes
 from app.database_away import is_away, waited_for
 from app.github.fenced import READS, fenced
 from app.github.forge import Forge
+from app.server.bootstrap import sweep_sandboxes
 from app.settings import Settings
 from app.store import SqlStore
 from tests.unit.kept_runs import a_run, finished
@@ -177,8 +177,8 @@ def test_a_changed_private_key_signs_without_a_restart(tmp_path: Path) -> None:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import rsa
 
-    from app.assembly import github_app
     from app.github.deliveries import integration
+    from app.server.bootstrap import github_app
 
     keys = [rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2)]
     file = tmp_path / "app.pem"

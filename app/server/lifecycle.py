@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from dbos import DBOS
 
 from app import logs
-from app.assembly import remove_waiting
-from app.durable import Durable, running
 from app.queue import takeover, worker_registry
 from app.runs import queue_notices
 from app.runs.services import Services
+from app.server.bootstrap import remove_waiting
+from app.server.engine import Durable, running
 
 _log = logs.get(__name__)
 

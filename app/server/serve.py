@@ -15,7 +15,14 @@ from starlette.concurrency import run_in_threadpool
 from starlette.types import Lifespan
 
 from app import logs, tracing
-from app.assembly import (
+from app.dashboard_access import asked_of
+from app.intake.receive import Intake
+from app.intake.redelivery import keep_recovering
+from app.locks import database_lock, state_lock
+from app.operations.retention import keep_house
+from app.queue.background import Later
+from app.queue.client import EngineClient, connected
+from app.server.bootstrap import (
     SWEEP_EVERY_S,
     build,
     github_app,
@@ -24,21 +31,14 @@ from app.assembly import (
     require_shared_database,
     sweep_sandboxes,
 )
-from app.dashboard_access import asked_of
-from app.durable import Durable
-from app.intake.receive import Intake
-from app.intake.redelivery import keep_recovering
-from app.locks import database_lock, state_lock
-from app.operations.retention import keep_house
-from app.queue.background import Later
-from app.queue.client import EngineClient, connected
+from app.server.engine import Durable
+from app.server.lifecycle import working
 from app.service import Web, create_app
 from app.settings import Settings
 from app.settings_sources import with_stored_app
 from app.setup_server import until_set_up
 from app.store import SqlStore
 from app.web_server import web_server
-from app.working import working
 from sandbox.docker_engine import DockerEngine
 
 __all__ = ["serve", "state_lock"]

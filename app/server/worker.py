@@ -8,8 +8,12 @@ import threading
 import time
 from types import FrameType
 
-from app import audit, logs, tracing, worker_port
-from app.assembly import (
+from app import audit, logs, tracing
+from app.locks import state_lock
+from app.queue import worker_registry
+from app.runs.services import Services
+from app.server import health
+from app.server.bootstrap import (
     SWEEP_EVERY_S,
     build,
     require_app,
@@ -17,14 +21,11 @@ from app.assembly import (
     require_shared_database,
     sweep_sandboxes,
 )
-from app.durable import Durable
-from app.locks import state_lock
-from app.queue import worker_registry
-from app.runs.services import Services
+from app.server.engine import Durable
+from app.server.lifecycle import working
 from app.settings import Settings
 from app.settings_sources import with_stored_app
 from app.store import SqlStore
-from app.working import working
 from sandbox.docker_engine import DockerEngine
 
 OUTBOX_EVERY_S = 15.0
@@ -69,7 +70,7 @@ def work(settings: Settings) -> None:
             # The port outlives the work: a worker that waits for its runs to end is alive.
             up: list[Durable] = []
             with (
-                worker_port.answering(
+                health.answering(
                     settings,
                     store.ping,
                     lambda: any(engine.ready for engine in up) and not stopped.is_set(),

@@ -1,0 +1,1 @@
+"""Processes: the service, the workers, and what runs beside them."""
