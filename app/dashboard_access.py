@@ -23,7 +23,7 @@ from app.github.forge import Forge
 from app.github.records import ForgeError, Permission, Role
 from app.records import Run
 from app.repo_config.effective import read_terms
-from app.settings import Settings
+from app.settings.schema import Settings
 
 BELIEVED_S = 300.0
 """So long an answer of GitHub about a role holds."""

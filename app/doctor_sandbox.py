@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from app.sandboxes.kubernetes import cluster_image, kubernetes_engine
-from app.settings import Settings
+from app.settings.schema import Settings
 from sandbox.attacks.catalogue import ATTACKS
 from sandbox.attacks.target import outcome
 from sandbox.container import SandboxSpec

@@ -6,7 +6,7 @@ from collections import OrderedDict
 
 from agent.journal.events import Recorded
 from app.operations.retention import archived_journal, archived_log
-from app.settings import Settings
+from app.settings.schema import Settings
 from app.store import SqlStore
 
 KEPT = 4

@@ -14,8 +14,8 @@ from typing import TextIO
 
 from sqlalchemy.engine import make_url
 
-from app.settings import Settings, SettingsError
-from app.settings_github import PREFIX
+from app.settings.github import PREFIX
+from app.settings.schema import Settings, SettingsError
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from agent.journal.events import now
 from app import controls
 from app.queue import worker_registry
-from app.settings import Settings
+from app.settings.schema import Settings
 from app.store import SqlStore
 from app.tables import asks, runs, to_micros
 

@@ -27,7 +27,7 @@ from app.journal_view.summary import Head
 from app.journals import Journals
 from app.records import Run, RunFilter, Status, UnknownRun
 from app.sanitize.html import SHOWN
-from app.settings import Settings
+from app.settings.schema import Settings
 from app.store import SqlStore
 
 __all__ = ["EVENTS_PER_PAGE", "TEMPLATES", "TokenShown", "move_token_to_cookie", "pages", "render"]

@@ -23,7 +23,7 @@ from app.github import webhooks
 from app.intake.receive import Intake, take_in
 from app.metrics import CONTENT_TYPE, Metrics
 from app.pages import pages
-from app.settings import Settings
+from app.settings.schema import Settings
 from app.setup_page import setup_pages
 from app.sign_in import sign_in_pages
 from app.store import SqlStore

@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings
 
 
 class KubernetesSettings(BaseSettings):
-    """The part of `app.settings.Settings` that says where runs get their sandboxes."""
+    """The part of `app.settings.schema.Settings` that says where runs get their sandboxes."""
 
     sandbox_engine: Literal["docker", "kubernetes"] = Field(
         "docker",

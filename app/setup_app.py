@@ -18,10 +18,10 @@ from urllib.parse import quote, urlsplit
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from app import app_credentials
-from app.app_credentials import AppIdentity, CredentialsError
 from app.github.webhooks import EVENTS
-from app.settings import Settings
+from app.settings import credentials
+from app.settings.credentials import AppIdentity, CredentialsError
+from app.settings.schema import Settings
 
 PERMISSIONS = {
     "actions": "read",
@@ -130,9 +130,9 @@ async def exchange(settings: Settings, code: str) -> AppIdentity:
         raise SetupError("GitHub's code is missing or malformed. Start the set-up again.")
     try:
         # Before the exchange: afterwards the secrets would be lost.
-        app_credentials.check_writable(settings)
+        credentials.check_writable(settings)
         made = await _convert(settings, code)
-        return app_credentials.store(
+        return credentials.store(
             settings,
             app_id=made.id,
             slug=made.slug,

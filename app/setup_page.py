@@ -14,10 +14,10 @@ from fastapi import APIRouter, BackgroundTasks, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse
 
 from app import access, logs
-from app.app_credentials import AppIdentity
 from app.github.webhooks import EVENTS
 from app.pages import TokenShown, render
-from app.settings import Settings
+from app.settings.credentials import AppIdentity
+from app.settings.schema import Settings
 from app.setup_app import (
     PERMISSION_REASONS,
     SetupError,

@@ -10,8 +10,8 @@ from fastapi.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app import logs
-from app.app_credentials import AppIdentity
-from app.settings import Settings
+from app.settings.credentials import AppIdentity
+from app.settings.schema import Settings
 from app.setup_page import setup_pages
 from app.web_dress import dress
 from app.web_server import web_server

@@ -23,7 +23,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from app import access
 from app.journal_view.html import render as page
-from app.settings import Settings
+from app.settings.schema import Settings
 
 SESSION = "patchwright_session"
 STATE = "patchwright_sign_in"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uvicorn
 from starlette.types import ASGIApp
 
-from app.settings import Settings
+from app.settings.schema import Settings
 
 
 def web_server(app: ASGIApp, settings: Settings, *, stop_s: int, port: int = 0) -> uvicorn.Server:

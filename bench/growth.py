@@ -33,7 +33,7 @@ from agent.journal.events import ModelTurned, Recorded, ToolFinished, ToolStarte
 from app import logs, tables
 from app.server.engine import running
 from app.service import Web, create_app
-from app.settings import Settings
+from app.settings.schema import Settings
 from app.store import SqlStore
 from tests.integration.postgresql import fresh_database, programs, server
 from tests.integration.run_world import RunWorld

@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from app.reference import MADE, repository_file_page, settings_page
 from app.repo_config.schema import json_schema
+from app.settings.reference import MADE, repository_file_page, settings_page
 
 DOCS = Path(__file__).resolve().parent
 

@@ -52,7 +52,7 @@ def run_export(
 
     from app.export.exporter import ExportRefused, ExportRequest, export
     from app.journals import Journals
-    from app.settings_sources import load
+    from app.settings.loading import load
     from app.store import SqlStore
 
     key = None

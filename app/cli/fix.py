@@ -25,7 +25,7 @@ from app.llm.factory import make_model
 from app.sandboxes.base import spec_of
 from app.sandboxes.environment import with_environment
 from app.sandboxes.orphans import own_sandboxes
-from app.settings import Settings
+from app.settings.schema import Settings
 from sandbox.docker_engine import DockerEngine
 from sandbox.errors import ImageMissing
 from sandbox.images import BASE_IMAGE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from app.settings import Settings
+from app.settings.schema import Settings
 from sandbox.docker_engine import DockerEngine
 from sandbox.prepared_images import listed, prune
 

@@ -20,8 +20,8 @@ from agent.errors import AgentError
 from app.cli.evaluation import run_eval
 from app.cli.export import run_export
 from app.cli.operations import of_runs, operations
-from app.settings import Settings, SettingsError
-from app.settings_sources import load
+from app.settings.loading import load
+from app.settings.schema import Settings, SettingsError
 from sandbox.errors import SandboxError
 
 cli = typer.Typer(
@@ -208,9 +208,9 @@ def show_settings(
     ] = False,
 ) -> None:
     """Print every setting with its value and description; secrets are masked."""
-    from app.reference import repository_file_page, sections, settings_page
     from app.repo_config.schema import json_schema
-    from app.settings_sources import lines
+    from app.settings.loading import lines
+    from app.settings.reference import repository_file_page, sections, settings_page
 
     if markdown:
         sys.stdout.write(repository_file_page(json_schema()) if repo_schema else settings_page())

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 
 from app.records import UnknownRun
-from app.settings import Settings, SettingsError
-from app.settings_sources import load
+from app.settings.loading import load
+from app.settings.schema import Settings, SettingsError
 from app.store import SqlStore
 
 operations = typer.Typer()

@@ -11,7 +11,7 @@ from sqlalchemy.engine import make_url
 from app.journal_view.terminal import printable, progress_line
 from app.journals import Journals
 from app.records import RunFilter, UnknownRun
-from app.settings import Settings
+from app.settings.schema import Settings
 from app.store import SqlStore
 
 

@@ -14,8 +14,8 @@ from app.evaluation.folder import EvalFolder, write_whole
 from app.evaluation.history import mine
 from app.evaluation.sandboxes import Trees, docker_trees
 from app.evaluation.text_report import comparison_text, report_text
-from app.settings import Settings
-from app.settings_sources import load
+from app.settings.loading import load
+from app.settings.schema import Settings
 
 out = Console()
 err = Console(stderr=True)

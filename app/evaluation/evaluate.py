@@ -25,7 +25,7 @@ from app.evaluation.repositories import Sources
 from app.evaluation.sandboxes import Trees
 from app.export_html import trace_page
 from app.llm.factory import make_model
-from app.settings import Settings
+from app.settings.schema import Settings
 
 
 @dataclass(frozen=True, slots=True)

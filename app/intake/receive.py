@@ -17,7 +17,7 @@ from app.github import webhooks
 from app.github.webhook_events import Ask, Ignored, Labeled, Trigger
 from app.inbox import Inbox
 from app.records import Accepted
-from app.settings import Settings
+from app.settings.schema import Settings
 from app.store import SqlStore
 
 _DELIVERY_ID = re.compile(r"[0-9A-Za-z-]{1,64}")

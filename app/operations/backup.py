@@ -18,7 +18,7 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 
 from app.locks import database_lock, state_lock
-from app.settings import Settings
+from app.settings.schema import Settings
 
 ENGINE, STORE, ABOUT = "engine.db", "patchwright.db", "backup.json"
 PAGES = 2000

@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from agent.journal.events import EVENT, Recorded, now
 from app import logs, tables
 from app.operations.pruning import over, prune
-from app.settings import Settings
+from app.settings.schema import Settings
 from app.store import SqlStore
 from app.tables import from_micros, to_micros
 from app.tables_operations import archives

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from agent.journal.events import RunEnded
 from app import audit, controls
 from app.records import Run
-from app.settings import Settings
+from app.settings.schema import Settings
 from app.store import SqlStore
 
 

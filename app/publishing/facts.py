@@ -16,7 +16,7 @@ from app.publishing.comments import RunFacts
 from app.records import Run
 from app.repo_config.effective import Terms
 from app.repo_config.schema import Language
-from app.settings import Settings
+from app.settings.schema import Settings
 
 FACTS_LOG = "facts"
 """Log id under which they are kept."""

@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.inbox import Inbox
 from app.queue import workflows
 from app.queue.outbox import Outbox
-from app.settings import Settings
+from app.settings.schema import Settings
 from app.store import SqlStore
 
 

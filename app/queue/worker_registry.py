@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import logs
 from app.run_rows import insert_of
-from app.settings import SettingsError
+from app.settings.schema import SettingsError
 from app.tables_operations import workers
 
 State = Literal["active", "draining", "gone"]

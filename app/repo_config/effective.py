@@ -18,7 +18,7 @@ from app.repo_config.schema import (
     RepoConfig,
     Triggers,
 )
-from app.settings import Settings
+from app.settings.schema import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from app.repo_config.schema import RepoConfig
 from app.runs.failures import PATIENCE_S
 from app.sandboxes.docker import Sandboxes
 from app.sandboxes.environment import Asked, Mender, Prepared
-from app.settings import Settings
+from app.settings.schema import Settings
 from app.store import SqlStore
 
 Result = dict[str, str]

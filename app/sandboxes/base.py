@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.settings import Settings
+from app.settings.schema import Settings
 from sandbox.container import SandboxSpec
 
 

@@ -11,7 +11,7 @@ from typing import Protocol
 from app import logs, metrics_work
 from app.sandboxes.base import spec_of
 from app.sandboxes.environment import Asked, Mender, Prepared, image_for
-from app.settings import Settings
+from app.settings.schema import Settings
 from sandbox.docker_engine import DockerEngine
 from sandbox.images import BASE_IMAGE
 from sandbox.pool import POOL_RUN, WarmPool

@@ -17,8 +17,8 @@ from app.repo_config.effective import Terms, terms
 from app.repo_config.parser import read
 from app.repo_config.schema import PATH
 from app.sandboxes.setup_repair import Ground, Mender, environment_of, mended, remember, remembered
-from app.settings import Settings, SettingsError
-from app.settings_github import PREFIX
+from app.settings.github import PREFIX
+from app.settings.schema import Settings, SettingsError
 from sandbox.docker_engine import DockerEngine, SandboxSpec
 from sandbox.egress_rules import EgressRules, networks_of, parse_credentials
 from sandbox.environment.choose import Wishes, candidates, mentioned, wanted

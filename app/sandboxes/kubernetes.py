@@ -12,8 +12,8 @@ from pathlib import Path
 from app import logs, metrics_work
 from app.sandboxes.base import spec_of
 from app.sandboxes.environment import Asked, Mender, Prepared
-from app.settings import Settings, SettingsError
-from app.settings_github import PREFIX
+from app.settings.github import PREFIX
+from app.settings.schema import Settings, SettingsError
 from sandbox.errors import SandboxError
 from sandbox.kubernetes.access import cluster_access
 from sandbox.kubernetes.engine import KubernetesEngine

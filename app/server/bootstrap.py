@@ -11,8 +11,8 @@ from app.repo_config.effective import read_terms
 from app.runs.services import Services
 from app.sandboxes.docker import DockerSandboxes, Sandboxes
 from app.sandboxes.kubernetes import KubernetesSandboxes, cluster_image, kubernetes_engine
-from app.settings import Settings, SettingsError
-from app.settings_github import PREFIX
+from app.settings.github import PREFIX
+from app.settings.schema import Settings, SettingsError
 from app.store import SqlStore
 from sandbox.docker_engine import DockerEngine
 from sandbox.errors import SandboxError

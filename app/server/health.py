@@ -13,8 +13,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from app import metrics
-from app.settings import Settings, SettingsError
-from app.settings_github import PREFIX
+from app.settings.github import PREFIX
+from app.settings.schema import Settings, SettingsError
 from app.web_server import web_server
 
 STOP_S = 10.0

@@ -34,8 +34,8 @@ from app.server.bootstrap import (
 from app.server.engine import Durable
 from app.server.lifecycle import working
 from app.service import Web, create_app
-from app.settings import Settings
-from app.settings_sources import with_stored_app
+from app.settings.loading import with_stored_app
+from app.settings.schema import Settings
 from app.setup_server import until_set_up
 from app.store import SqlStore
 from app.web_server import web_server

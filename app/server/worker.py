@@ -23,8 +23,8 @@ from app.server.bootstrap import (
 )
 from app.server.engine import Durable
 from app.server.lifecycle import working
-from app.settings import Settings
-from app.settings_sources import with_stored_app
+from app.settings.loading import with_stored_app
+from app.settings.schema import Settings
 from app.store import SqlStore
 from sandbox.docker_engine import DockerEngine
 

@@ -18,7 +18,7 @@ import pytest
 
 from app.github.webhooks import sign
 from app.service import Web, create_app
-from app.settings import Settings
+from app.settings.schema import Settings
 from app.store import SqlStore
 from tests.deploy.figures import DEPLOY
 from tests.deploy.programs import caddy, compose

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from app.service import Web, create_app
-from app.settings import Settings
+from app.settings.schema import Settings
 from app.store import SqlStore
 from tests.deploy.figures import DEPLOY, alert_expressions, board_expressions
 from tests.deploy.programs import prometheus

@@ -17,7 +17,7 @@ from pathlib import Path
 from app.github.records import CheckReport
 from app.intake.redelivery import recover
 from app.repo_config.schema import RepoConfig, Triggers
-from app.settings import Settings
+from app.settings.schema import Settings
 from app.setup_app import exchange
 from tests.doubles.github.api import find
 from tests.doubles.github.client import GithubWorld

@@ -25,7 +25,7 @@ from app.repo_config.schema import RepoConfig
 from app.runs.services import Services
 from app.server.engine import Durable, running
 from app.service import Web, create_app
-from app.settings import Settings
+from app.settings.schema import Settings
 from app.store import SqlStore
 from tests.doubles.github.client import GithubWorld, Person
 from tests.doubles.github.server import GithubServer

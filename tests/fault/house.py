@@ -17,7 +17,7 @@ import httpx
 from docker.models.containers import Container
 
 from app.cli.demo import free_port
-from app.settings import Settings
+from app.settings.schema import Settings
 from app.store import SqlStore
 from sandbox.container import INSTALLATION_LABEL
 from tests.doubles.github.client import GithubWorld

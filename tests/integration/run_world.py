@@ -38,7 +38,7 @@ from app.github.records import (
     Repository,
 )
 from app.runs.workflow import Services
-from app.settings import Settings
+from app.settings.schema import Settings
 from app.store import SqlStore
 from sandbox.protocol import Sandbox
 from tests.doubles.local_sandbox import LocalSandbox

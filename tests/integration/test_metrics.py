@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from agent.journal.events import RunEnded
 from app.metrics_state import read
 from app.service import Web, create_app
-from app.settings import Settings
+from app.settings.schema import Settings
 from app.store import SqlStore
 from tests.deploy.figures import alert_expressions, board_expressions, exported, names_in
 from tests.doubles.sglang.serving import free_port
@@ -28,7 +28,7 @@ from tests.unit.test_app_store import trigger
 
 ROOT = Path(__file__).parents[2]
 WAIT_S = 120
-WORKER = "from app.server.worker import work; from app.settings_sources import load; work(load())"
+WORKER = "from app.server.worker import work; from app.settings.loading import load; work(load())"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -19,7 +19,7 @@ from app.github.records import ForgeError
 from app.publishing import publish
 from app.publishing.comments import RunFacts, branch_name, own_branch_name
 from app.repo_config.effective import read_terms
-from app.settings import Settings
+from app.settings.schema import Settings
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.fixtures import github_server, github_world
 from tests.doubles.github.server import GithubServer

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from app.sandboxes.environment import Asked
 from app.sandboxes.kubernetes import KubernetesSandboxes, kubernetes_engine
 from app.server.bootstrap import require_cluster
-from app.settings import Settings, SettingsError
+from app.settings.schema import Settings, SettingsError
 from sandbox.container import SandboxSpec
 from sandbox.environment.choose import Wishes
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError, SandboxGone

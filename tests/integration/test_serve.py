@@ -20,14 +20,14 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.github.webhooks import sign
 from app.server.serve import state_lock
-from app.settings import SettingsError
+from app.settings.schema import SettingsError
 from app.store import SqlStore
 from tests.unit.test_app_webhooks import encoded, labeled
 
 WAIT_S = 120.0
 """Far more than anything here takes, also on a busy machine."""
 ROOT = Path(__file__).parents[2]
-SERVE = "from app.server.serve import serve; from app.settings_sources import load; serve(load())"
+SERVE = "from app.server.serve import serve; from app.settings.loading import load; serve(load())"
 
 
 def free_port() -> int:

@@ -10,7 +10,7 @@ import pytest
 from agent.journal.events import SetupTried
 from app.runs.trees import told
 from app.sandboxes.environment import Asked, Mender, image_for
-from app.settings import Settings
+from app.settings.schema import Settings
 from sandbox.container import SandboxSpec
 from sandbox.docker_engine import DockerEngine
 from sandbox.images import BASE_IMAGE

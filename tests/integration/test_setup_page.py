@@ -13,12 +13,13 @@ from typing import Any
 import httpx
 import pytest
 
-from app import app_credentials, sign_in
-from app.app_credentials import AppIdentity
+from app import sign_in
 from app.github.webhooks import EVENTS
 from app.service import Web, create_app
-from app.settings import Settings
-from app.settings_sources import with_stored_app
+from app.settings import credentials
+from app.settings.credentials import AppIdentity
+from app.settings.loading import with_stored_app
+from app.settings.schema import Settings
 from app.setup_app import PERMISSIONS, Wish, check_wish, form_address, manifest
 from app.setup_page import MOST_STATES, States
 from app.setup_server import setup_app
@@ -129,7 +130,7 @@ def test_only_the_browser_that_set_out_may_come_back(
         forged = http.get("/setup/callback", params={"code": "abc", "state": "guess"})
         assert forged.status_code == 403
         assert "not begun in this browser" in forged.text
-    assert app_credentials.stored(tmp_path / "state") is None
+    assert credentials.stored(tmp_path / "state") is None
 
 
 def test_a_code_that_github_does_not_know(github_server: GithubServer, tmp_path: Path) -> None:
@@ -141,7 +142,7 @@ def test_a_code_that_github_does_not_know(github_server: GithubServer, tmp_path:
         malformed = httpx.URL(at_github(review(http))).copy_set_param("code", "../x")
         assert http.get(malformed).status_code == 502
     assert done == []
-    assert app_credentials.stored(tmp_path / "state") is None
+    assert credentials.stored(tmp_path / "state") is None
 
 
 def test_what_cannot_be_kept_is_found_out_before_the_exchange(

@@ -21,7 +21,7 @@ from app import audit, sign_in
 from app.dashboard_access import Asking, asked_of
 from app.github.records import ForgeAway, Permission, Role
 from app.service import Web, create_app
-from app.settings import Settings
+from app.settings.schema import Settings
 from app.store import SqlStore
 from tests.integration.serving import serving
 from tests.unit.test_app_store import trigger

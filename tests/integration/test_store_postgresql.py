@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from app.database_url import WAITS
 from app.server.engine import running
-from app.settings import Settings
+from app.settings.database_url import WAITS
+from app.settings.schema import Settings
 from app.tables import open_engine
 from tests.integration.run_world import RunWorld
 from tests.integration.test_runs import check_journal, ended, start

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import Settings
+from app.settings.schema import Settings
 from app.store import SqlStore
 
 

@@ -13,7 +13,7 @@ from agent.journal.events import Recorded, RunEnded, RunPhase, now
 from app.locks import database_lock, state_lock
 from app.operations import retention
 from app.operations.backup import BackupError, backup, restore
-from app.settings import Settings, SettingsError
+from app.settings.schema import Settings, SettingsError
 from app.store import SqlStore
 from tests.unit.kept_runs import a_run
 from tests.unit.test_app_store import trigger

@@ -24,7 +24,7 @@ from app import audit, controls
 from app.llm.metered import Brake, GovernedModel
 from app.operations import run_control
 from app.runs import crash_limit
-from app.settings import Settings
+from app.settings.schema import Settings
 from app.store import SqlStore
 from tests.unit.kept_runs import a_run, finished
 from tests.unit.test_app_store import trigger

@@ -39,7 +39,7 @@ from app.export_split import validation_repositories
 from app.github.webhook_events import Trigger
 from app.journals import Journals
 from app.operations import retention
-from app.settings import Settings
+from app.settings.schema import Settings
 from app.store import SqlStore
 
 TOKEN = "ghp_" + "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8"

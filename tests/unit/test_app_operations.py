@@ -16,7 +16,7 @@ from app.database_away import is_away, waited_for
 from app.github.fenced import READS, fenced
 from app.github.forge import Forge
 from app.server.bootstrap import sweep_sandboxes
-from app.settings import Settings
+from app.settings.schema import Settings
 from app.store import SqlStore
 from tests.unit.kept_runs import a_run, finished
 

@@ -12,7 +12,7 @@ from agent.journal.events import RunEnded, now
 from app import audit, controls
 from app.inbox import Inbox
 from app.operations import pruning
-from app.settings import Settings
+from app.settings.schema import Settings
 from app.store import SqlStore
 from app.tables import asks, deliveries, handled, runs
 from app.tables_operations import controls as control_rows

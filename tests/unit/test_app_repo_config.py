@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from app.repo_config.effective import terms
 from app.repo_config.parser import LIMIT_BYTES, Problem, read
 from app.repo_config.schema import RepoConfig, json_schema
-from app.settings import Settings
+from app.settings.schema import Settings
 
 WHOLE = b"""\
 enabled: true

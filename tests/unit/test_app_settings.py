@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from app import app_credentials
-from app.settings import Settings, SettingsError
-from app.settings_sources import lines, load
+from app.settings import credentials
+from app.settings.loading import lines, load
+from app.settings.schema import Settings, SettingsError
 
 
 @pytest.fixture(autouse=True)
@@ -179,7 +179,7 @@ def test_key_files_may_be_missing_only_until_the_app_is_set_up(
 
 
 def test_the_app_that_set_up_left_is_taken_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    app_credentials.store(
+    credentials.store(
         load(),
         app_id=41,
         slug="fixer",

@@ -19,8 +19,8 @@ import pytest
 import yaml
 
 from app.metrics import Metrics, of_worker
-from app.settings import CONFIG_VARIABLE, Settings
-from app.settings_github import PREFIX
+from app.settings.github import PREFIX
+from app.settings.schema import CONFIG_VARIABLE, Settings
 from app.store import SqlStore
 from tests.deploy.figures import alert_expressions, board_expressions, exported, names_in
 

@@ -14,7 +14,7 @@ import yaml
 from typer.main import get_command
 
 from app.cli.main import cli
-from app.settings import CONFIG_VARIABLE, Settings
+from app.settings.schema import CONFIG_VARIABLE, Settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCS = ROOT / "docs"

@@ -26,11 +26,11 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from agent.task import Budget
-from app.database_url import pool_of, with_waits
-from app.settings_github import PREFIX, GithubSettings, check_url
+from app.settings.database_url import pool_of, with_waits
+from app.settings.github import PREFIX, GithubSettings, check_url
+from app.settings.llm import PriceSettings
+from app.settings.sandboxes import SetupSettings
 from app.settings_kubernetes import KubernetesSettings
-from app.settings_prices import PriceSettings
-from app.settings_setup import SetupSettings
 from sandbox.protocol import Limits
 
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"

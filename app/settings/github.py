@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from app.repo_config.schema import TriageUp
-from app.settings_operations import OperationSettings
+from app.settings.operations import OperationSettings
 
 PREFIX = "PATCHWRIGHT_"
 
@@ -24,7 +24,7 @@ def check_url(value: str, schemes: tuple[str, ...]) -> str:
 
 
 class GithubSettings(OperationSettings):
-    """The part of `app.settings.Settings` that is about GitHub."""
+    """The part of `app.settings.schema.Settings` that is about GitHub."""
 
     github_api_url: str = Field(
         "https://api.github.com",

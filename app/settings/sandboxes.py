@@ -13,7 +13,7 @@ from sandbox.prepare import PUBLIC_IMAGES
 
 
 class SetupSettings(BaseSettings):
-    """The part of `app.settings.Settings` that is about set-up, images and warm sandboxes."""
+    """The part of `app.settings.schema.Settings` that is about set-up, images and warm sandboxes."""
 
     setup: bool = Field(
         True,

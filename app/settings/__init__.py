@@ -1,0 +1,1 @@
+"""Every setting with its sentence, and where settings are loaded from."""
