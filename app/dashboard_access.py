@@ -21,9 +21,9 @@ from fastapi import HTTPException, Request
 from app import access, sign_in
 from app.github.forge import Forge
 from app.github.records import ForgeError, Permission, Role
-from app.records import Run
 from app.repo_config.effective import read_terms
 from app.settings.schema import Settings
+from app.storage.records import Run
 
 BELIEVED_S = 300.0
 """So long an answer of GitHub about a role holds."""

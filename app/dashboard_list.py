@@ -9,8 +9,8 @@ from typing import Any, Literal
 import sqlalchemy as sa
 
 from agent.model import Record
-from app.records import RunFilter
-from app.tables import from_micros, runs, to_micros
+from app.storage.records import RunFilter
+from app.storage.tables import from_micros, runs, to_micros
 
 PAGE = 50
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from agent.journal.events import Recorded
 from app.journal_view.summary import DEBUGGING, STAGES, Head, Node, Snapshot, TurnPoint
-from app.journals import Journals
+from app.storage.archive import Journals
 
 WINDOW = 500
 """Events read at once."""

@@ -12,9 +12,9 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from app.dashboard_list import RunRow, listed
-from app.journals import Journals
-from app.records import RunFilter
-from app.tables import events, from_micros
+from app.storage.archive import Journals
+from app.storage.records import RunFilter
+from app.storage.tables import events, from_micros
 
 RUNS = 200
 """The newest so many are counted."""

@@ -15,9 +15,9 @@ from fastapi.concurrency import run_in_threadpool
 
 from app.journal_view.entries import present_all
 from app.journal_view.html import render
-from app.records import Run
 from app.sanitize.html import SHOWN
-from app.store import SqlStore
+from app.storage.records import Run
+from app.storage.store import SqlStore
 
 EVERY_S = 1.0
 LONGEST_S = 300.0

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from app.metrics_state import State
 from app.metrics_work import WORK
 from app.settings.schema import Settings
-from app.store import SqlStore
+from app.storage.store import SqlStore
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _RESULTS = ("new", "noted", "attached", "duplicate", "ignored", "refused 400", "refused 401")

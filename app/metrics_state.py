@@ -15,11 +15,11 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from sqlalchemy.exc import SQLAlchemyError
 
 from agent.journal.events import now
-from app import controls
 from app.queue import worker_registry
 from app.settings.schema import Settings
-from app.store import SqlStore
-from app.tables import asks, runs, to_micros
+from app.storage import controls
+from app.storage.store import SqlStore
+from app.storage.tables import asks, runs, to_micros
 
 VERSION = version("patchwright")
 

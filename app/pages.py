@@ -24,11 +24,11 @@ from app.journal_view import cards
 from app.journal_view.entries import present_all
 from app.journal_view.html import TEMPLATES, render
 from app.journal_view.summary import Head
-from app.journals import Journals
-from app.records import Run, RunFilter, Status, UnknownRun
 from app.sanitize.html import SHOWN
 from app.settings.schema import Settings
-from app.store import SqlStore
+from app.storage.archive import Journals
+from app.storage.records import Run, RunFilter, Status, UnknownRun
+from app.storage.store import SqlStore
 
 __all__ = ["EVENTS_PER_PAGE", "TEMPLATES", "TokenShown", "move_token_to_cookie", "pages", "render"]
 

@@ -26,7 +26,7 @@ from app.pages import pages
 from app.settings.schema import Settings
 from app.setup_page import setup_pages
 from app.sign_in import sign_in_pages
-from app.store import SqlStore
+from app.storage.store import SqlStore
 from app.web_dress import dress
 
 _log = logs.get(__name__)

@@ -1,13 +1,13 @@
 """Tables of operation: workers, controls of runs, usage, archives, audit.
 
-They stand on the same metadata as `app.tables`, and come into being by the same migrations.
+They stand on the same metadata as `app.storage.tables`, and come into being by the same migrations.
 """
 
 from __future__ import annotations
 
 import sqlalchemy as sa
 
-from app.tables import metadata
+from app.storage.tables import metadata
 
 workers = sa.Table(
     "workers",

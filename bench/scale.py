@@ -30,8 +30,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from agent.journal.events import ModelTurned, Recorded, RunPhase
 from app import logs
-from app.records import Run
-from app.store import SqlStore
+from app.storage.records import Run
+from app.storage.store import SqlStore
 from bench.growth import measure, report, size_of
 from tests.fault.house import House, house
 

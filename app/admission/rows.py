@@ -6,9 +6,9 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from app import tables
 from app.admission.limits import DAY, Mark
-from app.tables import from_micros, to_micros
+from app.storage import tables
+from app.storage.tables import from_micros, to_micros
 
 
 def read_marks(connection: sa.Connection, now: datetime) -> tuple[Mark, ...]:

@@ -51,9 +51,9 @@ def run_export(
     from rich.console import Console
 
     from app.export.exporter import ExportRefused, ExportRequest, export
-    from app.journals import Journals
     from app.settings.loading import load
-    from app.store import SqlStore
+    from app.storage.archive import Journals
+    from app.storage.store import SqlStore
 
     key = None
     if anonymise_key is not None:

@@ -99,8 +99,8 @@ def serve(
 def setup_app() -> None:
     """Set up the GitHub App in a browser; ends when its keys are kept."""
     from app import logs
-    from app.locks import state_lock
     from app.setup_server import until_set_up
+    from app.storage.locks import state_lock
 
     settings = _settings()
     if settings.github_app_id:
@@ -315,7 +315,7 @@ def _told(error: Exception) -> str:
     """What an error says to the person at the terminal; nothing for what is our own mistake."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    from app.database_away import is_away, why
+    from app.storage.outage import is_away, why
 
     if isinstance(error, _expected()):
         return str(error)

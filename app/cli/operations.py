@@ -9,10 +9,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from app.records import UnknownRun
 from app.settings.loading import load
 from app.settings.schema import Settings, SettingsError
-from app.store import SqlStore
+from app.storage.records import UnknownRun
+from app.storage.store import SqlStore
 
 operations = typer.Typer()
 of_runs = typer.Typer()
@@ -58,8 +58,8 @@ def workers() -> None:
 @operations.command()
 def backup(target: Annotated[Path, typer.Argument(help="File to write.")]) -> None:
     """Back the SQLite databases up into one file, while the service works."""
-    from app.audit import note, operator
     from app.operations.backup import backup as write
+    from app.storage.audit import note, operator
 
     settings = load()
     size = write(settings, target)
@@ -75,8 +75,8 @@ def restore(
     ] = False,
 ) -> None:
     """Put a backup in place; the service must not run. What is there is kept beside it."""
-    from app.audit import note, operator
     from app.operations.backup import restore as put
+    from app.storage.audit import note, operator
 
     settings = load()
     runs = put(settings, source, replace=replace)
@@ -90,7 +90,7 @@ def audit(
     subject: Annotated[str, typer.Option(help="Only about this run, worker or file.")] = "",
 ) -> None:
     """Who triggered what, newest first."""
-    from app.audit import entries
+    from app.storage.audit import entries
 
     for entry in entries(SqlStore(load().database).engine, limit, subject):
         line = f"{entry.at:%Y-%m-%d %H:%M:%S} {entry.actor}: {entry.action} {entry.subject}"

@@ -9,10 +9,10 @@ from rich.text import Text
 from sqlalchemy.engine import make_url
 
 from app.journal_view.terminal import printable, progress_line
-from app.journals import Journals
-from app.records import RunFilter, UnknownRun
 from app.settings.schema import Settings
-from app.store import SqlStore
+from app.storage.archive import Journals
+from app.storage.records import RunFilter, UnknownRun
+from app.storage.store import SqlStore
 
 
 def print_runs(settings: Settings, console: Console, limit: int) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from agent.journal.events import ContextCut, ModelTurned, NoteAdded, Recorded, RunEnded
 from agent.journal.state import RunState, fold
 from agent.model import Message, Record, ToolSpec
-from app.records import Run
+from app.storage.records import Run
 
 MERGED, PROVEN, CLOSED = 1.0, 0.7, 0.3
 """Rewards: proven and merged; proven, not decided or without a pull request; proven, but people

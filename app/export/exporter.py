@@ -18,8 +18,8 @@ from app.export.anonymise import anonymous, mentioned, scrubbed
 from app.export.examples import Facts, examples
 from app.export_html import trace_page
 from app.export_split import validation_repositories
-from app.records import Run, RunFilter, UnknownRun
-from app.store import SqlStore
+from app.storage.records import Run, RunFilter, UnknownRun
+from app.storage.store import SqlStore
 
 _CARD = Environment(  # Markdown, not HTML; its values are numbers and names that are checked.
     loader=PackageLoader("app", "templates/export"),

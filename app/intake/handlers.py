@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from agent.journal.state import fold
 from app import logs
 from app.admission import authorization
-from app.database_away import is_away
 from app.github import commands
 from app.github.forge import Forge
 from app.github.records import IssueThread, Role
@@ -34,6 +33,7 @@ from app.repo_config.effective import Terms
 from app.runs.failures import LONGEST_WAIT_S, explain, goes_back, wait_before_retry
 from app.runs.services import Result, Services, Step
 from app.sanitize.markdown import code, inline, title_text
+from app.storage.outage import is_away
 
 _log = logs.get(__name__)
 

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from app import audit, logs, tracing
+from app import logs, tracing
 from app.admission import authorization
 from app.github import webhooks
 from app.github.webhook_events import Ask, Ignored, Labeled, Trigger
-from app.inbox import Inbox
-from app.records import Accepted
 from app.settings.schema import Settings
-from app.store import SqlStore
+from app.storage import audit
+from app.storage.inbox import Inbox
+from app.storage.records import Accepted
+from app.storage.store import SqlStore
 
 _DELIVERY_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 _EVENT = re.compile(r"[a-z0-9_]{1,64}")

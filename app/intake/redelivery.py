@@ -10,9 +10,9 @@ from app.github import deliveries
 from app.github.client import GithubApp
 from app.github.records import ForgeError
 from app.github.webhooks import EVENTS, BadPayload
-from app.inbox import Inbox
 from app.intake.receive import Intake, take_in
 from app.runs.failures import PATIENCE_S, wait_before_retry
+from app.storage.inbox import Inbox
 
 KEPT_BY_GITHUB = timedelta(days=3)
 EVERY_S = 900.0

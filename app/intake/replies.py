@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from agent.journal.state import RunState
-from app.records import Run
 from app.sanitize.markdown import COMMENT_LIMIT, Markdown, fenced, fit, inline
+from app.storage.records import Run
 
 _STATUS = {"queued": "waits for its turn", "running": "is at work", "done": "is over"}
 

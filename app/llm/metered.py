@@ -12,7 +12,8 @@ import sqlalchemy as sa
 
 from agent.model import Message, Model, ToolSpec, Turn
 from agent.models.openai_compat import OnWaiting
-from app import controls, metrics_work, tracing
+from app import metrics_work, tracing
+from app.storage import controls
 
 LOOK_EVERY_S = 2.0
 TELL_EVERY_S = 60.0

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
-from app.locks import database_lock, state_lock
 from app.settings.schema import Settings
+from app.storage.locks import database_lock, state_lock
 
 ENGINE, STORE, ABOUT = "engine.db", "patchwright.db", "backup.json"
 PAGES = 2000

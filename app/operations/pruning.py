@@ -20,7 +20,7 @@ from dbos import WorkflowStatus as Workflow
 from app import logs
 from app.queue.workflows import APPLICATION, UNDER_WAY, ask_of, run_of, workflow_of_ask
 from app.settings.schema import Settings
-from app.tables import asks, deliveries, handled, runs, to_micros
+from app.storage.tables import asks, deliveries, handled, runs, to_micros
 from app.tables_operations import controls, usage
 
 KEEP = timedelta(days=30)

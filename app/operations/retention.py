@@ -20,11 +20,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from agent.journal.events import EVENT, Recorded, now
-from app import logs, tables
+from app import logs
 from app.operations.pruning import over, prune
 from app.settings.schema import Settings
-from app.store import SqlStore
-from app.tables import from_micros, to_micros
+from app.storage import tables
+from app.storage.store import SqlStore
+from app.storage.tables import from_micros, to_micros
 from app.tables_operations import archives
 
 EVERY_S = 3600.0

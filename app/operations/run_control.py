@@ -6,10 +6,10 @@ import uuid
 from collections.abc import Callable
 
 from agent.journal.events import RunEnded
-from app import audit, controls
-from app.records import Run
 from app.settings.schema import Settings
-from app.store import SqlStore
+from app.storage import audit, controls
+from app.storage.records import Run
+from app.storage.store import SqlStore
 
 
 class NotPossible(Exception):

@@ -13,10 +13,10 @@ from agent.journal.events import AnyEvent, ModelTurned
 from agent.model import Record
 from app.github.records import IssueThread
 from app.publishing.comments import RunFacts
-from app.records import Run
 from app.repo_config.effective import Terms
 from app.repo_config.schema import Language
 from app.settings.schema import Settings
+from app.storage.records import Run
 
 FACTS_LOG = "facts"
 """Log id under which they are kept."""

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dbos import DBOSClient, DBOSPortableJSONSerializer
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.inbox import Inbox
 from app.queue import workflows
 from app.queue.outbox import Outbox
 from app.settings.schema import Settings
-from app.store import SqlStore
+from app.storage.inbox import Inbox
+from app.storage.store import SqlStore
 
 
 class EngineClient:

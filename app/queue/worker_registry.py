@@ -2,7 +2,7 @@
 
 A worker's name is its for as long as it lives: on PostgreSQL a session lock holds it, which the
 server lets go of when the process or its machine dies. What a worker may write is not decided here
-but by each run's epoch (`app.store`): a worker that was taken for dead by mistake does no harm.
+but by each run's epoch (`app.storage.store`): a worker that was taken for dead by mistake does no harm.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from app import logs
-from app.run_rows import insert_of
 from app.settings.schema import SettingsError
+from app.storage.run_rows import insert_of
 from app.tables_operations import workers
 
 State = Literal["active", "draining", "gone"]

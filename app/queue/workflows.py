@@ -5,7 +5,7 @@ from __future__ import annotations
 from dbos import EnqueueOptions
 
 from app.github.webhook_events import Ask, place_of
-from app.records import Run
+from app.storage.records import Run
 
 APPLICATION = "patchwright"
 WORKFLOW = "run"

@@ -35,11 +35,11 @@ from app.github.records import ForgeError, IssueThread
 from app.publishing import publish
 from app.publishing.comments import Phase, RunFacts
 from app.publishing.facts import FACTS_LOG, RECIPE_LOG, facts_of, model_seconds, read_wishes
-from app.records import Run
 from app.runs.services import Result, Services
 from app.runs.step_retry import patiently
 from app.runs.trees import prepare_environment
-from app.store import SqlStore
+from app.storage.records import Run
+from app.storage.store import SqlStore
 from sandbox.errors import SandboxError
 from sandbox.protocol import Sandbox
 

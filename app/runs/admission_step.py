@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from agent.journal.events import now
 from agent.journal.state import RunState
-from app import endings, logs, tables
+from app import endings, logs
 from app.admission import authorization
 from app.admission.limits import Admission, Go, Mark, Refuse, Wait, admit
 from app.admission.rows import read_marks
@@ -22,12 +22,13 @@ from app.github.forge import Forge
 from app.github.records import IssueThread
 from app.publishing import publish
 from app.publishing.facts import FACTS_LOG, wishes_of
-from app.records import Run
 from app.repo_config.effective import Terms
 from app.runs.active_run import RunWork
 from app.runs.failures import HandedBack
 from app.runs.services import Result
-from app.tables import to_micros
+from app.storage import tables
+from app.storage.records import Run
+from app.storage.tables import to_micros
 
 LONGEST_WAIT_S = 300.0
 """Then the run's place in the queue goes to others."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from app import audit, controls, logs
-from app.records import Run
-from app.store import SqlStore
+from app import logs
+from app.storage import audit, controls
+from app.storage.records import Run
+from app.storage.store import SqlStore
 
 _log = logs.get(__name__)
 

@@ -18,16 +18,17 @@ import sqlalchemy as sa
 
 from agent.journal.events import now
 from agent.journal.state import RunState
-from app import logs, tables
+from app import logs
 from app.admission.limits import Mark, queue_place
 from app.admission.rows import read_marks
 from app.github.records import ForgeError
 from app.publishing import publish
 from app.publishing.facts import facts_of, wishes_of
-from app.records import Run
 from app.runs.admission_step import examine
 from app.runs.services import Services
-from app.tables import to_micros
+from app.storage import tables
+from app.storage.records import Run
+from app.storage.tables import to_micros
 
 EVERY_S = 15.0
 GRACE = timedelta(seconds=5)

@@ -12,7 +12,6 @@ from agent.models.openai_compat import OnWaiting
 from app import metrics_work
 from app.git.mirror import Mirror
 from app.github.forge import Forge
-from app.inbox import Inbox
 from app.llm.metered import Brake, GovernedModel
 from app.repo_config.effective import Terms, terms
 from app.repo_config.schema import RepoConfig
@@ -20,7 +19,8 @@ from app.runs.failures import PATIENCE_S
 from app.sandboxes.docker import Sandboxes
 from app.sandboxes.environment import Asked, Mender, Prepared
 from app.settings.schema import Settings
-from app.store import SqlStore
+from app.storage.inbox import Inbox
+from app.storage.store import SqlStore
 
 Result = dict[str, str]
 """What the durable engine keeps of a step: small and plain."""

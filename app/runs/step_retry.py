@@ -9,8 +9,7 @@ from datetime import timedelta
 
 from agent.errors import LostLease, RunStopped
 from agent.journal.events import Recorded, RunPhase, now
-from app import controls, endings, logs, metrics_work
-from app.database_away import is_away
+from app import endings, logs, metrics_work
 from app.github.records import ForgeAway, RateLimited
 from app.runs.failures import (
     TOLD_FROM_S,
@@ -23,7 +22,9 @@ from app.runs.failures import (
     was_dropped,
 )
 from app.runs.services import Result, Services
-from app.store import SqlStore
+from app.storage import controls
+from app.storage.outage import is_away
+from app.storage.store import SqlStore
 
 STOP_POLL_S = 1.0
 STOPPED = "The run was stopped."

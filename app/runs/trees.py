@@ -6,12 +6,12 @@ from pathlib import Path
 
 from agent.journal.events import EnvironmentPrepared, SetupTried
 from app.publishing.facts import RECIPE_LOG
-from app.records import Run
 from app.repo_config.effective import Terms
 from app.runs.services import Services
 from app.sandboxes.environment import Mender, Prepared, asked_by, proposal
 from app.sandboxes.setup_repair import SOURCE as FOUND
-from app.store import SqlStore
+from app.storage.records import Run
+from app.storage.store import SqlStore
 
 _LONGEST = 2_000
 

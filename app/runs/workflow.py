@@ -22,20 +22,20 @@ from agent.journal.events import GateJudged, Outcome, now
 from agent.journal.state import RunState
 from agent.task import ATTACHED, Attachment
 from app import endings, logs, tracing
-from app.database_away import is_away, waited_for
 from app.github.fenced import fenced
 from app.github.records import Pull
 from app.publishing import publish
 from app.publishing.comments import is_draft, patch_of
 from app.publishing.publish import Fetched
-from app.records import Run
 from app.runs import crash_limit, failures, later_rounds
 from app.runs.active_run import ISSUE_LOG, Ground, RunWork, as_issue
 from app.runs.admission_step import authorise, refuse
 from app.runs.attachments import fetch_file, links
 from app.runs.failures import HandedBack, was_interrupted
 from app.runs.services import Result, Services, Step
-from app.store import SqlStore
+from app.storage.outage import is_away, waited_for
+from app.storage.records import Run
+from app.storage.store import SqlStore
 
 __all__ = ["Result", "Services", "Step", "work"]
 

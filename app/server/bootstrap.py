@@ -13,7 +13,7 @@ from app.sandboxes.docker import DockerSandboxes, Sandboxes
 from app.sandboxes.kubernetes import KubernetesSandboxes, cluster_image, kubernetes_engine
 from app.settings.github import PREFIX
 from app.settings.schema import Settings, SettingsError
-from app.store import SqlStore
+from app.storage.store import SqlStore
 from sandbox.docker_engine import DockerEngine
 from sandbox.errors import SandboxError
 from sandbox.kubernetes.engine import KubernetesEngine

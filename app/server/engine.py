@@ -11,7 +11,6 @@ from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 from sqlalchemy.engine import make_url
 
 from app import logs
-from app.database_away import waited_for
 from app.intake import handlers
 from app.queue import workflows
 from app.queue.outbox import Outbox
@@ -28,6 +27,7 @@ from app.runs.failures import HandedBack
 from app.runs.services import Result, Services
 from app.runs.workflow import work
 from app.settings.database_url import pool_of
+from app.storage.outage import waited_for
 
 ASKS_AT_ONCE = 32
 """Most of them wait: for GitHub, or for one of its limits."""

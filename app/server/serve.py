@@ -18,7 +18,6 @@ from app import logs, tracing
 from app.dashboard_access import asked_of
 from app.intake.receive import Intake
 from app.intake.redelivery import keep_recovering
-from app.locks import database_lock, state_lock
 from app.operations.retention import keep_house
 from app.queue.background import Later
 from app.queue.client import EngineClient, connected
@@ -37,7 +36,8 @@ from app.service import Web, create_app
 from app.settings.loading import with_stored_app
 from app.settings.schema import Settings
 from app.setup_server import until_set_up
-from app.store import SqlStore
+from app.storage.locks import database_lock, state_lock
+from app.storage.store import SqlStore
 from app.web_server import web_server
 from sandbox.docker_engine import DockerEngine
 

@@ -8,8 +8,7 @@ import threading
 import time
 from types import FrameType
 
-from app import audit, logs, tracing
-from app.locks import state_lock
+from app import logs, tracing
 from app.queue import worker_registry
 from app.runs.services import Services
 from app.server import health
@@ -25,7 +24,9 @@ from app.server.engine import Durable
 from app.server.lifecycle import working
 from app.settings.loading import with_stored_app
 from app.settings.schema import Settings
-from app.store import SqlStore
+from app.storage import audit
+from app.storage.locks import state_lock
+from app.storage.store import SqlStore
 from sandbox.docker_engine import DockerEngine
 
 OUTBOX_EVERY_S = 15.0

@@ -19,7 +19,7 @@ import pytest
 from app.github.webhooks import sign
 from app.service import Web, create_app
 from app.settings.schema import Settings
-from app.store import SqlStore
+from app.storage.store import SqlStore
 from tests.deploy.figures import DEPLOY
 from tests.deploy.programs import caddy, compose
 from tests.doubles.sglang.serving import free_port

@@ -14,7 +14,7 @@ import yaml
 
 from app.service import Web, create_app
 from app.settings.schema import Settings
-from app.store import SqlStore
+from app.storage.store import SqlStore
 from tests.deploy.figures import DEPLOY, alert_expressions, board_expressions
 from tests.deploy.programs import prometheus
 from tests.doubles.sglang.serving import free_port, process

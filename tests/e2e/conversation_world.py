@@ -19,14 +19,14 @@ from app.git.mirror import Mirror
 from app.github.client import GithubApp
 from app.intake.receive import Intake
 from app.llm.factory import make_model
-from app.records import Run
 from app.repo_config.effective import terms
 from app.repo_config.schema import RepoConfig
 from app.runs.services import Services
 from app.server.engine import Durable, running
 from app.service import Web, create_app
 from app.settings.schema import Settings
-from app.store import SqlStore
+from app.storage.records import Run
+from app.storage.store import SqlStore
 from tests.doubles.github.client import GithubWorld, Person
 from tests.doubles.github.server import GithubServer
 from tests.doubles.seeded_policy import FILES, REPRODUCTION, TITLE

@@ -25,7 +25,7 @@ from agent.journal.events import (
 from agent.model import Usage
 from app.service import Web, create_app
 from app.settings.schema import Settings
-from app.store import SqlStore
+from app.storage.store import SqlStore
 from tests.integration.serving import serving
 from tests.unit.test_app_store import trigger
 

@@ -13,7 +13,7 @@ from app.export_html import trace_page
 from app.github.records import Permission, Role
 from app.service import Web, create_app
 from app.settings.schema import Settings
-from app.store import SqlStore
+from app.storage.store import SqlStore
 from tests.e2e.axe import barriers
 from tests.e2e.dashboard_world import (
     EVIL,

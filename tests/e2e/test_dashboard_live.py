@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, CDPSession, expect
 
 from agent.journal.events import AnyEvent, RunEnded, RunPhase, ToolFinished
-from app.store import SqlStore
+from app.storage.store import SqlStore
 from tests.e2e.dashboard_world import (
     hostile_events,
     run_id,

@@ -15,7 +15,7 @@ from pathlib import Path
 import docker
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.store import SqlStore
+from app.storage.store import SqlStore
 from tests.fault.faults import Engine, Faults, faults
 from tests.fault.house import House, Issue, house
 from tests.fault.verdict import Verdict, judge, orphans

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent.journal.events import RunEnded, SandboxOpened, ToolFinished, ToolStarted
-from app import audit
-from app.records import Run
-from app.store import SqlStore
+from app.storage import audit
+from app.storage.records import Run
+from app.storage.store import SqlStore
 from sandbox.container import RUN_LABEL
 from tests.fault.house import House, Issue, sandboxes
 

@@ -39,7 +39,7 @@ from app.github.records import (
 )
 from app.runs.workflow import Services
 from app.settings.schema import Settings
-from app.store import SqlStore
+from app.storage.store import SqlStore
 from sandbox.protocol import Sandbox
 from tests.doubles.local_sandbox import LocalSandbox
 from tests.doubles.seeded_policy import FILES, TITLE, SeededModel

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from app.database_away import waited_for
 from app.github.webhook_events import Commented
 from app.intake import handlers
 from app.runs.services import Result
-from app.store import SqlStore
+from app.storage.outage import waited_for
+from app.storage.store import SqlStore
 from tests.integration.run_world import RunWorld
 from tests.integration.test_runs import start
 
@@ -61,7 +61,7 @@ def test_a_stop_outlasts_an_outage_of_github(world: RunWorld, away: int) -> None
 def test_a_stop_outlasts_an_outage_of_the_database(
     world: RunWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.database_away.LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr("app.storage.outage.LOOK_EVERY_S", 0.01)
     real, asked = SqlStore.request_stop, []
 
     def away_at_first(self: SqlStore, run_id: str) -> None:

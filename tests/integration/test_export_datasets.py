@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from app.export.exporter import ExportRequest, export
-from app.store import SqlStore
+from app.storage.store import SqlStore
 from tests.unit.test_app_export import run
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "patchwright-tests"

@@ -14,11 +14,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from agent.journal.events import RunEnded
-from app import tables, tables_operations
-from app.inbox import Inbox
-from app.records import Run
-from app.schema import NewerSchema, head, migrate, version
-from app.store import SqlStore
+from app import tables_operations
+from app.storage import tables
+from app.storage.inbox import Inbox
+from app.storage.migrate import NewerSchema, head, migrate, version
+from app.storage.records import Run
+from app.storage.store import SqlStore
 from tests.integration.postgresql import fresh_database
 
 FIRST = json.loads((Path(__file__).parents[1] / "data" / "first_version.json").read_text())

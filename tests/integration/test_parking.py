@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from app.controls import DEATHS
 from app.server.engine import running
+from app.storage.controls import DEATHS
 from tests.integration.run_world import RunWorld
 from tests.integration.test_runs import ended, start
 

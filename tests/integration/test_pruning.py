@@ -10,10 +10,10 @@ import sqlalchemy as sa
 
 from agent.journal.events import now
 from app.github.webhook_events import Reviewed
-from app.inbox import Inbox
 from app.operations import retention
 from app.queue.client import connected
 from app.server.engine import running
+from app.storage.inbox import Inbox
 from tests.integration.run_world import RunWorld
 from tests.integration.test_runs import ended, start, until
 from tests.unit.test_app_inbox import PLACE

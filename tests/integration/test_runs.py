@@ -17,8 +17,8 @@ import pytest
 from agent.errors import ModelRefused
 from agent.journal.events import RunEnded, RunPhase, ToolFinished, ToolStarted
 from agent.model import Message, ToolSpec, Turn
-from app.records import Run
 from app.server.engine import running
+from app.storage.records import Run
 from tests.doubles.seeded_policy import SeededModel
 from tests.integration.run_world import RunWorld, git
 from tests.unit.test_app_store import trigger

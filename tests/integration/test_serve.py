@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from app.github.webhooks import sign
 from app.server.serve import state_lock
 from app.settings.schema import SettingsError
-from app.store import SqlStore
+from app.storage.store import SqlStore
 from tests.unit.test_app_webhooks import encoded, labeled
 
 WAIT_S = 120.0

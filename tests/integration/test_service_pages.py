@@ -24,11 +24,11 @@ from agent.journal.events import (
     now,
 )
 from agent.model import Usage
-from app import audit
 from app.operations.retention import archive
 from app.service import Web, create_app
 from app.settings.schema import Settings
-from app.store import SqlStore
+from app.storage import audit
+from app.storage.store import SqlStore
 from tests.integration.serving import serving
 from tests.unit.test_app_store import trigger
 

@@ -23,7 +23,7 @@ from app.settings.schema import Settings
 from app.setup_app import PERMISSIONS, Wish, check_wish, form_address, manifest
 from app.setup_page import MOST_STATES, States
 from app.setup_server import setup_app
-from app.store import SqlStore
+from app.storage.store import SqlStore
 from tests.doubles.github.fixtures import github_server
 from tests.doubles.github.server import EVENTS as DOUBLE_EVENTS
 from tests.doubles.github.server import PERMISSIONS as DOUBLE_PERMISSIONS

@@ -14,15 +14,15 @@ from dbos import DBOS
 from sqlalchemy.exc import OperationalError
 
 from agent.journal.events import RunEnded
-from app import tables
-from app.database_away import is_away
 from app.github.records import RateLimited
-from app.inbox import Inbox
 from app.queue import outbox
-from app.records import Run
 from app.runs.active_run import RunWork
 from app.server.engine import running
-from app.store import SqlStore
+from app.storage import tables
+from app.storage.inbox import Inbox
+from app.storage.outage import is_away
+from app.storage.records import Run
+from app.storage.store import SqlStore
 from sandbox.errors import EngineUnavailable
 from tests.integration.run_world import RunWorld
 from tests.integration.test_asks_survive import STOP
@@ -55,7 +55,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stranded runs are looked for at each look into the outbox, and need not be old."""
     monkeypatch.setattr(outbox, "LOOK_EVERY_S", 0.0)
     monkeypatch.setattr(outbox, "GRACE", timedelta(0))
-    monkeypatch.setattr("app.database_away.LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr("app.storage.outage.LOOK_EVERY_S", 0.05)
 
 
 def status(run_id: str) -> str:

@@ -21,8 +21,8 @@ from agent.journal.events import ModelTurned, RunEnded, RunPhase, SandboxOpened
 from app.github.webhooks import Trigger
 from app.queue import worker_registry
 from app.queue.client import connected
-from app.records import Run
-from app.store import SqlStore
+from app.storage.records import Run
+from app.storage.store import SqlStore
 from tests.integration.run_world import RunWorld
 from tests.integration.test_runs import check_journal, ended, held, start, until
 from tests.unit.test_app_store import trigger

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.settings.schema import Settings
-from app.store import SqlStore
+from app.storage.store import SqlStore
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from agent.journal.events import RunEnded, RunPhase, ToolFinished
-from app.store import SqlStore
+from app.storage.store import SqlStore
 from tests.unit.test_app_store import trigger
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from agent.journal.events import Recorded, RunEnded, RunPhase, now
-from app.locks import database_lock, state_lock
 from app.operations import retention
 from app.operations.backup import BackupError, backup, restore
 from app.settings.schema import Settings, SettingsError
-from app.store import SqlStore
+from app.storage.locks import database_lock, state_lock
+from app.storage.store import SqlStore
 from tests.unit.kept_runs import a_run
 from tests.unit.test_app_store import trigger
 

@@ -20,12 +20,12 @@ from agent.journal.events import (
     now,
 )
 from agent.model import Turn, Usage
-from app import audit, controls
 from app.llm.metered import Brake, GovernedModel
 from app.operations import run_control
 from app.runs import crash_limit
 from app.settings.schema import Settings
-from app.store import SqlStore
+from app.storage import audit, controls
+from app.storage.store import SqlStore
 from tests.unit.kept_runs import a_run, finished
 from tests.unit.test_app_store import trigger
 

@@ -37,10 +37,10 @@ from app.export.exporter import ExportRefused, ExportRequest, export, read_journ
 from app.export_html import trace_page
 from app.export_split import validation_repositories
 from app.github.webhook_events import Trigger
-from app.journals import Journals
 from app.operations import retention
 from app.settings.schema import Settings
-from app.store import SqlStore
+from app.storage.archive import Journals
+from app.storage.store import SqlStore
 
 TOKEN = "ghp_" + "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8"
 PATCH = "diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -1 +1 @@\n-old\n+new\n"

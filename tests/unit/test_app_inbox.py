@@ -6,8 +6,8 @@ import pytest
 
 from agent.journal.events import RunEnded
 from app.github.webhook_events import Commented, PullEnded, Pushed, Reviewed
-from app.inbox import Inbox, UnknownAsk
-from app.store import SqlStore
+from app.storage.inbox import Inbox, UnknownAsk
+from app.storage.store import SqlStore
 from tests.unit.test_app_store import start, store, trigger, url
 
 __all__ = ["store", "url"]

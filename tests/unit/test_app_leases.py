@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from app.queue import takeover, worker_registry
 from app.queue.worker_registry import Heard
-from app.store import SqlStore
+from app.storage.store import SqlStore
 from app.tables_operations import workers
 
 

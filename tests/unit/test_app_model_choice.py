@@ -16,7 +16,7 @@ from app.publishing.facts import FACTS_LOG, Wishes
 from app.server.bootstrap import build
 from app.settings.loading import load
 from app.settings.schema import PREFIX, Settings, SettingsError
-from app.store import SqlStore
+from app.storage.store import SqlStore
 from sandbox.docker_engine import DockerEngine
 from tests.unit.test_app_store import trigger
 

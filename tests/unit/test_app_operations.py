@@ -12,12 +12,12 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from agent.errors import LostLease
 from agent.journal.events import GateJudged, Recorded, now
 from app import tracing
-from app.database_away import is_away, waited_for
 from app.github.fenced import READS, fenced
 from app.github.forge import Forge
 from app.server.bootstrap import sweep_sandboxes
 from app.settings.schema import Settings
-from app.store import SqlStore
+from app.storage.outage import is_away, waited_for
+from app.storage.store import SqlStore
 from tests.unit.kept_runs import a_run, finished
 
 # The fence
@@ -60,7 +60,7 @@ async def test_a_database_that_is_away_is_waited_for_and_a_mistake_is_not(
 
     from sqlalchemy.exc import OperationalError
 
-    monkeypatch.setattr("app.database_away.LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr("app.storage.outage.LOOK_EVERY_S", 0.01)
     tries = 0
 
     async def act() -> int:
@@ -79,7 +79,7 @@ async def test_a_database_that_is_away_is_waited_for_and_a_mistake_is_not(
 async def test_a_pool_whose_connections_are_all_in_use_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("app.database_away.LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr("app.storage.outage.LOOK_EVERY_S", 0.01)
     engine = sa.create_engine(
         "sqlite://", poolclass=sa.QueuePool, pool_size=1, max_overflow=0, pool_timeout=0.01
     )

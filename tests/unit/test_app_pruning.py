@@ -9,12 +9,12 @@ import pytest
 import sqlalchemy as sa
 
 from agent.journal.events import RunEnded, now
-from app import audit, controls
-from app.inbox import Inbox
 from app.operations import pruning
 from app.settings.schema import Settings
-from app.store import SqlStore
-from app.tables import asks, deliveries, handled, runs
+from app.storage import audit, controls
+from app.storage.inbox import Inbox
+from app.storage.store import SqlStore
+from app.storage.tables import asks, deliveries, handled, runs
 from app.tables_operations import controls as control_rows
 from app.tables_operations import usage
 from tests.unit.test_app_inbox import comment

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from agent.journal.events import ModelWaiting, Recorded, RunPhase, ToolFinished, now
-from app import controls
 from app.github.records import ForgeAway
 from app.runs.failures import HandedBack
 from app.runs.services import Result
 from app.runs.step_retry import LONGEST_OUTAGE, patiently
+from app.storage import controls
 from tests.integration.run_world import RunWorld
 from tests.integration.test_runs import start
 

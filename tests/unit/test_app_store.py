@@ -11,10 +11,10 @@ import sqlalchemy as sa
 
 from agent.errors import LostLease
 from agent.journal.events import RunEnded, RunPhase, ToolFinished
-from app import tables
 from app.github.webhooks import Trigger
-from app.records import RunFilter, UnknownRun, run_id_for
-from app.store import SqlStore
+from app.storage import tables
+from app.storage.records import RunFilter, UnknownRun, run_id_for
+from app.storage.store import SqlStore
 
 
 def trigger(number: int = 7, repository: str = "octo/calc", title: str = "It breaks") -> Trigger:

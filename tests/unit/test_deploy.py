@@ -21,7 +21,7 @@ import yaml
 from app.metrics import Metrics, of_worker
 from app.settings.github import PREFIX
 from app.settings.schema import CONFIG_VARIABLE, Settings
-from app.store import SqlStore
+from app.storage.store import SqlStore
 from tests.deploy.figures import alert_expressions, board_expressions, exported, names_in
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,8 +10,8 @@ import sqlalchemy as sa
 
 from agent.journal.events import now
 from agent.model import Record
-from app.run_rows import storable
-from app.tables import from_micros, to_micros
+from app.storage.run_rows import storable
+from app.storage.tables import from_micros, to_micros
 from app.tables_operations import audit
 
 _ADD = sa.insert(audit)

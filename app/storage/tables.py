@@ -11,8 +11,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app.schema import migrate
 from app.settings.database_url import pool_of, with_waits
+from app.storage.migrate import migrate
 
 metadata = sa.MetaData()
 

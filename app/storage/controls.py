@@ -18,9 +18,9 @@ from agent.journal.events import (
     ToolFinished,
     ToolStarted,
 )
-from app.records import UnknownRun
-from app.run_rows import insert_of
-from app.tables import runs
+from app.storage.records import UnknownRun
+from app.storage.run_rows import insert_of
+from app.storage.tables import runs
 from app.tables_operations import controls, usage
 
 WAITING = "waiting"

@@ -18,12 +18,12 @@ import sqlalchemy as sa
 from agent.errors import LostLease
 from agent.journal.events import EVENT, AnyEvent, Recorded, RunEnded, now
 from agent.journal.store import Hint
-from app import tables
 from app.github.webhook_events import Trigger
-from app.group_commit import GroupCommit
-from app.records import Accepted, Run, RunFilter, RunPage, UnknownRun, run_id_for
-from app.run_rows import begin, insert_new, insert_of, open_round, storable
-from app.tables import from_micros, to_micros
+from app.storage import tables
+from app.storage.group_commit import GroupCommit
+from app.storage.records import Accepted, Run, RunFilter, RunPage, UnknownRun, run_id_for
+from app.storage.run_rows import begin, insert_new, insert_of, open_round, storable
+from app.storage.tables import from_micros, to_micros
 
 T = TypeVar("T")
 
@@ -173,7 +173,7 @@ class SqlStore:
         return accepted
 
     def together(self, write: Callable[[sa.Connection], T]) -> T:
-        """Do a write in a transaction that callers share; see `app.group_commit`."""
+        """Do a write in a transaction that callers share; see `app.storage.group_commit`."""
         return self._group.run(write)
 
     def unqueued(self, limit: int = OUTBOX_PART) -> list[Run]:

@@ -9,10 +9,10 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from agent.journal.events import now
-from app import tables
 from app.github.webhook_events import Trigger
-from app.records import Accepted
-from app.tables import to_micros
+from app.storage import tables
+from app.storage.records import Accepted
+from app.storage.tables import to_micros
 
 Insert = Callable[[sa.Table], sqlite.Insert | postgresql.Insert]
 """An insert statement in the database's own words."""

@@ -1,6 +1,6 @@
 """What deliveries ask, kept until it is answered, and the runs that it concerns.
 
-Beside `app.store`, on the same database: the store keeps runs and journals, the inbox what comes
+Beside `app.storage.store`, on the same database: the store keeps runs and journals, the inbox what comes
 in from outside.
 """
 
@@ -12,11 +12,11 @@ from typing import Literal
 import sqlalchemy as sa
 
 from agent.journal.events import now
-from app import tables
 from app.github.webhook_events import ASK, Ask, PullEnded, Pushed, Reviewed, Trigger, place_of
-from app.records import Accepted, run_id_for
-from app.run_rows import begin, insert_new, insert_of, live_key, open_round, storable
-from app.tables import to_micros
+from app.storage import tables
+from app.storage.records import Accepted, run_id_for
+from app.storage.run_rows import begin, insert_new, insert_of, live_key, open_round, storable
+from app.storage.tables import to_micros
 
 
 class UnknownAsk(KeyError):

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from agent.journal.events import Recorded
 from app.operations.retention import archived_journal, archived_log
 from app.settings.schema import Settings
-from app.store import SqlStore
+from app.storage.store import SqlStore
 
 KEPT = 4
 """Journals of archived runs that stay in this process: a page is read in several pieces."""

@@ -1,0 +1,1 @@
+"""Runs and journals in SQLite or PostgreSQL."""
