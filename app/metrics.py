@@ -8,9 +8,9 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
 from app.metrics_state import State
-from app.metrics_work import WORK
 from app.settings.schema import Settings
 from app.storage.store import SqlStore
+from app.telemetry.metrics import WORK
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _RESULTS = ("new", "noted", "attached", "duplicate", "ignored", "refused 400", "refused 401")

@@ -17,7 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import ClientDisconnect
 from starlette.types import Lifespan
 
-from app import access, logs
+from app import access
 from app.dashboard_access import Asking
 from app.github import webhooks
 from app.intake.receive import Intake, take_in
@@ -27,6 +27,7 @@ from app.settings.schema import Settings
 from app.setup_page import setup_pages
 from app.sign_in import sign_in_pages
 from app.storage.store import SqlStore
+from app.telemetry import logs
 from app.web_dress import dress
 
 _log = logs.get(__name__)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, BackgroundTasks, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse
 
-from app import access, logs
+from app import access
 from app.github.webhooks import EVENTS
 from app.pages import TokenShown, render
 from app.settings.credentials import AppIdentity
@@ -27,6 +27,7 @@ from app.setup_app import (
     form_address,
     manifest,
 )
+from app.telemetry import logs
 
 COOKIE = "patchwright_setup"
 STATE_LIVES_S = 3600.0

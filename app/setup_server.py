@@ -9,10 +9,10 @@ from fastapi import FastAPI
 from fastapi.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app import logs
 from app.settings.credentials import AppIdentity
 from app.settings.schema import Settings
 from app.setup_page import setup_pages
+from app.telemetry import logs
 from app.web_dress import dress
 from app.web_server import web_server
 

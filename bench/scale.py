@@ -29,9 +29,9 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from agent.journal.events import ModelTurned, Recorded, RunPhase
-from app import logs
 from app.storage.records import Run
 from app.storage.store import SqlStore
+from app.telemetry import logs
 from bench.growth import measure, report, size_of
 from tests.fault.house import House, house
 

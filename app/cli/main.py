@@ -98,9 +98,9 @@ def serve(
 @cli.command("setup-app")
 def setup_app() -> None:
     """Set up the GitHub App in a browser; ends when its keys are kept."""
-    from app import logs
     from app.setup_server import until_set_up
     from app.storage.locks import state_lock
+    from app.telemetry import logs
 
     settings = _settings()
     if settings.github_app_id:

@@ -10,7 +10,6 @@ import asyncio
 from dataclasses import dataclass
 
 from agent.journal.state import fold
-from app import logs
 from app.admission import authorization
 from app.github import commands
 from app.github.forge import Forge
@@ -34,6 +33,7 @@ from app.runs.failures import LONGEST_WAIT_S, explain, goes_back, wait_before_re
 from app.runs.services import Result, Services, Step
 from app.sanitize.markdown import code, inline, title_text
 from app.storage.outage import is_away
+from app.telemetry import logs
 
 _log = logs.get(__name__)
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import sqlalchemy as sa
 
-from app import logs, tracing
 from app.admission import authorization
 from app.github import webhooks
 from app.github.webhook_events import Ask, Ignored, Labeled, Trigger
@@ -20,6 +19,7 @@ from app.storage import audit
 from app.storage.inbox import Inbox
 from app.storage.records import Accepted
 from app.storage.store import SqlStore
+from app.telemetry import logs, tracing
 
 _DELIVERY_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 _EVENT = re.compile(r"[a-z0-9_]{1,64}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 
-from app import logs
 from app.github import deliveries
 from app.github.client import GithubApp
 from app.github.records import ForgeError
@@ -13,6 +12,7 @@ from app.github.webhooks import EVENTS, BadPayload
 from app.intake.receive import Intake, take_in
 from app.runs.failures import PATIENCE_S, wait_before_retry
 from app.storage.inbox import Inbox
+from app.telemetry import logs
 
 KEPT_BY_GITHUB = timedelta(days=3)
 EVERY_S = 900.0

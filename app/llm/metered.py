@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from agent.model import Message, Model, ToolSpec, Turn
 from agent.models.openai_compat import OnWaiting
-from app import metrics_work, tracing
 from app.storage import controls
+from app.telemetry import metrics, tracing
 
 LOOK_EVERY_S = 2.0
 TELL_EVERY_S = 60.0
@@ -80,7 +80,7 @@ class GovernedModel:
             with tracing.turn(self.run_id, self.inner.name, self.attempt):
                 turn = await self.inner.turn(messages, tools)
         finally:
-            metrics_work.model_asked_no_more(self.run_id, self.attempt)
+            metrics.model_asked_no_more(self.run_id, self.attempt)
         tokens = turn.usage.prompt_tokens + turn.usage.completion_tokens
         await asyncio.to_thread(controls.add_usage, self.engine, tokens)
         self.brake.calls(id(self))

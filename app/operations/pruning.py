@@ -17,11 +17,11 @@ import sqlalchemy as sa
 from dbos import DBOSClient, DBOSPortableJSONSerializer
 from dbos import WorkflowStatus as Workflow
 
-from app import logs
 from app.queue.workflows import APPLICATION, UNDER_WAY, ask_of, run_of, workflow_of_ask
 from app.settings.schema import Settings
 from app.storage.tables import asks, deliveries, handled, runs, to_micros
 from app.tables_operations import controls, usage
+from app.telemetry import logs
 
 KEEP = timedelta(days=30)
 """GitHub delivers again for three days."""

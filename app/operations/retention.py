@@ -20,13 +20,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from agent.journal.events import EVENT, Recorded, now
-from app import logs
 from app.operations.pruning import over, prune
 from app.settings.schema import Settings
 from app.storage import tables
 from app.storage.store import SqlStore
 from app.storage.tables import from_micros, to_micros
 from app.tables_operations import archives
+from app.telemetry import logs
 
 EVERY_S = 3600.0
 AT_ONCE = 50

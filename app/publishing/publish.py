@@ -13,7 +13,6 @@ from typing import TypeVar
 
 from agent.journal.state import RunState
 from agent.task import GatePolicy
-from app import logs
 from app.git.files import first_file
 from app.git.mirror import BranchTaken, Identity, Mirror
 from app.git.patch_check import PatchUnusable
@@ -43,6 +42,7 @@ from app.publishing.pull_request import (
 from app.repo_config.effective import Terms
 from app.repo_config.schema import PullRequests
 from app.sanitize.secret_scan import new_secrets
+from app.telemetry import logs
 
 T = TypeVar("T")
 

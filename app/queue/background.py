@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from app import logs
+from app.telemetry import logs
 
 SHARE = 0.25
 """Part of the time that the thread works while there is more to do."""

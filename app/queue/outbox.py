@@ -10,13 +10,13 @@ from typing import Protocol
 import sqlalchemy as sa
 
 from agent.journal.events import now
-from app import logs
 from app.queue import workflows
 from app.storage.inbox import Inbox
 from app.storage.outage import is_away
 from app.storage.records import Run
 from app.storage.store import SqlStore
 from app.storage.tables import asks, runs, to_micros
+from app.telemetry import logs
 
 LOOK_EVERY_S = 60.0
 """How often is looked for runs that the engine has given up."""

@@ -13,10 +13,10 @@ from typing import Protocol
 
 import sqlalchemy as sa
 
-from app import logs
 from app.queue import worker_registry
 from app.storage import audit
 from app.storage.tables import runs
+from app.telemetry import logs
 
 LOCK = 0x70617464
 """Key of PostgreSQL's advisory lock: one sweeps at a time."""

@@ -20,10 +20,10 @@ from typing import Literal
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import logs
 from app.settings.schema import SettingsError
 from app.storage.run_rows import insert_of
 from app.tables_operations import workers
+from app.telemetry import logs
 
 State = Literal["active", "draining", "gone"]
 

@@ -27,7 +27,6 @@ from agent.journal.events import (
 from agent.journal.state import RunState, fold
 from agent.session import JudgeWith, debug
 from agent.task import Attachment, Issue, Task
-from app import logs, metrics_work, tracing
 from app.git.mirror import Mirror
 from app.git.tree_archive import Source, write_tree
 from app.github.forge import Forge
@@ -40,6 +39,7 @@ from app.runs.step_retry import patiently
 from app.runs.trees import prepare_environment
 from app.storage.records import Run
 from app.storage.store import SqlStore
+from app.telemetry import logs, metrics, tracing
 from sandbox.errors import SandboxError
 from sandbox.protocol import Sandbox
 
@@ -76,7 +76,7 @@ class RunWork:
     """Holds the run's lease."""
     run: Run
     forge: Forge
-    first_call: metrics_work.FirstCall = field(default_factory=metrics_work.FirstCall)
+    first_call: metrics.FirstCall = field(default_factory=metrics.FirstCall)
 
     async def patiently(
         self, name: str, act: Callable[[], Awaitable[Result]], *, heeds_stop: bool = False
@@ -167,7 +167,7 @@ class RunWork:
                 self.store.append(run.id, [RunPhase(attempt=0, phase=run.closed)])
             again = self.store.finish(run.id, None if "quiet" in result else ended)
             if "quiet" not in result:
-                metrics_work.run_ended(ended.outcome, run.created_at, run.round)
+                metrics.run_ended(ended.outcome, run.created_at, run.round)
             if again:
                 _log.info("another round follows", run=run.id, round=run.round + 1)
         try:
@@ -195,7 +195,7 @@ class RunWork:
 
         def notice(entry: Recorded) -> None:
             tracing.entry(run_id, entry)
-            metrics_work.entry(entry)
+            metrics.entry(entry)
             self.first_call.entry(entry)
             if entry.event.type in TOLD:
                 news.put_nowait(number)
@@ -208,7 +208,7 @@ class RunWork:
 
         model = self.services.model(run_id, number - 1, waiting)
         try:
-            with metrics_work.attempt():
+            with metrics.attempt():
                 return await debug(
                     task,
                     model=model,

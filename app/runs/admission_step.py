@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from agent.journal.events import now
 from agent.journal.state import RunState
-from app import endings, logs
+from app import endings
 from app.admission import authorization
 from app.admission.limits import Admission, Go, Mark, Refuse, Wait, admit
 from app.admission.rows import read_marks
@@ -29,6 +29,7 @@ from app.runs.services import Result
 from app.storage import tables
 from app.storage.records import Run
 from app.storage.tables import to_micros
+from app.telemetry import logs
 
 LONGEST_WAIT_S = 300.0
 """Then the run's place in the queue goes to others."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from app import logs
 from app.storage import audit, controls
 from app.storage.records import Run
 from app.storage.store import SqlStore
+from app.telemetry import logs
 
 _log = logs.get(__name__)
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from agent.errors import AgentError, ModelAway
 from app.git.process import GitAway, GitError
 from app.github.records import ForgeAway, ForgeError, RateLimited
-from app.logs import redact
 from app.settings.schema import SettingsError
+from app.telemetry.logs import redact
 from sandbox.errors import EngineUnavailable, SandboxError, SandboxGone
 
 PATIENCE_S = (5.0, 15.0, 60.0, 180.0, 600.0)

@@ -15,7 +15,6 @@ from functools import partial
 
 from agent.journal.events import AttemptEnded, GateJudged, ReproductionDeclared, Submitted, now
 from agent.task import ATTACHED, Attachment
-from app import logs
 from app.git.mirror import BranchTaken, Mirror
 from app.git.process import GitMissing
 from app.github.records import FailedCheck, Pull, Remark
@@ -28,6 +27,7 @@ from app.runs.pull_request_proof import WiderProof
 from app.runs.replies import answer_all, commit_text_for, say_given_up
 from app.runs.services import Result, Step
 from app.sanitize.secret_scan import new_secrets
+from app.telemetry import logs
 from sandbox.protocol import Sandbox
 
 LAPS = 3

@@ -18,7 +18,6 @@ import sqlalchemy as sa
 
 from agent.journal.events import now
 from agent.journal.state import RunState
-from app import logs
 from app.admission.limits import Mark, queue_place
 from app.admission.rows import read_marks
 from app.github.records import ForgeError
@@ -29,6 +28,7 @@ from app.runs.services import Services
 from app.storage import tables
 from app.storage.records import Run
 from app.storage.tables import to_micros
+from app.telemetry import logs
 
 EVERY_S = 15.0
 GRACE = timedelta(seconds=5)

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from agent.model import Model
 from agent.models.openai_compat import OnWaiting
-from app import metrics_work
 from app.git.mirror import Mirror
 from app.github.forge import Forge
 from app.llm.metered import Brake, GovernedModel
@@ -21,6 +20,7 @@ from app.sandboxes.environment import Asked, Mender, Prepared
 from app.settings.schema import Settings
 from app.storage.inbox import Inbox
 from app.storage.store import SqlStore
+from app.telemetry import metrics
 
 Result = dict[str, str]
 """What the durable engine keeps of a step: small and plain."""
@@ -61,7 +61,7 @@ class Services:
         """The model of an attempt, under the operators' hand."""
 
         async def away(reason: str, seconds: float) -> None:
-            metrics_work.model_away(run_id, seed + 1)
+            metrics.model_away(run_id, seed + 1)
             await waiting(reason, seconds)
 
         return GovernedModel(

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from agent.errors import LostLease, RunStopped
 from agent.journal.events import Recorded, RunPhase, now
-from app import endings, logs, metrics_work
+from app import endings
 from app.github.records import ForgeAway, RateLimited
 from app.runs.failures import (
     TOLD_FROM_S,
@@ -25,6 +25,7 @@ from app.runs.services import Result, Services
 from app.storage import controls
 from app.storage.outage import is_away
 from app.storage.store import SqlStore
+from app.telemetry import logs, metrics
 
 STOP_POLL_S = 1.0
 STOPPED = "The run was stopped."
@@ -88,10 +89,10 @@ async def patiently(
         elsewhere = not isinstance(error, ForgeAway | RateLimited)
         if isinstance(error, RateLimited) and wait > TOLD_FROM_S:
             _log.warning("handed back until a limit ends", run=run_id, step=name, seconds=wait)
-            metrics_work.handed_back()
+            metrics.handed_back()
             raise HandedBack(why, wait)
         _log.warning("a step waits", run=run_id, step=name, why=str(error), seconds=round(wait))
-        metrics_work.step_waits(error)
+        metrics.step_waits(error)
 
 
 async def _pause(store: SqlStore, run_id: str, seconds: float, heeds_stop: bool) -> None:
@@ -107,11 +108,11 @@ def _give_up(run_id: str, name: str, error: BaseException, journal: Sequence[Rec
     """Waiting is of no use here any more, or never was."""
     if goes_back(error) and controls.waits_since(journal) >= now() - LONGEST_OUTAGE:
         _log.warning("handed back to the queue", run=run_id, step=name, why=str(error))
-        metrics_work.handed_back()
+        metrics.handed_back()
         raise HandedBack(str(error))
     if ending := endings.of_error(error):
         _log.warning("GitHub ended it", run=run_id, step=name, why=ending.kind)
         return ending.result
     _log.error("a step failed", run=run_id, step=name, exc_info=error)
-    metrics_work.step_failed()
+    metrics.step_failed()
     return {"failed": explain(error, run_id)}

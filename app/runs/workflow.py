@@ -21,7 +21,7 @@ from agent.errors import LostLease
 from agent.journal.events import GateJudged, Outcome, now
 from agent.journal.state import RunState
 from agent.task import ATTACHED, Attachment
-from app import endings, logs, tracing
+from app import endings
 from app.github.fenced import fenced
 from app.github.records import Pull
 from app.publishing import publish
@@ -36,6 +36,7 @@ from app.runs.services import Result, Services, Step
 from app.storage.outage import is_away, waited_for
 from app.storage.records import Run
 from app.storage.store import SqlStore
+from app.telemetry import logs, tracing
 
 __all__ = ["Result", "Services", "Step", "work"]
 

@@ -8,10 +8,10 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Protocol
 
-from app import logs, metrics_work
 from app.sandboxes.base import spec_of
 from app.sandboxes.environment import Asked, Mender, Prepared, image_for
 from app.settings.schema import Settings
+from app.telemetry import logs, metrics
 from sandbox.docker_engine import DockerEngine
 from sandbox.images import BASE_IMAGE
 from sandbox.pool import POOL_RUN, WarmPool
@@ -56,7 +56,7 @@ class DockerSandboxes:
         """See `Sandboxes.open`. From the image that `prepare` made for the tree, if it did."""
         image = self._images.get(tree_tar) or self._settings.sandbox_image or BASE_IMAGE
         spec = spec_of(self._settings, image, run_id, purpose)
-        with metrics_work.opening():
+        with metrics.opening():
             return await self._pool.open(spec, tree_tar)
 
     async def prepare(
@@ -69,7 +69,7 @@ class DockerSandboxes:
         async with self._preparing[asked.repository]:
             if tree_tar in self._images:
                 return None
-            with metrics_work.preparing():
+            with metrics.preparing():
                 prepared = await image_for(
                     self._engine,
                     self._settings,

@@ -11,7 +11,6 @@ from pathlib import Path
 from rich.console import Console
 
 from agent.journal.events import SetupTried
-from app import logs
 from app.llm.factory import make_model
 from app.repo_config.effective import Terms, terms
 from app.repo_config.parser import read
@@ -19,6 +18,7 @@ from app.repo_config.schema import PATH
 from app.sandboxes.setup_repair import Ground, Mender, environment_of, mended, remember, remembered
 from app.settings.github import PREFIX
 from app.settings.schema import Settings, SettingsError
+from app.telemetry import logs
 from sandbox.docker_engine import DockerEngine, SandboxSpec
 from sandbox.egress_rules import EgressRules, networks_of, parse_credentials
 from sandbox.environment.choose import Wishes, candidates, mentioned, wanted

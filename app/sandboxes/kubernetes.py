@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from app import logs, metrics_work
 from app.sandboxes.base import spec_of
 from app.sandboxes.environment import Asked, Mender, Prepared
 from app.settings.github import PREFIX
 from app.settings.schema import Settings, SettingsError
+from app.telemetry import logs, metrics
 from sandbox.errors import SandboxError
 from sandbox.kubernetes.access import cluster_access
 from sandbox.kubernetes.engine import KubernetesEngine
@@ -54,7 +54,7 @@ class KubernetesSandboxes:
         """See `Sandboxes.open`."""
         image = self._images.get(tree_tar) or cluster_image(self._settings)
         spec = spec_of(self._settings, image, run_id, purpose)
-        with metrics_work.opening():
+        with metrics.opening():
             return await self._engine.open(spec, tree_tar)
 
     async def prepare(

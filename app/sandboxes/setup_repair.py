@@ -18,7 +18,7 @@ from agent.model import Model
 from agent.session import CANNOT_RUN
 from agent.setup_repair import Broken, Tried, mend_setup
 from agent.testing.suite import NoTests, find_test_command, run_suite
-from app import logs
+from app.telemetry import logs
 from sandbox.environment.choose import Wishes, candidates
 from sandbox.environment.records import Environment
 from sandbox.prepare import Prepared, SetupFailed

@@ -13,8 +13,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from app.logs import LONGEST_KEY
 from app.sanitize.secret_scan import mask, mask_end, mask_start
+from app.telemetry.logs import LONGEST_KEY
 
 COMMENT_LIMIT = 65_536
 """Longest body that GitHub takes, in UTF-16 code units (the narrowest reading of its limit)."""

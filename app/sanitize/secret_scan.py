@@ -32,7 +32,7 @@ from detect_secrets.plugins.telegram_token import TelegramBotTokenDetector
 from detect_secrets.plugins.twilio import TwilioKeyDetector
 
 from agent.gate.patch import BadPatch, parse_patch
-from app.logs import KEY_BEGINS, KEY_ENDS, LONGEST_KEY, redact
+from app.telemetry.logs import KEY_BEGINS, KEY_ENDS, LONGEST_KEY, redact
 
 MASK = "[secret]"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from app import logs
 from app.git.mirror import Mirror
 from app.github.client import GithubApp
 from app.llm.factory import make_model
@@ -14,6 +13,7 @@ from app.sandboxes.kubernetes import KubernetesSandboxes, cluster_image, kuberne
 from app.settings.github import PREFIX
 from app.settings.schema import Settings, SettingsError
 from app.storage.store import SqlStore
+from app.telemetry import logs
 from sandbox.docker_engine import DockerEngine
 from sandbox.errors import SandboxError
 from sandbox.kubernetes.engine import KubernetesEngine

@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager, closing, contextmanager
 from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 from sqlalchemy.engine import make_url
 
-from app import logs
 from app.intake import handlers
 from app.queue import workflows
 from app.queue.outbox import Outbox
@@ -28,6 +27,7 @@ from app.runs.services import Result, Services
 from app.runs.workflow import work
 from app.settings.database_url import pool_of
 from app.storage.outage import waited_for
+from app.telemetry import logs
 
 ASKS_AT_ONCE = 32
 """Most of them wait: for GitHub, or for one of its limits."""

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 
 from dbos import DBOS
 
-from app import logs
 from app.queue import takeover, worker_registry
 from app.runs import queue_notices
 from app.runs.services import Services
 from app.server.bootstrap import remove_waiting
 from app.server.engine import Durable, running
+from app.telemetry import logs
 
 _log = logs.get(__name__)
 

@@ -14,7 +14,6 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Lifespan
 
-from app import logs, tracing
 from app.dashboard_access import asked_of
 from app.intake.receive import Intake
 from app.intake.redelivery import keep_recovering
@@ -38,6 +37,7 @@ from app.settings.schema import Settings
 from app.setup_server import until_set_up
 from app.storage.locks import database_lock, state_lock
 from app.storage.store import SqlStore
+from app.telemetry import logs, tracing
 from app.web_server import web_server
 from sandbox.docker_engine import DockerEngine
 

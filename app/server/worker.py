@@ -8,7 +8,6 @@ import threading
 import time
 from types import FrameType
 
-from app import logs, tracing
 from app.queue import worker_registry
 from app.runs.services import Services
 from app.server import health
@@ -27,6 +26,7 @@ from app.settings.schema import Settings
 from app.storage import audit
 from app.storage.locks import state_lock
 from app.storage.store import SqlStore
+from app.telemetry import logs, tracing
 from sandbox.docker_engine import DockerEngine
 
 OUTBOX_EVERY_S = 15.0

@@ -14,7 +14,7 @@ from sqlalchemy.exc import (
     TimeoutError,
 )
 
-from app import logs
+from app.telemetry import logs
 
 T = TypeVar("T")
 

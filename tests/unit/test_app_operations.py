@@ -11,13 +11,13 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from agent.errors import LostLease
 from agent.journal.events import GateJudged, Recorded, now
-from app import tracing
 from app.github.fenced import READS, fenced
 from app.github.forge import Forge
 from app.server.bootstrap import sweep_sandboxes
 from app.settings.schema import Settings
 from app.storage.outage import is_away, waited_for
 from app.storage.store import SqlStore
+from app.telemetry import tracing
 from tests.unit.kept_runs import a_run, finished
 
 # The fence

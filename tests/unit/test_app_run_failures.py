@@ -10,7 +10,6 @@ from typing import Literal
 import pytest
 
 from agent.errors import LostLease, ModelAway, ModelRefused
-from app import logs
 from app.git.process import GitAway
 from app.github.records import ForgeAway, ForgeDenied, RateLimited
 from app.runs.failures import (
@@ -23,6 +22,7 @@ from app.runs.failures import (
     was_dropped,
     was_interrupted,
 )
+from app.telemetry import logs
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxGone
 
 TOKEN = "ghs_" + "a" * 36

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.logs import LONGEST_KEY, redact
 from app.sanitize import markdown, secret_scan
 from app.sanitize.markdown import code, commit_text, fenced, inline, prose, title_text
 from app.sanitize.secret_scan import mask, mask_all, new_secrets
+from app.telemetry.logs import LONGEST_KEY, redact
 from tests.doubles.gate_case import patch
 
 AWS = "AKIA" + "IOSFODNN7EXAMPLE"
