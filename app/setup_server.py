@@ -13,8 +13,8 @@ from app.settings.credentials import AppIdentity
 from app.settings.schema import Settings
 from app.setup_page import setup_pages
 from app.telemetry import logs
-from app.web_dress import dress
-from app.web_server import web_server
+from app.web.middleware import dress
+from app.web.server import web_server
 
 LAST_PAGE = "/setup/callback"
 PARTS = frozenset({"/assets/style.css", "/assets/icon.svg"})

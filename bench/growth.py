@@ -31,11 +31,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from agent.journal.events import ModelTurned, Recorded, ToolFinished, ToolStarted
 from app.server.engine import running
-from app.service import Web, create_app
 from app.settings.schema import Settings
 from app.storage import tables
 from app.storage.store import SqlStore
 from app.telemetry import logs
+from app.web.app import Web, create_app
 from tests.integration.postgresql import fresh_database, programs, server
 from tests.integration.run_world import RunWorld
 from tests.integration.serving import serving

@@ -12,10 +12,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from app import metrics
 from app.settings.github import PREFIX
 from app.settings.schema import Settings, SettingsError
-from app.web_server import web_server
+from app.web import metrics
+from app.web.server import web_server
 
 STOP_S = 10.0
 

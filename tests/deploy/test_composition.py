@@ -17,9 +17,9 @@ import httpx
 import pytest
 
 from app.github.webhooks import sign
-from app.service import Web, create_app
 from app.settings.schema import Settings
 from app.storage.store import SqlStore
+from app.web.app import Web, create_app
 from tests.deploy.figures import DEPLOY
 from tests.deploy.programs import caddy, compose
 from tests.doubles.sglang.serving import free_port

@@ -12,9 +12,9 @@ import httpx
 import pytest
 import yaml
 
-from app.service import Web, create_app
 from app.settings.schema import Settings
 from app.storage.store import SqlStore
+from app.web.app import Web, create_app
 from tests.deploy.figures import DEPLOY, alert_expressions, board_expressions
 from tests.deploy.programs import prometheus
 from tests.doubles.sglang.serving import free_port, process

@@ -23,10 +23,10 @@ from app.repo_config.effective import terms
 from app.repo_config.schema import RepoConfig
 from app.runs.services import Services
 from app.server.engine import Durable, running
-from app.service import Web, create_app
 from app.settings.schema import Settings
 from app.storage.records import Run
 from app.storage.store import SqlStore
+from app.web.app import Web, create_app
 from tests.doubles.github.client import GithubWorld, Person
 from tests.doubles.github.server import GithubServer
 from tests.doubles.seeded_policy import FILES, REPRODUCTION, TITLE

@@ -11,9 +11,9 @@ from agent.journal.events import Recorded, RunEnded, now
 from app.dashboard_access import Asking
 from app.export_html import trace_page
 from app.github.records import Permission, Role
-from app.service import Web, create_app
 from app.settings.schema import Settings
 from app.storage.store import SqlStore
+from app.web.app import Web, create_app
 from tests.e2e.axe import barriers
 from tests.e2e.dashboard_world import (
     EVIL,

@@ -25,10 +25,10 @@ from agent.journal.events import (
 )
 from agent.model import Usage
 from app.operations.retention import archive
-from app.service import Web, create_app
 from app.settings.schema import Settings
 from app.storage import audit
 from app.storage.store import SqlStore
+from app.web.app import Web, create_app
 from tests.integration.serving import serving
 from tests.unit.test_app_store import trigger
 

@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from app.github.webhooks import sign
-from app.service import Web, create_app
 from app.settings.schema import Settings
 from app.storage.inbox import Inbox
 from app.storage.store import SqlStore
+from app.web.app import Web, create_app
 from tests.integration.serving import serving
 from tests.unit.test_app_webhooks import encoded, labeled
 

@@ -15,7 +15,6 @@ import pytest
 
 from app import sign_in
 from app.github.webhooks import EVENTS
-from app.service import Web, create_app
 from app.settings import credentials
 from app.settings.credentials import AppIdentity
 from app.settings.loading import with_stored_app
@@ -24,6 +23,7 @@ from app.setup_app import PERMISSIONS, Wish, check_wish, form_address, manifest
 from app.setup_page import MOST_STATES, States
 from app.setup_server import setup_app
 from app.storage.store import SqlStore
+from app.web.app import Web, create_app
 from tests.doubles.github.fixtures import github_server
 from tests.doubles.github.server import EVENTS as DOUBLE_EVENTS
 from tests.doubles.github.server import PERMISSIONS as DOUBLE_PERMISSIONS

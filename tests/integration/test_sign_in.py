@@ -20,10 +20,10 @@ from fastapi.responses import JSONResponse, Response
 from app import sign_in
 from app.dashboard_access import Asking, asked_of
 from app.github.records import ForgeAway, Permission, Role
-from app.service import Web, create_app
 from app.settings.schema import Settings
 from app.storage import audit
 from app.storage.store import SqlStore
+from app.web.app import Web, create_app
 from tests.integration.serving import serving
 from tests.unit.test_app_store import trigger
 

@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 
 from app.github.webhook_events import ASK, Ignored, Trigger
 from app.github.webhooks import EVENTS, parse, sign
-from app.service import Web, create_app
 from app.settings.schema import Settings
 from app.storage.inbox import Inbox
 from app.storage.store import SqlStore
+from app.web.app import Web, create_app
 from tests.doubles.github.description import kept_file
 from tests.doubles.github.fixtures import require_description
 

@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 import yaml
 
-from app.metrics import Metrics, of_worker
 from app.settings.github import PREFIX
 from app.settings.schema import CONFIG_VARIABLE, Settings
 from app.storage.store import SqlStore
+from app.web.metrics import Metrics, of_worker
 from tests.deploy.figures import alert_expressions, board_expressions, exported, names_in
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -21,14 +21,14 @@ from app import access
 from app.dashboard_access import Asking
 from app.github import webhooks
 from app.intake.receive import Intake, take_in
-from app.metrics import CONTENT_TYPE, Metrics
 from app.pages import pages
 from app.settings.schema import Settings
 from app.setup_page import setup_pages
 from app.sign_in import sign_in_pages
 from app.storage.store import SqlStore
 from app.telemetry import logs
-from app.web_dress import dress
+from app.web.metrics import CONTENT_TYPE, Metrics
+from app.web.middleware import dress
 
 _log = logs.get(__name__)
 
