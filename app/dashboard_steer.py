@@ -8,11 +8,11 @@ from urllib.parse import parse_qs
 
 from fastapi import HTTPException, Request
 
-from app.dashboard_access import Visitor
 from app.storage import audit
 from app.storage.records import Run
 from app.storage.store import SqlStore
 from app.telemetry import logs
+from app.web.auth.visitors import Visitor
 
 LONGEST_HINT = 4000
 LONGEST_BODY = 65_536

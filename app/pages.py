@@ -13,8 +13,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, StreamingResponse
 
 from agent.journal.events import Outcome
-from app import access, dashboard_list, dashboard_queue, dashboard_stats
-from app.dashboard_access import Asking, Door, TokenShown, Visitor
+from app import dashboard_list, dashboard_queue, dashboard_stats
 from app.dashboard_cards import card_values
 from app.dashboard_compare import compare
 from app.dashboard_run import Heads
@@ -29,6 +28,8 @@ from app.settings.schema import Settings
 from app.storage.archive import Journals
 from app.storage.records import Run, RunFilter, Status, UnknownRun
 from app.storage.store import SqlStore
+from app.web.auth import operator_token
+from app.web.auth.visitors import Asking, Door, TokenShown, Visitor
 
 __all__ = ["EVENTS_PER_PAGE", "TEMPLATES", "TokenShown", "move_token_to_cookie", "pages", "render"]
 
@@ -274,8 +275,8 @@ def move_token_to_cookie(settings: Settings, request: Request) -> Response:
     target = "/" + request.url.path.lstrip("/") + (f"?{urlencode(query)}" if query else "")
     response = RedirectResponse(target, status_code=303)
     response.set_cookie(
-        access.COOKIE,
-        access.cookie_value(settings.secret("operator_token")),
+        operator_token.COOKIE,
+        operator_token.cookie_value(settings.secret("operator_token")),
         httponly=True,
         secure=settings.base_url.startswith("https://"),
         samesite="lax",

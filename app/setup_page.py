@@ -13,7 +13,6 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter, BackgroundTasks, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse
 
-from app import access
 from app.github.webhooks import EVENTS
 from app.pages import TokenShown, render
 from app.settings.credentials import AppIdentity
@@ -28,6 +27,7 @@ from app.setup_app import (
     manifest,
 )
 from app.telemetry import logs
+from app.web.auth import operator_token
 
 COOKIE = "patchwright_setup"
 STATE_LIVES_S = 3600.0
@@ -56,7 +56,7 @@ class States:
     def take(self, state: str, cookie: str) -> bool:
         """Whether this state is out and this browser's; it is not any more afterwards."""
         self._forget()
-        if not state or not access.same(state, cookie):
+        if not state or not operator_token.same(state, cookie):
             return False
         return self._until.pop(state, None) is not None
 
@@ -164,11 +164,13 @@ def _operator(settings: Settings, request: Request, configured: bool) -> None:
     """Only the operator sets up; once there is an App, only with the operator's token."""
     token = settings.secret("operator_token")
     if token:
-        if access.same(request.query_params.get("token", ""), token):
+        if operator_token.same(request.query_params.get("token", ""), token):
             raise TokenShown
         authorization = request.headers.get("authorization", "")
-        if access.shown(
-            token, authorization=authorization, cookie=request.cookies.get(access.COOKIE, "")
+        if operator_token.shown(
+            token,
+            authorization=authorization,
+            cookie=request.cookies.get(operator_token.COOKIE, ""),
         ):
             return
         raise HTTPException(
@@ -184,7 +186,7 @@ def _operator(settings: Settings, request: Request, configured: bool) -> None:
             "restart, and open this page with that token.",
         )
     client = request.client.host if request.client else ""
-    if not access.is_local(client, request.headers):
+    if not operator_token.is_local(client, request.headers):
         raise HTTPException(
             403,
             "Set-up is open to browsers on this machine only. From elsewhere, use a tunnel "

@@ -14,7 +14,6 @@ from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Lifespan
 
-from app.dashboard_access import asked_of
 from app.intake.receive import Intake
 from app.intake.redelivery import keep_recovering
 from app.operations.retention import keep_house
@@ -38,6 +37,7 @@ from app.storage.locks import database_lock, state_lock
 from app.storage.store import SqlStore
 from app.telemetry import logs, tracing
 from app.web.app import Web, create_app
+from app.web.auth.visitors import asked_of
 from app.web.server import web_server
 from sandbox.docker_engine import DockerEngine
 

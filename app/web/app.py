@@ -17,16 +17,16 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import ClientDisconnect
 from starlette.types import Lifespan
 
-from app import access
-from app.dashboard_access import Asking
 from app.github import webhooks
 from app.intake.receive import Intake, take_in
 from app.pages import pages
 from app.settings.schema import Settings
 from app.setup_page import setup_pages
-from app.sign_in import sign_in_pages
 from app.storage.store import SqlStore
 from app.telemetry import logs
+from app.web.auth import operator_token
+from app.web.auth.github_sign_in import sign_in_pages
+from app.web.auth.visitors import Asking
 from app.web.metrics import CONTENT_TYPE, Metrics
 from app.web.middleware import dress
 
@@ -96,7 +96,7 @@ def create_app(web: Web, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     @app.get("/metrics")
     def show_metrics(request: Request) -> Response:
         # Prometheus asks directly; what comes through the proxy comes from outside.
-        if access.was_forwarded(request.headers):
+        if operator_token.was_forwarded(request.headers):
             raise HTTPException(404, "There is nothing here.")
         return Response(metrics.text(), media_type=CONTENT_TYPE)
 

@@ -8,12 +8,12 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from agent.journal.events import Recorded, RunEnded, now
-from app.dashboard_access import Asking
 from app.export_html import trace_page
 from app.github.records import Permission, Role
 from app.settings.schema import Settings
 from app.storage.store import SqlStore
 from app.web.app import Web, create_app
+from app.web.auth.visitors import Asking
 from tests.e2e.axe import barriers
 from tests.e2e.dashboard_world import (
     EVIL,

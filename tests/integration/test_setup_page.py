@@ -13,7 +13,6 @@ from typing import Any
 import httpx
 import pytest
 
-from app import sign_in
 from app.github.webhooks import EVENTS
 from app.settings import credentials
 from app.settings.credentials import AppIdentity
@@ -24,6 +23,7 @@ from app.setup_page import MOST_STATES, States
 from app.setup_server import setup_app
 from app.storage.store import SqlStore
 from app.web.app import Web, create_app
+from app.web.auth import github_sign_in
 from tests.doubles.github.fixtures import github_server
 from tests.doubles.github.server import EVENTS as DOUBLE_EVENTS
 from tests.doubles.github.server import PERMISSIONS as DOUBLE_PERMISSIONS
@@ -99,7 +99,7 @@ def test_the_whole_way(github_server: GithubServer, tmp_path: Path) -> None:
     assert taken_up.secret("github_private_key") == github_server.private_key_pem.strip()
     assert taken_up.secret("github_webhook_secret") == github_server.webhook_secret
     assert (settings.state_dir / "github-app.pem").stat().st_mode & 0o777 == 0o600
-    assert sign_in.configured(taken_up)
+    assert github_sign_in.configured(taken_up)
     assert taken_up.github_client_secret_file == settings.state_dir / "github-client-secret"
     assert (settings.state_dir / "github-client-secret").stat().st_mode & 0o777 == 0o600
 

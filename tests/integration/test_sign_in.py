@@ -17,13 +17,13 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from app import sign_in
-from app.dashboard_access import Asking, asked_of
 from app.github.records import ForgeAway, Permission, Role
 from app.settings.schema import Settings
 from app.storage import audit
 from app.storage.store import SqlStore
 from app.web.app import Web, create_app
+from app.web.auth import github_sign_in
+from app.web.auth.visitors import Asking, asked_of
 from tests.integration.serving import serving
 from tests.unit.test_app_store import trigger
 
@@ -183,7 +183,7 @@ def test_steering_needs_the_role_that_the_repository_asks_of_commands(
         assert page.status_code == 200
         assert ("Steer" in page.text) is (role == "admin"), role
         for verb in ("hint", "stop", "retry"):
-            token = sign_in.sign(SECRET, f"form {role}")
+            token = github_sign_in.sign(SECRET, f"form {role}")
             sent = browser.post(
                 f"/runs/{run_id}/{verb}", data={"form_token": token, "text": "look left"}
             )
@@ -260,7 +260,7 @@ def test_a_sign_in_that_this_browser_did_not_begin_is_refused(url: str, github: 
     assert browser.get(f"/sign-in/done?code=wrong&state={state}").status_code == 403
     assert browser.get(f"/sign-in/done?state={state}").status_code == 403
     assert browser.get("/runs").status_code == 401
-    assert sign_in.SESSION not in browser.cookies
+    assert github_sign_in.SESSION not in browser.cookies
 
 
 def test_a_name_that_is_no_login_is_refused(url: str, github: GithubWeb) -> None:
@@ -269,13 +269,15 @@ def test_a_name_that_is_no_login_is_refused(url: str, github: GithubWeb) -> None
     github.codes["c"] = "ann|9999999999"
     done = browser.get("/sign-in/done", params={"code": "c", "state": state[0]})
     assert done.status_code == 502
-    assert sign_in.SESSION not in browser.cookies
+    assert github_sign_in.SESSION not in browser.cookies
 
 
 def test_sessions_end_and_cannot_be_made_up(settings: Settings) -> None:
-    cookie = sign_in.session(settings, "ann", now=1000)
-    assert sign_in.signed_in(settings, cookie, now=1000 + sign_in.SESSION_S - 1) == "ann"
-    assert sign_in.signed_in(settings, cookie, now=1000 + sign_in.SESSION_S) == ""
+    cookie = github_sign_in.session(settings, "ann", now=1000)
+    assert (
+        github_sign_in.signed_in(settings, cookie, now=1000 + github_sign_in.SESSION_S - 1) == "ann"
+    )
+    assert github_sign_in.signed_in(settings, cookie, now=1000 + github_sign_in.SESSION_S) == ""
     login, until, proof = cookie.split("|")
     for made_up in (
         f"bob|{until}|{proof}",
@@ -285,7 +287,7 @@ def test_sessions_end_and_cannot_be_made_up(settings: Settings) -> None:
         "",
         cookie + "0",
     ):
-        assert sign_in.signed_in(settings, made_up, now=1001) == ""
+        assert github_sign_in.signed_in(settings, made_up, now=1001) == ""
     assert login == "ann"
 
 

@@ -18,12 +18,12 @@ from urllib.parse import urlsplit
 
 from fastapi import HTTPException, Request
 
-from app import access, sign_in
 from app.github.forge import Forge
 from app.github.records import ForgeError, Permission, Role
 from app.repo_config.effective import read_terms
 from app.settings.schema import Settings
 from app.storage.records import Run
+from app.web.auth import github_sign_in, operator_token
 
 BELIEVED_S = 300.0
 """So long an answer of GitHub about a role holds."""
@@ -100,19 +100,21 @@ class Door:
     def visitor(self, request: Request) -> Visitor:
         """Who asks. Raises `HTTPException` 401 or 403, or `TokenShown`."""
         token = self._settings.secret("operator_token")
-        if token and access.same(request.query_params.get("token", ""), token):
+        if token and operator_token.same(request.query_params.get("token", ""), token):
             raise TokenShown
         authorization = request.headers.get("authorization", "")
-        cookie = request.cookies.get(access.COOKIE, "")
-        if token and access.shown(token, authorization=authorization, cookie=cookie):
+        cookie = request.cookies.get(operator_token.COOKIE, "")
+        if token and operator_token.shown(token, authorization=authorization, cookie=cookie):
             return self._named("", token)
-        login = sign_in.signed_in(self._settings, request.cookies.get(sign_in.SESSION, ""))
+        login = github_sign_in.signed_in(
+            self._settings, request.cookies.get(github_sign_in.SESSION, "")
+        )
         if login and self._ask is not None:
             return self._named(login, self._settings.secret("github_client_secret"))
         client = request.client.host if request.client else ""
-        if not token and access.is_local(client, request.headers):
+        if not token and operator_token.is_local(client, request.headers):
             return self._named("", _PROCESS_KEY)
-        if sign_in.configured(self._settings) and self._ask is not None:
+        if github_sign_in.configured(self._settings) and self._ask is not None:
             raise HTTPException(401, "Sign in to see the runs of the repositories you can read.")
         if not token:
             raise HTTPException(
@@ -134,7 +136,7 @@ class Door:
         site = request.headers.get("sec-fetch-site", "same-origin")
         if foreign or site not in ("same-origin", "none"):
             raise HTTPException(403, "This form was sent from another site.")
-        if not access.same(form_token, visitor.form_token):
+        if not operator_token.same(form_token, visitor.form_token):
             raise HTTPException(403, "The form is out of date. Go back, reload and try again.")
 
     async def readable(
@@ -200,4 +202,4 @@ class Door:
 
     @staticmethod
     def _named(login: str, key: str) -> Visitor:
-        return Visitor(login, sign_in.sign(key, f"form {login}"))
+        return Visitor(login, github_sign_in.sign(key, f"form {login}"))

@@ -21,9 +21,9 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi import Query as QueryParameter
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from app import access
 from app.journal_view.html import render as page
 from app.settings.schema import Settings
+from app.web.auth import operator_token
 
 SESSION = "patchwright_session"
 STATE = "patchwright_sign_in"
@@ -55,7 +55,9 @@ def signed_in(settings: Settings, cookie: str, now: float | None = None) -> str:
     login, _, until = text.partition("|")
     if not proof or not configured(settings):
         return ""
-    if not access.same(proof, sign(settings.secret("github_client_secret"), f"session {text}")):
+    if not operator_token.same(
+        proof, sign(settings.secret("github_client_secret"), f"session {text}")
+    ):
         return ""
     moment = time.time() if now is None else now
     return login if until.isdecimal() and int(until) > moment else ""
@@ -92,15 +94,15 @@ def sign_in_pages(settings: Settings) -> APIRouter:
         fields = parse_qs(body.decode("utf-8", "replace"))
         to = local_path(fields.get("next", ["/runs"])[0])
         token = settings.secret("operator_token")
-        if not token or not access.same(fields.get("token", [""])[0].strip(), token):
+        if not token or not operator_token.same(fields.get("token", [""])[0].strip(), token):
             text = page(
                 "sign_in.html", to=to, github=configured(settings), token=bool(token), wrong=True
             )
             return HTMLResponse(text, 401)
         response = RedirectResponse(to, 303)
         response.set_cookie(
-            access.COOKIE,
-            access.cookie_value(token),
+            operator_token.COOKIE,
+            operator_token.cookie_value(token),
             httponly=True,
             secure=secure,
             samesite="lax",
@@ -143,7 +145,7 @@ def sign_in_pages(settings: Settings) -> APIRouter:
         state: Annotated[str, QueryParameter(max_length=200)] = "",
     ) -> Response:
         expected, _, to = request.cookies.get(STATE, "").partition("|")
-        if not configured(settings) or not expected or not access.same(state, expected):
+        if not configured(settings) or not expected or not operator_token.same(state, expected):
             raise HTTPException(400, "This sign-in was not begun in this browser. Begin it again.")
         if not code:
             raise HTTPException(403, "GitHub did not confirm the sign-in.")
@@ -164,7 +166,7 @@ def sign_in_pages(settings: Settings) -> APIRouter:
     def sign_out() -> Response:
         response = RedirectResponse("/sign-in", status_code=303)
         response.delete_cookie(SESSION)
-        response.delete_cookie(access.COOKIE)
+        response.delete_cookie(operator_token.COOKIE)
         return response
 
     return router

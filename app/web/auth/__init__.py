@@ -1,0 +1,1 @@
+"""Who looks at the pages: the operator's token and sign-in with GitHub."""
