@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 from agent.journal.events import Recorded
 from app.dashboard_cards import card_values
-from app.dashboard_run import head_of
 from app.journal_view.entries import present_all
 from app.journal_view.html import render
+from app.web.dashboard.summaries import head_of
 
 LONGEST = 200_000
 """Characters of one text; more is cut from its middle."""

@@ -14,7 +14,6 @@ from fastapi import APIRouter, BackgroundTasks, HTTPException, Query, Request
 from fastapi.responses import HTMLResponse
 
 from app.github.webhooks import EVENTS
-from app.pages import TokenShown, render
 from app.settings.credentials import AppIdentity
 from app.settings.schema import Settings
 from app.setup_app import (
@@ -28,6 +27,7 @@ from app.setup_app import (
 )
 from app.telemetry import logs
 from app.web.auth import operator_token
+from app.web.dashboard.routes import TokenShown, render
 
 COOKIE = "patchwright_setup"
 STATE_LIVES_S = 3600.0

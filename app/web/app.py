@@ -19,7 +19,6 @@ from starlette.types import Lifespan
 
 from app.github import webhooks
 from app.intake.receive import Intake, take_in
-from app.pages import pages
 from app.settings.schema import Settings
 from app.setup_page import setup_pages
 from app.storage.store import SqlStore
@@ -27,6 +26,7 @@ from app.telemetry import logs
 from app.web.auth import operator_token
 from app.web.auth.github_sign_in import sign_in_pages
 from app.web.auth.visitors import Asking
+from app.web.dashboard.routes import pages
 from app.web.metrics import CONTENT_TYPE, Metrics
 from app.web.middleware import dress
 

@@ -8,8 +8,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.pages import TEMPLATES, TokenShown, move_token_to_cookie, render
 from app.settings.schema import Settings
+from app.web.dashboard.routes import TEMPLATES, TokenShown, move_token_to_cookie, render
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; "

@@ -11,10 +11,10 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
-from app.dashboard_list import RunRow, listed
 from app.storage.archive import Journals
 from app.storage.records import RunFilter
 from app.storage.tables import events, from_micros
+from app.web.dashboard.run_list import RunRow, listed
 
 RUNS = 200
 """The newest so many are counted."""

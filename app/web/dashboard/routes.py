@@ -13,12 +13,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, StreamingResponse
 
 from agent.journal.events import Outcome
-from app import dashboard_list, dashboard_queue, dashboard_stats
 from app.dashboard_cards import card_values
-from app.dashboard_compare import compare
-from app.dashboard_run import Heads
-from app.dashboard_steer import fields_of, steer
-from app.dashboard_stream import Streams, stream
 from app.journal_view import cards
 from app.journal_view.entries import present_all
 from app.journal_view.html import TEMPLATES, render
@@ -30,6 +25,13 @@ from app.storage.records import Run, RunFilter, Status, UnknownRun
 from app.storage.store import SqlStore
 from app.web.auth import operator_token
 from app.web.auth.visitors import Asking, Door, TokenShown, Visitor
+from app.web.dashboard import queue as dashboard_queue
+from app.web.dashboard import run_list
+from app.web.dashboard import statistics as dashboard_stats
+from app.web.dashboard.actions import fields_of, steer
+from app.web.dashboard.compare import compare
+from app.web.dashboard.live import Streams, stream
+from app.web.dashboard.summaries import Heads
 
 __all__ = ["EVENTS_PER_PAGE", "TEMPLATES", "TokenShown", "move_token_to_cookie", "pages", "render"]
 
@@ -71,9 +73,7 @@ def pages(
     async def readable(visitor: Guest) -> frozenset[str] | None:
         if not visitor.login:
             return None
-        return await door.readable(
-            visitor, await run_in_threadpool(dashboard_list.places, store.engine)
-        )
+        return await door.readable(visitor, await run_in_threadpool(run_list.places, store.engine))
 
     Readable = Annotated[frozenset[str] | None, Depends(readable)]
 
@@ -91,12 +91,10 @@ def pages(
         cursor: Annotated[str, Query(max_length=64)] = "",
     ) -> HTMLResponse:
         filters = _filters(repository, status, outcome)
-        page = dashboard_list.listed(
-            store.engine, filters, search=search, cursor=cursor, readable=seen
-        )
+        page = run_list.listed(store.engine, filters, search=search, cursor=cursor, readable=seen)
         kept = {name: value for name, value in filters.model_dump().items() if value}
         kept |= {"search": search} if search.strip() else {}
-        known = [r for _, r in dashboard_list.places(store.engine) if seen is None or r in seen]
+        known = [r for _, r in run_list.places(store.engine) if seen is None or r in seen]
         return HTMLResponse(
             render(
                 "runs.html",

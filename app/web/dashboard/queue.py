@@ -9,12 +9,12 @@ from datetime import datetime
 import sqlalchemy as sa
 
 from agent.journal.events import now
-from app.dashboard_list import RunRow, listed
 from app.queue import worker_registry
 from app.queue.worker_registry import Worker
 from app.storage import controls
 from app.storage.records import RunFilter
 from app.storage.tables import runs
+from app.web.dashboard.run_list import RunRow, listed
 
 
 @dataclass(frozen=True, slots=True)
