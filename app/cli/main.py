@@ -98,9 +98,9 @@ def serve(
 @cli.command("setup-app")
 def setup_app() -> None:
     """Set up the GitHub App in a browser; ends when its keys are kept."""
-    from app.setup_server import until_set_up
     from app.storage.locks import state_lock
     from app.telemetry import logs
+    from app.web.setup.server import until_set_up
 
     settings = _settings()
     if settings.github_app_id:
@@ -337,7 +337,7 @@ def _expected() -> tuple[type[Exception], ...]:
     from app.github.records import ForgeError
     from app.operations.backup import BackupError
     from app.operations.run_control import NotPossible
-    from app.setup_server import NotSetUp
+    from app.web.setup.server import NotSetUp
 
     return (
         *(UsageError, SettingsError, SandboxError, AgentError),

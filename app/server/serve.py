@@ -32,13 +32,13 @@ from app.server.engine import Durable
 from app.server.lifecycle import working
 from app.settings.loading import with_stored_app
 from app.settings.schema import Settings
-from app.setup_server import until_set_up
 from app.storage.locks import database_lock, state_lock
 from app.storage.store import SqlStore
 from app.telemetry import logs, tracing
 from app.web.app import Web, create_app
 from app.web.auth.visitors import asked_of
 from app.web.server import web_server
+from app.web.setup.server import until_set_up
 from sandbox.docker_engine import DockerEngine
 
 __all__ = ["serve", "state_lock"]

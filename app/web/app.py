@@ -20,7 +20,6 @@ from starlette.types import Lifespan
 from app.github import webhooks
 from app.intake.receive import Intake, take_in
 from app.settings.schema import Settings
-from app.setup_page import setup_pages
 from app.storage.store import SqlStore
 from app.telemetry import logs
 from app.web.auth import operator_token
@@ -29,6 +28,7 @@ from app.web.auth.visitors import Asking
 from app.web.dashboard.routes import pages
 from app.web.metrics import CONTENT_TYPE, Metrics
 from app.web.middleware import dress
+from app.web.setup.routes import setup_pages
 
 _log = logs.get(__name__)
 

@@ -18,7 +18,7 @@ from app.github.records import CheckReport
 from app.intake.redelivery import recover
 from app.repo_config.schema import RepoConfig, Triggers
 from app.settings.schema import Settings
-from app.setup_app import exchange
+from app.web.setup.manifest import exchange
 from tests.doubles.github.api import find
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.prism import prism_before

@@ -18,12 +18,12 @@ from app.settings import credentials
 from app.settings.credentials import AppIdentity
 from app.settings.loading import with_stored_app
 from app.settings.schema import Settings
-from app.setup_app import PERMISSIONS, Wish, check_wish, form_address, manifest
-from app.setup_page import MOST_STATES, States
-from app.setup_server import setup_app
 from app.storage.store import SqlStore
 from app.web.app import Web, create_app
 from app.web.auth import github_sign_in
+from app.web.setup.manifest import PERMISSIONS, Wish, check_wish, form_address, manifest
+from app.web.setup.routes import MOST_STATES, States
+from app.web.setup.server import setup_app
 from tests.doubles.github.fixtures import github_server
 from tests.doubles.github.server import EVENTS as DOUBLE_EVENTS
 from tests.doubles.github.server import PERMISSIONS as DOUBLE_PERMISSIONS

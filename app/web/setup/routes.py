@@ -16,7 +16,10 @@ from fastapi.responses import HTMLResponse
 from app.github.webhooks import EVENTS
 from app.settings.credentials import AppIdentity
 from app.settings.schema import Settings
-from app.setup_app import (
+from app.telemetry import logs
+from app.web.auth import operator_token
+from app.web.dashboard.routes import TokenShown, render
+from app.web.setup.manifest import (
     PERMISSION_REASONS,
     SetupError,
     Wish,
@@ -25,9 +28,6 @@ from app.setup_app import (
     form_address,
     manifest,
 )
-from app.telemetry import logs
-from app.web.auth import operator_token
-from app.web.dashboard.routes import TokenShown, render
 
 COOKIE = "patchwright_setup"
 STATE_LIVES_S = 3600.0

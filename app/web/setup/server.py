@@ -11,10 +11,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.settings.credentials import AppIdentity
 from app.settings.schema import Settings
-from app.setup_page import setup_pages
 from app.telemetry import logs
 from app.web.middleware import dress
 from app.web.server import web_server
+from app.web.setup.routes import setup_pages
 
 LAST_PAGE = "/setup/callback"
 PARTS = frozenset({"/assets/style.css", "/assets/icon.svg"})
