@@ -38,8 +38,8 @@ from sandbox.exec_stream import ExecStream
 from sandbox.images import BASE_IMAGE
 from sandbox.pool import WarmPool
 from sandbox.protocol import Limits
-from sandbox.room import tree_size
 from sandbox.shell_sandbox import ShellSandbox
+from sandbox.sizing import tree_size
 
 GIB = 1024**3
 INSTALLATION = f"bench-{uuid.uuid4().hex[:8]}"

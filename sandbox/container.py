@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.protocol import WORKDIR, Limits
-from sandbox.room import TreeSize, room_for
+from sandbox.sizing import TreeSize, room_for
 
 RUN_LABEL = "patchwright.run"
 PURPOSE_LABEL = "patchwright.purpose"

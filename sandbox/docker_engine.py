@@ -28,8 +28,8 @@ from sandbox.engine_address import engine_address
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError, SandboxGone
 from sandbox.exec_stream import ExecStream
 from sandbox.protocol import Limits
-from sandbox.room import tree_size
 from sandbox.shell_sandbox import ShellSandbox
+from sandbox.sizing import tree_size
 
 __all__ = ["DockerEngine", "SandboxSpec"]
 

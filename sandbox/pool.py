@@ -15,8 +15,8 @@ from pathlib import Path
 from sandbox.docker_engine import DockerEngine, SandboxSpec
 from sandbox.errors import SandboxError, SandboxGone
 from sandbox.protocol import Limits
-from sandbox.room import TreeSize, tree_size
 from sandbox.shell_sandbox import ShellSandbox
+from sandbox.sizing import TreeSize, tree_size
 
 POOL_RUN = f"pool-{secrets.token_hex(6)}"
 """The run of this process' containers that wait: a sweep must keep them while it lives."""

@@ -23,8 +23,8 @@ from sandbox.kubernetes.api import Api
 from sandbox.kubernetes.pod import CONTAINER, POLICY, POLICY_NAME, SANDBOX_LABEL, pod
 from sandbox.kubernetes.pod_machine import PodMachine, death
 from sandbox.protocol import Limits
-from sandbox.room import tree_size
 from sandbox.shell_sandbox import ShellSandbox
+from sandbox.sizing import tree_size
 
 START_S = 300.0
 """How long a pod may take to run: the cluster may have to bring a node or an image first."""

@@ -25,7 +25,7 @@ from sandbox.container import (
     command_environment,
 )
 from sandbox.protocol import WORKDIR
-from sandbox.room import room_for
+from sandbox.sizing import room_for
 
 CONTAINER = "sandbox"
 SANDBOX_LABEL = "patchwright.sandbox"
