@@ -12,8 +12,8 @@ from app.sandboxes.kubernetes import cluster_image, kubernetes_engine
 from app.settings.schema import Settings
 from sandbox.attacks.catalogue import ATTACKS
 from sandbox.attacks.target import outcome
-from sandbox.container import SandboxSpec
-from sandbox.docker_engine import DockerEngine
+from sandbox.docker.engine import DockerEngine
+from sandbox.docker.options import SandboxSpec
 from sandbox.errors import ImageMissing
 from sandbox.images import BASE_IMAGE
 from sandbox.kubernetes.engine import KubernetesEngine

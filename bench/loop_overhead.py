@@ -39,7 +39,7 @@ from agent.session import debug
 from agent.task import Budget, Issue, Task
 from app.github.webhooks import Trigger
 from app.storage.store import SqlStore
-from sandbox.docker_engine import DockerEngine, SandboxSpec
+from sandbox.docker.engine import DockerEngine, SandboxSpec
 from sandbox.images import BASE_IMAGE
 from sandbox.protocol import Limits, Sandbox
 

@@ -25,8 +25,8 @@ from agent.journal.store import MemoryStore
 from agent.models.offline import OfflineModel
 from agent.session import debug
 from agent.task import Issue, Task
-from sandbox.container import SandboxSpec
-from sandbox.docker_engine import DockerEngine
+from sandbox.docker.engine import DockerEngine
+from sandbox.docker.options import SandboxSpec
 from sandbox.images import BASE_IMAGE
 from sandbox.protocol import Limits, Sandbox
 from tests.doubles.local_sandbox import LocalSandbox

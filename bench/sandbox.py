@@ -32,11 +32,11 @@ import docker
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from sandbox.container import COMMAND_USER, SandboxSpec
-from sandbox.docker_engine import DockerEngine
-from sandbox.exec_stream import ExecStream
+from sandbox.docker.engine import DockerEngine
+from sandbox.docker.exec_stream import ExecStream
+from sandbox.docker.options import COMMAND_USER, SandboxSpec
+from sandbox.docker.pool import WarmPool
 from sandbox.images import BASE_IMAGE
-from sandbox.pool import WarmPool
 from sandbox.protocol import Limits
 from sandbox.shell_sandbox import ShellSandbox
 from sandbox.sizing import tree_size

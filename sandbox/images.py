@@ -11,7 +11,7 @@ import docker
 from docker.errors import APIError, BuildError, ContainerError, DockerException, ImageNotFound
 
 from sandbox.debootstrap import Progress, root_archive
-from sandbox.docker_engine import DockerEngine
+from sandbox.docker.engine import DockerEngine
 from sandbox.errors import EngineUnavailable, SandboxError
 from sandbox.image_recipe import RECIPE_LABEL, Recipe, read_recipe
 

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sandbox.container import COMMAND_USER, INSTALLATION_LABEL, RUN_LABEL
-from sandbox.docker_container import Container
-from sandbox.docker_engine import DockerEngine
+from sandbox.docker.container import Container
+from sandbox.docker.engine import DockerEngine
+from sandbox.docker.options import COMMAND_USER, INSTALLATION_LABEL, RUN_LABEL
 from sandbox.egress_proxy import EgressProxy
 from sandbox.egress_rules import EgressRules
 from sandbox.environment.choose import own_venv

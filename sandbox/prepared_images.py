@@ -16,8 +16,8 @@ from typing import Any, cast
 import docker
 from docker.errors import APIError, ImageNotFound
 
-from sandbox.container import INSTALLATION_LABEL
-from sandbox.docker_engine import DockerEngine
+from sandbox.docker.engine import DockerEngine
+from sandbox.docker.options import INSTALLATION_LABEL
 from sandbox.errors import SandboxError
 
 REPOSITORY = "patchwright/prepared"

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from sandbox.capture import Captured
-from sandbox.container import out_of_reach
+from sandbox.docker.options import out_of_reach
 from sandbox.errors import SandboxError
 from sandbox.machine import Machine
 from sandbox.service_scripts import PRELUDE

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.container import INSTALLATION_LABEL, KEEPER_USER, PURPOSE_LABEL, RUN_LABEL
+from sandbox.docker.options import INSTALLATION_LABEL, KEEPER_USER, PURPOSE_LABEL, RUN_LABEL
 from sandbox.protocol import Limits
 from sandbox.service_scripts import PREPARED_HOME
 

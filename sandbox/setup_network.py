@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from sandbox import tunnel
-from sandbox.docker_engine import DockerEngine
+from sandbox.docker.engine import DockerEngine
+from sandbox.docker.exec_stream import ExecStream
 from sandbox.egress_proxy import EgressProxy
 from sandbox.errors import SandboxError
-from sandbox.exec_stream import ExecStream
 from sandbox.setup_container import PROXY_PORT, SetupSpec, relay_options
 
 _SOURCE = Path(tunnel.__file__)

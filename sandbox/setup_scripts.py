@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.container import COMMAND_USER, HOME
+from sandbox.docker.options import COMMAND_USER, HOME
 from sandbox.environment.records import PREFIX
 from sandbox.protocol import WORKDIR
 from sandbox.service_scripts import PREPARED_HOME, PREPARED_WORKSPACE

@@ -13,7 +13,7 @@ from agent.models.doctor import examine as examine_model
 from app.llm.factory import endpoint
 from app.sandboxes.kubernetes import cluster_image, kubernetes_engine
 from app.settings.schema import Settings, SettingsError
-from sandbox.docker_engine import DockerEngine
+from sandbox.docker.engine import DockerEngine
 from sandbox.errors import SandboxError
 from sandbox.images import BASE_IMAGE
 

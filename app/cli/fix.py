@@ -26,7 +26,7 @@ from app.sandboxes.base import spec_of
 from app.sandboxes.environment import with_environment
 from app.sandboxes.orphans import own_sandboxes
 from app.settings.schema import Settings
-from sandbox.docker_engine import DockerEngine
+from sandbox.docker.engine import DockerEngine
 from sandbox.errors import ImageMissing
 from sandbox.images import BASE_IMAGE
 from sandbox.protocol import Sandbox

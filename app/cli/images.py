@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from app.settings.schema import Settings
-from sandbox.docker_engine import DockerEngine
+from sandbox.docker.engine import DockerEngine
 from sandbox.prepared_images import listed, prune
 
 _MB = 1024**2

@@ -255,7 +255,7 @@ def build_image(
     ] = False,
 ) -> None:
     """Build the sandbox base image, unless it is there."""
-    from sandbox.docker_engine import DockerEngine
+    from sandbox.docker.engine import DockerEngine
     from sandbox.images import build
 
     async def run() -> str:

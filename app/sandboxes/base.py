@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.settings.schema import Settings
-from sandbox.container import SandboxSpec
+from sandbox.docker.options import SandboxSpec
 
 
 def spec_of(

@@ -12,9 +12,9 @@ from app.sandboxes.base import spec_of
 from app.sandboxes.environment import Asked, Mender, Prepared, image_for
 from app.settings.schema import Settings
 from app.telemetry import logs, metrics
-from sandbox.docker_engine import DockerEngine
+from sandbox.docker.engine import DockerEngine
+from sandbox.docker.pool import POOL_RUN, WarmPool
 from sandbox.images import BASE_IMAGE
-from sandbox.pool import POOL_RUN, WarmPool
 from sandbox.protocol import Sandbox
 
 _log = logs.get(__name__)

@@ -19,7 +19,7 @@ from app.sandboxes.setup_repair import Ground, Mender, environment_of, mended, r
 from app.settings.github import PREFIX
 from app.settings.schema import Settings, SettingsError
 from app.telemetry import logs
-from sandbox.docker_engine import DockerEngine, SandboxSpec
+from sandbox.docker.engine import DockerEngine, SandboxSpec
 from sandbox.egress_rules import EgressRules, networks_of, parse_credentials
 from sandbox.environment.choose import Wishes, candidates, mentioned, wanted
 from sandbox.environment.dockerfile import NotUsable

@@ -13,8 +13,8 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from sandbox.container import INSTALLATION_LABEL, RUN_LABEL
-from sandbox.docker_engine import DockerEngine
+from sandbox.docker.engine import DockerEngine
+from sandbox.docker.options import INSTALLATION_LABEL, RUN_LABEL
 from sandbox.errors import SandboxError
 
 _OWNER = re.compile(r"terminal:(?P<node>.*):(?P<process>\d{1,10}):[0-9a-f]{12}")

@@ -14,10 +14,10 @@ from app.settings.github import PREFIX
 from app.settings.schema import Settings, SettingsError
 from app.storage.store import SqlStore
 from app.telemetry import logs
-from sandbox.docker_engine import DockerEngine
+from sandbox.docker.engine import DockerEngine
+from sandbox.docker.pool import POOL_RUN
 from sandbox.errors import SandboxError
 from sandbox.kubernetes.engine import KubernetesEngine
-from sandbox.pool import POOL_RUN
 
 SWEEP_EVERY_S = 60.0
 """How often a worker looks for sandboxes that no run owns."""

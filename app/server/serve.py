@@ -39,7 +39,7 @@ from app.web.app import Web, create_app
 from app.web.auth.visitors import asked_of
 from app.web.server import web_server
 from app.web.setup.server import until_set_up
-from sandbox.docker_engine import DockerEngine
+from sandbox.docker.engine import DockerEngine
 
 __all__ = ["serve", "state_lock"]
 

@@ -27,7 +27,7 @@ from app.storage import audit
 from app.storage.locks import state_lock
 from app.storage.store import SqlStore
 from app.telemetry import logs, tracing
-from sandbox.docker_engine import DockerEngine
+from sandbox.docker.engine import DockerEngine
 
 OUTBOX_EVERY_S = 15.0
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.command_shell import OutputLimits
-from sandbox.container import (
+from sandbox.docker.options import (
     FLOOD_LABEL,
     INSTALLATION_LABEL,
     OUTPUT_LABEL,

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from sandbox.container import (
+from sandbox.docker.options import (
     COMMAND_USER,
     FLOOD_LABEL,
     INSTALLATION_LABEL,

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from app.sandboxes.orphans import owner, sweep_left_over
-from sandbox.docker_engine import DockerEngine, SandboxSpec
+from sandbox.docker.engine import DockerEngine, SandboxSpec
 from sandbox.images import BASE_IMAGE
 from sandbox.protocol import Limits
 from tests.e2e.bugs import LAYOUTS, ROOT_MODULES, Bug

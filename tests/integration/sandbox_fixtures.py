@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.container import SandboxSpec
-from sandbox.docker_engine import DockerEngine
+from sandbox.docker.engine import DockerEngine
+from sandbox.docker.options import SandboxSpec
 from sandbox.images import BASE_IMAGE
 from sandbox.kubernetes.access import from_kubeconfig
 from sandbox.kubernetes.engine import KubernetesEngine

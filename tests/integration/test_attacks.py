@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from app.cli.main import cli
 from sandbox.attacks.catalogue import ATTACKS
 from sandbox.attacks.target import Attack, Escaped, OpenTree, Target, outcome, printable
-from sandbox.container import SandboxSpec, container_options
-from sandbox.docker_engine import DockerEngine
+from sandbox.docker.engine import DockerEngine
+from sandbox.docker.options import SandboxSpec, container_options
 from sandbox.errors import SandboxGone
 from sandbox.images import BASE_IMAGE
 from sandbox.protocol import Limits, Sandbox
@@ -59,7 +59,7 @@ async def test_is_told_where_the_engine_contains_less(
             del options[hardening]
         return options | {"network_mode": "host"}
 
-    monkeypatch.setattr("sandbox.docker_engine.container_options", careless)
+    monkeypatch.setattr("sandbox.docker.engine.container_options", careless)
     attack = next(attack for attack in ATTACKS if attack.name == name)
     assert await outcome(attack, opener(engine)) != ""
 

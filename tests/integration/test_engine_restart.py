@@ -12,7 +12,7 @@ from agent.journal.events import GateJudged
 from agent.journal.store import MemoryStore
 from agent.session import debug
 from agent.task import Budget, Issue, Task
-from sandbox.docker_engine import DockerEngine, SandboxSpec
+from sandbox.docker.engine import DockerEngine, SandboxSpec
 from sandbox.images import BASE_IMAGE
 from sandbox.protocol import Limits, Sandbox
 from tests.doubles.seeded_policy import FILES, TITLE, SeededModel

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.container import SandboxSpec
-from sandbox.docker_engine import DockerEngine
+from sandbox.docker.engine import DockerEngine
+from sandbox.docker.options import SandboxSpec
+from sandbox.docker.pool import POOL_RUN, WarmPool
 from sandbox.errors import SandboxError
 from sandbox.images import BASE_IMAGE
-from sandbox.pool import POOL_RUN, WarmPool
 from sandbox.protocol import Limits
 from tests.integration.sandbox_fixtures import TREE, tar_of
 

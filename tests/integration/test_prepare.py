@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.container import SandboxSpec
-from sandbox.docker_engine import DockerEngine
+from sandbox.docker.engine import DockerEngine
+from sandbox.docker.options import SandboxSpec
 from sandbox.egress_rules import EgressRules, networks_of
 from sandbox.environment.choose import Wishes, candidates, wanted
 from sandbox.environment.records import Environment, Step

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox import images
-from sandbox.docker_engine import DockerEngine
+from sandbox.docker.engine import DockerEngine
 from tests.integration.sandbox_fixtures import DockerOpener
 
 pytestmark = pytest.mark.docker

@@ -12,8 +12,8 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from sandbox.container import SandboxSpec
-from sandbox.docker_engine import DockerEngine
+from sandbox.docker.engine import DockerEngine
+from sandbox.docker.options import SandboxSpec
 from sandbox.errors import (
     EngineUnavailable,
     FileMissing,

@@ -14,7 +14,7 @@ from app.sandboxes.environment import Asked
 from app.sandboxes.kubernetes import KubernetesSandboxes, kubernetes_engine
 from app.server.bootstrap import require_cluster
 from app.settings.schema import Settings, SettingsError
-from sandbox.container import SandboxSpec
+from sandbox.docker.options import SandboxSpec
 from sandbox.environment.choose import Wishes
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError, SandboxGone
 from sandbox.images import BASE_IMAGE

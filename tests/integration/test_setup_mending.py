@@ -11,8 +11,8 @@ from agent.journal.events import SetupTried
 from app.runs.trees import told
 from app.sandboxes.environment import Asked, Mender, image_for
 from app.settings.schema import Settings
-from sandbox.container import SandboxSpec
-from sandbox.docker_engine import DockerEngine
+from sandbox.docker.engine import DockerEngine
+from sandbox.docker.options import SandboxSpec
 from sandbox.images import BASE_IMAGE
 from sandbox.prepared_images import prune
 from sandbox.protocol import Limits

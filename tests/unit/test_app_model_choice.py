@@ -17,7 +17,7 @@ from app.server.bootstrap import build
 from app.settings.loading import load
 from app.settings.schema import PREFIX, Settings, SettingsError
 from app.storage.store import SqlStore
-from sandbox.docker_engine import DockerEngine
+from sandbox.docker.engine import DockerEngine
 from tests.unit.test_app_store import trigger
 
 MINE = {"mine": {"base": "k2-thinking", "model": "k2", "window": 128_000}}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sandbox.container import SandboxSpec
+from sandbox.docker.options import SandboxSpec
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError
 from sandbox.kubernetes.access import cluster_access
 from sandbox.kubernetes.engine import closes, waits_for

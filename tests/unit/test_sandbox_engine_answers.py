@@ -10,10 +10,10 @@ import requests
 from docker.errors import APIError
 
 from sandbox.command_shell import OutputLimits
-from sandbox.container import INSTALLATION_LABEL, RUN_LABEL
-from sandbox.docker_container import Container
-from sandbox.docker_engine import DockerEngine
-from sandbox.engine_address import EngineAddress
+from sandbox.docker.address import EngineAddress
+from sandbox.docker.container import Container
+from sandbox.docker.engine import DockerEngine
+from sandbox.docker.options import INSTALLATION_LABEL, RUN_LABEL
 from sandbox.errors import EngineUnavailable, SandboxError, SandboxGone
 from sandbox.shell_sandbox import ShellSandbox
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import docker
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from sandbox.engine_address import engine_address
+from sandbox.docker.address import engine_address
 
 PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
 _STDIN, _STATUS, _CLOSE = 0, 3, 255

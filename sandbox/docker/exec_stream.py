@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable
 from typing import cast
 
-from sandbox.engine_address import EngineAddress
+from sandbox.docker.address import EngineAddress
 from sandbox.errors import SandboxError
 
 _HEADER = 8

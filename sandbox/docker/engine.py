@@ -15,7 +15,10 @@ import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
 from sandbox.command_shell import OutputLimits
-from sandbox.container import (
+from sandbox.docker.address import engine_address
+from sandbox.docker.container import Container, is_away
+from sandbox.docker.exec_stream import ExecStream
+from sandbox.docker.options import (
     FLOOD_LABEL,
     INSTALLATION_LABEL,
     OUTPUT_LABEL,
@@ -23,10 +26,7 @@ from sandbox.container import (
     SandboxSpec,
     container_options,
 )
-from sandbox.docker_container import Container, is_away
-from sandbox.engine_address import engine_address
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError, SandboxGone
-from sandbox.exec_stream import ExecStream
 from sandbox.protocol import Limits
 from sandbox.shell_sandbox import ShellSandbox
 from sandbox.sizing import tree_size

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sandbox.docker_engine import DockerEngine, SandboxSpec
+from sandbox.docker.engine import DockerEngine, SandboxSpec
 from sandbox.errors import SandboxError, SandboxGone
 from sandbox.protocol import Limits
 from sandbox.shell_sandbox import ShellSandbox

@@ -10,10 +10,10 @@ import docker
 import requests
 from docker.errors import APIError, DockerException, NotFound
 
-from sandbox.container import COMMAND_USER, command_environment
-from sandbox.engine_address import EngineAddress
+from sandbox.docker.address import EngineAddress
+from sandbox.docker.exec_stream import ExecStream
+from sandbox.docker.options import COMMAND_USER, command_environment
 from sandbox.errors import SandboxError, SandboxGone
-from sandbox.exec_stream import ExecStream
 from sandbox.protocol import WORKDIR
 from sandbox.shell import Shell, ShellDied
 
