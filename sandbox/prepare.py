@@ -20,8 +20,8 @@ from typing import Any
 from sandbox.docker.container import Container
 from sandbox.docker.engine import DockerEngine
 from sandbox.docker.options import COMMAND_USER, INSTALLATION_LABEL, RUN_LABEL
-from sandbox.egress_proxy import EgressProxy
-from sandbox.egress_rules import EgressRules
+from sandbox.egress.proxy import EgressProxy
+from sandbox.egress.rules import EgressRules
 from sandbox.environment.choose import own_venv
 from sandbox.environment.compiled import OFFLINE
 from sandbox.environment.records import Environment, Step, recipe_hash

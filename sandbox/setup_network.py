@@ -9,10 +9,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from sandbox import tunnel
 from sandbox.docker.engine import DockerEngine
 from sandbox.docker.exec_stream import ExecStream
-from sandbox.egress_proxy import EgressProxy
+from sandbox.egress import tunnel
+from sandbox.egress.proxy import EgressProxy
 from sandbox.errors import SandboxError
 from sandbox.setup_container import PROXY_PORT, SetupSpec, relay_options
 

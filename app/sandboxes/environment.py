@@ -20,7 +20,7 @@ from app.settings.github import PREFIX
 from app.settings.schema import Settings, SettingsError
 from app.telemetry import logs
 from sandbox.docker.engine import DockerEngine, SandboxSpec
-from sandbox.egress_rules import EgressRules, networks_of, parse_credentials
+from sandbox.egress.rules import EgressRules, networks_of, parse_credentials
 from sandbox.environment.choose import Wishes, candidates, mentioned, wanted
 from sandbox.environment.dockerfile import NotUsable
 from sandbox.environment.records import Environment

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode
 
-from sandbox.egress_rules import networks_of
+from sandbox.egress.rules import networks_of
 from sandbox.prepare import PUBLIC_IMAGES
 
 

@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from sandbox.attacks.target import Attack, Escaped, Target
-from sandbox.egress_proxy import EgressProxy, Resolve
-from sandbox.egress_rules import EgressRules, networks_of
+from sandbox.egress.proxy import EgressProxy, Resolve
+from sandbox.egress.rules import EgressRules, networks_of
 
 _GOOD = "good.example"
 _ANSWER_S = 20.0

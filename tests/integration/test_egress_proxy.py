@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.egress_certificates import Authority
-from sandbox.egress_proxy import EgressProxy
-from sandbox.egress_rules import EgressRules, networks_of
+from sandbox.egress.certificates import Authority
+from sandbox.egress.proxy import EgressProxy
+from sandbox.egress.rules import EgressRules, networks_of
 
 LOOPBACK = networks_of(["127.0.0.0/8"])
 SECRET = "Bearer s3cret-value"

@@ -14,7 +14,7 @@ import pytest
 
 from sandbox.docker.engine import DockerEngine
 from sandbox.docker.options import SandboxSpec
-from sandbox.egress_rules import EgressRules, networks_of
+from sandbox.egress.rules import EgressRules, networks_of
 from sandbox.environment.choose import Wishes, candidates, wanted
 from sandbox.environment.records import Environment, Step
 from sandbox.environment.tree import read_tree

@@ -6,8 +6,8 @@ import ssl
 
 import pytest
 
-from sandbox.egress_rules import EgressRules, networks_of, parse_credentials
-from sandbox.tls_hello import record_size, server_name
+from sandbox.egress.rules import EgressRules, networks_of, parse_credentials
+from sandbox.egress.tls_hello import record_size, server_name
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from sandbox.egress_certificates import Authority
+from sandbox.egress.certificates import Authority
 from tests.doubles.kubernetes.admission import Refused, check_metadata, check_pod
 from tests.doubles.kubernetes.exec import carry
 from tests.doubles.kubernetes.kubelet import Pod, remove_all

@@ -23,10 +23,10 @@ from urllib.parse import urlsplit
 
 import h11
 
-from sandbox.egress_certificates import Authority
-from sandbox.egress_rules import EgressRules, canonical
-from sandbox.http_peer import Headers, HttpPeer, passed_on
-from sandbox.tls_hello import RECORD_HEADER, record_size, server_name
+from sandbox.egress.certificates import Authority
+from sandbox.egress.http import Headers, HttpPeer, passed_on
+from sandbox.egress.rules import EgressRules, canonical
+from sandbox.egress.tls_hello import RECORD_HEADER, record_size, server_name
 
 _CONNECT_S = 20.0
 _PIECE = 64 * 1024

@@ -1,0 +1,1 @@
+"""The proxy that is a set-up's only way out."""
