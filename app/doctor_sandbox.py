@@ -15,7 +15,7 @@ from sandbox.attacks.target import outcome
 from sandbox.docker.engine import DockerEngine
 from sandbox.docker.options import SandboxSpec
 from sandbox.errors import ImageMissing
-from sandbox.images import BASE_IMAGE
+from sandbox.images.base_image import BASE_IMAGE
 from sandbox.kubernetes.engine import KubernetesEngine
 from sandbox.protocol import Limits, Sandbox
 

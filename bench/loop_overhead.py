@@ -40,7 +40,7 @@ from agent.task import Budget, Issue, Task
 from app.github.webhooks import Trigger
 from app.storage.store import SqlStore
 from sandbox.docker.engine import DockerEngine, SandboxSpec
-from sandbox.images import BASE_IMAGE
+from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Limits, Sandbox
 
 

@@ -27,7 +27,7 @@ from agent.session import debug
 from agent.task import Issue, Task
 from sandbox.docker.engine import DockerEngine
 from sandbox.docker.options import SandboxSpec
-from sandbox.images import BASE_IMAGE
+from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Limits, Sandbox
 from tests.doubles.local_sandbox import LocalSandbox
 

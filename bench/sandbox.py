@@ -36,7 +36,7 @@ from sandbox.docker.engine import DockerEngine
 from sandbox.docker.exec_stream import ExecStream
 from sandbox.docker.options import COMMAND_USER, SandboxSpec
 from sandbox.docker.pool import WarmPool
-from sandbox.images import BASE_IMAGE
+from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Limits
 from sandbox.shell_sandbox import ShellSandbox
 from sandbox.sizing import tree_size

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
-from sandbox.apt_sources import machine_sources
+from sandbox.images.apt_sources import machine_sources
 
 ASK_S = 20.0
 

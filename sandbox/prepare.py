@@ -26,7 +26,7 @@ from sandbox.environment.choose import own_venv
 from sandbox.environment.compiled import OFFLINE
 from sandbox.environment.records import Environment, Step, recipe_hash
 from sandbox.errors import SandboxError, SandboxGone
-from sandbox.images import BASE_IMAGE
+from sandbox.images.base_image import BASE_IMAGE
 from sandbox.prepared_images import (
     PREPARED_LABEL,
     REPOSITORY,

@@ -15,7 +15,7 @@ from app.sandboxes.kubernetes import cluster_image, kubernetes_engine
 from app.settings.schema import Settings, SettingsError
 from sandbox.docker.engine import DockerEngine
 from sandbox.errors import SandboxError
-from sandbox.images import BASE_IMAGE
+from sandbox.images.base_image import BASE_IMAGE
 
 
 @dataclass(frozen=True, slots=True)

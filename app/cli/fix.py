@@ -28,7 +28,7 @@ from app.sandboxes.orphans import own_sandboxes
 from app.settings.schema import Settings
 from sandbox.docker.engine import DockerEngine
 from sandbox.errors import ImageMissing
-from sandbox.images import BASE_IMAGE
+from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Sandbox
 
 

@@ -256,7 +256,7 @@ def build_image(
 ) -> None:
     """Build the sandbox base image, unless it is there."""
     from sandbox.docker.engine import DockerEngine
-    from sandbox.images import build
+    from sandbox.images.base_image import build
 
     async def run() -> str:
         engine = DockerEngine(_settings().docker_url)

@@ -14,7 +14,7 @@ from app.settings.schema import Settings
 from app.telemetry import logs, metrics
 from sandbox.docker.engine import DockerEngine
 from sandbox.docker.pool import POOL_RUN, WarmPool
-from sandbox.images import BASE_IMAGE
+from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Sandbox
 
 _log = logs.get(__name__)

@@ -26,7 +26,7 @@ from sandbox.environment.dockerfile import NotUsable
 from sandbox.environment.records import Environment
 from sandbox.environment.tree import read_tree
 from sandbox.errors import SandboxError
-from sandbox.images import BASE_IMAGE
+from sandbox.images.base_image import BASE_IMAGE
 from sandbox.own_registries import machine_hosts
 from sandbox.prepare import Prepared, SetupPolicy, prepare, proposal
 from sandbox.prepared_images import prune

@@ -8,7 +8,7 @@ import subprocess
 import uuid
 from pathlib import Path
 
-from sandbox.images import BASE_IMAGE
+from sandbox.images.base_image import BASE_IMAGE
 from tests.deploy.figures import DEPLOY
 from tests.deploy.programs import caddy, prometheus
 

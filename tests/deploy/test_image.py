@@ -32,7 +32,7 @@ def test_every_command_is_there_for_a_user_without_rights(image: str) -> None:
     assert "engine" in doctor.stdout
     # PostgreSQL's driver, git, and the recipe of the sandboxes' image.
     code = (
-        "import psycopg; from sandbox.image_recipe import *; from pathlib import Path; "
+        "import psycopg; from sandbox.images.recipe import *; from pathlib import Path; "
         "import app, prompts; print(Path(app.__file__).parent)"
     )
     told = run(image, "-c", code, entrypoint="python")

@@ -14,7 +14,7 @@ import pytest
 
 from app.sandboxes.orphans import owner, sweep_left_over
 from sandbox.docker.engine import DockerEngine, SandboxSpec
-from sandbox.images import BASE_IMAGE
+from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Limits
 from tests.e2e.bugs import LAYOUTS, ROOT_MODULES, Bug
 from tests.e2e.service import ROOT

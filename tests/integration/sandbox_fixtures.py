@@ -13,7 +13,7 @@ import pytest
 
 from sandbox.docker.engine import DockerEngine
 from sandbox.docker.options import SandboxSpec
-from sandbox.images import BASE_IMAGE
+from sandbox.images.base_image import BASE_IMAGE
 from sandbox.kubernetes.access import from_kubeconfig
 from sandbox.kubernetes.engine import KubernetesEngine
 from sandbox.protocol import Limits, Sandbox

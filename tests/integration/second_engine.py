@@ -19,7 +19,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from sandbox.images import BASE_IMAGE
+from sandbox.images.base_image import BASE_IMAGE
 
 _STARTS_S = 120.0
 

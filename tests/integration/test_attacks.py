@@ -16,7 +16,7 @@ from sandbox.attacks.target import Attack, Escaped, OpenTree, Target, outcome, p
 from sandbox.docker.engine import DockerEngine
 from sandbox.docker.options import SandboxSpec, container_options
 from sandbox.errors import SandboxGone
-from sandbox.images import BASE_IMAGE
+from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Limits, Sandbox
 from tests.integration.sandbox_fixtures import engine
 

@@ -13,7 +13,7 @@ from agent.journal.store import MemoryStore
 from agent.session import debug
 from agent.task import Budget, Issue, Task
 from sandbox.docker.engine import DockerEngine, SandboxSpec
-from sandbox.images import BASE_IMAGE
+from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Limits, Sandbox
 from tests.doubles.seeded_policy import FILES, TITLE, SeededModel
 from tests.integration.sandbox_fixtures import tar_of

@@ -13,7 +13,7 @@ from sandbox.docker.engine import DockerEngine
 from sandbox.docker.options import SandboxSpec
 from sandbox.docker.pool import POOL_RUN, WarmPool
 from sandbox.errors import SandboxError
-from sandbox.images import BASE_IMAGE
+from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Limits
 from tests.integration.sandbox_fixtures import TREE, tar_of
 

@@ -18,7 +18,7 @@ from sandbox.egress.rules import EgressRules, networks_of
 from sandbox.environment.choose import Wishes, candidates, wanted
 from sandbox.environment.records import Environment, Step
 from sandbox.environment.tree import read_tree
-from sandbox.images import BASE_IMAGE
+from sandbox.images.base_image import BASE_IMAGE
 from sandbox.own_registries import machine_hosts
 from sandbox.prepare import Prepared, SetupFailed, SetupPolicy, prepare, proposal
 from sandbox.prepared_images import listed, prune

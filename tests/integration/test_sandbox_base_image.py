@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox import images
 from sandbox.docker.engine import DockerEngine
+from sandbox.images import base_image
 from tests.integration.sandbox_fixtures import DockerOpener
 
 pytestmark = pytest.mark.docker
 
 
 async def test_an_image_of_the_same_recipe_is_not_built_again(engine: DockerEngine) -> None:
-    if not await images.is_current(engine):
+    if not await base_image.is_current(engine):
         pytest.skip("the base image is of another recipe; `patchwright images build` renews it")
     said: list[str] = []
-    assert await images.build(engine, offline=True, progress=said.append) == images.BASE_IMAGE
+    assert (
+        await base_image.build(engine, offline=True, progress=said.append) == base_image.BASE_IMAGE
+    )
     assert len(said) == 1
     assert "up to date" in said[0]
 

@@ -17,7 +17,7 @@ from app.settings.schema import Settings, SettingsError
 from sandbox.docker.options import SandboxSpec
 from sandbox.environment.choose import Wishes
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError, SandboxGone
-from sandbox.images import BASE_IMAGE
+from sandbox.images.base_image import BASE_IMAGE
 from sandbox.kubernetes.access import from_kubeconfig
 from sandbox.kubernetes.engine import KubernetesEngine
 from sandbox.protocol import Limits

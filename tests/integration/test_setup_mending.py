@@ -13,7 +13,7 @@ from app.sandboxes.environment import Asked, Mender, image_for
 from app.settings.schema import Settings
 from sandbox.docker.engine import DockerEngine
 from sandbox.docker.options import SandboxSpec
-from sandbox.images import BASE_IMAGE
+from sandbox.images.base_image import BASE_IMAGE
 from sandbox.prepared_images import prune
 from sandbox.protocol import Limits
 from tests.integration.sandbox_fixtures import tar_of

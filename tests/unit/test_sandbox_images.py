@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox import debootstrap
-from sandbox.apt_sources import (
+from sandbox.errors import SandboxError
+from sandbox.images import debootstrap
+from sandbox.images.apt_sources import (
     AptSource,
     choose,
     machine_codename,
@@ -16,8 +17,7 @@ from sandbox.apt_sources import (
     parse_deb822,
     parse_sources_list,
 )
-from sandbox.errors import SandboxError
-from sandbox.image_recipe import RECIPE_FOLDER, read_recipe
+from sandbox.images.recipe import RECIPE_FOLDER, read_recipe
 
 DEB822 = """\
 # a comment

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from sandbox.apt_sources import AptSource, choose, machine_codename, machine_sources
 from sandbox.errors import SandboxError
-from sandbox.image_recipe import Recipe
+from sandbox.images.apt_sources import AptSource, choose, machine_codename, machine_sources
+from sandbox.images.recipe import Recipe
 
 Progress = Callable[[str], None]
 

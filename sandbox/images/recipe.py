@@ -9,7 +9,7 @@ from pathlib import Path
 from sandbox.errors import SandboxError
 
 RECIPE_LABEL = "patchwright.recipe"
-RECIPE_FOLDER = Path(__file__).resolve().parent.parent / "deploy" / "images" / "base"
+RECIPE_FOLDER = Path(__file__).resolve().parent.parent.parent / "deploy" / "images" / "base"
 _FILES = ("Dockerfile", "finish.sh", "packages.txt", "packages-python.txt")
 
 

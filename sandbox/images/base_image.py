@@ -10,10 +10,10 @@ from pathlib import Path
 import docker
 from docker.errors import APIError, BuildError, ContainerError, DockerException, ImageNotFound
 
-from sandbox.debootstrap import Progress, root_archive
 from sandbox.docker.engine import DockerEngine
 from sandbox.errors import EngineUnavailable, SandboxError
-from sandbox.image_recipe import RECIPE_LABEL, Recipe, read_recipe
+from sandbox.images.debootstrap import Progress, root_archive
+from sandbox.images.recipe import RECIPE_LABEL, Recipe, read_recipe
 
 BASE_IMAGE = "patchwright/sandbox-base:1"
 """The image that sandboxes start from when a repository names none."""

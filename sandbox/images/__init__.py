@@ -1,0 +1,1 @@
+"""The base image and its recipe."""
