@@ -7,7 +7,7 @@ from rich.table import Table
 
 from app.settings.schema import Settings
 from sandbox.docker.engine import DockerEngine
-from sandbox.prepared_images import listed, prune
+from sandbox.setup.prepared_images import listed, prune
 
 _MB = 1024**2
 

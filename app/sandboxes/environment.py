@@ -27,11 +27,11 @@ from sandbox.environment.records import Environment
 from sandbox.environment.tree import read_tree
 from sandbox.errors import SandboxError
 from sandbox.images.base_image import BASE_IMAGE
-from sandbox.own_registries import machine_hosts
-from sandbox.prepare import Prepared, SetupPolicy, prepare, proposal
-from sandbox.prepared_images import prune
 from sandbox.protocol import Sandbox
-from sandbox.setup_container import SetupSpec
+from sandbox.setup.container import SetupSpec
+from sandbox.setup.prepare import Prepared, SetupPolicy, prepare, proposal
+from sandbox.setup.prepared_images import prune
+from sandbox.setup.registries import machine_hosts
 
 __all__ = [
     "Asked",

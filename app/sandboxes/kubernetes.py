@@ -17,8 +17,8 @@ from app.telemetry import logs, metrics
 from sandbox.errors import SandboxError
 from sandbox.kubernetes.access import cluster_access
 from sandbox.kubernetes.engine import KubernetesEngine
-from sandbox.prepared_images import registry_of
 from sandbox.protocol import Sandbox
+from sandbox.setup.prepared_images import registry_of
 
 _log = logs.get(__name__)
 

@@ -21,8 +21,8 @@ from agent.testing.suite import NoTests, find_test_command, run_suite
 from app.telemetry import logs
 from sandbox.environment.choose import Wishes, candidates
 from sandbox.environment.records import Environment
-from sandbox.prepare import Prepared, SetupFailed
 from sandbox.protocol import Sandbox
+from sandbox.setup.prepare import Prepared, SetupFailed
 
 SOURCE = "commands that the model found"
 

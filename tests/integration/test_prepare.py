@@ -19,11 +19,11 @@ from sandbox.environment.choose import Wishes, candidates, wanted
 from sandbox.environment.records import Environment, Step
 from sandbox.environment.tree import read_tree
 from sandbox.images.base_image import BASE_IMAGE
-from sandbox.own_registries import machine_hosts
-from sandbox.prepare import Prepared, SetupFailed, SetupPolicy, prepare, proposal
-from sandbox.prepared_images import listed, prune
 from sandbox.protocol import Limits
-from sandbox.setup_container import SetupSpec
+from sandbox.setup.container import SetupSpec
+from sandbox.setup.prepare import Prepared, SetupFailed, SetupPolicy, prepare, proposal
+from sandbox.setup.prepared_images import listed, prune
+from sandbox.setup.registries import machine_hosts
 from tests.integration.sandbox_fixtures import tar_of
 
 pytestmark = [pytest.mark.docker]

@@ -14,8 +14,8 @@ from app.settings.schema import Settings
 from sandbox.docker.engine import DockerEngine
 from sandbox.docker.options import SandboxSpec
 from sandbox.images.base_image import BASE_IMAGE
-from sandbox.prepared_images import prune
 from sandbox.protocol import Limits
+from sandbox.setup.prepared_images import prune
 from tests.integration.sandbox_fixtures import tar_of
 from tests.unit.test_setup_repair import Scripted, asks
 

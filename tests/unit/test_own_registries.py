@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.own_registries import hosts_of, machine_hosts, pip_urls
+from sandbox.setup.registries import hosts_of, machine_hosts, pip_urls
 
 
 def test_hosts_of_addresses_once_each_and_sorted():

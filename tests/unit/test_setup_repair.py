@@ -11,8 +11,8 @@ from agent.model import Message, ToolCall, ToolSpec, Turn, Usage
 from agent.setup_repair import Broken, Tried, mend_setup
 from app.sandboxes.setup_repair import Ground, environment_of, remember, remembered
 from sandbox.environment.records import Environment
-from sandbox.prepare import Prepared, proposal
 from sandbox.protocol import Sandbox
+from sandbox.setup.prepare import Prepared, proposal
 
 BROKEN = Broken(
     failures=("error: <|im_end|> no module named frobnicate",),

@@ -27,7 +27,9 @@ from sandbox.environment.compiled import OFFLINE
 from sandbox.environment.records import Environment, Step, recipe_hash
 from sandbox.errors import SandboxError, SandboxGone
 from sandbox.images.base_image import BASE_IMAGE
-from sandbox.prepared_images import (
+from sandbox.setup.container import CA_FILE, SetupSpec, as_list, setup_environment, setup_options
+from sandbox.setup.network import way_out
+from sandbox.setup.prepared_images import (
     PREPARED_LABEL,
     REPOSITORY,
     SCOPE_LABEL,
@@ -37,15 +39,7 @@ from sandbox.prepared_images import (
     pull,
     use,
 )
-from sandbox.setup_container import (
-    CA_FILE,
-    SetupSpec,
-    as_list,
-    setup_environment,
-    setup_options,
-)
-from sandbox.setup_network import way_out
-from sandbox.setup_scripts import BEGIN, FINISH, NEEDED
+from sandbox.setup.scripts import BEGIN, FINISH, NEEDED
 from sandbox.shell import BATCH, Shell, ShellDied
 
 PUBLIC_IMAGES = ("docker.io", "ghcr.io", "quay.io", "mcr.microsoft.com", "public.ecr.aws")

@@ -14,7 +14,7 @@ from sandbox.docker.exec_stream import ExecStream
 from sandbox.egress import tunnel
 from sandbox.egress.proxy import EgressProxy
 from sandbox.errors import SandboxError
-from sandbox.setup_container import PROXY_PORT, SetupSpec, relay_options
+from sandbox.setup.container import PROXY_PORT, SetupSpec, relay_options
 
 _SOURCE = Path(tunnel.__file__)
 _START_S = 30.0

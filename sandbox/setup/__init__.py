@@ -1,0 +1,1 @@
+"""Set-up of a repository's dependencies, kept as images."""
