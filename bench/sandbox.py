@@ -38,7 +38,7 @@ from sandbox.docker.options import COMMAND_USER, SandboxSpec
 from sandbox.docker.pool import WarmPool
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Limits
-from sandbox.shell_sandbox import ShellSandbox
+from sandbox.shell.sandbox import ShellSandbox
 from sandbox.sizing import tree_size
 
 GIB = 1024**3

@@ -15,7 +15,7 @@ from sandbox.docker.exec_stream import ExecStream
 from sandbox.docker.options import COMMAND_USER, command_environment
 from sandbox.errors import SandboxError, SandboxGone
 from sandbox.protocol import WORKDIR
-from sandbox.shell import Shell, ShellDied
+from sandbox.shell.bash import Shell, ShellDied
 
 _POLLS = 40
 _POLL_S = 0.025

@@ -14,7 +14,6 @@ import docker
 import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
-from sandbox.command_shell import OutputLimits
 from sandbox.docker.address import engine_address
 from sandbox.docker.container import Container, is_away
 from sandbox.docker.exec_stream import ExecStream
@@ -28,7 +27,8 @@ from sandbox.docker.options import (
 )
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError, SandboxGone
 from sandbox.protocol import Limits
-from sandbox.shell_sandbox import ShellSandbox
+from sandbox.shell.commands import OutputLimits
+from sandbox.shell.sandbox import ShellSandbox
 from sandbox.sizing import tree_size
 
 __all__ = ["DockerEngine", "SandboxSpec"]

@@ -15,7 +15,7 @@ from pathlib import Path
 from sandbox.docker.engine import DockerEngine, SandboxSpec
 from sandbox.errors import SandboxError, SandboxGone
 from sandbox.protocol import Limits
-from sandbox.shell_sandbox import ShellSandbox
+from sandbox.shell.sandbox import ShellSandbox
 from sandbox.sizing import TreeSize, tree_size
 
 POOL_RUN = f"pool-{secrets.token_hex(6)}"

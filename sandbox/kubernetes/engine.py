@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sandbox.command_shell import OutputLimits
 from sandbox.docker.options import (
     FLOOD_LABEL,
     INSTALLATION_LABEL,
@@ -23,7 +22,8 @@ from sandbox.kubernetes.api import Api
 from sandbox.kubernetes.pod import CONTAINER, POLICY, POLICY_NAME, SANDBOX_LABEL, pod
 from sandbox.kubernetes.pod_machine import PodMachine, death
 from sandbox.protocol import Limits
-from sandbox.shell_sandbox import ShellSandbox
+from sandbox.shell.commands import OutputLimits
+from sandbox.shell.sandbox import ShellSandbox
 from sandbox.sizing import tree_size
 
 START_S = 300.0

@@ -13,7 +13,7 @@ from sandbox.errors import EngineUnavailable, SandboxError, SandboxGone
 from sandbox.kubernetes.api import Api
 from sandbox.kubernetes.exec_socket import ExecSocket
 from sandbox.kubernetes.pod import CONTAINER, in_pod
-from sandbox.shell import Shell, ShellDied
+from sandbox.shell.bash import Shell, ShellDied
 
 _POLLS = 40
 _POLL_S = 0.025

@@ -13,7 +13,7 @@ from typing import Any
 
 from sandbox.docker.options import INSTALLATION_LABEL, KEEPER_USER, PURPOSE_LABEL, RUN_LABEL
 from sandbox.protocol import Limits
-from sandbox.service_scripts import PREPARED_HOME
+from sandbox.shell.service_scripts import PREPARED_HOME
 
 PROXY_PORT = 3128
 CA_FILE = "/run/patchwright-ca.pem"

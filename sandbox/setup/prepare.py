@@ -40,7 +40,7 @@ from sandbox.setup.prepared_images import (
     use,
 )
 from sandbox.setup.scripts import BEGIN, FINISH, NEEDED
-from sandbox.shell import BATCH, Shell, ShellDied
+from sandbox.shell.bash import BATCH, Shell, ShellDied
 
 PUBLIC_IMAGES = ("docker.io", "ghcr.io", "quay.io", "mcr.microsoft.com", "public.ecr.aws")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sandbox.docker.options import COMMAND_USER, HOME
 from sandbox.environment.records import PREFIX
 from sandbox.protocol import WORKDIR
-from sandbox.service_scripts import PREPARED_HOME, PREPARED_WORKSPACE
+from sandbox.shell.service_scripts import PREPARED_HOME, PREPARED_WORKSPACE
 
 _UID = COMMAND_USER.partition(":")[0]
 _LISTED = "/run/patchwright-files"

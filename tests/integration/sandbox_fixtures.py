@@ -17,7 +17,7 @@ from sandbox.images.base_image import BASE_IMAGE
 from sandbox.kubernetes.access import from_kubeconfig
 from sandbox.kubernetes.engine import KubernetesEngine
 from sandbox.protocol import Limits, Sandbox
-from sandbox.shell_sandbox import ShellSandbox
+from sandbox.shell.sandbox import ShellSandbox
 from tests.doubles.kubernetes.server import Cluster, serving_cluster
 
 TREE: dict[str, str | bytes] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.capture import Capture, Captured
+from sandbox.shell.capture import Capture, Captured
 
 NONCE = b"f" * 31 + b"0"
 

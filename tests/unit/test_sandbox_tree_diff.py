@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.tree_diff import attributes_for, sections_not_text
+from sandbox.shell.tree_diff import attributes_for, sections_not_text
 
 
 def test_only_sections_that_are_not_utf8_are_named() -> None:

@@ -8,13 +8,13 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
-from sandbox.command_shell import CommandShell, OutputLimits
 from sandbox.errors import FileMissing, FileRefused, PatchRefused, SandboxError, SandboxGone
-from sandbox.machine import Machine
 from sandbox.protocol import WORKDIR, CommandResult
-from sandbox.service_scripts import BROKEN, MISSING, NOT_REGULAR, UNREADABLE, UNWRITABLE
-from sandbox.service_shell import Answer, ServiceShell
-from sandbox.tree_diff import attributes_for, sections_not_text
+from sandbox.shell.commands import CommandShell, OutputLimits
+from sandbox.shell.machine import Machine
+from sandbox.shell.service import Answer, ServiceShell
+from sandbox.shell.service_scripts import BROKEN, MISSING, NOT_REGULAR, UNREADABLE, UNWRITABLE
+from sandbox.shell.tree_diff import attributes_for, sections_not_text
 
 _TREE_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _MOST_DIFF = 64 * 1024**2

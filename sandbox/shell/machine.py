@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from sandbox.shell import Shell
+from sandbox.shell.bash import Shell
 
 
 class Machine(Protocol):

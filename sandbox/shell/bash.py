@@ -15,8 +15,8 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Protocol
 
-from sandbox.capture import Capture, Captured
 from sandbox.errors import SandboxError
+from sandbox.shell.capture import Capture, Captured
 
 INTERACTIVE = ("bash", "--noprofile", "--norc", "--noediting", "-i")
 """For commands of the model: an interactive bash survives SIGINT, which is how a loop that runs

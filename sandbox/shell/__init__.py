@@ -1,0 +1,1 @@
+"""One persistent shell in a container, and the sandbox made of it."""
