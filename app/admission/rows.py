@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 import sqlalchemy as sa
 
-from app.admission.limits import DAY, Mark
+from app.admission.limits import DAY, Admission, Go, Mark, admit
+from app.repo_config.effective import Terms
 from app.storage import tables
+from app.storage.records import Run
 from app.storage.tables import from_micros, to_micros
 
 
@@ -36,3 +39,79 @@ def read_marks(connection: sa.Connection, now: datetime) -> tuple[Mark, ...]:
         )
         for row in connection.execute(query)
     )
+
+
+LOCK = 0x6C696D73
+"""Key of PostgreSQL's advisory lock: one run begins at a time."""
+
+
+def is_held(engine: sa.Engine, run_id: str, moment: datetime) -> bool:
+    """Whether somebody tells the run's issue at this moment that it waits."""
+    held = sa.select(tables.runs.c.held_until).where(tables.runs.c.id == run_id)
+    with engine.execution_options(read_only=True).connect() as connection:
+        return (connection.execute(held).scalar_one_or_none() or 0) > to_micros(moment)
+
+
+def begin(engine: sa.Engine, run: Run, terms: Terms, moment: datetime) -> Admission:
+    """Let a run begin if the limits allow, and record that. Again is the same."""
+    table = tables.runs
+    with engine.begin() as connection:
+        # SQLite has one writer at a time anyhow.
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
+        begun = sa.select(table.c.begun_at).where(table.c.id == run.id)
+        if connection.execute(begun).scalar_one_or_none() is not None:
+            return Go()
+        mine = Mark(run.id, run.repository, run.created_at, live=True)
+        admission = admit(mine, read_marks(connection, moment), terms.bounds, moment)
+        if isinstance(admission, Go):
+            values = {"begun_at": to_micros(moment), "model": terms.model}
+            connection.execute(sa.update(table).where(table.c.id == run.id).values(**values))
+        return admission
+
+
+GRACE = timedelta(seconds=5)
+"""Most runs begin at once: then there is nothing to tell."""
+
+
+MOST = 20
+"""Runs that are told of in one go, the oldest first."""
+
+
+HOLD = timedelta(seconds=60)
+"""Longer than a comment takes; a worker that dies meanwhile delays a run by no more than this."""
+
+
+def _waiting(moment: datetime) -> sa.Select[Any]:
+    table = tables.runs
+    return (
+        sa.select(table.c.id)
+        .where(
+            table.c.status == "queued",
+            table.c.round == 1,
+            table.c.begun_at.is_(None),
+            table.c.created_at < to_micros(moment - GRACE),
+        )
+        .order_by(table.c.created_at, table.c.id)
+        .limit(MOST)
+    )
+
+
+def hold(engine: sa.Engine, run_id: str, moment: datetime) -> bool:
+    """Keep a run that nobody works on from beginning; False when it is too late, or held."""
+    table = tables.runs
+    free = sa.or_(table.c.held_until.is_(None), table.c.held_until < to_micros(moment))
+    statement = (
+        sa.update(table)
+        .where(table.c.id == run_id, table.c.status == "queued", free)
+        .values(held_until=to_micros(moment + HOLD))
+    )
+    with engine.begin() as connection:
+        return connection.execute(statement).rowcount > 0
+
+
+def release(engine: sa.Engine, run_id: str) -> None:
+    """The run may begin."""
+    table = tables.runs
+    with engine.begin() as connection:
+        connection.execute(sa.update(table).where(table.c.id == run_id).values(held_until=None))

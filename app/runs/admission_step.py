@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import datetime
-
-import sqlalchemy as sa
 
 from agent.journal.events import now
 from agent.journal.state import RunState
 from app import endings
 from app.admission import authorization
-from app.admission.limits import Admission, Go, Mark, Refuse, Wait, admit
-from app.admission.rows import read_marks
+from app.admission.limits import Go, Refuse, Wait
+from app.admission.rows import begin, is_held
 from app.github.forge import Forge
 from app.github.records import IssueThread
 from app.publishing import publish
@@ -26,15 +23,12 @@ from app.repo_config.effective import Terms
 from app.runs.active_run import RunWork
 from app.runs.failures import HandedBack
 from app.runs.services import Result
-from app.storage import tables
 from app.storage.records import Run
-from app.storage.tables import to_micros
 from app.telemetry import logs
 
 LONGEST_WAIT_S = 300.0
 """Then the run's place in the queue goes to others."""
-LOCK = 0x6C696D73
-"""Key of PostgreSQL's advisory lock: one run begins at a time."""
+
 
 _log = logs.get(__name__)
 
@@ -109,28 +103,3 @@ async def _admitted(run: RunWork, terms: Terms) -> Result:
         if time.monotonic() > until:
             raise HandedBack("others may use the place meanwhile")
         await asyncio.sleep(min(1.0, run.services.tell_every_s))
-
-
-def is_held(engine: sa.Engine, run_id: str, moment: datetime) -> bool:
-    """Whether somebody tells the run's issue at this moment that it waits."""
-    held = sa.select(tables.runs.c.held_until).where(tables.runs.c.id == run_id)
-    with engine.execution_options(read_only=True).connect() as connection:
-        return (connection.execute(held).scalar_one_or_none() or 0) > to_micros(moment)
-
-
-def begin(engine: sa.Engine, run: Run, terms: Terms, moment: datetime) -> Admission:
-    """Let a run begin if the limits allow, and record that. Again is the same."""
-    table = tables.runs
-    with engine.begin() as connection:
-        # SQLite has one writer at a time anyhow.
-        if connection.dialect.name == "postgresql":
-            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
-        begun = sa.select(table.c.begun_at).where(table.c.id == run.id)
-        if connection.execute(begun).scalar_one_or_none() is not None:
-            return Go()
-        mine = Mark(run.id, run.repository, run.created_at, live=True)
-        admission = admit(mine, read_marks(connection, moment), terms.bounds, moment)
-        if isinstance(admission, Go):
-            values = {"begun_at": to_micros(moment), "model": terms.model}
-            connection.execute(sa.update(table).where(table.c.id == run.id).values(**values))
-        return admission

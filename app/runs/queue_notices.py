@@ -11,32 +11,21 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
-from typing import Any
-
-import sqlalchemy as sa
 
 from agent.journal.events import now
 from agent.journal.state import RunState
 from app.admission.limits import Mark, queue_place
-from app.admission.rows import read_marks
+from app.admission.rows import _waiting, hold, read_marks, release
 from app.github.records import ForgeError
 from app.publishing import publish
 from app.publishing.facts import facts_of, wishes_of
 from app.runs.admission_step import examine
 from app.runs.services import Services
-from app.storage import tables
 from app.storage.records import Run
-from app.storage.tables import to_micros
 from app.telemetry import logs
 
 EVERY_S = 15.0
-GRACE = timedelta(seconds=5)
-"""Most runs begin at once: then there is nothing to tell."""
-MOST = 20
-"""Runs that are told of in one go, the oldest first."""
-HOLD = timedelta(seconds=60)
-"""Longer than a comment takes; a worker that dies meanwhile delays a run by no more than this."""
+
 
 _log = logs.get(__name__)
 
@@ -98,38 +87,3 @@ async def _tell(services: Services, run: Run, place: int, *, first: bool) -> Non
             release(services.store.engine, run.id)
     finally:
         await forge.close()
-
-
-def _waiting(moment: datetime) -> sa.Select[Any]:
-    table = tables.runs
-    return (
-        sa.select(table.c.id)
-        .where(
-            table.c.status == "queued",
-            table.c.round == 1,
-            table.c.begun_at.is_(None),
-            table.c.created_at < to_micros(moment - GRACE),
-        )
-        .order_by(table.c.created_at, table.c.id)
-        .limit(MOST)
-    )
-
-
-def hold(engine: sa.Engine, run_id: str, moment: datetime) -> bool:
-    """Keep a run that nobody works on from beginning; False when it is too late, or held."""
-    table = tables.runs
-    free = sa.or_(table.c.held_until.is_(None), table.c.held_until < to_micros(moment))
-    statement = (
-        sa.update(table)
-        .where(table.c.id == run_id, table.c.status == "queued", free)
-        .values(held_until=to_micros(moment + HOLD))
-    )
-    with engine.begin() as connection:
-        return connection.execute(statement).rowcount > 0
-
-
-def release(engine: sa.Engine, run_id: str) -> None:
-    """The run may begin."""
-    table = tables.runs
-    with engine.begin() as connection:
-        connection.execute(sa.update(table).where(table.c.id == run_id).values(held_until=None))

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from agent.journal.events import RunEnded
+from app.admission import rows
+from app.admission.rows import is_held
 from app.repo_config.effective import read_terms
 from app.runs import queue_notices
-from app.runs.admission_step import is_held
 from app.runs.services import Services
 from app.server.engine import running
 from tests.integration.run_world import RunWorld, git
@@ -155,11 +156,11 @@ def test_who_waits_in_the_queue_is_told_the_place(
     # Whoever is in work speaks for itself, and does not begin while it is spoken of.
     engine, moment = world.store.engine, world.store.get_run(first).created_at
     world.store.claim(first, "w").set_running(first)
-    assert not queue_notices.hold(engine, first, moment)
-    assert queue_notices.hold(engine, second, moment)
-    assert not queue_notices.hold(engine, second, moment)
+    assert not rows.hold(engine, first, moment)
+    assert rows.hold(engine, second, moment)
+    assert not rows.hold(engine, second, moment)
     assert is_held(engine, second, moment)
-    queue_notices.release(engine, second)
+    rows.release(engine, second)
     assert not is_held(engine, second, moment)
     # A stranger's run is not told of.
     with world.forge.world() as forge:
