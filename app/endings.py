@@ -11,15 +11,14 @@ from typing import Literal
 
 from app.git.mirror import PushRefused
 from app.git.process import GitDenied
-from app.github.records import (
+from app.github.errors import (
     ConversationLocked,
     InstallationGone,
     InstallationSuspended,
-    IssueThread,
-    Repository,
     RepositoryArchived,
     TokenRefused,
 )
+from app.github.records import IssueThread, Repository
 
 Kind = Literal[
     "suspended",

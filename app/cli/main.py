@@ -334,7 +334,7 @@ def _expected() -> tuple[type[Exception], ...]:
     from app.evaluation.history import NoHistory
     from app.export.exporter import ExportRefused
     from app.git.process import GitError
-    from app.github.records import ForgeError
+    from app.github.errors import ForgeError
     from app.operations.backup import BackupError
     from app.operations.run_control import NotPossible
     from app.web.setup.server import NotSetUp

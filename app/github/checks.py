@@ -5,14 +5,15 @@ Source of facts: GitHub's REST description, version 2022-11-28.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
+import requests
 from github import GithubException
 from github.Requester import Requester
 
-from app.github.records import CheckReport, CheckRun
+from app.github.paging import _all
+from app.github.records import CheckReport, CheckRun, FailedCheck
 
 MOST_ANNOTATIONS = 50
 """That GitHub takes in one request."""
@@ -87,31 +88,70 @@ def is_on(requester: Requester, repository: str, branch: str, sha: str) -> bool:
     return compared["status"] in ("identical", "behind")
 
 
-def request_reviewers(
+LOG_LIMIT = 50_000_000
+"""Bytes of a CI log that are read, from its beginning."""
+
+
+FAILURES = ("failure", "timed_out")
+
+
+def failed_checks(
+    requester: Requester, repository: str, sha: str, own_app: str
+) -> tuple[FailedCheck, ...]:
+    """See `Forge.failed_checks`."""
+    path = f"/repos/{repository}/commits/{sha}/check-runs"
+    return tuple(
+        FailedCheck(
+            id=run["id"],
+            name=run["name"],
+            conclusion=run["conclusion"],
+            summary=(run.get("output") or {}).get("summary") or "",
+        )
+        for run in _all(requester, path, "check_runs")
+        if run["conclusion"] in FAILURES and str((run.get("app") or {}).get("id")) != own_app
+    )
+
+
+def check_log(
     requester: Requester,
+    base_url: str,
     repository: str,
-    number: int,
-    people: Sequence[str],
-    teams: Sequence[str],
-) -> tuple[str, ...]:
-    """See `Forge.request_reviewers`."""
-    pull = f"/repos/{repository}/pulls/{number}"
-    _, asked = requester.requestJsonAndCheck("GET", f"{pull}/requested_reviewers")
-    _, reviews = requester.requestJsonAndCheck("GET", f"{pull}/reviews?per_page=100")
-    known = {user["login"].casefold() for user in asked["users"]}
-    known |= {(review.get("user") or {}).get("login", "").casefold() for review in reviews}
-    known_teams = {team["slug"].casefold() for team in asked["teams"]}
-    wanted = [("reviewers", login) for login in people if login.casefold() not in known]
-    wanted += [("team_reviewers", slug) for slug in teams if slug.casefold() not in known_teams]
-    refused = []
-    # One by one: GitHub refuses a whole request for one person who may not review.
-    for kind, name in wanted:
-        try:
-            requester.requestJsonAndCheck(
-                "POST", f"{pull}/requested_reviewers", input={kind: [name]}
-            )
-        except GithubException as error:
-            if error.status != 422:
-                raise
-            refused.append(name)
-    return tuple(refused)
+    check: int,
+    timeout_s: int,
+    verify: str | bool,
+) -> bytes | None:
+    """See `Forge.check_log`. The log lies elsewhere, where the token must not go."""
+    auth = requester.auth
+    if auth is None:
+        return None
+    answer = requests.get(
+        f"{base_url}/repos/{repository}/actions/jobs/{check}/logs",
+        headers={"Authorization": f"{auth.token_type} {auth.token}"},
+        allow_redirects=False,
+        timeout=timeout_s,
+        verify=verify,
+    )
+    if answer.status_code in (404, 410):
+        return None
+    if answer.status_code not in (301, 302, 307):
+        raise GithubException(answer.status_code, _json(answer), dict(answer.headers))
+    with requests.get(
+        answer.headers["Location"], timeout=timeout_s, verify=verify, stream=True
+    ) as log:
+        if log.status_code in (404, 410):
+            return None
+        if log.status_code != 200:
+            raise GithubException(log.status_code, {"message": "the log"}, dict(log.headers))
+        read = b""
+        for chunk in log.iter_content(1 << 16):
+            read += chunk
+            if len(read) >= LOG_LIMIT:
+                break
+        return read[:LOG_LIMIT]
+
+
+def _json(answer: requests.Response) -> Any:
+    try:
+        return answer.json()
+    except ValueError:
+        return {"message": ""}

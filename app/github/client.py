@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TypeVar
 from urllib.parse import quote
@@ -17,18 +16,17 @@ from github.Repository import Repository as ApiRepository
 
 from app.github import checks
 from app.github import pulls as forge_talk
+from app.github import pulls as github_pulls
+from app.github.app import GithubApp, git_token, integration
 from app.github.convert import as_comment, as_pull, as_thread, explain
-from app.github.deliveries import git_token, integration
+from app.github.errors import ForgeAway, ForgeError, InstallationGone
 from app.github.forge import Reaction
 from app.github.records import (
     CheckReport,
     CheckRun,
     Comment,
     FailedCheck,
-    ForgeAway,
-    ForgeError,
     GitToken,
-    InstallationGone,
     IssueThread,
     Permission,
     Pull,
@@ -40,27 +38,6 @@ T = TypeVar("T")
 
 TOKEN_MARGIN = timedelta(minutes=10)
 """A git token that ends sooner than this is replaced before it is handed out."""
-
-
-@dataclass(frozen=True, slots=True)
-class GithubApp:
-    """The App's identity and how GitHub is reached."""
-
-    app_id: str
-    private_key: str | Callable[[], str] = field(repr=False)
-    """PEM; or what gives it at each use, so that a key may be changed."""
-    api_url: str = "https://api.github.com"
-    """`https://HOST/api/v3` for GitHub Enterprise Server."""
-    ca_file: str = ""
-    """Certificates to trust instead of the built-in ones, for a server of one's own."""
-    timeout_s: int = 20
-    seconds_between_requests: float = 0.0
-    seconds_between_writes: float = 1.0
-    """GitHub asks for a second between writes."""
-
-    def forge(self, installation_id: int, repository: str) -> GithubForge:
-        """The forge for one repository (`owner/name`) of one installation."""
-        return GithubForge(self, installation_id, repository)
 
 
 class GithubForge:
@@ -232,7 +209,7 @@ class GithubForge:
         at = self._name, number
 
         def write() -> tuple[str, ...]:
-            return checks.request_reviewers(self._client.requester, *at, people, teams)
+            return github_pulls.request_reviewers(self._client.requester, *at, people, teams)
 
         return await self._do(f"ask for a review of #{number}", write) if people or teams else ()
 
@@ -276,7 +253,7 @@ class GithubForge:
         """See `Forge.failed_checks`."""
         own = self._app.app_id
         at = (self._name, sha, own)
-        read = lambda: forge_talk.failed_checks(self._client.requester, *at)  # noqa: E731
+        read = lambda: checks.failed_checks(self._client.requester, *at)  # noqa: E731
         return await self._do(f"read the checks of {sha[:12]}", read)
 
     async def is_on(self, branch: str, sha: str) -> bool:
@@ -291,7 +268,7 @@ class GithubForge:
         def read() -> bytes | None:
             url, verify = self._app.api_url.rstrip("/"), self._app.ca_file or True
             at = (url, self._name, check, self._app.timeout_s, verify)
-            return forge_talk.check_log(self._client.requester, *at)
+            return checks.check_log(self._client.requester, *at)
 
         return await self._do(f"read the log of check {check}", read)
 

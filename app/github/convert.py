@@ -13,8 +13,7 @@ from github.Issue import Issue
 from github.IssueComment import IssueComment
 from github.PullRequest import PullRequest
 
-from app.github.records import (
-    Comment,
+from app.github.errors import (
     ConversationLocked,
     ForgeAway,
     ForgeDenied,
@@ -22,12 +21,11 @@ from app.github.records import (
     ForgeMissing,
     ForgeRefused,
     InstallationSuspended,
-    IssueThread,
-    Pull,
     RateLimited,
     RepositoryArchived,
     TokenRefused,
 )
+from app.github.records import Comment, IssueThread, Pull
 
 SECONDARY_WAIT_S = 60.0
 """How long to wait at a secondary limit that names no time (GitHub asks for at least a minute)."""

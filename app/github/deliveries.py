@@ -9,14 +9,14 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import requests
-from github import Auth, GithubException, GithubIntegration
-from urllib3.util import Retry
+from github import GithubException
 
+from app.github.app import integration
 from app.github.convert import explain
-from app.github.records import ForgeAway, GitToken
+from app.github.errors import ForgeAway
 
 if TYPE_CHECKING:
-    from app.github.client import GithubApp
+    from app.github.app import GithubApp
 
 PAGES = 50
 """Of a hundred deliveries each; older ones are not looked for."""
@@ -31,44 +31,6 @@ class Missed:
     guid: str
     """The delivery's own id, the same in all attempts."""
     event: str
-
-
-def integration(app: GithubApp) -> GithubIntegration:
-    """A client that speaks as the App."""
-    return GithubIntegration(
-        auth=Auth.AppAuth(app.app_id, app.private_key),
-        base_url=app.api_url.rstrip("/"),
-        timeout=app.timeout_s,
-        user_agent="patchwright",
-        per_page=100,
-        verify=app.ca_file or True,
-        # Not PyGithub's own retry: it repeats POST after a 5xx (which may have been done) and
-        # sleeps through rate limits in the thread. Limits go to the caller as `RateLimited`.
-        retry=Retry(
-            total=3,
-            backoff_factor=0.5,
-            status_forcelist=(500, 502, 503, 504),
-            allowed_methods={"GET", "PATCH"},
-            respect_retry_after_header=False,
-            raise_on_status=False,
-        ),
-        seconds_between_requests=app.seconds_between_requests,
-        seconds_between_writes=app.seconds_between_writes,
-    )
-
-
-def git_token(client: GithubIntegration, installation: int, repository: str) -> GitToken:
-    """A token for git on one repository alone: PyGithub's own would open all of them."""
-    _, data = client.requester.requestJsonAndCheck(
-        "POST",
-        f"/app/installations/{installation}/access_tokens",
-        input={
-            "repositories": [repository.partition("/")[2]],
-            "permissions": {"contents": "write", "metadata": "read"},
-        },
-    )
-    expires = datetime.fromisoformat(data["expires_at"].replace("Z", "+00:00"))
-    return GitToken(data["token"], expires)
 
 
 def missed(app: GithubApp, since: datetime) -> list[Missed]:

@@ -6,21 +6,16 @@ PyGithub's objects, which ask again for every field that a list leaves out.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-import requests
 from github import GithubException
 from github.Requester import Requester
 
-from app.github.records import FailedCheck, Remark
+from app.github.paging import _all
+from app.github.records import Remark
 
-MOST_PAGES = 30
-"""Of a hundred entries each; what comes after is not read."""
-LOG_LIMIT = 50_000_000
-"""Bytes of a CI log that are read, from its beginning."""
-FAILURES = ("failure", "timed_out")
 ASKING = ("CHANGES_REQUESTED", "COMMENTED")
 """States of reviews whose words ask for something; an approval's are thanks, a dismissed one's
 are taken back."""
@@ -61,61 +56,6 @@ def reply(
     requester.requestJsonAndCheck("POST", f"{path}/{thread}/replies", input={"body": text})
 
 
-def failed_checks(
-    requester: Requester, repository: str, sha: str, own_app: str
-) -> tuple[FailedCheck, ...]:
-    """See `Forge.failed_checks`."""
-    path = f"/repos/{repository}/commits/{sha}/check-runs"
-    return tuple(
-        FailedCheck(
-            id=run["id"],
-            name=run["name"],
-            conclusion=run["conclusion"],
-            summary=(run.get("output") or {}).get("summary") or "",
-        )
-        for run in _all(requester, path, "check_runs")
-        if run["conclusion"] in FAILURES and str((run.get("app") or {}).get("id")) != own_app
-    )
-
-
-def check_log(
-    requester: Requester,
-    base_url: str,
-    repository: str,
-    check: int,
-    timeout_s: int,
-    verify: str | bool,
-) -> bytes | None:
-    """See `Forge.check_log`. The log lies elsewhere, where the token must not go."""
-    auth = requester.auth
-    if auth is None:
-        return None
-    answer = requests.get(
-        f"{base_url}/repos/{repository}/actions/jobs/{check}/logs",
-        headers={"Authorization": f"{auth.token_type} {auth.token}"},
-        allow_redirects=False,
-        timeout=timeout_s,
-        verify=verify,
-    )
-    if answer.status_code in (404, 410):
-        return None
-    if answer.status_code not in (301, 302, 307):
-        raise GithubException(answer.status_code, _json(answer), dict(answer.headers))
-    with requests.get(
-        answer.headers["Location"], timeout=timeout_s, verify=verify, stream=True
-    ) as log:
-        if log.status_code in (404, 410):
-            return None
-        if log.status_code != 200:
-            raise GithubException(log.status_code, {"message": "the log"}, dict(log.headers))
-        read = b""
-        for chunk in log.iter_content(1 << 16):
-            read += chunk
-            if len(read) >= LOG_LIMIT:
-                break
-        return read[:LOG_LIMIT]
-
-
 def open_issue(
     requester: Requester, repository: str, marker: str, title: str, body: str, login: str
 ) -> int:
@@ -142,17 +82,6 @@ def delete_branch(requester: Requester, repository: str, branch: str, sha: str) 
             raise
 
 
-def _all(requester: Requester, path: str, key: str = "", **query: Any) -> Iterator[dict[str, Any]]:
-    """The entries of all pages."""
-    for page in range(1, MOST_PAGES + 1):
-        parameters = {"per_page": 100, "page": page, **query}
-        _, data = requester.requestJsonAndCheck("GET", path, parameters=parameters)
-        entries = data[key] if key else data
-        yield from entries
-        if len(entries) < 100:
-            return
-
-
 def _remark(kind: Any, said: dict[str, Any], at: str) -> Remark:
     return Remark(
         kind=kind,
@@ -167,8 +96,31 @@ def _remark(kind: Any, said: dict[str, Any], at: str) -> Remark:
     )
 
 
-def _json(answer: requests.Response) -> Any:
-    try:
-        return answer.json()
-    except ValueError:
-        return {"message": ""}
+def request_reviewers(
+    requester: Requester,
+    repository: str,
+    number: int,
+    people: Sequence[str],
+    teams: Sequence[str],
+) -> tuple[str, ...]:
+    """See `Forge.request_reviewers`."""
+    pull = f"/repos/{repository}/pulls/{number}"
+    _, asked = requester.requestJsonAndCheck("GET", f"{pull}/requested_reviewers")
+    _, reviews = requester.requestJsonAndCheck("GET", f"{pull}/reviews?per_page=100")
+    known = {user["login"].casefold() for user in asked["users"]}
+    known |= {(review.get("user") or {}).get("login", "").casefold() for review in reviews}
+    known_teams = {team["slug"].casefold() for team in asked["teams"]}
+    wanted = [("reviewers", login) for login in people if login.casefold() not in known]
+    wanted += [("team_reviewers", slug) for slug in teams if slug.casefold() not in known_teams]
+    refused = []
+    # One by one: GitHub refuses a whole request for one person who may not review.
+    for kind, name in wanted:
+        try:
+            requester.requestJsonAndCheck(
+                "POST", f"{pull}/requested_reviewers", input={kind: [name]}
+            )
+        except GithubException as error:
+            if error.status != 422:
+                raise
+            refused.append(name)
+    return tuple(refused)

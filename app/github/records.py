@@ -12,55 +12,6 @@ ROLES = ("none", "read", "triage", "write", "maintain", "admin")
 Role = Literal["none", "read", "triage", "write", "maintain", "admin"]
 
 
-class ForgeError(Exception):
-    """GitHub did not do what was asked; the message says what and why, never a token."""
-
-
-class ForgeAway(ForgeError):
-    """GitHub cannot be reached or failed by itself; try again later."""
-
-
-class ForgeDenied(ForgeError):
-    """The App may not do this: permission missing, installation suspended, issue locked."""
-
-
-class ForgeMissing(ForgeError):
-    """The thing is not there, or the App may not see it."""
-
-
-class InstallationSuspended(ForgeDenied):
-    """The App's installation is suspended; only its owner can lift that."""
-
-
-class InstallationGone(ForgeMissing):
-    """The App was removed from the account or the repository taken from the installation."""
-
-
-class RepositoryArchived(ForgeDenied):
-    """The repository is archived and so read-only."""
-
-
-class ConversationLocked(ForgeDenied):
-    """The issue is locked; the App may not comment on it."""
-
-
-class TokenRefused(ForgeDenied):
-    """GitHub takes none of the App's tokens, a fresh one included."""
-
-
-class ForgeRefused(ForgeError):
-    """GitHub found the request itself wrong; repeating it will not help."""
-
-
-class RateLimited(ForgeError):
-    """GitHub asks to wait."""
-
-    def __init__(self, message: str, retry_after: float) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
-        """Seconds to wait before the next call."""
-
-
 @dataclass(frozen=True, slots=True)
 class GitToken:
     """A short-lived password for git over HTTPS, good for one repository."""
@@ -233,3 +184,7 @@ class CheckRun:
     status: str
     conclusion: str
     url: str
+
+
+TriageUp = Literal["triage", "write", "maintain", "admin"]
+"""Roles that may be asked for. `read` is none of them: on a public repository everybody has it."""

@@ -6,8 +6,8 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 from app.github import deliveries
-from app.github.client import GithubApp
-from app.github.records import ForgeError
+from app.github.app import GithubApp
+from app.github.errors import ForgeError
 from app.github.webhooks import EVENTS, BadPayload
 from app.intake.receive import Intake, take_in
 from app.runs.failures import PATIENCE_S, wait_before_retry

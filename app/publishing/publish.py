@@ -17,8 +17,9 @@ from app.git.files import first_file
 from app.git.mirror import BranchTaken, Identity, Mirror
 from app.git.patch_check import PatchUnusable
 from app.git.process import GitDenied
+from app.github.errors import ForgeAway, ForgeError, RateLimited
 from app.github.forge import Forge
-from app.github.records import Comment, ForgeAway, ForgeError, Pull, RateLimited, Repository
+from app.github.records import Comment, Pull, Repository
 from app.publishing import code_owners, pull_template
 from app.publishing.code_owners import owners_of
 from app.publishing.comments import (

@@ -12,14 +12,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from app.github.records import TriageUp
+
 PATH = ".github/patchwright.yml"
 """Where the file stands, in a repository and in the organisation's `.github` repository."""
 
 ORGANISATION_REPOSITORY = ".github"
 """Name of the repository with an organisation's defaults."""
 
-TriageUp = Literal["triage", "write", "maintain", "admin"]
-"""Roles that may be asked for. `read` is none of them: on a public repository everybody has it."""
 Language = Literal["en", "de"]
 """Languages that reports are written in."""
 

@@ -29,8 +29,9 @@ from agent.session import JudgeWith, debug
 from agent.task import Attachment, Issue, Task
 from app.git.mirror import Mirror
 from app.git.tree_archive import Source, write_tree
+from app.github.errors import ForgeError
 from app.github.forge import Forge
-from app.github.records import ForgeError, IssueThread
+from app.github.records import IssueThread
 from app.publishing import publish
 from app.publishing.comments import Phase, RunFacts
 from app.publishing.facts import FACTS_LOG, RECIPE_LOG, facts_of, model_seconds, read_wishes

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from agent.errors import AgentError, ModelAway
 from app.git.process import GitAway, GitError
-from app.github.records import ForgeAway, ForgeError, RateLimited
+from app.github.errors import ForgeAway, ForgeError, RateLimited
 from app.settings.schema import SettingsError
 from app.telemetry.logs import redact
 from sandbox.errors import EngineUnavailable, SandboxError, SandboxGone

@@ -16,7 +16,7 @@ from agent.journal.events import now
 from agent.journal.state import RunState
 from app.admission.limits import Mark, queue_place
 from app.admission.rows import _waiting, hold, read_marks, release
-from app.github.records import ForgeError
+from app.github.errors import ForgeError
 from app.publishing import publish
 from app.publishing.facts import facts_of, wishes_of
 from app.runs.admission_step import examine

@@ -10,7 +10,7 @@ from datetime import timedelta
 from agent.errors import LostLease, RunStopped
 from agent.journal.events import Recorded, RunPhase, now
 from app import endings
-from app.github.records import ForgeAway, RateLimited
+from app.github.errors import ForgeAway, RateLimited
 from app.runs.failures import (
     TOLD_FROM_S,
     HandedBack,

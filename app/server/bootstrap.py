@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from app.git.mirror import Mirror
-from app.github.client import GithubApp
+from app.github.app import GithubApp
+from app.github.client import GithubForge
 from app.llm.factory import make_model
 from app.publishing.facts import FACTS_LOG, read_wishes
 from app.repo_config.effective import read_terms
@@ -52,7 +55,7 @@ def build(settings: Settings, store: SqlStore, engine: DockerEngine) -> Services
     return Services(
         settings=settings,
         store=store,
-        forge=app.forge,
+        forge=partial(GithubForge, app),
         mirror=lambda url: Mirror.of_remote(mirrors, url, ca_file=ca_file),
         sandboxes=sandboxes,
         prepare=sandboxes.prepare,

@@ -9,11 +9,13 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 from fastapi import FastAPI
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Lifespan
 
+from app.github.client import GithubForge
 from app.intake.receive import Intake
 from app.intake.redelivery import keep_recovering
 from app.operations.retention import keep_house
@@ -106,7 +108,7 @@ def _listen(settings: Settings, store: SqlStore, engine: Durable | EngineClient)
         later.of(engine.enqueue),
         lambda: engine.ready,
         later.of(engine.enqueue_ask),
-        asked_of(settings, github_app(settings).forge),
+        asked_of(settings, partial(GithubForge, github_app(settings))),
     )
     app = create_app(web, lifespan=_lifespan(settings, store, engine, web.intake))
     # The server ends at SIGTERM and then raises it again: that must not end this process

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from app.repo_config.schema import TriageUp
+from app.github.records import TriageUp
 from app.settings.operations import OperationSettings
 
 PREFIX = "PATCHWRIGHT_"

@@ -32,7 +32,7 @@ from agent.journal.events import (
 )
 from agent.tools.registry import TOOLS
 from app.git.process import GitAway
-from app.github.records import ForgeAway, RateLimited
+from app.github.errors import ForgeAway, RateLimited
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxGone
 
 WORK = CollectorRegistry()

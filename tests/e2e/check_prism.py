@@ -14,6 +14,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.github.client import GithubForge
 from app.github.records import CheckReport
 from app.intake.redelivery import recover
 from app.repo_config.schema import RepoConfig, Triggers
@@ -74,7 +75,7 @@ def conversation(story: Story, world: GithubWorld) -> None:
 
 async def the_rest(story: Story, number: int) -> None:
     """Calls of the forge that no story above needs."""
-    forge = story.app.forge(story.store.list_runs().runs[0].installation_id, REPO)
+    forge = GithubForge(story.app, story.store.list_runs().runs[0].installation_id, REPO)
     head = story.pull()["head"]["sha"]
     await forge.file("README.md")
     await forge.file(".github/patchwright.yml", repository="acme/.github")

@@ -16,7 +16,8 @@ import httpx
 
 from agent.journal.events import RunEnded
 from app.git.mirror import Mirror
-from app.github.client import GithubApp
+from app.github.app import GithubApp
+from app.github.client import GithubForge
 from app.intake.receive import Intake
 from app.llm.factory import make_model
 from app.repo_config.effective import terms
@@ -117,7 +118,7 @@ class Story:
             self.services = Services(
                 settings=settings,
                 store=self.store,
-                forge=lambda i, r: self.forge_of(app.forge(i, r)),
+                forge=lambda i, r: self.forge_of(GithubForge(app, i, r)),
                 mirror=lambda url: self.mirror_of(
                     Mirror.of_remote(settings.state_dir / "mirrors", url)
                 ),

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.github.client import GithubApp, GithubForge
+from app.github.app import GithubApp
+from app.github.client import GithubForge
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.server import GithubServer
 
@@ -81,6 +82,6 @@ def shop(github_server: GithubServer, github_world: GithubWorld, tmp_path: Path)
 @pytest.fixture
 async def forge(github_server: GithubServer, shop: str) -> AsyncIterator[GithubForge]:
     """The forge for that repository."""
-    made = app_of(github_server).forge(installation_of(github_server, shop), shop)
+    made = GithubForge(app_of(github_server), installation_of(github_server, shop), shop)
     yield made
     await made.close()

@@ -22,14 +22,13 @@ from typing import Any
 from agent.model import Message, Model, ToolSpec, Turn
 from agent.models.openai_compat import OnWaiting
 from app.git.mirror import Mirror
+from app.github.errors import ForgeAway, ForgeMissing
 from app.github.forge import Reaction
 from app.github.records import (
     CheckReport,
     CheckRun,
     Comment,
     FailedCheck,
-    ForgeAway,
-    ForgeMissing,
     GitToken,
     IssueThread,
     Permission,

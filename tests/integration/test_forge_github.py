@@ -6,14 +6,8 @@ from datetime import timedelta
 import pytest
 
 from app.github.client import GithubForge
-from app.github.records import (
-    CheckReport,
-    ForgeAway,
-    ForgeDenied,
-    ForgeMissing,
-    ForgeRefused,
-    RateLimited,
-)
+from app.github.errors import ForgeAway, ForgeDenied, ForgeMissing, ForgeRefused, RateLimited
+from app.github.records import CheckReport
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.server import GithubServer
 from tests.integration.github_app import app_of, git, installation_of
@@ -69,7 +63,7 @@ async def test_a_comment_is_made_once_and_edited_after(
     ann.comment(shop, number, f"{MARKER}\nan imitation")
     first = await forge.put_comment(number, MARKER, "one")
     again = await forge.put_comment(number, MARKER, "two")
-    other = app_of(github_server).forge(installation_of(github_server, shop), shop)
+    other = GithubForge(app_of(github_server), installation_of(github_server, shop), shop)
     third = await other.put_comment(number, MARKER, "three")
     await other.close()
     assert first.id == again.id == third.id
@@ -250,7 +244,7 @@ async def test_errors_are_named_for_what_can_be_done(
 async def test_a_server_that_is_not_there(github_server: GithubServer, shop: str) -> None:
     app = app_of(github_server)
     lost = type(app)(app.app_id, app.private_key, "http://127.0.0.1:1/api/v3", timeout_s=2)
-    forge = lost.forge(1, shop)
+    forge = GithubForge(lost, 1, shop)
     with pytest.raises(ForgeAway, match="cannot be reached"):
         await forge.repository()
     await forge.close()
@@ -263,7 +257,7 @@ async def test_a_wrong_key_is_a_denial_without_the_key(
     app = app_of(github_server)
     wrong = type(app)("1", app.private_key, app.api_url)
     assert "PRIVATE KEY" not in repr(wrong)
-    forge = wrong.forge(installation_of(github_server, shop), shop)
+    forge = GithubForge(wrong, installation_of(github_server, shop), shop)
     with pytest.raises(ForgeDenied):
         await forge.repository()
     await forge.close()

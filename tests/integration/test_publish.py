@@ -16,7 +16,7 @@ from agent.journal.state import RunState, fold
 from app.git.mirror import Mirror, PatchUnusable, PushRefused
 from app.git.process import GitDenied, GitError, GitMissing
 from app.github.client import GithubForge
-from app.github.records import ForgeAway, ForgeError
+from app.github.errors import ForgeAway, ForgeError
 from app.publishing import publish
 from app.publishing.comments import RunFacts
 from tests.doubles.github.client import GithubWorld
@@ -113,8 +113,8 @@ async def test_published_again_nothing_is_done_twice(
     before = len(github_world.acts())
     assert await publish.publish(forge, mirror, run, state_of()) == first
     # Another machine, which knows nothing of it.
-    other_forge = app_of(github_server).forge(
-        installation_of(github_server, run.repository), run.repository
+    other_forge = GithubForge(
+        app_of(github_server), installation_of(github_server, run.repository), run.repository
     )
     other_mirror = Mirror.of_remote(
         tmp_path / "other", f"{github_server.git_url}/{run.repository}.git"
@@ -230,8 +230,8 @@ async def test_the_same_run_published_at_once_by_two_workers(
     github_server: GithubServer,
     github_world: GithubWorld,
 ) -> None:
-    other = app_of(github_server).forge(
-        installation_of(github_server, run.repository), run.repository
+    other = GithubForge(
+        app_of(github_server), installation_of(github_server, run.repository), run.repository
     )
     results = await asyncio.gather(
         publish.publish(forge, mirror, run, state_of()),

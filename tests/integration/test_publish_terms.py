@@ -15,7 +15,7 @@ from app import endings
 from app.git.mirror import Mirror, PatchUnusable
 from app.git.process import GitError
 from app.github.client import GithubForge
-from app.github.records import ForgeError
+from app.github.errors import ForgeError
 from app.publishing import publish
 from app.publishing.comments import RunFacts, branch_name, own_branch_name
 from app.repo_config.effective import read_terms
@@ -68,7 +68,7 @@ async def forge(
     above = {".github/patchwright.yml": ABOVE}
     create(github_world, "acme/.github", above, tmp_path / "above")
     github_world.collaborator(REPO, "bob")
-    made = app_of(github_server).forge(installation_of(github_server, REPO), REPO)
+    made = GithubForge(app_of(github_server), installation_of(github_server, REPO), REPO)
     yield made
     await made.close()
 
@@ -142,7 +142,7 @@ async def test_a_faulty_file_is_told_once_and_stops_where_configured(
 ) -> None:
     files = {"a.py": "x = 1\n", ".github/patchwright.yml": "attempts: 1\nmodle: x\n"}
     create(github_world, REPO, files, tmp_path / "shop")
-    forge = app_of(github_server).forge(installation_of(github_server, REPO), REPO)
+    forge = GithubForge(app_of(github_server), installation_of(github_server, REPO), REPO)
     number = github_world.collaborator(REPO, "ann").open_issue(REPO, "Broken")
     terms = await read_terms(Settings(), forge)
     assert (terms.attempts, terms.stop) == (1, False)

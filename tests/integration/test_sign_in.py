@@ -17,7 +17,8 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from app.github.records import ForgeAway, Permission, Role
+from app.github.errors import ForgeAway
+from app.github.records import Permission, Role
 from app.settings.schema import Settings
 from app.storage import audit
 from app.storage.store import SqlStore

@@ -14,7 +14,7 @@ from dbos import DBOS
 from sqlalchemy.exc import OperationalError
 
 from agent.journal.events import RunEnded
-from app.github.records import RateLimited
+from app.github.errors import RateLimited
 from app.queue import outbox
 from app.runs.active_run import RunWork
 from app.server.engine import running

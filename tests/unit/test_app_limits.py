@@ -14,18 +14,17 @@ from app.admission.limits import Bounds, Go, Mark, Refuse, Wait, admit, queue_pl
 from app.git.mirror import PushRefused
 from app.git.process import GitDenied
 from app.github.convert import explain
-from app.github.records import (
+from app.github.errors import (
     ConversationLocked,
     ForgeAway,
     ForgeDenied,
     InstallationGone,
     InstallationSuspended,
-    IssueThread,
     RateLimited,
-    Repository,
     RepositoryArchived,
     TokenRefused,
 )
+from app.github.records import IssueThread, Repository
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 

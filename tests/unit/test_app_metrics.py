@@ -24,7 +24,7 @@ from agent.journal.events import (
     now,
 )
 from agent.model import Usage
-from app.github.records import ForgeAway
+from app.github.errors import ForgeAway
 from app.telemetry import metrics as metrics_work
 from app.web import metrics
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.github import deliveries
-from app.github.client import GithubApp
+from app.github.app import GithubApp
 from app.github.deliveries import Missed
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)

@@ -177,7 +177,7 @@ def test_a_changed_private_key_signs_without_a_restart(tmp_path: Path) -> None:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import rsa
 
-    from app.github.deliveries import integration
+    from app.github.app import integration
     from app.server.bootstrap import github_app
 
     keys = [rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(2)]

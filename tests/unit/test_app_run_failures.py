@@ -11,7 +11,7 @@ import pytest
 
 from agent.errors import LostLease, ModelAway, ModelRefused
 from app.git.process import GitAway
-from app.github.records import ForgeAway, ForgeDenied, RateLimited
+from app.github.errors import ForgeAway, ForgeDenied, RateLimited
 from app.runs.failures import (
     LONGEST_WAIT_S,
     PATIENCE_S,

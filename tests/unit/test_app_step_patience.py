@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.journal.events import ModelWaiting, Recorded, RunPhase, ToolFinished, now
-from app.github.records import ForgeAway
+from app.github.errors import ForgeAway
 from app.runs.failures import HandedBack
 from app.runs.services import Result
 from app.runs.step_retry import LONGEST_OUTAGE, patiently

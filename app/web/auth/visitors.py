@@ -18,8 +18,9 @@ from urllib.parse import urlsplit
 
 from fastapi import HTTPException, Request
 
+from app.github.errors import ForgeError
 from app.github.forge import Forge
-from app.github.records import ForgeError, Permission, Role
+from app.github.records import Permission, Role
 from app.repo_config.effective import read_terms
 from app.settings.schema import Settings
 from app.storage.records import Run

@@ -1,0 +1,22 @@
+"""Lists that GitHub gives in pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from github.Requester import Requester
+
+MOST_PAGES = 30
+"""Of a hundred entries each; what comes after is not read."""
+
+
+def _all(requester: Requester, path: str, key: str = "", **query: Any) -> Iterator[dict[str, Any]]:
+    """The entries of all pages."""
+    for page in range(1, MOST_PAGES + 1):
+        parameters = {"per_page": 100, "page": page, **query}
+        _, data = requester.requestJsonAndCheck("GET", path, parameters=parameters)
+        entries = data[key] if key else data
+        yield from entries
+        if len(entries) < 100:
+            return
