@@ -26,7 +26,7 @@ from rich.markdown import Markdown
 from rich.syntax import Syntax
 
 from agent.journal.events import Recorded
-from app.export_html import trace_page
+from app.journal_view.html import trace_page
 from app.journal_view.terminal import progress_line
 
 ROOT = Path(__file__).resolve().parent.parent.parent

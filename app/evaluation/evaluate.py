@@ -23,7 +23,7 @@ from app.evaluation.html_report import report_page
 from app.evaluation.instance_run import Ground, run_instance
 from app.evaluation.repositories import Sources
 from app.evaluation.sandboxes import Trees
-from app.export_html import trace_page
+from app.journal_view.html import trace_page
 from app.llm.factory import make_model
 from app.settings.schema import Settings
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
-from agent.journal.events import GateJudged, SeenTest
+from agent.journal.events import GateJudged, Recorded, SeenTest
 
 STAGES = (
     "queued",
@@ -176,3 +177,100 @@ class Head:
         after = ("passed" if proved.ok else "failed") if proved else ""
         first = SeenTest(name=self.reproduction, before="failed", after=after)
         return ([first] if self.reproduction else []) + (of_gate if self.gate else own)
+
+
+_OF_PHASE = {"queued": 0, "preparing": 1, "debugging": DEBUGGING, "publishing": 5}
+
+
+def carry_on(head: Head, recorded: Recorded) -> None:
+    """Take one more event into a head."""
+    event, attempt = recorded.event, recorded.event.attempt
+    head.seq = recorded.seq
+    if event.type != "model_waiting":
+        head.waiting = ""
+    match event.type:
+        case "run_phase":
+            head.phase, head.doing = event.phase, event.detail
+            _come_to(head, 0, _OF_PHASE.get(event.phase, head.stages.get(0, 0)))
+        case "attempt_started":
+            head.attempts = max(head.attempts, attempt)
+            head.doing = f"attempt {attempt} with {event.model}"
+            _come_to(head, attempt, STAGES.index("reproducing"))
+            head.base_commit = event.base_commit
+            head.models = tuple(dict.fromkeys((*head.models, event.model)))
+            for name in event.base_failures:
+                head.before.setdefault(name, "failed")
+        case "model_turned":
+            use = event.usage
+            head.points.append(
+                TurnPoint(use.prompt_tokens, use.cached_tokens, use.completion_tokens)
+            )
+            head.model_s += event.duration_ms / 1000
+        case "tool_started":
+            head.doing = f"attempt {attempt}: {event.name}"
+            if event.name == "submit":
+                _come_to(head, attempt, STAGES.index("proving"))
+        case "tool_finished":
+            head.calls[attempt] = head.calls.get(attempt, 0) + 1
+            head.places[attempt, event.call_id] = recorded.seq
+            for name, outcome in (event.tests or {}).items():
+                head.before.setdefault(name, outcome)
+                head.after[name] = outcome
+        case "reproduction_declared":
+            if event.accepted:
+                head.reproduction = event.command
+                _come_to(head, attempt, STAGES.index("testing hypotheses"))
+        case "hypothesis_proposed":
+            held = (n.id for (a, _), n in head.nodes.items() if a == attempt)
+            confirmed = [i for i in held if head.nodes[attempt, i].verdict == "confirmed"]
+            head.nodes[attempt, event.hypothesis] = Node(
+                attempt,
+                event.hypothesis,
+                event.claim,
+                event.prediction,
+                event.test,
+                recorded.seq,
+                parent=confirmed[-1] if confirmed else "",
+            )
+        case "hypothesis_resolved":
+            node = head.nodes.get((attempt, event.hypothesis))
+            if node is not None:
+                calls = tuple((c, head.places.get((attempt, c), -1)) for c in event.calls)
+                head.nodes[attempt, event.hypothesis] = replace(
+                    node, verdict=event.verdict, evidence=event.evidence, calls=calls
+                )
+        case "snapshot_taken":
+            head.snapshots[attempt, event.snapshot] = Snapshot(
+                attempt, event.snapshot, event.patch_log, event.why
+            )
+        case "gate_judged":
+            head.gate = event
+            if event.verdict != "proven":
+                _come_to(head, attempt, STAGES.index("testing hypotheses"))
+        case "note_added":
+            head.hints += event.source == "human"
+        case "model_waiting":
+            head.waiting = event.reason
+        case "attempt_ended":
+            head.diagnosis = event.diagnosis or head.diagnosis
+            head.doing = f"attempt {attempt} ended: {event.outcome}"
+        case "run_ended":
+            head.phase, head.doing, head.ended_at = "ended", "", recorded.at
+            head.outcome = event.outcome
+            _come_to(head, 0, STAGES.index("ended"))
+            head.diagnosis = event.diagnosis or head.diagnosis
+        case _:
+            pass
+
+
+def head_of(journal: Iterable[Recorded]) -> Head:
+    """The head of a journal that is at hand as a whole."""
+    head = Head()
+    for recorded in journal:
+        carry_on(head, recorded)
+    return head
+
+
+def _come_to(head: Head, attempt: int, stage: int) -> None:
+    head.stages[attempt] = stage
+    head.reached |= {stage}

@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from agent.journal.events import Recorded, RunEnded, now
-from app.export_html import trace_page
 from app.github.records import Permission, Role
+from app.journal_view.html import trace_page
 from app.settings.schema import Settings
 from app.storage.store import SqlStore
 from app.web.app import Web, create_app

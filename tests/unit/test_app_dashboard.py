@@ -27,10 +27,9 @@ from agent.journal.events import (
 )
 from app.journal_view.cards import MOST_POINTS, bars, lines
 from app.journal_view.entries import present_all
-from app.journal_view.summary import STAGES, Branch, Head
+from app.journal_view.summary import STAGES, Branch, Head, head_of
 from app.sanitize.html import SHOWN, patch, plain, terminal
 from app.web.dashboard.compare import compare
-from app.web.dashboard.summaries import head_of
 
 HOSTILE = st.text(
     st.one_of(st.characters(), st.sampled_from("\x1b[]mPX;31<>&\"'\u202e\u200b\x07\x00\r\n")),

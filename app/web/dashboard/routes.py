@@ -13,8 +13,8 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, StreamingResponse
 
 from agent.journal.events import Outcome
-from app.dashboard_cards import card_values
 from app.journal_view import cards
+from app.journal_view.cards import card_values
 from app.journal_view.entries import present_all
 from app.journal_view.html import TEMPLATES, render
 from app.journal_view.summary import Head
