@@ -7,12 +7,15 @@ be said again after a crash without asking GitHub.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
 
 from agent.evaluation.cost import gpu_seconds
-from agent.journal.events import AnyEvent, ModelTurned
+from agent.journal.events import UNDECIDED, AnyEvent, ModelTurned
+from agent.journal.state import RunState
 from agent.model import Record
 from app.github.records import IssueThread
-from app.publishing.comments import RunFacts
 from app.repo_config.effective import Terms
 from app.repo_config.schema import Language
 from app.settings.schema import Settings
@@ -91,3 +94,67 @@ def facts_of(
 def model_seconds(events: Iterable[AnyEvent]) -> float:
     """How long the model took to answer, in all. Pure."""
     return sum(event.duration_ms for event in events if isinstance(event, ModelTurned)) / 1000
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What a report says of a run besides its state."""
+
+    run_id: str
+    repository: str
+    issue_number: int
+    issue_title: str
+    base_branch: str
+    base_commit: str
+    started_at: datetime
+    run_url: str = ""
+    """The run's page; empty: none that people can reach."""
+    budget_calls: int = 0
+    """Tool calls that an attempt may make; 0: not told."""
+    language: Language = "en"
+    reporter: str = ""
+    """The issue's author, for a Co-authored-by line; empty: none is wanted."""
+    reporter_id: int = 0
+    queue_place: int = 0
+    """The run's place among those that wait, from 1; 0: it does not wait."""
+    waits_for: str = ""
+    """The limit that it waits for in the queue; else what is away."""
+    gpu_seconds: float | None = None
+    """Time of the model's answers, times the processors that make them; None: not told."""
+    remarks: tuple[str, ...] = ()
+    """Sentences about wishes of the repository that were not granted."""
+    ending: str = ""
+    """Why the run ended without a result, in a sentence."""
+    recipe: str = ""
+    """Set-up that the model found, for `.github/patchwright.yml`; empty: none was to be found."""
+
+
+Phase = Literal["queued", "preparing", "debugging", "verifying", "publishing", "done"]
+
+
+PHASES: tuple[Phase, ...] = (
+    "queued",
+    "preparing",
+    "debugging",
+    "verifying",
+    "publishing",
+    "done",
+)
+
+
+def is_draft(state: RunState) -> bool:
+    """Whether a pull request of this state must be a draft: the gate did not prove the patch."""
+    return state.verdict is None or state.verdict.verdict != "proven"
+
+
+def is_undecided(state: RunState) -> bool:
+    """Whether the gate held, and only the model itself cannot tell its fix from another."""
+    failed = {c.name for c in state.verdict.checks if not c.ok} if state.verdict else set()
+    return failed == {UNDECIDED}
+
+
+def patch_of(state: RunState) -> str:
+    """The patch to publish: the one that was judged, else the one submitted, else nothing."""
+    if state.verdict is not None and state.verdict.patch:
+        return state.verdict.patch
+    return state.submitted.patch if state.submitted is not None else ""

@@ -22,17 +22,9 @@ from app.github.forge import Forge
 from app.github.records import Comment, Pull, Repository
 from app.publishing import code_owners, pull_template
 from app.publishing.code_owners import owners_of
-from app.publishing.comments import (
-    RunFacts,
-    branch_name,
-    diagnosis_comment,
-    is_draft,
-    own_branch_name,
-    patch_of,
-    run_marker,
-    settings_comment,
-    status_comment,
-)
+from app.publishing.comments import diagnosis_comment, settings_comment, status_comment
+from app.publishing.facts import RunFacts, is_draft, patch_of
+from app.publishing.markers import branch_name, own_branch_name, run_marker
 from app.publishing.pull_request import (
     changed_files,
     check_report,
@@ -87,7 +79,7 @@ async def announce(
 ) -> Comment:
     """Bring the run's one status comment up to date, creating it at first.
 
-    `phase` is one of `app.publishing.comments.PHASES`; `pull` the pull request's address, when there is one.
+    `phase` is one of `app.publishing.facts.PHASES`; `pull` the pull request's address, when there is one.
     """
     return await forge.put_comment(
         run.issue_number, run_marker(run.run_id, "status"), status_comment(run, phase, state, pull)

@@ -13,19 +13,11 @@ from unidiff.patch import PatchSet
 
 from agent.journal.state import RunState
 from app.github.records import Annotation, CheckReport
-from app.publishing.comments import (
-    MARKER_ROOM,
-    MAX_ROWS,
-    RunFacts,
-    is_draft,
-    is_undecided,
-    patch_of,
-    run_marker,
-)
+from app.publishing.facts import RunFacts, is_draft, is_undecided, patch_of
+from app.publishing.markers import run_marker
 from app.publishing.pull_template import Part, fill
-from app.publishing.rendering import render
+from app.publishing.rendering import MARKER_ROOM, MAX_ROWS, WORDS, render
 from app.repo_config.schema import Language
-from app.report_words import WORDS
 from app.sanitize.markdown import (
     COMMENT_LIMIT,
     Markdown,

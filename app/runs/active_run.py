@@ -33,8 +33,15 @@ from app.github.errors import ForgeError
 from app.github.forge import Forge
 from app.github.records import IssueThread
 from app.publishing import publish
-from app.publishing.comments import Phase, RunFacts
-from app.publishing.facts import FACTS_LOG, RECIPE_LOG, facts_of, model_seconds, read_wishes
+from app.publishing.facts import (
+    FACTS_LOG,
+    RECIPE_LOG,
+    Phase,
+    RunFacts,
+    facts_of,
+    model_seconds,
+    read_wishes,
+)
 from app.runs.services import Result, Services
 from app.runs.step_retry import patiently
 from app.runs.trees import prepare_environment

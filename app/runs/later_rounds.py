@@ -19,7 +19,7 @@ from app.git.mirror import BranchTaken, Mirror
 from app.git.process import GitMissing
 from app.github.records import FailedCheck, Pull, Remark
 from app.publishing import publish
-from app.publishing.comments import is_draft, patch_of
+from app.publishing.facts import is_draft, patch_of
 from app.runs import feedback
 from app.runs.active_run import Ground, RunWork
 from app.runs.feedback import Item, Items

@@ -7,21 +7,12 @@ from collections.abc import Sequence
 from agent.journal.state import RunState
 from app.git.mirror import Identity
 from app.github.records import FailedCheck, Pull
+from app.publishing.markers import reply_marker, round_marker
 from app.runs import feedback
 from app.runs.active_run import RunWork
 from app.runs.feedback import Item
 from app.runs.services import Result
 from app.sanitize.markdown import commit_text, title_text
-
-
-def reply_marker(run_id: str, key: str) -> str:
-    """The hidden first line of the answer to one remark."""
-    return f"<!-- patchwright:reply run={run_id} to={key} -->"
-
-
-def round_marker(run_id: str, number: int) -> str:
-    """The hidden first line of what a round says on the pull request's page."""
-    return f"<!-- patchwright:round run={run_id} round={number} -->"
 
 
 async def answer_all(

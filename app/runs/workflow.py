@@ -25,7 +25,7 @@ from app import endings
 from app.github.fenced import fenced
 from app.github.records import Pull
 from app.publishing import publish
-from app.publishing.comments import is_draft, patch_of
+from app.publishing.facts import is_draft, patch_of
 from app.publishing.publish import Fetched
 from app.runs import crash_limit, failures, later_rounds
 from app.runs.active_run import ISSUE_LOG, Ground, RunWork, as_issue

@@ -18,7 +18,7 @@ from app.git.process import GitDenied, GitError, GitMissing
 from app.github.client import GithubForge
 from app.github.errors import ForgeAway, ForgeError
 from app.publishing import publish
-from app.publishing.comments import RunFacts
+from app.publishing.facts import RunFacts
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.server import GithubServer
 from tests.integration.github_app import PATCH, app_of, git, installation_of

@@ -17,7 +17,8 @@ from app.git.process import GitError
 from app.github.client import GithubForge
 from app.github.errors import ForgeError
 from app.publishing import publish
-from app.publishing.comments import RunFacts, branch_name, own_branch_name
+from app.publishing.facts import RunFacts
+from app.publishing.markers import branch_name, own_branch_name
 from app.repo_config.effective import read_terms
 from app.settings.schema import Settings
 from tests.doubles.github.client import GithubWorld

@@ -18,18 +18,9 @@ from agent.journal.events import (
     Submitted,
 )
 from agent.journal.state import RunState, fold
-from app.publishing.comments import (
-    MARKER_ROOM,
-    RunFacts,
-    branch_name,
-    checklist,
-    diagnosis_comment,
-    own_branch_name,
-    patch_of,
-    run_marker,
-    status_comment,
-    suspects,
-)
+from app.publishing.comments import checklist, diagnosis_comment, status_comment, suspects
+from app.publishing.facts import RunFacts, patch_of
+from app.publishing.markers import branch_name, own_branch_name, run_marker
 from app.publishing.pull_request import (
     changed_files,
     commit_message,
@@ -37,7 +28,7 @@ from app.publishing.pull_request import (
     pull_title,
     unchecked,
 )
-from app.publishing.rendering import TEMPLATES
+from app.publishing.rendering import MARKER_ROOM, TEMPLATES
 from app.repo_config.schema import Language
 from app.sanitize.markdown import COMMENT_LIMIT, units
 
