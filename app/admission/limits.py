@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from app.repo_config.effective import Bounds
+
 DAY = timedelta(hours=24)
 
 
@@ -35,19 +37,6 @@ class Mark:
     def organisation(self) -> str:
         """The account that the repository belongs to."""
         return self.repository.partition("/")[0].casefold()
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """The limits in effect for one run; 0: none."""
-
-    at_once: int = 0
-    organisation_at_once: int = 0
-    repository_at_once: int = 0
-    per_day: int = 0
-    organisation_per_day: int = 0
-    repository_per_day: int | None = None
-    """None: no limit; 0: no runs at all, which a repository may ask for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from agent.task import Budget, GatePolicy
-from app.admission.limits import Bounds
 from app.git.tree_archive import Shape
 from app.github.forge import Forge
 from app.repo_config.parser import Problem, read
@@ -153,3 +152,16 @@ def _policy(config: RepoConfig) -> GatePolicy:
 def _least(*bounds: int | None) -> int | None:
     given = [bound for bound in bounds if bound is not None]
     return min(given) if given else None
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The limits in effect for one run; 0: none."""
+
+    at_once: int = 0
+    organisation_at_once: int = 0
+    repository_at_once: int = 0
+    per_day: int = 0
+    organisation_per_day: int = 0
+    repository_per_day: int | None = None
+    """None: no limit; 0: no runs at all, which a repository may ask for."""

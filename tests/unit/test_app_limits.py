@@ -10,7 +10,7 @@ import pytest
 from github import GithubException
 
 from app import endings
-from app.admission.limits import Bounds, Go, Mark, Refuse, Wait, admit, queue_place
+from app.admission.limits import Go, Mark, Refuse, Wait, admit, queue_place
 from app.git.mirror import PushRefused
 from app.git.process import GitDenied
 from app.github.convert import explain
@@ -25,6 +25,7 @@ from app.github.errors import (
     TokenRefused,
 )
 from app.github.records import IssueThread, Repository
+from app.repo_config.effective import Bounds
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
