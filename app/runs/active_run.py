@@ -25,13 +25,12 @@ from agent.journal.events import (
     RunPhase,
 )
 from agent.journal.state import RunState, fold
-from agent.session import JudgeWith, debug
-from agent.task import Attachment, Issue, Task
+from agent.session import debug
+from agent.task import Issue, Task
 from app.git.mirror import Mirror
 from app.git.tree_archive import Source, write_tree
 from app.github.errors import ForgeError
 from app.github.forge import Forge
-from app.github.records import IssueThread
 from app.publishing import publish
 from app.publishing.facts import (
     FACTS_LOG,
@@ -42,6 +41,7 @@ from app.publishing.facts import (
     model_seconds,
     read_wishes,
 )
+from app.runs.attempts import TOLD, Ground
 from app.runs.services import Result, Services
 from app.runs.step_retry import patiently
 from app.runs.trees import prepare_environment
@@ -53,26 +53,9 @@ from sandbox.protocol import Sandbox
 
 ISSUE_LOG = "issue"
 """Log id under which the issue is kept as it was when the run began."""
-TOLD = {"reproduction_declared", "hypothesis_proposed", "hypothesis_resolved", "submitted"}
-"""Events after which the status comment says something new."""
+
 
 _log = logs.get(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Ground:
-    """What attempts stand on."""
-
-    tree: str
-    """Commit whose tree the sandboxes hold."""
-    first: int = 1
-    """Number of the first attempt."""
-    attempts: int = 1
-    again: str = ""
-    """Why there is another attempt; empty for the first."""
-    feedback: tuple[str, ...] = ()
-    attachments: tuple[Attachment, ...] = ()
-    judge_with: JudgeWith = judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,14 +352,3 @@ class RunWork:
     def check_lease(self) -> None:
         """Before every outward act: a worker that lost the run must not speak for it."""
         self.store.check_lease(self.run.id)
-
-
-def as_issue(thread: IssueThread, own_login: str) -> Issue:
-    """The issue for the agent, without what the App itself wrote there."""
-    return Issue(
-        title=thread.title,
-        body=thread.body,
-        number=thread.number,
-        author=thread.author,
-        comments=tuple(f"{c.author}: {c.body}" for c in thread.comments if c.author != own_login),
-    )

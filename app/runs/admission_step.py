@@ -11,7 +11,6 @@ import time
 
 from agent.journal.events import now
 from agent.journal.state import RunState
-from app import endings
 from app.admission import authorization
 from app.admission.limits import Go, Refuse, Wait
 from app.admission.rows import begin, is_held
@@ -20,6 +19,7 @@ from app.github.records import IssueThread
 from app.publishing import publish
 from app.publishing.facts import FACTS_LOG, wishes_of
 from app.repo_config.effective import Terms
+from app.runs import failures
 from app.runs.active_run import RunWork
 from app.runs.failures import HandedBack
 from app.runs.services import Result
@@ -66,7 +66,7 @@ async def examine(forge: Forge, run: Run, terms: Terms) -> tuple[str, IssueThrea
     denied = authorization.unwanted(trigger, terms) or authorization.denial(
         permission, thread, repository, minimum=minimum, on_pull=trigger.is_pull_request
     )
-    ending = endings.of_issue(thread, repository, name=run.repository, number=run.issue_number)
+    ending = failures.of_issue(thread, repository, name=run.repository, number=run.issue_number)
     return denied or (ending.text if ending else ""), thread
 
 

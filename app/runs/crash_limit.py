@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from agent.journal.events import AttemptEnded, GateJudged, Recorded, RunPhase, ToolStarted
+from app.runs import journal_progress
 from app.storage import audit, controls
+from app.storage.controls import DEATHS
 from app.storage.records import Run
 from app.storage.store import SqlStore
 from app.telemetry import logs
@@ -19,15 +24,33 @@ def examine(store: SqlStore, before: Run) -> str:
     if before.status != "running" or not before.owner:
         return ""
     journal = store.events(before.id)
-    if controls.only_waited(journal):
+    if journal_progress.only_waited(journal):
         return ""
-    mark = controls.progress(journal)
+    mark = journal_progress.progress(journal)
     blame = controls.count_death(store.engine, before.id, before.owner, mark)
     _log.warning(
         "a worker died with this run in hand", run=before.id, worker=before.owner, blame=blame
     )
     if blame < controls.BLAME:
         return ""
-    reason = controls.diagnosis(journal)
+    reason = diagnosis(journal)
     audit.note(store.engine, "patchwright", "park", before.id, reason)
     return reason
+
+
+def diagnosis(journal: Iterable[Recorded]) -> str:
+    """Why a run is parked, for its issue."""
+    doing = "before its first step"
+    for entry in journal:
+        match entry.event:
+            case RunPhase(phase=phase):
+                doing = f"in the phase {phase!r}"
+            case ToolStarted(name=name, call_id=call):
+                doing = f"in the tool call `{name}` ({call})"
+            case GateJudged() | AttemptEnded():
+                doing = "after an attempt's end"
+    return (
+        f"The worker died {DEATHS} times or more at the same place, {doing}; this run was parked: "
+        "another try would most likely end the same way. Workers that die for want of memory or "
+        "disk are the usual cause; the worker's own log says more."
+    )

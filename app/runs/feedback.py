@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Sequence
 from typing import Literal
 
@@ -11,7 +10,6 @@ from agent.model import Record
 from app.admission.authorization import is_bot
 from app.github import commands
 from app.github.records import FailedCheck, Remark
-from app.sanitize.markdown import COMMENT_LIMIT, Markdown, code, fit, inline, prose
 
 CHECK_ROUNDS = 3
 """So many rounds of a run mend failed checks of its own pull request; then a person must look."""
@@ -148,48 +146,3 @@ def again(pull_number: int, carried: ReproductionDeclared | None, *, patched: bo
             )
     parts.append("Do what the feedback asks, or say why not; then submit.")
     return " ".join(parts)
-
-
-def answers(summary: str, count: int) -> tuple[str, ...]:
-    """What the model's summary says to each item, by the lines that begin with `[n]`.
-
-    An item without a line of its own is answered by the whole summary.
-    """
-    found: dict[int, list[str]] = {}
-    at = 0
-    for line in summary.splitlines():
-        begun = re.match(r"\s*(?:[-*]\s+)?\[(\d{1,3})\]\s*(.*)", line)
-        if begun and 1 <= int(begun[1]) <= count:
-            at = int(begun[1])
-            found.setdefault(at, []).append(begun[2])
-        elif at:
-            found[at].append(line)
-    whole = summary.strip()
-    return tuple("\n".join(found.get(n, ())).strip() or whole for n in range(1, count + 1))
-
-
-def answer_text(said: str, *, commit: str, changed: bool, failed: str) -> Markdown:
-    """An answer to one item. `commit` has the change; `failed` says why there is none."""
-    if failed:
-        return Markdown(f"Not done. {prose(failed, 3000)}")
-    done = f"Done in {commit}." if changed else "Nothing was changed for this."
-    return Markdown(f"{done} {prose(said, 6000)}")
-
-
-def page_comment(items: Sequence[tuple[Item, Markdown]], *, proof: str, run_url: str) -> Markdown:
-    """The answers that have no thread of their own, and how the change was proven again."""
-    parts = [f"> {inline(item.title)}\n\n{answer}" for item, answer in items]
-    if proof:
-        parts.append(proof)
-    if run_url:
-        parts.append(f"[Every step of this run]({run_url})")
-    return Markdown(fit("\n\n".join(parts), COMMENT_LIMIT - 500))
-
-
-def given_up(checks: Sequence[FailedCheck]) -> Markdown:
-    """What to say when checks still fail after the last round for them."""
-    named = ", ".join(code(check.name) for check in checks[:10])
-    return Markdown(
-        f"{named} still fails after {CHECK_ROUNDS} rounds of mending. Somebody has to look: say in "
-        "a review what to do, or push to the branch."
-    )

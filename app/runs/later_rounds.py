@@ -14,14 +14,16 @@ from datetime import datetime
 from functools import partial
 
 from agent.journal.events import AttemptEnded, GateJudged, ReproductionDeclared, Submitted, now
-from agent.task import ATTACHED, Attachment
+from agent.task import Attachment
 from app.git.mirror import BranchTaken, Mirror
 from app.git.process import GitMissing
-from app.github.records import FailedCheck, Pull, Remark
+from app.github.records import Pull, Remark
 from app.publishing import publish
 from app.publishing.facts import is_draft, patch_of
 from app.runs import feedback
-from app.runs.active_run import Ground, RunWork
+from app.runs.active_run import RunWork
+from app.runs.attachments import _keep_log
+from app.runs.attempts import Ground
 from app.runs.feedback import Item, Items
 from app.runs.pull_request_proof import WiderProof
 from app.runs.replies import answer_all, commit_text_for, say_given_up
@@ -231,14 +233,6 @@ async def _failed_checks(
         return [], []
     kept = [(check, await _keep_log(run, check)) for check in fresh]
     return [feedback.of_check(c, log_id) for c, log_id in kept], [i for _, i in kept if i]
-
-
-async def _keep_log(run: RunWork, check: FailedCheck) -> str:
-    data = await run.forge.check_log(check.id)
-    if not data:
-        return ""
-    run.store.put_log(run.run.id, f"{ATTACHED}ci-{check.id}", data)
-    return f"{ATTACHED}ci-{check.id}"
 
 
 async def _prove_again(

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from agent.journal.state import RunState
 from app.git.mirror import Identity
 from app.github.records import FailedCheck, Pull
 from app.publishing.markers import reply_marker, round_marker
-from app.runs import feedback
 from app.runs.active_run import RunWork
-from app.runs.feedback import Item
+from app.runs.feedback import CHECK_ROUNDS, Item
 from app.runs.services import Result
-from app.sanitize.markdown import commit_text, title_text
+from app.sanitize.markdown import (
+    COMMENT_LIMIT,
+    Markdown,
+    code,
+    commit_text,
+    fit,
+    inline,
+    prose,
+    title_text,
+)
 
 
 async def answer_all(
@@ -23,10 +32,10 @@ async def answer_all(
     changed = bool(commit) and commit != found["head"]
     failed = result.get("failed", "")
     summary = state.submitted.summary if state.submitted else ""
-    said = feedback.answers(summary, len(items))
+    said = answers(summary, len(items))
     on_page = []
     for item, words in zip(items, said, strict=True):
-        text = feedback.answer_text(words, commit=commit[:12], changed=changed, failed=failed)
+        text = answer_text(words, commit=commit[:12], changed=changed, failed=failed)
         if item.thread:
             marker = reply_marker(run.run.id, item.key)
             await run.forge.reply(run.run.pull_number, item.thread, marker, text)
@@ -34,7 +43,7 @@ async def answer_all(
             on_page.append((item, text))
     if on_page or changed:
         facts = run.facts(found)
-        text = feedback.page_comment(
+        text = page_comment(
             on_page, proof=_proof(state, commit) if changed else "", run_url=facts.run_url
         )
         marker = round_marker(run.run.id, run.run.round)
@@ -44,7 +53,7 @@ async def answer_all(
 async def say_given_up(run: RunWork, pull: Pull, checks: Sequence[FailedCheck]) -> None:
     """Say once that checks are left to people now."""
     marker = f"<!-- patchwright:given-up run={run.run.id} -->"
-    await run.forge.put_comment(pull.number, marker, feedback.given_up(checks))
+    await run.forge.put_comment(pull.number, marker, given_up(checks))
 
 
 def commit_text_for(pull: Pull, state: RunState, author: Identity) -> str:
@@ -63,4 +72,49 @@ def _proof(state: RunState, commit: str) -> str:
     return (
         f"Proven again in fresh sandboxes for the whole pull request as of {commit[:12]}: "
         f"{held} of {len(checks)} checks hold."
+    )
+
+
+def answers(summary: str, count: int) -> tuple[str, ...]:
+    """What the model's summary says to each item, by the lines that begin with `[n]`.
+
+    An item without a line of its own is answered by the whole summary.
+    """
+    found: dict[int, list[str]] = {}
+    at = 0
+    for line in summary.splitlines():
+        begun = re.match(r"\s*(?:[-*]\s+)?\[(\d{1,3})\]\s*(.*)", line)
+        if begun and 1 <= int(begun[1]) <= count:
+            at = int(begun[1])
+            found.setdefault(at, []).append(begun[2])
+        elif at:
+            found[at].append(line)
+    whole = summary.strip()
+    return tuple("\n".join(found.get(n, ())).strip() or whole for n in range(1, count + 1))
+
+
+def answer_text(said: str, *, commit: str, changed: bool, failed: str) -> Markdown:
+    """An answer to one item. `commit` has the change; `failed` says why there is none."""
+    if failed:
+        return Markdown(f"Not done. {prose(failed, 3000)}")
+    done = f"Done in {commit}." if changed else "Nothing was changed for this."
+    return Markdown(f"{done} {prose(said, 6000)}")
+
+
+def page_comment(items: Sequence[tuple[Item, Markdown]], *, proof: str, run_url: str) -> Markdown:
+    """The answers that have no thread of their own, and how the change was proven again."""
+    parts = [f"> {inline(item.title)}\n\n{answer}" for item, answer in items]
+    if proof:
+        parts.append(proof)
+    if run_url:
+        parts.append(f"[Every step of this run]({run_url})")
+    return Markdown(fit("\n\n".join(parts), COMMENT_LIMIT - 500))
+
+
+def given_up(checks: Sequence[FailedCheck]) -> Markdown:
+    """What to say when checks still fail after the last round for them."""
+    named = ", ".join(code(check.name) for check in checks[:10])
+    return Markdown(
+        f"{named} still fails after {CHECK_ROUNDS} rounds of mending. Somebody has to look: say in "
+        "a review what to do, or push to the branch."
     )

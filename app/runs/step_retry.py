@@ -9,8 +9,8 @@ from datetime import timedelta
 
 from agent.errors import LostLease, RunStopped
 from agent.journal.events import Recorded, RunPhase, now
-from app import endings
 from app.github.errors import ForgeAway, RateLimited
+from app.runs import failures, journal_progress
 from app.runs.failures import (
     TOLD_FROM_S,
     HandedBack,
@@ -22,7 +22,6 @@ from app.runs.failures import (
     was_dropped,
 )
 from app.runs.services import Result, Services
-from app.storage import controls
 from app.storage.outage import is_away
 from app.storage.store import SqlStore
 from app.telemetry import logs, metrics
@@ -57,7 +56,7 @@ async def patiently(
     while True:
         try:
             if wait >= TOLD_FROM_S:
-                phase = RunPhase(attempt=0, phase=controls.WAITING, detail=why)
+                phase = RunPhase(attempt=0, phase=journal_progress.WAITING, detail=why)
                 store.append(run_id, [phase])
                 if elsewhere:
                     await tell(why)
@@ -80,10 +79,10 @@ async def patiently(
             return {"failed": STOPPED, "stopped": "1"}
         # A step may last for hours: faults between which it got on are not one outage.
         journal = store.events(run_id)
-        came_to = controls.progress(journal)
+        came_to = journal_progress.progress(journal)
         tries, mark = (tries + 1 if came_to == mark else 1), came_to
         wait_s = wait_before_retry(error, tries, services.patience_s)
-        if wait_s is None or controls.waits_since(journal) < now() - LONGEST_OUTAGE:
+        if wait_s is None or journal_progress.waits_since(journal) < now() - LONGEST_OUTAGE:
             return _give_up(run_id, name, error, journal)
         wait, why = wait_s, explain(error, run_id)
         elsewhere = not isinstance(error, ForgeAway | RateLimited)
@@ -106,11 +105,11 @@ async def _pause(store: SqlStore, run_id: str, seconds: float, heeds_stop: bool)
 
 def _give_up(run_id: str, name: str, error: BaseException, journal: Sequence[Recorded]) -> Result:
     """Waiting is of no use here any more, or never was."""
-    if goes_back(error) and controls.waits_since(journal) >= now() - LONGEST_OUTAGE:
+    if goes_back(error) and journal_progress.waits_since(journal) >= now() - LONGEST_OUTAGE:
         _log.warning("handed back to the queue", run=run_id, step=name, why=str(error))
         metrics.handed_back()
         raise HandedBack(str(error))
-    if ending := endings.of_error(error):
+    if ending := failures.of_error(error):
         _log.warning("GitHub ended it", run=run_id, step=name, why=ending.kind)
         return ending.result
     _log.error("a step failed", run=run_id, step=name, exc_info=error)

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
 
-from agent.journal.events import (
-    AttemptEnded,
-    AttemptStarted,
-    GateJudged,
-    ModelWaiting,
-    Recorded,
-    RunPhase,
-    SandboxOpened,
-    ToolFinished,
-    ToolStarted,
-)
 from app.storage.records import UnknownRun
 from app.storage.run_rows import insert_of
 from app.storage.tables import runs
 from app.tables_operations import controls, usage
 
-WAITING = "waiting"
-"""Phase of a run for which something outside is away."""
 DEATHS = 3
 """So many workers may die at one place of a run that they had alone; then it is parked."""
 ALONE, AMONG_OTHERS = 2, 1
@@ -68,64 +54,6 @@ def count_death(engine: sa.Engine, run_id: str, owner: str, mark: int) -> int:
             ).returning(controls.c.deaths)
         )
         return int(counted.scalar_one())
-
-
-def progress(journal: Iterable[Recorded]) -> int:
-    """How much of a run is complete: what a restart adds to the journal by itself is not counted.
-
-    So two deaths with the same number were deaths in the same call, verdict or phase.
-    """
-    done = 0
-    phases: set[str] = set()
-    for entry in journal:
-        match entry.event:
-            case ToolFinished(status=status):
-                done += status != "interrupted"
-            case AttemptStarted() | AttemptEnded() | GateJudged():
-                done += 1
-            case RunPhase(phase=phase) if phase != WAITING:
-                phases.add(phase)
-    return done + len(phases)
-
-
-def waits_since(journal: Sequence[Recorded]) -> datetime:
-    """Since when a run has done nothing but wait for something outside; now, if it does not."""
-    since = datetime.now(UTC)
-    for entry in reversed(journal):
-        match entry.event:
-            case RunPhase(phase="waiting"):
-                since = entry.at
-            case RunPhase() | ModelWaiting() | SandboxOpened():
-                continue  # another try
-            case _:
-                break
-    return since
-
-
-def only_waited(journal: Sequence[Recorded]) -> bool:
-    """Whether all that a run did last was to wait for something outside."""
-    match journal[-1].event if journal else None:
-        case ModelWaiting() | RunPhase(phase="waiting"):
-            return True
-    return False
-
-
-def diagnosis(journal: Iterable[Recorded]) -> str:
-    """Why a run is parked, for its issue."""
-    doing = "before its first step"
-    for entry in journal:
-        match entry.event:
-            case RunPhase(phase=phase):
-                doing = f"in the phase {phase!r}"
-            case ToolStarted(name=name, call_id=call):
-                doing = f"in the tool call `{name}` ({call})"
-            case GateJudged() | AttemptEnded():
-                doing = "after an attempt's end"
-    return (
-        f"The worker died {DEATHS} times or more at the same place, {doing}; this run was parked: "
-        "another try would most likely end the same way. Workers that die for want of memory or "
-        "disk are the usual cause; the worker's own log says more."
-    )
 
 
 def add_usage(engine: sa.Engine, tokens: int, moment: datetime | None = None) -> None:

@@ -12,8 +12,8 @@ from agent.journal.events import ModelWaiting, RunPhase
 from agent.journal.state import fold
 from agent.model import Message, ToolSpec, Turn
 from agent.models.openai_compat import OnWaiting
+from app.runs.journal_progress import WAITING
 from app.server.engine import Durable, running
-from app.storage.controls import WAITING
 from app.storage.records import Run
 from sandbox.errors import EngineUnavailable, SandboxError, SandboxGone
 from sandbox.protocol import Sandbox

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from agent.journal.state import RunState
-from app import endings
 from app.git.mirror import Mirror, PatchUnusable
 from app.git.process import GitError
 from app.github.client import GithubForge
@@ -20,6 +19,7 @@ from app.publishing import publish
 from app.publishing.facts import RunFacts
 from app.publishing.markers import branch_name, own_branch_name
 from app.repo_config.effective import read_terms
+from app.runs import failures
 from app.settings.schema import Settings
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.fixtures import github_server, github_world
@@ -192,7 +192,7 @@ async def test_what_happens_at_github_meanwhile_has_its_own_end(
     facts = RunFacts("r", REPO, number, "t", "main", "a" * 40, datetime(2026, 1, 2, tzinfo=UTC))
     with pytest.raises(ForgeError) as raised:
         await publish.announce(forge, facts, "debugging", RunState())
-    ending = endings.of_error(raised.value)
+    ending = failures.of_error(raised.value)
     assert ending is not None, raised.value
     assert ending.kind == what
 
@@ -208,7 +208,7 @@ async def test_an_issue_that_is_closed_or_locked_meanwhile(
         root.call(method, f"{issue}/lock", {})
     else:
         root.call(method, issue, {"state": "closed"})
-    ending = endings.of_issue(
+    ending = failures.of_issue(
         await forge.issue(number), await forge.repository(), name=REPO, number=number
     )
     assert ending is not None
@@ -224,6 +224,6 @@ async def test_a_protected_branch_has_its_own_end(
     github_world.admin("change-repo", repo=REPO, protected_branches=names)
     with pytest.raises(GitError) as raised:
         await publish.publish(forge, mirror, run, state_of())
-    ending = endings.of_error(raised.value)
+    ending = failures.of_error(raised.value)
     assert ending is not None, raised.value
     assert (ending.kind, ending.tell) == ("protected", True)

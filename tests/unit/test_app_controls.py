@@ -22,7 +22,7 @@ from agent.journal.events import (
 from agent.model import Turn, Usage
 from app.llm.metered import Brake, GovernedModel
 from app.operations import run_control
-from app.runs import crash_limit
+from app.runs import crash_limit, journal_progress
 from app.settings.schema import Settings
 from app.storage import audit, controls
 from app.storage.store import SqlStore
@@ -46,8 +46,10 @@ def test_what_a_restart_writes_is_no_progress() -> None:
         ModelTurned(),
         ToolStarted(call_id="c3", name="bash", arguments="{}"),
     ]
-    assert controls.progress(recorded(*once)) == controls.progress(recorded(*again))
-    assert controls.progress(recorded(*again, finished(3))) > controls.progress(recorded(*again))
+    assert journal_progress.progress(recorded(*once)) == journal_progress.progress(recorded(*again))
+    assert journal_progress.progress(recorded(*again, finished(3))) > journal_progress.progress(
+        recorded(*again)
+    )
 
 
 def test_three_deaths_at_one_place_park_a_run_and_deaths_elsewhere_do_not(store: SqlStore) -> None:
@@ -91,7 +93,10 @@ def test_a_run_is_blamed_less_for_deaths_of_a_worker_that_had_others_in_hand(
 
 @pytest.mark.parametrize(
     "last",
-    [RunPhase(attempt=0, phase=controls.WAITING), ModelWaiting(reason="away", retry_in_s=1)],
+    [
+        RunPhase(attempt=0, phase=journal_progress.WAITING),
+        ModelWaiting(reason="away", retry_in_s=1),
+    ],
     ids=str,
 )
 def test_deaths_while_a_run_only_waits_are_not_of_its_doing(store: SqlStore, last: Event) -> None:

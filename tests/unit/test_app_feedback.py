@@ -20,7 +20,8 @@ from app.github.webhook_events import (
 )
 from app.repo_config.effective import Terms, terms
 from app.repo_config.schema import Permissions, RepoConfig, Triggers
-from app.runs.feedback import answer_text, answers, of_remark, page_comment, said_to_us, wanted
+from app.runs.feedback import of_remark, said_to_us, wanted
+from app.runs.replies import answer_text, answers, page_comment
 from app.settings.schema import Settings
 from tests.unit.test_app_inbox import PLACE, comment
 from tests.unit.test_app_store import trigger

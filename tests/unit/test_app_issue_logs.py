@@ -8,8 +8,7 @@ import httpx
 import pytest
 
 from agent.journal.store import MemoryStore
-from app.runs.attachments import MOST_BYTES, fetch_file, links
-from app.runs.workflow import linked_files
+from app.runs.attachments import MOST_BYTES, fetch_file, linked_files, links
 
 WEB = "https://github.com"
 

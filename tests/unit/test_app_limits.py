@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from github import GithubException
 
-from app import endings
 from app.admission.limits import Go, Mark, Refuse, Wait, admit, queue_place
 from app.git.mirror import PushRefused
 from app.git.process import GitDenied
@@ -26,6 +25,7 @@ from app.github.errors import (
 )
 from app.github.records import IssueThread, Repository
 from app.repo_config.effective import Bounds
+from app.runs import failures
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
@@ -137,7 +137,7 @@ def github(status: int, message: str, **headers: str) -> Exception:
     ],
 )
 def test_each_refusal_has_its_own_end(error: Exception, kind: str) -> None:
-    ending = endings.of_error(error)
+    ending = failures.of_error(error)
     assert ending is not None
     assert ending.kind == kind
     assert ending.text.endswith(".")
@@ -150,9 +150,9 @@ def test_githubs_words_get_their_kinds() -> None:
     assert isinstance(github(401, "Bad credentials"), TokenRefused)
     plain = github(403, "Resource not accessible by integration")
     assert type(plain) is ForgeDenied
-    assert endings.of_error(plain) is None
+    assert failures.of_error(plain) is None
     for passing in (ForgeAway("x"), github(502, "x"), ValueError("x")):
-        assert endings.of_error(passing) is None
+        assert failures.of_error(passing) is None
 
 
 def test_limits_of_github_say_how_long_to_wait() -> None:
@@ -186,7 +186,7 @@ REPOSITORY = Repository("acme/shop", "main", True, False, "", "https://github.co
 
 
 def end_of(thread: IssueThread, repository: Repository = REPOSITORY) -> str:
-    ending = endings.of_issue(thread, repository, name="acme/shop", number=7)
+    ending = failures.of_issue(thread, repository, name="acme/shop", number=7)
     return ending.kind if ending else ""
 
 

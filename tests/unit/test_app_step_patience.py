@@ -9,14 +9,14 @@ import pytest
 
 from agent.journal.events import ModelWaiting, Recorded, RunPhase, ToolFinished, now
 from app.github.errors import ForgeAway
+from app.runs import journal_progress
 from app.runs.failures import HandedBack
 from app.runs.services import Result
 from app.runs.step_retry import LONGEST_OUTAGE, patiently
-from app.storage import controls
 from tests.integration.run_world import RunWorld
 from tests.integration.test_runs import start
 
-WAITING = RunPhase(attempt=0, phase=controls.WAITING, detail="GitHub cannot be reached.")
+WAITING = RunPhase(attempt=0, phase=journal_progress.WAITING, detail="GitHub cannot be reached.")
 DONE = ToolFinished(call_id="c1", name="bash", status="ok", output="")
 
 
@@ -80,5 +80,5 @@ def test_waiting_begins_anew_once_the_run_got_on() -> None:
         Recorded(seq=n, at=begun + timedelta(hours=n / 2), event=event)
         for n, event in enumerate(events)
     ]
-    assert controls.waits_since(journal) == journal[3].at
-    assert controls.waits_since(journal[:2]) > begun + timedelta(hours=4)
+    assert journal_progress.waits_since(journal) == journal[3].at
+    assert journal_progress.waits_since(journal[:2]) > begun + timedelta(hours=4)

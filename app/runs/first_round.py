@@ -1,0 +1,203 @@
+"""The first round of a run: authorise, prepare, debug, publish."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from agent.journal.events import GateJudged, Outcome
+from agent.journal.state import RunState
+from agent.task import Attachment, Issue
+from app.github.records import IssueThread, Pull
+from app.publishing import publish
+from app.publishing.facts import is_draft, patch_of
+from app.publishing.publish import Fetched
+from app.runs import failures
+from app.runs.active_run import ISSUE_LOG, RunWork
+from app.runs.admission_step import authorise, refuse
+from app.runs.attachments import ci_logs, linked_files, links, where
+from app.runs.attempts import Ground
+from app.runs.services import Result, Step
+
+LAPS = 3
+"""So often work begins anew because the base branch moved; then a draft says so."""
+
+
+async def _first_round(run: RunWork, step: Step) -> None:
+    async def tried(
+        name: str, act: Callable[[], Awaitable[Result]], *, heeds_stop: bool = False
+    ) -> Result:
+        return await step(name, partial(run.patiently, name, act, heeds_stop=heeds_stop))
+
+    result = await tried("authorise", partial(authorise, run), heeds_stop=True)
+    if denied := result.get("denied"):
+        # A stranger gets silence: no comment, only the record.
+        await step("finish", partial(run.finish, {"outcome": "stopped", "reason": denied}))
+        return
+    if refused := result.get("refused"):
+        await tried("refuse", partial(refuse, run, refused))
+        await step("finish", partial(run.finish, {"outcome": "stopped", "reason": refused}))
+        return
+    prepared: Result = {}
+    if "failed" not in result:
+        result = prepared = await tried("prepare", partial(prepare, run), heeds_stop=True)
+    lap = 1
+    while "failed" not in result:
+        suffix = f" {lap}" if lap > 1 else ""
+        result = await tried(f"debug{suffix}", partial(debug, run, prepared), heeds_stop=True)
+        if "failed" not in result:
+            last = lap == LAPS
+            result = await tried(f"publish{suffix}", partial(put_out, run, prepared, result, last))
+        if "again" not in result:
+            break
+        prepared, lap = prepared | result, lap + 1
+    if "failed" in result:
+        if "untold" not in result:
+            await tried("explain", partial(explain, run, prepared, result))
+        outcome = "stopped" if "stopped" in result else "failed"
+        result = {"outcome": outcome, "reason": result["failed"]}
+    await step("finish", partial(run.finish, result))
+
+
+async def prepare(run: RunWork) -> Result:
+    """Bring the mirror up to date; keep the issue as it is now; fix the commit to work from."""
+    run.phase("preparing")
+    await run.tell("preparing", run.facts({}), RunState())
+    trigger, forge = run.run.trigger, run.forge
+    fetched = await _fetch(run)
+    thread = await forge.issue(run.run.issue_number)
+    issue = as_issue(thread, await forge.bot_login())
+    run.store.put_log(run.run.id, ISSUE_LOG, issue.model_dump_json().encode())
+    found = links((issue.title, issue.body, *issue.comments), *where(run))
+    checks = tuple(dict.fromkeys((*trigger.checks, *found.checks)))
+    logs = (*await ci_logs(run, checks), *await linked_files(run, found.files))
+    attached = [a.model_dump() for a in logs]
+    return {
+        "base_commit": fetched.base_commit,
+        "base_branch": trigger.base_branch or fetched.repository.default_branch,
+        "clone_url": fetched.repository.clone_url,
+        "attached": json.dumps(attached),
+    }
+
+
+async def debug(run: RunWork, prepared: Result) -> Result:
+    """Run the attempts, or go on with them; the journal keeps all that matters."""
+    again = prepared.get("again", "")
+    terms = await run.services.terms(run.forge)
+    ground = Ground(
+        tree=prepared["base_commit"],
+        first=int(prepared.get("first", "1")),
+        attempts=1 if again else terms.attempts,
+        again=again,
+        attachments=tuple(
+            Attachment.model_validate(a) for a in json.loads(prepared.get("attached", "[]"))
+        ),
+    )
+    chosen = await run.debug(ground, run.facts(prepared), prepared["clone_url"])
+    return {"attempt": str(chosen)}
+
+
+async def put_out(run: RunWork, prepared: Result, debugged: Result, last: bool) -> Result:
+    """Open the pull request, or say what is known.
+
+    When the base branch moved meanwhile, the patch is proven again on its tip first; where that
+    fails, `again` says why and the work goes on from there, unless this was the `last` time.
+    """
+    run.phase("publishing")
+    number = int(debugged["attempt"])
+    state = run.state(number)
+    facts = run.facts(prepared)
+    if state.outcome not in ("proven", "draft") or not patch_of(state):
+        await publish.report_failure(run.forge, facts, state)
+        outcome = state.outcome or "failed"
+        return {"outcome": outcome, "attempt": debugged["attempt"], "reason": state.diagnosis}
+    mirror = await run.mirror(prepared["base_commit"], prepared["clone_url"])
+    known = await publish.own_pull(run.forge, facts)
+    if known is None and (ending := await _ended_meanwhile(run)):
+        return ending.result
+    if state.outcome == "proven" and known is None:
+        tip = (await _fetch(run)).base_commit
+        # The commit that the proof is of: the steps before may have been done anew since.
+        stood_on = state.started.base_commit if state.started else prepared["base_commit"]
+        if tip != stood_on:
+            command = state.started.test_command if state.started else ""
+            judged = await run.prove_on(
+                tip, prepared["clone_url"], patch_of(state), state.reproduction, command
+            )
+            if judged.verdict == "proven":
+                run.store.append(run.run.id, [judged.model_copy(update={"attempt": number})])
+                prepared, state = prepared | {"base_commit": tip}, run.state(number)
+                facts = run.facts(prepared)
+            elif not last:
+                return {
+                    "again": _moved(prepared["base_branch"], tip, judged, patch_of(state)),
+                    "base_commit": tip,
+                    "first": str(run.next_attempt()),
+                }
+            else:
+                run.store.append(run.run.id, [_not_on_tip(judged, number, tip, state)])
+                state = run.state(number)
+    terms = await run.services.terms(run.forge)
+    published = await publish.publish(run.forge, mirror, facts, state, terms)
+    await note_pull(run, published.pull)
+    draft: Outcome = "draft" if is_draft(state) else "proven"
+    return {"outcome": draft, "pull": published.pull.url, "attempt": debugged["attempt"]}
+
+
+async def _ended_meanwhile(run: RunWork) -> failures.Ending | None:
+    """Whether the issue or its repository want no pull request any more."""
+    thread = await run.forge.issue(run.run.issue_number)
+    repository = await run.forge.repository()
+    name, number = run.run.repository, run.run.issue_number
+    return failures.of_issue(thread, repository, name=name, number=number)
+
+
+async def note_pull(run: RunWork, pull: Pull) -> None:
+    """The pull request is the run's from now on; what was said there already is not missed."""
+    run.store.set_pull(run.run.id, pull.number)
+    login = await run.forge.bot_login()
+    said = any(r.author != login for r in await run.forge.remarks(pull.number))
+    if said or not pull.open or await run.forge.failed_checks(pull.head_sha):
+        run.services.inbox.wake(run.run.id)
+
+
+async def explain(run: RunWork, prepared: Result, failed: Result) -> Result:
+    """Say on the issue why the run ended."""
+    facts = run.facts(prepared)
+    await publish.report_failure(run.forge, facts, run.state(1), failed["failed"])
+    return {}
+
+
+async def _fetch(run: RunWork) -> Fetched:
+    repository = await run.forge.repository()
+    mirror = run.services.mirror(repository.clone_url)
+    return await publish.fetch(run.forge, mirror, run.run.trigger.base_branch)
+
+
+def _moved(branch: str, tip: str, judged: GateJudged, patch: str) -> str:
+    reasons = "\n".join(f"- {reason}" for reason in judged.reasons)
+    return (
+        f"You had a proven patch, but the branch {branch} has moved to {tip[:12]} meanwhile, and "
+        f"there the patch is not proven:\n{reasons[:4000]}\n"
+        "The tree is that new commit, without the patch. See whether the bug is still there, and "
+        f"make the fix fit. The patch was:\n```diff\n{patch[:20_000]}\n```"
+    )
+
+
+def _not_on_tip(judged: GateJudged, attempt: int, tip: str, state: RunState) -> GateJudged:
+    """The verdict that makes a draft of a patch that was proven, but not where it has to go."""
+    why = f"Proven on the commit it was made from, but not on {tip[:12]}, where the branch is now."
+    update = {"attempt": attempt, "reasons": (why, *judged.reasons), "patch": patch_of(state)}
+    return judged.model_copy(update={**update, "verdict": "unproven"})
+
+
+def as_issue(thread: IssueThread, own_login: str) -> Issue:
+    """The issue for the agent, without what the App itself wrote there."""
+    return Issue(
+        title=thread.title,
+        body=thread.body,
+        number=thread.number,
+        author=thread.author,
+        comments=tuple(f"{c.author}: {c.body}" for c in thread.comments if c.author != own_login),
+    )
