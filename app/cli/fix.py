@@ -23,7 +23,7 @@ from app.git.local import mirror_local
 from app.journal_view.terminal import progress_line
 from app.llm.factory import make_model
 from app.sandboxes.base import spec_of
-from app.sandboxes.environment import with_environment
+from app.sandboxes.local_environment import with_environment
 from app.sandboxes.orphans import own_sandboxes
 from app.settings.schema import Settings
 from sandbox.docker.engine import DockerEngine

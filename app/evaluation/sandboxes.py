@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from app.sandboxes.base import spec_of
-from app.sandboxes.environment import OwnEnvironment, own_environment
+from app.sandboxes.local_environment import OwnEnvironment, own_environment
 from app.sandboxes.orphans import own_sandboxes
 from app.settings.schema import Settings
 from sandbox.docker.engine import DockerEngine

@@ -15,7 +15,7 @@ from app.llm.metered import Brake, GovernedModel
 from app.repo_config.effective import Terms, terms
 from app.repo_config.schema import RepoConfig
 from app.runs.failures import PATIENCE_S
-from app.sandboxes.docker import Sandboxes
+from app.sandboxes.base import Sandboxes
 from app.sandboxes.environment import Asked, Mender, Prepared
 from app.settings.schema import Settings
 from app.storage.inbox import Inbox

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from pathlib import Path
+from typing import Protocol
+
 from app.settings.schema import Settings
 from sandbox.docker.options import SandboxSpec
+from sandbox.protocol import Sandbox
 
 
 def spec_of(
@@ -18,3 +23,19 @@ def spec_of(
         runtime=settings.sandbox_runtime,
         installation=installation or settings.installation,
     )
+
+
+class Sandboxes(Protocol):
+    """Where runs get their sandboxes."""
+
+    async def open(self, run_id: str, purpose: str, tree_tar: Path) -> Sandbox:
+        """A fresh sandbox with the tree in it. Raises `SandboxError`."""
+        ...
+
+    async def attach(self, sandbox_id: str) -> Sandbox | None:
+        """A live sandbox of an earlier process, or None."""
+        ...
+
+    async def sweep(self, keep_runs: Collection[str]) -> None:
+        """Destroy what is left of all runs but these. Raises `SandboxError`."""
+        ...

@@ -6,7 +6,6 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Collection
 from pathlib import Path
-from typing import Protocol
 
 from app.sandboxes.base import spec_of
 from app.sandboxes.environment import Asked, Mender, Prepared, image_for
@@ -18,22 +17,6 @@ from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Sandbox
 
 _log = logs.get(__name__)
-
-
-class Sandboxes(Protocol):
-    """Where runs get their sandboxes."""
-
-    async def open(self, run_id: str, purpose: str, tree_tar: Path) -> Sandbox:
-        """A fresh sandbox with the tree in it. Raises `SandboxError`."""
-        ...
-
-    async def attach(self, sandbox_id: str) -> Sandbox | None:
-        """A live sandbox of an earlier process, or None."""
-        ...
-
-    async def sweep(self, keep_runs: Collection[str]) -> None:
-        """Destroy what is left of all runs but these. Raises `SandboxError`."""
-        ...
 
 
 class DockerSandboxes:

@@ -43,7 +43,7 @@ def cluster_image(settings: Settings) -> str:
 
 
 class KubernetesSandboxes:
-    """`app.sandboxes.docker.Sandboxes` on a cluster."""
+    """`app.sandboxes.base.Sandboxes` on a cluster."""
 
     def __init__(self, settings: Settings, engine: KubernetesEngine) -> None:
         self._settings = settings

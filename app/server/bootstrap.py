@@ -11,7 +11,8 @@ from app.llm.factory import make_model
 from app.publishing.facts import FACTS_LOG, read_wishes
 from app.repo_config.effective import read_terms
 from app.runs.services import Services
-from app.sandboxes.docker import DockerSandboxes, Sandboxes
+from app.sandboxes.base import Sandboxes
+from app.sandboxes.docker import DockerSandboxes
 from app.sandboxes.kubernetes import KubernetesSandboxes, cluster_image, kubernetes_engine
 from app.settings.github import PREFIX
 from app.settings.schema import Settings, SettingsError

@@ -31,7 +31,7 @@ from app.evaluation.history import Mined, NoHistory, mine
 from app.evaluation.instance_run import placed
 from app.evaluation.repositories import NoRepository, Sources
 from app.evaluation.sandboxes import docker_trees
-from app.sandboxes.environment import OwnEnvironment
+from app.sandboxes.local_environment import OwnEnvironment
 from app.settings.schema import Settings
 from sandbox.protocol import Sandbox
 from tests.doubles.local_sandbox import LocalSandbox

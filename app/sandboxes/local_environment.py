@@ -1,0 +1,132 @@
+"""The environment of a repository in a folder of this machine, for `fix` and `eval`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from agent.journal.events import SetupTried
+from app.llm.factory import make_model
+from app.repo_config.effective import terms
+from app.repo_config.parser import read
+from app.repo_config.schema import PATH
+from app.sandboxes.environment import asked_by, image_for
+from app.sandboxes.setup_repair import Mender
+from app.settings.schema import Settings
+from sandbox.docker.engine import DockerEngine
+from sandbox.environment.tree import read_tree
+from sandbox.setup.prepare import proposal
+
+
+def own_mender(
+    settings: Settings, run_id: str, note: Callable[[SetupTried], None]
+) -> Mender | None:
+    """The model of the settings as a mender of set-ups; None: there is none that could."""
+    if settings.profile == "offline" or settings.setup_tries == 0:
+        return None
+    return Mender(
+        model=lambda: make_model(settings, run_id=run_id),
+        tries=settings.setup_tries,
+        note=note,
+        test_timeout_s=settings.test_timeout_s,
+    )
+
+
+def told(tried: SetupTried) -> str:
+    """A try, for a terminal."""
+    outcome = "it works" if tried.ok else "it does not work"
+    lines = [f"Set-up, try {tried.number}: {tried.why}", *(f"  {c}" for c in tried.commands)]
+    return "\n".join([*lines, f"  {outcome}"])
+
+
+@dataclass(frozen=True, slots=True)
+class OwnEnvironment:
+    """What a tree's own files say of how it is tried."""
+
+    image: str = ""
+    """Empty: the plain one."""
+    test_command: str = ""
+    """Of its `.github/patchwright.yml`; empty: found out from the repository."""
+    recipe: str = ""
+    """What to put into that file to keep this environment; empty: nothing."""
+
+
+async def own_environment(
+    engine: DockerEngine,
+    settings: Settings,
+    tree: Path,
+    repository: str,
+    about: str,
+    *,
+    run_id: str,
+    installation: str,
+    say: Callable[[str], None],
+    mender: Mender | None = None,
+) -> OwnEnvironment:
+    """The environment of a tree that no forge is asked about.
+
+    What the tree's `.github/patchwright.yml` asks for counts. `say` is told what is done and what
+    failed. Errors as `image_for`.
+    """
+    text = (await asyncio.to_thread(read_tree, tree, lambda _: (PATH,))).texts.get(PATH)
+    config = read(text.encode() if text else None, None)
+    for problem in config.problems:
+        say(f"{PATH}, line {problem.line}: {problem.reason}")
+    agreed = terms(settings, config.config)
+    prepared = await image_for(
+        engine,
+        settings,
+        tree,
+        asked_by(repository, agreed, about),
+        run_id=run_id,
+        installation=installation,
+        progress=say,
+        mender=mender,
+    )
+    if prepared is None:
+        return OwnEnvironment(test_command=agreed.test_command)
+    recipe = proposal(prepared.environment)
+    return OwnEnvironment(prepared.image, agreed.test_command, recipe or "")
+
+
+async def with_environment(
+    engine: DockerEngine,
+    settings: Settings,
+    tree: Path,
+    run_id: str,
+    repository: str,
+    about: str,
+    console: Console,
+) -> tuple[Settings, str]:
+    """For `patchwright fix`: the settings with the image of the tree's own environment.
+
+    Beside them the test command that the repository asks for; empty: none. Says on the console
+    what is done and what failed. Errors as `image_for`.
+    """
+
+    def say(line: str) -> None:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    try:
+        own = await own_environment(
+            engine,
+            settings,
+            tree,
+            repository,
+            about,
+            run_id=run_id,
+            installation=run_id,
+            say=say,
+            mender=own_mender(settings, run_id, lambda tried: say(told(tried))),
+        )
+    finally:
+        await engine.sweep((), installation=run_id)
+    if own.recipe:
+        say(f"To keep this environment, put it in {PATH}:\n{own.recipe}")
+    if own.image:
+        settings = settings.model_copy(update={"sandbox_image": own.image})
+    return settings, own.test_command
