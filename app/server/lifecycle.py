@@ -12,8 +12,8 @@ from dbos import DBOS
 from app.queue import takeover, worker_registry
 from app.runs import queue_notices
 from app.runs.services import Services
-from app.server.bootstrap import remove_waiting
 from app.server.engine import Durable, running
+from app.server.sweeps import remove_waiting
 from app.telemetry import logs
 
 _log = logs.get(__name__)

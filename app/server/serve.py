@@ -22,16 +22,15 @@ from app.operations.retention import keep_house
 from app.queue.background import Later
 from app.queue.client import EngineClient, connected
 from app.server.bootstrap import (
-    SWEEP_EVERY_S,
     build,
     github_app,
     require_app,
     require_executor,
     require_shared_database,
-    sweep_sandboxes,
 )
 from app.server.engine import Durable
 from app.server.lifecycle import working
+from app.server.sweeps import SWEEP_EVERY_S, sweep_sandboxes
 from app.settings.loading import with_stored_app
 from app.settings.schema import Settings
 from app.storage.locks import database_lock, state_lock

@@ -11,16 +11,10 @@ from types import FrameType
 from app.queue import worker_registry
 from app.runs.services import Services
 from app.server import health
-from app.server.bootstrap import (
-    SWEEP_EVERY_S,
-    build,
-    require_app,
-    require_executor,
-    require_shared_database,
-    sweep_sandboxes,
-)
+from app.server.bootstrap import build, require_app, require_executor, require_shared_database
 from app.server.engine import Durable
 from app.server.lifecycle import working
+from app.server.sweeps import SWEEP_EVERY_S, sweep_sandboxes
 from app.settings.loading import with_stored_app
 from app.settings.schema import Settings
 from app.storage import audit

@@ -13,7 +13,7 @@ from agent.errors import LostLease
 from agent.journal.events import GateJudged, Recorded, now
 from app.github.fenced import READS, fenced
 from app.github.forge import Forge
-from app.server.bootstrap import sweep_sandboxes
+from app.server.sweeps import sweep_sandboxes
 from app.settings.schema import Settings
 from app.storage.outage import is_away, waited_for
 from app.storage.store import SqlStore

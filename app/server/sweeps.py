@@ -1,0 +1,67 @@
+"""What runs of other processes left: sandboxes, trees, containers."""
+
+from __future__ import annotations
+
+from app.sandboxes.base import Sandboxes
+from app.sandboxes.docker import DockerSandboxes
+from app.sandboxes.kubernetes import KubernetesSandboxes, kubernetes_engine
+from app.server.bootstrap import _log
+from app.settings.schema import Settings
+from app.storage.store import SqlStore
+from sandbox.docker.engine import DockerEngine
+from sandbox.docker.pool import POOL_RUN
+from sandbox.errors import SandboxError
+from sandbox.kubernetes.engine import KubernetesEngine
+
+SWEEP_EVERY_S = 60.0
+"""How often a worker looks for sandboxes that no run owns."""
+
+
+async def remove_waiting(settings: Settings) -> None:
+    """Destroy the sandboxes that this process kept ready: nobody else may have them."""
+    if settings.sandbox_engine != "docker" or settings.pool_size == 0:
+        return
+    engine = DockerEngine(settings.docker_url)
+    try:
+        await engine.sweep((), installation=settings.installation, only=POOL_RUN)
+    except SandboxError as error:  # the next start finds them
+        _log.warning("waiting sandboxes could not be removed", why=str(error))
+    finally:
+        await engine.close()
+
+
+def sweep_trees(settings: Settings, store: SqlStore) -> None:
+    """Delete the trees in this machine's state folder whose runs are over, and halves of them."""
+    # In this order: a run is live before it has a tree, so none of these belongs to a later one.
+    files = list((settings.state_dir / "trees").glob("*-*"))
+    if not files:
+        return
+    live = store.live()
+    for file in files:
+        if file.suffix in (".tar", ".part") and file.name.partition("-")[0] not in live:
+            try:
+                file.unlink(missing_ok=True)
+            except OSError as error:
+                _log.warning("a tree could not be deleted", file=str(file), why=error.strerror)
+
+
+async def sweep_sandboxes(settings: Settings, store: SqlStore) -> None:
+    """Destroy sandboxes that no live run owns, and trees: a crash may have left them.
+
+    A run that ends elsewhere leaves its trees here too.
+    """
+    sweep_trees(settings, store)
+    engine: DockerEngine | KubernetesEngine
+    if settings.sandbox_engine == "kubernetes":
+        engine = kubernetes_engine(settings)
+        sandboxes: Sandboxes = KubernetesSandboxes(settings, engine)
+    else:
+        engine = DockerEngine(settings.docker_url)
+        sandboxes = DockerSandboxes(settings, engine)
+    try:
+        await sandboxes.sweep(store.live())
+    except SandboxError as error:
+        # Runs wait for the engine by themselves; deliveries are taken meanwhile.
+        _log.warning("sandboxes could not be swept", why=str(error))
+    finally:
+        await engine.close()
