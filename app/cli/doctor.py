@@ -12,7 +12,8 @@ from github import Auth, GithubException, GithubIntegration
 from agent.models.doctor import examine as examine_model
 from app.llm.factory import endpoint
 from app.sandboxes.kubernetes import cluster_image, kubernetes_engine
-from app.settings.schema import Settings, SettingsError
+from app.settings.base import SettingsError
+from app.settings.schema import Settings
 from sandbox.docker.engine import DockerEngine
 from sandbox.errors import SandboxError
 from sandbox.images.base_image import BASE_IMAGE

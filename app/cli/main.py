@@ -20,8 +20,9 @@ from agent.errors import AgentError
 from app.cli.evaluation import run_eval
 from app.cli.export import run_export
 from app.cli.operations import of_runs, operations
+from app.settings.base import SettingsError
 from app.settings.loading import load
-from app.settings.schema import Settings, SettingsError
+from app.settings.schema import Settings
 from sandbox.errors import SandboxError
 
 cli = typer.Typer(

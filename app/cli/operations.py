@@ -9,8 +9,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from app.settings.base import SettingsError
 from app.settings.loading import load
-from app.settings.schema import Settings, SettingsError
+from app.settings.schema import Settings
 from app.storage.records import UnknownRun
 from app.storage.store import SqlStore
 

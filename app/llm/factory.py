@@ -13,7 +13,8 @@ from agent.models.offline import OfflineModel
 from agent.models.openai_compat import OnWaiting, OpenAICompatModel
 from agent.models.profiles import BadProfile, Profile, profile_named
 from agent.models.retry import Patience
-from app.settings.schema import Settings, SettingsError
+from app.settings.base import SettingsError
+from app.settings.schema import Settings
 
 
 def profile_of(settings: Settings) -> Profile:

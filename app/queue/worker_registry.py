@@ -20,7 +20,7 @@ from typing import Literal
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.settings.schema import SettingsError
+from app.settings.base import SettingsError
 from app.storage.run_rows import insert_of
 from app.tables_operations import workers
 from app.telemetry import logs

@@ -21,7 +21,7 @@ from app.github.errors import (
     TokenRefused,
 )
 from app.github.records import IssueThread, Repository
-from app.settings.schema import SettingsError
+from app.settings.base import SettingsError
 from app.telemetry.logs import redact
 from sandbox.errors import EngineUnavailable, SandboxError, SandboxGone
 

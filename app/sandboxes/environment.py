@@ -10,8 +10,8 @@ from pathlib import Path
 
 from app.repo_config.effective import Terms
 from app.sandboxes.setup_repair import Ground, Mender, environment_of, mended, remember, remembered
-from app.settings.github import PREFIX
-from app.settings.schema import Settings, SettingsError
+from app.settings.base import PREFIX, SettingsError
+from app.settings.schema import Settings
 from app.telemetry import logs
 from sandbox.docker.engine import DockerEngine, SandboxSpec
 from sandbox.egress.rules import EgressRules, networks_of, parse_credentials

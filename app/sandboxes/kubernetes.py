@@ -11,8 +11,8 @@ from pathlib import Path
 
 from app.sandboxes.base import spec_of
 from app.sandboxes.environment import Asked, Mender, Prepared
-from app.settings.github import PREFIX
-from app.settings.schema import Settings, SettingsError
+from app.settings.base import PREFIX, SettingsError
+from app.settings.schema import Settings
 from app.telemetry import logs, metrics
 from sandbox.errors import SandboxError
 from sandbox.kubernetes.access import cluster_access

@@ -13,8 +13,8 @@ from app.repo_config.effective import read_terms
 from app.runs.services import Services
 from app.sandboxes.docker import DockerSandboxes
 from app.sandboxes.kubernetes import KubernetesSandboxes, cluster_image, kubernetes_engine
-from app.settings.github import PREFIX
-from app.settings.schema import Settings, SettingsError
+from app.settings.base import PREFIX, SettingsError
+from app.settings.schema import Settings
 from app.storage.store import SqlStore
 from app.telemetry import logs
 from sandbox.docker.engine import DockerEngine

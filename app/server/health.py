@@ -12,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from app.settings.github import PREFIX
-from app.settings.schema import Settings, SettingsError
+from app.settings.base import PREFIX, SettingsError
+from app.settings.schema import Settings
 from app.web import metrics
 from app.web.server import web_server
 

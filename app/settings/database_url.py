@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 WAITS: Mapping[str, str] = MappingProxyType(
     {
@@ -49,3 +50,17 @@ def pool_of(url: str) -> dict[str, int]:
     """How many connections there may be, for `sqlalchemy.create_engine`; raises `ValueError`."""
     query = make_url(url).query
     return {name: int(str(query.get(name, value))) for name, value in POOL.items()}
+
+
+def _checked_database(url: str) -> None:
+    """Raises `ValueError` when it is no URL of a database that Patchwright works with."""
+    try:
+        backend = make_url(url).get_backend_name()
+    except ArgumentError as error:
+        raise ValueError("is not a database URL") from error
+    if backend not in ("sqlite", "postgresql"):
+        raise ValueError("must be a sqlite or postgresql URL")
+    try:
+        pool_of(url)
+    except ValueError:
+        raise ValueError("has a pool_size or max_overflow that is no number") from None

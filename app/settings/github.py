@@ -9,18 +9,8 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from app.github.records import TriageUp
+from app.settings.base import PREFIX, check_url
 from app.settings.operations import OperationSettings
-
-PREFIX = "PATCHWRIGHT_"
-
-
-def check_url(value: str, schemes: tuple[str, ...]) -> str:
-    """The URL without a slash at its end. Raises `ValueError` for another scheme."""
-    if not value.startswith(tuple(f"{s}://" for s in schemes)):
-        raise ValueError(
-            f"must be a URL that starts with {' or '.join(s + '://' for s in schemes)}"
-        )
-    return value.rstrip("/")
 
 
 class GithubSettings(OperationSettings):

@@ -11,9 +11,9 @@ from typing import Any, Literal, get_args
 
 from pydantic import SecretStr, ValidationError
 
+from app.settings.base import CONFIG_VARIABLE, PREFIX, SettingsError
 from app.settings.credentials import CredentialsError, stored
-from app.settings.github import PREFIX
-from app.settings.schema import CONFIG_VARIABLE, Settings, SettingsError
+from app.settings.schema import Settings
 
 SecretName = Literal[
     "github_private_key",

@@ -18,12 +18,12 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from app.settings.github import PREFIX, GithubSettings
+from app.settings.base import CONFIG_VARIABLE, PREFIX
+from app.settings.github import GithubSettings
 from app.settings.llm import PriceSettings
 from app.settings.operations import OperationSettings
-from app.settings.sandboxes import SetupSettings
-from app.settings.schema import CONFIG_VARIABLE, Settings
-from app.settings_kubernetes import KubernetesSettings
+from app.settings.sandboxes import KubernetesSettings, SetupSettings
+from app.settings.schema import Settings
 
 MADE = "<!-- Made by `make reference`; change the program instead of this page. -->"
 

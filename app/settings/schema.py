@@ -23,40 +23,19 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
 
 from agent.task import Budget
-from app.settings.database_url import pool_of, with_waits
-from app.settings.github import PREFIX, GithubSettings, check_url
+from app.settings.base import CONFIG_VARIABLE, PREFIX, SettingsError, check_url
+from app.settings.database_url import _checked_database, with_waits
+from app.settings.github import GithubSettings
 from app.settings.llm import PriceSettings
-from app.settings.sandboxes import SetupSettings
-from app.settings_kubernetes import KubernetesSettings
+from app.settings.sandboxes import KubernetesSettings, SetupSettings
 from sandbox.protocol import Limits
-
-CONFIG_VARIABLE = f"{PREFIX}CONFIG"
-
-
-class SettingsError(Exception):
-    """A setting is wrong; the message names the variable and what to do."""
 
 
 def _state_dir() -> Path:
     root = os.environ.get("XDG_STATE_HOME")
     return (Path(root) if root else Path.home() / ".local" / "state") / "patchwright"
-
-
-def _checked_database(url: str) -> None:
-    """Raises `ValueError` when it is no URL of a database that Patchwright works with."""
-    try:
-        backend = make_url(url).get_backend_name()
-    except ArgumentError as error:
-        raise ValueError("is not a database URL") from error
-    if backend not in ("sqlite", "postgresql"):
-        raise ValueError("must be a sqlite or postgresql URL")
-    try:
-        pool_of(url)
-    except ValueError:
-        raise ValueError("has a pool_size or max_overflow that is no number") from None
 
 
 class Settings(GithubSettings, KubernetesSettings, PriceSettings, SetupSettings):

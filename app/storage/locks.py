@@ -14,8 +14,8 @@ from typing import TextIO
 
 from sqlalchemy.engine import make_url
 
-from app.settings.github import PREFIX
-from app.settings.schema import Settings, SettingsError
+from app.settings.base import PREFIX, SettingsError
+from app.settings.schema import Settings
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from app.settings.schema import SettingsError
+from app.settings.base import SettingsError
 
 FOLDER = Path(__file__).parent / "migrations"
 LOCK = 0x70617463

@@ -13,7 +13,8 @@ from pydantic import SecretStr
 from app.sandboxes.environment import Asked
 from app.sandboxes.kubernetes import KubernetesSandboxes, kubernetes_engine
 from app.server.bootstrap import require_cluster
-from app.settings.schema import Settings, SettingsError
+from app.settings.base import SettingsError
+from app.settings.schema import Settings
 from sandbox.docker.options import SandboxSpec
 from sandbox.environment.choose import Wishes
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError, SandboxGone

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.github.webhooks import sign
 from app.server.serve import state_lock
-from app.settings.schema import SettingsError
+from app.settings.base import SettingsError
 from app.storage.store import SqlStore
 from tests.unit.test_app_webhooks import encoded, labeled
 

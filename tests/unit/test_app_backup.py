@@ -12,7 +12,8 @@ import pytest
 from agent.journal.events import Recorded, RunEnded, RunPhase, now
 from app.operations import retention
 from app.operations.backup import BackupError, backup, restore
-from app.settings.schema import Settings, SettingsError
+from app.settings.base import SettingsError
+from app.settings.schema import Settings
 from app.storage.locks import database_lock, state_lock
 from app.storage.store import SqlStore
 from tests.unit.kept_runs import a_run

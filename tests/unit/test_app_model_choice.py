@@ -14,8 +14,9 @@ from agent.models.openai_compat import OpenAICompatModel
 from app.llm.factory import make_model, profile_of, routing_key
 from app.publishing.facts import FACTS_LOG, Wishes
 from app.server.bootstrap import build
+from app.settings.base import SettingsError
 from app.settings.loading import load
-from app.settings.schema import PREFIX, Settings, SettingsError
+from app.settings.schema import PREFIX, Settings
 from app.storage.store import SqlStore
 from sandbox.docker.engine import DockerEngine
 from tests.unit.test_app_store import trigger

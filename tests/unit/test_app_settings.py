@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from app.settings import credentials
+from app.settings.base import SettingsError
 from app.settings.loading import lines, load
-from app.settings.schema import Settings, SettingsError
+from app.settings.schema import Settings
 
 
 @pytest.fixture(autouse=True)

@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 import yaml
 
-from app.settings.github import PREFIX
-from app.settings.schema import CONFIG_VARIABLE, Settings
+from app.settings.base import CONFIG_VARIABLE, PREFIX
+from app.settings.schema import Settings
 from app.storage.store import SqlStore
 from app.web.metrics import Metrics, of_worker
 from tests.deploy.figures import alert_expressions, board_expressions, exported, names_in

@@ -14,7 +14,8 @@ import yaml
 from typer.main import get_command
 
 from app.cli.main import cli
-from app.settings.schema import CONFIG_VARIABLE, Settings
+from app.settings.base import CONFIG_VARIABLE
+from app.settings.schema import Settings
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 DOCS = ROOT / "docs"
