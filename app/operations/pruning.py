@@ -19,8 +19,8 @@ from dbos import WorkflowStatus as Workflow
 
 from app.queue.workflows import APPLICATION, UNDER_WAY, ask_of, run_of, workflow_of_ask
 from app.settings.schema import Settings
-from app.storage.tables import asks, deliveries, handled, runs, to_micros
-from app.tables_operations import controls, usage
+from app.storage.run_rows import over
+from app.storage.tables import asks, controls, deliveries, handled, runs, to_micros, usage
 from app.telemetry import logs
 
 KEEP = timedelta(days=30)
@@ -32,17 +32,6 @@ PAUSE_S = 0.05
 ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 
 _log = logs.get(__name__)
-
-
-def over(before: datetime) -> sa.ColumnElement[bool]:
-    """Runs that were over before this moment.
-
-    A run whose pull request is open may have another round, so it is not.
-    """
-    open_still = sa.and_(runs.c.pull_number > 0, runs.c.closed == "")
-    return sa.and_(
-        runs.c.status == "done", runs.c.updated_at < to_micros(before), sa.not_(open_still)
-    )
 
 
 def prune(settings: Settings, engine: sa.Engine, moment: datetime) -> int:

@@ -22,7 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.settings.base import SettingsError
 from app.storage.run_rows import insert_of
-from app.tables_operations import workers
+from app.storage.tables import workers
 from app.telemetry import logs
 
 State = Literal["active", "draining", "gone"]

@@ -11,8 +11,7 @@ import sqlalchemy as sa
 from agent.journal.events import now
 from agent.model import Record
 from app.storage.run_rows import storable
-from app.storage.tables import from_micros, to_micros
-from app.tables_operations import audit
+from app.storage.tables import audit, from_micros, to_micros
 
 _ADD = sa.insert(audit)
 

@@ -8,8 +8,7 @@ import sqlalchemy as sa
 
 from app.storage.records import UnknownRun
 from app.storage.run_rows import insert_of
-from app.storage.tables import runs
-from app.tables_operations import controls, usage
+from app.storage.tables import controls, runs, usage
 
 DEATHS = 3
 """So many workers may die at one place of a run that they had alone; then it is parked."""

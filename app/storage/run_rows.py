@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from functools import cache
 
 import sqlalchemy as sa
@@ -12,7 +13,7 @@ from agent.journal.events import now
 from app.github.webhook_events import Trigger
 from app.storage import tables
 from app.storage.records import Accepted
-from app.storage.tables import to_micros
+from app.storage.tables import runs, to_micros
 
 Insert = Callable[[sa.Table], sqlite.Insert | postgresql.Insert]
 """An insert statement in the database's own words."""
@@ -119,3 +120,14 @@ def open_round(connection: sa.Connection, run_id: str) -> bool:
 def storable(text: str) -> str:
     """Text without NUL, which PostgreSQL cannot keep."""
     return text.replace("\0", "")
+
+
+def over(before: datetime) -> sa.ColumnElement[bool]:
+    """Runs that were over before this moment.
+
+    A run whose pull request is open may have another round, so it is not.
+    """
+    open_still = sa.and_(runs.c.pull_number > 0, runs.c.closed == "")
+    return sa.and_(
+        runs.c.status == "done", runs.c.updated_at < to_micros(before), sa.not_(open_still)
+    )

@@ -19,6 +19,7 @@ from agent.errors import LostLease
 from agent.journal.events import EVENT, AnyEvent, Recorded, RunEnded, now
 from agent.journal.store import Hint
 from app.github.webhook_events import Trigger
+from app.storage import connection as storage_connection
 from app.storage import tables
 from app.storage.group_commit import GroupCommit
 from app.storage.records import Accepted, Run, RunFilter, RunPage, UnknownRun, run_id_for
@@ -35,7 +36,7 @@ class SqlStore:
     """Runs and journals in the database at `url`, whose tables are made if they are missing."""
 
     def __init__(self, url: str) -> None:
-        self._engine = tables.open_engine(url)
+        self._engine = storage_connection.open_engine(url)
         self._reads = self._engine.execution_options(read_only=True)
         self._journal = self._engine.execution_options(quick=True)
         self._insert = insert_of(self._engine)

@@ -6,18 +6,10 @@ Times are microseconds since 1970 in UTC: both databases sort and compare them a
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 
-from app.settings.database_url import pool_of, with_waits
-from app.storage.migrate import migrate
-
 metadata = sa.MetaData()
-
-SLEEP_IN_TRANSACTION_MS = 10_000
-"""Far more than any transaction here takes; they wait for nothing but the database."""
 
 runs = sa.Table(
     "runs",
@@ -141,62 +133,60 @@ def from_micros(micros: int) -> datetime:
     return datetime.fromtimestamp(micros // 1_000_000, UTC).replace(microsecond=micros % 1_000_000)
 
 
-def open_engine(url: str) -> sa.Engine:
-    """An engine for the application's own tables, which are brought to this version's shape."""
-    engine = sqlite_engine(url) if _is_sqlite(url) else _postgresql_engine(url)
-    migrate(engine)
-    return engine
+workers = sa.Table(
+    "workers",
+    metadata,
+    sa.Column("id", sa.String(128), primary_key=True),
+    # Another at each start: a process that was taken for dead sees that it is not the one meant.
+    sa.Column("incarnation", sa.String(32), nullable=False),
+    # active, draining (told to end), gone (ended, or taken for dead)
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("started_at", sa.BigInteger, nullable=False),
+    # By the database's clock, so that machines need not agree on the time.
+    sa.Column("beat_at", sa.BigInteger, nullable=False),
+)
 
 
-def sqlite_engine(url: str) -> sa.Engine:
-    """An engine on an SQLite file that many threads and processes may share.
-
-    WAL: readers and the one writer do not wait for each other. `synchronous=FULL`: in WAL mode
-    NORMAL may lose the last transactions when the power fails, and an acknowledged delivery must
-    not be lost; it costs one fsync a transaction (about 5 ms). The journal of a run asks for
-    NORMAL by the option `quick`: it survives the death of any process, and after a power cut the
-    run goes on from a few events earlier. Writers begin IMMEDIATE, because a transaction
-    that reads first and writes later would fail at once, without waiting, if another wrote
-    in between.
-    """
-    database = sa.make_url(url).database
-    if database:
-        Path(database).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    engine = sa.create_engine(url, connect_args={"timeout": 30.0})
-
-    @sa.event.listens_for(engine, "connect")
-    def _connected(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # the driver begins nothing by itself
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}").close()
-
-    @sa.event.listens_for(engine, "begin")
-    def _begun(connection: sa.Connection) -> None:
-        options = connection.get_execution_options()
-        reads = options.get("read_only", False)
-        synchronous = "NORMAL" if options.get("quick", False) else "FULL"
-        if not reads:
-            connection.exec_driver_sql(f"PRAGMA synchronous={synchronous}")
-        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
-
-    return engine
+controls = sa.Table(
+    "controls",
+    metadata,
+    sa.Column("run_id", sa.String(32), primary_key=True),
+    sa.Column("paused", sa.Boolean, nullable=False, default=False),
+    # Blame for workers that died at the same place of the run, one after the other.
+    sa.Column("deaths", sa.Integer, nullable=False, default=0),
+    # How much of the run was complete at the last of them.
+    sa.Column("mark", sa.BigInteger, nullable=False, default=-1),
+)
 
 
-def _postgresql_engine(url: str) -> sa.Engine:
-    """An engine whose sessions the server ends when they sleep in the middle of a transaction.
-
-    So does a worker that is frozen in one: its row locks would keep the others from taking over.
-    """
-    engine = sa.create_engine(with_waits(url), pool_pre_ping=True, **pool_of(url))
-
-    @sa.event.listens_for(engine, "connect")
-    def _connected(connection: Any, _record: object) -> None:
-        with connection.cursor() as cursor:
-            cursor.execute(f"SET idle_in_transaction_session_timeout = {SLEEP_IN_TRANSACTION_MS}")
-        connection.commit()
-
-    return engine
+usage = sa.Table(
+    "usage",
+    metadata,
+    sa.Column("day", sa.String(10), primary_key=True),
+    sa.Column("tokens", sa.BigInteger, nullable=False),
+    sa.Column("turns", sa.BigInteger, nullable=False),
+)
 
 
-def _is_sqlite(url: str) -> bool:
-    return sa.make_url(url).get_backend_name() == "sqlite"
+archives = sa.Table(
+    "archives",
+    metadata,
+    sa.Column("run_id", sa.String(32), primary_key=True),
+    sa.Column("file", sa.Text, nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("archived_at", sa.BigInteger, nullable=False),
+    sa.Column("deleted_at", sa.BigInteger),
+)
+
+
+audit = sa.Table(
+    "audit",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    sa.Column("actor", sa.String(128), nullable=False),
+    sa.Column("action", sa.String(64), nullable=False),
+    sa.Column("subject", sa.String(300), nullable=False),
+    sa.Column("detail", sa.Text, nullable=False, default=""),
+    sa.Index("audit_newest", "at"),
+)

@@ -14,7 +14,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from agent.journal.events import RunEnded
-from app import tables_operations
+from app.storage import connection as storage_connection
 from app.storage import tables
 from app.storage.inbox import Inbox
 from app.storage.migrate import NewerSchema, head, migrate, version
@@ -31,7 +31,7 @@ RUNS = 1000
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
     """An empty database, not migrated."""
     if request.param == "sqlite":
-        made = tables.sqlite_engine(f"sqlite:///{tmp_path / 'patchwright.db'}")
+        made = storage_connection.sqlite_engine(f"sqlite:///{tmp_path / 'patchwright.db'}")
     else:
         made = sa.create_engine(fresh_database(request.getfixturevalue("postgresql")))
     yield made
@@ -136,7 +136,7 @@ def test_a_database_of_the_first_version_with_1000_runs_goes_up_whole(engine: sa
 def test_old_and_fresh_databases_have_the_tables_that_the_code_means(
     engine: sa.Engine, old: bool
 ) -> None:
-    assert tables_operations.workers.name in tables.metadata.tables
+    assert tables.workers.name in tables.metadata.tables
     if old:
         of_first_version(engine, 21)
     migrate(engine)

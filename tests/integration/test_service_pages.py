@@ -24,9 +24,9 @@ from agent.journal.events import (
     now,
 )
 from agent.model import Usage
-from app.operations.retention import archive
 from app.settings.schema import Settings
 from app.storage import audit
+from app.storage.archive import archive
 from app.storage.store import SqlStore
 from app.web.app import Web, create_app
 from tests.integration.serving import serving

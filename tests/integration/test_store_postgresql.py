@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from app.server.engine import running
 from app.settings.database_url import WAITS
 from app.settings.schema import Settings
-from app.storage.tables import open_engine
+from app.storage.connection import open_engine
 from tests.integration.run_world import RunWorld
 from tests.integration.test_runs import check_journal, ended, start
 from tests.unit import test_app_inbox as inbox_checks

@@ -37,8 +37,8 @@ from app.export.exporter import ExportRefused, ExportRequest, export, read_journ
 from app.export_split import validation_repositories
 from app.github.webhook_events import Trigger
 from app.journal_view.html import trace_page
-from app.operations import retention
 from app.settings.schema import Settings
+from app.storage import archive
 from app.storage.archive import Journals
 from app.storage.store import SqlStore
 
@@ -127,7 +127,7 @@ def test_an_exported_journal_folds_to_the_same_state(store: SqlStore, tmp_path: 
 def test_archived_runs_are_exported_too(store: SqlStore, tmp_path: Path) -> None:
     run_id = run(store, 7)
     kept = store.events(run_id)
-    assert retention.archive(store, run_id, tmp_path / "archives", now())
+    assert archive.archive(store, run_id, tmp_path / "archives", now())
     settings = Settings(state_dir=tmp_path)
     done = export(
         store,

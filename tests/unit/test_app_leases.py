@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from app.queue import takeover, worker_registry
 from app.queue.worker_registry import Heard
 from app.storage.store import SqlStore
-from app.tables_operations import workers
+from app.storage.tables import workers
 
 
 def until(true: Callable[[], bool], seconds: float = 20) -> None:

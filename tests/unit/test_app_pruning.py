@@ -14,9 +14,8 @@ from app.settings.schema import Settings
 from app.storage import audit, controls
 from app.storage.inbox import Inbox
 from app.storage.store import SqlStore
-from app.storage.tables import asks, deliveries, handled, runs
-from app.tables_operations import controls as control_rows
-from app.tables_operations import usage
+from app.storage.tables import asks, deliveries, handled, runs, usage
+from app.storage.tables import controls as control_rows
 from tests.unit.test_app_inbox import comment
 from tests.unit.test_app_store import start, store, trigger, url
 
