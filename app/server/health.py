@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from app.settings.base import PREFIX, SettingsError
 from app.settings.schema import Settings
-from app.web import metrics
+from app.telemetry import metrics as telemetry_metrics
 from app.web.server import web_server
 
 STOP_S = 10.0
@@ -66,7 +66,7 @@ def _application(ping: Callable[[], None], ready: Callable[[], bool]) -> Starlet
         return PlainTextResponse("ready\n")
 
     def show_metrics(_request: Request) -> Response:
-        return Response(metrics.of_worker(), media_type=metrics.CONTENT_TYPE)
+        return Response(telemetry_metrics.of_worker(), media_type=telemetry_metrics.CONTENT_TYPE)
 
     return Starlette(
         routes=[

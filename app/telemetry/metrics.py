@@ -14,7 +14,14 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import get_args
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
 
 from agent.journal.events import (
     DriftNoticed,
@@ -237,3 +244,11 @@ def run_ended(outcome: Outcome, asked_at: datetime, number: int) -> None:
 
 def _kind(error: BaseException, kinds: dict[type[BaseException], str]) -> str:
     return next((kind for known, kind in kinds.items() if isinstance(error, known)), OTHER)
+
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def of_worker() -> bytes:
+    """The figures of a worker's process; the service tells of the installation."""
+    return generate_latest(WORK)

@@ -22,11 +22,12 @@ from app.intake.receive import Intake, take_in
 from app.settings.schema import Settings
 from app.storage.store import SqlStore
 from app.telemetry import logs
+from app.telemetry.metrics import CONTENT_TYPE
 from app.web.auth import operator_token
 from app.web.auth.github_sign_in import sign_in_pages
 from app.web.auth.visitors import Asking
 from app.web.dashboard.routes import pages
-from app.web.metrics import CONTENT_TYPE, Metrics
+from app.web.metrics import Metrics
 from app.web.middleware import dress
 from app.web.setup.routes import setup_pages
 

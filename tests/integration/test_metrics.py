@@ -16,10 +16,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from agent.journal.events import RunEnded
-from app.metrics_state import read
 from app.settings.schema import Settings
 from app.storage.store import SqlStore
 from app.web.app import Web, create_app
+from app.web.metrics import read
 from tests.deploy.figures import alert_expressions, board_expressions, exported, names_in
 from tests.doubles.sglang.serving import free_port
 from tests.integration.postgresql import fresh_database

@@ -26,13 +26,13 @@ from agent.journal.events import (
 from agent.model import Usage
 from app.github.errors import ForgeAway
 from app.telemetry import metrics as metrics_work
-from app.web import metrics
+from app.telemetry import metrics as telemetry_metrics
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError
 
 
 def figures() -> dict[str, float]:
     """Every series of this process, by its name and labels."""
-    families = text_string_to_metric_families(metrics.of_worker().decode())
+    families = text_string_to_metric_families(telemetry_metrics.of_worker().decode())
     return {
         s.name + "".join(f" {v}" for _, v in sorted(s.labels.items())): s.value
         for family in families

@@ -21,7 +21,8 @@ import yaml
 from app.settings.base import CONFIG_VARIABLE, PREFIX
 from app.settings.schema import Settings
 from app.storage.store import SqlStore
-from app.web.metrics import Metrics, of_worker
+from app.telemetry.metrics import of_worker
+from app.web.metrics import Metrics
 from tests.deploy.figures import alert_expressions, board_expressions, exported, names_in
 
 ROOT = Path(__file__).resolve().parents[2]
