@@ -9,7 +9,8 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.settings.schema import Settings
-from app.web.dashboard.routes import TEMPLATES, TokenShown, move_token_to_cookie, render
+from app.web.auth.operator_token import move_token_to_cookie
+from app.web.dashboard.routes import TEMPLATES, TokenShown, render
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; "

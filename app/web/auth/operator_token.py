@@ -10,6 +10,13 @@ import hashlib
 import hmac
 import ipaddress
 from collections.abc import Mapping
+from urllib.parse import urlencode
+
+from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
+
+from app.settings.schema import Settings
+from app.web.auth import operator_token
 
 COOKIE = "patchwright_operator"
 LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
@@ -57,3 +64,24 @@ def _host_name(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.partition(":")[0].casefold()
+
+
+def move_token_to_cookie(settings: Settings, request: Request) -> Response:
+    """Answer the right token in the address: a cookie, and the same address without the token."""
+    query = [(k, v) for k, v in request.query_params.multi_items() if k != "token"]
+    # Only the path: the answer must never lead to another host.
+    target = "/" + request.url.path.lstrip("/") + (f"?{urlencode(query)}" if query else "")
+    response = RedirectResponse(target, status_code=303)
+    response.set_cookie(
+        operator_token.COOKIE,
+        operator_token.cookie_value(settings.secret("operator_token")),
+        httponly=True,
+        secure=settings.base_url.startswith("https://"),
+        samesite="lax",
+        max_age=30 * 24 * 3600,
+    )
+    return response
+
+
+class TokenShown(Exception):
+    """The right token stood in the address: it belongs into a cookie and out of the address."""

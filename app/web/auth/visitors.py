@@ -25,6 +25,7 @@ from app.repo_config.effective import read_terms
 from app.settings.schema import Settings
 from app.storage.records import Run
 from app.web.auth import github_sign_in, operator_token
+from app.web.auth.operator_token import TokenShown
 
 BELIEVED_S = 300.0
 """So long an answer of GitHub about a role holds."""
@@ -67,10 +68,6 @@ def asked_of(settings: Settings, forge: Callable[[int, str], Forge]) -> Asking:
             await at.close()
 
     return Asking(held, needed)
-
-
-class TokenShown(Exception):
-    """The right token stood in the address: it belongs into a cookie and out of the address."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,8 +23,8 @@ from app.settings.schema import Settings
 from app.storage.archive import Journals
 from app.storage.records import Run, RunFilter, Status, UnknownRun
 from app.storage.store import SqlStore
-from app.web.auth import operator_token
-from app.web.auth.visitors import Asking, Door, TokenShown, Visitor
+from app.web.auth.operator_token import TokenShown
+from app.web.auth.visitors import Asking, Door, Visitor
 from app.web.dashboard import queue as dashboard_queue
 from app.web.dashboard import run_list
 from app.web.dashboard import statistics as dashboard_stats
@@ -33,7 +33,7 @@ from app.web.dashboard.compare import compare
 from app.web.dashboard.live import Streams, stream
 from app.web.dashboard.summaries import Heads
 
-__all__ = ["EVENTS_PER_PAGE", "TEMPLATES", "TokenShown", "move_token_to_cookie", "pages", "render"]
+__all__ = ["EVENTS_PER_PAGE", "TEMPLATES", "TokenShown", "pages", "render"]
 
 EVENTS_PER_PAGE = 200
 
@@ -264,23 +264,6 @@ def _head_values(settings: Settings, run: Run, head: Head) -> dict[str, object]:
         "took": _took(run, head),
         "issue_url": f"{settings.github_web_url}/{run.repository}/issues/{run.issue_number}",
     }
-
-
-def move_token_to_cookie(settings: Settings, request: Request) -> Response:
-    """Answer the right token in the address: a cookie, and the same address without the token."""
-    query = [(k, v) for k, v in request.query_params.multi_items() if k != "token"]
-    # Only the path: the answer must never lead to another host.
-    target = "/" + request.url.path.lstrip("/") + (f"?{urlencode(query)}" if query else "")
-    response = RedirectResponse(target, status_code=303)
-    response.set_cookie(
-        operator_token.COOKIE,
-        operator_token.cookie_value(settings.secret("operator_token")),
-        httponly=True,
-        secure=settings.base_url.startswith("https://"),
-        samesite="lax",
-        max_age=30 * 24 * 3600,
-    )
-    return response
 
 
 def _filters(repository: str, status: str, outcome: str) -> RunFilter:
