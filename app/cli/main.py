@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
+from collections.abc import Coroutine
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -75,12 +77,11 @@ def fix(
     ] = None,
 ) -> None:
     """Debug a local repository. Exit 0: proven fix; 2: none; 1: error. Changes nothing in it."""
-    from app import interrupts
     from app.cli.fix import FixRequest, run_fix
 
     settings = _settings(**({"model": model} if model else {}))
     request = FixRequest(path, issue, out_file, report, test_command, attempts, tuple(log or ()))
-    proven = interrupts.run(run_fix(request, settings, err))
+    proven = run(run_fix(request, settings, err))
     raise typer.Exit(0 if proven else EXIT_NOT_PROVEN)
 
 
@@ -127,7 +128,7 @@ def doctor(
 ) -> None:
     """Check engine, image, model and GitHub; each line is ok or says what to do."""
     if sandbox:
-        from app.doctor_sandbox import print_attacks
+        from app.cli.doctor import print_attacks
 
         raise typer.Exit(0 if asyncio.run(print_attacks(_settings(), out)) else EXIT_ERROR)
     from app.cli.doctor import examine, examine_the_model
@@ -346,3 +347,21 @@ def _expected() -> tuple[type[Exception], ...]:
         *(ForgeError, GitError, BadRequest, DemoFailed, NotSetUp),
         *(BackupError, NotPossible),
     )
+
+
+T = TypeVar("T")
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """`asyncio.run`, for which SIGTERM is what Ctrl-C is. Raises `KeyboardInterrupt` on both."""
+
+    async def stoppable() -> T:
+        loop, doing = asyncio.get_running_loop(), asyncio.current_task()
+        if doing is not None:
+            loop.add_signal_handler(signal.SIGTERM, doing.cancel)
+        return await work
+
+    try:
+        return asyncio.run(stoppable())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None

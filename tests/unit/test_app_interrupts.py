@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from app import interrupts
+from app.cli import main
 from app.sandboxes.orphans import is_dead, own_sandboxes, owner
 from sandbox.errors import SandboxError
 
@@ -38,7 +38,7 @@ def test_a_command_that_is_asked_to_end_cleans_up_first(sign: signal.Signals, he
             cleaned.append(True)
 
     with pytest.raises(KeyboardInterrupt):
-        interrupts.run(work())
+        main.run(work())
     assert cleaned == [True]
 
 
@@ -46,7 +46,7 @@ def test_a_command_that_ends_gives_its_result() -> None:
     async def work() -> int:
         return 5
 
-    assert interrupts.run(work()) == 5
+    assert main.run(work()) == 5
 
 
 def test_only_names_of_dead_processes_of_this_machine_are_dead() -> None:
