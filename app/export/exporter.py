@@ -15,8 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from agent.journal.events import AnyEvent, NoteAdded, Outcome, Recorded
 from agent.tools.registry import tool_specs
 from app.export.anonymise import anonymous, mentioned, scrubbed
-from app.export.examples import Facts, examples
-from app.export_split import validation_repositories
+from app.export.examples import Facts, examples, validation_repositories
 from app.journal_view.html import trace_page
 from app.storage.records import Run, RunFilter, UnknownRun
 from app.storage.store import SqlStore

@@ -32,9 +32,8 @@ from agent.journal.events import (
 from agent.journal.state import fold
 from agent.model import ToolCall, Usage
 from app.export.anonymise import anonymous, scrubbed
-from app.export.examples import Facts, examples, reward
+from app.export.examples import Facts, examples, reward, validation_repositories
 from app.export.exporter import ExportRefused, ExportRequest, export, read_journal
-from app.export_split import validation_repositories
 from app.github.webhook_events import Trigger
 from app.journal_view.html import trace_page
 from app.settings.schema import Settings
