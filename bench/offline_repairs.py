@@ -26,9 +26,9 @@ from agent.models.offline import OfflineModel
 from agent.session import debug
 from agent.task import Issue, Task
 from sandbox.docker.engine import DockerEngine
-from sandbox.docker.options import SandboxSpec
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Limits, Sandbox
+from sandbox.spec import SandboxSpec
 from tests.doubles.local_sandbox import LocalSandbox
 
 REPOS = Path(__file__).resolve().parent.parent / "tests" / "repos"

@@ -34,12 +34,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from sandbox.docker.engine import DockerEngine
 from sandbox.docker.exec_stream import ExecStream
-from sandbox.docker.options import COMMAND_USER, SandboxSpec
 from sandbox.docker.pool import WarmPool
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Limits
 from sandbox.shell.sandbox import ShellSandbox
 from sandbox.sizing import tree_size
+from sandbox.spec import COMMAND_USER, SandboxSpec
 
 GIB = 1024**3
 INSTALLATION = f"bench-{uuid.uuid4().hex[:8]}"

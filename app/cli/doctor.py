@@ -20,11 +20,11 @@ from app.settings.schema import Settings
 from sandbox.attacks.catalogue import ATTACKS
 from sandbox.attacks.target import outcome
 from sandbox.docker.engine import DockerEngine
-from sandbox.docker.options import SandboxSpec
 from sandbox.errors import ImageMissing, SandboxError
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.kubernetes.engine import KubernetesEngine
 from sandbox.protocol import Limits, Sandbox
+from sandbox.spec import SandboxSpec
 
 
 @dataclass(frozen=True, slots=True)

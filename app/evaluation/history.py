@@ -19,7 +19,7 @@ from app.evaluation.repositories import History, Sources
 from app.evaluation.sandboxes import Trees
 from app.git.process import run_git
 from sandbox.errors import PatchRefused, SandboxGone
-from sandbox.setup.prepare import SetupFailed
+from sandbox.setup.records import SetupFailed
 
 RUNS_AFTER = 2
 """Runs of the tests with the fix; what does not pass in each of them is flaky and left out."""

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from app.settings.schema import Settings
-from sandbox.docker.options import SandboxSpec
 from sandbox.protocol import Sandbox
+from sandbox.spec import SandboxSpec
 
 
 def spec_of(

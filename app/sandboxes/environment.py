@@ -23,8 +23,9 @@ from sandbox.errors import SandboxError
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Sandbox
 from sandbox.setup.container import SetupSpec
-from sandbox.setup.prepare import Prepared, SetupPolicy, prepare, proposal
+from sandbox.setup.prepare import prepare
 from sandbox.setup.prepared_images import prune
+from sandbox.setup.records import Prepared, SetupPolicy, proposal
 from sandbox.setup.registries import machine_hosts
 
 __all__ = [

@@ -19,7 +19,7 @@ from app.sandboxes.setup_repair import Mender
 from app.settings.schema import Settings
 from sandbox.docker.engine import DockerEngine
 from sandbox.environment.tree import read_tree
-from sandbox.setup.prepare import proposal
+from sandbox.setup.records import proposal
 
 
 def own_mender(

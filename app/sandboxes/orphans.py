@@ -14,8 +14,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from sandbox.docker.engine import DockerEngine
-from sandbox.docker.options import INSTALLATION_LABEL, RUN_LABEL
 from sandbox.errors import SandboxError
+from sandbox.spec import INSTALLATION_LABEL, RUN_LABEL
 
 _OWNER = re.compile(r"terminal:(?P<node>.*):(?P<process>\d{1,10}):[0-9a-f]{12}")
 

@@ -22,7 +22,7 @@ from app.telemetry import logs
 from sandbox.environment.choose import Wishes, candidates
 from sandbox.environment.records import Environment
 from sandbox.protocol import Sandbox
-from sandbox.setup.prepare import Prepared, SetupFailed
+from sandbox.setup.records import Prepared, SetupFailed
 
 SOURCE = "commands that the model found"
 

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode
 
 from sandbox.egress.rules import networks_of
-from sandbox.setup.prepare import PUBLIC_IMAGES
+from sandbox.setup.records import PUBLIC_IMAGES
 
 
 class SetupSettings(BaseSettings):

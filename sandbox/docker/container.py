@@ -12,10 +12,10 @@ from docker.errors import APIError, DockerException, NotFound
 
 from sandbox.docker.address import EngineAddress
 from sandbox.docker.exec_stream import ExecStream
-from sandbox.docker.options import COMMAND_USER, command_environment
 from sandbox.errors import SandboxError, SandboxGone
 from sandbox.protocol import WORKDIR
 from sandbox.shell.bash import Shell, ShellDied
+from sandbox.spec import COMMAND_USER, command_environment
 
 _POLLS = 40
 _POLL_S = 0.025

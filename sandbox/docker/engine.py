@@ -17,19 +17,13 @@ from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 from sandbox.docker.address import engine_address
 from sandbox.docker.container import Container, is_away
 from sandbox.docker.exec_stream import ExecStream
-from sandbox.docker.options import (
-    FLOOD_LABEL,
-    INSTALLATION_LABEL,
-    OUTPUT_LABEL,
-    RUN_LABEL,
-    SandboxSpec,
-    container_options,
-)
+from sandbox.docker.options import container_options
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError, SandboxGone
 from sandbox.protocol import Limits
 from sandbox.shell.commands import OutputLimits
 from sandbox.shell.sandbox import ShellSandbox
 from sandbox.sizing import tree_size
+from sandbox.spec import FLOOD_LABEL, INSTALLATION_LABEL, OUTPUT_LABEL, RUN_LABEL, SandboxSpec
 
 __all__ = ["DockerEngine", "SandboxSpec"]
 

@@ -9,13 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sandbox.docker.options import (
-    FLOOD_LABEL,
-    INSTALLATION_LABEL,
-    OUTPUT_LABEL,
-    RUN_LABEL,
-    SandboxSpec,
-)
 from sandbox.errors import ImageMissing, SandboxError, SandboxGone
 from sandbox.kubernetes.access import Access
 from sandbox.kubernetes.api import Api
@@ -25,6 +18,7 @@ from sandbox.protocol import Limits
 from sandbox.shell.commands import OutputLimits
 from sandbox.shell.sandbox import ShellSandbox
 from sandbox.sizing import tree_size
+from sandbox.spec import FLOOD_LABEL, INSTALLATION_LABEL, OUTPUT_LABEL, RUN_LABEL, SandboxSpec
 
 START_S = 300.0
 """How long a pod may take to run: the cluster may have to bring a node or an image first."""

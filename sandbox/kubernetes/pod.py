@@ -10,7 +10,9 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from sandbox.docker.options import (
+from sandbox.protocol import WORKDIR
+from sandbox.sizing import room_for
+from sandbox.spec import (
     COMMAND_USER,
     FLOOD_LABEL,
     INSTALLATION_LABEL,
@@ -24,8 +26,6 @@ from sandbox.docker.options import (
     SandboxSpec,
     command_environment,
 )
-from sandbox.protocol import WORKDIR
-from sandbox.sizing import room_for
 
 CONTAINER = "sandbox"
 SANDBOX_LABEL = "patchwright.sandbox"

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.docker.options import INSTALLATION_LABEL, KEEPER_USER, PURPOSE_LABEL, RUN_LABEL
 from sandbox.protocol import Limits
 from sandbox.shell.service_scripts import PREPARED_HOME
+from sandbox.spec import INSTALLATION_LABEL, KEEPER_USER, PURPOSE_LABEL, RUN_LABEL
 
 PROXY_PORT = 3128
 CA_FILE = "/run/patchwright-ca.pem"

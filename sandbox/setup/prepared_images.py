@@ -17,8 +17,8 @@ import docker
 from docker.errors import APIError, ImageNotFound
 
 from sandbox.docker.engine import DockerEngine
-from sandbox.docker.options import INSTALLATION_LABEL
 from sandbox.errors import SandboxError
+from sandbox.spec import INSTALLATION_LABEL
 
 REPOSITORY = "patchwright/prepared"
 PREPARED_LABEL = "patchwright.prepared"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from sandbox.docker.options import COMMAND_USER, HOME
 from sandbox.environment.records import PREFIX
 from sandbox.protocol import WORKDIR
 from sandbox.shell.service_scripts import PREPARED_HOME, PREPARED_WORKSPACE
+from sandbox.spec import COMMAND_USER, HOME
 
 _UID = COMMAND_USER.partition(":")[0]
 _LISTED = "/run/patchwright-files"

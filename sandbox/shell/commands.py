@@ -6,13 +6,13 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from sandbox.docker.options import out_of_reach
 from sandbox.errors import SandboxError, SandboxGone
 from sandbox.protocol import CommandResult
 from sandbox.shell.bash import INTERACTIVE, Shell, ShellDied, without_complaints
 from sandbox.shell.capture import Captured
 from sandbox.shell.machine import Machine
 from sandbox.shell.service import ServiceShell
+from sandbox.spec import out_of_reach
 
 _NOTE = (
     b"\n[the shell ended; a new one starts in /workspace: "

@@ -6,12 +6,12 @@ import asyncio
 import time
 from dataclasses import dataclass
 
-from sandbox.docker.options import out_of_reach
 from sandbox.errors import SandboxError
 from sandbox.shell.bash import BATCH, Payload, Shell, ShellDied, quoted
 from sandbox.shell.capture import Captured
 from sandbox.shell.machine import Machine
 from sandbox.shell.service_scripts import PRELUDE
+from sandbox.spec import out_of_reach
 
 Word = str | int | bytes
 

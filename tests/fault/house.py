@@ -19,7 +19,7 @@ from docker.models.containers import Container
 from app.cli.demo import free_port
 from app.settings.schema import Settings
 from app.storage.store import SqlStore
-from sandbox.docker.options import INSTALLATION_LABEL
+from sandbox.spec import INSTALLATION_LABEL
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.fixtures import require_description
 from tests.doubles.github.server import GithubServer

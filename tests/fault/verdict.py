@@ -11,7 +11,7 @@ from agent.journal.events import RunEnded, SandboxOpened, ToolFinished, ToolStar
 from app.storage import audit
 from app.storage.records import Run
 from app.storage.store import SqlStore
-from sandbox.docker.options import RUN_LABEL
+from sandbox.spec import RUN_LABEL
 from tests.fault.house import House, Issue, sandboxes
 
 _MARKER = re.compile(r"<!-- patchwright:[^>]*-->")

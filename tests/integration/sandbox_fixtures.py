@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 from sandbox.docker.engine import DockerEngine
-from sandbox.docker.options import SandboxSpec
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.kubernetes.access import from_kubeconfig
 from sandbox.kubernetes.engine import KubernetesEngine
 from sandbox.protocol import Limits, Sandbox
 from sandbox.shell.sandbox import ShellSandbox
+from sandbox.spec import SandboxSpec
 from tests.doubles.kubernetes.server import Cluster, serving_cluster
 
 TREE: dict[str, str | bytes] = {

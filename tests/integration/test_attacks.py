@@ -14,10 +14,11 @@ from app.cli.main import cli
 from sandbox.attacks.catalogue import ATTACKS
 from sandbox.attacks.target import Attack, Escaped, OpenTree, Target, outcome, printable
 from sandbox.docker.engine import DockerEngine
-from sandbox.docker.options import SandboxSpec, container_options
+from sandbox.docker.options import container_options
 from sandbox.errors import SandboxGone
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Limits, Sandbox
+from sandbox.spec import SandboxSpec
 from tests.integration.sandbox_fixtures import engine
 
 __all__ = ["engine"]

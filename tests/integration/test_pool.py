@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from sandbox.docker.engine import DockerEngine
-from sandbox.docker.options import SandboxSpec
 from sandbox.docker.pool import POOL_RUN, WarmPool
 from sandbox.errors import SandboxError
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Limits
+from sandbox.spec import SandboxSpec
 from tests.integration.sandbox_fixtures import TREE, tar_of
 
 pytestmark = pytest.mark.docker

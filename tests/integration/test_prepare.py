@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from sandbox.docker.engine import DockerEngine
-from sandbox.docker.options import SandboxSpec
 from sandbox.egress.rules import EgressRules, networks_of
 from sandbox.environment.choose import Wishes, candidates, wanted
 from sandbox.environment.records import Environment, Step
@@ -21,9 +20,11 @@ from sandbox.environment.tree import read_tree
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Limits
 from sandbox.setup.container import SetupSpec
-from sandbox.setup.prepare import Prepared, SetupFailed, SetupPolicy, prepare, proposal
+from sandbox.setup.prepare import prepare
 from sandbox.setup.prepared_images import listed, prune
+from sandbox.setup.records import Prepared, SetupFailed, SetupPolicy, proposal
 from sandbox.setup.registries import machine_hosts
+from sandbox.spec import SandboxSpec
 from tests.integration.sandbox_fixtures import tar_of
 
 pytestmark = [pytest.mark.docker]

@@ -13,7 +13,6 @@ import pytest
 from docker.models.containers import Container
 
 from sandbox.docker.engine import DockerEngine
-from sandbox.docker.options import SandboxSpec
 from sandbox.errors import (
     EngineUnavailable,
     FileMissing,
@@ -23,6 +22,7 @@ from sandbox.errors import (
     SandboxGone,
 )
 from sandbox.protocol import Limits
+from sandbox.spec import SandboxSpec
 from tests.integration.sandbox_fixtures import INSTALLATION, TREE, DockerOpener, tar_of
 
 pytestmark = pytest.mark.docker

@@ -15,13 +15,13 @@ from app.sandboxes.kubernetes import KubernetesSandboxes, kubernetes_engine
 from app.server.bootstrap import require_cluster
 from app.settings.base import SettingsError
 from app.settings.schema import Settings
-from sandbox.docker.options import SandboxSpec
 from sandbox.environment.choose import Wishes
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError, SandboxGone
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.kubernetes.access import from_kubeconfig
 from sandbox.kubernetes.engine import KubernetesEngine
 from sandbox.protocol import Limits
+from sandbox.spec import SandboxSpec
 from tests.doubles.kubernetes.server import Cluster, serving_cluster
 from tests.integration.sandbox_fixtures import TREE, DockerOpener, tar_of
 

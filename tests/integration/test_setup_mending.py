@@ -12,10 +12,10 @@ from app.runs.trees import told
 from app.sandboxes.environment import Asked, Mender, image_for
 from app.settings.schema import Settings
 from sandbox.docker.engine import DockerEngine
-from sandbox.docker.options import SandboxSpec
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Limits
 from sandbox.setup.prepared_images import prune
+from sandbox.spec import SandboxSpec
 from tests.integration.sandbox_fixtures import tar_of
 from tests.unit.test_setup_repair import Scripted, asks
 

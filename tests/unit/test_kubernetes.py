@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import yaml
 
-from sandbox.docker.options import SandboxSpec
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError
 from sandbox.kubernetes.access import cluster_access
 from sandbox.kubernetes.engine import closes, waits_for
@@ -18,6 +17,7 @@ from sandbox.kubernetes.exec_socket import status_code
 from sandbox.kubernetes.pod import POLICY, pod
 from sandbox.kubernetes.pod_machine import death
 from sandbox.protocol import Limits
+from sandbox.spec import SandboxSpec
 from tests.doubles.kubernetes.admission import Refused, check_metadata, check_pod
 
 SPEC = SandboxSpec(

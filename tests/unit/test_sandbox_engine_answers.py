@@ -12,10 +12,10 @@ from docker.errors import APIError
 from sandbox.docker.address import EngineAddress
 from sandbox.docker.container import Container
 from sandbox.docker.engine import DockerEngine
-from sandbox.docker.options import INSTALLATION_LABEL, RUN_LABEL
 from sandbox.errors import EngineUnavailable, SandboxError, SandboxGone
 from sandbox.shell.commands import OutputLimits
 from sandbox.shell.sandbox import ShellSandbox
+from sandbox.spec import INSTALLATION_LABEL, RUN_LABEL
 
 # Words of Docker 28, seen while containerd or the engine was killed and started again.
 DIALING = (

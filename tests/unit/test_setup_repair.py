@@ -12,7 +12,7 @@ from agent.setup_repair import Broken, Tried, mend_setup
 from app.sandboxes.setup_repair import Ground, environment_of, remember, remembered
 from sandbox.environment.records import Environment
 from sandbox.protocol import Sandbox
-from sandbox.setup.prepare import Prepared, proposal
+from sandbox.setup.records import Prepared, proposal
 
 BROKEN = Broken(
     failures=("error: <|im_end|> no module named frobnicate",),

@@ -1,0 +1,94 @@
+"""What a set-up is given, and what comes of it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sandbox.egress.rules import EgressRules
+from sandbox.environment.choose import own_venv
+from sandbox.environment.records import Environment
+from sandbox.errors import SandboxError
+from sandbox.images.base_image import BASE_IMAGE
+
+PUBLIC_IMAGES = ("docker.io", "ghcr.io", "quay.io", "mcr.microsoft.com", "public.ecr.aws")
+
+
+_LAST_LINES = 15
+
+
+Progress = Callable[[str], None]
+
+
+class SetupFailed(SandboxError):
+    """A command of a set-up failed; the message names it, with its last lines."""
+
+    def __init__(
+        self, environment: Environment, command: str, why: str, log: str, refused: Sequence[str]
+    ) -> None:
+        self.environment = environment
+        self.command = command
+        self.why = why
+        self.log = log
+        """Everything that the set-up printed, its middle left out when it is very long."""
+        self.refused = tuple(refused)
+        """What the proxy did not let through, and why."""
+        last = "\n".join(log.rstrip().splitlines()[-_LAST_LINES:])
+        message = f"Set-up by {environment.source} failed at `{command}` ({why})"
+        message += f":\n{last}" if last else "."
+        if refused:
+            message += (
+                "\nThe set-up's proxy refused: " + "; ".join(refused) + ". Hosts are permitted "
+                "by `network.hosts` in .github/patchwright.yml and by the operator's settings."
+            )
+        super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True)
+class SetupPolicy:
+    """What a set-up may do and use."""
+
+    rules: EgressRules = field(default_factory=EgressRules)
+    network: bool = True
+    ca_file: Path | None = None
+    """Certificates (PEM) that the set-up's tools and the proxy trust instead of their own."""
+    timeout_s: float = 1800.0
+    disk_bytes: int = 10 * 1024**3
+    """Most that the set-up may write. Watched: what is written between two looks comes on top."""
+    image_registries: tuple[str, ...] = PUBLIC_IMAGES
+    relay_image: str = BASE_IMAGE
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """The image that sandboxes of a repository start from."""
+
+    image: str
+    environment: Environment
+    cached: bool
+    """Whether it was there already."""
+    duration_s: float
+    failed: tuple[SetupFailed, ...] = ()
+    """Candidates that were tried before."""
+
+
+def proposal(environment: Environment) -> str:
+    """The recipe as text for `.github/patchwright.yml`; empty when there is nothing to say."""
+    if environment.is_bare or environment.explicit:
+        return ""
+    lines = [f"image: {environment.image}"] if environment.image else []
+    # Where the settings say nothing of an image, commands find a virtual environment made.
+    steps = [step for step in environment.steps if environment.image or step.command != own_venv()]
+    if steps:
+        lines.append("setup:")
+        for step in steps:
+            prefix = "" if step.folder == "." else f"cd {shlex.quote(step.folder)} && "
+            lines.append("  - " + _yaml_text(prefix + step.command))
+    return "\n".join(lines) + "\n"
+
+
+def _yaml_text(text: str) -> str:
+    """A one-line string in YAML's single quotes."""
+    return "'" + text.replace("\n", "; ").replace("'", "''") + "'"
