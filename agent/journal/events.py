@@ -1,8 +1,8 @@
 """The journal's events: everything that happens in a run, as immutable typed records.
 
-State is a fold over these (`agent.journal.state`). The model's messages, the dashboard, the export and
-the evaluation all read the same journal. Events are versioned as a whole by `SCHEMA`; a field may
-be added with a default, never renamed or given another meaning.
+State is a fold over these (`agent.journal.state`). The model's messages, the dashboard, the export
+and the evaluation all read the same journal. Events are versioned as a whole by `SCHEMA`; a field
+may be added with a default, never renamed or given another meaning.
 """
 
 from __future__ import annotations

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from pathlib import Path
 
 from agent.evaluation.report import AtK, Report
 from agent.evaluation.statistics import Share
 from app.evaluation.text_report import WORDS, efforts, shares, shown, shown_mean
+from app.journal_view.html import environment
 
-_PAGES = Environment(
-    loader=PackageLoader("app", "templates/export"),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_PAGES = environment(Path(__file__).parent / "templates")
 
 WIDTH, LEFT, RIGHT, BAR = 640, 130, 20, 34
 TOP, HIGH = 10, 160

@@ -21,7 +21,7 @@ from app.storage.records import Run, RunFilter, UnknownRun
 from app.storage.store import SqlStore
 
 _CARD = Environment(  # Markdown, not HTML; its values are numbers and names that are checked.
-    loader=PackageLoader("app", "templates/export"),
+    loader=PackageLoader("app.export", "templates"),
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
@@ -95,7 +95,7 @@ def export(
                 counts[side].add(row)
     if not exported:
         raise ExportRefused("no attempt of a finished run fits these filters")
-    card = _CARD.get_template("card.md.j2").render(
+    card = _CARD.get_template("dataset_card.md.j2").render(
         train=counts["train"].rows,
         validation=counts["validation"].rows,
         has_validation=bool(apart),

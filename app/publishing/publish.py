@@ -79,7 +79,8 @@ async def announce(
 ) -> Comment:
     """Bring the run's one status comment up to date, creating it at first.
 
-    `phase` is one of `app.publishing.facts.PHASES`; `pull` the pull request's address, when there is one.
+    `phase` is one of `app.publishing.facts.PHASES`; `pull` is the pull request's address, if there
+    is one.
     """
     return await forge.put_comment(
         run.issue_number, run_marker(run.run_id, "status"), status_comment(run, phase, state, pull)

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from app.repo_config.schema import Language
 from app.sanitize.markdown import Markdown, code, fenced, inline, prose
 
-TEMPLATES = Path(__file__).parent.parent / "templates" / "reports"
+TEMPLATES = Path(__file__).parent / "templates"
 
 
 def render(

@@ -2,7 +2,7 @@
 
 A worker's name is its for as long as it lives: on PostgreSQL a session lock holds it, which the
 server lets go of when the process or its machine dies. What a worker may write is not decided here
-but by each run's epoch (`app.storage.store`): a worker that was taken for dead by mistake does no harm.
+but by each run's epoch (`app.storage.store`): a worker taken for dead by mistake does no harm.
 """
 
 from __future__ import annotations

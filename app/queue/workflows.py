@@ -14,8 +14,8 @@ ROUND_WORKFLOW = "round"
 ASK_WORKFLOW = "ask"
 ASK_QUEUE = "asks"
 VERSION = "1"
-"""Of the order of steps in `app.runs.workflow`. Runs of another version are left alone by the engine, so it
-changes only together with a way for the unfinished ones."""
+"""Of the order of steps in `app.runs.workflow`. The engine leaves runs of another version alone, so
+it changes only together with a way for the unfinished ones."""
 PEOPLE, AUTOMATIC = 1, 10
 """Priorities; the lower goes first. Within one, the older; between repositories, by lot."""
 

@@ -23,6 +23,7 @@ from app.github.errors import (
 from app.github.records import IssueThread, Repository
 from app.settings.base import SettingsError
 from app.telemetry.logs import redact
+from app.telemetry.metrics import OTHER
 from sandbox.errors import EngineUnavailable, SandboxError, SandboxGone
 
 PATIENCE_S = (5.0, 15.0, 60.0, 180.0, 600.0)
@@ -40,6 +41,13 @@ _AWAY = (ForgeAway, RateLimited, GitAway, EngineUnavailable)
 _IGNORED = "coroutine ignored GeneratorExit"
 """What Python says to whoever awaited a coroutine that went on although it was thrown away."""
 _WAITED_FOR = (*_AWAY, SandboxGone)
+_LABELS = (
+    (RateLimited, "github_limit"),
+    (ForgeAway, "github"),
+    (GitAway, "git"),
+    (EngineUnavailable, "engine"),
+    (SandboxGone, "sandbox"),
+)
 _FIT_FOR_PEOPLE = (AgentError, SandboxError, ForgeError, GitError, SettingsError)
 
 
@@ -97,6 +105,11 @@ def cause(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
+
+
+def what_is_away(error: BaseException) -> str:
+    """What a step waits for, as the label of `patchwright_step_waits`."""
+    return next((away for kind, away in _LABELS if isinstance(error, kind)), OTHER)
 
 
 def wait_before_retry(

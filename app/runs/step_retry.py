@@ -20,6 +20,7 @@ from app.runs.failures import (
     is_waited_for,
     wait_before_retry,
     was_dropped,
+    what_is_away,
 )
 from app.runs.services import Result, Services
 from app.storage.outage import is_away
@@ -91,7 +92,7 @@ async def patiently(
             metrics.handed_back()
             raise HandedBack(why, wait)
         _log.warning("a step waits", run=run_id, step=name, why=str(error), seconds=round(wait))
-        metrics.step_waits(error)
+        metrics.step_waits(what_is_away(error))
 
 
 async def _pause(store: SqlStore, run_id: str, seconds: float, heeds_stop: bool) -> None:

@@ -13,7 +13,7 @@ from sandbox.setup.records import PUBLIC_IMAGES
 
 
 class SetupSettings(BaseSettings):
-    """The part of `app.settings.schema.Settings` that is about set-up, images and warm sandboxes."""
+    """The part of `Settings` that is about set-up, images and warm sandboxes."""
 
     setup: bool = Field(
         True,

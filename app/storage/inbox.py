@@ -1,7 +1,7 @@
 """What deliveries ask, kept until it is answered, and the runs that it concerns.
 
-Beside `app.storage.store`, on the same database: the store keeps runs and journals, the inbox what comes
-in from outside.
+Beside `app.storage.store`, on the same database: the store keeps runs and journals, the inbox what
+comes in from outside.
 """
 
 from __future__ import annotations

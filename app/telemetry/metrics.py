@@ -38,8 +38,6 @@ from agent.journal.events import (
     now,
 )
 from agent.tools.registry import TOOLS
-from app.git.process import GitAway
-from app.github.errors import ForgeAway, RateLimited
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxGone
 
 WORK = CollectorRegistry()
@@ -213,16 +211,9 @@ def _sandbox_failed() -> Iterator[None]:
         raise
 
 
-def step_waits(error: BaseException) -> None:
-    """A step is tried again later, because of this error."""
-    kinds: dict[type[BaseException], str] = {
-        RateLimited: "github_limit",
-        ForgeAway: "github",
-        GitAway: "git",
-        EngineUnavailable: "engine",
-        SandboxGone: "sandbox",
-    }
-    _waits.labels(_kind(error, kinds)).inc()
+def step_waits(away: str) -> None:
+    """A step is tried again later, because this is away: one of the counter's labels."""
+    _waits.labels(away).inc()
 
 
 def step_failed() -> None:

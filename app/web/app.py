@@ -26,7 +26,7 @@ from app.web.dashboard.routes import pages
 from app.web.metrics import Metrics
 from app.web.middleware import dress
 from app.web.setup.routes import setup_pages
-from app.web.webhook_endpoint import _deliver
+from app.web.webhook_endpoint import deliver
 
 _log = logs.get(__name__)
 
@@ -64,10 +64,10 @@ def create_app(web: Web, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
 
     dress(app, web.settings)
 
-    async def deliver(request: Request) -> Response:
+    async def receive(request: Request) -> Response:
         with metrics.acknowledged.time():
             try:
-                status, answer = await _deliver(web, request)
+                status, answer = await deliver(web.settings, web.intake, request)
             except HTTPException as error:
                 metrics.deliveries.labels(f"refused {error.status_code}").inc()
                 raise
@@ -75,7 +75,7 @@ def create_app(web: Web, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
         return JSONResponse(answer, status)
 
     # A plain route: nothing of what FastAPI does for a handler's parameters is needed here.
-    app.add_route("/webhooks/github", deliver, methods=["POST"])
+    app.add_route("/webhooks/github", receive, methods=["POST"])
 
     @app.get("/healthz")
     async def healthz() -> PlainTextResponse:

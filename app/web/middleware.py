@@ -8,9 +8,10 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.journal_view.html import TEMPLATES as SHARED
 from app.settings.schema import Settings
-from app.web.auth.operator_token import move_token_to_cookie
-from app.web.dashboard.routes import TEMPLATES, TokenShown, render
+from app.web.auth.operator_token import TokenShown, move_token_to_cookie
+from app.web.rendering import TEMPLATES, render
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; "
@@ -62,7 +63,7 @@ def dress(app: FastAPI, settings: Settings) -> None:
 
     @app.get("/assets/style.css")
     def style() -> Response:
-        return Response((TEMPLATES / "style.css").read_bytes(), media_type="text/css")
+        return Response((SHARED / "style.css").read_bytes(), media_type="text/css")
 
     @app.get("/favicon.ico")  # asked for by browsers on what is no page of ours: a log as text
     @app.get("/assets/icon.svg")

@@ -9,8 +9,11 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from app.github import webhooks
-from app.intake.receive import take_in
-from app.web.app import Web, _log
+from app.intake.receive import Intake, take_in
+from app.settings.schema import Settings
+from app.telemetry import logs
+
+_log = logs.get(__name__)
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -38,21 +41,23 @@ async def read_body(request: Request, limit: int) -> bytes:
     return b"".join(chunks)
 
 
-async def _deliver(web: Web, request: Request) -> tuple[int, dict[str, str]]:
+async def deliver(
+    settings: Settings, intake: Intake, request: Request
+) -> tuple[int, dict[str, str]]:
     """Check, keep and pass on one delivery: status and answer. Raises `HTTPException`."""
     started = time.monotonic()
-    body = await read_body(request, web.settings.body_limit_bytes)
+    body = await read_body(request, settings.body_limit_bytes)
     signature = request.headers.get("x-hub-signature-256")
     if signature is None:
         raise HTTPException(401, "The X-Hub-Signature-256 header is missing.")
     # At most a small local file: a thread would cost more than it.
-    secret = web.settings.secret("github_webhook_secret")
+    secret = settings.secret("github_webhook_secret")
     if not webhooks.verify(secret, body, signature):
         raise HTTPException(401, "The signature does not fit the body.")
     event = request.headers.get("x-github-event", "")
     delivery = request.headers.get("x-github-delivery", "")
     try:
-        taken = await run_in_threadpool(take_in, web.intake, event, delivery, body)
+        taken = await run_in_threadpool(take_in, intake, event, delivery, body)
     except webhooks.BadPayload as error:
         raise HTTPException(400, f"Bad payload: {error}.") from None
     if taken.result == "ignored":
@@ -67,6 +72,6 @@ async def _deliver(web: Web, request: Request) -> tuple[int, dict[str, str]]:
     )
     answer = {"result": taken.result}
     if taken.run_id:
-        url = f"{web.settings.base_url}/runs/{taken.run_id}"
+        url = f"{settings.base_url}/runs/{taken.run_id}"
         answer |= {"run": taken.run_id, "url": url}
     return (202 if taken.result in ("new", "noted") else 200), answer

@@ -93,7 +93,7 @@ def run_doctor(monkeypatch: pytest.MonkeyPatch, answers: Mapping[str, str]) -> t
 
     names = list(answers)
     attacks = tuple(Attack(name, done) for name in answers)
-    monkeypatch.setattr("app.doctor_sandbox.ATTACKS", attacks)
+    monkeypatch.setattr("app.cli.doctor.ATTACKS", attacks)
     result = CliRunner().invoke(cli, ["doctor", "--sandbox"])
     return result.exit_code, result.output
 

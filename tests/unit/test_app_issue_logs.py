@@ -98,7 +98,7 @@ async def test_attached_files_are_kept_with_the_run(monkeypatch: pytest.MonkeyPa
     async def fetch(client: httpx.AsyncClient, url: str) -> bytes | None:
         return b"boom\n" if url.endswith("a.log") else None
 
-    monkeypatch.setattr("app.runs.workflow.fetch_file", fetch)
+    monkeypatch.setattr("app.runs.attachments.fetch_file", fetch)
     run = SimpleNamespace(store=MemoryStore(), run=SimpleNamespace(id="r1"))
     kept = await linked_files(run, (URL, "https://github.com/user-attachments/files/2/gone.log"))
     assert [(a.id, a.name, a.size) for a in kept] == [("attached:1", "a.log", 5)]

@@ -27,7 +27,7 @@ _TEST_OPTIONS = (
     ".mocharc*",
     "karma.conf*",
 )
-"""Files that are about how tests run and nothing else. Shared ones: `agent.gate.rules.test_options`."""
+"""Files that are only about how tests run. Shared ones: `agent.gate.rules.test_options`."""
 
 _SHORT_NAME = re.compile(r"gi[a-z0-9]{0,4}~\d+")
 """What NTFS also calls `.git`, `.gitmodules` and the like."""

@@ -1,1 +1,1 @@
-"""The schema's history: one file a revision in `versions/`, applied at start by `app.storage.migrate`."""
+"""The schema's history: a file a revision in `versions/`; `app.storage.migrate` applies them."""

@@ -21,9 +21,9 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi import Query as QueryParameter
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from app.journal_view.html import render as page
 from app.settings.schema import Settings
 from app.web.auth import operator_token
+from app.web.rendering import render as page
 
 SESSION = "patchwright_session"
 STATE = "patchwright_sign_in"

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from fastapi.concurrency import run_in_threadpool
 
 from app.journal_view.entries import present_all
-from app.journal_view.html import render
 from app.sanitize.html import SHOWN
 from app.storage.records import Run
 from app.storage.store import SqlStore
+from app.web.rendering import render
 
 EVERY_S = 1.0
 LONGEST_S = 300.0

@@ -16,14 +16,12 @@ from agent.journal.events import Outcome
 from app.journal_view import cards
 from app.journal_view.cards import card_values
 from app.journal_view.entries import present_all
-from app.journal_view.html import TEMPLATES, render
 from app.journal_view.summary import Head
 from app.sanitize.html import SHOWN
 from app.settings.schema import Settings
 from app.storage.archive import Journals
 from app.storage.records import Run, RunFilter, Status, UnknownRun
 from app.storage.store import SqlStore
-from app.web.auth.operator_token import TokenShown
 from app.web.auth.visitors import Asking, Door, Visitor
 from app.web.dashboard import queue as dashboard_queue
 from app.web.dashboard import run_list
@@ -32,8 +30,7 @@ from app.web.dashboard.actions import fields_of, steer
 from app.web.dashboard.compare import compare
 from app.web.dashboard.live import Streams, stream
 from app.web.dashboard.summaries import Heads
-
-__all__ = ["EVENTS_PER_PAGE", "TEMPLATES", "TokenShown", "pages", "render"]
+from app.web.rendering import render
 
 EVENTS_PER_PAGE = 200
 

@@ -18,7 +18,8 @@ from app.settings.credentials import AppIdentity
 from app.settings.schema import Settings
 from app.telemetry import logs
 from app.web.auth import operator_token
-from app.web.dashboard.routes import TokenShown, render
+from app.web.auth.operator_token import TokenShown
+from app.web.rendering import render
 from app.web.setup.manifest import (
     PERMISSION_REASONS,
     SetupError,
