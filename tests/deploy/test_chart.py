@@ -12,7 +12,7 @@ import yaml
 
 from tests.deploy.figures import DEPLOY
 from tests.deploy.programs import helm_python
-from tests.unit.test_deploy import SETTINGS
+from tests.support.deploy_files import SETTINGS
 
 CHART = DEPLOY / "helm" / "patchwright"
 LEAST = {"publicUrl": "https://p.example.com", "github": {"appId": 7}}

@@ -20,8 +20,8 @@ from tests.deploy import images
 from tests.deploy.figures import DEPLOY
 from tests.deploy.programs import compose
 from tests.doubles.sglang.serving import free_port
-from tests.integration.test_serve import key  # noqa: F401  a fixture
-from tests.unit.test_app_webhooks import encoded, labeled
+from tests.support.payloads import encoded, labeled
+from tests.support.serving import key  # noqa: F401  a fixture
 
 SOCKET = Path("/var/run/docker.sock")
 WAIT_S = 300

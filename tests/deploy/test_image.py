@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.deploy.images import NAME, docker
-from tests.integration.test_serve import key  # noqa: F401  a fixture
+from tests.support.serving import key  # noqa: F401  a fixture
 
 pytestmark = pytest.mark.timeout(1200)
 # Confined as the composition and the chart do it.

@@ -13,7 +13,7 @@ from tests.doubles.sglang.server import StandIn
 from tests.doubles.sglang.turns import Script
 from tests.e2e.conversation_world import REPO, edit, scripts, submit
 from tests.e2e.service import Service
-from tests.integration.serving import serving
+from tests.support.serving import serving
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 

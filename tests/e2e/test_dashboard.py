@@ -25,9 +25,9 @@ from tests.e2e.dashboard_world import (
     url,
     watched,
 )
-from tests.e2e.test_setup_page import browser, fits, shot
-from tests.integration.serving import serving
-from tests.unit.test_app_store import trigger
+from tests.support.browser import browser, fits, shot
+from tests.support.serving import serving
+from tests.support.stored_runs import trigger
 
 __all__ = ["browser", "run_id", "store", "url"]  # fixtures
 

@@ -16,8 +16,8 @@ from tests.e2e.dashboard_world import (
     url,
     watched,
 )
-from tests.e2e.test_setup_page import browser
-from tests.unit.test_app_store import trigger
+from tests.support.browser import browser
+from tests.support.stored_runs import trigger
 
 __all__ = ["browser", "run_id", "store", "url"]  # fixtures
 

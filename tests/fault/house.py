@@ -28,7 +28,7 @@ from tests.doubles.seeded_policy import FILES, TITLE
 from tests.fault.database import Database, database
 from tests.fault.link import Link
 from tests.fault.parts import ROOT, Part
-from tests.integration.postgresql import programs
+from tests.support.postgresql import programs
 
 LABEL = "patchwright"
 REPOSITORIES = ("acme/one", "acme/two", "acme/three", "acme/four")

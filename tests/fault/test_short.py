@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.fault.harness import Plan, go
-from tests.integration.postgresql import programs
+from tests.support.postgresql import programs
 
 SEED = 7
 

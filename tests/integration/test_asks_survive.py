@@ -10,27 +10,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from app.github.webhook_events import Commented
 from app.intake import handlers
 from app.runs.services import Result
 from app.storage.outage import waited_for
 from app.storage.store import SqlStore
-from tests.integration.run_world import RunWorld
-from tests.integration.test_runs import start
-
-STOP = Commented(
-    installation_id=1,
-    repository="octo/calc",
-    repository_id=1,
-    default_branch="main",
-    archived=False,
-    sender="maint",
-    sender_is_bot=False,
-    is_pull_request=False,
-    issue_number=7,
-    comment_id=1,
-    body="/patchwright stop",
-)
+from tests.support.payloads import STOP
+from tests.support.run_world import RunWorld
+from tests.support.runs import start
 
 
 async def step(name: str, act: Callable[[], Awaitable[Result]]) -> Result:

@@ -19,7 +19,7 @@ from sandbox.errors import SandboxGone
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Limits, Sandbox
 from sandbox.spec import SandboxSpec
-from tests.integration.sandbox_fixtures import engine
+from tests.support.sandbox_fixtures import engine
 
 __all__ = ["engine"]
 

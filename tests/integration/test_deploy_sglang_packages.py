@@ -19,8 +19,8 @@ from agent.models.profiles import K2_THINKING
 from tests.doubles.sglang.optional import Unavailable, cache, environment
 from tests.doubles.sglang.rig import BASH, START
 from tests.doubles.sglang.serving import free_port, process, stand_in_command, wait_for
-from tests.integration.test_router import ROUTER, turns
-from tests.unit.test_deploy_sglang import METRICS, ROOT, objects, printed
+from tests.support.deploy_files import METRICS, ROOT, objects, printed
+from tests.support.router import ROUTER, turns
 
 VALIDATOR = "kubernetes-validate==1.37.0"
 ROUTER_METRICS = {name for name in METRICS if name.startswith("smg_")}

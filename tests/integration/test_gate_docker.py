@@ -11,7 +11,7 @@ from agent.journal.events import GateJudged
 from agent.testing.suite import find_test_command, run_suite
 from sandbox.protocol import Sandbox
 from tests.doubles import gate_case as case
-from tests.integration.sandbox_fixtures import DockerOpener, engine, open_docker
+from tests.support.sandbox_fixtures import DockerOpener, engine, open_docker
 
 __all__ = ["engine", "open_docker"]
 

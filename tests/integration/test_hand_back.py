@@ -8,18 +8,16 @@ from pathlib import Path
 import pytest
 
 from agent.errors import ModelAway
-from agent.journal.events import ModelWaiting, RunPhase
+from agent.journal.events import ModelWaiting
 from agent.journal.state import fold
 from agent.model import Message, ToolSpec, Turn
 from agent.models.openai_compat import OnWaiting
-from app.runs.journal_progress import WAITING
-from app.server.engine import Durable, running
-from app.storage.records import Run
-from sandbox.errors import EngineUnavailable, SandboxError, SandboxGone
-from sandbox.protocol import Sandbox
+from app.server.engine import running
+from sandbox.errors import EngineUnavailable, SandboxGone
 from tests.doubles.seeded_policy import SeededModel
-from tests.integration.run_world import LocalSandboxes, RunWorld
-from tests.integration.test_runs import check_journal, ended, start, until
+from tests.support.requeued_runs import Interrupted, claims, ended_at_last, waits_for
+from tests.support.run_world import RunWorld
+from tests.support.runs import check_journal, ended, start, until
 
 
 class Away(SeededModel):
@@ -69,32 +67,6 @@ def test_it_is_handed_back_and_goes_on_where_it_was(tmp_path: Path) -> None:
 
 def _waited(world: RunWorld, run_id: str) -> bool:
     return any(isinstance(r.event, ModelWaiting) for r in world.store.events(run_id))
-
-
-class Interrupted(LocalSandboxes):
-    """An engine that is away, or restarted, again and again; `faults` come one after another."""
-
-    def __init__(self, faults: list[SandboxError]) -> None:
-        super().__init__()
-        self.faults = faults
-
-    async def open(self, run_id: str, purpose: str, tree_tar: Path) -> Sandbox:
-        if self.faults:
-            raise self.faults.pop(0)
-        return await super().open(run_id, purpose, tree_tar)
-
-
-def ended_at_last(world: RunWorld, run_id: str, durable: Durable) -> Run:
-    def over() -> bool:
-        durable.flush_outbox()  # as the service does now and then
-        return world.store.get_run(run_id).status == "done"
-
-    until(over)
-    return world.store.get_run(run_id)
-
-
-def claims(world: RunWorld, run_id: str) -> int:
-    return world.store.get_run(run_id).epoch
 
 
 @pytest.mark.parametrize("away", [4, 9], ids=lambda n: f"{n} calls")
@@ -150,8 +122,3 @@ def test_a_stop_is_heard_while_a_step_waits(tmp_path: Path) -> None:
 def status_comment(world: RunWorld) -> str:
     with world.forge.world() as forge:
         return "".join(text for marker, text in forge["comments"].items() if "status" in marker)
-
-
-def waits_for(world: RunWorld, run_id: str) -> bool:
-    phases = [r.event for r in world.store.events(run_id) if isinstance(r.event, RunPhase)]
-    return [p.phase for p in phases[-1:]] == [WAITING] and "does not answer" in phases[-1].detail

@@ -20,8 +20,8 @@ from sandbox.docker.engine import DockerEngine, SandboxSpec
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Limits, OpenSandbox, Sandbox
 from tests.doubles.seeded_policy import FILES, TITLE, SeededModel
-from tests.integration.sandbox_fixtures import DockerOpener, tar_of
-from tests.unit.test_agent_tools import Workbench
+from tests.support.sandbox_fixtures import DockerOpener, tar_of
+from tests.support.tool_context import Workbench
 
 pytestmark = [pytest.mark.docker]
 

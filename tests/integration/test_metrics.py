@@ -22,9 +22,9 @@ from app.web.app import Web, create_app
 from app.web.metrics import read
 from tests.deploy.figures import alert_expressions, board_expressions, exported, names_in
 from tests.doubles.sglang.serving import free_port
-from tests.integration.postgresql import fresh_database
-from tests.integration.serving import serving
-from tests.unit.test_app_store import trigger
+from tests.support.postgresql import fresh_database
+from tests.support.serving import serving
+from tests.support.stored_runs import trigger
 
 ROOT = Path(__file__).parents[2]
 WAIT_S = 120

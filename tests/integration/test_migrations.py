@@ -20,7 +20,7 @@ from app.storage.inbox import Inbox
 from app.storage.migrate import NewerSchema, head, migrate, version
 from app.storage.records import Run
 from app.storage.store import SqlStore
-from tests.integration.postgresql import fresh_database
+from tests.support.postgresql import fresh_database
 
 FIRST = json.loads((Path(__file__).parents[1] / "data" / "first_version.json").read_text())
 """What the first version's code wrote: its statements for both databases, and a journal."""

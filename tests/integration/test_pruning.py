@@ -14,9 +14,9 @@ from app.operations import retention
 from app.queue.client import connected
 from app.server.engine import running
 from app.storage.inbox import Inbox
-from tests.integration.run_world import RunWorld
-from tests.integration.test_runs import ended, start, until
-from tests.unit.test_app_inbox import PLACE
+from tests.support.payloads import PLACE
+from tests.support.run_world import RunWorld
+from tests.support.runs import ended, start, until
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.journal.events import AttemptStarted, Check, GateJudged, ReproductionDeclared, Submitted
-from agent.journal.state import RunState, fold
+from agent.journal.events import GateJudged
+from agent.journal.state import RunState
 from app.git.mirror import Mirror, PatchUnusable, PushRefused
 from app.git.process import GitDenied, GitError, GitMissing
 from app.github.client import GithubForge
@@ -21,30 +21,10 @@ from app.publishing import publish
 from app.publishing.facts import RunFacts
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.server import GithubServer
-from tests.integration.github_app import PATCH, app_of, git, installation_of
+from tests.support.github_app import PATCH, app_of, git, installation_of
+from tests.support.run_states import PROVEN, state_of
 
 TOKEN = "apps/create-installation-access-token"
-PROVEN = GateJudged(verdict="proven", patch=PATCH, checks=(Check(name="reproduction", ok=True),))
-
-
-def state_of(patch: str = PATCH, verdict: GateJudged | None = PROVEN) -> RunState:
-    state = fold(
-        [
-            AttemptStarted(
-                model="m",
-                prompt_version="1",
-                base_commit="",
-                system_prompt="",
-                task_prompt="",
-                test_command="pytest -q",
-            ),
-            ReproductionDeclared(
-                command="pytest -q", expected_failure="E", observed="E", accepted=True
-            ),
-            Submitted(root_cause="Starts at 1.", summary="Start at 0.", patch=patch),
-        ]
-    )
-    return replace(state, verdict=verdict)
 
 
 @pytest.fixture

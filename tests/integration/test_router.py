@@ -34,8 +34,7 @@ from tests.doubles.sglang.checks import conversation_error
 from tests.doubles.sglang.optional import Unavailable, environment
 from tests.doubles.sglang.rig import BASH, START, grown
 from tests.doubles.sglang.serving import free_port, process, seen, stand_in_command, wait_for
-
-ROUTER = "sglang-router==0.3.2"
+from tests.support.router import ROUTER, turns
 
 
 @dataclass
@@ -126,18 +125,6 @@ def clusters(router_python: Path, tmp_path: Path) -> Iterator[Clusters]:
     with ExitStack() as stack:
         yield Clusters(router_python, tmp_path, stack)
     shutil.rmtree(tmp_path, ignore_errors=True)
-
-
-def turns(count: int, words: int = 40) -> list[dict[str, object]]:
-    """That many calls, then the end."""
-    calls: list[dict[str, object]] = [
-        {
-            "reasoning": f"Step {i}. " + "I weigh it. " * words,
-            "calls": [{"name": "bash", "arguments": {"command": f"step {i}"}}],
-        }
-        for i in range(count)
-    ]
-    return [*calls, {"reasoning": "Done.", "content": "All done."}]
 
 
 @dataclass

@@ -15,14 +15,12 @@ from pathlib import Path
 
 import httpx
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
 from app.github.webhooks import sign
 from app.server.serve import state_lock
 from app.settings.base import SettingsError
 from app.storage.store import SqlStore
-from tests.unit.test_app_webhooks import encoded, labeled
+from tests.support.payloads import encoded, labeled
 
 WAIT_S = 120.0
 """Far more than anything here takes, also on a busy machine."""
@@ -35,16 +33,6 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port
-
-
-@pytest.fixture(scope="module")
-def key() -> str:
-    made = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-    return made.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.TraditionalOpenSSL,
-        serialization.NoEncryption(),
-    ).decode()
 
 
 @pytest.fixture

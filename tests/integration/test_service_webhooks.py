@@ -16,8 +16,8 @@ from app.settings.schema import Settings
 from app.storage.inbox import Inbox
 from app.storage.store import SqlStore
 from app.web.app import Web, create_app
-from tests.integration.serving import serving
-from tests.unit.test_app_webhooks import encoded, labeled
+from tests.support.payloads import encoded, labeled
+from tests.support.serving import serving
 
 SECRET = "s3cret"
 MIB = 1024 * 1024

@@ -28,7 +28,7 @@ from tests.doubles.github.fixtures import github_server
 from tests.doubles.github.server import EVENTS as DOUBLE_EVENTS
 from tests.doubles.github.server import PERMISSIONS as DOUBLE_PERMISSIONS
 from tests.doubles.github.server import GithubServer
-from tests.integration.serving import serving
+from tests.support.serving import serving
 
 __all__ = ["github_server"]
 

@@ -11,14 +11,14 @@ from app.server.engine import running
 from app.settings.database_url import WAITS
 from app.settings.schema import Settings
 from app.storage.connection import open_engine
-from tests.integration.run_world import RunWorld
-from tests.integration.test_runs import check_journal, ended, start
+from tests.support.run_world import RunWorld
+from tests.support.runs import check_journal, ended, start
+from tests.support.settings import settings
+from tests.support.stored_runs import store
 from tests.unit import test_app_inbox as inbox_checks
 from tests.unit import test_app_leases as lease_checks
 from tests.unit import test_app_pruning as pruning_checks
 from tests.unit import test_app_store as checks
-from tests.unit.test_app_pruning import settings
-from tests.unit.test_app_store import store
 
 __all__ = ["settings", "store"]
 

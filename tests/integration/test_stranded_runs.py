@@ -24,10 +24,10 @@ from app.storage.outage import is_away
 from app.storage.records import Run
 from app.storage.store import SqlStore
 from sandbox.errors import EngineUnavailable
-from tests.integration.run_world import RunWorld
-from tests.integration.test_asks_survive import STOP
-from tests.integration.test_hand_back import Interrupted, claims, ended_at_last, waits_for
-from tests.integration.test_runs import check_journal, ended, held, start, until
+from tests.support.payloads import STOP
+from tests.support.requeued_runs import Interrupted, claims, ended_at_last, waits_for
+from tests.support.run_world import RunWorld
+from tests.support.runs import check_journal, ended, held, start, until
 
 
 def away() -> OperationalError:

@@ -23,9 +23,9 @@ from app.queue import worker_registry
 from app.queue.client import connected
 from app.storage.records import Run
 from app.storage.store import SqlStore
-from tests.integration.run_world import RunWorld
-from tests.integration.test_runs import check_journal, ended, held, start, until
-from tests.unit.test_app_store import trigger
+from tests.support.run_world import RunWorld
+from tests.support.runs import check_journal, ended, held, start, until
+from tests.support.stored_runs import trigger
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [
@@ -37,7 +37,7 @@ import json, signal, sys, threading
 from pathlib import Path
 from app import logs
 from app.server.lifecycle import working
-from tests.integration.run_world import RunWorld
+from tests.support.run_world import RunWorld
 folder, name, url, more = sys.argv[1:]
 logs.configure("warning", "text")
 world = RunWorld(

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pytest
 
-from agent.gate.judge import Submission
 from agent.journal.events import UNDECIDED, AnyEvent, GateJudged, Recorded
 from agent.journal.state import RunState, fold
 from agent.journal.store import Hint, MemoryStore
@@ -15,70 +14,25 @@ from agent.journal.writer import Journal
 from agent.loop import GATE_REFUSALS, INTERRUPTED, Attempt, run_loop
 from agent.model import Message, ToolCall, ToolSpec, Turn, Usage
 from agent.session import debug
-from agent.task import Budget, Issue, Task
-from sandbox.protocol import OpenSandbox
 from tests.doubles.local_sandbox import LocalSandbox
-from tests.doubles.memory_sandbox import MemorySandbox
-from tests.doubles.seeded_policy import FILES, TITLE, WRONG, SeededModel
-
-
-def a_task(**budget: object) -> Task:
-    return Task(
-        run_id="r1",
-        repository="o/shop",
-        base_commit="c0",
-        issue=Issue(title=TITLE, body="see title"),
-        test_command="python3 -m pytest -q",
-        budget=Budget(**budget),
-    )
+from tests.doubles.seeded_policy import FILES, WRONG, SeededModel
+from tests.support.loops import (
+    Speaking,
+    UnclosedSandbox,
+    a_task,
+    gate_agrees,
+    memory_sandbox,
+    pairs_are_whole,
+    run,
+)
 
 
 async def agree(state: RunState, patch: str) -> GateJudged:
     return GateJudged(verdict="proven", patch=patch)
 
 
-async def run(
-    model: object,
-    store: MemoryStore,
-    task: Task,
-    sandbox: LocalSandbox | MemorySandbox | None = None,
-) -> RunState:
-    async def open_sandbox() -> LocalSandbox | MemorySandbox:
-        return sandbox or LocalSandbox(FILES)
-
-    async def attach(_: str) -> LocalSandbox | MemorySandbox | None:
-        return sandbox
-
-    return await debug(
-        task,
-        model=model,
-        store=store,
-        open_sandbox=open_sandbox,
-        attach=attach,
-        open_fresh=open_sandbox,
-        judge_with=gate_agrees,
-    )
-
-
-def pairs_are_whole(messages: Sequence[Message]) -> bool:
-    open_calls: list[str] = []
-    for message in messages:
-        if message.role == "tool":
-            if message.tool_call_id not in open_calls:
-                return False
-            open_calls.remove(message.tool_call_id)
-        elif open_calls:
-            return False
-        open_calls += [c.id for c in message.tool_calls]
-    return not open_calls
-
-
 def executed(events: list[AnyEvent]) -> list[str]:
     return [e.call_id for e in events if e.type == "tool_finished" and e.status != "interrupted"]
-
-
-async def gate_agrees(submission: Submission, open_fresh: OpenSandbox) -> GateJudged:
-    return GateJudged(verdict="proven", patch=submission.patch)
 
 
 async def test_the_loop_ends_with_the_patch_and_a_whole_conversation():
@@ -147,27 +101,6 @@ class CrashingStore(MemoryStore):
             self.at = -1
             raise Crash
         return recorded
-
-
-class UnclosedSandbox(LocalSandbox):
-    """Outlives the worker, as a container does."""
-
-    async def close(self) -> None:
-        pass
-
-    async def really_close(self) -> None:
-        await super().close()
-
-
-def pretended_shell(command: str, files: Mapping[str, str]) -> tuple[int, str]:
-    if "tests/test_discount.py" in command and "pytest" in command:
-        wrong = WRONG in files["shop/prices.py"]
-        return (1, "E  AssertionError: assert 0.0 == 90") if wrong else (0, "1 passed")
-    return len(command) % 3, f"output of {command}"
-
-
-def memory_sandbox() -> MemorySandbox:
-    return MemorySandbox(FILES, pretended_shell)
 
 
 async def test_crash_at_every_event_boundary_gives_the_same_end():
@@ -244,23 +177,6 @@ async def test_every_change_outlives_the_sandbox_and_its_machine():
             )
     assert len(opened) == 2
     assert found == [(False, b"kept\n")] * 2
-
-
-class Speaking:
-    """Answers with the given turns, then repeats the last one."""
-
-    name = "speaking"
-    window = 100_000
-
-    def __init__(self, *turns: Turn) -> None:
-        self._turns = list(turns)
-
-    async def turn(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Turn:
-        self.seen = list(messages)
-        return self._turns.pop(0) if len(self._turns) > 1 else self._turns[0]
-
-    async def close(self) -> None:
-        pass
 
 
 class Repeating(Speaking):

@@ -17,8 +17,8 @@ from app.settings.schema import Settings
 from app.storage import archive
 from app.storage.locks import database_lock, state_lock
 from app.storage.store import SqlStore
-from tests.unit.kept_runs import a_run
-from tests.unit.test_app_store import trigger
+from tests.support.kept_runs import a_run
+from tests.support.stored_runs import trigger
 
 # Backup
 

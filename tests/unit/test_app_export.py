@@ -13,97 +13,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.journal.events import (
-    AnyEvent,
     AttemptEnded,
-    AttemptStarted,
-    ContextCut,
-    GateJudged,
-    HypothesisProposed,
     ModelTurned,
     NoteAdded,
     Recorded,
-    RunEnded,
     RunPhase,
-    Submitted,
-    ToolFinished,
-    ToolStarted,
     now,
 )
 from agent.journal.state import fold
-from agent.model import ToolCall, Usage
 from app.export.anonymise import anonymous, scrubbed
 from app.export.examples import Facts, examples, reward, validation_repositories
 from app.export.exporter import ExportRefused, ExportRequest, export, read_journal
-from app.github.webhook_events import Trigger
 from app.journal_view.html import trace_page
 from app.settings.schema import Settings
 from app.storage import archive
 from app.storage.archive import Journals
 from app.storage.store import SqlStore
+from tests.support.kept_runs import attempt, run
 
 TOKEN = "ghp_" + "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8"
-PATCH = "diff --git a/a.py b/a.py\n--- a/a.py\n+++ b/a.py\n@@ -1 +1 @@\n-old\n+new\n"
+
+
 HOSTILE = "<script>alert(1)</script>\x1b[31mred\x1b[0m \u202eabc \x07 <img src=x onerror=y>"
-
-
-def attempt(number: int, outcome: str = "proven", output: str = "ok") -> list[AnyEvent]:
-    """An attempt with two turns, a cut of the context, and a verdict."""
-    call = ToolCall(id=f"c{number}", name="bash", arguments='{"command": "ls  -a"}')
-    verdict = "proven" if outcome == "proven" else "unproven"
-    events: list[AnyEvent] = [
-        AttemptStarted(
-            model="offline",
-            prompt_version="3",
-            base_commit="a" * 40,
-            system_prompt="You debug.",
-            task_prompt="octo/calc: it breaks, says reporter",
-            test_command="pytest",
-        ),
-        ModelTurned(reasoning="I look.", tool_calls=(call,), usage=Usage(prompt_tokens=5)),
-        ToolStarted(call_id=call.id, name="bash", arguments=call.arguments),
-        ToolFinished(call_id=call.id, name="bash", status="ok", output=output),
-        ContextCut(
-            stubs={call.id: "cut"}, blanked=(call.id,), restated="…", prompt_tokens_before=9
-        ),
-        HypothesisProposed(hypothesis="H1", claim="c", prediction="p", test="t", snapshot="s"),
-        NoteAdded(source="human", author="maintainer", text="Look at a.py", hint_id=4),
-        ModelTurned(content="Done.", reasoning="It is clear."),
-        Submitted(root_cause="r", summary="s", patch=PATCH),
-        GateJudged(verdict=verdict, patch=PATCH),  # type: ignore[arg-type]
-        AttemptEnded(outcome=outcome, diagnosis="d"),  # type: ignore[arg-type]
-    ]
-    return [e.model_copy(update={"attempt": number}) for e in events]
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> SqlStore:
-    return SqlStore(f"sqlite:///{tmp_path / 'x.db'}")
-
-
-def run(store: SqlStore, number: int, repository: str = "octo/calc", *, output: str = "ok",
-        outcome: str = "proven") -> str:  # fmt: skip
-    trigger = Trigger(
-        installation_id=11,
-        repository=repository,
-        repository_id=5,
-        default_branch="main",
-        archived=False,
-        issue_number=number,
-        issue_title="It breaks",
-        issue_body="Ask @colleague about it.",
-        issue_author="reporter",
-        issue_open=True,
-        is_pull_request=False,
-        label="patchwright",
-        sender="maintainer",
-        sender_is_bot=False,
-    )
-    run_id = store.accept(f"{repository}{number}", "issues", trigger, model="offline").run_id
-    store.append(run_id, [RunPhase(attempt=0, phase="preparing"), *attempt(1, "diagnosis")])
-    store.append(run_id, attempt(2, outcome, output))
-    ended = RunEnded(attempt=0, outcome="proven", chosen_attempt=2)
-    store.finish(run_id, ended)
-    return run_id
 
 
 def rows(path: Path) -> list[dict[str, Any]]:

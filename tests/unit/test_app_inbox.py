@@ -5,27 +5,15 @@ from __future__ import annotations
 import pytest
 
 from agent.journal.events import RunEnded
-from app.github.webhook_events import Commented, PullEnded, Pushed, Reviewed
+from app.github.webhook_events import PullEnded, Pushed, Reviewed
 from app.storage.inbox import Inbox, UnknownAsk
 from app.storage.store import SqlStore
-from tests.unit.test_app_store import start, store, trigger, url
+from tests.support.payloads import PLACE, comment
+from tests.support.stored_runs import start, store, trigger, url
 
 __all__ = ["store", "url"]
 
-PLACE = {
-    "installation_id": 11,
-    "repository": "octo/calc",
-    "repository_id": 5,
-    "default_branch": "main",
-    "archived": False,
-    "sender": "ann",
-    "sender_is_bot": False,
-}
 PROVEN = RunEnded(attempt=0, outcome="proven", chosen_attempt=1, pull_request="https://x/pull/9")
-
-
-def comment(body: str = "/patchwright fix") -> Commented:
-    return Commented(**PLACE, issue_number=7, is_pull_request=False, comment_id=3, body=body)
 
 
 def with_pull(store: SqlStore, delivery: str = "d1") -> str:

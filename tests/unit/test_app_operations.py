@@ -18,7 +18,7 @@ from app.settings.schema import Settings
 from app.storage.outage import is_away, waited_for
 from app.storage.store import SqlStore
 from app.telemetry import tracing
-from tests.unit.kept_runs import a_run, finished
+from tests.support.kept_runs import a_run, finished
 
 # The fence
 

@@ -9,7 +9,7 @@ import pytest
 
 from app.admission.authorization import denial, is_label, refusal
 from app.github.records import IssueThread, Permission, Repository
-from tests.unit.test_app_store import trigger
+from tests.support.stored_runs import trigger
 
 
 def test_the_label_starts_a_run() -> None:

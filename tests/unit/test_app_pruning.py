@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -16,15 +15,10 @@ from app.storage.inbox import Inbox
 from app.storage.store import SqlStore
 from app.storage.tables import asks, deliveries, handled, runs, usage
 from app.storage.tables import controls as control_rows
-from tests.unit.test_app_inbox import comment
-from tests.unit.test_app_store import start, store, trigger, url
+from tests.support.payloads import comment
+from tests.support.stored_runs import start, store, trigger, url
 
 __all__ = ["store", "url"]
-
-
-@pytest.fixture
-def settings(url: str, tmp_path: Path) -> Settings:
-    return Settings(state_dir=tmp_path / "state", database_url=url)
 
 
 def kept(store: SqlStore, column: sa.Column[str]) -> list[str]:

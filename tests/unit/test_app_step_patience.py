@@ -13,8 +13,8 @@ from app.runs import journal_progress
 from app.runs.failures import HandedBack
 from app.runs.services import Result
 from app.runs.step_retry import LONGEST_OUTAGE, patiently
-from tests.integration.run_world import RunWorld
-from tests.integration.test_runs import start
+from tests.support.run_world import RunWorld
+from tests.support.runs import start
 
 WAITING = RunPhase(attempt=0, phase=journal_progress.WAITING, detail="GitHub cannot be reached.")
 DONE = ToolFinished(call_id="c1", name="bash", status="ok", output="")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -11,35 +10,7 @@ from hypothesis import strategies as st
 
 from app.github.webhook_events import CheckFailed
 from app.github.webhooks import BadPayload, Ignored, Trigger, parse, sign, verify
-
-
-def labeled() -> dict[str, Any]:
-    return {
-        "action": "labeled",
-        "issue": {
-            "number": 7,
-            "title": "It breaks",
-            "body": None,
-            "state": "open",
-            "user": {"login": "reporter", "type": "User", "id": 3},
-            "labels": [],
-        },
-        "label": {"id": 1, "name": "patchwright", "color": "ededed"},
-        "repository": {
-            "id": 5,
-            "full_name": "octo/calc",
-            "default_branch": "main",
-            "archived": False,
-            "private": True,
-        },
-        "installation": {"id": 11, "node_id": "x"},
-        "sender": {"login": "maintainer", "type": "User"},
-        "new_thing_of_github": {"a": [1]},
-    }
-
-
-def encoded(payload: object) -> bytes:
-    return json.dumps(payload).encode()
+from tests.support.payloads import encoded, labeled
 
 
 def test_the_signature_is_githubs() -> None:

@@ -18,12 +18,13 @@ from typing import Any
 import pytest
 import yaml
 
-from app.settings.base import CONFIG_VARIABLE, PREFIX
+from app.settings.base import PREFIX
 from app.settings.schema import Settings
 from app.storage.store import SqlStore
 from app.telemetry.metrics import of_worker
 from app.web.metrics import Metrics
 from tests.deploy.figures import alert_expressions, board_expressions, exported, names_in
+from tests.support.deploy_files import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
@@ -35,7 +36,8 @@ PLAIN_YAML = sorted(
     for path in (*DEPLOY.glob("compose/*.yaml"), *DEPLOY.glob("prometheus/*.yml"), *CHART.glob("*"))
     if path.suffix in (".yaml", ".yml")
 )
-SETTINGS = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | {CONFIG_VARIABLE}
+
+
 NO_SETTING = {f"{PREFIX}{name}" for name in ("IMAGE", "UID")}
 """Variables of the composition itself and of its script."""
 

@@ -9,39 +9,18 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from agent.models.profiles import K2_THINKING
 from app.operations.capacity import STATIC_SHARE
+from tests.support.deploy_files import METRICS, ROOT, objects, printed
 
-ROOT = Path(__file__).resolve().parents[2] / "deploy" / "sglang"
 YAML_FILES = sorted(ROOT.rglob("*.y*ml"))
 SCRIPTS = sorted(ROOT.glob("*.sh"))
 
-# Names in sglang 0.5.23 and sglang-router 0.3.2; test_deploy_sglang_packages.py compares them with
-# the packages.
-METRICS = {
-    "sglang:cached_tokens_total", "sglang:e2e_request_latency_seconds",
-    "sglang:generation_tokens_total", "sglang:inter_token_latency_seconds",
-    "sglang:num_queue_reqs", "sglang:num_retracted_reqs", "sglang:num_running_reqs",
-    "sglang:prompt_tokens_total", "sglang:time_to_first_token_seconds", "sglang:token_usage",
-    "smg_http_rate_limit_total", "smg_http_responses_total", "smg_manual_policy_cache_entries",
-    "smg_worker_cb_state", "smg_worker_errors_total", "smg_worker_health",
-    "smg_worker_pool_size", "smg_worker_retries_total", "smg_worker_routing_keys_active",
-}  # fmt: skip
 HISTOGRAM_PARTS = re.compile(r"_(bucket|sum|count)$")
-
-
-def printed(script: str, *arguments: str, **variables: str) -> list[str]:
-    """The command that a script would run."""
-    environment = {"PATH": os.environ["PATH"], "LAUNCH_PRINT": "1", **variables}
-    done = subprocess.run(
-        [ROOT / script, *arguments], capture_output=True, text=True, env=environment, check=True
-    )
-    return done.stdout.split()
 
 
 def refused(script: str, *arguments: str, **variables: str) -> str:
@@ -212,10 +191,6 @@ def test_panels_do_not_overlap() -> None:
     places = [(p["gridPos"]["x"], p["gridPos"]["y"]) for p in dashboard["panels"]]
     assert len(set(places)) == len(places) >= 10
     assert all(x + 8 <= 24 for x, _ in places)
-
-
-def objects(name: str) -> list[dict[str, Any]]:
-    return list(yaml.safe_load_all((ROOT / "kubernetes" / name).read_text()))
 
 
 def test_kubernetes_parts_fit_together() -> None:

@@ -2,51 +2,21 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
 
 from agent.journal.events import SetupTried
-from agent.model import Message, ToolCall, ToolSpec, Turn, Usage
 from agent.setup_repair import Broken, Tried, mend_setup
 from app.sandboxes.setup_repair import Ground, environment_of, remember, remembered
 from sandbox.environment.records import Environment
 from sandbox.protocol import Sandbox
 from sandbox.setup.records import Prepared, proposal
+from tests.support.setup_repair import Scripted, asks
 
 BROKEN = Broken(
     failures=("error: <|im_end|> no module named frobnicate",),
     files=("deep/er/setup.py", "setup.py"),
     texts=(("setup.py", "import frobnicate\n"),),
 )
-
-
-class Scripted:
-    """A model that proposes these arguments, one turn each; None: it answers in words."""
-
-    name, window = "scripted", 100_000
-
-    def __init__(self, *turns: str | None) -> None:
-        self._turns = list(turns)
-        self.heard: list[Message] = []
-
-    async def turn(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Turn:
-        self.heard = list(messages)
-        text = self._turns.pop(0)
-        if text is None:
-            return Turn(content="it cannot work")
-        calls = (
-            ToolCall(id=f"c{len(messages)}", name="functions.setup", arguments=text),
-            ToolCall(id=f"d{len(messages)}", name="setup", arguments=text),
-        )
-        return Turn(tool_calls=calls, usage=Usage(prompt_tokens=5), finish_reason="tool_calls")
-
-    async def close(self) -> None:
-        pass
-
-
-def asks(*commands: str) -> str:
-    return json.dumps({"why": "because", "commands": commands})
 
 
 class Shop:

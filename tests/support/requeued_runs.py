@@ -1,0 +1,45 @@
+"""Runs that go back to the queue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agent.journal.events import RunPhase
+from app.runs.journal_progress import WAITING
+from app.server.engine import Durable
+from app.storage.records import Run
+from sandbox.errors import SandboxError
+from sandbox.protocol import Sandbox
+from tests.support.run_world import LocalSandboxes, RunWorld
+from tests.support.runs import until
+
+
+class Interrupted(LocalSandboxes):
+    """An engine that is away, or restarted, again and again; `faults` come one after another."""
+
+    def __init__(self, faults: list[SandboxError]) -> None:
+        super().__init__()
+        self.faults = faults
+
+    async def open(self, run_id: str, purpose: str, tree_tar: Path) -> Sandbox:
+        if self.faults:
+            raise self.faults.pop(0)
+        return await super().open(run_id, purpose, tree_tar)
+
+
+def ended_at_last(world: RunWorld, run_id: str, durable: Durable) -> Run:
+    def over() -> bool:
+        durable.flush_outbox()  # as the service does now and then
+        return world.store.get_run(run_id).status == "done"
+
+    until(over)
+    return world.store.get_run(run_id)
+
+
+def claims(world: RunWorld, run_id: str) -> int:
+    return world.store.get_run(run_id).epoch
+
+
+def waits_for(world: RunWorld, run_id: str) -> bool:
+    phases = [r.event for r in world.store.events(run_id) if isinstance(r.event, RunPhase)]
+    return [p.phase for p in phases[-1:]] == [WAITING] and "does not answer" in phases[-1].detail
