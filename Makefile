@@ -57,19 +57,19 @@ fault: test-setup
 	$(BIN)/python -m tests.fault $(FAULT_ARGS)
 
 check-export: setup
-	PATCHWRIGHT_CHECK_EXPORT=1 $(BIN)/python -m pytest tests/integration/test_export_datasets.py \
+	PATCHWRIGHT_CHECK_EXPORT=1 $(BIN)/python -m pytest tests/integration/app/export/test_datasets.py \
 	  $(PYTEST_ARGS)
 
 evaluation: image
 	$(BIN)/python bench/evaluation.py $(EVALUATION_ARGS)
 
 check-detectors: setup
-	PATCHWRIGHT_CHECK_DETECTORS=1 $(BIN)/python -m pytest -rs tests/integration/test_model_detectors.py \
-	  tests/integration/test_deploy_sglang_packages.py $(PYTEST_ARGS)
+	PATCHWRIGHT_CHECK_DETECTORS=1 $(BIN)/python -m pytest -rs tests/integration/agent/models/test_detectors.py \
+	  tests/integration/doubles/test_sglang_packages.py $(PYTEST_ARGS)
 
 test-pods: image
-	$(BIN)/python -m pytest tests/integration/test_sandbox_conformance.py \
-	  tests/integration/test_sandbox_trees.py -k kubernetes $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/integration/sandbox/test_conformance.py \
+	  tests/integration/sandbox/test_trees.py -k kubernetes $(PYTEST_ARGS)
 
 reference: setup
 	$(BIN)/python docs/made_pages.py

@@ -1,6 +1,6 @@
 """What SGLang's two Kimi K2 detectors do, written anew from their behaviour (sglang 0.5.23).
 
-Compared with the originals by tests/integration/test_model_detectors.py.
+Compared with the originals by tests/integration/agent/models/test_detectors.py.
 """
 
 from __future__ import annotations

@@ -1,0 +1,83 @@
+"""The store's checks again on PostgreSQL, and a whole run with both databases there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from app.server.engine import running
+from app.settings.database_url import WAITS
+from app.settings.schema import Settings
+from app.storage.connection import open_engine
+from tests.support.run_world import RunWorld
+from tests.support.runs import check_journal, ended, start
+from tests.support.settings import settings
+from tests.support.stored_runs import store
+from tests.unit.app.operations import test_pruning as pruning_checks
+from tests.unit.app.queue import test_worker_registry as lease_checks
+from tests.unit.app.storage import test_inbox as inbox_checks
+from tests.unit.app.storage import test_store as checks
+
+__all__ = ["settings", "store"]
+
+
+@pytest.fixture
+def url(postgresql_database: str) -> str:
+    """Where the shared checks look."""
+    return postgresql_database
+
+
+test_events = checks.test_events_come_back_as_they_were_and_in_order
+test_unknown = checks.test_an_unknown_run_is_refused
+test_lease = checks.test_who_lost_the_lease_can_write_nothing
+test_gaps = checks.test_a_failed_append_leaves_no_gap
+test_logs = checks.test_logs_are_kept_whole_and_replaced
+test_hints = checks.test_hints_and_stop
+test_once = checks.test_one_run_per_delivery_and_one_live_run_per_issue
+test_outbox = checks.test_the_outbox_forgets_what_was_enqueued
+test_listing = checks.test_listing_pages_newest_first_and_filters
+test_threads = checks.test_many_threads_accept_one_delivery_once
+test_asks = inbox_checks.test_an_ask_is_kept_once_until_it_is_answered
+test_ask_starts = inbox_checks.test_an_ask_starts_one_run_and_joins_a_live_one
+test_concerns = inbox_checks.test_what_concerns_our_pull_requests
+test_rounds = inbox_checks.test_a_done_run_is_woken_to_another_round
+test_remarks = inbox_checks.test_remarks_are_taken_up_once_and_requests_wait_for_a_round
+test_keyed_hints = inbox_checks.test_a_hint_with_a_key_is_added_once
+test_burials = lease_checks.test_after_an_outage_only_the_work_of_those_that_left_is_taken
+test_pruning = pruning_checks.test_what_is_over_for_long_goes_and_what_is_open_stays
+test_batches = pruning_checks.test_many_rows_go_in_small_transactions
+test_processes = checks.test_several_processes_append_without_gaps
+
+
+def test_the_engine_uses_the_same_database(url: str) -> None:
+    engine_url = sa.make_url(Settings(database_url=url).engine_database)
+    assert engine_url.difference_update_query(WAITS) == sa.make_url(url)
+
+
+def test_connections_give_up_on_a_server_that_is_silent_and_the_url_has_the_last_word(
+    url: str,
+) -> None:
+    own = url + "&tcp_user_timeout=7000&keepalives_count=9&pool_size=2&max_overflow=1"
+    for given, patience, pool in ((url, "30000", 10), (own, "7000", 2)):
+        settings = Settings(database_url=given)
+        one = open_engine(settings.database)
+        assert one.pool.size() == pool  # type: ignore[attr-defined]
+        for engine in (one, sa.create_engine(settings.engine_database)):
+            with engine.connect() as connection:
+                used = connection.connection.driver_connection.info.get_parameters()  # type: ignore[union-attr]
+            assert used["connect_timeout"] == "10"
+            assert used["tcp_user_timeout"] == patience
+            assert used["keepalives_count"] == ("3" if given == url else "9")
+            engine.dispose()
+
+
+@pytest.mark.slow
+def test_a_whole_run(url: str, tmp_path: Path) -> None:
+    world = RunWorld(tmp_path, database_url=url)
+    run_id = start(world)
+    with running(world.services()):
+        assert ended(world, run_id).outcome == "proven"
+    check_journal(world, run_id)
+    assert not (tmp_path / "state" / "engine.db").exists()

@@ -1,0 +1,176 @@
+"""`.github/patchwright.yml`: what it can say, each mistake with its line, and hostile files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from app.repo_config.effective import terms
+from app.repo_config.parser import LIMIT_BYTES, Problem, read
+from app.repo_config.schema import RepoConfig, json_schema
+from app.settings.schema import Settings
+
+WHOLE = b"""\
+enabled: true
+model: k2-thinking
+attempts: 2
+budget: {calls: 50, wall_minutes: 30}
+label: fix me
+triggers: {failed_check: true, mention: false}
+permissions: {label: write}
+test_command: python -m pytest -q
+setup:
+  - pip install -e .
+image: registry.example/team/image:1
+network: {setup: true, hosts: [pypi.corp.example, "*.corp.example"]}
+paths: {allowed: ["src/**", "tests/**"], forbidden: [src/vendor/**]}
+pull_request: {draft_only: true, labels: [bug], reviewers_from_codeowners: true}
+limits: {runs_per_day: 5}
+language: de
+"""
+ROOT = Path(__file__).parents[4]
+
+
+def problems(text: bytes) -> list[tuple[int, str]]:
+    found = read(text)
+    assert found.config == RepoConfig()  # a faulty file counts for nothing
+    return [(problem.line, problem.reason) for problem in found.problems]
+
+
+def test_all_that_it_can_say() -> None:
+    found = read(WHOLE)
+    assert found.problems == ()
+    config = found.config
+    assert (config.model, config.attempts, config.label) == ("k2-thinking", 2, "fix me")
+    assert config.budget.wall_minutes == 30
+    assert config.triggers.failed_check and config.triggers.label and not config.triggers.mention
+    assert config.setup == ("pip install -e .",)
+    assert config.network.hosts == ("pypi.corp.example", "*.corp.example")
+    assert config.paths.allowed == ("src/**", "tests/**")
+    assert config.pull_request.labels == ("bug",)
+    assert config.language == "de"
+
+
+@pytest.mark.parametrize("text", [None, b"", b"\n", b"# nothing yet\n", b"\xef\xbb\xbf", b"{}"])
+def test_no_file_and_an_empty_one_are_the_defaults(text: bytes | None) -> None:
+    assert read(text).config == RepoConfig()
+    assert read(text).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        (b"modle: x\n", 1, "modle: there is no such setting; did you mean model?"),
+        (b"a: 1\nbudget:\n  call: 3\n", 3, "budget.call: there is no such setting; did you mean"),
+        (b"label: x\nattempts: 99\n", 2, "attempts: input should be less than or equal to 16"),
+        (b"attempts: '2'\n", 1, "attempts: input should be a valid integer"),
+        (b"permissions:\n  label: read\n", 2, "permissions.label: input should be 'triage'"),
+        (b"setup:\n  - a\n  - |\n    b\n    c\n", 3, "setup.1: must be one line"),
+        (b"paths:\n  allowed: [../x]\n", 2, "pattern of paths within the repository"),
+        (b"network:\n  hosts:\n    - http://x\n", 3, "network.hosts.0: string should match"),
+        (b"image: $(id)\n", 1, "image: string should match"),
+        (b"language: tlh\n", 1, "language: input should be 'en' or 'de'"),
+        (b"label: x\nlabel: y\n", 2, "label is there twice"),
+        (b"a: [1\nb: 2\n", 2, "not valid YAML"),
+        (b"\tlabel: x\n", 1, "not valid YAML"),
+        (b"label: x\nmodel: \xff\n", 2, "not UTF-8"),
+        (b"label: \x00\n", 0, "not valid YAML"),
+        (b"- label\n", 1, "must be a list of `name: value` lines"),
+        (b"? [a]\n: b\n", 1, "a name must be a word"),
+        (b"label: &a x\nmodel: *a\n", 1, "anchors and aliases"),
+        (b"label: x\nmodel: !!python/name:os.system\n", 2, "tags"),
+        (b"label: " + b"[" * 50 + b"]" * 50, 1, "nested too deep"),
+        (b"# " + b"x" * LIMIT_BYTES, 0, "longer than 32 KiB"),
+        (b"label: 2024-99-99\n", 1, "a value that cannot be read"),
+    ],
+)
+def test_a_mistake_has_its_line_and_reason(text: bytes, line: int, words: str) -> None:
+    found = problems(text)
+    assert any(at == line and words in reason for at, reason in found), found
+
+
+def test_every_mistake_is_told_at_once_in_the_order_of_lines() -> None:
+    found = problems(b"modle: a\nattempts: 0\nbudget:\n  tokens: -1\n")
+    assert [line for line, _ in found] == [1, 2, 4]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.binary(max_size=400) | st.text(alphabet="abl: -[]{}&*!|>'\"#\n\t?,%@", max_size=200))
+def test_no_file_makes_it_crash(text: bytes | str) -> None:
+    content = text.encode() if isinstance(text, str) else text
+    found = read(content)
+    assert found.problems or RepoConfig.model_validate(found.config.model_dump())
+    assert all(problem.line >= 0 and problem.reason for problem in found.problems)
+
+
+def test_the_organisation_gives_the_defaults() -> None:
+    above = b"attempts: 3\nbudget: {calls: 9, tokens: 7}\npull_request: {labels: [a, b]}\n"
+    below = b"budget: {calls: 20}\npull_request: {labels: [c]}\n"
+    config = read(below, above).config
+    assert (config.attempts, config.budget.calls, config.budget.tokens) == (3, 20, 7)
+    assert config.pull_request.labels == ("c",)  # a list is replaced as a whole
+    assert read(None, above).config.attempts == 3
+
+
+def test_a_faulty_file_leaves_the_other_in_force() -> None:
+    found = read(b"attempts: 4\n", b"x: 1\n")
+    assert found.config.attempts == 4
+    assert found.problems == (Problem("organisation", 1, "x: there is no such setting"),)
+    assert read(b"x: 1\n", b"attempts: 4\n").config.attempts == 4
+
+
+def test_the_published_schema_is_the_one_in_force() -> None:
+    published = json.loads((ROOT / "docs" / "patchwright.schema.json").read_text())
+    assert published == json.loads(json.dumps(json_schema()))
+    check = Draft202012Validator(published)
+    Draft202012Validator.check_schema(published)
+    config = read(WHOLE).config.model_dump(mode="json")
+    assert list(check.iter_errors(config)) == []
+    for wrong in ({"modle": "x"}, {"attempts": 0}, {"permissions": {"label": "read"}}):
+        assert list(check.iter_errors(wrong)), wrong
+
+
+def test_a_repository_gets_no_more_than_the_operator_allows() -> None:
+    operator = Settings(
+        budget_calls=100, attempts=2, repository_runs_per_day=3, repository_concurrency=2
+    )
+    more = b"attempts: 8\nbudget: {calls: 999, tokens: 5}\nlimits: {runs_per_day: 9}\n"
+    given_ = terms(operator, read(more).config)
+    assert (given_.attempts, given_.budget.calls, given_.budget.tokens) == (2, 100, 5)
+    assert (given_.bounds.repository_per_day, given_.bounds.repository_at_once) == (3, 2)
+    less = terms(operator, read(b"limits: {runs_per_day: 1, runs_at_once: 1}\n").config)
+    assert (less.bounds.repository_per_day, less.bounds.repository_at_once) == (1, 1)
+    assert terms(Settings(), RepoConfig()).bounds.repository_per_day is None
+    none = read(b"limits: {runs_per_day: 0}").config
+    assert terms(operator, none).bounds.repository_per_day == 0
+
+
+def test_the_operators_least_role_for_the_label_holds_where_the_file_names_none() -> None:
+    strict = Settings(label_permission="maintain")
+    assert terms(strict, RepoConfig()).permissions.label == "maintain"
+    commands = read(b"permissions: {command: admin}\n").config
+    asked = terms(strict, commands).permissions
+    assert (asked.label, asked.command) == ("maintain", "admin")
+    own = read(b"permissions: {label: triage}\n").config
+    assert terms(strict, own).permissions.label == "triage"
+
+
+def test_only_offered_models() -> None:
+    asked = read(b"model: big-one\n").config
+    refused = terms(Settings(), asked)
+    assert refused.model == "offline"
+    assert "`big-one` is not offered here" in refused.remarks[0]
+    offered = terms(Settings(repo_models="big-one, other"), asked)
+    assert (offered.model, offered.remarks) == ("big-one", ())
+
+
+def test_paths_add_to_what_is_forbidden_anyway() -> None:
+    policy = terms(Settings(), read(WHOLE).config).policy
+    assert policy.allowed_paths == ("src/**", "tests/**")
+    assert ".github/workflows/**" in policy.forbidden_paths
+    assert "src/vendor/**" in policy.forbidden_paths

@@ -1,0 +1,196 @@
+"""What a cluster is told of a sandbox, and how its answers are read: pure parts."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError
+from sandbox.kubernetes.access import cluster_access
+from sandbox.kubernetes.engine import closes, waits_for
+from sandbox.kubernetes.exec_socket import status_code
+from sandbox.kubernetes.pod import POLICY, pod
+from sandbox.kubernetes.pod_machine import death
+from sandbox.protocol import Limits
+from sandbox.spec import SandboxSpec
+from tests.doubles.kubernetes.admission import Refused, check_metadata, check_pod
+
+SPEC = SandboxSpec(
+    "registry.test/base:1", Limits(cpus=1.5, memory_bytes=2**30), "run/1", "gate", "runsc", "here"
+)
+
+
+def config(user: dict[str, Any], **cluster: Any) -> str:
+    return yaml.safe_dump({
+        "current-context": "b",
+        "contexts": [
+            {"name": "a", "context": {"cluster": "x", "user": "x"}},
+            {"name": "b", "context": {"cluster": "c", "user": "u", "namespace": "boxes"}},
+        ],
+        "clusters": [{"name": "c", "cluster": {"server": "https://c.test:6443/", **cluster}}],
+        "users": [{"name": "u", "user": user}],
+    })  # fmt: skip
+
+
+def test_the_current_context_of_a_kubeconfig_counts(tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    (tmp_path / "ca.pem").write_text("CA")
+    (tmp_path / "token").write_text("one\n")
+    key = base64.b64encode(b"KEY").decode()
+    path.write_text(
+        config(
+            {"tokenFile": "token", "client-key-data": key}, **{"certificate-authority": "ca.pem"}
+        )
+    )
+    access = cluster_access(path)
+    assert (access.server, access.namespace) == ("https://c.test:6443", "boxes")
+    assert (access.ca_pem, access.key_pem) == ("CA", "KEY")
+    assert access.headers() == {"Authorization": "Bearer one"}
+    (tmp_path / "token").write_text("two")
+    assert access.headers() == {"Authorization": "Bearer two"}, "a renewed token counts"
+    assert "KEY" not in repr(access)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (config({"exec": {"command": "aws"}}), "does not run"),
+        (config({"token": "x"}, **{"insecure-skip-tls-verify": True}), "not verified"),
+        (config({"client-key-data": "%%%"}), "no usable kubeconfig"),
+        (config({"client-key": "none.pem"}), "cannot be read"),
+        ("current-context: z\ncontexts: []\n", "contexts has no z"),
+        ("{", "no usable kubeconfig"),
+        ("- a", "no usable kubeconfig"),
+    ],
+)
+def test_what_is_no_usable_kubeconfig_is_said(tmp_path: Path, text: str, why: str) -> None:
+    path = tmp_path / "config"
+    path.write_text(text)
+    with pytest.raises(EngineUnavailable, match=why):
+        cluster_access(path)
+
+
+def test_a_pod_finds_its_own_cluster(tmp_path: Path) -> None:
+    for name, text in (("namespace", "mine\n"), ("ca.crt", "CA"), ("token", "t")):
+        (tmp_path / name).write_text(text)
+    here = {"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "6443"}
+    access = cluster_access(None, here, tmp_path)
+    assert (access.server, access.namespace) == ("https://[fd00::1]:6443", "mine")
+    with pytest.raises(EngineUnavailable, match="PATCHWRIGHT_KUBERNETES_CONFIG"):
+        cluster_access(None, {}, tmp_path)
+
+
+def test_a_pod_is_closed_on_every_side() -> None:
+    made = pod(SPEC)
+    check_pod(made)
+    spec = made["spec"]
+    assert spec["runtimeClassName"] == "runsc"
+    assert spec["automountServiceAccountToken"] is False
+    (box,) = spec["containers"]
+    assert box["securityContext"]["runAsUser"] == 10001
+    limits, wanted = box["resources"]["limits"], box["resources"]["requests"]
+    assert limits == {"cpu": "1500m", "memory": str(2**30)}
+    assert wanted["memory"] == limits["memory"], "memory is never promised twice"
+    assert all(v["emptyDir"]["medium"] == "Memory" for v in spec["volumes"])
+    sizes = sum(int(v["emptyDir"]["sizeLimit"]) for v in spec["volumes"])
+    assert sizes < 2**30, "a full disk is no dead pod"
+    own = next(m for m in box["volumeMounts"] if m["mountPath"] == "/.patchwright")
+    assert own["readOnly"] is True
+    assert "runtimeClassName" not in pod(SandboxSpec("x", Limits(), "r", "p"))["spec"]
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"hostNetwork": True}, "hostNetwork"),
+        ({"surprise": 1}, "unknown field"),
+        ({"volumes": [{"name": "own", "hostPath": {"path": "/"}}]}, "not found|volume"),
+        ({"securityContext": {}}, "seccompProfile"),
+    ],
+)
+def test_the_stand_in_refuses_what_a_cluster_refuses(change: dict[str, Any], why: str) -> None:
+    made = pod(SPEC)
+    made["spec"] |= change
+    with pytest.raises(Refused, match=f"(?i){why}"):
+        check_pod(made)
+    with pytest.raises(Refused, match="labels"):
+        check_metadata({"name": "a", "labels": {"run": "a/b"}})
+
+
+def test_only_a_policy_without_rules_closes() -> None:
+    assert closes(POLICY)
+    spec = POLICY["spec"]
+    for change in (
+        {"egress": [{}]},
+        {"ingress": [{"from": []}]},
+        {"policyTypes": ["Egress"]},
+        {"podSelector": {"matchLabels": {"other": "true"}}},
+    ):
+        assert not closes({"spec": spec | change})
+    assert not closes({})
+
+
+def status(state: dict[str, Any], **more: Any) -> dict[str, Any]:
+    boxes = [{"name": "sandbox", "image": "i", "state": state}]
+    return {"status": {"phase": "Pending", "containerStatuses": boxes, **more}}
+
+
+def test_what_a_pod_waits_for() -> None:
+    assert waits_for(status({"waiting": {"reason": "ContainerCreating"}})) == ""
+    assert waits_for(status({"waiting": {"reason": "ErrImagePull"}})) == "", "it is tried again"
+    unscheduled = [{"type": "PodScheduled", "status": "False", "message": "0/3 nodes: memory"}]
+    assert waits_for(status({}, conditions=unscheduled)) == "0/3 nodes: memory"
+    with pytest.raises(ImageMissing, match="denied"):
+        waits_for(status({"waiting": {"reason": "ImagePullBackOff", "message": "denied"}}))
+    with pytest.raises(SandboxError, match="RunContainerError"):
+        waits_for(status({"waiting": {"reason": "RunContainerError"}}))
+    with pytest.raises(SandboxError, match="exit 3"):
+        waits_for(status({"terminated": {"exitCode": 3}}))
+    first = {"initContainerStatuses": [{"name": "shell", "state": {"terminated": {"exitCode": 1}}}]}
+    with pytest.raises(SandboxError, match="exit 1"):
+        waits_for(status({}, **first))
+
+
+def test_why_a_pod_died() -> None:
+    assert death(status({"running": {}})) == ""
+    assert death(status({"terminated": {"exitCode": 137, "reason": "OOMKilled"}})) == (
+        "out of memory"
+    )
+    assert death(status({"terminated": {"exitCode": 1, "reason": "Error"}})) == "exit 1"
+    evicted = {"status": {"phase": "Failed", "reason": "Evicted", "message": "node is full"}}
+    assert death(evicted) == "Evicted"
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ({"status": "Success"}, 0),
+        (
+            {
+                "status": "Failure",
+                "details": {"causes": [{"reason": "ExitCode", "message": "7"}]},
+            },
+            7,
+        ),
+        ({"status": "Failure", "reason": "InternalError"}, None),
+        ([], None),
+    ],
+)
+def test_a_status_is_read(said: object, code: int | None) -> None:
+    assert status_code(json.dumps(said).encode()) == code
+    assert status_code(b"{") is None
+
+
+def test_what_is_applied_beforehand_is_what_the_engine_would_make() -> None:
+    path = Path(__file__).resolve().parents[4] / "deploy" / "kubernetes" / "sandboxes.yaml"
+    objects = list(yaml.safe_load_all(path.read_text("utf-8")))
+    (policy,) = [o for o in objects if o["kind"] == "NetworkPolicy"]
+    assert policy["spec"] == POLICY["spec"]
+    assert policy["metadata"]["name"] == POLICY["metadata"]["name"]
+    spaces = {o["metadata"].get("namespace") for o in objects} - {None}
+    assert spaces == {o["metadata"]["name"] for o in objects if o["kind"] == "Namespace"}
