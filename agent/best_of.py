@@ -10,10 +10,10 @@ from unidiff.errors import UnidiffParseError
 from unidiff.patch import PatchSet
 
 from agent.errors import AgentError, LostLease, ModelAway
-from agent.journal.state import RunState
+from agent.journal.state import AttemptState
 from sandbox.errors import EngineUnavailable, SandboxError
 
-RunAttempt = Callable[[int], Awaitable[RunState]]
+RunAttempt = Callable[[int], Awaitable[AttemptState]]
 """Runs the attempt with this number (from 1) to its end."""
 
 _OF_ALL = (ModelAway, LostLease, EngineUnavailable)
@@ -27,10 +27,10 @@ class Chosen:
     """The attempt that is taken, with its number."""
 
     number: int
-    state: RunState
+    state: AttemptState
 
 
-async def run_attempts(count: int, run_attempt: RunAttempt) -> tuple[RunState, ...]:
+async def run_attempts(count: int, run_attempt: RunAttempt) -> tuple[AttemptState, ...]:
     """Run `count` attempts at once and give their states in order.
 
     An attempt that fails for reasons of its own does not spoil the others: its state says why, and
@@ -49,14 +49,14 @@ async def run_attempts(count: int, run_attempt: RunAttempt) -> tuple[RunState, .
     if len(errors) == count:
         raise errors[0]
     return tuple(
-        RunState(outcome="failed", diagnosis=str(result))
+        AttemptState(outcome="failed", diagnosis=str(result))
         if isinstance(result, Exception)
         else result
         for result in results
     )
 
 
-async def _ended(run_attempt: RunAttempt, number: int) -> RunState | Exception:
+async def _ended(run_attempt: RunAttempt, number: int) -> AttemptState | Exception:
     try:
         return await run_attempt(number)
     except _OF_ALL:
@@ -65,19 +65,19 @@ async def _ended(run_attempt: RunAttempt, number: int) -> RunState | Exception:
         return error
 
 
-def choose(states: Sequence[RunState]) -> Chosen:
+def choose(states: Sequence[AttemptState]) -> Chosen:
     """The gate decides, then fewer changed lines, then fewer files, then the earlier attempt."""
     best = min(range(len(states)), key=lambda i: (*preference(states[i]), i))
     return Chosen(best + 1, states[best])
 
 
-def preference(state: RunState) -> tuple[int, int, int]:
+def preference(state: AttemptState) -> tuple[int, int, int]:
     """How an attempt compares with others; smaller is better."""
     lines, files = size(final_patch(state))
     return _RANK.get(state.outcome or "failed", 4), lines, files
 
 
-def final_patch(state: RunState) -> str:
+def final_patch(state: AttemptState) -> str:
     """The patch that the attempt ended with: as the gate left it, else as it was submitted."""
     if state.verdict is not None and state.verdict.patch:
         return state.verdict.patch

@@ -30,7 +30,7 @@ from agent.journal.events import (
     TreeRestored,
     now,
 )
-from agent.journal.state import RunState
+from agent.journal.state import AttemptState
 from agent.journal.writer import Journal
 from agent.model import Model, ToolCall
 from agent.snapshots import keep_change, restore_tree
@@ -71,7 +71,7 @@ class Attempt:
     """When a command's change was looked for last, as `time.monotonic` has it."""
 
 
-async def run_loop(attempt: Attempt) -> RunState:
+async def run_loop(attempt: Attempt) -> AttemptState:
     """Run an attempt to its end. Raises `ModelAway` and `LostLease`; may then be run again."""
     journal, tools = attempt.journal, tool_specs()
     while True:
@@ -191,7 +191,7 @@ async def replace_sandbox(attempt: Attempt, problem: SandboxGone) -> Reply:
     )
 
 
-def why_end(state: RunState, task: Task, elapsed_s: float) -> tuple[Outcome, str] | None:
+def why_end(state: AttemptState, task: Task, elapsed_s: float) -> tuple[Outcome, str] | None:
     """Whether the attempt is over, how, and what to say. Pure."""
     if state.outcome is not None:
         return state.outcome, state.diagnosis
@@ -208,7 +208,7 @@ def why_end(state: RunState, task: Task, elapsed_s: float) -> tuple[Outcome, str
     return None
 
 
-def is_draft(state: RunState) -> bool:
+def is_draft(state: AttemptState) -> bool:
     """Whether all that is missing is what the model itself said that it cannot show."""
     if state.reproduction is None or state.verdict is None:
         return False
@@ -218,7 +218,7 @@ def is_draft(state: RunState) -> bool:
     return missing <= {"reproduction", UNDECIDED}
 
 
-def end(journal: Journal, outcome: Outcome, diagnosis: str) -> RunState:
+def end(journal: Journal, outcome: Outcome, diagnosis: str) -> AttemptState:
     """Record the end, once."""
     if journal.state.outcome is None:
         journal.append(AttemptEnded(outcome=outcome, diagnosis=diagnosis))

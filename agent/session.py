@@ -11,7 +11,7 @@ from agent.cancellation import unless_stopped
 from agent.errors import RunStopped
 from agent.gate.judge import Submission, judge
 from agent.journal.events import AttemptStarted, GateJudged, SandboxOpened
-from agent.journal.state import RunState
+from agent.journal.state import AttemptState
 from agent.journal.store import Store
 from agent.journal.writer import Journal, OnEvent
 from agent.loop import Attempt, end, replace_sandbox, run_loop
@@ -54,7 +54,7 @@ async def debug(
     seed: int = 0,
     on_event: OnEvent | None = None,
     judge_with: JudgeWith = judge,
-) -> RunState:
+) -> AttemptState:
     """Run one attempt to its end and give the state it ended in.
 
     Called again for the same run and attempt after a crash, it goes on where the journal stops.
@@ -69,7 +69,7 @@ async def debug(
     async def rebuild() -> Sandbox:
         return await _when_it_can(partial(_open, journal, open_sandbox))
 
-    async def put_before_gate(state: RunState, patch: str) -> GateJudged:
+    async def put_before_gate(state: AttemptState, patch: str) -> GateJudged:
         submission = Submission(
             patch=patch,
             reproduction=state.reproduction,
@@ -89,7 +89,7 @@ async def debug(
 
     opened: list[Attempt] = []
 
-    async def work() -> RunState:
+    async def work() -> AttemptState:
         sandbox = await _enter(journal, open_sandbox, attach)
         opened.append(Attempt(task, model, sandbox, journal, put_before_gate, rebuild))
         if journal.state.started is None:

@@ -20,7 +20,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from agent.journal.state import RunState
+from agent.journal.state import AttemptState
 from agent.journal.store import MemoryStore
 from agent.models.offline import OfflineModel
 from agent.session import debug
@@ -63,7 +63,7 @@ class Row:
     seconds: float
     patch: str
     diagnosis: str
-    state: RunState
+    state: AttemptState
 
     @property
     def fixed(self) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from agent.journal.state import RunState
+from agent.journal.state import AttemptState
 from agent.task import Budget
 
 
-def exhausted(state: RunState, budget: Budget, elapsed_s: float) -> str:
+def exhausted(state: AttemptState, budget: Budget, elapsed_s: float) -> str:
     """Why the attempt must end now, or an empty string."""
     if state.calls_used >= budget.calls:
         return f"the budget of {budget.calls} tool calls is used up"
@@ -18,7 +18,7 @@ def exhausted(state: RunState, budget: Budget, elapsed_s: float) -> str:
     return ""
 
 
-def refusal(state: RunState, budget: Budget, tool: str, elapsed_s: float = 0.0) -> str:
+def refusal(state: AttemptState, budget: Budget, tool: str, elapsed_s: float = 0.0) -> str:
     """Why this tool may not run now, or an empty string.
 
     A hypothesis that used up its calls must be resolved before anything else runs. One turn may
@@ -37,7 +37,7 @@ def refusal(state: RunState, budget: Budget, tool: str, elapsed_s: float = 0.0) 
     )
 
 
-def remaining(state: RunState, budget: Budget) -> str:
+def remaining(state: AttemptState, budget: Budget) -> str:
     """The line under every tool result that tells the model what is left after this call."""
     left = max(0, budget.calls - state.calls_used - 1)
     line = f"[{left} of {budget.calls} calls left"

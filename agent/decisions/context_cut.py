@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from agent.decisions.ledger import restate
 from agent.journal.events import ContextCut
-from agent.journal.state import RunState
+from agent.journal.state import AttemptState
 from agent.model import Message
 from agent.text.truncate import log_id_of
 
@@ -23,7 +23,7 @@ ASSUMED_CHARS_PER_TOKEN = 3.0
 """Used only where the server has refused a prompt before it ever counted one."""
 
 
-def plan_cut(state: RunState, window: int, *, force: bool = False) -> ContextCut | None:
+def plan_cut(state: AttemptState, window: int, *, force: bool = False) -> ContextCut | None:
     """The cut that is due, or None. `force`: the server has just refused the prompt's length."""
     if not force and state.prompt_tokens <= HIGH_WATER * window:
         return None

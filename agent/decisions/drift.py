@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
-from agent.journal.state import RunState, Step
+from agent.journal.state import AttemptState, Step
 from agent.testing.paths import is_source
 
 REPEATS = 3
@@ -40,7 +40,7 @@ def answer_to(earlier: int) -> Literal["nudge", "rollback", "end"]:
     return "nudge" if earlier == 0 else "rollback" if earlier <= 2 else "end"
 
 
-def notice(state: RunState, since: int = 0) -> Drift | None:
+def notice(state: AttemptState, since: int = 0) -> Drift | None:
     """The first sign of drift among the calls after call number `since`, or None."""
     steps = state.recent[-max(0, state.calls_used - since) :] if since < state.calls_used else ()
     return (
@@ -113,7 +113,7 @@ def _stale(steps: tuple[Step, ...]) -> Drift | None:
     )
 
 
-def _stray(state: RunState, steps: tuple[Step, ...]) -> Drift | None:
+def _stray(state: AttemptState, steps: tuple[Step, ...]) -> Drift | None:
     under_test = state.under_test
     if under_test is None:
         return None
@@ -136,7 +136,7 @@ _FILE = re.compile(r"[\w./-]*\w\.[A-Za-z]{1,5}(?![\w.(])")
 """What may be the name of a file in a sentence."""
 
 
-def _wandering(state: RunState, steps: tuple[Step, ...]) -> Drift | None:
+def _wandering(state: AttemptState, steps: tuple[Step, ...]) -> Drift | None:
     if state.under_test is not None or len(steps) < UNCLAIMED:
         return None
     window = steps[-UNCLAIMED:]

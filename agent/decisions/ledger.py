@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from agent.journal.state import RunState
+from agent.journal.state import AttemptState
 
 
-def render(state: RunState) -> str:
+def render(state: AttemptState) -> str:
     """The ledger, one line a hypothesis with its verdict and evidence."""
     if not state.hypotheses:
         return "No hypothesis has been proposed yet."
@@ -20,7 +20,7 @@ def render(state: RunState) -> str:
     return "\n".join(lines)
 
 
-def restate(state: RunState) -> str:
+def restate(state: AttemptState) -> str:
     """What the model must know after old outputs were taken from its context."""
     parts = ["[Note] Old tool outputs were removed to save context. Where you stand:"]
     if state.reproduction is not None:

@@ -66,7 +66,7 @@ RECENT = 40
 
 
 @dataclass(frozen=True, slots=True)
-class RunState:
+class AttemptState:
     """All that is known of an attempt after the events folded so far."""
 
     started: AttemptStarted | None = None
@@ -116,15 +116,15 @@ class RunState:
         return last if last is not None and last.verdict == "open" else None
 
 
-def fold(events: Iterable[AnyEvent], state: RunState | None = None) -> RunState:
+def fold(events: Iterable[AnyEvent], state: AttemptState | None = None) -> AttemptState:
     """The state after these events, continuing from `state`. Total: never raises on a journal."""
-    current = state if state is not None else RunState()
+    current = state if state is not None else AttemptState()
     for event in events:
         current = step(current, event)
     return current
 
 
-def step(state: RunState, event: AnyEvent) -> RunState:
+def step(state: AttemptState, event: AnyEvent) -> AttemptState:
     """The state after one more event."""
     match event:
         case AttemptStarted():
@@ -196,7 +196,7 @@ def step(state: RunState, event: AnyEvent) -> RunState:
             return state
 
 
-def _turned(state: RunState, event: ModelTurned) -> RunState:
+def _turned(state: AttemptState, event: ModelTurned) -> AttemptState:
     usage = Usage(
         prompt_tokens=state.usage.prompt_tokens + event.usage.prompt_tokens,
         completion_tokens=state.usage.completion_tokens + event.usage.completion_tokens,
@@ -227,7 +227,7 @@ def _turned(state: RunState, event: ModelTurned) -> RunState:
     )
 
 
-def _finished(state: RunState, event: ToolFinished) -> RunState:
+def _finished(state: AttemptState, event: ToolFinished) -> AttemptState:
     message = Message(role="tool", content=event.output, tool_call_id=event.call_id)
     under_test = state.under_test
     arguments = next((c.arguments for c in state.pending if c.id == event.call_id), "")
@@ -254,14 +254,14 @@ def _finished(state: RunState, event: ToolFinished) -> RunState:
     )
 
 
-def _noted(state: RunState, event: NoteAdded) -> RunState:
+def _noted(state: AttemptState, event: NoteAdded) -> AttemptState:
     who = f"Note from {event.author or 'a maintainer'}" if event.source == "human" else "Note"
     note = Message(role="user", content=f"[{who}] {event.text}")
     last_hint = max(state.last_hint, event.hint_id)
     return replace(state, messages=(*state.messages, note), last_hint=last_hint)
 
 
-def _cut(state: RunState, event: ContextCut) -> RunState:
+def _cut(state: AttemptState, event: ContextCut) -> AttemptState:
     blanked = set(event.blanked)
 
     def after(message: Message) -> Message:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from agent.journal.events import AnyEvent, AttemptStarted, Recorded
-from agent.journal.state import RunState, fold, step
+from agent.journal.state import AttemptState, fold, step
 from agent.journal.store import Store
 from agent.task import ATTACHED
 
@@ -24,12 +24,12 @@ class Journal:
         self.attempt = attempt
         self._on_event = on_event
         recorded = [r for r in store.events(run_id) if r.event.attempt == attempt]
-        self.state: RunState = fold(r.event for r in recorded)
+        self.state: AttemptState = fold(r.event for r in recorded)
         self.started_at: datetime | None = next(
             (r.at for r in recorded if isinstance(r.event, AttemptStarted)), None
         )
 
-    def append(self, *events: AnyEvent) -> RunState:
+    def append(self, *events: AnyEvent) -> AttemptState:
         """Make events durable in one transaction, then fold them into the state.
 
         Raises `LostLease` when another worker owns the run; nothing is folded then.

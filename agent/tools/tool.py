@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from agent.journal.events import AnyEvent, GateJudged, ToolStatus
-from agent.journal.state import RunState
+from agent.journal.state import AttemptState
 from agent.journal.writer import Journal
 from agent.task import Task
 from sandbox.protocol import Sandbox
@@ -43,7 +43,7 @@ def refused(why: str) -> Reply:
     return Reply(text=f"refused: {why}", status="refused")
 
 
-Judge = Callable[[RunState, str], Awaitable[GateJudged]]
+Judge = Callable[[AttemptState, str], Awaitable[GateJudged]]
 """Puts a patch before the gate."""
 
 
@@ -58,7 +58,7 @@ class Bench:
     call_id: str = ""
 
     @property
-    def state(self) -> RunState:
+    def state(self) -> AttemptState:
         """The state as of now."""
         return self.journal.state
 

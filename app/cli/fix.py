@@ -15,7 +15,7 @@ from rich.console import Console
 from agent.best_of import choose, final_patch, run_attempts
 from agent.decisions.ledger import render
 from agent.journal.events import Recorded
-from agent.journal.state import RunState
+from agent.journal.state import AttemptState
 from agent.journal.store import MemoryStore
 from agent.session import debug
 from agent.task import ATTACHED, Attachment, Issue, Task
@@ -127,7 +127,7 @@ async def run_fix(request: FixRequest, settings: Settings, console: Console) -> 
 
             async with own_sandboxes(engine) as own:
 
-                async def one(number: int) -> RunState:
+                async def one(number: int) -> AttemptState:
                     return await _attempt(task, number, store, engine, settings, tree, own, console)
 
                 states = await run_attempts(request.attempts, one)
@@ -156,7 +156,7 @@ async def _attempt(
     tree: Path,
     own: str,
     console: Console,
-) -> RunState:
+) -> AttemptState:
     model = make_model(settings, run_id=task.run_id, seed=number - 1)
 
     async def opened(purpose: str) -> Sandbox:
@@ -184,7 +184,7 @@ async def _attempt(
         await model.close()
 
 
-def _tell(state: RunState, console: Console) -> None:
+def _tell(state: AttemptState, console: Console) -> None:
     console.rule()
     if state.outcome == "proven" and state.submitted is not None:
         console.print("Proven fix.", style="bold green")
@@ -196,7 +196,7 @@ def _tell(state: RunState, console: Console) -> None:
     console.print(render(state), markup=False)
 
 
-def report_of(issue: Issue, states: tuple[RunState, ...], chosen: int) -> dict[str, object]:
+def report_of(issue: Issue, states: tuple[AttemptState, ...], chosen: int) -> dict[str, object]:
     """The JSON report: the chosen attempt in full, the others in short."""
     state = states[chosen - 1]
     verdict = state.verdict

@@ -14,7 +14,7 @@ from agent.evaluation.hidden import judge_hidden
 from agent.evaluation.instances import Instance, title_and_body
 from agent.evaluation.results import AttemptResult, HiddenVerdict, InstanceResult
 from agent.journal.events import ModelTurned, Recorded
-from agent.journal.state import RunState
+from agent.journal.state import AttemptState
 from agent.journal.store import MemoryStore
 from agent.model import Model
 from agent.session import debug
@@ -143,7 +143,7 @@ async def _attempt(
 
 def _result(
     number: int,
-    state: RunState,
+    state: AttemptState,
     patch: str,
     hidden: HiddenVerdict,
     model_s: float,

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from agent.journal.events import ContextCut, ModelTurned, NoteAdded, Recorded, RunEnded
-from agent.journal.state import RunState, fold
+from agent.journal.state import AttemptState, fold
 from agent.model import Message, Record, ToolSpec
 from app.storage.records import Run
 
@@ -56,7 +56,7 @@ def examples(
     return found
 
 
-def conversation(journal: Sequence[Recorded], attempt: int) -> RunState:
+def conversation(journal: Sequence[Recorded], attempt: int) -> AttemptState:
     """The attempt's state with its whole conversation, as if its context was never cut."""
     return fold(
         r.event
@@ -66,7 +66,7 @@ def conversation(journal: Sequence[Recorded], attempt: int) -> RunState:
 
 
 def spoken_messages(
-    journal: Sequence[Recorded], attempt: int, state: RunState
+    journal: Sequence[Recorded], attempt: int, state: AttemptState
 ) -> tuple[Message, ...]:
     """The conversation, with the words that ended it.
 
@@ -85,7 +85,7 @@ def spoken_messages(
 
 def _example(
     facts: Facts,
-    state: RunState,
+    state: AttemptState,
     spoken: Sequence[Message],
     number: int,
     chosen: bool,

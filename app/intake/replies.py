@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from agent.journal.state import RunState
+from agent.journal.state import AttemptState
 from app.sanitize.markdown import COMMENT_LIMIT, Markdown, fenced, fit, inline
 from app.storage.records import Run
 
@@ -22,7 +22,7 @@ def help_text(why: str, name: str) -> Markdown:
     return Markdown(f"{why}\n\nI understand, at the beginning of a line:\n\n{told}".strip())
 
 
-def explanation(run: Run, state: RunState, public_url: str) -> Markdown:
+def explanation(run: Run, state: AttemptState, public_url: str) -> Markdown:
     """All that a run knows, in short."""
     parts = [f"Run `{run.id}` {_STATUS[run.status]}{f': {run.outcome}' if run.outcome else ''}."]
     if run.pull_request:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent.journal.state import RunState
+from agent.journal.state import AttemptState
 from app.publishing.facts import PHASES, RunFacts, is_draft
 from app.publishing.rendering import MARKER_ROOM, MAX_ROWS, WORDS, render
 from app.repo_config.parser import Problem
@@ -27,7 +27,7 @@ class Step:
     text: str
 
 
-def status_comment(facts: RunFacts, phase: str, state: RunState, pull: str = "") -> str:
+def status_comment(facts: RunFacts, phase: str, state: AttemptState, pull: str = "") -> str:
     """The comment that tells how far the run is; `pull` is the pull request's address, if any."""
     body = render(
         "status.md.j2",
@@ -44,7 +44,7 @@ def status_comment(facts: RunFacts, phase: str, state: RunState, pull: str = "")
     return fit(body, COMMENT_LIMIT - MARKER_ROOM)
 
 
-def diagnosis_comment(facts: RunFacts, state: RunState, reason: str = "") -> str:
+def diagnosis_comment(facts: RunFacts, state: AttemptState, reason: str = "") -> str:
     """The comment for a run without a fix; `reason` says why it ended, if not the state does."""
     body = render(
         "diagnosis.md.j2",
@@ -73,7 +73,7 @@ def settings_comment(problems: Sequence[Problem], *, stopped: bool, language: La
 
 
 def checklist(
-    phase: str, state: RunState, pull: str = "", language: Language = "en"
+    phase: str, state: AttemptState, pull: str = "", language: Language = "en"
 ) -> tuple[Step, ...]:
     """The phases of a run, with those that are behind it. An unknown phase is before all."""
     at = PHASES.index(phase) if phase in PHASES else -1
@@ -90,7 +90,7 @@ def checklist(
     )
 
 
-def suspects(state: RunState) -> tuple[str, ...]:
+def suspects(state: AttemptState) -> tuple[str, ...]:
     """Files (and lines) that the hypotheses not refuted name most often, at most five."""
     count: Counter[str] = Counter()
     for h in state.hypotheses:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from agent.evaluation.cost import gpu_seconds
 from agent.journal.events import UNDECIDED, AnyEvent, ModelTurned
-from agent.journal.state import RunState
+from agent.journal.state import AttemptState
 from agent.model import Record
 from app.github.records import IssueThread
 from app.repo_config.effective import Terms
@@ -142,18 +142,18 @@ PHASES: tuple[Phase, ...] = (
 )
 
 
-def is_draft(state: RunState) -> bool:
+def is_draft(state: AttemptState) -> bool:
     """Whether a pull request of this state must be a draft: the gate did not prove the patch."""
     return state.verdict is None or state.verdict.verdict != "proven"
 
 
-def is_undecided(state: RunState) -> bool:
+def is_undecided(state: AttemptState) -> bool:
     """Whether the gate held, and only the model itself cannot tell its fix from another."""
     failed = {c.name for c in state.verdict.checks if not c.ok} if state.verdict else set()
     return failed == {UNDECIDED}
 
 
-def patch_of(state: RunState) -> str:
+def patch_of(state: AttemptState) -> str:
     """The patch to publish: the one that was judged, else the one submitted, else nothing."""
     if state.verdict is not None and state.verdict.patch:
         return state.verdict.patch

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from agent.journal.state import RunState
+from agent.journal.state import AttemptState
 from agent.task import GatePolicy
 from app.git.files import first_file
 from app.git.mirror import BranchTaken, Identity, Mirror
@@ -75,7 +75,7 @@ async def fetch(forge: Forge, mirror: Mirror, branch: str = "") -> Fetched:
 
 
 async def announce(
-    forge: Forge, run: RunFacts, phase: str, state: RunState, pull: str = ""
+    forge: Forge, run: RunFacts, phase: str, state: AttemptState, pull: str = ""
 ) -> Comment:
     """Bring the run's one status comment up to date, creating it at first.
 
@@ -88,7 +88,7 @@ async def announce(
 
 
 async def publish(
-    forge: Forge, mirror: Mirror, run: RunFacts, state: RunState, terms: Terms | None = None
+    forge: Forge, mirror: Mirror, run: RunFacts, state: AttemptState, terms: Terms | None = None
 ) -> PublishResult:
     """Commit the run's patch, push it, open its pull request, say so in the status comment.
 
@@ -121,7 +121,7 @@ async def publish(
     return PublishResult(pull.branch, pull.head_sha, pull, pull.draft)
 
 
-async def show_proof(forge: Forge, run: RunFacts, state: RunState, pull: Pull) -> None:
+async def show_proof(forge: Forge, run: RunFacts, state: AttemptState, pull: Pull) -> None:
     """The proof as a check run on the pull request's last commit. Again is nothing."""
     await forge.put_check(check_report(run, state, pull.head_sha))
 
@@ -135,7 +135,7 @@ async def tell_problems(forge: Forge, issue: int, terms: Terms, repository: str)
 
 
 async def _ask_owners(
-    forge: Forge, mirror: Mirror, run: RunFacts, state: RunState, pull: Pull
+    forge: Forge, mirror: Mirror, run: RunFacts, state: AttemptState, pull: Pull
 ) -> None:
     rules = await asyncio.to_thread(first_file, mirror.git_dir, run.base_commit, code_owners.PLACES)
     if rules is None:
@@ -156,7 +156,9 @@ async def _softly(act: Awaitable[None]) -> None:
         _log.warning("left out", why=str(error))
 
 
-async def report_failure(forge: Forge, run: RunFacts, state: RunState, reason: str = "") -> Comment:
+async def report_failure(
+    forge: Forge, run: RunFacts, state: AttemptState, reason: str = ""
+) -> Comment:
     """Say honestly that there is no fix: the diagnosis in a comment, the status brought to its end.
 
     `reason` is why the run ended, where the state does not say it. Returns the diagnosis.
@@ -187,7 +189,7 @@ async def with_token(forge: Forge, act: Callable[[str], T]) -> T:
 
 
 async def _push(
-    forge: Forge, mirror: Mirror, run: RunFacts, state: RunState, policy: GatePolicy
+    forge: Forge, mirror: Mirror, run: RunFacts, state: AttemptState, policy: GatePolicy
 ) -> str:
     """Push the patch as a commit; returns the branch.
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from unidiff.errors import UnidiffParseError
 from unidiff.patch import PatchSet
 
-from agent.journal.state import RunState
+from agent.journal.state import AttemptState
 from app.github.records import Annotation, CheckReport
 from app.publishing.facts import RunFacts, is_draft, is_undecided, patch_of
 from app.publishing.markers import run_marker
@@ -46,14 +46,14 @@ class ChangedFile:
     removed: int
 
 
-def pull_title(facts: RunFacts, state: RunState) -> str:
+def pull_title(facts: RunFacts, state: AttemptState) -> str:
     """The pull request's title."""
     words = WORDS[facts.language]
     title = words.title.format(title=facts.issue_title) if facts.issue_title else _summary(state)
     return title_text(title)
 
 
-def pull_body(facts: RunFacts, state: RunState, template: str = "") -> str:
+def pull_body(facts: RunFacts, state: AttemptState, template: str = "") -> str:
     """The pull request's description: cause, change, proof, alternatives, risk, limits.
 
     `template` is the repository's own; what is said in its sections is not said again below.
@@ -92,7 +92,7 @@ def pull_body(facts: RunFacts, state: RunState, template: str = "") -> str:
     return f"{marker}\n{fit(body, COMMENT_LIMIT - MARKER_ROOM)}"
 
 
-def commit_message(facts: RunFacts, state: RunState, author: str, email: str) -> str:
+def commit_message(facts: RunFacts, state: AttemptState, author: str, email: str) -> str:
     """The commit's message: a short subject, the root cause, what it fixes, who it is by."""
     return render(
         "commit.txt.j2",
@@ -115,7 +115,7 @@ def _co_author(facts: RunFacts) -> str:
     return f"{facts.reporter} <{number}{facts.reporter}@users.noreply.github.com>"
 
 
-def check_report(facts: RunFacts, state: RunState, head_sha: str) -> CheckReport:
+def check_report(facts: RunFacts, state: AttemptState, head_sha: str) -> CheckReport:
     """The check run on the pull request: the proof as summary, a remark at each changed place."""
     words = WORDS[facts.language]
     summary = render(
@@ -140,7 +140,7 @@ def check_report(facts: RunFacts, state: RunState, head_sha: str) -> CheckReport
     )
 
 
-def annotated(facts: RunFacts, state: RunState) -> tuple[Annotation, ...]:
+def annotated(facts: RunFacts, state: AttemptState) -> tuple[Annotation, ...]:
     """A remark at every changed place of the new files, at most as many as GitHub takes."""
     try:
         files = PatchSet(patch_of(state))
@@ -163,7 +163,7 @@ def annotated(facts: RunFacts, state: RunState) -> tuple[Annotation, ...]:
     return tuple(found[:MOST_ANNOTATIONS])
 
 
-def unchecked(state: RunState, language: Language = "en") -> tuple[str, ...]:
+def unchecked(state: AttemptState, language: Language = "en") -> tuple[str, ...]:
     """What the proof does not cover, in sentences."""
     words = WORDS[language]
     found = []
@@ -186,9 +186,9 @@ def changed_files(patch: str) -> tuple[ChangedFile, ...]:
     return tuple(ChangedFile(f.path, f.added, f.removed) for f in files[:MAX_ROWS])
 
 
-def _summary(state: RunState) -> str:
+def _summary(state: AttemptState) -> str:
     return state.submitted.summary.strip().split("\n")[0] if state.submitted else ""
 
 
-def _proof(facts: RunFacts, state: RunState) -> Markdown:
+def _proof(facts: RunFacts, state: AttemptState) -> Markdown:
     return Markdown(render("pull_proof.md.j2", inline, facts.language, facts=facts, state=state))

@@ -24,7 +24,7 @@ from agent.journal.events import (
     RunEnded,
     RunPhase,
 )
-from agent.journal.state import RunState, fold
+from agent.journal.state import AttemptState, fold
 from agent.session import debug
 from agent.task import Issue, Task
 from app.git.mirror import Mirror
@@ -106,7 +106,7 @@ class RunWork:
         )
         news: asyncio.Queue[int] = asyncio.Queue()
 
-        async def one(number: int) -> RunState:
+        async def one(number: int) -> AttemptState:
             return await self._attempt(task, ground, number, tree, news)
 
         async with self._telling(facts, pull, news):
@@ -175,7 +175,7 @@ class RunWork:
 
     async def _attempt(
         self, task: Task, ground: Ground, place: int, tree: Path, news: asyncio.Queue[int]
-    ) -> RunState:
+    ) -> AttemptState:
         sandboxes, store, run_id = self.services.sandboxes, self.store, self.run.id
         number = ground.first + place - 1
 
@@ -222,7 +222,7 @@ class RunWork:
         """Meanwhile keep the status comment up to date, not too often."""
 
         async def tell() -> None:
-            await self.tell("debugging", facts, RunState(), pull)
+            await self.tell("debugging", facts, AttemptState(), pull)
             while True:
                 attempt = await news.get()
                 while not news.empty():
@@ -286,7 +286,9 @@ class RunWork:
     def _trees(self) -> Path:
         return self.services.settings.state_dir / "trees"
 
-    async def tell(self, phase: Phase, facts: RunFacts, state: RunState, pull: str = "") -> None:
+    async def tell(
+        self, phase: Phase, facts: RunFacts, state: AttemptState, pull: str = ""
+    ) -> None:
         """Bring the status comment up to date, if that is possible."""
         self.check_lease()
         await self.softly(publish.announce(self.forge, facts, phase, state, pull))
@@ -302,7 +304,7 @@ class RunWork:
         """The run's whole journal."""
         return [recorded.event for recorded in self.store.events(self.run.id)]
 
-    def state(self, attempt: int) -> RunState:
+    def state(self, attempt: int) -> AttemptState:
         """The state of one attempt."""
         return fold(event for event in self.events() if event.attempt == attempt)
 

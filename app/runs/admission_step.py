@@ -10,7 +10,7 @@ import asyncio
 import time
 
 from agent.journal.events import now
-from agent.journal.state import RunState
+from agent.journal.state import AttemptState
 from app.admission import authorization
 from app.admission.limits import Go, Refuse, Wait
 from app.admission.rows import begin, is_held
@@ -72,7 +72,7 @@ async def examine(forge: Forge, run: Run, terms: Terms) -> tuple[str, IssueThrea
 
 async def refuse(run: RunWork, reason: str) -> Result:
     """Say on the issue why the run does not begin."""
-    await run.tell("done", run.facts({"ending": reason}), RunState())
+    await run.tell("done", run.facts({"ending": reason}), AttemptState())
     return {}
 
 
@@ -99,7 +99,7 @@ async def _admitted(run: RunWork, terms: Terms) -> Result:
             case Wait(ahead, reason):
                 if told != (told := f"{ahead} {reason}"):
                     waits = {"queue_place": str(ahead), "waits_for": reason}
-                    await run.tell("queued", run.facts(waits), RunState())
+                    await run.tell("queued", run.facts(waits), AttemptState())
         if time.monotonic() > until:
             raise HandedBack("others may use the place meanwhile")
         await asyncio.sleep(min(1.0, run.services.tell_every_s))

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 
 from agent.journal.events import GateJudged, Outcome
-from agent.journal.state import RunState
+from agent.journal.state import AttemptState
 from agent.task import Attachment, Issue
 from app.github.records import IssueThread, Pull
 from app.publishing import publish
@@ -63,7 +63,7 @@ async def _first_round(run: RunWork, step: Step) -> None:
 async def prepare(run: RunWork) -> Result:
     """Bring the mirror up to date; keep the issue as it is now; fix the commit to work from."""
     run.phase("preparing")
-    await run.tell("preparing", run.facts({}), RunState())
+    await run.tell("preparing", run.facts({}), AttemptState())
     trigger, forge = run.run.trigger, run.forge
     fetched = await _fetch(run)
     thread = await forge.issue(run.run.issue_number)
@@ -185,7 +185,7 @@ def _moved(branch: str, tip: str, judged: GateJudged, patch: str) -> str:
     )
 
 
-def _not_on_tip(judged: GateJudged, attempt: int, tip: str, state: RunState) -> GateJudged:
+def _not_on_tip(judged: GateJudged, attempt: int, tip: str, state: AttemptState) -> GateJudged:
     """The verdict that makes a draft of a patch that was proven, but not where it has to go."""
     why = f"Proven on the commit it was made from, but not on {tip[:12]}, where the branch is now."
     update = {"attempt": attempt, "reasons": (why, *judged.reasons), "patch": patch_of(state)}

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from agent.journal.events import now
-from agent.journal.state import RunState
+from agent.journal.state import AttemptState
 from app.admission.limits import Mark, queue_place
 from app.admission.rows import _waiting, hold, read_marks, release
 from app.github.errors import ForgeError
@@ -82,7 +82,7 @@ async def _tell(services: Services, run: Run, place: int, *, first: bool) -> Non
                 await forge.react(run.issue_number, "eyes")
             at = {"queue_place": str(place)}
             facts = facts_of(services.settings, run, wishes_of(terms, thread), at, 0.0)
-            await publish.announce(forge, facts, "queued", RunState())
+            await publish.announce(forge, facts, "queued", AttemptState())
         finally:
             release(services.store.engine, run.id)
     finally:

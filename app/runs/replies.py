@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from agent.journal.state import RunState
+from agent.journal.state import AttemptState
 from app.git.mirror import Identity
 from app.github.records import FailedCheck, Pull
 from app.publishing.markers import reply_marker, round_marker
@@ -25,7 +25,7 @@ from app.sanitize.markdown import (
 
 
 async def answer_all(
-    run: RunWork, items: Sequence[Item], state: RunState, found: Result, result: Result
+    run: RunWork, items: Sequence[Item], state: AttemptState, found: Result, result: Result
 ) -> None:
     """Reply in each thread, and on the page to what has no thread."""
     commit = result.get("commit", "")
@@ -56,7 +56,7 @@ async def say_given_up(run: RunWork, pull: Pull, checks: Sequence[FailedCheck]) 
     await run.forge.put_comment(pull.number, marker, given_up(checks))
 
 
-def commit_text_for(pull: Pull, state: RunState, author: Identity) -> str:
+def commit_text_for(pull: Pull, state: AttemptState, author: Identity) -> str:
     """The message of a round's commit."""
     summary = state.submitted.summary if state.submitted else ""
     subject = title_text(f"Follow the review of #{pull.number}", 68)
@@ -64,7 +64,7 @@ def commit_text_for(pull: Pull, state: RunState, author: Identity) -> str:
     return f"{subject}\n\n{body}\n\nSigned-off-by: {author.name} <{author.email}>\n"
 
 
-def _proof(state: RunState, commit: str) -> str:
+def _proof(state: AttemptState, commit: str) -> str:
     checks = state.verdict.checks if state.verdict else ()
     held = sum(check.ok for check in checks)
     if state.verdict is None or state.verdict.verdict != "proven":

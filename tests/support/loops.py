@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from agent.gate.judge import Submission
 from agent.journal.events import GateJudged
-from agent.journal.state import RunState
+from agent.journal.state import AttemptState
 from agent.journal.store import MemoryStore
 from agent.model import Message, ToolSpec, Turn
 from agent.session import debug
@@ -33,7 +33,7 @@ async def run(
     store: MemoryStore,
     task: Task,
     sandbox: LocalSandbox | MemorySandbox | None = None,
-) -> RunState:
+) -> AttemptState:
     async def open_sandbox() -> LocalSandbox | MemorySandbox:
         return sandbox or LocalSandbox(FILES)
 

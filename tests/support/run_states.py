@@ -9,13 +9,13 @@ from agent.journal.events import (
     ReproductionDeclared,
     Submitted,
 )
-from agent.journal.state import RunState, fold
+from agent.journal.state import AttemptState, fold
 from tests.support.github_app import PATCH
 
 PROVEN = GateJudged(verdict="proven", patch=PATCH, checks=(Check(name="reproduction", ok=True),))
 
 
-def state_of(patch: str = PATCH, verdict: GateJudged | None = PROVEN) -> RunState:
+def state_of(patch: str = PATCH, verdict: GateJudged | None = PROVEN) -> AttemptState:
     state = fold(
         [
             AttemptStarted(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agent.journal.events import AttemptStarted, GateJudged
-from agent.journal.state import RunState
+from agent.journal.state import AttemptState
 from agent.journal.store import MemoryStore
 from agent.journal.writer import Journal
 from agent.model import ToolCall
@@ -55,7 +55,7 @@ class Workbench:
             )
         )
 
-        async def judge(state: RunState, patch: str) -> GateJudged:
+        async def judge(state: AttemptState, patch: str) -> GateJudged:
             return GateJudged(verdict="refused", reasons=("a reason",), patch=patch)
 
         self.bench = Bench(task, sandbox, self.journal, judge)

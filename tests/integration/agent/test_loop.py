@@ -12,7 +12,7 @@ import pytest
 from agent.best_of import choose, run_attempts
 from agent.gate.judge import Submission
 from agent.journal.events import EVENT, GateJudged
-from agent.journal.state import RunState, fold
+from agent.journal.state import AttemptState, fold
 from agent.journal.store import MemoryStore
 from agent.session import debug
 from agent.task import Budget, Issue, Task
@@ -32,7 +32,7 @@ async def gate_agrees(submission: Submission, open_fresh: OpenSandbox) -> GateJu
 
 async def run(
     engine: DockerEngine, tree: Path, model: SeededModel, store: MemoryStore, attempt: int = 1
-) -> RunState:
+) -> AttemptState:
     task = Task(
         run_id="seeded",
         repository="o/shop",
@@ -107,7 +107,7 @@ async def test_three_hundred_calls_with_errors_timeouts_and_huge_outputs(
     events = [r.event for r in store.events("seeded")]
     statuses = {e.status for e in events if e.type == "tool_finished"}
     assert statuses >= {"ok", "refused", "timeout"}
-    folded = reread = RunState()
+    folded = reread = AttemptState()
     for i, event in enumerate(events):
         folded = fold([event], folded)
         # As another process reads it from the database.
@@ -142,7 +142,7 @@ async def test_attempts_run_side_by_side_in_sandboxes_of_their_own(
     tree = tar_of(FILES, tmp_path / "tree.tar")
     store = MemoryStore()
 
-    async def one(number: int) -> RunState:
+    async def one(number: int) -> AttemptState:
         model = SeededModel(seed=number, steps=14, slow_commands=False)
         return await run(engine, tree, model, store, number)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from agent.journal.events import UNDECIDED, AnyEvent, GateJudged, Recorded
-from agent.journal.state import RunState, fold
+from agent.journal.state import AttemptState, fold
 from agent.journal.store import Hint, MemoryStore
 from agent.journal.writer import Journal
 from agent.loop import GATE_REFUSALS, INTERRUPTED, Attempt, run_loop
@@ -27,7 +27,7 @@ from tests.support.loops import (
 )
 
 
-async def agree(state: RunState, patch: str) -> GateJudged:
+async def agree(state: AttemptState, patch: str) -> GateJudged:
     return GateJudged(verdict="proven", patch=patch)
 
 
@@ -252,7 +252,7 @@ async def test_a_hint_reaches_the_model_once():
 
 
 async def test_gate_refusals_end_the_attempt():
-    async def disagree(state: RunState, patch: str) -> GateJudged:
+    async def disagree(state: AttemptState, patch: str) -> GateJudged:
         return GateJudged(verdict="refused", reasons=("it weakens a test",))
 
     sandbox = LocalSandbox(FILES)

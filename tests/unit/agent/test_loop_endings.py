@@ -9,7 +9,7 @@ import pytest
 
 from agent.gate.judge import Submission
 from agent.journal.events import Check, GateJudged
-from agent.journal.state import RunState
+from agent.journal.state import AttemptState
 from agent.journal.store import MemoryStore
 from agent.model import Message, ToolCall, ToolSpec, Turn, Usage
 from agent.session import JudgeWith, debug
@@ -93,7 +93,7 @@ MENDING = (
 )
 
 
-async def mended(judge_with: JudgeWith, store: MemoryStore) -> RunState:
+async def mended(judge_with: JudgeWith, store: MemoryStore) -> AttemptState:
     """The state after a draft was submitted as often as this gate wants."""
 
     async def open_sandbox() -> MemorySandbox:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from agent.journal.state import RunState
+from agent.journal.state import AttemptState
 from agent.journal.store import MemoryStore
 from agent.session import STARTS, debug
 from sandbox.errors import SandboxError, SandboxGone
@@ -46,7 +46,7 @@ class Engine:
         return DyingSandbox(after)
 
 
-async def attempt(engine: Engine, store: MemoryStore) -> RunState:
+async def attempt(engine: Engine, store: MemoryStore) -> AttemptState:
     async def attach(_: str) -> None:
         return None
 

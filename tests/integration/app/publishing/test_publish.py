@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from agent.journal.events import GateJudged
-from agent.journal.state import RunState
+from agent.journal.state import AttemptState
 from app.git.mirror import Mirror, PatchUnusable, PushRefused
 from app.git.process import GitDenied, GitError, GitMissing
 from app.github.client import GithubForge
@@ -63,8 +63,8 @@ async def test_a_patch_becomes_a_pull_request(
     github_server: GithubServer,
     github_world: GithubWorld,
 ) -> None:
-    await publish.announce(forge, run, "queued", RunState())
-    await publish.announce(forge, run, "debugging", RunState())
+    await publish.announce(forge, run, "queued", AttemptState())
+    await publish.announce(forge, run, "debugging", AttemptState())
     result = await publish.publish(forge, mirror, run, state_of())
     assert not result.draft
     assert result.branch == f"patchwright/issue-{run.issue_number}-total-is-wrong"
@@ -247,7 +247,7 @@ async def test_a_failure_is_told_once(
     forge: GithubForge, run: RunFacts, github_world: GithubWorld
 ) -> None:
     for _ in range(2):
-        await publish.report_failure(forge, run, RunState(), "The budget was used up.")
+        await publish.report_failure(forge, run, AttemptState(), "The budget was used up.")
     texts = [c["body"] for c in github_world.comments(run.repository, run.issue_number)]
     assert len(texts) == 2
     assert any("The budget was used up." in t for t in texts)

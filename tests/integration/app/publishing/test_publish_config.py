@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from agent.journal.state import RunState
+from agent.journal.state import AttemptState
 from app.git.mirror import Mirror, PatchUnusable
 from app.git.process import GitError
 from app.github.client import GithubForge
@@ -191,7 +191,7 @@ async def test_what_happens_at_github_meanwhile_has_its_own_end(
     github_world.admin(action, account="acme", **change)
     facts = RunFacts("r", REPO, number, "t", "main", "a" * 40, datetime(2026, 1, 2, tzinfo=UTC))
     with pytest.raises(ForgeError) as raised:
-        await publish.announce(forge, facts, "debugging", RunState())
+        await publish.announce(forge, facts, "debugging", AttemptState())
     ending = failures.of_error(raised.value)
     assert ending is not None, raised.value
     assert ending.kind == what

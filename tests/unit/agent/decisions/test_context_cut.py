@@ -2,13 +2,13 @@
 
 from agent.decisions.context_cut import KEEP_RECENT, plan_cut
 from agent.journal.events import AttemptStarted, ModelTurned, NoteAdded, ToolFinished
-from agent.journal.state import RunState, fold, step
+from agent.journal.state import AttemptState, fold, step
 from agent.model import ToolCall, Usage
 
 WINDOW = 10_000
 
 
-def conversation(turns: int, size: int = 1500, reasoning: str = "think") -> RunState:
+def conversation(turns: int, size: int = 1500, reasoning: str = "think") -> AttemptState:
     state = fold(
         [
             AttemptStarted(
@@ -34,7 +34,7 @@ def conversation(turns: int, size: int = 1500, reasoning: str = "think") -> RunS
     return state
 
 
-def pairs_are_whole(state: RunState) -> bool:
+def pairs_are_whole(state: AttemptState) -> bool:
     wanted: list[str] = []
     for message in state.messages:
         if message.role == "assistant":

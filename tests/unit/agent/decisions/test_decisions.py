@@ -12,12 +12,12 @@ from agent.decisions.budget import exhausted, refusal, remaining
 from agent.decisions.drift import answer_to, notice
 from agent.errors import ModelAway
 from agent.journal.events import GateJudged
-from agent.journal.state import Hypothesis, RunState, Step
+from agent.journal.state import AttemptState, Hypothesis, Step
 from agent.model import Usage
 from agent.task import Budget
 from sandbox.errors import PatchRefused
 
-EMPTY = RunState()
+EMPTY = AttemptState()
 
 
 def a_step(number: int, name: str = "bash", arguments: str = "{}", **fields: object) -> Step:
@@ -34,8 +34,8 @@ def a_step(number: int, name: str = "bash", arguments: str = "{}", **fields: obj
     return Step(**given)
 
 
-def after(*steps: Step, hypotheses: tuple[Hypothesis, ...] = ()) -> RunState:
-    return RunState(recent=steps, calls_used=len(steps), hypotheses=hypotheses)
+def after(*steps: Step, hypotheses: tuple[Hypothesis, ...] = ()) -> AttemptState:
+    return AttemptState(recent=steps, calls_used=len(steps), hypotheses=hypotheses)
 
 
 def test_different_results_are_no_drift():
@@ -86,7 +86,7 @@ def test_edits_of_files_that_the_hypothesis_does_not_name_do_not_belong_to_it():
         "H1", "the sign in shop/prices.py is wrong", "sum is right", "run a.b()", "s"
     )
 
-    def edits(*paths: str) -> RunState:
+    def edits(*paths: str) -> AttemptState:
         steps = [
             a_step(
                 i,
@@ -119,21 +119,21 @@ def test_what_was_answered_is_not_noticed_again():
 def test_budgets_end_an_attempt_each_with_its_reason():
     budget = Budget(calls=10, wall_s=60, tokens=100)
     assert exhausted(EMPTY, budget, 0) == ""
-    assert "10 tool calls" in exhausted(RunState(calls_used=10), budget, 0)
+    assert "10 tool calls" in exhausted(AttemptState(calls_used=10), budget, 0)
     assert "1 minutes" in exhausted(EMPTY, budget, 61)
-    used = RunState(usage=Usage(prompt_tokens=90, completion_tokens=10))
+    used = AttemptState(usage=Usage(prompt_tokens=90, completion_tokens=10))
     assert "100 tokens" in exhausted(used, budget, 0)
 
 
 def test_a_hypothesis_that_used_its_calls_must_be_resolved_first():
     spent = Hypothesis("H1", "c", "p", "t", "s", calls_used=15)
-    state = RunState(hypotheses=(spent,))
+    state = AttemptState(hypotheses=(spent,))
     assert "H1 has used its 15 calls" in refusal(state, Budget(), "bash")
     assert refusal(state, Budget(), "hypothesis") == ""
     assert refusal(state, Budget(), "submit") == ""
     fresh = Hypothesis("H1", "c", "p", "t", "s", calls_used=3)
-    assert refusal(RunState(hypotheses=(fresh,)), Budget(), "bash") == ""
-    line = remaining(RunState(hypotheses=(fresh,), calls_used=8), Budget())
+    assert refusal(AttemptState(hypotheses=(fresh,)), Budget(), "bash") == ""
+    line = remaining(AttemptState(hypotheses=(fresh,), calls_used=8), Budget())
     assert line == "[291 of 300 calls left; H1: 11 of 15]"
 
 
@@ -145,9 +145,9 @@ def patch(lines: int, files: int = 1) -> str:
     )
 
 
-def ended(outcome: str, patch_text: str = "") -> RunState:
+def ended(outcome: str, patch_text: str = "") -> AttemptState:
     verdict = GateJudged(verdict="proven", patch=patch_text) if patch_text else None
-    return RunState(outcome=outcome, verdict=verdict)
+    return AttemptState(outcome=outcome, verdict=verdict)
 
 
 def test_the_gate_decides_then_fewer_lines_then_fewer_files():
@@ -160,7 +160,7 @@ def test_the_gate_decides_then_fewer_lines_then_fewer_files():
 
 
 async def test_an_attempt_that_fails_by_itself_does_not_spoil_the_others():
-    async def attempt(number: int) -> RunState:
+    async def attempt(number: int) -> AttemptState:
         if number == 1:
             raise PatchRefused("the snapshot no longer applies")
         return ended("proven", patch(2))
@@ -170,7 +170,7 @@ async def test_an_attempt_that_fails_by_itself_does_not_spoil_the_others():
     assert "no longer applies" in states[0].diagnosis
     assert choose(states).number == 2
 
-    async def all_fail(number: int) -> RunState:
+    async def all_fail(number: int) -> AttemptState:
         raise PatchRefused(f"attempt {number}")
 
     with pytest.raises(PatchRefused, match="attempt 1"):
@@ -178,7 +178,7 @@ async def test_an_attempt_that_fails_by_itself_does_not_spoil_the_others():
 
 
 async def test_a_server_that_is_away_ends_all_attempts():
-    async def attempt(number: int) -> RunState:
+    async def attempt(number: int) -> AttemptState:
         if number == 2:
             raise ModelAway("no answer")
         await asyncio.Event().wait()
@@ -191,7 +191,7 @@ async def test_a_server_that_is_away_ends_all_attempts():
 async def test_one_attempt_that_fails_cancels_the_others_and_raises_its_own_error():
     cancelled = asyncio.Event()
 
-    async def attempt(number: int) -> RunState:
+    async def attempt(number: int) -> AttemptState:
         if number == 1:
             raise LookupError("no model")
         try:

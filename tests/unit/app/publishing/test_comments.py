@@ -15,7 +15,7 @@ from agent.journal.events import (
     ReproductionDeclared,
     Submitted,
 )
-from agent.journal.state import RunState, fold
+from agent.journal.state import AttemptState, fold
 from app.publishing.comments import checklist, diagnosis_comment, status_comment, suspects
 from app.publishing.facts import patch_of
 from app.publishing.markers import branch_name, own_branch_name, run_marker
@@ -136,7 +136,7 @@ def test_the_last_status_names_the_pull_request() -> None:
     assert f"found and proved a fix: {url}" in status_comment(FACTS, "done", WHOLE, url)
     draft = status_comment(FACTS, "done", replace(WHOLE, verdict=UNPROVEN), url)
     assert f"opened a draft, {url}" in draft
-    assert "has no fix" in status_comment(FACTS, "done", RunState())
+    assert "has no fix" in status_comment(FACTS, "done", AttemptState())
 
 
 def test_a_diagnosis_says_what_is_known() -> None:
@@ -144,7 +144,7 @@ def test_a_diagnosis_says_what_is_known() -> None:
     text = diagnosis_comment(FACTS, fold([STARTED, REPRODUCED, *HYPOTHESES, ended]))
     for words in ("The budget was used up.", "in 3 of 3 runs", "- `shop/cart.py:12`", "rounding"):
         assert words in text
-    bare = diagnosis_comment(FACTS, RunState(), "The sandbox could not be made.")
+    bare = diagnosis_comment(FACTS, AttemptState(), "The sandbox could not be made.")
     for words in ("The sandbox could not be made.", "None stands out.", "smallest command or test"):
         assert words in bare
 
@@ -257,7 +257,7 @@ def test_the_judged_patch_is_the_one_published() -> None:
     assert patch_of(WHOLE) == PATCH
     smaller = PROVEN.model_copy(update={"patch": "smaller"})
     assert patch_of(replace(WHOLE, verdict=smaller)) == "smaller"
-    assert patch_of(RunState()) == ""
+    assert patch_of(AttemptState()) == ""
     assert changed_files("@@ broken") == ()
 
 
@@ -273,7 +273,7 @@ def test_every_report_is_there_in_german() -> None:
 def test_a_german_report_is_german_throughout() -> None:
     facts = replace(FACTS, language="de", queue_place=2, waits_for="x")
     state = WHOLE
-    waiting = status_comment(facts, "queued", RunState())
+    waiting = status_comment(facts, "queued", AttemptState())
     done = status_comment(facts, "done", state, "https://pw.example/pull/1")
     assert "Platz 2 in der Warteschlange" in waiting
     assert "hat einen Fix gefunden und bewiesen" in done
