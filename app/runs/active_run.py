@@ -59,13 +59,13 @@ _log = logs.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class RunWork:
+class ActiveRun:
     """One run in the hands of this worker."""
 
     services: Services
     store: SqlStore
     """Holds the run's lease."""
-    run: Run
+    record: Run
     forge: Forge
     first_call: metrics.FirstCall = field(default_factory=metrics.FirstCall)
 
@@ -77,10 +77,10 @@ class RunWork:
         async def tell(why: str) -> None:
             attempt = max(self.next_attempt() - 1, 1)
             facts, state = self.facts({"waits_for": why}), self.state(attempt)
-            await self.tell("debugging", facts, state, self.run.pull_request)
+            await self.tell("debugging", facts, state, self.record.pull_request)
 
         return await patiently(
-            self.services, self.store, self.run.id, name, act, tell, heeds_stop=heeds_stop
+            self.services, self.store, self.record.id, name, act, tell, heeds_stop=heeds_stop
         )
 
     async def debug(self, ground: Ground, facts: RunFacts, clone_url: str, pull: str = "") -> int:
@@ -88,18 +88,18 @@ class RunWork:
         self.phase("debugging")
         tree = await self.tree(ground.tree, clone_url)
         terms = await self.services.terms(self.forge)
-        kept = self.store.get_log(self.run.id, ISSUE_LOG)
+        kept = self.store.get_log(self.record.id, ISSUE_LOG)
         if kept is None:
-            raise RuntimeError(f"run {self.run.id} has no issue")
+            raise RuntimeError(f"run {self.record.id} has no issue")
         task = Task(
-            run_id=self.run.id,
-            repository=self.run.repository,
+            run_id=self.record.id,
+            repository=self.record.repository,
             base_commit=ground.tree,
             issue=Issue.model_validate_json(kept),
             test_command=terms.test_command,
             budget=terms.budget,
             policy=terms.policy,
-            hints=(self.run.trigger.hint,) if self.run.trigger.hint else (),
+            hints=(self.record.trigger.hint,) if self.record.trigger.hint else (),
             again=ground.again,
             feedback=ground.feedback,
             attachments=ground.attachments,
@@ -123,11 +123,11 @@ class RunWork:
     ) -> GateJudged:
         """The gate's verdict on a patch on top of any commit."""
         tree = await self.tree(commit, clone_url)
-        kept = self.store.get_log(self.run.id, ISSUE_LOG) or b"{}"
+        kept = self.store.get_log(self.record.id, ISSUE_LOG) or b"{}"
         terms = await self.services.terms(self.forge)
 
         async def open_fresh() -> Sandbox:
-            return await self.services.sandboxes.open(self.run.id, "gate-again", tree)
+            return await self.services.sandboxes.open(self.record.id, "gate-again", tree)
 
         submission = Submission(
             patch=patch,
@@ -143,8 +143,8 @@ class RunWork:
     async def finish(self, result: Result) -> Result:
         """Record the end of this round and clean up. `quiet`: there was nothing to do in it."""
         self.check_lease()
-        run = self.store.get_run(self.run.id)
-        if run.status != "done" and run.round == self.run.round:
+        run = self.store.get_run(self.record.id)
+        if run.status != "done" and run.round == self.record.round:
             ended = RunEnded.model_validate(
                 {
                     "attempt": 0,
@@ -164,19 +164,19 @@ class RunWork:
         try:
             await self.services.sandboxes.sweep(self.store.live())
         except SandboxError as error:  # the next sweep finds them
-            _log.warning("sandboxes could not be swept", run=self.run.id, why=str(error))
-        for path in self._trees.glob(f"{self.run.id}-*.tar"):
+            _log.warning("sandboxes could not be swept", run=self.record.id, why=str(error))
+        for path in self._trees.glob(f"{self.record.id}-*.tar"):
             try:
                 path.unlink(missing_ok=True)
             except OSError as error:  # it is swept later
                 _log.warning("a tree could not be deleted", file=str(path), why=error.strerror)
-        _log.info("run ended", run=self.run.id, outcome=result.get("outcome", "nothing to do"))
+        _log.info("run ended", run=self.record.id, outcome=result.get("outcome", "nothing to do"))
         return {}
 
     async def _attempt(
         self, task: Task, ground: Ground, place: int, tree: Path, news: asyncio.Queue[int]
     ) -> AttemptState:
-        sandboxes, store, run_id = self.services.sandboxes, self.store, self.run.id
+        sandboxes, store, run_id = self.services.sandboxes, self.store, self.record.id
         number = ground.first + place - 1
 
         async def waiting(reason: str, seconds: float) -> None:
@@ -239,11 +239,11 @@ class RunWork:
             telling.cancel()
             await asyncio.wait({telling})
             if not telling.cancelled() and (error := telling.exception()):
-                _log.warning("telling ended early", run=self.run.id, exc_info=error)
+                _log.warning("telling ended early", run=self.record.id, exc_info=error)
 
     async def tree(self, commit: str, clone_url: str) -> Path:
         """The tree of a commit as a file, made if it is not there."""
-        path = self._trees / f"{self.run.id}-{commit}.tar"
+        path = self._trees / f"{self.record.id}-{commit}.tar"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             half = path.with_suffix(".part")
@@ -267,15 +267,15 @@ class RunWork:
         if self.services.prepare is None:
             return
         terms = await self.services.terms(self.forge)
-        about = (self.store.get_log(self.run.id, ISSUE_LOG) or b"").decode("utf-8", "replace")
-        made = prepare_environment(self.services, self.store, self.run, terms, tree, about)
-        await unless_stopped(lambda: self.store.stop_requested(self.run.id), made)
+        about = (self.store.get_log(self.record.id, ISSUE_LOG) or b"").decode("utf-8", "replace")
+        made = prepare_environment(self.services, self.store, self.record, terms, tree, about)
+        await unless_stopped(lambda: self.store.stop_requested(self.record.id), made)
 
     async def mirror(self, commit: str, clone_url: str) -> Mirror:
         """The mirror with this commit in it: another machine may have begun the run."""
         mirror = self.services.mirror(clone_url)
         if not await asyncio.to_thread(mirror.has, commit):
-            await publish.fetch(self.forge, mirror, self.run.trigger.base_branch)
+            await publish.fetch(self.forge, mirror, self.record.trigger.base_branch)
         return mirror
 
     @property
@@ -298,11 +298,11 @@ class RunWork:
         try:
             await act
         except ForgeError as error:
-            _log.warning("could not tell GitHub", run=self.run.id, why=str(error))
+            _log.warning("could not tell GitHub", run=self.record.id, why=str(error))
 
     def events(self) -> list[AnyEvent]:
         """The run's whole journal."""
-        return [recorded.event for recorded in self.store.events(self.run.id)]
+        return [recorded.event for recorded in self.store.events(self.record.id)]
 
     def state(self, attempt: int) -> AttemptState:
         """The state of one attempt."""
@@ -342,15 +342,15 @@ class RunWork:
     def facts(self, prepared: Mapping[str, str]) -> RunFacts:
         """What reports say of the run."""
         settings = self.services.settings
-        wishes = read_wishes(self.store.get_log(self.run.id, FACTS_LOG))
+        wishes = read_wishes(self.store.get_log(self.record.id, FACTS_LOG))
         model_s = model_seconds(self.events()) if settings.gpus_per_stream else 0.0
-        recipe = (self.store.get_log(self.run.id, RECIPE_LOG) or b"").decode()
-        return facts_of(settings, self.run, wishes, prepared, model_s, recipe)
+        recipe = (self.store.get_log(self.record.id, RECIPE_LOG) or b"").decode()
+        return facts_of(settings, self.record, wishes, prepared, model_s, recipe)
 
     def phase(self, phase: Phase, detail: str = "") -> None:
         """Record that the run as a whole is at this point."""
-        self.store.append(self.run.id, [RunPhase(attempt=0, phase=phase, detail=detail)])
+        self.store.append(self.record.id, [RunPhase(attempt=0, phase=phase, detail=detail)])
 
     def check_lease(self) -> None:
         """Before every outward act: a worker that lost the run must not speak for it."""
-        self.store.check_lease(self.run.id)
+        self.store.check_lease(self.record.id)

@@ -20,7 +20,7 @@ from app.publishing import publish
 from app.publishing.facts import FACTS_LOG, wishes_of
 from app.repo_config.effective import Terms
 from app.runs import failures
-from app.runs.active_run import RunWork
+from app.runs.active_run import ActiveRun
 from app.runs.failures import HandedBack
 from app.runs.services import Result
 from app.storage.records import Run
@@ -33,7 +33,7 @@ LONGEST_WAIT_S = 300.0
 _log = logs.get(__name__)
 
 
-async def authorise(run: RunWork) -> Result:
+async def authorise(run: ActiveRun) -> Result:
     """Ask GitHub whether the sender may start a run and whether the issue still wants one.
 
     `denied` says why it ends in silence, `refused` why it ends with a word on the issue.
@@ -41,15 +41,15 @@ async def authorise(run: RunWork) -> Result:
     run.phase("queued")
     forge = run.forge
     terms = await run.services.terms(forge)
-    denied, thread = await examine(forge, run.run, terms)
+    denied, thread = await examine(forge, run.record, terms)
     if denied:
-        _log.info("not permitted", run=run.run.id, by=run.run.triggered_by, why=denied)
+        _log.info("not permitted", run=run.record.id, by=run.record.triggered_by, why=denied)
         return {"denied": denied}
     await _let_go(run)
-    await run.softly(forge.react(run.run.issue_number, "eyes"))
+    await run.softly(forge.react(run.record.issue_number, "eyes"))
     wishes = wishes_of(terms, thread)
-    run.store.put_log(run.run.id, FACTS_LOG, wishes.model_dump_json().encode())
-    place = run.run.issue_number, terms, run.run.repository
+    run.store.put_log(run.record.id, FACTS_LOG, wishes.model_dump_json().encode())
+    place = run.record.issue_number, terms, run.record.repository
     await run.softly(publish.tell_problems(forge, *place))
     if terms.stop:
         return {"refused": "The repository's settings have mistakes; the other comment names them."}
@@ -70,28 +70,28 @@ async def examine(forge: Forge, run: Run, terms: Terms) -> tuple[str, IssueThrea
     return denied or (ending.text if ending else ""), thread
 
 
-async def refuse(run: RunWork, reason: str) -> Result:
+async def refuse(run: ActiveRun, reason: str) -> Result:
     """Say on the issue why the run does not begin."""
     await run.tell("done", run.facts({"ending": reason}), AttemptState())
     return {}
 
 
-async def _let_go(run: RunWork) -> None:
+async def _let_go(run: ActiveRun) -> None:
     """Wait while the issue is being told that the run waits (see `app.runs.queue_notices`)."""
     while True:
-        if not is_held(run.store.engine, run.run.id, now()):
+        if not is_held(run.store.engine, run.record.id, now()):
             return
         await asyncio.sleep(0.2)
 
 
-async def _admitted(run: RunWork, terms: Terms) -> Result:
+async def _admitted(run: ActiveRun, terms: Terms) -> Result:
     """Wait until the limits let the run begin."""
     told, until = "", time.monotonic() + LONGEST_WAIT_S
     while True:
         run.check_lease()
-        if run.store.stop_requested(run.run.id):
+        if run.store.stop_requested(run.record.id):
             return {"denied": "It was stopped while it waited."}
-        match begin(run.store.engine, run.run, terms, now()):
+        match begin(run.store.engine, run.record, terms, now()):
             case Go():
                 return {}
             case Refuse(reason):

@@ -15,7 +15,7 @@ import httpx
 
 from agent.task import ATTACHED, Attachment
 from app.github.records import FailedCheck
-from app.runs.active_run import RunWork
+from app.runs.active_run import ActiveRun
 
 MOST_LINKS = 5
 MOST_BYTES = 20 * 1024**2
@@ -78,7 +78,7 @@ async def fetch_file(client: httpx.AsyncClient, url: str) -> bytes | None:
     return None
 
 
-async def ci_logs(run: RunWork, checks: tuple[int, ...]) -> tuple[Attachment, ...]:
+async def ci_logs(run: ActiveRun, checks: tuple[int, ...]) -> tuple[Attachment, ...]:
     """Keep the logs of these checks with the run, where they have any."""
     kept = []
     for check in checks:
@@ -87,17 +87,17 @@ async def ci_logs(run: RunWork, checks: tuple[int, ...]) -> tuple[Attachment, ..
             log = Attachment(
                 id=f"{ATTACHED}ci-{check}", name=f"log of the failed check {check}", size=len(data)
             )
-            run.store.put_log(run.run.id, log.id, data)
+            run.store.put_log(run.record.id, log.id, data)
             kept.append(log)
     return tuple(kept)
 
 
-def where(run: RunWork) -> tuple[str, str]:
+def where(run: ActiveRun) -> tuple[str, str]:
     """The forge's address for people, and the repository's name there."""
-    return run.services.settings.github_web_url, run.run.repository
+    return run.services.settings.github_web_url, run.record.repository
 
 
-async def linked_files(run: RunWork, urls: tuple[str, ...]) -> tuple[Attachment, ...]:
+async def linked_files(run: ActiveRun, urls: tuple[str, ...]) -> tuple[Attachment, ...]:
     """Keep the files attached to the issue with the run, as far as they are to be had."""
     kept = []
     async with httpx.AsyncClient(timeout=30) as client:
@@ -106,14 +106,14 @@ async def linked_files(run: RunWork, urls: tuple[str, ...]) -> tuple[Attachment,
             if data is not None:
                 name = url.rsplit("/", 1)[1]
                 log = Attachment(id=f"{ATTACHED}{number}", name=name, size=len(data))
-                run.store.put_log(run.run.id, log.id, data)
+                run.store.put_log(run.record.id, log.id, data)
                 kept.append(log)
     return tuple(kept)
 
 
-async def _keep_log(run: RunWork, check: FailedCheck) -> str:
+async def _keep_log(run: ActiveRun, check: FailedCheck) -> str:
     data = await run.forge.check_log(check.id)
     if not data:
         return ""
-    run.store.put_log(run.run.id, f"{ATTACHED}ci-{check.id}", data)
+    run.store.put_log(run.record.id, f"{ATTACHED}ci-{check.id}", data)
     return f"{ATTACHED}ci-{check.id}"

@@ -14,7 +14,7 @@ from app.publishing import publish
 from app.publishing.facts import is_draft, patch_of
 from app.publishing.publish import Fetched
 from app.runs import failures
-from app.runs.active_run import ISSUE_LOG, RunWork
+from app.runs.active_run import ISSUE_LOG, ActiveRun
 from app.runs.admission_step import authorise, refuse
 from app.runs.attachments import ci_logs, linked_files, links, where
 from app.runs.attempts import Ground
@@ -24,7 +24,7 @@ LAPS = 3
 """So often work begins anew because the base branch moved; then a draft says so."""
 
 
-async def _first_round(run: RunWork, step: Step) -> None:
+async def _first_round(run: ActiveRun, step: Step) -> None:
     async def tried(
         name: str, act: Callable[[], Awaitable[Result]], *, heeds_stop: bool = False
     ) -> Result:
@@ -60,15 +60,15 @@ async def _first_round(run: RunWork, step: Step) -> None:
     await step("finish", partial(run.finish, result))
 
 
-async def prepare(run: RunWork) -> Result:
+async def prepare(run: ActiveRun) -> Result:
     """Bring the mirror up to date; keep the issue as it is now; fix the commit to work from."""
     run.phase("preparing")
     await run.tell("preparing", run.facts({}), AttemptState())
-    trigger, forge = run.run.trigger, run.forge
+    trigger, forge = run.record.trigger, run.forge
     fetched = await _fetch(run)
-    thread = await forge.issue(run.run.issue_number)
+    thread = await forge.issue(run.record.issue_number)
     issue = as_issue(thread, await forge.bot_login())
-    run.store.put_log(run.run.id, ISSUE_LOG, issue.model_dump_json().encode())
+    run.store.put_log(run.record.id, ISSUE_LOG, issue.model_dump_json().encode())
     found = links((issue.title, issue.body, *issue.comments), *where(run))
     checks = tuple(dict.fromkeys((*trigger.checks, *found.checks)))
     logs = (*await ci_logs(run, checks), *await linked_files(run, found.files))
@@ -81,7 +81,7 @@ async def prepare(run: RunWork) -> Result:
     }
 
 
-async def debug(run: RunWork, prepared: Result) -> Result:
+async def debug(run: ActiveRun, prepared: Result) -> Result:
     """Run the attempts, or go on with them; the journal keeps all that matters."""
     again = prepared.get("again", "")
     terms = await run.services.terms(run.forge)
@@ -98,7 +98,7 @@ async def debug(run: RunWork, prepared: Result) -> Result:
     return {"attempt": str(chosen)}
 
 
-async def put_out(run: RunWork, prepared: Result, debugged: Result, last: bool) -> Result:
+async def put_out(run: ActiveRun, prepared: Result, debugged: Result, last: bool) -> Result:
     """Open the pull request, or say what is known.
 
     When the base branch moved meanwhile, the patch is proven again on its tip first; where that
@@ -126,7 +126,7 @@ async def put_out(run: RunWork, prepared: Result, debugged: Result, last: bool) 
                 tip, prepared["clone_url"], patch_of(state), state.reproduction, command
             )
             if judged.verdict == "proven":
-                run.store.append(run.run.id, [judged.model_copy(update={"attempt": number})])
+                run.store.append(run.record.id, [judged.model_copy(update={"attempt": number})])
                 prepared, state = prepared | {"base_commit": tip}, run.state(number)
                 facts = run.facts(prepared)
             elif not last:
@@ -136,7 +136,7 @@ async def put_out(run: RunWork, prepared: Result, debugged: Result, last: bool) 
                     "first": str(run.next_attempt()),
                 }
             else:
-                run.store.append(run.run.id, [_not_on_tip(judged, number, tip, state)])
+                run.store.append(run.record.id, [_not_on_tip(judged, number, tip, state)])
                 state = run.state(number)
     terms = await run.services.terms(run.forge)
     published = await publish.publish(run.forge, mirror, facts, state, terms)
@@ -145,34 +145,34 @@ async def put_out(run: RunWork, prepared: Result, debugged: Result, last: bool) 
     return {"outcome": draft, "pull": published.pull.url, "attempt": debugged["attempt"]}
 
 
-async def _ended_meanwhile(run: RunWork) -> failures.Ending | None:
+async def _ended_meanwhile(run: ActiveRun) -> failures.Ending | None:
     """Whether the issue or its repository want no pull request any more."""
-    thread = await run.forge.issue(run.run.issue_number)
+    thread = await run.forge.issue(run.record.issue_number)
     repository = await run.forge.repository()
-    name, number = run.run.repository, run.run.issue_number
+    name, number = run.record.repository, run.record.issue_number
     return failures.of_issue(thread, repository, name=name, number=number)
 
 
-async def note_pull(run: RunWork, pull: Pull) -> None:
+async def note_pull(run: ActiveRun, pull: Pull) -> None:
     """The pull request is the run's from now on; what was said there already is not missed."""
-    run.store.set_pull(run.run.id, pull.number)
+    run.store.set_pull(run.record.id, pull.number)
     login = await run.forge.bot_login()
     said = any(r.author != login for r in await run.forge.remarks(pull.number))
     if said or not pull.open or await run.forge.failed_checks(pull.head_sha):
-        run.services.inbox.wake(run.run.id)
+        run.services.inbox.wake(run.record.id)
 
 
-async def explain(run: RunWork, prepared: Result, failed: Result) -> Result:
+async def explain(run: ActiveRun, prepared: Result, failed: Result) -> Result:
     """Say on the issue why the run ended."""
     facts = run.facts(prepared)
     await publish.report_failure(run.forge, facts, run.state(1), failed["failed"])
     return {}
 
 
-async def _fetch(run: RunWork) -> Fetched:
+async def _fetch(run: ActiveRun) -> Fetched:
     repository = await run.forge.repository()
     mirror = run.services.mirror(repository.clone_url)
-    return await publish.fetch(run.forge, mirror, run.run.trigger.base_branch)
+    return await publish.fetch(run.forge, mirror, run.record.trigger.base_branch)
 
 
 def _moved(branch: str, tip: str, judged: GateJudged, patch: str) -> str:

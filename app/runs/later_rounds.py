@@ -21,7 +21,7 @@ from app.github.records import Pull, Remark
 from app.publishing import publish
 from app.publishing.facts import is_draft, patch_of
 from app.runs import feedback
-from app.runs.active_run import RunWork
+from app.runs.active_run import ActiveRun
 from app.runs.attachments import _keep_log
 from app.runs.attempts import Ground
 from app.runs.feedback import Item, Items
@@ -38,7 +38,7 @@ LAPS = 3
 _log = logs.get(__name__)
 
 
-async def work(run: RunWork, step: Step) -> None:
+async def work(run: ActiveRun, step: Step) -> None:
     """Do one later round to its end."""
 
     async def tried(
@@ -61,20 +61,24 @@ async def work(run: RunWork, step: Step) -> None:
     await step("finish", partial(run.finish, ending(run, found)))
 
 
-def ending(run: RunWork, found: Result) -> Result:
+def ending(run: ActiveRun, found: Result) -> Result:
     """How the round is recorded: the run keeps its outcome unless a new patch was taken."""
     if "quiet" in found:
         return {"quiet": found["quiet"]}
     if "attempt" in found and "failed" not in found:
         return {name: found[name] for name in ("outcome", "attempt", "pull") if name in found}
     reason = found.get("failed", "")
-    return {"outcome": run.run.outcome or "failed", "pull": run.run.pull_request, "reason": reason}
+    return {
+        "outcome": run.record.outcome or "failed",
+        "pull": run.record.pull_request,
+        "reason": reason,
+    }
 
 
-async def gather(run: RunWork) -> Result:
+async def gather(run: ActiveRun) -> Result:
     """Find out from GitHub what there is to do; `quiet` when there is nothing."""
     forge, inbox = run.forge, run.services.inbox
-    pull = await forge.pull(run.run.pull_number)
+    pull = await forge.pull(run.record.pull_number)
     if not pull.open:
         await close(run, pull)
         return {"quiet": "the pull request is closed"}
@@ -86,7 +90,7 @@ async def gather(run: RunWork) -> Result:
         return {"quiet": "the pull request's branch is gone"}
     tip = fetched.base_commit
     base = await asyncio.to_thread(mirror.merge_base, tip, head)
-    taken = inbox.taken_up(run.run.id, run.run.round)
+    taken = inbox.taken_up(run.record.id, run.record.round)
     items = [feedback.of_remark(r, _name(run)) for r in await _permitted(run, taken)]
     checks, logs_kept = await _failed_checks(run, pull, head, taken)
     items += checks
@@ -95,14 +99,14 @@ async def gather(run: RunWork) -> Result:
     if conflict:
         whole = await asyncio.to_thread(mirror.diff, base, head)
         items.append(feedback.of_conflict(pull.base_branch, tip, conflicts, whole))
-    reruns = inbox.requested(run.run.id, run.run.round)
+    reruns = inbox.requested(run.record.id, run.record.round)
     items += [feedback.of_rerun(key, ("It was not made yet.",)) for key in reruns]
     if not items:
         return {"quiet": "nothing to do"}
-    run.phase("preparing", f"round {run.run.round}")
-    inbox.take_up(run.run.id, run.run.round, [item.key for item in items])
+    run.phase("preparing", f"round {run.record.round}")
+    inbox.take_up(run.record.id, run.record.round, [item.key for item in items])
     kept = Items(items=tuple(items))
-    run.store.put_log(run.run.id, _log_id(run), kept.model_dump_json().encode())
+    run.store.put_log(run.record.id, _log_id(run), kept.model_dump_json().encode())
     return {
         "head": head,
         "base_commit": tip if conflict else base,
@@ -116,7 +120,7 @@ async def gather(run: RunWork) -> Result:
     }
 
 
-async def debug(run: RunWork, found: Result) -> Result:
+async def debug(run: ActiveRun, found: Result) -> Result:
     """Prove the change again where only that is asked; else run an attempt with the feedback."""
     items, number = _items(run), int(found["first"])
     mirror = run.services.mirror(found["clone_url"])
@@ -127,16 +131,16 @@ async def debug(run: RunWork, found: Result) -> Result:
     on_head = found["tree"] == found["head"]
     carried = run.carried() if on_head else None
     if carried is not None and run.state(number).reproduction is None:
-        run.store.append(run.run.id, [carried.model_copy(update={"attempt": number})])
+        run.store.append(run.record.id, [carried.model_copy(update={"attempt": number})])
     ground = Ground(
         tree=found["tree"],
         first=number,
-        again=feedback.again(run.run.pull_number, carried, patched=on_head),
+        again=feedback.again(run.record.pull_number, carried, patched=on_head),
         feedback=tuple(item.text for item in items),
         attachments=tuple(
             Attachment(id=log_id, name="log of a failed check", size=len(data))
             for log_id in found["attached"].split()
-            if (data := run.store.get_log(run.run.id, log_id)) is not None
+            if (data := run.store.get_log(run.record.id, log_id)) is not None
         ),
         judge_with=_judge(run, mirror, found, carried, number),
     )
@@ -145,12 +149,12 @@ async def debug(run: RunWork, found: Result) -> Result:
     return {"attempt": str(chosen)}
 
 
-async def push(run: RunWork, found: Result, debugged: Result) -> Result:
+async def push(run: ActiveRun, found: Result, debugged: Result) -> Result:
     """Put the change on the branch, after its head; `moved` when somebody pushed meanwhile."""
-    run.phase("publishing", f"round {run.run.round}")
+    run.phase("publishing", f"round {run.record.round}")
     number = int(debugged["attempt"])
     state = run.state(number)
-    good = state.outcome == "proven" or (state.outcome == "draft" and run.run.outcome == "draft")
+    good = state.outcome == "proven" or (state.outcome == "draft" and run.record.outcome == "draft")
     if not good or not patch_of(state):
         why = state.diagnosis or "No patch was proven."
         return {"failed": why, "attempt": debugged["attempt"]}
@@ -158,7 +162,7 @@ async def push(run: RunWork, found: Result, debugged: Result) -> Result:
         why = "The change adds what looks like a password or key, so it was not published."
         return {"failed": why, "attempt": debugged["attempt"]}
     mirror = run.services.mirror(found["clone_url"])
-    pull = await run.forge.pull(run.run.pull_number)
+    pull = await run.forge.pull(run.record.pull_number)
     author = await publish.bot_identity(run.forge)
     merged = found["tree"] != found["head"]
     terms = await run.services.terms(run.forge)
@@ -168,7 +172,7 @@ async def push(run: RunWork, found: Result, debugged: Result) -> Result:
         patch_of(state),
         commit_text_for(pull, state, author),
         author,
-        f"{pull.branch}-round-{run.run.round}",
+        f"{pull.branch}-round-{run.record.round}",
         datetime.fromisoformat(found["at"]),
         terms.policy,
         (found["head"], found["base_commit"]) if merged else (found["head"],),
@@ -185,29 +189,29 @@ async def push(run: RunWork, found: Result, debugged: Result) -> Result:
     return {"attempt": debugged["attempt"], "commit": commit, "outcome": outcome}
 
 
-async def answer(run: RunWork, found: Result, result: Result) -> Result:
+async def answer(run: ActiveRun, found: Result, result: Result) -> Result:
     """Answer everything that was asked, each once; gives what the round came to."""
     run.check_lease()
     number = int(result.get("attempt", found["first"]))
     await answer_all(run, _items(run), run.state(number), found, result)
     if commit := result.get("commit"):
-        pull = replace(await run.forge.pull(run.run.pull_number), head_sha=commit)
+        pull = replace(await run.forge.pull(run.record.pull_number), head_sha=commit)
         await run.softly(publish.show_proof(run.forge, run.facts(found), run.state(number), pull))
     await run.tell("done", run.facts(found), run.state(number), found["pull"])
     return result
 
 
-async def close(run: RunWork, pull: Pull) -> None:
+async def close(run: ActiveRun, pull: Pull) -> None:
     """The pull request was merged or closed: recorded, and its branch cleaned up."""
-    run.services.inbox.close(run.run.id, "merged" if pull.merged else "closed")
+    run.services.inbox.close(run.record.id, "merged" if pull.merged else "closed")
     await run.softly(run.forge.delete_branch(pull.branch, pull.head_sha))
 
 
-async def _permitted(run: RunWork, taken: dict[str, int]) -> list[Remark]:
+async def _permitted(run: ActiveRun, taken: dict[str, int]) -> list[Remark]:
     """What people with the right to give commands said and was not dealt with yet."""
     terms = await run.services.terms(run.forge)
     said = feedback.wanted(
-        await run.forge.remarks(run.run.pull_number),
+        await run.forge.remarks(run.record.pull_number),
         own_login=await run.forge.bot_login(),
         name=_name(run),
         taken=taken,
@@ -220,7 +224,7 @@ async def _permitted(run: RunWork, taken: dict[str, int]) -> list[Remark]:
 
 
 async def _failed_checks(
-    run: RunWork, pull: Pull, head: str, taken: dict[str, int]
+    run: ActiveRun, pull: Pull, head: str, taken: dict[str, int]
 ) -> tuple[list[Item], list[str]]:
     """Failed checks of the pull request's head, with their logs kept; none after three rounds."""
     fresh = [c for c in await run.forge.failed_checks(head) if f"check:{c.id}" not in taken]
@@ -228,7 +232,9 @@ async def _failed_checks(
     if not fresh:
         return [], []
     if len(mended) >= feedback.CHECK_ROUNDS:
-        run.services.inbox.take_up(run.run.id, run.run.round, [f"check:{c.id}" for c in fresh])
+        run.services.inbox.take_up(
+            run.record.id, run.record.round, [f"check:{c.id}" for c in fresh]
+        )
         await say_given_up(run, pull, fresh)
         return [], []
     kept = [(check, await _keep_log(run, check)) for check in fresh]
@@ -236,7 +242,7 @@ async def _failed_checks(
 
 
 async def _prove_again(
-    run: RunWork, mirror: Mirror, found: Result, items: tuple[Item, ...]
+    run: ActiveRun, mirror: Mirror, found: Result, items: tuple[Item, ...]
 ) -> tuple[tuple[Item, ...], bool]:
     """The change as it is, proven where it has to go; an attempt without a model if it holds."""
     number, earlier = int(found["first"]), run.state((run.chosen_attempts() or [1])[-1])
@@ -265,32 +271,32 @@ async def _prove_again(
     ]
     if (carried := run.carried()) is not None:
         done.insert(0, carried)
-    run.store.append(run.run.id, [e.model_copy(update={"attempt": number}) for e in done])
+    run.store.append(run.record.id, [e.model_copy(update={"attempt": number}) for e in done])
     return items, True
 
 
 def _judge(
-    run: RunWork, mirror: Mirror, found: Result, carried: ReproductionDeclared | None, number: int
+    run: ActiveRun, mirror: Mirror, found: Result, carried: ReproductionDeclared | None, number: int
 ) -> WiderProof:
     async def open_base() -> Sandbox:
         tree = await run.tree(found["base_commit"], found["clone_url"])
-        return await run.services.sandboxes.open(run.run.id, f"gate-{number}", tree)
+        return await run.services.sandboxes.open(run.record.id, f"gate-{number}", tree)
 
     return WiderProof(mirror, found["base_commit"], found["tree"], open_base, carried)
 
 
-async def _url(run: RunWork) -> str:
+async def _url(run: ActiveRun) -> str:
     return (await run.forge.repository()).clone_url
 
 
-def _name(run: RunWork) -> str:
+def _name(run: ActiveRun) -> str:
     return run.services.settings.github_app_slug
 
 
-def _log_id(run: RunWork) -> str:
-    return f"round-{run.run.round}"
+def _log_id(run: ActiveRun) -> str:
+    return f"round-{run.record.round}"
 
 
-def _items(run: RunWork) -> tuple[Item, ...]:
-    kept = run.store.get_log(run.run.id, _log_id(run))
+def _items(run: ActiveRun) -> tuple[Item, ...]:
+    kept = run.store.get_log(run.record.id, _log_id(run))
     return Items.model_validate_json(kept).items if kept else ()

@@ -9,7 +9,7 @@ from agent.journal.state import AttemptState
 from app.git.mirror import Identity
 from app.github.records import FailedCheck, Pull
 from app.publishing.markers import reply_marker, round_marker
-from app.runs.active_run import RunWork
+from app.runs.active_run import ActiveRun
 from app.runs.feedback import CHECK_ROUNDS, Item
 from app.runs.services import Result
 from app.sanitize.markdown import (
@@ -25,7 +25,7 @@ from app.sanitize.markdown import (
 
 
 async def answer_all(
-    run: RunWork, items: Sequence[Item], state: AttemptState, found: Result, result: Result
+    run: ActiveRun, items: Sequence[Item], state: AttemptState, found: Result, result: Result
 ) -> None:
     """Reply in each thread, and on the page to what has no thread."""
     commit = result.get("commit", "")
@@ -37,8 +37,8 @@ async def answer_all(
     for item, words in zip(items, said, strict=True):
         text = answer_text(words, commit=commit[:12], changed=changed, failed=failed)
         if item.thread:
-            marker = reply_marker(run.run.id, item.key)
-            await run.forge.reply(run.run.pull_number, item.thread, marker, text)
+            marker = reply_marker(run.record.id, item.key)
+            await run.forge.reply(run.record.pull_number, item.thread, marker, text)
         else:
             on_page.append((item, text))
     if on_page or changed:
@@ -46,13 +46,13 @@ async def answer_all(
         text = page_comment(
             on_page, proof=_proof(state, commit) if changed else "", run_url=facts.run_url
         )
-        marker = round_marker(run.run.id, run.run.round)
-        await run.forge.put_comment(run.run.pull_number, marker, text)
+        marker = round_marker(run.record.id, run.record.round)
+        await run.forge.put_comment(run.record.pull_number, marker, text)
 
 
-async def say_given_up(run: RunWork, pull: Pull, checks: Sequence[FailedCheck]) -> None:
+async def say_given_up(run: ActiveRun, pull: Pull, checks: Sequence[FailedCheck]) -> None:
     """Say once that checks are left to people now."""
-    marker = f"<!-- patchwright:given-up run={run.run.id} -->"
+    marker = f"<!-- patchwright:given-up run={run.record.id} -->"
     await run.forge.put_comment(pull.number, marker, given_up(checks))
 
 

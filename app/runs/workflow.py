@@ -18,7 +18,7 @@ from agent.errors import LostLease
 from agent.journal.events import now
 from app.github.fenced import fenced
 from app.runs import crash_limit, failures, later_rounds
-from app.runs.active_run import RunWork
+from app.runs.active_run import ActiveRun
 from app.runs.failures import HandedBack, was_interrupted
 from app.runs.first_round import _first_round, explain
 from app.runs.services import Result, Services, Step
@@ -44,7 +44,7 @@ async def work(services: Services, run_id: str, step: Step, number: int = 1) -> 
     forge = fenced(
         services.forge(run.installation_id, run.repository), run_id, lambda: store.holds(run_id)
     )
-    in_hand = RunWork(services, store, run, forge)
+    in_hand = ActiveRun(services, store, run, forge)
     try:
         try:
             with tracing.run(run_id, number, run.epoch, services.settings.executor):
@@ -63,7 +63,7 @@ async def work(services: Services, run_id: str, step: Step, number: int = 1) -> 
         await forge.close()
 
 
-async def _do(run: RunWork, step: Step, number: int, parked: str) -> None:
+async def _do(run: ActiveRun, step: Step, number: int, parked: str) -> None:
     """The round. Whatever goes wrong in it, the run is over at the end, or handed back."""
     try:
         if parked:
@@ -79,12 +79,12 @@ async def _do(run: RunWork, step: Step, number: int, parked: str) -> None:
             raise asyncio.CancelledError(str(error)) from error
         if is_away(error):
             raise HandedBack(str(error)) from None
-        _log.error("a run failed", run=run.run.id, exc_info=True)
-        await waited_for("end", partial(_end, run, failures.explain(error, run.run.id)))
+        _log.error("a run failed", run=run.record.id, exc_info=True)
+        await waited_for("end", partial(_end, run, failures.explain(error, run.record.id)))
 
 
-async def _hand_back(run: RunWork, after_s: float) -> None:
-    run.store.hand_back(run.run.id, now() + timedelta(seconds=after_s) if after_s else None)
+async def _hand_back(run: ActiveRun, after_s: float) -> None:
+    run.store.hand_back(run.record.id, now() + timedelta(seconds=after_s) if after_s else None)
 
 
 async def _take(services: Services, run_id: str, number: int) -> tuple[SqlStore, Run, str] | None:
@@ -99,14 +99,14 @@ async def _take(services: Services, run_id: str, number: int) -> tuple[SqlStore,
     return store, run, parked
 
 
-async def _end(run: RunWork, reason: str) -> None:
+async def _end(run: ActiveRun, reason: str) -> None:
     """End a run that cannot go on. Not in steps: what it did before has taken their places."""
-    present = run.store.get_run(run.run.id)
-    if present.status == "done" or present.round != run.run.round:
+    present = run.store.get_run(run.record.id)
+    if present.status == "done" or present.round != run.record.round:
         return
-    if run.run.round > 1:  # there is a pull request, whatever became of this round
-        outcome = run.run.outcome or "failed"
-        await run.finish({"outcome": outcome, "pull": run.run.pull_request, "reason": reason})
+    if run.record.round > 1:  # there is a pull request, whatever became of this round
+        outcome = run.record.outcome or "failed"
+        await run.finish({"outcome": outcome, "pull": run.record.pull_request, "reason": reason})
         return
     with suppress(HandedBack):  # it must not begin again, only because its issue cannot be told
         await run.patiently("explain", partial(explain, run, {}, {"failed": reason}))

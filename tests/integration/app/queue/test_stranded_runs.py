@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from agent.journal.events import RunEnded
 from app.github.errors import RateLimited
 from app.queue import outbox
-from app.runs.active_run import RunWork
+from app.runs.active_run import ActiveRun
 from app.server.engine import running
 from app.storage import tables
 from app.storage.inbox import Inbox
@@ -169,15 +169,15 @@ def test_an_ask_that_the_engine_forgot_is_answered(tmp_path: Path) -> None:
 def test_a_fault_of_the_program_ends_the_run_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, finished = RunWork.finish, []
+    real, finished = ActiveRun.finish, []
 
-    async def breaks_once(self: RunWork, result: dict[str, str]) -> dict[str, str]:
+    async def breaks_once(self: ActiveRun, result: dict[str, str]) -> dict[str, str]:
         finished.append(result)
         if len(finished) == 1:
             raise ZeroDivisionError
         return await real(self, result)
 
-    monkeypatch.setattr(RunWork, "finish", breaks_once)
+    monkeypatch.setattr(ActiveRun, "finish", breaks_once)
     world = RunWorld(tmp_path)
     run_id = start(world)
     with running(world.services()):
@@ -190,15 +190,15 @@ def test_a_fault_of_the_program_ends_the_run_and_says_so(
 def test_a_lease_that_is_lost_at_the_very_end_records_no_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = RunWork.finish
+    real = ActiveRun.finish
     stolen: list[SqlStore] = []
 
-    async def loses_the_lease(self: RunWork, result: dict[str, str]) -> dict[str, str]:
+    async def loses_the_lease(self: ActiveRun, result: dict[str, str]) -> dict[str, str]:
         if not stolen:
             stolen.append(self.services.store.claim(self.run.id, "thief"))
         return await real(self, result)
 
-    monkeypatch.setattr(RunWork, "finish", loses_the_lease)
+    monkeypatch.setattr(ActiveRun, "finish", loses_the_lease)
     world = RunWorld(tmp_path, repository_concurrency=2)
     run_id = start(world)
     with running(world.services()) as durable:
