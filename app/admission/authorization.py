@@ -20,7 +20,7 @@ from app.github.webhook_events import (
     StartedBy,
 )
 from app.github.webhooks import Trigger
-from app.repo_config.effective import Terms
+from app.repo_config.effective import EffectiveConfig
 from app.repo_config.schema import Triggers
 
 
@@ -81,7 +81,7 @@ def switched_on(by: StartedBy, triggers: Triggers) -> bool:
     return bool(getattr(triggers, by))
 
 
-def least_role(by: StartedBy, terms: Terms) -> Role | None:
+def least_role(by: StartedBy, terms: EffectiveConfig) -> Role | None:
     """The role that somebody needs to start a run so; None: GitHub let nobody else do it."""
     match by:
         case "label" | "assignment":
@@ -92,7 +92,7 @@ def least_role(by: StartedBy, terms: Terms) -> Role | None:
             return None
 
 
-def unwanted(trigger: Trigger, terms: Terms) -> str | None:
+def unwanted(trigger: Trigger, terms: EffectiveConfig) -> str | None:
     """Why the repository's own settings want no such run, in words; None when they do."""
     if not terms.enabled:
         return "the repository's settings turn the App off"

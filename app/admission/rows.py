@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.admission.limits import DAY, Admission, Go, Mark, admit
-from app.repo_config.effective import Terms
+from app.repo_config.effective import EffectiveConfig
 from app.storage import tables
 from app.storage.records import Run
 from app.storage.tables import from_micros, to_micros
@@ -52,7 +52,7 @@ def is_held(engine: sa.Engine, run_id: str, moment: datetime) -> bool:
         return (connection.execute(held).scalar_one_or_none() or 0) > to_micros(moment)
 
 
-def begin(engine: sa.Engine, run: Run, terms: Terms, moment: datetime) -> Admission:
+def begin(engine: sa.Engine, run: Run, terms: EffectiveConfig, moment: datetime) -> Admission:
     """Let a run begin if the limits allow, and record that. Again is the same."""
     table = tables.runs
     with engine.begin() as connection:

@@ -18,9 +18,15 @@ from agent.evaluation.results import InstanceResult
 from agent.evaluation.selection import prediction
 from agent.journal.events import Recorded
 from agent.prompting import prompt_version
-from app.evaluation.folder import Asked, EvalFolder, FolderRefused, digest, write_whole
+from app.evaluation.folder import (
+    EvalFolder,
+    EvaluationParameters,
+    FolderRefused,
+    digest,
+    write_whole,
+)
 from app.evaluation.html_report import report_page
-from app.evaluation.instance_run import Ground, run_instance
+from app.evaluation.instance_run import InstanceContext, run_instance
 from app.evaluation.repositories import Sources
 from app.evaluation.sandboxes import Trees
 from app.journal_view.html import trace_page
@@ -63,7 +69,7 @@ async def evaluate(
     model = make_model(settings, run_id="eval")
     model_name = model.name
     await model.close()
-    asked = Asked(
+    asked = EvaluationParameters(
         model=model_name,
         prompt_version=prompt_version(),
         attempts=request.attempts,
@@ -75,7 +81,7 @@ async def evaluate(
     if done:
         console.print(f"{len(done)} of {len(request.instances)} are done already.")
     with tempfile.TemporaryDirectory(prefix="patchwright-eval-") as scratch:
-        ground = Ground(
+        ground = InstanceContext(
             sources=Sources(Path(scratch), settings.state_dir / "eval-mirrors", request.mirrors),
             trees=trees,
             new_model=lambda run_id, seed: make_model(settings, run_id=run_id, seed=seed),
@@ -89,7 +95,7 @@ async def evaluate(
 
 async def _run_all(
     instances: Sequence[Instance],
-    ground: Ground,
+    ground: InstanceContext,
     folder: EvalFolder,
     parallel: int,
     console: Console,

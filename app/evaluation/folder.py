@@ -24,7 +24,7 @@ class FolderRefused(Exception):
     """The evaluation's folder cannot be used as it is; the message says what to do."""
 
 
-class Asked(Record):
+class EvaluationParameters(Record):
     """What an evaluation measures; a resumed one must ask for the same."""
 
     model: str
@@ -62,7 +62,9 @@ class EvalFolder:
                 raise FolderRefused(f"another evaluation is at work in {self.root}") from None
             yield
 
-    def begin(self, asked: Asked, instances: Sequence[Instance], *, resume: bool) -> None:
+    def begin(
+        self, asked: EvaluationParameters, instances: Sequence[Instance], *, resume: bool
+    ) -> None:
         """Note what is asked for, or check that it is the same. Raises `FolderRefused`."""
         kept = self.asked()
         if kept is None:
@@ -75,17 +77,19 @@ class EvalFolder:
                 f"{self.root} holds an evaluation; go on with it by --resume, or name another "
                 "folder with --out"
             )
-        different = [n for n in Asked.model_fields if getattr(kept, n) != getattr(asked, n)]
+        different = [
+            n for n in EvaluationParameters.model_fields if getattr(kept, n) != getattr(asked, n)
+        ]
         if different:
             raise FolderRefused(
                 f"the evaluation in {self.root} was begun with other {', '.join(different)}; "
                 "results of both cannot stand in one report. Name another folder with --out"
             )
 
-    def asked(self) -> Asked | None:
+    def asked(self) -> EvaluationParameters | None:
         """What the evaluation in the folder measures; None without one. Raises `FolderRefused`."""
         try:
-            return Asked.model_validate_json((self.root / "eval.json").read_bytes())
+            return EvaluationParameters.model_validate_json((self.root / "eval.json").read_bytes())
         except FileNotFoundError:
             return None
         except ValidationError:

@@ -30,7 +30,7 @@ Trace = Callable[[Instance, Sequence[Recorded]], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class InstanceContext:
     """What all instances of an evaluation work with."""
 
     sources: Sources
@@ -42,7 +42,7 @@ class Ground:
     trace: Trace
 
 
-async def run_instance(instance: Instance, ground: Ground) -> InstanceResult:
+async def run_instance(instance: Instance, ground: InstanceContext) -> InstanceResult:
     """Try an instance and judge each attempt by the hidden tests.
 
     What keeps it from being tried (mirror, image, model's server) is an error in the result.
@@ -98,7 +98,7 @@ def task_of(instance: Instance, budget: Budget) -> Task:
 
 
 async def _attempt(
-    instance: Instance, ground: Ground, tree: Path, store: MemoryStore, number: int
+    instance: Instance, ground: InstanceContext, tree: Path, store: MemoryStore, number: int
 ) -> AttemptResult:
     task = task_of(instance, ground.budget)
 

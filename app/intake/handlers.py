@@ -28,7 +28,7 @@ from app.github.webhook_events import (
     Trigger,
 )
 from app.intake.replies import explanation, help_text
-from app.repo_config.effective import Terms
+from app.repo_config.effective import EffectiveConfig
 from app.runs.failures import LONGEST_WAIT_S, explain, goes_back, wait_before_retry
 from app.runs.services import Result, Services, Step
 from app.sanitize.markdown import code, inline, title_text
@@ -39,13 +39,13 @@ _log = logs.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class EventContext:
     """An ask in hand."""
 
     services: Services
     id: str
     forge: Forge
-    terms: Terms
+    terms: EffectiveConfig
 
 
 async def answer(services: Services, ask_id: str, step: Step) -> None:
@@ -99,7 +99,7 @@ async def _answer(services: Services, ask_id: str, forge: Forge, ask: Ask) -> st
             return _woken(services, run_id)
         case Pushed():
             return _base_moved(services, ask)
-    asked = Asked(services, ask_id, forge, await services.terms(forge))
+    asked = EventContext(services, ask_id, forge, await services.terms(forge))
     if not asked.terms.enabled:
         return "the repository's settings turn the App off"
     match ask:
@@ -136,7 +136,7 @@ def _base_moved(services: Services, ask: Pushed) -> str:
     return f"runs whose base moved: {', '.join(runs) or 'none'}"
 
 
-async def _commented(asked: Asked, ask: Commented) -> str:
+async def _commented(asked: EventContext, ask: Commented) -> str:
     said = commands.parse(ask.body, asked.services.settings.github_app_slug)
     if said is None:
         return "not said to us"
@@ -167,17 +167,17 @@ async def _commented(asked: Asked, ask: Commented) -> str:
     return "nothing"
 
 
-async def _help(asked: Asked, ask: Commented, why: str) -> str:
+async def _help(asked: EventContext, ask: Commented, why: str) -> str:
     return await _say(asked, ask, help_text(why, asked.services.settings.github_app_slug))
 
 
-async def _say(asked: Asked, ask: Commented, text: str) -> str:
+async def _say(asked: EventContext, ask: Commented, text: str) -> str:
     marker = f"<!-- patchwright:answer to={ask.comment_id} -->"
     await asked.forge.put_comment(ask.issue_number, marker, text)
     return text
 
 
-def _live(asked: Asked, ask: Commented) -> str:
+def _live(asked: EventContext, ask: Commented) -> str:
     """The run that is under way and that a comment is about; empty when there is none."""
     run_id = _known(asked, ask)
     if run_id and asked.services.store.get_run(run_id).status == "done":
@@ -185,7 +185,7 @@ def _live(asked: Asked, ask: Commented) -> str:
     return run_id
 
 
-def _known(asked: Asked, ask: Commented) -> str:
+def _known(asked: EventContext, ask: Commented) -> str:
     """The latest run that a comment can be about; empty when there is none."""
     inbox = asked.services.inbox
     if ask.is_pull_request and (found := inbox.run_of_pull(ask.repository, ask.issue_number)):
@@ -195,7 +195,7 @@ def _known(asked: Asked, ask: Commented) -> str:
     )
 
 
-async def _stop(asked: Asked, ask: Commented) -> str:
+async def _stop(asked: EventContext, ask: Commented) -> str:
     run_id = _live(asked, ask)
     if not run_id:
         return await _say(asked, ask, "There is no run under way that could be stopped.")
@@ -205,7 +205,7 @@ async def _stop(asked: Asked, ask: Commented) -> str:
 
 
 async def _hint(
-    asked: Asked, ask: Commented, text: str, by: StartedBy, *, may_start: bool = False
+    asked: EventContext, ask: Commented, text: str, by: StartedBy, *, may_start: bool = False
 ) -> str:
     """Words for a run: for its loop while that is at work, else for its pull request."""
     if not text.strip():
@@ -226,7 +226,7 @@ async def _hint(
 
 
 async def _fix(
-    asked: Asked, ask: Commented, text: str, by: StartedBy, *, again: bool = False
+    asked: EventContext, ask: Commented, text: str, by: StartedBy, *, again: bool = False
 ) -> str:
     run_id = _live(asked, ask)
     if run_id:
@@ -247,7 +247,7 @@ async def _fix(
     return await _start(asked, ask, thread, by, hint=text)
 
 
-async def _explain(asked: Asked, ask: Commented) -> str:
+async def _explain(asked: EventContext, ask: Commented) -> str:
     run_id = _known(asked, ask)
     if not run_id:
         return await _say(asked, ask, "There was no run yet; nothing is known.")
@@ -259,7 +259,7 @@ async def _explain(asked: Asked, ask: Commented) -> str:
     return await _say(asked, ask, explanation(run, state, asked.services.settings.public_url))
 
 
-async def _check_failed(asked: Asked, ask: CheckFailed) -> str:
+async def _check_failed(asked: EventContext, ask: CheckFailed) -> str:
     services = asked.services
     for number in ask.pulls:
         if run_id := services.inbox.run_of_pull(ask.repository, number):
@@ -295,7 +295,7 @@ async def _check_failed(asked: Asked, ask: CheckFailed) -> str:
     return await _start(asked, ask, thread, "failed_check", checks=(ask.check_id,))
 
 
-async def _rerun(asked: Asked, ask: Rerun) -> str:
+async def _rerun(asked: EventContext, ask: Rerun) -> str:
     if not asked.terms.triggers.rerun:
         return "the repository's settings turn off runs by re-run"
     services = asked.services
@@ -307,7 +307,7 @@ async def _rerun(asked: Asked, ask: Rerun) -> str:
 
 
 async def _start(
-    asked: Asked,
+    asked: EventContext,
     ask: Ask,
     thread: IssueThread,
     by: StartedBy,
@@ -350,7 +350,7 @@ async def _start(
     return f"run {accepted.run_id}: {accepted.how}"
 
 
-async def _may(asked: Asked, person: str, minimum: Role) -> bool:
+async def _may(asked: EventContext, person: str, minimum: Role) -> bool:
     permission = await asked.forge.permission(person)
     return permission.at_least(minimum)
 

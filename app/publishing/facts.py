@@ -16,7 +16,7 @@ from agent.journal.events import UNDECIDED, AnyEvent, ModelTurned
 from agent.journal.state import AttemptState
 from agent.model import Record
 from app.github.records import IssueThread
-from app.repo_config.effective import Terms
+from app.repo_config.effective import EffectiveConfig
 from app.repo_config.schema import Language
 from app.settings.schema import Settings
 from app.storage.records import Run
@@ -27,12 +27,12 @@ RECIPE_LOG = "recipe"
 """Log id under which a set-up is kept that the model found."""
 
 
-class Wishes(Record):
+class ReportPreferences(Record):
     """What the repository wants of reports, and of its run."""
 
     language: Language = "en"
     remarks: tuple[str, ...] = ()
-    """Wishes that were not granted."""
+    """ReportPreferences that were not granted."""
     reporter: str = ""
     """Named as a co-author; empty: not wanted."""
     reporter_id: int = 0
@@ -41,10 +41,10 @@ class Wishes(Record):
     """Name of the model profile; empty: the operator's."""
 
 
-def wishes_of(terms: Terms, thread: IssueThread) -> Wishes:
+def preferences_of(terms: EffectiveConfig, thread: IssueThread) -> ReportPreferences:
     """The wishes of a run on this issue. Pure. A bot is nobody's co-author."""
     named = terms.pull_request.co_author_reporter and thread.author_is_person
-    return Wishes(
+    return ReportPreferences(
         language=terms.language,
         remarks=terms.remarks,
         reporter=thread.author if named else "",
@@ -54,15 +54,15 @@ def wishes_of(terms: Terms, thread: IssueThread) -> Wishes:
     )
 
 
-def read_wishes(kept: bytes | None) -> Wishes:
+def read_preferences(kept: bytes | None) -> ReportPreferences:
     """What was kept; the defaults for a run that has not begun."""
-    return Wishes.model_validate_json(kept) if kept else Wishes()
+    return ReportPreferences.model_validate_json(kept) if kept else ReportPreferences()
 
 
 def facts_of(
     settings: Settings,
     run: Run,
-    wishes: Wishes,
+    wishes: ReportPreferences,
     prepared: Mapping[str, str],
     model_s: float,
     recipe: str = "",

@@ -32,7 +32,7 @@ from app.publishing.pull_request import (
     pull_body,
     pull_title,
 )
-from app.repo_config.effective import Terms
+from app.repo_config.effective import EffectiveConfig
 from app.repo_config.schema import PullRequests
 from app.sanitize.secret_scan import new_secrets
 from app.telemetry import logs
@@ -88,7 +88,11 @@ async def announce(
 
 
 async def publish(
-    forge: Forge, mirror: Mirror, run: RunFacts, state: AttemptState, terms: Terms | None = None
+    forge: Forge,
+    mirror: Mirror,
+    run: RunFacts,
+    state: AttemptState,
+    terms: EffectiveConfig | None = None,
 ) -> PublishResult:
     """Commit the run's patch, push it, open its pull request, say so in the status comment.
 
@@ -126,7 +130,9 @@ async def show_proof(forge: Forge, run: RunFacts, state: AttemptState, pull: Pul
     await forge.put_check(check_report(run, state, pull.head_sha))
 
 
-async def tell_problems(forge: Forge, issue: int, terms: Terms, repository: str) -> Comment | None:
+async def tell_problems(
+    forge: Forge, issue: int, terms: EffectiveConfig, repository: str
+) -> Comment | None:
     """Name the mistakes in the settings' files, in one comment for each issue; none: nothing."""
     if not terms.problems:
         return None

@@ -21,7 +21,7 @@ from app.settings.schema import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class EffectiveConfig:
     """What holds for a run."""
 
     enabled: bool
@@ -57,7 +57,7 @@ class Terms:
     """Whether the run must not go on because of them."""
 
 
-async def read_terms(settings: Settings, forge: Forge) -> Terms:
+async def read_terms(settings: Settings, forge: Forge) -> EffectiveConfig:
     """Read both files from their default branches and give the terms. Raises `ForgeError`."""
     owner = forge.name.partition("/")[0]
     organisation = f"{owner}/{ORGANISATION_REPOSITORY}"
@@ -73,7 +73,7 @@ async def read_terms(settings: Settings, forge: Forge) -> Terms:
     )
 
 
-def terms(settings: Settings, config: RepoConfig) -> Terms:
+def terms(settings: Settings, config: RepoConfig) -> EffectiveConfig:
     """The terms in effect. Pure. A repository may have less than the operator allows, not more."""
     offered = (settings.profile, *settings.repo_models)
     model = config.model if config.model in offered else settings.profile
@@ -85,7 +85,7 @@ def terms(settings: Settings, config: RepoConfig) -> Terms:
         )
     limits = config.limits
     day = settings.repository_runs_per_day or None
-    return Terms(
+    return EffectiveConfig(
         enabled=config.enabled,
         model=model,
         attempts=min(config.attempts or settings.attempts, settings.attempts),

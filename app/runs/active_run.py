@@ -39,9 +39,9 @@ from app.publishing.facts import (
     RunFacts,
     facts_of,
     model_seconds,
-    read_wishes,
+    read_preferences,
 )
-from app.runs.attempts import TOLD, Ground
+from app.runs.attempts import TOLD, AttemptPlan
 from app.runs.services import Result, Services
 from app.runs.step_retry import patiently
 from app.runs.trees import prepare_environment
@@ -83,7 +83,9 @@ class ActiveRun:
             self.services, self.store, self.record.id, name, act, tell, heeds_stop=heeds_stop
         )
 
-    async def debug(self, ground: Ground, facts: RunFacts, clone_url: str, pull: str = "") -> int:
+    async def debug(
+        self, ground: AttemptPlan, facts: RunFacts, clone_url: str, pull: str = ""
+    ) -> int:
         """Run the attempts, or go on with them; gives the number of the one to take."""
         self.phase("debugging")
         tree = await self.tree(ground.tree, clone_url)
@@ -174,7 +176,7 @@ class ActiveRun:
         return {}
 
     async def _attempt(
-        self, task: Task, ground: Ground, place: int, tree: Path, news: asyncio.Queue[int]
+        self, task: Task, ground: AttemptPlan, place: int, tree: Path, news: asyncio.Queue[int]
     ) -> AttemptState:
         sandboxes, store, run_id = self.services.sandboxes, self.store, self.record.id
         number = ground.first + place - 1
@@ -342,7 +344,7 @@ class ActiveRun:
     def facts(self, prepared: Mapping[str, str]) -> RunFacts:
         """What reports say of the run."""
         settings = self.services.settings
-        wishes = read_wishes(self.store.get_log(self.record.id, FACTS_LOG))
+        wishes = read_preferences(self.store.get_log(self.record.id, FACTS_LOG))
         model_s = model_seconds(self.events()) if settings.gpus_per_stream else 0.0
         recipe = (self.store.get_log(self.record.id, RECIPE_LOG) or b"").decode()
         return facts_of(settings, self.record, wishes, prepared, model_s, recipe)

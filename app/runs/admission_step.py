@@ -17,8 +17,8 @@ from app.admission.rows import begin, is_held
 from app.github.forge import Forge
 from app.github.records import IssueThread
 from app.publishing import publish
-from app.publishing.facts import FACTS_LOG, wishes_of
-from app.repo_config.effective import Terms
+from app.publishing.facts import FACTS_LOG, preferences_of
+from app.repo_config.effective import EffectiveConfig
 from app.runs import failures
 from app.runs.active_run import ActiveRun
 from app.runs.failures import HandedBack
@@ -47,7 +47,7 @@ async def authorise(run: ActiveRun) -> Result:
         return {"denied": denied}
     await _let_go(run)
     await run.softly(forge.react(run.record.issue_number, "eyes"))
-    wishes = wishes_of(terms, thread)
+    wishes = preferences_of(terms, thread)
     run.store.put_log(run.record.id, FACTS_LOG, wishes.model_dump_json().encode())
     place = run.record.issue_number, terms, run.record.repository
     await run.softly(publish.tell_problems(forge, *place))
@@ -56,7 +56,7 @@ async def authorise(run: ActiveRun) -> Result:
     return await _admitted(run, terms)
 
 
-async def examine(forge: Forge, run: Run, terms: Terms) -> tuple[str, IssueThread]:
+async def examine(forge: Forge, run: Run, terms: EffectiveConfig) -> tuple[str, IssueThread]:
     """Why the run is not wanted here, in words; empty when it is. And its issue."""
     trigger = run.trigger
     minimum = authorization.least_role(trigger.by, terms)
@@ -84,7 +84,7 @@ async def _let_go(run: ActiveRun) -> None:
         await asyncio.sleep(0.2)
 
 
-async def _admitted(run: ActiveRun, terms: Terms) -> Result:
+async def _admitted(run: ActiveRun, terms: EffectiveConfig) -> Result:
     """Wait until the limits let the run begin."""
     told, until = "", time.monotonic() + LONGEST_WAIT_S
     while True:

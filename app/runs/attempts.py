@@ -13,7 +13,7 @@ TOLD = {"reproduction_declared", "hypothesis_proposed", "hypothesis_resolved", "
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class AttemptPlan:
     """What attempts stand on."""
 
     tree: str

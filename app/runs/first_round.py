@@ -17,7 +17,7 @@ from app.runs import failures
 from app.runs.active_run import ISSUE_LOG, ActiveRun
 from app.runs.admission_step import authorise, refuse
 from app.runs.attachments import ci_logs, linked_files, links, where
-from app.runs.attempts import Ground
+from app.runs.attempts import AttemptPlan
 from app.runs.services import Result, Step
 
 LAPS = 3
@@ -85,7 +85,7 @@ async def debug(run: ActiveRun, prepared: Result) -> Result:
     """Run the attempts, or go on with them; the journal keeps all that matters."""
     again = prepared.get("again", "")
     terms = await run.services.terms(run.forge)
-    ground = Ground(
+    ground = AttemptPlan(
         tree=prepared["base_commit"],
         first=int(prepared.get("first", "1")),
         attempts=1 if again else terms.attempts,

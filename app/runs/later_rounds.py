@@ -23,7 +23,7 @@ from app.publishing.facts import is_draft, patch_of
 from app.runs import feedback
 from app.runs.active_run import ActiveRun
 from app.runs.attachments import _keep_log
-from app.runs.attempts import Ground
+from app.runs.attempts import AttemptPlan
 from app.runs.feedback import Item, Items
 from app.runs.pull_request_proof import WiderProof
 from app.runs.replies import answer_all, commit_text_for, say_given_up
@@ -132,7 +132,7 @@ async def debug(run: ActiveRun, found: Result) -> Result:
     carried = run.carried() if on_head else None
     if carried is not None and run.state(number).reproduction is None:
         run.store.append(run.record.id, [carried.model_copy(update={"attempt": number})])
-    ground = Ground(
+    ground = AttemptPlan(
         tree=found["tree"],
         first=number,
         again=feedback.again(run.record.pull_number, carried, patched=on_head),

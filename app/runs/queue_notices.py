@@ -18,7 +18,7 @@ from app.admission.limits import Mark, queue_place
 from app.admission.rows import _waiting, hold, read_marks, release
 from app.github.errors import ForgeError
 from app.publishing import publish
-from app.publishing.facts import facts_of, wishes_of
+from app.publishing.facts import facts_of, preferences_of
 from app.runs.admission_step import examine
 from app.runs.services import Services
 from app.storage.records import Run
@@ -81,7 +81,7 @@ async def _tell(services: Services, run: Run, place: int, *, first: bool) -> Non
             if first:
                 await forge.react(run.issue_number, "eyes")
             at = {"queue_place": str(place)}
-            facts = facts_of(services.settings, run, wishes_of(terms, thread), at, 0.0)
+            facts = facts_of(services.settings, run, preferences_of(terms, thread), at, 0.0)
             await publish.announce(forge, facts, "queued", AttemptState())
         finally:
             release(services.store.engine, run.id)

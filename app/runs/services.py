@@ -12,11 +12,11 @@ from agent.models.openai_compat import OnWaiting
 from app.git.mirror import Mirror
 from app.github.forge import Forge
 from app.llm.metered import Brake, GovernedModel
-from app.repo_config.effective import Terms, terms
+from app.repo_config.effective import EffectiveConfig, terms
 from app.repo_config.schema import RepoConfig
 from app.runs.failures import PATIENCE_S
 from app.sandboxes.base import Sandboxes
-from app.sandboxes.environment import Asked, Mender, Prepared
+from app.sandboxes.environment import EnvironmentRequest, Mender, Prepared
 from app.settings.schema import Settings
 from app.storage.inbox import Inbox
 from app.storage.store import SqlStore
@@ -46,10 +46,12 @@ class Services:
     """From the run's id, the seed, and whom to tell when the model's server is away."""
     patience_s: tuple[float, ...] = PATIENCE_S
     tell_every_s: float = TELL_EVERY_S
-    read_terms: Callable[[Forge], Awaitable[Terms]] | None = None
+    read_terms: Callable[[Forge], Awaitable[EffectiveConfig]] | None = None
     """Reads what a repository asks for, from its default branch; None: it is not asked."""
 
-    prepare: Callable[[str, Path, Asked, Mender | None], Awaitable[Prepared | None]] | None = None
+    prepare: (
+        Callable[[str, Path, EnvironmentRequest, Mender | None], Awaitable[Prepared | None]] | None
+    ) = None
     """Makes the environment of a run's tree; None: its sandboxes are as they are."""
 
     brake: Brake = field(default_factory=Brake)
@@ -74,7 +76,7 @@ class Services:
             seed + 1,
         )
 
-    async def terms(self, forge: Forge) -> Terms:
+    async def terms(self, forge: Forge) -> EffectiveConfig:
         """What holds for runs of a repository now."""
         if self.read_terms is not None:
             return await self.read_terms(forge)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agent.journal.events import EnvironmentPrepared, SetupTried
 from app.publishing.facts import RECIPE_LOG
-from app.repo_config.effective import Terms
+from app.repo_config.effective import EffectiveConfig
 from app.runs.services import Services
 from app.sandboxes.environment import Mender, Prepared, asked_by, proposal
 from app.sandboxes.setup_repair import SOURCE as FOUND
@@ -17,7 +17,7 @@ _LONGEST = 2_000
 
 
 async def prepare_environment(
-    services: Services, store: SqlStore, run: Run, terms: Terms, tree: Path, about: str
+    services: Services, store: SqlStore, run: Run, terms: EffectiveConfig, tree: Path, about: str
 ) -> None:
     """Have the image that the tree's sandboxes start from. Raises `SandboxError`."""
     if services.prepare is None:

@@ -8,14 +8,21 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
-from app.repo_config.effective import Terms
-from app.sandboxes.setup_repair import Ground, Mender, environment_of, mended, remember, remembered
+from app.repo_config.effective import EffectiveConfig
+from app.sandboxes.setup_repair import (
+    Mender,
+    RepairContext,
+    environment_of,
+    mended,
+    remember,
+    remembered,
+)
 from app.settings.base import PREFIX, SettingsError
 from app.settings.schema import Settings
 from app.telemetry import logs
 from sandbox.docker.engine import DockerEngine, SandboxSpec
 from sandbox.egress.rules import EgressRules, networks_of, parse_credentials
-from sandbox.environment.choose import Wishes, candidates, mentioned, wanted
+from sandbox.environment.choose import EnvironmentSettings, candidates, mentioned, wanted
 from sandbox.environment.dockerfile import NotUsable
 from sandbox.environment.records import Environment
 from sandbox.environment.tree import read_tree
@@ -29,7 +36,7 @@ from sandbox.setup.records import Prepared, SetupPolicy, proposal
 from sandbox.setup.registries import machine_hosts
 
 __all__ = [
-    "Asked",
+    "EnvironmentRequest",
     "Mender",
     "Prepared",
     "asked_by",
@@ -42,11 +49,11 @@ _log = logs.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class EnvironmentRequest:
     """What a repository wants of its sandboxes, and what the run is about."""
 
     repository: str
-    wishes: Wishes = Wishes()  # noqa: RUF009 - frozen
+    wishes: EnvironmentSettings = EnvironmentSettings()  # noqa: RUF009 - frozen
     network: bool = True
     hosts: tuple[str, ...] = ()
     """Hosts that set-up may reach besides the operator's."""
@@ -54,17 +61,17 @@ class Asked:
     """The issue's text: of several projects, those whose files it names are set up."""
 
 
-def asked_by(repository: str, agreed: Terms, about: str = "") -> Asked:
+def asked_by(repository: str, agreed: EffectiveConfig, about: str = "") -> EnvironmentRequest:
     """What a run's terms say of its environment."""
-    wishes = Wishes(agreed.image, agreed.dockerfile, agreed.setup)
-    return Asked(repository, wishes, agreed.network, agreed.hosts, about)
+    wishes = EnvironmentSettings(agreed.image, agreed.dockerfile, agreed.setup)
+    return EnvironmentRequest(repository, wishes, agreed.network, agreed.hosts, about)
 
 
 async def image_for(
     engine: DockerEngine,
     settings: Settings,
     tree: Path,
-    asked: Asked,
+    asked: EnvironmentRequest,
     *,
     run_id: str,
     installation: str,
@@ -117,7 +124,7 @@ async def image_for(
         )
         return await engine.open(box, tree)
 
-    ground = Ground(read.files, read.texts, make, open_in)
+    ground = RepairContext(read.files, read.texts, make, open_in)
     known = remembered(settings.state_dir, asked.repository, read.texts)
     if known and not asked.wishes.any:
         found = (replace(environment_of(ground, known), explicit=False), *found)
@@ -146,7 +153,7 @@ async def image_for(
     return prepared
 
 
-def setup_policy(settings: Settings, asked: Asked) -> SetupPolicy:
+def setup_policy(settings: Settings, asked: EnvironmentRequest) -> SetupPolicy:
     """What this set-up may do. Raises `SettingsError` when the credentials are not readable."""
     rules = EgressRules(
         hosts=(*(settings.setup_hosts or _own_hosts()), *asked.hosts),

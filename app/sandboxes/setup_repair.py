@@ -19,7 +19,7 @@ from agent.session import CANNOT_RUN
 from agent.setup_repair import Broken, Tried, mend_setup
 from agent.testing.suite import NoTests, find_test_command, run_suite
 from app.telemetry import logs
-from sandbox.environment.choose import Wishes, candidates
+from sandbox.environment.choose import EnvironmentSettings, candidates
 from sandbox.environment.records import Environment
 from sandbox.protocol import Sandbox
 from sandbox.setup.records import Prepared, SetupFailed
@@ -42,7 +42,7 @@ class Mender:
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class RepairContext:
     """A repository's tree, and how set-ups are tried on it."""
 
     files: tuple[str, ...]
@@ -53,14 +53,14 @@ class Ground:
     """A sandbox with the tree, from an image."""
 
 
-def environment_of(ground: Ground, commands: tuple[str, ...]) -> Environment:
+def environment_of(ground: RepairContext, commands: tuple[str, ...]) -> Environment:
     """The commands as an environment, made just as if they stood in the repository's settings."""
-    wished = candidates(ground.files, ground.texts, Wishes(setup=commands))[0]
+    wished = candidates(ground.files, ground.texts, EnvironmentSettings(setup=commands))[0]
     return replace(wished, source=SOURCE)
 
 
 async def mended(
-    mender: Mender, ground: Ground, failed: tuple[SetupFailed, ...]
+    mender: Mender, ground: RepairContext, failed: tuple[SetupFailed, ...]
 ) -> Prepared | None:
     """An environment in which the tests run; None when the model found none."""
 
@@ -90,7 +90,7 @@ async def mended(
     return replace(await ground.prepare(found), failed=failed, cached=False)
 
 
-async def _tests_run(mender: Mender, ground: Ground, prepared: Prepared) -> Tried:
+async def _tests_run(mender: Mender, ground: RepairContext, prepared: Prepared) -> Tried:
     box = await ground.open(prepared.image)
     try:
         command = mender.test_command or await find_test_command(box)

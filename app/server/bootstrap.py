@@ -8,7 +8,7 @@ from app.git.mirror import Mirror
 from app.github.app import GithubApp
 from app.github.client import GithubForge
 from app.llm.factory import make_model
-from app.publishing.facts import FACTS_LOG, read_wishes
+from app.publishing.facts import FACTS_LOG, read_preferences
 from app.repo_config.effective import read_terms
 from app.runs.services import Services
 from app.sandboxes.docker import DockerSandboxes
@@ -63,7 +63,7 @@ def build(settings: Settings, store: SqlStore, engine: DockerEngine) -> Services
 
 def _with_model(settings: Settings, store: SqlStore, run_id: str) -> Settings:
     """The settings, with the model that the run's repository chose of those that are offered."""
-    chosen = read_wishes(store.get_log(run_id, FACTS_LOG)).model
+    chosen = read_preferences(store.get_log(run_id, FACTS_LOG)).model
     return settings.model_copy(update={"model": chosen}) if chosen else settings
 
 

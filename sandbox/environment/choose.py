@@ -35,7 +35,7 @@ PATH = (
 
 
 @dataclass(frozen=True, slots=True)
-class Wishes:
+class EnvironmentSettings:
     """What `.github/patchwright.yml` says of the environment."""
 
     image: str = ""
@@ -50,7 +50,10 @@ class Wishes:
 
 
 def candidates(
-    files: Sequence[str], texts: Texts, wishes: Wishes = Wishes(), near: Sequence[str] = ()
+    files: Sequence[str],
+    texts: Texts,
+    wishes: EnvironmentSettings = EnvironmentSettings(),
+    near: Sequence[str] = (),
 ) -> tuple[Environment, ...]:
     """The environments to try, best first; the last is always the bare base image.
 
@@ -69,7 +72,9 @@ def candidates(
     return (*found, *detected, Environment("the base image"))
 
 
-def wanted(files: Sequence[str], wishes: Wishes = Wishes()) -> tuple[str, ...]:
+def wanted(
+    files: Sequence[str], wishes: EnvironmentSettings = EnvironmentSettings()
+) -> tuple[str, ...]:
     """The files whose contents the choice needs."""
     special = {*devcontainer.PATHS, *_DOCKERFILES, wishes.dockerfile}
     return tuple(
@@ -130,7 +135,7 @@ def _nearest(path: str, folders: set[str]) -> str:
     return ""
 
 
-def _wished(texts: Texts, wishes: Wishes) -> Environment:
+def _wished(texts: Texts, wishes: EnvironmentSettings) -> Environment:
     """Commands of the settings run as root, as in a Dockerfile, and may install packages."""
     commands = tuple(Step(command, root=True) for command in wishes.setup)
     if wishes.image or not wishes.dockerfile:

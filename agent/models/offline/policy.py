@@ -17,7 +17,7 @@ from agent.models.offline.mutations.source import Source
 from agent.models.offline.protocol import Steps, ask
 from agent.models.offline.repository_view import HOME, LIST, TestRun, Tree, read_tests, read_tree
 from agent.models.offline.reproduce import Reproduction, from_failing_tests, from_issue
-from agent.models.offline.search import Ground, Search, search
+from agent.models.offline.search import Search, SearchContext, search
 
 DRIVER = {
     "children.py": "A driver for the search, in three files. This one: children under limits of "
@@ -89,7 +89,7 @@ def _reproduce(title: str, report: Report, tree: Tree, run: TestRun) -> Steps[Re
 
 def _prepare(
     found: Reproduction, tree: Tree, spectrum: Spectrum, report: Report, seed: int
-) -> Steps[Ground]:
+) -> Steps[SearchContext]:
     texts = yield from read_sources(spectrum)
     sources: dict[str, Source] = {}
     mutants: list[Mutant] = []
@@ -106,7 +106,7 @@ def _prepare(
     mutants = [stirred(m, seed) for m in mutants]
     mutants.sort(key=lambda m: (-m.score, m.path, m.first, m.new or ""))
     units.sort(key=lambda u: (-u.suspicion, u.path, u.first))
-    return Ground(found, tree, spectrum, sources, tuple(units), tuple(mutants))
+    return SearchContext(found, tree, spectrum, sources, tuple(units), tuple(mutants))
 
 
 def stirred(mutant: Mutant, seed: int) -> Mutant:
@@ -132,7 +132,7 @@ def _no_reproduction(report: Report, run: TestRun) -> str:
     )
 
 
-def _nothing_found(ground: Ground, ended: Search) -> str:
+def _nothing_found(ground: SearchContext, ended: Search) -> str:
     top: Sequence[str] = [
         f"- {u.name} in {u.path}, lines {u.first} to {u.last} (suspicion {u.suspicion:.2f})"
         for u in ground.units[:5]

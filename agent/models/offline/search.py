@@ -29,7 +29,7 @@ MOST_SECONDS = 1200.0
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class SearchContext:
     """What the search stands on."""
 
     found: Reproduction
@@ -54,7 +54,7 @@ class Search:
     """Changes that pass all tests but make nearby inputs raise: for the end, if nothing better."""
 
 
-def search(ground: Ground, state: Search) -> Steps[Search | None]:
+def search(ground: SearchContext, state: Search) -> Steps[Search | None]:
     """Pass over the suspicious functions until a change is proven. Returns None when it is."""
     queue = iter(ground.mutants)
     for size in PASSES:
@@ -86,7 +86,7 @@ def spent(state: Search) -> bool:
     )
 
 
-def _take(queue: Iterator[Mutant], ground: Ground, size: int) -> list[Mutant]:
+def _take(queue: Iterator[Mutant], ground: SearchContext, size: int) -> list[Mutant]:
     """The next mutants that are valid Python and mean something else."""
     taken: list[Mutant] = []
     for mutant in queue:
@@ -112,7 +112,7 @@ def _unit_of(mutant: Mutant, units: Sequence[Unit]) -> Unit | None:
 
 
 def _hypothesis(
-    ground: Ground,
+    ground: SearchContext,
     state: Search,
     unit: Unit,
     own: Sequence[Mutant],
@@ -171,12 +171,12 @@ def _chunks(mutants: Sequence[Mutant], most: int = 3) -> list[Sequence[Mutant]]:
     return [mutants[at : at + size] for at in range(0, len(mutants), size)]
 
 
-def _best(survivors: Sequence[Mutant], ground: Ground) -> float:
+def _best(survivors: Sequence[Mutant], ground: SearchContext) -> float:
     return max((trust(m, ground.found.inputs) for m in survivors), default=0.0)
 
 
 def _compare(
-    ground: Ground, state: Search, survivors: Sequence[Mutant]
+    ground: SearchContext, state: Search, survivors: Sequence[Mutant]
 ) -> Steps[Mapping[Mutant, Behaviour]]:
     seen = yield from compare(survivors, ground.found, ground.tree)
     state.calls += 2 if seen else 0
@@ -184,7 +184,7 @@ def _compare(
 
 
 def _decide(
-    ground: Ground,
+    ground: SearchContext,
     state: Search,
     unit: Unit,
     survivors: Sequence[Mutant],
@@ -226,7 +226,7 @@ def _decide(
 
 
 def _apply(
-    ground: Ground, state: Search, mutant: Mutant, place: Unit, count: int, why: str
+    ground: SearchContext, state: Search, mutant: Mutant, place: Unit, count: int, why: str
 ) -> Steps[tuple[bool, str, list[str]]]:
     old, new = as_edit(ground.sources[mutant.path].text, mutant)
     edited = yield from _ask(
@@ -311,7 +311,7 @@ def describe(mutant: Mutant) -> str:
     return f"line {mutant.first}, {mutant.operator}: `{old[:120]}` becomes `{new[:160]}`"
 
 
-def root_cause(mutant: Mutant, place: Unit, ground: Ground) -> str:
+def root_cause(mutant: Mutant, place: Unit, ground: SearchContext) -> str:
     """Why it happened, as far as a search can say."""
     score = ground.spectrum.lines.get(mutant.path, {}).get(mutant.line)
     measured = f" (suspicion by coverage {score:.2f})" if score is not None else ""
@@ -350,7 +350,9 @@ def _resolve(state: Search, action: str, evidence: str, calls: Sequence[str]) ->
     )
 
 
-def _screen(ground: Ground, state: Search, mutants: Sequence[Mutant], why: str) -> Steps[Screening]:
+def _screen(
+    ground: SearchContext, state: Search, mutants: Sequence[Mutant], why: str
+) -> Steps[Screening]:
     state.calls += 2
     screening = yield from screen(mutants, ground.found, ground.tree, why)
     state.tried += screening.tried

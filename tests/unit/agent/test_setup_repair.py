@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agent.journal.events import SetupTried
 from agent.setup_repair import Broken, Tried, mend_setup
-from app.sandboxes.setup_repair import Ground, environment_of, remember, remembered
+from app.sandboxes.setup_repair import RepairContext, environment_of, remember, remembered
 from sandbox.environment.records import Environment
 from sandbox.protocol import Sandbox
 from sandbox.setup.records import Prepared, proposal
@@ -72,7 +72,7 @@ async def _closed(_: str) -> Sandbox:
 
 def test_what_worked_is_remembered_while_the_manifests_are_the_same(tmp_path: Path) -> None:
     texts = {"setup.py": "a"}
-    ground = Ground(("setup.py",), texts, _no, _closed)
+    ground = RepairContext(("setup.py",), texts, _no, _closed)
     commands = ("apt-get install -y x", "pip install 'y>1'")
     made = environment_of(ground, commands)
     remember(tmp_path, "o/r", texts, made)
@@ -84,7 +84,7 @@ def test_what_worked_is_remembered_while_the_manifests_are_the_same(tmp_path: Pa
 
 
 def test_what_worked_is_proposed_as_it_has_to_stand_in_the_settings() -> None:
-    ground = Ground(("a",), {}, _no, _closed)
+    ground = RepairContext(("a",), {}, _no, _closed)
     made = environment_of(ground, ("make deps",))
     text = proposal(Environment(made.source, made.image, made.steps))
     assert text == "setup:\n  - 'make deps'\n"

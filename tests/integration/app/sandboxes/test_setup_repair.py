@@ -9,7 +9,7 @@ import pytest
 
 from agent.journal.events import SetupTried
 from app.runs.trees import told
-from app.sandboxes.environment import Asked, Mender, image_for
+from app.sandboxes.environment import EnvironmentRequest, Mender, image_for
 from app.settings.schema import Settings
 from sandbox.docker.engine import DockerEngine
 from sandbox.images.base_image import BASE_IMAGE
@@ -42,7 +42,7 @@ async def test_a_set_up_is_mended_once_and_kept_for_the_next_run(
             engine,
             settings,
             tree,
-            Asked("o/mended"),
+            EnvironmentRequest("o/mended"),
             run_id="mended",
             installation=settings.installation,
             progress=said.append,

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from app.sandboxes.environment import Asked
+from app.sandboxes.environment import EnvironmentRequest
 from app.sandboxes.kubernetes import KubernetesSandboxes, kubernetes_engine
 from app.server.bootstrap import require_cluster
 from app.settings.base import SettingsError
 from app.settings.schema import Settings
-from sandbox.environment.choose import Wishes
+from sandbox.environment.choose import EnvironmentSettings
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError, SandboxGone
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.kubernetes.access import from_kubeconfig
@@ -157,7 +157,7 @@ async def test_runs_get_pods_from_the_image_that_their_repository_names(
     tree = tar_of(TREE, tmp_path / "tree.tar")
     engine = kubernetes_engine(settings)
     sandboxes = KubernetesSandboxes(settings, engine)
-    await sandboxes.prepare("r", tree, Asked("o/plain"))
+    await sandboxes.prepare("r", tree, EnvironmentRequest("o/plain"))
     box = await sandboxes.open("r", "attempt-1", tree)
     again = await sandboxes.attach(box.id)
     assert again is not None and (await again.run("cat README.md")).text == "a small tree\n"
@@ -165,10 +165,16 @@ async def test_runs_get_pods_from_the_image_that_their_repository_names(
     with pytest.raises(SandboxGone):
         await again.run("true")
     with pytest.raises(SandboxError, match="set-up commands"):
-        await sandboxes.prepare("r", tree, Asked("o/x", Wishes(setup=("make",))))
+        await sandboxes.prepare(
+            "r", tree, EnvironmentRequest("o/x", EnvironmentSettings(setup=("make",)))
+        )
     with pytest.raises(SandboxError, match=r"evil\.test is none of the registries"):
-        await sandboxes.prepare("r", tree, Asked("o/x", Wishes(image="evil.test/x:1")))
-    await sandboxes.prepare("r", tree, Asked("o/x", Wishes(image="ghcr.io/o/none:1")))
+        await sandboxes.prepare(
+            "r", tree, EnvironmentRequest("o/x", EnvironmentSettings(image="evil.test/x:1"))
+        )
+    await sandboxes.prepare(
+        "r", tree, EnvironmentRequest("o/x", EnvironmentSettings(image="ghcr.io/o/none:1"))
+    )
     with pytest.raises(ImageMissing, match=r"ghcr\.io/o/none:1"):
         await sandboxes.open("r", "attempt-1", tree)
     await engine.close()

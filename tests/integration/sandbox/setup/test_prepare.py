@@ -14,7 +14,7 @@ import pytest
 
 from sandbox.docker.engine import DockerEngine
 from sandbox.egress.rules import EgressRules, networks_of
-from sandbox.environment.choose import Wishes, candidates, wanted
+from sandbox.environment.choose import EnvironmentSettings, candidates, wanted
 from sandbox.environment.records import Environment, Step
 from sandbox.environment.tree import read_tree
 from sandbox.images.base_image import BASE_IMAGE
@@ -223,4 +223,4 @@ def test_the_recipe_is_proposed_for_the_settings() -> None:
     found = candidates(tuple(PYTHON), PYTHON)[0]
     text = proposal(found)
     assert text.startswith("setup:\n") and "pip install" in text
-    assert proposal(candidates((), {}, Wishes(setup=("x",)))[0]) == ""
+    assert proposal(candidates((), {}, EnvironmentSettings(setup=("x",)))[0]) == ""

@@ -12,7 +12,7 @@ from agent.errors import ModelAway
 from agent.model import Message
 from agent.models.openai_compat import OpenAICompatModel
 from app.llm.factory import make_model, profile_of, routing_key
-from app.publishing.facts import FACTS_LOG, Wishes
+from app.publishing.facts import FACTS_LOG, ReportPreferences
 from app.server.bootstrap import build
 from app.settings.base import SettingsError
 from app.settings.loading import load
@@ -96,10 +96,10 @@ async def test_the_patience_is_the_settings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wishes", "name"), [(Wishes(model="mine"), "mine/k2"), (None, "k2-thinking/")]
+    ("wishes", "name"), [(ReportPreferences(model="mine"), "mine/k2"), (None, "k2-thinking/")]
 )
 async def test_a_run_gets_the_model_that_its_repository_chose(
-    tmp_path: Path, wishes: Wishes | None, name: str
+    tmp_path: Path, wishes: ReportPreferences | None, name: str
 ) -> None:
     settings = Settings(
         state_dir=tmp_path, model_url=("http://h:1",), model_profiles=MINE, repo_models=("mine",)

@@ -18,7 +18,7 @@ from app.github.webhook_events import (
     Rerun,
     Reviewed,
 )
-from app.repo_config.effective import Terms, terms
+from app.repo_config.effective import EffectiveConfig, terms
 from app.repo_config.schema import Permissions, RepoConfig, Triggers
 from app.runs.feedback import of_remark, said_to_us, wanted
 from app.runs.replies import answer_text, answers, page_comment
@@ -108,7 +108,7 @@ def test_answers_say_what_was_done_and_are_safe() -> None:
     assert page.endswith("[Every step of this run](https://run)")
 
 
-def make_terms(**config: Any) -> Terms:
+def make_terms(**config: Any) -> EffectiveConfig:
     return terms(Settings(), RepoConfig(**config))
 
 

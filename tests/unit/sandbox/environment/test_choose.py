@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox.environment import choose, dockerfile
-from sandbox.environment.choose import Wishes, candidates, mentioned, projects, wanted
+from sandbox.environment.choose import EnvironmentSettings, candidates, mentioned, projects, wanted
 from sandbox.environment.records import Environment, recipe_hash
 
 BUILT = '[build-system]\nrequires = ["hatchling"]\n[project]\nname = "x"\n'
@@ -103,13 +103,15 @@ def test_settings_come_first_then_devcontainer_then_dockerfile_then_detection() 
         ("detection", ""),
         ("the base image", ""),
     ]
-    (only,) = candidates(tuple(files), files, Wishes(image="ours:3", setup=("make deps",)))
+    (only,) = candidates(
+        tuple(files), files, EnvironmentSettings(image="ours:3", setup=("make deps",))
+    )
     assert only.explicit and only.image == "ours:3"
     assert [(s.command, s.root) for s in only.steps] == [("make deps", True)]
-    (built,) = candidates(tuple(files), files, Wishes(dockerfile="Dockerfile"))
+    (built,) = candidates(tuple(files), files, EnvironmentSettings(dockerfile="Dockerfile"))
     assert built.explicit and built.image == "served:2"
     with pytest.raises(dockerfile.NotUsable, match="not there"):
-        candidates(tuple(files), files, Wishes(dockerfile="other/Dockerfile"))
+        candidates(tuple(files), files, EnvironmentSettings(dockerfile="other/Dockerfile"))
 
 
 def test_a_devcontainer_may_have_comments_commands_and_a_dockerfile() -> None:
