@@ -38,7 +38,7 @@ from agent.task import Task
 from agent.text.control_tokens import neutralise
 from agent.text.truncate import cut, log_id_of
 from agent.tools.registry import parse_call, tool_specs
-from agent.tools.tool import Bench, Judge, Reply
+from agent.tools.tool import Judge, Reply, ToolContext
 from sandbox.errors import SandboxError, SandboxGone
 from sandbox.protocol import Sandbox
 
@@ -139,7 +139,7 @@ async def perform(attempt: Attempt, call: ToolCall) -> None:
         reply = Reply(no, status="refused")
     else:
         tool, arguments = parsed
-        bench = Bench(attempt.task, attempt.sandbox, journal, attempt.judge, call.id)
+        bench = ToolContext(attempt.task, attempt.sandbox, journal, attempt.judge, call.id)
         try:
             reply = await tool.run(bench, arguments)
         except SandboxGone as problem:

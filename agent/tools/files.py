@@ -8,7 +8,7 @@ from pydantic import Field
 
 from agent.text.control_tokens import restore
 from agent.tools.text_files import TextFile, decode, replace_once
-from agent.tools.tool import Arguments, Bench, Reply, refused
+from agent.tools.tool import Arguments, Reply, ToolContext, refused
 from sandbox.errors import FileMissing, FileRefused
 from sandbox.protocol import WORKDIR
 
@@ -42,7 +42,7 @@ class ViewArguments(Arguments):
     end: int = Field(0, ge=0, description="Last line; 0: as many as are shown at once.")
 
 
-async def view(bench: Bench, args: ViewArguments) -> Reply:
+async def view(bench: ToolContext, args: ViewArguments) -> Reply:
     """Numbered lines of a file, or a folder's entries."""
     try:
         data = await bench.sandbox.read(args.path)
@@ -86,7 +86,7 @@ class EditArguments(Arguments):
     new: str = Field(description="What stands there instead.")
 
 
-async def edit(bench: Bench, args: EditArguments) -> Reply:
+async def edit(bench: ToolContext, args: EditArguments) -> Reply:
     """Replace one exact, unique piece of a file; check its syntax."""
     try:
         data = await bench.sandbox.read(args.path)
@@ -126,7 +126,7 @@ class CreateArguments(Arguments):
     content: str
 
 
-async def create(bench: Bench, args: CreateArguments) -> Reply:
+async def create(bench: ToolContext, args: CreateArguments) -> Reply:
     """Write a new file; an existing one in the repository is refused."""
     try:
         await bench.sandbox.read(args.path, max_bytes=1)
@@ -147,7 +147,7 @@ async def create(bench: Bench, args: CreateArguments) -> Reply:
     return Reply(f"created {args.path} ({lines} lines){problem_found}", changed_tree=True)
 
 
-async def _syntax(bench: Bench, path: str) -> str:
+async def _syntax(bench: ToolContext, path: str) -> str:
     check = next((c for suffix, c in SYNTAX_CHECKS.items() if path.endswith(suffix)), "")
     if not check:
         return ""
@@ -167,7 +167,7 @@ class SearchArguments(Arguments):
     glob: str = Field("", description="Only files that match, e.g. *.py")
 
 
-async def search(bench: Bench, args: SearchArguments) -> Reply:
+async def search(bench: ToolContext, args: SearchArguments) -> Reply:
     """Ripgrep over the tree."""
     glob = f"--glob {shlex.quote(args.glob)} " if args.glob else ""
     result = await bench.sandbox.run(

@@ -9,7 +9,7 @@ from pydantic import Field
 from agent.decisions.ledger import render
 from agent.journal.events import HypothesisProposed, HypothesisResolved, TreeRestored
 from agent.snapshots import restore_tree, take_snapshot
-from agent.tools.tool import Arguments, Bench, Reply, refused
+from agent.tools.tool import Arguments, Reply, ToolContext, refused
 
 
 class HypothesisArguments(Arguments):
@@ -25,7 +25,7 @@ class HypothesisArguments(Arguments):
     )
 
 
-async def hypothesis(bench: Bench, args: HypothesisArguments) -> Reply:
+async def hypothesis(bench: ToolContext, args: HypothesisArguments) -> Reply:
     """Move the ledger. One hypothesis is under test at a time."""
     match args.action:
         case "list":
@@ -36,7 +36,7 @@ async def hypothesis(bench: Bench, args: HypothesisArguments) -> Reply:
             return await _resolve(bench, args)
 
 
-async def _propose(bench: Bench, args: HypothesisArguments) -> Reply:
+async def _propose(bench: ToolContext, args: HypothesisArguments) -> Reply:
     under_test = bench.state.under_test
     if under_test is not None:
         return refused(f"{under_test.id} is still under test; confirm or refute it first")
@@ -58,7 +58,7 @@ async def _propose(bench: Bench, args: HypothesisArguments) -> Reply:
     )
 
 
-async def _resolve(bench: Bench, args: HypothesisArguments) -> Reply:
+async def _resolve(bench: ToolContext, args: HypothesisArguments) -> Reply:
     under_test = bench.state.under_test
     if under_test is None:
         return refused("no hypothesis is under test; propose one")

@@ -11,7 +11,7 @@ from pydantic import Field
 from agent.testing.suite import list_files
 from agent.text.log_errors import LONGEST_LINE, first_error
 from agent.text.tracebacks import describe, frames, in_tree
-from agent.tools.tool import Arguments, Bench, Reply, refused
+from agent.tools.tool import Arguments, Reply, ToolContext, refused
 
 MOST_LINES = 300
 MOST_FRAMES = 20
@@ -34,7 +34,7 @@ class LogArguments(Arguments):
     first_error: bool = Field(False, description="Show where the first error stands.")
 
 
-async def log(bench: Bench, args: LogArguments) -> Reply:
+async def log(bench: ToolContext, args: LogArguments) -> Reply:
     """Lines of a kept log."""
     data = bench.journal.get_log(args.id.removeprefix("functions."))
     if data is None:

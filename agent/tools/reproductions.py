@@ -15,7 +15,7 @@ from agent.testing.runners import in_tree
 from agent.text.control_tokens import restore
 from agent.text.truncate import cut
 from agent.tools.shell import ending
-from agent.tools.tool import Arguments, Bench, Reply, refused
+from agent.tools.tool import Arguments, Reply, ToolContext, refused
 from sandbox.errors import FileRefused
 from sandbox.protocol import CommandResult
 
@@ -42,7 +42,7 @@ class ReproductionArguments(Arguments):
     why_none: str = Field("", description="Instead: why no reproduction is possible (draft only).")
 
 
-async def reproduction(bench: Bench, args: ReproductionArguments) -> Reply:
+async def reproduction(bench: ToolContext, args: ReproductionArguments) -> Reply:
     """Write its files, run it three times, accept it when it fails for the reason claimed."""
     if args.why_none and not args.command:
         declared = ReproductionDeclared(

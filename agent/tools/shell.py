@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from agent.text.control_tokens import restore
-from agent.tools.tool import Arguments, Bench, Reply
+from agent.tools.tool import Arguments, Reply, ToolContext
 from sandbox.protocol import CommandResult
 
 
@@ -16,7 +16,7 @@ class BashArguments(Arguments):
     timeout_s: int = Field(120, ge=1, le=1800, description="Seconds after which it is killed.")
 
 
-async def bash(bench: Bench, args: BashArguments) -> Reply:
+async def bash(bench: ToolContext, args: BashArguments) -> Reply:
     """Run the command; a status other than 0 is a result like any other, not an error."""
     limit = min(float(args.timeout_s), bench.task.budget.wall_s)
     result = await bench.sandbox.run(restore(args.command), timeout_s=limit)

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from agent.journal.events import UNDECIDED, Check, GateJudged, Submitted
 from agent.snapshots import take_snapshot
-from agent.tools.tool import Arguments, Bench, Reply, refused
+from agent.tools.tool import Arguments, Reply, ToolContext, refused
 from sandbox.errors import SandboxError
 
 
@@ -23,7 +23,7 @@ class SubmitArguments(Arguments):
     )
 
 
-async def submit(bench: Bench, args: SubmitArguments) -> Reply:
+async def submit(bench: ToolContext, args: SubmitArguments) -> Reply:
     """Put the tree's change before the gate."""
     if bench.state.reproduction is None:
         return refused(

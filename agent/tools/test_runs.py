@@ -8,7 +8,7 @@ from pydantic import Field
 
 from agent.testing.report import SuiteRun
 from agent.testing.suite import run_suite
-from agent.tools.tool import Arguments, Bench, Reply
+from agent.tools.tool import Arguments, Reply, ToolContext
 
 MOST_FAILURES = 30
 LONGEST_MESSAGE = 3000
@@ -21,7 +21,7 @@ class RunTestsArguments(Arguments):
     timeout_s: int = Field(600, ge=1, le=3600)
 
 
-async def run_tests(bench: Bench, args: RunTestsArguments) -> Reply:
+async def run_tests(bench: ToolContext, args: RunTestsArguments) -> Reply:
     """Run the test command on a selection (empty: all)."""
     limit = min(float(args.timeout_s), bench.task.budget.test_timeout_s)
     run = await run_suite(bench.sandbox, bench.test_command, args.selection, limit)
@@ -35,7 +35,7 @@ async def run_tests(bench: Bench, args: RunTestsArguments) -> Reply:
     )
 
 
-def known_failures(bench: Bench) -> frozenset[str]:
+def known_failures(bench: ToolContext) -> frozenset[str]:
     """Tests that failed before anything was changed, as the attempt's first run saw them."""
     started = bench.state.started
     return frozenset(started.base_failures) if started is not None else frozenset()

@@ -48,7 +48,7 @@ Judge = Callable[[AttemptState, str], Awaitable[GateJudged]]
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
+class ToolContext:
     """What a tool works with."""
 
     task: Task
@@ -75,4 +75,4 @@ class Tool:
 
     name: str
     arguments: type[Arguments]
-    run: Callable[[Bench, Any], Awaitable[Reply]]
+    run: Callable[[ToolContext, Any], Awaitable[Reply]]

@@ -10,7 +10,6 @@ from __future__ import annotations
 from app.github import commands
 from app.github.records import IssueThread, Permission, Repository, Role
 from app.github.webhook_events import (
-    Ask,
     Assigned,
     CheckFailed,
     Commented,
@@ -18,6 +17,7 @@ from app.github.webhook_events import (
     Pushed,
     Rerun,
     StartedBy,
+    WebhookEvent,
 )
 from app.github.webhooks import Trigger
 from app.repo_config.effective import EffectiveConfig
@@ -45,7 +45,7 @@ def refusal(trigger: Trigger) -> str | None:
     return None
 
 
-def disregard(ask: Ask, *, name: str, app_id: int) -> str | None:
+def disregard(ask: WebhookEvent, *, name: str, app_id: int) -> str | None:
     """Why an ask is dropped at the door, in words; None when it is worth a look.
 
     `name` is how people address the App, `app_id` its id at GitHub. A bot (ourselves included) is

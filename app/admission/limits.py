@@ -17,7 +17,7 @@ DAY = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class QueuedRun:
     """A run, as far as limits are concerned."""
 
     run_id: str
@@ -64,10 +64,10 @@ class Refuse:
 Admission = Go | Wait | Refuse
 
 
-def admit(run: Mark, others: Iterable[Mark], bounds: Bounds, now: datetime) -> Admission:
+def admit(run: QueuedRun, others: Iterable[QueuedRun], bounds: Bounds, now: datetime) -> Admission:
     """Whether a live run may begin now. `others`: live runs and those of the last day."""
     known = [mark for mark in others if mark.run_id != run.run_id]
-    scopes: tuple[tuple[str, Callable[[Mark], bool], int, int | None], ...] = (
+    scopes: tuple[tuple[str, Callable[[QueuedRun], bool], int, int | None], ...] = (
         (
             "for this repository",
             lambda mark: mark.repository.casefold() == run.repository.casefold(),
@@ -94,12 +94,12 @@ def admit(run: Mark, others: Iterable[Mark], bounds: Bounds, now: datetime) -> A
     return wait or Go()
 
 
-def queue_place(run: Mark, others: Iterable[Mark]) -> int:
+def queue_place(run: QueuedRun, others: Iterable[QueuedRun]) -> int:
     """The run's place among all that live, from 1: what the status comment shows."""
     return 1 + sum(mark.live and _before(mark, run) for mark in others)
 
 
-def _day_is_full(rivals: list[Mark], per_day: int, where: str, now: datetime) -> Refuse | None:
+def _day_is_full(rivals: list[QueuedRun], per_day: int, where: str, now: datetime) -> Refuse | None:
     if per_day == 0:
         return Refuse(f"No runs are allowed {where}.")
     counted = sorted(
@@ -114,7 +114,7 @@ def _day_is_full(rivals: list[Mark], per_day: int, where: str, now: datetime) ->
     )
 
 
-def _before(mark: Mark, run: Mark) -> bool:
+def _before(mark: QueuedRun, run: QueuedRun) -> bool:
     return mark.begun or (mark.asked_at, mark.run_id) < (run.asked_at, run.run_id)
 
 

@@ -7,14 +7,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app.admission.limits import DAY, Admission, Go, Mark, admit
+from app.admission.limits import DAY, Admission, Go, QueuedRun, admit
 from app.repo_config.effective import EffectiveConfig
 from app.storage import tables
 from app.storage.records import Run
 from app.storage.tables import from_micros, to_micros
 
 
-def read_marks(connection: sa.Connection, now: datetime) -> tuple[Mark, ...]:
+def read_marks(connection: sa.Connection, now: datetime) -> tuple[QueuedRun, ...]:
     """All live runs and those that were asked for within the last day."""
     runs = tables.runs
     live = runs.c.live_key.is_not(None)
@@ -28,7 +28,7 @@ def read_marks(connection: sa.Connection, now: datetime) -> tuple[Mark, ...]:
         sa.and_(runs.c.outcome == "stopped", sa.not_(runs.c.stop_requested)).label("refused"),
     ).where(sa.or_(live, runs.c.created_at > to_micros(now - DAY)))
     return tuple(
-        Mark(
+        QueuedRun(
             row.id,
             row.repository,
             from_micros(row.created_at),
@@ -62,7 +62,7 @@ def begin(engine: sa.Engine, run: Run, terms: EffectiveConfig, moment: datetime)
         begun = sa.select(table.c.begun_at).where(table.c.id == run.id)
         if connection.execute(begun).scalar_one_or_none() is not None:
             return Go()
-        mine = Mark(run.id, run.repository, run.created_at, live=True)
+        mine = QueuedRun(run.id, run.repository, run.created_at, live=True)
         admission = admit(mine, read_marks(connection, moment), terms.bounds, moment)
         if isinstance(admission, Go):
             values = {"begun_at": to_micros(moment), "model": terms.model}

@@ -30,8 +30,8 @@ from app.github.records import (
     IssueThread,
     Permission,
     Pull,
-    Remark,
     Repository,
+    ReviewComment,
 )
 
 T = TypeVar("T")
@@ -234,7 +234,7 @@ class GithubForge:
         read = lambda: as_pull(self._repo().get_pull(number))  # noqa: E731
         return await self._do(f"read pull request #{number}", read)
 
-    async def remarks(self, number: int) -> tuple[Remark, ...]:
+    async def remarks(self, number: int) -> tuple[ReviewComment, ...]:
         """See `Forge.remarks`."""
         read = lambda: forge_talk.remarks(self._client.requester, self._name, number)  # noqa: E731
         return await self._do(f"read the review of #{number}", read)

@@ -20,8 +20,8 @@ from app.github.records import (
     IssueThread,
     Permission,
     Pull,
-    Remark,
     Repository,
+    ReviewComment,
 )
 
 Reaction = Literal["+1", "-1", "laugh", "confused", "heart", "hooray", "rocket", "eyes"]
@@ -104,7 +104,7 @@ class Forge(Protocol):
         """A pull request as it is now."""
         ...
 
-    async def remarks(self, number: int) -> tuple[Remark, ...]:
+    async def remarks(self, number: int) -> tuple[ReviewComment, ...]:
         """All that was said of a pull request by anybody, oldest first.
 
         Without the words of approvals and of dismissed reviews.

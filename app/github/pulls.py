@@ -14,14 +14,14 @@ from github import GithubException
 from github.Requester import Requester
 
 from app.github.paging import _all
-from app.github.records import Remark
+from app.github.records import ReviewComment
 
 ASKING = ("CHANGES_REQUESTED", "COMMENTED")
 """States of reviews whose words ask for something; an approval's are thanks, a dismissed one's
 are taken back."""
 
 
-def remarks(requester: Requester, repository: str, number: int) -> tuple[Remark, ...]:
+def remarks(requester: Requester, repository: str, number: int) -> tuple[ReviewComment, ...]:
     """See `Forge.remarks`."""
     pull = f"/repos/{repository}/pulls/{number}"
     found = [
@@ -82,8 +82,8 @@ def delete_branch(requester: Requester, repository: str, branch: str, sha: str) 
             raise
 
 
-def _remark(kind: Any, said: dict[str, Any], at: str) -> Remark:
-    return Remark(
+def _remark(kind: Any, said: dict[str, Any], at: str) -> ReviewComment:
+    return ReviewComment(
         kind=kind,
         id=said["id"],
         author=(said.get("user") or {}).get("login") or "ghost",

@@ -108,7 +108,7 @@ class Pull:
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
+class ReviewComment:
     """Something that was said of a pull request. The text is untrusted."""
 
     kind: Literal["review", "line", "page"]

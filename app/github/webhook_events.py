@@ -29,7 +29,7 @@ Login = Annotated[str, Field(min_length=1, max_length=100)]
 Sha = Annotated[str, Field(pattern=r"^[0-9a-f]{40,64}$")]
 
 
-class Place(Record):
+class EventSource(Record):
     """Where something happened and who did it."""
 
     installation_id: Id
@@ -44,7 +44,7 @@ class Place(Record):
 StartedBy = Literal["label", "command", "mention", "assignment", "failed_check", "rerun"]
 
 
-class Trigger(Place):
+class Trigger(EventSource):
     """A run is asked for, on an issue (or, for a failed check, on a pull request)."""
 
     issue_number: Id
@@ -63,14 +63,14 @@ class Trigger(Place):
     """Failed check runs whose logs go with the run."""
 
 
-class Labeled(Place):
+class Labeled(EventSource):
     """A label that is not the operator's: the repository's own settings may name it."""
 
     kind: Literal["labeled"] = "labeled"
     trigger: Trigger
 
 
-class Commented(Place):
+class Commented(EventSource):
     """Somebody wrote on an issue or on a pull request's page."""
 
     kind: Literal["commented"] = "commented"
@@ -80,7 +80,7 @@ class Commented(Place):
     body: str
 
 
-class Assigned(Place):
+class Assigned(EventSource):
     """Somebody assigned an issue."""
 
     kind: Literal["assigned"] = "assigned"
@@ -88,14 +88,14 @@ class Assigned(Place):
     assignee: str
 
 
-class Reviewed(Place):
+class Reviewed(EventSource):
     """Somebody reviewed a pull request, or wrote to one of its lines."""
 
     kind: Literal["reviewed"] = "reviewed"
     pull_number: Id
 
 
-class CheckFailed(Place):
+class CheckFailed(EventSource):
     """A check run of somebody else's App ended badly."""
 
     kind: Literal["check_failed"] = "check_failed"
@@ -109,7 +109,7 @@ class CheckFailed(Place):
     """Open pull requests of this repository with that head."""
 
 
-class Rerun(Place):
+class Rerun(EventSource):
     """Somebody pressed the re-run button of one of our check runs."""
 
     kind: Literal["rerun"] = "rerun"
@@ -118,7 +118,7 @@ class Rerun(Place):
     head_sha: Sha
 
 
-class PullEnded(Place):
+class PullEnded(EventSource):
     """A pull request was merged, or closed without that."""
 
     kind: Literal["pull_ended"] = "pull_ended"
@@ -126,7 +126,7 @@ class PullEnded(Place):
     merged: bool
 
 
-class Pushed(Place):
+class Pushed(EventSource):
     """A branch moved."""
 
     kind: Literal["pushed"] = "pushed"
@@ -134,17 +134,17 @@ class Pushed(Place):
     after: Sha
 
 
-Ask = Annotated[
+WebhookEvent = Annotated[
     Labeled | Commented | Assigned | Reviewed | CheckFailed | Rerun | PullEnded | Pushed,
     Field(discriminator="kind"),
 ]
 """What needs a look at GitHub before it is known what to do."""
 
-ASK: TypeAdapter[Ask] = TypeAdapter(Ask)
+ASK: TypeAdapter[WebhookEvent] = TypeAdapter(WebhookEvent)
 """Reads and writes any ask as JSON."""
 
 
-def place_of(ask: Ask) -> str:
+def source_of(ask: WebhookEvent) -> str:
     """Where an ask was said: the issue, the pull request, or else the repository."""
     number = getattr(ask, "issue_number", "") or getattr(ask, "pull_number", "")
     return f"{ask.repository.lower()}#{number}"

@@ -14,7 +14,6 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from app.github.webhook_events import (
-    Ask,
     Assigned,
     CheckFailed,
     Commented,
@@ -28,6 +27,7 @@ from app.github.webhook_events import (
     Reviewed,
     Sha,
     Trigger,
+    WebhookEvent,
 )
 
 __all__ = ["EVENTS", "BadPayload", "Ignored", "Trigger", "parse", "sign", "verify"]
@@ -189,7 +189,7 @@ def verify(secret: str, body: bytes, signature: str) -> bool:
     return hmac.compare_digest(sign(secret, body).encode(), signature.encode())
 
 
-def parse(event: str, body: bytes) -> Trigger | Ask | Ignored:
+def parse(event: str, body: bytes) -> Trigger | WebhookEvent | Ignored:
     """What a delivery asks for. Raises `BadPayload`, and nothing else, on a body that is wrong."""
     try:
         payload = _OBJECT.validate_json(body)
@@ -207,9 +207,9 @@ def parse(event: str, body: bytes) -> Trigger | Ask | Ignored:
 
 
 def _reader(
-    model: type[_D], read: Callable[[_D, dict[str, Any]], Trigger | Ask | Ignored]
-) -> Callable[[dict[str, Any]], Trigger | Ask | Ignored]:
-    def known(payload: dict[str, Any]) -> Trigger | Ask | Ignored:
+    model: type[_D], read: Callable[[_D, dict[str, Any]], Trigger | WebhookEvent | Ignored]
+) -> Callable[[dict[str, Any]], Trigger | WebhookEvent | Ignored]:
+    def known(payload: dict[str, Any]) -> Trigger | WebhookEvent | Ignored:
         delivery = model.model_validate(payload)
         if delivery.installation is None:
             return Ignored(reason="not delivered for an installation of the App")
@@ -227,7 +227,7 @@ def _reader(
     return known
 
 
-def _labeled(event: _OfIssue, place: dict[str, Any]) -> Trigger | Ask | Ignored:
+def _labeled(event: _OfIssue, place: dict[str, Any]) -> Trigger | WebhookEvent | Ignored:
     if event.label is None:
         return Ignored(reason="no label is named")
     issue = event.issue
@@ -243,13 +243,13 @@ def _labeled(event: _OfIssue, place: dict[str, Any]) -> Trigger | Ask | Ignored:
     )
 
 
-def _assigned(event: _OfIssue, place: dict[str, Any]) -> Trigger | Ask | Ignored:
+def _assigned(event: _OfIssue, place: dict[str, Any]) -> Trigger | WebhookEvent | Ignored:
     if event.assignee is None:
         return Ignored(reason="nobody is assigned")
     return Assigned(**place, issue_number=event.issue.number, assignee=event.assignee.login)
 
 
-def _commented(event: _OfComment, place: dict[str, Any]) -> Trigger | Ask | Ignored:
+def _commented(event: _OfComment, place: dict[str, Any]) -> Trigger | WebhookEvent | Ignored:
     return Commented(
         **place,
         issue_number=event.issue.number,
@@ -259,18 +259,18 @@ def _commented(event: _OfComment, place: dict[str, Any]) -> Trigger | Ask | Igno
     )
 
 
-def _reviewed(event: _OfReview, place: dict[str, Any]) -> Trigger | Ask | Ignored:
+def _reviewed(event: _OfReview, place: dict[str, Any]) -> Trigger | WebhookEvent | Ignored:
     # The comments of a review come as events of their own.
     if event.review.state.lower() == "approved" or not event.review.body:
         return Ignored(reason="the review itself asks for nothing")
     return Reviewed(**place, pull_number=event.pull_request.number)
 
 
-def _line_commented(event: _OfLine, place: dict[str, Any]) -> Trigger | Ask | Ignored:
+def _line_commented(event: _OfLine, place: dict[str, Any]) -> Trigger | WebhookEvent | Ignored:
     return Reviewed(**place, pull_number=event.pull_request.number)
 
 
-def _check_ended(event: _OfCheck, place: dict[str, Any]) -> Trigger | Ask | Ignored:
+def _check_ended(event: _OfCheck, place: dict[str, Any]) -> Trigger | WebhookEvent | Ignored:
     check = event.check_run
     if check.conclusion not in FAILURES:
         return Ignored(reason="the check did not fail")
@@ -289,7 +289,7 @@ def _check_ended(event: _OfCheck, place: dict[str, Any]) -> Trigger | Ask | Igno
     )
 
 
-def _rerun(event: _OfCheck, place: dict[str, Any]) -> Trigger | Ask | Ignored:
+def _rerun(event: _OfCheck, place: dict[str, Any]) -> Trigger | WebhookEvent | Ignored:
     check = event.check_run
     return Rerun(
         **place,
@@ -299,19 +299,19 @@ def _rerun(event: _OfCheck, place: dict[str, Any]) -> Trigger | Ask | Ignored:
     )
 
 
-def _pull_ended(event: _OfPull, place: dict[str, Any]) -> Trigger | Ask | Ignored:
+def _pull_ended(event: _OfPull, place: dict[str, Any]) -> Trigger | WebhookEvent | Ignored:
     pull = event.pull_request
     return PullEnded(**place, pull_number=pull.number, merged=bool(pull.merged))
 
 
-def _pushed(event: _OfPush, place: dict[str, Any]) -> Trigger | Ask | Ignored:
+def _pushed(event: _OfPush, place: dict[str, Any]) -> Trigger | WebhookEvent | Ignored:
     prefix = "refs/heads/"
     if event.deleted or not event.ref.startswith(prefix):
         return Ignored(reason="no branch moved")
     return Pushed(**place, branch=event.ref.removeprefix(prefix)[:255], after=event.after)
 
 
-_KNOWN: dict[tuple[str, str], Callable[[dict[str, Any]], Trigger | Ask | Ignored]] = {
+_KNOWN: dict[tuple[str, str], Callable[[dict[str, Any]], Trigger | WebhookEvent | Ignored]] = {
     ("issues", "labeled"): _reader(_OfIssue, _labeled),
     ("issues", "assigned"): _reader(_OfIssue, _assigned),
     ("issue_comment", "created"): _reader(_OfComment, _commented),

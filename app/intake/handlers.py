@@ -15,7 +15,6 @@ from app.github import commands
 from app.github.forge import Forge
 from app.github.records import IssueThread, Role
 from app.github.webhook_events import (
-    Ask,
     Assigned,
     CheckFailed,
     Commented,
@@ -26,6 +25,7 @@ from app.github.webhook_events import (
     Reviewed,
     StartedBy,
     Trigger,
+    WebhookEvent,
 )
 from app.intake.replies import explanation, help_text
 from app.repo_config.effective import EffectiveConfig
@@ -86,7 +86,7 @@ async def _patiently(services: Services, ask_id: str) -> str:
         await forge.close()
 
 
-async def _answer(services: Services, ask_id: str, forge: Forge, ask: Ask) -> str:
+async def _answer(services: Services, ask_id: str, forge: Forge, ask: WebhookEvent) -> str:
     inbox = services.inbox
     # About pull requests of ours; what there is to do is for the run itself to find out.
     match ask:
@@ -237,7 +237,9 @@ async def _fix(
     if ask.is_pull_request:
         known = _known(asked, ask)
         if not known:
-            return await _say(asked, ask, "I mend issues. Ask on an issue, or open one for this.")
+            return await _say(
+                asked, ask, "I mend issues. WebhookEvent on an issue, or open one for this."
+            )
         if not again:
             return _woken(asked.services, known) if text.strip() else await _help(asked, ask, "")
         number = asked.services.store.get_run(known).issue_number
@@ -308,7 +310,7 @@ async def _rerun(asked: EventContext, ask: Rerun) -> str:
 
 async def _start(
     asked: EventContext,
-    ask: Ask,
+    ask: WebhookEvent,
     thread: IssueThread,
     by: StartedBy,
     *,

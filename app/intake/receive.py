@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from app.admission import authorization
 from app.github import webhooks
-from app.github.webhook_events import Ask, Ignored, Labeled, Trigger
+from app.github.webhook_events import Ignored, Labeled, Trigger, WebhookEvent
 from app.settings.schema import Settings
 from app.storage import audit
 from app.storage.inbox import Inbox
@@ -100,7 +100,7 @@ def _take_run(intake: Intake, event: str, delivery: str, trigger: Trigger) -> Ta
     return Taken(accepted.how, run_id=accepted.run_id)
 
 
-def _take_ask(intake: Intake, event: str, delivery: str, ask: Ask) -> Taken:
+def _take_ask(intake: Intake, event: str, delivery: str, ask: WebhookEvent) -> Taken:
     settings = intake.settings
     name, app_id = settings.github_app_slug, settings.github_app_id
     if reason := authorization.disregard(ask, name=name, app_id=app_id):

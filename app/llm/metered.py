@@ -19,7 +19,7 @@ LOOK_EVERY_S = 2.0
 TELL_EVERY_S = 60.0
 
 
-class Brake:
+class ShutdownGate:
     """Brings a process's runs to rest between two tool calls, so that it can end."""
 
     def __init__(self) -> None:
@@ -58,7 +58,7 @@ class GovernedModel:
     run_id: str
     tokens_per_day: int
     on_waiting: OnWaiting | None
-    brake: Brake
+    brake: ShutdownGate
     attempt: int = 1
     look_every_s: float = LOOK_EVERY_S
 

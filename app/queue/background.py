@@ -19,7 +19,7 @@ SHARE = 0.25
 _log = logs.get(__name__)
 
 
-class Later:
+class BackgroundCalls:
     """A thread with a list of calls; ends with the process, whatever is left on the list."""
 
     def __init__(self, share: float = SHARE) -> None:

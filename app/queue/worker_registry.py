@@ -48,7 +48,7 @@ class Worker:
 
 
 @dataclass(frozen=True, slots=True)
-class Lease:
+class WorkerRegistration:
     """A worker's own row."""
 
     engine: sa.Engine
@@ -77,7 +77,7 @@ class Lease:
             )
 
 
-def register(engine: sa.Engine, worker_id: str) -> Lease:
+def register(engine: sa.Engine, worker_id: str) -> WorkerRegistration:
     """Begin to live under this name, whatever became of its last bearer."""
     incarnation = uuid.uuid4().hex
     with engine.begin() as connection:
@@ -90,7 +90,7 @@ def register(engine: sa.Engine, worker_id: str) -> Lease:
         }
         statement = insert_of(engine)(workers).values(id=worker_id, **values)
         connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=values))
-    return Lease(engine, worker_id, incarnation)
+    return WorkerRegistration(engine, worker_id, incarnation)
 
 
 def drain(engine: sa.Engine, worker_id: str) -> bool:
@@ -195,7 +195,7 @@ class Heard:
 
 @contextmanager
 def keeping(
-    lease: Lease,
+    lease: WorkerRegistration,
     every_s: float,
     dead_after_s: float,
     drained: Callable[[], None],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dbos import EnqueueOptions
 
-from app.github.webhook_events import Ask, place_of
+from app.github.webhook_events import WebhookEvent, source_of
 from app.storage.records import Run
 
 APPLICATION = "patchwright"
@@ -71,13 +71,13 @@ def run_of(workflow_id: str) -> str:
     return workflow_id.partition("-")[0]
 
 
-def for_ask(ask_id: str, ask: Ask) -> tuple[EnqueueOptions, tuple[str, ...]]:
+def for_ask(ask_id: str, ask: WebhookEvent) -> tuple[EnqueueOptions, tuple[str, ...]]:
     """Options and arguments for answering an ask. Of one place one is answered at a time."""
     options: EnqueueOptions = {
         "workflow_name": ASK_WORKFLOW,
         "queue_name": ASK_QUEUE,
         "workflow_id": workflow_of_ask(ask_id),
         "app_version": VERSION,
-        "queue_partition_key": place_of(ask),
+        "queue_partition_key": source_of(ask),
     }
     return options, (ask_id,)

@@ -21,7 +21,7 @@ from app.publishing.facts import FACTS_LOG, preferences_of
 from app.repo_config.effective import EffectiveConfig
 from app.runs import failures
 from app.runs.active_run import ActiveRun
-from app.runs.failures import HandedBack
+from app.runs.failures import Requeued
 from app.runs.services import Result
 from app.storage.records import Run
 from app.telemetry import logs
@@ -101,5 +101,5 @@ async def _admitted(run: ActiveRun, terms: EffectiveConfig) -> Result:
                     waits = {"queue_place": str(ahead), "waits_for": reason}
                     await run.tell("queued", run.facts(waits), AttemptState())
         if time.monotonic() > until:
-            raise HandedBack("others may use the place meanwhile")
+            raise Requeued("others may use the place meanwhile")
         await asyncio.sleep(min(1.0, run.services.tell_every_s))

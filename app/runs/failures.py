@@ -51,7 +51,7 @@ _LABELS = (
 _FIT_FOR_PEOPLE = (AgentError, SandboxError, ForgeError, GitError, SettingsError)
 
 
-class HandedBack(asyncio.CancelledError):
+class Requeued(asyncio.CancelledError):
     """The run leaves its place to others; for the engine it is cancelled and later resumed."""
 
     def __init__(self, why: str, after_s: float = 0.0) -> None:
@@ -146,7 +146,7 @@ Kind = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class StopReason:
     """Why a run is over."""
 
     kind: Kind
@@ -161,33 +161,33 @@ class Ending:
         return {"failed": self.text} if self.tell else {"failed": self.text, "untold": "1"}
 
 
-def of_error(error: BaseException) -> Ending | None:
+def of_error(error: BaseException) -> StopReason | None:
     """The end that a refusal means; None for any other failure."""
     match error:
         case InstallationSuspended():
-            return Ending(
+            return StopReason(
                 "suspended",
                 "The App's installation was suspended. Lift the suspension in the installation's "
                 "settings, then start a new run.",
                 tell=False,
             )
         case InstallationGone():
-            return Ending(
+            return StopReason(
                 "removed",
                 "The App was removed from the repository. Install it there again to go on.",
                 tell=False,
             )
         case RepositoryArchived():
-            return Ending("archived", ARCHIVED, tell=False)
+            return StopReason("archived", ARCHIVED, tell=False)
         case ConversationLocked():
-            return Ending(
+            return StopReason(
                 "locked",
                 "The issue is locked, so that no report can stand there. Unlock it and start a new "
                 "run; the run's page has what was found.",
                 tell=False,
             )
         case TokenRefused() | GitDenied():
-            return Ending(
+            return StopReason(
                 "token",
                 "GitHub refused the App's token, and a new one too. The App's private key may have "
                 "been withdrawn, or its permissions changed: the operator should run "
@@ -195,7 +195,7 @@ def of_error(error: BaseException) -> Ending | None:
                 tell=False,
             )
         case PushRefused():
-            return Ending(
+            return StopReason(
                 "protected",
                 f"The fix could not be pushed. {error} A rule for branches must let the App create "
                 "branches under `patchwright/`.",
@@ -210,25 +210,25 @@ ARCHIVED = "The repository was archived, which makes it read-only. Unarchive it 
 
 def of_issue(
     thread: IssueThread, repository: Repository, *, name: str, number: int
-) -> Ending | None:
+) -> StopReason | None:
     """The end that the issue's state means for a run on issue `number` of repository `name`."""
     if repository.archived:
-        return Ending("archived", ARCHIVED, tell=False)
+        return StopReason("archived", ARCHIVED, tell=False)
     # GitHub leads from the old place of a transferred issue to the new one.
     if thread.number != number or not _within(thread.url, repository, name):
-        return Ending(
+        return StopReason(
             "transferred",
             f"The issue was transferred and is now {thread.url}. Label it there to go on.",
             tell=False,
         )
     if thread.locked:
-        return Ending(
+        return StopReason(
             "locked",
             "The issue was locked meanwhile. Unlock it and start a new run to go on.",
             tell=False,
         )
     if not thread.open:
-        return Ending(
+        return StopReason(
             "closed",
             "The issue was closed meanwhile. Open it and label it again to go on.",
             tell=True,

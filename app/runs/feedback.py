@@ -9,7 +9,7 @@ from agent.journal.events import ReproductionDeclared
 from agent.model import Record
 from app.admission.authorization import is_bot
 from app.github import commands
-from app.github.records import FailedCheck, Remark
+from app.github.records import FailedCheck, ReviewComment
 
 CHECK_ROUNDS = 3
 """So many rounds of a run mend failed checks of its own pull request; then a person must look."""
@@ -38,8 +38,8 @@ class Items(Record):
 
 
 def wanted(
-    remarks: Iterable[Remark], *, own_login: str, name: str, taken: Collection[str]
-) -> list[Remark]:
+    remarks: Iterable[ReviewComment], *, own_login: str, name: str, taken: Collection[str]
+) -> list[ReviewComment]:
     """The remarks that may ask for something: not our own, not a bot's, not dealt with already.
 
     On the page, people also talk to each other; there only what is said to us counts.
@@ -66,7 +66,7 @@ def said_to_us(body: str, name: str) -> str:
             return ""
 
 
-def of_remark(remark: Remark, name: str) -> Item:
+def of_remark(remark: ReviewComment, name: str) -> Item:
     """A remark as an item."""
     who, body = remark.author, remark.body[:LONGEST]
     match remark.kind:

@@ -145,7 +145,7 @@ async def put_out(run: ActiveRun, prepared: Result, debugged: Result, last: bool
     return {"outcome": draft, "pull": published.pull.url, "attempt": debugged["attempt"]}
 
 
-async def _ended_meanwhile(run: ActiveRun) -> failures.Ending | None:
+async def _ended_meanwhile(run: ActiveRun) -> failures.StopReason | None:
     """Whether the issue or its repository want no pull request any more."""
     thread = await run.forge.issue(run.record.issue_number)
     repository = await run.forge.repository()

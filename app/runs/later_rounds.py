@@ -17,7 +17,7 @@ from agent.journal.events import AttemptEnded, GateJudged, ReproductionDeclared,
 from agent.task import Attachment
 from app.git.mirror import BranchTaken, Mirror
 from app.git.process import GitMissing
-from app.github.records import Pull, Remark
+from app.github.records import Pull, ReviewComment
 from app.publishing import publish
 from app.publishing.facts import is_draft, patch_of
 from app.runs import feedback
@@ -207,7 +207,7 @@ async def close(run: ActiveRun, pull: Pull) -> None:
     await run.softly(run.forge.delete_branch(pull.branch, pull.head_sha))
 
 
-async def _permitted(run: ActiveRun, taken: dict[str, int]) -> list[Remark]:
+async def _permitted(run: ActiveRun, taken: dict[str, int]) -> list[ReviewComment]:
     """What people with the right to give commands said and was not dealt with yet."""
     terms = await run.services.terms(run.forge)
     said = feedback.wanted(

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from agent.journal.events import now
 from agent.journal.state import AttemptState
-from app.admission.limits import Mark, queue_place
+from app.admission.limits import QueuedRun, queue_place
 from app.admission.rows import _waiting, hold, read_marks, release
 from app.github.errors import ForgeError
 from app.publishing import publish
@@ -59,7 +59,7 @@ async def tell_waiting(services: Services, told: dict[str, int]) -> None:
         marks = read_marks(connection, moment)
         waiting: list[str] = list(connection.execute(_waiting(moment)).scalars())
     for run in map(services.store.get_run, waiting):
-        place = queue_place(Mark(run.id, run.repository, run.created_at, live=True), marks)
+        place = queue_place(QueuedRun(run.id, run.repository, run.created_at, live=True), marks)
         if told.get(run.id) != place:
             try:
                 await _tell(services, run, place, first=run.id not in told)

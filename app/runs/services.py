@@ -11,7 +11,7 @@ from agent.model import Model
 from agent.models.openai_compat import OnWaiting
 from app.git.mirror import Mirror
 from app.github.forge import Forge
-from app.llm.metered import Brake, GovernedModel
+from app.llm.metered import GovernedModel, ShutdownGate
 from app.repo_config.effective import EffectiveConfig, terms
 from app.repo_config.schema import RepoConfig
 from app.runs.failures import PATIENCE_S
@@ -54,7 +54,7 @@ class Services:
     ) = None
     """Makes the environment of a run's tree; None: its sandboxes are as they are."""
 
-    brake: Brake = field(default_factory=Brake)
+    brake: ShutdownGate = field(default_factory=ShutdownGate)
     ending: threading.Event = field(default_factory=threading.Event)
     """The engine ends: what comes up in a run from here on is of that, and no failure of it."""
     """Brings the runs of this process to rest before it ends."""

@@ -13,7 +13,7 @@ from app.github.errors import ForgeAway, RateLimited
 from app.runs import failures, journal_progress
 from app.runs.failures import (
     TOLD_FROM_S,
-    HandedBack,
+    Requeued,
     cause,
     explain,
     goes_back,
@@ -50,7 +50,7 @@ async def patiently(
     `store` holds the run's lease; `tell` says on the issue what is waited for, when it takes long.
     A step that `heeds_stop` ends when a person stops the run while it waits; what people are told,
     and what is published, is done to its end.
-    Raises `HandedBack` when something stays away for long, and the database's errors while it is
+    Raises `Requeued` when something stays away for long, and the database's errors while it is
     away; ends as if cancelled when the lease is lost.
     """
     tries, mark, wait, why, elsewhere = 0, -1, 0.0, "", False
@@ -90,7 +90,7 @@ async def patiently(
         if isinstance(error, RateLimited) and wait > TOLD_FROM_S:
             _log.warning("handed back until a limit ends", run=run_id, step=name, seconds=wait)
             metrics.handed_back()
-            raise HandedBack(why, wait)
+            raise Requeued(why, wait)
         _log.warning("a step waits", run=run_id, step=name, why=str(error), seconds=round(wait))
         metrics.step_waits(what_is_away(error))
 
@@ -109,7 +109,7 @@ def _give_up(run_id: str, name: str, error: BaseException, journal: Sequence[Rec
     if goes_back(error) and journal_progress.waits_since(journal) >= now() - LONGEST_OUTAGE:
         _log.warning("handed back to the queue", run=run_id, step=name, why=str(error))
         metrics.handed_back()
-        raise HandedBack(str(error))
+        raise Requeued(str(error))
     if ending := failures.of_error(error):
         _log.warning("GitHub ended it", run=run_id, step=name, why=ending.kind)
         return ending.result

@@ -19,7 +19,7 @@ from agent.journal.events import now
 from app.github.fenced import fenced
 from app.runs import crash_limit, failures, later_rounds
 from app.runs.active_run import ActiveRun
-from app.runs.failures import HandedBack, was_interrupted
+from app.runs.failures import Requeued, was_interrupted
 from app.runs.first_round import _first_round, explain
 from app.runs.services import Result, Services, Step
 from app.storage.outage import is_away, waited_for
@@ -49,7 +49,7 @@ async def work(services: Services, run_id: str, step: Step, number: int = 1) -> 
         try:
             with tracing.run(run_id, number, run.epoch, services.settings.executor):
                 await _do(in_hand, step, number, parked)
-        except HandedBack as back:
+        except Requeued as back:
             await waited_for("hand back", partial(_hand_back, in_hand, back.after_s))
             raise
     except LostLease as error:
@@ -78,7 +78,7 @@ async def _do(run: ActiveRun, step: Step, number: int, parked: str) -> None:
         if run.services.ending.is_set() or was_interrupted(error):  # the process ends
             raise asyncio.CancelledError(str(error)) from error
         if is_away(error):
-            raise HandedBack(str(error)) from None
+            raise Requeued(str(error)) from None
         _log.error("a run failed", run=run.record.id, exc_info=True)
         await waited_for("end", partial(_end, run, failures.explain(error, run.record.id)))
 
@@ -108,6 +108,6 @@ async def _end(run: ActiveRun, reason: str) -> None:
         outcome = run.record.outcome or "failed"
         await run.finish({"outcome": outcome, "pull": run.record.pull_request, "reason": reason})
         return
-    with suppress(HandedBack):  # it must not begin again, only because its issue cannot be told
+    with suppress(Requeued):  # it must not begin again, only because its issue cannot be told
         await run.patiently("explain", partial(explain, run, {}, {"failed": reason}))
     await run.finish({"outcome": "failed", "reason": reason})

@@ -22,7 +22,7 @@ from app.queue.workflows import (
     VERSION,
     WORKFLOW,
 )
-from app.runs.failures import HandedBack
+from app.runs.failures import Requeued
 from app.runs.services import Result, Services
 from app.runs.workflow import work
 from app.settings.database_url import pool_of
@@ -191,7 +191,7 @@ async def _handing_back(services: Services, run_id: str) -> AsyncIterator[None]:
 
     try:
         yield
-    except HandedBack:
+    except Requeued:
         await waited_for("release", released)
         raise
 

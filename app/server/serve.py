@@ -19,7 +19,7 @@ from app.github.client import GithubForge
 from app.intake.receive import Intake
 from app.intake.redelivery import keep_recovering
 from app.operations.retention import keep_house
-from app.queue.background import Later
+from app.queue.background import BackgroundCalls
 from app.queue.client import EngineClient, connected
 from app.server.bootstrap import (
     build,
@@ -100,7 +100,7 @@ def _listen(settings: Settings, store: SqlStore, engine: Durable | EngineClient)
     # the runs that are worked on in the same process.
     sys.setswitchinterval(0.001)
     # Deliveries are acknowledged once they are durable; the engine is told right after.
-    later = Later()
+    later = BackgroundCalls()
     web = Web(
         settings,
         store,

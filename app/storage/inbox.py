@@ -12,7 +12,15 @@ from typing import Literal
 import sqlalchemy as sa
 
 from agent.journal.events import now
-from app.github.webhook_events import ASK, Ask, PullEnded, Pushed, Reviewed, Trigger, place_of
+from app.github.webhook_events import (
+    ASK,
+    PullEnded,
+    Pushed,
+    Reviewed,
+    Trigger,
+    WebhookEvent,
+    source_of,
+)
 from app.storage import tables
 from app.storage.records import Accepted, run_id_for
 from app.storage.run_rows import begin, insert_new, insert_of, live_key, open_round, storable
@@ -33,7 +41,7 @@ class Inbox:
 
     # Asks
 
-    def keep(self, delivery_id: str, event: str, ask: Ask) -> bool:
+    def keep(self, delivery_id: str, event: str, ask: WebhookEvent) -> bool:
         """Keep a delivery and what it asks in one transaction; False when it was kept before."""
         with self._engine.begin() as connection:
             at = to_micros(now())
@@ -43,12 +51,12 @@ class Inbox:
             body = ASK.dump_json(ask).decode()
             connection.execute(
                 sa.insert(tables.asks).values(
-                    id=delivery_id, body=body, received_at=at, place=place_of(ask)
+                    id=delivery_id, body=body, received_at=at, place=source_of(ask)
                 )
             )
         return True
 
-    def get(self, ask_id: str) -> Ask:
+    def get(self, ask_id: str) -> WebhookEvent:
         """An ask. Raises `UnknownAsk`."""
         query = sa.select(tables.asks.c.body).where(tables.asks.c.id == ask_id)
         with self._reads.connect() as connection:
@@ -111,7 +119,7 @@ class Inbox:
             )
             return list(connection.execute(query).scalars())
 
-    def concerns(self, ask: Ask) -> bool:
+    def concerns(self, ask: WebhookEvent) -> bool:
         """Whether an ask about pull requests is about one of ours, without asking GitHub."""
         table = tables.runs
         match ask:

@@ -106,7 +106,7 @@ asks = sa.Table(
     # As with runs: NULL means that the durable engine is still to be told.
     sa.Column("enqueued_at", sa.BigInteger),
     sa.Column("answer", sa.Text, nullable=False, default=""),
-    # Where it was said (`app.github.webhook_events.place_of`): it is answered there in its turn.
+    # Where it was said (`app.github.webhook_events.source_of`): it is answered there in its turn.
     sa.Column("place", sa.String(300), nullable=False, default="", server_default=""),
     sa.Index("asks_outbox", "enqueued_at"),
     sa.Index("asks_of_places", "place", "received_at"),

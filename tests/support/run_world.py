@@ -33,8 +33,8 @@ from app.github.records import (
     IssueThread,
     Permission,
     Pull,
-    Remark,
     Repository,
+    ReviewComment,
 )
 from app.runs.workflow import Services
 from app.settings.schema import Settings
@@ -164,7 +164,7 @@ class FileForge:
         with self.world() as world:
             return next(Pull(**p) for p in world["pulls"].values() if p["number"] == number)
 
-    async def remarks(self, number: int) -> tuple[Remark, ...]:
+    async def remarks(self, number: int) -> tuple[ReviewComment, ...]:
         return ()
 
     async def reply(self, number: int, thread: int, marker: str, body: str) -> None:

@@ -15,7 +15,7 @@ from agent.journal.writer import Journal
 from agent.model import ToolCall
 from agent.task import Budget, Issue, Task
 from agent.tools.registry import parse_call
-from agent.tools.tool import Bench, Reply
+from agent.tools.tool import Reply, ToolContext
 from sandbox.protocol import Sandbox
 from tests.doubles.local_sandbox import LocalSandbox
 
@@ -58,7 +58,7 @@ class Workbench:
         async def judge(state: AttemptState, patch: str) -> GateJudged:
             return GateJudged(verdict="refused", reasons=("a reason",), patch=patch)
 
-        self.bench = Bench(task, sandbox, self.journal, judge)
+        self.bench = ToolContext(task, sandbox, self.journal, judge)
 
     async def __call__(self, name: str, **arguments: Any) -> Reply:
         call = ToolCall(id=f"functions.{name}:0", name=name, arguments=json.dumps(arguments))

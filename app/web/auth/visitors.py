@@ -85,7 +85,7 @@ class Visitor:
         return self.login or "operator"
 
 
-class Door:
+class AccessControl:
     """Lets visitors in, and knows what they may see."""
 
     def __init__(self, settings: Settings, ask: Asking | None = None) -> None:

@@ -22,7 +22,7 @@ from app.settings.schema import Settings
 from app.storage.archive import Journals
 from app.storage.records import Run, RunFilter, Status, UnknownRun
 from app.storage.store import SqlStore
-from app.web.auth.visitors import Asking, Door, Visitor
+from app.web.auth.visitors import AccessControl, Asking, Visitor
 from app.web.dashboard import queue as dashboard_queue
 from app.web.dashboard import run_list
 from app.web.dashboard import statistics as dashboard_stats
@@ -49,7 +49,7 @@ def pages(
 
     `ask` tells people's roles; without it only the operator is let in.
     """
-    door = Door(settings, ask)
+    door = AccessControl(settings, ask)
     journals = Journals(settings, store)
     heads, streams = Heads(journals), Streams()
     efforts = dashboard_stats.Efforts(store.engine, journals)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from github import GithubException
 
-from app.admission.limits import Go, Mark, Refuse, Wait, admit, queue_place
+from app.admission.limits import Go, QueuedRun, Refuse, Wait, admit, queue_place
 from app.git.mirror import PushRefused
 from app.git.process import GitDenied
 from app.github.convert import explain
@@ -30,8 +30,10 @@ from app.runs import failures
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
-def mark(number: int, repository: str = "acme/shop", *, live: bool = True, **more: object) -> Mark:
-    return Mark(f"r{number}", repository, NOON + timedelta(minutes=number), live, **more)  # type: ignore[arg-type]
+def mark(
+    number: int, repository: str = "acme/shop", *, live: bool = True, **more: object
+) -> QueuedRun:
+    return QueuedRun(f"r{number}", repository, NOON + timedelta(minutes=number), live, **more)  # type: ignore[arg-type]
 
 
 def test_without_bounds_everything_goes() -> None:

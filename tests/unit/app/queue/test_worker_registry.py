@@ -95,7 +95,7 @@ def test_no_error_and_no_sweep_that_hangs_ends_the_signs_of_life(store: SqlStore
     go_on, told = threading.Event(), threading.Event()
 
     @dataclass(frozen=True, slots=True)
-    class Counted(worker_registry.Lease):
+    class Counted(worker_registry.WorkerRegistration):
         def beat(self) -> worker_registry.State:
             nonlocal beats
             beats += 1

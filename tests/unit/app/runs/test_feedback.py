@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.admission.authorization import disregard, least_role, unwanted
-from app.github.records import Remark
+from app.github.records import ReviewComment
 from app.github.webhook_events import (
     Assigned,
     CheckFailed,
@@ -29,7 +29,7 @@ from tests.support.stored_runs import trigger
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def remark(**change: Any) -> Remark:
+def remark(**change: Any) -> ReviewComment:
     usual: dict[str, Any] = {
         "kind": "line",
         "id": 5,
@@ -41,7 +41,7 @@ def remark(**change: Any) -> Remark:
         "line": 3,
         "hunk": "@@ -1 +1 @@\n+x = 1",
     }
-    return Remark(**usual | change)
+    return ReviewComment(**usual | change)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from agent.journal.events import ModelWaiting, Recorded, RunPhase, ToolFinished, now
 from app.github.errors import ForgeAway
 from app.runs import journal_progress
-from app.runs.failures import HandedBack
+from app.runs.failures import Requeued
 from app.runs.services import Result
 from app.runs.step_retry import LONGEST_OUTAGE, patiently
 from tests.support.run_world import RunWorld
@@ -62,7 +62,7 @@ async def test_an_outage_is_believed_for_a_day(
     world = RunWorld(tmp_path)
     run_id = start(world)
     world.store.claim(run_id, "w").append(run_id, [WAITING])
-    with pytest.raises(HandedBack):
+    with pytest.raises(Requeued):
         await waited(world, run_id, heeds_stop=False, fails=9)
     monkeypatch.setattr("app.runs.step_retry.LONGEST_OUTAGE", timedelta(0))
     result, tries = await waited(world, run_id, heeds_stop=False, fails=9)

@@ -20,7 +20,7 @@ from agent.journal.events import (
     now,
 )
 from agent.model import Turn, Usage
-from app.llm.metered import Brake, GovernedModel
+from app.llm.metered import GovernedModel, ShutdownGate
 from app.operations import run_control
 from app.runs import crash_limit, journal_progress
 from app.settings.schema import Settings
@@ -157,7 +157,7 @@ def governed(store: SqlStore, run_id: str, told: list[str], limit: int = 0) -> G
     async def waiting(reason: str, _seconds: float) -> None:
         told.append(reason)
 
-    return GovernedModel(Quick(), store.engine, run_id, limit, waiting, Brake(), 1, 0.02)
+    return GovernedModel(Quick(), store.engine, run_id, limit, waiting, ShutdownGate(), 1, 0.02)
 
 
 async def test_a_paused_run_takes_no_turn_until_it_is_resumed(store: SqlStore) -> None:
