@@ -71,7 +71,7 @@ class Finding(Record):
         return f"{self.detail} {self.fix}".strip()
 
 
-async def examine(endpoint: Endpoint, timeouts: Timeouts | None = None) -> list[Finding]:
+async def check_endpoint(endpoint: Endpoint, timeouts: Timeouts | None = None) -> list[Finding]:
     """Try each server with a short exchange. Never raises for what a server does."""
     timeouts = timeouts or Timeouts(first_s=180.0)
     profile = endpoint.profile

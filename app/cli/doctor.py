@@ -12,7 +12,7 @@ import httpx
 from github import Auth, GithubException, GithubIntegration
 from rich.console import Console
 
-from agent.models.doctor import examine as examine_model
+from agent.models.doctor import check_host as examine_model
 from app.llm.factory import endpoint
 from app.sandboxes.kubernetes import cluster_image, kubernetes_engine
 from app.settings.base import SettingsError
@@ -37,7 +37,7 @@ class Finding:
     """What was seen, or what to do."""
 
 
-async def examine(settings: Settings) -> list[Finding]:
+async def check_host(settings: Settings) -> list[Finding]:
     """Look at the engine, the image, the model's endpoint and GitHub's credentials."""
     checks: list[Callable[[Settings], Awaitable[list[Finding]]]] = [
         _sandbox,

@@ -131,9 +131,9 @@ def doctor(
         from app.cli.doctor import print_attacks
 
         raise typer.Exit(0 if asyncio.run(print_attacks(_settings(), out)) else EXIT_ERROR)
-    from app.cli.doctor import examine, examine_the_model
+    from app.cli.doctor import check_host, examine_the_model
 
-    findings = asyncio.run((examine_the_model if model else examine)(_settings()))
+    findings = asyncio.run((examine_the_model if model else check_host)(_settings()))
     for finding in findings:
         mark = "[green]ok[/]  " if finding.ok else "[red]not ok[/]"
         out.print(f"{mark} {finding.name}: ", end="")
@@ -317,11 +317,11 @@ def _told(error: Exception) -> str:
     """What an error says to the person at the terminal; nothing for what is our own mistake."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    from app.storage.outage import is_away, why
+    from app.storage.outage import is_unavailable, why
 
     if isinstance(error, _expected()):
         return str(error)
-    if isinstance(error, SQLAlchemyError) and is_away(error):
+    if isinstance(error, SQLAlchemyError) and is_unavailable(error):
         return f"the database does not answer ({why(error)}); start it, or correct its address"
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"

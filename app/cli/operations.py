@@ -48,10 +48,10 @@ def worker(
 @operations.command()
 def workers() -> None:
     """The live workers and when each was last heard of."""
-    from app.queue.worker_registry import roll
+    from app.queue.worker_registry import list_workers
 
     table = Table("worker", "state", "last heard of")
-    for one in roll(SqlStore(load().database).engine):
+    for one in list_workers(SqlStore(load().database).engine):
         table.add_row(one.id, one.state, f"{one.silent_s:.0f} s ago")
     out.print(table)
 

@@ -146,7 +146,7 @@ def run_git(
     """Run git on a bare repository and return what it printed.
 
     `settings` are added as configuration, `environment` as variables; paths in either and among
-    the arguments are absolute. Raises `GitAway` at the time limit, and what `explain` makes of a
+    the arguments are absolute. Raises `GitAway` at the time limit, and what `git_error` makes of a
     failure.
     """
     command = ["git", f"--git-dir={git_dir.absolute()}", *arguments]
@@ -182,7 +182,7 @@ def run_git(
         raise GitError("The git program is missing. Install git.") from None
     if done.returncode == 0:
         return done.stdout or b""
-    raise explain(arguments[0], (done.stdout or b"") + done.stderr)
+    raise git_error(arguments[0], (done.stdout or b"") + done.stderr)
 
 
 _DENIED = re.compile(
@@ -198,7 +198,7 @@ _AWAY = re.compile(
 )
 
 
-def explain(command: str, output: bytes) -> GitError:
+def git_error(command: str, output: bytes) -> GitError:
     """What a failed git command's words mean for the caller. Pure.
 
     Only git's own sentences count, without the names in them: a repository or branch may well be

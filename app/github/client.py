@@ -18,7 +18,7 @@ from app.github import checks
 from app.github import pulls as forge_talk
 from app.github import pulls as github_pulls
 from app.github.app import GithubApp, git_token, integration
-from app.github.convert import as_comment, as_pull, as_thread, explain
+from app.github.convert import as_comment, as_pull, as_thread, forge_error
 from app.github.errors import ForgeAway, ForgeError, InstallationGone
 from app.github.forge import Reaction
 from app.github.records import (
@@ -366,5 +366,5 @@ class GithubForge:
                         f"Could not {what}: the App is not installed on {self._name} any more."
                     )
             except requests.RequestException:
-                return explain(what, error)
-        return explain(what, error)
+                return forge_error(what, error)
+        return forge_error(what, error)

@@ -31,7 +31,7 @@ SECONDARY_WAIT_S = 60.0
 """How long to wait at a secondary limit that names no time (GitHub asks for at least a minute)."""
 
 
-def explain(what: str, error: GithubException) -> ForgeError:
+def forge_error(what: str, error: GithubException) -> ForgeError:
     """GitHub's answer as one of our errors."""
     said = error.data.get("message", "") if isinstance(error.data, dict) else ""
     headers = {k.lower(): v for k, v in (error.headers or {}).items()}

@@ -12,7 +12,7 @@ import requests
 from github import GithubException
 
 from app.github.app import integration
-from app.github.convert import explain
+from app.github.convert import forge_error
 from app.github.errors import ForgeAway
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _get(app: GithubApp, path: str, query: dict[str, Any]) -> tuple[dict[str, An
     try:
         return client.requester.requestJsonAndCheck("GET", path, parameters=query)
     except GithubException as error:
-        raise explain("look for missed deliveries", error) from None
+        raise forge_error("look for missed deliveries", error) from None
     except requests.RequestException as error:
         reason = type(error).__name__
         raise ForgeAway(f"GitHub cannot be reached ({reason}).") from None

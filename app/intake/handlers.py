@@ -29,10 +29,10 @@ from app.github.webhook_events import (
 )
 from app.intake.replies import explanation, help_text
 from app.repo_config.effective import EffectiveConfig
-from app.runs.failures import LONGEST_WAIT_S, explain, goes_back, wait_before_retry
+from app.runs.failures import LONGEST_WAIT_S, goes_back, wait_before_retry
 from app.runs.services import Result, Services, Step
 from app.sanitize.markdown import code, inline, title_text
-from app.storage.outage import is_away
+from app.storage.outage import is_unavailable
 from app.telemetry import logs
 
 _log = logs.get(__name__)
@@ -69,7 +69,7 @@ async def _patiently(services: Services, ask_id: str) -> str:
             try:
                 return await _answer(services, ask_id, forge, ask)
             except Exception as error:
-                if is_away(error):
+                if is_unavailable(error):
                     raise  # the database: it is waited for around the step
                 tries += 1
                 wait = wait_before_retry(error, tries, services.patience_s)

@@ -27,7 +27,7 @@ MB = 1024 * 1024
 _log = logs.get(__name__)
 
 
-async def keep_house(settings: Settings, store: SqlStore) -> None:
+async def run_maintenance(settings: Settings, store: SqlStore) -> None:
     """Archive and delete what is due, again and again, beside the service."""
     while True:
         try:

@@ -26,7 +26,7 @@ class EngineClient:
 
     def enqueue(self, run_id: str) -> None:
         """Tell the engine of a run and note that it knows. Again is nothing."""
-        run = self._store.untold(run_id)
+        run = self._store.not_enqueued(run_id)
         if run is None:
             return
         options, words = workflows.for_run(run)

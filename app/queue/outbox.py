@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from agent.journal.events import now
 from app.queue import workflows
 from app.storage.inbox import Inbox
-from app.storage.outage import is_away
+from app.storage.outage import is_unavailable
 from app.storage.records import Run
 from app.storage.store import SqlStore
 from app.storage.tables import asks, runs, to_micros
@@ -77,7 +77,7 @@ class Outbox:
         try:
             tell(word)
         except Exception as error:
-            if is_away(error):
+            if is_unavailable(error):
                 raise
             _log.error("the engine could not be told", about=word, exc_info=True)
             return False

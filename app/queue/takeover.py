@@ -58,7 +58,7 @@ def sweep(
             locked = sa.select(sa.func.pg_try_advisory_xact_lock(LOCK))
             if not connection.execute(locked).scalar_one():
                 return []
-        buried = worker_registry.bury(connection, dead_after_s) if bury else []
+        buried = worker_registry.mark_dead(connection, dead_after_s) if bury else []
         living = worker_registry.alive(connection)
         left = [
             workflow

@@ -104,7 +104,7 @@ def drain(engine: sa.Engine, worker_id: str) -> bool:
     return told.rowcount > 0
 
 
-def roll(engine: sa.Engine) -> list[Worker]:
+def list_workers(engine: sa.Engine) -> list[Worker]:
     """All workers that did not leave."""
     with engine.execution_options(read_only=True).connect() as connection:
         now = connection.execute(sa.select(clock(connection))).scalar_one()
@@ -116,7 +116,7 @@ def roll(engine: sa.Engine) -> list[Worker]:
     return [Worker(row.id, row.state, max(0.0, (now - row.beat_at) / 1e6)) for row in rows]
 
 
-def bury(connection: sa.Connection, dead_after_s: float) -> list[str]:
+def mark_dead(connection: sa.Connection, dead_after_s: float) -> list[str]:
     """Mark the workers as gone that were silent for too long; gives their names.
 
     Their rows stay locked until the transaction's end, so that one that wakes up sees it.

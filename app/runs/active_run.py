@@ -43,7 +43,7 @@ from app.publishing.facts import (
 )
 from app.runs.attempts import TOLD, AttemptPlan
 from app.runs.services import Result, Services
-from app.runs.step_retry import patiently
+from app.runs.step_retry import with_retries
 from app.runs.trees import prepare_environment
 from app.storage.records import Run
 from app.storage.store import SqlStore
@@ -69,17 +69,17 @@ class ActiveRun:
     forge: Forge
     first_call: metrics.FirstCall = field(default_factory=metrics.FirstCall)
 
-    async def patiently(
+    async def with_retries(
         self, name: str, act: Callable[[], Awaitable[Result]], *, heeds_stop: bool = False
     ) -> Result:
-        """See `app.runs.step_retry.patiently`."""
+        """See `app.runs.step_retry.with_retries`."""
 
         async def tell(why: str) -> None:
             attempt = max(self.next_attempt() - 1, 1)
             facts, state = self.facts({"waits_for": why}), self.state(attempt)
             await self.tell("debugging", facts, state, self.record.pull_request)
 
-        return await patiently(
+        return await with_retries(
             self.services, self.store, self.record.id, name, act, tell, heeds_stop=heeds_stop
         )
 
@@ -293,9 +293,9 @@ class ActiveRun:
     ) -> None:
         """Bring the status comment up to date, if that is possible."""
         self.check_lease()
-        await self.softly(publish.announce(self.forge, facts, phase, state, pull))
+        await self.best_effort(publish.announce(self.forge, facts, phase, state, pull))
 
-    async def softly(self, act: Awaitable[object]) -> None:
+    async def best_effort(self, act: Awaitable[object]) -> None:
         """Do what is good to have: without it the run goes on all the same."""
         try:
             await act

@@ -41,22 +41,22 @@ async def authorise(run: ActiveRun) -> Result:
     run.phase("queued")
     forge = run.forge
     terms = await run.services.terms(forge)
-    denied, thread = await examine(forge, run.record, terms)
+    denied, thread = await why_unwanted(forge, run.record, terms)
     if denied:
         _log.info("not permitted", run=run.record.id, by=run.record.triggered_by, why=denied)
         return {"denied": denied}
     await _let_go(run)
-    await run.softly(forge.react(run.record.issue_number, "eyes"))
+    await run.best_effort(forge.react(run.record.issue_number, "eyes"))
     wishes = preferences_of(terms, thread)
     run.store.put_log(run.record.id, FACTS_LOG, wishes.model_dump_json().encode())
     place = run.record.issue_number, terms, run.record.repository
-    await run.softly(publish.tell_problems(forge, *place))
+    await run.best_effort(publish.tell_problems(forge, *place))
     if terms.stop:
         return {"refused": "The repository's settings have mistakes; the other comment names them."}
     return await _admitted(run, terms)
 
 
-async def examine(forge: Forge, run: Run, terms: EffectiveConfig) -> tuple[str, IssueThread]:
+async def why_unwanted(forge: Forge, run: Run, terms: EffectiveConfig) -> tuple[str, IssueThread]:
     """Why the run is not wanted here, in words; empty when it is. And its issue."""
     trigger = run.trigger
     minimum = authorization.least_role(trigger.by, terms)

@@ -15,7 +15,7 @@ from app.telemetry import logs
 _log = logs.get(__name__)
 
 
-def examine(store: SqlStore, before: Run) -> str:
+def why_parked(store: SqlStore, before: Run) -> str:
     """Why the run must be parked; empty when it may go on. `before`: as it was before the claim.
 
     A run in work whose worker did not give it back was left by a death. One that only waited for

@@ -124,7 +124,7 @@ def wait_before_retry(
     return wait
 
 
-def explain(error: BaseException, run_id: str) -> str:
+def public_message(error: BaseException, run_id: str) -> str:
     """The failure in words for the issue: never a trace, a path of this machine or a secret."""
     if isinstance(error, EngineUnavailable):  # its words are of this machine's addresses
         return f"The container engine does not answer; the operator's log has more under {run_id}."

@@ -28,7 +28,7 @@ async def _first_round(run: ActiveRun, step: Step) -> None:
     async def tried(
         name: str, act: Callable[[], Awaitable[Result]], *, heeds_stop: bool = False
     ) -> Result:
-        return await step(name, partial(run.patiently, name, act, heeds_stop=heeds_stop))
+        return await step(name, partial(run.with_retries, name, act, heeds_stop=heeds_stop))
 
     result = await tried("authorise", partial(authorise, run), heeds_stop=True)
     if denied := result.get("denied"):
@@ -48,13 +48,15 @@ async def _first_round(run: ActiveRun, step: Step) -> None:
         result = await tried(f"debug{suffix}", partial(debug, run, prepared), heeds_stop=True)
         if "failed" not in result:
             last = lap == LAPS
-            result = await tried(f"publish{suffix}", partial(put_out, run, prepared, result, last))
+            result = await tried(
+                f"publish{suffix}", partial(publish_result, run, prepared, result, last)
+            )
         if "again" not in result:
             break
         prepared, lap = prepared | result, lap + 1
     if "failed" in result:
         if "untold" not in result:
-            await tried("explain", partial(explain, run, prepared, result))
+            await tried("explain", partial(report_failure, run, prepared, result))
         outcome = "stopped" if "stopped" in result else "failed"
         result = {"outcome": outcome, "reason": result["failed"]}
     await step("finish", partial(run.finish, result))
@@ -98,7 +100,7 @@ async def debug(run: ActiveRun, prepared: Result) -> Result:
     return {"attempt": str(chosen)}
 
 
-async def put_out(run: ActiveRun, prepared: Result, debugged: Result, last: bool) -> Result:
+async def publish_result(run: ActiveRun, prepared: Result, debugged: Result, last: bool) -> Result:
     """Open the pull request, or say what is known.
 
     When the base branch moved meanwhile, the patch is proven again on its tip first; where that
@@ -162,7 +164,7 @@ async def note_pull(run: ActiveRun, pull: Pull) -> None:
         run.services.inbox.wake(run.record.id)
 
 
-async def explain(run: ActiveRun, prepared: Result, failed: Result) -> Result:
+async def report_failure(run: ActiveRun, prepared: Result, failed: Result) -> Result:
     """Say on the issue why the run ended."""
     facts = run.facts(prepared)
     await publish.report_failure(run.forge, facts, run.state(1), failed["failed"])

@@ -44,7 +44,7 @@ async def work(run: ActiveRun, step: Step) -> None:
     async def tried(
         name: str, act: Callable[[], Awaitable[Result]], *, heeds_stop: bool = False
     ) -> Result:
-        return await step(name, partial(run.patiently, name, act, heeds_stop=heeds_stop))
+        return await step(name, partial(run.with_retries, name, act, heeds_stop=heeds_stop))
 
     for lap in range(1, LAPS + 1):
         suffix = f" {lap}" if lap > 1 else ""
@@ -196,7 +196,9 @@ async def answer(run: ActiveRun, found: Result, result: Result) -> Result:
     await answer_all(run, _items(run), run.state(number), found, result)
     if commit := result.get("commit"):
         pull = replace(await run.forge.pull(run.record.pull_number), head_sha=commit)
-        await run.softly(publish.show_proof(run.forge, run.facts(found), run.state(number), pull))
+        await run.best_effort(
+            publish.show_proof(run.forge, run.facts(found), run.state(number), pull)
+        )
     await run.tell("done", run.facts(found), run.state(number), found["pull"])
     return result
 
@@ -204,7 +206,7 @@ async def answer(run: ActiveRun, found: Result, result: Result) -> Result:
 async def close(run: ActiveRun, pull: Pull) -> None:
     """The pull request was merged or closed: recorded, and its branch cleaned up."""
     run.services.inbox.close(run.record.id, "merged" if pull.merged else "closed")
-    await run.softly(run.forge.delete_branch(pull.branch, pull.head_sha))
+    await run.best_effort(run.forge.delete_branch(pull.branch, pull.head_sha))
 
 
 async def _permitted(run: ActiveRun, taken: dict[str, int]) -> list[ReviewComment]:

@@ -19,7 +19,7 @@ from app.admission.rows import _waiting, hold, read_marks, release
 from app.github.errors import ForgeError
 from app.publishing import publish
 from app.publishing.facts import facts_of, preferences_of
-from app.runs.admission_step import examine
+from app.runs.admission_step import why_unwanted
 from app.runs.services import Services
 from app.storage.records import Run
 from app.telemetry import logs
@@ -31,7 +31,7 @@ _log = logs.get(__name__)
 
 
 @contextmanager
-def attended(services: Services) -> Iterator[None]:
+def queue_notices_running(services: Services) -> Iterator[None]:
     """Look after those who wait, beside the work, until the end of the block."""
     stop = threading.Event()
 
@@ -74,7 +74,7 @@ async def _tell(services: Services, run: Run, place: int, *, first: bool) -> Non
     forge = services.forge(run.installation_id, run.repository)
     try:
         terms = await services.terms(forge)
-        denied, thread = await examine(forge, run, terms)
+        denied, thread = await why_unwanted(forge, run, terms)
         if denied or not hold(services.store.engine, run.id, now()):
             return
         try:

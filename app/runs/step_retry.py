@@ -15,15 +15,15 @@ from app.runs.failures import (
     TOLD_FROM_S,
     Requeued,
     cause,
-    explain,
     goes_back,
     is_waited_for,
+    public_message,
     wait_before_retry,
     was_dropped,
     what_is_away,
 )
 from app.runs.services import Result, Services
-from app.storage.outage import is_away
+from app.storage.outage import is_unavailable
 from app.storage.store import SqlStore
 from app.telemetry import logs, metrics
 
@@ -35,7 +35,7 @@ LONGEST_OUTAGE = timedelta(days=1)
 _log = logs.get(__name__)
 
 
-async def patiently(
+async def with_retries(
     services: Services,
     store: SqlStore,
     run_id: str,
@@ -66,7 +66,7 @@ async def patiently(
             return await act()
         except Exception as raised:  # noqa: BLE001  every failure gets its honest end
             error = cause(raised)
-        if is_away(error):
+        if is_unavailable(error):
             raise error  # it is waited for around the step, however long it takes
         if isinstance(error, LostLease):
             _log.warning("the run was taken over", run=run_id, step=name)
@@ -85,7 +85,7 @@ async def patiently(
         wait_s = wait_before_retry(error, tries, services.patience_s)
         if wait_s is None or journal_progress.waits_since(journal) < now() - LONGEST_OUTAGE:
             return _give_up(run_id, name, error, journal)
-        wait, why = wait_s, explain(error, run_id)
+        wait, why = wait_s, public_message(error, run_id)
         elsewhere = not isinstance(error, ForgeAway | RateLimited)
         if isinstance(error, RateLimited) and wait > TOLD_FROM_S:
             _log.warning("handed back until a limit ends", run=run_id, step=name, seconds=wait)
@@ -115,4 +115,4 @@ def _give_up(run_id: str, name: str, error: BaseException, journal: Sequence[Rec
         return ending.result
     _log.error("a step failed", run=run_id, step=name, exc_info=error)
     metrics.step_failed()
-    return {"failed": explain(error, run_id)}
+    return {"failed": public_message(error, run_id)}

@@ -20,9 +20,9 @@ from app.github.fenced import fenced
 from app.runs import crash_limit, failures, later_rounds
 from app.runs.active_run import ActiveRun
 from app.runs.failures import Requeued, was_interrupted
-from app.runs.first_round import _first_round, explain
+from app.runs.first_round import _first_round, report_failure
 from app.runs.services import Result, Services, Step
-from app.storage.outage import is_away, waited_for
+from app.storage.outage import is_unavailable, retry_while_unavailable
 from app.storage.records import Run
 from app.storage.store import SqlStore
 from app.telemetry import logs, tracing
@@ -37,7 +37,7 @@ async def work(services: Services, run_id: str, step: Step, number: int = 1) -> 
 
     A worker that lost the run to another ends as if cancelled: nothing of it is recorded.
     """
-    taken = await waited_for("claim", partial(_take, services, run_id, number))
+    taken = await retry_while_unavailable("claim", partial(_take, services, run_id, number))
     if taken is None:
         return
     store, run, parked = taken
@@ -50,14 +50,14 @@ async def work(services: Services, run_id: str, step: Step, number: int = 1) -> 
             with tracing.run(run_id, number, run.epoch, services.settings.executor):
                 await _do(in_hand, step, number, parked)
         except Requeued as back:
-            await waited_for("hand back", partial(_hand_back, in_hand, back.after_s))
+            await retry_while_unavailable("hand back", partial(_hand_back, in_hand, back.after_s))
             raise
     except LostLease as error:
         # Not an error of the run: whoever has it now goes on, and the engine must record nothing.
         raise asyncio.CancelledError(str(error)) from None
     except asyncio.CancelledError:
         with suppress(SQLAlchemyError):  # the process ends, which is no death of the run's doing
-            store.give_back(run_id)
+            store.release(run_id)
         raise
     finally:
         await forge.close()
@@ -77,14 +77,16 @@ async def _do(run: ActiveRun, step: Step, number: int, parked: str) -> None:
     except Exception as error:
         if run.services.ending.is_set() or was_interrupted(error):  # the process ends
             raise asyncio.CancelledError(str(error)) from error
-        if is_away(error):
+        if is_unavailable(error):
             raise Requeued(str(error)) from None
         _log.error("a run failed", run=run.record.id, exc_info=True)
-        await waited_for("end", partial(_end, run, failures.explain(error, run.record.id)))
+        await retry_while_unavailable(
+            "end", partial(_end, run, failures.public_message(error, run.record.id))
+        )
 
 
 async def _hand_back(run: ActiveRun, after_s: float) -> None:
-    run.store.hand_back(run.record.id, now() + timedelta(seconds=after_s) if after_s else None)
+    run.store.requeue_later(run.record.id, now() + timedelta(seconds=after_s) if after_s else None)
 
 
 async def _take(services: Services, run_id: str, number: int) -> tuple[SqlStore, Run, str] | None:
@@ -94,7 +96,7 @@ async def _take(services: Services, run_id: str, number: int) -> tuple[SqlStore,
     run = store.get_run(run_id)
     if run.status == "done" or run.round != number:
         return None
-    parked = crash_limit.examine(store, before)
+    parked = crash_limit.why_parked(store, before)
     store.set_running(run_id)
     return store, run, parked
 
@@ -109,5 +111,5 @@ async def _end(run: ActiveRun, reason: str) -> None:
         await run.finish({"outcome": outcome, "pull": run.record.pull_request, "reason": reason})
         return
     with suppress(Requeued):  # it must not begin again, only because its issue cannot be told
-        await run.patiently("explain", partial(explain, run, {}, {"failed": reason}))
+        await run.with_retries("explain", partial(report_failure, run, {}, {"failed": reason}))
     await run.finish({"outcome": "failed", "reason": reason})

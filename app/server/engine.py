@@ -26,7 +26,7 @@ from app.runs.failures import Requeued
 from app.runs.services import Result, Services
 from app.runs.workflow import work
 from app.settings.database_url import pool_of
-from app.storage.outage import waited_for
+from app.storage.outage import retry_while_unavailable
 from app.telemetry import logs
 
 ASKS_AT_ONCE = 32
@@ -50,7 +50,7 @@ class Durable:
 
     def enqueue(self, run_id: str) -> None:
         """Tell the engine of a run and note that it knows. Again is nothing."""
-        run = self._store.untold(run_id)
+        run = self._store.not_enqueued(run_id)
         if run is None:
             return
         options, words = workflows.for_run(run)
@@ -192,7 +192,7 @@ async def _handing_back(services: Services, run_id: str) -> AsyncIterator[None]:
     try:
         yield
     except Requeued:
-        await waited_for("release", released)
+        await retry_while_unavailable("release", released)
         raise
 
 
@@ -209,7 +209,7 @@ async def _tell_of_new_work(durable: Durable) -> None:
 
 async def _step(name: str, act: Callable[[], Awaitable[Result]]) -> Result:
     async def recorded() -> Result:
-        return await waited_for(name, act)
+        return await retry_while_unavailable(name, act)
 
     return await DBOS.run_step_async({"name": name}, recorded)
 

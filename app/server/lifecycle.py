@@ -42,7 +42,7 @@ def working(services: Services, drained: Callable[[], None]) -> Iterator[Durable
                     lease, settings.worker_beat_s, settings.worker_dead_after_s, drained, sweep
                 ),
                 running(services) as durable,
-                queue_notices.attended(services),
+                queue_notices.queue_notices_running(services),
             ):
                 up.set()
                 try:

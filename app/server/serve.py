@@ -18,7 +18,7 @@ from starlette.types import Lifespan
 from app.github.client import GithubForge
 from app.intake.receive import Intake
 from app.intake.redelivery import keep_recovering
-from app.operations.retention import keep_house
+from app.operations.retention import run_maintenance
 from app.queue.background import BackgroundCalls
 from app.queue.client import EngineClient, connected
 from app.server.bootstrap import (
@@ -151,7 +151,7 @@ def _lifespan(
         tasks = {
             asyncio.create_task(empty_outbox()),
             asyncio.create_task(keep_recovering(github_app(settings), intake)),
-            asyncio.create_task(keep_house(settings, store)),
+            asyncio.create_task(run_maintenance(settings, store)),
         }
         if isinstance(engine, Durable):
             tasks.add(asyncio.create_task(sweep()))

@@ -94,7 +94,9 @@ def drain(settings: Settings, worker: str, wait: bool) -> bool:
         if not worker_registry.drain(store.engine, worker):
             return False
         audit.note(store.engine, audit.operator(), "drain", worker)
-        while wait and any(other.id == worker for other in worker_registry.roll(store.engine)):
+        while wait and any(
+            other.id == worker for other in worker_registry.list_workers(store.engine)
+        ):
             time.sleep(1)
     finally:
         store.close()

@@ -25,7 +25,7 @@ _PASSING = ("locked", "busy", "disk is full", "disk I/O", "unable to open")
 _log = logs.get(__name__)
 
 
-def is_away(error: BaseException) -> bool:
+def is_unavailable(error: BaseException) -> bool:
     """Whether this error says that the database does not answer, and not that it refuses.
 
     It does so too where all connections stay in use: they wait for the database, or for each other.
@@ -45,13 +45,13 @@ def why(error: SQLAlchemyError) -> str:
     return str(said).split("\n")[0]
 
 
-async def waited_for(what: str, act: Callable[[], Awaitable[T]]) -> T:
+async def retry_while_unavailable(what: str, act: Callable[[], Awaitable[T]]) -> T:
     """Do something that may be repeated; again for as long as the database is away."""
     while True:
         try:
             return await act()
         except SQLAlchemyError as error:
-            if not is_away(error):
+            if not is_unavailable(error):
                 raise
             _log.warning("the database is away", what=what, why=why(error))
         await asyncio.sleep(LOOK_EVERY_S)

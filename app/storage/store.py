@@ -195,7 +195,7 @@ class SqlStore:
         with self._reads.connect() as connection:
             return frozenset(connection.execute(query).scalars())
 
-    def untold(self, run_id: str) -> Run | None:
+    def not_enqueued(self, run_id: str) -> Run | None:
         """The run, if the durable engine is still to be told of it: lists of such grow old."""
         table = tables.runs
         found = self._runs(
@@ -244,7 +244,7 @@ class SqlStore:
         view._leases = {**self._leases, run_id: epoch}
         return view
 
-    def give_back(self, run_id: str) -> None:
+    def release(self, run_id: str) -> None:
         """The worker ends and leaves the run in good order; nothing if the run is not its."""
         with self._engine.begin() as connection:
             connection.execute(
@@ -256,7 +256,7 @@ class SqlStore:
                 .values(owner="")
             )
 
-    def hand_back(self, run_id: str, until: datetime | None = None) -> None:
+    def requeue_later(self, run_id: str, until: datetime | None = None) -> None:
         """The run is in work no more, and waits for its turn, which comes not before `until`.
 
         Raises `LostLease`.

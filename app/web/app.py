@@ -24,7 +24,7 @@ from app.web.auth.github_sign_in import sign_in_pages
 from app.web.auth.visitors import Asking
 from app.web.dashboard.routes import pages
 from app.web.metrics import Metrics
-from app.web.middleware import dress
+from app.web.middleware import install_middleware
 from app.web.setup.routes import setup_pages
 from app.web.webhook_endpoint import deliver
 
@@ -62,7 +62,7 @@ def create_app(web: Web, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     app.include_router(sign_in_pages(web.settings))
     app.include_router(setup_pages(web.settings, configured=lambda: True))
 
-    dress(app, web.settings)
+    install_middleware(app, web.settings)
 
     async def receive(request: Request) -> Response:
         with metrics.acknowledged.time():

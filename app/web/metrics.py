@@ -92,7 +92,7 @@ def read(store: SqlStore) -> Figures:
             "asks": _count(connection, asks, asks.c.enqueued_at.is_(None)),
         }
         size = _size(connection)
-    roll = worker_registry.roll(store.engine)
+    roll = worker_registry.list_workers(store.engine)
     return Figures(
         runs=store.count_runs(),
         pulls=pulls,

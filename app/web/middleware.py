@@ -45,7 +45,7 @@ class SafeHeaders:
         await self._app(scope, receive, dressed if scope["type"] == "http" else send)
 
 
-def dress(app: FastAPI, settings: Settings) -> None:
+def install_middleware(app: FastAPI, settings: Settings) -> None:
     """Add them to an application."""
 
     app.add_middleware(SafeHeaders)

@@ -47,6 +47,6 @@ def look(engine: sa.Engine, readable: Collection[str] | None = None, limit: int 
         at=now(),
         running=tuple((row, owners.get(row.id, "")) for row in running),
         waiting=tuple(reversed(waiting)),
-        workers=tuple(worker_registry.roll(engine)),
+        workers=tuple(worker_registry.list_workers(engine)),
         tokens_today=controls.used_today(engine),
     )

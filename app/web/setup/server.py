@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.settings.credentials import AppIdentity
 from app.settings.schema import Settings
 from app.telemetry import logs
-from app.web.middleware import dress
+from app.web.middleware import install_middleware
 from app.web.server import web_server
 from app.web.setup.routes import setup_pages
 
@@ -81,7 +81,7 @@ class LastPage:
 def setup_app(settings: Settings, done: Callable[[AppIdentity], None]) -> FastAPI:
     """The application of set-up mode."""
     app = FastAPI(title="Patchwright", docs_url=None, redoc_url=None, openapi_url=None)
-    dress(app, settings)
+    install_middleware(app, settings)
     app.include_router(setup_pages(settings, configured=lambda: False, on_done=done))
 
     @app.get("/")

@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from agent.errors import ModelAway, ModelRefused
-from agent.models.doctor import Endpoint, examine
+from agent.models.doctor import Endpoint, check_endpoint
 from agent.models.openai_compat import OpenAICompatModel
 from agent.models.profiles import K2_THINKING, PROFILES
 from agent.models.retry import Patience
@@ -72,7 +72,7 @@ async def test_a_key_that_no_header_can_hold_is_refused_unseen() -> None:
             with pytest.raises(ModelRefused, match="line break") as caught:
                 await model.turn(START, TOOLS)
             assert "cr" not in str(caught.value)
-            (finding,) = await examine(
+            (finding,) = await check_endpoint(
                 Endpoint(profile=K2_THINKING, base_urls=(r.url,), api_key=SecretStr(key))
             )
             assert not finding.ok

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from agent.models.doctor import Endpoint, Finding, examine
+from agent.models.doctor import Endpoint, Finding, check_endpoint
 from agent.models.http import Timeouts
 from agent.models.profiles import K2_THINKING, PROFILES, Profile
 from tests.doubles.sglang.chaos import Chaos
@@ -29,7 +29,7 @@ async def examined(
 ) -> list[Finding]:
     async with serving(StandIn(SUMS, flags, **more).app) as url:
         secret = SecretStr(key) if key else None
-        return await examine(Endpoint(profile=profile, base_urls=(url,), api_key=secret))
+        return await check_endpoint(Endpoint(profile=profile, base_urls=(url,), api_key=secret))
 
 
 async def test_a_server_that_fits_passes_all() -> None:
@@ -72,7 +72,7 @@ async def test_a_wrong_key_and_a_server_that_is_not_there() -> None:
     assert "wrong-one" not in finding.detail
     for address in (f"http://127.0.0.1:{free_port()}", "not-an-address", "http://[oops"):
         nowhere = Endpoint(profile=K2_THINKING, base_urls=(address,))
-        (finding,) = await examine(nowhere, Timeouts(connect_s=2))
+        (finding,) = await check_endpoint(nowhere, Timeouts(connect_s=2))
         assert not finding.ok
         assert finding.fix in finding.text
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.intake import handlers
 from app.runs.services import Result
-from app.storage.outage import waited_for
+from app.storage.outage import retry_while_unavailable
 from app.storage.store import SqlStore
 from tests.support.payloads import STOP
 from tests.support.run_world import RunWorld
@@ -21,7 +21,7 @@ from tests.support.runs import start
 
 async def step(name: str, act: Callable[[], Awaitable[Result]]) -> Result:
     """As the engine does it, without a memory."""
-    return await waited_for(name, act)
+    return await retry_while_unavailable(name, act)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from app.runs.active_run import ActiveRun
 from app.server.engine import running
 from app.storage import tables
 from app.storage.inbox import Inbox
-from app.storage.outage import is_away
+from app.storage.outage import is_unavailable
 from app.storage.records import Run
 from app.storage.store import SqlStore
 from sandbox.errors import EngineUnavailable
@@ -32,7 +32,7 @@ from tests.support.runs import check_journal, ended, held, start, until
 
 def away() -> OperationalError:
     error = OperationalError("UPDATE", {}, sqlite3.OperationalError("database is locked"))
-    assert is_away(error)
+    assert is_unavailable(error)
     return error
 
 

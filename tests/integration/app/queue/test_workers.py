@@ -177,7 +177,7 @@ def test_a_killed_workers_runs_go_on_at_another_and_drain_lets_runs_end(
         assert ended(world, run_id).outcome == "proven"
         assert left.wait(60) == 0
         assert world.store.get_run(again).status == "queued"
-        assert worker_registry.roll(world.store.engine) == []
+        assert worker_registry.list_workers(world.store.engine) == []
     with worker(tmp_path, "a", url):
         assert ended(world, again).outcome == "proven"
     check_journal(world, run_id)

@@ -12,7 +12,7 @@ from github import GithubException
 from app.admission.limits import Go, QueuedRun, Refuse, Wait, admit, queue_place
 from app.git.mirror import PushRefused
 from app.git.process import GitDenied
-from app.github.convert import explain
+from app.github.convert import forge_error
 from app.github.errors import (
     ConversationLocked,
     ForgeAway,
@@ -123,7 +123,7 @@ def test_the_place_in_the_queue() -> None:
 
 
 def github(status: int, message: str, **headers: str) -> Exception:
-    return explain("comment", GithubException(status, {"message": message}, headers))
+    return forge_error("comment", GithubException(status, {"message": message}, headers))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from app.git.process import (
     GitFailed,
     GitMissing,
     clean_environment,
-    explain,
+    git_error,
     token_settings,
 )
 
@@ -41,13 +41,13 @@ from app.git.process import (
     ],
 )
 def test_words_of_git(said: str, kind: type[GitError]) -> None:
-    error = explain("fetch", said.encode())
+    error = git_error("fetch", said.encode())
     assert type(error) is kind
     assert str(error).startswith("git fetch failed: ")
 
 
 def test_a_patch_cannot_speak_for_the_server() -> None:
-    assert type(explain("apply", b"error: 401: patch failed")) is GitFailed
+    assert type(git_error("apply", b"error: 401: patch failed")) is GitFailed
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_after_an_outage_only_the_work_of_those_that_left_is_taken(store: SqlSto
         connection.execute(sa.update(workers).values(beat_at=earlier))
     engine = Engine([Left("r1", "b"), Left("r2", "d")])
     assert takeover.sweep(store.engine, lambda: engine, 45, bury=False) == ["r2"]
-    assert {worker.id for worker in worker_registry.roll(store.engine)} == {"a", "b", "c"}
+    assert {worker.id for worker in worker_registry.list_workers(store.engine)} == {"a", "b", "c"}
     assert takeover.sweep(store.engine, lambda: engine, 45) == ["r1", "r2"]
     assert engine.resumed == ["r2", "r1", "r2"]
 
@@ -124,4 +124,4 @@ def test_no_error_and_no_sweep_that_hangs_ends_the_signs_of_life(store: SqlStore
         until(lambda: beats > reached + 10)
         go_on.set()
         until(lambda: sweeps > 5)
-    assert worker_registry.roll(store.engine) == []
+    assert worker_registry.list_workers(store.engine) == []

@@ -16,8 +16,8 @@ from app.runs.failures import (
     LONGEST_WAIT_S,
     PATIENCE_S,
     cause,
-    explain,
     goes_back,
+    public_message,
     wait_before_retry,
     was_dropped,
     was_interrupted,
@@ -69,9 +69,9 @@ def test_the_cause_is_found_in_groups() -> None:
 
 
 def test_only_errors_written_for_people_are_shown() -> None:
-    assert explain(ImageMissing("Build the image."), "r1") == "Build the image."
-    assert TOKEN not in explain(ForgeDenied(f"refused {TOKEN}"), "r1")
-    hidden = explain(OSError(2, "No such file", "/root/secret"), "r1")
+    assert public_message(ImageMissing("Build the image."), "r1") == "Build the image."
+    assert TOKEN not in public_message(ForgeDenied(f"refused {TOKEN}"), "r1")
+    hidden = public_message(OSError(2, "No such file", "/root/secret"), "r1")
     assert "secret" not in hidden
     assert "r1" in hidden
 
@@ -148,6 +148,8 @@ async def test_what_comes_up_while_the_process_ends_is_no_failure_of_a_run() -> 
 
 
 def test_the_engines_address_is_told_to_nobody() -> None:
-    told = explain(EngineUnavailable("No engine answers at unix:///var/run/docker.sock."), "r1")
+    told = public_message(
+        EngineUnavailable("No engine answers at unix:///var/run/docker.sock."), "r1"
+    )
     assert "docker.sock" not in told
     assert "r1" in told

@@ -12,7 +12,7 @@ from app.github.errors import ForgeAway
 from app.runs import journal_progress
 from app.runs.failures import Requeued
 from app.runs.services import Result
-from app.runs.step_retry import LONGEST_OUTAGE, patiently
+from app.runs.step_retry import LONGEST_OUTAGE, with_retries
 from tests.support.run_world import RunWorld
 from tests.support.runs import start
 
@@ -37,7 +37,7 @@ async def waited(
         raise AssertionError(why)
 
     services = world.services(patience_s=(0.0, 0.0))
-    result = await patiently(services, store, run_id, "s", act, tell, heeds_stop=heeds_stop)
+    result = await with_retries(services, store, run_id, "s", act, tell, heeds_stop=heeds_stop)
     return result, len(tried)
 
 

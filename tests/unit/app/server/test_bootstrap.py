@@ -15,7 +15,7 @@ from app.github.fenced import READS, fenced
 from app.github.forge import Forge
 from app.server.sweeps import sweep_sandboxes
 from app.settings.schema import Settings
-from app.storage.outage import is_away, waited_for
+from app.storage.outage import is_unavailable, retry_while_unavailable
 from app.storage.store import SqlStore
 from app.telemetry import tracing
 from tests.support.kept_runs import a_run, finished
@@ -70,10 +70,10 @@ async def test_a_database_that_is_away_is_waited_for_and_a_mistake_is_not(
             raise OperationalError("q", {}, sqlite3.OperationalError("database is locked"))
         return tries
 
-    assert await waited_for("a step", act) == 3
+    assert await retry_while_unavailable("a step", act) == 3
     mistake = OperationalError("q", {}, sqlite3.OperationalError("no such table: runs"))
-    assert not is_away(mistake)
-    assert not is_away(ValueError())
+    assert not is_unavailable(mistake)
+    assert not is_unavailable(ValueError())
 
 
 async def test_a_pool_whose_connections_are_all_in_use_is_waited_for(
@@ -94,7 +94,7 @@ async def test_a_pool_whose_connections_are_all_in_use_is_waited_for(
         with engine.connect() as connection:
             return int(connection.execute(sa.select(tries)).scalar_one())
 
-    assert await waited_for("a step", act) == 3
+    assert await retry_while_unavailable("a step", act) == 3
 
 
 # Trees

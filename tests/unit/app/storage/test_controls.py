@@ -58,7 +58,7 @@ def test_three_deaths_at_one_place_park_a_run_and_deaths_elsewhere_do_not(store:
     def die() -> str:
         before = store.get_run(run_id)
         store.claim(run_id, "worker-0")
-        return crash_limit.examine(store, before)
+        return crash_limit.why_parked(store, before)
 
     assert [die(), die()] == ["", ""]
     store.claim(run_id, "worker-0").append(run_id, [])
@@ -81,7 +81,7 @@ def test_a_run_is_blamed_less_for_deaths_of_a_worker_that_had_others_in_hand(
     def die() -> str:
         before = store.get_run(run_id)
         store.claim(run_id, "worker-0")
-        return crash_limit.examine(store, before)
+        return crash_limit.why_parked(store, before)
 
     assert [die() for _ in range(4)] == [""] * 4
     if alone_at_last:
@@ -105,18 +105,18 @@ def test_deaths_while_a_run_only_waits_are_not_of_its_doing(store: SqlStore, las
     for _ in range(controls.DEATHS + 1):
         before = store.get_run(run_id)
         store.claim(run_id, "worker-0")
-        assert crash_limit.examine(store, before) == ""
+        assert crash_limit.why_parked(store, before) == ""
 
 
 def test_a_run_that_was_given_back_was_no_death(store: SqlStore) -> None:
     run_id = a_run(store, ended=False)
     for _ in range(5):
         lease = store.claim(run_id, "worker-0")
-        lease.give_back(run_id)
-        assert crash_limit.examine(store, store.get_run(run_id)) == ""
+        lease.release(run_id)
+        assert crash_limit.why_parked(store, store.get_run(run_id)) == ""
     stale = store.claim(run_id, "worker-0")
     store.claim(run_id, "worker-1")
-    stale.give_back(run_id)  # not its any more
+    stale.release(run_id)  # not its any more
     assert store.get_run(run_id).owner == "worker-1"
 
 
