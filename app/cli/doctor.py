@@ -12,7 +12,7 @@ import httpx
 from github import Auth, GithubException, GithubIntegration
 from rich.console import Console
 
-from agent.models.doctor import check_host as examine_model
+from agent.models.doctor import check_endpoint
 from app.llm.factory import endpoint
 from app.sandboxes.kubernetes import cluster_image, kubernetes_engine
 from app.settings.base import SettingsError
@@ -47,7 +47,7 @@ async def check_host(settings: Settings) -> list[Finding]:
     return [finding for check in checks for finding in await check(settings)]
 
 
-async def examine_the_model(settings: Settings) -> list[Finding]:
+async def check_model(settings: Settings) -> list[Finding]:
     """Look at the model's endpoint alone."""
     return await _model(settings)
 
@@ -91,7 +91,7 @@ async def _model(settings: Settings) -> list[Finding]:
     if settings.profile == "offline":
         text = "offline repair search; set PATCHWRIGHT_MODEL_URL to use a model"
         return [Finding("model", True, text)]
-    findings = await examine_model(endpoint(settings))
+    findings = await check_endpoint(endpoint(settings))
     return [Finding(f"model {f.name}", f.ok, f.text) for f in findings]
 
 

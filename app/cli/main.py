@@ -131,9 +131,9 @@ def doctor(
         from app.cli.doctor import print_attacks
 
         raise typer.Exit(0 if asyncio.run(print_attacks(_settings(), out)) else EXIT_ERROR)
-    from app.cli.doctor import check_host, examine_the_model
+    from app.cli.doctor import check_host, check_model
 
-    findings = asyncio.run((examine_the_model if model else check_host)(_settings()))
+    findings = asyncio.run((check_model if model else check_host)(_settings()))
     for finding in findings:
         mark = "[green]ok[/]  " if finding.ok else "[red]not ok[/]"
         out.print(f"{mark} {finding.name}: ", end="")

@@ -29,7 +29,12 @@ from app.github.webhook_events import (
 )
 from app.intake.replies import explanation, help_text
 from app.repo_config.effective import EffectiveConfig
-from app.runs.failures import LONGEST_WAIT_S, goes_back, wait_before_retry
+from app.runs.failures import (
+    LONGEST_WAIT_S,
+    goes_back,
+    public_message,
+    wait_before_retry,
+)
 from app.runs.services import Result, Services, Step
 from app.sanitize.markdown import code, inline, title_text
 from app.storage.outage import is_unavailable
@@ -79,7 +84,7 @@ async def _patiently(services: Services, ask_id: str) -> str:
                     wait = min(max(services.patience_s[-1], asked_for), LONGEST_WAIT_S)
                 if wait is None:
                     _log.error("an ask failed", ask=ask_id, exc_info=error)
-                    return f"failed: {explain(error, ask_id)}"
+                    return f"failed: {public_message(error, ask_id)}"
                 _log.warning("an ask waits", ask=ask_id, why=str(error), seconds=round(wait))
                 await asyncio.sleep(wait)
     finally:
