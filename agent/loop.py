@@ -192,7 +192,7 @@ async def replace_sandbox(attempt: Attempt, problem: SandboxGone) -> Reply:
 
 
 def why_end(state: AttemptState, task: Task, elapsed_s: float) -> tuple[Outcome, str] | None:
-    """Whether the attempt is over, how, and what to say. Pure."""
+    """Whether the attempt is over, how, and what to say."""
     if state.outcome is not None:
         return state.outcome, state.diagnosis
     if state.verdict is not None and state.verdict.verdict == "proven":
@@ -279,7 +279,7 @@ def answer_empty_turn(journal: Journal, content: str) -> None:
     journal.append(
         NoteAdded(
             source="loop",
-            text="Your last answer held no tool call. Call a tool; or, if you cannot mend this, "
+            text="Your last answer held no tool call. Call a tool; or, if you cannot fix this, "
             "answer once more without one and say what you know."
             + (f" You had said: {content[:1500]}" if content else ""),
         )

@@ -42,7 +42,7 @@ class Turn(Record):
     usage: Usage = Usage()
     finish_reason: FinishReason = "stop"
     warnings: tuple[str, ...] = ()
-    """What the client had to mend, in words for the operator."""
+    """What the client had to fix, in words for the operator."""
 
 
 class Message(Record):
@@ -83,7 +83,7 @@ class Model(Protocol):
         `messages` only ever grows from call to call, except after an announced context cut.
         Cancelling the awaiting task aborts the generation. Raises `ModelAway` when the server
         cannot be reached within the retry budget, `ContextTooLong` when the server refuses the
-        length, `ModelRefused` for what a retry cannot mend.
+        length, `ModelRefused` for what a retry cannot fix.
         """
         ...
 

@@ -41,7 +41,7 @@ def system_prompt() -> str:
 
 
 def setup_prompt() -> str:
-    """For the mending of a set-up."""
+    """For repairing a set-up."""
     return _read("setup.md")
 
 

@@ -1,4 +1,4 @@
-"""Mending a set-up that fails: the model proposes commands, each try runs them from the beginning.
+"""Repairs a set-up that fails: the model proposes commands, each try runs them from the beginning.
 
 The budget is its own and small: so many tries, whatever a run may do later. Nothing is kept of a
 try but its output, so the commands that work in the end are a recipe that works from nothing.
@@ -56,7 +56,7 @@ Try = Callable[[tuple[str, ...]], Awaitable[Tried]]
 """Runs commands as a set-up from the beginning, and then the tests."""
 
 
-async def mend_setup(
+async def propose_setup(
     model: Model,
     broken: Broken,
     attempt: Try,

@@ -1,4 +1,4 @@
-"""What is left of an attempt's budget, and which limit ended it. Pure."""
+"""What is left of an attempt's budget, and which limit ended it."""
 
 from __future__ import annotations
 

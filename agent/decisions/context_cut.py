@@ -1,4 +1,4 @@
-"""Which old tool outputs leave the context, and when. Pure.
+"""Which old tool outputs leave the context, and when.
 
 Between cuts the conversation only grows, so that the server's prefix cache serves it. A cut is
 rare and big: past the high-water mark everything old goes at once, down to the low-water mark.

@@ -1,4 +1,4 @@
-"""The hypothesis ledger as text: restated after a context cut, in reports and on request. Pure."""
+"""The hypothesis ledger as text: restated after a context cut, in reports and on request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two evaluations of the same instances, side by side. Pure."""
+"""Two evaluations of the same instances, side by side."""
 
 from __future__ import annotations
 

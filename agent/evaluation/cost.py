@@ -1,4 +1,4 @@
-"""What work costs: by tokens, by GPU time, as the operator's prices say. Pure."""
+"""What work costs: by tokens, by GPU time, as the operator's prices say."""
 
 from __future__ import annotations
 

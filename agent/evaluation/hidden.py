@@ -49,7 +49,7 @@ def selection(names: Iterable[str], tests: Iterable[str]) -> str:
 
 
 def passes(name: str, outcomes: Mapping[str, Outcome]) -> bool:
-    """Whether the test of this name passed. Pure.
+    """Whether the test of this name passed.
 
     Names in SWE-bench's data come out of printed logs: unittest's `test_x (module.Class)`, and
     names of parameters cut at their first blank, which then mean every test that begins so.
@@ -65,7 +65,7 @@ def passes(name: str, outcomes: Mapping[str, Outcome]) -> bool:
 
 
 def verdict(instance: Instance, outcomes: Mapping[str, Outcome], ran: SuiteRun) -> HiddenVerdict:
-    """What the outcomes say. Pure. A test that must pass and has no result did not pass."""
+    """What the outcomes say. A test that must pass and has no result did not pass."""
     wanted = (*instance.FAIL_TO_PASS, *instance.PASS_TO_PASS)
     failed = tuple(name for name in wanted if not passes(name, outcomes))
     if not outcomes:

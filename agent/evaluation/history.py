@@ -1,4 +1,4 @@
-"""Instances out of a repository's history: which commits count, and what their tests say. Pure."""
+"""Instances out of a repository's history: which commits count, and what their tests say."""
 
 from __future__ import annotations
 

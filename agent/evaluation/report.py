@@ -1,4 +1,4 @@
-"""What an evaluation says: shares with intervals, the gate's precision, effort and cost. Pure.
+"""What an evaluation says: shares with intervals, the gate's precision, effort and cost.
 
 Nothing in `Verdicts` depends on how long anything took, so an evaluation that was killed and
 resumed says the same as one in one go; what was measured in time stands in `Effort`.

@@ -1,4 +1,4 @@
-"""Which attempt is taken, by what the gate says and by nothing that hidden tests say. Pure."""
+"""Which attempt is taken, by what the gate says and by nothing that hidden tests say."""
 
 from __future__ import annotations
 

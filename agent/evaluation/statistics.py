@@ -1,4 +1,4 @@
-"""Intervals and tests for shares and paired results. Pure."""
+"""Intervals and tests for shares and paired results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the runs before and after a patch prove. Pure."""
+"""What the runs before and after a patch prove."""
 
 from __future__ import annotations
 
@@ -124,12 +124,12 @@ def _by_test(before: Sequence[SuiteRun], after: Sequence[SuiteRun]) -> tuple[lis
     if any(run.timed_out for run in after):
         problems.append("With the patch the tests ran into their time limit.")
     bad = [name for name, outcome in steady.items() if outcome in ("failed", "error")]
-    mended = [name for name in bad if all(run.get(name) == "passed" for run in now)]
+    fixed = [name for name in bad if all(run.get(name) == "passed" for run in now)]
     notes = [
         f"{len(passed)} tests passed before, {len(passed) - len({*lost, *worse})} of them after."
     ]
     if bad:
-        notes.append(f"Failing without the patch: {len(bad)}, of which it mends {len(mended)}.")
+        notes.append(f"Failing without the patch: {len(bad)}, of which it fixes {len(fixed)}.")
     if flaky:
         notes.append(f"Flaky without the patch and not counted: {_list(flaky)}.")
     if new:

@@ -1,4 +1,4 @@
-"""Patches as text: parsed twice, strictly, and taken apart by hunk. Pure.
+"""Patches as text: parsed twice, strictly, and taken apart by hunk.
 
 A patch comes out of a sandbox and is hostile. It is read by a grammar that knows only what
 `git diff --no-renames` writes for text files, and by unidiff; both must see the same change.

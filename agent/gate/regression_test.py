@@ -1,4 +1,4 @@
-"""From a reproduction to a regression test in the project's own place and style. Pure.
+"""From a reproduction to a regression test in the project's own place and style.
 
 A proposal only: the gate keeps it if it was seen to fail without the patch and pass with it.
 """

@@ -1,7 +1,7 @@
 """Whether a server fits: one short exchange, and for each failure what to set.
 
 The exchange is two turns with one tool. The server's own words are looked at, before the client
-mends anything, since a client that mends hides what the server lacks.
+fixes anything, since a client that fixes hides what the server lacks.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ class _Visit:
         fix = {
             "refused": "Check the API key, the model's name and the address.",
             "too_long": f"The server's window is far too small: set {self._profile.flags.window}.",
-        }.get(fault.kind, "Start the server, wait until its /health answers, or mend the address.")
+        }.get(fault.kind, "Start the server, wait until its /health answers, or fix the address.")
         return Finding(name="answers", ok=False, detail=fault.reason, fix=fix)
 
     def _reasoning(self, answer: Answer) -> Finding:

@@ -1,4 +1,4 @@
-"""What went wrong with a request, and what is to be done about it. Pure.
+"""What went wrong with a request, and what is to be done about it.
 
 Texts: SGLang 0.5, sglang-router 0.3, vLLM and Moonshot's API (see docs/models.md).
 """

@@ -1,4 +1,4 @@
-"""One request and its answer over HTTP: no retries, no mending."""
+"""One request and its answer over HTTP: no retries, no repairs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what a server answered to a turn that can be worked with: every mending in one place."""
+"""From what a server answered to a turn that can be worked with: every repair in one place."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def turn_of(
     """The turn that an answer stands for.
 
     `taken` are the call ids of the conversation so far, `calls_before` how many calls it has.
-    Arguments stay as the model wrote them, valid or not. What was mended is said in `warnings`.
+    Arguments stay as the model wrote them, valid or not. What was fixed is said in `warnings`.
     """
     warnings: list[str] = []
     if profile.kimi_tokens:
         answer = _without_leaks(answer, profile, tools, warnings)
     named = [_with_name(call, tools, warnings) for call in answer.calls]
     ids = settled_ids(named, taken, calls_before, profile.kimi_tokens)
-    mended = [(c.id, new) for c, new in zip(named, ids, strict=True) if c.id and c.id != new]
-    if mended:
-        listed = ", ".join(f"{old!r} is now {new!r}" for old, new in mended[:5])
+    fixed = [(c.id, new) for c, new in zip(named, ids, strict=True) if c.id and c.id != new]
+    if fixed:
+        listed = ", ".join(f"{old!r} is now {new!r}" for old, new in fixed[:5])
         warnings.append(f"Tool-call ids of another shape or used twice were renamed: {listed}.")
     finish = answer.finish_reason
     if finish in ("stop", "tool_calls"):

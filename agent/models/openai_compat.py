@@ -217,7 +217,7 @@ class OpenAICompatModel:
         return fault.model_copy(update={"reason": fault.reason.replace(secret, "…")})
 
     def _warnings(self, turn: Turn, notes: Sequence[str]) -> tuple[str, ...]:
-        """What was mended, each thing told once in the life of a run, and what was tried again."""
+        """What was fixed, each thing told once in the life of a run, and what was tried again."""
         fresh = [text for text in turn.warnings if text not in self._warned]
         self._warned.update(fresh)
         if is_empty(turn):

@@ -52,7 +52,7 @@ class AnsweredCall(Record):
 
 
 class Answer(Record):
-    """What the server said, before anything is mended."""
+    """What the server said, before anything is fixed."""
 
     reasoning: str = ""
     content: str = ""

@@ -1,4 +1,4 @@
-"""Which command runs a repository's tests, read off its files. Pure."""
+"""Which command runs a repository's tests, read off its files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JUnit XML, as hostile code may have written it, to results per test. Pure."""
+"""JUnit XML, as hostile code may have written it, to results per test."""
 
 from __future__ import annotations
 

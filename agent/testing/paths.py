@@ -1,4 +1,4 @@
-"""What a path in a repository is: a test, source, test data, a lock file. Pure."""
+"""What a path in a repository is: a test, source, test data, a lock file."""
 
 from __future__ import annotations
 

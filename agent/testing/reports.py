@@ -1,4 +1,4 @@
-"""Results per test from the runners' own formats: Jest, Vitest, Mocha, Go, Cargo. Pure.
+"""Results per test from the runners' own formats: Jest, Vitest, Mocha, Go, Cargo.
 
 Every parser takes what hostile code may have written and gives nothing for what it cannot read.
 """

@@ -1,4 +1,4 @@
-"""Test runners: which one a command calls, and how it is asked for results per test. Pure.
+"""Test runners: which one a command calls, and how it is asked for results per test.
 
 Sources: the documentation of pytest (`--junitxml`, `PYTEST_ADDOPTS`), `go help test` (`-json`),
 Jest and Vitest (`--json`, `--reporter=json`, `--outputFile`), Mocha's JSON reporter, `cargo test`

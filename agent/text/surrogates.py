@@ -1,4 +1,4 @@
-"""Halves of characters (lone surrogates), which JSON can write and UTF-8 cannot. Pure."""
+"""Halves of characters (lone surrogates), which JSON can write and UTF-8 cannot."""
 
 from __future__ import annotations
 

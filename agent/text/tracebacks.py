@@ -1,4 +1,4 @@
-"""Stack traces of Python, JavaScript, Go, Java and Rust, and their frames in the tree. Pure."""
+"""Stack traces of Python, JavaScript, Go, Java and Rust, and their frames in the tree."""
 
 from __future__ import annotations
 

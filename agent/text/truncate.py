@@ -1,4 +1,4 @@
-"""Long outputs cut to head and tail, with the whole kept under a log id. Pure."""
+"""Long outputs cut to head and tail, with the whole kept under a log id."""
 
 from __future__ import annotations
 

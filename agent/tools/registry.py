@@ -66,7 +66,7 @@ def _schema(arguments: type[Arguments]) -> dict[str, object]:
 
 
 def parse_call(call: ToolCall) -> tuple[Tool, Arguments] | str:
-    """The tool and its checked arguments, or what is wrong in words that let the model mend it."""
+    """The tool and its checked arguments, or what is wrong in words that let the model fix it."""
     tool = TOOLS.get(call.name.removeprefix("functions."))
     if tool is None:
         return f"refused: there is no tool {call.name!r}; the tools are {', '.join(TOOLS)}"

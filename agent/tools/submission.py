@@ -58,7 +58,7 @@ async def submit(bench: ToolContext, args: SubmitArguments) -> Reply:
 
 
 def undecided(judged: GateJudged, why: str) -> GateJudged:
-    """A proof of which its own maker says that it would hold for another fix as well. Pure."""
+    """A proof of which its own maker says that it would hold for another fix as well."""
     check = Check(name=UNDECIDED, ok=False, detail=why)
     return judged.model_copy(
         update={"verdict": "unproven", "reasons": (why,), "checks": (*judged.checks, check)}

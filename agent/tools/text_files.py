@@ -1,4 +1,4 @@
-"""Text files as bytes and as text: encodings and line ends come back as they were. Pure."""
+"""Text files as bytes and as text: encodings and line ends come back as they were."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much may run: per repository, per organisation and in all, at once and within a day. Pure.
+"""How much may run: per repository, per organisation and in all, at once and within a day.
 
 The order of runs is total (by the time they were asked for), so that every worker comes to the same
 answer: of the runs that compete, the oldest ones go. Nothing is counted that a person did not get:

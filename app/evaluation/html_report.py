@@ -1,4 +1,4 @@
-"""An evaluation's report as one HTML file: tables and plots, nothing loaded from anywhere. Pure."""
+"""An evaluation's report as one HTML file: tables and plots, nothing loaded from anywhere."""
 
 from __future__ import annotations
 

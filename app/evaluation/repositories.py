@@ -97,7 +97,7 @@ class Sources:
 
 
 def candidates(repo: str, mirrors: str) -> list[Path]:
-    """Where a repository may stand on this machine, the likeliest first. Pure."""
+    """Where a repository may stand on this machine, the likeliest first."""
     if repo.startswith("/"):
         return [Path(repo)]
     if not mirrors or ".." in Path(repo).parts:
@@ -108,7 +108,7 @@ def candidates(repo: str, mirrors: str) -> list[Path]:
 
 
 def default_branch(said: bytes) -> str:
-    """The branch in what `git ls-remote --symref` printed. Pure. Raises `NoRepository`."""
+    """The branch in what `git ls-remote --symref` printed. Raises `NoRepository`."""
     found = re.search(rb"^ref: refs/heads/(\S+)\tHEAD$", said, re.MULTILINE)
     if found is None:
         raise NoRepository("the repository names no default branch; name one with --branch")

@@ -1,4 +1,4 @@
-"""An evaluation's report and comparison for a terminal. Pure."""
+"""An evaluation's report and comparison for a terminal."""
 
 from __future__ import annotations
 

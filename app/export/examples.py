@@ -1,4 +1,4 @@
-"""Attempts as training examples: the chat format that fine-tuning tools read. Pure.
+"""Attempts as training examples: the chat format that fine-tuning tools read.
 
 One example an attempt. Messages are those of the chat-completions protocol with
 `reasoning_content`; arguments of calls and the tools are JSON texts, since Arrow would give every

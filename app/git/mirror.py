@@ -346,7 +346,7 @@ class Mirror:
 
 
 def push_error(branch: str, output: str) -> GitError:
-    """What a refused push means. The signs are git's own words for one reference. Pure."""
+    """What a refused push means. The signs are git's own words for one reference."""
     refused = next((line for line in output.splitlines() if line.startswith("!")), "")
     signs = ("non-fast-forward", "fetch first", "already exists", "failed to lock", "stale info")
     if any(sign in output for sign in (*signs, "cannot lock ref", "incorrect old value")):

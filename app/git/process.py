@@ -199,7 +199,7 @@ _AWAY = re.compile(
 
 
 def git_error(command: str, output: bytes) -> GitError:
-    """What a failed git command's words mean for the caller. Pure.
+    """What a failed git command's words mean for the caller.
 
     Only git's own sentences count, without the names in them: a repository or branch may well be
     called `ssl-connection-refused`.

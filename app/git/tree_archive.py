@@ -85,13 +85,13 @@ def write_tree(source: Source, commit: str, out: Path, shape: Shape) -> None:
 
 
 def pointer(data: bytes) -> tuple[str, int] | None:
-    """The object that a pointer file stands for; None: it is none. Pure."""
+    """The object that a pointer file stands for; None: it is none."""
     found = _POINTER.match(data)
     return (found[1].decode(), int(found[2])) if found else None
 
 
 def submodule_url(own: str, url: str) -> str:
-    """The http(s) address of a submodule on the same server; empty: it is none. Pure.
+    """The http(s) address of a submodule on the same server; empty: it is none.
 
     The token is sent there, so no other server counts.
     """

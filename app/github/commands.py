@@ -1,4 +1,4 @@
-"""What a comment says to the App: a command, a mention, or nothing. Pure.
+"""What a comment says to the App: a command, a mention, or nothing.
 
     /patchwright fix [hint] | stop | retry | hint … | explain | help
     @patchwright …

@@ -1,4 +1,4 @@
-"""GitHub's answers, as PyGithub gives them, turned into our records and errors. Pure.
+"""GitHub's answers, as PyGithub gives them, turned into our records and errors.
 
 Source of facts: GitHub's REST description, version 2022-11-28, and its page on rate limits.
 """

@@ -242,9 +242,7 @@ async def _fix(
     if ask.is_pull_request:
         known = _known(asked, ask)
         if not known:
-            return await _say(
-                asked, ask, "I mend issues. WebhookEvent on an issue, or open one for this."
-            )
+            return await _say(asked, ask, "I fix issues. Ask on an issue, or open one for this.")
         if not again:
             return _woken(asked.services, known) if text.strip() else await _help(asked, ask, "")
         number = asked.services.store.get_run(known).issue_number

@@ -1,4 +1,4 @@
-"""What the App says in a conversation. Pure."""
+"""What the App says in a conversation."""
 
 from __future__ import annotations
 

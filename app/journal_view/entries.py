@@ -1,4 +1,4 @@
-"""A journal for readers: each event as a line, and what can be opened below it. Pure.
+"""A journal for readers: each event as a line, and what can be opened below it.
 
 All text is untrusted: it leaves here as plain strings, and the template makes it safe by the filter
 that each part names.

@@ -1,4 +1,4 @@
-"""A journal entry as one line for a terminal, or nothing. Pure."""
+"""A journal entry as one line for a terminal, or nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who owns changed files, by the repository's CODEOWNERS. Pure."""
+"""Who owns changed files, by the repository's CODEOWNERS."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class ReportPreferences(Record):
 
     language: Language = "en"
     remarks: tuple[str, ...] = ()
-    """ReportPreferences that were not granted."""
+    """What the repository asked for and does not get."""
     reporter: str = ""
     """Named as a co-author; empty: not wanted."""
     reporter_id: int = 0
@@ -42,7 +42,7 @@ class ReportPreferences(Record):
 
 
 def preferences_of(terms: EffectiveConfig, thread: IssueThread) -> ReportPreferences:
-    """The wishes of a run on this issue. Pure. A bot is nobody's co-author."""
+    """The wishes of a run on this issue. A bot is nobody's co-author."""
     named = terms.pull_request.co_author_reporter and thread.author_is_person
     return ReportPreferences(
         language=terms.language,
@@ -67,7 +67,7 @@ def facts_of(
     model_s: float,
     recipe: str = "",
 ) -> RunFacts:
-    """The facts for a report. `model_s`: seconds that the model took to answer. Pure."""
+    """The facts for a report. `model_s`: seconds that the model took to answer."""
     counted = settings.gpus_per_stream > 0
     return RunFacts(
         run_id=run.id,
@@ -92,7 +92,7 @@ def facts_of(
 
 
 def model_seconds(events: Iterable[AnyEvent]) -> float:
-    """How long the model took to answer, in all. Pure."""
+    """How long the model took to answer, in all."""
     return sum(event.duration_ms for event in events if isinstance(event, ModelTurned)) / 1000
 
 

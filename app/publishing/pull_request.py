@@ -1,4 +1,4 @@
-"""What a pull request says: title, description, commit message, check run. Pure.
+"""What a pull request says: title, description, commit message, check run.
 
 The words are in templates; see `app.publishing.comments` for the comments on the issue.
 """

@@ -1,4 +1,4 @@
-"""A repository's own pull request template, filled in with what the run knows. Pure.
+"""A repository's own pull request template, filled in with what the run knows.
 
 GitHub puts the template into its form only; who opens a pull request through its interface has to
 do it himself. Sections are recognised by their headings. What a section means that we have nothing

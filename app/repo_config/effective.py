@@ -74,7 +74,7 @@ async def read_terms(settings: Settings, forge: Forge) -> EffectiveConfig:
 
 
 def terms(settings: Settings, config: RepoConfig) -> EffectiveConfig:
-    """The terms in effect. Pure. A repository may have less than the operator allows, not more."""
+    """The terms in effect. A repository may have less than the operator allows, not more."""
     offered = (settings.profile, *settings.repo_models)
     model = config.model if config.model in offered else settings.profile
     remarks = []

@@ -1,4 +1,4 @@
-"""`.github/patchwright.yml` read: YAML to `RepoConfig`, or each mistake with its line. Pure.
+"""`.github/patchwright.yml` read: YAML to `RepoConfig`, or each mistake with its line.
 
 The text is a stranger's until it is checked: size and depth are bounded, and aliases, tags and
 doubled keys are refused rather than interpreted.

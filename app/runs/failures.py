@@ -1,4 +1,4 @@
-"""What a failure of a run means: whether to wait and try again, and what to tell people. Pure."""
+"""What a failure of a run means: whether to wait and try again, and what to tell people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What came back on a pull request, in words for the next attempt, and the answers to it. Pure."""
+"""What came back on a pull request, in words for the next attempt, and the answers to it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.github import commands
 from app.github.records import FailedCheck, ReviewComment
 
 CHECK_ROUNDS = 3
-"""So many rounds of a run mend failed checks of its own pull request; then a person must look."""
+"""So many rounds of a run fix failed checks of its own pull request; then a person must look."""
 LONGEST = 8000
 """Characters of one remark that the next attempt reads."""
 
@@ -98,7 +98,7 @@ def of_check(check: FailedCheck, log_id: str) -> Item:
         text=(
             f"The check {check.name!r} of the pull request ended with {check.conclusion}. {where} "
             "Reproduce its failure in the tree as it is (declare it with the reproduction tool if "
-            f"you can), then mend it.\n{check.summary[:LONGEST]}"
+            f"you can), then fix it.\n{check.summary[:LONGEST]}"
         ),
         title=f"The check {check.name} failed",
     )

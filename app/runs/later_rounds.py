@@ -230,10 +230,10 @@ async def _failed_checks(
 ) -> tuple[list[Item], list[str]]:
     """Failed checks of the pull request's head, with their logs kept; none after three rounds."""
     fresh = [c for c in await run.forge.failed_checks(head) if f"check:{c.id}" not in taken]
-    mended = {number for key, number in taken.items() if key.startswith("check:")}
+    fixed = {number for key, number in taken.items() if key.startswith("check:")}
     if not fresh:
         return [], []
-    if len(mended) >= feedback.CHECK_ROUNDS:
+    if len(fixed) >= feedback.CHECK_ROUNDS:
         run.services.inbox.take_up(
             run.record.id, run.record.round, [f"check:{c.id}" for c in fresh]
         )

@@ -16,7 +16,7 @@ from app.repo_config.effective import EffectiveConfig, terms
 from app.repo_config.schema import RepoConfig
 from app.runs.failures import PATIENCE_S
 from app.sandboxes.base import Sandboxes
-from app.sandboxes.environment import EnvironmentRequest, Mender, Prepared
+from app.sandboxes.environment import EnvironmentRequest, Prepared, SetupRepairer
 from app.settings.schema import Settings
 from app.storage.inbox import Inbox
 from app.storage.store import SqlStore
@@ -50,7 +50,8 @@ class Services:
     """Reads what a repository asks for, from its default branch; None: it is not asked."""
 
     prepare: (
-        Callable[[str, Path, EnvironmentRequest, Mender | None], Awaitable[Prepared | None]] | None
+        Callable[[str, Path, EnvironmentRequest, SetupRepairer | None], Awaitable[Prepared | None]]
+        | None
     ) = None
     """Makes the environment of a run's tree; None: its sandboxes are as they are."""
 

@@ -1,4 +1,4 @@
-"""The environment of a run in the service: made, mended if need be, and told in its journal."""
+"""The environment of a run in the service: made, repaired if need be, and told in its journal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from agent.journal.events import EnvironmentPrepared, SetupTried
 from app.publishing.facts import RECIPE_LOG
 from app.repo_config.effective import EffectiveConfig
 from app.runs.services import Services
-from app.sandboxes.environment import Mender, Prepared, asked_by, proposal
+from app.sandboxes.environment import Prepared, SetupRepairer, asked_by, proposal
 from app.sandboxes.setup_repair import SOURCE as FOUND
 from app.storage.records import Run
 from app.storage.store import SqlStore
@@ -30,7 +30,7 @@ async def prepare_environment(
         """The model tells of it when it goes on."""
 
     settings = services.settings
-    mender = Mender(
+    repairer = SetupRepairer(
         model=lambda: services.model(run.id, 0, waiting),
         tries=settings.setup_tries if settings.profile != "offline" else 0,
         note=note,
@@ -38,7 +38,7 @@ async def prepare_environment(
         test_timeout_s=terms.budget.test_timeout_s,
     )
     asked = asked_by(run.repository, terms, about)
-    prepared = await services.prepare(run.id, tree, asked, mender if mender.tries else None)
+    prepared = await services.prepare(run.id, tree, asked, repairer if repairer.tries else None)
     if prepared is not None:
         event = told(prepared)
         if event.recipe and event.source == FOUND:
@@ -47,7 +47,7 @@ async def prepare_environment(
 
 
 def told(prepared: Prepared) -> EnvironmentPrepared:
-    """What the journal keeps of an environment. Pure."""
+    """What the journal keeps of an environment."""
     return EnvironmentPrepared(
         attempt=0,
         source=prepared.environment.source,

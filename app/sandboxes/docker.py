@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from app.sandboxes.base import spec_of
-from app.sandboxes.environment import EnvironmentRequest, Mender, Prepared, image_for
+from app.sandboxes.environment import EnvironmentRequest, Prepared, SetupRepairer, image_for
 from app.settings.schema import Settings
 from app.telemetry import logs, metrics
 from sandbox.docker.engine import DockerEngine
@@ -43,7 +43,11 @@ class DockerSandboxes:
             return await self._pool.open(spec, tree_tar)
 
     async def prepare(
-        self, run_id: str, tree_tar: Path, asked: EnvironmentRequest, mender: Mender | None = None
+        self,
+        run_id: str,
+        tree_tar: Path,
+        asked: EnvironmentRequest,
+        repairer: SetupRepairer | None = None,
     ) -> Prepared | None:
         """Have the image that the tree's sandboxes start from; None: nothing was to be done.
 
@@ -60,7 +64,7 @@ class DockerSandboxes:
                     asked,
                     run_id=run_id,
                     installation=self._settings.installation,
-                    mender=mender,
+                    repairer=repairer,
                 )
             self._images = {path: image for path, image in self._images.items() if path.exists()}
             if prepared is not None:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from app.repo_config.effective import EffectiveConfig
 from app.sandboxes.setup_repair import (
-    Mender,
     RepairContext,
+    SetupRepairer,
     environment_of,
-    mended,
     remember,
     remembered,
+    repaired,
 )
 from app.settings.base import PREFIX, SettingsError
 from app.settings.schema import Settings
@@ -37,8 +37,8 @@ from sandbox.setup.registries import machine_hosts
 
 __all__ = [
     "EnvironmentRequest",
-    "Mender",
     "Prepared",
+    "SetupRepairer",
     "asked_by",
     "image_for",
     "proposal",
@@ -76,12 +76,12 @@ async def image_for(
     run_id: str,
     installation: str,
     progress: Callable[[str], None] = lambda _: None,
-    mender: Mender | None = None,
+    repairer: SetupRepairer | None = None,
 ) -> Prepared | None:
     """The image that the tree's sandboxes start from; None: the plain one, nothing being to do.
 
     Makes it if it is not there, and then removes images that are old or too many. Where nothing of
-    what was found out works, `mender` may find what does. Raises
+    what was found out works, `repairer` may find what does. Raises
     `SetupFailed` when what the repository's settings ask for does not work, other `SandboxError`s
     when the engine does not.
     """
@@ -129,9 +129,9 @@ async def image_for(
     if known and not asked.wishes.any:
         found = (replace(environment_of(ground, known), explicit=False), *found)
     prepared = await make(*found)
-    if mender is not None and prepared.failed and prepared.environment.is_bare:
+    if repairer is not None and prepared.failed and prepared.environment.is_bare:
         progress("The model looks for a set-up that works …")
-        better = await mended(mender, ground, prepared.failed)
+        better = await repaired(repairer, ground, prepared.failed)
         if better is not None:
             remember(settings.state_dir, asked.repository, read.texts, better.environment)
             prepared = better

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from app.sandboxes.base import spec_of
-from app.sandboxes.environment import EnvironmentRequest, Mender, Prepared
+from app.sandboxes.environment import EnvironmentRequest, Prepared, SetupRepairer
 from app.settings.base import PREFIX, SettingsError
 from app.settings.schema import Settings
 from app.telemetry import logs, metrics
@@ -58,7 +58,11 @@ class KubernetesSandboxes:
             return await self._engine.open(spec, tree_tar)
 
     async def prepare(
-        self, run_id: str, tree_tar: Path, asked: EnvironmentRequest, mender: Mender | None = None
+        self,
+        run_id: str,
+        tree_tar: Path,
+        asked: EnvironmentRequest,
+        repairer: SetupRepairer | None = None,
     ) -> Prepared | None:
         """Note the image that the repository's settings name; nothing is made.
 

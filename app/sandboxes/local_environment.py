@@ -15,20 +15,20 @@ from app.repo_config.effective import terms
 from app.repo_config.parser import read
 from app.repo_config.schema import PATH
 from app.sandboxes.environment import asked_by, image_for
-from app.sandboxes.setup_repair import Mender
+from app.sandboxes.setup_repair import SetupRepairer
 from app.settings.schema import Settings
 from sandbox.docker.engine import DockerEngine
 from sandbox.environment.tree import read_tree
 from sandbox.setup.records import proposal
 
 
-def own_mender(
+def own_repairer(
     settings: Settings, run_id: str, note: Callable[[SetupTried], None]
-) -> Mender | None:
-    """The model of the settings as a mender of set-ups; None: there is none that could."""
+) -> SetupRepairer | None:
+    """The model of the settings to repair set-ups with; None without a model that could."""
     if settings.profile == "offline" or settings.setup_tries == 0:
         return None
-    return Mender(
+    return SetupRepairer(
         model=lambda: make_model(settings, run_id=run_id),
         tries=settings.setup_tries,
         note=note,
@@ -65,7 +65,7 @@ async def own_environment(
     run_id: str,
     installation: str,
     say: Callable[[str], None],
-    mender: Mender | None = None,
+    repairer: SetupRepairer | None = None,
 ) -> OwnEnvironment:
     """The environment of a tree that no forge is asked about.
 
@@ -85,7 +85,7 @@ async def own_environment(
         run_id=run_id,
         installation=installation,
         progress=say,
-        mender=mender,
+        repairer=repairer,
     )
     if prepared is None:
         return OwnEnvironment(test_command=agreed.test_command)
@@ -121,7 +121,7 @@ async def with_environment(
             run_id=run_id,
             installation=run_id,
             say=say,
-            mender=own_mender(settings, run_id, lambda tried: say(told(tried))),
+            repairer=own_repairer(settings, run_id, lambda tried: say(told(tried))),
         )
     finally:
         await engine.sweep((), installation=run_id)

@@ -1,4 +1,4 @@
-"""A set-up that fails, mended by the model: commands are tried until the tests run.
+"""A set-up that fails, repaired by the model: commands are tried until the tests run.
 
 What works is kept in the state folder, for the repository's next runs as long as its manifests are
 the same, and proposed for `.github/patchwright.yml`.
@@ -16,7 +16,7 @@ from agent.errors import ModelError
 from agent.journal.events import SetupTried
 from agent.model import Model
 from agent.session import CANNOT_RUN
-from agent.setup_repair import Broken, Tried, mend_setup
+from agent.setup_repair import Broken, Tried, propose_setup
 from agent.testing.suite import NoTests, find_test_command, run_suite
 from app.telemetry import logs
 from sandbox.environment.choose import EnvironmentSettings, candidates
@@ -30,8 +30,8 @@ _log = logs.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Mender:
-    """Who mends, and how often it may try."""
+class SetupRepairer:
+    """The model that repairs a set-up, and how often it may try."""
 
     model: Callable[[], Model]
     tries: int
@@ -59,8 +59,8 @@ def environment_of(ground: RepairContext, commands: tuple[str, ...]) -> Environm
     return replace(wished, source=SOURCE)
 
 
-async def mended(
-    mender: Mender, ground: RepairContext, failed: tuple[SetupFailed, ...]
+async def repaired(
+    repairer: SetupRepairer, ground: RepairContext, failed: tuple[SetupFailed, ...]
 ) -> Prepared | None:
     """An environment in which the tests run; None when the model found none."""
 
@@ -69,18 +69,20 @@ async def mended(
             prepared = await ground.prepare(environment_of(ground, commands))
         except SetupFailed as failure:
             return Tried(False, f"{failure.log}\n{failure}")
-        return await _tests_run(mender, ground, prepared)
+        return await _tests_run(repairer, ground, prepared)
 
     broken = Broken(
         failures=tuple(f"{failure.log}\n{failure}" for failure in failed),
         files=ground.files,
         texts=tuple(ground.texts.items()),
     )
-    model = mender.model()
+    model = repairer.model()
     try:
-        commands = await mend_setup(model, broken, attempt, tries=mender.tries, note=mender.note)
+        commands = await propose_setup(
+            model, broken, attempt, tries=repairer.tries, note=repairer.note
+        )
     except ModelError as problem:
-        _log.warning("a set-up was not mended", why=str(problem))
+        _log.warning("a set-up was not fixed", why=str(problem))
         return None
     finally:
         await model.close()
@@ -90,11 +92,11 @@ async def mended(
     return replace(await ground.prepare(found), failed=failed, cached=False)
 
 
-async def _tests_run(mender: Mender, ground: RepairContext, prepared: Prepared) -> Tried:
+async def _tests_run(repairer: SetupRepairer, ground: RepairContext, prepared: Prepared) -> Tried:
     box = await ground.open(prepared.image)
     try:
-        command = mender.test_command or await find_test_command(box)
-        run = await run_suite(box, command, "", mender.test_timeout_s)
+        command = repairer.test_command or await find_test_command(box)
+        run = await run_suite(box, command, "", repairer.test_timeout_s)
     except NoTests as none:
         return Tried(False, f"Set-up went through, but: {none}")
     finally:

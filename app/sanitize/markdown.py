@@ -1,4 +1,4 @@
-"""Untrusted text made safe to stand in GitHub's Markdown and in commit messages. Pure.
+"""Untrusted text made safe to stand in GitHub's Markdown and in commit messages.
 
 Text of models, issues and sandboxes must not ping people, close or cross-reference issues, bring
 HTML, images or links, break out of a code block, or hide itself behind control characters. The

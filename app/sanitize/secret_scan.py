@@ -1,4 +1,4 @@
-"""Secrets found in text by detect-secrets' detectors, and masked. Pure.
+"""Secrets found in text by detect-secrets' detectors, and masked.
 
 Everything that leaves for GitHub and every exported journal passes here. Only detectors of known
 forms are used: the ones that guess by entropy or by names (`password = …`) take commit hashes and

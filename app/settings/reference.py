@@ -1,4 +1,4 @@
-"""The reference pages of settings and of `.github/patchwright.yml`, as Markdown. Pure.
+"""The reference pages of settings and of `.github/patchwright.yml`, as Markdown.
 
 They are made from the classes themselves and say nothing of this machine's values: `make reference`
 writes them into `docs/`, and a test holds the pages there to what the classes say.

@@ -236,7 +236,7 @@ def _output_limits(limits: Limits) -> OutputLimits:
 
 
 def run_of(name: str, label: str) -> str:
-    """Whose a container is, by its name or its label. Pure."""
+    """Whose a container is, by its name or its label."""
     if not name.startswith(_GIVEN):
         return label
     return name.removeprefix(_GIVEN).rpartition("-")[0]

@@ -1,4 +1,4 @@
-"""Where set-up may connect to: names by an allow-list, addresses by what they are. Pure."""
+"""Where set-up may connect to: names by an allow-list, addresses by what they are."""
 
 from __future__ import annotations
 

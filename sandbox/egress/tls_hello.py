@@ -1,4 +1,4 @@
-"""The server's name in a TLS client's first record (RFC 8446, section 4.1.2; RFC 6066). Pure."""
+"""The server's name in a TLS client's first record (RFC 8446, section 4.1.2; RFC 6066)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The choice of an environment, first to last: settings, devcontainer, Dockerfile, detection. Pure.
+"""The choice of an environment, first to last: settings, devcontainer, Dockerfile, detection.
 
 What the repository's own settings say is done or fails. What is read off other files is a guess:
 the next candidate is tried when one fails.

@@ -1,5 +1,5 @@
 """Go, Rust, Java, Ruby, C and C++: toolchain, and dependencies brought in for a run without a
-network. Pure."""
+network."""
 
 from __future__ import annotations
 

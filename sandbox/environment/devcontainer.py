@@ -1,4 +1,4 @@
-"""`devcontainer.json` (https://containers.dev): image or Dockerfile, commands, variables. Pure.
+"""`devcontainer.json` (https://containers.dev): image or Dockerfile, commands, variables.
 
 Features, mounts, Compose files and forwarded ports are passed over: they need a network at build
 time that is not on any allow-list, or the host.

@@ -1,4 +1,4 @@
-"""A Dockerfile as steps of a set-up. Pure.
+"""A Dockerfile as steps of a set-up.
 
 It is not given to the engine's builder: that would fetch `ADD https://…` with the host's network
 and run each command without the set-up's limits. Its commands run in the set-up container instead.

@@ -1,4 +1,4 @@
-"""JavaScript and TypeScript projects: npm, pnpm, yarn. Pure."""
+"""JavaScript and TypeScript projects: npm, pnpm, yarn."""
 
 from __future__ import annotations
 

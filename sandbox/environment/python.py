@@ -1,4 +1,4 @@
-"""Python projects: which packages to install, by the manifests of every usual tool. Pure."""
+"""Python projects: which packages to install, by the manifests of every usual tool."""
 
 from __future__ import annotations
 

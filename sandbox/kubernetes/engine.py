@@ -159,7 +159,7 @@ class KubernetesEngine:
 
 
 def closes(policy: dict[str, Any]) -> bool:
-    """Whether a policy closes both directions for all sandboxes. Pure."""
+    """Whether a policy closes both directions for all sandboxes."""
     spec = policy.get("spec", {})
     mine = spec.get("podSelector") in ({"matchLabels": {SANDBOX_LABEL: "true"}}, {})
     both = {"Ingress", "Egress"} <= set(spec.get("policyTypes") or ())
@@ -167,7 +167,7 @@ def closes(policy: dict[str, Any]) -> bool:
 
 
 def waits_for(found: dict[str, Any]) -> str:
-    """What a pod that does not run yet waits for. Pure.
+    """What a pod that does not run yet waits for.
 
     Raises `ImageMissing` or `SandboxError` when it waits in vain.
     """

@@ -167,7 +167,7 @@ class ExecSocket:
 
 
 def status_code(data: bytes) -> int | None:
-    """The exit status in a `Status`; None when it tells of something else. Pure."""
+    """The exit status in a `Status`; None when it tells of something else."""
     try:
         status: Any = json.loads(data)
         if status["status"] == "Success":

@@ -101,7 +101,7 @@ class PodMachine:
 
 
 def death(found: dict[str, Any]) -> str:
-    """Why a pod runs no more, from the cluster's description; empty while it runs. Pure."""
+    """Why a pod runs no more, from the cluster's description; empty while it runs."""
     status = found.get("status", {})
     for container in status.get("containerStatuses", []):
         ended = container.get("state", {}).get("terminated")

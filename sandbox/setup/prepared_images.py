@@ -97,7 +97,7 @@ def surplus(
     most_days: float,
     now: datetime.datetime,
 ) -> list[PreparedImage]:
-    """Which images have to go. Pure."""
+    """Which images have to go."""
     oldest = now - datetime.timedelta(days=most_days)
     kept, gone = 0, []
     for image in sorted(images, key=lambda image: image.last_used, reverse=True):
@@ -182,7 +182,7 @@ async def pull(engine: DockerEngine, image: str, registries: Sequence[str]) -> N
 
 
 def registry_of(image: str) -> str:
-    """The registry's host in an image's name. Pure."""
+    """The registry's host in an image's name."""
     first, slash, _ = image.partition("/")
     named = slash and ("." in first or ":" in first or first == "localhost")
     return first if named else "docker.io"

@@ -24,7 +24,7 @@ def machine_hosts() -> tuple[str, ...]:
 
 
 def hosts_of(urls: Iterable[str]) -> tuple[str, ...]:
-    """The hosts of addresses; what is no http(s) address is left out. Pure."""
+    """The hosts of addresses; what is no http(s) address is left out."""
     hosts = set()
     for url in urls:
         parts = urlsplit(url.strip())
@@ -36,7 +36,7 @@ def hosts_of(urls: Iterable[str]) -> tuple[str, ...]:
 
 
 def pip_urls(listed: str) -> list[str]:
-    """The index addresses in what `pip config list` prints. Pure."""
+    """The index addresses in what `pip config list` prints."""
     urls: list[str] = []
     for line in listed.splitlines():
         name, _, value = line.partition("=")

@@ -1,7 +1,7 @@
 """A model for tests that is neither clever nor scripted: its calls come from a seed.
 
 Each step is a function of the seed and of how many results the conversation holds, so a restarted
-run goes on with the same calls. It uses every tool, well and badly, and mends the bug of
+run goes on with the same calls. It uses every tool, well and badly, and fixes the bug of
 `FILES` at its end.
 """
 

@@ -63,7 +63,7 @@ def submit(summary: str) -> Say:
     return Say(calls=(Call.of("submit", root_cause="The percentage.", summary=summary),))
 
 
-MEND = (
+REPAIR = (
     REPRODUCE,
     edit("discount / 10\n", "discount / 100\n"),
     submit("Divides by 100."),
@@ -73,7 +73,7 @@ MEND = (
 
 def scripts(*later: Script) -> Policy:
     """The fix, and before it what is said in later rounds."""
-    return Scripts((*later, Script(MEND)))
+    return Scripts((*later, Script(REPAIR)))
 
 
 @dataclass

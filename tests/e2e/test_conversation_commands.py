@@ -14,11 +14,11 @@ from app.repo_config.schema import RepoConfig, Triggers
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.server import GithubServer
 from tests.doubles.sglang.turns import Call, Policy, Request, Say
-from tests.e2e.conversation_world import MEND, REPO, REPRODUCE, Story
+from tests.e2e.conversation_world import REPAIR, REPO, REPRODUCE, Story
 
 
 def looking_until(word: str) -> Policy:
-    """Looks around until the conversation holds the word, then mends."""
+    """Looks around until the conversation holds the word, then fixes."""
 
     def policy(request: Request) -> Say:
         messages = request["messages"]
@@ -29,7 +29,7 @@ def looking_until(word: str) -> Policy:
         if not heard:
             return Say(calls=(Call.of("bash", command=f"sleep 0.3; echo {done}"),))
         since = sum(m["role"] == "assistant" for m in messages[heard:])
-        return MEND[min(since + 1, len(MEND) - 1)]
+        return REPAIR[min(since + 1, len(REPAIR) - 1)]
 
     return policy
 
@@ -55,13 +55,13 @@ def test_stop_hint_explain_help_and_strangers(
         assert story.store.list_runs().runs == ()
 
         # Those who may are helped, and once.
-        ann.comment(REPO, issue, "/patchwright mend it")
+        ann.comment(REPO, issue, "/patchwright repair it")
         story.world.deliveries()
         ann.comment(REPO, issue, "> /patchwright fix\n\nWhat does that do?")
         ann.comment(REPO, issue, "/patchwright stop")
         story.settled()
         unknown, nothing = story.said(issue)
-        assert "I do not know `mend`" in unknown
+        assert "I do not know `repair`" in unknown
         assert "/patchwright explain" in unknown
         assert "no run under way" in nothing
 
@@ -103,7 +103,7 @@ def test_answers_come_in_the_order_in_which_was_asked(
     story.repository()
     github_world.send_webhooks_to("http://127.0.0.1:9/webhooks/github")
     issue, ann = story.issue(), story.person("ann")
-    for command in ("explain", "mend it", "stop"):
+    for command in ("explain", "repair it", "stop"):
         ann.comment(REPO, issue, f"/patchwright {command}")
     with story.serving():
         silent = Intake(story.services.settings, story.store, lambda _run: None)
@@ -113,7 +113,7 @@ def test_answers_come_in_the_order_in_which_was_asked(
         story.settled()
     first, second, third = story.said(issue)
     assert "no run yet" in first
-    assert "I do not know `mend`" in second
+    assert "I do not know `repair`" in second
     assert "no run under way" in third
 
 

@@ -20,7 +20,7 @@ from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.fixtures import require_description
 from tests.doubles.github.server import GithubServer, Options
 from tests.doubles.sglang.turns import Request, Say, Script
-from tests.e2e.conversation_world import MEND, PATIENCE_S, REPO, Story, edit, scripts, submit
+from tests.e2e.conversation_world import PATIENCE_S, REPAIR, REPO, Story, edit, scripts, submit
 from tests.e2e.service import Service
 
 OUTWARD = (
@@ -241,7 +241,7 @@ def test_tokens_that_expire_in_the_middle(
         done = sum(m["role"] == "assistant" for m in request["messages"])
         if done == 2:
             github_world.advance(3700)
-        return MEND[min(done, len(MEND) - 1)]
+        return REPAIR[min(done, len(REPAIR) - 1)]
 
     story = Story(github_server, github_world, tmp_path, policy=policy)
     story.repository()

@@ -1,4 +1,4 @@
-"""A pull request lives: reviewed, mended, approved, merged; its checks fail, its base moves."""
+"""A pull request lives: reviewed, fixed, approved, merged; its checks fail, its base moves."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.server import GithubServer
 from tests.doubles.seeded_policy import FILES
 from tests.doubles.sglang.turns import Call, Request, Say, Script
-from tests.e2e.conversation_world import MEND, REPO, REPRODUCE, Story, edit, scripts, submit
+from tests.e2e.conversation_world import REPAIR, REPO, REPRODUCE, Story, edit, scripts, submit
 from tests.support.github_app import git
 
 REVIEWED = Script(
@@ -136,7 +136,7 @@ def test_the_base_moves_while_the_run_works(
         if "has moved to" in task:
             later = (REPRODUCE, edit("discount / 10)", "discount / 100)"), submit("Fits again."))
             return later[min(done, 2)]
-        return MEND[min(done, len(MEND) - 1)]
+        return REPAIR[min(done, len(REPAIR) - 1)]
 
     story = Story(github_server, github_world, tmp_path, policy=policy)
     story.repository()
@@ -193,17 +193,17 @@ def test_the_base_moves_in_the_way_of_an_open_pull_request(
         assert story.store.get_run(run.id).closed == "merged"
 
 
-def test_a_failed_check_of_its_own_pull_request_is_mended_at_most_three_times(
+def test_a_failed_check_of_its_own_pull_request_is_fixed_at_most_three_times(
     github_server: GithubServer, github_world: GithubWorld, tmp_path: Path
 ) -> None:
     def policy(request: Request) -> Say:
         task = request["messages"][1]["content"]
         done = sum(m["role"] == "assistant" for m in request["messages"])
         if "<feedback" not in task:
-            return MEND[min(done, len(MEND) - 1)]
+            return REPAIR[min(done, len(REPAIR) - 1)]
         if "Its log is" not in task:
             return submit("[1] Left as it is.")
-        # The log is read, the style mended: each time another line.
+        # The log is read, the style fixed: each time another line.
         log_id = task.split("Its log is ")[1].split(";")[0]
         if done == 0:
             return Say(calls=(Call.of("log", id=log_id, grep="line too long"),))
@@ -270,7 +270,7 @@ def test_a_failed_check_of_the_default_branch_becomes_an_issue_and_a_pull_reques
         assert len(story.store.list_runs().runs) == 1
 
 
-def test_a_failed_check_of_a_labelled_pull_request_is_mended_towards_its_branch(
+def test_a_failed_check_of_a_labelled_pull_request_is_fixed_towards_its_branch(
     github_server: GithubServer, github_world: GithubWorld, tmp_path: Path
 ) -> None:
     on = RepoConfig(triggers=Triggers(failed_check=True))
@@ -343,7 +343,7 @@ def test_somebody_pushes_while_a_round_works(
         task = request["messages"][1]["content"]
         done = sum(m["role"] == "assistant" for m in request["messages"])
         if "<feedback" not in task:
-            return MEND[min(done, len(MEND) - 1)]
+            return REPAIR[min(done, len(REPAIR) - 1)]
         if done == 1 and not pushed:
             branch = story.pull()["head"]["ref"]
             pushed.append(commit_on(story, branch, {"shop/notes.txt": "theirs\n"}))

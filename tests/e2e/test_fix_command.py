@@ -61,7 +61,7 @@ def fix(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_it_mends_repositories_it_has_never_seen(layout: str, tmp_path: Path):
+def test_it_fixes_repositories_it_has_never_seen(layout: str, tmp_path: Path):
     folder, issue = repository(LAYOUTS[layout], tmp_path)
     before = git(folder, "status", "--porcelain=v1", "--ignored"), git(folder, "rev-parse", "HEAD")
     out, report = tmp_path / "fix.diff", tmp_path / "report.json"

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from tests.fault.house import House
 
 Wound = Callable[[float], Callable[[], None] | None]
-"""Inflicts a fault that lasts so many seconds; gives what mends it, unless that goes by itself."""
+"""Inflicts a fault that lasts so many seconds; gives what fixes it, unless that goes by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,12 @@ class Faults:
     _open: dict[str, tuple[float, Callable[[], None]]] = field(default_factory=dict)
 
     def tend(self, share: float) -> None:
-        """Inflict what is due, mend what lasted long enough."""
+        """Inflict what is due, fix what lasted long enough."""
         now = time.monotonic()
-        for name, (until, mend) in list(self._open.items()):
+        for name, (until, fix) in list(self._open.items()):
             if now >= until:
                 del self._open[name]
-                mend()
+                fix()
         while self.points and self.points[0] <= share:
             whole = [name for name in self.kinds if name not in self._open]
             if not whole:
@@ -55,10 +55,10 @@ class Faults:
             if healing is not None:
                 self._open[name] = (time.monotonic() + lasts_s, healing)
 
-    def mend_all(self) -> None:
-        """Mend what is still open."""
-        for _, mend in self._open.values():
-            mend()
+    def repair_all(self) -> None:
+        """Fix what is still open."""
+        for _, fix in self._open.values():
+            fix()
         self._open.clear()
 
 
@@ -79,7 +79,7 @@ def faults(house: House, engine: Engine | None, count: int, rng: random.Random) 
 
         def cut(_lasts_s: float, link: object = link) -> Callable[[], None]:
             link.cut()  # type: ignore[attr-defined]
-            return link.mend  # type: ignore[attr-defined,no-any-return]
+            return link.fix  # type: ignore[attr-defined,no-any-return]
 
         kinds[f"network to {name} cut"] = cut
     if (served := house.database) is not None:

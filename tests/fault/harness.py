@@ -122,7 +122,7 @@ def _until_settled(plan: Plan, made: House, store: SqlStore, coming: Faults) -> 
             unheard[issue] = time.monotonic() + _UNHEARD_S
             _deliver_again(made, issue)
         time.sleep(0.1)
-    coming.mend_all()
+    coming.repair_all()
     return issues
 
 

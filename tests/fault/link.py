@@ -27,7 +27,7 @@ class Link:
             for end in self._open:
                 _break(end)
 
-    def mend(self) -> None:
+    def fix(self) -> None:
         """Let connections through again."""
         self._cut = False
 

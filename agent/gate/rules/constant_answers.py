@@ -1,4 +1,4 @@
-"""Functions that could answer this or that, and after the patch only ever answer one thing. Pure.
+"""Functions that could answer this or that, and after the patch only ever answer one thing.
 
 A reproduction asks for one answer; code that gives it to every question passes. A heuristic over
 syntax trees: it sees `return` of one and the same literal, not a value that is always the same.

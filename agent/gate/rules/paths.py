@@ -1,4 +1,4 @@
-"""What a patch may touch at all, whatever its content. Pure."""
+"""What a patch may touch at all, whatever its content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a reproduction may be, before it is run. Pure."""
+"""What a reproduction may be, before it is run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a new file takes the place of a module that code already imports. Pure."""
+"""Whether a new file takes the place of a module that code already imports."""
 
 from __future__ import annotations
 

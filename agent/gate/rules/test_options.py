@@ -1,4 +1,4 @@
-"""Whether a patch changes how tests are collected and run. Pure.
+"""Whether a patch changes how tests are collected and run.
 
 Looks into files that hold other things as well (pyproject.toml, setup.cfg, package.json) and at
 conftest.py. Files that are about nothing else are refused by `agent.gate.rules.paths`.

@@ -1,4 +1,4 @@
-"""Additions to a patch's code that make tests pass without mending anything. Pure.
+"""Additions to a patch's code that make tests pass without fixing anything.
 
 Each rule looks at added code only, and lets through what the file did before or the issue asks
 for. What these rules cannot see is named in docs/gate.md.

@@ -2,7 +2,7 @@
 
 It reproduces the bug from a failing test or from the example in the issue, localises it by
 spectrum, tries many small changes of the suspicious code and keeps the ledger. It is honest about
-its reach: small bugs in Python that a change of one place mends.
+its reach: small bugs in Python that a change of one place fixes.
 """
 
 from agent.models.offline.model import OfflineModel

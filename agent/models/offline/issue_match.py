@@ -1,4 +1,4 @@
-"""Whether what an example gave is the bug of the issue. Pure."""
+"""Whether what an example gave is the bug of the issue."""
 
 from __future__ import annotations
 

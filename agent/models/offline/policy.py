@@ -33,7 +33,7 @@ def policy(task_text: str, seed: int = 0) -> Steps[str]:
     report = read_issue(f"{title}\n\n{issue}")
     tree = yield from _look()
     if not tree.sources:
-        return "This search mends Python only, and the repository holds no Python modules."
+        return "This search fixes Python only, and the repository holds no Python modules."
     if not tree.has_pytest:
         return "This search needs pytest in the sandbox, and it cannot be imported there."
     run = yield from _run_tests("Do the tests pass as they are?")

@@ -1,4 +1,4 @@
-"""Writing the regression test. Pure."""
+"""Writing the regression test."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from agent.models.offline.reproduce import Reproduction
 TIME_S = 240
 """Seconds of processor time that each worker of one screening may use."""
 FORCED = ("returns ", "branch ", "statement dropped", "number named", "another string")
-"""Operators that often make a test pass without mending anything."""
+"""Operators that often make a test pass without fixing anything."""
 
 
 @dataclass(frozen=True, slots=True)

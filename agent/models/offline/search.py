@@ -337,7 +337,7 @@ def _propose(state: Search, unit: Unit, count: int) -> Steps[Result]:
 
 def _refute(state: Search, unit: Unit, screenings: Sequence[Screening]) -> Steps[Result]:
     seen = "; ".join(s.summary for s in screenings)
-    evidence = f"No small change of {unit.name} mends it: {seen}."
+    evidence = f"No small change of {unit.name} fixes it: {seen}."
     return (yield from _resolve(state, "refute", evidence, [s.call_id for s in screenings]))
 
 

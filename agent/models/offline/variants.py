@@ -1,4 +1,4 @@
-"""Inputs near an example: the same code with one literal or argument list changed. Pure."""
+"""Inputs near an example: the same code with one literal or argument list changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two snapshots beside each other: per file, what each changed against the base. Pure."""
+"""Two snapshots beside each other: per file, what each changed against the base."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ def gather(
 
 
 def summed(known: Sequence[tuple[RunRow, Effort]]) -> Statistics:
-    """The figures from runs and what they took. Pure."""
+    """The figures from runs and what they took."""
     fixes = [(row, e) for row, e in known if row.outcome == "proven"]
     shown = fixes[:FIXES_SHOWN][::-1]
     failing: Counter[str] = Counter()

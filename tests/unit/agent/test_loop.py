@@ -194,9 +194,9 @@ class Repeating(Speaking):
 
 
 async def test_words_without_a_call_become_the_diagnosis_after_three_turns():
-    state = await run(Speaking(Turn(content="It cannot be mended here.")), MemoryStore(), a_task())
+    state = await run(Speaking(Turn(content="It cannot be fixed here.")), MemoryStore(), a_task())
     assert state.outcome == "diagnosis"
-    assert state.diagnosis == "It cannot be mended here."
+    assert state.diagnosis == "It cannot be fixed here."
     assert not any(m.role == "assistant" for m in state.messages)
 
 

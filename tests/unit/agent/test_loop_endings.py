@@ -86,14 +86,14 @@ class Calling(Speaking):
         return Turn(tool_calls=(call,), usage=Usage(prompt_tokens=10))
 
 
-MENDING = (
+REPAIRING = (
     ("reproduction", {"why_none": "needs a printer"}),
     ("edit", {"path": "shop/prices.py", "old": "discount / 10\n", "new": "discount / 100\n"}),
     ("submit", {"root_cause": "a", "summary": "b"}),
 )
 
 
-async def mended(judge_with: JudgeWith, store: MemoryStore) -> AttemptState:
+async def fixed(judge_with: JudgeWith, store: MemoryStore) -> AttemptState:
     """The state after a draft was submitted as often as this gate wants."""
 
     async def open_sandbox() -> MemorySandbox:
@@ -104,7 +104,7 @@ async def mended(judge_with: JudgeWith, store: MemoryStore) -> AttemptState:
 
     return await debug(
         a_task(calls=12),
-        model=Calling(*MENDING),
+        model=Calling(*REPAIRING),
         store=store,
         open_sandbox=open_sandbox,
         attach=attach,
@@ -123,7 +123,7 @@ async def test_a_sandbox_of_the_gate_that_dies_costs_neither_the_tree_nor_the_at
         return GateJudged(verdict="proven", patch=submission.patch)
 
     store = MemoryStore()
-    state = await mended(dies_twice, store)
+    state = await fixed(dies_twice, store)
     assert state.outcome == "proven"
     assert len({s.patch for s in judged}) == 1, "the tree was as it had been"
     assert "discount / 100" in judged[0].patch
@@ -143,7 +143,7 @@ async def test_without_a_reproduction_a_draft_still_has_to_break_no_test():
             verdict="unproven", checks=checks, reasons=tuple(c.detail for c in checks)
         )
 
-    state = await mended(first_broken, MemoryStore())
+    state = await fixed(first_broken, MemoryStore())
     assert state.outcome == "draft"
     assert len(judged) == 2
     assert "no longer does" not in state.diagnosis

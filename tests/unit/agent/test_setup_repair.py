@@ -1,11 +1,11 @@
-"""The mending of a set-up: tries, their budget, and what the model is told."""
+"""The fixing of a set-up: tries, their budget, and what the model is told."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from agent.journal.events import SetupTried
-from agent.setup_repair import Broken, Tried, mend_setup
+from agent.setup_repair import Broken, Tried, propose_setup
 from app.sandboxes.setup_repair import RepairContext, environment_of, remember, remembered
 from sandbox.environment.records import Environment
 from sandbox.protocol import Sandbox
@@ -33,7 +33,7 @@ class Shop:
 
 async def test_commands_are_tried_until_they_work() -> None:
     model, shop, notes = Scripted(asks("pip install x"), asks("pip install frobnicate")), Shop(), []
-    found = await mend_setup(model, BROKEN, shop, tries=5, note=notes.append)
+    found = await propose_setup(model, BROKEN, shop, tries=5, note=notes.append)
     assert found == ("pip install frobnicate",)
     assert shop.tried == [("pip install x",), ("pip install frobnicate",)]
     assert [(n.number, n.ok) for n in notes] == [(1, False), (2, True)]
@@ -51,15 +51,15 @@ async def test_commands_are_tried_until_they_work() -> None:
 async def test_wrong_arguments_cost_a_try_and_run_nothing() -> None:
     shop = Shop()
     model = Scripted("{", '{"why": "w", "commands": []}', asks("pip install frobnicate"))
-    assert await mend_setup(model, BROKEN, shop, tries=2) is None
+    assert await propose_setup(model, BROKEN, shop, tries=2) is None
     assert shop.tried == []
 
 
 async def test_the_budget_ends_it_and_so_does_giving_up() -> None:
     shop = Shop(right="never")
-    assert await mend_setup(Scripted(*[asks("true")] * 9), BROKEN, shop, tries=3) is None
+    assert await propose_setup(Scripted(*[asks("true")] * 9), BROKEN, shop, tries=3) is None
     assert len(shop.tried) == 3
-    assert await mend_setup(Scripted(None), BROKEN, shop, tries=3) is None
+    assert await propose_setup(Scripted(None), BROKEN, shop, tries=3) is None
 
 
 async def _no(*_: object) -> Prepared:

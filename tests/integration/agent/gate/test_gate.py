@@ -132,7 +132,7 @@ async def test_failures_and_flaky_tests_of_the_base_are_not_blamed(judged: Judge
     assert verdict.verdict == "proven", verdict.reasons
     detail = next(c for c in verdict.checks if c.name == "test suite").detail
     assert "Flaky without the patch and not counted: tests/test_flaky.py::test_sometimes" in detail
-    assert "Failing without the patch: 1, of which it mends 0" in detail
+    assert "Failing without the patch: 1, of which it fixes 0" in detail
 
 
 # No rule sees through a name that is put together; the runs do.
@@ -205,7 +205,7 @@ async def test_a_failing_test_of_the_repository_is_a_reproduction(judged: Judged
     assert verdict.verdict == "proven", verdict.reasons
     assert "tests/" not in verdict.patch
     suite = next(check for check in verdict.checks if check.name == "test suite")
-    assert "Failing without the patch: 1, of which it mends 1" in suite.detail
+    assert "Failing without the patch: 1, of which it fixes 1" in suite.detail
 
 
 async def test_a_patch_that_never_ends_is_stopped_at_the_time_limit(judged: Judged) -> None:

@@ -56,7 +56,7 @@ async def test_the_server_says_when_to_come_back() -> None:
         ("bad_schema", ["bash"], ""),
     ],
 )
-async def test_a_models_slip_is_mended_or_passed_on(
+async def test_a_models_slip_is_fixed_or_passed_on(
     fault: str, names: list[str], warning: str
 ) -> None:
     faulty = Say(LOOK.reasoning, LOOK.content, LOOK.calls, fault=fault)

@@ -122,7 +122,7 @@ async def test_another_failure_is_proven_by_its_own_reproduction_as_well(case: C
     assert "test_never_negative" in judged.patch
     assert sum(check.name == "reproduction" for check in judged.checks) == 2
 
-    # The same without the mending: the new failure stays, though the old bug is gone.
+    # The same without the fixing: the new failure stays, though the old bug is gone.
     only_test = await case.added(tests__test_negative=NEGATIVE)
     judged = await case.proof(case.submission(only_test, SECOND), case.open_head)
     assert judged.verdict != "proven"

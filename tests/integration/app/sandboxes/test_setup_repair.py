@@ -1,4 +1,4 @@
-"""A set-up that fails is mended by the model, kept, and proposed: on the real engine."""
+"""A set-up that fails is fixed by the model, kept, and proposed: on the real engine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from agent.journal.events import SetupTried
 from app.runs.trees import told
-from app.sandboxes.environment import EnvironmentRequest, Mender, image_for
+from app.sandboxes.environment import EnvironmentRequest, SetupRepairer, image_for
 from app.settings.schema import Settings
 from sandbox.docker.engine import DockerEngine
 from sandbox.images.base_image import BASE_IMAGE
@@ -28,7 +28,7 @@ MADE = "import site; open(site.getsitepackages()[0] + '/made.py', 'w').write('X 
 
 @pytest.mark.docker
 @pytest.mark.timeout(600)
-async def test_a_set_up_is_mended_once_and_kept_for_the_next_run(
+async def test_a_set_up_is_fixed_once_and_kept_for_the_next_run(
     engine: DockerEngine, tmp_path: Path
 ) -> None:
     settings = Settings(state_dir=tmp_path / uuid.uuid4().hex, setup_network=False)
@@ -37,16 +37,16 @@ async def test_a_set_up_is_mended_once_and_kept_for_the_next_run(
     notes: list[SetupTried] = []
     said: list[str] = []
 
-    async def prepare(mender: Mender | None):  # type: ignore[no-untyped-def]
+    async def prepare(repairer: SetupRepairer | None):  # type: ignore[no-untyped-def]
         found = await image_for(
             engine,
             settings,
             tree,
-            EnvironmentRequest("o/mended"),
-            run_id="mended",
+            EnvironmentRequest("o/fixed"),
+            run_id="fixed",
             installation=settings.installation,
             progress=said.append,
-            mender=mender,
+            repairer=repairer,
         )
         assert found is not None
         return found
@@ -54,7 +54,7 @@ async def test_a_set_up_is_mended_once_and_kept_for_the_next_run(
     # The second try sets nothing up, so the test's import fails; that is no failure of set-up.
     test = "python3 -c 'import made' || exit 127; python3 -m pytest -q"
     try:
-        first = await prepare(Mender(lambda: model, 5, notes.append, test_command=test))
+        first = await prepare(SetupRepairer(lambda: model, 5, notes.append, test_command=test))
         assert [(n.number, n.ok) for n in notes] == [(1, False), (2, False), (3, True)]
         assert "exit 7" in notes[0].said
         assert "does not run" in notes[1].said and "No module named 'made'" in notes[1].said
@@ -66,7 +66,7 @@ async def test_a_set_up_is_mended_once_and_kept_for_the_next_run(
         again = await prepare(None)
         assert (again.image, again.cached, again.failed) == (first.image, True, ())
         box = await engine.open(
-            SandboxSpec(again.image, Limits(), "mended", "test", "", settings.installation), tree
+            SandboxSpec(again.image, Limits(), "fixed", "test", "", settings.installation), tree
         )
         assert "1 passed" in (await box.run("python3 -m pytest -q")).text
         await box.close()

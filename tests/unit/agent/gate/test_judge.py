@@ -28,7 +28,7 @@ async def judged(
     return verdict
 
 
-async def test_a_patch_that_mends_nothing_is_not_proven() -> None:
+async def test_a_patch_that_fixes_nothing_is_not_proven() -> None:
     idle = case.STATS.replace("result = 0", "result = 0 + 0")
     verdict = await judged(case.submission({"shop/stats.py": idle}))
     assert verdict.verdict == "unproven"

@@ -189,7 +189,7 @@ def test_other_faults_have_a_number_of_attempts() -> None:
         waiting.after(Fault(kind="bad_turn", reason="endless"))
 
 
-def test_what_no_retry_mends() -> None:
+def test_what_no_retry_fixes() -> None:
     with pytest.raises(ContextTooLong):
         waits(Clock()).after(Fault(kind="too_long", reason="x"))
     with pytest.raises(ModelRefused):

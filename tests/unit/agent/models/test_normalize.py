@@ -1,4 +1,4 @@
-"""What is mended in an answer: leaked tokens, missing names, ids."""
+"""What is fixed in an answer: leaked tokens, missing names, ids."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def section(*calls: str) -> str:
     return f"<|tool_calls_section_begin|>{''.join(calls)}<|tool_calls_section_end|>"
 
 
-def mended(answer: Answer, profile: str = "k2-thinking") -> Turn:
+def fixed(answer: Answer, profile: str = "k2-thinking") -> Turn:
     return turn_of(answer, PROFILES[profile], TOOLS)
 
 
 def test_leaked_calls_become_calls_with_a_warning() -> None:
     text = "I look." + section(raw("functions.bash:0", '{"command":"ls"}'), raw("view:1", "{}"))
-    turn = mended(Answer(content=text))
+    turn = fixed(Answer(content=text))
     assert turn.content == "I look."
     assert [(c.id, c.name, c.arguments) for c in turn.tool_calls] == [
         ("functions.bash:0", "bash", '{"command":"ls"}'),
@@ -49,16 +49,16 @@ def test_leaked_calls_become_calls_with_a_warning() -> None:
 
 def test_without_parsers_thinking_and_calls_are_taken_apart() -> None:
     text = "<think>Hm.</think>Now." + section(raw("functions.bash:0", "{}"))
-    turn = mended(Answer(content=text))
+    turn = fixed(Answer(content=text))
     assert (turn.reasoning, turn.content, len(turn.tool_calls)) == ("Hm.", "Now.", 1)
     assert any("lacks --reasoning-parser kimi_k2" in w for w in turn.warnings)
-    straight = mended(Answer(content="<think>Hm." + section(raw("functions.bash:0", "{}"))))
+    straight = fixed(Answer(content="<think>Hm." + section(raw("functions.bash:0", "{}"))))
     assert (straight.reasoning, straight.content) == ("Hm.", "")
     assert len(straight.tool_calls) == 1
 
 
 def test_a_call_inside_the_reasoning_is_carried_out() -> None:
-    turn = mended(Answer(reasoning="I see." + section(raw("functions.view:0", '{"path":"a"}'))))
+    turn = fixed(Answer(reasoning="I see." + section(raw("functions.view:0", '{"path":"a"}'))))
     assert turn.reasoning == "I see."
     assert [c.name for c in turn.tool_calls] == ["view"]
     assert "inside the reasoning" in turn.warnings[0]
@@ -69,7 +69,7 @@ def test_a_false_start_inside_the_reasoning_is_not_a_second_call() -> None:
         reasoning="I see." + section(raw("functions.view:0", '{"path":"a"}')),
         calls=(AnsweredCall(id="functions.bash:0", name="bash", arguments="{}"),),
     )
-    assert [c.name for c in mended(answer).tool_calls] == ["bash"]
+    assert [c.name for c in fixed(answer).tool_calls] == ["bash"]
 
 
 def test_a_call_that_came_both_ways_is_one() -> None:
@@ -77,7 +77,7 @@ def test_a_call_that_came_both_ways_is_one() -> None:
         content=section(raw("functions.bash:0", "{}"), raw("functions.view:1", "{}")),
         calls=(AnsweredCall(id="functions.bash:0", name="bash", arguments="{}"),),
     )
-    assert [c.name for c in mended(answer).tool_calls] == ["bash", "view"]
+    assert [c.name for c in fixed(answer).tool_calls] == ["bash", "view"]
 
 
 @pytest.mark.parametrize(
@@ -113,9 +113,9 @@ def test_tokens_made_by_taking_others_out_go_too() -> None:
 
 
 def test_a_name_that_nothing_tells_is_one_that_no_tool_has() -> None:
-    turn = mended(Answer(calls=(AnsweredCall(id="x", arguments='{"zzz":1}'),)))
+    turn = fixed(Answer(calls=(AnsweredCall(id="x", arguments='{"zzz":1}'),)))
     assert turn.tool_calls[0].name == "unnamed"
-    named = mended(Answer(calls=(AnsweredCall(id="x", arguments='{"path":"a"}'),)))
+    named = fixed(Answer(calls=(AnsweredCall(id="x", arguments='{"path":"a"}'),)))
     assert named.tool_calls[0].name == "view"
     assert "without a name" in named.warnings[0]
 
@@ -150,17 +150,17 @@ def test_other_servers_ids_are_kept_unless_used_twice() -> None:
 
 
 def test_emptiness() -> None:
-    assert is_empty(mended(Answer(reasoning="Hm.", content=" \n")))
-    assert not is_empty(mended(Answer(content="x")))
+    assert is_empty(fixed(Answer(reasoning="Hm.", content=" \n")))
+    assert not is_empty(fixed(Answer(content="x")))
     # The budget ran out in the middle of thinking: the loop hears of it.
-    assert not is_empty(mended(Answer(reasoning="Hm.", finish_reason="length")))
+    assert not is_empty(fixed(Answer(reasoning="Hm.", finish_reason="length")))
 
 
 def test_a_stop_with_calls_is_a_call() -> None:
     answer = Answer(calls=(call("functions.bash:0"),), finish_reason="stop")
-    assert mended(answer).finish_reason == "tool_calls"
-    assert mended(Answer(content="x", finish_reason="tool_calls")).finish_reason == "stop"
-    assert "ended the generation" in mended(Answer(finish_reason="abort")).warnings[0]
+    assert fixed(answer).finish_reason == "tool_calls"
+    assert fixed(Answer(content="x", finish_reason="tool_calls")).finish_reason == "stop"
+    assert "ended the generation" in fixed(Answer(finish_reason="abort")).warnings[0]
 
 
 def test_inference_follows_the_keys() -> None:

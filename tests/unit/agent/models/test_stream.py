@@ -257,11 +257,11 @@ def test_any_bytes_give_a_turn_or_an_error_of_ours(events: list[Any], ends: list
     assert outcome(data, ends) == outcome(data, [])
 
 
-def test_profiles_differ_in_what_they_mend() -> None:
+def test_profiles_differ_in_what_they_fix() -> None:
     raw = "<|tool_call_begin|>functions.bash:0<|tool_call_argument_begin|>{}<|tool_call_end|>"
     data = sse(delta("stop", content=raw))
-    assert isinstance(mended := outcome(data, []), Turn)
-    assert mended.tool_calls
+    assert isinstance(fixed := outcome(data, []), Turn)
+    assert fixed.tool_calls
     assert isinstance(plain := outcome(data, [], "generic"), Turn)
     assert plain.content == raw
     assert K2_THINKING.kimi_tokens

@@ -234,7 +234,7 @@ async def test_the_log_of_a_ci_job_is_read_through_its_times_and_colours(call: W
         ("bash", "[1]", "do not fit the schema of bash"),
     ],
 )
-def test_bad_calls_are_answered_so_that_they_can_be_mended(name: str, arguments: str, words: str):
+def test_bad_calls_are_answered_so_that_they_can_be_fixed(name: str, arguments: str, words: str):
     answer = parse_call(ToolCall(id="x", name=name, arguments=arguments))
     assert isinstance(answer, str)
     assert words in answer

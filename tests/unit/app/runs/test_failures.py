@@ -48,7 +48,7 @@ def test_what_is_away_is_waited_for_ever_longer_and_then_goes_back(
 @pytest.mark.parametrize(
     "error", [ForgeDenied("x"), ModelRefused("x"), ModelAway("x"), ImageMissing("x"), KeyError()]
 )
-def test_what_waiting_does_not_mend_is_not_waited_for(error: Exception) -> None:
+def test_what_waiting_does_not_fix_is_not_waited_for(error: Exception) -> None:
     assert wait_before_retry(error, 1) is None
 
 

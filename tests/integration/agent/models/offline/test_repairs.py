@@ -7,8 +7,8 @@ import pytest
 from agent.models.offline import OfflineModel
 from bench.offline_repairs import cases, open_local, repair, sandboxes, table
 
-UNMENDED = {"rent_calendar"}
-"""Could be mended, but not by one edit: the limits of the search, see docs/models.md."""
+UNREPAIRED = {"rent_calendar"}
+"""Could be fixed, but not by one edit: the limits of the search, see docs/models.md."""
 
 
 def test_there_are_enough_repositories_of_different_kinds() -> None:
@@ -53,7 +53,7 @@ async def holds_or_says_why_not(name: str, sandbox: str) -> None:
         row = await repair(case, open_with)
     shown = table([row])
     assert row.calls <= 300, shown
-    if not case.fixable or name in UNMENDED:
+    if not case.fixable or name in UNREPAIRED:
         # Nothing is better than a wrong patch that passes for a proven one.
         assert not row.fixed, shown
         assert row.patch == ""

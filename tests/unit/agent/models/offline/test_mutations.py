@@ -1,4 +1,4 @@
-"""Mutation operators: the change that mends a known slip is among those made, and all are sound."""
+"""Mutation operators: the change that fixes a known slip is among those made, and all are sound."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def everything(text: str) -> tuple[Source, list[Mutant]]:
 
 
 @pytest.mark.parametrize(("wrong", "right"), SLIPS)
-def test_the_change_that_mends_it_is_made(wrong: str, right: str) -> None:
+def test_the_change_that_fixes_it_is_made(wrong: str, right: str) -> None:
     _, mutants = everything(wrong)
     meant = ast.dump(ast.parse(right))
     made = []
