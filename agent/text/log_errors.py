@@ -1,4 +1,6 @@
-"""Where a log first speaks of a failure, and its lines without what CI services put into them. Signs are those of Python, pytest, unittest, Go, Rust, Java, JavaScript, TAP, compilers, make,
+"""Where a log first speaks of a failure, and its lines without what CI services put into them.
+
+Signs are those of Python, pytest, unittest, Go, Rust, Java, JavaScript, TAP, compilers, make,
 git and GitHub Actions.
 """
 

@@ -15,7 +15,9 @@ from playwright.sync_api import Browser
 
 from app.cli.demo import free_port
 from tests.doubles.github.server import GithubServer
-from tests.support.browser import fits, shot
+from tests.support.browser import browser, fits, shot
+
+__all__ = ["browser"]
 
 ROOT = Path(__file__).parents[2]
 

@@ -21,6 +21,9 @@ from app.server.serve import state_lock
 from app.settings.base import SettingsError
 from app.storage.store import SqlStore
 from tests.support.payloads import encoded, labeled
+from tests.support.serving import key
+
+__all__ = ["key"]
 
 WAIT_S = 120.0
 """Far more than anything here takes, also on a busy machine."""

@@ -8,7 +8,9 @@ import pytest
 
 from agent.model import ToolCall
 from agent.tools.registry import TOOLS, parse_call, tool_specs
-from tests.support.tool_context import Workbench
+from tests.support.tool_context import Workbench, call
+
+__all__ = ["call"]
 
 
 async def test_view_numbers_lines_and_says_what_is_left(call: Workbench):

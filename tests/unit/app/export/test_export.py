@@ -29,7 +29,9 @@ from app.settings.schema import Settings
 from app.storage import archive
 from app.storage.archive import Journals
 from app.storage.store import SqlStore
-from tests.support.kept_runs import attempt, run
+from tests.support.kept_runs import attempt, run, store
+
+__all__ = ["store"]
 
 TOKEN = "ghp_" + "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8"
 

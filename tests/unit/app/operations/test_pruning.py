@@ -16,9 +16,10 @@ from app.storage.store import SqlStore
 from app.storage.tables import asks, deliveries, handled, runs, usage
 from app.storage.tables import controls as control_rows
 from tests.support.payloads import comment
+from tests.support.settings import settings
 from tests.support.stored_runs import start, store, trigger, url
 
-__all__ = ["store", "url"]
+__all__ = ["settings", "store", "url"]
 
 
 def kept(store: SqlStore, column: sa.Column[str]) -> list[str]:

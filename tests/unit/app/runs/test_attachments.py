@@ -99,7 +99,7 @@ async def test_attached_files_are_kept_with_the_run(monkeypatch: pytest.MonkeyPa
         return b"boom\n" if url.endswith("a.log") else None
 
     monkeypatch.setattr("app.runs.attachments.fetch_file", fetch)
-    run = SimpleNamespace(store=MemoryStore(), run=SimpleNamespace(id="r1"))
+    run = SimpleNamespace(store=MemoryStore(), record=SimpleNamespace(id="r1"))
     kept = await linked_files(run, (URL, "https://github.com/user-attachments/files/2/gone.log"))
     assert [(a.id, a.name, a.size) for a in kept] == [("attached:1", "a.log", 5)]
     assert run.store.get_log("r1", "attached:1") == b"boom\n"

@@ -14,7 +14,9 @@ from agent.journal.events import RunEnded, RunPhase, ToolFinished
 from app.storage import tables
 from app.storage.records import RunFilter, UnknownRun, run_id_for
 from app.storage.store import SqlStore
-from tests.support.stored_runs import start, trigger
+from tests.support.stored_runs import start, store, trigger, url
+
+__all__ = ["store", "url"]
 
 
 def test_events_come_back_as_they_were_and_in_order(store: SqlStore) -> None:
