@@ -14,12 +14,17 @@ from agent.testing.report import Outcome
 
 Rejection = Literal[
     "no parent",
+    "changes nothing",
+    "cannot be read",
+    "is not UTF-8 text",
+    "changes a submodule",
     "changes no source",
     "changes no tests",
     "has no message",
     "has a binary file",
     "no tests found",
     "set-up failed",
+    "network away",
     "sandbox died",
     "patch does not apply",
     "no test fails before",
@@ -35,6 +40,8 @@ class Change(Record):
     parent: str
     message: str
     patch: str
+    unusable: Rejection | None = None
+    """Why its patch could not be made into text."""
 
 
 class Candidate(Record):
@@ -50,7 +57,13 @@ def candidate(change: Change) -> Candidate | Rejection:
     """What a commit is worth, by its text alone."""
     if not change.parent:
         return "no parent"
+    if change.unusable is not None:
+        return change.unusable
     parts = split_files(change.patch)
+    if not parts:
+        return "changes nothing"
+    if any(_SUBMODULE.search(part) for _, part in parts):
+        return "changes a submodule"
     tests = [(path, part) for path, part in parts if is_test(path)]
     others = [(path, part) for path, part in parts if not is_test(path)]
     if not any(is_source(path) for path, _ in others):
@@ -70,6 +83,7 @@ def candidate(change: Change) -> Candidate | Rejection:
     )
 
 
+_SUBMODULE = re.compile(r"^(?:index [0-9a-f.]+ |(?:new|deleted) file mode )160000$", re.MULTILINE)
 _TRAILER = re.compile(
     r"^(signed-off-by|co-authored-by|reviewed-by|acked-by|tested-by|change-id|cc|"
     r"reviewed-on|cherry[- ]picked from|\(cherry picked from)\b.*$",

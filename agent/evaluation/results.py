@@ -15,7 +15,9 @@ class HiddenVerdict(Record):
 
     resolved: bool
     failed: tuple[str, ...] = ()
-    """Of the tests that must pass, those that did not."""
+    """Of the tests that must pass, those that did not, also when run once more by themselves."""
+    passed_alone: tuple[str, ...] = ()
+    """Of them, those that failed at first and passed when run once more: load, or chance."""
     problem: str = ""
     """Why nothing could be judged: the patch or the tests do not apply, no test ran."""
 

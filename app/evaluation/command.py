@@ -93,8 +93,12 @@ async def _of_histories(
         return kept
     found: tuple[Instance, ...] = ()
     for repo in words.histories:
+        place_of_repo = repo if "://" in repo else str(Path(repo).resolve())
+        known = place.mined(place_of_repo)
+        if known:
+            _say(f"{repo}: {len(known)} commits were tried already.")
         mined = await mine(
-            repo if "://" in repo else str(Path(repo).resolve()),
+            place_of_repo,
             trees,
             settings.state_dir / "eval-mirrors",
             branch=words.branch,
@@ -103,6 +107,8 @@ async def _of_histories(
             test_command=words.test_command,
             timeout_s=settings.test_timeout_s,
             progress=_say,
+            known=known,
+            keep=place.append_mined,
         )
         reasons = ", ".join(f"{n}: {why}" for why, n in sorted(mined.rejected.items()))
         told = f"{repo}: {len(mined.instances)} instances of {mined.looked_at} commits"

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from agent.evaluation.history import Rejection
 from agent.evaluation.instances import Instance, read_instances, write_instances
 from agent.evaluation.results import InstanceResult, read_results
 from agent.model import Record
@@ -32,6 +33,15 @@ class EvaluationParameters(Record):
     attempts: int
     instances: str
     """Hash of the instances."""
+
+
+class MinedCommit(Record):
+    """What became of one commit of a history: an instance, or why it gives none."""
+
+    repo: str
+    commit: str
+    instance: Instance | None = None
+    rejected: Rejection | None = None
 
 
 class EvalFolder:
@@ -115,10 +125,37 @@ class EvalFolder:
 
     def append(self, result: InstanceResult) -> None:
         """Keep a result; on return it is on disk."""
-        with (self.root / "results.jsonl").open("ab") as file:
-            file.write(result.model_dump_json().encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+        _append_line(self.root / "results.jsonl", result)
+
+    def mined(self, repo: str) -> dict[str, MinedCommit]:
+        """The commits of a repository that were looked at already, by commit.
+
+        Half a line at the end, of a killed process, is cut off. What the network spoiled is left
+        out, so that it is tried again. Raises `FolderRefused`.
+        """
+        path = self.root / "mined.jsonl"
+        if not path.exists():
+            return {}
+        data = path.read_bytes()
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            os.truncate(path, whole)
+        try:
+            lines = [MinedCommit.model_validate_json(line) for line in data[:whole].splitlines()]
+        except ValidationError:
+            raise FolderRefused(f"{path} holds a line that is not of an evaluation") from None
+        return {m.commit: m for m in lines if m.repo == repo and m.rejected != "network away"}
+
+    def append_mined(self, mined: MinedCommit) -> None:
+        """Keep what became of a commit; on return it is on disk."""
+        _append_line(self.root / "mined.jsonl", mined)
+
+
+def _append_line(path: Path, record: Record) -> None:
+    with path.open("ab") as file:
+        file.write(record.model_dump_json().encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def digest(instances: Sequence[Instance]) -> str:

@@ -15,15 +15,21 @@ from agent.evaluation.history import Candidate, Change, Rejection, candidate, pr
 from agent.evaluation.instances import Instance
 from agent.testing.report import Outcome
 from agent.testing.suite import NoTests, find_test_command, run_suite
+from app.evaluation.folder import MinedCommit
 from app.evaluation.repositories import History, Sources
 from app.evaluation.sandboxes import Trees
-from app.git.process import run_git
+from app.git.process import GitError as HostGitError
+from app.git.process import GitFailed, run_git
 from sandbox.errors import PatchRefused, SandboxGone
 from sandbox.setup.records import SetupFailed
 
 RUNS_AFTER = 2
 """Runs of the tests with the fix; what does not pass in each of them is flaky and left out."""
 RUN_ID = "eval-history"
+
+
+class _NetworkAway(Exception):
+    """A set-up failed because of the network, which says nothing of the commit."""
 
 
 class NoHistory(Exception):
@@ -51,13 +57,17 @@ async def mine(
     test_command: str = "",
     timeout_s: float = 600.0,
     progress: Callable[[str], None] = lambda _: None,
+    known: Mapping[str, MinedCommit] | None = None,
+    keep: Callable[[MinedCommit], None] = lambda _: None,
 ) -> Mined:
     """Instances of the latest `commits` commits, newest first; at most `limit` (0: all).
 
     `repo` is an absolute path or an address; what is fetched stands under `fetched`. A commit
-    counts as it landed on the branch: a merge is one change, against its first parent. Raises
-    `NoHistory`, `GitError` and `SandboxError`.
+    counts as it landed on the branch: a merge is one change, against its first parent. `keep` gets
+    what became of each commit as soon as that is known; commits in `known`, from an earlier call
+    that was cut off, are not tried again. Raises `NoHistory`, `GitError` and `SandboxError`.
     """
+    known = known or {}
     found: list[Instance] = []
     rejected: Counter[Rejection] = Counter()
     looked_at = 0
@@ -73,13 +83,17 @@ async def mine(
             over = change is None
             if change is not None:
                 looked_at += 1
-                worth = candidate(change)
+                before = known.get(change.commit)
+                worth = _earlier(before) if before is not None else candidate(change)
                 if isinstance(worth, Candidate):
                     waiting.append(worth)
+                elif isinstance(worth, Instance):
+                    found.append(worth)
                 else:
                     rejected[worth] += 1
             if waiting and (over or len(waiting) >= parallel):
-                for said in await asyncio.gather(*map(prover.prove, waiting)):
+                for tried, said in await asyncio.gather(*map(prover.prove, waiting)):
+                    keep(_outcome(repo, tried, said))
                     if isinstance(said, Instance):
                         found.append(said)
                         progress(f"{said.instance_id}: {said.problem_statement.splitlines()[0]}")
@@ -90,6 +104,17 @@ async def mine(
     return Mined(tuple(found[:limit] if limit else found), looked_at, dict(rejected))
 
 
+def _earlier(before: MinedCommit) -> Instance | Rejection:
+    return before.instance or before.rejected or "cannot be read"
+
+
+def _outcome(repo: str, tried: Candidate, said: Instance | Rejection) -> MinedCommit:
+    commit = tried.change.commit
+    if isinstance(said, Instance):
+        return MinedCommit(repo=repo, commit=commit, instance=said)
+    return MinedCommit(repo=repo, commit=commit, rejected=said)
+
+
 @dataclass(frozen=True, slots=True)
 class _Prover:
     repo: str
@@ -98,8 +123,18 @@ class _Prover:
     test_command: str
     timeout_s: float
 
-    async def prove(self, found: Candidate) -> Instance | Rejection:
-        """Run the commit's tests without and with its change of source."""
+    async def prove(self, found: Candidate) -> tuple[Candidate, Instance | Rejection]:
+        """Run the commit's tests without and with its change of source.
+
+        What a real history holds is a reason to leave a commit out, and ends nothing. Raises
+        `SandboxError` when the engine is away.
+        """
+        try:
+            return found, await self._proved(found)
+        finally:
+            await self.sources.drop(self.repo, found.change.parent)
+
+    async def _proved(self, found: Candidate) -> Instance | Rejection:
         try:
             command, (before,) = await self._run(found, (found.test_patch,), 1)
             if not any(outcome in ("failed", "error") for outcome in before.values()):
@@ -109,10 +144,14 @@ class _Prover:
             return "no tests found"
         except PatchRefused:
             return "patch does not apply"
-        except SetupFailed:
-            return "set-up failed"
+        except SetupFailed as error:
+            return "network away" if error.is_network_fault else "set-up failed"
+        except _NetworkAway:
+            return "network away"
         except SandboxGone:
             return "sandbox died"
+        except HostGitError:
+            return "cannot be read"
         return proved(found, self.repo, command, before, after)
 
     async def _run(
@@ -120,6 +159,8 @@ class _Prover:
     ) -> tuple[str, list[dict[str, Outcome]]]:
         tree = await self.sources.tree(self.repo, found.change.parent)
         own = await self.trees.environment(tree, self.repo, found.statement)
+        if own.network_away:
+            raise _NetworkAway
         sandbox = await self.trees.open(
             run_id=RUN_ID, purpose="history", image=own.image, tree=tree
         )
@@ -153,13 +194,18 @@ def _change(commit: Commit, git_dir: Path) -> Change:
     message = commit.message
     text = message.decode("utf-8", "replace") if isinstance(message, bytes) else message
     parent = commit.parents[0].hexsha if commit.parents else ""
-    patch = _patch(git_dir, parent, commit.hexsha) if parent else ""
-    return Change(commit=commit.hexsha, parent=parent, message=text, patch=patch)
+    change = Change(commit=commit.hexsha, parent=parent, message=text, patch="")
+    if not parent:
+        return change
+    try:
+        return change.model_copy(update={"patch": _patch(git_dir, parent, commit.hexsha)})
+    except UnicodeDecodeError:
+        return change.model_copy(update={"unusable": "is not UTF-8 text"})
+    except GitFailed:
+        return change.model_copy(update={"unusable": "cannot be read"})
 
 
 def _patch(git_dir: Path, parent: str, commit: str) -> str:
     # By git itself and not by GitPython: no textconv, no external diff, no renames.
     options = ("-p", "--full-index", "--no-renames", "--no-ext-diff", "--no-textconv")
-    diff = run_git(git_dir, "diff-tree", "-r", *options, parent, commit)
-    # A file in another encoding does not survive this; its patch will be seen not to apply.
-    return diff.decode("utf-8", "replace")
+    return run_git(git_dir, "diff-tree", "-r", *options, parent, commit).decode("utf-8")

@@ -49,6 +49,11 @@ class Sources:
                 await asyncio.to_thread(self._write, repo, commit, out)
         return out
 
+    async def drop(self, repo: str, commit: str) -> None:
+        """Delete a commit's tar file; it is made again where it is asked for."""
+        async with self._lock:
+            (self._scratch / f"{_key(repo)}-{commit}.tar").unlink(missing_ok=True)
+
     async def history(self, repo: str, branch: str) -> History:
         """A repository with all its commits; of an address, as they are now. Raises `GitError`.
 

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from app.repo_config.schema import PATH
 from app.sandboxes.base import spec_of
 from app.sandboxes.local_environment import OwnEnvironment, own_environment
 from app.sandboxes.orphans import own_sandboxes
 from app.settings.schema import Settings
 from sandbox.docker.engine import DockerEngine
+from sandbox.environment.choose import EnvironmentSettings, candidates, mentioned, wanted
+from sandbox.environment.dockerfile import NotUsable
+from sandbox.environment.tree import read_tree
 from sandbox.errors import ImageMissing
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Sandbox
@@ -46,15 +52,18 @@ class DockerTrees:
         self._engine = engine
         self._installation = installation
         self._say = say
-        self._found: dict[Path, OwnEnvironment] = {}
+        self._found: dict[str, OwnEnvironment] = {}
+        """By what decides an environment: commits with the same manifests share theirs."""
         # Instances of one repository that begin together need its environment made only once.
         self._preparing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def environment(self, tree: Path, repository: str, about: str) -> OwnEnvironment:
         """See `Trees.environment`."""
         async with self._preparing[repository]:
-            if tree not in self._found:
-                self._found[tree] = await own_environment(
+            key = await asyncio.to_thread(_manifests, tree, repository, about)
+            found = self._found.get(key)
+            if found is None:
+                found = await own_environment(
                     self._engine,
                     self._settings,
                     tree,
@@ -64,13 +73,29 @@ class DockerTrees:
                     installation=self._installation,
                     say=self._say,
                 )
-            return self._found[tree]
+                if not found.network_away:
+                    self._found[key] = found
+            return found
 
     async def open(self, *, run_id: str, purpose: str, image: str, tree: Path) -> Sandbox:
         """See `Trees.open`."""
         image = image or self._settings.sandbox_image or BASE_IMAGE
         spec = spec_of(self._settings, image, run_id, purpose, self._installation)
         return await self._engine.open(spec, tree)
+
+
+def _manifests(tree: Path, repository: str, about: str) -> str:
+    """What decides a tree's environment: its manifests' texts, and which candidates they give."""
+    read = read_tree(tree, partial(wanted, wishes=EnvironmentSettings()))
+    own = read_tree(tree, lambda _: (PATH,)).texts.get(PATH, "")
+    try:
+        found = candidates(
+            read.files, read.texts, EnvironmentSettings(), mentioned(about, read.files)
+        )
+    except NotUsable as error:
+        return f"{repository}\0{own}\0{error}"
+    whole = json.dumps([repository, own, sorted(read.texts.items()), [repr(e) for e in found]])
+    return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @asynccontextmanager

@@ -53,6 +53,8 @@ class OwnEnvironment:
     """Of its `.github/patchwright.yml`; empty: found out from the repository."""
     recipe: str = ""
     """What to put into that file to keep this environment; empty: nothing."""
+    network_away: bool = False
+    """The network failed a set-up that might have worked: this is not the tree's environment."""
 
 
 async def own_environment(
@@ -90,7 +92,8 @@ async def own_environment(
     if prepared is None:
         return OwnEnvironment(test_command=agreed.test_command)
     recipe = proposal(prepared.environment)
-    return OwnEnvironment(prepared.image, agreed.test_command, recipe or "")
+    away = any(failed.is_network_fault for failed in prepared.failed)
+    return OwnEnvironment(prepared.image, agreed.test_command, recipe or "", away)
 
 
 async def with_environment(

@@ -7,6 +7,7 @@ of Node) is kept beside it and joins the tree when a sandbox opens. The tree its
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -64,7 +65,7 @@ async def prepare(
             spent = time.monotonic() - begun
             return Prepared(spec.image, environment, True, spent, tuple(failed))
         try:
-            image, cached = await _prepare_one(
+            image, cached = await _prepare_despite_network(
                 engine, tree, texts, environment, spec, policy, scope, progress
             )
         except SetupFailed as error:
@@ -75,6 +76,30 @@ async def prepare(
             continue
         return Prepared(image, environment, cached, time.monotonic() - begun, tuple(failed))
     raise failed[-1] if failed else SandboxError("There is no environment to prepare")
+
+
+async def _prepare_despite_network(
+    engine: DockerEngine,
+    tree: Path | None,
+    texts: Mapping[str, str],
+    environment: Environment,
+    spec: SetupSpec,
+    policy: SetupPolicy,
+    scope: str,
+    progress: Progress,
+) -> tuple[str, bool]:
+    """One candidate, again after a pause where only the network failed it."""
+    for wait_s in policy.network_waits_s:
+        try:
+            return await _prepare_one(
+                engine, tree, texts, environment, spec, policy, scope, progress
+            )
+        except SetupFailed as error:
+            if not error.is_network_fault:
+                raise
+            progress(f"The network failed at `{error.command}`; trying again in {wait_s:.0f} s …")
+        await asyncio.sleep(wait_s)
+    return await _prepare_one(engine, tree, texts, environment, spec, policy, scope, progress)
 
 
 async def _prepare_one(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +21,20 @@ _LAST_LINES = 15
 
 
 Progress = Callable[[str], None]
+
+
+_NETWORK_FAULT = re.compile(
+    r"ECONNRESET|ETIMEDOUT|EAI_AGAIN|ECONNREFUSED|ENETUNREACH|socket hang up"
+    r"|connection (?:was )?(?:reset|aborted|closed|refused|timed out)|ConnectionResetError"
+    r"|ReadTimeout|ConnectTimeout|RemoteDisconnected|IncompleteRead|ProtocolError"
+    r"|(?:read|operation|request|connection) timed out|unexpected EOF|unexpected end of file"
+    r"|temporary failure in name resolution|could not resolve host|network is unreachable"
+    r"|TLS handshake timeout|SSLEOFError"
+    r"|\b(?:HTTP(?: error)?|status(?: code)?|error:?)[ :/]*(?:1\.1 )?5(?:00|02|03|04)\b"
+    r"|(?:502 Bad Gateway|503 Service Unavailable|504 Gateway Time-?out)",
+    re.IGNORECASE,
+)
+"""How installers (pip, uv, npm, apt, go, cargo, curl) say that the network failed them."""
 
 
 class SetupFailed(SandboxError):
@@ -45,6 +60,15 @@ class SetupFailed(SandboxError):
             )
         super().__init__(message)
 
+    @property
+    def is_network_fault(self) -> bool:
+        """Whether another try may succeed: a reset, a time-out, a server's 5xx.
+
+        What the proxy refuses by its rules is none: it will be refused again.
+        """
+        end = "\n".join(self.log.splitlines()[-200:])
+        return not self.refused and _NETWORK_FAULT.search(end) is not None
+
 
 @dataclass(frozen=True, slots=True)
 class SetupPolicy:
@@ -59,6 +83,8 @@ class SetupPolicy:
     """Most that the set-up may write. Watched: what is written between two looks comes on top."""
     image_registries: tuple[str, ...] = PUBLIC_IMAGES
     relay_image: str = BASE_IMAGE
+    network_waits_s: tuple[float, ...] = (5.0, 20.0)
+    """Pauses before a set-up that the network failed is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
