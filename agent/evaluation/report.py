@@ -11,6 +11,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from agent.evaluation.cost import Prices, cost, gpu_seconds
+from agent.evaluation.replay import ReplayReport
 from agent.evaluation.results import AttemptResult, HiddenVerdict, InstanceResult
 from agent.evaluation.selection import chosen
 from agent.evaluation.statistics import Mean, Share, mean, pass_at_k, share
@@ -98,6 +99,8 @@ class Report(Record):
     attempts: int
     verdicts: Verdicts
     effort: Effort
+    replay: ReplayReport | None = None
+    """What the gate said of merged fixes, where these were replayed."""
 
 
 def verdicts(

@@ -31,6 +31,10 @@ class AttemptResult(Record):
     hidden: HiddenVerdict
     calls: int
     turns: int
+    verdict: str = ""
+    """The gate's last; empty where nothing was submitted."""
+    reasons: tuple[str, ...] = ()
+    """What it said, or how the attempt ended without it."""
     usage: Usage = Usage()
     model_s: float = 0.0
     """Seconds that the model took."""

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from agent.models.replay import ReplayMode
+
 
 def run_eval(
     instances: Annotated[
@@ -37,6 +39,13 @@ def run_eval(
     only_instances: Annotated[
         bool, typer.Option("--only-instances", help="Make the instances and stop.")
     ] = False,
+    replay: Annotated[
+        ReplayMode | None,
+        typer.Option(
+            help="Measure the gate alone: replay each merged fix as it is (whole), shown by one of "
+            "its failing tests only (narrow), or without its last change of source (partial)."
+        ),
+    ] = None,
     compare: Annotated[
         tuple[Path, Path] | None, typer.Option(help="Two finished evaluations' folders.")
     ] = None,
@@ -58,6 +67,7 @@ def run_eval(
             branch=branch,
             test_command=test_command,
             only_instances=only_instances,
+            replay=replay,
             compare=compare,
         )
     )

@@ -9,9 +9,11 @@ from pathlib import Path
 from rich.console import Console
 
 from agent.evaluation.instances import BadInstances, Instance, write_instances
+from agent.models.replay import ReplayMode
 from app.evaluation.evaluate import EvalRequest, compare_folders, evaluate, load_instances
 from app.evaluation.folder import EvalFolder, write_whole
 from app.evaluation.history import mine
+from app.evaluation.replayed import replayable
 from app.evaluation.sandboxes import Trees, docker_trees
 from app.evaluation.text_report import comparison_text, report_text
 from app.settings.loading import load
@@ -37,6 +39,7 @@ class EvalWords:
     branch: str
     test_command: str
     only_instances: bool
+    replay: ReplayMode | None
     compare: tuple[Path, Path] | None
 
 
@@ -66,7 +69,14 @@ async def _measure(words: EvalWords, settings: Settings) -> None:
         if words.only_instances:
             out.print(f"{len(found)} instances: {place.instances_file}", highlight=False)
             return
+        if words.replay is not None:
+            found, left_out = replayable(found, words.replay)
+            for name, why in left_out.items():
+                _say(f"{name}: left out: {why}")
+            if not found:
+                raise BadInstances(f"no instance can be replayed as {words.replay}; see above why")
         request = EvalRequest(
+            replay=words.replay,
             instances=found,
             out=words.folder,
             attempts=words.attempts,

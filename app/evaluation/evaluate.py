@@ -6,6 +6,7 @@ import asyncio
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -13,10 +14,13 @@ from rich.console import Console
 from agent.evaluation.compare import Comparison, compare
 from agent.evaluation.cost import Prices
 from agent.evaluation.instances import BadInstances, Instance, read_instances
+from agent.evaluation.replay import replay_of, replay_report
 from agent.evaluation.report import Report, effort, verdicts
 from agent.evaluation.results import InstanceResult
 from agent.evaluation.selection import prediction
 from agent.journal.events import Recorded
+from agent.model import Model
+from agent.models.replay import ReplayMode, ReplayModel
 from agent.prompting import prompt_version
 from app.evaluation.folder import (
     EvalFolder,
@@ -27,6 +31,7 @@ from app.evaluation.folder import (
 )
 from app.evaluation.html_report import report_page
 from app.evaluation.instance_run import InstanceContext, run_instance
+from app.evaluation.replayed import hidden_test_texts
 from app.evaluation.repositories import Sources
 from app.evaluation.sandboxes import Trees
 from app.journal_view.html import trace_page
@@ -44,6 +49,8 @@ class EvalRequest:
     parallel: int = 1
     resume: bool = False
     mirrors: str = ""
+    replay: ReplayMode | None = None
+    """Replay the merged fixes in this mode, with no model."""
 
 
 def load_instances(path: Path) -> tuple[Instance, ...]:
@@ -66,14 +73,13 @@ async def evaluate(
     The folder is held by the caller. Raises `FolderRefused` and `SettingsError`.
     """
     folder = EvalFolder(request.out)
-    model = make_model(settings, run_id="eval")
-    model_name = model.name
-    await model.close()
+    model_name = await _model_name(request, settings)
     asked = EvaluationParameters(
         model=model_name,
         prompt_version=prompt_version(),
         attempts=request.attempts,
         instances=digest(request.instances),
+        replay=request.replay,
     )
     folder.begin(asked, request.instances, resume=request.resume)
     done = {k: r for k, r in folder.results().items() if r.status == "done"}
@@ -84,13 +90,34 @@ async def evaluate(
         ground = InstanceContext(
             sources=Sources(Path(scratch), settings.state_dir / "eval-mirrors", request.mirrors),
             trees=trees,
-            new_model=lambda run_id, seed: make_model(settings, run_id=run_id, seed=seed),
+            new_model=partial(_model_of, request.replay, settings),
             attempts=request.attempts,
             budget=settings.budget,
             trace=lambda instance, journal: _keep_trace(folder, instance, journal),
         )
         await _run_all(missing, ground, folder, request.parallel, console)
     return publish(folder, request.instances, settings.prices)
+
+
+async def _model_name(request: EvalRequest, settings: Settings) -> str:
+    if request.replay is not None:
+        return f"replay ({request.replay})"
+    model = make_model(settings, run_id="eval")
+    await model.close()
+    return model.name
+
+
+def _model_of(
+    mode: ReplayMode | None,
+    settings: Settings,
+    instance: Instance,
+    tree: Path,
+    run_id: str,
+    seed: int,
+) -> Model:
+    if mode is None:
+        return make_model(settings, run_id=run_id, seed=seed)
+    return ReplayModel(replay_of(instance, hidden_test_texts(instance, tree), mode))
 
 
 async def _run_all(
@@ -165,6 +192,7 @@ def report_on(folder: EvalFolder, instances: Sequence[Instance], prices: Prices)
         attempts=asked.attempts,
         verdicts=said,
         effort=effort([results[i] for i in ids if i in results], said.resolved.count, prices),
+        replay=replay_report(asked.replay, instances, results) if asked.replay else None,
     )
 
 

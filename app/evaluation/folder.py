@@ -19,6 +19,7 @@ from agent.evaluation.history import Rejection
 from agent.evaluation.instances import Instance, read_instances, write_instances
 from agent.evaluation.results import InstanceResult, read_results
 from agent.model import Record
+from agent.models.replay import ReplayMode
 
 
 class FolderRefused(Exception):
@@ -33,6 +34,8 @@ class EvaluationParameters(Record):
     attempts: int
     instances: str
     """Hash of the instances."""
+    replay: ReplayMode | None = None
+    """How merged fixes are replayed, where no model is measured."""
 
 
 class MinedCommit(Record):

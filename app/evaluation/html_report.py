@@ -24,6 +24,7 @@ def report_page(report: Report) -> str:
         efforts=efforts(report),
         bars=histogram([row.calls for row in report.verdicts.rows if row.status != "error"]),
         curves=curves(report.verdicts.at_k) if report.attempts > 1 else None,
+        shown=shown,
         shown_mean=shown_mean,
         at_x=at_x,
         top=TOP,

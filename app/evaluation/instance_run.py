@@ -35,8 +35,8 @@ class InstanceContext:
 
     sources: Sources
     trees: Trees
-    new_model: Callable[[str, int], Model]
-    """The model for a run id and a seed."""
+    new_model: Callable[[Instance, Path, str, int], Model]
+    """The model for an instance, its tree (a tar file), a run id and a seed."""
     attempts: int
     budget: Budget
     trace: Trace
@@ -113,7 +113,7 @@ async def _attempt(
     async def attach(_: str) -> Sandbox | None:
         return None
 
-    model = ground.new_model(task.run_id, number - 1)
+    model = ground.new_model(instance, tree, task.run_id, number - 1)
     begun = time.monotonic()
     try:
         state = await debug(
@@ -160,6 +160,8 @@ def _result(
         usage=state.usage,
         model_s=round(model_s, 3),
         wall_s=round(wall_s, 3),
+        verdict=state.verdict.verdict if state.verdict else "",
+        reasons=state.verdict.reasons if state.verdict else (state.diagnosis[:2000],),
         changed_lines=lines,
         changed_files=files,
     )

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agent.evaluation.compare import Comparison
+from agent.evaluation.replay import ReplayReport
 from agent.evaluation.report import Report, explained
 from agent.evaluation.results import HiddenVerdict
 from agent.evaluation.statistics import Mean, Share
@@ -83,6 +84,8 @@ def report_text(report: Report) -> RenderableType:
         for at in said.at_k:
             ks.add_row(str(at.k), shown_mean(at.passed), shown_mean(at.selected))
         parts.append(ks)
+    if report.replay is not None:
+        parts += _replay(report.replay)
     parts += [
         Text(f"false proof: {f.instance_id}, attempt {f.attempt}: {_why(f.failed, f.problem)}")
         for f in said.false_proofs
@@ -90,6 +93,23 @@ def report_text(report: Report) -> RenderableType:
     if said.errors:
         parts.append(Text(f"{said.errors} could not be tried; --resume tries them again."))
     return Group(*parts)
+
+
+def _replay(replay: ReplayReport) -> list[RenderableType]:
+    table = Table("replayed fix", "gate", "hidden tests", "source as replayed", "reasons")
+    for row in replay.rows:
+        yes = ("pass" if row.right else "fail", "yes" if row.same_source else "no")
+        cells = (row.instance_id, row.verdict, *yes, " ".join(row.reasons)[:200])
+        table.add_row(*map(Text, cells))
+    wrong = ", ".join(replay.made_wrong) or "none"
+    return [
+        table,
+        Text(
+            f"proven or contested, of the fixes replayed ({replay.mode}): {shown(replay.accepted)}"
+        ),
+        Text(f"right fixes that were made wrong: {wrong}"),
+        Text(f"called proven, of those that hidden tests refute: {shown(replay.wrong_proven)}"),
+    ]
 
 
 def _why(failed: tuple[str, ...], problem: str) -> str:

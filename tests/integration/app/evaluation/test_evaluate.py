@@ -25,6 +25,7 @@ from rich.console import Console
 from agent.evaluation.hidden import judge_hidden
 from agent.evaluation.instances import Instance, read_instances
 from agent.evaluation.report import Report, Verdicts
+from agent.models.replay import ReplayMode
 from app.evaluation.evaluate import EvalRequest, evaluate
 from app.evaluation.folder import EvalFolder, FolderRefused
 from app.evaluation.history import Mined, NoHistory, mine
@@ -322,3 +323,82 @@ def test_a_killed_evaluation_that_is_resumed_says_the_same(tmp_path: Path) -> No
     for name in ("report.html", f"traces/{found[0].instance_id}.html"):
         assert (killed / name).stat().st_size > 1000
     assert "p = 1." in said(evaluation(tmp_path, "--compare", str(whole), str(killed)))
+
+
+ODD = "def greet():\n    return 'hello'\n"
+
+
+def odd_history(folder: Path) -> Path:
+    """A history with what real ones have: an empty commit, an empty merge, a Latin-1 file."""
+    place = folder / "odd"
+    git = ["git", "-C", str(place), "-c", "user.email=a@b", "-c", "user.name=a"]
+    subprocess.run(["git", "init", "-q", "-b", "main", str(place)], check=True)
+
+    def commit(message: str, **files: bytes) -> None:
+        for name, data in files.items():
+            (place / name.replace("__", ".")).write_bytes(data)
+        subprocess.run([*git, "add", "-A"], check=True)
+        subprocess.run([*git, "commit", "-qm", message, "--allow-empty"], check=True)
+
+    fine = b"from a import greet\n\n\ndef test_greet():\n    assert greet() == 'hello'\n"
+    commit("Start", a__py=ODD.encode(), test_a__py=fine)
+    commit("Nothing at all")
+    commit("A name\n\nin Latin-1", b__py=b"# caf\xe9\n", test_b__py=b"# none\n")
+    wanted = b"from a import greet\n\n\ndef test_greet():\n    assert greet() == 'hullo'\n"
+    commit("It says hello", a__py=ODD.replace("hello", "hullo").encode(), test_a__py=wanted)
+    subprocess.run([*git, "checkout", "-qb", "side", "HEAD~1"], check=True)
+    subprocess.run(
+        [*git, "merge", "-q", "-s", "ours", "--no-ff", "-m", "Merge", "main"], check=True
+    )
+    return place
+
+
+async def test_odd_commits_are_reasons_and_mining_goes_on_where_it_was(tmp_path: Path) -> None:
+    place = odd_history(tmp_path)
+    folder = EvalFolder(tmp_path / "out")
+    with folder.used():
+        first = await mine(
+            str(place), LocalTrees(), tmp_path, branch="main", keep=folder.append_mined
+        )
+        assert first.rejected == {
+            "no parent": 1,
+            "changes nothing": 1,
+            "is not UTF-8 text": 1,
+        }
+        assert [i.problem_statement for i in first.instances] == ["It says hello"]
+        known = folder.mined(str(place))
+        assert len(known) == 1
+        (folder.root / "mined.jsonl").open("ab").write(b'{"repo": "half a li')
+        trees = LocalTrees()
+        again = await mine(
+            str(place), trees, tmp_path, branch="main", known=folder.mined(str(place))
+        )
+    assert again == first
+    assert trees.opened == []  # nothing was tried twice
+    side = await mine(str(place), LocalTrees(), tmp_path, branch="side")
+    assert side.rejected["changes nothing"] == 2
+
+
+async def test_what_the_network_failed_is_tried_again_and_no_verdict(tmp_path: Path) -> None:
+    place = odd_history(tmp_path)
+    folder = EvalFolder(tmp_path / "out")
+    away = LocalTrees(OwnEnvironment(network_away=True))
+    with folder.used():
+        spoiled = await mine(str(place), away, tmp_path, branch="main", keep=folder.append_mined)
+        assert spoiled.rejected["network away"] == 1
+        assert folder.mined(str(place)) == {}
+
+
+@pytest.mark.parametrize("mode", ["whole", "narrow"])
+async def test_merged_fixes_are_replayed_through_the_gate(
+    mode: ReplayMode, instances: tuple[Instance, ...], tmp_path: Path
+) -> None:
+    asked = EvalRequest(instances=instances, out=tmp_path / "out", replay=mode)
+    with EvalFolder(asked.out).used():
+        report = await evaluate(asked, settings(tmp_path), LocalTrees(), quiet())
+    assert report.replay is not None
+    assert report.model == f"replay ({mode})"
+    assert [row.verdict for row in report.replay.rows] == ["proven", "proven"]
+    assert report.replay.made_wrong == ()
+    assert all(row.right and row.same_source for row in report.replay.rows)
+    assert "Merged fixes, replayed" in (asked.out / "report.html").read_text()

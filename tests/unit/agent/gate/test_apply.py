@@ -1,0 +1,61 @@
+"""Patches applied to text, strictly: what git writes applies, and nothing that is off by a line."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from agent.gate.apply import patched_text
+from agent.gate.patch import BadPatch, parse_patch
+
+BASE = "one\ntwo\nthree\nfour\nfive\nsix\nseven\n"
+
+
+def diff_of(folder: Path, before: str, after: str) -> str:
+    """What git says of a change of one file."""
+    git = ["git", "-C", str(folder), "-c", "user.email=a@b", "-c", "user.name=a"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    file = folder / "f.txt"
+    file.write_text(before)
+    subprocess.run([*git, "add", "-A"], check=True)
+    file.write_text(after)
+    made = subprocess.run([*git, "diff", "--full-index"], check=True, capture_output=True)
+    return made.stdout.decode()
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_what_git_writes_is_applied_to_the_letter(seed: int, tmp_path: Path) -> None:
+    chance = random.Random(seed)
+    lines = [chance.choice("abc ") * chance.randint(0, 3) for _ in range(chance.randint(0, 12))]
+    changed = list(lines)
+    for _ in range(chance.randint(1, 4)):
+        at = chance.randint(0, len(changed))
+        changed[at : at + chance.randint(0, 2)] = [f"X{chance.randint(0, 9)}"]
+    before = "\n".join(lines) + ("\n" if lines and chance.random() < 0.7 else "")
+    after = "\n".join(changed) + ("\n" if changed and chance.random() < 0.7 else "")
+    patch = diff_of(tmp_path, before, after)
+    (change,) = parse_patch(patch)
+    assert patched_text(before, change, patch) == after
+
+
+def test_a_hunk_that_stands_elsewhere_is_refused(tmp_path: Path) -> None:
+    patch = diff_of(tmp_path, BASE, BASE.replace("five", "FIVE"))
+    for header in ("@@ -3,5 +3,5 @@", "@@ -1,6 +1,6 @@", "@@ -502,6 +502,6 @@"):
+        moved = patch.replace("@@ -2,6 +2,6 @@", header)
+        if moved == patch:
+            continue
+        with pytest.raises(BadPatch):
+            (change,) = parse_patch(moved)
+            patched_text(BASE, change, moved)
+
+
+def test_a_base_that_is_not_the_patchs_is_refused(tmp_path: Path) -> None:
+    patch = diff_of(tmp_path, BASE, BASE.replace("five", "FIVE"))
+    (change,) = parse_patch(patch)
+    with pytest.raises(BadPatch, match="does not stand where its header says"):
+        patched_text("zero\n" + BASE, change, patch)
+    with pytest.raises(BadPatch):
+        patched_text(None, change, patch)

@@ -1,0 +1,79 @@
+"""The replaying model: declares, applies, submits, and stops with the gate's words."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+from agent.model import Message, ToolCall
+from agent.models.replay import Replay, ReplayModel, failure_words, next_call
+
+REPLAY = Replay(
+    mode="whole",
+    command="pytest test_a.py::test_one",
+    files={"test_a.py": "def test_one():\n    assert f() == 1\n"},
+    source_patch="diff --git a/a.py b/a.py\n",
+    why="Fix f\n\nIt gave two.",
+)
+FAILED = (
+    "refused: it fails, but its output does not hold …\nE       assert 2 == 1\nE  where 2 = f()"
+)
+
+
+def call(name: str, **arguments: object) -> ToolCall:
+    return ToolCall(id=f"functions.{name}:0", name=name, arguments=json.dumps(arguments))
+
+
+def test_the_words_of_the_failure_are_taken_from_what_was_seen() -> None:
+    name, first = next_call(REPLAY, [])
+    assert name == "reproduction"
+    again = next_call(REPLAY, [(call("reproduction"), FAILED)])
+    assert again[1]["expected_failure"] == "assert 2 == 1"  # type: ignore[index]
+    assert first["files"] == REPLAY.files  # type: ignore[index]
+
+
+def test_a_reproduction_that_is_never_accepted_ends_the_attempt() -> None:
+    refused = [(call("reproduction"), FAILED)] * 4
+    said = next_call(REPLAY, refused)
+    assert isinstance(said, str)
+    assert "not accepted" in said
+
+
+def test_the_source_is_applied_as_it_was_merged_and_then_submitted() -> None:
+    accepted = (call("reproduction"), "accepted: it fails as claimed.")
+    name, arguments = next_call(REPLAY, [accepted])
+    assert name == "bash"
+    encoded = str(arguments["command"]).split()[1]  # type: ignore[index]
+    assert base64.b64decode(encoded).decode() == REPLAY.source_patch
+    name, arguments = next_call(REPLAY, [accepted, (call("bash"), "applied\n[exit 0]")])
+    assert (name, arguments["root_cause"]) == ("submit", "Fix f")  # type: ignore[index]
+
+
+def test_a_patch_that_does_not_apply_and_a_gate_that_refuses_end_with_their_words() -> None:
+    accepted = (call("reproduction"), "accepted: it fails as claimed.")
+    assert "does not apply" in next_call(REPLAY, [accepted, (call("bash"), "error: patch failed")])
+    refused = (call("submit"), "not proven: unproven.\n- The suite lost a test.")
+    ended = next_call(REPLAY, [accepted, (call("bash"), "applied"), refused])
+    assert isinstance(ended, str)
+    assert "lost a test" in ended
+
+
+async def test_it_speaks_the_conversations_protocol() -> None:
+    model = ReplayModel(REPLAY)
+    messages = [Message(role="system", content="s"), Message(role="user", content="t")]
+    turn = await model.turn(messages, [])
+    (made,) = turn.tool_calls
+    assert (made.name, turn.finish_reason) == ("reproduction", "tool_calls")
+    messages += [
+        Message(role="assistant", tool_calls=(made,)),
+        Message(role="tool", content="accepted: it fails as claimed.", tool_call_id=made.id),
+    ]
+    assert (await model.turn(messages, [])).tool_calls[0].name == "bash"
+
+
+def test_failure_words_of_several_runners() -> None:
+    assert failure_words("    TypeError: x is not a function\n      at f")[0].startswith(
+        "TypeError"
+    )
+    assert failure_words("--- FAIL: TestSum (0.00s)") == ["--- FAIL: TestSum (0.00s)"]
+    assert failure_words("all is well") == []
