@@ -1,4 +1,4 @@
-"""Who may read the pages: they show private code. Pure decisions on a request's facts.
+"""Who may read the pages: they show private code.
 
 With an operator token: whoever shows it (as a bearer token, once in the address, or by the cookie
 that this gave). Without one: only browsers on this very machine.
@@ -12,11 +12,10 @@ import ipaddress
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
-from fastapi import Request, Response
+from fastapi import HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
 from app.settings.schema import Settings
-from app.web.auth import operator_token
 
 COOKIE = "patchwright_operator"
 LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
@@ -38,6 +37,29 @@ def shown(token: str, *, authorization: str, cookie: str) -> bool:
     if scheme.casefold() == "bearer" and same(value.strip(), token):
         return True
     return same(cookie, cookie_value(token))
+
+
+def is_shown(request: Request, token: str) -> bool:
+    """Whether a request shows the operator's token; false where none is set.
+
+    Raises `TokenShown` for the right one in the address.
+    """
+    if not token:
+        return False
+    if same(request.query_params.get("token", ""), token):
+        raise TokenShown
+    authorization = request.headers.get("authorization", "")
+    return shown(token, authorization=authorization, cookie=request.cookies.get(COOKIE, ""))
+
+
+def token_needed() -> HTTPException:
+    """The answer to who does not show the token: 401."""
+    return HTTPException(
+        401,
+        "This page needs the operator's token: as a bearer token, or once in the address "
+        "as ?token=….",
+        {"WWW-Authenticate": "Bearer"},
+    )
 
 
 def is_local(client: str, headers: Mapping[str, str]) -> bool:
@@ -73,8 +95,8 @@ def move_token_to_cookie(settings: Settings, request: Request) -> Response:
     target = "/" + request.url.path.lstrip("/") + (f"?{urlencode(query)}" if query else "")
     response = RedirectResponse(target, status_code=303)
     response.set_cookie(
-        operator_token.COOKIE,
-        operator_token.cookie_value(settings.secret("operator_token")),
+        COOKIE,
+        cookie_value(settings.secret("operator_token")),
         httponly=True,
         secure=settings.base_url.startswith("https://"),
         samesite="lax",

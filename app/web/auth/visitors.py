@@ -25,7 +25,6 @@ from app.repo_config.effective import read_terms
 from app.settings.schema import Settings
 from app.storage.records import Run
 from app.web.auth import github_sign_in, operator_token
-from app.web.auth.operator_token import TokenShown
 
 BELIEVED_S = 300.0
 """So long an answer of GitHub about a role holds."""
@@ -98,11 +97,7 @@ class AccessControl:
     def visitor(self, request: Request) -> Visitor:
         """Who asks. Raises `HTTPException` 401 or 403, or `TokenShown`."""
         token = self._settings.secret("operator_token")
-        if token and operator_token.same(request.query_params.get("token", ""), token):
-            raise TokenShown
-        authorization = request.headers.get("authorization", "")
-        cookie = request.cookies.get(operator_token.COOKIE, "")
-        if token and operator_token.shown(token, authorization=authorization, cookie=cookie):
+        if operator_token.is_shown(request, token):
             return self._named("", token)
         login = github_sign_in.signed_in(
             self._settings, request.cookies.get(github_sign_in.SESSION, "")
@@ -120,12 +115,7 @@ class AccessControl:
                 "The pages are served to this machine only, because no operator token is set. "
                 "Set PATCHWRIGHT_OPERATOR_TOKEN to open them to others.",
             )
-        raise HTTPException(
-            401,
-            "This page needs the operator's token: as a bearer token, or once in the address "
-            "as ?token=….",
-            {"WWW-Authenticate": "Bearer"},
-        )
+        raise operator_token.token_needed()
 
     def check_form(self, request: Request, visitor: Visitor, form_token: str) -> None:
         """Whether a form comes from one of this visitor's own pages. Raises 403."""

@@ -18,7 +18,6 @@ from app.settings.credentials import AppIdentity
 from app.settings.schema import Settings
 from app.telemetry import logs
 from app.web.auth import operator_token
-from app.web.auth.operator_token import TokenShown
 from app.web.rendering import render
 from app.web.setup.manifest import (
     PERMISSION_REASONS,
@@ -165,21 +164,9 @@ def _operator(settings: Settings, request: Request, configured: bool) -> None:
     """Only the operator sets up; once there is an App, only with the operator's token."""
     token = settings.secret("operator_token")
     if token:
-        if operator_token.same(request.query_params.get("token", ""), token):
-            raise TokenShown
-        authorization = request.headers.get("authorization", "")
-        if operator_token.shown(
-            token,
-            authorization=authorization,
-            cookie=request.cookies.get(operator_token.COOKIE, ""),
-        ):
+        if operator_token.is_shown(request, token):
             return
-        raise HTTPException(
-            401,
-            "This page needs the operator's token: as a bearer token, or once in the address as "
-            "?token=….",
-            {"WWW-Authenticate": "Bearer"},
-        )
+        raise operator_token.token_needed()
     if configured:
         raise HTTPException(
             403,
