@@ -22,7 +22,8 @@ from app.telemetry.metrics import CONTENT_TYPE
 from app.web.auth import operator_token
 from app.web.auth.github_sign_in import sign_in_pages
 from app.web.auth.visitors import Asking
-from app.web.dashboard.routes import pages
+from app.web.dashboard import routes as dashboard
+from app.web.dashboard.context import dashboard_of
 from app.web.metrics import Metrics
 from app.web.middleware import install_middleware
 from app.web.setup.routes import setup_pages
@@ -58,7 +59,8 @@ def create_app(web: Web, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
         title="Patchwright", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan
     )
     metrics = Metrics(web.store, web.settings)
-    app.include_router(pages(web.settings, web.store, web.asking, web.enqueue))
+    app.state.dashboard = dashboard_of(web.settings, web.store, web.asking, web.enqueue)
+    app.include_router(dashboard.router)
     app.include_router(sign_in_pages(web.settings))
     app.include_router(setup_pages(web.settings, configured=lambda: True))
 

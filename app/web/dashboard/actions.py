@@ -6,16 +6,20 @@ import uuid
 from collections.abc import Callable
 from urllib.parse import parse_qs
 
-from fastapi import HTTPException, Request
+from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import RedirectResponse
 
 from app.storage import audit
 from app.storage.records import Run
 from app.storage.store import SqlStore
 from app.telemetry import logs
 from app.web.auth.visitors import Visitor
+from app.web.dashboard.context import Context, Guest, ReadableRun
 
 LONGEST_HINT = 4000
 LONGEST_BODY = 65_536
+router = APIRouter()
 _log = logs.get(__name__)
 
 
@@ -85,3 +89,19 @@ def _retry(store: SqlStore, enqueue: Callable[[str], None], run: Run, visitor: V
         except Exception:  # noqa: BLE001  whatever the engine's trouble: the outbox has it
             _log.warning("the run could not be enqueued yet", run=accepted.run_id, exc_info=True)
     return accepted.run_id
+
+
+@router.post("/runs/{run_id}/{verb}")
+async def act(
+    request: Request, dashboard: Context, visitor: Guest, run: ReadableRun, verb: str
+) -> Response:
+    """Take a form of the run's page, and lead to the run that shows what became of it."""
+    fields = await fields_of(request)
+    dashboard.access.check_form(request, visitor, fields.get("form_token", ""))
+    if not await dashboard.access.may_steer(visitor, run):
+        raise HTTPException(403, "Your role in this repository does not let you do that.")
+    text = fields.get("text", "")
+    to = await run_in_threadpool(
+        steer, dashboard.store, dashboard.enqueue, run, visitor, verb, text
+    )
+    return RedirectResponse(f"/runs/{to}", status_code=303)

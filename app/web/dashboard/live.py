@@ -9,33 +9,26 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from typing import Annotated
 
+from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import StreamingResponse
 
 from app.journal_view.entries import present_all
 from app.sanitize.html import SHOWN
 from app.storage.records import Run
 from app.storage.store import SqlStore
+from app.web.dashboard.context import Context, ReadableRun, Streams
+from app.web.dashboard.summaries import head_values
 from app.web.rendering import render
+
+router = APIRouter()
 
 EVERY_S = 1.0
 LONGEST_S = 300.0
 AT_ONCE = 50
 """Events of one message."""
-MOST_STREAMS = 200
-
-
-@dataclass(slots=True)
-class Streams:
-    """How many are open in this process."""
-
-    open: int = 0
-
-    @property
-    def full(self) -> bool:
-        """Whether no other may be opened."""
-        return self.open >= MOST_STREAMS
 
 
 def message(event: str, data: str, seq: int | None = None) -> str:
@@ -74,3 +67,27 @@ async def stream(
                 await asyncio.sleep(EVERY_S)
     finally:
         streams.open -= 1
+
+
+@router.get("/runs/{run_id}/stream")
+async def run_stream(
+    request: Request,
+    dashboard: Context,
+    run: ReadableRun,
+    after: Annotated[int, Query(ge=-1, lt=2**53)] = -1,
+) -> Response:
+    """The run's events after a sequence number, as they come; 503 when too many watch."""
+    if dashboard.streams.full:
+        raise HTTPException(503, "Too many runs are watched at once. Reload the page later.")
+    last = request.headers.get("last-event-id", "")
+    place = int(last) if last.isascii() and last.isdecimal() and len(last) < 16 else after
+
+    def head_of(run: Run) -> str:
+        return render(
+            "head.html", **head_values(dashboard.settings, run, dashboard.heads.of(run.id))
+        )
+
+    return StreamingResponse(
+        stream(dashboard.store, run.id, place, head_of, dashboard.streams),
+        media_type="text/event-stream",
+    )

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import sqlalchemy as sa
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse
 
 from agent.journal.events import now
 from app.queue import worker_registry
@@ -14,7 +16,11 @@ from app.queue.worker_registry import Worker
 from app.storage import controls
 from app.storage.records import RunFilter
 from app.storage.tables import runs
-from app.web.dashboard.run_list import RunRow, listed
+from app.web.dashboard.context import Context, Guest
+from app.web.dashboard.run_list import Readable, RunRow, listed
+from app.web.rendering import render
+
+router = APIRouter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +40,29 @@ class Queue:
         return (self.at - since).total_seconds() / 60
 
 
-def look(engine: sa.Engine, readable: Collection[str] | None = None, limit: int = 100) -> Queue:
+def read_queue(
+    database: sa.Engine, readable: Collection[str] | None = None, limit: int = 100
+) -> Queue:
     """The queue now; only runs that the visitor may see. Blocks."""
-    running = listed(engine, RunFilter(status="running"), readable=readable, limit=limit).runs
-    waiting = listed(engine, RunFilter(status="queued"), readable=readable, limit=limit).runs
+    running = listed(database, RunFilter(status="running"), readable=readable, limit=limit).runs
+    waiting = listed(database, RunFilter(status="queued"), readable=readable, limit=limit).runs
     ids = [row.id for row in running]
     query = sa.select(runs.c.id, runs.c.owner).where(runs.c.id.in_(ids))
-    with engine.execution_options(read_only=True).connect() as connection:
+    with database.execution_options(read_only=True).connect() as connection:
         rows = connection.execute(query).all()
         owners = {row.id: str(row.owner) for row in rows}
     return Queue(
         at=now(),
         running=tuple((row, owners.get(row.id, "")) for row in running),
         waiting=tuple(reversed(waiting)),
-        workers=tuple(worker_registry.list_workers(engine)),
-        tokens_today=controls.used_today(engine),
+        workers=tuple(worker_registry.list_workers(database)),
+        tokens_today=controls.used_today(database),
     )
+
+
+@router.get("/queue", response_class=HTMLResponse)
+def show_queue(dashboard: Context, visitor: Guest, readable: Readable) -> HTMLResponse:
+    """The queue's page."""
+    state = read_queue(dashboard.store.engine, readable)
+    limit = dashboard.settings.tokens_per_day
+    return HTMLResponse(render("queue.html", visitor=visitor, state=state, limit=limit))

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, get_args
+from urllib.parse import urlencode
 
 import sqlalchemy as sa
+from fastapi import APIRouter, Depends, Query
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import HTMLResponse
 
+from agent.journal.events import Outcome
 from agent.model import Record
-from app.storage.records import RunFilter
+from app.storage.records import RunFilter, Status
 from app.storage.tables import from_micros, runs, to_micros
+from app.web.dashboard.context import Context, Guest
+from app.web.rendering import render
+
+router = APIRouter()
 
 PAGE = 50
 
@@ -39,19 +48,19 @@ class Page(Record):
     next: str = ""
 
 
-def places(engine: sa.Engine) -> list[tuple[int, str]]:
+def repositories(database: sa.Engine) -> list[tuple[int, str]]:
     """The repositories that have runs, each with its newest installation."""
     query = (
         sa.select(sa.func.max(runs.c.installation_id), runs.c.repository)
         .group_by(runs.c.repository)
         .order_by(runs.c.repository)
     )
-    with engine.execution_options(read_only=True).connect() as connection:
+    with database.execution_options(read_only=True).connect() as connection:
         return [(int(i), str(r)) for i, r in connection.execute(query)]
 
 
 def listed(
-    engine: sa.Engine,
+    database: sa.Engine,
     filters: RunFilter,
     *,
     search: str = "",
@@ -75,7 +84,7 @@ def listed(
     if created.isdecimal() and len(created) < 18:
         key = sa.tuple_(runs.c.created_at, runs.c.id)
         query = query.where(key < sa.tuple_(sa.literal(int(created)), sa.literal(last)))
-    with engine.execution_options(read_only=True).connect() as connection:
+    with database.execution_options(read_only=True).connect() as connection:
         found = [_row(r) for r in connection.execute(query.limit(limit + 1)).mappings()]
     if len(found) <= limit:
         return Page(runs=tuple(found))
@@ -104,4 +113,61 @@ def _row(row: Any) -> RunRow:
             for name in RunRow.model_fields
             if name not in ("created_at", "updated_at", "events")
         },
+    )
+
+
+async def _readable(dashboard: Context, visitor: Guest) -> frozenset[str] | None:
+    if not visitor.login:
+        return None
+    known = await run_in_threadpool(repositories, dashboard.store.engine)
+    return await dashboard.access.readable(visitor, known)
+
+
+Readable = Annotated[frozenset[str] | None, Depends(_readable)]
+"""The repositories whose runs the visitor may see; None: all."""
+
+
+@router.get("/runs", response_class=HTMLResponse)
+def list_runs(
+    dashboard: Context,
+    visitor: Guest,
+    readable: Readable,
+    repository: Annotated[str, Query(max_length=201)] = "",
+    status: Annotated[str, Query(max_length=16)] = "",
+    outcome: Annotated[str, Query(max_length=16)] = "",
+    search: Annotated[str, Query(max_length=200)] = "",
+    cursor: Annotated[str, Query(max_length=64)] = "",
+) -> HTMLResponse:
+    """A page of the list."""
+    database = dashboard.store.engine
+    filters = _filters(repository, status, outcome)
+    page = listed(database, filters, search=search, cursor=cursor, readable=readable)
+    kept = {name: value for name, value in filters.model_dump().items() if value}
+    kept |= {"search": search} if search.strip() else {}
+    known = [r for _, r in repositories(database) if readable is None or r in readable]
+    return HTMLResponse(
+        render(
+            "runs.html",
+            visitor=visitor,
+            page=page,
+            older="/runs?" + urlencode({**kept, "cursor": page.next}),
+            filters=filters,
+            search=search,
+            repositories=known,
+            statuses=get_args(Status),
+            outcomes=get_args(Outcome),
+            filtered=bool(kept),
+            label=dashboard.settings.label,
+        )
+    )
+
+
+def _filters(repository: str, status: str, outcome: str) -> RunFilter:
+    """Filters from an address; words that name no state filter nothing."""
+    return RunFilter.model_validate(
+        {
+            "repository": repository,
+            "status": status if status in get_args(Status) else "",
+            "outcome": outcome if outcome in get_args(Outcome) else "",
+        }
     )

@@ -2,53 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import statistics
-from collections import Counter, OrderedDict
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import sqlalchemy as sa
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse
 
-from app.storage.archive import Journals
+from app.journal_view import cards
 from app.storage.records import RunFilter
-from app.storage.tables import events, from_micros
-from app.web.dashboard.run_list import RunRow, listed
+from app.web.dashboard.context import Context, Guest
+from app.web.dashboard.efforts import Effort, Efforts
+from app.web.dashboard.run_list import Readable, RunRow, listed
+from app.web.rendering import render
+
+router = APIRouter()
 
 RUNS = 200
 """The newest so many are counted."""
 FIXES_SHOWN = 60
 """Proven runs that are plotted one by one."""
-_TYPES = (
-    "model_turned",
-    "tool_finished",
-    "reproduction_declared",
-    "hypothesis_proposed",
-    "hypothesis_resolved",
-    "gate_judged",
-    "drift_noticed",
-)
-
-
-@dataclass(slots=True)
-class Effort:
-    """What one run took."""
-
-    prompt: int = 0
-    cached: int = 0
-    completion: int = 0
-    model_s: float = 0.0
-    calls: int = 0
-    hypotheses: int = 0
-    refusals: Counter[str] = field(default_factory=Counter)
-    drifts: Counter[str] = field(default_factory=Counter)
-    troubles: Counter[str] = field(default_factory=Counter)
-    reproduced: bool = False
-    confirmed: bool = False
-    judged: bool = False
-    proven_at: datetime | None = None
-    """When the gate first said proven: a run's own times move when its pull request is merged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,41 +53,12 @@ class Statistics:
     """Where runs that were not proven went wrong, most frequent first."""
 
 
-class Efforts:
-    """What ended runs took, read from their journals once and kept in this process."""
-
-    def __init__(self, engine: sa.Engine, journals: Journals) -> None:
-        self._engine = engine
-        self._journals = journals
-        self._known: OrderedDict[tuple[str, int], Effort] = OrderedDict()
-
-    def of(self, row: RunRow) -> Effort:
-        """The effort of a run, as long as its journal is now."""
-        key = (row.id, row.events)
-        if key not in self._known:
-            self._known[key] = self._read(row)
-            while len(self._known) > 4 * RUNS:
-                self._known.popitem(last=False)
-        return self._known[key]
-
-    def _read(self, row: RunRow) -> Effort:
-        effort = Effort()
-        seen = False
-        for at, event in _entries(self._engine, row.id):
-            _took(effort, at, event)
-            seen = True
-        if not seen:  # nothing of it is in the tables: it may be in the archive
-            for recorded in self._journals.events(row.id):
-                _took(effort, recorded.at, recorded.event.model_dump(mode="json"))
-        return effort
-
-
 def gather(
-    engine: sa.Engine, efforts: Efforts, readable: Collection[str] | None = None
+    database: sa.Engine, efforts: Efforts, readable: Collection[str] | None = None
 ) -> Statistics:
     """The statistics over the newest ended runs that the visitor may see. Blocks."""
-    rows = listed(engine, RunFilter(status="done"), readable=readable, limit=RUNS).runs
-    return summed([(row, efforts.of(row)) for row in rows])
+    rows = listed(database, RunFilter(status="done"), readable=readable, limit=RUNS).runs
+    return summed([(row, efforts.of(row.id, row.events)) for row in rows])
 
 
 def summed(known: Sequence[tuple[RunRow, Effort]]) -> Statistics:
@@ -171,49 +117,24 @@ def _median(values: Sequence[float]) -> float:
     return float(statistics.median(values)) if values else 0.0
 
 
-def _entries(engine: sa.Engine, run_id: str) -> Iterator[tuple[datetime, dict[str, object]]]:
-    """What a journal in the tables holds of effort."""
-    # The type stands at the body's beginning: journals are mostly outputs, which need no parsing.
-    kind = sa.func.substr(events.c.body, 1, 80)
-    wanted = sa.or_(*(kind.like(f'%"type":"{t}"%') for t in _TYPES))
-    query = (
-        sa.select(events.c.at, events.c.body)
-        .where(events.c.run_id == run_id, wanted)
-        .order_by(events.c.seq)
+@router.get("/statistics", response_class=HTMLResponse)
+def show_statistics(dashboard: Context, visitor: Guest, readable: Readable) -> HTMLResponse:
+    """The statistics over the runs that the visitor may see."""
+    figures = gather(dashboard.store.engine, dashboard.efforts, readable)
+    gpus = dashboard.settings.gpus_per_stream
+    return HTMLResponse(
+        render(
+            "statistics.html",
+            visitor=visitor,
+            figures=figures,
+            gpus=gpus,
+            weeks=cards.bars(figures.weeks),
+            fix_minutes=cards.bars(figures.minutes_each),
+            fix_tokens=cards.bars(_scaled(figures.tokens_each, 0.001)),
+            fix_seconds=cards.bars(_scaled(figures.seconds_each, gpus or 1)),
+        )
     )
-    with engine.execution_options(read_only=True).connect() as connection:
-        for at, body in connection.execute(query):
-            yield from_micros(at), json.loads(body)
 
 
-def _took(effort: Effort, at: datetime, event: dict[str, object]) -> None:
-    _add(effort, event)
-    if effort.proven_at is None and event.get("verdict") == "proven":
-        effort.proven_at = at
-
-
-def _add(effort: Effort, event: dict[str, object]) -> None:
-    match event:
-        case {"type": "model_turned", "usage": dict(use), "duration_ms": int(ms)}:
-            effort.prompt += use["prompt_tokens"]
-            effort.cached += use["cached_tokens"]
-            effort.completion += use["completion_tokens"]
-            effort.model_s += ms / 1000
-        case {"type": "tool_finished", "name": name, "status": status}:
-            effort.calls += 1
-            if status not in ("ok", "refused"):
-                effort.troubles[f"{name} {status}"] += 1
-        case {"type": "hypothesis_proposed"}:
-            effort.hypotheses += 1
-        case {"type": "reproduction_declared", "accepted": True}:
-            effort.reproduced = True
-        case {"type": "hypothesis_resolved", "verdict": "confirmed"}:
-            effort.confirmed = True
-        case {"type": "gate_judged", "verdict": verdict, "checks": list(checks)}:
-            effort.judged = True
-            if verdict != "proven":
-                effort.refusals.update(str(c["name"]) for c in checks if not c["ok"])
-        case {"type": "drift_noticed", "kind": str(kind)}:
-            effort.drifts[kind] += 1
-        case _:
-            pass
+def _scaled(values: Sequence[tuple[str, float]], by: float) -> list[tuple[str, float]]:
+    return [(name, value * by) for name, value in values]

@@ -10,8 +10,11 @@ import copy
 import threading
 from collections import OrderedDict
 
+from app.journal_view.cards import card_values
 from app.journal_view.summary import Head, carry_on
+from app.settings.schema import Settings
 from app.storage.archive import Journals
+from app.storage.records import Run
 
 WINDOW = 500
 """Events read at once."""
@@ -47,3 +50,28 @@ def _copied(head: Head) -> Head:
     for name in ("nodes", "points", "snapshots", "calls", "places", "stages", "before", "after"):
         setattr(kept, name, copy.copy(getattr(head, name)))
     return kept
+
+
+def head_values(settings: Settings, run: Run, head: Head) -> dict[str, object]:
+    """What the templates print of a run's head."""
+    return card_values(
+        head,
+        where=f"/runs/{run.id}",
+        budget_calls=settings.budget_calls,
+        budget_tokens=settings.budget_tokens,
+    ) | {
+        "run": run,
+        "took": _took(run, head),
+        "issue_url": f"{settings.github_web_url}/{run.repository}/issues/{run.issue_number}",
+    }
+
+
+def _took(run: Run, head: Head) -> str:
+    # A run's own last change may be the merge of its pull request.
+    seconds = ((head.ended_at or run.updated_at) - run.created_at).total_seconds()
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def snapshot_names(head: Head) -> dict[str, str]:
+    """The base and the snapshots, each with its name for people."""
+    return {"": "the base"} | {s.key: s.name for s in head.snapshots.values()}

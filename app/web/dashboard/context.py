@@ -1,0 +1,95 @@
+"""What the dashboard's routes share, and the dependencies by which they ask for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends, HTTPException, Request
+from fastapi.concurrency import run_in_threadpool
+
+from app.settings.schema import Settings
+from app.storage.archive import Journals
+from app.storage.records import Run, UnknownRun
+from app.storage.store import SqlStore
+from app.web.auth.visitors import AccessControl, Asking, Visitor
+from app.web.dashboard.efforts import Efforts
+from app.web.dashboard.summaries import Heads
+
+MOST_STREAMS = 200
+EVENTS_PER_PAGE = 200
+
+
+@dataclass(slots=True)
+class Streams:
+    """How many live streams are open in this process."""
+
+    open: int = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether no other may be opened."""
+        return self.open >= MOST_STREAMS
+
+
+@dataclass(frozen=True, slots=True)
+class Dashboard:
+    """One application's settings, store and what its pages keep in memory."""
+
+    settings: Settings
+    store: SqlStore
+    access: AccessControl
+    journals: Journals
+    heads: Heads
+    efforts: Efforts
+    enqueue: Callable[[str], None]
+    """Tells the durable engine of a run; may raise, for the outbox has the run."""
+    streams: Streams = field(default_factory=Streams)
+
+
+def dashboard_of(
+    settings: Settings, store: SqlStore, ask: Asking | None, enqueue: Callable[[str], None]
+) -> Dashboard:
+    """The dashboard of an application. `ask` tells people's roles; None: only operators get in."""
+    journals = Journals(settings, store)
+    return Dashboard(
+        settings=settings,
+        store=store,
+        access=AccessControl(settings, ask),
+        journals=journals,
+        heads=Heads(journals),
+        efforts=Efforts(store.engine, journals),
+        enqueue=enqueue,
+    )
+
+
+async def _dashboard(request: Request) -> Dashboard:
+    dashboard: Dashboard = request.app.state.dashboard
+    return dashboard
+
+
+Context = Annotated[Dashboard, Depends(_dashboard)]
+"""The dashboard that `create_app` put into the application's state."""
+
+
+def visitor(request: Request, dashboard: Context) -> Visitor:
+    """Who asks. Raises `HTTPException` 401 or 403, or `TokenShown`."""
+    return dashboard.access.visitor(request)
+
+
+Guest = Annotated[Visitor, Depends(visitor)]
+
+
+async def _readable_run(run_id: str, dashboard: Context, visitor: Guest) -> Run:
+    try:
+        run = await run_in_threadpool(dashboard.store.get_run, run_id)
+    except UnknownRun:
+        raise HTTPException(404, "There is no such run.") from None
+    if not await dashboard.access.may_read(visitor, run):
+        raise HTTPException(404, "There is no such run.")
+    return run
+
+
+ReadableRun = Annotated[Run, Depends(_readable_run)]
+"""The run of the address; to a visitor who may not read it, there is none (404)."""

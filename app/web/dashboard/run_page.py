@@ -1,0 +1,75 @@
+"""One run: its page, its events as JSON, and its logs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Query, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import HTMLResponse, JSONResponse
+
+from app.journal_view.entries import present_all
+from app.sanitize.html import SHOWN
+from app.web.dashboard.context import EVENTS_PER_PAGE, Context, Guest, ReadableRun
+from app.web.dashboard.summaries import head_values, snapshot_names
+from app.web.rendering import render
+
+router = APIRouter()
+
+
+@router.get("/runs/{run_id}", response_class=HTMLResponse)
+async def show_run(
+    dashboard: Context,
+    visitor: Guest,
+    run: ReadableRun,
+    first: Annotated[int | None, Query(ge=0, lt=2**53)] = None,
+) -> HTMLResponse:
+    """A window of the run's journal; without `first`, the newest events."""
+    start = max(run.events - EVENTS_PER_PAGE, 0) if first is None else first
+    events = await run_in_threadpool(dashboard.journals.events, run.id, start - 1, EVENTS_PER_PAGE)
+    end = start + len(events)
+    head = await run_in_threadpool(dashboard.heads.of, run.id)
+    values = head_values(dashboard.settings, run, head)
+    values |= {
+        "visitor": visitor,
+        "may_steer": await dashboard.access.may_steer(visitor, run),
+        "events": present_all(events),
+        "shown": SHOWN,
+        "first": start,
+        "end": end,
+        "earlier": max(start - EVENTS_PER_PAGE, 0) if start else None,
+        "later": end if end < run.events else None,
+        "live": run.status != "done" and end >= run.events,
+        "snapshots": list(head.snapshots.values()),
+        "names": snapshot_names(head),
+    }
+    return HTMLResponse(await run_in_threadpool(lambda: render("run.html", **values)))
+
+
+@router.get("/runs/{run_id}/events")
+def run_events(
+    dashboard: Context,
+    run: ReadableRun,
+    after: Annotated[int, Query(ge=-1, lt=2**53)] = -1,
+    limit: Annotated[int, Query(ge=1, le=1000)] = EVENTS_PER_PAGE,
+) -> JSONResponse:
+    """The run's events after a sequence number, and its state."""
+    events = dashboard.journals.events(run.id, after=after, limit=limit)
+    return JSONResponse(
+        {
+            "run": run.id,
+            "status": run.status,
+            "outcome": run.outcome,
+            "events": [recorded.model_dump(mode="json") for recorded in events],
+            "after": events[-1].seq if events else after,
+        }
+    )
+
+
+@router.get("/runs/{run_id}/logs/{log_id:path}")
+def run_log(dashboard: Context, run: ReadableRun, log_id: str) -> Response:
+    """A kept log, whole."""
+    data = dashboard.journals.log(run.id, log_id)
+    if data is None:
+        raise HTTPException(404, "There is no such log.")
+    return Response(data, media_type="text/plain; charset=utf-8")
