@@ -1,0 +1,52 @@
+"""A database and a queue of an earlier version, opened with a run in mid-flight: it goes on.
+
+`tests/data/run_in_mid_flight.json` holds both SQLite files as SQL, as the last version with a flat
+`app/` wrote them. Three runs were given to it with one place in the queue: the first ended, the
+second was in the middle of its attempt (six tool calls done) when the process was killed, and the
+third waited. Module paths, class names and the results of steps must not have mattered.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+from agent.journal.events import ToolFinished
+from app.server.engine import running
+from tests.support.run_world import RunWorld
+from tests.support.runs import check_journal, ended
+
+KEPT = json.loads((Path(__file__).parents[3] / "data" / "run_in_mid_flight.json").read_text())
+
+
+def earlier_world(folder: Path) -> RunWorld:
+    """The world as the killed process left it."""
+    state = folder / "state"
+    state.mkdir()
+    for name in ("patchwright.db", "engine.db"):
+        connection = sqlite3.connect(state / name)
+        connection.executescript("\n".join(KEPT[name]).replace("@FOLDER@", str(folder)))
+        connection.close()
+    (folder / "forge.json").write_text(json.dumps(KEPT["forge.json"]))
+    return RunWorld(folder, concurrency=1, worker_concurrency=1)
+
+
+def test_runs_of_the_version_before_go_on(tmp_path: Path) -> None:
+    world = earlier_world(tmp_path)
+    done, debugging, queued = (KEPT["runs"][name] for name in ("done", "debugging", "queued"))
+    journal = world.store.events(debugging)
+    assert sum(isinstance(entry.event, ToolFinished) for entry in journal) == 6
+    before = world.store.get_run(done)
+    assert (before.status, before.outcome) == ("done", "proven")
+    with running(world.services()):
+        first, second = ended(world, debugging), ended(world, queued)
+    assert (first.outcome, second.outcome) == ("proven", "proven")
+    for run_id in (debugging, queued):
+        check_journal(world, run_id)
+    assert world.store.events(debugging)[: len(journal)] == journal
+    assert world.store.get_run(done) == before
+    with world.forge.world() as forge:
+        assert len(forge["pulls"]) == 3
+        assert forge["acts"].count("open pull") == 3
+        assert forge["acts"].count("react eyes") == 3
