@@ -52,7 +52,7 @@ def pool_of(url: str) -> dict[str, int]:
     return {name: int(str(query.get(name, value))) for name, value in POOL.items()}
 
 
-def _checked_database(url: str) -> None:
+def checked_database(url: str) -> None:
     """Raises `ValueError` when it is no URL of a database that Patchwright works with."""
     try:
         backend = make_url(url).get_backend_name()

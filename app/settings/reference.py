@@ -20,15 +20,17 @@ from pydantic_core import PydanticUndefined
 
 from app.settings.base import CONFIG_VARIABLE, PREFIX
 from app.settings.github import GithubSettings
-from app.settings.llm import PriceSettings
+from app.settings.llm import ModelSettings, PriceSettings
 from app.settings.operations import OperationSettings
-from app.settings.sandboxes import KubernetesSettings, SetupSettings
+from app.settings.sandboxes import KubernetesSettings, SandboxSettings, SetupSettings
 from app.settings.schema import Settings
 
 MADE = "<!-- Made by `make reference`; change the program instead of this page. -->"
 
 HEADINGS: dict[type, str] = {
-    Settings: "Service, model, budget, sandbox",
+    Settings: "Service",
+    ModelSettings: "Model and budget",
+    SandboxSettings: "Sandboxes",
     GithubSettings: "GitHub, and who may start how much",
     SetupSettings: "Preparing sandboxes",
     KubernetesSettings: "Sandboxes as pods",

@@ -1,4 +1,4 @@
-"""Settings about preparing sandboxes: what set-up may reach and use, and how long images stay."""
+"""Settings about sandboxes: their engine and limits, set-up and its images, pods."""
 
 from __future__ import annotations
 
@@ -8,8 +8,41 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode
 
+from app.settings.base import check_url
 from sandbox.egress.rules import networks_of
+from sandbox.protocol import Limits
 from sandbox.setup.records import PUBLIC_IMAGES
+
+
+class SandboxSettings(BaseSettings):
+    """The part of `Settings` that says what a sandbox is made of and may use."""
+
+    docker_url: str = Field(
+        "", description="Docker's address; empty: as the docker command has it."
+    )
+    sandbox_image: str = Field("", description="Image of the sandboxes; empty: the base image.")
+    sandbox_runtime: str = Field(
+        "", description="Container runtime, e.g. runsc; empty: the engine's."
+    )
+    sandbox_cpus: float = Field(2.0, gt=0, description="Processors that one sandbox may use.")
+    sandbox_memory_mb: int = Field(2048, ge=128, description="Memory of one sandbox, in MiB.")
+    sandbox_pids: int = Field(512, ge=16, description="Processes that one sandbox may have.")
+    sandbox_disk_mb: int = Field(4096, ge=64, description="Disk that one sandbox may fill, in MiB.")
+
+    @field_validator("docker_url")
+    @classmethod
+    def _check_docker(cls, value: str) -> str:
+        return check_url(value, ("unix", "tcp", "http", "https", "ssh")) if value else value
+
+    @property
+    def limits(self) -> Limits:
+        """What one sandbox may use."""
+        return Limits(
+            cpus=self.sandbox_cpus,
+            memory_bytes=self.sandbox_memory_mb * 1024**2,
+            pids=self.sandbox_pids,
+            disk_bytes=self.sandbox_disk_mb * 1024**2,
+        )
 
 
 class SetupSettings(BaseSettings):
@@ -95,7 +128,7 @@ class SetupSettings(BaseSettings):
 
 
 class KubernetesSettings(BaseSettings):
-    """The part of `app.settings.schema.Settings` that says where runs get their sandboxes."""
+    """The part of `Settings` that says where runs get their sandboxes."""
 
     sandbox_engine: Literal["docker", "kubernetes"] = Field(
         "docker",

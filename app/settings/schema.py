@@ -1,4 +1,4 @@
-"""All settings of the App in one typed class, each with its sentence.
+"""All settings of the App in one typed class; here its own, and how they are read.
 
 Sources, the first that has a value wins: arguments, environment (`PATCHWRIGHT_LABEL`), the file
 named by `PATCHWRIGHT_CONFIG` (TOML, or `NAME=value` lines for any other ending), the defaults.
@@ -11,26 +11,23 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Literal
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import (
     BaseSettings,
     DotEnvSettingsSource,
-    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
 from sqlalchemy.engine import make_url
 
-from agent.task import Budget
 from app.settings.base import CONFIG_VARIABLE, PREFIX, SettingsError, check_url
-from app.settings.database_url import _checked_database, with_waits
+from app.settings.database_url import checked_database, with_waits
 from app.settings.github import GithubSettings
-from app.settings.llm import PriceSettings
-from app.settings.sandboxes import KubernetesSettings, SetupSettings
-from sandbox.protocol import Limits
+from app.settings.llm import ModelSettings, PriceSettings
+from app.settings.sandboxes import KubernetesSettings, SandboxSettings, SetupSettings
 
 
 def _state_dir() -> Path:
@@ -38,7 +35,9 @@ def _state_dir() -> Path:
     return (Path(root) if root else Path.home() / ".local" / "state") / "patchwright"
 
 
-class Settings(GithubSettings, KubernetesSettings, PriceSettings, SetupSettings):
+class Settings(
+    GithubSettings, ModelSettings, SandboxSettings, KubernetesSettings, PriceSettings, SetupSettings
+):
     """Every setting; see the descriptions, or run `patchwright settings`."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
@@ -62,61 +61,6 @@ class Settings(GithubSettings, KubernetesSettings, PriceSettings, SetupSettings)
         description="Address under which people reach the service, for links in comments; "
         "empty: http://HOST:PORT.",
     )
-
-    model: str = Field(
-        "",
-        description="Model profile: offline, k2-thinking, …; empty: offline until a model URL is "
-        "set, then k2-thinking.",
-    )
-    model_url: Annotated[tuple[str, ...], NoDecode] = Field(
-        (),
-        description="Addresses of OpenAI-compatible servers (…/v1), separated by commas; a run "
-        "stays with one of them.",
-    )
-    model_name: str = Field(
-        "", description="Name of the model at the server, if not the profile's."
-    )
-    model_api_key: SecretStr = Field(SecretStr(""), description="Key for the model's server.")
-    model_api_key_file: Path | None = Field(
-        None, description="File with the key for the model's server."
-    )
-    model_overrides: dict[str, Any] = Field(
-        default_factory=dict,
-        description='Changes to the model profile as JSON, e.g. {"temperature": 0.6}.',
-    )
-    model_profiles: dict[str, dict[str, Any]] = Field(
-        default_factory=dict,
-        description='Your own profiles, e.g. {"mine": {"base": "k2-thinking", "window": 128000}}.',
-    )
-    model_patience_s: float = Field(
-        600.0, ge=0, description="Seconds to wait for a model's server that is away."
-    )
-
-    budget_calls: int = Field(300, ge=1, description="Tool calls that one attempt may make.")
-    budget_calls_per_hypothesis: int = Field(
-        15, ge=1, description="Tool calls that one hypothesis may use."
-    )
-    budget_wall_minutes: float = Field(
-        180.0, gt=0, description="Longest time of one attempt, in minutes."
-    )
-    budget_tokens: int = Field(
-        40_000_000, ge=1, description="Tokens that one attempt may use, cached ones included."
-    )
-    tool_timeout_s: float = Field(120.0, gt=0, description="Longest shell command, in seconds.")
-    test_timeout_s: float = Field(600.0, gt=0, description="Longest run of the tests, in seconds.")
-    attempts: int = Field(1, ge=1, le=16, description="Attempts per issue.")
-
-    docker_url: str = Field(
-        "", description="Docker's address; empty: as the docker command has it."
-    )
-    sandbox_image: str = Field("", description="Image of the sandboxes; empty: the base image.")
-    sandbox_runtime: str = Field(
-        "", description="Container runtime, e.g. runsc; empty: the engine's."
-    )
-    sandbox_cpus: float = Field(2.0, gt=0, description="Processors that one sandbox may use.")
-    sandbox_memory_mb: int = Field(2048, ge=128, description="Memory of one sandbox, in MiB.")
-    sandbox_pids: int = Field(512, ge=16, description="Processes that one sandbox may have.")
-    sandbox_disk_mb: int = Field(4096, ge=64, description="Disk that one sandbox may fill, in MiB.")
 
     executor_id: str = Field(
         "",
@@ -159,48 +103,17 @@ class Settings(GithubSettings, KubernetesSettings, PriceSettings, SetupSettings)
         )
         return init_settings, env_settings, file
 
-    @field_validator("model_url", mode="before")
-    @classmethod
-    def _split_urls(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
-
-    @field_validator("model_url")
-    @classmethod
-    def _check_model_urls(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(check_url(url, ("http", "https")) for url in value)
-
     @field_validator("public_url")
     @classmethod
     def _check_public_url(cls, value: str) -> str:
         return check_url(value, ("http", "https")) if value else value
 
-    @field_validator("docker_url")
-    @classmethod
-    def _check_docker(cls, value: str) -> str:
-        return check_url(value, ("unix", "tcp", "http", "https", "ssh")) if value else value
-
     @field_validator("database_url")
     @classmethod
     def _check_database(cls, value: SecretStr) -> SecretStr:
         if url := value.get_secret_value():
-            _checked_database(url)
+            checked_database(url)
         return value
-
-    @model_validator(mode="after")
-    def _check_together(self) -> Self:
-        if self.model not in ("", "offline") and not self.model_url:
-            raise ValueError(
-                f"{PREFIX}MODEL is {self.model!r}, which needs a server: set {PREFIX}MODEL_URL, "
-                f"or {PREFIX}MODEL=offline"
-            )
-        return self
-
-    @property
-    def profile(self) -> str:
-        """The model profile in effect."""
-        return self.model or ("k2-thinking" if self.model_url else "offline")
 
     @property
     def base_url(self) -> str:
@@ -213,7 +126,7 @@ class Settings(GithubSettings, KubernetesSettings, PriceSettings, SetupSettings)
         url = self.secret("database_url")
         if url and self.database_url_file is not None:
             try:
-                _checked_database(url)
+                checked_database(url)
             except ValueError as error:
                 raise SettingsError(
                     f"{PREFIX}DATABASE_URL_FILE: {self.database_url_file} {error}. Correct it."
@@ -236,28 +149,6 @@ class Settings(GithubSettings, KubernetesSettings, PriceSettings, SetupSettings)
     def executor(self) -> str:
         """This worker's name in effect."""
         return self.executor_id or "worker-0"
-
-    @property
-    def budget(self) -> Budget:
-        """What one attempt may use."""
-        return Budget(
-            calls=self.budget_calls,
-            calls_per_hypothesis=self.budget_calls_per_hypothesis,
-            wall_s=self.budget_wall_minutes * 60,
-            tokens=self.budget_tokens,
-            tool_timeout_s=self.tool_timeout_s,
-            test_timeout_s=self.test_timeout_s,
-        )
-
-    @property
-    def limits(self) -> Limits:
-        """What one sandbox may use."""
-        return Limits(
-            cpus=self.sandbox_cpus,
-            memory_bytes=self.sandbox_memory_mb * 1024**2,
-            pids=self.sandbox_pids,
-            disk_bytes=self.sandbox_disk_mb * 1024**2,
-        )
 
     def secret(
         self,
