@@ -110,6 +110,12 @@ class GatePolicy(Record):
     allow_lock_files: bool = False
     max_files: int = 20
     max_changed_lines: int = 800
+    drop_unneeded_hunks: bool = False
+    """Whether hunks of source that nothing needs are left out of the proven patch."""
+    suite_runs: float = 3.0
+    """The gate's budget for evidence beyond reproduction and suite, in runs of the suite …"""
+    evidence_s: float = 600.0
+    """… or in seconds, whichever is more."""
 
 
 class Task(Record):

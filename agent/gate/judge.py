@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Literal
 
 from agent.errors import AgentError
 from agent.gate.changed import ChangedFile, changed_file
@@ -19,13 +18,17 @@ from agent.gate.patch import BadPatch, FileChange, parse_patch
 from agent.gate.proof import Before, Case, Proof, opened, prove, see_before, smallest
 from agent.gate.rules.all import Base, refusals
 from agent.gate.rules.paths import path_refusals
-from agent.journal.events import Check, GateJudged, ReproductionDeclared
+from agent.gate.steps import Allowance, Evidence, HeldPatch, Step, look_for_more
+from agent.journal.events import Check, GateJudged, ReproductionDeclared, Verdict
 from agent.model import Record
 from agent.task import GatePolicy, Issue
 from agent.testing.paths import is_test
 from agent.testing.suite import NoTests, find_test_command, list_files, read_text
 from sandbox.errors import PatchRefused, SandboxGone
 from sandbox.protocol import OpenSandbox, Sandbox
+
+STEPS: tuple[Step, ...] = ()
+"""Evidence beyond reproduction and suite, in the order in which it is looked for."""
 
 
 class Submission(Record):
@@ -42,7 +45,7 @@ class Submission(Record):
     """Of one run; should be what the reproduction was given when it was declared."""
     attempt: int = 1
     shrink: bool = True
-    """Whether hunks that nothing needs are dropped; not where people asked for changes."""
+    """Whether the policy's `drop_unneeded_hunks` counts; not where people asked for changes."""
 
 
 async def judge(submission: Submission, open_fresh: OpenSandbox) -> GateJudged:
@@ -70,7 +73,7 @@ async def judge(submission: Submission, open_fresh: OpenSandbox) -> GateJudged:
         case = await _case(clean, submission, base, files)
         try:
             before = await see_before(clean, open_fresh, case)
-            return await _with_patch_surely(submission, open_fresh, case, before, rules)
+            return await _with_patch_surely(submission, open_fresh, case, before, rules, files)
         except (AgentError, PatchRefused) as error:
             return _verdict(submission, "unproven", [*rules, _failed("run", str(error))])
 
@@ -81,6 +84,7 @@ async def _with_patch_surely(
     case: Case,
     before: Before,
     rules: Sequence[Check],
+    files: Sequence[ChangedFile],
 ) -> GateJudged:
     """The verdict with the patch in place; a second time where the sandbox dies.
 
@@ -88,7 +92,7 @@ async def _with_patch_surely(
     """
     for _ in range(2):
         with suppress(SandboxGone):
-            return await _with_patch(submission, open_fresh, case, before, rules)
+            return await _with_patch(submission, open_fresh, case, before, rules, files)
     died = _failed("run", "The sandbox died twice while the tests ran with the patch.")
     return _verdict(submission, "unproven", [*rules, died])
 
@@ -99,6 +103,7 @@ async def _with_patch(
     case: Case,
     before: Before,
     rules: Sequence[Check],
+    files: Sequence[ChangedFile],
 ) -> GateJudged:
     declared = case.reproduction
     if declared is not None and before.reproduction and not before.reproduction.as_claimed:
@@ -116,11 +121,30 @@ async def _with_patch(
         return _verdict(submission, "unproven", checks, proof.patch)
     if not proof.holds:
         return _verdict(submission, "unproven", checks, proof.patch)
-    if not submission.shrink:
-        return _verdict(submission, "proven", checks, proof.patch)
-    smaller, note = await _smaller(submission, open_fresh, case, before)
-    final = smaller or proof
-    return _verdict(submission, "proven", [*rules, *final.checks, *note], final.patch)
+    note: list[Check] = []
+    if submission.shrink and submission.policy.drop_unneeded_hunks:
+        smaller, note = await _smaller(submission, open_fresh, case, before)
+        proof = smaller or proof
+    held = HeldPatch(
+        open_fresh=open_fresh,
+        case=case,
+        before=before,
+        submitted=submission.patch,
+        patch=proof.patch,
+        files=files,
+        policy=submission.policy,
+        allowance=Allowance(_evidence_s(submission.policy, before)),
+    )
+    more = await look_for_more(held, STEPS)
+    checks = [*rules, *proof.checks, *note, *more.checks]
+    verdict: Verdict = "proven" if all(check.ok for check in more.checks) else "unproven"
+    return _verdict(submission, verdict, checks, proof.patch, more)
+
+
+def _evidence_s(policy: GatePolicy, before: Before) -> float:
+    """How long evidence beyond reproduction and suite may be looked for."""
+    run_s = max((run.duration_s for run in before.suites), default=0.0)
+    return max(policy.evidence_s, policy.suite_runs * run_s)
 
 
 async def _smaller(
@@ -231,14 +255,17 @@ def _failed(name: str, detail: str) -> Check:
 
 def _verdict(
     submission: Submission,
-    verdict: Literal["proven", "unproven", "refused"],
+    verdict: Verdict,
     checks: Sequence[Check],
     patch: str = "",
+    more: Evidence | None = None,
 ) -> GateJudged:
+    found = {} if more is None else dict(more)
     return GateJudged(
         attempt=submission.attempt,
         verdict=verdict,
         reasons=tuple(check.detail for check in checks if not check.ok),
         checks=tuple(checks),
         patch=patch or submission.patch,
+        **{name: value for name, value in found.items() if name != "checks"},
     )

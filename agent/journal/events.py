@@ -183,15 +183,36 @@ UNDECIDED = "one fix and no other"
 """The check that fails when the model itself cannot tell its fix from another."""
 
 
+class HunkEvidence(Record):
+    """One hunk of source of a judged patch, and what needs it."""
+
+    path: str
+    line: int
+    """Where it begins in the patched file (in the base's, if it only deletes)."""
+    needed_by: str = ""
+    """A test that fails without it, or "the reproduction"; empty: nothing was seen to need it."""
+    reason: str = ""
+    """The model's sentence why it belongs though no test needs it."""
+    tried: bool = True
+    """False: there was no time left to leave it out."""
+
+
+Verdict = Literal["proven", "contested", "unproven", "refused"]
+
+
 class GateJudged(Event):
     """The independent gate's verdict on a submitted patch."""
 
     type: Literal["gate_judged"] = "gate_judged"
-    verdict: Literal["proven", "unproven", "refused"]
+    verdict: Verdict
     reasons: tuple[str, ...] = ()
     checks: tuple[Check, ...] = ()
     patch: str = ""
-    """The patch that was judged; it may be smaller than the one submitted."""
+    """The patch that was judged, with the regression test."""
+    hunks: tuple[HunkEvidence, ...] = ()
+    """The hunks of source and what needs each; empty where they were not looked at."""
+    left_out: tuple[str, ...] = ()
+    """What the gate had no time to look at, in sentences."""
 
 
 class NoteAdded(Event):
