@@ -170,10 +170,10 @@ async def perform(attempt: Attempt, call: ToolCall) -> None:
 async def keep_tree(attempt: Attempt, call: ToolCall) -> tuple[SnapshotTaken, ...]:
     """A snapshot after a change, from which another worker can go on; see `keep_change`."""
     if call.name.removeprefix("functions.") == "bash":
-        now = time.monotonic()
-        if now - attempt.looked_at < LOOK_EVERY_S:
+        moment = time.monotonic()
+        if moment - attempt.looked_at < LOOK_EVERY_S:
             return ()
-        attempt.looked_at = now
+        attempt.looked_at = moment
     return await keep_change(attempt.sandbox, attempt.journal, call.id)
 
 

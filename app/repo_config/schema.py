@@ -1,9 +1,10 @@
 """A repository's own settings, from `.github/patchwright.yml` on its default branch.
 
-The file says what its maintainers want; the operator's settings bound it (`app.repo_bounds`). It is
-only ever read from the default branch: whoever opens a pull request cannot change the rules that
-it is judged by. Defaults for a whole organisation stand in the same path of its `.github`
-repository. Reading YAML, with the line of every mistake, is in `app.repo_config.parser`.
+The file says what its maintainers want; the operator's settings bound it
+(`app.repo_config.effective`). It is only ever read from the default branch: whoever opens a pull
+request cannot change the rules that it is judged by. Defaults for a whole organisation stand in the
+same path of its `.github` repository. Reading YAML, with the line of every mistake, is in
+`app.repo_config.parser`.
 """
 
 from __future__ import annotations

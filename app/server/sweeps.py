@@ -5,13 +5,15 @@ from __future__ import annotations
 from app.sandboxes.base import Sandboxes
 from app.sandboxes.docker import DockerSandboxes
 from app.sandboxes.kubernetes import KubernetesSandboxes, kubernetes_engine
-from app.server.bootstrap import _log
 from app.settings.schema import Settings
 from app.storage.store import SqlStore
+from app.telemetry import logs
 from sandbox.docker.engine import DockerEngine
 from sandbox.docker.pool import POOL_RUN
 from sandbox.errors import SandboxError
 from sandbox.kubernetes.engine import KubernetesEngine
+
+_log = logs.get(__name__)
 
 SWEEP_EVERY_S = 60.0
 """How often a worker looks for sandboxes that no run owns."""

@@ -97,7 +97,7 @@ class ExecStream(asyncio.Protocol):
         if self._opened.done():
             self._frames(data)
         else:
-            self._answer(data)
+            self._upgrade_response(data)
 
     def eof_received(self) -> bool:
         """The process ended, or closed its output: close our side too."""
@@ -122,7 +122,7 @@ class ExecStream(asyncio.Protocol):
         """The engine takes more again."""
         self._writable.set()
 
-    def _answer(self, data: bytes) -> None:
+    def _upgrade_response(self, data: bytes) -> None:
         self._buffer += data
         head, blank, rest = bytes(self._buffer).partition(b"\r\n\r\n")
         if not blank:

@@ -82,7 +82,7 @@ class Tunnel:
     def _frame(self, kind: bytes, number: int, size: int, payload: bytes) -> None:
         if kind == _OPEN and self._connect is not None:
             channel = self._channels[number] = _Channel()
-            channel.task = asyncio.create_task(self._answer(number, channel, self._connect))
+            channel.task = asyncio.create_task(self._dial(number, channel, self._connect))
             return
         known = self._channels.get(number)
         if known is None:
@@ -97,7 +97,7 @@ class Tunnel:
         elif kind == _RESET and known.task is not None:
             known.task.cancel()
 
-    async def _answer(self, number: int, channel: _Channel, connect: Connect) -> None:
+    async def _dial(self, number: int, channel: _Channel, connect: Connect) -> None:
         try:
             reader, writer = await connect()
         except OSError:
