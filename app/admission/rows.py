@@ -82,7 +82,8 @@ HOLD = timedelta(seconds=60)
 """Longer than a comment takes; a worker that dies meanwhile delays a run by no more than this."""
 
 
-def _waiting(moment: datetime) -> sa.Select[Any]:
+def waiting_since(moment: datetime) -> sa.Select[Any]:
+    """Runs that have waited for a while by this moment, of which nobody was told; oldest first."""
     table = tables.runs
     return (
         sa.select(table.c.id)

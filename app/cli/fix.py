@@ -113,7 +113,13 @@ async def run_fix(request: FixRequest, settings: Settings, console: Console) -> 
             tree = Path(scratch) / "tree.tar"
             local.mirror.tree_tar(local.commit, tree)
             settings, wished = await with_environment(
-                engine, settings, tree, run_id, str(request.path.resolve()), issue.body, console
+                engine,
+                settings,
+                tree,
+                run_id=run_id,
+                repository=str(request.path.resolve()),
+                about=issue.body,
+                console=console,
             )
             task = Task(
                 run_id=run_id,
@@ -128,7 +134,16 @@ async def run_fix(request: FixRequest, settings: Settings, console: Console) -> 
             async with own_sandboxes(engine) as own:
 
                 async def one(number: int) -> AttemptState:
-                    return await _attempt(task, number, store, engine, settings, tree, own, console)
+                    return await _attempt(
+                        task,
+                        number,
+                        store=store,
+                        engine=engine,
+                        settings=settings,
+                        tree=tree,
+                        installation=own,
+                        console=console,
+                    )
 
                 states = await run_attempts(request.attempts, one)
     finally:
@@ -150,18 +165,19 @@ async def run_fix(request: FixRequest, settings: Settings, console: Console) -> 
 async def _attempt(
     task: Task,
     number: int,
+    *,
     store: MemoryStore,
     engine: DockerEngine,
     settings: Settings,
     tree: Path,
-    own: str,
+    installation: str,
     console: Console,
 ) -> AttemptState:
     model = make_model(settings, run_id=task.run_id, seed=number - 1)
 
     async def opened(purpose: str) -> Sandbox:
         image = settings.sandbox_image or BASE_IMAGE
-        return await engine.open(spec_of(settings, image, task.run_id, purpose, own), tree)
+        return await engine.open(spec_of(settings, image, task.run_id, purpose, installation), tree)
 
     def show(entry: Recorded) -> None:
         line = progress_line(entry)

@@ -202,6 +202,7 @@ class Mirror:
         self,
         base: str,
         patch: str,
+        *,
         message: str,
         author: Identity,
         branch: str,

@@ -12,7 +12,7 @@ import requests
 from github import GithubException
 from github.Requester import Requester
 
-from app.github.paging import _all
+from app.github.paging import all_entries
 from app.github.records import CheckReport, CheckRun, FailedCheck
 
 MOST_ANNOTATIONS = 50
@@ -107,7 +107,7 @@ def failed_checks(
             conclusion=run["conclusion"],
             summary=(run.get("output") or {}).get("summary") or "",
         )
-        for run in _all(requester, path, "check_runs")
+        for run in all_entries(requester, path, "check_runs")
         if run["conclusion"] in FAILURES and str((run.get("app") or {}).get("id")) != own_app
     )
 

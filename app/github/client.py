@@ -14,9 +14,7 @@ from github import GithubException
 from github.IssueComment import IssueComment
 from github.Repository import Repository as ApiRepository
 
-from app.github import checks
-from app.github import pulls as forge_talk
-from app.github import pulls as github_pulls
+from app.github import checks, pulls
 from app.github.app import GithubApp, git_token, integration
 from app.github.convert import as_comment, as_pull, as_thread, forge_error
 from app.github.errors import ForgeAway, ForgeError, InstallationGone
@@ -209,7 +207,7 @@ class GithubForge:
         at = self._name, number
 
         def write() -> tuple[str, ...]:
-            return github_pulls.request_reviewers(self._client.requester, *at, people, teams)
+            return pulls.request_reviewers(self._client.requester, *at, people, teams)
 
         return await self._do(f"ask for a review of #{number}", write) if people or teams else ()
 
@@ -236,7 +234,7 @@ class GithubForge:
 
     async def remarks(self, number: int) -> tuple[ReviewComment, ...]:
         """See `Forge.remarks`."""
-        read = lambda: forge_talk.remarks(self._client.requester, self._name, number)  # noqa: E731
+        read = lambda: pulls.remarks(self._client.requester, self._name, number)  # noqa: E731
         return await self._do(f"read the review of #{number}", read)
 
     async def reply(self, number: int, thread: int, marker: str, body: str) -> None:
@@ -244,8 +242,8 @@ class GithubForge:
 
         def write() -> None:
             text, login = f"{marker}\n{body}", self._bot_login()
-            at = (self._client.requester, self._name, number, thread)
-            forge_talk.reply(*at, text, marker, login)
+            at = (self._client.requester, self._name, number)
+            pulls.reply(*at, thread=thread, text=text, marker=marker, login=login)
 
         await self._do(f"answer in the review of #{number}", write)
 
@@ -276,14 +274,14 @@ class GithubForge:
         """See `Forge.open_issue`."""
 
         def write() -> int:
-            at = (self._client.requester, self._name)
-            return forge_talk.open_issue(*at, marker, title, body, self._bot_login())
+            at, login = (self._client.requester, self._name), self._bot_login()
+            return pulls.open_issue(*at, marker=marker, title=title, body=body, login=login)
 
         return await self._do("open an issue", write)
 
     async def delete_branch(self, branch: str, sha: str) -> None:
         """See `Forge.delete_branch`."""
-        write = lambda: forge_talk.delete_branch(  # noqa: E731
+        write = lambda: pulls.delete_branch(  # noqa: E731
             self._client.requester, self._name, branch, sha
         )
         await self._do(f"delete the branch {branch}", write)
@@ -327,10 +325,10 @@ class GithubForge:
 
     def _find_pulls(self, branch: str, state: str) -> list[Pull]:
         owner = self._name.partition("/")[0]
-        pulls = self._repo().get_pulls(
+        listed = self._repo().get_pulls(
             state=state, head=f"{owner}:{branch}", sort="created", direction="desc"
         )
-        return [as_pull(p) for p in pulls if p.head.ref == branch]
+        return [as_pull(p) for p in listed if p.head.ref == branch]
 
     async def _do(self, what: str, call: Callable[[], T]) -> T:
         return await asyncio.to_thread(self._guarded, what, call)

@@ -11,8 +11,10 @@ MOST_PAGES = 30
 """Of a hundred entries each; what comes after is not read."""
 
 
-def _all(requester: Requester, path: str, key: str = "", **query: Any) -> Iterator[dict[str, Any]]:
-    """The entries of all pages."""
+def all_entries(
+    requester: Requester, path: str, key: str = "", **query: Any
+) -> Iterator[dict[str, Any]]:
+    """The entries of all pages, of `MOST_PAGES` at most; `key` names the list in each answer."""
     for page in range(1, MOST_PAGES + 1):
         parameters = {"per_page": 100, "page": page, **query}
         _, data = requester.requestJsonAndCheck("GET", path, parameters=parameters)

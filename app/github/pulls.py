@@ -13,7 +13,7 @@ from typing import Any
 from github import GithubException
 from github.Requester import Requester
 
-from app.github.paging import _all
+from app.github.paging import all_entries
 from app.github.records import ReviewComment
 
 ASKING = ("CHANGES_REQUESTED", "COMMENTED")
@@ -26,14 +26,15 @@ def remarks(requester: Requester, repository: str, number: int) -> tuple[ReviewC
     pull = f"/repos/{repository}/pulls/{number}"
     found = [
         _remark("review", said, said["submitted_at"])
-        for said in _all(requester, f"{pull}/reviews")
+        for said in all_entries(requester, f"{pull}/reviews")
         if said.get("body") and said.get("submitted_at") and said["state"] in ASKING
     ]
     found += [
-        _remark("line", said, said["created_at"]) for said in _all(requester, f"{pull}/comments")
+        _remark("line", said, said["created_at"])
+        for said in all_entries(requester, f"{pull}/comments")
     ]
     page = f"/repos/{repository}/issues/{number}/comments"
-    found += [_remark("page", said, said["created_at"]) for said in _all(requester, page)]
+    found += [_remark("page", said, said["created_at"]) for said in all_entries(requester, page)]
     order = ("review", "line", "page")
     return tuple(sorted(found, key=lambda r: (r.created_at, order.index(r.kind), r.id)))
 
@@ -42,6 +43,7 @@ def reply(
     requester: Requester,
     repository: str,
     number: int,
+    *,
     thread: int,
     text: str,
     marker: str,
@@ -49,7 +51,7 @@ def reply(
 ) -> None:
     """See `Forge.reply`."""
     path = f"/repos/{repository}/pulls/{number}/comments"
-    for said in _all(requester, path):
+    for said in all_entries(requester, path):
         by = (said.get("user") or {}).get("login")
         if by == login and said.get("in_reply_to_id") == thread and said["body"].startswith(marker):
             return
@@ -57,11 +59,11 @@ def reply(
 
 
 def open_issue(
-    requester: Requester, repository: str, marker: str, title: str, body: str, login: str
+    requester: Requester, repository: str, *, marker: str, title: str, body: str, login: str
 ) -> int:
     """See `Forge.open_issue`."""
     path = f"/repos/{repository}/issues"
-    for issue in _all(requester, path, state="open"):
+    for issue in all_entries(requester, path, state="open"):
         by = (issue.get("user") or {}).get("login")
         if by == login and (issue.get("body") or "").startswith(marker):
             return int(issue["number"])

@@ -213,11 +213,11 @@ async def _push(
         mirror.commit_patch,
         run.base_commit,
         patch_of(state),
-        commit_message(run, state, author.name, author.email),
-        author,
-        second,
-        run.started_at,
-        policy,
+        message=commit_message(run, state, author.name, author.email),
+        author=author,
+        branch=second,
+        when=run.started_at,
+        policy=policy,
     )
     try:
         await with_token(forge, lambda token: mirror.push(first, commit, token))

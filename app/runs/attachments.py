@@ -111,7 +111,8 @@ async def linked_files(run: ActiveRun, urls: tuple[str, ...]) -> tuple[Attachmen
     return tuple(kept)
 
 
-async def _keep_log(run: ActiveRun, check: FailedCheck) -> str:
+async def keep_check_log(run: ActiveRun, check: FailedCheck) -> str:
+    """Keep a failed check's log with the run; gives its id, empty when there is none."""
     data = await run.forge.check_log(check.id)
     if not data:
         return ""

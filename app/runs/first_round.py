@@ -24,7 +24,9 @@ LAPS = 3
 """So often work begins anew because the base branch moved; then a draft says so."""
 
 
-async def _first_round(run: ActiveRun, step: Step) -> None:
+async def first_round(run: ActiveRun, step: Step) -> None:
+    """From the issue to a pull request, a draft or a diagnosis, in durable steps."""
+
     async def tried(
         name: str, act: Callable[[], Awaitable[Result]], *, heeds_stop: bool = False
     ) -> Result:

@@ -22,7 +22,7 @@ from app.publishing import publish
 from app.publishing.facts import is_draft, patch_of
 from app.runs import feedback
 from app.runs.active_run import ActiveRun
-from app.runs.attachments import _keep_log
+from app.runs.attachments import keep_check_log
 from app.runs.attempts import AttemptPlan
 from app.runs.feedback import Item, Items
 from app.runs.pull_request_proof import WiderProof
@@ -170,12 +170,12 @@ async def push(run: ActiveRun, found: Result, debugged: Result) -> Result:
         mirror.commit_patch,
         found["base_commit"],
         patch_of(state),
-        commit_text_for(pull, state, author),
-        author,
-        f"{pull.branch}-round-{run.record.round}",
-        datetime.fromisoformat(found["at"]),
-        terms.policy,
-        (found["head"], found["base_commit"]) if merged else (found["head"],),
+        message=commit_text_for(pull, state, author),
+        author=author,
+        branch=f"{pull.branch}-round-{run.record.round}",
+        when=datetime.fromisoformat(found["at"]),
+        policy=terms.policy,
+        parents=(found["head"], found["base_commit"]) if merged else (found["head"],),
     )
     if commit != found["head"]:
         run.check_lease()
@@ -239,7 +239,7 @@ async def _failed_checks(
         )
         await say_given_up(run, pull, fresh)
         return [], []
-    kept = [(check, await _keep_log(run, check)) for check in fresh]
+    kept = [(check, await keep_check_log(run, check)) for check in fresh]
     return [feedback.of_check(c, log_id) for c, log_id in kept], [i for _, i in kept if i]
 
 

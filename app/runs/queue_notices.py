@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from agent.journal.events import now
 from agent.journal.state import AttemptState
 from app.admission.limits import QueuedRun, queue_place
-from app.admission.rows import _waiting, hold, read_marks, release
+from app.admission.rows import hold, read_marks, release, waiting_since
 from app.github.errors import ForgeError
 from app.publishing import publish
 from app.publishing.facts import facts_of, preferences_of
@@ -57,7 +57,7 @@ async def tell_waiting(services: Services, told: dict[str, int]) -> None:
     engine, moment = services.store.engine, now()
     with engine.execution_options(read_only=True).connect() as connection:
         marks = read_marks(connection, moment)
-        waiting: list[str] = list(connection.execute(_waiting(moment)).scalars())
+        waiting: list[str] = list(connection.execute(waiting_since(moment)).scalars())
     for run in map(services.store.get_run, waiting):
         place = queue_place(QueuedRun(run.id, run.repository, run.created_at, live=True), marks)
         if told.get(run.id) != place:

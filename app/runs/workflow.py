@@ -20,7 +20,7 @@ from app.github.fenced import fenced
 from app.runs import crash_limit, failures, later_rounds
 from app.runs.active_run import ActiveRun
 from app.runs.failures import Requeued, was_interrupted
-from app.runs.first_round import _first_round, report_failure
+from app.runs.first_round import first_round, report_failure
 from app.runs.services import Result, Services, Step
 from app.storage.outage import is_unavailable, retry_while_unavailable
 from app.storage.records import Run
@@ -69,7 +69,7 @@ async def _do(run: ActiveRun, step: Step, number: int, parked: str) -> None:
         if parked:
             await _end(run, parked)
         elif number == 1:
-            await _first_round(run, step)
+            await first_round(run, step)
         else:
             await later_rounds.work(run, step)
     except LostLease:

@@ -100,6 +100,7 @@ async def with_environment(
     engine: DockerEngine,
     settings: Settings,
     tree: Path,
+    *,
     run_id: str,
     repository: str,
     about: str,

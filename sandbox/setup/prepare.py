@@ -11,7 +11,7 @@ import asyncio
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +33,24 @@ from sandbox.setup.prepared_images import (
     use,
 )
 from sandbox.setup.records import Prepared, Progress, SetupFailed, SetupPolicy
-from sandbox.setup.run import _Setup
+from sandbox.setup.run import Setup
 from sandbox.spec import COMMAND_USER, INSTALLATION_LABEL, RUN_LABEL
 
 _DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
-
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What candidates are prepared with; the tree is None where none is needed."""
+
+    engine: DockerEngine
+    tree: Path | None
+    texts: Mapping[str, str]
+    spec: SetupSpec
+    policy: SetupPolicy
+    scope: str
+    progress: Progress
 
 
 async def prepare(
@@ -58,6 +69,7 @@ async def prepare(
     Raises `SetupFailed` when a candidate that was asked for, or every one, fails; other
     `SandboxError`s when the engine does.
     """
+    job = _Job(engine, tree, texts, spec, policy, scope, progress)
     begun = time.monotonic()
     failed: list[SetupFailed] = []
     for environment in candidates:
@@ -65,9 +77,7 @@ async def prepare(
             spent = time.monotonic() - begun
             return Prepared(spec.image, environment, True, spent, tuple(failed))
         try:
-            image, cached = await _prepare_despite_network(
-                engine, tree, texts, environment, spec, policy, scope, progress
-            )
+            image, cached = await _prepare_despite_network(job, environment)
         except SetupFailed as error:
             failed.append(error)
             progress(str(error))
@@ -78,45 +88,25 @@ async def prepare(
     raise failed[-1] if failed else SandboxError("There is no environment to prepare")
 
 
-async def _prepare_despite_network(
-    engine: DockerEngine,
-    tree: Path | None,
-    texts: Mapping[str, str],
-    environment: Environment,
-    spec: SetupSpec,
-    policy: SetupPolicy,
-    scope: str,
-    progress: Progress,
-) -> tuple[str, bool]:
+async def _prepare_despite_network(job: _Job, environment: Environment) -> tuple[str, bool]:
     """One candidate, again after a pause where only the network failed it."""
-    for wait_s in policy.network_waits_s:
+    for wait_s in job.policy.network_waits_s:
         try:
-            return await _prepare_one(
-                engine, tree, texts, environment, spec, policy, scope, progress
-            )
+            return await _prepare_one(job, environment)
         except SetupFailed as error:
             if not error.is_network_fault:
                 raise
-            progress(f"The network failed at `{error.command}`; trying again in {wait_s:.0f} s …")
+            job.progress(
+                f"The network failed at `{error.command}`; trying again in {wait_s:.0f} s …"
+            )
         await asyncio.sleep(wait_s)
-    return await _prepare_one(engine, tree, texts, environment, spec, policy, scope, progress)
+    return await _prepare_one(job, environment)
 
 
-async def _prepare_one(
-    engine: DockerEngine,
-    tree: Path | None,
-    texts: Mapping[str, str],
-    environment: Environment,
-    spec: SetupSpec,
-    policy: SetupPolicy,
-    scope: str,
-    progress: Progress,
-) -> tuple[str, bool]:
+async def _prepare_one(job: _Job, environment: Environment) -> tuple[str, bool]:
     if (toolchain := environment.toolchain) is not None:
         try:
-            image, _ = await _prepare_one(
-                engine, tree, texts, toolchain, spec, policy, scope, progress
-            )
+            image, _ = await _prepare_one(job, toolchain)
         except SetupFailed as error:
             raise SetupFailed(
                 environment, error.command, error.why, error.log, error.refused
@@ -124,17 +114,18 @@ async def _prepare_one(
         environment = environment.on(image)
     if environment.is_toolchain:
         # Made without the tree, so that it may serve every repository.
-        tree, texts, scope = None, {}, ""
-    base = environment.image or spec.image
+        job = replace(job, tree=None, texts={}, scope="")
+    engine, policy = job.engine, job.policy
+    base = environment.image or job.spec.image
     try:
         await pull(engine, base, policy.image_registries)
     except SandboxError as error:
         raise SetupFailed(environment, f"FROM {base}", str(error), "", ()) from None
-    recipe = recipe_hash(environment, await image_id(engine, base), texts, scope)
+    recipe = recipe_hash(environment, await image_id(engine, base), job.texts, job.scope)
     if tag := await use(engine, recipe):
         return tag, True
-    progress(f"Preparing the environment by {environment.source} …")
-    spec = replace(spec, image=base)
+    job.progress(f"Preparing the environment by {environment.source} …")
+    spec = replace(job.spec, image=base)
     proxy = None
     if policy.network:
         proxy = EgressProxy(policy.rules, ca_file=str(policy.ca_file or ""))
@@ -144,10 +135,11 @@ async def _prepare_one(
         engine.container(setup_options(spec, relay)) as container_id,
     ):
         inside = await engine.inside(container_id)
-        await _Setup(engine, inside, environment, policy, proxy, variables).run(tree, progress)
+        setup = Setup(engine, inside, environment, policy, proxy, variables)
+        await setup.run(job.tree, job.progress)
         labels = {
             PREPARED_LABEL: recipe,
-            SCOPE_LABEL: scope,
+            SCOPE_LABEL: job.scope,
             SOURCE_LABEL: environment.source[:200],
             INSTALLATION_LABEL: spec.owner or spec.installation,
             RUN_LABEL: "",

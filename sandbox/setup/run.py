@@ -22,18 +22,12 @@ from sandbox.shell.bash import BATCH, Shell, ShellDied
 from sandbox.spec import COMMAND_USER
 
 _LOG_BYTES = 512 * 1024
-
-
 _WATCH_S = 3.0
-
-
 _OWN_STEP_S = 900.0
-
-
 _EMPTY_TAR = bytes(10240)
 
 
-class _Setup:
+class Setup:
     """One set-up in its container."""
 
     def __init__(
@@ -62,13 +56,13 @@ class _Setup:
             for step in self._environment.steps:
                 progress(f"  {step.command.splitlines()[0][:120]}")
                 await self._step(step)
-            await self._own("keeping the result", FINISH)
+            await self._root_script("keeping the result", FINISH)
 
     async def _begin(self, tree: Path | None) -> None:
         certificates = self._certificates()
-        await self._own("trusting certificates", f"cat >{CA_FILE}", certificates)
-        await self._own("installing what a sandbox needs", NEEDED)
-        await self._own("unpacking the tree", BEGIN, tree or _EMPTY_TAR)
+        await self._root_script("trusting certificates", f"cat >{CA_FILE}", certificates)
+        await self._root_script("installing what a sandbox needs", NEEDED)
+        await self._root_script("unpacking the tree", BEGIN, tree or _EMPTY_TAR)
 
     def _certificates(self) -> bytes:
         """What the set-up trusts: the operator's file, and the proxy when it reads requests."""
@@ -90,7 +84,7 @@ class _Setup:
         if status != 0:
             raise self._failure(step.command, f"exit {status}")
 
-    async def _own(self, what: str, script: str, payload: bytes | Path = b"") -> None:
+    async def _root_script(self, what: str, script: str, payload: bytes | Path = b"") -> None:
         """A script of ours, as root, with an input of known size."""
         status = await self._shell(script, "0:0", _OWN_STEP_S, payload)
         if status != 0:
@@ -107,7 +101,7 @@ class _Setup:
         try:
             shell = await self._container.start_shell(BATCH, user=user, environment=environment)
             try:
-                return await self._answer(shell, line, timeout_s, payload)
+                return await self._run_in(shell, line, timeout_s, payload)
             finally:
                 shell.drop()
         except (ShellDied, SandboxGone) as error:
@@ -116,7 +110,7 @@ class _Setup:
             why = f"more than {self._policy.disk_bytes / 1e9:.1f} GB written"
             raise self._failure(line, why if self._too_large else "the container died") from None
 
-    async def _answer(
+    async def _run_in(
         self, shell: Shell, line: str, timeout_s: float, payload: bytes | Path
     ) -> int | None:
         if payload:

@@ -36,7 +36,9 @@ def test_a_local_repository_is_borrowed_and_left_alone(work: Path, tmp_path: Pat
     local.mirror.tree_tar(local.commit, out)
     with tarfile.open(out) as tar:
         assert "secret.txt" in tar.getnames()
-    made = local.mirror.commit_patch(local.commit, PATCH, "m", BOT, "b", WHEN)
+    made = local.mirror.commit_patch(
+        local.commit, PATCH, message="m", author=BOT, branch="b", when=WHEN
+    )
     assert made not in git(work, "rev-list", "--all")
     assert _files(work) == before
 
@@ -110,5 +112,5 @@ def test_what_is_configured_in_the_repository_is_not_run(work: Path, tmp_path: P
         (work / ".git" / "hooks").mkdir(exist_ok=True)
         (work / ".git" / "hooks" / hook).symlink_to(spy)
     local = mirror_local(work, tmp_path / "scratch")
-    local.mirror.commit_patch(local.commit, PATCH, "m", BOT, "b", WHEN)
+    local.mirror.commit_patch(local.commit, PATCH, message="m", author=BOT, branch="b", when=WHEN)
     assert not (tmp_path / "ran").exists()

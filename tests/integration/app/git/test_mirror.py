@@ -65,7 +65,9 @@ def mirror(remote: Path, tmp_path: Path) -> Mirror:
 
 
 def commit(mirror: Mirror, patch: str = PATCH, branch: str = "patchwright/x") -> str:
-    return mirror.commit_patch(mirror.base_commit("main"), patch, "Fix it", BOT, branch, WHEN)
+    return mirror.commit_patch(
+        mirror.base_commit("main"), patch, message="Fix it", author=BOT, branch=branch, when=WHEN
+    )
 
 
 def test_the_tree_goes_out_as_git_keeps_it(mirror: Mirror, remote: Path, tmp_path: Path) -> None:
@@ -205,7 +207,12 @@ def test_push_creates_then_forwards_and_is_content_when_done(mirror: Mirror, rem
     for _ in range(2):
         mirror.push("patchwright/x", one)
     two = mirror.commit_patch(
-        one, PATCH.replace("t = 0", "t = 3").replace("t = 1", "t = 0"), "More", BOT, "b", WHEN
+        one,
+        PATCH.replace("t = 0", "t = 3").replace("t = 1", "t = 0"),
+        message="More",
+        author=BOT,
+        branch="b",
+        when=WHEN,
     )
     mirror.push("patchwright/x", two)
     assert git(remote, "rev-parse", "patchwright/x") == two

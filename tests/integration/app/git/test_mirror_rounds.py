@@ -25,7 +25,9 @@ class Place:
         self.base = self.commit("shop/cart.py", CART)
         self.mirror = Mirror(folder / "mirror.git", str(self.work))
         self.mirror.fetch()
-        self.head = self.mirror.commit_patch(self.base, PATCH, "fix", BOT, "fix", WHEN)
+        self.head = self.mirror.commit_patch(
+            self.base, PATCH, message="fix", author=BOT, branch="fix", when=WHEN
+        )
         self.mirror.push("fix", self.head)
 
     def commit(self, name: str, text: str) -> str:
@@ -80,18 +82,26 @@ def test_a_commit_follows_the_branch_and_may_join_the_base(place: Place) -> None
         "diff --git a/shop/new.py b/shop/new.py\nnew file mode 100644\n"
         "--- /dev/null\n+++ b/shop/new.py\n@@ -0,0 +1 @@\n+NEW = 1\n"
     )
-    made = mirror.commit_patch(place.base, whole, "m", BOT, "n", WHEN, parents=(place.head,))
+    made = mirror.commit_patch(
+        place.base, whole, message="m", author=BOT, branch="n", when=WHEN, parents=(place.head,)
+    )
     assert git(mirror.git_dir, "rev-parse", f"{made}^") == place.head
-    again = mirror.commit_patch(place.base, whole, "m", BOT, "n", WHEN, parents=(place.head,))
+    again = mirror.commit_patch(
+        place.base, whole, message="m", author=BOT, branch="n", when=WHEN, parents=(place.head,)
+    )
     assert again == made
     assert "shop/new.py" in mirror.diff(place.head, made)
 
     same = mirror.diff(place.base, place.head)
-    kept = mirror.commit_patch(place.base, same, "m", BOT, "n", WHEN, parents=(place.head,))
+    kept = mirror.commit_patch(
+        place.base, same, message="m", author=BOT, branch="n", when=WHEN, parents=(place.head,)
+    )
     assert kept == place.head, "nothing changed, so there is no commit"
 
     both = (made, aside)
-    joined = mirror.commit_patch(aside, whole, "m", BOT, "n", WHEN, parents=both)
+    joined = mirror.commit_patch(
+        aside, whole, message="m", author=BOT, branch="n", when=WHEN, parents=both
+    )
     parents = git(mirror.git_dir, "rev-list", "--parents", "-n", "1", joined).split()
     assert parents == [joined, made, aside]
     assert "README.md" not in mirror.diff(aside, joined)
