@@ -76,7 +76,7 @@ def fill(store: SqlStore, first: int, count: int, journal: Sequence[Recorded]) -
     asked = trigger().model_dump_json()
     for start in range(first, first + count, WRITTEN_AT_ONCE):
         numbers = range(start, min(start + WRITTEN_AT_ONCE, first + count))
-        with store.engine.begin() as connection:
+        with store.database.begin() as connection:
             connection.execute(sa.insert(tables.runs), [_row(n, asked, bodies) for n in numbers])
             written = [
                 {"run_id": f"run{number:09d}", "seq": seq, "at": number, "body": body}
@@ -138,12 +138,12 @@ class Growth:
 def sizes(store: SqlStore, journal: Sequence[Recorded]) -> Growth:
     """Bytes of a run in the database, without its logs, with 100, 400, 1,600 of them."""
     points, known = [], 0
-    before = size_of(store.engine)
+    before = size_of(store.database)
     for count in (100, 400, 1600):
         fill(store, known, count - known, journal)
         known = count
-        points.append((count, (size_of(store.engine) - before) / count / 1024))
-    return Growth(f"database a run ({store.engine.dialect.name})", "KiB", tuple(points), False)
+        points.append((count, (size_of(store.database) - before) / count / 1024))
+    return Growth(f"database a run ({store.database.dialect.name})", "KiB", tuple(points), False)
 
 
 def lists(store: SqlStore, most: int) -> Iterator[Growth]:
@@ -157,7 +157,7 @@ def lists(store: SqlStore, most: int) -> Iterator[Growth]:
             last = "/runs?repository=acme/r7"
             one.append((count, _median_ms(partial(_read, http, last))))
             walk.append((count, _walk_ms(store)))
-    name = store.engine.dialect.name
+    name = store.database.dialect.name
     yield Growth(f"list: newest page ({name})", "ms", tuple(first))
     yield Growth(f"list: page of one repository ({name})", "ms", tuple(one))
     yield Growth(f"list: all of them, in pages of 200 ({name})", "ms", tuple(walk))
@@ -185,7 +185,7 @@ def opening(store: SqlStore, journal: Sequence[Recorded], most: int) -> Iterator
             began = time.perf_counter()
             _read_journal(http, path, count)
             whole.append((count, (time.perf_counter() - began) * 1000))
-    name = store.engine.dialect.name
+    name = store.database.dialect.name
     yield Growth(f"open a run: first time ({name})", "ms", tuple(cold))
     yield Growth(f"open a run: again ({name})", "ms", tuple(warm))
     yield Growth(f"a run's whole journal ({name})", "ms", tuple(whole))

@@ -81,7 +81,7 @@ def throughput(workers: int, batches: int, time_scale: float) -> Throughput:
     ):
         store = made.wait_until_up()
         _until(lambda: _working(store) == workers, made, 120)
-        before = size_of(store.engine)
+        before = size_of(store.database)
         cpu_before = [part.used()[0] for part in made.parts]
         for number in range(runs):
             made.report_bug(number)
@@ -90,7 +90,7 @@ def throughput(workers: int, batches: int, time_scale: float) -> Throughput:
         journals = {run.id: store.events(run.id) for run in done}
         used = [part.used() for part in made.parts]
         cpu = [(now - then) / runs for (now, _), then in zip(used, cpu_before, strict=True)]
-        size = (size_of(store.engine) - before) / runs
+        size = (size_of(store.database) - before) / runs
         found = _figures(workers, done, journals, size, cpu, max(mib for _, mib in used[1:]))
         store.close()
     return found
@@ -135,7 +135,7 @@ def _figures(
 
 
 def _working(store: SqlStore) -> int:
-    with store.engine.connect() as connection:
+    with store.database.connect() as connection:
         count: int = connection.execute(sa.text("SELECT count(*) FROM workers")).scalar_one()
     return count
 

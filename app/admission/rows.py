@@ -45,17 +45,17 @@ LOCK = 0x6C696D73
 """Key of PostgreSQL's advisory lock: one run begins at a time."""
 
 
-def is_held(engine: sa.Engine, run_id: str, moment: datetime) -> bool:
+def is_held(database: sa.Engine, run_id: str, moment: datetime) -> bool:
     """Whether somebody tells the run's issue at this moment that it waits."""
     held = sa.select(tables.runs.c.held_until).where(tables.runs.c.id == run_id)
-    with engine.execution_options(read_only=True).connect() as connection:
+    with database.execution_options(read_only=True).connect() as connection:
         return (connection.execute(held).scalar_one_or_none() or 0) > to_micros(moment)
 
 
-def begin(engine: sa.Engine, run: Run, terms: EffectiveConfig, moment: datetime) -> Admission:
+def begin(database: sa.Engine, run: Run, terms: EffectiveConfig, moment: datetime) -> Admission:
     """Let a run begin if the limits allow, and record that. Again is the same."""
     table = tables.runs
-    with engine.begin() as connection:
+    with database.begin() as connection:
         # SQLite has one writer at a time anyhow.
         if connection.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
@@ -98,7 +98,7 @@ def waiting_since(moment: datetime) -> sa.Select[Any]:
     )
 
 
-def hold(engine: sa.Engine, run_id: str, moment: datetime) -> bool:
+def hold(database: sa.Engine, run_id: str, moment: datetime) -> bool:
     """Keep a run that nobody works on from beginning; False when it is too late, or held."""
     table = tables.runs
     free = sa.or_(table.c.held_until.is_(None), table.c.held_until < to_micros(moment))
@@ -107,12 +107,12 @@ def hold(engine: sa.Engine, run_id: str, moment: datetime) -> bool:
         .where(table.c.id == run_id, table.c.status == "queued", free)
         .values(held_until=to_micros(moment + HOLD))
     )
-    with engine.begin() as connection:
+    with database.begin() as connection:
         return connection.execute(statement).rowcount > 0
 
 
-def release(engine: sa.Engine, run_id: str) -> None:
+def release(database: sa.Engine, run_id: str) -> None:
     """The run may begin."""
     table = tables.runs
-    with engine.begin() as connection:
+    with database.begin() as connection:
         connection.execute(sa.update(table).where(table.c.id == run_id).values(held_until=None))

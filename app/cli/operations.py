@@ -51,7 +51,7 @@ def workers() -> None:
     from app.queue.worker_registry import list_workers
 
     table = Table("worker", "state", "last heard of")
-    for one in list_workers(SqlStore(load().database).engine):
+    for one in list_workers(SqlStore(load().database).database):
         table.add_row(one.id, one.state, f"{one.silent_s:.0f} s ago")
     out.print(table)
 
@@ -64,7 +64,7 @@ def backup(target: Annotated[Path, typer.Argument(help="File to write.")]) -> No
 
     settings = load()
     size = write(settings, target)
-    note(SqlStore(settings.database).engine, operator(), "backup", str(target))
+    note(SqlStore(settings.database).database, operator(), "backup", str(target))
     out.print(f"{target}: {size / 1e6:.1f} MB", highlight=False)
 
 
@@ -81,7 +81,7 @@ def restore(
 
     settings = load()
     runs = put(settings, source, replace=replace)
-    note(SqlStore(settings.database).engine, operator(), "restore", str(source))
+    note(SqlStore(settings.database).database, operator(), "restore", str(source))
     out.print(f"{runs} runs are back; `patchwright serve` goes on with them", highlight=False)
 
 
@@ -93,7 +93,7 @@ def audit(
     """Who triggered what, newest first."""
     from app.storage.audit import entries
 
-    for entry in entries(SqlStore(load().database).engine, limit, subject):
+    for entry in entries(SqlStore(load().database).database, limit, subject):
         line = f"{entry.at:%Y-%m-%d %H:%M:%S} {entry.actor}: {entry.action} {entry.subject}"
         out.print(f"{line} {entry.detail}".rstrip(), markup=False, highlight=False, soft_wrap=True)
 

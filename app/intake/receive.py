@@ -105,12 +105,12 @@ def _take_ask(intake: Intake, event: str, delivery: str, ask: WebhookEvent) -> T
     name, app_id = settings.github_app_slug, settings.github_app_id
     if reason := authorization.disregard(ask, name=name, app_id=app_id):
         return Taken("ignored", reason)
-    inbox = Inbox(intake.store.engine)
+    inbox = Inbox(intake.store.database)
     if not inbox.concerns(ask):
         return Taken("ignored", "not about a pull request of ours")
     if not inbox.keep(delivery, event, ask):
         return Taken("duplicate")
-    audit.note(intake.store.engine, ask.sender, f"asked by {ask.kind}", ask.repository, delivery)
+    audit.note(intake.store.database, ask.sender, f"asked by {ask.kind}", ask.repository, delivery)
     try:
         intake.enqueue_ask(delivery)
     except Exception:  # noqa: BLE001  whatever the engine's trouble: the outbox has the ask

@@ -54,7 +54,7 @@ class GovernedModel:
     """A model whose turns may have to wait. Waiting costs neither tokens nor calls."""
 
     inner: Model
-    engine: sa.Engine
+    database: sa.Engine
     run_id: str
     tokens_per_day: int
     on_waiting: OnWaiting | None
@@ -82,7 +82,7 @@ class GovernedModel:
         finally:
             metrics.model_asked_no_more(self.run_id, self.attempt)
         tokens = turn.usage.prompt_tokens + turn.usage.completion_tokens
-        await asyncio.to_thread(controls.add_usage, self.engine, tokens)
+        await asyncio.to_thread(controls.add_usage, self.database, tokens)
         self.brake.calls(id(self))
         return turn
 
@@ -102,10 +102,10 @@ class GovernedModel:
             await asyncio.sleep(self.look_every_s)
 
     def _why_not(self) -> str:
-        if controls.paused(self.engine, self.run_id):
+        if controls.paused(self.database, self.run_id):
             return "An operator paused the run."
         limit = self.tokens_per_day
-        if limit and controls.used_today(self.engine) >= limit:
+        if limit and controls.used_today(self.database) >= limit:
             return (
                 f"The installation has used its {limit:,} tokens of today; it goes on at 0:00 UTC."
             )

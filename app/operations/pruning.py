@@ -34,14 +34,14 @@ ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 _log = logs.get(__name__)
 
 
-def prune(settings: Settings, engine: sa.Engine, moment: datetime) -> int:
+def prune(settings: Settings, database: sa.Engine, moment: datetime) -> int:
     """Delete what is due at this moment; gives how many rows and workflows."""
     before = moment - KEEP
     old_run = sa.select(runs.c.id).where(over(before))
     asked = sa.select(asks.c.id).where(asks.c.id == deliveries.c.id)
     gone = 0
-    with _workflows(settings, engine) as client:
-        gone += _asks(engine, client, before)
+    with _workflows(settings, database) as client:
+        gone += _asks(database, client, before)
         for table, due in (
             # One whose ask is still there would be taken for new, and then there were two.
             (deliveries, (deliveries.c.received_at < to_micros(before)) & ~asked.exists()),
@@ -49,20 +49,20 @@ def prune(settings: Settings, engine: sa.Engine, moment: datetime) -> int:
             (controls, controls.c.run_id.in_(old_run)),
             (usage, usage.c.day < f"{moment - KEEP_USAGE:%Y-%m-%d}"),
         ):
-            gone += _delete(engine, table, due)
+            gone += _delete(database, table, due)
         if client is not None:
-            gone += _delete_workflows(engine, client, before)
+            gone += _delete_workflows(database, client, before)
     if gone:
         _log.info("old records", deleted=gone)
     return gone
 
 
-def _delete(engine: sa.Engine, table: sa.Table, due: sa.ColumnElement[bool]) -> int:
+def _delete(database: sa.Engine, table: sa.Table, due: sa.ColumnElement[bool]) -> int:
     key = list(table.primary_key)
     batch = sa.select(*key).where(due).limit(BATCH)
     total = 0
     while True:
-        with engine.execution_options(quick=True).begin() as connection:
+        with database.execution_options(quick=True).begin() as connection:
             done = connection.execute(sa.delete(table).where(sa.tuple_(*key).in_(batch))).rowcount
         total += done
         if done < BATCH:
@@ -70,13 +70,13 @@ def _delete(engine: sa.Engine, table: sa.Table, due: sa.ColumnElement[bool]) -> 
         time.sleep(PAUSE_S)
 
 
-def _asks(engine: sa.Engine, client: DBOSClient | None, before: datetime) -> int:
+def _asks(database: sa.Engine, client: DBOSClient | None, before: datetime) -> int:
     """Delete answered asks. The engine may still come to one that a later one's turn answered."""
     old = sa.and_(asks.c.answer != "", asks.c.received_at < to_micros(before))
     total, last = 0, ""
     while True:
         query = sa.select(asks.c.id).where(old, asks.c.id > last).order_by(asks.c.id).limit(BATCH)
-        with engine.execution_options(read_only=True).connect() as connection:
+        with database.execution_options(read_only=True).connect() as connection:
             found = list(connection.execute(query).scalars())
         if not found:
             return total
@@ -84,16 +84,16 @@ def _asks(engine: sa.Engine, client: DBOSClient | None, before: datetime) -> int
         if client is not None:
             ids = [workflow_of_ask(ask) for ask in found]
             waiting = {ask_of(flow.workflow_id) for flow in _list(client, [*UNDER_WAY], ids=ids)}
-        total += _delete(engine, asks, old & asks.c.id.in_(set(found) - waiting))
+        total += _delete(database, asks, old & asks.c.id.in_(set(found) - waiting))
         last = found[-1]
 
 
-def _delete_workflows(engine: sa.Engine, client: DBOSClient, before: datetime) -> int:
+def _delete_workflows(database: sa.Engine, client: DBOSClient, before: datetime) -> int:
     """Delete the engine's records of runs that are over, and of asks that were deleted."""
     total = kept = 0
     while flows := _list(client, ENDED, until=before, offset=kept):
         ids = [flow.workflow_id for flow in flows]
-        due = _due(engine, before, ids)
+        due = _due(database, before, ids)
         if due:
             client.delete_workflows(due)
         total, kept = total + len(due), kept + len(ids) - len(due)
@@ -101,13 +101,13 @@ def _delete_workflows(engine: sa.Engine, client: DBOSClient, before: datetime) -
     return total
 
 
-def _due(engine: sa.Engine, before: datetime, workflows: Collection[str]) -> list[str]:
+def _due(database: sa.Engine, before: datetime, workflows: Collection[str]) -> list[str]:
     """Those of these ended workflows that nobody needs any more."""
     of_runs = {flow: run_of(flow) for flow in workflows if not ask_of(flow)}
     of_asks = {flow: ask_of(flow) for flow in workflows if ask_of(flow)}
     ended = sa.select(runs.c.id).where(runs.c.id.in_(set(of_runs.values())), over(before))
     there = sa.select(asks.c.id).where(asks.c.id.in_(set(of_asks.values())))
-    with engine.execution_options(read_only=True).connect() as connection:
+    with database.execution_options(read_only=True).connect() as connection:
         old = set(connection.execute(ended).scalars())
         known = set(connection.execute(there).scalars())
     return [flow for flow, run in of_runs.items() if run in old] + [
@@ -135,12 +135,12 @@ def _list(
 
 
 @contextmanager
-def _workflows(settings: Settings, engine: sa.Engine) -> Iterator[DBOSClient | None]:
+def _workflows(settings: Settings, database: sa.Engine) -> Iterator[DBOSClient | None]:
     """The engine's own database, from whatever process; None while there is none."""
-    if engine.dialect.name == "sqlite":
+    if database.dialect.name == "sqlite":
         there = Path(sa.make_url(settings.engine_database).database or "").exists()
     else:
-        there = sa.inspect(engine).has_table("workflow_status", schema="dbos")
+        there = sa.inspect(database).has_table("workflow_status", schema="dbos")
     if not there:
         yield None
         return

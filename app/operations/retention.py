@@ -42,7 +42,7 @@ def tidy(settings: Settings, store: SqlStore, moment: datetime) -> tuple[int, in
     try:
         return _archive_due(settings, store, moment)
     finally:  # also when the disk is full
-        prune(settings, store.engine, moment)
+        prune(settings, store.database, moment)
 
 
 def _archive_due(settings: Settings, store: SqlStore, moment: datetime) -> tuple[int, int]:
@@ -50,27 +50,27 @@ def _archive_due(settings: Settings, store: SqlStore, moment: datetime) -> tuple
     archived = 0
     if settings.keep_journals_days:
         before = moment - timedelta(days=settings.keep_journals_days)
-        while due := finished(store.engine, before, AT_ONCE):
+        while due := finished(store.database, before, AT_ONCE):
             archived += sum(archive(store, run_id, folder, moment) for run_id in due)
     limit = settings.keep_journals_mb * MB
-    while limit and size_of_rows(store.engine) > limit:
-        due = finished(store.engine, moment, AT_ONCE)
+    while limit and size_of_rows(store.database) > limit:
+        due = finished(store.database, moment, AT_ONCE)
         archived += sum(archive(store, run_id, folder, moment) for run_id in due)
         if not due:
             break
-    deleted = _delete_archives(settings, store.engine, moment)
+    deleted = _delete_archives(settings, store.database, moment)
     if archived or deleted:
         _log.info("old journals", archived=archived, deleted=deleted)
     return archived, deleted
 
 
-def _delete_archives(settings: Settings, engine: sa.Engine, moment: datetime) -> int:
+def _delete_archives(settings: Settings, database: sa.Engine, moment: datetime) -> int:
     query = (
         sa.select(archives.c.run_id, archives.c.file, archives.c.size, archives.c.archived_at)
         .where(archives.c.deleted_at.is_(None))
         .order_by(archives.c.archived_at, archives.c.run_id)
     )
-    with engine.execution_options(read_only=True).connect() as connection:
+    with database.execution_options(read_only=True).connect() as connection:
         rows = connection.execute(query).all()
     days, limit = settings.keep_archives_days, settings.keep_archives_mb * MB
     before = to_micros(moment - timedelta(days=days)) if days else 0
@@ -81,7 +81,7 @@ def _delete_archives(settings: Settings, engine: sa.Engine, moment: datetime) ->
             total -= row.size
             gone.append(row.run_id)
     if gone:
-        with engine.begin() as connection:
+        with database.begin() as connection:
             connection.execute(
                 sa.update(archives)
                 .where(archives.c.run_id.in_(gone))

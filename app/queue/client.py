@@ -21,7 +21,7 @@ class EngineClient:
     def __init__(self, client: DBOSClient, store: SqlStore) -> None:
         self._client = client
         self._store = store
-        self._inbox = Inbox(store.engine)
+        self._inbox = Inbox(store.database)
         self._outbox = Outbox(self, store, self._inbox)
 
     def enqueue(self, run_id: str) -> None:

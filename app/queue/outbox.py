@@ -102,7 +102,7 @@ def put_back(store: SqlStore, engine: Engine) -> list[str]:
         .order_by(sa.func.random())
         .limit(LOOKED_AT)
     )
-    with store.engine.execution_options(read_only=True).connect() as connection:
+    with store.database.execution_options(read_only=True).connect() as connection:
         epochs = {row.id: row.epoch for row in connection.execute(query)}
     known = {_workflow(run): run for run in map(store.get_run, epochs)}
     statuses = engine.statuses(list(known)) if known else {}
@@ -111,7 +111,7 @@ def put_back(store: SqlStore, engine: Engine) -> list[str]:
         status = statuses.get(workflow)
         if not workflows.is_over(status):
             continue
-        with store.engine.begin() as connection:
+        with store.database.begin() as connection:
             taken = connection.execute(
                 sa.update(runs)
                 .where(runs.c.id == run.id, runs.c.epoch == epochs[run.id])
@@ -136,7 +136,7 @@ def put_asks_back(store: SqlStore, engine: Engine) -> list[str]:
         .order_by(sa.func.random())
         .limit(LOOKED_AT)
     )
-    with store.engine.execution_options(read_only=True).connect() as connection:
+    with store.database.execution_options(read_only=True).connect() as connection:
         known = {workflows.workflow_of_ask(ask): ask for ask in connection.execute(query).scalars()}
     statuses = engine.statuses(list(known)) if known else {}
     back = []
@@ -146,7 +146,7 @@ def put_asks_back(store: SqlStore, engine: Engine) -> list[str]:
             continue
         if status is not None:
             engine.forget(workflow)
-        with store.engine.begin() as connection:
+        with store.database.begin() as connection:
             connection.execute(
                 sa.update(asks)
                 .where(asks.c.id == ask, asks.c.answer == "")

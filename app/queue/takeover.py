@@ -47,14 +47,18 @@ class Workflows(Protocol):
 
 
 def sweep(
-    engine: sa.Engine, workflows: Callable[[], Workflows], dead_after_s: float, *, bury: bool = True
+    database: sa.Engine,
+    workflows: Callable[[], Workflows],
+    dead_after_s: float,
+    *,
+    bury: bool = True,
 ) -> list[str]:
     """Put back what the dead left; gives the ids of those workflows. Again is nothing.
 
     Without `bury` nobody is taken for dead by silence, and only what is left already is put back.
     """
-    with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":
+    with database.begin() as connection:
+        if database.dialect.name == "postgresql":
             locked = sa.select(sa.func.pg_try_advisory_xact_lock(LOCK))
             if not connection.execute(locked).scalar_one():
                 return []
@@ -84,7 +88,7 @@ def sweep(
     for workflow in left:
         _log.warning("taken over", workflow=workflow.workflow_id, worker=workflow.executor_id)
         audit.note(
-            engine,
+            database,
             "patchwright",
             "takeover",
             workflow.workflow_id,

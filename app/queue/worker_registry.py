@@ -51,14 +51,14 @@ class Worker:
 class WorkerRegistration:
     """A worker's own row."""
 
-    engine: sa.Engine
+    database: sa.Engine
     worker_id: str
     incarnation: str
 
     def beat(self) -> State:
         """Give a sign of life. A worker that was taken for dead meanwhile is `gone`."""
         mine = sa.and_(workers.c.id == self.worker_id, workers.c.incarnation == self.incarnation)
-        with self.engine.begin() as connection:
+        with self.database.begin() as connection:
             beaten = connection.execute(
                 sa.update(workers)
                 .where(mine, workers.c.state != "gone")
@@ -69,7 +69,7 @@ class WorkerRegistration:
 
     def leave(self) -> None:
         """The worker ends; others need not wait before they take up what it left."""
-        with self.engine.begin() as connection:
+        with self.database.begin() as connection:
             connection.execute(
                 sa.update(workers)
                 .where(workers.c.id == self.worker_id, workers.c.incarnation == self.incarnation)
@@ -77,10 +77,10 @@ class WorkerRegistration:
             )
 
 
-def register(engine: sa.Engine, worker_id: str) -> WorkerRegistration:
+def register(database: sa.Engine, worker_id: str) -> WorkerRegistration:
     """Begin to live under this name, whatever became of its last bearer."""
     incarnation = uuid.uuid4().hex
-    with engine.begin() as connection:
+    with database.begin() as connection:
         now = clock(connection)
         values = {
             "incarnation": incarnation,
@@ -88,14 +88,14 @@ def register(engine: sa.Engine, worker_id: str) -> WorkerRegistration:
             "started_at": now,
             "beat_at": now,
         }
-        statement = insert_of(engine)(workers).values(id=worker_id, **values)
+        statement = insert_of(database)(workers).values(id=worker_id, **values)
         connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=values))
-    return WorkerRegistration(engine, worker_id, incarnation)
+    return WorkerRegistration(database, worker_id, incarnation)
 
 
-def drain(engine: sa.Engine, worker_id: str) -> bool:
+def drain(database: sa.Engine, worker_id: str) -> bool:
     """Tell a worker to take no more work and to end with its runs; False: there is none such."""
-    with engine.begin() as connection:
+    with database.begin() as connection:
         told = connection.execute(
             sa.update(workers)
             .where(workers.c.id == worker_id, workers.c.state != "gone")
@@ -104,9 +104,9 @@ def drain(engine: sa.Engine, worker_id: str) -> bool:
     return told.rowcount > 0
 
 
-def list_workers(engine: sa.Engine) -> list[Worker]:
+def list_workers(database: sa.Engine) -> list[Worker]:
     """All workers that did not leave."""
-    with engine.execution_options(read_only=True).connect() as connection:
+    with database.execution_options(read_only=True).connect() as connection:
         now = connection.execute(sa.select(clock(connection))).scalar_one()
         rows = connection.execute(
             sa.select(workers.c.id, workers.c.state, workers.c.beat_at)
@@ -147,13 +147,13 @@ def clock(connection: sa.Connection) -> sa.ColumnElement[int]:
 
 
 @contextmanager
-def named(engine: sa.Engine, worker_id: str) -> Iterator[None]:
+def named(database: sa.Engine, worker_id: str) -> Iterator[None]:
     """Hold the name against other processes. Raises `NameTaken`; SQLite has one process only."""
-    if engine.dialect.name != "postgresql":
+    if database.dialect.name != "postgresql":
         yield
         return
     key = int.from_bytes(hashlib.sha256(f"worker {worker_id}".encode()).digest()[:8], signed=True)
-    with engine.connect() as connection:
+    with database.connect() as connection:
         held = connection.execute(sa.select(sa.func.pg_try_advisory_lock(key))).scalar_one()
         connection.commit()
         if not held:
@@ -218,7 +218,7 @@ def keeping(
                 state = beating[0].beat()
                 if state == "gone":
                     _log.warning("this worker was taken for dead; its runs went to others")
-                    beating[0] = register(lease.engine, lease.worker_id)
+                    beating[0] = register(lease.database, lease.worker_id)
                 heard[0] = heard[0].beaten(time.monotonic(), dead_after_s)
                 if state == "draining" and not told:
                     told = True

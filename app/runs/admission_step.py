@@ -79,7 +79,7 @@ async def refuse(run: ActiveRun, reason: str) -> Result:
 async def _let_go(run: ActiveRun) -> None:
     """Wait while the issue is being told that the run waits (see `app.runs.queue_notices`)."""
     while True:
-        if not is_held(run.store.engine, run.record.id, now()):
+        if not is_held(run.store.database, run.record.id, now()):
             return
         await asyncio.sleep(0.2)
 
@@ -91,7 +91,7 @@ async def _admitted(run: ActiveRun, terms: EffectiveConfig) -> Result:
         run.check_lease()
         if run.store.stop_requested(run.record.id):
             return {"denied": "It was stopped while it waited."}
-        match begin(run.store.engine, run.record, terms, now()):
+        match begin(run.store.database, run.record, terms, now()):
             case Go():
                 return {}
             case Refuse(reason):

@@ -27,14 +27,14 @@ def why_parked(store: SqlStore, before: Run) -> str:
     if journal_progress.only_waited(journal):
         return ""
     mark = journal_progress.progress(journal)
-    blame = controls.count_death(store.engine, before.id, before.owner, mark)
+    blame = controls.count_death(store.database, before.id, before.owner, mark)
     _log.warning(
         "a worker died with this run in hand", run=before.id, worker=before.owner, blame=blame
     )
     if blame < controls.BLAME:
         return ""
     reason = diagnosis(journal)
-    audit.note(store.engine, "patchwright", "park", before.id, reason)
+    audit.note(store.database, "patchwright", "park", before.id, reason)
     return reason
 
 

@@ -54,8 +54,8 @@ def queue_notices_running(services: Services) -> Iterator[None]:
 
 async def tell_waiting(services: Services, told: dict[str, int]) -> None:
     """Bring the status comments of waiting runs up to date; `told` is what was told before."""
-    engine, moment = services.store.engine, now()
-    with engine.execution_options(read_only=True).connect() as connection:
+    database, moment = services.store.database, now()
+    with database.execution_options(read_only=True).connect() as connection:
         marks = read_marks(connection, moment)
         waiting: list[str] = list(connection.execute(waiting_since(moment)).scalars())
     for run in map(services.store.get_run, waiting):
@@ -75,7 +75,7 @@ async def _tell(services: Services, run: Run, place: int, *, first: bool) -> Non
     try:
         terms = await services.terms(forge)
         denied, thread = await why_unwanted(forge, run, terms)
-        if denied or not hold(services.store.engine, run.id, now()):
+        if denied or not hold(services.store.database, run.id, now()):
             return
         try:
             if first:
@@ -84,6 +84,6 @@ async def _tell(services: Services, run: Run, place: int, *, first: bool) -> Non
             facts = facts_of(services.settings, run, preferences_of(terms, thread), at, 0.0)
             await publish.announce(forge, facts, "queued", AttemptState())
         finally:
-            release(services.store.engine, run.id)
+            release(services.store.database, run.id)
     finally:
         await forge.close()

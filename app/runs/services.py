@@ -69,7 +69,7 @@ class Services:
 
         return GovernedModel(
             self.make_model(run_id, seed, away),
-            self.store.engine,
+            self.store.database,
             run_id,
             self.settings.tokens_per_day,
             waiting,
@@ -86,4 +86,4 @@ class Services:
     @property
     def inbox(self) -> Inbox:
         """What is asked, in the same database."""
-        return Inbox(self.store.engine)
+        return Inbox(self.store.database)

@@ -27,7 +27,7 @@ def working(services: Services, drained: Callable[[], None]) -> Iterator[Durable
     begins any more and tool calls have a while to end; then the runs are left to their journals and
     other workers may have them at once. Raises `NameTaken`.
     """
-    settings, database = services.settings, services.store.engine
+    settings, database = services.settings, services.store.database
     up = threading.Event()
 
     def sweep(bury: bool) -> None:

@@ -91,11 +91,11 @@ def drain(settings: Settings, worker: str, wait: bool) -> bool:
     require_shared_database(settings)
     store = SqlStore(settings.database)
     try:
-        if not worker_registry.drain(store.engine, worker):
+        if not worker_registry.drain(store.database, worker):
             return False
-        audit.note(store.engine, audit.operator(), "drain", worker)
+        audit.note(store.database, audit.operator(), "drain", worker)
         while wait and any(
-            other.id == worker for other in worker_registry.list_workers(store.engine)
+            other.id == worker for other in worker_registry.list_workers(store.database)
         ):
             time.sleep(1)
     finally:

@@ -46,12 +46,12 @@ class Journals:
         data = self._store.get_log(run_id, log_id)
         if data is not None:
             return data
-        return archived_log(self._settings, self._store.engine, run_id, log_id)
+        return archived_log(self._settings, self._store.database, run_id, log_id)
 
     def _archived(self, run_id: str) -> list[Recorded]:
         journal = self._kept.get(run_id)
         if journal is None:
-            journal = archived_journal(self._settings, self._store.engine, run_id)
+            journal = archived_journal(self._settings, self._store.database, run_id)
             if journal:  # else it may be archived later
                 self._kept[run_id] = journal
                 if len(self._kept) > KEPT:
@@ -59,7 +59,7 @@ class Journals:
         return journal
 
 
-def finished(engine: sa.Engine, before: datetime, limit: int) -> list[str]:
+def finished(database: sa.Engine, before: datetime, limit: int) -> list[str]:
     """Runs that were over before this moment and are still in the tables, oldest first."""
     runs = tables.runs
     kept = sa.select(archives.c.run_id).where(archives.c.run_id == runs.c.id).exists()
@@ -69,7 +69,7 @@ def finished(engine: sa.Engine, before: datetime, limit: int) -> list[str]:
         .order_by(runs.c.updated_at)
         .limit(limit)
     )
-    with engine.execution_options(read_only=True).connect() as connection:
+    with database.execution_options(read_only=True).connect() as connection:
         return list(connection.execute(query).scalars())
 
 
@@ -85,13 +85,13 @@ def archive(store: SqlStore, run_id: str, folder: Path, moment: datetime) -> boo
             for entry in store.events(run_id):
                 body = json.loads(EVENT.dump_json(entry.event))
                 file.write(_line({"seq": entry.seq, "at": to_micros(entry.at), "event": body}))
-            for log_id, packed in _logs(store.engine, run_id):
+            for log_id, packed in _logs(store.database, run_id):
                 data = base64.b64encode(zlib.decompress(packed)).decode()
                 file.write(_line({"log": log_id, "base64": data}))
         raw.flush()
         os.fsync(raw.fileno())
     half.replace(path)
-    with store.engine.begin() as connection:
+    with store.database.begin() as connection:
         # Locks the row: no other round can begin between the look and the deletion.
         still = connection.execute(
             sa.update(tables.runs)
@@ -119,7 +119,7 @@ def archive(store: SqlStore, run_id: str, folder: Path, moment: datetime) -> boo
     return True
 
 
-def archived_journal(settings: Settings, engine: sa.Engine, run_id: str) -> list[Recorded]:
+def archived_journal(settings: Settings, database: sa.Engine, run_id: str) -> list[Recorded]:
     """The journal of an archived run; empty when there is none or it was deleted in time."""
     return [
         Recorded(
@@ -127,25 +127,25 @@ def archived_journal(settings: Settings, engine: sa.Engine, run_id: str) -> list
             at=from_micros(line["at"]),
             event=EVENT.validate_python(line["event"], strict=False),
         )
-        for line in _archived(settings, engine, run_id)
+        for line in _archived(settings, database, run_id)
         if "seq" in line
     ]
 
 
-def archived_log(settings: Settings, engine: sa.Engine, run_id: str, log_id: str) -> bytes | None:
+def archived_log(settings: Settings, database: sa.Engine, run_id: str, log_id: str) -> bytes | None:
     """A log of an archived run."""
-    lines = _archived(settings, engine, run_id)
+    lines = _archived(settings, database, run_id)
     found = (line["base64"] for line in lines if line.get("log") == log_id)
     data = next(found, None)
     return None if data is None else base64.b64decode(data)
 
 
-def _archived(settings: Settings, engine: sa.Engine, run_id: str) -> Iterator[dict[str, Any]]:
+def _archived(settings: Settings, database: sa.Engine, run_id: str) -> Iterator[dict[str, Any]]:
     """The lines of a run's archive; none when there is no archive."""
     query = sa.select(archives.c.file).where(
         archives.c.run_id == run_id, archives.c.deleted_at.is_(None)
     )
-    with engine.execution_options(read_only=True).connect() as connection:
+    with database.execution_options(read_only=True).connect() as connection:
         name = connection.execute(query).scalar_one_or_none()
     if name is None:
         return
@@ -154,10 +154,10 @@ def _archived(settings: Settings, engine: sa.Engine, run_id: str) -> Iterator[di
             yield json.loads(line)
 
 
-def size_of_rows(engine: sa.Engine) -> int:
+def size_of_rows(database: sa.Engine) -> int:
     """Bytes that the database's own tables use, without what deletions left free."""
-    with engine.execution_options(read_only=True).connect() as connection:
-        if engine.dialect.name == "sqlite":
+    with database.execution_options(read_only=True).connect() as connection:
+        if database.dialect.name == "sqlite":
             words = ("page_count", "freelist_count", "page_size")
             count, free, page = (
                 connection.exec_driver_sql(f"PRAGMA {word}").scalar_one() for word in words
@@ -171,11 +171,11 @@ def size_of_rows(engine: sa.Engine) -> int:
         return sum(int(connection.execute(query).scalar_one()) for query in sums)
 
 
-def _logs(engine: sa.Engine, run_id: str) -> list[tuple[str, bytes]]:
+def _logs(database: sa.Engine, run_id: str) -> list[tuple[str, bytes]]:
     query = sa.select(tables.logs.c.log_id, tables.logs.c.data).where(
         tables.logs.c.run_id == run_id
     )
-    with engine.execution_options(read_only=True).connect() as connection:
+    with database.execution_options(read_only=True).connect() as connection:
         return [(row.log_id, row.data) for row in connection.execute(query)]
 
 

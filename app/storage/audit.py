@@ -28,9 +28,9 @@ class Entry(Record):
     detail: str = ""
 
 
-def note(engine: sa.Engine, actor: str, action: str, subject: str, detail: str = "") -> None:
+def note(database: sa.Engine, actor: str, action: str, subject: str, detail: str = "") -> None:
     """Write an entry; on return it is durable."""
-    with engine.begin() as connection:
+    with database.begin() as connection:
         note_in(connection, actor, action, subject, detail)
 
 
@@ -48,12 +48,12 @@ def note_in(
     connection.execute(_ADD, row)
 
 
-def entries(engine: sa.Engine, limit: int = 100, subject: str = "") -> list[Entry]:
+def entries(database: sa.Engine, limit: int = 100, subject: str = "") -> list[Entry]:
     """The latest entries, newest first; only those about `subject` if it is given."""
     query = sa.select(audit).order_by(audit.c.at.desc(), audit.c.id.desc()).limit(limit)
     if subject:
         query = query.where(audit.c.subject == subject)
-    with engine.execution_options(read_only=True).connect() as connection:
+    with database.execution_options(read_only=True).connect() as connection:
         rows = connection.execute(query).mappings().all()
     return [
         Entry(

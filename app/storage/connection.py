@@ -14,14 +14,14 @@ SLEEP_IN_TRANSACTION_MS = 10_000
 """Far more than any transaction here takes; they wait for nothing but the database."""
 
 
-def open_engine(url: str) -> sa.Engine:
+def open_database(url: str) -> sa.Engine:
     """An engine for the application's own tables, which are brought to this version's shape."""
-    engine = sqlite_engine(url) if _is_sqlite(url) else _postgresql_engine(url)
+    engine = sqlite_database(url) if _is_sqlite(url) else _postgresql_database(url)
     migrate(engine)
     return engine
 
 
-def sqlite_engine(url: str) -> sa.Engine:
+def sqlite_database(url: str) -> sa.Engine:
     """An engine on an SQLite file that many threads and processes may share.
 
     WAL: readers and the one writer do not wait for each other. `synchronous=FULL`: in WAL mode
@@ -55,7 +55,7 @@ def sqlite_engine(url: str) -> sa.Engine:
     return engine
 
 
-def _postgresql_engine(url: str) -> sa.Engine:
+def _postgresql_database(url: str) -> sa.Engine:
     """An engine whose sessions the server ends when they sleep in the middle of a transaction.
 
     So does a worker that is frozen in one: its row locks would keep the others from taking over.

@@ -18,35 +18,37 @@ none. A run that kills its worker comes to the same end, after twice as many dea
 BLAME = DEATHS * ALONE
 
 
-def set_paused(engine: sa.Engine, run_id: str, paused: bool) -> None:
+def set_paused(database: sa.Engine, run_id: str, paused: bool) -> None:
     """Let a run wait before its next turn, or go on. Raises `UnknownRun`."""
-    with engine.begin() as connection:
+    with database.begin() as connection:
         known = sa.select(runs.c.id).where(runs.c.id == run_id)
         if connection.execute(known).scalar_one_or_none() is None:
             raise UnknownRun(run_id)
-        row = insert_of(engine)(controls).values(run_id=run_id, paused=paused, deaths=0, mark=-1)
+        row = insert_of(database)(controls).values(run_id=run_id, paused=paused, deaths=0, mark=-1)
         connection.execute(
             row.on_conflict_do_update(index_elements=["run_id"], set_={"paused": paused})
         )
 
 
-def paused(engine: sa.Engine, run_id: str) -> bool:
+def paused(database: sa.Engine, run_id: str) -> bool:
     """Whether the run has to wait."""
     query = sa.select(controls.c.paused).where(controls.c.run_id == run_id)
-    with engine.execution_options(read_only=True).connect() as connection:
+    with database.execution_options(read_only=True).connect() as connection:
         return bool(connection.execute(query).scalar_one_or_none())
 
 
-def count_death(engine: sa.Engine, run_id: str, owner: str, mark: int) -> int:
+def count_death(database: sa.Engine, run_id: str, owner: str, mark: int) -> int:
     """The run's worker died when it was as far as `mark`; gives the blame for such deaths there."""
     others = sa.select(sa.func.count()).where(
         runs.c.owner == owner, runs.c.status == "running", runs.c.id != run_id
     )
-    with engine.execution_options(read_only=True).connect() as connection:
+    with database.execution_options(read_only=True).connect() as connection:
         counts = AMONG_OTHERS if connection.execute(others).scalar_one() else ALONE
-    row = insert_of(engine)(controls).values(run_id=run_id, paused=False, deaths=counts, mark=mark)
+    row = insert_of(database)(controls).values(
+        run_id=run_id, paused=False, deaths=counts, mark=mark
+    )
     again = sa.case((controls.c.mark == mark, controls.c.deaths + counts), else_=counts)
-    with engine.begin() as connection:
+    with database.begin() as connection:
         counted = connection.execute(
             row.on_conflict_do_update(
                 index_elements=["run_id"], set_={"deaths": again, "mark": mark}
@@ -55,18 +57,18 @@ def count_death(engine: sa.Engine, run_id: str, owner: str, mark: int) -> int:
         return int(counted.scalar_one())
 
 
-def add_usage(engine: sa.Engine, tokens: int, moment: datetime | None = None) -> None:
+def add_usage(database: sa.Engine, tokens: int, moment: datetime | None = None) -> None:
     """A model turn used so many tokens."""
-    row = insert_of(engine)(usage).values(day=_day(moment), tokens=tokens, turns=1)
+    row = insert_of(database)(usage).values(day=_day(moment), tokens=tokens, turns=1)
     more = {"tokens": usage.c.tokens + tokens, "turns": usage.c.turns + 1}
-    with engine.execution_options(quick=True).begin() as connection:
+    with database.execution_options(quick=True).begin() as connection:
         connection.execute(row.on_conflict_do_update(index_elements=["day"], set_=more))
 
 
-def used_today(engine: sa.Engine, moment: datetime | None = None) -> int:
+def used_today(database: sa.Engine, moment: datetime | None = None) -> int:
     """Tokens that all runs used on this day (UTC)."""
     query = sa.select(usage.c.tokens).where(usage.c.day == _day(moment))
-    with engine.execution_options(read_only=True).connect() as connection:
+    with database.execution_options(read_only=True).connect() as connection:
         return int(connection.execute(query).scalar_one_or_none() or 0)
 
 

@@ -29,8 +29,8 @@ class _Waiting:
 class GroupCommit:
     """Transactions on one engine that callers of several threads share."""
 
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
+    def __init__(self, database: sa.Engine) -> None:
+        self._database = database
         self._gate = threading.Lock()
         """For the list below."""
         self._turn = threading.Lock()
@@ -63,7 +63,7 @@ class GroupCommit:
 
     def _commit(self, writes: list[_Waiting]) -> None:
         try:
-            with self._engine.begin() as connection:
+            with self._database.begin() as connection:
                 results = [one.write(connection) for one in writes]
         except Exception as error:  # noqa: BLE001  it is raised again, for the caller it belongs to
             if len(writes) == 1:

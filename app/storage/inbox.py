@@ -34,16 +34,16 @@ class UnknownAsk(KeyError):
 class Inbox:
     """Asks and their runs in the database."""
 
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
-        self._reads = engine.execution_options(read_only=True)
-        self._insert = insert_of(engine)
+    def __init__(self, database: sa.Engine) -> None:
+        self._database = database
+        self._reads = database.execution_options(read_only=True)
+        self._insert = insert_of(database)
 
     # Asks
 
     def keep(self, delivery_id: str, event: str, ask: WebhookEvent) -> bool:
         """Keep a delivery and what it asks in one transaction; False when it was kept before."""
-        with self._engine.begin() as connection:
+        with self._database.begin() as connection:
             at = to_micros(now())
             delivery = {"id": delivery_id, "event": event, "run_id": "", "received_at": at}
             if not insert_new(connection, self._insert, tables.deliveries, delivery):
@@ -145,7 +145,7 @@ class Inbox:
     def start(self, ask_id: str, trigger: Trigger, *, model: str) -> Accepted:
         """The run that this ask begins; its issue's live run if there is one. Again is the same."""
         run_id = run_id_for(trigger.repository, trigger.issue_number, ask_id)
-        with self._engine.begin() as connection:
+        with self._database.begin() as connection:
             return begin(connection, self._insert, run_id, trigger, delivery_id=ask_id, model=model)
 
     def live_run(self, repository: str, issue_number: int) -> str:
@@ -192,7 +192,7 @@ class Inbox:
         when its pull request is closed.
         """
         table = tables.runs
-        with self._engine.begin() as connection:
+        with self._database.begin() as connection:
             marked = connection.execute(
                 sa.update(table)
                 .where(table.c.id == run_id, table.c.closed == "")
@@ -213,7 +213,7 @@ class Inbox:
             update = statement.on_conflict_do_update(
                 index_elements=["run_id", "remark"], set_={"round": statement.excluded.round}
             )
-            with self._engine.begin() as connection:
+            with self._database.begin() as connection:
                 connection.execute(update, rows)
 
     def taken_up(self, run_id: str, before: int) -> dict[str, int]:
@@ -228,7 +228,7 @@ class Inbox:
     def request(self, run_id: str, key: str) -> None:
         """Leave a request that GitHub does not keep (the re-run button), for the next round."""
         row = {"run_id": run_id, "remark": key, "round": 0}
-        with self._engine.begin() as connection:
+        with self._database.begin() as connection:
             statement = self._insert(tables.handled).values(**row)
             connection.execute(statement.on_conflict_do_nothing())
 
@@ -249,5 +249,5 @@ class Inbox:
         return str(found or "")
 
     def _change(self, table: sa.Table, where: sa.ColumnElement[bool], **values: object) -> None:
-        with self._engine.begin() as connection:
+        with self._database.begin() as connection:
             connection.execute(sa.update(table).where(where).values(**values))

@@ -21,15 +21,15 @@ class NewerSchema(SettingsError):
     """A later version of Patchwright has changed the database."""
 
 
-def migrate(engine: sa.Engine) -> None:
+def migrate(database: sa.Engine) -> None:
     """Bring the tables up to date, in one transaction; several processes may do so at once.
 
     Raises `NewerSchema` when the database was changed by a later version.
     """
-    with engine.execution_options(read_only=True).connect() as connection:
+    with database.execution_options(read_only=True).connect() as connection:
         if version(connection) == head():
             return
-    with engine.begin() as connection:
+    with database.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(LOCK)))
         found = version(connection)

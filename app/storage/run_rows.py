@@ -19,9 +19,9 @@ Insert = Callable[[sa.Table], sqlite.Insert | postgresql.Insert]
 """An insert statement in the database's own words."""
 
 
-def insert_of(engine: sa.Engine) -> Insert:
+def insert_of(database: sa.Engine) -> Insert:
     """How rows are inserted in this database."""
-    return sqlite.insert if engine.dialect.name == "sqlite" else postgresql.insert
+    return sqlite.insert if database.dialect.name == "sqlite" else postgresql.insert
 
 
 def live_key(repository: str, issue_number: int) -> str:

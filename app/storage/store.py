@@ -36,22 +36,22 @@ class SqlStore:
     """Runs and journals in the database at `url`, whose tables are made if they are missing."""
 
     def __init__(self, url: str) -> None:
-        self._engine = storage_connection.open_engine(url)
-        self._reads = self._engine.execution_options(read_only=True)
-        self._journal = self._engine.execution_options(quick=True)
-        self._insert = insert_of(self._engine)
-        self._group = GroupCommit(self._engine)
+        self._database = storage_connection.open_database(url)
+        self._reads = self._database.execution_options(read_only=True)
+        self._journal = self._database.execution_options(quick=True)
+        self._insert = insert_of(self._database)
+        self._group = GroupCommit(self._database)
         self._leases: Mapping[str, int] = {}
         """The runs that this view may write to, each with the epoch of its claim."""
 
     @property
-    def engine(self) -> sa.Engine:
+    def database(self) -> sa.Engine:
         """The database."""
-        return self._engine
+        return self._database
 
     def close(self) -> None:
         """Release the connections; the store must not be used afterwards."""
-        self._engine.dispose()
+        self._database.dispose()
 
     # The journal: `agent.journal.store.Store`
 
@@ -125,7 +125,7 @@ class SqlStore:
     def add_hint(self, run_id: str, author: str, text: str, key: str | None = None) -> None:
         """Leave a note for the run; with a `key`, once for that key. Raises `UnknownRun`."""
         row = {"run_id": run_id, "author": author, "text": storable(text), "at": to_micros(now())}
-        with self._engine.begin() as connection:
+        with self._database.begin() as connection:
             if not self._exists(connection, run_id):
                 raise UnknownRun(run_id)
             statement = self._insert(tables.hints).values(**row, key=key)
@@ -133,7 +133,7 @@ class SqlStore:
 
     def request_stop(self, run_id: str) -> None:
         """Ask the run to stop at its next step. Raises `UnknownRun`."""
-        with self._engine.begin() as connection:
+        with self._database.begin() as connection:
             statement = sa.update(tables.runs).where(tables.runs.c.id == run_id)
             # One that is held until later has its end now.
             values = {"stop_requested": True, "held_until": None}
@@ -208,7 +208,7 @@ class SqlStore:
     def mark_enqueued(self, run: Run) -> None:
         """The durable engine knows this run, as it is here: of what came since it was not told."""
         table = tables.runs
-        with self._engine.begin() as connection:
+        with self._database.begin() as connection:
             connection.execute(
                 sa.update(table)
                 .where(table.c.id == run.id, table.c.enqueued_at.is_(None))
@@ -236,7 +236,7 @@ class SqlStore:
             )
             .returning(tables.runs.c.epoch)
         )
-        with self._engine.begin() as connection:
+        with self._database.begin() as connection:
             epoch = connection.execute(statement).scalar_one_or_none()
         if epoch is None:
             raise UnknownRun(run_id)
@@ -246,7 +246,7 @@ class SqlStore:
 
     def release(self, run_id: str) -> None:
         """The worker ends and leaves the run in good order; nothing if the run is not its."""
-        with self._engine.begin() as connection:
+        with self._database.begin() as connection:
             connection.execute(
                 sa.update(tables.runs)
                 .where(
@@ -262,12 +262,12 @@ class SqlStore:
         Raises `LostLease`.
         """
         held = to_micros(until) if until else None
-        with self._engine.begin() as connection:
+        with self._database.begin() as connection:
             self._hold(connection, run_id, status="queued", owner="", held_until=held)
 
     def requeue(self, run_id: str) -> None:
         """Put a run that was handed back into the outbox; nothing if it is not such."""
-        with self._engine.begin() as connection:
+        with self._database.begin() as connection:
             connection.execute(
                 sa.update(tables.runs)
                 .where(tables.runs.c.id == run_id, tables.runs.c.status == "queued")
@@ -285,12 +285,12 @@ class SqlStore:
 
     def set_running(self, run_id: str) -> None:
         """The run is being worked on. Raises `LostLease`."""
-        with self._engine.begin() as connection:
+        with self._database.begin() as connection:
             self._hold(connection, run_id, status="running")
 
     def set_pull(self, run_id: str, number: int) -> None:
         """The run's pull request, so that what is said there is known to be its. `LostLease`."""
-        with self._engine.begin() as connection:
+        with self._database.begin() as connection:
             self._hold(connection, run_id, pull_number=number)
 
     def finish(self, run_id: str, ended: RunEnded | None) -> bool:
@@ -301,7 +301,7 @@ class SqlStore:
         """
         table = tables.runs
         kept = {"outcome": ended.outcome, "pull_request": ended.pull_request} if ended else {}
-        with self._engine.begin() as connection:
+        with self._database.begin() as connection:
             self._hold(connection, run_id, status="done", live_key=None, **kept)
             if ended is not None:
                 self._write(connection, run_id, [ended])

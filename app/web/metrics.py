@@ -80,7 +80,7 @@ def read(store: SqlStore) -> Figures:
     # Counted in the index `runs_by_state`: the table itself is large.
     pulled = sa.select(runs.c.closed, sa.func.count()).where(runs.c.pull_number > 0)
     queued = sa.and_(runs.c.live_key.is_not(None), runs.c.status == "queued")
-    with store.engine.execution_options(read_only=True).connect() as connection:
+    with store.database.execution_options(read_only=True).connect() as connection:
         pulls = {"open": 0, "merged": 0, "closed": 0}
         for closed, number in connection.execute(pulled.group_by(runs.c.closed)):
             pulls[closed or "open"] = number
@@ -92,7 +92,7 @@ def read(store: SqlStore) -> Figures:
             "asks": _count(connection, asks, asks.c.enqueued_at.is_(None)),
         }
         size = _size(connection)
-    roll = worker_registry.list_workers(store.engine)
+    roll = worker_registry.list_workers(store.database)
     return Figures(
         runs=store.count_runs(),
         pulls=pulls,
@@ -100,7 +100,7 @@ def read(store: SqlStore) -> Figures:
         untold=untold,
         workers={s: sum(w.state == s for w in roll) for s in ("active", "draining")},
         silent_s=max((w.silent_s for w in roll), default=0.0),
-        tokens_today=controls.used_today(store.engine),
+        tokens_today=controls.used_today(store.database),
         bytes=size,
     )
 

@@ -131,7 +131,7 @@ def _look_at_github(
 
 
 def _takeovers(store: SqlStore) -> int:
-    return sum(entry.action == "takeover" for entry in audit.entries(store.engine, 1000))
+    return sum(entry.action == "takeover" for entry in audit.entries(store.database, 1000))
 
 
 def orphans(docker_url: str, installations: Sequence[str]) -> list[str]:

@@ -59,7 +59,7 @@ def dashboard_of(
         access=AccessControl(settings, ask),
         journals=journals,
         heads=Heads(journals),
-        efforts=Efforts(store.engine, journals),
+        efforts=Efforts(store.database, journals),
         enqueue=enqueue,
     )
 

@@ -63,6 +63,6 @@ def read_queue(
 @router.get("/queue", response_class=HTMLResponse)
 def show_queue(dashboard: Context, visitor: Guest, readable: Readable) -> HTMLResponse:
     """The queue's page."""
-    state = read_queue(dashboard.store.engine, readable)
+    state = read_queue(dashboard.store.database, readable)
     limit = dashboard.settings.tokens_per_day
     return HTMLResponse(render("queue.html", visitor=visitor, state=state, limit=limit))

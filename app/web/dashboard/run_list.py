@@ -119,7 +119,7 @@ def _row(row: Any) -> RunRow:
 async def _readable(dashboard: Context, visitor: Guest) -> frozenset[str] | None:
     if not visitor.login:
         return None
-    known = await run_in_threadpool(repositories, dashboard.store.engine)
+    known = await run_in_threadpool(repositories, dashboard.store.database)
     return await dashboard.access.readable(visitor, known)
 
 
@@ -139,7 +139,7 @@ def list_runs(
     cursor: Annotated[str, Query(max_length=64)] = "",
 ) -> HTMLResponse:
     """A page of the list."""
-    database = dashboard.store.engine
+    database = dashboard.store.database
     filters = _filters(repository, status, outcome)
     page = listed(database, filters, search=search, cursor=cursor, readable=readable)
     kept = {name: value for name, value in filters.model_dump().items() if value}

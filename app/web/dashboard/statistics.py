@@ -120,7 +120,7 @@ def _median(values: Sequence[float]) -> float:
 @router.get("/statistics", response_class=HTMLResponse)
 def show_statistics(dashboard: Context, visitor: Guest, readable: Readable) -> HTMLResponse:
     """The statistics over the runs that the visitor may see."""
-    figures = gather(dashboard.store.engine, dashboard.efforts, readable)
+    figures = gather(dashboard.store.database, dashboard.efforts, readable)
     gpus = dashboard.settings.gpus_per_stream
     return HTMLResponse(
         render(

@@ -80,7 +80,7 @@ class Door:
         return self.loop.run_until_complete(sending)
 
     def kept(self) -> int:
-        return sum(self.store.count_runs().values()) + len(Inbox(self.store.engine).unqueued())
+        return sum(self.store.count_runs().values()) + len(Inbox(self.store.database).unqueued())
 
 
 @pytest.fixture

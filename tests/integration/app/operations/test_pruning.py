@@ -54,7 +54,7 @@ def test_the_engines_records_of_what_is_over_go_and_no_others(
     database: str, tmp_path: Path
 ) -> None:
     world = RunWorld(tmp_path, database_url=database)
-    inbox, later = Inbox(world.store.engine), now() + timedelta(days=31)
+    inbox, later = Inbox(world.store.database), now() + timedelta(days=31)
     assert retention.tidy(world.settings, world.store, later) == (0, 0), "no engine's tables yet"
 
     def ask(ask_id: str, pull: int = 99) -> None:

@@ -85,7 +85,7 @@ def test_a_late_note_does_not_hide_the_next_round(tmp_path: Path) -> None:
     lease = world.store.claim(run_id, "w")
     lease.set_running(run_id)
     lease.set_pull(run_id, 5)
-    Inbox(world.store.engine).wake(run_id)
+    Inbox(world.store.database).wake(run_id)
     assert lease.finish(run_id, RunEnded(attempt=0, outcome="proven"))
     world.store.mark_enqueued(told)
     assert [run.id for run in world.store.unqueued()] == [run_id]
@@ -116,7 +116,7 @@ def test_a_run_whose_workflow_was_cancelled_is_taken_up_again(tmp_path: Path, st
         until(lambda: world.store.get_run(run_id).owner != "")
         DBOS.cancel_workflow(run_id)
         until(lambda: status(run_id) == "CANCELLED")
-        with world.store.engine.begin() as connection:
+        with world.store.database.begin() as connection:
             connection.execute(sa.update(tables.runs).values(status=state, owner="somebody"))
         world.let_go()
         assert ended_at_last(world, run_id, durable).outcome == "proven"

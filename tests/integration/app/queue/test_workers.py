@@ -168,7 +168,7 @@ def test_a_killed_workers_runs_go_on_at_another_and_drain_lets_runs_end(
         dead.wait()
         until(lambda: owner(world, run_id) == other)
         # Now the other one is told to drain: it ends its run, takes none, and goes.
-        assert worker_registry.drain(world.store.engine, other)
+        assert worker_registry.drain(world.store.database, other)
         left = {"a": first, "b": second}[other]
         assert left.stdout is not None
         assert left.stdout.readline() == b"draining\n"
@@ -177,7 +177,7 @@ def test_a_killed_workers_runs_go_on_at_another_and_drain_lets_runs_end(
         assert ended(world, run_id).outcome == "proven"
         assert left.wait(60) == 0
         assert world.store.get_run(again).status == "queued"
-        assert worker_registry.list_workers(world.store.engine) == []
+        assert worker_registry.list_workers(world.store.database) == []
     with worker(tmp_path, "a", url):
         assert ended(world, again).outcome == "proven"
     check_journal(world, run_id)
@@ -188,12 +188,12 @@ def test_two_workers_of_one_name_are_refused(url: str, tmp_path: Path) -> None:
     world = world_of(tmp_path, url)
     store = world.store
     with (
-        worker_registry.named(store.engine, "a"),
+        worker_registry.named(store.database, "a"),
         pytest.raises(worker_registry.NameTaken, match="another live worker is named a"),
-        worker_registry.named(store.engine, "a"),
+        worker_registry.named(store.database, "a"),
     ):
         pass
-    with worker_registry.named(store.engine, "a"):  # free again
+    with worker_registry.named(store.database, "a"):  # free again
         pass
 
 
@@ -266,7 +266,7 @@ def test_nothing_is_swept_while_all_live(url: str, tmp_path: Path) -> None:
         run_id = start(world)
         assert ended(world, run_id).outcome == "proven"
         assert world.store.get_run(run_id).epoch == 1
-        with world.store.engine.begin() as connection:
+        with world.store.database.begin() as connection:
             assert worker_registry.alive(connection) == {"a", "b"}
             rows = connection.execute(sa.text("SELECT count(*) FROM audit")).scalar_one()
     assert rows == 0

@@ -154,7 +154,7 @@ def test_who_waits_in_the_queue_is_told_the_place(
     with world.forge.world() as forge:
         assert len(forge["acts"]) == before, "nothing new, nothing said"
     # Whoever is in work speaks for itself, and does not begin while it is spoken of.
-    engine, moment = world.store.engine, world.store.get_run(first).created_at
+    engine, moment = world.store.database, world.store.get_run(first).created_at
     world.store.claim(first, "w").set_running(first)
     assert not rows.hold(engine, first, moment)
     assert rows.hold(engine, second, moment)

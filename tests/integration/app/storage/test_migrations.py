@@ -31,7 +31,7 @@ RUNS = 1000
 def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
     """An empty database, not migrated."""
     if request.param == "sqlite":
-        made = storage_connection.sqlite_engine(f"sqlite:///{tmp_path / 'patchwright.db'}")
+        made = storage_connection.sqlite_database(f"sqlite:///{tmp_path / 'patchwright.db'}")
     else:
         made = sa.create_engine(fresh_database(request.getfixturevalue("postgresql")))
     yield made
@@ -121,7 +121,7 @@ def test_a_database_of_the_first_version_with_1000_runs_goes_up_whole(engine: sa
         kept = connection.execute(sa.text("SELECT data FROM logs WHERE run_id='run00000500'"))
         assert bytes(kept.scalar_one()) == bytes(range(256))
     # What is new works on what is old: the pull request is known again, the live runs go on.
-    assert Inbox(store.engine).run_of_pull("octo/calc", 12) == "run00000012"
+    assert Inbox(store.database).run_of_pull("octo/calc", 12) == "run00000012"
     assert len(store.live()) == 20
     lease = store.claim(f"run{RUNS:08d}", "worker-1")
     assert lease.holds(f"run{RUNS:08d}")

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from app.server.engine import running
 from app.settings.database_url import WAITS
 from app.settings.schema import Settings
-from app.storage.connection import open_engine
+from app.storage.connection import open_database
 from tests.support.run_world import RunWorld
 from tests.support.runs import check_journal, ended, start
 from tests.support.settings import settings
@@ -62,7 +62,7 @@ def test_connections_give_up_on_a_server_that_is_silent_and_the_url_has_the_last
     own = url + "&tcp_user_timeout=7000&keepalives_count=9&pool_size=2&max_overflow=1"
     for given, patience, pool in ((url, "30000", 10), (own, "7000", 2)):
         settings = Settings(database_url=given)
-        one = open_engine(settings.database)
+        one = open_database(settings.database)
         assert one.pool.size() == pool  # type: ignore[attr-defined]
         for engine in (one, sa.create_engine(settings.engine_database)):
             with engine.connect() as connection:

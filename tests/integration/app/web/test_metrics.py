@@ -84,7 +84,7 @@ def test_the_state_of_an_installation(url: str, tmp_path: Path) -> None:
 def test_without_its_database_a_service_still_tells_that(postgresql: str, tmp_path: Path) -> None:
     store = SqlStore(fresh_database(postgresql))
     web = Web(Settings(state_dir=tmp_path), store, lambda _id: None)
-    with serving(create_app(web)) as address, store.engine.begin() as connection:
+    with serving(create_app(web)) as address, store.database.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE runs RENAME TO elsewhere")
         connection.commit()
         text = httpx.get(f"{address}/metrics").text

@@ -252,7 +252,7 @@ def test_a_run_is_steered_by_forms_of_its_own_page_only(url: str, store: SqlStor
     again = httpx.post(f"{url}/runs/{run_id}/retry", data=hint).headers["location"]
     assert again != f"/runs/{run_id}"
     assert store.get_run(again.rpartition("/")[2]).status == "queued"
-    actions = {e.action for e in audit.entries(store.engine)}
+    actions = {e.action for e in audit.entries(store.database)}
     assert {"hint", "stop", "retry"} <= actions
 
 

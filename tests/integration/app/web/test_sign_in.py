@@ -169,7 +169,7 @@ def test_readers_look_and_those_who_may_give_commands_steer(
     assert store.hints(run_id) == []
     assert writer.post(f"/runs/{run_id}/hint", data=hint).status_code == 303
     assert [h.author for h in store.hints(run_id)] == ["ann"]
-    assert any(e.actor == "ann" and e.action == "hint" for e in audit.entries(store.engine))
+    assert any(e.actor == "ann" and e.action == "hint" for e in audit.entries(store.database))
 
 
 def test_steering_needs_the_role_that_the_repository_asks_of_commands(

@@ -155,7 +155,7 @@ def test_another_label_may_be_the_repositorys_own(world: World) -> None:
     assert deliver(world, body).json() == {"result": "noted"}
     assert deliver(world, body).json() == {"result": "duplicate"}
     assert (world.runs(), world.told) == (0, [])
-    assert len(Inbox(world.store.engine).unqueued()) == 1
+    assert len(Inbox(world.store.database).unqueued()) == 1
 
 
 @pytest.mark.parametrize(

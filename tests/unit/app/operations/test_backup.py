@@ -93,14 +93,14 @@ def test_old_journals_become_files_and_files_are_deleted_in_time(
     assert store.get_log(ended, "bash:1") is None
     assert store.get_run(ended).events == len(journal)
     assert len(store.events(live)) == 2
-    assert archive.archived_journal(kept, store.engine, ended) == journal
+    assert archive.archived_journal(kept, store.database, ended) == journal
     (file,) = (settings.state_dir / "archives").rglob("*.gz")
     with gzip.open(file, "rt") as text:
         assert sum('"log"' in line for line in text) == 1
     assert retention.tidy(kept, store, later) == (0, 0)
     assert retention.tidy(kept, store, later + timedelta(days=21)) == (0, 1)
     assert not file.exists()
-    assert archive.archived_journal(kept, store.engine, ended) == []
+    assert archive.archived_journal(kept, store.database, ended) == []
 
 
 def test_a_large_database_sends_its_oldest_runs_to_files_early(
@@ -116,7 +116,7 @@ def test_a_large_database_sends_its_oldest_runs_to_files_early(
     archived, deleted = retention.tidy(small, store, now() + timedelta(seconds=1))
     assert archived == 3
     assert deleted == 1, "three files of 0.5 MB in 1 MB"
-    assert archive.size_of_rows(store.engine) < 1024 * 1024
+    assert archive.size_of_rows(store.database) < 1024 * 1024
 
 
 def test_a_run_that_came_to_life_meanwhile_is_not_archived(

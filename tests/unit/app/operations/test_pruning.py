@@ -23,7 +23,7 @@ __all__ = ["settings", "store", "url"]
 
 
 def kept(store: SqlStore, column: sa.Column[str]) -> list[str]:
-    with store.engine.connect() as connection:
+    with store.database.connect() as connection:
         return sorted(connection.execute(sa.select(column)).scalars())
 
 
@@ -35,35 +35,35 @@ def over(store: SqlStore, delivery: str, number: int, pull: int = 0) -> str:
     if pull:
         lease.set_pull(run_id, pull)
     lease.finish(run_id, RunEnded(attempt=0, outcome="proven"))
-    Inbox(store.engine).take_up(run_id, 2, ["line:5"])
-    controls.set_paused(store.engine, run_id, False)
+    Inbox(store.database).take_up(run_id, 2, ["line:5"])
+    controls.set_paused(store.database, run_id, False)
     return run_id
 
 
 def test_what_is_over_for_long_goes_and_what_is_open_stays(
     settings: Settings, store: SqlStore
 ) -> None:
-    inbox = Inbox(store.engine)
+    inbox = Inbox(store.database)
     merged, without = over(store, "d1", 1, pull=21), over(store, "d2", 2)
     waits_for_review = over(store, "d3", 3, pull=23)
     live = start(store, "d4", 4)
-    controls.set_paused(store.engine, live, True)
+    controls.set_paused(store.database, live, True)
     inbox.close(merged, "merged")
     assert inbox.keep("a1", "issue_comment", comment())
     assert inbox.keep("a2", "issue_comment", comment())
     inbox.answered("a1", "done")
     for days in (400, 300, 0):
-        controls.add_usage(store.engine, 5, now() - timedelta(days=days))
-    audit.note(store.engine, "ann", "cancel", merged)
-    assert pruning.prune(settings, store.engine, now() + timedelta(days=29)) == 1, "a day's usage"
-    assert pruning.prune(settings, store.engine, now() + timedelta(days=31)) == 10
+        controls.add_usage(store.database, 5, now() - timedelta(days=days))
+    audit.note(store.database, "ann", "cancel", merged)
+    assert pruning.prune(settings, store.database, now() + timedelta(days=29)) == 1, "a day's usage"
+    assert pruning.prune(settings, store.database, now() + timedelta(days=31)) == 10
     assert kept(store, runs.c.id) == sorted([merged, without, waits_for_review, live])
     assert kept(store, handled.c.run_id) == [waits_for_review]
     assert kept(store, control_rows.c.run_id) == sorted([waits_for_review, live])
-    assert controls.paused(store.engine, live)
+    assert controls.paused(store.database, live)
     assert (kept(store, asks.c.id), kept(store, deliveries.c.id)) == (["a2"], ["a2"])
     assert len(kept(store, usage.c.day)) == 2
-    assert [entry.action for entry in audit.entries(store.engine, 9, "")] == ["cancel"]
+    assert [entry.action for entry in audit.entries(store.database, 9, "")] == ["cancel"]
     # A delivery that comes all the same begins nothing.
     again = store.accept("d1", "issues", trigger(1), model="m")
     assert (again.run_id, again.how) == (merged, "duplicate")
@@ -75,7 +75,7 @@ def test_many_rows_go_in_small_transactions(
 ) -> None:
     monkeypatch.setattr(pruning, "PAUSE_S", 0.0)
     monkeypatch.setattr(pruning, "BATCH", 3)
-    inbox = Inbox(store.engine)
+    inbox = Inbox(store.database)
     for number in range(8):
         inbox.keep(f"a{number}", "issue_comment", comment())
         inbox.answered(f"a{number}", "done")
@@ -86,8 +86,8 @@ def test_many_rows_go_in_small_transactions(
         if str(event[2]).startswith("DELETE"):
             deleted.append(event[1].rowcount)  # type: ignore[attr-defined]
 
-    sa.event.listen(store.engine, "after_cursor_execute", count)
+    sa.event.listen(store.database, "after_cursor_execute", count)
     later = now() + timedelta(days=31)
-    assert pruning.prune(settings, store.engine, later) == sum(deleted) == 8 + 16 + 8 + 8
+    assert pruning.prune(settings, store.database, later) == sum(deleted) == 8 + 16 + 8 + 8
     assert max(deleted) == 3
-    assert pruning.prune(settings, store.engine, later) == 0
+    assert pruning.prune(settings, store.database, later) == 0

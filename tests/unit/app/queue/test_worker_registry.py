@@ -59,30 +59,30 @@ class Engine:
 
 def test_after_an_outage_only_the_work_of_those_that_left_is_taken(store: SqlStore) -> None:
     for name in "abc":
-        worker_registry.register(store.engine, name)
-    worker_registry.register(store.engine, "d").leave()
-    with store.engine.begin() as connection:  # for five minutes nobody could beat
+        worker_registry.register(store.database, name)
+    worker_registry.register(store.database, "d").leave()
+    with store.database.begin() as connection:  # for five minutes nobody could beat
         earlier = workers.c.beat_at - 300_000_000
         connection.execute(sa.update(workers).values(beat_at=earlier))
     engine = Engine([Left("r1", "b"), Left("r2", "d")])
-    assert takeover.sweep(store.engine, lambda: engine, 45, bury=False) == ["r2"]
-    assert {worker.id for worker in worker_registry.list_workers(store.engine)} == {"a", "b", "c"}
-    assert takeover.sweep(store.engine, lambda: engine, 45) == ["r1", "r2"]
+    assert takeover.sweep(store.database, lambda: engine, 45, bury=False) == ["r2"]
+    assert {worker.id for worker in worker_registry.list_workers(store.database)} == {"a", "b", "c"}
+    assert takeover.sweep(store.database, lambda: engine, 45) == ["r1", "r2"]
     assert engine.resumed == ["r2", "r1", "r2"]
 
 
 def test_an_outage_is_followed_by_a_while_without_burials(store: SqlStore) -> None:
-    lease = worker_registry.register(store.engine, "a")
+    lease = worker_registry.register(store.database, "a")
     looks: list[tuple[float, bool]] = []
     away = "ALTER TABLE workers RENAME TO away"
     with worker_registry.keeping(
         lease, 0.02, 0.6, lambda: None, lambda bury: looks.append((time.monotonic(), bury))
     ):
         until(lambda: bool(looks) and looks[-1][1])
-        with store.engine.begin() as connection:
+        with store.database.begin() as connection:
             connection.exec_driver_sql(away)
         time.sleep(1.0)
-        with store.engine.begin() as connection:
+        with store.database.begin() as connection:
             connection.exec_driver_sql("ALTER TABLE away RENAME TO workers")
         back = time.monotonic()
         until(lambda: looks[-1][0] > back and looks[-1][1])
@@ -116,12 +116,12 @@ def test_no_error_and_no_sweep_that_hangs_ends_the_signs_of_life(store: SqlStore
             go_on.wait(30)
         raise KeyError("an error of the engine")
 
-    registered = worker_registry.register(store.engine, "a")
-    lease = Counted(registered.engine, registered.worker_id, registered.incarnation)
+    registered = worker_registry.register(store.database, "a")
+    lease = Counted(registered.database, registered.worker_id, registered.incarnation)
     with worker_registry.keeping(lease, 0.01, 1, drained, sweep):
         until(lambda: sweeps == 3 and told.is_set())
         reached = beats
         until(lambda: beats > reached + 10)
         go_on.set()
         until(lambda: sweeps > 5)
-    assert worker_registry.list_workers(store.engine) == []
+    assert worker_registry.list_workers(store.database) == []

@@ -69,7 +69,7 @@ def test_three_deaths_at_one_place_park_a_run_and_deaths_elsewhere_do_not(store:
     reason = die()
     assert "died 3 times or more" in reason
     assert "`run_tests`" in reason
-    assert audit.entries(store.engine, subject=run_id)[0].action == "park"
+    assert audit.entries(store.database, subject=run_id)[0].action == "park"
 
 
 @pytest.mark.parametrize("alone_at_last", [True, False])
@@ -128,16 +128,21 @@ def test_operators_cancel_pause_and_retry(settings: Settings, store: SqlStore) -
         run_control.cancel(store, queued)
     running = a_run(store, 2, ended=False)
     run_control.pause(store, running)
-    assert controls.paused(store.engine, running)
+    assert controls.paused(store.database, running)
     run_control.cancel(store, running)
     assert store.stop_requested(running)
-    assert not controls.paused(store.engine, running), "a paused run must see its stop"
+    assert not controls.paused(store.database, running), "a paused run must see its stop"
     with pytest.raises(run_control.NotPossible, match="already"):
         run_control.retry(settings, store, running)
     again = run_control.retry(settings, store, queued)
     assert (again.status, again.trigger) == ("queued", store.get_run(queued).trigger)
-    assert [e.action for e in audit.entries(store.engine)] == ["retry", "cancel", "pause", "cancel"]
-    assert all("@" in entry.actor for entry in audit.entries(store.engine))
+    assert [e.action for e in audit.entries(store.database)] == [
+        "retry",
+        "cancel",
+        "pause",
+        "cancel",
+    ]
+    assert all("@" in entry.actor for entry in audit.entries(store.database))
 
 
 # The model under the operators' hand
@@ -157,18 +162,18 @@ def governed(store: SqlStore, run_id: str, told: list[str], limit: int = 0) -> G
     async def waiting(reason: str, _seconds: float) -> None:
         told.append(reason)
 
-    return GovernedModel(Quick(), store.engine, run_id, limit, waiting, ShutdownGate(), 1, 0.02)
+    return GovernedModel(Quick(), store.database, run_id, limit, waiting, ShutdownGate(), 1, 0.02)
 
 
 async def test_a_paused_run_takes_no_turn_until_it_is_resumed(store: SqlStore) -> None:
     run_id, told = a_run(store, ended=False), list[str]()
     model = governed(store, run_id, told)
-    controls.set_paused(store.engine, run_id, True)
+    controls.set_paused(store.database, run_id, True)
     turn = asyncio.create_task(model.turn([], []))
     done, _ = await asyncio.wait({turn}, timeout=0.3)
     assert not done
     assert told == ["An operator paused the run."]
-    controls.set_paused(store.engine, run_id, False)
+    controls.set_paused(store.database, run_id, False)
     await asyncio.wait_for(turn, 5)
 
 
@@ -177,13 +182,13 @@ async def test_the_installations_budget_holds_over_all_runs(store: SqlStore) -> 
     first, second = (governed(store, f"r{n}", told, limit=150) for n in (1, 2))
     await first.turn([], [])
     await second.turn([], [])
-    assert controls.used_today(store.engine) == 200
+    assert controls.used_today(store.database) == 200
     waiting = asyncio.create_task(first.turn([], []))
     done, _ = await asyncio.wait({waiting}, timeout=0.2)
     waiting.cancel()
     assert not done
     assert "150 tokens of today" in told[0]
-    assert controls.used_today(store.engine, now() + timedelta(days=1)) == 0
+    assert controls.used_today(store.database, now() + timedelta(days=1)) == 0
 
 
 async def test_the_brake_waits_for_calls_and_lets_no_turn_begin(store: SqlStore) -> None:

@@ -28,7 +28,7 @@ def with_pull(store: SqlStore, delivery: str = "d1") -> str:
 
 
 def test_an_ask_is_kept_once_until_it_is_answered(store: SqlStore) -> None:
-    inbox = Inbox(store.engine)
+    inbox = Inbox(store.database)
     ask = comment("NUL \0, \\u0000 and é")
     assert inbox.keep("a1", "issue_comment", ask)
     assert not inbox.keep("a1", "issue_comment", ask)
@@ -44,7 +44,7 @@ def test_an_ask_is_kept_once_until_it_is_answered(store: SqlStore) -> None:
 
 
 def test_what_is_due_in_one_place_comes_in_order(store: SqlStore) -> None:
-    inbox = Inbox(store.engine)
+    inbox = Inbox(store.database)
     elsewhere = comment().model_copy(update={"issue_number": 8})
     for name, ask in (("a3", comment()), ("a1", elsewhere), ("a2", comment()), ("a0", comment())):
         assert inbox.keep(name, "issue_comment", ask)
@@ -59,7 +59,7 @@ def test_what_is_due_in_one_place_comes_in_order(store: SqlStore) -> None:
 
 
 def test_an_ask_starts_one_run_and_joins_a_live_one(store: SqlStore) -> None:
-    inbox = Inbox(store.engine)
+    inbox = Inbox(store.database)
     first = inbox.start("a1", trigger(), model="m")
     assert first.how == "new"
     assert inbox.start("a1", trigger(), model="m").how == "duplicate"
@@ -70,7 +70,7 @@ def test_an_ask_starts_one_run_and_joins_a_live_one(store: SqlStore) -> None:
 
 
 def test_what_concerns_our_pull_requests(store: SqlStore) -> None:
-    inbox = Inbox(store.engine)
+    inbox = Inbox(store.database)
     ours, theirs = Reviewed(**PLACE, pull_number=9), Reviewed(**PLACE, pull_number=10)
     push = Pushed(**PLACE, branch="main", after="a" * 40)
     assert [inbox.concerns(ours), inbox.concerns(theirs), inbox.concerns(push)] == [False] * 3
@@ -85,7 +85,7 @@ def test_what_concerns_our_pull_requests(store: SqlStore) -> None:
 
 
 def test_a_done_run_is_woken_to_another_round(store: SqlStore) -> None:
-    inbox = Inbox(store.engine)
+    inbox = Inbox(store.database)
     run_id = with_pull(store)
     store.request_stop(run_id)
     assert inbox.wake(run_id)
@@ -107,7 +107,7 @@ def test_a_done_run_is_woken_to_another_round(store: SqlStore) -> None:
 
 
 def test_a_round_leaves_another_live_run_of_the_issue_alone(store: SqlStore) -> None:
-    inbox = Inbox(store.engine)
+    inbox = Inbox(store.database)
     run_id = with_pull(store)
     other = store.accept("d2", "issues", trigger(), model="m")
     assert other.how == "new"
@@ -117,7 +117,7 @@ def test_a_round_leaves_another_live_run_of_the_issue_alone(store: SqlStore) -> 
 
 
 def test_remarks_are_taken_up_once_and_requests_wait_for_a_round(store: SqlStore) -> None:
-    inbox = Inbox(store.engine)
+    inbox = Inbox(store.database)
     run_id = with_pull(store)
     inbox.request(run_id, "rerun:a")
     inbox.request(run_id, "rerun:a")

@@ -71,14 +71,14 @@ def test_who_lost_the_lease_can_write_nothing(store: SqlStore) -> None:
 def test_a_failed_append_leaves_no_gap(store: SqlStore) -> None:
     run_id = start(store)
     store.append(run_id, [RunPhase(phase="a")])
-    engine = store._engine
-    with engine.begin() as connection:  # a row that makes the next insert fail half-way
+    database = store.database
+    with database.begin() as connection:  # a row that makes the next insert fail half-way
         connection.execute(
             sa.insert(tables.events).values(run_id=run_id, seq=2, at=0, body='{"type":"run_ended"}')
         )
     with pytest.raises(sa.exc.IntegrityError):
         store.append(run_id, [RunPhase(phase="b"), RunPhase(phase="c")])
-    with engine.begin() as connection:
+    with database.begin() as connection:
         connection.execute(sa.delete(tables.events).where(tables.events.c.seq == 2))
     assert store.append(run_id, [RunPhase(phase="d")])[0].seq == 1
 
@@ -90,7 +90,7 @@ def test_logs_are_kept_whole_and_replaced(store: SqlStore) -> None:
     store.put_log(run_id, "log-1", data)
     assert store.get_log(run_id, "log-1") == data
     assert store.get_log(run_id, "log-2") is None
-    with store._engine.connect() as connection:
+    with store.database.connect() as connection:
         size = connection.execute(sa.select(sa.func.length(tables.logs.c.data))).scalar_one()
     assert size < len(data) / 50
 
@@ -200,7 +200,7 @@ def test_several_processes_append_without_gaps(url: str, store: SqlStore) -> Non
 
 def test_the_file_is_in_wal_mode_and_private(url: str, store: SqlStore) -> None:
     store.ping()
-    with store._engine.connect() as connection:
+    with store.database.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar_one() == 2
     assert Path(sa.make_url(url).database or "").parent.stat().st_mode & 0o077 == 0
