@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
-from agent.gate.judge import judge
+from agent import session
+from agent.best_of import choose, run_attempts
+from agent.gate.judge import Submission, judge
+from agent.journal.events import GateJudged, ModelWaiting, Recorded, ReproductionDeclared
+from agent.journal.state import AttemptState
 from agent.session import JudgeWith
-from agent.task import Attachment
+from agent.task import Attachment, Issue, Task
+from app.publishing.facts import Phase, RunFacts
+from app.runs import trees
+from app.runs.active_run import ISSUE_LOG, ActiveRun
+from app.telemetry import logs, metrics, tracing
+from sandbox.protocol import Sandbox
 
 TOLD = {"reproduction_declared", "hypothesis_proposed", "hypothesis_resolved", "submitted"}
 """Events after which the status comment says something new."""
+
+_log = logs.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +41,134 @@ class AttemptPlan:
     feedback: tuple[str, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     judge_with: JudgeWith = judge
+
+
+async def debug(
+    run: ActiveRun, plan: AttemptPlan, facts: RunFacts, clone_url: str, pull: str = ""
+) -> int:
+    """Run the attempts, or go on with them; gives the number of the one to take."""
+    run.phase("debugging")
+    tree = await trees.tree(run, plan.tree, clone_url)
+    config = await run.services.terms(run.forge)
+    kept = run.store.get_log(run.record.id, ISSUE_LOG)
+    if kept is None:
+        raise RuntimeError(f"run {run.record.id} has no issue")
+    task = Task(
+        run_id=run.record.id,
+        repository=run.record.repository,
+        base_commit=plan.tree,
+        issue=Issue.model_validate_json(kept),
+        test_command=config.test_command,
+        budget=config.budget,
+        policy=config.policy,
+        hints=(run.record.trigger.hint,) if run.record.trigger.hint else (),
+        again=plan.again,
+        feedback=plan.feedback,
+        attachments=plan.attachments,
+    )
+    news: asyncio.Queue[int] = asyncio.Queue()
+
+    async def one(number: int) -> AttemptState:
+        return await _attempt(run, task, plan, number, tree, news)
+
+    async with _telling(run, facts, pull, news):
+        states = await run_attempts(plan.attempts, one)
+    return plan.first + choose(states).number - 1
+
+
+async def prove_on(
+    run: ActiveRun,
+    commit: str,
+    clone_url: str,
+    patch: str,
+    reproduction: ReproductionDeclared | None,
+    test_command: str,
+) -> GateJudged:
+    """The gate's verdict on a patch on top of any commit."""
+    tree = await trees.tree(run, commit, clone_url)
+    kept = run.store.get_log(run.record.id, ISSUE_LOG) or b"{}"
+    config = await run.services.terms(run.forge)
+
+    async def open_fresh() -> Sandbox:
+        return await run.services.sandboxes.open(run.record.id, "gate-again", tree)
+
+    submission = Submission(
+        patch=patch,
+        reproduction=reproduction,
+        issue=Issue.model_validate_json(kept),
+        test_command=test_command or config.test_command,
+        policy=config.policy,
+        test_timeout_s=config.budget.test_timeout_s,
+        shrink=False,
+    )
+    return await judge(submission, open_fresh)
+
+
+async def _attempt(
+    run: ActiveRun, task: Task, plan: AttemptPlan, place: int, tree: Path, news: asyncio.Queue[int]
+) -> AttemptState:
+    sandboxes, store, run_id = run.services.sandboxes, run.store, run.record.id
+    number = plan.first + place - 1
+
+    async def waiting(reason: str, seconds: float) -> None:
+        event = ModelWaiting(attempt=number, reason=reason, retry_in_s=seconds)
+        store.append(run_id, [event])
+        news.put_nowait(number)
+
+    def notice(entry: Recorded) -> None:
+        tracing.entry(run_id, entry)
+        metrics.entry(entry)
+        run.first_call.entry(entry)
+        if entry.event.type in TOLD:
+            news.put_nowait(number)
+
+    async def open_sandbox() -> Sandbox:
+        return await sandboxes.open(run_id, f"attempt-{number}", tree)
+
+    async def open_fresh() -> Sandbox:
+        return await sandboxes.open(run_id, f"gate-{number}", tree)
+
+    model = run.services.model(run_id, number - 1, waiting)
+    try:
+        with metrics.attempt():
+            return await session.debug(
+                task,
+                model=model,
+                store=store,
+                open_sandbox=open_sandbox,
+                attach=sandboxes.attach,
+                open_fresh=open_fresh,
+                attempt=number,
+                seed=number - 1,
+                on_event=notice,
+                judge_with=plan.judge_with,
+            )
+    finally:
+        await model.close()
+
+
+@asynccontextmanager
+async def _telling(
+    run: ActiveRun, facts: RunFacts, pull: str, news: asyncio.Queue[int]
+) -> AsyncIterator[None]:
+    """Meanwhile keep the status comment up to date, not too often."""
+
+    async def tell() -> None:
+        await run.tell("debugging", facts, AttemptState(), pull)
+        while True:
+            attempt = await news.get()
+            while not news.empty():
+                attempt = news.get_nowait()
+            state = run.state(attempt)
+            phase: Phase = "verifying" if state.submitted and not state.verdict else "debugging"
+            await run.tell(phase, facts, state, pull)
+            await asyncio.sleep(run.services.tell_every_s)
+
+    telling = asyncio.create_task(tell())
+    try:
+        yield
+    finally:
+        telling.cancel()
+        await asyncio.wait({telling})
+        if not telling.cancelled() and (error := telling.exception()):
+            _log.warning("telling ended early", run=run.record.id, exc_info=error)

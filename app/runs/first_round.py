@@ -13,7 +13,7 @@ from app.github.records import IssueThread, Pull
 from app.publishing import publish
 from app.publishing.facts import is_draft, patch_of
 from app.publishing.publish import Fetched
-from app.runs import failures
+from app.runs import attempts, failures, trees
 from app.runs.active_run import ISSUE_LOG, ActiveRun
 from app.runs.admission_step import authorise, refuse
 from app.runs.attachments import ci_logs, linked_files, links, where
@@ -75,8 +75,8 @@ async def prepare(run: ActiveRun) -> Result:
     run.store.put_log(run.record.id, ISSUE_LOG, issue.model_dump_json().encode())
     found = links((issue.title, issue.body, *issue.comments), *where(run))
     checks = tuple(dict.fromkeys((*trigger.checks, *found.checks)))
-    logs = (*await ci_logs(run, checks), *await linked_files(run, found.files))
-    attached = [a.model_dump() for a in logs]
+    attachments = (*await ci_logs(run, checks), *await linked_files(run, found.files))
+    attached = [attachment.model_dump() for attachment in attachments]
     return {
         "base_commit": fetched.base_commit,
         "base_branch": trigger.base_branch or fetched.repository.default_branch,
@@ -89,7 +89,7 @@ async def debug(run: ActiveRun, prepared: Result) -> Result:
     """Run the attempts, or go on with them; the journal keeps all that matters."""
     again = prepared.get("again", "")
     terms = await run.services.terms(run.forge)
-    ground = AttemptPlan(
+    plan = AttemptPlan(
         tree=prepared["base_commit"],
         first=int(prepared.get("first", "1")),
         attempts=1 if again else terms.attempts,
@@ -98,7 +98,7 @@ async def debug(run: ActiveRun, prepared: Result) -> Result:
             Attachment.model_validate(a) for a in json.loads(prepared.get("attached", "[]"))
         ),
     )
-    chosen = await run.debug(ground, run.facts(prepared), prepared["clone_url"])
+    chosen = await attempts.debug(run, plan, run.facts(prepared), prepared["clone_url"])
     return {"attempt": str(chosen)}
 
 
@@ -116,7 +116,7 @@ async def publish_result(run: ActiveRun, prepared: Result, debugged: Result, las
         await publish.report_failure(run.forge, facts, state)
         outcome = state.outcome or "failed"
         return {"outcome": outcome, "attempt": debugged["attempt"], "reason": state.diagnosis}
-    mirror = await run.mirror(prepared["base_commit"], prepared["clone_url"])
+    mirror = await trees.mirror_with(run, prepared["base_commit"], prepared["clone_url"])
     known = await publish.own_pull(run.forge, facts)
     if known is None and (ending := await _ended_meanwhile(run)):
         return ending.result
@@ -126,8 +126,8 @@ async def publish_result(run: ActiveRun, prepared: Result, debugged: Result, las
         stood_on = state.started.base_commit if state.started else prepared["base_commit"]
         if tip != stood_on:
             command = state.started.test_command if state.started else ""
-            judged = await run.prove_on(
-                tip, prepared["clone_url"], patch_of(state), state.reproduction, command
+            judged = await attempts.prove_on(
+                run, tip, prepared["clone_url"], patch_of(state), state.reproduction, command
             )
             if judged.verdict == "proven":
                 run.store.append(run.record.id, [judged.model_copy(update={"attempt": number})])

@@ -20,7 +20,7 @@ from app.git.process import GitMissing
 from app.github.records import Pull, ReviewComment
 from app.publishing import publish
 from app.publishing.facts import is_draft, patch_of
-from app.runs import feedback
+from app.runs import attempts, feedback, trees
 from app.runs.active_run import ActiveRun
 from app.runs.attachments import keep_check_log
 from app.runs.attempts import AttemptPlan
@@ -132,7 +132,7 @@ async def debug(run: ActiveRun, found: Result) -> Result:
     carried = run.carried() if on_head else None
     if carried is not None and run.state(number).reproduction is None:
         run.store.append(run.record.id, [carried.model_copy(update={"attempt": number})])
-    ground = AttemptPlan(
+    plan = AttemptPlan(
         tree=found["tree"],
         first=number,
         again=feedback.again(run.record.pull_number, carried, patched=on_head),
@@ -145,7 +145,7 @@ async def debug(run: ActiveRun, found: Result) -> Result:
         judge_with=_judge(run, mirror, found, carried, number),
     )
     facts = run.facts(found)
-    chosen = await run.debug(ground, facts, found["clone_url"], found["pull"])
+    chosen = await attempts.debug(run, plan, facts, found["clone_url"], found["pull"])
     return {"attempt": str(chosen)}
 
 
@@ -254,7 +254,7 @@ async def _prove_again(
     old_base = await asyncio.to_thread(mirror.merge_base, tip, found["head"])
     whole = await asyncio.to_thread(mirror.diff, old_base, found["head"])
     command = earlier.started.test_command if earlier.started else ""
-    judged = await run.prove_on(tip, found["clone_url"], whole, run.carried(), command)
+    judged = await attempts.prove_on(run, tip, found["clone_url"], whole, run.carried(), command)
     if judged.verdict != "proven":
         shown = tuple(
             feedback.of_rerun(item.key, judged.reasons) if item.kind == "rerun" else item
@@ -281,7 +281,7 @@ def _judge(
     run: ActiveRun, mirror: Mirror, found: Result, carried: ReproductionDeclared | None, number: int
 ) -> WiderProof:
     async def open_base() -> Sandbox:
-        tree = await run.tree(found["base_commit"], found["clone_url"])
+        tree = await trees.tree(run, found["base_commit"], found["clone_url"])
         return await run.services.sandboxes.open(run.record.id, f"gate-{number}", tree)
 
     return WiderProof(mirror, found["base_commit"], found["tree"], open_base, carried)

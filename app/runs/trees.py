@@ -1,12 +1,21 @@
-"""The environment of a run in the service: made, repaired if need be, and told in its journal."""
+"""What a run's sandboxes start from: the tree of a commit as a file, and the environment's image.
+
+The environment is made, repaired if need be, and noted in the run's journal.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
+from agent.cancellation import unless_stopped
 from agent.journal.events import EnvironmentPrepared, SetupTried
+from app.git.mirror import Mirror
+from app.git.tree_archive import Source, write_tree
+from app.publishing import publish
 from app.publishing.facts import RECIPE_LOG
 from app.repo_config.effective import EffectiveConfig
+from app.runs.active_run import ISSUE_LOG, ActiveRun
 from app.runs.services import Services
 from app.sandboxes.environment import Prepared, SetupRepairer, asked_by, proposal
 from app.sandboxes.setup_repair import SOURCE as FOUND
@@ -16,8 +25,52 @@ from app.storage.store import SqlStore
 _LONGEST = 2_000
 
 
+async def tree(run: ActiveRun, commit: str, clone_url: str) -> Path:
+    """The tree of a commit as a file, made if it is not there."""
+    path = run.trees_dir / f"{run.record.id}-{commit}.tar"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        half = path.with_suffix(".part")
+        mirror = await mirror_with(run, commit, clone_url)
+        shape = (await run.services.terms(run.forge)).tree
+
+        def write(token: str) -> None:
+            source = Source(mirror, clone_url, run.services.mirror, token, _ca_file(run))
+            write_tree(source, commit, half, shape)
+
+        if shape.is_plain:
+            await asyncio.to_thread(mirror.tree_tar, commit, half)
+        else:
+            await publish.with_token(run.forge, write)
+        half.replace(path)
+    await _environment(run, path)
+    return path
+
+
+async def _environment(run: ActiveRun, path: Path) -> None:
+    """Have the image that the tree's sandboxes start from."""
+    if run.services.prepare is None:
+        return
+    config = await run.services.terms(run.forge)
+    about = (run.store.get_log(run.record.id, ISSUE_LOG) or b"").decode("utf-8", "replace")
+    made = prepare_environment(run.services, run.store, run.record, config, path, about)
+    await unless_stopped(lambda: run.store.stop_requested(run.record.id), made)
+
+
+async def mirror_with(run: ActiveRun, commit: str, clone_url: str) -> Mirror:
+    """The mirror with this commit in it: another machine may have begun the run."""
+    mirror = run.services.mirror(clone_url)
+    if not await asyncio.to_thread(mirror.has, commit):
+        await publish.fetch(run.forge, mirror, run.record.trigger.base_branch)
+    return mirror
+
+
+def _ca_file(run: ActiveRun) -> str:
+    return str(run.services.settings.github_ca_file or "")
+
+
 async def prepare_environment(
-    services: Services, store: SqlStore, run: Run, terms: EffectiveConfig, tree: Path, about: str
+    services: Services, store: SqlStore, run: Run, config: EffectiveConfig, tree: Path, about: str
 ) -> None:
     """Have the image that the tree's sandboxes start from. Raises `SandboxError`."""
     if services.prepare is None:
@@ -34,10 +87,10 @@ async def prepare_environment(
         model=lambda: services.model(run.id, 0, waiting),
         tries=settings.setup_tries if settings.profile != "offline" else 0,
         note=note,
-        test_command=terms.test_command,
-        test_timeout_s=terms.budget.test_timeout_s,
+        test_command=config.test_command,
+        test_timeout_s=config.budget.test_timeout_s,
     )
-    asked = asked_by(run.repository, terms, about)
+    asked = asked_by(run.repository, config, about)
     prepared = await services.prepare(run.id, tree, asked, repairer if repairer.tries else None)
     if prepared is not None:
         event = told(prepared)
