@@ -195,7 +195,7 @@ def test_a_lease_that_is_lost_at_the_very_end_records_no_failure(
 
     async def loses_the_lease(self: ActiveRun, result: dict[str, str]) -> dict[str, str]:
         if not stolen:
-            stolen.append(self.services.store.claim(self.run.id, "thief"))
+            stolen.append(self.services.store.claim(self.record.id, "thief"))
         return await real(self, result)
 
     monkeypatch.setattr(ActiveRun, "finish", loses_the_lease)
