@@ -58,11 +58,11 @@ def disregard(ask: WebhookEvent, *, name: str, app_id: int) -> str | None:
     if ask.sender_is_bot and not isinstance(ask, Pushed | PullEnded):
         return "from a bot"
     if isinstance(ask, Rerun) and ask.app_id != app_id:
-        return "a check of somebody else"
+        return "someone else's check"
     if isinstance(ask, Commented) and commands.parse(ask.body, name) is None:
-        return "not said to us"
+        return "not addressed to us"
     if isinstance(ask, Assigned) and not is_ours(ask.assignee, name):
-        return "somebody else was assigned"
+        return "someone else was assigned"
     return None
 
 
@@ -116,11 +116,11 @@ def denial(
     `on_pull`: it is about a pull request's failed check, not about an issue.
     """
     if minimum is not None and (permission is None or not permission.at_least(minimum)):
-        return f"whoever asked for it needs at least the {minimum} role in the repository"
+        return f"whoever starts a run needs at least the {minimum} role in the repository"
     if repository.archived:
         return "the repository is archived"
     if thread.is_pull and not on_pull:
         return "this is a pull request, not an issue"
     if not thread.open:
-        return "the issue was closed meanwhile"
+        return "the issue was closed in the meantime"
     return None

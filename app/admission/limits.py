@@ -80,7 +80,7 @@ def admit(run: QueuedRun, others: Iterable[QueuedRun], bounds: Bounds, now: date
             bounds.organisation_at_once,
             bounds.organisation_per_day or None,
         ),
-        ("in all", lambda _mark: True, bounds.at_once, bounds.per_day or None),
+        ("overall", lambda _mark: True, bounds.at_once, bounds.per_day or None),
     )
     wait: Wait | None = None
     for where, within, at_once, per_day in scopes:

@@ -144,7 +144,7 @@ def _base_moved(services: Services, ask: Pushed) -> str:
 async def _commented(asked: EventContext, ask: Commented) -> str:
     said = commands.parse(ask.body, asked.services.settings.github_app_slug)
     if said is None:
-        return "not said to us"
+        return "not addressed to us"
     mentioned = isinstance(said, commands.Mention) or (
         isinstance(said, commands.Command) and said.mentioned
     )

@@ -6,20 +6,22 @@ from agent.journal.state import AttemptState
 from app.sanitize.markdown import COMMENT_LIMIT, Markdown, fenced, fit, inline
 from app.storage.records import Run
 
-_STATUS = {"queued": "waits for its turn", "running": "is at work", "done": "is over"}
+_STATUS = {"queued": "is queued", "running": "is in progress", "done": "is over"}
 
 
 def help_text(why: str, name: str) -> Markdown:
     """The commands, after what was wrong."""
     lines = (
-        ("fix [hint]", "start on this issue; the words after it go with it"),
-        ("stop", "stop the run that is under way"),
-        ("retry", "start anew"),
-        ("hint …", "tell the run something, while it is at work or in a review"),
+        ("fix [hint]", "start a run on this issue, with the rest of the line as a hint"),
+        ("stop", "stop the current run"),
+        ("retry", "start over"),
+        ("hint …", "give the run a hint, while it works or in a review"),
         ("explain", "say what is known so far"),
     )
     told = "\n".join(f"- `/{name} {command}`: {what}" for command, what in lines)
-    return Markdown(f"{why}\n\nI understand, at the beginning of a line:\n\n{told}".strip())
+    return Markdown(
+        f"{why}\n\nI understand these commands at the beginning of a line:\n\n{told}".strip()
+    )
 
 
 def explanation(run: Run, state: AttemptState, public_url: str) -> Markdown:
@@ -30,7 +32,7 @@ def explanation(run: Run, state: AttemptState, public_url: str) -> Markdown:
     repro = state.reproduction
     if repro is not None and repro.command:
         times = f"in {repro.failures} of {repro.runs} runs"
-        parts.append(f"Reproduced by this, {times}:\n{fenced(repro.command, 'sh')}")
+        parts.append(f"Reproduced by this command, {times}:\n{fenced(repro.command, 'sh')}")
     elif repro is not None:
         parts.append(f"No command reproduces it: {inline(repro.why_none)}")
     else:

@@ -205,7 +205,7 @@ async def _push(
     if new_secrets(patch_of(state)):
         raise PatchUnusable(
             "The patch adds what looks like a password or key, so it was not published. "
-            "The run's page has it."
+            "It is on the run's page."
         )
     author = await bot_identity(forge)
     first, second = branch_name(run), own_branch_name(run)

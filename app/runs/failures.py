@@ -127,10 +127,12 @@ def wait_before_retry(
 def public_message(error: BaseException, run_id: str) -> str:
     """The failure in words for the issue: never a trace, a path of this machine or a secret."""
     if isinstance(error, EngineUnavailable):  # its words are of this machine's addresses
-        return f"The container engine does not answer; the operator's log has more under {run_id}."
+        return f"The container engine does not respond; the operator's log has more under {run_id}."
     if isinstance(error, _FIT_FOR_PEOPLE):
         return redact(str(error))
-    return f"An internal error ended the run; the operator finds it in the log under run {run_id}."
+    return (
+        f"An internal error ended the run; the operator can find it in the log under run {run_id}."
+    )
 
 
 Kind = Literal[
@@ -182,8 +184,8 @@ def of_error(error: BaseException) -> StopReason | None:
         case ConversationLocked():
             return StopReason(
                 "locked",
-                "The issue is locked, so that no report can stand there. Unlock it and start a new "
-                "run; the run's page has what was found.",
+                "The issue is locked, so no report can be posted there. Unlock it and start a new "
+                "run; the findings are on the run's page.",
                 tell=False,
             )
         case TokenRefused() | GitDenied():
@@ -197,7 +199,7 @@ def of_error(error: BaseException) -> StopReason | None:
         case PushRefused():
             return StopReason(
                 "protected",
-                f"The fix could not be pushed. {error} A rule for branches must let the App create "
+                f"The fix could not be pushed. {error} The branch rules must let the App create "
                 "branches under `patchwright/`.",
                 tell=True,
             )
@@ -224,13 +226,13 @@ def of_issue(
     if thread.locked:
         return StopReason(
             "locked",
-            "The issue was locked meanwhile. Unlock it and start a new run to go on.",
+            "The issue was locked in the meantime. Unlock it and start a new run to go on.",
             tell=False,
         )
     if not thread.open:
         return StopReason(
             "closed",
-            "The issue was closed meanwhile. Open it and label it again to go on.",
+            "The issue was closed in the meantime. Reopen it and label it again to go on.",
             tell=True,
         )
     return None

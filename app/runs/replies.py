@@ -115,6 +115,6 @@ def given_up(checks: Sequence[FailedCheck]) -> Markdown:
     """What to say when checks still fail after the last round for them."""
     named = ", ".join(code(check.name) for check in checks[:10])
     return Markdown(
-        f"{named} still fails after {CHECK_ROUNDS} tries. Somebody has to look: say in "
+        f"{named} still fails after {CHECK_ROUNDS} tries. Someone has to look: say in "
         "a review what to do, or push to the branch."
     )

@@ -51,7 +51,7 @@ def test_the_limit_of_a_day_is_told_and_the_next_run_ends_there(tmp_path: Path) 
         second = start(world, "d2", 8)
         durable.flush_outbox()
         assert ended(world, second).outcome == "stopped"
-    assert "The limit of 1 run within 24 hours in all is reached" in status_of(world, second)
+    assert "The limit of 1 run within 24 hours overall is reached" in status_of(world, second)
     assert "The limit of 1 run" in reason_of(world, second)
     with world.forge.world() as forge:
         assert len(forge["pulls"]) == 1
@@ -86,7 +86,7 @@ def test_a_run_waits_for_its_organisations_turn_and_says_so(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("state", "words"), [("closed", "was closed meanwhile"), ("gone", "no such issue")]
+    ("state", "words"), [("closed", "was closed in the meantime"), ("gone", "no such issue")]
 )
 def test_an_issue_that_ends_meanwhile_gets_no_pull_request(
     tmp_path: Path, state: str, words: str

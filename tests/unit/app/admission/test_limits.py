@@ -45,7 +45,7 @@ def test_without_bounds_everything_goes() -> None:
     [
         (Bounds(repository_at_once=2), "for this repository"),
         (Bounds(organisation_at_once=2), "for this organisation"),
-        (Bounds(at_once=2), "in all"),
+        (Bounds(at_once=2), "overall"),
     ],
 )
 def test_at_once(bounds: Bounds, where: str) -> None:

@@ -99,9 +99,9 @@ def test_the_reason_for_no_reproduction_is_told() -> None:
         failures=0,
     )
     state = fold([STARTED, none, SUBMITTED])
-    assert "No reproduction, because: needs a printer" in pull_body(FACTS, state)
-    assert "None: the patch was not judged." in pull_body(FACTS, state)
-    assert unchecked(state)[0] == "The bug was not reproduced by a command."
+    assert "No reproduction: needs a printer" in pull_body(FACTS, state)
+    assert "None: the patch was not checked." in pull_body(FACTS, state)
+    assert unchecked(state)[0] == "No command reproduced the bug."
 
 
 def test_a_flaky_reproduction_is_named() -> None:
@@ -276,12 +276,12 @@ def test_a_german_report_is_german_throughout() -> None:
     waiting = status_comment(facts, "queued", AttemptState())
     done = status_comment(facts, "done", state, "https://pw.example/pull/1")
     assert "Platz 2 in der Warteschlange" in waiting
-    assert "hat einen Fix gefunden und bewiesen" in done
+    assert "hat einen Fix gefunden und nachgewiesen" in done
     assert "| H1 | rounding | widerlegt |" in done
     body = pull_body(facts, state)
     diagnosis = diagnosis_comment(facts, fold([STARTED, REPRODUCED, *HYPOTHESES]))
     assert "## Ursache" in body
-    assert "**bewiesen**" in body
+    assert "**nachgewiesen**" in body
     assert "### Was hilft" in diagnosis
     for text in (waiting, done, body, diagnosis):
         for word in (" the ", "What ", "Proof", "Risk", "Every step", "Tool calls", "Nothing"):

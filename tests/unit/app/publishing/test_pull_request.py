@@ -157,9 +157,9 @@ def test_a_faulty_settings_file_is_told_with_its_line() -> None:
 
 
 def test_the_status_tells_queue_cost_remarks_and_ends() -> None:
-    waiting = replace(FACTS, queue_place=3, waits_for="at most 2 runs at once in all")
+    waiting = replace(FACTS, queue_place=3, waits_for="at most 2 runs at once overall")
     text = status_comment(waiting, "queued", replace(WHOLE, verdict=None))
-    assert "place 3 in the queue" in text and "at most 2 runs at once in all" in text
+    assert "place 3 in the queue" in text and "at most 2 runs at once overall" in text
     assert "GPU seconds" not in text
     costly = replace(FACTS, gpu_seconds=12.6, remarks=("The model `x` is not offered here.",))
     text = status_comment(costly, "debugging", WHOLE)

@@ -116,11 +116,11 @@ def make_terms(**config: Any) -> EffectiveConfig:
     ("ask", "reason"),
     [
         (comment(), None),
-        (comment("hello"), "not said to us"),
+        (comment("hello"), "not addressed to us"),
         (comment().model_copy(update={"sender_is_bot": True}), "from a bot"),
         (comment().model_copy(update={"archived": True}), "the repository is archived"),
         (Assigned(**PLACE, issue_number=1, assignee="Patchwright[bot]"), None),
-        (Assigned(**PLACE, issue_number=1, assignee="ann"), "somebody else was assigned"),
+        (Assigned(**PLACE, issue_number=1, assignee="ann"), "someone else was assigned"),
         (
             CheckFailed(
                 **PLACE | {"sender_is_bot": True},
@@ -135,7 +135,7 @@ def make_terms(**config: Any) -> EffectiveConfig:
             "a check of our own",
         ),
         (Rerun(**PLACE, app_id=7, external_id="x", head_sha="a" * 40), None),
-        (Rerun(**PLACE, app_id=3, external_id="x", head_sha="a" * 40), "a check of somebody else"),
+        (Rerun(**PLACE, app_id=3, external_id="x", head_sha="a" * 40), "someone else's check"),
         (Pushed(**PLACE | {"sender_is_bot": True}, branch="main", after="a" * 40), None),
         # A merge queue, or whoever merges by itself once all checks are well.
         (PullEnded(**PLACE | {"sender_is_bot": True}, pull_number=9, merged=True), None),
