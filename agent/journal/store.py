@@ -58,7 +58,7 @@ class MemoryStore:
         self.noted: dict[str, list[Hint]] = {}
 
     def append(self, run_id: str, events: Sequence[AnyEvent]) -> tuple[Recorded, ...]:
-        """See `Store.append`."""
+        """Append events in one transaction; on return they are durable."""
         journal = self._journals.setdefault(run_id, [])
         recorded = tuple(
             Recorded(seq=len(journal) + i, at=now(), event=e) for i, e in enumerate(events)
@@ -67,21 +67,21 @@ class MemoryStore:
         return recorded
 
     def events(self, run_id: str, after: int = -1) -> list[Recorded]:
-        """See `Store.events`."""
+        """The journal in order, from the event after sequence number `after`."""
         return self._journals.get(run_id, [])[after + 1 :]
 
     def put_log(self, run_id: str, log_id: str, data: bytes) -> None:
-        """See `Store.put_log`."""
+        """Keep a whole output; the same id again replaces it."""
         self._logs[run_id, log_id] = data
 
     def get_log(self, run_id: str, log_id: str) -> bytes | None:
-        """See `Store.get_log`."""
+        """A kept output, or None."""
         return self._logs.get((run_id, log_id))
 
     def stop_requested(self, run_id: str) -> bool:
-        """See `Store.stop_requested`."""
+        """Whether a person asked to stop this run."""
         return run_id in self.stopped
 
     def hints(self, run_id: str, after: int = 0) -> list[Hint]:
-        """See `Store.hints`."""
+        """Notes from people with an id above `after`, oldest first."""
         return [h for h in self.noted.get(run_id, []) if h.id > after]

@@ -53,7 +53,7 @@ def is_held(database: sa.Engine, run_id: str, moment: datetime) -> bool:
 
 
 def begin(database: sa.Engine, run: Run, terms: EffectiveConfig, moment: datetime) -> Admission:
-    """Let a run begin if the limits allow, and record that. Again is the same."""
+    """Let a run begin if the limits allow, and record that. Idempotent."""
     table = tables.runs
     with database.begin() as connection:
         # SQLite has one writer at a time anyhow.

@@ -58,7 +58,7 @@ class DockerTrees:
         self._preparing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def environment(self, tree: Path, repository: str, about: str) -> OwnEnvironment:
-        """See `Trees.environment`."""
+        """What the tree's sandboxes start from, made if need be. Raises `SandboxError`."""
         async with self._preparing[repository]:
             key = await asyncio.to_thread(_manifests, tree, repository, about)
             found = self._found.get(key)
@@ -78,7 +78,7 @@ class DockerTrees:
             return found
 
     async def open(self, *, run_id: str, purpose: str, image: str, tree: Path) -> Sandbox:
-        """See `Trees.open`."""
+        """A fresh sandbox; empty `image`: the plain one. Raises `SandboxError`."""
         image = image or self._settings.sandbox_image or BASE_IMAGE
         spec = spec_of(self._settings, image, run_id, purpose, self._installation)
         return await self._engine.open(spec, tree)

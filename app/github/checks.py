@@ -20,7 +20,7 @@ MOST_ANNOTATIONS = 50
 
 
 def put_check(requester: Requester, repository: str, report: CheckReport) -> CheckRun:
-    """See `Forge.put_check`."""
+    """Create or update the check run with this external id on this commit."""
     path = f"/repos/{repository}/commits/{report.head_sha}/check-runs"
     query = {"check_name": report.name, "filter": "all", "per_page": 100}
     _, listed = requester.requestJsonAndCheck("GET", path, parameters=query)
@@ -77,7 +77,7 @@ def _says(run: dict[str, Any], report: CheckReport) -> bool:
 
 
 def is_on(requester: Requester, repository: str, branch: str, sha: str) -> bool:
-    """See `Forge.is_on`."""
+    """Whether a commit lies on a branch of this repository; a fork's commits do not."""
     path = f"/repos/{repository}/compare/{quote(branch, safe='/')}...{sha}"
     try:
         _, compared = requester.requestJsonAndCheck("GET", path, parameters={"per_page": 1})
@@ -98,7 +98,7 @@ FAILURES = ("failure", "timed_out")
 def failed_checks(
     requester: Requester, repository: str, sha: str, own_app: str
 ) -> tuple[FailedCheck, ...]:
-    """See `Forge.failed_checks`."""
+    """The latest check runs of other Apps on a commit that ended badly."""
     path = f"/repos/{repository}/commits/{sha}/check-runs"
     return tuple(
         FailedCheck(
@@ -120,7 +120,10 @@ def check_log(
     timeout_s: int,
     verify: str | bool,
 ) -> bytes | None:
-    """See `Forge.check_log`. The log lies elsewhere, where the token must not go."""
+    """The log of a check run that is a job of GitHub Actions; None when there is none.
+
+    The log lies elsewhere, where the token must not go.
+    """
     auth = requester.auth
     if auth is None:
         return None

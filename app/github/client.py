@@ -54,15 +54,15 @@ class GithubForge:
 
     @property
     def name(self) -> str:
-        """See `Forge.name`."""
+        """`owner/name` of the repository."""
         return self._name
 
     async def bot_login(self) -> str:
-        """See `Forge.bot_login`."""
+        """The login under which the App writes, e.g. `patchwright[bot]`."""
         return await self._do("read the App", self._bot_login)
 
     async def git_token(self, *, renew: bool = False) -> GitToken:
-        """See `Forge.git_token`."""
+        """A token for git on this repository alone; `renew` when the last one was refused."""
 
         def token() -> GitToken:
             if not renew and self._token is not None and self._token.good_for(TOKEN_MARGIN):
@@ -73,7 +73,7 @@ class GithubForge:
         return await self._do("get a token for git", token)
 
     async def repository(self) -> Repository:
-        """See `Forge.repository`."""
+        """The repository as it is now."""
 
         def read() -> Repository:
             repo = self._client.get_repo(self._name)
@@ -89,7 +89,7 @@ class GithubForge:
         return await self._do("read the repository", read)
 
     async def issue(self, number: int) -> IssueThread:
-        """See `Forge.issue`."""
+        """An issue with all its comments, oldest first."""
 
         def read() -> IssueThread:
             issue = self._repo().get_issue(number)
@@ -98,7 +98,7 @@ class GithubForge:
         return await self._do(f"read issue #{number}", read)
 
     async def permission(self, user: str) -> Permission:
-        """See `Forge.permission`."""
+        """What a user may do here; role `none` for somebody unknown."""
 
         def read() -> Permission:
             try:
@@ -115,7 +115,7 @@ class GithubForge:
         return await self._do("read a person's permission", read)
 
     async def react(self, issue: int, reaction: Reaction, *, comment: int = 0) -> None:
-        """See `Forge.react`."""
+        """React to an issue, or to a comment of it. Idempotent."""
 
         def write() -> None:
             target = f"comments/{comment}" if comment else str(issue)
@@ -128,7 +128,7 @@ class GithubForge:
         await self._do(f"react to issue #{issue}", write)
 
     async def put_comment(self, issue: int, marker: str, body: str) -> Comment:
-        """See `Forge.put_comment`."""
+        """Create or edit the App's own comment that begins with `marker`."""
         key = (issue, marker)
         text = f"{marker}\n{body}"
 
@@ -154,7 +154,7 @@ class GithubForge:
         return await self._do(f"comment on issue #{issue}", remember)
 
     async def pulls(self, branch: str) -> tuple[Pull, ...]:
-        """See `Forge.pulls`."""
+        """All pull requests from this branch of the repository, newest first."""
         return await self._do(
             "look for pull requests", lambda: tuple(self._find_pulls(branch, "all"))
         )
@@ -162,7 +162,7 @@ class GithubForge:
     async def open_pull(
         self, *, branch: str, base: str, title: str, body: str, draft: bool
     ) -> Pull:
-        """See `Forge.open_pull`."""
+        """The open pull request from `branch`, created if there is none."""
 
         def write() -> Pull:
             for pull in self._find_pulls(branch, "open"):
@@ -183,7 +183,7 @@ class GithubForge:
         return await self._do(f"open a pull request from {branch}", write)
 
     async def add_labels(self, number: int, labels: Sequence[str]) -> None:
-        """See `Forge.add_labels`."""
+        """Add labels to an issue or pull request. Idempotent."""
 
         def write() -> None:
             self._client.requester.requestJsonAndCheck(
@@ -196,14 +196,14 @@ class GithubForge:
             await self._do(f"label #{number}", write)
 
     async def put_check(self, report: CheckReport) -> CheckRun:
-        """See `Forge.put_check`."""
+        """Create or update the check run with this external id on this commit."""
         write = lambda: checks.put_check(self._client.requester, self._name, report)  # noqa: E731
         return await self._do("write a check run", write)
 
     async def request_reviewers(
         self, number: int, people: Sequence[str], teams: Sequence[str]
     ) -> tuple[str, ...]:
-        """See `Forge.request_reviewers`."""
+        """Ask people (logins) and teams (slugs) for a review; gives those that GitHub refused."""
         at = self._name, number
 
         def write() -> tuple[str, ...]:
@@ -212,7 +212,7 @@ class GithubForge:
         return await self._do(f"ask for a review of #{number}", write) if people or teams else ()
 
     async def file(self, path: str, *, repository: str = "") -> bytes | None:
-        """See `Forge.file`."""
+        """A file's content on the default branch; None when it is no regular file there."""
 
         def read() -> bytes | None:
             try:
@@ -228,17 +228,17 @@ class GithubForge:
         return await self._do(f"read the file {path}", read)
 
     async def pull(self, number: int) -> Pull:
-        """See `Forge.pull`."""
+        """A pull request as it is now."""
         read = lambda: as_pull(self._repo().get_pull(number))  # noqa: E731
         return await self._do(f"read pull request #{number}", read)
 
     async def remarks(self, number: int) -> tuple[ReviewComment, ...]:
-        """See `Forge.remarks`."""
+        """All that was said of a pull request by anybody, oldest first."""
         read = lambda: pulls.remarks(self._client.requester, self._name, number)  # noqa: E731
         return await self._do(f"read the review of #{number}", read)
 
     async def reply(self, number: int, thread: int, marker: str, body: str) -> None:
-        """See `Forge.reply`."""
+        """Answer in a thread of a pull request, once for each `marker`."""
 
         def write() -> None:
             text, login = f"{marker}\n{body}", self._bot_login()
@@ -248,20 +248,20 @@ class GithubForge:
         await self._do(f"answer in the review of #{number}", write)
 
     async def failed_checks(self, sha: str) -> tuple[FailedCheck, ...]:
-        """See `Forge.failed_checks`."""
+        """The latest check runs of other Apps on a commit that ended badly."""
         own = self._app.app_id
         at = (self._name, sha, own)
         read = lambda: checks.failed_checks(self._client.requester, *at)  # noqa: E731
         return await self._do(f"read the checks of {sha[:12]}", read)
 
     async def is_on(self, branch: str, sha: str) -> bool:
-        """See `Forge.is_on`."""
+        """Whether a commit lies on a branch of this repository; a fork's commits do not."""
         at = (self._name, branch, sha)
         read = lambda: checks.is_on(self._client.requester, *at)  # noqa: E731
         return await self._do(f"look for {sha[:12]} on {branch}", read)
 
     async def check_log(self, check: int) -> bytes | None:
-        """See `Forge.check_log`."""
+        """The log of a check run that is a job of GitHub Actions; None when there is none."""
 
         def read() -> bytes | None:
             url, verify = self._app.api_url.rstrip("/"), self._app.ca_file or True
@@ -271,7 +271,7 @@ class GithubForge:
         return await self._do(f"read the log of check {check}", read)
 
     async def open_issue(self, marker: str, title: str, body: str) -> int:
-        """See `Forge.open_issue`."""
+        """The App's own open issue that begins with `marker`, created if there is none."""
 
         def write() -> int:
             at, login = (self._client.requester, self._name), self._bot_login()
@@ -280,14 +280,14 @@ class GithubForge:
         return await self._do("open an issue", write)
 
     async def delete_branch(self, branch: str, sha: str) -> None:
-        """See `Forge.delete_branch`."""
+        """Delete a branch if it stands at this commit. Idempotent."""
         write = lambda: pulls.delete_branch(  # noqa: E731
             self._client.requester, self._name, branch, sha
         )
         await self._do(f"delete the branch {branch}", write)
 
     async def close(self) -> None:
-        """See `Forge.close`."""
+        """Release connections. Safe to call twice."""
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:

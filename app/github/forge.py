@@ -56,7 +56,7 @@ class Forge(Protocol):
         ...
 
     async def react(self, issue: int, reaction: Reaction, *, comment: int = 0) -> None:
-        """React to an issue, or to a comment of it. Again is nothing."""
+        """React to an issue, or to a comment of it. Idempotent."""
         ...
 
     async def put_comment(self, issue: int, marker: str, body: str) -> Comment:
@@ -77,7 +77,7 @@ class Forge(Protocol):
         ...
 
     async def add_labels(self, number: int, labels: Sequence[str]) -> None:
-        """Add labels to an issue or pull request. Again is nothing."""
+        """Add labels to an issue or pull request. Idempotent."""
         ...
 
     async def put_check(self, report: CheckReport) -> CheckRun:
@@ -132,7 +132,7 @@ class Forge(Protocol):
         ...
 
     async def delete_branch(self, branch: str, sha: str) -> None:
-        """Delete a branch if it stands at this commit. Again is nothing."""
+        """Delete a branch if it stands at this commit. Idempotent."""
         ...
 
     async def close(self) -> None:

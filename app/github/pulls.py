@@ -22,7 +22,7 @@ are taken back."""
 
 
 def remarks(requester: Requester, repository: str, number: int) -> tuple[ReviewComment, ...]:
-    """See `Forge.remarks`."""
+    """All that was said of a pull request by anybody, oldest first."""
     pull = f"/repos/{repository}/pulls/{number}"
     found = [
         _remark("review", said, said["submitted_at"])
@@ -49,7 +49,7 @@ def reply(
     marker: str,
     login: str,
 ) -> None:
-    """See `Forge.reply`."""
+    """Answer in a thread of a pull request, once for each `marker`."""
     path = f"/repos/{repository}/pulls/{number}/comments"
     for said in all_entries(requester, path):
         by = (said.get("user") or {}).get("login")
@@ -61,7 +61,7 @@ def reply(
 def open_issue(
     requester: Requester, repository: str, *, marker: str, title: str, body: str, login: str
 ) -> int:
-    """See `Forge.open_issue`."""
+    """The App's own open issue that begins with `marker`, created if there is none."""
     path = f"/repos/{repository}/issues"
     for issue in all_entries(requester, path, state="open"):
         by = (issue.get("user") or {}).get("login")
@@ -74,7 +74,7 @@ def open_issue(
 
 
 def delete_branch(requester: Requester, repository: str, branch: str, sha: str) -> None:
-    """See `Forge.delete_branch`."""
+    """Delete a branch if it stands at this commit. Idempotent."""
     try:
         _, ref = requester.requestJsonAndCheck("GET", f"/repos/{repository}/git/ref/heads/{branch}")
         if ref["object"]["sha"] == sha:
@@ -105,7 +105,7 @@ def request_reviewers(
     people: Sequence[str],
     teams: Sequence[str],
 ) -> tuple[str, ...]:
-    """See `Forge.request_reviewers`."""
+    """Ask people (logins) and teams (slugs) for a review; gives those that GitHub refused."""
     pull = f"/repos/{repository}/pulls/{number}"
     _, asked = requester.requestJsonAndCheck("GET", f"{pull}/requested_reviewers")
     _, reviews = requester.requestJsonAndCheck("GET", f"{pull}/reviews?per_page=100")

@@ -64,16 +64,16 @@ class GovernedModel:
 
     @property
     def name(self) -> str:
-        """See `Model.name`."""
+        """The profile and model, for the journal."""
         return self.inner.name
 
     @property
     def window(self) -> int:
-        """See `Model.window`."""
+        """Context window in tokens."""
         return self.inner.window
 
     async def turn(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Turn:
-        """See `Model.turn`."""
+        """Answer the conversation."""
         self.brake.rests(id(self))
         await self._permitted()
         try:
@@ -87,7 +87,7 @@ class GovernedModel:
         return turn
 
     async def close(self) -> None:
-        """See `Model.close`."""
+        """Release connections. Safe to call twice."""
         self.brake.rests(id(self))
         await self.inner.close()
 

@@ -126,7 +126,7 @@ async def publish(
 
 
 async def show_proof(forge: Forge, run: RunFacts, state: AttemptState, pull: Pull) -> None:
-    """The proof as a check run on the pull request's last commit. Again is nothing."""
+    """The proof as a check run on the pull request's last commit. Idempotent."""
     await forge.put_check(check_report(run, state, pull.head_sha))
 
 

@@ -25,7 +25,7 @@ class EngineClient:
         self._outbox = Outbox(self, store, self._inbox)
 
     def enqueue(self, run_id: str) -> None:
-        """Tell the engine of a run and note that it knows. Again is nothing."""
+        """Tell the engine of a run and note that it knows. Idempotent."""
         run = self._store.not_enqueued(run_id)
         if run is None:
             return
@@ -39,7 +39,7 @@ class EngineClient:
         self._store.mark_enqueued(run)
 
     def enqueue_ask(self, ask_id: str) -> None:
-        """Tell the engine of an ask and note that it knows. Again is nothing."""
+        """Tell the engine of an ask and note that it knows. Idempotent."""
         options, words = workflows.for_ask(ask_id, self._inbox.get(ask_id))
         self._client.enqueue(options, *words)
         self._inbox.mark_enqueued(ask_id)
@@ -49,11 +49,11 @@ class EngineClient:
         return self._outbox.flush()
 
     def forget(self, workflow_id: str) -> None:
-        """See `app.queue.outbox.Engine.forget`."""
+        """Delete an ended workflow, so that it may be begun anew under its name."""
         self._client.delete_workflow(workflow_id)
 
     def statuses(self, workflow_ids: Sequence[str]) -> dict[str, str]:
-        """See `app.queue.outbox.Engine.statuses`."""
+        """The engine's own word for each of these workflows, of those that it knows."""
         found = self._client.list_workflows(
             workflow_ids=list(workflow_ids), load_input=False, load_output=False
         )

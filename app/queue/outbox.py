@@ -32,11 +32,11 @@ class Engine(Protocol):
     """Who is told."""
 
     def enqueue(self, run_id: str) -> None:
-        """Tell of a run and note that it is known. Again is nothing."""
+        """Tell of a run and note that it is known. Idempotent."""
         ...
 
     def enqueue_ask(self, ask_id: str) -> None:
-        """Tell of an ask and note that it is known. Again is nothing."""
+        """Tell of an ask and note that it is known. Idempotent."""
         ...
 
     def forget(self, workflow_id: str) -> None:

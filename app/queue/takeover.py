@@ -53,7 +53,7 @@ def sweep(
     *,
     bury: bool = True,
 ) -> list[str]:
-    """Put back what the dead left; gives the ids of those workflows. Again is nothing.
+    """Put back what the dead left; gives the ids of those workflows. Idempotent.
 
     Without `bury` nobody is taken for dead by silence, and only what is left already is put back.
     """

@@ -29,7 +29,7 @@ class WiderProof:
     """The reproduction of the patch that stands in the pull request."""
 
     async def __call__(self, submission: Submission, open_head: OpenSandbox) -> GateJudged:
-        """See `agent.gate.judge.judge`."""
+        """Judge on the pull request's base and, if the reproduction is new, on its head too."""
         added = submission.model_copy(update={"shrink": False})
         checks: tuple[Check, ...] = ()
         declared = submission.reproduction

@@ -36,7 +36,10 @@ class DockerSandboxes:
         )
 
     async def open(self, run_id: str, purpose: str, tree_tar: Path) -> Sandbox:
-        """See `Sandboxes.open`. From the image that `prepare` made for the tree, if it did."""
+        """A fresh sandbox with the tree in it.
+
+        From the image that `prepare` made for the tree, if it did.
+        """
         image = self._images.get(tree_tar) or self._settings.sandbox_image or BASE_IMAGE
         spec = spec_of(self._settings, image, run_id, purpose)
         with metrics.opening():
@@ -76,11 +79,14 @@ class DockerSandboxes:
         await self._pool.close()
 
     async def attach(self, sandbox_id: str) -> Sandbox | None:
-        """See `Sandboxes.attach`."""
+        """A live sandbox of an earlier process, or None."""
         return await self._engine.attach(sandbox_id, installation=self._settings.installation)
 
     async def sweep(self, keep_runs: Collection[str]) -> None:
-        """See `Sandboxes.sweep`. Other Patchwrights' sandboxes on the same engine are let be."""
+        """Destroy what is left of all runs but these.
+
+        Other Patchwrights' sandboxes on the same engine are let be.
+        """
         keep = {*keep_runs, POOL_RUN}
         swept = await self._engine.sweep(keep, installation=self._settings.installation)
         if swept:

@@ -51,7 +51,7 @@ class KubernetesSandboxes:
         self._images: dict[Path, str] = {}
 
     async def open(self, run_id: str, purpose: str, tree_tar: Path) -> Sandbox:
-        """See `Sandboxes.open`."""
+        """A fresh sandbox with the tree in it. Raises `SandboxError`."""
         image = self._images.get(tree_tar) or cluster_image(self._settings)
         spec = spec_of(self._settings, image, run_id, purpose)
         with metrics.opening():
@@ -88,11 +88,14 @@ class KubernetesSandboxes:
         return None
 
     async def attach(self, sandbox_id: str) -> Sandbox | None:
-        """See `Sandboxes.attach`."""
+        """A live sandbox of an earlier process, or None."""
         return await self._engine.attach(sandbox_id, installation=self._settings.installation)
 
     async def sweep(self, keep_runs: Collection[str]) -> None:
-        """See `Sandboxes.sweep`. Other Patchwrights' sandboxes in the namespace are let be."""
+        """Destroy what is left of all runs but these.
+
+        Other Patchwrights' sandboxes in the namespace are let be.
+        """
         swept = await self._engine.sweep(keep_runs, installation=self._settings.installation)
         if swept:
             _log.info("orphaned sandboxes destroyed", count=len(swept))

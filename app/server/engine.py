@@ -49,7 +49,7 @@ class Durable:
         """How long runs in work may go on at the end; no new ones are begun meanwhile."""
 
     def enqueue(self, run_id: str) -> None:
-        """Tell the engine of a run and note that it knows. Again is nothing."""
+        """Tell the engine of a run and note that it knows. Idempotent."""
         run = self._store.not_enqueued(run_id)
         if run is None:
             return
@@ -63,7 +63,7 @@ class Durable:
         self._store.mark_enqueued(run)
 
     def enqueue_ask(self, ask_id: str) -> None:
-        """Tell the engine of an ask and note that it knows. Again is nothing."""
+        """Tell the engine of an ask and note that it knows. Idempotent."""
         options, words = workflows.for_ask(ask_id, self._inbox.get(ask_id))
         DBOS.enqueue_workflow_with_options(options, *words)
         self._inbox.mark_enqueued(ask_id)
@@ -73,11 +73,11 @@ class Durable:
         return self._outbox.flush()
 
     def forget(self, workflow_id: str) -> None:
-        """See `app.queue.outbox.Engine.forget`."""
+        """Delete an ended workflow, so that it may be begun anew under its name."""
         DBOS.delete_workflow(workflow_id)
 
     def statuses(self, workflow_ids: Sequence[str]) -> dict[str, str]:
-        """See `app.queue.outbox.Engine.statuses`."""
+        """The engine's own word for each of these workflows, of those that it knows."""
         found = DBOS.list_workflows(
             workflow_ids=list(workflow_ids), load_input=False, load_output=False
         )

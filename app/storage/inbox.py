@@ -143,7 +143,7 @@ class Inbox:
     # The runs that asks concern
 
     def start(self, ask_id: str, trigger: Trigger, *, model: str) -> Accepted:
-        """The run that this ask begins; its issue's live run if there is one. Again is the same."""
+        """The run that this ask begins; its issue's live run if there is one. Idempotent."""
         run_id = run_id_for(trigger.repository, trigger.issue_number, ask_id)
         with self._database.begin() as connection:
             return begin(connection, self._insert, run_id, trigger, delivery_id=ask_id, model=model)

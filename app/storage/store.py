@@ -56,7 +56,9 @@ class SqlStore:
     # The journal: `agent.journal.store.Store`
 
     def append(self, run_id: str, events: Sequence[AnyEvent]) -> tuple[Recorded, ...]:
-        """See `Store.append`. A view without a lease may write only while nobody claimed the run.
+        """Append events in one transaction; on return they are durable.
+
+        A view without a lease may write only while nobody claimed the run.
 
         Raises `UnknownRun` when there is no such run.
         """
@@ -66,7 +68,10 @@ class SqlStore:
             return self._write(connection, run_id, events)
 
     def events(self, run_id: str, after: int = -1, limit: int | None = None) -> list[Recorded]:
-        """See `Store.events`; at most `limit` of them."""
+        """The journal in order, from the event after sequence number `after`.
+
+        At most `limit` of them.
+        """
         table = tables.events
         query = (
             sa.select(table.c.seq, table.c.at, table.c.body)
@@ -82,7 +87,7 @@ class SqlStore:
         ]
 
     def put_log(self, run_id: str, log_id: str, data: bytes) -> None:
-        """See `Store.put_log`. Fenced like `append`."""
+        """Keep a whole output; the same id again replaces it. Fenced like `append`."""
         packed = zlib.compress(data, 6)
         statement = self._insert(tables.logs).values(run_id=run_id, log_id=log_id, data=packed)
         with self._journal.begin() as connection:
@@ -94,7 +99,7 @@ class SqlStore:
             )
 
     def get_log(self, run_id: str, log_id: str) -> bytes | None:
-        """See `Store.get_log`."""
+        """A kept output, or None."""
         query = sa.select(tables.logs.c.data).where(
             tables.logs.c.run_id == run_id, tables.logs.c.log_id == log_id
         )
@@ -103,13 +108,13 @@ class SqlStore:
         return None if packed is None else zlib.decompress(packed)
 
     def stop_requested(self, run_id: str) -> bool:
-        """See `Store.stop_requested`."""
+        """Whether a person asked to stop this run."""
         query = sa.select(tables.runs.c.stop_requested).where(tables.runs.c.id == run_id)
         with self._reads.connect() as connection:
             return bool(connection.execute(query).scalar_one_or_none())
 
     def hints(self, run_id: str, after: int = 0) -> list[Hint]:
-        """See `Store.hints`."""
+        """Notes from people with an id above `after`, oldest first."""
         table = tables.hints
         query = (
             sa.select(table.c.id, table.c.author, table.c.text)

@@ -68,7 +68,7 @@ class WarmPool:
             await asyncio.wait(set(self._tasks))
 
     async def open(self, spec: SandboxSpec, tree: Path) -> ShellSandbox:
-        """See `DockerEngine.open`."""
+        """Start a sandbox with the tree of a tar file in it."""
         kind = _Kind(spec.image, spec.limits, spec.runtime, spec.installation)
         size = await asyncio.to_thread(tree_size, tree, spec.limits)
         try:

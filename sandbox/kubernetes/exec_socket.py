@@ -97,27 +97,27 @@ class ExecSocket:
         return self._exit_code
 
     async def write(self, data: bytes) -> None:
-        """See `Stream.write`."""
+        """Send to standard input, waiting while no more is taken."""
         self.write_now(data)
         await self._sent.wait()
 
     def write_now(self, data: bytes) -> None:
-        """See `Stream.write_now`."""
+        """Send to standard input without waiting: for short data."""
         if data and not self.ended:
             self._outbox.append(data)
             self._sent.clear()
             self._filled.set()
 
     def pause(self) -> None:
-        """See `Stream.pause`: the connection's own flow control holds back the rest."""
+        """Read nothing until `resume`. The connection's own flow control holds back the rest."""
         self._reading.clear()
 
     def resume(self) -> None:
-        """See `Stream.resume`."""
+        """Read again."""
         self._reading.set()
 
     def abort(self) -> None:
-        """See `Stream.abort`."""
+        """Drop the connection; the program sees the end of its input."""
         self._socket.transport.abort()
         self._end()
 

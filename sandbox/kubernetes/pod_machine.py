@@ -21,7 +21,7 @@ _START_S = 10.0
 
 
 class PodMachine:
-    """See `Machine`."""
+    """A sandbox's machine that is a pod."""
 
     def __init__(self, api: Api, namespace: str, name: str) -> None:
         self._api = api
@@ -35,7 +35,7 @@ class PodMachine:
         return self._name
 
     async def start_shell(self, command: Sequence[str], prelude: str = "") -> Shell:
-        """See `Machine.start_shell`."""
+        """Start a persistent bash in the commands' environment."""
         exec_id = secrets.token_hex(8)
         try:
             stream = await self._exec(command)
@@ -50,7 +50,7 @@ class PodMachine:
             raise SandboxError(f"The sandbox starts no shell: {error}") from error
 
     async def start_process(self, command: Sequence[str]) -> None:
-        """See `Machine.start_process`."""
+        """Start a program and let it go."""
         stream = await self._exec(command)
         ended = asyncio.Event()
         stream.on_end = ended.set
@@ -63,7 +63,7 @@ class PodMachine:
                 stream.abort()
 
     async def check_alive(self) -> None:
-        """See `Machine.check_alive`."""
+        """Raise `SandboxGone` unless it runs."""
         try:
             found = await self._api.get(self._path)
         except EngineUnavailable as error:
@@ -72,7 +72,7 @@ class PodMachine:
             raise SandboxGone(f"The sandbox's pod died ({why})")
 
     async def exit_code(self, exec_id: str) -> int | None:
-        """See `Machine.exit_code`."""
+        """The status of a shell whose process has ended; None if nobody can say."""
         stream = self._streams.get(exec_id)
         for _ in range(_POLLS):
             if stream is None or stream.exit_code is not None or stream.ended:
@@ -81,7 +81,7 @@ class PodMachine:
         return stream.exit_code if stream else None
 
     async def remove(self) -> None:
-        """See `Machine.remove`."""
+        """Kill and delete it; nothing happens when it is gone already."""
         try:
             await self._api.delete(self._path)
         except SandboxGone:

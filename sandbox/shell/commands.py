@@ -61,7 +61,7 @@ class CommandShell:
             self._shell.drop()
 
     async def run(self, command: str, timeout_s: float) -> CommandResult:
-        """See `Sandbox.run`."""
+        """Run a command in the one persistent shell (directory and variables carry over)."""
         data = command.encode("utf-8", errors="replace")
         if b"\0" in data:
             raise SandboxError("A command cannot contain a NUL byte")

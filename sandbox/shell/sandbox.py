@@ -24,7 +24,7 @@ _MOST_PATH = 4096
 
 
 class ShellSandbox:
-    """See `Sandbox` for the methods; `DockerEngine` and `KubernetesEngine` make these."""
+    """A sandbox over two shells of a machine; made by `DockerEngine` and `KubernetesEngine`."""
 
     def __init__(self, machine: Machine, output: OutputLimits) -> None:
         self._machine = machine
@@ -72,12 +72,12 @@ class ShellSandbox:
         self._base = _tree_id(await self._git("pw_base"))
 
     async def run(self, command: str, *, timeout_s: float = 120.0) -> CommandResult:
-        """See `Sandbox.run`."""
+        """Run a command in the one persistent shell (directory and variables carry over)."""
         self._check_open()
         return await self._commands.run(command, timeout_s)
 
     async def read(self, path: str, *, max_bytes: int = 4 * 1024**2) -> bytes:
-        """See `Sandbox.read`."""
+        """Read a regular file."""
         self._check_open()
         most = max_bytes + 1
         answer = await self._service.call("pw_read", _absolute(path), most, limit=most)
@@ -96,7 +96,7 @@ class ShellSandbox:
                 raise SandboxError(f"Reading {path} ended with status {code}")
 
     async def write(self, path: str, data: bytes) -> None:
-        """See `Sandbox.write`."""
+        """Write a file, keeping its mode if it exists and making its folders if they do not."""
         self._check_open()
         name = _absolute(path)
         answer = await self._service.call(
@@ -110,17 +110,20 @@ class ShellSandbox:
             raise SandboxError(f"Writing {path} ended with status {answer.status}: {answer.text}")
 
     async def snapshot(self) -> str:
-        """See `Sandbox.snapshot`."""
+        """Keep the tree as it is now; returns an id for `restore` and `diff`."""
         self._check_open()
         return _tree_id(await self._git("pw_snapshot"))
 
     async def restore(self, snapshot: str | None) -> None:
-        """See `Sandbox.restore`."""
+        """Bring the tree back to a snapshot (None: as opened): changed, new and deleted files."""
         self._check_open()
         await self._git("pw_restore", _known(self._base if snapshot is None else snapshot))
 
     async def diff(self, since: str | None = None, *, binary: bool = False) -> str:
-        """See `Sandbox.diff`. A file whose change is not UTF-8 counts as binary."""
+        """The change of the tree since a snapshot (None: since the sandbox was opened).
+
+        A file whose change is not UTF-8 counts as binary.
+        """
         since = _known(since or self._base)
         options = ["--binary"] if binary else []
         now = await self.snapshot()
@@ -136,7 +139,10 @@ class ShellSandbox:
         return answer.output.decode("utf-8", errors="replace")
 
     async def apply(self, patch: str) -> None:
-        """See `Sandbox.apply`. An empty patch changes nothing."""
+        """Apply a git-style patch to the tree.
+
+        An empty patch changes nothing.
+        """
         self._check_open()
         if not patch.strip():
             return
@@ -148,7 +154,7 @@ class ShellSandbox:
             raise PatchRefused(f"The patch does not apply: {answer.text}")
 
     async def close(self) -> None:
-        """See `Sandbox.close`."""
+        """Destroy the sandbox."""
         if self._closed:
             return
         self._closed = True

@@ -48,16 +48,19 @@ class OfflineModel:
 
     @property
     def name(self) -> str:
-        """See `Model.name`."""
+        """The profile and model, for the journal."""
         return "offline (search-based repair)"
 
     @property
     def window(self) -> int:
-        """See `Model.window`."""
+        """Context window in tokens."""
         return WINDOW
 
     async def turn(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Turn:
-        """See `Model.turn`. The search's own thinking runs in a thread, off the event loop."""
+        """Answer the conversation.
+
+        The search's own thinking runs in a thread, off the event loop.
+        """
         return await asyncio.to_thread(self._turn, list(messages))
 
     async def close(self) -> None:
