@@ -35,7 +35,7 @@ pytestmark = [
 WORKER = """
 import json, signal, sys, threading
 from pathlib import Path
-from app import logs
+from app.telemetry import logs
 from app.server.lifecycle import working
 from tests.support.run_world import RunWorld
 folder, name, url, more = sys.argv[1:]

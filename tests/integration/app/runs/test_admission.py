@@ -140,7 +140,7 @@ def test_a_faulty_file_is_told_and_stops_where_configured(tmp_path: Path, how: s
 def test_who_waits_in_the_queue_is_told_the_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queue_notices, "GRACE", timedelta(0))
+    monkeypatch.setattr(rows, "GRACE", timedelta(0))
     world = RunWorld(tmp_path)
     first, second = start(world), start(world, "d2", 8)
     told: dict[str, int] = {}
