@@ -51,10 +51,10 @@ def run_eval(
     ] = None,
 ) -> None:
     """Measure on instances with hidden tests: what is fixed, and how far proofs can be trusted."""
-    from app.evaluation.command import EvalWords, carry_out
+    from app.evaluation.command import EvalOptions, run_command
 
-    carry_out(
-        EvalWords(
+    run_command(
+        EvalOptions(
             instances=instances,
             model=model,
             attempts=attempts,

@@ -149,7 +149,7 @@ async def run_fix(request: FixRequest, settings: Settings, console: Console) -> 
     finally:
         await engine.close()
     chosen = choose(states)
-    _tell(chosen.state, console)
+    _print_result(chosen.state, console)
     patch = final_patch(chosen.state)
     proven = chosen.state.outcome == "proven"
     if request.out is not None and proven:
@@ -200,7 +200,7 @@ async def _attempt(
         await model.close()
 
 
-def _tell(state: AttemptState, console: Console) -> None:
+def _print_result(state: AttemptState, console: Console) -> None:
     console.rule()
     if state.outcome == "proven" and state.submitted is not None:
         console.print("Proven fix.", style="bold green")

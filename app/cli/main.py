@@ -306,14 +306,14 @@ def main() -> None:
         err.print("interrupted")
         sys.exit(130)
     except Exception as error:
-        told = _told(error)
-        if not told:
+        message = _message_of(error)
+        if not message:
             raise
-        err.print(f"[red]error:[/] {escape(told)}", highlight=False)
+        err.print(f"[red]error:[/] {escape(message)}", highlight=False)
         sys.exit(EXIT_ERROR)
 
 
-def _told(error: Exception) -> str:
+def _message_of(error: Exception) -> str:
     """What an error says to the person at the terminal; nothing for what is our own mistake."""
     from sqlalchemy.exc import SQLAlchemyError
 

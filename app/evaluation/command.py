@@ -1,4 +1,4 @@
-"""What `patchwright eval` does with its words: compare, or make instances and measure."""
+"""What `patchwright eval` does with its options: compare, or make instances and measure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ err = Console(stderr=True)
 
 
 @dataclass(frozen=True, slots=True)
-class EvalWords:
+class EvalOptions:
     """What was typed; see the options in `app.cli.evaluation`."""
 
     instances: Path | None
@@ -43,50 +43,52 @@ class EvalWords:
     compare: tuple[Path, Path] | None
 
 
-def carry_out(words: EvalWords) -> None:
+def run_command(options: EvalOptions) -> None:
     """Do it and print the report.
 
     Raises `BadInstances`, `FolderRefused`, `NoHistory`, `GitError`, `SandboxError`,
     `SettingsError`.
     """
-    settings = load(**({"model": words.model} if words.model else {}))
-    if words.compare is not None:
-        out.print(comparison_text(compare_folders(*words.compare, settings.prices)))
+    settings = load(**({"model": options.model} if options.model else {}))
+    if options.compare is not None:
+        out.print(comparison_text(compare_folders(*options.compare, settings.prices)))
         return
-    if (words.instances is None) == (not words.histories):
+    if (options.instances is None) == (not options.histories):
         raise BadInstances("name a file of instances, or repositories by --from-history")
-    with EvalFolder(words.folder).used():
-        asyncio.run(_measure(words, settings))
+    with EvalFolder(options.folder).used():
+        asyncio.run(_measure(options, settings))
 
 
-async def _measure(words: EvalWords, settings: Settings) -> None:
-    place = EvalFolder(words.folder)
+async def _measure(options: EvalOptions, settings: Settings) -> None:
+    place = EvalFolder(options.folder)
     async with docker_trees(settings, _say) as trees:
-        if words.instances is not None:
-            found = load_instances(words.instances)
+        if options.instances is not None:
+            found = load_instances(options.instances)
         else:
-            found = await _of_histories(words, place, trees, settings)
-        if words.only_instances:
+            found = await _of_histories(options, place, trees, settings)
+        if options.only_instances:
             out.print(f"{len(found)} instances: {place.instances_file}", highlight=False)
             return
-        if words.replay is not None:
-            found, left_out = replayable(found, words.replay)
+        if options.replay is not None:
+            found, left_out = replayable(found, options.replay)
             for name, why in left_out.items():
                 _say(f"{name}: left out: {why}")
             if not found:
-                raise BadInstances(f"no instance can be replayed as {words.replay}; see above why")
+                raise BadInstances(
+                    f"no instance can be replayed as {options.replay}; see above why"
+                )
         request = EvalRequest(
-            replay=words.replay,
+            replay=options.replay,
             instances=found,
-            out=words.folder,
-            attempts=words.attempts,
-            parallel=words.parallel,
-            resume=words.resume,
-            mirrors=words.mirrors,
+            out=options.folder,
+            attempts=options.attempts,
+            parallel=options.parallel,
+            resume=options.resume,
+            mirrors=options.mirrors,
         )
         report = await evaluate(request, settings, trees, err)
     out.print(report_text(report))
-    out.print(f"Report: {words.folder / 'report.html'}", markup=False, highlight=False)
+    out.print(f"Report: {options.folder / 'report.html'}", markup=False, highlight=False)
 
 
 def _say(line: str) -> None:
@@ -94,7 +96,7 @@ def _say(line: str) -> None:
 
 
 async def _of_histories(
-    words: EvalWords, place: EvalFolder, trees: Trees, settings: Settings
+    options: EvalOptions, place: EvalFolder, trees: Trees, settings: Settings
 ) -> tuple[Instance, ...]:
     """The instances that the folder has already, else new ones."""
     if place.instances_file.exists():
@@ -102,7 +104,7 @@ async def _of_histories(
         err.print(f"{len(kept)} instances are in {place.instances_file} already.")
         return kept
     found: tuple[Instance, ...] = ()
-    for repo in words.histories:
+    for repo in options.histories:
         place_of_repo = repo if "://" in repo else str(Path(repo).resolve())
         known = place.mined(place_of_repo)
         if known:
@@ -111,18 +113,18 @@ async def _of_histories(
             place_of_repo,
             trees,
             settings.state_dir / "eval-mirrors",
-            branch=words.branch,
-            limit=words.limit,
-            parallel=words.parallel,
-            test_command=words.test_command,
+            branch=options.branch,
+            limit=options.limit,
+            parallel=options.parallel,
+            test_command=options.test_command,
             timeout_s=settings.test_timeout_s,
             progress=_say,
             known=known,
             keep=place.append_mined,
         )
         reasons = ", ".join(f"{n}: {why}" for why, n in sorted(mined.rejected.items()))
-        told = f"{repo}: {len(mined.instances)} instances of {mined.looked_at} commits"
-        _say(f"{told} ({reasons or 'none left out'}).")
+        counts = f"{repo}: {len(mined.instances)} instances of {mined.looked_at} commits"
+        _say(f"{counts} ({reasons or 'none left out'}).")
         found += mined.instances
     if not found:
         raise BadInstances("these histories gave no instances; see above why")

@@ -87,7 +87,7 @@ async def evaluate(
     if done:
         console.print(f"{len(done)} of {len(request.instances)} are done already.")
     with tempfile.TemporaryDirectory(prefix="patchwright-eval-") as scratch:
-        ground = InstanceContext(
+        context = InstanceContext(
             sources=Sources(Path(scratch), settings.state_dir / "eval-mirrors", request.mirrors),
             trees=trees,
             new_model=partial(_model_of, request.replay, settings),
@@ -95,7 +95,7 @@ async def evaluate(
             budget=settings.budget,
             trace=lambda instance, journal: _keep_trace(folder, instance, journal),
         )
-        await _run_all(missing, ground, folder, request.parallel, console)
+        await _run_all(missing, context, folder, request.parallel, console)
     return publish(folder, request.instances, settings.prices)
 
 
@@ -122,7 +122,7 @@ def _model_of(
 
 async def _run_all(
     instances: Sequence[Instance],
-    ground: InstanceContext,
+    context: InstanceContext,
     folder: EvalFolder,
     parallel: int,
     console: Console,
@@ -131,7 +131,7 @@ async def _run_all(
 
     async def one(instance: Instance) -> None:
         async with places:
-            result = await run_instance(instance, ground)
+            result = await run_instance(instance, context)
         folder.append(result)
         console.print(_line(result), markup=False, highlight=False, soft_wrap=True)
 

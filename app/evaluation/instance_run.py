@@ -42,18 +42,18 @@ class InstanceContext:
     trace: Trace
 
 
-async def run_instance(instance: Instance, ground: InstanceContext) -> InstanceResult:
+async def run_instance(instance: Instance, context: InstanceContext) -> InstanceResult:
     """Try an instance and judge each attempt by the hidden tests.
 
     What keeps it from being tried (mirror, image, model's server) is an error in the result.
     """
     try:
-        tree = await ground.sources.tree(instance.repo, instance.base_commit)
-        here = await placed(instance, ground.trees, tree)
+        tree = await context.sources.tree(instance.repo, instance.base_commit)
+        resolved = await with_environment(instance, context.trees, tree)
         store = MemoryStore()
         attempts = [
-            await _attempt(here, ground, tree, store, number)
-            for number in range(1, ground.attempts + 1)
+            await _attempt(resolved, context, tree, store, number)
+            for number in range(1, context.attempts + 1)
         ]
     except (AgentError, SandboxError, GitError) as problem:
         if isinstance(problem, LostLease):
@@ -61,11 +61,11 @@ async def run_instance(instance: Instance, ground: InstanceContext) -> InstanceR
         return InstanceResult(
             instance_id=instance.instance_id, status="error", error=str(problem)[:2000]
         )
-    ground.trace(instance, store.events(run_id_of(instance)))
+    context.trace(instance, store.events(run_id_of(instance)))
     return InstanceResult(instance_id=instance.instance_id, attempts=tuple(attempts))
 
 
-async def placed(instance: Instance, trees: Trees, tree: Path) -> Instance:
+async def with_environment(instance: Instance, trees: Trees, tree: Path) -> Instance:
     """The instance with the image and the test command that it does not name itself.
 
     A given image is taken as it is; else the repository's own files decide. Raises `SandboxError`.
@@ -98,13 +98,13 @@ def task_of(instance: Instance, budget: Budget) -> Task:
 
 
 async def _attempt(
-    instance: Instance, ground: InstanceContext, tree: Path, store: MemoryStore, number: int
+    instance: Instance, context: InstanceContext, tree: Path, store: MemoryStore, number: int
 ) -> AttemptResult:
-    task = task_of(instance, ground.budget)
+    task = task_of(instance, context.budget)
 
     def opener(purpose: str) -> Callable[[], Awaitable[Sandbox]]:
         async def open_one() -> Sandbox:
-            return await ground.trees.open(
+            return await context.trees.open(
                 run_id=task.run_id, purpose=f"{purpose}-{number}", image=instance.image, tree=tree
             )
 
@@ -113,7 +113,7 @@ async def _attempt(
     async def attach(_: str) -> Sandbox | None:
         return None
 
-    model = ground.new_model(instance, tree, task.run_id, number - 1)
+    model = context.new_model(instance, tree, task.run_id, number - 1)
     begun = time.monotonic()
     try:
         state = await debug(
@@ -132,7 +132,9 @@ async def _attempt(
     patch = final_patch(state)
     hidden = HiddenVerdict(resolved=False)
     if patch:
-        hidden = await judge_hidden(instance, patch, opener("hidden"), ground.budget.test_timeout_s)
+        hidden = await judge_hidden(
+            instance, patch, opener("hidden"), context.budget.test_timeout_s
+        )
     model_ms = sum(
         r.event.duration_ms
         for r in store.events(task.run_id)

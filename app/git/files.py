@@ -37,9 +37,9 @@ def _files_in(git_dir: Path, commit: str, folder: str) -> dict[str, tuple[str, i
     found = {}
     for entry in listed.split(b"\0"):
         facts, _, name = entry.partition(b"\t")
-        words = facts.split()
-        if len(words) == 4 and words[0].startswith(b"100"):
+        fields = facts.split()
+        if len(fields) == 4 and fields[0].startswith(b"100"):
             path = name.decode("utf-8", errors="replace")
             full = f"{folder}/{path}" if folder else path
-            found[full.casefold()] = words[2].decode(), int(words[3])
+            found[full.casefold()] = fields[2].decode(), int(fields[3])
     return found

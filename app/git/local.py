@@ -36,12 +36,12 @@ def mirror_local(path: Path, scratch: Path) -> LocalMirror:
     if not path.is_dir():
         raise RepositoryRefused(f"There is no folder {path}.")
     path = path.resolve()
-    top = _ask(path, "rev-parse", "--show-toplevel")
+    top = _git_output(path, "rev-parse", "--show-toplevel")
     if top is None:
         raise RepositoryRefused(_why_not(path))
     if Path(top) != path:
         raise RepositoryRefused(f"{path} is inside the repository {top}. Give that folder.")
-    commit = _ask(path, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    commit = _git_output(path, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     if commit is None:
         raise RepositoryRefused(f"{path} has no commits yet. Commit its files first.")
     dirty = _dirty(path)
@@ -51,7 +51,7 @@ def mirror_local(path: Path, scratch: Path) -> LocalMirror:
             f"{path} has changes that are not committed: {', '.join(dirty[:SHOWN])}{more}. "
             "Commit or stash them first."
         )
-    objects = _ask(path, "rev-parse", "--path-format=absolute", "--git-path", "objects")
+    objects = _git_output(path, "rev-parse", "--path-format=absolute", "--git-path", "objects")
     return LocalMirror(_borrow(Path(objects or ""), scratch), commit)
 
 
@@ -62,7 +62,7 @@ def mirror_history(path: Path, scratch: Path) -> Mirror:
     """
     if not path.is_dir():
         raise RepositoryRefused(f"There is no folder {path}.")
-    objects = _ask(path, "rev-parse", "--path-format=absolute", "--git-path", "objects")
+    objects = _git_output(path, "rev-parse", "--path-format=absolute", "--git-path", "objects")
     if objects is None:
         raise RepositoryRefused(_why_not(path))
     return _borrow(Path(objects), scratch)
@@ -80,7 +80,9 @@ def _borrow(objects: Path, scratch: Path) -> Mirror:
 
 
 def _dirty(path: Path) -> list[str]:
-    listed = _ask(path, "status", "--porcelain=v1", "-z", "--no-renames", "--ignore-submodules")
+    listed = _git_output(
+        path, "status", "--porcelain=v1", "-z", "--no-renames", "--ignore-submodules"
+    )
     return [entry[3:] for entry in (listed or "").split("\0") if entry]
 
 
@@ -94,7 +96,7 @@ def _why_not(path: Path) -> str:
     return f"{path} is not a git repository with files checked out. Run `git init` and commit."
 
 
-def _ask(path: Path, *arguments: str) -> str | None:
+def _git_output(path: Path, *arguments: str) -> str | None:
     done = _run(path, *arguments)
     if done.returncode != 0:
         return None

@@ -77,9 +77,9 @@ class Mirror:
             raise GitError("The repository's address must be an http(s) URL.")
         if parts.username or parts.password:
             raise GitError("The repository's address must not hold a user name or password.")
-        words = re.sub(r"[^a-z0-9]+", "-", f"{parts.netloc}{parts.path}".lower()).strip("-")
+        slug = re.sub(r"[^a-z0-9]+", "-", f"{parts.netloc}{parts.path}".lower()).strip("-")
         key = hashlib.sha256(clone_url.encode()).hexdigest()[:12]
-        return cls(root / f"{words[:80]}-{key}.git", clone_url, ca_file=ca_file)
+        return cls(root / f"{slug[:80]}-{key}.git", clone_url, ca_file=ca_file)
 
     def fetch(self, token: str = "") -> None:
         """Bring all branches up to date, making the mirror at first.
@@ -194,8 +194,8 @@ class Mirror:
         return self._diff(f"{base}^{{tree}}", self._tree_with(commit, patch))
 
     def _diff(self, base: str, tree: str) -> str:
-        words = ("--no-color", "--no-renames", "--no-ext-diff", "--no-textconv", "--full-index")
-        text = self._git("diff-tree", "-p", "-r", "--binary", *words, base, tree)
+        options = ("--no-color", "--no-renames", "--no-ext-diff", "--no-textconv", "--full-index")
+        text = self._git("diff-tree", "-p", "-r", "--binary", *options, base, tree)
         return text.decode("utf-8", errors="surrogateescape")
 
     def commit_patch(

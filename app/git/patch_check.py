@@ -40,8 +40,8 @@ def check_changes(raw: bytes, policy: GatePolicy) -> None:
     Raises `PatchUnusable` when nothing changes, when a symlink or submodule is made, changed or
     removed, or when a path is forbidden.
     """
-    words = raw.split(b"\0")
-    changes = list(zip(words[0:-1:2], words[1::2], strict=False))
+    fields = raw.split(b"\0")
+    changes = list(zip(fields[0:-1:2], fields[1::2], strict=False))
     if not changes:
         raise PatchUnusable("The patch changes nothing.")
     for header, name in changes:

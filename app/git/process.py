@@ -14,7 +14,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-PASSED_ON = (
+INHERITED_VARIABLES = (
     "PATH",
     "TMPDIR",
     "http_proxy",
@@ -74,7 +74,7 @@ SETTINGS = {
 }
 
 
-ELSEWHERE = "/"
+WORKING_DIRECTORY = "/"
 """Where git starts: not in the folder of whoever calls, which may be a hostile checkout."""
 
 OVER_THE_NETWORK = ("fetch", "push", "ls-remote")
@@ -114,7 +114,7 @@ def token_settings(token: str) -> dict[str, str]:
 
 def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:
     """The whole environment of a git process. Settings go in it, so that none stands in argv."""
-    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    environment = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
     everything = {**SETTINGS, **settings}
     environment |= {
         "LC_ALL": "C.UTF-8",
@@ -155,7 +155,7 @@ def run_git(
         if stdout_to is None:
             done = subprocess.run(  # noqa: S603
                 command,
-                cwd=ELSEWHERE,
+                cwd=WORKING_DIRECTORY,
                 env=env,
                 input=stdin,
                 capture_output=True,
@@ -166,7 +166,7 @@ def run_git(
             with stdout_to.open("wb") as out:
                 done = subprocess.run(  # noqa: S603
                     command,
-                    cwd=ELSEWHERE,
+                    cwd=WORKING_DIRECTORY,
                     env=env,
                     input=stdin,
                     stdout=out,
@@ -189,7 +189,7 @@ _DENIED = re.compile(
     r"authentication failed|could not read (username|password)|error: 40[13]", re.I
 )
 _MISSING = re.compile(r"repository +not found|error: 404", re.I)
-_AWAY = re.compile(
+_UNAVAILABLE = re.compile(
     r"could not resolve host|failed to connect|couldn't connect"
     r"|connection (refused|reset|timed out)|operation (timed out|too slow)"
     r"|error: (5\d\d|429)|early eof|hung up|rpc failed|ssl|tls|proxy"
@@ -199,7 +199,7 @@ _AWAY = re.compile(
 
 
 def git_error(command: str, output: bytes) -> GitError:
-    """What a failed git command's words mean for the caller.
+    """What a failed git command's sentences mean for the caller.
 
     Only git's own sentences count, without the names in them: a repository or branch may well be
     called `ssl-connection-refused`.
@@ -210,11 +210,11 @@ def git_error(command: str, output: bytes) -> GitError:
     if command not in OVER_THE_NETWORK:
         return GitFailed(text, said)
     own = [line for line in said.splitlines() if line.startswith(("fatal: ", "error: "))]
-    words = "\n".join(re.sub(r"(?<=\s)'[^']*'", "", line) for line in own)
-    if _DENIED.search(words):
+    sentences = "\n".join(re.sub(r"(?<=\s)'[^']*'", "", line) for line in own)
+    if _DENIED.search(sentences):
         return GitDenied(text)
-    if _MISSING.search(words):
+    if _MISSING.search(sentences):
         return GitMissing(text)
-    if _AWAY.search(words):
+    if _UNAVAILABLE.search(sentences):
         return GitAway(text)
     return GitFailed(text, said)

@@ -50,7 +50,7 @@ class Mention:
 def parse(body: str, name: str) -> Command | Unknown | Mention | None:
     """What a comment says to the App called `name`; the first thing that is said counts."""
     text = body.replace("\r\n", "\n").replace("\r", "\n")
-    lines, own = text.split("\n"), _own_words(text).split("\n")
+    lines, own = text.split("\n"), _without_quotes(text).split("\n")
     slash = re.compile(rf"\s{{0,3}}/{re.escape(name)}(?![\w-])", re.IGNORECASE)
     at = re.compile(
         rf"(?<![\w`@/.+-])@{re.escape(name)}(?:\[bot\])?(?![\w/\[-])(?!\.\w)[,:]?", re.IGNORECASE
@@ -95,7 +95,7 @@ def _verb(word: str) -> Verb | None:
     return next((verb for verb in VERBS if verb == word.casefold()), None)
 
 
-def _own_words(text: str) -> str:
+def _without_quotes(text: str) -> str:
     """The text with quotes, code and hidden comments blanked; every place stays where it was."""
     kept: list[str] = []
     closing = ""

@@ -35,9 +35,9 @@ class _Fenced:
         return self._guard(found)
 
     def _guard(self, act: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        async def guarded(*words: Any, **named: Any) -> Any:
+        async def guarded(*arguments: Any, **keywords: Any) -> Any:
             if not self._holds():
                 raise LostLease(f"run {self._run_id} belongs to another worker now")
-            return await act(*words, **named)
+            return await act(*arguments, **keywords)
 
         return guarded

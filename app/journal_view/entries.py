@@ -120,9 +120,9 @@ def _headline(event: AnyEvent, arguments: str) -> str:
             words = event.content or event.reasoning
             return f"{words[:LINE]} → {calls}" if calls else words
         case "tool_started":
-            return f"{_told(event.arguments)} …"
+            return f"{_gist(event.arguments)} …"
         case "tool_finished":
-            return _finished(event, _told(arguments) if arguments else "")
+            return _finished(event, _gist(arguments) if arguments else "")
         case "sandbox_opened":
             return f"{event.reason}: {event.sandbox_id[:12]}"
         case "snapshot_taken":
@@ -158,16 +158,16 @@ def _headline(event: AnyEvent, arguments: str) -> str:
             )
 
 
-def _finished(event: ToolFinished, told: str) -> str:
+def _finished(event: ToolFinished, gist: str) -> str:
     """A call's gist and how it went: counts of tests, or how long it took and what went wrong."""
     if event.tests:
         counts = Counter(event.tests.values())
-        return f"{told} {', '.join(f'{n} {o}' for o, n in sorted(counts.items()))}"
+        return f"{gist} {', '.join(f'{n} {o}' for o, n in sorted(counts.items()))}"
     first = event.output.lstrip()[:LINE].partition("\n")[0]
     if event.status != "ok":
-        return f"{event.status}: {told[:80]} {first}"
+        return f"{event.status}: {gist[:80]} {first}"
     seconds = f" ({event.duration_ms / 1000:.1f} s)" if event.duration_ms >= 1000 else ""
-    return f"{told[: LINE - 12]}{seconds}" if told else f"{first}{seconds}"
+    return f"{gist[: LINE - 12]}{seconds}" if gist else f"{first}{seconds}"
 
 
 def _tone(event: AnyEvent) -> Tone:
@@ -255,7 +255,7 @@ def _arguments(name: str, raw: str) -> Iterable[Part]:
             yield Part(f"{name} {key}", _text(value))
 
 
-def _told(raw: str) -> str:
+def _gist(raw: str) -> str:
     """The gist of a call's arguments on a line."""
     values = _read(raw)
     if values is None:

@@ -182,7 +182,7 @@ class Head:
 _OF_PHASE = {"queued": 0, "preparing": 1, "debugging": DEBUGGING, "publishing": 5}
 
 
-def carry_on(head: Head, recorded: Recorded) -> None:
+def fold_into(head: Head, recorded: Recorded) -> None:
     """Take one more event into a head."""
     event, attempt = recorded.event, recorded.event.attempt
     head.seq = recorded.seq
@@ -191,11 +191,11 @@ def carry_on(head: Head, recorded: Recorded) -> None:
     match event.type:
         case "run_phase":
             head.phase, head.doing = event.phase, event.detail
-            _come_to(head, 0, _OF_PHASE.get(event.phase, head.stages.get(0, 0)))
+            _reach_stage(head, 0, _OF_PHASE.get(event.phase, head.stages.get(0, 0)))
         case "attempt_started":
             head.attempts = max(head.attempts, attempt)
             head.doing = f"attempt {attempt} with {event.model}"
-            _come_to(head, attempt, STAGES.index("reproducing"))
+            _reach_stage(head, attempt, STAGES.index("reproducing"))
             head.base_commit = event.base_commit
             head.models = tuple(dict.fromkeys((*head.models, event.model)))
             for name in event.base_failures:
@@ -209,7 +209,7 @@ def carry_on(head: Head, recorded: Recorded) -> None:
         case "tool_started":
             head.doing = f"attempt {attempt}: {event.name}"
             if event.name == "submit":
-                _come_to(head, attempt, STAGES.index("proving"))
+                _reach_stage(head, attempt, STAGES.index("proving"))
         case "tool_finished":
             head.calls[attempt] = head.calls.get(attempt, 0) + 1
             head.places[attempt, event.call_id] = recorded.seq
@@ -219,7 +219,7 @@ def carry_on(head: Head, recorded: Recorded) -> None:
         case "reproduction_declared":
             if event.accepted:
                 head.reproduction = event.command
-                _come_to(head, attempt, STAGES.index("testing hypotheses"))
+                _reach_stage(head, attempt, STAGES.index("testing hypotheses"))
         case "hypothesis_proposed":
             held = (n.id for (a, _), n in head.nodes.items() if a == attempt)
             confirmed = [i for i in held if head.nodes[attempt, i].verdict == "confirmed"]
@@ -246,7 +246,7 @@ def carry_on(head: Head, recorded: Recorded) -> None:
         case "gate_judged":
             head.gate = event
             if event.verdict != "proven":
-                _come_to(head, attempt, STAGES.index("testing hypotheses"))
+                _reach_stage(head, attempt, STAGES.index("testing hypotheses"))
         case "note_added":
             head.hints += event.source == "human"
         case "model_waiting":
@@ -257,7 +257,7 @@ def carry_on(head: Head, recorded: Recorded) -> None:
         case "run_ended":
             head.phase, head.doing, head.ended_at = "ended", "", recorded.at
             head.outcome = event.outcome
-            _come_to(head, 0, STAGES.index("ended"))
+            _reach_stage(head, 0, STAGES.index("ended"))
             head.diagnosis = event.diagnosis or head.diagnosis
         case _:
             pass
@@ -267,10 +267,10 @@ def head_of(journal: Iterable[Recorded]) -> Head:
     """The head of a journal that is at hand as a whole."""
     head = Head()
     for recorded in journal:
-        carry_on(head, recorded)
+        fold_into(head, recorded)
     return head
 
 
-def _come_to(head: Head, attempt: int, stage: int) -> None:
+def _reach_stage(head: Head, attempt: int, stage: int) -> None:
     head.stages[attempt] = stage
     head.reached |= {stage}

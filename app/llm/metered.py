@@ -80,7 +80,7 @@ class GovernedModel:
             with tracing.turn(self.run_id, self.inner.name, self.attempt):
                 turn = await self.inner.turn(messages, tools)
         finally:
-            metrics.model_asked_no_more(self.run_id, self.attempt)
+            metrics.model_wait_ended(self.run_id, self.attempt)
         tokens = turn.usage.prompt_tokens + turn.usage.completion_tokens
         await asyncio.to_thread(controls.add_usage, self.database, tokens)
         self.brake.calls(id(self))

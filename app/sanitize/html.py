@@ -54,11 +54,11 @@ def terminal(text: str, longest: int = SHOWN) -> Markup:
     style: frozenset[str] = frozenset()
     at = 0
     for found in _ESCAPE.finditer(text):
-        pieces.append(_dressed(text[at : found.start()], style))
+        pieces.append(_styled(text[at : found.start()], style))
         at = found.end()
         if found[2] == "m":
             style = _restyled(style, found[1])
-    pieces.append(_dressed(text[at:], style))
+    pieces.append(_styled(text[at:], style))
     return Markup("").join(pieces)
 
 
@@ -81,7 +81,7 @@ def _line(line: str) -> Markup:
     return Markup('<span class="{}">{}</span>').format(kind, _named(line))
 
 
-def _dressed(text: str, style: frozenset[str]) -> Markup:
+def _styled(text: str, style: frozenset[str]) -> Markup:
     if not text:
         return Markup("")
     if not style:

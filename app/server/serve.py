@@ -37,7 +37,7 @@ from app.storage.locks import database_lock, state_lock
 from app.storage.store import SqlStore
 from app.telemetry import logs, tracing
 from app.web.app import Web, create_app
-from app.web.auth.visitors import asked_of
+from app.web.auth.visitors import roles_from
 from app.web.server import web_server
 from app.web.setup.server import until_set_up
 from sandbox.docker.engine import DockerEngine
@@ -107,7 +107,7 @@ def _listen(settings: Settings, store: SqlStore, engine: Durable | EngineClient)
         later.of(engine.enqueue),
         lambda: engine.ready,
         later.of(engine.enqueue_ask),
-        asked_of(settings, partial(GithubForge, github_app(settings))),
+        roles_from(settings, partial(GithubForge, github_app(settings))),
     )
     app = create_app(web, lifespan=_lifespan(settings, store, engine, web.intake))
     # The server ends at SIGTERM and then raises it again: that must not end this process

@@ -39,7 +39,7 @@ HEADINGS: dict[type, str] = {
 }
 """Headings over the settings of each class; of another class, the first sentence of its words."""
 
-_ELSEWHERE = {"state_dir": "`~/.local/state/patchwright`, or below `XDG_STATE_HOME`"}
+_COMPUTED_DEFAULTS = {"state_dir": "`~/.local/state/patchwright`, or below `XDG_STATE_HOME`"}
 """Defaults that are worked out on the machine, in words."""
 
 _TYPES = {bool: "true or false", int: "whole number", float: "number", str: "text"}
@@ -101,8 +101,8 @@ def _settings_lines() -> Iterator[str]:
 
 
 def _default(name: str, field: FieldInfo) -> str:
-    if name in _ELSEWHERE:
-        return _ELSEWHERE[name]
+    if name in _COMPUTED_DEFAULTS:
+        return _COMPUTED_DEFAULTS[name]
     value = field.get_default(call_default_factory=True)
     if value is PydanticUndefined or value is None or value in ("", (), {}):
         return "empty"

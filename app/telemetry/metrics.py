@@ -176,7 +176,7 @@ def model_away(run_id: str, attempt: int) -> None:
         _waiting.set(len(_away))
 
 
-def model_asked_no_more(run_id: str, attempt: int) -> None:
+def model_wait_ended(run_id: str, attempt: int) -> None:
     """The attempt waits no more: it was answered, or it ended."""
     with _lock:
         _away.discard((run_id, attempt))

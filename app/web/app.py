@@ -21,7 +21,7 @@ from app.telemetry import logs
 from app.telemetry.metrics import CONTENT_TYPE
 from app.web.auth import operator_token
 from app.web.auth.github_sign_in import sign_in_pages
-from app.web.auth.visitors import Asking
+from app.web.auth.visitors import RoleSource
 from app.web.dashboard import routes as dashboard
 from app.web.dashboard.context import dashboard_of
 from app.web.metrics import Metrics
@@ -44,7 +44,7 @@ class Web:
     """Whether the durable engine is up."""
     enqueue_ask: Callable[[str], None] = lambda _id: None
     """As `enqueue`, of what is asked and is no run yet."""
-    asking: Asking | None = None
+    asking: RoleSource | None = None
     """Tells what a person may do in a repository, for the pages; None: only operators sign in."""
 
     @property

@@ -64,7 +64,7 @@ class Figures:
     """Runs with a pull request, by what became of it."""
     oldest_queued_s: float
     """How long the run waits that has waited longest; 0: none waits."""
-    untold: Mapping[str, int]
+    not_enqueued: Mapping[str, int]
     """Runs and asks that the durable engine does not know yet."""
     workers: Mapping[str, int]
     """Workers per state."""
@@ -87,19 +87,19 @@ def read(store: SqlStore) -> Figures:
         oldest = connection.execute(
             sa.select(sa.func.min(runs.c.updated_at)).where(queued)
         ).scalar_one()
-        untold = {
+        not_enqueued = {
             "runs": _count(connection, runs, runs.c.enqueued_at.is_(None), queued),
             "asks": _count(connection, asks, asks.c.enqueued_at.is_(None)),
         }
         size = _size(connection)
-    roll = worker_registry.list_workers(store.database)
+    workers = worker_registry.list_workers(store.database)
     return Figures(
         runs=store.count_runs(),
         pulls=pulls,
         oldest_queued_s=max(0.0, (to_micros(now()) - oldest) / 1e6) if oldest else 0.0,
-        untold=untold,
-        workers={s: sum(w.state == s for w in roll) for s in ("active", "draining")},
-        silent_s=max((w.silent_s for w in roll), default=0.0),
+        not_enqueued=not_enqueued,
+        workers={s: sum(w.state == s for w in workers) for s in ("active", "draining")},
+        silent_s=max((w.silent_s for w in workers), default=0.0),
         tokens_today=controls.used_today(store.database),
         bytes=size,
     )
@@ -144,7 +144,7 @@ def _families(figures: Figures) -> Iterator[Metric]:
     yield _gauge("queue_runs", "Runs that wait.", {(): waiting})
     yield _gauge("queue_oldest_seconds", "Longest wait of them.", {(): figures.oldest_queued_s})
     yield _gauge(
-        "outbox", "What the engine was not told yet.", _one(figures.untold), "kind"
+        "outbox", "What the engine was not told yet.", _one(figures.not_enqueued), "kind"
     )  # fmt: skip
     yield _gauge("workers", "Workers that live.", _one(figures.workers), "state")
     yield _gauge("worker_silent_seconds", "Longest silence of one.", {(): figures.silent_s})

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.journal_view.html import TEMPLATES as SHARED
 from app.settings.schema import Settings
-from app.web.auth.operator_token import TokenShown, move_token_to_cookie
+from app.web.auth.operator_token import TokenInAddress, move_token_to_cookie
 from app.web.rendering import TEMPLATES, render
 
 SECURITY_HEADERS = {
@@ -35,14 +35,14 @@ class SafeHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """An ASGI application."""
 
-        async def dressed(message: Message) -> None:
+        async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in SECURITY_HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)
 
-        await self._app(scope, receive, dressed if scope["type"] == "http" else send)
+        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
 
 
 def install_middleware(app: FastAPI, settings: Settings) -> None:
@@ -57,8 +57,8 @@ def install_middleware(app: FastAPI, settings: Settings) -> None:
         text = render("message.html", heading=f"Error {error.status_code}", text=error.detail)
         return HTMLResponse(text, error.status_code, error.headers)
 
-    @app.exception_handler(TokenShown)
-    async def token_shown(request: Request, _error: TokenShown) -> Response:
+    @app.exception_handler(TokenInAddress)
+    async def token_in_address(request: Request, _error: TokenInAddress) -> Response:
         return move_token_to_cookie(settings, request)
 
     @app.get("/assets/style.css")

@@ -115,14 +115,14 @@ class Container:
         except APIError as error:
             if error.status_code == 409 and "not running" in str(error.explanation):
                 raise SandboxGone("The sandbox's container is not running") from None
-            if is_away(error):
+            if is_unavailable(error):
                 raise SandboxGone(f"The container engine is away: {error.explanation}") from None
             raise SandboxError(f"The container engine refused: {error.explanation}") from None
         except (DockerException, requests.RequestException) as error:
             raise SandboxGone(f"The container engine does not answer: {error}") from None
 
 
-def is_away(error: APIError) -> bool:
+def is_unavailable(error: APIError) -> bool:
     """Whether the engine answers, but not what it needs itself: containerd is being restarted.
 
     It passes on the name of gRPC's status UNAVAILABLE (https://grpc.io/docs/guides/status-codes/).

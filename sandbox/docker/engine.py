@@ -15,7 +15,7 @@ import requests
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
 from sandbox.docker.address import engine_address
-from sandbox.docker.container import Container, is_away
+from sandbox.docker.container import Container, is_unavailable
 from sandbox.docker.exec_stream import ExecStream
 from sandbox.docker.options import container_options
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError, SandboxGone
@@ -219,7 +219,7 @@ class DockerEngine:
         except NotFound as error:
             raise SandboxGone(f"The container is gone: {error.explanation}") from None
         except APIError as error:
-            if is_away(error):
+            if is_unavailable(error):
                 raise EngineUnavailable(
                     f"The container engine at {self._address.url} cannot work now: "
                     f"{error.explanation}"

@@ -62,7 +62,7 @@ def candidates(
     theirs is set up.
     """
     if wishes.any:
-        return (_wished(texts, wishes),)
+        return (_requested(texts, wishes),)
     found: list[Environment] = []
     detected = _detected(files, texts, near)
     for read in (_devcontainer, _dockerfile):
@@ -135,7 +135,7 @@ def _nearest(path: str, folders: set[str]) -> str:
     return ""
 
 
-def _wished(texts: Texts, wishes: EnvironmentSettings) -> Environment:
+def _requested(texts: Texts, wishes: EnvironmentSettings) -> Environment:
     """Commands of the settings run as root, as in a Dockerfile, and may install packages."""
     commands = tuple(Step(command, root=True) for command in wishes.setup)
     if wishes.image or not wishes.dockerfile:

@@ -170,7 +170,7 @@ class _State:
     def _copy(self, name: str, rest: str) -> None:
         while _FLAG.match(rest):
             rest = _FLAG.sub("", rest, count=1)
-        words = _words(_expanded(rest, self._known()))
+        words = _split_words(_expanded(rest, self._known()))
         if len(words) < 2:
             raise NotUsable(f"{name} without a source or a target")
         *sources, target = words
@@ -189,12 +189,12 @@ def _command(rest: str) -> str:
     while _FLAG.match(rest):
         rest = _FLAG.sub("", rest, count=1)
     if rest.startswith("["):
-        words = _words(rest)
+        words = _split_words(rest)
         return shlex.join(words)
     return rest
 
 
-def _words(text: str) -> list[str]:
+def _split_words(text: str) -> list[str]:
     """Words of an instruction in its JSON form or its plain one."""
     if text.startswith("["):
         try:

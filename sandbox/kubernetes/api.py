@@ -24,17 +24,17 @@ class Api:
         self._connecting = asyncio.Lock()
 
     async def get(self, path: str, **query: str) -> Object:
-        """Read an object or a list. Errors as `_ask`."""
-        return await self._ask("GET", path, query=query)
+        """Read an object or a list. Errors as `_request`."""
+        return await self._request("GET", path, query=query)
 
     async def create(self, path: str, body: Object) -> Object:
-        """Create an object in a list. Errors as `_ask`."""
-        return await self._ask("POST", path, body=body)
+        """Create an object in a list. Errors as `_request`."""
+        return await self._request("POST", path, body=body)
 
     async def delete(self, path: str) -> None:
-        """Delete an object, with hardly a moment of grace. Errors as `_ask`."""
+        """Delete an object, with hardly a moment of grace. Errors as `_request`."""
         options = {"apiVersion": "v1", "kind": "DeleteOptions", "gracePeriodSeconds": 1}
-        await self._ask("DELETE", path, body=options)
+        await self._request("DELETE", path, body=options)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -42,7 +42,7 @@ class Api:
         if client is not None:
             await client.aclose()
 
-    async def _ask(
+    async def _request(
         self,
         method: str,
         path: str,

@@ -47,7 +47,7 @@ def pip_urls(listed: str) -> list[str]:
 
 
 def _pip() -> list[str]:
-    urls = pip_urls(_ask(sys.executable, "-I", "-m", "pip", "config", "list"))
+    urls = pip_urls(_output_of(sys.executable, "-I", "-m", "pip", "config", "list"))
     urls += [os.environ[n] for n in ("PIP_INDEX_URL", "UV_INDEX_URL") if n in os.environ]
     try:
         # Where pip goes by itself, and where that index keeps its files.
@@ -58,14 +58,14 @@ def _pip() -> list[str]:
 
 
 def _npm() -> list[str]:
-    return _ask("npm", "config", "get", "registry").split()
+    return _output_of("npm", "config", "get", "registry").split()
 
 
 def _go() -> list[str]:
-    return _ask("go", "env", "GOPROXY").replace("|", ",").split(",")
+    return _output_of("go", "env", "GOPROXY").replace("|", ",").split(",")
 
 
-def _ask(*command: str) -> str:
+def _output_of(*command: str) -> str:
     """What a client prints; nothing when it is not there or fails.
 
     `patchwright fix` is called inside of hostile checkouts, and clients read and run what lies in

@@ -13,7 +13,7 @@ from app.journal_view.html import trace_page
 from app.settings.schema import Settings
 from app.storage.store import SqlStore
 from app.web.app import Web, create_app
-from app.web.auth.visitors import Asking
+from app.web.auth.visitors import RoleSource
 from tests.e2e.axe import barriers
 from tests.e2e.dashboard_world import (
     EVIL,
@@ -154,7 +154,7 @@ def test_the_operator_signs_in_and_out(
         color_scheme="dark" if scheme == "dark" else "light",
     )
     page, complaints = watched(context)
-    asking = Asking(nobody, admins)
+    asking = RoleSource(nobody, admins)
     with serving(create_app(Web(settings, store, lambda _run: None, asking=asking))) as url:
         page.goto(f"{url}/sign-in?next=/runs/{run_id}")
         expect(page.get_by_role("link", name="Sign in with GitHub")).to_be_visible()

@@ -31,7 +31,7 @@ def same(left: str, right: str) -> bool:
     return hmac.compare_digest(left.encode(), right.encode())
 
 
-def shown(token: str, *, authorization: str, cookie: str) -> bool:
+def matches(token: str, *, authorization: str, cookie: str) -> bool:
     """Whether a request shows the operator's token."""
     scheme, _, value = authorization.partition(" ")
     if scheme.casefold() == "bearer" and same(value.strip(), token):
@@ -39,17 +39,17 @@ def shown(token: str, *, authorization: str, cookie: str) -> bool:
     return same(cookie, cookie_value(token))
 
 
-def is_shown(request: Request, token: str) -> bool:
+def shows_token(request: Request, token: str) -> bool:
     """Whether a request shows the operator's token; false where none is set.
 
-    Raises `TokenShown` for the right one in the address.
+    Raises `TokenInAddress` for the right one in the address.
     """
     if not token:
         return False
     if same(request.query_params.get("token", ""), token):
-        raise TokenShown
+        raise TokenInAddress
     authorization = request.headers.get("authorization", "")
-    return shown(token, authorization=authorization, cookie=request.cookies.get(COOKIE, ""))
+    return matches(token, authorization=authorization, cookie=request.cookies.get(COOKIE, ""))
 
 
 def token_needed() -> HTTPException:
@@ -105,5 +105,5 @@ def move_token_to_cookie(settings: Settings, request: Request) -> Response:
     return response
 
 
-class TokenShown(Exception):
+class TokenInAddress(Exception):
     """The right token stood in the address: it belongs into a cookie and out of the address."""

@@ -26,9 +26,9 @@ from app.settings.schema import Settings
 from app.storage.records import Run
 from app.web.auth import github_sign_in, operator_token
 
-BELIEVED_S = 300.0
+ROLE_CACHE_S = 300.0
 """So long an answer of GitHub about a role holds."""
-ASKED_AT_ONCE = 8
+CONCURRENT_REQUESTS = 8
 MOST_KNOWN = 10_000
 
 K = TypeVar("K")
@@ -40,7 +40,7 @@ _PROCESS_KEY = secrets.token_hex(32)
 
 
 @dataclass(frozen=True, slots=True)
-class Asking:
+class RoleSource:
     """How the door learns of roles. Both raise `ForgeError`."""
 
     held: Callable[[int, str, str], Awaitable[Permission]]
@@ -49,7 +49,7 @@ class Asking:
     """From an installation and a repository: the least role that steers runs there."""
 
 
-def asked_of(settings: Settings, forge: Callable[[int, str], Forge]) -> Asking:
+def roles_from(settings: Settings, forge: Callable[[int, str], Forge]) -> RoleSource:
     """Roles as GitHub tells them to the App's own installations."""
 
     async def held(installation: int, repository: str, login: str) -> Permission:
@@ -66,7 +66,7 @@ def asked_of(settings: Settings, forge: Callable[[int, str], Forge]) -> Asking:
         finally:
             await at.close()
 
-    return Asking(held, needed)
+    return RoleSource(held, needed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,26 +87,26 @@ class Visitor:
 class AccessControl:
     """Lets visitors in, and knows what they may see."""
 
-    def __init__(self, settings: Settings, ask: Asking | None = None) -> None:
+    def __init__(self, settings: Settings, ask: RoleSource | None = None) -> None:
         self._settings = settings
         self._ask = ask
         self._roles: dict[tuple[str, str], tuple[float, Permission]] = {}
         self._needed: dict[str, tuple[float, Role]] = {}
-        self._asking = asyncio.Semaphore(ASKED_AT_ONCE)
+        self._asking = asyncio.Semaphore(CONCURRENT_REQUESTS)
 
     def visitor(self, request: Request) -> Visitor:
-        """Who asks. Raises `HTTPException` 401 or 403, or `TokenShown`."""
+        """Who asks. Raises `HTTPException` 401 or 403, or `TokenInAddress`."""
         token = self._settings.secret("operator_token")
-        if operator_token.is_shown(request, token):
-            return self._named("", token)
+        if operator_token.shows_token(request, token):
+            return self._visitor_of("", token)
         login = github_sign_in.signed_in(
             self._settings, request.cookies.get(github_sign_in.SESSION, "")
         )
         if login and self._ask is not None:
-            return self._named(login, self._settings.secret("github_client_secret"))
+            return self._visitor_of(login, self._settings.secret("github_client_secret"))
         client = request.client.host if request.client else ""
         if not token and operator_token.is_local(client, request.headers):
-            return self._named("", _PROCESS_KEY)
+            return self._visitor_of("", _PROCESS_KEY)
         if github_sign_in.configured(self._settings) and self._ask is not None:
             raise HTTPException(401, "Sign in to see the runs of the repositories you can read.")
         if not token:
@@ -156,7 +156,7 @@ class AccessControl:
         role = await self._role(visitor.login, installation, repository)
         if ask is None or not role.at_least("triage"):  # no repository can ask for less
             return False
-        needed = await self._believed(
+        needed = await self._cached(
             self._needed, repository, lambda: ask.needed(installation, repository)
         )
         return needed is not None and role.at_least(needed)
@@ -165,14 +165,14 @@ class AccessControl:
         ask = self._ask
         if ask is None:
             return _NONE
-        role = await self._believed(
+        role = await self._cached(
             self._roles,
             (login, repository),
             lambda: ask.held(installation, repository, login),
         )
         return role or _NONE
 
-    async def _believed(
+    async def _cached(
         self, known: dict[K, tuple[float, V]], key: K, ask: Callable[[], Awaitable[V]]
     ) -> V | None:
         """What GitHub said of late or says now; None when it does not, and then nothing is let."""
@@ -185,9 +185,9 @@ class AccessControl:
             return None  # GitHub is away or the App was removed there
         if len(known) >= MOST_KNOWN:
             known.clear()
-        known[key] = (time.monotonic() + BELIEVED_S, answer)
+        known[key] = (time.monotonic() + ROLE_CACHE_S, answer)
         return answer
 
     @staticmethod
-    def _named(login: str, key: str) -> Visitor:
+    def _visitor_of(login: str, key: str) -> Visitor:
         return Visitor(login, github_sign_in.sign(key, f"form {login}"))

@@ -13,7 +13,7 @@ from app.settings.schema import Settings
 from app.storage.archive import Journals
 from app.storage.records import Run, UnknownRun
 from app.storage.store import SqlStore
-from app.web.auth.visitors import AccessControl, Asking, Visitor
+from app.web.auth.visitors import AccessControl, RoleSource, Visitor
 from app.web.dashboard.efforts import Efforts
 from app.web.dashboard.summaries import Heads
 
@@ -49,7 +49,7 @@ class Dashboard:
 
 
 def dashboard_of(
-    settings: Settings, store: SqlStore, ask: Asking | None, enqueue: Callable[[str], None]
+    settings: Settings, store: SqlStore, ask: RoleSource | None, enqueue: Callable[[str], None]
 ) -> Dashboard:
     """The dashboard of an application. `ask` tells people's roles; None: only operators get in."""
     journals = Journals(settings, store)
@@ -74,7 +74,7 @@ Context = Annotated[Dashboard, Depends(_dashboard)]
 
 
 def visitor(request: Request, dashboard: Context) -> Visitor:
-    """Who asks. Raises `HTTPException` 401 or 403, or `TokenShown`."""
+    """Who asks. Raises `HTTPException` 401 or 403, or `TokenInAddress`."""
     return dashboard.access.visitor(request)
 
 

@@ -11,7 +11,7 @@ import threading
 from collections import OrderedDict
 
 from app.journal_view.cards import card_values
-from app.journal_view.summary import Head, carry_on
+from app.journal_view.summary import Head, fold_into
 from app.settings.schema import Settings
 from app.storage.archive import Journals
 from app.storage.records import Run
@@ -39,7 +39,7 @@ class Heads:
                 self._heads.popitem(last=False)
             while more := self._journals.events(run_id, after=head.seq, limit=WINDOW):
                 for recorded in more:
-                    carry_on(head, recorded)
+                    fold_into(head, recorded)
                 if len(more) < WINDOW:
                     break
             return _copied(head)

@@ -164,7 +164,7 @@ def _operator(settings: Settings, request: Request, configured: bool) -> None:
     """Only the operator sets up; once there is an App, only with the operator's token."""
     token = settings.secret("operator_token")
     if token:
-        if operator_token.is_shown(request, token):
+        if operator_token.shows_token(request, token):
             return
         raise operator_token.token_needed()
     if configured:

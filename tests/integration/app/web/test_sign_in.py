@@ -24,7 +24,7 @@ from app.storage import audit
 from app.storage.store import SqlStore
 from app.web.app import Web, create_app
 from app.web.auth import github_sign_in
-from app.web.auth.visitors import Asking, asked_of
+from app.web.auth.visitors import RoleSource, roles_from
 from tests.support.serving import serving
 from tests.support.stored_runs import trigger
 
@@ -105,7 +105,7 @@ def settings(github: GithubWeb, tmp_path: Path) -> Iterator[Settings]:
 
 @pytest.fixture
 def url(settings: Settings, store: SqlStore, github: GithubWeb) -> Iterator[str]:
-    asking = Asking(github.permission, github.needed)
+    asking = RoleSource(github.permission, github.needed)
     web = Web(settings, store, lambda _run: None, asking=asking)
     with serving(create_app(web)) as address:
         yield address
@@ -203,7 +203,7 @@ async def test_the_needed_role_is_read_from_the_repositorys_own_file() -> None:
             self.closed += 1
 
     at: Any = Repository()
-    asking = asked_of(Settings(label_permission="triage"), lambda _installation, _name: at)
+    asking = roles_from(Settings(label_permission="triage"), lambda _installation, _name: at)
     assert await asking.needed(1, "octo/mine") == "admin"
     assert at.closed == 1
 

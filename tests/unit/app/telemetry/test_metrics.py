@@ -149,9 +149,9 @@ def test_attempts_that_wait_for_the_model_are_told_once_each_until_they_are_answ
         metrics_work.model_away("run-1", 1)
         metrics_work.model_away("run-1", 2)
     with rises(model_waiting=-2):
-        metrics_work.model_asked_no_more("run-1", 1)
-        metrics_work.model_asked_no_more("run-1", 2)
-        metrics_work.model_asked_no_more("run-1", 2)
+        metrics_work.model_wait_ended("run-1", 1)
+        metrics_work.model_wait_ended("run-1", 2)
+        metrics_work.model_wait_ended("run-1", 2)
 
 
 def test_steps_and_ends() -> None:
