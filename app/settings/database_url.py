@@ -30,7 +30,7 @@ POOL: Mapping[str, int] = MappingProxyType({"pool_size": 10, "max_overflow": 20}
 """Connections of one process that stay open, and more when all are in use.
 
 About ten threads of a process use the database all the time: the runs' loop, signs of life, the
-sweep, the front desk, the outbox, the house-keeping, the name's lock; they must not wait for one
+sweep, the queue notices, the outbox, the maintenance, the name's lock; they must not wait for one
 another. The web server's forty threads have one for milliseconds and can take turns at twenty. All
 processes share the server's `max_connections`, by default 100, so it is not one for each thread.
 """
