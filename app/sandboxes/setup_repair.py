@@ -53,28 +53,28 @@ class RepairContext:
     """A sandbox with the tree, from an image."""
 
 
-def environment_of(ground: RepairContext, commands: tuple[str, ...]) -> Environment:
+def environment_of(context: RepairContext, commands: tuple[str, ...]) -> Environment:
     """The commands as an environment, made just as if they stood in the repository's settings."""
-    wished = candidates(ground.files, ground.texts, EnvironmentSettings(setup=commands))[0]
-    return replace(wished, source=SOURCE)
+    requested = candidates(context.files, context.texts, EnvironmentSettings(setup=commands))[0]
+    return replace(requested, source=SOURCE)
 
 
 async def repaired(
-    repairer: SetupRepairer, ground: RepairContext, failed: tuple[SetupFailed, ...]
+    repairer: SetupRepairer, context: RepairContext, failed: tuple[SetupFailed, ...]
 ) -> Prepared | None:
     """An environment in which the tests run; None when the model found none."""
 
     async def attempt(commands: tuple[str, ...]) -> Tried:
         try:
-            prepared = await ground.prepare(environment_of(ground, commands))
+            prepared = await context.prepare(environment_of(context, commands))
         except SetupFailed as failure:
             return Tried(False, f"{failure.log}\n{failure}")
-        return await _tests_run(repairer, ground, prepared)
+        return await _tests_run(repairer, context, prepared)
 
     broken = Broken(
         failures=tuple(f"{failure.log}\n{failure}" for failure in failed),
-        files=ground.files,
-        texts=tuple(ground.texts.items()),
+        files=context.files,
+        texts=tuple(context.texts.items()),
     )
     model = repairer.model()
     try:
@@ -88,12 +88,12 @@ async def repaired(
         await model.close()
     if commands is None:
         return None
-    found = replace(environment_of(ground, commands), explicit=False)
-    return replace(await ground.prepare(found), failed=failed, cached=False)
+    found = replace(environment_of(context, commands), explicit=False)
+    return replace(await context.prepare(found), failed=failed, cached=False)
 
 
-async def _tests_run(repairer: SetupRepairer, ground: RepairContext, prepared: Prepared) -> Tried:
-    box = await ground.open(prepared.image)
+async def _tests_run(repairer: SetupRepairer, context: RepairContext, prepared: Prepared) -> Tried:
+    box = await context.open(prepared.image)
     try:
         command = repairer.test_command or await find_test_command(box)
         run = await run_suite(box, command, "", repairer.test_timeout_s)
