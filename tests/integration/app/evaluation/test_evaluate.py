@@ -29,7 +29,7 @@ from agent.models.replay import ReplayMode
 from app.evaluation.evaluate import EvalRequest, evaluate
 from app.evaluation.folder import EvalFolder, FolderRefused
 from app.evaluation.history import Mined, NoHistory, mine
-from app.evaluation.instance_run import placed
+from app.evaluation.instance_run import with_environment
 from app.evaluation.repositories import NoRepository, Sources
 from app.evaluation.sandboxes import docker_trees
 from app.sandboxes.local_environment import OwnEnvironment
@@ -203,11 +203,11 @@ async def test_the_image_is_the_given_one_or_the_repositorys_own(
 ) -> None:
     trees = LocalTrees(OwnEnvironment(image="own", test_command="make check"))
     bare = instances[0].model_copy(update={"test_command": ""})
-    found = await placed(bare, trees, tmp_path)
+    found = await with_environment(bare, trees, tmp_path)
     assert (found.image, found.test_command) == ("own", "make check")
-    told = await placed(instances[0], trees, tmp_path)
+    told = await with_environment(instances[0], trees, tmp_path)
     assert (told.image, told.test_command) == ("own", instances[0].test_command)
-    given = await placed(bare.model_copy(update={"image": "given"}), trees, tmp_path)
+    given = await with_environment(bare.model_copy(update={"image": "given"}), trees, tmp_path)
     assert (given.image, given.test_command) == ("given", "")
 
 
