@@ -33,11 +33,25 @@ class SuiteRun(Record):
     """Empty where the runner gave no per-test results; then only `exit_code` speaks."""
     timed_out: bool = False
     duration_s: float = 0.0
+    complete: bool = True
+    """Whether the runner went through all tests: False where its report breaks off."""
+    folder: str = "."
+    """Where it ran, below the root."""
+    parts: tuple[SuiteRun, ...] = ()
+    """The runs of the single projects, where the command has several; `results` holds all."""
 
     @property
     def outcomes(self) -> dict[str, Outcome]:
         """Outcome per test name."""
         return {r.name: r.outcome for r in self.results}
+
+    @property
+    def failed(self) -> bool:
+        """Whether something went wrong. Results per test decide where there are any: an exit status
+        can mean coverage, warnings or a limit on slow tests as well."""
+        if self.timed_out or not self.results:
+            return self.timed_out or self.exit_code != 0
+        return bool(self.failing) or not self.complete
 
     @property
     def failing(self) -> tuple[str, ...]:

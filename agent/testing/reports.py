@@ -1,4 +1,4 @@
-"""Results per test from the runners' own formats: Jest, Vitest, Mocha, Go, Cargo.
+"""Results per test from the runners' own formats: pytest, Jest, Vitest, Mocha, Go, Cargo.
 
 Every parser takes what hostile code may have written and gives nothing for what it cannot read.
 """
@@ -13,6 +13,7 @@ from typing import Any
 
 from agent.testing.junit import MAX_BYTES, cut, merged
 from agent.testing.report import Outcome, TestResult
+from agent.text.surrogates import joined
 
 _JEST: dict[str, Outcome] = {
     "passed": "passed",
@@ -22,8 +23,38 @@ _JEST: dict[str, Outcome] = {
     "todo": "skipped",
     "disabled": "skipped",
 }
+_PYTEST: dict[str, Outcome] = {
+    "passed": "passed",
+    "failed": "failed",
+    "error": "error",
+    "skipped": "skipped",
+}
 _GO: dict[str, Outcome] = {"pass": "passed", "fail": "failed", "skip": "skipped"}
 _CARGO: dict[str, Outcome] = {"ok": "passed", "FAILED": "failed", "ignored": "skipped"}
+
+
+def parse_pytest(data: bytes) -> tuple[tuple[TestResult, ...], bool]:
+    """What `pytest_report.py` wrote, a line each; and whether every run in it went to its end."""
+    results: list[TestResult] = []
+    started = ended = 0
+    for line in data.splitlines():
+        record = _json(line)
+        outcome = _PYTEST.get(_text(record, "outcome"))
+        if _inner(record, "started") is True:
+            started += 1
+        elif isinstance(_inner(record, "ended"), int):
+            # 2, 3: interrupted, or an error of the runner's own.
+            ended += record["ended"] not in (2, 3)
+        elif outcome is not None:
+            results.append(
+                TestResult(
+                    name=_text(record, "name"),
+                    outcome=outcome,
+                    message=cut(_text(record, "message").strip()),
+                    duration_s=_seconds(record, "seconds"),
+                )
+            )
+    return merged(results), ended == started > 0
 
 
 def parse_jest(data: bytes, root: str) -> tuple[TestResult, ...]:
@@ -137,7 +168,7 @@ def _listed(value: Any, key: str) -> list[Any]:
 
 def _text(value: Any, key: str) -> str:
     found = _inner(value, key)
-    return found if isinstance(found, str) else ""
+    return joined(found) if isinstance(found, str) else ""
 
 
 def _seconds(value: Any, key: str) -> float:

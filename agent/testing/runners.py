@@ -1,7 +1,7 @@
 """Test runners: which one a command calls, and how it is asked for results per test.
 
-Sources: the documentation of pytest (`--junitxml`, `PYTEST_ADDOPTS`), `go help test` (`-json`),
-Jest and Vitest (`--json`, `--reporter=json`, `--outputFile`), Mocha's JSON reporter, `cargo test`
+Sources: the documentation of pytest (`PYTEST_PLUGINS`, `--junitxml`), Node (`--test-reporter`),
+`go help test` (`-json`), Jest and Vitest (`--json`, `--reporter=json`, `--outputFile`), Mocha's JSON reporter, `cargo test`
 (libtest's text), Maven Surefire and Gradle (XML reports in the build folder).
 """
 
@@ -24,12 +24,13 @@ Kind = Literal[
     "jest",
     "vitest",
     "mocha",
+    "node",
     "maven",
     "gradle",
     "other",
 ]
 
-Format = Literal["junit", "surefire", "jest", "mocha", "go", "cargo"]
+Format = Literal["pytest", "junit", "node", "surefire", "jest", "mocha", "go", "cargo"]
 
 PYTHON_ENVIRONMENT = (
     "export PYTHONDONTWRITEBYTECODE=1 "
@@ -41,14 +42,20 @@ A folder that is not there does no harm in `PYTHONPATH`.
 """
 
 
-def in_tree(command: str, first: str = "true") -> str:
+def in_tree(command: str, first: str = "true", folder: str = ".") -> str:
     """A command in a shell of its own at the root of the tree that finds the repository's packages.
 
     A mere subshell could be closed by the command's text, and what it then defines would stay.
-    `first`: words that must succeed before it.
+    `first`: words that must succeed before it. `folder`: where below the root. Programs that npm
+    put into the project are found after all others, as in its own scripts.
     """
     own = f"exec bash -c {shlex.quote(command)}"
-    return f"({first} && cd {WORKDIR} && {PYTHON_ENVIRONMENT}\n{own}\n)"
+    where, nearer = WORKDIR, ""
+    if folder != ".":
+        where = shlex.quote(f"{WORKDIR}/{folder}")
+        nearer = ' && export PYTHONPATH="$PWD:$PWD/src:$PYTHONPATH"'
+    programs = ' && export PATH="$PATH:$PWD/node_modules/.bin"'
+    return f"({first} && cd {where} && {PYTHON_ENVIRONMENT}{nearer}{programs}\n{own}\n)"
 
 
 _CALLS: tuple[tuple[Kind, str], ...] = (
@@ -58,6 +65,7 @@ _CALLS: tuple[tuple[Kind, str], ...] = (
     ("vitest", r"(?:^|[\s/])vitest(?=\s|$)"),
     ("jest", r"(?:^|[\s/])jest(?=\s|$)"),
     ("mocha", r"(?:^|[\s/])mocha(?=\s|$)"),
+    ("node", r"(?:^|[\s/])node\s(?:\S+\s+)*?--test(?=\s|$)"),
     ("go", r"(?:^|\s)go\s+test(?=\s|$)"),
     ("cargo", r"(?:^|\s)cargo\s+(?:\+\S+\s+)?(?:test|t)(?=\s|$)"),
     ("maven", r"(?:^|[\s/])mvnw?(?=\s|$)"),
@@ -80,14 +88,24 @@ def kind_of(command: str) -> Kind:
     return next((kind for kind, pattern in _CALLS if re.search(pattern, command)), "other")
 
 
-def invocation(command: str, selection: str, scratch: str) -> Invocation:
+PLUGIN = "patchwright_report_"
+"""The plugin's module is called so, with the run's own letters behind."""
+
+
+def plugin_of(scratch: str) -> str:
+    """The name of the plugin's module in a run with this scratch folder."""
+    return PLUGIN + re.sub(r"\W", "_", scratch.rpartition("-")[2] or "run")
+
+
+def invocation(command: str, selection: str, scratch: str, *, plugin: bool = True) -> Invocation:
     """The shell command for a selection (empty: all tests), with its results under `scratch`.
 
     `scratch` is a folder outside the tree that only this run knows. A selection that the runner
-    has no argument for is appended to the command as it is.
+    has no argument for is appended to the command as it is. Without `plugin` pytest writes its own
+    XML report, for the rare set-up that cannot import a plugin from a folder of ours.
     """
     kind = kind_of(command)
-    titled = kind in ("jest", "vitest", "mocha")  # their titles hold spaces
+    titled = kind in ("jest", "vitest", "mocha", "node")  # their titles hold spaces
     chosen = selecting.lines(selection) if titled else selecting.words(selection)
     report = f"{scratch}/report"
     match kind:
@@ -97,8 +115,11 @@ def invocation(command: str, selection: str, scratch: str) -> Invocation:
                 bare = selecting.without_paths(bare)
             separator = " --" if chosen and kind == "tox" else ""
             asked = f"{bare}{separator} {selecting.quoted(selection)}".rstrip()
-            line = f"{_pytest_settings(report, scratch)}\n{asked}"
-            return Invocation(command=line, format="junit", report=report)
+            if not plugin:
+                line = f"{_pytest_options(report, scratch)}\n{asked}"
+                return Invocation(command=line, format="junit", report=report)
+            line = f"{_pytest_plugin(report, scratch)}\n{asked}"
+            return Invocation(command=line, format="pytest", report=report)
         case "unittest":
             return Invocation(
                 command=_unittest(command, chosen, report, scratch), format="junit", report=report
@@ -112,8 +133,13 @@ def invocation(command: str, selection: str, scratch: str) -> Invocation:
             line = _jest(command, chosen, report, vitest=kind == "vitest")
             return Invocation(command=line, format="jest", report=report)
         case "mocha":
-            line = f"{command} --reporter json --reporter-option output={report}"
-            return Invocation(command=line + _by_title(chosen, "-g"), format="mocha", report=report)
+            own = re.sub(r"\s(?:--reporter|-R)[= ]\S+", "", command)
+            line = _after(own, "mocha", f"--reporter json --reporter-option output={report}")
+            return Invocation(command=line + _mocha(chosen), format="mocha", report=report)
+        case "node":
+            asking = f"--test-reporter=junit --test-reporter-destination={report}"
+            line = re.sub(r"--test(?=\s|$)", f"--test {asking}", command, count=1)
+            return Invocation(command=line + _node(chosen), format="node", report=report)
         case "maven":
             only = "".join(f" {shlex.quote('-Dtest=' + ','.join(chosen))}" if chosen else "")
             line = f"{command} -Dsurefire.failIfNoSpecifiedTests=false{only}"
@@ -129,20 +155,33 @@ def invocation(command: str, selection: str, scratch: str) -> Invocation:
             )
 
 
-def _pytest_settings(report: str, scratch: str) -> str:
-    """Options by environment reach pytest through `make test`, tox and the like as well.
+def _kept_outside(scratch: str) -> str:
+    return f"COVERAGE_FILE={scratch}/coverage HYPOTHESIS_STORAGE_DIRECTORY={scratch}/hypothesis"
 
-    The cache moves out of the tree instead of being switched off, because a project's own
-    options may need it. `--rootdir=.` makes names relative to where the command runs.
-    One file that cannot be imported does not hide the tests of the others.
+
+def _pytest_plugin(report: str, scratch: str) -> str:
+    """A plugin by environment reaches pytest through `make test`, tox and the like as well.
+
+    No option is set: one that the project has switched off, or that another plugin reads
+    otherwise, would change the run or stop it.
     """
+    return (
+        f"export PYTEST_PLUGINS={plugin_of(scratch)}${{PYTEST_PLUGINS:+,$PYTEST_PLUGINS}} "
+        f'PATCHWRIGHT_TEST_REPORT={report} PYTHONPATH="${{PYTHONPATH:+$PYTHONPATH:}}{scratch}" '
+        "TOX_OVERRIDE='testenv.pass_env+=PYTEST_*,PYTHON*,PATCHWRIGHT_TEST_REPORT' "
+        f"{_kept_outside(scratch)}"
+    )
+
+
+def _pytest_options(report: str, scratch: str) -> str:
+    """The XML report of pytest itself, by options that few projects forbid."""
     options = (
-        f"--junitxml={report} -o junit_family=xunit1 -o cache_dir={scratch}/cache "
-        "--rootdir=. --color=no --maxfail=0 --continue-on-collection-errors"
+        f"--junitxml={report} -o junit_family=xunit1 -o junit_logging=no --rootdir=. "
+        "--color=no --maxfail=0 --continue-on-collection-errors"
     )
     return (
         f"export PYTEST_ADDOPTS='{options}' TOX_OVERRIDE='testenv.pass_env+=PYTEST_*,PYTHON*' "
-        f"COVERAGE_FILE={scratch}/coverage HYPOTHESIS_STORAGE_DIRECTORY={scratch}/hypothesis"
+        f"{_kept_outside(scratch)}"
     )
 
 
@@ -188,12 +227,32 @@ def _cargo_whole_run(command: str) -> str:
     return re.sub(r"(cargo\s+(?:\+\S+\s+)?(?:test|t))(?=\s|$)", r"\1 --no-fail-fast", command)
 
 
+def _after(command: str, runner: str, options: str) -> str:
+    """The options right behind the runner's name: what follows may be for another program."""
+    pattern = rf"((?:^|[\s/]){runner})(?=\s|$)"
+    return re.sub(pattern, lambda found: f"{found[1]} {options}", command, count=1)
+
+
+def _mocha(chosen: tuple[str, ...]) -> str:
+    """Whole files by path, single tests by title (one regular expression for all)."""
+    files = "".join(f" {shlex.quote(line)}" for line in chosen if "::" not in line)
+    return files + _by_title(tuple(line for line in chosen if "::" in line), "-g")
+
+
+def _node(chosen: tuple[str, ...]) -> str:
+    files = sorted({line.split("::")[0] for line in chosen})
+    titles = [line.split("::", 1)[1] for line in chosen if "::" in line]
+    patterns = "".join(f" --test-name-pattern={shlex.quote(f'^{re.escape(t)}$')}" for t in titles)
+    return patterns + "".join(f" {shlex.quote(path)}" for path in files)
+
+
 def _jest(command: str, chosen: tuple[str, ...], report: str, *, vitest: bool) -> str:
     asking = f"--reporter=json --outputFile={report}" if vitest else f"--json --outputFile={report}"
     files = sorted({name.split("::")[0] for name in chosen})
     titles = tuple(name.split("::", 1)[1] for name in chosen if "::" in name)
     paths = "".join(f" {shlex.quote(path)}" for path in files)
-    return f"{command} {asking}{paths}{_by_title(titles, '-t')}"
+    runner = r"vitest(?:\s+run)?" if vitest else "jest"
+    return f"{_after(command, runner, asking)}{paths}{_by_title(titles, '-t')}"
 
 
 def _by_title(names: tuple[str, ...], option: str) -> str:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import secrets
 import shlex
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import Literal
 
 from agent.errors import AgentError
 from agent.testing import detect as detecting
+from agent.testing import projects
 from agent.testing.junit import MAX_BYTES, merged, parse_junit, parse_surefire
+from agent.testing.projects import Part
 from agent.testing.report import SuiteRun, TestResult
-from agent.testing.reports import parse_cargo, parse_go, parse_jest, parse_mocha
-from agent.testing.runners import Invocation, in_tree, invocation, kind_of
+from agent.testing.reports import parse_cargo, parse_go, parse_jest, parse_mocha, parse_pytest
+from agent.testing.runners import PLUGIN, Invocation, in_tree, invocation, kind_of, plugin_of
+from agent.testing.selection import quoted
 from sandbox.errors import FileMissing, FileRefused
 from sandbox.protocol import WORKDIR, CommandResult, Sandbox
 
 _UNITTEST_REPORT = Path(__file__).with_name("unittest_report.py")
+_PYTEST_REPORT = Path(__file__).with_name("pytest_report.py")
 _MAX_FILES = 50_000
-_MAX_TEST_FILES_READ = 200
 _MAX_REPORTS = 2000
 
 
@@ -56,18 +60,23 @@ async def read_text(sandbox: Sandbox, path: str) -> str | None:
         data = await sandbox.read(path, max_bytes=1024**2)
     except (FileMissing, FileRefused):
         return None
-    return data.decode("utf-8", errors="replace")
+    return source_text(data)
+
+
+def source_text(data: bytes) -> str:
+    """Bytes of a text file as text: UTF-8, or where it is not, byte for byte (Latin-1)."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
 
 
 async def find_test_command(sandbox: Sandbox) -> str:
     """The command that runs the repository's tests. Raises `NoTests`."""
     files = await list_files(sandbox)
-    wanted = [f for f in detecting.MANIFESTS if f in files]
-    tests = detecting.python_tests(files)[:_MAX_TEST_FILES_READ]
-    packages = {f"{PurePosixPath(f).parent}/__init__.py" for f in tests} & set(files)
     contents = {
         path: text
-        for path in (*wanted, *tests, *sorted(packages))
+        for path in detecting.wanted(files)
         if (text := await read_text(sandbox, path)) is not None
     }
     probe = await sandbox.run("python3 -c 'import pytest' 2>/dev/null")
@@ -86,54 +95,111 @@ async def run_suite(
     """Run a test command on a selection (empty: all) and read what became of each test.
 
     The command runs in a shell of its own at the root of the tree, so nothing of it stays in the
-    persistent one. Files that it leaves in the tree are removed again and results are written
-    outside, under a name that only this run knows. The tests' own process can still write what
-    it likes there: results are as trustworthy as the code under test.
+    persistent one; one for several projects (`agent.testing.projects`) runs each in its folder.
+    Files that it leaves in the tree are removed again and results are written outside, under a name
+    that only this run knows. The tests' own process can still write what it likes there: results
+    are as trustworthy as the code under test.
     """
+    parts = projects.split(command)
+    shown = _shown(command, selection)
+    runs = [
+        await _run_part(sandbox, part, own, timeout_s)
+        for part, own in projects.route(parts, selection)
+    ]
+    if len(runs) == 1:
+        run = runs[0]
+        results = tuple(projects.named(result, run.folder) for result in run.results)
+        return run.model_copy(update={"command": shown, "results": results})
+    named = [
+        run.model_copy(
+            update={"results": tuple(projects.named(r, run.folder) for r in run.results)}
+        )
+        for run in runs
+    ]
+    return projects.combined(shown, named)
+
+
+async def _run_part(sandbox: Sandbox, part: Part, selection: str, timeout_s: float) -> SuiteRun:
+    """One project's tests; once more in another way where nothing could be read.
+
+    A run that cannot load our plugin is asked for the runner's own report instead; one that ends
+    badly without any result, bare, so that what is said of it is true without us.
+    """
+    run = await _run_once(sandbox, part, selection, timeout_s)
+    if run.results or run.timed_out or kind_of(part.command) not in ("pytest", "tox", "other"):
+        return run
+    if PLUGIN in run.output:
+        run = await _run_once(sandbox, part, selection, timeout_s, "options")
+    if run.results or kind_of(part.command) == "other" or run.exit_code in (0, 5, 126, 127, None):
+        return run
+    bare = await _run_once(sandbox, part, selection, timeout_s, "bare")
+    return run if bare.exit_code == run.exit_code else bare
+
+
+async def _run_once(
+    sandbox: Sandbox,
+    part: Part,
+    selection: str,
+    timeout_s: float,
+    how: Literal["plugin", "options", "bare"] = "plugin",
+) -> SuiteRun:
     scratch = f"/tmp/tests-{secrets.token_hex(12)}"  # noqa: S108 - in the sandbox, unguessable
-    asked = invocation(command, selection, scratch)
-    if kind_of(command) == "unittest":
+    asked = invocation(part.command, selection, scratch, plugin=how == "plugin")
+    line = _shown(part.command, quoted(selection)) if how == "bare" else asked.command
+    if kind_of(part.command) == "unittest":
         await sandbox.write(f"{scratch}/unittest_report.py", _UNITTEST_REPORT.read_bytes())
+    if asked.format == "pytest":
+        await sandbox.write(f"{scratch}/{plugin_of(scratch)}.py", _PYTEST_REPORT.read_bytes())
     before = await sandbox.snapshot()
     ran = await sandbox.run(
-        in_tree(asked.command, f"mkdir -p {scratch} && touch {scratch}/start"),
+        in_tree(line, f"mkdir -p {scratch} && touch {scratch}/start", part.folder),
         timeout_s=timeout_s,
     )
-    results, output = await _results(sandbox, asked, ran, scratch)
+    results, output, complete = await _results(sandbox, asked, ran, scratch, part.folder)
     # Not by a diff: what tests leave may be large.
     if await sandbox.snapshot() != before:
         await sandbox.restore(before)
     await sandbox.run(f"rm -rf {scratch}")
     return SuiteRun(
-        command=_shown(command, selection),
+        command=part.command,
         exit_code=ran.exit_code,
         output=output,
         results=results,
         timed_out=ran.timed_out,
         duration_s=ran.duration_s,
+        complete=complete,
+        folder=part.folder,
     )
 
 
 async def _results(
-    sandbox: Sandbox, asked: Invocation, ran: CommandResult, scratch: str
-) -> tuple[tuple[TestResult, ...], str]:
+    sandbox: Sandbox, asked: Invocation, ran: CommandResult, scratch: str, folder: str
+) -> tuple[tuple[TestResult, ...], str, bool]:
+    """Results per test, what the run printed, and whether the runner went through all of it."""
     match asked.format:
+        case "pytest":
+            results, complete = parse_pytest(await _report(sandbox, asked.report))
+            return results, ran.text, complete or not results
         case "go":
-            return parse_go(ran.text)
+            return *parse_go(ran.text), True
         case "cargo":
-            return parse_cargo(ran.text), ran.text
+            return parse_cargo(ran.text), ran.text, True
         case "surefire":
             reports = [
                 parse_surefire(await _report(sandbox, path))
-                for path in await _new_files(sandbox, asked.report, scratch)
+                for path in await _new_files(sandbox, asked.report, scratch, folder)
             ]
-            return merged(result for report in reports for result in report), ran.text
+            results = merged(result for report in reports for result in report)
+            return results, ran.text, True
         case "junit":
-            return parse_junit(await _report(sandbox, asked.report)), ran.text
+            return parse_junit(await _report(sandbox, asked.report)), ran.text, True
+        case "node":
+            data = await _report(sandbox, asked.report)
+            return parse_junit(data.replace(f'"{WORKDIR}/'.encode(), b'"')), ran.text, True
         case "jest":
-            return parse_jest(await _report(sandbox, asked.report), WORKDIR), ran.text
+            return parse_jest(await _report(sandbox, asked.report), WORKDIR), ran.text, True
         case "mocha":
-            return parse_mocha(await _report(sandbox, asked.report), WORKDIR), ran.text
+            return parse_mocha(await _report(sandbox, asked.report), WORKDIR), ran.text, True
 
 
 async def _report(sandbox: Sandbox, path: str) -> bytes:
@@ -143,10 +209,10 @@ async def _report(sandbox: Sandbox, path: str) -> bytes:
         return b""
 
 
-async def _new_files(sandbox: Sandbox, pattern: str, scratch: str) -> list[str]:
+async def _new_files(sandbox: Sandbox, pattern: str, scratch: str, folder: str) -> list[str]:
+    where = shlex.quote(WORKDIR if folder == "." else f"{WORKDIR}/{folder}")
     found = await sandbox.run(
-        f"find {WORKDIR} -path {shlex.quote(pattern)} -newer {scratch}/start | "
-        f"head -n {_MAX_REPORTS}"
+        f"find {where} -path {shlex.quote(pattern)} -newer {scratch}/start | head -n {_MAX_REPORTS}"
     )
     return found.text.splitlines()
 

@@ -9,10 +9,13 @@ is what `python -m unittest` would take.
 # Untyped on purpose: it must run on old interpreters, and overrides untyped private parts.
 
 import os
+import re
 import sys
 import time
 import unittest
 from xml.etree import ElementTree
+
+LONGEST = 4000
 
 
 class ReportingResult(unittest.TextTestResult):
@@ -82,14 +85,21 @@ class ReportingRunner(unittest.TextTestRunner):
         for name, tag, text, seconds in result.cases:
             case = ElementTree.SubElement(root, "testcase", name=_plain(name), time=str(seconds))
             if tag:
-                ElementTree.SubElement(case, tag).text = _plain(text)
+                ElementTree.SubElement(case, tag).text = _plain(_short(text))
         ElementTree.ElementTree(root).write(self.report, encoding="utf-8")
         return result
 
 
+def _short(text):
+    """Head and tail of a text that may hold all that a test printed."""
+    return (
+        text if len(text) <= LONGEST else text[: LONGEST // 2] + "\n[…]\n" + text[-LONGEST // 2 :]
+    )
+
+
 def _plain(text):
-    """Without the control characters that XML cannot hold."""
-    return "".join(c if c >= " " or c in "\t\n" else "?" for c in text)
+    """Without what XML cannot hold: control characters, halves of characters, U+FFFE, U+FFFF."""
+    return re.sub("[^\\t\\n\\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "?", text)
 
 
 def main():

@@ -49,7 +49,7 @@ def test_the_command_is_read_off_the_files(
 @pytest.mark.parametrize(
     ("manifest", "command"),
     [
-        ({"scripts": {"test": "jest --ci"}}, "npx --no-install jest"),
+        ({"scripts": {"test": "jest --ci"}}, "npx --no-install jest --ci"),
         ({"scripts": {"test": "vitest"}}, "npx --no-install vitest run"),
         ({"devDependencies": {"mocha": "^10"}}, "npx --no-install mocha"),
         ({"scripts": {"test": "node check.js"}}, "npm test --silent"),
