@@ -16,7 +16,7 @@ from agent.decisions.context_cut import plan_cut
 from agent.decisions.drift import answer_to, notice
 from agent.errors import ContextTooLong
 from agent.journal.events import (
-    UNDECIDED,
+    FOR_A_PERSON,
     AttemptEnded,
     DriftNoticed,
     HypothesisResolved,
@@ -214,8 +214,8 @@ def is_draft(state: AttemptState) -> bool:
         return False
     missing = {check.name for check in state.verdict.checks if not check.ok}
     if state.reproduction.command:
-        return missing == {UNDECIDED}
-    return missing <= {"reproduction", UNDECIDED}
+        return bool(missing) and missing <= FOR_A_PERSON
+    return missing <= {"reproduction", *FOR_A_PERSON}
 
 
 def end(journal: Journal, outcome: Outcome, diagnosis: str) -> AttemptState:

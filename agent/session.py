@@ -9,6 +9,7 @@ from functools import partial
 
 from agent.cancellation import unless_stopped
 from agent.errors import RunStopped
+from agent.gate.claims import Claims
 from agent.gate.judge import Submission, judge
 from agent.journal.events import AttemptStarted, GateJudged, SandboxOpened
 from agent.journal.state import AttemptState
@@ -19,7 +20,7 @@ from agent.model import Model
 from agent.prompting import prompt_version, system_prompt, task_prompt
 from agent.snapshots import restore_tree
 from agent.task import Task
-from agent.testing.suite import TestsCannotRun, find_test_command, run_suite
+from agent.testing.suite import TestsCannotRun, cannot_start, find_test_command, run_suite
 from sandbox.errors import EngineUnavailable, SandboxError, SandboxGone
 from sandbox.protocol import OpenSandbox, Sandbox
 
@@ -32,9 +33,6 @@ TREE_LISTING = (
     "find . -maxdepth 3 -not -path './.git*' -not -name '*.pyc' -not -name __pycache__ "
     "-printf '%P%y\\n' | sed -e 's/d$/\\//' -e 's/[fl]$//' | sort | head -n 200"
 )
-
-CANNOT_RUN = (126, 127)
-"""How shells say that a program cannot be run, or is not there."""
 
 JudgeWith = Callable[[Submission, OpenSandbox], Awaitable[GateJudged]]
 """The gate, or more than it: another round of a run proves the whole change as well."""
@@ -69,13 +67,15 @@ async def debug(
     async def rebuild() -> Sandbox:
         return await _when_it_can(partial(_open, journal, open_sandbox))
 
-    async def put_before_gate(state: AttemptState, patch: str) -> GateJudged:
+    async def put_before_gate(state: AttemptState, patch: str, claims: Claims) -> GateJudged:
         submission = Submission(
             patch=patch,
             reproduction=state.reproduction,
             issue=task.issue,
             test_command=state.started.test_command if state.started else task.test_command,
             policy=task.policy,
+            claims=claims,
+            degraded=task.degraded,
             test_timeout_s=task.budget.test_timeout_s,
             reproduction_timeout_s=task.budget.tool_timeout_s,
             attempt=attempt,
@@ -175,7 +175,7 @@ async def _start(attempt: Attempt, seed: int) -> None:
     task, sandbox = attempt.task, attempt.sandbox
     command = task.test_command or await find_test_command(sandbox)
     base = await run_suite(sandbox, command, "", task.budget.test_timeout_s)
-    if base.exit_code in CANNOT_RUN and not base.results:
+    if cannot_start(base):
         raise TestsCannotRun(command, base.output)
     listing = await sandbox.run(TREE_LISTING, timeout_s=30)
     attempt.journal.append(

@@ -110,6 +110,9 @@ class GatePolicy(Record):
     allow_lock_files: bool = False
     max_files: int = 20
     max_changed_lines: int = 800
+    """Of source: tests, documents and change logs are not counted."""
+    prove_without_tests: bool = False
+    """Whether a reproduction alone proves a patch where the repository has no test that runs."""
     drop_unneeded_hunks: bool = False
     """Whether hunks of source that nothing needs are left out of the proven patch."""
     suite_runs: float = 3.0
@@ -133,5 +136,7 @@ class Task(Record):
     attachments: tuple[Attachment, ...] = ()
     feedback: tuple[str, ...] = ()
     """What was said of the patch that stands in the tree already, in order. Untrusted."""
+    degraded: str = ""
+    """Why the environment is not the one that the repository asks for; empty: it is."""
     again: str = ""
     """Why there is another attempt, in our own words; empty for the first."""

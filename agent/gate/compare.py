@@ -123,6 +123,8 @@ def _by_test(before: Sequence[SuiteRun], after: Sequence[SuiteRun]) -> tuple[lis
         problems.append(f"New tests fail: {_list(new_bad)}.")
     if any(run.timed_out for run in after):
         problems.append("With the patch the tests ran into their time limit.")
+    if any(not run.complete for run in after) and all(run.complete for run in before):
+        problems.append("With the patch the run of the tests breaks off before its end.")
     bad = [name for name, outcome in steady.items() if outcome in ("failed", "error")]
     fixed = [name for name in bad if all(run.get(name) == "passed" for run in now)]
     notes = [

@@ -12,14 +12,16 @@ from contextlib import suppress
 
 from agent.errors import AgentError
 from agent.gate.changed import ChangedFile, changed_file
+from agent.gate.claims import Claims
 from agent.gate.compare import reproduction_check
 from agent.gate.measure import run_reproduction
 from agent.gate.patch import BadPatch, FileChange, parse_patch
 from agent.gate.proof import Before, Case, Proof, opened, prove, see_before, smallest
 from agent.gate.rules.all import Base, refusals
-from agent.gate.rules.paths import path_refusals
+from agent.gate.rules.paths import path_refusals, size_refusals
+from agent.gate.scope import scope_check, touched_by
 from agent.gate.steps import Allowance, Evidence, HeldPatch, Step, look_for_more
-from agent.journal.events import Check, GateJudged, ReproductionDeclared, Verdict
+from agent.journal.events import JUSTIFIABLE, Check, GateJudged, ReproductionDeclared, Verdict
 from agent.model import Record
 from agent.task import GatePolicy, Issue
 from agent.testing.paths import is_test
@@ -43,6 +45,9 @@ class Submission(Record):
     test_timeout_s: float = 600.0
     reproduction_timeout_s: float = 120.0
     """Of one run; should be what the reproduction was given when it was declared."""
+    claims: Claims = Claims()
+    degraded: str = ""
+    """Why the environment is not the one that the repository asks for; empty: it is."""
     attempt: int = 1
     shrink: bool = True
     """Whether the policy's `drop_unneeded_hunks` counts; not where people asked for changes."""
@@ -67,8 +72,8 @@ async def judge(submission: Submission, open_fresh: OpenSandbox) -> GateJudged:
             files = await _texts(clean, open_fresh, changes, submission.patch)
         except (PatchRefused, BadPatch) as error:
             return _verdict(submission, "refused", [_failed("patch", str(error))])
-        rules = _rule_checks(files, base, submission)
-        if not all(check.ok for check in rules):
+        rules = [*_rule_checks(files, base, submission), *_size(changes, submission)]
+        if not all(check.ok or _answered(check, submission) for check in rules):
             return _verdict(submission, "refused", rules)
         case = await _case(clean, submission, base, files)
         try:
@@ -116,10 +121,14 @@ async def _with_patch(
     if reasons := _against_rules(proof.patch, submission):
         return _verdict(submission, "refused", [*rules, _failed("patch", reasons)])
     checks = [*rules, *proof.checks]
+    # What broke is said first; that nothing could have shown it would only be noise beside it.
+    scope = _scope(submission, case, before) if proof.holds else None
+    if scope is not None:
+        checks.append(scope)
     if declared is None:
         checks.append(_failed("reproduction", _why_none(submission.reproduction)))
         return _verdict(submission, "unproven", checks, proof.patch)
-    if not proof.holds:
+    if not proof.holds or not all(check.ok for check in checks):
         return _verdict(submission, "unproven", checks, proof.patch)
     note: list[Check] = []
     if submission.shrink and submission.policy.drop_unneeded_hunks:
@@ -136,7 +145,8 @@ async def _with_patch(
         allowance=Allowance(_evidence_s(submission.policy, before)),
     )
     more = await look_for_more(held, STEPS)
-    checks = [*rules, *proof.checks, *note, *more.checks]
+    scoped = [scope] if scope is not None else []
+    checks = [*rules, *proof.checks, *scoped, *note, *more.checks]
     verdict: Verdict = "proven" if all(check.ok for check in more.checks) else "unproven"
     return _verdict(submission, verdict, checks, proof.patch, more)
 
@@ -145,6 +155,15 @@ def _evidence_s(policy: GatePolicy, before: Before) -> float:
     """How long evidence beyond reproduction and suite may be looked for."""
     run_s = max((run.duration_s for run in before.suites), default=0.0)
     return max(policy.evidence_s, policy.suite_runs * run_s)
+
+
+def _scope(submission: Submission, case: Case, before: Before) -> Check:
+    return scope_check(
+        case.touched,
+        before.suites,
+        without_tests=submission.policy.prove_without_tests,
+        degraded=submission.degraded,
+    )
 
 
 async def _smaller(
@@ -164,6 +183,16 @@ async def _smaller(
     what = "They were dropped." if kept else "They were kept, as the rest alone was not proved."
     note = Check(name="unneeded hunks", ok=True, detail=f"{named} {what}")
     return (proof if kept else None), [note]
+
+
+def _size(changes: Sequence[FileChange], submission: Submission) -> list[Check]:
+    reasons = size_refusals(changes, submission.policy)
+    return [_failed(JUSTIFIABLE[1], " ".join(reasons))] if reasons else []
+
+
+def _answered(check: Check, submission: Submission) -> bool:
+    """Whether the model gave a reason for what an honest patch can need, too."""
+    return check.name in JUSTIFIABLE and bool(submission.claims.justification.strip())
 
 
 def _rule_checks(files: Sequence[ChangedFile], base: Base, submission: Submission) -> list[Check]:
@@ -207,6 +236,7 @@ async def _case(
         timeout_s=submission.test_timeout_s,
         reproduction_timeout_s=submission.reproduction_timeout_s,
         base_files=base.files,
+        touched=await touched_by(clean, [f.path for f in files], base.files),
         base_tests={f.path: f.base for f in files if is_test(f.path) and f.base is not None},
     )
 
@@ -261,6 +291,8 @@ def _verdict(
     more: Evidence | None = None,
 ) -> GateJudged:
     found = {} if more is None else dict(more)
+    if submission.claims.justification.strip():
+        checks = [_with_reason(check, submission) for check in checks]
     return GateJudged(
         attempt=submission.attempt,
         verdict=verdict,
@@ -269,3 +301,11 @@ def _verdict(
         patch=patch or submission.patch,
         **{name: value for name, value in found.items() if name != "checks"},
     )
+
+
+def _with_reason(check: Check, submission: Submission) -> Check:
+    """A failed check with what the model says to it, for a person to weigh."""
+    if check.ok or check.name not in JUSTIFIABLE:
+        return check
+    said = f"{check.detail} The reason given: {submission.claims.justification.strip()[:1000]}"
+    return check.model_copy(update={"detail": said})

@@ -13,6 +13,7 @@ from agent.journal.events import ReproductionDeclared
 from agent.testing.report import SuiteRun
 from agent.testing.runners import in_tree, kind_of
 from agent.testing.suite import run_suite
+from agent.testing.vacuous import why_vacuous
 from sandbox.errors import FileRefused
 from sandbox.protocol import Sandbox
 
@@ -69,8 +70,9 @@ async def run_reproduction(
     for _ in range(times):
         await write_files(sandbox, declared.files)
         run = await _once(sandbox, declared.command, timeout_s)
-        failed = run.exit_code != 0 or run.timed_out
-        claimed = failed and says(run, declared.expected_failure)
+        failed = run.failed
+        empty = failed and why_vacuous(run.command, run.exit_code, run.output)
+        claimed = failed and not empty and says(run, declared.expected_failure)
         good = not failed and _ran_tests(run)
         as_claimed, passed = as_claimed + claimed, passed + good
         last = (

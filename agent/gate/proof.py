@@ -16,6 +16,7 @@ from agent.gate.measure import (
 )
 from agent.gate.patch import Hunk, parse_patch, without_hunks
 from agent.gate.regression_test import NotPlaced, Placement, place, tree_files
+from agent.gate.scope import Touched
 from agent.journal.events import Check, ReproductionDeclared
 from agent.model import Record
 from agent.task import Issue
@@ -46,6 +47,8 @@ class Case(Record):
     base_files: tuple[str, ...]
     base_tests: dict[str, str]
     """Existing test files that the patch touches, with their text before it."""
+    touched: tuple[Touched, ...] = ()
+    """The source that the patch touches, with the tests that belong to it."""
 
 
 class Before(Record):

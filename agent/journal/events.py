@@ -182,6 +182,15 @@ class Check(Record):
 UNDECIDED = "one fix and no other"
 """The check that fails when the model itself cannot tell its fix from another."""
 
+SCOPE = "tests of the patch"
+"""The check that fails when tests that belong to a patch did not run: no model can change that."""
+
+JUSTIFIABLE = ("chance or time", "size")
+"""Checks that honest patches can fail, too: with a reason given at submission they are drafts."""
+
+FOR_A_PERSON = frozenset({UNDECIDED, SCOPE, *JUSTIFIABLE})
+"""Where only such checks fail, the patch is a draft for a person to decide."""
+
 
 class HunkEvidence(Record):
     """One hunk of source of a judged patch, and what needs it."""

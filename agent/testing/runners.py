@@ -1,8 +1,9 @@
 """Test runners: which one a command calls, and how it is asked for results per test.
 
 Sources: the documentation of pytest (`PYTEST_PLUGINS`, `--junitxml`), Node (`--test-reporter`),
-`go help test` (`-json`), Jest and Vitest (`--json`, `--reporter=json`, `--outputFile`), Mocha's JSON reporter, `cargo test`
-(libtest's text), Maven Surefire and Gradle (XML reports in the build folder).
+`go help test` (`-json`), Jest and Vitest (`--json`, `--reporter=json`, `--outputFile`), Mocha (JSON
+reporter), `cargo test` (libtest's text), Maven Surefire and Gradle (XML reports in the build
+folder).
 """
 
 from __future__ import annotations

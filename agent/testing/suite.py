@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import shlex
 from pathlib import Path
@@ -21,6 +22,8 @@ from sandbox.protocol import WORKDIR, CommandResult, Sandbox
 
 _UNITTEST_REPORT = Path(__file__).with_name("unittest_report.py")
 _PYTEST_REPORT = Path(__file__).with_name("pytest_report.py")
+_CANNOT_RUN = (126, 127)
+"""How shells say that a program cannot be run, or is not there."""
 _MAX_FILES = 50_000
 _MAX_REPORTS = 2000
 
@@ -35,12 +38,30 @@ class TestsCannotRun(AgentError):
     __test__ = False
 
     def __init__(self, command: str, output: str) -> None:
-        last = " ".join(output.split())[-300:]
+        said = [line for line in output.splitlines() if re.match(r"\S*(?:ERROR|[Ee]rror)", line)]
+        # pytest says first what is wrong, then what could be.
+        last = " ".join(" ".join(said[:2] or [output]).split())[-300:]
         super().__init__(
             f"The test command `{command}` cannot be run in the sandbox ({last}). Name another "
             "with --test-command or `test_command` in .github/patchwright.yml, or install what "
             "it needs."
         )
+
+
+def cannot_start(run: SuiteRun) -> bool:
+    """Whether a run ended before any test, for a reason that no change of the code removes.
+
+    A program that is not there; options or plugins that pytest does not know, or an error of its
+    own (2 to 4); a time limit that was reached without one result.
+    """
+    parts = run.parts or (run,)
+    return all(not part.results and _never_began(part) for part in parts)
+
+
+def _never_began(run: SuiteRun) -> bool:
+    if run.timed_out or run.exit_code in _CANNOT_RUN:
+        return True
+    return kind_of(run.command) == "pytest" and run.exit_code in (2, 3, 4)
 
 
 async def list_files(sandbox: Sandbox) -> tuple[str, ...]:

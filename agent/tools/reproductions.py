@@ -12,6 +12,7 @@ from agent.gate.rules.reproduction import outside_refusal
 from agent.journal.events import ReproductionDeclared
 from agent.snapshots import take_snapshot
 from agent.testing.runners import in_tree
+from agent.testing.vacuous import why_vacuous
 from agent.text.control_tokens import restore
 from agent.text.truncate import cut
 from agent.tools.shell import ending
@@ -71,7 +72,11 @@ async def reproduction(bench: ToolContext, args: ReproductionArguments) -> Reply
         await bench.sandbox.run(in_tree(args.command), timeout_s=bench.task.budget.tool_timeout_s)
         for _ in range(RUNS)
     ]
-    failures = [r for r in results if fails_as_claimed(r, args.expected_failure)]
+    failures = [
+        r
+        for r in results
+        if fails_as_claimed(r, args.expected_failure) and not shows_nothing(args.command, r)
+    ]
     shown = failures[0] if failures else results[0]
     observed = cut(f"{shown.text.rstrip()}\n{ending(shown)}", "", 3000, 3000)
     declared = ReproductionDeclared(
@@ -85,7 +90,7 @@ async def reproduction(bench: ToolContext, args: ReproductionArguments) -> Reply
     )
     if not failures:
         return Reply(
-            f"refused: {_why_not(results[0], args.expected_failure)}\n{observed}",
+            f"refused: {_why_not(args.command, results[0], args.expected_failure)}\n{observed}",
             status="refused",
             events=(declared,),
             changed_tree=bool(files),
@@ -115,9 +120,18 @@ def fails_as_claimed(result: CommandResult, expected_failure: str) -> bool:
     return not result.ok and result.exit_code not in _CANNOT_RUN and expected_failure in text
 
 
-def _why_not(result: CommandResult, expected_failure: str) -> str:
+def shows_nothing(command: str, result: CommandResult) -> str:
+    """Why a failing run shows no bug, whatever words it prints: no test ran. Empty: it may."""
+    return "" if result.ok else why_vacuous(command, result.exit_code, result.text)
+
+
+def _why_not(command: str, result: CommandResult, expected_failure: str) -> str:
     if result.ok:
         return "the command succeeds, so it does not show the bug."
     if result.exit_code in _CANNOT_RUN:
         return "the command cannot be run here, so it shows nothing of the bug."
+    if nothing := shows_nothing(command, result):
+        return (
+            f"{nothing}. A command that runs no test shows no bug; check the test's path and name."
+        )
     return f"it fails, but its output does not hold {expected_failure!r}."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from agent.gate.claims import Claims
 from agent.journal.events import UNDECIDED, Check, GateJudged, Submitted
 from agent.snapshots import take_snapshot
 from agent.tools.tool import Arguments, Reply, ToolContext, refused
@@ -16,6 +17,11 @@ class SubmitArguments(Arguments):
     root_cause: str = Field(min_length=1, description="Why the bug happened, naming the place.")
     summary: str = Field(min_length=1, description="What the change does.")
     risk: str = Field("", description="What else it could affect; what was not checked.")
+    justification: str = Field(
+        "",
+        description="Only if the gate refused the patch for chance, time or size, and the fix "
+        "needs it: why. The result is a draft for a person to decide.",
+    )
     undecided: str = Field(
         "",
         description="Only if another change passes the same tests, behaves differently, and "
@@ -38,8 +44,9 @@ async def submit(bench: ToolContext, args: SubmitArguments) -> Reply:
     submitted = Submitted(
         root_cause=args.root_cause, summary=args.summary, patch=patch, risk=args.risk
     )
+    claims = Claims(justification=args.justification)
     try:
-        judged = await bench.judge(bench.state, patch)
+        judged = await bench.judge(bench.state, patch, claims)
     except SandboxError as problem:
         # The gate has sandboxes of its own: that one died says nothing of the attempt's.
         return Reply(

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from agent.gate.claims import Claims
 from agent.journal.events import AnyEvent, GateJudged, ToolStatus
 from agent.journal.state import AttemptState
 from agent.journal.writer import Journal
@@ -43,8 +44,8 @@ def refused(why: str) -> Reply:
     return Reply(text=f"refused: {why}", status="refused")
 
 
-Judge = Callable[[AttemptState, str], Awaitable[GateJudged]]
-"""Puts a patch before the gate."""
+Judge = Callable[[AttemptState, str, Claims], Awaitable[GateJudged]]
+"""Puts a patch before the gate, with what the model says of it."""
 
 
 @dataclass(frozen=True, slots=True)

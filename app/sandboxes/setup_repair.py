@@ -15,9 +15,8 @@ from pathlib import Path
 from agent.errors import ModelError
 from agent.journal.events import SetupTried
 from agent.model import Model
-from agent.session import CANNOT_RUN
 from agent.setup_repair import Broken, Tried, propose_setup
-from agent.testing.suite import NoTests, find_test_command, run_suite
+from agent.testing.suite import NoTests, cannot_start, find_test_command, run_suite
 from app.telemetry import logs
 from sandbox.environment.choose import EnvironmentSettings, candidates
 from sandbox.environment.records import Environment
@@ -101,7 +100,7 @@ async def _tests_run(repairer: SetupRepairer, context: RepairContext, prepared: 
         return Tried(False, f"Set-up went through, but: {none}")
     finally:
         await box.close()
-    if run.exit_code in CANNOT_RUN and not run.results:
+    if cannot_start(run):
         return Tried(False, f"Set-up went through, but `{command}` does not run:\n{run.output}")
     return Tried(True, f"It works: `{command}` ran {len(run.results)} tests.")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from agent.gate.claims import Claims
 from agent.journal.events import AttemptStarted, GateJudged
 from agent.journal.state import AttemptState
 from agent.journal.store import MemoryStore
@@ -55,7 +56,7 @@ class Workbench:
             )
         )
 
-        async def judge(state: AttemptState, patch: str) -> GateJudged:
+        async def judge(state: AttemptState, patch: str, claims: Claims) -> GateJudged:
             return GateJudged(verdict="refused", reasons=("a reason",), patch=patch)
 
         self.bench = ToolContext(task, sandbox, self.journal, judge)

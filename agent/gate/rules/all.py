@@ -12,8 +12,8 @@ from agent.gate.rules.shadowing import shadowing
 from agent.gate.rules.special_casing import special_casing
 from agent.gate.rules.test_options import option_refusals
 from agent.gate.rules.test_weakening import weakening
-from agent.gate.rules.tricks import tricks
-from agent.journal.events import ReproductionDeclared
+from agent.gate.rules.tricks import chance_or_time, tricks
+from agent.journal.events import JUSTIFIABLE, ReproductionDeclared
 from agent.model import Record
 from agent.task import GatePolicy, Issue
 
@@ -65,6 +65,7 @@ def refusals(
                 ),
             )
         ),
+        JUSTIFIABLE[0]: tuple(r for file in judged for r in chance_or_time(file, issue)),
         "honest reproduction": (
             reproduction_refusals(declared, base.files, patched, policy)
             if declared is not None

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from agent.gate.patch import FileChange
 from agent.task import GatePolicy, Issue
-from agent.testing.paths import matches
+from agent.testing.paths import is_code, is_test, matches
 
 _INTERPRETER_HOOKS = ("*.pth", "sitecustomize.py", "usercustomize.py", "*.pyc", "*.egg-link")
 _TEST_OPTIONS = (
@@ -32,6 +32,8 @@ _TEST_OPTIONS = (
 _SHORT_NAME = re.compile(r"gi[a-z0-9]{0,4}~\d+")
 """What NTFS also calls `.git`, `.gitmodules` and the like."""
 
+MOST_LINES_AT_ALL = 20_000
+
 _PLAIN_MODES = frozenset({"", "100644", "100755"})
 
 
@@ -42,15 +44,41 @@ def path_refusals(
     listed = tuple(changes)
     reasons = [reason for change in listed for reason in _of_file(change, policy, issue)]
     lines = sum(len(c.added) + len(c.removed) for c in listed)
-    if len(listed) > policy.max_files:
+    if lines > MOST_LINES_AT_ALL:
         reasons.append(
-            f"The patch changes {len(listed)} files; at most {policy.max_files} are allowed."
+            f"The patch changes {lines} lines; at most {MOST_LINES_AT_ALL} can be judged, tests "
+            "included."
+        )
+    return tuple(reasons)
+
+
+def size_refusals(changes: Iterable[FileChange], policy: GatePolicy) -> tuple[str, ...]:
+    """Why a patch is too large; tests, documents and change logs are not counted."""
+    counted = [c for c in changes if not is_test(c.path) and not _is_document(c.path)]
+    lines = sum(len(c.added) + len(c.removed) for c in counted)
+    reasons = []
+    if len(counted) > policy.max_files:
+        reasons.append(
+            f"The patch changes {len(counted)} files besides tests and documents; at most "
+            f"{policy.max_files} are allowed."
         )
     if lines > policy.max_changed_lines:
         reasons.append(
-            f"The patch changes {lines} lines; at most {policy.max_changed_lines} are allowed."
+            f"The patch changes {lines} lines besides tests and documents; at most "
+            f"{policy.max_changed_lines} are allowed."
         )
     return tuple(reasons)
+
+
+def _is_document(path: str) -> bool:
+    pure = PurePosixPath(path)
+    if is_code(path):
+        return False
+    return (
+        pure.suffix.lower() in (".md", ".rst", ".adoc")
+        or pure.parts[0] in ("docs", "doc", "changelog.d", "changes", "newsfragments", ".changeset")
+        or pure.stem.lower() in ("changelog", "changes", "news", "history", "authors")
+    )
 
 
 def path_refusal(path: str, policy: GatePolicy) -> str | None:

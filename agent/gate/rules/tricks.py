@@ -15,11 +15,27 @@ from agent.gate.changed import ChangedFile, added_nodes, line_of, parsed, plain
 from agent.task import Issue
 from agent.testing.paths import is_code, is_test
 
-_UNSURE = re.compile(
-    r"\b(?:random|secrets)\.\w+|\buuid\.uuid[14]|\bos\.(?:urandom|getpid)|\btime\.(?:time|time_ns|"
-    r"monotonic|perf_counter|sleep)\b|\b(?:datetime|date)\.(?:now|today|utcnow)\b|\basyncio\.sleep\b"
-    r"|\bMath\.random|\bDate\.now|\brand\.\w+|\bThread\.sleep"
-)
+_UNSURE = {
+    "chance": re.compile(
+        r"\b(?:random|secrets)\.\w+|\buuid\.uuid[14]|\bos\.(?:urandom|getpid)|\bMath\.random"
+        r"|\brand\.\w+"
+    ),
+    "the clock": re.compile(
+        r"\btime\.(?:time|time_ns|monotonic|perf_counter)\b|\b(?:datetime|date)\.(?:now|today|utcnow)\b"
+        r"|\bDate\.now"
+    ),
+    "waiting": re.compile(r"\b(?:time|asyncio)\.sleep\b|\bThread\.sleep"),
+}
+"""What makes a result depend on more than its input, by kind."""
+_ABOUT = {
+    "chance": re.compile(r"^\s*(?:import|from)\s+(?:random|secrets|uuid)\b", re.M),
+    "the clock": re.compile(
+        r"^\s*(?:import|from)\s+(?:datetime|calendar|zoneinfo|dateutil|arrow|pendulum)\b"
+        r"|\bnew Date\b",
+        re.M,
+    ),
+}
+"""A module that is about such things already: more of the kind is nothing new in it."""
 _UNSURE_IMPORT = frozenset({"random", "secrets"})
 _EXIT = re.compile(
     r"\b(?:(?:os|posix)\._exit|os\.abort|os\.kill|sys\.exit|atexit\.register|faulthandler\.\w+|process\.exit"
@@ -56,6 +72,45 @@ def tricks(file: ChangedFile, issue: Issue) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"{file.path}{reason}" for reason in found))
 
 
+def chance_or_time(file: ChangedFile, issue: Issue) -> tuple[str, ...]:
+    """Where added code makes results depend on chance or time; empty if it does nowhere.
+
+    Honest fixes do so, too: what the module did before in kind is let through, and the rest can be
+    justified.
+    """
+    if not is_code(file.path) or file.patched is None or is_test(file.path):
+        return ()
+    found = [*_unsure(file, f"{issue.title}\n{issue.body}")]
+    if file.path.endswith(".py"):
+        for node in added_nodes(file):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                found.extend(_unsure_imports(node, file))
+    return tuple(dict.fromkeys(f"{file.path}{reason}" for reason in found))
+
+
+def _unsure(file: ChangedFile, asked: str) -> Iterator[str]:
+    base = _code(file.path, file.base)
+    known = {
+        kind
+        for kind, pattern in _UNSURE.items()
+        if pattern.search(base) or (kind in _ABOUT and _ABOUT[kind].search(file.base or ""))
+    }
+    for number, text in _fragments(file):
+        for kind, pattern in _UNSURE.items():
+            for found in pattern.finditer(text) if kind not in known else ():
+                name = found[0]
+                if name not in asked and f"{name.split('.')[0]}." not in asked:
+                    yield f":{number}: `{name}` makes the result depend on chance or time ({kind})."
+
+
+def _unsure_imports(node: ast.Import | ast.ImportFrom, file: ChangedFile) -> Iterator[str]:
+    for module in sorted(_imported(node) & _UNSURE_IMPORT):
+        if not re.search(rf"\bimport {module}\b|\bfrom {module}\b", file.base or ""):
+            yield (
+                f":{line_of(node)}: `{module}` is imported, which makes results depend on chance."
+            )
+
+
 def _fragments(file: ChangedFile) -> Iterator[tuple[int, str]]:
     """Added code in pieces, without comments: whole expressions in Python, lines elsewhere."""
     if not file.path.endswith(".py"):
@@ -70,7 +125,7 @@ def _fragments(file: ChangedFile) -> Iterator[tuple[int, str]]:
 
 
 def _calls(file: ChangedFile, asked: str) -> Iterator[str]:
-    base, now = _code(file.path, file.base), _code(file.path, file.patched)
+    base = _code(file.path, file.base)
     test = is_test(file.path)
     for number, text in _fragments(file):
         at = f":{number}: "
@@ -90,11 +145,6 @@ def _calls(file: ChangedFile, asked: str) -> Iterator[str]:
         for found in _MACHINERY.finditer(text):
             if found[0] not in base:
                 yield f"{at}`{found[0]}` reaches into the interpreter, where tests could be fooled."
-        for found in () if test else _UNSURE.finditer(text):
-            name = found[0]
-            mentioned = name in asked or f"{name.split('.')[0]}." in asked
-            if now.count(name) > base.count(name) and not mentioned:
-                yield f"{at}`{name}` makes the result depend on chance or time."
 
 
 def _code(path: str, text: str | None) -> str:
@@ -121,9 +171,6 @@ def _node(node: ast.AST, file: ChangedFile) -> Iterator[str]:
         case ast.Import() | ast.ImportFrom() if not test:
             for module in sorted(_imported(node) & _RUNNERS):
                 yield f"{at}source imports the test framework `{module}`."
-            for module in sorted(_imported(node) & _UNSURE_IMPORT):
-                if not re.search(rf"\bimport {module}\b|\bfrom {module}\b", file.base or ""):
-                    yield f"{at}`{module}` is imported, which makes results depend on chance."
         case ast.Assign() | ast.AugAssign() | ast.Delete():
             for target in _targets(node):
                 if _patched_framework(target, file):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.gate.patch import BadPatch, parse_patch, without_hunks
-from agent.gate.rules.paths import path_refusal, path_refusals
+from agent.gate.rules.paths import path_refusal, path_refusals, size_refusals
 from agent.task import GatePolicy, Issue
 from agent.testing.paths import is_source, is_test, matches
 from tests.doubles.gate_case import ISSUE, patch
@@ -209,11 +209,16 @@ def test_executable_bits_may_change() -> None:
     assert not refused("diff --git a/x b/x\nold mode 100644\nnew mode 100755\n")
 
 
-def test_size_limits() -> None:
-    assert "3 files" in refused(
-        patch({"a": "x\n", "b": "x\n", "c": "x\n"}), GatePolicy(max_files=2)
-    )
-    assert "10 lines" in refused(patch({"a": "x\n" * 10}), GatePolicy(max_changed_lines=9))
+def test_size_counts_what_is_no_test_and_no_document() -> None:
+    def too_large(text: str, policy: GatePolicy) -> str:
+        return " ".join(size_refusals(parse_patch(text), policy))
+
+    three = patch({"a": "x\n", "b": "x\n", "c": "x\n"})
+    assert "3 files" in too_large(three, GatePolicy(max_files=2))
+    assert "10 lines" in too_large(patch({"a": "x\n" * 10}), GatePolicy(max_changed_lines=9))
+    beside = {"a.py": "x\n", "tests/test_a.py": "x\n" * 900, "CHANGELOG.md": "x\n" * 900}
+    assert too_large(patch(beside), GatePolicy(max_files=1)) == ""
+    assert "30000 lines" in refused(patch({"tests/test_a.py": "x\n" * 30_000}))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from agent.gate.rules.constant_answers import constant_answers
 from agent.gate.rules.reproduction import reproduction_refusals
 from agent.gate.rules.shadowing import shadowing
 from agent.gate.rules.special_casing import special_casing
-from agent.gate.rules.tricks import tricks
+from agent.gate.rules.tricks import chance_or_time, tricks
 from agent.journal.events import ReproductionDeclared
 from agent.task import GatePolicy, Issue
 from tests.doubles.gate_case import patch
@@ -37,10 +37,6 @@ def source(added: str, path: str = "src/a.py") -> ChangedFile:
         "    import sys\n    if 'pytest' in sys.modules: n = 1\n",
         "    import sys\n    if 'test' in sys.argv[0]: n = 1\n",
         "    import inspect\n    n = 'test' in inspect.stack()[1].function\n",
-        "    import random\n    n = random.choice([n, 1])\n",
-        "    from random import choice\n    n = choice([n, 1])\n",
-        "    time.sleep(0.1)\n",
-        "    n = n if time.time() % 2 else 1\n",
         "    os._exit(0)\n",
         "    import sys; sys.exit(0)\n",
         "    import os as _o\n    _o._exit(0)\n",
@@ -48,7 +44,6 @@ def source(added: str, path: str = "src/a.py") -> ChangedFile:
         "    raise SystemExit\n",
         "    exit(0)\n",
         "    from os import (\n        environ as e)\n    n = e['X']\n",
-        "    import time as t\n    n = t.\\\n        time()\n",
         "    import atexit; atexit.register(print)\n",
         "    try:\n        n = n + 1\n    except Exception:\n        pass\n",
         "    try:\n        n = n + 1\n    except:\n        n = 2\n",
@@ -66,6 +61,30 @@ def source(added: str, path: str = "src/a.py") -> ChangedFile:
 )
 def test_tricks_are_refused(added: str) -> None:
     assert tricks(source(added), ISSUE), added
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        "    import random\n    n = random.choice([n, 1])\n",
+        "    from random import choice\n    n = choice([n, 1])\n",
+        "    time.sleep(0.1)\n",
+        "    n = n if time.time() % 2 else 1\n",
+        "    import time as t\n    n = t.\\\n        time()\n",
+    ],
+)
+def test_chance_and_time_are_asked_about(added: str) -> None:
+    assert chance_or_time(source(added), ISSUE), added
+
+
+def test_a_module_about_time_may_read_the_clock_and_none_else_may() -> None:
+    dates = "import datetime\n\ndef f(n):\n    return n\n"
+    now = dates.replace("return n", "return n - datetime.datetime.now().year")
+    assert chance_or_time(changed("shop/ages.py", dates, now), ISSUE) == ()
+    drawn = dates.replace("return n", "import random\n    return random.random()")
+    assert chance_or_time(changed("shop/ages.py", dates, drawn), ISSUE)
+    waiting = dates.replace("return n", "import time\n    time.sleep(1)\n    return n")
+    assert chance_or_time(changed("shop/ages.py", dates, waiting), ISSUE)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +109,7 @@ def test_honest_code_passes(added: str) -> None:
 def test_what_the_file_did_before_may_move() -> None:
     base = "import random\n\ndef f(n):\n    return random.random() + n\n"
     moved = base.replace("random.random() + n", "n + random.random()")
-    assert tricks(changed("a.py", base, moved), ISSUE) == ()
+    assert chance_or_time(changed("a.py", base, moved), ISSUE) == ()
 
 
 def test_code_in_an_encoding_that_hides_it_is_refused() -> None:

@@ -1,0 +1,104 @@
+"""Runs in which no test ran: they end badly or well, and show nothing of the code."""
+
+from __future__ import annotations
+
+import re
+
+from agent.testing.runners import Kind, kind_of
+
+_SAYS: tuple[tuple[frozenset[Kind], str], ...] = (
+    (
+        frozenset({"pytest", "tox"}),
+        r"^=* ?no tests (?:ran|collected)|^ERROR: (?:not found: |file or directory not found|"
+        r"found no collectors for)|^ERROR: Wrong expression passed to '-k'|no match in any of \["
+        r"|error: unrecognized arguments|^=* ?\d+ deselected(?:, \d+ warnings?)? in",
+    ),
+    (
+        frozenset({"unittest"}),
+        r"^NO TESTS RAN|^Ran 0 tests in|"
+        r"^AttributeError: (?:module|type object) '[^']+' has no attribute '[^']+'$"
+        r"(?=[\s\S]*^Ran 1 test in)",
+    ),
+    (
+        frozenset({"jest"}),
+        r"^No tests found|^Tests:\s+(?:\d+ skipped, )?0 total|^Test Suites: 0 of|"
+        r"^Tests:\s+(\d+) skipped, \1 total",
+    ),
+    (
+        frozenset({"vitest"}),
+        r"No test files found|No test suite found|No test found in suite|^\s*Tests\s+no tests"
+        r"|^\s*Tests\s+(\d+) skipped \(\1\)",
+    ),
+    (frozenset({"mocha"}), r"No test files found|^\s*0 passing(?![\s\S]*^\s*[1-9]\d* failing)"),
+    (
+        frozenset({"node"}),
+        r"^[#ℹ] tests 0$|Could not find '|^[#ℹ] pass 0$(?=[\s\S]*^[#ℹ] fail 0$)",
+    ),
+    (
+        frozenset({"go"}),
+        r"no test files\]?$|no tests to run|matched no packages|directory not found|"
+        r"\[setup failed\]|go\.mod file not found",
+    ),
+    (
+        frozenset({"cargo"}),
+        r"no test target named|^running 0 tests$(?![\s\S]*^running [1-9])|"
+        r"could not find `Cargo.toml`",
+    ),
+    (
+        frozenset({"maven", "gradle"}),
+        r"No tests were executed|No tests found for given includes|No tests matching pattern|"
+        r"No tests to run",
+    ),
+    (
+        frozenset({"other"}),
+        r"^No tests executed!|^No tests found|^Test file \"[^\"]*\" not found|^Cannot open file \"|"
+        r"^No examples found|^0 examples, 0 failures|An error occurred while loading|"
+        r"^LoadError:|cannot load such file|^Could not find test|No test files? found|"
+        r"^no tests? (?:ran|found)|^Total tests: 0|No test is available in|"
+        r"^1\.\.0(?:\s|$)",
+    ),
+)
+"""What runners print when nothing ran: pytest, unittest, Jest, Vitest, Mocha, Node, Go, Cargo,
+Maven, Gradle; PHPUnit, RSpec, Minitest, .NET and TAP among the others."""
+
+_SOME_RAN: dict[str, str] = {
+    "pytest": r"^=*.*\b\d+ (?:passed|failed)\b",
+    "unittest": r"^FAIL: |^Ran [1-9]\d* tests?[\s\S]*failures=",
+    "go": r"^\s*--- FAIL|^panic: |^FAIL\s+\S+\s+(?:[\d.]+s|\[build failed\])",
+    "jest": r"^Tests:.*\b\d+ (?:passed|failed)\b",
+    "vitest": r"^\s*Tests\s.*\b\d+ (?:passed|failed)\b",
+    "mocha": r"^\s*[1-9]\d* (?:passing|failing)",
+    "node": r"^[#ℹ] (?:pass|fail) [1-9]",
+    "cargo": r"^test \S+ \.\.\. (?:ok|FAILED)",
+}
+"""What shows that tests ran nonetheless; a word of theirs may stand in what a test prints."""
+
+_PYTEST_STATUS = {4: "the tests that it names cannot be found or started", 5: "it finds no test"}
+
+
+def why_vacuous(command: str, exit_code: int | None, output: str) -> str:
+    """Why a run of tests shows nothing: none was collected, or the named one is not there.
+
+    Empty where tests ran, or where the command is no run of tests and prints nothing of the kind.
+    """
+    kind = kind_of(command)
+    if kind == "pytest" and exit_code in _PYTEST_STATUS:
+        return _PYTEST_STATUS[exit_code]
+    some = _SOME_RAN.get(kind)
+    if some is not None and re.search(some, output, re.M):
+        return ""
+    if kind == "unittest" and (missing := _no_module(command, output)):
+        return f"no test ran ({missing})"
+    for kinds, pattern in _SAYS:
+        if kind in kinds and (found := re.search(pattern, output, re.M)):
+            line = output[output.rfind("\n", 0, found.start()) + 1 :].partition("\n")[0]
+            return f"no test ran ({line.strip()[:160]})"
+    return ""
+
+
+def _no_module(command: str, output: str) -> str:
+    """What says that the module named in a unittest command does not exist."""
+    for found in re.finditer(r"^ModuleNotFoundError: No module named '([^']+)'$", output, re.M):
+        if re.search(rf"(?<![\w.]){re.escape(found[1])}(?![\w])", command):
+            return found[0]
+    return ""
