@@ -14,6 +14,7 @@ from agent.testing.report import SuiteRun
 from agent.testing.runners import in_tree, kind_of
 from agent.testing.suite import run_suite
 from agent.testing.vacuous import why_vacuous
+from sandbox.byte_text import to_bytes
 from sandbox.errors import FileRefused
 from sandbox.protocol import Sandbox
 
@@ -28,11 +29,15 @@ class CannotWrite(AgentError):
     """A file of the reproduction cannot be written into the tree."""
 
 
-async def write_files(sandbox: Sandbox, files: Mapping[str, str]) -> None:
-    """Write files as the journal has them. Raises `CannotWrite`."""
+async def write_files(sandbox: Sandbox, files: Mapping[str, str], *, exact: bool = False) -> None:
+    """Write files as the journal has them. Raises `CannotWrite`.
+
+    `exact`: the texts are of files of the tree, in whatever encoding (`sandbox.byte_text`).
+    """
     for path, text in files.items():
         try:
-            await sandbox.write(path, text.encode("utf-8", errors="surrogateescape"))
+            data = to_bytes(text) if exact else text.encode("utf-8", errors="surrogateescape")
+            await sandbox.write(path, data)
         except FileRefused as error:
             raise CannotWrite(f"A file of the reproduction cannot be written: {error}") from error
 

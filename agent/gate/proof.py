@@ -123,7 +123,7 @@ async def prove(open_fresh: OpenSandbox, case: Case, before: Before, patch: str)
         _, settled = await _patched(sandbox, case, before, patch)
         after = [*await _suites(sandbox, case, 2)]
         if case.base_tests:
-            await write_files(sandbox, case.base_tests)
+            await write_files(sandbox, case.base_tests, exact=True)
             after = [*await _suites(sandbox, case, 1), *after]
             await sandbox.restore(settled)
         checks.append(suite_check(before.suites, after))

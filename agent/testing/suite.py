@@ -17,6 +17,7 @@ from agent.testing.report import SuiteRun, TestResult
 from agent.testing.reports import parse_cargo, parse_go, parse_jest, parse_mocha, parse_pytest
 from agent.testing.runners import PLUGIN, Invocation, in_tree, invocation, kind_of, plugin_of
 from agent.testing.selection import quoted
+from sandbox.byte_text import to_text
 from sandbox.errors import FileMissing, FileRefused
 from sandbox.protocol import WORKDIR, CommandResult, Sandbox
 
@@ -81,15 +82,7 @@ async def read_text(sandbox: Sandbox, path: str) -> str | None:
         data = await sandbox.read(path, max_bytes=1024**2)
     except (FileMissing, FileRefused):
         return None
-    return source_text(data)
-
-
-def source_text(data: bytes) -> str:
-    """Bytes of a text file as text: UTF-8, or where it is not, byte for byte (Latin-1)."""
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return data.decode("latin-1")
+    return to_text(data)
 
 
 async def find_test_command(sandbox: Sandbox) -> str:

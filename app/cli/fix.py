@@ -26,6 +26,7 @@ from app.sandboxes.base import spec_of
 from app.sandboxes.local_environment import with_environment
 from app.sandboxes.orphans import own_sandboxes
 from app.settings.schema import Settings
+from sandbox.byte_text import to_bytes
 from sandbox.docker.engine import DockerEngine
 from sandbox.errors import ImageMissing
 from sandbox.images.base_image import BASE_IMAGE
@@ -153,7 +154,7 @@ async def run_fix(request: FixRequest, settings: Settings, console: Console) -> 
     patch = final_patch(chosen.state)
     proven = chosen.state.outcome == "proven"
     if request.out is not None and proven:
-        request.out.write_text(patch, "utf-8")
+        request.out.write_bytes(to_bytes(patch))
         console.print(f"Patch:  {request.out}, for `git apply`", markup=False, soft_wrap=True)
     if request.report is not None:
         report = report_of(issue, states, chosen.number)

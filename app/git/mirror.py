@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 from agent.task import GatePolicy
 from app.git.patch_check import PatchUnusable, check_changes, check_text
 from app.git.process import GitError, GitFailed, GitMissing, run_git, token_settings
+from sandbox.byte_text import to_bytes, to_text
 
 __all__ = ["BranchTaken", "Identity", "Mirror", "PatchUnusable", "PushRefused"]
 
@@ -182,7 +183,7 @@ class Mirror:
     def diff(self, base: str, commit: str) -> str:
         """What leads from one commit to another, as a patch of text.
 
-        Files whose bytes are not UTF-8 come out with those bytes escaped (`surrogateescape`).
+        Bytes that are not UTF-8 are as `sandbox.byte_text` writes them.
         """
         return self._diff(f"{base}^{{tree}}", f"{commit}^{{tree}}")
 
@@ -196,7 +197,7 @@ class Mirror:
     def _diff(self, base: str, tree: str) -> str:
         options = ("--no-color", "--no-renames", "--no-ext-diff", "--no-textconv", "--full-index")
         text = self._git("diff-tree", "-p", "-r", "--binary", *options, base, tree)
-        return text.decode("utf-8", errors="surrogateescape")
+        return to_text(text)
 
     def commit_patch(
         self,
@@ -256,7 +257,7 @@ class Mirror:
                         "--cached",
                         "--whitespace=nowarn",
                         "-",
-                        stdin=patch.encode("utf-8", errors="surrogateescape"),
+                        stdin=to_bytes(patch),
                         environment=index,
                     )
             except GitFailed as error:

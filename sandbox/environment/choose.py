@@ -23,8 +23,16 @@ _LANGUAGES = (
 )
 _MANIFESTS = {name for _, names, _ in _LANGUAGES for name in names}
 _ROOTS = _MANIFESTS - {"Makefile", "makefile", "GNUmakefile", "tox.ini", ".npmrc", "setup.cfg"}
-_SKIPPED = {"node_modules", "vendor", "third_party", "testdata", "fixtures", "examples", "docs"}
-_MOST_PROJECTS = 4
+_SKIPPED = {"node_modules", "vendor", "third_party", "testdata", "fixtures", "examples", "docs"} | {
+    "test",
+    "tests",
+    "__tests__",
+    "spec",
+    "samples",
+    "templates",
+    "benchmarks",
+}
+_MOST_PROJECTS = 8
 _MENTION = re.compile(r"(?<![\w.@+-])[\w.@+-]{1,100}(?:/[\w.@+-]{1,100}){1,100}")
 """Bounded, and begun only where a word begins: comments of strangers are searched with it."""
 PATH = (
@@ -105,7 +113,7 @@ def _tails(path: str) -> list[str]:
 def projects(files: Sequence[str], near: Sequence[str] = ()) -> tuple[str, ...]:
     """The folders to set up ("." is the root): the root's project and those nearest to `near`.
 
-    Without either, the ones least deep.
+    Without those, all others, least deep first: a root that holds nothing but settings of tools is no reason to leave them out.
     """
     folders = {
         str(PurePosixPath(f).parent)
@@ -121,10 +129,9 @@ def projects(files: Sequence[str], near: Sequence[str] = ()) -> tuple[str, ...]:
     if any(f in _MANIFESTS for f in files):
         folders.add(".")
     nearest = [folder for path in near if (folder := _nearest(path, folders))]
-    chosen = list(dict.fromkeys([*(["."] if "." in folders else []), *nearest]))
-    if not chosen and folders:
-        least = min(f.count("/") for f in folders)
-        chosen = sorted(f for f in folders if f.count("/") == least)
+    # Nobody knows which one it is about: each needs what its tests depend on.
+    others = [] if nearest else sorted(folders - {"."}, key=lambda f: (f.count("/"), f))
+    chosen = list(dict.fromkeys([*(["."] if "." in folders else []), *nearest, *others]))
     return tuple(chosen[:_MOST_PROJECTS])
 
 

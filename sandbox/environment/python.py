@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import configparser
 import re
 import shlex
@@ -13,7 +14,18 @@ from typing import Any
 from sandbox.environment.records import VENV, Step, Texts, apt
 
 LOCKS = ("uv.lock", "poetry.lock", "pdm.lock")
-MANIFESTS = ("pyproject.toml", "setup.py", "setup.cfg", "tox.ini", "Pipfile", *LOCKS)
+CONDA = ("environment.yml", "environment.yaml")
+MANIFESTS = (
+    "pyproject.toml",
+    "setup.py",
+    "setup.cfg",
+    "tox.ini",
+    "pytest.ini",
+    "noxfile.py",
+    "Pipfile",
+    *CONDA,
+    *LOCKS,
+)
 
 _FOR_TESTS = ("test", "tests", "testing", "dev", "devel", "develop", "development", "ci", "all")
 _COMPILES = re.compile(
@@ -72,9 +84,17 @@ def _install(names: set[str], texts: Texts) -> list[str]:
         suffix = f"[{','.join(extras)}]" if extras else ""
         commands.append(f"{_PIP} -e {shlex.quote('.' + suffix)}")
     loose = _loose(project, _is_package(names, texts, project))
-    loose += _tox(texts.get("tox.ini", "")) if not lists else []
+    loose += _tox(texts.get("tox.ini", ""))
+    loose += _pipfile(texts.get("Pipfile", ""))
+    loose += _plugins(texts, project)
     if loose:
         commands.append(f"{_PIP} {shlex.join(dict.fromkeys(loose))}")
+    guessed = _nox(texts.get("noxfile.py", ""))
+    guessed += _conda(next((texts[name] for name in CONDA if name in texts), ""))
+    if guessed:
+        # Names that PyPI may not know: one that fails is no reason to have none of the others.
+        words = shlex.join(dict.fromkeys(guessed))
+        commands.append(f'{_PIP} {words} || for one in {words}; do {_PIP} "$one" || true; done')
     return commands
 
 
@@ -101,7 +121,170 @@ def _loose(project: dict[str, Any], is_package: bool) -> list[str]:
         found += _strings(_table(project, "project").get("dependencies"))
         extras = _table(project, "project", "optional-dependencies")
         found += [r for name in _chosen(extras) for r in _strings(extras[name])]
+    tool = _table(project, "tool")
+    found += _strings(_table(tool, "uv").get("dev-dependencies"))
+    for name, environment in _table(tool, "hatch", "envs").items():
+        if name.lower() in (*_FOR_TESTS, "default", "hatch-test"):
+            for key in ("dependencies", "extra-dependencies"):
+                found += _strings(_table(environment).get(key))
+    groups = _table(tool, "poetry", "group")
+    found += [
+        requirement
+        for name in groups
+        if name.lower() in _FOR_TESTS
+        for requirement in _versions(_table(groups, name, "dependencies"))
+    ]
+    found += _versions(_table(tool, "poetry", "dev-dependencies"))
+    for group in _table(tool, "pdm", "dev-dependencies").values():
+        found += _strings(group)
+    return [r for r in found if not r.startswith(("-", "{"))]
+
+
+def _versions(table: dict[str, Any]) -> list[str]:
+    """A table of names and versions, as Poetry and Pipenv write it, as requirements.
+
+    What comes from a path, an address or a repository is left out.
+    """
+    found = []
+    for name, wanted in table.items():
+        extras = _strings(_table(wanted).get("extras"))
+        version = _table(wanted).get("version", "") if isinstance(wanted, dict) else wanted
+        elsewhere = {"path", "git", "url", "file"} & set(_table(wanted))
+        if name.lower() == "python" or elsewhere or not isinstance(version, str):
+            continue
+        suffix = f"[{','.join(extras)}]" if extras else ""
+        found.append(f"{name}{suffix}{_specifier(version.strip())}")
     return found
+
+
+def _specifier(version: str) -> str:
+    """`^1.2` and `~1.2` in the words of PEP 440; `*` is any."""
+    if version in ("", "*"):
+        return ""
+    caret = re.fullmatch(r"\^(\d+)((?:\.\d+)*)", version)
+    if caret:
+        numbers = [int(n) for n in version[1:].split(".")]
+        at = next((i for i, n in enumerate(numbers) if n), len(numbers) - 1)
+        above = ".".join(map(str, [*numbers[:at], numbers[at] + 1]))
+        return f">={version[1:]},<{above}"
+    tilde = re.fullmatch(r"~(\d+(?:\.\d+)*)", version)
+    if tilde:
+        return f"~={tilde[1]}" if "." in tilde[1] else f"=={tilde[1]}.*"
+    if re.fullmatch(r"\d[\w.]*(?:\.\*)?", version):
+        return f"=={version}"
+    return version if re.fullmatch(r"[\s<>=!~\w.,*+-]+", version) else ""
+
+
+def _pipfile(text: str) -> list[str]:
+    parsed = _toml(text)
+    return [
+        requirement
+        for section in ("packages", "dev-packages")
+        for requirement in _versions(_table(parsed, section))
+    ]
+
+
+_OTHER_NAMES = {"pytorch": "torch", "opencv": "opencv-python-headless", "pytables": "tables"}
+_NOT_FROM_PIP = {"python", "pip", "conda", "nodejs", "gcc", "gxx", "make", "cmake", "git", "mamba"}
+
+
+def _conda(text: str) -> list[str]:
+    """The packages of a conda environment under the names that they have on PyPI.
+
+    The file is read line by line: names, versions, and the list below `pip:`.
+    """
+    found: list[str] = []
+    inside = below_pip = False
+    depth = 0
+    for line in text.splitlines():
+        bare = line.split(" #")[0].rstrip()
+        entry = re.match(r"(\s*)-\s+[\"']?([^\"']+?)[\"']?$", bare)
+        if re.match(r"\w[\w-]*:", bare):
+            inside, below_pip = bare.startswith("dependencies:"), False
+        elif inside and entry and entry[2].strip() == "pip:":
+            below_pip, depth = True, len(entry[1])
+        elif inside and entry:
+            below_pip = below_pip and len(entry[1]) > depth
+            found += _from_conda(entry[2].strip(), from_pip=below_pip)
+    return found
+
+
+def _from_conda(entry: str, *, from_pip: bool) -> list[str]:
+    if from_pip:
+        return [entry] if re.match(r"[A-Za-z0-9]", entry) and "://" not in entry else []
+    name, version = re.match(r"(?:[\w.-]+::)?([\w.-]+)\s*(.*)", entry).groups()  # type: ignore[union-attr]
+    name = name.lower()
+    if name in _NOT_FROM_PIP or name.startswith(("lib", "_")):
+        return []
+    # `name=1.2=build`: a build is for conda alone, and one `=` means any version that begins so.
+    version = re.sub(r"^=?([\d.]+)(?:=.*)?$", r"==\1.*", version.replace(" ", ""))
+    version = version if re.fullmatch(r"(?:[<>=!~]=?[\w.*]+,?)*", version) else ""
+    return [f"{_OTHER_NAMES.get(name, name)}{version}"]
+
+
+def _nox(text: str) -> list[str]:
+    """What the sessions of a noxfile install by name."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    words = [
+        argument.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "install"
+        for argument in node.args
+        if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
+    ]
+    named = [w for w in words if re.fullmatch(r"[A-Za-z0-9][\w.-]*(?:\[[\w,-]+\])?[<>=!~\w.,]*", w)]
+    return [w for w in named if not w.endswith((".txt", ".toml", ".in"))]
+
+
+_PLUGIN_OF_OPTION = (
+    (r"--cov(?:-[\w-]+)?\b", "pytest-cov"),
+    (r"(?:^|\s)(?:-n|--numprocesses|--dist)[ =]?\w", "pytest-xdist"),
+    (r"(?:^|\s)--timeout\b", "pytest-timeout"),
+    (r"--random-order", "pytest-random-order"),
+    (r"--randomly", "pytest-randomly"),
+    (r"--reruns", "pytest-rerunfailures"),
+    (r"--benchmark", "pytest-benchmark"),
+    (r"--html", "pytest-html"),
+    (r"(?:^|\s)--ds\b", "pytest-django"),
+)
+_PLUGIN_OF_SETTING = {
+    "timeout": "pytest-timeout",
+    "asyncio_mode": "pytest-asyncio",
+    "asyncio_default_fixture_loop_scope": "pytest-asyncio",
+    "DJANGO_SETTINGS_MODULE": "pytest-django",
+    "env": "pytest-env",
+}
+"""Plugins that an option or setting of pytest belongs to: without it no test starts."""
+
+
+def _plugins(texts: Texts, project: dict[str, Any]) -> list[str]:
+    """The plugins without which pytest would not know its own configuration."""
+    options = dict(_table(project, "tool", "pytest", "ini_options"))
+    for name, section in (
+        ("pytest.ini", "pytest"),
+        ("tox.ini", "pytest"),
+        ("setup.cfg", "tool:pytest"),
+    ):
+        options |= _section(texts.get(name, ""), section)
+    addopts = options.get("addopts", "")
+    words = " ".join(_strings(addopts)) if isinstance(addopts, list) else str(addopts)
+    by_option = [plugin for pattern, plugin in _PLUGIN_OF_OPTION if re.search(pattern, words)]
+    return by_option + [plugin for key, plugin in _PLUGIN_OF_SETTING.items() if key in options]
+
+
+def _section(text: str, section: str) -> dict[str, str]:
+    parser = configparser.RawConfigParser(strict=False)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    try:
+        parser.read_string(text)
+    except configparser.Error:
+        return {}
+    return dict(parser.items(section)) if parser.has_section(section) else {}
 
 
 def _group(groups: dict[str, Any], name: str, seen: tuple[str, ...]) -> list[str]:

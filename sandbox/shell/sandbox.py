@@ -8,13 +8,13 @@ import re
 from contextlib import suppress
 from pathlib import Path
 
+from sandbox.byte_text import to_bytes, to_text
 from sandbox.errors import FileMissing, FileRefused, PatchRefused, SandboxError, SandboxGone
 from sandbox.protocol import WORKDIR, CommandResult
 from sandbox.shell.commands import CommandShell, OutputLimits
 from sandbox.shell.machine import Machine
 from sandbox.shell.service import Answer, ServiceShell
 from sandbox.shell.service_scripts import BROKEN, MISSING, NOT_REGULAR, UNREADABLE, UNWRITABLE
-from sandbox.shell.tree_diff import attributes_for, sections_not_text
 
 _TREE_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _MOST_DIFF = 64 * 1024**2
@@ -122,21 +122,12 @@ class ShellSandbox:
     async def diff(self, since: str | None = None, *, binary: bool = False) -> str:
         """The change of the tree since a snapshot (None: since the sandbox was opened).
 
-        A file whose change is not UTF-8 counts as binary.
+        Bytes that are not UTF-8 are as `sandbox.byte_text` writes them.
         """
         since = _known(since or self._base)
         options = ["--binary"] if binary else []
         now = await self.snapshot()
-        patch = (await self._git("pw_diff", since, now, *options, limit=_MOST_DIFF)).output
-        try:
-            return patch.decode()
-        except UnicodeDecodeError:
-            names = (await self._git("pw_changed", since, now, limit=_MOST_DIFF)).output
-        rules = attributes_for(sections_not_text(patch, names))
-        answer = await self._git(
-            "pw_diff_binary_for", len(rules), since, now, *options, payload=rules, limit=_MOST_DIFF
-        )
-        return answer.output.decode("utf-8", errors="replace")
+        return to_text((await self._git("pw_diff", since, now, *options, limit=_MOST_DIFF)).output)
 
     async def apply(self, patch: str) -> None:
         """Apply a git-style patch to the tree.
@@ -146,7 +137,7 @@ class ShellSandbox:
         self._check_open()
         if not patch.strip():
             return
-        data = patch.encode("utf-8", errors="surrogateescape")
+        data = to_bytes(patch)
         answer = await self._service.call(
             "pw_quietly", "pw_apply", len(data), payload=data, timeout_s=_GIT_S
         )

@@ -202,14 +202,6 @@ pw_diff() {{ # FROM TO OPTION...
   git diff-tree -p -r --no-ext-diff --no-textconv --no-color --no-renames --full-index \\
     --src-prefix=a/ --dst-prefix=b/ "${{@:3}}" "$1" "$2"
 }}
-pw_changed() {{ git diff-tree -r --no-renames --name-only -z "$1" "$2"; }}
-pw_diff_binary_for() {{ # SIZE FROM TO OPTION...; attribute lines follow as input
-  head -c "$1" >>"$GIT_DIR/info/attributes"
-  pw_diff "${{@:2}}" </dev/null
-  local status=$?
-  pw_attributes
-  return $status
-}}
 pw_apply() {{ # SIZE; a patch follows as input
   head -c "$1" >{STATE}/patch
   cd "$GIT_WORK_TREE" && git apply --whitespace=nowarn {STATE}/patch </dev/null

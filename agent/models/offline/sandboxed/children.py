@@ -109,9 +109,11 @@ def enter(root: Path) -> None:
 def mutated(target: Path, first: int, last: int, text: str | None) -> Iterator[None]:
     """A file with some of its lines replaced, for as long as it takes."""
     original = target.read_bytes()
-    lines = original.decode().split("\n")
+    lines = original.decode("utf-8", "surrogateescape").split("\n")
     new = [] if text is None else text.split("\n")
-    target.write_bytes("\n".join([*lines[: first - 1], *new, *lines[last:]]).encode())
+    target.write_bytes(
+        "\n".join([*lines[: first - 1], *new, *lines[last:]]).encode("utf-8", "surrogateescape")
+    )
     try:
         yield
     finally:
