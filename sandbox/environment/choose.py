@@ -113,7 +113,8 @@ def _tails(path: str) -> list[str]:
 def projects(files: Sequence[str], near: Sequence[str] = ()) -> tuple[str, ...]:
     """The folders to set up ("." is the root): the root's project and those nearest to `near`.
 
-    Without those, all others, least deep first: a root that holds nothing but settings of tools is no reason to leave them out.
+    Without those, all others, least deep first: a root that holds nothing but settings of tools is
+    no reason to leave them out.
     """
     folders = {
         str(PurePosixPath(f).parent)
