@@ -197,7 +197,7 @@ def _passing(before: Sequence[SuiteRun]) -> dict[str, tuple[str, Language | None
                 if result.outcome == "passed":
                     good[result.name] = (kind, language)
             empty = why_vacuous(part.command, part.exit_code, part.output)
-            if not part.results and part.exit_code == 0 and not empty:
+            if kind == "other" and not part.results and part.exit_code == 0 and not empty:
                 good[part.command] = ("other", language)
         seen.append(good)
     return {name: how for name, how in seen[0].items() if all(name in run for run in seen)}
