@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from agent.errors import AgentError
+from agent.gate.behaviour import behaviour
 from agent.gate.changed import ChangedFile, changed_file
 from agent.gate.claims import Claims
 from agent.gate.compare import reproduction_check
@@ -29,7 +30,7 @@ from agent.testing.suite import NoTests, find_test_command, list_files, read_tex
 from sandbox.errors import PatchRefused, SandboxGone
 from sandbox.protocol import OpenSandbox, Sandbox
 
-STEPS: tuple[Step, ...] = ()
+STEPS: tuple[Step, ...] = (behaviour,)
 """Evidence beyond reproduction and suite, in the order in which it is looked for."""
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from agent.gate.changed import ChangedFile
 from agent.gate.proof import Before, Case
-from agent.journal.events import Check, HunkEvidence
+from agent.journal.events import Check, HunkEvidence, Strength
 from agent.model import Record
 from agent.task import GatePolicy
 from sandbox.errors import SandboxGone
@@ -24,6 +24,7 @@ class Evidence(Record):
 
     checks: tuple[Check, ...] = ()
     hunks: tuple[HunkEvidence, ...] = ()
+    strength: tuple[Strength, ...] = ()
     left_out: tuple[str, ...] = ()
     """What was not looked at, and why, in sentences."""
 

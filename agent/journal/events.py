@@ -179,6 +179,24 @@ class Check(Record):
     """The tests that did not pass on both sides, where the check ran tests; the first of them."""
 
 
+class Strength(Record):
+    """How many small variants of a patch its evidence tells from the patch."""
+
+    tried: int
+    told_apart: int
+    survivors: tuple[str, ...] = ()
+    """The variants that behave, before all the evidence, as the patch does; in words."""
+    by: dict[str, int] = Field(default_factory=dict)
+    """How many each piece of evidence told apart, the first that did."""
+    void: str = ""
+    """Why nothing could be measured; empty: it could."""
+
+    @property
+    def share(self) -> float:
+        """From 0 to 1; 1 if nothing was tried."""
+        return self.told_apart / self.tried if self.tried else 1.0
+
+
 UNDECIDED = "one fix and no other"
 """The check that fails when the model itself cannot tell its fix from another."""
 
@@ -222,6 +240,8 @@ class GateJudged(Event):
     """The hunks of source and what needs each; empty where they were not looked at."""
     left_out: tuple[str, ...] = ()
     """What the gate had no time to look at, in sentences."""
+    strength: tuple[Strength, ...] = ()
+    """How strong the evidence is; empty where it was not measured."""
 
 
 class NoteAdded(Event):

@@ -6,7 +6,7 @@ Pure: text in, changed text out. Parsing is libcst's; nothing of the repository 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import libcst as cst
@@ -21,7 +21,9 @@ from agent.models.offline.mutations import (
 )
 from agent.models.offline.mutations.source import Change, Source, meaning_of
 
-OPERATORS: tuple[Callable[[cst.CSTNode, Source], Iterable[Change]], ...] = (
+Operator = Callable[[cst.CSTNode, Source], Iterable[Change]]
+
+OPERATORS: tuple[Operator, ...] = (
     operators.comparison,
     operators.arithmetic,
     operators.boolean,
@@ -65,10 +67,14 @@ class Mutant:
     score: float
 
 
-def mutate(source: Source, suspicion: Mapping[int, float]) -> list[Mutant]:
+def mutate(
+    source: Source,
+    suspicion: Mapping[int, float],
+    operators: Sequence[Operator] = OPERATORS,
+) -> list[Mutant]:
     """All changes of the suspected lines, best first, each once; see `is_sound` for syntax."""
     found: dict[tuple[int, int, str | None], Mutant] = {}
-    for line, change in _changes(source, suspicion):
+    for line, change in _changes(source, suspicion, operators):
         mutant = _as_lines(source, line, change, suspicion[line])
         if mutant is None:
             continue
@@ -83,14 +89,16 @@ def is_sound(source: Source, mutant: Mutant) -> bool:
     return meaning_of(applied(source.text, mutant)) not in (None, source.meaning)
 
 
-def _changes(source: Source, suspicion: Mapping[int, float]) -> Iterator[tuple[int, Change]]:
+def _changes(
+    source: Source, suspicion: Mapping[int, float], operators: Sequence[Operator]
+) -> Iterator[tuple[int, Change]]:
     for node in source.nodes:
         line = source.line(node)
         if isinstance(node, cst.ClassDef):
             line = max(range(line, source.last_line(node) + 1), key=lambda n: suspicion.get(n, 0.0))
         if suspicion.get(line, 0.0) <= 0.0:
             continue
-        for operator in OPERATORS:
+        for operator in operators:
             for change in operator(node, source):
                 yield line, change
 

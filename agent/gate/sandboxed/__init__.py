@@ -1,0 +1,1 @@
+"""Programs that the gate sends into a sandbox. They run there only, never on the host."""
