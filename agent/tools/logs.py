@@ -38,7 +38,7 @@ async def log(bench: ToolContext, args: LogArguments) -> Reply:
     """Lines of a kept log."""
     data = bench.journal.get_log(args.id.removeprefix("functions."))
     if data is None:
-        return refused(f"there is no log {args.id!r}; ids stand in cut outputs and stubs")
+        return refused(f"there is no log {args.id!r}; ids are given in cut outputs and stubs")
     lines = data.decode("utf-8", errors="replace").split("\n")
     if args.grep:
         try:

@@ -65,7 +65,7 @@ def print_plans(
                 highlight=False,
             )
     console.print(
-        "Reading speed and side-by-side streams are assumptions: measure them, and give "
+        "Reading speed and parallel streams are assumptions: measure them and pass "
         "--tokens-per-s and --streams. Formulas and sources: docs/capacity.md.",
         highlight=False,
     )

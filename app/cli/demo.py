@@ -90,12 +90,12 @@ async def run_demo(example: Path | None, console: Console, *, keep: bool = False
         page = state_dir / "run.html"
         page.write_text(trace_page(title.lstrip("# "), journal), "utf-8")
         console.print(f"Run page: {service}/runs/{run_id}", highlight=False)
-        console.print(f"Kept as:  {page}", highlight=False, soft_wrap=True)
+        console.print(f"Saved as: {page}", highlight=False, soft_wrap=True)
         if keep or (sys.stdin.isatty() and sys.stdout.isatty()):
-            console.print("The services are up until you press Enter.")
+            console.print("The services keep running until you press Enter.")
             await asyncio.to_thread(sys.stdin.readline)
         else:
-            console.print("The services stop now; `patchwright demo --keep` leaves them up.")
+            console.print("The services stop now; `patchwright demo --keep` keeps them running.")
     return proven
 
 

@@ -102,7 +102,7 @@ async def _github(settings: Settings) -> list[Finding]:
     except SettingsError as problem:
         return [Finding("github", False, str(problem))]
     if not settings.github_app_id or not key:
-        text = "no App yet, which only the service needs: run `patchwright setup-app`"
+        text = "no App yet (only the service needs one): run `patchwright setup-app`"
         return [Finding("github", False, text)]
     if not secret:
         text = "set PATCHWRIGHT_GITHUB_WEBHOOK_SECRET_FILE"
@@ -125,7 +125,7 @@ def _ask_github(settings: Settings, key: str) -> Finding:
         return Finding("github", False, f"GitHub answers {problem.status}; try again later")
     except (OSError, httpx.HTTPError, ValueError, AssertionError) as problem:
         kind = type(problem).__name__
-        return Finding("github", False, f"{settings.github_api_url} gives no answer ({kind})")
+        return Finding("github", False, f"{settings.github_api_url} does not respond ({kind})")
     return Finding("github", True, f"App {app.slug} at {settings.github_api_url}")
 
 

@@ -12,15 +12,15 @@ from agent.models.replay import ReplayMode
 
 def run_eval(
     instances: Annotated[
-        Path | None, typer.Argument(help="Instances in SWE-bench's format, one a line.")
+        Path | None, typer.Argument(help="Instances in SWE-bench's format, one per line.")
     ] = None,
     model: Annotated[str, typer.Option(help="`offline` or a model profile.")] = "",
     attempts: Annotated[int, typer.Option(min=1, max=16, help="Attempts per instance.")] = 1,
-    parallel: Annotated[int, typer.Option(min=1, max=256, help="Instances side by side.")] = 1,
-    folder: Annotated[Path, typer.Option("--out", help="Folder for all that comes out.")] = Path(
+    parallel: Annotated[int, typer.Option(min=1, max=256, help="Instances in parallel.")] = 1,
+    folder: Annotated[Path, typer.Option("--out", help="Folder for the results.")] = Path(
         "patchwright-eval"
     ),
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where --out stands.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue what --out holds.")] = False,
     mirrors: Annotated[
         str, typer.Option(help="Folder or address with the repositories, as owner/name.git.")
     ] = "",
@@ -32,12 +32,14 @@ def run_eval(
         ),
     ] = None,
     limit: Annotated[
-        int, typer.Option(min=0, help="Most instances per history, the newest; 0: all.")
+        int, typer.Option(min=0, help="Most instances per history, newest first; 0: all.")
     ] = 0,
-    branch: Annotated[str, typer.Option(help="Of a history.")] = "HEAD",
-    test_command: Annotated[str, typer.Option(help="Of a history; else found out.")] = "",
+    branch: Annotated[str, typer.Option(help="Branch of the history.")] = "HEAD",
+    test_command: Annotated[
+        str, typer.Option(help="Test command of the history; detected by default.")
+    ] = "",
     only_instances: Annotated[
-        bool, typer.Option("--only-instances", help="Make the instances and stop.")
+        bool, typer.Option("--only-instances", help="Create the instances and stop.")
     ] = False,
     replay: Annotated[
         ReplayMode | None,
@@ -47,7 +49,7 @@ def run_eval(
         ),
     ] = None,
     compare: Annotated[
-        tuple[Path, Path] | None, typer.Option(help="Two finished evaluations' folders.")
+        tuple[Path, Path] | None, typer.Option(help="Folders of two finished evaluations.")
     ] = None,
 ) -> None:
     """Measure on instances with hidden tests: what is fixed, and how far proofs can be trusted."""

@@ -25,27 +25,28 @@ def run_export(
     run: Annotated[list[str] | None, typer.Option(help="Only this run; may be repeated.")] = None,
     repository: Annotated[str, typer.Option(help="Only this owner/name.")] = "",
     outcome: Annotated[
-        list[OutcomeWord] | None, typer.Option(help="Only such attempts; may be repeated.")
+        list[OutcomeWord] | None,
+        typer.Option(help="Only attempts with this outcome; may be repeated."),
     ] = None,
-    merged: Annotated[bool, typer.Option("--merged", help="Only what was merged.")] = False,
+    merged: Annotated[bool, typer.Option("--merged", help="Only merged runs.")] = False,
     since: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only runs from that day on.")
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only runs since that day.")
     ] = None,
     validation: Annotated[
-        float, typer.Option(min=0, max=0.9, help="Part kept for validation, by repository.")
+        float, typer.Option(min=0, max=0.9, help="Share kept for validation, by repository.")
     ] = 0.1,
-    seed: Annotated[int, typer.Option(help="Decides which repositories that are.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed that chooses those repositories.")] = 0,
     anonymise: Annotated[
         bool, typer.Option("--anonymise", help="Pseudonyms for repositories and people.")
     ] = False,
     anonymise_key: Annotated[
         Path | None,
-        typer.Option(help="File with a key: the same pseudonyms in every export; else new ones."),
+        typer.Option(help="File with a key, for the same pseudonyms in every export."),
     ] = None,
     html: Annotated[bool, typer.Option("--html", help="Also a page per run.")] = False,
     journals: Annotated[bool, typer.Option("--journals", help="Also the journals.")] = False,
 ) -> None:
-    """Write finished runs as training data in chat format; secrets are taken out."""
+    """Write finished runs as training data in chat format; secrets are removed."""
     import secrets
 
     from rich.console import Console

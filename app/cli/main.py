@@ -34,7 +34,7 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-runs_cli = typer.Typer(help="Look at runs, and take them in hand.", no_args_is_help=True)
+runs_cli = typer.Typer(help="Look at runs and control them.", no_args_is_help=True)
 images_cli = typer.Typer(help="Sandbox images.", no_args_is_help=True)
 runs_cli.add_typer(of_runs)
 cli.add_typer(operations)
@@ -58,7 +58,7 @@ class KvDtype(StrEnum):
 
 
 class UsageError(Exception):
-    """What was asked for cannot be done; the message is one sentence that says why."""
+    """The request cannot be carried out; the message says why in one sentence."""
 
 
 @cli.command()
@@ -70,13 +70,15 @@ def fix(
         Path | None, typer.Option("--out", help="Write the proven patch here.")
     ] = None,
     report: Annotated[Path | None, typer.Option(help="Write a JSON report here.")] = None,
-    test_command: Annotated[str, typer.Option(help="How tests run; else found out.")] = "",
-    attempts: Annotated[int, typer.Option(min=1, max=16, help="Attempts side by side.")] = 1,
+    test_command: Annotated[
+        str, typer.Option(help="How to run the tests; detected by default.")
+    ] = "",
+    attempts: Annotated[int, typer.Option(min=1, max=16, help="Attempts in parallel.")] = 1,
     log: Annotated[
         list[Path] | None, typer.Option(help="A log that belongs to the issue; may be repeated.")
     ] = None,
 ) -> None:
-    """Debug a local repository. Exit 0: proven fix; 2: none; 1: error. Changes nothing in it."""
+    """Debug a local repository without changing it. Exit 0: proven fix; 2: none; 1: error."""
     from app.cli.fix import FixRequest, run_fix
 
     settings = _settings(**({"model": model} if model else {}))
@@ -88,7 +90,7 @@ def fix(
 @cli.command()
 def serve(
     worker: Annotated[
-        bool, typer.Option(help="Do runs too; without, `patchwright worker` does them elsewhere.")
+        bool, typer.Option(help="Also do runs; otherwise `patchwright worker` does them elsewhere.")
     ] = True,
 ) -> None:
     """Run the webhook service and a worker in one process."""
@@ -99,7 +101,7 @@ def serve(
 
 @cli.command("setup-app")
 def setup_app() -> None:
-    """Set up the GitHub App in a browser; ends when its keys are kept."""
+    """Set up the GitHub App in a browser; ends when its keys are saved."""
     from app.storage.locks import state_lock
     from app.telemetry import logs
     from app.web.setup.server import until_set_up
@@ -123,10 +125,12 @@ def setup_app() -> None:
 
 @cli.command()
 def doctor(
-    model: Annotated[bool, typer.Option("--model", help="Only the model's server.")] = False,
-    sandbox: Annotated[bool, typer.Option("--sandbox", help="Attack the sandboxes.")] = False,
+    model: Annotated[bool, typer.Option("--model", help="Check only the model server.")] = False,
+    sandbox: Annotated[
+        bool, typer.Option("--sandbox", help="Attack the sandboxes and report what was contained.")
+    ] = False,
 ) -> None:
-    """Check engine, image, model and GitHub; each line is ok or says what to do."""
+    """Check engine, image, model and GitHub; each line says ok or what to do."""
     if sandbox:
         from app.cli.doctor import print_attacks
 
@@ -146,9 +150,11 @@ def demo(
     repository: Annotated[
         Path | None, typer.Option(help="Folder with repo/ and issue.md; else the built-in one.")
     ] = None,
-    keep: Annotated[bool, typer.Option(help="Leave the services up until Enter.")] = False,
+    keep: Annotated[
+        bool, typer.Option(help="Keep the services running until you press Enter.")
+    ] = False,
 ) -> None:
-    """A labelled issue becomes a pull request, on this machine, with a stand-in for GitHub."""
+    """Turn a labelled issue into a pull request on this machine, with a stand-in for GitHub."""
     from app.cli.demo import run_demo
 
     raise typer.Exit(0 if asyncio.run(run_demo(repository, out, keep=keep)) else EXIT_NOT_PROVEN)
@@ -156,25 +162,29 @@ def demo(
 
 @cli.command()
 def capacity(
-    runs_per_day: Annotated[float, typer.Option(min=1, help="Runs that a day brings.")],
+    runs_per_day: Annotated[float, typer.Option(min=1, help="Runs per day.")],
     hardware: Annotated[
-        list[str] | None, typer.Option(help="8xH200, 16xH100, …; may be repeated; else all.")
+        list[str] | None, typer.Option(help="8xH200, 16xH100, …; may be repeated; all by default.")
     ] = None,
-    attempts: Annotated[int, typer.Option(min=1, max=16, help="Side by side per run.")] = 1,
-    calls: Annotated[float, typer.Option(min=1, max=5000, help="Turns of an attempt.")] = 150,
-    read_tokens: Annotated[float, typer.Option(min=0, help="New prompt tokens a turn.")] = 600,
-    written_tokens: Annotated[float, typer.Option(min=1, help="Written tokens a turn.")] = 400,
-    tool_s: Annotated[float, typer.Option(min=0, help="Seconds of a tool call.")] = 4,
-    peak: Annotated[float, typer.Option(min=1, help="Busiest hour over the mean.")] = 3,
+    attempts: Annotated[int, typer.Option(min=1, max=16, help="Parallel attempts per run.")] = 1,
+    calls: Annotated[float, typer.Option(min=1, max=5000, help="Turns per attempt.")] = 150,
+    read_tokens: Annotated[float, typer.Option(min=0, help="New prompt tokens per turn.")] = 600,
+    written_tokens: Annotated[float, typer.Option(min=1, help="Written tokens per turn.")] = 400,
+    tool_s: Annotated[float, typer.Option(min=0, help="Seconds per tool call.")] = 4,
+    peak: Annotated[float, typer.Option(min=1, help="Ratio of the busiest hour to the mean.")] = 3,
     window: Annotated[int, typer.Option(min=32_000, help="Context window, tokens.")] = 262_144,
-    kv_dtype: Annotated[KvDtype, typer.Option(help="Of the KV cache.")] = KvDtype.bf16,
-    attn_dp_size: Annotated[int, typer.Option(min=1, help="Attention groups a server.")] = 1,
-    tokens_per_s: Annotated[float, typer.Option(min=0, help="Measured, one stream.")] = 0,
-    streams: Annotated[int, typer.Option(min=0, help="Measured, side by side.")] = 0,
-    utilisation: Annotated[float, typer.Option(min=0.1, max=0.95, help="At most.")] = 0.8,
+    kv_dtype: Annotated[
+        KvDtype, typer.Option(help="Number format of the KV cache.")
+    ] = KvDtype.bf16,
+    attn_dp_size: Annotated[int, typer.Option(min=1, help="Attention groups per server.")] = 1,
+    tokens_per_s: Annotated[float, typer.Option(min=0, help="Measured speed of one stream.")] = 0,
+    streams: Annotated[int, typer.Option(min=0, help="Measured parallel streams.")] = 0,
+    utilisation: Annotated[
+        float, typer.Option(min=0.1, max=0.95, help="Highest utilisation.")
+    ] = 0.8,
     wait_minutes: Annotated[float, typer.Option(min=0.1, help="Longest mean wait.")] = 5,
 ) -> None:
-    """How many GPU servers the runs need; formulas and sources: docs/capacity.md."""
+    """Plan the GPU servers that the runs need; formulas and sources: docs/capacity.md."""
     from app.cli.capacity import UnknownHardware, print_plans, serving
     from app.operations.capacity import HARDWARE, Workload
 
@@ -203,10 +213,11 @@ def capacity(
 @cli.command("settings")
 def show_settings(
     repo_schema: Annotated[
-        bool, typer.Option("--repo-schema", help="The JSON Schema of .github/patchwright.yml.")
+        bool,
+        typer.Option("--repo-schema", help="Print the JSON Schema of .github/patchwright.yml."),
     ] = False,
     markdown: Annotated[
-        bool, typer.Option("--markdown", help="The reference page instead, without values.")
+        bool, typer.Option("--markdown", help="Print the reference page instead, without values.")
     ] = False,
 ) -> None:
     """Print every setting with its value and description; secrets are masked."""
@@ -231,9 +242,9 @@ def show_settings(
 
 @runs_cli.command("list")
 def list_runs(
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="At most so many runs.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Most runs to list.")] = 50,
 ) -> None:
-    """The latest runs."""
+    """List the latest runs."""
     from app.cli.runs import print_runs
 
     print_runs(_settings(), out, limit)
@@ -241,9 +252,9 @@ def list_runs(
 
 @runs_cli.command("show")
 def show_run(
-    run_id: Annotated[str, typer.Argument(help="As `patchwright runs list` has it.")],
+    run_id: Annotated[str, typer.Argument(help="Id as shown by `patchwright runs list`.")],
 ) -> None:
-    """One run's journal."""
+    """Print a run's journal."""
     from app.cli.runs import print_run
 
     if not print_run(_settings(), out, run_id):
@@ -253,10 +264,11 @@ def show_run(
 @images_cli.command("build")
 def build_image(
     offline: Annotated[
-        bool, typer.Option("--offline", help="From Debian packages, without an image registry.")
+        bool,
+        typer.Option("--offline", help="Build from Debian packages, without an image registry."),
     ] = False,
 ) -> None:
-    """Build the sandbox base image, unless it is there."""
+    """Build the sandbox base image unless it exists."""
     from sandbox.docker.engine import DockerEngine
     from sandbox.images.base_image import build
 
@@ -272,7 +284,7 @@ def build_image(
 
 @images_cli.command("list")
 def list_images() -> None:
-    """Prepared images, the last used first."""
+    """List prepared images, the most recently used first."""
     from app.cli.images import print_images
 
     asyncio.run(print_images(_settings(), out))
@@ -281,10 +293,13 @@ def list_images() -> None:
 @images_cli.command("prune")
 def prune_images(
     everything: Annotated[
-        bool, typer.Option("--all", help="All that no container uses, not only old and too many.")
+        bool,
+        typer.Option(
+            "--all", help="Remove all that no container uses, not only old or surplus ones."
+        ),
     ] = False,
 ) -> None:
-    """Remove prepared images that are old or too many; they are made anew when needed."""
+    """Remove prepared images that are old or surplus; they are rebuilt when needed."""
     from app.cli.images import prune_images as prune
 
     asyncio.run(prune(_settings(), out, everything=everything))
@@ -322,7 +337,7 @@ def _message_of(error: Exception) -> str:
     if isinstance(error, _expected()):
         return str(error)
     if isinstance(error, SQLAlchemyError) and is_unavailable(error):
-        return f"the database does not answer ({why(error)}); start it, or correct its address"
+        return f"the database does not respond ({why(error)}); start it or correct its address"
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
     return ""

@@ -19,18 +19,20 @@ operations = typer.Typer()
 of_runs = typer.Typer()
 out = Console()
 
-RunId = Annotated[str, typer.Argument(help="As `patchwright runs list` has it.")]
+RunId = Annotated[str, typer.Argument(help="Id as shown by `patchwright runs list`.")]
 
 
 @operations.command()
 def worker(
     drain: Annotated[
-        bool, typer.Option("--drain", help="Tell the worker of this name to end with its runs.")
+        bool, typer.Option("--drain", help="Tell a worker to finish its runs and exit.")
     ] = False,
-    name: Annotated[str, typer.Option(help="Worker to drain; else this one's own name.")] = "",
-    wait: Annotated[bool, typer.Option("--wait", help="Return when it has ended.")] = False,
+    name: Annotated[
+        str, typer.Option(help="Worker to drain; this one's own name by default.")
+    ] = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until it has exited.")] = False,
 ) -> None:
-    """Do runs without taking deliveries; needs PostgreSQL."""
+    """Do runs without receiving webhooks; needs PostgreSQL."""
     from app.server import worker as working
 
     settings = load()
@@ -42,15 +44,15 @@ def worker(
         raise SettingsError(
             f"there is no live worker {named}; `patchwright workers` shows all of them"
         )
-    out.print(f"worker {named} takes no more work", highlight=False)
+    out.print(f"worker {named} takes no more runs", highlight=False)
 
 
 @operations.command()
 def workers() -> None:
-    """The live workers and when each was last heard of."""
+    """List the live workers and when each was last heard from."""
     from app.queue.worker_registry import list_workers
 
-    table = Table("worker", "state", "last heard of")
+    table = Table("worker", "state", "last heard from")
     for one in list_workers(SqlStore(load().database).database):
         table.add_row(one.id, one.state, f"{one.silent_s:.0f} s ago")
     out.print(table)
@@ -58,7 +60,7 @@ def workers() -> None:
 
 @operations.command()
 def backup(target: Annotated[Path, typer.Argument(help="File to write.")]) -> None:
-    """Back the SQLite databases up into one file, while the service works."""
+    """Back up the SQLite databases to one file, while the service runs."""
     from app.operations.backup import backup as write
     from app.storage.audit import note, operator
 
@@ -72,25 +74,25 @@ def backup(target: Annotated[Path, typer.Argument(help="File to write.")]) -> No
 def restore(
     source: Annotated[Path, typer.Argument(help="File that `backup` wrote.")],
     replace: Annotated[
-        bool, typer.Option("--replace", help="Put it in the place of a database that is there.")
+        bool, typer.Option("--replace", help="Replace an existing database.")
     ] = False,
 ) -> None:
-    """Put a backup in place; the service must not run. What is there is kept beside it."""
+    """Restore a backup; the service must be stopped. The existing database is kept beside it."""
     from app.operations.backup import restore as put
     from app.storage.audit import note, operator
 
     settings = load()
     runs = put(settings, source, replace=replace)
     note(SqlStore(settings.database).database, operator(), "restore", str(source))
-    out.print(f"{runs} runs are back; `patchwright serve` goes on with them", highlight=False)
+    out.print(f"{runs} runs restored; `patchwright serve` continues them", highlight=False)
 
 
 @operations.command()
 def audit(
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many entries.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Most entries to print.")] = 50,
     subject: Annotated[str, typer.Option(help="Only about this run, worker or file.")] = "",
 ) -> None:
-    """Who triggered what, newest first."""
+    """Show who triggered what, newest first."""
     from app.storage.audit import entries
 
     for entry in entries(SqlStore(load().database).database, limit, subject):
@@ -100,25 +102,25 @@ def audit(
 
 @of_runs.command()
 def cancel(run_id: RunId) -> None:
-    """End a run."""
+    """Cancel a run."""
     _act("cancel", run_id)
 
 
 @of_runs.command()
 def pause(run_id: RunId) -> None:
-    """Let a run wait before its next turn."""
+    """Pause a run before its next turn."""
     _act("pause", run_id)
 
 
 @of_runs.command()
 def resume(run_id: RunId) -> None:
-    """Let a paused run go on."""
+    """Resume a paused run."""
     _act("resume", run_id)
 
 
 @of_runs.command()
 def retry(run_id: RunId) -> None:
-    """Begin another run for the same issue."""
+    """Start another run for the same issue."""
     from app.operations.run_control import retry as again
 
     settings, store = _store()

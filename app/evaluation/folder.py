@@ -96,7 +96,7 @@ class EvalFolder:
         if different:
             raise FolderRefused(
                 f"the evaluation in {self.root} was begun with other {', '.join(different)}; "
-                "results of both cannot stand in one report. Name another folder with --out"
+                "results of both do not belong in one report. Name another folder with --out"
             )
 
     def asked(self) -> EvaluationParameters | None:

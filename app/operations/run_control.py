@@ -28,11 +28,11 @@ def cancel(store: SqlStore, run_id: str) -> str:
     controls.set_paused(store.database, run_id, False)
     audit.note(store.database, audit.operator(), "cancel", run_id)
     if run.status == "running":
-        return "it stops at once where it is"
+        return "it is being stopped"
     lease = store.claim(run_id, audit.operator())
     ended = RunEnded(attempt=0, outcome="stopped", diagnosis="An operator cancelled the run.")
     lease.finish(run_id, ended)
-    return "it had not begun and is over"
+    return "it was cancelled before it began"
 
 
 def pause(store: SqlStore, run_id: str) -> str:
@@ -42,7 +42,7 @@ def pause(store: SqlStore, run_id: str) -> str:
         raise NotPossible(f"run {run_id} is over already ({run.outcome})")
     controls.set_paused(store.database, run_id, True)
     audit.note(store.database, audit.operator(), "pause", run_id)
-    return "it waits before its next turn; its time limit goes on to count"
+    return "it pauses before its next turn; its time limit keeps running"
 
 
 def resume(store: SqlStore, run_id: str) -> str:

@@ -159,15 +159,17 @@ def _refuse_tricks(text: str) -> None:
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         line = event.start_mark.line + 1 if event.start_mark else 0
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise _Faulty(line, "anchors and aliases (& and *) are not taken; write it out")
+            raise _Faulty(
+                line, "anchors and aliases (& and *) are not allowed; write the value out"
+            )
         if getattr(event, "tag", None):
-            raise _Faulty(line, "tags (!) are not taken")
+            raise _Faulty(line, "tags (!) are not allowed")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > DEEPEST:
-            raise _Faulty(line, "nested too deep")
+            raise _Faulty(line, "nested too deeply")
 
 
 def _mapping(node: yaml.MappingNode, at: Location, lines: dict[Location, int]) -> dict[str, Any]:
@@ -175,10 +177,10 @@ def _mapping(node: yaml.MappingNode, at: Location, lines: dict[Location, int]) -
     for key, value in node.value:
         line = key.start_mark.line + 1
         if not isinstance(key, yaml.ScalarNode):
-            raise _Faulty(line, "a name must be a word")
+            raise _Faulty(line, "a name must be text")
         name = str(key.value)
         if name in values:
-            raise _Faulty(line, f"{'.'.join(map(str, (*at, name)))} is there twice")
+            raise _Faulty(line, f"{'.'.join(map(str, (*at, name)))} is given twice")
         lines[(*at, name)] = line
         values[name] = _value(value, (*at, name), lines)
     # An empty section (`budget:` with nothing below) is as good as none.
@@ -196,4 +198,4 @@ def _value(node: yaml.Node, at: Location, lines: dict[Location, int]) -> Any:
         # The safe constructor knows plain words, numbers, truth values and dates only.
         return yaml.SafeLoader("").construct_object(node)
     except (yaml.YAMLError, ValueError):
-        raise _Faulty(node.start_mark.line + 1, "a value that cannot be read") from None
+        raise _Faulty(node.start_mark.line + 1, "the value cannot be read") from None

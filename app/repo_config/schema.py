@@ -71,13 +71,13 @@ class Triggers(_Section):
     failed_check: bool = Field(
         False,
         description="A failed check on the default branch, or on a pull request with the label. "
-        "Nobody's role is asked for: whoever can push to the repository can start such a run.",
+        "No role is checked: whoever can push to the repository can start such a run.",
     )
     rerun: bool = Field(True, description="The re-run button of the App's check run.")
 
 
 class Permissions(_Section):
-    """The least role a person needs."""
+    """The lowest role that a person needs."""
 
     label: TriageUp = Field("triage", description="To start a run with the label or assignment.")
     command: TriageUp = Field("write", description="To give commands, in comments or by mention.")
@@ -140,12 +140,12 @@ class RepoLimits(_Section):
 
     runs_at_once: int | None = Field(None, ge=1, le=100, description="Runs at the same time.")
     runs_per_day: int | None = Field(
-        None, ge=0, le=10_000, description="Runs begun within 24 hours; 0: none."
+        None, ge=0, le=10_000, description="Runs started within 24 hours; 0: none."
     )
 
 
 class TreeShape(_Section):
-    """What of the repository's tree goes into the sandbox."""
+    """Which parts of the repository's tree go into the sandbox."""
 
     sparse: tuple[Glob, ...] = Field(
         (), max_length=100, strict=False, description="Only these folders and files; empty: all."
@@ -162,15 +162,15 @@ class RepoConfig(_Section):
         "",
         max_length=100,
         pattern=r"^[A-Za-z0-9._-]*$",
-        description="Model profile, one of those that the operator offers; empty: the operator's.",
+        description="Model profile, one of those the operator offers; empty: the operator's.",
     )
     attempts: int | None = Field(None, ge=1, le=16, description="Attempts per issue.")
     budget: BudgetWishes = BudgetWishes()
-    label: Name | None = Field(None, description="Label that starts a run; else the operator's.")
+    label: Name | None = Field(None, description="Label that starts a run; empty: the operator's.")
     triggers: Triggers = Triggers()
     permissions: Permissions = Permissions()
     test_command: Command | None = Field(
-        None, description="How the tests are run; else found out from the repository."
+        None, description="How to run the tests; empty: detected from the repository."
     )
     setup: tuple[Command, ...] = Field(
         (), max_length=50, strict=False, description="Commands that prepare the sandbox, in order."
@@ -185,8 +185,8 @@ class RepoConfig(_Section):
         "",
         max_length=300,
         pattern=r"^([A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*)?$",
-        description="Path of a Dockerfile in the repository that makes the sandbox's environment; "
-        "`setup` comes on top.",
+        description="Path of a Dockerfile in the repository that describes the sandbox's "
+        "environment; `setup` runs after it.",
     )
     network: Network = Network()
     tree: TreeShape = TreeShape()

@@ -51,6 +51,6 @@ def diagnosis(journal: Iterable[Recorded]) -> str:
                 doing = "after an attempt's end"
     return (
         f"The worker died {DEATHS} times or more at the same place, {doing}; this run was parked: "
-        "another try would most likely end the same way. Workers that die for want of memory or "
+        "another try would most likely end the same way. Workers that run out of memory or "
         "disk are the usual cause; the worker's own log says more."
     )

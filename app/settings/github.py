@@ -57,7 +57,7 @@ class GithubSettings(OperationSettings):
 
     label: str = Field("patchwright", min_length=1, description="Label that starts a run.")
     label_permission: TriageUp = Field(
-        "triage", description="Least permission of a person whose label starts a run."
+        "triage", description="Lowest permission of a person whose label starts a run."
     )
 
     repo_models: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -67,8 +67,8 @@ class GithubSettings(OperationSettings):
     )
     bad_repo_config: Literal["defaults", "stop"] = Field(
         "defaults",
-        description="What a run does when .github/patchwright.yml is wrong: go on without it, or "
-        "stop. Either way one comment names the line.",
+        description="What a run does when .github/patchwright.yml has a mistake: go on without "
+        "it, or stop. Either way one comment names the line.",
     )
 
     concurrency: int = Field(4, ge=1, description="Runs at once, over all workers.")

@@ -27,11 +27,11 @@ class ModelSettings(BaseSettings):
         "stays with one of them.",
     )
     model_name: str = Field(
-        "", description="Name of the model at the server, if not the profile's."
+        "", description="Name of the model on the server, if not the profile's."
     )
-    model_api_key: SecretStr = Field(SecretStr(""), description="Key for the model's server.")
+    model_api_key: SecretStr = Field(SecretStr(""), description="Key for the model server.")
     model_api_key_file: Path | None = Field(
-        None, description="File with the key for the model's server."
+        None, description="File with the key for the model server."
     )
     model_overrides: dict[str, Any] = Field(
         default_factory=dict,
@@ -42,7 +42,7 @@ class ModelSettings(BaseSettings):
         description='Your own profiles, e.g. {"mine": {"base": "k2-thinking", "window": 128000}}.',
     )
     model_patience_s: float = Field(
-        600.0, ge=0, description="Seconds to wait for a model's server that is away."
+        600.0, ge=0, description="Seconds to wait for a model server that is unavailable."
     )
 
     budget_calls: int = Field(300, ge=1, description="Tool calls that one attempt may make.")
@@ -117,8 +117,8 @@ class PriceSettings(BaseSettings):
     gpus_per_stream: float = Field(
         0.0,
         ge=0,
-        description="GPUs over the requests that they serve side by side, to count GPU seconds: "
-        "0.5 for 8 GPUs that serve 16.",
+        description="GPUs divided by the requests that they serve in parallel, to count GPU "
+        "seconds: 0.5 for 8 GPUs that serve 16.",
     )
 
     @property

@@ -19,27 +19,28 @@ class OperationSettings(BaseSettings):
         "the address PATCHWRIGHT_HOST; 0: none. The service answers them on its own port.",
     )
     worker_beat_s: float = Field(
-        5.0, gt=0, description="Seconds between two signs of life of a worker (PostgreSQL)."
+        5.0, gt=0, description="Seconds between two heartbeats of a worker (PostgreSQL)."
     )
     worker_dead_after_s: float = Field(
         45.0,
         gt=0,
-        description="Seconds without a sign of life after which another worker takes a worker's "
-        "runs over (PostgreSQL).",
+        description="Seconds without a heartbeat after which another worker takes over a "
+        "worker's runs (PostgreSQL).",
     )
     stop_patience_s: float = Field(
         20.0,
         ge=0,
-        description="Seconds that tool calls under way have to end at a stop; then they are cut.",
+        description="Seconds that running tool calls have to finish at a stop; then they are "
+        "cut off.",
     )
     drain_minutes: float = Field(
-        240.0, ge=0, description="Longest time that a draining worker waits for its runs to end."
+        240.0, ge=0, description="Longest time that a draining worker waits for its runs to finish."
     )
     tokens_per_day: int = Field(
         0,
         ge=0,
-        description="Tokens that all runs together may use within a day (UTC); runs wait for the "
-        "next day then. 0: no limit.",
+        description="Tokens that all runs together may use within a day (UTC); after that, runs "
+        "wait for the next day. 0: no limit.",
     )
     keep_journals_days: float = Field(
         90.0,

@@ -72,18 +72,18 @@ def _settings_lines() -> Iterator[str]:
     yield "# Settings"
     yield ""
     yield (
-        "Each setting is an environment variable. Or all of them stand in one file that "
-        f"`{CONFIG_VARIABLE}` names: TOML, with names in small letters and without "
-        f"`{PREFIX}` (`port = 8080`), or for any other ending lines `{PREFIX}PORT=8080`. "
-        "The environment wins over the file. `patchwright settings` shows the values in effect on "
-        "a machine, with secrets masked; a wrong value or a misspelt name is refused with what to "
-        "do about it."
+        "Each setting is an environment variable. Settings can also be kept in one file that "
+        f"`{CONFIG_VARIABLE}` names: TOML, with lower-case names and without "
+        f"`{PREFIX}` (`port = 8080`), or, with any other ending, lines like `{PREFIX}PORT=8080`. "
+        "The environment overrides the file. `patchwright settings` shows the values in effect on "
+        "a machine, with secrets masked; a wrong value or a misspelt name is refused, with a hint "
+        "how to correct it."
     )
     yield ""
     yield (
-        "Lists are separated by commas (in TOML: lists, and tables for JSON). A secret may stand "
-        "in a file of its own (`…_FILE`), which is read at each use, so that a key can be changed "
-        "without a restart."
+        "Lists are separated by commas (in TOML: lists, and tables for JSON). A secret can be "
+        "kept in a file of its own (`…_FILE`), which is read at each use, so that a key can be "
+        "changed without a restart."
     )
     for heading, names in sections():
         yield ""
@@ -163,15 +163,15 @@ def _repository_file_lines(schema: Mapping[str, Any]) -> Iterator[str]:
     yield "# `.github/patchwright.yml`"
     yield ""
     yield (
-        "A repository may say in this file how Patchwright works in it. Every name has a default, "
+        "A repository can say in this file how Patchwright works in it. Every name has a default, "
         "so the file may be short or missing. It is read from the default branch only: whoever "
         "opens a pull request cannot change the rules that it is judged by. The operator's "
-        "[settings](settings.md) bound it. Defaults for a whole organisation stand in the same "
+        "[settings](settings.md) set its bounds. Defaults for a whole organisation are at the same "
         "path of its `.github` repository; the repository's own file wins, name by name."
     )
     yield ""
     yield (
-        "A wrong or misspelt name makes the whole file count for nothing, and one comment on the "
+        "With a wrong or misspelt name the whole file is ignored, and one comment on the "
         "issue names the line. Editors check and complete it with "
         "[patchwright.schema.json](patchwright.schema.json), which "
         "`patchwright settings --repo-schema` prints as well."

@@ -18,13 +18,13 @@ class SandboxSettings(BaseSettings):
     """The part of `Settings` that says what a sandbox is made of and may use."""
 
     docker_url: str = Field(
-        "", description="Docker's address; empty: as the docker command has it."
+        "", description="Docker's address; empty: the one the docker command uses."
     )
     sandbox_image: str = Field("", description="Image of the sandboxes; empty: the base image.")
     sandbox_runtime: str = Field(
         "", description="Container runtime, e.g. runsc; empty: the engine's."
     )
-    sandbox_cpus: float = Field(2.0, gt=0, description="Processors that one sandbox may use.")
+    sandbox_cpus: float = Field(2.0, gt=0, description="CPUs that one sandbox may use.")
     sandbox_memory_mb: int = Field(2048, ge=128, description="Memory of one sandbox, in MiB.")
     sandbox_pids: int = Field(512, ge=16, description="Processes that one sandbox may have.")
     sandbox_disk_mb: int = Field(4096, ge=64, description="Disk that one sandbox may fill, in MiB.")
@@ -59,13 +59,13 @@ class SetupSettings(BaseSettings):
     setup_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="Hosts that set-up may reach, separated by commas; empty: the registries that "
-        "this machine's own pip, npm, Go and apt use. NAME, *.NAME for all below, "
-        "NAME:PORT for another port than 80 and 443.",
+        "this machine's own pip, npm, Go and apt use. NAME, *.NAME for all names below it, "
+        "NAME:PORT for a port other than 80 and 443.",
     )
     setup_networks: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Networks (CIDR) of one's own mirrors, separated by commas. All other "
-        "addresses that are not public are refused, whatever name stands for them.",
+        description="Networks (CIDR) of your own mirrors, separated by commas. All other "
+        "addresses that are not public are refused, whatever name resolves to them.",
     )
     setup_ca_file: Path | None = Field(
         None,
@@ -81,17 +81,21 @@ class SetupSettings(BaseSettings):
         6,
         ge=0,
         le=50,
-        description="How often the model may try other commands where set-up fails; 0: never.",
+        description="How often the model may try other commands when set-up fails; 0: never.",
     )
     setup_minutes: float = Field(30.0, gt=0, description="Longest set-up, in minutes.")
-    setup_disk_mb: int = Field(10_240, ge=64, description="Most that one set-up may write, in MiB.")
+    setup_disk_mb: int = Field(
+        10_240, ge=64, description="Most disk that one set-up may write, in MiB."
+    )
     setup_image_registries: Annotated[tuple[str, ...], NoDecode] = Field(
         PUBLIC_IMAGES,
         description="Registries that images named by repositories may come from, separated by "
         "commas.",
     )
     images_mb: int = Field(
-        20_480, ge=0, description="Room for prepared images; the longest unused go first. In MiB."
+        20_480,
+        ge=0,
+        description="Room for prepared images, in MiB; those unused for longest go first.",
     )
     images_days: float = Field(
         30.0, gt=0, description="Prepared images unused for longer than this are removed."
@@ -100,10 +104,10 @@ class SetupSettings(BaseSettings):
         0,
         ge=0,
         le=64,
-        description="Sandboxes kept started for each of the images used last; 0: none.",
+        description="Sandboxes kept running for each of the most recently used images; 0: none.",
     )
     pool_images: int = Field(
-        3, ge=1, le=64, description="How many images have started sandboxes at once."
+        3, ge=1, le=64, description="How many images have sandboxes kept running at once."
     )
 
     @field_validator("setup_hosts", "setup_networks", "setup_image_registries", mode="before")
@@ -144,11 +148,11 @@ class KubernetesSettings(BaseSettings):
     kubernetes_namespace: str = Field(
         "",
         pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$",
-        description="Namespace of the sandboxes' pods; best one of their own. Empty: the "
-        "context's, or this process' own.",
+        description="Namespace of the sandboxes' pods; preferably one of their own. Empty: the "
+        "context's, or this process's own.",
     )
     kubernetes_start_s: float = Field(
-        300.0, gt=0, description="Longest time that a sandbox's pod may take to run, in seconds."
+        300.0, gt=0, description="Longest time that a sandbox's pod may take to start, in seconds."
     )
 
     @field_validator("kubernetes_config")

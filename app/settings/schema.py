@@ -58,14 +58,14 @@ class Settings(
     port: int = Field(8080, ge=0, le=65535, description="Port that the service listens on.")
     public_url: str = Field(
         "",
-        description="Address under which people reach the service, for links in comments; "
+        description="Address at which people reach the service, for links in comments; "
         "empty: http://HOST:PORT.",
     )
 
     executor_id: str = Field(
         "",
         pattern=r"^([a-z0-9][a-z0-9._-]{0,62})?$",
-        description="Stable name of this worker, which takes up its own unfinished runs at a "
+        description="Stable name of this worker, which resumes its own unfinished runs after a "
         "restart; no two may share one. Empty: worker-0, with SQLite only.",
     )
 
@@ -74,13 +74,14 @@ class Settings(
     )
     operator_token: SecretStr = Field(
         SecretStr(""),
-        description="Token that opens the pages; empty: pages are served to this machine only.",
+        description="Token that gives access to the pages; empty: pages are served to this "
+        "machine only.",
     )
     operator_token_file: Path | None = Field(None, description="File with the operator token.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least severity that is logged."
+        "info", description="Lowest severity that is logged."
     )
-    log_format: Literal["text", "json"] = Field("text", description="Form of the log lines.")
+    log_format: Literal["text", "json"] = Field("text", description="Format of the log lines.")
 
     @classmethod
     def settings_customise_sources(

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Start one SGLang server with Kimi K2 Thinking:  launch.sh 8xh200 | 2x8xh100 | 8xb200  [flags…]
 #
-# The variables stand in sglang.env.example. With LAUNCH_PRINT=1 the command is printed, not run.
+# The variables are in sglang.env.example. With LAUNCH_PRINT=1 the command is printed, not run.
 # Further flags are passed on. Figures for the hardware: docs/capacity.md.
 set -eu
 

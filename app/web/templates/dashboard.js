@@ -61,7 +61,7 @@
 
   const source = new EventSource(journal.dataset.stream);
   source.addEventListener("open", () => { live.textContent = "Live."; });
-  source.addEventListener("error", () => { live.textContent = "The connection is lost; trying again."; });
+  source.addEventListener("error", () => { live.textContent = "Connection lost; reconnecting."; });
   source.addEventListener("entries", (message) => {
     for (const entry of [...parsed("<ol>" + message.data + "</ol>").querySelectorAll("body > ol > li")]) {
       if (document.getElementById(entry.id)) continue; // sent again after a lost connection

@@ -202,7 +202,7 @@ def test_once_there_is_an_app_only_the_operators_token_opens_it(
         assert (moved.status_code, moved.headers["location"]) == (303, "/setup")
         page = http.get("/setup")
         assert page.status_code == 200
-        assert "An App is set up already" in page.text
+        assert "An App is already set up" in page.text
         assert http.get(at_github(review(http))).status_code == 200
 
 
