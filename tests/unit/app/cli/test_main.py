@@ -17,7 +17,7 @@ import pytest
         (
             "PATCHWRIGHT_DATABASE_URL",
             "postgresql+psycopg://nobody@127.0.0.1:1/nothing",
-            "the database does not answer",
+            "the database does not respond",
         ),
     ],
 )

@@ -282,7 +282,7 @@ def test_a_german_report_is_german_throughout() -> None:
     diagnosis = diagnosis_comment(facts, fold([STARTED, REPRODUCED, *HYPOTHESES]))
     assert "## Ursache" in body
     assert "**nachgewiesen**" in body
-    assert "### Was hilft" in diagnosis
+    assert "### Was weiterhilft" in diagnosis
     for text in (waiting, done, body, diagnosis):
         for word in (" the ", "What ", "Proof", "Risk", "Every step", "Tool calls", "Nothing"):
             assert word not in text, (word, text)
