@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import re
+import shlex
+from collections.abc import Mapping
 
 from pydantic import Field
 
+from agent.gate.changed import ChangedFile
 from agent.gate.compare import ReproductionRun
 from agent.gate.measure import runs_needed
+from agent.gate.regression_test import whole_path
 from agent.gate.rules.reproduction import outside_refusal
+from agent.gate.rules.test_additions import addition_refusals
+from agent.gate.rules.test_weakening import weakening
 from agent.journal.events import ReproductionDeclared
 from agent.snapshots import take_snapshot
+from agent.testing.paths import is_test
 from agent.testing.runners import in_tree
 from agent.testing.vacuous import why_vacuous
 from agent.text.control_tokens import restore
 from agent.text.truncate import cut
 from agent.tools.shell import ending
 from agent.tools.tool import Arguments, Reply, ToolContext, refused
-from sandbox.errors import FileRefused
-from sandbox.protocol import CommandResult
+from sandbox.errors import FileMissing, FileRefused
+from sandbox.protocol import WORKDIR, CommandResult, Sandbox
 
 RUNS = 3
 
@@ -28,6 +35,7 @@ _VAGUE = re.compile(
 )
 """Words that fit any failure, so that they claim nothing."""
 _CANNOT_RUN = (126, 127)
+_NEW_FILE = re.compile(r"^--- /dev/null\n\+\+\+ b/(.+)$", re.M)
 
 
 class ReproductionArguments(Arguments):
@@ -63,11 +71,18 @@ async def reproduction(bench: ToolContext, args: ReproductionArguments) -> Reply
         if refusal := outside_refusal(path, bench.task.policy):
             return refused(refusal)
     files = {path: restore(content) for path, content in args.files.items()}
-    for path, content in files.items():
-        try:
+    try:
+        present = {path: await _present(bench.sandbox, path) for path in files}
+    except FileRefused as problem:
+        return refused(str(problem))
+    if refusal := await _replacing(bench, present, files):
+        return refused(refusal)
+    try:
+        for path, content in files.items():
             await bench.sandbox.write(path, content.encode())
-        except FileRefused as problem:
-            return refused(str(problem))
+    except FileRefused as problem:
+        await _put_back(bench.sandbox, present)
+        return refused(str(problem))
     results = [
         await bench.sandbox.run(in_tree(args.command), timeout_s=bench.task.budget.tool_timeout_s)
         for _ in range(RUNS)
@@ -89,6 +104,7 @@ async def reproduction(bench: ToolContext, args: ReproductionArguments) -> Reply
         failures=len(failures),
     )
     if not failures:
+        await _put_back(bench.sandbox, present)
         return Reply(
             f"refused: {_why_not(args.command, results[0], args.expected_failure)}\n{observed}",
             status="refused",
@@ -107,6 +123,62 @@ async def reproduction(bench: ToolContext, args: ReproductionArguments) -> Reply
         events=(declared, taken),
         changed_tree=bool(files),
     )
+
+
+async def _present(sandbox: Sandbox, path: str) -> bytes | None:
+    """What stands in a file before it is written; None: it is not there."""
+    try:
+        return await sandbox.read(path)
+    except FileMissing:
+        return None
+
+
+async def _put_back(sandbox: Sandbox, present: Mapping[str, bytes | None]) -> None:
+    """Undo what a reproduction wrote that was not accepted."""
+    new = [whole_path(path) for path, data in present.items() if data is None]
+    if new:
+        await sandbox.run(f"rm -f -- {shlex.join(new)}")
+    for path, data in present.items():
+        if data is not None:
+            await sandbox.write(path, data)
+
+
+async def _replacing(
+    bench: ToolContext, present: Mapping[str, bytes | None], files: Mapping[str, str]
+) -> str:
+    """Why a reproduction may not be written over what is there; empty if it may.
+
+    What the model itself made in this attempt may be replaced; of the repository's own files only
+    test files, and those only by more tests.
+    """
+    declared = bench.state.reproduction
+    own = {whole_path(p) for p in (declared.files if declared is not None else ())}
+    over = {
+        whole_path(path).removeprefix(f"{WORKDIR}/"): (data.decode("utf-8", "replace"), files[path])
+        for path, data in present.items()
+        if data is not None
+        and data != files[path].encode()
+        and whole_path(path).startswith(f"{WORKDIR}/")
+        and whole_path(path) not in own
+    }
+    if not over:
+        return ""
+    made = set(_NEW_FILE.findall(await bench.sandbox.diff()))
+    for path, (old, new) in over.items():
+        if path in made:
+            continue
+        if not is_test(path):
+            return (
+                f"{path} exists and is no test; a reproduction must leave the code as it is. Give "
+                "it a file of its own, beside the other tests."
+            )
+        file = ChangedFile(path=path, base=old, patched=new)
+        if reasons := [*weakening(file), *addition_refusals(path, old, new)]:
+            return (
+                "tests may be added to an existing file, but nothing in it may change: "
+                + " ".join(reasons[:3])
+            )
+    return ""
 
 
 def _repeats(failures: int) -> int:

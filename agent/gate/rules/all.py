@@ -10,6 +10,7 @@ from agent.gate.rules.constant_answers import constant_answers
 from agent.gate.rules.reproduction import reproduction_refusals
 from agent.gate.rules.shadowing import shadowing
 from agent.gate.rules.special_casing import special_casing
+from agent.gate.rules.test_additions import addition_refusals
 from agent.gate.rules.test_options import option_refusals
 from agent.gate.rules.test_weakening import weakening
 from agent.gate.rules.tricks import chance_or_time, tricks
@@ -67,7 +68,15 @@ def refusals(
         ),
         JUSTIFIABLE[0]: tuple(r for file in judged for r in chance_or_time(file, issue)),
         "honest reproduction": (
-            reproduction_refusals(declared, base.files, patched, policy)
+            (
+                *reproduction_refusals(declared, base.files, patched, policy),
+                *(
+                    reason
+                    for file in files
+                    if file.path in own and file.base is not None and file.patched is not None
+                    for reason in addition_refusals(file.path, file.base, file.patched)
+                ),
+            )
             if declared is not None
             else ()
         ),

@@ -249,3 +249,42 @@ def test_every_tool_has_a_description_and_a_schema():
         assert spec.description
         assert spec.parameters["type"] == "object"
     assert specs == tool_specs()
+
+
+CLAIM = "python3 -c 'raise SystemExit(\"ZeroDivisionError: here\")'"
+
+
+async def test_a_refused_reproduction_leaves_nothing_behind(call: Workbench):
+    files = {"new/deep.py": "1\n", "/tmp/scratch.py": "2\n", "tests/test_two.py": TEST}
+    reply = await call("reproduction", command="true", files=files, expected_failure="two")
+    assert reply.text.startswith("refused: the command succeeds")
+    assert await call.sandbox.diff() == ""
+    assert not (await call.sandbox.run("cat /tmp/scratch.py")).ok
+
+
+async def test_a_reproduction_does_not_overwrite_code(call: Workbench):
+    before = await call.sandbox.read("shop/prices.py")
+    files = {"shop/prices.py": "import nothing_there\n"}
+    reply = await call(
+        "reproduction", command="python3 shop/prices.py", files=files, expected_failure="nothing_"
+    )
+    assert "shop/prices.py exists and is no test" in reply.text
+    assert await call.sandbox.read("shop/prices.py") == before
+
+
+async def test_what_the_model_made_itself_may_be_declared_in_another_form(call: Workbench):
+    await call("create", path="shows.py", content="1\n")
+    given = {"command": CLAIM, "expected_failure": "ZeroDivisionError: here"}
+    assert (await call("reproduction", files={"shows.py": "2\n"}, **given)).text[:8] == "accepted"
+    assert (await call("reproduction", files={"shows.py": "3\n"}, **given)).text[:8] == "accepted"
+
+
+async def test_tests_may_be_added_to_an_existing_file_and_nothing_else_done(call: Workbench):
+    path = "tests/test_prices.py"
+    old = (await call.sandbox.read(path)).decode()
+    given = {"command": CLAIM, "expected_failure": "ZeroDivisionError: here"}
+    more = old + "\n\ndef test_more():\n    assert 1\n"
+    changed = await call("reproduction", files={path: more.replace("assert", "pass #", 1)}, **given)
+    assert "nothing in it may change" in changed.text
+    assert (await call.sandbox.read(path)).decode() == old
+    assert (await call("reproduction", files={path: more}, **given)).text[:8] == "accepted"
