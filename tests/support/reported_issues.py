@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Thirty issues as people write them, each with a small module that has the bug.
 
 The facts are of closed bugs of public repositories (`source`), the wording and the code are our

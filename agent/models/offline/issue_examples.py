@@ -10,6 +10,14 @@ import ast
 import re
 from dataclasses import dataclass, field
 
+from agent.models.offline.issue_forms import (
+    in_english,
+    names_in,
+    pasted_tests,
+    sentence_examples,
+    table_examples,
+    with_prompts,
+)
 from agent.models.offline.issue_values import (
     expected_in,
     literals_in,
@@ -18,6 +26,7 @@ from agent.models.offline.issue_values import (
 )
 
 FENCE = re.compile(r"^[ ]{0,3}```[^\n]*\n(.*?)^[ ]{0,3}```[ ]*$", re.S | re.M)
+_FENCED = re.compile(r"(^[ ]{0,3}```[^\n]*\n.*?^[ ]{0,3}```[ ]*$)", re.S | re.M)
 INLINE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 EXPECT = re.compile(
     r"(?:expect(?:ed|s|ing|ation)?|should|instead of|rather than|want(?:ed)?|supposed to|correct"
@@ -27,7 +36,14 @@ EXPECT = re.compile(
 RAISES = re.compile(
     r"(?:raise[sd]?|throw[sn]?|reject(?:ed|s)?\s+with|raising)\s+(?:an?\s+)?`?([A-Z]\w+)"
 )
+AWAITED = re.compile(
+    r"\b`?([A-Z]\w*(?:Error|Exception|Warning))`?[ ]+(?:is|was|would be|should be|should have been)"
+    r"[ ]+(?:expected|raised|wanted|thrown|right|correct)|\bexpected[ ]+(?:an?[ ]+)?`?"
+    r"([A-Z]\w*(?:Error|Exception))"
+)
 FRAME = re.compile(r'^\s*File "([^"]+)", line (\d+), in (\S+)[ ]*\n(?:[ \t]+(\S.*))?', re.M)
+MESSAGE = re.compile(r"^\s*[\w.]*(?:Error|Exception): .*$", re.M)
+"""The last line of a traceback, which may well say what was expected of an input."""
 TRACE = re.compile(r"^(Traceback \(most recent call last\):[ ]*)\n(?:[ \t]+\S.*\n)+(?=\w)", re.M)
 LAST = re.compile(
     r"^(\w+(?:\.\w+)*(?:Error|Exception|Exit|Interrupt|Iteration|Warning|\w*))(?::[ ]*(.*))?$"
@@ -81,11 +97,17 @@ class _Session:
 
     setup: list[str] = field(default_factory=list)
     found: list[Example] = field(default_factory=list)
+    guessed: list[Example] = field(default_factory=list)
+    """Calls put together from sentences: tried last."""
 
 
 def read_issue(text: str) -> Report:
     """Parse an issue's title and body."""
-    traces = _traces(text)
+    original, text = text, with_prompts(text)
+    text = "".join(
+        part if place % 2 else in_english(part) for place, part in enumerate(_FENCED.split(text))
+    )
+    traces = _traces(original)
     session = _Session()
     spans = [(m.start(), m.end(), m.group(1)) for m in FENCE.finditer(text)]
     # The code that a traceback shows is no example of a call and what it gives.
@@ -96,19 +118,30 @@ def read_issue(text: str) -> Report:
         prose = plain[end:stop]
         start = blocks[at - 1][1] if at else 0
         following = blocks[at + 1][2] if at + 1 < len(blocks) else ""
-        _read_block(session, block, plain[start : blocks[at][0]], prose, following)
+        shown = [
+            literal
+            for n in range(at + 1, min(at + 4, len(blocks)))
+            if EXPECT.search(plain[blocks[n - 1][1] : blocks[n][0]])
+            for literal in whole_literals(blocks[n][2])
+        ]
+        _read_block(session, block, plain[start : blocks[at][0]], prose, following, tuple(shown))
     outside = TRACE.sub(r"\1\n", FENCE.sub("\n", text))
     if ">>>" in outside:
         _read_doctest(session, outside, outside)
+    else:
+        _read_bare(session, outside)
+    for expr, wanted in table_examples(text):
+        if _is_call(expr):
+            session.found.append(Example(expr, tuple(session.setup), wanted))
     _read_prose(session, outside)
     words = frozenset(re.findall(r"[A-Za-z_]\w{2,}", text))
     return Report(
-        tuple(_unique(session.found)),
+        tuple(_unique([*session.found, *session.guessed])),
         traces,
         tuple(dict.fromkeys(literals_in(FRAME.sub("", text)))),
         words,
         expected_in(outside),
-        text,
+        original,
     )
 
 
@@ -127,7 +160,14 @@ def _unique(examples: list[Example]) -> list[Example]:
     return list(seen.values())
 
 
-def _read_block(session: _Session, block: str, before: str, after: str, following: str) -> None:
+def _read_block(
+    session: _Session,
+    block: str,
+    before: str,
+    after: str,
+    following: str,
+    shown: tuple[str, ...] = (),
+) -> None:
     if "Traceback (most recent call last)" in block and ">>>" not in block:
         return
     if ">>>" in block:
@@ -139,7 +179,13 @@ def _read_block(session: _Session, block: str, before: str, after: str, followin
         return
     if not any(isinstance(n, ast.Call | ast.Import | ast.ImportFrom) for n in ast.walk(tree)):
         return
-    named = expected_in(after) + expected_in(before) + whole_literals(following)
+    tests = list(pasted_tests(tree))
+    for expr, before_it, value, error in tests:
+        inherited = (*session.setup, *before_it)
+        session.found.append(Example(expr, inherited, value, raises=(error,) if error else ()))
+    if tests:
+        return
+    named = shown + expected_in(after) + expected_in(before) + whole_literals(following)
     lines = block.split("\n")
     setup: list[str] = []
     for place, node in enumerate(tree.body):
@@ -151,12 +197,13 @@ def _read_block(session: _Session, block: str, before: str, after: str, followin
         )
         source = "\n".join(lines[node.lineno - 1 : end])
         inherited = (*session.setup, *setup)
-        last = place == len(tree.body) - 1
-        wanted = expected_in(comment, marked=True) or (named if last else ())
+        rest = tree.body[place + 1 :]
+        last = not any(isinstance(n, ast.Call) for other in rest for n in ast.walk(other))
+        wanted = (named if last else ()) + expected_in(comment, marked=True)
         if isinstance(node, ast.Assert):
             session.found.append(_assertion(node, inherited))
             continue
-        if isinstance(node, ast.Expr) and not isinstance(node.value, ast.Constant):
+        if isinstance(node, ast.Expr) and any(isinstance(n, ast.Call) for n in ast.walk(node)):
             session.found.append(_shown(node.value, inherited, wanted, comment + "\n" + after))
         elif (
             isinstance(node, ast.Assign) and (comment or last) and isinstance(node.value, ast.Call)
@@ -208,7 +255,30 @@ def _raised(text: str) -> tuple[str, ...]:
         sentence = text[max(0, hit.start() - 80) : hit.start()]
         if EXPECT.search(sentence):
             names.append(hit.group(1))
+    names += [m.group(1) or m.group(2) for m in AWAITED.finditer(text)]
     return tuple(dict.fromkeys(names))
+
+
+def _read_bare(session: _Session, text: str) -> None:
+    """Lines of a session without prompts, each followed by what it gave."""
+    paragraphs = re.split(r"\n\s*\n", text)
+    for at, paragraph in enumerate(paragraphs):
+        around = "\n".join(paragraphs[at : at + 3])
+        setup: list[str] = []
+        for line in paragraph.split("\n"):
+            try:
+                body = ast.parse(line).body
+            except (SyntaxError, ValueError):
+                continue
+            for node in body:
+                if isinstance(node, ast.Import | ast.ImportFrom):
+                    session.setup.append(ast.unparse(node))
+                elif isinstance(node, ast.Assign):
+                    setup.append(ast.unparse(node))
+                elif isinstance(node, ast.Expr) and _is_call(ast.unparse(node)):
+                    named = expected_in(around)
+                    inherited = (*session.setup, *setup)
+                    session.found.append(_shown(node.value, inherited, named, around))
 
 
 def _read_doctest(session: _Session, block: str, around: str) -> None:
@@ -233,13 +303,18 @@ def _read_doctest(session: _Session, block: str, around: str) -> None:
 
 def _prompted(session: _Session, source: str, want: str, setup: list[str], around: str) -> None:
     code, _, comment = source.partition("  #")
-    inherited = (*session.setup, *setup)
-    setup.append(code)
     try:
         body = ast.parse(code).body
     except SyntaxError:
-        setup.pop()
         return
+    for statement in body[:-1]:  # several on one line
+        kept = session.setup if isinstance(statement, ast.Import | ast.ImportFrom) else setup
+        kept.append(ast.unparse(statement))
+    if len(body) > 1:
+        body = body[-1:]
+        code = ast.unparse(body[0])
+    inherited = (*session.setup, *setup)
+    setup.append(code)
     if len(body) != 1 or not isinstance(body[0], ast.Expr):
         if body and isinstance(body[0], ast.Import | ast.ImportFrom):
             session.setup.append(code)
@@ -247,7 +322,8 @@ def _prompted(session: _Session, source: str, want: str, setup: list[str], aroun
         return
     crash = next((m.group(1) for m in map(LAST.match, want.split("\n")[::-1]) if m), "")
     traced = "Traceback" in want
-    marked = expected_in(want) + expected_in(comment, marked=True)
+    marked = (() if traced else expected_in(want)) + expected_in(comment, marked=True)
+    around = MESSAGE.sub("", around)
     shown = () if traced or marked else whole_literals(re.sub(r"\s*#.*", "", want))
     value = body[0].value
     printed = (
@@ -277,6 +353,10 @@ def _read_prose(session: _Session, text: str) -> None:
         sentences = re.split(r"(?<=[.!?])\s+(?=[A-Z`])|\n(?=[-*] )", paragraph)
         for at, sentence in enumerate(sentences):
             near = sentence + "\n" + (sentences[at + 1] if at + 1 < len(sentences) else "")
+            if not _calls_in(sentence):
+                for expr, named in sentence_examples(sentence, near, names_in(text)):
+                    found = Example(expr, tuple(session.setup), named, raises=_raised(near))
+                    session.guessed.append(found)
             for expr in _calls_in(sentence):
                 named = tuple(dict.fromkeys(expected_in(near) + results_in(near)))
                 found = Example(expr, tuple(session.setup), named, raises=_raised(near))

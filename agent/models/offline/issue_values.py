@@ -23,10 +23,20 @@ WANTED = re.compile(
     r"(?:expect(?:ed|s|ing)?(?: (?:value|result|output|to (?:get|see|be)|it to (?:be|return|give)|"
     r"behaviou?r|was|is|here))*|should(?:n't)?(?: (?:be|have|been|return|give|print|yield|get|say|"
     r"produce|read|equal|come|out|as|it|rather|really|actually))*|instead of|rather than|"
-    r"want(?:ed)?|supposed to (?:be|return|give)|correct (?:\w+ )?(?:is|would be)|not)"
+    r"want(?:ed)?|supposed to (?:be|return|give)|correct\)? (?:\w+ )?(?:is|would be|was)|not|"
+    r"(?:must|has to|ought to|needs to)(?: (?:be|return|give|read))?|"
+    r"(?:previous(?:ly)?|before)?[ (]*(?:correct|right)\)?"
+    r"(?: (?:value|result|answer|output|behaviou?r))?(?=:))"
     r"[\s:=>\-]*(?:the |just |exactly |all of )?" + VALUE,
     re.I,
 )
+AFTERWARDS = re.compile(
+    VALUE
+    + r"[ ]*(?:,[ ]*)?(?:(?:is|was) (?:what (?:I|we|one) (?:\w+ )?(?:expect|want)|expected|wanted"
+    r"|right|correct)|(?:would|should) (?:be|have been) (?:right|correct|expected|better|the))",
+    re.I,
+)
+"""The expected value before the word that says so."""
 GIVEN = re.compile(
     r"(?:gives?(?: me| us)?|returns?|got|get|gets|prints?|actual(?:ly)?(?: \w+)?|yields?|is|->|=>|"
     r"produces?|shows?|says?|comes out as|outputs?)[\s:=]*" + VALUE,
@@ -36,28 +46,30 @@ GIVEN = re.compile(
 
 def expected_in(text: str, marked: bool = False) -> tuple[str, ...]:
     """Values that the text says were expected; from a comment (`marked`) a bare value counts."""
-    found = [_as_source(m.group(1)) for m in WANTED.finditer(text)]
+    found = [value_source(m.group(1)) for p in (WANTED, AFTERWARDS) for m in p.finditer(text)]
     if marked and not found:
         bare = re.sub(r"^\s*(?:->|=>|==|returns?|prints?|gives?)?\s*", "", text)
-        found = [_as_source(bare)] + [_as_source(m.group(1)) for m in GIVEN.finditer(text)]
+        found = [value_source(bare)] + [value_source(m.group(1)) for m in GIVEN.finditer(text)]
     return tuple(dict.fromkeys(f for f in found if f))
 
 
 def results_in(text: str) -> tuple[str, ...]:
     """Values that the text says were given."""
-    found = [_as_source(m.group(1)) for m in GIVEN.finditer(text)]
+    found = [value_source(m.group(1)) for m in GIVEN.finditer(text)]
     return tuple(dict.fromkeys(f for f in found if f))
 
 
-def _as_source(text: str) -> str:
+def value_source(text: str) -> str:
     """A value's text as a Python expression, or nothing; of `call() == value` the value."""
+    marked = text.strip().startswith("`")
     text = text.strip().strip("`").strip()
     if text.lower() in VAGUE:
         return VAGUE[text.lower()]
     try:
         node = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError):
-        return ""
+        # Text in code marks that is no Python is what a string holds.
+        return repr(text) if marked and "=" not in text and "(" not in text else ""
     if (
         isinstance(node, ast.Compare)
         and [type(op) for op in node.ops] == [ast.Eq]
@@ -76,11 +88,11 @@ def whole_literals(text: str) -> tuple[str, ...]:
     whole = text.strip()
     if not whole:
         return ()
-    source = _as_source(whole)
+    source = value_source(whole)
     return (source,) if source else (repr(whole),)
 
 
 def literals_in(text: str) -> list[str]:
     """Numbers and quoted strings anywhere in the text."""
     hits = re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w.])|'[^'\n]{0,40}'|\"[^\"\n]{0,40}\"", text)
-    return [s for s in (_as_source(h) for h in hits) if s]
+    return [s for s in (value_source(h) for h in hits) if s]
