@@ -1,4 +1,4 @@
-"""Noticing a run that goes in circles. Pure functions over the last finished calls."""
+"""Noticing a run that goes in circles, from the last finished calls."""
 
 from __future__ import annotations
 

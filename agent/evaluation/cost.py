@@ -29,7 +29,7 @@ class Prices(Record):
 
 
 def gpu_seconds(model_s: float, prices: Prices) -> float:
-    """GPU seconds of so many seconds of the model's answers."""
+    """GPU seconds for `model_s` seconds of the model's answers."""
     return model_s * prices.gpus_per_stream
 
 

@@ -1,4 +1,4 @@
-"""How long to wait after which fault, and when to give up. Pure but for the clock it is given."""
+"""How long to wait after which fault, and when to give up. The clock is the one given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Assembly of one answer from the bytes of a server-sent event stream. Pure: no I/O, no clock."""
+"""Assembly of one answer from the bytes of a server-sent event stream: no I/O, no clock."""
 
 from __future__ import annotations
 

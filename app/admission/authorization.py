@@ -1,4 +1,4 @@
-"""Who and what may start a run, or speak to one. Pure decisions; asking GitHub is done elsewhere.
+"""Who and what may start a run, or speak to one. Asking GitHub is done elsewhere.
 
 Twice: `refusal` and `disregard` on what the delivery says, at once; `denial` on what GitHub says
 when the work is about to begin, because the delivery cannot tell the sender's role and may be

@@ -1,4 +1,4 @@
-"""What GitHub delivers: signature checked, then parsed. Pure: no I/O here.
+"""What GitHub delivers: signature checked, then parsed. No I/O here.
 
 Facts: https://docs.github.com/en/webhooks/webhook-events-and-payloads and
 https://docs.github.com/en/webhooks/using-webhooks/validating-webhook-deliveries.

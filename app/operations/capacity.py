@@ -1,4 +1,4 @@
-"""How many GPU servers a team needs for its runs. Pure; formulas and sources: docs/capacity.md.
+"""How many GPU servers a team needs for its runs. Formulas and sources: docs/capacity.md.
 
 Units: tokens, seconds, gigabytes of 10^9 bytes.
 """

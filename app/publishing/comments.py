@@ -1,4 +1,4 @@
-"""What Patchwright writes on GitHub, from a run's state. Pure; the words are in templates.
+"""What Patchwright writes on GitHub, from a run's state. The words are in templates.
 
 Everything that a template prints is escaped (`markdown_safety.inline`) unless it is `Markdown`
 already, so a forgotten filter is safe, not a hole.

@@ -57,7 +57,7 @@ class Requeued(asyncio.CancelledError):
     def __init__(self, why: str, after_s: float = 0.0) -> None:
         super().__init__(why)
         self.after_s = after_s
-        """Not before so many seconds."""
+        """Seconds before which it must not be resumed."""
 
 
 def was_dropped(error: BaseException) -> bool:

@@ -220,7 +220,7 @@ def _dockerfile(texts: Texts, detected: Environment | None) -> Environment | Non
 
 
 def _detected(files: Sequence[str], texts: Texts, near: Sequence[str]) -> list[Environment]:
-    """Everything that the manifests show; then, for want of that, the first language alone."""
+    """Everything that the manifests show; failing that, the first language alone."""
     by_language: dict[str, list[Step]] = {}
     manifests: list[str] = []
     for folder in projects(files, near):

@@ -230,7 +230,7 @@ def test_a_failed_check_of_its_own_pull_request_is_fixed_at_most_three_times(
         assert len(commits) == 4, "three rounds, then no more"
         said = story.said(number)
         assert sum("The check lint failed" in text for text in said) == 3
-        assert sum("Somebody has to look" in text for text in said) == 1
+        assert sum("Someone has to look" in text for text in said) == 1
         logs = [m for b in story.model_bodies() for m in b["messages"] if m["role"] == "tool"]
         assert any("E501 line too long" in m["content"] for m in logs)
         # Whoever reviews starts a new round all the same.
