@@ -113,7 +113,7 @@ async def run_fix(request: FixRequest, settings: Settings, console: Console) -> 
                 )
             tree = Path(scratch) / "tree.tar"
             local.mirror.tree_tar(local.commit, tree)
-            settings, wished = await with_environment(
+            settings, found = await with_environment(
                 engine,
                 settings,
                 tree,
@@ -127,8 +127,10 @@ async def run_fix(request: FixRequest, settings: Settings, console: Console) -> 
                 repository=request.path.resolve().name,
                 base_commit=local.commit,
                 issue=issue,
-                test_command=request.test_command or wished,
+                test_command=request.test_command or found.test_command,
                 budget=settings.budget,
+                policy=found.policy,
+                degraded=found.degraded,
                 attachments=attached,
             )
 

@@ -145,6 +145,7 @@ def _policy(config: RepoConfig) -> GatePolicy:
         update={
             "forbidden_paths": (*base.forbidden_paths, *config.paths.forbidden),
             "allowed_paths": config.paths.allowed,
+            "prove_without_tests": config.prove_without_tests,
         }
     )
 

@@ -172,6 +172,11 @@ class RepoConfig(_Section):
     test_command: Command | None = Field(
         None, description="How to run the tests; empty: detected from the repository."
     )
+    prove_without_tests: bool = Field(
+        False,
+        description="Whether a reproduction alone makes a normal pull request where the repository "
+        "has no test that runs; else it is a draft.",
+    )
     setup: tuple[Command, ...] = Field(
         (), max_length=50, strict=False, description="Commands that prepare the sandbox, in order."
     )

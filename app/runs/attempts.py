@@ -11,13 +11,20 @@ from pathlib import Path
 from agent import session
 from agent.best_of import choose, run_attempts
 from agent.gate.judge import Submission, judge
-from agent.journal.events import GateJudged, ModelWaiting, Recorded, ReproductionDeclared
+from agent.journal.events import (
+    EnvironmentPrepared,
+    GateJudged,
+    ModelWaiting,
+    Recorded,
+    ReproductionDeclared,
+)
 from agent.journal.state import AttemptState
 from agent.session import JudgeWith
 from agent.task import Attachment, Issue, Task
 from app.publishing.facts import Phase, RunFacts
 from app.runs import trees
 from app.runs.active_run import ISSUE_LOG, ActiveRun
+from app.sandboxes.environment import degraded
 from app.telemetry import logs, metrics, tracing
 from sandbox.protocol import Sandbox
 
@@ -61,6 +68,7 @@ async def debug(
         test_command=config.test_command,
         budget=config.budget,
         policy=config.policy,
+        degraded=_degraded(run),
         hints=(run.record.trigger.hint,) if run.record.trigger.hint else (),
         again=plan.again,
         feedback=plan.feedback,
@@ -74,6 +82,14 @@ async def debug(
     async with _telling(run, facts, pull, news):
         states = await run_attempts(plan.attempts, one)
     return plan.first + choose(states).number - 1
+
+
+def _degraded(run: ActiveRun) -> str:
+    """Why the run's environment is less than its repository asks for; empty: it is not."""
+    prepared = [
+        e.event for e in run.store.events(run.record.id) if isinstance(e.event, EnvironmentPrepared)
+    ]
+    return degraded(prepared[-1].source, prepared[-1].failed) if prepared else ""
 
 
 async def prove_on(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -22,7 +22,7 @@ from app.settings.schema import Settings
 from app.telemetry import logs
 from sandbox.docker.engine import DockerEngine, SandboxSpec
 from sandbox.egress.rules import EgressRules, networks_of, parse_credentials
-from sandbox.environment.choose import EnvironmentSettings, candidates, mentioned, wanted
+from sandbox.environment.choose import BARE, EnvironmentSettings, candidates, mentioned, wanted
 from sandbox.environment.dockerfile import NotUsable
 from sandbox.environment.records import Environment
 from sandbox.environment.tree import read_tree
@@ -185,3 +185,14 @@ def _credentials(path: Path | None) -> dict[str, str]:
     except ValueError as error:
         why = str(error)
     raise SettingsError(f"{PREFIX}SETUP_CREDENTIALS_FILE: {path} cannot be read: {why}.")
+
+
+def degraded(source: str, failed: Sequence[str]) -> str:
+    """Why an environment is less than the repository asks for, in a sentence; empty: it is not.
+
+    So it is where every set-up that its files speak of failed and the bare image had to do.
+    """
+    if source != BARE or not failed:
+        return ""
+    first = failed[0].splitlines()[0] if failed[0] else "its set-up failed"
+    return f"{first.rstrip(':.')[:300]}."

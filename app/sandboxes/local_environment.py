@@ -10,11 +10,12 @@ from pathlib import Path
 from rich.console import Console
 
 from agent.journal.events import SetupTried
+from agent.task import GatePolicy
 from app.llm.factory import make_model
 from app.repo_config.effective import terms
 from app.repo_config.parser import read
 from app.repo_config.schema import PATH
-from app.sandboxes.environment import asked_by, image_for
+from app.sandboxes.environment import asked_by, degraded, image_for
 from app.sandboxes.setup_repair import SetupRepairer
 from app.settings.schema import Settings
 from sandbox.docker.engine import DockerEngine
@@ -53,6 +54,10 @@ class OwnEnvironment:
     """Of its `.github/patchwright.yml`; empty: found out from the repository."""
     recipe: str = ""
     """What to put into that file to keep this environment; empty: nothing."""
+    policy: GatePolicy = GatePolicy()  # noqa: RUF009 - frozen
+    """What a patch may be, by the same file."""
+    degraded: str = ""
+    """Why the environment is less than the tree asks for; empty: it is not."""
     network_away: bool = False
     """The network failed a set-up that might have worked: this is not the tree's environment."""
 
@@ -90,10 +95,17 @@ async def own_environment(
         repairer=repairer,
     )
     if prepared is None:
-        return OwnEnvironment(test_command=agreed.test_command)
+        return OwnEnvironment(test_command=agreed.test_command, policy=agreed.policy)
     recipe = proposal(prepared.environment)
     away = any(failed.is_network_fault for failed in prepared.failed)
-    return OwnEnvironment(prepared.image, agreed.test_command, recipe or "", away)
+    return OwnEnvironment(
+        image=prepared.image,
+        test_command=agreed.test_command,
+        recipe=recipe or "",
+        policy=agreed.policy,
+        degraded=degraded(prepared.environment.source, [str(failed) for failed in prepared.failed]),
+        network_away=away,
+    )
 
 
 async def with_environment(
@@ -105,11 +117,11 @@ async def with_environment(
     repository: str,
     about: str,
     console: Console,
-) -> tuple[Settings, str]:
+) -> tuple[Settings, OwnEnvironment]:
     """For `patchwright fix`: the settings with the image of the tree's own environment.
 
-    Beside them the test command that the repository asks for; empty: none. Says on the console
-    what is done and what failed. Errors as `image_for`.
+    Beside them what else the tree's files say. Says on the console what is done and what failed.
+    Errors as `image_for`.
     """
 
     def say(line: str) -> None:
@@ -133,4 +145,4 @@ async def with_environment(
         say(f"To keep this environment, put it in {PATH}:\n{own.recipe}")
     if own.image:
         settings = settings.model_copy(update={"sandbox_image": own.image})
-    return settings, own.test_command
+    return settings, own

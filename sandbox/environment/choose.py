@@ -32,6 +32,8 @@ _SKIPPED = {"node_modules", "vendor", "third_party", "testdata", "fixtures", "ex
     "templates",
     "benchmarks",
 }
+BARE = "the base image"
+"""The last environment's source: nothing of the repository's is set up in it."""
 _MOST_PROJECTS = 8
 _MENTION = re.compile(r"(?<![\w.@+-])[\w.@+-]{1,100}(?:/[\w.@+-]{1,100}){1,100}")
 """Bounded, and begun only where a word begins: comments of strangers are searched with it."""
@@ -77,7 +79,7 @@ def candidates(
         environment = read(texts, detected[0] if detected else None)
         if environment is not None:
             found.append(environment)
-    return (*found, *detected, Environment("the base image"))
+    return (*found, *detected, Environment(BARE))
 
 
 def wanted(
