@@ -167,6 +167,7 @@ def setup_policy(settings: Settings, asked: EnvironmentRequest) -> SetupPolicy:
         timeout_s=settings.setup_minutes * 60,
         disk_bytes=settings.setup_disk_mb * 1024**2,
         image_registries=settings.setup_image_registries,
+        held_images=settings.setup_images,
     )
 
 

@@ -14,11 +14,11 @@ from app.sandboxes.environment import EnvironmentRequest, Prepared, SetupRepaire
 from app.settings.base import PREFIX, SettingsError
 from app.settings.schema import Settings
 from app.telemetry import logs, metrics
+from sandbox.environment.image_reference import permitted_reference
 from sandbox.errors import SandboxError
 from sandbox.kubernetes.access import cluster_access
 from sandbox.kubernetes.engine import KubernetesEngine
 from sandbox.protocol import Sandbox
-from sandbox.setup.prepared_images import registry_of
 
 _log = logs.get(__name__)
 
@@ -76,15 +76,12 @@ class KubernetesSandboxes:
             )
         if not wishes.image:
             return None
-        host, known = registry_of(wishes.image), self._settings.setup_image_registries
-        if host not in known:
-            raise SandboxError(
-                f"{host} is none of the registries that images may come from "
-                f"({', '.join(known) or 'none'})."
-            )
+        image, _ = permitted_reference(
+            wishes.image, self._settings.setup_image_registries, self._settings.setup_images
+        )
         self._images = {path: image for path, image in self._images.items() if path.exists()}
-        self._images[tree_tar] = wishes.image
-        _log.info("image named by the repository", run=run_id, image=wishes.image)
+        self._images[tree_tar] = str(image)
+        _log.info("image named by the repository", run=run_id, image=str(image))
         return None
 
     async def attach(self, sandbox_id: str) -> Sandbox | None:

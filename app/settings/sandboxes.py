@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode
 
 from app.settings.base import check_url
 from sandbox.egress.rules import networks_of
+from sandbox.environment.image_reference import ImageRefused, parse_reference
 from sandbox.protocol import Limits
 from sandbox.setup.records import PUBLIC_IMAGES
 
@@ -92,6 +93,12 @@ class SetupSettings(BaseSettings):
         description="Registries that images named by repositories may come from, separated by "
         "commas.",
     )
+    setup_images: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Images that repositories may name without their registry being asked, if the "
+        "engine holds them, separated by commas. Any other image that a repository names is asked "
+        "of its registry for each run, whatever the engine holds.",
+    )
     images_mb: int = Field(
         20_480,
         ge=0,
@@ -110,7 +117,9 @@ class SetupSettings(BaseSettings):
         3, ge=1, le=64, description="How many images have sandboxes kept running at once."
     )
 
-    @field_validator("setup_hosts", "setup_networks", "setup_image_registries", mode="before")
+    @field_validator(
+        "setup_hosts", "setup_networks", "setup_image_registries", "setup_images", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -121,6 +130,16 @@ class SetupSettings(BaseSettings):
     @classmethod
     def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         networks_of(value)
+        return value
+
+    @field_validator("setup_images")
+    @classmethod
+    def _check_images(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            try:
+                parse_reference(name)
+            except ImageRefused as error:
+                raise ValueError(str(error)) from None
         return value
 
     @field_validator("setup_ca_file", "setup_credentials_file")

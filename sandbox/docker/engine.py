@@ -18,6 +18,7 @@ from sandbox.docker.address import engine_address
 from sandbox.docker.container import Container, is_unavailable
 from sandbox.docker.exec_stream import ExecStream
 from sandbox.docker.options import container_options
+from sandbox.docker.plain_image import description, is_plain, load, variables
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError, SandboxGone
 from sandbox.protocol import Limits
 from sandbox.shell.commands import OutputLimits
@@ -54,6 +55,21 @@ class DockerEngine:
             return False
         return True
 
+    async def plain(self, image: str) -> str:
+        """The image, or another of its layers and variables, without settings that have effects.
+
+        Raises `ImageMissing`, or `SandboxError` when this engine cannot make the other one.
+        """
+
+        def find(client: docker.DockerClient) -> str:
+            attributes = client.images.get(image).attrs
+            config = attributes.get("Config") or {}
+            if is_plain(config):
+                return image
+            return load(client, description(attributes, variables(config)))
+
+        return await self._call(find)
+
     async def open(self, spec: SandboxSpec, tree: Path) -> ShellSandbox:
         """Start a sandbox with the tree of a tar file in it.
 
@@ -66,6 +82,7 @@ class DockerEngine:
 
     async def start(self, spec: SandboxSpec) -> ShellSandbox:
         """Start a sandbox whose tree is still to come; see `fill`. Errors as `open`."""
+        spec = replace(spec, image=await self.plain(spec.image))
         created = await self._call(lambda c: c.containers.create(**container_options(spec)))
         sandbox = await self._sandbox(str(created.id), _output_limits(spec.limits))
         try:

@@ -72,6 +72,8 @@ def container_options(spec: SandboxSpec) -> dict[str, Any]:
             {"Name": "core", "Soft": 0, "Hard": 0},
         ],
         "log_config": {"Type": "none", "Config": {}},
+        # The image is a plain one already; an engine that defaults to checks would be told no.
+        "healthcheck": {"test": ["NONE"]},
     }
     if spec.runtime:
         options["runtime"] = spec.runtime

@@ -37,7 +37,7 @@ class Environment:
     source: str
     """Where it was read, for people: ".github/patchwright.yml", "Dockerfile", …"""
     image: str = ""
-    """The image to start from; empty: the base image."""
+    """The image to start from, as the repository names it; empty: the base image."""
     steps: tuple[Step, ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
     """Environment variables from then on; a value may use earlier ones as `$NAME`."""
@@ -45,11 +45,13 @@ class Environment:
     """Files whose content decides the result: a change of one makes a new image."""
     explicit: bool = False
     """Asked for by the repository's own settings: nothing else is tried when it fails."""
+    parent: str = ""
+    """The prepared image to start from. Only `on` sets it, never what a repository says."""
 
     @property
     def is_toolchain(self) -> bool:
         """Whether nothing of the repository is used: the result may serve every repository."""
-        return not self.image and all(step.shared for step in self.steps)
+        return not (self.image or self.parent) and all(step.shared for step in self.steps)
 
     @property
     def toolchain(self) -> Environment | None:
@@ -61,12 +63,12 @@ class Environment:
 
     def on(self, image: str) -> Environment:
         """The rest, on top of the image that `toolchain` gave."""
-        return replace(self, image=image, steps=tuple(s for s in self.steps if not s.shared))
+        return replace(self, parent=image, steps=tuple(s for s in self.steps if not s.shared))
 
     @property
     def is_bare(self) -> bool:
         """Whether there is nothing to do: the base image will do as it is."""
-        return not self.image and not self.steps
+        return not (self.image or self.parent or self.steps)
 
 
 def recipe_hash(environment: Environment, image_id: str, texts: Texts, scope: str) -> str:

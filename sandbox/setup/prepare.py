@@ -16,11 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.docker.engine import DockerEngine
+from sandbox.docker.plain_image import DEFAULT_PATH
 from sandbox.egress.proxy import EgressProxy
 from sandbox.environment.compiled import OFFLINE
 from sandbox.environment.records import Environment, recipe_hash
-from sandbox.errors import SandboxError
+from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError
 from sandbox.setup.container import SetupSpec, as_list, setup_options
+from sandbox.setup.named_images import named_image
 from sandbox.setup.network import way_out
 from sandbox.setup.prepared_images import (
     PREPARED_LABEL,
@@ -29,14 +31,12 @@ from sandbox.setup.prepared_images import (
     SOURCE_LABEL,
     image_environment,
     image_id,
-    pull,
     use,
 )
 from sandbox.setup.records import Prepared, Progress, SetupFailed, SetupPolicy
 from sandbox.setup.run import Setup
 from sandbox.spec import COMMAND_USER, INSTALLATION_LABEL, RUN_LABEL
 
-_DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
 
 
@@ -116,11 +116,12 @@ async def _prepare_one(job: _Job, environment: Environment) -> tuple[str, bool]:
         # Made without the tree, so that it may serve every repository.
         job = replace(job, tree=None, texts={}, scope="")
     engine, policy = job.engine, job.policy
-    base = environment.image or job.spec.image
     try:
-        await pull(engine, base, policy.image_registries)
+        base = await _base(engine, environment, job.spec, policy)
+    except (EngineUnavailable, ImageMissing):
+        raise
     except SandboxError as error:
-        raise SetupFailed(environment, f"FROM {base}", str(error), "", ()) from None
+        raise SetupFailed(environment, f"FROM {environment.image}", str(error), "", ()) from None
     recipe = recipe_hash(environment, await image_id(engine, base), job.texts, job.scope)
     if tag := await use(engine, recipe):
         return tag, True
@@ -152,13 +153,22 @@ async def _prepare_one(job: _Job, environment: Environment) -> tuple[str, bool]:
     return f"{REPOSITORY}:{recipe}", False
 
 
+async def _base(
+    engine: DockerEngine, environment: Environment, spec: SetupSpec, policy: SetupPolicy
+) -> str:
+    """The image that the set-up starts from: ours, the operator's, or a foreign one made plain."""
+    if environment.parent or not environment.image:
+        return await engine.plain(environment.parent or spec.image)
+    return await named_image(engine, environment.image, policy.image_registries, policy.held_images)
+
+
 def _commit(client: Any, container_id: str, recipe: str, config: dict[str, Any]) -> None:
     client.api.commit(container_id, repository=REPOSITORY, tag=recipe, conf=config)
 
 
 async def _variables(engine: DockerEngine, base: str, environment: Environment) -> dict[str, str]:
     """The image's variables with the environment's own, in which earlier ones are put in."""
-    known = {"PATH": _DEFAULT_PATH, **await image_environment(engine, base)}
+    known = {"PATH": DEFAULT_PATH, **await image_environment(engine, base)}
     for name, value in environment.variables:
         known[name] = _VARIABLE.sub(lambda m: known.get(m[1] or m[2], ""), value)
     return known

@@ -6,7 +6,6 @@ the time of the last tag. So workers need no shared list.
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 import re
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ import docker
 from docker.errors import APIError, ImageNotFound
 
 from sandbox.docker.engine import DockerEngine
-from sandbox.errors import SandboxError
+from sandbox.docker.plain_image import variables
 from sandbox.spec import INSTALLATION_LABEL
 
 REPOSITORY = "patchwright/prepared"
@@ -123,8 +122,7 @@ async def image_id(engine: DockerEngine, tag: str) -> str:
 async def image_environment(engine: DockerEngine, tag: str) -> dict[str, str]:
     """The environment variables that an image sets."""
     attributes = await engine.call(lambda client: client.images.get(tag).attrs)
-    pairs = (entry.partition("=") for entry in (attributes["Config"].get("Env") or []))
-    return {name: value for name, _, value in pairs}
+    return variables(attributes["Config"])
 
 
 def _is_whole(image: Any) -> bool:
@@ -157,32 +155,3 @@ def _remove(client: docker.DockerClient, image: PreparedImage) -> bool:
             return False
         raise
     return True
-
-
-async def pull(engine: DockerEngine, image: str, registries: Sequence[str]) -> None:
-    """Have the engine hold an image. Raises `SandboxError` when it may not or cannot be pulled."""
-    if await image_id(engine, image):
-        return
-    host = registry_of(image)
-    if host not in registries:
-        raise SandboxError(
-            f"The image {image} is not there, and {host} is none of the registries that images "
-            f"may come from ({', '.join(registries) or 'none'})."
-        )
-    name, _, digest = image.partition("@")
-    last = name.rpartition("/")[2]
-    reference = image if digest or ":" in last else f"{image}:latest"
-    try:
-        async with asyncio.timeout(900):
-            await engine.call(lambda client: client.api.pull(reference))
-    except TimeoutError:
-        raise SandboxError(f"The image {image} did not arrive within 15 minutes") from None
-    if not await image_id(engine, image):
-        raise SandboxError(f"The image {image} cannot be pulled by the container engine.")
-
-
-def registry_of(image: str) -> str:
-    """The registry's host in an image's name."""
-    first, slash, _ = image.partition("/")
-    named = slash and ("." in first or ":" in first or first == "localhost")
-    return first if named else "docker.io"

@@ -82,6 +82,8 @@ class SetupPolicy:
     disk_bytes: int = 10 * 1024**3
     """Most that the set-up may write. Watched: what is written between two looks comes on top."""
     image_registries: tuple[str, ...] = PUBLIC_IMAGES
+    held_images: tuple[str, ...] = ()
+    """Images that repositories may name without a registry being asked, if the engine has them."""
     relay_image: str = BASE_IMAGE
     network_waits_s: tuple[float, ...] = (5.0, 20.0)
     """Pauses before a set-up that the network failed is tried again."""

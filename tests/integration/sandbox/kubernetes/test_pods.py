@@ -168,7 +168,7 @@ async def test_runs_get_pods_from_the_image_that_their_repository_names(
         await sandboxes.prepare(
             "r", tree, EnvironmentRequest("o/x", EnvironmentSettings(setup=("make",)))
         )
-    with pytest.raises(SandboxError, match=r"evil\.test is none of the registries"):
+    with pytest.raises(SandboxError, match=r"evil\.test, which is none of the registries"):
         await sandboxes.prepare(
             "r", tree, EnvironmentRequest("o/x", EnvironmentSettings(image="evil.test/x:1"))
         )

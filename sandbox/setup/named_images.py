@@ -1,0 +1,113 @@
+"""Images that repositories name: asked of their registry for this set-up, and made plain.
+
+That the engine holds an image says nothing about who may use it: another repository's set-up may
+have made or fetched it. So the registry is asked each time. What it answers is a digest, and the
+set-up starts from what has that digest, whatever a tag means by then. Where no registry answers,
+only images that the operator lists can be used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import docker
+
+from sandbox.docker.engine import DockerEngine
+from sandbox.docker.plain_image import OWN_LABELS, checked_variables, description, load
+from sandbox.environment.image_reference import (
+    ImageReference,
+    ImageRefused,
+    permitted_reference,
+)
+from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError
+from sandbox.setup.prepared_images import PREPARED_LABEL
+
+_PULL_S = 900.0
+_DIGEST = re.compile(r"Digest: (sha256:[0-9a-f]{64})\Z")
+
+
+async def named_image(
+    engine: DockerEngine, name: str, registries: tuple[str, ...], listed: tuple[str, ...]
+) -> str:
+    """The id of an image with the files of the one that a repository names.
+
+    Raises `ImageRefused` when the repository may not have it, other `SandboxError`s when it cannot
+    be had.
+    """
+    reference, is_listed = permitted_reference(name, registries, listed)
+    attributes = await _held(engine, str(reference)) if is_listed else None
+    if attributes is None:
+        attributes = await _pulled(engine, reference)
+    if why := refused_labels((attributes.get("Config") or {}).get("Labels") or {}, is_listed):
+        raise ImageRefused(f"The image {reference} {why}")
+
+    def plain(client: docker.DockerClient) -> str:
+        checked = checked_variables(attributes.get("Config") or {})
+        return load(client, description(attributes, checked))
+
+    return await engine.call(plain)
+
+
+def refused_labels(labels: Mapping[str, str], is_listed: bool) -> str:
+    """Why an image with these labels is not given to a repository; empty: they do not matter.
+
+    The operator may list an image that was made from the base image, but no prepared one: what is
+    in that belongs to the repository that it was made for.
+    """
+    own = [label for label in labels if label.startswith(OWN_LABELS)]
+    if PREPARED_LABEL in own:
+        return "was prepared for a repository, and no repository may name it."
+    if own and not is_listed:
+        return (
+            f"carries a label of Patchwright's own ({own[0]}). If repositories may use it, the "
+            "operator lists it in PATCHWRIGHT_SETUP_IMAGES."
+        )
+    return ""
+
+
+def pulled_digest(lines: Iterable[Mapping[str, Any]]) -> str:
+    """The digest that a pull ended at; empty when the engine did not say it.
+
+    Raises `SandboxError` for a pull that failed.
+    """
+    digest = ""
+    for line in lines:
+        if error := line.get("error"):
+            raise SandboxError(str(error))
+        if found := _DIGEST.match(str(line.get("status", ""))):
+            digest = found[1]
+    return digest
+
+
+async def _held(engine: DockerEngine, name: str) -> Mapping[str, Any] | None:
+    try:
+        return await engine.call(lambda client: client.images.get(name).attrs)
+    except ImageMissing:
+        return None
+
+
+async def _pulled(engine: DockerEngine, reference: ImageReference) -> Mapping[str, Any]:
+    def pull(client: docker.DockerClient) -> str:
+        return pulled_digest(client.api.pull(str(reference), stream=True, decode=True))
+
+    try:
+        async with asyncio.timeout(_PULL_S):
+            digest = await engine.call(pull)
+    except TimeoutError:
+        raise SandboxError(f"The image {reference} did not arrive within 15 minutes.") from None
+    except EngineUnavailable:
+        raise
+    except SandboxError as error:
+        raise SandboxError(
+            f"The image {reference} cannot be had from its registry ({error}). What the engine "
+            "holds is used without asking only if the operator lists it in "
+            "PATCHWRIGHT_SETUP_IMAGES."
+        ) from None
+    digest = reference.digest or digest
+    held = await _held(engine, f"{reference.name}@{digest}") if digest else None
+    if held is None:
+        raise SandboxError(f"The engine did not say which image it pulled for {reference}.")
+    return held
