@@ -35,7 +35,8 @@ from app.runs.failures import (
     public_message,
     wait_before_retry,
 )
-from app.runs.services import Result, Services, Step
+from app.runs.results import StepJson
+from app.runs.services import Services, Step
 from app.sanitize.markdown import code, inline, title_text
 from app.storage.outage import is_unavailable
 from app.telemetry import logs
@@ -57,7 +58,7 @@ async def answer(services: Services, ask_id: str, step: Step) -> None:
     """Answer an ask, once, and before it what was said earlier in its place and is still open."""
     inbox = services.inbox
 
-    async def act() -> Result:
+    async def act() -> StepJson:
         for due in inbox.due(ask_id):
             inbox.answered(due, await _patiently(services, due))
         return {"answer": inbox.answer_of(ask_id)}

@@ -6,7 +6,7 @@ be said again after a crash without asking GitHub.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -62,30 +62,29 @@ def read_preferences(kept: bytes | None) -> ReportPreferences:
 def facts_of(
     settings: Settings,
     run: Run,
-    wishes: ReportPreferences,
-    prepared: Mapping[str, str],
-    model_s: float,
+    preferences: ReportPreferences,
+    *,
+    model_s: float = 0.0,
     recipe: str = "",
 ) -> RunFacts:
-    """The facts for a report. `model_s`: seconds that the model took to answer."""
+    """The facts of a run whose base is not known yet. `model_s`: seconds that the
+    model took to answer.
+    """
     counted = settings.gpus_per_stream > 0
     return RunFacts(
         run_id=run.id,
         repository=run.repository,
         issue_number=run.issue_number,
         issue_title=run.title,
-        base_branch=prepared.get("base_branch", ""),
-        base_commit=prepared.get("base_commit", ""),
+        base_branch="",
+        base_commit="",
         started_at=run.created_at,
         run_url=f"{settings.public_url}/runs/{run.id}" if settings.public_url else "",
-        budget_calls=wishes.budget_calls or settings.budget_calls,
-        language=wishes.language,
-        reporter=wishes.reporter,
-        reporter_id=wishes.reporter_id,
-        remarks=wishes.remarks,
-        queue_place=int(prepared.get("queue_place", "0")),
-        waits_for=prepared.get("waits_for", ""),
-        ending=prepared.get("ending", ""),
+        budget_calls=preferences.budget_calls or settings.budget_calls,
+        language=preferences.language,
+        reporter=preferences.reporter,
+        reporter_id=preferences.reporter_id,
+        remarks=preferences.remarks,
         gpu_seconds=gpu_seconds(model_s, settings.prices) if counted else None,
         recipe=recipe,
     )

@@ -6,9 +6,10 @@ So every method may be called again after a crash.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import cast
 
 from agent.journal.events import (
     AnyEvent,
@@ -29,7 +30,18 @@ from app.publishing.facts import (
     model_seconds,
     read_preferences,
 )
-from app.runs.services import Result, Services
+from app.runs.results import (
+    AnyResult,
+    Ended,
+    Failed,
+    Gathered,
+    Prepared,
+    Quiet,
+    StepJson,
+    from_json,
+    to_json,
+)
+from app.runs.services import Services, Step
 from app.runs.step_retry import with_retries
 from app.storage.records import Run
 from app.storage.store import SqlStore
@@ -54,46 +66,66 @@ class ActiveRun:
     forge: Forge
     first_call: metrics.FirstCall = field(default_factory=metrics.FirstCall)
 
+    async def do_step(
+        self,
+        step: Step,
+        name: str,
+        act: Callable[[], Awaitable[AnyResult]],
+        *,
+        heeds_stop: bool = False,
+    ) -> AnyResult | Failed:
+        """Do a step unless it was done before, with retries; gives its result."""
+
+        async def kept() -> StepJson:
+            return to_json(await self.with_retries(name, act, heeds_stop=heeds_stop))
+
+        # What is kept under a step's name is of that step: its own result, or that it failed.
+        return cast("AnyResult | Failed", from_json(await step(name, kept)))
+
     async def with_retries(
-        self, name: str, act: Callable[[], Awaitable[Result]], *, heeds_stop: bool = False
-    ) -> Result:
+        self, name: str, act: Callable[[], Awaitable[AnyResult]], *, heeds_stop: bool = False
+    ) -> AnyResult | Failed:
         """Do a step; wait and repeat it while something outside is away; else say what failed."""
 
         async def tell(why: str) -> None:
             attempt = max(self.next_attempt() - 1, 1)
-            facts, state = self.facts({"waits_for": why}), self.state(attempt)
+            facts, state = self.facts(waits_for=why), self.state(attempt)
             await self.tell("debugging", facts, state, self.record.pull_request)
 
         return await with_retries(
             self.services, self.store, self.record.id, name, act, tell, heeds_stop=heeds_stop
         )
 
-    async def finish(self, result: Result) -> Result:
-        """Record the end of this round and clean up. `quiet`: there was nothing to do in it."""
+    async def finish(self, result: Ended | Quiet) -> StepJson:
+        """Record the end of this round and clean up."""
         self.check_lease()
         self._record_end(result)
         await self._sweep_sandboxes()
         self._delete_trees()
-        _log.info("run ended", run=self.record.id, outcome=result.get("outcome", "nothing to do"))
+        _log.info(
+            "run ended",
+            run=self.record.id,
+            outcome="nothing to do" if isinstance(result, Quiet) else result.outcome,
+        )
         return {}
 
-    def _record_end(self, result: Result) -> None:
+    def _record_end(self, result: Ended | Quiet) -> None:
         run = self.store.get_run(self.record.id)
         if run.status == "done" or run.round != self.record.round:
             return
-        ended = RunEnded.model_validate(
-            {
-                "attempt": 0,
-                "outcome": result.get("outcome", "failed"),
-                "chosen_attempt": int(result.get("attempt", "0")),
-                "pull_request": result.get("pull", run.pull_request),
-                "diagnosis": result.get("reason", ""),
-            }
-        )
+        ended = None
+        if isinstance(result, Ended):
+            ended = RunEnded(
+                attempt=0,
+                outcome=result.outcome,
+                chosen_attempt=result.attempt,
+                pull_request=run.pull_request if result.pull is None else result.pull,
+                diagnosis=result.reason,
+            )
         if run.closed:
             self.store.append(run.id, [RunPhase(attempt=0, phase=run.closed)])
-        again = self.store.finish(run.id, None if "quiet" in result else ended)
-        if "quiet" not in result:
+        again = self.store.finish(run.id, ended)
+        if ended is not None:
             metrics.run_ended(ended.outcome, run.created_at, run.round)
         if again:
             _log.info("another round follows", run=run.id, round=run.round + 1)
@@ -150,13 +182,32 @@ class ActiveRun:
         """The reproduction that shows the issue's bug where the pull request's change is not."""
         return carried_reproduction(self.events())
 
-    def facts(self, prepared: Mapping[str, str]) -> RunFacts:
-        """What reports say of the run."""
+    def facts(
+        self,
+        base: Prepared | Gathered | None = None,
+        *,
+        queue_place: int = 0,
+        waits_for: str = "",
+        ending: str = "",
+    ) -> RunFacts:
+        """What reports say of the run. `base`: what it works from, once that is known."""
         settings = self.services.settings
-        wishes = read_preferences(self.store.get_log(self.record.id, FACTS_LOG))
-        model_s = model_seconds(self.events()) if settings.gpus_per_stream else 0.0
-        recipe = (self.store.get_log(self.record.id, RECIPE_LOG) or b"").decode()
-        return facts_of(settings, self.record, wishes, prepared, model_s, recipe)
+        preferences = read_preferences(self.store.get_log(self.record.id, FACTS_LOG))
+        facts = facts_of(
+            settings,
+            self.record,
+            preferences,
+            model_s=model_seconds(self.events()) if settings.gpus_per_stream else 0.0,
+            recipe=(self.store.get_log(self.record.id, RECIPE_LOG) or b"").decode(),
+        )
+        return replace(
+            facts,
+            base_branch=base.base_branch if base else "",
+            base_commit=base.base_commit if base else "",
+            queue_place=queue_place,
+            waits_for=waits_for,
+            ending=ending,
+        )
 
     def phase(self, phase: Phase, detail: str = "") -> None:
         """Record that the run as a whole is at this point."""

@@ -22,7 +22,7 @@ from app.repo_config.effective import EffectiveConfig
 from app.runs import failures
 from app.runs.active_run import ActiveRun
 from app.runs.failures import Requeued
-from app.runs.services import Result
+from app.runs.results import Denied, Done, Refused
 from app.storage.records import Run
 from app.telemetry import logs
 
@@ -33,10 +33,10 @@ LONGEST_WAIT_S = 300.0
 _log = logs.get(__name__)
 
 
-async def authorise(run: ActiveRun) -> Result:
+async def authorise(run: ActiveRun) -> Done | Denied | Refused:
     """Ask GitHub whether the sender may start a run and whether the issue still wants one.
 
-    `denied` says why it ends in silence, `refused` why it ends with a word on the issue.
+    `Denied` ends it in silence, `Refused` with a word on the issue.
     """
     run.phase("queued")
     forge = run.forge
@@ -44,7 +44,7 @@ async def authorise(run: ActiveRun) -> Result:
     denied, thread = await why_unwanted(forge, run.record, terms)
     if denied:
         _log.info("not permitted", run=run.record.id, by=run.record.triggered_by, why=denied)
-        return {"denied": denied}
+        return Denied(denied)
     await _let_go(run)
     await run.best_effort(forge.react(run.record.issue_number, "eyes"))
     wishes = preferences_of(terms, thread)
@@ -52,7 +52,7 @@ async def authorise(run: ActiveRun) -> Result:
     place = run.record.issue_number, terms, run.record.repository
     await run.best_effort(publish.tell_problems(forge, *place))
     if terms.stop:
-        return {"refused": "The repository's settings have mistakes; the other comment names them."}
+        return Refused("The repository's settings have mistakes; the other comment names them.")
     return await _admitted(run, terms)
 
 
@@ -70,10 +70,10 @@ async def why_unwanted(forge: Forge, run: Run, terms: EffectiveConfig) -> tuple[
     return denied or (ending.text if ending else ""), thread
 
 
-async def refuse(run: ActiveRun, reason: str) -> Result:
+async def refuse(run: ActiveRun, reason: str) -> Done:
     """Say on the issue why the run does not begin."""
-    await run.tell("done", run.facts({"ending": reason}), AttemptState())
-    return {}
+    await run.tell("done", run.facts(ending=reason), AttemptState())
+    return Done()
 
 
 async def _let_go(run: ActiveRun) -> None:
@@ -84,22 +84,22 @@ async def _let_go(run: ActiveRun) -> None:
         await asyncio.sleep(0.2)
 
 
-async def _admitted(run: ActiveRun, terms: EffectiveConfig) -> Result:
+async def _admitted(run: ActiveRun, terms: EffectiveConfig) -> Done | Denied | Refused:
     """Wait until the limits let the run begin."""
     told, until = "", time.monotonic() + LONGEST_WAIT_S
     while True:
         run.check_lease()
         if run.store.stop_requested(run.record.id):
-            return {"denied": "It was stopped while it waited."}
+            return Denied("It was stopped while it waited.")
         match begin(run.store.database, run.record, terms, now()):
             case Go():
-                return {}
+                return Done()
             case Refuse(reason):
-                return {"refused": reason}
+                return Refused(reason)
             case Wait(ahead, reason):
                 if told != (told := f"{ahead} {reason}"):
-                    waits = {"queue_place": str(ahead), "waits_for": reason}
-                    await run.tell("queued", run.facts(waits), AttemptState())
+                    facts = run.facts(queue_place=ahead, waits_for=reason)
+                    await run.tell("queued", facts, AttemptState())
         if time.monotonic() > until:
             raise Requeued("others may use the place meanwhile")
         await asyncio.sleep(min(1.0, run.services.tell_every_s))

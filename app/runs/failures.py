@@ -21,6 +21,7 @@ from app.github.errors import (
     TokenRefused,
 )
 from app.github.records import IssueThread, Repository
+from app.runs.results import Failed
 from app.settings.base import SettingsError
 from app.telemetry.logs import redact
 from app.telemetry.metrics import OTHER
@@ -158,9 +159,9 @@ class StopReason:
     """Whether a comment on the issue is possible and wanted."""
 
     @property
-    def result(self) -> dict[str, str]:
+    def result(self) -> Failed:
         """As the result of a step that failed so."""
-        return {"failed": self.text} if self.tell else {"failed": self.text, "untold": "1"}
+        return Failed(self.text, can_be_told=self.tell)
 
 
 def of_error(error: BaseException) -> StopReason | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 
 from agent.journal.events import GateJudged, Outcome
@@ -18,56 +18,74 @@ from app.runs.active_run import ISSUE_LOG, ActiveRun
 from app.runs.admission_step import authorise, refuse
 from app.runs.attachments import ci_logs, linked_files, links, where
 from app.runs.attempts import AttemptPlan
-from app.runs.services import Result, Step
+from app.runs.results import (
+    BaseMoved,
+    Debugged,
+    Denied,
+    Done,
+    Ended,
+    Failed,
+    Prepared,
+    Published,
+    Refused,
+)
+from app.runs.services import Step
 
 LAPS = 3
 """So often work begins anew because the base branch moved; then a draft says so."""
 
 
 async def first_round(run: ActiveRun, step: Step) -> None:
-    """From the issue to a pull request, a draft or a diagnosis, in durable steps."""
+    """Do the first round to its end."""
+    allowed = await run.do_step(step, "authorise", partial(authorise, run), heeds_stop=True)
+    ended: Ended
+    match allowed:
+        case Denied(reason):  # A stranger gets silence: no comment, only the record.
+            ended = Ended("stopped", reason=reason)
+        case Refused(reason):
+            await run.do_step(step, "refuse", partial(refuse, run, reason))
+            ended = Ended("stopped", reason=reason)
+        case Failed():
+            ended = await _failed(run, step, None, allowed)
+        case Done():
+            ended = await _work(run, step)
+    await step("finish", partial(run.finish, ended))
 
-    async def tried(
-        name: str, act: Callable[[], Awaitable[Result]], *, heeds_stop: bool = False
-    ) -> Result:
-        return await step(name, partial(run.with_retries, name, act, heeds_stop=heeds_stop))
 
-    result = await tried("authorise", partial(authorise, run), heeds_stop=True)
-    if denied := result.get("denied"):
-        # A stranger gets silence: no comment, only the record.
-        await step("finish", partial(run.finish, {"outcome": "stopped", "reason": denied}))
-        return
-    if refused := result.get("refused"):
-        await tried("refuse", partial(refuse, run, refused))
-        await step("finish", partial(run.finish, {"outcome": "stopped", "reason": refused}))
-        return
-    prepared: Result = {}
-    if "failed" not in result:
-        result = prepared = await tried("prepare", partial(prepare, run), heeds_stop=True)
+async def _work(run: ActiveRun, step: Step) -> Ended:
+    prepared = await run.do_step(step, "prepare", partial(prepare, run), heeds_stop=True)
+    if isinstance(prepared, Failed):
+        return await _failed(run, step, None, prepared)
     lap = 1
-    while "failed" not in result:
+    while True:
         suffix = f" {lap}" if lap > 1 else ""
-        result = await tried(f"debug{suffix}", partial(debug, run, prepared), heeds_stop=True)
-        if "failed" not in result:
-            last = lap == LAPS
-            result = await tried(
-                f"publish{suffix}", partial(publish_result, run, prepared, result, last)
-            )
-        if "again" not in result:
-            break
-        prepared, lap = prepared | result, lap + 1
-    if "failed" in result:
-        if "untold" not in result:
-            await tried("explain", partial(report_failure, run, prepared, result))
-        outcome = "stopped" if "stopped" in result else "failed"
-        result = {"outcome": outcome, "reason": result["failed"]}
-    await step("finish", partial(run.finish, result))
+        act = partial(debug, run, prepared)
+        result = await run.do_step(step, f"debug{suffix}", act, heeds_stop=True)
+        if isinstance(result, Failed):
+            return await _failed(run, step, prepared, result)
+        publishing = partial(publish_result, run, prepared, result, last=lap == LAPS)
+        published = await run.do_step(step, f"publish{suffix}", publishing)
+        match published:
+            case Failed():
+                return await _failed(run, step, prepared, published)
+            case Published(outcome, attempt, pull, reason):
+                return Ended(outcome, attempt, pull or None, reason)
+            case BaseMoved(again, base_commit, first):
+                lap += 1
+                prepared = replace(prepared, again=again, base_commit=base_commit, first=first)
 
 
-async def prepare(run: ActiveRun) -> Result:
+async def _failed(run: ActiveRun, step: Step, prepared: Prepared | None, failed: Failed) -> Ended:
+    """Say so on the issue, where that is possible; gives how the run is recorded."""
+    if failed.can_be_told:
+        await run.do_step(step, "explain", partial(report_failure, run, prepared, failed.reason))
+    return Ended("stopped" if failed.stopped else "failed", reason=failed.reason)
+
+
+async def prepare(run: ActiveRun) -> Prepared:
     """Bring the mirror up to date; keep the issue as it is now; fix the commit to work from."""
     run.phase("preparing")
-    await run.tell("preparing", run.facts({}), AttemptState())
+    await run.tell("preparing", run.facts(), AttemptState())
     trigger, forge = run.record.trigger, run.forge
     fetched = await _fetch(run)
     thread = await forge.issue(run.record.issue_number)
@@ -77,76 +95,72 @@ async def prepare(run: ActiveRun) -> Result:
     checks = tuple(dict.fromkeys((*trigger.checks, *found.checks)))
     attachments = (*await ci_logs(run, checks), *await linked_files(run, found.files))
     attached = [attachment.model_dump() for attachment in attachments]
-    return {
-        "base_commit": fetched.base_commit,
-        "base_branch": trigger.base_branch or fetched.repository.default_branch,
-        "clone_url": fetched.repository.clone_url,
-        "attached": json.dumps(attached),
-    }
+    return Prepared(
+        base_commit=fetched.base_commit,
+        base_branch=trigger.base_branch or fetched.repository.default_branch,
+        clone_url=fetched.repository.clone_url,
+        attached=json.dumps(attached),
+    )
 
 
-async def debug(run: ActiveRun, prepared: Result) -> Result:
+async def debug(run: ActiveRun, prepared: Prepared) -> Debugged:
     """Run the attempts, or go on with them; the journal keeps all that matters."""
-    again = prepared.get("again", "")
     terms = await run.services.terms(run.forge)
     plan = AttemptPlan(
-        tree=prepared["base_commit"],
-        first=int(prepared.get("first", "1")),
-        attempts=1 if again else terms.attempts,
-        again=again,
-        attachments=tuple(
-            Attachment.model_validate(a) for a in json.loads(prepared.get("attached", "[]"))
-        ),
+        tree=prepared.base_commit,
+        first=prepared.first,
+        attempts=1 if prepared.again else terms.attempts,
+        again=prepared.again,
+        attachments=tuple(Attachment.model_validate(a) for a in json.loads(prepared.attached)),
     )
-    chosen = await attempts.debug(run, plan, run.facts(prepared), prepared["clone_url"])
-    return {"attempt": str(chosen)}
+    chosen = await attempts.debug(run, plan, run.facts(prepared), prepared.clone_url)
+    return Debugged(chosen)
 
 
-async def publish_result(run: ActiveRun, prepared: Result, debugged: Result, last: bool) -> Result:
+async def publish_result(
+    run: ActiveRun, prepared: Prepared, debugged: Debugged, *, last: bool
+) -> Published | BaseMoved | Failed:
     """Open the pull request, or say what is known.
 
     When the base branch moved meanwhile, the patch is proven again on its tip first; where that
-    fails, `again` says why and the work goes on from there, unless this was the `last` time.
+    fails, `BaseMoved` says why and the work goes on from there, unless this was the `last` time.
     """
     run.phase("publishing")
-    number = int(debugged["attempt"])
+    number = debugged.attempt
     state = run.state(number)
     facts = run.facts(prepared)
     if state.outcome not in ("proven", "draft") or not patch_of(state):
         await publish.report_failure(run.forge, facts, state)
         outcome = state.outcome or "failed"
-        return {"outcome": outcome, "attempt": debugged["attempt"], "reason": state.diagnosis}
-    mirror = await trees.mirror_with(run, prepared["base_commit"], prepared["clone_url"])
+        return Published(outcome, number, reason=state.diagnosis)
+    mirror = await trees.mirror_with(run, prepared.base_commit, prepared.clone_url)
     known = await publish.own_pull(run.forge, facts)
     if known is None and (ending := await _ended_meanwhile(run)):
         return ending.result
     if state.outcome == "proven" and known is None:
         tip = (await _fetch(run)).base_commit
         # The commit that the proof is of: the steps before may have been done anew since.
-        stood_on = state.started.base_commit if state.started else prepared["base_commit"]
+        stood_on = state.started.base_commit if state.started else prepared.base_commit
         if tip != stood_on:
             command = state.started.test_command if state.started else ""
             judged = await attempts.prove_on(
-                run, tip, prepared["clone_url"], patch_of(state), state.reproduction, command
+                run, tip, prepared.clone_url, patch_of(state), state.reproduction, command
             )
             if judged.verdict == "proven":
                 run.store.append(run.record.id, [judged.model_copy(update={"attempt": number})])
-                prepared, state = prepared | {"base_commit": tip}, run.state(number)
+                prepared, state = replace(prepared, base_commit=tip), run.state(number)
                 facts = run.facts(prepared)
             elif not last:
-                return {
-                    "again": _moved(prepared["base_branch"], tip, judged, patch_of(state)),
-                    "base_commit": tip,
-                    "first": str(run.next_attempt()),
-                }
+                again = _moved(prepared.base_branch, tip, judged, patch_of(state))
+                return BaseMoved(again, tip, run.next_attempt())
             else:
                 run.store.append(run.record.id, [_not_on_tip(judged, number, tip, state)])
                 state = run.state(number)
     terms = await run.services.terms(run.forge)
     published = await publish.publish(run.forge, mirror, facts, state, terms)
     await note_pull(run, published.pull)
-    draft: Outcome = "draft" if is_draft(state) else "proven"
-    return {"outcome": draft, "pull": published.pull.url, "attempt": debugged["attempt"]}
+    ended: Outcome = "draft" if is_draft(state) else "proven"
+    return Published(ended, number, pull=published.pull.url)
 
 
 async def _ended_meanwhile(run: ActiveRun) -> failures.StopReason | None:
@@ -166,11 +180,11 @@ async def note_pull(run: ActiveRun, pull: Pull) -> None:
         run.services.inbox.wake(run.record.id)
 
 
-async def report_failure(run: ActiveRun, prepared: Result, failed: Result) -> Result:
+async def report_failure(run: ActiveRun, prepared: Prepared | None, reason: str) -> Done:
     """Say on the issue why the run ended."""
     facts = run.facts(prepared)
-    await publish.report_failure(run.forge, facts, run.state(1), failed["failed"])
-    return {}
+    await publish.report_failure(run.forge, facts, run.state(1), reason)
+    return Done()
 
 
 async def _fetch(run: ActiveRun) -> Fetched:

@@ -8,7 +8,6 @@ overwritten.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -27,7 +26,17 @@ from app.runs.attempts import AttemptPlan
 from app.runs.feedback import Item, Items
 from app.runs.pull_request_proof import WiderProof
 from app.runs.replies import answer_all, commit_text_for, say_given_up
-from app.runs.services import Result, Step
+from app.runs.results import (
+    BranchMoved,
+    ChangeResult,
+    Debugged,
+    Ended,
+    Failed,
+    Gathered,
+    Pushed,
+    Quiet,
+)
+from app.runs.services import Step
 from app.sanitize.secret_scan import new_secrets
 from app.telemetry import logs
 from sandbox.protocol import Sandbox
@@ -40,54 +49,54 @@ _log = logs.get(__name__)
 
 async def work(run: ActiveRun, step: Step) -> None:
     """Do one later round to its end."""
-
-    async def tried(
-        name: str, act: Callable[[], Awaitable[Result]], *, heeds_stop: bool = False
-    ) -> Result:
-        return await step(name, partial(run.with_retries, name, act, heeds_stop=heeds_stop))
-
+    result: Quiet | ChangeResult = Quiet("nothing to do")
+    pull = run.record.pull_request
     for lap in range(1, LAPS + 1):
         suffix = f" {lap}" if lap > 1 else ""
-        found = await tried(f"gather{suffix}", partial(gather, run), heeds_stop=True)
-        if "quiet" in found or "failed" in found:
+        found = await run.do_step(step, f"gather{suffix}", partial(gather, run), heeds_stop=True)
+        if not isinstance(found, Gathered):
+            result = found
             break
-        result = await tried(f"debug{suffix}", partial(debug, run, found), heeds_stop=True)
-        if "failed" not in result:
-            result = await tried(f"push{suffix}", partial(push, run, found, result))
-        if "moved" not in result or lap == LAPS:
+        pull = found.pull
+        act = partial(debug, run, found)
+        debugged = await run.do_step(step, f"debug{suffix}", act, heeds_stop=True)
+        if isinstance(debugged, Failed):
+            result = debugged
+        else:
+            result = await run.do_step(step, f"push{suffix}", partial(push, run, found, debugged))
+        if not isinstance(result, BranchMoved) or lap == LAPS:
             # Whatever came of it, everybody who asked gets an answer.
-            found |= await tried(f"answer{suffix}", partial(answer, run, found, result))
+            answering = partial(answer, run, found, result)
+            result = await run.do_step(step, f"answer{suffix}", answering)
             break
-    await step("finish", partial(run.finish, ending(run, found)))
+    await step("finish", partial(run.finish, ending(run, result, pull)))
 
 
-def ending(run: ActiveRun, found: Result) -> Result:
+def ending(run: ActiveRun, result: Quiet | ChangeResult, pull: str) -> Ended | Quiet:
     """How the round is recorded: the run keeps its outcome unless a new patch was taken."""
-    if "quiet" in found:
-        return {"quiet": found["quiet"]}
-    if "attempt" in found and "failed" not in found:
-        return {name: found[name] for name in ("outcome", "attempt", "pull") if name in found}
-    reason = found.get("failed", "")
-    return {
-        "outcome": run.record.outcome or "failed",
-        "pull": run.record.pull_request,
-        "reason": reason,
-    }
+    match result:
+        case Quiet():
+            return result
+        case Pushed(attempt, _, outcome):
+            return Ended(outcome, attempt, pull)
+        case Failed(reason) | BranchMoved(reason):
+            outcome = run.record.outcome or "failed"
+            return Ended(outcome, pull=run.record.pull_request, reason=reason)
 
 
-async def gather(run: ActiveRun) -> Result:
-    """Find out from GitHub what there is to do; `quiet` when there is nothing."""
+async def gather(run: ActiveRun) -> Gathered | Quiet:
+    """Find out from GitHub what there is to do."""
     forge, inbox = run.forge, run.services.inbox
     pull = await forge.pull(run.record.pull_number)
     if not pull.open:
         await close(run, pull)
-        return {"quiet": "the pull request is closed"}
+        return Quiet("the pull request is closed")
     fetched = await publish.fetch(forge, run.services.mirror(await _url(run)), pull.base_branch)
     mirror = run.services.mirror(fetched.repository.clone_url)
     try:
         head = await asyncio.to_thread(mirror.base_commit, pull.branch)
     except GitMissing:
-        return {"quiet": "the pull request's branch is gone"}
+        return Quiet("the pull request's branch is gone")
     tip = fetched.base_commit
     base = await asyncio.to_thread(mirror.merge_base, tip, head)
     taken = inbox.taken_up(run.record.id, run.record.round)
@@ -102,104 +111,103 @@ async def gather(run: ActiveRun) -> Result:
     reruns = inbox.requested(run.record.id, run.record.round)
     items += [feedback.of_rerun(key, ("It was not made yet.",)) for key in reruns]
     if not items:
-        return {"quiet": "nothing to do"}
+        return Quiet("nothing to do")
     run.phase("preparing", f"round {run.record.round}")
     inbox.take_up(run.record.id, run.record.round, [item.key for item in items])
     kept = Items(items=tuple(items))
     run.store.put_log(run.record.id, _log_id(run), kept.model_dump_json().encode())
-    return {
-        "head": head,
-        "base_commit": tip if conflict else base,
-        "tree": tip if conflict else head,
-        "base_branch": pull.base_branch,
-        "clone_url": fetched.repository.clone_url,
-        "first": str(run.next_attempt()),
-        "attached": " ".join(logs_kept),
-        "at": now().isoformat(timespec="seconds"),
-        "pull": pull.url,
-    }
+    return Gathered(
+        head=head,
+        base_commit=tip if conflict else base,
+        tree=tip if conflict else head,
+        base_branch=pull.base_branch,
+        clone_url=fetched.repository.clone_url,
+        first=run.next_attempt(),
+        attached=" ".join(logs_kept),
+        at=now().isoformat(timespec="seconds"),
+        pull=pull.url,
+    )
 
 
-async def debug(run: ActiveRun, found: Result) -> Result:
+async def debug(run: ActiveRun, found: Gathered) -> Debugged:
     """Prove the change again where only that is asked; else run an attempt with the feedback."""
-    items, number = _items(run), int(found["first"])
-    mirror = run.services.mirror(found["clone_url"])
+    items, number = _items(run), found.first
+    mirror = run.services.mirror(found.clone_url)
     if all(item.kind in ("conflict", "rerun") for item in items):
         items, proven = await _prove_again(run, mirror, found, items)
         if proven:
-            return {"attempt": str(number)}
-    on_head = found["tree"] == found["head"]
+            return Debugged(number)
+    on_head = found.tree == found.head
     carried = run.carried() if on_head else None
     if carried is not None and run.state(number).reproduction is None:
         run.store.append(run.record.id, [carried.model_copy(update={"attempt": number})])
     plan = AttemptPlan(
-        tree=found["tree"],
+        tree=found.tree,
         first=number,
         again=feedback.again(run.record.pull_number, carried, patched=on_head),
         feedback=tuple(item.text for item in items),
         attachments=tuple(
             Attachment(id=log_id, name="log of a failed check", size=len(data))
-            for log_id in found["attached"].split()
+            for log_id in found.attached.split()
             if (data := run.store.get_log(run.record.id, log_id)) is not None
         ),
         judge_with=_judge(run, mirror, found, carried, number),
     )
     facts = run.facts(found)
-    chosen = await attempts.debug(run, plan, facts, found["clone_url"], found["pull"])
-    return {"attempt": str(chosen)}
+    chosen = await attempts.debug(run, plan, facts, found.clone_url, found.pull)
+    return Debugged(chosen)
 
 
-async def push(run: ActiveRun, found: Result, debugged: Result) -> Result:
-    """Put the change on the branch, after its head; `moved` when somebody pushed meanwhile."""
+async def push(run: ActiveRun, found: Gathered, debugged: Debugged) -> ChangeResult:
+    """Put the change on the branch, after its head, unless somebody pushed meanwhile."""
     run.phase("publishing", f"round {run.record.round}")
-    number = int(debugged["attempt"])
+    number = debugged.attempt
     state = run.state(number)
     good = state.outcome == "proven" or (state.outcome == "draft" and run.record.outcome == "draft")
     if not good or not patch_of(state):
         why = state.diagnosis or "No patch was proven."
-        return {"failed": why, "attempt": debugged["attempt"]}
+        return Failed(why, attempt=number)
     if new_secrets(patch_of(state)):
         why = "The change adds what looks like a password or key, so it was not published."
-        return {"failed": why, "attempt": debugged["attempt"]}
-    mirror = run.services.mirror(found["clone_url"])
+        return Failed(why, attempt=number)
+    mirror = run.services.mirror(found.clone_url)
     pull = await run.forge.pull(run.record.pull_number)
     author = await publish.bot_identity(run.forge)
-    merged = found["tree"] != found["head"]
+    merged = found.tree != found.head
     terms = await run.services.terms(run.forge)
     commit = await asyncio.to_thread(
         mirror.commit_patch,
-        found["base_commit"],
+        found.base_commit,
         patch_of(state),
         message=commit_text_for(pull, state, author),
         author=author,
         branch=f"{pull.branch}-round-{run.record.round}",
-        when=datetime.fromisoformat(found["at"]),
+        when=datetime.fromisoformat(found.at),
         policy=terms.policy,
-        parents=(found["head"], found["base_commit"]) if merged else (found["head"],),
+        parents=(found.head, found.base_commit) if merged else (found.head,),
     )
-    if commit != found["head"]:
+    if commit != found.head:
         run.check_lease()
         try:
             await publish.with_token(
                 run.forge, lambda token: mirror.push(pull.branch, commit, token)
             )
         except BranchTaken:
-            return {"moved": "1", "failed": "Somebody kept pushing to the branch meanwhile."}
-    outcome = "draft" if is_draft(state) else "proven"
-    return {"attempt": debugged["attempt"], "commit": commit, "outcome": outcome}
+            return BranchMoved("Somebody kept pushing to the branch meanwhile.")
+    return Pushed(number, commit, "draft" if is_draft(state) else "proven")
 
 
-async def answer(run: ActiveRun, found: Result, result: Result) -> Result:
+async def answer(run: ActiveRun, found: Gathered, result: ChangeResult) -> ChangeResult:
     """Answer everything that was asked, each once; gives what the round came to."""
     run.check_lease()
-    number = int(result.get("attempt", found["first"]))
+    number = found.first if isinstance(result, BranchMoved) else result.attempt or found.first
     await answer_all(run, _items(run), run.state(number), found, result)
-    if commit := result.get("commit"):
-        pull = replace(await run.forge.pull(run.record.pull_number), head_sha=commit)
+    if isinstance(result, Pushed):
+        pull = replace(await run.forge.pull(run.record.pull_number), head_sha=result.commit)
         await run.best_effort(
             publish.show_proof(run.forge, run.facts(found), run.state(number), pull)
         )
-    await run.tell("done", run.facts(found), run.state(number), found["pull"])
+    await run.tell("done", run.facts(found), run.state(number), found.pull)
     return result
 
 
@@ -244,17 +252,17 @@ async def _failed_checks(
 
 
 async def _prove_again(
-    run: ActiveRun, mirror: Mirror, found: Result, items: tuple[Item, ...]
+    run: ActiveRun, mirror: Mirror, found: Gathered, items: tuple[Item, ...]
 ) -> tuple[tuple[Item, ...], bool]:
     """The change as it is, proven where it has to go; an attempt without a model if it holds."""
-    number, earlier = int(found["first"]), run.state((run.chosen_attempts() or [1])[-1])
+    number, earlier = found.first, run.state((run.chosen_attempts() or [1])[-1])
     if run.state(number).outcome == "proven":  # before a crash
         return items, True
-    tip = found["base_commit"]
-    old_base = await asyncio.to_thread(mirror.merge_base, tip, found["head"])
-    whole = await asyncio.to_thread(mirror.diff, old_base, found["head"])
+    tip = found.base_commit
+    old_base = await asyncio.to_thread(mirror.merge_base, tip, found.head)
+    whole = await asyncio.to_thread(mirror.diff, old_base, found.head)
     command = earlier.started.test_command if earlier.started else ""
-    judged = await attempts.prove_on(run, tip, found["clone_url"], whole, run.carried(), command)
+    judged = await attempts.prove_on(run, tip, found.clone_url, whole, run.carried(), command)
     if judged.verdict != "proven":
         shown = tuple(
             feedback.of_rerun(item.key, judged.reasons) if item.kind == "rerun" else item
@@ -278,13 +286,17 @@ async def _prove_again(
 
 
 def _judge(
-    run: ActiveRun, mirror: Mirror, found: Result, carried: ReproductionDeclared | None, number: int
+    run: ActiveRun,
+    mirror: Mirror,
+    found: Gathered,
+    carried: ReproductionDeclared | None,
+    number: int,
 ) -> WiderProof:
     async def open_base() -> Sandbox:
-        tree = await trees.tree(run, found["base_commit"], found["clone_url"])
+        tree = await trees.tree(run, found.base_commit, found.clone_url)
         return await run.services.sandboxes.open(run.record.id, f"gate-{number}", tree)
 
-    return WiderProof(mirror, found["base_commit"], found["tree"], open_base, carried)
+    return WiderProof(mirror, found.base_commit, found.tree, open_base, carried)
 
 
 async def _url(run: ActiveRun) -> str:

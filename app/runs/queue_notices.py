@@ -11,6 +11,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from agent.journal.events import now
 from agent.journal.state import AttemptState
@@ -80,8 +81,8 @@ async def _tell(services: Services, run: Run, place: int, *, first: bool) -> Non
         try:
             if first:
                 await forge.react(run.issue_number, "eyes")
-            at = {"queue_place": str(place)}
-            facts = facts_of(services.settings, run, preferences_of(terms, thread), at, 0.0)
+            facts = facts_of(services.settings, run, preferences_of(terms, thread))
+            facts = replace(facts, queue_place=place)
             await publish.announce(forge, facts, "queued", AttemptState())
         finally:
             release(services.store.database, run.id)

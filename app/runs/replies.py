@@ -11,7 +11,7 @@ from app.github.records import FailedCheck, Pull
 from app.publishing.markers import reply_marker, round_marker
 from app.runs.active_run import ActiveRun
 from app.runs.feedback import CHECK_ROUNDS, Item
-from app.runs.services import Result
+from app.runs.results import ChangeResult, Gathered, Pushed
 from app.sanitize.markdown import (
     COMMENT_LIMIT,
     Markdown,
@@ -25,12 +25,16 @@ from app.sanitize.markdown import (
 
 
 async def answer_all(
-    run: ActiveRun, items: Sequence[Item], state: AttemptState, found: Result, result: Result
+    run: ActiveRun,
+    items: Sequence[Item],
+    state: AttemptState,
+    found: Gathered,
+    result: ChangeResult,
 ) -> None:
     """Reply in each thread, and on the page to what has no thread."""
-    commit = result.get("commit", "")
-    changed = bool(commit) and commit != found["head"]
-    failed = result.get("failed", "")
+    commit = result.commit if isinstance(result, Pushed) else ""
+    changed = bool(commit) and commit != found.head
+    failed = "" if isinstance(result, Pushed) else result.reason
     summary = state.submitted.summary if state.submitted else ""
     said = answers(summary, len(items))
     on_page = []

@@ -15,6 +15,7 @@ from app.llm.metered import GovernedModel, ShutdownGate
 from app.repo_config.effective import EffectiveConfig, terms
 from app.repo_config.schema import RepoConfig
 from app.runs.failures import PATIENCE_S
+from app.runs.results import StepJson
 from app.sandboxes.base import Sandboxes
 from app.sandboxes.environment import EnvironmentRequest, Prepared, SetupRepairer
 from app.settings.schema import Settings
@@ -22,9 +23,7 @@ from app.storage.inbox import Inbox
 from app.storage.store import SqlStore
 from app.telemetry import metrics
 
-Result = dict[str, str]
-"""What the durable engine keeps of a step: small and plain."""
-Step = Callable[[str, Callable[[], Awaitable[Result]]], Awaitable[Result]]
+Step = Callable[[str, Callable[[], Awaitable[StepJson]]], Awaitable[StepJson]]
 """Does a named step unless it was done before; gives its result."""
 
 TELL_EVERY_S = 15.0
@@ -55,10 +54,11 @@ class Services:
     ) = None
     """Makes the environment of a run's tree; None: its sandboxes are as they are."""
 
-    brake: ShutdownGate = field(default_factory=ShutdownGate)
+    shutdown_gate: ShutdownGate = field(default_factory=ShutdownGate)
+    """Brings the runs of this process to rest before it ends."""
+
     ending: threading.Event = field(default_factory=threading.Event)
     """The engine ends: what comes up in a run from here on is of that, and no failure of it."""
-    """Brings the runs of this process to rest before it ends."""
 
     def model(self, run_id: str, seed: int, waiting: OnWaiting) -> Model:
         """The model of an attempt, under the operators' hand."""
@@ -73,7 +73,7 @@ class Services:
             run_id,
             self.settings.tokens_per_day,
             waiting,
-            self.brake,
+            self.shutdown_gate,
             seed + 1,
         )
 

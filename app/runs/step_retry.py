@@ -22,7 +22,8 @@ from app.runs.failures import (
     was_dropped,
     what_is_away,
 )
-from app.runs.services import Result, Services
+from app.runs.results import AnyResult, Failed
+from app.runs.services import Services
 from app.storage.outage import is_unavailable
 from app.storage.store import SqlStore
 from app.telemetry import logs, metrics
@@ -40,11 +41,11 @@ async def with_retries(
     store: SqlStore,
     run_id: str,
     name: str,
-    act: Callable[[], Awaitable[Result]],
+    act: Callable[[], Awaitable[AnyResult]],
     tell: Callable[[str], Awaitable[None]],
     *,
     heeds_stop: bool = False,
-) -> Result:
+) -> AnyResult | Failed:
     """Do a step; wait and repeat it while something outside is away; else say what failed.
 
     `store` holds the run's lease; `tell` says on the issue what is waited for, when it takes long.
@@ -77,7 +78,7 @@ async def with_retries(
         if isinstance(error, RunStopped) or (
             heeds_stop and is_waited_for(error) and store.stop_requested(run_id)
         ):
-            return {"failed": STOPPED, "stopped": "1"}
+            return Failed(STOPPED, stopped=True)
         # A step may last for hours: faults between which it got on are not one outage.
         journal = store.events(run_id)
         came_to = journal_progress.progress(journal)
@@ -104,7 +105,7 @@ async def _pause(store: SqlStore, run_id: str, seconds: float, heeds_stop: bool)
         await asyncio.sleep(min(left, STOP_POLL_S))
 
 
-def _give_up(run_id: str, name: str, error: BaseException, journal: Sequence[Recorded]) -> Result:
+def _give_up(run_id: str, name: str, error: BaseException, journal: Sequence[Recorded]) -> Failed:
     """Waiting is of no use here any more, or never was."""
     if goes_back(error) and journal_progress.waits_since(journal) >= now() - LONGEST_OUTAGE:
         _log.warning("handed back to the queue", run=run_id, step=name, why=str(error))
@@ -115,4 +116,4 @@ def _give_up(run_id: str, name: str, error: BaseException, journal: Sequence[Rec
         return ending.result
     _log.error("a step failed", run=run_id, step=name, exc_info=error)
     metrics.step_failed()
-    return {"failed": public_message(error, run_id)}
+    return Failed(public_message(error, run_id))

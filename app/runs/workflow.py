@@ -21,13 +21,14 @@ from app.runs import crash_limit, failures, later_rounds
 from app.runs.active_run import ActiveRun
 from app.runs.failures import Requeued, was_interrupted
 from app.runs.first_round import first_round, report_failure
-from app.runs.services import Result, Services, Step
+from app.runs.results import Ended
+from app.runs.services import Services, Step
 from app.storage.outage import is_unavailable, retry_while_unavailable
 from app.storage.records import Run
 from app.storage.store import SqlStore
 from app.telemetry import logs, tracing
 
-__all__ = ["Result", "Services", "Step", "work"]
+__all__ = ["Services", "Step", "work"]
 
 _log = logs.get(__name__)
 
@@ -108,8 +109,8 @@ async def _end(run: ActiveRun, reason: str) -> None:
         return
     if run.record.round > 1:  # there is a pull request, whatever became of this round
         outcome = run.record.outcome or "failed"
-        await run.finish({"outcome": outcome, "pull": run.record.pull_request, "reason": reason})
+        await run.finish(Ended(outcome, pull=run.record.pull_request, reason=reason))
         return
     with suppress(Requeued):  # it must not begin again, only because its issue cannot be told
-        await run.with_retries("explain", partial(report_failure, run, {}, {"failed": reason}))
-    await run.finish({"outcome": "failed", "reason": reason})
+        await run.with_retries("explain", partial(report_failure, run, None, reason))
+    await run.finish(Ended("failed", reason=reason))

@@ -23,7 +23,8 @@ from app.queue.workflows import (
     WORKFLOW,
 )
 from app.runs.failures import Requeued
-from app.runs.services import Result, Services
+from app.runs.results import StepJson
+from app.runs.services import Services
 from app.runs.workflow import work
 from app.settings.database_url import pool_of
 from app.storage.outage import retry_while_unavailable
@@ -207,8 +208,8 @@ async def _tell_of_new_work(durable: Durable) -> None:
         _log.warning("new work could not be enqueued yet", exc_info=True)
 
 
-async def _step(name: str, act: Callable[[], Awaitable[Result]]) -> Result:
-    async def recorded() -> Result:
+async def _step(name: str, act: Callable[[], Awaitable[StepJson]]) -> StepJson:
+    async def recorded() -> StepJson:
         return await retry_while_unavailable(name, act)
 
     return await DBOS.run_step_async({"name": name}, recorded)

@@ -49,7 +49,7 @@ def working(services: Services, drained: Callable[[], None]) -> Iterator[Durable
                     yield durable
                 finally:
                     up.clear()
-                    if not durable.patience_s and not services.brake.press(
+                    if not durable.patience_s and not services.shutdown_gate.press(
                         settings.stop_patience_s
                     ):
                         _log.warning("tool calls under way are cut; they are repeated")

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from app.intake import handlers
-from app.runs.services import Result
+from app.runs.results import StepJson
 from app.storage.outage import retry_while_unavailable
 from app.storage.store import SqlStore
 from tests.support.payloads import STOP
@@ -19,7 +19,7 @@ from tests.support.run_world import RunWorld
 from tests.support.runs import start
 
 
-async def step(name: str, act: Callable[[], Awaitable[Result]]) -> Result:
+async def step(name: str, act: Callable[[], Awaitable[StepJson]]) -> StepJson:
     """As the engine does it, without a memory."""
     return await retry_while_unavailable(name, act)
 

@@ -17,6 +17,7 @@ from agent.journal.events import RunEnded
 from app.github.errors import RateLimited
 from app.queue import outbox
 from app.runs.active_run import ActiveRun
+from app.runs.results import Ended, Quiet, StepJson
 from app.server.engine import running
 from app.storage import tables
 from app.storage.inbox import Inbox
@@ -169,9 +170,10 @@ def test_an_ask_that_the_engine_forgot_is_answered(tmp_path: Path) -> None:
 def test_a_fault_of_the_program_ends_the_run_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, finished = ActiveRun.finish, []
+    real = ActiveRun.finish
+    finished: list[Ended | Quiet] = []
 
-    async def breaks_once(self: ActiveRun, result: dict[str, str]) -> dict[str, str]:
+    async def breaks_once(self: ActiveRun, result: Ended | Quiet) -> StepJson:
         finished.append(result)
         if len(finished) == 1:
             raise ZeroDivisionError
@@ -184,7 +186,7 @@ def test_a_fault_of_the_program_ends_the_run_and_says_so(
         run = ended(world, run_id)
         until(lambda: status(run_id) == "SUCCESS")
     assert run.outcome == "failed"
-    assert "internal error" in finished[-1]["reason"]
+    assert "internal error" in finished[-1].reason
 
 
 def test_a_lease_that_is_lost_at_the_very_end_records_no_failure(
@@ -193,7 +195,7 @@ def test_a_lease_that_is_lost_at_the_very_end_records_no_failure(
     real = ActiveRun.finish
     stolen: list[SqlStore] = []
 
-    async def loses_the_lease(self: ActiveRun, result: dict[str, str]) -> dict[str, str]:
+    async def loses_the_lease(self: ActiveRun, result: Ended | Quiet) -> StepJson:
         if not stolen:
             stolen.append(self.services.store.claim(self.record.id, "thief"))
         return await real(self, result)

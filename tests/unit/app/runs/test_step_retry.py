@@ -11,27 +11,28 @@ from agent.journal.events import ModelWaiting, Recorded, RunPhase, ToolFinished,
 from app.github.errors import ForgeAway
 from app.runs import journal_progress
 from app.runs.failures import Requeued
-from app.runs.services import Result
+from app.runs.results import Failed, Published
 from app.runs.step_retry import LONGEST_OUTAGE, with_retries
 from tests.support.run_world import RunWorld
 from tests.support.runs import start
 
 WAITING = RunPhase(attempt=0, phase=journal_progress.WAITING, detail="GitHub cannot be reached.")
+PUBLISHED = Published("proven", 1, pull="7")
 DONE = ToolFinished(call_id="c1", name="bash", status="ok", output="")
 
 
 async def waited(
     world: RunWorld, run_id: str, *, heeds_stop: bool, fails: int = 1
-) -> tuple[Result, int]:
+) -> tuple[Published | Failed, int]:
     """What came of a step that finds GitHub away so often, and how often it was tried."""
     store = world.store.claim(run_id, "w")
     tried: list[int] = []
 
-    async def act() -> Result:
+    async def act() -> Published:
         tried.append(1)
         if len(tried) <= fails:
             raise ForgeAway("GitHub cannot be reached.")
-        return {"pull": "7"}
+        return PUBLISHED
 
     async def tell(why: str) -> None:
         raise AssertionError(why)
@@ -43,10 +44,10 @@ async def waited(
 
 @pytest.mark.parametrize(
     ("heeds_stop", "result"),
-    [(False, {"pull": "7"}), (True, {"failed": "The run was stopped.", "stopped": "1"})],
+    [(False, PUBLISHED), (True, Failed("The run was stopped.", stopped=True))],
 )
 async def test_a_stop_ends_work_and_no_report(
-    tmp_path: Path, heeds_stop: bool, result: Result
+    tmp_path: Path, heeds_stop: bool, result: Published | Failed
 ) -> None:
     world = RunWorld(tmp_path)
     run_id = start(world)
@@ -66,7 +67,7 @@ async def test_an_outage_is_believed_for_a_day(
         await waited(world, run_id, heeds_stop=False, fails=9)
     monkeypatch.setattr("app.runs.step_retry.LONGEST_OUTAGE", timedelta(0))
     result, tries = await waited(world, run_id, heeds_stop=False, fails=9)
-    assert result == {"failed": "GitHub cannot be reached."}
+    assert result == Failed("GitHub cannot be reached.")
     assert tries == 1
     assert timedelta(days=1) == LONGEST_OUTAGE
 
