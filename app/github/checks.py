@@ -14,6 +14,7 @@ from github.Requester import Requester
 
 from app.github.paging import all_entries
 from app.github.records import CheckReport, CheckRun, FailedCheck
+from app.github.webhooks import FAILURES
 
 MOST_ANNOTATIONS = 50
 """That GitHub takes in one request."""
@@ -90,9 +91,6 @@ def is_on(requester: Requester, repository: str, branch: str, sha: str) -> bool:
 
 LOG_LIMIT = 50_000_000
 """Bytes of a CI log that are read, from its beginning."""
-
-
-FAILURES = ("failure", "timed_out")
 
 
 def failed_checks(

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent.journal.state import AttemptState
-from app.publishing.facts import PHASES, RunFacts, is_draft
+from app.publishing.facts import PHASES, RunFacts, must_be_draft
 from app.publishing.rendering import MARKER_ROOM, MAX_ROWS, WORDS, render
 from app.repo_config.parser import Problem
 from app.repo_config.schema import PATH, Language
@@ -37,7 +37,7 @@ def status_comment(facts: RunFacts, phase: str, state: AttemptState, pull: str =
         state=state,
         pull=pull,
         done=phase == "done",
-        draft=is_draft(state),
+        draft=must_be_draft(state),
         steps=checklist(phase, state, pull, facts.language),
         hypotheses=state.hypotheses[-MAX_ROWS:],
     )

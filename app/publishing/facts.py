@@ -141,7 +141,7 @@ PHASES: tuple[Phase, ...] = (
 )
 
 
-def is_draft(state: AttemptState) -> bool:
+def must_be_draft(state: AttemptState) -> bool:
     """Whether a pull request of this state must be a draft: the gate did not prove the patch."""
     return state.verdict is None or state.verdict.verdict != "proven"
 

@@ -23,7 +23,7 @@ from app.github.records import Comment, Pull, Repository
 from app.publishing import code_owners, pull_template
 from app.publishing.code_owners import owners_of
 from app.publishing.comments import diagnosis_comment, settings_comment, status_comment
-from app.publishing.facts import RunFacts, is_draft, patch_of
+from app.publishing.facts import RunFacts, must_be_draft, patch_of
 from app.publishing.markers import branch_name, own_branch_name, run_marker
 from app.publishing.pull_request import (
     changed_files,
@@ -114,7 +114,7 @@ async def publish(
             base=run.base_branch,
             title=pull_title(run, state),
             body=pull_body(run, state, (template or b"").decode("utf-8", errors="replace")),
-            draft=is_draft(state) or wishes.draft_only,
+            draft=must_be_draft(state) or wishes.draft_only,
         )
     await forge.add_labels(pull.number, wishes.labels)
     # What follows is good to have: the pull request stands without it.

@@ -12,8 +12,9 @@ from unidiff.errors import UnidiffParseError
 from unidiff.patch import PatchSet
 
 from agent.journal.state import AttemptState
+from app.github.checks import MOST_ANNOTATIONS
 from app.github.records import Annotation, CheckReport
-from app.publishing.facts import RunFacts, is_draft, is_undecided, patch_of
+from app.publishing.facts import RunFacts, is_undecided, must_be_draft, patch_of
 from app.publishing.markers import run_marker
 from app.publishing.pull_template import Part, fill
 from app.publishing.rendering import MARKER_ROOM, MAX_ROWS, WORDS, render
@@ -32,8 +33,6 @@ from app.sanitize.markdown import (
 CHECK_NAME = "Patchwright"
 CHECK_LIMIT = 65_000
 """GitHub takes 65535 characters of summary."""
-MOST_ANNOTATIONS = 50
-"""GitHub takes no more in one request."""
 PARTS: tuple[Part, ...] = ("issue", "cause", "summary", "proof", "risk")
 
 
@@ -67,7 +66,7 @@ def pull_body(facts: RunFacts, state: AttemptState, template: str = "") -> str:
             facts.language,
             facts=facts,
             state=state,
-            draft=is_draft(state),
+            draft=must_be_draft(state),
             files=files,
         )
         return Markdown(text)
@@ -80,7 +79,7 @@ def pull_body(facts: RunFacts, state: AttemptState, template: str = "") -> str:
         facts.language,
         facts=facts,
         state=state,
-        draft=is_draft(state),
+        draft=must_be_draft(state),
         undecided=is_undecided(state),
         parts=parts,
         filled=filled.text if filled else "",
@@ -100,7 +99,7 @@ def commit_message(facts: RunFacts, state: AttemptState, author: str, email: str
         subject=Markdown(title_text(f"Fix: {facts.issue_title or _summary(state)}", 68)),
         state=state,
         facts=facts,
-        closes="Refs" if is_draft(state) else "Fixes",
+        closes="Refs" if must_be_draft(state) else "Fixes",
         author=author,
         email=email,
         co_author=_co_author(facts),
@@ -127,7 +126,7 @@ def check_report(facts: RunFacts, state: AttemptState, head_sha: str) -> CheckRe
         proof=_proof(facts, state),
         unchecked=unchecked(state, facts.language),
     )
-    proven = not is_draft(state)
+    proven = not must_be_draft(state)
     return CheckReport(
         external_id=f"patchwright:{facts.run_id}",
         name=CHECK_NAME,

@@ -11,7 +11,7 @@ from agent.journal.state import AttemptState
 from agent.task import Attachment, Issue
 from app.github.records import IssueThread, Pull
 from app.publishing import publish
-from app.publishing.facts import is_draft, patch_of
+from app.publishing.facts import must_be_draft, patch_of
 from app.publishing.publish import Fetched
 from app.runs import attempts, failures, trees
 from app.runs.active_run import ISSUE_LOG, ActiveRun
@@ -36,7 +36,7 @@ LAPS = 3
 
 
 async def first_round(run: ActiveRun, step: Step) -> None:
-    """Do the first round to its end."""
+    """From the issue to a pull request, a draft or a diagnosis, in durable steps."""
     allowed = await run.do_step(step, "authorise", partial(authorise, run), heeds_stop=True)
     ended: Ended
     match allowed:
@@ -159,7 +159,7 @@ async def publish_result(
     terms = await run.services.terms(run.forge)
     published = await publish.publish(run.forge, mirror, facts, state, terms)
     await note_pull(run, published.pull)
-    ended: Outcome = "draft" if is_draft(state) else "proven"
+    ended: Outcome = "draft" if must_be_draft(state) else "proven"
     return Published(ended, number, pull=published.pull.url)
 
 

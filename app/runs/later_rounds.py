@@ -18,7 +18,7 @@ from app.git.mirror import BranchTaken, Mirror
 from app.git.process import GitMissing
 from app.github.records import Pull, ReviewComment
 from app.publishing import publish
-from app.publishing.facts import is_draft, patch_of
+from app.publishing.facts import must_be_draft, patch_of
 from app.runs import attempts, feedback, trees
 from app.runs.active_run import ActiveRun
 from app.runs.attachments import keep_check_log
@@ -194,7 +194,7 @@ async def push(run: ActiveRun, found: Gathered, debugged: Debugged) -> ChangeRes
             )
         except BranchTaken:
             return BranchMoved("Somebody kept pushing to the branch meanwhile.")
-    return Pushed(number, commit, "draft" if is_draft(state) else "proven")
+    return Pushed(number, commit, "draft" if must_be_draft(state) else "proven")
 
 
 async def answer(run: ActiveRun, found: Gathered, result: ChangeResult) -> ChangeResult:
