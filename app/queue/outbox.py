@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import sqlalchemy as sa
 
@@ -24,6 +24,8 @@ GRACE = timedelta(seconds=60)
 """A run that something happened to so lately may be on its way from one hand to another."""
 LOOKED_AT = 200
 """Runs that are compared with the engine in one go: which, is left to chance."""
+
+Subject = TypeVar("Subject")
 
 _log = logs.get(__name__)
 
@@ -105,12 +107,8 @@ def put_back(store: SqlStore, engine: Engine) -> list[str]:
     with store.database.execution_options(read_only=True).connect() as connection:
         epochs = {row.id: row.epoch for row in connection.execute(query)}
     known = {_workflow(run): run for run in map(store.get_run, epochs)}
-    statuses = engine.statuses(list(known)) if known else {}
     back = []
-    for workflow, run in known.items():
-        status = statuses.get(workflow)
-        if not workflows.is_over(status):
-            continue
+    for workflow, (run, status) in _given_up(engine, known).items():
         with store.database.begin() as connection:
             taken = connection.execute(
                 sa.update(runs)
@@ -138,12 +136,8 @@ def put_asks_back(store: SqlStore, engine: Engine) -> list[str]:
     )
     with store.database.execution_options(read_only=True).connect() as connection:
         known = {workflows.workflow_of_ask(ask): ask for ask in connection.execute(query).scalars()}
-    statuses = engine.statuses(list(known)) if known else {}
     back = []
-    for workflow, ask in known.items():
-        status = statuses.get(workflow)
-        if not workflows.is_over(status):
-            continue
+    for workflow, (ask, status) in _given_up(engine, known).items():
         if status is not None:
             engine.forget(workflow)
         with store.database.begin() as connection:
@@ -155,6 +149,18 @@ def put_asks_back(store: SqlStore, engine: Engine) -> list[str]:
         _log.warning("an ask that nobody answered is put back", ask=ask)
         back.append(ask)
     return back
+
+
+def _given_up(
+    engine: Engine, known: Mapping[str, Subject]
+) -> dict[str, tuple[Subject, str | None]]:
+    """Those of the workflows that the engine will do no more of, with its own word for each."""
+    statuses = engine.statuses(list(known)) if known else {}
+    return {
+        workflow: (subject, statuses.get(workflow))
+        for workflow, subject in known.items()
+        if workflows.is_over(statuses.get(workflow))
+    }
 
 
 def _workflow(run: Run) -> str:
