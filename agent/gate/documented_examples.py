@@ -16,7 +16,7 @@ import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import PurePosixPath
-from typing import Literal
+from typing import Literal, TypeGuard
 
 from agent.gate.changed import ChangedFile, parsed
 from agent.journal.events import Check, ReproductionDeclared
@@ -268,9 +268,13 @@ def _value(text: str) -> tuple[object] | None:
 
 
 def _equal(left: object, right: object) -> bool:
-    if isinstance(left, float) and isinstance(right, float):
+    if _number(left) and _number(right):
         return math.isclose(left, right, rel_tol=1e-9)
     return type(left) is type(right) and left == right
+
+
+def _number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def judged_examples(

@@ -21,7 +21,8 @@ from agent.testing.selection import without_paths
 from sandbox.protocol import WORKDIR, Sandbox
 
 NAME = "strength"
-_LISTED = 12
+_LISTED = 3
+_LISTED_WHEN_WEAK = 12
 _MOST_TEST_FILES = 40
 _FEWEST = 4
 """Fewer variants than this say too little for a verdict."""
@@ -208,7 +209,7 @@ def strength_check(strength: Strength, limits: StrengthLimits) -> Check:
         if weak
         else ""
     )
-    left = strength.survivors[:_LISTED]
+    left = strength.survivors[: _LISTED_WHEN_WEAK if weak else _LISTED]
     rest = len(strength.survivors) - len(left)
     listed = "; ".join(left) + (f"; and {rest} more" if rest else "")
     surviving = f" Variants that it does not tell apart: {listed}." if left else ""

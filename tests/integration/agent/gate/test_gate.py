@@ -235,3 +235,37 @@ async def test_a_bug_that_shows_only_sometimes_is_run_more_often(judged: Judged)
     assert verdict.verdict == "proven", verdict.reasons
     shown = next(check for check in verdict.checks if check.name == "reproduction")
     assert "(it is flaky)" in shown.detail and "of 10 runs without" in shown.detail
+
+
+MEAN = case.STATS.replace(
+    '    """All amounts together."""',
+    '    """All amounts together.\n\n    >>> total(["1.00", "2.00", "4.00"])\n    700\n    """',
+)
+DOCUMENTED = {**case.REPOSITORY, "shop/stats.py": MEAN}
+
+
+async def test_a_documented_example_and_variants_are_part_of_the_proof(judged: Judged) -> None:
+    changes = {"shop/stats.py": MEAN.replace("rows[1:]", "rows")}
+    sent = case.submission(changes).model_copy(
+        update={"patch": case.patch({**changes, **case.REPRODUCTION.files}, DOCUMENTED)}
+    )
+    verdict = await judged(sent, DOCUMENTED)
+    assert verdict.verdict == "proven", verdict.reasons
+    checks = {check.name: check for check in verdict.checks}
+    assert "Fails without the patch and holds with it" in checks["documented examples"].detail
+    (strength,) = verdict.strength
+    assert 0 < strength.told_apart <= strength.tried and not strength.void
+    assert f"{strength.told_apart} of {strength.tried} variants" in checks["strength"].detail
+
+
+async def test_an_example_edited_along_with_a_wrong_patch_does_not_help_it(judged: Judged) -> None:
+    wrong = MEAN.replace("rows[1:]", "rows[-2:]").replace("    700", "    600")
+    changes = {"shop/stats.py": wrong}
+    sent = case.submission(changes).model_copy(
+        update={"patch": case.patch({**changes, **case.REPRODUCTION.files}, DOCUMENTED)}
+    )
+    verdict = await judged(sent, DOCUMENTED)
+    assert verdict.verdict == "unproven"
+    said = " ".join(verdict.reasons)
+    assert "should show '700' and shows '600'" in said
+    assert "The patch changes or removes this example" in said

@@ -155,6 +155,7 @@ async def test_where_the_issue_asks_for_another_answer_a_person_decides() -> Non
         ("[1, 2]\n", None, Shown(output="[1,  2]\n"), True),
         ("{1: 'a', 2: 'b'}\n", None, Shown(output="{2: 'b', 1: 'a'}\n"), True),
         ("0.3\n", None, Shown(output="0.30000000000000004\n"), True),
+        ("7\n", None, Shown(output="7.0\n"), True),
         ("3\n", None, Shown(output="4\n"), False),
         ("True\n", None, Shown(output="1\n"), False),
         ("", "ValueError: bad\n", Shown(output="", raised="ValueError: worse\n"), True),
