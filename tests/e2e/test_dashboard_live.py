@@ -54,7 +54,7 @@ def test_a_run_is_seen_live_and_steered(
     lease = store.claim(run_id, "w")
     lease.finish(run_id, RunEnded(outcome="stopped", attempt=0))
     expect(page.locator("#live")).to_have_text("The run is over.")
-    page.get_by_role("button", name="Try again").click()
+    page.get_by_role("button", name="Start over").click()
     page.wait_for_url(re.compile(rf"{re.escape(url)}/runs/(?!{run_id})"))
     assert store.get_run(page.url.rpartition("/")[2]).status == "queued"
     assert complaints == []
