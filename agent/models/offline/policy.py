@@ -10,6 +10,7 @@ from importlib import resources
 
 import libcst as cst
 
+from agent.models.offline.documented import documented_examples
 from agent.models.offline.issue_examples import Report, read_issue
 from agent.models.offline.localise import Spectrum, Unit, measure, read_sources, suspicion, units_of
 from agent.models.offline.mutations import Mutant, mutate
@@ -106,7 +107,10 @@ def _prepare(
     mutants = [stirred(m, seed) for m in mutants]
     mutants.sort(key=lambda m: (-m.score, m.path, m.first, m.new or ""))
     units.sort(key=lambda u: (-u.suspicion, u.path, u.first))
-    return SearchContext(found, tree, spectrum, sources, tuple(units), tuple(mutants))
+    documented = documented_examples(texts, tree)
+    return SearchContext(
+        found, tree, spectrum, sources, tuple(units), tuple(mutants), tuple(documented)
+    )
 
 
 def stirred(mutant: Mutant, seed: int) -> Mutant:

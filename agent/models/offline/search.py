@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from agent.models.offline.issue_examples import Example
 from agent.models.offline.localise import Spectrum, Unit
 from agent.models.offline.mutations import Mutant, is_sound
 from agent.models.offline.mutations.source import Source
@@ -12,7 +13,14 @@ from agent.models.offline.protocol import Result, Steps, ask
 from agent.models.offline.repository_view import Tree, read_tests
 from agent.models.offline.reproduce import Reproduction
 from agent.models.offline.screening import Screening, as_edit, screen, trust
-from agent.models.offline.survivor_vote import Behaviour, Rated, compare, ranked, rivals
+from agent.models.offline.survivor_vote import (
+    Behaviour,
+    Rated,
+    as_documented,
+    compare,
+    ranked,
+    rivals,
+)
 
 PASSES = (500, 800, 1200)
 """How many mutants each pass over the functions may screen, best first."""
@@ -38,6 +46,8 @@ class SearchContext:
     sources: Mapping[str, Source]
     units: tuple[Unit, ...]
     mutants: tuple[Mutant, ...]
+    documented: tuple[Example, ...] = ()
+    """Examples in the sources' own documentation."""
 
 
 @dataclass
@@ -178,7 +188,7 @@ def _best(survivors: Sequence[Mutant], ground: SearchContext) -> float:
 def _compare(
     ground: SearchContext, state: Search, survivors: Sequence[Mutant]
 ) -> Steps[Mapping[Mutant, Behaviour]]:
-    seen = yield from compare(survivors, ground.found, ground.tree)
+    seen = yield from compare(survivors, ground.found, ground.tree, ground.documented)
     state.calls += 2 if seen else 0
     return seen
 
@@ -192,7 +202,7 @@ def _decide(
     calls: Sequence[str],
 ) -> Steps[bool]:
     """Apply the survivors in order of trust until the gate holds for one."""
-    order = ranked(survivors, ground.found.inputs, seen, ground.found.crashed)
+    order = ranked(as_documented(survivors, seen), ground.found.inputs, seen, ground.found.crashed)
     open_unit: Unit | None = unit
     for at, rated in enumerate(order[:MOST_SUBMISSIONS]):
         mutant = rated.mutant
@@ -208,7 +218,9 @@ def _decide(
         if open_unit is None:
             yield from _propose(state, place, 1)
             open_unit = place
-        why = doubt(order[at:], ground.found, seen)
+        why = contradiction(mutant, ground.documented, seen) or doubt(
+            order[at:], ground.found, seen
+        )
         proven, evidence, shown = yield from _apply(
             ground, state, mutant, place, len(survivors), why
         )
@@ -265,6 +277,17 @@ def _apply(
     reasons = " ".join(line.strip("- ") for line in answer.lines[1:4])
     yield from _back(state, mutant.path, new, old)
     return False, f"the gate: {reasons}"[:400], [answer.call_id]
+
+
+def contradiction(
+    mutant: Mutant, documented: Sequence[Example], seen: Mapping[Mutant, Behaviour]
+) -> str:
+    """The documented examples that fail with the change, in words; else empty."""
+    failing = [documented[n] for n in seen[mutant].contradicted] if mutant in seen else []
+    if not failing:
+        return ""
+    shown = "; ".join(f"`{e.expr}` should give `{e.expected[0]}`" for e in failing[:3])
+    return f"{len(failing)} documented example(s) of the module do not hold with it: {shown}."
 
 
 def doubt(order: Sequence[Rated], found: Reproduction, seen: Mapping[Mutant, Behaviour]) -> str:

@@ -87,11 +87,12 @@ def _evaluate(root: Path, example: dict[str, Any]) -> dict[str, Any]:
 
 
 def compare(job: dict[str, Any]) -> None:
-    """How mutants behave on examples: {"limit_s", "files", "mutants", "examples"}.
+    """How mutants behave on examples: {"limit_s", "files", "mutants", "examples", "documented"}.
 
     Prints one `SIGN` line for each mutant: its number, a mark that is equal for those that behave
     alike, how many examples give another result than without it, how many newly raise, and how many
-    gave a value and give another one.
+    gave a value and give another one; then a `HELD` line with how many documented examples hold and
+    how many do not, and `FAILS` with the numbers of the latter.
     """
     tree = copy_tree(Path.cwd(), 0)
 
@@ -104,10 +105,21 @@ def compare(job: dict[str, Any]) -> None:
 
         return in_child(work, job["limit_s"]) or []
 
+    documented = job.get("documented", [])
+
+    def held() -> list[bool | None]:
+        def work() -> list[bool | None]:
+            seen = [_evaluate(tree, e) for e in documented]
+            return [False if "type" in s else (s["equal"] or [None])[0] for s in seen]
+
+        # What does not end holds none of them.
+        return in_child(work, job["limit_s"]) or [False] * len(documented)
+
     base = behave()
     for number, file, first, last, text in job["mutants"]:
         with mutated(tree / job["files"][file], first, last, text):
-            seen = behave()
+            seen = behave() if job["examples"] else []
+            answers = held() if documented else []
         pairs = list(zip(base, seen, strict=False))
         changed = sum(a != b for a, b in pairs)
         raised = sum(b.startswith("raises") and not a.startswith("raises") for a, b in pairs)
@@ -116,6 +128,9 @@ def compare(job: dict[str, Any]) -> None:
             a != b and not a.startswith("raises") and not b.startswith("raises") for a, b in pairs
         )
         print(f"SIGN {number} {mark} {changed} {raised} {altered}")
+        fails = [n for n, a in enumerate(answers) if a is False]
+        print(f"HELD {number} {answers.count(True)} {len(fails)}")
+        print(f"FAILS {number} {json.dumps(fails)}")
     shutil.rmtree(SCRATCH, ignore_errors=True)
     print(f"compared {len(job['mutants'])} changes on {len(job['examples'])} examples")
 
