@@ -126,6 +126,7 @@ def read_issue(text: str) -> Report:
         ]
         _read_block(session, block, plain[start : blocks[at][0]], prose, following, tuple(shown))
     outside = TRACE.sub(r"\1\n", FENCE.sub("\n", text))
+    said = MESSAGE.sub("", outside)
     if ">>>" in outside:
         _read_doctest(session, outside, outside)
     else:
@@ -133,14 +134,14 @@ def read_issue(text: str) -> Report:
     for expr, wanted in table_examples(text):
         if _is_call(expr):
             session.found.append(Example(expr, tuple(session.setup), wanted))
-    _read_prose(session, outside)
+    _read_prose(session, said)
     words = frozenset(re.findall(r"[A-Za-z_]\w{2,}", text))
     return Report(
         tuple(_unique([*session.found, *session.guessed])),
         traces,
         tuple(dict.fromkeys(literals_in(FRAME.sub("", text)))),
         words,
-        expected_in(outside),
+        expected_in(said),
         original,
     )
 

@@ -155,7 +155,7 @@ def sentence_examples(
         if listed
         else []
     )
-    wanted = expected_in(near) + results_in(near)
+    wanted = expected_in(near) or results_in(near)
     if not wanted and not _ERROR.search(near):
         return
     for at, given in enumerate(dict.fromkeys(inputs)):

@@ -18,7 +18,11 @@ LIST = (
     "find . \\( -name .git -o -name .venv -o -name venv -o -name .tox -o -name node_modules"
     " -o -name __pycache__ \\) -prune -o -type f \\( -name '*.py' -o -name '*.toml'"
     " -o -name '*.cfg' -o -name '*.ini' \\) -printf '%P\\n' | sort | head -n 400;"
-    " command -v python3 python; python3 -c 'import pytest; print(\"pytest\", pytest.__version__)'"
+    " command -v python3 python; python3 -c 'import pytest; print(\"pytest\", pytest.__version__)';"
+    " grep -qE -- '(^|[^a-z])-n[ =]*(auto|logical|[0-9])|--(cov|numprocesses|dist|random|reruns"
+    "|timeout)|required_plugins'"
+    " pytest.ini .pytest.ini pyproject.toml tox.ini setup.cfg 2>/dev/null"
+    " && echo options of plugins; true"
 )
 
 
@@ -29,6 +33,16 @@ class Tree:
     files: tuple[str, ...]
     python: str
     has_pytest: bool
+    plugin_options: bool = False
+    """Whether the test options may name those of plugins, which may be missing, or which make one
+    test alone fail, as a coverage threshold does.
+    """
+
+    @property
+    def pytest(self) -> str:
+        """The command that runs single tests."""
+        plain = " -o addopts= -o required_plugins=" if self.plugin_options else ""
+        return f"{self.python} -m pytest{plain} -q"
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -90,7 +104,12 @@ def read_tree(result: Result) -> Tree:
     ]
     pythons = [line for line in result.lines if re.fullmatch(r"/\S*python3?", line)]
     python = "python3" if any(p.endswith("python3") for p in pythons) else "python"
-    return Tree(tuple(files), python, any(line.startswith("pytest ") for line in result.lines))
+    return Tree(
+        tuple(files),
+        python,
+        any(line.startswith("pytest ") for line in result.lines),
+        "options of plugins" in result.lines,
+    )
 
 
 def read_tests(result: Result) -> TestRun:

@@ -65,7 +65,7 @@ def from_failing_tests(run: TestRun, tree: Tree) -> Steps[Reproduction | None]:
     ids = tuple(dict.fromkeys(_node_id(name, tree) for name in run.failing))
     hit = re.search(r"\b\w*(?:Error|Exception)\b", run.texts[0] if run.texts else "")
     words = hit.group(0) if hit else "assert"
-    command = f"{tree.python} -m pytest -q {' '.join(ids)}"
+    command = f"{tree.pytest} {' '.join(ids)}"
     result = yield from ask(
         "reproduction",
         f"{len(ids)} test(s) of the repository fail already; they show the bug as they are.",
@@ -123,7 +123,7 @@ def from_issue(title: str, report: Report, tree: Tree) -> Steps[Reproduction | N
 def _declare(
     title: str, path: str, findings: Sequence[Finding], style: str, tree: Tree
 ) -> Steps[Reproduction | None]:
-    command = f"{tree.python} -m pytest -q {path}"
+    command = f"{tree.pytest} {path}"
     result = yield from ask(
         "reproduction",
         "The issue's example fails as it says: " + "; ".join(f.what for f in findings),

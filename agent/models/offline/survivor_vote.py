@@ -17,10 +17,8 @@ from agent.models.offline.variants import nearby
 
 MOST_COMPARED = 40
 MOST_EXAMPLES = 60
-RIVAL = 0.5
-"""What a behaviour must weigh beside the best one to leave it open which is meant. At 0.7, half of
-what was proven on QuixBugs was another program than the one meant.
-"""
+RIVAL = 0.65
+"""What a behaviour must weigh beside the best one to leave it open which is meant."""
 
 
 LAZY = ("return → yield", "return → yield from")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import configparser
 import json
 import math
 import os
+import re
+import shlex
 import shutil
 import sys
 import unittest
@@ -79,14 +83,70 @@ class Watch:
         return local
 
 
+PLUGIN_OPTION = re.compile(
+    r"(?:-n|--numprocesses|--maxprocesses|--dist|--tx|--cov|--no-cov|--randomly|--random-order"
+    r"|--reruns|--timeout)(?:$|[-=\d])"
+)
+TAKES_VALUE = ("-n", "--numprocesses", "--maxprocesses", "--dist", "--tx", "--reruns", "--timeout")
+CONFIGURED = ("pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
+QUOTED = re.compile(
+    r"^addopts\s*=\s*(\"{3}.*?\"{3}|'{3}.*?'{3}|\[.*?\]|\"[^\n]*\"|'[^\n]*')", re.M | re.S
+)
+
+
+def without_plugins(root: Path) -> list[str]:
+    """Options that leave the tree's own `addopts` without those of xdist, coverage and the like.
+
+    Here tests run in this process and are watched, and the plugins may not be there at all.
+    """
+    for name in CONFIGURED:
+        given = _addopts(root / name)
+        if given is not None:
+            return ["-o", "required_plugins=", "-o", f"addopts={shlex.join(plain_options(given))}"]
+    return []
+
+
+def _addopts(path: Path) -> list[str] | None:
+    try:
+        text = path.read_text("utf-8")
+        if path.name == "pyproject.toml":  # by hand: Python 3.10 has no tomllib
+            found = QUOTED.search(text)
+            value = ast.literal_eval(found.group(1)) if found else None
+        else:
+            parser = configparser.ConfigParser(interpolation=None)
+            parser.read_string(text)
+            section = "tool:pytest" if path.name == "setup.cfg" else "pytest"
+            value = parser.get(section, "addopts", fallback=None)
+        return shlex.split(value) if isinstance(value, str) else value
+    except (OSError, ValueError, SyntaxError, configparser.Error):
+        return None
+
+
+def plain_options(given: list[str]) -> list[str]:
+    """The options among these that pytest knows without plugins."""
+    kept: list[str] = []
+    rest = iter(given)
+    for option in rest:
+        if option == "-p":
+            name = next(rest, "")
+            if not re.match(r"(?:no:)?(?:xdist|randomly|pytest_cov|cov|random_order)", name):
+                kept += [option, name]
+        elif PLUGIN_OPTION.match(option):
+            if option in TAKES_VALUE:
+                next(rest, "")
+        else:
+            kept.append(option)
+    return kept
+
+
 def run_pytest(root: Path, args: list[str], cover: bool = False) -> Watch:
     """Run pytest in this process; call it in a child only."""
     import pytest
 
     enter(root)
     watch = Watch(root, cover)
-    base = ["-q", "-p", "no:cacheprovider", "--no-header", "--tb=no"]
-    code = pytest.main([*base, *args], plugins=[watch])
+    base = ["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--no-header", "--tb=no"]
+    code = pytest.main([*base, *without_plugins(root), *args], plugins=[watch])
     if code not in (0, 1, 2):
         watch.failed.add(f"pytest itself: exit {int(code)}")
     return watch

@@ -130,3 +130,8 @@ def test_a_pasted_test_with_a_table_of_cases() -> None:
 def test_text_in_code_marks_may_be_what_a_string_holds() -> None:
     text = "`origin('x')` gives `a::b` but I would expect to see `[a::b]` instead of `a::b`."
     assert found(text, "origin('x')").expected[0] == "'[a::b]'"
+
+
+def test_what_an_exception_says_it_expected_is_no_expected_value() -> None:
+    text = "----> 1 f('x')\n\nValueError: too many values to unpack (expected 2)\n"
+    assert all("2" not in e.expected for e in read_issue(text).examples)
