@@ -11,13 +11,14 @@ from rich.console import Console
 from agent.evaluation.instances import BadInstances, Instance, write_instances
 from agent.models.replay import ReplayMode
 from app.evaluation.evaluate import EvalRequest, compare_folders, evaluate, load_instances
-from app.evaluation.folder import EvalFolder, write_whole
+from app.evaluation.folder import EvalFolder
 from app.evaluation.history import mine
 from app.evaluation.replayed import replayable
 from app.evaluation.sandboxes import Trees, docker_trees
 from app.evaluation.text_report import comparison_text, report_text
 from app.settings.loading import load
 from app.settings.schema import Settings
+from app.storage.whole_file import write_whole
 
 out = Console()
 err = Console(stderr=True)

@@ -27,7 +27,6 @@ from app.evaluation.folder import (
     EvaluationParameters,
     FolderRefused,
     digest,
-    write_whole,
 )
 from app.evaluation.html_report import report_page
 from app.evaluation.instance_run import InstanceContext, run_instance
@@ -37,6 +36,7 @@ from app.evaluation.sandboxes import Trees
 from app.journal_view.html import trace_page
 from app.llm.factory import make_model
 from app.settings.schema import Settings
+from app.storage.whole_file import write_whole
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from agent.evaluation.instances import Instance, read_instances, write_instances
 from agent.evaluation.results import InstanceResult, read_results
 from agent.model import Record
 from agent.models.replay import ReplayMode
+from app.storage.whole_file import write_whole
 
 
 class FolderRefused(Exception):
@@ -164,10 +165,3 @@ def _append_line(path: Path, record: Record) -> None:
 def digest(instances: Sequence[Instance]) -> str:
     """A hash of the instances."""
     return hashlib.sha256(write_instances(instances).encode()).hexdigest()[:16]
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, "utf-8")
-    part.replace(path)

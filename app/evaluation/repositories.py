@@ -11,6 +11,7 @@ from pathlib import Path
 from app.git.local import mirror_history
 from app.git.mirror import Mirror
 from app.git.process import GitError, run_git
+from app.storage.whole_file import whole_file
 
 
 class NoRepository(GitError):
@@ -73,15 +74,14 @@ class Sources:
 
     def _write(self, repo: str, commit: str, out: Path) -> None:
         mirror, remote = self._mirror(repo)
-        part = out.with_suffix(".part")
-        try:
-            mirror.tree_tar(commit, part)
-        except GitError:
-            if not remote:
-                raise
-            mirror.fetch()
-            mirror.tree_tar(commit, part)
-        part.rename(out)
+        with whole_file(out) as part:
+            try:
+                mirror.tree_tar(commit, part)
+            except GitError:
+                if not remote:
+                    raise
+                mirror.fetch()
+                mirror.tree_tar(commit, part)
 
     def _mirror(self, repo: str) -> tuple[Mirror, bool]:
         """The repository, and whether it can be fetched."""

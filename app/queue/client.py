@@ -1,11 +1,12 @@
-"""The durable engine from a process that does no runs itself: `serve --no-worker`."""
+"""Putting work into the durable engine's queues, also from a process that does no runs itself."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
-from dbos import DBOSClient, DBOSPortableJSONSerializer
+from dbos import DBOSClient, DBOSPortableJSONSerializer, WorkflowStatus
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.queue import workflows
@@ -13,6 +14,43 @@ from app.queue.outbox import Outbox
 from app.settings.schema import Settings
 from app.storage.inbox import Inbox
 from app.storage.store import SqlStore
+
+
+@dataclass(frozen=True, slots=True)
+class QueueCalls:
+    """DBOS's calls for putting work into its queues: a client's, or the engine's own."""
+
+    enqueue: Callable[..., object]
+    """With options and the workflow's arguments."""
+    resume: Callable[[str], object]
+    """A workflow that was begun and not ended."""
+    find: Callable[[list[str]], Iterable[WorkflowStatus]]
+    """The workflows of these ids that the engine knows."""
+
+    def statuses(self, workflow_ids: Sequence[str]) -> dict[str, str]:
+        """The engine's own word for each of these workflows, of those that it knows."""
+        return {found.workflow_id: found.status for found in self.find(list(workflow_ids))}
+
+
+def enqueue_run(calls: QueueCalls, store: SqlStore, run_id: str) -> None:
+    """Tell the engine of a run and note that it knows. Idempotent."""
+    run = store.not_enqueued(run_id)
+    if run is None:
+        return
+    options, arguments = workflows.for_run(run)
+    workflow = options["workflow_id"]
+    if workflows.is_left(calls.statuses([workflow]).get(workflow)):
+        calls.resume(workflow)
+    else:
+        calls.enqueue(options, *arguments)
+    store.mark_enqueued(run)
+
+
+def enqueue_event(calls: QueueCalls, inbox: Inbox, ask_id: str) -> None:
+    """Tell the engine of what a person or a check asks and note that it knows. Idempotent."""
+    options, arguments = workflows.for_ask(ask_id, inbox.get(ask_id))
+    calls.enqueue(options, *arguments)
+    inbox.mark_enqueued(ask_id)
 
 
 class EngineClient:
@@ -23,26 +61,21 @@ class EngineClient:
         self._store = store
         self._inbox = Inbox(store.database)
         self._outbox = Outbox(self, store, self._inbox)
+        self._calls = QueueCalls(
+            enqueue=client.enqueue,
+            resume=lambda workflow: client.resume_workflows([workflow], queue_name=workflows.QUEUE),
+            find=lambda ids: client.list_workflows(
+                workflow_ids=ids, load_input=False, load_output=False
+            ),
+        )
 
     def enqueue(self, run_id: str) -> None:
         """Tell the engine of a run and note that it knows. Idempotent."""
-        run = self._store.not_enqueued(run_id)
-        if run is None:
-            return
-        options, words = workflows.for_run(run)
-        workflow = options["workflow_id"]
-        known = self.statuses([workflow]).get(workflow)
-        if workflows.is_left(known):
-            self._client.resume_workflows([workflow], queue_name=workflows.QUEUE)
-        else:
-            self._client.enqueue(options, *words)
-        self._store.mark_enqueued(run)
+        enqueue_run(self._calls, self._store, run_id)
 
     def enqueue_ask(self, ask_id: str) -> None:
         """Tell the engine of an ask and note that it knows. Idempotent."""
-        options, words = workflows.for_ask(ask_id, self._inbox.get(ask_id))
-        self._client.enqueue(options, *words)
-        self._inbox.mark_enqueued(ask_id)
+        enqueue_event(self._calls, self._inbox, ask_id)
 
     def flush_outbox(self) -> int:
         """Tell the engine of all runs and asks that it does not know yet; gives how many."""
@@ -54,10 +87,7 @@ class EngineClient:
 
     def statuses(self, workflow_ids: Sequence[str]) -> dict[str, str]:
         """The engine's own word for each of these workflows, of those that it knows."""
-        found = self._client.list_workflows(
-            workflow_ids=list(workflow_ids), load_input=False, load_output=False
-        )
-        return {workflow.workflow_id: workflow.status for workflow in found}
+        return self._calls.statuses(workflow_ids)
 
     @property
     def ready(self) -> bool:

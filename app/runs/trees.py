@@ -21,6 +21,7 @@ from app.sandboxes.environment import Prepared, SetupRepairer, asked_by, proposa
 from app.sandboxes.setup_repair import SOURCE as FOUND
 from app.storage.records import Run
 from app.storage.store import SqlStore
+from app.storage.whole_file import whole_file
 
 _LONGEST = 2_000
 
@@ -29,20 +30,18 @@ async def tree(run: ActiveRun, commit: str, clone_url: str) -> Path:
     """The tree of a commit as a file, made if it is not there."""
     path = run.trees_dir / f"{run.record.id}-{commit}.tar"
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        half = path.with_suffix(".part")
         mirror = await mirror_with(run, commit, clone_url)
         shape = (await run.services.terms(run.forge)).tree
+        with whole_file(path) as half:
 
-        def write(token: str) -> None:
-            source = Source(mirror, clone_url, run.services.mirror, token, _ca_file(run))
-            write_tree(source, commit, half, shape)
+            def write(token: str) -> None:
+                source = Source(mirror, clone_url, run.services.mirror, token, _ca_file(run))
+                write_tree(source, commit, half, shape)
 
-        if shape.is_plain:
-            await asyncio.to_thread(mirror.tree_tar, commit, half)
-        else:
-            await publish.with_token(run.forge, write)
-        half.replace(path)
+            if shape.is_plain:
+                await asyncio.to_thread(mirror.tree_tar, commit, half)
+            else:
+                await publish.with_token(run.forge, write)
     await _environment(run, path)
     return path
 

@@ -17,6 +17,7 @@ from agent.journal.events import SetupTried
 from agent.model import Model
 from agent.setup_repair import Broken, Tried, propose_setup
 from agent.testing.suite import NoTests, cannot_start, find_test_command, run_suite
+from app.storage.whole_file import write_whole
 from app.telemetry import logs
 from sandbox.environment.choose import EnvironmentSettings, candidates
 from sandbox.environment.records import Environment
@@ -110,11 +111,8 @@ def remember(
 ) -> None:
     """Keep a recipe for the repository's next runs."""
     path = _path(folder, repository)
-    path.parent.mkdir(parents=True, exist_ok=True)
     steps = [step.command for step in commands.steps if step.root]
-    half = path.with_suffix(".part")
-    half.write_text(json.dumps({"manifests": _digest(texts), "commands": steps}), "utf-8")
-    half.replace(path)
+    write_whole(path, json.dumps({"manifests": _digest(texts), "commands": steps}))
 
 
 def remembered(folder: Path, repository: str, texts: Mapping[str, str]) -> tuple[str, ...]:

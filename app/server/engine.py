@@ -12,6 +12,7 @@ from sqlalchemy.engine import make_url
 
 from app.intake import handlers
 from app.queue import workflows
+from app.queue.client import QueueCalls, enqueue_event, enqueue_run
 from app.queue.outbox import Outbox
 from app.queue.workflows import (
     APPLICATION,
@@ -35,6 +36,11 @@ ASKS_AT_ONCE = 32
 POLL_S = 0.5
 """How long a run may wait in the queue although there is room."""
 
+_CALLS = QueueCalls(
+    enqueue=DBOS.enqueue_workflow_with_options,
+    resume=lambda workflow: DBOS.resume_workflows([workflow], queue_name=QUEUE),
+    find=lambda ids: DBOS.list_workflows(workflow_ids=ids, load_input=False, load_output=False),
+)
 _log = logs.get(__name__)
 
 
@@ -51,23 +57,11 @@ class Durable:
 
     def enqueue(self, run_id: str) -> None:
         """Tell the engine of a run and note that it knows. Idempotent."""
-        run = self._store.not_enqueued(run_id)
-        if run is None:
-            return
-        options, words = workflows.for_run(run)
-        workflow = options["workflow_id"]
-        known = self.statuses([workflow]).get(workflow)
-        if workflows.is_left(known):
-            DBOS.resume_workflows([workflow], queue_name=QUEUE)
-        else:
-            DBOS.enqueue_workflow_with_options(options, *words)
-        self._store.mark_enqueued(run)
+        enqueue_run(_CALLS, self._store, run_id)
 
     def enqueue_ask(self, ask_id: str) -> None:
         """Tell the engine of an ask and note that it knows. Idempotent."""
-        options, words = workflows.for_ask(ask_id, self._inbox.get(ask_id))
-        DBOS.enqueue_workflow_with_options(options, *words)
-        self._inbox.mark_enqueued(ask_id)
+        enqueue_event(_CALLS, self._inbox, ask_id)
 
     def flush_outbox(self) -> int:
         """Tell the engine of all runs and asks that it does not know yet; gives how many."""
@@ -79,10 +73,7 @@ class Durable:
 
     def statuses(self, workflow_ids: Sequence[str]) -> dict[str, str]:
         """The engine's own word for each of these workflows, of those that it knows."""
-        found = DBOS.list_workflows(
-            workflow_ids=list(workflow_ids), load_input=False, load_output=False
-        )
-        return {workflow.workflow_id: workflow.status for workflow in found}
+        return _CALLS.statuses(workflow_ids)
 
     @property
     def ready(self) -> bool:

@@ -21,6 +21,7 @@ from app.storage import tables
 from app.storage.run_rows import over
 from app.storage.store import SqlStore
 from app.storage.tables import archives, from_micros, to_micros
+from app.storage.whole_file import whole_file
 
 KEPT = 4
 """Journals of archived runs that stay in this process: a page is read in several pieces."""
@@ -78,8 +79,7 @@ def archive(store: SqlStore, run_id: str, folder: Path, moment: datetime) -> boo
     run = store.get_run(run_id)
     path = folder / f"{run.created_at:%Y-%m}" / f"{run_id}.jsonl.gz"
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    half = path.with_suffix(".part")
-    with half.open("wb") as raw:
+    with whole_file(path) as half, half.open("wb") as raw:
         with gzip.GzipFile(fileobj=raw, mode="wb", mtime=0) as file:
             file.write(_line({"run": run.model_dump(mode="json")}))
             for entry in store.events(run_id):
@@ -90,7 +90,6 @@ def archive(store: SqlStore, run_id: str, folder: Path, moment: datetime) -> boo
                 file.write(_line({"log": log_id, "base64": data}))
         raw.flush()
         os.fsync(raw.fileno())
-    half.replace(path)
     with store.database.begin() as connection:
         # Locks the row: no other round can begin between the look and the deletion.
         still = connection.execute(
