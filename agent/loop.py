@@ -197,8 +197,8 @@ def why_end(state: AttemptState, task: Task, elapsed_s: float) -> tuple[Outcome,
         return state.outcome, state.diagnosis
     if state.verdict is not None and state.verdict.verdict == "proven":
         return "proven", ""
-    if state.verdict is not None and state.verdict.verdict == "unproven" and is_draft(state):
-        return "draft", "; ".join(state.verdict.reasons)
+    if is_draft(state):
+        return "draft", "; ".join(state.verdict.reasons) if state.verdict else ""
     if state.gate_refusals >= GATE_REFUSALS:
         return "diagnosis", f"The gate did not prove any of {GATE_REFUSALS} patches."
     if state.empty_turns >= EMPTY_TURNS:
@@ -209,8 +209,10 @@ def why_end(state: AttemptState, task: Task, elapsed_s: float) -> tuple[Outcome,
 
 
 def is_draft(state: AttemptState) -> bool:
-    """Whether all that is missing is what the model itself said that it cannot show."""
-    if state.reproduction is None or state.verdict is None:
+    """Whether a person has to decide: all that is missing is what the model said itself."""
+    if state.verdict is not None and state.verdict.verdict == "contested":
+        return True
+    if state.reproduction is None or state.verdict is None or state.verdict.verdict == "refused":
         return False
     missing = {check.name for check in state.verdict.checks if not check.ok}
     if state.reproduction.command:
@@ -219,9 +221,11 @@ def is_draft(state: AttemptState) -> bool:
 
 
 def end(journal: Journal, outcome: Outcome, diagnosis: str) -> AttemptState:
-    """Record the end, once."""
+    """Record the end, once. A patch that passed its reproduction is not lost: it is a draft."""
     if journal.state.outcome is None:
-        journal.append(AttemptEnded(outcome=outcome, diagnosis=diagnosis))
+        best = outcome == "diagnosis" and journal.state.best is not None
+        ended = AttemptEnded(outcome=outcome, diagnosis=diagnosis, best_of_several=best)
+        journal.append(ended.model_copy(update={"outcome": "draft"}) if best else ended)
     return journal.state
 
 

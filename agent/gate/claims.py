@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agent.journal.events import ContestedTest, HunkReason
 from agent.model import Record
 
 
@@ -10,3 +11,7 @@ class Claims(Record):
 
     justification: str = ""
     """Why the fix must read the clock, use chance or be as long as it is."""
+    contested: tuple[ContestedTest, ...] = ()
+    """Tests that contradict the issue, and are changed for that."""
+    hunks: tuple[HunkReason, ...] = ()
+    """Why hunks belong that no test needs."""

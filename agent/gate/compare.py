@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from agent.journal.events import Check, ReproductionDeclared, SeenTest
 from agent.model import Record
@@ -59,15 +59,24 @@ def reproduction_check(
     )
 
 
-def suite_check(before: Sequence[SuiteRun], after: Sequence[SuiteRun]) -> Check:
+def suite_check(
+    before: Sequence[SuiteRun],
+    after: Sequence[SuiteRun],
+    old: Sequence[SuiteRun] = (),
+    contested: Collection[str] = (),
+) -> Check:
     """Whether every test that passed in all runs before passes in all runs after.
 
     Tests whose outcome differs between the runs before are flaky and not counted. Tests that fail
-    in the base are noted, not blamed.
+    in the base are noted, not blamed. `old`: runs with the patch and the base's version of changed
+    test files; `contested` tests (functions) may fail there, and there only.
     """
-    problems, notes = (
-        _by_test(before, after) if any(r.results for r in before) else _by_exit(before, after)
-    )
+    if any(r.results for r in before):
+        after = [with_names_of(before[0], run) for run in after]
+        old = [with_names_of(before[0], run) for run in old]
+        problems, notes = _by_test(before, after, [_without(run, contested) for run in old])
+    else:
+        problems, notes = _by_exit(before, [*old, *after])
     return Check(
         name="test suite",
         ok=not problems,
@@ -99,8 +108,65 @@ def _worst(runs: Sequence[dict[str, Outcome]]) -> dict[str, Outcome]:
     return worst
 
 
-def _by_test(before: Sequence[SuiteRun], after: Sequence[SuiteRun]) -> tuple[list[str], list[str]]:
+def function_of(test: str) -> str:
+    """A test's name without its parameters."""
+    return test.partition("[")[0]
+
+
+def with_names_of(before: SuiteRun, after: SuiteRun) -> SuiteRun:
+    """A run whose parametrised tests have the names of an earlier run.
+
+    The ids of parameters can come from the code under test. Where a function has as many cases as
+    before, those whose names are new are the ones that are gone, in their order.
+    """
+    had, has = _cases(before), _cases(after)
+    renamed: dict[str, str] = {}
+    for function, names in has.items():
+        gone = [name for name in had.get(function, ()) if name not in names]
+        new = [name for name in names if name not in had.get(function, ())]
+        if gone and len(gone) == len(new):
+            renamed |= dict(zip(new, gone, strict=True))
+    if not renamed:
+        return after
+    results = tuple(
+        r.model_copy(update={"name": renamed.get(r.name, r.name)}) for r in after.results
+    )
+    return after.model_copy(update={"results": results})
+
+
+def completed(whole: SuiteRun, part: SuiteRun, files: Collection[str]) -> SuiteRun:
+    """A run of the tests in some files, with a whole run's results for all others."""
+    others = tuple(r for r in whole.results if file_of(r.name) not in files)
+    return part.model_copy(update={"results": (*others, *part.results)})
+
+
+def file_of(test: str) -> str:
+    """The file in a test's name; the name itself where it holds none."""
+    return test.partition("::")[0]
+
+
+def _cases(run: SuiteRun) -> dict[str, list[str]]:
+    cases: dict[str, list[str]] = {}
+    for result in run.results:
+        if "[" in result.name:
+            cases.setdefault(function_of(result.name), []).append(result.name)
+    return cases
+
+
+def _without(run: SuiteRun, contested: Collection[str]) -> SuiteRun:
+    """A run in which contested tests are taken as passed."""
+    results = tuple(
+        r.model_copy(update={"outcome": "passed"}) if function_of(r.name) in contested else r
+        for r in run.results
+    )
+    return run.model_copy(update={"results": results})
+
+
+def _by_test(
+    before: Sequence[SuiteRun], after: Sequence[SuiteRun], old: Sequence[SuiteRun]
+) -> tuple[list[str], list[str]]:
     steady, flaky = _steady(before)
+    after = [*old, *after]
     now = [run.outcomes for run in after]
     passed = [name for name, outcome in steady.items() if outcome == "passed"]
     lost = [name for name in passed if any(name not in run for run in now)]

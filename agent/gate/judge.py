@@ -1,8 +1,9 @@
 """The judgement of one submitted patch, in fresh sandboxes from the base commit.
 
-Reads top to bottom: what the patch is, rules that need no run, the runs without and with it, the
-mutation check, the verdict. `proven`: everything was seen to hold. `refused`: against the rules.
-`unproven`: perhaps honest, but not shown.
+Reads top to bottom: what the patch is, rules that need no run, the runs without and with it, steps
+of further evidence, the verdict. `proven`: everything was seen to hold. `contested`: it holds but
+for tests that contradict the issue. `refused`: against the rules. `unproven`: perhaps honest, but
+not shown.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from agent.gate.behaviour import behaviour
 from agent.gate.changed import ChangedFile, changed_file
 from agent.gate.claims import Claims
 from agent.gate.compare import reproduction_check
+from agent.gate.contested import contested_check, run_changed_tests_on_base, with_diffs
+from agent.gate.hunks import evidence_of_hunks
 from agent.gate.measure import run_reproduction
 from agent.gate.patch import BadPatch, FileChange, parse_patch
 from agent.gate.proof import Before, Case, Proof, opened, prove, see_before, smallest
@@ -30,7 +33,7 @@ from agent.testing.suite import NoTests, find_test_command, list_files, read_tex
 from sandbox.errors import PatchRefused, SandboxGone
 from sandbox.protocol import OpenSandbox, Sandbox
 
-STEPS: tuple[Step, ...] = (behaviour,)
+STEPS: tuple[Step, ...] = (evidence_of_hunks, behaviour)
 """Evidence beyond reproduction and suite, in the order in which it is looked for."""
 
 
@@ -132,7 +135,20 @@ async def _with_patch(
     if not proof.holds or not all(check.ok for check in checks):
         return _verdict(submission, "unproven", checks, proof.patch)
     note: list[Check] = []
-    if submission.shrink and submission.policy.drop_unneeded_hunks:
+    if submission.claims.contested:
+        on_base = await run_changed_tests_on_base(open_fresh, case, files)
+        note.append(
+            contested_check(
+                submission.claims.contested,
+                case.base_tests,
+                before.suites,
+                proof.old_tests,
+                on_base,
+            )
+        )
+        if not note[-1].ok:
+            return _verdict(submission, "unproven", [*checks, *note], proof.patch)
+    elif submission.shrink and submission.policy.drop_unneeded_hunks:
         smaller, note = await _smaller(submission, open_fresh, case, before)
         proof = smaller or proof
     held = HeldPatch(
@@ -143,13 +159,18 @@ async def _with_patch(
         patch=proof.patch,
         files=files,
         policy=submission.policy,
+        after=proof.suites,
+        reasons=submission.claims.hunks,
         allowance=Allowance(_evidence_s(submission.policy, before)),
     )
     more = await look_for_more(held, STEPS)
     scoped = [scope] if scope is not None else []
     checks = [*rules, *proof.checks, *scoped, *note, *more.checks]
-    verdict: Verdict = "proven" if all(check.ok for check in more.checks) else "unproven"
-    return _verdict(submission, verdict, checks, proof.patch, more)
+    good: Verdict = "contested" if submission.claims.contested else "proven"
+    verdict: Verdict = good if all(check.ok for check in more.checks) else "unproven"
+    judged = _verdict(submission, verdict, checks, proof.patch, more)
+    contested = with_diffs(submission.claims.contested, submission.patch)
+    return judged.model_copy(update={"contested": contested})
 
 
 def _evidence_s(policy: GatePolicy, before: Before) -> float:
@@ -205,6 +226,7 @@ def _rule_checks(files: Sequence[ChangedFile], base: Base, submission: Submissio
             submission.issue,
             submission.policy,
             submission.test_command,
+            [claim.test for claim in submission.claims.contested],
         )
     except (RecursionError, MemoryError):
         return [_failed("honest code", "The code is nested too deeply to be judged.")]
@@ -239,6 +261,7 @@ async def _case(
         base_files=base.files,
         touched=await touched_by(clean, [f.path for f in files], base.files),
         base_tests={f.path: f.base for f in files if is_test(f.path) and f.base is not None},
+        contested=tuple(claim.test for claim in submission.claims.contested),
     )
 
 

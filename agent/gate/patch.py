@@ -79,6 +79,22 @@ def parse_patch(text: str) -> tuple[FileChange, ...]:
     return tuple(starts)
 
 
+_COMMENT = ("#", "//", "/*", "*", '"""', "'''")
+
+
+def only_comments(hunk: Hunk) -> bool:
+    """Whether a hunk changes blank lines and comments only."""
+    return all(
+        not text.strip() or text.strip().startswith(_COMMENT)
+        for _, text in (*hunk.added, *hunk.removed)
+    )
+
+
+def hunk_line(hunk: Hunk) -> int:
+    """Where a hunk's change begins: in the patched file, or in the base's if it only deletes."""
+    return (hunk.added or hunk.removed)[0][0]
+
+
 def without_hunks(text: str, dropped: Collection[Hunk]) -> str:
     """The patch without some hunks; files that lose all their hunks are left out whole."""
     lines = text.split("\n")

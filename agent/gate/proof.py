@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from agent.gate.compare import SHOWN_CHARS, ReproductionRun, reproduction_check, suite_check
+from agent.gate.compare import (
+    SHOWN_CHARS,
+    ReproductionRun,
+    completed,
+    file_of,
+    reproduction_check,
+    suite_check,
+)
 from agent.gate.measure import (
     run_before,
     run_placed,
@@ -14,7 +21,8 @@ from agent.gate.measure import (
     runs_needed,
     write_files,
 )
-from agent.gate.patch import Hunk, parse_patch, without_hunks
+from agent.gate.patch import Hunk, hunk_line, only_comments, parse_patch, without_hunks
+from agent.gate.reach import reaching
 from agent.gate.regression_test import NotPlaced, Placement, place, tree_files
 from agent.gate.scope import Touched
 from agent.journal.events import Check, ReproductionDeclared
@@ -30,7 +38,8 @@ from sandbox.protocol import WORKDIR, OpenSandbox, Sandbox
 _MOST_HUNKS = 12
 """Patches of more hunks are not searched for unneeded ones: it would take too long."""
 
-_COMMENT = ("#", "//", "/*", "*", '"""', "'''")
+
+_PROSE = (".md", ".rst")
 
 
 class Case(Record):
@@ -49,6 +58,8 @@ class Case(Record):
     """Existing test files that the patch touches, with their text before it."""
     touched: tuple[Touched, ...] = ()
     """The source that the patch touches, with the tests that belong to it."""
+    contested: tuple[str, ...] = ()
+    """Test functions of which the submission says that they contradict the issue."""
 
 
 class Before(Record):
@@ -66,6 +77,10 @@ class Proof(Record):
     patch: str
     """The whole change: the submitted patch and the regression test."""
     checks: tuple[Check, ...]
+    suites: tuple[SuiteRun, ...] = ()
+    """Runs of the suite with it."""
+    old_tests: tuple[SuiteRun, ...] = ()
+    """Runs with it and the base's version of the test files that it touches."""
 
     @property
     def holds(self) -> bool:
@@ -121,19 +136,42 @@ async def prove(open_fresh: OpenSandbox, case: Case, before: Before, patch: str)
         return Proof(patch=whole, checks=tuple(checks))
     async with opened(open_fresh) as sandbox:
         _, settled = await _patched(sandbox, case, before, patch)
-        after = [*await _suites(sandbox, case, 2)]
+        after = [*await _suites(sandbox, case, 1)]
+        old = []
         if case.base_tests:
             await write_files(sandbox, case.base_tests, exact=True)
-            after = [*await _suites(sandbox, case, 1), *after]
+            old.append(await _some(sandbox, case, after[0], _files_of(case, after[0])))
             await sandbox.restore(settled)
-        checks.append(suite_check(before.suites, after))
-    return Proof(patch=whole, checks=tuple(checks))
+        shown = suite_check(before.suites, after, old, case.contested)
+        if shown.ok:
+            changed = [c.path for c in parse_patch(patch) if not c.path.endswith(_PROSE)]
+            files = await reaching(sandbox, case.test_command, after[0], changed)
+            after.append(await _some(sandbox, case, after[0], files))
+            shown = suite_check(before.suites, after, old, case.contested)
+        checks.append(shown)
+    return Proof(patch=whole, checks=tuple(checks), suites=tuple(after), old_tests=tuple(old))
+
+
+def _files_of(case: Case, run: SuiteRun) -> tuple[str, ...] | None:
+    """The changed test files, if they are all there is to run again; None: run everything."""
+    files = {file_of(result.name) for result in run.results}
+    return tuple(sorted(case.base_tests)) if case.base_tests.keys() <= files else None
+
+
+async def _some(
+    sandbox: Sandbox, case: Case, whole: SuiteRun, files: tuple[str, ...] | None
+) -> SuiteRun:
+    """One more run: of the tests in some files (None: all), the others as they were."""
+    if files is None:
+        return await run_suite(sandbox, case.test_command, timeout_s=case.timeout_s)
+    part = await run_suite(sandbox, case.test_command, "\n".join(files), case.timeout_s)
+    return completed(whole, part, files)
 
 
 async def _patched(sandbox: Sandbox, case: Case, before: Before, patch: str) -> tuple[str, str]:
     """Bring a fresh sandbox to where the patch leads; gives the whole change and its snapshot."""
     await sandbox.apply(patch)
-    await _settle(sandbox, case, before.placed)
+    await settle(sandbox, case, before.placed)
     return await sandbox.diff(), await sandbox.snapshot()
 
 
@@ -163,7 +201,7 @@ async def smallest(
         for change in parse_patch(patch)
         if is_source(change.path) and change.path not in own
         for hunk in change.hunks
-        if not _only_comments(hunk)
+        if not only_comments(hunk)
     ]
     if not 2 <= len(candidates) <= _MOST_HUNKS:
         return patch, ()
@@ -178,7 +216,7 @@ async def smallest(
             dropped.append((path, hunk))
     return (
         without_hunks(patch, [h for _, h in dropped]),
-        tuple(f"{path}:{_line(hunk)}" for path, hunk in dropped),
+        tuple(f"{path}:{hunk_line(hunk)}" for path, hunk in dropped),
     )
 
 
@@ -215,7 +253,7 @@ async def _suites(sandbox: Sandbox, case: Case, times: int) -> tuple[SuiteRun, .
     )
 
 
-async def _settle(sandbox: Sandbox, case: Case, placed: Placement | NotPlaced) -> None:
+async def settle(sandbox: Sandbox, case: Case, placed: Placement | NotPlaced) -> None:
     """Leave the reproduction in the tree as a test, or not at all; as the journal has it."""
     if case.reproduction is None:
         return
@@ -249,12 +287,3 @@ async def _regression_check(sandbox: Sandbox, case: Case, before: Before) -> Che
         before=cut(before.placed_run.output, SHOWN_CHARS),
         after=cut(run.output, SHOWN_CHARS),
     )
-
-
-def _only_comments(hunk: Hunk) -> bool:
-    lines: Sequence[tuple[int, str]] = (*hunk.added, *hunk.removed)
-    return all(not text.strip() or text.strip().startswith(_COMMENT) for _, text in lines)
-
-
-def _line(hunk: Hunk) -> int:
-    return (hunk.added or hunk.removed)[0][0]

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 
 from agent.gate.changed import ChangedFile
 from agent.gate.proof import Before, Case
-from agent.journal.events import Check, HunkEvidence, Strength
+from agent.journal.events import Check, HunkEvidence, HunkReason, Strength
 from agent.model import Record
 from agent.task import GatePolicy
+from agent.testing.report import SuiteRun
 from sandbox.errors import SandboxGone
 from sandbox.protocol import OpenSandbox
 
@@ -60,6 +61,10 @@ class HeldPatch:
     """The whole change: with the regression test."""
     files: Sequence[ChangedFile]
     policy: GatePolicy
+    after: Sequence[SuiteRun]
+    """Runs of the suite with the patch."""
+    reasons: Sequence[HunkReason]
+    """What the submission says of hunks that no test needs."""
     allowance: Allowance
 
 

@@ -146,6 +146,24 @@ class ReproductionDeclared(Event):
     """Given instead of a command: why no reproduction is possible (the result is a draft)."""
 
 
+class ContestedTest(Record):
+    """An existing test of which the model says that it contradicts the issue."""
+
+    test: str
+    """As the suite names it, without parameters: `tests/test_a.py::TestB::test_c`."""
+    reason: str
+    diff: str = ""
+    """The change of its file; the gate fills it in."""
+
+
+class HunkReason(Record):
+    """Why a hunk belongs to the patch though no test needs it."""
+
+    hunk: str
+    """`path:line`, as the gate named it."""
+    reason: str
+
+
 class Submitted(Event):
     """The model calls the work done."""
 
@@ -154,6 +172,8 @@ class Submitted(Event):
     summary: str
     patch: str
     risk: str = ""
+    contested: tuple[ContestedTest, ...] = ()
+    hunks: tuple[HunkReason, ...] = ()
 
 
 class SeenTest(Record):
@@ -210,6 +230,10 @@ FOR_A_PERSON = frozenset({UNDECIDED, SCOPE, *JUSTIFIABLE})
 """Where only such checks fail, the patch is a draft for a person to decide."""
 
 
+UNNEEDED = "every hunk is needed"
+"""The check that fails, once, to ask the model about hunks that nothing needs."""
+
+
 class HunkEvidence(Record):
     """One hunk of source of a judged patch, and what needs it."""
 
@@ -238,6 +262,8 @@ class GateJudged(Event):
     """The patch that was judged, with the regression test."""
     hunks: tuple[HunkEvidence, ...] = ()
     """The hunks of source and what needs each; empty where they were not looked at."""
+    contested: tuple[ContestedTest, ...] = ()
+    """The tests that were changed because they contradict the issue; a person has to decide."""
     left_out: tuple[str, ...] = ()
     """What the gate had no time to look at, in sentences."""
     strength: tuple[Strength, ...] = ()
@@ -293,6 +319,8 @@ class AttemptEnded(Event):
     type: Literal["attempt_ended"] = "attempt_ended"
     outcome: Outcome
     diagnosis: str = ""
+    best_of_several: bool = False
+    """Whether it ended with the best patch that was judged, and not with the last."""
 
 
 class EnvironmentPrepared(Event):

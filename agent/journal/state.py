@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from agent.journal.events import (
+    UNNEEDED,
     AnyEvent,
     AttemptEnded,
     AttemptStarted,
@@ -89,6 +90,10 @@ class AttemptState:
     """Turns without a tool call since the last one that had one."""
     last_words: str = ""
     """What the last turn without a tool call said."""
+    best: tuple[Submitted, GateJudged] | None = None
+    """The judged patch for which most was seen, of those that passed their reproduction."""
+    asked_about_hunks: bool = False
+    """Whether the gate has asked about hunks that nothing needs."""
     gate_refusals: int = 0
     drifts: int = 0
     drift_seen_at: int = 0
@@ -178,10 +183,7 @@ def step(state: AttemptState, event: AnyEvent) -> AttemptState:
         case Submitted():
             return replace(state, submitted=event, verdict=None)
         case GateJudged():
-            refused = event.verdict != "proven"
-            return replace(
-                state, verdict=event, gate_refusals=state.gate_refusals + (1 if refused else 0)
-            )
+            return _judged(state, event)
         case DriftNoticed():
             return replace(state, drifts=state.drifts + 1, drift_seen_at=event.calls_used)
         case NoteAdded():
@@ -191,9 +193,40 @@ def step(state: AttemptState, event: AnyEvent) -> AttemptState:
         case ModelWaiting():
             return replace(state, waiting=event.reason)
         case AttemptEnded():
-            return replace(state, outcome=event.outcome, diagnosis=event.diagnosis)
+            ended = replace(state, outcome=event.outcome, diagnosis=event.diagnosis)
+            if event.best_of_several and state.best is not None:
+                ended = replace(ended, submitted=state.best[0], verdict=state.best[1])
+            return ended
         case _:
             return state
+
+
+def _judged(state: AttemptState, event: GateJudged) -> AttemptState:
+    asked = any(check.name == UNNEEDED and not check.ok for check in event.checks)
+    held = event.verdict in ("proven", "contested")
+    best = state.best
+    better = best is None or _missing(event) <= _missing(best[1])
+    if state.submitted is not None and better and passed_reproduction(event):
+        best = (state.submitted, event)
+    return replace(
+        state,
+        verdict=event,
+        best=best,
+        asked_about_hunks=state.asked_about_hunks or asked,
+        # A question is no refusal.
+        gate_refusals=state.gate_refusals + (0 if held or asked else 1),
+    )
+
+
+def passed_reproduction(judged: GateJudged) -> bool:
+    """Whether the patch was seen to make the reproduction pass, within the rules."""
+    return judged.verdict != "refused" and any(
+        check.name == "reproduction" and check.ok for check in judged.checks
+    )
+
+
+def _missing(judged: GateJudged) -> int:
+    return sum(not check.ok for check in judged.checks)
 
 
 def _turned(state: AttemptState, event: ModelTurned) -> AttemptState:

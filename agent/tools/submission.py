@@ -5,10 +5,35 @@ from __future__ import annotations
 from pydantic import Field
 
 from agent.gate.claims import Claims
-from agent.journal.events import UNDECIDED, Check, GateJudged, Submitted
+from agent.gate.compare import function_of
+from agent.journal.events import (
+    UNDECIDED,
+    UNNEEDED,
+    Check,
+    ContestedTest,
+    GateJudged,
+    HunkReason,
+    Submitted,
+)
 from agent.snapshots import take_snapshot
 from agent.tools.tool import Arguments, Reply, ToolContext, refused
 from sandbox.errors import SandboxError
+
+
+class ContestedArgument(Arguments):
+    """One test that contradicts the issue."""
+
+    test: str = Field(min_length=1, description="Its name, as `run_tests` shows it.")
+    reason: str = Field(
+        min_length=1, description="What of the issue it contradicts, in a sentence."
+    )
+
+
+class HunkArgument(Arguments):
+    """One hunk that nothing needs, and why it belongs."""
+
+    hunk: str = Field(min_length=1, description="As the gate named it, e.g. src/a.py:12.")
+    reason: str = Field(min_length=1, description="Why it belongs, in a sentence.")
 
 
 class SubmitArguments(Arguments):
@@ -27,6 +52,17 @@ class SubmitArguments(Arguments):
         description="Only if another change passes the same tests, behaves differently, and "
         "nothing tells which is meant: say so here. The result is a draft for a person to decide.",
     )
+    contested: tuple[ContestedArgument, ...] = Field(
+        (),
+        description="Only if existing tests contradict what the issue asks for: these tests, which "
+        "you have changed to what it asks for (and no others). The result is a draft with your "
+        "reasons on top.",
+    )
+    hunks: tuple[HunkArgument, ...] = Field(
+        (),
+        description="Only if the gate named hunks that no test needs, and you keep them: why each "
+        "belongs (the same bug at another call site, say).",
+    )
 
 
 async def submit(bench: ToolContext, args: SubmitArguments) -> Reply:
@@ -42,9 +78,19 @@ async def submit(bench: ToolContext, args: SubmitArguments) -> Reply:
         return refused("the tree is as it was at the start: there is nothing to submit")
     taken = await take_snapshot(bench.sandbox, bench.journal, "submitted")
     submitted = Submitted(
-        root_cause=args.root_cause, summary=args.summary, patch=patch, risk=args.risk
+        root_cause=args.root_cause,
+        summary=args.summary,
+        patch=patch,
+        risk=args.risk,
+        contested=tuple(
+            ContestedTest(test=function_of(c.test), reason=c.reason) for c in args.contested
+        ),
+        hunks=tuple(HunkReason(hunk=h.hunk, reason=h.reason) for h in args.hunks),
     )
-    claims = Claims(justification=args.justification)
+    claims = Claims(
+        justification=args.justification, contested=submitted.contested, hunks=submitted.hunks
+    )
+    asked_before = bench.state.asked_about_hunks
     try:
         judged = await bench.judge(bench.state, patch, claims)
     except SandboxError as problem:
@@ -56,12 +102,33 @@ async def submit(bench: ToolContext, args: SubmitArguments) -> Reply:
         )
     if args.undecided and judged.verdict == "proven":
         judged = undecided(judged, args.undecided)
+    if not asked_before:
+        judged = asking_about_hunks(judged)
     reasons = "\n".join(f"- {reason}" for reason in judged.reasons)
     if judged.verdict == "proven":
         text = "proven: the gate holds."
+    elif judged.verdict == "contested":
+        text = "contested: the gate holds but for the tests that you named; a person decides."
     else:
         text = f"not proven: {judged.verdict}.\n{reasons}"
     return Reply(text, events=(taken, submitted, judged))
+
+
+def asking_about_hunks(judged: GateJudged) -> GateJudged:
+    """The verdict, held back once where hunks were left out and nothing missed them."""
+    open_hunks = [h for h in judged.hunks if h.tried and not h.needed_by and not h.reason]
+    if judged.verdict not in ("proven", "contested") or not open_hunks:
+        return judged
+    named = ", ".join(f"{hunk.path}:{hunk.line}" for hunk in open_hunks)
+    why = (
+        f"Without these hunks the reproduction and all tests still pass: {named}. Add a test that "
+        "needs them, take them out, or submit again and say in `hunks` why each belongs. You are "
+        "asked this once."
+    )
+    check = Check(name=UNNEEDED, ok=False, detail=why)
+    return judged.model_copy(
+        update={"verdict": "unproven", "reasons": (why,), "checks": (*judged.checks, check)}
+    )
 
 
 def undecided(judged: GateJudged, why: str) -> GateJudged:

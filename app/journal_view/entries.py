@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from agent.journal.events import AnyEvent, Recorded, ToolFinished
+from agent.journal.events import AnyEvent, HunkEvidence, Recorded, ToolFinished
 
 LINE = 160
 """Longest line shown unopened, in characters."""
@@ -176,7 +176,7 @@ def _tone(event: AnyEvent) -> Tone:
             failing = event.tests and {"failed", "error"} & set(event.tests.values())
             return "" if event.status == "ok" and not failing else "bad"
         case "gate_judged":
-            return "good" if event.verdict == "proven" else "bad"
+            return "bad" if event.verdict in ("unproven", "refused") else "good"
         case "hypothesis_resolved":
             return "good" if event.verdict == "confirmed" else "soft"
         case "model_waiting" | "drift_noticed":
@@ -216,6 +216,10 @@ def _parts(event: AnyEvent, arguments: str) -> Iterable[Part]:
         case "gate_judged":
             yield Part("reasons", "\n".join(event.reasons))
             yield Part("checks", "\n".join(_check(c.ok, c.name, c.detail) for c in event.checks))
+            yield Part("hunks", "\n".join(_hunk(hunk) for hunk in event.hunks))
+            for one in event.contested:
+                yield Part(f"contested: {one.test}: {one.reason}", one.diff, "patch")
+            yield Part("left out", "\n".join(event.left_out))
             for check in event.checks:
                 yield Part(f"{check.name}: before", check.before, "terminal", folded=True)
                 yield Part(f"{check.name}: after", check.after, "terminal", folded=True)
@@ -238,6 +242,12 @@ def _parts(event: AnyEvent, arguments: str) -> Iterable[Part]:
 
 def _check(ok: bool, name: str, detail: str) -> str:
     return f"{'ok    ' if ok else 'not ok'} {name} {detail}".rstrip()
+
+
+def _hunk(hunk: HunkEvidence) -> str:
+    nothing = "not exercised by any test" if hunk.tried else "not tried"
+    reason = f" ({hunk.reason})" if hunk.reason else ""
+    return f"{hunk.path}:{hunk.line} needed by: {hunk.needed_by or nothing}{reason}"
 
 
 def _arguments(name: str, raw: str) -> Iterable[Part]:

@@ -245,7 +245,7 @@ def fold_into(head: Head, recorded: Recorded) -> None:
             )
         case "gate_judged":
             head.gate = event
-            if event.verdict != "proven":
+            if event.verdict not in ("proven", "contested"):
                 _reach_stage(head, attempt, STAGES.index("testing hypotheses"))
         case "note_added":
             head.hints += event.source == "human"

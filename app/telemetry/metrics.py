@@ -35,6 +35,7 @@ from agent.journal.events import (
     ToolFinished,
     ToolStarted,
     ToolStatus,
+    Verdict,
     now,
 )
 from agent.tools.registry import TOOLS
@@ -76,9 +77,7 @@ _tokens = _counter(
 _model_away = _counter("model_away", "Times that a turn found no server of the model.")
 _calls = _counter("tool_calls", "Tool calls.", tool=_tools, status=get_args(ToolStatus))
 _call_seconds = _histogram("tool_call_seconds", "Time of a tool call.", _CALL_S)
-_verdicts = _counter(
-    "gate_verdicts", "Verdicts of the gate.", verdict=("proven", "unproven", "refused")
-)
+_verdicts = _counter("gate_verdicts", "Verdicts of the gate.", verdict=get_args(Verdict))
 _hypotheses = _counter(
     "hypotheses", "Hypotheses.", event=("proposed", "confirmed", "refuted", "abandoned")
 )

@@ -34,10 +34,11 @@ def refusals(
     issue: Issue,
     policy: GatePolicy,
     command: str = "",
+    contested: Collection[str] = (),
 ) -> dict[str, tuple[str, ...]]:
     """Reasons to refuse, by the name of the check that found them; empty where all is well.
 
-    `command` is what runs the tests.
+    `command` is what runs the tests; `contested` tests may be changed.
     """
     declared = reproduction if reproduction is not None and reproduction.command else None
     own = tree_files(declared) if declared is not None else {}
@@ -46,7 +47,7 @@ def refusals(
     # the base, it must not weaken the tests in it.
     judged = [file for file in files if file.path not in own]
     return {
-        "tests are kept": tuple(r for file in files for r in weakening(file)),
+        "tests are kept": tuple(r for file in files for r in weakening(file, contested)),
         "test options are kept": tuple(
             r for file in judged for r in option_refusals(file, command)
         ),

@@ -8,9 +8,38 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 _Def = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+_REACHING = frozenset(
+    {
+        "globals",
+        "vars",
+        "locals",
+        "eval",
+        "exec",
+        "compile",
+        "setattr",
+        "delattr",
+        "sys",
+        "os",
+        "gc",
+        "ctypes",
+        "importlib",
+        "builtins",
+        "patch",
+        "monkeypatch",
+        "modules",
+        "mock",
+        "inspect",
+        "atexit",
+        "signal",
+        "threading",
+        "subprocess",
+    }
+)
+"""Names by which a test gets at more than what it tests."""
 _SKIPS = ("skip", "xfail", "expectedFailure", "importorskip", "exit")
 _SPECIAL_NAMES = frozenset(
     {
@@ -46,17 +75,26 @@ _SPECIAL_NAMES = frozenset(
 )
 
 
-def python_weakening(path: str, base: str, patched: str) -> tuple[str, ...]:
-    """Why the patched text of an existing test file is refused; empty if it is not."""
+def python_weakening(
+    path: str, base: str, patched: str, contested: Collection[str] = ()
+) -> tuple[str, ...]:
+    """Why the patched text of an existing test file is refused; empty if it is not.
+
+    `contested`: names (`TestA.test_b`) of tests whose statements and cases may be changed.
+    """
     try:
         before, after = ast.parse(base), ast.parse(patched)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         same = base == patched
         return () if same else (f"{path} cannot be parsed, so its change cannot be judged.",)
-    return tuple(dict.fromkeys(f"{path}: {r}" for r in _bodies(before.body, after.body, "")))
+    return tuple(
+        dict.fromkeys(f"{path}: {r}" for r in _bodies(before.body, after.body, "", contested))
+    )
 
 
-def _bodies(before: Sequence[ast.stmt], after: Sequence[ast.stmt], where: str) -> Iterator[str]:
+def _bodies(
+    before: Sequence[ast.stmt], after: Sequence[ast.stmt], where: str, contested: Collection[str]
+) -> Iterator[str]:
     """Compare two bodies of definitions: a module's or a class's."""
     old, new = _named(before), _named(after)
     for name, count in Counter(n for s in after for n in _bound(s)).items():
@@ -67,7 +105,7 @@ def _bodies(before: Sequence[ast.stmt], after: Sequence[ast.stmt], where: str) -
         if name not in new:
             yield f"{where}{name} was deleted."
         else:
-            yield from _definition(node, new[name], f"{where}{name}")
+            yield from _definition(node, new[name], f"{where}{name}", contested)
     known = {_dump(s) for s in before}
     present = {_dump(s) for s in after}
     for statement in before:
@@ -82,9 +120,16 @@ def _bodies(before: Sequence[ast.stmt], after: Sequence[ast.stmt], where: str) -
             yield from _added_definition(statement, where)
 
 
-def _definition(old: _Def, new: _Def, name: str) -> Iterator[str]:
+def _definition(old: _Def, new: _Def, name: str, contested: Collection[str]) -> Iterator[str]:
     if type(old) is not type(new):
         yield f"{name} became another kind of thing."
+        return
+    if (
+        name in contested
+        and not isinstance(old, ast.ClassDef)
+        and not isinstance(new, ast.ClassDef)
+    ):
+        yield from _contested(old, new, name)
         return
     yield from _decorators(old, new, name)
     if isinstance(old, ast.ClassDef) and isinstance(new, ast.ClassDef):
@@ -92,11 +137,59 @@ def _definition(old: _Def, new: _Def, name: str) -> Iterator[str]:
             _dump(b) for b in (*new.bases, *new.keywords)
         ]:
             yield f"{name} has other base classes."
-        yield from _bodies(old.body, new.body, f"{name}.")
+        yield from _bodies(old.body, new.body, f"{name}.", contested)
     elif not isinstance(old, ast.ClassDef) and not isinstance(new, ast.ClassDef):
         if _dump(old.args) != _dump(new.args):
             yield f"the arguments or fixtures of {name} were changed."
         yield from _statements(old.body, new.body, name)
+
+
+def _contested(old: _Function, new: _Function, name: str) -> Iterator[str]:
+    """A test that may say something else, but stays a test and reaches nothing but itself."""
+    if _dump(old.args) != _dump(new.args):
+        yield f"the arguments or fixtures of {name} were changed."
+    if [_but_cases(d) for d in old.decorator_list] != [_but_cases(d) for d in new.decorator_list]:
+        yield f"the decorators of {name} were changed in more than their cases."
+    for decorator in new.decorator_list:
+        known = _dump(decorator) in {_dump(d) for d in old.decorator_list}
+        if not known and (
+            _reaches_out(ast.Expr(value=decorator)) or "mark" in _cases_of(decorator)
+        ):
+            yield f"the cases of {name} do more than name values."
+    if sum(_asserts(s) for s in new.body) < sum(_asserts(s) for s in old.body):
+        yield f"{name} asserts less than before."
+    had = {_dump(s) for s in old.body}
+    for statement in new.body:
+        if _dump(statement) not in had and (_can_end(statement) or _reaches_out(statement)):
+            yield f"{name} has a new statement that could disable tests: `{_shown(statement)}`."
+
+
+def _but_cases(decorator: ast.expr) -> str:
+    """A decorator; of a `parametrize` without its cases."""
+    if isinstance(decorator, ast.Call) and _shown(decorator.func).endswith("mark.parametrize"):
+        return f"{_dump(decorator.func)} {[_dump(a) for a in decorator.args[:1]]}"
+    return _dump(decorator)
+
+
+def _cases_of(decorator: ast.expr) -> str:
+    values = decorator.args[1:] if isinstance(decorator, ast.Call) else []
+    return " ".join(_shown_whole(value) for value in values)
+
+
+def _reaches_out(statement: ast.stmt) -> bool:
+    """Whether a statement could change what other tests see."""
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Global | ast.Nonlocal | ast.Delete | ast.Try | ast.ClassDef):
+            return True
+        if isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store):
+            return True
+        if isinstance(node, ast.Name | ast.Attribute):
+            named = node.id if isinstance(node, ast.Name) else node.attr
+            if named in _REACHING or named.startswith("__"):
+                return True
+        if isinstance(node, ast.alias) and node.name.partition(".")[0] in _REACHING:
+            return True
+    return False
 
 
 def _decorators(old: _Def, new: _Def, name: str) -> Iterator[str]:
@@ -257,6 +350,10 @@ def _dump(node: ast.AST) -> str:
     return ast.dump(node)
 
 
+def _shown_whole(node: ast.AST) -> str:
+    return " ".join(ast.unparse(node).split())
+
+
 def _shown(node: ast.AST) -> str:
-    text = " ".join(ast.unparse(node).split())
+    text = _shown_whole(node)
     return text if len(text) <= 100 else f"{text[:97]}…"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import PurePosixPath
 
 from agent.gate.changed import ChangedFile
@@ -24,15 +24,23 @@ _COMMENT = re.compile(r"\s*(?://|/\*|\*|#(?!\[)|--|$)")
 _RUST_TEST = re.compile(r"#\[(?:\w+::)?test\b|\bassert(?:_eq|_ne)?!")
 
 
-def weakening(file: ChangedFile) -> tuple[str, ...]:
-    """Why the change of one file is refused for what it does to tests; empty if it is not."""
+def weakening(file: ChangedFile, contested: Collection[str] = ()) -> tuple[str, ...]:
+    """Why the change of one file is refused for what it does to tests; empty if it is not.
+
+    `contested`: names of Python tests, in any file, whose statements may be changed.
+    """
     if file.base is None:
         return ()
     if is_test(file.path):
         if file.patched is None:
             return (f"{file.path}: the test file was deleted.",)
         if file.path.endswith(".py"):
-            return python_weakening(file.path, file.base, file.patched)
+            own = [
+                name.removeprefix(f"{file.path}::").replace("::", ".")
+                for name in contested
+                if name.startswith(f"{file.path}::")
+            ]
+            return python_weakening(file.path, file.base, file.patched, own)
         if is_code(file.path):
             return tuple(_by_lines(file, file.base, file.patched))
         return (f"{file.path}: expected data of existing tests was changed.",)

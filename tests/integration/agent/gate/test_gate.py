@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 import pytest
 
 from agent.gate.judge import Submission, judge
-from agent.journal.events import GateJudged
+from agent.journal.events import ContestedTest, GateJudged
+from agent.task import GatePolicy
 from agent.testing.suite import find_test_command, run_suite
 from sandbox.protocol import Sandbox
 from tests.doubles import gate_case as case
@@ -54,13 +55,50 @@ async def test_a_script_becomes_a_regression_test_in_place_and_style(judged: Jud
     assert "/tmp/repro.py" not in verdict.patch and "sys.path" not in verdict.patch
 
 
-async def test_a_hunk_that_nothing_needs_is_dropped(judged: Judged) -> None:
+async def test_a_hunk_that_nothing_needs_is_kept_and_named(judged: Judged) -> None:
     padded = case.FIXED.replace("max(cents(row) for row in rows)", "max(map(cents, rows))")
     verdict = await judged(case.submission({"shop/stats.py": padded}))
+    assert verdict.verdict == "proven", verdict.reasons
+    assert "map(cents" in verdict.patch and "+    for row in rows:" in verdict.patch
+    assert [(h.path, h.needed_by, h.tried) for h in verdict.hunks] == [
+        ("shop/stats.py", "the reproduction", True),
+        ("shop/stats.py", "", True),
+    ]
+
+
+async def test_a_hunk_that_nothing_needs_is_dropped_where_the_policy_asks_for_it(
+    judged: Judged,
+) -> None:
+    padded = case.FIXED.replace("max(cents(row) for row in rows)", "max(map(cents, rows))")
+    sent = case.submission({"shop/stats.py": padded})
+    asked = sent.model_copy(update={"policy": GatePolicy(drop_unneeded_hunks=True)})
+    verdict = await judged(asked)
     assert verdict.verdict == "proven", verdict.reasons
     assert "map(cents" not in verdict.patch and "+    for row in rows:" in verdict.patch
     note = next(check for check in verdict.checks if check.name == "unneeded hunks")
     assert "shop/stats.py:" in note.detail and "dropped" in note.detail
+
+
+async def test_a_test_that_contradicts_the_issue_is_contested(judged: Judged) -> None:
+    repository = {
+        **case.REPOSITORY,
+        "tests/test_shop.py": case.TESTS
+        + "\n\ndef test_first_row_is_a_header():\n    assert total(['1.00', '2.00']) == 200\n",
+    }
+    name = "tests/test_shop.py::test_first_row_is_a_header"
+    text = repository["tests/test_shop.py"]
+    edited = text.replace("== 200", "== 300")
+    sent = case.submission({"shop/stats.py": case.FIXED})
+    patch = sent.patch + case.patch({"tests/test_shop.py": edited}, repository)
+    claim = ContestedTest(test=name, reason="the issue says that every row counts")
+    contested = sent.model_copy(update={"patch": patch, "contested": (claim,)})
+    verdict = await judged(contested, repository)
+    assert verdict.verdict == "contested", verdict.reasons
+    assert "+    assert total(['1.00', '2.00']) == 300" in verdict.contested[0].diff
+    undeclared = await judged(sent.model_copy(update={"patch": patch}), repository)
+    assert undeclared.verdict == "refused"
+    kept = await judged(sent.model_copy(update={"contested": (claim,)}), repository)
+    assert kept.verdict == "unproven"
 
 
 async def test_a_patch_that_breaks_another_test_is_not_proven(judged: Judged) -> None:

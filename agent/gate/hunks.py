@@ -1,0 +1,116 @@
+"""What each hunk of source is there for: it is left out, and something must miss it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agent.gate.compare import SHOWN_CHARS, with_names_of
+from agent.gate.measure import run_reproduction, runs_needed
+from agent.gate.patch import Hunk, hunk_line, only_comments, parse_patch, without_hunks
+from agent.gate.proof import opened, settle
+from agent.gate.reach import reaching
+from agent.gate.regression_test import tree_files
+from agent.gate.steps import Evidence, HeldPatch
+from agent.journal.events import HunkEvidence, HunkReason
+from agent.testing.paths import is_source
+from agent.testing.report import SuiteRun
+from agent.testing.suite import run_suite
+from sandbox.errors import PatchRefused
+from sandbox.protocol import Sandbox
+
+REPRODUCTION = "the reproduction"
+SUITE = "the test suite"
+
+
+async def evidence_of_hunks(held: HeldPatch) -> Evidence:
+    """Leave each hunk of source out, as long as there is time, and see what fails without it."""
+    candidates = hunks_of_source(held)
+    if not candidates or held.case.reproduction is None:
+        return Evidence()
+    found: list[HunkEvidence] = []
+    async with opened(held.open_fresh) as sandbox:
+        clean = await sandbox.snapshot()
+        for path, hunk in candidates:
+            seen = HunkEvidence(path=path, line=hunk_line(hunk), tried=False)
+            if not held.allowance.used_up:
+                await sandbox.restore(clean)
+                needed_by = await _needed_by(sandbox, held, path, hunk)
+                if needed_by is not None:
+                    seen = seen.model_copy(update={"tried": True, "needed_by": needed_by})
+            found.append(seen.model_copy(update={"reason": reason_for(path, hunk, held.reasons)}))
+    untried = [f"{hunk.path}:{hunk.line}" for hunk in found if not hunk.tried]
+    left_out = f"Hunks that were not left out to see what needs them: {', '.join(untried)}."
+    return Evidence(hunks=tuple(found), left_out=(left_out,) if untried else ())
+
+
+def hunks_of_source(held: HeldPatch) -> list[tuple[str, Hunk]]:
+    """The hunks of source, with their files; not those of the reproduction, nor bare comments."""
+    own = tree_files(held.case.reproduction) if held.case.reproduction else {}
+    return [
+        (change.path, hunk)
+        for change in parse_patch(held.submitted)
+        if is_source(change.path) and change.path not in own
+        for hunk in change.hunks
+        if not only_comments(hunk)
+    ]
+
+
+def reason_for(path: str, hunk: Hunk, reasons: Sequence[HunkReason]) -> str:
+    """The model's sentence about a hunk; empty if there is none."""
+    lines = {number for number, _ in (*hunk.added, *hunk.removed)}
+    for given in reasons:
+        named, _, line = given.hunk.rpartition(":")
+        if named == path and line.isdecimal() and int(line) in lines:
+            return given.reason[:SHOWN_CHARS]
+    return ""
+
+
+def missed_by(before: Sequence[SuiteRun], whole: Sequence[SuiteRun], trial: SuiteRun) -> str:
+    """The first test that fails in a trial, and passes with the whole patch; or empty."""
+    if not any(run.results for run in whole):
+        worked = bool(whole) and all(run.exit_code == 0 for run in whole)
+        return SUITE if worked and trial.exit_code != 0 else ""
+    flaky = {
+        name
+        for name in {n for run in before for n in run.outcomes}
+        if len({run.outcomes.get(name) for run in before}) > 1
+    }
+    good = {
+        name
+        for name, outcome in whole[0].outcomes.items()
+        if outcome == "passed"
+        and name not in flaky
+        and all(run.outcomes.get(name) == "passed" for run in whole)
+    }
+    trial = with_names_of(whole[0], trial)
+    failing = [name for name in trial.failing if name in good]
+    if failing:
+        return failing[0]
+    return SUITE if not trial.results and trial.exit_code != 0 else ""
+
+
+async def _needed_by(sandbox: Sandbox, held: HeldPatch, path: str, hunk: Hunk) -> str | None:
+    """What fails without a hunk; empty: nothing; None: it cannot be left out by itself."""
+    declared, before = held.case.reproduction, held.before.reproduction
+    if declared is None or before is None:
+        return None
+    try:
+        await sandbox.apply(without_hunks(held.submitted, [hunk]))
+    except PatchRefused:
+        return None
+    await settle(sandbox, held.case, held.before.placed)
+    settled = await sandbox.snapshot()
+    times = 1 if before.as_claimed == before.runs else runs_needed(before)
+    run = await run_reproduction(sandbox, declared, times, held.case.reproduction_timeout_s)
+    if run.passed < run.runs:
+        return REPRODUCTION
+    await sandbox.restore(settled)
+    if not held.case.test_command or not held.after:
+        return ""
+    command = held.case.test_command
+    chosen = await reaching(sandbox, command, held.after[0], [path])
+    limit = min(held.case.timeout_s, max(held.allowance.left_s, 1.0))
+    trial = await run_suite(sandbox, command, "\n".join(chosen or ()), limit)
+    if trial.timed_out and limit < held.case.timeout_s:
+        return None
+    return missed_by(held.before.suites, held.after, trial)
