@@ -79,6 +79,7 @@ async def debug(
             test_timeout_s=task.budget.test_timeout_s,
             reproduction_timeout_s=task.budget.tool_timeout_s,
             attempt=attempt,
+            kept_base=task.kept_base,
         )
         try:
             return await judge_with(submission, open_fresh)

@@ -126,6 +126,20 @@ class GatePolicy(Record):
     """The share of variants that the evidence must tell from the patch, 0 to 1."""
 
 
+class KeptBase(Record):
+    """Where the suite's results on a base are kept, and what decides them.
+
+    Only for a tree that no model has changed.
+    """
+
+    folder: str
+    repository: str
+    commit: str
+    """What tells the tree from all others: its commit, or a hash of its content."""
+    environment: str
+    """What tells the image from all others: its content's id, and no name that can move."""
+
+
 class Task(Record):
     """One attempt's whole assignment."""
 
@@ -137,6 +151,8 @@ class Task(Record):
     """Empty: found out from the repository."""
     budget: Budget = Budget()
     policy: GatePolicy = GatePolicy()
+    kept_base: KeptBase | None = None
+    """None: the base's results are measured for every submission."""
     hints: tuple[str, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     feedback: tuple[str, ...] = ()

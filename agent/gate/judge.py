@@ -27,7 +27,7 @@ from agent.gate.scope import scope_check, touched_by
 from agent.gate.steps import Allowance, Evidence, HeldPatch, Step, look_for_more
 from agent.journal.events import JUSTIFIABLE, Check, GateJudged, ReproductionDeclared, Verdict
 from agent.model import Record
-from agent.task import GatePolicy, Issue
+from agent.task import GatePolicy, Issue, KeptBase
 from agent.testing.paths import is_test
 from agent.testing.suite import NoTests, find_test_command, list_files, read_text
 from sandbox.errors import PatchRefused, SandboxGone
@@ -53,6 +53,8 @@ class Submission(Record):
     degraded: str = ""
     """Why the environment is not the one that the repository asks for; empty: it is."""
     attempt: int = 1
+    kept_base: KeptBase | None = None
+    """Where the base's results are kept; None where a model may have changed the base."""
     shrink: bool = True
     """Whether the policy's `drop_unneeded_hunks` counts; not where people asked for changes."""
 
@@ -261,6 +263,7 @@ async def _case(
         base_files=base.files,
         touched=await touched_by(clean, [f.path for f in files], base.files),
         base_tests={f.path: f.base for f in files if is_test(f.path) and f.base is not None},
+        kept_base=submission.kept_base,
         contested=tuple(claim.test for claim in submission.claims.contested),
     )
 

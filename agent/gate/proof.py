@@ -14,6 +14,7 @@ from agent.gate.compare import (
     reproduction_check,
     suite_check,
 )
+from agent.gate.kept import keep_results, load_results
 from agent.gate.measure import (
     run_before,
     run_placed,
@@ -27,7 +28,7 @@ from agent.gate.regression_test import NotPlaced, Placement, place, tree_files
 from agent.gate.scope import Touched
 from agent.journal.events import Check, ReproductionDeclared
 from agent.model import Record
-from agent.task import Issue
+from agent.task import Issue, KeptBase
 from agent.testing.junit import cut
 from agent.testing.paths import is_source, is_test
 from agent.testing.report import SuiteRun
@@ -58,6 +59,8 @@ class Case(Record):
     """Existing test files that the patch touches, with their text before it."""
     touched: tuple[Touched, ...] = ()
     """The source that the patch touches, with the tests that belong to it."""
+    kept_base: KeptBase | None = None
+    """Where the base's results are kept; None: nowhere."""
     contested: tuple[str, ...] = ()
     """Test functions of which the submission says that they contradict the issue."""
 
@@ -110,8 +113,21 @@ async def see_before(clean: Sandbox, open_fresh: OpenSandbox, case: Case) -> Bef
                 if not any(r.outcome == "failed" for r in placed_run.results):
                     why = "As a test of the suite it did not fail without the patch."
                     placed = NotPlaced(why=why)
-    suites = await _suites(clean, case, 2)
+    suites = await _base_suites(clean, case)
     return Before(reproduction=run, placed=placed, placed_run=placed_run, suites=suites)
+
+
+async def _base_suites(clean: Sandbox, case: Case) -> tuple[SuiteRun, ...]:
+    """The suite, twice, in a sandbox in which nothing but the base has run; or as it was kept."""
+    base = case.kept_base
+    if base is None or not case.test_command:
+        return await _suites(clean, case, 2)
+    kept = load_results(base, case.test_command, case.timeout_s)
+    if kept:
+        return kept
+    suites = await _suites(clean, case, 2)
+    keep_results(base, case.test_command, case.timeout_s, suites)
+    return suites
 
 
 async def prove(open_fresh: OpenSandbox, case: Case, before: Before, patch: str) -> Proof:

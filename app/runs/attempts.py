@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from agent.journal.events import (
 )
 from agent.journal.state import AttemptState
 from agent.session import JudgeWith
-from agent.task import Attachment, Issue, Task
+from agent.task import Attachment, Issue, KeptBase, Task
 from app.publishing.facts import Phase, RunFacts
 from app.runs import trees
 from app.runs.active_run import ISSUE_LOG, ActiveRun
@@ -69,6 +70,7 @@ async def debug(
         budget=config.budget,
         policy=config.policy,
         degraded=_degraded(run),
+        kept_base=await _kept_base(run, tree),
         hints=(run.record.trigger.hint,) if run.record.trigger.hint else (),
         again=plan.again,
         feedback=plan.feedback,
@@ -90,6 +92,21 @@ def _degraded(run: ActiveRun) -> str:
         e.event for e in run.store.events(run.record.id) if isinstance(e.event, EnvironmentPrepared)
     ]
     return degraded(prepared[-1].source, prepared[-1].failed) if prepared else ""
+
+
+async def _kept_base(run: ActiveRun, tree: Path) -> KeptBase | None:
+    """Where the suite's results on this tree are kept; of later rounds' trees none are."""
+    environment = await run.services.sandboxes.environment(tree)
+    if not environment or run.record.round > 1:
+        return None
+    with tree.open("rb") as file:
+        content = await asyncio.to_thread(hashlib.file_digest, file, "sha256")
+    return KeptBase(
+        folder=str(run.services.settings.state_dir / "base-results"),
+        repository=run.record.repository,
+        commit=content.hexdigest(),
+        environment=environment,
+    )
 
 
 async def prove_on(

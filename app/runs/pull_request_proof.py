@@ -30,7 +30,7 @@ class WiderProof:
 
     async def __call__(self, submission: Submission, open_head: OpenSandbox) -> GateJudged:
         """Judge on the pull request's base and, if the reproduction is new, on its head too."""
-        added = submission.model_copy(update={"shrink": False})
+        added = submission.model_copy(update={"shrink": False, "kept_base": None})
         checks: tuple[Check, ...] = ()
         declared = submission.reproduction
         if self._is_new(declared) and submission.patch.strip():

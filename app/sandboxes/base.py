@@ -32,6 +32,13 @@ class Sandboxes(Protocol):
         """A fresh sandbox with the tree in it. Raises `SandboxError`."""
         ...
 
+    async def environment(self, tree_tar: Path) -> str:
+        """What tells the image of this tree's sandboxes from all others, by its content.
+
+        Empty where that is not known, or where a model chose what was run to make it.
+        """
+        ...
+
     async def attach(self, sandbox_id: str) -> Sandbox | None:
         """A live sandbox of an earlier process, or None."""
         ...

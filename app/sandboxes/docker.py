@@ -9,6 +9,7 @@ from pathlib import Path
 
 from app.sandboxes.base import spec_of
 from app.sandboxes.environment import EnvironmentRequest, Prepared, SetupRepairer, image_for
+from app.sandboxes.setup_repair import SOURCE as FOUND
 from app.settings.schema import Settings
 from app.telemetry import logs, metrics
 from sandbox.docker.engine import DockerEngine
@@ -26,6 +27,7 @@ class DockerSandboxes:
         self._settings = settings
         self._engine = engine
         self._images: dict[Path, str] = {}
+        self._made_by_model: set[Path] = set()
         # Runs of one repository that begin together need its environment made only once.
         self._preparing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._pool = WarmPool(
@@ -44,6 +46,13 @@ class DockerSandboxes:
         spec = spec_of(self._settings, image, run_id, purpose)
         with metrics.opening():
             return await self._pool.open(spec, tree_tar)
+
+    async def environment(self, tree_tar: Path) -> str:
+        """See `Sandboxes.environment`."""
+        if tree_tar in self._made_by_model:
+            return ""
+        image = self._images.get(tree_tar) or self._settings.sandbox_image or BASE_IMAGE
+        return await self._engine.image_id(image)
 
     async def prepare(
         self,
@@ -72,6 +81,8 @@ class DockerSandboxes:
             self._images = {path: image for path, image in self._images.items() if path.exists()}
             if prepared is not None:
                 self._images[tree_tar] = prepared.image
+                if prepared.environment.source == FOUND:
+                    self._made_by_model.add(tree_tar)
             return prepared
 
     async def close(self) -> None:

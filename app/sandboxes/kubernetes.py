@@ -57,6 +57,11 @@ class KubernetesSandboxes:
         with metrics.opening():
             return await self._engine.open(spec, tree_tar)
 
+    async def environment(self, tree_tar: Path) -> str:
+        """See `Sandboxes.environment`: an image that is named by its digest."""
+        image = self._images.get(tree_tar) or cluster_image(self._settings)
+        return image if "@sha256:" in image else ""
+
     async def prepare(
         self,
         run_id: str,

@@ -70,6 +70,14 @@ class DockerEngine:
 
         return await self._call(find)
 
+    async def image_id(self, tag: str) -> str:
+        """The id of an image by its content; empty where the engine does not hold it."""
+        try:
+            image = await self._call(lambda client: client.images.get(tag))
+        except ImageMissing:
+            return ""
+        return str(image.id or "")
+
     async def open(self, spec: SandboxSpec, tree: Path) -> ShellSandbox:
         """Start a sandbox with the tree of a tar file in it.
 

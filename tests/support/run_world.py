@@ -201,6 +201,9 @@ class LocalSandboxes:
             files = {m.name: (tar.extractfile(m) or io.BytesIO()).read() for m in members}
         return LocalSandbox(files)
 
+    async def environment(self, tree_tar: Path) -> str:
+        return "temporary folders"
+
     async def attach(self, sandbox_id: str) -> Sandbox | None:
         return None
 
