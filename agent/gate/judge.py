@@ -137,6 +137,7 @@ async def _with_patch(
     if not proof.holds or not all(check.ok for check in checks):
         return _verdict(submission, "unproven", checks, proof.patch)
     note: list[Check] = []
+    submitted = submission.patch
     if submission.claims.contested:
         on_base = await run_changed_tests_on_base(open_fresh, case, files)
         note.append(
@@ -152,12 +153,13 @@ async def _with_patch(
             return _verdict(submission, "unproven", [*checks, *note], proof.patch)
     elif submission.shrink and submission.policy.drop_unneeded_hunks:
         smaller, note = await _smaller(submission, open_fresh, case, before)
-        proof = smaller or proof
+        if smaller is not None:
+            proof, submitted = smaller, smaller.patch
     held = HeldPatch(
         open_fresh=open_fresh,
         case=case,
         before=before,
-        submitted=submission.patch,
+        submitted=submitted,
         patch=proof.patch,
         files=files,
         policy=submission.policy,

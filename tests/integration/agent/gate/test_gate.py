@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import pytest
 
+from agent.gate.claims import Claims
 from agent.gate.judge import Submission, judge
 from agent.journal.events import ContestedTest, GateJudged
 from agent.task import GatePolicy
@@ -91,13 +92,13 @@ async def test_a_test_that_contradicts_the_issue_is_contested(judged: Judged) ->
     sent = case.submission({"shop/stats.py": case.FIXED})
     patch = sent.patch + case.patch({"tests/test_shop.py": edited}, repository)
     claim = ContestedTest(test=name, reason="the issue says that every row counts")
-    contested = sent.model_copy(update={"patch": patch, "contested": (claim,)})
+    contested = sent.model_copy(update={"patch": patch, "claims": Claims(contested=(claim,))})
     verdict = await judged(contested, repository)
     assert verdict.verdict == "contested", verdict.reasons
     assert "+    assert total(['1.00', '2.00']) == 300" in verdict.contested[0].diff
     undeclared = await judged(sent.model_copy(update={"patch": patch}), repository)
     assert undeclared.verdict == "refused"
-    kept = await judged(sent.model_copy(update={"contested": (claim,)}), repository)
+    kept = await judged(sent.model_copy(update={"claims": Claims(contested=(claim,))}), repository)
     assert kept.verdict == "unproven"
 
 

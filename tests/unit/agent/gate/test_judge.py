@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import pytest
 
+from agent.gate.claims import Claims
 from agent.gate.judge import Submission, judge
-from agent.journal.events import GateJudged, ReproductionDeclared
+from agent.journal.events import ContestedTest, GateJudged, HunkReason, ReproductionDeclared
 from sandbox.errors import SandboxGone
 from sandbox.protocol import CommandResult, Sandbox
 from tests.doubles import gate_case as case
@@ -126,3 +127,19 @@ async def test_a_sandbox_that_dies_once_with_the_patch_is_no_proof_against_it(
     assert DyingWithPatch.deaths == 0
     assert found.verdict == verdict
     assert [r[: len(w)] for r, w in zip(found.reasons, reasons, strict=True)] == list(reasons)
+
+
+async def test_a_reason_for_a_hunk_excuses_nothing_that_the_rules_refuse() -> None:
+    workflow = ".github/workflows/ci.yml"
+    sent = case.submission({"shop/stats.py": case.FIXED, workflow: "on: push\n"})
+    reasons = (HunkReason(hunk=f"{workflow}:1", reason="the same bug stands there"),)
+    verdict = await judged(sent.model_copy(update={"claims": Claims(hunks=reasons)}))
+    assert verdict.verdict == "refused" and workflow in " ".join(verdict.reasons)
+
+
+async def test_a_contested_test_of_another_file_opens_nothing() -> None:
+    weak = case.TESTS.replace("== 300", ">= 0")
+    sent = case.submission({"shop/stats.py": case.FIXED, "tests/test_shop.py": weak})
+    claim = ContestedTest(test="tests/test_other.py::test_largest", reason="it is wrong")
+    verdict = await judged(sent.model_copy(update={"claims": Claims(contested=(claim,))}))
+    assert verdict.verdict == "refused" and "test_largest" in " ".join(verdict.reasons)
