@@ -1,0 +1,43 @@
+"""What a Python project's manifests name for its tests."""
+
+from __future__ import annotations
+
+import pytest
+
+from sandbox.environment.python import steps
+
+NOX = 'import nox\n\n@nox.session\ndef tests(s):\n    s.install("attrs", "-r", "dev.txt")\n'
+CONDA = "name: x\ndependencies:\n  - python=3.11\n  - numpy=1.26\n  - pip:\n    - attrs>=23\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        (
+            "Pipfile",
+            '[packages]\nattrs = "*"\n[dev-packages]\nrich = "~=13.0"\n',
+            "attrs 'rich~=13.0'",
+        ),
+        ("environment.yml", CONDA, "'numpy==1.26.*' 'attrs>=23'"),
+        ("noxfile.py", NOX, "attrs"),
+        (
+            "pyproject.toml",
+            '[tool.poetry.group.dev.dependencies]\nattrs = "^23.1"\n',
+            "'attrs>=23.1,<24'",
+        ),
+        ("pyproject.toml", '[tool.uv]\ndev-dependencies = ["attrs"]\n', "attrs"),
+        ("pyproject.toml", '[tool.hatch.envs.test]\ndependencies = ["attrs"]\n', "attrs"),
+        ("pytest.ini", "[pytest]\naddopts = --cov=parcel -n 2\n", "pytest-cov pytest-xdist"),
+        ("tox.ini", "[testenv]\ndeps =\n  attrs\n", "attrs"),
+    ],
+)
+def test_every_tools_own_list_is_installed(name: str, text: str, words: str) -> None:
+    commands = " ; ".join(step.command for step in steps([name], {name: text}, "."))
+    assert words in commands
+
+
+def test_tox_counts_beside_a_list_of_requirements() -> None:
+    texts = {"requirements.txt": "", "tox.ini": "[testenv]\ndeps =\n  attrs\n"}
+    commands = " ; ".join(step.command for step in steps(list(texts), texts, "."))
+    assert "-r requirements.txt" in commands
+    assert "-q attrs" in commands
