@@ -139,9 +139,9 @@ async def perform(attempt: Attempt, call: ToolCall) -> None:
         reply = Reply(no, status="refused")
     else:
         tool, arguments = parsed
-        bench = ToolContext(attempt.task, attempt.sandbox, journal, attempt.judge, call.id)
+        context = ToolContext(attempt.task, attempt.sandbox, journal, attempt.judge, call.id)
         try:
-            reply = await tool.run(bench, arguments)
+            reply = await tool.run(context, arguments)
         except SandboxGone as problem:
             reply = await replace_sandbox(attempt, problem)
         except SandboxError as problem:

@@ -42,15 +42,15 @@ class ViewArguments(Arguments):
     end: int = Field(0, ge=0, description="Last line; 0: as many as are shown at once.")
 
 
-async def view(bench: ToolContext, args: ViewArguments) -> Reply:
+async def view(context: ToolContext, args: ViewArguments) -> Reply:
     """Numbered lines of a file, or a folder's entries."""
     try:
-        data = await bench.sandbox.read(args.path)
+        data = await context.sandbox.read(args.path)
     except FileMissing:
         return refused(f"there is no {args.path}; use search or `bash ls` to find it")
     except FileRefused as problem:
         quoted = shlex.quote(args.path)
-        listing = await bench.sandbox.run(f"test -d {quoted} && ls -Ap -- {quoted}", timeout_s=20)
+        listing = await context.sandbox.run(f"test -d {quoted} && ls -Ap -- {quoted}", timeout_s=20)
         return Reply(listing.text) if listing.ok else refused(str(problem))
     file = decode(data)
     if file is None:
@@ -86,10 +86,10 @@ class EditArguments(Arguments):
     new: str = Field(description="What stands there instead.")
 
 
-async def edit(bench: ToolContext, args: EditArguments) -> Reply:
+async def edit(context: ToolContext, args: EditArguments) -> Reply:
     """Replace one exact, unique piece of a file; check its syntax."""
     try:
-        data = await bench.sandbox.read(args.path)
+        data = await context.sandbox.read(args.path)
     except FileMissing:
         return refused(f"there is no {args.path}; create makes new files")
     except FileRefused as problem:
@@ -104,7 +104,7 @@ async def edit(bench: ToolContext, args: EditArguments) -> Reply:
     if done.refusal:
         return refused(done.refusal)
     try:
-        await bench.sandbox.write(args.path, file.encode(done.text))
+        await context.sandbox.write(args.path, file.encode(done.text))
     except UnicodeEncodeError as problem:
         lacking = problem.object[problem.start]
         return refused(
@@ -115,7 +115,7 @@ async def edit(bench: ToolContext, args: EditArguments) -> Reply:
         return refused(str(problem))
     height = args.new.count("\n") + 1
     shown = numbered(args.path, done.text, max(1, done.line - 2), done.line + height + 1)
-    problem_found = await _syntax(bench, args.path)
+    problem_found = await _syntax(context, args.path)
     return Reply(f"edited {args.path}\n{shown}{problem_found}", changed_tree=True)
 
 
@@ -126,10 +126,10 @@ class CreateArguments(Arguments):
     content: str
 
 
-async def create(bench: ToolContext, args: CreateArguments) -> Reply:
+async def create(context: ToolContext, args: CreateArguments) -> Reply:
     """Write a new file; an existing one in the repository is refused."""
     try:
-        await bench.sandbox.read(args.path, max_bytes=1)
+        await context.sandbox.read(args.path, max_bytes=1)
         exists = True
     except FileMissing:
         exists = False
@@ -139,21 +139,21 @@ async def create(bench: ToolContext, args: CreateArguments) -> Reply:
         return refused(f"{args.path} exists; use edit")
     content = restore(args.content)
     try:
-        await bench.sandbox.write(args.path, TextFile("", "utf-8", crlf=False).encode(content))
+        await context.sandbox.write(args.path, TextFile("", "utf-8", crlf=False).encode(content))
     except FileRefused as problem:
         return refused(str(problem))
-    problem_found = await _syntax(bench, args.path)
+    problem_found = await _syntax(context, args.path)
     lines = content.count("\n") + (0 if content.endswith("\n") else 1)
     return Reply(f"created {args.path} ({lines} lines){problem_found}", changed_tree=True)
 
 
-async def _syntax(bench: ToolContext, path: str) -> str:
+async def _syntax(context: ToolContext, path: str) -> str:
     check = next((c for suffix, c in SYNTAX_CHECKS.items() if path.endswith(suffix)), "")
     if not check:
         return ""
     program = check.split(" ", 1)[0]
     command = f"! command -v {program} >/dev/null || {check} {shlex.quote(path)} 2>&1 >/dev/null"
-    result = await bench.sandbox.run(command, timeout_s=20)
+    result = await context.sandbox.run(command, timeout_s=20)
     if result.ok:
         return ""
     return f"\nwarning: the file no longer parses:\n{result.text.strip()[-1500:]}"
@@ -167,10 +167,10 @@ class SearchArguments(Arguments):
     glob: str = Field("", description="Only files that match, e.g. *.py")
 
 
-async def search(bench: ToolContext, args: SearchArguments) -> Reply:
+async def search(context: ToolContext, args: SearchArguments) -> Reply:
     """Ripgrep over the tree."""
     glob = f"--glob {shlex.quote(args.glob)} " if args.glob else ""
-    result = await bench.sandbox.run(
+    result = await context.sandbox.run(
         "rg --line-number --no-heading --color never --hidden --glob '!.git' --max-columns 400 "
         f"{glob}-e {shlex.quote(args.pattern)} -- {shlex.quote(args.path)}",
         timeout_s=60,

@@ -25,25 +25,25 @@ class HypothesisArguments(Arguments):
     )
 
 
-async def hypothesis(bench: ToolContext, args: HypothesisArguments) -> Reply:
+async def hypothesis(context: ToolContext, args: HypothesisArguments) -> Reply:
     """Move the ledger. One hypothesis is under test at a time."""
     match args.action:
         case "list":
-            return Reply(render(bench.state))
+            return Reply(render(context.state))
         case "propose":
-            return await _propose(bench, args)
+            return await _propose(context, args)
         case _:
-            return await _resolve(bench, args)
+            return await _resolve(context, args)
 
 
-async def _propose(bench: ToolContext, args: HypothesisArguments) -> Reply:
-    under_test = bench.state.under_test
+async def _propose(context: ToolContext, args: HypothesisArguments) -> Reply:
+    under_test = context.state.under_test
     if under_test is not None:
         return refused(f"{under_test.id} is still under test; confirm or refute it first")
     if not args.claim or not args.prediction or not args.test:
         return refused("a hypothesis needs a claim, a prediction and a test")
-    taken = await take_snapshot(bench.sandbox, bench.journal, "hypothesis proposed")
-    name = f"H{len(bench.state.hypotheses) + 1}"
+    taken = await take_snapshot(context.sandbox, context.journal, "hypothesis proposed")
+    name = f"H{len(context.state.hypotheses) + 1}"
     proposed = HypothesisProposed(
         hypothesis=name,
         claim=args.claim,
@@ -51,20 +51,22 @@ async def _propose(bench: ToolContext, args: HypothesisArguments) -> Reply:
         test=args.test,
         snapshot=taken.snapshot,
     )
-    budget = bench.task.budget.calls_per_hypothesis
+    budget = context.task.budget.calls_per_hypothesis
     return Reply(
         f"{name} proposed; it has {budget} calls. Refuting rolls the tree back to this point.",
         events=(taken, proposed),
     )
 
 
-async def _resolve(bench: ToolContext, args: HypothesisArguments) -> Reply:
-    under_test = bench.state.under_test
+async def _resolve(context: ToolContext, args: HypothesisArguments) -> Reply:
+    under_test = context.state.under_test
     if under_test is None:
         return refused("no hypothesis is under test; propose one")
     if not args.evidence:
         return refused("say in `evidence` what was seen, and name the calls that showed it")
-    unknown = [c for c in args.calls if bench.journal.get_log(c.removeprefix("functions.")) is None]
+    unknown = [
+        c for c in args.calls if context.journal.get_log(c.removeprefix("functions.")) is None
+    ]
     if unknown:
         return refused(f"no such calls: {', '.join(unknown)}; name calls by their ids")
     verdict: Literal["confirmed", "refuted"] = (
@@ -77,11 +79,11 @@ async def _resolve(bench: ToolContext, args: HypothesisArguments) -> Reply:
         calls=tuple(args.calls),
     )
     if verdict == "confirmed":
-        taken = await take_snapshot(bench.sandbox, bench.journal, f"{under_test.id} confirmed")
+        taken = await take_snapshot(context.sandbox, context.journal, f"{under_test.id} confirmed")
         return Reply(
             f"{under_test.id} confirmed; the tree stays as it is.", events=(resolved, taken)
         )
-    await restore_tree(bench.sandbox, bench.journal, under_test.snapshot)
+    await restore_tree(context.sandbox, context.journal, under_test.snapshot)
     restored = TreeRestored(snapshot=under_test.snapshot, why=f"{under_test.id} refuted")
     return Reply(
         f"{under_test.id} refuted; tree rolled back to where it was proposed.",

@@ -34,9 +34,9 @@ class LogArguments(Arguments):
     first_error: bool = Field(False, description="Show where the first error stands.")
 
 
-async def log(bench: ToolContext, args: LogArguments) -> Reply:
+async def log(context: ToolContext, args: LogArguments) -> Reply:
     """Lines of a kept log."""
-    data = bench.journal.get_log(args.id.removeprefix("functions."))
+    data = context.journal.get_log(args.id.removeprefix("functions."))
     if data is None:
         return refused(f"there is no log {args.id!r}; ids are given in cut outputs and stubs")
     lines = data.decode("utf-8", errors="replace").split("\n")
@@ -54,7 +54,7 @@ async def log(bench: ToolContext, args: LogArguments) -> Reply:
         if hit is None:
             return Reply("no line looks like an error")
         span = range(max(0, hit - args.context), min(len(lines), hit + 40))
-        placed = in_tree(frames("\n".join(lines)), await list_files(bench.sandbox))
+        placed = in_tree(frames("\n".join(lines)), await list_files(context.sandbox))
         shown = placed[:MOST_FRAMES]
         return _reply(lines, list(span), f"first error at line {hit + 1}; {describe(shown)}")
     if args.tail:

@@ -51,7 +51,7 @@ class ReproductionArguments(Arguments):
     why_none: str = Field("", description="Instead: why no reproduction is possible (draft only).")
 
 
-async def reproduction(bench: ToolContext, args: ReproductionArguments) -> Reply:
+async def reproduction(context: ToolContext, args: ReproductionArguments) -> Reply:
     """Write its files, run it three times, accept it when it fails for the reason claimed."""
     if args.why_none and not args.command:
         declared = ReproductionDeclared(
@@ -68,23 +68,25 @@ async def reproduction(bench: ToolContext, args: ReproductionArguments) -> Reply
             "exception with its message, or the assertion with its values"
         )
     for path in args.files:
-        if refusal := outside_refusal(path, bench.task.policy):
+        if refusal := outside_refusal(path, context.task.policy):
             return refused(refusal)
     files = {path: restore(content) for path, content in args.files.items()}
     try:
-        present = {path: await _present(bench.sandbox, path) for path in files}
+        present = {path: await _present(context.sandbox, path) for path in files}
     except FileRefused as problem:
         return refused(str(problem))
-    if refusal := await _replacing(bench, present, files):
+    if refusal := await _replacing(context, present, files):
         return refused(refusal)
     try:
         for path, content in files.items():
-            await bench.sandbox.write(path, content.encode())
+            await context.sandbox.write(path, content.encode())
     except FileRefused as problem:
-        await _put_back(bench.sandbox, present)
+        await _put_back(context.sandbox, present)
         return refused(str(problem))
     results = [
-        await bench.sandbox.run(in_tree(args.command), timeout_s=bench.task.budget.tool_timeout_s)
+        await context.sandbox.run(
+            in_tree(args.command), timeout_s=context.task.budget.tool_timeout_s
+        )
         for _ in range(RUNS)
     ]
     failures = [
@@ -104,14 +106,14 @@ async def reproduction(bench: ToolContext, args: ReproductionArguments) -> Reply
         failures=len(failures),
     )
     if not failures:
-        await _put_back(bench.sandbox, present)
+        await _put_back(context.sandbox, present)
         return Reply(
             f"refused: {_why_not(args.command, results[0], args.expected_failure)}\n{observed}",
             status="refused",
             events=(declared,),
             changed_tree=bool(files),
         )
-    taken = await take_snapshot(bench.sandbox, bench.journal, "reproduction accepted")
+    taken = await take_snapshot(context.sandbox, context.journal, "reproduction accepted")
     flaky = (
         ""
         if len(failures) == RUNS
@@ -144,14 +146,14 @@ async def _put_back(sandbox: Sandbox, present: Mapping[str, bytes | None]) -> No
 
 
 async def _replacing(
-    bench: ToolContext, present: Mapping[str, bytes | None], files: Mapping[str, str]
+    context: ToolContext, present: Mapping[str, bytes | None], files: Mapping[str, str]
 ) -> str:
     """Why a reproduction may not be written over what is there; empty if it may.
 
     What the model itself made in this attempt may be replaced; of the repository's own files only
     test files, and those only by more tests.
     """
-    declared = bench.state.reproduction
+    declared = context.state.reproduction
     own = {whole_path(p) for p in (declared.files if declared is not None else ())}
     over = {
         whole_path(path).removeprefix(f"{WORKDIR}/"): (data.decode("utf-8", "replace"), files[path])
@@ -163,7 +165,7 @@ async def _replacing(
     }
     if not over:
         return ""
-    made = set(_NEW_FILE.findall(await bench.sandbox.diff()))
+    made = set(_NEW_FILE.findall(await context.sandbox.diff()))
     for path, (old, new) in over.items():
         if path in made:
             continue

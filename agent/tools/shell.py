@@ -16,10 +16,10 @@ class BashArguments(Arguments):
     timeout_s: int = Field(120, ge=1, le=1800, description="Seconds after which it is killed.")
 
 
-async def bash(bench: ToolContext, args: BashArguments) -> Reply:
+async def bash(context: ToolContext, args: BashArguments) -> Reply:
     """Run the command; a status other than 0 is a result like any other, not an error."""
-    limit = min(float(args.timeout_s), bench.task.budget.wall_s)
-    result = await bench.sandbox.run(restore(args.command), timeout_s=limit)
+    limit = min(float(args.timeout_s), context.task.budget.wall_s)
+    result = await context.sandbox.run(restore(args.command), timeout_s=limit)
     body = result.text.rstrip("\n")
     text = f"{body}\n{ending(result)}" if body else ending(result)
     return Reply(text=text, status="timeout" if result.timed_out else "ok", changed_tree=True)

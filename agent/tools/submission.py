@@ -65,18 +65,18 @@ class SubmitArguments(Arguments):
     )
 
 
-async def submit(bench: ToolContext, args: SubmitArguments) -> Reply:
+async def submit(context: ToolContext, args: SubmitArguments) -> Reply:
     """Put the tree's change before the gate."""
-    if bench.state.reproduction is None:
+    if context.state.reproduction is None:
         return refused(
             "there is no accepted reproduction. Declare one, or say with why_none why none is "
             "possible (the result is then a draft)."
         )
-    patch = await bench.sandbox.diff()
+    patch = await context.sandbox.diff()
     # Feedback may be answered without a change.
-    if not patch.strip() and not bench.task.feedback:
+    if not patch.strip() and not context.task.feedback:
         return refused("the tree is as it was at the start: there is nothing to submit")
-    taken = await take_snapshot(bench.sandbox, bench.journal, "submitted")
+    taken = await take_snapshot(context.sandbox, context.journal, "submitted")
     submitted = Submitted(
         root_cause=args.root_cause,
         summary=args.summary,
@@ -90,9 +90,9 @@ async def submit(bench: ToolContext, args: SubmitArguments) -> Reply:
     claims = Claims(
         justification=args.justification, contested=submitted.contested, hunks=submitted.hunks
     )
-    asked_before = bench.state.asked_about_hunks
+    asked_before = context.state.asked_about_hunks
     try:
-        judged = await bench.judge(bench.state, patch, claims)
+        judged = await context.judge(context.state, patch, claims)
     except SandboxError as problem:
         # The gate has sandboxes of its own: that one died says nothing of the attempt's.
         return Reply(

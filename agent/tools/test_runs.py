@@ -21,11 +21,11 @@ class RunTestsArguments(Arguments):
     timeout_s: int = Field(600, ge=1, le=3600)
 
 
-async def run_tests(bench: ToolContext, args: RunTestsArguments) -> Reply:
+async def run_tests(context: ToolContext, args: RunTestsArguments) -> Reply:
     """Run the test command on a selection (empty: all)."""
-    limit = min(float(args.timeout_s), bench.task.budget.test_timeout_s)
-    run = await run_suite(bench.sandbox, bench.test_command, args.selection, limit)
-    known = known_failures(bench)
+    limit = min(float(args.timeout_s), context.task.budget.test_timeout_s)
+    run = await run_suite(context.sandbox, context.test_command, args.selection, limit)
+    known = known_failures(context)
     outcomes: dict[str, str] = dict(run.outcomes)
     return Reply(
         text=describe(run, known),
@@ -35,9 +35,9 @@ async def run_tests(bench: ToolContext, args: RunTestsArguments) -> Reply:
     )
 
 
-def known_failures(bench: ToolContext) -> frozenset[str]:
+def known_failures(context: ToolContext) -> frozenset[str]:
     """Tests that failed before anything was changed, as the attempt's first run saw them."""
-    started = bench.state.started
+    started = context.state.started
     return frozenset(started.base_failures) if started is not None else frozenset()
 
 

@@ -59,13 +59,13 @@ class Workbench:
         async def judge(state: AttemptState, patch: str, claims: Claims) -> GateJudged:
             return GateJudged(verdict="refused", reasons=("a reason",), patch=patch)
 
-        self.bench = ToolContext(task, sandbox, self.journal, judge)
+        self.context = ToolContext(task, sandbox, self.journal, judge)
 
     async def __call__(self, name: str, **arguments: Any) -> Reply:
         call = ToolCall(id=f"functions.{name}:0", name=name, arguments=json.dumps(arguments))
         parsed = parse_call(call)
         assert not isinstance(parsed, str), parsed
-        reply = await parsed[0].run(self.bench, parsed[1])
+        reply = await parsed[0].run(self.context, parsed[1])
         self.journal.append(*reply.events) if reply.events else None
         self.journal.put_log(f"{name}:0", reply.text.encode())
         return reply
