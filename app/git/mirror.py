@@ -103,6 +103,30 @@ class Mirror:
                 timeout_s=3600.0,
             )
 
+    def check_access(self, token: str = "") -> None:
+        """Ask the server whether this token may read the repository.
+
+        What the mirror holds was given to an earlier token, which says nothing about this one.
+        Raises `GitDenied`, `GitMissing`, `GitAway`.
+        """
+        self._git("ls-remote", "--quiet", "--end-of-options", self._url, "HEAD", token=token)
+
+    def is_on(self, branch: str, commit: str) -> bool:
+        """Whether a branch, as last fetched, holds a commit."""
+        try:
+            self._git("merge-base", "--is-ancestor", commit, f"refs/heads/{branch}")
+        except GitFailed:
+            return False
+        return True
+
+    def is_on_any_branch(self, commit: str) -> bool:
+        """Whether one of the branches, as last fetched, holds a commit."""
+        try:
+            found = self._git("for-each-ref", "--count=1", "--contains", commit, "refs/heads")
+        except GitFailed:
+            return False
+        return bool(found.strip())
+
     def base_commit(self, branch: str) -> str:
         """The commit at the tip of a branch as last fetched. Raises `GitMissing`."""
         return self._commit(f"refs/heads/{branch}", f"the branch {branch}")

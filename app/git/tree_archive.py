@@ -117,9 +117,10 @@ def _submodules(
         if not url or not _within(above + sub.path, shape.sparse):
             continue
         mirror = source.other(url)
-        if not mirror.has(sub.commit):
-            mirror.fetch(source.token)
-        if not mirror.has(sub.commit):
+        # Asked of the server every time, with this run's token: that the mirror holds the commit
+        # says only that somebody was given it. What is on no branch now is nobody's to have.
+        mirror.fetch(source.token)
+        if not mirror.is_on_any_branch(sub.commit):
             raise GitError(f"The submodule {sub.path} has no commit {sub.commit} on any branch.")
         prefix = f"{above}{sub.path}/"
         path = folder / f"{len(list(folder.iterdir()))}.tar"

@@ -42,24 +42,31 @@ async def tree(run: ActiveRun, commit: str, clone_url: str) -> Path:
                 await asyncio.to_thread(mirror.tree_tar, commit, half)
             else:
                 await publish.with_token(run.forge, write)
-    await _environment(run, path)
+    await _environment(run, path, commit, clone_url)
     return path
 
 
-async def _environment(run: ActiveRun, path: Path) -> None:
+async def _environment(run: ActiveRun, path: Path, commit: str, clone_url: str) -> None:
     """Have the image that the tree's sandboxes start from."""
     if run.services.prepare is None:
         return
     config = await run.services.terms(run.forge)
     about = (run.store.get_log(run.record.id, ISSUE_LOG) or b"").decode("utf-8", "replace")
-    made = prepare_environment(run.services, run.store, run.record, config, path, about)
+    default = (await run.forge.repository()).default_branch
+    mirror = run.services.mirror(clone_url)
+    on_default = await asyncio.to_thread(mirror.is_on, default, commit)
+    made = prepare_environment(
+        run.services, run.store, run.record, config, path, about, on_default=on_default
+    )
     await unless_stopped(lambda: run.store.stop_requested(run.record.id), made)
 
 
 async def mirror_with(run: ActiveRun, commit: str, clone_url: str) -> Mirror:
     """The mirror with this commit in it: another machine may have begun the run."""
     mirror = run.services.mirror(clone_url)
-    if not await asyncio.to_thread(mirror.has, commit):
+    if await asyncio.to_thread(mirror.has, commit):
+        await publish.with_token(run.forge, mirror.check_access)
+    else:
         await publish.fetch(run.forge, mirror, run.record.trigger.base_branch)
     return mirror
 
@@ -69,9 +76,19 @@ def _ca_file(run: ActiveRun) -> str:
 
 
 async def prepare_environment(
-    services: Services, store: SqlStore, run: Run, config: EffectiveConfig, tree: Path, about: str
+    services: Services,
+    store: SqlStore,
+    run: Run,
+    config: EffectiveConfig,
+    tree: Path,
+    about: str,
+    *,
+    on_default: bool,
 ) -> None:
-    """Have the image that the tree's sandboxes start from. Raises `SandboxError`."""
+    """Have the image that the tree's sandboxes start from. Raises `SandboxError`.
+
+    `on_default` says whether the tree is a commit of the default branch.
+    """
     if services.prepare is None:
         return
 
@@ -89,7 +106,7 @@ async def prepare_environment(
         test_command=config.test_command,
         test_timeout_s=config.budget.test_timeout_s,
     )
-    asked = asked_by(run.repository, config, about)
+    asked = asked_by(run.repository, config, about, on_default=on_default)
     prepared = await services.prepare(run.id, tree, asked, repairer if repairer.tries else None)
     if prepared is not None:
         event = told(prepared)

@@ -25,7 +25,7 @@ from sandbox.egress.rules import EgressRules, networks_of, parse_credentials
 from sandbox.environment.choose import BARE, EnvironmentSettings, candidates, mentioned, wanted
 from sandbox.environment.dockerfile import NotUsable
 from sandbox.environment.records import Environment
-from sandbox.environment.tree import read_tree
+from sandbox.environment.tree import read_tree, tree_hash
 from sandbox.errors import SandboxError
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Sandbox
@@ -59,12 +59,23 @@ class EnvironmentRequest:
     """Hosts that set-up may reach besides the operator's."""
     about: str = ""
     """The issue's text: of several projects, those whose files it names are set up."""
+    on_default: bool = True
+    """Whether the tree is a commit of the repository's default branch. What is made of other
+    commits, which fewer people had to agree to, is never used for that branch, nor is what is made
+    of that branch used for them."""
+
+    @property
+    def scope(self) -> str:
+        """Whose set-ups may share what they leave."""
+        return self.repository if self.on_default else f"{self.repository} (other branches)"
 
 
-def asked_by(repository: str, agreed: EffectiveConfig, about: str = "") -> EnvironmentRequest:
+def asked_by(
+    repository: str, agreed: EffectiveConfig, about: str = "", *, on_default: bool = True
+) -> EnvironmentRequest:
     """What a run's terms say of its environment."""
     wishes = EnvironmentSettings(agreed.image, agreed.dockerfile, agreed.setup)
-    return EnvironmentRequest(repository, wishes, agreed.network, agreed.hosts, about)
+    return EnvironmentRequest(repository, wishes, agreed.network, agreed.hosts, about, on_default)
 
 
 async def image_for(
@@ -110,11 +121,11 @@ async def image_for(
         return await prepare(
             engine,
             tree,
-            read.texts,
+            tree_id,
             environments,
             spec,
             policy,
-            scope=asked.repository,
+            scope=asked.scope,
             progress=progress,
         )
 
@@ -124,8 +135,9 @@ async def image_for(
         )
         return await engine.open(box, tree)
 
+    tree_id = await asyncio.to_thread(tree_hash, tree)
     ground = RepairContext(read.files, read.texts, make, open_in)
-    known = remembered(settings.state_dir, asked.repository, read.texts)
+    known = remembered(settings.state_dir, asked.scope, read.texts)
     if known and not asked.wishes.any:
         found = (replace(environment_of(ground, known), explicit=False), *found)
     prepared = await make(*found)
@@ -133,7 +145,7 @@ async def image_for(
         progress("The model looks for a set-up that works …")
         better = await repaired(repairer, ground, prepared.failed)
         if better is not None:
-            remember(settings.state_dir, asked.repository, read.texts, better.environment)
+            remember(settings.state_dir, asked.scope, read.texts, better.environment)
             prepared = better
     _log.info(
         "environment ready",

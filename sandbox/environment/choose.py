@@ -156,8 +156,6 @@ def _requested(texts: Texts, wishes: EnvironmentSettings) -> Environment:
             wishes.image,
             steps,
             _variables(),
-            # Commands may read any manifest.
-            tuple(texts),
             explicit=True,
         )
     text = texts.get(wishes.dockerfile)
@@ -169,7 +167,6 @@ def _requested(texts: Texts, wishes: EnvironmentSettings) -> Environment:
         built.image,
         (*built.steps, *commands),
         (*built.variables, *_variables()),
-        tuple(texts),
         explicit=True,
     )
 
@@ -196,7 +193,6 @@ def _devcontainer(texts: Texts, detected: Environment | None) -> Environment | N
             built.image,
             (*built.steps, *(own or (detected.steps if detected else ()))),
             (*built.variables, *_variables(), *asked.variables),
-            (path, asked.dockerfile, *(detected.manifests if detected else ())),
         )
     return None
 
@@ -216,7 +212,6 @@ def _dockerfile(texts: Texts, detected: Environment | None) -> Environment | Non
             built.image,
             (*built.steps, *more),
             (*built.variables, *_variables()),
-            (path, *(detected.manifests if detected else ())),
         )
     return None
 
@@ -241,10 +236,7 @@ def _detected(files: Sequence[str], texts: Texts, near: Sequence[str]) -> list[E
     sets = [every] if len(by_language) == 1 else [every, first]
     named = ", ".join(dict.fromkeys(m for m in manifests))
     return [
-        Environment(
-            f"detection ({named})", "", tuple(dict.fromkeys(s)), _variables(), tuple(manifests)
-        )
-        for s in sets
+        Environment(f"detection ({named})", "", tuple(dict.fromkeys(s)), _variables()) for s in sets
     ]
 
 

@@ -41,8 +41,6 @@ class Environment:
     steps: tuple[Step, ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
     """Environment variables from then on; a value may use earlier ones as `$NAME`."""
-    manifests: tuple[str, ...] = ()
-    """Files whose content decides the result: a change of one makes a new image."""
     explicit: bool = False
     """Asked for by the repository's own settings: nothing else is tried when it fails."""
     parent: str = ""
@@ -71,18 +69,19 @@ class Environment:
         return not (self.image or self.parent or self.steps)
 
 
-def recipe_hash(environment: Environment, image_id: str, texts: Texts, scope: str) -> str:
-    """A name for the result: same base image, manifests and recipe give the same hash.
+def recipe_hash(environment: Environment, image_id: str, tree_id: str, scope: str) -> str:
+    """A name for the result: same base image, tree and recipe give the same hash.
 
-    `scope` is the repository: set-up runs code of the repository, so no other one may ever start
-    from what it left. `image_id` is the base image's own hash.
+    Set-up runs code of the repository, a manifest's build script for one, which may read any file:
+    so the whole tree counts, and no other `scope`, a repository or its branches of less trust, may
+    ever start from what it left. `image_id` is the base image's own hash.
     """
     recipe = [
         scope,
         image_id,
         [[step.command, step.root, step.folder] for step in environment.steps],
         [list(pair) for pair in environment.variables],
-        [[name, texts.get(name)] for name in sorted(environment.manifests)],
+        tree_id,
     ]
     return hashlib.sha256(json.dumps(recipe).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import tarfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from sandbox.errors import SandboxError
 
 _MOST_TEXT = 4 * 1024**2
 """A lock file may be long; one that is longer is cut, and still decides the hash by its start."""
 _BLOCK = 4096
+_PIECE = 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +43,29 @@ def read_tree(tar: Path, wanted: Callable[[Sequence[str]], Sequence[str]]) -> Tr
         raise SandboxError(f"The repository's tree cannot be read: {error}") from None
     pages = sum(-(-m.size // _BLOCK) for m in members.values())
     return Tree(tuple(members), texts, pages * _BLOCK)
+
+
+def tree_hash(tar: Path) -> str:
+    """A name for everything in a tree that a program in it can see: names, modes, links, bytes.
+
+    Times do not count: they are the commit's, and two commits may have the same tree. Blocks.
+    """
+    entries = []
+    try:
+        with tarfile.open(tar, "r:") as archive:
+            for member in archive:
+                file = archive.extractfile(member) if member.isreg() else None
+                content = _digest(file) if file else ""
+                kind = member.type.decode("latin-1")
+                entries.append([member.name, kind, member.mode, member.linkname, content])
+    except (tarfile.TarError, OSError) as error:
+        raise SandboxError(f"The repository's tree cannot be read: {error}") from None
+    whole = json.dumps(sorted(entries)).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(whole).hexdigest()
+
+
+def _digest(file: IO[bytes]) -> str:
+    digest = hashlib.sha256()
+    while piece := file.read(_PIECE):
+        digest.update(piece)
+    return digest.hexdigest()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ class _Job:
 
     engine: DockerEngine
     tree: Path | None
-    texts: Mapping[str, str]
+    tree_id: str
     spec: SetupSpec
     policy: SetupPolicy
     scope: str
@@ -56,7 +56,7 @@ class _Job:
 async def prepare(
     engine: DockerEngine,
     tree: Path,
-    texts: Mapping[str, str],
+    tree_id: str,
     candidates: Sequence[Environment],
     spec: SetupSpec,
     policy: SetupPolicy,
@@ -66,10 +66,12 @@ async def prepare(
 ) -> Prepared:
     """The image of the first candidate that works; `spec.image` is the base image.
 
+    An image is kept for the same `tree_id` (see `tree_hash`) in the same `scope`, and for no other.
+
     Raises `SetupFailed` when a candidate that was asked for, or every one, fails; other
     `SandboxError`s when the engine does.
     """
-    job = _Job(engine, tree, texts, spec, policy, scope, progress)
+    job = _Job(engine, tree, tree_id, spec, policy, scope, progress)
     begun = time.monotonic()
     failed: list[SetupFailed] = []
     for environment in candidates:
@@ -114,7 +116,7 @@ async def _prepare_one(job: _Job, environment: Environment) -> tuple[str, bool]:
         environment = environment.on(image)
     if environment.is_toolchain:
         # Made without the tree, so that it may serve every repository.
-        job = replace(job, tree=None, texts={}, scope="")
+        job = replace(job, tree=None, tree_id="", scope="")
     engine, policy = job.engine, job.policy
     try:
         base = await _base(engine, environment, job.spec, policy)
@@ -122,7 +124,8 @@ async def _prepare_one(job: _Job, environment: Environment) -> tuple[str, bool]:
         raise
     except SandboxError as error:
         raise SetupFailed(environment, f"FROM {environment.image}", str(error), "", ()) from None
-    recipe = recipe_hash(environment, await image_id(engine, base), job.texts, job.scope)
+    scope = f"{job.spec.owner}:{job.scope}" if job.scope else ""
+    recipe = recipe_hash(environment, await image_id(engine, base), job.tree_id, scope)
     if tag := await use(engine, recipe):
         return tag, True
     job.progress(f"Preparing the environment by {environment.source} …")

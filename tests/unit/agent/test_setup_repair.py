@@ -6,6 +6,7 @@ from pathlib import Path
 
 from agent.journal.events import SetupTried
 from agent.setup_repair import Broken, Tried, propose_setup
+from app.sandboxes.environment import EnvironmentRequest
 from app.sandboxes.setup_repair import RepairContext, environment_of, remember, remembered
 from sandbox.environment.records import Environment
 from sandbox.protocol import Sandbox
@@ -88,3 +89,11 @@ def test_what_worked_is_proposed_as_it_has_to_stand_in_the_settings() -> None:
     made = environment_of(ground, ("make deps",))
     text = proposal(Environment(made.source, made.image, made.steps))
     assert text == "setup:\n  - 'make deps'\n"
+
+
+def test_what_other_branches_need_is_not_remembered_for_the_default_one(tmp_path: Path) -> None:
+    ground = RepairContext(("setup.py",), {"setup.py": "a"}, _no, _closed)
+    pushed = EnvironmentRequest("o/r", on_default=False)
+    remember(tmp_path, pushed.scope, {"setup.py": "a"}, environment_of(ground, ("curl evil",)))
+    assert remembered(tmp_path, pushed.scope, {"setup.py": "a"}) == ("curl evil",)
+    assert remembered(tmp_path, EnvironmentRequest("o/r").scope, {"setup.py": "a"}) == ()

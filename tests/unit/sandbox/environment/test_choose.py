@@ -240,15 +240,14 @@ def test_long_words_are_searched_once() -> None:
     assert mentioned("a" * 2_000_000 + " src/a.py", ("src/a.py",)) == ("src/a.py",)
 
 
-def test_the_hash_knows_base_manifests_recipe_and_repository() -> None:
+def test_the_hash_knows_base_tree_recipe_and_repository() -> None:
     one = first({"requirements.txt": "six"})
-    texts = {"requirements.txt": "six"}
-    name = recipe_hash(one, "sha256:1", texts, "o/r")
-    assert name == recipe_hash(one, "sha256:1", {**texts, "README.md": "new"}, "o/r")
+    name = recipe_hash(one, "sha256:1", "tree", "o/r")
+    assert name == recipe_hash(first({"requirements.txt": "six"}), "sha256:1", "tree", "o/r")
     others = {
-        recipe_hash(one, "sha256:2", texts, "o/r"),
-        recipe_hash(one, "sha256:1", {"requirements.txt": "six==1"}, "o/r"),
-        recipe_hash(one, "sha256:1", texts, "o/other"),
-        recipe_hash(first({"setup.py": ""}), "sha256:1", texts, "o/r"),
+        recipe_hash(one, "sha256:2", "tree", "o/r"),
+        recipe_hash(one, "sha256:1", "other tree", "o/r"),
+        recipe_hash(one, "sha256:1", "tree", "o/other"),
+        recipe_hash(first({"setup.py": ""}), "sha256:1", "tree", "o/r"),
     }
     assert name not in others and len(others) == 4
