@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
@@ -24,6 +24,7 @@ from sandbox.errors import ImageMissing, SandboxError
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.kubernetes.engine import KubernetesEngine
 from sandbox.protocol import Limits, Sandbox
+from sandbox.setup.image_attacks import image_attacks
 from sandbox.spec import SandboxSpec
 
 
@@ -149,24 +150,25 @@ async def attacked(settings: Settings) -> AsyncIterator[tuple[str, str]]:
         engine, image = kubernetes_engine(settings), cluster_image(settings)
     else:
         engine, image = DockerEngine(settings.docker_url), settings.sandbox_image or BASE_IMAGE
-    run_id = f"doctor-{secrets.token_hex(4)}"
+    spec = SandboxSpec(
+        image=image,
+        limits=settings.limits,
+        run_id=f"doctor-{secrets.token_hex(4)}",
+        purpose="attack",
+        runtime=settings.sandbox_runtime,
+        installation=settings.installation,
+    )
 
     async def open_tree(tree: Path, limits: Limits) -> Sandbox:
-        spec = SandboxSpec(
-            image=image,
-            limits=limits,
-            run_id=run_id,
-            purpose="attack",
-            runtime=settings.sandbox_runtime,
-            installation=settings.installation,
-        )
-        return await engine.open(spec, tree)
+        return await engine.open(replace(spec, limits=limits), tree)
 
     try:
         await engine.check()
         if isinstance(engine, DockerEngine) and not await engine.has_image(image):
             raise ImageMissing(f"{image} is missing: run `patchwright images build`")
-        for attack in ATTACKS:
+        # A cluster keeps no images, and what repositories name is pulled by its nodes.
+        more = image_attacks(engine, spec) if isinstance(engine, DockerEngine) else ()
+        for attack in (*ATTACKS, *more):
             yield attack.name, await outcome(attack, open_tree)
     finally:
         await engine.close()

@@ -7,7 +7,7 @@ import io
 import os
 import tarfile
 import tempfile
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +55,13 @@ class Target:
         sandbox = await self._open_tree(path, limits)
         self._opened.append(sandbox)
         return sandbox
+
+    async def tree(self, files: Mapping[str, bytes] | None = None) -> Path:
+        """A tar of a README and these files, for attacks that open sandboxes in their own way."""
+        path = self._folder / f"{os.urandom(4).hex()}.tar"
+        members = [member(name, data) for name, data in (files or {}).items()]
+        await asyncio.to_thread(_write_tar, path, [member("README.md", b"a tree\n"), *members])
+        return path
 
     def check_host(self) -> None:
         """Raise `Escaped` when anything of the host's folder changed."""

@@ -15,9 +15,11 @@ from sandbox.attacks.catalogue import ATTACKS
 from sandbox.attacks.target import Attack, Escaped, OpenTree, Target, outcome, printable
 from sandbox.docker.engine import DockerEngine
 from sandbox.docker.options import container_options
+from sandbox.docker.plain_image import variables
 from sandbox.errors import SandboxGone
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Limits, Sandbox
+from sandbox.setup.image_attacks import image_attacks
 from sandbox.spec import SandboxSpec
 from tests.support.sandbox_fixtures import engine
 
@@ -39,9 +41,37 @@ async def test_is_contained(attack: Attack, engine: DockerEngine) -> None:
     assert await outcome(attack, opener(engine)) == ""
 
 
+def ground() -> SandboxSpec:
+    run_id = f"attack-{uuid.uuid4().hex[:8]}"
+    return SandboxSpec(BASE_IMAGE, Limits(), run_id, "attack", installation="attacks")
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("number", range(6))
+async def test_an_image_is_contained(number: int, engine: DockerEngine) -> None:
+    assert await outcome(image_attacks(engine, ground())[number], opener(engine)) == ""
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize(
+    ("place", "careless"),
+    [
+        ("sandbox.docker.engine.is_plain", lambda config: True),
+        ("sandbox.setup.named_images.refused_labels", lambda labels, is_listed: ""),
+        ("sandbox.setup.named_images.checked_variables", variables),
+    ],
+)
+async def test_is_told_where_an_image_is_taken_as_it_is(
+    place: str, careless: Any, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(place, careless)
+    told = [await outcome(a, opener(engine)) for a in image_attacks(engine, ground())]
+    assert sum(map(bool, told)) == 1
+
+
 def test_names_are_unique_and_the_whole_list_is_there() -> None:
-    names = [attack.name for attack in ATTACKS]
-    assert len(set(names)) == len(names) >= 40
+    names = [attack.name for attack in (*ATTACKS, *image_attacks(DockerEngine(), ground()))]
+    assert len(set(names)) == len(names) >= 50
 
 
 @pytest.mark.docker
@@ -94,6 +124,7 @@ def run_doctor(monkeypatch: pytest.MonkeyPatch, answers: Mapping[str, str]) -> t
     names = list(answers)
     attacks = tuple(Attack(name, done) for name in answers)
     monkeypatch.setattr("app.cli.doctor.ATTACKS", attacks)
+    monkeypatch.setattr("app.cli.doctor.image_attacks", lambda engine, spec: ())
     result = CliRunner().invoke(cli, ["doctor", "--sandbox"])
     return result.exit_code, result.output
 
