@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from agent.gate.claims import Claims
 from agent.journal.events import UNDECIDED, AnyEvent, GateJudged, Recorded
 from agent.journal.state import AttemptState, fold
 from agent.journal.store import Hint, MemoryStore
@@ -252,7 +253,7 @@ async def test_a_hint_reaches_the_model_once():
 
 
 async def test_gate_refusals_end_the_attempt():
-    async def disagree(state: AttemptState, patch: str) -> GateJudged:
+    async def disagree(state: AttemptState, patch: str, claims: Claims) -> GateJudged:
         return GateJudged(verdict="refused", reasons=("it weakens a test",))
 
     sandbox = LocalSandbox(FILES)

@@ -122,7 +122,7 @@ def test_a_run_that_was_given_back_was_no_death(store: SqlStore) -> None:
 
 def test_operators_cancel_pause_and_retry(settings: Settings, store: SqlStore) -> None:
     queued = store.accept("d1", "issues", trigger(1), model="m").run_id
-    assert "over" in run_control.cancel(store, queued)
+    assert "before it began" in run_control.cancel(store, queued)
     assert store.get_run(queued).outcome == "stopped"
     with pytest.raises(run_control.NotPossible, match="over already"):
         run_control.cancel(store, queued)
