@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from agent.gate.changed import ChangedFile
 from agent.gate.documented_examples import check_examples
-from agent.gate.nearby import check_nearby
 from agent.gate.proof import opened
+from agent.gate.similar_inputs import check_nearby
 from agent.gate.steps import Evidence, HeldPatch
 from agent.gate.strength import (
     EvidenceToRun,

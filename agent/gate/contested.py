@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 
 from agent.gate.changed import ChangedFile
 from agent.gate.compare import file_of, function_of
-from agent.gate.measure import write_files
 from agent.gate.patch import parse_patch
 from agent.gate.proof import Case, opened
+from agent.gate.sandbox_runs import write_files
 from agent.journal.events import Check, ContestedTest
 from agent.testing.paths import is_test
 from agent.testing.report import SuiteRun

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agent.gate.compare import SHOWN_CHARS, with_names_of
-from agent.gate.measure import run_reproduction, runs_needed
 from agent.gate.patch import Hunk, hunk_line, only_comments, parse_patch, without_hunks
 from agent.gate.proof import opened, settle
-from agent.gate.reach import reaching
+from agent.gate.reachable_tests import reaching
 from agent.gate.regression_test import tree_files
+from agent.gate.sandbox_runs import run_reproduction, runs_needed
 from agent.gate.steps import Evidence, HeldPatch
 from agent.journal.events import HunkEvidence, HunkReason
 from agent.testing.paths import is_source

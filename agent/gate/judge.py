@@ -18,11 +18,11 @@ from agent.gate.claims import Claims
 from agent.gate.compare import reproduction_check
 from agent.gate.contested import contested_check, run_changed_tests_on_base, with_diffs
 from agent.gate.hunks import evidence_of_hunks
-from agent.gate.measure import run_reproduction
 from agent.gate.patch import BadPatch, FileChange, parse_patch
 from agent.gate.proof import Before, Case, Proof, opened, prove, see_before, smallest
 from agent.gate.rules.all import Base, refusals
 from agent.gate.rules.paths import path_refusals, size_refusals
+from agent.gate.sandbox_runs import run_reproduction
 from agent.gate.scope import scope_check, touched_by
 from agent.gate.steps import Allowance, Evidence, HeldPatch, Step, look_for_more
 from agent.journal.events import JUSTIFIABLE, Check, GateJudged, ReproductionDeclared, Verdict

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from agent.gate.base_results import keep_results, load_results
 from agent.gate.compare import (
     SHOWN_CHARS,
     ReproductionRun,
@@ -14,17 +15,16 @@ from agent.gate.compare import (
     reproduction_check,
     suite_check,
 )
-from agent.gate.kept import keep_results, load_results
-from agent.gate.measure import (
+from agent.gate.patch import Hunk, hunk_line, only_comments, parse_patch, without_hunks
+from agent.gate.reachable_tests import reaching
+from agent.gate.regression_test import NotPlaced, Placement, place, tree_files
+from agent.gate.sandbox_runs import (
     run_before,
     run_placed,
     run_reproduction,
     runs_needed,
     write_files,
 )
-from agent.gate.patch import Hunk, hunk_line, only_comments, parse_patch, without_hunks
-from agent.gate.reach import reaching
-from agent.gate.regression_test import NotPlaced, Placement, place, tree_files
 from agent.gate.scope import Touched
 from agent.journal.events import Check, ReproductionDeclared
 from agent.model import Record

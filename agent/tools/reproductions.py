@@ -10,11 +10,11 @@ from pydantic import Field
 
 from agent.gate.changed import ChangedFile
 from agent.gate.compare import ReproductionRun
-from agent.gate.measure import runs_needed
 from agent.gate.regression_test import whole_path
 from agent.gate.rules.reproduction import outside_refusal
 from agent.gate.rules.test_additions import addition_refusals
 from agent.gate.rules.test_weakening import weakening
+from agent.gate.sandbox_runs import runs_needed
 from agent.journal.events import ReproductionDeclared
 from agent.snapshots import take_snapshot
 from agent.testing.paths import is_test

@@ -1,7 +1,8 @@
 """Who and what may start a run, or speak to one. Asking GitHub is done elsewhere.
 
-Twice: `refusal` and `disregard` on what the delivery says, at once; `denial` on what GitHub says
-when the work is about to begin, because the delivery cannot tell the sender's role and may be
+What the delivery itself says is looked at when it arrives (`refused_at_delivery`,
+`event_ignored_because`). What GitHub says is looked at when the work is about to begin
+(`refused_at_start`, `repository_opts_out`): the delivery cannot tell the sender's role and may be
 hours old.
 """
 
@@ -29,7 +30,7 @@ def is_label(name: str, wanted: str) -> bool:
     return name.casefold() == wanted.casefold()
 
 
-def refusal(trigger: Trigger) -> str | None:
+def refused_at_delivery(trigger: Trigger) -> str | None:
     """Why a label starts no run, whatever its name, in words; None when it may.
 
     Only accounts of type `User` count: a bot (ourselves included) never starts a run.
@@ -45,7 +46,7 @@ def refusal(trigger: Trigger) -> str | None:
     return None
 
 
-def disregard(ask: WebhookEvent, *, name: str, app_id: int) -> str | None:
+def event_ignored_because(ask: WebhookEvent, *, name: str, app_id: int) -> str | None:
     """Why an ask is dropped at the door, in words; None when it is worth a look.
 
     `name` is how people address the App, `app_id` its id at GitHub. A bot (ourselves included) is
@@ -92,7 +93,7 @@ def least_role(by: StartedBy, terms: EffectiveConfig) -> Role | None:
             return None
 
 
-def unwanted(trigger: Trigger, terms: EffectiveConfig) -> str | None:
+def repository_opts_out(trigger: Trigger, terms: EffectiveConfig) -> str | None:
     """Why the repository's own settings want no such run, in words; None when they do."""
     if not terms.enabled:
         return "the repository's settings turn the App off"
@@ -103,7 +104,7 @@ def unwanted(trigger: Trigger, terms: EffectiveConfig) -> str | None:
     return None
 
 
-def denial(
+def refused_at_start(
     permission: Permission | None,
     thread: IssueThread,
     repository: Repository,

@@ -31,8 +31,8 @@ from app.intake.replies import explanation, help_text
 from app.repo_config.effective import EffectiveConfig
 from app.runs.failures import (
     LONGEST_WAIT_S,
-    goes_back,
     public_message,
+    returns_to_queue,
     wait_before_retry,
 )
 from app.runs.results import StepJson
@@ -60,13 +60,13 @@ async def answer(services: Services, ask_id: str, step: Step) -> None:
 
     async def act() -> StepJson:
         for due in inbox.due(ask_id):
-            inbox.answered(due, await _patiently(services, due))
+            inbox.answered(due, await _answer_with_retries(services, due))
         return {"answer": inbox.answer_of(ask_id)}
 
     await step("answer", act)
 
 
-async def _patiently(services: Services, ask_id: str) -> str:
+async def _answer_with_retries(services: Services, ask_id: str) -> str:
     ask = services.inbox.get(ask_id)
     forge = services.forge(ask.installation_id, ask.repository)
     tries = 0
@@ -79,7 +79,7 @@ async def _patiently(services: Services, ask_id: str) -> str:
                     raise  # the database: it is waited for around the step
                 tries += 1
                 wait = wait_before_retry(error, tries, services.patience_s)
-                if wait is None and goes_back(error):
+                if wait is None and returns_to_queue(error):
                     # What a person said is not lost to an outage, however long it lasts.
                     asked_for = getattr(error, "retry_after", 0.0)
                     wait = min(max(services.patience_s[-1], asked_for), LONGEST_WAIT_S)
@@ -152,7 +152,7 @@ async def _commented(asked: EventContext, ask: Commented) -> str:
     by: StartedBy = "mention" if mentioned else "command"
     if not authorization.switched_on(by, asked.terms.triggers):
         return f"the repository's settings turn off {by}s"
-    if not await _may(asked, ask.sender, asked.terms.permissions.command):
+    if not await _is_permitted(asked, ask.sender, asked.terms.permissions.command):
         return "a stranger"
     await asked.forge.react(ask.issue_number, "eyes", comment=ask.comment_id)
     match said:
@@ -344,19 +344,19 @@ async def _start(
         base_branch=base,
         checks=checks,
     )
-    if unwanted := authorization.unwanted(trigger, asked.terms):
+    if unwanted := authorization.repository_opts_out(trigger, asked.terms):
         return unwanted
     if thread.is_pull and by != "failed_check":
         return "a pull request, not an issue"
     minimum = authorization.least_role(by, asked.terms)
-    if minimum is not None and not await _may(asked, ask.sender, minimum):
+    if minimum is not None and not await _is_permitted(asked, ask.sender, minimum):
         return "a stranger"
     accepted = asked.services.inbox.start(asked.id, trigger, model=asked.services.settings.profile)
     _log.info("run asked for", run=accepted.run_id, how=accepted.how, by=ask.sender)
     return f"run {accepted.run_id}: {accepted.how}"
 
 
-async def _may(asked: EventContext, person: str, minimum: Role) -> bool:
+async def _is_permitted(asked: EventContext, person: str, minimum: Role) -> bool:
     permission = await asked.forge.permission(person)
     return permission.at_least(minimum)
 

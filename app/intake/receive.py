@@ -27,8 +27,8 @@ _EVENT = re.compile(r"[a-z0-9_]{1,64}")
 _log = logs.get(__name__)
 
 
-def _untold(_id: str) -> None:
-    """The outbox is looked into soon."""
+def _left_to_the_outbox(_id: str) -> None:
+    """Do nothing: workers look into the outbox within seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Intake:
     store: SqlStore
     enqueue: Callable[[str], None]
     """Tells the durable engine of a run and notes it; may raise, for the outbox has the run."""
-    enqueue_ask: Callable[[str], None] = _untold
+    enqueue_ask: Callable[[str], None] = _left_to_the_outbox
     """The same for an ask."""
 
 
@@ -62,7 +62,7 @@ def take_in(intake: Intake, event: str, delivery: str, body: bytes) -> Taken:
     if not _EVENT.fullmatch(event) or not _DELIVERY_ID.fullmatch(delivery):
         raise webhooks.BadPayload("X-GitHub-Event or X-GitHub-Delivery is missing or malformed")
     if isinstance(parsed, Trigger):
-        if reason := authorization.refusal(parsed):
+        if reason := authorization.refused_at_delivery(parsed):
             return Taken("ignored", reason)
         if authorization.is_label(parsed.label, intake.settings.label):
             return _take_run(intake, event, delivery, parsed)
@@ -103,7 +103,7 @@ def _take_run(intake: Intake, event: str, delivery: str, trigger: Trigger) -> Ta
 def _take_ask(intake: Intake, event: str, delivery: str, ask: WebhookEvent) -> Taken:
     settings = intake.settings
     name, app_id = settings.github_app_slug, settings.github_app_id
-    if reason := authorization.disregard(ask, name=name, app_id=app_id):
+    if reason := authorization.event_ignored_because(ask, name=name, app_id=app_id):
         return Taken("ignored", reason)
     inbox = Inbox(intake.store.database)
     if not inbox.concerns(ask):

@@ -51,18 +51,19 @@ def sweep(
     workflows: Callable[[], Workflows],
     dead_after_s: float,
     *,
-    bury: bool = True,
+    mark_dead: bool = True,
 ) -> list[str]:
-    """Put back what the dead left; gives the ids of those workflows. Idempotent.
+    """Put back the workflows of dead workers; gives their ids. Idempotent.
 
-    Without `bury` nobody is taken for dead by silence, and only what is left already is put back.
+    Workers that were silent for `dead_after_s` count as dead. With `mark_dead` off no worker is
+    newly taken for dead: only what earlier ones left is put back.
     """
     with database.begin() as connection:
         if database.dialect.name == "postgresql":
             locked = sa.select(sa.func.pg_try_advisory_xact_lock(LOCK))
             if not connection.execute(locked).scalar_one():
                 return []
-        buried = worker_registry.mark_dead(connection, dead_after_s) if bury else []
+        buried = worker_registry.mark_dead(connection, dead_after_s) if mark_dead else []
         living = worker_registry.alive(connection)
         left = [
             workflow

@@ -63,10 +63,12 @@ async def why_unwanted(forge: Forge, run: Run, terms: EffectiveConfig) -> tuple[
     permission = await forge.permission(run.triggered_by) if minimum else None
     thread = await forge.issue(run.issue_number)
     repository = await forge.repository()
-    denied = authorization.unwanted(trigger, terms) or authorization.denial(
+    denied = authorization.repository_opts_out(trigger, terms) or authorization.refused_at_start(
         permission, thread, repository, minimum=minimum, on_pull=trigger.is_pull_request
     )
-    ending = failures.of_issue(thread, repository, name=run.repository, number=run.issue_number)
+    ending = failures.stop_reason_for_issue(
+        thread, repository, name=run.repository, number=run.issue_number
+    )
     return denied or (ending.text if ending else ""), thread
 
 

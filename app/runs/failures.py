@@ -63,7 +63,9 @@ class Requeued(asyncio.CancelledError):
 
 def was_dropped(error: BaseException) -> bool:
     """Whether an error only came up because its coroutine was thrown away, at a process's end."""
-    return any(isinstance(met, GeneratorExit) or _IGNORED in str(met) for met in _met(error))
+    return any(
+        isinstance(met, GeneratorExit) or _IGNORED in str(met) for met in _error_chain(error)
+    )
 
 
 def was_interrupted(error: BaseException) -> bool:
@@ -71,7 +73,7 @@ def was_interrupted(error: BaseException) -> bool:
 
     Not for what comes out of a group of tasks: a group cancels by itself, when one of it fails.
     """
-    for met in _met(error):
+    for met in _error_chain(error):
         if isinstance(met, TimeoutError):
             return False
         if isinstance(met, asyncio.CancelledError):
@@ -79,7 +81,7 @@ def was_interrupted(error: BaseException) -> bool:
     return was_dropped(error)
 
 
-def _met(error: BaseException) -> Iterator[BaseException]:
+def _error_chain(error: BaseException) -> Iterator[BaseException]:
     """The error, and those during whose handling it came up."""
     met: BaseException | None = error
     while met is not None:
@@ -92,7 +94,7 @@ def is_waited_for(error: BaseException) -> bool:
     return isinstance(error, (ModelAway, *_WAITED_FOR))
 
 
-def goes_back(error: BaseException) -> bool:
+def returns_to_queue(error: BaseException) -> bool:
     """Whether the run is handed back to the queue, so that others may use its place meanwhile,
     when waiting has been of no use.
 
@@ -164,7 +166,7 @@ class StopReason:
         return Failed(self.text, can_be_told=self.tell)
 
 
-def of_error(error: BaseException) -> StopReason | None:
+def stop_reason_for_error(error: BaseException) -> StopReason | None:
     """The end that a refusal means; None for any other failure."""
     match error:
         case InstallationSuspended():
@@ -211,7 +213,7 @@ def of_error(error: BaseException) -> StopReason | None:
 ARCHIVED = "The repository was archived, which makes it read-only. Unarchive it to go on."
 
 
-def of_issue(
+def stop_reason_for_issue(
     thread: IssueThread, repository: Repository, *, name: str, number: int
 ) -> StopReason | None:
     """The end that the issue's state means for a run on issue `number` of repository `name`."""

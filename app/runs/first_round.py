@@ -168,7 +168,7 @@ async def _ended_meanwhile(run: ActiveRun) -> failures.StopReason | None:
     thread = await run.forge.issue(run.record.issue_number)
     repository = await run.forge.repository()
     name, number = run.record.repository, run.record.issue_number
-    return failures.of_issue(thread, repository, name=name, number=number)
+    return failures.stop_reason_for_issue(thread, repository, name=name, number=number)
 
 
 async def note_pull(run: ActiveRun, pull: Pull) -> None:

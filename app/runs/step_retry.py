@@ -15,9 +15,9 @@ from app.runs.failures import (
     TOLD_FROM_S,
     Requeued,
     cause,
-    goes_back,
     is_waited_for,
     public_message,
+    returns_to_queue,
     wait_before_retry,
     was_dropped,
     what_is_away,
@@ -107,11 +107,11 @@ async def _pause(store: SqlStore, run_id: str, seconds: float, heeds_stop: bool)
 
 def _give_up(run_id: str, name: str, error: BaseException, journal: Sequence[Recorded]) -> Failed:
     """Waiting is of no use here any more, or never was."""
-    if goes_back(error) and journal_progress.waits_since(journal) >= now() - LONGEST_OUTAGE:
+    if returns_to_queue(error) and journal_progress.waits_since(journal) >= now() - LONGEST_OUTAGE:
         _log.warning("handed back to the queue", run=run_id, step=name, why=str(error))
         metrics.handed_back()
         raise Requeued(str(error))
-    if ending := failures.of_error(error):
+    if ending := failures.stop_reason_for_error(error):
         _log.warning("GitHub ended it", run=run_id, step=name, why=ending.kind)
         return ending.result
     _log.error("a step failed", run=run_id, step=name, exc_info=error)

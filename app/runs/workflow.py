@@ -38,7 +38,7 @@ async def work(services: Services, run_id: str, step: Step, number: int = 1) -> 
 
     A worker that lost the run to another ends as if cancelled: nothing of it is recorded.
     """
-    taken = await retry_while_unavailable("claim", partial(_take, services, run_id, number))
+    taken = await retry_while_unavailable("claim", partial(_claim_round, services, run_id, number))
     if taken is None:
         return
     store, run, parked = taken
@@ -49,7 +49,7 @@ async def work(services: Services, run_id: str, step: Step, number: int = 1) -> 
     try:
         try:
             with tracing.run(run_id, number, run.epoch, services.settings.executor):
-                await _do(in_hand, step, number, parked)
+                await _do_round(in_hand, step, number, parked)
         except Requeued as back:
             await retry_while_unavailable("hand back", partial(_hand_back, in_hand, back.after_s))
             raise
@@ -64,7 +64,7 @@ async def work(services: Services, run_id: str, step: Step, number: int = 1) -> 
         await forge.close()
 
 
-async def _do(run: ActiveRun, step: Step, number: int, parked: str) -> None:
+async def _do_round(run: ActiveRun, step: Step, number: int, parked: str) -> None:
     """The round. Whatever goes wrong in it, the run is over at the end, or handed back."""
     try:
         if parked:
@@ -90,7 +90,9 @@ async def _hand_back(run: ActiveRun, after_s: float) -> None:
     run.store.requeue_later(run.record.id, now() + timedelta(seconds=after_s) if after_s else None)
 
 
-async def _take(services: Services, run_id: str, number: int) -> tuple[SqlStore, Run, str] | None:
+async def _claim_round(
+    services: Services, run_id: str, number: int
+) -> tuple[SqlStore, Run, str] | None:
     """Claim the run for this round; with why it must be parked, if so. None: it is over."""
     before = services.store.get_run(run_id)
     store = services.store.claim(run_id, services.settings.executor)

@@ -30,9 +30,11 @@ def working(services: Services, drained: Callable[[], None]) -> Iterator[Durable
     settings, database = services.settings, services.store.database
     up = threading.Event()
 
-    def sweep(bury: bool) -> None:
+    def sweep(mark_dead: bool) -> None:
         if up.is_set():
-            takeover.sweep(database, lambda: DBOS, settings.worker_dead_after_s, bury=bury)
+            takeover.sweep(
+                database, lambda: DBOS, settings.worker_dead_after_s, mark_dead=mark_dead
+            )
 
     try:
         with worker_registry.named(database, settings.executor):

@@ -192,7 +192,7 @@ async def test_what_happens_at_github_meanwhile_has_its_own_end(
     facts = RunFacts("r", REPO, number, "t", "main", "a" * 40, datetime(2026, 1, 2, tzinfo=UTC))
     with pytest.raises(ForgeError) as raised:
         await publish.announce(forge, facts, "debugging", AttemptState())
-    ending = failures.of_error(raised.value)
+    ending = failures.stop_reason_for_error(raised.value)
     assert ending is not None, raised.value
     assert ending.kind == what
 
@@ -208,7 +208,7 @@ async def test_an_issue_that_is_closed_or_locked_meanwhile(
         root.call(method, f"{issue}/lock", {})
     else:
         root.call(method, issue, {"state": "closed"})
-    ending = failures.of_issue(
+    ending = failures.stop_reason_for_issue(
         await forge.issue(number), await forge.repository(), name=REPO, number=number
     )
     assert ending is not None
@@ -224,6 +224,6 @@ async def test_a_protected_branch_has_its_own_end(
     github_world.admin("change-repo", repo=REPO, protected_branches=names)
     with pytest.raises(GitError) as raised:
         await publish.publish(forge, mirror, run, state_of())
-    ending = failures.of_error(raised.value)
+    ending = failures.stop_reason_for_error(raised.value)
     assert ending is not None, raised.value
     assert (ending.kind, ending.tell) == ("protected", True)

@@ -7,8 +7,8 @@ import ast
 import pytest
 
 from agent.gate.compare import ReproductionRun, reproduction_check, suite_check
-from agent.gate.measure import runs_needed, says
 from agent.gate.regression_test import NotPlaced, Placement, as_test, place
+from agent.gate.sandbox_runs import runs_needed, says
 from agent.journal.events import ReproductionDeclared
 from agent.task import Issue
 from agent.testing.report import Outcome, SuiteRun, TestResult

@@ -8,7 +8,7 @@ import pytest
 
 from agent.gate.hunks import SUITE, missed_by, reason_for
 from agent.gate.patch import Hunk
-from agent.gate.reach import reached, read_imports
+from agent.gate.reachable_tests import reached, read_imports
 from agent.journal.events import HunkReason
 from agent.testing.report import Outcome, SuiteRun, TestResult
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from app.admission.authorization import denial, is_label, refusal
+from app.admission.authorization import is_label, refused_at_delivery, refused_at_start
 from app.github.records import IssueThread, Permission, Repository
 from tests.support.stored_runs import trigger
 
 
 def test_the_label_starts_a_run() -> None:
-    assert refusal(trigger()) is None
+    assert refused_at_delivery(trigger()) is None
     assert is_label("Patchwright", "patchwright")
     assert not is_label("bug", "patchwright")
 
@@ -28,7 +28,7 @@ def test_the_label_starts_a_run() -> None:
     ],
 )
 def test_what_starts_none(change: dict[str, Any], words: str) -> None:
-    reason = refusal(trigger().model_copy(update=change))
+    reason = refused_at_delivery(trigger().model_copy(update=change))
     assert reason is not None
     assert words in reason
 
@@ -61,18 +61,18 @@ REPOSITORY = Repository("octo/calc", "main", True, False, "clone", "web")
     ],
 )
 def test_triage_is_the_least(permission: Permission, allowed: bool) -> None:
-    reason = denial(permission, THREAD, REPOSITORY, minimum="triage")
+    reason = refused_at_start(permission, THREAD, REPOSITORY, minimum="triage")
     assert (reason is None) == allowed
 
 
 def test_what_changed_since_the_delivery_counts() -> None:
     admin = Permission("admin", "admin")
-    assert denial(admin, THREAD, REPOSITORY, minimum="admin") is None
+    assert refused_at_start(admin, THREAD, REPOSITORY, minimum="admin") is None
     for thread, repository, word in (
         (replace(THREAD, open=False), REPOSITORY, "closed"),
         (replace(THREAD, is_pull=True), REPOSITORY, "pull request"),
         (THREAD, replace(REPOSITORY, archived=True), "archived"),
     ):
-        reason = denial(admin, thread, repository, minimum="triage")
+        reason = refused_at_start(admin, thread, repository, minimum="triage")
         assert reason is not None
         assert word in reason

@@ -139,7 +139,7 @@ def github(status: int, message: str, **headers: str) -> Exception:
     ],
 )
 def test_each_refusal_has_its_own_end(error: Exception, kind: str) -> None:
-    ending = failures.of_error(error)
+    ending = failures.stop_reason_for_error(error)
     assert ending is not None
     assert ending.kind == kind
     assert ending.text.endswith(".")
@@ -152,9 +152,9 @@ def test_githubs_words_get_their_kinds() -> None:
     assert isinstance(github(401, "Bad credentials"), TokenRefused)
     plain = github(403, "Resource not accessible by integration")
     assert type(plain) is ForgeDenied
-    assert failures.of_error(plain) is None
+    assert failures.stop_reason_for_error(plain) is None
     for passing in (ForgeAway("x"), github(502, "x"), ValueError("x")):
-        assert failures.of_error(passing) is None
+        assert failures.stop_reason_for_error(passing) is None
 
 
 def test_limits_of_github_say_how_long_to_wait() -> None:
@@ -188,7 +188,7 @@ REPOSITORY = Repository("acme/shop", "main", True, False, "", "https://github.co
 
 
 def end_of(thread: IssueThread, repository: Repository = REPOSITORY) -> str:
-    ending = failures.of_issue(thread, repository, name="acme/shop", number=7)
+    ending = failures.stop_reason_for_issue(thread, repository, name="acme/shop", number=7)
     return ending.kind if ending else ""
 
 

@@ -65,7 +65,7 @@ def test_after_an_outage_only_the_work_of_those_that_left_is_taken(store: SqlSto
         earlier = workers.c.beat_at - 300_000_000
         connection.execute(sa.update(workers).values(beat_at=earlier))
     engine = Engine([Left("r1", "b"), Left("r2", "d")])
-    assert takeover.sweep(store.database, lambda: engine, 45, bury=False) == ["r2"]
+    assert takeover.sweep(store.database, lambda: engine, 45, mark_dead=False) == ["r2"]
     assert {worker.id for worker in worker_registry.list_workers(store.database)} == {"a", "b", "c"}
     assert takeover.sweep(store.database, lambda: engine, 45) == ["r1", "r2"]
     assert engine.resumed == ["r2", "r1", "r2"]

@@ -16,8 +16,8 @@ from app.runs.failures import (
     LONGEST_WAIT_S,
     PATIENCE_S,
     cause,
-    goes_back,
     public_message,
+    returns_to_queue,
     wait_before_retry,
     was_dropped,
     was_interrupted,
@@ -42,7 +42,7 @@ def test_what_is_away_is_waited_for_ever_longer_and_then_goes_back(
 ) -> None:
     waits = [wait_before_retry(error, n) for n in range(1, len(PATIENCE_S) + 2)]
     assert waits == [*PATIENCE_S, None]
-    assert goes_back(error) == back
+    assert returns_to_queue(error) == back
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_github_says_itself_how_long_to_wait() -> None:
 
 @pytest.mark.parametrize("error", [ForgeDenied("x"), ImageMissing("x"), OSError("disk")])
 def test_what_no_outage_explains_ends_a_run(error: Exception) -> None:
-    assert not goes_back(error)
+    assert not returns_to_queue(error)
 
 
 def test_the_cause_is_found_in_groups() -> None:
@@ -114,8 +114,8 @@ def test_log_lines_hold_no_secret(
 
 
 def test_a_run_whose_model_is_away_goes_back_to_the_queue() -> None:
-    assert goes_back(ModelAway("x"))
-    assert not goes_back(ModelRefused("x"))
+    assert returns_to_queue(ModelAway("x"))
+    assert not returns_to_queue(ModelRefused("x"))
 
 
 async def test_what_comes_up_while_the_process_ends_is_no_failure_of_a_run() -> None:

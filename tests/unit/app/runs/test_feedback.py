@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.admission.authorization import disregard, least_role, unwanted
+from app.admission.authorization import event_ignored_because, least_role, repository_opts_out
 from app.github.records import ReviewComment
 from app.github.webhook_events import (
     Assigned,
@@ -143,18 +143,18 @@ def make_terms(**config: Any) -> EffectiveConfig:
     ],
 )  # fmt: skip
 def test_what_is_dropped_at_the_door(ask: Commented, reason: str | None) -> None:
-    assert disregard(ask, name="patchwright", app_id=7) == reason
+    assert event_ignored_because(ask, name="patchwright", app_id=7) == reason
 
 
 def test_a_repository_decides_what_starts_runs() -> None:
     plain = make_terms()
-    assert unwanted(trigger(), plain) is None
-    assert "turn the App off" in (unwanted(trigger(), make_terms(enabled=False)) or "")
+    assert repository_opts_out(trigger(), plain) is None
+    assert "turn the App off" in (repository_opts_out(trigger(), make_terms(enabled=False)) or "")
     off = make_terms(triggers=Triggers(label=False))
-    assert "turn off runs by label" in (unwanted(trigger(), off) or "")
-    assert "another label, bug" in (unwanted(trigger(), make_terms(label="bug")) or "")
+    assert "turn off runs by label" in (repository_opts_out(trigger(), off) or "")
+    assert "another label, bug" in (repository_opts_out(trigger(), make_terms(label="bug")) or "")
     failed = trigger().model_copy(update={"by": "failed_check"})
-    assert "failed check" in (unwanted(failed, plain) or "")
+    assert "failed check" in (repository_opts_out(failed, plain) or "")
     wide = make_terms(permissions=Permissions(label="write", command="admin"))
     assert [least_role(by, wide) for by in ("label", "assignment", "command", "mention")] == [
         "write",

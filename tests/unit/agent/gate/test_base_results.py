@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from agent.gate.base_results import keep_results, load_results
 from agent.gate.judge import Submission, judge
-from agent.gate.kept import keep_results, load_results
 from agent.task import KeptBase
 from agent.testing.report import SuiteRun, TestResult
 from sandbox.protocol import Sandbox
