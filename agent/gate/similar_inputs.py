@@ -57,9 +57,34 @@ def variants_of_reproduction(declared: ReproductionDeclared) -> list[Session]:
         if not code:
             continue
         own = issue_examples.Example(code[-1], tuple(code[:-1]))
-        changed = nearby(own, _MOST)
+        known = _kinds([*own.setup, own.expr])
+        changed = [e for e in nearby(own, _MOST) if _kinds([*e.setup, e.expr]) <= known]
         return [_session(path, e.setup, e.expr) for e in (own, *changed)]
     return []
+
+
+def _kinds(code: Sequence[str]) -> frozenset[str]:
+    """The types of a code's literals, and of what stands in its containers.
+
+    An input of another type, such as an empty list that gets elements of a type that nobody
+    named, is not the reproduction's neighbour: that the code fails for it says nothing.
+    """
+    tree = parsed("\n".join(code)) or ast.Module(body=[], type_ignores=[])
+    kinds: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant):
+            kinds.add(type(node.value).__name__)
+        elif isinstance(node, ast.List | ast.Tuple | ast.Set):
+            kinds |= {f"{type(node).__name__} of {_kind(e)}" for e in node.elts}
+        elif isinstance(node, ast.Dict):
+            kinds |= {f"dict of {_kind(v)}" for v in node.values}
+    return frozenset(kinds)
+
+
+def _kind(node: ast.expr) -> str:
+    if isinstance(node, ast.UnaryOp):
+        return _kind(node.operand)
+    return type(node.value).__name__ if isinstance(node, ast.Constant) else type(node).__name__
 
 
 def _statements(tree: ast.Module) -> list[str]:
@@ -69,7 +94,7 @@ def _statements(tree: ast.Module) -> list[str]:
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test"):
             if body is None and not node.args.args and not node.decorator_list:
-                body = node.body
+                body = node.body[1:] if ast.get_docstring(node) is not None else node.body
         elif isinstance(node, ast.ClassDef):
             return []
         else:

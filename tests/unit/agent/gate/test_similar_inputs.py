@@ -96,3 +96,21 @@ def test_the_reproductions_own_code_comes_first() -> None:
     ]
     codes = [s.examples[-1].source.strip() for s in changed]
     assert "last_of([4])" in codes and len(codes) == len(set(codes)) <= 20
+
+
+def test_nobody_invents_what_a_list_holds_and_words_about_the_test_are_no_input() -> None:
+    body = '    """Words of the issue."""\n    assert f([]) == 1\n'
+    test = f"from rows import f\n\n\ndef test_f():\n{body}"
+    declared = DECLARED.model_copy(update={"files": {"test_rows.py": test}})
+    codes = [
+        "; ".join(e.source.strip() for e in session.examples)
+        for session in variants_of_reproduction(declared)
+    ]
+    assert codes[:1] == ["from rows import f; f([])"]
+    assert all("f([])" in code and "Words" not in code for code in codes)
+
+
+def test_elements_of_the_types_that_stand_there_are_tried() -> None:
+    codes = [session.examples[-1].source.strip() for session in variants_of_reproduction(DECLARED)]
+    assert "last_of([4])" in codes
+    assert not any("'" in code for code in codes)
