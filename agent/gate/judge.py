@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from agent.errors import AgentError
-from agent.gate.behaviour import behaviour
+from agent.gate.behaviour.check import behaviour
 from agent.gate.changed import ChangedFile, changed_file
 from agent.gate.claims import Claims
 from agent.gate.compare import reproduction_check

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agent.gate.changed import ChangedFile
-from agent.gate.documented_examples import check_examples
-from agent.gate.proof import opened
-from agent.gate.similar_inputs import check_nearby
-from agent.gate.steps import Evidence, HeldPatch
-from agent.gate.strength import (
+from agent.gate.behaviour.documented_examples import check_examples
+from agent.gate.behaviour.similar_inputs import check_nearby
+from agent.gate.behaviour.strength import (
     EvidenceToRun,
     StrengthLimits,
     measure_strength,
     naming_tests,
     strength_check,
 )
+from agent.gate.changed import ChangedFile
+from agent.gate.proof import opened
+from agent.gate.steps import Evidence, HeldPatch
 
 _LEFT_OUT = "How strong the evidence is: the time for evidence was used up."
 

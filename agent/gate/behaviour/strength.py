@@ -10,9 +10,9 @@ import shlex
 from collections.abc import Mapping, Sequence
 from importlib import resources
 
+from agent.gate.behaviour.documented_examples import Examples
+from agent.gate.behaviour.variants import Variant, variants_of
 from agent.gate.changed import ChangedFile
-from agent.gate.documented_examples import Examples
-from agent.gate.variants import Variant, variants_of
 from agent.journal.events import Check, ReproductionDeclared, Strength
 from agent.model import Record
 from agent.testing.paths import is_test

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from agent.gate.behaviour.documented_examples import Example, Session, Shown
+from agent.gate.behaviour.similar_inputs import (
+    check_nearby,
+    failures_nearby,
+    variants_of_reproduction,
+)
 from agent.gate.changed import ChangedFile
-from agent.gate.documented_examples import Example, Session, Shown
-from agent.gate.similar_inputs import check_nearby, failures_nearby, variants_of_reproduction
 from agent.journal.events import Check, ReproductionDeclared
 from tests.doubles.local_sandbox import LocalSandbox
 

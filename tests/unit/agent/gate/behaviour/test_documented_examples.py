@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.gate.changed import ChangedFile
-from agent.gate.documented_examples import (
+from agent.gate.behaviour.documented_examples import (
     Example,
     Shown,
     check_examples,
@@ -15,6 +14,7 @@ from agent.gate.documented_examples import (
     sessions_of,
     touched_names,
 )
+from agent.gate.changed import ChangedFile
 from agent.gate.patch import parse_patch
 from agent.journal.events import Check, ReproductionDeclared
 from agent.task import Issue

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 
 import pytest
 
-from agent.gate.changed import ChangedFile
-from agent.gate.documented_examples import Examples
-from agent.gate.patch import parse_patch
-from agent.gate.strength import (
+from agent.gate.behaviour.documented_examples import Examples
+from agent.gate.behaviour.strength import (
     EvidenceToRun,
     StrengthLimits,
     measure_strength,
@@ -18,7 +16,9 @@ from agent.gate.strength import (
     read_strength,
     strength_check,
 )
-from agent.gate.variants import variants_of
+from agent.gate.behaviour.variants import variants_of
+from agent.gate.changed import ChangedFile
+from agent.gate.patch import parse_patch
 from agent.journal.events import ReproductionDeclared, Strength
 from tests.doubles import gate_case as case
 from tests.doubles.local_sandbox import LocalSandbox

@@ -1,0 +1,1 @@
+"""Evidence about what a patched program does: examples, similar inputs, strength."""
