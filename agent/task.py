@@ -119,8 +119,9 @@ class GatePolicy(Record):
     """The gate's budget for evidence beyond reproduction and suite, in runs of the suite …"""
     evidence_s: float = 600.0
     """… or in seconds, whichever is more."""
-    strength_variants: int = 30
-    """Most variants of a patch that its evidence is tried on; 0: strength is not measured."""
+    strength_variants: int = 0
+    """Most variants of a patch that its evidence is tried on. 0: strength is not measured, as long
+    as no threshold has been found that keeps right patches; each variant costs a run of tests."""
     strength_time_s: float = 60.0
     strength_least_share: float = 0.0
     """The share of variants that the evidence must tell from the patch, 0 to 1."""

@@ -35,7 +35,7 @@ async def behaviour(held: HeldPatch) -> Evidence:
         )
         same = await check_nearby(clean, patched, held.files, declared)
         checks = tuple(check for check in (seen, same) if check is not None)
-        if not all(check.ok for check in checks):
+        if not all(check.ok for check in checks) or held.policy.strength_variants == 0:
             return Evidence(checks=checks)
         if held.allowance.used_up:
             return Evidence(checks=checks, left_out=(_LEFT_OUT,))

@@ -286,7 +286,10 @@ DOCUMENTED = {**case.REPOSITORY, "shop/stats.py": MEAN}
 async def test_a_documented_example_and_variants_are_part_of_the_proof(judged: Judged) -> None:
     changes = {"shop/stats.py": MEAN.replace("rows[1:]", "rows")}
     sent = case.submission(changes).model_copy(
-        update={"patch": case.patch({**changes, **case.REPRODUCTION.files}, DOCUMENTED)}
+        update={
+            "patch": case.patch({**changes, **case.REPRODUCTION.files}, DOCUMENTED),
+            "policy": GatePolicy(strength_variants=30),
+        }
     )
     verdict = await judged(sent, DOCUMENTED)
     assert verdict.verdict == "proven", verdict.reasons
