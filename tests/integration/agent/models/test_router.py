@@ -279,6 +279,8 @@ def pretended_shell(command: str, files: Mapping[str, str]) -> tuple[int, str]:
     if "tests/test_discount.py" in command and "pytest" in command:
         wrong = WRONG in files["shop/prices.py"]
         return (1, "E  AssertionError: assert 0.0 == 90") if wrong else (0, "1 passed")
+    if "pytest" in command:
+        return 1, "E  AssertionError: assert 0.0 == 90"
     return len(command) % 3, f"output of {command}\n" * 30
 
 
