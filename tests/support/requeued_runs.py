@@ -42,4 +42,4 @@ def claims(world: RunWorld, run_id: str) -> int:
 
 def waits_for(world: RunWorld, run_id: str) -> bool:
     phases = [r.event for r in world.store.events(run_id) if isinstance(r.event, RunPhase)]
-    return [p.phase for p in phases[-1:]] == [WAITING] and "does not answer" in phases[-1].detail
+    return [p.phase for p in phases[-1:]] == [WAITING] and "does not respond" in phases[-1].detail

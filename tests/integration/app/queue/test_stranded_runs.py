@@ -92,7 +92,7 @@ def test_a_late_note_does_not_hide_the_next_round(tmp_path: Path) -> None:
     assert [run.id for run in world.store.unqueued()] == [run_id]
 
 
-@pytest.mark.parametrize("method", ["hand_back", "requeue"])
+@pytest.mark.parametrize("method", ["requeue_later", "requeue"])
 def test_a_database_that_is_away_at_the_hand_back_strands_no_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
