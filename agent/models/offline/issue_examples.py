@@ -42,8 +42,13 @@ AWAITED = re.compile(
     r"([A-Z]\w*(?:Error|Exception))"
 )
 FRAME = re.compile(r'^\s*File "([^"]+)", line (\d+), in (\S+)[ ]*\n(?:[ \t]+(\S.*))?', re.M)
-MESSAGE = re.compile(r"^\s*[\w.]*(?:Error|Exception): .*$", re.M)
-"""The last line of a traceback, which may well say what was expected of an input."""
+MESSAGE = re.compile(
+    r"^\s*[\w.]*(?:Error|Exception): .*$"
+    r"|`[\w.]*(?:Error|Exception|Warning): [^`\n]*`"
+    r"|\b[\w.]*(?:Error|Exception): [^`\n]*?(?=[.!?](?:\s|$)|`|$)",
+    re.M,
+)
+"""What an exception says, which may well be what was expected of an input ("must be 1-12")."""
 TRACE = re.compile(r"^(Traceback \(most recent call last\):[ ]*)\n(?:[ \t]+\S.*\n)+(?=\w)", re.M)
 LAST = re.compile(
     r"^(\w+(?:\.\w+)*(?:Error|Exception|Exit|Interrupt|Iteration|Warning|\w*))(?::[ ]*(.*))?$"

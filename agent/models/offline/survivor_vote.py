@@ -17,7 +17,7 @@ from agent.models.offline.variants import nearby
 
 MOST_COMPARED = 40
 MOST_EXAMPLES = 60
-RIVAL = 0.65
+RIVAL = 0.72
 """What a behaviour must weigh beside the best one to leave it open which is meant."""
 
 

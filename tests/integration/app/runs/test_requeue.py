@@ -114,7 +114,7 @@ def test_a_stop_is_heard_while_a_step_waits(tmp_path: Path) -> None:
     run_id = start(world)
     with running(world.services(patience_s=(600.0,))):
         until(lambda: waits_for(world, run_id))
-        until(lambda: "by itself: The container engine does not answer" in status_comment(world))
+        until(lambda: "by itself: The container engine does not respond" in status_comment(world))
         world.store.request_stop(run_id)
         assert ended(world, run_id).outcome == "stopped"
 
