@@ -27,6 +27,8 @@ async def evidence_of_hunks(held: HeldPatch) -> Evidence:
     candidates = hunks_of_source(held)
     if not candidates or held.case.reproduction is None:
         return Evidence()
+    if needed := _only_hunk(held, candidates):
+        return Evidence(hunks=(needed,))
     found: list[HunkEvidence] = []
     async with opened(held.open_fresh) as sandbox:
         clean = await sandbox.snapshot()
@@ -53,6 +55,22 @@ def hunks_of_source(held: HeldPatch) -> list[tuple[str, Hunk]]:
         for hunk in change.hunks
         if not only_comments(hunk)
     ]
+
+
+def _only_hunk(held: HeldPatch, candidates: Sequence[tuple[str, Hunk]]) -> HunkEvidence | None:
+    """What is known of a hunk without which only tests are left: the reproduction failed so."""
+    before, declared = held.before.reproduction, held.case.reproduction
+    if len(candidates) != 1 or before is None or declared is None:
+        return None
+    path, hunk = candidates[0]
+    own = tree_files(declared)
+    rest = [c for c in parse_patch(without_hunks(held.submitted, [hunk])) if c.path not in own]
+    if before.as_claimed < before.runs or rest:
+        return None
+    reason = reason_for(path, hunk, held.reasons)
+    return HunkEvidence(
+        path=path, line=hunk_line(hunk), tried=True, needed_by=REPRODUCTION, reason=reason
+    )
 
 
 def reason_for(path: str, hunk: Hunk, reasons: Sequence[HunkReason]) -> str:

@@ -9,9 +9,11 @@ not shown.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 
 from agent.errors import AgentError
+from agent.gate.background import Background, background
 from agent.gate.behaviour.check import behaviour
 from agent.gate.changed import ChangedFile, changed_file
 from agent.gate.claims import Claims
@@ -19,7 +21,16 @@ from agent.gate.compare import reproduction_check
 from agent.gate.contested import contested_check, run_changed_tests_on_base, with_diffs
 from agent.gate.hunks import evidence_of_hunks
 from agent.gate.patch import BadPatch, FileChange, parse_patch
-from agent.gate.proof import Before, Case, Proof, opened, prove, see_before, smallest
+from agent.gate.proof import (
+    Before,
+    Case,
+    Proof,
+    base_suites,
+    opened,
+    prove,
+    see_before,
+    smallest,
+)
 from agent.gate.rules.all import Base, refusals
 from agent.gate.rules.paths import path_refusals, size_refusals
 from agent.gate.sandbox_runs import run_reproduction
@@ -29,6 +40,7 @@ from agent.journal.events import JUSTIFIABLE, Check, GateJudged, ReproductionDec
 from agent.model import Record
 from agent.task import GatePolicy, Issue, KeptBase
 from agent.testing.paths import is_test
+from agent.testing.report import SuiteRun
 from agent.testing.suite import NoTests, find_test_command, list_files, read_text
 from sandbox.errors import PatchRefused, SandboxGone
 from sandbox.protocol import OpenSandbox, Sandbox
@@ -55,6 +67,8 @@ class Submission(Record):
     attempt: int = 1
     kept_base: KeptBase | None = None
     """Where the base's results are kept; None where a model may have changed the base."""
+    at_once: int = 1
+    """How many sandboxes may run tests at the same time."""
     shrink: bool = True
     """Whether the policy's `drop_unneeded_hunks` counts; not where people asked for changes."""
 
@@ -82,40 +96,52 @@ async def judge(submission: Submission, open_fresh: OpenSandbox) -> GateJudged:
         if not all(check.ok or _answered(check, submission) for check in rules):
             return _verdict(submission, "refused", rules)
         case = await _case(clean, submission, base, files)
+        seen = Seen(submission, open_fresh, clean, case, rules, files)
         try:
-            before = await see_before(clean, open_fresh, case)
-            return await _with_patch_surely(submission, open_fresh, case, before, rules, files)
+            now = case.at_once > 1
+            async with background(partial(base_suites, clean, case), now=now) as suites:
+                before = await see_before(open_fresh, case)
+                return await _with_patch_surely(seen, before, suites)
         except (AgentError, PatchRefused) as error:
             return _verdict(submission, "unproven", [*rules, _failed("run", str(error))])
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A submission that no rule forbids, with what its runs need."""
+
+    submission: Submission
+    open_fresh: OpenSandbox
+    clean: Sandbox
+    """A sandbox in which nothing but the base has run."""
+    case: Case
+    rules: Sequence[Check]
+    files: Sequence[ChangedFile]
+
+
 async def _with_patch_surely(
-    submission: Submission,
-    open_fresh: OpenSandbox,
-    case: Case,
-    before: Before,
-    rules: Sequence[Check],
-    files: Sequence[ChangedFile],
+    seen: Seen, before: Before, base: Background[tuple[SuiteRun, ...]]
 ) -> GateJudged:
     """The verdict with the patch in place; a second time where the sandbox dies.
 
-    Once may be an engine that is restarted; twice is held against the patch.
+    Once may be an engine that is restarted; twice is held against the patch, unless it was the
+    sandbox without the patch.
     """
     for _ in range(2):
-        with suppress(SandboxGone):
-            return await _with_patch(submission, open_fresh, case, before, rules, files)
+        try:
+            return await _with_patch(seen, before, base)
+        except SandboxGone:
+            if base.failed:
+                raise
     died = _failed("run", "The sandbox died twice while the tests ran with the patch.")
-    return _verdict(submission, "unproven", [*rules, died])
+    return _verdict(seen.submission, "unproven", [*seen.rules, died])
 
 
 async def _with_patch(
-    submission: Submission,
-    open_fresh: OpenSandbox,
-    case: Case,
-    before: Before,
-    rules: Sequence[Check],
-    files: Sequence[ChangedFile],
+    seen: Seen, before: Before, base: Background[tuple[SuiteRun, ...]]
 ) -> GateJudged:
+    submission, case, rules = seen.submission, seen.case, seen.rules
+    open_fresh, files = seen.open_fresh, seen.files
     declared = case.reproduction
     if declared is not None and before.reproduction and not before.reproduction.as_claimed:
         async with opened(open_fresh) as sandbox:
@@ -123,7 +149,8 @@ async def _with_patch(
             after = await run_reproduction(sandbox, declared, 1, case.reproduction_timeout_s)
         shown = reproduction_check(declared, before.reproduction, after)
         return _verdict(submission, "unproven", [*rules, shown])
-    proof = await prove(open_fresh, case, before, submission.patch)
+    proof = await prove(open_fresh, case, before, submission.patch, base)
+    before = before.model_copy(update={"suites": proof.base_suites})
     if reasons := _against_rules(proof.patch, submission):
         return _verdict(submission, "refused", [*rules, _failed("patch", reasons)])
     checks = [*rules, *proof.checks]
@@ -152,11 +179,12 @@ async def _with_patch(
         if not note[-1].ok:
             return _verdict(submission, "unproven", [*checks, *note], proof.patch)
     elif submission.shrink and submission.policy.drop_unneeded_hunks:
-        smaller, note = await _smaller(submission, open_fresh, case, before)
+        smaller, note = await _smaller(seen, before, base)
         if smaller is not None:
             proof, submitted = smaller, smaller.patch
     held = HeldPatch(
         open_fresh=open_fresh,
+        clean=seen.clean,
         case=case,
         before=before,
         submitted=submitted,
@@ -193,15 +221,16 @@ def _scope(submission: Submission, case: Case, before: Before) -> Check:
 
 
 async def _smaller(
-    submission: Submission, open_fresh: OpenSandbox, case: Case, before: Before
+    seen: Seen, before: Before, base: Background[tuple[SuiteRun, ...]]
 ) -> tuple[Proof | None, list[Check]]:
     """The proof of a smaller patch, if hunks can go; and what to say of them."""
+    submission, case = seen.submission, seen.case
     try:
-        async with opened(open_fresh) as scratch:
+        async with opened(seen.open_fresh) as scratch:
             patch, dropped = await smallest(scratch, case, before, submission.patch)
         if not dropped:
             return None, []
-        proof = await prove(open_fresh, case, before, patch)
+        proof = await prove(seen.open_fresh, case, before, patch, base)
     except SandboxGone:
         return None, []
     named = f"Without these hunks everything still passes: {', '.join(dropped)}."
@@ -266,6 +295,7 @@ async def _case(
         touched=await touched_by(clean, [f.path for f in files], base.files),
         base_tests={f.path: f.base for f in files if is_test(f.path) and f.base is not None},
         kept_base=submission.kept_base,
+        at_once=submission.at_once,
         contested=tuple(claim.test for claim in submission.claims.contested),
     )
 

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from agent.gate.background import Background, background
 from agent.gate.base_results import keep_results, load_results
 from agent.gate.compare import (
     SHOWN_CHARS,
@@ -63,6 +64,8 @@ class Case(Record):
     """Where the base's results are kept; None: nowhere."""
     contested: tuple[str, ...] = ()
     """Test functions of which the submission says that they contradict the issue."""
+    at_once: int = 1
+    """How many sandboxes may run tests at the same time."""
 
 
 class Before(Record):
@@ -71,7 +74,8 @@ class Before(Record):
     reproduction: ReproductionRun | None
     placed: Placement | NotPlaced
     placed_run: SuiteRun | None
-    suites: tuple[SuiteRun, ...]
+    suites: tuple[SuiteRun, ...] = ()
+    """Runs of the suite; none before `prove` has waited for them."""
 
 
 class Proof(Record):
@@ -80,6 +84,8 @@ class Proof(Record):
     patch: str
     """The whole change: the submitted patch and the regression test."""
     checks: tuple[Check, ...]
+    base_suites: tuple[SuiteRun, ...] = ()
+    """Runs of the suite without it."""
     suites: tuple[SuiteRun, ...] = ()
     """Runs of the suite with it."""
     old_tests: tuple[SuiteRun, ...] = ()
@@ -91,33 +97,32 @@ class Proof(Record):
         return all(check.ok for check in self.checks)
 
 
-async def see_before(clean: Sandbox, open_fresh: OpenSandbox, case: Case) -> Before:
-    """Everything that is run without the patch; the suite not if the reproduction shows nothing.
+async def see_before(open_fresh: OpenSandbox, case: Case) -> Before:
+    """What the reproduction does without the patch, and where it can stay as a test.
 
-    The suite runs in `clean`, where nothing of the reproduction's has run: what that leaves outside
-    of the tree could decide the suite's outcome.
+    In a sandbox of its own: what it leaves outside of the tree could decide the suite's outcome.
     """
-    run = None
-    placed: Placement | NotPlaced = NotPlaced(why="There is no reproduction.")
-    placed_run = None
-    if case.reproduction is not None:
-        async with opened(open_fresh) as sandbox:
-            base = await sandbox.snapshot()
-            run = await run_before(sandbox, case.reproduction, case.reproduction_timeout_s)
-            await sandbox.restore(base)
-            if not run.as_claimed:
-                return Before(reproduction=run, placed=placed, placed_run=None, suites=())
-            placed = place(case.reproduction, case.base_files, case.test_command, case.issue)
-            if isinstance(placed, Placement) and placed.moved:
-                placed_run = await run_placed(sandbox, placed, case.timeout_s)
-                if not any(r.outcome == "failed" for r in placed_run.results):
-                    why = "As a test of the suite it did not fail without the patch."
-                    placed = NotPlaced(why=why)
-    suites = await _base_suites(clean, case)
-    return Before(reproduction=run, placed=placed, placed_run=placed_run, suites=suites)
+    if case.reproduction is None:
+        none = NotPlaced(why="There is no reproduction.")
+        return Before(reproduction=None, placed=none, placed_run=None)
+    async with opened(open_fresh) as sandbox:
+        base = await sandbox.snapshot()
+        run = await run_before(sandbox, case.reproduction, case.reproduction_timeout_s)
+        await sandbox.restore(base)
+        if not run.as_claimed:
+            unplaced = NotPlaced(why="It shows nothing without the patch.")
+            return Before(reproduction=run, placed=unplaced, placed_run=None)
+        placed = place(case.reproduction, case.base_files, case.test_command, case.issue)
+        placed_run = None
+        if isinstance(placed, Placement) and placed.moved:
+            placed_run = await run_placed(sandbox, placed, case.timeout_s)
+            if not any(r.outcome == "failed" for r in placed_run.results):
+                why = "As a test of the suite it did not fail without the patch."
+                placed = NotPlaced(why=why)
+        return Before(reproduction=run, placed=placed, placed_run=placed_run)
 
 
-async def _base_suites(clean: Sandbox, case: Case) -> tuple[SuiteRun, ...]:
+async def base_suites(clean: Sandbox, case: Case) -> tuple[SuiteRun, ...]:
     """The suite, twice, in a sandbox in which nothing but the base has run; or as it was kept."""
     base = case.kept_base
     if base is None or not case.test_command:
@@ -130,11 +135,41 @@ async def _base_suites(clean: Sandbox, case: Case) -> tuple[SuiteRun, ...]:
     return suites
 
 
-async def prove(open_fresh: OpenSandbox, case: Case, before: Before, patch: str) -> Proof:
+async def prove(
+    open_fresh: OpenSandbox,
+    case: Case,
+    before: Before,
+    patch: str,
+    base: Background[tuple[SuiteRun, ...]],
+) -> Proof:
     """Everything that is run with a patch, reproduction and suite in a fresh sandbox each.
 
-    Raises `PatchRefused` when the patch does not apply.
+    `base` gives the suite's runs without the patch. Raises `PatchRefused` when the patch does not
+    apply.
     """
+
+    async def suite() -> tuple[tuple[SuiteRun, ...], tuple[SuiteRun, ...], Check]:
+        return await _with_suite(open_fresh, case, before, patch, base)
+
+    beside = case.at_once > 1 and not base.running
+    async with background(suite, now=beside and bool(case.test_command)) as suites:
+        whole, checks = await _with_reproduction(open_fresh, case, before, patch)
+        if not all(check.ok for check in checks) or not case.test_command:
+            return Proof(patch=whole, checks=checks)
+        after, old, shown = await suites.result()
+    return Proof(
+        patch=whole,
+        checks=(*checks, shown),
+        base_suites=await base.result(),
+        suites=after,
+        old_tests=old,
+    )
+
+
+async def _with_reproduction(
+    open_fresh: OpenSandbox, case: Case, before: Before, patch: str
+) -> tuple[str, tuple[Check, ...]]:
+    """The whole change; and what the reproduction and the regression test do with it."""
     checks: list[Check] = []
     async with opened(open_fresh) as sandbox:
         whole, settled = await _patched(sandbox, case, before, patch)
@@ -145,11 +180,19 @@ async def prove(open_fresh: OpenSandbox, case: Case, before: Before, patch: str)
             )
             await sandbox.restore(settled)
             checks.append(reproduction_check(case.reproduction, before.reproduction, run))
-            if not checks[-1].ok:
-                return Proof(patch=whole, checks=tuple(checks))
-            checks.append(await _regression_check(sandbox, case, before))
-    if not case.test_command:
-        return Proof(patch=whole, checks=tuple(checks))
+            if checks[-1].ok:
+                checks.append(await _regression_check(sandbox, case, before))
+    return whole, tuple(checks)
+
+
+async def _with_suite(
+    open_fresh: OpenSandbox,
+    case: Case,
+    before: Before,
+    patch: str,
+    base: Background[tuple[SuiteRun, ...]],
+) -> tuple[tuple[SuiteRun, ...], tuple[SuiteRun, ...], Check]:
+    """Runs of the suite with the patch, those of the base's tests with it, and what they say."""
     async with opened(open_fresh) as sandbox:
         _, settled = await _patched(sandbox, case, before, patch)
         after = [*await _suites(sandbox, case, 1)]
@@ -158,14 +201,14 @@ async def prove(open_fresh: OpenSandbox, case: Case, before: Before, patch: str)
             await write_files(sandbox, case.base_tests, exact=True)
             old.append(await _some(sandbox, case, after[0], _files_of(case, after[0])))
             await sandbox.restore(settled)
-        shown = suite_check(before.suites, after, old, case.contested)
+        without = await base.result()
+        shown = suite_check(without, after, old, case.contested)
         if shown.ok:
             changed = [c.path for c in parse_patch(patch) if not c.path.endswith(_PROSE)]
             files = await reaching(sandbox, case.test_command, after[0], changed)
             after.append(await _some(sandbox, case, after[0], files))
-            shown = suite_check(before.suites, after, old, case.contested)
-        checks.append(shown)
-    return Proof(patch=whole, checks=tuple(checks), suites=tuple(after), old_tests=tuple(old))
+            shown = suite_check(without, after, old, case.contested)
+    return tuple(after), tuple(old), shown
 
 
 def _files_of(case: Case, run: SuiteRun) -> tuple[str, ...] | None:

@@ -17,7 +17,7 @@ from agent.model import Record
 from agent.task import GatePolicy
 from agent.testing.report import SuiteRun
 from sandbox.errors import SandboxGone
-from sandbox.protocol import OpenSandbox
+from sandbox.protocol import OpenSandbox, Sandbox
 
 
 class Evidence(Record):
@@ -53,6 +53,8 @@ class HeldPatch:
     """A patch whose reproduction and suite hold, with what a step may need."""
 
     open_fresh: OpenSandbox
+    clean: Sandbox
+    """A sandbox in which only the base and its tests have run; the last step may use it up."""
     case: Case
     before: Before
     submitted: str

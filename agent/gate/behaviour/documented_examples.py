@@ -24,7 +24,7 @@ from agent.model import Record
 from agent.task import Issue
 from agent.testing.paths import is_test
 from agent.testing.suite import read_text
-from sandbox.protocol import WORKDIR, Sandbox
+from sandbox.protocol import WORKDIR, OpenSandbox, Sandbox
 
 NAME = "documented examples"
 _MOST_SESSIONS = 40
@@ -411,7 +411,7 @@ class Examples(Record):
 
 async def check_examples(
     clean: Sandbox,
-    patched: Sandbox,
+    patched: OpenSandbox,
     files: Sequence[ChangedFile],
     base_files: Sequence[str],
     issue: Issue,
@@ -425,7 +425,8 @@ async def check_examples(
     if not sessions:
         return None, Examples()
     before = await run_sessions(clean, sessions)
-    after = [await run_sessions(patched, sessions) for _ in range(2)]
+    sandbox = await patched()
+    after = [await run_sessions(sandbox, sessions) for _ in range(2)]
     bug = f"{declared.expected_failure}\n{declared.observed}" if declared else ""
     texts = {file.path: file.patched for file in files}
     found = judged_examples(sessions, before, after, touched_names(files), bug, texts)

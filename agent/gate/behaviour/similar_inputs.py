@@ -16,7 +16,7 @@ from agent.journal.events import Check, ReproductionDeclared
 from agent.model import Record
 from agent.models.offline import issue_examples
 from agent.models.offline.variants import nearby
-from sandbox.protocol import Sandbox
+from sandbox.protocol import OpenSandbox, Sandbox
 
 NAME = "the same failure nearby"
 _MOST = 20
@@ -288,7 +288,7 @@ def nearby_check(found: Sequence[SameFailure]) -> Check | None:
 
 async def check_nearby(
     clean: Sandbox,
-    patched: Sandbox,
+    patched: OpenSandbox,
     files: Sequence[ChangedFile],
     declared: ReproductionDeclared | None,
 ) -> Check | None:
@@ -303,6 +303,6 @@ async def check_nearby(
     if bug[0] == _HANGS:
         sessions = sessions[: 1 + _MOST_HANGING]
     before = await run_sessions(clean, sessions)
-    after = await run_sessions(patched, sessions)
+    after = await run_sessions(await patched(), sessions)
     texts = {file.path: file.patched for file in files}
     return nearby_check(failures_nearby(sessions, before, after, texts))

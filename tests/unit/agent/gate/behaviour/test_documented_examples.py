@@ -67,9 +67,13 @@ async def checked(patched: str, base: str = ROWS, page: str = "", issue: Issue =
         path=PATH, base=base, patched=patched, added=parts.added, removed=parts.removed
     )
     clean, after = LocalSandbox(tree), LocalSandbox(tree)
+
+    async def patched_tree() -> LocalSandbox:
+        return after
+
     try:
         await after.apply(change)
-        check, _ = await check_examples(clean, after, [file], tuple(tree), issue, DECLARED)
+        check, _ = await check_examples(clean, patched_tree, [file], tuple(tree), issue, DECLARED)
     finally:
         await clean.close()
         await after.close()

@@ -33,8 +33,12 @@ DECLARED = ReproductionDeclared(
 async def checked(patched: str, base: str = BASE) -> Check | None:
     clean, after = LocalSandbox({"rows.py": base}), LocalSandbox({"rows.py": patched})
     file = ChangedFile(path="rows.py", base=base, patched=patched)
+
+    async def patched_tree() -> LocalSandbox:
+        return after
+
     try:
-        return await check_nearby(clean, after, [file], DECLARED)
+        return await check_nearby(clean, patched_tree, [file], DECLARED)
     finally:
         await clean.close()
         await after.close()
