@@ -80,6 +80,7 @@ async def debug(
             reproduction_timeout_s=task.budget.tool_timeout_s,
             attempt=attempt,
             kept_base=task.kept_base,
+            at_once=task.gate_at_once,
         )
         try:
             return await judge_with(submission, open_fresh)

@@ -153,6 +153,8 @@ class Task(Record):
     budget: Budget = Budget()
     policy: GatePolicy = GatePolicy()
     kept_base: KeptBase | None = None
+    gate_at_once: int = 1
+    """How many of the gate's sandboxes may run tests at the same time."""
     """None: the base's results are measured for every submission."""
     hints: tuple[str, ...] = ()
     attachments: tuple[Attachment, ...] = ()

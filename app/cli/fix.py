@@ -23,6 +23,7 @@ from app.git.local import mirror_local
 from app.journal_view.terminal import progress_line
 from app.llm.factory import make_model
 from app.sandboxes.base import spec_of
+from app.sandboxes.kept_base import FOLDER, kept_base
 from app.sandboxes.local_environment import with_environment
 from app.sandboxes.orphans import own_sandboxes
 from app.settings.schema import Settings
@@ -132,6 +133,13 @@ async def run_fix(request: FixRequest, settings: Settings, console: Console) -> 
                 policy=found.policy,
                 degraded=found.degraded,
                 attachments=attached,
+                kept_base=await kept_base(
+                    Path(scratch) / FOLDER,
+                    str(request.path.resolve()),
+                    tree,
+                    await engine.image_id(settings.sandbox_image or BASE_IMAGE),
+                ),
+                gate_at_once=settings.gate_at_once(request.attempts),
             )
 
             async with own_sandboxes(engine) as own:

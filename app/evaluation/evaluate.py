@@ -35,6 +35,7 @@ from app.evaluation.repositories import Sources
 from app.evaluation.sandboxes import Trees
 from app.journal_view.html import trace_page
 from app.llm.factory import make_model
+from app.sandboxes.kept_base import FOLDER
 from app.settings.schema import Settings
 from app.storage.whole_file import write_whole
 
@@ -94,6 +95,8 @@ async def evaluate(
             attempts=request.attempts,
             budget=settings.budget,
             trace=lambda instance, journal: _keep_trace(folder, instance, journal),
+            base_results=settings.state_dir / FOLDER,
+            gate_at_once=settings.gate_at_once(request.parallel),
         )
         await _run_all(missing, context, folder, request.parallel, console)
     return publish(folder, request.instances, settings.prices)

@@ -22,6 +22,7 @@ from agent.task import Budget, Issue, Task
 from app.evaluation.repositories import Sources
 from app.evaluation.sandboxes import Trees
 from app.git.process import GitError
+from app.sandboxes.kept_base import kept_base
 from sandbox.errors import SandboxError
 from sandbox.protocol import Sandbox
 
@@ -40,6 +41,9 @@ class InstanceContext:
     attempts: int
     budget: Budget
     trace: Trace
+    base_results: Path
+    """Where the results of bases are kept."""
+    gate_at_once: int = 1
 
 
 async def run_instance(instance: Instance, context: InstanceContext) -> InstanceResult:
@@ -100,7 +104,17 @@ def task_of(instance: Instance, budget: Budget) -> Task:
 async def _attempt(
     instance: Instance, context: InstanceContext, tree: Path, store: MemoryStore, number: int
 ) -> AttemptResult:
-    task = task_of(instance, context.budget)
+    task = task_of(instance, context.budget).model_copy(
+        update={
+            "kept_base": await kept_base(
+                context.base_results,
+                instance.repo,
+                tree,
+                await context.trees.image_id(instance.image),
+            ),
+            "gate_at_once": context.gate_at_once,
+        }
+    )
 
     def opener(purpose: str) -> Callable[[], Awaitable[Sandbox]]:
         async def open_one() -> Sandbox:

@@ -33,6 +33,10 @@ class Trees(Protocol):
         """What the tree's sandboxes start from, made if need be. Raises `SandboxError`."""
         ...
 
+    async def image_id(self, image: str) -> str:
+        """What tells an image's content from all others (empty `image`: the plain one's)."""
+        ...
+
     async def open(self, *, run_id: str, purpose: str, image: str, tree: Path) -> Sandbox:
         """A fresh sandbox; empty `image`: the plain one. Raises `SandboxError`."""
         ...
@@ -77,9 +81,16 @@ class DockerTrees:
                     self._found[key] = found
             return found
 
+    async def image_id(self, image: str) -> str:
+        """What tells an image's content from all others (empty `image`: the plain one's)."""
+        return await self._engine.image_id(self._named(image))
+
+    def _named(self, image: str) -> str:
+        return image or self._settings.sandbox_image or BASE_IMAGE
+
     async def open(self, *, run_id: str, purpose: str, image: str, tree: Path) -> Sandbox:
         """A fresh sandbox; empty `image`: the plain one. Raises `SandboxError`."""
-        image = image or self._settings.sandbox_image or BASE_IMAGE
+        image = self._named(image)
         spec = spec_of(self._settings, image, run_id, purpose, self._installation)
         return await self._engine.open(spec, tree)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from app.publishing.facts import Phase, RunFacts
 from app.runs import trees
 from app.runs.active_run import ISSUE_LOG, ActiveRun
 from app.sandboxes.environment import degraded
+from app.sandboxes.kept_base import FOLDER, kept_base
 from app.telemetry import logs, metrics, tracing
 from sandbox.protocol import Sandbox
 
@@ -58,6 +58,7 @@ async def debug(
     run.phase("debugging")
     tree = await trees.tree(run, plan.tree, clone_url)
     config = await run.services.terms(run.forge)
+    settings = run.services.settings
     kept = run.store.get_log(run.record.id, ISSUE_LOG)
     if kept is None:
         raise RuntimeError(f"run {run.record.id} has no issue")
@@ -71,6 +72,7 @@ async def debug(
         policy=config.policy,
         degraded=_degraded(run),
         kept_base=await _kept_base(run, tree),
+        gate_at_once=settings.gate_at_once(settings.worker_concurrency),
         hints=(run.record.trigger.hint,) if run.record.trigger.hint else (),
         again=plan.again,
         feedback=plan.feedback,
@@ -96,17 +98,11 @@ def _degraded(run: ActiveRun) -> str:
 
 async def _kept_base(run: ActiveRun, tree: Path) -> KeptBase | None:
     """Where the suite's results on this tree are kept; of later rounds' trees none are."""
-    environment = await run.services.sandboxes.environment(tree)
-    if not environment or run.record.round > 1:
+    if run.record.round > 1:
         return None
-    with tree.open("rb") as file:
-        content = await asyncio.to_thread(hashlib.file_digest, file, "sha256")
-    return KeptBase(
-        folder=str(run.services.settings.state_dir / "base-results"),
-        repository=run.record.repository,
-        commit=content.hexdigest(),
-        environment=environment,
-    )
+    environment = await run.services.sandboxes.environment(tree)
+    folder = run.services.settings.state_dir / FOLDER
+    return await kept_base(folder, run.record.repository, tree, environment)
 
 
 async def prove_on(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -30,10 +31,24 @@ class SandboxSettings(BaseSettings):
     sandbox_pids: int = Field(512, ge=16, description="Processes that one sandbox may have.")
     sandbox_disk_mb: int = Field(4096, ge=64, description="Disk that one sandbox may fill, in MiB.")
 
+    gate_sandboxes: int = Field(
+        0,
+        ge=0,
+        le=2,
+        description="Sandboxes in which one run's gate may run tests at the same time; 0: two "
+        "where the machine has two cores for each of the worker's runs, else one.",
+    )
+
     @field_validator("docker_url")
     @classmethod
     def _check_docker(cls, value: str) -> str:
         return check_url(value, ("unix", "tcp", "http", "https", "ssh")) if value else value
+
+    def gate_at_once(self, runs: int) -> int:
+        """Sandboxes in which one gate may run tests at the same time, beside so many runs."""
+        if self.gate_sandboxes:
+            return self.gate_sandboxes
+        return 2 if (os.cpu_count() or 1) >= 2 * runs else 1
 
     @property
     def limits(self) -> Limits:

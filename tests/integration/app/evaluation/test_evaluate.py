@@ -61,6 +61,9 @@ class LocalTrees:
     async def environment(self, tree: Path, repository: str, about: str) -> OwnEnvironment:
         return self._found
 
+    async def image_id(self, image: str) -> str:
+        return image or "plain"
+
     async def open(self, *, run_id: str, purpose: str, image: str, tree: Path) -> Sandbox:
         self.opened.append(image)
         with tarfile.open(tree) as archive:
