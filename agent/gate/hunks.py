@@ -29,6 +29,7 @@ async def evidence_of_hunks(held: HeldPatch) -> Evidence:
         return Evidence()
     if needed := _only_hunk(held, candidates):
         return Evidence(hunks=(needed,))
+    held.progress.begins("each hunk left out")
     found: list[HunkEvidence] = []
     async with opened(held.open_fresh) as sandbox:
         clean = await sandbox.snapshot()

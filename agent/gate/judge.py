@@ -21,6 +21,7 @@ from agent.gate.compare import reproduction_check
 from agent.gate.contested import contested_check, run_changed_tests_on_base, with_diffs
 from agent.gate.hunks import evidence_of_hunks
 from agent.gate.patch import BadPatch, FileChange, parse_patch
+from agent.gate.progress import Progress, Tell
 from agent.gate.proof import (
     Before,
     Case,
@@ -73,10 +74,13 @@ class Submission(Record):
     """Whether the policy's `drop_unneeded_hunks` counts; not where people asked for changes."""
 
 
-async def judge(submission: Submission, open_fresh: OpenSandbox) -> GateJudged:
+async def judge(
+    submission: Submission, open_fresh: OpenSandbox, tell: Tell | None = None
+) -> GateJudged:
     """Judge a patch. Never raises for what the patch or the repository does.
 
-    Raises `SandboxError` when sandboxes cannot be opened or die without the patch in them.
+    `tell` is called as each run begins. Raises `SandboxError` when sandboxes cannot be opened or
+    die without the patch in them.
     """
     try:
         changes = parse_patch(submission.patch)
@@ -96,11 +100,14 @@ async def judge(submission: Submission, open_fresh: OpenSandbox) -> GateJudged:
         if not all(check.ok or _answered(check, submission) for check in rules):
             return _verdict(submission, "refused", rules)
         case = await _case(clean, submission, base, files)
-        seen = Seen(submission, open_fresh, clean, case, rules, files)
+        progress = Progress(tell)
+        progress.expect(reproduction=case.reproduction is not None, suite=bool(case.test_command))
+        seen = Seen(submission, open_fresh, clean, case, rules, files, progress)
         try:
             now = case.at_once > 1
-            async with background(partial(base_suites, clean, case), now=now) as suites:
-                before = await see_before(open_fresh, case)
+            base_run = partial(base_suites, clean, case, progress)
+            async with background(base_run, now=now) as suites:
+                before = await see_before(open_fresh, case, progress)
                 return await _with_patch_surely(seen, before, suites)
         except (AgentError, PatchRefused) as error:
             return _verdict(submission, "unproven", [*rules, _failed("run", str(error))])
@@ -117,6 +124,7 @@ class Seen:
     case: Case
     rules: Sequence[Check]
     files: Sequence[ChangedFile]
+    progress: Progress
 
 
 async def _with_patch_surely(
@@ -149,7 +157,7 @@ async def _with_patch(
             after = await run_reproduction(sandbox, declared, 1, case.reproduction_timeout_s)
         shown = reproduction_check(declared, before.reproduction, after)
         return _verdict(submission, "unproven", [*rules, shown])
-    proof = await prove(open_fresh, case, before, submission.patch, base)
+    proof = await prove(open_fresh, case, before, submission.patch, base, seen.progress)
     before = before.model_copy(update={"suites": proof.base_suites})
     if reasons := _against_rules(proof.patch, submission):
         return _verdict(submission, "refused", [*rules, _failed("patch", reasons)])
@@ -194,6 +202,7 @@ async def _with_patch(
         after=proof.suites,
         reasons=submission.claims.hunks,
         allowance=Allowance(_evidence_s(submission.policy, before)),
+        progress=seen.progress,
     )
     more = await look_for_more(held, STEPS)
     scoped = [scope] if scope is not None else []
@@ -230,7 +239,7 @@ async def _smaller(
             patch, dropped = await smallest(scratch, case, before, submission.patch)
         if not dropped:
             return None, []
-        proof = await prove(seen.open_fresh, case, before, patch, base)
+        proof = await prove(seen.open_fresh, case, before, patch, base, seen.progress)
     except SandboxGone:
         return None, []
     named = f"Without these hunks everything still passes: {', '.join(dropped)}."

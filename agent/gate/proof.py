@@ -17,6 +17,7 @@ from agent.gate.compare import (
     suite_check,
 )
 from agent.gate.patch import Hunk, hunk_line, only_comments, parse_patch, without_hunks
+from agent.gate.progress import Progress
 from agent.gate.reachable_tests import reaching
 from agent.gate.regression_test import NotPlaced, Placement, place, tree_files
 from agent.gate.sandbox_runs import (
@@ -97,7 +98,7 @@ class Proof(Record):
         return all(check.ok for check in self.checks)
 
 
-async def see_before(open_fresh: OpenSandbox, case: Case) -> Before:
+async def see_before(open_fresh: OpenSandbox, case: Case, progress: Progress) -> Before:
     """What the reproduction does without the patch, and where it can stay as a test.
 
     In a sandbox of its own: what it leaves outside of the tree could decide the suite's outcome.
@@ -105,6 +106,7 @@ async def see_before(open_fresh: OpenSandbox, case: Case) -> Before:
     if case.reproduction is None:
         none = NotPlaced(why="There is no reproduction.")
         return Before(reproduction=None, placed=none, placed_run=None)
+    progress.begins("reproduction without the patch")
     async with opened(open_fresh) as sandbox:
         base = await sandbox.snapshot()
         run = await run_before(sandbox, case.reproduction, case.reproduction_timeout_s)
@@ -122,16 +124,18 @@ async def see_before(open_fresh: OpenSandbox, case: Case) -> Before:
         return Before(reproduction=run, placed=placed, placed_run=placed_run)
 
 
-async def base_suites(clean: Sandbox, case: Case) -> tuple[SuiteRun, ...]:
+async def base_suites(clean: Sandbox, case: Case, progress: Progress) -> tuple[SuiteRun, ...]:
     """The suite, twice, in a sandbox in which nothing but the base has run; or as it was kept."""
+    if not case.test_command:
+        return ()
     base = case.kept_base
-    if base is None or not case.test_command:
-        return await _suites(clean, case, 2)
-    kept = load_results(base, case.test_command, case.timeout_s)
+    kept = load_results(base, case.test_command, case.timeout_s) if base is not None else ()
+    progress.begins(f"test suite without the patch{' (kept from before)' if kept else ''}")
     if kept:
         return kept
     suites = await _suites(clean, case, 2)
-    keep_results(base, case.test_command, case.timeout_s, suites)
+    if base is not None:
+        keep_results(base, case.test_command, case.timeout_s, suites)
     return suites
 
 
@@ -141,6 +145,7 @@ async def prove(
     before: Before,
     patch: str,
     base: Background[tuple[SuiteRun, ...]],
+    progress: Progress,
 ) -> Proof:
     """Everything that is run with a patch, reproduction and suite in a fresh sandbox each.
 
@@ -149,10 +154,12 @@ async def prove(
     """
 
     async def suite() -> tuple[tuple[SuiteRun, ...], tuple[SuiteRun, ...], Check]:
-        return await _with_suite(open_fresh, case, before, patch, base)
+        return await _with_suite(open_fresh, case, before, patch, base, progress)
 
     beside = case.at_once > 1 and not base.running
     async with background(suite, now=beside and bool(case.test_command)) as suites:
+        if case.reproduction is not None:
+            progress.begins("reproduction with the patch")
         whole, checks = await _with_reproduction(open_fresh, case, before, patch)
         if not all(check.ok for check in checks) or not case.test_command:
             return Proof(patch=whole, checks=checks)
@@ -191,10 +198,12 @@ async def _with_suite(
     before: Before,
     patch: str,
     base: Background[tuple[SuiteRun, ...]],
+    progress: Progress,
 ) -> tuple[tuple[SuiteRun, ...], tuple[SuiteRun, ...], Check]:
     """Runs of the suite with the patch, those of the base's tests with it, and what they say."""
     async with opened(open_fresh) as sandbox:
         _, settled = await _patched(sandbox, case, before, patch)
+        progress.begins("test suite with the patch")
         after = [*await _suites(sandbox, case, 1)]
         old = []
         if case.base_tests:
@@ -206,6 +215,7 @@ async def _with_suite(
         if shown.ok:
             changed = [c.path for c in parse_patch(patch) if not c.path.endswith(_PROSE)]
             files = await reaching(sandbox, case.test_command, after[0], changed)
+            progress.begins("test suite with the patch, again")
             after.append(await _some(sandbox, case, after[0], files))
             shown = suite_check(without, after, old, case.contested)
     return tuple(after), tuple(old), shown

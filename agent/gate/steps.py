@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from agent.gate.changed import ChangedFile
+from agent.gate.progress import Progress
 from agent.gate.proof import Before, Case
 from agent.journal.events import Check, HunkEvidence, HunkReason, Strength
 from agent.model import Record
@@ -68,6 +69,7 @@ class HeldPatch:
     reasons: Sequence[HunkReason]
     """What the submission says of hunks that no test needs."""
     allowance: Allowance
+    progress: Progress
 
 
 Step = Callable[[HeldPatch], Awaitable[Evidence]]

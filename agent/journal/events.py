@@ -251,6 +251,17 @@ class HunkEvidence(Record):
 Verdict = Literal["proven", "contested", "unproven", "refused"]
 
 
+class GateProgressed(Event):
+    """One of the gate's runs begins."""
+
+    type: Literal["gate_progressed"] = "gate_progressed"
+    what: str
+    number: int
+    """From 1."""
+    of: int
+    """How many there will be at most."""
+
+
 class GateJudged(Event):
     """The independent gate's verdict on a submitted patch."""
 
@@ -381,6 +392,7 @@ AnyEvent = Annotated[
     | TreeRestored
     | ReproductionDeclared
     | Submitted
+    | GateProgressed
     | GateJudged
     | NoteAdded
     | ContextCut

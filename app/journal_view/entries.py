@@ -99,6 +99,7 @@ _KINDS = {
     "sandbox_opened": "sandbox",
     "tree_restored": "rolled back",
     "gate_judged": "gate",
+    "gate_progressed": "gate runs",
     "note_added": "note",
     "drift_noticed": "drift",
     "model_waiting": "model away",
@@ -129,6 +130,8 @@ def _headline(event: AnyEvent, arguments: str) -> str:
             return f"{event.snapshot[:8]} {event.why}"
         case "tree_restored":
             return f"to {event.snapshot[:8]}: {event.why}"
+        case "gate_progressed":
+            return f"{event.number} of {event.of}: {event.what}"
         case "drift_noticed":
             return f"{event.kind} → {event.answer}"
         case "note_added":

@@ -10,6 +10,7 @@ from agent.journal.events import (
     ContextCut,
     DriftNoticed,
     GateJudged,
+    GateProgressed,
     HypothesisProposed,
     HypothesisResolved,
     ModelWaiting,
@@ -60,6 +61,8 @@ def _text(entry: Recorded) -> str:
             return f"{name} {verdict}: {evidence}"
         case Submitted(summary=summary):
             return f"submitted: {summary}"
+        case GateProgressed(what=what, number=number, of=of):
+            return f"    gate, {number} of {of}: {what}"
         case GateJudged(verdict=verdict, reasons=reasons):
             return f"gate: {verdict} {'; '.join(reasons)}".rstrip()
         case ModelWaiting(reason=reason, retry_in_s=seconds):

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from agent.gate.judge import Submission, judge
+from agent.gate.progress import Tell
 from agent.journal.events import Check, GateJudged, ReproductionDeclared
 from app.git.mirror import Mirror, PatchUnusable
 from sandbox.protocol import OpenSandbox
@@ -28,13 +29,15 @@ class WiderProof:
     carried: ReproductionDeclared | None
     """The reproduction of the patch that stands in the pull request."""
 
-    async def __call__(self, submission: Submission, open_head: OpenSandbox) -> GateJudged:
+    async def __call__(
+        self, submission: Submission, open_head: OpenSandbox, tell: Tell
+    ) -> GateJudged:
         """Judge on the pull request's base and, if the reproduction is new, on its head too."""
         added = submission.model_copy(update={"shrink": False, "kept_base": None})
         checks: tuple[Check, ...] = ()
         declared = submission.reproduction
         if self._is_new(declared) and submission.patch.strip():
-            judged = await judge(added, open_head)
+            judged = await judge(added, open_head, tell)
             if judged.verdict != "proven":
                 return judged
             added, checks = added.model_copy(update={"patch": judged.patch}), judged.checks
@@ -47,7 +50,9 @@ class WiderProof:
             return GateJudged(attempt=submission.attempt, verdict="refused", reasons=reasons)
         proven_by = self.carried if self.carried and self.carried.command else declared
         judged = await judge(
-            added.model_copy(update={"patch": whole, "reproduction": proven_by}), self.open_base
+            added.model_copy(update={"patch": whole, "reproduction": proven_by}),
+            self.open_base,
+            tell,
         )
         return judged.model_copy(update={"checks": (*checks, *judged.checks)})
 

@@ -31,6 +31,7 @@ async def behaviour(held: HeldPatch) -> Evidence:
     but the base has run.
     """
     case, declared = held.case, held.case.reproduction
+    held.progress.begins("documented examples and inputs nearby")
     async with AsyncExitStack() as stack:
 
         async def open_patched() -> tuple[Sandbox, str]:

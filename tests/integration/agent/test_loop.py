@@ -26,7 +26,7 @@ from tests.support.tool_context import Workbench
 pytestmark = [pytest.mark.docker]
 
 
-async def gate_agrees(submission: Submission, open_fresh: OpenSandbox) -> GateJudged:
+async def gate_agrees(submission: Submission, open_fresh: OpenSandbox, *_: object) -> GateJudged:
     return GateJudged(verdict="proven", patch=submission.patch)
 
 

@@ -116,7 +116,7 @@ async def fixed(judge_with: JudgeWith, store: MemoryStore) -> AttemptState:
 async def test_a_sandbox_of_the_gate_that_dies_costs_neither_the_tree_nor_the_attempt():
     judged: list[Submission] = []
 
-    async def dies_twice(submission: Submission, open_fresh: OpenSandbox) -> GateJudged:
+    async def dies_twice(submission: Submission, open_fresh: OpenSandbox, *_: object) -> GateJudged:
         judged.append(submission)
         if len(judged) <= 2:
             raise SandboxGone("out of memory")
@@ -136,7 +136,9 @@ async def test_without_a_reproduction_a_draft_still_has_to_break_no_test():
     broken = Check(name="test suite", ok=False, detail="1 test that passed no longer does.")
     judged: list[Submission] = []
 
-    async def first_broken(submission: Submission, open_fresh: OpenSandbox) -> GateJudged:
+    async def first_broken(
+        submission: Submission, open_fresh: OpenSandbox, *_: object
+    ) -> GateJudged:
         judged.append(submission)
         checks = (missing, broken) if len(judged) == 1 else (missing,)
         return GateJudged(

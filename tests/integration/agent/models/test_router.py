@@ -224,7 +224,7 @@ async def test_a_long_run_with_faults_and_a_death_ends_whole_and_cached(
             died.extend(seen(home.url) for home in homes)
             homes[0].kill()
 
-    async def agree(submission: Submission, _: object) -> GateJudged:
+    async def agree(submission: Submission, *_: object) -> GateJudged:
         return GateJudged(verdict="proven", patch=submission.patch)
 
     async def sandbox() -> MemorySandbox:

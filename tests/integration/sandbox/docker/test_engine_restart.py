@@ -31,7 +31,7 @@ RESTARTS = {12: signal.SIGTERM, 32: signal.SIGKILL}
 async def test_the_run_ends_well_and_nothing_is_left(
     second_engine: SecondEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def agree(submission: object, open_fresh: object) -> GateJudged:
+    async def agree(submission: object, open_fresh: object, *_: object) -> GateJudged:
         return GateJudged(verdict="proven", patch=submission.patch)  # type: ignore[attr-defined]
 
     engine = DockerEngine(second_engine.url)

@@ -36,6 +36,27 @@ async def test_a_patch_that_fixes_nothing_is_not_proven() -> None:
     assert "passes in 0 of 3 runs" in " ".join(verdict.reasons)
 
 
+@pytest.mark.parametrize("fixed", [True, False])
+async def test_both_sides_may_run_at_once_and_people_see_what_runs(fixed: bool) -> None:
+    told: list[tuple[str, int, int]] = []
+    change = case.FIXED if fixed else case.FIXED.replace("max(", "min(")
+    submission = case.submission({"shop/stats.py": change}).model_copy(update={"at_once": 2})
+    opened: list[LocalSandbox] = []
+
+    async def open_fresh() -> Sandbox:
+        opened.append(LocalSandbox(dict(case.REPOSITORY)))
+        return opened[-1]
+
+    verdict = await judge(submission, open_fresh, lambda *step: told.append(step))
+    assert verdict.verdict == ("proven" if fixed else "unproven"), verdict.reasons
+    assert {"reproduction without the patch", "test suite without the patch"} <= {
+        what for what, _, _ in told
+    }
+    assert [number for _, number, _ in told] == list(range(1, len(told) + 1))
+    assert all(number <= of for _, number, of in told)
+    assert not any(box.root.exists() for box in opened), "a sandbox was left open"
+
+
 async def test_a_reproduction_that_passes_without_the_patch_proves_nothing() -> None:
     easy = case.REPRODUCTION.model_copy(
         update={"files": {"tests/test_total.py": "def test_a():\n    assert True\n"}}
