@@ -137,7 +137,9 @@ async def run_fix(request: FixRequest, settings: Settings, console: Console) -> 
                     Path(scratch) / FOLDER,
                     str(request.path.resolve()),
                     tree,
-                    await engine.image_id(settings.sandbox_image or BASE_IMAGE),
+                    ""
+                    if found.made_by_model
+                    else await engine.image_id(settings.sandbox_image or BASE_IMAGE),
                 ),
                 gate_at_once=settings.gate_at_once(request.attempts),
             )

@@ -16,6 +16,7 @@ from app.repo_config.effective import terms
 from app.repo_config.parser import read
 from app.repo_config.schema import PATH
 from app.sandboxes.environment import asked_by, degraded, image_for
+from app.sandboxes.setup_repair import SOURCE as FOUND
 from app.sandboxes.setup_repair import SetupRepairer
 from app.settings.schema import Settings
 from sandbox.docker.engine import DockerEngine
@@ -58,6 +59,8 @@ class OwnEnvironment:
     """What a patch may be, by the same file."""
     degraded: str = ""
     """Why the environment is less than the tree asks for; empty: it is not."""
+    made_by_model: bool = False
+    """Whether a model chose the commands of its set-up."""
     network_away: bool = False
     """The network failed a set-up that might have worked: this is not the tree's environment."""
 
@@ -104,6 +107,7 @@ async def own_environment(
         recipe=recipe or "",
         policy=agreed.policy,
         degraded=degraded(prepared.environment.source, [str(failed) for failed in prepared.failed]),
+        made_by_model=prepared.environment.source == FOUND,
         network_away=away,
     )
 
