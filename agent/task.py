@@ -153,9 +153,9 @@ class Task(Record):
     budget: Budget = Budget()
     policy: GatePolicy = GatePolicy()
     kept_base: KeptBase | None = None
+    """None: the base's results are measured for every submission."""
     gate_at_once: int = 1
     """How many of the gate's sandboxes may run tests at the same time."""
-    """None: the base's results are measured for every submission."""
     hints: tuple[str, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     feedback: tuple[str, ...] = ()

@@ -12,15 +12,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import difflib
 import os
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -32,6 +29,8 @@ from agent.testing.suite import run_suite
 from sandbox.docker.engine import DockerEngine, SandboxSpec
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Limits, Sandbox
+from tests.doubles.gate_case import patch
+from tests.support.sandbox_fixtures import tar_of
 
 MODULE = "prices.py"
 FUNCTIONS = 8
@@ -51,7 +50,6 @@ class Measured:
     hunks: int
     kept: bool
     gate_s: float
-    verdict: str
     left_out: int
 
     @property
@@ -101,19 +99,13 @@ def tree(suite_s: float) -> dict[str, str]:
 
 def submission(hunks: int, kept: KeptBase | None) -> Submission:
     """The fix of `hunks` functions, with a reproduction that shows the first half of them."""
-    patch = f"diff --git a/{MODULE} b/{MODULE}\n" + "".join(
-        difflib.unified_diff(
-            module(0).splitlines(keepends=True),
-            module(hunks).splitlines(keepends=True),
-            f"a/{MODULE}",
-            f"b/{MODULE}",
-        )
-    )
+    before = {MODULE: module(0)}
+    fixed = patch({MODULE: module(hunks)}, before)
     shown = range((hunks + 1) // 2)
     checks = "".join(f"    assert prices.rate_{n}(100) == {n + 1}\n" for n in shown)
     path = "tests/test_rate_at_the_limit.py"
     return Submission(
-        patch=patch,
+        patch=fixed,
         reproduction=ReproductionDeclared(
             attempt=1,
             command=f"python3 -m pytest -q {path}",
@@ -129,21 +121,11 @@ def submission(hunks: int, kept: KeptBase | None) -> Submission:
     )
 
 
-def packed(files: dict[str, str], path: Path) -> Path:
-    """The files as a tar file."""
-    with tarfile.open(path, "w") as tar:
-        for name, text in files.items():
-            info = tarfile.TarInfo(name)
-            info.size = len(text.encode())
-            tar.addfile(info, BytesIO(text.encode()))
-    return path
-
-
 async def measured(
     engine: DockerEngine, suite_s: float, hunks: Sequence[int], folder: Path
 ) -> list[Measured]:
     """All submissions on one suite: each first cold, then with what the cold one kept."""
-    archive = packed(tree(suite_s), folder / f"{suite_s}.tar")
+    archive = tar_of(tree(suite_s), folder / f"{suite_s}.tar")
     spec = SandboxSpec(
         image=BASE_IMAGE, limits=Limits(), run_id="gate", purpose="bench", installation="bench"
     )
@@ -171,7 +153,7 @@ async def measured(
             wall = time.perf_counter() - begun
             assert judged.verdict == "proven", judged.reasons
             assert [bool(h.needed_by) for h in judged.hunks if h.tried].count(False) <= count // 2
-            found.append(Measured(floor, count, warm, wall, judged.verdict, len(judged.left_out)))
+            found.append(Measured(floor, count, warm, wall, len(judged.left_out)))
             print(shown(found[-1]), flush=True)
     return found
 

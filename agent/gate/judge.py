@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from agent.errors import AgentError
-from agent.gate.background import Background, background
+from agent.gate.background import background
 from agent.gate.behaviour.check import behaviour
 from agent.gate.changed import ChangedFile, changed_file
 from agent.gate.claims import Claims
@@ -26,6 +26,7 @@ from agent.gate.proof import (
     Before,
     Case,
     Proof,
+    Runs,
     base_suites,
     opened,
     prove,
@@ -41,7 +42,6 @@ from agent.journal.events import JUSTIFIABLE, Check, GateJudged, ReproductionDec
 from agent.model import Record
 from agent.task import GatePolicy, Issue, KeptBase
 from agent.testing.paths import is_test
-from agent.testing.report import SuiteRun
 from agent.testing.suite import NoTests, find_test_command, list_files, read_text
 from sandbox.errors import PatchRefused, SandboxGone
 from sandbox.protocol import OpenSandbox, Sandbox
@@ -100,36 +100,34 @@ async def judge(
         if not all(check.ok or _answered(check, submission) for check in rules):
             return _verdict(submission, "refused", rules)
         case = await _case(clean, submission, base, files)
-        progress = Progress(tell)
-        progress.expect(reproduction=case.reproduction is not None, suite=bool(case.test_command))
-        seen = Seen(submission, open_fresh, clean, case, rules, files, progress)
+        progress = Progress(
+            tell, reproduction=case.reproduction is not None, suite=bool(case.test_command)
+        )
+        suites = partial(base_suites, clean, case, progress)
         try:
-            now = case.at_once > 1
-            base_run = partial(base_suites, clean, case, progress)
-            async with background(base_run, now=now) as suites:
-                before = await see_before(open_fresh, case, progress)
-                return await _with_patch_surely(seen, before, suites)
+            async with background(suites, now=case.at_once > 1) as base_runs:
+                runs = Runs(open_fresh, case, base_runs, progress)
+                before = await see_before(runs)
+                return await _with_patch_surely(
+                    Admissible(submission, rules, files, clean, runs), before
+                )
         except (AgentError, PatchRefused) as error:
             return _verdict(submission, "unproven", [*rules, _failed("run", str(error))])
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Admissible:
     """A submission that no rule forbids, with what its runs need."""
 
     submission: Submission
-    open_fresh: OpenSandbox
-    clean: Sandbox
-    """A sandbox in which nothing but the base has run."""
-    case: Case
     rules: Sequence[Check]
     files: Sequence[ChangedFile]
-    progress: Progress
+    clean: Sandbox
+    """A sandbox in which nothing but the base has run."""
+    runs: Runs
 
 
-async def _with_patch_surely(
-    seen: Seen, before: Before, base: Background[tuple[SuiteRun, ...]]
-) -> GateJudged:
+async def _with_patch_surely(admissible: Admissible, before: Before) -> GateJudged:
     """The verdict with the patch in place; a second time where the sandbox dies.
 
     Once may be an engine that is restarted; twice is held against the patch, unless it was the
@@ -137,19 +135,18 @@ async def _with_patch_surely(
     """
     for _ in range(2):
         try:
-            return await _with_patch(seen, before, base)
+            return await _with_patch(admissible, before)
         except SandboxGone:
-            if base.failed:
+            if admissible.runs.base.failed:
                 raise
     died = _failed("run", "The sandbox died twice while the tests ran with the patch.")
-    return _verdict(seen.submission, "unproven", [*seen.rules, died])
+    return _verdict(admissible.submission, "unproven", [*admissible.rules, died])
 
 
-async def _with_patch(
-    seen: Seen, before: Before, base: Background[tuple[SuiteRun, ...]]
-) -> GateJudged:
-    submission, case, rules = seen.submission, seen.case, seen.rules
-    open_fresh, files = seen.open_fresh, seen.files
+async def _with_patch(admissible: Admissible, before: Before) -> GateJudged:
+    submission, rules, files = admissible.submission, admissible.rules, admissible.files
+    runs = admissible.runs
+    open_fresh, case = runs.open_fresh, runs.case
     declared = case.reproduction
     if declared is not None and before.reproduction and not before.reproduction.as_claimed:
         async with opened(open_fresh) as sandbox:
@@ -157,7 +154,7 @@ async def _with_patch(
             after = await run_reproduction(sandbox, declared, 1, case.reproduction_timeout_s)
         shown = reproduction_check(declared, before.reproduction, after)
         return _verdict(submission, "unproven", [*rules, shown])
-    proof = await prove(open_fresh, case, before, submission.patch, base, seen.progress)
+    proof = await prove(runs, before, submission.patch)
     before = before.model_copy(update={"suites": proof.base_suites})
     if reasons := _against_rules(proof.patch, submission):
         return _verdict(submission, "refused", [*rules, _failed("patch", reasons)])
@@ -187,12 +184,12 @@ async def _with_patch(
         if not note[-1].ok:
             return _verdict(submission, "unproven", [*checks, *note], proof.patch)
     elif submission.shrink and submission.policy.drop_unneeded_hunks:
-        smaller, note = await _smaller(seen, before, base)
+        smaller, note = await _smaller(submission, runs, before)
         if smaller is not None:
             proof, submitted = smaller, smaller.patch
     held = HeldPatch(
         open_fresh=open_fresh,
-        clean=seen.clean,
+        clean=admissible.clean,
         case=case,
         before=before,
         submitted=submitted,
@@ -202,7 +199,7 @@ async def _with_patch(
         after=proof.suites,
         reasons=submission.claims.hunks,
         allowance=Allowance(_evidence_s(submission.policy, before)),
-        progress=seen.progress,
+        progress=runs.progress,
     )
     more = await look_for_more(held, STEPS)
     scoped = [scope] if scope is not None else []
@@ -230,16 +227,15 @@ def _scope(submission: Submission, case: Case, before: Before) -> Check:
 
 
 async def _smaller(
-    seen: Seen, before: Before, base: Background[tuple[SuiteRun, ...]]
+    submission: Submission, runs: Runs, before: Before
 ) -> tuple[Proof | None, list[Check]]:
     """The proof of a smaller patch, if hunks can go; and what to say of them."""
-    submission, case = seen.submission, seen.case
     try:
-        async with opened(seen.open_fresh) as scratch:
-            patch, dropped = await smallest(scratch, case, before, submission.patch)
+        async with opened(runs.open_fresh) as scratch:
+            patch, dropped = await smallest(scratch, runs.case, before, submission.patch)
         if not dropped:
             return None, []
-        proof = await prove(seen.open_fresh, case, before, patch, base, seen.progress)
+        proof = await prove(runs, before, patch)
     except SandboxGone:
         return None, []
     named = f"Without these hunks everything still passes: {', '.join(dropped)}."

@@ -11,14 +11,11 @@ Tell = Callable[[str, int, int], None]
 class Progress:
     """Counts the gate's runs as they begin."""
 
-    def __init__(self, tell: Tell | None = None) -> None:
+    def __init__(self, tell: Tell | None, *, reproduction: bool, suite: bool) -> None:
+        """What there is to run says how many runs there will be, further evidence included."""
         self._tell = tell
         self._begun = 0
-        self._total = 0
-
-    def expect(self, *, reproduction: bool, suite: bool) -> None:
-        """Say how many runs there will be at most, evidence beyond them included."""
-        self._total = 2 * reproduction + 3 * suite + 2 * reproduction
+        self._total = 4 * reproduction + 3 * suite
 
     def begins(self, what: str) -> None:
         """One of the runs begins."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
 
 from agent.gate.background import Background, background
 from agent.gate.base_results import keep_results, load_results
@@ -98,16 +100,31 @@ class Proof(Record):
         return all(check.ok for check in self.checks)
 
 
-async def see_before(open_fresh: OpenSandbox, case: Case, progress: Progress) -> Before:
+BaseSuites = Background[tuple[SuiteRun, ...]]
+"""The suite's runs without the patch, perhaps still under way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """What all runs of one judgement share."""
+
+    open_fresh: OpenSandbox
+    case: Case
+    base: BaseSuites
+    progress: Progress
+
+
+async def see_before(runs: Runs) -> Before:
     """What the reproduction does without the patch, and where it can stay as a test.
 
     In a sandbox of its own: what it leaves outside of the tree could decide the suite's outcome.
     """
+    case = runs.case
     if case.reproduction is None:
         none = NotPlaced(why="There is no reproduction.")
         return Before(reproduction=None, placed=none, placed_run=None)
-    progress.begins("reproduction without the patch")
-    async with opened(open_fresh) as sandbox:
+    runs.progress.begins("reproduction without the patch")
+    async with opened(runs.open_fresh) as sandbox:
         base = await sandbox.snapshot()
         run = await run_before(sandbox, case.reproduction, case.reproduction_timeout_s)
         await sandbox.restore(base)
@@ -139,46 +156,37 @@ async def base_suites(clean: Sandbox, case: Case, progress: Progress) -> tuple[S
     return suites
 
 
-async def prove(
-    open_fresh: OpenSandbox,
-    case: Case,
-    before: Before,
-    patch: str,
-    base: Background[tuple[SuiteRun, ...]],
-    progress: Progress,
-) -> Proof:
+async def prove(runs: Runs, before: Before, patch: str) -> Proof:
     """Everything that is run with a patch, reproduction and suite in a fresh sandbox each.
 
-    `base` gives the suite's runs without the patch. Raises `PatchRefused` when the patch does not
-    apply.
+    Raises `PatchRefused` when the patch does not apply.
     """
-
-    async def suite() -> tuple[tuple[SuiteRun, ...], tuple[SuiteRun, ...], Check]:
-        return await _with_suite(open_fresh, case, before, patch, base, progress)
-
-    beside = case.at_once > 1 and not base.running
+    case = runs.case
+    suite = partial(_with_suite, runs, before, patch)
+    beside = case.at_once > 1 and not runs.base.running
     async with background(suite, now=beside and bool(case.test_command)) as suites:
         if case.reproduction is not None:
-            progress.begins("reproduction with the patch")
-        whole, checks = await _with_reproduction(open_fresh, case, before, patch)
+            runs.progress.begins("reproduction with the patch")
+        whole, checks = await _with_reproduction(runs, before, patch)
         if not all(check.ok for check in checks) or not case.test_command:
             return Proof(patch=whole, checks=checks)
         after, old, shown = await suites.result()
     return Proof(
         patch=whole,
         checks=(*checks, shown),
-        base_suites=await base.result(),
+        base_suites=await runs.base.result(),
         suites=after,
         old_tests=old,
     )
 
 
 async def _with_reproduction(
-    open_fresh: OpenSandbox, case: Case, before: Before, patch: str
+    runs: Runs, before: Before, patch: str
 ) -> tuple[str, tuple[Check, ...]]:
     """The whole change; and what the reproduction and the regression test do with it."""
+    case = runs.case
     checks: list[Check] = []
-    async with opened(open_fresh) as sandbox:
+    async with opened(runs.open_fresh) as sandbox:
         whole, settled = await _patched(sandbox, case, before, patch)
         if case.reproduction is not None and before.reproduction is not None:
             times = runs_needed(before.reproduction)
@@ -193,29 +201,25 @@ async def _with_reproduction(
 
 
 async def _with_suite(
-    open_fresh: OpenSandbox,
-    case: Case,
-    before: Before,
-    patch: str,
-    base: Background[tuple[SuiteRun, ...]],
-    progress: Progress,
+    runs: Runs, before: Before, patch: str
 ) -> tuple[tuple[SuiteRun, ...], tuple[SuiteRun, ...], Check]:
     """Runs of the suite with the patch, those of the base's tests with it, and what they say."""
-    async with opened(open_fresh) as sandbox:
+    case = runs.case
+    async with opened(runs.open_fresh) as sandbox:
         _, settled = await _patched(sandbox, case, before, patch)
-        progress.begins("test suite with the patch")
+        runs.progress.begins("test suite with the patch")
         after = [*await _suites(sandbox, case, 1)]
         old = []
         if case.base_tests:
             await write_files(sandbox, case.base_tests, exact=True)
             old.append(await _some(sandbox, case, after[0], _files_of(case, after[0])))
             await sandbox.restore(settled)
-        without = await base.result()
+        without = await runs.base.result()
         shown = suite_check(without, after, old, case.contested)
         if shown.ok:
             changed = [c.path for c in parse_patch(patch) if not c.path.endswith(_PROSE)]
             files = await reaching(sandbox, case.test_command, after[0], changed)
-            progress.begins("test suite with the patch, again")
+            runs.progress.begins("test suite with the patch, again")
             after.append(await _some(sandbox, case, after[0], files))
             shown = suite_check(without, after, old, case.contested)
     return tuple(after), tuple(old), shown

@@ -55,8 +55,19 @@ async def run_instance(instance: Instance, context: InstanceContext) -> Instance
         tree = await context.sources.tree(instance.repo, instance.base_commit)
         resolved = await with_environment(instance, context.trees, tree)
         store = MemoryStore()
+        task = task_of(resolved, context.budget).model_copy(
+            update={
+                "kept_base": await kept_base(
+                    context.base_results,
+                    resolved.repo,
+                    tree,
+                    await context.trees.image_id(resolved.image),
+                ),
+                "gate_at_once": context.gate_at_once,
+            }
+        )
         attempts = [
-            await _attempt(resolved, context, tree, store, number)
+            await _attempt(task, resolved, context, tree, store, number)
             for number in range(1, context.attempts + 1)
         ]
     except (AgentError, SandboxError, GitError) as problem:
@@ -102,20 +113,13 @@ def task_of(instance: Instance, budget: Budget) -> Task:
 
 
 async def _attempt(
-    instance: Instance, context: InstanceContext, tree: Path, store: MemoryStore, number: int
+    task: Task,
+    instance: Instance,
+    context: InstanceContext,
+    tree: Path,
+    store: MemoryStore,
+    number: int,
 ) -> AttemptResult:
-    task = task_of(instance, context.budget).model_copy(
-        update={
-            "kept_base": await kept_base(
-                context.base_results,
-                instance.repo,
-                tree,
-                await context.trees.image_id(instance.image),
-            ),
-            "gate_at_once": context.gate_at_once,
-        }
-    )
-
     def opener(purpose: str) -> Callable[[], Awaitable[Sandbox]]:
         async def open_one() -> Sandbox:
             return await context.trees.open(
