@@ -30,7 +30,7 @@ class WiderProof:
     """The reproduction of the patch that stands in the pull request."""
 
     async def __call__(
-        self, submission: Submission, open_head: OpenSandbox, tell: Tell
+        self, submission: Submission, open_head: OpenSandbox, tell: Tell | None = None
     ) -> GateJudged:
         """Judge on the pull request's base and, if the reproduction is new, on its head too."""
         added = submission.model_copy(update={"shrink": False, "kept_base": None})

@@ -9,7 +9,9 @@ third waited. Module paths, class names and the results of steps must not have m
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
+import time
 from pathlib import Path
 
 from agent.journal.events import ToolFinished
@@ -20,13 +22,30 @@ from tests.support.runs import check_journal, ended
 KEPT = json.loads((Path(__file__).parents[3] / "data" / "run_in_mid_flight.json").read_text())
 
 
+MOMENT = re.compile(r"\b1[5-9]\d{14}\b|\b1[5-9]\d{11}\b")
+"""A moment as the databases hold it: micro- or milliseconds since 1970."""
+
+
+def as_of_now(scripts: dict[str, str]) -> dict[str, str]:
+    """The same databases, written just now: a run may take only so many hours."""
+    found = [int(m) for text in scripts.values() for m in MOMENT.findall(text) if len(m) == 16]
+    later_ms = int(time.time() * 1000) - max(found) // 1000
+
+    def moved(moment: re.Match[str]) -> str:
+        unit = 1000 if len(moment[0]) == 16 else 1
+        return str(int(moment[0]) + later_ms * unit)
+
+    return {name: MOMENT.sub(moved, text) for name, text in scripts.items()}
+
+
 def earlier_world(folder: Path) -> RunWorld:
     """The world as the killed process left it."""
     state = folder / "state"
     state.mkdir()
-    for name in ("patchwright.db", "engine.db"):
+    names = ("patchwright.db", "engine.db")
+    for name, script in as_of_now({name: "\n".join(KEPT[name]) for name in names}).items():
         connection = sqlite3.connect(state / name)
-        connection.executescript("\n".join(KEPT[name]).replace("@FOLDER@", str(folder)))
+        connection.executescript(script.replace("@FOLDER@", str(folder)))
         connection.close()
     (folder / "forge.json").write_text(json.dumps(KEPT["forge.json"]))
     return RunWorld(folder, concurrency=1, worker_concurrency=1)
