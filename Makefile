@@ -35,7 +35,7 @@ demo: image
 
 test-setup: image
 	@deploy/bootstrap.sh test-packages
-	@$(BIN)/python -m tests.doubles.github.description
+	@$(BIN)/python -m tests.doubles.github.description.fetch
 	@$(BIN)/python -m tests.e2e.axe
 
 check: setup

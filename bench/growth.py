@@ -37,9 +37,9 @@ from app.storage.store import SqlStore
 from app.telemetry import logs
 from app.web.app import Web, create_app
 from tests.support.postgresql import fresh_database, programs, server
-from tests.support.run_world import RunWorld
+from tests.support.runs.stored import trigger
+from tests.support.runs.world import RunWorld
 from tests.support.serving import serving
-from tests.support.stored_runs import trigger
 
 LINEAR = 1.15
 """The steepest growth that still counts as linear: times are measured."""

@@ -19,7 +19,7 @@ from agent.session import debug
 from agent.task import Issue, Task
 from sandbox.protocol import Sandbox
 from tests.doubles.local_sandbox import LocalSandbox
-from tests.support.reported_issues import REPORTED_ISSUES, ReportedIssue
+from tests.support.agent.reported_issues import REPORTED_ISSUES, ReportedIssue
 
 
 @dataclass(frozen=True)

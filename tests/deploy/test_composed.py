@@ -20,7 +20,7 @@ from tests.deploy import images
 from tests.deploy.figures import DEPLOY
 from tests.deploy.programs import compose
 from tests.doubles.sglang.serving import free_port
-from tests.support.payloads import encoded, labeled
+from tests.support.github.payloads import encoded, labeled
 from tests.support.serving import key  # noqa: F401  a fixture
 
 SOCKET = Path("/var/run/docker.sock")

@@ -23,7 +23,7 @@ from app.web.app import Web, create_app
 from tests.deploy.figures import DEPLOY
 from tests.deploy.programs import caddy, compose
 from tests.doubles.sglang.serving import free_port
-from tests.support.payloads import encoded, labeled
+from tests.support.github.payloads import encoded, labeled
 from tests.support.serving import serving
 
 SECRET, TOKEN = "s3cret", "operators-token"

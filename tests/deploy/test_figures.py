@@ -18,8 +18,8 @@ from app.web.app import Web, create_app
 from tests.deploy.figures import DEPLOY, alert_expressions, board_expressions
 from tests.deploy.programs import prometheus
 from tests.doubles.sglang.serving import free_port, process
+from tests.support.runs.stored import trigger
 from tests.support.serving import serving
-from tests.support.stored_runs import trigger
 
 FOLDER = DEPLOY / "prometheus"
 WAIT_S = 120

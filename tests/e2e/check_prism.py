@@ -22,7 +22,7 @@ from app.settings.schema import Settings
 from app.web.setup.manifest import exchange
 from tests.doubles.github.api import find
 from tests.doubles.github.client import GithubWorld
-from tests.doubles.github.prism import prism_before
+from tests.doubles.github.description.prism import prism_before
 from tests.doubles.github.server import GithubServer, Options
 from tests.doubles.github.state import Urls
 from tests.doubles.seeded_policy import FILES

@@ -33,7 +33,7 @@ from tests.doubles.github.server import GithubServer
 from tests.doubles.seeded_policy import FILES, REPRODUCTION, TITLE
 from tests.doubles.sglang.server import StandIn
 from tests.doubles.sglang.turns import Call, Policy, Say, Script, Scripts
-from tests.support.run_world import LocalSandboxes
+from tests.support.runs.world import LocalSandboxes
 from tests.support.serving import serving
 
 REPO = "acme/shop"

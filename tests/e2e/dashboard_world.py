@@ -26,8 +26,8 @@ from agent.model import Usage
 from app.settings.schema import Settings
 from app.storage.store import SqlStore
 from app.web.app import Web, create_app
+from tests.support.runs.stored import trigger
 from tests.support.serving import serving
-from tests.support.stored_runs import trigger
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\u202e\x1b]0;t\x07"
 LONG_LINE = "x" * 1_000_000

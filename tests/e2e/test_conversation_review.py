@@ -12,7 +12,7 @@ from tests.doubles.github.server import GithubServer
 from tests.doubles.seeded_policy import FILES
 from tests.doubles.sglang.turns import Call, Request, Say, Script
 from tests.e2e.conversation_world import REPAIR, REPO, REPRODUCE, Story, edit, scripts, submit
-from tests.support.github_app import git
+from tests.support.github.app import git
 
 REVIEWED = Script(
     (

@@ -26,8 +26,8 @@ from tests.e2e.dashboard_world import (
     watched,
 )
 from tests.support.browser import browser, fits, shot
+from tests.support.runs.stored import trigger
 from tests.support.serving import serving
-from tests.support.stored_runs import trigger
 
 __all__ = ["browser", "run_id", "store", "url"]  # fixtures
 

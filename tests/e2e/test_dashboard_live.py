@@ -17,7 +17,7 @@ from tests.e2e.dashboard_world import (
     watched,
 )
 from tests.support.browser import browser
-from tests.support.stored_runs import trigger
+from tests.support.runs.stored import trigger
 
 __all__ = ["browser", "run_id", "store", "url"]  # fixtures
 

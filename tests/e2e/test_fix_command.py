@@ -18,7 +18,7 @@ from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Limits
 from tests.e2e.bugs import LAYOUTS, ROOT_MODULES, Bug
 from tests.e2e.service import ROOT
-from tests.support.sandbox_fixtures import tar_of
+from tests.support.sandboxes.fixtures import tar_of
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from tests.support.second_engine import processes
+from tests.support.sandboxes.second_engine import processes
 
 _STARTS_S = 60.0
 

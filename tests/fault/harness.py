@@ -19,7 +19,7 @@ from app.storage.store import SqlStore
 from tests.fault.faults import Engine, Faults, faults
 from tests.fault.house import House, Issue, house
 from tests.fault.verdict import Verdict, judge, orphans
-from tests.support.second_engine import own_engine
+from tests.support.sandboxes.second_engine import own_engine
 
 EVENTS_A_STEP = 3
 """Of the journal, at least: the turn, the call, its result."""

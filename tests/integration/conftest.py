@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.doubles.github.fixtures import github_server, github_world
-from tests.support.github_app import forge, shop
+from tests.support.github.app import forge, shop
 from tests.support.postgresql import postgresql, postgresql_database
-from tests.support.sandbox_fixtures import (
+from tests.support.sandboxes.fixtures import (
     cluster,
     engine,
     kubernetes,

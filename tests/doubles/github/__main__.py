@@ -6,8 +6,8 @@ import signal
 import sys
 from pathlib import Path
 
-from .description import DescriptionMissing
-from .server import GHES, GithubServer, Options
+from tests.doubles.github.description.fetch import DescriptionMissing
+from tests.doubles.github.server import GHES, GithubServer, Options
 
 
 def main() -> int:

@@ -7,12 +7,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from . import repository as git
-from . import shapes, shapes_checks
-from .faults import Fault
-from .hooks import Deliverer
-from .ops_checks import suite_for
-from .state import ROLES, CheckRun, Installation, Json, Repo, World, stamp
+from tests.doubles.github import repository as git
+from tests.doubles.github.faults import Fault
+from tests.doubles.github.hooks import Deliverer
+from tests.doubles.github.operations.checks import suite_for
+from tests.doubles.github.shapes import basic, checks
+from tests.doubles.github.state import ROLES, CheckRun, Installation, Json, Repo, World, stamp
 
 Action = Callable[["Admin", Json], Any]
 
@@ -135,8 +135,8 @@ def _installation_event(admin: Admin, known: Installation, action: str) -> None:
     covered = [repo for repo in admin.world.repos.values() if known.covers(repo)]
     payload: Json = {
         "action": action,
-        "installation": shapes.installation(admin.world, known),
-        "repositories": [shapes.repository_brief(repo) for repo in covered],
+        "installation": basic.installation(admin.world, known),
+        "repositories": [basic.repository_brief(repo) for repo in covered],
     }
     admin.hooks.emit("installation", None, known.account, payload)
 
@@ -145,10 +145,10 @@ def _repositories_events(admin: Admin, known: Installation, before: set[int]) ->
     now = {repo.id for repo in admin.world.repos.values() if known.covers(repo)}
     for action, changed in (("added", now - before), ("removed", before - now)):
         repos = [r for r in admin.world.repos.values() if r.id in changed]
-        listed = [shapes.repository_brief(repo) for repo in repos]
+        listed = [basic.repository_brief(repo) for repo in repos]
         payload = {
             "action": action,
-            "installation": shapes.installation(admin.world, known),
+            "installation": basic.installation(admin.world, known),
             "repository_selection": "all" if known.repo_ids is None else "selected",
             "repositories_added": listed if action == "added" else [],
             "repositories_removed": listed if action == "removed" else [],
@@ -200,9 +200,9 @@ def _ci(admin: Admin, body: Json) -> Json:
         log=body.get("log", ""),
     )
     repo.check_runs[run.id] = run
-    suite = shapes_checks.check_suite(world, repo, run.suite)
+    suite = checks.check_suite(world, repo, run.suite)
     suite["head_branch"] = body.get("head_branch", suite["head_branch"])
-    shown = shapes_checks.check_run(world, repo, run) | {"check_suite": suite}
+    shown = checks.check_run(world, repo, run) | {"check_suite": suite}
     sender = world.add_user("github-actions[bot]", "Bot")
     admin.hooks.emit("check_run", repo, sender, {"action": "completed", "check_run": shown})
     return {"id": run.id}

@@ -10,19 +10,12 @@ from urllib.parse import unquote
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from . import (
-    graphql,
-    ops_app,
-    ops_checks,
-    ops_issues,
-    ops_labels,
-    ops_pulls,
-    ops_repos,
-    ops_reviews,
-)
-from .auth import check, identify
-from .faults import Fault
-from .operations import (
+from tests.doubles.github import graphql
+from tests.doubles.github.auth import check, identify
+from tests.doubles.github.description.unvalidated import Validator
+from tests.doubles.github.faults import Fault
+from tests.doubles.github.operations import app, checks, issues, labels, pulls, repos, reviews
+from tests.doubles.github.operations.operation import (
     Actor,
     Answer,
     Call,
@@ -32,17 +25,16 @@ from .operations import (
     link_header,
     not_found,
 )
-from .state import Act, Json, Repo, World, stamp
-from .unvalidated import Validator
+from tests.doubles.github.state import Act, Json, Repo, World, stamp
 
 _TABLES = (
-    ops_app.table,
-    ops_repos.table,
-    ops_issues.table,
-    ops_labels.table,
-    ops_pulls.table,
-    ops_reviews.table,
-    ops_checks.table,
+    app.table,
+    repos.table,
+    issues.table,
+    labels.table,
+    pulls.table,
+    reviews.table,
+    checks.table,
 )
 
 

@@ -20,13 +20,13 @@ from starlette.responses import (
 )
 from starlette.routing import Route
 
-from . import githttp, pages
-from . import repository as git
-from .admin import Admin
-from .api import GRAPHQL, Api, cut_off
-from .hooks import Deliverer
-from .state import World
-from .unvalidated import Validator
+from tests.doubles.github import githttp, pages
+from tests.doubles.github import repository as git
+from tests.doubles.github.admin import Admin
+from tests.doubles.github.api import GRAPHQL, Api, cut_off
+from tests.doubles.github.description.unvalidated import Validator
+from tests.doubles.github.hooks import Deliverer
+from tests.doubles.github.state import World
 
 _GHES_GRAPHQL = "/api/graphql"
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]

@@ -5,8 +5,16 @@ import binascii
 
 import jwt
 
-from .operations import Actor, Call, GithubError, Operation, at_least, grants, not_found
-from .state import Repo, World
+from tests.doubles.github.operations.operation import (
+    Actor,
+    Call,
+    GithubError,
+    Operation,
+    at_least,
+    grants,
+    not_found,
+)
+from tests.doubles.github.state import Repo, World
 
 MAX_JWT_S = 660
 

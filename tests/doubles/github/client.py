@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from .state import Json
+from tests.doubles.github.state import Json
 
 
 class WorldRefused(Exception):

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from . import description
-from .client import GithubWorld
-from .server import GithubServer, Options
+from tests.doubles.github.client import GithubWorld
+from tests.doubles.github.description import fetch as description
+from tests.doubles.github.server import GithubServer, Options
 
 
 def require_description() -> None:

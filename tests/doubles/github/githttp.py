@@ -6,11 +6,11 @@ import re
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from . import repository as git
-from .auth import can_see, identify_git, may_git
-from .operations import Actor, GithubError, Hooks
-from .pushes import compare_refs, refs_changed
-from .state import Act, Repo, World, stamp
+from tests.doubles.github import repository as git
+from tests.doubles.github.auth import can_see, identify_git, may_git
+from tests.doubles.github.operations.operation import Actor, GithubError, Hooks
+from tests.doubles.github.pushes import compare_refs, refs_changed
+from tests.doubles.github.state import Act, Repo, World, stamp
 
 PATH = re.compile(
     r"/(?P<full>[^/]+/[^/]+?)(\.git)?/(?P<what>info/refs|git-upload-pack|git-receive-pack)"

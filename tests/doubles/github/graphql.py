@@ -5,10 +5,10 @@ They are recognised by name in the query text, as PyGithub writes it; anything e
 
 import re
 
-from .auth import can_see
-from .operations import Actor, Call, Hooks, at_least, grants
-from .ops_pulls import set_draft
-from .state import Issue, Json, Repo, World, from_node_id
+from tests.doubles.github.auth import can_see
+from tests.doubles.github.operations.operation import Actor, Call, Hooks, at_least, grants
+from tests.doubles.github.operations.pulls import set_draft
+from tests.doubles.github.state import Issue, Json, Repo, World, from_node_id
 
 _MUTATION = re.compile(r"mutation\b[^{]*\{\s*(\w+)\s*\(")
 DRAFTS = {"convertPullRequestToDraft": True, "markPullRequestReadyForReview": False}

@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import httpx
 
-from . import shapes
-from .state import Delivery, Json, Repo, User, World, node_id
+from tests.doubles.github.shapes import basic
+from tests.doubles.github.state import Delivery, Json, Repo, User, World, node_id
 
 TIMEOUT_S = 60.0
 """GitHub gives up after ten seconds; here a busy machine must not lose a delivery."""
@@ -32,7 +32,7 @@ class Deliverer:
         if repo is not None:
             if installation is None or installation.suspended_at is not None:
                 return
-            payload = payload | {"repository": shapes.repository(world, repo)}
+            payload = payload | {"repository": basic.repository(world, repo)}
             if repo.owner.kind == "Organization":
                 payload["organization"] = organization(world, repo.owner)
             ids = {
@@ -42,7 +42,7 @@ class Deliverer:
             payload["installation"] = ids
         if repo is not None and event not in world.app.events:
             return
-        payload = payload | {"sender": shapes.user(world.urls, sender)}
+        payload = payload | {"sender": basic.user(world.urls, sender)}
         self._check(event, payload)
         repo_id = None if repo is None else repo.id
         known = payload.get("installation", {}).get("id")

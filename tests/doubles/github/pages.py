@@ -2,8 +2,8 @@
 
 import html
 
-from . import repository as git
-from .state import Issue, Repo, World, stamp
+from tests.doubles.github import repository as git
+from tests.doubles.github.state import Issue, Repo, World, stamp
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"

@@ -1,9 +1,9 @@
 """What follows when refs moved: pull requests follow their branch, and events are sent."""
 
-from . import repository as git
-from . import shapes, shapes_pulls
-from .operations import Hooks
-from .state import Json, Repo, User, World
+from tests.doubles.github import repository as git
+from tests.doubles.github.operations.operation import Hooks
+from tests.doubles.github.shapes import basic, pulls
+from tests.doubles.github.state import Json, Repo, User, World
 
 Moves = dict[str, tuple[str, str]]
 
@@ -41,12 +41,12 @@ def refs_changed(world: World, hooks: Hooks, repo: Repo, who: User, moves: Moves
             else:
                 pull.head_sha = new
                 body |= {"action": "synchronize", "before": old, "after": new}
-            body["pull_request"] = shapes_pulls.pull_full(world, repo, item)
+            body["pull_request"] = pulls.pull_full(world, repo, item)
             hooks.emit("pull_request", repo, who, body)
 
 
 def _push(world: World, repo: Repo, who: User, name: str, old: str, new: str) -> Json:
-    page = shapes.repo_page(world, repo)
+    page = basic.repo_page(world, repo)
     created, deleted = old == git.ZERO, new == git.ZERO
     commits: list[Json] = []
     if not deleted:

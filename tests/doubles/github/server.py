@@ -13,10 +13,10 @@ import uvicorn
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from . import description
-from .asgi import Site
-from .state import AppRegistration, Urls, User, World
-from .unvalidated import NoValidation
+from tests.doubles.github.asgi import Site
+from tests.doubles.github.description import fetch as description
+from tests.doubles.github.description.unvalidated import NoValidation
+from tests.doubles.github.state import AppRegistration, Urls, User, World
 
 PERMISSIONS = {
     "actions": "read",
@@ -158,7 +158,7 @@ def _validation(wanted: bool | None) -> NoValidation:
         wanted = description.is_cached() and find_spec("openapi_schema_validator") is not None
     if not wanted:
         return NoValidation()
-    from .validation import OfficialValidation
+    from tests.doubles.github.description.validation import OfficialValidation
 
     return OfficialValidation()
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from .faults import Faults, RateLimit
+from tests.doubles.github.faults import Faults, RateLimit
 
 Json = dict[str, Any]
 

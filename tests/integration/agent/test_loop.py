@@ -20,8 +20,8 @@ from sandbox.docker.engine import DockerEngine, SandboxSpec
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Limits, OpenSandbox, Sandbox
 from tests.doubles.seeded_policy import FILES, TITLE, SeededModel
-from tests.support.sandbox_fixtures import DockerOpener, tar_of
-from tests.support.tool_context import Workbench
+from tests.support.agent.tool_context import Workbench
+from tests.support.sandboxes.fixtures import DockerOpener, tar_of
 
 pytestmark = [pytest.mark.docker]
 

@@ -8,12 +8,12 @@ import requests
 from github import Auth, Github, GithubIntegration
 from github.GithubException import GithubException, RateLimitExceededException
 
-from tests.doubles.github import shapes
 from tests.doubles.github.client import GithubWorld, WorldRefused
+from tests.doubles.github.description.validation import OfficialValidation
 from tests.doubles.github.fixtures import require_description
-from tests.doubles.github.operations import Answer
+from tests.doubles.github.operations.operation import Answer
 from tests.doubles.github.server import GithubServer, Options
-from tests.doubles.github.validation import OfficialValidation
+from tests.doubles.github.shapes import basic
 
 REPO = "acme/widget"
 # PyGithub otherwise waits a second after each write.
@@ -136,7 +136,7 @@ def test_a_fault_of_the_stand_in_itself_is_told(monkeypatch: pytest.MonkeyPatch)
     with GithubServer(Options(validate=False)) as server, GithubWorld(server.admin_url) as world:
         world.create_repo(REPO)
         ann = world.collaborator(REPO, "ann", "admin")
-        monkeypatch.setattr(shapes, "issue", broken)
+        monkeypatch.setattr(basic, "issue", broken)
         with pytest.raises(WorldRefused, match="500"):
             ann.open_issue(REPO, "x")
         assert "a bug in the stand-in" in world.violations[0]

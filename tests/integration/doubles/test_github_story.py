@@ -21,7 +21,7 @@ from github.PaginatedList import PaginatedList
 
 from tests.doubles.github.client import GithubWorld, WorldRefused
 from tests.doubles.github.server import GithubServer
-from tests.support.github_receiver import Receiver
+from tests.support.github.receiver import Receiver
 
 REPO = "acme/widget"
 # PyGithub otherwise waits a second after each write.

@@ -9,7 +9,7 @@ import pytest
 
 from sandbox.errors import FileMissing, FileRefused, SandboxError
 from sandbox.protocol import Limits, Sandbox
-from tests.support.sandbox_fixtures import Opener
+from tests.support.sandboxes.fixtures import Opener
 
 pytestmark = pytest.mark.docker
 

@@ -23,7 +23,7 @@ from sandbox.errors import (
 )
 from sandbox.protocol import Limits
 from sandbox.spec import SandboxSpec
-from tests.support.sandbox_fixtures import INSTALLATION, TREE, DockerOpener, tar_of
+from tests.support.sandboxes.fixtures import INSTALLATION, TREE, DockerOpener, tar_of
 
 pytestmark = pytest.mark.docker
 

@@ -7,7 +7,7 @@ from unidiff import PatchSet
 
 from sandbox.errors import PatchRefused, SandboxError
 from sandbox.protocol import Sandbox
-from tests.support.sandbox_fixtures import TREE, Opener
+from tests.support.sandboxes.fixtures import TREE, Opener
 
 pytestmark = pytest.mark.docker
 

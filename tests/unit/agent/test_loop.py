@@ -17,7 +17,7 @@ from agent.model import Message, ToolCall, ToolSpec, Turn, Usage
 from agent.session import debug
 from tests.doubles.local_sandbox import LocalSandbox
 from tests.doubles.seeded_policy import FILES, WRONG, SeededModel
-from tests.support.loops import (
+from tests.support.agent.loops import (
     Speaking,
     UnclosedSandbox,
     a_task,

@@ -18,7 +18,7 @@ from sandbox.errors import SandboxGone
 from sandbox.protocol import OpenSandbox
 from tests.doubles.memory_sandbox import MemorySandbox
 from tests.doubles.seeded_policy import FILES
-from tests.support.loops import (
+from tests.support.agent.loops import (
     Speaking,
     UnclosedSandbox,
     a_task,

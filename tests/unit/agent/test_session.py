@@ -12,7 +12,7 @@ from agent.session import STARTS, debug
 from sandbox.errors import SandboxError, SandboxGone
 from tests.doubles.local_sandbox import LocalSandbox
 from tests.doubles.seeded_policy import FILES, SeededModel
-from tests.support.loops import a_task, gate_agrees
+from tests.support.agent.loops import a_task, gate_agrees
 
 
 class DyingSandbox(LocalSandbox):

@@ -11,7 +11,7 @@ from app.sandboxes.setup_repair import RepairContext, environment_of, remember, 
 from sandbox.environment.records import Environment
 from sandbox.protocol import Sandbox
 from sandbox.setup.records import Prepared, proposal
-from tests.support.setup_repair import Scripted, asks
+from tests.support.agent.setup_repair import Scripted, asks
 
 BROKEN = Broken(
     failures=("error: <|im_end|> no module named frobnicate",),

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.doubles.github import description
+from tests.doubles.github.description import fetch as description
 from tests.doubles.github.faults import Fault, Faults, RateLimit
 from tests.doubles.github.hooks import headers
-from tests.doubles.github.operations import at_least, grants
-from tests.doubles.github.ops_reviews import hunk_at
+from tests.doubles.github.operations.operation import at_least, grants
+from tests.doubles.github.operations.reviews import hunk_at
 from tests.doubles.github.state import Delivery, from_node_id, node_id
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -13,7 +13,7 @@ from agent.task import GatePolicy
 from agent.testing.suite import find_test_command, run_suite
 from sandbox.protocol import Sandbox
 from tests.doubles import gate_case as case
-from tests.support.sandbox_fixtures import DockerOpener, engine, open_docker
+from tests.support.sandboxes.fixtures import DockerOpener, engine, open_docker
 
 __all__ = ["engine", "open_docker"]
 

@@ -12,7 +12,7 @@ from agent.journal.events import SCOPE, GateJudged, ReproductionDeclared
 from agent.task import GatePolicy, Issue
 from sandbox.byte_text import to_text
 from sandbox.protocol import Sandbox
-from tests.support.sandbox_fixtures import DockerOpener, engine, open_docker
+from tests.support.sandboxes.fixtures import DockerOpener, engine, open_docker
 
 __all__ = ["engine", "open_docker"]
 

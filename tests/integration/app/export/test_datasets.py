@@ -17,7 +17,7 @@ import pytest
 
 from app.export.exporter import ExportRequest, export
 from app.storage.store import SqlStore
-from tests.support.kept_runs import run
+from tests.support.runs.kept import run
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "patchwright-tests"
 WANTED = ("datasets>=4", "transformers>=5", "jinja2>=3", "trl>=1")

@@ -8,7 +8,7 @@ import pytest
 
 from app.git.local import RepositoryRefused, mirror_local
 from app.git.mirror import Identity
-from tests.support.github_app import CART, PATCH, git
+from tests.support.github.app import CART, PATCH, git
 
 BOT = Identity("patchwright[bot]", "patchwright[bot]@users.example")
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -11,7 +11,7 @@ import pytest
 
 from app.git.mirror import BranchTaken, Identity, Mirror, PatchUnusable
 from app.git.process import GitAway, GitError, GitMissing, run_git
-from tests.support.github_app import CART, PATCH, git
+from tests.support.github.app import CART, PATCH, git
 
 BOT = Identity("patchwright[bot]", "patchwright[bot]@users.example")
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -10,7 +10,7 @@ from app.github.errors import ForgeAway, ForgeDenied, ForgeMissing, ForgeRefused
 from app.github.records import CheckReport
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.server import GithubServer
-from tests.support.github_app import app_of, git, installation_of
+from tests.support.github.app import app_of, git, installation_of
 
 MARKER = "<!-- patchwright:status run=r1 -->"
 

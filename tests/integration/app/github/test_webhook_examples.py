@@ -25,7 +25,7 @@ from app.settings.schema import Settings
 from app.storage.inbox import Inbox
 from app.storage.store import SqlStore
 from app.web.app import Web, create_app
-from tests.doubles.github.description import kept_file
+from tests.doubles.github.description.fetch import kept_file
 from tests.doubles.github.fixtures import require_description
 
 SECRET = "s3cret"

@@ -14,9 +14,9 @@ from app.intake import handlers
 from app.runs.results import StepJson
 from app.storage.outage import retry_while_unavailable
 from app.storage.store import SqlStore
-from tests.support.payloads import STOP
-from tests.support.run_world import RunWorld
-from tests.support.runs import start
+from tests.support.github.payloads import STOP
+from tests.support.runs.lifecycle import start
+from tests.support.runs.world import RunWorld
 
 
 async def step(name: str, act: Callable[[], Awaitable[StepJson]]) -> StepJson:

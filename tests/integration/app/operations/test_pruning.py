@@ -14,9 +14,9 @@ from app.operations import retention
 from app.queue.client import connected
 from app.server.engine import running
 from app.storage.inbox import Inbox
-from tests.support.payloads import PLACE
-from tests.support.run_world import RunWorld
-from tests.support.runs import ended, start, until
+from tests.support.github.payloads import PLACE
+from tests.support.runs.lifecycle import ended, start, until
+from tests.support.runs.world import RunWorld
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

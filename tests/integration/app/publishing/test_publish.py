@@ -21,8 +21,8 @@ from app.publishing import publish
 from app.publishing.facts import RunFacts
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.server import GithubServer
-from tests.support.github_app import PATCH, app_of, git, installation_of
-from tests.support.run_states import PROVEN, state_of
+from tests.support.github.app import PATCH, app_of, git, installation_of
+from tests.support.runs.states import PROVEN, state_of
 
 TOKEN = "apps/create-installation-access-token"
 

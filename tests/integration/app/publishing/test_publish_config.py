@@ -24,9 +24,9 @@ from app.settings.schema import Settings
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.fixtures import github_server, github_world
 from tests.doubles.github.server import GithubServer
-from tests.support.github_app import CART, app_of, installation_of
-from tests.support.run_states import state_of
-from tests.support.run_world import git
+from tests.support.github.app import CART, app_of, installation_of
+from tests.support.runs.states import state_of
+from tests.support.runs.world import git
 
 __all__ = ["github_server", "github_world"]
 

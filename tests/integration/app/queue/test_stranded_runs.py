@@ -25,10 +25,10 @@ from app.storage.outage import is_unavailable
 from app.storage.records import Run
 from app.storage.store import SqlStore
 from sandbox.errors import EngineUnavailable
-from tests.support.payloads import STOP
-from tests.support.requeued_runs import Interrupted, claims, ended_at_last, waits_for
-from tests.support.run_world import RunWorld
-from tests.support.runs import check_journal, ended, held, start, until
+from tests.support.github.payloads import STOP
+from tests.support.runs.lifecycle import check_journal, ended, held, start, until
+from tests.support.runs.requeued import Interrupted, claims, ended_at_last, waits_for
+from tests.support.runs.world import RunWorld
 
 
 def away() -> OperationalError:

@@ -23,9 +23,9 @@ from app.queue import worker_registry
 from app.queue.client import connected
 from app.storage.records import Run
 from app.storage.store import SqlStore
-from tests.support.run_world import RunWorld
-from tests.support.runs import check_journal, ended, held, start, until
-from tests.support.stored_runs import trigger
+from tests.support.runs.lifecycle import check_journal, ended, held, start, until
+from tests.support.runs.stored import trigger
+from tests.support.runs.world import RunWorld
 
 ROOT = Path(__file__).parents[4]
 pytestmark = [
@@ -37,7 +37,7 @@ import json, signal, sys, threading
 from pathlib import Path
 from app.telemetry import logs
 from app.server.lifecycle import working
-from tests.support.run_world import RunWorld
+from tests.support.runs.world import RunWorld
 folder, name, url, more = sys.argv[1:]
 logs.configure("warning", "text")
 world = RunWorld(

@@ -17,9 +17,9 @@ from app.repo_config.effective import read_terms
 from app.runs import queue_notices
 from app.runs.services import Services
 from app.server.engine import running
-from tests.support.run_world import RunWorld, git
-from tests.support.runs import ended, held, start, until
-from tests.support.stored_runs import trigger
+from tests.support.runs.lifecycle import ended, held, start, until
+from tests.support.runs.stored import trigger
+from tests.support.runs.world import RunWorld, git
 
 
 def services(world: RunWorld) -> Services:

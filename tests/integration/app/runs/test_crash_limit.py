@@ -12,15 +12,15 @@ import pytest
 
 from app.server.engine import running
 from app.storage.controls import DEATHS
-from tests.support.run_world import RunWorld
-from tests.support.runs import ended, start
+from tests.support.runs.lifecycle import ended, start
+from tests.support.runs.world import RunWorld
 
 ROOT = Path(__file__).parents[4]
 WORKER = """
 import os, signal, sys, time
 from pathlib import Path
 from app.server.engine import running
-from tests.support.run_world import RunWorld
+from tests.support.runs.world import RunWorld
 from tests.doubles.seeded_policy import SeededModel
 
 class Deadly(SeededModel):

@@ -15,7 +15,7 @@ from app.runs.pull_request_proof import WiderProof
 from sandbox.protocol import Sandbox
 from tests.doubles.local_sandbox import LocalSandbox
 from tests.doubles.seeded_policy import FILES, REPRODUCTION, RIGHT, TITLE, WRONG
-from tests.support.github_app import git
+from tests.support.github.app import git
 
 BOT = Identity("bot", "bot@users.example")
 WHEN = datetime(2026, 1, 2, tzinfo=UTC)

@@ -15,9 +15,9 @@ from agent.models.openai_compat import OnWaiting
 from app.server.engine import running
 from sandbox.errors import EngineUnavailable, SandboxGone
 from tests.doubles.seeded_policy import SeededModel
-from tests.support.requeued_runs import Interrupted, claims, ended_at_last, waits_for
-from tests.support.run_world import RunWorld
-from tests.support.runs import check_journal, ended, start, until
+from tests.support.runs.lifecycle import check_journal, ended, start, until
+from tests.support.runs.requeued import Interrupted, claims, ended_at_last, waits_for
+from tests.support.runs.world import RunWorld
 
 
 class Away(SeededModel):

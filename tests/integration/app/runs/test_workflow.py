@@ -19,9 +19,9 @@ from agent.journal.events import RunEnded, RunPhase
 from agent.model import Message, ToolSpec, Turn
 from app.server.engine import running
 from tests.doubles.seeded_policy import SeededModel
-from tests.support.run_world import RunWorld, git
-from tests.support.runs import check_journal, ended, held, start, until
-from tests.support.stored_runs import trigger
+from tests.support.runs.lifecycle import check_journal, ended, held, start, until
+from tests.support.runs.stored import trigger
+from tests.support.runs.world import RunWorld, git
 
 
 def check_databases(state: Path) -> None:
@@ -223,7 +223,7 @@ CHILD = """
 import sys, time
 from pathlib import Path
 from app.server.engine import running
-from tests.support.run_world import RunWorld
+from tests.support.runs.world import RunWorld
 world = RunWorld(Path(sys.argv[1]))
 with running(world.services()):
     print("up", flush=True)

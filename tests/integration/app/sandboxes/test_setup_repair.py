@@ -16,8 +16,8 @@ from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Limits
 from sandbox.setup.prepared_images import prune
 from sandbox.spec import SandboxSpec
-from tests.support.sandbox_fixtures import tar_of
-from tests.support.setup_repair import Scripted, asks
+from tests.support.agent.setup_repair import Scripted, asks
+from tests.support.sandboxes.fixtures import tar_of
 
 FILES = {
     "requirements.txt": "??? this is no requirement\n",

@@ -20,7 +20,7 @@ from app.github.webhooks import sign
 from app.server.serve import state_lock
 from app.settings.base import SettingsError
 from app.storage.store import SqlStore
-from tests.support.payloads import encoded, labeled
+from tests.support.github.payloads import encoded, labeled
 from tests.support.serving import key
 
 __all__ = ["key"]

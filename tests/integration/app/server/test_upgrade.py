@@ -16,8 +16,8 @@ from pathlib import Path
 
 from agent.journal.events import ToolFinished
 from app.server.engine import running
-from tests.support.run_world import RunWorld
-from tests.support.runs import check_journal, ended
+from tests.support.runs.lifecycle import check_journal, ended
+from tests.support.runs.world import RunWorld
 
 KEPT = json.loads((Path(__file__).parents[3] / "data" / "run_in_mid_flight.json").read_text())
 

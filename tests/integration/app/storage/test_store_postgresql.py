@@ -11,10 +11,10 @@ from app.server.engine import running
 from app.settings.database_url import WAITS
 from app.settings.schema import Settings
 from app.storage.connection import open_database
-from tests.support.run_world import RunWorld
-from tests.support.runs import check_journal, ended, start
+from tests.support.runs.lifecycle import check_journal, ended, start
+from tests.support.runs.stored import store
+from tests.support.runs.world import RunWorld
 from tests.support.settings import settings
-from tests.support.stored_runs import store
 from tests.unit.app.operations import test_pruning as pruning_checks
 from tests.unit.app.queue import test_worker_registry as lease_checks
 from tests.unit.app.storage import test_inbox as inbox_checks

@@ -23,8 +23,8 @@ from app.web.metrics import read
 from tests.deploy.figures import alert_expressions, board_expressions, exported, names_in
 from tests.doubles.sglang.serving import free_port
 from tests.support.postgresql import fresh_database
+from tests.support.runs.stored import trigger
 from tests.support.serving import serving
-from tests.support.stored_runs import trigger
 
 ROOT = Path(__file__).parents[4]
 WAIT_S = 120

@@ -29,8 +29,8 @@ from app.storage import audit
 from app.storage.archive import archive
 from app.storage.store import SqlStore
 from app.web.app import Web, create_app
+from tests.support.runs.stored import trigger
 from tests.support.serving import serving
-from tests.support.stored_runs import trigger
 
 TOKEN = "operators-token"
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(1)>\"'{{ 7*7 }}"

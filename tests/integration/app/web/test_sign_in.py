@@ -25,8 +25,8 @@ from app.storage.store import SqlStore
 from app.web.app import Web, create_app
 from app.web.auth import github_sign_in
 from app.web.auth.visitors import RoleSource, roles_from
+from tests.support.runs.stored import trigger
 from tests.support.serving import serving
-from tests.support.stored_runs import trigger
 
 SECRET = "client-secret-of-the-app"
 OPERATOR = "operators-token"

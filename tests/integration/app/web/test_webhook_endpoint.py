@@ -16,7 +16,7 @@ from app.settings.schema import Settings
 from app.storage.inbox import Inbox
 from app.storage.store import SqlStore
 from app.web.app import Web, create_app
-from tests.support.payloads import encoded, labeled
+from tests.support.github.payloads import encoded, labeled
 from tests.support.serving import serving
 
 SECRET = "s3cret"

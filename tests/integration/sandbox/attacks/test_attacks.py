@@ -21,7 +21,7 @@ from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Limits, Sandbox
 from sandbox.setup.image_attacks import image_attacks
 from sandbox.spec import SandboxSpec
-from tests.support.sandbox_fixtures import engine
+from tests.support.sandboxes.fixtures import engine
 
 __all__ = ["engine"]
 

@@ -16,8 +16,8 @@ from sandbox.docker.engine import DockerEngine, SandboxSpec
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Limits, Sandbox
 from tests.doubles.seeded_policy import FILES, TITLE, SeededModel
-from tests.support.sandbox_fixtures import tar_of
-from tests.support.second_engine import SecondEngine, second_engine
+from tests.support.sandboxes.fixtures import tar_of
+from tests.support.sandboxes.second_engine import SecondEngine, second_engine
 
 __all__ = ["second_engine"]
 pytestmark = [pytest.mark.docker, pytest.mark.slow]

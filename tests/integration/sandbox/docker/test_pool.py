@@ -15,7 +15,7 @@ from sandbox.errors import SandboxError
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Limits
 from sandbox.spec import SandboxSpec
-from tests.support.sandbox_fixtures import TREE, tar_of
+from tests.support.sandboxes.fixtures import TREE, tar_of
 
 pytestmark = pytest.mark.docker
 

@@ -6,7 +6,7 @@ import pytest
 
 from sandbox.docker.engine import DockerEngine
 from sandbox.images import base_image
-from tests.support.sandbox_fixtures import DockerOpener
+from tests.support.sandboxes.fixtures import DockerOpener
 
 pytestmark = pytest.mark.docker
 

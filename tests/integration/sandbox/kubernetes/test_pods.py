@@ -23,7 +23,7 @@ from sandbox.kubernetes.engine import KubernetesEngine
 from sandbox.protocol import Limits
 from sandbox.spec import SandboxSpec
 from tests.doubles.kubernetes.server import Cluster, serving_cluster
-from tests.support.sandbox_fixtures import TREE, DockerOpener, tar_of
+from tests.support.sandboxes.fixtures import TREE, DockerOpener, tar_of
 
 pytestmark = pytest.mark.docker
 

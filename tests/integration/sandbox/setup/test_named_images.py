@@ -12,7 +12,7 @@ from sandbox.docker.engine import DockerEngine
 from sandbox.errors import SandboxError
 from sandbox.setup.named_images import named_image, pulled_digest, refused_labels
 from tests.doubles.registry import serving_registry
-from tests.support.sandbox_fixtures import engine
+from tests.support.sandboxes.fixtures import engine
 
 __all__ = ["engine"]
 

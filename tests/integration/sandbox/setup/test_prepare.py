@@ -25,7 +25,7 @@ from sandbox.setup.prepared_images import listed, prune
 from sandbox.setup.records import Prepared, SetupFailed, SetupPolicy, proposal
 from sandbox.setup.registries import machine_hosts
 from sandbox.spec import SandboxSpec
-from tests.support.sandbox_fixtures import tar_of
+from tests.support.sandboxes.fixtures import tar_of
 
 pytestmark = [pytest.mark.docker]
 

@@ -8,7 +8,7 @@ import pytest
 
 from agent.model import ToolCall
 from agent.tools.registry import TOOLS, parse_call, tool_specs
-from tests.support.tool_context import Workbench, call
+from tests.support.agent.tool_context import Workbench, call
 
 __all__ = ["call"]
 

@@ -9,7 +9,7 @@ import pytest
 
 from app.admission.authorization import is_label, refused_at_delivery, refused_at_start
 from app.github.records import IssueThread, Permission, Repository
-from tests.support.stored_runs import trigger
+from tests.support.runs.stored import trigger
 
 
 def test_the_label_starts_a_run() -> None:

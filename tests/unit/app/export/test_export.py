@@ -29,7 +29,7 @@ from app.settings.schema import Settings
 from app.storage import archive
 from app.storage.archive import Journals
 from app.storage.store import SqlStore
-from tests.support.kept_runs import attempt, run, store
+from tests.support.runs.kept import attempt, run, store
 
 __all__ = ["store"]
 

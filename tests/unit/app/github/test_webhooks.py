@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from app.github.webhook_events import CheckFailed
 from app.github.webhooks import BadPayload, Ignored, Trigger, parse, sign, verify
-from tests.support.payloads import encoded, labeled
+from tests.support.github.payloads import encoded, labeled
 
 
 def test_the_signature_is_githubs() -> None:

@@ -19,7 +19,7 @@ from app.settings.loading import load
 from app.settings.schema import PREFIX, Settings
 from app.storage.store import SqlStore
 from sandbox.docker.engine import DockerEngine
-from tests.support.stored_runs import trigger
+from tests.support.runs.stored import trigger
 
 MINE = {"mine": {"base": "k2-thinking", "model": "k2", "window": 128_000}}
 

@@ -17,8 +17,8 @@ from app.settings.schema import Settings
 from app.storage import archive
 from app.storage.locks import database_lock, state_lock
 from app.storage.store import SqlStore
-from tests.support.kept_runs import a_run
-from tests.support.stored_runs import trigger
+from tests.support.runs.kept import a_run
+from tests.support.runs.stored import trigger
 
 # Backup
 

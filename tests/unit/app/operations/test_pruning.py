@@ -15,9 +15,9 @@ from app.storage.inbox import Inbox
 from app.storage.store import SqlStore
 from app.storage.tables import asks, deliveries, handled, runs, usage
 from app.storage.tables import controls as control_rows
-from tests.support.payloads import comment
+from tests.support.github.payloads import comment
+from tests.support.runs.stored import start, store, trigger, url
 from tests.support.settings import settings
-from tests.support.stored_runs import start, store, trigger, url
 
 __all__ = ["settings", "store", "url"]
 

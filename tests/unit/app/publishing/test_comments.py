@@ -29,7 +29,7 @@ from app.publishing.pull_request import (
 from app.publishing.rendering import MARKER_ROOM, TEMPLATES
 from app.repo_config.schema import Language
 from app.sanitize.markdown import COMMENT_LIMIT, units
-from tests.support.publishing import (
+from tests.support.runs.proven import (
     FACTS,
     HYPOTHESES,
     PATCH,

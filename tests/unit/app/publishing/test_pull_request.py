@@ -16,8 +16,8 @@ from app.publishing.pull_request import annotated, check_report, commit_message,
 from app.publishing.pull_template import Part, fill
 from app.repo_config.parser import read
 from app.sanitize.markdown import Markdown
-from tests.support.publishing import FACTS, PATCH, UNPROVEN, WHOLE
-from tests.support.run_world import make_remote
+from tests.support.runs.proven import FACTS, PATCH, UNPROVEN, WHOLE
+from tests.support.runs.world import make_remote
 
 TEMPLATE = """\
 <!-- Thanks for your pull request! Read CONTRIBUTING first. -->

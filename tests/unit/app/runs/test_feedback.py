@@ -23,8 +23,8 @@ from app.repo_config.schema import Permissions, RepoConfig, Triggers
 from app.runs.feedback import of_remark, said_to_us, wanted
 from app.runs.replies import answer_text, answers, page_comment
 from app.settings.schema import Settings
-from tests.support.payloads import PLACE, comment
-from tests.support.stored_runs import trigger
+from tests.support.github.payloads import PLACE, comment
+from tests.support.runs.stored import trigger
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -13,8 +13,8 @@ from app.runs import journal_progress
 from app.runs.failures import Requeued
 from app.runs.results import Failed, Published
 from app.runs.step_retry import LONGEST_OUTAGE, with_retries
-from tests.support.run_world import RunWorld
-from tests.support.runs import start
+from tests.support.runs.lifecycle import start
+from tests.support.runs.world import RunWorld
 
 WAITING = RunPhase(attempt=0, phase=journal_progress.WAITING, detail="GitHub cannot be reached.")
 PUBLISHED = Published("proven", 1, pull="7")

@@ -18,7 +18,7 @@ from app.settings.schema import Settings
 from app.storage.outage import is_unavailable, retry_while_unavailable
 from app.storage.store import SqlStore
 from app.telemetry import tracing
-from tests.support.kept_runs import a_run, finished
+from tests.support.runs.kept import a_run, finished
 
 # The fence
 

@@ -26,8 +26,8 @@ from app.runs import crash_limit, journal_progress
 from app.settings.schema import Settings
 from app.storage import audit, controls
 from app.storage.store import SqlStore
-from tests.support.kept_runs import a_run, finished
-from tests.support.stored_runs import trigger
+from tests.support.runs.kept import a_run, finished
+from tests.support.runs.stored import trigger
 
 # Controls and parking
 

@@ -8,8 +8,8 @@ from agent.journal.events import RunEnded
 from app.github.webhook_events import PullEnded, Pushed, Reviewed
 from app.storage.inbox import Inbox, UnknownAsk
 from app.storage.store import SqlStore
-from tests.support.payloads import PLACE, comment
-from tests.support.stored_runs import start, store, trigger, url
+from tests.support.github.payloads import PLACE, comment
+from tests.support.runs.stored import start, store, trigger, url
 
 __all__ = ["store", "url"]
 

@@ -14,7 +14,7 @@ from agent.journal.events import RunEnded, RunPhase, ToolFinished
 from app.storage import tables
 from app.storage.records import RunFilter, UnknownRun, run_id_for
 from app.storage.store import SqlStore
-from tests.support.stored_runs import start, store, trigger, url
+from tests.support.runs.stored import start, store, trigger, url
 
 __all__ = ["store", "url"]
 

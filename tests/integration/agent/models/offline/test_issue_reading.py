@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bench.issue_reading import read
-from tests.support.reported_issues import REPORTED_ISSUES
+from tests.support.agent.reported_issues import REPORTED_ISSUES
 
 
 @pytest.mark.slow

@@ -11,10 +11,10 @@ from openapi_schema_validator import OAS30Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT7, DRAFT202012
 
-from .description import kept_file
-from .operations import Answer
-from .state import Json
-from .unvalidated import NoValidation
+from tests.doubles.github.description.fetch import kept_file
+from tests.doubles.github.description.unvalidated import NoValidation
+from tests.doubles.github.operations.operation import Answer
+from tests.doubles.github.state import Json
 
 _ROOT = "urn:github:openapi"
 _HOOKS = "urn:github:webhooks"

@@ -10,7 +10,7 @@ from agent.journal.events import (
     Submitted,
 )
 from agent.journal.state import AttemptState, fold
-from tests.support.github_app import PATCH
+from tests.support.github.app import PATCH
 
 PROVEN = GateJudged(verdict="proven", patch=PATCH, checks=(Check(name="reproduction", ok=True),))
 

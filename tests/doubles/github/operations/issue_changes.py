@@ -3,9 +3,9 @@
 import hashlib
 from typing import Any
 
-from . import shapes, shapes_pulls
-from .operations import Answer, Call, not_found
-from .state import Comment, Issue, Label, Reaction, User
+from tests.doubles.github.operations.operation import Answer, Call, not_found
+from tests.doubles.github.shapes import basic, pulls
+from tests.doubles.github.state import Comment, Issue, Label, Reaction, User
 
 
 def emit_item(call: Call, item: Issue, action: str, **extra: Any) -> None:
@@ -13,7 +13,7 @@ def emit_item(call: Call, item: Issue, action: str, **extra: Any) -> None:
     if item.pull is None:
         call.emit("issues", action, item, **extra)
     else:
-        pull = shapes_pulls.pull_full(call.world, call.repo, item)
+        pull = pulls.pull_full(call.world, call.repo, item)
         call.emit("pull_request", action, number=item.number, pull_request=pull, **extra)
 
 
@@ -41,14 +41,14 @@ def add_labels(call: Call, item: Issue, names: list[str]) -> None:
         if tag not in item.labels:
             item.labels.append(tag)
             item.updated_at = call.world.now()
-            emit_item(call, item, "labeled", label=shapes.label(call.world, call.repo, tag))
+            emit_item(call, item, "labeled", label=basic.label(call.world, call.repo, tag))
 
 
 def remove_label(call: Call, item: Issue, tag: Label) -> None:
     """Take a label off, with the event."""
     item.labels.remove(tag)
     item.updated_at = call.world.now()
-    emit_item(call, item, "unlabeled", label=shapes.label(call.world, call.repo, tag))
+    emit_item(call, item, "unlabeled", label=basic.label(call.world, call.repo, tag))
 
 
 def assign(call: Call, item: Issue, logins: list[str]) -> None:
@@ -57,7 +57,7 @@ def assign(call: Call, item: Issue, logins: list[str]) -> None:
         who = call.world.user(login)
         if who and who not in item.assignees and call.repo.role_of(who) not in {"none", "read"}:
             item.assignees.append(who)
-            emit_item(call, item, "assigned", assignee=shapes.user(call.world.urls, who))
+            emit_item(call, item, "assigned", assignee=basic.user(call.world.urls, who))
 
 
 def react(call: Call, given: list[Reaction]) -> Answer:
@@ -65,7 +65,7 @@ def react(call: Call, given: list[Reaction]) -> Answer:
     who: User = call.user
     for known in given:
         if known.user is who and known.content == call.body["content"]:
-            return Answer(200, shapes.reaction(call.world, known))
+            return Answer(200, basic.reaction(call.world, known))
     fresh = Reaction(call.world.next_id(), who, call.body["content"], call.world.now())
     given.append(fresh)
-    return Answer(201, shapes.reaction(call.world, fresh))
+    return Answer(201, basic.reaction(call.world, fresh))

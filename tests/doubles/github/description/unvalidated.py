@@ -2,8 +2,8 @@
 
 from typing import Any, Protocol
 
-from .operations import Answer
-from .state import Json
+from tests.doubles.github.operations.operation import Answer
+from tests.doubles.github.state import Json
 
 
 class Validator(Protocol):

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from . import shapes
-from .state import ROLES, Delivery, Issue, Json, Repo, Token, User, World
+from tests.doubles.github.shapes import basic
+from tests.doubles.github.state import ROLES, Delivery, Issue, Json, Repo, Token, User, World
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class Call:
         """Send an event about this repository; ``item`` puts the issue into it."""
         body: Json = {"action": action}
         if item is not None:
-            body["issue"] = shapes.issue(self.world, self.repo, item)
+            body["issue"] = basic.issue(self.world, self.repo, item)
         self.hooks.emit(event, self.repo, self.user, body | payload)
 
 

@@ -1,7 +1,7 @@
 """Fetches GitHub's own API description and webhook schemas into a cache outside the repository.
 
-Run ``python -m tests.doubles.github.description``. The three npm packages are pinned by version
-and by the integrity that npm publishes for it; only the files that are used are kept.
+Run ``python -m tests.doubles.github.description.fetch``. The three npm packages are pinned by
+version and by the integrity that npm publishes for it; only the files that are used are kept.
 """
 
 import sys
@@ -55,8 +55,8 @@ def kept_file(name: str) -> Path:
                 if path.is_file():
                     return path
                 raise DescriptionMissing(
-                    f"{path} is missing; run `python -m tests.doubles.github.description` once "
-                    "where npm reaches its registry"
+                    f"{path} is missing; run `python -m tests.doubles.github.description.fetch` "
+                    "once where npm reaches its registry"
                 )
     raise KeyError(name)
 

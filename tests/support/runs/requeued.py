@@ -10,8 +10,8 @@ from app.server.engine import Durable
 from app.storage.records import Run
 from sandbox.errors import SandboxError
 from sandbox.protocol import Sandbox
-from tests.support.run_world import LocalSandboxes, RunWorld
-from tests.support.runs import until
+from tests.support.runs.lifecycle import until
+from tests.support.runs.world import LocalSandboxes, RunWorld
 
 
 class Interrupted(LocalSandboxes):

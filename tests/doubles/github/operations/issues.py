@@ -2,11 +2,24 @@
 
 from urllib.parse import unquote
 
-from . import shapes
-from .auth import require_role
-from .issue_changes import add_labels, assign, emit_item, find_comment, remove_label
-from .operations import Answer, Call, GithubError, Table, invalid, paged
-from .state import Comment, Issue, Json, stamp
+from tests.doubles.github.auth import require_role
+from tests.doubles.github.operations.issue_changes import (
+    add_labels,
+    assign,
+    emit_item,
+    find_comment,
+    remove_label,
+)
+from tests.doubles.github.operations.operation import (
+    Answer,
+    Call,
+    GithubError,
+    Table,
+    invalid,
+    paged,
+)
+from tests.doubles.github.shapes import basic
+from tests.doubles.github.state import Comment, Issue, Json, stamp
 
 table = Table()
 MAX_BODY = 65536
@@ -22,7 +35,7 @@ def checked_body(resource: str, body: str | None) -> str | None:
 
 def _shown(call: Call, item: Issue, status: int = 200) -> Answer:
     extra = {"closed_by": None}
-    return Answer(status, shapes.issue(call.world, call.repo, item) | extra)
+    return Answer(status, basic.issue(call.world, call.repo, item) | extra)
 
 
 @table.add("issues/list-for-repo", "GET /repos/{owner}/{repo}/issues", needs=_READ)
@@ -32,7 +45,7 @@ def list_issues(call: Call) -> Answer:
     names = {name for name in unquote(call.query.get("labels", "")).split(",") if name}
     since = call.query.get("since", "")
     found = [
-        shapes.issue(call.world, call.repo, item)
+        basic.issue(call.world, call.repo, item)
         for item in reversed(call.repo.issues.values())
         if state in ("all", item.state)
         and names <= {tag.name for tag in item.labels}
@@ -143,7 +156,7 @@ def list_comments(call: Call) -> Answer:
     """The conversation, oldest first."""
     item, since = call.issue(), call.query.get("since", "")
     said = [c for c in item.comments if stamp(c.updated_at) >= since]
-    return paged(call, [shapes.comment(call.world, call.repo, item, c) for c in said])
+    return paged(call, [basic.comment(call.world, call.repo, item, c) for c in said])
 
 
 @table.add(
@@ -162,7 +175,7 @@ def create_comment(call: Call) -> Answer:
     said = Comment(call.world.next_id(), call.user, text, now, now)
     item.comments.append(said)
     item.updated_at = now
-    body = shapes.comment(call.world, call.repo, item, said)
+    body = basic.comment(call.world, call.repo, item, said)
     call.emit("issue_comment", "created", item, comment=body)
     return Answer(201, body)
 
@@ -173,7 +186,7 @@ def create_comment(call: Call) -> Answer:
 def get_comment(call: Call) -> Answer:
     """One comment."""
     item, said = find_comment(call)
-    return Answer(200, shapes.comment(call.world, call.repo, item, said))
+    return Answer(200, basic.comment(call.world, call.repo, item, said))
 
 
 @table.add(
@@ -189,7 +202,7 @@ def update_comment(call: Call) -> Answer:
     before = said.body
     said.body = checked_body("IssueComment", call.body["body"]) or ""
     said.updated_at = call.world.now()
-    body = shapes.comment(call.world, call.repo, item, said)
+    body = basic.comment(call.world, call.repo, item, said)
     changes = {"body": {"from": before}}
     call.emit("issue_comment", "edited", item, comment=body, changes=changes)
     return Answer(200, body)
@@ -206,6 +219,6 @@ def delete_comment(call: Call) -> Answer:
     if said.user is not call.user:
         require_role(call, "write")
     item.comments.remove(said)
-    body = shapes.comment(call.world, call.repo, item, said)
+    body = basic.comment(call.world, call.repo, item, said)
     call.emit("issue_comment", "deleted", item, comment=body)
     return Answer(204)

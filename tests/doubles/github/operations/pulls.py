@@ -2,14 +2,23 @@
 
 import itertools
 
-from . import repository as git
-from . import shapes, shapes_pulls
-from .auth import require_role
-from .issue_changes import emit_item
-from .operations import Answer, Call, GithubError, Table, at_least, invalid, not_found, paged
-from .ops_issues import checked_body, set_state
-from .pushes import noreply, refs_changed
-from .state import Issue, Json, Pull
+from tests.doubles.github import repository as git
+from tests.doubles.github.auth import require_role
+from tests.doubles.github.operations.issue_changes import emit_item
+from tests.doubles.github.operations.issues import checked_body, set_state
+from tests.doubles.github.operations.operation import (
+    Answer,
+    Call,
+    GithubError,
+    Table,
+    at_least,
+    invalid,
+    not_found,
+    paged,
+)
+from tests.doubles.github.pushes import noreply, refs_changed
+from tests.doubles.github.shapes import basic, pulls
+from tests.doubles.github.state import Issue, Json, Pull
 
 table = Table()
 _READ, _WRITE = "pull_requests:read", "pull_requests:write"
@@ -37,7 +46,7 @@ def list_pulls(call: Call) -> Answer:
     if query.get("direction", "desc") == "desc":
         items.reverse()
     found = [
-        shapes_pulls.pull_simple(call.world, call.repo, item)
+        pulls.pull_simple(call.world, call.repo, item)
         for item in items
         if item.pull
         and state in ("all", item.state)
@@ -86,7 +95,7 @@ def create_pull(call: Call) -> Answer:
     )
     repo.issues[item.number] = item
     emit_item(call, item, "opened")
-    return Answer(201, shapes_pulls.pull_full(call.world, repo, item))
+    return Answer(201, pulls.pull_full(call.world, repo, item))
 
 
 def _custom(message: str) -> GithubError:
@@ -115,7 +124,7 @@ def get_pull(call: Call) -> Answer:
     if "patch" in call.accept:
         span = f"{pull.base_sha}..{pull.head_sha}"
         return _text(git.run(call.repo.git, "format-patch", "--stdout", span))
-    return Answer(200, shapes_pulls.pull_full(call.world, call.repo, item))
+    return Answer(200, pulls.pull_full(call.world, call.repo, item))
 
 
 @table.add("pulls/update", f"PATCH {_ONE}", needs=_WRITE)
@@ -143,7 +152,7 @@ def update_pull(call: Call) -> Answer:
         if call.body["state"] == "open" and pull.merged_at is not None:
             raise invalid("PullRequest", "state", "invalid")
         set_state(call, item, call.body["state"])
-    return Answer(200, shapes_pulls.pull_full(call.world, call.repo, item))
+    return Answer(200, pulls.pull_full(call.world, call.repo, item))
 
 
 def set_draft(call: Call, item: Issue, draft: bool) -> None:
@@ -211,7 +220,7 @@ def list_files(call: Call) -> Answer:
     _, pull = pull_of(call)
     found = git.changes(call.repo.git, pull.base_sha, pull.head_sha)
     head = pull.head_sha
-    return paged(call, [shapes_pulls.file_entry(call.world, call.repo, head, f) for f in found])
+    return paged(call, [pulls.file_entry(call.world, call.repo, head, f) for f in found])
 
 
 @table.add("pulls/list-commits", f"GET {_ONE}/commits", needs=_READ)
@@ -220,7 +229,7 @@ def list_pull_commits(call: Call) -> Answer:
     _, pull = pull_of(call)
     shas = git.commits_between(call.repo.git, pull.base_sha, pull.head_sha)
     found = [git.commit(call.repo.git, sha) for sha in shas]
-    return paged(call, [shapes_pulls.commit(call.world, call.repo, item) for item in found])
+    return paged(call, [pulls.commit(call.world, call.repo, item) for item in found])
 
 
 @table.add("pulls/request-reviewers", f"POST {_ONE}/requested_reviewers", needs=_WRITE)
@@ -233,16 +242,16 @@ def request_reviewers(call: Call) -> Answer:
             raise GithubError(422, "Reviews may only be requested from collaborators.")
         if who not in pull.requested_reviewers:
             pull.requested_reviewers.append(who)
-            person = shapes.user(call.world.urls, who)
+            person = basic.user(call.world.urls, who)
             emit_item(call, item, "review_requested", requested_reviewer=person)
-    return Answer(201, shapes_pulls.pull_simple(call.world, call.repo, item))
+    return Answer(201, pulls.pull_simple(call.world, call.repo, item))
 
 
 @table.add("pulls/list-requested-reviewers", f"GET {_ONE}/requested_reviewers", needs=_READ)
 def requested_reviewers(call: Call) -> Answer:
     """Who was asked and has not reviewed."""
     people = pull_of(call)[1].requested_reviewers
-    return Answer(200, {"users": [shapes.user(call.world.urls, w) for w in people], "teams": []})
+    return Answer(200, {"users": [basic.user(call.world.urls, w) for w in people], "teams": []})
 
 
 @table.add("pulls/remove-requested-reviewers", f"DELETE {_ONE}/requested_reviewers", needs=_WRITE)
@@ -251,4 +260,4 @@ def remove_reviewers(call: Call) -> Answer:
     item, pull = pull_of(call)
     gone = set(call.body.get("reviewers", []))
     pull.requested_reviewers = [who for who in pull.requested_reviewers if who.login not in gone]
-    return Answer(200, shapes_pulls.pull_simple(call.world, call.repo, item))
+    return Answer(200, pulls.pull_simple(call.world, call.repo, item))

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from agent.journal.events import RunEnded, ToolFinished, ToolStarted
 from app.storage.records import Run
-from tests.support.run_world import RunWorld
-from tests.support.stored_runs import trigger
+from tests.support.runs.stored import trigger
+from tests.support.runs.world import RunWorld
 
 WAIT_S = 180.0
 

@@ -2,11 +2,20 @@
 
 import base64
 
-from . import repository as git
-from . import shapes, shapes_pulls
-from .operations import Answer, Call, GithubError, Table, at_least, invalid, not_found, paged
-from .pushes import refs_changed
-from .state import ROLES, Json, Repo, node_id
+from tests.doubles.github import repository as git
+from tests.doubles.github.operations.operation import (
+    Answer,
+    Call,
+    GithubError,
+    Table,
+    at_least,
+    invalid,
+    not_found,
+    paged,
+)
+from tests.doubles.github.pushes import refs_changed
+from tests.doubles.github.shapes import basic, pulls
+from tests.doubles.github.state import ROLES, Json, Repo, node_id
 
 table = Table()
 _READ, _WRITE = "contents:read", "contents:write"
@@ -19,7 +28,7 @@ def get_repo(call: Call) -> Answer:
     rights = {"admin": "admin", "maintain": "maintain", "push": "write", "triage": "triage"}
     permissions = {name: at_least(role, needed) for name, needed in rights.items()}
     permissions["pull"] = True
-    return Answer(200, shapes.repository_full(call.world, call.repo, permissions))
+    return Answer(200, basic.repository_full(call.world, call.repo, permissions))
 
 
 @table.add(
@@ -36,7 +45,7 @@ def collaborator_permission(call: Call) -> Answer:
     order = {"pull": "read", "triage": "triage", "push": "write"}
     order |= {"maintain": "maintain", "admin": "admin"}
     rights = {name: at_least(role, needed) for name, needed in order.items()}
-    person = shapes.user(call.world.urls, who) | {"permissions": rights, "role_name": role}
+    person = basic.user(call.world.urls, who) | {"permissions": rights, "role_name": role}
     return Answer(200, {"permission": coarse, "role_name": role, "user": person})
 
 
@@ -56,7 +65,7 @@ def list_collaborators(call: Call) -> Answer:
     return paged(
         call,
         [
-            shapes.user(call.world.urls, who) | {"role_name": call.repo.role_of(who)}
+            basic.user(call.world.urls, who) | {"role_name": call.repo.role_of(who)}
             for who in people
             if who and call.repo.role_of(who) in ROLES[1:]
         ],
@@ -64,7 +73,7 @@ def list_collaborators(call: Call) -> Answer:
 
 
 def _branch(call: Call, name: str, sha: str) -> Json:
-    url = f"{shapes.repo_url(call.world, call.repo)}/branches/{name}"
+    url = f"{basic.repo_url(call.world, call.repo)}/branches/{name}"
     return {
         "name": name,
         "commit": {"sha": sha, "url": url.replace(f"/branches/{name}", f"/commits/{sha}")},
@@ -87,14 +96,14 @@ def get_branch(call: Call) -> Answer:
     sha = git.branch_tip(call.repo.git, name)
     if sha is None:
         raise GithubError(404, "Branch not found")
-    url = f"{shapes.repo_url(call.world, call.repo)}/branches/{name}"
-    page = f"{shapes.repo_page(call.world, call.repo)}/tree/{name}"
+    url = f"{basic.repo_url(call.world, call.repo)}/branches/{name}"
+    page = f"{basic.repo_page(call.world, call.repo)}/tree/{name}"
     protected = name in call.repo.protected_branches
     return Answer(
         200,
         {
             "name": name,
-            "commit": shapes_pulls.commit(call.world, call.repo, git.commit(call.repo.git, sha)),
+            "commit": pulls.commit(call.world, call.repo, git.commit(call.repo.git, sha)),
             "_links": {"self": url, "html": page},
             "protected": protected,
             "protection": {"enabled": protected},
@@ -116,7 +125,7 @@ def list_commits(call: Call) -> Answer:
     """The newest commits of a branch."""
     start = resolved(call, call.query.get("sha", call.repo.default_branch))
     found = [git.commit(call.repo.git, sha) for sha in git.history(call.repo.git, start, 200)]
-    return paged(call, [shapes_pulls.commit(call.world, call.repo, item) for item in found])
+    return paged(call, [pulls.commit(call.world, call.repo, item) for item in found])
 
 
 @table.add("repos/get-commit", "GET /repos/{owner}/{repo}/commits/{ref}", needs=_READ)
@@ -126,10 +135,10 @@ def get_commit(call: Call) -> Answer:
     found = git.commit(repo.git, sha)
     base = found.parents[0] if found.parents else None
     files = git.changes(repo.git, base, sha) if base else []
-    entries = [shapes_pulls.file_entry(call.world, repo, sha, change) for change in files]
+    entries = [pulls.file_entry(call.world, repo, sha, change) for change in files]
     sums = [sum(f.additions for f in files), sum(f.deletions for f in files)]
     stats = {"additions": sums[0], "deletions": sums[1], "total": sum(sums)}
-    body = shapes_pulls.commit(call.world, repo, found) | {"files": entries, "stats": stats}
+    body = pulls.commit(call.world, repo, found) | {"files": entries, "stats": stats}
     return Answer(200, body)
 
 
@@ -151,11 +160,11 @@ def compare(call: Call) -> Answer:
     ahead = git.commits_between(repo.git, base, head)
     behind = git.commits_between(repo.git, head, base)
     names = {(True, True): "diverged", (True, False): "ahead", (False, True): "behind"}
-    url = f"{shapes.repo_url(world, repo)}/compare/{left}...{right}"
-    page = f"{shapes.repo_page(world, repo)}/compare/{left}...{right}"
+    url = f"{basic.repo_url(world, repo)}/compare/{left}...{right}"
+    page = f"{basic.repo_page(world, repo)}/compare/{left}...{right}"
 
     def shown(sha: str) -> Json:
-        return shapes_pulls.commit(world, repo, git.commit(repo.git, sha))
+        return pulls.commit(world, repo, git.commit(repo.git, sha))
 
     changed = git.changes(repo.git, base, head)
     return Answer(
@@ -173,7 +182,7 @@ def compare(call: Call) -> Answer:
             "behind_by": len(behind),
             "total_commits": len(ahead),
             "commits": [shown(sha) for sha in ahead],
-            "files": [shapes_pulls.file_entry(world, repo, head, item) for item in changed],
+            "files": [pulls.file_entry(world, repo, head, item) for item in changed],
         },
     )
 
@@ -214,7 +223,7 @@ def _folder(call: Call, sha: str, ref: str, path: str) -> list[Json]:
 
 
 def _entry(call: Call, ref: str, path: str, kind: str, sha: str, size: int) -> Json:
-    api, page = shapes.repo_url(call.world, call.repo), shapes.repo_page(call.world, call.repo)
+    api, page = basic.repo_url(call.world, call.repo), basic.repo_page(call.world, call.repo)
     url = f"{api}/contents/{path}?ref={ref}"
     html = f"{page}/{'tree' if kind == 'dir' else 'blob'}/{ref}/{path}"
     git_url = f"{api}/git/{'trees' if kind == 'dir' else 'blobs'}/{sha}"
@@ -233,7 +242,7 @@ def _entry(call: Call, ref: str, path: str, kind: str, sha: str, size: int) -> J
 
 
 def _ref(call: Call, repo: Repo, name: str, sha: str) -> Json:
-    api = f"{shapes.repo_url(call.world, repo)}/git"
+    api = f"{basic.repo_url(call.world, repo)}/git"
     return {
         "ref": name,
         "node_id": node_id("Ref", repo.id),
@@ -323,4 +332,4 @@ def get_git_commit(call: Call) -> Answer:
     if sha is None:
         raise not_found()
     found = git.commit(call.repo.git, sha)
-    return Answer(200, shapes_pulls.git_commit(call.world, call.repo, found))
+    return Answer(200, pulls.git_commit(call.world, call.repo, found))

@@ -2,11 +2,19 @@
 
 from datetime import UTC, datetime
 
-from . import repository as git
-from . import shapes, shapes_checks
-from .operations import Answer, Call, GithubError, Table, invalid, not_found, paged
-from .ops_repos import resolved
-from .state import CheckRun, CheckSuite, Json, Repo, Status, World
+from tests.doubles.github import repository as git
+from tests.doubles.github.operations.operation import (
+    Answer,
+    Call,
+    GithubError,
+    Table,
+    invalid,
+    not_found,
+    paged,
+)
+from tests.doubles.github.operations.repos import resolved
+from tests.doubles.github.shapes import basic, checks
+from tests.doubles.github.state import CheckRun, CheckSuite, Json, Repo, Status, World
 
 table = Table()
 _READ, _WRITE = "checks:read", "checks:write"
@@ -59,8 +67,8 @@ def _apply(call: Call, run: CheckRun) -> None:
 
 
 def _emit(call: Call, run: CheckRun, action: str) -> None:
-    suite = shapes_checks.check_suite(call.world, call.repo, run.suite)
-    body = shapes_checks.check_run(call.world, call.repo, run) | {"check_suite": suite}
+    suite = checks.check_suite(call.world, call.repo, run.suite)
+    body = checks.check_run(call.world, call.repo, run) | {"check_suite": suite}
     call.emit("check_run", action, check_run=body)
 
 
@@ -87,7 +95,7 @@ def create_run(call: Call) -> Answer:
     _apply(call, run)
     call.repo.check_runs[run.id] = run
     _emit(call, run, "completed" if run.status == "completed" else "created")
-    return Answer(201, shapes_checks.check_run(call.world, call.repo, run))
+    return Answer(201, checks.check_run(call.world, call.repo, run))
 
 
 def _run(call: Call) -> CheckRun:
@@ -107,20 +115,20 @@ def update_run(call: Call) -> Answer:
     _apply(call, run)
     if run.status == "completed" and before != "completed":
         _emit(call, run, "completed")
-    return Answer(200, shapes_checks.check_run(call.world, call.repo, run))
+    return Answer(200, checks.check_run(call.world, call.repo, run))
 
 
 @table.add("checks/get", f"GET {_RUN}", needs=_READ)
 def get_run(call: Call) -> Answer:
     """One check run."""
-    return Answer(200, shapes_checks.check_run(call.world, call.repo, _run(call)))
+    return Answer(200, checks.check_run(call.world, call.repo, _run(call)))
 
 
 @table.add("checks/list-annotations", f"GET {_RUN}/annotations", needs=_READ)
 def annotations(call: Call) -> Answer:
     """The annotations of a check run."""
     run = _run(call)
-    page = shapes.repo_page(call.world, call.repo)
+    page = basic.repo_page(call.world, call.repo)
     blanks: Json = dict.fromkeys(("start_column", "end_column", "title", "raw_details"))
     listed = [
         {**blanks, **given, "blob_href": f"{page}/blob/{run.head_sha}/{given['path']}"}
@@ -142,7 +150,7 @@ def rerequest(call: Call) -> Answer:
 def _runs(call: Call, chosen: list[CheckRun]) -> Answer:
     query = call.query
     found = [
-        shapes_checks.check_run(call.world, call.repo, run)
+        checks.check_run(call.world, call.repo, run)
         for run in chosen
         if query.get("check_name", run.name) == run.name
         and query.get("status", run.status) == run.status
@@ -175,7 +183,7 @@ def _suite(call: Call) -> CheckSuite:
 @table.add("checks/get-suite", f"GET {_SUITE}", needs=_READ)
 def get_suite(call: Call) -> Answer:
     """One suite."""
-    return Answer(200, shapes_checks.check_suite_full(call.world, call.repo, _suite(call)))
+    return Answer(200, checks.check_suite_full(call.world, call.repo, _suite(call)))
 
 
 @table.add("checks/create-suite", "POST /repos/{owner}/{repo}/check-suites", needs=_WRITE, by=_APP)
@@ -184,7 +192,7 @@ def create_suite(call: Call) -> Answer:
     sha = resolved(call, call.body["head_sha"])
     known = any(suite.head_sha == sha for suite in call.repo.check_suites)
     suite = suite_for(call.world, call.repo, sha)
-    body = shapes_checks.check_suite_full(call.world, call.repo, suite)
+    body = checks.check_suite_full(call.world, call.repo, suite)
     return Answer(200 if known else 201, body)
 
 
@@ -193,7 +201,7 @@ def suites_for_ref(call: Call) -> Answer:
     """The suites on a commit."""
     sha = resolved(call, call.path["ref"])
     found = [
-        shapes_checks.check_suite_full(call.world, call.repo, suite)
+        checks.check_suite_full(call.world, call.repo, suite)
         for suite in call.repo.check_suites
         if suite.head_sha == sha
     ]
@@ -232,7 +240,7 @@ def create_status(call: Call) -> Answer:
         created_at=call.world.now(),
     )
     call.repo.statuses.append(given)
-    return Answer(201, shapes_checks.status(call.world, call.repo, given))
+    return Answer(201, checks.status(call.world, call.repo, given))
 
 
 @table.add("repos/list-commit-statuses-for-ref", f"GET {_REF}/statuses", needs="statuses:read")
@@ -240,7 +248,7 @@ def list_statuses(call: Call) -> Answer:
     """All statuses on a commit, newest first."""
     sha = resolved(call, call.path["ref"])
     found = [given for given in reversed(call.repo.statuses) if given.sha == sha]
-    return paged(call, [shapes_checks.status(call.world, call.repo, given) for given in found])
+    return paged(call, [checks.status(call.world, call.repo, given) for given in found])
 
 
 @table.add("repos/get-combined-status-for-ref", f"GET {_REF}/status", needs="statuses:read")
@@ -251,17 +259,15 @@ def combined_status(call: Call) -> Answer:
     states = {given.state for given in newest.values()}
     bad = bool(states & {"failure", "error"})
     state = "failure" if bad else "success" if states == {"success"} else "pending"
-    url = f"{shapes.repo_url(call.world, call.repo)}/commits/{sha}"
+    url = f"{basic.repo_url(call.world, call.repo)}/commits/{sha}"
     return Answer(
         200,
         {
             "state": state,
             "sha": sha,
             "total_count": len(newest),
-            "statuses": [
-                shapes_checks.status(call.world, call.repo, given) for given in newest.values()
-            ],
-            "repository": shapes.repository(call.world, call.repo),
+            "statuses": [checks.status(call.world, call.repo, given) for given in newest.values()],
+            "repository": basic.repository(call.world, call.repo),
             "commit_url": url,
             "url": f"{url}/status",
         },

@@ -25,7 +25,7 @@ from agent.journal.events import (
 from agent.model import ToolCall, Usage
 from app.github.webhook_events import Trigger
 from app.storage.store import SqlStore
-from tests.support.stored_runs import trigger
+from tests.support.runs.stored import trigger
 
 
 def a_run(store: SqlStore, number: int = 7, ended: bool = True) -> str:

@@ -7,7 +7,7 @@ description wants more, a ``_full`` form adds it.
 from datetime import datetime
 from urllib.parse import quote
 
-from .state import (
+from tests.doubles.github.state import (
     Comment,
     Installation,
     Issue,

@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.doubles import npm
+from tests.doubles.github.api import OPERATIONS
+from tests.doubles.github.description.validation import load_description
+from tests.doubles.github.state import Json
 from tests.doubles.sglang.serving import free_port
-
-from .api import OPERATIONS
-from .state import Json
-from .validation import load_description
 
 PRISM = "@stoplight/prism-cli@5.14.2"
 START_S = 120.0

@@ -1,7 +1,6 @@
 """Operations on what hangs on an issue: labels, assignees, reactions."""
 
-from . import shapes
-from .issue_changes import (
+from tests.doubles.github.operations.issue_changes import (
     add_labels,
     assign,
     emit_item,
@@ -10,8 +9,17 @@ from .issue_changes import (
     react,
     remove_label,
 )
-from .operations import Answer, Call, GithubError, Table, invalid, not_found, paged
-from .state import Issue, Reaction
+from tests.doubles.github.operations.operation import (
+    Answer,
+    Call,
+    GithubError,
+    Table,
+    invalid,
+    not_found,
+    paged,
+)
+from tests.doubles.github.shapes import basic
+from tests.doubles.github.state import Issue, Reaction
 
 table = Table()
 _READ, _WRITE = "issues:read pull_requests:read", "issues:write pull_requests:write"
@@ -19,11 +27,11 @@ _ISSUE = "/repos/{owner}/{repo}/issues/{issue_number}"
 
 
 def _shown(call: Call, item: Issue, status: int = 200) -> Answer:
-    return Answer(status, shapes.issue(call.world, call.repo, item))
+    return Answer(status, basic.issue(call.world, call.repo, item))
 
 
 def _labels(call: Call, item: Issue) -> Answer:
-    return Answer(200, [shapes.label(call.world, call.repo, tag) for tag in item.labels])
+    return Answer(200, [basic.label(call.world, call.repo, tag) for tag in item.labels])
 
 
 @table.add(
@@ -91,13 +99,13 @@ def get_label(call: Call) -> Answer:
     tag = call.repo.labels.get(call.path["name"].lower())
     if tag is None:
         raise not_found()
-    return Answer(200, shapes.label(call.world, call.repo, tag))
+    return Answer(200, basic.label(call.world, call.repo, tag))
 
 
 @table.add("issues/list-labels-for-repo", "GET /repos/{owner}/{repo}/labels", needs=_READ)
 def list_repo_labels(call: Call) -> Answer:
     """All labels of the repository."""
-    return paged(call, [shapes.label(call.world, call.repo, t) for t in call.repo.labels.values()])
+    return paged(call, [basic.label(call.world, call.repo, t) for t in call.repo.labels.values()])
 
 
 @table.add("issues/create-label", "POST /repos/{owner}/{repo}/labels", needs=_WRITE, role="write")
@@ -109,7 +117,7 @@ def create_label(call: Call) -> Answer:
     tag = known_label(call, name)
     tag.color = call.body.get("color") or tag.color
     tag.description = call.body.get("description")
-    return Answer(201, shapes.label(call.world, call.repo, tag))
+    return Answer(201, basic.label(call.world, call.repo, tag))
 
 
 @table.add(
@@ -135,7 +143,7 @@ def remove_assignees(call: Call) -> Answer:
     item = call.issue()
     for who in [w for w in item.assignees if w.login in call.body.get("assignees", [])]:
         item.assignees.remove(who)
-        emit_item(call, item, "unassigned", assignee=shapes.user(call.world.urls, who))
+        emit_item(call, item, "unassigned", assignee=basic.user(call.world.urls, who))
     return _shown(call, item)
 
 
@@ -156,7 +164,7 @@ def react_to_issue(call: Call) -> Answer:
 )
 def issue_reactions(call: Call) -> Answer:
     """The emoji on the issue."""
-    return paged(call, [shapes.reaction(call.world, r) for r in call.issue().reactions])
+    return paged(call, [basic.reaction(call.world, r) for r in call.issue().reactions])
 
 
 @table.add(
@@ -176,7 +184,7 @@ def react_to_comment(call: Call) -> Answer:
 )
 def comment_reactions(call: Call) -> Answer:
     """The emoji on a comment."""
-    return paged(call, [shapes.reaction(call.world, r) for r in find_comment(call)[1].reactions])
+    return paged(call, [basic.reaction(call.world, r) for r in find_comment(call)[1].reactions])
 
 
 def _unreact(call: Call, given: list[Reaction]) -> Answer:

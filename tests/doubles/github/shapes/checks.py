@@ -1,8 +1,25 @@
 """JSON of check runs, check suites and commit statuses, as GitHub writes it."""
 
-from . import repository as git
-from .shapes import app, ci_app, maybe, repo_page, repo_url, repository, user
-from .state import CheckRun, CheckSuite, Json, Repo, Status, World, node_id, stamp
+from tests.doubles.github import repository as git
+from tests.doubles.github.shapes.basic import (
+    app,
+    ci_app,
+    maybe,
+    repo_page,
+    repo_url,
+    repository,
+    user,
+)
+from tests.doubles.github.state import (
+    CheckRun,
+    CheckSuite,
+    Json,
+    Repo,
+    Status,
+    World,
+    node_id,
+    stamp,
+)
 
 
 def check_pulls(world: World, repo: Repo, sha: str) -> list[Json]:

@@ -2,9 +2,18 @@
 
 from urllib.parse import quote
 
-from . import repository as git
-from .shapes import association, label, maybe, reactions, repo_page, repo_url, repository, user
-from .state import (
+from tests.doubles.github import repository as git
+from tests.doubles.github.shapes.basic import (
+    association,
+    label,
+    maybe,
+    reactions,
+    repo_page,
+    repo_url,
+    repository,
+    user,
+)
+from tests.doubles.github.state import (
     Issue,
     Json,
     Pull,

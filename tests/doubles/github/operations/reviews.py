@@ -3,14 +3,22 @@
 import re
 from typing import Any
 
-from . import repository as git
-from . import shapes, shapes_pulls
-from .auth import require_role
-from .issue_changes import react
-from .operations import Answer, Call, GithubError, Table, invalid, not_found, paged
-from .ops_issues import checked_body
-from .ops_pulls import pull_of
-from .state import Issue, Json, Pull, Review, ReviewComment
+from tests.doubles.github import repository as git
+from tests.doubles.github.auth import require_role
+from tests.doubles.github.operations.issue_changes import react
+from tests.doubles.github.operations.issues import checked_body
+from tests.doubles.github.operations.operation import (
+    Answer,
+    Call,
+    GithubError,
+    Table,
+    invalid,
+    not_found,
+    paged,
+)
+from tests.doubles.github.operations.pulls import pull_of
+from tests.doubles.github.shapes import basic, pulls
+from tests.doubles.github.state import Issue, Json, Pull, Review, ReviewComment
 
 table = Table()
 _READ, _WRITE = "pull_requests:read", "pull_requests:write"
@@ -88,15 +96,15 @@ def _submit(call: Call, item: Issue, pull: Pull, review: Review, event: str) -> 
 
 
 def _tell(call: Call, item: Issue, review: Review, action: str) -> None:
-    shown = shapes_pulls.review(call.world, call.repo, item, review)
+    shown = pulls.review(call.world, call.repo, item, review)
     shown |= {"state": review.state.lower(), "body": review.body or None}
-    pull = shapes_pulls.pull_simple(call.world, call.repo, item)
+    pull = pulls.pull_simple(call.world, call.repo, item)
     call.emit("pull_request_review", action, review=shown, pull_request=pull)
 
 
 def _tell_comment(call: Call, item: Issue, said: ReviewComment, action: str, **more: Any) -> None:
-    pull = shapes_pulls.pull_simple(call.world, call.repo, item)
-    shown = shapes_pulls.review_comment(call.world, call.repo, item, said)
+    pull = pulls.pull_simple(call.world, call.repo, item)
+    shown = pulls.review_comment(call.world, call.repo, item, said)
     call.emit("pull_request_review_comment", action, comment=shown, pull_request=pull, **more)
 
 
@@ -105,7 +113,7 @@ def list_reviews(call: Call) -> Answer:
     """Reviews, oldest first; a pending one is shown to its author alone."""
     item, pull = pull_of(call)
     seen = [r for r in pull.reviews if r.state != "PENDING" or r.user is call.user]
-    return paged(call, [shapes_pulls.review(call.world, call.repo, item, r) for r in seen])
+    return paged(call, [pulls.review(call.world, call.repo, item, r) for r in seen])
 
 
 @table.add("pulls/create-review", f"POST {_PULL}/reviews", needs=_WRITE)
@@ -125,7 +133,7 @@ def create_review(call: Call) -> Answer:
             pull.reviews.remove(review)
             pull.review_comments = [c for c in pull.review_comments if c not in fresh]
             raise
-    return Answer(200, shapes_pulls.review(call.world, call.repo, item, review))
+    return Answer(200, pulls.review(call.world, call.repo, item, review))
 
 
 def _review(call: Call) -> tuple[Issue, Pull, Review]:
@@ -141,7 +149,7 @@ def _review(call: Call) -> tuple[Issue, Pull, Review]:
 def get_review(call: Call) -> Answer:
     """One review."""
     item, _, review = _review(call)
-    return Answer(200, shapes_pulls.review(call.world, call.repo, item, review))
+    return Answer(200, pulls.review(call.world, call.repo, item, review))
 
 
 @table.add("pulls/submit-review", f"POST {_REVIEW}/events", needs=_WRITE)
@@ -150,7 +158,7 @@ def submit_review(call: Call) -> Answer:
     item, pull, review = _review(call)
     review.body = call.body.get("body") or review.body
     _submit(call, item, pull, review, call.body["event"])
-    return Answer(200, shapes_pulls.review(call.world, call.repo, item, review))
+    return Answer(200, pulls.review(call.world, call.repo, item, review))
 
 
 @table.add("pulls/dismiss-review", f"PUT {_REVIEW}/dismissals", needs=_WRITE, role="write")
@@ -159,11 +167,11 @@ def dismiss_review(call: Call) -> Answer:
     item, _, review = _review(call)
     review.state = "DISMISSED"
     _tell(call, item, review, "dismissed")
-    return Answer(200, shapes_pulls.review(call.world, call.repo, item, review))
+    return Answer(200, pulls.review(call.world, call.repo, item, review))
 
 
 def _listed(call: Call, item: Issue, comments: list[ReviewComment]) -> list[Json]:
-    return [shapes_pulls.review_comment(call.world, call.repo, item, said) for said in comments]
+    return [pulls.review_comment(call.world, call.repo, item, said) for said in comments]
 
 
 @table.add("pulls/list-comments-for-review", f"GET {_REVIEW}/comments", needs=_READ)
@@ -197,7 +205,7 @@ def create_review_comment(call: Call) -> Answer:
     pull.reviews.append(review)
     pull.review_comments.append(said)
     _tell_comment(call, item, said, "created")
-    return Answer(201, shapes_pulls.review_comment(call.world, call.repo, item, said))
+    return Answer(201, pulls.review_comment(call.world, call.repo, item, said))
 
 
 @table.add(
@@ -237,7 +245,7 @@ def _reply(call: Call, item: Issue, pull: Pull, to: int) -> Answer:
     pull.reviews.append(review)
     pull.review_comments.append(said)
     _tell_comment(call, item, said, "created")
-    return Answer(201, shapes_pulls.review_comment(call.world, call.repo, item, said))
+    return Answer(201, pulls.review_comment(call.world, call.repo, item, said))
 
 
 def _comment(call: Call) -> tuple[Issue, Pull, ReviewComment]:
@@ -253,7 +261,7 @@ def _comment(call: Call) -> tuple[Issue, Pull, ReviewComment]:
 def get_review_comment(call: Call) -> Answer:
     """One comment."""
     item, _, said = _comment(call)
-    return Answer(200, shapes_pulls.review_comment(call.world, call.repo, item, said))
+    return Answer(200, pulls.review_comment(call.world, call.repo, item, said))
 
 
 @table.add("pulls/update-review-comment", f"PATCH {_COMMENT}", needs=_WRITE)
@@ -265,7 +273,7 @@ def update_review_comment(call: Call) -> Answer:
     before, said.body = said.body, call.body["body"]
     said.updated_at = call.world.now()
     _tell_comment(call, item, said, "edited", changes={"body": {"from": before}})
-    return Answer(200, shapes_pulls.review_comment(call.world, call.repo, item, said))
+    return Answer(200, pulls.review_comment(call.world, call.repo, item, said))
 
 
 @table.add("pulls/delete-review-comment", f"DELETE {_COMMENT}", needs=_WRITE)
@@ -292,4 +300,4 @@ def react_to_review_comment(call: Call) -> Answer:
 )
 def review_comment_reactions(call: Call) -> Answer:
     """The emoji on a comment."""
-    return paged(call, [shapes.reaction(call.world, r) for r in _comment(call)[2].reactions])
+    return paged(call, [basic.reaction(call.world, r) for r in _comment(call)[2].reactions])

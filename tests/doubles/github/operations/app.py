@@ -3,9 +3,19 @@
 import secrets
 from datetime import timedelta
 
-from . import shapes
-from .operations import Answer, Call, GithubError, Table, grants, invalid, not_found, paged, whole
-from .state import Delivery, Installation, Json, Token, stamp
+from tests.doubles.github.operations.operation import (
+    Answer,
+    Call,
+    GithubError,
+    Table,
+    grants,
+    invalid,
+    not_found,
+    paged,
+    whole,
+)
+from tests.doubles.github.shapes import basic
+from tests.doubles.github.state import Delivery, Installation, Json, Token, stamp
 
 table = Table()
 TOKEN_LIFE = timedelta(hours=1)
@@ -16,14 +26,14 @@ _APP = ("app",)
 def get_app(call: Call) -> Answer:
     """The App, with how often it is installed."""
     count = {"installations_count": len(call.world.installations)}
-    return Answer(200, shapes.app(call.world) | count)
+    return Answer(200, basic.app(call.world) | count)
 
 
 @table.add("apps/list-installations", "GET /app/installations", by=_APP)
 def list_installations(call: Call) -> Answer:
     """All installations."""
     known = call.world.installations.values()
-    return paged(call, [shapes.installation(call.world, item) for item in known])
+    return paged(call, [basic.installation(call.world, item) for item in known])
 
 
 def _installation(call: Call) -> Installation:
@@ -36,7 +46,7 @@ def _installation(call: Call) -> Installation:
 @table.add("apps/get-installation", "GET /app/installations/{installation_id}", by=_APP)
 def get_installation(call: Call) -> Answer:
     """One installation."""
-    return Answer(200, shapes.installation(call.world, _installation(call)))
+    return Answer(200, basic.installation(call.world, _installation(call)))
 
 
 @table.add("apps/get-repo-installation", "GET /repos/{owner}/{repo}/installation", by=_APP)
@@ -45,7 +55,7 @@ def get_repo_installation(call: Call) -> Answer:
     known = call.world.installation_for(call.repo)
     if known is None:
         raise not_found()
-    return Answer(200, shapes.installation(call.world, known))
+    return Answer(200, basic.installation(call.world, known))
 
 
 @table.add("apps/get-org-installation", "GET /orgs/{org}/installation", by=_APP)
@@ -63,7 +73,7 @@ def get_user_installation(call: Call) -> Answer:
 def _account_installation(call: Call, login: str) -> Answer:
     for known in call.world.installations.values():
         if known.account.login.lower() == login.lower():
-            return Answer(200, shapes.installation(call.world, known))
+            return Answer(200, basic.installation(call.world, known))
     raise not_found()
 
 
@@ -98,7 +108,7 @@ def create_token(call: Call) -> Answer:
     }
     if chosen is not None:
         repos = [repo for repo in world.repos.values() if repo.id in chosen]
-        body["repositories"] = [shapes.repository(world, repo) for repo in repos]
+        body["repositories"] = [basic.repository(world, repo) for repo in repos]
     return Answer(201, body)
 
 
@@ -140,7 +150,7 @@ def installation_repositories(call: Call) -> Answer:
         for repo in call.world.repos.values()
         if token.installation.covers(repo) and (token.repo_ids is None or repo.id in token.repo_ids)
     ]
-    return paged(call, [shapes.repository(call.world, r) for r in reach], "repositories")
+    return paged(call, [basic.repository(call.world, r) for r in reach], "repositories")
 
 
 def _item(delivery: Delivery) -> Json:
@@ -209,7 +219,7 @@ def convert_manifest(call: Call) -> Answer:
     if "url" not in manifest:
         raise invalid("Integration", "url", "missing_field")
     app = call.world.app
-    known = shapes.app(call.world)
+    known = basic.app(call.world)
     known["name"] = manifest.get("name", known["name"])
     secret = {
         "client_id": f"Iv1.{app.id:016x}",
@@ -239,13 +249,13 @@ def get_user(call: Call) -> Answer:
     who = call.world.user(call.path["username"])
     if who is None:
         raise not_found()
-    return Answer(200, shapes.user_full(call.world, who))
+    return Answer(200, basic.user_full(call.world, who))
 
 
 @table.add("users/get-authenticated", "GET /user", by=("user",))
 def get_me(call: Call) -> Answer:
     """The calling person."""
-    me = shapes.user_full(call.world, call.user)
+    me = basic.user_full(call.world, call.user)
     extra = {"two_factor_authentication": True, "private_gists": 0, "total_private_repos": 0}
     extra |= {"owned_private_repos": 0, "disk_usage": 0, "collaborators": 0}
     return Answer(200, me | extra)

@@ -1,0 +1,1 @@
+"""The App under test and what reaches it from GitHub."""

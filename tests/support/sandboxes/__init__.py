@@ -1,0 +1,1 @@
+"""Sandboxes and container engines for tests."""
