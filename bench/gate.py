@@ -30,7 +30,7 @@ from sandbox.docker.engine import DockerEngine, SandboxSpec
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Limits, Sandbox
 from tests.doubles.gate_case import patch
-from tests.support.sandbox_fixtures import tar_of
+from tests.support.sandboxes.fixtures import tar_of
 
 MODULE = "prices.py"
 FUNCTIONS = 8
