@@ -108,7 +108,7 @@ WORDS: Mapping[Language, Words] = {
         other_platforms="Andere Plattformen und andere Versionen der Abhängigkeiten als in der "
         "Sandbox.",
         title="Fix: {title}",
-        check_proven="Nachgewiesen: schlägt ohne den Patch fehl, gelingt mit ihm",
+        check_proven="Nachgewiesen: schlägt ohne den Patch fehl, läuft mit ihm durch",
         check_unproven="Nicht nachgewiesen",
         annotation="Vom Fix geändert",
     ),
