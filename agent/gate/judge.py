@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from agent.errors import AgentError
+from agent.gate.apply import changed_files, differences
 from agent.gate.background import background
 from agent.gate.behaviour.check import behaviour
-from agent.gate.changed import ChangedFile, changed_file
+from agent.gate.changed import ChangedFile
 from agent.gate.claims import Claims
 from agent.gate.compare import reproduction_check
 from agent.gate.contested import contested_check, run_changed_tests_on_base, with_diffs
@@ -31,6 +32,7 @@ from agent.gate.proof import (
     opened,
     prove,
     see_before,
+    settled_files,
     smallest,
 )
 from agent.gate.rules.all import Base, refusals
@@ -93,8 +95,8 @@ async def judge(
     async with opened(open_fresh) as clean:
         base = Base(files=await list_files(clean), installed=await _installed(clean))
         try:
-            files = await _texts(clean, open_fresh, changes, submission.patch)
-        except (PatchRefused, BadPatch) as error:
+            files = await _texts(clean, changes, submission.patch)
+        except BadPatch as error:
             return _verdict(submission, "refused", [_failed("patch", str(error))])
         rules = [*_rule_checks(files, base, submission), *_size(changes, submission)]
         if not all(check.ok or _answered(check, submission) for check in rules):
@@ -156,7 +158,7 @@ async def _with_patch(admissible: Admissible, before: Before) -> GateJudged:
         return _verdict(submission, "unproven", [*rules, shown])
     proof = await prove(runs, before, submission.patch)
     before = before.model_copy(update={"suites": proof.base_suites})
-    if reasons := _against_rules(proof.patch, submission):
+    if reasons := _not_as_judged(proof, admissible, before, files):
         return _verdict(submission, "refused", [*rules, _failed("patch", reasons)])
     checks = [*rules, *proof.checks]
     # What broke is said first; that nothing could have shown it would only be noise beside it.
@@ -184,7 +186,7 @@ async def _with_patch(admissible: Admissible, before: Before) -> GateJudged:
         if not note[-1].ok:
             return _verdict(submission, "unproven", [*checks, *note], proof.patch)
     elif submission.shrink and submission.policy.drop_unneeded_hunks:
-        smaller, note = await _smaller(submission, runs, before)
+        smaller, note = await _smaller(admissible, before)
         if smaller is not None:
             proof, submitted = smaller, smaller.patch
     held = HeldPatch(
@@ -226,20 +228,21 @@ def _scope(submission: Submission, case: Case, before: Before) -> Check:
     )
 
 
-async def _smaller(
-    submission: Submission, runs: Runs, before: Before
-) -> tuple[Proof | None, list[Check]]:
+async def _smaller(admissible: Admissible, before: Before) -> tuple[Proof | None, list[Check]]:
     """The proof of a smaller patch, if hunks can go; and what to say of them."""
+    runs, submitted = admissible.runs, admissible.submission.patch
     try:
         async with opened(runs.open_fresh) as scratch:
-            patch, dropped = await smallest(scratch, runs.case, before, submission.patch)
+            patch, dropped = await smallest(scratch, runs.case, before, submitted)
         if not dropped:
             return None, []
         proof = await prove(runs, before, patch)
     except SandboxGone:
         return None, []
     named = f"Without these hunks everything still passes: {', '.join(dropped)}."
-    kept = proof.holds and not _against_rules(proof.patch, submission)
+    bases = {file.path: file.base for file in admissible.files if file.base is not None}
+    left = changed_files(parse_patch(patch), bases, patch)
+    kept = proof.holds and not _not_as_judged(proof, admissible, before, left)
     what = "They were dropped." if kept else "They were kept, as the rest alone was not proved."
     note = Check(name="unneeded hunks", ok=True, detail=f"{named} {what}")
     return (proof if kept else None), [note]
@@ -274,12 +277,18 @@ def _rule_checks(files: Sequence[ChangedFile], base: Base, submission: Submissio
     ]
 
 
-def _against_rules(patch: str, submission: Submission) -> str:
-    """The whole change comes out of a sandbox again, so it is looked at again."""
+def _not_as_judged(
+    proof: Proof, admissible: Admissible, before: Before, files: Sequence[ChangedFile]
+) -> str:
+    """The whole change comes out of a sandbox again, so it is compared with what was judged."""
+    submission, case = admissible.submission, admissible.runs.case
     try:
-        return " ".join(path_refusals(parse_patch(patch), submission.policy, submission.issue))
+        refused = path_refusals(parse_patch(proof.patch), submission.policy, submission.issue)
     except BadPatch as error:
         return str(error)
+    return " ".join(
+        [*refused, *differences(proof.patch, files, settled_files(case, before.placed))]
+    )
 
 
 async def _case(
@@ -305,20 +314,13 @@ async def _case(
     )
 
 
-async def _texts(
-    clean: Sandbox, open_fresh: OpenSandbox, changes: Sequence[FileChange], patch: str
-) -> list[ChangedFile]:
-    """The files' texts on both sides, read before any of the patch's code has run."""
-    async with opened(open_fresh) as patched:
-        await patched.apply(patch)
-        return [
-            changed_file(
-                change,
-                await _text(clean, change.path) if change.kind != "added" else None,
-                await _text(patched, change.path) if change.kind != "deleted" else None,
-            )
-            for change in changes
-        ]
+async def _texts(clean: Sandbox, changes: Sequence[FileChange], patch: str) -> list[ChangedFile]:
+    """The files' texts on both sides: the base's, and what the patch makes of them to the letter.
+
+    `clean` has run nothing yet. Raises `BadPatch`.
+    """
+    bases = {c.path: await _text(clean, c.path) for c in changes if c.kind != "added"}
+    return changed_files(changes, bases, patch)
 
 
 async def _text(sandbox: Sandbox, path: str) -> str:

@@ -96,16 +96,29 @@ def hunk_line(hunk: Hunk) -> int:
 
 
 def without_hunks(text: str, dropped: Collection[Hunk]) -> str:
-    """The patch without some hunks; files that lose all their hunks are left out whole."""
+    """The patch without some hunks; files that lose all their hunks are left out whole.
+
+    The others' headers say where they then stand in the new file.
+    """
     lines = text.split("\n")
     gone: set[int] = set()
     for change in parse_patch(text):
         lost = [hunk for hunk in change.hunks if hunk in dropped]
         if lost and len(lost) == len(change.hunks):
             gone.update(range(change.first, change.last))
-        for hunk in lost:
-            gone.update(range(hunk.first, hunk.last))
+        missing = 0
+        for hunk in change.hunks:
+            if hunk in lost:
+                gone.update(range(hunk.first, hunk.last))
+                missing += len(hunk.added) - len(hunk.removed)
+            elif missing:
+                lines[hunk.first] = _moved(lines[hunk.first], missing)
     return "\n".join(line for i, line in enumerate(lines) if i not in gone)
+
+
+def _moved(header: str, by: int) -> str:
+    """A hunk's header with its place in the new file so many lines further up."""
+    return re.sub(r"(?<= \+)\d+", lambda start: str(int(start[0]) - by), header, count=1)
 
 
 def _file(lines: list[str], first: int) -> FileChange:

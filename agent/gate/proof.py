@@ -328,15 +328,20 @@ async def _suites(sandbox: Sandbox, case: Case, times: int) -> tuple[SuiteRun, .
 
 async def settle(sandbox: Sandbox, case: Case, placed: Placement | NotPlaced) -> None:
     """Leave the reproduction in the tree as a test, or not at all; as the journal has it."""
+    files = settled_files(case, placed)
+    if gone := [path for path, text in files.items() if text is None]:
+        await sandbox.run(f"cd {WORKDIR} && rm -f -- {shlex.join(gone)}")
+    await write_files(sandbox, {path: text for path, text in files.items() if text is not None})
+
+
+def settled_files(case: Case, placed: Placement | NotPlaced) -> dict[str, str | None]:
+    """What `settle` writes, by path in the tree; None: it removes the file."""
     if case.reproduction is None:
-        return
+        return {}
     own = tree_files(case.reproduction)
-    scripts = [path for path in own if not is_test(path) and path not in case.base_files]
-    if scripts:
-        await sandbox.run(f"cd {WORKDIR} && rm -f -- {shlex.join(scripts)}")
-    await write_files(sandbox, {path: text for path, text in own.items() if is_test(path)})
-    if isinstance(placed, Placement):
-        await write_files(sandbox, placed.files)
+    kept = {path: text for path, text in own.items() if is_test(path)}
+    gone = dict.fromkeys(p for p in own if not is_test(p) and p not in case.base_files)
+    return {**gone, **kept, **(placed.files if isinstance(placed, Placement) else {})}
 
 
 async def _regression_check(sandbox: Sandbox, case: Case, before: Before) -> Check:

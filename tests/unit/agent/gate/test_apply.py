@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from agent.gate.apply import patched_text
-from agent.gate.patch import BadPatch, parse_patch
+from agent.gate.apply import changed_files, differences, patched_text
+from agent.gate.patch import BadPatch, parse_patch, without_hunks
+from tests.doubles import gate_case as case
 
 BASE = "one\ntwo\nthree\nfour\nfive\nsix\nseven\n"
 
@@ -59,3 +60,51 @@ def test_a_base_that_is_not_the_patchs_is_refused(tmp_path: Path) -> None:
         patched_text("zero\n" + BASE, change, patch)
     with pytest.raises(BadPatch):
         patched_text(None, change, patch)
+
+
+def test_a_place_in_the_new_file_that_is_not_the_hunks_is_refused(tmp_path: Path) -> None:
+    twice = BASE + BASE
+    patch = diff_of(tmp_path, twice, twice.replace("five", "FIVE", 1))
+    moved = patch.replace("@@ -2,7 +2,7 @@", "@@ -2,7 +9,7 @@")
+    assert moved != patch, "git would change the second five"
+    (change,) = parse_patch(moved)
+    with pytest.raises(BadPatch, match="does not stand where its header says"):
+        patched_text(twice, change, moved)
+
+
+def test_a_deletion_takes_every_line(tmp_path: Path) -> None:
+    whole = case.patch({"a.txt": None}, {"a.txt": BASE})
+    (change,) = parse_patch(whole)
+    assert patched_text(BASE, change, whole) is None
+    with pytest.raises(BadPatch, match="not all of its lines"):
+        patched_text(f"{BASE}eight\n", change, whole)
+
+
+def test_what_is_left_of_a_patch_stands_where_it_says(tmp_path: Path) -> None:
+    long = "".join(f"{n}\n" for n in range(40))
+    after = long.replace("\n3\n", "\n3\nmore\n").replace("\n30\n", "\nthirty\n")
+    patch = diff_of(tmp_path, long, after)
+    (change,) = parse_patch(patch)
+    left = without_hunks(patch, [change.hunks[0]])
+    assert patched_text(long, parse_patch(left)[0], left) == long.replace("\n30\n", "\nthirty\n")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"a.txt": "new\n"}, ""),
+        ({"a.txt": "new\n", "test_a.py": "x\n"}, ""),
+        ({"a.txt": "other\n"}, "is not what the patch says"),
+        ({"a.txt": "new\n", "b.txt": "more\n"}, "b.txt is not what the patch says"),
+        ({"a.txt": "new\n", "test_a.py": "y\n"}, "test_a.py is not what the patch says"),
+        ({}, "ignored by the repository"),
+    ],
+)
+def test_a_trees_diff_is_the_patch_and_the_gates_own_files(
+    changes: dict[str, str], reason: str
+) -> None:
+    base = {"a.txt": "old\n"}
+    judged = case.patch({"a.txt": "new\n"}, base)
+    files = changed_files(parse_patch(judged), base, judged)
+    found = differences(case.patch(changes, base), files, {"test_a.py": "x\n", "gone.py": None})
+    assert reason in " ".join(found) and bool(found) == bool(reason)

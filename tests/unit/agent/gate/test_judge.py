@@ -104,7 +104,11 @@ async def test_code_that_is_nested_too_deeply_is_no_crash(deep: str) -> None:
     [
         ("", "unproven", "changes nothing"),
         ("hello\n", "refused", "not in git's format"),
-        (case.patch({"shop/stats.py": "x\n"}, {"shop/stats.py": "y\n"}), "refused", "not apply"),
+        (
+            case.patch({"shop/stats.py": "x\n"}, {"shop/stats.py": "y\n"}),
+            "refused",
+            "does not stand",
+        ),
         (case.patch({"../x.py": "x\n"}), "refused", "outside the tree"),
     ],
 )
