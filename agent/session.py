@@ -80,6 +80,7 @@ async def debug(
             test_timeout_s=task.budget.test_timeout_s,
             reproduction_timeout_s=task.budget.tool_timeout_s,
             attempt=attempt,
+            earlier=state.submissions,
             kept_base=task.kept_base,
             at_once=task.gate_at_once,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from agent.gate.chance import ONE_OF_TWENTY, passes_needed
 from agent.journal.events import Check, ReproductionDeclared, SeenTest
 from agent.model import Record
 from agent.testing.junit import cut
@@ -29,10 +30,17 @@ class ReproductionRun(Record):
 
 
 def reproduction_check(
-    declared: ReproductionDeclared, before: ReproductionRun, after: ReproductionRun
+    declared: ReproductionDeclared,
+    before: ReproductionRun,
+    after: ReproductionRun,
+    share: float = ONE_OF_TWENTY,
 ) -> Check:
-    """Whether the reproduction failed for the claimed reason before and passes after."""
+    """Whether the reproduction failed for the claimed reason before and passes after.
+
+    `share`: of the chance that luck alone makes a proof (`agent.gate.chance`).
+    """
     problems = []
+    needed = passes_needed(before.runs, before.as_claimed, share)
     if before.as_claimed == 0:
         problems.append(
             "The reproduction passes without the patch, so it does not show the bug."
@@ -43,6 +51,12 @@ def reproduction_check(
     if after.passed < after.runs:
         problems.append(
             f"With the patch the reproduction passes in {after.passed} of {after.runs} runs."
+        )
+    elif before.as_claimed and after.runs < needed:
+        problems.append(
+            f"The bug shows itself too seldom ({before.as_claimed} of {before.runs} runs without "
+            f"the patch): {after.runs} passes in a row can be luck, and {needed} would be needed. "
+            "Make the reproduction fail more often."
         )
     flaky = 0 < before.as_claimed < before.runs
     said = (

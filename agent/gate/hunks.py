@@ -119,8 +119,9 @@ async def _needed_by(sandbox: Sandbox, held: HeldPatch, path: str, hunk: Hunk) -
         return None
     await settle(sandbox, held.case, held.before.placed)
     settled = await sandbox.snapshot()
-    times = 1 if before.as_claimed == before.runs else runs_needed(before)
-    run = await run_reproduction(sandbox, declared, times, held.case.reproduction_timeout_s)
+    times = 1 if before.as_claimed == before.runs else runs_needed(before, held.case.share)
+    limit = held.case.reproduction_timeout_s
+    run = await run_reproduction(sandbox, declared, times, limit, until_it_fails=True)
     if run.passed < run.runs:
         return REPRODUCTION
     await sandbox.restore(settled)

@@ -16,6 +16,7 @@ from agent.errors import AgentError
 from agent.gate.apply import changed_files, differences
 from agent.gate.background import background
 from agent.gate.behaviour.check import behaviour
+from agent.gate.chance import share
 from agent.gate.changed import ChangedFile
 from agent.gate.claims import Claims
 from agent.gate.compare import reproduction_check
@@ -68,6 +69,8 @@ class Submission(Record):
     degraded: str = ""
     """Why the environment is not the one that the repository asks for; empty: it is."""
     attempt: int = 1
+    earlier: int = 0
+    """How many submissions of the attempt were judged before this one."""
     kept_base: KeptBase | None = None
     """Where the base's results are kept; None where a model may have changed the base."""
     at_once: int = 1
@@ -154,7 +157,7 @@ async def _with_patch(admissible: Admissible, before: Before) -> GateJudged:
         async with opened(open_fresh) as sandbox:
             await sandbox.apply(submission.patch)
             after = await run_reproduction(sandbox, declared, 1, case.reproduction_timeout_s)
-        shown = reproduction_check(declared, before.reproduction, after)
+        shown = reproduction_check(declared, before.reproduction, after, case.share)
         return _verdict(submission, "unproven", [*rules, shown])
     proof = await prove(runs, before, submission.patch)
     before = before.model_copy(update={"suites": proof.base_suites})
@@ -310,6 +313,7 @@ async def _case(
         base_tests={f.path: f.base for f in files if is_test(f.path) and f.base is not None},
         kept_base=submission.kept_base,
         at_once=submission.at_once,
+        share=share(submission.attempt, submission.earlier),
         contested=tuple(claim.test for claim in submission.claims.contested),
     )
 

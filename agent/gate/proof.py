@@ -10,6 +10,7 @@ from functools import partial
 
 from agent.gate.background import Background, background
 from agent.gate.base_results import keep_results, load_results
+from agent.gate.chance import ONE_OF_TWENTY
 from agent.gate.compare import (
     SHOWN_CHARS,
     ReproductionRun,
@@ -65,6 +66,8 @@ class Case(Record):
     """The source that the patch touches, with the tests that belong to it."""
     kept_base: KeptBase | None = None
     """Where the base's results are kept; None: nowhere."""
+    share: float = ONE_OF_TWENTY
+    """Of the chance that luck alone makes a proof in a run (`agent.gate.chance`)."""
     contested: tuple[str, ...] = ()
     """Test functions of which the submission says that they contradict the issue."""
     at_once: int = 1
@@ -126,7 +129,7 @@ async def see_before(runs: Runs) -> Before:
     runs.progress.begins("reproduction without the patch")
     async with opened(runs.open_fresh) as sandbox:
         base = await sandbox.snapshot()
-        run = await run_before(sandbox, case.reproduction, case.reproduction_timeout_s)
+        run = await run_before(sandbox, case.reproduction, case.reproduction_timeout_s, case.share)
         await sandbox.restore(base)
         if not run.as_claimed:
             unplaced = NotPlaced(why="It shows nothing without the patch.")
@@ -189,12 +192,17 @@ async def _with_reproduction(
     async with opened(runs.open_fresh) as sandbox:
         whole, settled = await _patched(sandbox, case, before, patch)
         if case.reproduction is not None and before.reproduction is not None:
-            times = runs_needed(before.reproduction)
             run = await run_reproduction(
-                sandbox, case.reproduction, times, case.reproduction_timeout_s
+                sandbox,
+                case.reproduction,
+                runs_needed(before.reproduction, case.share),
+                case.reproduction_timeout_s,
+                until_it_fails=True,
             )
             await sandbox.restore(settled)
-            checks.append(reproduction_check(case.reproduction, before.reproduction, run))
+            checks.append(
+                reproduction_check(case.reproduction, before.reproduction, run, case.share)
+            )
             if checks[-1].ok:
                 checks.append(await _regression_check(sandbox, case, before))
     return whole, tuple(checks)
@@ -304,7 +312,7 @@ async def _still_holds(sandbox: Sandbox, case: Case, before: Before, patch: str)
     times = (
         1
         if before.reproduction.as_claimed == before.reproduction.runs
-        else runs_needed(before.reproduction)
+        else runs_needed(before.reproduction, case.share)
     )
     run = await run_reproduction(sandbox, case.reproduction, times, case.reproduction_timeout_s)
     if run.passed < run.runs:

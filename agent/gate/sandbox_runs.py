@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 
 from agent.errors import AgentError
+from agent.gate.chance import (
+    MOST_RUNS,
+    ONE_OF_TWENTY,
+    RUNS_IF_FLAKY,
+    passes_needed,
+    steady_runs,
+)
 from agent.gate.compare import ReproductionRun
 from agent.gate.regression_test import Placement
 from agent.journal.events import ReproductionDeclared
@@ -19,10 +25,6 @@ from sandbox.errors import FileRefused
 from sandbox.protocol import Sandbox
 
 _KILLED = re.compile(r"killed after [\d.]+ s")
-_RUNS = 3
-_MOST_RUNS = 20
-_OVERLOOKED = 0.01
-"""Chance that we accept for a flaky bug to hide in all runs with the patch."""
 
 
 class CannotWrite(AgentError):
@@ -43,13 +45,20 @@ async def write_files(sandbox: Sandbox, files: Mapping[str, str], *, exact: bool
 
 
 async def run_before(
-    sandbox: Sandbox, declared: ReproductionDeclared, timeout_s: float
+    sandbox: Sandbox,
+    declared: ReproductionDeclared,
+    timeout_s: float,
+    share: float = ONE_OF_TWENTY,
 ) -> ReproductionRun:
-    """Run the reproduction without the patch; more often if it does not always fail."""
-    first = await run_reproduction(sandbox, declared, _RUNS, timeout_s)
-    if first.as_claimed in (0, _RUNS):
+    """Run the reproduction without the patch; more often if it does not always fail.
+
+    `share`: of the chance that luck alone makes a proof (`agent.gate.chance`).
+    """
+    steady = steady_runs(share)
+    first = await run_reproduction(sandbox, declared, steady, timeout_s)
+    if first.as_claimed in (0, steady):
         return first
-    more = await run_reproduction(sandbox, declared, 2 * _RUNS + 1, timeout_s)
+    more = await run_reproduction(sandbox, declared, RUNS_IF_FLAKY - steady, timeout_s)
     return ReproductionRun(
         runs=first.runs + more.runs,
         as_claimed=first.as_claimed + more.as_claimed,
@@ -58,23 +67,29 @@ async def run_before(
     )
 
 
-def runs_needed(before: ReproductionRun) -> int:
-    """How often a flaky bug's reproduction must pass for it not to be luck."""
-    if before.as_claimed in (0, before.runs):
-        return _RUNS
-    passing = 1 - before.as_claimed / before.runs
-    return min(_MOST_RUNS, max(_RUNS, math.ceil(math.log(_OVERLOOKED) / math.log(passing))))
+def runs_needed(before: ReproductionRun, share: float = ONE_OF_TWENTY) -> int:
+    """How often the reproduction is run with the patch; too seldom where luck cannot be excluded.
+
+    That it must pass each time, and whether that is enough, `reproduction_check` says.
+    """
+    return min(MOST_RUNS, passes_needed(before.runs, before.as_claimed, share))
 
 
 async def run_reproduction(
-    sandbox: Sandbox, declared: ReproductionDeclared, times: int, timeout_s: float
+    sandbox: Sandbox,
+    declared: ReproductionDeclared,
+    times: int,
+    timeout_s: float,
+    *,
+    until_it_fails: bool = False,
 ) -> ReproductionRun:
     """Run the reproduction several times; its files are written anew before each run."""
-    as_claimed = passed = 0
+    as_claimed = passed = done = 0
     told = last = ""
     for _ in range(times):
         await write_files(sandbox, declared.files)
         run = await _once(sandbox, declared.command, timeout_s)
+        done += 1
         failed = run.failed
         empty = failed and why_vacuous(run.command, run.exit_code, run.output)
         claimed = failed and not empty and says(run, declared.expected_failure)
@@ -84,7 +99,9 @@ async def run_reproduction(
             run.output if good or failed else f"{run.output}\n[no test ran, or some were skipped]"
         )
         told = told or (last if claimed or not good else "")
-    return ReproductionRun(runs=times, as_claimed=as_claimed, passed=passed, output=told or last)
+        if until_it_fails and not good:
+            break
+    return ReproductionRun(runs=done, as_claimed=as_claimed, passed=passed, output=told or last)
 
 
 async def run_placed(sandbox: Sandbox, placement: Placement, timeout_s: float) -> SuiteRun:
@@ -131,4 +148,5 @@ def _ran_tests(run: SuiteRun) -> bool:
     """
     if not _gives_results(run.command):
         return True
-    return bool(run.results) and all(r.outcome == "passed" for r in run.results)
+    passed = all(r.outcome == "passed" for r in run.results)
+    return bool(run.results) and passed and run.complete

@@ -94,6 +94,8 @@ class AttemptState:
     """The judged patch for which most was seen, of those that passed their reproduction."""
     asked_about_hunks: bool = False
     """Whether the gate has asked about hunks that nothing needs."""
+    submissions: int = 0
+    """How many were judged."""
     gate_refusals: int = 0
     drifts: int = 0
     drift_seen_at: int = 0
@@ -212,6 +214,7 @@ def _judged(state: AttemptState, event: GateJudged) -> AttemptState:
         state,
         verdict=event,
         best=best,
+        submissions=state.submissions + 1,
         asked_about_hunks=state.asked_about_hunks or asked,
         # A question is no refusal.
         gate_refusals=state.gate_refusals + (0 if held or asked else 1),

@@ -8,13 +8,12 @@ from collections.abc import Mapping
 
 from pydantic import Field
 
+from agent.gate.chance import MOST_RUNS, RUNS_IF_FLAKY, passes_needed, share
 from agent.gate.changed import ChangedFile
-from agent.gate.compare import ReproductionRun
 from agent.gate.regression_test import whole_path
 from agent.gate.rules.reproduction import outside_refusal
 from agent.gate.rules.test_additions import addition_refusals
 from agent.gate.rules.test_weakening import weakening
-from agent.gate.sandbox_runs import runs_needed
 from agent.journal.events import ReproductionDeclared
 from agent.snapshots import take_snapshot
 from agent.testing.paths import is_test
@@ -185,7 +184,8 @@ async def _replacing(
 
 def _repeats(failures: int) -> int:
     """How often a bug that showed itself so often must stay away before luck is ruled out."""
-    return runs_needed(ReproductionRun(runs=RUNS, as_claimed=failures, passed=0, output=""))
+    in_twenty = round(RUNS_IF_FLAKY * failures / RUNS)
+    return min(MOST_RUNS, passes_needed(RUNS_IF_FLAKY, in_twenty, share(1, 0)))
 
 
 def fails_as_claimed(result: CommandResult, expected_failure: str) -> bool:
