@@ -273,7 +273,7 @@ async def test_a_bug_that_shows_only_sometimes_is_run_more_often(judged: Judged)
     verdict = await judged(case.submission({"shop/stats.py": case.FIXED}, flaky))
     assert verdict.verdict == "proven", verdict.reasons
     shown = next(check for check in verdict.checks if check.name == "reproduction")
-    assert "(it is flaky)" in shown.detail and "of 10 runs without" in shown.detail
+    assert "(it is flaky)" in shown.detail and "of 20 runs without" in shown.detail
 
 
 MEAN = case.STATS.replace(
