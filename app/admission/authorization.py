@@ -46,23 +46,23 @@ def refused_at_delivery(trigger: Trigger) -> str | None:
     return None
 
 
-def event_ignored_because(ask: WebhookEvent, *, name: str, app_id: int) -> str | None:
-    """Why an ask is dropped at the door, in words; None when it is worth a look.
+def event_ignored_because(event: WebhookEvent, *, name: str, app_id: int) -> str | None:
+    """Why an event is ignored as it arrives, in words; None when it is worth a look.
 
     `name` is how people address the App, `app_id` its id at GitHub. A bot (ourselves included) is
     never listened to; but checks are made by bots, and bots push, and merge for people.
     """
-    if ask.archived:
+    if event.archived:
         return "the repository is archived"
-    if isinstance(ask, CheckFailed):
-        return "a check of our own" if ask.app_id == app_id else None
-    if ask.sender_is_bot and not isinstance(ask, Pushed | PullEnded):
+    if isinstance(event, CheckFailed):
+        return "a check of our own" if event.app_id == app_id else None
+    if event.sender_is_bot and not isinstance(event, Pushed | PullEnded):
         return "from a bot"
-    if isinstance(ask, Rerun) and ask.app_id != app_id:
+    if isinstance(event, Rerun) and event.app_id != app_id:
         return "someone else's check"
-    if isinstance(ask, Commented) and commands.parse(ask.body, name) is None:
+    if isinstance(event, Commented) and commands.parse(event.body, name) is None:
         return "not addressed to us"
-    if isinstance(ask, Assigned) and not is_ours(ask.assignee, name):
+    if isinstance(event, Assigned) and not is_ours(event.assignee, name):
         return "someone else was assigned"
     return None
 

@@ -1,4 +1,4 @@
-"""What deliveries ask of the App, as frozen records. All text in them is untrusted."""
+"""Webhook events that the App deals with, as frozen records. All text in them is untrusted."""
 
 from __future__ import annotations
 
@@ -140,14 +140,14 @@ WebhookEvent = Annotated[
 ]
 """What needs a look at GitHub before it is known what to do."""
 
-ASK: TypeAdapter[WebhookEvent] = TypeAdapter(WebhookEvent)
-"""Reads and writes any ask as JSON."""
+WEBHOOK_EVENT: TypeAdapter[WebhookEvent] = TypeAdapter(WebhookEvent)
+"""Reads and writes any event as JSON."""
 
 
-def source_of(ask: WebhookEvent) -> str:
-    """Where an ask was said: the issue, the pull request, or else the repository."""
-    number = getattr(ask, "issue_number", "") or getattr(ask, "pull_number", "")
-    return f"{ask.repository.lower()}#{number}"
+def source_of(event: WebhookEvent) -> str:
+    """Where an event happened: the issue, the pull request, or else the repository."""
+    number = getattr(event, "issue_number", "") or getattr(event, "pull_number", "")
+    return f"{event.repository.lower()}#{number}"
 
 
 class Ignored(Record):

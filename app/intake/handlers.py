@@ -1,7 +1,7 @@
-"""Answers to what people and other Apps ask: who may, what it means, what is done.
+"""Handlers of webhook events: who may ask for what, what it means, what is done.
 
-Each ask is answered in one step that may be repeated: what it starts has its ask's id for a key,
-what it says has a marker. Strangers get silence; people who may get an answer, be it help.
+Each event is handled in one step that may be repeated: the run it starts is keyed by the event's
+id, what it says has a marker. Strangers get silence; people who may get an answer, be it help.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _log = logs.get(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EventContext:
-    """An ask in hand."""
+    """An event with what its handler works with."""
 
     services: Services
     id: str
@@ -54,26 +54,26 @@ class EventContext:
     terms: EffectiveConfig
 
 
-async def answer(services: Services, ask_id: str, step: Step) -> None:
-    """Answer an ask, once, and before it what was said earlier in its place and is still open."""
+async def handle_event(services: Services, event_id: str, step: Step) -> None:
+    """Handle an event once, after those that came before it in the same place."""
     inbox = services.inbox
 
-    async def act() -> StepJson:
-        for due in inbox.due(ask_id):
-            inbox.answered(due, await _answer_with_retries(services, due))
-        return {"answer": inbox.answer_of(ask_id)}
+    async def handle_due() -> StepJson:
+        for due in inbox.due(event_id):
+            inbox.mark_answered(due, await _handle_with_retries(services, due))
+        return {"answer": inbox.answer_of(event_id)}
 
-    await step("answer", act)
+    await step("answer", handle_due)
 
 
-async def _answer_with_retries(services: Services, ask_id: str) -> str:
-    ask = services.inbox.get(ask_id)
-    forge = services.forge(ask.installation_id, ask.repository)
+async def _handle_with_retries(services: Services, event_id: str) -> str:
+    event = services.inbox.get(event_id)
+    forge = services.forge(event.installation_id, event.repository)
     tries = 0
     try:
         while True:
             try:
-                return await _answer(services, ask_id, forge, ask)
+                return await _handle_event(services, event_id, forge, event)
             except Exception as error:
                 if is_unavailable(error):
                     raise  # the database: it is waited for around the step
@@ -84,237 +84,253 @@ async def _answer_with_retries(services: Services, ask_id: str) -> str:
                     asked_for = getattr(error, "retry_after", 0.0)
                     wait = min(max(services.patience_s[-1], asked_for), LONGEST_WAIT_S)
                 if wait is None:
-                    _log.error("an ask failed", ask=ask_id, exc_info=error)
-                    return f"failed: {public_message(error, ask_id)}"
-                _log.warning("an ask waits", ask=ask_id, why=str(error), seconds=round(wait))
+                    _log.error("an event failed", delivery=event_id, exc_info=error)
+                    return f"failed: {public_message(error, event_id)}"
+                _log.warning(
+                    "an event waits", delivery=event_id, why=str(error), seconds=round(wait)
+                )
                 await asyncio.sleep(wait)
     finally:
         await forge.close()
 
 
-async def _answer(services: Services, ask_id: str, forge: Forge, ask: WebhookEvent) -> str:
+async def _handle_event(
+    services: Services, event_id: str, forge: Forge, event: WebhookEvent
+) -> str:
     inbox = services.inbox
     # About pull requests of ours; what there is to do is for the run itself to find out.
-    match ask:
+    match event:
         case Reviewed():
-            return _woken(services, inbox.run_of_pull(ask.repository, ask.pull_number))
+            return _wake_run(services, inbox.run_of_pull(event.repository, event.pull_number))
         case PullEnded():
-            run_id = inbox.run_of_pull(ask.repository, ask.pull_number)
+            run_id = inbox.run_of_pull(event.repository, event.pull_number)
             if run_id and services.store.get_run(run_id).status != "done":
                 services.store.request_stop(run_id)
-            return _woken(services, run_id)
+            return _wake_run(services, run_id)
         case Pushed():
-            return _base_moved(services, ask)
-    asked = EventContext(services, ask_id, forge, await services.terms(forge))
-    if not asked.terms.enabled:
+            return _wake_runs_on_branch(services, event)
+    context = EventContext(services, event_id, forge, await services.terms(forge))
+    if not context.terms.enabled:
         return "the repository's settings turn the App off"
-    match ask:
+    match event:
         case Commented():
-            return await _commented(asked, ask)
+            return await _handle_comment(context, event)
         case Assigned():
-            thread = await forge.issue(ask.issue_number)
-            return await _start(asked, ask, thread, "assignment")
+            thread = await forge.issue(event.issue_number)
+            return await _start_run(context, event, thread, "assignment")
         case Labeled():
-            if ask.trigger.label.casefold() != asked.terms.label.casefold():
+            if event.trigger.label.casefold() != context.terms.label.casefold():
                 return "another label"
-            thread = await forge.issue(ask.trigger.issue_number)
-            return await _start(asked, ask, thread, "label", label=ask.trigger.label)
+            thread = await forge.issue(event.trigger.issue_number)
+            return await _start_run(context, event, thread, "label", label=event.trigger.label)
         case CheckFailed():
-            return await _check_failed(asked, ask)
+            return await _handle_failed_check(context, event)
         case Rerun():
-            return await _rerun(asked, ask)
+            return await _handle_rerun(context, event)
 
 
-def _woken(services: Services, run_id: str) -> str:
+def _wake_run(services: Services, run_id: str) -> str:
     if not run_id:
         return "not about a pull request of ours"
     services.inbox.wake(run_id)
     return f"run {run_id} looks at its pull request again"
 
 
-def _base_moved(services: Services, ask: Pushed) -> str:
+def _wake_runs_on_branch(services: Services, event: Pushed) -> str:
     runs = []
-    for run_id in services.inbox.runs_with_open_pulls(ask.repository):
+    for run_id in services.inbox.runs_with_open_pulls(event.repository):
         trigger = services.store.get_run(run_id).trigger
-        if (trigger.base_branch or trigger.default_branch) == ask.branch:
+        if (trigger.base_branch or trigger.default_branch) == event.branch:
             services.inbox.wake(run_id)
             runs.append(run_id)
     return f"runs whose base moved: {', '.join(runs) or 'none'}"
 
 
-async def _commented(asked: EventContext, ask: Commented) -> str:
-    said = commands.parse(ask.body, asked.services.settings.github_app_slug)
-    if said is None:
+async def _handle_comment(context: EventContext, event: Commented) -> str:
+    parsed = commands.parse(event.body, context.services.settings.github_app_slug)
+    if parsed is None:
         return "not addressed to us"
-    mentioned = isinstance(said, commands.Mention) or (
-        isinstance(said, commands.Command) and said.mentioned
+    mentioned = isinstance(parsed, commands.Mention) or (
+        isinstance(parsed, commands.Command) and parsed.mentioned
     )
     by: StartedBy = "mention" if mentioned else "command"
-    if not authorization.switched_on(by, asked.terms.triggers):
+    if not authorization.switched_on(by, context.terms.triggers):
         return f"the repository's settings turn off {by}s"
-    if not await _is_permitted(asked, ask.sender, asked.terms.permissions.command):
+    if not await _is_permitted(context, event.sender, context.terms.permissions.command):
         return "a stranger"
-    await asked.forge.react(ask.issue_number, "eyes", comment=ask.comment_id)
-    match said:
+    await context.forge.react(event.issue_number, "eyes", comment=event.comment_id)
+    match parsed:
         case commands.Unknown(word):
-            return await _help(asked, ask, f"I do not know {code(word)}.")
+            return await _post_help(context, event, f"I do not know {code(word)}.")
         case commands.Command(verb="help"):
-            return await _help(asked, ask, "")
+            return await _post_help(context, event, "")
         case commands.Command(verb="explain"):
-            return await _explain(asked, ask)
+            return await _post_explanation(context, event)
         case commands.Command(verb="stop"):
-            return await _stop(asked, ask)
+            return await _stop_run(context, event)
         case commands.Command(verb="hint", text=text):
-            return await _hint(asked, ask, text, by)
+            return await _pass_hint(context, event, text, by)
         case commands.Command(verb="fix" | "retry" as verb, text=text):
-            return await _fix(asked, ask, text, by, again=verb == "retry")
+            return await _start_fix(context, event, text, by, again=verb == "retry")
         case commands.Mention(text):
-            return await _hint(asked, ask, text, by, may_start=True)
+            return await _pass_hint(context, event, text, by, may_start=True)
     return "nothing"
 
 
-async def _help(asked: EventContext, ask: Commented, why: str) -> str:
-    return await _say(asked, ask, help_text(why, asked.services.settings.github_app_slug))
+async def _post_help(context: EventContext, event: Commented, why: str) -> str:
+    return await _post_reply(
+        context, event, help_text(why, context.services.settings.github_app_slug)
+    )
 
 
-async def _say(asked: EventContext, ask: Commented, text: str) -> str:
-    marker = f"<!-- patchwright:answer to={ask.comment_id} -->"
-    await asked.forge.put_comment(ask.issue_number, marker, text)
+async def _post_reply(context: EventContext, event: Commented, text: str) -> str:
+    marker = f"<!-- patchwright:answer to={event.comment_id} -->"
+    await context.forge.put_comment(event.issue_number, marker, text)
     return text
 
 
-def _live(asked: EventContext, ask: Commented) -> str:
+def _active_run_about(context: EventContext, event: Commented) -> str:
     """The run that is under way and that a comment is about; empty when there is none."""
-    run_id = _known(asked, ask)
-    if run_id and asked.services.store.get_run(run_id).status == "done":
+    run_id = _latest_run_about(context, event)
+    if run_id and context.services.store.get_run(run_id).status == "done":
         return ""
     return run_id
 
 
-def _known(asked: EventContext, ask: Commented) -> str:
+def _latest_run_about(context: EventContext, event: Commented) -> str:
     """The latest run that a comment can be about; empty when there is none."""
-    inbox = asked.services.inbox
-    if ask.is_pull_request and (found := inbox.run_of_pull(ask.repository, ask.issue_number)):
+    inbox = context.services.inbox
+    if event.is_pull_request and (found := inbox.run_of_pull(event.repository, event.issue_number)):
         return found
-    return inbox.live_run(ask.repository, ask.issue_number) or inbox.latest_run(
-        ask.repository, ask.issue_number
+    return inbox.live_run(event.repository, event.issue_number) or inbox.latest_run(
+        event.repository, event.issue_number
     )
 
 
-async def _stop(asked: EventContext, ask: Commented) -> str:
-    run_id = _live(asked, ask)
+async def _stop_run(context: EventContext, event: Commented) -> str:
+    run_id = _active_run_about(context, event)
     if not run_id:
-        return await _say(asked, ask, "There is no run under way that could be stopped.")
-    asked.services.store.request_stop(run_id)
-    await asked.forge.react(ask.issue_number, "+1", comment=ask.comment_id)
+        return await _post_reply(context, event, "There is no run under way that could be stopped.")
+    context.services.store.request_stop(run_id)
+    await context.forge.react(event.issue_number, "+1", comment=event.comment_id)
     return f"run {run_id} is stopped"
 
 
-async def _hint(
-    asked: EventContext, ask: Commented, text: str, by: StartedBy, *, may_start: bool = False
+async def _pass_hint(
+    context: EventContext, event: Commented, text: str, by: StartedBy, *, may_start: bool = False
 ) -> str:
     """Words for a run: for its loop while that is at work, else for its pull request."""
     if not text.strip():
-        return await _help(asked, ask, "There are no words in it that could help.")
-    services, run_id = asked.services, _known(asked, ask)
+        return await _post_help(context, event, "There are no words in it that could help.")
+    services, run_id = context.services, _latest_run_about(context, event)
     if run_id and services.store.get_run(run_id).status != "done":
-        services.store.add_hint(run_id, ask.sender, text, key=asked.id)
-        if ask.is_pull_request:
+        services.store.add_hint(run_id, event.sender, text, key=context.id)
+        if event.is_pull_request:
             number = services.store.get_run(run_id).round
-            services.inbox.take_up(run_id, number, [f"page:{ask.comment_id}"])
-        await asked.forge.react(ask.issue_number, "+1", comment=ask.comment_id)
+            services.inbox.take_up(run_id, number, [f"page:{event.comment_id}"])
+        await context.forge.react(event.issue_number, "+1", comment=event.comment_id)
         return f"run {run_id} reads it"
-    if run_id and ask.is_pull_request:
-        return _woken(services, run_id)
+    if run_id and event.is_pull_request:
+        return _wake_run(services, run_id)
     if may_start:
-        return await _fix(asked, ask, text, by)
-    return await _say(asked, ask, "There is no run under way. `fix` with these words starts one.")
+        return await _start_fix(context, event, text, by)
+    return await _post_reply(
+        context, event, "There is no run under way. `fix` with these words starts one."
+    )
 
 
-async def _fix(
-    asked: EventContext, ask: Commented, text: str, by: StartedBy, *, again: bool = False
+async def _start_fix(
+    context: EventContext, event: Commented, text: str, by: StartedBy, *, again: bool = False
 ) -> str:
-    run_id = _live(asked, ask)
+    run_id = _active_run_about(context, event)
     if run_id:
         if text.strip():
-            return await _hint(asked, ask, text, by)
-        return await _say(asked, ask, "A run is under way already; see its comment.")
-    number = ask.issue_number
-    if ask.is_pull_request:
-        known = _known(asked, ask)
+            return await _pass_hint(context, event, text, by)
+        return await _post_reply(context, event, "A run is under way already; see its comment.")
+    number = event.issue_number
+    if event.is_pull_request:
+        known = _latest_run_about(context, event)
         if not known:
-            return await _say(asked, ask, "I fix issues. Ask on an issue, or open one for this.")
+            return await _post_reply(
+                context, event, "I fix issues. Ask on an issue, or open one for this."
+            )
         if not again:
-            return _woken(asked.services, known) if text.strip() else await _help(asked, ask, "")
-        number = asked.services.store.get_run(known).issue_number
-    thread = await asked.forge.issue(number)
+            return (
+                _wake_run(context.services, known)
+                if text.strip()
+                else await _post_help(context, event, "")
+            )
+        number = context.services.store.get_run(known).issue_number
+    thread = await context.forge.issue(number)
     if not thread.open:
-        return await _say(asked, ask, "The issue is closed. Open it again first.")
-    return await _start(asked, ask, thread, by, hint=text)
+        return await _post_reply(context, event, "The issue is closed. Open it again first.")
+    return await _start_run(context, event, thread, by, hint=text)
 
 
-async def _explain(asked: EventContext, ask: Commented) -> str:
-    run_id = _known(asked, ask)
+async def _post_explanation(context: EventContext, event: Commented) -> str:
+    run_id = _latest_run_about(context, event)
     if not run_id:
-        return await _say(asked, ask, "There was no run yet; nothing is known.")
-    store = asked.services.store
+        return await _post_reply(context, event, "There was no run yet; nothing is known.")
+    store = context.services.store
     run = store.get_run(run_id)
     events = [recorded.event for recorded in store.events(run_id)]
     attempt = max((e.attempt for e in events if e.type == "attempt_started"), default=1)
     state = fold(e for e in events if e.attempt == attempt)
-    return await _say(asked, ask, explanation(run, state, asked.services.settings.public_url))
+    return await _post_reply(
+        context, event, explanation(run, state, context.services.settings.public_url)
+    )
 
 
-async def _check_failed(asked: EventContext, ask: CheckFailed) -> str:
-    services = asked.services
-    for number in ask.pulls:
-        if run_id := services.inbox.run_of_pull(ask.repository, number):
-            return _woken(services, run_id)
-    if not asked.terms.triggers.failed_check:
+async def _handle_failed_check(context: EventContext, event: CheckFailed) -> str:
+    services = context.services
+    for number in event.pulls:
+        if run_id := services.inbox.run_of_pull(event.repository, number):
+            return _wake_run(services, run_id)
+    if not context.terms.triggers.failed_check:
         return "the repository's settings turn off runs by failed check"
-    for number in ask.pulls:
-        thread = await asked.forge.issue(number)
-        if asked.terms.label.casefold() in (label.casefold() for label in thread.labels):
-            fix = services.inbox.latest_run(ask.repository, number)
-            if fix and fix in services.inbox.runs_with_open_pulls(ask.repository):
+    for number in event.pulls:
+        thread = await context.forge.issue(number)
+        if context.terms.label.casefold() in (label.casefold() for label in thread.labels):
+            fix = services.inbox.latest_run(event.repository, number)
+            if fix and fix in services.inbox.runs_with_open_pulls(event.repository):
                 return f"the pull request of run {fix} waits to be merged already"
-            pull = await asked.forge.pull(number)
-            if pull.from_fork or pull.head_sha != ask.head_sha:
+            pull = await context.forge.pull(number)
+            if pull.from_fork or pull.head_sha != event.head_sha:
                 return "from a fork, or not the pull request's head any more"
-            return await _start(
-                asked, ask, thread, "failed_check", base=pull.branch, checks=(ask.check_id,)
+            return await _start_run(
+                context, event, thread, "failed_check", base=pull.branch, checks=(event.check_id,)
             )
-    if ask.head_branch != ask.default_branch:
+    if event.head_branch != event.default_branch:
         return "neither on the default branch nor on a pull request with the label"
     # The name alone proves nothing: for a fork's pull request it is the fork's branch.
-    if not await asked.forge.is_on(ask.default_branch, ask.head_sha):
+    if not await context.forge.is_on(event.default_branch, event.head_sha):
         return "a commit that is not on the default branch"
-    marker = f"<!-- patchwright:check {_plain(ask.name)} -->"
-    number = await asked.forge.open_issue(
+    marker = f"<!-- patchwright:check {_safe_in_marker(event.name)} -->"
+    number = await context.forge.open_issue(
         marker,
-        title_text(f"The check {ask.name} fails on {ask.default_branch}"),
-        f"The check {inline(ask.name)} failed on {ask.head_sha[:12]}. Its log goes to the run.",
+        title_text(f"The check {event.name} fails on {event.default_branch}"),
+        f"The check {inline(event.name)} failed on {event.head_sha[:12]}. Its log goes to the run.",
     )
-    if services.inbox.latest_run(ask.repository, number):
+    if services.inbox.latest_run(event.repository, number):
         return f"issue #{number} is about it already"
-    thread = await asked.forge.issue(number)
-    return await _start(asked, ask, thread, "failed_check", checks=(ask.check_id,))
+    thread = await context.forge.issue(number)
+    return await _start_run(context, event, thread, "failed_check", checks=(event.check_id,))
 
 
-async def _rerun(asked: EventContext, ask: Rerun) -> str:
-    if not asked.terms.triggers.rerun:
+async def _handle_rerun(context: EventContext, event: Rerun) -> str:
+    if not context.terms.triggers.rerun:
         return "the repository's settings turn off runs by re-run"
-    services = asked.services
-    for run_id in services.inbox.runs_with_open_pulls(ask.repository):
-        if run_id in ask.external_id:
-            services.inbox.request(run_id, f"rerun:{asked.id}"[:64])
-            return _woken(services, run_id)
+    services = context.services
+    for run_id in services.inbox.runs_with_open_pulls(event.repository):
+        if run_id in event.external_id:
+            services.inbox.request(run_id, f"rerun:{context.id}"[:64])
+            return _wake_run(services, run_id)
     return "the check's pull request is closed, or not ours"
 
 
-async def _start(
-    asked: EventContext,
-    ask: WebhookEvent,
+async def _start_run(
+    context: EventContext,
+    event: WebhookEvent,
     thread: IssueThread,
     by: StartedBy,
     *,
@@ -325,13 +341,13 @@ async def _start(
 ) -> str:
     """Start a run, if the repository's settings and the person's role allow it."""
     trigger = Trigger(
-        installation_id=ask.installation_id,
-        repository=ask.repository,
-        repository_id=ask.repository_id,
-        default_branch=ask.default_branch,
-        archived=ask.archived,
-        sender=ask.sender,
-        sender_is_bot=ask.sender_is_bot,
+        installation_id=event.installation_id,
+        repository=event.repository,
+        repository_id=event.repository_id,
+        default_branch=event.default_branch,
+        archived=event.archived,
+        sender=event.sender,
+        sender_is_bot=event.sender_is_bot,
         issue_number=thread.number,
         issue_title=thread.title,
         issue_body=thread.body,
@@ -344,23 +360,25 @@ async def _start(
         base_branch=base,
         checks=checks,
     )
-    if unwanted := authorization.repository_opts_out(trigger, asked.terms):
+    if unwanted := authorization.repository_opts_out(trigger, context.terms):
         return unwanted
     if thread.is_pull and by != "failed_check":
         return "a pull request, not an issue"
-    minimum = authorization.least_role(by, asked.terms)
-    if minimum is not None and not await _is_permitted(asked, ask.sender, minimum):
+    minimum = authorization.least_role(by, context.terms)
+    if minimum is not None and not await _is_permitted(context, event.sender, minimum):
         return "a stranger"
-    accepted = asked.services.inbox.start(asked.id, trigger, model=asked.services.settings.profile)
-    _log.info("run asked for", run=accepted.run_id, how=accepted.how, by=ask.sender)
+    accepted = context.services.inbox.start(
+        context.id, trigger, model=context.services.settings.profile
+    )
+    _log.info("run asked for", run=accepted.run_id, how=accepted.how, by=event.sender)
     return f"run {accepted.run_id}: {accepted.how}"
 
 
-async def _is_permitted(asked: EventContext, person: str, minimum: Role) -> bool:
-    permission = await asked.forge.permission(person)
+async def _is_permitted(context: EventContext, person: str, minimum: Role) -> bool:
+    permission = await context.forge.permission(person)
     return permission.at_least(minimum)
 
 
-def _plain(name: str) -> str:
+def _safe_in_marker(name: str) -> str:
     """A check's name as a part of a hidden comment."""
     return "".join(c if c.isalnum() or c in " ._-/()" else "_" for c in name)[:100]

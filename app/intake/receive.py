@@ -1,4 +1,4 @@
-"""Deliveries in: parsed, judged at the door, kept, and the durable engine told.
+"""Deliveries in: parsed, filtered, kept, and enqueued.
 
 The same for a delivery that came by HTTP and for one that was missed and fetched later.
 """
@@ -27,7 +27,7 @@ _EVENT = re.compile(r"[a-z0-9_]{1,64}")
 _log = logs.get(__name__)
 
 
-def _left_to_the_outbox(_id: str) -> None:
+def _leave_to_outbox(_id: str) -> None:
     """Do nothing: workers look into the outbox within seconds."""
 
 
@@ -39,8 +39,8 @@ class Intake:
     store: SqlStore
     enqueue: Callable[[str], None]
     """Tells the durable engine of a run and notes it; may raise, for the outbox has the run."""
-    enqueue_ask: Callable[[str], None] = _left_to_the_outbox
-    """The same for an ask."""
+    enqueue_event: Callable[[str], None] = _leave_to_outbox
+    """The same for an event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,34 +53,34 @@ class Taken:
     run_id: str = ""
 
 
-def take_in(intake: Intake, event: str, delivery: str, body: bytes) -> Taken:
+def take_in(intake: Intake, event_name: str, delivery: str, body: bytes) -> Taken:
     """Deal with one delivery; on return all that it asks is durable. Blocks.
 
     Raises `BadPayload` when it is not as GitHub sends it.
     """
-    parsed = webhooks.parse(event, body)
-    if not _EVENT.fullmatch(event) or not _DELIVERY_ID.fullmatch(delivery):
+    parsed = webhooks.parse(event_name, body)
+    if not _EVENT.fullmatch(event_name) or not _DELIVERY_ID.fullmatch(delivery):
         raise webhooks.BadPayload("X-GitHub-Event or X-GitHub-Delivery is missing or malformed")
     if isinstance(parsed, Trigger):
         if reason := authorization.refused_at_delivery(parsed):
             return Taken("ignored", reason)
         if authorization.is_label(parsed.label, intake.settings.label):
-            return _take_run(intake, event, delivery, parsed)
+            return _accept_trigger(intake, event_name, delivery, parsed)
         parsed = Labeled(
             **parsed.model_dump(include=set(Labeled.model_fields) - {"kind", "trigger"}),
             trigger=parsed,
         )
     if isinstance(parsed, Ignored):
         return Taken("ignored", parsed.reason)
-    return _take_ask(intake, event, delivery, parsed)
+    return _accept_event(intake, event_name, delivery, parsed)
 
 
-def _take_run(intake: Intake, event: str, delivery: str, trigger: Trigger) -> Taken:
+def _accept_trigger(intake: Intake, event_name: str, delivery: str, trigger: Trigger) -> Taken:
     store, place = intake.store, f"{trigger.repository}#{trigger.issue_number}"
 
     def write(connection: sa.Connection) -> Accepted:
         accepted = store.accept_in(
-            connection, delivery, event, trigger, model=intake.settings.profile
+            connection, delivery, event_name, trigger, model=intake.settings.profile
         )
         if accepted.how != "duplicate":
             said = f"{place}, delivery {delivery}, {accepted.how}"
@@ -90,7 +90,7 @@ def _take_run(intake: Intake, event: str, delivery: str, trigger: Trigger) -> Ta
 
     accepted = store.together(write)
     if accepted.how == "new":
-        with tracing.delivery(accepted.run_id, delivery, event):
+        with tracing.delivery(accepted.run_id, delivery, event_name):
             try:
                 intake.enqueue(accepted.run_id)
             except Exception:  # noqa: BLE001  whatever the engine's trouble: the outbox has it
@@ -100,19 +100,21 @@ def _take_run(intake: Intake, event: str, delivery: str, trigger: Trigger) -> Ta
     return Taken(accepted.how, run_id=accepted.run_id)
 
 
-def _take_ask(intake: Intake, event: str, delivery: str, ask: WebhookEvent) -> Taken:
+def _accept_event(intake: Intake, event_name: str, delivery: str, event: WebhookEvent) -> Taken:
     settings = intake.settings
     name, app_id = settings.github_app_slug, settings.github_app_id
-    if reason := authorization.event_ignored_because(ask, name=name, app_id=app_id):
+    if reason := authorization.event_ignored_because(event, name=name, app_id=app_id):
         return Taken("ignored", reason)
     inbox = Inbox(intake.store.database)
-    if not inbox.concerns(ask):
+    if not inbox.concerns(event):
         return Taken("ignored", "not about a pull request of ours")
-    if not inbox.keep(delivery, event, ask):
+    if not inbox.keep(delivery, event_name, event):
         return Taken("duplicate")
-    audit.note(intake.store.database, ask.sender, f"asked by {ask.kind}", ask.repository, delivery)
+    audit.note(
+        intake.store.database, event.sender, f"asked by {event.kind}", event.repository, delivery
+    )
     try:
-        intake.enqueue_ask(delivery)
-    except Exception:  # noqa: BLE001  whatever the engine's trouble: the outbox has the ask
-        _log.warning("the ask could not be enqueued yet", ask=delivery, exc_info=True)
+        intake.enqueue_event(delivery)
+    except Exception:  # noqa: BLE001  whatever the engine's trouble: the outbox has the event
+        _log.warning("the event could not be enqueued yet", delivery=delivery, exc_info=True)
     return Taken("noted")

@@ -2,7 +2,7 @@
 
 Rows of runs and the audit log stay, and with the row of a run all that tells its delivery when that
 comes again. Nothing goes that is open: a run that is not over, or whose pull request may bring
-another round; an ask without an answer, or one that the engine has in hand.
+another round; an event without an answer, or one that the engine has in hand.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from dbos import DBOSClient, DBOSPortableJSONSerializer
 from dbos import WorkflowStatus as Workflow
 
-from app.queue.workflows import APPLICATION, UNDER_WAY, ask_of, run_of, workflow_of_ask
+from app.queue.workflows import APPLICATION, UNDER_WAY, event_of, run_of, workflow_of_event
 from app.settings.schema import Settings
 from app.storage.run_rows import over
 from app.storage.tables import asks, controls, deliveries, handled, runs, to_micros, usage
@@ -41,9 +41,9 @@ def prune(settings: Settings, database: sa.Engine, moment: datetime) -> int:
     asked = sa.select(asks.c.id).where(asks.c.id == deliveries.c.id)
     gone = 0
     with _workflows(settings, database) as client:
-        gone += _asks(database, client, before)
+        gone += _delete_events(database, client, before)
         for table, due in (
-            # One whose ask is still there would be taken for new, and then there were two.
+            # One whose event is still there would be taken for new, and then there were two.
             (deliveries, (deliveries.c.received_at < to_micros(before)) & ~asked.exists()),
             (handled, handled.c.run_id.in_(old_run)),
             (controls, controls.c.run_id.in_(old_run)),
@@ -70,8 +70,8 @@ def _delete(database: sa.Engine, table: sa.Table, due: sa.ColumnElement[bool]) -
         time.sleep(PAUSE_S)
 
 
-def _asks(database: sa.Engine, client: DBOSClient | None, before: datetime) -> int:
-    """Delete answered asks. The engine may still come to one that a later one's turn answered."""
+def _delete_events(database: sa.Engine, client: DBOSClient | None, before: datetime) -> int:
+    """Delete answered events. The engine may still come to one that a later one's turn answered."""
     old = sa.and_(asks.c.answer != "", asks.c.received_at < to_micros(before))
     total, last = 0, ""
     while True:
@@ -82,14 +82,14 @@ def _asks(database: sa.Engine, client: DBOSClient | None, before: datetime) -> i
             return total
         waiting: set[str] = set()
         if client is not None:
-            ids = [workflow_of_ask(ask) for ask in found]
-            waiting = {ask_of(flow.workflow_id) for flow in _list(client, [*UNDER_WAY], ids=ids)}
+            ids = [workflow_of_event(event_id) for event_id in found]
+            waiting = {event_of(flow.workflow_id) for flow in _list(client, [*UNDER_WAY], ids=ids)}
         total += _delete(database, asks, old & asks.c.id.in_(set(found) - waiting))
         last = found[-1]
 
 
 def _delete_workflows(database: sa.Engine, client: DBOSClient, before: datetime) -> int:
-    """Delete the engine's records of runs that are over, and of asks that were deleted."""
+    """Delete the engine's records of runs that are over, and of events that were deleted."""
     total = kept = 0
     while flows := _list(client, ENDED, until=before, offset=kept):
         ids = [flow.workflow_id for flow in flows]
@@ -103,15 +103,15 @@ def _delete_workflows(database: sa.Engine, client: DBOSClient, before: datetime)
 
 def _due(database: sa.Engine, before: datetime, workflows: Collection[str]) -> list[str]:
     """Those of these ended workflows that nobody needs any more."""
-    of_runs = {flow: run_of(flow) for flow in workflows if not ask_of(flow)}
-    of_asks = {flow: ask_of(flow) for flow in workflows if ask_of(flow)}
+    of_runs = {flow: run_of(flow) for flow in workflows if not event_of(flow)}
+    of_events = {flow: event_of(flow) for flow in workflows if event_of(flow)}
     ended = sa.select(runs.c.id).where(runs.c.id.in_(set(of_runs.values())), over(before))
-    there = sa.select(asks.c.id).where(asks.c.id.in_(set(of_asks.values())))
+    there = sa.select(asks.c.id).where(asks.c.id.in_(set(of_events.values())))
     with database.execution_options(read_only=True).connect() as connection:
         old = set(connection.execute(ended).scalars())
         known = set(connection.execute(there).scalars())
     return [flow for flow, run in of_runs.items() if run in old] + [
-        flow for flow, ask in of_asks.items() if ask not in known
+        flow for flow, event_id in of_events.items() if event_id not in known
     ]
 
 

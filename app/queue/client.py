@@ -46,11 +46,11 @@ def enqueue_run(calls: QueueCalls, store: SqlStore, run_id: str) -> None:
     store.mark_enqueued(run)
 
 
-def enqueue_event(calls: QueueCalls, inbox: Inbox, ask_id: str) -> None:
-    """Tell the engine of what a person or a check asks and note that it knows. Idempotent."""
-    options, arguments = workflows.for_ask(ask_id, inbox.get(ask_id))
+def enqueue_event(calls: QueueCalls, inbox: Inbox, event_id: str) -> None:
+    """Tell the engine of an event and note that it knows. Idempotent."""
+    options, arguments = workflows.for_event(event_id, inbox.get(event_id))
     calls.enqueue(options, *arguments)
-    inbox.mark_enqueued(ask_id)
+    inbox.mark_enqueued(event_id)
 
 
 class EngineClient:
@@ -73,12 +73,12 @@ class EngineClient:
         """Tell the engine of a run and note that it knows. Idempotent."""
         enqueue_run(self._calls, self._store, run_id)
 
-    def enqueue_ask(self, ask_id: str) -> None:
-        """Tell the engine of an ask and note that it knows. Idempotent."""
-        enqueue_event(self._calls, self._inbox, ask_id)
+    def enqueue_event(self, event_id: str) -> None:
+        """Tell the engine of an event and note that it knows. Idempotent."""
+        enqueue_event(self._calls, self._inbox, event_id)
 
     def flush_outbox(self) -> int:
-        """Tell the engine of all runs and asks that it does not know yet; gives how many."""
+        """Tell the engine of all runs and events that it does not know yet; gives how many."""
         return self._outbox.flush()
 
     def forget(self, workflow_id: str) -> None:

@@ -37,8 +37,8 @@ class Engine(Protocol):
         """Tell of a run and note that it is known. Idempotent."""
         ...
 
-    def enqueue_ask(self, ask_id: str) -> None:
-        """Tell of an ask and note that it is known. Idempotent."""
+    def enqueue_event(self, event_id: str) -> None:
+        """Tell of an event and note that it is known. Idempotent."""
         ...
 
     def forget(self, workflow_id: str) -> None:
@@ -67,12 +67,12 @@ class Outbox:
         if time.monotonic() - self._looked >= LOOK_EVERY_S:
             self._looked = time.monotonic()
             put_back(self._store, self._engine)
-            put_asks_back(self._store, self._engine)
+            put_events_back(self._store, self._engine)
         told = 0
         for run in self._store.unqueued():
             told += self._tell(self._engine.enqueue, run.id)
-        for ask in self._inbox.unqueued():
-            told += self._tell(self._engine.enqueue_ask, ask)
+        for event_id in self._inbox.unqueued():
+            told += self._tell(self._engine.enqueue_event, event_id)
         return told
 
     def _tell(self, tell: Callable[[str], None], word: str) -> bool:
@@ -125,8 +125,8 @@ def put_back(store: SqlStore, engine: Engine) -> list[str]:
     return back
 
 
-def put_asks_back(store: SqlStore, engine: Engine) -> list[str]:
-    """The same for asks that nobody answers; gives their ids."""
+def put_events_back(store: SqlStore, engine: Engine) -> list[str]:
+    """The same for events that nobody handles; gives their ids."""
     before = to_micros(now() - GRACE)
     query = (
         sa.select(asks.c.id)
@@ -135,19 +135,22 @@ def put_asks_back(store: SqlStore, engine: Engine) -> list[str]:
         .limit(LOOKED_AT)
     )
     with store.database.execution_options(read_only=True).connect() as connection:
-        known = {workflows.workflow_of_ask(ask): ask for ask in connection.execute(query).scalars()}
+        known = {
+            workflows.workflow_of_event(event_id): event_id
+            for event_id in connection.execute(query).scalars()
+        }
     back = []
-    for workflow, (ask, status) in _given_up(engine, known).items():
+    for workflow, (event_id, status) in _given_up(engine, known).items():
         if status is not None:
             engine.forget(workflow)
         with store.database.begin() as connection:
             connection.execute(
                 sa.update(asks)
-                .where(asks.c.id == ask, asks.c.answer == "")
+                .where(asks.c.id == event_id, asks.c.answer == "")
                 .values(enqueued_at=None)
             )
-        _log.warning("an ask that nobody answered is put back", ask=ask)
-        back.append(ask)
+        _log.warning("an event that nobody handled is put back", delivery=event_id)
+        back.append(event_id)
     return back
 
 

@@ -1,4 +1,4 @@
-"""How runs and asks are put into the engine's queues: by workers and by services alike."""
+"""How runs and events are put into the engine's queues: by workers and by services alike."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ APPLICATION = "patchwright"
 WORKFLOW = "run"
 QUEUE = "runs"
 ROUND_WORKFLOW = "round"
-ASK_WORKFLOW = "ask"
-ASK_QUEUE = "asks"
+EVENT_WORKFLOW = "ask"
+EVENT_QUEUE = "asks"
 VERSION = "1"
 """Of the order of steps in `app.runs.workflow`. The engine leaves runs of another version alone, so
 it changes only together with a way for the unfinished ones."""
@@ -56,13 +56,13 @@ def must_be_forgotten(status: str | None) -> bool:
     return status is not None and status not in (*UNDER_WAY, *LEFT)
 
 
-def workflow_of_ask(ask_id: str) -> str:
-    """The workflow that answers an ask."""
-    return f"ask-{ask_id}"
+def workflow_of_event(event_id: str) -> str:
+    """The workflow that handles an event."""
+    return f"ask-{event_id}"
 
 
-def ask_of(workflow_id: str) -> str:
-    """The ask that a workflow answers; empty when it is a run's."""
+def event_of(workflow_id: str) -> str:
+    """The event that a workflow handles; empty when it is a run's."""
     return workflow_id.removeprefix("ask-") if workflow_id.startswith("ask-") else ""
 
 
@@ -71,13 +71,13 @@ def run_of(workflow_id: str) -> str:
     return workflow_id.partition("-")[0]
 
 
-def for_ask(ask_id: str, ask: WebhookEvent) -> tuple[EnqueueOptions, tuple[str, ...]]:
-    """Options and arguments for answering an ask. Of one place one is answered at a time."""
+def for_event(event_id: str, event: WebhookEvent) -> tuple[EnqueueOptions, tuple[str, ...]]:
+    """Options and arguments for handling an event. Of one place one is handled at a time."""
     options: EnqueueOptions = {
-        "workflow_name": ASK_WORKFLOW,
-        "queue_name": ASK_QUEUE,
-        "workflow_id": workflow_of_ask(ask_id),
+        "workflow_name": EVENT_WORKFLOW,
+        "queue_name": EVENT_QUEUE,
+        "workflow_id": workflow_of_event(event_id),
         "app_version": VERSION,
-        "queue_partition_key": source_of(ask),
+        "queue_partition_key": source_of(event),
     }
-    return options, (ask_id,)
+    return options, (event_id,)

@@ -16,8 +16,8 @@ from app.queue.client import QueueCalls, enqueue_event, enqueue_run
 from app.queue.outbox import Outbox
 from app.queue.workflows import (
     APPLICATION,
-    ASK_QUEUE,
-    ASK_WORKFLOW,
+    EVENT_QUEUE,
+    EVENT_WORKFLOW,
     QUEUE,
     ROUND_WORKFLOW,
     VERSION,
@@ -31,7 +31,7 @@ from app.settings.database_url import pool_of
 from app.storage.outage import retry_while_unavailable
 from app.telemetry import logs
 
-ASKS_AT_ONCE = 32
+EVENTS_AT_ONCE = 32
 """Most of them wait: for GitHub, or for one of its limits."""
 POLL_S = 0.5
 """How long a run may wait in the queue although there is room."""
@@ -59,12 +59,12 @@ class Durable:
         """Tell the engine of a run and note that it knows. Idempotent."""
         enqueue_run(_CALLS, self._store, run_id)
 
-    def enqueue_ask(self, ask_id: str) -> None:
-        """Tell the engine of an ask and note that it knows. Idempotent."""
-        enqueue_event(_CALLS, self._inbox, ask_id)
+    def enqueue_event(self, event_id: str) -> None:
+        """Tell the engine of an event and note that it knows. Idempotent."""
+        enqueue_event(_CALLS, self._inbox, event_id)
 
     def flush_outbox(self) -> int:
-        """Tell the engine of all runs and asks that it does not know yet; gives how many."""
+        """Tell the engine of all runs and events that it does not know yet; gives how many."""
         return self._outbox.flush()
 
     def forget(self, workflow_id: str) -> None:
@@ -107,7 +107,7 @@ def running(services: Services) -> Iterator[Durable]:
     DBOS(config=config)
     DBOS.workflow(name=WORKFLOW)(_run_workflow(services, durable))
     DBOS.workflow(name=ROUND_WORKFLOW)(_round_workflow(services, durable))
-    DBOS.workflow(name=ASK_WORKFLOW)(_ask_workflow(services, durable))
+    DBOS.workflow(name=EVENT_WORKFLOW)(_event_workflow(services, durable))
     try:
         DBOS.launch()
         DBOS.register_queue(
@@ -120,8 +120,8 @@ def running(services: Services) -> Iterator[Durable]:
         )
         # People wait for an answer, also while all workers debug.
         DBOS.register_queue(
-            ASK_QUEUE,
-            worker_concurrency=ASKS_AT_ONCE,
+            EVENT_QUEUE,
+            worker_concurrency=EVENTS_AT_ONCE,
             partition_concurrency=1,
             polling_interval_sec=POLL_S,
             on_conflict="always_update",
@@ -156,12 +156,12 @@ def _round_workflow(services: Services, durable: Durable) -> Callable[[str, int]
     return round_of_run
 
 
-def _ask_workflow(services: Services, durable: Durable) -> Callable[[str], Awaitable[None]]:
-    async def ask(ask_id: str) -> None:
-        await handlers.answer(services, ask_id, _step)
+def _event_workflow(services: Services, durable: Durable) -> Callable[[str], Awaitable[None]]:
+    async def handle_event(event_id: str) -> None:
+        await handlers.handle_event(services, event_id, _step)
         await _tell_of_new_work(durable)
 
-    return ask
+    return handle_event
 
 
 @asynccontextmanager

@@ -106,7 +106,7 @@ def _listen(settings: Settings, store: SqlStore, engine: Durable | EngineClient)
         store,
         later.of(engine.enqueue),
         lambda: engine.ready,
-        later.of(engine.enqueue_ask),
+        later.of(engine.enqueue_event),
         roles_from(settings, partial(GithubForge, github_app(settings))),
     )
     app = create_app(web, lifespan=_lifespan(settings, store, engine, web.intake))

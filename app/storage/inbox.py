@@ -1,4 +1,4 @@
-"""What deliveries ask, kept until it is answered, and the runs that it concerns.
+"""Webhook events, kept until they are answered, and the runs that they concern.
 
 Beside `app.storage.store`, on the same database: the store keeps runs and journals, the inbox what
 comes in from outside.
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from agent.journal.events import now
 from app.github.webhook_events import (
-    ASK,
+    WEBHOOK_EVENT,
     PullEnded,
     Pushed,
     Reviewed,
@@ -27,46 +27,46 @@ from app.storage.run_rows import begin, insert_new, insert_of, live_key, open_ro
 from app.storage.tables import to_micros
 
 
-class UnknownAsk(KeyError):
-    """There is no such ask."""
+class UnknownEvent(KeyError):
+    """There is no such event."""
 
 
 class Inbox:
-    """Asks and their runs in the database."""
+    """Events and their runs in the database."""
 
     def __init__(self, database: sa.Engine) -> None:
         self._database = database
         self._reads = database.execution_options(read_only=True)
         self._insert = insert_of(database)
 
-    # Asks
+    # Events (table `asks`)
 
-    def keep(self, delivery_id: str, event: str, ask: WebhookEvent) -> bool:
-        """Keep a delivery and what it asks in one transaction; False when it was kept before."""
+    def keep(self, delivery_id: str, event_name: str, event: WebhookEvent) -> bool:
+        """Keep a delivery and its event in one transaction; False when it was kept before."""
         with self._database.begin() as connection:
             at = to_micros(now())
-            delivery = {"id": delivery_id, "event": event, "run_id": "", "received_at": at}
+            delivery = {"id": delivery_id, "event": event_name, "run_id": "", "received_at": at}
             if not insert_new(connection, self._insert, tables.deliveries, delivery):
                 return False
-            body = ASK.dump_json(ask).decode()
+            body = WEBHOOK_EVENT.dump_json(event).decode()
             connection.execute(
                 sa.insert(tables.asks).values(
-                    id=delivery_id, body=body, received_at=at, place=source_of(ask)
+                    id=delivery_id, body=body, received_at=at, place=source_of(event)
                 )
             )
         return True
 
-    def get(self, ask_id: str) -> WebhookEvent:
-        """An ask. Raises `UnknownAsk`."""
-        query = sa.select(tables.asks.c.body).where(tables.asks.c.id == ask_id)
+    def get(self, event_id: str) -> WebhookEvent:
+        """An event. Raises `UnknownEvent`."""
+        query = sa.select(tables.asks.c.body).where(tables.asks.c.id == event_id)
         with self._reads.connect() as connection:
             body = connection.execute(query).scalar_one_or_none()
         if body is None:
-            raise UnknownAsk(ask_id)
-        return ASK.validate_json(body)
+            raise UnknownEvent(event_id)
+        return WEBHOOK_EVENT.validate_json(body)
 
     def unqueued(self) -> list[str]:
-        """Asks that the durable engine was not told of yet, oldest first."""
+        """Events that the durable engine was not told of yet, oldest first."""
         table = tables.asks
         query = (
             sa.select(table.c.id).where(table.c.enqueued_at.is_(None)).order_by(table.c.received_at)
@@ -74,39 +74,41 @@ class Inbox:
         with self._reads.connect() as connection:
             return list(connection.execute(query).scalars())
 
-    def mark_enqueued(self, ask_id: str) -> None:
-        """The durable engine knows this ask."""
-        self._change(tables.asks, tables.asks.c.id == ask_id, enqueued_at=to_micros(now()))
+    def mark_enqueued(self, event_id: str) -> None:
+        """The durable engine knows this event."""
+        self._change(tables.asks, tables.asks.c.id == event_id, enqueued_at=to_micros(now()))
 
-    def answered(self, ask_id: str, answer: str) -> None:
+    def mark_answered(self, event_id: str, answer: str) -> None:
         """What was done about it, in words."""
-        self._change(tables.asks, tables.asks.c.id == ask_id, answer=storable(answer))
+        self._change(tables.asks, tables.asks.c.id == event_id, answer=storable(answer))
 
-    def answer_of(self, ask_id: str) -> str:
+    def answer_of(self, event_id: str) -> str:
         """What was done about it; empty while it is open."""
-        query = sa.select(tables.asks.c.answer).where(tables.asks.c.id == ask_id)
+        query = sa.select(tables.asks.c.answer).where(tables.asks.c.id == event_id)
         with self._reads.connect() as connection:
             return connection.execute(query).scalar_one_or_none() or ""
 
-    def open_asks(self) -> list[str]:
-        """Asks that nothing was done about yet, oldest first."""
+    def open_events(self) -> list[str]:
+        """Events that nothing was done about yet, oldest first."""
         table = tables.asks
         query = sa.select(table.c.id).where(table.c.answer == "").order_by(table.c.received_at)
         with self._reads.connect() as connection:
             return list(connection.execute(query).scalars())
 
-    def due(self, ask_id: str) -> list[str]:
-        """What nothing was done about yet in this ask's place, up to it, in order.
+    def due(self, event_id: str) -> list[str]:
+        """What nothing was done about yet in this event's place, up to it, in order.
 
         The engine may come to a later one first: deliveries that are under way together are told
         to it as it happens.
         """
         table = tables.asks
-        this = sa.select(table.c.place, table.c.received_at, table.c.id).where(table.c.id == ask_id)
+        this = sa.select(table.c.place, table.c.received_at, table.c.id).where(
+            table.c.id == event_id
+        )
         with self._reads.connect() as connection:
             found = connection.execute(this).one_or_none()
             if found is None:
-                raise UnknownAsk(ask_id)
+                raise UnknownEvent(event_id)
             order = sa.tuple_(table.c.received_at, table.c.id)
             query = (
                 sa.select(table.c.id)
@@ -119,17 +121,17 @@ class Inbox:
             )
             return list(connection.execute(query).scalars())
 
-    def concerns(self, ask: WebhookEvent) -> bool:
-        """Whether an ask about pull requests is about one of ours, without asking GitHub."""
+    def concerns(self, event: WebhookEvent) -> bool:
+        """Whether an event about pull requests is about one of ours, without asking GitHub."""
         table = tables.runs
-        match ask:
+        match event:
             case Reviewed() | PullEnded():
-                about = table.c.pull_number == ask.pull_number
+                about = table.c.pull_number == event.pull_number
             case Pushed():
                 about = sa.and_(table.c.pull_number > 0, table.c.closed == "")
             case _:
                 return True
-        query = sa.select(table.c.id).where(table.c.repository == ask.repository, about).limit(1)
+        query = sa.select(table.c.id).where(table.c.repository == event.repository, about).limit(1)
         with self._reads.connect() as connection:
             return connection.execute(query).scalar_one_or_none() is not None
 
@@ -140,13 +142,15 @@ class Inbox:
         with self._reads.connect() as connection:
             return frozenset(connection.execute(query).scalars())
 
-    # The runs that asks concern
+    # The runs that events concern
 
-    def start(self, ask_id: str, trigger: Trigger, *, model: str) -> Accepted:
-        """The run that this ask begins; its issue's live run if there is one. Idempotent."""
-        run_id = run_id_for(trigger.repository, trigger.issue_number, ask_id)
+    def start(self, event_id: str, trigger: Trigger, *, model: str) -> Accepted:
+        """The run that this event begins; its issue's live run if there is one. Idempotent."""
+        run_id = run_id_for(trigger.repository, trigger.issue_number, event_id)
         with self._database.begin() as connection:
-            return begin(connection, self._insert, run_id, trigger, delivery_id=ask_id, model=model)
+            return begin(
+                connection, self._insert, run_id, trigger, delivery_id=event_id, model=model
+            )
 
     def live_run(self, repository: str, issue_number: int) -> str:
         """The issue's live run; empty when there is none."""

@@ -42,7 +42,7 @@ class Web:
     """Tells the durable engine of a run and notes it; may raise, for the outbox has the run."""
     ready: Callable[[], bool] = lambda: True
     """Whether the durable engine is up."""
-    enqueue_ask: Callable[[str], None] = lambda _id: None
+    enqueue_event: Callable[[str], None] = lambda _id: None
     """As `enqueue`, of what is asked and is no run yet."""
     asking: RoleSource | None = None
     """Tells what a person may do in a repository, for the pages; None: only operators sign in."""
@@ -50,7 +50,7 @@ class Web:
     @property
     def intake(self) -> Intake:
         """Where deliveries go."""
-        return Intake(self.settings, self.store, self.enqueue, self.enqueue_ask)
+        return Intake(self.settings, self.store, self.enqueue, self.enqueue_event)
 
 
 def create_app(web: Web, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:

@@ -151,7 +151,7 @@ class Story:
             self.store,
             self.durable.enqueue,
             lambda: self.durable.ready,
-            self.durable.enqueue_ask,
+            self.durable.enqueue_event,
         )
 
     def intake(self) -> Intake:
@@ -225,7 +225,7 @@ class Story:
 
         def quiet() -> bool:
             sent = len(self.world.deliveries())
-            busy = self.services.inbox.open_asks() or self.store.live()
+            busy = self.services.inbox.open_events() or self.store.live()
             return not busy and len(self.world.deliveries()) == sent
 
         self.until(quiet, PATIENCE_S, "everything to be answered")

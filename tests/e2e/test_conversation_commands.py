@@ -108,8 +108,8 @@ def test_answers_come_in_the_order_in_which_was_asked(
     with story.serving():
         silent = Intake(story.services.settings, story.store, lambda _run: None)
         assert asyncio.run(recover(story.app, silent)) == 3
-        for ask in reversed(story.services.inbox.unqueued()):
-            story.durable.enqueue_ask(ask)
+        for event_id in reversed(story.services.inbox.unqueued()):
+            story.durable.enqueue_event(event_id)
         story.settled()
     first, second, third = story.said(issue)
     assert "no run yet" in first

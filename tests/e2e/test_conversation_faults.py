@@ -149,7 +149,7 @@ def test_a_crash_after_each_outward_act_doubles_nothing_and_loses_nothing(
     def review() -> None:
         max_.review(REPO, number, "REQUEST_CHANGES", "Why so?", [comment])
 
-    through(lambda: rounds(2) and not story.services.inbox.open_asks(), review)
+    through(lambda: rounds(2) and not story.services.inbox.open_events(), review)
     through(
         lambda: story.store.list_runs().runs[0].closed == "merged" and rounds(2),
         lambda: max_.merge(REPO, number),
@@ -181,7 +181,7 @@ def test_a_crash_after_each_outward_act_doubles_nothing_and_loses_nothing(
 
     # An answer, and an issue of its own for a failed check, whose run ends without a fix.
     through(
-        lambda: not story.services.inbox.open_asks() and len(story.said(issue)) > 0,
+        lambda: not story.services.inbox.open_events() and len(story.said(issue)) > 0,
         lambda: max_.comment(REPO, issue, "/patchwright explain"),
     )
     through(

@@ -19,7 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.github.webhook_events import ASK, Ignored, Trigger
+from app.github.webhook_events import WEBHOOK_EVENT, Ignored, Trigger
 from app.github.webhooks import EVENTS, parse, sign
 from app.settings.schema import Settings
 from app.storage.inbox import Inbox
@@ -110,7 +110,7 @@ def test_every_example_of_the_events_used_is_parsed(where: str) -> None:
         assert (parsed.repository, parsed.installation_id) == (full_name, 11)
         assert parsed.sender == payload["sender"]["login"]
         if not isinstance(parsed, Trigger):
-            assert ASK.validate_json(ASK.dump_json(parsed)) == parsed
+            assert WEBHOOK_EVENT.validate_json(WEBHOOK_EVENT.dump_json(parsed)) == parsed
     # The old Enterprise Server's examples do not have them all.
     assert {event for event, _ in seen} == set(EVENTS) or where == "-ghes-31"
     assert sum(seen.values()) >= 3

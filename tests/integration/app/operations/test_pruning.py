@@ -70,9 +70,9 @@ def test_the_engines_records_of_what_is_over_go_and_no_others(
         waits = start(world, "d2", number=8)
         client.enqueue(waits)
         ask("a2")
-        client.enqueue_ask("a2")
+        client.enqueue_event("a2")
         # In the turn of a later one, which the engine came to first.
-        inbox.answered("a2", "done")
+        inbox.mark_answered("a2", "done")
     assert set(records(world)) == {done, waits, "ask-a1", "ask-a2"}
     assert world.store.get_run(done).pull_number
     retention.tidy(world.settings, world.store, now() + timedelta(days=29))

@@ -164,7 +164,7 @@ def test_an_ask_that_the_engine_forgot_is_answered(tmp_path: Path) -> None:
     services.inbox.mark_enqueued("a1")
     with running(services) as durable:
         assert ended_at_last(world, run_id, durable).outcome == "stopped"
-    assert services.inbox.open_asks() == []
+    assert services.inbox.open_events() == []
 
 
 def test_a_fault_of_the_program_ends_the_run_and_says_so(

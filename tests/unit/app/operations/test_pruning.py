@@ -51,7 +51,7 @@ def test_what_is_over_for_long_goes_and_what_is_open_stays(
     inbox.close(merged, "merged")
     assert inbox.keep("a1", "issue_comment", comment())
     assert inbox.keep("a2", "issue_comment", comment())
-    inbox.answered("a1", "done")
+    inbox.mark_answered("a1", "done")
     for days in (400, 300, 0):
         controls.add_usage(store.database, 5, now() - timedelta(days=days))
     audit.note(store.database, "ann", "cancel", merged)
@@ -78,7 +78,7 @@ def test_many_rows_go_in_small_transactions(
     inbox = Inbox(store.database)
     for number in range(8):
         inbox.keep(f"a{number}", "issue_comment", comment())
-        inbox.answered(f"a{number}", "done")
+        inbox.mark_answered(f"a{number}", "done")
         over(store, f"d{number}", number + 1)
     deleted: list[int] = []
 

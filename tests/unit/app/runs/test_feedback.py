@@ -113,7 +113,7 @@ def make_terms(**config: Any) -> EffectiveConfig:
 
 
 @pytest.mark.parametrize(
-    ("ask", "reason"),
+    ("event", "reason"),
     [
         (comment(), None),
         (comment("hello"), "not addressed to us"),
@@ -142,8 +142,8 @@ def make_terms(**config: Any) -> EffectiveConfig:
         (Reviewed(**PLACE | {"sender_is_bot": True}, pull_number=9), "from a bot"),
     ],
 )  # fmt: skip
-def test_what_is_dropped_at_the_door(ask: Commented, reason: str | None) -> None:
-    assert event_ignored_because(ask, name="patchwright", app_id=7) == reason
+def test_what_is_dropped_at_the_door(event: Commented, reason: str | None) -> None:
+    assert event_ignored_because(event, name="patchwright", app_id=7) == reason
 
 
 def test_a_repository_decides_what_starts_runs() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from agent.journal.events import RunEnded
 from app.github.webhook_events import PullEnded, Pushed, Reviewed
-from app.storage.inbox import Inbox, UnknownAsk
+from app.storage.inbox import Inbox, UnknownEvent
 from app.storage.store import SqlStore
 from tests.support.github.payloads import PLACE, comment
 from tests.support.runs.stored import start, store, trigger, url
@@ -29,32 +29,32 @@ def with_pull(store: SqlStore, delivery: str = "d1") -> str:
 
 def test_an_ask_is_kept_once_until_it_is_answered(store: SqlStore) -> None:
     inbox = Inbox(store.database)
-    ask = comment("NUL \0, \\u0000 and é")
-    assert inbox.keep("a1", "issue_comment", ask)
-    assert not inbox.keep("a1", "issue_comment", ask)
-    assert inbox.get("a1") == ask
-    assert inbox.unqueued() == inbox.open_asks() == ["a1"]
+    event = comment("NUL \0, \\u0000 and é")
+    assert inbox.keep("a1", "issue_comment", event)
+    assert not inbox.keep("a1", "issue_comment", event)
+    assert inbox.get("a1") == event
+    assert inbox.unqueued() == inbox.open_events() == ["a1"]
     inbox.mark_enqueued("a1")
     assert inbox.unqueued() == []
-    inbox.answered("a1", "done")
-    assert (inbox.open_asks(), inbox.answer_of("a1")) == ([], "done")
+    inbox.mark_answered("a1", "done")
+    assert (inbox.open_events(), inbox.answer_of("a1")) == ([], "done")
     assert inbox.delivered(["a1", "a2"]) == {"a1"}
-    with pytest.raises(UnknownAsk):
+    with pytest.raises(UnknownEvent):
         inbox.get("a2")
 
 
 def test_what_is_due_in_one_place_comes_in_order(store: SqlStore) -> None:
     inbox = Inbox(store.database)
     elsewhere = comment().model_copy(update={"issue_number": 8})
-    for name, ask in (("a3", comment()), ("a1", elsewhere), ("a2", comment()), ("a0", comment())):
-        assert inbox.keep(name, "issue_comment", ask)
+    for name, event in (("a3", comment()), ("a1", elsewhere), ("a2", comment()), ("a0", comment())):
+        assert inbox.keep(name, "issue_comment", event)
     assert inbox.due("a2") == ["a3", "a2"]
     assert inbox.due("a0") == ["a3", "a2", "a0"]
     assert inbox.due("a1") == ["a1"]
-    inbox.answered("a3", "done")
+    inbox.mark_answered("a3", "done")
     assert inbox.due("a0") == ["a2", "a0"]
     assert inbox.due("a3") == []
-    with pytest.raises(UnknownAsk):
+    with pytest.raises(UnknownEvent):
         inbox.due("a9")
 
 

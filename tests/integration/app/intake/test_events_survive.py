@@ -39,9 +39,9 @@ def test_a_stop_outlasts_an_outage_of_github(world: RunWorld, away: int) -> None
     services.inbox.keep("a1", "issue_comment", STOP)
     with world.forge.world() as forge:
         forge["set"]["away"] = away
-    asyncio.run(handlers.answer(services, "a1", step))
+    asyncio.run(handlers.handle_event(services, "a1", step))
     assert world.store.stop_requested(run_id)
-    assert services.inbox.open_asks() == []
+    assert services.inbox.open_events() == []
 
 
 def test_a_stop_outlasts_an_outage_of_the_database(
@@ -60,7 +60,7 @@ def test_a_stop_outlasts_an_outage_of_the_database(
     run_id = start(world)
     services = world.services()
     services.inbox.keep("a1", "issue_comment", STOP)
-    asyncio.run(handlers.answer(services, "a1", step))
+    asyncio.run(handlers.handle_event(services, "a1", step))
     assert asked == [run_id] * 3
     assert world.store.stop_requested(run_id)
-    assert services.inbox.open_asks() == []
+    assert services.inbox.open_events() == []
