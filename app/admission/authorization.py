@@ -82,25 +82,25 @@ def switched_on(by: StartedBy, triggers: Triggers) -> bool:
     return bool(getattr(triggers, by))
 
 
-def least_role(by: StartedBy, terms: EffectiveConfig) -> Role | None:
+def least_role(by: StartedBy, config: EffectiveConfig) -> Role | None:
     """The role that somebody needs to start a run so; None: GitHub let nobody else do it."""
     match by:
         case "label" | "assignment":
-            return terms.permissions.label
+            return config.permissions.label
         case "command" | "mention":
-            return terms.permissions.command
+            return config.permissions.command
         case "failed_check" | "rerun":
             return None
 
 
-def repository_opts_out(trigger: Trigger, terms: EffectiveConfig) -> str | None:
+def repository_opts_out(trigger: Trigger, config: EffectiveConfig) -> str | None:
     """Why the repository's own settings want no such run, in words; None when they do."""
-    if not terms.enabled:
+    if not config.enabled:
         return "the repository's settings turn the App off"
-    if not switched_on(trigger.by, terms.triggers):
+    if not switched_on(trigger.by, config.triggers):
         return f"the repository's settings turn off runs by {trigger.by.replace('_', ' ')}"
-    if trigger.by == "label" and not is_label(trigger.label, terms.label):
-        return f"the repository's settings name another label, {terms.label}"
+    if trigger.by == "label" and not is_label(trigger.label, config.label):
+        return f"the repository's settings name another label, {config.label}"
     return None
 
 

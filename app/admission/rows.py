@@ -52,7 +52,7 @@ def is_held(database: sa.Engine, run_id: str, moment: datetime) -> bool:
         return (connection.execute(held).scalar_one_or_none() or 0) > to_micros(moment)
 
 
-def begin(database: sa.Engine, run: Run, terms: EffectiveConfig, moment: datetime) -> Admission:
+def begin(database: sa.Engine, run: Run, config: EffectiveConfig, moment: datetime) -> Admission:
     """Let a run begin if the limits allow, and record that. Idempotent."""
     table = tables.runs
     with database.begin() as connection:
@@ -63,9 +63,9 @@ def begin(database: sa.Engine, run: Run, terms: EffectiveConfig, moment: datetim
         if connection.execute(begun).scalar_one_or_none() is not None:
             return Go()
         mine = QueuedRun(run.id, run.repository, run.created_at, live=True)
-        admission = admit(mine, read_marks(connection, moment), terms.bounds, moment)
+        admission = admit(mine, read_marks(connection, moment), config.bounds, moment)
         if isinstance(admission, Go):
-            values = {"begun_at": to_micros(moment), "model": terms.model}
+            values = {"begun_at": to_micros(moment), "model": config.model}
             connection.execute(sa.update(table).where(table.c.id == run.id).values(**values))
         return admission
 

@@ -51,7 +51,7 @@ class EventContext:
     services: Services
     id: str
     forge: Forge
-    terms: EffectiveConfig
+    config: EffectiveConfig
 
 
 async def handle_event(services: Services, event_id: str, step: Step) -> None:
@@ -109,8 +109,8 @@ async def _handle_event(
             return _wake_run(services, run_id)
         case Pushed():
             return _wake_runs_on_branch(services, event)
-    context = EventContext(services, event_id, forge, await services.terms(forge))
-    if not context.terms.enabled:
+    context = EventContext(services, event_id, forge, await services.config(forge))
+    if not context.config.enabled:
         return "the repository's settings turn the App off"
     match event:
         case Commented():
@@ -119,7 +119,7 @@ async def _handle_event(
             thread = await forge.issue(event.issue_number)
             return await _start_run(context, event, thread, "assignment")
         case Labeled():
-            if event.trigger.label.casefold() != context.terms.label.casefold():
+            if event.trigger.label.casefold() != context.config.label.casefold():
                 return "another label"
             thread = await forge.issue(event.trigger.issue_number)
             return await _start_run(context, event, thread, "label", label=event.trigger.label)
@@ -154,9 +154,9 @@ async def _handle_comment(context: EventContext, event: Commented) -> str:
         isinstance(parsed, commands.Command) and parsed.mentioned
     )
     by: StartedBy = "mention" if mentioned else "command"
-    if not authorization.switched_on(by, context.terms.triggers):
+    if not authorization.switched_on(by, context.config.triggers):
         return f"the repository's settings turn off {by}s"
-    if not await _is_permitted(context, event.sender, context.terms.permissions.command):
+    if not await _is_permitted(context, event.sender, context.config.permissions.command):
         return "a stranger"
     await context.forge.react(event.issue_number, "eyes", comment=event.comment_id)
     match parsed:
@@ -286,11 +286,11 @@ async def _handle_failed_check(context: EventContext, event: CheckFailed) -> str
     for number in event.pulls:
         if run_id := services.inbox.run_of_pull(event.repository, number):
             return _wake_run(services, run_id)
-    if not context.terms.triggers.failed_check:
+    if not context.config.triggers.failed_check:
         return "the repository's settings turn off runs by failed check"
     for number in event.pulls:
         thread = await context.forge.issue(number)
-        if context.terms.label.casefold() in (label.casefold() for label in thread.labels):
+        if context.config.label.casefold() in (label.casefold() for label in thread.labels):
             fix = services.inbox.latest_run(event.repository, number)
             if fix and fix in services.inbox.runs_with_open_pulls(event.repository):
                 return f"the pull request of run {fix} waits to be merged already"
@@ -318,7 +318,7 @@ async def _handle_failed_check(context: EventContext, event: CheckFailed) -> str
 
 
 async def _handle_rerun(context: EventContext, event: Rerun) -> str:
-    if not context.terms.triggers.rerun:
+    if not context.config.triggers.rerun:
         return "the repository's settings turn off runs by re-run"
     services = context.services
     for run_id in services.inbox.runs_with_open_pulls(event.repository):
@@ -360,11 +360,11 @@ async def _start_run(
         base_branch=base,
         checks=checks,
     )
-    if unwanted := authorization.repository_opts_out(trigger, context.terms):
+    if unwanted := authorization.repository_opts_out(trigger, context.config):
         return unwanted
     if thread.is_pull and by != "failed_check":
         return "a pull request, not an issue"
-    minimum = authorization.least_role(by, context.terms)
+    minimum = authorization.least_role(by, context.config)
     if minimum is not None and not await _is_permitted(context, event.sender, minimum):
         return "a stranger"
     accepted = context.services.inbox.start(

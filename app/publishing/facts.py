@@ -1,4 +1,4 @@
-"""What reports say of a run besides its state: the repository's wishes, the reporter, the cost.
+"""What reports say of a run besides its state: the repository's preferences, the reporter, the cost.
 
 Kept with the run when it begins, so that what a report says does not change in its middle and can
 be said again after a crash without asking GitHub.
@@ -41,16 +41,16 @@ class ReportPreferences(Record):
     """Name of the model profile; empty: the operator's."""
 
 
-def preferences_of(terms: EffectiveConfig, thread: IssueThread) -> ReportPreferences:
-    """The wishes of a run on this issue. A bot is nobody's co-author."""
-    named = terms.pull_request.co_author_reporter and thread.author_is_person
+def preferences_of(config: EffectiveConfig, thread: IssueThread) -> ReportPreferences:
+    """The preferences for a run on this issue. A bot is nobody's co-author."""
+    named = config.pull_request.co_author_reporter and thread.author_is_person
     return ReportPreferences(
-        language=terms.language,
-        remarks=terms.remarks,
+        language=config.language,
+        remarks=config.remarks,
         reporter=thread.author if named else "",
         reporter_id=thread.author_id if named else 0,
-        budget_calls=terms.budget.calls,
-        model=terms.model,
+        budget_calls=config.budget.calls,
+        model=config.model,
     )
 
 
@@ -121,7 +121,7 @@ class RunFacts:
     gpu_seconds: float | None = None
     """Time of the model's answers, times the processors that make them; None: not told."""
     remarks: tuple[str, ...] = ()
-    """Sentences about wishes of the repository that were not granted."""
+    """Sentences about settings of the repository that were not granted."""
     ending: str = ""
     """Why the run ended without a result, in a sentence."""
     recipe: str = ""

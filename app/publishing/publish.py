@@ -92,17 +92,17 @@ async def publish(
     mirror: Mirror,
     run: RunFacts,
     state: AttemptState,
-    terms: EffectiveConfig | None = None,
+    config: EffectiveConfig | None = None,
 ) -> PublishResult:
     """Commit the run's patch, push it, open its pull request, say so in the status comment.
 
-    A patch that the gate has not proven becomes a draft. `terms` are the repository's, without them
-    the built-in ones hold. Raises `PatchUnusable` when the patch makes no commit, `PushRefused`
-    when the server wants no such branch, `GitError` and `ForgeError` else; every one leaves what
-    was done so far, to be found again by the next call.
+    A patch that the gate has not proven becomes a draft. `config` is the run's; without it the
+    defaults hold. Raises `PatchUnusable` when the patch makes no commit, `PushRefused` when the
+    server wants no such branch, `GitError` and `ForgeError` else; every one leaves what was done
+    so far, to be found again by the next call.
     """
-    policy = terms.policy if terms else GatePolicy()
-    wishes = terms.pull_request if terms else PullRequests()
+    policy = config.policy if config else GatePolicy()
+    preferences = config.pull_request if config else PullRequests()
     pull = await own_pull(forge, run)
     if pull is None:
         branch = await _push(forge, mirror, run, state, policy)
@@ -114,12 +114,12 @@ async def publish(
             base=run.base_branch,
             title=pull_title(run, state),
             body=pull_body(run, state, (template or b"").decode("utf-8", errors="replace")),
-            draft=must_be_draft(state) or wishes.draft_only,
+            draft=must_be_draft(state) or preferences.draft_only,
         )
-    await forge.add_labels(pull.number, wishes.labels)
+    await forge.add_labels(pull.number, preferences.labels)
     # What follows is good to have: the pull request stands without it.
     await _softly(show_proof(forge, run, state, pull))
-    if wishes.reviewers_from_codeowners:
+    if preferences.reviewers_from_codeowners:
         await _softly(_ask_owners(forge, mirror, run, state, pull))
     await announce(forge, run, "done", state, pull.url)
     return PublishResult(pull.branch, pull.head_sha, pull, pull.draft)
@@ -131,12 +131,12 @@ async def show_proof(forge: Forge, run: RunFacts, state: AttemptState, pull: Pul
 
 
 async def tell_problems(
-    forge: Forge, issue: int, terms: EffectiveConfig, repository: str
+    forge: Forge, issue: int, config: EffectiveConfig, repository: str
 ) -> Comment | None:
     """Name the mistakes in the settings' files, in one comment for each issue; none: nothing."""
-    if not terms.problems:
+    if not config.problems:
         return None
-    text = settings_comment(terms.problems, stopped=terms.stop, language=terms.language)
+    text = settings_comment(config.problems, stopped=config.stop, language=config.language)
     return await forge.put_comment(issue, run_marker(f"{repository}#{issue}", "settings"), text)
 
 

@@ -1,4 +1,4 @@
-"""The terms of one run: what the repository asks for, within what the operator allows."""
+"""The configuration of one run: what its repository asks for, within what the operator allows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from app.settings.schema import Settings
 
 @dataclass(frozen=True, slots=True)
 class EffectiveConfig:
-    """What holds for a run."""
+    """The configuration of a run."""
 
     enabled: bool
     model: str
@@ -50,15 +50,15 @@ class EffectiveConfig:
     tree: Shape = Shape()  # noqa: RUF009 - frozen
     """What of the tree goes into the sandbox."""
     remarks: tuple[str, ...] = ()
-    """Wishes that were not granted, in sentences for the status comment."""
+    """Settings of the repository that were not granted, in sentences for the status comment."""
     problems: tuple[Problem, ...] = ()
     """Mistakes in the settings' files, which then count for nothing."""
     stop: bool = False
     """Whether the run must not go on because of them."""
 
 
-async def read_terms(settings: Settings, forge: Forge) -> EffectiveConfig:
-    """Read both files from their default branches and give the terms. Raises `ForgeError`."""
+async def read_effective_config(settings: Settings, forge: Forge) -> EffectiveConfig:
+    """Read both files from their default branches. Raises `ForgeError`."""
     owner = forge.name.partition("/")[0]
     organisation = f"{owner}/{ORGANISATION_REPOSITORY}"
     own = await forge.file(PATH)
@@ -67,14 +67,14 @@ async def read_terms(settings: Settings, forge: Forge) -> EffectiveConfig:
         above = await forge.file(PATH, repository=organisation)
     found = read(own, above)
     return replace(
-        terms(settings, found.config),
+        effective_config(settings, found.config),
         problems=found.problems,
         stop=bool(found.problems) and settings.bad_repo_config == "stop",
     )
 
 
-def terms(settings: Settings, config: RepoConfig) -> EffectiveConfig:
-    """The terms in effect. A repository may have less than the operator allows, not more."""
+def effective_config(settings: Settings, config: RepoConfig) -> EffectiveConfig:
+    """The configuration in effect. A repository may have less than the operator allows, not more."""
     offered = (settings.profile, *settings.repo_models)
     model = config.model if config.model in offered else settings.profile
     remarks = []

@@ -40,30 +40,30 @@ async def authorise(run: ActiveRun) -> Done | Denied | Refused:
     """
     run.phase("queued")
     forge = run.forge
-    terms = await run.services.terms(forge)
-    denied, thread = await why_unwanted(forge, run.record, terms)
+    config = await run.services.config(forge)
+    denied, thread = await why_unwanted(forge, run.record, config)
     if denied:
         _log.info("not permitted", run=run.record.id, by=run.record.triggered_by, why=denied)
         return Denied(denied)
     await _let_go(run)
     await run.best_effort(forge.react(run.record.issue_number, "eyes"))
-    wishes = preferences_of(terms, thread)
-    run.store.put_log(run.record.id, FACTS_LOG, wishes.model_dump_json().encode())
-    place = run.record.issue_number, terms, run.record.repository
+    preferences = preferences_of(config, thread)
+    run.store.put_log(run.record.id, FACTS_LOG, preferences.model_dump_json().encode())
+    place = run.record.issue_number, config, run.record.repository
     await run.best_effort(publish.tell_problems(forge, *place))
-    if terms.stop:
+    if config.stop:
         return Refused("The repository's settings have mistakes; the other comment names them.")
-    return await _admitted(run, terms)
+    return await _admitted(run, config)
 
 
-async def why_unwanted(forge: Forge, run: Run, terms: EffectiveConfig) -> tuple[str, IssueThread]:
+async def why_unwanted(forge: Forge, run: Run, config: EffectiveConfig) -> tuple[str, IssueThread]:
     """Why the run is not wanted here, in words; empty when it is. And its issue."""
     trigger = run.trigger
-    minimum = authorization.least_role(trigger.by, terms)
+    minimum = authorization.least_role(trigger.by, config)
     permission = await forge.permission(run.triggered_by) if minimum else None
     thread = await forge.issue(run.issue_number)
     repository = await forge.repository()
-    denied = authorization.repository_opts_out(trigger, terms) or authorization.refused_at_start(
+    denied = authorization.repository_opts_out(trigger, config) or authorization.refused_at_start(
         permission, thread, repository, minimum=minimum, on_pull=trigger.is_pull_request
     )
     ending = failures.stop_reason_for_issue(
@@ -86,14 +86,14 @@ async def _let_go(run: ActiveRun) -> None:
         await asyncio.sleep(0.2)
 
 
-async def _admitted(run: ActiveRun, terms: EffectiveConfig) -> Done | Denied | Refused:
+async def _admitted(run: ActiveRun, config: EffectiveConfig) -> Done | Denied | Refused:
     """Wait until the limits let the run begin."""
     told, until = "", time.monotonic() + LONGEST_WAIT_S
     while True:
         run.check_lease()
         if run.store.stop_requested(run.record.id):
             return Denied("It was stopped while it waited.")
-        match begin(run.store.database, run.record, terms, now()):
+        match begin(run.store.database, run.record, config, now()):
             case Go():
                 return Done()
             case Refuse(reason):

@@ -57,7 +57,7 @@ async def debug(
     """Run the attempts, or go on with them; gives the number of the one to take."""
     run.phase("debugging")
     tree = await trees.tree(run, plan.tree, clone_url)
-    config = await run.services.terms(run.forge)
+    config = await run.services.config(run.forge)
     settings = run.services.settings
     kept = run.store.get_log(run.record.id, ISSUE_LOG)
     if kept is None:
@@ -116,7 +116,7 @@ async def prove_on(
     """The gate's verdict on a patch on top of any commit."""
     tree = await trees.tree(run, commit, clone_url)
     kept = run.store.get_log(run.record.id, ISSUE_LOG) or b"{}"
-    config = await run.services.terms(run.forge)
+    config = await run.services.config(run.forge)
 
     async def open_fresh() -> Sandbox:
         return await run.services.sandboxes.open(run.record.id, "gate-again", tree)

@@ -105,11 +105,11 @@ async def prepare(run: ActiveRun) -> Prepared:
 
 async def debug(run: ActiveRun, prepared: Prepared) -> Debugged:
     """Run the attempts, or go on with them; the journal keeps all that matters."""
-    terms = await run.services.terms(run.forge)
+    config = await run.services.config(run.forge)
     plan = AttemptPlan(
         tree=prepared.base_commit,
         first=prepared.first,
-        attempts=1 if prepared.again else terms.attempts,
+        attempts=1 if prepared.again else config.attempts,
         again=prepared.again,
         attachments=tuple(Attachment.model_validate(a) for a in json.loads(prepared.attached)),
     )
@@ -156,8 +156,8 @@ async def publish_result(
             else:
                 run.store.append(run.record.id, [_not_on_tip(judged, number, tip, state)])
                 state = run.state(number)
-    terms = await run.services.terms(run.forge)
-    published = await publish.publish(run.forge, mirror, facts, state, terms)
+    config = await run.services.config(run.forge)
+    published = await publish.publish(run.forge, mirror, facts, state, config)
     await note_pull(run, published.pull)
     ended: Outcome = "draft" if must_be_draft(state) else "proven"
     return Published(ended, number, pull=published.pull.url)

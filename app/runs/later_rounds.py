@@ -174,7 +174,7 @@ async def push(run: ActiveRun, found: Gathered, debugged: Debugged) -> ChangeRes
     pull = await run.forge.pull(run.record.pull_number)
     author = await publish.bot_identity(run.forge)
     merged = found.tree != found.head
-    terms = await run.services.terms(run.forge)
+    config = await run.services.config(run.forge)
     commit = await asyncio.to_thread(
         mirror.commit_patch,
         found.base_commit,
@@ -183,7 +183,7 @@ async def push(run: ActiveRun, found: Gathered, debugged: Debugged) -> ChangeRes
         author=author,
         branch=f"{pull.branch}-round-{run.record.round}",
         when=datetime.fromisoformat(found.at),
-        policy=terms.policy,
+        policy=config.policy,
         parents=(found.head, found.base_commit) if merged else (found.head,),
     )
     if commit != found.head:
@@ -219,7 +219,7 @@ async def close(run: ActiveRun, pull: Pull) -> None:
 
 async def _permitted(run: ActiveRun, taken: dict[str, int]) -> list[ReviewComment]:
     """What people with the right to give commands said and was not dealt with yet."""
-    terms = await run.services.terms(run.forge)
+    config = await run.services.config(run.forge)
     said = feedback.wanted(
         await run.forge.remarks(run.record.pull_number),
         own_login=await run.forge.bot_login(),
@@ -229,7 +229,7 @@ async def _permitted(run: ActiveRun, taken: dict[str, int]) -> list[ReviewCommen
     may: dict[str, bool] = {}
     for author in {remark.author for remark in said}:
         permission = await run.forge.permission(author)
-        may[author] = permission.at_least(terms.permissions.command)
+        may[author] = permission.at_least(config.permissions.command)
     return [remark for remark in said if may[remark.author]]
 
 

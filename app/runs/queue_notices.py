@@ -74,14 +74,14 @@ async def tell_waiting(services: Services, told: dict[str, int]) -> None:
 async def _tell(services: Services, run: Run, place: int, *, first: bool) -> None:
     forge = services.forge(run.installation_id, run.repository)
     try:
-        terms = await services.terms(forge)
-        denied, thread = await why_unwanted(forge, run, terms)
+        config = await services.config(forge)
+        denied, thread = await why_unwanted(forge, run, config)
         if denied or not hold(services.store.database, run.id, now()):
             return
         try:
             if first:
                 await forge.react(run.issue_number, "eyes")
-            facts = facts_of(services.settings, run, preferences_of(terms, thread))
+            facts = facts_of(services.settings, run, preferences_of(config, thread))
             facts = replace(facts, queue_place=place)
             await publish.announce(forge, facts, "queued", AttemptState())
         finally:

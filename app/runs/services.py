@@ -12,7 +12,7 @@ from agent.models.openai_compat import OnWaiting
 from app.git.mirror import Mirror
 from app.github.forge import Forge
 from app.llm.metered import GovernedModel, ShutdownGate
-from app.repo_config.effective import EffectiveConfig, terms
+from app.repo_config.effective import EffectiveConfig, effective_config
 from app.repo_config.schema import RepoConfig
 from app.runs.failures import PATIENCE_S
 from app.runs.results import StepJson
@@ -45,7 +45,7 @@ class Services:
     """From the run's id, the seed, and whom to tell when the model's server is away."""
     patience_s: tuple[float, ...] = PATIENCE_S
     tell_every_s: float = TELL_EVERY_S
-    read_terms: Callable[[Forge], Awaitable[EffectiveConfig]] | None = None
+    read_config: Callable[[Forge], Awaitable[EffectiveConfig]] | None = None
     """Reads what a repository asks for, from its default branch; None: it is not asked."""
 
     prepare: (
@@ -77,11 +77,11 @@ class Services:
             seed + 1,
         )
 
-    async def terms(self, forge: Forge) -> EffectiveConfig:
-        """What holds for runs of a repository now."""
-        if self.read_terms is not None:
-            return await self.read_terms(forge)
-        return terms(self.settings, RepoConfig())
+    async def config(self, forge: Forge) -> EffectiveConfig:
+        """The configuration of runs of a repository, as it is now."""
+        if self.read_config is not None:
+            return await self.read_config(forge)
+        return effective_config(self.settings, RepoConfig())
 
     @property
     def inbox(self) -> Inbox:

@@ -31,7 +31,7 @@ async def tree(run: ActiveRun, commit: str, clone_url: str) -> Path:
     path = run.trees_dir / f"{run.record.id}-{commit}.tar"
     if not path.exists():
         mirror = await mirror_with(run, commit, clone_url)
-        shape = (await run.services.terms(run.forge)).tree
+        shape = (await run.services.config(run.forge)).tree
         with whole_file(path) as half:
 
             def write(token: str) -> None:
@@ -50,7 +50,7 @@ async def _environment(run: ActiveRun, path: Path, commit: str, clone_url: str) 
     """Have the image that the tree's sandboxes start from."""
     if run.services.prepare is None:
         return
-    config = await run.services.terms(run.forge)
+    config = await run.services.config(run.forge)
     about = (run.store.get_log(run.record.id, ISSUE_LOG) or b"").decode("utf-8", "replace")
     default = (await run.forge.repository()).default_branch
     mirror = run.services.mirror(clone_url)

@@ -73,7 +73,7 @@ class EnvironmentRequest:
 def asked_by(
     repository: str, agreed: EffectiveConfig, about: str = "", *, on_default: bool = True
 ) -> EnvironmentRequest:
-    """What a run's terms say of its environment."""
+    """What a run's configuration says of its environment."""
     wishes = EnvironmentSettings(agreed.image, agreed.dockerfile, agreed.setup)
     return EnvironmentRequest(repository, wishes, agreed.network, agreed.hosts, about, on_default)
 

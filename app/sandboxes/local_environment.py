@@ -12,7 +12,7 @@ from rich.console import Console
 from agent.journal.events import SetupTried
 from agent.task import GatePolicy
 from app.llm.factory import make_model
-from app.repo_config.effective import terms
+from app.repo_config.effective import effective_config
 from app.repo_config.parser import read
 from app.repo_config.schema import PATH
 from app.sandboxes.environment import asked_by, degraded, image_for
@@ -86,7 +86,7 @@ async def own_environment(
     config = read(text.encode() if text else None, None)
     for problem in config.problems:
         say(f"{PATH}, line {problem.line}: {problem.reason}")
-    agreed = terms(settings, config.config)
+    agreed = effective_config(settings, config.config)
     prepared = await image_for(
         engine,
         settings,

@@ -9,7 +9,7 @@ from app.github.app import GithubApp
 from app.github.client import GithubForge
 from app.llm.factory import make_model
 from app.publishing.facts import FACTS_LOG, read_preferences
-from app.repo_config.effective import read_terms
+from app.repo_config.effective import read_effective_config
 from app.runs.services import Services
 from app.sandboxes.docker import DockerSandboxes
 from app.sandboxes.kubernetes import KubernetesSandboxes, cluster_image, kubernetes_engine
@@ -57,7 +57,7 @@ def build(settings: Settings, store: SqlStore, engine: DockerEngine) -> Services
         make_model=lambda run_id, seed, waiting: make_model(
             _with_model(settings, store, run_id), run_id=run_id, seed=seed, on_waiting=waiting
         ),
-        read_terms=lambda forge: read_terms(settings, forge),
+        read_config=lambda forge: read_effective_config(settings, forge),
     )
 
 

@@ -20,7 +20,7 @@ from app.github.app import GithubApp
 from app.github.client import GithubForge
 from app.intake.receive import Intake
 from app.llm.factory import make_model
-from app.repo_config.effective import terms
+from app.repo_config.effective import effective_config
 from app.repo_config.schema import RepoConfig
 from app.runs.services import Services
 from app.server.engine import Durable, running
@@ -112,8 +112,8 @@ class Story:
             app = self.app
             config = self.config
 
-            async def read_terms(_forge: object) -> Any:
-                return terms(settings, config)
+            async def read_config(_forge: object) -> Any:
+                return effective_config(settings, config)
 
             self.services = Services(
                 settings=settings,
@@ -128,7 +128,7 @@ class Story:
                 ),
                 patience_s=(0.1, 0.5, 1.0),
                 tell_every_s=0.2,
-                read_terms=read_terms,
+                read_config=read_config,
             )
             self.durable = stack.enter_context(running(self.services))
             web = self.web()

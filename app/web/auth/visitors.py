@@ -21,7 +21,7 @@ from fastapi import HTTPException, Request
 from app.github.errors import ForgeError
 from app.github.forge import Forge
 from app.github.records import Permission, Role
-from app.repo_config.effective import read_terms
+from app.repo_config.effective import read_effective_config
 from app.settings.schema import Settings
 from app.storage.records import Run
 from app.web.auth import github_sign_in, operator_token
@@ -62,7 +62,7 @@ def roles_from(settings: Settings, forge: Callable[[int, str], Forge]) -> RoleSo
     async def needed(installation: int, repository: str) -> Role:
         at = forge(installation, repository)
         try:
-            return (await read_terms(settings, at)).permissions.command
+            return (await read_effective_config(settings, at)).permissions.command
         finally:
             await at.close()
 

@@ -18,7 +18,7 @@ from app.github.errors import ForgeError
 from app.publishing import publish
 from app.publishing.facts import RunFacts
 from app.publishing.markers import branch_name, own_branch_name
-from app.repo_config.effective import read_terms
+from app.repo_config.effective import read_effective_config
 from app.runs import failures
 from app.settings.schema import Settings
 from tests.doubles.github.client import GithubWorld
@@ -95,12 +95,12 @@ async def run_of(forge: GithubForge, mirror: Mirror, world: GithubWorld) -> RunF
 async def test_all_that_the_repository_asks_for(
     forge: GithubForge, github_server: GithubServer, github_world: GithubWorld, tmp_path: Path
 ) -> None:
-    terms = await read_terms(Settings(), forge)
-    assert terms.problems == ()
-    assert (terms.budget.calls, terms.pull_request.labels) == (77, ("patchwright", "bug"))
+    config = await read_effective_config(Settings(), forge)
+    assert config.problems == ()
+    assert (config.budget.calls, config.pull_request.labels) == (77, ("patchwright", "bug"))
     mirror = Mirror.of_remote(tmp_path / "mirrors", f"{github_server.git_url}/{REPO}.git")
     run = await run_of(forge, mirror, github_world)
-    result = await publish.publish(forge, mirror, run, state_of(), terms)
+    result = await publish.publish(forge, mirror, run, state_of(), config)
     assert result.draft  # as asked for, although it is proven
     (pull,) = github_world.pulls(REPO)
     assert sorted(label["name"] for label in pull["labels"]) == ["bug", "patchwright"]
@@ -116,7 +116,7 @@ async def test_all_that_the_repository_asks_for(
     assert f"Co-authored-by: ann <{run.reporter_id}+ann@users.noreply.github.com>" in message
 
     before = len(github_world.acts())
-    await publish.publish(forge, mirror, run, state_of(), terms)
+    await publish.publish(forge, mirror, run, state_of(), config)
     kinds = {act["kind"] for act in github_world.acts()[before:]}
     refused_again = {"pulls/request-reviewers"}  # of those who cannot review
     assert kinds <= {"issues/add-labels"} | refused_again
@@ -135,7 +135,7 @@ async def test_only_the_default_branch_counts(
         "budget: {calls: 1}\n\n"
     )
     git(found.git, "fast-import", "--quiet", stdin=stream)
-    assert (await read_terms(Settings(), forge)).budget.calls == 77
+    assert (await read_effective_config(Settings(), forge)).budget.calls == 77
 
 
 async def test_a_faulty_file_is_told_once_and_stops_where_configured(
@@ -145,11 +145,11 @@ async def test_a_faulty_file_is_told_once_and_stops_where_configured(
     create(github_world, REPO, files, tmp_path / "shop")
     forge = GithubForge(app_of(github_server), installation_of(github_server, REPO), REPO)
     number = github_world.collaborator(REPO, "ann").open_issue(REPO, "Broken")
-    terms = await read_terms(Settings(), forge)
-    assert (terms.attempts, terms.stop) == (1, False)
-    assert (await read_terms(Settings(bad_repo_config="stop"), forge)).stop
+    config = await read_effective_config(Settings(), forge)
+    assert (config.attempts, config.stop) == (1, False)
+    assert (await read_effective_config(Settings(bad_repo_config="stop"), forge)).stop
     for _ in range(2):
-        await publish.tell_problems(forge, number, terms, REPO)
+        await publish.tell_problems(forge, number, config, REPO)
     (comment,) = github_world.comments(REPO, number)
     assert "line 2: modle: there is no such setting; did you mean model?" in comment["body"]
     await forge.close()

@@ -13,7 +13,7 @@ import pytest
 from agent.journal.events import RunEnded
 from app.admission import rows
 from app.admission.rows import is_held
-from app.repo_config.effective import read_terms
+from app.repo_config.effective import read_effective_config
 from app.runs import queue_notices
 from app.runs.services import Services
 from app.server.engine import running
@@ -23,7 +23,7 @@ from tests.support.runs.world import RunWorld, git
 
 
 def services(world: RunWorld) -> Services:
-    return world.services(read_terms=partial(read_terms, world.settings))
+    return world.services(read_terms=partial(read_effective_config, world.settings))
 
 
 def status_of(world: RunWorld, run_id: str) -> str:

@@ -96,18 +96,18 @@ async def test_the_patience_is_the_settings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wishes", "name"), [(ReportPreferences(model="mine"), "mine/k2"), (None, "k2-thinking/")]
+    ("preferences", "name"), [(ReportPreferences(model="mine"), "mine/k2"), (None, "k2-thinking/")]
 )
 async def test_a_run_gets_the_model_that_its_repository_chose(
-    tmp_path: Path, wishes: ReportPreferences | None, name: str
+    tmp_path: Path, preferences: ReportPreferences | None, name: str
 ) -> None:
     settings = Settings(
         state_dir=tmp_path, model_url=("http://h:1",), model_profiles=MINE, repo_models=("mine",)
     )
     store = SqlStore(settings.database)
     run_id = store.accept("d1", "issues", trigger(), model="k2-thinking").run_id
-    if wishes:
-        store.put_log(run_id, FACTS_LOG, wishes.model_dump_json().encode())
+    if preferences:
+        store.put_log(run_id, FACTS_LOG, preferences.model_dump_json().encode())
     services = build(settings, store, DockerEngine("unix:///nonexistent/docker.sock"))
     model = services.make_model(run_id, 0, no_news)
     assert model.name.startswith(name)

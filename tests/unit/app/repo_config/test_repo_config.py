@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from app.repo_config.effective import terms
+from app.repo_config.effective import effective_config
 from app.repo_config.parser import LIMIT_BYTES, Problem, read
 from app.repo_config.schema import RepoConfig, json_schema
 from app.settings.schema import Settings
@@ -140,37 +140,37 @@ def test_a_repository_gets_no_more_than_the_operator_allows() -> None:
         budget_calls=100, attempts=2, repository_runs_per_day=3, repository_concurrency=2
     )
     more = b"attempts: 8\nbudget: {calls: 999, tokens: 5}\nlimits: {runs_per_day: 9}\n"
-    given_ = terms(operator, read(more).config)
+    given_ = effective_config(operator, read(more).config)
     assert (given_.attempts, given_.budget.calls, given_.budget.tokens) == (2, 100, 5)
     assert (given_.bounds.repository_per_day, given_.bounds.repository_at_once) == (3, 2)
-    less = terms(operator, read(b"limits: {runs_per_day: 1, runs_at_once: 1}\n").config)
+    less = effective_config(operator, read(b"limits: {runs_per_day: 1, runs_at_once: 1}\n").config)
     assert (less.bounds.repository_per_day, less.bounds.repository_at_once) == (1, 1)
-    assert terms(Settings(), RepoConfig()).bounds.repository_per_day is None
+    assert effective_config(Settings(), RepoConfig()).bounds.repository_per_day is None
     none = read(b"limits: {runs_per_day: 0}").config
-    assert terms(operator, none).bounds.repository_per_day == 0
+    assert effective_config(operator, none).bounds.repository_per_day == 0
 
 
 def test_the_operators_least_role_for_the_label_holds_where_the_file_names_none() -> None:
     strict = Settings(label_permission="maintain")
-    assert terms(strict, RepoConfig()).permissions.label == "maintain"
+    assert effective_config(strict, RepoConfig()).permissions.label == "maintain"
     commands = read(b"permissions: {command: admin}\n").config
-    asked = terms(strict, commands).permissions
+    asked = effective_config(strict, commands).permissions
     assert (asked.label, asked.command) == ("maintain", "admin")
     own = read(b"permissions: {label: triage}\n").config
-    assert terms(strict, own).permissions.label == "triage"
+    assert effective_config(strict, own).permissions.label == "triage"
 
 
 def test_only_offered_models() -> None:
     asked = read(b"model: big-one\n").config
-    refused = terms(Settings(), asked)
+    refused = effective_config(Settings(), asked)
     assert refused.model == "offline"
     assert "`big-one` is not offered here" in refused.remarks[0]
-    offered = terms(Settings(repo_models="big-one, other"), asked)
+    offered = effective_config(Settings(repo_models="big-one, other"), asked)
     assert (offered.model, offered.remarks) == ("big-one", ())
 
 
 def test_paths_add_to_what_is_forbidden_anyway() -> None:
-    policy = terms(Settings(), read(WHOLE).config).policy
+    policy = effective_config(Settings(), read(WHOLE).config).policy
     assert policy.allowed_paths == ("src/**", "tests/**")
     assert ".github/workflows/**" in policy.forbidden_paths
     assert "src/vendor/**" in policy.forbidden_paths

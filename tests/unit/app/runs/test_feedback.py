@@ -18,7 +18,7 @@ from app.github.webhook_events import (
     Rerun,
     Reviewed,
 )
-from app.repo_config.effective import EffectiveConfig, terms
+from app.repo_config.effective import EffectiveConfig
 from app.repo_config.schema import Permissions, RepoConfig, Triggers
 from app.runs.feedback import of_remark, said_to_us, wanted
 from app.runs.replies import answer_text, answers, page_comment
@@ -108,8 +108,8 @@ def test_answers_say_what_was_done_and_are_safe() -> None:
     assert page.endswith("[Every step of this run](https://run)")
 
 
-def make_terms(**config: Any) -> EffectiveConfig:
-    return terms(Settings(), RepoConfig(**config))
+def make_config(**config: Any) -> EffectiveConfig:
+    return effective_config(Settings(), RepoConfig(**config))
 
 
 @pytest.mark.parametrize(
@@ -147,15 +147,15 @@ def test_what_is_dropped_at_the_door(event: Commented, reason: str | None) -> No
 
 
 def test_a_repository_decides_what_starts_runs() -> None:
-    plain = make_terms()
+    plain = make_config()
     assert repository_opts_out(trigger(), plain) is None
-    assert "turn the App off" in (repository_opts_out(trigger(), make_terms(enabled=False)) or "")
-    off = make_terms(triggers=Triggers(label=False))
+    assert "turn the App off" in (repository_opts_out(trigger(), make_config(enabled=False)) or "")
+    off = make_config(triggers=Triggers(label=False))
     assert "turn off runs by label" in (repository_opts_out(trigger(), off) or "")
-    assert "another label, bug" in (repository_opts_out(trigger(), make_terms(label="bug")) or "")
+    assert "another label, bug" in (repository_opts_out(trigger(), make_config(label="bug")) or "")
     failed = trigger().model_copy(update={"by": "failed_check"})
     assert "failed check" in (repository_opts_out(failed, plain) or "")
-    wide = make_terms(permissions=Permissions(label="write", command="admin"))
+    wide = make_config(permissions=Permissions(label="write", command="admin"))
     assert [least_role(by, wide) for by in ("label", "assignment", "command", "mention")] == [
         "write",
         "write",
