@@ -14,7 +14,7 @@ from typing import Protocol
 
 from app.repo_config.schema import PATH
 from app.sandboxes.base import spec_of
-from app.sandboxes.local_environment import OwnEnvironment, own_environment
+from app.sandboxes.local_environment import LocalEnvironment, prepare_local_environment
 from app.sandboxes.orphans import own_sandboxes
 from app.settings.schema import Settings
 from sandbox.docker.engine import DockerEngine
@@ -29,7 +29,7 @@ from sandbox.protocol import Sandbox
 class Trees(Protocol):
     """Finds the environment of a tree and opens sandboxes that hold it."""
 
-    async def environment(self, tree: Path, repository: str, about: str) -> OwnEnvironment:
+    async def environment(self, tree: Path, repository: str, about: str) -> LocalEnvironment:
         """What the tree's sandboxes start from, made if need be. Raises `SandboxError`."""
         ...
 
@@ -56,18 +56,18 @@ class DockerTrees:
         self._engine = engine
         self._installation = installation
         self._say = say
-        self._found: dict[str, OwnEnvironment] = {}
+        self._found: dict[str, LocalEnvironment] = {}
         """By what decides an environment: commits with the same manifests share theirs."""
         # Instances of one repository that begin together need its environment made only once.
         self._preparing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
-    async def environment(self, tree: Path, repository: str, about: str) -> OwnEnvironment:
+    async def environment(self, tree: Path, repository: str, about: str) -> LocalEnvironment:
         """What the tree's sandboxes start from, made if need be. Raises `SandboxError`."""
         async with self._preparing[repository]:
             key = await asyncio.to_thread(_manifests, tree, repository, about)
             found = self._found.get(key)
             if found is None:
-                found = await own_environment(
+                found = await prepare_local_environment(
                     self._engine,
                     self._settings,
                     tree,
@@ -97,7 +97,7 @@ class DockerTrees:
 
 def _manifests(tree: Path, repository: str, about: str) -> str:
     """What decides a tree's environment: its manifests' texts, and which candidates they give."""
-    read = read_tree(tree, partial(wanted, wishes=EnvironmentSettings()))
+    read = read_tree(tree, partial(wanted, settings=EnvironmentSettings()))
     own = read_tree(tree, lambda _: (PATH,)).texts.get(PATH, "")
     try:
         found = candidates(

@@ -1,4 +1,4 @@
-"""What reports say of a run besides its state: the repository's preferences, the reporter, the cost.
+"""What reports say of a run besides its state: the repository's preferences, reporter, cost.
 
 Kept with the run when it begins, so that what a report says does not change in its middle and can
 be said again after a crash without asking GitHub.

@@ -74,7 +74,7 @@ async def read_effective_config(settings: Settings, forge: Forge) -> EffectiveCo
 
 
 def effective_config(settings: Settings, config: RepoConfig) -> EffectiveConfig:
-    """The configuration in effect. A repository may have less than the operator allows, not more."""
+    """The configuration in effect. Repositories get at most what the operator allows."""
     offered = (settings.profile, *settings.repo_models)
     model = config.model if config.model in offered else settings.profile
     remarks = []

@@ -83,7 +83,7 @@ class Permissions(_Section):
     command: TriageUp = Field("write", description="To give commands, in comments or by mention.")
 
 
-class BudgetWishes(_Section):
+class BudgetLimits(_Section):
     """What one attempt may use; never more than the operator allows."""
 
     calls: int | None = Field(None, ge=1, le=100_000, description="Tool calls.")
@@ -165,7 +165,7 @@ class RepoConfig(_Section):
         description="Model profile, one of those the operator offers; empty: the operator's.",
     )
     attempts: int | None = Field(None, ge=1, le=16, description="Attempts per issue.")
-    budget: BudgetWishes = BudgetWishes()
+    budget: BudgetLimits = BudgetLimits()
     label: Name | None = Field(None, description="Label that starts a run; empty: the operator's.")
     triggers: Triggers = Triggers()
     permissions: Permissions = Permissions()

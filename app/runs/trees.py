@@ -17,7 +17,7 @@ from app.publishing.facts import RECIPE_LOG
 from app.repo_config.effective import EffectiveConfig
 from app.runs.active_run import ISSUE_LOG, ActiveRun
 from app.runs.services import Services
-from app.sandboxes.environment import Prepared, SetupRepairer, asked_by, proposal
+from app.sandboxes.environment import Prepared, SetupRepairer, environment_request, proposal
 from app.sandboxes.setup_repair import SOURCE as FOUND
 from app.storage.records import Run
 from app.storage.store import SqlStore
@@ -106,16 +106,16 @@ async def prepare_environment(
         test_command=config.test_command,
         test_timeout_s=config.budget.test_timeout_s,
     )
-    asked = asked_by(run.repository, config, about, on_default=on_default)
-    prepared = await services.prepare(run.id, tree, asked, repairer if repairer.tries else None)
+    request = environment_request(run.repository, config, about, on_default=on_default)
+    prepared = await services.prepare(run.id, tree, request, repairer if repairer.tries else None)
     if prepared is not None:
-        event = told(prepared)
+        event = environment_event(prepared)
         if event.recipe and event.source == FOUND:
             store.put_log(run.id, RECIPE_LOG, event.recipe.encode())
         store.append(run.id, [event])
 
 
-def told(prepared: Prepared) -> EnvironmentPrepared:
+def environment_event(prepared: Prepared) -> EnvironmentPrepared:
     """What the journal keeps of an environment."""
     return EnvironmentPrepared(
         attempt=0,

@@ -58,14 +58,14 @@ class DockerSandboxes:
         self,
         run_id: str,
         tree_tar: Path,
-        asked: EnvironmentRequest,
+        request: EnvironmentRequest,
         repairer: SetupRepairer | None = None,
     ) -> Prepared | None:
         """Have the image that the tree's sandboxes start from; None: nothing was to be done.
 
         Raises `SandboxError`.
         """
-        async with self._preparing[asked.repository]:
+        async with self._preparing[request.repository]:
             if tree_tar in self._images:
                 return None
             with metrics.preparing():
@@ -73,7 +73,7 @@ class DockerSandboxes:
                     self._engine,
                     self._settings,
                     tree_tar,
-                    asked,
+                    request,
                     run_id=run_id,
                     installation=self._settings.installation,
                     repairer=repairer,

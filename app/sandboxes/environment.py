@@ -13,9 +13,9 @@ from app.sandboxes.setup_repair import (
     RepairContext,
     SetupRepairer,
     environment_of,
-    remember,
-    remembered,
-    repaired,
+    repair_setup,
+    save_recipe,
+    saved_recipe,
 )
 from app.settings.base import PREFIX, SettingsError
 from app.settings.schema import Settings
@@ -39,7 +39,7 @@ __all__ = [
     "EnvironmentRequest",
     "Prepared",
     "SetupRepairer",
-    "asked_by",
+    "environment_request",
     "image_for",
     "proposal",
     "setup_policy",
@@ -53,7 +53,7 @@ class EnvironmentRequest:
     """What a repository wants of its sandboxes, and what the run is about."""
 
     repository: str
-    wishes: EnvironmentSettings = EnvironmentSettings()  # noqa: RUF009 - frozen
+    settings: EnvironmentSettings = EnvironmentSettings()  # noqa: RUF009 - frozen
     network: bool = True
     hosts: tuple[str, ...] = ()
     """Hosts that set-up may reach besides the operator's."""
@@ -70,19 +70,19 @@ class EnvironmentRequest:
         return self.repository if self.on_default else f"{self.repository} (other branches)"
 
 
-def asked_by(
-    repository: str, agreed: EffectiveConfig, about: str = "", *, on_default: bool = True
+def environment_request(
+    repository: str, config: EffectiveConfig, about: str = "", *, on_default: bool = True
 ) -> EnvironmentRequest:
     """What a run's configuration says of its environment."""
-    wishes = EnvironmentSettings(agreed.image, agreed.dockerfile, agreed.setup)
-    return EnvironmentRequest(repository, wishes, agreed.network, agreed.hosts, about, on_default)
+    settings = EnvironmentSettings(config.image, config.dockerfile, config.setup)
+    return EnvironmentRequest(repository, settings, config.network, config.hosts, about, on_default)
 
 
 async def image_for(
     engine: DockerEngine,
     settings: Settings,
     tree: Path,
-    asked: EnvironmentRequest,
+    request: EnvironmentRequest,
     *,
     run_id: str,
     installation: str,
@@ -98,10 +98,10 @@ async def image_for(
     """
     if not settings.setup:
         return None
-    read = await asyncio.to_thread(read_tree, tree, partial(wanted, wishes=asked.wishes))
-    near = await asyncio.to_thread(mentioned, asked.about, read.files)
+    read = await asyncio.to_thread(read_tree, tree, partial(wanted, settings=request.settings))
+    near = await asyncio.to_thread(mentioned, request.about, read.files)
     try:
-        found = candidates(read.files, read.texts, asked.wishes, near)
+        found = candidates(read.files, read.texts, request.settings, near)
     except NotUsable as error:
         raise SandboxError(f"The environment cannot be prepared: {error}.") from None
     if found[0].is_bare:
@@ -115,7 +115,7 @@ async def image_for(
         runtime=settings.sandbox_runtime,
         owner=settings.installation,
     )
-    policy = setup_policy(settings, asked)
+    policy = setup_policy(settings, request)
 
     async def make(*environments: Environment) -> Prepared:
         return await prepare(
@@ -125,7 +125,7 @@ async def image_for(
             environments,
             spec,
             policy,
-            scope=asked.scope,
+            scope=request.scope,
             progress=progress,
         )
 
@@ -136,16 +136,16 @@ async def image_for(
         return await engine.open(box, tree)
 
     tree_id = await asyncio.to_thread(tree_hash, tree)
-    ground = RepairContext(read.files, read.texts, make, open_in)
-    known = remembered(settings.state_dir, asked.scope, read.texts)
-    if known and not asked.wishes.any:
-        found = (replace(environment_of(ground, known), explicit=False), *found)
+    repair_context = RepairContext(read.files, read.texts, make, open_in)
+    known = saved_recipe(settings.state_dir, request.scope, read.texts)
+    if known and not request.settings.any:
+        found = (replace(environment_of(repair_context, known), explicit=False), *found)
     prepared = await make(*found)
     if repairer is not None and prepared.failed and prepared.environment.is_bare:
         progress("The model looks for a set-up that works …")
-        better = await repaired(repairer, ground, prepared.failed)
+        better = await repair_setup(repairer, repair_context, prepared.failed)
         if better is not None:
-            remember(settings.state_dir, asked.scope, read.texts, better.environment)
+            save_recipe(settings.state_dir, request.scope, read.texts, better.environment)
             prepared = better
     _log.info(
         "environment ready",
@@ -165,16 +165,16 @@ async def image_for(
     return prepared
 
 
-def setup_policy(settings: Settings, asked: EnvironmentRequest) -> SetupPolicy:
+def setup_policy(settings: Settings, request: EnvironmentRequest) -> SetupPolicy:
     """What this set-up may do. Raises `SettingsError` when the credentials are not readable."""
     rules = EgressRules(
-        hosts=(*(settings.setup_hosts or _own_hosts()), *asked.hosts),
+        hosts=(*(settings.setup_hosts or _own_hosts()), *request.hosts),
         networks=networks_of(settings.setup_networks),
         authorization=_credentials(settings.setup_credentials_file),
     )
     return SetupPolicy(
         rules=rules,
-        network=settings.setup_network and asked.network,
+        network=settings.setup_network and request.network,
         ca_file=settings.setup_ca_file,
         timeout_s=settings.setup_minutes * 60,
         disk_bytes=settings.setup_disk_mb * 1024**2,

@@ -66,23 +66,23 @@ class KubernetesSandboxes:
         self,
         run_id: str,
         tree_tar: Path,
-        asked: EnvironmentRequest,
+        request: EnvironmentRequest,
         repairer: SetupRepairer | None = None,
     ) -> Prepared | None:
         """Note the image that the repository's settings name; nothing is made.
 
         Raises `SandboxError` when they ask for what is not done on a cluster.
         """
-        wishes = asked.wishes
-        if wishes.setup or wishes.dockerfile:
+        requested = request.settings
+        if requested.setup or requested.dockerfile:
             raise SandboxError(
                 "On Kubernetes, set-up commands and Dockerfiles are not run. Build an image with "
                 "them done, and name it as `image` in .github/patchwright.yml."
             )
-        if not wishes.image:
+        if not requested.image:
             return None
         image, _ = permitted_reference(
-            wishes.image, self._settings.setup_image_registries, self._settings.setup_images
+            requested.image, self._settings.setup_image_registries, self._settings.setup_images
         )
         self._images = {path: image for path, image in self._images.items() if path.exists()}
         self._images[tree_tar] = str(image)

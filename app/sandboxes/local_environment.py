@@ -15,7 +15,7 @@ from app.llm.factory import make_model
 from app.repo_config.effective import effective_config
 from app.repo_config.parser import read
 from app.repo_config.schema import PATH
-from app.sandboxes.environment import asked_by, degraded, image_for
+from app.sandboxes.environment import degraded, environment_request, image_for
 from app.sandboxes.setup_repair import SOURCE as FOUND
 from app.sandboxes.setup_repair import SetupRepairer
 from app.settings.schema import Settings
@@ -24,7 +24,7 @@ from sandbox.environment.tree import read_tree
 from sandbox.setup.records import proposal
 
 
-def own_repairer(
+def local_repairer(
     settings: Settings, run_id: str, note: Callable[[SetupTried], None]
 ) -> SetupRepairer | None:
     """The model of the settings to repair set-ups with; None without a model that could."""
@@ -38,7 +38,7 @@ def own_repairer(
     )
 
 
-def told(tried: SetupTried) -> str:
+def describe_attempt(tried: SetupTried) -> str:
     """A try, for a terminal."""
     outcome = "it works" if tried.ok else "it does not work"
     lines = [f"Set-up, try {tried.number}: {tried.why}", *(f"  {c}" for c in tried.commands)]
@@ -46,7 +46,7 @@ def told(tried: SetupTried) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnEnvironment:
+class LocalEnvironment:
     """What a tree's own files say of how it is tried."""
 
     image: str = ""
@@ -65,7 +65,7 @@ class OwnEnvironment:
     """The network failed a set-up that might have worked: this is not the tree's environment."""
 
 
-async def own_environment(
+async def prepare_local_environment(
     engine: DockerEngine,
     settings: Settings,
     tree: Path,
@@ -76,36 +76,36 @@ async def own_environment(
     installation: str,
     say: Callable[[str], None],
     repairer: SetupRepairer | None = None,
-) -> OwnEnvironment:
+) -> LocalEnvironment:
     """The environment of a tree that no forge is asked about.
 
     What the tree's `.github/patchwright.yml` asks for counts. `say` is told what is done and what
     failed. Errors as `image_for`.
     """
     text = (await asyncio.to_thread(read_tree, tree, lambda _: (PATH,))).texts.get(PATH)
-    config = read(text.encode() if text else None, None)
-    for problem in config.problems:
+    found = read(text.encode() if text else None, None)
+    for problem in found.problems:
         say(f"{PATH}, line {problem.line}: {problem.reason}")
-    agreed = effective_config(settings, config.config)
+    config = effective_config(settings, found.config)
     prepared = await image_for(
         engine,
         settings,
         tree,
-        asked_by(repository, agreed, about),
+        environment_request(repository, config, about),
         run_id=run_id,
         installation=installation,
         progress=say,
         repairer=repairer,
     )
     if prepared is None:
-        return OwnEnvironment(test_command=agreed.test_command, policy=agreed.policy)
+        return LocalEnvironment(test_command=config.test_command, policy=config.policy)
     recipe = proposal(prepared.environment)
     away = any(failed.is_network_fault for failed in prepared.failed)
-    return OwnEnvironment(
+    return LocalEnvironment(
         image=prepared.image,
-        test_command=agreed.test_command,
+        test_command=config.test_command,
         recipe=recipe or "",
-        policy=agreed.policy,
+        policy=config.policy,
         degraded=degraded(prepared.environment.source, [str(failed) for failed in prepared.failed]),
         made_by_model=prepared.environment.source == FOUND,
         network_away=away,
@@ -121,7 +121,7 @@ async def with_environment(
     repository: str,
     about: str,
     console: Console,
-) -> tuple[Settings, OwnEnvironment]:
+) -> tuple[Settings, LocalEnvironment]:
     """For `patchwright fix`: the settings with the image of the tree's own environment.
 
     Beside them what else the tree's files say. Says on the console what is done and what failed.
@@ -132,7 +132,7 @@ async def with_environment(
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     try:
-        own = await own_environment(
+        environment = await prepare_local_environment(
             engine,
             settings,
             tree,
@@ -141,12 +141,12 @@ async def with_environment(
             run_id=run_id,
             installation=run_id,
             say=say,
-            repairer=own_repairer(settings, run_id, lambda tried: say(told(tried))),
+            repairer=local_repairer(settings, run_id, lambda tried: say(describe_attempt(tried))),
         )
     finally:
         await engine.sweep((), installation=run_id)
-    if own.recipe:
-        say(f"To keep this environment, put it in {PATH}:\n{own.recipe}")
-    if own.image:
-        settings = settings.model_copy(update={"sandbox_image": own.image})
-    return settings, own
+    if environment.recipe:
+        say(f"To keep this environment, put it in {PATH}:\n{environment.recipe}")
+    if environment.image:
+        settings = settings.model_copy(update={"sandbox_image": environment.image})
+    return settings, environment

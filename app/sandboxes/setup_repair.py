@@ -59,7 +59,7 @@ def environment_of(context: RepairContext, commands: tuple[str, ...]) -> Environ
     return replace(requested, source=SOURCE)
 
 
-async def repaired(
+async def repair_setup(
     repairer: SetupRepairer, context: RepairContext, failed: tuple[SetupFailed, ...]
 ) -> Prepared | None:
     """An environment in which the tests run; None when the model found none."""
@@ -106,7 +106,7 @@ async def _tests_run(repairer: SetupRepairer, context: RepairContext, prepared: 
     return Tried(True, f"It works: `{command}` ran {len(run.results)} tests.")
 
 
-def remember(
+def save_recipe(
     folder: Path, repository: str, texts: Mapping[str, str], commands: Environment
 ) -> None:
     """Keep a recipe for the repository's next runs."""
@@ -115,7 +115,7 @@ def remember(
     write_whole(path, json.dumps({"manifests": _digest(texts), "commands": steps}))
 
 
-def remembered(folder: Path, repository: str, texts: Mapping[str, str]) -> tuple[str, ...]:
+def saved_recipe(folder: Path, repository: str, texts: Mapping[str, str]) -> tuple[str, ...]:
     """The commands kept for a repository whose manifests are the same; none else."""
     try:
         kept = json.loads(_path(folder, repository).read_text("utf-8"))

@@ -62,7 +62,7 @@ class EnvironmentSettings:
 def candidates(
     files: Sequence[str],
     texts: Texts,
-    wishes: EnvironmentSettings = EnvironmentSettings(),
+    settings: EnvironmentSettings = EnvironmentSettings(),
     near: Sequence[str] = (),
 ) -> tuple[Environment, ...]:
     """The environments to try, best first; the last is always the bare base image.
@@ -71,8 +71,8 @@ def candidates(
     are paths that the bug is about, such as a failing test: in a repository of several projects
     theirs is set up.
     """
-    if wishes.any:
-        return (_requested(texts, wishes),)
+    if settings.any:
+        return (_requested(texts, settings),)
     found: list[Environment] = []
     detected = _detected(files, texts, near)
     for read in (_devcontainer, _dockerfile):
@@ -83,10 +83,10 @@ def candidates(
 
 
 def wanted(
-    files: Sequence[str], wishes: EnvironmentSettings = EnvironmentSettings()
+    files: Sequence[str], settings: EnvironmentSettings = EnvironmentSettings()
 ) -> tuple[str, ...]:
     """The files whose contents the choice needs."""
-    special = {*devcontainer.PATHS, *_DOCKERFILES, wishes.dockerfile}
+    special = {*devcontainer.PATHS, *_DOCKERFILES, settings.dockerfile}
     return tuple(
         f
         for f in files
@@ -145,22 +145,22 @@ def _nearest(path: str, folders: set[str]) -> str:
     return ""
 
 
-def _requested(texts: Texts, wishes: EnvironmentSettings) -> Environment:
+def _requested(texts: Texts, settings: EnvironmentSettings) -> Environment:
     """Commands of the settings run as root, as in a Dockerfile, and may install packages."""
-    commands = tuple(Step(command, root=True) for command in wishes.setup)
-    if wishes.image or not wishes.dockerfile:
-        venv = () if wishes.image else (Step(own_venv()),)
+    commands = tuple(Step(command, root=True) for command in settings.setup)
+    if settings.image or not settings.dockerfile:
+        venv = () if settings.image else (Step(own_venv()),)
         steps = (*venv, *commands) if commands else ()
         return Environment(
             SETTINGS,
-            wishes.image,
+            settings.image,
             steps,
             _variables(),
             explicit=True,
         )
-    text = texts.get(wishes.dockerfile)
+    text = texts.get(settings.dockerfile)
     if text is None:
-        raise dockerfile.NotUsable(f"{SETTINGS} names {wishes.dockerfile}, which is not there")
+        raise dockerfile.NotUsable(f"{SETTINGS} names {settings.dockerfile}, which is not there")
     built = dockerfile.parse(text)
     return Environment(
         SETTINGS,

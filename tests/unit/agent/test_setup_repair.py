@@ -7,7 +7,7 @@ from pathlib import Path
 from agent.journal.events import SetupTried
 from agent.setup_repair import Broken, Tried, propose_setup
 from app.sandboxes.environment import EnvironmentRequest
-from app.sandboxes.setup_repair import RepairContext, environment_of, remember, remembered
+from app.sandboxes.setup_repair import RepairContext, environment_of, save_recipe, saved_recipe
 from sandbox.environment.records import Environment
 from sandbox.protocol import Sandbox
 from sandbox.setup.records import Prepared, proposal
@@ -76,12 +76,12 @@ def test_what_worked_is_remembered_while_the_manifests_are_the_same(tmp_path: Pa
     ground = RepairContext(("setup.py",), texts, _no, _closed)
     commands = ("apt-get install -y x", "pip install 'y>1'")
     made = environment_of(ground, commands)
-    remember(tmp_path, "o/r", texts, made)
-    assert remembered(tmp_path, "o/r", texts) == commands
-    assert remembered(tmp_path, "o/r", {"setup.py": "b"}) == ()
-    assert remembered(tmp_path, "o/other", texts) == ()
+    save_recipe(tmp_path, "o/r", texts, made)
+    assert saved_recipe(tmp_path, "o/r", texts) == commands
+    assert saved_recipe(tmp_path, "o/r", {"setup.py": "b"}) == ()
+    assert saved_recipe(tmp_path, "o/other", texts) == ()
     (next((tmp_path / "recipes").iterdir())).write_text("[1]")
-    assert remembered(tmp_path, "o/r", texts) == ()
+    assert saved_recipe(tmp_path, "o/r", texts) == ()
 
 
 def test_what_worked_is_proposed_as_it_has_to_stand_in_the_settings() -> None:
@@ -94,6 +94,6 @@ def test_what_worked_is_proposed_as_it_has_to_stand_in_the_settings() -> None:
 def test_what_other_branches_need_is_not_remembered_for_the_default_one(tmp_path: Path) -> None:
     ground = RepairContext(("setup.py",), {"setup.py": "a"}, _no, _closed)
     pushed = EnvironmentRequest("o/r", on_default=False)
-    remember(tmp_path, pushed.scope, {"setup.py": "a"}, environment_of(ground, ("curl evil",)))
-    assert remembered(tmp_path, pushed.scope, {"setup.py": "a"}) == ("curl evil",)
-    assert remembered(tmp_path, EnvironmentRequest("o/r").scope, {"setup.py": "a"}) == ()
+    save_recipe(tmp_path, pushed.scope, {"setup.py": "a"}, environment_of(ground, ("curl evil",)))
+    assert saved_recipe(tmp_path, pushed.scope, {"setup.py": "a"}) == ("curl evil",)
+    assert saved_recipe(tmp_path, EnvironmentRequest("o/r").scope, {"setup.py": "a"}) == ()

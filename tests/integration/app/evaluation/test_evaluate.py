@@ -32,7 +32,7 @@ from app.evaluation.history import Mined, NoHistory, mine
 from app.evaluation.instance_run import with_environment
 from app.evaluation.repositories import NoRepository, Sources
 from app.evaluation.sandboxes import docker_trees
-from app.sandboxes.local_environment import OwnEnvironment
+from app.sandboxes.local_environment import LocalEnvironment
 from app.settings.schema import Settings
 from sandbox.protocol import Sandbox
 from tests.doubles.local_sandbox import LocalSandbox
@@ -54,11 +54,11 @@ MIXED = Story(
 class LocalTrees:
     """`Trees` without containers; `found` is what every tree says of its environment."""
 
-    def __init__(self, found: OwnEnvironment | None = None) -> None:
-        self._found = found or OwnEnvironment()
+    def __init__(self, found: LocalEnvironment | None = None) -> None:
+        self._found = found or LocalEnvironment()
         self.opened: list[str] = []
 
-    async def environment(self, tree: Path, repository: str, about: str) -> OwnEnvironment:
+    async def environment(self, tree: Path, repository: str, about: str) -> LocalEnvironment:
         return self._found
 
     async def image_id(self, image: str) -> str:
@@ -204,7 +204,7 @@ async def test_mirrors_and_histories_may_be_addresses(
 async def test_the_image_is_the_given_one_or_the_repositorys_own(
     instances: tuple[Instance, ...], tmp_path: Path
 ) -> None:
-    trees = LocalTrees(OwnEnvironment(image="own", test_command="make check"))
+    trees = LocalTrees(LocalEnvironment(image="own", test_command="make check"))
     bare = instances[0].model_copy(update={"test_command": ""})
     found = await with_environment(bare, trees, tmp_path)
     assert (found.image, found.test_command) == ("own", "make check")
@@ -385,7 +385,7 @@ async def test_odd_commits_are_reasons_and_mining_goes_on_where_it_was(tmp_path:
 async def test_what_the_network_failed_is_tried_again_and_no_verdict(tmp_path: Path) -> None:
     place = odd_history(tmp_path)
     folder = EvalFolder(tmp_path / "out")
-    away = LocalTrees(OwnEnvironment(network_away=True))
+    away = LocalTrees(LocalEnvironment(network_away=True))
     with folder.used():
         spoiled = await mine(str(place), away, tmp_path, branch="main", keep=folder.append_mined)
         assert spoiled.rejected["network away"] == 1

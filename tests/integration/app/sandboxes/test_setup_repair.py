@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.journal.events import SetupTried
-from app.runs.trees import told
+from app.runs.trees import environment_event
 from app.sandboxes.environment import EnvironmentRequest, SetupRepairer, image_for
 from app.settings.schema import Settings
 from sandbox.docker.engine import DockerEngine
@@ -59,7 +59,7 @@ async def test_a_set_up_is_fixed_once_and_kept_for_the_next_run(
         assert "exit 7" in notes[0].said
         assert "does not run" in notes[1].said and "No module named 'made'" in notes[1].said
         assert "is no requirement" in model.heard[1].content
-        event = told(first)
+        event = environment_event(first)
         assert event.recipe.startswith("setup:\n  - 'python3 -c ")
         assert "requirements.txt" in event.failed[0]
 

@@ -18,7 +18,7 @@ from app.github.webhook_events import (
     Rerun,
     Reviewed,
 )
-from app.repo_config.effective import EffectiveConfig
+from app.repo_config.effective import EffectiveConfig, effective_config
 from app.repo_config.schema import Permissions, RepoConfig, Triggers
 from app.runs.feedback import of_remark, said_to_us, wanted
 from app.runs.replies import answer_text, answers, page_comment
