@@ -5,19 +5,22 @@ from __future__ import annotations
 import ast
 import re
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
 
 from agent.errors import AgentError
 from agent.evaluation.hidden import split_files
 from agent.evaluation.instances import Instance
+from agent.evaluation.replayed_tests import DeclaredTests, declared_tests
 from agent.evaluation.results import InstanceResult
 from agent.evaluation.statistics import Share, share
 from agent.gate.apply import patched_text
+from agent.gate.compare import function_of
 from agent.gate.patch import BadPatch, parse_patch, without_hunks
 from agent.model import Record
 from agent.models.replay import Replay, ReplayMode
 from agent.testing import selection as selecting
-from agent.testing.paths import is_source, is_test
+from agent.testing.paths import is_code, is_source, is_test
 from agent.testing.runners import kind_of
 
 MOST_NAMED = 20
@@ -35,6 +38,8 @@ def replay_of(instance: Instance, base: Mapping[str, str], mode: ReplayMode) -> 
     """
     if not instance.patch:
         raise NotReplayable("its fix is not known")
+    if not instance.test_command:
+        raise NotReplayable("no command that runs its tests is known, and none was found")
     source = instance.patch
     if mode == "partial":
         source = without_last_change(source)
@@ -46,12 +51,38 @@ def replay_of(instance: Instance, base: Mapping[str, str], mode: ReplayMode) -> 
             path: without_other_tests(base.get(path, ""), text, failing[0])
             for path, text in fixed.items()
         }
+    declared = {
+        path: declared_tests(path, base[path], text, failing)
+        if path in base
+        else DeclaredTests(text=text)
+        for path, text in fixed.items()
+        if PurePosixPath(path).name != "conftest.py"  # no reproduction may bring one
+    }
+    renamed = dict(pair for tests in declared.values() for pair in tests.renamed)
+    failing = [
+        f"{renamed.get(function_of(name), function_of(name))}{name.removeprefix(function_of(name))}"
+        for name in failing
+    ]
+    edited = {name for tests in declared.values() for name in tests.contested}
+    named = tuple(n for n in dict.fromkeys(map(function_of, failing)) if _may_be_edited(n, edited))
+    files = {p: tests.text for p, tests in declared.items() if tests.text != base.get(p)}
     return Replay(
         mode=mode,
-        command=failing_command(instance.test_command, failing, fixed),
-        files=fixed,
+        command=failing_command(instance.test_command, failing, files),
+        files=files,
         source_patch=source,
         why=instance.problem_statement,
+        contested=named,
+        beside=tuple(b for tests in declared.values() for b in tests.beside),
+    )
+
+
+def _may_be_edited(test: str, edited: Collection[str]) -> bool:
+    """Whether a failing test is one of those edited: itself, by its file, or by data it reads."""
+    return (
+        test in edited
+        or test.partition("::")[0] in edited
+        or any("::" not in name and not is_code(name) for name in edited)
     )
 
 

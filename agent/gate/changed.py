@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import difflib
 
 from agent.gate.patch import FileChange
 from agent.model import Record
@@ -25,6 +26,21 @@ def changed_file(change: FileChange, base: str | None, patched: str | None) -> C
     """Join a file's part of the patch with its texts."""
     return ChangedFile(
         path=change.path, base=base, patched=patched, added=change.added, removed=change.removed
+    )
+
+
+def changed_texts(path: str, base: str, patched: str) -> ChangedFile:
+    """A changed file of which only the texts are known."""
+    left, right = base.split("\n"), patched.split("\n")
+    added: list[tuple[int, str]] = []
+    removed: list[tuple[int, str]] = []
+    matcher = difflib.SequenceMatcher(None, left, right, autojunk=False)
+    for kind, i, i_end, j, j_end in matcher.get_opcodes():
+        if kind != "equal":
+            removed += [(n + 1, left[n]) for n in range(i, i_end)]
+            added += [(n + 1, right[n]) for n in range(j, j_end)]
+    return ChangedFile(
+        path=path, base=base, patched=patched, added=tuple(added), removed=tuple(removed)
     )
 
 

@@ -14,7 +14,7 @@ from agent.gate.patch import parse_patch
 from agent.gate.proof import Case, opened
 from agent.gate.sandbox_runs import write_files
 from agent.journal.events import Check, ContestedTest
-from agent.testing.paths import is_test
+from agent.testing.paths import is_code, is_test
 from agent.testing.report import SuiteRun
 from agent.testing.runners import kind_of
 from agent.testing.suite import run_suite
@@ -34,7 +34,8 @@ async def run_changed_tests_on_base(
         for file in files
         if is_test(file.path) and file.base is not None and file.patched is not None
     }
-    selection = "\n".join(sorted(changed)) if kind_of(case.test_command) == "pytest" else ""
+    by_file = kind_of(case.test_command) == "pytest" and not any(map(_is_data, changed))
+    selection = "\n".join(sorted(changed)) if by_file else ""
     async with opened(open_fresh) as sandbox:
         await write_files(sandbox, changed)
         return await run_suite(sandbox, case.test_command, selection, case.timeout_s)
@@ -88,7 +89,7 @@ def _problem(
         return f"{test} is contested but no test that the suite runs has that name."
     if not all(set(_outcomes(run, test)) == {"passed"} for run in before):
         return f"{test} is contested but does not pass without the patch."
-    if file_of(test) not in changed:
+    if file_of(test) not in changed and not any(map(_is_data, changed)):
         return f"{test} is contested but was not changed: change it to what the issue asks for."
     if not old or all("failed" not in _outcomes(run, test) for run in old):
         return f"{test} is contested but the patch does not contradict it: unchanged, it holds."
@@ -98,6 +99,11 @@ def _problem(
             "says nothing of what the issue asks for."
         )
     return ""
+
+
+def _is_data(path: str) -> bool:
+    """Whether a file is read by tests of other files."""
+    return not is_code(path)
 
 
 def _outcomes(run: SuiteRun, test: str) -> list[str]:

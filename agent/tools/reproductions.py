@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 
 from agent.gate.chance import MOST_RUNS, RUNS_IF_FLAKY, passes_needed, share
-from agent.gate.changed import ChangedFile
+from agent.gate.changed import changed_texts
 from agent.gate.regression_test import whole_path
 from agent.gate.rules.reproduction import outside_refusal
 from agent.gate.rules.test_additions import addition_refusals
-from agent.gate.rules.test_weakening import weakening
+from agent.gate.rules.test_weakening import edited_tests, weakening
 from agent.journal.events import ReproductionDeclared
 from agent.snapshots import take_snapshot
 from agent.testing.paths import is_test
@@ -74,7 +74,8 @@ async def reproduction(context: ToolContext, args: ReproductionArguments) -> Rep
         present = {path: await _present(context.sandbox, path) for path in files}
     except FileRefused as problem:
         return refused(str(problem))
-    if refusal := await _replacing(context, present, files):
+    refusal, edited = await _replacing(context, present, files)
+    if refusal:
         return refused(refusal)
     try:
         for path, content in files.items():
@@ -120,7 +121,7 @@ async def reproduction(context: ToolContext, args: ReproductionArguments) -> Rep
         f"will run it about {_repeats(len(failures))} times, and it must always pass."
     )
     return Reply(
-        f"accepted: it fails as claimed.{flaky}\n{observed}",
+        f"accepted: it fails as claimed.{flaky}{_to_be_named(edited)}\n{observed}",
         events=(declared, taken),
         changed_tree=bool(files),
     )
@@ -146,11 +147,11 @@ async def _put_back(sandbox: Sandbox, present: Mapping[str, bytes | None]) -> No
 
 async def _replacing(
     context: ToolContext, present: Mapping[str, bytes | None], files: Mapping[str, str]
-) -> str:
-    """Why a reproduction may not be written over what is there; empty if it may.
+) -> tuple[str, tuple[str, ...]]:
+    """Why a reproduction may not be written over what is there; and the tests that it edits.
 
     What the model itself made in this attempt may be replaced; of the repository's own files only
-    test files, and those only by more tests.
+    test files, and those by more tests, or by tests that say what the issue asks for.
     """
     declared = context.state.reproduction
     own = {whole_path(p) for p in (declared.files if declared is not None else ())}
@@ -163,8 +164,9 @@ async def _replacing(
         and whole_path(path) not in own
     }
     if not over:
-        return ""
+        return "", ()
     made = set(_NEW_FILE.findall(await context.sandbox.diff()))
+    edited: list[str] = []
     for path, (old, new) in over.items():
         if path in made:
             continue
@@ -172,14 +174,26 @@ async def _replacing(
             return (
                 f"{path} exists and is no test; a reproduction must leave the code as it is. Give "
                 "it a file of its own, beside the other tests."
-            )
-        file = ChangedFile(path=path, base=old, patched=new)
-        if reasons := [*weakening(file), *addition_refusals(path, old, new)]:
+            ), ()
+        file = changed_texts(path, old, new)
+        tests = edited_tests(file)
+        if reasons := [*weakening(file, tests), *addition_refusals(path, old, new)]:
             return (
-                "tests may be added to an existing file, but nothing in it may change: "
-                + " ".join(reasons[:3])
-            )
-    return ""
+                "tests may be added to an existing file, and tests that contradict the issue be "
+                "changed, but nothing else: " + " ".join(reasons[:3])
+            ), ()
+        edited += tests
+    return "", tuple(edited)
+
+
+def _to_be_named(edited: Sequence[str]) -> str:
+    """What to do about existing tests that a reproduction edits."""
+    if not edited:
+        return ""
+    return (
+        f" It changes existing tests: {', '.join(edited)}. Where the issue contradicts them, name "
+        "each in `contested` when you submit; where it does not, leave them and add tests."
+    )
 
 
 def _repeats(failures: int) -> int:

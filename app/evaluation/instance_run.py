@@ -19,6 +19,7 @@ from agent.journal.store import MemoryStore
 from agent.model import Model
 from agent.session import debug
 from agent.task import Budget, Issue, Task
+from agent.testing.suite import NoTests, find_test_command
 from app.evaluation.repositories import Sources
 from app.evaluation.sandboxes import Trees
 from app.git.process import GitError
@@ -83,13 +84,24 @@ async def run_instance(instance: Instance, context: InstanceContext) -> Instance
 async def with_environment(instance: Instance, trees: Trees, tree: Path) -> Instance:
     """The instance with the image and the test command that it does not name itself.
 
-    A given image is taken as it is; else the repository's own files decide. Raises `SandboxError`.
+    A given image is taken as it is; else the repository's own files decide. The command is empty
+    where no tests are found. Raises `SandboxError`.
     """
-    if instance.image:
+    if not instance.image:
+        own = await trees.environment(tree, instance.repo, instance.problem_statement)
+        command = instance.test_command or own.test_command
+        instance = instance.model_copy(update={"image": own.image, "test_command": command})
+    if instance.test_command:
         return instance
-    own = await trees.environment(tree, instance.repo, instance.problem_statement)
-    command = instance.test_command or own.test_command
-    return instance.model_copy(update={"image": own.image, "test_command": command})
+    sandbox = await trees.open(
+        run_id=run_id_of(instance), purpose="tests", image=instance.image, tree=tree
+    )
+    try:
+        return instance.model_copy(update={"test_command": await find_test_command(sandbox)})
+    except NoTests:
+        return instance
+    finally:
+        await sandbox.close()
 
 
 def run_id_of(instance: Instance) -> str:

@@ -1,14 +1,18 @@
 """Whether a change of a Python test file weakens the tests that were there. Pure, by syntax tree.
 
-The rule is strict and simple: what is there stays as it is; a patch may add tests, imports and
-definitions. Statements may be added to an existing test if they cannot end or skip it.
+What is there stays as it is; a patch may add tests, imports and definitions. An existing test may
+gain statements that cannot end or skip it, and cases in the tables that it goes through.
 """
 
 from __future__ import annotations
 
 import ast
+import re
+import unittest
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+
+from agent.gate.rules.case_tables import has_more_cases, is_longer_table
 
 _Def = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -92,10 +96,38 @@ def python_weakening(
     )
 
 
+def changed_tests(base: str, patched: str) -> tuple[str, ...]:
+    """Existing test functions that say something else in the patched text (`TestA.test_b`)."""
+    try:
+        before, after = ast.parse(base), ast.parse(patched)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return ()
+    return tuple(_changed(before.body, after.body, ""))
+
+
+def _changed(before: Sequence[ast.stmt], after: Sequence[ast.stmt], where: str) -> Iterator[str]:
+    new = _named(after)
+    for name, node in _named(before).items():
+        now = new.get(name)
+        if isinstance(node, ast.ClassDef) and isinstance(now, ast.ClassDef):
+            yield from _changed(node.body, now.body, f"{where}{name}.")
+        elif (
+            name.startswith("test")
+            and now is not None
+            and type(now) is type(node)
+            and any(_definition(node, now, name, ()))
+        ):
+            yield f"{where}{name}"
+
+
 def _bodies(
-    before: Sequence[ast.stmt], after: Sequence[ast.stmt], where: str, contested: Collection[str]
+    before: Sequence[ast.stmt],
+    after: Sequence[ast.stmt],
+    where: str,
+    contested: Collection[str],
+    inside: ast.ClassDef | None = None,
 ) -> Iterator[str]:
-    """Compare two bodies of definitions: a module's or a class's."""
+    """Compare two bodies of definitions: a module's, or that of the class `inside`."""
     old, new = _named(before), _named(after)
     for name, count in Counter(n for s in after for n in _bound(s)).items():
         held = sum(name in _bound(s) for s in before)
@@ -111,13 +143,15 @@ def _bodies(
     for statement in before:
         if not isinstance(statement, _Def) and not _docstring(statement):
             gone = _dump(statement) not in present
-            if gone and not _imports_kept(statement, after):
+            longer = any(is_longer_table(statement, s, (*before, *after)) for s in after)
+            kept = longer or _imports_kept(statement, after) or _import_of_no_use(statement, after)
+            if gone and not kept:
                 yield f"{where}`{_shown(statement)}` was changed or deleted."
     for statement in after:
         if not isinstance(statement, _Def) and _dump(statement) not in known:
             yield from _added_statement(statement, where)
         elif isinstance(statement, _Def) and statement.name not in old:
-            yield from _added_definition(statement, where)
+            yield from _added_definition(statement, where, inside)
 
 
 def _definition(old: _Def, new: _Def, name: str, contested: Collection[str]) -> Iterator[str]:
@@ -137,7 +171,7 @@ def _definition(old: _Def, new: _Def, name: str, contested: Collection[str]) -> 
             _dump(b) for b in (*new.bases, *new.keywords)
         ]:
             yield f"{name} has other base classes."
-        yield from _bodies(old.body, new.body, f"{name}.", contested)
+        yield from _bodies(old.body, new.body, f"{name}.", contested, old)
     elif not isinstance(old, ast.ClassDef) and not isinstance(new, ast.ClassDef):
         if _dump(old.args) != _dump(new.args):
             yield f"the arguments or fixtures of {name} were changed."
@@ -209,40 +243,74 @@ def _decorators(old: _Def, new: _Def, name: str) -> Iterator[str]:
 
 def _extended(old: ast.expr, decorators: Sequence[ast.expr]) -> bool:
     """Whether a `parametrize` keeps all its cases in one of these and only has more of them."""
-    for new in decorators:
-        if not (isinstance(old, ast.Call) and isinstance(new, ast.Call)):
-            continue
-        if not (len(old.args) == len(new.args) == 2 and "parametrize" in _shown(old.func)):
-            continue
-        cases, more = old.args[1], new.args[1]
-        if (
-            _dump(old.func) == _dump(new.func)
-            and _dump(old.args[0]) == _dump(new.args[0])
-            and [_dump(k) for k in old.keywords] == [_dump(k) for k in new.keywords]
-            and isinstance(cases, ast.List | ast.Tuple)
-            and isinstance(more, ast.List | ast.Tuple)
-            and not any("mark" in _shown(c) for c in more.elts[len(cases.elts) :])
-            and [_dump(c) for c in cases.elts] == [_dump(c) for c in more.elts[: len(cases.elts)]]
-        ):
-            return True
-    return False
+    return "parametrize" in _shown(old) and any(has_more_cases(old, new) for new in decorators)
 
 
 def _statements(before: Sequence[ast.stmt], after: Sequence[ast.stmt], name: str) -> Iterator[str]:
-    """A function's statements: the old ones in their order, with harmless ones between."""
+    """A function's statements: the old ones in their order, with harmless ones between.
+
+    An old block may gain statements and a table cases, too.
+    """
     rest = [s for s in before if not _docstring(s)]
-    added: list[ast.stmt] = []
+    added: list[tuple[ast.stmt, Sequence[ast.stmt]]] = []
+    inner: list[str] = []
     for statement in after:
-        if rest and _dump(statement) == _dump(rest[0]):
+        if rest and (
+            _dump(statement) == _dump(rest[0])
+            or is_longer_table(rest[0], statement, (*before, *after))
+        ):
             rest.pop(0)
+        elif rest and _same_block(rest[0], statement):
+            for old, new in zip(_blocks(rest.pop(0)), _blocks(statement), strict=True):
+                inner += _statements(old, new, name)
         elif not _docstring(statement):
-            added.append(statement)
+            added.append((statement, tuple(rest)))
     if rest:
         yield _what_changed(rest[0], after, name)
         return
-    for statement in added:
-        if not isinstance(statement, ast.Assert | ast.Expr | ast.With) or _can_end(statement):
+    yield from inner
+    for statement, later in added:
+        if not _harmless(statement, later):
             yield f"{name} has a new statement that could disable it: `{_shown(statement)}`."
+
+
+_Block = ast.With | ast.AsyncWith | ast.For | ast.AsyncFor | ast.If
+
+
+def _same_block(old: ast.stmt, new: ast.stmt) -> bool:
+    """Whether two compound statements differ in their blocks only, or have more cases to loop."""
+    if not isinstance(old, _Block) or type(old) is not type(new):
+        return False
+    if isinstance(old, ast.For | ast.AsyncFor) and isinstance(new, ast.For | ast.AsyncFor):
+        looped = _dump(old.iter) == _dump(new.iter) or has_more_cases(old.iter, new.iter)
+        return looped and _dump(old.target) == _dump(new.target)
+    return _head(old) == _head(new)
+
+
+def _head(statement: ast.stmt) -> list[str]:
+    return [
+        _dump(child) for child in ast.iter_child_nodes(statement) if not isinstance(child, ast.stmt)
+    ]
+
+
+def _blocks(statement: ast.stmt) -> list[list[ast.stmt]]:
+    return [getattr(statement, "body", []), getattr(statement, "orelse", [])]
+
+
+def _harmless(statement: ast.stmt, later: Sequence[ast.stmt]) -> bool:
+    """Whether a statement between old ones can neither end them nor change what they see."""
+    plain = (
+        ast.Assert | ast.Expr | ast.With | ast.AsyncWith | ast.For | ast.AsyncFor | ast.ImportFrom
+    )
+    if isinstance(statement, ast.Assign | ast.AnnAssign):
+        targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+        parts = [n for t in targets for n in ast.walk(t) if isinstance(n, ast.expr)]
+        if not all(isinstance(n, ast.Name | ast.Tuple | ast.List | ast.Starred) for n in parts):
+            return False
+    elif not isinstance(statement, plain):
+        return False
+    read = {n.id for s in later for n in ast.walk(s) if isinstance(n, ast.Name)}
+    return not _can_end(statement) and not read & set(_bound(statement))
 
 
 def _what_changed(lost: ast.stmt, after: Sequence[ast.stmt], name: str) -> str:
@@ -300,12 +368,26 @@ def _added_statement(statement: ast.stmt, where: str) -> Iterator[str]:
     )
 
 
-def _added_definition(node: _Def, where: str) -> Iterator[str]:
-    if node.name in _SPECIAL_NAMES or node.name.startswith(("pytest_", "assert")):
+def _added_definition(node: _Def, where: str, inside: ast.ClassDef | None) -> Iterator[str]:
+    special = node.name in _SPECIAL_NAMES or node.name.startswith("pytest_")
+    if special or (inside is not None and _overrides(node.name, inside)):
         yield f"{where}{node.name} was added, which could change the outcome of other tests."
     for decorator in node.decorator_list:
         if "autouse" in _shown(decorator):
             yield f"{where}{node.name} is a fixture that applies to tests that did not ask for it."
+
+
+def _overrides(name: str, inside: ast.ClassDef) -> bool:
+    """Whether a new method is one that the tests of the class may call already."""
+    if not name.startswith(("assert", "fail", "subTest")):
+        return False
+    known = {ast.unparse(base).rpartition(".")[2] for base in inside.bases}
+    called = {n.attr for n in ast.walk(inside) if isinstance(n, ast.Attribute)}
+    return (
+        hasattr(unittest.TestCase, name)
+        or name in called
+        or not known <= {"TestCase", "IsolatedAsyncioTestCase", "object"}
+    )
 
 
 def _named(body: Sequence[ast.stmt]) -> dict[str, _Def]:
@@ -329,17 +411,32 @@ def _bound(statement: ast.stmt) -> tuple[str, ...]:
 
 def _imports_kept(statement: ast.stmt, after: Sequence[ast.stmt]) -> bool:
     """Whether an import's names still come from the same place, perhaps along with others."""
+    if not isinstance(statement, ast.Import | ast.ImportFrom):
+        return False
+    now = {origin for s in after for origin in import_origins(s).items()}
+    return import_origins(statement).items() <= now
+
+
+def _import_of_no_use(statement: ast.stmt, after: Sequence[ast.stmt]) -> bool:
+    """Whether nothing speaks any longer of the names that an import brought."""
+    text = "\n".join(ast.unparse(s) for s in after if not isinstance(s, ast.Import))
+    return isinstance(statement, ast.ImportFrom) and not any(
+        re.search(rf"\b{re.escape(name)}\b", text) for name in import_origins(statement)
+    )
+
+
+def import_origins(statement: ast.stmt) -> dict[str, tuple[object, ...]]:
+    """The names that an import binds, with what each is: empty for any other statement."""
     if isinstance(statement, ast.ImportFrom):
-        now = {
-            (s.module, s.level, a.name, a.asname)
-            for s in after
-            if isinstance(s, ast.ImportFrom)
-            for a in s.names
+        return {
+            a.asname or a.name: (statement.level, statement.module, a.name) for a in statement.names
         }
-        return all(
-            (statement.module, statement.level, a.name, a.asname) in now for a in statement.names
-        )
-    return False
+    if isinstance(statement, ast.Import):
+        return {
+            a.asname or a.name: (0, a.name if a.asname else a.name.partition(".")[0], None)
+            for a in statement.names
+        }
+    return {}
 
 
 def _docstring(statement: ast.stmt) -> bool:

@@ -12,21 +12,24 @@ import re
 from collections.abc import Iterator
 
 from agent.gate.changed import parsed
+from agent.gate.rules.case_tables import is_longer_table
+from agent.gate.rules.import_time import acts, decorates_harmlessly
+from agent.gate.rules.python_tests import import_origins
+from agent.testing.paths import is_code
 
 _HOOKS = re.compile(
     r"(?:setup|teardown)_?(?:module|function|class|method)?$|(?:setUp|tearDown)\w*$|pytest_\w+$"
     r"|pytestmark$|load_tests$|pytest_plugins$|__\w+__$|collect_ignore\w*$"
 )
-_STEERS = frozenset(
-    {"globals", "setattr", "delattr", "exec", "eval", "exit", "_exit", "__import__", "vars"}
-)
-_MAKES = frozenset({"param", "date", "datetime", "timedelta", "compile"})
-"""Calls by lower-case names that only make a value."""
+_STEERS = frozenset({"globals", "setattr", "delattr", "exec", "eval", "__import__", "vars"})
+_ENDS = frozenset({"exit", "_exit"})
 _LINES = re.compile(r"\.(?:only|skip|todo)\b|\b[xf](?:it|describe)\(|/\*|\*/|\bprocess\.exit")
 
 
 def addition_refusals(path: str, base: str, patched: str) -> tuple[str, ...]:
     """Why what was added to an existing test file is refused; empty if it is not."""
+    if not is_code(path):
+        return ()
     if not path.endswith(".py"):
         return tuple(
             f"{path}: the added line `{line.strip()[:100]}` could disable other tests."
@@ -62,6 +65,7 @@ def _in_body(
         and ast.dump(n) not in kept
     }
     taken = {name for node in old for name in _bound(node)}
+    origins = {origin for node in old for origin in import_origins(node).items()}
     for node in new:
         text = ast.dump(node)
         if text in known:
@@ -73,14 +77,19 @@ def _in_body(
             continue
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name in named:
             del named[node.name]  # an existing test that was changed, a parametrised one longer
-            yield from _evaluated(node)
+            yield from _evaluated(node, module)
+            yield from _reaching(node, module)
             continue
-        yield from _insertion(node, taken, module, top=top)
+        if any(is_longer_table(table, node, (*old, *new)) for table in old):
+            yield from _assigned(node, module)
+            continue
+        again = {name for name, origin in import_origins(node).items() if (name, origin) in origins}
+        yield from _insertion(node, taken - again, module, top=top)
         taken |= set(_bound(node))
 
 
 def _insertion(node: ast.stmt, taken: set[str], module: ast.Module, *, top: bool) -> Iterator[str]:
-    shown = ast.unparse(node).split("\n")[0][:80]
+    shown = _shown(node)
     for name in _bound(node):
         if name == "*" or name in taken or (top and hasattr(builtins, name)):
             yield f"`{shown}` shadows `{name}`."
@@ -95,13 +104,17 @@ def _insertion(node: ast.stmt, taken: set[str], module: ast.Module, *, top: bool
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         yield from _function(node, module)
     elif isinstance(node, ast.ClassDef):
-        yield from _class(node)
-    elif isinstance(node, ast.Assign | ast.AnnAssign):
-        plain = [t for t in _targets(node) if isinstance(t, ast.Name)]
-        if len(plain) != len(_targets(node)) or any(map(_acts, ast.walk(node))):
-            yield f"`{shown}` does something when the file is imported."
+        yield from _class(node, module)
     elif not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
-        yield f"`{shown}` does something when the file is imported."
+        yield from _assigned(node, module)
+
+
+def _assigned(node: ast.stmt, module: ast.Module) -> Iterator[str]:
+    """A statement that may only give names to values."""
+    targets = _targets(node) if isinstance(node, ast.Assign | ast.AnnAssign) else []
+    plain = [t for t in targets if isinstance(t, ast.Name)]
+    if not targets or len(plain) != len(targets) or acts(node, module):
+        yield f"`{_shown(node)}` does something when the file is imported."
 
 
 def _function(node: ast.FunctionDef | ast.AsyncFunctionDef, module: ast.Module) -> Iterator[str]:
@@ -111,50 +124,101 @@ def _function(node: ast.FunctionDef | ast.AsyncFunctionDef, module: ast.Module) 
         if isinstance(test, ast.FunctionDef | ast.AsyncFunctionDef)
         for arg in test.args.args
     }
-    fixture = any("fixture" in ast.unparse(d) for d in node.decorator_list)
-    if fixture and (
-        node.name in used or any("autouse" in ast.unparse(d) for d in node.decorator_list)
-    ):
-        yield f"the new fixture `{node.name}` touches the tests beside it."
-    yield from _evaluated(node)
+    for decorator in node.decorator_list:
+        called = decorator.func if isinstance(decorator, ast.Call) else decorator
+        if ast.unparse(called).rpartition(".")[2].endswith("fixture") and _touches(
+            decorator, node.name, used
+        ):
+            yield f"the new fixture `{node.name}` touches the tests beside it."
+    yield from _evaluated(node, module)
+    yield from _reaching(node, module)
+
+
+def _touches(fixture: ast.expr, name: str, used: set[str]) -> bool:
+    """Whether a fixture is one that existing tests ask for, or need not ask for."""
+    options = {k.arg: k.value for k in fixture.keywords} if isinstance(fixture, ast.Call) else {}
+    named = options.get("name", ast.Constant(name))
+    return (
+        "autouse" in options
+        or None in options
+        or not isinstance(named, ast.Constant)
+        or named.value in used
+    )
+
+
+def _reaching(node: ast.FunctionDef | ast.AsyncFunctionDef, module: ast.Module) -> Iterator[str]:
+    """What in a function could change the tests beside it, when it is run."""
+    local = {arg.arg for arg in ast.walk(node.args) if isinstance(arg, ast.arg)}
+    local |= {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and not _is_load(n)}
+    imported = {
+        name
+        for part in (*module.body, *ast.walk(node))
+        if isinstance(part, ast.Import | ast.ImportFrom)
+        for name in _bound(part)
+    }
+    shared = (imported | {name for part in module.body for name in _bound(part)}) - (
+        local - imported
+    )
     for inner in ast.walk(node):
-        if isinstance(inner, ast.Global | ast.Delete) or (
-            isinstance(inner, ast.Call) and _name(inner.func) in _STEERS and not _patches(inner)
+        if (
+            isinstance(inner, ast.Global)
+            or (isinstance(inner, ast.Call) and _steers(inner))
+            or (
+                isinstance(inner, ast.Attribute | ast.Subscript)
+                and not isinstance(inner.ctx, ast.Load)
+                and (_root(inner) in shared or _DUNDER.search(ast.unparse(inner)))
+            )
         ):
             yield f"`{ast.unparse(inner)[:80]}` in `{node.name}` could reach the tests beside it."
 
 
-def _class(node: ast.ClassDef) -> Iterator[str]:
-    if node.decorator_list or node.keywords:
-        yield f"`class {node.name}` runs something when the file is imported."
+_DUNDER = re.compile(r"\.__\w+__\b")
+
+
+def _root(node: ast.expr) -> str:
+    """The name at the left of a chain of attributes, items and calls."""
+    while isinstance(node, ast.Attribute | ast.Subscript | ast.Call):
+        node = node.func if isinstance(node, ast.Call) else node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _steers(call: ast.Call) -> bool:
+    name = _name(call.func)
+    if _patches(call):
+        return False
+    owned = isinstance(call.func, ast.Attribute)
+    return name in _ENDS or (name in _STEERS and (not owned or _root(call.func) == "builtins"))
+
+
+def _class(node: ast.ClassDef, module: ast.Module) -> Iterator[str]:
+    if node.keywords or any(acts(part, module) for part in node.bases):
+        yield f"`class {node.name}` does something when the file is imported."
+    yield from _evaluated(node, module)
     for inner in node.body:
         if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield from _evaluated(inner)
+            yield from _evaluated(inner, module)
+            yield from _reaching(inner, module)
         elif isinstance(inner, ast.ClassDef):
-            yield from _class(inner)
-        elif any(map(_acts, ast.walk(inner))):
+            yield from _class(inner, module)
+        elif acts(inner, module):
             yield f"`class {node.name}` does something when the file is imported."
 
 
-def _evaluated(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
+def _evaluated(
+    node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, module: ast.Module
+) -> Iterator[str]:
     """Decorators and defaults are evaluated when the file is imported."""
-    arguments = [d for d in (*node.args.defaults, *node.args.kw_defaults) if d is not None]
+    values: list[ast.expr] = []
+    if not isinstance(node, ast.ClassDef):
+        values += [d for d in (*node.args.defaults, *node.args.kw_defaults) if d is not None]
     for decorator in node.decorator_list:
-        if isinstance(decorator, ast.Call):
-            arguments += [*decorator.args, *(k.value for k in decorator.keywords)]
-    for value in arguments:
-        if any(map(_acts, ast.walk(value))):
+        if not decorates_harmlessly(decorator, module):
+            yield f"`@{ast.unparse(decorator)[:80]}` does something when the file is imported."
+        call = decorator if isinstance(decorator, ast.Call) else None
+        values += [*call.args, *(k.value for k in call.keywords)] if call is not None else []
+    for value in values:
+        if acts(value, module):
             yield f"`{ast.unparse(value)[:80]}` does something when the file is imported."
-
-
-def _acts(node: ast.AST) -> bool:
-    """Whether evaluating a part of an expression may do more than make a value."""
-    if isinstance(node, ast.Call):
-        name = _name(node.func)
-        return not (name[:1].isupper() or name in _MAKES or hasattr(builtins, name)) or (
-            name in _STEERS or name in ("open", "print", "input")
-        )
-    return isinstance(node, ast.NamedExpr | ast.Await | ast.Yield)
 
 
 def _patches(call: ast.Call) -> bool:
@@ -169,11 +233,15 @@ def _name(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
+def _shown(node: ast.stmt) -> str:
+    return ast.unparse(node).split("\n")[0][:80]
+
+
 def _targets(node: ast.Assign | ast.AnnAssign) -> list[ast.expr]:
     return list(node.targets) if isinstance(node, ast.Assign) else [node.target]
 
 
-def _bound(node: ast.stmt) -> list[str]:
+def _bound(node: ast.AST) -> list[str]:
     """Names that a statement binds where it stands."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return [node.name]

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from pathlib import PurePosixPath
 
 from agent.gate.changed import ChangedFile
-from agent.gate.rules.python_tests import python_weakening
+from agent.gate.rules.python_tests import changed_tests, python_weakening
 from agent.testing.paths import is_code, is_test
 
 _SKIP = re.compile(
@@ -16,6 +16,7 @@ _SKIP = re.compile(
     r"|\bt\.Skip|\bos\.Exit|#\[ignore|@(?:Disabled|Ignore)\b|\bprocess\.exit|\bSystem\.exit"
     r"|\bAssume\.|\bassumeTrue\(|\bstd::process::exit|\bpending\b|\bskip\b"
 )
+_ASSERTS = re.compile(r"\b(?:expect|assert\w*|should|t)\b\s*[.(!]", re.IGNORECASE)
 _CATCH = re.compile(r"\bcatch\s*[({]|\brescue\b|\brecover\(\)|\bcatch_unwind\b")
 _IMPORT = re.compile(
     r"\s*(?:import\b|from\b.*\bimport\b|use\s|const .*require\(|#include|package )"
@@ -27,30 +28,68 @@ _RUST_TEST = re.compile(r"#\[(?:\w+::)?test\b|\bassert(?:_eq|_ne)?!")
 def weakening(file: ChangedFile, contested: Collection[str] = ()) -> tuple[str, ...]:
     """Why the change of one file is refused for what it does to tests; empty if it is not.
 
-    `contested`: names of Python tests, in any file, whose statements may be changed.
+    `contested`: names of tests, in any file, of which a submission says that they contradict the
+    issue. Such a Python test's statements may be changed; in other languages lines of a file that
+    has such a test, or is itself named; in expected data any lines.
     """
     if file.base is None:
         return ()
     if is_test(file.path):
         if file.patched is None:
             return (f"{file.path}: the test file was deleted.",)
+        own = [name for name in contested if name.partition("::")[0] == file.path]
         if file.path.endswith(".py"):
-            own = [
-                name.removeprefix(f"{file.path}::").replace("::", ".")
-                for name in contested
-                if name.startswith(f"{file.path}::")
-            ]
-            return python_weakening(file.path, file.base, file.patched, own)
+            tests = [name.partition("::")[2].replace("::", ".") for name in own]
+            return python_weakening(file.path, file.base, file.patched, tests)
         if is_code(file.path):
-            return tuple(_by_lines(file, file.base, file.patched))
-        return (f"{file.path}: expected data of existing tests was changed.",)
+            return tuple(_by_lines(file, file.base, file.patched, may_change=bool(own)))
+        return tuple(_data(file, file.base, file.patched, may_change=bool(contested)))
     if PurePosixPath(file.path).suffix == ".rs":
         return tuple(_rust_inline(file))
     return ()
 
 
-def _by_lines(file: ChangedFile, base: str, patched: str) -> Iterator[str]:
+def edited_tests(file: ChangedFile) -> tuple[str, ...]:
+    """Existing tests that a change edits: by name in Python, else the file they stand in."""
+    if file.base is None or file.patched is None or not is_test(file.path):
+        return ()
+    if file.path.endswith(".py"):
+        names = changed_tests(file.base, file.patched)
+        return tuple(f"{file.path}::{name.replace('.', '::')}" for name in names)
+    return (file.path,) if weakening(file) else ()
+
+
+_DATA_OPTIONS = re.compile(
+    r"\..*|.*(?:config|rc)(?:\.\w+)?|.*\.(?:ini|cfg)|package(?:-lock)?\.json|(?:gnu)?makefile"
+    r"|pyproject\.toml|requirements.*",
+    re.IGNORECASE,
+)
+"""Files among the tests that may be about how they run, and not about what they expect."""
+
+
+def _data(file: ChangedFile, base: str, patched: str, *, may_change: bool) -> Iterator[str]:
+    """Expected data may get longer: that what was there still holds, the runs with it show."""
+    if _DATA_OPTIONS.fullmatch(PurePosixPath(file.path).name):
+        yield f"{file.path}: it may say how existing tests are run."
+    elif not may_change and not _only_longer(file.path, base, patched):
+        yield f"{file.path}: expected data of existing tests was changed."
+
+
+def _only_longer(path: str, base: str, patched: str) -> bool:
+    """Whether all lines are kept, in their order; a JSON line may get a comma for what follows."""
+    ends = "," if path.endswith(".json") else ""
+    lines = iter([line.rstrip(ends) if ends else line for line in patched.split("\n")])
+    return all((line.rstrip(ends) if ends else line) in lines for line in base.split("\n"))
+
+
+def _by_lines(
+    file: ChangedFile, base: str, patched: str, *, may_change: bool = False
+) -> Iterator[str]:
     now = Counter(line.strip() for line in patched.splitlines())
+    if may_change:
+        if len(_ASSERTS.findall(patched)) < len(_ASSERTS.findall(base)):
+            yield f"{file.path}: it asserts less than before."
+        base = ""
     for line, count in Counter(line.strip() for line in base.splitlines()).items():
         trivial = _COMMENT.match(line) or _IMPORT.match(line) or not re.search(r"\w", line)
         if count > now[line] and not trivial:

@@ -125,3 +125,9 @@ def test_what_could_not_be_tried_is_an_error_and_counts_nowhere() -> None:
     report = replay_report("whole", [instance()], {})
     assert report.rows[0].verdict == "error"
     assert report.accepted.of == 0
+
+
+def test_a_fix_whose_tests_no_command_runs_is_not_replayed() -> None:
+    bare = instance().model_copy(update={"test_command": ""})
+    with pytest.raises(NotReplayable, match="no command"):
+        replay_of(bare, BASE, "whole")

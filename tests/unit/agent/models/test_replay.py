@@ -6,7 +6,7 @@ import base64
 import json
 
 from agent.model import Message, ToolCall
-from agent.models.replay import Replay, ReplayModel, failure_words, next_call
+from agent.models.replay import Beside, Replay, ReplayModel, failure_words, next_call
 
 REPLAY = Replay(
     mode="whole",
@@ -77,3 +77,55 @@ def test_failure_words_of_several_runners() -> None:
     )
     assert failure_words("--- FAIL: TestSum (0.00s)") == ["--- FAIL: TestSum (0.00s)"]
     assert failure_words("all is well") == []
+
+
+OLD = "tests/test_a.py::test_old"
+EDITED = Replay(
+    mode="whole",
+    command=f"pytest {OLD} {OLD}_too",
+    files={"tests/test_a.py": "def test_old():\n    assert f() == 2\n"},
+    source_patch="diff --git a/a.py b/a.py\n",
+    why="Fix f",
+    contested=(OLD,),
+    beside=(
+        Beside(
+            path="tests/test_a.py",
+            test=OLD,
+            merged="assert f() == 2",
+            both="assert f() == 1\n\nassert f() == 2",
+            name=f"{OLD}_as_merged",
+        ),
+    ),
+)
+
+
+def test_edited_tests_are_contested_and_else_stand_beside_their_former_selves() -> None:
+    done = [(call("reproduction"), "accepted: it fails"), (call("bash"), "applied")]
+    _, asked = next_call(EDITED, done)
+    assert [c["test"] for c in asked["contested"]] == [OLD]  # type: ignore[index,call-overload]
+    done.append((call("submit"), f"not proven: unproven.\n- {OLD} is contested but unchanged, …"))
+    name, undo = next_call(EDITED, done)
+    assert name == "bash" and "git apply --whitespace=nowarn -R" in str(undo["command"])  # type: ignore[index]
+    done.append((call("bash"), "applied"))
+    _, again = next_call(EDITED, done)
+    assert again["command"] == f"pytest {OLD}_as_merged {OLD}_too"  # type: ignore[index]
+    assert "f() == 1" in again["files"]["tests/test_a.py"]  # type: ignore[index,call-overload]
+    done.append((call("reproduction"), "accepted: it fails"))
+    assert next_call(EDITED, done)[0] == "bash"
+    done.append((call("bash"), "applied"))
+    name, last = next_call(EDITED, done)
+    assert name == "submit" and "contested" not in last  # type: ignore[operator]
+    done.append((call("submit"), "not proven: unproven.\n- The suite lost a test."))
+    assert "lost a test" in next_call(EDITED, done)
+
+
+def test_hunks_that_nothing_needs_were_merged_with_the_others() -> None:
+    asked = (
+        "not proven: unproven.\n- Without these hunks the reproduction and all tests still pass: "
+        "a.py:3, b.py:9. Add a test that needs them"
+    )
+    done = [(call("reproduction"), "accepted"), (call("bash"), "applied"), (call("submit"), asked)]
+    name, arguments = next_call(REPLAY, done)
+    assert name == "submit"
+    assert [h["hunk"] for h in arguments["hunks"]] == ["a.py:3", "b.py:9"]  # type: ignore[index,call-overload]
+    assert isinstance(next_call(REPLAY, [*done, (call("submit"), asked)]), str)

@@ -285,6 +285,9 @@ async def test_tests_may_be_added_to_an_existing_file_and_nothing_else_done(call
     given = {"command": CLAIM, "expected_failure": "ZeroDivisionError: here"}
     more = old + "\n\ndef test_more():\n    assert 1\n"
     changed = await call("reproduction", files={path: more.replace("assert", "pass #", 1)}, **given)
-    assert "nothing in it may change" in changed.text
+    assert "asserts less than before" in changed.text
     assert (await call.sandbox.read(path)).decode() == old
+    contradicted = await call("reproduction", files={path: old.replace("== 0", "== 5")}, **given)
+    assert contradicted.text.startswith("accepted")
+    assert "name each in `contested`" in contradicted.text
     assert (await call("reproduction", files={path: more}, **given)).text[:8] == "accepted"

@@ -35,6 +35,13 @@ METHOD = "\n    def test_two(self):\n        assert total([2]) == 2\n"
         BASE
         + "\n\ndef test_p(monkeypatch):\n    monkeypatch.setattr('shop.x', 1)\n    total([])\n",
         LONGER,
+        BASE.replace("import total\n", "import discount, total\n"),
+        BASE.replace("import pytest\n", "import pytest\nimport pytest, shop\n"),
+        BASE + "\n\n@pytest.mark.slow\nclass TestMore:\n    LIMIT = 5\n    cases = ['a' * 3]\n\n"
+        "    def test_more(self):\n        assert total([2]) == 2\n",
+        BASE + "\n\nBIG = ','.join(['1'] * 9)\nSUM = total([1])\n\n\ndef test_big():\n"
+        "    prices = {'a': 1}\n    del prices['a']\n    prices['b'] = 2\n    assert BIG\n",
+        BASE + "\n\n@pytest.fixture(name='cash')\ndef _cash():\n    return 1\n",
     ],
 )
 def test_tests_and_what_only_they_use_may_be_added(text: str) -> None:
@@ -60,6 +67,38 @@ def test_tests_and_what_only_they_use_may_be_added(text: str) -> None:
         ("\n\n@pytest.mark.parametrize('n', go())\ndef test_x(n):\n    pass\n", "is imported"),
         ("\n\ndef test_x():\n    globals()['test_total'] = 1\n", "could reach the tests"),
         ("\n\ndef test_x():\n    global total\n    total = 1\n", "could reach the tests"),
+        ("\n\nfrom math import fsum as total\n", "shadows `total`"),
+        ("\n\n@pytest.fixture(name='cart')\ndef _c():\n    return []\n", "touches the tests"),
+        ("\n\nimport shop\nshop.total = sum\n", "when the file is imported"),
+        ("\n\nimport sys\nN = sys.modules.pop('shop')\n", "when the file is imported"),
+        ("\n\nN = pytest.exit('done')\n", "when the file is imported"),
+        ("\n\nN = pytest.skip('x', allow_module_level=True)\n", "when the file is imported"),
+        ("\n\nN = pytest.importorskip('nothing')\n", "when the file is imported"),
+        ("\n\nN = total.__dict__.update(a=1)\n", "when the file is imported"),
+        ("\n\nfrom unittest import mock\nN = mock.patch('shop.total').start()\n", "imported"),
+        ("\n\nimport subprocess\nN = subprocess.Popen('x')\n", "when the file is imported"),
+        ("\n\nfrom shop import disarm\nN = disarm()\n", "when the file is imported"),
+        ("\n\n__test__ = False\n", "changes how the tests"),
+        ("\n    __test__ = False\n", "changes how the tests"),
+        ("\n    def setUp(self):\n        pass\n", "changes how the tests"),
+        ("\n\ncollect_ignore = ['test_b.py']\n", "changes how the tests"),
+        ("\n\ndef pytest_collection_modifyitems(items):\n    items.clear()\n", "changes how"),
+        ("\n\nimport atexit\n\n@atexit.register\ndef test_x():\n    pass\n", "is imported"),
+        ("\n\nclass M(type):\n    pass\n\nclass TestX(metaclass=M):\n    pass\n", "imported"),
+        ("\n\nclass TestX:\n    x = globals().pop('test_total')\n", "when the file is imported"),
+        ("\n\nclass TestX(go()):\n    pass\n", "when the file is imported"),
+        (
+            "\n\nclass TestX:\n    def test_x(self):\n        TestEmpty.test_nothing = None\n",
+            "reach",
+        ),
+        ("\n\ndef test_x():\n    import shop\n    shop.total = sum\n", "could reach the tests"),
+        ("\n\ndef test_x():\n    total.__code__ = sum\n", "could reach the tests"),
+        ("\n\ndef test_x():\n    del TestEmpty.test_nothing\n", "could reach the tests"),
+        ("\n\ndef test_x():\n    import sys\n    sys.modules['shop'] = 1\n", "could reach"),
+        ("\n\ndef test_x():\n    setattr(pytest, 'x', 1)\n", "could reach the tests"),
+        ("\n\ndef test_x():\n    pytest.exit('done')\n", "could reach the tests"),
+        ("\n\nif True:\n    del test_total\n", "when the file is imported"),
+        ("\n\ntry:\n    import x\nexcept ImportError:\n    pass\n", "when the file is imported"),
         ("\n    def setup_method(self):\n        pass\n", "changes how the tests"),
         ("\n    def test_nothing(self):\n        pass\n", "shadows `test_nothing`"),
     ],
@@ -79,3 +118,7 @@ def test_other_languages_are_judged_by_their_added_lines() -> None:
     more = base + "it('subtracts', () => { expect(0).toBe(1) })\n"
     assert addition_refusals("a.test.js", base, more) == ()
     assert addition_refusals("a.test.js", base, more.replace("it('s", "it.only('s"))
+
+
+def test_data_is_judged_by_the_runs_with_it() -> None:
+    assert addition_refusals("tests/globs.txt", "a\n", "a\n/* b\n") == ()

@@ -7,7 +7,7 @@ import pytest
 from agent.gate.changed import ChangedFile, changed_file
 from agent.gate.patch import parse_patch
 from agent.gate.rules.test_options import option_refusals
-from agent.gate.rules.test_weakening import weakening
+from agent.gate.rules.test_weakening import edited_tests, weakening
 from tests.doubles.gate_case import patch
 
 BASE = '''"""Tests."""
@@ -30,6 +30,15 @@ def test_double(n, four):
 
 def check(n):
     assert half(n) * 2 == n
+
+CASES = [1]
+ALLOWED = [1]
+
+@pytest.mark.parametrize('n', CASES)
+def test_cases(n):
+    assert n in ALLOWED
+    for m in (1, 2):
+        assert double(m)
 
 class HalfTest(unittest.TestCase):
     def test_half(self):
@@ -94,6 +103,25 @@ def reasons(old: str, new: str) -> str:
         ("import double, half", "import double\nfrom fake import half", "changed or deleted"),
         ("def test_half", "def setUp(self): self.skipTest('x')\n    def test_half", "was added"),
         ("unittest.TestCase)", "object)", "other base classes"),
+        ("ALLOWED = [1]", "ALLOWED = [1, 2]", "was changed"),
+        ("CASES = [1]", "CASES = [2]", "was changed"),
+        ("(1, 2):", "(1,):", "was changed or loosened"),
+        ("[1, 2]", "[1, 2, pytest.param(3, marks=pytest.mark.skip)]", "parametrize"),
+        ("    result = double(n)\n", "    n = 0\n    result = double(n)\n", "could disable it"),
+        (
+            "    assert result",
+            "    with two() as result: pass\n    assert result",
+            "could disable it",
+        ),
+        ("    assert result", "    for result in []: pass\n    assert result", "could disable it"),
+        (
+            "    result = double(n)\n",
+            "    four.x = 1\n    result = double(n)\n",
+            "could disable it",
+        ),
+        ('            half("x")', '            raise ValueError\n            half("x")', "disable"),
+        ("def test_half", "def assertEqual(self, *a): ...\n    def test_half", "was added"),
+        ("from calc import double, half", "from calc import double", "was changed or deleted"),
     ],
 )
 def test_weaker_python_tests(old: str, new: str, reason: str) -> None:
@@ -117,6 +145,15 @@ def test_a_later_definition_that_hides_a_test() -> None:
         ("def check(n)", "def test_new():\n    assert double(0) == 0\n\ndef check(n)"),
         ("def test_half", "def test_third(self):\n        pass\n\n    def test_half"),
         ("result == n * 2", "(result ==\n            n * 2)"),
+        (
+            "    result = double(n)\n",
+            "    other = double(0)\n    assert not other\n    result = double(n)\n",
+        ),
+        ('            half("x")', '            half("x")\n            half(None)'),
+        ("def test_half", "def assert_even(self, n):\n        pass\n\n    def test_half"),
+        ("[1, 2]", "[0, 1, 5, 2]"),
+        ("CASES = [1]", "CASES = [1, 2]"),
+        ("(1, 2):", "(1, 2, 3):"),
     ],
 )
 def test_added_tests_and_mere_layout_are_fine(old: str, new: str) -> None:
@@ -126,6 +163,12 @@ def test_added_tests_and_mere_layout_are_fine(old: str, new: str) -> None:
 def test_deleted_files_data_and_broken_syntax() -> None:
     assert "deleted" in weakening(changed("tests/test_a.py", BASE, None))[0]
     assert "expected data" in weakening(changed("tests/out.json", "1\n", "2\n"))[0]
+    assert weakening(changed("tests/out.txt", "1\n2\n", "1\n3\n2\n")) == ()
+    assert "expected data" in weakening(changed("tests/out.txt", "1\n2\n", "2\n1\n"))[0]
+    assert "expected data" in weakening(changed("tests/out.yml", "a:\n  b\n", "a:\nb\nc\n"))[0]
+    assert weakening(changed("tests/out.json", "[\n1\n]\n", "[\n1,\n2\n]\n")) == ()
+    assert "how existing tests" in weakening(changed("tests/.babelrc", "{\n}\n", "{\n1\n}\n"))[0]
+    assert weakening(changed("tests/out.txt", "1\n", "2\n"), ["tests/test_a.py::test_b"]) == ()
     assert "cannot be parsed" in weakening(changed("tests/test_a.py", BASE, "def\n"))[0]
     assert weakening(changed("tests/out2.json", None, "2\n")) == ()
     assert weakening(changed("src/a.py", "a = 1\n", "a = 2\n")) == ()
@@ -147,6 +190,27 @@ def test_deleted_files_data_and_broken_syntax() -> None:
 )
 def test_other_languages_by_their_lines(path: str, base: str, patched: str, bad: bool) -> None:
     assert bool(weakening(changed(path, base, patched))) is bad
+
+
+def test_a_contested_test_in_another_language_still_asserts_as_much() -> None:
+    base = "it('a', () => {\n  expect(f(1)).toBe(2)\n})\n"
+    named = ["a.test.js::a"]
+    assert weakening(changed("a.test.js", base, base.replace("2", "3")), named) == ()
+    for other in ("  f(1)", "  expect(f(1)).toBe(2)\n  it.skip('b')", "  it('a').catch(expect(1))"):
+        worse = base.replace("  expect(f(1)).toBe(2)", other)
+        assert weakening(changed("a.test.js", base, worse), named), other
+    assert weakening(changed("b.test.js", base, base.replace("2", "3")), named)
+
+
+def test_edited_tests_are_named() -> None:
+    more = BASE.replace("assert result == n", "assert result == 2 * n").replace("(4), 2", "(4), 3")
+    assert edited_tests(changed("tests/test_calc.py", BASE, more)) == (
+        "tests/test_calc.py::test_double",
+        "tests/test_calc.py::HalfTest::test_half",
+    )
+    assert edited_tests(changed("tests/out.txt", "1\n", "2\n")) == ("tests/out.txt",)
+    assert edited_tests(changed("tests/out.txt", "1\n", "1\n2\n")) == ()
+    assert edited_tests(changed("src/a.py", "a = 1\n", "a = 2\n")) == ()
 
 
 PYPROJECT = '[project]\nname = "x"\ndependencies = []\n[tool.pytest.ini_options]\naddopts = "-q"\n'
