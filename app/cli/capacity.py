@@ -13,7 +13,7 @@ from app.operations.capacity import HARDWARE, Plan, Serving, Workload, plan
 
 
 class UnknownHardware(ValueError):
-    """There is no such row; the message names those that there are."""
+    """There is no such hardware; the message names those that exist."""
 
 
 def serving(
@@ -48,7 +48,7 @@ def print_plans(
         for one in servings
     ]
     console.print(
-        f"{work.runs_per_day:g} runs a day, the busiest hour {work.peak:g} times the mean; "
+        f"{work.runs_per_day:g} runs per day, the busiest hour {work.peak:g} times the mean; "
         f"{work.attempts} attempt(s) of {work.calls:g} turns, window {work.window:,} tokens",
         highlight=False,
     )
@@ -65,26 +65,26 @@ def print_plans(
                 highlight=False,
             )
     console.print(
-        "Reading speed and parallel streams are assumptions: measure them and pass "
+        "Prefill speed and parallel streams are assumptions: measure, and pass "
         "--tokens-per-s and --streams. Formulas and sources: docs/capacity.md.",
         highlight=False,
     )
 
 
 def advice(work: Workload, made: Plan) -> str:
-    """What to do with the plan, in words."""
+    """What to do with the plan."""
     row, name = made.serving.hardware, made.serving.hardware.name
     if not made.servers:
         return (
             f"{name}: no attempt fits. Weights leave room for {made.server.kv_tokens:,.0f} tokens "
-            f"of KV cache, an attempt needs up to {made.attempt.longest_context:,.0f}. Take INT4 "
+            f"of KV cache; an attempt needs up to {made.attempt.longest_context:,.0f}. Use INT4 "
             "weights, more GPUs, --kv-dtype fp8 or a smaller --window."
         )
     bound = "memory" if made.server.attempts_by_memory <= row.streams else "streams"
     runs = max(1, made.slots // work.attempts)
     return (
-        f"{name}: PATCHWRIGHT_CONCURRENCY={runs} on {made.slots} sandboxes at once; each server "
-        f"--max-running-requests {made.server.attempts}, bound by {bound}."
+        f"{name}: PATCHWRIGHT_CONCURRENCY={runs} with {made.slots} concurrent sandboxes; each "
+        f"server --max-running-requests {made.server.attempts}, limited by {bound}."
     )
 
 
@@ -97,16 +97,16 @@ def _table(
         ("… at the slow end", [_slow(work, p, most_utilised, longest_wait_s) for p in plans]),
         ("GPUs", [str(p.gpus) if p.servers else "–" for p in plans]),
         ("busy in the peak hour", [f"{p.utilisation:.0%}" if p.servers else "–" for p in plans]),
-        ("attempts that wait", [f"{p.waits:.0%}" if p.servers else "–" for p in plans]),
+        ("attempts that have to wait", [f"{p.waits:.0%}" if p.servers else "–" for p in plans]),
         ("mean wait", [_time(p.mean_wait_s) if p.servers else "–" for p in plans]),
         ("95 % wait less than", [_time(p.wait_95_s) if p.servers else "–" for p in plans]),
         ("attempt takes", [_time(p.attempt.seconds) for p in plans]),
-        ("attempts at once, a server", [str(p.server.attempts) for p in plans]),
-        ("attempts a day, a server", [_per_day(p, most_utilised) for p in plans]),
-        ("tokens/s in a stream", [_speed(p) for p in plans]),
+        ("concurrent attempts per server", [str(p.server.attempts) for p in plans]),
+        ("attempts per day and server", [_per_day(p, most_utilised) for p in plans]),
+        ("tokens/s per stream", [_speed(p) for p in plans]),
         ("KV cache of a full window", [f"{p.server.kv_gb_per_window:.1f} GB" for p in plans]),
-        ("KV cache a server", [f"{p.server.kv_tokens / 1e3:,.0f} K tokens" for p in plans]),
-        ("full windows a server", [str(p.server.full_windows) for p in plans]),
+        ("KV cache per server", [f"{p.server.kv_tokens / 1e3:,.0f} K tokens" for p in plans]),
+        ("full windows per server", [str(p.server.full_windows) for p in plans]),
         ("context of an attempt", [f"{p.attempt.context / 1e3:.0f} K tokens" for p in plans]),
         ("prompt from the cache", [f"{p.attempt.cached_share:.1%}" for p in plans]),
         ("", [p.serving.hardware.note for p in plans]),

@@ -1,7 +1,7 @@
 """`patchwright demo`: the whole path on one machine, with a stand-in for GitHub.
 
 Nothing here knows the bug: a repository folder and an issue text go in, and what comes out is what
-the service did. The stand-in and the service are processes of their own; this one only plays the
+the service did. The stand-in and the service are separate processes; this one only plays the
 person who labels the issue, and watches.
 """
 
@@ -64,12 +64,12 @@ class StandIn:
 
 
 async def run_demo(example: Path | None, console: Console, *, keep: bool = False) -> bool:
-    """Label an issue and watch; gives whether a proven pull request came of it.
+    """Label an issue and watch; True if that led to a proven pull request.
 
     `example` is a folder with `repo/` and `issue.md`. Raises `DemoFailed`.
     """
     if not (ROOT / "tests" / "doubles" / "github").is_dir():
-        raise DemoFailed("the demo needs a checkout of Patchwright: git clone it, then `make demo`")
+        raise DemoFailed("the demo needs a checkout of Patchwright: clone it, then `make demo`")
     folder = example or default_example()
     issue = (folder / "issue.md").read_text("utf-8").strip()
     title, _, body = issue.partition("\n")
@@ -100,7 +100,7 @@ async def run_demo(example: Path | None, console: Console, *, keep: bool = False
 
 
 def default_example() -> Path:
-    """The first example that says of itself that it shows the main path."""
+    """The first example that is marked as showing the main path."""
     for meta in sorted(DEFAULT.glob("*/meta.json")):
         if json.loads(meta.read_text("utf-8")).get("demo"):
             return meta.parent
@@ -162,7 +162,7 @@ async def running(state_dir: Path, console: Console) -> AsyncIterator[tuple[Stan
 
 
 async def first_line(process: asyncio.subprocess.Process) -> dict[str, Any]:
-    """What the stand-in says of itself at its start."""
+    """What the stand-in reports about itself when it starts."""
     assert process.stdout is not None
     line = await process.stdout.readline()
     if not line:

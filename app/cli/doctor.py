@@ -1,4 +1,4 @@
-"""`patchwright doctor`: each part that a run needs, ok or what to do."""
+"""`patchwright doctor`: checks everything that a run needs, and says what to do."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from sandbox.spec import SandboxSpec
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at."""
+    """The result of one check."""
 
     name: str
     ok: bool
@@ -39,7 +39,7 @@ class Finding:
 
 
 async def check_host(settings: Settings) -> list[Finding]:
-    """Look at the engine, the image, the model's endpoint and GitHub's credentials."""
+    """Check the engine, the image, the model's endpoint and the GitHub credentials."""
     checks: list[Callable[[Settings], Awaitable[list[Finding]]]] = [
         _sandbox,
         _model,
@@ -49,7 +49,7 @@ async def check_host(settings: Settings) -> list[Finding]:
 
 
 async def check_model(settings: Settings) -> list[Finding]:
-    """Look at the model's endpoint alone."""
+    """Check only the model's endpoint."""
     return await _model(settings)
 
 
@@ -123,7 +123,7 @@ def _ask_github(settings: Settings, key: str) -> Finding:
     except GithubException as problem:
         if problem.status in (401, 403, 404):
             return Finding("github", False, "GitHub refuses the App's id or private key")
-        return Finding("github", False, f"GitHub answers {problem.status}; try again later")
+        return Finding("github", False, f"GitHub answered {problem.status}; try again later")
     except (OSError, httpx.HTTPError, ValueError, AssertionError) as problem:
         kind = type(problem).__name__
         return Finding("github", False, f"{settings.github_api_url} does not respond ({kind})")
@@ -131,7 +131,7 @@ def _ask_github(settings: Settings, key: str) -> Finding:
 
 
 async def print_attacks(settings: Settings, out: Console) -> bool:
-    """One line an attack: its name and the outcome. True when all were contained."""
+    """Print one line per attack: its name and the outcome. True if all were contained."""
     held = True
     async for name, what in attacked(settings):
         text = f"NOT CONTAINED: {what}" if what else "contained"
@@ -166,7 +166,7 @@ async def attacked(settings: Settings) -> AsyncIterator[tuple[str, str]]:
         await engine.check()
         if isinstance(engine, DockerEngine) and not await engine.has_image(image):
             raise ImageMissing(f"{image} is missing: run `patchwright images build`")
-        # A cluster keeps no images, and what repositories name is pulled by its nodes.
+        # A cluster keeps no prepared images; its nodes pull the images that repositories name.
         more = image_attacks(engine, spec) if isinstance(engine, DockerEngine) else ()
         for attack in (*ATTACKS, *more):
             yield attack.name, await outcome(attack, open_tree)

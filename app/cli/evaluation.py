@@ -1,4 +1,4 @@
-"""`patchwright eval`: its words on the command line."""
+"""`patchwright eval`: its command-line options."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def run_eval(
     ),
     resume: Annotated[bool, typer.Option("--resume", help="Continue what --out holds.")] = False,
     mirrors: Annotated[
-        str, typer.Option(help="Folder or address with the repositories, as owner/name.git.")
+        str, typer.Option(help="Folder or URL with the repositories, as owner/name.git.")
     ] = "",
     from_history: Annotated[
         list[str] | None,
         typer.Option(
-            help="Make instances of the merged fixes of this repository, a folder or an address; "
+            help="Make instances from the merged fixes of this repository, a folder or a URL; "
             "may be repeated."
         ),
     ] = None,
     limit: Annotated[
-        int, typer.Option(min=0, help="Most instances per history, newest first; 0: all.")
+        int, typer.Option(min=0, help="Maximum instances per history, newest first; 0: all.")
     ] = 0,
     branch: Annotated[str, typer.Option(help="Branch of the history.")] = "HEAD",
     test_command: Annotated[
@@ -44,15 +44,15 @@ def run_eval(
     replay: Annotated[
         ReplayMode | None,
         typer.Option(
-            help="Measure the gate alone: replay each merged fix as it is (whole), shown by one of "
-            "its failing tests only (narrow), or without its last change of source (partial)."
+            help="Measure the gate alone: replay each merged fix unchanged (whole), with only one "
+            "of its failing tests (narrow), or without its last source hunk (partial)."
         ),
     ] = None,
     compare: Annotated[
         tuple[Path, Path] | None, typer.Option(help="Folders of two finished evaluations.")
     ] = None,
 ) -> None:
-    """Measure on instances with hidden tests: what is fixed, and how far proofs can be trusted."""
+    """Measure on instances with hidden tests how much is fixed and how far to trust proofs."""
     from app.evaluation.command import EvalOptions, run_command
 
     run_command(

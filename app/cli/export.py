@@ -1,4 +1,4 @@
-"""`patchwright runs export`: its words on the command line."""
+"""`patchwright runs export`: its command-line options."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class OutcomeWord(StrEnum):
 
 
 def run_export(
-    out: Annotated[Path, typer.Option(help="A new folder.")],
+    out: Annotated[Path, typer.Option(help="Folder to create.")],
     run: Annotated[list[str] | None, typer.Option(help="Only this run; may be repeated.")] = None,
     repository: Annotated[str, typer.Option(help="Only this owner/name.")] = "",
     outcome: Annotated[
@@ -30,21 +30,21 @@ def run_export(
     ] = None,
     merged: Annotated[bool, typer.Option("--merged", help="Only merged runs.")] = False,
     since: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only runs since that day.")
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Only runs since this day.")
     ] = None,
     validation: Annotated[
-        float, typer.Option(min=0, max=0.9, help="Share kept for validation, by repository.")
+        float, typer.Option(min=0, max=0.9, help="Share set aside for validation, by repository.")
     ] = 0.1,
-    seed: Annotated[int, typer.Option(help="Seed that chooses those repositories.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed for choosing these repositories.")] = 0,
     anonymise: Annotated[
-        bool, typer.Option("--anonymise", help="Pseudonyms for repositories and people.")
+        bool, typer.Option("--anonymise", help="Replace repositories and people by pseudonyms.")
     ] = False,
     anonymise_key: Annotated[
         Path | None,
-        typer.Option(help="File with a key, for the same pseudonyms in every export."),
+        typer.Option(help="Key file that makes the pseudonyms the same in every export."),
     ] = None,
-    html: Annotated[bool, typer.Option("--html", help="Also a page per run.")] = False,
-    journals: Annotated[bool, typer.Option("--journals", help="Also the journals.")] = False,
+    html: Annotated[bool, typer.Option("--html", help="Also write a page per run.")] = False,
+    journals: Annotated[bool, typer.Option("--journals", help="Also write the journals.")] = False,
 ) -> None:
     """Write finished runs as training data in chat format; secrets are removed."""
     import secrets

@@ -1,4 +1,4 @@
-"""`patchwright fix`: a local repository and an issue text, no GitHub at all."""
+"""`patchwright fix`: a local repository and an issue text, without GitHub."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def check_target(path: Path) -> None:
 
 
 async def run_fix(request: FixRequest, settings: Settings, console: Console) -> bool:
-    """Debug the repository and write what was asked for; gives whether the fix is proven.
+    """Debug the repository and write the requested files; True if the fix is proven.
 
     Raises `BadRequest`, `GitError`, `SandboxError`, `ModelError`.
     """
@@ -221,12 +221,12 @@ def _print_result(state: AttemptState, console: Console) -> None:
         console.print(final_patch(state), markup=False, highlight=False, soft_wrap=True)
         return
     console.print("No proven fix.", style="bold yellow")
-    console.print(state.diagnosis or "Nothing is known.", markup=False)
+    console.print(state.diagnosis or "There is no diagnosis.", markup=False)
     console.print(render(state), markup=False)
 
 
 def report_of(issue: Issue, states: tuple[AttemptState, ...], chosen: int) -> dict[str, object]:
-    """The JSON report: the chosen attempt in full, the others in short."""
+    """The JSON report: the chosen attempt in full, the others in brief."""
     state = states[chosen - 1]
     verdict = state.verdict
     return {

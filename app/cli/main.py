@@ -1,4 +1,4 @@
-"""The `patchwright` command: each subcommand reads its words, calls one function, sets the exit."""
+"""The `patchwright` command: a subcommand parses arguments, calls a function, sets the status."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-runs_cli = typer.Typer(help="Look at runs and control them.", no_args_is_help=True)
-images_cli = typer.Typer(help="Sandbox images.", no_args_is_help=True)
+runs_cli = typer.Typer(help="Inspect and control runs.", no_args_is_help=True)
+images_cli = typer.Typer(help="Manage sandbox images.", no_args_is_help=True)
 runs_cli.add_typer(of_runs)
 cli.add_typer(operations)
 cli.add_typer(runs_cli, name="runs")
@@ -51,7 +51,7 @@ EXIT_NOT_PROVEN = 2
 
 
 class KvDtype(StrEnum):
-    """Numbers of the KV cache."""
+    """Number formats of the KV cache."""
 
     bf16 = "bf16"
     fp8 = "fp8"
@@ -64,7 +64,7 @@ class UsageError(Exception):
 @cli.command()
 def fix(
     path: Annotated[Path, typer.Argument(help="A local git repository.")],
-    issue: Annotated[Path, typer.Option(help="Markdown file: title in its first line.")],
+    issue: Annotated[Path, typer.Option(help="Markdown file; its first line is the title.")],
     model: Annotated[str, typer.Option(help="`offline` or a model profile.")] = "",
     out_file: Annotated[
         Path | None, typer.Option("--out", help="Write the proven patch here.")
@@ -75,7 +75,7 @@ def fix(
     ] = "",
     attempts: Annotated[int, typer.Option(min=1, max=16, help="Attempts in parallel.")] = 1,
     log: Annotated[
-        list[Path] | None, typer.Option(help="A log that belongs to the issue; may be repeated.")
+        list[Path] | None, typer.Option(help="Log file for the issue; may be repeated.")
     ] = None,
 ) -> None:
     """Debug a local repository without changing it. Exit 0: proven fix; 2: none; 1: error."""
@@ -90,7 +90,7 @@ def fix(
 @cli.command()
 def serve(
     worker: Annotated[
-        bool, typer.Option(help="Also do runs; otherwise `patchwright worker` does them elsewhere.")
+        bool, typer.Option(help="Also execute runs; if not, `patchwright worker` does elsewhere.")
     ] = True,
 ) -> None:
     """Run the webhook service and a worker in one process."""
@@ -109,13 +109,13 @@ def setup_app() -> None:
     settings = _settings()
     if settings.github_app_id:
         raise UsageError(
-            f"App {settings.github_app_id} is set up already; to set up another one, set "
+            f"App {settings.github_app_id} is already set up; to set up another one, set "
             "PATCHWRIGHT_OPERATOR_TOKEN, run `patchwright serve` and open /setup with that token"
         )
     logs.configure("warning", settings.log_format)
     address = f"{settings.base_url}/setup"
     if settings.secret("operator_token"):
-        address += "?token=… (the operator's token)"
+        address += "?token=… (the operator token)"
     out.print(f"Open {address} in a browser.", highlight=False, soft_wrap=True)
     with state_lock(settings.state_dir):
         app = until_set_up(settings)
@@ -184,7 +184,7 @@ def capacity(
     ] = 0.8,
     wait_minutes: Annotated[float, typer.Option(min=0.1, help="Longest mean wait.")] = 5,
 ) -> None:
-    """Plan the GPU servers that the runs need; formulas and sources: docs/capacity.md."""
+    """Compute how many GPU servers the runs need; formulas and sources: docs/capacity.md."""
     from app.cli.capacity import UnknownHardware, print_plans, serving
     from app.operations.capacity import HARDWARE, Workload
 
@@ -242,7 +242,7 @@ def show_settings(
 
 @runs_cli.command("list")
 def list_runs(
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="Most runs to list.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of runs.")] = 50,
 ) -> None:
     """List the latest runs."""
     from app.cli.runs import print_runs
@@ -258,7 +258,7 @@ def show_run(
     from app.cli.runs import print_run
 
     if not print_run(_settings(), out, run_id):
-        raise UsageError(f"there is no run {run_id}; `patchwright runs list` shows them")
+        raise UsageError(f"there is no run {run_id}; `patchwright runs list` shows all runs")
 
 
 @images_cli.command("build")
@@ -295,7 +295,7 @@ def prune_images(
     everything: Annotated[
         bool,
         typer.Option(
-            "--all", help="Remove all that no container uses, not only old or surplus ones."
+            "--all", help="Remove all images that no container uses, not only old or surplus ones."
         ),
     ] = False,
 ) -> None:
@@ -312,7 +312,7 @@ def _settings(**overrides: object) -> Settings:
 def main() -> None:
     """Entry point; every expected error is one message and exit status 1."""
     try:
-        # Typer would end with 2 for wrong words, which means here that there is no proven fix.
+        # Typer would exit with 2 on wrong usage, which here means that there is no proven fix.
         sys.exit(cli(standalone_mode=False))
     except TyperException as error:
         err.print(f"[red]error:[/] {escape(error.format_message())}", highlight=False)
@@ -329,7 +329,7 @@ def main() -> None:
 
 
 def _message_of(error: Exception) -> str:
-    """What an error says to the person at the terminal; nothing for what is our own mistake."""
+    """The message of an expected error, for the person at the terminal; empty for a bug of ours."""
     from sqlalchemy.exc import SQLAlchemyError
 
     from app.storage.outage import is_unavailable, why
@@ -368,7 +368,7 @@ T = TypeVar("T")
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """`asyncio.run`, for which SIGTERM is what Ctrl-C is. Raises `KeyboardInterrupt` on both."""
+    """`asyncio.run` that treats SIGTERM like Ctrl-C. Raises `KeyboardInterrupt` on both."""
 
     async def stoppable() -> T:
         loop, doing = asyncio.get_running_loop(), asyncio.current_task()

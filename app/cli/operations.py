@@ -1,4 +1,4 @@
-"""Commands of operation: workers, backups, runs taken in hand, the audit log."""
+"""Commands for operators: workers, backups, control of runs, the audit log."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def worker(
         bool, typer.Option("--drain", help="Tell a worker to finish its runs and exit.")
     ] = False,
     name: Annotated[
-        str, typer.Option(help="Worker to drain; this one's own name by default.")
+        str, typer.Option(help="Worker to drain; by default the one named in the settings.")
     ] = "",
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it has exited.")] = False,
 ) -> None:
-    """Do runs without receiving webhooks; needs PostgreSQL."""
+    """Execute runs without receiving webhooks; needs PostgreSQL."""
     from app.server import worker as working
 
     settings = load()
@@ -42,9 +42,9 @@ def worker(
     named = name or settings.executor
     if not working.drain(settings, named, wait):
         raise SettingsError(
-            f"there is no live worker {named}; `patchwright workers` shows all of them"
+            f"there is no live worker {named}; `patchwright workers` lists all of them"
         )
-    out.print(f"worker {named} takes no more runs", highlight=False)
+    out.print(f"worker {named} accepts no more runs", highlight=False)
 
 
 @operations.command()
@@ -89,8 +89,8 @@ def restore(
 
 @operations.command()
 def audit(
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Most entries to print.")] = 50,
-    subject: Annotated[str, typer.Option(help="Only about this run, worker or file.")] = "",
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Maximum number of entries.")] = 50,
+    subject: Annotated[str, typer.Option(help="Only entries about this run, worker or file.")] = "",
 ) -> None:
     """Show who triggered what, newest first."""
     from app.storage.audit import entries
@@ -149,4 +149,4 @@ def _store() -> tuple[Settings, SqlStore]:
 
 
 def _unknown(run_id: str) -> SettingsError:
-    return SettingsError(f"there is no run {run_id}; `patchwright runs list` shows them")
+    return SettingsError(f"there is no run {run_id}; `patchwright runs list` shows all runs")

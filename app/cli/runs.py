@@ -35,7 +35,7 @@ def print_runs(settings: Settings, console: Console, limit: int) -> None:
     ]
     names = ("run", "issue", "state", "pull request", "updated")
     widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
-    # Only the issue gives way on a narrow terminal: a cut id could not be copied.
+    # Only the issue is shortened on a narrow terminal: a truncated id could not be copied.
     room = console.width - sum(widths) + widths[1] - 3 * len(names)
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for name, width in zip(names, widths, strict=True):
@@ -47,7 +47,7 @@ def print_runs(settings: Settings, console: Console, limit: int) -> None:
 
 
 def print_run(settings: Settings, console: Console, run_id: str) -> bool:
-    """One run's journal, a line an event; False when there is no such run."""
+    """Print one run's journal, one line per event; False if there is no such run."""
     store = SqlStore(settings.database)
     try:
         run = store.get_run(run_id)

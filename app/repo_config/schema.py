@@ -1,10 +1,10 @@
 """A repository's own settings, from `.github/patchwright.yml` on its default branch.
 
-The file says what its maintainers want; the operator's settings bound it
-(`app.repo_config.effective`). It is only ever read from the default branch: whoever opens a pull
-request cannot change the rules that it is judged by. Defaults for a whole organisation stand in the
-same path of its `.github` repository. Reading YAML, with the line of every mistake, is in
-`app.repo_config.parser`.
+The file says what its maintainers want; the operator's settings limit it
+(`app.repo_config.effective`). It is only ever read from the default branch, so a pull request
+cannot change the rules that it is judged by. Defaults for a whole organisation are at the same path
+in its `.github` repository. `app.repo_config.parser` reads the YAML, with the line of every
+mistake.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from app.github.records import TriageUp
 
 PATH = ".github/patchwright.yml"
-"""Where the file stands, in a repository and in the organisation's `.github` repository."""
+"""Path of the file, in a repository and in the organisation's `.github` repository."""
 
 ORGANISATION_REPOSITORY = ".github"
 """Name of the repository with an organisation's defaults."""
@@ -56,13 +56,13 @@ Host = Annotated[
 
 
 class _Section(BaseModel):
-    """A part of the file: strict, so that a misspelt name is told and not passed over."""
+    """A part of the file; strict, so that a misspelt name is reported and not ignored."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class Triggers(_Section):
-    """What starts a run or speaks to one. Each on or off."""
+    """What starts a run or sends it a message; each can be turned off."""
 
     label: bool = Field(True, description="The label on an issue.")
     command: bool = Field(True, description="`/patchwright …` in a comment.")
@@ -101,22 +101,26 @@ class Paths(_Section):
         (),
         max_length=100,
         strict=False,
-        description="Only these; empty: all that is not forbidden.",
+        description="Only these; empty: everything that is not forbidden.",
     )
     forbidden: tuple[Glob, ...] = Field(
-        (), max_length=100, strict=False, description="Never these, besides the built-in ones."
+        (),
+        max_length=100,
+        strict=False,
+        description="Never these, in addition to the built-in ones.",
     )
 
 
 class Network(_Section):
-    """Which network the set-up commands have. The run itself has none."""
+    """What network access the set-up commands have. The run itself has none."""
 
     setup: bool = Field(True, description="Whether set-up may reach the network at all.")
     hosts: tuple[Host, ...] = Field(
         (),
         max_length=100,
         strict=False,
-        description="Hosts that set-up may reach besides the operator's; `*.` for all below.",
+        description="Hosts that set-up may reach in addition to the operator's; `*.NAME` for all "
+        "names below it.",
     )
 
 
@@ -150,12 +154,12 @@ class TreeShape(_Section):
     sparse: tuple[Glob, ...] = Field(
         (), max_length=100, strict=False, description="Only these folders and files; empty: all."
     )
-    lfs: bool = Field(False, description="Large files (Git LFS) themselves, not their pointers.")
-    submodules: bool = Field(False, description="Submodules too, those on the same server.")
+    lfs: bool = Field(False, description="Git LFS files themselves instead of their pointers.")
+    submodules: bool = Field(False, description="Include submodules on the same server.")
 
 
 class RepoConfig(_Section):
-    """All that `.github/patchwright.yml` can say. Every field has a default."""
+    """Everything that `.github/patchwright.yml` may contain. Every field has a default."""
 
     enabled: bool = Field(True, description="Whether the App works in this repository.")
     model: str = Field(
@@ -174,8 +178,8 @@ class RepoConfig(_Section):
     )
     prove_without_tests: bool = Field(
         False,
-        description="Whether a reproduction alone makes a normal pull request where the repository "
-        "has no test that runs; else it is a draft.",
+        description="Whether a reproduction alone is enough for a normal pull request if the "
+        "repository has no test that runs; otherwise it is a draft.",
     )
     setup: tuple[Command, ...] = Field(
         (), max_length=50, strict=False, description="Commands that prepare the sandbox, in order."
@@ -190,8 +194,8 @@ class RepoConfig(_Section):
         "",
         max_length=300,
         pattern=r"^([A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*)?$",
-        description="Path of a Dockerfile in the repository that describes the sandbox's "
-        "environment; `setup` runs after it.",
+        description="Path of a Dockerfile in the repository for the sandbox's environment; "
+        "`setup` runs after it.",
     )
     network: Network = Network()
     tree: TreeShape = TreeShape()
@@ -207,5 +211,5 @@ def json_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         **schema,
-        "title": "Patchwright's settings of one repository (.github/patchwright.yml)",
+        "title": "Patchwright's settings for one repository (.github/patchwright.yml)",
     }

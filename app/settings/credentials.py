@@ -1,7 +1,7 @@
 """The App's identity as set-up leaves it: a small file, and its secrets with mode 0600.
 
 The secrets go where the settings name a file for them, else beside the identity in the state
-folder. Written whole or not at all: first to a file of another name, then moved over.
+folder. Each file is written whole or not at all: under another name first, then renamed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class CredentialsError(Exception):
 
 
 class AppIdentity(Record):
-    """Who the App is at which GitHub."""
+    """Who the App is, and at which GitHub."""
 
     id: int = Field(ge=1)
     slug: str
@@ -34,7 +34,7 @@ class AppIdentity(Record):
     private_key_file: Path
     webhook_secret_file: Path
     client_id: str = ""
-    """For sign-in; empty: an App that was set up before it was kept."""
+    """For sign-in; empty: the App was set up before this was stored."""
     client_secret_file: Path | None = None
 
 
@@ -88,7 +88,7 @@ def store(
     client_id: str = "",
     client_secret: str = "",
 ) -> AppIdentity:
-    """Keep the App's identity and secrets. The identity comes last: it makes the rest count.
+    """Write the App's identity and secrets; the identity last, because only it makes them valid.
 
     Raises `CredentialsError` when a file cannot be written.
     """
@@ -111,7 +111,7 @@ def store(
 
 
 def check_writable(places: Places) -> None:
-    """Find out before anything is made at GitHub whether it could be kept.
+    """Check that credentials can be written, before anything is created on GitHub.
 
     Raises `CredentialsError`.
     """
@@ -131,7 +131,7 @@ def _write(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         half.unlink(missing_ok=True)
-        # Made with its mode: at no moment may others read it.
+        # Created with its mode, so that others can never read it.
         descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)

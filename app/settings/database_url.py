@@ -1,6 +1,6 @@
-"""How a connection to PostgreSQL is made: what the database's URL leaves open, with our answers.
+"""Defaults for connections to PostgreSQL, for what the database URL leaves open.
 
-Every one of them can be set in the URL's own query, as in
+Each of them can be set in the URL's query, as in
 `postgresql+psycopg://…/patchwright?tcp_user_timeout=60000&pool_size=5`.
 """
 
@@ -25,19 +25,20 @@ WAITS: Mapping[str, str] = MappingProxyType(
         "keepalives_count": "3",
     }
 )
-"""In the words of libpq."""
+"""Connection parameters of libpq."""
 POOL: Mapping[str, int] = MappingProxyType({"pool_size": 10, "max_overflow": 20})
 """Connections of one process that stay open, and more when all are in use.
 
-About ten threads of a process use the database all the time: the runs' loop, signs of life, the
+About ten threads of a process use the database all the time: the runs' loop, heartbeats, the
 sweep, the queue notices, the outbox, the maintenance, the name's lock; they must not wait for one
-another. The web server's forty threads have one for milliseconds and can take turns at twenty. All
-processes share the server's `max_connections`, by default 100, so it is not one for each thread.
+another. The web server's forty threads each need a connection only for milliseconds and can share
+twenty. All processes share the server's `max_connections`, by default 100, so there cannot be one
+for each thread.
 """
 
 
 def with_waits(url: str) -> str:
-    """The URL with what it leaves open, and without what is not for libpq."""
+    """The URL with the missing defaults added, and without parameters that libpq does not know."""
     parsed = make_url(url)
     if parsed.get_backend_name() != "postgresql":
         return url
@@ -53,7 +54,7 @@ def pool_of(url: str) -> dict[str, int]:
 
 
 def checked_database(url: str) -> None:
-    """Raises `ValueError` when it is no URL of a database that Patchwright works with."""
+    """Raises `ValueError` unless it is the URL of a database that Patchwright works with."""
     try:
         backend = make_url(url).get_backend_name()
     except ArgumentError as error:
@@ -63,4 +64,4 @@ def checked_database(url: str) -> None:
     try:
         pool_of(url)
     except ValueError:
-        raise ValueError("has a pool_size or max_overflow that is no number") from None
+        raise ValueError("has a pool_size or max_overflow that is not a number") from None

@@ -18,10 +18,10 @@ class GithubSettings(OperationSettings):
 
     github_api_url: str = Field(
         "https://api.github.com",
-        description="GitHub's REST address; for Enterprise Server https://HOST/api/v3.",
+        description="URL of GitHub's REST API; for Enterprise Server https://HOST/api/v3.",
     )
     github_web_url: str = Field(
-        "https://github.com", description="GitHub's web address, for links and for git."
+        "https://github.com", description="GitHub's web URL, for links and for git."
     )
     github_ca_file: Path | None = Field(
         None,
@@ -34,7 +34,7 @@ class GithubSettings(OperationSettings):
     github_app_slug: str = Field(
         "patchwright",
         pattern=r"^[A-Za-z0-9_.-]{1,100}$",
-        description="The App's name in its address; people write /NAME and @NAME to it.",
+        description="The App's name in its URL; people address it as /NAME and @NAME.",
     )
     github_private_key: SecretStr = Field(SecretStr(""), description="The App's private key (PEM).")
     github_private_key_file: Path | None = Field(
@@ -57,7 +57,7 @@ class GithubSettings(OperationSettings):
 
     label: str = Field("patchwright", min_length=1, description="Label that starts a run.")
     label_permission: TriageUp = Field(
-        "triage", description="Lowest permission of a person whose label starts a run."
+        "triage", description="Lowest role that lets a person start a run with the label."
     )
 
     repo_models: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -67,18 +67,18 @@ class GithubSettings(OperationSettings):
     )
     bad_repo_config: Literal["defaults", "stop"] = Field(
         "defaults",
-        description="What a run does when .github/patchwright.yml has a mistake: go on without "
-        "it, or stop. Either way one comment names the line.",
+        description="What a run does when .github/patchwright.yml has a mistake: continue "
+        "without it, or stop. Either way one comment names the line.",
     )
 
-    concurrency: int = Field(4, ge=1, description="Runs at once, over all workers.")
-    worker_concurrency: int = Field(2, ge=1, description="Runs at once in this process.")
-    repository_concurrency: int = Field(1, ge=1, description="Runs at once per repository.")
+    concurrency: int = Field(4, ge=1, description="Concurrent runs, across all workers.")
+    worker_concurrency: int = Field(2, ge=1, description="Concurrent runs in this process.")
+    repository_concurrency: int = Field(1, ge=1, description="Concurrent runs per repository.")
     organisation_concurrency: int = Field(
-        0, ge=0, description="Runs at once per organisation; 0: no limit of its own."
+        0, ge=0, description="Concurrent runs per organisation; 0: no separate limit."
     )
     runs_per_day: int = Field(
-        0, ge=0, description="Runs that may begin within 24 hours, in all; 0: no limit."
+        0, ge=0, description="Runs that may start within 24 hours, in total; 0: no limit."
     )
     organisation_runs_per_day: int = Field(
         0, ge=0, description="The same per organisation; 0: no limit."
@@ -99,8 +99,8 @@ class GithubSettings(OperationSettings):
     def _check_label_permission(cls, value: object) -> object:
         if value == "read":
             raise ValueError(
-                "GitHub gives everybody the role read in a public repository. "
-                "Name triage, write, maintain or admin"
+                "everybody has the read role in a public repository. "
+                "Use triage, write, maintain or admin"
             )
         return value
 

@@ -105,15 +105,15 @@ class PriceSettings(BaseSettings):
     """
 
     price_prompt_tokens: float = Field(
-        0.0, ge=0, description="Price of a million prompt tokens that no cache served."
+        0.0, ge=0, description="Price per million prompt tokens that no cache served."
     )
     price_cached_tokens: float = Field(
-        0.0, ge=0, description="Price of a million prompt tokens that the server had in its cache."
+        0.0, ge=0, description="Price per million prompt tokens served from the server's cache."
     )
     price_completion_tokens: float = Field(
-        0.0, ge=0, description="Price of a million tokens that the model wrote."
+        0.0, ge=0, description="Price per million tokens that the model wrote."
     )
-    price_gpu_hour: float = Field(0.0, ge=0, description="Price of one GPU for one hour.")
+    price_gpu_hour: float = Field(0.0, ge=0, description="Price of one GPU per hour.")
     gpus_per_stream: float = Field(
         0.0,
         ge=0,

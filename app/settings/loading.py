@@ -1,4 +1,4 @@
-"""Settings read, and every mistake in them told by its variable."""
+"""Reads the settings; every mistake is reported with the name of its variable."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def load(**overrides: Any) -> Settings:
 def with_stored_app(settings: Settings) -> Settings:
     """The settings with the App that set-up left in the state folder, unless they name one.
 
-    Raises `SettingsError` when that file is damaged or the App is of another GitHub.
+    Raises `SettingsError` when that file is damaged or the App belongs to another GitHub.
     """
     if settings.github_app_id:
         return settings
@@ -84,9 +84,9 @@ def with_stored_app(settings: Settings) -> Settings:
         return settings
     if app.api_url != settings.github_api_url:
         raise SettingsError(
-            f"{PREFIX}GITHUB_API_URL: the App in {settings.state_dir} was made at {app.api_url}, "
-            f"not at {settings.github_api_url}. Correct the address, or give the other GitHub a "
-            f"folder of its own with {PREFIX}STATE_DIR."
+            f"{PREFIX}GITHUB_API_URL: the App in {settings.state_dir} was created at "
+            f"{app.api_url}, not at {settings.github_api_url}. Correct the URL, or use a separate "
+            f"folder for the other GitHub with {PREFIX}STATE_DIR."
         )
     update: dict[str, object] = {
         "github_app_id": app.id,
@@ -138,7 +138,7 @@ def _explain(error: ValidationError) -> Iterator[str]:
 
 
 def _misspelt(environ: os._Environ[str]) -> Iterator[str]:
-    """Variables that look like a setting and are none: a typo would otherwise pass unseen."""
+    """Variables that look like a setting but are none: a typo would otherwise go unnoticed."""
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | {CONFIG_VARIABLE}
     for variable in environ:
         if variable.startswith(PREFIX) and variable.upper() not in known:

@@ -30,8 +30,8 @@ class OperationSettings(BaseSettings):
     stop_patience_s: float = Field(
         20.0,
         ge=0,
-        description="Seconds that running tool calls have to finish at a stop; then they are "
-        "cut off.",
+        description="Seconds that running tool calls get to finish when a worker stops; then "
+        "they are cut off.",
     )
     drain_minutes: float = Field(
         240.0, ge=0, description="Longest time that a draining worker waits for its runs to finish."
@@ -45,26 +45,27 @@ class OperationSettings(BaseSettings):
     keep_journals_days: float = Field(
         90.0,
         ge=0,
-        description="Days after which the journal of a finished run goes to a compressed file; "
-        "0: never.",
+        description="Days after which the journal of a finished run is moved to a compressed "
+        "file; 0: never.",
     )
     keep_journals_mb: int = Field(
         0,
         ge=0,
-        description="Size of the database above which the oldest finished runs go to files early, "
-        "in MiB; 0: no limit.",
+        description="Size of the database above which the journals of the oldest finished runs "
+        "are moved early, in MiB; 0: no limit.",
     )
     keep_archives_days: float = Field(
-        730.0, ge=0, description="Days after which those files are deleted; 0: never."
+        730.0, ge=0, description="Days after which these files are deleted; 0: never."
     )
     keep_archives_mb: int = Field(
         0,
         ge=0,
-        description="Size of those files above which the oldest are deleted, in MiB; 0: no limit.",
+        description="Total size of these files above which the oldest are deleted, in MiB; "
+        "0: no limit.",
     )
     otlp_endpoint: str = Field(
         "",
-        description="Where traces go: an OpenTelemetry collector's address for OTLP over HTTP, "
+        description="OpenTelemetry collector that receives traces by OTLP over HTTP, "
         "e.g. http://127.0.0.1:4318; empty: no traces.",
     )
 
@@ -73,6 +74,6 @@ class OperationSettings(BaseSettings):
         if self.worker_dead_after_s < 3 * self.worker_beat_s:
             raise ValueError(
                 "PATCHWRIGHT_WORKER_DEAD_AFTER_S must be at least three times "
-                "PATCHWRIGHT_WORKER_BEAT_S, or one late sign of life costs a worker its runs"
+                "PATCHWRIGHT_WORKER_BEAT_S, or one late heartbeat costs a worker its runs"
             )
         return self

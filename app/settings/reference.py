@@ -1,7 +1,7 @@
 """The reference pages of settings and of `.github/patchwright.yml`, as Markdown.
 
-They are made from the classes themselves and say nothing of this machine's values: `make reference`
-writes them into `docs/`, and a test holds the pages there to what the classes say.
+They are made from the classes, without this machine's values: `make reference` writes them into
+`docs/`, and a test checks that the pages there are up to date.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ HEADINGS: dict[type, str] = {
     Settings: "Service",
     ModelSettings: "Model and budget",
     SandboxSettings: "Sandboxes",
-    GithubSettings: "GitHub, and who may start how much",
+    GithubSettings: "GitHub, triggers and limits",
     SetupSettings: "Preparing sandboxes",
     KubernetesSettings: "Sandboxes as pods",
     OperationSettings: "Operation",
     PriceSettings: "Prices",
 }
-"""Headings over the settings of each class; of another class, the first sentence of its words."""
+"""Headings over the settings of each class; others have the first sentence of their docstring."""
 
 _COMPUTED_DEFAULTS = {"state_dir": "`~/.local/state/patchwright`, or below `XDG_STATE_HOME`"}
 """Defaults that are worked out on the machine, in words."""
@@ -76,14 +76,14 @@ def _settings_lines() -> Iterator[str]:
         f"`{CONFIG_VARIABLE}` names: TOML, with lower-case names and without "
         f"`{PREFIX}` (`port = 8080`), or, with any other ending, lines like `{PREFIX}PORT=8080`. "
         "The environment overrides the file. `patchwright settings` shows the values in effect on "
-        "a machine, with secrets masked; a wrong value or a misspelt name is refused, with a hint "
+        "a machine, with secrets masked; a wrong value or a misspelt name is an error that says "
         "how to correct it."
     )
     yield ""
     yield (
-        "Lists are separated by commas (in TOML: lists, and tables for JSON). A secret can be "
-        "kept in a file of its own (`…_FILE`), which is read at each use, so that a key can be "
-        "changed without a restart."
+        "Separate the items of a list by commas (in TOML use lists, and tables for JSON). A secret "
+        "can be kept in a separate file (`…_FILE`), which is read at each use, so that a key can "
+        "be changed without a restart."
     )
     for heading, names in sections():
         yield ""
@@ -148,13 +148,13 @@ def _bound(part: object) -> str:
         case annotated_types.Lt(lt=most):
             return f"below {most:,}"
         case annotated_types.MinLen(min_length=least):
-            return f"at least {least} characters"
+            return f"at least {least} character{'' if least == 1 else 's'}"
         case _:
             return ""
 
 
 def repository_file_page(schema: Mapping[str, Any]) -> str:
-    """All that `.github/patchwright.yml` can say, from its JSON Schema."""
+    """Everything that `.github/patchwright.yml` may contain, from its JSON Schema."""
     return "\n".join(_repository_file_lines(schema))
 
 
@@ -163,18 +163,18 @@ def _repository_file_lines(schema: Mapping[str, Any]) -> Iterator[str]:
     yield "# `.github/patchwright.yml`"
     yield ""
     yield (
-        "A repository can say in this file how Patchwright works in it. Every name has a default, "
-        "so the file may be short or missing. It is read from the default branch only: whoever "
-        "opens a pull request cannot change the rules that it is judged by. The operator's "
-        "[settings](settings.md) set its bounds. Defaults for a whole organisation are at the same "
-        "path of its `.github` repository; the repository's own file wins, name by name."
+        "This file configures how Patchwright works in a repository. Every name has a default, so "
+        "the file may be short or missing. It is read from the default branch only, so a pull "
+        "request cannot change the rules that it is judged by. The operator's "
+        "[settings](settings.md) set the limits. Defaults for a whole organisation are at the same "
+        "path in its `.github` repository; the repository's own file overrides them, name by name."
     )
     yield ""
     yield (
-        "With a wrong or misspelt name the whole file is ignored, and one comment on the "
-        "issue names the line. Editors check and complete it with "
+        "If a name or value is wrong, the whole file is ignored, and one comment on the issue "
+        "names the line. Editors can check and complete the file with "
         "[patchwright.schema.json](patchwright.schema.json), which "
-        "`patchwright settings --repo-schema` prints as well."
+        "`patchwright settings --repo-schema` also prints."
     )
     yield ""
     sections: list[tuple[str, Mapping[str, Any]]] = []

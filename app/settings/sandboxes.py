@@ -29,14 +29,16 @@ class SandboxSettings(BaseSettings):
     sandbox_cpus: float = Field(2.0, gt=0, description="CPUs that one sandbox may use.")
     sandbox_memory_mb: int = Field(2048, ge=128, description="Memory of one sandbox, in MiB.")
     sandbox_pids: int = Field(512, ge=16, description="Processes that one sandbox may have.")
-    sandbox_disk_mb: int = Field(4096, ge=64, description="Disk that one sandbox may fill, in MiB.")
+    sandbox_disk_mb: int = Field(
+        4096, ge=64, description="Disk space that one sandbox may fill, in MiB."
+    )
 
     gate_sandboxes: int = Field(
         0,
         ge=0,
         le=2,
         description="Sandboxes in which one run's gate may run tests at the same time; 0: two "
-        "where the machine has two cores for each of the worker's runs, else one.",
+        "if the machine has two cores for each of the worker's runs, else one.",
     )
 
     @field_validator("docker_url")
@@ -81,16 +83,16 @@ class SetupSettings(BaseSettings):
     setup_networks: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="Networks (CIDR) of your own mirrors, separated by commas. All other "
-        "addresses that are not public are refused, whatever name resolves to them.",
+        "addresses that are not public are refused, no matter which name resolves to them.",
     )
     setup_ca_file: Path | None = Field(
         None,
-        description="Certificates (PEM) that set-up trusts instead of the built-in ones, for one's "
-        "own mirrors or a proxy that reads TLS. Copied into the sandbox.",
+        description="Certificates (PEM) that set-up trusts instead of the built-in ones, for your "
+        "own mirrors or a TLS-intercepting proxy. Copied into the sandbox.",
     )
     setup_credentials_file: Path | None = Field(
         None,
-        description="File with lines `HOST VALUE`: the Authorization header that the set-up's "
+        description="File with lines `HOST VALUE`: the Authorization header that the set-up "
         "proxy adds to requests for that host. Never enters a sandbox.",
     )
     setup_tries: int = Field(
@@ -101,23 +103,22 @@ class SetupSettings(BaseSettings):
     )
     setup_minutes: float = Field(30.0, gt=0, description="Longest set-up, in minutes.")
     setup_disk_mb: int = Field(
-        10_240, ge=64, description="Most disk that one set-up may write, in MiB."
+        10_240, ge=64, description="Disk space that one set-up may fill, in MiB."
     )
     setup_image_registries: Annotated[tuple[str, ...], NoDecode] = Field(
         PUBLIC_IMAGES,
-        description="Registries that images named by repositories may come from, separated by "
-        "commas.",
+        description="Registries from which repositories may use images, separated by commas.",
     )
     setup_images: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Images that repositories may name without their registry being asked, if the "
-        "engine holds them, separated by commas. Any other image that a repository names is asked "
-        "of its registry for each run, whatever the engine holds.",
+        description="Images that repositories may use without their registry being asked, if the "
+        "engine holds them, separated by commas. For any other image that a repository names, the "
+        "registry is asked for each run, even if the engine holds it.",
     )
     images_mb: int = Field(
         20_480,
         ge=0,
-        description="Room for prepared images, in MiB; those unused for longest go first.",
+        description="Room for prepared images, in MiB; those unused for longest are removed first.",
     )
     images_days: float = Field(
         30.0, gt=0, description="Prepared images unused for longer than this are removed."
@@ -129,7 +130,7 @@ class SetupSettings(BaseSettings):
         description="Sandboxes kept running for each of the most recently used images; 0: none.",
     )
     pool_images: int = Field(
-        3, ge=1, le=64, description="How many images have sandboxes kept running at once."
+        3, ge=1, le=64, description="Number of images for which sandboxes are kept running."
     )
 
     @field_validator(
@@ -166,23 +167,23 @@ class SetupSettings(BaseSettings):
 
 
 class KubernetesSettings(BaseSettings):
-    """The part of `Settings` that says where runs get their sandboxes."""
+    """The part of `Settings` about sandboxes on Kubernetes."""
 
     sandbox_engine: Literal["docker", "kubernetes"] = Field(
         "docker",
-        description="Where runs of the service get their sandboxes: docker, or kubernetes, which "
-        "makes each a pod. On Kubernetes, SANDBOX_RUNTIME names a RuntimeClass, and SANDBOX_IMAGE "
+        description="Where runs of the service get their sandboxes: docker, or kubernetes, where "
+        "each is a pod. On Kubernetes, SANDBOX_RUNTIME names a RuntimeClass, and SANDBOX_IMAGE "
         "must be an image that the cluster can pull.",
     )
     kubernetes_config: Path | None = Field(
         None,
-        description="A kubeconfig, whose current context is the cluster; empty: the cluster that "
-        "this process runs in.",
+        description="A kubeconfig whose current context is the cluster; empty: the cluster in "
+        "which this process runs.",
     )
     kubernetes_namespace: str = Field(
         "",
         pattern=r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$",
-        description="Namespace of the sandboxes' pods; preferably one of their own. Empty: the "
+        description="Namespace of the sandboxes' pods, preferably a separate one; empty: the "
         "context's, or this process's own.",
     )
     kubernetes_start_s: float = Field(

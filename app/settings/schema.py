@@ -1,9 +1,9 @@
-"""All settings of the App in one typed class; here its own, and how they are read.
+"""All settings of the App in one typed class, and how they are read.
 
-Sources, the first that has a value wins: arguments, environment (`PATCHWRIGHT_LABEL`), the file
+Sources, the first with a value wins: arguments, environment (`PATCHWRIGHT_LABEL`), the file
 named by `PATCHWRIGHT_CONFIG` (TOML, or `NAME=value` lines for any other ending), the defaults.
-Secrets may stand in files of their own (`…_file`), which are read at each use, so that a key can
-be changed without a restart.
+Secrets may be in separate files (`…_file`), which are read at each use, so that a key can be
+changed without a restart.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Settings(
         "empty: SQLite in the state folder.",
     )
     database_url_file: Path | None = Field(
-        None, description="File with the database's URL; read at the start."
+        None, description="File with the database URL; read at start-up."
     )
     host: str = Field("127.0.0.1", description="Address that the service listens on.")
     port: int = Field(8080, ge=0, le=65535, description="Port that the service listens on.")
@@ -65,8 +65,8 @@ class Settings(
     executor_id: str = Field(
         "",
         pattern=r"^([a-z0-9][a-z0-9._-]{0,62})?$",
-        description="Stable name of this worker, which resumes its own unfinished runs after a "
-        "restart; no two may share one. Empty: worker-0, with SQLite only.",
+        description="Stable, unique name of this worker, by which it resumes its unfinished runs "
+        "after a restart. Empty: worker-0, with SQLite only.",
     )
 
     body_limit_bytes: int = Field(

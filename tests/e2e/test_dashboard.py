@@ -99,7 +99,7 @@ def test_a_run_shows_its_tree_its_tests_and_its_tokens(
     page.locator(".tree a.call").click()
     expect(page.locator("#e4 > details")).to_have_attribute("open", "")
     expect(page.locator("#e4 pre").last).to_be_visible()
-    page.locator("#e4").get_by_role("link", name="All of it, as text").click()
+    page.locator("#e4").get_by_role("link", name="Full text").click()
     assert page.url == f"{url}/runs/{run_id}/logs/bash%3A1"
     assert page.evaluate("document.contentType") == "text/plain"
     page.go_back()
@@ -161,7 +161,7 @@ def test_the_operator_signs_in_and_out(
         assert fits(page)
         assert barriers(page) == []
         shot(page, f"sign-in-{size}-{scheme}")
-        page.get_by_label("Operator's token").fill("operators-token")
+        page.get_by_label("Operator token").fill("operators-token")
         page.keyboard.press("Enter")
         page.wait_for_url(f"{url}/runs/{run_id}")
         expect(page.locator(".who")).to_have_text("operator")

@@ -92,14 +92,14 @@ def test_from_nothing_to_a_service_with_its_app(
         complaints.clear()  # the browser reports the answer 422 itself
         page.get_by_label("Organisation").fill("acme")
         page.get_by_role("button", name="Continue").click()
-        page.get_by_role("heading", name="Create Patchwright at GitHub").wait_for()
+        page.get_by_role("heading", name="Create Patchwright on GitHub").wait_for()
         assert fits(page)
         shot(page, f"setup-review-{size}")
         if size != "narrow":
             page.close()
             continue
         # To GitHub, which agrees and sends the browser back with the code.
-        page.get_by_role("button", name="Create it at GitHub").click()
+        page.get_by_role("button", name="Create it on GitHub").click()
         page.get_by_role("heading", name="The App is set up").wait_for()
         assert fits(page)
         shot(page, f"setup-done-{size}")

@@ -151,7 +151,7 @@ def test_a_faulty_settings_file_is_told_with_its_line() -> None:
     assert "**`.github/patchwright.yml` has 3 mistakes.**" in text
     assert "line 1: modle: there is no such setting; did you mean model?" in text
     assert "the organisation's file, line 1" in text
-    assert "as if the file were not there" in text
+    assert "as if the file did not exist" in text
     stopped = settings_comment(found.problems[:1], stopped=True, language="en")
     assert "has 1 mistake.**" in stopped and "The run stopped" in stopped
 

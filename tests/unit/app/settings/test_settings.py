@@ -150,7 +150,7 @@ def test_the_databases_url_may_stand_in_a_file(
 
 def test_a_role_that_everybody_has_is_no_permission(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATCHWRIGHT_LABEL_PERMISSION", "read")
-    with pytest.raises(SettingsError, match=r"LABEL_PERMISSION: GitHub gives everybody .*Name tri"):
+    with pytest.raises(SettingsError, match=r"LABEL_PERMISSION: everybody has .*Use triage"):
         load()
 
 
@@ -208,7 +208,7 @@ def test_the_app_that_set_up_left_is_taken_up(monkeypatch: pytest.MonkeyPatch) -
     assert load(github_client_id="Iv1.9", github_client_secret="s").github_client_id == "Iv1.9"
     assert load(github_app_id=7, github_private_key="k").github_app_id == 7
     monkeypatch.setenv("PATCHWRIGHT_GITHUB_API_URL", "https://git.corp.example/api/v3")
-    with pytest.raises(SettingsError, match=r"made at https://api\.github\.com, not at"):
+    with pytest.raises(SettingsError, match=r"created at https://api\.github\.com, not at"):
         load()
     monkeypatch.delenv("PATCHWRIGHT_GITHUB_API_URL")
     (settings.state_dir / "github-app.json").write_text("{}")
