@@ -153,7 +153,7 @@ def test_a_faulty_settings_file_is_told_with_its_line() -> None:
     assert "the organisation's file, line 1" in text
     assert "as if the file did not exist" in text
     stopped = settings_comment(found.problems[:1], stopped=True, language="en")
-    assert "has 1 mistake.**" in stopped and "The run stopped" in stopped
+    assert "has 1 mistake.**" in stopped and "The run was stopped" in stopped
 
 
 def test_the_status_tells_queue_cost_remarks_and_ends() -> None:
