@@ -66,28 +66,28 @@ Admission = Go | Wait | Refuse
 
 def admit(run: QueuedRun, others: Iterable[QueuedRun], bounds: Bounds, now: datetime) -> Admission:
     """Whether a live run may begin now. `others`: live runs and those of the last day."""
-    known = [mark for mark in others if mark.run_id != run.run_id]
+    others_known = [other for other in others if other.run_id != run.run_id]
     scopes: tuple[tuple[str, Callable[[QueuedRun], bool], int, int | None], ...] = (
         (
             "for this repository",
-            lambda mark: mark.repository.casefold() == run.repository.casefold(),
+            lambda other: other.repository.casefold() == run.repository.casefold(),
             bounds.repository_at_once,
             bounds.repository_per_day,
         ),
         (
             "for this organisation",
-            lambda mark: mark.organisation == run.organisation,
+            lambda other: other.organisation == run.organisation,
             bounds.organisation_at_once,
             bounds.organisation_per_day or None,
         ),
-        ("overall", lambda _mark: True, bounds.at_once, bounds.per_day or None),
+        ("overall", lambda _other: True, bounds.at_once, bounds.per_day or None),
     )
     wait: Wait | None = None
     for where, within, at_once, per_day in scopes:
-        rivals = [mark for mark in known if within(mark) and _before(mark, run)]
+        rivals = [other for other in others_known if within(other) and _before(other, run)]
         if per_day is not None and (refusal := _day_is_full(rivals, per_day, where, now)):
             return refusal
-        ahead = sum(mark.live and mark.working for mark in rivals)
+        ahead = sum(other.live and other.working for other in rivals)
         must_end = ahead - at_once + 1
         if at_once and must_end > 0 and (wait is None or must_end > wait.ahead):
             wait = Wait(must_end, f"at most {_runs(at_once)} at once {where}")
@@ -96,14 +96,14 @@ def admit(run: QueuedRun, others: Iterable[QueuedRun], bounds: Bounds, now: date
 
 def queue_place(run: QueuedRun, others: Iterable[QueuedRun]) -> int:
     """The run's place among all that live, from 1: what the status comment shows."""
-    return 1 + sum(mark.live and _before(mark, run) for mark in others)
+    return 1 + sum(other.live and _before(other, run) for other in others)
 
 
 def _day_is_full(rivals: list[QueuedRun], per_day: int, where: str, now: datetime) -> Refuse | None:
     if per_day == 0:
         return Refuse(f"No runs are allowed {where}.")
     counted = sorted(
-        mark.asked_at for mark in rivals if not mark.refused and mark.asked_at > now - DAY
+        other.asked_at for other in rivals if not other.refused and other.asked_at > now - DAY
     )
     if len(counted) < per_day:
         return None
@@ -114,8 +114,8 @@ def _day_is_full(rivals: list[QueuedRun], per_day: int, where: str, now: datetim
     )
 
 
-def _before(mark: QueuedRun, run: QueuedRun) -> bool:
-    return mark.begun or (mark.asked_at, mark.run_id) < (run.asked_at, run.run_id)
+def _before(other: QueuedRun, run: QueuedRun) -> bool:
+    return other.begun or (other.asked_at, other.run_id) < (run.asked_at, run.run_id)
 
 
 def _runs(number: int) -> str:

@@ -14,8 +14,8 @@ from app.storage.records import Run
 from app.storage.tables import from_micros, to_micros
 
 
-def read_marks(connection: sa.Connection, now: datetime) -> tuple[QueuedRun, ...]:
-    """All live runs and those that were asked for within the last day."""
+def read_queued_runs(connection: sa.Connection, now: datetime) -> tuple[QueuedRun, ...]:
+    """All live runs and those that were requested within the last day."""
     runs = tables.runs
     live = runs.c.live_key.is_not(None)
     query = sa.select(
@@ -45,14 +45,16 @@ LOCK = 0x6C696D73
 """Key of PostgreSQL's advisory lock: one run begins at a time."""
 
 
-def is_held(database: sa.Engine, run_id: str, moment: datetime) -> bool:
-    """Whether somebody tells the run's issue at this moment that it waits."""
+def is_start_held(database: sa.Engine, run_id: str, moment: datetime) -> bool:
+    """Whether the run may not begin because its issue is being told that it waits."""
     held = sa.select(tables.runs.c.held_until).where(tables.runs.c.id == run_id)
     with database.execution_options(read_only=True).connect() as connection:
         return (connection.execute(held).scalar_one_or_none() or 0) > to_micros(moment)
 
 
-def begin(database: sa.Engine, run: Run, config: EffectiveConfig, moment: datetime) -> Admission:
+def begin_if_admitted(
+    database: sa.Engine, run: Run, config: EffectiveConfig, moment: datetime
+) -> Admission:
     """Let a run begin if the limits allow, and record that. Idempotent."""
     table = tables.runs
     with database.begin() as connection:
@@ -63,7 +65,7 @@ def begin(database: sa.Engine, run: Run, config: EffectiveConfig, moment: dateti
         if connection.execute(begun).scalar_one_or_none() is not None:
             return Go()
         mine = QueuedRun(run.id, run.repository, run.created_at, live=True)
-        admission = admit(mine, read_marks(connection, moment), config.bounds, moment)
+        admission = admit(mine, read_queued_runs(connection, moment), config.bounds, moment)
         if isinstance(admission, Go):
             values = {"begun_at": to_micros(moment), "model": config.model}
             connection.execute(sa.update(table).where(table.c.id == run.id).values(**values))
@@ -82,7 +84,7 @@ HOLD = timedelta(seconds=60)
 """Longer than a comment takes; a worker that dies meanwhile delays a run by no more than this."""
 
 
-def waiting_since(moment: datetime) -> sa.Select[Any]:
+def unannounced_waiting_runs(moment: datetime) -> sa.Select[Any]:
     """Runs that have waited for a while by this moment, of which nobody was told; oldest first."""
     table = tables.runs
     return (
@@ -98,7 +100,7 @@ def waiting_since(moment: datetime) -> sa.Select[Any]:
     )
 
 
-def hold(database: sa.Engine, run_id: str, moment: datetime) -> bool:
+def hold_start(database: sa.Engine, run_id: str, moment: datetime) -> bool:
     """Keep a run that nobody works on from beginning; False when it is too late, or held."""
     table = tables.runs
     free = sa.or_(table.c.held_until.is_(None), table.c.held_until < to_micros(moment))
@@ -111,7 +113,7 @@ def hold(database: sa.Engine, run_id: str, moment: datetime) -> bool:
         return connection.execute(statement).rowcount > 0
 
 
-def release(database: sa.Engine, run_id: str) -> None:
+def release_start(database: sa.Engine, run_id: str) -> None:
     """The run may begin."""
     table = tables.runs
     with database.begin() as connection:

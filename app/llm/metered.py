@@ -23,30 +23,30 @@ class ShutdownGate:
     """Brings a process's runs to rest between two tool calls, so that it can end."""
 
     def __init__(self) -> None:
-        self._pressed = threading.Event()
-        self._calling: set[int] = set()
+        self._closed = threading.Event()
+        self._running_tools: set[int] = set()
         """Models whose turn is over and whose tool calls are being done."""
 
     @property
-    def pressed(self) -> bool:
+    def closed(self) -> bool:
         """Whether runs must begin no turn."""
-        return self._pressed.is_set()
+        return self._closed.is_set()
 
-    def press(self, patience_s: float) -> bool:
+    def close(self, patience_s: float) -> bool:
         """Let no turn begin; wait so long for the tool calls under way. Whether all have ended."""
-        self._pressed.set()
+        self._closed.set()
         end = time.monotonic() + patience_s
-        while self._calling and time.monotonic() < end:
+        while self._running_tools and time.monotonic() < end:
             time.sleep(0.05)
-        return not self._calling
+        return not self._running_tools
 
-    def calls(self, model: int) -> None:
+    def tool_calls_began(self, model: int) -> None:
         """This model's turn is over; its calls are made now."""
-        self._calling.add(model)
+        self._running_tools.add(model)
 
-    def rests(self, model: int) -> None:
+    def tool_calls_ended(self, model: int) -> None:
         """This model's calls have ended."""
-        self._calling.discard(model)
+        self._running_tools.discard(model)
 
 
 @dataclass(slots=True)
@@ -58,7 +58,7 @@ class GovernedModel:
     run_id: str
     tokens_per_day: int
     on_waiting: OnWaiting | None
-    brake: ShutdownGate
+    shutdown_gate: ShutdownGate
     attempt: int = 1
     look_every_s: float = LOOK_EVERY_S
 
@@ -74,8 +74,8 @@ class GovernedModel:
 
     async def turn(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Turn:
         """Answer the conversation."""
-        self.brake.rests(id(self))
-        await self._permitted()
+        self.shutdown_gate.tool_calls_ended(id(self))
+        await self._wait_until_allowed()
         try:
             with tracing.turn(self.run_id, self.inner.name, self.attempt):
                 turn = await self.inner.turn(messages, tools)
@@ -83,25 +83,25 @@ class GovernedModel:
             metrics.model_wait_ended(self.run_id, self.attempt)
         tokens = turn.usage.prompt_tokens + turn.usage.completion_tokens
         await asyncio.to_thread(controls.add_usage, self.database, tokens)
-        self.brake.calls(id(self))
+        self.shutdown_gate.tool_calls_began(id(self))
         return turn
 
     async def close(self) -> None:
         """Release connections. Safe to call twice."""
-        self.brake.rests(id(self))
+        self.shutdown_gate.tool_calls_ended(id(self))
         await self.inner.close()
 
-    async def _permitted(self) -> None:
+    async def _wait_until_allowed(self) -> None:
         told = -TELL_EVERY_S
-        if self.brake.pressed:  # until the process ends; the next one takes the turn
+        if self.shutdown_gate.closed:  # until the process ends; the next one takes the turn
             await asyncio.Event().wait()
-        while reason := await asyncio.to_thread(self._why_not):
+        while reason := await asyncio.to_thread(self._reason_to_wait):
             if self.on_waiting is not None and time.monotonic() - told >= TELL_EVERY_S:
                 told = time.monotonic()
                 await self.on_waiting(reason, self.look_every_s)
             await asyncio.sleep(self.look_every_s)
 
-    def _why_not(self) -> str:
+    def _reason_to_wait(self) -> str:
         if controls.paused(self.database, self.run_id):
             return "An operator paused the run."
         limit = self.tokens_per_day

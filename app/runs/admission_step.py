@@ -13,7 +13,7 @@ from agent.journal.events import now
 from agent.journal.state import AttemptState
 from app.admission import authorization
 from app.admission.limits import Go, Refuse, Wait
-from app.admission.rows import begin, is_held
+from app.admission.rows import begin_if_admitted, is_start_held
 from app.github.forge import Forge
 from app.github.records import IssueThread
 from app.publishing import publish
@@ -45,7 +45,7 @@ async def authorise(run: ActiveRun) -> Done | Denied | Refused:
     if denied:
         _log.info("not permitted", run=run.record.id, by=run.record.triggered_by, why=denied)
         return Denied(denied)
-    await _let_go(run)
+    await _wait_while_held(run)
     await run.best_effort(forge.react(run.record.issue_number, "eyes"))
     preferences = preferences_of(config, thread)
     run.store.put_log(run.record.id, FACTS_LOG, preferences.model_dump_json().encode())
@@ -53,7 +53,7 @@ async def authorise(run: ActiveRun) -> Done | Denied | Refused:
     await run.best_effort(publish.tell_problems(forge, *place))
     if config.stop:
         return Refused("The repository's settings have mistakes; the other comment names them.")
-    return await _admitted(run, config)
+    return await _wait_for_admission(run, config)
 
 
 async def why_unwanted(forge: Forge, run: Run, config: EffectiveConfig) -> tuple[str, IssueThread]:
@@ -78,22 +78,22 @@ async def refuse(run: ActiveRun, reason: str) -> Done:
     return Done()
 
 
-async def _let_go(run: ActiveRun) -> None:
+async def _wait_while_held(run: ActiveRun) -> None:
     """Wait while the issue is being told that the run waits (see `app.runs.queue_notices`)."""
     while True:
-        if not is_held(run.store.database, run.record.id, now()):
+        if not is_start_held(run.store.database, run.record.id, now()):
             return
         await asyncio.sleep(0.2)
 
 
-async def _admitted(run: ActiveRun, config: EffectiveConfig) -> Done | Denied | Refused:
+async def _wait_for_admission(run: ActiveRun, config: EffectiveConfig) -> Done | Denied | Refused:
     """Wait until the limits let the run begin."""
     told, until = "", time.monotonic() + LONGEST_WAIT_S
     while True:
         run.check_lease()
         if run.store.stop_requested(run.record.id):
             return Denied("It was stopped while it waited.")
-        match begin(run.store.database, run.record, config, now()):
+        match begin_if_admitted(run.store.database, run.record, config, now()):
             case Go():
                 return Done()
             case Refuse(reason):

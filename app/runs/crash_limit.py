@@ -26,8 +26,8 @@ def why_parked(store: SqlStore, before: Run) -> str:
     journal = store.events(before.id)
     if journal_progress.only_waited(journal):
         return ""
-    mark = journal_progress.progress(journal)
-    blame = controls.count_death(store.database, before.id, before.owner, mark)
+    progress = journal_progress.progress(journal)
+    blame = controls.count_death(store.database, before.id, before.owner, progress)
     _log.warning(
         "a worker died with this run in hand", run=before.id, worker=before.owner, blame=blame
     )

@@ -16,7 +16,7 @@ from dataclasses import replace
 from agent.journal.events import now
 from agent.journal.state import AttemptState
 from app.admission.limits import QueuedRun, queue_place
-from app.admission.rows import hold, read_marks, release, waiting_since
+from app.admission.rows import hold_start, read_queued_runs, release_start, unannounced_waiting_runs
 from app.github.errors import ForgeError
 from app.publishing import publish
 from app.publishing.facts import facts_of, preferences_of
@@ -57,10 +57,12 @@ async def tell_waiting(services: Services, told: dict[str, int]) -> None:
     """Bring the status comments of waiting runs up to date; `told` is what was told before."""
     database, moment = services.store.database, now()
     with database.execution_options(read_only=True).connect() as connection:
-        marks = read_marks(connection, moment)
-        waiting: list[str] = list(connection.execute(waiting_since(moment)).scalars())
+        queued_runs = read_queued_runs(connection, moment)
+        waiting: list[str] = list(connection.execute(unannounced_waiting_runs(moment)).scalars())
     for run in map(services.store.get_run, waiting):
-        place = queue_place(QueuedRun(run.id, run.repository, run.created_at, live=True), marks)
+        place = queue_place(
+            QueuedRun(run.id, run.repository, run.created_at, live=True), queued_runs
+        )
         if told.get(run.id) != place:
             try:
                 await _tell(services, run, place, first=run.id not in told)
@@ -76,7 +78,7 @@ async def _tell(services: Services, run: Run, place: int, *, first: bool) -> Non
     try:
         config = await services.config(forge)
         denied, thread = await why_unwanted(forge, run, config)
-        if denied or not hold(services.store.database, run.id, now()):
+        if denied or not hold_start(services.store.database, run.id, now()):
             return
         try:
             if first:
@@ -85,6 +87,6 @@ async def _tell(services: Services, run: Run, place: int, *, first: bool) -> Non
             facts = replace(facts, queue_place=place)
             await publish.announce(forge, facts, "queued", AttemptState())
         finally:
-            release(services.store.database, run.id)
+            release_start(services.store.database, run.id)
     finally:
         await forge.close()

@@ -54,13 +54,13 @@ async def with_retries(
     Raises `Requeued` when something stays away for long, and the database's errors while it is
     away; ends as if cancelled when the lease is lost.
     """
-    tries, mark, wait, why, elsewhere = 0, -1, 0.0, "", False
+    tries, progress, wait, why, github_is_up = 0, -1, 0.0, "", False
     while True:
         try:
             if wait >= TOLD_FROM_S:
                 phase = RunPhase(attempt=0, phase=journal_progress.WAITING, detail=why)
                 store.append(run_id, [phase])
-                if elsewhere:
+                if github_is_up:
                     await tell(why)
             await _pause(store, run_id, wait, heeds_stop)
             store.check_lease(run_id)
@@ -81,13 +81,13 @@ async def with_retries(
             return Failed(STOPPED, stopped=True)
         # A step may last for hours: faults between which it got on are not one outage.
         journal = store.events(run_id)
-        came_to = journal_progress.progress(journal)
-        tries, mark = (tries + 1 if came_to == mark else 1), came_to
+        progress_now = journal_progress.progress(journal)
+        tries, progress = (tries + 1 if progress_now == progress else 1), progress_now
         wait_s = wait_before_retry(error, tries, services.patience_s)
         if wait_s is None or journal_progress.waits_since(journal) < now() - LONGEST_OUTAGE:
             return _give_up(run_id, name, error, journal)
         wait, why = wait_s, public_message(error, run_id)
-        elsewhere = not isinstance(error, ForgeAway | RateLimited)
+        github_is_up = not isinstance(error, ForgeAway | RateLimited)
         if isinstance(error, RateLimited) and wait > TOLD_FROM_S:
             _log.warning("handed back until a limit ends", run=run_id, step=name, seconds=wait)
             metrics.handed_back()

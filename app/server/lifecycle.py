@@ -51,7 +51,7 @@ def working(services: Services, drained: Callable[[], None]) -> Iterator[Durable
                     yield durable
                 finally:
                     up.clear()
-                    if not durable.patience_s and not services.shutdown_gate.press(
+                    if not durable.patience_s and not services.shutdown_gate.close(
                         settings.stop_patience_s
                     ):
                         _log.warning("tool calls under way are cut; they are repeated")

@@ -37,21 +37,21 @@ def paused(database: sa.Engine, run_id: str) -> bool:
         return bool(connection.execute(query).scalar_one_or_none())
 
 
-def count_death(database: sa.Engine, run_id: str, owner: str, mark: int) -> int:
-    """The run's worker died when it was as far as `mark`; gives the blame for such deaths there."""
+def count_death(database: sa.Engine, run_id: str, owner: str, progress: int) -> int:
+    """Count a death of the run's worker at this point of its progress; gives the blame so far there."""
     others = sa.select(sa.func.count()).where(
         runs.c.owner == owner, runs.c.status == "running", runs.c.id != run_id
     )
     with database.execution_options(read_only=True).connect() as connection:
         counts = AMONG_OTHERS if connection.execute(others).scalar_one() else ALONE
     row = insert_of(database)(controls).values(
-        run_id=run_id, paused=False, deaths=counts, mark=mark
+        run_id=run_id, paused=False, deaths=counts, mark=progress
     )
-    again = sa.case((controls.c.mark == mark, controls.c.deaths + counts), else_=counts)
+    again = sa.case((controls.c.mark == progress, controls.c.deaths + counts), else_=counts)
     with database.begin() as connection:
         counted = connection.execute(
             row.on_conflict_do_update(
-                index_elements=["run_id"], set_={"deaths": again, "mark": mark}
+                index_elements=["run_id"], set_={"deaths": again, "mark": progress}
             ).returning(controls.c.deaths)
         )
         return int(counted.scalar_one())

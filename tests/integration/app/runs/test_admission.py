@@ -12,7 +12,7 @@ import pytest
 
 from agent.journal.events import RunEnded
 from app.admission import rows
-from app.admission.rows import is_held
+from app.admission.rows import is_start_held
 from app.repo_config.effective import read_effective_config
 from app.runs import queue_notices
 from app.runs.services import Services
@@ -156,12 +156,12 @@ def test_who_waits_in_the_queue_is_told_the_place(
     # Whoever is in work speaks for itself, and does not begin while it is spoken of.
     engine, moment = world.store.database, world.store.get_run(first).created_at
     world.store.claim(first, "w").set_running(first)
-    assert not rows.hold(engine, first, moment)
-    assert rows.hold(engine, second, moment)
-    assert not rows.hold(engine, second, moment)
-    assert is_held(engine, second, moment)
-    rows.release(engine, second)
-    assert not is_held(engine, second, moment)
+    assert not rows.hold_start(engine, first, moment)
+    assert rows.hold_start(engine, second, moment)
+    assert not rows.hold_start(engine, second, moment)
+    assert is_start_held(engine, second, moment)
+    rows.release_start(engine, second)
+    assert not is_start_held(engine, second, moment)
     # A stranger's run is not told of.
     with world.forge.world() as forge:
         forge["set"]["role"] = "read"

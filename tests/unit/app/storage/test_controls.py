@@ -191,7 +191,7 @@ async def test_the_installations_budget_holds_over_all_runs(store: SqlStore) -> 
     assert controls.used_today(store.database, now() + timedelta(days=1)) == 0
 
 
-async def test_the_brake_waits_for_calls_and_lets_no_turn_begin(store: SqlStore) -> None:
+async def test_the_shutdown_gate_waits_for_calls_and_lets_no_turn_begin(store: SqlStore) -> None:
     model = governed(store, "r1", [])
     await model.turn([], [])  # its tool calls are being done now
     started = time.monotonic()
