@@ -30,7 +30,7 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from agent.journal.events import ModelTurned, Recorded, ToolFinished, ToolStarted
-from app.server.engine import running
+from app.server.workflow_engine import running_engine
 from app.settings.schema import Settings
 from app.storage import tables
 from app.storage.store import SqlStore
@@ -52,7 +52,7 @@ def a_journal() -> list[Recorded]:
     with tempfile.TemporaryDirectory() as folder:
         world = RunWorld(Path(folder), steps=STEPS)
         run_id = world.store.accept("d1", "issues", trigger(), model="seeded").run_id
-        with running(world.services()):
+        with running_engine(world.services()):
             while world.store.get_run(run_id).status != "done":
                 time.sleep(0.1)
         return world.store.events(run_id)

@@ -33,14 +33,14 @@ def worker(
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it has exited.")] = False,
 ) -> None:
     """Execute runs without receiving webhooks; needs PostgreSQL."""
-    from app.server import worker as working
+    from app.server import worker as worker_process
 
     settings = load()
     if not drain:
-        working.work(settings)
+        worker_process.run_worker(settings)
         return
     named = name or settings.executor
-    if not working.drain(settings, named, wait):
+    if not worker_process.drain(settings, named, wait):
         raise SettingsError(
             f"there is no live worker {named}; `patchwright workers` lists all of them"
         )

@@ -25,19 +25,19 @@ class BackgroundCalls:
     def __init__(self, share: float = SHARE) -> None:
         self._pause = 1 / share - 1
         self._calls: queue.SimpleQueue[tuple[Callable[[str], None], str]] = queue.SimpleQueue()
-        threading.Thread(target=self._work, name="later", daemon=True).start()
+        threading.Thread(target=self._make_calls, name="background calls", daemon=True).start()
 
-    def of(self, call: Callable[[str], None]) -> Callable[[str], None]:
+    def deferred(self, call: Callable[[str], None]) -> Callable[[str], None]:
         """The same call, made soon instead of now. What it raises is logged."""
-        return lambda word: self._calls.put((call, word))
+        return lambda argument: self._calls.put((call, argument))
 
-    def _work(self) -> None:
+    def _make_calls(self) -> None:
         while True:
-            call, word = self._calls.get()
+            call, argument = self._calls.get()
             began = time.monotonic()
             try:
-                call(word)
+                call(argument)
             except Exception:  # noqa: BLE001  the outbox keeps it
-                _log.warning("the engine could not be told yet", about=word, exc_info=True)
+                _log.warning("the engine could not be told yet", about=argument, exc_info=True)
             if not self._calls.empty():
                 time.sleep((time.monotonic() - began) * self._pause)

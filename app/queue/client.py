@@ -39,7 +39,7 @@ def enqueue_run(calls: QueueCalls, store: SqlStore, run_id: str) -> None:
         return
     options, arguments = workflows.for_run(run)
     workflow = options["workflow_id"]
-    if workflows.is_left(calls.statuses([workflow]).get(workflow)):
+    if workflows.must_be_resumed(calls.statuses([workflow]).get(workflow)):
         calls.resume(workflow)
     else:
         calls.enqueue(options, *arguments)
@@ -53,7 +53,7 @@ def enqueue_event(calls: QueueCalls, inbox: Inbox, event_id: str) -> None:
     inbox.mark_enqueued(event_id)
 
 
-class EngineClient:
+class WorkflowClient:
     """Puts work into the engine's queues; workers elsewhere take it."""
 
     def __init__(self, client: DBOSClient, store: SqlStore) -> None:
@@ -81,7 +81,7 @@ class EngineClient:
         """Tell the engine of all runs and events that it does not know yet; gives how many."""
         return self._outbox.flush()
 
-    def forget(self, workflow_id: str) -> None:
+    def delete_workflow(self, workflow_id: str) -> None:
         """Delete an ended workflow, so that it may be begun anew under its name."""
         self._client.delete_workflow(workflow_id)
 
@@ -100,7 +100,7 @@ class EngineClient:
 
 
 @contextmanager
-def connected(settings: Settings, store: SqlStore) -> Iterator[EngineClient]:
+def connected(settings: Settings, store: SqlStore) -> Iterator[WorkflowClient]:
     """A client of the engine's database."""
     client = DBOSClient(
         system_database_url=settings.engine_database,
@@ -112,6 +112,6 @@ def connected(settings: Settings, store: SqlStore) -> Iterator[EngineClient]:
         retry_connection_errors=False,
     )
     try:
-        yield EngineClient(client, store)
+        yield WorkflowClient(client, store)
     finally:
         client.destroy()

@@ -22,7 +22,7 @@ LOOK_EVERY_S = 60.0
 """How often is looked for runs that the engine has given up."""
 GRACE = timedelta(seconds=60)
 """A run that something happened to so lately may be on its way from one hand to another."""
-LOOKED_AT = 200
+BATCH = 200
 """Runs that are compared with the engine in one go: which, is left to chance."""
 
 Subject = TypeVar("Subject")
@@ -30,7 +30,7 @@ Subject = TypeVar("Subject")
 _log = logs.get(__name__)
 
 
-class Engine(Protocol):
+class WorkflowQueue(Protocol):
     """Who is told."""
 
     def enqueue(self, run_id: str) -> None:
@@ -41,7 +41,7 @@ class Engine(Protocol):
         """Tell of an event and note that it is known. Idempotent."""
         ...
 
-    def forget(self, workflow_id: str) -> None:
+    def delete_workflow(self, workflow_id: str) -> None:
         """Delete an ended workflow, so that it may be begun anew under its name."""
         ...
 
@@ -53,8 +53,8 @@ class Engine(Protocol):
 class Outbox:
     """Empties itself into the engine; nothing is in it that is not in the database."""
 
-    def __init__(self, engine: Engine, store: SqlStore, inbox: Inbox) -> None:
-        self._engine = engine
+    def __init__(self, queue: WorkflowQueue, store: SqlStore, inbox: Inbox) -> None:
+        self._queue = queue
         self._store = store
         self._inbox = inbox
         self._looked = -LOOK_EVERY_S
@@ -66,49 +66,49 @@ class Outbox:
         """
         if time.monotonic() - self._looked >= LOOK_EVERY_S:
             self._looked = time.monotonic()
-            put_back(self._store, self._engine)
-            put_events_back(self._store, self._engine)
-        told = 0
+            requeue_lost_runs(self._store, self._queue)
+            requeue_lost_events(self._store, self._queue)
+        enqueued = 0
         for run in self._store.unqueued():
-            told += self._tell(self._engine.enqueue, run.id)
+            enqueued += self._enqueue(self._queue.enqueue, run.id)
         for event_id in self._inbox.unqueued():
-            told += self._tell(self._engine.enqueue_event, event_id)
-        return told
+            enqueued += self._enqueue(self._queue.enqueue_event, event_id)
+        return enqueued
 
-    def _tell(self, tell: Callable[[str], None], word: str) -> bool:
+    def _enqueue(self, enqueue: Callable[[str], None], work_id: str) -> bool:
         try:
-            tell(word)
+            enqueue(work_id)
         except Exception as error:
             if is_unavailable(error):
                 raise
-            _log.error("the engine could not be told", about=word, exc_info=True)
+            _log.error("the engine could not be told", about=work_id, exc_info=True)
             return False
         return True
 
 
-def put_back(store: SqlStore, engine: Engine) -> list[str]:
+def requeue_lost_runs(store: SqlStore, queue: WorkflowQueue) -> list[str]:
     """Put live runs that the engine has given up, or forgotten, into the outbox; gives their ids.
 
     A process may die, or lose the database, at any point between the two; such a run would stand
     still for ever, and with it its issue.
     """
-    before = to_micros(now() - GRACE)
+    limit = to_micros(now() - GRACE)
     query = (
         sa.select(runs.c.id, runs.c.epoch)
         .where(
             runs.c.live_key.is_not(None),
             runs.c.status.in_(("queued", "running")),
-            runs.c.enqueued_at < before,
-            runs.c.updated_at < before,
+            runs.c.enqueued_at < limit,
+            runs.c.updated_at < limit,
         )
         .order_by(sa.func.random())
-        .limit(LOOKED_AT)
+        .limit(BATCH)
     )
     with store.database.execution_options(read_only=True).connect() as connection:
         epochs = {row.id: row.epoch for row in connection.execute(query)}
     known = {_workflow(run): run for run in map(store.get_run, epochs)}
-    back = []
-    for workflow, (run, status) in _given_up(engine, known).items():
+    requeued = []
+    for workflow, (run, status) in _abandoned(queue, known).items():
         with store.database.begin() as connection:
             taken = connection.execute(
                 sa.update(runs)
@@ -118,31 +118,31 @@ def put_back(store: SqlStore, engine: Engine) -> list[str]:
             )
         if not taken.rowcount:
             continue
-        if workflows.must_be_forgotten(status):
-            engine.forget(workflow)
+        if workflows.must_be_deleted(status):
+            queue.delete_workflow(workflow)
         _log.warning("a run that nobody worked on is put back", run=run.id, was=run.status)
-        back.append(run.id)
-    return back
+        requeued.append(run.id)
+    return requeued
 
 
-def put_events_back(store: SqlStore, engine: Engine) -> list[str]:
+def requeue_lost_events(store: SqlStore, queue: WorkflowQueue) -> list[str]:
     """The same for events that nobody handles; gives their ids."""
-    before = to_micros(now() - GRACE)
+    limit = to_micros(now() - GRACE)
     query = (
         sa.select(asks.c.id)
-        .where(asks.c.answer == "", asks.c.enqueued_at < before)
+        .where(asks.c.answer == "", asks.c.enqueued_at < limit)
         .order_by(sa.func.random())
-        .limit(LOOKED_AT)
+        .limit(BATCH)
     )
     with store.database.execution_options(read_only=True).connect() as connection:
         known = {
             workflows.workflow_of_event(event_id): event_id
             for event_id in connection.execute(query).scalars()
         }
-    back = []
-    for workflow, (event_id, status) in _given_up(engine, known).items():
+    requeued = []
+    for workflow, (event_id, status) in _abandoned(queue, known).items():
         if status is not None:
-            engine.forget(workflow)
+            queue.delete_workflow(workflow)
         with store.database.begin() as connection:
             connection.execute(
                 sa.update(asks)
@@ -150,15 +150,15 @@ def put_events_back(store: SqlStore, engine: Engine) -> list[str]:
                 .values(enqueued_at=None)
             )
         _log.warning("an event that nobody handled is put back", delivery=event_id)
-        back.append(event_id)
-    return back
+        requeued.append(event_id)
+    return requeued
 
 
-def _given_up(
-    engine: Engine, known: Mapping[str, Subject]
+def _abandoned(
+    queue: WorkflowQueue, known: Mapping[str, Subject]
 ) -> dict[str, tuple[Subject, str | None]]:
     """Those of the workflows that the engine will do no more of, with its own word for each."""
-    statuses = engine.statuses(list(known)) if known else {}
+    statuses = queue.statuses(list(known)) if known else {}
     return {
         workflow: (subject, statuses.get(workflow))
         for workflow, subject in known.items()

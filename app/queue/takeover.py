@@ -63,23 +63,23 @@ def sweep(
             locked = sa.select(sa.func.pg_try_advisory_xact_lock(LOCK))
             if not connection.execute(locked).scalar_one():
                 return []
-        buried = worker_registry.mark_dead(connection, dead_after_s) if mark_dead else []
-        living = worker_registry.alive(connection)
+        dead = worker_registry.mark_dead(connection, dead_after_s) if mark_dead else []
+        alive = worker_registry.alive(connection)
         left = [
             workflow
             for workflow in workflows().list_workflows(
                 status="PENDING", load_input=False, load_output=False
             )
-            if workflow.executor_id not in living
+            if workflow.executor_id not in alive
         ]
         if left:
             connection.execute(
                 sa.update(runs)
-                .where(runs.c.status == "running", runs.c.owner.not_in(living))
+                .where(runs.c.status == "running", runs.c.owner.not_in(alive))
                 .values(epoch=runs.c.epoch + 1)
             )
-    if buried:
-        _log.warning("workers gave no sign of life", workers=buried)
+    if dead:
+        _log.warning("workers gave no sign of life", workers=dead)
     # After the fence is durable. If this process dies here, the next sweep finds them again.
     by_queue: defaultdict[str | None, list[str]] = defaultdict(list)
     for workflow in left:

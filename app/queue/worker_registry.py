@@ -59,13 +59,13 @@ class WorkerRegistration:
         """Give a sign of life. A worker that was taken for dead meanwhile is `gone`."""
         mine = sa.and_(workers.c.id == self.worker_id, workers.c.incarnation == self.incarnation)
         with self.database.begin() as connection:
-            beaten = connection.execute(
+            state = connection.execute(
                 sa.update(workers)
                 .where(mine, workers.c.state != "gone")
                 .values(beat_at=clock(connection))
                 .returning(workers.c.state)
             ).scalar_one_or_none()
-        return beaten or "gone"
+        return state or "gone"
 
     def leave(self) -> None:
         """The worker ends; others need not wait before they take up what it left."""
@@ -147,7 +147,7 @@ def clock(connection: sa.Connection) -> sa.ColumnElement[int]:
 
 
 @contextmanager
-def named(database: sa.Engine, worker_id: str) -> Iterator[None]:
+def hold_name(database: sa.Engine, worker_id: str) -> Iterator[None]:
     """Hold the name against other processes. Raises `NameTaken`; SQLite has one process only."""
     if database.dialect.name != "postgresql":
         yield
@@ -172,7 +172,7 @@ def named(database: sa.Engine, worker_id: str) -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class OwnHeartbeats:
     """How long this worker's own signs of life have been coming through, by its own clock.
 
     While the database is away nobody's do. Who comes back first must not take the others for dead,
@@ -182,20 +182,20 @@ class Heard:
     since: float
     last: float
 
-    def beaten(self, moment: float, dead_after_s: float) -> Heard:
+    def after_beat(self, moment: float, dead_after_s: float) -> OwnHeartbeats:
         """After another sign of life."""
         broken = moment - self.last > dead_after_s / 2
-        return Heard(moment if broken else self.since, moment)
+        return OwnHeartbeats(moment if broken else self.since, moment)
 
-    def tells_death(self, moment: float, dead_after_s: float) -> bool:
+    def can_judge_others(self, moment: float, dead_after_s: float) -> bool:
         """Whether the silence of others says something of them, and not of the database."""
         fresh = moment - self.last <= dead_after_s / 2
         return fresh and moment - self.since > dead_after_s
 
 
 @contextmanager
-def keeping(
-    lease: WorkerRegistration,
+def heartbeats(
+    registration: WorkerRegistration,
     every_s: float,
     dead_after_s: float,
     drained: Callable[[], None],
@@ -208,18 +208,18 @@ def keeping(
     takes work must not stop to give signs of life. At the end the worker leaves.
     """
     stop = threading.Event()
-    beating = [lease]
-    heard = [Heard(time.monotonic(), time.monotonic())]
+    current = [registration]
+    own_beats = [OwnHeartbeats(time.monotonic(), time.monotonic())]
 
     def beat() -> None:
         told = False
         while not stop.wait(every_s):
             try:
-                state = beating[0].beat()
+                state = current[0].beat()
                 if state == "gone":
                     _log.warning("this worker was taken for dead; its runs went to others")
-                    beating[0] = register(lease.database, lease.worker_id)
-                heard[0] = heard[0].beaten(time.monotonic(), dead_after_s)
+                    current[0] = register(registration.database, registration.worker_id)
+                own_beats[0] = own_beats[0].after_beat(time.monotonic(), dead_after_s)
                 if state == "draining" and not told:
                     told = True
                     _log.info("draining: no more work is taken")
@@ -230,7 +230,7 @@ def keeping(
     def look() -> None:
         while not stop.wait(every_s):
             try:
-                sweep(heard[0].tells_death(time.monotonic(), dead_after_s))
+                sweep(own_beats[0].can_judge_others(time.monotonic(), dead_after_s))
             except Exception as error:  # noqa: BLE001  the database's errors and the engine's
                 _log.warning("the dead could not be looked for", why=str(error).split("\n")[0])
 
@@ -247,6 +247,6 @@ def keeping(
         for thread in threads:
             thread.join(END_S)
         try:
-            beating[0].leave()
+            current[0].leave()
         except SQLAlchemyError as error:  # others see it by the silence
             _log.warning("the worker could not sign off", why=str(error).split("\n")[0])

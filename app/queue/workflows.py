@@ -34,13 +34,13 @@ def for_run(run: Run) -> tuple[EnqueueOptions, tuple[str | int, ...]]:
     return options, ((run.id,) if first else (run.id, run.round))
 
 
-LEFT = ("PENDING", "CANCELLED")
+RESUMABLE = ("PENDING", "CANCELLED")
 """What the engine takes a run for that was handed back: begun, and not ended."""
 
 
-def is_left(status: str | None) -> bool:
+def must_be_resumed(status: str | None) -> bool:
     """Whether the engine must resume what stands in the outbox, instead of being told of it."""
-    return status in LEFT
+    return status in RESUMABLE
 
 
 UNDER_WAY = ("PENDING", "ENQUEUED", "DELAYED")
@@ -51,9 +51,9 @@ def is_over(status: str | None) -> bool:
     return status not in UNDER_WAY
 
 
-def must_be_forgotten(status: str | None) -> bool:
+def must_be_deleted(status: str | None) -> bool:
     """Whether the engine would take a run for one that is over, and so never begin it again."""
-    return status is not None and status not in (*UNDER_WAY, *LEFT)
+    return status is not None and status not in (*UNDER_WAY, *RESUMABLE)
 
 
 def workflow_of_event(event_id: str) -> str:

@@ -1,6 +1,6 @@
 """A run, from what asks for it to the pull request, in a few coarse steps that may be repeated.
 
-The durable engine (`app.server.engine`) keeps which steps are done and their small results. What
+The durable engine (`app.server.workflow_engine`) keeps which steps are done and their results. What
 happens within a step is kept where it belongs: in the journal (*debug*), or on GitHub, where every
 act is found again by its key (*publish*). `first_round` and `later_rounds` have the steps.
 """

@@ -21,7 +21,7 @@ STOP_S = 10.0
 
 
 @contextmanager
-def answering(
+def health_server(
     settings: Settings, ping: Callable[[], None], ready: Callable[[], bool]
 ) -> Iterator[None]:
     """Answer on the worker's port meanwhile, in a thread of its own; nothing without a port.

@@ -12,15 +12,15 @@ from dbos import DBOS
 from app.queue import takeover, worker_registry
 from app.runs import queue_notices
 from app.runs.services import Services
-from app.server.engine import Durable, running
 from app.server.sweeps import remove_waiting
+from app.server.workflow_engine import WorkflowEngine, running_engine
 from app.telemetry import logs
 
 _log = logs.get(__name__)
 
 
 @contextmanager
-def working(services: Services, drained: Callable[[], None]) -> Iterator[Durable]:
+def running_worker(services: Services, drained: Callable[[], None]) -> Iterator[WorkflowEngine]:
     """Do runs from here on, and take over those of workers that died.
 
     `drained` is called, from another thread, when this worker is told to drain. At the end no turn
@@ -37,21 +37,25 @@ def working(services: Services, drained: Callable[[], None]) -> Iterator[Durable
             )
 
     try:
-        with worker_registry.named(database, settings.executor):
-            lease = worker_registry.register(database, settings.executor)
+        with worker_registry.hold_name(database, settings.executor):
+            registration = worker_registry.register(database, settings.executor)
             with (
-                worker_registry.keeping(
-                    lease, settings.worker_beat_s, settings.worker_dead_after_s, drained, sweep
+                worker_registry.heartbeats(
+                    registration,
+                    settings.worker_beat_s,
+                    settings.worker_dead_after_s,
+                    drained,
+                    sweep,
                 ),
-                running(services) as durable,
+                running_engine(services) as workflow_engine,
                 queue_notices.queue_notices_running(services),
             ):
                 up.set()
                 try:
-                    yield durable
+                    yield workflow_engine
                 finally:
                     up.clear()
-                    if not durable.patience_s and not services.shutdown_gate.close(
+                    if not workflow_engine.patience_s and not services.shutdown_gate.close(
                         settings.stop_patience_s
                     ):
                         _log.warning("tool calls under way are cut; they are repeated")

@@ -20,7 +20,7 @@ from app.intake.receive import Intake
 from app.intake.redelivery import keep_recovering
 from app.operations.retention import run_maintenance
 from app.queue.background import BackgroundCalls
-from app.queue.client import EngineClient, connected
+from app.queue.client import WorkflowClient, connected
 from app.server.bootstrap import (
     build,
     github_app,
@@ -28,9 +28,9 @@ from app.server.bootstrap import (
     require_executor,
     require_shared_database,
 )
-from app.server.engine import Durable
-from app.server.lifecycle import working
+from app.server.lifecycle import running_worker
 from app.server.sweeps import SWEEP_EVERY_S, sweep_sandboxes
+from app.server.workflow_engine import WorkflowEngine
 from app.settings.loading import with_stored_app
 from app.settings.schema import Settings
 from app.storage.locks import database_lock, state_lock
@@ -83,10 +83,10 @@ def serve(settings: Settings, *, worker: bool = True) -> None:
                 draining.set()
                 os.kill(os.getpid(), signal.SIGINT)  # ends the server
 
-            with working(services, drained) as durable:
-                _listen(settings, store, durable)
+            with running_worker(services, drained) as workflow_engine:
+                _listen(settings, store, workflow_engine)
                 if draining.is_set():
-                    durable.patience_s = settings.drain_minutes * 60
+                    workflow_engine.patience_s = settings.drain_minutes * 60
         else:
             with connected(settings, store) as client:
                 _listen(settings, store, client)
@@ -94,19 +94,19 @@ def serve(settings: Settings, *, worker: bool = True) -> None:
         store.close()
 
 
-def _listen(settings: Settings, store: SqlStore, engine: Durable | EngineClient) -> None:
+def _listen(settings: Settings, store: SqlStore, engine: WorkflowEngine | WorkflowClient) -> None:
     """Take deliveries and show pages until a signal."""
     # A thread that computes may keep the others waiting this long; deliveries should not wait for
     # the runs that are worked on in the same process.
     sys.setswitchinterval(0.001)
     # Deliveries are acknowledged once they are durable; the engine is told right after.
-    later = BackgroundCalls()
+    background = BackgroundCalls()
     web = Web(
         settings,
         store,
-        later.of(engine.enqueue),
+        background.deferred(engine.enqueue),
         lambda: engine.ready,
-        later.of(engine.enqueue_event),
+        background.deferred(engine.enqueue_event),
         roles_from(settings, partial(GithubForge, github_app(settings))),
     )
     app = create_app(web, lifespan=_lifespan(settings, store, engine, web.intake))
@@ -122,7 +122,7 @@ def _listen(settings: Settings, store: SqlStore, engine: Durable | EngineClient)
 
 
 def _lifespan(
-    settings: Settings, store: SqlStore, engine: Durable | EngineClient, intake: Intake
+    settings: Settings, store: SqlStore, engine: WorkflowEngine | WorkflowClient, intake: Intake
 ) -> Lifespan[FastAPI]:
     """Beside the service: take in what was missed; tell the engine what it could not be told.
 
@@ -153,7 +153,7 @@ def _lifespan(
             asyncio.create_task(keep_recovering(github_app(settings), intake)),
             asyncio.create_task(run_maintenance(settings, store)),
         }
-        if isinstance(engine, Durable):
+        if isinstance(engine, WorkflowEngine):
             tasks.add(asyncio.create_task(sweep()))
         try:
             yield

@@ -12,9 +12,9 @@ from app.queue import worker_registry
 from app.runs.services import Services
 from app.server import health
 from app.server.bootstrap import build, require_app, require_executor, require_shared_database
-from app.server.engine import Durable
-from app.server.lifecycle import working
+from app.server.lifecycle import running_worker
 from app.server.sweeps import SWEEP_EVERY_S, sweep_sandboxes
+from app.server.workflow_engine import WorkflowEngine
 from app.settings.loading import with_stored_app
 from app.settings.schema import Settings
 from app.storage import audit
@@ -28,11 +28,11 @@ OUTBOX_EVERY_S = 15.0
 _log = logs.get(__name__)
 
 
-class _Now(BaseException):
+class _ImmediateStop(BaseException):
     """A second signal: the process ends without waiting."""
 
 
-def work(settings: Settings) -> None:
+def run_worker(settings: Settings) -> None:
     """Do runs until SIGTERM or SIGINT, or until drained: then its runs end first.
 
     Raises `SettingsError` when a setting is missing, or another process has the name or folder.
@@ -56,28 +56,28 @@ def work(settings: Settings) -> None:
 
         def stop(_number: int, _frame: FrameType | None) -> None:
             if stopped.is_set():
-                raise _Now
+                raise _ImmediateStop
             stopped.set()
 
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
         try:
             # The port outlives the work: a worker that waits for its runs to end is alive.
-            up: list[Durable] = []
+            up: list[WorkflowEngine] = []
             with (
-                health.answering(
+                health.health_server(
                     settings,
                     store.ping,
                     lambda: any(engine.ready for engine in up) and not stopped.is_set(),
                 ),
-                working(services, drained) as durable,
+                running_worker(services, drained) as workflow_engine,
             ):
-                up.append(durable)
+                up.append(workflow_engine)
                 _log.info("working", worker=settings.executor, model=settings.profile)
-                _until(stopped, services, durable)
+                _run_until(stopped, services, workflow_engine)
                 if draining.is_set():
-                    durable.patience_s = settings.drain_minutes * 60
-        except _Now:
+                    workflow_engine.patience_s = settings.drain_minutes * 60
+        except _ImmediateStop:
             _log.info("stopped at once; others take the runs over")
         _log.info("stopped", worker=settings.executor)
         store.close()
@@ -103,12 +103,14 @@ def drain(settings: Settings, worker: str, wait: bool) -> bool:
     return True
 
 
-def _until(stopped: threading.Event, services: Services, durable: Durable) -> None:
+def _run_until(
+    stopped: threading.Event, services: Services, workflow_engine: WorkflowEngine
+) -> None:
     """Until told to stop: empty the outbox, and sweep up sandboxes of runs that are over."""
     swept = 0.0
     while not stopped.is_set():
         try:
-            durable.flush_outbox()
+            workflow_engine.flush_outbox()
             if time.monotonic() - swept > SWEEP_EVERY_S:
                 swept = time.monotonic()
                 asyncio.run(sweep_sandboxes(services.settings, services.store))

@@ -38,7 +38,7 @@ def paused(database: sa.Engine, run_id: str) -> bool:
 
 
 def count_death(database: sa.Engine, run_id: str, owner: str, progress: int) -> int:
-    """Count a death of the run's worker at this point of its progress; gives the blame so far there."""
+    """Count a death of the run's worker at this point; gives the blame for deaths there so far."""
     others = sa.select(sa.func.count()).where(
         runs.c.owner == owner, runs.c.status == "running", runs.c.id != run_id
     )

@@ -23,7 +23,7 @@ from app.llm.factory import make_model
 from app.repo_config.effective import effective_config
 from app.repo_config.schema import RepoConfig
 from app.runs.services import Services
-from app.server.engine import Durable, running
+from app.server.workflow_engine import WorkflowEngine, running_engine
 from app.settings.schema import Settings
 from app.storage.records import Run
 from app.storage.store import SqlStore
@@ -90,7 +90,7 @@ class Story:
     store: SqlStore = field(init=False)
     url: str = ""
     model: StandIn = field(init=False)
-    durable: Durable = field(init=False)
+    workflow_engine: WorkflowEngine = field(init=False)
     forge_of: Callable[[Any], Any] = lambda forge: forge
     mirror_of: Callable[[Any], Any] = lambda mirror: mirror
 
@@ -130,7 +130,7 @@ class Story:
                 tell_every_s=0.2,
                 read_config=read_config,
             )
-            self.durable = stack.enter_context(running(self.services))
+            self.durable = stack.enter_context(running_engine(self.services))
             web = self.web()
             self.url = stack.enter_context(serving(create_app(web)))
             self.world.send_webhooks_to(f"{self.url}/webhooks/github")

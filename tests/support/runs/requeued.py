@@ -6,7 +6,7 @@ from pathlib import Path
 
 from agent.journal.events import RunPhase
 from app.runs.journal_progress import WAITING
-from app.server.engine import Durable
+from app.server.workflow_engine import WorkflowEngine
 from app.storage.records import Run
 from sandbox.errors import SandboxError
 from sandbox.protocol import Sandbox
@@ -27,9 +27,9 @@ class Interrupted(LocalSandboxes):
         return await super().open(run_id, purpose, tree_tar)
 
 
-def ended_at_last(world: RunWorld, run_id: str, durable: Durable) -> Run:
+def ended_at_last(world: RunWorld, run_id: str, workflow_engine: WorkflowEngine) -> Run:
     def over() -> bool:
-        durable.flush_outbox()  # as the service does now and then
+        workflow_engine.flush_outbox()  # as the service does now and then
         return world.store.get_run(run_id).status == "done"
 
     until(over)

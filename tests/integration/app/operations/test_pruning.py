@@ -12,7 +12,7 @@ from agent.journal.events import now
 from app.github.webhook_events import Reviewed
 from app.operations import retention
 from app.queue.client import connected
-from app.server.engine import running
+from app.server.workflow_engine import running_engine
 from app.storage.inbox import Inbox
 from tests.support.github.payloads import PLACE
 from tests.support.runs.lifecycle import ended, start, until
@@ -62,7 +62,7 @@ def test_the_engines_records_of_what_is_over_go_and_no_others(
 
     done = start(world)
     ask("a1")
-    with running(world.services()):
+    with running_engine(world.services()):
         ended(world, done)
         until(lambda: set(records(world).values()) == {"SUCCESS"})
     assert inbox.answer_of("a1")
@@ -84,6 +84,6 @@ def test_the_engines_records_of_what_is_over_go_and_no_others(
     assert set(records(world)) == {waits, "ask-a2"}
     assert inbox.get("a2")
     # What was left goes on.
-    with running(world.services()):
+    with running_engine(world.services()):
         assert ended(world, waits).outcome == "proven"
         until(lambda: records(world)["ask-a2"] == "SUCCESS")

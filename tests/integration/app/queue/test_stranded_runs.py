@@ -18,7 +18,7 @@ from app.github.errors import RateLimited
 from app.queue import outbox
 from app.runs.active_run import ActiveRun
 from app.runs.results import Ended, Quiet, StepJson
-from app.server.engine import running
+from app.server.workflow_engine import running_engine
 from app.storage import tables
 from app.storage.inbox import Inbox
 from app.storage.outage import is_unavailable
@@ -67,11 +67,11 @@ def test_a_run_under_way_is_not_begun_again_by_an_old_list(tmp_path: Path) -> No
     world = RunWorld(tmp_path, repository_concurrency=2)
     world.hold(6)
     run_id = start(world)
-    with running(world.services()) as durable:
+    with running_engine(world.services()) as workflow_engine:
         until(lambda: held(world, run_id, 6))
-        durable.enqueue(run_id)
+        workflow_engine.enqueue(run_id)
         other = start(world, "d2", 8)  # what the old list had begun, would begin before it
-        durable.enqueue(other)
+        workflow_engine.enqueue(other)
         until(lambda: held(world, other, 6))
         world.let_go()
         assert ended(world, run_id).outcome == "proven"
@@ -100,8 +100,8 @@ def test_a_database_that_is_away_at_the_hand_back_strands_no_run(
     world.sandboxes = Interrupted([EngineUnavailable("No engine answers.")] * 4)
     asked = once(monkeypatch, method)
     run_id = start(world)
-    with running(world.services()) as durable:
-        assert ended_at_last(world, run_id, durable).outcome == "proven"
+    with running_engine(world.services()) as workflow_engine:
+        assert ended_at_last(world, run_id, workflow_engine).outcome == "proven"
     assert len(asked) > 1
 
 
@@ -111,16 +111,16 @@ def test_a_run_whose_workflow_was_cancelled_is_taken_up_again(tmp_path: Path, st
     world = RunWorld(tmp_path)
     world.hold(4)
     run_id = start(world)
-    with running(world.services()):
+    with running_engine(world.services()):
         until(lambda: held(world, run_id, 4))
-    with running(world.services()) as durable:
+    with running_engine(world.services()) as workflow_engine:
         until(lambda: world.store.get_run(run_id).owner != "")
         DBOS.cancel_workflow(run_id)
         until(lambda: status(run_id) == "CANCELLED")
         with world.store.database.begin() as connection:
             connection.execute(sa.update(tables.runs).values(status=state, owner="somebody"))
         world.let_go()
-        assert ended_at_last(world, run_id, durable).outcome == "proven"
+        assert ended_at_last(world, run_id, workflow_engine).outcome == "proven"
     check_journal(world, run_id)
 
 
@@ -129,16 +129,18 @@ def test_a_run_that_the_engine_holds_for_failed_is_done_from_its_journal(
 ) -> None:
     world = RunWorld(tmp_path)
     run_id = start(world)
-    monkeypatch.setattr("app.server.engine.work", _broken)  # as an older version may have been
-    with running(world.services()):
+    monkeypatch.setattr(
+        "app.server.workflow_engine.work", _broken
+    )  # as an older version may have been
+    with running_engine(world.services()):
         until(
             lambda: bool(DBOS.list_workflows(workflow_ids=[run_id])) and status(run_id) == "ERROR"
         )
     monkeypatch.undo()
     monkeypatch.setattr(outbox, "LOOK_EVERY_S", 0.0)
     monkeypatch.setattr(outbox, "GRACE", timedelta(0))
-    with running(world.services()) as durable:
-        assert ended_at_last(world, run_id, durable).outcome == "proven"
+    with running_engine(world.services()) as workflow_engine:
+        assert ended_at_last(world, run_id, workflow_engine).outcome == "proven"
 
 
 async def _broken(*_words: object) -> None:
@@ -149,8 +151,8 @@ def test_a_run_that_was_never_known_to_the_engine_is_told_again(tmp_path: Path) 
     world = RunWorld(tmp_path)
     run_id = start(world)
     world.store.mark_enqueued(world.store.get_run(run_id))  # and then its database was lost
-    with running(world.services()) as durable:
-        assert ended_at_last(world, run_id, durable).outcome == "proven"
+    with running_engine(world.services()) as workflow_engine:
+        assert ended_at_last(world, run_id, workflow_engine).outcome == "proven"
 
 
 def test_an_ask_that_the_engine_forgot_is_answered(tmp_path: Path) -> None:
@@ -162,8 +164,8 @@ def test_an_ask_that_the_engine_forgot_is_answered(tmp_path: Path) -> None:
     services = world.services()
     services.inbox.keep("a1", "issue_comment", STOP)
     services.inbox.mark_enqueued("a1")
-    with running(services) as durable:
-        assert ended_at_last(world, run_id, durable).outcome == "stopped"
+    with running_engine(services) as workflow_engine:
+        assert ended_at_last(world, run_id, workflow_engine).outcome == "stopped"
     assert services.inbox.open_events() == []
 
 
@@ -182,7 +184,7 @@ def test_a_fault_of_the_program_ends_the_run_and_says_so(
     monkeypatch.setattr(ActiveRun, "finish", breaks_once)
     world = RunWorld(tmp_path)
     run_id = start(world)
-    with running(world.services()):
+    with running_engine(world.services()):
         run = ended(world, run_id)
         until(lambda: status(run_id) == "SUCCESS")
     assert run.outcome == "failed"
@@ -203,10 +205,10 @@ def test_a_lease_that_is_lost_at_the_very_end_records_no_failure(
     monkeypatch.setattr(ActiveRun, "finish", loses_the_lease)
     world = RunWorld(tmp_path, repository_concurrency=2)
     run_id = start(world)
-    with running(world.services()) as durable:
+    with running_engine(world.services()) as workflow_engine:
         until(lambda: bool(stolen))
         other = start(world, "d2", 8)
-        durable.enqueue(other)
+        workflow_engine.enqueue(other)
         ended(world, other)
         assert status(run_id) == "PENDING"
     assert world.store.get_run(run_id).status == "running"
@@ -219,7 +221,7 @@ def test_a_stop_ends_a_run_whose_needs_stay_away(tmp_path: Path) -> None:
         raise EngineUnavailable("No engine answers.")
 
     run_id = start(world)
-    with running(world.services(patience_s=(600.0, 600.0), prepare=prepare)):
+    with running_engine(world.services(patience_s=(600.0, 600.0), prepare=prepare)):
         until(lambda: waits_for(world, run_id))
         world.store.request_stop(run_id)
         run = ended(world, run_id)
@@ -238,7 +240,7 @@ def test_a_stop_ends_a_set_up_that_is_under_way(tmp_path: Path) -> None:
             at.append("ended")
 
     run_id = start(world)
-    with running(world.services(prepare=prepare)):
+    with running_engine(world.services(prepare=prepare)):
         until(lambda: at == ["begun"])
         world.store.request_stop(run_id)
         run = ended(world, run_id)
@@ -261,12 +263,12 @@ def test_a_limit_of_github_gives_the_place_to_others_until_it_ends(tmp_path: Pat
     world.forge.issue = issue  # type: ignore[method-assign]
     run_id = start(world)
     other = start(world, "d2", 8)
-    with running(world.services()) as durable:
+    with running_engine(world.services()) as workflow_engine:
         assert ended(world, other).outcome == "proven"
-        durable.flush_outbox()
+        workflow_engine.flush_outbox()
         assert world.store.get_run(run_id).status == "queued"
         assert world.store.unqueued() == [], "it is held"
         world.store.request_stop(run_id)
-        run = ended_at_last(world, run_id, durable)
+        run = ended_at_last(world, run_id, workflow_engine)
     assert limited
     assert run.outcome == "stopped"

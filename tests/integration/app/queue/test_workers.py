@@ -36,7 +36,7 @@ WORKER = """
 import json, signal, sys, threading
 from pathlib import Path
 from app.telemetry import logs
-from app.server.lifecycle import working
+from app.server.lifecycle import running_worker
 from tests.support.runs.world import RunWorld
 folder, name, url, more = sys.argv[1:]
 logs.configure("warning", "text")
@@ -50,7 +50,7 @@ def drained():
     drain.set()
     stop.set()
     print("draining", flush=True)
-with working(world.services(), drained) as durable:
+with running_worker(world.services(), drained) as durable:
     print("up", flush=True)
     while not stop.wait(0.2):
         durable.flush_outbox()
@@ -188,12 +188,12 @@ def test_two_workers_of_one_name_are_refused(url: str, tmp_path: Path) -> None:
     world = world_of(tmp_path, url)
     store = world.store
     with (
-        worker_registry.named(store.database, "a"),
+        worker_registry.hold_name(store.database, "a"),
         pytest.raises(worker_registry.NameTaken, match="another live worker is named a"),
-        worker_registry.named(store.database, "a"),
+        worker_registry.hold_name(store.database, "a"),
     ):
         pass
-    with worker_registry.named(store.database, "a"):  # free again
+    with worker_registry.hold_name(store.database, "a"):  # free again
         pass
 
 

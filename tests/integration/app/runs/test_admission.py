@@ -16,7 +16,7 @@ from app.admission.rows import is_start_held
 from app.repo_config.effective import read_effective_config
 from app.runs import queue_notices
 from app.runs.services import Services
-from app.server.engine import running
+from app.server.workflow_engine import running_engine
 from tests.support.runs.lifecycle import ended, held, start, until
 from tests.support.runs.stored import trigger
 from tests.support.runs.world import RunWorld, git
@@ -44,12 +44,12 @@ def reason_of(world: RunWorld, run_id: str) -> str:
 
 def test_the_limit_of_a_day_is_told_and_the_next_run_ends_there(tmp_path: Path) -> None:
     world = RunWorld(tmp_path, runs_per_day=1)
-    with running(services(world)) as durable:
+    with running_engine(services(world)) as workflow_engine:
         first = start(world)
-        durable.flush_outbox()
+        workflow_engine.flush_outbox()
         assert ended(world, first).outcome == "proven"
         second = start(world, "d2", 8)
-        durable.flush_outbox()
+        workflow_engine.flush_outbox()
         assert ended(world, second).outcome == "stopped"
     assert "The limit of 1 run within 24 hours overall is reached" in status_of(world, second)
     assert "The limit of 1 run" in reason_of(world, second)
@@ -64,12 +64,12 @@ def test_a_run_waits_for_its_organisations_turn_and_says_so(tmp_path: Path) -> N
     }  # fmt: skip
     world = RunWorld(tmp_path, **limits)
     world.hold(2)
-    with running(services(world)) as durable:
+    with running_engine(services(world)) as workflow_engine:
         first = start(world)
-        durable.flush_outbox()
+        workflow_engine.flush_outbox()
         until(lambda: held(world, first, 2))
         second = start(world, "d2", 8)
-        durable.flush_outbox()
+        workflow_engine.flush_outbox()
         until(lambda: "place 1 in the queue" in status_of(world, second))
         assert "at most 1 run at once for this organisation" in status_of(world, second)
         # A stop reaches it also where it waits.
@@ -78,7 +78,7 @@ def test_a_run_waits_for_its_organisations_turn_and_says_so(tmp_path: Path) -> N
         world.let_go()
         assert ended(world, first).outcome == "proven"
         assert ended(world, second).outcome == "proven"
-        durable.flush_outbox()
+        workflow_engine.flush_outbox()
         assert ended(world, third).outcome == "stopped"
     end = world.store.events(first)[-1].at
     began = next(r.at for r in world.store.events(second) if r.event.type == "attempt_started")
@@ -93,9 +93,9 @@ def test_an_issue_that_ends_meanwhile_gets_no_pull_request(
 ) -> None:
     world = RunWorld(tmp_path)
     world.hold(2)
-    with running(services(world)) as durable:
+    with running_engine(services(world)) as workflow_engine:
         run_id = start(world)
-        durable.flush_outbox()
+        workflow_engine.flush_outbox()
         until(lambda: held(world, run_id, 2))
         with world.forge.world() as forge:
             forge["set"]["issue"] = state
@@ -110,9 +110,9 @@ def test_what_the_file_wishes_stands_in_the_reports(tmp_path: Path) -> None:
     world = RunWorld(tmp_path)
     wishes = "language: de\nmodel: gpt-9\npull_request: {co_author_reporter: true}\n"
     file(world, wishes)
-    with running(services(world)) as durable:
+    with running_engine(services(world)) as workflow_engine:
         run_id = start(world)
-        durable.flush_outbox()
+        workflow_engine.flush_outbox()
         run = ended(world, run_id)
     assert run.outcome == "proven"
     assert run.model == "offline"
@@ -127,9 +127,9 @@ def test_what_the_file_wishes_stands_in_the_reports(tmp_path: Path) -> None:
 def test_a_faulty_file_is_told_and_stops_where_configured(tmp_path: Path, how: str) -> None:
     world = RunWorld(tmp_path, bad_repo_config=how)
     file(world, "budget: {calls: many}\n")
-    with running(services(world)) as durable:
+    with running_engine(services(world)) as workflow_engine:
         run_id = start(world)
-        durable.flush_outbox()
+        workflow_engine.flush_outbox()
         run = ended(world, run_id)
     assert run.outcome == ("proven" if how == "defaults" else "stopped")
     with world.forge.world() as forge:

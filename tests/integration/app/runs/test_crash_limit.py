@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.server.engine import running
+from app.server.workflow_engine import running_engine
 from app.storage.controls import DEATHS
 from tests.support.runs.lifecycle import ended, start
 from tests.support.runs.world import RunWorld
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[4]
 WORKER = """
 import os, signal, sys, time
 from pathlib import Path
-from app.server.engine import running
+from app.server.workflow_engine import running_engine
 from tests.support.runs.world import RunWorld
 from tests.doubles.seeded_policy import SeededModel
 
@@ -31,7 +31,7 @@ class Deadly(SeededModel):
 
 world = RunWorld(Path(sys.argv[1]))
 deadly = lambda run_id, seed, waiting: Deadly(seed, world.steps, slow_commands=False)
-with running(world.services(make_model=deadly)):
+with running_engine(world.services(make_model=deadly)):
     time.sleep(600)
 """
 
@@ -50,7 +50,7 @@ def test_a_run_that_kills_three_workers_is_parked(tmp_path: Path) -> None:
         )
         assert worker.returncode == -signal.SIGKILL
         assert world.store.get_run(run_id).status == "running"
-    with running(world.services()):  # with a model that would do no harm
+    with running_engine(world.services()):  # with a model that would do no harm
         run = ended(world, run_id)
     assert run.outcome == "failed"
     with world.forge.world() as forge:

@@ -12,7 +12,7 @@ from agent.journal.events import ModelWaiting
 from agent.journal.state import fold
 from agent.model import Message, ToolSpec, Turn
 from agent.models.openai_compat import OnWaiting
-from app.server.engine import running
+from app.server.workflow_engine import running_engine
 from sandbox.errors import EngineUnavailable, SandboxGone
 from tests.doubles.seeded_policy import SeededModel
 from tests.support.runs.lifecycle import check_journal, ended, start, until
@@ -45,7 +45,7 @@ def test_it_is_handed_back_and_goes_on_where_it_was(tmp_path: Path) -> None:
             seed, world.steps, away if run_id == waits else [], waiting
         )
     )
-    with running(services) as durable:
+    with running_engine(services) as workflow_engine:
         until(lambda: [run.id for run in world.store.unqueued()] == [waits])
         assert _waited(world, waits)
         state = fold(r.event for r in world.store.events(waits))
@@ -54,11 +54,11 @@ def test_it_is_handed_back_and_goes_on_where_it_was(tmp_path: Path) -> None:
         assert calls > 0
 
         other = start(world, "d2", 8)
-        durable.enqueue(other)
+        workflow_engine.enqueue(other)
         assert ended(world, other).outcome == "proven", "the place was free"
 
         away.clear()
-        durable.flush_outbox()
+        workflow_engine.flush_outbox()
         run = ended(world, waits)
     assert run.outcome == "proven"
     check_journal(world, waits)
@@ -76,12 +76,12 @@ def test_github_that_is_away_for_longer_than_the_patience_costs_no_run(
     world = RunWorld(tmp_path)
     run_id = start(world)
     world.hold(results=9)
-    with running(world.services()) as durable:
+    with running_engine(world.services()) as workflow_engine:
         until(lambda: len(world.store.events(run_id)) > 20)
         with world.forge.world() as forge:
             forge["set"]["away"] = away
         world.let_go()
-        run = ended_at_last(world, run_id, durable)
+        run = ended_at_last(world, run_id, workflow_engine)
     assert run.outcome == "proven"
     check_journal(world, run_id)
     assert claims(world, run_id) > 1, "it had been handed back"
@@ -93,8 +93,8 @@ def test_an_engine_that_is_away_for_longer_than_the_patience_costs_no_run(tmp_pa
     world = RunWorld(tmp_path)
     world.sandboxes = Interrupted([EngineUnavailable("No engine answers.")] * 7)
     run_id = start(world)
-    with running(world.services()) as durable:
-        run = ended_at_last(world, run_id, durable)
+    with running_engine(world.services()) as workflow_engine:
+        run = ended_at_last(world, run_id, workflow_engine)
     assert run.outcome == "proven"
     assert claims(world, run_id) > 1
 
@@ -103,7 +103,7 @@ def test_an_engine_that_is_restarted_again_and_again_costs_no_run(tmp_path: Path
     world = RunWorld(tmp_path)
     world.sandboxes = Interrupted([SandboxGone("The engine was restarted.")] * 4)
     run_id = start(world)
-    with running(world.services()):
+    with running_engine(world.services()):
         assert ended(world, run_id).outcome == "proven"
     assert claims(world, run_id) == 1
 
@@ -112,7 +112,7 @@ def test_a_stop_is_heard_while_a_step_waits(tmp_path: Path) -> None:
     world = RunWorld(tmp_path)
     world.sandboxes = Interrupted([EngineUnavailable("No engine answers.")])
     run_id = start(world)
-    with running(world.services(patience_s=(600.0,))):
+    with running_engine(world.services(patience_s=(600.0,))):
         until(lambda: waits_for(world, run_id))
         until(lambda: "by itself: The container engine does not respond" in status_comment(world))
         world.store.request_stop(run_id)

@@ -17,7 +17,7 @@ import pytest
 from agent.errors import ModelRefused
 from agent.journal.events import RunEnded, RunPhase
 from agent.model import Message, ToolSpec, Turn
-from app.server.engine import running
+from app.server.workflow_engine import running_engine
 from tests.doubles.seeded_policy import SeededModel
 from tests.support.runs.lifecycle import check_journal, ended, held, start, until
 from tests.support.runs.stored import trigger
@@ -39,7 +39,7 @@ def check_databases(state: Path) -> None:
 def test_a_label_becomes_a_pull_request(tmp_path: Path) -> None:
     world = RunWorld(tmp_path)
     run_id = start(world)
-    with running(world.services()):
+    with running_engine(world.services()):
         run = ended(world, run_id)
     assert (run.outcome, run.pull_request) == ("proven", "https://web.test/pull/100")
     check_journal(world, run_id)
@@ -66,7 +66,7 @@ def test_a_stranger_gets_silence(tmp_path: Path) -> None:
     with world.forge.world() as forge:
         forge["set"]["role"] = "read"
     run_id = start(world)
-    with running(world.services()):
+    with running_engine(world.services()):
         run = ended(world, run_id)
     assert run.outcome == "stopped"
     with world.forge.world() as forge:
@@ -83,7 +83,7 @@ def test_a_closed_issue_is_left_alone(tmp_path: Path) -> None:
     with world.forge.world() as forge:
         forge["set"]["issue"] = "closed"
     run_id = start(world)
-    with running(world.services()):
+    with running_engine(world.services()):
         assert ended(world, run_id).outcome == "stopped"
     with world.forge.world() as forge:
         assert forge["comments"] == {}
@@ -94,7 +94,7 @@ def test_github_away_for_a_while_is_waited_for(tmp_path: Path) -> None:
     with world.forge.world() as forge:
         forge["set"]["away"] = 2
     run_id = start(world)
-    with running(world.services()):
+    with running_engine(world.services()):
         assert ended(world, run_id).outcome == "proven"
 
 
@@ -123,7 +123,7 @@ def test_a_failure_becomes_an_honest_comment(tmp_path: Path, error: Exception, w
         return broken
 
     run_id = start(world)
-    with running(world.services(make_model=model)):
+    with running_engine(world.services(make_model=model)):
         run = ended(world, run_id)
     assert run.outcome == "failed"
     with world.forge.world() as forge:
@@ -140,7 +140,7 @@ def test_a_stop_ends_the_run(tmp_path: Path) -> None:
     world = RunWorld(tmp_path, steps=250)
     world.hold(12)
     run_id = start(world)
-    with running(world.services()):
+    with running_engine(world.services()):
         until(lambda: world.store.get_run(run_id).events > 20)
         world.store.request_stop(run_id)
         world.let_go()
@@ -155,14 +155,14 @@ def test_a_graceful_stop_leaves_the_run_to_the_next_start(tmp_path: Path) -> Non
     world = RunWorld(tmp_path, steps=40)
     world.hold(12)
     run_id = start(world)
-    with running(world.services()):
+    with running_engine(world.services()):
         until(lambda: world.store.get_run(run_id).events > 20)
     world.let_go()
     left = world.store.get_run(run_id)
     assert left.status == "running"
     time.sleep(0.5)
     assert world.store.get_run(run_id).events == left.events
-    with running(world.services()):
+    with running_engine(world.services()):
         run = ended(world, run_id)
     assert run.outcome == "proven"
     assert run.epoch == 2
@@ -178,7 +178,7 @@ def test_a_worker_that_lost_its_run_stays_silent(
     world = RunWorld(tmp_path, steps=40)
     world.hold(12)
     run_id = start(world)
-    with running(world.services()):
+    with running_engine(world.services()):
         until(lambda: held(world, run_id, 12))
         thief = world.store.claim(run_id, "worker-9")
         at = world.store.get_run(run_id).events
@@ -193,24 +193,24 @@ def test_a_worker_that_lost_its_run_stays_silent(
             assert forge["pulls"] == {}
             assert not any("diagnosis" in marker for marker in forge["comments"])
     # At its next start it takes the run up again, as its own.
-    with running(world.services()):
+    with running_engine(world.services()):
         assert ended(world, run_id).outcome == "proven"
 
 
 def test_five_deliveries_before_and_after_a_restart_are_one_run(tmp_path: Path) -> None:
     world = RunWorld(tmp_path)
     run_id = start(world)
-    with running(world.services()) as durable:
+    with running_engine(world.services()) as workflow_engine:
         for _ in range(4):
             assert start(world) == run_id
-            durable.enqueue(run_id)
+            workflow_engine.enqueue(run_id)
         ended(world, run_id)
-    with running(world.services()) as durable:
+    with running_engine(world.services()) as workflow_engine:
         assert start(world) == run_id
-        durable.enqueue(run_id)
+        workflow_engine.enqueue(run_id)
         # What the repeats had begun would have begun before another run that is asked for now.
         other = start(world, "d2", 8)
-        durable.enqueue(other)
+        workflow_engine.enqueue(other)
         ended(world, other)
     assert {run.id for run in world.store.list_runs().runs} == {run_id, other}
     check_journal(world, run_id)
@@ -222,10 +222,10 @@ def test_five_deliveries_before_and_after_a_restart_are_one_run(tmp_path: Path) 
 CHILD = """
 import sys, time
 from pathlib import Path
-from app.server.engine import running
+from app.server.workflow_engine import running_engine
 from tests.support.runs.world import RunWorld
 world = RunWorld(Path(sys.argv[1]))
-with running(world.services()):
+with running_engine(world.services()):
     print("up", flush=True)
     time.sleep(600)
 """
@@ -250,7 +250,7 @@ def kill_hard(folder: Path, moment: Callable[[], bool]) -> None:
 def goes_on(world: RunWorld, run_id: str) -> None:
     """The killed run ends with one of everything."""
     assert world.store.get_run(run_id).status == "running"
-    with running(world.services()):
+    with running_engine(world.services()):
         run = ended(world, run_id)
     assert run.outcome == "proven"
     check_journal(world, run_id)

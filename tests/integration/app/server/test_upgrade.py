@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from agent.journal.events import ToolFinished
-from app.server.engine import running
+from app.server.workflow_engine import running_engine
 from tests.support.runs.lifecycle import check_journal, ended
 from tests.support.runs.world import RunWorld
 
@@ -58,7 +58,7 @@ def test_runs_of_the_version_before_go_on(tmp_path: Path) -> None:
     assert sum(isinstance(entry.event, ToolFinished) for entry in journal) == 6
     before = world.store.get_run(done)
     assert (before.status, before.outcome) == ("done", "proven")
-    with running(world.services()):
+    with running_engine(world.services()):
         first, second = ended(world, debugging), ended(world, queued)
     assert (first.outcome, second.outcome) == ("proven", "proven")
     for run_id in (debugging, queued):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from app.server.engine import running
+from app.server.workflow_engine import running_engine
 from app.settings.database_url import WAITS
 from app.settings.schema import Settings
 from app.storage.connection import open_database
@@ -77,7 +77,7 @@ def test_connections_give_up_on_a_server_that_is_silent_and_the_url_has_the_last
 def test_a_whole_run(url: str, tmp_path: Path) -> None:
     world = RunWorld(tmp_path, database_url=url)
     run_id = start(world)
-    with running(world.services()):
+    with running_engine(world.services()):
         assert ended(world, run_id).outcome == "proven"
     check_journal(world, run_id)
     assert not (tmp_path / "state" / "engine.db").exists()

@@ -28,7 +28,10 @@ from tests.support.serving import serving
 
 ROOT = Path(__file__).parents[4]
 WAIT_S = 120
-WORKER = "from app.server.worker import work; from app.settings.loading import load; work(load())"
+WORKER = (
+    "from app.server.worker import run_worker; from app.settings.loading import load; "
+    "run_worker(load())"
+)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

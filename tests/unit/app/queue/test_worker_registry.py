@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 
 from app.queue import takeover, worker_registry
-from app.queue.worker_registry import Heard
+from app.queue.worker_registry import OwnHeartbeats
 from app.storage.store import SqlStore
 from app.storage.tables import workers
 
@@ -23,19 +23,19 @@ def until(true: Callable[[], bool], seconds: float = 20) -> None:
 
 
 def test_who_was_not_heard_itself_does_not_judge_the_silence_of_others() -> None:
-    heard = Heard(0.0, 0.0)
-    assert not heard.tells_death(44, 45), "just started: an outage may be why"
+    own_beats = OwnHeartbeats(0.0, 0.0)
+    assert not own_beats.can_judge_others(44, 45), "just started: an outage may be why"
     for moment in range(5, 51, 5):
-        heard = heard.beaten(float(moment), 45)
-    assert heard.tells_death(52, 45)
+        own_beats = own_beats.after_beat(float(moment), 45)
+    assert own_beats.can_judge_others(52, 45)
     # Away for five minutes. The first look may come before the first sign of life.
-    assert not heard.tells_death(350, 45)
-    heard = heard.beaten(351, 45)
-    assert not heard.tells_death(352, 45)
+    assert not own_beats.can_judge_others(350, 45)
+    own_beats = own_beats.after_beat(351, 45)
+    assert not own_beats.can_judge_others(352, 45)
     for moment in range(356, 400, 5):
-        heard = heard.beaten(float(moment), 45)
-    assert not heard.tells_death(396, 45)
-    assert heard.beaten(401, 45).tells_death(401, 45)
+        own_beats = own_beats.after_beat(float(moment), 45)
+    assert not own_beats.can_judge_others(396, 45)
+    assert own_beats.after_beat(401, 45).can_judge_others(401, 45)
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,15 @@ def test_after_an_outage_only_the_work_of_those_that_left_is_taken(store: SqlSto
 
 
 def test_an_outage_is_followed_by_a_while_without_burials(store: SqlStore) -> None:
-    lease = worker_registry.register(store.database, "a")
+    registration = worker_registry.register(store.database, "a")
     looks: list[tuple[float, bool]] = []
     away = "ALTER TABLE workers RENAME TO away"
-    with worker_registry.keeping(
-        lease, 0.02, 0.6, lambda: None, lambda bury: looks.append((time.monotonic(), bury))
+    with worker_registry.heartbeats(
+        registration,
+        0.02,
+        0.6,
+        lambda: None,
+        lambda mark_dead: looks.append((time.monotonic(), mark_dead)),
     ):
         until(lambda: bool(looks) and looks[-1][1])
         with store.database.begin() as connection:
@@ -86,7 +90,7 @@ def test_an_outage_is_followed_by_a_while_without_burials(store: SqlStore) -> No
             connection.exec_driver_sql("ALTER TABLE away RENAME TO workers")
         back = time.monotonic()
         until(lambda: looks[-1][0] > back and looks[-1][1])
-    after = [moment for moment, bury in looks if moment > back and bury]
+    after = [moment for moment, mark_dead in looks if moment > back and mark_dead]
     assert after[0] - back > 0.55
 
 
@@ -109,7 +113,7 @@ def test_no_error_and_no_sweep_that_hangs_ends_the_signs_of_life(store: SqlStore
 
     sweeps = 0
 
-    def sweep(_bury: bool) -> None:
+    def sweep(_mark_dead: bool) -> None:
         nonlocal sweeps
         sweeps += 1
         if sweeps == 3:
@@ -117,8 +121,8 @@ def test_no_error_and_no_sweep_that_hangs_ends_the_signs_of_life(store: SqlStore
         raise KeyError("an error of the engine")
 
     registered = worker_registry.register(store.database, "a")
-    lease = Counted(registered.database, registered.worker_id, registered.incarnation)
-    with worker_registry.keeping(lease, 0.01, 1, drained, sweep):
+    registration = Counted(registered.database, registered.worker_id, registered.incarnation)
+    with worker_registry.heartbeats(registration, 0.01, 1, drained, sweep):
         until(lambda: sweeps == 3 and told.is_set())
         reached = beats
         until(lambda: beats > reached + 10)

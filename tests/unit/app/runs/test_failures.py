@@ -80,8 +80,8 @@ def test_only_errors_written_for_people_are_shown() -> None:
 def test_log_lines_hold_no_secret(
     form: Literal["text", "json"], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    root, durable = logging.getLogger(), logging.getLogger("dbos")
-    before = (root.handlers[:], root.level, durable.handlers[:], durable.propagate)
+    root, workflow_engine = logging.getLogger(), logging.getLogger("dbos")
+    before = (root.handlers[:], root.level, workflow_engine.handlers[:], workflow_engine.propagate)
     try:
         logs.configure("info", form)
         logs.get("test").info(
@@ -98,9 +98,9 @@ def test_log_lines_hold_no_secret(
         except ValueError:
             logs.get("test").exception("failed")
     finally:
-        root.handlers[:], durable.handlers[:] = before[0], before[2]
+        root.handlers[:], workflow_engine.handlers[:] = before[0], before[2]
         root.setLevel(before[1])
-        durable.propagate = before[3]
+        workflow_engine.propagate = before[3]
     text = capsys.readouterr().err
     for secret in (TOKEN, "hunter2", "x" * 40):
         assert secret not in text

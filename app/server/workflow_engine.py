@@ -44,7 +44,7 @@ _CALLS = QueueCalls(
 _log = logs.get(__name__)
 
 
-class Durable:
+class WorkflowEngine:
     """The running engine."""
 
     def __init__(self, services: Services) -> None:
@@ -67,7 +67,7 @@ class Durable:
         """Tell the engine of all runs and events that it does not know yet; gives how many."""
         return self._outbox.flush()
 
-    def forget(self, workflow_id: str) -> None:
+    def delete_workflow(self, workflow_id: str) -> None:
         """Delete an ended workflow, so that it may be begun anew under its name."""
         DBOS.delete_workflow(workflow_id)
 
@@ -82,7 +82,7 @@ class Durable:
 
 
 @contextmanager
-def running(services: Services) -> Iterator[Durable]:
+def running_engine(services: Services) -> Iterator[WorkflowEngine]:
     """The engine, from here on taking up runs: this worker's unfinished ones first.
 
     Only one at a time in a process: DBOS keeps its state in globals. At the end runs are left where
@@ -102,12 +102,12 @@ def running(services: Services) -> Iterator[Durable]:
     }
     if not settings.database.startswith("sqlite"):
         config["db_engine_kwargs"] = {**pool_of(settings.database)}
-    durable = Durable(services)
+    workflow_engine = WorkflowEngine(services)
     services.ending.clear()
     DBOS(config=config)
-    DBOS.workflow(name=WORKFLOW)(_run_workflow(services, durable))
-    DBOS.workflow(name=ROUND_WORKFLOW)(_round_workflow(services, durable))
-    DBOS.workflow(name=EVENT_WORKFLOW)(_event_workflow(services, durable))
+    DBOS.workflow(name=WORKFLOW)(_run_workflow(services, workflow_engine))
+    DBOS.workflow(name=ROUND_WORKFLOW)(_round_workflow(services, workflow_engine))
+    DBOS.workflow(name=EVENT_WORKFLOW)(_event_workflow(services, workflow_engine))
     try:
         DBOS.launch()
         DBOS.register_queue(
@@ -126,46 +126,54 @@ def running(services: Services) -> Iterator[Durable]:
             polling_interval_sec=POLL_S,
             on_conflict="always_update",
         )
-        durable._up = True
-        if told := durable.flush_outbox():
+        workflow_engine._up = True
+        if told := workflow_engine.flush_outbox():
             _log.info("runs enqueued from the outbox", count=told)
-        yield durable
+        yield workflow_engine
     finally:
-        durable._up = False
-        if not durable.patience_s:
+        workflow_engine._up = False
+        if not workflow_engine.patience_s:
             services.ending.set()
         # Cancels the workflows in mid-step without recording anything of it.
-        DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=int(durable.patience_s))
+        DBOS.destroy(
+            destroy_registry=True, workflow_completion_timeout_sec=int(workflow_engine.patience_s)
+        )
 
 
-def _run_workflow(services: Services, durable: Durable) -> Callable[[str], Awaitable[None]]:
+def _run_workflow(
+    services: Services, workflow_engine: WorkflowEngine
+) -> Callable[[str], Awaitable[None]]:
     async def run(run_id: str) -> None:
-        async with _handing_back(services, run_id):
+        async with _cancelled_when_requeued(services, run_id):
             await work(services, run_id, _step)
-        await _tell_of_new_work(durable)
+        await _enqueue_new_work(workflow_engine)
 
     return run
 
 
-def _round_workflow(services: Services, durable: Durable) -> Callable[[str, int], Awaitable[None]]:
+def _round_workflow(
+    services: Services, workflow_engine: WorkflowEngine
+) -> Callable[[str, int], Awaitable[None]]:
     async def round_of_run(run_id: str, number: int) -> None:
-        async with _handing_back(services, run_id):
+        async with _cancelled_when_requeued(services, run_id):
             await work(services, run_id, _step, number)
-        await _tell_of_new_work(durable)
+        await _enqueue_new_work(workflow_engine)
 
     return round_of_run
 
 
-def _event_workflow(services: Services, durable: Durable) -> Callable[[str], Awaitable[None]]:
+def _event_workflow(
+    services: Services, workflow_engine: WorkflowEngine
+) -> Callable[[str], Awaitable[None]]:
     async def handle_event(event_id: str) -> None:
         await handlers.handle_event(services, event_id, _step)
-        await _tell_of_new_work(durable)
+        await _enqueue_new_work(workflow_engine)
 
     return handle_event
 
 
 @asynccontextmanager
-async def _handing_back(services: Services, run_id: str) -> AsyncIterator[None]:
+async def _cancelled_when_requeued(services: Services, run_id: str) -> AsyncIterator[None]:
     """Cancel the workflow of a run that is handed back, which frees its place in the queue.
 
     In this order: what stands in the outbox is resumed, and a resumed one must not be cancelled.
@@ -188,13 +196,13 @@ async def _handing_back(services: Services, run_id: str) -> AsyncIterator[None]:
         raise
 
 
-async def _tell_of_new_work(durable: Durable) -> None:
+async def _enqueue_new_work(workflow_engine: WorkflowEngine) -> None:
     """Runs that this work left in the outbox: at once, and not when the outbox is looked into next.
 
     In a bare thread, because what is enqueued must not count as a part of this workflow.
     """
     try:
-        await asyncio.get_running_loop().run_in_executor(None, durable.flush_outbox)
+        await asyncio.get_running_loop().run_in_executor(None, workflow_engine.flush_outbox)
     except Exception:  # noqa: BLE001  the outbox keeps them, and is looked into again
         _log.warning("new work could not be enqueued yet", exc_info=True)
 
