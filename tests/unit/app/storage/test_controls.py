@@ -195,10 +195,10 @@ async def test_the_shutdown_gate_waits_for_calls_and_lets_no_turn_begin(store: S
     model = governed(store, "r1", [])
     await model.turn([], [])  # its tool calls are being done now
     started = time.monotonic()
-    assert not await asyncio.to_thread(model.shutdown_gate.press, 0.2)
+    assert not await asyncio.to_thread(model.shutdown_gate.close, 0.2)
     assert time.monotonic() - started >= 0.2
     turn = asyncio.create_task(model.turn([], []))  # the call has ended
-    assert await asyncio.to_thread(model.shutdown_gate.press, 5)
+    assert await asyncio.to_thread(model.shutdown_gate.close, 5)
     done, _ = await asyncio.wait({turn}, timeout=0.2)
     turn.cancel()
     assert not done
