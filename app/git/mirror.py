@@ -111,7 +111,7 @@ class Mirror:
         """
         self._git("ls-remote", "--quiet", "--end-of-options", self._url, "HEAD", token=token)
 
-    def is_on(self, branch: str, commit: str) -> bool:
+    def is_on_branch(self, branch: str, commit: str) -> bool:
         """Whether a branch, as last fetched, holds a commit."""
         try:
             self._git("merge-base", "--is-ancestor", commit, f"refs/heads/{branch}")

@@ -48,7 +48,7 @@ def put_check(requester: Requester, repository: str, report: CheckReport) -> Che
             }
             for a in report.annotations[:MOST_ANNOTATIONS]
         ]
-    if found and _says(found, report):
+    if found and _is_up_to_date(found, report):
         run = found
     elif found:
         _, run = requester.requestJsonAndCheck(
@@ -68,16 +68,16 @@ def put_check(requester: Requester, repository: str, report: CheckReport) -> Che
     )
 
 
-def _says(run: dict[str, Any], report: CheckReport) -> bool:
+def _is_up_to_date(run: dict[str, Any], report: CheckReport) -> bool:
     """Whether a check run says all this already."""
     output = run["output"]
-    said = (run["status"], run["conclusion"], output["title"], output["summary"])
+    present = (run["status"], run["conclusion"], output["title"], output["summary"])
     wanted = (report.status, report.conclusion, report.title, report.summary)
-    told = not report.annotations or output["annotations_count"]
-    return said == wanted and bool(told)
+    annotated = not report.annotations or output["annotations_count"]
+    return present == wanted and bool(annotated)
 
 
-def is_on(requester: Requester, repository: str, branch: str, sha: str) -> bool:
+def is_on_branch(requester: Requester, repository: str, branch: str, sha: str) -> bool:
     """Whether a commit lies on a branch of this repository; a fork's commits do not."""
     path = f"/repos/{repository}/compare/{quote(branch, safe='/')}...{sha}"
     try:

@@ -59,7 +59,7 @@ class GithubForge:
 
     async def bot_login(self) -> str:
         """The login under which the App writes, e.g. `patchwright[bot]`."""
-        return await self._do("read the App", self._bot_login)
+        return await self._call("read the App", self._bot_login)
 
     async def git_token(self, *, renew: bool = False) -> GitToken:
         """A token for git on this repository alone; `renew` when the last one was refused."""
@@ -70,7 +70,7 @@ class GithubForge:
             self._token = git_token(self._integration, self._installation, self._name)
             return self._token
 
-        return await self._do("get a token for git", token)
+        return await self._call("get a token for git", token)
 
     async def repository(self) -> Repository:
         """The repository as it is now."""
@@ -86,7 +86,7 @@ class GithubForge:
                 web_url=repo.html_url,
             )
 
-        return await self._do("read the repository", read)
+        return await self._call("read the repository", read)
 
     async def issue(self, number: int) -> IssueThread:
         """An issue with all its comments, oldest first."""
@@ -95,7 +95,7 @@ class GithubForge:
             issue = self._repo().get_issue(number)
             return as_thread(issue, [as_comment(c) for c in issue.get_comments()])
 
-        return await self._do(f"read issue #{number}", read)
+        return await self._call(f"read issue #{number}", read)
 
     async def permission(self, user: str) -> Permission:
         """What a user may do here; role `none` for somebody unknown."""
@@ -112,7 +112,7 @@ class GithubForge:
                 raise
             return Permission(data["permission"], data.get("role_name") or data["permission"])
 
-        return await self._do("read a person's permission", read)
+        return await self._call("read a person's permission", read)
 
     async def react(self, issue: int, reaction: Reaction, *, comment: int = 0) -> None:
         """React to an issue, or to a comment of it. Idempotent."""
@@ -125,7 +125,7 @@ class GithubForge:
                 input={"content": reaction},
             )
 
-        await self._do(f"react to issue #{issue}", write)
+        await self._call(f"react to issue #{issue}", write)
 
     async def put_comment(self, issue: int, marker: str, body: str) -> Comment:
         """Create or edit the App's own comment that begins with `marker`."""
@@ -147,15 +147,15 @@ class GithubForge:
                 return as_comment(self._repo().get_issue(issue).create_comment(text))
             return found if found.body == text else self._edit(found.id, text)
 
-        def remember() -> Comment:
+        def write_and_cache() -> Comment:
             self._comments[key] = write()
             return self._comments[key]
 
-        return await self._do(f"comment on issue #{issue}", remember)
+        return await self._call(f"comment on issue #{issue}", write_and_cache)
 
     async def pulls(self, branch: str) -> tuple[Pull, ...]:
         """All pull requests from this branch of the repository, newest first."""
-        return await self._do(
+        return await self._call(
             "look for pull requests", lambda: tuple(self._find_pulls(branch, "all"))
         )
 
@@ -180,7 +180,7 @@ class GithubForge:
                 raise
             return as_pull(created)
 
-        return await self._do(f"open a pull request from {branch}", write)
+        return await self._call(f"open a pull request from {branch}", write)
 
     async def add_labels(self, number: int, labels: Sequence[str]) -> None:
         """Add labels to an issue or pull request. Idempotent."""
@@ -193,12 +193,12 @@ class GithubForge:
             )
 
         if labels:
-            await self._do(f"label #{number}", write)
+            await self._call(f"label #{number}", write)
 
     async def put_check(self, report: CheckReport) -> CheckRun:
         """Create or update the check run with this external id on this commit."""
         write = lambda: checks.put_check(self._client.requester, self._name, report)  # noqa: E731
-        return await self._do("write a check run", write)
+        return await self._call("write a check run", write)
 
     async def request_reviewers(
         self, number: int, people: Sequence[str], teams: Sequence[str]
@@ -209,7 +209,7 @@ class GithubForge:
         def write() -> tuple[str, ...]:
             return pulls.request_reviewers(self._client.requester, *at, people, teams)
 
-        return await self._do(f"ask for a review of #{number}", write) if people or teams else ()
+        return await self._call(f"ask for a review of #{number}", write) if people or teams else ()
 
     async def file(self, path: str, *, repository: str = "") -> bytes | None:
         """A file's content on the default branch; None when it is no regular file there."""
@@ -225,17 +225,17 @@ class GithubForge:
                 return None
             return found.decoded_content
 
-        return await self._do(f"read the file {path}", read)
+        return await self._call(f"read the file {path}", read)
 
     async def pull(self, number: int) -> Pull:
         """A pull request as it is now."""
         read = lambda: as_pull(self._repo().get_pull(number))  # noqa: E731
-        return await self._do(f"read pull request #{number}", read)
+        return await self._call(f"read pull request #{number}", read)
 
-    async def remarks(self, number: int) -> tuple[ReviewComment, ...]:
+    async def review_comments(self, number: int) -> tuple[ReviewComment, ...]:
         """All that was said of a pull request by anybody, oldest first."""
-        read = lambda: pulls.remarks(self._client.requester, self._name, number)  # noqa: E731
-        return await self._do(f"read the review of #{number}", read)
+        read = lambda: pulls.review_comments(self._client.requester, self._name, number)  # noqa: E731
+        return await self._call(f"read the review of #{number}", read)
 
     async def reply(self, number: int, thread: int, marker: str, body: str) -> None:
         """Answer in a thread of a pull request, once for each `marker`."""
@@ -245,20 +245,20 @@ class GithubForge:
             at = (self._client.requester, self._name, number)
             pulls.reply(*at, thread=thread, text=text, marker=marker, login=login)
 
-        await self._do(f"answer in the review of #{number}", write)
+        await self._call(f"answer in the review of #{number}", write)
 
     async def failed_checks(self, sha: str) -> tuple[FailedCheck, ...]:
         """The latest check runs of other Apps on a commit that ended badly."""
         own = self._app.app_id
         at = (self._name, sha, own)
         read = lambda: checks.failed_checks(self._client.requester, *at)  # noqa: E731
-        return await self._do(f"read the checks of {sha[:12]}", read)
+        return await self._call(f"read the checks of {sha[:12]}", read)
 
-    async def is_on(self, branch: str, sha: str) -> bool:
+    async def is_on_branch(self, branch: str, sha: str) -> bool:
         """Whether a commit lies on a branch of this repository; a fork's commits do not."""
         at = (self._name, branch, sha)
-        read = lambda: checks.is_on(self._client.requester, *at)  # noqa: E731
-        return await self._do(f"look for {sha[:12]} on {branch}", read)
+        read = lambda: checks.is_on_branch(self._client.requester, *at)  # noqa: E731
+        return await self._call(f"look for {sha[:12]} on {branch}", read)
 
     async def check_log(self, check: int) -> bytes | None:
         """The log of a check run that is a job of GitHub Actions; None when there is none."""
@@ -268,7 +268,7 @@ class GithubForge:
             at = (url, self._name, check, self._app.timeout_s, verify)
             return checks.check_log(self._client.requester, *at)
 
-        return await self._do(f"read the log of check {check}", read)
+        return await self._call(f"read the log of check {check}", read)
 
     async def open_issue(self, marker: str, title: str, body: str) -> int:
         """The App's own open issue that begins with `marker`, created if there is none."""
@@ -277,14 +277,14 @@ class GithubForge:
             at, login = (self._client.requester, self._name), self._bot_login()
             return pulls.open_issue(*at, marker=marker, title=title, body=body, login=login)
 
-        return await self._do("open an issue", write)
+        return await self._call("open an issue", write)
 
     async def delete_branch(self, branch: str, sha: str) -> None:
         """Delete a branch if it stands at this commit. Idempotent."""
         write = lambda: pulls.delete_branch(  # noqa: E731
             self._client.requester, self._name, branch, sha
         )
-        await self._do(f"delete the branch {branch}", write)
+        await self._call(f"delete the branch {branch}", write)
 
     async def close(self) -> None:
         """Release connections. Safe to call twice."""
@@ -330,10 +330,10 @@ class GithubForge:
         )
         return [as_pull(p) for p in listed if p.head.ref == branch]
 
-    async def _do(self, what: str, call: Callable[[], T]) -> T:
-        return await asyncio.to_thread(self._guarded, what, call)
+    async def _call(self, what: str, call: Callable[[], T]) -> T:
+        return await asyncio.to_thread(self._call_with_new_token_once, what, call)
 
-    def _guarded(self, what: str, call: Callable[[], T]) -> T:
+    def _call_with_new_token_once(self, what: str, call: Callable[[], T]) -> T:
         with self._lock:
             try:
                 try:
@@ -346,20 +346,20 @@ class GithubForge:
                 self._client = self._integration.get_github_for_installation(self._installation)
                 return call()
             except GithubException as error:
-                raise self._explained(what, error) from None
+                raise self._as_forge_error(what, error) from None
             except requests.RequestException as error:
                 reason = type(error).__name__
                 raise ForgeAway(f"Could not {what}: GitHub cannot be reached ({reason}).") from None
 
-    def _explained(self, what: str, error: GithubException) -> ForgeError:
+    def _as_forge_error(self, what: str, error: GithubException) -> ForgeError:
         """The answer as an error; what is missing may be missing because the App was removed."""
         if error.status == 404:
             try:
                 self._integration.requester.requestJsonAndCheck(
                     "GET", f"/repos/{self._name}/installation"
                 )
-            except GithubException as asked:
-                if asked.status == 404:
+            except GithubException as installation_error:
+                if installation_error.status == 404:
                     return InstallationGone(
                         f"Could not {what}: the App is not installed on {self._name} any more."
                     )

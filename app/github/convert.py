@@ -33,17 +33,17 @@ SECONDARY_WAIT_S = 60.0
 
 def forge_error(what: str, error: GithubException) -> ForgeError:
     """GitHub's answer as one of our errors."""
-    said = error.data.get("message", "") if isinstance(error.data, dict) else ""
+    message = error.data.get("message", "") if isinstance(error.data, dict) else ""
     headers = {k.lower(): v for k, v in (error.headers or {}).items()}
-    text = f"Could not {what}: GitHub answered {error.status}{f' ({said})' if said else ''}."
+    text = f"Could not {what}: GitHub answered {error.status}{f' ({message})' if message else ''}."
     if error.status in (403, 429):
-        wait = _wait(headers, said)
+        wait = _seconds_to_wait(headers, message)
         if wait is not None or error.status == 429:
             return RateLimited(text, wait if wait is not None else SECONDARY_WAIT_S)
     if error.status == 401:
         return TokenRefused(text)
     if error.status == 403:
-        return _denied(text, said)
+        return _denial(text, message)
     if error.status in (404, 410):
         return ForgeMissing(text)
     if error.status >= 500:
@@ -60,14 +60,14 @@ _DENIALS = (
 """GitHub's sentences; it gives these answers no code of their own."""
 
 
-def _denied(text: str, said: str) -> ForgeDenied:
-    for words, kind in _DENIALS:
-        if words.search(said):
+def _denial(text: str, message: str) -> ForgeDenied:
+    for pattern, kind in _DENIALS:
+        if pattern.search(message):
             return kind(text)
     return ForgeDenied(text)
 
 
-def _wait(headers: dict[str, str], said: str) -> float | None:
+def _seconds_to_wait(headers: dict[str, str], message: str) -> float | None:
     """Seconds that a limit asks to wait; None when this is no limit."""
     after = headers.get("retry-after", "")
     if after.isdigit():
@@ -75,7 +75,7 @@ def _wait(headers: dict[str, str], said: str) -> float | None:
     reset = headers.get("x-ratelimit-reset", "")
     if headers.get("x-ratelimit-remaining") == "0" and reset.isdigit():
         return max(1.0, float(reset) - datetime.now(UTC).timestamp() + 1.0)
-    return SECONDARY_WAIT_S if "rate limit" in said.lower() else None
+    return SECONDARY_WAIT_S if "rate limit" in message.lower() else None
 
 
 def as_comment(comment: IssueComment) -> Comment:

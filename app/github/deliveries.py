@@ -23,7 +23,7 @@ PAGES = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Missed:
+class MissedDelivery:
     """A delivery that was never answered with success."""
 
     id: int
@@ -33,23 +33,23 @@ class Missed:
     event: str
 
 
-def missed(app: GithubApp, since: datetime) -> list[Missed]:
+def missed_deliveries(app: GithubApp, since: datetime) -> list[MissedDelivery]:
     """Deliveries after `since` that no attempt brought to us, oldest first. Raises `ForgeError`.
 
     Source of facts: GitHub's `GET /app/hook/deliveries`, which keeps three days.
     """
-    found: dict[str, Missed] = {}
+    found: dict[str, MissedDelivery] = {}
     arrived: set[str] = set()
     for item in _deliveries(app, since):
         guid = str(item["guid"])
         if 200 <= int(item["status_code"]) < 300:
             arrived.add(guid)
         elif guid not in found:
-            found[guid] = Missed(int(item["id"]), guid, str(item["event"]))
+            found[guid] = MissedDelivery(int(item["id"]), guid, str(item["event"]))
     return [one for one in reversed(found.values()) if one.guid not in arrived]
 
 
-def payload(app: GithubApp, delivery: Missed) -> bytes:
+def payload(app: GithubApp, delivery: MissedDelivery) -> bytes:
     """What the delivery would have brought. Raises `ForgeError`."""
     data = _get(app, f"/app/hook/deliveries/{delivery.id}", {})[1]
     return json.dumps(data["request"]["payload"]).encode()

@@ -10,8 +10,8 @@ from app.github.forge import Forge
 
 READS = frozenset(
     {
-        "bot_login", "check_log", "close", "failed_checks", "file", "is_on", "issue",
-        "name", "permission", "pull", "pulls", "remarks", "repository",
+        "bot_login", "check_log", "close", "failed_checks", "file", "is_on_branch", "issue",
+        "name", "permission", "pull", "pulls", "review_comments", "repository",
     }
 )  # fmt: skip
 """What changes nothing outside. Everything else is an act, a git token too: it is for a push."""

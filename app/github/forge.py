@@ -104,7 +104,7 @@ class Forge(Protocol):
         """A pull request as it is now."""
         ...
 
-    async def remarks(self, number: int) -> tuple[ReviewComment, ...]:
+    async def review_comments(self, number: int) -> tuple[ReviewComment, ...]:
         """All that was said of a pull request by anybody, oldest first.
 
         Without the words of approvals and of dismissed reviews.
@@ -119,7 +119,7 @@ class Forge(Protocol):
         """The latest check runs of other Apps on a commit that ended badly."""
         ...
 
-    async def is_on(self, branch: str, sha: str) -> bool:
+    async def is_on_branch(self, branch: str, sha: str) -> bool:
         """Whether a commit lies on a branch of this repository; a fork's commits do not."""
         ...
 

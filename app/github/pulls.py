@@ -16,25 +16,32 @@ from github.Requester import Requester
 from app.github.paging import all_entries
 from app.github.records import ReviewComment
 
-ASKING = ("CHANGES_REQUESTED", "COMMENTED")
+STATES_WITH_FEEDBACK = ("CHANGES_REQUESTED", "COMMENTED")
 """States of reviews whose words ask for something; an approval's are thanks, a dismissed one's
 are taken back."""
 
 
-def remarks(requester: Requester, repository: str, number: int) -> tuple[ReviewComment, ...]:
+def review_comments(
+    requester: Requester, repository: str, number: int
+) -> tuple[ReviewComment, ...]:
     """All that was said of a pull request by anybody, oldest first."""
     pull = f"/repos/{repository}/pulls/{number}"
     found = [
-        _remark("review", said, said["submitted_at"])
-        for said in all_entries(requester, f"{pull}/reviews")
-        if said.get("body") and said.get("submitted_at") and said["state"] in ASKING
+        _as_review_comment("review", comment, comment["submitted_at"])
+        for comment in all_entries(requester, f"{pull}/reviews")
+        if comment.get("body")
+        and comment.get("submitted_at")
+        and comment["state"] in STATES_WITH_FEEDBACK
     ]
     found += [
-        _remark("line", said, said["created_at"])
-        for said in all_entries(requester, f"{pull}/comments")
+        _as_review_comment("line", comment, comment["created_at"])
+        for comment in all_entries(requester, f"{pull}/comments")
     ]
     page = f"/repos/{repository}/issues/{number}/comments"
-    found += [_remark("page", said, said["created_at"]) for said in all_entries(requester, page)]
+    found += [
+        _as_review_comment("page", comment, comment["created_at"])
+        for comment in all_entries(requester, page)
+    ]
     order = ("review", "line", "page")
     return tuple(sorted(found, key=lambda r: (r.created_at, order.index(r.kind), r.id)))
 
@@ -51,9 +58,13 @@ def reply(
 ) -> None:
     """Answer in a thread of a pull request, once for each `marker`."""
     path = f"/repos/{repository}/pulls/{number}/comments"
-    for said in all_entries(requester, path):
-        by = (said.get("user") or {}).get("login")
-        if by == login and said.get("in_reply_to_id") == thread and said["body"].startswith(marker):
+    for comment in all_entries(requester, path):
+        by = (comment.get("user") or {}).get("login")
+        if (
+            by == login
+            and comment.get("in_reply_to_id") == thread
+            and comment["body"].startswith(marker)
+        ):
             return
     requester.requestJsonAndCheck("POST", f"{path}/{thread}/replies", input={"body": text})
 
@@ -84,17 +95,17 @@ def delete_branch(requester: Requester, repository: str, branch: str, sha: str) 
             raise
 
 
-def _remark(kind: Any, said: dict[str, Any], at: str) -> ReviewComment:
+def _as_review_comment(kind: Any, comment: dict[str, Any], at: str) -> ReviewComment:
     return ReviewComment(
         kind=kind,
-        id=said["id"],
-        author=(said.get("user") or {}).get("login") or "ghost",
-        body=said.get("body") or "",
+        id=comment["id"],
+        author=(comment.get("user") or {}).get("login") or "ghost",
+        body=comment.get("body") or "",
         created_at=datetime.fromisoformat(at.replace("Z", "+00:00")),
-        thread=(said.get("in_reply_to_id") or said["id"]) if kind == "line" else 0,
-        path=said.get("path") or "",
-        line=said.get("line") or 0,
-        hunk=said.get("diff_hunk") or "",
+        thread=(comment.get("in_reply_to_id") or comment["id"]) if kind == "line" else 0,
+        path=comment.get("path") or "",
+        line=comment.get("line") or 0,
+        hunk=comment.get("diff_hunk") or "",
     )
 
 
@@ -107,11 +118,11 @@ def request_reviewers(
 ) -> tuple[str, ...]:
     """Ask people (logins) and teams (slugs) for a review; gives those that GitHub refused."""
     pull = f"/repos/{repository}/pulls/{number}"
-    _, asked = requester.requestJsonAndCheck("GET", f"{pull}/requested_reviewers")
+    _, pending = requester.requestJsonAndCheck("GET", f"{pull}/requested_reviewers")
     _, reviews = requester.requestJsonAndCheck("GET", f"{pull}/reviews?per_page=100")
-    known = {user["login"].casefold() for user in asked["users"]}
+    known = {user["login"].casefold() for user in pending["users"]}
     known |= {(review.get("user") or {}).get("login", "").casefold() for review in reviews}
-    known_teams = {team["slug"].casefold() for team in asked["teams"]}
+    known_teams = {team["slug"].casefold() for team in pending["teams"]}
     wanted = [("reviewers", login) for login in people if login.casefold() not in known]
     wanted += [("team_reviewers", slug) for slug in teams if slug.casefold() not in known_teams]
     refused = []

@@ -42,29 +42,29 @@ class BadPayload(Exception):
     """The body is no JSON, or not what GitHub sends for this event."""
 
 
-class _Lenient(BaseModel):
+class _PartialPayload(BaseModel):
     """A part of a payload; what is not named here may come and go as GitHub likes."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
 
 
-class _User(_Lenient):
+class _User(_PartialPayload):
     login: Login
     type: str = "User"
 
 
-class _Label(_Lenient):
+class _Label(_PartialPayload):
     name: str
 
 
-class _Repository(_Lenient):
+class _Repository(_PartialPayload):
     id: Id
     full_name: FullName
     default_branch: Annotated[str, Field(min_length=1, max_length=255)] = "main"
     archived: bool = False
 
 
-class _Issue(_Lenient):
+class _Issue(_PartialPayload):
     number: Id
     title: str
     body: str | None = None
@@ -73,11 +73,11 @@ class _Issue(_Lenient):
     pull_request: dict[str, Any] | None = None
 
 
-class _Installation(_Lenient):
+class _Installation(_PartialPayload):
     id: Id
 
 
-class _Delivery(_Lenient):
+class _Payload(_PartialPayload):
     """What every event of a repository has."""
 
     repository: _Repository
@@ -85,62 +85,62 @@ class _Delivery(_Lenient):
     installation: _Installation | None = None
 
 
-class _OfIssue(_Delivery):
+class _IssuePayload(_Payload):
     issue: _Issue
     label: _Label | None = None
     assignee: _User | None = None
 
 
-class _Comment(_Lenient):
+class _Comment(_PartialPayload):
     id: Id
     body: str | None = None
 
 
-class _OfComment(_Delivery):
+class _CommentPayload(_Payload):
     issue: _Issue
     comment: _Comment
 
 
-class _Numbered(_Lenient):
+class _PullNumber(_PartialPayload):
     number: Id
 
 
-class _Review(_Lenient):
+class _Review(_PartialPayload):
     state: str
     body: str | None = None
 
 
-class _OfReview(_Delivery):
-    pull_request: _Numbered
+class _ReviewPayload(_Payload):
+    pull_request: _PullNumber
     review: _Review
 
 
-class _OfLine(_Delivery):
-    pull_request: _Numbered
+class _ReviewCommentPayload(_Payload):
+    pull_request: _PullNumber
 
 
-class _Suite(_Lenient):
+class _Suite(_PartialPayload):
     head_branch: str | None = None
 
 
-class _App(_Lenient):
+class _App(_PartialPayload):
     id: int
 
 
-class _RepositoryOfBranch(_Lenient):
+class _BranchRepository(_PartialPayload):
     id: Id
 
 
-class _Branch(_Lenient):
-    repo: _RepositoryOfBranch
+class _Branch(_PartialPayload):
+    repo: _BranchRepository
 
 
-class _PullOfCheck(_Lenient):
+class _CheckedPull(_PartialPayload):
     number: Id
     base: _Branch
 
 
-class _CheckRun(_Lenient):
+class _CheckRun(_PartialPayload):
     id: Id
     name: str
     head_sha: Sha
@@ -148,30 +148,30 @@ class _CheckRun(_Lenient):
     conclusion: str | None = None
     app: _App | None = None
     check_suite: _Suite | None = None
-    pull_requests: list[_PullOfCheck] = []
+    pull_requests: list[_CheckedPull] = []
 
 
-class _OfCheck(_Delivery):
+class _CheckPayload(_Payload):
     check_run: _CheckRun
 
 
-class _Ended(_Lenient):
+class _ClosedPull(_PartialPayload):
     number: Id
     merged: bool | None = None
 
 
-class _OfPull(_Delivery):
-    pull_request: _Ended
+class _PullPayload(_Payload):
+    pull_request: _ClosedPull
 
 
-class _OfPush(_Delivery):
+class _PushPayload(_Payload):
     ref: str
     after: Sha
     deleted: bool = False
 
 
 _OBJECT: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
-_D = TypeVar("_D", bound=_Delivery)
+_P = TypeVar("_P", bound=_Payload)
 
 
 def sign(secret: str, body: bytes) -> str:
@@ -196,87 +196,99 @@ def parse(event: str, body: bytes) -> Trigger | WebhookEvent | Ignored:
     except (ValidationError, RecursionError):
         raise BadPayload("the body is not a JSON object") from None
     action = payload.get("action")
-    known = _KNOWN.get((event, action if isinstance(action, str) else ""))
-    if known is None:
+    parse_payload = _PARSERS.get((event, action if isinstance(action, str) else ""))
+    if parse_payload is None:
         return Ignored(reason="not an event that asks for anything")
     try:
-        return known(payload)
+        return parse_payload(payload)
     except (ValidationError, RecursionError):
         what = f"{event}.{action}" if action else event
         raise BadPayload(f"the body is not a {what} event as GitHub sends it") from None
 
 
-def _reader(
-    model: type[_D], read: Callable[[_D, dict[str, Any]], Trigger | WebhookEvent | Ignored]
+def _parser(
+    model: type[_P], read: Callable[[_P, dict[str, Any]], Trigger | WebhookEvent | Ignored]
 ) -> Callable[[dict[str, Any]], Trigger | WebhookEvent | Ignored]:
-    def known(payload: dict[str, Any]) -> Trigger | WebhookEvent | Ignored:
-        delivery = model.model_validate(payload)
-        if delivery.installation is None:
+    def parse_payload(body: dict[str, Any]) -> Trigger | WebhookEvent | Ignored:
+        payload = model.model_validate(body)
+        if payload.installation is None:
             return Ignored(reason="not delivered for an installation of the App")
-        place = {
-            "installation_id": delivery.installation.id,
-            "repository": delivery.repository.full_name,
-            "repository_id": delivery.repository.id,
-            "default_branch": delivery.repository.default_branch,
-            "archived": delivery.repository.archived,
-            "sender": delivery.sender.login,
-            "sender_is_bot": delivery.sender.type != "User",
+        source = {
+            "installation_id": payload.installation.id,
+            "repository": payload.repository.full_name,
+            "repository_id": payload.repository.id,
+            "default_branch": payload.repository.default_branch,
+            "archived": payload.repository.archived,
+            "sender": payload.sender.login,
+            "sender_is_bot": payload.sender.type != "User",
         }
-        return read(delivery, place)
+        return read(payload, source)
 
-    return known
+    return parse_payload
 
 
-def _labeled(event: _OfIssue, place: dict[str, Any]) -> Trigger | WebhookEvent | Ignored:
-    if event.label is None:
+def _parse_label(
+    payload: _IssuePayload, source: dict[str, Any]
+) -> Trigger | WebhookEvent | Ignored:
+    if payload.label is None:
         return Ignored(reason="no label is named")
-    issue = event.issue
+    issue = payload.issue
     return Trigger(
-        **place,
+        **source,
         issue_number=issue.number,
         issue_title=issue.title[:LONGEST_TEXT],
         issue_body=(issue.body or "")[:LONGEST_TEXT],
         issue_author=issue.user.login if issue.user else "ghost",
         issue_open=issue.state == "open",
         is_pull_request=issue.pull_request is not None,
-        label=event.label.name,
+        label=payload.label.name,
     )
 
 
-def _assigned(event: _OfIssue, place: dict[str, Any]) -> Trigger | WebhookEvent | Ignored:
-    if event.assignee is None:
+def _parse_assignment(
+    payload: _IssuePayload, source: dict[str, Any]
+) -> Trigger | WebhookEvent | Ignored:
+    if payload.assignee is None:
         return Ignored(reason="nobody is assigned")
-    return Assigned(**place, issue_number=event.issue.number, assignee=event.assignee.login)
+    return Assigned(**source, issue_number=payload.issue.number, assignee=payload.assignee.login)
 
 
-def _commented(event: _OfComment, place: dict[str, Any]) -> Trigger | WebhookEvent | Ignored:
+def _parse_comment(
+    payload: _CommentPayload, source: dict[str, Any]
+) -> Trigger | WebhookEvent | Ignored:
     return Commented(
-        **place,
-        issue_number=event.issue.number,
-        is_pull_request=event.issue.pull_request is not None,
-        comment_id=event.comment.id,
-        body=(event.comment.body or "")[:LONGEST_TEXT],
+        **source,
+        issue_number=payload.issue.number,
+        is_pull_request=payload.issue.pull_request is not None,
+        comment_id=payload.comment.id,
+        body=(payload.comment.body or "")[:LONGEST_TEXT],
     )
 
 
-def _reviewed(event: _OfReview, place: dict[str, Any]) -> Trigger | WebhookEvent | Ignored:
+def _parse_review(
+    payload: _ReviewPayload, source: dict[str, Any]
+) -> Trigger | WebhookEvent | Ignored:
     # The comments of a review come as events of their own.
-    if event.review.state.lower() == "approved" or not event.review.body:
+    if payload.review.state.lower() == "approved" or not payload.review.body:
         return Ignored(reason="the review itself asks for nothing")
-    return Reviewed(**place, pull_number=event.pull_request.number)
+    return Reviewed(**source, pull_number=payload.pull_request.number)
 
 
-def _line_commented(event: _OfLine, place: dict[str, Any]) -> Trigger | WebhookEvent | Ignored:
-    return Reviewed(**place, pull_number=event.pull_request.number)
+def _parse_review_comment(
+    payload: _ReviewCommentPayload, source: dict[str, Any]
+) -> Trigger | WebhookEvent | Ignored:
+    return Reviewed(**source, pull_number=payload.pull_request.number)
 
 
-def _check_ended(event: _OfCheck, place: dict[str, Any]) -> Trigger | WebhookEvent | Ignored:
-    check = event.check_run
+def _parse_check(
+    payload: _CheckPayload, source: dict[str, Any]
+) -> Trigger | WebhookEvent | Ignored:
+    check = payload.check_run
     if check.conclusion not in FAILURES:
         return Ignored(reason="the check did not fail")
     branch = check.check_suite.head_branch if check.check_suite else None
     return CheckFailed(
-        **place,
+        **source,
         check_id=check.id,
         app_id=check.app.id if check.app else 0,
         name=check.name[:255],
@@ -284,44 +296,50 @@ def _check_ended(event: _OfCheck, place: dict[str, Any]) -> Trigger | WebhookEve
         head_branch=(branch or "")[:255],
         # In a fork, those of the repository that it came from are listed too.
         pulls=tuple(
-            p.number for p in check.pull_requests[:20] if p.base.repo.id == event.repository.id
+            p.number for p in check.pull_requests[:20] if p.base.repo.id == payload.repository.id
         ),
     )
 
 
-def _rerun(event: _OfCheck, place: dict[str, Any]) -> Trigger | WebhookEvent | Ignored:
-    check = event.check_run
+def _parse_rerun(
+    payload: _CheckPayload, source: dict[str, Any]
+) -> Trigger | WebhookEvent | Ignored:
+    check = payload.check_run
     return Rerun(
-        **place,
+        **source,
         app_id=check.app.id if check.app else 0,
         external_id=(check.external_id or "")[:255],
         head_sha=check.head_sha,
     )
 
 
-def _pull_ended(event: _OfPull, place: dict[str, Any]) -> Trigger | WebhookEvent | Ignored:
-    pull = event.pull_request
-    return PullEnded(**place, pull_number=pull.number, merged=bool(pull.merged))
+def _parse_closed_pull(
+    payload: _PullPayload, source: dict[str, Any]
+) -> Trigger | WebhookEvent | Ignored:
+    pull = payload.pull_request
+    return PullEnded(**source, pull_number=pull.number, merged=bool(pull.merged))
 
 
-def _pushed(event: _OfPush, place: dict[str, Any]) -> Trigger | WebhookEvent | Ignored:
+def _parse_push(payload: _PushPayload, source: dict[str, Any]) -> Trigger | WebhookEvent | Ignored:
     prefix = "refs/heads/"
-    if event.deleted or not event.ref.startswith(prefix):
+    if payload.deleted or not payload.ref.startswith(prefix):
         return Ignored(reason="no branch moved")
-    return Pushed(**place, branch=event.ref.removeprefix(prefix)[:255], after=event.after)
+    return Pushed(**source, branch=payload.ref.removeprefix(prefix)[:255], after=payload.after)
 
 
-_KNOWN: dict[tuple[str, str], Callable[[dict[str, Any]], Trigger | WebhookEvent | Ignored]] = {
-    ("issues", "labeled"): _reader(_OfIssue, _labeled),
-    ("issues", "assigned"): _reader(_OfIssue, _assigned),
-    ("issue_comment", "created"): _reader(_OfComment, _commented),
-    ("pull_request_review", "submitted"): _reader(_OfReview, _reviewed),
-    ("pull_request_review_comment", "created"): _reader(_OfLine, _line_commented),
-    ("check_run", "completed"): _reader(_OfCheck, _check_ended),
-    ("check_run", "rerequested"): _reader(_OfCheck, _rerun),
-    ("pull_request", "closed"): _reader(_OfPull, _pull_ended),
-    ("push", ""): _reader(_OfPush, _pushed),
+_PARSERS: dict[tuple[str, str], Callable[[dict[str, Any]], Trigger | WebhookEvent | Ignored]] = {
+    ("issues", "labeled"): _parser(_IssuePayload, _parse_label),
+    ("issues", "assigned"): _parser(_IssuePayload, _parse_assignment),
+    ("issue_comment", "created"): _parser(_CommentPayload, _parse_comment),
+    ("pull_request_review", "submitted"): _parser(_ReviewPayload, _parse_review),
+    ("pull_request_review_comment", "created"): _parser(
+        _ReviewCommentPayload, _parse_review_comment
+    ),
+    ("check_run", "completed"): _parser(_CheckPayload, _parse_check),
+    ("check_run", "rerequested"): _parser(_CheckPayload, _parse_rerun),
+    ("pull_request", "closed"): _parser(_PullPayload, _parse_closed_pull),
+    ("push", ""): _parser(_PushPayload, _parse_push),
 }
 
-EVENTS = tuple(sorted({event for event, _ in _KNOWN}))
+EVENTS = tuple(sorted({event for event, _ in _PARSERS}))
 """The events that the App has to be subscribed to."""

@@ -303,7 +303,7 @@ async def _handle_failed_check(context: EventContext, event: CheckFailed) -> str
     if event.head_branch != event.default_branch:
         return "neither on the default branch nor on a pull request with the label"
     # The name alone proves nothing: for a fork's pull request it is the fork's branch.
-    if not await context.forge.is_on(event.default_branch, event.head_sha):
+    if not await context.forge.is_on_branch(event.default_branch, event.head_sha):
         return "a commit that is not on the default branch"
     marker = f"<!-- patchwright:check {_safe_in_marker(event.name)} -->"
     number = await context.forge.open_issue(

@@ -175,7 +175,7 @@ async def note_pull(run: ActiveRun, pull: Pull) -> None:
     """The pull request is the run's from now on; what was said there already is not missed."""
     run.store.set_pull(run.record.id, pull.number)
     login = await run.forge.bot_login()
-    said = any(r.author != login for r in await run.forge.remarks(pull.number))
+    said = any(r.author != login for r in await run.forge.review_comments(pull.number))
     if said or not pull.open or await run.forge.failed_checks(pull.head_sha):
         run.services.inbox.wake(run.record.id)
 

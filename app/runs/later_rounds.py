@@ -221,7 +221,7 @@ async def _permitted(run: ActiveRun, taken: dict[str, int]) -> list[ReviewCommen
     """What people with the right to give commands said and was not dealt with yet."""
     config = await run.services.config(run.forge)
     said = feedback.wanted(
-        await run.forge.remarks(run.record.pull_number),
+        await run.forge.review_comments(run.record.pull_number),
         own_login=await run.forge.bot_login(),
         name=_name(run),
         taken=taken,

@@ -54,7 +54,7 @@ async def _environment(run: ActiveRun, path: Path, commit: str, clone_url: str) 
     about = (run.store.get_log(run.record.id, ISSUE_LOG) or b"").decode("utf-8", "replace")
     default = (await run.forge.repository()).default_branch
     mirror = run.services.mirror(clone_url)
-    on_default = await asyncio.to_thread(mirror.is_on, default, commit)
+    on_default = await asyncio.to_thread(mirror.is_on_branch, default, commit)
     made = prepare_environment(
         run.services, run.store, run.record, config, path, about, on_default=on_default
     )

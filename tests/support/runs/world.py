@@ -164,7 +164,7 @@ class FileForge:
         with self.world() as world:
             return next(Pull(**p) for p in world["pulls"].values() if p["number"] == number)
 
-    async def remarks(self, number: int) -> tuple[ReviewComment, ...]:
+    async def review_comments(self, number: int) -> tuple[ReviewComment, ...]:
         return ()
 
     async def reply(self, number: int, thread: int, marker: str, body: str) -> None:
@@ -173,7 +173,7 @@ class FileForge:
     async def failed_checks(self, sha: str) -> tuple[FailedCheck, ...]:
         return ()
 
-    async def is_on(self, branch: str, sha: str) -> bool:
+    async def is_on_branch(self, branch: str, sha: str) -> bool:
         return True
 
     async def check_log(self, check: int) -> bytes | None:

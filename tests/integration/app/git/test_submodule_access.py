@@ -158,5 +158,5 @@ def test_a_commit_that_left_the_server_is_given_to_nobody(
         write_tree(source, commit, tmp_path / "out.tar", Shape(submodules=True))
     assert lib.has(hidden) and not lib.is_on_any_branch(hidden)
     main = lib.base_commit("main")
-    assert lib.is_on("main", main) and not lib.is_on("main", hidden)
-    assert not lib.is_on("nowhere", main)
+    assert lib.is_on_branch("main", main) and not lib.is_on_branch("main", hidden)
+    assert not lib.is_on_branch("nowhere", main)

@@ -153,12 +153,12 @@ async def test_what_lies_on_a_branch(
     ahead = branch(github_world, github_server, shop, "work/more")
     main = github_world.person("root").call("GET", f"/repos/{shop}/git/ref/heads/main")
     tip = main["object"]["sha"]
-    assert await forge.is_on("main", tip)
-    assert await forge.is_on("work/more", tip)
-    assert await forge.is_on("work/more", ahead)
-    assert not await forge.is_on("main", ahead)
-    assert not await forge.is_on("main", "1" * 40)
-    assert not await forge.is_on("nowhere", tip)
+    assert await forge.is_on_branch("main", tip)
+    assert await forge.is_on_branch("work/more", tip)
+    assert await forge.is_on_branch("work/more", ahead)
+    assert not await forge.is_on_branch("main", ahead)
+    assert not await forge.is_on_branch("main", "1" * 40)
+    assert not await forge.is_on_branch("nowhere", tip)
 
 
 async def test_thanks_and_what_was_taken_back_are_no_remarks(
@@ -172,7 +172,10 @@ async def test_thanks_and_what_was_taken_back_are_no_remarks(
     max_.review(shop, pull.number, "APPROVE", "Thank you, well done.")
     max_.review(shop, pull.number, "COMMENT", "Why so?")
     max_.review(shop, pull.number, "REQUEST_CHANGES", "Not like this.")
-    assert [r.body for r in await forge.remarks(pull.number)] == ["Why so?", "Not like this."]
+    assert [r.body for r in await forge.review_comments(pull.number)] == [
+        "Why so?",
+        "Not like this.",
+    ]
 
 
 async def test_files_of_the_default_branch(forge: GithubForge) -> None:

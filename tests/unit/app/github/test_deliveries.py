@@ -9,7 +9,7 @@ import pytest
 
 from app.github import deliveries
 from app.github.app import GithubApp
-from app.github.deliveries import Missed
+from app.github.deliveries import MissedDelivery
 
 NOW = datetime(2026, 1, 5, tzinfo=UTC)
 APP = GithubApp(app_id="1", private_key="unused")
@@ -53,14 +53,14 @@ def test_only_what_no_attempt_brought_oldest_first(
         [attempt(6, "a", 0), attempt(5, "a", 500), attempt(4, "d", 202)],
         header=header,
     )
-    found = deliveries.missed(APP, NOW - timedelta(days=3))
-    assert found == [Missed(6, "a", "issues"), Missed(9, "c", "issues")]
+    found = deliveries.missed_deliveries(APP, NOW - timedelta(days=3))
+    assert found == [MissedDelivery(6, "a", "issues"), MissedDelivery(9, "c", "issues")]
     assert asked == ["", "v1_0"]
 
 
 def test_what_is_older_is_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     old = [attempt(3, "x", 502, hours_ago=80), attempt(2, "y", 502, hours_ago=90)]
     asked = pages(monkeypatch, [attempt(4, "z", 502), *old], [attempt(1, "w", 502)], header="link")
-    found = deliveries.missed(APP, NOW - timedelta(days=3))
+    found = deliveries.missed_deliveries(APP, NOW - timedelta(days=3))
     assert [one.guid for one in found] == ["z"]
     assert asked == [""]
