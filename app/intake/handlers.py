@@ -227,7 +227,7 @@ async def _pass_hint(
         services.store.add_hint(run_id, event.sender, text, key=context.id)
         if event.is_pull_request:
             number = services.store.get_run(run_id).round
-            services.inbox.take_up(run_id, number, [f"page:{event.comment_id}"])
+            services.inbox.mark_handled(run_id, number, [f"page:{event.comment_id}"])
         await context.forge.react(event.issue_number, "+1", comment=event.comment_id)
         return f"run {run_id} reads it"
     if run_id and event.is_pull_request:
@@ -323,7 +323,7 @@ async def _handle_rerun(context: EventContext, event: Rerun) -> str:
     services = context.services
     for run_id in services.inbox.runs_with_open_pulls(event.repository):
         if run_id in event.external_id:
-            services.inbox.request(run_id, f"rerun:{context.id}"[:64])
+            services.inbox.request_rerun(run_id, f"rerun:{context.id}"[:64])
             return _wake_run(services, run_id)
     return "the check's pull request is closed, or not ours"
 

@@ -106,7 +106,7 @@ def _accept_event(intake: Intake, event_name: str, delivery: str, event: Webhook
     if reason := authorization.event_ignored_because(event, name=name, app_id=app_id):
         return Taken("ignored", reason)
     inbox = Inbox(intake.store.database)
-    if not inbox.concerns(event):
+    if not inbox.is_relevant(event):
         return Taken("ignored", "not about a pull request of ours")
     if not inbox.keep(delivery, event_name, event):
         return Taken("duplicate")

@@ -130,7 +130,7 @@ async def show_proof(forge: Forge, run: RunFacts, state: AttemptState, pull: Pul
     await forge.put_check(check_report(run, state, pull.head_sha))
 
 
-async def tell_problems(
+async def report_config_problems(
     forge: Forge, issue: int, config: EffectiveConfig, repository: str
 ) -> Comment | None:
     """Name the mistakes in the settings' files, in one comment for each issue; none: nothing."""

@@ -35,8 +35,8 @@ from app.runs.results import (
     Ended,
     Failed,
     Gathered,
+    NothingToDo,
     Prepared,
-    Quiet,
     StepJson,
     from_json,
     to_json,
@@ -87,16 +87,22 @@ class ActiveRun:
     ) -> AnyResult | Failed:
         """Do a step; wait and repeat it while something outside is away; else say what failed."""
 
-        async def tell(why: str) -> None:
+        async def announce_wait(why: str) -> None:
             attempt = max(self.next_attempt() - 1, 1)
             facts, state = self.facts(waits_for=why), self.state(attempt)
-            await self.tell("debugging", facts, state, self.record.pull_request)
+            await self.update_status("debugging", facts, state, self.record.pull_request)
 
         return await with_retries(
-            self.services, self.store, self.record.id, name, act, tell, heeds_stop=heeds_stop
+            self.services,
+            self.store,
+            self.record.id,
+            name,
+            act,
+            announce_wait,
+            heeds_stop=heeds_stop,
         )
 
-    async def finish(self, result: Ended | Quiet) -> StepJson:
+    async def finish(self, result: Ended | NothingToDo) -> StepJson:
         """Record the end of this round and clean up."""
         self.check_lease()
         self._record_end(result)
@@ -105,11 +111,11 @@ class ActiveRun:
         _log.info(
             "run ended",
             run=self.record.id,
-            outcome="nothing to do" if isinstance(result, Quiet) else result.outcome,
+            outcome="nothing to do" if isinstance(result, NothingToDo) else result.outcome,
         )
         return {}
 
-    def _record_end(self, result: Ended | Quiet) -> None:
+    def _record_end(self, result: Ended | NothingToDo) -> None:
         run = self.store.get_run(self.record.id)
         if run.status == "done" or run.round != self.record.round:
             return
@@ -148,7 +154,7 @@ class ActiveRun:
         """Where the trees of runs are, as files."""
         return self.services.settings.state_dir / "trees"
 
-    async def tell(
+    async def update_status(
         self, phase: Phase, facts: RunFacts, state: AttemptState, pull: str = ""
     ) -> None:
         """Bring the status comment up to date, if that is possible."""

@@ -50,7 +50,7 @@ async def authorise(run: ActiveRun) -> Done | Denied | Refused:
     preferences = preferences_of(config, thread)
     run.store.put_log(run.record.id, FACTS_LOG, preferences.model_dump_json().encode())
     place = run.record.issue_number, config, run.record.repository
-    await run.best_effort(publish.tell_problems(forge, *place))
+    await run.best_effort(publish.report_config_problems(forge, *place))
     if config.stop:
         return Refused("The repository's settings have mistakes; the other comment names them.")
     return await _wait_for_admission(run, config)
@@ -74,7 +74,7 @@ async def why_unwanted(forge: Forge, run: Run, config: EffectiveConfig) -> tuple
 
 async def refuse(run: ActiveRun, reason: str) -> Done:
     """Say on the issue why the run does not begin."""
-    await run.tell("done", run.facts(ending=reason), AttemptState())
+    await run.update_status("done", run.facts(ending=reason), AttemptState())
     return Done()
 
 
@@ -101,7 +101,7 @@ async def _wait_for_admission(run: ActiveRun, config: EffectiveConfig) -> Done |
             case Wait(ahead, reason):
                 if told != (told := f"{ahead} {reason}"):
                     facts = run.facts(queue_place=ahead, waits_for=reason)
-                    await run.tell("queued", facts, AttemptState())
+                    await run.update_status("queued", facts, AttemptState())
         if time.monotonic() > until:
             raise Requeued("others may use the place meanwhile")
-        await asyncio.sleep(min(1.0, run.services.tell_every_s))
+        await asyncio.sleep(min(1.0, run.services.status_interval_s))

@@ -29,7 +29,7 @@ from app.sandboxes.kept_base import FOLDER, kept_base
 from app.telemetry import logs, metrics, tracing
 from sandbox.protocol import Sandbox
 
-TOLD = {"reproduction_declared", "hypothesis_proposed", "hypothesis_resolved", "submitted"}
+ANNOUNCED = {"reproduction_declared", "hypothesis_proposed", "hypothesis_resolved", "submitted"}
 """Events after which the status comment says something new."""
 
 _log = logs.get(__name__)
@@ -56,7 +56,7 @@ async def debug(
 ) -> int:
     """Run the attempts, or go on with them; gives the number of the one to take."""
     run.phase("debugging")
-    tree = await trees.tree(run, plan.tree, clone_url)
+    tree = await trees.tree_file(run, plan.tree, clone_url)
     config = await run.services.config(run.forge)
     settings = run.services.settings
     kept = run.store.get_log(run.record.id, ISSUE_LOG)
@@ -78,13 +78,13 @@ async def debug(
         feedback=plan.feedback,
         attachments=plan.attachments,
     )
-    news: asyncio.Queue[int] = asyncio.Queue()
+    progress: asyncio.Queue[int] = asyncio.Queue()
 
-    async def one(number: int) -> AttemptState:
-        return await _attempt(run, task, plan, number, tree, news)
+    async def run_one(number: int) -> AttemptState:
+        return await _run_attempt(run, task, plan, number, tree, progress)
 
-    async with _telling(run, facts, pull, news):
-        states = await run_attempts(plan.attempts, one)
+    async with _status_updates(run, facts, pull, progress):
+        states = await run_attempts(plan.attempts, run_one)
     return plan.first + choose(states).number - 1
 
 
@@ -105,7 +105,7 @@ async def _kept_base(run: ActiveRun, tree: Path) -> KeptBase | None:
     return await kept_base(folder, run.record.repository, tree, environment)
 
 
-async def prove_on(
+async def prove_on_commit(
     run: ActiveRun,
     commit: str,
     clone_url: str,
@@ -114,7 +114,7 @@ async def prove_on(
     test_command: str,
 ) -> GateJudged:
     """The gate's verdict on a patch on top of any commit."""
-    tree = await trees.tree(run, commit, clone_url)
+    tree = await trees.tree_file(run, commit, clone_url)
     kept = run.store.get_log(run.record.id, ISSUE_LOG) or b"{}"
     config = await run.services.config(run.forge)
 
@@ -133,23 +133,28 @@ async def prove_on(
     return await judge(submission, open_fresh)
 
 
-async def _attempt(
-    run: ActiveRun, task: Task, plan: AttemptPlan, place: int, tree: Path, news: asyncio.Queue[int]
+async def _run_attempt(
+    run: ActiveRun,
+    task: Task,
+    plan: AttemptPlan,
+    index: int,
+    tree: Path,
+    progress: asyncio.Queue[int],
 ) -> AttemptState:
     sandboxes, store, run_id = run.services.sandboxes, run.store, run.record.id
-    number = plan.first + place - 1
+    number = plan.first + index - 1
 
     async def waiting(reason: str, seconds: float) -> None:
         event = ModelWaiting(attempt=number, reason=reason, retry_in_s=seconds)
         store.append(run_id, [event])
-        news.put_nowait(number)
+        progress.put_nowait(number)
 
-    def notice(entry: Recorded) -> None:
+    def observe(entry: Recorded) -> None:
         tracing.entry(run_id, entry)
         metrics.entry(entry)
         run.first_call.entry(entry)
-        if entry.event.type in TOLD:
-            news.put_nowait(number)
+        if entry.event.type in ANNOUNCED:
+            progress.put_nowait(number)
 
     async def open_sandbox() -> Sandbox:
         return await sandboxes.open(run_id, f"attempt-{number}", tree)
@@ -169,7 +174,7 @@ async def _attempt(
                 open_fresh=open_fresh,
                 attempt=number,
                 seed=number - 1,
-                on_event=notice,
+                on_event=observe,
                 judge_with=plan.judge_with,
             )
     finally:
@@ -177,27 +182,27 @@ async def _attempt(
 
 
 @asynccontextmanager
-async def _telling(
-    run: ActiveRun, facts: RunFacts, pull: str, news: asyncio.Queue[int]
+async def _status_updates(
+    run: ActiveRun, facts: RunFacts, pull: str, progress: asyncio.Queue[int]
 ) -> AsyncIterator[None]:
     """Meanwhile keep the status comment up to date, not too often."""
 
-    async def tell() -> None:
-        await run.tell("debugging", facts, AttemptState(), pull)
+    async def update() -> None:
+        await run.update_status("debugging", facts, AttemptState(), pull)
         while True:
-            attempt = await news.get()
-            while not news.empty():
-                attempt = news.get_nowait()
+            attempt = await progress.get()
+            while not progress.empty():
+                attempt = progress.get_nowait()
             state = run.state(attempt)
             phase: Phase = "verifying" if state.submitted and not state.verdict else "debugging"
-            await run.tell(phase, facts, state, pull)
-            await asyncio.sleep(run.services.tell_every_s)
+            await run.update_status(phase, facts, state, pull)
+            await asyncio.sleep(run.services.status_interval_s)
 
-    telling = asyncio.create_task(tell())
+    task = asyncio.create_task(update())
     try:
         yield
     finally:
-        telling.cancel()
-        await asyncio.wait({telling})
-        if not telling.cancelled() and (error := telling.exception()):
-            _log.warning("telling ended early", run=run.record.id, exc_info=error)
+        task.cancel()
+        await asyncio.wait({task})
+        if not task.cancelled() and (error := task.exception()):
+            _log.warning("status updates ended early", run=run.record.id, exc_info=error)

@@ -34,22 +34,22 @@ the run goes back to the queue: an outage may last longer, and must not cost wha
 LONGEST_WAIT_S = 3600.0
 """GitHub never asks to wait longer: its limits are per hour."""
 
-TOLD_FROM_S = 60.0
+ANNOUNCE_WAIT_FROM_S = 60.0
 """A step that waits so long is shown as waiting; where that is known beforehand, it gives its place
 up meanwhile."""
 
-_AWAY = (ForgeAway, RateLimited, GitAway, EngineUnavailable)
-_IGNORED = "coroutine ignored GeneratorExit"
+_OUTAGES = (ForgeAway, RateLimited, GitAway, EngineUnavailable)
+_PYTHON_ABOUT_DROPPED = "coroutine ignored GeneratorExit"
 """What Python says to whoever awaited a coroutine that went on although it was thrown away."""
-_WAITED_FOR = (*_AWAY, SandboxGone)
-_LABELS = (
+_TRANSIENT = (*_OUTAGES, SandboxGone)
+_OUTAGE_LABELS = (
     (RateLimited, "github_limit"),
     (ForgeAway, "github"),
     (GitAway, "git"),
     (EngineUnavailable, "engine"),
     (SandboxGone, "sandbox"),
 )
-_FIT_FOR_PEOPLE = (AgentError, SandboxError, ForgeError, GitError, SettingsError)
+_PUBLIC_ERRORS = (AgentError, SandboxError, ForgeError, GitError, SettingsError)
 
 
 class Requeued(asyncio.CancelledError):
@@ -64,7 +64,8 @@ class Requeued(asyncio.CancelledError):
 def was_dropped(error: BaseException) -> bool:
     """Whether an error only came up because its coroutine was thrown away, at a process's end."""
     return any(
-        isinstance(met, GeneratorExit) or _IGNORED in str(met) for met in _error_chain(error)
+        isinstance(each, GeneratorExit) or _PYTHON_ABOUT_DROPPED in str(each)
+        for each in _error_chain(error)
     )
 
 
@@ -73,25 +74,25 @@ def was_interrupted(error: BaseException) -> bool:
 
     Not for what comes out of a group of tasks: a group cancels by itself, when one of it fails.
     """
-    for met in _error_chain(error):
-        if isinstance(met, TimeoutError):
+    for each in _error_chain(error):
+        if isinstance(each, TimeoutError):
             return False
-        if isinstance(met, asyncio.CancelledError):
+        if isinstance(each, asyncio.CancelledError):
             return True
     return was_dropped(error)
 
 
 def _error_chain(error: BaseException) -> Iterator[BaseException]:
     """The error, and those during whose handling it came up."""
-    met: BaseException | None = error
-    while met is not None:
-        yield met
-        met = met.__context__
+    each: BaseException | None = error
+    while each is not None:
+        yield each
+        each = each.__context__
 
 
-def is_waited_for(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Whether this error may pass by itself."""
-    return isinstance(error, (ModelAway, *_WAITED_FOR))
+    return isinstance(error, (ModelAway, *_TRANSIENT))
 
 
 def returns_to_queue(error: BaseException) -> bool:
@@ -100,26 +101,26 @@ def returns_to_queue(error: BaseException) -> bool:
 
     The model's client has waited its patience out by then; the run's time budget still bounds it.
     """
-    return isinstance(error, (ModelAway, *_AWAY))
+    return isinstance(error, (ModelAway, *_OUTAGES))
 
 
-def cause(error: BaseException) -> BaseException:
+def first_error(error: BaseException) -> BaseException:
     """The error itself, or the first of a group (attempts run side by side)."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
 
 
-def what_is_away(error: BaseException) -> str:
+def outage_label(error: BaseException) -> str:
     """What a step waits for, as the label of `patchwright_step_waits`."""
-    return next((away for kind, away in _LABELS if isinstance(error, kind)), OTHER)
+    return next((away for kind, away in _OUTAGE_LABELS if isinstance(error, kind)), OTHER)
 
 
 def wait_before_retry(
     error: BaseException, tries: int, patience: Sequence[float] = PATIENCE_S
 ) -> float | None:
     """Seconds to wait after `tries` failed tries; None when there is to be no other try here."""
-    if not isinstance(error, _WAITED_FOR) or tries > len(patience):
+    if not isinstance(error, _TRANSIENT) or tries > len(patience):
         return None
     wait = patience[tries - 1]
     if isinstance(error, RateLimited):
@@ -131,7 +132,7 @@ def public_message(error: BaseException, run_id: str) -> str:
     """The failure in words for the issue: never a trace, a path of this machine or a secret."""
     if isinstance(error, EngineUnavailable):  # its words are of this machine's addresses
         return f"The container engine does not respond; the operator's log has more under {run_id}."
-    if isinstance(error, _FIT_FOR_PEOPLE):
+    if isinstance(error, _PUBLIC_ERRORS):
         return redact(str(error))
     return (
         f"An internal error ended the run; the operator can find it in the log under run {run_id}."
@@ -157,13 +158,13 @@ class StopReason:
     kind: Kind
     text: str
     """For the record and, where it can be told, for the issue."""
-    tell: bool
+    post_comment: bool
     """Whether a comment on the issue is possible and wanted."""
 
     @property
     def result(self) -> Failed:
         """As the result of a step that failed so."""
-        return Failed(self.text, can_be_told=self.tell)
+        return Failed(self.text, post_comment=self.post_comment)
 
 
 def stop_reason_for_error(error: BaseException) -> StopReason | None:
@@ -174,22 +175,22 @@ def stop_reason_for_error(error: BaseException) -> StopReason | None:
                 "suspended",
                 "The App's installation was suspended. Lift the suspension in the installation's "
                 "settings, then start a new run.",
-                tell=False,
+                post_comment=False,
             )
         case InstallationGone():
             return StopReason(
                 "removed",
                 "The App was removed from the repository. Install it there again to go on.",
-                tell=False,
+                post_comment=False,
             )
         case RepositoryArchived():
-            return StopReason("archived", ARCHIVED, tell=False)
+            return StopReason("archived", ARCHIVED, post_comment=False)
         case ConversationLocked():
             return StopReason(
                 "locked",
                 "The issue is locked, so no report can be posted there. Unlock it and start a new "
                 "run; the findings are on the run's page.",
-                tell=False,
+                post_comment=False,
             )
         case TokenRefused() | GitDenied():
             return StopReason(
@@ -197,14 +198,14 @@ def stop_reason_for_error(error: BaseException) -> StopReason | None:
                 "GitHub refused the App's token, and a new one too. The App's private key may have "
                 "been withdrawn, or its permissions changed: the operator should run "
                 "`patchwright doctor`.",
-                tell=False,
+                post_comment=False,
             )
         case PushRefused():
             return StopReason(
                 "protected",
                 f"The fix could not be pushed. {error} The branch rules must let the App create "
                 "branches under `patchwright/`.",
-                tell=True,
+                post_comment=True,
             )
         case _:
             return None
@@ -218,30 +219,30 @@ def stop_reason_for_issue(
 ) -> StopReason | None:
     """The end that the issue's state means for a run on issue `number` of repository `name`."""
     if repository.archived:
-        return StopReason("archived", ARCHIVED, tell=False)
+        return StopReason("archived", ARCHIVED, post_comment=False)
     # GitHub leads from the old place of a transferred issue to the new one.
-    if thread.number != number or not _within(thread.url, repository, name):
+    if thread.number != number or not _is_in_repository(thread.url, repository, name):
         return StopReason(
             "transferred",
             f"The issue was transferred and is now {thread.url}. Label it there to go on.",
-            tell=False,
+            post_comment=False,
         )
     if thread.locked:
         return StopReason(
             "locked",
             "The issue was locked in the meantime. Unlock it and start a new run to go on.",
-            tell=False,
+            post_comment=False,
         )
     if not thread.open:
         return StopReason(
             "closed",
             "The issue was closed in the meantime. Reopen it and label it again to go on.",
-            tell=True,
+            post_comment=True,
         )
     return None
 
 
-def _within(url: str, repository: Repository, name: str) -> bool:
+def _is_in_repository(url: str, repository: Repository, name: str) -> bool:
     """Whether an issue's address lies in the repository, be it under its old name."""
     path = url.casefold()
     return any(f"/{full.casefold()}/" in path for full in (name, repository.full_name))

@@ -17,7 +17,7 @@ LONGEST = 8000
 """Characters of one remark that the next attempt reads."""
 
 
-class Item(Record):
+class FeedbackItem(Record):
     """One thing that a round deals with."""
 
     key: str
@@ -31,31 +31,31 @@ class Item(Record):
     """For people: what the answer on the page is about. Untrusted."""
 
 
-class Items(Record):
+class FeedbackItems(Record):
     """All that a round deals with, in order."""
 
-    items: tuple[Item, ...]
+    items: tuple[FeedbackItem, ...]
 
 
-def wanted(
-    remarks: Iterable[ReviewComment], *, own_login: str, name: str, taken: Collection[str]
+def unhandled_comments(
+    comments: Iterable[ReviewComment], *, own_login: str, name: str, handled: Collection[str]
 ) -> list[ReviewComment]:
     """The remarks that may ask for something: not our own, not a bot's, not dealt with already.
 
     On the page, people also talk to each other; there only what is said to us counts.
     """
     return [
-        remark
-        for remark in remarks
-        if remark.author != own_login
-        and not is_bot(remark.author)
-        and remark.key not in taken
-        and remark.body.strip()
-        and (remark.kind != "page" or said_to_us(remark.body, name))
+        comment
+        for comment in comments
+        if comment.author != own_login
+        and not is_bot(comment.author)
+        and comment.key not in handled
+        and comment.body.strip()
+        and (comment.kind != "page" or feedback_to_app(comment.body, name))
     ]
 
 
-def said_to_us(body: str, name: str) -> str:
+def feedback_to_app(body: str, name: str) -> str:
     """The words on a pull request's page that are feedback for us; empty when there are none."""
     match commands.parse(body, name):
         case commands.Mention(text):
@@ -66,33 +66,33 @@ def said_to_us(body: str, name: str) -> str:
             return ""
 
 
-def of_remark(remark: ReviewComment, name: str) -> Item:
+def item_from_comment(comment: ReviewComment, name: str) -> FeedbackItem:
     """A remark as an item."""
-    who, body = remark.author, remark.body[:LONGEST]
-    match remark.kind:
+    who, body = comment.author, comment.body[:LONGEST]
+    match comment.kind:
         case "review":
             text = f"{who} reviewed the pull request and says:\n{body}"
         case "page":
-            body = said_to_us(remark.body, name)[:LONGEST]
+            body = feedback_to_app(comment.body, name)[:LONGEST]
             text = f"{who} says on the pull request's page:\n{body}"
         case "line":
-            place = f"line {remark.line}" if remark.line else "a line that is gone now"
-            hunk = "\n".join(remark.hunk.splitlines()[-12:])
-            text = f"{who} says of {remark.path}, {place}:\n{hunk}\n\n{body}"
-    return Item(
-        key=remark.key,
-        kind=remark.kind,
+            place = f"line {comment.line}" if comment.line else "a line that is gone now"
+            hunk = "\n".join(comment.hunk.splitlines()[-12:])
+            text = f"{who} says of {comment.path}, {place}:\n{hunk}\n\n{body}"
+    return FeedbackItem(
+        key=comment.key,
+        kind=comment.kind,
         text=text,
-        thread=remark.thread,
+        thread=comment.thread,
         author=who,
         title=f"{who}: {body}",
     )
 
 
-def of_check(check: FailedCheck, log_id: str) -> Item:
+def item_from_check(check: FailedCheck, log_id: str) -> FeedbackItem:
     """A failed check of the pull request as an item."""
     where = f"Its log is {log_id}; look into it with the log tool." if log_id else "It has no log."
-    return Item(
+    return FeedbackItem(
         key=f"check:{check.id}",
         kind="check",
         text=(
@@ -104,10 +104,10 @@ def of_check(check: FailedCheck, log_id: str) -> Item:
     )
 
 
-def of_conflict(branch: str, tip: str, files: Sequence[str], patch: str) -> Item:
+def item_from_conflict(branch: str, tip: str, files: Sequence[str], patch: str) -> FeedbackItem:
     """A base branch that moved so that the pull request conflicts with it, as an item."""
     named = ", ".join(files[:20]) or "its files"
-    return Item(
+    return FeedbackItem(
         key=f"base:{tip[:40]}",
         kind="conflict",
         text=(
@@ -120,10 +120,10 @@ def of_conflict(branch: str, tip: str, files: Sequence[str], patch: str) -> Item
     )
 
 
-def of_rerun(key: str, reasons: Sequence[str]) -> Item:
+def item_from_rerun(key: str, reasons: Sequence[str]) -> FeedbackItem:
     """The re-run button, when the proof did not hold again, as an item."""
     listed = "\n".join(f"- {reason}" for reason in reasons)
-    return Item(
+    return FeedbackItem(
         key=key,
         kind="rerun",
         text=f"Somebody asked for the proof again, and it did not hold:\n{listed[:LONGEST]}",
@@ -131,7 +131,9 @@ def of_rerun(key: str, reasons: Sequence[str]) -> Item:
     )
 
 
-def again(pull_number: int, carried: ReproductionDeclared | None, *, patched: bool) -> str:
+def attempt_introduction(
+    pull_number: int, carried: ReproductionDeclared | None, *, patched: bool
+) -> str:
     """What the next attempt has to know before the feedback."""
     parts = [
         f"You have made a patch for this issue before; it stands in pull request #{pull_number}, "

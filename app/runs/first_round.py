@@ -48,11 +48,11 @@ async def first_round(run: ActiveRun, step: Step) -> None:
         case Failed():
             ended = await _failed(run, step, None, allowed)
         case Done():
-            ended = await _work(run, step)
+            ended = await _prepare_to_publish(run, step)
     await step("finish", partial(run.finish, ended))
 
 
-async def _work(run: ActiveRun, step: Step) -> Ended:
+async def _prepare_to_publish(run: ActiveRun, step: Step) -> Ended:
     prepared = await run.do_step(step, "prepare", partial(prepare, run), heeds_stop=True)
     if isinstance(prepared, Failed):
         return await _failed(run, step, None, prepared)
@@ -77,7 +77,7 @@ async def _work(run: ActiveRun, step: Step) -> Ended:
 
 async def _failed(run: ActiveRun, step: Step, prepared: Prepared | None, failed: Failed) -> Ended:
     """Say so on the issue, where that is possible; gives how the run is recorded."""
-    if failed.can_be_told:
+    if failed.post_comment:
         await run.do_step(step, "explain", partial(report_failure, run, prepared, failed.reason))
     return Ended("stopped" if failed.stopped else "failed", reason=failed.reason)
 
@@ -85,7 +85,7 @@ async def _failed(run: ActiveRun, step: Step, prepared: Prepared | None, failed:
 async def prepare(run: ActiveRun) -> Prepared:
     """Bring the mirror up to date; keep the issue as it is now; fix the commit to work from."""
     run.phase("preparing")
-    await run.tell("preparing", run.facts(), AttemptState())
+    await run.update_status("preparing", run.facts(), AttemptState())
     trigger, forge = run.record.trigger, run.forge
     fetched = await _fetch(run)
     thread = await forge.issue(run.record.issue_number)
@@ -135,15 +135,15 @@ async def publish_result(
         return Published(outcome, number, reason=state.diagnosis)
     mirror = await trees.mirror_with(run, prepared.base_commit, prepared.clone_url)
     known = await publish.own_pull(run.forge, facts)
-    if known is None and (ending := await _ended_meanwhile(run)):
+    if known is None and (ending := await _stop_reason_now(run)):
         return ending.result
     if state.outcome == "proven" and known is None:
         tip = (await _fetch(run)).base_commit
         # The commit that the proof is of: the steps before may have been done anew since.
-        stood_on = state.started.base_commit if state.started else prepared.base_commit
-        if tip != stood_on:
+        proven_on = state.started.base_commit if state.started else prepared.base_commit
+        if tip != proven_on:
             command = state.started.test_command if state.started else ""
-            judged = await attempts.prove_on(
+            judged = await attempts.prove_on_commit(
                 run, tip, prepared.clone_url, patch_of(state), state.reproduction, command
             )
             if judged.verdict == "proven":
@@ -151,19 +151,19 @@ async def publish_result(
                 prepared, state = replace(prepared, base_commit=tip), run.state(number)
                 facts = run.facts(prepared)
             elif not last:
-                again = _moved(prepared.base_branch, tip, judged, patch_of(state))
+                again = _base_moved_text(prepared.base_branch, tip, judged, patch_of(state))
                 return BaseMoved(again, tip, run.next_attempt())
             else:
-                run.store.append(run.record.id, [_not_on_tip(judged, number, tip, state)])
+                run.store.append(run.record.id, [_unproven_on_tip(judged, number, tip, state)])
                 state = run.state(number)
     config = await run.services.config(run.forge)
     published = await publish.publish(run.forge, mirror, facts, state, config)
-    await note_pull(run, published.pull)
+    await record_pull(run, published.pull)
     ended: Outcome = "draft" if must_be_draft(state) else "proven"
     return Published(ended, number, pull=published.pull.url)
 
 
-async def _ended_meanwhile(run: ActiveRun) -> failures.StopReason | None:
+async def _stop_reason_now(run: ActiveRun) -> failures.StopReason | None:
     """Whether the issue or its repository want no pull request any more."""
     thread = await run.forge.issue(run.record.issue_number)
     repository = await run.forge.repository()
@@ -171,12 +171,12 @@ async def _ended_meanwhile(run: ActiveRun) -> failures.StopReason | None:
     return failures.stop_reason_for_issue(thread, repository, name=name, number=number)
 
 
-async def note_pull(run: ActiveRun, pull: Pull) -> None:
+async def record_pull(run: ActiveRun, pull: Pull) -> None:
     """The pull request is the run's from now on; what was said there already is not missed."""
     run.store.set_pull(run.record.id, pull.number)
     login = await run.forge.bot_login()
-    said = any(r.author != login for r in await run.forge.review_comments(pull.number))
-    if said or not pull.open or await run.forge.failed_checks(pull.head_sha):
+    has_comments = any(r.author != login for r in await run.forge.review_comments(pull.number))
+    if has_comments or not pull.open or await run.forge.failed_checks(pull.head_sha):
         run.services.inbox.wake(run.record.id)
 
 
@@ -193,7 +193,7 @@ async def _fetch(run: ActiveRun) -> Fetched:
     return await publish.fetch(run.forge, mirror, run.record.trigger.base_branch)
 
 
-def _moved(branch: str, tip: str, judged: GateJudged, patch: str) -> str:
+def _base_moved_text(branch: str, tip: str, judged: GateJudged, patch: str) -> str:
     reasons = "\n".join(f"- {reason}" for reason in judged.reasons)
     return (
         f"You had a proven patch, but the branch {branch} has moved to {tip[:12]} meanwhile, and "
@@ -203,7 +203,7 @@ def _moved(branch: str, tip: str, judged: GateJudged, patch: str) -> str:
     )
 
 
-def _not_on_tip(judged: GateJudged, attempt: int, tip: str, state: AttemptState) -> GateJudged:
+def _unproven_on_tip(judged: GateJudged, attempt: int, tip: str, state: AttemptState) -> GateJudged:
     """The verdict that makes a draft of a patch that was proven, but not where it has to go."""
     why = f"Proven on the commit it was made from, but not on {tip[:12]}, where the branch is now."
     update = {"attempt": attempt, "reasons": (why, *judged.reasons), "patch": patch_of(state)}

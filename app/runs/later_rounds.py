@@ -23,7 +23,7 @@ from app.runs import attempts, feedback, trees
 from app.runs.active_run import ActiveRun
 from app.runs.attachments import keep_check_log
 from app.runs.attempts import AttemptPlan
-from app.runs.feedback import Item, Items
+from app.runs.feedback import FeedbackItem, FeedbackItems
 from app.runs.pull_request_proof import WiderProof
 from app.runs.replies import answer_all, commit_text_for, say_given_up
 from app.runs.results import (
@@ -33,8 +33,8 @@ from app.runs.results import (
     Ended,
     Failed,
     Gathered,
+    NothingToDo,
     Pushed,
-    Quiet,
 )
 from app.runs.services import Step
 from app.sanitize.secret_scan import new_secrets
@@ -47,35 +47,39 @@ LAPS = 3
 _log = logs.get(__name__)
 
 
-async def work(run: ActiveRun, step: Step) -> None:
+async def later_round(run: ActiveRun, step: Step) -> None:
     """Do one later round to its end."""
-    result: Quiet | ChangeResult = Quiet("nothing to do")
+    result: NothingToDo | ChangeResult = NothingToDo("nothing to do")
     pull = run.record.pull_request
     for lap in range(1, LAPS + 1):
         suffix = f" {lap}" if lap > 1 else ""
-        found = await run.do_step(step, f"gather{suffix}", partial(gather, run), heeds_stop=True)
-        if not isinstance(found, Gathered):
-            result = found
+        gathered = await run.do_step(step, f"gather{suffix}", partial(gather, run), heeds_stop=True)
+        if not isinstance(gathered, Gathered):
+            result = gathered
             break
-        pull = found.pull
-        act = partial(debug, run, found)
+        pull = gathered.pull
+        act = partial(debug, run, gathered)
         debugged = await run.do_step(step, f"debug{suffix}", act, heeds_stop=True)
         if isinstance(debugged, Failed):
             result = debugged
         else:
-            result = await run.do_step(step, f"push{suffix}", partial(push, run, found, debugged))
+            result = await run.do_step(
+                step, f"push{suffix}", partial(push, run, gathered, debugged)
+            )
         if not isinstance(result, BranchMoved) or lap == LAPS:
             # Whatever came of it, everybody who asked gets an answer.
-            answering = partial(answer, run, found, result)
+            answering = partial(answer, run, gathered, result)
             result = await run.do_step(step, f"answer{suffix}", answering)
             break
-    await step("finish", partial(run.finish, ending(run, result, pull)))
+    await step("finish", partial(run.finish, round_result(run, result, pull)))
 
 
-def ending(run: ActiveRun, result: Quiet | ChangeResult, pull: str) -> Ended | Quiet:
+def round_result(
+    run: ActiveRun, result: NothingToDo | ChangeResult, pull: str
+) -> Ended | NothingToDo:
     """How the round is recorded: the run keeps its outcome unless a new patch was taken."""
     match result:
-        case Quiet():
+        case NothingToDo():
             return result
         case Pushed(attempt, _, outcome):
             return Ended(outcome, attempt, pull)
@@ -84,38 +88,43 @@ def ending(run: ActiveRun, result: Quiet | ChangeResult, pull: str) -> Ended | Q
             return Ended(outcome, pull=run.record.pull_request, reason=reason)
 
 
-async def gather(run: ActiveRun) -> Gathered | Quiet:
+async def gather(run: ActiveRun) -> Gathered | NothingToDo:
     """Find out from GitHub what there is to do."""
     forge, inbox = run.forge, run.services.inbox
     pull = await forge.pull(run.record.pull_number)
     if not pull.open:
         await close(run, pull)
-        return Quiet("the pull request is closed")
-    fetched = await publish.fetch(forge, run.services.mirror(await _url(run)), pull.base_branch)
+        return NothingToDo("the pull request is closed")
+    fetched = await publish.fetch(
+        forge, run.services.mirror(await _clone_url(run)), pull.base_branch
+    )
     mirror = run.services.mirror(fetched.repository.clone_url)
     try:
         head = await asyncio.to_thread(mirror.base_commit, pull.branch)
     except GitMissing:
-        return Quiet("the pull request's branch is gone")
+        return NothingToDo("the pull request's branch is gone")
     tip = fetched.base_commit
     base = await asyncio.to_thread(mirror.merge_base, tip, head)
-    taken = inbox.taken_up(run.record.id, run.record.round)
-    items = [feedback.of_remark(r, _name(run)) for r in await _permitted(run, taken)]
-    checks, logs_kept = await _failed_checks(run, pull, head, taken)
+    handled = inbox.handled_before(run.record.id, run.record.round)
+    items = [
+        feedback.item_from_comment(r, _app_name(run))
+        for r in await _permitted_comments(run, handled)
+    ]
+    checks, logs_kept = await _failed_checks(run, pull, head, handled)
     items += checks
     conflicts = await asyncio.to_thread(mirror.conflicts, head, tip)
-    conflict = bool(conflicts) and f"base:{tip[:40]}" not in taken
+    conflict = bool(conflicts) and f"base:{tip[:40]}" not in handled
     if conflict:
-        whole = await asyncio.to_thread(mirror.diff, base, head)
-        items.append(feedback.of_conflict(pull.base_branch, tip, conflicts, whole))
-    reruns = inbox.requested(run.record.id, run.record.round)
-    items += [feedback.of_rerun(key, ("It was not made yet.",)) for key in reruns]
+        patch = await asyncio.to_thread(mirror.diff, base, head)
+        items.append(feedback.item_from_conflict(pull.base_branch, tip, conflicts, patch))
+    reruns = inbox.requested_reruns(run.record.id, run.record.round)
+    items += [feedback.item_from_rerun(key, ("It was not made yet.",)) for key in reruns]
     if not items:
-        return Quiet("nothing to do")
+        return NothingToDo("nothing to do")
     run.phase("preparing", f"round {run.record.round}")
-    inbox.take_up(run.record.id, run.record.round, [item.key for item in items])
-    kept = Items(items=tuple(items))
-    run.store.put_log(run.record.id, _log_id(run), kept.model_dump_json().encode())
+    inbox.mark_handled(run.record.id, run.record.round, [item.key for item in items])
+    items_kept = FeedbackItems(items=tuple(items))
+    run.store.put_log(run.record.id, _items_log_id(run), items_kept.model_dump_json().encode())
     return Gathered(
         head=head,
         base_commit=tip if conflict else base,
@@ -129,36 +138,36 @@ async def gather(run: ActiveRun) -> Gathered | Quiet:
     )
 
 
-async def debug(run: ActiveRun, found: Gathered) -> Debugged:
+async def debug(run: ActiveRun, gathered: Gathered) -> Debugged:
     """Prove the change again where only that is asked; else run an attempt with the feedback."""
-    items, number = _items(run), found.first
-    mirror = run.services.mirror(found.clone_url)
+    items, number = _read_items(run), gathered.first
+    mirror = run.services.mirror(gathered.clone_url)
     if all(item.kind in ("conflict", "rerun") for item in items):
-        items, proven = await _prove_again(run, mirror, found, items)
+        items, proven = await _prove_again(run, mirror, gathered, items)
         if proven:
             return Debugged(number)
-    on_head = found.tree == found.head
+    on_head = gathered.tree == gathered.head
     carried = run.carried() if on_head else None
     if carried is not None and run.state(number).reproduction is None:
         run.store.append(run.record.id, [carried.model_copy(update={"attempt": number})])
     plan = AttemptPlan(
-        tree=found.tree,
+        tree=gathered.tree,
         first=number,
-        again=feedback.again(run.record.pull_number, carried, patched=on_head),
+        again=feedback.attempt_introduction(run.record.pull_number, carried, patched=on_head),
         feedback=tuple(item.text for item in items),
         attachments=tuple(
             Attachment(id=log_id, name="log of a failed check", size=len(data))
-            for log_id in found.attached.split()
+            for log_id in gathered.attached.split()
             if (data := run.store.get_log(run.record.id, log_id)) is not None
         ),
-        judge_with=_judge(run, mirror, found, carried, number),
+        judge_with=_wider_proof(run, mirror, gathered, carried, number),
     )
-    facts = run.facts(found)
-    chosen = await attempts.debug(run, plan, facts, found.clone_url, found.pull)
+    facts = run.facts(gathered)
+    chosen = await attempts.debug(run, plan, facts, gathered.clone_url, gathered.pull)
     return Debugged(chosen)
 
 
-async def push(run: ActiveRun, found: Gathered, debugged: Debugged) -> ChangeResult:
+async def push(run: ActiveRun, gathered: Gathered, debugged: Debugged) -> ChangeResult:
     """Put the change on the branch, after its head, unless somebody pushed meanwhile."""
     run.phase("publishing", f"round {run.record.round}")
     number = debugged.attempt
@@ -170,23 +179,23 @@ async def push(run: ActiveRun, found: Gathered, debugged: Debugged) -> ChangeRes
     if new_secrets(patch_of(state)):
         why = "The change adds what looks like a password or key, so it was not published."
         return Failed(why, attempt=number)
-    mirror = run.services.mirror(found.clone_url)
+    mirror = run.services.mirror(gathered.clone_url)
     pull = await run.forge.pull(run.record.pull_number)
     author = await publish.bot_identity(run.forge)
-    merged = found.tree != found.head
+    merged = gathered.tree != gathered.head
     config = await run.services.config(run.forge)
     commit = await asyncio.to_thread(
         mirror.commit_patch,
-        found.base_commit,
+        gathered.base_commit,
         patch_of(state),
         message=commit_text_for(pull, state, author),
         author=author,
         branch=f"{pull.branch}-round-{run.record.round}",
-        when=datetime.fromisoformat(found.at),
+        when=datetime.fromisoformat(gathered.at),
         policy=config.policy,
-        parents=(found.head, found.base_commit) if merged else (found.head,),
+        parents=(gathered.head, gathered.base_commit) if merged else (gathered.head,),
     )
-    if commit != found.head:
+    if commit != gathered.head:
         run.check_lease()
         try:
             await publish.with_token(
@@ -197,17 +206,17 @@ async def push(run: ActiveRun, found: Gathered, debugged: Debugged) -> ChangeRes
     return Pushed(number, commit, "draft" if must_be_draft(state) else "proven")
 
 
-async def answer(run: ActiveRun, found: Gathered, result: ChangeResult) -> ChangeResult:
+async def answer(run: ActiveRun, gathered: Gathered, result: ChangeResult) -> ChangeResult:
     """Answer everything that was asked, each once; gives what the round came to."""
     run.check_lease()
-    number = found.first if isinstance(result, BranchMoved) else result.attempt or found.first
-    await answer_all(run, _items(run), run.state(number), found, result)
+    number = gathered.first if isinstance(result, BranchMoved) else result.attempt or gathered.first
+    await answer_all(run, _read_items(run), run.state(number), gathered, result)
     if isinstance(result, Pushed):
         pull = replace(await run.forge.pull(run.record.pull_number), head_sha=result.commit)
         await run.best_effort(
-            publish.show_proof(run.forge, run.facts(found), run.state(number), pull)
+            publish.show_proof(run.forge, run.facts(gathered), run.state(number), pull)
         )
-    await run.tell("done", run.facts(found), run.state(number), found.pull)
+    await run.update_status("done", run.facts(gathered), run.state(number), gathered.pull)
     return result
 
 
@@ -217,100 +226,104 @@ async def close(run: ActiveRun, pull: Pull) -> None:
     await run.best_effort(run.forge.delete_branch(pull.branch, pull.head_sha))
 
 
-async def _permitted(run: ActiveRun, taken: dict[str, int]) -> list[ReviewComment]:
+async def _permitted_comments(run: ActiveRun, handled: dict[str, int]) -> list[ReviewComment]:
     """What people with the right to give commands said and was not dealt with yet."""
     config = await run.services.config(run.forge)
-    said = feedback.wanted(
+    comments = feedback.unhandled_comments(
         await run.forge.review_comments(run.record.pull_number),
         own_login=await run.forge.bot_login(),
-        name=_name(run),
-        taken=taken,
+        name=_app_name(run),
+        handled=handled,
     )
-    may: dict[str, bool] = {}
-    for author in {remark.author for remark in said}:
+    is_permitted: dict[str, bool] = {}
+    for author in {comment.author for comment in comments}:
         permission = await run.forge.permission(author)
-        may[author] = permission.at_least(config.permissions.command)
-    return [remark for remark in said if may[remark.author]]
+        is_permitted[author] = permission.at_least(config.permissions.command)
+    return [comment for comment in comments if is_permitted[comment.author]]
 
 
 async def _failed_checks(
-    run: ActiveRun, pull: Pull, head: str, taken: dict[str, int]
-) -> tuple[list[Item], list[str]]:
+    run: ActiveRun, pull: Pull, head: str, handled: dict[str, int]
+) -> tuple[list[FeedbackItem], list[str]]:
     """Failed checks of the pull request's head, with their logs kept; none after three rounds."""
-    fresh = [c for c in await run.forge.failed_checks(head) if f"check:{c.id}" not in taken]
-    fixed = {number for key, number in taken.items() if key.startswith("check:")}
+    fresh = [c for c in await run.forge.failed_checks(head) if f"check:{c.id}" not in handled]
+    fixed = {number for key, number in handled.items() if key.startswith("check:")}
     if not fresh:
         return [], []
     if len(fixed) >= feedback.CHECK_ROUNDS:
-        run.services.inbox.take_up(
+        run.services.inbox.mark_handled(
             run.record.id, run.record.round, [f"check:{c.id}" for c in fresh]
         )
         await say_given_up(run, pull, fresh)
         return [], []
-    kept = [(check, await keep_check_log(run, check)) for check in fresh]
-    return [feedback.of_check(c, log_id) for c, log_id in kept], [i for _, i in kept if i]
+    with_logs = [(check, await keep_check_log(run, check)) for check in fresh]
+    return [feedback.item_from_check(c, log_id) for c, log_id in with_logs], [
+        i for _, i in with_logs if i
+    ]
 
 
 async def _prove_again(
-    run: ActiveRun, mirror: Mirror, found: Gathered, items: tuple[Item, ...]
-) -> tuple[tuple[Item, ...], bool]:
+    run: ActiveRun, mirror: Mirror, gathered: Gathered, items: tuple[FeedbackItem, ...]
+) -> tuple[tuple[FeedbackItem, ...], bool]:
     """The change as it is, proven where it has to go; an attempt without a model if it holds."""
-    number, earlier = found.first, run.state((run.chosen_attempts() or [1])[-1])
+    number, earlier = gathered.first, run.state((run.chosen_attempts() or [1])[-1])
     if run.state(number).outcome == "proven":  # before a crash
         return items, True
-    tip = found.base_commit
-    old_base = await asyncio.to_thread(mirror.merge_base, tip, found.head)
-    whole = await asyncio.to_thread(mirror.diff, old_base, found.head)
+    tip = gathered.base_commit
+    old_base = await asyncio.to_thread(mirror.merge_base, tip, gathered.head)
+    patch = await asyncio.to_thread(mirror.diff, old_base, gathered.head)
     command = earlier.started.test_command if earlier.started else ""
-    judged = await attempts.prove_on(run, tip, found.clone_url, whole, run.carried(), command)
+    judged = await attempts.prove_on_commit(
+        run, tip, gathered.clone_url, patch, run.carried(), command
+    )
     if judged.verdict != "proven":
         shown = tuple(
-            feedback.of_rerun(item.key, judged.reasons) if item.kind == "rerun" else item
+            feedback.item_from_rerun(item.key, judged.reasons) if item.kind == "rerun" else item
             for item in items
         )
         return shown, False
-    told = Submitted(
+    submitted = Submitted(
         root_cause=earlier.submitted.root_cause if earlier.submitted else "",
         summary="The change was proven again as it is.",
-        patch=whole,
+        patch=patch,
     )
-    done: list[Submitted | GateJudged | AttemptEnded | ReproductionDeclared] = [
-        told,
+    events: list[Submitted | GateJudged | AttemptEnded | ReproductionDeclared] = [
+        submitted,
         judged,
         AttemptEnded(outcome="proven"),
     ]
     if (carried := run.carried()) is not None:
-        done.insert(0, carried)
-    run.store.append(run.record.id, [e.model_copy(update={"attempt": number}) for e in done])
+        events.insert(0, carried)
+    run.store.append(run.record.id, [e.model_copy(update={"attempt": number}) for e in events])
     return items, True
 
 
-def _judge(
+def _wider_proof(
     run: ActiveRun,
     mirror: Mirror,
-    found: Gathered,
+    gathered: Gathered,
     carried: ReproductionDeclared | None,
     number: int,
 ) -> WiderProof:
     async def open_base() -> Sandbox:
-        tree = await trees.tree(run, found.base_commit, found.clone_url)
+        tree = await trees.tree_file(run, gathered.base_commit, gathered.clone_url)
         return await run.services.sandboxes.open(run.record.id, f"gate-{number}", tree)
 
-    return WiderProof(mirror, found.base_commit, found.tree, open_base, carried)
+    return WiderProof(mirror, gathered.base_commit, gathered.tree, open_base, carried)
 
 
-async def _url(run: ActiveRun) -> str:
+async def _clone_url(run: ActiveRun) -> str:
     return (await run.forge.repository()).clone_url
 
 
-def _name(run: ActiveRun) -> str:
+def _app_name(run: ActiveRun) -> str:
     return run.services.settings.github_app_slug
 
 
-def _log_id(run: ActiveRun) -> str:
+def _items_log_id(run: ActiveRun) -> str:
     return f"round-{run.record.round}"
 
 
-def _items(run: ActiveRun) -> tuple[Item, ...]:
-    kept = run.store.get_log(run.record.id, _log_id(run))
-    return Items.model_validate_json(kept).items if kept else ()
+def _read_items(run: ActiveRun) -> tuple[FeedbackItem, ...]:
+    items_kept = run.store.get_log(run.record.id, _items_log_id(run))
+    return FeedbackItems.model_validate_json(items_kept).items if items_kept else ()

@@ -36,15 +36,17 @@ def queue_notices_running(services: Services) -> Iterator[None]:
     """Look after those who wait, beside the work, until the end of the block."""
     stop = threading.Event()
 
-    async def attend() -> None:
-        told: dict[str, int] = {}
+    async def notify_periodically() -> None:
+        announced: dict[str, int] = {}
         while not await asyncio.to_thread(stop.wait, EVERY_S):
             try:
-                await tell_waiting(services, told)
+                await update_waiting_comments(services, announced)
             except Exception:  # noqa: BLE001  a courtesy: the next look may do better
-                _log.warning("those who wait could not be told", exc_info=True)
+                _log.warning("waiting runs could not be announced", exc_info=True)
 
-    thread = threading.Thread(target=lambda: asyncio.run(attend()), name="front-desk", daemon=True)
+    thread = threading.Thread(
+        target=lambda: asyncio.run(notify_periodically()), name="queue notices", daemon=True
+    )
     thread.start()
     try:
         yield
@@ -53,8 +55,8 @@ def queue_notices_running(services: Services) -> Iterator[None]:
         thread.join(EVERY_S)
 
 
-async def tell_waiting(services: Services, told: dict[str, int]) -> None:
-    """Bring the status comments of waiting runs up to date; `told` is what was told before."""
+async def update_waiting_comments(services: Services, announced: dict[str, int]) -> None:
+    """Bring the status comments of waiting runs up to date; `announced` is what was told before."""
     database, moment = services.store.database, now()
     with database.execution_options(read_only=True).connect() as connection:
         queued_runs = read_queued_runs(connection, moment)
@@ -63,17 +65,17 @@ async def tell_waiting(services: Services, told: dict[str, int]) -> None:
         place = queue_place(
             QueuedRun(run.id, run.repository, run.created_at, live=True), queued_runs
         )
-        if told.get(run.id) != place:
+        if announced.get(run.id) != place:
             try:
-                await _tell(services, run, place, first=run.id not in told)
+                await _update_comment(services, run, place, first=run.id not in announced)
             except ForgeError as error:
-                _log.warning("could not tell of a run that waits", run=run.id, why=str(error))
-            told[run.id] = place
-    for gone in told.keys() - set(waiting):
-        del told[gone]
+                _log.warning("a waiting run could not be announced", run=run.id, why=str(error))
+            announced[run.id] = place
+    for gone in announced.keys() - set(waiting):
+        del announced[gone]
 
 
-async def _tell(services: Services, run: Run, place: int, *, first: bool) -> None:
+async def _update_comment(services: Services, run: Run, place: int, *, first: bool) -> None:
     forge = services.forge(run.installation_id, run.repository)
     try:
         config = await services.config(forge)

@@ -10,7 +10,7 @@ from app.git.mirror import Identity
 from app.github.records import FailedCheck, Pull
 from app.publishing.markers import reply_marker, round_marker
 from app.runs.active_run import ActiveRun
-from app.runs.feedback import CHECK_ROUNDS, Item
+from app.runs.feedback import CHECK_ROUNDS, FeedbackItem
 from app.runs.results import ChangeResult, Gathered, Pushed
 from app.sanitize.markdown import (
     COMMENT_LIMIT,
@@ -26,7 +26,7 @@ from app.sanitize.markdown import (
 
 async def answer_all(
     run: ActiveRun,
-    items: Sequence[Item],
+    items: Sequence[FeedbackItem],
     state: AttemptState,
     found: Gathered,
     result: ChangeResult,
@@ -105,7 +105,9 @@ def answer_text(said: str, *, commit: str, changed: bool, failed: str) -> Markdo
     return Markdown(f"{done} {prose(said, 6000)}")
 
 
-def page_comment(items: Sequence[tuple[Item, Markdown]], *, proof: str, run_url: str) -> Markdown:
+def page_comment(
+    items: Sequence[tuple[FeedbackItem, Markdown]], *, proof: str, run_url: str
+) -> Markdown:
     """The answers that have no thread of their own, and how the change was proven again."""
     parts = [f"> {inline(item.title)}\n\n{answer}" for item, answer in items]
     if proof:

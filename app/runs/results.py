@@ -28,7 +28,7 @@ class Failed:
     """The step could not be done; the reason is in words for the issue."""
 
     reason: str
-    can_be_told: bool = True
+    post_comment: bool = True
     """Whether a comment on the issue is possible and wanted."""
     stopped: bool = False
     """A person stopped the run."""
@@ -95,7 +95,7 @@ class BaseMoved:
 
 
 @dataclass(frozen=True, slots=True)
-class Quiet:
+class NothingToDo:
     """There is nothing to do in this round."""
 
     reason: str
@@ -161,7 +161,7 @@ StepResult = (
     | Debugged
     | Published
     | BaseMoved
-    | Quiet
+    | NothingToDo
     | Gathered
     | Pushed
     | BranchMoved
@@ -175,9 +175,9 @@ def to_json(result: StepResult) -> StepJson:
     match result:
         case Done():
             return {}
-        case Failed(reason, can_be_told, stopped, attempt):
+        case Failed(reason, post_comment, stopped, attempt):
             kept = {"failed": reason}
-            kept |= {} if can_be_told else {"untold": "1"}
+            kept |= {} if post_comment else {"untold": "1"}
             kept |= {"stopped": "1"} if stopped else {}
             return kept | ({"attempt": str(attempt)} if attempt else {})
         case Denied(reason):
@@ -198,7 +198,7 @@ def to_json(result: StepResult) -> StepJson:
             return ended | ({"pull": pull} if pull else {"reason": reason})
         case BaseMoved(again, base_commit, first):
             return {"again": again, "base_commit": base_commit, "first": str(first)}
-        case Quiet(reason):
+        case NothingToDo(reason):
             return {"quiet": reason}
         case Gathered():
             return {
@@ -222,7 +222,7 @@ def from_json(kept: StepJson) -> StepResult:
     """The result that the durable engine kept, by the keys that only it has."""
     match kept:
         case {"quiet": reason}:
-            return Quiet(reason)
+            return NothingToDo(reason)
         case {"moved": _, "failed": reason}:
             return BranchMoved(reason)
         case {"failed": reason}:

@@ -26,7 +26,7 @@ from app.telemetry import metrics
 Step = Callable[[str, Callable[[], Awaitable[StepJson]]], Awaitable[StepJson]]
 """Does a named step unless it was done before; gives its result."""
 
-TELL_EVERY_S = 15.0
+STATUS_INTERVAL_S = 15.0
 """Least time between two edits of the status comment."""
 
 
@@ -44,7 +44,7 @@ class Services:
     make_model: Callable[[str, int, OnWaiting], Model]
     """From the run's id, the seed, and whom to tell when the model's server is away."""
     patience_s: tuple[float, ...] = PATIENCE_S
-    tell_every_s: float = TELL_EVERY_S
+    status_interval_s: float = STATUS_INTERVAL_S
     read_config: Callable[[Forge], Awaitable[EffectiveConfig]] | None = None
     """Reads what a repository asks for, from its default branch; None: it is not asked."""
 

@@ -12,15 +12,15 @@ from agent.journal.events import Recorded, RunPhase, now
 from app.github.errors import ForgeAway, RateLimited
 from app.runs import failures, journal_progress
 from app.runs.failures import (
-    TOLD_FROM_S,
+    ANNOUNCE_WAIT_FROM_S,
     Requeued,
-    cause,
-    is_waited_for,
+    first_error,
+    is_transient,
+    outage_label,
     public_message,
     returns_to_queue,
     wait_before_retry,
     was_dropped,
-    what_is_away,
 )
 from app.runs.results import AnyResult, Failed
 from app.runs.services import Services
@@ -42,31 +42,31 @@ async def with_retries(
     run_id: str,
     name: str,
     act: Callable[[], Awaitable[AnyResult]],
-    tell: Callable[[str], Awaitable[None]],
+    announce_wait: Callable[[str], Awaitable[None]],
     *,
     heeds_stop: bool = False,
 ) -> AnyResult | Failed:
     """Do a step; wait and repeat it while something outside is away; else say what failed.
 
-    `store` holds the run's lease; `tell` says on the issue what is waited for, when it takes long.
-    A step that `heeds_stop` ends when a person stops the run while it waits; what people are told,
-    and what is published, is done to its end.
+    `store` holds the run's lease; `announce_wait` says on the issue what is waited for, when it
+    takes long. A step that `heeds_stop` ends when a person stops the run while it waits; what people
+    are told, and what is published, is done to its end.
     Raises `Requeued` when something stays away for long, and the database's errors while it is
     away; ends as if cancelled when the lease is lost.
     """
     tries, progress, wait, why, github_is_up = 0, -1, 0.0, "", False
     while True:
         try:
-            if wait >= TOLD_FROM_S:
+            if wait >= ANNOUNCE_WAIT_FROM_S:
                 phase = RunPhase(attempt=0, phase=journal_progress.WAITING, detail=why)
                 store.append(run_id, [phase])
                 if github_is_up:
-                    await tell(why)
+                    await announce_wait(why)
             await _pause(store, run_id, wait, heeds_stop)
             store.check_lease(run_id)
             return await act()
         except Exception as raised:  # noqa: BLE001  every failure gets its honest end
-            error = cause(raised)
+            error = first_error(raised)
         if is_unavailable(error):
             raise error  # it is waited for around the step, however long it takes
         if isinstance(error, LostLease):
@@ -76,7 +76,7 @@ async def with_retries(
         if services.ending.is_set() or was_dropped(error):  # the process ends
             raise asyncio.CancelledError(str(error)) from error
         if isinstance(error, RunStopped) or (
-            heeds_stop and is_waited_for(error) and store.stop_requested(run_id)
+            heeds_stop and is_transient(error) and store.stop_requested(run_id)
         ):
             return Failed(STOPPED, stopped=True)
         # A step may last for hours: faults between which it got on are not one outage.
@@ -88,12 +88,12 @@ async def with_retries(
             return _give_up(run_id, name, error, journal)
         wait, why = wait_s, public_message(error, run_id)
         github_is_up = not isinstance(error, ForgeAway | RateLimited)
-        if isinstance(error, RateLimited) and wait > TOLD_FROM_S:
+        if isinstance(error, RateLimited) and wait > ANNOUNCE_WAIT_FROM_S:
             _log.warning("handed back until a limit ends", run=run_id, step=name, seconds=wait)
             metrics.handed_back()
             raise Requeued(why, wait)
         _log.warning("a step waits", run=run_id, step=name, why=str(error), seconds=round(wait))
-        metrics.step_waits(what_is_away(error))
+        metrics.step_waits(outage_label(error))
 
 
 async def _pause(store: SqlStore, run_id: str, seconds: float, heeds_stop: bool) -> None:

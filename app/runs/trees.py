@@ -26,39 +26,39 @@ from app.storage.whole_file import whole_file
 _LONGEST = 2_000
 
 
-async def tree(run: ActiveRun, commit: str, clone_url: str) -> Path:
+async def tree_file(run: ActiveRun, commit: str, clone_url: str) -> Path:
     """The tree of a commit as a file, made if it is not there."""
     path = run.trees_dir / f"{run.record.id}-{commit}.tar"
     if not path.exists():
         mirror = await mirror_with(run, commit, clone_url)
         shape = (await run.services.config(run.forge)).tree
-        with whole_file(path) as half:
+        with whole_file(path) as path_written:
 
             def write(token: str) -> None:
                 source = Source(mirror, clone_url, run.services.mirror, token, _ca_file(run))
-                write_tree(source, commit, half, shape)
+                write_tree(source, commit, path_written, shape)
 
             if shape.is_plain:
-                await asyncio.to_thread(mirror.tree_tar, commit, half)
+                await asyncio.to_thread(mirror.tree_tar, commit, path_written)
             else:
                 await publish.with_token(run.forge, write)
-    await _environment(run, path, commit, clone_url)
+    await _ensure_environment(run, path, commit, clone_url)
     return path
 
 
-async def _environment(run: ActiveRun, path: Path, commit: str, clone_url: str) -> None:
+async def _ensure_environment(run: ActiveRun, path: Path, commit: str, clone_url: str) -> None:
     """Have the image that the tree's sandboxes start from."""
     if run.services.prepare is None:
         return
     config = await run.services.config(run.forge)
-    about = (run.store.get_log(run.record.id, ISSUE_LOG) or b"").decode("utf-8", "replace")
+    issue_text = (run.store.get_log(run.record.id, ISSUE_LOG) or b"").decode("utf-8", "replace")
     default = (await run.forge.repository()).default_branch
     mirror = run.services.mirror(clone_url)
     on_default = await asyncio.to_thread(mirror.is_on_branch, default, commit)
-    made = prepare_environment(
-        run.services, run.store, run.record, config, path, about, on_default=on_default
+    environment = prepare_environment(
+        run.services, run.store, run.record, config, path, issue_text, on_default=on_default
     )
-    await unless_stopped(lambda: run.store.stop_requested(run.record.id), made)
+    await unless_stopped(lambda: run.store.stop_requested(run.record.id), environment)
 
 
 async def mirror_with(run: ActiveRun, commit: str, clone_url: str) -> Mirror:
@@ -80,8 +80,8 @@ async def prepare_environment(
     store: SqlStore,
     run: Run,
     config: EffectiveConfig,
-    tree: Path,
-    about: str,
+    tree_file: Path,
+    issue_text: str,
     *,
     on_default: bool,
 ) -> None:
@@ -106,8 +106,10 @@ async def prepare_environment(
         test_command=config.test_command,
         test_timeout_s=config.budget.test_timeout_s,
     )
-    request = environment_request(run.repository, config, about, on_default=on_default)
-    prepared = await services.prepare(run.id, tree, request, repairer if repairer.tries else None)
+    request = environment_request(run.repository, config, issue_text, on_default=on_default)
+    prepared = await services.prepare(
+        run.id, tree_file, request, repairer if repairer.tries else None
+    )
     if prepared is not None:
         event = environment_event(prepared)
         if event.recipe and event.source == FOUND:

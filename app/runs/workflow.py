@@ -28,30 +28,34 @@ from app.storage.records import Run
 from app.storage.store import SqlStore
 from app.telemetry import logs, tracing
 
-__all__ = ["Services", "Step", "work"]
+__all__ = ["Services", "Step", "run_round"]
 
 _log = logs.get(__name__)
 
 
-async def work(services: Services, run_id: str, step: Step, number: int = 1) -> None:
+async def run_round(services: Services, run_id: str, step: Step, number: int = 1) -> None:
     """Do a round of a run to its end, going on where an earlier worker stopped.
 
     A worker that lost the run to another ends as if cancelled: nothing of it is recorded.
     """
-    taken = await retry_while_unavailable("claim", partial(_claim_round, services, run_id, number))
-    if taken is None:
+    claimed = await retry_while_unavailable(
+        "claim", partial(_claim_round, services, run_id, number)
+    )
+    if claimed is None:
         return
-    store, run, parked = taken
+    store, run, parked = claimed
     forge = fenced(
         services.forge(run.installation_id, run.repository), run_id, lambda: store.holds(run_id)
     )
-    in_hand = ActiveRun(services, store, run, forge)
+    active_run = ActiveRun(services, store, run, forge)
     try:
         try:
             with tracing.run(run_id, number, run.epoch, services.settings.executor):
-                await _do_round(in_hand, step, number, parked)
-        except Requeued as back:
-            await retry_while_unavailable("hand back", partial(_hand_back, in_hand, back.after_s))
+                await _do_round(active_run, step, number, parked)
+        except Requeued as requeued:
+            await retry_while_unavailable(
+                "hand back", partial(_requeue_later, active_run, requeued.after_s)
+            )
             raise
     except LostLease as error:
         # Not an error of the run: whoever has it now goes on, and the engine must record nothing.
@@ -68,11 +72,11 @@ async def _do_round(run: ActiveRun, step: Step, number: int, parked: str) -> Non
     """The round. Whatever goes wrong in it, the run is over at the end, or handed back."""
     try:
         if parked:
-            await _end(run, parked)
+            await _park_or_fail(run, parked)
         elif number == 1:
             await first_round(run, step)
         else:
-            await later_rounds.work(run, step)
+            await later_rounds.later_round(run, step)
     except LostLease:
         raise
     except Exception as error:
@@ -82,11 +86,11 @@ async def _do_round(run: ActiveRun, step: Step, number: int, parked: str) -> Non
             raise Requeued(str(error)) from None
         _log.error("a run failed", run=run.record.id, exc_info=True)
         await retry_while_unavailable(
-            "end", partial(_end, run, failures.public_message(error, run.record.id))
+            "end", partial(_park_or_fail, run, failures.public_message(error, run.record.id))
         )
 
 
-async def _hand_back(run: ActiveRun, after_s: float) -> None:
+async def _requeue_later(run: ActiveRun, after_s: float) -> None:
     run.store.requeue_later(run.record.id, now() + timedelta(seconds=after_s) if after_s else None)
 
 
@@ -104,7 +108,7 @@ async def _claim_round(
     return store, run, parked
 
 
-async def _end(run: ActiveRun, reason: str) -> None:
+async def _park_or_fail(run: ActiveRun, reason: str) -> None:
     """End a run that cannot go on. Not in steps: what it did before has taken their places."""
     present = run.store.get_run(run.record.id)
     if present.status == "done" or present.round != run.record.round:

@@ -26,7 +26,7 @@ from app.queue.workflows import (
 from app.runs.failures import Requeued
 from app.runs.results import StepJson
 from app.runs.services import Services
-from app.runs.workflow import work
+from app.runs.workflow import run_round
 from app.settings.database_url import pool_of
 from app.storage.outage import retry_while_unavailable
 from app.telemetry import logs
@@ -145,7 +145,7 @@ def _run_workflow(
 ) -> Callable[[str], Awaitable[None]]:
     async def run(run_id: str) -> None:
         async with _cancelled_when_requeued(services, run_id):
-            await work(services, run_id, _step)
+            await run_round(services, run_id, _step)
         await _enqueue_new_work(workflow_engine)
 
     return run
@@ -156,7 +156,7 @@ def _round_workflow(
 ) -> Callable[[str, int], Awaitable[None]]:
     async def round_of_run(run_id: str, number: int) -> None:
         async with _cancelled_when_requeued(services, run_id):
-            await work(services, run_id, _step, number)
+            await run_round(services, run_id, _step, number)
         await _enqueue_new_work(workflow_engine)
 
     return round_of_run

@@ -121,7 +121,7 @@ class Inbox:
             )
             return list(connection.execute(query).scalars())
 
-    def concerns(self, event: WebhookEvent) -> bool:
+    def is_relevant(self, event: WebhookEvent) -> bool:
         """Whether an event about pull requests is about one of ours, without asking GitHub."""
         table = tables.runs
         match event:
@@ -209,9 +209,9 @@ class Inbox:
         table = tables.runs
         self._change(table, table.c.id == run_id, closed=how, stop_requested=True)
 
-    def take_up(self, run_id: str, number: int, remarks: Collection[str]) -> None:
+    def mark_handled(self, run_id: str, number: int, keys: Collection[str]) -> None:
         """A round deals with these remarks; no later one does."""
-        rows = [{"run_id": run_id, "remark": r, "round": number} for r in sorted(remarks)]
+        rows = [{"run_id": run_id, "remark": r, "round": number} for r in sorted(keys)]
         if rows:
             statement = self._insert(tables.handled)
             update = statement.on_conflict_do_update(
@@ -220,7 +220,7 @@ class Inbox:
             with self._database.begin() as connection:
                 connection.execute(update, rows)
 
-    def taken_up(self, run_id: str, before: int) -> dict[str, int]:
+    def handled_before(self, run_id: str, before: int) -> dict[str, int]:
         """Remarks with the round that deals with them, of the rounds before this one."""
         table = tables.handled
         query = sa.select(table.c.remark, table.c.round).where(
@@ -229,14 +229,14 @@ class Inbox:
         with self._reads.connect() as connection:
             return {row.remark: row.round for row in connection.execute(query)}
 
-    def request(self, run_id: str, key: str) -> None:
+    def request_rerun(self, run_id: str, key: str) -> None:
         """Leave a request that GitHub does not keep (the re-run button), for the next round."""
         row = {"run_id": run_id, "remark": key, "round": 0}
         with self._database.begin() as connection:
             statement = self._insert(tables.handled).values(**row)
             connection.execute(statement.on_conflict_do_nothing())
 
-    def requested(self, run_id: str, number: int) -> list[str]:
+    def requested_reruns(self, run_id: str, number: int) -> list[str]:
         """Requests that no round before this one dealt with."""
         table = tables.handled
         query = sa.select(table.c.remark).where(

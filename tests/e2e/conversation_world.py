@@ -127,7 +127,7 @@ class Story:
                     settings, run_id=run_id, seed=seed, on_waiting=waiting
                 ),
                 patience_s=(0.1, 0.5, 1.0),
-                tell_every_s=0.2,
+                status_interval_s=0.2,
                 read_config=read_config,
             )
             self.durable = stack.enter_context(running_engine(self.services))

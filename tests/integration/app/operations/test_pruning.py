@@ -57,11 +57,11 @@ def test_the_engines_records_of_what_is_over_go_and_no_others(
     inbox, later = Inbox(world.store.database), now() + timedelta(days=31)
     assert retention.tidy(world.settings, world.store, later) == (0, 0), "no engine's tables yet"
 
-    def ask(ask_id: str, pull: int = 99) -> None:
-        assert inbox.keep(ask_id, "pull_request_review", Reviewed(**PLACE, pull_number=pull))
+    def keep_event(event_id: str, pull: int = 99) -> None:
+        assert inbox.keep(event_id, "pull_request_review", Reviewed(**PLACE, pull_number=pull))
 
     done = start(world)
-    ask("a1")
+    keep_event("a1")
     with running_engine(world.services()):
         ended(world, done)
         until(lambda: set(records(world).values()) == {"SUCCESS"})
@@ -69,7 +69,7 @@ def test_the_engines_records_of_what_is_over_go_and_no_others(
     with connected(world.settings, world.store) as client:
         waits = start(world, "d2", number=8)
         client.enqueue(waits)
-        ask("a2")
+        keep_event("a2")
         client.enqueue_event("a2")
         # In the turn of a later one, which the engine came to first.
         inbox.mark_answered("a2", "done")

@@ -149,7 +149,7 @@ async def test_a_faulty_file_is_told_once_and_stops_where_configured(
     assert (config.attempts, config.stop) == (1, False)
     assert (await read_effective_config(Settings(bad_repo_config="stop"), forge)).stop
     for _ in range(2):
-        await publish.tell_problems(forge, number, config, REPO)
+        await publish.report_config_problems(forge, number, config, REPO)
     (comment,) = github_world.comments(REPO, number)
     assert "line 2: modle: there is no such setting; did you mean model?" in comment["body"]
     await forge.close()
@@ -226,4 +226,4 @@ async def test_a_protected_branch_has_its_own_end(
         await publish.publish(forge, mirror, run, state_of())
     ending = failures.stop_reason_for_error(raised.value)
     assert ending is not None, raised.value
-    assert (ending.kind, ending.tell) == ("protected", True)
+    assert (ending.kind, ending.post_comment) == ("protected", True)

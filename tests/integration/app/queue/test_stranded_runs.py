@@ -17,7 +17,7 @@ from agent.journal.events import RunEnded
 from app.github.errors import RateLimited
 from app.queue import outbox
 from app.runs.active_run import ActiveRun
-from app.runs.results import Ended, Quiet, StepJson
+from app.runs.results import Ended, NothingToDo, StepJson
 from app.server.workflow_engine import running_engine
 from app.storage import tables
 from app.storage.inbox import Inbox
@@ -130,7 +130,7 @@ def test_a_run_that_the_engine_holds_for_failed_is_done_from_its_journal(
     world = RunWorld(tmp_path)
     run_id = start(world)
     monkeypatch.setattr(
-        "app.server.workflow_engine.work", _broken
+        "app.server.workflow_engine.run_round", _broken
     )  # as an older version may have been
     with running_engine(world.services()):
         until(
@@ -173,9 +173,9 @@ def test_a_fault_of_the_program_ends_the_run_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real = ActiveRun.finish
-    finished: list[Ended | Quiet] = []
+    finished: list[Ended | NothingToDo] = []
 
-    async def breaks_once(self: ActiveRun, result: Ended | Quiet) -> StepJson:
+    async def breaks_once(self: ActiveRun, result: Ended | NothingToDo) -> StepJson:
         finished.append(result)
         if len(finished) == 1:
             raise ZeroDivisionError
@@ -197,7 +197,7 @@ def test_a_lease_that_is_lost_at_the_very_end_records_no_failure(
     real = ActiveRun.finish
     stolen: list[SqlStore] = []
 
-    async def loses_the_lease(self: ActiveRun, result: Ended | Quiet) -> StepJson:
+    async def loses_the_lease(self: ActiveRun, result: Ended | NothingToDo) -> StepJson:
         if not stolen:
             stolen.append(self.services.store.claim(self.record.id, "thief"))
         return await real(self, result)

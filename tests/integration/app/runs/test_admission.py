@@ -144,13 +144,13 @@ def test_who_waits_in_the_queue_is_told_the_place(
     world = RunWorld(tmp_path)
     first, second = start(world), start(world, "d2", 8)
     told: dict[str, int] = {}
-    asyncio.run(queue_notices.tell_waiting(services(world), told))
+    asyncio.run(queue_notices.update_waiting_comments(services(world), told))
     assert told == {first: 1, second: 2}
     assert "place 2 in the queue" in status_of(world, second)
     with world.forge.world() as forge:
         assert forge["acts"].count("react eyes") == 2
         before = len(forge["acts"])
-    asyncio.run(queue_notices.tell_waiting(services(world), told))
+    asyncio.run(queue_notices.update_waiting_comments(services(world), told))
     with world.forge.world() as forge:
         assert len(forge["acts"]) == before, "nothing new, nothing said"
     # Whoever is in work speaks for itself, and does not begin while it is spoken of.
@@ -166,5 +166,5 @@ def test_who_waits_in_the_queue_is_told_the_place(
     with world.forge.world() as forge:
         forge["set"]["role"] = "read"
     stranger = world.store.accept("d4", "issues", trigger(11), model="seeded").run_id
-    asyncio.run(queue_notices.tell_waiting(services(world), told))
+    asyncio.run(queue_notices.update_waiting_comments(services(world), told))
     assert status_of(world, stranger) == ""

@@ -35,7 +35,7 @@ def over(store: SqlStore, delivery: str, number: int, pull: int = 0) -> str:
     if pull:
         lease.set_pull(run_id, pull)
     lease.finish(run_id, RunEnded(attempt=0, outcome="proven"))
-    Inbox(store.database).take_up(run_id, 2, ["line:5"])
+    Inbox(store.database).mark_handled(run_id, 2, ["line:5"])
     controls.set_paused(store.database, run_id, False)
     return run_id
 

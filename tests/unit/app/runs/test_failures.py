@@ -15,7 +15,7 @@ from app.github.errors import ForgeAway, ForgeDenied, RateLimited
 from app.runs.failures import (
     LONGEST_WAIT_S,
     PATIENCE_S,
-    cause,
+    first_error,
     public_message,
     returns_to_queue,
     wait_before_retry,
@@ -65,7 +65,7 @@ def test_what_no_outage_explains_ends_a_run(error: Exception) -> None:
 
 def test_the_cause_is_found_in_groups() -> None:
     lost = LostLease("x")
-    assert cause(ExceptionGroup("a", [ExceptionGroup("b", [lost]), ValueError()])) is lost
+    assert first_error(ExceptionGroup("a", [ExceptionGroup("b", [lost]), ValueError()])) is lost
 
 
 def test_only_errors_written_for_people_are_shown() -> None:

@@ -20,7 +20,7 @@ from app.github.webhook_events import (
 )
 from app.repo_config.effective import EffectiveConfig, effective_config
 from app.repo_config.schema import Permissions, RepoConfig, Triggers
-from app.runs.feedback import of_remark, said_to_us, wanted
+from app.runs.feedback import feedback_to_app, item_from_comment, unhandled_comments
 from app.runs.replies import answer_text, answers, page_comment
 from app.settings.schema import Settings
 from tests.support.github.payloads import PLACE, comment
@@ -29,7 +29,7 @@ from tests.support.runs.stored import trigger
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def remark(**change: Any) -> ReviewComment:
+def review_comment(**change: Any) -> ReviewComment:
     usual: dict[str, Any] = {
         "kind": "line",
         "id": 5,
@@ -62,18 +62,22 @@ def remark(**change: Any) -> ReviewComment:
 )
 def test_what_counts(change: dict[str, Any], counts: bool) -> None:
     own, taken = "patchwright[bot]", {"line:6"}
-    found = wanted([remark(**change)], own_login=own, name="patchwright", taken=taken)
+    found = unhandled_comments(
+        [review_comment(**change)], own_login=own, name="patchwright", handled=taken
+    )
     assert bool(found) == counts
 
 
-def test_a_remark_says_where_it_stands() -> None:
-    item = of_remark(remark(), "patchwright")
+def test_a_comment_says_where_it_stands() -> None:
+    item = item_from_comment(review_comment(), "patchwright")
     assert item.text == "ann says of a.py, line 3:\n@@ -1 +1 @@\n+x = 1\n\nRename it."
     assert (item.key, item.thread) == ("line:5", 4)
-    assert "a line that is gone" in of_remark(remark(line=0), "patchwright").text
-    page = of_remark(remark(kind="page", body="@patchwright do that"), "patchwright")
+    assert "a line that is gone" in item_from_comment(review_comment(line=0), "patchwright").text
+    page = item_from_comment(
+        review_comment(kind="page", body="@patchwright do that"), "patchwright"
+    )
     assert page.text.endswith("do that")
-    assert said_to_us("hello", "patchwright") == ""
+    assert feedback_to_app("hello", "patchwright") == ""
 
 
 @pytest.mark.parametrize(
@@ -101,7 +105,7 @@ def test_answers_say_what_was_done_and_are_safe() -> None:
     assert same == "Nothing was changed for this. It is a constant."
     not_done = answer_text("", commit="", changed=False, failed="No patch was proven.")
     assert not_done == "Not done. No patch was proven."
-    item = of_remark(remark(kind="review", body="<img src=x> @ann"), "patchwright")
+    item = item_from_comment(review_comment(kind="review", body="<img src=x> @ann"), "patchwright")
     page = page_comment([(item, done)], proof="Proven.", run_url="https://run")
     assert "<img" not in page
     assert "@ann" not in page

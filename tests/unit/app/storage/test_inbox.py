@@ -73,15 +73,22 @@ def test_what_concerns_our_pull_requests(store: SqlStore) -> None:
     inbox = Inbox(store.database)
     ours, theirs = Reviewed(**PLACE, pull_number=9), Reviewed(**PLACE, pull_number=10)
     push = Pushed(**PLACE, branch="main", after="a" * 40)
-    assert [inbox.concerns(ours), inbox.concerns(theirs), inbox.concerns(push)] == [False] * 3
+    assert [inbox.is_relevant(ours), inbox.is_relevant(theirs), inbox.is_relevant(push)] == [
+        False
+    ] * 3
     run_id = with_pull(store)
-    assert [inbox.concerns(a) for a in (ours, theirs, push, comment())] == [True, False, True, True]
+    assert [inbox.is_relevant(a) for a in (ours, theirs, push, comment())] == [
+        True,
+        False,
+        True,
+        True,
+    ]
     assert inbox.run_of_pull("octo/calc", 9) == run_id
     assert inbox.runs_with_open_pulls("octo/calc") == [run_id]
     inbox.close(run_id, "merged")
     assert inbox.runs_with_open_pulls("octo/calc") == []
-    assert inbox.concerns(PullEnded(**PLACE, pull_number=9, merged=True))
-    assert not inbox.concerns(push)
+    assert inbox.is_relevant(PullEnded(**PLACE, pull_number=9, merged=True))
+    assert not inbox.is_relevant(push)
 
 
 def test_a_done_run_is_woken_to_another_round(store: SqlStore) -> None:
@@ -119,16 +126,16 @@ def test_a_round_leaves_another_live_run_of_the_issue_alone(store: SqlStore) -> 
 def test_remarks_are_taken_up_once_and_requests_wait_for_a_round(store: SqlStore) -> None:
     inbox = Inbox(store.database)
     run_id = with_pull(store)
-    inbox.request(run_id, "rerun:a")
-    inbox.request(run_id, "rerun:a")
-    inbox.take_up(run_id, 2, ["line:1", "check:4"])
-    assert inbox.taken_up(run_id, 2) == {}, "a round that is repeated finds its own again"
-    assert inbox.requested(run_id, 2) == ["rerun:a"]
-    inbox.take_up(run_id, 2, ["rerun:a", "line:1"])
-    assert inbox.requested(run_id, 2) == ["rerun:a"]
-    assert inbox.requested(run_id, 3) == []
-    assert inbox.taken_up(run_id, 3) == {"line:1": 2, "check:4": 2, "rerun:a": 2}
-    inbox.take_up(run_id, 3, [])
+    inbox.request_rerun(run_id, "rerun:a")
+    inbox.request_rerun(run_id, "rerun:a")
+    inbox.mark_handled(run_id, 2, ["line:1", "check:4"])
+    assert inbox.handled_before(run_id, 2) == {}, "a round that is repeated finds its own again"
+    assert inbox.requested_reruns(run_id, 2) == ["rerun:a"]
+    inbox.mark_handled(run_id, 2, ["rerun:a", "line:1"])
+    assert inbox.requested_reruns(run_id, 2) == ["rerun:a"]
+    assert inbox.requested_reruns(run_id, 3) == []
+    assert inbox.handled_before(run_id, 3) == {"line:1": 2, "check:4": 2, "rerun:a": 2}
+    inbox.mark_handled(run_id, 3, [])
 
 
 def test_a_hint_with_a_key_is_added_once(store: SqlStore) -> None:

@@ -25,7 +25,7 @@ from agent.journal.events import (
 )
 from agent.model import Usage
 from app.github.errors import ForgeAway
-from app.runs.failures import what_is_away
+from app.runs.failures import outage_label
 from app.telemetry import metrics as metrics_work
 from app.telemetry import metrics as telemetry_metrics
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError
@@ -157,7 +157,7 @@ def test_attempts_that_wait_for_the_model_are_told_once_each_until_they_are_answ
 def test_steps_and_ends() -> None:
     asked = now() - timedelta(seconds=90)
     before = figures()
-    metrics_work.step_waits(what_is_away(ForgeAway("away")))
+    metrics_work.step_waits(outage_label(ForgeAway("away")))
     metrics_work.step_failed()
     metrics_work.handed_back()
     metrics_work.run_ended("proven", asked, 1)
