@@ -49,8 +49,8 @@ async def with_retries(
     """Do a step; wait and repeat it while something outside is away; else say what failed.
 
     `store` holds the run's lease; `announce_wait` says on the issue what is waited for, when it
-    takes long. A step that `heeds_stop` ends when a person stops the run while it waits; what people
-    are told, and what is published, is done to its end.
+    takes long. A step that `heeds_stop` ends when a person stops the run while it waits; what
+    people are told, and what is published, is done to its end.
     Raises `Requeued` when something stays away for long, and the database's errors while it is
     away; ends as if cancelled when the lease is lost.
     """
