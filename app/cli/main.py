@@ -332,12 +332,13 @@ def _message_of(error: Exception) -> str:
     """The message of an expected error, for the person at the terminal; empty for a bug of ours."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    from app.storage.outage import is_unavailable, why
+    from app.storage.outage import driver_message, is_unavailable
 
     if isinstance(error, _expected()):
         return str(error)
     if isinstance(error, SQLAlchemyError) and is_unavailable(error):
-        return f"the database does not respond ({why(error)}); start it or correct its address"
+        reason = driver_message(error)
+        return f"the database does not respond ({reason}); start it or correct its address"
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
     return ""

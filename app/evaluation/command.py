@@ -18,7 +18,7 @@ from app.evaluation.sandboxes import Trees, docker_trees
 from app.evaluation.text_report import comparison_text, report_text
 from app.settings.loading import load
 from app.settings.schema import Settings
-from app.storage.whole_file import write_whole
+from app.storage.atomic_file import write_atomically
 
 out = Console()
 err = Console(stderr=True)
@@ -129,5 +129,5 @@ async def _of_histories(
         found += mined.instances
     if not found:
         raise BadInstances("these histories gave no instances; see above why")
-    write_whole(place.instances_file, write_instances(found))
+    write_atomically(place.instances_file, write_instances(found))
     return found

@@ -37,7 +37,7 @@ from app.journal_view.html import trace_page
 from app.llm.factory import make_model
 from app.sandboxes.kept_base import FOLDER
 from app.settings.schema import Settings
-from app.storage.whole_file import write_whole
+from app.storage.atomic_file import write_atomically
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +155,9 @@ def _line(result: InstanceResult) -> str:
 
 def _keep_trace(folder: EvalFolder, instance: Instance, journal: Sequence[Recorded]) -> None:
     lines = "".join(r.model_dump_json() + "\n" for r in journal)
-    write_whole(folder.traces / f"{instance.instance_id}.jsonl", lines)
+    write_atomically(folder.traces / f"{instance.instance_id}.jsonl", lines)
     title = f"{instance.instance_id}: {instance.problem_statement.splitlines()[0]}"
-    write_whole(folder.traces / f"{instance.instance_id}.html", trace_page(title, journal))
+    write_atomically(folder.traces / f"{instance.instance_id}.html", trace_page(title, journal))
 
 
 def publish(folder: EvalFolder, instances: Sequence[Instance], prices: Prices) -> Report:
@@ -173,9 +173,9 @@ def publish(folder: EvalFolder, instances: Sequence[Instance], prices: Prices) -
         if i.instance_id in results
     ]
     text = "".join(p.model_dump_json() + "\n" for p in predictions)
-    write_whole(folder.root / "predictions.jsonl", text)
-    write_whole(folder.root / "report.json", report.model_dump_json(indent=2) + "\n")
-    write_whole(folder.root / "report.html", report_page(report))
+    write_atomically(folder.root / "predictions.jsonl", text)
+    write_atomically(folder.root / "report.json", report.model_dump_json(indent=2) + "\n")
+    write_atomically(folder.root / "report.html", report_page(report))
     return report
 
 

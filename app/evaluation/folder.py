@@ -20,7 +20,7 @@ from agent.evaluation.instances import Instance, read_instances, write_instances
 from agent.evaluation.results import InstanceResult, read_results
 from agent.model import Record
 from agent.models.replay import ReplayMode
-from app.storage.whole_file import write_whole
+from app.storage.atomic_file import write_atomically
 
 
 class FolderRefused(Exception):
@@ -83,8 +83,8 @@ class EvalFolder:
         kept = self.asked()
         if kept is None:
             self.traces.mkdir(parents=True, exist_ok=True)
-            write_whole(self.instances_file, write_instances(instances))
-            write_whole(self.root / "eval.json", asked.model_dump_json(indent=2) + "\n")
+            write_atomically(self.instances_file, write_instances(instances))
+            write_atomically(self.root / "eval.json", asked.model_dump_json(indent=2) + "\n")
             return
         if not resume:
             raise FolderRefused(

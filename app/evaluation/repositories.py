@@ -11,7 +11,7 @@ from pathlib import Path
 from app.git.local import mirror_history
 from app.git.mirror import Mirror
 from app.git.process import GitError, run_git
-from app.storage.whole_file import whole_file
+from app.storage.atomic_file import atomic_file
 
 
 class NoRepository(GitError):
@@ -74,7 +74,7 @@ class Sources:
 
     def _write(self, repo: str, commit: str, out: Path) -> None:
         mirror, remote = self._mirror(repo)
-        with whole_file(out) as part:
+        with atomic_file(out) as part:
             try:
                 mirror.tree_tar(commit, part)
             except GitError:

@@ -88,7 +88,7 @@ def _accept_trigger(intake: Intake, event_name: str, delivery: str, trigger: Tri
             audit.note_in(connection, trigger.sender, action, accepted.run_id, said)
         return accepted
 
-    accepted = store.together(write)
+    accepted = store.in_shared_transaction(write)
     if accepted.how == "new":
         with tracing.delivery(accepted.run_id, delivery, event_name):
             try:

@@ -49,12 +49,12 @@ def backup(settings: Settings, target: Path) -> int:
                 parts.append(part)
         about = {"made_at": datetime.now(UTC).isoformat(), "parts": parts}
         (folder / ABOUT).write_text(json.dumps(about))
-        half = folder / "half.tar.gz"
-        with tarfile.open(half, "w:gz", compresslevel=3) as tar:
+        partial = folder / "half.tar.gz"
+        with tarfile.open(partial, "w:gz", compresslevel=3) as tar:
             for part in (ABOUT, *parts):
                 tar.add(folder / part, part)
-        half.chmod(0o600)
-        half.replace(target)
+        partial.chmod(0o600)
+        partial.replace(target)
     return target.stat().st_size
 
 

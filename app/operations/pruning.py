@@ -19,7 +19,7 @@ from dbos import WorkflowStatus as Workflow
 
 from app.queue.workflows import APPLICATION, UNDER_WAY, event_of, run_of, workflow_of_event
 from app.settings.schema import Settings
-from app.storage.run_rows import over
+from app.storage.run_rows import ended_before
 from app.storage.tables import asks, controls, deliveries, handled, runs, to_micros, usage
 from app.telemetry import logs
 
@@ -37,7 +37,7 @@ _log = logs.get(__name__)
 def prune(settings: Settings, database: sa.Engine, moment: datetime) -> int:
     """Delete what is due at this moment; gives how many rows and workflows."""
     before = moment - KEEP
-    old_run = sa.select(runs.c.id).where(over(before))
+    old_run = sa.select(runs.c.id).where(ended_before(before))
     asked = sa.select(asks.c.id).where(asks.c.id == deliveries.c.id)
     gone = 0
     with _workflows(settings, database) as client:
@@ -105,7 +105,7 @@ def _due(database: sa.Engine, before: datetime, workflows: Collection[str]) -> l
     """Those of these ended workflows that nobody needs any more."""
     of_runs = {flow: run_of(flow) for flow in workflows if not event_of(flow)}
     of_events = {flow: event_of(flow) for flow in workflows if event_of(flow)}
-    ended = sa.select(runs.c.id).where(runs.c.id.in_(set(of_runs.values())), over(before))
+    ended = sa.select(runs.c.id).where(runs.c.id.in_(set(of_runs.values())), ended_before(before))
     there = sa.select(asks.c.id).where(asks.c.id.in_(set(of_events.values())))
     with database.execution_options(read_only=True).connect() as connection:
         old = set(connection.execute(ended).scalars())

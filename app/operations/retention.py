@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from agent.journal.events import now
 from app.operations.pruning import prune
 from app.settings.schema import Settings
-from app.storage.archive import archive, finished, size_of_rows
+from app.storage.archive import archivable_runs, archive, size_of_rows
 from app.storage.store import SqlStore
 from app.storage.tables import archives, to_micros
 from app.telemetry import logs
@@ -50,11 +50,11 @@ def _archive_due(settings: Settings, store: SqlStore, moment: datetime) -> tuple
     archived = 0
     if settings.keep_journals_days:
         before = moment - timedelta(days=settings.keep_journals_days)
-        while due := finished(store.database, before, AT_ONCE):
+        while due := archivable_runs(store.database, before, AT_ONCE):
             archived += sum(archive(store, run_id, folder, moment) for run_id in due)
     limit = settings.keep_journals_mb * MB
     while limit and size_of_rows(store.database) > limit:
-        due = finished(store.database, moment, AT_ONCE)
+        due = archivable_runs(store.database, moment, AT_ONCE)
         archived += sum(archive(store, run_id, folder, moment) for run_id in due)
         if not due:
             break

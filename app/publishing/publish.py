@@ -26,9 +26,9 @@ from app.publishing.comments import diagnosis_comment, settings_comment, status_
 from app.publishing.facts import RunFacts, must_be_draft, patch_of
 from app.publishing.markers import branch_name, own_branch_name, run_marker
 from app.publishing.pull_request import (
-    changed_files,
     check_report,
     commit_message,
+    diffstat,
     pull_body,
     pull_title,
 )
@@ -74,7 +74,7 @@ async def fetch(forge: Forge, mirror: Mirror, branch: str = "") -> Fetched:
     return Fetched(repository, base)
 
 
-async def announce(
+async def update_status_comment(
     forge: Forge, run: RunFacts, phase: str, state: AttemptState, pull: str = ""
 ) -> Comment:
     """Bring the run's one status comment up to date, creating it at first.
@@ -103,7 +103,7 @@ async def publish(
     """
     policy = config.policy if config else GatePolicy()
     preferences = config.pull_request if config else PullRequests()
-    pull = await own_pull(forge, run)
+    pull = await find_own_pull(forge, run)
     if pull is None:
         branch = await _push(forge, mirror, run, state, policy)
         template = await asyncio.to_thread(
@@ -118,14 +118,14 @@ async def publish(
         )
     await forge.add_labels(pull.number, preferences.labels)
     # What follows is good to have: the pull request stands without it.
-    await _softly(show_proof(forge, run, state, pull))
+    await _skip_if_refused(put_proof_check(forge, run, state, pull))
     if preferences.reviewers_from_codeowners:
-        await _softly(_ask_owners(forge, mirror, run, state, pull))
-    await announce(forge, run, "done", state, pull.url)
+        await _skip_if_refused(_ask_owners(forge, mirror, run, state, pull))
+    await update_status_comment(forge, run, "done", state, pull.url)
     return PublishResult(pull.branch, pull.head_sha, pull, pull.draft)
 
 
-async def show_proof(forge: Forge, run: RunFacts, state: AttemptState, pull: Pull) -> None:
+async def put_proof_check(forge: Forge, run: RunFacts, state: AttemptState, pull: Pull) -> None:
     """The proof as a check run on the pull request's last commit. Idempotent."""
     await forge.put_check(check_report(run, state, pull.head_sha))
 
@@ -146,14 +146,14 @@ async def _ask_owners(
     rules = await asyncio.to_thread(first_file, mirror.git_dir, run.base_commit, code_owners.PLACES)
     if rules is None:
         return
-    paths = [file.path for file in changed_files(patch_of(state))]
+    paths = [file.path for file in diffstat(patch_of(state))]
     owners = owners_of(rules, paths, run.repository.partition("/")[0])
     refused = await forge.request_reviewers(pull.number, owners.people, owners.teams)
     if refused:
         _log.info("owners who cannot review", run=run.run_id, names=", ".join(refused))
 
 
-async def _softly(act: Awaitable[None]) -> None:
+async def _skip_if_refused(act: Awaitable[None]) -> None:
     try:
         await act
     except (ForgeAway, RateLimited):
@@ -174,7 +174,7 @@ async def report_failure(
         run_marker(run.run_id, "diagnosis"),
         diagnosis_comment(run, state, reason),
     )
-    await announce(forge, run, "done", state)
+    await update_status_comment(forge, run, "done", state)
     return comment
 
 
@@ -227,7 +227,7 @@ async def _push(
     return first
 
 
-async def own_pull(forge: Forge, run: RunFacts) -> Pull | None:
+async def find_own_pull(forge: Forge, run: RunFacts) -> Pull | None:
     """The pull request that this run opened before, whatever became of it since."""
     marker = run_marker(run.run_id, "pull")
     for branch in (branch_name(run), own_branch_name(run)):

@@ -37,7 +37,7 @@ PARTS: tuple[Part, ...] = ("issue", "cause", "summary", "proof", "risk")
 
 
 @dataclass(frozen=True, slots=True)
-class ChangedFile:
+class FileStat:
     """One file of a patch."""
 
     path: str
@@ -57,7 +57,7 @@ def pull_body(facts: RunFacts, state: AttemptState, template: str = "") -> str:
 
     `template` is the repository's own; what is said in its sections is not said again below.
     """
-    files = changed_files(patch_of(state))
+    files = diffstat(patch_of(state))
 
     def part(name: str) -> Markdown:
         text = render(
@@ -84,7 +84,7 @@ def pull_body(facts: RunFacts, state: AttemptState, template: str = "") -> str:
         parts=parts,
         filled=filled.text if filled else "",
         placed=filled.placed if filled else frozenset(),
-        unchecked=unchecked(state, facts.language),
+        unchecked=proof_limits(state, facts.language),
         hypotheses=state.hypotheses[-MAX_ROWS:],
     )
     marker = run_marker(facts.run_id, "pull")
@@ -124,7 +124,7 @@ def check_report(facts: RunFacts, state: AttemptState, head_sha: str) -> CheckRe
         facts=facts,
         state=state,
         proof=_proof(facts, state),
-        unchecked=unchecked(state, facts.language),
+        unchecked=proof_limits(state, facts.language),
     )
     proven = not must_be_draft(state)
     return CheckReport(
@@ -135,11 +135,11 @@ def check_report(facts: RunFacts, state: AttemptState, head_sha: str) -> CheckRe
         summary=fit(summary, CHECK_LIMIT),
         conclusion="success" if proven else "neutral",
         details_url=facts.run_url,
-        annotations=annotated(facts, state),
+        annotations=check_annotations(facts, state),
     )
 
 
-def annotated(facts: RunFacts, state: AttemptState) -> tuple[Annotation, ...]:
+def check_annotations(facts: RunFacts, state: AttemptState) -> tuple[Annotation, ...]:
     """A remark at every changed place of the new files, at most as many as GitHub takes."""
     try:
         files = PatchSet(patch_of(state))
@@ -162,7 +162,7 @@ def annotated(facts: RunFacts, state: AttemptState) -> tuple[Annotation, ...]:
     return tuple(found[:MOST_ANNOTATIONS])
 
 
-def unchecked(state: AttemptState, language: Language = "en") -> tuple[str, ...]:
+def proof_limits(state: AttemptState, language: Language = "en") -> tuple[str, ...]:
     """What the proof does not cover, in sentences."""
     words = WORDS[language]
     found = []
@@ -176,13 +176,13 @@ def unchecked(state: AttemptState, language: Language = "en") -> tuple[str, ...]
     return (*found, words.no_network, words.other_platforms)
 
 
-def changed_files(patch: str) -> tuple[ChangedFile, ...]:
+def diffstat(patch: str) -> tuple[FileStat, ...]:
     """The files of a patch with their counts of lines; none when it cannot be read."""
     try:
         files = PatchSet(patch)
     except UnidiffParseError:
         return ()
-    return tuple(ChangedFile(f.path, f.added, f.removed) for f in files[:MAX_ROWS])
+    return tuple(FileStat(f.path, f.added, f.removed) for f in files[:MAX_ROWS])
 
 
 def _summary(state: AttemptState) -> str:

@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.settings.base import SettingsError
-from app.storage.run_rows import insert_of
+from app.storage.run_rows import dialect_insert
 from app.storage.tables import workers
 from app.telemetry import logs
 
@@ -88,7 +88,7 @@ def register(database: sa.Engine, worker_id: str) -> WorkerRegistration:
             "started_at": now,
             "beat_at": now,
         }
-        statement = insert_of(database)(workers).values(id=worker_id, **values)
+        statement = dialect_insert(database)(workers).values(id=worker_id, **values)
         connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=values))
     return WorkerRegistration(database, worker_id, incarnation)
 

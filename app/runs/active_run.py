@@ -159,7 +159,7 @@ class ActiveRun:
     ) -> None:
         """Bring the status comment up to date, if that is possible."""
         self.check_lease()
-        await self.best_effort(publish.announce(self.forge, facts, phase, state, pull))
+        await self.best_effort(publish.update_status_comment(self.forge, facts, phase, state, pull))
 
     async def best_effort(self, act: Awaitable[object]) -> None:
         """Do what is good to have: without it the run goes on all the same."""

@@ -134,7 +134,7 @@ async def publish_result(
         outcome = state.outcome or "failed"
         return Published(outcome, number, reason=state.diagnosis)
     mirror = await trees.mirror_with(run, prepared.base_commit, prepared.clone_url)
-    known = await publish.own_pull(run.forge, facts)
+    known = await publish.find_own_pull(run.forge, facts)
     if known is None and (ending := await _stop_reason_now(run)):
         return ending.result
     if state.outcome == "proven" and known is None:

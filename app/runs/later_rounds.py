@@ -214,7 +214,7 @@ async def answer(run: ActiveRun, gathered: Gathered, result: ChangeResult) -> Ch
     if isinstance(result, Pushed):
         pull = replace(await run.forge.pull(run.record.pull_number), head_sha=result.commit)
         await run.best_effort(
-            publish.show_proof(run.forge, run.facts(gathered), run.state(number), pull)
+            publish.put_proof_check(run.forge, run.facts(gathered), run.state(number), pull)
         )
     await run.update_status("done", run.facts(gathered), run.state(number), gathered.pull)
     return result

@@ -87,7 +87,7 @@ async def _update_comment(services: Services, run: Run, place: int, *, first: bo
                 await forge.react(run.issue_number, "eyes")
             facts = facts_of(services.settings, run, preferences_of(config, thread))
             facts = replace(facts, queue_place=place)
-            await publish.announce(forge, facts, "queued", AttemptState())
+            await publish.update_status_comment(forge, facts, "queued", AttemptState())
         finally:
             release_start(services.store.database, run.id)
     finally:

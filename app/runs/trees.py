@@ -19,9 +19,9 @@ from app.runs.active_run import ISSUE_LOG, ActiveRun
 from app.runs.services import Services
 from app.sandboxes.environment import Prepared, SetupRepairer, environment_request, proposal
 from app.sandboxes.setup_repair import SOURCE as FOUND
+from app.storage.atomic_file import atomic_file
 from app.storage.records import Run
 from app.storage.store import SqlStore
-from app.storage.whole_file import whole_file
 
 _LONGEST = 2_000
 
@@ -32,7 +32,7 @@ async def tree_file(run: ActiveRun, commit: str, clone_url: str) -> Path:
     if not path.exists():
         mirror = await mirror_with(run, commit, clone_url)
         shape = (await run.services.config(run.forge)).tree
-        with whole_file(path) as path_written:
+        with atomic_file(path) as path_written:
 
             def write(token: str) -> None:
                 source = Source(mirror, clone_url, run.services.mirror, token, _ca_file(run))

@@ -17,7 +17,7 @@ from agent.journal.events import SetupTried
 from agent.model import Model
 from agent.setup_repair import Broken, Tried, propose_setup
 from agent.testing.suite import NoTests, cannot_start, find_test_command, run_suite
-from app.storage.whole_file import write_whole
+from app.storage.atomic_file import write_atomically
 from app.telemetry import logs
 from sandbox.environment.choose import EnvironmentSettings, candidates
 from sandbox.environment.records import Environment
@@ -112,7 +112,7 @@ def save_recipe(
     """Keep a recipe for the repository's next runs."""
     path = _path(folder, repository)
     steps = [step.command for step in commands.steps if step.root]
-    write_whole(path, json.dumps({"manifests": _digest(texts), "commands": steps}))
+    write_atomically(path, json.dumps({"manifests": _digest(texts), "commands": steps}))
 
 
 def saved_recipe(folder: Path, repository: str, texts: Mapping[str, str]) -> tuple[str, ...]:

@@ -127,16 +127,16 @@ def check_writable(places: Places) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    half = path.with_name(path.name + ".part")
+    partial = path.with_name(path.name + ".part")
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        half.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         # Created with its mode, so that others can never read it.
-        descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        half.replace(path)
+        partial.replace(path)
     except OSError as error:
         raise CredentialsError(f"{path} cannot be written ({error.strerror}).") from None

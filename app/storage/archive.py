@@ -18,10 +18,10 @@ import sqlalchemy as sa
 from agent.journal.events import EVENT, Recorded
 from app.settings.schema import Settings
 from app.storage import tables
-from app.storage.run_rows import over
+from app.storage.atomic_file import atomic_file
+from app.storage.run_rows import ended_before
 from app.storage.store import SqlStore
 from app.storage.tables import archives, from_micros, to_micros
-from app.storage.whole_file import whole_file
 
 KEPT = 4
 """Journals of archived runs that stay in this process: a page is read in several pieces."""
@@ -60,13 +60,13 @@ class Journals:
         return journal
 
 
-def finished(database: sa.Engine, before: datetime, limit: int) -> list[str]:
+def archivable_runs(database: sa.Engine, before: datetime, limit: int) -> list[str]:
     """Runs that were over before this moment and are still in the tables, oldest first."""
     runs = tables.runs
     kept = sa.select(archives.c.run_id).where(archives.c.run_id == runs.c.id).exists()
     query = (
         sa.select(runs.c.id)
-        .where(over(before), sa.not_(kept))
+        .where(ended_before(before), sa.not_(kept))
         .order_by(runs.c.updated_at)
         .limit(limit)
     )
@@ -79,7 +79,7 @@ def archive(store: SqlStore, run_id: str, folder: Path, moment: datetime) -> boo
     run = store.get_run(run_id)
     path = folder / f"{run.created_at:%Y-%m}" / f"{run_id}.jsonl.gz"
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with whole_file(path) as half, half.open("wb") as raw:
+    with atomic_file(path) as partial, partial.open("wb") as raw:
         with gzip.GzipFile(fileobj=raw, mode="wb", mtime=0) as file:
             file.write(_line({"run": run.model_dump(mode="json")}))
             for entry in store.events(run_id):

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from agent.journal.events import now
 from agent.model import Record
-from app.storage.run_rows import storable
+from app.storage.run_rows import without_nul
 from app.storage.tables import audit, from_micros, to_micros
 
 _ADD = sa.insert(audit)
@@ -40,10 +40,10 @@ def note_in(
     """`note` within a transaction that is open already."""
     row = {
         "at": to_micros(now()),
-        "actor": storable(actor)[:128],
+        "actor": without_nul(actor)[:128],
         "action": action,
-        "subject": storable(subject)[:300],
-        "detail": storable(detail)[:2000],
+        "subject": without_nul(subject)[:300],
+        "detail": without_nul(detail)[:2000],
     }
     connection.execute(_ADD, row)
 

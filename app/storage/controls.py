@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from app.storage.records import UnknownRun
-from app.storage.run_rows import insert_of
+from app.storage.run_rows import dialect_insert
 from app.storage.tables import controls, runs, usage
 
 DEATHS = 3
@@ -24,7 +24,9 @@ def set_paused(database: sa.Engine, run_id: str, paused: bool) -> None:
         known = sa.select(runs.c.id).where(runs.c.id == run_id)
         if connection.execute(known).scalar_one_or_none() is None:
             raise UnknownRun(run_id)
-        row = insert_of(database)(controls).values(run_id=run_id, paused=paused, deaths=0, mark=-1)
+        row = dialect_insert(database)(controls).values(
+            run_id=run_id, paused=paused, deaths=0, mark=-1
+        )
         connection.execute(
             row.on_conflict_do_update(index_elements=["run_id"], set_={"paused": paused})
         )
@@ -44,7 +46,7 @@ def count_death(database: sa.Engine, run_id: str, owner: str, progress: int) -> 
     )
     with database.execution_options(read_only=True).connect() as connection:
         counts = AMONG_OTHERS if connection.execute(others).scalar_one() else ALONE
-    row = insert_of(database)(controls).values(
+    row = dialect_insert(database)(controls).values(
         run_id=run_id, paused=False, deaths=counts, mark=progress
     )
     again = sa.case((controls.c.mark == progress, controls.c.deaths + counts), else_=counts)
@@ -59,7 +61,7 @@ def count_death(database: sa.Engine, run_id: str, owner: str, progress: int) -> 
 
 def add_usage(database: sa.Engine, tokens: int, moment: datetime | None = None) -> None:
     """A model turn used so many tokens."""
-    row = insert_of(database)(usage).values(day=_day(moment), tokens=tokens, turns=1)
+    row = dialect_insert(database)(usage).values(day=_day(moment), tokens=tokens, turns=1)
     more = {"tokens": usage.c.tokens + tokens, "turns": usage.c.turns + 1}
     with database.execution_options(quick=True).begin() as connection:
         connection.execute(row.on_conflict_do_update(index_elements=["day"], set_=more))

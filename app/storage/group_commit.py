@@ -18,7 +18,7 @@ MOST = 64
 """Writes in one transaction: the first of them waits for all."""
 
 
-class _Waiting:
+class _PendingWrite:
     def __init__(self, write: Write[Any]) -> None:
         self.write = write
         self.done = False
@@ -31,11 +31,11 @@ class GroupCommit:
 
     def __init__(self, database: sa.Engine) -> None:
         self._database = database
-        self._gate = threading.Lock()
+        self._list_lock = threading.Lock()
         """For the list below."""
-        self._turn = threading.Lock()
+        self._commit_lock = threading.Lock()
         """Held by the caller that commits for all."""
-        self._waiting: list[_Waiting] = []
+        self._waiting: list[_PendingWrite] = []
 
     def run(self, write: Write[T]) -> T:
         """Do a write; on return it is durable. Raises what `write` or the database raises.
@@ -43,36 +43,36 @@ class GroupCommit:
         `write` may be done again when another write of the same transaction fails, so it must do
         nothing but use its connection.
         """
-        mine = _Waiting(write)
-        with self._gate:
-            self._waiting.append(mine)
-        while not mine.done:
-            with self._turn:
+        pending = _PendingWrite(write)
+        with self._list_lock:
+            self._waiting.append(pending)
+        while not pending.done:
+            with self._commit_lock:
                 # Whoever had the turn before may have done it already.
-                if not mine.done:
-                    self._commit(self._take())
-        if mine.error is not None:
-            raise mine.error
-        result: T = mine.result
+                if not pending.done:
+                    self._commit(self._next_batch())
+        if pending.error is not None:
+            raise pending.error
+        result: T = pending.result
         return result
 
-    def _take(self) -> list[_Waiting]:
-        with self._gate:
-            taken, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
-        return taken
+    def _next_batch(self) -> list[_PendingWrite]:
+        with self._list_lock:
+            batch, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+        return batch
 
-    def _commit(self, writes: list[_Waiting]) -> None:
+    def _commit(self, writes: list[_PendingWrite]) -> None:
         try:
             with self._database.begin() as connection:
-                results = [one.write(connection) for one in writes]
+                results = [pending.write(connection) for pending in writes]
         except Exception as error:  # noqa: BLE001  it is raised again, for the caller it belongs to
             if len(writes) == 1:
                 writes[0].error = error
                 writes[0].done = True
                 return
-            for one in writes:  # which of them it was, and the others without it
-                self._commit([one])
+            for pending in writes:  # which of them it was, and the others without it
+                self._commit([pending])
             return
-        for one, result in zip(writes, results, strict=True):
-            one.result = result
-            one.done = True
+        for pending, result in zip(writes, results, strict=True):
+            pending.result = result
+            pending.done = True

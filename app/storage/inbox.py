@@ -23,7 +23,14 @@ from app.github.webhook_events import (
 )
 from app.storage import tables
 from app.storage.records import Accepted, run_id_for
-from app.storage.run_rows import begin, insert_new, insert_of, live_key, open_round, storable
+from app.storage.run_rows import (
+    dialect_insert,
+    insert_new,
+    insert_run,
+    live_key,
+    queue_next_round,
+    without_nul,
+)
 from app.storage.tables import to_micros
 
 
@@ -37,7 +44,7 @@ class Inbox:
     def __init__(self, database: sa.Engine) -> None:
         self._database = database
         self._reads = database.execution_options(read_only=True)
-        self._insert = insert_of(database)
+        self._insert = dialect_insert(database)
 
     # Events (table `asks`)
 
@@ -80,7 +87,7 @@ class Inbox:
 
     def mark_answered(self, event_id: str, answer: str) -> None:
         """What was done about it, in words."""
-        self._change(tables.asks, tables.asks.c.id == event_id, answer=storable(answer))
+        self._change(tables.asks, tables.asks.c.id == event_id, answer=without_nul(answer))
 
     def answer_of(self, event_id: str) -> str:
         """What was done about it; empty while it is open."""
@@ -148,7 +155,7 @@ class Inbox:
         """The run that this event begins; its issue's live run if there is one. Idempotent."""
         run_id = run_id_for(trigger.repository, trigger.issue_number, event_id)
         with self._database.begin() as connection:
-            return begin(
+            return insert_run(
                 connection, self._insert, run_id, trigger, delivery_id=event_id, model=model
             )
 
@@ -202,7 +209,7 @@ class Inbox:
                 .where(table.c.id == run_id, table.c.closed == "")
                 .values(woken=True)
             )
-            return marked.rowcount > 0 and open_round(connection, run_id)
+            return marked.rowcount > 0 and queue_next_round(connection, run_id)
 
     def close(self, run_id: str, how: Literal["merged", "closed"]) -> None:
         """The run's pull request is no longer open; a round under way is stopped."""

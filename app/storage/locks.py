@@ -32,7 +32,7 @@ def state_lock(state_dir: Path) -> Iterator[None]:
             f"{PREFIX}STATE_DIR: {state_dir} cannot be used ({error.strerror}). "
             "Name a folder that this user may write to."
         ) from None
-    with _held(
+    with _exclusive_lock(
         file,
         f"{PREFIX}STATE_DIR: another Patchwright (process {{holder}}) works in {state_dir}. "
         f"Stop it, or give this one a folder of its own with {PREFIX}STATE_DIR.",
@@ -53,7 +53,7 @@ def database_lock(settings: Settings) -> Iterator[None]:
     file = Path(url.database).resolve()
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = file.with_name(file.name + ".lock").open("a+")
-    with _held(
+    with _exclusive_lock(
         lock,
         f"{PREFIX}DATABASE_URL: another Patchwright (process {{holder}}) works on {file}. Stop it, "
         "give this one a file of its own, or use PostgreSQL, which many may share.",
@@ -62,14 +62,14 @@ def database_lock(settings: Settings) -> Iterator[None]:
 
 
 @contextmanager
-def _held(file: TextIO, taken: str) -> Iterator[None]:
+def _exclusive_lock(file: TextIO, message: str) -> Iterator[None]:
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
             holder = file.read().strip() or "unknown"
-            raise SettingsError(taken.format(holder=holder)) from None
+            raise SettingsError(message.format(holder=holder)) from None
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()

@@ -18,8 +18,8 @@ from app.telemetry import logs
 
 T = TypeVar("T")
 
-LOOK_EVERY_S = 2.0
-_PASSING = ("locked", "busy", "disk is full", "disk I/O", "unable to open")
+RETRY_EVERY_S = 2.0
+_TRANSIENT = ("locked", "busy", "disk is full", "disk I/O", "unable to open")
 """What SQLite says of things that may pass; a missing table does not."""
 
 _log = logs.get(__name__)
@@ -35,11 +35,11 @@ def is_unavailable(error: BaseException) -> bool:
     if not isinstance(error, DBAPIError):
         return False
     if type(error.orig).__module__.startswith("sqlite3"):
-        return any(words in str(error.orig) for words in _PASSING)
+        return any(words in str(error.orig) for words in _TRANSIENT)
     return isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
 
 
-def why(error: SQLAlchemyError) -> str:
+def driver_message(error: SQLAlchemyError) -> str:
     """What the database's driver said, or the pool of connections, in one line."""
     said = error.orig if isinstance(error, DBAPIError) else error
     return str(said).split("\n")[0]
@@ -53,5 +53,5 @@ async def retry_while_unavailable(what: str, act: Callable[[], Awaitable[T]]) ->
         except SQLAlchemyError as error:
             if not is_unavailable(error):
                 raise
-            _log.warning("the database is away", what=what, why=why(error))
-        await asyncio.sleep(LOOK_EVERY_S)
+            _log.warning("the database is away", what=what, why=driver_message(error))
+        await asyncio.sleep(RETRY_EVERY_S)

@@ -19,7 +19,7 @@ Insert = Callable[[sa.Table], sqlite.Insert | postgresql.Insert]
 """An insert statement in the database's own words."""
 
 
-def insert_of(database: sa.Engine) -> Insert:
+def dialect_insert(database: sa.Engine) -> Insert:
     """How rows are inserted in this database."""
     return sqlite.insert if database.dialect.name == "sqlite" else postgresql.insert
 
@@ -36,16 +36,16 @@ def insert_new(
 
     Asked of the database by RETURNING: an insert's row count is not given by every driver.
     """
-    return connection.execute(_if_new(insert, table), row).scalar_one_or_none() is not None
+    return connection.execute(_insert_if_new(insert, table), row).scalar_one_or_none() is not None
 
 
 @cache
-def _if_new(insert: Insert, table: sa.Table) -> sa.Executable:
+def _insert_if_new(insert: Insert, table: sa.Table) -> sa.Executable:
     """Made once for each table: making a statement costs more than executing it."""
     return insert(table).on_conflict_do_nothing().returning(table.c.id)
 
 
-def begin(
+def insert_run(
     connection: sa.Connection,
     insert: Insert,
     run_id: str,
@@ -63,7 +63,7 @@ def begin(
         "id": run_id,
         "repository": trigger.repository,
         "issue_number": trigger.issue_number,
-        "title": storable(trigger.issue_title),
+        "title": without_nul(trigger.issue_title),
         "installation_id": trigger.installation_id,
         "delivery_id": delivery_id,
         "trigger": trigger.model_dump_json(),
@@ -84,7 +84,7 @@ def begin(
     return Accepted(run_id=attached, how="attached")
 
 
-def open_round(connection: sa.Connection, run_id: str) -> bool:
+def queue_next_round(connection: sa.Connection, run_id: str) -> bool:
     """Queue a run that is done for its next round; False when it is not done.
 
     Its issue's key is taken if no other run holds it, else one of its own.
@@ -117,12 +117,12 @@ def open_round(connection: sa.Connection, run_id: str) -> bool:
     return changed.rowcount > 0
 
 
-def storable(text: str) -> str:
+def without_nul(text: str) -> str:
     """Text without NUL, which PostgreSQL cannot keep."""
     return text.replace("\0", "")
 
 
-def over(before: datetime) -> sa.ColumnElement[bool]:
+def ended_before(before: datetime) -> sa.ColumnElement[bool]:
     """Runs that were over before this moment.
 
     A run whose pull request is open may have another round, so it is not.

@@ -23,7 +23,13 @@ from app.storage import connection as storage_connection
 from app.storage import tables
 from app.storage.group_commit import GroupCommit
 from app.storage.records import Accepted, Run, RunFilter, RunPage, UnknownRun, run_id_for
-from app.storage.run_rows import begin, insert_new, insert_of, open_round, storable
+from app.storage.run_rows import (
+    dialect_insert,
+    insert_new,
+    insert_run,
+    queue_next_round,
+    without_nul,
+)
 from app.storage.tables import from_micros, to_micros
 
 T = TypeVar("T")
@@ -39,7 +45,7 @@ class SqlStore:
         self._database = storage_connection.open_database(url)
         self._reads = self._database.execution_options(read_only=True)
         self._journal = self._database.execution_options(quick=True)
-        self._insert = insert_of(self._database)
+        self._insert = dialect_insert(self._database)
         self._group = GroupCommit(self._database)
         self._leases: Mapping[str, int] = {}
         """The runs that this view may write to, each with the epoch of its claim."""
@@ -65,7 +71,7 @@ class SqlStore:
         if not events:
             return ()
         with self._journal.begin() as connection:
-            return self._write(connection, run_id, events)
+            return self._append_events(connection, run_id, events)
 
     def events(self, run_id: str, after: int = -1, limit: int | None = None) -> list[Recorded]:
         """The journal in order, from the event after sequence number `after`.
@@ -91,7 +97,7 @@ class SqlStore:
         packed = zlib.compress(data, 6)
         statement = self._insert(tables.logs).values(run_id=run_id, log_id=log_id, data=packed)
         with self._journal.begin() as connection:
-            self._hold(connection, run_id)
+            self._update_leased(connection, run_id)
             connection.execute(
                 statement.on_conflict_do_update(
                     index_elements=["run_id", "log_id"], set_={"data": packed}
@@ -129,7 +135,12 @@ class SqlStore:
 
     def add_hint(self, run_id: str, author: str, text: str, key: str | None = None) -> None:
         """Leave a note for the run; with a `key`, once for that key. Raises `UnknownRun`."""
-        row = {"run_id": run_id, "author": author, "text": storable(text), "at": to_micros(now())}
+        row = {
+            "run_id": run_id,
+            "author": author,
+            "text": without_nul(text),
+            "at": to_micros(now()),
+        }
         with self._database.begin() as connection:
             if not self._exists(connection, run_id):
                 raise UnknownRun(run_id)
@@ -153,7 +164,7 @@ class SqlStore:
         The same delivery again gives the run of the first time; a delivery for an issue that has a
         live run is attached to that run.
         """
-        return self.together(
+        return self.in_shared_transaction(
             lambda connection: self.accept_in(connection, delivery_id, event, trigger, model=model)
         )
 
@@ -169,7 +180,7 @@ class SqlStore:
         if not insert_new(connection, self._insert, table, delivery):
             seen = sa.select(table.c.run_id).where(table.c.id == delivery_id)
             return Accepted(run_id=connection.execute(seen).scalar_one(), how="duplicate")
-        accepted = begin(
+        accepted = insert_run(
             connection, self._insert, run_id, trigger, delivery_id=delivery_id, model=model
         )
         if accepted.run_id != run_id:
@@ -178,7 +189,7 @@ class SqlStore:
             )
         return accepted
 
-    def together(self, write: Callable[[sa.Connection], T]) -> T:
+    def in_shared_transaction(self, write: Callable[[sa.Connection], T]) -> T:
         """Do a write in a transaction that callers share; see `app.storage.group_commit`."""
         return self._group.run(write)
 
@@ -268,7 +279,7 @@ class SqlStore:
         """
         held = to_micros(until) if until else None
         with self._database.begin() as connection:
-            self._hold(connection, run_id, status="queued", owner="", held_until=held)
+            self._update_leased(connection, run_id, status="queued", owner="", held_until=held)
 
     def requeue(self, run_id: str) -> None:
         """Put a run that was handed back into the outbox; nothing if it is not such."""
@@ -291,12 +302,12 @@ class SqlStore:
     def set_running(self, run_id: str) -> None:
         """The run is being worked on. Raises `LostLease`."""
         with self._database.begin() as connection:
-            self._hold(connection, run_id, status="running")
+            self._update_leased(connection, run_id, status="running")
 
     def set_pull(self, run_id: str, number: int) -> None:
         """The run's pull request, so that what is said there is known to be its. `LostLease`."""
         with self._database.begin() as connection:
-            self._hold(connection, run_id, pull_number=number)
+            self._update_leased(connection, run_id, pull_number=number)
 
     def finish(self, run_id: str, ended: RunEnded | None) -> bool:
         """The round is over (None: there was nothing to do in it) and its issue may have another.
@@ -307,14 +318,14 @@ class SqlStore:
         table = tables.runs
         kept = {"outcome": ended.outcome, "pull_request": ended.pull_request} if ended else {}
         with self._database.begin() as connection:
-            self._hold(connection, run_id, status="done", live_key=None, **kept)
+            self._update_leased(connection, run_id, status="done", live_key=None, **kept)
             if ended is not None:
-                self._write(connection, run_id, [ended])
+                self._append_events(connection, run_id, [ended])
             open_still = sa.and_(table.c.pull_number > 0, table.c.closed == "")
             woken = sa.select(table.c.woken).where(table.c.id == run_id, open_still)
             if not connection.execute(woken).scalar_one_or_none():
                 return False
-            return open_round(connection, run_id)
+            return queue_next_round(connection, run_id)
 
     def get_run(self, run_id: str) -> Run:
         """A run. Raises `UnknownRun`."""
@@ -358,7 +369,7 @@ class SqlStore:
 
     # Inside
 
-    def _write(
+    def _append_events(
         self, connection: sa.Connection, run_id: str, events: Sequence[AnyEvent]
     ) -> tuple[Recorded, ...]:
         at = now()
@@ -370,7 +381,7 @@ class SqlStore:
         )
         after = connection.execute(counted).scalar_one_or_none()
         if after is None:
-            raise self._not_ours(connection, run_id)
+            raise self._lease_error(connection, run_id)
         recorded = tuple(
             Recorded(seq=after - len(events) + i, at=at, event=event)
             for i, event in enumerate(events)
@@ -387,7 +398,7 @@ class SqlStore:
         connection.execute(sa.insert(tables.events), rows)
         return recorded
 
-    def _hold(self, connection: sa.Connection, run_id: str, **values: object) -> None:
+    def _update_leased(self, connection: sa.Connection, run_id: str, **values: object) -> None:
         """Change the run's row if the lease holds; locks the row until the transaction's end."""
         statement = (
             sa.update(tables.runs)
@@ -395,9 +406,9 @@ class SqlStore:
             .values(updated_at=to_micros(now()), **values)
         )
         if connection.execute(statement).rowcount == 0:
-            raise self._not_ours(connection, run_id)
+            raise self._lease_error(connection, run_id)
 
-    def _not_ours(self, connection: sa.Connection, run_id: str) -> Exception:
+    def _lease_error(self, connection: sa.Connection, run_id: str) -> Exception:
         if self._exists(connection, run_id):
             return LostLease(f"run {run_id} belongs to another worker now")
         return UnknownRun(run_id)

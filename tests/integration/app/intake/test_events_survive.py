@@ -47,7 +47,7 @@ def test_a_stop_outlasts_an_outage_of_github(world: RunWorld, away: int) -> None
 def test_a_stop_outlasts_an_outage_of_the_database(
     world: RunWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.storage.outage.LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr("app.storage.outage.RETRY_EVERY_S", 0.01)
     real, asked = SqlStore.request_stop, []
 
     def away_at_first(self: SqlStore, run_id: str) -> None:

@@ -63,8 +63,8 @@ async def test_a_patch_becomes_a_pull_request(
     github_server: GithubServer,
     github_world: GithubWorld,
 ) -> None:
-    await publish.announce(forge, run, "queued", AttemptState())
-    await publish.announce(forge, run, "debugging", AttemptState())
+    await publish.update_status_comment(forge, run, "queued", AttemptState())
+    await publish.update_status_comment(forge, run, "debugging", AttemptState())
     result = await publish.publish(forge, mirror, run, state_of())
     assert not result.draft
     assert result.branch == f"patchwright/issue-{run.issue_number}-total-is-wrong"

@@ -191,7 +191,7 @@ async def test_what_happens_at_github_meanwhile_has_its_own_end(
     github_world.admin(action, account="acme", **change)
     facts = RunFacts("r", REPO, number, "t", "main", "a" * 40, datetime(2026, 1, 2, tzinfo=UTC))
     with pytest.raises(ForgeError) as raised:
-        await publish.announce(forge, facts, "debugging", AttemptState())
+        await publish.update_status_comment(forge, facts, "debugging", AttemptState())
     ending = failures.stop_reason_for_error(raised.value)
     assert ending is not None, raised.value
     assert ending.kind == what

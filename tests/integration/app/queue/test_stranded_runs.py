@@ -56,7 +56,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stranded runs are looked for at each look into the outbox, and need not be old."""
     monkeypatch.setattr(outbox, "LOOK_EVERY_S", 0.0)
     monkeypatch.setattr(outbox, "GRACE", timedelta(0))
-    monkeypatch.setattr("app.storage.outage.LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr("app.storage.outage.RETRY_EVERY_S", 0.05)
 
 
 def status(run_id: str) -> str:

@@ -20,11 +20,11 @@ from app.publishing.comments import checklist, diagnosis_comment, status_comment
 from app.publishing.facts import patch_of
 from app.publishing.markers import branch_name, own_branch_name, run_marker
 from app.publishing.pull_request import (
-    changed_files,
     commit_message,
+    diffstat,
+    proof_limits,
     pull_body,
     pull_title,
-    unchecked,
 )
 from app.publishing.rendering import MARKER_ROOM, TEMPLATES
 from app.repo_config.schema import Language
@@ -101,12 +101,12 @@ def test_the_reason_for_no_reproduction_is_told() -> None:
     state = fold([STARTED, none, SUBMITTED])
     assert "No reproduction: needs a printer" in pull_body(FACTS, state)
     assert "None: the patch was not checked." in pull_body(FACTS, state)
-    assert unchecked(state)[0] == "No command reproduced the bug."
+    assert proof_limits(state)[0] == "No command reproduced the bug."
 
 
 def test_a_flaky_reproduction_is_named() -> None:
     flaky = REPRODUCED.model_copy(update={"failures": 2})
-    assert "2 of 3 runs" in unchecked(fold([STARTED, flaky]))[0]
+    assert "2 of 3 runs" in proof_limits(fold([STARTED, flaky]))[0]
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_the_judged_patch_is_the_one_published() -> None:
     smaller = PROVEN.model_copy(update={"patch": "smaller"})
     assert patch_of(replace(WHOLE, verdict=smaller)) == "smaller"
     assert patch_of(AttemptState()) == ""
-    assert changed_files("@@ broken") == ()
+    assert diffstat("@@ broken") == ()
 
 
 SAME_IN_ALL = {"commit.txt.j2", "pull_issue.md.j2"}

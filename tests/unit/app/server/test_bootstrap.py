@@ -60,7 +60,7 @@ async def test_a_database_that_is_away_is_waited_for_and_a_mistake_is_not(
 
     from sqlalchemy.exc import OperationalError
 
-    monkeypatch.setattr("app.storage.outage.LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr("app.storage.outage.RETRY_EVERY_S", 0.01)
     tries = 0
 
     async def act() -> int:
@@ -79,7 +79,7 @@ async def test_a_database_that_is_away_is_waited_for_and_a_mistake_is_not(
 async def test_a_pool_whose_connections_are_all_in_use_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("app.storage.outage.LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr("app.storage.outage.RETRY_EVERY_S", 0.01)
     engine = sa.create_engine(
         "sqlite://", poolclass=sa.QueuePool, pool_size=1, max_overflow=0, pool_timeout=0.01
     )

@@ -8,18 +8,18 @@ from pathlib import Path
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path) -> Iterator[Path]:
     """A path to write to beside `path`, which it replaces at the end of the block.
 
     After an error what was written stays as a `.part` file, which the next try overwrites.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_suffix(".part")
-    yield half
-    half.replace(path)
+    partial = path.with_suffix(".part")
+    yield partial
+    partial.replace(path)
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str) -> None:
     """Write a text file in one go."""
-    with whole_file(path) as half:
-        half.write_text(text, "utf-8")
+    with atomic_file(path) as partial:
+        partial.write_text(text, "utf-8")
