@@ -40,7 +40,9 @@ async def run_attempts(count: int, run_attempt: RunAttempt) -> tuple[AttemptStat
     """
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_ended(run_attempt, n)) for n in range(1, count + 1)]
+            tasks = [
+                group.create_task(_result_or_error(run_attempt, n)) for n in range(1, count + 1)
+            ]
     except ExceptionGroup as failed:
         # The first is why the others were cancelled; callers know errors by their own class.
         raise failed.exceptions[0] from None
@@ -56,7 +58,7 @@ async def run_attempts(count: int, run_attempt: RunAttempt) -> tuple[AttemptStat
     )
 
 
-async def _ended(run_attempt: RunAttempt, number: int) -> AttemptState | Exception:
+async def _result_or_error(run_attempt: RunAttempt, number: int) -> AttemptState | Exception:
     try:
         return await run_attempt(number)
     except _OF_ALL:

@@ -13,7 +13,9 @@ STOP_POLL_S = 0.25
 Value = TypeVar("Value")
 
 
-async def unless_stopped(asked: Callable[[], bool], work: Coroutine[Any, Any, Value]) -> Value:
+async def unless_stopped(
+    stop_requested: Callable[[], bool], work: Coroutine[Any, Any, Value]
+) -> Value:
     """Do the work; when a stop is asked for it is cancelled, and `RunStopped` raised.
 
     At once, in the middle of a turn or a command too; and nothing is begun when it was asked for.
@@ -21,7 +23,7 @@ async def unless_stopped(asked: Callable[[], bool], work: Coroutine[Any, Any, Va
     doing = asyncio.create_task(work)
     try:
         while not doing.done():
-            if asked():
+            if stop_requested():
                 raise RunStopped("The run was stopped.")
             await asyncio.wait({doing}, timeout=STOP_POLL_S)
         return doing.result()

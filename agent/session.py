@@ -66,9 +66,9 @@ async def debug(
         return journal.state
 
     async def rebuild() -> Sandbox:
-        return await _when_it_can(partial(_open, journal, open_sandbox))
+        return await _wait_for_engine(partial(_open_at_last_snapshot, journal, open_sandbox))
 
-    async def put_before_gate(state: AttemptState, patch: str, claims: Claims) -> GateJudged:
+    async def submit_to_gate(state: AttemptState, patch: str, claims: Claims) -> GateJudged:
         submission = Submission(
             patch=patch,
             reproduction=state.reproduction,
@@ -92,16 +92,16 @@ async def debug(
             return await judge_with(submission, open_fresh, tell)
         except (EngineUnavailable, SandboxGone):
             # Not the patch's doing: the gate itself answers for what dies with the patch in it.
-            await (await _when_it_can(open_fresh)).close()
+            await (await _wait_for_engine(open_fresh)).close()
             return await judge_with(submission, open_fresh, tell)
 
     opened: list[Attempt] = []
 
     async def work() -> AttemptState:
-        sandbox = await _enter(journal, open_sandbox, attach)
-        opened.append(Attempt(task, model, sandbox, journal, put_before_gate, rebuild))
+        sandbox = await _attach_or_open(journal, open_sandbox, attach)
+        opened.append(Attempt(task, model, sandbox, journal, submit_to_gate, rebuild))
         if journal.state.started is None:
-            await _start_surely(opened[0], seed)
+            await _start_with_retries(opened[0], seed)
         return await run_loop(opened[0])
 
     leave_open = False
@@ -117,28 +117,28 @@ async def debug(
             await opened[0].sandbox.close()
 
 
-async def _enter(journal: Journal, open_sandbox: OpenSandbox, attach: Attach) -> Sandbox:
+async def _attach_or_open(journal: Journal, open_sandbox: OpenSandbox, attach: Attach) -> Sandbox:
     known = journal.state.sandbox_id
     if known:
         sandbox = await attach(known)
         if sandbox is not None:
             journal.append(SandboxOpened(sandbox_id=sandbox.id, reason="resumed"))
             return sandbox
-    sandbox = await _open_surely(journal, open_sandbox)
+    sandbox = await _open_with_retries(journal, open_sandbox)
     journal.append(SandboxOpened(sandbox_id=sandbox.id, reason="rebuilt" if known else "start"))
     return sandbox
 
 
-async def _open_surely(journal: Journal, open_sandbox: OpenSandbox) -> Sandbox:
+async def _open_with_retries(journal: Journal, open_sandbox: OpenSandbox) -> Sandbox:
     for starts in range(1, STARTS):
         try:
-            return await _open(journal, open_sandbox)
+            return await _open_at_last_snapshot(journal, open_sandbox)
         except SandboxGone:
             await asyncio.sleep(starts * ENGINE_POLL_S)
-    return await _open(journal, open_sandbox)
+    return await _open_at_last_snapshot(journal, open_sandbox)
 
 
-async def _open(journal: Journal, open_sandbox: OpenSandbox) -> Sandbox:
+async def _open_at_last_snapshot(journal: Journal, open_sandbox: OpenSandbox) -> Sandbox:
     sandbox = await open_sandbox()
     last = journal.state.last_snapshot
     if last is not None:
@@ -150,7 +150,7 @@ async def _open(journal: Journal, open_sandbox: OpenSandbox) -> Sandbox:
     return sandbox
 
 
-async def _when_it_can(open_sandbox: OpenSandbox) -> Sandbox:
+async def _wait_for_engine(open_sandbox: OpenSandbox) -> Sandbox:
     """Another sandbox after one died, waiting for an engine that is being restarted."""
     deadline = time.monotonic() + ENGINE_WAIT_S
     while True:
@@ -162,7 +162,7 @@ async def _when_it_can(open_sandbox: OpenSandbox) -> Sandbox:
             await asyncio.sleep(ENGINE_POLL_S)
 
 
-async def _start_surely(attempt: Attempt, seed: int) -> None:
+async def _start_with_retries(attempt: Attempt, seed: int) -> None:
     """Start, in another sandbox when one dies. Raises `SandboxError` when it always dies."""
     for _ in range(1, STARTS):
         try:

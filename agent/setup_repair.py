@@ -34,7 +34,7 @@ class SetupArguments(Arguments):
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class FailedSetup:
     """A set-up that failed."""
 
     failures: tuple[str, ...]
@@ -45,20 +45,20 @@ class Broken:
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class TryResult:
     """What a try gave."""
 
     ok: bool
     said: str
 
 
-Try = Callable[[tuple[str, ...]], Awaitable[Tried]]
+Try = Callable[[tuple[str, ...]], Awaitable[TryResult]]
 """Runs commands as a set-up from the beginning, and then the tests."""
 
 
 async def propose_setup(
     model: Model,
-    broken: Broken,
+    broken: FailedSetup,
     attempt: Try,
     *,
     tries: int,
@@ -86,9 +86,9 @@ async def propose_setup(
         if not turn.tool_calls:
             return None
         first, *others = turn.tool_calls
-        asked, commands = _parsed(first), tuple[str, ...]()
+        asked, commands = _parse_arguments(first), tuple[str, ...]()
         if isinstance(asked, str):
-            tried = Tried(False, asked)
+            tried = TryResult(False, asked)
         else:
             commands = tuple(restore(command) for command in asked.commands)
             tried = await attempt(commands)
@@ -122,7 +122,7 @@ async def propose_setup(
     return None
 
 
-def _parsed(call: ToolCall) -> SetupArguments | str:
+def _parse_arguments(call: ToolCall) -> SetupArguments | str:
     if call.name.removeprefix("functions.") != TOOL:
         return f"refused: the only tool is {TOOL}"
     try:
@@ -131,7 +131,7 @@ def _parsed(call: ToolCall) -> SetupArguments | str:
         return f"refused: {str(problem)[:500]}"
 
 
-def _assignment(broken: Broken, tries: int) -> str:
+def _assignment(broken: FailedSetup, tries: int) -> str:
     parts = ["What was tried, and how it failed:"]
     parts += [f"\n{failure[-_MOST_OUTPUT:]}" for failure in broken.failures]
     parts.append("\nFiles (the first of them):")

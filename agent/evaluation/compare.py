@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from agent.errors import AgentError
 from agent.evaluation.report import Report
-from agent.evaluation.statistics import Paired, Share, paired, share
+from agent.evaluation.statistics import Paired, Share, compare_pairs, share
 from agent.model import Record
 
 
@@ -53,7 +53,7 @@ def compare(a: Report, b: Report) -> Comparison:
         left_out=len(rows_a.keys() | rows_b.keys()) - len(both),
         resolved_a=share(sum(right_a), len(both)),
         resolved_b=share(sum(right_b), len(both)),
-        paired=paired(right_a, right_b),
+        paired=compare_pairs(right_a, right_b),
         only_a=tuple(name for name, x, y in pairs if x and not y),
         only_b=tuple(name for name, x, y in pairs if y and not x),
     )

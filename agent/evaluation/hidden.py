@@ -49,7 +49,7 @@ def selection(names: Iterable[str], tests: Iterable[str]) -> str:
     return "\n".join(sorted(files | changed))
 
 
-def again(failed: Iterable[str], chosen: str) -> str:
+def rerun_selection(failed: Iterable[str], chosen: str) -> str:
     """What to run of failed tests: they alone where the runner can, else what ran before."""
     names = list(failed)
     whole = all(re.fullmatch(r"[^\s\[]+\.py::[^\[]+", name) for name in names)
@@ -114,7 +114,7 @@ async def judge_hidden(
         if first.resolved or not ran.outcomes:
             return first
         # A test may fail for the machine's load, and not for the patch: once more, by itself.
-        alone = await run_suite(sandbox, command, again(first.failed, chosen), timeout_s)
+        alone = await run_suite(sandbox, command, rerun_selection(first.failed, chosen), timeout_s)
         steady = tuple(name for name in first.failed if not passes(name, alone.outcomes))
         return first.model_copy(
             update={

@@ -120,7 +120,7 @@ def instance_id(repo: str, commit: str) -> str:
     return f"{name[:150]}-{commit[:12]}"
 
 
-def proved(
+def proven_instance(
     found: Candidate,
     repo: str,
     test_command: str,

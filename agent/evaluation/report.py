@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from agent.evaluation.cost import Prices, cost, gpu_seconds
 from agent.evaluation.replay import ReplayReport
 from agent.evaluation.results import AttemptResult, HiddenVerdict, InstanceResult
-from agent.evaluation.selection import chosen
+from agent.evaluation.selection import chosen_attempt
 from agent.evaluation.statistics import Mean, Share, mean, pass_at_k, share
 from agent.model import Record, Usage
 
@@ -153,12 +153,12 @@ def at_k(tries: Sequence[Sequence[AttemptResult]], attempts: int) -> tuple[AtK, 
 
 
 def _selected(own: Sequence[AttemptResult], k: int) -> float:
-    picks = [chosen(some) for some in itertools.combinations(own, k)]
+    picks = [chosen_attempt(some) for some in itertools.combinations(own, k)]
     return statistics.fmean(bool(a and a.hidden.resolved) for a in picks)
 
 
 def _row(name: str, result: InstanceResult | None) -> Row:
-    taken = chosen(result.attempts) if result is not None else None
+    taken = chosen_attempt(result.attempts) if result is not None else None
     if result is None or result.status == "error" or taken is None:
         note = result.error if result is not None else "not tried yet"
         return Row(
@@ -186,10 +186,10 @@ def _row(name: str, result: InstanceResult | None) -> Row:
 def _note(taken: AttemptResult) -> str:
     if not taken.patch:
         return "no patch"
-    return "" if taken.hidden.resolved else explained(taken.hidden)
+    return "" if taken.hidden.resolved else explanation(taken.hidden)
 
 
-def explained(hidden: HiddenVerdict) -> str:
+def explanation(hidden: HiddenVerdict) -> str:
     """In a line why hidden tests refute a patch."""
     if hidden.problem:
         return hidden.problem

@@ -9,7 +9,7 @@ from agent.evaluation.results import AttemptResult, InstanceResult, Prediction
 _RANK = {"proven": 0, "draft": 1, "diagnosis": 2, "stopped": 3, "failed": 4}
 
 
-def chosen(attempts: Sequence[AttemptResult]) -> AttemptResult | None:
+def chosen_attempt(attempts: Sequence[AttemptResult]) -> AttemptResult | None:
     """The attempt that a run would publish: the gate, then the smaller patch, then the earlier.
 
     The same order as `agent.best_of.preference`, on kept results.
@@ -23,6 +23,6 @@ def chosen(attempts: Sequence[AttemptResult]) -> AttemptResult | None:
 
 def prediction(result: InstanceResult, model: str) -> Prediction:
     """The chosen attempt's patch in SWE-bench's form; empty where there is none."""
-    taken = chosen(result.attempts)
+    taken = chosen_attempt(result.attempts)
     patch = taken.patch if taken is not None else ""
     return Prediction(instance_id=result.instance_id, model_name_or_path=model, model_patch=patch)

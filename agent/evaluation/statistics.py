@@ -84,7 +84,7 @@ class Paired(Record):
     """Two-sided: how likely so uneven a split is if A and B are equally good."""
 
 
-def paired(a: Sequence[bool], b: Sequence[bool]) -> Paired:
+def compare_pairs(a: Sequence[bool], b: Sequence[bool]) -> Paired:
     """Compare results case by case. Raises `ValueError` when the lengths differ."""
     both = only_a = only_b = neither = 0
     for x, y in zip(a, b, strict=True):

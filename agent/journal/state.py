@@ -146,11 +146,11 @@ def step(state: AttemptState, event: AnyEvent) -> AttemptState:
         case SandboxOpened():
             return replace(state, sandbox_id=event.sandbox_id)
         case ModelTurned():
-            return _turned(state, event)
+            return _apply_turn(state, event)
         case ToolStarted():
             return replace(state, begun=state.begun | {event.call_id})
         case ToolFinished():
-            return _finished(state, event)
+            return _apply_tool_result(state, event)
         case HypothesisProposed():
             proposed = Hypothesis(
                 id=event.hypothesis,
@@ -185,13 +185,13 @@ def step(state: AttemptState, event: AnyEvent) -> AttemptState:
         case Submitted():
             return replace(state, submitted=event, verdict=None)
         case GateJudged():
-            return _judged(state, event)
+            return _apply_verdict(state, event)
         case DriftNoticed():
             return replace(state, drifts=state.drifts + 1, drift_seen_at=event.calls_used)
         case NoteAdded():
-            return _noted(state, event)
+            return _add_note(state, event)
         case ContextCut():
-            return _cut(state, event)
+            return _apply_context_cut(state, event)
         case ModelWaiting():
             return replace(state, waiting=event.reason)
         case AttemptEnded():
@@ -203,11 +203,11 @@ def step(state: AttemptState, event: AnyEvent) -> AttemptState:
             return state
 
 
-def _judged(state: AttemptState, event: GateJudged) -> AttemptState:
+def _apply_verdict(state: AttemptState, event: GateJudged) -> AttemptState:
     asked = any(check.name == UNNEEDED and not check.ok for check in event.checks)
     held = event.verdict in ("proven", "contested")
     best = state.best
-    better = best is None or _missing(event) <= _missing(best[1])
+    better = best is None or _count_failed(event) <= _count_failed(best[1])
     if state.submitted is not None and better and passed_reproduction(event):
         best = (state.submitted, event)
     return replace(
@@ -228,11 +228,11 @@ def passed_reproduction(judged: GateJudged) -> bool:
     )
 
 
-def _missing(judged: GateJudged) -> int:
+def _count_failed(judged: GateJudged) -> int:
     return sum(not check.ok for check in judged.checks)
 
 
-def _turned(state: AttemptState, event: ModelTurned) -> AttemptState:
+def _apply_turn(state: AttemptState, event: ModelTurned) -> AttemptState:
     usage = Usage(
         prompt_tokens=state.usage.prompt_tokens + event.usage.prompt_tokens,
         completion_tokens=state.usage.completion_tokens + event.usage.completion_tokens,
@@ -263,7 +263,7 @@ def _turned(state: AttemptState, event: ModelTurned) -> AttemptState:
     )
 
 
-def _finished(state: AttemptState, event: ToolFinished) -> AttemptState:
+def _apply_tool_result(state: AttemptState, event: ToolFinished) -> AttemptState:
     message = Message(role="tool", content=event.output, tool_call_id=event.call_id)
     under_test = state.under_test
     arguments = next((c.arguments for c in state.pending if c.id == event.call_id), "")
@@ -290,14 +290,14 @@ def _finished(state: AttemptState, event: ToolFinished) -> AttemptState:
     )
 
 
-def _noted(state: AttemptState, event: NoteAdded) -> AttemptState:
+def _add_note(state: AttemptState, event: NoteAdded) -> AttemptState:
     who = f"Note from {event.author or 'a maintainer'}" if event.source == "human" else "Note"
     note = Message(role="user", content=f"[{who}] {event.text}")
     last_hint = max(state.last_hint, event.hint_id)
     return replace(state, messages=(*state.messages, note), last_hint=last_hint)
 
 
-def _cut(state: AttemptState, event: ContextCut) -> AttemptState:
+def _apply_context_cut(state: AttemptState, event: ContextCut) -> AttemptState:
     blanked = set(event.blanked)
 
     def after(message: Message) -> Message:

@@ -17,7 +17,7 @@ from agent.model import Message, Record, ToolSpec
 from agent.models import kimi_tokens
 from agent.models.endpoints import BadAddress, api_url
 from agent.models.faults import Fault
-from agent.models.http import Faulted, Timeouts, ask, request_headers
+from agent.models.http import RequestFailed, Timeouts, post_completion, request_headers
 from agent.models.normalize import turn_of
 from agent.models.profiles import Profile
 from agent.models.request_body import Conversation, body_head, body_tail
@@ -84,7 +84,9 @@ async def check_endpoint(endpoint: Endpoint, timeouts: Timeouts | None = None) -
     async with httpx.AsyncClient(headers=headers) as client:
         for url in endpoint.base_urls:
             try:
-                found = await _Visit(client, api_url(url), profile, model, timeouts).findings()
+                found = await _ServerCheck(
+                    client, api_url(url), profile, model, timeouts
+                ).findings()
             except BadAddress as problem:
                 fix = "Give the whole address, with http:// or https://."
                 found = [Finding(name="answers", ok=False, detail=str(problem), fix=fix)]
@@ -100,7 +102,7 @@ def _without(finding: Finding, secret: str) -> Finding:
     return finding.model_copy(update={"detail": finding.detail.replace(secret, "…")})
 
 
-class _Visit:
+class _ServerCheck:
     """The examination of one server."""
 
     def __init__(
@@ -121,7 +123,7 @@ class _Visit:
         )
         try:
             first = await self._ask_for_call(messages)
-        except Faulted as faulted:
+        except RequestFailed as faulted:
             return [self._unreachable(faulted.fault)]
         found = [Finding(name="answers", ok=True, detail=f"{self._url} answers.")]
         found += [self._reasoning(first), self._call(first)]
@@ -137,7 +139,7 @@ class _Visit:
         results = [Message(role="tool", content="5", tool_call_id=c.id) for c in turn.tool_calls]
         try:
             second = await self._ask_for_call((*messages, answer, *results))
-        except Faulted as faulted:
+        except RequestFailed as faulted:
             found.append(_refused_back(faulted.fault))
         else:
             done = "The server took reasoning and result back."
@@ -154,7 +156,7 @@ class _Visit:
             )
         )
         for _ in range(ATTEMPTS):
-            answer = await ask(self._client, self._url, body, {}, self._timeouts)
+            answer = await post_completion(self._client, self._url, body, {}, self._timeouts)
             if answer.calls or kimi_tokens.has_tokens(answer.content + answer.reasoning):
                 break
         return answer

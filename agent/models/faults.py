@@ -60,19 +60,19 @@ _AWAY = frozenset({408, 425, 429, 502, 503, 504})
 _LONGEST_REASON = 600
 
 
-def of_answer(
+def fault_of_response(
     status: int, headers: Mapping[str, str], body: bytes, now: datetime | None = None
 ) -> Fault:
     """The fault of an HTTP answer that is not 200."""
-    return _of_text(status, _said(body), _retry_after(headers, now or datetime.now(UTC)))
+    return _of_text(status, _error_message(body), _retry_after(headers, now or datetime.now(UTC)))
 
 
-def of_exception(error: Exception) -> Fault | None:
+def fault_of_exception(error: Exception) -> Fault | None:
     """The fault of a transport error or a broken stream; None for anything else."""
     match error:
         case StreamError():
             code = error.error.get("code")
-            text = _said(json.dumps(dict(error.error)).encode())
+            text = _error_message(json.dumps(dict(error.error)).encode())
             # An error without a status of its own is the server's, not the request's.
             return _of_text(code if type(code) is int else 500, text, None)
         case EndlessRepetition():
@@ -95,7 +95,7 @@ def of_exception(error: Exception) -> Fault | None:
 def _of_text(status: int, text: str, retry_after_s: float | None) -> Fault:
     said = f"{text} (HTTP {status})" if text else f"HTTP {status}"
     if status == 413 or (status < 500 and _TOO_LONG.search(text)):
-        return Fault(kind="too_long", reason=said, room=_room(text), window=_window(text))
+        return Fault(kind="too_long", reason=said, room=_tokens_left(text), window=_window(text))
     if status == 429 and _OUT_OF_QUOTA.search(text):
         return Fault(kind="refused", reason=f"The account's quota is used up: {said}")
     if status in (401, 403):
@@ -109,7 +109,7 @@ def _of_text(status: int, text: str, retry_after_s: float | None) -> Fault:
     return Fault(kind="refused", reason=f"The model server refused the request: {said}")
 
 
-def _room(text: str) -> int | None:
+def _tokens_left(text: str) -> int | None:
     match = _ROOM.search(text)
     if match is None:
         return None
@@ -121,7 +121,7 @@ def _window(text: str) -> int | None:
     return int(match[1] or match[2]) if match else None
 
 
-def _said(body: bytes) -> str:
+def _error_message(body: bytes) -> str:
     """The server's own words, whichever of the usual shapes they come in."""
     text = body.decode("utf-8", "replace").strip()
     try:

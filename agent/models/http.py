@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from agent.errors import ModelError, ModelRefused
 from agent.model import Record
-from agent.models.faults import Fault, of_answer, of_exception
+from agent.models.faults import Fault, fault_of_exception, fault_of_response
 from agent.models.profiles import Profile
 from agent.models.stream import Answer, Assembly, StreamBroken
 
@@ -32,7 +32,7 @@ class Timeouts(Record):
     """Between two tokens."""
 
 
-class Faulted(Exception):
+class RequestFailed(Exception):
     """An attempt failed."""
 
     def __init__(self, fault: Fault) -> None:
@@ -56,7 +56,7 @@ def request_headers(
     return headers
 
 
-async def ask(
+async def post_completion(
     client: httpx.AsyncClient,
     url: str,
     body: bytes,
@@ -66,7 +66,7 @@ async def ask(
 ) -> Answer:
     """Post a chat completion and read its stream to the end.
 
-    Cancelling closes the connection, which aborts the generation. Raises `Faulted`.
+    Cancelling closes the connection, which aborts the generation. Raises `RequestFailed`.
     """
     assembly = Assembly()
     loop = asyncio.get_running_loop()
@@ -80,10 +80,10 @@ async def ask(
                 timeout=httpx.Timeout(None, connect=timeouts.connect_s),
             ) as response:
                 if response.status_code != 200:
-                    raise Faulted(await _refusal(response))
+                    raise RequestFailed(await _refusal(response))
                 if "json" in response.headers.get("content-type", ""):
                     # A server that does not stream, or one that reports an error with status 200.
-                    _take_whole(assembly, await response.aread())
+                    _read_unstreamed(assembly, await response.aread())
                     return assembly.finish()
                 async for data in response.aiter_bytes():
                     before = assembly.events
@@ -93,7 +93,7 @@ async def ask(
                     elif assembly.events > before:
                         on_progress()
                         limit.reschedule(loop.time() + timeouts.idle_s)
-    except Faulted:
+    except RequestFailed:
         raise
     except Exception as error:
         # With the last event in hand it does not matter how the connection ended.
@@ -101,17 +101,17 @@ async def ask(
             fault = _fault(error, assembly, timeouts)
             if fault is None:
                 raise
-            raise Faulted(fault) from error
+            raise RequestFailed(fault) from error
     try:
         return assembly.finish()
     except ModelError as error:
         fault = _fault(error, assembly, timeouts)
         if fault is None:
             raise
-        raise Faulted(fault) from error
+        raise RequestFailed(fault) from error
 
 
-def _take_whole(assembly: Assembly, body: bytes) -> None:
+def _read_unstreamed(assembly: Assembly, body: bytes) -> None:
     try:
         assembly.take(json.loads(body))
     except (ValueError, RecursionError) as error:
@@ -125,11 +125,11 @@ async def _refusal(response: httpx.Response) -> Fault:
         body += data
         if len(body) > _LONGEST_ERROR:
             break
-    return of_answer(response.status_code, response.headers, bytes(body))
+    return fault_of_response(response.status_code, response.headers, bytes(body))
 
 
 def _fault(error: Exception, assembly: Assembly, timeouts: Timeouts) -> Fault | None:
     if isinstance(error, TimeoutError) and not assembly.events:
         reason = f"The model server did not begin to answer within {timeouts.first_s:.0f} s."
         return Fault(kind="away", reason=reason)
-    return of_exception(error)
+    return fault_of_exception(error)

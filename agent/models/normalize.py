@@ -32,7 +32,7 @@ def turn_of(
     if profile.kimi_tokens:
         answer = _without_leaks(answer, profile, tools, warnings)
     named = [_with_name(call, tools, warnings) for call in answer.calls]
-    ids = settled_ids(named, taken, calls_before, profile.kimi_tokens)
+    ids = unique_ids(named, taken, calls_before, profile.kimi_tokens)
     fixed = [(c.id, new) for c, new in zip(named, ids, strict=True) if c.id and c.id != new]
     if fixed:
         listed = ", ".join(f"{old!r} is now {new!r}" for old, new in fixed[:5])
@@ -74,7 +74,7 @@ def _without_leaks(
     if kimi_tokens.has_tokens(content):
         leak = kimi_tokens.parse(content, tools)
         content = leak.text
-        calls += _new(leak, calls)
+        calls += _leaked_calls(leak, calls)
         warnings.append(
             "Tool-call tokens came inside the content and were parsed here: "
             f"the server lacks {profile.flags.tool_calls}."
@@ -83,7 +83,7 @@ def _without_leaks(
         leak = kimi_tokens.parse(reasoning, tools)
         reasoning = leak.text
         # A call in the thinking beside a real one is a false start, not a second wish.
-        calls += [] if calls else _new(leak, calls)
+        calls += [] if calls else _leaked_calls(leak, calls)
         warnings.append(
             "A tool call stood inside the reasoning and was taken from there; if this is "
             f"frequent, the server lacks {profile.flags.tool_calls} or {profile.flags.reasoning}."
@@ -93,7 +93,7 @@ def _without_leaks(
     )
 
 
-def _new(leak: kimi_tokens.Leak, known: Sequence[AnsweredCall]) -> list[AnsweredCall]:
+def _leaked_calls(leak: kimi_tokens.Leak, known: Sequence[AnsweredCall]) -> list[AnsweredCall]:
     seen = {(call.name, call.arguments) for call in known}
     return [
         AnsweredCall(id=raw.id, name=raw.name, arguments=raw.arguments)
@@ -112,7 +112,7 @@ def _with_name(call: AnsweredCall, tools: Sequence[ToolSpec], warnings: list[str
     return call.model_copy(update={"name": name or "unnamed"})
 
 
-def settled_ids(
+def unique_ids(
     calls: Sequence[AnsweredCall], taken: Container[str], calls_before: int, kimi: bool
 ) -> list[str]:
     """An id for each call: its own where it has the right shape and is new, else a fresh one.
@@ -125,15 +125,15 @@ def settled_ids(
         chosen = call.id
         number = calls_before + position
         if not fits or chosen in taken or chosen in given:
-            chosen = _fresh(call.name, number, kimi)
+            chosen = _new_id(call.name, number, kimi)
             while chosen in taken or chosen in given:
                 number += 1
-                chosen = _fresh(call.name, number, kimi)
+                chosen = _new_id(call.name, number, kimi)
         given.append(chosen)
     return given
 
 
-def _fresh(name: str, number: int, kimi: bool) -> str:
+def _new_id(name: str, number: int, kimi: bool) -> str:
     if not kimi:
         return f"call_{number}"
     return f"functions.{_NOT_IN_NAMES.sub('_', name) or 'unnamed'}:{number}"

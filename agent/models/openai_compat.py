@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from agent.model import Message, ToolSpec, Turn
 from agent.models.endpoints import Endpoints, server_url
 from agent.models.faults import Fault
-from agent.models.http import Faulted, Timeouts, ask, request_headers
+from agent.models.http import RequestFailed, Timeouts, post_completion, request_headers
 from agent.models.normalize import is_empty, turn_of
 from agent.models.profiles import Profile
 from agent.models.request_body import Conversation, body_head, body_tail
@@ -107,7 +107,7 @@ class OpenAICompatModel:
             attempt += 1
             try:
                 turn = await self._ask(body, tools, waits)
-            except Faulted as faulted:
+            except RequestFailed as faulted:
                 fault = self._without_secret(faulted.fault)
                 if room := self._room_left(fault, max_tokens):
                     max_tokens = room
@@ -133,10 +133,10 @@ class OpenAICompatModel:
         url = await self._choose()
         self._endpoints.began(url)
         try:
-            answer = await ask(
+            answer = await post_completion(
                 self._client, url, body, self._headers(), self._timeouts, waits.progressed
             )
-        except Faulted as faulted:
+        except RequestFailed as faulted:
             if faulted.fault.kind in ("away", "retry"):
                 self._endpoints.failed(url)
             raise

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.model import Message, ToolSpec
-from agent.models.normalize import settled_ids
+from agent.models.normalize import unique_ids
 from agent.models.profiles import Profile
 from agent.models.stream import AnsweredCall
 from agent.text.control_tokens import guard
@@ -92,7 +92,7 @@ class Conversation:
 
     def _sent_ids(self, message: Message) -> list[str]:
         calls = [AnsweredCall(id=c.id, name=c.name) for c in message.tool_calls]
-        sent = settled_ids(calls, self.taken, self.calls, self._profile.kimi_tokens)
+        sent = unique_ids(calls, self.taken, self.calls, self._profile.kimi_tokens)
         self.calls += len(sent)
         self.taken.update(sent, (call.id for call in calls))
         return sent

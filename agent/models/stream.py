@@ -11,7 +11,7 @@ from typing import Any
 from agent.errors import ModelError
 from agent.model import FinishReason, Record, Usage
 from agent.models.repetition import ENOUGH, repeats
-from agent.text.surrogates import joined
+from agent.text.surrogates import join_surrogates
 
 LONGEST_EVENT = 16 * 2**20
 """Bytes of one event before the stream counts as broken."""
@@ -135,11 +135,13 @@ class Assembly:
         if self._finish is None and not self.done:
             raise StreamBroken("The stream ended before the turn did.")
         return Answer(
-            reasoning=joined(self._reasoning.whole()),
-            content=joined(self._content.whole()),
+            reasoning=join_surrogates(self._reasoning.whole()),
+            content=join_surrogates(self._content.whole()),
             calls=tuple(
                 AnsweredCall(
-                    id=joined(c.id), name=joined(c.name), arguments=joined(c.arguments.whole())
+                    id=join_surrogates(c.id),
+                    name=join_surrogates(c.name),
+                    arguments=join_surrogates(c.arguments.whole()),
                 )
                 for _, c in sorted(self._calls.items())
             ),

@@ -68,7 +68,7 @@ def route(parts: Sequence[Part], selection: str) -> tuple[tuple[Part, str], ...]
         at_root = [p for p in parts if p.folder == "."]
         chosen = [max(nearest, key=lambda p: len(p.folder))] if nearest else at_root or parts
         for part in chosen:
-            shares.setdefault(part, []).append(_own(name, part.folder))
+            shares.setdefault(part, []).append(_relative_name(name, part.folder))
     return tuple((part, "\n".join(own)) for part, own in shares.items())
 
 
@@ -76,10 +76,10 @@ def within(folder: str, selection: str) -> str:
     """A selection of names below the root as the runner of a folder takes it."""
     if folder == "." or selection.strip().startswith("-"):
         return selection
-    return "\n".join(_own(name, folder) for name in selecting.lines(selection))
+    return "\n".join(_relative_name(name, folder) for name in selecting.lines(selection))
 
 
-def named(result: TestResult, folder: str) -> TestResult:
+def named_from_root(result: TestResult, folder: str) -> TestResult:
     """A result of a folder's runner with its name below the root."""
     if folder == "." or _inside(result.name, folder):
         return result
@@ -120,7 +120,7 @@ def _inside(name: str, folder: str) -> bool:
     return name == folder or name.startswith((f"{folder}/", f"{folder}::"))
 
 
-def _own(name: str, folder: str) -> str:
+def _relative_name(name: str, folder: str) -> str:
     return name[len(folder) :].lstrip("/:") if folder != "." and _inside(name, folder) else name
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from agent.testing.junit import MAX_BYTES, cut, merged
 from agent.testing.report import Outcome, TestResult
-from agent.text.surrogates import joined
+from agent.text.surrogates import join_surrogates
 
 _JEST: dict[str, Outcome] = {
     "passed": "passed",
@@ -168,7 +168,7 @@ def _listed(value: Any, key: str) -> list[Any]:
 
 def _text(value: Any, key: str) -> str:
     found = _inner(value, key)
-    return joined(found) if isinstance(found, str) else ""
+    return join_surrogates(found) if isinstance(found, str) else ""
 
 
 def _seconds(value: Any, key: str) -> float:

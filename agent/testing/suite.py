@@ -56,10 +56,10 @@ def cannot_start(run: SuiteRun) -> bool:
     own (2 to 4); a time limit that was reached without one result.
     """
     parts = run.parts or (run,)
-    return all(not part.results and _never_began(part) for part in parts)
+    return all(not part.results and _failed_before_tests(part) for part in parts)
 
 
-def _never_began(run: SuiteRun) -> bool:
+def _failed_before_tests(run: SuiteRun) -> bool:
     if run.timed_out or run.exit_code in _CANNOT_RUN:
         return True
     return kind_of(run.command) == "pytest" and run.exit_code in (2, 3, 4)
@@ -115,18 +115,18 @@ async def run_suite(
     are as trustworthy as the code under test.
     """
     parts = projects.split(command)
-    shown = _shown(command, selection)
+    shown = _as_typed(command, selection)
     runs = [
         await _run_part(sandbox, part, own, timeout_s)
         for part, own in projects.route(parts, selection)
     ]
     if len(runs) == 1:
         run = runs[0]
-        results = tuple(projects.named(result, run.folder) for result in run.results)
+        results = tuple(projects.named_from_root(result, run.folder) for result in run.results)
         return run.model_copy(update={"command": shown, "results": results})
     named = [
         run.model_copy(
-            update={"results": tuple(projects.named(r, run.folder) for r in run.results)}
+            update={"results": tuple(projects.named_from_root(r, run.folder) for r in run.results)}
         )
         for run in runs
     ]
@@ -159,7 +159,7 @@ async def _run_once(
 ) -> SuiteRun:
     scratch = f"/tmp/tests-{secrets.token_hex(12)}"  # noqa: S108 - in the sandbox, unguessable
     asked = invocation(part.command, selection, scratch, plugin=how == "plugin")
-    line = _shown(part.command, quoted(selection)) if how == "bare" else asked.command
+    line = _as_typed(part.command, quoted(selection)) if how == "bare" else asked.command
     if kind_of(part.command) == "unittest":
         await sandbox.write(f"{scratch}/unittest_report.py", _UNITTEST_REPORT.read_bytes())
     if asked.format == "pytest":
@@ -231,6 +231,6 @@ async def _new_files(sandbox: Sandbox, pattern: str, scratch: str, folder: str) 
     return found.text.splitlines()
 
 
-def _shown(command: str, selection: str) -> str:
+def _as_typed(command: str, selection: str) -> str:
     """The command as a person would type it."""
     return f"{command} {selection}".strip()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-def joined(text: str) -> str:
+def join_surrogates(text: str) -> str:
     """The text with matching halves put together and U+FFFD for those that have no other."""
     try:
         text.encode()
@@ -14,12 +14,12 @@ def joined(text: str) -> str:
     return text
 
 
-def joined_in(value: Any) -> Any:
-    """A value decoded from JSON with all its texts `joined`."""
+def join_surrogates_in(value: Any) -> Any:
+    """A value decoded from JSON with all its texts `join_surrogates`."""
     if isinstance(value, str):
-        return joined(value)
+        return join_surrogates(value)
     if isinstance(value, list):
-        return [joined_in(inner) for inner in value]
+        return [join_surrogates_in(inner) for inner in value]
     if isinstance(value, dict):
-        return {joined(key): joined_in(inner) for key, inner in value.items()}
+        return {join_surrogates(key): join_surrogates_in(inner) for key, inner in value.items()}
     return value

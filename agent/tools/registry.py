@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from agent.model import ToolCall, ToolSpec
 from agent.prompting import tool_description
-from agent.text.surrogates import joined_in
+from agent.text.surrogates import join_surrogates_in
 from agent.tools.files import (
     CreateArguments,
     EditArguments,
@@ -71,7 +71,7 @@ def parse_call(call: ToolCall) -> tuple[Tool, Arguments] | str:
     if tool is None:
         return f"refused: there is no tool {call.name!r}; the tools are {', '.join(TOOLS)}"
     try:
-        values = joined_in(json.loads(call.arguments or "{}"))
+        values = join_surrogates_in(json.loads(call.arguments or "{}"))
     except ValueError as problem:
         return f"refused: the arguments are not JSON ({problem}); send the call again, whole"
     except RecursionError:

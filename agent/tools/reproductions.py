@@ -71,17 +71,17 @@ async def reproduction(context: ToolContext, args: ReproductionArguments) -> Rep
             return refused(refusal)
     files = {path: restore(content) for path, content in args.files.items()}
     try:
-        present = {path: await _present(context.sandbox, path) for path in files}
+        present = {path: await _read_existing(context.sandbox, path) for path in files}
     except FileRefused as problem:
         return refused(str(problem))
-    refusal, edited = await _replacing(context, present, files)
+    refusal, edited = await _overwrite_refusal(context, present, files)
     if refusal:
         return refused(refusal)
     try:
         for path, content in files.items():
             await context.sandbox.write(path, content.encode())
     except FileRefused as problem:
-        await _put_back(context.sandbox, present)
+        await _restore_files(context.sandbox, present)
         return refused(str(problem))
     results = [
         await context.sandbox.run(
@@ -92,7 +92,7 @@ async def reproduction(context: ToolContext, args: ReproductionArguments) -> Rep
     failures = [
         r
         for r in results
-        if fails_as_claimed(r, args.expected_failure) and not shows_nothing(args.command, r)
+        if fails_as_claimed(r, args.expected_failure) and not why_no_evidence(args.command, r)
     ]
     shown = failures[0] if failures else results[0]
     observed = cut(f"{shown.text.rstrip()}\n{ending(shown)}", "", 3000, 3000)
@@ -106,9 +106,9 @@ async def reproduction(context: ToolContext, args: ReproductionArguments) -> Rep
         failures=len(failures),
     )
     if not failures:
-        await _put_back(context.sandbox, present)
+        await _restore_files(context.sandbox, present)
         return Reply(
-            f"refused: {_why_not(args.command, results[0], args.expected_failure)}\n{observed}",
+            f"refused: {_refusal(args.command, results[0], args.expected_failure)}\n{observed}",
             status="refused",
             events=(declared,),
             changed_tree=bool(files),
@@ -118,7 +118,7 @@ async def reproduction(context: ToolContext, args: ReproductionArguments) -> Rep
         ""
         if len(failures) == RUNS
         else f" It is flaky: it failed in {len(failures)} of {RUNS} runs; with your patch the gate "
-        f"will run it about {_repeats(len(failures))} times, and it must always pass."
+        f"will run it about {_runs_to_rule_out_luck(len(failures))} times, and it must always pass."
     )
     return Reply(
         f"accepted: it fails as claimed.{flaky}{_to_be_named(edited)}\n{observed}",
@@ -127,7 +127,7 @@ async def reproduction(context: ToolContext, args: ReproductionArguments) -> Rep
     )
 
 
-async def _present(sandbox: Sandbox, path: str) -> bytes | None:
+async def _read_existing(sandbox: Sandbox, path: str) -> bytes | None:
     """What stands in a file before it is written; None: it is not there."""
     try:
         return await sandbox.read(path)
@@ -135,7 +135,7 @@ async def _present(sandbox: Sandbox, path: str) -> bytes | None:
         return None
 
 
-async def _put_back(sandbox: Sandbox, present: Mapping[str, bytes | None]) -> None:
+async def _restore_files(sandbox: Sandbox, present: Mapping[str, bytes | None]) -> None:
     """Undo what a reproduction wrote that was not accepted."""
     new = [whole_path(path) for path, data in present.items() if data is None]
     if new:
@@ -145,7 +145,7 @@ async def _put_back(sandbox: Sandbox, present: Mapping[str, bytes | None]) -> No
             await sandbox.write(path, data)
 
 
-async def _replacing(
+async def _overwrite_refusal(
     context: ToolContext, present: Mapping[str, bytes | None], files: Mapping[str, str]
 ) -> tuple[str, tuple[str, ...]]:
     """Why a reproduction may not be written over what is there; and the tests that it edits.
@@ -196,7 +196,7 @@ def _to_be_named(edited: Sequence[str]) -> str:
     )
 
 
-def _repeats(failures: int) -> int:
+def _runs_to_rule_out_luck(failures: int) -> int:
     """How often a bug that showed itself so often must stay away before luck is ruled out."""
     in_twenty = round(RUNS_IF_FLAKY * failures / RUNS)
     return min(MOST_RUNS, passes_needed(RUNS_IF_FLAKY, in_twenty, share(1, 0)))
@@ -208,17 +208,17 @@ def fails_as_claimed(result: CommandResult, expected_failure: str) -> bool:
     return not result.ok and result.exit_code not in _CANNOT_RUN and expected_failure in text
 
 
-def shows_nothing(command: str, result: CommandResult) -> str:
+def why_no_evidence(command: str, result: CommandResult) -> str:
     """Why a failing run shows no bug, whatever words it prints: no test ran. Empty: it may."""
     return "" if result.ok else why_vacuous(command, result.exit_code, result.text)
 
 
-def _why_not(command: str, result: CommandResult, expected_failure: str) -> str:
+def _refusal(command: str, result: CommandResult, expected_failure: str) -> str:
     if result.ok:
         return "the command succeeds, so it does not show the bug."
     if result.exit_code in _CANNOT_RUN:
         return "the command cannot be run here, so it shows nothing of the bug."
-    if nothing := shows_nothing(command, result):
+    if nothing := why_no_evidence(command, result):
         return (
             f"{nothing}. A command that runs no test shows no bug; check the test's path and name."
         )

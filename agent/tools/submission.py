@@ -101,9 +101,9 @@ async def submit(context: ToolContext, args: SubmitArguments) -> Reply:
             events=(taken,),
         )
     if args.undecided and judged.verdict == "proven":
-        judged = undecided(judged, args.undecided)
+        judged = mark_undecided(judged, args.undecided)
     if not asked_before:
-        judged = asking_about_hunks(judged)
+        judged = ask_about_hunks(judged)
     reasons = "\n".join(f"- {reason}" for reason in judged.reasons)
     if judged.verdict == "proven":
         text = "proven: the gate holds."
@@ -114,7 +114,7 @@ async def submit(context: ToolContext, args: SubmitArguments) -> Reply:
     return Reply(text, events=(taken, submitted, judged))
 
 
-def asking_about_hunks(judged: GateJudged) -> GateJudged:
+def ask_about_hunks(judged: GateJudged) -> GateJudged:
     """The verdict, held back once where hunks were left out and nothing missed them."""
     open_hunks = [h for h in judged.hunks if h.tried and not h.needed_by and not h.reason]
     if judged.verdict not in ("proven", "contested") or not open_hunks:
@@ -131,7 +131,7 @@ def asking_about_hunks(judged: GateJudged) -> GateJudged:
     )
 
 
-def undecided(judged: GateJudged, why: str) -> GateJudged:
+def mark_undecided(judged: GateJudged, why: str) -> GateJudged:
     """A proof of which its own maker says that it would hold for another fix as well."""
     check = Check(name=UNDECIDED, ok=False, detail=why)
     return judged.model_copy(

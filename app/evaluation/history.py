@@ -11,7 +11,7 @@ from pathlib import Path
 
 from git import Commit, GitError, InvalidGitRepositoryError, NoSuchPathError, Repo
 
-from agent.evaluation.history import Candidate, Change, Rejection, candidate, proved
+from agent.evaluation.history import Candidate, Change, Rejection, candidate, proven_instance
 from agent.evaluation.instances import Instance
 from agent.testing.report import Outcome
 from agent.testing.suite import NoTests, find_test_command, run_suite
@@ -152,7 +152,7 @@ class _Prover:
             return "sandbox died"
         except HostGitError:
             return "cannot be read"
-        return proved(found, self.repo, command, before, after)
+        return proven_instance(found, self.repo, command, before, after)
 
     async def _run(
         self, found: Candidate, patches: Sequence[str], times: int

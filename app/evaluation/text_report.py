@@ -8,7 +8,7 @@ from rich.text import Text
 
 from agent.evaluation.compare import Comparison
 from agent.evaluation.replay import ReplayReport
-from agent.evaluation.report import Report, explained
+from agent.evaluation.report import Report, explanation
 from agent.evaluation.results import HiddenVerdict
 from agent.evaluation.statistics import Mean, Share
 
@@ -113,7 +113,7 @@ def _replay(replay: ReplayReport) -> list[RenderableType]:
 
 
 def _why(failed: tuple[str, ...], problem: str) -> str:
-    return explained(HiddenVerdict(resolved=False, failed=failed, problem=problem))
+    return explanation(HiddenVerdict(resolved=False, failed=failed, problem=problem))
 
 
 def comparison_text(found: Comparison) -> RenderableType:

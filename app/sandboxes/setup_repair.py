@@ -15,7 +15,7 @@ from pathlib import Path
 from agent.errors import ModelError
 from agent.journal.events import SetupTried
 from agent.model import Model
-from agent.setup_repair import Broken, Tried, propose_setup
+from agent.setup_repair import FailedSetup, TryResult, propose_setup
 from agent.testing.suite import NoTests, cannot_start, find_test_command, run_suite
 from app.storage.atomic_file import write_atomically
 from app.telemetry import logs
@@ -64,14 +64,14 @@ async def repair_setup(
 ) -> Prepared | None:
     """An environment in which the tests run; None when the model found none."""
 
-    async def attempt(commands: tuple[str, ...]) -> Tried:
+    async def attempt(commands: tuple[str, ...]) -> TryResult:
         try:
             prepared = await context.prepare(environment_of(context, commands))
         except SetupFailed as failure:
-            return Tried(False, f"{failure.log}\n{failure}")
+            return TryResult(False, f"{failure.log}\n{failure}")
         return await _tests_run(repairer, context, prepared)
 
-    broken = Broken(
+    broken = FailedSetup(
         failures=tuple(f"{failure.log}\n{failure}" for failure in failed),
         files=context.files,
         texts=tuple(context.texts.items()),
@@ -92,18 +92,20 @@ async def repair_setup(
     return replace(await context.prepare(found), failed=failed, cached=False)
 
 
-async def _tests_run(repairer: SetupRepairer, context: RepairContext, prepared: Prepared) -> Tried:
+async def _tests_run(
+    repairer: SetupRepairer, context: RepairContext, prepared: Prepared
+) -> TryResult:
     box = await context.open(prepared.image)
     try:
         command = repairer.test_command or await find_test_command(box)
         run = await run_suite(box, command, "", repairer.test_timeout_s)
     except NoTests as none:
-        return Tried(False, f"Set-up went through, but: {none}")
+        return TryResult(False, f"Set-up went through, but: {none}")
     finally:
         await box.close()
     if cannot_start(run):
-        return Tried(False, f"Set-up went through, but `{command}` does not run:\n{run.output}")
-    return Tried(True, f"It works: `{command}` ran {len(run.results)} tests.")
+        return TryResult(False, f"Set-up went through, but `{command}` does not run:\n{run.output}")
+    return TryResult(True, f"It works: `{command}` ran {len(run.results)} tests.")
 
 
 def save_recipe(

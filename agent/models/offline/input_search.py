@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from agent.models.offline.issue_examples import Example, Report
-from agent.models.offline.protocol import Steps, ask
+from agent.models.offline.protocol import Steps, call
 from agent.models.offline.repository_view import Tree, is_test, view_whole
 from agent.models.offline.variants import nearby
 
@@ -43,7 +43,7 @@ def hunted_examples(report: Report, tree: Tree) -> Steps[list[Example]]:
     names = [f[2].split(".")[-1] for f in trace.frames if re.fullmatch(r"[\w.]+", f[2])]
     if not names:
         return []
-    result = yield from ask(
+    result = yield from call(
         "search",
         "The traceback shows no call that could be run again. Who calls its functions?",
         pattern=rf"\b({'|'.join(dict.fromkeys(names))})\(",

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from agent.models.offline.issue_examples import Report
-from agent.models.offline.protocol import Steps, ask
+from agent.models.offline.protocol import Steps, call
 from agent.models.offline.repository_view import JOB, MOST_ELAPSED_S, Tree, driver, view_whole
 from agent.models.offline.reproduce import Reproduction
 
@@ -62,14 +62,14 @@ def measure(found: Reproduction, tree: Tree) -> Steps[Spectrum | None]:
         "limit_s": 240,
     }
     path = JOB.format("cover")
-    yield from ask(
+    yield from call(
         "create",
         "Which lines does the failing test run that passing tests do not? Collect line coverage "
         "per test and rank the lines by Ochiai.",
         path=path,
         content=json.dumps(job),
     )
-    result = yield from ask(
+    result = yield from call(
         "bash",
         "Coverage of each test, ranked.",
         command=f"cd /workspace && {driver(tree)} cover {path}",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from agent.model import Message, ToolCall, ToolSpec, Turn, Usage
 from agent.models.offline.policy import policy
-from agent.models.offline.protocol import Ask, Result, Steps
+from agent.models.offline.protocol import Call, Result, Steps
 from agent.text.control_tokens import restore
 
 WINDOW = 4_000_000
@@ -33,7 +33,7 @@ class _Session:
     taken: int = 0
     """Tool results given to it so far."""
     asked: list[tuple[str, str]] = field(default_factory=list)
-    pending: Ask | None = None
+    pending: Call | None = None
     diagnosis: str = ""
 
 

@@ -15,7 +15,7 @@ from agent.models.offline.issue_examples import Report, read_issue
 from agent.models.offline.localise import Spectrum, Unit, measure, read_sources, suspicion, units_of
 from agent.models.offline.mutations import Mutant, mutate
 from agent.models.offline.mutations.source import Source
-from agent.models.offline.protocol import Steps, ask
+from agent.models.offline.protocol import Steps, call
 from agent.models.offline.repository_view import HOME, LIST, TestRun, Tree, read_tests, read_tree
 from agent.models.offline.reproduce import Reproduction, from_failing_tests, from_issue
 from agent.models.offline.search import Search, SearchContext, search
@@ -64,12 +64,12 @@ def issue_of(task_text: str) -> tuple[str, str]:
 
 
 def _look() -> Steps[Tree]:
-    result = yield from ask("bash", "First a look at what is there.", command=LIST)
+    result = yield from call("bash", "First a look at what is there.", command=LIST)
     return read_tree(result)
 
 
 def _run_tests(why: str) -> Steps[TestRun]:
-    result = yield from ask("run_tests", why)
+    result = yield from call("run_tests", why)
     return read_tests(result)
 
 
@@ -77,7 +77,7 @@ def _send_driver() -> Steps[None]:
     folder = resources.files("agent.models.offline.sandboxed")
     for name, why in DRIVER.items():
         text = folder.joinpath(name).read_text("utf-8")
-        yield from ask("create", why, path=f"{HOME}/patchwright_search/{name}", content=text)
+        yield from call("create", why, path=f"{HOME}/patchwright_search/{name}", content=text)
 
 
 def _reproduce(title: str, report: Report, tree: Tree, run: TestRun) -> Steps[Reproduction | None]:
@@ -104,7 +104,7 @@ def _prepare(
         sources[path] = source
         units += units_of(path, text, scores)
         mutants += mutate(source, scores)
-    mutants = [stirred(m, seed) for m in mutants]
+    mutants = [with_seeded_score(m, seed) for m in mutants]
     mutants.sort(key=lambda m: (-m.score, m.path, m.first, m.new or ""))
     units.sort(key=lambda u: (-u.suspicion, u.path, u.first))
     documented = documented_examples(texts, tree)
@@ -113,7 +113,7 @@ def _prepare(
     )
 
 
-def stirred(mutant: Mutant, seed: int) -> Mutant:
+def with_seeded_score(mutant: Mutant, seed: int) -> Mutant:
     """The mutant with a score that the seed moves by up to a fifth; seed 0 leaves it alone.
 
     Attempts side by side then look in another order and trust other survivors.

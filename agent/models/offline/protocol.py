@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class Call:
     """One tool call, and why it is made, in words for the journal's readers."""
 
     name: str
@@ -41,14 +41,14 @@ class Result:
         return not self.text.startswith(("refused", "error", "[interrupted]"))
 
 
-Steps = Generator[Ask, Result, T]
+Steps = Generator[Call, Result, T]
 """A part of the policy that makes calls and ends with a T."""
 
 
-def ask(name: str, why: str, **arguments: Any) -> Steps[Result]:
+def call(name: str, why: str, **arguments: Any) -> Steps[Result]:
     """Make a call; once more if the worker was interrupted in it."""
-    call = Ask(name, arguments, why)
-    result = yield call
+    request = Call(name, arguments, why)
+    result = yield request
     if result.text.startswith("[interrupted]"):
-        result = yield call
+        result = yield request
     return result

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from agent.models.offline.protocol import Result, Steps, ask
+from agent.models.offline.protocol import Result, Steps, call
 
 MOST_LINES = 2000
 HOME = "/tmp/patchwright-search"  # noqa: S108 - a path in the sandbox
@@ -147,5 +147,5 @@ def read_view(result: Result) -> str | None:
 
 def view_whole(path: str, why: str) -> Steps[str | None]:
     """A file's text, seen by the `view` tool."""
-    result = yield from ask("view", why, path=path, start=1, end=MOST_LINES)
+    result = yield from call("view", why, path=path, start=1, end=MOST_LINES)
     return read_view(result)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from agent.models.offline.input_search import hunted_examples
 from agent.models.offline.issue_examples import Example, Report
 from agent.models.offline.issue_match import judge
-from agent.models.offline.protocol import Steps, ask
+from agent.models.offline.protocol import Steps, call
 from agent.models.offline.render import Finding, render_test
 from agent.models.offline.repository_view import (
     JOB,
@@ -66,7 +66,7 @@ def from_failing_tests(run: TestRun, tree: Tree) -> Steps[Reproduction | None]:
     hit = re.search(r"\b\w*(?:Error|Exception)\b", run.texts[0] if run.texts else "")
     words = hit.group(0) if hit else "assert"
     command = f"{tree.pytest} {' '.join(ids)}"
-    result = yield from ask(
+    result = yield from call(
         "reproduction",
         f"{len(ids)} test(s) of the repository fail already; they show the bug as they are.",
         command=command,
@@ -124,7 +124,7 @@ def _declare(
     title: str, path: str, findings: Sequence[Finding], style: str, tree: Tree
 ) -> Steps[Reproduction | None]:
     command = f"{tree.pytest} {path}"
-    result = yield from ask(
+    result = yield from call(
         "reproduction",
         "The issue's example fails as it says: " + "; ".join(f.what for f in findings),
         command=command,
@@ -158,7 +158,7 @@ def literals_of(code: str) -> tuple[str, ...]:
 
 
 def _style(tree: Tree) -> Steps[str]:
-    result = yield from ask(
+    result = yield from call(
         "search",
         "A regression test should look like the others: are they unittest classes?",
         pattern=r"unittest\.TestCase|\(TestCase\)|import pytest",
@@ -216,7 +216,7 @@ def _with_imports(examples: Sequence[Example], tree: Tree) -> Steps[list[Example
     if unknown:
         titles = [n[:1].upper() + n[1:] for n in unknown]
         either = "|".join(re.escape(n) for n in dict.fromkeys([*unknown, *titles]))
-        result = yield from ask(
+        result = yield from call(
             "search",
             "Where are the names that the issue's example uses defined?",
             pattern=rf"^(class|def|async def) ({either})\b|^({either})\s*(:.*)?=",
@@ -285,13 +285,13 @@ def _probe(
         ],
     }
     path = JOB.format("examples")
-    yield from ask(
+    yield from call(
         "create",
         f"{len(examples)} expression(s) of the issue can be tried. What do they give today?",
         path=path,
         content=json.dumps(job, indent=1),
     )
-    result = yield from ask(
+    result = yield from call(
         "bash",
         "Each in a process of its own, under a time limit.",
         command=f"cd /workspace && {driver(tree)} probe {path}",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from agent.models.offline.localise import suite_args
 from agent.models.offline.mutations import Mutant
-from agent.models.offline.protocol import Steps, ask
+from agent.models.offline.protocol import Steps, call
 from agent.models.offline.repository_view import JOB, MOST_ELAPSED_S, Tree, driver
 from agent.models.offline.reproduce import Reproduction
 
@@ -48,10 +48,10 @@ def screen(
         ],
     }
     path = JOB.format("mutants")
-    yield from ask(
+    yield from call(
         "create", why, path=path, content=json.dumps(job, ensure_ascii=False, separators=(",", ":"))
     )
-    result = yield from ask(
+    result = yield from call(
         "bash",
         f"Try the {len(mutants)} changes in scratch copies: first the reproduction, then, where "
         "it passes, all tests.",

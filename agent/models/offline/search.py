@@ -9,7 +9,7 @@ from agent.models.offline.issue_examples import Example
 from agent.models.offline.localise import Spectrum, Unit
 from agent.models.offline.mutations import Mutant, is_sound
 from agent.models.offline.mutations.source import Source
-from agent.models.offline.protocol import Result, Steps, ask
+from agent.models.offline.protocol import Result, Steps, call
 from agent.models.offline.repository_view import Tree, read_tests
 from agent.models.offline.reproduce import Reproduction
 from agent.models.offline.screening import Screening, as_edit, screen, trust
@@ -134,7 +134,7 @@ def _hypothesis(
     survivors: list[Mutant] = []
     evidence: list[Screening] = []
     for part in _chunks(own):
-        if evidence and _best(survivors, ground) >= part[0].score:
+        if evidence and _best_score(survivors, ground) >= part[0].score:
             break
         evidence.append((yield from _screen(ground, state, part, f"Small changes of {unit.name}.")))
         survivors += evidence[-1].survivors
@@ -154,7 +154,7 @@ def _hypothesis(
         )
         return False
     survivors = sound
-    best = _best(survivors, ground)
+    best = _best_score(survivors, ground)
     others = sorted(
         (m for _, group in rivals for m in group if m.score > best), key=lambda m: -m.score
     )
@@ -181,7 +181,7 @@ def _chunks(mutants: Sequence[Mutant], most: int = 3) -> list[Sequence[Mutant]]:
     return [mutants[at : at + size] for at in range(0, len(mutants), size)]
 
 
-def _best(survivors: Sequence[Mutant], ground: SearchContext) -> float:
+def _best_score(survivors: Sequence[Mutant], ground: SearchContext) -> float:
     return max((trust(m, ground.found.inputs) for m in survivors), default=0.0)
 
 
@@ -275,7 +275,7 @@ def _apply(
     if answer.text.startswith("proven"):
         return True, "", []
     reasons = " ".join(line.strip("- ") for line in answer.lines[1:4])
-    yield from _back(state, mutant.path, new, old)
+    yield from _undo_edit(state, mutant.path, new, old)
     return False, f"the gate: {reasons}"[:400], [answer.call_id]
 
 
@@ -311,7 +311,7 @@ def doubt(order: Sequence[Rated], found: Reproduction, seen: Mapping[Mutant, Beh
     return ""
 
 
-def _back(state: Search, path: str, new: str, old: str) -> Steps[None]:
+def _undo_edit(state: Search, path: str, new: str, old: str) -> Steps[None]:
     """A confirmed hypothesis keeps its tree, so what the gate refused is taken back by hand."""
     yield from _ask(
         state, "edit", "The gate did not prove it: take it back.", path=path, old=new, new=old
@@ -385,4 +385,4 @@ def _screen(
 
 def _ask(state: Search, name: str, why: str, **arguments: object) -> Steps[Result]:
     state.calls += 1
-    return (yield from ask(name, why, **arguments))
+    return (yield from call(name, why, **arguments))

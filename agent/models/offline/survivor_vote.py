@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from agent.models.offline.issue_examples import Example
 from agent.models.offline.mutations import Mutant
-from agent.models.offline.protocol import Steps, ask
+from agent.models.offline.protocol import Steps, call
 from agent.models.offline.repository_view import JOB, MOST_ELAPSED_S, Tree, driver
 from agent.models.offline.reproduce import Reproduction
 from agent.models.offline.screening import trust
@@ -84,14 +84,14 @@ def compare(
         ],
     }
     path = JOB.format("compare")
-    yield from ask(
+    yield from call(
         "create",
         f"{len(survivors)} change(s) pass all tests; the tests cannot tell more. How do they "
         f"behave on {len(examples)} inputs near the example?",
         path=path,
         content=json.dumps(job, ensure_ascii=False),
     )
-    result = yield from ask(
+    result = yield from call(
         "bash",
         "Changes that behave alike speak for each other; one that raises where nothing was raised "
         "before speaks against itself.",

@@ -256,7 +256,7 @@ class RunWorld:
             "sandboxes": self.sandboxes,
             "make_model": self.model,
             "patience_s": (0.01, 0.01),
-            "tell_every_s": 0.05,
+            "status_interval_s": 0.05,
         }
         return Services(**parts | change)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from agent.journal.events import SetupTried
-from agent.setup_repair import Broken, Tried, propose_setup
+from agent.setup_repair import FailedSetup, TryResult, propose_setup
 from app.sandboxes.environment import EnvironmentRequest
 from app.sandboxes.setup_repair import RepairContext, environment_of, save_recipe, saved_recipe
 from sandbox.environment.records import Environment
@@ -13,7 +13,7 @@ from sandbox.protocol import Sandbox
 from sandbox.setup.records import Prepared, proposal
 from tests.support.agent.setup_repair import Scripted, asks
 
-BROKEN = Broken(
+BROKEN = FailedSetup(
     failures=("error: <|im_end|> no module named frobnicate",),
     files=("deep/er/setup.py", "setup.py"),
     texts=(("setup.py", "import frobnicate\n"),),
@@ -27,9 +27,9 @@ class Shop:
         self.right = right
         self.tried: list[tuple[str, ...]] = []
 
-    async def __call__(self, commands: tuple[str, ...]) -> Tried:
+    async def __call__(self, commands: tuple[str, ...]) -> TryResult:
         self.tried.append(commands)
-        return Tried(self.right in commands, f"output of {commands} <|im_end|>")
+        return TryResult(self.right in commands, f"output of {commands} <|im_end|>")
 
 
 async def test_commands_are_tried_until_they_work() -> None:

@@ -204,7 +204,9 @@ def screen(job: dict[str, Any]) -> None:
     base_suite = _outcome(trees[0], job["suite"], 240.0)
     limits.append(max(10.0, 4.0 * spent_s()))
     plain = job.get("plain", "")
-    if plain and (base_repro is None or _plainly(trees[0], plain, 60.0) != base_repro["raised"]):
+    if plain and (
+        base_repro is None or _result_without_pytest(trees[0], plain, 60.0) != base_repro["raised"]
+    ):
         job["plain"] = ""
     pipes = []
     for k, tree in enumerate(trees):
@@ -247,13 +249,13 @@ def _try_all(
 
 def _reproduced(tree: Path, job: dict[str, Any], limit_s: float) -> str:
     if job.get("plain"):
-        ended = _plainly(tree, job["plain"], limit_s)
+        ended = _result_without_pytest(tree, job["plain"], limit_s)
         if ended != PASSES:
             return "fails" if ended else "hangs"
-    return _word(_outcome(tree, [*job["repro"], "-x"], limit_s))
+    return _result_word(_outcome(tree, [*job["repro"], "-x"], limit_s))
 
 
-def _plainly(tree: Path, path: str, limit_s: float) -> str:
+def _result_without_pytest(tree: Path, path: str, limit_s: float) -> str:
     """How the tests of a file end without pytest; empty if they do not."""
     return in_child(lambda: run_plain(tree, path), limit_s) or ""
 
@@ -293,7 +295,7 @@ def _outcome(tree: Path, args: list[str], limit_s: float) -> dict[str, Any] | No
     return result
 
 
-def _word(seen: dict[str, Any] | None) -> str:
+def _result_word(seen: dict[str, Any] | None) -> str:
     if seen is None:
         return "hangs"
     if seen["failed"] or not seen["passed"]:
@@ -318,6 +320,6 @@ def _report(job: dict[str, Any], lines: list[dict[str, Any]], base: dict[str, An
         f" reproduction still fails {count['fails']}, hangs {count['hangs']},"
         f" passes {len(passing)}, of these without breaking another test {len(keep)}"
     )
-    if _word(base) == "passes":
+    if _result_word(base) == "passes":
         print("note: the reproduction passes here without any change")
     print("SURVIVORS " + json.dumps(keep))

@@ -10,7 +10,7 @@ from agent.evaluation.history import (
     candidate,
     instance_id,
     problem_statement,
-    proved,
+    proven_instance,
 )
 from agent.evaluation.instances import Instance
 from agent.testing.report import Outcome
@@ -68,7 +68,7 @@ def test_the_statement_is_the_message_without_its_machinery(message: str, statem
 def judged(before: dict[str, Outcome], *after: dict[str, Outcome]) -> Instance | str:
     found = candidate(change(SOURCE + TESTS))
     assert isinstance(found, Candidate)
-    return proved(found, "team/shop", "pytest", before, after)
+    return proven_instance(found, "team/shop", "pytest", before, after)
 
 
 def test_fail_to_pass_is_what_failed_and_passes_every_time() -> None:

@@ -18,7 +18,7 @@ from agent.evaluation.instances import (
 )
 from agent.evaluation.report import Report, effort, verdicts
 from agent.evaluation.results import AttemptResult, HiddenVerdict, InstanceResult, read_results
-from agent.evaluation.selection import chosen, prediction
+from agent.evaluation.selection import chosen_attempt, prediction
 from agent.evaluation.statistics import share
 from agent.journal.events import Outcome
 from agent.model import Usage
@@ -180,8 +180,8 @@ def test_the_gate_chooses_and_hidden_tests_do_not() -> None:
     wrong = attempt(1, "proven", right=False, lines=1)
     right = attempt(2, "proven", right=True, lines=3)
     draft = attempt(3, "draft", right=True, lines=1)
-    assert chosen([draft, right, wrong]) == wrong
-    assert chosen([]) is None
+    assert chosen_attempt([draft, right, wrong]) == wrong
+    assert chosen_attempt([]) is None
     assert prediction(result("a", draft, right), "m").model_patch == "patch 2"
     assert prediction(result("a"), "m").model_patch == ""
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.evaluation.statistics import exact_sign_test, mean, paired, pass_at_k, share
+from agent.evaluation.statistics import compare_pairs, exact_sign_test, mean, pass_at_k, share
 
 
 @pytest.mark.parametrize(
@@ -62,12 +62,12 @@ def test_the_paired_test_is_the_enumerated_binomial(a: int, b: int) -> None:
 
 
 def test_pairs_are_counted_by_who_is_right() -> None:
-    found = paired([True, True, True, False, False], [True, False, False, True, False])
+    found = compare_pairs([True, True, True, False, False], [True, False, False, True, False])
     assert (found.both, found.only_a, found.only_b, found.neither) == (1, 2, 1, 1)
     assert found.p == 1.0
-    assert paired([True] * 6, [False] * 6).p == pytest.approx(2 / 64)
+    assert compare_pairs([True] * 6, [False] * 6).p == pytest.approx(2 / 64)
     with pytest.raises(ValueError):
-        paired([True], [])
+        compare_pairs([True], [])
 
 
 @given(st.integers(1, 8).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n))))

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from agent.errors import ContextTooLong, ModelAway, ModelError, ModelRefused
-from agent.models.faults import Fault, FaultKind, of_answer, of_exception
+from agent.models.faults import Fault, FaultKind, fault_of_exception, fault_of_response
 from agent.models.retry import Patience, Waits
 from agent.models.stream import EndlessRepetition, StreamBroken, StreamError
 from tests.doubles.sglang import checks, wire
@@ -54,7 +54,7 @@ PAIRING = checks.conversation_error([{"role": "tool", "tool_call_id": "x"}]) or 
     ],
 )
 def test_answers(status: int, body: bytes, kind: FaultKind, words: str) -> None:
-    fault = of_answer(status, {}, body, NOW)
+    fault = fault_of_response(status, {}, body, NOW)
     assert fault.kind == kind
     assert words in fault.reason
     assert len(fault.reason) < 800
@@ -71,7 +71,7 @@ def test_answers(status: int, body: bytes, kind: FaultKind, words: str) -> None:
     ],
 )  # fmt: skip
 def test_the_room_that_is_left(text: str, room: int | None) -> None:
-    assert of_answer(400, {}, flat(text, 400), NOW).room == room
+    assert fault_of_response(400, {}, flat(text, 400), NOW).room == room
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_the_room_that_is_left(text: str, room: int | None) -> None:
     ],
 )
 def test_the_window_that_the_server_names(text: str, window: int | None) -> None:
-    assert of_answer(400, {}, flat(text, 400), NOW).window == window
+    assert fault_of_response(400, {}, flat(text, 400), NOW).window == window
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_the_window_that_the_server_names(text: str, window: int | None) -> None
     ],
 )
 def test_when_to_come_back(value: str, seconds: float | None) -> None:
-    assert of_answer(429, {"retry-after": value}, b"", NOW).retry_after_s == seconds
+    assert fault_of_response(429, {"retry-after": value}, b"", NOW).retry_after_s == seconds
 
 
 @pytest.mark.parametrize(
@@ -121,13 +121,13 @@ def test_when_to_come_back(value: str, seconds: float | None) -> None:
     ],
 )
 def test_exceptions(error: Exception, kind: FaultKind) -> None:
-    fault = of_exception(error)
+    fault = fault_of_exception(error)
     assert fault is not None
     assert fault.kind == kind
 
 
 def test_what_is_not_the_servers_is_not_a_fault() -> None:
-    assert of_exception(KeyError("x")) is None
+    assert fault_of_exception(KeyError("x")) is None
 
 
 class Clock:

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from agent.testing.detect import detect
-from agent.testing.projects import Part, combined, join, named, route, split
+from agent.testing.projects import Part, combined, join, named_from_root, route, split
 from agent.testing.report import SuiteRun, TestResult
 from agent.testing.suite import cannot_start, find_test_command, run_suite
 from tests.doubles.local_sandbox import LocalSandbox
@@ -110,7 +110,7 @@ def test_a_part_without_results_is_one_test() -> None:
         command=PYTEST,
         exit_code=0,
         output="",
-        results=(named(TestResult(name="tests/a.py::b", outcome="passed"), "api"),),
+        results=(named_from_root(TestResult(name="tests/a.py::b", outcome="passed"), "api"),),
         folder="api",
     )
     bad = SuiteRun(command="npm test", exit_code=1, output="not ok", folder="web")

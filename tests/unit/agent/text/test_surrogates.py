@@ -7,16 +7,16 @@ import json
 from agent.journal.events import EVENT, HypothesisProposed, ModelTurned
 from agent.model import ToolCall
 from agent.models.stream import Assembly
-from agent.text.surrogates import joined, joined_in
+from agent.text.surrogates import join_surrogates, join_surrogates_in
 from agent.tools.registry import parse_call
 
 
 def test_halves_that_belong_together_are_joined_and_others_replaced() -> None:
-    assert joined("a\ud83d\ude00b") == "a😀b"
-    assert joined("a\ud83d") == "a\ufffd"
-    assert joined_in({"\ud800": ["x\udc00", 1, None]}) == {"\ufffd": ["x\ufffd", 1, None]}
+    assert join_surrogates("a\ud83d\ude00b") == "a😀b"
+    assert join_surrogates("a\ud83d") == "a\ufffd"
+    assert join_surrogates_in({"\ud800": ["x\udc00", 1, None]}) == {"\ufffd": ["x\ufffd", 1, None]}
     plain = "nothing to do"
-    assert joined(plain) is plain
+    assert join_surrogates(plain) is plain
 
 
 def test_a_character_that_a_server_sends_in_two_pieces_arrives_whole() -> None:
