@@ -23,7 +23,7 @@ from tests.support.runs.world import RunWorld, git
 
 
 def services(world: RunWorld) -> Services:
-    return world.services(read_terms=partial(read_effective_config, world.settings))
+    return world.services(read_config=partial(read_effective_config, world.settings))
 
 
 def status_of(world: RunWorld, run_id: str) -> str:
