@@ -75,7 +75,7 @@ async def run_demo(example: Path | None, console: Console, *, keep: bool = False
     title, _, body = issue.partition("\n")
     state_dir = Path(tempfile.mkdtemp(prefix="patchwright-demo-"))
     console.rule("Patchwright demo")
-    async with running(state_dir, console) as (standin, service):
+    async with running_services(state_dir, console) as (standin, service):
         repository = REPOSITORY.format(name=folder.name.replace("_", "-"))
         await standin.admin("create-repo", repo=repository, folder=str(folder / "repo"))
         await standin.admin("role", repo=repository, login="maintainer", role="triage")
@@ -108,7 +108,7 @@ def default_example() -> Path:
 
 
 @asynccontextmanager
-async def running(state_dir: Path, console: Console) -> AsyncIterator[tuple[StandIn, str]]:
+async def running_services(state_dir: Path, console: Console) -> AsyncIterator[tuple[StandIn, str]]:
     """The stand-in GitHub and the service, each its own process, stopped at the end."""
     port = free_port()
     service = f"http://127.0.0.1:{port}"

@@ -133,14 +133,14 @@ def _ask_github(settings: Settings, key: str) -> Finding:
 async def print_attacks(settings: Settings, out: Console) -> bool:
     """Print one line per attack: its name and the outcome. True if all were contained."""
     held = True
-    async for name, what in attacked(settings):
+    async for name, what in run_attacks(settings):
         text = f"NOT CONTAINED: {what}" if what else "contained"
         out.print(f"{name}: {text}", markup=False, highlight=False, soft_wrap=True)
         held = held and not what
     return held
 
 
-async def attacked(settings: Settings) -> AsyncIterator[tuple[str, str]]:
+async def run_attacks(settings: Settings) -> AsyncIterator[tuple[str, str]]:
     """Each attack's name, and what happened: empty when it was contained.
 
     Raises `EngineUnavailable`, `ImageMissing` or `SettingsError` before the first attack.

@@ -66,7 +66,7 @@ def read_issue(path: Path) -> Issue:
     return Issue(title=title.strip(), body=body.strip())
 
 
-def attach(store: MemoryStore, run_id: str, logs: tuple[Path, ...]) -> tuple[Attachment, ...]:
+def keep_logs(store: MemoryStore, run_id: str, logs: tuple[Path, ...]) -> tuple[Attachment, ...]:
     """Keep log files for the run's `log` tool. Raises `BadRequest`."""
     attached = []
     for number, path in enumerate(logs, 1):
@@ -102,7 +102,7 @@ async def run_fix(request: FixRequest, settings: Settings, console: Console) -> 
     engine = DockerEngine(settings.docker_url)
     run_id = f"fix-{uuid.uuid4().hex[:12]}"
     store = MemoryStore()
-    attached = attach(store, run_id, request.logs)
+    attached = keep_logs(store, run_id, request.logs)
     try:
         with tempfile.TemporaryDirectory(prefix="patchwright-") as scratch:
             local = mirror_local(request.path, Path(scratch))

@@ -321,20 +321,20 @@ def main() -> None:
         err.print("interrupted")
         sys.exit(130)
     except Exception as error:
-        message = _message_of(error)
+        message = _error_message(error)
         if not message:
             raise
         err.print(f"[red]error:[/] {escape(message)}", highlight=False)
         sys.exit(EXIT_ERROR)
 
 
-def _message_of(error: Exception) -> str:
+def _error_message(error: Exception) -> str:
     """The message of an expected error, for the person at the terminal; empty for a bug of ours."""
     from sqlalchemy.exc import SQLAlchemyError
 
     from app.storage.outage import driver_message, is_unavailable
 
-    if isinstance(error, _expected()):
+    if isinstance(error, _expected_errors()):
         return str(error)
     if isinstance(error, SQLAlchemyError) and is_unavailable(error):
         reason = driver_message(error)
@@ -344,7 +344,7 @@ def _message_of(error: Exception) -> str:
     return ""
 
 
-def _expected() -> tuple[type[Exception], ...]:
+def _expected_errors() -> tuple[type[Exception], ...]:
     """Errors whose messages are meant for the person at the terminal."""
     from app.cli.demo import DemoFailed
     from app.cli.fix import BadRequest

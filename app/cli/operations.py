@@ -62,11 +62,11 @@ def workers() -> None:
 def backup(target: Annotated[Path, typer.Argument(help="File to write.")]) -> None:
     """Back up the SQLite databases to one file, while the service runs."""
     from app.operations.backup import backup as write
-    from app.storage.audit import note, operator
+    from app.storage.audit import operator, record
 
     settings = load()
     size = write(settings, target)
-    note(SqlStore(settings.database).database, operator(), "backup", str(target))
+    record(SqlStore(settings.database).database, operator(), "backup", str(target))
     out.print(f"{target}: {size / 1e6:.1f} MB", highlight=False)
 
 
@@ -79,11 +79,11 @@ def restore(
 ) -> None:
     """Restore a backup; the service must be stopped. The existing database is kept beside it."""
     from app.operations.backup import restore as put
-    from app.storage.audit import note, operator
+    from app.storage.audit import operator, record
 
     settings = load()
     runs = put(settings, source, replace=replace)
-    note(SqlStore(settings.database).database, operator(), "restore", str(source))
+    record(SqlStore(settings.database).database, operator(), "restore", str(source))
     out.print(f"{runs} runs restored; `patchwright serve` continues them", highlight=False)
 
 

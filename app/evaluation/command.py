@@ -62,18 +62,18 @@ def run_command(options: EvalOptions) -> None:
 
 async def _measure(options: EvalOptions, settings: Settings) -> None:
     place = EvalFolder(options.folder)
-    async with docker_trees(settings, _say) as trees:
+    async with docker_trees(settings, _print_line) as trees:
         if options.instances is not None:
             found = load_instances(options.instances)
         else:
-            found = await _of_histories(options, place, trees, settings)
+            found = await _mine_histories(options, place, trees, settings)
         if options.only_instances:
             out.print(f"{len(found)} instances: {place.instances_file}", highlight=False)
             return
         if options.replay is not None:
             found, left_out = replayable(found, options.replay)
             for name, why in left_out.items():
-                _say(f"{name}: left out: {why}")
+                _print_line(f"{name}: left out: {why}")
             if not found:
                 raise BadInstances(
                     f"no instance can be replayed as {options.replay}; see above why"
@@ -92,11 +92,11 @@ async def _measure(options: EvalOptions, settings: Settings) -> None:
     out.print(f"Report: {options.folder / 'report.html'}", markup=False, highlight=False)
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     err.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-async def _of_histories(
+async def _mine_histories(
     options: EvalOptions, place: EvalFolder, trees: Trees, settings: Settings
 ) -> tuple[Instance, ...]:
     """The instances that the folder has already, else new ones."""
@@ -109,7 +109,7 @@ async def _of_histories(
         place_of_repo = repo if "://" in repo else str(Path(repo).resolve())
         known = place.mined(place_of_repo)
         if known:
-            _say(f"{repo}: {len(known)} commits were tried already.")
+            _print_line(f"{repo}: {len(known)} commits were tried already.")
         mined = await mine(
             place_of_repo,
             trees,
@@ -119,13 +119,13 @@ async def _of_histories(
             parallel=options.parallel,
             test_command=options.test_command,
             timeout_s=settings.test_timeout_s,
-            progress=_say,
+            progress=_print_line,
             known=known,
             keep=place.append_mined,
         )
         reasons = ", ".join(f"{n}: {why}" for why, n in sorted(mined.rejected.items()))
         counts = f"{repo}: {len(mined.instances)} instances of {mined.looked_at} commits"
-        _say(f"{counts} ({reasons or 'none left out'}).")
+        _print_line(f"{counts} ({reasons or 'none left out'}).")
         found += mined.instances
     if not found:
         raise BadInstances("these histories gave no instances; see above why")

@@ -75,14 +75,14 @@ async def evaluate(
     """
     folder = EvalFolder(request.out)
     model_name = await _model_name(request, settings)
-    asked = EvaluationParameters(
+    parameters = EvaluationParameters(
         model=model_name,
         prompt_version=prompt_version(),
         attempts=request.attempts,
         instances=digest(request.instances),
         replay=request.replay,
     )
-    folder.begin(asked, request.instances, resume=request.resume)
+    folder.begin(parameters, request.instances, resume=request.resume)
     done = {k: r for k, r in folder.results().items() if r.status == "done"}
     missing = [i for i in request.instances if i.instance_id not in done]
     if done:
@@ -99,7 +99,7 @@ async def evaluate(
             gate_at_once=settings.gate_at_once(request.parallel),
         )
         await _run_all(missing, context, folder, request.parallel, console)
-    return publish(folder, request.instances, settings.prices)
+    return write_reports(folder, request.instances, settings.prices)
 
 
 async def _model_name(request: EvalRequest, settings: Settings) -> str:
@@ -146,11 +146,11 @@ async def _run_all(
 def _line(result: InstanceResult) -> str:
     if result.status == "error":
         return f"{result.instance_id}: error: {result.error.splitlines()[0]}"
-    said = ", ".join(
+    report_verdicts = ", ".join(
         f"{a.outcome}{' (right)' if a.hidden.resolved else ' (wrong)' if a.patch else ''}"
         for a in result.attempts
     )
-    return f"{result.instance_id}: {said}"
+    return f"{result.instance_id}: {report_verdicts}"
 
 
 def _keep_trace(folder: EvalFolder, instance: Instance, journal: Sequence[Recorded]) -> None:
@@ -160,7 +160,7 @@ def _keep_trace(folder: EvalFolder, instance: Instance, journal: Sequence[Record
     write_atomically(folder.traces / f"{instance.instance_id}.html", trace_page(title, journal))
 
 
-def publish(folder: EvalFolder, instances: Sequence[Instance], prices: Prices) -> Report:
+def write_reports(folder: EvalFolder, instances: Sequence[Instance], prices: Prices) -> Report:
     """Write `predictions.jsonl`, `report.json` and `report.html` from what is in the folder.
 
     Raises `FolderRefused`.
@@ -181,21 +181,23 @@ def publish(folder: EvalFolder, instances: Sequence[Instance], prices: Prices) -
 
 def report_on(folder: EvalFolder, instances: Sequence[Instance], prices: Prices) -> Report:
     """What the results in the folder say. Raises `FolderRefused`."""
-    asked = folder.asked()
-    if asked is None:
+    parameters = folder.parameters()
+    if parameters is None:
         raise FolderRefused(f"there is no evaluation in {folder.root}")
     results = folder.results()
     ids = [i.instance_id for i in instances]
     merged = {i.instance_id: i.patch for i in instances}
-    said = verdicts(ids, results, asked.attempts, merged)
+    report_verdicts = verdicts(ids, results, parameters.attempts, merged)
     return Report(
         name=folder.name,
-        model=asked.model,
-        prompt_version=asked.prompt_version,
-        attempts=asked.attempts,
-        verdicts=said,
-        effort=effort([results[i] for i in ids if i in results], said.resolved.count, prices),
-        replay=replay_report(asked.replay, instances, results) if asked.replay else None,
+        model=parameters.model,
+        prompt_version=parameters.prompt_version,
+        attempts=parameters.attempts,
+        verdicts=report_verdicts,
+        effort=effort(
+            [results[i] for i in ids if i in results], report_verdicts.resolved.count, prices
+        ),
+        replay=replay_report(parameters.replay, instances, results) if parameters.replay else None,
     )
 
 
@@ -206,7 +208,7 @@ def compare_folders(a: Path, b: Path, prices: Prices) -> Comparison:
 
 def _report_of(path: Path, prices: Prices) -> Report:
     folder = EvalFolder(path)
-    if folder.asked() is None:
+    if folder.parameters() is None:
         raise FolderRefused(f"there is no evaluation in {path}")
     try:
         return report_on(folder, folder.kept_instances(), prices)

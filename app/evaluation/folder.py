@@ -77,14 +77,14 @@ class EvalFolder:
             yield
 
     def begin(
-        self, asked: EvaluationParameters, instances: Sequence[Instance], *, resume: bool
+        self, parameters: EvaluationParameters, instances: Sequence[Instance], *, resume: bool
     ) -> None:
         """Note what is asked for, or check that it is the same. Raises `FolderRefused`."""
-        kept = self.asked()
+        kept = self.parameters()
         if kept is None:
             self.traces.mkdir(parents=True, exist_ok=True)
             write_atomically(self.instances_file, write_instances(instances))
-            write_atomically(self.root / "eval.json", asked.model_dump_json(indent=2) + "\n")
+            write_atomically(self.root / "eval.json", parameters.model_dump_json(indent=2) + "\n")
             return
         if not resume:
             raise FolderRefused(
@@ -92,7 +92,9 @@ class EvalFolder:
                 "folder with --out"
             )
         different = [
-            n for n in EvaluationParameters.model_fields if getattr(kept, n) != getattr(asked, n)
+            n
+            for n in EvaluationParameters.model_fields
+            if getattr(kept, n) != getattr(parameters, n)
         ]
         if different:
             raise FolderRefused(
@@ -100,7 +102,7 @@ class EvalFolder:
                 "results of both do not belong in one report. Name another folder with --out"
             )
 
-    def asked(self) -> EvaluationParameters | None:
+    def parameters(self) -> EvaluationParameters | None:
         """What the evaluation in the folder measures; None without one. Raises `FolderRefused`."""
         try:
             return EvaluationParameters.model_validate_json((self.root / "eval.json").read_bytes())

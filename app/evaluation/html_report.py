@@ -7,7 +7,7 @@ from pathlib import Path
 
 from agent.evaluation.report import AtK, Report
 from agent.evaluation.statistics import Share
-from app.evaluation.text_report import WORDS, efforts, shares, shown, shown_mean
+from app.evaluation.text_report import WORDS, efforts, mean_text, share_text, shares
 from app.journal_view.html import environment
 
 _PAGES = environment(Path(__file__).parent / "templates")
@@ -20,13 +20,13 @@ def report_page(report: Report) -> str:
     """The page; every text in it is escaped."""
     return _PAGES.get_template("evaluation.html").render(
         report=report,
-        shares=[(name, WORDS[name], shown(s), interval(s)) for name, s in shares(report)],
+        shares=[(name, WORDS[name], share_text(s), interval(s)) for name, s in shares(report)],
         efforts=efforts(report),
         bars=histogram([row.calls for row in report.verdicts.rows if row.status != "error"]),
         curves=curves(report.verdicts.at_k) if report.attempts > 1 else None,
-        shown=shown,
-        shown_mean=shown_mean,
-        at_x=at_x,
+        share_text=share_text,
+        mean_text=mean_text,
+        x_position=x_position,
         top=TOP,
         high=HIGH,
         width=WIDTH,
@@ -63,12 +63,13 @@ def curves(points: Sequence[AtK]) -> list[tuple[str, str]]:
     ]
 
 
-def at_x(number: int, of: int) -> float:
+def x_position(number: int, of: int) -> float:
     """Where the number-th of so many points stands from left to right, in pixels."""
     return round(LEFT + (WIDTH - LEFT - RIGHT) * number / max(1, of - 1), 1)
 
 
 def _line(values: Sequence[float]) -> str:
     return " ".join(
-        f"{at_x(i, len(values))},{TOP + HIGH * (1 - value):.1f}" for i, value in enumerate(values)
+        f"{x_position(i, len(values))},{TOP + HIGH * (1 - value):.1f}"
+        for i, value in enumerate(values)
     )

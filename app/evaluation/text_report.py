@@ -20,7 +20,7 @@ WORDS = {
 }
 
 
-def shown(share: Share) -> str:
+def share_text(share: Share) -> str:
     """`12/30 = 40.0 % (95 %: 24.6 to 57.7)`."""
     if share.value is None:
         return "0/0"
@@ -30,7 +30,7 @@ def shown(share: Share) -> str:
     )
 
 
-def shown_mean(mean: Mean) -> str:
+def mean_text(mean: Mean) -> str:
     """`40.0 % (95 %: 24.6 to 57.7)`."""
     return f"{mean.value:.1%} (95 %: {mean.low * 100:.1f} to {mean.high * 100:.1f})"
 
@@ -75,19 +75,22 @@ def report_text(report: Report) -> RenderableType:
         rows.add_row(*map(Text, cells))
     sums = Table(show_header=False)
     for name, share in shares(report):
-        sums.add_row(Text(name), Text(shown(share)), Text(WORDS[name]))
+        sums.add_row(Text(name), Text(share_text(share)), Text(WORDS[name]))
     for name, text in efforts(report):
         sums.add_row(Text(name), Text(text), "")
     parts: list[RenderableType] = [rows, sums]
     if report.attempts > 1:
         ks = Table("k", "pass@k", "gate-selected@k")
         for at in said.at_k:
-            ks.add_row(str(at.k), shown_mean(at.passed), shown_mean(at.selected))
+            ks.add_row(str(at.k), mean_text(at.passed), mean_text(at.selected))
         parts.append(ks)
     if report.replay is not None:
         parts += _replay(report.replay)
     parts += [
-        Text(f"false proof: {f.instance_id}, attempt {f.attempt}: {_why(f.failed, f.problem)}")
+        Text(
+            f"false proof: {f.instance_id}, attempt {f.attempt}: "
+            f"{_failure_reason(f.failed, f.problem)}"
+        )
         for f in said.false_proofs
     ]
     if said.errors:
@@ -105,22 +108,29 @@ def _replay(replay: ReplayReport) -> list[RenderableType]:
     return [
         table,
         Text(
-            f"proven or contested, of the fixes replayed ({replay.mode}): {shown(replay.accepted)}"
+            f"proven or contested, of the fixes replayed ({replay.mode}): "
+            f"{share_text(replay.accepted)}"
         ),
         Text(f"right fixes that were made wrong: {wrong}"),
-        Text(f"called proven, of those that hidden tests refute: {shown(replay.wrong_proven)}"),
+        Text(
+            f"called proven, of those that hidden tests refute: {share_text(replay.wrong_proven)}"
+        ),
     ]
 
 
-def _why(failed: tuple[str, ...], problem: str) -> str:
+def _failure_reason(failed: tuple[str, ...], problem: str) -> str:
     return explanation(HiddenVerdict(resolved=False, failed=failed, problem=problem))
 
 
 def comparison_text(found: Comparison) -> RenderableType:
     """The comparison as a table and a sentence."""
     table = Table("", "resolved", "only this one")
-    table.add_row(Text(f"A {found.a}"), Text(shown(found.resolved_a)), str(found.paired.only_a))
-    table.add_row(Text(f"B {found.b}"), Text(shown(found.resolved_b)), str(found.paired.only_b))
+    table.add_row(
+        Text(f"A {found.a}"), Text(share_text(found.resolved_a)), str(found.paired.only_a)
+    )
+    table.add_row(
+        Text(f"B {found.b}"), Text(share_text(found.resolved_b)), str(found.paired.only_b)
+    )
     return Group(
         table,
         Text(

@@ -20,12 +20,14 @@ _MENTION = re.compile(r"(?<![\w/@.])@([A-Za-z\d](?:[A-Za-z\d-]{0,38}))\b")
 _SHA = re.compile(r"\b[0-9a-f]{40}\b")
 
 
-def scrubbed(value: Any) -> Any:
+def without_secrets(value: Any) -> Any:
     """JSON data without secrets, in the values of JSON texts inside it too."""
-    return _mapped(value, mask)
+    return _map_strings(value, mask)
 
 
-def anonymous(value: Any, repositories: Iterable[str], people: Iterable[str], key: bytes) -> Any:
+def pseudonymised(
+    value: Any, repositories: Iterable[str], people: Iterable[str], key: bytes
+) -> Any:
     """JSON data with pseudonyms, the same for the same name and key.
 
     A person that is given as `@name` is replaced only where it is mentioned so.
@@ -50,10 +52,10 @@ def anonymous(value: Any, repositories: Iterable[str], people: Iterable[str], ke
         text = _MAIL.sub(lambda m: f"{pseudonym('person', m[0], key)}@example.org", text)
         return _SHA.sub(lambda m: pseudonym("", m[0], key, 40), text)
 
-    return _mapped(value, replaced)
+    return _map_strings(value, replaced)
 
 
-def mentioned(text: str) -> frozenset[str]:
+def mentioned_logins(text: str) -> frozenset[str]:
     """Logins that an issue's text mentions, each with its `@`: code has decorators that look so."""
     return frozenset(f"@{m[1]}" for m in _MENTION.finditer(text))
 
@@ -64,13 +66,13 @@ def pseudonym(kind: str, name: str, key: bytes, length: int = 10) -> str:
     return f"{kind}-{made}" if kind else made
 
 
-def _mapped(value: Any, change: Callable[[str], str]) -> Any:
+def _map_strings(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, str):
         return _text(value, change)
     if isinstance(value, list):
-        return [_mapped(item, change) for item in value]
+        return [_map_strings(item, change) for item in value]
     if isinstance(value, dict):
-        return {name: _mapped(item, change) for name, item in value.items()}
+        return {name: _map_strings(item, change) for name, item in value.items()}
     return value
 
 
@@ -82,7 +84,7 @@ def _text(text: str, change: Callable[[str], str]) -> str:
         inner = json.loads(text)
     except (ValueError, RecursionError):
         return changed
-    mapped = _mapped(inner, change)
+    mapped = _map_strings(inner, change)
     # What needs no change stays as it was written, byte for byte. A change is made inside the
     # values, so that the text stays JSON.
     return text if mapped == inner else json.dumps(mapped, ensure_ascii=False)

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from agent.journal.events import AnyEvent, NoteAdded, Outcome, Recorded
 from agent.tools.registry import tool_specs
-from app.export.anonymise import anonymous, mentioned, scrubbed
+from app.export.anonymise import mentioned_logins, pseudonymised, without_secrets
 from app.export.examples import Facts, examples, validation_repositories
 from app.journal_view.html import trace_page
 from app.storage.records import Run, RunFilter, UnknownRun
@@ -76,7 +76,7 @@ def export(
     """
     if request.out.exists() and any(request.out.iterdir()):
         raise ExportRefused(f"{request.out} is not empty; name another folder with --out")
-    runs = [run for run in _runs(store, request) if _fits(run, request)]
+    runs = [run for run in _runs(store, request) if _matches(run, request)]
     if not runs:
         raise ExportRefused("no finished run fits these filters")
     apart = validation_repositories([r.repository for r in runs], request.validation, request.seed)
@@ -89,7 +89,7 @@ def export(
             continue
         exported.append(run)
         side = "validation" if run.repository.lower() in apart else "train"
-        with _appending(request.out / f"{side}.jsonl") as file:
+        with _open_for_append(request.out / f"{side}.jsonl") as file:
             for row in rows:
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
                 counts[side].add(row)
@@ -114,9 +114,9 @@ def _export_run(
     run: Run, journal: Sequence[Recorded], request: ExportRequest
 ) -> list[dict[str, Any]]:
     """The run's examples that fit; with them its journal and page are written, if wanted."""
-    private = _Private(run, journal, request.key)
+    private = _Redaction(run, journal, request.key)
     rows = examples(Facts.of(run), journal, tool_specs())
-    rows = [private.data(row) for row in rows if _row_fits(row, request)]
+    rows = [private.data(row) for row in rows if _example_matches(row, request)]
     if rows and (request.journals or request.pages):
         clean = private.journal()
         lines = "".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in clean)
@@ -152,7 +152,7 @@ def read_journal(path: Path) -> list[Recorded]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Private:
+class _Redaction:
     """One run's data as it may go out."""
 
     run: Run
@@ -160,13 +160,13 @@ class _Private:
     key: bytes | None
 
     def data(self, value: Any) -> Any:
-        clean = scrubbed(value)
+        clean = without_secrets(value)
         if self.key is None:
             return clean
         people = {self.run.triggered_by, self.run.trigger.issue_author}
         people |= set(_authors(r.event for r in self.events))
-        people |= mentioned(f"{self.run.trigger.issue_title}\n{self.run.trigger.issue_body}")
-        return anonymous(clean, [self.run.repository], people, self.key)
+        people |= mentioned_logins(f"{self.run.trigger.issue_title}\n{self.run.trigger.issue_body}")
+        return pseudonymised(clean, [self.run.repository], people, self.key)
 
     def text(self, text: str) -> str:
         return str(self.data(text))
@@ -197,7 +197,7 @@ def _runs(store: SqlStore, request: ExportRequest) -> Iterator[Run]:
             return
 
 
-def _fits(run: Run, request: ExportRequest) -> bool:
+def _matches(run: Run, request: ExportRequest) -> bool:
     if run.status != "done" or (request.merged and run.closed != "merged"):
         return False
     if request.repository and run.repository.lower() != request.repository.lower():
@@ -205,13 +205,13 @@ def _fits(run: Run, request: ExportRequest) -> bool:
     return request.since is None or run.created_at >= request.since
 
 
-def _row_fits(row: dict[str, Any], request: ExportRequest) -> bool:
+def _example_matches(row: dict[str, Any], request: ExportRequest) -> bool:
     if request.merged and row["pull_request"] != "merged":
         return False
     return not request.outcomes or row["outcome"] in request.outcomes
 
 
-def _appending(path: Path) -> TextIO:
+def _open_for_append(path: Path) -> TextIO:
     path.parent.mkdir(parents=True, exist_ok=True)
     return path.open("a", encoding="utf-8", errors="replace")
 

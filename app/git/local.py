@@ -38,13 +38,13 @@ def mirror_local(path: Path, scratch: Path) -> LocalMirror:
     path = path.resolve()
     top = _git_output(path, "rev-parse", "--show-toplevel")
     if top is None:
-        raise RepositoryRefused(_why_not(path))
+        raise RepositoryRefused(_refusal_reason(path))
     if Path(top) != path:
         raise RepositoryRefused(f"{path} is inside the repository {top}. Give that folder.")
     commit = _git_output(path, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     if commit is None:
         raise RepositoryRefused(f"{path} has no commits yet. Commit its files first.")
-    dirty = _dirty(path)
+    dirty = _uncommitted_changes(path)
     if dirty:
         more = f" and {len(dirty) - SHOWN} more" if len(dirty) > SHOWN else ""
         raise RepositoryRefused(
@@ -52,7 +52,7 @@ def mirror_local(path: Path, scratch: Path) -> LocalMirror:
             "Commit or stash them first."
         )
     objects = _git_output(path, "rev-parse", "--path-format=absolute", "--git-path", "objects")
-    return LocalMirror(_borrow(Path(objects or ""), scratch), commit)
+    return LocalMirror(_share_objects(Path(objects or ""), scratch), commit)
 
 
 def mirror_history(path: Path, scratch: Path) -> Mirror:
@@ -64,11 +64,11 @@ def mirror_history(path: Path, scratch: Path) -> Mirror:
         raise RepositoryRefused(f"There is no folder {path}.")
     objects = _git_output(path, "rev-parse", "--path-format=absolute", "--git-path", "objects")
     if objects is None:
-        raise RepositoryRefused(_why_not(path))
-    return _borrow(Path(objects), scratch)
+        raise RepositoryRefused(_refusal_reason(path))
+    return _share_objects(Path(objects), scratch)
 
 
-def _borrow(objects: Path, scratch: Path) -> Mirror:
+def _share_objects(objects: Path, scratch: Path) -> Mirror:
     scratch.mkdir(parents=True, exist_ok=True)
     git_dir = scratch / "local.git"
     run_git(git_dir, "init", "--quiet", "--bare", "--template=")
@@ -79,14 +79,14 @@ def _borrow(objects: Path, scratch: Path) -> Mirror:
     return Mirror(git_dir, "")
 
 
-def _dirty(path: Path) -> list[str]:
+def _uncommitted_changes(path: Path) -> list[str]:
     listed = _git_output(
         path, "status", "--porcelain=v1", "-z", "--no-renames", "--ignore-submodules"
     )
     return [entry[3:] for entry in (listed or "").split("\0") if entry]
 
 
-def _why_not(path: Path) -> str:
+def _refusal_reason(path: Path) -> str:
     said = _run(path, "rev-parse", "--show-toplevel").stderr.decode("utf-8", errors="replace")
     if "dubious ownership" in said:
         return (

@@ -170,7 +170,7 @@ def _fetch(source: Source, wanted: Objects, folder: Path) -> None:
     with httpx.Client(verify=source.ca_file or True, timeout=120, trust_env=True) as client:
         try:
             for batch in _batches(wanted):
-                for oid, link in _links(client, source, batch).items():
+                for oid, link in _download_requests(client, source, batch).items():
                     _download(client, link, oid, wanted[oid], folder / oid)
         except httpx.HTTPStatusError as error:
             code = error.response.status_code
@@ -187,7 +187,9 @@ def _batches(wanted: Objects) -> Iterator[Objects]:
         yield {name: wanted[name] for name in names[start : start + _BATCH]}
 
 
-def _links(client: httpx.Client, source: Source, wanted: Objects) -> dict[str, httpx.Request]:
+def _download_requests(
+    client: httpx.Client, source: Source, wanted: Objects
+) -> dict[str, httpx.Request]:
     """Where each object is to be had, by the server's batch answer."""
     headers = {"Accept": _MEDIA, "Content-Type": _MEDIA}
     if source.token:

@@ -85,7 +85,7 @@ def _accept_trigger(intake: Intake, event_name: str, delivery: str, trigger: Tri
         if accepted.how != "duplicate":
             said = f"{place}, delivery {delivery}, {accepted.how}"
             action = f"asked by {trigger.by}"
-            audit.note_in(connection, trigger.sender, action, accepted.run_id, said)
+            audit.record_in(connection, trigger.sender, action, accepted.run_id, said)
         return accepted
 
     accepted = store.in_shared_transaction(write)
@@ -110,7 +110,7 @@ def _accept_event(intake: Intake, event_name: str, delivery: str, event: Webhook
         return Taken("ignored", "not about a pull request of ours")
     if not inbox.keep(delivery, event_name, event):
         return Taken("duplicate")
-    audit.note(
+    audit.record(
         intake.store.database, event.sender, f"asked by {event.kind}", event.repository, delivery
     )
     try:

@@ -121,9 +121,9 @@ def _headline(event: AnyEvent, arguments: str) -> str:
             words = event.content or event.reasoning
             return f"{words[:LINE]} → {calls}" if calls else words
         case "tool_started":
-            return f"{_gist(event.arguments)} …"
+            return f"{_arguments_summary(event.arguments)} …"
         case "tool_finished":
-            return _finished(event, _gist(arguments) if arguments else "")
+            return _finished(event, _arguments_summary(arguments) if arguments else "")
         case "sandbox_opened":
             return f"{event.reason}: {event.sandbox_id[:12]}"
         case "snapshot_taken":
@@ -268,7 +268,7 @@ def _arguments(name: str, raw: str) -> Iterable[Part]:
             yield Part(f"{name} {key}", _text(value))
 
 
-def _gist(raw: str) -> str:
+def _arguments_summary(raw: str) -> str:
     """The gist of a call's arguments on a line."""
     values = _read(raw)
     if values is None:

@@ -31,13 +31,13 @@ async def run_maintenance(settings: Settings, store: SqlStore) -> None:
     """Archive and delete what is due, again and again, beside the service."""
     while True:
         try:
-            await asyncio.to_thread(tidy, settings, store, now())
+            await asyncio.to_thread(apply_retention, settings, store, now())
         except Exception:  # noqa: BLE001  a database away, a disk full: it is tried again
             _log.warning("old journals and records could not be tidied up", exc_info=True)
         await asyncio.sleep(EVERY_S)
 
 
-def tidy(settings: Settings, store: SqlStore, moment: datetime) -> tuple[int, int]:
+def apply_retention(settings: Settings, store: SqlStore, moment: datetime) -> tuple[int, int]:
     """Archive, delete and prune what is due at this moment; gives how many journals of each."""
     try:
         return _archive_due(settings, store, moment)

@@ -26,7 +26,7 @@ def cancel(store: SqlStore, run_id: str) -> str:
         raise NotPossible(f"run {run_id} is over already ({run.outcome})")
     store.request_stop(run_id)
     controls.set_paused(store.database, run_id, False)
-    audit.note(store.database, audit.operator(), "cancel", run_id)
+    audit.record(store.database, audit.operator(), "cancel", run_id)
     if run.status == "running":
         return "it is being stopped"
     lease = store.claim(run_id, audit.operator())
@@ -41,7 +41,7 @@ def pause(store: SqlStore, run_id: str) -> str:
     if run.status == "done":
         raise NotPossible(f"run {run_id} is over already ({run.outcome})")
     controls.set_paused(store.database, run_id, True)
-    audit.note(store.database, audit.operator(), "pause", run_id)
+    audit.record(store.database, audit.operator(), "pause", run_id)
     return "it pauses before its next turn; its time limit keeps running"
 
 
@@ -49,7 +49,7 @@ def resume(store: SqlStore, run_id: str) -> str:
     """Let a paused run go on. Raises `UnknownRun`."""
     store.get_run(run_id)
     controls.set_paused(store.database, run_id, False)
-    audit.note(store.database, audit.operator(), "resume", run_id)
+    audit.record(store.database, audit.operator(), "resume", run_id)
     return "it goes on"
 
 
@@ -64,7 +64,9 @@ def retry(settings: Settings, store: SqlStore, run_id: str) -> Run:
     accepted = store.accept(delivery, "retry", run.trigger, model=settings.profile)
     if accepted.how != "new":
         raise NotPossible(f"{run.repository}#{run.issue_number} has run {accepted.run_id} already")
-    audit.note(store.database, audit.operator(), "retry", accepted.run_id, f"again after {run_id}")
+    audit.record(
+        store.database, audit.operator(), "retry", accepted.run_id, f"again after {run_id}"
+    )
     return store.get_run(accepted.run_id)
 
 

@@ -88,7 +88,7 @@ def sweep(
         workflows().resume_workflows(ids, queue_name=queue)
     for workflow in left:
         _log.warning("taken over", workflow=workflow.workflow_id, worker=workflow.executor_id)
-        audit.note(
+        audit.record(
             database,
             "patchwright",
             "takeover",

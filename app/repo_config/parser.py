@@ -138,7 +138,7 @@ def _parse(content: bytes) -> Parsed:
         line = content[: error.start].count(b"\n") + 1
         raise _Faulty(line, "the file is not UTF-8 text") from None
     try:
-        _refuse_tricks(text)
+        _refuse_yaml_features(text)
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -153,7 +153,7 @@ def _parse(content: bytes) -> Parsed:
     return Parsed(_mapping(root, (), lines), lines)
 
 
-def _refuse_tricks(text: str) -> None:
+def _refuse_yaml_features(text: str) -> None:
     """Refuse what no settings need, before anything is built from it."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):

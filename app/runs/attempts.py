@@ -150,9 +150,9 @@ async def _run_attempt(
         progress.put_nowait(number)
 
     def observe(entry: Recorded) -> None:
-        tracing.entry(run_id, entry)
-        metrics.entry(entry)
-        run.first_call.entry(entry)
+        tracing.trace_event(run_id, entry)
+        metrics.observe_event(entry)
+        run.first_call.observe_event(entry)
         if entry.event.type in ANNOUNCED:
             progress.put_nowait(number)
 
@@ -164,7 +164,7 @@ async def _run_attempt(
 
     model = run.services.model(run_id, number - 1, waiting)
     try:
-        with metrics.attempt():
+        with metrics.track_attempt():
             return await session.debug(
                 task,
                 model=model,

@@ -34,7 +34,7 @@ def why_parked(store: SqlStore, before: Run) -> str:
     if blame < controls.BLAME:
         return ""
     reason = diagnosis(journal)
-    audit.note(store.database, "patchwright", "park", before.id, reason)
+    audit.record(store.database, "patchwright", "park", before.id, reason)
     return reason
 
 

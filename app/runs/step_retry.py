@@ -90,10 +90,10 @@ async def with_retries(
         github_is_up = not isinstance(error, ForgeAway | RateLimited)
         if isinstance(error, RateLimited) and wait > ANNOUNCE_WAIT_FROM_S:
             _log.warning("handed back until a limit ends", run=run_id, step=name, seconds=wait)
-            metrics.handed_back()
+            metrics.count_requeue()
             raise Requeued(why, wait)
         _log.warning("a step waits", run=run_id, step=name, why=str(error), seconds=round(wait))
-        metrics.step_waits(outage_label(error))
+        metrics.count_step_wait(outage_label(error))
 
 
 async def _pause(store: SqlStore, run_id: str, seconds: float, heeds_stop: bool) -> None:
@@ -109,11 +109,11 @@ def _give_up(run_id: str, name: str, error: BaseException, journal: Sequence[Rec
     """Waiting is of no use here any more, or never was."""
     if returns_to_queue(error) and journal_progress.waits_since(journal) >= now() - LONGEST_OUTAGE:
         _log.warning("handed back to the queue", run=run_id, step=name, why=str(error))
-        metrics.handed_back()
+        metrics.count_requeue()
         raise Requeued(str(error))
     if ending := failures.stop_reason_for_error(error):
         _log.warning("GitHub ended it", run=run_id, step=name, why=ending.kind)
         return ending.result
     _log.error("a step failed", run=run_id, step=name, exc_info=error)
-    metrics.step_failed()
+    metrics.count_step_failure()
     return Failed(public_message(error, run_id))

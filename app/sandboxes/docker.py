@@ -44,7 +44,7 @@ class DockerSandboxes:
         """
         image = self._images.get(tree_tar) or self._settings.sandbox_image or BASE_IMAGE
         spec = spec_of(self._settings, image, run_id, purpose)
-        with metrics.opening():
+        with metrics.time_sandbox_opening():
             return await self._pool.open(spec, tree_tar)
 
     async def environment(self, tree_tar: Path) -> str:
@@ -68,7 +68,7 @@ class DockerSandboxes:
         async with self._preparing[request.repository]:
             if tree_tar in self._images:
                 return None
-            with metrics.preparing():
+            with metrics.time_environment():
                 prepared = await image_for(
                     self._engine,
                     self._settings,

@@ -54,7 +54,7 @@ class KubernetesSandboxes:
         """A fresh sandbox with the tree in it. Raises `SandboxError`."""
         image = self._images.get(tree_tar) or cluster_image(self._settings)
         spec = spec_of(self._settings, image, run_id, purpose)
-        with metrics.opening():
+        with metrics.time_sandbox_opening():
             return await self._engine.open(spec, tree_tar)
 
     async def environment(self, tree_tar: Path) -> str:

@@ -38,7 +38,7 @@ def clip(text: str, longest: int = SHOWN) -> str:
 
 def plain(text: str, longest: int = SHOWN) -> Markup:
     """Text without terminal sequences; other unseen characters are named."""
-    return _named(_ESCAPE.sub("", clip(text, longest).replace("\r\n", "\n")))
+    return _escape_visibly(_ESCAPE.sub("", clip(text, longest).replace("\r\n", "\n")))
 
 
 def words(text: str) -> str:
@@ -57,7 +57,7 @@ def terminal(text: str, longest: int = SHOWN) -> Markup:
         pieces.append(_styled(text[at : found.start()], style))
         at = found.end()
         if found[2] == "m":
-            style = _restyled(style, found[1])
+            style = _next_style(style, found[1])
     pieces.append(_styled(text[at:], style))
     return Markup("").join(pieces)
 
@@ -77,19 +77,21 @@ def _line(line: str) -> Markup:
     elif line.startswith("-"):
         kind = "diff-del"
     else:
-        return _named(line)
-    return Markup('<span class="{}">{}</span>').format(kind, _named(line))
+        return _escape_visibly(line)
+    return Markup('<span class="{}">{}</span>').format(kind, _escape_visibly(line))
 
 
 def _styled(text: str, style: frozenset[str]) -> Markup:
     if not text:
         return Markup("")
     if not style:
-        return _named(text)
-    return Markup('<span class="{}">{}</span>').format(" ".join(sorted(style)), _named(text))
+        return _escape_visibly(text)
+    return Markup('<span class="{}">{}</span>').format(
+        " ".join(sorted(style)), _escape_visibly(text)
+    )
 
 
-def _named(text: str) -> Markup:
+def _escape_visibly(text: str) -> Markup:
     """Escaped text; characters that hide or reorder others are shown as U+XXXX."""
     # Escaping changes none of them, and what is put in holds nothing that needs it.
     return Markup(_UNSEEN.sub(_marked, str(escape(text))))  # noqa: S704
@@ -105,7 +107,7 @@ def _names(found: re.Match[str]) -> str:
     return f"{names} and {more} more" if more > 0 else names
 
 
-def _restyled(style: frozenset[str], parameters: str) -> frozenset[str]:
+def _next_style(style: frozenset[str], parameters: str) -> frozenset[str]:
     """The style after one SGR sequence; colours beyond the sixteen keep the text's own."""
     codes = [int(p) for p in parameters.split(";") if p.isascii() and p.isdecimal()] or [0]
     now = set(style)

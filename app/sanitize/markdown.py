@@ -116,23 +116,23 @@ def visible(text: str, limit: int = 0) -> str:
     Secrets are taken out: every untrusted text passes here. With a limit, of which there is to be
     shown not more, a much longer text may lack its end, with a sign that it does.
     """
-    text = _without_escapes(text)
+    text = _strip_escapes(text)
     if limit and len(text) > limit + _MARGIN:
-        return _spelt(mask_start(text, limit + _MARGIN)) + " …"
-    return _spelt(mask(text))
+        return _spell_out(mask_start(text, limit + _MARGIN)) + " …"
+    return _spell_out(mask(text))
 
 
-def _without_escapes(text: str) -> str:
+def _strip_escapes(text: str) -> str:
     return _TERMINAL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
-def _spelt(text: str) -> str:
+def _spell_out(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
-    return "".join(c if _seen(c) else f"<U+{ord(c):04X}>" for c in text)
+    return "".join(c if _is_visible(c) else f"<U+{ord(c):04X}>" for c in text)
 
 
-def _seen(char: str) -> bool:
+def _is_visible(char: str) -> bool:
     if char in "\n\t":
         return True
     # Cc control, Cf format (bidi, zero-width, tags), Cs surrogate, Co private, Zl/Zp separators.
@@ -149,14 +149,14 @@ def head_and_tail(text: str, limit: int) -> str:
 
     They are visible and without secrets, as by `visible`.
     """
-    text = _without_escapes(text).strip("\n")
+    text = _strip_escapes(text).strip("\n")
     looked_at = limit + _MARGIN
     if len(text) <= 2 * looked_at:
-        first = last = _spelt(mask(text))
+        first = last = _spell_out(mask(text))
         if len(first) <= limit:
             return first
     else:
-        first, last = _spelt(mask_start(text, looked_at)), _spelt(mask_end(text, looked_at))
+        first, last = _spell_out(mask_start(text, looked_at)), _spell_out(mask_end(text, looked_at))
     head = limit // 3
     tail = limit - head
     left_out = max(len(text), len(first)) - limit
@@ -216,7 +216,7 @@ def commit_text(text: object, limit: int = 4000) -> str:
     # A line like "Co-authored-by: …" would be taken for a trailer; "---" and "diff" end a message
     # when it travels as mail.
     clean = re.sub(r"^(?=[A-Za-z][\w-]*-[\w-]+:|---|diff |Index: )", "| ", clean, flags=re.M)
-    return _broken(clean)
+    return _break_references(clean)
 
 
 def title_text(text: object, limit: int = 120) -> str:
@@ -260,7 +260,7 @@ def units(text: str) -> int:
 
 def unlinked(markdown: str) -> str:
     """A maintainer's own Markdown as it is, but without pings, references and secrets."""
-    return _broken(mask(markdown))
+    return _break_references(mask(markdown))
 
 
 def _line(line: str) -> str:
@@ -281,19 +281,19 @@ def _spans(text: str) -> str:
     for match in _CODE.finditer(text):
         out += [_plain(text[at : match.start()]), _span(match[2])]
         at = match.end()
-    return _joined([*out, _plain(text[at:])])
+    return _join_pieces([*out, _plain(text[at:])])
 
 
 def _plain(text: str) -> str:
     out = []
     at = 0
     for match in _URL.finditer(text):
-        out += [_escaped(text[at : match.start()]), _span(match[0])]
+        out += [_escape(text[at : match.start()]), _span(match[0])]
         at = match.end()
-    return _joined([*out, _escaped(text[at:])])
+    return _join_pieces([*out, _escape(text[at:])])
 
 
-def _joined(pieces: list[str]) -> str:
+def _join_pieces(pieces: list[str]) -> str:
     """The pieces in one, kept apart where two runs of backticks would become one."""
     out = ""
     for piece in pieces:
@@ -306,18 +306,18 @@ def _span(content: str) -> str:
     if not content:
         return ""
     if "|" in content:
-        return _escaped(content.replace("://", f":{GAP}//").replace("www.", f"www{GAP}."))
+        return _escape(content.replace("://", f":{GAP}//").replace("www.", f"www{GAP}."))
     longest = max((len(run) for run in re.findall("`+", content)), default=0)
     ticks = "`" * (longest + 1)
     pad = " " if content[0] == "`" or content[-1] == "`" else ""
     return f"{ticks}{pad}{content}{pad}{ticks}"
 
 
-def _escaped(text: str) -> str:
-    return _broken(text).translate(_SPECIAL)
+def _escape(text: str) -> str:
+    return _break_references(text).translate(_SPECIAL)
 
 
-def _broken(text: str) -> str:
+def _break_references(text: str) -> str:
     """Mentions and references that are none any more."""
     text = _MENTION.sub(f"@{GAP}", text)
     return _REFERENCE.sub(lambda match: match[0] + GAP, text)

@@ -66,7 +66,9 @@ def _application(ping: Callable[[], None], ready: Callable[[], bool]) -> Starlet
         return PlainTextResponse("ready\n")
 
     def show_metrics(_request: Request) -> Response:
-        return Response(telemetry_metrics.of_worker(), media_type=telemetry_metrics.CONTENT_TYPE)
+        return Response(
+            telemetry_metrics.worker_metrics(), media_type=telemetry_metrics.CONTENT_TYPE
+        )
 
     return Starlette(
         routes=[

@@ -93,7 +93,7 @@ def drain(settings: Settings, worker: str, wait: bool) -> bool:
     try:
         if not worker_registry.drain(store.database, worker):
             return False
-        audit.note(store.database, audit.operator(), "drain", worker)
+        audit.record(store.database, audit.operator(), "drain", worker)
         while wait and any(
             other.id == worker for other in worker_registry.list_workers(store.database)
         ):

@@ -62,7 +62,7 @@ class Places(Protocol):
         ...
 
 
-def stored(state_dir: Path) -> AppIdentity | None:
+def load_identity(state_dir: Path) -> AppIdentity | None:
     """The identity that set-up left, or None. Raises `CredentialsError` on a damaged file."""
     path = state_dir / IDENTITY
     try:
@@ -76,7 +76,7 @@ def stored(state_dir: Path) -> AppIdentity | None:
         ) from None
 
 
-def store(
+def save_identity(
     places: Places,
     *,
     app_id: int,

@@ -37,7 +37,7 @@ for each thread.
 """
 
 
-def with_waits(url: str) -> str:
+def with_timeouts(url: str) -> str:
     """The URL with the missing defaults added, and without parameters that libpq does not know."""
     parsed = make_url(url)
     if parsed.get_backend_name() != "postgresql":
@@ -53,7 +53,7 @@ def pool_of(url: str) -> dict[str, int]:
     return {name: int(str(query.get(name, value))) for name, value in POOL.items()}
 
 
-def checked_database(url: str) -> None:
+def check_database(url: str) -> None:
     """Raises `ValueError` unless it is the URL of a database that Patchwright works with."""
     try:
         backend = make_url(url).get_backend_name()

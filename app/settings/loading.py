@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from pydantic import SecretStr, ValidationError
 
 from app.settings.base import CONFIG_VARIABLE, PREFIX, SettingsError
-from app.settings.credentials import CredentialsError, stored
+from app.settings.credentials import CredentialsError, load_identity
 from app.settings.schema import Settings
 
 SecretName = Literal[
@@ -45,12 +45,12 @@ def load(**overrides: Any) -> Settings:
     config = os.environ.get(CONFIG_VARIABLE)
     if config and not Path(config).is_file():
         raise SettingsError(f"{CONFIG_VARIABLE}: there is no file {config}. Correct the path.")
-    if misspelt := list(_misspelt(os.environ)):
+    if misspelt := list(_misspelt_variables(os.environ)):
         raise SettingsError("\n".join(misspelt))
     try:
         settings = Settings(**overrides)
     except ValidationError as error:
-        raise SettingsError("\n".join(_explain(error))) from None
+        raise SettingsError("\n".join(_explain_error(error))) from None
     except ValueError as error:  # an unreadable TOML file
         raise SettingsError(f"{config or 'settings'}: {error}") from None
     settings = with_stored_app(settings)
@@ -77,7 +77,7 @@ def with_stored_app(settings: Settings) -> Settings:
     if settings.github_app_id:
         return settings
     try:
-        app = stored(settings.state_dir)
+        app = load_identity(settings.state_dir)
     except CredentialsError as error:
         raise SettingsError(str(error)) from None
     if app is None:
@@ -124,7 +124,7 @@ def _shown(value: object) -> str:
     return str(value)
 
 
-def _explain(error: ValidationError) -> Iterator[str]:
+def _explain_error(error: ValidationError) -> Iterator[str]:
     for problem in error.errors(include_input=False, include_url=False):
         message = problem["msg"].removeprefix("Value error, ")
         if not problem["loc"]:
@@ -137,7 +137,7 @@ def _explain(error: ValidationError) -> Iterator[str]:
             yield f"{PREFIX}{name.upper()}: {message}. Correct or remove it."
 
 
-def _misspelt(environ: os._Environ[str]) -> Iterator[str]:
+def _misspelt_variables(environ: os._Environ[str]) -> Iterator[str]:
     """Variables that look like a setting but are none: a typo would otherwise go unnoticed."""
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | {CONFIG_VARIABLE}
     for variable in environ:

@@ -24,7 +24,7 @@ from pydantic_settings import (
 from sqlalchemy.engine import make_url
 
 from app.settings.base import CONFIG_VARIABLE, PREFIX, SettingsError, check_url
-from app.settings.database_url import checked_database, with_waits
+from app.settings.database_url import check_database, with_timeouts
 from app.settings.github import GithubSettings
 from app.settings.llm import ModelSettings, PriceSettings
 from app.settings.sandboxes import KubernetesSettings, SandboxSettings, SetupSettings
@@ -113,7 +113,7 @@ class Settings(
     @classmethod
     def _check_database(cls, value: SecretStr) -> SecretStr:
         if url := value.get_secret_value():
-            checked_database(url)
+            check_database(url)
         return value
 
     @property
@@ -127,7 +127,7 @@ class Settings(
         url = self.secret("database_url")
         if url and self.database_url_file is not None:
             try:
-                checked_database(url)
+                check_database(url)
             except ValueError as error:
                 raise SettingsError(
                     f"{PREFIX}DATABASE_URL_FILE: {self.database_url_file} {error}. Correct it."
@@ -139,7 +139,7 @@ class Settings(
         """URL of the durable engine's database: its own SQLite file, or the same PostgreSQL."""
         if make_url(self.database).get_backend_name() == "sqlite":
             return f"sqlite:///{self.state_dir / 'engine.db'}"
-        return with_waits(self.database)
+        return with_timeouts(self.database)
 
     @property
     def installation(self) -> str:

@@ -28,16 +28,16 @@ class Entry(Record):
     detail: str = ""
 
 
-def note(database: sa.Engine, actor: str, action: str, subject: str, detail: str = "") -> None:
+def record(database: sa.Engine, actor: str, action: str, subject: str, detail: str = "") -> None:
     """Write an entry; on return it is durable."""
     with database.begin() as connection:
-        note_in(connection, actor, action, subject, detail)
+        record_in(connection, actor, action, subject, detail)
 
 
-def note_in(
+def record_in(
     connection: sa.Connection, actor: str, action: str, subject: str, detail: str = ""
 ) -> None:
-    """`note` within a transaction that is open already."""
+    """`record` within a transaction that is open already."""
     row = {
         "at": to_micros(now()),
         "actor": without_nul(actor)[:128],

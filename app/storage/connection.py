@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app.settings.database_url import pool_of, with_waits
+from app.settings.database_url import pool_of, with_timeouts
 from app.storage.migrate import migrate
 
 SLEEP_IN_TRANSACTION_MS = 10_000
@@ -60,7 +60,7 @@ def _postgresql_database(url: str) -> sa.Engine:
 
     So does a worker that is frozen in one: its row locks would keep the others from taking over.
     """
-    engine = sa.create_engine(with_waits(url), pool_pre_ping=True, **pool_of(url))
+    engine = sa.create_engine(with_timeouts(url), pool_pre_ping=True, **pool_of(url))
 
     @sa.event.listens_for(engine, "connect")
     def _connected(connection: Any, _record: object) -> None:

@@ -109,7 +109,7 @@ _waits = _counter(
     away=("github", "github_limit", "git", "engine", "sandbox", OTHER),
 )
 _failures = _counter("step_failures", "Steps of runs that failed for good.")
-_handed_back = _counter("runs_handed_back", "Runs handed back: what they need is away.")
+_requeued = _counter("runs_handed_back", "Runs handed back: what they need is away.")
 _ended = _counter("runs_ended", "Rounds of runs that ended.", outcome=get_args(Outcome))
 _run_seconds = _histogram("run_seconds", "Time from the ask to the first round's end.", _RUN_S)
 _attempts = Gauge("patchwright_attempts", "Attempts under way in this process.", registry=WORK)
@@ -122,7 +122,7 @@ _away: set[tuple[str, int]] = set()
 _lock = threading.Lock()
 
 
-def entry(recorded: Recorded) -> None:
+def observe_event(recorded: Recorded) -> None:
     """A journal's entry, as it is written."""
     match recorded.event:
         case ModelTurned(usage=usage, duration_ms=ms):
@@ -153,7 +153,7 @@ class FirstCall:
     def __init__(self) -> None:
         self._taken: float | None = time.monotonic()
 
-    def entry(self, recorded: Recorded) -> None:
+    def observe_event(self, recorded: Recorded) -> None:
         """A journal's entry, as it is written."""
         if self._taken is not None and isinstance(recorded.event, ToolStarted):
             _first_call_seconds.observe(time.monotonic() - self._taken)
@@ -161,7 +161,7 @@ class FirstCall:
 
 
 @contextmanager
-def attempt() -> Iterator[None]:
+def track_attempt() -> Iterator[None]:
     """An attempt is worked on meanwhile."""
     with _attempts.track_inprogress():
         yield
@@ -183,21 +183,21 @@ def model_wait_ended(run_id: str, attempt: int) -> None:
 
 
 @contextmanager
-def opening() -> Iterator[None]:
+def time_sandbox_opening() -> Iterator[None]:
     """A sandbox is opened meanwhile."""
-    with _sandbox_failed(), _open_seconds.time():
+    with _count_sandbox_failure(), _open_seconds.time():
         yield
 
 
 @contextmanager
-def preparing() -> Iterator[None]:
+def time_environment() -> Iterator[None]:
     """A repository's environment is made, or found, meanwhile."""
-    with _sandbox_failed(), _prepare_seconds.time():
+    with _count_sandbox_failure(), _prepare_seconds.time():
         yield
 
 
 @contextmanager
-def _sandbox_failed() -> Iterator[None]:
+def _count_sandbox_failure() -> Iterator[None]:
     try:
         yield
     except Exception as error:
@@ -210,19 +210,19 @@ def _sandbox_failed() -> Iterator[None]:
         raise
 
 
-def step_waits(away: str) -> None:
+def count_step_wait(away: str) -> None:
     """A step is tried again later, because this is away: one of the counter's labels."""
     _waits.labels(away).inc()
 
 
-def step_failed() -> None:
+def count_step_failure() -> None:
     """A step failed for good; its run ends with what is known."""
     _failures.inc()
 
 
-def handed_back() -> None:
+def count_requeue() -> None:
     """A run went back to the queue."""
-    _handed_back.inc()
+    _requeued.inc()
 
 
 def run_ended(outcome: Outcome, asked_at: datetime, number: int) -> None:
@@ -239,6 +239,6 @@ def _kind(error: BaseException, kinds: dict[type[BaseException], str]) -> str:
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def of_worker() -> bytes:
+def worker_metrics() -> bytes:
     """The figures of a worker's process; the service tells of the installation."""
     return generate_latest(WORK)

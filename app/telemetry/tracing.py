@@ -116,7 +116,7 @@ def turn(run_id: str, model: str, attempt: int = 1) -> Iterator[None]:
         yield
 
 
-def entry(run_id: str, recorded: Recorded) -> None:
+def trace_event(run_id: str, recorded: Recorded) -> None:
     """A journal entry: a finished tool call becomes a span of the time that it took."""
     event = recorded.event
     if _tracer is None or not isinstance(event, ToolFinished):

@@ -55,7 +55,7 @@ def steer(
             if run.status == "done":
                 raise HTTPException(409, "The run is over already.")
             store.request_stop(run.id)
-            audit.note(store.database, visitor.name, "stop", run.id)
+            audit.record(store.database, visitor.name, "stop", run.id)
             return run.id
         case "retry":
             return _retry(store, enqueue, run, visitor)
@@ -71,7 +71,7 @@ def _hint(store: SqlStore, run: Run, visitor: Visitor, text: str) -> str:
     if len(text) > LONGEST_HINT:
         raise HTTPException(422, f"The hint is longer than {LONGEST_HINT} characters.")
     store.add_hint(run.id, visitor.name, text)
-    audit.note(store.database, visitor.name, "hint", run.id, text)
+    audit.record(store.database, visitor.name, "hint", run.id, text)
     return run.id
 
 
@@ -82,7 +82,7 @@ def _retry(store: SqlStore, enqueue: Callable[[str], None], run: Run, visitor: V
     if visitor.login:
         trigger = trigger.model_copy(update={"sender": visitor.login})
     accepted = store.accept(f"page-{uuid.uuid4()}", "page", trigger, model=run.model)
-    audit.note(store.database, visitor.name, "retry", accepted.run_id, f"of {run.id}")
+    audit.record(store.database, visitor.name, "retry", accepted.run_id, f"of {run.id}")
     if accepted.how == "new":
         try:
             enqueue(accepted.run_id)

@@ -132,7 +132,7 @@ async def exchange(settings: Settings, code: str) -> AppIdentity:
         # Before the exchange: afterwards the secrets would be lost.
         credentials.check_writable(settings)
         made = await _convert(settings, code)
-        return credentials.store(
+        return credentials.save_identity(
             settings,
             app_id=made.id,
             slug=made.slug,

@@ -21,7 +21,7 @@ import yaml
 from app.settings.base import PREFIX
 from app.settings.schema import Settings
 from app.storage.store import SqlStore
-from app.telemetry.metrics import of_worker
+from app.telemetry.metrics import worker_metrics
 from app.web.metrics import Metrics
 from tests.deploy.figures import alert_expressions, board_expressions, exported, names_in
 from tests.support.deploy_files import SETTINGS
@@ -72,7 +72,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     store = SqlStore(f"sqlite:///{folder / 'p.db'}")
     service = Metrics(store, Settings(state_dir=folder)).text()
     store.close()
-    return exported(service.decode()) | exported(of_worker().decode())
+    return exported(service.decode()) | exported(worker_metrics().decode())
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,9 @@ def test_the_engines_records_of_what_is_over_go_and_no_others(
 ) -> None:
     world = RunWorld(tmp_path, database_url=database)
     inbox, later = Inbox(world.store.database), now() + timedelta(days=31)
-    assert retention.tidy(world.settings, world.store, later) == (0, 0), "no engine's tables yet"
+    assert retention.apply_retention(world.settings, world.store, later) == (0, 0), (
+        "no engine's tables yet"
+    )
 
     def keep_event(event_id: str, pull: int = 99) -> None:
         assert inbox.keep(event_id, "pull_request_review", Reviewed(**PLACE, pull_number=pull))
@@ -75,12 +77,12 @@ def test_the_engines_records_of_what_is_over_go_and_no_others(
         inbox.mark_answered("a2", "done")
     assert set(records(world)) == {done, waits, "ask-a1", "ask-a2"}
     assert world.store.get_run(done).pull_number
-    retention.tidy(world.settings, world.store, now() + timedelta(days=29))
+    retention.apply_retention(world.settings, world.store, now() + timedelta(days=29))
     assert set(records(world)) == {done, waits, "ask-a1", "ask-a2"}
-    retention.tidy(world.settings, world.store, later)
+    retention.apply_retention(world.settings, world.store, later)
     assert set(records(world)) == {done, waits, "ask-a2"}, "its pull request is open"
     inbox.close(done, "merged")
-    retention.tidy(world.settings, world.store, later)
+    retention.apply_retention(world.settings, world.store, later)
     assert set(records(world)) == {waits, "ask-a2"}
     assert inbox.get("a2")
     # What was left goes on.

@@ -130,7 +130,7 @@ def test_only_the_browser_that_set_out_may_come_back(
         forged = http.get("/setup/callback", params={"code": "abc", "state": "guess"})
         assert forged.status_code == 403
         assert "not begun in this browser" in forged.text
-    assert credentials.stored(tmp_path / "state") is None
+    assert credentials.load_identity(tmp_path / "state") is None
 
 
 def test_a_code_that_github_does_not_know(github_server: GithubServer, tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_code_that_github_does_not_know(github_server: GithubServer, tmp_path:
         malformed = httpx.URL(at_github(review(http))).copy_set_param("code", "../x")
         assert http.get(malformed).status_code == 502
     assert done == []
-    assert credentials.stored(tmp_path / "state") is None
+    assert credentials.load_identity(tmp_path / "state") is None
 
 
 def test_what_cannot_be_kept_is_found_out_before_the_exchange(

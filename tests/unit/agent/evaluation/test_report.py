@@ -25,7 +25,7 @@ from agent.model import Usage
 from agent.testing.report import Outcome as TestOutcome
 from agent.testing.report import SuiteRun
 from app.evaluation.html_report import histogram, report_page
-from app.evaluation.text_report import shown, verdict_of
+from app.evaluation.text_report import share_text, verdict_of
 
 ROW = {
     "instance_id": "o__r-1",
@@ -268,7 +268,7 @@ def test_the_page_escapes_what_came_from_outside() -> None:
     assert hostile not in page
     assert "&lt;script&gt;" in page
     assert "http-equiv" in page
-    assert "1/2 = 50.0%" in shown(share(1, 2))
+    assert "1/2 = 50.0%" in share_text(share(1, 2))
 
 
 def test_a_histogram_counts_every_value_once() -> None:

@@ -21,7 +21,7 @@ from agent.journal.events import (
     now,
 )
 from agent.journal.state import fold
-from app.export.anonymise import anonymous, scrubbed
+from app.export.anonymise import pseudonymised, without_secrets
 from app.export.examples import Facts, examples, reward, validation_repositories
 from app.export.exporter import ExportRefused, ExportRequest, export, read_journal
 from app.journal_view.html import trace_page
@@ -184,10 +184,10 @@ def test_secrets_do_not_go_out(store: SqlStore, tmp_path: Path) -> None:
 
 def test_arguments_stay_json_when_a_secret_is_taken_out() -> None:
     arguments = json.dumps({"content": f'x = "{TOKEN}"', "n": 1})
-    clean = scrubbed({"arguments": arguments})["arguments"]
+    clean = without_secrets({"arguments": arguments})["arguments"]
     assert TOKEN not in clean
     assert json.loads(clean)["n"] == 1
-    assert scrubbed('{"a":  1}') == '{"a":  1}'
+    assert without_secrets('{"a":  1}') == '{"a":  1}'
 
 
 def test_pseudonyms_replace_names_and_stay_the_same(store: SqlStore, tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_pseudonyms_replace_names_and_stay_the_same(store: SqlStore, tmp_path: P
 
 
 def test_people_are_replaced_as_they_were_named() -> None:
-    told = anonymous("@ann, ann and @bob; banner", ["o/r"], ["@ann", "bob"], b"k" * 16)
+    told = pseudonymised("@ann, ann and @bob; banner", ["o/r"], ["@ann", "bob"], b"k" * 16)
     assert "@ann" not in told
     assert "bob" not in told
     assert ", ann and @person-" in told

@@ -86,9 +86,9 @@ def test_old_journals_become_files_and_files_are_deleted_in_time(
     kept = settings.model_copy(update={"keep_journals_days": 10, "keep_archives_days": 20})
     ended, live = a_run(store, 1), a_run(store, 2, ended=False)
     journal = store.events(ended)
-    assert retention.tidy(kept, store, now()) == (0, 0)
+    assert retention.apply_retention(kept, store, now()) == (0, 0)
     later = now() + timedelta(days=11)
-    assert retention.tidy(kept, store, later) == (1, 0)
+    assert retention.apply_retention(kept, store, later) == (1, 0)
     assert store.events(ended) == []
     assert store.get_log(ended, "bash:1") is None
     assert store.get_run(ended).events == len(journal)
@@ -97,8 +97,8 @@ def test_old_journals_become_files_and_files_are_deleted_in_time(
     (file,) = (settings.state_dir / "archives").rglob("*.gz")
     with gzip.open(file, "rt") as text:
         assert sum('"log"' in line for line in text) == 1
-    assert retention.tidy(kept, store, later) == (0, 0)
-    assert retention.tidy(kept, store, later + timedelta(days=21)) == (0, 1)
+    assert retention.apply_retention(kept, store, later) == (0, 0)
+    assert retention.apply_retention(kept, store, later + timedelta(days=21)) == (0, 1)
     assert not file.exists()
     assert archive.archived_journal(kept, store.database, ended) == []
 
@@ -113,7 +113,7 @@ def test_a_large_database_sends_its_oldest_runs_to_files_early(
         lease.put_log(run_id, "big", store_bytes)
         lease.finish(run_id, RunEnded(attempt=0, outcome="failed"))
     small = settings.model_copy(update={"keep_journals_mb": 1, "keep_archives_mb": 1})
-    archived, deleted = retention.tidy(small, store, now() + timedelta(seconds=1))
+    archived, deleted = retention.apply_retention(small, store, now() + timedelta(seconds=1))
     assert archived == 3
     assert deleted == 1, "three files of 0.5 MB in 1 MB"
     assert archive.size_of_rows(store.database) < 1024 * 1024

@@ -54,7 +54,7 @@ def test_what_is_over_for_long_goes_and_what_is_open_stays(
     inbox.mark_answered("a1", "done")
     for days in (400, 300, 0):
         controls.add_usage(store.database, 5, now() - timedelta(days=days))
-    audit.note(store.database, "ann", "cancel", merged)
+    audit.record(store.database, "ann", "cancel", merged)
     assert pruning.prune(settings, store.database, now() + timedelta(days=29)) == 1, "a day's usage"
     assert pruning.prune(settings, store.database, now() + timedelta(days=31)) == 10
     assert kept(store, runs.c.id) == sorted([merged, without, waits_for_review, live])

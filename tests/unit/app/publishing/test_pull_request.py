@@ -12,7 +12,7 @@ from agent.journal.events import GateJudged
 from app.git.files import first_file
 from app.publishing.code_owners import MOST_REVIEWERS, Owners, owners_of
 from app.publishing.comments import settings_comment, status_comment
-from app.publishing.pull_request import annotations, check_report, commit_message, pull_body
+from app.publishing.pull_request import check_annotations, check_report, commit_message, pull_body
 from app.publishing.pull_template import Part, fill
 from app.repo_config.parser import read
 from app.sanitize.markdown import Markdown
@@ -138,10 +138,12 @@ def test_no_more_remarks_than_github_takes() -> None:
     hunks = "".join(f"@@ -{n},1 +{n},1 @@\n-a\n+b\n" for n in range(1, 300, 3))
     patch = f"diff --git a/x b/x\n--- a/x\n+++ b/x\n{hunks}"
     state = replace(WHOLE, verdict=GateJudged(verdict="proven", patch=patch))
-    assert len(annotations(FACTS, state)) == 50
+    assert len(check_annotations(FACTS, state)) == 50
     deleted = PATCH.replace("+c\n+d\n", "").replace("+1,3", "+1,1")
     assert (
-        annotations(FACTS, replace(WHOLE, verdict=GateJudged(verdict="proven", patch=deleted)))
+        check_annotations(
+            FACTS, replace(WHOLE, verdict=GateJudged(verdict="proven", patch=deleted))
+        )
         == ()
     )
 

@@ -130,8 +130,10 @@ def test_delivery_run_turn_and_call_are_one_trace() -> None:
                 with tracing.turn("r1", "m"):
                     pass
                 call = finished(epoch).model_copy(update={"duration_ms": 1500})
-                tracing.entry("r1", Recorded(seq=3, at=now(), event=call))
-                tracing.entry("r1", Recorded(seq=4, at=now(), event=GateJudged(verdict="proven")))
+                tracing.trace_event("r1", Recorded(seq=3, at=now(), event=call))
+                tracing.trace_event(
+                    "r1", Recorded(seq=4, at=now(), event=GateJudged(verdict="proven"))
+                )
     spans = {
         (s.name, (s.attributes or {}).get("run.epoch")): s for s in exporter.get_finished_spans()
     }
@@ -157,7 +159,7 @@ def test_without_an_endpoint_nothing_is_traced() -> None:
     with tracing.exporting("", "test"), tracing.delivery("r1", "d1", "issues"):
         with tracing.turn("r1", "m"):
             pass
-        tracing.entry("r1", Recorded(seq=3, at=now(), event=finished(1)))
+        tracing.trace_event("r1", Recorded(seq=3, at=now(), event=finished(1)))
 
 
 # Keys

@@ -180,7 +180,7 @@ def test_key_files_may_be_missing_only_until_the_app_is_set_up(
 
 
 def test_the_app_that_set_up_left_is_taken_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    credentials.store(
+    credentials.save_identity(
         load(),
         app_id=41,
         slug="fixer",

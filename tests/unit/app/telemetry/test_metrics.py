@@ -33,7 +33,7 @@ from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError
 
 def figures() -> dict[str, float]:
     """Every series of this process, by its name and labels."""
-    families = text_string_to_metric_families(telemetry_metrics.of_worker().decode())
+    families = text_string_to_metric_families(telemetry_metrics.worker_metrics().decode())
     return {
         s.name + "".join(f" {v}" for _, v in sorted(s.labels.items())): s.value
         for family in families
@@ -56,7 +56,7 @@ def rises(**expected: float) -> Iterator[None]:
 
 def put(*events: AnyEvent) -> None:
     for seq, event in enumerate(events):
-        metrics_work.entry(Recorded(seq=seq, at=now(), event=event))
+        metrics_work.observe_event(Recorded(seq=seq, at=now(), event=event))
 
 
 def call(name: str, status: str) -> ToolFinished:
@@ -116,9 +116,9 @@ def test_a_sandbox_that_cannot_be_had_is_counted_and_still_fails(
     error: Exception, kind: str
 ) -> None:
     before = figures()
-    with pytest.raises(type(error)), metrics_work.opening():
+    with pytest.raises(type(error)), metrics_work.time_sandbox_opening():
         raise error
-    with pytest.raises(type(error)), metrics_work.preparing():
+    with pytest.raises(type(error)), metrics_work.time_environment():
         raise error
     name = f"patchwright_sandbox_failures_total {kind}"
     assert figures()[name] - before[name] == 2
@@ -128,13 +128,13 @@ def test_the_first_tool_call_of_a_round_is_timed_once() -> None:
     first = metrics_work.FirstCall()
     started = Recorded(seq=1, at=now(), event=ToolStarted(call_id="c", name="bash", arguments="{}"))
     before = figures()
-    first.entry(Recorded(seq=0, at=now(), event=RunPhase(phase="debugging")))
+    first.observe_event(Recorded(seq=0, at=now(), event=RunPhase(phase="debugging")))
     assert (
         figures()["patchwright_first_call_seconds_count"]
         == before["patchwright_first_call_seconds_count"]
     )
-    first.entry(started)
-    first.entry(started)
+    first.observe_event(started)
+    first.observe_event(started)
     after = figures()
     assert (
         after["patchwright_first_call_seconds_count"]
@@ -157,9 +157,9 @@ def test_attempts_that_wait_for_the_model_are_told_once_each_until_they_are_answ
 def test_steps_and_ends() -> None:
     asked = now() - timedelta(seconds=90)
     before = figures()
-    metrics_work.step_waits(outage_label(ForgeAway("away")))
-    metrics_work.step_failed()
-    metrics_work.handed_back()
+    metrics_work.count_step_wait(outage_label(ForgeAway("away")))
+    metrics_work.count_step_failure()
+    metrics_work.count_requeue()
     metrics_work.run_ended("proven", asked, 1)
     metrics_work.run_ended("proven", asked, 2)
     after = figures()
@@ -176,9 +176,9 @@ def test_steps_and_ends() -> None:
 
 
 def test_attempts_under_way() -> None:
-    with rises(), metrics_work.attempt():
+    with rises(), metrics_work.track_attempt():
         before = figures()["patchwright_attempts"]
-        with metrics_work.attempt():
+        with metrics_work.track_attempt():
             assert figures()["patchwright_attempts"] == before + 1
         assert figures()["patchwright_attempts"] == before
 
