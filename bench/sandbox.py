@@ -151,7 +151,7 @@ async def starts(engine: DockerEngine, small: Path, rounds: int, *, cold: bool) 
     floors, cached, warmed = [], [], []
     # In turns, so that all see the same load of the machine.
     for _ in range(rounds):
-        await pool.settled()
+        await pool.wait_until_filled()
         floors.append(await timed(floor))
         cached.append(await timed(start))
         warmed.append(await timed(warm))

@@ -77,7 +77,7 @@ def command_environment() -> list[str]:
     ]
 
 
-def out_of_reach(bash: Sequence[str]) -> list[str]:
+def unreadable_bash(bash: Sequence[str]) -> list[str]:
     """The same bash, started from a copy that commands may run but not read.
 
     The kernel keeps memory and descriptors of such a process from others of the same user. Without

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from app.settings.schema import Settings
 from sandbox.docker.engine import DockerEngine
-from sandbox.setup.prepared_images import listed, prune
+from sandbox.setup.prepared_images import list_images, prune
 
 _MB = 1024**2
 
@@ -16,7 +16,7 @@ async def print_images(settings: Settings, console: Console) -> None:
     """Print this installation's prepared images with their sizes and last uses."""
     engine = DockerEngine(settings.docker_url)
     try:
-        images = await listed(engine, settings.installation)
+        images = await list_images(engine, settings.installation)
     finally:
         await engine.close()
     table = Table("image", "repository", "made from", "MiB", "last used", box=None)

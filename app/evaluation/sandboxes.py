@@ -18,7 +18,12 @@ from app.sandboxes.local_environment import LocalEnvironment, prepare_local_envi
 from app.sandboxes.orphans import own_sandboxes
 from app.settings.schema import Settings
 from sandbox.docker.engine import DockerEngine
-from sandbox.environment.choose import EnvironmentSettings, candidates, mentioned, wanted
+from sandbox.environment.choose import (
+    EnvironmentSettings,
+    candidates,
+    files_to_read,
+    mentioned_files,
+)
 from sandbox.environment.dockerfile import NotUsable
 from sandbox.environment.tree import read_tree
 from sandbox.errors import ImageMissing
@@ -97,11 +102,11 @@ class DockerTrees:
 
 def _manifests(tree: Path, repository: str, about: str) -> str:
     """What decides a tree's environment: its manifests' texts, and which candidates they give."""
-    read = read_tree(tree, partial(wanted, settings=EnvironmentSettings()))
+    read = read_tree(tree, partial(files_to_read, settings=EnvironmentSettings()))
     own = read_tree(tree, lambda _: (PATH,)).texts.get(PATH, "")
     try:
         found = candidates(
-            read.files, read.texts, EnvironmentSettings(), mentioned(about, read.files)
+            read.files, read.texts, EnvironmentSettings(), mentioned_files(about, read.files)
         )
     except NotUsable as error:
         return f"{repository}\0{own}\0{error}"

@@ -22,7 +22,13 @@ from app.settings.schema import Settings
 from app.telemetry import logs
 from sandbox.docker.engine import DockerEngine, SandboxSpec
 from sandbox.egress.rules import EgressRules, networks_of, parse_credentials
-from sandbox.environment.choose import BARE, EnvironmentSettings, candidates, mentioned, wanted
+from sandbox.environment.choose import (
+    BARE,
+    EnvironmentSettings,
+    candidates,
+    files_to_read,
+    mentioned_files,
+)
 from sandbox.environment.dockerfile import NotUsable
 from sandbox.environment.records import Environment
 from sandbox.environment.tree import read_tree, tree_hash
@@ -98,8 +104,10 @@ async def image_for(
     """
     if not settings.setup:
         return None
-    read = await asyncio.to_thread(read_tree, tree, partial(wanted, settings=request.settings))
-    near = await asyncio.to_thread(mentioned, request.about, read.files)
+    read = await asyncio.to_thread(
+        read_tree, tree, partial(files_to_read, settings=request.settings)
+    )
+    near = await asyncio.to_thread(mentioned_files, request.about, read.files)
     try:
         found = candidates(read.files, read.texts, request.settings, near)
     except NotUsable as error:

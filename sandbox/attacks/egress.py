@@ -36,7 +36,7 @@ async def private_addresses(target: Target) -> None:
             for inner in ("10.1.2.3", "192.168.1.1", "fd00::1", "::ffff:10.0.0.1", "100.64.0.1"):
                 async with _proxy(EgressRules(hosts=(_GOOD,)), _always(inner), target) as other:
                     await _must_refuse(other, f"CONNECT {_GOOD}:443")
-        _unseen(seen)
+        _must_be_unreached(seen)
 
 
 async def dns_rebinding(target: Target) -> None:
@@ -50,7 +50,7 @@ async def dns_rebinding(target: Target) -> None:
         # 127.0.0.1 stands for a public server here: it alone is permitted.
         rules = EgressRules(hosts=(f"{_GOOD}:{port}",), networks=networks_of(["127.0.0.1/32"]))
         async with _proxy(rules, rebinding, target) as path:
-            first = await _ask(path, f"GET http://{_GOOD}:{port}/")
+            first = await _send_line(path, f"GET http://{_GOOD}:{port}/")
             if not first.startswith(b"HTTP/1.1 200 ") or len(seen) != 1:
                 raise Escaped(f"the permitted server was not reached: {first[:80]!r}")
             for _ in range(2):
@@ -67,12 +67,12 @@ async def redirects(target: Target) -> None:
         async with _origin(moved) as (port, seen):
             rules = EgressRules(hosts=(f"{_GOOD}:{port}",), networks=networks_of(["127.0.0.1/32"]))
             async with _proxy(rules, _always("127.0.0.1"), target) as path:
-                told = await _ask(path, f"GET http://{_GOOD}:{port}/")
+                told = await _send_line(path, f"GET http://{_GOOD}:{port}/")
                 if not told.startswith(b"HTTP/1.1 302 ") or len(seen) != 1:
                     raise Escaped(f"the redirect was not passed on: {told[:80]!r}")
                 await _must_refuse(path, f"GET {where}")
                 await _must_refuse(path, "GET http://169.254.169.254/latest/meta-data")
-        _unseen(inner_seen)
+        _must_be_unreached(inner_seen)
 
 
 async def smuggling(target: Target) -> None:
@@ -131,7 +131,7 @@ def _always(address: str) -> Resolve:
     return resolve
 
 
-async def _ask(path: Path, line: str) -> bytes:
+async def _send_line(path: Path, line: str) -> bytes:
     request = f"{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     return await _send(path, request.encode("latin-1"))
 
@@ -158,12 +158,12 @@ async def _send(path: Path, *pieces: bytes) -> bytes:
 
 
 async def _must_refuse(path: Path, line: str) -> None:
-    answer = await _ask(path, line)
+    answer = await _send_line(path, line)
     if not answer.startswith((b"HTTP/1.1 403 ", b"HTTP/1.1 400 ")):
         raise Escaped(f"{line} was answered {answer[:80]!r}")
 
 
-def _unseen(seen: Sequence[bytes]) -> None:
+def _must_be_unreached(seen: Sequence[bytes]) -> None:
     if seen:
         raise Escaped(f"an inner server was reached: {seen[0][:80]!r}")
 

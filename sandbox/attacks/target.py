@@ -130,7 +130,7 @@ async def must_answer(sandbox: Sandbox) -> None:
     """Raise `Escaped` unless shell and tree still work as they should."""
     result = await sandbox.run("echo a-live; cat /workspace/README.md", timeout_s=20)
     if result.text != "a-live\na tree\n":
-        raise Escaped(f"the sandbox no longer works: {_said(result)}")
+        raise Escaped(f"the sandbox no longer works: {_output_of_probe(result)}")
     if await sandbox.read("README.md") != b"a tree\n":
         raise Escaped("the sandbox no longer reads files")
 
@@ -146,11 +146,11 @@ async def must_not_escape(sandbox: Sandbox, script: str, *, timeout_s: float = 2
     if escapes:
         raise Escaped("; ".join(line.removeprefix("ESCAPED ") for line in escapes))
     if not result.text.rstrip().endswith("TRIED"):
-        raise Escaped(f"the probe did not end by itself: {_said(result)}")
+        raise Escaped(f"the probe did not end by itself: {_output_of_probe(result)}")
     return result.text
 
 
-def _said(result: CommandResult) -> str:
+def _output_of_probe(result: CommandResult) -> str:
     return f"exit {result.exit_code}, {result.text[-200:]!r}"
 
 

@@ -109,7 +109,7 @@ class DockerEngine:
             await asyncio.shield(sandbox.close())
             raise
 
-    async def give(self, sandbox: ShellSandbox, run_id: str) -> None:
+    async def assign_to_run(self, sandbox: ShellSandbox, run_id: str) -> None:
         """Make a sandbox of a pool a run's. Labels stay for ever, so its name says whose it is."""
         name = f"{_GIVEN}{run_id}-{secrets.token_hex(4)}"
         await self._call(lambda client: client.api.rename(sandbox.id, name))
@@ -162,7 +162,7 @@ class DockerEngine:
             run = run_of(container.name or "", labels.get(RUN_LABEL, ""))
             if mine and run not in keep_runs and only in ("", run):
                 try:
-                    await (await self.inside(str(container.id))).remove()
+                    await (await self.container_of(str(container.id))).remove()
                 except SandboxError as error:  # the others go all the same
                     stays.append(error)
                 else:
@@ -183,9 +183,9 @@ class DockerEngine:
             yield str(created.id)
         finally:
             with suppress(SandboxError):
-                await asyncio.shield((await self.inside(str(created.id))).remove())
+                await asyncio.shield((await self.container_of(str(created.id))).remove())
 
-    async def inside(self, container_id: str) -> Container:
+    async def container_of(self, container_id: str) -> Container:
         """A container of this engine, for starting shells in it."""
         return Container(await self.client(), self._address, container_id)
 

@@ -23,7 +23,7 @@ POOL_RUN = f"pool-{secrets.token_hex(6)}"
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind:
+class _PoolKey:
     """Sandboxes that can stand in for each other."""
 
     image: str
@@ -51,7 +51,7 @@ class WarmPool:
         self._size = size
         self._images = images
         self._failed = failed
-        self._waiting: OrderedDict[_Kind, deque[ShellSandbox]] = OrderedDict()
+        self._waiting: OrderedDict[_PoolKey, deque[ShellSandbox]] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
         self._filling = asyncio.Lock()
         self.given = 0
@@ -62,22 +62,22 @@ class WarmPool:
         """How many sandboxes wait."""
         return sum(map(len, self._waiting.values()))
 
-    async def settled(self) -> None:
+    async def wait_until_filled(self) -> None:
         """Return when nothing more is being started."""
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 
     async def open(self, spec: SandboxSpec, tree: Path) -> ShellSandbox:
         """Start a sandbox with the tree of a tar file in it."""
-        kind = _Kind(spec.image, spec.limits, spec.runtime, spec.installation)
+        key = _PoolKey(spec.image, spec.limits, spec.runtime, spec.installation)
         size = await asyncio.to_thread(tree_size, tree, spec.limits)
         try:
-            box = await self._take(kind, spec.run_id, tree) if size == TreeSize() else None
+            box = await self._take_waiting(key, spec.run_id, tree) if size == TreeSize() else None
             if box is None:
                 box = await self._engine.start(replace(spec, tree=size))
                 await self._engine.fill(box, tree)
         finally:
-            self._refill(kind)
+            self._refill(key)
         return box
 
     async def close(self) -> None:
@@ -91,12 +91,12 @@ class WarmPool:
             for box in boxes:
                 await box.close()
 
-    async def _take(self, kind: _Kind, run_id: str, tree: Path) -> ShellSandbox | None:
+    async def _take_waiting(self, key: _PoolKey, run_id: str, tree: Path) -> ShellSandbox | None:
         """A sandbox that waited, with the tree in it; None when none is left that lives."""
-        waiting = self._waiting.get(kind)
+        waiting = self._waiting.get(key)
         while waiting:
             box = waiting.popleft()
-            naming = asyncio.create_task(self._engine.give(box, run_id))
+            naming = asyncio.create_task(self._engine.assign_to_run(box, run_id))
             try:
                 await self._engine.fill(box, tree)
                 await naming
@@ -112,31 +112,31 @@ class WarmPool:
                 await asyncio.wait({naming})
         return None
 
-    def _refill(self, kind: _Kind) -> None:
+    def _refill(self, key: _PoolKey) -> None:
         if self._size == 0:
             return
-        self._waiting.setdefault(kind, deque())
-        self._waiting.move_to_end(kind)
-        task = asyncio.create_task(self._fill(kind))
+        self._waiting.setdefault(key, deque())
+        self._waiting.move_to_end(key)
+        task = asyncio.create_task(self._fill(key))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _fill(self, kind: _Kind) -> None:
+    async def _fill(self, key: _PoolKey) -> None:
         # One after another: the run that just began has the machine first.
         async with self._filling:
             while len(self._waiting) > self._images:
                 _, boxes = self._waiting.popitem(last=False)
                 for box in boxes:
                     await box.close()
-            waiting = self._waiting.get(kind)
+            waiting = self._waiting.get(key)
             while waiting is not None and len(waiting) < self._size:
                 spec = SandboxSpec(
-                    image=kind.image,
-                    limits=kind.limits,
+                    image=key.image,
+                    limits=key.limits,
                     run_id=POOL_RUN,
                     purpose="pool",
-                    runtime=kind.runtime,
-                    installation=kind.installation,
+                    runtime=key.runtime,
+                    installation=key.installation,
                 )
                 try:
                     waiting.append(await self._engine.start(spec))

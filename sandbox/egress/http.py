@@ -79,7 +79,7 @@ class HttpPeer:
         await self.send(h11.EndOfMessage())
 
 
-def passed_on(headers: Headers) -> Headers:
+def forwarded_headers(headers: Headers) -> Headers:
     """The headers that a proxy passes on: all but those about this very connection."""
     named = {
         word.strip().lower()

@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 import h11
 
 from sandbox.egress.certificates import Authority
-from sandbox.egress.http import Headers, HttpPeer, passed_on
+from sandbox.egress.http import Headers, HttpPeer, forwarded_headers
 from sandbox.egress.rules import EgressRules, canonical
 from sandbox.egress.tls_hello import RECORD_HEADER, record_size, server_name
 
@@ -55,7 +55,7 @@ class EgressProxy:
     ) -> None:
         """`ca_file`: certificates to trust instead of the machine's."""
         self._rules = rules
-        self._resolve = resolve or resolved
+        self._resolve = resolve or resolve_all
         self._tls = ssl.create_default_context(cafile=ca_file or None)
         self._authority = Authority() if rules.authorization else None
         self.refused: dict[str, int] = {}
@@ -138,7 +138,7 @@ class EgressProxy:
                 answer = await server.receive()
                 match answer:
                     case h11.Response():
-                        headers = passed_on(list(answer.headers))
+                        headers = forwarded_headers(list(answer.headers))
                         await client.send(
                             h11.Response(
                                 status_code=answer.status_code,
@@ -159,7 +159,7 @@ class EgressProxy:
     def _headers(self, request: h11.Request, target: _Target) -> Headers:
         secret = self._rules.credentials_for(target.host) if target.tls else ""
         left_out = {b"host", b"authorization"} if secret else {b"host"}
-        kept = [h for h in passed_on(list(request.headers)) if h[0].lower() not in left_out]
+        kept = [h for h in forwarded_headers(list(request.headers)) if h[0].lower() not in left_out]
         usual = 443 if target.tls else 80
         authority = target.host if target.port == usual else f"{target.host}:{target.port}"
         added = [(b"Host", authority.encode()), (b"Connection", b"close")]
@@ -247,7 +247,7 @@ class EgressProxy:
             self.refused[reason] = self.refused.get(reason, 0) + 1
 
 
-async def resolved(host: str, port: int) -> list[str]:
+async def resolve_all(host: str, port: int) -> list[str]:
     """All addresses of a name, the resolver's first choice first. Raises `OSError`."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)

@@ -67,9 +67,9 @@ def candidates(
 ) -> tuple[Environment, ...]:
     """The environments to try, best first; the last is always the bare base image.
 
-    `files` are all paths of the tree, `texts` the contents of those that `wanted` names. `near`
-    are paths that the bug is about, such as a failing test: in a repository of several projects
-    theirs is set up.
+    `files` are all paths of the tree, `texts` the contents of those that `files_to_read` names.
+    `near` are paths that the bug is about, such as a failing test: in a repository of several
+    projects theirs is set up.
     """
     if settings.any:
         return (_requested(texts, settings),)
@@ -82,7 +82,7 @@ def candidates(
     return (*found, *detected, Environment(BARE))
 
 
-def wanted(
+def files_to_read(
     files: Sequence[str], settings: EnvironmentSettings = EnvironmentSettings()
 ) -> tuple[str, ...]:
     """The files whose contents the choice needs."""
@@ -98,16 +98,19 @@ def wanted(
     )
 
 
-def mentioned(text: str, files: Sequence[str]) -> tuple[str, ...]:
+def mentioned_files(text: str, files: Sequence[str]) -> tuple[str, ...]:
     """Files of the tree that a text names, such as an issue with a traceback."""
     there = set(files)
     found = dict.fromkeys(
-        name for word in _MENTION.findall(text) for name in _tails(word.strip(".")) if name in there
+        name
+        for word in _MENTION.findall(text)
+        for name in _path_suffixes(word.strip("."))
+        if name in there
     )
     return tuple(found)
 
 
-def _tails(path: str) -> list[str]:
+def _path_suffixes(path: str) -> list[str]:
     parts = path.split("/")
     return ["/".join(parts[i:]) for i in range(len(parts) - 1)]
 
@@ -131,14 +134,14 @@ def projects(files: Sequence[str], near: Sequence[str] = ()) -> tuple[str, ...]:
     folders = {f for f in folders | lists if not _SKIPPED & set(f.split("/"))}
     if any(f in _MANIFESTS for f in files):
         folders.add(".")
-    nearest = [folder for path in near if (folder := _nearest(path, folders))]
+    nearest = [folder for path in near if (folder := _nearest_folder(path, folders))]
     # Nobody knows which one it is about: each needs what its tests depend on.
     others = [] if nearest else sorted(folders - {"."}, key=lambda f: (f.count("/"), f))
     chosen = list(dict.fromkeys([*(["."] if "." in folders else []), *nearest, *others]))
     return tuple(chosen[:_MOST_PROJECTS])
 
 
-def _nearest(path: str, folders: set[str]) -> str:
+def _nearest_folder(path: str, folders: set[str]) -> str:
     for parent in PurePosixPath(path).parents:
         if str(parent) in folders:
             return str(parent)
@@ -149,7 +152,7 @@ def _requested(texts: Texts, settings: EnvironmentSettings) -> Environment:
     """Commands of the settings run as root, as in a Dockerfile, and may install packages."""
     commands = tuple(Step(command, root=True) for command in settings.setup)
     if settings.image or not settings.dockerfile:
-        venv = () if settings.image else (Step(own_venv()),)
+        venv = () if settings.image else (Step(create_venv()),)
         steps = (*venv, *commands) if commands else ()
         return Environment(
             SETTINGS,
@@ -171,7 +174,7 @@ def _requested(texts: Texts, settings: EnvironmentSettings) -> Environment:
     )
 
 
-def own_venv() -> str:
+def create_venv() -> str:
     """The base image's Python takes no packages from pip; what it has stays visible."""
     return f"python3 -m venv --system-site-packages {VENV}"
 
@@ -221,7 +224,7 @@ def _detected(files: Sequence[str], texts: Texts, near: Sequence[str]) -> list[E
     by_language: dict[str, list[Step]] = {}
     manifests: list[str] = []
     for folder in projects(files, near):
-        names, own = _within(folder, files), _own_texts(folder, texts)
+        names, own = _within(folder, files), _manifests_in(folder, texts)
         for language, wanted_names, steps in _LANGUAGES:
             found = steps(names, own, folder)
             if found:
@@ -250,7 +253,7 @@ def _within(folder: str, files: Sequence[str]) -> tuple[str, ...]:
     return tuple(f.removeprefix(folder + "/") for f in files if f.startswith(folder + "/"))
 
 
-def _own_texts(folder: str, texts: Texts) -> dict[str, str]:
+def _manifests_in(folder: str, texts: Texts) -> dict[str, str]:
     """The manifests of one project: those in its folder itself, and its requirements/."""
     names = _within(folder, tuple(texts))
     return {

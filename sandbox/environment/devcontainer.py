@@ -58,10 +58,14 @@ def parse(text: str, path: str) -> DevContainer:
     variables = {**_strings(config.get("containerEnv")), **_strings(config.get("remoteEnv"))}
     return DevContainer(
         image="" if dockerfile else image,
-        dockerfile=_below(posixpath.dirname(path), dockerfile) if dockerfile else "",
+        dockerfile=_join_inside(posixpath.dirname(path), dockerfile) if dockerfile else "",
         target=_text(build.get("target")),
-        commands=tuple(_placed(c) for name in _COMMANDS for c in _calls(config.get(name))),
-        variables=tuple((k, _placed(_LOCAL.sub(_known, v))) for k, v in variables.items()),
+        commands=tuple(
+            _expand_text(c) for name in _COMMANDS for c in _shell_commands(config.get(name))
+        ),
+        variables=tuple(
+            (k, _expand_text(_LOCAL.sub(_expand_variable, v))) for k, v in variables.items()
+        ),
     )
 
 
@@ -69,27 +73,27 @@ def _strip(text: str) -> str:
     return _JSONC.sub(lambda found: found[1] or "", text)
 
 
-def _calls(value: Any) -> list[str]:
+def _shell_commands(value: Any) -> list[str]:
     """A command is a string for a shell, a list of words, or an object of several."""
     if isinstance(value, str) and value.strip():
         return [value]
     if isinstance(value, list) and value:
         return [shlex.join(str(word) for word in value)]
     if isinstance(value, dict):
-        return [call for each in value.values() for call in _calls(each)]
+        return [call for each in value.values() for call in _shell_commands(each)]
     return []
 
 
-def _placed(text: str) -> str:
+def _expand_text(text: str) -> str:
     return _VARIABLE.sub("/workspace", text)
 
 
-def _known(found: re.Match[str]) -> str:
+def _expand_variable(found: re.Match[str]) -> str:
     # Nothing of this machine's environment; what the container has is known when it runs.
     return f"${found[2]}" if found[1] == "containerEnv" else ""
 
 
-def _below(folder: str, name: str) -> str:
+def _join_inside(folder: str, name: str) -> str:
     path = posixpath.normpath(posixpath.join(folder, name))
     if path.startswith(("../", "/")):
         raise NotUsable(f"the Dockerfile {name} is outside of the repository")

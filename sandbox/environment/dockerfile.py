@@ -90,10 +90,10 @@ def _stages(
             alias = words[2] if len(words) == 3 and words[1].lower() == "as" else ""
             if not words:
                 raise NotUsable("a FROM names no image")
-            stages.append(_Stage(alias, _expanded(words[0], arguments), []))
+            stages.append(_Stage(alias, _expand(words[0], arguments), []))
         elif not stages and name == "ARG":
             key, _, value = rest.partition("=")
-            arguments[key] = _expanded(value.strip("\"'"), arguments)
+            arguments[key] = _expand(value.strip("\"'"), arguments)
         elif stages:
             stages[-1].lines.append((name, rest))
     return arguments, stages
@@ -144,9 +144,9 @@ class _State:
             case "ARG":
                 key, equals, value = rest.partition("=")
                 given = self._outside.get(key, "") if not equals else value.strip("\"'")
-                self._arguments[key] = _expanded(given, self._known())
+                self._arguments[key] = _expand(given, self._known())
             case "WORKDIR":
-                self._work(_expanded(rest.strip("\"'"), self._known()))
+                self._work(_expand(rest.strip("\"'"), self._known()))
             case "COPY" | "ADD":
                 self._copy(name, rest)
             case _:
@@ -170,7 +170,7 @@ class _State:
     def _copy(self, name: str, rest: str) -> None:
         while _FLAG.match(rest):
             rest = _FLAG.sub("", rest, count=1)
-        words = _split_words(_expanded(rest, self._known()))
+        words = _split_words(_expand(rest, self._known()))
         if len(words) < 2:
             raise NotUsable(f"{name} without a source or a target")
         *sources, target = words
@@ -209,10 +209,10 @@ def _pairs(rest: str) -> list[tuple[str, str]]:
     if not re.match(r"\w+=", rest):
         key, _, value = rest.partition(" ")
         return [(key, value.strip())]
-    return [(key, _unquoted(value)) for key, value in _PAIR.findall(rest)]
+    return [(key, _unquote(value)) for key, value in _PAIR.findall(rest)]
 
 
-def _unquoted(value: str) -> str:
+def _unquote(value: str) -> str:
     if value[:1] == value[-1:] and value[:1] in ("'", '"') and len(value) > 1:
         return value[1:-1].replace('\\"', '"')
     return re.sub(r"\\(.)", r"\1", value)
@@ -222,7 +222,7 @@ def _pattern(path: str) -> str:
     return re.sub(r"[^A-Za-z0-9_./*?\[\]-]", lambda found: "\\" + found[0], path)
 
 
-def _expanded(text: str, known: dict[str, str]) -> str:
+def _expand(text: str, known: dict[str, str]) -> str:
     def value(found: re.Match[str]) -> str:
         if found[0] == "\\$":
             return "$"

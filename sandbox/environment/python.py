@@ -79,11 +79,11 @@ def _install(names: set[str], texts: Texts) -> list[str]:
     lists = sorted(name for name in names if is_requirements(name))
     commands = [f"{_PIP} {' '.join(f'-r {shlex.quote(name)}' for name in lists)}"] if lists else []
     if _is_package(names, texts, project):
-        extras = _chosen(_table(project, "project", "optional-dependencies"))
-        extras = extras or _chosen(_setup_cfg_extras(texts.get("setup.cfg", "")))
+        extras = _test_groups(_table(project, "project", "optional-dependencies"))
+        extras = extras or _test_groups(_setup_cfg_extras(texts.get("setup.cfg", "")))
         suffix = f"[{','.join(extras)}]" if extras else ""
         commands.append(f"{_PIP} -e {shlex.quote('.' + suffix)}")
-    loose = _loose(project, _is_package(names, texts, project))
+    loose = _separate_requirements(project, _is_package(names, texts, project))
     loose += _tox(texts.get("tox.ini", ""))
     loose += _pipfile(texts.get("Pipfile", ""))
     loose += _plugins(texts, project)
@@ -113,14 +113,14 @@ def _is_package(names: set[str], texts: Texts, project: dict[str, Any]) -> bool:
     return "[metadata]" in texts.get("setup.cfg", "") or "[options]" in texts.get("setup.cfg", "")
 
 
-def _loose(project: dict[str, Any], is_package: bool) -> list[str]:
+def _separate_requirements(project: dict[str, Any], is_package: bool) -> list[str]:
     """Requirements that no installation of the package brings: groups, bare dependencies."""
     groups = _table(project, "dependency-groups")
-    found = [r for name in _chosen(groups) for r in _group(groups, name, ())]
+    found = [r for name in _test_groups(groups) for r in _group(groups, name, ())]
     if not is_package:
         found += _strings(_table(project, "project").get("dependencies"))
         extras = _table(project, "project", "optional-dependencies")
-        found += [r for name in _chosen(extras) for r in _strings(extras[name])]
+        found += [r for name in _test_groups(extras) for r in _strings(extras[name])]
     tool = _table(project, "tool")
     found += _strings(_table(tool, "uv").get("dev-dependencies"))
     for name, environment in _table(tool, "hatch", "envs").items():
@@ -322,7 +322,7 @@ def _setup_cfg_extras(text: str) -> dict[str, Any]:
     return dict(parser.items(section)) if parser.has_section(section) else {}
 
 
-def _chosen(groups: dict[str, Any]) -> list[str]:
+def _test_groups(groups: dict[str, Any]) -> list[str]:
     """The names of extras or groups that tests may need."""
     return [name for name in groups if name.lower() in _FOR_TESTS]
 

@@ -86,7 +86,7 @@ async def _registry_answers(client: docker.DockerClient, recipe: Recipe) -> bool
     taken back, so it waits in a daemon thread that nobody has to join.
     """
     base = _base_of(recipe)
-    if await asyncio.to_thread(_holds, client, base):
+    if await asyncio.to_thread(_has_image, client, base):
         return True
     loop = asyncio.get_running_loop()
     answered: asyncio.Future[bool] = loop.create_future()
@@ -118,7 +118,7 @@ def _base_of(recipe: Recipe) -> str:
     return found[1]
 
 
-def _holds(client: docker.DockerClient, tag: str) -> bool:
+def _has_image(client: docker.DockerClient, tag: str) -> bool:
     try:
         client.images.get(tag)
     except ImageNotFound:

@@ -92,9 +92,9 @@ def from_kubeconfig(text: str, path: Path) -> Access:
     """The current context of a kubeconfig; files that it names are beside it."""
     try:
         config = yaml.safe_load(text)
-        context = _named(config, "contexts", "context", config["current-context"])
-        cluster = _named(config, "clusters", "cluster", context["cluster"])
-        user = _named(config, "users", "user", context["user"])
+        context = _entry_named(config, "contexts", "context", config["current-context"])
+        cluster = _entry_named(config, "clusters", "cluster", context["cluster"])
+        user = _entry_named(config, "users", "user", context["user"])
         if "exec" in user or "auth-provider" in user:
             raise EngineUnavailable(
                 f"{path}: the user's credentials come from a program, which Patchwright does not "
@@ -116,7 +116,7 @@ def from_kubeconfig(text: str, path: Path) -> Access:
         raise EngineUnavailable(f"{path} is no usable kubeconfig: {error}") from None
 
 
-def _named(config: dict[str, Any], kind: str, key: str, name: str) -> dict[str, Any]:
+def _entry_named(config: dict[str, Any], kind: str, key: str, name: str) -> dict[str, Any]:
     for entry in config[kind]:
         if entry["name"] == name:
             found: dict[str, Any] = entry[key]

@@ -120,7 +120,7 @@ class KubernetesEngine:
                 found = await self._api.get(f"{path}/{POLICY_NAME}")
             except SandboxGone:
                 found = await self._api.create(path, POLICY)
-        if not closes(found):
+        if not closes_network(found):
             raise SandboxError(
                 f"The NetworkPolicy {POLICY_NAME} in {self._namespace} does not close the network "
                 "of the sandboxes. Delete it; Patchwright makes it anew."
@@ -158,7 +158,7 @@ class KubernetesEngine:
             self._closed_network = True
 
 
-def closes(policy: dict[str, Any]) -> bool:
+def closes_network(policy: dict[str, Any]) -> bool:
     """Whether a policy closes both directions for all sandboxes."""
     spec = policy.get("spec", {})
     mine = spec.get("podSelector") in ({"matchLabels": {SANDBOX_LABEL: "true"}}, {})

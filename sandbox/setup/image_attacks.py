@@ -22,7 +22,7 @@ from sandbox.environment.records import Environment, Step, recipe_hash
 from sandbox.environment.tree import tree_hash
 from sandbox.errors import SandboxError
 from sandbox.setup.named_images import named_image
-from sandbox.setup.prepared_images import PREPARED_LABEL, REPOSITORY, image_environment, use
+from sandbox.setup.prepared_images import PREPARED_LABEL, REPOSITORY, image_environment, use_image
 from sandbox.spec import SandboxSpec
 
 _NO_REGISTRY = "127.0.0.1:1"
@@ -41,7 +41,7 @@ _SETTINGS = {
 
 
 @dataclass(frozen=True, slots=True)
-class ImageGround:
+class ImageTarget:
     """The engine, and a sandbox to ask of it, whose image is the base of those that attack."""
 
     engine: DockerEngine
@@ -77,43 +77,43 @@ class ImageGround:
         raise Escaped(f"a repository that names {name} was given {given}")
 
 
-async def by_id(ground: ImageGround, target: Target) -> None:
+async def by_id(images: ImageTarget, target: Target) -> None:
     """The id of another repository's prepared image, and every beginning of it."""
     name = f"{REPOSITORY}:attack-{secrets.token_hex(6)}"
-    async with ground.image(name, {"Labels": {PREPARED_LABEL: "attack"}}) as made:
+    async with images.image(name, {"Labels": {PREPARED_LABEL: "attack"}}) as made:
         short = made.removeprefix("sha256:")
         for length in (*range(1, 17), len(short)):
-            await ground.must_refuse(short[:length])
-            await ground.must_refuse(f"sha256:{short[:length]}")
+            await images.must_refuse(short[:length])
+            await images.must_refuse(f"sha256:{short[:length]}")
 
 
-async def by_own_name(ground: ImageGround, target: Target) -> None:
+async def by_own_name(images: ImageTarget, target: Target) -> None:
     """Another repository's prepared image by the name that this program gave it."""
     name = f"{REPOSITORY}:attack-{secrets.token_hex(6)}"
-    async with ground.image(name, {"Labels": {PREPARED_LABEL: "attack"}}):
+    async with images.image(name, {"Labels": {PREPARED_LABEL: "attack"}}):
         for prefix in ("", "docker.io/", "index.docker.io/", "registry-1.docker.io/"):
-            await ground.must_refuse(prefix + name)
-        await ground.must_refuse(name, listed=(name,))
+            await images.must_refuse(prefix + name)
+        await images.must_refuse(name, listed=(name,))
 
 
-async def held_for_another(ground: ImageGround, target: Target) -> None:
+async def held_for_another(images: ImageTarget, target: Target) -> None:
     """An image that the engine fetched for another repository, while its registry is silent."""
     name = f"{_NO_REGISTRY}/acme/private:{secrets.token_hex(6)}"
-    async with ground.image(name, {}):
-        await ground.must_refuse(name)
+    async with images.image(name, {}):
+        await images.must_refuse(name)
 
 
-async def settings_of_an_image(ground: ImageGround, target: Target) -> None:
+async def settings_of_an_image(images: ImageTarget, target: Target) -> None:
     """Volumes, a health check, an entry point and the rest of what an image can ask for."""
     name = f"{_NO_REGISTRY}/acme/settings:{secrets.token_hex(6)}"
-    async with ground.image(name, _SETTINGS) as made:
+    async with images.image(name, _SETTINGS) as made:
         spec = SandboxSpec(
-            made, SMALL, ground.spec.run_id, "attack", ground.spec.runtime,
-            ground.spec.installation,
+            made, SMALL, images.spec.run_id, "attack", images.spec.runtime,
+            images.spec.installation,
         )  # fmt: skip
-        box = await ground.engine.open(spec, await target.tree())
+        box = await images.engine.open(spec, await target.tree())
         try:
-            found = await ground.engine.call(lambda client: client.containers.get(box.id).attrs)
+            found = await images.engine.call(lambda client: client.containers.get(box.id).attrs)
             result = await box.run(
                 "id -u; pwd; for d in /data /var/cache; do"
                 " mkdir -p $d 2>/dev/null && touch $d/x 2>/dev/null && echo wrote $d; done"
@@ -131,20 +131,20 @@ async def settings_of_an_image(ground: ImageGround, target: Target) -> None:
         raise Escaped(f"commands saw {result.text[-200:]!r}")
 
 
-async def variables_of_an_image(ground: ImageGround, target: Target) -> None:
+async def variables_of_an_image(images: ImageTarget, target: Target) -> None:
     """Variables that change what programs do, and a PATH with folders of the repository."""
     name = f"{_NO_REGISTRY}/acme/variables:{secrets.token_hex(6)}"
     evil = ["PATH=/workspace/bin:.:/tmp:/usr/bin", "LD_PRELOAD=/e.so", "BASH_ENV=/workspace/e"]
-    async with ground.image(name, {"Env": evil}):
-        given = await named_image(ground.engine, name, (), (name,))
-        kept = await image_environment(ground.engine, given)
-        await ground.engine.call(lambda client: client.images.remove(given, force=True))
+    async with images.image(name, {"Env": evil}):
+        given = await named_image(images.engine, name, (), (name,))
+        kept = await image_environment(images.engine, given)
+        await images.engine.call(lambda client: client.images.remove(given, force=True))
     path = kept.pop("PATH").split(":")
     if kept or not all(folder.startswith(("/usr/", "/bin", "/sbin")) for folder in path):
         raise Escaped(f"the set-up has {kept} and the PATH {path}")
 
 
-async def image_of_another_tree(ground: ImageGround, target: Target) -> None:
+async def image_of_another_tree(images: ImageTarget, target: Target) -> None:
     """What a pushed branch's set-up left, for a tree that differs in no manifest."""
     environment = Environment("settings", steps=(Step("sh dev/prepare", root=True),))
     names = {}
@@ -152,21 +152,21 @@ async def image_of_another_tree(ground: ImageGround, target: Target) -> None:
         tree = tree_hash(await target.tree({"dev/prepare": script, "pyproject.toml": b"[x]\n"}))
         names[who] = recipe_hash(environment, "sha256:base", tree, "o/r")
     labels = {"Labels": {PREPARED_LABEL: names["evil"]}}
-    async with ground.image(f"{REPOSITORY}:{names['evil']}", labels):
-        if not await use(ground.engine, names["evil"]):
+    async with images.image(f"{REPOSITORY}:{names['evil']}", labels):
+        if not await use_image(images.engine, names["evil"]):
             raise Escaped("the branch's own image was not found, so nothing was tried")
-        if given := await use(ground.engine, names["honest"]):
+        if given := await use_image(images.engine, names["honest"]):
             raise Escaped(f"the other tree was given {given}")
 
 
 def image_attacks(engine: DockerEngine, spec: SandboxSpec) -> tuple[Attack, ...]:
     """The attacks, on this engine; `spec` says from which image and for whom."""
-    ground = ImageGround(engine, spec)
+    images = ImageTarget(engine, spec)
 
     def on(
-        act: Callable[[ImageGround, Target], Awaitable[None]],
+        act: Callable[[ImageTarget, Target], Awaitable[None]],
     ) -> Callable[[Target], Awaitable[None]]:
-        return lambda target: act(ground, target)
+        return lambda target: act(images, target)
 
     return (
         Attack("image: another repository's by id and beginnings of it", on(by_id)),

@@ -38,9 +38,9 @@ async def named_image(
     be had.
     """
     reference, is_listed = permitted_reference(name, registries, listed)
-    attributes = await _held(engine, str(reference)) if is_listed else None
+    attributes = await _local_image(engine, str(reference)) if is_listed else None
     if attributes is None:
-        attributes = await _pulled(engine, reference)
+        attributes = await _pull(engine, reference)
     if why := refused_labels((attributes.get("Config") or {}).get("Labels") or {}, is_listed):
         raise ImageRefused(f"The image {reference} {why}")
 
@@ -82,14 +82,14 @@ def pulled_digest(lines: Iterable[Mapping[str, Any]]) -> str:
     return digest
 
 
-async def _held(engine: DockerEngine, name: str) -> Mapping[str, Any] | None:
+async def _local_image(engine: DockerEngine, name: str) -> Mapping[str, Any] | None:
     try:
         return await engine.call(lambda client: client.images.get(name).attrs)
     except ImageMissing:
         return None
 
 
-async def _pulled(engine: DockerEngine, reference: ImageReference) -> Mapping[str, Any]:
+async def _pull(engine: DockerEngine, reference: ImageReference) -> Mapping[str, Any]:
     def pull(client: docker.DockerClient) -> str:
         return pulled_digest(client.api.pull(str(reference), stream=True, decode=True))
 
@@ -107,7 +107,7 @@ async def _pulled(engine: DockerEngine, reference: ImageReference) -> Mapping[st
             "PATCHWRIGHT_SETUP_IMAGES."
         ) from None
     digest = reference.digest or digest
-    held = await _held(engine, f"{reference.name}@{digest}") if digest else None
+    held = await _local_image(engine, f"{reference.name}@{digest}") if digest else None
     if held is None:
         raise SandboxError(f"The engine did not say which image it pulled for {reference}.")
     return held

@@ -21,7 +21,7 @@ _START_S = 30.0
 
 
 @asynccontextmanager
-async def way_out(
+async def proxy_relay(
     engine: DockerEngine, spec: SetupSpec, relay_image: str, proxy: EgressProxy | None
 ) -> AsyncIterator[str]:
     """The id of a container whose loopback has the proxy at `PROXY_PORT`; None: has nothing.

@@ -23,7 +23,7 @@ from sandbox.environment.records import Environment, recipe_hash
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError
 from sandbox.setup.container import SetupSpec, as_list, setup_options
 from sandbox.setup.named_images import named_image
-from sandbox.setup.network import way_out
+from sandbox.setup.network import proxy_relay
 from sandbox.setup.prepared_images import (
     PREPARED_LABEL,
     REPOSITORY,
@@ -31,7 +31,7 @@ from sandbox.setup.prepared_images import (
     SOURCE_LABEL,
     image_environment,
     image_id,
-    use,
+    use_image,
 )
 from sandbox.setup.records import Prepared, Progress, SetupFailed, SetupPolicy
 from sandbox.setup.run import Setup
@@ -126,7 +126,7 @@ async def _prepare_one(job: _Job, environment: Environment) -> tuple[str, bool]:
         raise SetupFailed(environment, f"FROM {environment.image}", str(error), "", ()) from None
     scope = f"{job.spec.owner}:{job.scope}" if job.scope else ""
     recipe = recipe_hash(environment, await image_id(engine, base), job.tree_id, scope)
-    if tag := await use(engine, recipe):
+    if tag := await use_image(engine, recipe):
         return tag, True
     job.progress(f"Preparing the environment by {environment.source} …")
     spec = replace(job.spec, image=base)
@@ -135,11 +135,11 @@ async def _prepare_one(job: _Job, environment: Environment) -> tuple[str, bool]:
         proxy = EgressProxy(policy.rules, ca_file=str(policy.ca_file or ""))
     variables = await _variables(engine, base, environment)
     async with (
-        way_out(engine, spec, policy.relay_image, proxy) as relay,
+        proxy_relay(engine, spec, policy.relay_image, proxy) as relay,
         engine.container(setup_options(spec, relay)) as container_id,
     ):
-        inside = await engine.inside(container_id)
-        setup = Setup(engine, inside, environment, policy, proxy, variables)
+        container = await engine.container_of(container_id)
+        setup = Setup(engine, container, environment, policy, proxy, variables)
         await setup.run(job.tree, job.progress)
         labels = {
             PREPARED_LABEL: recipe,

@@ -46,7 +46,7 @@ def tag_of(recipe: str) -> str:
     return f"{REPOSITORY}:{recipe}"
 
 
-async def use(engine: DockerEngine, recipe: str) -> str:
+async def use_image(engine: DockerEngine, recipe: str) -> str:
     """The tag of a recipe's image, noting the use; empty when there is none."""
 
     def find(client: docker.DockerClient) -> str:
@@ -64,7 +64,7 @@ async def use(engine: DockerEngine, recipe: str) -> str:
     return await engine.call(find)
 
 
-async def listed(engine: DockerEngine, installation: str) -> list[PreparedImage]:
+async def list_images(engine: DockerEngine, installation: str) -> list[PreparedImage]:
     """This installation's prepared images, the last used first."""
 
     def read(client: docker.DockerClient) -> list[PreparedImage]:
@@ -84,7 +84,7 @@ async def prune(
     An image that a container uses stays. Gives the removed ones.
     """
     now = datetime.datetime.now(datetime.UTC)
-    images = await listed(engine, installation)
+    images = await list_images(engine, installation)
     gone = surplus(images, most_bytes=most_bytes, most_days=most_days, now=now)
     return await engine.call(lambda client: [image for image in gone if _remove(client, image)])
 

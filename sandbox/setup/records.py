@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sandbox.egress.rules import EgressRules
-from sandbox.environment.choose import own_venv
+from sandbox.environment.choose import create_venv
 from sandbox.environment.records import Environment
 from sandbox.errors import SandboxError
 from sandbox.images.base_image import BASE_IMAGE
@@ -108,7 +108,9 @@ def proposal(environment: Environment) -> str:
         return ""
     lines = [f"image: {environment.image}"] if environment.image else []
     # Where the settings say nothing of an image, commands find a virtual environment made.
-    steps = [step for step in environment.steps if environment.image or step.command != own_venv()]
+    steps = [
+        step for step in environment.steps if environment.image or step.command != create_venv()
+    ]
     if steps:
         lines.append("setup:")
         for step in steps:

@@ -51,7 +51,7 @@ class Setup:
 
     async def run(self, tree: Path | None, progress: Progress) -> None:
         """Unpack the tree, do the steps, and leave the container as it is to be kept."""
-        async with self._watched():
+        async with self._limit_disk_use():
             await self._begin(tree)
             for step in self._environment.steps:
                 progress(f"  {step.command.splitlines()[0][:120]}")
@@ -129,13 +129,13 @@ class Setup:
         return SetupFailed(self._environment, command, why, log, refused)
 
     @asynccontextmanager
-    async def _watched(self) -> AsyncIterator[None]:
+    async def _limit_disk_use(self) -> AsyncIterator[None]:
         """Meanwhile look how much is written, and end the container when it is too much."""
 
         async def watch() -> None:
             while True:
                 await asyncio.sleep(_WATCH_S)
-                if await self._engine.call(self._written) > self._policy.disk_bytes:
+                if await self._engine.call(self._bytes_written) > self._policy.disk_bytes:
                     self._too_large = True
                     await self._container.remove()
                     return
@@ -147,7 +147,7 @@ class Setup:
             task.cancel()
             await asyncio.wait({task})
 
-    def _written(self, client: Any) -> int:
+    def _bytes_written(self, client: Any) -> int:
         only = {"id": self._container.id}
         found = client.api.containers(all=True, size=True, filters=only)
         return int(found[0].get("SizeRw") or 0) if found else 0

@@ -174,7 +174,7 @@ def quoted(text: bytes) -> bytes:
     return b"'" + text.replace(b"'", b"'\\''") + b"'"
 
 
-def without_complaints(output: bytes) -> bytes:
+def without_terminal_warnings(output: bytes) -> bytes:
     """The output without what bash says about the terminal that it does not have."""
     return _TTY_COMPLAINT.sub(b"", output) if b"tcsetattr" in output else output
 

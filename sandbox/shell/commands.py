@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from sandbox.errors import SandboxError, SandboxGone
 from sandbox.protocol import CommandResult
-from sandbox.shell.bash import INTERACTIVE, Shell, ShellDied, without_complaints
+from sandbox.shell.bash import INTERACTIVE, Shell, ShellDied, without_terminal_warnings
 from sandbox.shell.capture import Captured
 from sandbox.shell.machine import Machine
 from sandbox.shell.service import ServiceShell
-from sandbox.spec import out_of_reach
+from sandbox.spec import unreadable_bash
 
 _NOTE = (
     b"\n[the shell ended; a new one starts in /workspace: "
@@ -20,7 +20,7 @@ _NOTE = (
 )
 _FAREWELL = b"exit\n"
 """What an interactive bash prints when a command exits it."""
-_BASH = out_of_reach(INTERACTIVE)
+_BASH = unreadable_bash(INTERACTIVE)
 _KILLED = 137
 """The status of a process that SIGKILL ended, as shells tell it."""
 _GRACE_S = 0.5
@@ -75,7 +75,7 @@ class CommandShell:
             try:
                 captured = await self._watch(shell, begun + timeout_s)
                 if captured is None:
-                    return await self._killed(shell, begun)
+                    return await self._kill_result(shell, begun)
             except ShellDied as died:
                 return await self._shell_died(shell, died.partial, begun)
             except asyncio.CancelledError:
@@ -83,7 +83,7 @@ class CommandShell:
                 raise
             return CommandResult(
                 exit_code=captured.status,
-                output=without_complaints(captured.output),
+                output=without_terminal_warnings(captured.output),
                 duration_s=time.monotonic() - begun,
                 dropped_bytes=captured.dropped_bytes,
             )
@@ -99,7 +99,7 @@ class CommandShell:
         while True:
             left = deadline - time.monotonic()
             captured = await shell.wait(max(0.0, min(pause, left)))
-            if captured is not None or left <= pause or self._floods(shell):
+            if captured is not None or left <= pause or self._exceeds_output(shell):
                 return captured
             pause = next(looks, pause)
             lives = await self._service.call("pw_lives", shell.pid)
@@ -110,18 +110,18 @@ class CommandShell:
                     raise ShellDied(shell.partial())
                 return captured
 
-    def _floods(self, shell: Shell) -> bool:
+    def _exceeds_output(self, shell: Shell) -> bool:
         return shell.seen > self._limits.flood
 
-    async def _killed(self, shell: Shell, begun: float) -> CommandResult:
-        flooded = self._floods(shell)
+    async def _kill_result(self, shell: Shell, begun: float) -> CommandResult:
+        flooded = self._exceeds_output(shell)
         captured = await self._stop(shell, begun, grace_s=0.0 if flooded else _GRACE_S)
         note = b"\n[killed: it printed more than %d bytes]\n" % self._limits.flood
         note = (note if flooded else b"") + (b"" if captured else _NOTE)
         captured = captured or shell.partial()
         return CommandResult(
             exit_code=_KILLED if flooded else None,
-            output=without_complaints(captured.output) + note,
+            output=without_terminal_warnings(captured.output) + note,
             duration_s=time.monotonic() - begun,
             timed_out=not flooded,
             dropped_bytes=captured.dropped_bytes,
@@ -135,7 +135,7 @@ class CommandShell:
         code = await self._machine.exit_code(shell.exec_id)
         return CommandResult(
             exit_code=_KILLED if code is None else code,
-            output=without_complaints(partial.output).removesuffix(_FAREWELL) + _NOTE,
+            output=without_terminal_warnings(partial.output).removesuffix(_FAREWELL) + _NOTE,
             duration_s=time.monotonic() - begun,
             dropped_bytes=partial.dropped_bytes,
         )
@@ -145,10 +145,10 @@ class CommandShell:
 
         Goes on when the caller is cancelled; the next command waits for it.
         """
-        self._stopping = asyncio.create_task(self._stop_all(shell, begun, grace_s))
+        self._stopping = asyncio.create_task(self._stop_processes(shell, begun, grace_s))
         return await asyncio.shield(self._stopping)
 
-    async def _stop_all(self, shell: Shell, begun: float, grace_s: float) -> Captured | None:
+    async def _stop_processes(self, shell: Shell, begun: float, grace_s: float) -> Captured | None:
         try:
             # As Ctrl-C does: a test runner may say where it was, and when the shell's child dies of
             # the interrupt, the shell gives up the rest of the command too.

@@ -62,14 +62,14 @@ class ShellSandbox:
         added = await self._service.call("pw_quietly", "pw_prepared", timeout_s=_UNPACK_S)
         if added.status != 0:
             raise SandboxError(f"What set-up made does not fit in the sandbox: {added.text}")
-        self._base = _tree_id(await self._git("pw_init", timeout_s=_UNPACK_S))
+        self._base = _checked_tree_id(await self._git("pw_init", timeout_s=_UNPACK_S))
         await self._commands.open()
 
     async def take_over(self) -> None:
         """Go on in a container that another process opened: commands end, the tree stays."""
         await self._service.open()
         await self._service.call("pw_stop_all")
-        self._base = _tree_id(await self._git("pw_base"))
+        self._base = _checked_tree_id(await self._git("pw_base"))
 
     async def run(self, command: str, *, timeout_s: float = 120.0) -> CommandResult:
         """Run a command in the one persistent shell (directory and variables carry over)."""
@@ -112,19 +112,21 @@ class ShellSandbox:
     async def snapshot(self) -> str:
         """Keep the tree as it is now; returns an id for `restore` and `diff`."""
         self._check_open()
-        return _tree_id(await self._git("pw_snapshot"))
+        return _checked_tree_id(await self._git("pw_snapshot"))
 
     async def restore(self, snapshot: str | None) -> None:
         """Bring the tree back to a snapshot (None: as opened): changed, new and deleted files."""
         self._check_open()
-        await self._git("pw_restore", _known(self._base if snapshot is None else snapshot))
+        await self._git(
+            "pw_restore", _checked_snapshot(self._base if snapshot is None else snapshot)
+        )
 
     async def diff(self, since: str | None = None, *, binary: bool = False) -> str:
         """The change of the tree since a snapshot (None: since the sandbox was opened).
 
         Bytes that are not UTF-8 are as `sandbox.byte_text` writes them.
         """
-        since = _known(since or self._base)
+        since = _checked_snapshot(since or self._base)
         options = ["--binary"] if binary else []
         now = await self.snapshot()
         return to_text((await self._git("pw_diff", since, now, *options, limit=_MOST_DIFF)).output)
@@ -197,13 +199,13 @@ def _absolute(path: str) -> str:
     return name
 
 
-def _known(snapshot: str) -> str:
+def _checked_snapshot(snapshot: str) -> str:
     if not _TREE_ID.fullmatch(snapshot):
         raise SandboxError(f"{snapshot[:80]!r} is no snapshot")
     return snapshot
 
 
-def _tree_id(answer: Answer) -> str:
+def _checked_tree_id(answer: Answer) -> str:
     """Check a snapshot's id: it comes from the sandbox, so it may be anything."""
     if not _TREE_ID.fullmatch(answer.text):
         raise SandboxError(f"The sandbox gave no snapshot: {answer.text[:200]!r}")

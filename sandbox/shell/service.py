@@ -11,14 +11,14 @@ from sandbox.shell.bash import BATCH, Payload, Shell, ShellDied, quoted
 from sandbox.shell.capture import Captured
 from sandbox.shell.machine import Machine
 from sandbox.shell.service_scripts import PRELUDE
-from sandbox.spec import out_of_reach
+from sandbox.spec import unreadable_bash
 
 Word = str | int | bytes
 
 _CALL_S = 60.0
 _SILENCE_S = 3.0
 """After so long without an answer it is looked whether a command has stopped the shell."""
-_BASH = out_of_reach(BATCH)
+_BASH = unreadable_bash(BATCH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class ServiceShell:
 
         Raises `SandboxGone` when the container died, `SandboxError` when there is no answer.
         """
-        line = b" ".join([function.encode(), *map(_word, words)])
+        line = b" ".join([function.encode(), *map(_encode_word, words)])
         task = asyncio.create_task(self._call(line, payload, limit, timeout_s))
         # A caller that was cancelled does not ask how it ended.
         task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
@@ -122,7 +122,7 @@ class ServiceShell:
         return self._shell
 
 
-def _word(word: Word) -> bytes:
+def _encode_word(word: Word) -> bytes:
     if isinstance(word, int):
         return str(word).encode()
     return quoted(word if isinstance(word, bytes) else word.encode("utf-8", "surrogateescape"))

@@ -60,9 +60,9 @@ async def test_the_container_is_closed_on_every_side(
     assert config["Labels"]["patchwright.run"] == "r-1"
     assert config["Labels"]["patchwright.purpose"] == "test"
     assert secret not in str(facts)
-    inside = await box.run("env; cat /proc/*/environ 2>/dev/null | tr '\\0' '\\n'; id -u")
-    assert secret not in inside.text
-    assert inside.text.endswith("10001\n")
+    container_of = await box.run("env; cat /proc/*/environ 2>/dev/null | tr '\\0' '\\n'; id -u")
+    assert secret not in container_of.text
+    assert container_of.text.endswith("10001\n")
 
 
 @pytest.mark.parametrize(

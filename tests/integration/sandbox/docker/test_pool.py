@@ -34,14 +34,14 @@ async def test_the_second_sandbox_comes_from_the_pool(
     pool = WarmPool(engine, size=1, images=2)
     first = await pool.open(spec, tree)
     assert pool.given == 0
-    await pool.settled()
+    await pool.wait_until_filled()
     assert pool.waiting == 1
     second = await pool.open(dataclasses.replace(spec, run_id="run-2"), tree)
     assert pool.given == 1
     assert (await second.run("cat README.md; pwd")).text == "a small tree\n/workspace\n"
     await second.run("echo more >>README.md")
     assert "+more" in await second.diff()
-    await pool.settled()
+    await pool.wait_until_filled()
     # A sweep knows whose it is now, and keeps what waits in this process.
     swept = await engine.sweep(("run-2", POOL_RUN), installation=spec.installation)
     assert swept == [first.id]
@@ -60,7 +60,7 @@ async def test_one_that_died_is_passed_over(
     told: list[SandboxError] = []
     pool = WarmPool(engine, size=1, images=1, failed=told.append)
     await pool.open(spec, tree)
-    await pool.settled()
+    await pool.wait_until_filled()
     await engine.sweep(("run-1",), installation=spec.installation)  # as another process would
     box = await pool.open(spec, tree)
     assert (await box.run("echo well")).text == "well\n"
@@ -75,9 +75,9 @@ async def test_only_the_kinds_used_last_wait(
     pool = WarmPool(engine, size=1, images=1)
     other = dataclasses.replace(spec, limits=Limits(pids=100))
     await pool.open(spec, tree)
-    await pool.settled()
+    await pool.wait_until_filled()
     await pool.open(other, tree)
-    await pool.settled()
+    await pool.wait_until_filled()
     assert pool.waiting == 1
     await pool.open(other, tree)
     assert pool.given == 1

@@ -14,14 +14,14 @@ import pytest
 
 from sandbox.docker.engine import DockerEngine
 from sandbox.egress.rules import EgressRules, networks_of
-from sandbox.environment.choose import EnvironmentSettings, candidates, wanted
+from sandbox.environment.choose import EnvironmentSettings, candidates, files_to_read
 from sandbox.environment.records import Environment, Step
 from sandbox.environment.tree import read_tree, tree_hash
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Limits
 from sandbox.setup.container import SetupSpec
 from sandbox.setup.prepare import prepare
-from sandbox.setup.prepared_images import listed, prune
+from sandbox.setup.prepared_images import list_images, prune
 from sandbox.setup.records import Prepared, SetupFailed, SetupPolicy, proposal
 from sandbox.setup.registries import machine_hosts
 from sandbox.spec import SandboxSpec
@@ -83,7 +83,7 @@ class Workshop:
         self, files: dict[str, str], *found: Environment, rules: SetupPolicy | None = None
     ) -> Prepared:
         tree = self.tar(files)
-        read = read_tree(tree, wanted)
+        read = read_tree(tree, files_to_read)
         return await prepare(
             self.engine,
             tree,
@@ -145,7 +145,7 @@ async def test_a_failed_command_is_named_with_its_last_lines(workshop: Workshop)
     with pytest.raises(SetupFailed, match=r"exit 3[\s\S]*the reason") as failed:
         await workshop.prepare({"a": "b"}, wished, Environment("the base image"))
     assert failed.value.command == steps[1].command and "first" in failed.value.log
-    assert await listed(workshop.engine, workshop.name) == []
+    assert await list_images(workshop.engine, workshop.name) == []
 
 
 async def test_a_guess_that_fails_gives_way_to_the_next(workshop: Workshop) -> None:
@@ -209,7 +209,7 @@ async def test_images_are_listed_and_pruned_by_size(workshop: Workshop) -> None:
     offline = SetupPolicy(network=False)
     for number in (1, 2):
         await workshop.prepare({"a": "b"}, environment(number), rules=offline)
-    images = await listed(workshop.engine, workshop.name)
+    images = await list_images(workshop.engine, workshop.name)
     assert [image.source for image in images] == ["number 2", "number 1"]
     assert all(3_000_000 <= image.size_bytes < 4_000_000 for image in images)
     begun = time.monotonic()

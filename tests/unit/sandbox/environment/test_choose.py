@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 
 from sandbox.environment import choose, dockerfile
-from sandbox.environment.choose import EnvironmentSettings, candidates, mentioned, projects, wanted
+from sandbox.environment.choose import (
+    EnvironmentSettings,
+    candidates,
+    files_to_read,
+    mentioned_files,
+    projects,
+)
 from sandbox.environment.records import Environment, recipe_hash
 
 BUILT = '[build-system]\nrequires = ["hatchling"]\n[project]\nname = "x"\n'
@@ -16,7 +22,7 @@ GROUPS = (
 
 
 def first(files: dict[str, str], near: tuple[str, ...] = ()) -> Environment:
-    texts = {name: files[name] for name in wanted(tuple(files))}
+    texts = {name: files[name] for name in files_to_read(tuple(files))}
     return candidates(tuple(files), texts, near=near)[0]
 
 
@@ -194,7 +200,7 @@ def test_of_several_projects_the_one_nearest_to_the_bug_is_set_up() -> None:
         "services/web/src/app.ts": "",
     }
     issue = 'Fails in `services/web/src/app.ts:10` and File "/x/services/web/src/app.ts"'
-    near = mentioned(issue, tuple(files))
+    near = mentioned_files(issue, tuple(files))
     assert near == ("services/web/src/app.ts",)
     assert projects(tuple(files), near) == ("services/web",)
     assert {s.folder for s in first(files, near).steps if not s.shared} == {"services/web"}
@@ -212,7 +218,7 @@ def test_of_several_projects_the_one_nearest_to_the_bug_is_set_up() -> None:
     ],
 )
 def test_paths_are_found_as_tracebacks_and_people_write_them(text: str) -> None:
-    assert mentioned(text, ("src/a.py", "src/b.py")) == ("src/a.py",)
+    assert mentioned_files(text, ("src/a.py", "src/b.py")) == ("src/a.py",)
 
 
 @pytest.mark.parametrize("bit", ["a/", "./", "-" * 99 + "/", "a" * 101 + "/"])
@@ -220,7 +226,7 @@ def test_what_a_strangers_comment_can_make_it_look_at_is_bounded(
     monkeypatch: pytest.MonkeyPatch, bit: str
 ) -> None:
     looked_at = 0
-    tails_of = choose._tails
+    tails_of = choose._path_suffixes
 
     def counted(path: str) -> list[str]:
         nonlocal looked_at
@@ -228,16 +234,16 @@ def test_what_a_strangers_comment_can_make_it_look_at_is_bounded(
         looked_at += sum(map(len, tails))
         return tails
 
-    monkeypatch.setattr(choose, "_tails", counted)
+    monkeypatch.setattr(choose, "_path_suffixes", counted)
     size = 20_000
-    mentioned(bit * (size // len(bit)) + "a", ("x/y",))
+    mentioned_files(bit * (size // len(bit)) + "a", ("x/y",))
     assert looked_at <= 100 * size
 
 
 @pytest.mark.timeout(60)
 def test_long_words_are_searched_once() -> None:
     # Hours, where each letter of a word is a beginning of its own.
-    assert mentioned("a" * 2_000_000 + " src/a.py", ("src/a.py",)) == ("src/a.py",)
+    assert mentioned_files("a" * 2_000_000 + " src/a.py", ("src/a.py",)) == ("src/a.py",)
 
 
 def test_the_hash_knows_base_tree_recipe_and_repository() -> None:

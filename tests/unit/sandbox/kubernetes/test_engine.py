@@ -12,7 +12,7 @@ import yaml
 
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError
 from sandbox.kubernetes.access import cluster_access
-from sandbox.kubernetes.engine import closes, waits_for
+from sandbox.kubernetes.engine import closes_network, waits_for
 from sandbox.kubernetes.exec_socket import status_code
 from sandbox.kubernetes.pod import POLICY, pod
 from sandbox.kubernetes.pod_machine import death
@@ -123,7 +123,7 @@ def test_the_stand_in_refuses_what_a_cluster_refuses(change: dict[str, Any], why
 
 
 def test_only_a_policy_without_rules_closes() -> None:
-    assert closes(POLICY)
+    assert closes_network(POLICY)
     spec = POLICY["spec"]
     for change in (
         {"egress": [{}]},
@@ -131,8 +131,8 @@ def test_only_a_policy_without_rules_closes() -> None:
         {"policyTypes": ["Egress"]},
         {"podSelector": {"matchLabels": {"other": "true"}}},
     ):
-        assert not closes({"spec": spec | change})
-    assert not closes({})
+        assert not closes_network({"spec": spec | change})
+    assert not closes_network({})
 
 
 def status(state: dict[str, Any], **more: Any) -> dict[str, Any]:
