@@ -75,10 +75,10 @@ async def run_loop(attempt: Attempt) -> AttemptState:
     """Run an attempt to its end. Raises `ModelAway` and `LostLease`; may then be run again."""
     journal, tools = attempt.journal, tool_specs()
     while True:
-        await settle(attempt)
+        await finish_pending_calls(attempt)
         state = journal.state
-        if ending := why_end(state, attempt.task, elapsed(journal)):
-            return end(journal, *ending)
+        if ending := end_reason(state, attempt.task, elapsed(journal)):
+            return end_attempt(journal, *ending)
         take_hints(attempt)
         await control_drift(attempt)
         if journal.state.outcome is not None:
@@ -91,7 +91,9 @@ async def run_loop(attempt: Attempt) -> AttemptState:
         except ContextTooLong as problem:
             forced = plan_cut(journal.state, attempt.model.window, force=True)
             if forced is None:
-                return end(journal, "diagnosis", f"The conversation no longer fits: {problem}")
+                return end_attempt(
+                    journal, "diagnosis", f"The conversation no longer fits: {problem}"
+                )
             journal.append(forced)
             continue
         journal.append(
@@ -110,7 +112,7 @@ async def run_loop(attempt: Attempt) -> AttemptState:
             answer_empty_turn(journal, turn.content)
 
 
-async def settle(attempt: Attempt) -> None:
+async def finish_pending_calls(attempt: Attempt) -> None:
     """Give every open call its result: run it, or say that it was interrupted."""
     journal = attempt.journal
     for call in journal.state.pending:
@@ -121,10 +123,10 @@ async def settle(attempt: Attempt) -> None:
                 )
             )
         else:
-            await perform(attempt, call)
+            await perform_call(attempt, call)
 
 
-async def perform(attempt: Attempt, call: ToolCall) -> None:
+async def perform_call(attempt: Attempt, call: ToolCall) -> None:
     """Carry out one call and record its result together with all that it caused."""
     journal, budget = attempt.journal, attempt.task.budget
     journal.append(ToolStarted(call_id=call.id, name=call.name, arguments=call.arguments))
@@ -191,13 +193,13 @@ async def replace_sandbox(attempt: Attempt, problem: SandboxGone) -> Reply:
     )
 
 
-def why_end(state: AttemptState, task: Task, elapsed_s: float) -> tuple[Outcome, str] | None:
+def end_reason(state: AttemptState, task: Task, elapsed_s: float) -> tuple[Outcome, str] | None:
     """Whether the attempt is over, how, and what to say."""
     if state.outcome is not None:
         return state.outcome, state.diagnosis
     if state.verdict is not None and state.verdict.verdict == "proven":
         return "proven", ""
-    if is_draft(state):
+    if needs_person(state):
         return "draft", "; ".join(state.verdict.reasons) if state.verdict else ""
     if state.gate_refusals >= GATE_REFUSALS:
         return "diagnosis", f"The gate did not prove any of {GATE_REFUSALS} patches."
@@ -208,7 +210,7 @@ def why_end(state: AttemptState, task: Task, elapsed_s: float) -> tuple[Outcome,
     return None
 
 
-def is_draft(state: AttemptState) -> bool:
+def needs_person(state: AttemptState) -> bool:
     """Whether a person has to decide: all that is missing is what the model said itself."""
     if state.verdict is not None and state.verdict.verdict == "contested":
         return True
@@ -220,7 +222,7 @@ def is_draft(state: AttemptState) -> bool:
     return missing <= {"reproduction", *FOR_A_PERSON}
 
 
-def end(journal: Journal, outcome: Outcome, diagnosis: str) -> AttemptState:
+def end_attempt(journal: Journal, outcome: Outcome, diagnosis: str) -> AttemptState:
     """Record the end, once. A patch that passed its reproduction is not lost: it is a draft."""
     if journal.state.outcome is None:
         best = outcome == "diagnosis" and journal.state.best is not None
@@ -258,7 +260,9 @@ async def control_drift(attempt: Attempt) -> None:
     note = f"{drift.kind}: {drift.text}"
     if answer == "end":
         journal.append(noticed)
-        end(journal, "diagnosis", f"The attempt went in circles ({drift.kind}) and was ended.")
+        end_attempt(
+            journal, "diagnosis", f"The attempt went in circles ({drift.kind}) and was ended."
+        )
     elif answer == "nudge" or under_test is None:
         journal.append(noticed, NoteAdded(source="loop", text=note))
     else:

@@ -16,7 +16,7 @@ from agent.journal.events import AttemptStarted, GateJudged, GateProgressed, San
 from agent.journal.state import AttemptState
 from agent.journal.store import Store
 from agent.journal.writer import Journal, OnEvent
-from agent.loop import Attempt, end, replace_sandbox, run_loop
+from agent.loop import Attempt, end_attempt, replace_sandbox, run_loop
 from agent.model import Model
 from agent.prompting import prompt_version, system_prompt, task_prompt
 from agent.snapshots import restore_tree
@@ -108,7 +108,7 @@ async def debug(
     try:
         return await unless_stopped(lambda: store.stop_requested(task.run_id), work())
     except RunStopped:
-        return end(journal, "stopped", "A person stopped the run.")
+        return end_attempt(journal, "stopped", "A person stopped the run.")
     except asyncio.CancelledError:
         leave_open = True
         raise

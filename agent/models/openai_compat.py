@@ -18,7 +18,7 @@ from agent.models.http import RequestFailed, Timeouts, post_completion, request_
 from agent.models.normalize import is_empty, turn_of
 from agent.models.profiles import Profile
 from agent.models.request_body import Conversation, body_head, body_tail
-from agent.models.retry import Patience, Waits
+from agent.models.retry import Patience, TurnFaults
 
 OnWaiting = Callable[[str, float], Awaitable[None]]
 """Called with the reason and the seconds until the next attempt while a server is away."""
@@ -96,8 +96,8 @@ class OpenAICompatModel:
         content = self._conversation.encode(messages)
         head = self._head_for(tools)
         size = len(head) + len(content)
-        max_tokens = self._room(size)
-        waits = Waits(self._patience, self._clock, self._rng)
+        max_tokens = self._output_budget(size)
+        faults = TurnFaults(self._patience, self._clock, self._rng)
         notes: list[str] = []
         attempt = 0
         while True:
@@ -106,20 +106,20 @@ class OpenAICompatModel:
             body = b"".join((head, content, body_tail(self._profile, max_tokens, seed)))
             attempt += 1
             try:
-                turn = await self._ask(body, tools, waits)
+                turn = await self._request_turn(body, tools, faults)
             except RequestFailed as faulted:
                 fault = self._without_secret(faulted.fault)
-                if room := self._room_left(fault, max_tokens):
+                if room := self._output_budget_left(fault, max_tokens):
                     max_tokens = room
                     continue
-                await self._wait(fault, waits.after(fault))
+                await self._wait(fault, faults.after(fault))
                 notes.append(fault.reason)
                 continue
-            self._count(size, turn)
-            if is_empty(turn) and waits.may_ask_again:
+            self._update_token_ratio(size, turn)
+            if is_empty(turn) and faults.may_ask_again:
                 fault = Fault(kind="bad_turn", reason="The model answered with nothing.")
                 notes.append(fault.reason)
-                waits.after(fault)
+                faults.after(fault)
                 continue
             return turn.model_copy(update={"warnings": self._warnings(turn, notes)})
 
@@ -129,12 +129,14 @@ class OpenAICompatModel:
         if self._owns_client:
             await self._client.aclose()
 
-    async def _ask(self, body: bytes, tools: Sequence[ToolSpec], waits: Waits) -> Turn:
+    async def _request_turn(
+        self, body: bytes, tools: Sequence[ToolSpec], faults: TurnFaults
+    ) -> Turn:
         url = await self._choose()
         self._endpoints.began(url)
         try:
             answer = await post_completion(
-                self._client, url, body, self._headers(), self._timeouts, waits.progressed
+                self._client, url, body, self._headers(), self._timeouts, faults.progressed
             )
         except RequestFailed as faulted:
             if faulted.fault.kind in ("away", "retry"):
@@ -153,12 +155,12 @@ class OpenAICompatModel:
             alone = len(self._endpoints.urls) == 1
             if alone or not self._endpoints.is_suspect(url) or not self._endpoints.is_up(url):
                 return url
-            if await self._is_well(url):
+            if await self._is_healthy(url):
                 return url
             self._endpoints.failed(url)
         return self._endpoints.choose(self._key)
 
-    async def _is_well(self, url: str) -> bool:
+    async def _is_healthy(self, url: str) -> bool:
         try:
             answer = await self._client.get(
                 f"{server_url(url)}/health", headers=self._headers(), timeout=_PROBE_S
@@ -187,7 +189,7 @@ class OpenAICompatModel:
             self._head = body_head(self._model, tools)
         return self._head
 
-    def _room(self, size: int) -> int:
+    def _output_budget(self, size: int) -> int:
         """Tokens to ask for: what the profile allows and the window is likely to leave."""
         if self._counted_tokens and size >= self._counted_bytes:
             prompt = self._counted_tokens + (size - self._counted_bytes) * TOKENS_PER_BYTE
@@ -200,13 +202,13 @@ class OpenAICompatModel:
         wanted = self._profile.max_output_tokens
         return min(wanted, max(left, self._profile.min_output_tokens))
 
-    def _room_left(self, fault: Fault, asked: int) -> int:
-        """Tokens that the server has left for a turn of fewer than `asked`; 0 if not enough."""
+    def _output_budget_left(self, fault: Fault, requested: int) -> int:
+        """Tokens that the server has left for a turn of fewer than `requested`; 0 if not enough."""
         self._window = min(self._window, fault.window or self._window)
         room = fault.room or 0
-        return room if self._profile.min_output_tokens <= room < asked else 0
+        return room if self._profile.min_output_tokens <= room < requested else 0
 
-    def _count(self, size: int, turn: Turn) -> None:
+    def _update_token_ratio(self, size: int, turn: Turn) -> None:
         if turn.usage.prompt_tokens:
             self._counted_bytes, self._counted_tokens = size, turn.usage.prompt_tokens
 

@@ -23,7 +23,7 @@ class Patience(Record):
     longest_wait_s: float = 30.0
 
 
-class Waits:
+class TurnFaults:
     """The faults of one turn so far."""
 
     def __init__(self, patience: Patience, clock: Callable[[], float], rng: random.Random) -> None:
@@ -67,9 +67,9 @@ class Waits:
                     raise ModelAway(f"{fault.reason} ({self._retries} attempts)")
                 return self._backoff(self._retries, fault.retry_after_s)
             case "away":
-                return self._while_away(fault)
+                return self._wait_while_away(fault)
 
-    def _while_away(self, fault: Fault) -> float:
+    def _wait_while_away(self, fault: Fault) -> float:
         now = self._clock()
         if self._away_since is None:
             self._away_since = now
@@ -80,10 +80,10 @@ class Waits:
         # Never past the end, so that the last attempt falls on it.
         return min(left, self._backoff(self._away, fault.retry_after_s))
 
-    def _backoff(self, count: int, asked: float | None) -> float:
+    def _backoff(self, count: int, requested_s: float | None) -> float:
         longest = min(
             self._patience.longest_wait_s, self._patience.first_wait_s * 2.0 ** min(count - 1, 20)
         )
         jittered = longest * self._rng.uniform(0.5, 1.0)
         # Nobody comes back before the server asked, nor all at the same moment after it.
-        return jittered if asked is None else asked + jittered
+        return jittered if requested_s is None else requested_s + jittered

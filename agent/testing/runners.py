@@ -115,11 +115,11 @@ def invocation(command: str, selection: str, scratch: str, *, plugin: bool = Tru
             if chosen and kind == "pytest":
                 bare = selecting.without_paths(bare)
             separator = " --" if chosen and kind == "tox" else ""
-            asked = f"{bare}{separator} {selecting.quoted(selection)}".rstrip()
+            call = f"{bare}{separator} {selecting.quoted(selection)}".rstrip()
             if not plugin:
-                line = f"{_pytest_options(report, scratch)}\n{asked}"
+                line = f"{_pytest_options(report, scratch)}\n{call}"
                 return Invocation(command=line, format="junit", report=report)
-            line = f"{_pytest_plugin(report, scratch)}\n{asked}"
+            line = f"{_pytest_plugin(report, scratch)}\n{call}"
             return Invocation(command=line, format="pytest", report=report)
         case "unittest":
             return Invocation(
@@ -201,9 +201,9 @@ def _unittest(command: str, chosen: tuple[str, ...], report: str, scratch: str) 
 
 
 def _go(command: str, chosen: tuple[str, ...]) -> str:
-    asked = re.sub(r"(go\s+test)(?=\s|$)", r"\1 -json", command, count=1)
+    call = re.sub(r"(go\s+test)(?=\s|$)", r"\1 -json", command, count=1)
     if not chosen:
-        return asked
+        return call
     flags = [word for word in command.partition(" test")[2].split() if word.startswith("-")]
     head = " ".join(["go test -json", *map(shlex.quote, flags)])
     packages = sorted({name.split("::")[0] for name in chosen if "::" in name}) or ["./..."]
@@ -217,11 +217,11 @@ def _go_pattern(test: str) -> str:
 
 
 def _cargo(command: str, chosen: tuple[str, ...]) -> str:
-    asked = command if "--no-fail-fast" in command else _cargo_whole_run(command)
+    call = command if "--no-fail-fast" in command else _cargo_whole_run(command)
     if not chosen:
-        return asked
+        return call
     names = " ".join(shlex.quote(name) for name in chosen)
-    return f"{asked} -- --exact {names}" if " -- " not in asked else f"{asked} --exact {names}"
+    return f"{call} -- --exact {names}" if " -- " not in call else f"{call} --exact {names}"
 
 
 def _cargo_whole_run(command: str) -> str:

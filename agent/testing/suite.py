@@ -158,18 +158,18 @@ async def _run_once(
     how: Literal["plugin", "options", "bare"] = "plugin",
 ) -> SuiteRun:
     scratch = f"/tmp/tests-{secrets.token_hex(12)}"  # noqa: S108 - in the sandbox, unguessable
-    asked = invocation(part.command, selection, scratch, plugin=how == "plugin")
-    line = _as_typed(part.command, quoted(selection)) if how == "bare" else asked.command
+    call = invocation(part.command, selection, scratch, plugin=how == "plugin")
+    line = _as_typed(part.command, quoted(selection)) if how == "bare" else call.command
     if kind_of(part.command) == "unittest":
         await sandbox.write(f"{scratch}/unittest_report.py", _UNITTEST_REPORT.read_bytes())
-    if asked.format == "pytest":
+    if call.format == "pytest":
         await sandbox.write(f"{scratch}/{plugin_of(scratch)}.py", _PYTEST_REPORT.read_bytes())
     before = await sandbox.snapshot()
     ran = await sandbox.run(
         in_tree(line, f"mkdir -p {scratch} && touch {scratch}/start", part.folder),
         timeout_s=timeout_s,
     )
-    results, output, complete = await _results(sandbox, asked, ran, scratch, part.folder)
+    results, output, complete = await _results(sandbox, call, ran, scratch, part.folder)
     # Not by a diff: what tests leave may be large.
     if await sandbox.snapshot() != before:
         await sandbox.restore(before)
@@ -187,12 +187,12 @@ async def _run_once(
 
 
 async def _results(
-    sandbox: Sandbox, asked: Invocation, ran: CommandResult, scratch: str, folder: str
+    sandbox: Sandbox, call: Invocation, ran: CommandResult, scratch: str, folder: str
 ) -> tuple[tuple[TestResult, ...], str, bool]:
     """Results per test, what the run printed, and whether the runner went through all of it."""
-    match asked.format:
+    match call.format:
         case "pytest":
-            results, complete = parse_pytest(await _report(sandbox, asked.report))
+            results, complete = parse_pytest(await _report(sandbox, call.report))
             return results, ran.text, complete or not results
         case "go":
             return *parse_go(ran.text), True
@@ -201,19 +201,19 @@ async def _results(
         case "surefire":
             reports = [
                 parse_surefire(await _report(sandbox, path))
-                for path in await _new_files(sandbox, asked.report, scratch, folder)
+                for path in await _new_files(sandbox, call.report, scratch, folder)
             ]
             results = merged(result for report in reports for result in report)
             return results, ran.text, True
         case "junit":
-            return parse_junit(await _report(sandbox, asked.report)), ran.text, True
+            return parse_junit(await _report(sandbox, call.report)), ran.text, True
         case "node":
-            data = await _report(sandbox, asked.report)
+            data = await _report(sandbox, call.report)
             return parse_junit(data.replace(f'"{WORKDIR}/'.encode(), b'"')), ran.text, True
         case "jest":
-            return parse_jest(await _report(sandbox, asked.report), WORKDIR), ran.text, True
+            return parse_jest(await _report(sandbox, call.report), WORKDIR), ran.text, True
         case "mocha":
-            return parse_mocha(await _report(sandbox, asked.report), WORKDIR), ran.text, True
+            return parse_mocha(await _report(sandbox, call.report), WORKDIR), ran.text, True
 
 
 async def _report(sandbox: Sandbox, path: str) -> bytes:

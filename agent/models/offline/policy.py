@@ -47,9 +47,9 @@ def policy(task_text: str, seed: int = 0) -> Steps[str]:
         return (
             f"Reproduced: {found.what}. But the failing test runs no line of the repository's code."
         )
-    ground = yield from _prepare(found, tree, spectrum, report, seed)
-    ended = yield from search(ground, Search())
-    return _nothing_found(ground, ended) if ended is not None else ""
+    context = yield from _prepare(found, tree, spectrum, report, seed)
+    ended = yield from search(context, Search())
+    return _nothing_found(context, ended) if ended is not None else ""
 
 
 def issue_of(task_text: str) -> tuple[str, str]:
@@ -136,24 +136,24 @@ def _no_reproduction(report: Report, run: TestRun) -> str:
     )
 
 
-def _nothing_found(ground: SearchContext, ended: Search) -> str:
+def _nothing_found(context: SearchContext, ended: Search) -> str:
     top: Sequence[str] = [
         f"- {u.name} in {u.path}, lines {u.first} to {u.last} (suspicion {u.suspicion:.2f})"
-        for u in ground.units[:5]
+        for u in context.units[:5]
     ]
     rejected = [f"- tried and not proven: {line}" for line in ended.rejected]
     return "\n".join(
         [
-            f"Reproduced: {ground.found.what}.",
+            f"Reproduced: {context.found.what}.",
             "",
             f"No fix was found: {ended.tried} small changes in {len(ended.seen)} place(s) were "
             "tried; none makes the reproduction pass, breaks no other test and holds before the "
             "gate. The fault may need a change of more than one statement.",
             *rejected,
             "",
-            f"The most suspicious places, by coverage ({ground.spectrum.summary}):",
+            f"The most suspicious places, by coverage ({context.spectrum.summary}):",
             *top,
             "",
-            f"To reproduce: `{ground.found.command}`",
+            f"To reproduce: `{context.found.command}`",
         ]
     )

@@ -64,25 +64,25 @@ class Search:
     """Changes that pass all tests but make nearby inputs raise: for the end, if nothing better."""
 
 
-def search(ground: SearchContext, state: Search) -> Steps[Search | None]:
+def search(context: SearchContext, state: Search) -> Steps[Search | None]:
     """Pass over the suspicious functions until a change is proven. Returns None when it is."""
-    queue = iter(ground.mutants)
+    queue = iter(context.mutants)
     for size in PASSES:
-        batch = _take(queue, ground, size)
+        batch = _take(queue, context, size)
         if not batch:
             break
-        groups = _by_unit(batch, ground.units)
+        groups = _by_unit(batch, context.units)
         while groups:
             if spent(state):
                 return state
             unit, own = groups.pop(0)
-            proven = yield from _hypothesis(ground, state, unit, own, groups)
+            proven = yield from _hypothesis(context, state, unit, own, groups)
             if proven:
                 return None
     if state.reserve and state.submissions < MOST_SUBMISSIONS:
-        unit = _unit_of(state.reserve[0], ground.units) or ground.units[0]
+        unit = _unit_of(state.reserve[0], context.units) or context.units[0]
         yield from _propose(state, unit, len(state.reserve))
-        if (yield from _decide(ground, state, unit, state.reserve, {}, [])):
+        if (yield from _decide(context, state, unit, state.reserve, {}, [])):
             return None
     return state
 
@@ -96,11 +96,11 @@ def spent(state: Search) -> bool:
     )
 
 
-def _take(queue: Iterator[Mutant], ground: SearchContext, size: int) -> list[Mutant]:
+def _take(queue: Iterator[Mutant], context: SearchContext, size: int) -> list[Mutant]:
     """The next mutants that are valid Python and mean something else."""
     taken: list[Mutant] = []
     for mutant in queue:
-        if is_sound(ground.sources[mutant.path], mutant):
+        if is_sound(context.sources[mutant.path], mutant):
             taken.append(mutant)
             if len(taken) >= size:
                 break
@@ -122,7 +122,7 @@ def _unit_of(mutant: Mutant, units: Sequence[Unit]) -> Unit | None:
 
 
 def _hypothesis(
-    ground: SearchContext,
+    context: SearchContext,
     state: Search,
     unit: Unit,
     own: Sequence[Mutant],
@@ -134,14 +134,16 @@ def _hypothesis(
     survivors: list[Mutant] = []
     evidence: list[Screening] = []
     for part in _chunks(own):
-        if evidence and _best_score(survivors, ground) >= part[0].score:
+        if evidence and _best_score(survivors, context) >= part[0].score:
             break
-        evidence.append((yield from _screen(ground, state, part, f"Small changes of {unit.name}.")))
+        evidence.append(
+            (yield from _screen(context, state, part, f"Small changes of {unit.name}."))
+        )
         survivors += evidence[-1].survivors
     if not survivors:
         yield from _refute(state, unit, evidence)
         return False
-    seen = yield from _compare(ground, state, survivors)
+    seen = yield from _compare(context, state, survivors)
     sound = [m for m in survivors if m not in seen or not seen[m].harmful]
     if not sound:
         state.reserve += survivors
@@ -154,13 +156,13 @@ def _hypothesis(
         )
         return False
     survivors = sound
-    best = _best_score(survivors, ground)
+    best = _best_score(survivors, context)
     others = sorted(
         (m for _, group in rivals for m in group if m.score > best), key=lambda m: -m.score
     )
     for part in _chunks(others, most=1):
         also = yield from _screen(
-            ground,
+            context,
             state,
             part,
             f"{len(survivors)} change(s) of {unit.name} would do. Would a likelier change "
@@ -168,11 +170,11 @@ def _hypothesis(
         )
         survivors += also.survivors
     if others:
-        seen = yield from _compare(ground, state, survivors)
+        seen = yield from _compare(context, state, survivors)
     # Rivals that were screened are done with; the others may still be asked if the gate refuses.
     asked = set(others)
     rivals[:] = [(u, left) for u, group in rivals if (left := [m for m in group if m not in asked])]
-    return (yield from _decide(ground, state, unit, survivors, seen, [evidence[0].call_id]))
+    return (yield from _decide(context, state, unit, survivors, seen, [evidence[0].call_id]))
 
 
 def _chunks(mutants: Sequence[Mutant], most: int = 3) -> list[Sequence[Mutant]]:
@@ -181,20 +183,20 @@ def _chunks(mutants: Sequence[Mutant], most: int = 3) -> list[Sequence[Mutant]]:
     return [mutants[at : at + size] for at in range(0, len(mutants), size)]
 
 
-def _best_score(survivors: Sequence[Mutant], ground: SearchContext) -> float:
-    return max((trust(m, ground.found.inputs) for m in survivors), default=0.0)
+def _best_score(survivors: Sequence[Mutant], context: SearchContext) -> float:
+    return max((trust(m, context.found.inputs) for m in survivors), default=0.0)
 
 
 def _compare(
-    ground: SearchContext, state: Search, survivors: Sequence[Mutant]
+    context: SearchContext, state: Search, survivors: Sequence[Mutant]
 ) -> Steps[Mapping[Mutant, Behaviour]]:
-    seen = yield from compare(survivors, ground.found, ground.tree, ground.documented)
+    seen = yield from compare(survivors, context.found, context.tree, context.documented)
     state.calls += 2 if seen else 0
     return seen
 
 
 def _decide(
-    ground: SearchContext,
+    context: SearchContext,
     state: Search,
     unit: Unit,
     survivors: Sequence[Mutant],
@@ -202,11 +204,13 @@ def _decide(
     calls: Sequence[str],
 ) -> Steps[bool]:
     """Apply the survivors in order of trust until the gate holds for one."""
-    order = ranked(as_documented(survivors, seen), ground.found.inputs, seen, ground.found.crashed)
+    order = ranked(
+        as_documented(survivors, seen), context.found.inputs, seen, context.found.crashed
+    )
     open_unit: Unit | None = unit
     for at, rated in enumerate(order[:MOST_SUBMISSIONS]):
         mutant = rated.mutant
-        place = _unit_of(mutant, ground.units) or unit
+        place = _unit_of(mutant, context.units) or unit
         if open_unit is not None and open_unit != place:
             yield from _resolve(
                 state,
@@ -218,11 +222,11 @@ def _decide(
         if open_unit is None:
             yield from _propose(state, place, 1)
             open_unit = place
-        why = contradiction(mutant, ground.documented, seen) or doubt(
-            order[at:], ground.found, seen
+        why = contradiction(mutant, context.documented, seen) or doubt(
+            order[at:], context.found, seen
         )
         proven, evidence, shown = yield from _apply(
-            ground, state, mutant, place, len(survivors), why
+            context, state, mutant, place, len(survivors), why
         )
         if proven:
             return True
@@ -238,9 +242,9 @@ def _decide(
 
 
 def _apply(
-    ground: SearchContext, state: Search, mutant: Mutant, place: Unit, count: int, why: str
+    context: SearchContext, state: Search, mutant: Mutant, place: Unit, count: int, why: str
 ) -> Steps[tuple[bool, str, list[str]]]:
-    old, new = as_edit(ground.sources[mutant.path].text, mutant)
+    old, new = as_edit(context.sources[mutant.path].text, mutant)
     edited = yield from _ask(
         state,
         "edit",
@@ -266,7 +270,7 @@ def _apply(
         state,
         "submit",
         "The prediction held. Put it before the gate.",
-        root_cause=root_cause(mutant, place, ground),
+        root_cause=root_cause(mutant, place, context),
         summary=f"{mutant.path}: {describe(mutant)}.",
         risk=f"{count} small change(s) passed all tests; this one ranked first. A person should "
         "check that it is the meant behaviour for inputs that no test covers.",
@@ -334,12 +338,12 @@ def describe(mutant: Mutant) -> str:
     return f"line {mutant.first}, {mutant.operator}: `{old[:120]}` becomes `{new[:160]}`"
 
 
-def root_cause(mutant: Mutant, place: Unit, ground: SearchContext) -> str:
+def root_cause(mutant: Mutant, place: Unit, context: SearchContext) -> str:
     """Why it happened, as far as a search can say."""
-    score = ground.spectrum.lines.get(mutant.path, {}).get(mutant.line)
+    score = context.spectrum.lines.get(mutant.path, {}).get(mutant.line)
     measured = f" (suspicion by coverage {score:.2f})" if score is not None else ""
     return (
-        f"{ground.found.what}. The cause is in {place.name} in {mutant.path}, line "
+        f"{context.found.what}. The cause is in {place.name} in {mutant.path}, line "
         f"{mutant.line}{measured}: {mutant.operator}."
     )
 
@@ -374,10 +378,10 @@ def _resolve(state: Search, action: str, evidence: str, calls: Sequence[str]) ->
 
 
 def _screen(
-    ground: SearchContext, state: Search, mutants: Sequence[Mutant], why: str
+    context: SearchContext, state: Search, mutants: Sequence[Mutant], why: str
 ) -> Steps[Screening]:
     state.calls += 2
-    screening = yield from screen(mutants, ground.found, ground.tree, why)
+    screening = yield from screen(mutants, context.found, context.tree, why)
     state.tried += screening.tried
     state.seconds += screening.seconds
     return screening

@@ -11,7 +11,7 @@ import pytest
 
 from agent.errors import ContextTooLong, ModelAway, ModelError, ModelRefused
 from agent.models.faults import Fault, FaultKind, fault_of_exception, fault_of_response
-from agent.models.retry import Patience, Waits
+from agent.models.retry import Patience, TurnFaults
 from agent.models.stream import EndlessRepetition, StreamBroken, StreamError
 from tests.doubles.sglang import checks, wire
 
@@ -138,8 +138,8 @@ class Clock:
         return self.now
 
 
-def waits(clock: Clock, **fields: float) -> Waits:
-    return Waits(Patience.model_validate(fields), clock, random.Random(1))
+def waits(clock: Clock, **fields: float) -> TurnFaults:
+    return TurnFaults(Patience.model_validate(fields), clock, random.Random(1))
 
 
 AWAY = Fault(kind="away", reason="gone")
