@@ -88,11 +88,11 @@ async def run_loop(attempt: Attempt) -> AttemptState:
         started = time.monotonic()
         try:
             turn = await attempt.model.turn(journal.state.messages, tools)
-        except ContextTooLong as problem:
+        except ContextTooLong as error:
             forced = plan_cut(journal.state, attempt.model.window, force=True)
             if forced is None:
                 return end_attempt(
-                    journal, "diagnosis", f"The conversation no longer fits: {problem}"
+                    journal, "diagnosis", f"The conversation no longer fits: {error}"
                 )
             journal.append(forced)
             continue
@@ -260,9 +260,8 @@ async def control_drift(attempt: Attempt) -> None:
     note = f"{drift.kind}: {drift.text}"
     if answer == "end":
         journal.append(noticed)
-        end_attempt(
-            journal, "diagnosis", f"The attempt went in circles ({drift.kind}) and was ended."
-        )
+        why = f"The attempt went in circles ({drift.kind}) and was ended."
+        end_attempt(journal, "diagnosis", why)
     elif answer == "nudge" or under_test is None:
         journal.append(noticed, NoteAdded(source="loop", text=note))
     else:
