@@ -46,7 +46,7 @@ EMPTY_TURNS = 3
 """So many turns without a tool call end the attempt; the words become the diagnosis."""
 GATE_REFUSALS = 8
 """So many submissions that the gate did not prove end the attempt."""
-LOOK_EVERY_S = 1.0
+POLL_EVERY_S = 1.0
 """Commands may change the tree without saying so, and looking costs 30 ms: so often at most."""
 INTERRUPTED = (
     "[interrupted] The worker stopped while this call ran; what it did may be partial. "
@@ -67,7 +67,7 @@ class Attempt:
     journal: Journal
     judge: Judge
     rebuild: Rebuild
-    looked_at: float = -LOOK_EVERY_S
+    looked_at: float = -POLL_EVERY_S
     """When a command's change was looked for last, as `time.monotonic` has it."""
 
 
@@ -173,7 +173,7 @@ async def keep_tree(attempt: Attempt, call: ToolCall) -> tuple[SnapshotTaken, ..
     """A snapshot after a change, from which another worker can go on; see `keep_change`."""
     if call.name.removeprefix("functions.") == "bash":
         moment = time.monotonic()
-        if moment - attempt.looked_at < LOOK_EVERY_S:
+        if moment - attempt.looked_at < POLL_EVERY_S:
             return ()
         attempt.looked_at = moment
     return await keep_change(attempt.sandbox, attempt.journal, call.id)

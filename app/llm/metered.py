@@ -15,8 +15,8 @@ from agent.models.openai_compat import OnWaiting
 from app.storage import controls
 from app.telemetry import metrics, tracing
 
-LOOK_EVERY_S = 2.0
-TELL_EVERY_S = 60.0
+POLL_EVERY_S = 2.0
+NOTICE_EVERY_S = 60.0
 
 
 class ShutdownGate:
@@ -60,7 +60,7 @@ class GovernedModel:
     on_waiting: OnWaiting | None
     shutdown_gate: ShutdownGate
     attempt: int = 1
-    look_every_s: float = LOOK_EVERY_S
+    poll_every_s: float = POLL_EVERY_S
 
     @property
     def name(self) -> str:
@@ -92,14 +92,14 @@ class GovernedModel:
         await self.inner.close()
 
     async def _wait_until_allowed(self) -> None:
-        told = -TELL_EVERY_S
+        noticed_at = -NOTICE_EVERY_S
         if self.shutdown_gate.closed:  # until the process ends; the next one takes the turn
             await asyncio.Event().wait()
         while reason := await asyncio.to_thread(self._reason_to_wait):
-            if self.on_waiting is not None and time.monotonic() - told >= TELL_EVERY_S:
-                told = time.monotonic()
-                await self.on_waiting(reason, self.look_every_s)
-            await asyncio.sleep(self.look_every_s)
+            if self.on_waiting is not None and time.monotonic() - noticed_at >= NOTICE_EVERY_S:
+                noticed_at = time.monotonic()
+                await self.on_waiting(reason, self.poll_every_s)
+            await asyncio.sleep(self.poll_every_s)
 
     def _reason_to_wait(self) -> str:
         if controls.paused(self.database, self.run_id):

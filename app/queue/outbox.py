@@ -18,7 +18,7 @@ from app.storage.store import SqlStore
 from app.storage.tables import asks, runs, to_micros
 from app.telemetry import logs
 
-LOOK_EVERY_S = 60.0
+POLL_EVERY_S = 60.0
 """How often is looked for runs that the engine has given up."""
 GRACE = timedelta(seconds=60)
 """A run that something happened to so lately may be on its way from one hand to another."""
@@ -57,14 +57,14 @@ class Outbox:
         self._queue = queue
         self._store = store
         self._inbox = inbox
-        self._looked = -LOOK_EVERY_S
+        self._looked = -POLL_EVERY_S
 
     def flush(self) -> int:
         """Tell the engine of all that it does not know; gives how much.
 
         What it takes no word of is logged and stays; raises when the database is away.
         """
-        if time.monotonic() - self._looked >= LOOK_EVERY_S:
+        if time.monotonic() - self._looked >= POLL_EVERY_S:
             self._looked = time.monotonic()
             requeue_lost_runs(self._store, self._queue)
             requeue_lost_events(self._store, self._queue)

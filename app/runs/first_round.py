@@ -31,7 +31,7 @@ from app.runs.results import (
 )
 from app.runs.services import Step
 
-LAPS = 3
+MAX_LAPS = 3
 """So often work begins anew because the base branch moved; then a draft says so."""
 
 
@@ -63,7 +63,7 @@ async def _prepare_to_publish(run: ActiveRun, step: Step) -> Ended:
         result = await run.do_step(step, f"debug{suffix}", act, heeds_stop=True)
         if isinstance(result, Failed):
             return await _failed(run, step, prepared, result)
-        publishing = partial(publish_result, run, prepared, result, last=lap == LAPS)
+        publishing = partial(publish_result, run, prepared, result, last=lap == MAX_LAPS)
         published = await run.do_step(step, f"publish{suffix}", publishing)
         match published:
             case Failed():

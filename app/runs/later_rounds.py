@@ -41,7 +41,7 @@ from app.sanitize.secret_scan import new_secrets
 from app.telemetry import logs
 from sandbox.protocol import Sandbox
 
-LAPS = 3
+MAX_LAPS = 3
 """So often a round begins anew because somebody pushed to the branch meanwhile."""
 
 _log = logs.get(__name__)
@@ -51,7 +51,7 @@ async def later_round(run: ActiveRun, step: Step) -> None:
     """Do one later round to its end."""
     result: NothingToDo | ChangeResult = NothingToDo("nothing to do")
     pull = run.record.pull_request
-    for lap in range(1, LAPS + 1):
+    for lap in range(1, MAX_LAPS + 1):
         suffix = f" {lap}" if lap > 1 else ""
         gathered = await run.do_step(step, f"gather{suffix}", partial(gather, run), heeds_stop=True)
         if not isinstance(gathered, Gathered):
@@ -66,7 +66,7 @@ async def later_round(run: ActiveRun, step: Step) -> None:
             result = await run.do_step(
                 step, f"push{suffix}", partial(push, run, gathered, debugged)
             )
-        if not isinstance(result, BranchMoved) or lap == LAPS:
+        if not isinstance(result, BranchMoved) or lap == MAX_LAPS:
             # Whatever came of it, everybody who asked gets an answer.
             answering = partial(answer, run, gathered, result)
             result = await run.do_step(step, f"answer{suffix}", answering)

@@ -18,7 +18,7 @@ from app.repo_config.effective import EffectiveConfig
 from app.runs.active_run import ISSUE_LOG, ActiveRun
 from app.runs.services import Services
 from app.sandboxes.environment import Prepared, SetupRepairer, environment_request, proposal
-from app.sandboxes.setup_repair import SOURCE as FOUND
+from app.sandboxes.setup_repair import SOURCE as FOUND_BY_MODEL
 from app.storage.atomic_file import atomic_file
 from app.storage.records import Run
 from app.storage.store import SqlStore
@@ -112,7 +112,7 @@ async def prepare_environment(
     )
     if prepared is not None:
         event = environment_event(prepared)
-        if event.recipe and event.source == FOUND:
+        if event.recipe and event.source == FOUND_BY_MODEL:
             store.put_log(run.id, RECIPE_LOG, event.recipe.encode())
         store.append(run.id, [event])
 

@@ -16,7 +16,7 @@ from app.repo_config.effective import effective_config
 from app.repo_config.parser import read
 from app.repo_config.schema import PATH
 from app.sandboxes.environment import degraded, environment_request, image_for
-from app.sandboxes.setup_repair import SOURCE as FOUND
+from app.sandboxes.setup_repair import SOURCE as FOUND_BY_MODEL
 from app.sandboxes.setup_repair import SetupRepairer
 from app.settings.schema import Settings
 from sandbox.docker.engine import DockerEngine
@@ -107,7 +107,7 @@ async def prepare_local_environment(
         recipe=recipe or "",
         policy=config.policy,
         degraded=degraded(prepared.environment.source, [str(failed) for failed in prepared.failed]),
-        made_by_model=prepared.environment.source == FOUND,
+        made_by_model=prepared.environment.source == FOUND_BY_MODEL,
         network_away=away,
     )
 

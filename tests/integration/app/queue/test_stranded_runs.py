@@ -54,7 +54,7 @@ def once(monkeypatch: pytest.MonkeyPatch, method: str) -> list[int]:
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Stranded runs are looked for at each look into the outbox, and need not be old."""
-    monkeypatch.setattr(outbox, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(outbox, "POLL_EVERY_S", 0.0)
     monkeypatch.setattr(outbox, "GRACE", timedelta(0))
     monkeypatch.setattr("app.storage.outage.RETRY_EVERY_S", 0.05)
 
@@ -137,7 +137,7 @@ def test_a_run_that_the_engine_holds_for_failed_is_done_from_its_journal(
             lambda: bool(DBOS.list_workflows(workflow_ids=[run_id])) and status(run_id) == "ERROR"
         )
     monkeypatch.undo()
-    monkeypatch.setattr(outbox, "LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(outbox, "POLL_EVERY_S", 0.0)
     monkeypatch.setattr(outbox, "GRACE", timedelta(0))
     with running_engine(world.services()) as workflow_engine:
         assert ended_at_last(world, run_id, workflow_engine).outcome == "proven"
