@@ -73,9 +73,9 @@ async def _closed(_: str) -> Sandbox:
 
 def test_what_worked_is_remembered_while_the_manifests_are_the_same(tmp_path: Path) -> None:
     texts = {"setup.py": "a"}
-    ground = RepairContext(("setup.py",), texts, _no, _closed)
+    context = RepairContext(("setup.py",), texts, _no, _closed)
     commands = ("apt-get install -y x", "pip install 'y>1'")
-    made = environment_of(ground, commands)
+    made = environment_of(context, commands)
     save_recipe(tmp_path, "o/r", texts, made)
     assert saved_recipe(tmp_path, "o/r", texts) == commands
     assert saved_recipe(tmp_path, "o/r", {"setup.py": "b"}) == ()
@@ -85,15 +85,15 @@ def test_what_worked_is_remembered_while_the_manifests_are_the_same(tmp_path: Pa
 
 
 def test_what_worked_is_proposed_as_it_has_to_stand_in_the_settings() -> None:
-    ground = RepairContext(("a",), {}, _no, _closed)
-    made = environment_of(ground, ("make deps",))
+    context = RepairContext(("a",), {}, _no, _closed)
+    made = environment_of(context, ("make deps",))
     text = proposal(Environment(made.source, made.image, made.steps))
     assert text == "setup:\n  - 'make deps'\n"
 
 
 def test_what_other_branches_need_is_not_remembered_for_the_default_one(tmp_path: Path) -> None:
-    ground = RepairContext(("setup.py",), {"setup.py": "a"}, _no, _closed)
+    context = RepairContext(("setup.py",), {"setup.py": "a"}, _no, _closed)
     pushed = EnvironmentRequest("o/r", on_default=False)
-    save_recipe(tmp_path, pushed.scope, {"setup.py": "a"}, environment_of(ground, ("curl evil",)))
+    save_recipe(tmp_path, pushed.scope, {"setup.py": "a"}, environment_of(context, ("curl evil",)))
     assert saved_recipe(tmp_path, pushed.scope, {"setup.py": "a"}) == ("curl evil",)
     assert saved_recipe(tmp_path, EnvironmentRequest("o/r").scope, {"setup.py": "a"}) == ()

@@ -41,7 +41,7 @@ async def test_is_contained(attack: Attack, engine: DockerEngine) -> None:
     assert await outcome(attack, opener(engine)) == ""
 
 
-def ground() -> SandboxSpec:
+def images() -> SandboxSpec:
     run_id = f"attack-{uuid.uuid4().hex[:8]}"
     return SandboxSpec(BASE_IMAGE, Limits(), run_id, "attack", installation="attacks")
 
@@ -49,7 +49,7 @@ def ground() -> SandboxSpec:
 @pytest.mark.docker
 @pytest.mark.parametrize("number", range(6))
 async def test_an_image_is_contained(number: int, engine: DockerEngine) -> None:
-    assert await outcome(image_attacks(engine, ground())[number], opener(engine)) == ""
+    assert await outcome(image_attacks(engine, images())[number], opener(engine)) == ""
 
 
 @pytest.mark.docker
@@ -65,12 +65,12 @@ async def test_is_told_where_an_image_is_taken_as_it_is(
     place: str, careless: Any, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(place, careless)
-    told = [await outcome(a, opener(engine)) for a in image_attacks(engine, ground())]
+    told = [await outcome(a, opener(engine)) for a in image_attacks(engine, images())]
     assert sum(map(bool, told)) == 1
 
 
 def test_names_are_unique_and_the_whole_list_is_there() -> None:
-    names = [attack.name for attack in (*ATTACKS, *image_attacks(DockerEngine(), ground()))]
+    names = [attack.name for attack in (*ATTACKS, *image_attacks(DockerEngine(), images()))]
     assert len(set(names)) == len(names) >= 50
 
 
