@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from agent.gate.apply import patched_text
 from agent.gate.compare import SHOWN_CHARS, with_names_of
+from agent.gate.entered_functions import changed_functions, entering_tests
 from agent.gate.patch import Hunk, hunk_line, only_comments, parse_patch, without_hunks
 from agent.gate.proof import opened, settle
 from agent.gate.reachable_tests import reaching
@@ -108,6 +110,17 @@ def missed_by(before: Sequence[SuiteRun], whole: Sequence[SuiteRun], trial: Suit
     return SUITE if not trial.results and trial.exit_code != 0 else ""
 
 
+def _functions_of(held: HeldPatch, path: str, hunk: Hunk) -> tuple[range, ...] | None:
+    """The functions whose bodies are all that a hunk changes, as lines with the whole patch."""
+    file = next((file for file in held.files if file.path == path), None)
+    rest = without_hunks(held.submitted, [hunk])
+    change = next((change for change in parse_patch(rest) if change.path == path), None)
+    if file is None:
+        return None
+    left = patched_text(file.base, change, rest) if change is not None else file.base
+    return changed_functions(file.patched, left)
+
+
 async def _needed_by(sandbox: Sandbox, held: HeldPatch, path: str, hunk: Hunk) -> str | None:
     """What fails without a hunk; empty: nothing; None: it cannot be left out by itself."""
     declared, before = held.case.reproduction, held.before.reproduction
@@ -128,7 +141,13 @@ async def _needed_by(sandbox: Sandbox, held: HeldPatch, path: str, hunk: Hunk) -
     if not held.case.test_command or not held.after:
         return ""
     command = held.case.test_command
-    chosen = await reaching(sandbox, command, held.after[0], [path])
+    chosen: Sequence[str] | None = await reaching(sandbox, command, held.after[0], [path])
+    functions = _functions_of(held, path, hunk)
+    if functions is not None:
+        entering = entering_tests(held.after[-1], chosen, path, functions)
+        if entering == ():
+            return ""
+        chosen = chosen if entering is None else entering
     limit = min(held.case.timeout_s, max(held.allowance.left_s, 1.0))
     trial = await run_suite(sandbox, command, "\n".join(chosen or ()), limit)
     if trial.timed_out and limit < held.case.timeout_s:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -228,8 +228,15 @@ async def _with_suite(
             changed = [c.path for c in parse_patch(patch) if not c.path.endswith(_PROSE)]
             files = await reaching(sandbox, case.test_command, after[0], changed)
             runs.progress.begins("test suite with the patch, again")
-            after.append(await _some(sandbox, case, after[0], files))
-            shown = suite_check(without, after, old, case.contested)
+            # What tests enter is watched beside it, which tells what can miss a hunk.
+            watched = [path for path in changed if path.endswith(".py") and is_source(path)]
+            again = await _some(sandbox, case, after[0], files, watched)
+            shown = suite_check(without, [*after, again], old, case.contested)
+            if watched and not shown.ok:
+                await sandbox.restore(settled)
+                again = await _some(sandbox, case, after[0], files)
+                shown = suite_check(without, [*after, again], old, case.contested)
+            after.append(again)
     return tuple(after), tuple(old), shown
 
 
@@ -240,12 +247,17 @@ def _files_of(case: Case, run: SuiteRun) -> tuple[str, ...] | None:
 
 
 async def _some(
-    sandbox: Sandbox, case: Case, whole: SuiteRun, files: tuple[str, ...] | None
+    sandbox: Sandbox,
+    case: Case,
+    whole: SuiteRun,
+    files: tuple[str, ...] | None,
+    watched: Sequence[str] = (),
 ) -> SuiteRun:
     """One more run: of the tests in some files (None: all), the others as they were."""
+    chosen = "\n".join(files or ())
+    part = await run_suite(sandbox, case.test_command, chosen, case.timeout_s, watched)
     if files is None:
-        return await run_suite(sandbox, case.test_command, timeout_s=case.timeout_s)
-    part = await run_suite(sandbox, case.test_command, "\n".join(files), case.timeout_s)
+        return part
     return completed(whole, part, files)
 
 

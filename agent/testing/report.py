@@ -22,6 +22,22 @@ class TestResult(Record):
     duration_s: float = 0.0
 
 
+Function = tuple[str, int]
+"""A function of a watched file: the file's path below the root, and the function's first line."""
+
+
+class Entered(Record):
+    """Which functions of watched files were entered in a run of tests."""
+
+    files: tuple[str, ...]
+    """The files whose functions were watched: what is said holds for these alone."""
+    by_test: dict[str, tuple[Function, ...]]
+    """Of each test, those that it entered; a test that is missing here may have entered any."""
+    outside_of_tests: tuple[Function, ...]
+    """Those that were entered on import or while a test was set up: several tests may share what
+    came of it."""
+
+
 class SuiteRun(Record):
     """One run of a test command."""
 
@@ -37,6 +53,8 @@ class SuiteRun(Record):
     """Whether the runner went through all tests: False where its report breaks off."""
     folder: str = "."
     """Where it ran, below the root."""
+    entered: Entered | None = None
+    """Which functions of watched files its tests entered; None: not known."""
     parts: tuple[SuiteRun, ...] = ()
     """The runs of the single projects, where the command has several; `results` holds all."""
 

@@ -9,10 +9,10 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeGuard
 
 from agent.testing.junit import MAX_BYTES, cut, merged
-from agent.testing.report import Outcome, TestResult
+from agent.testing.report import Entered, Function, Outcome, TestResult
 from agent.text.surrogates import join_surrogates
 
 _JEST: dict[str, Outcome] = {
@@ -31,6 +31,35 @@ _PYTEST: dict[str, Outcome] = {
 }
 _GO: dict[str, Outcome] = {"pass": "passed", "fail": "failed", "skip": "skipped"}
 _CARGO: dict[str, Outcome] = {"ok": "passed", "FAILED": "failed", "ignored": "skipped"}
+
+
+def parse_entered(data: bytes) -> Entered | None:
+    """Which functions of watched files were entered, of a pytest report; None: it does not say."""
+    by_test: dict[str, tuple[Function, ...]] = {}
+    outside: tuple[Function, ...] = ()
+    files: tuple[str, ...] | None = None
+    for line in data.splitlines():
+        record = _json(line)
+        if not isinstance(record, dict) or "entered" not in record:
+            continue
+        places = tuple((p[0], p[1]) for p in _listed(record, "entered") if _is_place(p))
+        if test := _text(record, "by"):
+            by_test[test] = places
+        else:
+            outside = (*outside, *places)
+            files = tuple(path for path in _listed(record, "watched") if isinstance(path, str))
+    if files is None:
+        return None
+    return Entered(files=files, by_test=by_test, outside_of_tests=outside)
+
+
+def _is_place(value: Any) -> TypeGuard[list[Any]]:
+    return (
+        isinstance(value, list)
+        and len(value) == 2
+        and isinstance(value[0], str)
+        and isinstance(value[1], int)
+    )
 
 
 def parse_pytest(data: bytes) -> tuple[tuple[TestResult, ...], bool]:

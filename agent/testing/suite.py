@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +15,14 @@ from agent.testing import projects
 from agent.testing.junit import MAX_BYTES, merged, parse_junit, parse_surefire
 from agent.testing.projects import Part
 from agent.testing.report import SuiteRun, TestResult
-from agent.testing.reports import parse_cargo, parse_go, parse_jest, parse_mocha, parse_pytest
+from agent.testing.reports import (
+    parse_cargo,
+    parse_entered,
+    parse_go,
+    parse_jest,
+    parse_mocha,
+    parse_pytest,
+)
 from agent.testing.runners import PLUGIN, Invocation, in_tree, invocation, kind_of, plugin_of
 from agent.testing.selection import quoted
 from sandbox.byte_text import to_text
@@ -104,9 +112,16 @@ async def find_test_command(sandbox: Sandbox) -> str:
 
 
 async def run_suite(
-    sandbox: Sandbox, command: str, selection: str = "", timeout_s: float = 600
+    sandbox: Sandbox,
+    command: str,
+    selection: str = "",
+    timeout_s: float = 600,
+    watched: Sequence[str] = (),
 ) -> SuiteRun:
     """Run a test command on a selection (empty: all) and read what became of each test.
+
+    `watched`: Python files of which the run says which functions each test entered, where pytest
+    runs in one process; that makes it slower.
 
     The command runs in a shell of its own at the root of the tree, so nothing of it stays in the
     persistent one; one for several projects (`agent.testing.projects`) runs each in its folder.
@@ -117,7 +132,7 @@ async def run_suite(
     parts = projects.split(command)
     shown = _as_typed(command, selection)
     runs = [
-        await _run_part(sandbox, part, own, timeout_s)
+        await _run_part(sandbox, part, own, timeout_s, watched)
         for part, own in projects.route(parts, selection)
     ]
     if len(runs) == 1:
@@ -133,13 +148,15 @@ async def run_suite(
     return projects.combined(shown, named)
 
 
-async def _run_part(sandbox: Sandbox, part: Part, selection: str, timeout_s: float) -> SuiteRun:
+async def _run_part(
+    sandbox: Sandbox, part: Part, selection: str, timeout_s: float, watched: Sequence[str]
+) -> SuiteRun:
     """One project's tests; once more in another way where nothing could be read.
 
     A run that cannot load our plugin is asked for the runner's own report instead; one that ends
     badly without any result, bare, so that what is said of it is true without us.
     """
-    run = await _run_once(sandbox, part, selection, timeout_s)
+    run = await _run_once(sandbox, part, selection, timeout_s, watched=watched)
     if run.results or run.timed_out or kind_of(part.command) not in ("pytest", "tox", "other"):
         return run
     if PLUGIN in run.output:
@@ -156,6 +173,7 @@ async def _run_once(
     selection: str,
     timeout_s: float,
     how: Literal["plugin", "options", "bare"] = "plugin",
+    watched: Sequence[str] = (),
 ) -> SuiteRun:
     scratch = f"/tmp/tests-{secrets.token_hex(12)}"  # noqa: S108 - in the sandbox, unguessable
     call = invocation(part.command, selection, scratch, plugin=how == "plugin")
@@ -164,12 +182,17 @@ async def _run_once(
         await sandbox.write(f"{scratch}/unittest_report.py", _UNITTEST_REPORT.read_bytes())
     if call.format == "pytest":
         await sandbox.write(f"{scratch}/{plugin_of(scratch)}.py", _PYTEST_REPORT.read_bytes())
+        if watched:
+            line = (
+                f"export PATCHWRIGHT_WATCHED={shlex.quote(':'.join((WORKDIR, *watched)))}\n{line}"
+            )
     before = await sandbox.snapshot()
     ran = await sandbox.run(
         in_tree(line, f"mkdir -p {scratch} && touch {scratch}/start", part.folder),
         timeout_s=timeout_s,
     )
     results, output, complete = await _results(sandbox, call, ran, scratch, part.folder)
+    entered = parse_entered(await _report(sandbox, call.report)) if watched else None
     # Not by a diff: what tests leave may be large.
     if await sandbox.snapshot() != before:
         await sandbox.restore(before)
@@ -183,6 +206,7 @@ async def _run_once(
         duration_s=ran.duration_s,
         complete=complete,
         folder=part.folder,
+        entered=entered,
     )
 
 

@@ -193,3 +193,85 @@ async def test_no_tests_is_said_clearly(make: Make) -> None:
     box = make({"calc.py": CALC, "README.md": "hello"})
     with pytest.raises(NoTests, match="No tests were found"):
         await find_test_command(box)
+
+
+WATCHED = {
+    "calc.py": """
+def helper(n):
+    return n
+
+def double(n):
+    return helper(n) * 2
+
+def at_import():
+    return 1
+
+ONE = at_import()
+""",
+    "test_calc.py": """
+import subprocess
+import sys
+import threading
+
+import pytest
+from calc import double, helper
+
+@pytest.fixture
+def made():
+    return helper(3)
+
+def test_enters():
+    assert double(1) == 2
+
+def test_thread():
+    thread = threading.Thread(target=helper, args=(1,))
+    thread.start()
+    thread.join()
+
+def test_set_up(made):
+    assert made == 3
+
+def test_nothing():
+    pass
+
+def test_elsewhere():
+    subprocess.run([sys.executable, "-c", "pass"], check=True)
+
+def test_own_tracer():
+    sys.settrace(lambda *_: None)
+    helper(1)
+    sys.settrace(None)
+""",
+    "run_as_script.py": "def one():\n    pass\none()\n",
+    "test_script.py": """
+import runpy
+import run_as_script
+
+def test_script():
+    runpy.run_path(run_as_script.__file__)
+""",
+}
+
+
+async def test_a_run_says_which_functions_each_test_entered(make: Make) -> None:
+    watched = ["calc.py", "run_as_script.py", "not_there.py"]
+    box = make(WATCHED)
+    run = await run_suite(box, "python3 -m pytest -q", watched=watched)
+    assert {r.outcome for r in run.results} == {"passed"}
+    assert run.entered is not None
+    # One file is also run past the import system, another never: of these nothing is known.
+    assert run.entered.files == ("calc.py",)
+    helper, double, at_import = (("calc.py", line) for line in (2, 5, 8))
+    assert {helper, at_import} <= set(run.entered.outside_of_tests)
+    told = {name.partition("::")[2]: set(of) for name, of in run.entered.by_test.items()}
+    assert told["test_enters"] == {double, helper}
+    assert told["test_thread"] == {helper}
+    assert told["test_own_tracer"] == {helper}
+    assert told["test_set_up"] == set()
+    assert told["test_nothing"] == set()
+    # What is reached by another program is not known.
+    assert "test_elsewhere" not in told
+
+
+async def test_a_run_that_is_not_watched_says_nothing_of_functions(make: Make) -> None:
+    assert (await run_suite(make(WATCHED), "python3 -m pytest -q")).entered is None
