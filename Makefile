@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST_ARGS ?=
 FAULT_ARGS ?=
 
-.PHONY: help demo test check setup image test-setup unit lock bench evaluation fault check-detectors check-export check-deploy check-prism docs reference test-pods format clean
+.PHONY: help demo test check setup image test-setup unit lock bench evaluation fault check-detectors check-repairs check-export check-deploy check-prism docs reference test-pods format clean
 
 help:
 	@echo "make demo    a labelled issue becomes a proven pull request, on this machine, from nothing"
@@ -15,6 +15,7 @@ help:
 	@echo "make fault   40 random kills over 20 runs, on both databases; about half an hour"
 	@echo "make check-export    an export is read by datasets and trl (installs 330 MB beside the project, once)"
 	@echo "make evaluation    repairs and proofs on 36 fixes of made histories, killed once (an hour)"
+	@echo "make check-repairs    the embedded model repairs every repository of its set; ten minutes"
 	@echo "make check-detectors    the stand-in's parsers beside SGLang's own (fetches 40 MB once)"
 	@echo "make test-pods    all cases of the sandboxes' tests against the stand-in cluster; minutes"
 	@echo "make docs    the documentation as a site in site/, which asks no other host for anything"
@@ -62,6 +63,10 @@ check-export: setup
 
 evaluation: image
 	$(BIN)/python bench/evaluation.py $(EVALUATION_ARGS)
+
+check-repairs: image
+	PATCHWRIGHT_CHECK_REPAIRS=1 $(BIN)/python -m pytest -n 2 \
+	  tests/integration/agent/models/offline/test_repairs.py $(PYTEST_ARGS)
 
 check-detectors: setup
 	PATCHWRIGHT_CHECK_DETECTORS=1 $(BIN)/python -m pytest -rs tests/integration/agent/models/test_detectors.py \
