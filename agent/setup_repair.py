@@ -49,7 +49,7 @@ class TryResult:
     """What a try gave."""
 
     ok: bool
-    said: str
+    output: str
 
 
 Try = Callable[[tuple[str, ...]], Awaitable[TryResult]]
@@ -86,26 +86,28 @@ async def propose_setup(
         if not turn.tool_calls:
             return None
         first, *others = turn.tool_calls
-        asked, commands = _parse_arguments(first), tuple[str, ...]()
-        if isinstance(asked, str):
-            tried = TryResult(False, asked)
+        arguments, commands = _parse_arguments(first), tuple[str, ...]()
+        if isinstance(arguments, str):
+            tried = TryResult(False, arguments)
         else:
-            commands = tuple(restore(command) for command in asked.commands)
+            commands = tuple(restore(command) for command in arguments.commands)
             tried = await attempt(commands)
         note(
             SetupTried(
                 number=number,
-                why="" if isinstance(asked, str) else asked.why,
+                why="" if isinstance(arguments, str) else arguments.why,
                 commands=commands,
                 ok=tried.ok,
-                said=tried.said[-_MOST_OUTPUT:],
+                said=tried.output[-_MOST_OUTPUT:],
                 usage=turn.usage,
             )
         )
         if tried.ok:
             return commands
         left = tries - number
-        answer = f"{neutralise(tried.said[-_MOST_OUTPUT:])}\n[it does not work; {left} tries left]"
+        answer = (
+            f"{neutralise(tried.output[-_MOST_OUTPUT:])}\n[it does not work; {left} tries left]"
+        )
         messages += [
             Message(
                 role="assistant",

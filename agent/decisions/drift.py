@@ -117,8 +117,8 @@ def _stray(state: AttemptState, steps: tuple[Step, ...]) -> Drift | None:
     under_test = state.under_test
     if under_test is None:
         return None
-    said = f"{under_test.claim}\n{under_test.prediction}\n{under_test.test}"
-    named = {PurePosixPath(path).name for path in _FILE.findall(said)}
+    hypothesis_text = f"{under_test.claim}\n{under_test.prediction}\n{under_test.test}"
+    named = {PurePosixPath(path).name for path in _FILE.findall(hypothesis_text)}
     own = [step for step in steps if step.hypothesis == under_test.id and step.changed_tree]
     edited = [edit[0] for edit in (_edit(s) for s in own if s.name == "edit") if edit is not None]
     sources = [path for path in edited if is_source(path) and not path.startswith("/tmp/")]  # noqa: S108 - a path in the sandbox

@@ -93,20 +93,20 @@ def fault_of_exception(error: Exception) -> Fault | None:
 
 
 def _of_text(status: int, text: str, retry_after_s: float | None) -> Fault:
-    said = f"{text} (HTTP {status})" if text else f"HTTP {status}"
+    message = f"{text} (HTTP {status})" if text else f"HTTP {status}"
     if status == 413 or (status < 500 and _TOO_LONG.search(text)):
-        return Fault(kind="too_long", reason=said, room=_tokens_left(text), window=_window(text))
+        return Fault(kind="too_long", reason=message, room=_tokens_left(text), window=_window(text))
     if status == 429 and _OUT_OF_QUOTA.search(text):
-        return Fault(kind="refused", reason=f"The account's quota is used up: {said}")
+        return Fault(kind="refused", reason=f"The account's quota is used up: {message}")
     if status in (401, 403):
-        return Fault(kind="refused", reason=f"The model server refused the API key: {said}")
+        return Fault(kind="refused", reason=f"The model server refused the API key: {message}")
     if status in _AWAY or (status >= 500 and _UPSTREAM.search(text)):
-        reason = f"The model server is overloaded or away: {said}"
+        reason = f"The model server is overloaded or away: {message}"
         return Fault(kind="away", reason=reason, retry_after_s=retry_after_s)
     if status >= 500:
-        reason = f"The model server failed: {said}"
+        reason = f"The model server failed: {message}"
         return Fault(kind="retry", reason=reason, retry_after_s=retry_after_s)
-    return Fault(kind="refused", reason=f"The model server refused the request: {said}")
+    return Fault(kind="refused", reason=f"The model server refused the request: {message}")
 
 
 def _tokens_left(text: str) -> int | None:
@@ -125,18 +125,18 @@ def _error_message(body: bytes) -> str:
     """The server's own words, whichever of the usual shapes they come in."""
     text = body.decode("utf-8", "replace").strip()
     try:
-        said = json.loads(text)
+        message = json.loads(text)
     except (ValueError, RecursionError):
         return text[:_LONGEST_REASON]
-    if isinstance(said, dict):
-        inner = said.get("error", said)
+    if isinstance(message, dict):
+        inner = message.get("error", message)
         if isinstance(inner, dict):
             words = [str(inner[k]) for k in ("message", "detail") if inner.get(k)]
             kinds = [str(inner[k]) for k in ("type", "code") if isinstance(inner.get(k), str)]
-            said = f"{'; '.join(words)} [{', '.join(kinds)}]" if kinds else "; ".join(words)
+            message = f"{'; '.join(words)} [{', '.join(kinds)}]" if kinds else "; ".join(words)
         else:
-            said = inner
-    return str(said)[:_LONGEST_REASON] if said else text[:_LONGEST_REASON]
+            message = inner
+    return str(message)[:_LONGEST_REASON] if message else text[:_LONGEST_REASON]
 
 
 def _retry_after(headers: Mapping[str, str], now: datetime) -> float | None:

@@ -94,10 +94,10 @@ class ReplayModel:
     async def turn(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Turn:
         """The next call, from the calls so far and what they gave."""
         exchanges = [(call, restore(result)) for call, result in exchanges_of(messages)]
-        said = next_call(self._replay, exchanges)
-        if isinstance(said, str):
-            return Turn(content=said, usage=Usage(), finish_reason="stop")
-        name, arguments = said
+        step = next_call(self._replay, exchanges)
+        if isinstance(step, str):
+            return Turn(content=step, usage=Usage(), finish_reason="stop")
+        name, arguments = step
         call = ToolCall(
             id=f"functions.{name}:{len(exchanges)}",
             name=name,

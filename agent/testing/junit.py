@@ -89,11 +89,13 @@ def _result(case: Element) -> TestResult:
     message = ""
     for child in case:
         tag = child.tag.rpartition("}")[2]
-        said: Outcome | None = {"failure": "failed", "error": "error", "skipped": "skipped"}.get(
-            tag
-        )  # type: ignore[assignment]
-        if said is not None and _WORSE[said] > _WORSE[outcome]:
-            outcome = said
+        reported: Outcome | None = {
+            "failure": "failed",
+            "error": "error",
+            "skipped": "skipped",
+        }.get(tag)  # type: ignore[assignment]
+        if reported is not None and _WORSE[reported] > _WORSE[outcome]:
+            outcome = reported
             message = child.text or child.get("message") or ""
     return TestResult(
         name=_name(case), outcome=outcome, message=cut(message.strip()), duration_s=_seconds(case)

@@ -47,9 +47,9 @@ class TestsCannotRun(AgentError):
     __test__ = False
 
     def __init__(self, command: str, output: str) -> None:
-        said = [line for line in output.splitlines() if re.match(r"\S*(?:ERROR|[Ee]rror)", line)]
+        errors = [line for line in output.splitlines() if re.match(r"\S*(?:ERROR|[Ee]rror)", line)]
         # pytest says first what is wrong, then what could be.
-        last = " ".join(" ".join(said[:2] or [output]).split())[-300:]
+        last = " ".join(" ".join(errors[:2] or [output]).split())[-300:]
         super().__init__(
             f"The test command `{command}` cannot be run in the sandbox ({last}). Name another "
             "with --test-command or `test_command` in .github/patchwright.yml, or install what "

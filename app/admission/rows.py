@@ -64,8 +64,8 @@ def begin_if_admitted(
         begun = sa.select(table.c.begun_at).where(table.c.id == run.id)
         if connection.execute(begun).scalar_one_or_none() is not None:
             return Go()
-        mine = QueuedRun(run.id, run.repository, run.created_at, live=True)
-        admission = admit(mine, read_queued_runs(connection, moment), config.bounds, moment)
+        candidate = QueuedRun(run.id, run.repository, run.created_at, live=True)
+        admission = admit(candidate, read_queued_runs(connection, moment), config.bounds, moment)
         if isinstance(admission, Go):
             values = {"begun_at": to_micros(moment), "model": config.model}
             connection.execute(sa.update(table).where(table.c.id == run.id).values(**values))

@@ -136,10 +136,10 @@ def _act(action: str, run_id: str) -> None:
 
     _, store = _store()
     try:
-        said = ACTIONS[action](store, run_id)
+        result = ACTIONS[action](store, run_id)
     except UnknownRun:
         raise _unknown(run_id) from None
-    out.print(f"run {run_id}: {said}", highlight=False)
+    out.print(f"run {run_id}: {result}", highlight=False)
 
 
 def _store() -> tuple[Settings, SqlStore]:

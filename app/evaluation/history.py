@@ -92,13 +92,15 @@ async def mine(
                 else:
                     rejected[worth] += 1
             if waiting and (over or len(waiting) >= parallel):
-                for tried, said in await asyncio.gather(*map(prover.prove, waiting)):
-                    keep(_outcome(repo, tried, said))
-                    if isinstance(said, Instance):
-                        found.append(said)
-                        progress(f"{said.instance_id}: {said.problem_statement.splitlines()[0]}")
+                for tried, outcome in await asyncio.gather(*map(prover.prove, waiting)):
+                    keep(_outcome(repo, tried, outcome))
+                    if isinstance(outcome, Instance):
+                        found.append(outcome)
+                        progress(
+                            f"{outcome.instance_id}: {outcome.problem_statement.splitlines()[0]}"
+                        )
                     else:
-                        rejected[said] += 1
+                        rejected[outcome] += 1
                 waiting = []
             over = over or bool(limit and len(found) >= limit)
     return Mined(tuple(found[:limit] if limit else found), looked_at, dict(rejected))
@@ -108,11 +110,11 @@ def _earlier(before: MinedCommit) -> Instance | Rejection:
     return before.instance or before.rejected or "cannot be read"
 
 
-def _outcome(repo: str, tried: Candidate, said: Instance | Rejection) -> MinedCommit:
+def _outcome(repo: str, tried: Candidate, outcome: Instance | Rejection) -> MinedCommit:
     commit = tried.change.commit
-    if isinstance(said, Instance):
-        return MinedCommit(repo=repo, commit=commit, instance=said)
-    return MinedCommit(repo=repo, commit=commit, rejected=said)
+    if isinstance(outcome, Instance):
+        return MinedCommit(repo=repo, commit=commit, instance=outcome)
+    return MinedCommit(repo=repo, commit=commit, rejected=outcome)
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,9 +112,9 @@ def candidates(repo: str, mirrors: str) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def default_branch(said: bytes) -> str:
+def default_branch(output: bytes) -> str:
     """The branch in what `git ls-remote --symref` printed. Raises `NoRepository`."""
-    found = re.search(rb"^ref: refs/heads/(\S+)\tHEAD$", said, re.MULTILINE)
+    found = re.search(rb"^ref: refs/heads/(\S+)\tHEAD$", output, re.MULTILINE)
     if found is None:
         raise NoRepository("the repository names no default branch; name one with --branch")
     return found[1].decode("utf-8", "replace")

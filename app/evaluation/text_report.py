@@ -37,8 +37,8 @@ def mean_text(mean: Mean) -> str:
 
 def shares(report: Report) -> list[tuple[str, Share]]:
     """The report's shares by name."""
-    said = report.verdicts
-    values = (said.resolved, said.proven, said.precision, said.recall)
+    verdicts = report.verdicts
+    values = (verdicts.resolved, verdicts.proven, verdicts.precision, verdicts.recall)
     return list(zip(WORDS, values, strict=True))
 
 
@@ -65,9 +65,9 @@ def efforts(report: Report) -> list[tuple[str, str]]:
 
 def report_text(report: Report) -> RenderableType:
     """The report as tables."""
-    said = report.verdicts
+    verdicts = report.verdicts
     rows = Table("instance", "outcome", "hidden tests", "calls", "note")
-    for row in said.rows:
+    for row in verdicts.rows:
         hidden = "pass" if row.resolved else "-" if row.status == "error" else "fail"
         if report.attempts > 1 and row.attempts:
             hidden += f" ({row.right_attempts}/{row.attempts})"
@@ -81,7 +81,7 @@ def report_text(report: Report) -> RenderableType:
     parts: list[RenderableType] = [rows, sums]
     if report.attempts > 1:
         ks = Table("k", "pass@k", "gate-selected@k")
-        for at in said.at_k:
+        for at in verdicts.at_k:
             ks.add_row(str(at.k), mean_text(at.passed), mean_text(at.selected))
         parts.append(ks)
     if report.replay is not None:
@@ -91,10 +91,10 @@ def report_text(report: Report) -> RenderableType:
             f"false proof: {f.instance_id}, attempt {f.attempt}: "
             f"{_failure_reason(f.failed, f.problem)}"
         )
-        for f in said.false_proofs
+        for f in verdicts.false_proofs
     ]
-    if said.errors:
-        parts.append(Text(f"{said.errors} could not be tried; --resume tries them again."))
+    if verdicts.errors:
+        parts.append(Text(f"{verdicts.errors} could not be tried; --resume tries them again."))
     return Group(*parts)
 
 

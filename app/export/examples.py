@@ -51,8 +51,8 @@ def examples(
     for number in numbers:
         state = conversation(journal, number)
         if state.started is not None and state.outcome is not None:
-            spoken = spoken_messages(journal, number, state)
-            found.append(_example(facts, state, spoken, number, number == chosen, tools))
+            messages = whole_conversation(journal, number, state)
+            found.append(_example(facts, state, messages, number, number == chosen, tools))
     return found
 
 
@@ -65,7 +65,7 @@ def conversation(journal: Sequence[Recorded], attempt: int) -> AttemptState:
     )
 
 
-def spoken_messages(
+def whole_conversation(
     journal: Sequence[Recorded], attempt: int, state: AttemptState
 ) -> tuple[Message, ...]:
     """The conversation, with the words that ended it.
@@ -86,13 +86,13 @@ def spoken_messages(
 def _example(
     facts: Facts,
     state: AttemptState,
-    spoken: Sequence[Message],
+    messages: Sequence[Message],
     number: int,
     chosen: bool,
     tools: Sequence[ToolSpec],
 ) -> dict[str, Any]:
     started, verdict = state.started, state.verdict
-    fate = facts.closed if chosen else ""
+    pull_outcome = facts.closed if chosen else ""
     return {
         "id": f"{facts.run_id}.{number}",
         "run_id": facts.run_id,
@@ -102,23 +102,23 @@ def _example(
         "base_commit": started.base_commit if started else "",
         "model": started.model if started else "",
         "prompt_version": started.prompt_version if started else "",
-        "messages": [chat_message(m) for m in spoken],
+        "messages": [chat_message(m) for m in messages],
         "tools": json.dumps([chat_tool(t) for t in tools], ensure_ascii=False),
         "outcome": state.outcome,
         "gate": verdict.verdict if verdict else "none",
-        "pull_request": fate or ("open or none" if chosen else "not chosen"),
-        "reward": reward(state.outcome == "proven", fate),
+        "pull_request": pull_outcome or ("open or none" if chosen else "not chosen"),
+        "reward": reward(state.outcome == "proven", pull_outcome),
         "calls": state.calls_used,
         "prompt_tokens": state.usage.prompt_tokens,
         "completion_tokens": state.usage.completion_tokens,
     }
 
 
-def reward(proven: bool, fate: str) -> float:
+def reward(proven: bool, pull_outcome: str) -> float:
     """From the gate and from people: see `MERGED`."""
     if not proven:
         return 0.0
-    return {"merged": MERGED, "closed": CLOSED}.get(fate, PROVEN)
+    return {"merged": MERGED, "closed": CLOSED}.get(pull_outcome, PROVEN)
 
 
 def chat_message(message: Message) -> dict[str, Any]:

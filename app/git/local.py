@@ -87,8 +87,8 @@ def _uncommitted_changes(path: Path) -> list[str]:
 
 
 def _refusal_reason(path: Path) -> str:
-    said = _run(path, "rev-parse", "--show-toplevel").stderr.decode("utf-8", errors="replace")
-    if "dubious ownership" in said:
+    stderr = _run(path, "rev-parse", "--show-toplevel").stderr.decode("utf-8", errors="replace")
+    if "dubious ownership" in stderr:
         return (
             f"{path} belongs to another user. Run as its owner, or first run: "
             f"git config --global --add safe.directory {path}"

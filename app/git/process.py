@@ -204,12 +204,12 @@ def git_error(command: str, output: bytes) -> GitError:
     Only git's own sentences count, without the names in them: a repository or branch may well be
     called `ssl-connection-refused`.
     """
-    said = output.decode("utf-8", errors="replace").strip()
-    last = said.splitlines()[-1] if said else "it said nothing"
+    printed = output.decode("utf-8", errors="replace").strip()
+    last = printed.splitlines()[-1] if printed else "it said nothing"
     text = f"git {command} failed: {last}"
     if command not in OVER_THE_NETWORK:
-        return GitFailed(text, said)
-    own = [line for line in said.splitlines() if line.startswith(("fatal: ", "error: "))]
+        return GitFailed(text, printed)
+    own = [line for line in printed.splitlines() if line.startswith(("fatal: ", "error: "))]
     sentences = "\n".join(re.sub(r"(?<=\s)'[^']*'", "", line) for line in own)
     if _DENIED.search(sentences):
         return GitDenied(text)
@@ -217,4 +217,4 @@ def git_error(command: str, output: bytes) -> GitError:
         return GitMissing(text)
     if _UNAVAILABLE.search(sentences):
         return GitAway(text)
-    return GitFailed(text, said)
+    return GitFailed(text, printed)

@@ -56,11 +56,11 @@ def parse(body: str, name: str) -> Command | Unknown | Mention | None:
         rf"(?<![\w`@/.+-])@{re.escape(name)}(?:\[bot\])?(?![\w/\[-])(?!\.\w)[,:]?", re.IGNORECASE
     )
     for number, line in enumerate(own):
-        if said := slash.match(line):
-            return _command(_rest(lines, number, said.end()))
-        if said := at.search(line):
-            before = "\n".join((*lines[:number], lines[number][: said.start()]))
-            return _mention(before, _rest(lines, number, said.end()))
+        if match := slash.match(line):
+            return _command(_rest(lines, number, match.end()))
+        if match := at.search(line):
+            before = "\n".join((*lines[:number], lines[number][: match.start()]))
+            return _mention(before, _rest(lines, number, match.end()))
     return None
 
 

@@ -83,9 +83,9 @@ def _accept_trigger(intake: Intake, event_name: str, delivery: str, trigger: Tri
             connection, delivery, event_name, trigger, model=intake.settings.profile
         )
         if accepted.how != "duplicate":
-            said = f"{place}, delivery {delivery}, {accepted.how}"
+            detail = f"{place}, delivery {delivery}, {accepted.how}"
             action = f"asked by {trigger.by}"
-            audit.record_in(connection, trigger.sender, action, accepted.run_id, said)
+            audit.record_in(connection, trigger.sender, action, accepted.run_id, detail)
         return accepted
 
     accepted = store.in_shared_transaction(write)

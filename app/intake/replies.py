@@ -18,9 +18,9 @@ def help_text(why: str, name: str) -> Markdown:
         ("hint …", "give the run a hint, while it works or in a review"),
         ("explain", "say what is known so far"),
     )
-    told = "\n".join(f"- `/{name} {command}`: {what}" for command, what in lines)
+    commands = "\n".join(f"- `/{name} {command}`: {what}" for command, what in lines)
     return Markdown(
-        f"{why}\n\nI understand these commands at the beginning of a line:\n\n{told}".strip()
+        f"{why}\n\nI understand these commands at the beginning of a line:\n\n{commands}".strip()
     )
 
 

@@ -38,13 +38,13 @@ def prune(settings: Settings, database: sa.Engine, moment: datetime) -> int:
     """Delete what is due at this moment; gives how many rows and workflows."""
     before = moment - KEEP
     old_run = sa.select(runs.c.id).where(ended_before(before))
-    asked = sa.select(asks.c.id).where(asks.c.id == deliveries.c.id)
+    event = sa.select(asks.c.id).where(asks.c.id == deliveries.c.id)
     gone = 0
     with _workflows(settings, database) as client:
         gone += _delete_events(database, client, before)
         for table, due in (
             # One whose event is still there would be taken for new, and then there were two.
-            (deliveries, (deliveries.c.received_at < to_micros(before)) & ~asked.exists()),
+            (deliveries, (deliveries.c.received_at < to_micros(before)) & ~event.exists()),
             (handled, handled.c.run_id.in_(old_run)),
             (controls, controls.c.run_id.in_(old_run)),
             (usage, usage.c.day < f"{moment - KEEP_USAGE:%Y-%m-%d}"),

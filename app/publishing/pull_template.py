@@ -66,8 +66,8 @@ def fill(template: str, parts: Mapping[Part, Markdown]) -> Filled | None:
         if part is not None:
             placed.add(part)
             # Boxes are questions to a person: they stay below our answer.
-            asked = "\n".join(line for line in body.split("\n") if _is_box(line))
-            body = parts[part].strip("\n") + (f"\n\n{asked}" if asked else "")
+            checkboxes = "\n".join(line for line in body.split("\n") if _is_box(line))
+            body = parts[part].strip("\n") + (f"\n\n{checkboxes}" if checkboxes else "")
         out.append(f"{unlinked(section.heading)}\n\n{body}".strip("\n"))
     if not placed:
         return None

@@ -57,11 +57,11 @@ class WorkerRegistration:
 
     def beat(self) -> State:
         """Give a sign of life. A worker that was taken for dead meanwhile is `gone`."""
-        mine = sa.and_(workers.c.id == self.worker_id, workers.c.incarnation == self.incarnation)
+        own_row = sa.and_(workers.c.id == self.worker_id, workers.c.incarnation == self.incarnation)
         with self.database.begin() as connection:
             state = connection.execute(
                 sa.update(workers)
-                .where(mine, workers.c.state != "gone")
+                .where(own_row, workers.c.state != "gone")
                 .values(beat_at=clock(connection))
                 .returning(workers.c.state)
             ).scalar_one_or_none()
@@ -96,12 +96,12 @@ def register(database: sa.Engine, worker_id: str) -> WorkerRegistration:
 def drain(database: sa.Engine, worker_id: str) -> bool:
     """Tell a worker to take no more work and to end with its runs; False: there is none such."""
     with database.begin() as connection:
-        told = connection.execute(
+        updated = connection.execute(
             sa.update(workers)
             .where(workers.c.id == worker_id, workers.c.state != "gone")
             .values(state="draining")
         )
-    return told.rowcount > 0
+    return updated.rowcount > 0
 
 
 def list_workers(database: sa.Engine) -> list[Worker]:
@@ -212,7 +212,7 @@ def heartbeats(
     own_beats = [OwnHeartbeats(time.monotonic(), time.monotonic())]
 
     def beat() -> None:
-        told = False
+        draining = False
         while not stop.wait(every_s):
             try:
                 state = current[0].beat()
@@ -220,8 +220,8 @@ def heartbeats(
                     _log.warning("this worker was taken for dead; its runs went to others")
                     current[0] = register(registration.database, registration.worker_id)
                 own_beats[0] = own_beats[0].after_beat(time.monotonic(), dead_after_s)
-                if state == "draining" and not told:
-                    told = True
+                if state == "draining" and not draining:
+                    draining = True
                     _log.info("draining: no more work is taken")
                     drained()
             except Exception as error:  # noqa: BLE001  whatever it is, the next one may succeed

@@ -61,11 +61,11 @@ async def read_effective_config(settings: Settings, forge: Forge) -> EffectiveCo
     """Read both files from their default branches. Raises `ForgeError`."""
     owner = forge.name.partition("/")[0]
     organisation = f"{owner}/{ORGANISATION_REPOSITORY}"
-    own = await forge.file(PATH)
-    above = None
+    repository_file = await forge.file(PATH)
+    organisation_file = None
     if forge.name.casefold() != organisation.casefold():
-        above = await forge.file(PATH, repository=organisation)
-    found = read(own, above)
+        organisation_file = await forge.file(PATH, repository=organisation)
+    found = read(repository_file, organisation_file)
     return replace(
         effective_config(settings, found.config),
         problems=found.problems,
@@ -125,16 +125,17 @@ def _permissions(settings: Settings, config: RepoConfig) -> Permissions:
 
 
 def _budget(most: Budget, config: RepoConfig) -> Budget:
-    asked = config.budget
-    wall_s = asked.wall_minutes * 60 if asked.wall_minutes else most.wall_s
+    requested = config.budget
+    wall_s = requested.wall_minutes * 60 if requested.wall_minutes else most.wall_s
     return most.model_copy(
         update={
-            "calls": min(asked.calls or most.calls, most.calls),
+            "calls": min(requested.calls or most.calls, most.calls),
             "calls_per_hypothesis": min(
-                asked.calls_per_hypothesis or most.calls_per_hypothesis, most.calls_per_hypothesis
+                requested.calls_per_hypothesis or most.calls_per_hypothesis,
+                most.calls_per_hypothesis,
             ),
             "wall_s": min(wall_s, most.wall_s),
-            "tokens": min(asked.tokens or most.tokens, most.tokens),
+            "tokens": min(requested.tokens or most.tokens, most.tokens),
         }
     )
 

@@ -88,7 +88,7 @@ async def _wait_while_held(run: ActiveRun) -> None:
 
 async def _wait_for_admission(run: ActiveRun, config: EffectiveConfig) -> Done | Denied | Refused:
     """Wait until the limits let the run begin."""
-    told, until = "", time.monotonic() + LONGEST_WAIT_S
+    announced, until = "", time.monotonic() + LONGEST_WAIT_S
     while True:
         run.check_lease()
         if run.store.stop_requested(run.record.id):
@@ -99,7 +99,7 @@ async def _wait_for_admission(run: ActiveRun, config: EffectiveConfig) -> Done |
             case Refuse(reason):
                 return Refused(reason)
             case Wait(ahead, reason):
-                if told != (told := f"{ahead} {reason}"):
+                if announced != (announced := f"{ahead} {reason}"):
                     facts = run.facts(queue_place=ahead, waits_for=reason)
                     await run.update_status("queued", facts, AttemptState())
         if time.monotonic() > until:

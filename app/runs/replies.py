@@ -36,9 +36,9 @@ async def answer_all(
     changed = bool(commit) and commit != found.head
     failed = "" if isinstance(result, Pushed) else result.reason
     summary = state.submitted.summary if state.submitted else ""
-    said = answers(summary, len(items))
+    replies = answers(summary, len(items))
     on_page = []
-    for item, words in zip(items, said, strict=True):
+    for item, words in zip(items, replies, strict=True):
         text = answer_text(words, commit=commit[:12], changed=changed, failed=failed)
         if item.thread:
             marker = reply_marker(run.record.id, item.key)
@@ -97,12 +97,12 @@ def answers(summary: str, count: int) -> tuple[str, ...]:
     return tuple("\n".join(found.get(n, ())).strip() or whole for n in range(1, count + 1))
 
 
-def answer_text(said: str, *, commit: str, changed: bool, failed: str) -> Markdown:
+def answer_text(reply: str, *, commit: str, changed: bool, failed: str) -> Markdown:
     """An answer to one item. `commit` has the change; `failed` says why there is none."""
     if failed:
         return Markdown(f"Not done. {prose(failed, 3000)}")
     done = f"Done in {commit}." if changed else "Nothing was changed for this."
-    return Markdown(f"{done} {prose(said, 6000)}")
+    return Markdown(f"{done} {prose(reply, 6000)}")
 
 
 def page_comment(

@@ -127,8 +127,8 @@ def running_engine(services: Services) -> Iterator[WorkflowEngine]:
             on_conflict="always_update",
         )
         workflow_engine._up = True
-        if told := workflow_engine.flush_outbox():
-            _log.info("runs enqueued from the outbox", count=told)
+        if enqueued := workflow_engine.flush_outbox():
+            _log.info("runs enqueued from the outbox", count=enqueued)
         yield workflow_engine
     finally:
         workflow_engine._up = False

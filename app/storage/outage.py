@@ -41,8 +41,8 @@ def is_unavailable(error: BaseException) -> bool:
 
 def driver_message(error: SQLAlchemyError) -> str:
     """What the database's driver said, or the pool of connections, in one line."""
-    said = error.orig if isinstance(error, DBAPIError) else error
-    return str(said).split("\n")[0]
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return str(cause).split("\n")[0]
 
 
 async def retry_while_unavailable(what: str, act: Callable[[], Awaitable[T]]) -> T:

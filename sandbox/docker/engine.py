@@ -158,9 +158,9 @@ class DockerEngine:
         for container in found:
             labels = container.labels
             # An engine takes "label=" for any value of the label.
-            mine = labels.get(INSTALLATION_LABEL) == installation
+            is_own = labels.get(INSTALLATION_LABEL) == installation
             run = run_of(container.name or "", labels.get(RUN_LABEL, ""))
-            if mine and run not in keep_runs and only in ("", run):
+            if is_own and run not in keep_runs and only in ("", run):
                 try:
                     await (await self.container_of(str(container.id))).remove()
                 except SandboxError as error:  # the others go all the same

@@ -200,9 +200,9 @@ class EgressProxy:
         async with asyncio.timeout(_CONNECT_S):
             header = await client.reader.readexactly(RECORD_HEADER)
             payload = await client.reader.readexactly(record_size(header))
-        asked = canonical(server_name(payload))
-        if asked != target.host:
-            what = f"TLS for {asked!r}" if asked else "something else than TLS"
+        named_host = canonical(server_name(payload))
+        if named_host != target.host:
+            what = f"TLS for {named_host!r}" if named_host else "something else than TLS"
             self._note(f"{what} within a connection to {target.host}")
             raise ConnectionAbortedError
         return header + payload

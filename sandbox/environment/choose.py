@@ -164,12 +164,12 @@ def _requested(texts: Texts, settings: EnvironmentSettings) -> Environment:
     text = texts.get(settings.dockerfile)
     if text is None:
         raise dockerfile.NotUsable(f"{SETTINGS} names {settings.dockerfile}, which is not there")
-    built = dockerfile.parse(text)
+    build = dockerfile.parse(text)
     return Environment(
         SETTINGS,
-        built.image,
-        (*built.steps, *commands),
-        (*built.variables, *_variables()),
+        build.image,
+        (*build.steps, *commands),
+        (*build.variables, *_variables()),
         explicit=True,
     )
 
@@ -184,18 +184,18 @@ def _devcontainer(texts: Texts, detected: Environment | None) -> Environment | N
         if path not in texts:
             continue
         try:
-            asked = devcontainer.parse(texts[path], path)
-            built = dockerfile.Build(asked.image, (), ())
-            if asked.dockerfile:
-                built = dockerfile.parse(texts.get(asked.dockerfile, ""), asked.target)
+            container = devcontainer.parse(texts[path], path)
+            build = dockerfile.Build(container.image, (), ())
+            if container.dockerfile:
+                build = dockerfile.parse(texts.get(container.dockerfile, ""), container.target)
         except (devcontainer.NotUsable, dockerfile.NotUsable):
             continue
-        own = tuple(Step(command, root=True) for command in asked.commands)
+        own = tuple(Step(command, root=True) for command in container.commands)
         return Environment(
             path,
-            built.image,
-            (*built.steps, *(own or (detected.steps if detected else ()))),
-            (*built.variables, *_variables(), *asked.variables),
+            build.image,
+            (*build.steps, *(own or (detected.steps if detected else ()))),
+            (*build.variables, *_variables(), *container.variables),
         )
     return None
 
@@ -205,16 +205,16 @@ def _dockerfile(texts: Texts, detected: Environment | None) -> Environment | Non
         if path not in texts:
             continue
         try:
-            built = dockerfile.parse(texts[path])
+            build = dockerfile.parse(texts[path])
         except dockerfile.NotUsable:
             continue
         # An image of a service seldom has what its tests need.
         more = detected.steps if detected else ()
         return Environment(
             path,
-            built.image,
-            (*built.steps, *more),
-            (*built.variables, *_variables()),
+            build.image,
+            (*build.steps, *more),
+            (*build.variables, *_variables()),
         )
     return None
 

@@ -160,8 +160,10 @@ def _check(client: docker.DockerClient, tag: str) -> None:
         client.containers.run(tag, ["bash", "-c", _CHECK], remove=True, network_mode="none")
     except ContainerError as error:
         raw = error.stderr or b""
-        said = (raw if isinstance(raw, str) else raw.decode(errors="replace")).strip()
-        raise SandboxError(f"The new image lacks something that a sandbox needs: {said}") from None
+        message = (raw if isinstance(raw, str) else raw.decode(errors="replace")).strip()
+        raise SandboxError(
+            f"The new image lacks something that a sandbox needs: {message}"
+        ) from None
 
 
 def _promote(client: docker.DockerClient, candidate: str) -> None:

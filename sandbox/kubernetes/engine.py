@@ -161,9 +161,9 @@ class KubernetesEngine:
 def closes_network(policy: dict[str, Any]) -> bool:
     """Whether a policy closes both directions for all sandboxes."""
     spec = policy.get("spec", {})
-    mine = spec.get("podSelector") in ({"matchLabels": {SANDBOX_LABEL: "true"}}, {})
+    selects_sandboxes = spec.get("podSelector") in ({"matchLabels": {SANDBOX_LABEL: "true"}}, {})
     both = {"Ingress", "Egress"} <= set(spec.get("policyTypes") or ())
-    return mine and both and not spec.get("ingress") and not spec.get("egress")
+    return selects_sandboxes and both and not spec.get("ingress") and not spec.get("egress")
 
 
 def waits_for(found: dict[str, Any]) -> str:

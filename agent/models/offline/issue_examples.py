@@ -131,7 +131,7 @@ def read_issue(text: str) -> Report:
         ]
         _read_block(session, block, plain[start : blocks[at][0]], prose, following, tuple(shown))
     outside = TRACE.sub(r"\1\n", FENCE.sub("\n", text))
-    said = MESSAGE.sub("", outside)
+    prose_text = MESSAGE.sub("", outside)
     if ">>>" in outside:
         _read_doctest(session, outside, outside)
     else:
@@ -139,14 +139,14 @@ def read_issue(text: str) -> Report:
     for expr, wanted in table_examples(text):
         if _is_call(expr):
             session.found.append(Example(expr, tuple(session.setup), wanted))
-    _read_prose(session, said)
+    _read_prose(session, prose_text)
     words = frozenset(re.findall(r"[A-Za-z_]\w{2,}", text))
     return Report(
         tuple(_unique([*session.found, *session.guessed])),
         traces,
         tuple(dict.fromkeys(literals_in(FRAME.sub("", text)))),
         words,
-        expected_in(said),
+        expected_in(prose_text),
         original,
     )
 

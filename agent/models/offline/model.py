@@ -108,7 +108,7 @@ class OfflineModel:
             content = session.diagnosis or "The search has ended; there is nothing more to do."
             reasoning = "Nothing is left to try."
         prompt = sum(_length(m) for m in messages)
-        said = len(reasoning) + len(content) + sum(len(c.arguments) for c in calls)
+        characters = len(reasoning) + len(content) + sum(len(c.arguments) for c in calls)
         cached, self._sent = min(self._sent, prompt), prompt
         return Turn(
             reasoning=reasoning,
@@ -116,7 +116,7 @@ class OfflineModel:
             tool_calls=calls,
             usage=Usage(
                 prompt_tokens=prompt // CHARACTERS_PER_TOKEN,
-                completion_tokens=said // CHARACTERS_PER_TOKEN,
+                completion_tokens=characters // CHARACTERS_PER_TOKEN,
                 cached_tokens=cached // CHARACTERS_PER_TOKEN,
             ),
             finish_reason="tool_calls" if calls else "stop",
