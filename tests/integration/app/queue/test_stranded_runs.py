@@ -155,7 +155,7 @@ def test_a_run_that_was_never_known_to_the_engine_is_told_again(tmp_path: Path) 
         assert ended_at_last(world, run_id, workflow_engine).outcome == "proven"
 
 
-def test_an_ask_that_the_engine_forgot_is_answered(tmp_path: Path) -> None:
+def test_an_event_that_the_engine_forgot_is_answered(tmp_path: Path) -> None:
     world = RunWorld(tmp_path)
     with world.forge.world() as forge:
         forge["set"]["role"] = "write"

@@ -27,7 +27,7 @@ def with_pull(store: SqlStore, delivery: str = "d1") -> str:
     return run_id
 
 
-def test_an_ask_is_kept_once_until_it_is_answered(store: SqlStore) -> None:
+def test_an_event_is_kept_once_until_it_is_answered(store: SqlStore) -> None:
     inbox = Inbox(store.database)
     event = comment("NUL \0, \\u0000 and é")
     assert inbox.keep("a1", "issue_comment", event)
@@ -58,7 +58,7 @@ def test_what_is_due_in_one_place_comes_in_order(store: SqlStore) -> None:
         inbox.due("a9")
 
 
-def test_an_ask_starts_one_run_and_joins_a_live_one(store: SqlStore) -> None:
+def test_an_event_starts_one_run_and_joins_a_live_one(store: SqlStore) -> None:
     inbox = Inbox(store.database)
     first = inbox.start("a1", trigger(), model="m")
     assert first.how == "new"
