@@ -37,7 +37,7 @@ def encoded(payload: object) -> bytes:
     return json.dumps(payload).encode()
 
 
-PLACE = {
+SOURCE = {
     "installation_id": 11,
     "repository": "octo/calc",
     "repository_id": 5,
@@ -49,7 +49,7 @@ PLACE = {
 
 
 def comment(body: str = "/patchwright fix") -> Commented:
-    return Commented(**PLACE, issue_number=7, is_pull_request=False, comment_id=3, body=body)
+    return Commented(**SOURCE, issue_number=7, is_pull_request=False, comment_id=3, body=body)
 
 
 STOP = Commented(

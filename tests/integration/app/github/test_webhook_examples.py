@@ -56,7 +56,7 @@ def examples(where: str) -> list[tuple[str, dict[str, Any]]]:
     return [(entry["name"], payload) for entry in listed for payload in entry["examples"]]
 
 
-class Door:
+class ServiceUnderTest:
     """The service in this process, asked without a socket."""
 
     def __init__(self, folder: Path) -> None:
@@ -84,12 +84,12 @@ class Door:
 
 
 @pytest.fixture
-def door(tmp_path: Path) -> Iterator[Door]:
-    door = Door(tmp_path)
-    yield door
-    door.loop.run_until_complete(door.client.aclose())
-    door.loop.close()
-    door.store.close()
+def service(tmp_path: Path) -> Iterator[ServiceUnderTest]:
+    service = ServiceUnderTest(tmp_path)
+    yield service
+    service.loop.run_until_complete(service.client.aclose())
+    service.loop.close()
+    service.store.close()
 
 
 @pytest.mark.parametrize("where", FILES)
@@ -117,17 +117,19 @@ def test_every_example_of_the_events_used_is_parsed(where: str) -> None:
 
 
 @pytest.mark.parametrize("where", FILES)
-def test_every_event_that_is_not_used_gets_2xx_and_does_nothing(where: str, door: Door) -> None:
+def test_every_event_that_is_not_used_gets_2xx_and_does_nothing(
+    where: str, service: ServiceUnderTest
+) -> None:
     sent = 0
     for event, payload in examples(where):
         if (event, payload.get("action")) not in USED:
             sent += 1
             body = json.dumps({**payload, **INSTALLATION}).encode()
-            answer = door.deliver(event, body)
+            answer = service.deliver(event, body)
             assert answer.status_code == 200, (event, payload.get("action"), answer.text)
             assert answer.json()["result"] == "ignored"
     assert sent > 40
-    assert door.kept() == 0
+    assert service.kept() == 0
 
 
 VALUES: tuple[Any, ...] = (
@@ -186,7 +188,7 @@ BATCH, BATCHES = 50, 200
 
 
 @pytest.mark.slow
-def test_ten_thousand_spoilt_payloads_get_2xx_or_4xx(door: Door) -> None:
+def test_ten_thousand_spoilt_payloads_get_2xx_or_4xx(service: ServiceUnderTest) -> None:
     chosen = [
         (event, payload) for where in FILES for event, payload in examples(where) if event in EVENTS
     ]
@@ -204,7 +206,7 @@ def test_ten_thousand_spoilt_payloads_get_2xx_or_4xx(door: Door) -> None:
         rng = random.Random(seed)
         for _ in range(BATCH):
             event, payload = rng.choice(used if rng.random() < 0.9 else chosen)
-            answer = door.deliver(*spoil(rng, event, payload))
+            answer = service.deliver(*spoil(rng, event, payload))
             assert answer.status_code // 100 in (2, 4), (seed, answer.status_code, answer.text)
             answers[answer.status_code] += 1
 

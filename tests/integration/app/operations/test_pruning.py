@@ -14,7 +14,7 @@ from app.operations import retention
 from app.queue.client import connected
 from app.server.workflow_engine import running_engine
 from app.storage.inbox import Inbox
-from tests.support.github.payloads import PLACE
+from tests.support.github.payloads import SOURCE
 from tests.support.runs.lifecycle import ended, start, until
 from tests.support.runs.world import RunWorld
 
@@ -60,7 +60,7 @@ def test_the_engines_records_of_what_is_over_go_and_no_others(
     )
 
     def keep_event(event_id: str, pull: int = 99) -> None:
-        assert inbox.keep(event_id, "pull_request_review", Reviewed(**PLACE, pull_number=pull))
+        assert inbox.keep(event_id, "pull_request_review", Reviewed(**SOURCE, pull_number=pull))
 
     done = start(world)
     keep_event("a1")

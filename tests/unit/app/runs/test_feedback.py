@@ -23,7 +23,7 @@ from app.repo_config.schema import Permissions, RepoConfig, Triggers
 from app.runs.feedback import feedback_to_app, item_from_comment, unhandled_comments
 from app.runs.replies import answer_text, answers, page_comment
 from app.settings.schema import Settings
-from tests.support.github.payloads import PLACE, comment
+from tests.support.github.payloads import SOURCE, comment
 from tests.support.runs.stored import trigger
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -123,27 +123,27 @@ def make_config(**config: Any) -> EffectiveConfig:
         (comment("hello"), "not addressed to us"),
         (comment().model_copy(update={"sender_is_bot": True}), "from a bot"),
         (comment().model_copy(update={"archived": True}), "the repository is archived"),
-        (Assigned(**PLACE, issue_number=1, assignee="Patchwright[bot]"), None),
-        (Assigned(**PLACE, issue_number=1, assignee="ann"), "someone else was assigned"),
+        (Assigned(**SOURCE, issue_number=1, assignee="Patchwright[bot]"), None),
+        (Assigned(**SOURCE, issue_number=1, assignee="ann"), "someone else was assigned"),
         (
             CheckFailed(
-                **PLACE | {"sender_is_bot": True},
+                **SOURCE | {"sender_is_bot": True},
                 check_id=1, app_id=3, name="t", head_sha="a" * 40, head_branch="main",
             ),
             None,
         ),
         (
             CheckFailed(
-                **PLACE, check_id=1, app_id=7, name="t", head_sha="a" * 40, head_branch="main"
+                **SOURCE, check_id=1, app_id=7, name="t", head_sha="a" * 40, head_branch="main"
             ),
             "a check of our own",
         ),
-        (Rerun(**PLACE, app_id=7, external_id="x", head_sha="a" * 40), None),
-        (Rerun(**PLACE, app_id=3, external_id="x", head_sha="a" * 40), "someone else's check"),
-        (Pushed(**PLACE | {"sender_is_bot": True}, branch="main", after="a" * 40), None),
+        (Rerun(**SOURCE, app_id=7, external_id="x", head_sha="a" * 40), None),
+        (Rerun(**SOURCE, app_id=3, external_id="x", head_sha="a" * 40), "someone else's check"),
+        (Pushed(**SOURCE | {"sender_is_bot": True}, branch="main", after="a" * 40), None),
         # A merge queue, or whoever merges by itself once all checks are well.
-        (PullEnded(**PLACE | {"sender_is_bot": True}, pull_number=9, merged=True), None),
-        (Reviewed(**PLACE | {"sender_is_bot": True}, pull_number=9), "from a bot"),
+        (PullEnded(**SOURCE | {"sender_is_bot": True}, pull_number=9, merged=True), None),
+        (Reviewed(**SOURCE | {"sender_is_bot": True}, pull_number=9), "from a bot"),
     ],
 )  # fmt: skip
 def test_what_is_dropped_at_the_door(event: Commented, reason: str | None) -> None:

@@ -8,7 +8,7 @@ from agent.journal.events import RunEnded
 from app.github.webhook_events import PullEnded, Pushed, Reviewed
 from app.storage.inbox import Inbox, UnknownEvent
 from app.storage.store import SqlStore
-from tests.support.github.payloads import PLACE, comment
+from tests.support.github.payloads import SOURCE, comment
 from tests.support.runs.stored import start, store, trigger, url
 
 __all__ = ["store", "url"]
@@ -71,8 +71,8 @@ def test_an_event_starts_one_run_and_joins_a_live_one(store: SqlStore) -> None:
 
 def test_what_concerns_our_pull_requests(store: SqlStore) -> None:
     inbox = Inbox(store.database)
-    ours, theirs = Reviewed(**PLACE, pull_number=9), Reviewed(**PLACE, pull_number=10)
-    push = Pushed(**PLACE, branch="main", after="a" * 40)
+    ours, theirs = Reviewed(**SOURCE, pull_number=9), Reviewed(**SOURCE, pull_number=10)
+    push = Pushed(**SOURCE, branch="main", after="a" * 40)
     assert [inbox.is_relevant(ours), inbox.is_relevant(theirs), inbox.is_relevant(push)] == [
         False
     ] * 3
@@ -87,7 +87,7 @@ def test_what_concerns_our_pull_requests(store: SqlStore) -> None:
     assert inbox.runs_with_open_pulls("octo/calc") == [run_id]
     inbox.close(run_id, "merged")
     assert inbox.runs_with_open_pulls("octo/calc") == []
-    assert inbox.is_relevant(PullEnded(**PLACE, pull_number=9, merged=True))
+    assert inbox.is_relevant(PullEnded(**SOURCE, pull_number=9, merged=True))
     assert not inbox.is_relevant(push)
 
 
