@@ -23,7 +23,7 @@ _RANK = {"proven": 0, "draft": 1, "diagnosis": 2, "stopped": 3, "failed": 4}
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class ChosenAttempt:
     """The attempt that is taken, with its number."""
 
     number: int
@@ -67,10 +67,10 @@ async def _result_or_error(run_attempt: RunAttempt, number: int) -> AttemptState
         return error
 
 
-def choose(states: Sequence[AttemptState]) -> Chosen:
+def choose(states: Sequence[AttemptState]) -> ChosenAttempt:
     """The gate decides, then fewer changed lines, then fewer files, then the earlier attempt."""
     best = min(range(len(states)), key=lambda i: (*preference(states[i]), i))
-    return Chosen(best + 1, states[best])
+    return ChosenAttempt(best + 1, states[best])
 
 
 def preference(state: AttemptState) -> tuple[int, int, int]:

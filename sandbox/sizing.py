@@ -38,7 +38,7 @@ class TreeSize:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class MountSizes:
     """Sizes in bytes."""
 
     workspace: int
@@ -49,7 +49,7 @@ class Room:
     memory: int
 
 
-def room_for(limits: Limits, tree: TreeSize) -> Room:
+def mount_sizes(limits: Limits, tree: TreeSize) -> MountSizes:
     """The room of a sandbox.
 
     The mounts' pages count as the container's memory, so together they may hold three quarters of
@@ -63,7 +63,7 @@ def room_for(limits: Limits, tree: TreeSize) -> Room:
     snapshots = TreeSize(tree.files * 5 // 4, tree.pages_bytes + tree.files * PAGE // 4)
     more_tree = tree.memory_bytes if tree.memory_bytes > disk // 4 else 0
     more_home = snapshots.memory_bytes if snapshots.memory_bytes > disk // 8 else 0
-    return Room(
+    return MountSizes(
         workspace=disk // 2 + more_tree,
         home=disk // 4 + more_home,
         temporary=disk // 4,
@@ -74,7 +74,7 @@ def room_for(limits: Limits, tree: TreeSize) -> Room:
 
 def tree_size(tar: Path, limits: Limits) -> TreeSize:
     """Measure the tree in a tar file; nothing for one that surely fits. Blocks."""
-    if tar.stat().st_size * _EXPANSION < room_for(limits, TreeSize()).workspace // 4:
+    if tar.stat().st_size * _EXPANSION < mount_sizes(limits, TreeSize()).workspace // 4:
         return TreeSize()
     try:
         with tarfile.open(tar, "r:") as archive:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
-from agent.journal.state import AttemptState, Step
+from agent.journal.state import AttemptState, FinishedCall
 from agent.testing.paths import is_source
 
 REPEATS = 3
@@ -52,7 +52,7 @@ def notice(state: AttemptState, since: int = 0) -> Drift | None:
     )
 
 
-def _repetition(steps: tuple[Step, ...]) -> Drift | None:
+def _repetition(steps: tuple[FinishedCall, ...]) -> Drift | None:
     if not steps:
         return None
     last = steps[-1]
@@ -72,7 +72,7 @@ def _repetition(steps: tuple[Step, ...]) -> Drift | None:
     )
 
 
-def _thrashing(steps: tuple[Step, ...]) -> Drift | None:
+def _thrashing(steps: tuple[FinishedCall, ...]) -> Drift | None:
     edits = [e for e in (_edit(s) for s in steps if s.name == "edit") if e is not None]
     undone = sum(
         1
@@ -88,7 +88,7 @@ def _thrashing(steps: tuple[Step, ...]) -> Drift | None:
     )
 
 
-def _edit(step: Step) -> tuple[str, str, str] | None:
+def _edit(step: FinishedCall) -> tuple[str, str, str] | None:
     try:
         values = json.loads(step.arguments)
         return str(values["path"]), str(values["old"]), str(values["new"])
@@ -96,7 +96,7 @@ def _edit(step: Step) -> tuple[str, str, str] | None:
         return None
 
 
-def _stale(steps: tuple[Step, ...]) -> Drift | None:
+def _stale(steps: tuple[FinishedCall, ...]) -> Drift | None:
     if len(steps) < STALE:
         return None
     window = steps[-STALE:]
@@ -113,7 +113,7 @@ def _stale(steps: tuple[Step, ...]) -> Drift | None:
     )
 
 
-def _stray(state: AttemptState, steps: tuple[Step, ...]) -> Drift | None:
+def _stray(state: AttemptState, steps: tuple[FinishedCall, ...]) -> Drift | None:
     under_test = state.under_test
     if under_test is None:
         return None
@@ -136,7 +136,7 @@ _FILE = re.compile(r"[\w./-]*\w\.[A-Za-z]{1,5}(?![\w.(])")
 """What may be the name of a file in a sentence."""
 
 
-def _wandering(state: AttemptState, steps: tuple[Step, ...]) -> Drift | None:
+def _wandering(state: AttemptState, steps: tuple[FinishedCall, ...]) -> Drift | None:
     if state.under_test is not None or len(steps) < UNCLAIMED:
         return None
     window = steps[-UNCLAIMED:]

@@ -50,7 +50,7 @@ class Hypothesis:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class FinishedCall:
     """One finished call, as drift control sees it."""
 
     call_id: str
@@ -109,7 +109,7 @@ class AttemptState:
     blanked: frozenset[str] = frozenset()
     """Turns (by first call) whose reasoning the model no longer sees."""
     last_hint: int = 0
-    recent: tuple[Step, ...] = ()
+    recent: tuple[FinishedCall, ...] = ()
     """The last `RECENT` finished calls, for drift control."""
     waiting: str = ""
     """Why the model's server is waited for, until it answers."""
@@ -267,7 +267,7 @@ def _apply_tool_result(state: AttemptState, event: ToolFinished) -> AttemptState
     message = Message(role="tool", content=event.output, tool_call_id=event.call_id)
     under_test = state.under_test
     arguments = next((c.arguments for c in state.pending if c.id == event.call_id), "")
-    done = Step(
+    done = FinishedCall(
         call_id=event.call_id,
         name=event.name,
         arguments=arguments,

@@ -23,7 +23,7 @@ MERGED, PROVEN, CLOSED = 1.0, 0.7, 0.3
 closed the pull request. Everything else has none."""
 
 
-class Facts(Record):
+class RunMetadata(Record):
     """What is known of a run beside its journal."""
 
     run_id: str
@@ -33,14 +33,14 @@ class Facts(Record):
     """What became of the pull request: merged, closed, or empty."""
 
     @classmethod
-    def of(cls, run: Run) -> Facts:
+    def of(cls, run: Run) -> RunMetadata:
         """The facts of a run in the store."""
         issue = f"{run.repository}#{run.issue_number}"
         return cls(run_id=run.id, repository=run.repository, issue=issue, closed=run.closed)
 
 
 def examples(
-    facts: Facts, journal: Sequence[Recorded], tools: Sequence[ToolSpec]
+    facts: RunMetadata, journal: Sequence[Recorded], tools: Sequence[ToolSpec]
 ) -> list[dict[str, Any]]:
     """The run's attempts that were begun and ended, in order."""
     numbers = sorted({r.event.attempt for r in journal} - {0})
@@ -84,7 +84,7 @@ def whole_conversation(
 
 
 def _example(
-    facts: Facts,
+    facts: RunMetadata,
     state: AttemptState,
     messages: Sequence[Message],
     number: int,

@@ -15,7 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from agent.journal.events import AnyEvent, NoteAdded, Outcome, Recorded
 from agent.tools.registry import tool_specs
 from app.export.anonymise import mentioned_logins, pseudonymised, without_secrets
-from app.export.examples import Facts, examples, validation_repositories
+from app.export.examples import RunMetadata, examples, validation_repositories
 from app.journal_view.html import trace_page
 from app.storage.records import Run, RunFilter, UnknownRun
 from app.storage.store import SqlStore
@@ -115,7 +115,7 @@ def _export_run(
 ) -> list[dict[str, Any]]:
     """The run's examples that fit; with them its journal and page are written, if wanted."""
     private = _Redaction(run, journal, request.key)
-    rows = examples(Facts.of(run), journal, tool_specs())
+    rows = examples(RunMetadata.of(run), journal, tool_specs())
     rows = [private.data(row) for row in rows if _example_matches(row, request)]
     if rows and (request.journals or request.pages):
         clean = private.journal()

@@ -39,7 +39,7 @@ Objects = Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class TreeOptions:
     """What a repository asks for of its tree."""
 
     sparse: tuple[str, ...] = ()
@@ -50,11 +50,11 @@ class Shape:
     @property
     def is_plain(self) -> bool:
         """Whether it is the tree as git keeps it."""
-        return self == Shape()
+        return self == TreeOptions()
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class TreeSource:
     """Where a tree comes from."""
 
     mirror: Mirror
@@ -66,7 +66,7 @@ class Source:
     ca_file: str = ""
 
 
-def write_tree(source: Source, commit: str, out: Path, shape: Shape) -> None:
+def write_tree(source: TreeSource, commit: str, out: Path, shape: TreeOptions) -> None:
     """Write the tree; blocks. Raises `GitError` when a part of it cannot be had."""
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".tree-") as folder:
         plain = Path(folder) / "0.tar"
@@ -109,7 +109,7 @@ def submodule_url(own: str, url: str) -> str:
 
 
 def _submodules(
-    source: Source, commit: str, shape: Shape, folder: Path, above: str, depth: int
+    source: TreeSource, commit: str, shape: TreeOptions, folder: Path, above: str, depth: int
 ) -> list[tuple[str, Path]]:
     parts: list[tuple[str, Path]] = []
     for sub in source.mirror.submodules(commit) if depth else ():
@@ -125,7 +125,7 @@ def _submodules(
         prefix = f"{above}{sub.path}/"
         path = folder / f"{len(list(folder.iterdir()))}.tar"
         mirror.tree_tar(sub.commit, path)
-        inner = Source(mirror, url, source.other, source.token, source.ca_file)
+        inner = TreeSource(mirror, url, source.other, source.token, source.ca_file)
         parts.append((prefix, path))
         parts += _submodules(inner, sub.commit, shape, folder, prefix, depth - 1)
     return parts
@@ -164,7 +164,7 @@ def _add(whole: tarfile.TarFile, prefix: str, part: Path, objects: Path | None) 
             whole.addfile(member, file)
 
 
-def _fetch(source: Source, wanted: Objects, folder: Path) -> None:
+def _fetch(source: TreeSource, wanted: Objects, folder: Path) -> None:
     if not wanted:
         return
     with httpx.Client(verify=source.ca_file or True, timeout=120, trust_env=True) as client:
@@ -188,7 +188,7 @@ def _batches(wanted: Objects) -> Iterator[Objects]:
 
 
 def _download_requests(
-    client: httpx.Client, source: Source, wanted: Objects
+    client: httpx.Client, source: TreeSource, wanted: Objects
 ) -> dict[str, httpx.Request]:
     """Where each object is to be had, by the server's batch answer."""
     headers = {"Accept": _MEDIA, "Content-Type": _MEDIA}
@@ -237,4 +237,4 @@ def _download(
         raise GitError(f"The large file (LFS) {oid} arrived altered.")
 
 
-__all__ = ["Shape", "Source", "Submodule", "pointer", "submodule_url", "write_tree"]
+__all__ = ["Submodule", "TreeOptions", "TreeSource", "pointer", "submodule_url", "write_tree"]

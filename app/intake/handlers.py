@@ -36,7 +36,7 @@ from app.runs.failures import (
     wait_before_retry,
 )
 from app.runs.results import StepJson
-from app.runs.services import Services, Step
+from app.runs.services import DurableStep, Services
 from app.sanitize.markdown import code, inline, title_text
 from app.storage.outage import is_unavailable
 from app.telemetry import logs
@@ -54,7 +54,7 @@ class EventContext:
     config: EffectiveConfig
 
 
-async def handle_event(services: Services, event_id: str, step: Step) -> None:
+async def handle_event(services: Services, event_id: str, step: DurableStep) -> None:
     """Handle an event once, after those that came before it in the same place."""
     inbox = services.inbox
 

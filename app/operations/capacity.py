@@ -95,7 +95,7 @@ class Serving:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class AverageTurn:
     """One turn of an attempt, as it goes on average."""
 
     context: float
@@ -189,14 +189,14 @@ def kv_tokens_per_group(serving: Serving) -> float:
     return max(0.0, free_gb * GB / kv_bytes_per_token(serving.kv_bytes))
 
 
-def turns(work: Workload, serving: Serving, calls: int) -> Iterator[Turn]:
+def turns(work: Workload, serving: Serving, calls: int) -> Iterator[AverageTurn]:
     """An attempt of that many turns: the context grows, is cut at the high mark, grows again."""
     context, uncached = work.start_tokens, work.start_tokens
     for _ in range(calls):
         reading = uncached / serving.hardware.prefill_tokens_per_s
         writing = work.written_tokens / serving.tokens_per_s
         context += work.written_tokens
-        yield Turn(context, uncached, reading + writing + work.tool_s)
+        yield AverageTurn(context, uncached, reading + writing + work.tool_s)
         context += work.read_tokens
         # What the model wrote stays in the server's cache.
         uncached = work.read_tokens

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 
 from agent.journal.state import AttemptState
 from app.publishing.facts import PHASES, RunFacts, must_be_draft
-from app.publishing.rendering import MARKER_ROOM, MAX_ROWS, WORDS, render
+from app.publishing.rendering import MARKER_ROOM, MAX_ROWS, PHRASES, render
 from app.repo_config.parser import Problem
 from app.repo_config.schema import PATH, Language
 from app.sanitize.markdown import COMMENT_LIMIT, fit, inline
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class ChecklistItem:
     """One line of the checklist in the status comment."""
 
     done: bool
@@ -74,19 +74,19 @@ def settings_comment(problems: Sequence[Problem], *, stopped: bool, language: La
 
 def checklist(
     phase: str, state: AttemptState, pull: str = "", language: Language = "en"
-) -> tuple[Step, ...]:
+) -> tuple[ChecklistItem, ...]:
     """The phases of a run, with those that are behind it. An unknown phase is before all."""
     at = PHASES.index(phase) if phase in PHASES else -1
     confirmed = any(h.verdict == "confirmed" for h in state.hypotheses)
     proven = state.verdict is not None and state.verdict.verdict == "proven"
-    words = WORDS[language]
+    words = PHRASES[language]
     return (
-        Step(at > PHASES.index("preparing"), words.prepare),
-        Step(state.reproduction is not None, words.reproduce),
-        Step(confirmed, words.root_cause),
-        Step(state.submitted is not None, words.patch),
-        Step(proven, words.prove),
-        Step(bool(pull), words.open_pull),
+        ChecklistItem(at > PHASES.index("preparing"), words.prepare),
+        ChecklistItem(state.reproduction is not None, words.reproduce),
+        ChecklistItem(confirmed, words.root_cause),
+        ChecklistItem(state.submitted is not None, words.patch),
+        ChecklistItem(proven, words.prove),
+        ChecklistItem(bool(pull), words.open_pull),
     )
 
 

@@ -17,7 +17,7 @@ from app.github.records import Annotation, CheckReport
 from app.publishing.facts import RunFacts, is_undecided, must_be_draft, patch_of
 from app.publishing.markers import run_marker
 from app.publishing.pull_template import Part, fill
-from app.publishing.rendering import MARKER_ROOM, MAX_ROWS, WORDS, render
+from app.publishing.rendering import MARKER_ROOM, MAX_ROWS, PHRASES, render
 from app.repo_config.schema import Language
 from app.sanitize.markdown import (
     COMMENT_LIMIT,
@@ -47,7 +47,7 @@ class FileStat:
 
 def pull_title(facts: RunFacts, state: AttemptState) -> str:
     """The pull request's title."""
-    words = WORDS[facts.language]
+    words = PHRASES[facts.language]
     title = words.title.format(title=facts.issue_title) if facts.issue_title else _summary(state)
     return title_text(title)
 
@@ -116,7 +116,7 @@ def _co_author(facts: RunFacts) -> str:
 
 def check_report(facts: RunFacts, state: AttemptState, head_sha: str) -> CheckReport:
     """The check run on the pull request: the proof as summary, a remark at each changed place."""
-    words = WORDS[facts.language]
+    words = PHRASES[facts.language]
     summary = render(
         "check.md.j2",
         inline,
@@ -152,7 +152,7 @@ def check_annotations(facts: RunFacts, state: AttemptState) -> tuple[Annotation,
             path=file.path,
             first_line=min(lines),
             last_line=max(lines),
-            title=WORDS[facts.language].annotation,
+            title=PHRASES[facts.language].annotation,
             message=message,
         )
         for file in files
@@ -164,7 +164,7 @@ def check_annotations(facts: RunFacts, state: AttemptState) -> tuple[Annotation,
 
 def proof_limits(state: AttemptState, language: Language = "en") -> tuple[str, ...]:
     """What the proof does not cover, in sentences."""
-    words = WORDS[language]
+    words = PHRASES[language]
     found = []
     repro = state.reproduction
     if repro is None or repro.why_none:

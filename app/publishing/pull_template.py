@@ -40,7 +40,7 @@ LIMIT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class Filled:
+class FilledTemplate:
     """The template with our parts in it."""
 
     text: Markdown
@@ -49,14 +49,14 @@ class Filled:
 
 
 @dataclass(frozen=True, slots=True)
-class _Section:
+class _TemplateSection:
     heading: str
     """The line as the template has it; empty before the first."""
     title: str
     body: str
 
 
-def fill(template: str, parts: Mapping[Part, Markdown]) -> Filled | None:
+def fill(template: str, parts: Mapping[Part, Markdown]) -> FilledTemplate | None:
     """The template filled in; None when there is no heading in it that we understand."""
     placed: set[Part] = set()
     out = []
@@ -72,7 +72,7 @@ def fill(template: str, parts: Mapping[Part, Markdown]) -> Filled | None:
     if not placed:
         return None
     text = re.sub(r"\n{3,}", "\n\n", "\n\n".join(piece for piece in out if piece))
-    return Filled(Markdown(text), frozenset(placed))
+    return FilledTemplate(Markdown(text), frozenset(placed))
 
 
 def _part_of(title: str, placed: set[Part], parts: Mapping[Part, Markdown]) -> Part | None:
@@ -83,7 +83,7 @@ def _part_of(title: str, placed: set[Part], parts: Mapping[Part, Markdown]) -> P
     return None
 
 
-def _sections(template: str) -> list[_Section]:
+def _sections(template: str) -> list[_TemplateSection]:
     sections = []
     heading = title = fence = ""
     body: list[str] = []
@@ -95,11 +95,11 @@ def _sections(template: str) -> list[_Section]:
             fence = opened[1]
         found = None if fence or opened else _HEADING.match(line) or _BOLD_HEADING.match(line)
         if found:
-            sections.append(_Section(heading, title, "\n".join(body)))
+            sections.append(_TemplateSection(heading, title, "\n".join(body)))
             heading, title, body = line.strip(), str(found[found.lastindex or 1]), []
         else:
             body.append(line)
-    sections.append(_Section(heading, title, "\n".join(body)))
+    sections.append(_TemplateSection(heading, title, "\n".join(body)))
     return sections
 
 

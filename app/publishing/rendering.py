@@ -51,7 +51,7 @@ MAX_ROWS = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class Phrases:
     """One language. `{…}` are filled in."""
 
     prepare: str
@@ -72,8 +72,8 @@ class Words:
     annotation: str
 
 
-WORDS: Mapping[Language, Words] = {
-    "en": Words(
+PHRASES: Mapping[Language, Phrases] = {
+    "en": Phrases(
         prepare="Prepare a sandbox with the repository",
         reproduce="Reproduce the bug",
         root_cause="Find the root cause",
@@ -92,7 +92,7 @@ WORDS: Mapping[Language, Words] = {
         check_unproven="Not proven",
         annotation="Changed by the fix",
     ),
-    "de": Words(
+    "de": Phrases(
         prepare="Sandbox mit dem Repository vorbereiten",
         reproduce="Fehler reproduzieren",
         root_cause="Ursache finden",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from agent.task import Budget, GatePolicy
-from app.git.tree_archive import Shape
+from app.git.tree_archive import TreeOptions
 from app.github.forge import Forge
-from app.repo_config.parser import Problem, read
+from app.repo_config.parser import Problem, read_repo_config
 from app.repo_config.schema import (
     ORGANISATION_REPOSITORY,
     PATH,
@@ -47,7 +47,7 @@ class EffectiveConfig:
     pull_request: PullRequests
     bounds: Bounds
     language: Language
-    tree: Shape = Shape()  # noqa: RUF009 - frozen
+    tree: TreeOptions = TreeOptions()  # noqa: RUF009 - frozen
     """What of the tree goes into the sandbox."""
     remarks: tuple[str, ...] = ()
     """Settings of the repository that were not granted, in sentences for the status comment."""
@@ -65,7 +65,7 @@ async def read_effective_config(settings: Settings, forge: Forge) -> EffectiveCo
     organisation_file = None
     if forge.name.casefold() != organisation.casefold():
         organisation_file = await forge.file(PATH, repository=organisation)
-    found = read(repository_file, organisation_file)
+    found = read_repo_config(repository_file, organisation_file)
     return replace(
         effective_config(settings, found.config),
         problems=found.problems,
@@ -112,7 +112,7 @@ def effective_config(settings: Settings, config: RepoConfig) -> EffectiveConfig:
             repository_per_day=_least(limits.runs_per_day, day),
         ),
         language=config.language,
-        tree=Shape(config.tree.sparse, config.tree.lfs, config.tree.submodules),
+        tree=TreeOptions(config.tree.sparse, config.tree.lfs, config.tree.submodules),
         remarks=tuple(remarks),
     )
 

@@ -35,7 +35,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Parsed:
+class ParsedYaml:
     """A file's content as plain data, and where each part of it stands."""
 
     values: Mapping[str, Any]
@@ -43,21 +43,21 @@ class Parsed:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class MergedConfig:
     """The settings in effect; with problems, the faulty files count as absent."""
 
     config: RepoConfig
     problems: tuple[Problem, ...] = ()
 
 
-class _Faulty(Exception):
+class _InvalidYaml(Exception):
     def __init__(self, line: int, reason: str) -> None:
         super().__init__(reason)
         self.line = line
         self.reason = reason
 
 
-def read(repository: bytes | None, organisation: bytes | None = None) -> Read:
+def read_repo_config(repository: bytes | None, organisation: bytes | None = None) -> MergedConfig:
     """The repository's file over the organisation's defaults; None where there is no file.
 
     Sections are merged name by name, lists and values replace one another. A file with a mistake
@@ -74,17 +74,17 @@ def read(repository: bytes | None, organisation: bytes | None = None) -> Read:
             continue
         try:
             parsed = _parse(content)
-        except _Faulty as fault:
+        except _InvalidYaml as fault:
             problems.append(Problem(source, fault.line, fault.reason))
             continue
         wrong = _check(source, parsed)
         problems += wrong
         if not wrong:
             merged = _merge(merged, parsed.values)
-    return Read(RepoConfig.model_validate(merged), tuple(problems))
+    return MergedConfig(RepoConfig.model_validate(merged), tuple(problems))
 
 
-def _check(source: Source, parsed: Parsed) -> list[Problem]:
+def _check(source: Source, parsed: ParsedYaml) -> list[Problem]:
     try:
         RepoConfig.model_validate(parsed.values)
     except ValidationError as error:
@@ -94,7 +94,7 @@ def _check(source: Source, parsed: Parsed) -> list[Problem]:
     return []
 
 
-def _line(parsed: Parsed, location: Location) -> int:
+def _line(parsed: ParsedYaml, location: Location) -> int:
     """The line of a place, or of the nearest place around it that stands in the file."""
     while location and location not in parsed.lines:
         location = location[:-1]
@@ -129,28 +129,32 @@ def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _parse(content: bytes) -> Parsed:
+def _parse(content: bytes) -> ParsedYaml:
     if len(content) > LIMIT_BYTES:
-        raise _Faulty(0, f"the file is longer than {LIMIT_BYTES // 1024} KiB")
+        raise _InvalidYaml(0, f"the file is longer than {LIMIT_BYTES // 1024} KiB")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
-        raise _Faulty(line, "the file is not UTF-8 text") from None
+        raise _InvalidYaml(line, "the file is not UTF-8 text") from None
     try:
         _refuse_yaml_features(text)
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise _Faulty(mark.line + 1 if mark else 0, f"not valid YAML: {error.problem}") from None
+        raise _InvalidYaml(
+            mark.line + 1 if mark else 0, f"not valid YAML: {error.problem}"
+        ) from None
     except yaml.YAMLError as error:  # characters that YAML does not take
-        raise _Faulty(0, f"not valid YAML: {str(error).splitlines()[0]}") from None
+        raise _InvalidYaml(0, f"not valid YAML: {str(error).splitlines()[0]}") from None
     if root is None:
-        return Parsed({}, {})
+        return ParsedYaml({}, {})
     if not isinstance(root, yaml.MappingNode):
-        raise _Faulty(root.start_mark.line + 1, "the file must be a list of `name: value` lines")
+        raise _InvalidYaml(
+            root.start_mark.line + 1, "the file must be a list of `name: value` lines"
+        )
     lines: dict[Location, int] = {}
-    return Parsed(_mapping(root, (), lines), lines)
+    return ParsedYaml(_mapping(root, (), lines), lines)
 
 
 def _refuse_yaml_features(text: str) -> None:
@@ -159,17 +163,17 @@ def _refuse_yaml_features(text: str) -> None:
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         line = event.start_mark.line + 1 if event.start_mark else 0
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-            raise _Faulty(
+            raise _InvalidYaml(
                 line, "anchors and aliases (& and *) are not allowed; write the value out"
             )
         if getattr(event, "tag", None):
-            raise _Faulty(line, "tags (!) are not allowed")
+            raise _InvalidYaml(line, "tags (!) are not allowed")
         if isinstance(event, yaml.CollectionStartEvent):
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if depth > DEEPEST:
-            raise _Faulty(line, "nested too deeply")
+            raise _InvalidYaml(line, "nested too deeply")
 
 
 def _mapping(node: yaml.MappingNode, at: Location, lines: dict[Location, int]) -> dict[str, Any]:
@@ -177,10 +181,10 @@ def _mapping(node: yaml.MappingNode, at: Location, lines: dict[Location, int]) -
     for key, value in node.value:
         line = key.start_mark.line + 1
         if not isinstance(key, yaml.ScalarNode):
-            raise _Faulty(line, "a name must be text")
+            raise _InvalidYaml(line, "a name must be text")
         name = str(key.value)
         if name in values:
-            raise _Faulty(line, f"{'.'.join(map(str, (*at, name)))} is given twice")
+            raise _InvalidYaml(line, f"{'.'.join(map(str, (*at, name)))} is given twice")
         lines[(*at, name)] = line
         values[name] = _value(value, (*at, name), lines)
     # An empty section (`budget:` with nothing below) is as good as none.
@@ -198,4 +202,4 @@ def _value(node: yaml.Node, at: Location, lines: dict[Location, int]) -> Any:
         # The safe constructor knows plain words, numbers, truth values and dates only.
         return yaml.SafeLoader("").construct_object(node)
     except (yaml.YAMLError, ValueError):
-        raise _Faulty(node.start_mark.line + 1, "the value cannot be read") from None
+        raise _InvalidYaml(node.start_mark.line + 1, "the value cannot be read") from None

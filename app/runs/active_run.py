@@ -41,7 +41,7 @@ from app.runs.results import (
     from_json,
     to_json,
 )
-from app.runs.services import Services, Step
+from app.runs.services import DurableStep, Services
 from app.runs.step_retry import with_retries
 from app.storage.records import Run
 from app.storage.store import SqlStore
@@ -68,7 +68,7 @@ class ActiveRun:
 
     async def do_step(
         self,
-        step: Step,
+        step: DurableStep,
         name: str,
         act: Callable[[], Awaitable[AnyResult]],
         *,

@@ -29,13 +29,13 @@ from app.runs.results import (
     Published,
     Refused,
 )
-from app.runs.services import Step
+from app.runs.services import DurableStep
 
 MAX_LAPS = 3
 """So often work begins anew because the base branch moved; then a draft says so."""
 
 
-async def first_round(run: ActiveRun, step: Step) -> None:
+async def first_round(run: ActiveRun, step: DurableStep) -> None:
     """From the issue to a pull request, a draft or a diagnosis, in durable steps."""
     allowed = await run.do_step(step, "authorise", partial(authorise, run), heeds_stop=True)
     ended: Ended
@@ -52,7 +52,7 @@ async def first_round(run: ActiveRun, step: Step) -> None:
     await step("finish", partial(run.finish, ended))
 
 
-async def _prepare_to_publish(run: ActiveRun, step: Step) -> Ended:
+async def _prepare_to_publish(run: ActiveRun, step: DurableStep) -> Ended:
     prepared = await run.do_step(step, "prepare", partial(prepare, run), heeds_stop=True)
     if isinstance(prepared, Failed):
         return await _failed(run, step, None, prepared)
@@ -75,7 +75,9 @@ async def _prepare_to_publish(run: ActiveRun, step: Step) -> Ended:
                 prepared = replace(prepared, again=again, base_commit=base_commit, first=first)
 
 
-async def _failed(run: ActiveRun, step: Step, prepared: Prepared | None, failed: Failed) -> Ended:
+async def _failed(
+    run: ActiveRun, step: DurableStep, prepared: Prepared | None, failed: Failed
+) -> Ended:
     """Say so on the issue, where that is possible; gives how the run is recorded."""
     if failed.post_comment:
         await run.do_step(step, "explain", partial(report_failure, run, prepared, failed.reason))

@@ -36,7 +36,7 @@ from app.runs.results import (
     NothingToDo,
     Pushed,
 )
-from app.runs.services import Step
+from app.runs.services import DurableStep
 from app.sanitize.secret_scan import new_secrets
 from app.telemetry import logs
 from sandbox.protocol import Sandbox
@@ -47,7 +47,7 @@ MAX_LAPS = 3
 _log = logs.get(__name__)
 
 
-async def later_round(run: ActiveRun, step: Step) -> None:
+async def later_round(run: ActiveRun, step: DurableStep) -> None:
     """Do one later round to its end."""
     result: NothingToDo | ChangeResult = NothingToDo("nothing to do")
     pull = run.record.pull_request

@@ -17,13 +17,13 @@ from app.repo_config.schema import RepoConfig
 from app.runs.failures import PATIENCE_S
 from app.runs.results import StepJson
 from app.sandboxes.base import Sandboxes
-from app.sandboxes.environment import EnvironmentRequest, Prepared, SetupRepairer
+from app.sandboxes.environment import EnvironmentRequest, PreparedEnvironment, SetupRepairer
 from app.settings.schema import Settings
 from app.storage.inbox import Inbox
 from app.storage.store import SqlStore
 from app.telemetry import metrics
 
-Step = Callable[[str, Callable[[], Awaitable[StepJson]]], Awaitable[StepJson]]
+DurableStep = Callable[[str, Callable[[], Awaitable[StepJson]]], Awaitable[StepJson]]
 """Does a named step unless it was done before; gives its result."""
 
 STATUS_INTERVAL_S = 15.0
@@ -49,7 +49,10 @@ class Services:
     """Reads what a repository asks for, from its default branch; None: it is not asked."""
 
     prepare: (
-        Callable[[str, Path, EnvironmentRequest, SetupRepairer | None], Awaitable[Prepared | None]]
+        Callable[
+            [str, Path, EnvironmentRequest, SetupRepairer | None],
+            Awaitable[PreparedEnvironment | None],
+        ]
         | None
     ) = None
     """Makes the environment of a run's tree; None: its sandboxes are as they are."""

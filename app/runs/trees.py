@@ -11,13 +11,18 @@ from pathlib import Path
 from agent.cancellation import unless_stopped
 from agent.journal.events import EnvironmentPrepared, SetupTried
 from app.git.mirror import Mirror
-from app.git.tree_archive import Source, write_tree
+from app.git.tree_archive import TreeSource, write_tree
 from app.publishing import publish
 from app.publishing.facts import RECIPE_LOG
 from app.repo_config.effective import EffectiveConfig
 from app.runs.active_run import ISSUE_LOG, ActiveRun
 from app.runs.services import Services
-from app.sandboxes.environment import Prepared, SetupRepairer, environment_request, proposal
+from app.sandboxes.environment import (
+    PreparedEnvironment,
+    SetupRepairer,
+    environment_request,
+    proposal,
+)
 from app.sandboxes.setup_repair import SOURCE as FOUND_BY_MODEL
 from app.storage.atomic_file import atomic_file
 from app.storage.records import Run
@@ -35,7 +40,7 @@ async def tree_file(run: ActiveRun, commit: str, clone_url: str) -> Path:
         with atomic_file(path) as path_written:
 
             def write(token: str) -> None:
-                source = Source(mirror, clone_url, run.services.mirror, token, _ca_file(run))
+                source = TreeSource(mirror, clone_url, run.services.mirror, token, _ca_file(run))
                 write_tree(source, commit, path_written, shape)
 
             if shape.is_plain:
@@ -117,7 +122,7 @@ async def prepare_environment(
         store.append(run.id, [event])
 
 
-def environment_event(prepared: Prepared) -> EnvironmentPrepared:
+def environment_event(prepared: PreparedEnvironment) -> EnvironmentPrepared:
     """What the journal keeps of an environment."""
     return EnvironmentPrepared(
         attempt=0,

@@ -22,18 +22,18 @@ from app.runs.active_run import ActiveRun
 from app.runs.failures import Requeued, was_interrupted
 from app.runs.first_round import first_round, report_failure
 from app.runs.results import Ended
-from app.runs.services import Services, Step
+from app.runs.services import DurableStep, Services
 from app.storage.outage import is_unavailable, retry_while_unavailable
 from app.storage.records import Run
 from app.storage.store import SqlStore
 from app.telemetry import logs, tracing
 
-__all__ = ["Services", "Step", "run_round"]
+__all__ = ["DurableStep", "Services", "run_round"]
 
 _log = logs.get(__name__)
 
 
-async def run_round(services: Services, run_id: str, step: Step, number: int = 1) -> None:
+async def run_round(services: Services, run_id: str, step: DurableStep, number: int = 1) -> None:
     """Do a round of a run to its end, going on where an earlier worker stopped.
 
     A worker that lost the run to another ends as if cancelled: nothing of it is recorded.
@@ -68,7 +68,7 @@ async def run_round(services: Services, run_id: str, step: Step, number: int = 1
         await forge.close()
 
 
-async def _do_round(run: ActiveRun, step: Step, number: int, parked: str) -> None:
+async def _do_round(run: ActiveRun, step: DurableStep, number: int, parked: str) -> None:
     """The round. Whatever goes wrong in it, the run is over at the end, or handed back."""
     try:
         if parked:

@@ -8,7 +8,12 @@ from collections.abc import Collection
 from pathlib import Path
 
 from app.sandboxes.base import spec_of
-from app.sandboxes.environment import EnvironmentRequest, Prepared, SetupRepairer, image_for
+from app.sandboxes.environment import (
+    EnvironmentRequest,
+    PreparedEnvironment,
+    SetupRepairer,
+    image_for,
+)
 from app.sandboxes.setup_repair import SOURCE as FOUND
 from app.settings.schema import Settings
 from app.telemetry import logs, metrics
@@ -60,7 +65,7 @@ class DockerSandboxes:
         tree_tar: Path,
         request: EnvironmentRequest,
         repairer: SetupRepairer | None = None,
-    ) -> Prepared | None:
+    ) -> PreparedEnvironment | None:
         """Have the image that the tree's sandboxes start from; None: nothing was to be done.
 
         Raises `SandboxError`.

@@ -38,12 +38,12 @@ from sandbox.protocol import Sandbox
 from sandbox.setup.container import SetupSpec
 from sandbox.setup.prepare import prepare
 from sandbox.setup.prepared_images import prune
-from sandbox.setup.records import Prepared, SetupPolicy, proposal
+from sandbox.setup.records import PreparedEnvironment, SetupPolicy, proposal
 from sandbox.setup.registries import machine_hosts
 
 __all__ = [
     "EnvironmentRequest",
-    "Prepared",
+    "PreparedEnvironment",
     "SetupRepairer",
     "environment_request",
     "image_for",
@@ -94,7 +94,7 @@ async def image_for(
     installation: str,
     progress: Callable[[str], None] = lambda _: None,
     repairer: SetupRepairer | None = None,
-) -> Prepared | None:
+) -> PreparedEnvironment | None:
     """The image that the tree's sandboxes start from; None: the plain one, nothing being to do.
 
     Makes it if it is not there, and then removes images that are old or too many. Where nothing of
@@ -125,7 +125,7 @@ async def image_for(
     )
     policy = setup_policy(settings, request)
 
-    async def make(*environments: Environment) -> Prepared:
+    async def make(*environments: Environment) -> PreparedEnvironment:
         return await prepare(
             engine,
             tree,

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from app.sandboxes.base import spec_of
-from app.sandboxes.environment import EnvironmentRequest, Prepared, SetupRepairer
+from app.sandboxes.environment import EnvironmentRequest, PreparedEnvironment, SetupRepairer
 from app.settings.base import PREFIX, SettingsError
 from app.settings.schema import Settings
 from app.telemetry import logs, metrics
@@ -68,7 +68,7 @@ class KubernetesSandboxes:
         tree_tar: Path,
         request: EnvironmentRequest,
         repairer: SetupRepairer | None = None,
-    ) -> Prepared | None:
+    ) -> PreparedEnvironment | None:
         """Note the image that the repository's settings name; nothing is made.
 
         Raises `SandboxError` when they ask for what is not done on a cluster.

@@ -13,7 +13,7 @@ from agent.journal.events import SetupTried
 from agent.task import GatePolicy
 from app.llm.factory import make_model
 from app.repo_config.effective import effective_config
-from app.repo_config.parser import read
+from app.repo_config.parser import read_repo_config
 from app.repo_config.schema import PATH
 from app.sandboxes.environment import degraded, environment_request, image_for
 from app.sandboxes.setup_repair import SOURCE as FOUND_BY_MODEL
@@ -83,7 +83,7 @@ async def prepare_local_environment(
     failed. Errors as `image_for`.
     """
     text = (await asyncio.to_thread(read_tree, tree, lambda _: (PATH,))).texts.get(PATH)
-    found = read(text.encode() if text else None, None)
+    found = read_repo_config(text.encode() if text else None, None)
     for problem in found.problems:
         say(f"{PATH}, line {problem.line}: {problem.reason}")
     config = effective_config(settings, found.config)

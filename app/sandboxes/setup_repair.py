@@ -22,7 +22,7 @@ from app.telemetry import logs
 from sandbox.environment.choose import EnvironmentSettings, candidates
 from sandbox.environment.records import Environment
 from sandbox.protocol import Sandbox
-from sandbox.setup.records import Prepared, SetupFailed
+from sandbox.setup.records import PreparedEnvironment, SetupFailed
 
 SOURCE = "commands that the model found"
 
@@ -47,7 +47,7 @@ class RepairContext:
 
     files: tuple[str, ...]
     texts: Mapping[str, str]
-    prepare: Callable[[Environment], Awaitable[Prepared]]
+    prepare: Callable[[Environment], Awaitable[PreparedEnvironment]]
     """Raises `SetupFailed`."""
     open: Callable[[str], Awaitable[Sandbox]]
     """A sandbox with the tree, from an image."""
@@ -61,7 +61,7 @@ def environment_of(context: RepairContext, commands: tuple[str, ...]) -> Environ
 
 async def repair_setup(
     repairer: SetupRepairer, context: RepairContext, failed: tuple[SetupFailed, ...]
-) -> Prepared | None:
+) -> PreparedEnvironment | None:
     """An environment in which the tests run; None when the model found none."""
 
     async def attempt(commands: tuple[str, ...]) -> TryResult:
@@ -93,7 +93,7 @@ async def repair_setup(
 
 
 async def _tests_run(
-    repairer: SetupRepairer, context: RepairContext, prepared: Prepared
+    repairer: SetupRepairer, context: RepairContext, prepared: PreparedEnvironment
 ) -> TryResult:
     box = await context.open(prepared.image)
     try:

@@ -6,7 +6,7 @@ import secrets
 from typing import Any
 
 from sandbox.protocol import WORKDIR
-from sandbox.sizing import room_for
+from sandbox.sizing import mount_sizes
 from sandbox.spec import (
     COMMAND_USER,
     FLOOD_LABEL,
@@ -33,7 +33,7 @@ def container_options(spec: SandboxSpec) -> dict[str, Any]:
     Nothing of the host is mounted and no network interface exists but loopback. The writable
     places are tmpfs mounts (see `room`).
     """
-    limits, room = spec.limits, room_for(spec.limits, spec.tree)
+    limits, room = spec.limits, mount_sizes(spec.limits, spec.tree)
     options: dict[str, Any] = {
         "image": spec.image,
         "name": f"patchwright-{secrets.token_hex(6)}",

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sandbox.protocol import WORKDIR
-from sandbox.sizing import room_for
+from sandbox.sizing import mount_sizes
 from sandbox.spec import (
     COMMAND_USER,
     FLOOD_LABEL,
@@ -69,7 +69,7 @@ POLICY: dict[str, Any] = {
 
 def pod(spec: SandboxSpec) -> dict[str, Any]:
     """The pod of one sandbox: one container, and one that prepares its shell and ends."""
-    limits, room = spec.limits, room_for(spec.limits, spec.tree)
+    limits, room = spec.limits, mount_sizes(spec.limits, spec.tree)
     memory = str(room.memory)
     mounts = {
         "workspace": (WORKDIR, room.workspace),

@@ -33,7 +33,7 @@ from sandbox.setup.prepared_images import (
     image_id,
     use_image,
 )
-from sandbox.setup.records import Prepared, Progress, SetupFailed, SetupPolicy
+from sandbox.setup.records import PreparedEnvironment, Progress, SetupFailed, SetupPolicy
 from sandbox.setup.run import Setup
 from sandbox.spec import COMMAND_USER, INSTALLATION_LABEL, RUN_LABEL
 
@@ -63,7 +63,7 @@ async def prepare(
     *,
     scope: str,
     progress: Progress = lambda _: None,
-) -> Prepared:
+) -> PreparedEnvironment:
     """The image of the first candidate that works; `spec.image` is the base image.
 
     An image is kept for the same `tree_id` (see `tree_hash`) in the same `scope`, and for no other.
@@ -77,7 +77,7 @@ async def prepare(
     for environment in candidates:
         if environment.is_bare:
             spent = time.monotonic() - begun
-            return Prepared(spec.image, environment, True, spent, tuple(failed))
+            return PreparedEnvironment(spec.image, environment, True, spent, tuple(failed))
         try:
             image, cached = await _prepare_despite_network(job, environment)
         except SetupFailed as error:
@@ -86,7 +86,9 @@ async def prepare(
             if environment.explicit:
                 raise
             continue
-        return Prepared(image, environment, cached, time.monotonic() - begun, tuple(failed))
+        return PreparedEnvironment(
+            image, environment, cached, time.monotonic() - begun, tuple(failed)
+        )
     raise failed[-1] if failed else SandboxError("There is no environment to prepare")
 
 

@@ -90,7 +90,7 @@ class SetupPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedEnvironment:
     """The image that sandboxes of a repository start from."""
 
     image: str

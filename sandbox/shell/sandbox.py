@@ -13,7 +13,7 @@ from sandbox.errors import FileMissing, FileRefused, PatchRefused, SandboxError,
 from sandbox.protocol import WORKDIR, CommandResult
 from sandbox.shell.commands import CommandShell, OutputLimits
 from sandbox.shell.machine import Machine
-from sandbox.shell.service import Answer, ServiceShell
+from sandbox.shell.service import ServiceResult, ServiceShell
 from sandbox.shell.service_scripts import BROKEN, MISSING, NOT_REGULAR, UNREADABLE, UNWRITABLE
 
 _TREE_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
@@ -172,7 +172,7 @@ class ShellSandbox:
         payload: bytes | None = None,
         limit: int = 1024 * 1024,
         timeout_s: float = _GIT_S,
-    ) -> Answer:
+    ) -> ServiceResult:
         answer = await self._service.call(
             "pw_quietly", function, *words, payload=payload, limit=limit, timeout_s=timeout_s
         )
@@ -205,7 +205,7 @@ def _checked_snapshot(snapshot: str) -> str:
     return snapshot
 
 
-def _checked_tree_id(answer: Answer) -> str:
+def _checked_tree_id(answer: ServiceResult) -> str:
     """Check a snapshot's id: it comes from the sandbox, so it may be anything."""
     if not _TREE_ID.fullmatch(answer.text):
         raise SandboxError(f"The sandbox gave no snapshot: {answer.text[:200]!r}")

@@ -22,7 +22,7 @@ _BASH = unreadable_bash(BATCH)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ServiceResult:
     """What a service function printed, and its status."""
 
     output: bytes
@@ -54,7 +54,7 @@ class ServiceShell:
         payload: Payload | None = None,
         limit: int = 1024 * 1024,
         timeout_s: float = _CALL_S,
-    ) -> Answer:
+    ) -> ServiceResult:
         """Call a function with words as arguments and, perhaps, a payload as its input.
 
         Raises `SandboxGone` when the container died, `SandboxError` when there is no answer.
@@ -64,7 +64,7 @@ class ServiceShell:
         # A caller that was cancelled does not ask how it ended.
         task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         captured = await asyncio.shield(task)
-        return Answer(captured.output, captured.status, captured.dropped_bytes > 0)
+        return ServiceResult(captured.output, captured.status, captured.dropped_bytes > 0)
 
     async def open(self) -> None:
         """Start the shell now instead of at the first call."""

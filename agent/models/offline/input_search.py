@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from agent.models.offline.issue_examples import Example, Report
+from agent.models.offline.issue_examples import Example, IssueReport
 from agent.models.offline.protocol import Steps, call
 from agent.models.offline.repository_view import Tree, is_test, view_whole
 from agent.models.offline.variants import nearby
@@ -37,7 +37,7 @@ MOST = 400
 MOST_TEST_FILES = 2
 
 
-def hunted_examples(report: Report, tree: Tree) -> Steps[list[Example]]:
+def hunted_examples(report: IssueReport, tree: Tree) -> Steps[list[Example]]:
     """Calls that may raise what the traceback shows, to be tried."""
     trace = report.traces[0]
     names = [f[2].split(".")[-1] for f in trace.frames if re.fullmatch(r"[\w.]+", f[2])]

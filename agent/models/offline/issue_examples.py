@@ -82,7 +82,7 @@ class Trace:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class IssueReport:
     """All that could be read out of the issue."""
 
     examples: tuple[Example, ...] = ()
@@ -106,7 +106,7 @@ class _Session:
     """Calls put together from sentences: tried last."""
 
 
-def read_issue(text: str) -> Report:
+def read_issue(text: str) -> IssueReport:
     """Parse an issue's title and body."""
     original, text = text, with_prompts(text)
     text = "".join(
@@ -141,7 +141,7 @@ def read_issue(text: str) -> Report:
             session.found.append(Example(expr, tuple(session.setup), wanted))
     _read_prose(session, prose_text)
     words = frozenset(re.findall(r"[A-Za-z_]\w{2,}", text))
-    return Report(
+    return IssueReport(
         tuple(_unique([*session.found, *session.guessed])),
         traces,
         tuple(dict.fromkeys(literals_in(FRAME.sub("", text)))),

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agent.models.offline.issue_examples import Example, Report
-from agent.models.offline.render import Finding
+from agent.models.offline.issue_examples import Example, IssueReport
+from agent.models.offline.render import ShownExample
 
 
-def judge(example: Example, seen: dict[str, object], report: Report) -> Finding | None:
+def judge(example: Example, seen: dict[str, object], report: IssueReport) -> ShownExample | None:
     """Whether what an example gave is the bug of the issue."""
     if "timeout" in seen:
         hangs = bool(
             report.words & {"hang", "hangs", "forever", "infinite", "stuck", "never", "loop"}
         )
         return (
-            Finding(example, "ends", "", f"{example.expr} does not end", "Timeout", 2)
+            ShownExample(example, "ends", "", f"{example.expr} does not end", "Timeout", 2)
             if hangs
             else None
         )
@@ -26,13 +26,13 @@ def judge(example: Example, seen: dict[str, object], report: Report) -> Finding 
     if example.raises:
         name = example.raises[0]
         what = f"{example.expr} gives {value} and does not raise {name}"
-        return Finding(example, "raises", name, what, "DID NOT RAISE", 3)
+        return ShownExample(example, "raises", name, what, "DID NOT RAISE", 3)
     wrong = [text for text, same in zip(example.expected, equal, strict=False) if same is False]
     if not wrong:
         return None
     confirmed = True in equal or value in report.text or value.strip("'\"") in report.text
     what = f"{example.expr} gives {value}, not {wrong[0]}"
-    return Finding(example, "equals", wrong[0], what, "AssertionError", 4 if confirmed else 1)
+    return ShownExample(example, "equals", wrong[0], what, "AssertionError", 4 if confirmed else 1)
 
 
 def kinds_of(seen: dict[str, object]) -> Sequence[object]:
@@ -46,8 +46,8 @@ _ANY = ("Exception", "BaseException", "object")
 
 
 def _judge_error(
-    example: Example, error: str, seen: dict[str, object], report: Report
-) -> Finding | None:
+    example: Example, error: str, seen: dict[str, object], report: IssueReport
+) -> ShownExample | None:
     named = {example.crashed, *(t.exception for t in report.traces)} | report.words
     wanted = [text for text in example.expected if error not in text]
     kinds = {error, *(str(k) for k in kinds_of(seen) if k not in _ANY)}
@@ -61,7 +61,7 @@ def _judge_error(
     what = f"{example.expr} raises {error}: {seen['message']}"
     frames = seen["frames"] if isinstance(seen["frames"], list) else []
     if example.raises:
-        return Finding(example, "raises", example.raises[0], what, error, 3)
+        return ShownExample(example, "raises", example.raises[0], what, error, 3)
     if wanted:
-        return Finding(example, "equals", wanted[0], what, error, 4 if frames else 1)
-    return Finding(example, "ends", "", what, error, 3 if frames else 0)
+        return ShownExample(example, "equals", wanted[0], what, error, 4 if frames else 1)
+    return ShownExample(example, "ends", "", what, error, 3 if frames else 0)

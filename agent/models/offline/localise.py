@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from agent.models.offline.issue_examples import Report
+from agent.models.offline.issue_examples import IssueReport
 from agent.models.offline.protocol import Steps, call
 from agent.models.offline.repository_view import JOB, MOST_ELAPSED_S, Tree, driver, view_whole
 from agent.models.offline.reproduce import Reproduction
@@ -103,7 +103,7 @@ def read_sources(spectrum: Spectrum) -> Steps[dict[str, str]]:
     return texts
 
 
-def suspicion(path: str, text: str, spectrum: Spectrum, report: Report) -> dict[int, float]:
+def suspicion(path: str, text: str, spectrum: Spectrum, report: IssueReport) -> dict[int, float]:
     """Suspicion per line of a file, statements whole, headers and constants with their users."""
     scores = dict(spectrum.lines.get(path, {}))
     try:

@@ -11,7 +11,7 @@ from importlib import resources
 import libcst as cst
 
 from agent.models.offline.documented import documented_examples
-from agent.models.offline.issue_examples import Report, read_issue
+from agent.models.offline.issue_examples import IssueReport, read_issue
 from agent.models.offline.localise import Spectrum, Unit, measure, read_sources, suspicion, units_of
 from agent.models.offline.mutations import Mutant, mutate
 from agent.models.offline.mutations.source import Source
@@ -80,7 +80,9 @@ def _send_driver() -> Steps[None]:
         yield from call("create", why, path=f"{HOME}/patchwright_search/{name}", content=text)
 
 
-def _reproduce(title: str, report: Report, tree: Tree, run: TestRun) -> Steps[Reproduction | None]:
+def _reproduce(
+    title: str, report: IssueReport, tree: Tree, run: TestRun
+) -> Steps[Reproduction | None]:
     if run.failing:
         found = yield from from_failing_tests(run, tree)
         if found is not None:
@@ -89,7 +91,7 @@ def _reproduce(title: str, report: Report, tree: Tree, run: TestRun) -> Steps[Re
 
 
 def _prepare(
-    found: Reproduction, tree: Tree, spectrum: Spectrum, report: Report, seed: int
+    found: Reproduction, tree: Tree, spectrum: Spectrum, report: IssueReport, seed: int
 ) -> Steps[SearchContext]:
     texts = yield from read_sources(spectrum)
     sources: dict[str, Source] = {}
@@ -124,7 +126,7 @@ def with_seeded_score(mutant: Mutant, seed: int) -> Mutant:
     return replace(mutant, score=mutant.score * (0.9 + 0.2 * mark[0] / 255))
 
 
-def _no_reproduction(report: Report, run: TestRun) -> str:
+def _no_reproduction(report: IssueReport, run: TestRun) -> str:
     tried = f"{len(report.examples)} example(s) and {len(report.traces)} traceback(s)"
     return (
         "I could not reproduce this. "

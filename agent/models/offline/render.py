@@ -12,7 +12,7 @@ from agent.models.offline.issue_examples import Example
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ShownExample:
     """An example that shows the bug."""
 
     example: Example
@@ -27,7 +27,7 @@ class Finding:
     """0 to 4: how sure it is that this is the bug of the issue."""
 
 
-def render_test(title: str, findings: Sequence[Finding], style: str) -> str:
+def render_test(title: str, findings: Sequence[ShownExample], style: str) -> str:
     """The test file's text."""
     imports: list[str] = []
     bodies: list[list[str]] = []
@@ -71,7 +71,7 @@ def _function(name: str, argument: str, body: Sequence[str], pad: str) -> str:
     return "\n".join(lines + [f"{pad}    {line}" if line else "" for line in body])
 
 
-def _check(finding: Finding, style: str) -> list[str]:
+def _check(finding: ShownExample, style: str) -> list[str]:
     expr, wanted = finding.example.expr, finding.wanted
     if finding.kind == "ends":
         return [expr]

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from agent.models.offline.input_search import hunted_examples
-from agent.models.offline.issue_examples import Example, Report
+from agent.models.offline.issue_examples import Example, IssueReport
 from agent.models.offline.issue_match import judge
 from agent.models.offline.protocol import Steps, call
-from agent.models.offline.render import Finding, render_test
+from agent.models.offline.render import ShownExample, render_test
 from agent.models.offline.repository_view import (
     JOB,
     MOST_ELAPSED_S,
@@ -98,7 +98,7 @@ def _node_id(name: str, tree: Tree) -> str:
     return name
 
 
-def from_issue(title: str, report: Report, tree: Tree) -> Steps[Reproduction | None]:
+def from_issue(title: str, report: IssueReport, tree: Tree) -> Steps[Reproduction | None]:
     """Try the issue's examples, then declare a test of those that show the bug."""
     examples = [*_from_traces(report), *report.examples][:MOST_EXAMPLES]
     ready = yield from _with_imports(examples, tree)
@@ -121,7 +121,7 @@ def from_issue(title: str, report: Report, tree: Tree) -> Steps[Reproduction | N
 
 
 def _declare(
-    title: str, path: str, findings: Sequence[Finding], style: str, tree: Tree
+    title: str, path: str, findings: Sequence[ShownExample], style: str, tree: Tree
 ) -> Steps[Reproduction | None]:
     command = f"{tree.pytest} {path}"
     result = yield from call(
@@ -168,7 +168,7 @@ def _style(tree: Tree) -> Steps[str]:
     return "unittest" if "TestCase" in result.text and not has_pytest else "pytest"
 
 
-def _from_traces(report: Report) -> list[Example]:
+def _from_traces(report: IssueReport) -> list[Example]:
     """The calls that a traceback shows in its frames' code, outermost first."""
     found = []
     for trace in report.traces:
@@ -264,8 +264,8 @@ def _imports(names: Sequence[str], places: dict[str, str], tree: Tree) -> list[s
 
 
 def _probe(
-    examples: Sequence[Example], report: Report, tree: Tree, only: Sequence[str] = ()
-) -> Steps[list[Finding]]:
+    examples: Sequence[Example], report: IssueReport, tree: Tree, only: Sequence[str] = ()
+) -> Steps[list[ShownExample]]:
     """What the examples give today, and which of them show a bug; the surest ones only."""
     if not examples:
         return []

@@ -10,7 +10,7 @@ from app.sandboxes.environment import EnvironmentRequest
 from app.sandboxes.setup_repair import RepairContext, environment_of, save_recipe, saved_recipe
 from sandbox.environment.records import Environment
 from sandbox.protocol import Sandbox
-from sandbox.setup.records import Prepared, proposal
+from sandbox.setup.records import PreparedEnvironment, proposal
 from tests.support.agent.setup_repair import Scripted, asks
 
 BROKEN = FailedSetup(
@@ -63,7 +63,7 @@ async def test_the_budget_ends_it_and_so_does_giving_up() -> None:
     assert await propose_setup(Scripted(None), BROKEN, shop, tries=3) is None
 
 
-async def _no(*_: object) -> Prepared:
+async def _no(*_: object) -> PreparedEnvironment:
     raise AssertionError
 
 

@@ -16,7 +16,7 @@ import pytest
 
 from app.git.mirror import Mirror
 from app.git.process import GitError, GitMissing
-from app.git.tree_archive import Shape, Source, write_tree
+from app.git.tree_archive import TreeOptions, TreeSource, write_tree
 from tests.integration.app.git.test_tree_archive import git, link, repository
 
 
@@ -110,7 +110,7 @@ def test_a_cached_mirror_is_no_permission(server: GitServer, tmp_path: Path) -> 
 
     own = other(server.url("open"))
     own.fetch("a")
-    source = Source(own, server.url("open"), other, "a")
+    source = TreeSource(own, server.url("open"), other, "a")
     out = tmp_path / "out.tar"
     # A run on the other repository itself, on the same worker.
     cached = other(server.url("secret"))
@@ -118,7 +118,7 @@ def test_a_cached_mirror_is_no_permission(server: GitServer, tmp_path: Path) -> 
     assert cached.has(secret)
     server.asked.clear()
     with pytest.raises(GitMissing):
-        write_tree(source, commit, out, Shape(submodules=True))
+        write_tree(source, commit, out, TreeOptions(submodules=True))
     assert not out.exists() and ("secret", "a", False) in server.asked
     with pytest.raises(GitMissing):
         cached.check_access("a")
@@ -127,7 +127,7 @@ def test_a_cached_mirror_is_no_permission(server: GitServer, tmp_path: Path) -> 
     server.readable["secret"].add("a")
     for _ in range(2):
         server.asked.clear()
-        write_tree(source, commit, out, Shape(submodules=True))
+        write_tree(source, commit, out, TreeOptions(submodules=True))
         assert ("secret", "a", True) in server.asked
         with tarfile.open(out) as archive:
             assert "lib/payroll.py" in archive.getnames()
@@ -153,9 +153,9 @@ def test_a_commit_that_left_the_server_is_given_to_nobody(
     own.fetch("t")
     lib.fetch("t")
     git(server.root / "lib.git", "branch", "-D", "embargo")
-    source = Source(own, server.url("r"), other, "t")
+    source = TreeSource(own, server.url("r"), other, "t")
     with pytest.raises(GitError, match="no commit"):
-        write_tree(source, commit, tmp_path / "out.tar", Shape(submodules=True))
+        write_tree(source, commit, tmp_path / "out.tar", TreeOptions(submodules=True))
     assert lib.has(hidden) and not lib.is_on_any_branch(hidden)
     main = lib.base_commit("main")
     assert lib.is_on_branch("main", main) and not lib.is_on_branch("main", hidden)

@@ -16,7 +16,7 @@ import pytest
 
 from app.git.mirror import Mirror
 from app.git.process import GitDenied, GitError, GitMissing
-from app.git.tree_archive import Shape, Source, pointer, submodule_url, write_tree
+from app.git.tree_archive import TreeOptions, TreeSource, pointer, submodule_url, write_tree
 
 LARGE = bytes(range(256)) * 40
 OID = hashlib.sha256(LARGE).hexdigest()
@@ -110,7 +110,9 @@ def lfs() -> Iterator[Server]:
     server.server_close()
 
 
-def source(tmp_path: Path, url: str = "https://git.test/o/r.git", token: str = "t0ken") -> Source:
+def source(
+    tmp_path: Path, url: str = "https://git.test/o/r.git", token: str = "t0ken"
+) -> TreeSource:
     mirrors = tmp_path / "mirrors"
     mirrors.mkdir(exist_ok=True)
 
@@ -120,7 +122,7 @@ def source(tmp_path: Path, url: str = "https://git.test/o/r.git", token: str = "
 
     own = other("/r")
     own.fetch()
-    return Source(own, url, other, token)
+    return TreeSource(own, url, other, token)
 
 
 def contents(tar: Path) -> dict[str, bytes]:
@@ -132,10 +134,10 @@ def contents(tar: Path) -> dict[str, bytes]:
 def test_only_the_parts_asked_for_are_taken(tmp_path: Path) -> None:
     commit = repository(tmp_path / "r", {"a/x": "1", "b/y": "2", "*": "star", "top": "3"})
     out = tmp_path / "out.tar"
-    write_tree(source(tmp_path), commit, out, Shape(sparse=("a", "*")))
+    write_tree(source(tmp_path), commit, out, TreeOptions(sparse=("a", "*")))
     assert contents(out) == {"a/x": b"1", "*": b"star"}
     with pytest.raises(GitMissing, match="never"):
-        write_tree(source(tmp_path), commit, out, Shape(sparse=("a", "never")))
+        write_tree(source(tmp_path), commit, out, TreeOptions(sparse=("a", "never")))
 
 
 def test_submodules_on_the_same_server_stand_in_their_folders(tmp_path: Path) -> None:
@@ -147,7 +149,7 @@ def test_submodules_on_the_same_server_stand_in_their_folders(tmp_path: Path) ->
     link(tmp_path / "r", "away", lib, "https://elsewhere.test/o/lib.git")
     commit = link(tmp_path / "r", "third/lib", lib, "../lib.git")
     out = tmp_path / "out.tar"
-    write_tree(source(tmp_path), commit, out, Shape(submodules=True))
+    write_tree(source(tmp_path), commit, out, TreeOptions(submodules=True))
     found = contents(out)
     assert found.pop(".gitmodules")
     assert found == {
@@ -156,16 +158,16 @@ def test_submodules_on_the_same_server_stand_in_their_folders(tmp_path: Path) ->
         "third/lib/vendor/deep/d": b"deep",
         "third/lib/.gitmodules": found["third/lib/.gitmodules"],
     }
-    write_tree(source(tmp_path), commit, out, Shape())
+    write_tree(source(tmp_path), commit, out, TreeOptions())
     assert set(contents(out)) == {"main", ".gitmodules"}
 
 
 def test_large_files_stand_in_place_of_their_pointers(tmp_path: Path, lfs: Server) -> None:
     commit = repository(tmp_path / "r", {"data/big.bin": POINTER, "notes": "small"})
     out = tmp_path / "out.tar"
-    write_tree(source(tmp_path, lfs.url), commit, out, Shape(lfs=True))
+    write_tree(source(tmp_path, lfs.url), commit, out, TreeOptions(lfs=True))
     assert contents(out) == {"data/big.bin": LARGE, "notes": b"small"}
-    write_tree(source(tmp_path, lfs.url), commit, out, Shape(sparse=("data",)))
+    write_tree(source(tmp_path, lfs.url), commit, out, TreeOptions(sparse=("data",)))
     assert contents(out) == {"data/big.bin": POINTER.encode()}
     assert len(lfs.asked) == 1
 
@@ -176,14 +178,14 @@ def test_faults_of_large_files_are_told(tmp_path: Path, lfs: Server) -> None:
     for content in (LARGE[:-1], LARGE + b"x", b"y" + LARGE[1:]):
         lfs.content = content
         with pytest.raises(GitError, match="altered"):
-            write_tree(source(tmp_path, lfs.url), commit, out, Shape(lfs=True))
+            write_tree(source(tmp_path, lfs.url), commit, out, TreeOptions(lfs=True))
     with pytest.raises(GitDenied):
-        write_tree(source(tmp_path, lfs.url, token="wrong"), commit, out, Shape(lfs=True))
+        write_tree(source(tmp_path, lfs.url, token="wrong"), commit, out, TreeOptions(lfs=True))
     assert not out.exists()
     missing = repository(tmp_path / "q", {"big": POINTER.replace(OID, "0" * 64)})
     git(tmp_path / "r", "fetch", "-q", str(tmp_path / "q"), "main:other")
     with pytest.raises(GitError, match="has no large file"):
-        write_tree(source(tmp_path, lfs.url), missing, out, Shape(lfs=True))
+        write_tree(source(tmp_path, lfs.url), missing, out, TreeOptions(lfs=True))
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from sandbox.protocol import Limits
 from sandbox.setup.container import SetupSpec
 from sandbox.setup.prepare import prepare
 from sandbox.setup.prepared_images import list_images, prune
-from sandbox.setup.records import Prepared, SetupFailed, SetupPolicy, proposal
+from sandbox.setup.records import PreparedEnvironment, SetupFailed, SetupPolicy, proposal
 from sandbox.setup.registries import machine_hosts
 from sandbox.spec import SandboxSpec
 from tests.support.sandboxes.fixtures import tar_of
@@ -81,7 +81,7 @@ class Workshop:
 
     async def prepare(
         self, files: dict[str, str], *found: Environment, rules: SetupPolicy | None = None
-    ) -> Prepared:
+    ) -> PreparedEnvironment:
         tree = self.tar(files)
         read = read_tree(tree, files_to_read)
         return await prepare(

@@ -12,7 +12,7 @@ from agent.decisions.budget import exhausted, refusal, remaining
 from agent.decisions.drift import answer_to, notice
 from agent.errors import ModelAway
 from agent.journal.events import GateJudged
-from agent.journal.state import AttemptState, Hypothesis, Step
+from agent.journal.state import AttemptState, FinishedCall, Hypothesis
 from agent.model import Usage
 from agent.task import Budget
 from sandbox.errors import PatchRefused
@@ -20,7 +20,9 @@ from sandbox.errors import PatchRefused
 EMPTY = AttemptState()
 
 
-def a_step(number: int, name: str = "bash", arguments: str = "{}", **fields: object) -> Step:
+def a_step(
+    number: int, name: str = "bash", arguments: str = "{}", **fields: object
+) -> FinishedCall:
     given = {
         "call_id": f"c{number}",
         "name": name,
@@ -31,10 +33,10 @@ def a_step(number: int, name: str = "bash", arguments: str = "{}", **fields: obj
         "changed_tree": False,
         **fields,
     }
-    return Step(**given)
+    return FinishedCall(**given)
 
 
-def after(*steps: Step, hypotheses: tuple[Hypothesis, ...] = ()) -> AttemptState:
+def after(*steps: FinishedCall, hypotheses: tuple[Hypothesis, ...] = ()) -> AttemptState:
     return AttemptState(recent=steps, calls_used=len(steps), hypotheses=hypotheses)
 
 

@@ -22,7 +22,7 @@ from agent.journal.events import (
 )
 from agent.journal.state import fold
 from app.export.anonymise import pseudonymised, without_secrets
-from app.export.examples import Facts, examples, reward, validation_repositories
+from app.export.examples import RunMetadata, examples, reward, validation_repositories
 from app.export.exporter import ExportRefused, ExportRequest, export, read_journal
 from app.journal_view.html import trace_page
 from app.settings.schema import Settings
@@ -114,7 +114,7 @@ def test_a_diagnosis_ends_with_the_models_own_words() -> None:
         AttemptEnded(outcome="diagnosis", diagnosis="It cannot be shown."),
     ]
     journal = [Recorded(seq=n, at=now(), event=e) for n, e in enumerate(events)]
-    facts = Facts(run_id="r", repository="o/r", issue="o/r#1", closed="")
+    facts = RunMetadata(run_id="r", repository="o/r", issue="o/r#1", closed="")
     messages = examples(facts, journal, ())[0]["messages"]
     assert messages[-1] == {
         "role": "assistant",
@@ -258,6 +258,6 @@ def test_a_page_shows_hostile_text_as_text() -> None:
 
 
 def test_attempts_that_did_not_end_are_no_examples() -> None:
-    facts = Facts(run_id="r", repository="o/r", issue="o/r#1", closed="")
+    facts = RunMetadata(run_id="r", repository="o/r", issue="o/r#1", closed="")
     journal = [Recorded(seq=n, at=now(), event=e) for n, e in enumerate(attempt(1)[:-1])]
     assert examples(facts, journal, ()) == []

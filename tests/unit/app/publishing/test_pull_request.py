@@ -14,7 +14,7 @@ from app.publishing.code_owners import MOST_REVIEWERS, Owners, owners_of
 from app.publishing.comments import settings_comment, status_comment
 from app.publishing.pull_request import check_annotations, check_report, commit_message, pull_body
 from app.publishing.pull_template import Part, fill
-from app.repo_config.parser import read
+from app.repo_config.parser import read_repo_config
 from app.sanitize.markdown import Markdown
 from tests.support.runs.proven import FACTS, PATCH, UNPROVEN, WHOLE
 from tests.support.runs.world import make_remote
@@ -149,7 +149,7 @@ def test_no_more_remarks_than_github_takes() -> None:
 
 
 def test_a_faulty_settings_file_is_told_with_its_line() -> None:
-    found = read(b"modle: '@octocat'\nattempts: 0\n", b"x: 1\n")
+    found = read_repo_config(b"modle: '@octocat'\nattempts: 0\n", b"x: 1\n")
     text = settings_comment(found.problems, stopped=False, language="en")
     assert "**`.github/patchwright.yml` has 3 mistakes.**" in text
     assert "line 1: modle: there is no such setting; did you mean model?" in text

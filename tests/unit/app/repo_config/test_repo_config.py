@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from app.repo_config.effective import effective_config
-from app.repo_config.parser import LIMIT_BYTES, Problem, read
+from app.repo_config.parser import LIMIT_BYTES, Problem, read_repo_config
 from app.repo_config.schema import RepoConfig, json_schema
 from app.settings.schema import Settings
 
@@ -37,13 +37,13 @@ ROOT = Path(__file__).parents[4]
 
 
 def problems(text: bytes) -> list[tuple[int, str]]:
-    found = read(text)
+    found = read_repo_config(text)
     assert found.config == RepoConfig()  # a faulty file counts for nothing
     return [(problem.line, problem.reason) for problem in found.problems]
 
 
 def test_all_that_it_can_say() -> None:
-    found = read(WHOLE)
+    found = read_repo_config(WHOLE)
     assert found.problems == ()
     config = found.config
     assert (config.model, config.attempts, config.label) == ("k2-thinking", 2, "fix me")
@@ -58,8 +58,8 @@ def test_all_that_it_can_say() -> None:
 
 @pytest.mark.parametrize("text", [None, b"", b"\n", b"# nothing yet\n", b"\xef\xbb\xbf", b"{}"])
 def test_no_file_and_an_empty_one_are_the_defaults(text: bytes | None) -> None:
-    assert read(text).config == RepoConfig()
-    assert read(text).problems == ()
+    assert read_repo_config(text).config == RepoConfig()
+    assert read_repo_config(text).problems == ()
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_every_mistake_is_told_at_once_in_the_order_of_lines() -> None:
 @given(st.binary(max_size=400) | st.text(alphabet="abl: -[]{}&*!|>'\"#\n\t?,%@", max_size=200))
 def test_no_file_makes_it_crash(text: bytes | str) -> None:
     content = text.encode() if isinstance(text, str) else text
-    found = read(content)
+    found = read_repo_config(content)
     assert found.problems or RepoConfig.model_validate(found.config.model_dump())
     assert all(problem.line >= 0 and problem.reason for problem in found.problems)
 
@@ -111,17 +111,17 @@ def test_no_file_makes_it_crash(text: bytes | str) -> None:
 def test_the_organisation_gives_the_defaults() -> None:
     above = b"attempts: 3\nbudget: {calls: 9, tokens: 7}\npull_request: {labels: [a, b]}\n"
     below = b"budget: {calls: 20}\npull_request: {labels: [c]}\n"
-    config = read(below, above).config
+    config = read_repo_config(below, above).config
     assert (config.attempts, config.budget.calls, config.budget.tokens) == (3, 20, 7)
     assert config.pull_request.labels == ("c",)  # a list is replaced as a whole
-    assert read(None, above).config.attempts == 3
+    assert read_repo_config(None, above).config.attempts == 3
 
 
 def test_a_faulty_file_leaves_the_other_in_force() -> None:
-    found = read(b"attempts: 4\n", b"x: 1\n")
+    found = read_repo_config(b"attempts: 4\n", b"x: 1\n")
     assert found.config.attempts == 4
     assert found.problems == (Problem("organisation", 1, "x: there is no such setting"),)
-    assert read(b"x: 1\n", b"attempts: 4\n").config.attempts == 4
+    assert read_repo_config(b"x: 1\n", b"attempts: 4\n").config.attempts == 4
 
 
 def test_the_published_schema_is_the_one_in_force() -> None:
@@ -129,7 +129,7 @@ def test_the_published_schema_is_the_one_in_force() -> None:
     assert published == json.loads(json.dumps(json_schema()))
     check = Draft202012Validator(published)
     Draft202012Validator.check_schema(published)
-    config = read(WHOLE).config.model_dump(mode="json")
+    config = read_repo_config(WHOLE).config.model_dump(mode="json")
     assert list(check.iter_errors(config)) == []
     for wrong in ({"modle": "x"}, {"attempts": 0}, {"permissions": {"label": "read"}}):
         assert list(check.iter_errors(wrong)), wrong
@@ -140,28 +140,30 @@ def test_a_repository_gets_no_more_than_the_operator_allows() -> None:
         budget_calls=100, attempts=2, repository_runs_per_day=3, repository_concurrency=2
     )
     more = b"attempts: 8\nbudget: {calls: 999, tokens: 5}\nlimits: {runs_per_day: 9}\n"
-    given_ = effective_config(operator, read(more).config)
+    given_ = effective_config(operator, read_repo_config(more).config)
     assert (given_.attempts, given_.budget.calls, given_.budget.tokens) == (2, 100, 5)
     assert (given_.bounds.repository_per_day, given_.bounds.repository_at_once) == (3, 2)
-    less = effective_config(operator, read(b"limits: {runs_per_day: 1, runs_at_once: 1}\n").config)
+    less = effective_config(
+        operator, read_repo_config(b"limits: {runs_per_day: 1, runs_at_once: 1}\n").config
+    )
     assert (less.bounds.repository_per_day, less.bounds.repository_at_once) == (1, 1)
     assert effective_config(Settings(), RepoConfig()).bounds.repository_per_day is None
-    none = read(b"limits: {runs_per_day: 0}").config
+    none = read_repo_config(b"limits: {runs_per_day: 0}").config
     assert effective_config(operator, none).bounds.repository_per_day == 0
 
 
 def test_the_operators_least_role_for_the_label_holds_where_the_file_names_none() -> None:
     strict = Settings(label_permission="maintain")
     assert effective_config(strict, RepoConfig()).permissions.label == "maintain"
-    commands = read(b"permissions: {command: admin}\n").config
+    commands = read_repo_config(b"permissions: {command: admin}\n").config
     asked = effective_config(strict, commands).permissions
     assert (asked.label, asked.command) == ("maintain", "admin")
-    own = read(b"permissions: {label: triage}\n").config
+    own = read_repo_config(b"permissions: {label: triage}\n").config
     assert effective_config(strict, own).permissions.label == "triage"
 
 
 def test_only_offered_models() -> None:
-    asked = read(b"model: big-one\n").config
+    asked = read_repo_config(b"model: big-one\n").config
     refused = effective_config(Settings(), asked)
     assert refused.model == "offline"
     assert "`big-one` is not offered here" in refused.remarks[0]
@@ -170,7 +172,7 @@ def test_only_offered_models() -> None:
 
 
 def test_paths_add_to_what_is_forbidden_anyway() -> None:
-    policy = effective_config(Settings(), read(WHOLE).config).policy
+    policy = effective_config(Settings(), read_repo_config(WHOLE).config).policy
     assert policy.allowed_paths == ("src/**", "tests/**")
     assert ".github/workflows/**" in policy.forbidden_paths
     assert "src/vendor/**" in policy.forbidden_paths

@@ -5,14 +5,14 @@ from __future__ import annotations
 import ast
 
 from agent.models.offline.issue_examples import Example
-from agent.models.offline.render import Finding, render_test
+from agent.models.offline.render import ShownExample, render_test
 
 SETUP = ("from shop.cart import Cart, Line", "import json", "cart = Cart()", "cart.add(1)")
 
 
-def finding(kind: str, wanted: str, *, printed: bool = False) -> Finding:
+def finding(kind: str, wanted: str, *, printed: bool = False) -> ShownExample:
     example = Example("cart.total()", SETUP, printed=printed)
-    return Finding(example, kind, wanted, "what", "words", 4)  # type: ignore[arg-type]
+    return ShownExample(example, kind, wanted, "what", "words", 4)  # type: ignore[arg-type]
 
 
 def test_plain_functions_with_only_the_imports_that_are_used() -> None:
