@@ -68,20 +68,20 @@ class Endpoints:
         """Whether it failed last time, so that it is worth a look before it gets a run."""
         return self._states[url].failures > 0
 
-    def began(self, url: str) -> None:
+    def request_started(self, url: str) -> None:
         """A request is under way."""
         self._states[url].in_flight += 1
 
-    def ended(self, url: str) -> None:
+    def request_ended(self, url: str) -> None:
         """A request is over, however it went."""
         self._states[url].in_flight -= 1
 
-    def worked(self, url: str) -> None:
+    def mark_up(self, url: str) -> None:
         """The server answered."""
         self._states[url].failures = 0
         self._states[url].down_until = 0.0
 
-    def failed(self, url: str) -> None:
+    def mark_down(self, url: str) -> None:
         """The server is away or overloaded."""
         state = self._states[url]
         pause = min(LONGEST_COOL_DOWN_S, COOL_DOWN_S * 2.0 ** min(state.failures, 10))

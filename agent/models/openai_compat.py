@@ -133,18 +133,18 @@ class OpenAICompatModel:
         self, body: bytes, tools: Sequence[ToolSpec], faults: TurnFaults
     ) -> Turn:
         url = await self._choose()
-        self._endpoints.began(url)
+        self._endpoints.request_started(url)
         try:
             answer = await post_completion(
                 self._client, url, body, self._headers(), self._timeouts, faults.progressed
             )
         except RequestFailed as faulted:
             if faulted.fault.kind in ("away", "retry"):
-                self._endpoints.failed(url)
+                self._endpoints.mark_down(url)
             raise
         finally:
-            self._endpoints.ended(url)
-        self._endpoints.worked(url)
+            self._endpoints.request_ended(url)
+        self._endpoints.mark_up(url)
         known = self._conversation
         return turn_of(answer, self._profile, tools, known.taken, known.calls)
 
@@ -157,7 +157,7 @@ class OpenAICompatModel:
                 return url
             if await self._is_healthy(url):
                 return url
-            self._endpoints.failed(url)
+            self._endpoints.mark_down(url)
         return self._endpoints.choose(self._key)
 
     async def _is_healthy(self, url: str) -> bool:

@@ -87,7 +87,7 @@ class Conversation:
             fields.update(self._assistant_fields(message, sent))
         if self._buffer:
             self._buffer += b","
-        self._buffer += encoded(fields)
+        self._buffer += compact_json(fields)
         self._encoded.append(_Encoded(message, len(self._buffer), ids, sent))
 
     def _sent_ids(self, message: Message) -> list[str]:
@@ -147,7 +147,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def encoded(value: object) -> bytes:
+def compact_json(value: object) -> bytes:
     """Compact JSON in UTF-8; a lone surrogate becomes a question mark."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
@@ -167,7 +167,7 @@ def body_head(model: str, tools: Sequence[ToolSpec]) -> bytes:
             }
             for tool in tools
         ]
-    return encoded(fields)[:-1] + b',"messages":['
+    return compact_json(fields)[:-1] + b',"messages":['
 
 
 def body_tail(profile: Profile, max_tokens: int, seed: int | None = None) -> bytes:
@@ -180,4 +180,4 @@ def body_tail(profile: Profile, max_tokens: int, seed: int | None = None) -> byt
     }
     chosen = {"temperature": profile.temperature, "top_p": profile.top_p, "seed": seed}
     fields.update({name: value for name, value in chosen.items() if value is not None})
-    return b"]," + encoded(fields)[1:]
+    return b"]," + compact_json(fields)[1:]

@@ -30,9 +30,9 @@ def parse_junit(data: bytes) -> tuple[TestResult, ...]:
         return ()
     try:
         try:
-            return merged(_cases(data))
+            return merge_results(_cases(data))
         except ParseError:
-            return merged(_cases(_NO_XML.sub(b"?", data)))
+            return merge_results(_cases(_NO_XML.sub(b"?", data)))
     except (ParseError, DefusedXmlException, ValueError, LookupError):
         return ()
 
@@ -66,7 +66,7 @@ def parse_surefire(data: bytes) -> tuple[TestResult, ...]:
     )
 
 
-def merged(results: Iterable[TestResult]) -> tuple[TestResult, ...]:
+def merge_results(results: Iterable[TestResult]) -> tuple[TestResult, ...]:
     """One result a name, the worst: a test can pass and then err in its teardown."""
     kept: dict[str, TestResult] = {}
     for result in results:

@@ -87,7 +87,7 @@ def named_from_root(result: TestResult, folder: str) -> TestResult:
     return result.model_copy(update={"name": f"{folder}{joint}{result.name}"})
 
 
-def combined(command: str, runs: Sequence[SuiteRun]) -> SuiteRun:
+def combine_runs(command: str, runs: Sequence[SuiteRun]) -> SuiteRun:
     """The parts' runs as one.
 
     A part without results per test counts as one test that is called as its command: it passed if

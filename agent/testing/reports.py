@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, TypeGuard
 
-from agent.testing.junit import MAX_BYTES, cut, merged
+from agent.testing.junit import MAX_BYTES, cut, merge_results
 from agent.testing.report import Entered, Function, Outcome, TestResult
 from agent.text.surrogates import join_surrogates
 
@@ -83,12 +83,12 @@ def parse_pytest(data: bytes) -> tuple[tuple[TestResult, ...], bool]:
                     duration_s=_seconds(record, "seconds"),
                 )
             )
-    return merged(results), ended == started > 0
+    return merge_results(results), ended == started > 0
 
 
 def parse_jest(data: bytes, root: str) -> tuple[TestResult, ...]:
     """Jest's and Vitest's JSON. Names: `path/below/root.test.ts::full title`."""
-    return merged(_jest(_json(data), root))
+    return merge_results(_jest(_json(data), root))
 
 
 def _jest(report: Any, root: str) -> Iterator[TestResult]:
@@ -117,7 +117,7 @@ def parse_mocha(data: bytes, root: str) -> tuple[TestResult, ...]:
         ("failures", "failed"),
         ("pending", "skipped"),
     )
-    return merged(
+    return merge_results(
         TestResult(
             name=f"{_text(case, 'file').removeprefix(f'{root}/')}::{_text(case, 'fullTitle')}",
             outcome=outcome,
@@ -161,7 +161,7 @@ def parse_go(output: str) -> tuple[tuple[TestResult, ...], str]:
                     duration_s=_seconds(event, "Elapsed"),
                 )
             )
-    return merged(results), "".join(printed)
+    return merge_results(results), "".join(printed)
 
 
 _CARGO_LINE = re.compile(r"^test (\S+)(?: - should panic)? \.\.\. (ok|FAILED|ignored)\b", re.M)
@@ -171,7 +171,7 @@ _CARGO_TEXT = re.compile(r"^---- (\S+) stdout ----\n(.*?)(?=^----|^failures:|\Z)
 def parse_cargo(output: str) -> tuple[TestResult, ...]:
     """`cargo test`: libtest's lines. Names: the path of the test's function."""
     texts = dict(_CARGO_TEXT.findall(output))
-    return merged(
+    return merge_results(
         TestResult(name=name, outcome=_CARGO[word], message=cut(texts.get(name, "").strip()))
         for name, word in _CARGO_LINE.findall(output)
     )

@@ -115,7 +115,7 @@ def invocation(command: str, selection: str, scratch: str, *, plugin: bool = Tru
             if chosen and kind == "pytest":
                 bare = selecting.without_paths(bare)
             separator = " --" if chosen and kind == "tox" else ""
-            call = f"{bare}{separator} {selecting.quoted(selection)}".rstrip()
+            call = f"{bare}{separator} {selecting.quote_selection(selection)}".rstrip()
             if not plugin:
                 line = f"{_pytest_options(report, scratch)}\n{call}"
                 return Invocation(command=line, format="junit", report=report)

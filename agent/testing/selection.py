@@ -35,7 +35,7 @@ def lines(selection: str) -> tuple[str, ...]:
     return tuple(line.strip() for line in selection.splitlines() if line.strip())
 
 
-def quoted(selection: str) -> str:
+def quote_selection(selection: str) -> str:
     """The selection as shell words, safe against anything in it."""
     return " ".join(shlex.quote(word) for word in words(selection))
 

@@ -12,7 +12,7 @@ from typing import Literal
 from agent.errors import AgentError
 from agent.testing import detect as detecting
 from agent.testing import projects
-from agent.testing.junit import MAX_BYTES, merged, parse_junit, parse_surefire
+from agent.testing.junit import MAX_BYTES, merge_results, parse_junit, parse_surefire
 from agent.testing.projects import Part
 from agent.testing.report import SuiteRun, TestResult
 from agent.testing.reports import (
@@ -24,7 +24,7 @@ from agent.testing.reports import (
     parse_pytest,
 )
 from agent.testing.runners import PLUGIN, Invocation, in_tree, invocation, kind_of, plugin_of
-from agent.testing.selection import quoted
+from agent.testing.selection import quote_selection
 from sandbox.byte_text import to_text
 from sandbox.errors import FileMissing, FileRefused
 from sandbox.protocol import WORKDIR, CommandResult, Sandbox
@@ -145,7 +145,7 @@ async def run_suite(
         )
         for run in runs
     ]
-    return projects.combined(shown, named)
+    return projects.combine_runs(shown, named)
 
 
 async def _run_part(
@@ -177,7 +177,7 @@ async def _run_once(
 ) -> SuiteRun:
     scratch = f"/tmp/tests-{secrets.token_hex(12)}"  # noqa: S108 - in the sandbox, unguessable
     call = invocation(part.command, selection, scratch, plugin=how == "plugin")
-    line = _as_typed(part.command, quoted(selection)) if how == "bare" else call.command
+    line = _as_typed(part.command, quote_selection(selection)) if how == "bare" else call.command
     if kind_of(part.command) == "unittest":
         await sandbox.write(f"{scratch}/unittest_report.py", _UNITTEST_REPORT.read_bytes())
     if call.format == "pytest":
@@ -227,7 +227,7 @@ async def _results(
                 parse_surefire(await _report(sandbox, path))
                 for path in await _new_files(sandbox, call.report, scratch, folder)
             ]
-            results = merged(result for report in reports for result in report)
+            results = merge_results(result for report in reports for result in report)
             return results, ran.text, True
         case "junit":
             return parse_junit(await _report(sandbox, call.report)), ran.text, True

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from agent.text.control_tokens import restore
 from agent.tools.text_files import TextFile, decode, replace_once
-from agent.tools.tool import Arguments, Reply, ToolContext, refused
+from agent.tools.tool import Arguments, Reply, ToolContext, refusal_reply
 from sandbox.errors import FileMissing, FileRefused
 from sandbox.protocol import WORKDIR
 
@@ -47,18 +47,18 @@ async def view(context: ToolContext, args: ViewArguments) -> Reply:
     try:
         data = await context.sandbox.read(args.path)
     except FileMissing:
-        return refused(f"there is no {args.path}; use search or `bash ls` to find it")
+        return refusal_reply(f"there is no {args.path}; use search or `bash ls` to find it")
     except FileRefused as problem:
         quoted = shlex.quote(args.path)
         listing = await context.sandbox.run(f"test -d {quoted} && ls -Ap -- {quoted}", timeout_s=20)
-        return Reply(listing.text) if listing.ok else refused(str(problem))
+        return Reply(listing.text) if listing.ok else refusal_reply(str(problem))
     file = decode(data)
     if file is None:
         return Reply(f"{args.path} is binary, {len(data)} bytes; use bash to inspect it")
-    return Reply(numbered(args.path, file.text, args.start, args.end), cut=False)
+    return Reply(number_lines(args.path, file.text, args.start, args.end), cut=False)
 
 
-def numbered(path: str, text: str, start: int = 1, end: int = 0) -> str:
+def number_lines(path: str, text: str, start: int = 1, end: int = 0) -> str:
     """`PATH (N lines)` and the asked-for lines with their numbers."""
     lines = text.split("\n")
     if lines and lines[-1] == "":
@@ -91,30 +91,30 @@ async def edit(context: ToolContext, args: EditArguments) -> Reply:
     try:
         data = await context.sandbox.read(args.path)
     except FileMissing:
-        return refused(f"there is no {args.path}; create makes new files")
+        return refusal_reply(f"there is no {args.path}; create makes new files")
     except FileRefused as problem:
-        return refused(str(problem))
+        return refusal_reply(str(problem))
     file = decode(data)
     if file is None:
-        return refused(f"{args.path} is binary")
+        return refusal_reply(f"{args.path} is binary")
     old, new = restore(args.old), restore(args.new)
     if file.crlf:
         old, new = old.replace("\r\n", "\n"), new.replace("\r\n", "\n")
     done = replace_once(file.text, old, new)
     if done.refusal:
-        return refused(done.refusal)
+        return refusal_reply(done.refusal)
     try:
         await context.sandbox.write(args.path, file.encode(done.text))
     except UnicodeEncodeError as problem:
         lacking = problem.object[problem.start]
-        return refused(
+        return refusal_reply(
             f"{args.path} is in {file.encoding}, which has no {lacking!r}; write it another way, "
             "or convert the whole file on purpose"
         )
     except FileRefused as problem:
-        return refused(str(problem))
+        return refusal_reply(str(problem))
     height = args.new.count("\n") + 1
-    shown = numbered(args.path, done.text, max(1, done.line - 2), done.line + height + 1)
+    shown = number_lines(args.path, done.text, max(1, done.line - 2), done.line + height + 1)
     problem_found = await _syntax(context, args.path)
     return Reply(f"edited {args.path}\n{shown}{problem_found}", changed_tree=True)
 
@@ -136,12 +136,12 @@ async def create(context: ToolContext, args: CreateArguments) -> Reply:
     except FileRefused:
         exists = True
     if exists and not args.path.startswith("/tmp/"):  # noqa: S108 - a path in the sandbox
-        return refused(f"{args.path} exists; use edit")
+        return refusal_reply(f"{args.path} exists; use edit")
     content = restore(args.content)
     try:
         await context.sandbox.write(args.path, TextFile("", "utf-8", crlf=False).encode(content))
     except FileRefused as problem:
-        return refused(str(problem))
+        return refusal_reply(str(problem))
     problem_found = await _syntax(context, args.path)
     lines = content.count("\n") + (0 if content.endswith("\n") else 1)
     return Reply(f"created {args.path} ({lines} lines){problem_found}", changed_tree=True)

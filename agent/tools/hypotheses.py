@@ -9,7 +9,7 @@ from pydantic import Field
 from agent.decisions.ledger import render
 from agent.journal.events import HypothesisProposed, HypothesisResolved, TreeRestored
 from agent.snapshots import restore_tree, take_snapshot
-from agent.tools.tool import Arguments, Reply, ToolContext, refused
+from agent.tools.tool import Arguments, Reply, ToolContext, refusal_reply
 
 
 class HypothesisArguments(Arguments):
@@ -39,9 +39,9 @@ async def hypothesis(context: ToolContext, args: HypothesisArguments) -> Reply:
 async def _propose(context: ToolContext, args: HypothesisArguments) -> Reply:
     under_test = context.state.under_test
     if under_test is not None:
-        return refused(f"{under_test.id} is still under test; confirm or refute it first")
+        return refusal_reply(f"{under_test.id} is still under test; confirm or refute it first")
     if not args.claim or not args.prediction or not args.test:
-        return refused("a hypothesis needs a claim, a prediction and a test")
+        return refusal_reply("a hypothesis needs a claim, a prediction and a test")
     taken = await take_snapshot(context.sandbox, context.journal, "hypothesis proposed")
     name = f"H{len(context.state.hypotheses) + 1}"
     proposed = HypothesisProposed(
@@ -61,14 +61,14 @@ async def _propose(context: ToolContext, args: HypothesisArguments) -> Reply:
 async def _resolve(context: ToolContext, args: HypothesisArguments) -> Reply:
     under_test = context.state.under_test
     if under_test is None:
-        return refused("no hypothesis is under test; propose one")
+        return refusal_reply("no hypothesis is under test; propose one")
     if not args.evidence:
-        return refused("say in `evidence` what was seen, and name the calls that showed it")
+        return refusal_reply("say in `evidence` what was seen, and name the calls that showed it")
     unknown = [
         c for c in args.calls if context.journal.get_log(c.removeprefix("functions.")) is None
     ]
     if unknown:
-        return refused(f"no such calls: {', '.join(unknown)}; name calls by their ids")
+        return refusal_reply(f"no such calls: {', '.join(unknown)}; name calls by their ids")
     verdict: Literal["confirmed", "refuted"] = (
         "confirmed" if args.action == "confirm" else "refuted"
     )

@@ -11,7 +11,7 @@ from pydantic import Field
 from agent.testing.suite import list_files
 from agent.text.log_errors import LONGEST_LINE, first_error
 from agent.text.tracebacks import describe, frames, in_tree
-from agent.tools.tool import Arguments, Reply, ToolContext, refused
+from agent.tools.tool import Arguments, Reply, ToolContext, refusal_reply
 
 MOST_LINES = 300
 MOST_FRAMES = 20
@@ -38,16 +38,16 @@ async def log(context: ToolContext, args: LogArguments) -> Reply:
     """Lines of a kept log."""
     data = context.journal.get_log(args.id.removeprefix("functions."))
     if data is None:
-        return refused(f"there is no log {args.id!r}; ids are given in cut outputs and stubs")
+        return refusal_reply(f"there is no log {args.id!r}; ids are given in cut outputs and stubs")
     lines = data.decode("utf-8", errors="replace").split("\n")
     if args.grep:
         try:
             # In a thread, because `regex` lets other threads run while it searches.
             hits = await asyncio.to_thread(matching, lines, args.grep)
         except regex.error as problem:
-            return refused(f"bad regular expression: {problem}")
+            return refusal_reply(f"bad regular expression: {problem}")
         except TimeoutError:
-            return refused("the regular expression takes too long; use a simpler one")
+            return refusal_reply("the regular expression takes too long; use a simpler one")
         return _reply(lines, around(hits, args.context, len(lines)), f"{len(hits)} hits")
     if args.first_error:
         hit = first_error(lines)

@@ -22,7 +22,7 @@ from agent.testing.vacuous import why_vacuous
 from agent.text.control_tokens import restore
 from agent.text.truncate import cut
 from agent.tools.shell import ending
-from agent.tools.tool import Arguments, Reply, ToolContext, refused
+from agent.tools.tool import Arguments, Reply, ToolContext, refusal_reply
 from sandbox.errors import FileMissing, FileRefused
 from sandbox.protocol import WORKDIR, CommandResult, Sandbox
 
@@ -60,29 +60,29 @@ async def reproduction(context: ToolContext, args: ReproductionArguments) -> Rep
             "accepted without a reproduction: the result can only be a draft.", events=(declared,)
         )
     if not args.command or not args.expected_failure:
-        return refused("give a command and, in expected_failure, words of its failing output")
+        return refusal_reply("give a command and, in expected_failure, words of its failing output")
     if _VAGUE.fullmatch(args.expected_failure.strip()):
-        return refused(
+        return refusal_reply(
             f"expected_failure {args.expected_failure!r} fits any failure; name this one: the "
             "exception with its message, or the assertion with its values"
         )
     for path in args.files:
         if refusal := outside_refusal(path, context.task.policy):
-            return refused(refusal)
+            return refusal_reply(refusal)
     files = {path: restore(content) for path, content in args.files.items()}
     try:
         present = {path: await _read_existing(context.sandbox, path) for path in files}
     except FileRefused as problem:
-        return refused(str(problem))
+        return refusal_reply(str(problem))
     refusal, edited = await _overwrite_refusal(context, present, files)
     if refusal:
-        return refused(refusal)
+        return refusal_reply(refusal)
     try:
         for path, content in files.items():
             await context.sandbox.write(path, content.encode())
     except FileRefused as problem:
         await _restore_files(context.sandbox, present)
-        return refused(str(problem))
+        return refusal_reply(str(problem))
     results = [
         await context.sandbox.run(
             in_tree(args.command), timeout_s=context.task.budget.tool_timeout_s

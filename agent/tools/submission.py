@@ -16,7 +16,7 @@ from agent.journal.events import (
     Submitted,
 )
 from agent.snapshots import take_snapshot
-from agent.tools.tool import Arguments, Reply, ToolContext, refused
+from agent.tools.tool import Arguments, Reply, ToolContext, refusal_reply
 from sandbox.errors import SandboxError
 
 
@@ -68,14 +68,14 @@ class SubmitArguments(Arguments):
 async def submit(context: ToolContext, args: SubmitArguments) -> Reply:
     """Put the tree's change before the gate."""
     if context.state.reproduction is None:
-        return refused(
+        return refusal_reply(
             "there is no accepted reproduction. Declare one, or say with why_none why none is "
             "possible (the result is then a draft)."
         )
     patch = await context.sandbox.diff()
     # Feedback may be answered without a change.
     if not patch.strip() and not context.task.feedback:
-        return refused("the tree is as it was at the start: there is nothing to submit")
+        return refusal_reply("the tree is as it was at the start: there is nothing to submit")
     taken = await take_snapshot(context.sandbox, context.journal, "submitted")
     submitted = Submitted(
         root_cause=args.root_cause,

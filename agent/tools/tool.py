@@ -39,7 +39,7 @@ class Reply:
     """False where the tool has cut its own output to what was asked for."""
 
 
-def refused(why: str) -> Reply:
+def refusal_reply(why: str) -> Reply:
     """A call that was not carried out, with the reason and what to do."""
     return Reply(text=f"refused: {why}", status="refused")
 

@@ -56,7 +56,7 @@ def run_command(options: EvalOptions) -> None:
         return
     if (options.instances is None) == (not options.histories):
         raise BadInstances("name a file of instances, or repositories by --from-history")
-    with EvalFolder(options.folder).used():
+    with EvalFolder(options.folder).in_use():
         asyncio.run(_measure(options, settings))
 
 
@@ -107,7 +107,7 @@ async def _mine_histories(
     found: tuple[Instance, ...] = ()
     for repo in options.histories:
         place_of_repo = repo if "://" in repo else str(Path(repo).resolve())
-        known = place.mined(place_of_repo)
+        known = place.mined_commits(place_of_repo)
         if known:
             _print_line(f"{repo}: {len(known)} commits were tried already.")
         mined = await mine(

@@ -66,7 +66,7 @@ class EvalFolder:
         return self.root / "instances.jsonl"
 
     @contextmanager
-    def used(self) -> Iterator[None]:
+    def in_use(self) -> Iterator[None]:
         """Make the folder and hold it. Raises `FolderRefused` when another process has it."""
         self.traces.mkdir(parents=True, exist_ok=True)
         with (self.root / ".lock").open("w") as lock:
@@ -133,7 +133,7 @@ class EvalFolder:
         """Keep a result; on return it is on disk."""
         _append_line(self.root / "results.jsonl", result)
 
-    def mined(self, repo: str) -> dict[str, MinedCommit]:
+    def mined_commits(self, repo: str) -> dict[str, MinedCommit]:
         """The commits of a repository that were looked at already, by commit.
 
         Half a line at the end, of a killed process, is cut off. What the network spoiled is left

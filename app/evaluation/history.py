@@ -132,11 +132,11 @@ class _Prover:
         `SandboxError` when the engine is away.
         """
         try:
-            return found, await self._proved(found)
+            return found, await self._prove_candidate(found)
         finally:
             await self.sources.drop(self.repo, found.change.parent)
 
-    async def _proved(self, found: Candidate) -> Instance | Rejection:
+    async def _prove_candidate(self, found: Candidate) -> Instance | Rejection:
         try:
             command, (before,) = await self._run(found, (found.test_patch,), 1)
             if not any(outcome in ("failed", "error") for outcome in before.values()):

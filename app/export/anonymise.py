@@ -25,9 +25,7 @@ def without_secrets(value: Any) -> Any:
     return _map_strings(value, mask)
 
 
-def pseudonymised(
-    value: Any, repositories: Iterable[str], people: Iterable[str], key: bytes
-) -> Any:
+def pseudonymise(value: Any, repositories: Iterable[str], people: Iterable[str], key: bytes) -> Any:
     """JSON data with pseudonyms, the same for the same name and key.
 
     A person that is given as `@name` is replaced only where it is mentioned so.

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from agent.journal.events import AnyEvent, NoteAdded, Outcome, Recorded
 from agent.tools.registry import tool_specs
-from app.export.anonymise import mentioned_logins, pseudonymised, without_secrets
+from app.export.anonymise import mentioned_logins, pseudonymise, without_secrets
 from app.export.examples import RunMetadata, examples, validation_repositories
 from app.journal_view.html import trace_page
 from app.storage.records import Run, RunFilter, UnknownRun
@@ -166,7 +166,7 @@ class _Redaction:
         people = {self.run.triggered_by, self.run.trigger.issue_author}
         people |= set(_authors(r.event for r in self.events))
         people |= mentioned_logins(f"{self.run.trigger.issue_title}\n{self.run.trigger.issue_body}")
-        return pseudonymised(clean, [self.run.repository], people, self.key)
+        return pseudonymise(clean, [self.run.repository], people, self.key)
 
     def text(self, text: str) -> str:
         return str(self.data(text))

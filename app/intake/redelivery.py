@@ -64,7 +64,7 @@ async def recover(
 def _recover(app: GithubApp, intake: Intake, since: datetime | None) -> int:
     missed = deliveries.missed_deliveries(app, since or datetime.now(UTC) - KEPT_BY_GITHUB)
     wanted = [delivery for delivery in missed if delivery.event in EVENTS]
-    known = Inbox(intake.store.database).delivered([delivery.guid for delivery in wanted])
+    known = Inbox(intake.store.database).known_deliveries([delivery.guid for delivery in wanted])
     count = 0
     for delivery in wanted:
         if delivery.guid in known:  # it came, but our answer got lost

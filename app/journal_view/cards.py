@@ -36,7 +36,7 @@ class Bar:
 def lines(series: Sequence[tuple[str, Sequence[float]]]) -> list[Line]:
     """Lines over one scale from nought; long series are thinned, keeping their last point."""
     top = max((max(values) for _, values in series if values), default=0) or 1
-    return [Line(name, _points(_thinned(values), top)) for name, values in series if values]
+    return [Line(name, _points(_thin_out(values), top)) for name, values in series if values]
 
 
 def bars(values: Sequence[tuple[str, float]]) -> list[Bar]:
@@ -58,7 +58,7 @@ def bars(values: Sequence[tuple[str, float]]) -> list[Bar]:
     ]
 
 
-def _thinned(values: Sequence[float]) -> list[float]:
+def _thin_out(values: Sequence[float]) -> list[float]:
     if len(values) <= MOST_POINTS:
         return list(values)
     step = (len(values) - 1) / (MOST_POINTS - 1)

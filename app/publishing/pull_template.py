@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from app.sanitize.markdown import Markdown, unlinked
+from app.sanitize.markdown import Markdown, without_links
 
 Part = Literal["summary", "cause", "proof", "risk", "issue"]
 
@@ -62,13 +62,13 @@ def fill(template: str, parts: Mapping[Part, Markdown]) -> FilledTemplate | None
     out = []
     for section in _sections(_COMMENT.sub("", template[:LIMIT].replace("\r\n", "\n"))):
         part = _part_of(section.title, placed, parts)
-        body = unlinked(section.body.strip("\n"))
+        body = without_links(section.body.strip("\n"))
         if part is not None:
             placed.add(part)
             # Boxes are questions to a person: they stay below our answer.
             checkboxes = "\n".join(line for line in body.split("\n") if _is_box(line))
             body = parts[part].strip("\n") + (f"\n\n{checkboxes}" if checkboxes else "")
-        out.append(f"{unlinked(section.heading)}\n\n{body}".strip("\n"))
+        out.append(f"{without_links(section.heading)}\n\n{body}".strip("\n"))
     if not placed:
         return None
     text = re.sub(r"\n{3,}", "\n\n", "\n\n".join(piece for piece in out if piece))

@@ -100,7 +100,7 @@ class WorkflowClient:
 
 
 @contextmanager
-def connected(settings: Settings, store: SqlStore) -> Iterator[WorkflowClient]:
+def workflow_client(settings: Settings, store: SqlStore) -> Iterator[WorkflowClient]:
     """A client of the engine's database."""
     client = DBOSClient(
         system_database_url=settings.engine_database,

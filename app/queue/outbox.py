@@ -108,7 +108,7 @@ def requeue_lost_runs(store: SqlStore, queue: WorkflowQueue) -> list[str]:
         epochs = {row.id: row.epoch for row in connection.execute(query)}
     known = {_workflow(run): run for run in map(store.get_run, epochs)}
     requeued = []
-    for workflow, (run, status) in _abandoned(queue, known).items():
+    for workflow, (run, status) in _find_abandoned(queue, known).items():
         with store.database.begin() as connection:
             taken = connection.execute(
                 sa.update(runs)
@@ -140,7 +140,7 @@ def requeue_lost_events(store: SqlStore, queue: WorkflowQueue) -> list[str]:
             for event_id in connection.execute(query).scalars()
         }
     requeued = []
-    for workflow, (event_id, status) in _abandoned(queue, known).items():
+    for workflow, (event_id, status) in _find_abandoned(queue, known).items():
         if status is not None:
             queue.delete_workflow(workflow)
         with store.database.begin() as connection:
@@ -154,7 +154,7 @@ def requeue_lost_events(store: SqlStore, queue: WorkflowQueue) -> list[str]:
     return requeued
 
 
-def _abandoned(
+def _find_abandoned(
     queue: WorkflowQueue, known: Mapping[str, Subject]
 ) -> dict[str, tuple[Subject, str | None]]:
     """Those of the workflows that the engine will do no more of, with its own word for each."""

@@ -54,11 +54,11 @@ def terminal(text: str, longest: int = SHOWN) -> Markup:
     style: frozenset[str] = frozenset()
     at = 0
     for found in _ESCAPE.finditer(text):
-        pieces.append(_styled(text[at : found.start()], style))
+        pieces.append(_apply_style(text[at : found.start()], style))
         at = found.end()
         if found[2] == "m":
             style = _next_style(style, found[1])
-    pieces.append(_styled(text[at:], style))
+    pieces.append(_apply_style(text[at:], style))
     return Markup("").join(pieces)
 
 
@@ -81,7 +81,7 @@ def _line(line: str) -> Markup:
     return Markup('<span class="{}">{}</span>').format(kind, _escape_visibly(line))
 
 
-def _styled(text: str, style: frozenset[str]) -> Markup:
+def _apply_style(text: str, style: frozenset[str]) -> Markup:
     if not text:
         return Markup("")
     if not style:
@@ -94,10 +94,10 @@ def _styled(text: str, style: frozenset[str]) -> Markup:
 def _escape_visibly(text: str) -> Markup:
     """Escaped text; characters that hide or reorder others are shown as U+XXXX."""
     # Escaping changes none of them, and what is put in holds nothing that needs it.
-    return Markup(_UNSEEN.sub(_marked, str(escape(text))))  # noqa: S704
+    return Markup(_UNSEEN.sub(_mark_character, str(escape(text))))  # noqa: S704
 
 
-def _marked(found: re.Match[str]) -> str:
+def _mark_character(found: re.Match[str]) -> str:
     return f'<span class="unseen">{_names(found)}</span>'
 
 

@@ -258,7 +258,7 @@ def units(text: str) -> int:
     return len(text) + sum(1 for c in text if ord(c) > 0xFFFF)
 
 
-def unlinked(markdown: str) -> str:
+def without_links(markdown: str) -> str:
     """A maintainer's own Markdown as it is, but without pings, references and secrets."""
     return _break_references(mask(markdown))
 

@@ -20,7 +20,7 @@ from app.intake.receive import Intake
 from app.intake.redelivery import keep_recovering
 from app.operations.retention import run_maintenance
 from app.queue.background import BackgroundCalls
-from app.queue.client import WorkflowClient, connected
+from app.queue.client import WorkflowClient, workflow_client
 from app.server.bootstrap import (
     build,
     github_app,
@@ -88,7 +88,7 @@ def serve(settings: Settings, *, worker: bool = True) -> None:
                 if draining.is_set():
                     workflow_engine.patience_s = settings.drain_minutes * 60
         else:
-            with connected(settings, store) as client:
+            with workflow_client(settings, store) as client:
                 _listen(settings, store, client)
         _log.info("stopped; unfinished runs go on at the next start", runs=len(store.live()))
         store.close()

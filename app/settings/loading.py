@@ -106,7 +106,7 @@ def lines(settings: Settings) -> list[SettingLine]:
         SettingLine(
             name=name,
             variable=f"{PREFIX}{name.upper()}",
-            value=_shown(getattr(settings, name)),
+            value=_display_value(getattr(settings, name)),
             is_default=name not in settings.model_fields_set,
             description=field.description or "",
         )
@@ -114,7 +114,7 @@ def lines(settings: Settings) -> list[SettingLine]:
     ]
 
 
-def _shown(value: object) -> str:
+def _display_value(value: object) -> str:
     if isinstance(value, SecretStr):
         return "********" if value.get_secret_value() else ""
     if value is None:

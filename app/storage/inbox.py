@@ -142,7 +142,7 @@ class Inbox:
         with self._reads.connect() as connection:
             return connection.execute(query).scalar_one_or_none() is not None
 
-    def delivered(self, delivery_ids: Collection[str]) -> frozenset[str]:
+    def known_deliveries(self, delivery_ids: Collection[str]) -> frozenset[str]:
         """Those of these deliveries that were kept."""
         table = tables.deliveries
         query = sa.select(table.c.id).where(table.c.id.in_(list(delivery_ids)))

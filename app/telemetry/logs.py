@@ -52,7 +52,7 @@ def _without_keys(text: str) -> str:
     return "".join([*out, text[at:]])
 
 
-def _redacted(
+def _redact_value(
     _logger: object, _method: str, line: MutableMapping[str, Any]
 ) -> MutableMapping[str, Any]:
     for name, value in line.items():
@@ -76,7 +76,7 @@ def configure(level: str, form: Literal["text", "json"]) -> None:
         structlog.processors.format_exc_info,
         structlog.stdlib.PositionalArgumentsFormatter(),
         structlog.processors.EventRenamer("event"),
-        _redacted,
+        _redact_value,
     ]
     renderer: Any = (
         structlog.processors.JSONRenderer()

@@ -46,7 +46,7 @@ async def links_then_tar(target: Target) -> None:
     """A tar whose link leads out and whose next member goes through it."""
     for link in (str(target.host), "../../../../.." + str(target.host), "/home", "/etc"):
         members = [special("out", tarfile.SYMTYPE, link), member("out/passwd", b"owned")]
-        box = await _opened(target, members)
+        box = await _open_unless_refused(target, members)
         if box is not None:
             await must_answer(box)
             if "owned" in (await box.run("cat /home/passwd /etc/passwd")).text:
@@ -63,7 +63,7 @@ async def links_then_patch(target: Target) -> None:
         "@@ -0,0 +1 @@\n+/tmp\n\\ No newline at end of file\n" + _new_file("door/owned")
     )
     for patch in (through, _new_file("there/owned"), _new_file("host/owned")):
-        await _refused(box, patch)
+        await _must_refuse(box, patch)
     target.check_host()
     if (await box.run("ls /tmp/owned")).ok:
         raise Escaped("a patch wrote through a link")
@@ -72,7 +72,7 @@ async def links_then_patch(target: Target) -> None:
 async def hard_links(target: Target) -> None:
     """Hard links to files outside of the tree, in the tar and by commands."""
     for name in ("/etc/shadow", "../etc/shadow", str(target.host_file), "/proc/1/environ"):
-        box = await _opened(target, [special("hard", tarfile.LNKTYPE, name)])
+        box = await _open_unless_refused(target, [special("hard", tarfile.LNKTYPE, name)])
         if box is not None:
             _no_secret(target, await box.diff(binary=True))
             await must_answer(box)
@@ -89,13 +89,13 @@ async def devices_in_the_tar(target: Target) -> None:
     memory, _ = special("memory", tarfile.CHRTYPE)
     memory.devmajor, memory.devminor = 1, 1
     for info in (disk, memory):
-        box = await _opened(target, [(info, b"")])
+        box = await _open_unless_refused(target, [(info, b"")])
         if box is not None and (await box.run("test -b disk -o -c memory")).ok:
             raise Escaped(f"the device {info.name} was unpacked")
     rooted, data = member("rooted", b"#!/bin/sh\nid -u\n", 0o6755)
     rooted.uid = rooted.gid = 0
     rooted.uname = rooted.gname = "root"
-    box = await _opened(target, [(rooted, data), special("pipe", tarfile.FIFOTYPE)])
+    box = await _open_unless_refused(target, [(rooted, data), special("pipe", tarfile.FIFOTYPE)])
     if box is None:
         return
     if (await box.run("stat -c %u rooted")).text.strip() == "0":
@@ -113,7 +113,7 @@ async def odd_names(target: Target) -> None:
     """File names with newlines, `..`, four kilobytes, invalid UTF-8, and options."""
     up = [member(f"{'../' * 8}{target.host}/owned", b"x"), member(f"{target.host}/owned", b"x")]
     for one in up:
-        await _opened(target, [one])
+        await _open_unless_refused(target, [one])
     target.check_host()
     names = [
         b"new\nline", b"\xff\xfe", b"-rf", b"--help", b"a" * 255, b"$(touch owned)", b"`id`",
@@ -159,7 +159,9 @@ async def bottomless_folders(target: Target) -> None:
     await must_answer(box)
 
 
-async def _opened(target: Target, members: list[tuple[tarfile.TarInfo, bytes]]) -> Sandbox | None:
+async def _open_unless_refused(
+    target: Target, members: list[tuple[tarfile.TarInfo, bytes]]
+) -> Sandbox | None:
     """The sandbox, or None when the tar was refused."""
     try:
         return await target.open(members=members)
@@ -167,7 +169,7 @@ async def _opened(target: Target, members: list[tuple[tarfile.TarInfo, bytes]]) 
         return None
 
 
-async def _refused(box: Sandbox, patch: str) -> None:
+async def _must_refuse(box: Sandbox, patch: str) -> None:
     try:
         await box.apply(patch)
     except PatchRefused:

@@ -107,7 +107,7 @@ class EgressProxy:
                     return await self._connect(client, request)
                 await self._forward(client, request, _target(request, within))
             except Refused as reason:
-                self._note(str(reason))
+                self._record_refusal(str(reason))
                 return await client.answer(403, f"Refused: {reason}.")
             except (OSError, TimeoutError, h11.RemoteProtocolError) as error:
                 if client.http.our_state is not h11.SEND_RESPONSE:
@@ -171,13 +171,13 @@ class EgressProxy:
         target = _authority(request.target.decode("ascii", "replace"))
         self._check(target)
         if self._authority is not None and self._rules.credentials_for(target.host):
-            await self._established(client)
+            await self._send_established(client)
             await client.writer.start_tls(self._authority.server_context(target.host))
             inner = HttpPeer(h11.SERVER, client.reader, client.writer)
             return await self._serve(inner, _Target(target.host, target.port, tls=True))
         reader, writer = await self._dial(target)
         try:
-            await self._established(client)
+            await self._send_established(client)
             hello = await self._hello(client, target)
             writer.write(hello)
             async with asyncio.TaskGroup() as group:
@@ -189,7 +189,7 @@ class EgressProxy:
             writer.close()
         return None
 
-    async def _established(self, client: HttpPeer) -> None:
+    async def _send_established(self, client: HttpPeer) -> None:
         if client.http.trailing_data[0]:
             raise Refused("a client must wait for the answer to CONNECT")
         client.writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
@@ -203,7 +203,7 @@ class EgressProxy:
         named_host = canonical(server_name(payload))
         if named_host != target.host:
             what = f"TLS for {named_host!r}" if named_host else "something else than TLS"
-            self._note(f"{what} within a connection to {target.host}")
+            self._record_refusal(f"{what} within a connection to {target.host}")
             raise ConnectionAbortedError
         return header + payload
 
@@ -242,7 +242,7 @@ class EgressProxy:
             writer.transport.abort()
             raise Refused(f"{host} stands for {peer}: that is this machine")
 
-    def _note(self, reason: str) -> None:
+    def _record_refusal(self, reason: str) -> None:
         if reason in self.refused or len(self.refused) < _MOST_NOTES:
             self.refused[reason] = self.refused.get(reason, 0) + 1
 

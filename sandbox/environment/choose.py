@@ -72,9 +72,9 @@ def candidates(
     projects theirs is set up.
     """
     if settings.any:
-        return (_requested(texts, settings),)
+        return (_from_settings(texts, settings),)
     found: list[Environment] = []
-    detected = _detected(files, texts, near)
+    detected = _detect(files, texts, near)
     for read in (_devcontainer, _dockerfile):
         environment = read(texts, detected[0] if detected else None)
         if environment is not None:
@@ -148,7 +148,7 @@ def _nearest_folder(path: str, folders: set[str]) -> str:
     return ""
 
 
-def _requested(texts: Texts, settings: EnvironmentSettings) -> Environment:
+def _from_settings(texts: Texts, settings: EnvironmentSettings) -> Environment:
     """Commands of the settings run as root, as in a Dockerfile, and may install packages."""
     commands = tuple(Step(command, root=True) for command in settings.setup)
     if settings.image or not settings.dockerfile:
@@ -219,7 +219,7 @@ def _dockerfile(texts: Texts, detected: Environment | None) -> Environment | Non
     return None
 
 
-def _detected(files: Sequence[str], texts: Texts, near: Sequence[str]) -> list[Environment]:
+def _detect(files: Sequence[str], texts: Texts, near: Sequence[str]) -> list[Environment]:
     """Everything that the manifests show; failing that, the first language alone."""
     by_language: dict[str, list[Step]] = {}
     manifests: list[str] = []

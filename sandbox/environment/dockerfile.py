@@ -144,22 +144,22 @@ class _State:
             case "ARG":
                 key, equals, value = rest.partition("=")
                 given = self._outside.get(key, "") if not equals else value.strip("\"'")
-                self._arguments[key] = _expand(given, self._known())
+                self._arguments[key] = _expand(given, self._variables())
             case "WORKDIR":
-                self._work(_expand(rest.strip("\"'"), self._known()))
+                self._set_workdir(_expand(rest.strip("\"'"), self._variables()))
             case "COPY" | "ADD":
                 self._copy(name, rest)
             case _:
                 pass  # what a server needs and a sandbox does not: CMD, EXPOSE, USER, …
 
-    def _known(self) -> dict[str, str]:
+    def _variables(self) -> dict[str, str]:
         return {**self._arguments, **self.variables}
 
     def _run(self, command: str) -> None:
         given = "".join(f"export {k}={shlex.quote(v)}; " for k, v in self._arguments.items())
         self.steps.append(Step(f"cd {shlex.quote(self._folder)} && {{ {given}{command}\n}}", True))
 
-    def _work(self, folder: str) -> None:
+    def _set_workdir(self, folder: str) -> None:
         self._folder = posixpath.normpath(posixpath.join(self._folder, folder))
         quoted = shlex.quote(self._folder)
         make = f"mkdir -p {quoted}"
@@ -170,7 +170,7 @@ class _State:
     def _copy(self, name: str, rest: str) -> None:
         while _FLAG.match(rest):
             rest = _FLAG.sub("", rest, count=1)
-        words = _split_words(_expand(rest, self._known()))
+        words = _split_words(_expand(rest, self._variables()))
         if len(words) < 2:
             raise NotUsable(f"{name} without a source or a target")
         *sources, target = words

@@ -52,7 +52,7 @@ class Api:
         """Raises `SandboxGone` when there is no such object, `EngineUnavailable` when nobody
         answers, `SandboxError` when the server refuses.
         """
-        client = await self._connected()
+        client = await self._open_client()
         try:
             answer = await client.request(
                 method, path, json=body, params=query, headers=self.access.headers()
@@ -72,7 +72,7 @@ class Api:
         found: Object = answer.json()
         return found
 
-    async def _connected(self) -> httpx.AsyncClient:
+    async def _open_client(self) -> httpx.AsyncClient:
         async with self._connecting:
             if self._client is None:
                 tls = await asyncio.to_thread(self.access.tls)

@@ -79,7 +79,7 @@ class KubernetesEngine:
         try:
             found = await self._api.get(f"{self._pods}/{sandbox_id}")
             labels = found["metadata"].get("labels", {})
-            if SANDBOX_LABEL not in labels or death(found) or not _runs(found):
+            if SANDBOX_LABEL not in labels or death(found) or not _is_running(found):
                 return None
             if installation not in (None, labels.get(INSTALLATION_LABEL, "")):
                 return None
@@ -130,7 +130,7 @@ class KubernetesEngine:
         deadline = time.monotonic() + self._start_s
         while True:
             found = await self._api.get(f"{self._pods}/{name}")
-            if _runs(found):
+            if _is_running(found):
                 return
             why = waits_for(found)
             if time.monotonic() > deadline:
@@ -189,7 +189,7 @@ def waits_for(found: dict[str, Any]) -> str:
     return next((c["message"] for c in conditions if c.get("message")), "")
 
 
-def _runs(found: dict[str, Any]) -> bool:
+def _is_running(found: dict[str, Any]) -> bool:
     containers = found.get("status", {}).get("containerStatuses", [])
     return any(c.get("name") == CONTAINER and c.get("state", {}).get("running") for c in containers)
 

@@ -169,7 +169,7 @@ class Shell:
             self._waiter.set_result(None)
 
 
-def quoted(text: bytes) -> bytes:
+def shell_quote(text: bytes) -> bytes:
     """The text as one word of a shell."""
     return b"'" + text.replace(b"'", b"'\\''") + b"'"
 
@@ -181,7 +181,7 @@ def without_terminal_warnings(output: bytes) -> bytes:
 
 def _line(command: bytes, stdin: bytes) -> bytes:
     # The backslash keeps an alias of the same name out.
-    return b"\\eval " + quoted(command) + b" " + stdin + b">&3 2>&3 3>&-\n"
+    return b"\\eval " + shell_quote(command) + b" " + stdin + b">&3 2>&3 3>&-\n"
 
 
 def _epilogue(nonce: bytes) -> bytes:

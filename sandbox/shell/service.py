@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from sandbox.errors import SandboxError
-from sandbox.shell.bash import BATCH, Payload, Shell, ShellDied, quoted
+from sandbox.shell.bash import BATCH, Payload, Shell, ShellDied, shell_quote
 from sandbox.shell.capture import Captured
 from sandbox.shell.machine import Machine
 from sandbox.shell.service_scripts import PRELUDE
@@ -125,4 +125,4 @@ class ServiceShell:
 def _encode_word(word: Word) -> bytes:
     if isinstance(word, int):
         return str(word).encode()
-    return quoted(word if isinstance(word, bytes) else word.encode("utf-8", "surrogateescape"))
+    return shell_quote(word if isinstance(word, bytes) else word.encode("utf-8", "surrogateescape"))

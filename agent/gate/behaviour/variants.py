@@ -14,7 +14,7 @@ from agent.model import Record
 from agent.models.offline.mutations import (
     Mutant,
     Operator,
-    applied,
+    apply_changes,
     calls,
     flow,
     indices,
@@ -128,7 +128,7 @@ def _python(path: str, text: str, lines: frozenset[int]) -> list[list[Variant]]:
         own = range(mutant.first, max(mutant.first, mutant.last) + 1)
         if code.isdisjoint(own) or len(by_line.setdefault(mutant.line, [])) >= 12:
             continue
-        meaning = meaning_of(applied(text, mutant))
+        meaning = meaning_of(apply_changes(text, mutant))
         if meaning is not None and meaning not in meanings:
             meanings.add(meaning)
             by_line[mutant.line].append(mutant)

@@ -59,7 +59,7 @@ def hunted_examples(report: IssueReport, tree: Tree) -> Steps[list[Example]]:
     for name in dict.fromkeys(names):
         used = [e for text in texts for e in calls_in_tests(text, name)][:6]
         near = [n for e in used for n in nearby(e, 40)]
-        new = [Example(t) for t in _from_scratch(name, _needed(name, result.lines), values)]
+        new = [Example(t) for t in _from_scratch(name, _needed_imports(name, result.lines), values)]
         found += [replace(e, crashed=trace.exception, expected=report.wanted) for e in near + new]
     return found[:MOST]
 
@@ -78,7 +78,9 @@ def calls_in_tests(text: str, name: str) -> list[Example]:
         before: list[str] = []
         for node in test.body:
             code = ast.unparse(node)
-            calls = [n for n in ast.walk(node) if isinstance(n, ast.Call) and _called(n) == name]
+            calls = [
+                n for n in ast.walk(node) if isinstance(n, ast.Call) and _parse_call(n) == name
+            ]
             if calls and "self." not in ast.unparse(calls[0]):
                 found.append(Example(ast.unparse(calls[0]), (*imports, *before)))
             if isinstance(node, ast.Assign | ast.Expr) and "self." not in code:
@@ -86,13 +88,13 @@ def calls_in_tests(text: str, name: str) -> list[Example]:
     return found
 
 
-def _called(node: ast.Call) -> str:
+def _parse_call(node: ast.Call) -> str:
     if isinstance(node.func, ast.Attribute):
         return node.func.attr
     return node.func.id if isinstance(node.func, ast.Name) else ""
 
 
-def _needed(name: str, lines: Sequence[str]) -> int | None:
+def _needed_imports(name: str, lines: Sequence[str]) -> int | None:
     """How many parameters a plain function needs, by its definition among these lines."""
     for line in lines:
         code = line.split(":", 2)[-1].strip()

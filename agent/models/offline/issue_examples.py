@@ -210,12 +210,16 @@ def _read_block(
             session.found.append(_assertion(node, inherited))
             continue
         if isinstance(node, ast.Expr) and any(isinstance(n, ast.Call) for n in ast.walk(node)):
-            session.found.append(_shown(node.value, inherited, wanted, comment + "\n" + after))
+            session.found.append(
+                _example_of_value(node.value, inherited, wanted, comment + "\n" + after)
+            )
         elif (
             isinstance(node, ast.Assign) and (comment or last) and isinstance(node.value, ast.Call)
         ):
             expr = ast.unparse(node.value)
-            session.found.append(Example(expr, inherited, wanted, raises=_raised(comment + after)))
+            session.found.append(
+                Example(expr, inherited, wanted, raises=_expected_exceptions(comment + after))
+            )
         setup.append(source)
     session.setup += [s for s in setup if _is_definition(s)]
 
@@ -240,7 +244,7 @@ def _assertion(node: ast.Assert, setup: tuple[str, ...]) -> Example:
     return Example(f"bool({ast.unparse(test)})", setup, ("True",))
 
 
-def _shown(
+def _example_of_value(
     value: ast.expr, setup: tuple[str, ...], wanted: tuple[str, ...], around: str
 ) -> Example:
     printed = (
@@ -250,11 +254,13 @@ def _shown(
         and len(value.args) == 1
     )
     if printed and isinstance(value, ast.Call):
-        return Example(ast.unparse(value.args[0]), setup, wanted, True, _raised(around))
-    return Example(ast.unparse(value), setup, wanted, raises=_raised(around))
+        return Example(
+            ast.unparse(value.args[0]), setup, wanted, True, _expected_exceptions(around)
+        )
+    return Example(ast.unparse(value), setup, wanted, raises=_expected_exceptions(around))
 
 
-def _raised(text: str) -> tuple[str, ...]:
+def _expected_exceptions(text: str) -> tuple[str, ...]:
     """Exceptions that the text wants: those named after `should`, `expected` and the like."""
     names = []
     for hit in RAISES.finditer(text):
@@ -284,7 +290,7 @@ def _read_bare(session: _Session, text: str) -> None:
                 elif isinstance(node, ast.Expr) and _is_call(ast.unparse(node)):
                     named = expected_in(around)
                     inherited = (*session.setup, *setup)
-                    session.found.append(_shown(node.value, inherited, named, around))
+                    session.found.append(_example_of_value(node.value, inherited, named, around))
 
 
 def _read_doctest(session: _Session, block: str, around: str) -> None:
@@ -304,10 +310,10 @@ def _read_doctest(session: _Session, block: str, around: str) -> None:
         while at < len(lines) and lines[at].strip() and not lines[at].lstrip().startswith(">>>"):
             want.append(lines[at].strip())
             at += 1
-        _prompted(session, "\n".join(source), "\n".join(want), setup, around)
+        _read_prompt(session, "\n".join(source), "\n".join(want), setup, around)
 
 
-def _prompted(session: _Session, source: str, want: str, setup: list[str], around: str) -> None:
+def _read_prompt(session: _Session, source: str, want: str, setup: list[str], around: str) -> None:
     code, _, comment = source.partition("  #")
     try:
         body = ast.parse(code).body
@@ -348,7 +354,7 @@ def _prompted(session: _Session, source: str, want: str, setup: list[str], aroun
             ast.unparse(value),
             inherited,
             named,
-            raises=_raised(around + comment + want if not traced else around),
+            raises=_expected_exceptions(around + comment + want if not traced else around),
             crashed=crash if traced else "",
         )
     )
@@ -361,11 +367,15 @@ def _read_prose(session: _Session, text: str) -> None:
             near = sentence + "\n" + (sentences[at + 1] if at + 1 < len(sentences) else "")
             if not _calls_in(sentence):
                 for expr, named in sentence_examples(sentence, near, names_in(text)):
-                    found = Example(expr, tuple(session.setup), named, raises=_raised(near))
+                    found = Example(
+                        expr, tuple(session.setup), named, raises=_expected_exceptions(near)
+                    )
                     session.guessed.append(found)
             for expr in _calls_in(sentence):
                 named = tuple(dict.fromkeys(expected_in(near) + results_in(near)))
-                found = Example(expr, tuple(session.setup), named, raises=_raised(near))
+                found = Example(
+                    expr, tuple(session.setup), named, raises=_expected_exceptions(near)
+                )
                 session.found.append(found)
 
 

@@ -37,7 +37,7 @@ def render_test(title: str, findings: Sequence[ShownExample], style: str) -> str
         rest = [line for line in lines if not re.match(r"(?:from \S+ )?import ", line)]
         bodies.append(rest + _check(finding, style))
     code = "\n".join(line for body in bodies for line in body)
-    heads = sorted(dict.fromkeys(used for line in imports if (used := _needed(line, code))))
+    heads = sorted(dict.fromkeys(used for line in imports if (used := _needed_import(line, code))))
     text = re.sub(r"[\"\\\n]+", " ", title).strip().rstrip(".")
     parts = [f'"""Regression test: {text}."""\n']
     needs_pytest = style == "pytest" and any("pytest." in line for b in bodies for line in b)
@@ -55,7 +55,7 @@ def render_test(title: str, findings: Sequence[ShownExample], style: str) -> str
     return "\n".join(parts) + "\n"
 
 
-def _needed(line: str, code: str) -> str:
+def _needed_import(line: str, code: str) -> str:
     """An import cut down to the names that the code uses; empty if it uses none."""
     node = ast.parse(line.strip()).body[0]
     if not isinstance(node, ast.Import | ast.ImportFrom):

@@ -18,7 +18,7 @@ from agent.models.offline.survivor_vote import (
     Rated,
     as_documented,
     compare,
-    ranked,
+    rank_survivors,
     rivals,
 )
 
@@ -68,12 +68,12 @@ def search(context: SearchContext, state: Search) -> Steps[Search | None]:
     """Pass over the suspicious functions until a change is proven. Returns None when it is."""
     queue = iter(context.mutants)
     for size in PASSES:
-        batch = _take(queue, context, size)
+        batch = _next_mutants(queue, context, size)
         if not batch:
             break
         groups = _by_unit(batch, context.units)
         while groups:
-            if spent(state):
+            if is_out_of_budget(state):
                 return state
             unit, own = groups.pop(0)
             proven = yield from _hypothesis(context, state, unit, own, groups)
@@ -87,7 +87,7 @@ def search(context: SearchContext, state: Search) -> Steps[Search | None]:
     return state
 
 
-def spent(state: Search) -> bool:
+def is_out_of_budget(state: Search) -> bool:
     """Whether no further hypothesis may be opened."""
     return (
         state.calls > MOST_CALLS
@@ -96,7 +96,7 @@ def spent(state: Search) -> bool:
     )
 
 
-def _take(queue: Iterator[Mutant], context: SearchContext, size: int) -> list[Mutant]:
+def _next_mutants(queue: Iterator[Mutant], context: SearchContext, size: int) -> list[Mutant]:
     """The next mutants that are valid Python and mean something else."""
     taken: list[Mutant] = []
     for mutant in queue:
@@ -204,7 +204,7 @@ def _decide(
     calls: Sequence[str],
 ) -> Steps[bool]:
     """Apply the survivors in order of trust until the gate holds for one."""
-    order = ranked(
+    order = rank_survivors(
         as_documented(survivors, seen), context.found.inputs, seen, context.found.crashed
     )
     open_unit: Unit | None = unit

@@ -127,7 +127,7 @@ def as_documented(survivors: Sequence[Mutant], seen: Mapping[Mutant, Behaviour])
     return [m for m in survivors if most == 0 or (m in seen and seen[m].held == most)]
 
 
-def ranked(
+def rank_survivors(
     survivors: Sequence[Mutant],
     inputs: Sequence[str],
     seen: Mapping[Mutant, Behaviour],

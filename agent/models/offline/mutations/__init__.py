@@ -86,7 +86,7 @@ def mutate(
 
 def is_sound(source: Source, mutant: Mutant) -> bool:
     """Whether a mutant is valid Python that means something else (a parse, so asked for late)."""
-    return meaning_of(applied(source.text, mutant)) not in (None, source.meaning)
+    return meaning_of(apply_changes(source.text, mutant)) not in (None, source.meaning)
 
 
 def _changes(
@@ -133,7 +133,7 @@ def _as_lines(source: Source, line: int, change: Change, suspicion: float) -> Mu
     )
 
 
-def applied(text: str, mutant: Mutant) -> str:
+def apply_changes(text: str, mutant: Mutant) -> str:
     """The file's text with the mutant in it."""
     lines = text.split("\n")
     new = [] if mutant.new is None else mutant.new.split("\n")

@@ -93,7 +93,7 @@ def arithmetic(node: cst.CSTNode, source: Source) -> Iterator[Change]:
     if sign in ("-", "/", "//", "%", "**"):
         swapped = f"{_operand(node.right, right)} {sign} {_operand(node.left, left)}"
         yield source.replace(node, swapped, "operands swapped", 0.6)
-    yield from _regrouped(node, sign, source)
+    yield from _regroup(node, sign, source)
     for step in (" + 1", " - 1"):
         if sign in ("+", "-"):
             yield source.replace(node, f"{left} {sign} {right}{step}", "result moved by one", 0.5)
@@ -108,7 +108,7 @@ def arithmetic(node: cst.CSTNode, source: Source) -> Iterator[Change]:
         yield source.replace(node, up, "division rounded up", 0.6)
 
 
-def _regrouped(node: cst.BinaryOperation, sign: str, source: Source) -> Iterator[Change]:
+def _regroup(node: cst.BinaryOperation, sign: str, source: Source) -> Iterator[Change]:
     for side, at in ((node.left, "left"), (node.right, "right")):
         if not isinstance(side, cst.BinaryOperation):
             continue

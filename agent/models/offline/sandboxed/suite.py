@@ -240,14 +240,17 @@ def _try_all(
         if spent_s() > job["total_s"]:
             return
         with mutated(tree / job["files"][file], first, last, text):
-            answer: dict[str, Any] = {"id": number, "repro": _reproduced(tree, job, limits[0])}
+            answer: dict[str, Any] = {
+                "id": number,
+                "repro": _reproduction_result(tree, job, limits[0]),
+            }
             if answer["repro"] == "passes":
                 suite = _outcome(tree, job["suite"], limits[1])
                 answer["new"] = _broken(suite, base)
         yield answer
 
 
-def _reproduced(tree: Path, job: dict[str, Any], limit_s: float) -> str:
+def _reproduction_result(tree: Path, job: dict[str, Any], limit_s: float) -> str:
     if job.get("plain"):
         ended = _result_without_pytest(tree, job["plain"], limit_s)
         if ended != PASSES:

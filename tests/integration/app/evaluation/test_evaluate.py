@@ -259,7 +259,7 @@ async def test_a_model_that_is_away_is_an_error_and_is_tried_again(
 
 def test_a_folder_is_used_by_one_evaluation_at_a_time(tmp_path: Path) -> None:
     folder = EvalFolder(tmp_path / "out")
-    with folder.used(), pytest.raises(FolderRefused, match="at work"), folder.used():
+    with folder.in_use(), pytest.raises(FolderRefused, match="at work"), folder.in_use():
         pass
 
 
@@ -359,7 +359,7 @@ def odd_history(folder: Path) -> Path:
 async def test_odd_commits_are_reasons_and_mining_goes_on_where_it_was(tmp_path: Path) -> None:
     place = odd_history(tmp_path)
     folder = EvalFolder(tmp_path / "out")
-    with folder.used():
+    with folder.in_use():
         first = await mine(
             str(place), LocalTrees(), tmp_path, branch="main", keep=folder.append_mined
         )
@@ -369,12 +369,12 @@ async def test_odd_commits_are_reasons_and_mining_goes_on_where_it_was(tmp_path:
             "is not UTF-8 text": 1,
         }
         assert [i.problem_statement for i in first.instances] == ["It says hello"]
-        known = folder.mined(str(place))
+        known = folder.mined_commits(str(place))
         assert len(known) == 1
         (folder.root / "mined.jsonl").open("ab").write(b'{"repo": "half a li')
         trees = LocalTrees()
         again = await mine(
-            str(place), trees, tmp_path, branch="main", known=folder.mined(str(place))
+            str(place), trees, tmp_path, branch="main", known=folder.mined_commits(str(place))
         )
     assert again == first
     assert trees.opened == []  # nothing was tried twice
@@ -386,10 +386,10 @@ async def test_what_the_network_failed_is_tried_again_and_no_verdict(tmp_path: P
     place = odd_history(tmp_path)
     folder = EvalFolder(tmp_path / "out")
     away = LocalTrees(LocalEnvironment(network_away=True))
-    with folder.used():
+    with folder.in_use():
         spoiled = await mine(str(place), away, tmp_path, branch="main", keep=folder.append_mined)
         assert spoiled.rejected["network away"] == 1
-        assert folder.mined(str(place)) == {}
+        assert folder.mined_commits(str(place)) == {}
 
 
 @pytest.mark.parametrize("mode", ["whole", "narrow"])
@@ -399,7 +399,7 @@ async def test_merged_fixes_are_replayed_through_the_gate(
     if mode == "whole":  # the command is found out, as in any other run
         instances = tuple(i.model_copy(update={"test_command": ""}) for i in instances)
     asked = EvalRequest(instances=instances, out=tmp_path / "out", replay=mode)
-    with EvalFolder(asked.out).used():
+    with EvalFolder(asked.out).in_use():
         report = await evaluate(asked, settings(tmp_path), LocalTrees(), quiet())
     assert report.replay is not None
     assert report.model == f"replay ({mode})"

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from agent.journal.events import now
 from app.github.webhook_events import Reviewed
 from app.operations import retention
-from app.queue.client import connected
+from app.queue.client import workflow_client
 from app.server.workflow_engine import running_engine
 from app.storage.inbox import Inbox
 from tests.support.github.payloads import SOURCE
@@ -68,7 +68,7 @@ def test_the_engines_records_of_what_is_over_go_and_no_others(
         ended(world, done)
         until(lambda: set(records(world).values()) == {"SUCCESS"})
     assert inbox.answer_of("a1")
-    with connected(world.settings, world.store) as client:
+    with workflow_client(world.settings, world.store) as client:
         waits = start(world, "d2", number=8)
         client.enqueue(waits)
         keep_event("a2")

@@ -20,7 +20,7 @@ from agent.errors import LostLease
 from agent.journal.events import ModelTurned, RunEnded, RunPhase, SandboxOpened
 from app.github.webhooks import Trigger
 from app.queue import worker_registry
-from app.queue.client import connected
+from app.queue.client import workflow_client
 from app.storage.records import Run
 from app.storage.store import SqlStore
 from tests.support.runs.lifecycle import check_journal, ended, held, start, until
@@ -207,7 +207,7 @@ def test_queues_keep_their_limits_and_people_go_first(url: str, tmp_path: Path) 
     ids: dict[str, list[str]] = {name: [] for name in ("one", "two", "three", "four")}
     with worker(tmp_path, "a", url, 12, **limits):
         pass  # makes the engine's tables
-    with connected(world.settings, world.store) as client:
+    with workflow_client(world.settings, world.store) as client:
         assert client.ready
         for number in range(1, 4):
             for name, known in ids.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.gate.scope import Touched, scope_check, touched_by
-from agent.testing.projects import combined
+from agent.testing.projects import combine_runs
 from agent.testing.report import Outcome, SuiteRun, TestResult
 from tests.doubles.local_sandbox import LocalSandbox
 
@@ -59,9 +59,9 @@ def test_a_language_whose_runner_did_not_run_is_not_proven() -> None:
     assert not check.ok
     assert "No JavaScript test ran" in check.detail
     node = results("node --test", {"test.heavy": "passed"}, "web")
-    assert scope_check([TARIFF, WEB], [combined("both", [python, node])]).ok
+    assert scope_check([TARIFF, WEB], [combine_runs("both", [python, node])]).ok
     elsewhere = results("node --test", {"test.heavy": "passed"}, "admin")
-    assert not scope_check([WEB], [combined("both", [python, elsewhere])]).ok
+    assert not scope_check([WEB], [combine_runs("both", [python, elsewhere])]).ok
 
 
 def test_a_test_that_passes_only_sometimes_is_no_ground_to_stand_on() -> None:

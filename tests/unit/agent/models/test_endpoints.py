@@ -44,14 +44,14 @@ def test_a_run_leaves_a_server_that_is_down_and_does_not_come_back() -> None:
     clock = Clock()
     endpoints = Endpoints(URLS, clock)
     home = endpoints.choose("run")
-    endpoints.failed(home)
+    endpoints.mark_down(home)
     other = endpoints.choose("run")
     assert other != home
     clock.now = 6.0
     assert endpoints.is_up(home)
     assert endpoints.is_suspect(home)
     assert endpoints.choose("run") == other
-    endpoints.worked(home)
+    endpoints.mark_up(home)
     assert not endpoints.is_suspect(home)
 
 
@@ -61,7 +61,7 @@ def test_the_pause_grows_and_ends() -> None:
     (url,) = endpoints.urls
     pauses = []
     for _ in range(6):
-        endpoints.failed(url)
+        endpoints.mark_down(url)
         begin = clock.now
         while not endpoints.is_up(url):
             clock.now += 1.0
@@ -73,7 +73,7 @@ def test_with_all_down_the_one_that_is_back_first_is_tried() -> None:
     clock = Clock()
     endpoints = Endpoints(URLS, clock)
     for url in endpoints.urls:
-        endpoints.failed(url)
+        endpoints.mark_down(url)
         clock.now += 1.0
     assert endpoints.choose("run") == endpoints.urls[0]
 
@@ -83,9 +83,9 @@ def test_load_counts_requests_and_runs_that_are_over_do_not() -> None:
     first = endpoints.choose("one")
     endpoints.release("one")
     endpoints.release("one")
-    endpoints.began(first)
+    endpoints.request_started(first)
     assert endpoints.choose("two") != first
-    endpoints.ended(first)
+    endpoints.request_ended(first)
 
 
 def test_profiles_by_name() -> None:

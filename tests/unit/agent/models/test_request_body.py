@@ -38,13 +38,13 @@ USER = Message(role="user", content="Fix it.")
 
 def test_each_message_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     encoded: list[object] = []
-    original = request_body.encoded
+    original = request_body.compact_json
 
     def counted(value: object) -> bytes:
         encoded.append(value)
         return original(value)
 
-    monkeypatch.setattr(request_body, "encoded", counted)
+    monkeypatch.setattr(request_body, "compact_json", counted)
     conversation, messages = Conversation(K2), [USER]
     for number in range(20):
         conversation.encode(messages)

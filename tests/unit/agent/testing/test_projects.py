@@ -7,7 +7,7 @@ import json
 import pytest
 
 from agent.testing.detect import detect
-from agent.testing.projects import Part, combined, join, named_from_root, route, split
+from agent.testing.projects import Part, combine_runs, join, named_from_root, route, split
 from agent.testing.report import SuiteRun, TestResult
 from agent.testing.suite import cannot_start, find_test_command, run_suite
 from tests.doubles.local_sandbox import LocalSandbox
@@ -114,7 +114,7 @@ def test_a_part_without_results_is_one_test() -> None:
         folder="api",
     )
     bad = SuiteRun(command="npm test", exit_code=1, output="not ok", folder="web")
-    assert combined("both", [good, bad]).outcomes == {
+    assert combine_runs("both", [good, bad]).outcomes == {
         "api/tests/a.py::b": "passed",
         "web: npm test": "error",
     }

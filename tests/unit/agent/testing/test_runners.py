@@ -8,7 +8,7 @@ import pytest
 
 from agent.testing.detect import detect
 from agent.testing.runners import invocation, kind_of
-from agent.testing.selection import quoted, without_paths, words
+from agent.testing.selection import quote_selection, without_paths, words
 
 FUNCTIONS = "def test_a():\n    assert True\n"
 CASES = "import unittest\nclass A(unittest.TestCase):\n    def test_a(self): pass\n"
@@ -99,7 +99,7 @@ def test_selections_are_split_into_names(selection: str, expected: tuple[str, ..
 
 
 def test_a_selection_cannot_become_shell() -> None:
-    assert quoted("$(touch x);rm") == "'$(touch' 'x);rm'"
+    assert quote_selection("$(touch x);rm") == "'$(touch' 'x);rm'"
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from agent.journal.events import (
     now,
 )
 from agent.journal.state import fold
-from app.export.anonymise import pseudonymised, without_secrets
+from app.export.anonymise import pseudonymise, without_secrets
 from app.export.examples import RunMetadata, examples, reward, validation_repositories
 from app.export.exporter import ExportRefused, ExportRequest, export, read_journal
 from app.journal_view.html import trace_page
@@ -204,7 +204,7 @@ def test_pseudonyms_replace_names_and_stay_the_same(store: SqlStore, tmp_path: P
 
 
 def test_people_are_replaced_as_they_were_named() -> None:
-    told = pseudonymised("@ann, ann and @bob; banner", ["o/r"], ["@ann", "bob"], b"k" * 16)
+    told = pseudonymise("@ann, ann and @bob; banner", ["o/r"], ["@ann", "bob"], b"k" * 16)
     assert "@ann" not in told
     assert "bob" not in told
     assert ", ann and @person-" in told

@@ -38,7 +38,7 @@ def test_an_event_is_kept_once_until_it_is_answered(store: SqlStore) -> None:
     assert inbox.unqueued() == []
     inbox.mark_answered("a1", "done")
     assert (inbox.open_events(), inbox.answer_of("a1")) == ([], "done")
-    assert inbox.delivered(["a1", "a2"]) == {"a1"}
+    assert inbox.known_deliveries(["a1", "a2"]) == {"a1"}
     with pytest.raises(UnknownEvent):
         inbox.get("a2")
 

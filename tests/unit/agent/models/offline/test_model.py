@@ -10,7 +10,7 @@ from agent.models.offline.issue_examples import read_issue
 from agent.models.offline.localise import read_spectrum, suspicion
 from agent.models.offline.mutations import Mutant
 from agent.models.offline.screening import read_screening
-from agent.models.offline.survivor_vote import Behaviour, Rated, ranked, rivals
+from agent.models.offline.survivor_vote import Behaviour, Rated, rank_survivors, rivals
 
 TASK = [
     Message(role="system", content="You are Patchwright."),
@@ -119,19 +119,19 @@ def test_survivors_that_behave_alike_support_each_other() -> None:
     alone = Mutant("m.py", 1, 1, "a", "b", "x", 1, 0.40)
     pair = [Mutant("m.py", 1, 1, "a", text, "x", 1, 0.30) for text in ("c", "d")]
     seen = {alone: Behaviour("p", 1, 0, 20)} | {m: Behaviour("q", 1, 0, 20) for m in pair}
-    assert [r.mutant for r in ranked([alone, *pair], [], seen)] == [pair[0], alone]
+    assert [r.mutant for r in rank_survivors([alone, *pair], [], seen)] == [pair[0], alone]
     assert Behaviour("p", 9, 9, 20).harmful
     # After a crash, what gave a value before should give the same one.
     other = {alone: Behaviour("p", 9, 0, 20), pair[0]: Behaviour("q", 9, 0, 20, altered=4)}
-    assert ranked([alone, pair[0]], [], other, crashed=True)[0].mutant == alone
+    assert rank_survivors([alone, pair[0]], [], other, crashed=True)[0].mutant == alone
 
 
 def test_a_function_that_is_not_run_any_more_is_no_fix_of_a_crash() -> None:
     fix = Mutant("m.py", 1, 1, "a", "b", "operator", 1, 0.1)
     lazy = Mutant("m.py", 1, 1, "return a", "yield a", "return → yield", 1, 9.0)
     seen: dict[Mutant, Behaviour] = {}
-    assert [r.mutant for r in ranked([fix, lazy], [], seen, crashed=True)] == [fix]
-    assert ranked([fix, lazy], [], seen)[0].mutant == lazy
+    assert [r.mutant for r in rank_survivors([fix, lazy], [], seen, crashed=True)] == [fix]
+    assert rank_survivors([fix, lazy], [], seen)[0].mutant == lazy
 
 
 def test_rivals_are_behaviours_that_are_trusted_nearly_as_much() -> None:

@@ -7,7 +7,7 @@ import textwrap
 
 import pytest
 
-from agent.models.offline.mutations import Mutant, applied, is_sound, mutate
+from agent.models.offline.mutations import Mutant, apply_changes, is_sound, mutate
 from agent.models.offline.mutations.source import Source
 from agent.models.offline.screening import as_edit, trust
 
@@ -61,7 +61,7 @@ def test_the_change_that_fixes_it_is_made(wrong: str, right: str) -> None:
     made = []
     for mutant in mutants:
         try:
-            made.append(ast.dump(ast.parse(applied(wrong, mutant))))
+            made.append(ast.dump(ast.parse(apply_changes(wrong, mutant))))
         except SyntaxError:
             continue
     assert meant in made
@@ -101,7 +101,7 @@ def test_every_sound_mutant_parses_and_its_edit_does_what_it_says() -> None:
     for mutant in mutants[::3]:
         if not is_sound(source, mutant):
             continue
-        changed = applied(LONGER, mutant)
+        changed = apply_changes(LONGER, mutant)
         ast.parse(changed)
         assert changed != LONGER
         old, new = as_edit(LONGER, mutant)
