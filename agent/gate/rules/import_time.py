@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import builtins
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 _MAKES = frozenset({"param", "date", "datetime", "timedelta", "compile"})
 """Calls by lower-case names that only make a value, wherever they come from."""
@@ -28,22 +30,43 @@ _PYTEST = ("pytest.mark.", "pytest.param", "pytest.approx", "pytest.raises", "py
 _UNITTEST = ("unittest.skip", "unittest.expectedFailure")
 
 
-def acts(node: ast.AST, module: ast.Module) -> bool:
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What a changed file's names stand for."""
+
+    before: dict[str, str]
+    """Names of the base's top level, with the module that each was imported from."""
+    imported: dict[str, str]
+    """Names that any import of the patched text binds, likewise."""
+
+    def origin(self, name: str) -> str:
+        """Where a name comes from; the name itself where that is not known."""
+        return self.before.get(name) or self.imported.get(name) or name
+
+
+def names_of(base: ast.Module, patched: ast.Module) -> Names:
+    """The names of a file on both sides of its change."""
+    defined = {n.name: n.name for n in base.body if isinstance(n, ast.FunctionDef)}
+    return Names(
+        before=defined | _imports(base.body),
+        imported=_imports(n for n in ast.walk(patched) if isinstance(n, ast.stmt)),
+    )
+
+
+def acts(node: ast.AST, names: Names) -> bool:
     """Whether evaluating something in a file may do more than make a value.
 
     Calls are held to be harmless where they make objects of classes, text or numbers, or call what
-    the file used before (`module` is its tree in the base); other calls are not.
+    the file used before; other calls are not.
     """
-    used = _known(module)
-    return any(_acts(inner, used) for inner in _evaluated(node))
+    return any(_acts(inner, names) for inner in _evaluated(node))
 
 
-def decorates_harmlessly(decorator: ast.expr, module: ast.Module) -> bool:
+def decorates_harmlessly(decorator: ast.expr, names: Names) -> bool:
     """Whether a decorator reaches nothing but what it decorates; its arguments are not judged."""
     function = decorator.func if isinstance(decorator, ast.Call) else decorator
     whole = ast.unparse(function)
-    root = whole.partition(".")[0]
-    origin = _known(module).get(root, root).partition(".")[0]
+    origin = names.origin(whole.partition(".")[0]).partition(".")[0]
     return origin in ("unittest", "mock") or (
         origin not in _REACHING and whole.rpartition(".")[2] not in _STEERS and ".__" not in whole
     )
@@ -58,20 +81,17 @@ def _evaluated(node: ast.AST) -> list[ast.AST]:
     return found
 
 
-def _known(module: ast.Module) -> dict[str, str]:
-    """Names of the file's top level, with the module that each was imported from."""
-    known: dict[str, str] = {}
-    for node in module.body:
+def _imports(nodes: Iterable[ast.stmt]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for node in nodes:
         if isinstance(node, ast.Import):
-            known |= {(a.asname or a.name).partition(".")[0]: a.name for a in node.names}
+            found |= {(a.asname or a.name).partition(".")[0]: a.name for a in node.names}
         elif isinstance(node, ast.ImportFrom):
-            known |= {a.asname or a.name: f"{node.module or ''}.{a.name}" for a in node.names}
-        elif isinstance(node, ast.FunctionDef):
-            known[node.name] = node.name
-    return known
+            found |= {a.asname or a.name: f"{node.module or ''}.{a.name}" for a in node.names}
+    return found
 
 
-def _acts(node: ast.AST, known: dict[str, str]) -> bool:
+def _acts(node: ast.AST, names: Names) -> bool:
     if isinstance(node, ast.NamedExpr | ast.Await | ast.Yield | ast.YieldFrom):
         return True
     if not isinstance(node, ast.Call):
@@ -81,7 +101,7 @@ def _acts(node: ast.AST, known: dict[str, str]) -> bool:
     name = function.id if isinstance(function, ast.Name) else name
     whole = ast.unparse(function)
     root = whole.partition(".")[0].partition("(")[0]
-    origin = known.get(root, root)
+    origin = names.origin(root)
     written = f"{origin}{whole.removeprefix(root)}"
     if name in _STEERS or name in _CHANGES or ".__" in whole:
         return True
@@ -93,8 +113,8 @@ def _acts(node: ast.AST, known: dict[str, str]) -> bool:
         return False
     if isinstance(function, ast.Attribute) and not isinstance(function.value, ast.Name):
         # A method of a value that was judged itself (`"".join`, `a.b().c()`).
-        return name not in _VALUES and root not in known
-    return root not in known
+        return name not in _VALUES and root not in names.before
+    return root not in names.before
 
 
 def _builtin(name: str) -> bool:

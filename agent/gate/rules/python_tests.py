@@ -44,6 +44,8 @@ _REACHING = frozenset(
     }
 )
 """Names by which a test gets at more than what it tests."""
+_PATCHING = frozenset({"patch", "monkeypatch", "mocker", "mock", "modules", "builtins"})
+"""Names by which a test changes what the statements behind see."""
 _SKIPS = ("skip", "xfail", "expectedFailure", "importorskip", "exit")
 _SPECIAL_NAMES = frozenset(
     {
@@ -310,7 +312,15 @@ def _harmless(statement: ast.stmt, later: Sequence[ast.stmt]) -> bool:
     elif not isinstance(statement, plain):
         return False
     read = {n.id for s in later for n in ast.walk(s) if isinstance(n, ast.Name)}
+    if later and isinstance(statement, ast.Expr) and _words(statement) & _PATCHING:
+        return False
     return not _can_end(statement) and not read & set(_bound(statement))
+
+
+def _words(node: ast.AST) -> set[str]:
+    """The names and attributes in an expression or statement."""
+    names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+    return names | {n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute)}
 
 
 def _what_changed(lost: ast.stmt, after: Sequence[ast.stmt], name: str) -> str:
@@ -421,7 +431,8 @@ def _import_of_no_use(statement: ast.stmt, after: Sequence[ast.stmt]) -> bool:
     """Whether nothing speaks any longer of the names that an import brought."""
     text = "\n".join(ast.unparse(s) for s in after if not isinstance(s, ast.Import))
     return isinstance(statement, ast.ImportFrom) and not any(
-        re.search(rf"\b{re.escape(name)}\b", text) for name in import_origins(statement)
+        name == "*" or re.search(rf"\b{re.escape(name)}\b", text)
+        for name in import_origins(statement)
     )
 
 

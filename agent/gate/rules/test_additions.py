@@ -10,10 +10,11 @@ import ast
 import builtins
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from agent.gate.changed import parsed
 from agent.gate.rules.case_tables import is_longer_table
-from agent.gate.rules.import_time import acts, decorates_harmlessly
+from agent.gate.rules.import_time import Names, acts, decorates_harmlessly, names_of
 from agent.gate.rules.python_tests import import_origins
 from agent.testing.paths import is_code
 
@@ -39,7 +40,16 @@ def addition_refusals(path: str, base: str, patched: str) -> tuple[str, ...]:
     old, new = parsed(base), parsed(patched)
     if old is None or new is None:
         return (f"{path} cannot be parsed.",)
-    return tuple(f"{path}: {reason}" for reason in _in_body(old.body, new.body, old, top=True))
+    scope = _Scope(module=old, names=names_of(old, new))
+    return tuple(f"{path}: {reason}" for reason in _in_body(old.body, new.body, scope, top=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """The file that is added to."""
+
+    module: ast.Module
+    names: Names
 
 
 def _added_lines(base: str, patched: str) -> list[str]:
@@ -54,7 +64,7 @@ def _added_lines(base: str, patched: str) -> list[str]:
 
 
 def _in_body(
-    old: list[ast.stmt], new: list[ast.stmt], module: ast.Module, *, top: bool
+    old: list[ast.stmt], new: list[ast.stmt], scope: _Scope, *, top: bool
 ) -> Iterator[str]:
     known = [ast.dump(node) for node in old]
     kept = {ast.dump(node) for node in new}
@@ -73,22 +83,22 @@ def _in_body(
             continue
         same = named.pop(node.name, None) if isinstance(node, ast.ClassDef) else None
         if isinstance(same, ast.ClassDef) and isinstance(node, ast.ClassDef):
-            yield from _in_body(same.body, node.body, module, top=False)
+            yield from _in_body(same.body, node.body, scope, top=False)
             continue
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name in named:
             del named[node.name]  # an existing test that was changed, a parametrised one longer
-            yield from _evaluated(node, module)
-            yield from _reaching(node, module)
+            yield from _evaluated(node, scope)
+            yield from _reaching(node, scope)
             continue
         if any(is_longer_table(table, node, (*old, *new)) for table in old):
-            yield from _assigned(node, module)
+            yield from _assigned(node, scope)
             continue
         again = {name for name, origin in import_origins(node).items() if (name, origin) in origins}
-        yield from _insertion(node, taken - again, module, top=top)
+        yield from _insertion(node, taken - again, scope, top=top)
         taken |= set(_bound(node))
 
 
-def _insertion(node: ast.stmt, taken: set[str], module: ast.Module, *, top: bool) -> Iterator[str]:
+def _insertion(node: ast.stmt, taken: set[str], scope: _Scope, *, top: bool) -> Iterator[str]:
     shown = _shown(node)
     for name in _bound(node):
         if name == "*" or name in taken or (top and hasattr(builtins, name)):
@@ -102,25 +112,25 @@ def _insertion(node: ast.stmt, taken: set[str], module: ast.Module, *, top: bool
             yield f"`{shown}` changes how the whole file is read."
         return
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-        yield from _function(node, module)
+        yield from _function(node, scope)
     elif isinstance(node, ast.ClassDef):
-        yield from _class(node, module)
+        yield from _class(node, scope)
     elif not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)):
-        yield from _assigned(node, module)
+        yield from _assigned(node, scope)
 
 
-def _assigned(node: ast.stmt, module: ast.Module) -> Iterator[str]:
+def _assigned(node: ast.stmt, scope: _Scope) -> Iterator[str]:
     """A statement that may only give names to values."""
     targets = _targets(node) if isinstance(node, ast.Assign | ast.AnnAssign) else []
     plain = [t for t in targets if isinstance(t, ast.Name)]
-    if not targets or len(plain) != len(targets) or acts(node, module):
+    if not targets or len(plain) != len(targets) or acts(node, scope.names):
         yield f"`{_shown(node)}` does something when the file is imported."
 
 
-def _function(node: ast.FunctionDef | ast.AsyncFunctionDef, module: ast.Module) -> Iterator[str]:
+def _function(node: ast.FunctionDef | ast.AsyncFunctionDef, scope: _Scope) -> Iterator[str]:
     used = {
         arg.arg
-        for test in ast.walk(module)
+        for test in ast.walk(scope.module)
         if isinstance(test, ast.FunctionDef | ast.AsyncFunctionDef)
         for arg in test.args.args
     }
@@ -130,8 +140,8 @@ def _function(node: ast.FunctionDef | ast.AsyncFunctionDef, module: ast.Module) 
             decorator, node.name, used
         ):
             yield f"the new fixture `{node.name}` touches the tests beside it."
-    yield from _evaluated(node, module)
-    yield from _reaching(node, module)
+    yield from _evaluated(node, scope)
+    yield from _reaching(node, scope)
 
 
 def _touches(fixture: ast.expr, name: str, used: set[str]) -> bool:
@@ -146,17 +156,17 @@ def _touches(fixture: ast.expr, name: str, used: set[str]) -> bool:
     )
 
 
-def _reaching(node: ast.FunctionDef | ast.AsyncFunctionDef, module: ast.Module) -> Iterator[str]:
+def _reaching(node: ast.FunctionDef | ast.AsyncFunctionDef, scope: _Scope) -> Iterator[str]:
     """What in a function could change the tests beside it, when it is run."""
     local = {arg.arg for arg in ast.walk(node.args) if isinstance(arg, ast.arg)}
     local |= {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and not _is_load(n)}
     imported = {
         name
-        for part in (*module.body, *ast.walk(node))
+        for part in (*scope.module.body, *ast.walk(node))
         if isinstance(part, ast.Import | ast.ImportFrom)
         for name in _bound(part)
     }
-    shared = (imported | {name for part in module.body for name in _bound(part)}) - (
+    shared = (imported | {name for part in scope.module.body for name in _bound(part)}) - (
         local - imported
     )
     for inner in ast.walk(node):
@@ -190,34 +200,34 @@ def _steers(call: ast.Call) -> bool:
     return name in _ENDS or (name in _STEERS and (not owned or _root(call.func) == "builtins"))
 
 
-def _class(node: ast.ClassDef, module: ast.Module) -> Iterator[str]:
-    if node.keywords or any(acts(part, module) for part in node.bases):
+def _class(node: ast.ClassDef, scope: _Scope) -> Iterator[str]:
+    if node.keywords or any(acts(part, scope.names) for part in node.bases):
         yield f"`class {node.name}` does something when the file is imported."
-    yield from _evaluated(node, module)
+    yield from _evaluated(node, scope)
     for inner in node.body:
         if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef):
-            yield from _evaluated(inner, module)
-            yield from _reaching(inner, module)
+            yield from _evaluated(inner, scope)
+            yield from _reaching(inner, scope)
         elif isinstance(inner, ast.ClassDef):
-            yield from _class(inner, module)
-        elif acts(inner, module):
+            yield from _class(inner, scope)
+        elif acts(inner, scope.names):
             yield f"`class {node.name}` does something when the file is imported."
 
 
 def _evaluated(
-    node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, module: ast.Module
+    node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, scope: _Scope
 ) -> Iterator[str]:
     """Decorators and defaults are evaluated when the file is imported."""
     values: list[ast.expr] = []
     if not isinstance(node, ast.ClassDef):
         values += [d for d in (*node.args.defaults, *node.args.kw_defaults) if d is not None]
     for decorator in node.decorator_list:
-        if not decorates_harmlessly(decorator, module):
+        if not decorates_harmlessly(decorator, scope.names):
             yield f"`@{ast.unparse(decorator)[:80]}` does something when the file is imported."
         call = decorator if isinstance(decorator, ast.Call) else None
         values += [*call.args, *(k.value for k in call.keywords)] if call is not None else []
     for value in values:
-        if acts(value, module):
+        if acts(value, scope.names):
             yield f"`{ast.unparse(value)[:80]}` does something when the file is imported."
 
 

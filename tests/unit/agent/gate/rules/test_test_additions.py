@@ -97,6 +97,8 @@ def test_tests_and_what_only_they_use_may_be_added(text: str) -> None:
         ("\n\ndef test_x():\n    import sys\n    sys.modules['shop'] = 1\n", "could reach"),
         ("\n\ndef test_x():\n    setattr(pytest, 'x', 1)\n", "could reach the tests"),
         ("\n\ndef test_x():\n    pytest.exit('done')\n", "could reach the tests"),
+        ("\n\nfrom os import system as Run\nN = Run('x')\n", "when the file is imported"),
+        ("\n\nfrom atexit import register as At\n\n@At\ndef test_x():\n    pass\n", "is imported"),
         ("\n\nif True:\n    del test_total\n", "when the file is imported"),
         ("\n\ntry:\n    import x\nexcept ImportError:\n    pass\n", "when the file is imported"),
         ("\n    def setup_method(self):\n        pass\n", "changes how the tests"),

@@ -121,6 +121,11 @@ def reasons(old: str, new: str) -> str:
         ),
         ('            half("x")', '            raise ValueError\n            half("x")', "disable"),
         ("def test_half", "def assertEqual(self, *a): ...\n    def test_half", "was added"),
+        (
+            "    result = double(n)\n",
+            "    mocker.patch('calc.double')\n    result = double(n)\n",
+            "dis",
+        ),
         ("from calc import double, half", "from calc import double", "was changed or deleted"),
     ],
 )
