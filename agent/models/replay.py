@@ -33,6 +33,7 @@ _FAILURE = (
     re.compile(r"^\s*((?:[\w.]*(?:Error|Exception|Failure|Warning))\b.*)$", re.MULTILINE),
     re.compile(r"^\s*((?:Expected|Received|expected|actual)\b.*)$", re.MULTILINE),
     re.compile(r"^\s*(--- FAIL: .*|not ok .*|panicked at .*|FAILED? .*)$", re.MULTILINE),
+    re.compile(r"^\s*[✕✗×●] (.*?)(?: \(?[\d.]+ ?m?s\)?)?$", re.MULTILINE),
 )
 """How runners print why a test failed, the most telling first."""
 

@@ -129,3 +129,8 @@ def test_hunks_that_nothing_needs_were_merged_with_the_others() -> None:
     assert name == "submit"
     assert [h["hunk"] for h in arguments["hunks"]] == ["a.py:3", "b.py:9"]  # type: ignore[index,call-overload]
     assert isinstance(next_call(REPLAY, [*done, (call("submit"), asked)]), str)
+
+
+def test_a_runner_that_names_what_failed_and_no_more_is_read_too() -> None:
+    printed = "  ✕ adds two numbers (6 ms)\n  ○ skipped adds three\n  ✓ adds none (1 ms)\n"
+    assert failure_words(printed) == ["adds two numbers"]
