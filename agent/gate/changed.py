@@ -54,6 +54,34 @@ def parsed(text: str | None) -> ast.Module | None:
         return None
 
 
+def added_part(path: str, base: str | None, text: str) -> str:
+    """What a text has that the base's does not: whole definitions and statements of Python modules
+    and classes, lines elsewhere."""
+    if base is None:
+        return text
+    before, after = (parsed(base), parsed(text)) if path.endswith(".py") else (None, None)
+    if before is None or after is None:
+        known = set(base.splitlines())
+        return "\n".join(line for line in text.splitlines() if line not in known)
+    return ast.unparse(ast.Module(body=_added_statements(before, after), type_ignores=[]))
+
+
+def _added_statements(
+    before: ast.Module | ast.ClassDef, after: ast.Module | ast.ClassDef
+) -> list[ast.stmt]:
+    known = {ast.dump(node) for node in before.body}
+    classes = {node.name: node for node in before.body if isinstance(node, ast.ClassDef)}
+    added: list[ast.stmt] = []
+    for node in after.body:
+        if ast.dump(node) in known:
+            continue
+        if isinstance(node, ast.ClassDef) and node.name in classes:
+            added += _added_statements(classes[node.name], node)
+        else:
+            added.append(node)
+    return added
+
+
 def added_nodes(file: ChangedFile) -> list[ast.AST]:
     """The syntax nodes of the patched text that begin on an added line, with plain names.
 

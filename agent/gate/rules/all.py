@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from agent.gate.changed import ChangedFile
-from agent.gate.regression_test import tree_files
+from agent.gate.changed import ChangedFile, added_part
+from agent.gate.regression_test import tree_files, whole_path
 from agent.gate.rules.constant_answers import constant_answers
 from agent.gate.rules.reproduction import reproduction_refusals
 from agent.gate.rules.shadowing import shadowing
@@ -46,6 +46,7 @@ def refusals(
     # The reproduction's own files are judged as a reproduction; but where one replaces a file of
     # the base, it must not weaken the tests in it.
     judged = [file for file in files if file.path not in own]
+    said = _said(declared, files) if declared is not None else {}
     return {
         "tests are kept": tuple(r for file in files for r in weakening(file, contested)),
         "test options are kept": tuple(
@@ -60,17 +61,13 @@ def refusals(
             for reason in (
                 *tricks(file, issue),
                 *constant_answers(file),
-                *(
-                    special_casing(file, declared.files, declared.command)
-                    if declared is not None
-                    else ()
-                ),
+                *(special_casing(file, said, declared.command) if declared is not None else ()),
             )
         ),
         JUSTIFIABLE[0]: tuple(r for file in judged for r in chance_or_time(file, issue)),
         "honest reproduction": (
             (
-                *reproduction_refusals(declared, base.files, patched, policy),
+                *reproduction_refusals(declared, base.files, patched, policy, said),
                 *(
                     reason
                     for file in files
@@ -81,6 +78,15 @@ def refusals(
             if declared is not None
             else ()
         ),
+    }
+
+
+def _said(declared: ReproductionDeclared, files: Sequence[ChangedFile]) -> dict[str, str]:
+    """What a reproduction's files say that the base did not."""
+    bases = {whole_path(file.path): file.base for file in files}
+    return {
+        path: added_part(path, bases.get(whole_path(path)), text)
+        for path, text in declared.files.items()
     }
 
 

@@ -29,13 +29,15 @@ def reproduction_refusals(
     base_files: Collection[str],
     patched: Mapping[str, str | None],
     policy: GatePolicy,
+    said: Mapping[str, str],
 ) -> tuple[str, ...]:
     """Why a reproduction is refused; empty if it is not.
 
     `base_files` are the paths that exist before the patch; `patched` the texts that the patch
-    gives to the files it touches (None: deleted).
+    gives to the files it touches (None: deleted); `said` what the reproduction's files say that
+    the base's did not.
     """
-    return tuple(_reasons(reproduction, base_files, patched, policy))
+    return tuple(_reasons(reproduction, base_files, patched, policy, said))
 
 
 def _reasons(
@@ -43,6 +45,7 @@ def _reasons(
     base_files: Collection[str],
     patched: Mapping[str, str | None],
     policy: GatePolicy,
+    said: Mapping[str, str],
 ) -> Iterator[str]:
     for path, text in tree_files(reproduction).items():
         refusal = path_refusal(path, policy)
@@ -68,7 +71,7 @@ def _reasons(
     )
     if commands and looks and kind_of(reproduction.command) == "other":
         yield "The reproduction only looks at files and runs none of the repository's code."
-    for path, text in reproduction.files.items():
+    for path, text in said.items():
         if reading := _reads_code(path, text):
             yield (
                 f"The reproduction reads program text (`{reading}` in {path}); it has to show the "

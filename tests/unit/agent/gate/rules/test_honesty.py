@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.gate.changed import ChangedFile, changed_file
+from agent.gate.changed import ChangedFile, added_part, changed_file
 from agent.gate.patch import parse_patch
 from agent.gate.rules.constant_answers import constant_answers
 from agent.gate.rules.reproduction import reproduction_refusals
@@ -238,8 +238,29 @@ def test_reproductions_have_rules_too(command: str, files: dict[str, str], reaso
         ("src/a.py", "tests/test_a.py"),
         {"tests/test_n.py": "as patched\n"},
         GatePolicy(),
+        files,
     )
     assert reason in " ".join(found) if reason else found == ()
+
+
+READS = """import inspect
+from a import f
+
+
+class TestF:
+    def test_text(self):
+        assert inspect.getsource(f)
+        assert f(7) == 21
+"""
+
+
+def test_what_a_test_file_said_before_is_not_said_by_the_reproduction() -> None:
+    more = READS + "\n    def test_more(self):\n        assert f(2) == 4\n"
+    said = added_part("tests/test_a.py", READS, more)
+    assert said == "def test_more(self):\n    assert f(2) == 4"
+    assert "getsource" in added_part("tests/test_a.py", READS, more.replace("assert f(7)", "f(8)"))
+    assert added_part("tests/test_a.py", None, READS) == READS
+    assert added_part("a.test.js", "one\ntwo\n", "one\nthree\ntwo\n") == "three"
 
 
 DECIDES = """class Shelf:
