@@ -1,7 +1,7 @@
 """What Patchwright writes on GitHub, from a run's state. The words are in templates.
 
-Everything that a template prints is escaped (`markdown_safety.inline`) unless it is `Markdown`
-already, so a forgotten filter is safe, not a hole.
+Everything that a template prints is escaped (`app.sanitize.markdown.inline`) unless it is
+`Markdown` already, so a forgotten filter is safe, not a hole.
 """
 
 from __future__ import annotations

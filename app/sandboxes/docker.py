@@ -53,7 +53,11 @@ class DockerSandboxes:
             return await self._pool.open(spec, tree_tar)
 
     async def environment(self, tree_tar: Path) -> str:
-        """See `Sandboxes.environment`."""
+        """The id of the image that the tree's sandboxes start from, by its content.
+
+        Empty where the engine does not hold it, or a model chose the commands that made it. Raises
+        `SandboxError`.
+        """
         if tree_tar in self._made_by_model:
             return ""
         image = self._images.get(tree_tar) or self._settings.sandbox_image or BASE_IMAGE

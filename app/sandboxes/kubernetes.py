@@ -58,7 +58,10 @@ class KubernetesSandboxes:
             return await self._engine.open(spec, tree_tar)
 
     async def environment(self, tree_tar: Path) -> str:
-        """See `Sandboxes.environment`: an image that is named by its digest."""
+        """The image that the tree's sandboxes start from; empty unless it is named by its digest.
+
+        A tag does not say what the cluster's registry holds under it.
+        """
         image = self._images.get(tree_tar) or cluster_image(self._settings)
         return image if "@sha256:" in image else ""
 

@@ -53,7 +53,10 @@ class LocalSandbox:
         return self._home.name
 
     async def run(self, command: str, *, timeout_s: float = 120.0) -> CommandResult:
-        """See `Sandbox.run`. Exported variables and the directory carry over."""
+        """Run a command in a bash of its own; exported variables and the directory carry over.
+
+        Its process group is killed at the time limit and when the awaiting task is cancelled.
+        """
         await self._keep_base()
         state = self._home / "state"
         script = (
@@ -92,7 +95,7 @@ class LocalSandbox:
         )
 
     async def read(self, path: str, *, max_bytes: int = 4 * 1024**2) -> bytes:
-        """See `Sandbox.read`."""
+        """Read a regular file. Raises `FileMissing` and `FileRefused`."""
         target = self._path(path)
         if not target.exists():
             raise FileMissing(f"{path}: no such file")
@@ -101,7 +104,7 @@ class LocalSandbox:
         return target.read_bytes()
 
     async def write(self, path: str, data: bytes) -> None:
-        """See `Sandbox.write`."""
+        """Write a file and make its folders. Raises `FileRefused`."""
         await self._keep_base()
         target = self._path(path)
         try:
@@ -111,27 +114,27 @@ class LocalSandbox:
             raise FileRefused(f"{path}: {error.strerror}") from error
 
     async def snapshot(self) -> str:
-        """See `Sandbox.snapshot`."""
+        """Keep the tree in the shadow git; gives the id of the git tree."""
         if not (self._home / "shadow").exists():
             await self._git("init", "-q")
         await self._git("add", "-A")
         return (await self._git("write-tree")).strip()
 
     async def restore(self, snapshot: str | None) -> None:
-        """See `Sandbox.restore`."""
+        """Bring the tree back to a snapshot, or to how it was at first. Raises `SandboxError`."""
         await self._keep_base()
         await self.snapshot()
         await self._git("read-tree", "-u", "--reset", snapshot or self._base)
 
     async def diff(self, since: str | None = None, *, binary: bool = False) -> str:
-        """See `Sandbox.diff`."""
+        """The change since a snapshot, or since the beginning, as git shows it."""
         await self._keep_base()
         now = await self.snapshot()
         flags = ["--binary"] if binary else []
         return await self._git("diff", "--no-renames", *flags, since or self._base, now)
 
     async def apply(self, patch: str) -> None:
-        """See `Sandbox.apply`."""
+        """Apply a git-style patch to the tree. Raises `PatchRefused`."""
         await self._keep_base()
         try:
             await self._git("apply", "--whitespace=nowarn", "-", stdin=patch.encode())
@@ -139,7 +142,7 @@ class LocalSandbox:
             raise PatchRefused(str(error)) from error
 
     async def close(self) -> None:
-        """See `Sandbox.close`."""
+        """Delete the folder."""
         shutil.rmtree(self._home, ignore_errors=True)
 
     async def _keep_base(self) -> None:

@@ -29,28 +29,31 @@ class MemorySandbox:
     id = "memory"
 
     async def run(self, command: str, *, timeout_s: float = 120.0) -> CommandResult:
-        """See `Sandbox.run`."""
+        """What the pretended shell answers; the time limit means nothing."""
         status, output = self._shell(command, self.files)
         return CommandResult(exit_code=status, output=output.encode(), duration_s=0.001)
 
     async def read(self, path: str, *, max_bytes: int = 4 * 1024**2) -> bytes:
-        """See `Sandbox.read`."""
+        """A file's content, however large. Raises `FileMissing`."""
         if path not in self.files:
             raise FileMissing(f"{path}: no such file")
         return self.files[path].encode()
 
     async def write(self, path: str, data: bytes) -> None:
-        """See `Sandbox.write`."""
+        """Write a file of UTF-8 text."""
         self.files[path] = data.decode()
 
     async def snapshot(self) -> str:
-        """See `Sandbox.snapshot`."""
+        """Keep the tree as it is now; gives an id made of its content."""
         name = hashlib.sha256(repr(sorted(self._tree().items())).encode()).hexdigest()[:12]
         self._snapshots[name] = self._tree()
         return name
 
     async def restore(self, snapshot: str | None) -> None:
-        """See `Sandbox.restore`."""
+        """Bring the tree back to a snapshot; files outside of it stay.
+
+        Raises `SandboxError` when the snapshot is unknown.
+        """
         if snapshot is not None and snapshot not in self._snapshots:
             raise SandboxError(f"no snapshot {snapshot}")
         wanted = self._base if snapshot is None else self._snapshots[snapshot]
@@ -58,7 +61,7 @@ class MemorySandbox:
         self.files = {**wanted, **outside}
 
     async def diff(self, since: str | None = None, *, binary: bool = False) -> str:
-        """See `Sandbox.diff`."""
+        """The change since a snapshot, or since the beginning, as a git-style unified diff."""
         before = self._base if since is None else self._snapshots[since]
         parts = []
         for path in sorted(before.keys() | self._tree().keys()):
@@ -78,11 +81,11 @@ class MemorySandbox:
         return "".join(parts)
 
     async def apply(self, patch: str) -> None:
-        """See `Sandbox.apply`; not needed in memory."""
+        """Refuse: no test that runs in memory applies a patch. Raises `PatchRefused`."""
         raise PatchRefused("patches are not applied in memory")
 
     async def close(self) -> None:
-        """See `Sandbox.close`."""
+        """Note that the sandbox was closed."""
         self.closed = True
 
     def _tree(self) -> dict[str, str]:

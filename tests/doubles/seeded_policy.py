@@ -53,7 +53,7 @@ class SeededModel:
         self._slow = slow_commands
 
     async def turn(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Turn:
-        """See `Model.turn`."""
+        """One call, chosen by the seed and by how many results there are; the prompt is kept."""
         prompt = tuple(m.model_dump_json() for m in messages)
         self.prompts.append(prompt)
         results = [m for m in messages if m.role == "tool"]
@@ -70,7 +70,7 @@ class SeededModel:
         )
 
     async def close(self) -> None:
-        """See `Model.close`."""
+        """Nothing to close."""
 
     def call(self, step: int) -> tuple[str, Mapping[str, Any] | str]:
         """The call after so many results."""
