@@ -91,7 +91,7 @@ def python_tests(files: Sequence[str]) -> tuple[str, ...]:
     return tuple(usual + [f for f in others if not f.endswith(("__init__.py", "conftest.py"))])
 
 
-def wanted(files: Sequence[str]) -> tuple[str, ...]:
+def files_to_read(files: Sequence[str]) -> tuple[str, ...]:
     """The files whose contents `detect` needs: manifests, test files, their packages."""
     manifests = sorted(
         (f for f in files if PurePosixPath(f).name in MANIFESTS and not _is_data(f)),
@@ -107,9 +107,9 @@ def detect(
 ) -> str | None:
     """The test command of a repository, or None when nothing looks like tests.
 
-    `files` are the paths below the root; `contents` holds what `wanted` names. tox and nox only
-    where no test is in sight that could be run without them, because they make environments and
-    need a network.
+    `files` are the paths below the root; `contents` holds what `files_to_read` names. tox and nox
+    only where no test is in sight that could be run without them, because they make environments
+    and need a network.
     """
     parts = [
         *_python(files, contents, have_pytest),

@@ -98,7 +98,7 @@ async def find_test_command(sandbox: Sandbox) -> str:
     files = await list_files(sandbox)
     contents = {
         path: text
-        for path in detecting.wanted(files)
+        for path in detecting.files_to_read(files)
         if (text := await read_text(sandbox, path)) is not None
     }
     probe = await sandbox.run("python3 -c 'import pytest' 2>/dev/null")

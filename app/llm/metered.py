@@ -102,7 +102,7 @@ class GovernedModel:
             await asyncio.sleep(self.poll_every_s)
 
     def _reason_to_wait(self) -> str:
-        if controls.paused(self.database, self.run_id):
+        if controls.is_paused(self.database, self.run_id):
             return "An operator paused the run."
         limit = self.tokens_per_day
         if limit and controls.used_today(self.database) >= limit:

@@ -24,7 +24,7 @@ from agent.task import Attachment, Issue, KeptBase, Task
 from app.publishing.facts import Phase, RunFacts
 from app.runs import trees
 from app.runs.active_run import ISSUE_LOG, ActiveRun
-from app.sandboxes.environment import degraded
+from app.sandboxes.environment import why_degraded
 from app.sandboxes.kept_base import FOLDER, kept_base
 from app.telemetry import logs, metrics, tracing
 from sandbox.protocol import Sandbox
@@ -70,7 +70,7 @@ async def debug(
         test_command=config.test_command,
         budget=config.budget,
         policy=config.policy,
-        degraded=_degraded(run),
+        degraded=_why_degraded(run),
         kept_base=await _kept_base(run, tree),
         gate_at_once=settings.gate_at_once(settings.worker_concurrency),
         hints=(run.record.trigger.hint,) if run.record.trigger.hint else (),
@@ -88,12 +88,12 @@ async def debug(
     return plan.first + choose(states).number - 1
 
 
-def _degraded(run: ActiveRun) -> str:
+def _why_degraded(run: ActiveRun) -> str:
     """Why the run's environment is less than its repository asks for; empty: it is not."""
     prepared = [
         e.event for e in run.store.events(run.record.id) if isinstance(e.event, EnvironmentPrepared)
     ]
-    return degraded(prepared[-1].source, prepared[-1].failed) if prepared else ""
+    return why_degraded(prepared[-1].source, prepared[-1].failed) if prepared else ""
 
 
 async def _kept_base(run: ActiveRun, tree: Path) -> KeptBase | None:

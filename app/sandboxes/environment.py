@@ -208,7 +208,7 @@ def _credentials(path: Path | None) -> dict[str, str]:
     raise SettingsError(f"{PREFIX}SETUP_CREDENTIALS_FILE: {path} cannot be read: {why}.")
 
 
-def degraded(source: str, failed: Sequence[str]) -> str:
+def why_degraded(source: str, failed: Sequence[str]) -> str:
     """Why an environment is less than the repository asks for, in a sentence; empty: it is not.
 
     So it is where every set-up that its files speak of failed and the bare image had to do.

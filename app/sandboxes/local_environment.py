@@ -15,7 +15,7 @@ from app.llm.factory import make_model
 from app.repo_config.effective import effective_config
 from app.repo_config.parser import read_repo_config
 from app.repo_config.schema import PATH
-from app.sandboxes.environment import degraded, environment_request, image_for
+from app.sandboxes.environment import environment_request, image_for, why_degraded
 from app.sandboxes.setup_repair import SOURCE as FOUND_BY_MODEL
 from app.sandboxes.setup_repair import SetupRepairer
 from app.settings.schema import Settings
@@ -106,7 +106,9 @@ async def prepare_local_environment(
         test_command=config.test_command,
         recipe=recipe or "",
         policy=config.policy,
-        degraded=degraded(prepared.environment.source, [str(failed) for failed in prepared.failed]),
+        degraded=why_degraded(
+            prepared.environment.source, [str(failed) for failed in prepared.failed]
+        ),
         made_by_model=prepared.environment.source == FOUND_BY_MODEL,
         network_away=away,
     )

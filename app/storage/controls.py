@@ -32,7 +32,7 @@ def set_paused(database: sa.Engine, run_id: str, paused: bool) -> None:
         )
 
 
-def paused(database: sa.Engine, run_id: str) -> bool:
+def is_paused(database: sa.Engine, run_id: str) -> bool:
     """Whether the run has to wait."""
     query = sa.select(controls.c.paused).where(controls.c.run_id == run_id)
     with database.execution_options(read_only=True).connect() as connection:

@@ -60,7 +60,7 @@ def test_what_is_over_for_long_goes_and_what_is_open_stays(
     assert kept(store, runs.c.id) == sorted([merged, without, waits_for_review, live])
     assert kept(store, handled.c.run_id) == [waits_for_review]
     assert kept(store, control_rows.c.run_id) == sorted([waits_for_review, live])
-    assert controls.paused(store.database, live)
+    assert controls.is_paused(store.database, live)
     assert (kept(store, asks.c.id), kept(store, deliveries.c.id)) == (["a2"], ["a2"])
     assert len(kept(store, usage.c.day)) == 2
     assert [entry.action for entry in audit.entries(store.database, 9, "")] == ["cancel"]

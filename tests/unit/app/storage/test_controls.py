@@ -128,10 +128,10 @@ def test_operators_cancel_pause_and_retry(settings: Settings, store: SqlStore) -
         run_control.cancel(store, queued)
     running = a_run(store, 2, ended=False)
     run_control.pause(store, running)
-    assert controls.paused(store.database, running)
+    assert controls.is_paused(store.database, running)
     run_control.cancel(store, running)
     assert store.stop_requested(running)
-    assert not controls.paused(store.database, running), "a paused run must see its stop"
+    assert not controls.is_paused(store.database, running), "a paused run must see its stop"
     with pytest.raises(run_control.NotPossible, match="already"):
         run_control.retry(settings, store, running)
     again = run_control.retry(settings, store, queued)
