@@ -11,7 +11,7 @@ from agent.cancellation import unless_stopped
 from agent.errors import RunStopped
 from agent.gate.claims import Claims
 from agent.gate.judge import Submission, judge
-from agent.gate.progress import Tell
+from agent.gate.progress import OnProgress
 from agent.journal.events import AttemptStarted, GateJudged, GateProgressed, SandboxOpened
 from agent.journal.state import AttemptState
 from agent.journal.store import Store
@@ -35,7 +35,7 @@ TREE_LISTING = (
     "-printf '%P%y\\n' | sed -e 's/d$/\\//' -e 's/[fl]$//' | sort | head -n 200"
 )
 
-JudgeWith = Callable[[Submission, OpenSandbox, Tell], Awaitable[GateJudged]]
+JudgeWith = Callable[[Submission, OpenSandbox, OnProgress], Awaitable[GateJudged]]
 """The gate, or more than it: another round of a run proves the whole change as well."""
 Attach = Callable[[str], Awaitable[Sandbox | None]]
 """Finds a live sandbox again by its id, or gives None."""
@@ -85,15 +85,15 @@ async def debug(
             at_once=task.gate_at_once,
         )
 
-        def tell(what: str, number: int, of: int) -> None:
+        def on_progress(what: str, number: int, of: int) -> None:
             journal.append(GateProgressed(what=what, number=number, of=of))
 
         try:
-            return await judge_with(submission, open_fresh, tell)
+            return await judge_with(submission, open_fresh, on_progress)
         except (EngineUnavailable, SandboxGone):
             # Not the patch's doing: the gate itself answers for what dies with the patch in it.
             await (await _wait_for_engine(open_fresh)).close()
-            return await judge_with(submission, open_fresh, tell)
+            return await judge_with(submission, open_fresh, on_progress)
 
     opened: list[Attempt] = []
 

@@ -59,14 +59,14 @@ def reproduction_check(
             "Make the reproduction fail more often."
         )
     flaky = 0 < before.as_claimed < before.runs
-    said = (
+    words = (
         f"Fails as claimed in {before.as_claimed} of {before.runs} runs without the patch"
         f"{' (it is flaky)' if flaky else ''}, passes in {after.passed} of {after.runs} with it."
     )
     return Check(
         name="reproduction",
         ok=not problems,
-        detail=" ".join(problems) or said,
+        detail=" ".join(problems) or words,
         command=declared.command,
         before=cut(before.output, SHOWN_CHARS),
         after=cut(after.output, SHOWN_CHARS),
@@ -86,8 +86,8 @@ def suite_check(
     test files; `contested` tests (functions) may fail there, and there only.
     """
     if any(r.results for r in before):
-        after = [with_names_of(before[0], run) for run in after]
-        old = [with_names_of(before[0], run) for run in old]
+        after = [named_like(before[0], run) for run in after]
+        old = [named_like(before[0], run) for run in old]
         problems, notes = _by_test(before, after, [_without(run, contested) for run in old])
     else:
         problems, notes = _by_exit(before, [*old, *after])
@@ -104,16 +104,19 @@ def suite_check(
 
 def tests_seen(before: Sequence[SuiteRun], after: Sequence[SuiteRun]) -> tuple[SeenTest, ...]:
     """The tests that did not pass in all runs of both sides, those that changed first."""
-    left, right = _worst([run.outcomes for run in before]), _worst([r.outcomes for r in after])
-    told = [
+    left, right = (
+        _worst_outcomes([run.outcomes for run in before]),
+        _worst_outcomes([r.outcomes for r in after]),
+    )
+    reported = [
         SeenTest(name=name[:_NAME_CHARS], before=left.get(name, ""), after=right.get(name, ""))
         for name in left | right
         if (left.get(name), right.get(name)) != ("passed", "passed")
     ]
-    return tuple(sorted(told, key=lambda t: (t.before == t.after, t.name))[:_TESTS_KEPT])
+    return tuple(sorted(reported, key=lambda t: (t.before == t.after, t.name))[:_TESTS_KEPT])
 
 
-def _worst(runs: Sequence[dict[str, Outcome]]) -> dict[str, Outcome]:
+def _worst_outcomes(runs: Sequence[dict[str, Outcome]]) -> dict[str, Outcome]:
     """The worst outcome of each test in some runs."""
     worst: dict[str, Outcome] = {}
     for run in runs:
@@ -127,7 +130,7 @@ def function_of(test: str) -> str:
     return test.partition("[")[0]
 
 
-def with_names_of(before: SuiteRun, after: SuiteRun) -> SuiteRun:
+def named_like(before: SuiteRun, after: SuiteRun) -> SuiteRun:
     """A run whose parametrised tests have the names of an earlier run.
 
     The ids of parameters can come from the code under test. Where a function has as many cases as
@@ -148,7 +151,7 @@ def with_names_of(before: SuiteRun, after: SuiteRun) -> SuiteRun:
     return after.model_copy(update={"results": results})
 
 
-def completed(whole: SuiteRun, part: SuiteRun, files: Collection[str]) -> SuiteRun:
+def complete_run(whole: SuiteRun, part: SuiteRun, files: Collection[str]) -> SuiteRun:
     """A run of the tests in some files, with a whole run's results for all others."""
     others = tuple(r for r in whole.results if file_of(r.name) not in files)
     return part.model_copy(update={"results": (*others, *part.results)})
@@ -179,7 +182,7 @@ def _without(run: SuiteRun, contested: Collection[str]) -> SuiteRun:
 def _by_test(
     before: Sequence[SuiteRun], after: Sequence[SuiteRun], old: Sequence[SuiteRun]
 ) -> tuple[list[str], list[str]]:
-    steady, flaky = _steady(before)
+    steady, flaky = _stable_outcomes(before)
     after = [*old, *after]
     now = [run.outcomes for run in after]
     passed = [name for name, outcome in steady.items() if outcome == "passed"]
@@ -237,7 +240,7 @@ def _by_exit(before: Sequence[SuiteRun], after: Sequence[SuiteRun]) -> tuple[lis
     ], []
 
 
-def _steady(runs: Sequence[SuiteRun]) -> tuple[dict[str, Outcome], list[str]]:
+def _stable_outcomes(runs: Sequence[SuiteRun]) -> tuple[dict[str, Outcome], list[str]]:
     """Outcomes that are the same in all runs, and the names of the tests that differ."""
     outcomes = [run.outcomes for run in runs]
     names = {name for run in outcomes for name in run}

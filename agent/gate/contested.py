@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from agent.gate.changed import ChangedFile
 from agent.gate.compare import file_of, function_of
 from agent.gate.patch import parse_patch
-from agent.gate.proof import Case, opened
+from agent.gate.proof import Case, fresh_sandbox
 from agent.gate.sandbox_runs import write_files
 from agent.journal.events import Check, ContestedTest
 from agent.testing.paths import is_code, is_test
@@ -36,7 +36,7 @@ async def run_changed_tests_on_base(
     }
     by_file = kind_of(case.test_command) == "pytest" and not any(map(_is_data, changed))
     selection = "\n".join(sorted(changed)) if by_file else ""
-    async with opened(open_fresh) as sandbox:
+    async with fresh_sandbox(open_fresh) as sandbox:
         await write_files(sandbox, changed)
         return await run_suite(sandbox, case.test_command, selection, case.timeout_s)
 

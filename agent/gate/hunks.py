@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agent.gate.apply import patched_text
-from agent.gate.compare import SHOWN_CHARS, with_names_of
+from agent.gate.compare import SHOWN_CHARS, named_like
 from agent.gate.entered_functions import changed_functions, entering_tests
 from agent.gate.patch import Hunk, hunk_line, only_comments, parse_patch, without_hunks
-from agent.gate.proof import opened, settle
-from agent.gate.reachable_tests import reaching
+from agent.gate.proof import fresh_sandbox, place_in_tree
+from agent.gate.reachable_tests import tests_reaching
 from agent.gate.regression_test import tree_files
 from agent.gate.sandbox_runs import run_reproduction, runs_needed
 from agent.gate.steps import Evidence, HeldPatch
@@ -33,7 +33,7 @@ async def evidence_of_hunks(held: HeldPatch) -> Evidence:
         return Evidence(hunks=(needed,))
     held.progress.begins("each hunk left out")
     found: list[HunkEvidence] = []
-    async with opened(held.open_fresh) as sandbox:
+    async with fresh_sandbox(held.open_fresh) as sandbox:
         clean = await sandbox.snapshot()
         for path, hunk in candidates:
             seen = HunkEvidence(path=path, line=hunk_line(hunk), tried=False)
@@ -86,7 +86,9 @@ def reason_for(path: str, hunk: Hunk, reasons: Sequence[HunkReason]) -> str:
     return ""
 
 
-def missed_by(before: Sequence[SuiteRun], whole: Sequence[SuiteRun], trial: SuiteRun) -> str:
+def first_missed_test(
+    before: Sequence[SuiteRun], whole: Sequence[SuiteRun], trial: SuiteRun
+) -> str:
     """The first test that fails in a trial, and passes with the whole patch; or empty."""
     if not any(run.results for run in whole):
         worked = bool(whole) and all(run.exit_code == 0 for run in whole)
@@ -103,7 +105,7 @@ def missed_by(before: Sequence[SuiteRun], whole: Sequence[SuiteRun], trial: Suit
         and name not in flaky
         and all(run.outcomes.get(name) == "passed" for run in whole)
     }
-    trial = with_names_of(whole[0], trial)
+    trial = named_like(whole[0], trial)
     failing = [name for name in trial.failing if name in good]
     if failing:
         return failing[0]
@@ -130,7 +132,7 @@ async def _needed_by(sandbox: Sandbox, held: HeldPatch, path: str, hunk: Hunk) -
         await sandbox.apply(without_hunks(held.submitted, [hunk]))
     except PatchRefused:
         return None
-    await settle(sandbox, held.case, held.before.placed)
+    await place_in_tree(sandbox, held.case, held.before.placed)
     settled = await sandbox.snapshot()
     times = 1 if before.as_claimed == before.runs else runs_needed(before, held.case.share)
     limit = held.case.reproduction_timeout_s
@@ -141,7 +143,7 @@ async def _needed_by(sandbox: Sandbox, held: HeldPatch, path: str, hunk: Hunk) -
     if not held.case.test_command or not held.after:
         return ""
     command = held.case.test_command
-    chosen: Sequence[str] | None = await reaching(sandbox, command, held.after[0], [path])
+    chosen: Sequence[str] | None = await tests_reaching(sandbox, command, held.after[0], [path])
     functions = _functions_of(held, path, hunk)
     if functions is not None:
         entering = entering_tests(held.after[-1], chosen, path, functions)
@@ -152,4 +154,4 @@ async def _needed_by(sandbox: Sandbox, held: HeldPatch, path: str, hunk: Hunk) -
     trial = await run_suite(sandbox, command, "\n".join(chosen or ()), limit)
     if trial.timed_out and limit < held.case.timeout_s:
         return None
-    return missed_by(held.before.suites, held.after, trial)
+    return first_missed_test(held.before.suites, held.after, trial)

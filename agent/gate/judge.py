@@ -23,21 +23,21 @@ from agent.gate.compare import reproduction_check
 from agent.gate.contested import contested_check, run_changed_tests_on_base, with_diffs
 from agent.gate.hunks import evidence_of_hunks
 from agent.gate.patch import BadPatch, FileChange, parse_patch
-from agent.gate.progress import Progress, Tell
+from agent.gate.progress import OnProgress, Progress
 from agent.gate.proof import (
     Before,
     Case,
     Proof,
     Runs,
     base_suites,
-    opened,
+    files_placed,
+    fresh_sandbox,
     prove,
     see_before,
-    settled_files,
-    smallest,
+    smallest_patch,
 )
 from agent.gate.rules.all import Base, refusals
-from agent.gate.rules.paths import path_refusals, size_refusals
+from agent.gate.rules.paths import change_refusals, size_refusals
 from agent.gate.sandbox_runs import run_reproduction
 from agent.gate.scope import scope_check, touched_by
 from agent.gate.steps import Allowance, Evidence, HeldPatch, Step, look_for_more
@@ -80,44 +80,46 @@ class Submission(Record):
 
 
 async def judge(
-    submission: Submission, open_fresh: OpenSandbox, tell: Tell | None = None
+    submission: Submission, open_fresh: OpenSandbox, on_progress: OnProgress | None = None
 ) -> GateJudged:
     """Judge a patch. Never raises for what the patch or the repository does.
 
-    `tell` is called as each run begins. Raises `SandboxError` when sandboxes cannot be opened or
-    die without the patch in them.
+    `on_progress` is called as each run begins. Raises `SandboxError` when sandboxes cannot be
+    opened or die without the patch in them.
     """
     try:
         changes = parse_patch(submission.patch)
     except BadPatch as error:
-        return _verdict(submission, "refused", [_failed("patch", str(error))])
+        return _verdict(submission, "refused", [_failed_check("patch", str(error))])
     if not changes:
-        return _verdict(submission, "unproven", [_failed("patch", "The patch changes nothing.")])
-    if reasons := path_refusals(changes, submission.policy, submission.issue):
-        return _verdict(submission, "refused", [_failed("patch", " ".join(reasons))])
-    async with opened(open_fresh) as clean:
-        base = Base(files=await list_files(clean), installed=await _installed(clean))
+        return _verdict(
+            submission, "unproven", [_failed_check("patch", "The patch changes nothing.")]
+        )
+    if reasons := change_refusals(changes, submission.policy, submission.issue):
+        return _verdict(submission, "refused", [_failed_check("patch", " ".join(reasons))])
+    async with fresh_sandbox(open_fresh) as clean:
+        base = Base(files=await list_files(clean), installed=await _installed_modules(clean))
         try:
             files = await _texts(clean, changes, submission.patch)
         except BadPatch as error:
-            return _verdict(submission, "refused", [_failed("patch", str(error))])
-        rules = [*_rule_checks(files, base, submission), *_size(changes, submission)]
-        if not all(check.ok or _answered(check, submission) for check in rules):
+            return _verdict(submission, "refused", [_failed_check("patch", str(error))])
+        rules = [*_rule_checks(files, base, submission), *_size_checks(changes, submission)]
+        if not all(check.ok or _has_reason(check, submission) for check in rules):
             return _verdict(submission, "refused", rules)
         case = await _case(clean, submission, base, files)
         progress = Progress(
-            tell, reproduction=case.reproduction is not None, suite=bool(case.test_command)
+            on_progress, reproduction=case.reproduction is not None, suite=bool(case.test_command)
         )
         suites = partial(base_suites, clean, case, progress)
         try:
             async with background(suites, now=case.at_once > 1) as base_runs:
                 runs = Runs(open_fresh, case, base_runs, progress)
                 before = await see_before(runs)
-                return await _with_patch_surely(
+                return await _judge_with_patch_retried(
                     Admissible(submission, rules, files, clean, runs), before
                 )
         except (AgentError, PatchRefused) as error:
-            return _verdict(submission, "unproven", [*rules, _failed("run", str(error))])
+            return _verdict(submission, "unproven", [*rules, _failed_check("run", str(error))])
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ class Admissible:
     runs: Runs
 
 
-async def _with_patch_surely(admissible: Admissible, before: Before) -> GateJudged:
+async def _judge_with_patch_retried(admissible: Admissible, before: Before) -> GateJudged:
     """The verdict with the patch in place; a second time where the sandbox dies.
 
     Once may be an engine that is restarted; twice is held against the patch, unless it was the
@@ -140,21 +142,21 @@ async def _with_patch_surely(admissible: Admissible, before: Before) -> GateJudg
     """
     for _ in range(2):
         try:
-            return await _with_patch(admissible, before)
+            return await _judge_with_patch(admissible, before)
         except SandboxGone:
             if admissible.runs.base.failed:
                 raise
-    died = _failed("run", "The sandbox died twice while the tests ran with the patch.")
+    died = _failed_check("run", "The sandbox died twice while the tests ran with the patch.")
     return _verdict(admissible.submission, "unproven", [*admissible.rules, died])
 
 
-async def _with_patch(admissible: Admissible, before: Before) -> GateJudged:
+async def _judge_with_patch(admissible: Admissible, before: Before) -> GateJudged:
     submission, rules, files = admissible.submission, admissible.rules, admissible.files
     runs = admissible.runs
     open_fresh, case = runs.open_fresh, runs.case
     declared = case.reproduction
     if declared is not None and before.reproduction and not before.reproduction.as_claimed:
-        async with opened(open_fresh) as sandbox:
+        async with fresh_sandbox(open_fresh) as sandbox:
             await sandbox.apply(submission.patch)
             after = await run_reproduction(sandbox, declared, 1, case.reproduction_timeout_s)
         shown = reproduction_check(declared, before.reproduction, after, case.share)
@@ -162,14 +164,16 @@ async def _with_patch(admissible: Admissible, before: Before) -> GateJudged:
     proof = await prove(runs, before, submission.patch)
     before = before.model_copy(update={"suites": proof.base_suites})
     if reasons := _not_as_judged(proof, admissible, before, files):
-        return _verdict(submission, "refused", [*rules, _failed("patch", reasons)])
+        return _verdict(submission, "refused", [*rules, _failed_check("patch", reasons)])
     checks = [*rules, *proof.checks]
     # What broke is said first; that nothing could have shown it would only be noise beside it.
     scope = _scope(submission, case, before) if proof.holds else None
     if scope is not None:
         checks.append(scope)
     if declared is None:
-        checks.append(_failed("reproduction", _why_none(submission.reproduction)))
+        checks.append(
+            _failed_check("reproduction", _reason_for_no_reproduction(submission.reproduction))
+        )
         return _verdict(submission, "unproven", checks, proof.patch)
     if not proof.holds or not all(check.ok for check in checks):
         return _verdict(submission, "unproven", checks, proof.patch)
@@ -189,7 +193,7 @@ async def _with_patch(admissible: Admissible, before: Before) -> GateJudged:
         if not note[-1].ok:
             return _verdict(submission, "unproven", [*checks, *note], proof.patch)
     elif submission.shrink and submission.policy.drop_unneeded_hunks:
-        smaller, note = await _smaller(admissible, before)
+        smaller, note = await _prove_smaller_patch(admissible, before)
         if smaller is not None:
             proof, submitted = smaller, smaller.patch
     held = HeldPatch(
@@ -231,12 +235,14 @@ def _scope(submission: Submission, case: Case, before: Before) -> Check:
     )
 
 
-async def _smaller(admissible: Admissible, before: Before) -> tuple[Proof | None, list[Check]]:
+async def _prove_smaller_patch(
+    admissible: Admissible, before: Before
+) -> tuple[Proof | None, list[Check]]:
     """The proof of a smaller patch, if hunks can go; and what to say of them."""
     runs, submitted = admissible.runs, admissible.submission.patch
     try:
-        async with opened(runs.open_fresh) as scratch:
-            patch, dropped = await smallest(scratch, runs.case, before, submitted)
+        async with fresh_sandbox(runs.open_fresh) as scratch:
+            patch, dropped = await smallest_patch(scratch, runs.case, before, submitted)
         if not dropped:
             return None, []
         proof = await prove(runs, before, patch)
@@ -251,12 +257,12 @@ async def _smaller(admissible: Admissible, before: Before) -> tuple[Proof | None
     return (proof if kept else None), [note]
 
 
-def _size(changes: Sequence[FileChange], submission: Submission) -> list[Check]:
+def _size_checks(changes: Sequence[FileChange], submission: Submission) -> list[Check]:
     reasons = size_refusals(changes, submission.policy)
-    return [_failed(JUSTIFIABLE[1], " ".join(reasons))] if reasons else []
+    return [_failed_check(JUSTIFIABLE[1], " ".join(reasons))] if reasons else []
 
 
-def _answered(check: Check, submission: Submission) -> bool:
+def _has_reason(check: Check, submission: Submission) -> bool:
     """Whether the model gave a reason for what an honest patch can need, too."""
     return check.name in JUSTIFIABLE and bool(submission.claims.justification.strip())
 
@@ -273,7 +279,7 @@ def _rule_checks(files: Sequence[ChangedFile], base: Base, submission: Submissio
             [claim.test for claim in submission.claims.contested],
         )
     except (RecursionError, MemoryError):
-        return [_failed("honest code", "The code is nested too deeply to be judged.")]
+        return [_failed_check("honest code", "The code is nested too deeply to be judged.")]
     return [Check(name="patch", ok=True)] + [
         Check(name=name, ok=not reasons, detail=" ".join(reasons))
         for name, reasons in found.items()
@@ -286,12 +292,10 @@ def _not_as_judged(
     """The whole change comes out of a sandbox again, so it is compared with what was judged."""
     submission, case = admissible.submission, admissible.runs.case
     try:
-        refused = path_refusals(parse_patch(proof.patch), submission.policy, submission.issue)
+        refused = change_refusals(parse_patch(proof.patch), submission.policy, submission.issue)
     except BadPatch as error:
         return str(error)
-    return " ".join(
-        [*refused, *differences(proof.patch, files, settled_files(case, before.placed))]
-    )
+    return " ".join([*refused, *differences(proof.patch, files, files_placed(case, before.placed))])
 
 
 async def _case(
@@ -335,7 +339,7 @@ async def _text(sandbox: Sandbox, path: str) -> str:
     return text
 
 
-async def _installed(sandbox: Sandbox) -> tuple[str, ...]:
+async def _installed_modules(sandbox: Sandbox) -> tuple[str, ...]:
     """Modules that Python finds outside the tree (`-I`: not in its folder or `PYTHONPATH`)."""
     listed = await sandbox.run(
         "python3 -I -c 'import pkgutil; print(*(m.name for m in pkgutil.iter_modules()))'"
@@ -343,13 +347,13 @@ async def _installed(sandbox: Sandbox) -> tuple[str, ...]:
     return tuple(sorted(set(listed.text.split()))) if listed.ok else ()
 
 
-def _why_none(declared: ReproductionDeclared | None) -> str:
+def _reason_for_no_reproduction(declared: ReproductionDeclared | None) -> str:
     if declared is not None and declared.why_none:
         return f"There is no reproduction: {declared.why_none}"
     return "No reproduction was declared, so nothing shows that the bug is gone."
 
 
-def _failed(name: str, detail: str) -> Check:
+def _failed_check(name: str, detail: str) -> Check:
     return Check(name=name, ok=False, detail=detail)
 
 

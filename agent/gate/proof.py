@@ -14,14 +14,14 @@ from agent.gate.chance import ONE_OF_TWENTY
 from agent.gate.compare import (
     SHOWN_CHARS,
     ReproductionRun,
-    completed,
+    complete_run,
     file_of,
     reproduction_check,
     suite_check,
 )
 from agent.gate.patch import Hunk, hunk_line, only_comments, parse_patch, without_hunks
 from agent.gate.progress import Progress
-from agent.gate.reachable_tests import reaching
+from agent.gate.reachable_tests import tests_reaching
 from agent.gate.regression_test import NotPlaced, Placement, place, tree_files
 from agent.gate.sandbox_runs import (
     run_before,
@@ -127,7 +127,7 @@ async def see_before(runs: Runs) -> Before:
         none = NotPlaced(why="There is no reproduction.")
         return Before(reproduction=None, placed=none, placed_run=None)
     runs.progress.begins("reproduction without the patch")
-    async with opened(runs.open_fresh) as sandbox:
+    async with fresh_sandbox(runs.open_fresh) as sandbox:
         base = await sandbox.snapshot()
         run = await run_before(sandbox, case.reproduction, case.reproduction_timeout_s, case.share)
         await sandbox.restore(base)
@@ -165,12 +165,12 @@ async def prove(runs: Runs, before: Before, patch: str) -> Proof:
     Raises `PatchRefused` when the patch does not apply.
     """
     case = runs.case
-    suite = partial(_with_suite, runs, before, patch)
+    suite = partial(_prove_by_suite, runs, before, patch)
     beside = case.at_once > 1 and not runs.base.running
     async with background(suite, now=beside and bool(case.test_command)) as suites:
         if case.reproduction is not None:
             runs.progress.begins("reproduction with the patch")
-        whole, checks = await _with_reproduction(runs, before, patch)
+        whole, checks = await _prove_by_reproduction(runs, before, patch)
         if not all(check.ok for check in checks) or not case.test_command:
             return Proof(patch=whole, checks=checks)
         after, old, shown = await suites.result()
@@ -183,14 +183,14 @@ async def prove(runs: Runs, before: Before, patch: str) -> Proof:
     )
 
 
-async def _with_reproduction(
+async def _prove_by_reproduction(
     runs: Runs, before: Before, patch: str
 ) -> tuple[str, tuple[Check, ...]]:
     """The whole change; and what the reproduction and the regression test do with it."""
     case = runs.case
     checks: list[Check] = []
-    async with opened(runs.open_fresh) as sandbox:
-        whole, settled = await _patched(sandbox, case, before, patch)
+    async with fresh_sandbox(runs.open_fresh) as sandbox:
+        whole, settled = await _apply_patch(sandbox, case, before, patch)
         if case.reproduction is not None and before.reproduction is not None:
             run = await run_reproduction(
                 sandbox,
@@ -208,45 +208,47 @@ async def _with_reproduction(
     return whole, tuple(checks)
 
 
-async def _with_suite(
+async def _prove_by_suite(
     runs: Runs, before: Before, patch: str
 ) -> tuple[tuple[SuiteRun, ...], tuple[SuiteRun, ...], Check]:
     """Runs of the suite with the patch, those of the base's tests with it, and what they say."""
     case = runs.case
-    async with opened(runs.open_fresh) as sandbox:
-        _, settled = await _patched(sandbox, case, before, patch)
+    async with fresh_sandbox(runs.open_fresh) as sandbox:
+        _, settled = await _apply_patch(sandbox, case, before, patch)
         runs.progress.begins("test suite with the patch")
         after = [*await _suites(sandbox, case, 1)]
         old = []
         if case.base_tests:
             await write_files(sandbox, case.base_tests, exact=True)
-            old.append(await _some(sandbox, case, after[0], _files_of(case, after[0])))
+            old.append(
+                await _rerun_suite(sandbox, case, after[0], _changed_test_files(case, after[0]))
+            )
             await sandbox.restore(settled)
         without = await runs.base.result()
         shown = suite_check(without, after, old, case.contested)
         if shown.ok:
             changed = [c.path for c in parse_patch(patch) if not c.path.endswith(_PROSE)]
-            files = await reaching(sandbox, case.test_command, after[0], changed)
+            files = await tests_reaching(sandbox, case.test_command, after[0], changed)
             runs.progress.begins("test suite with the patch, again")
             # What tests enter is watched beside it, which tells what can miss a hunk.
             watched = [path for path in changed if path.endswith(".py") and is_source(path)]
-            again = await _some(sandbox, case, after[0], files, watched)
+            again = await _rerun_suite(sandbox, case, after[0], files, watched)
             shown = suite_check(without, [*after, again], old, case.contested)
             if watched and not shown.ok:
                 await sandbox.restore(settled)
-                again = await _some(sandbox, case, after[0], files)
+                again = await _rerun_suite(sandbox, case, after[0], files)
                 shown = suite_check(without, [*after, again], old, case.contested)
             after.append(again)
     return tuple(after), tuple(old), shown
 
 
-def _files_of(case: Case, run: SuiteRun) -> tuple[str, ...] | None:
+def _changed_test_files(case: Case, run: SuiteRun) -> tuple[str, ...] | None:
     """The changed test files, if they are all there is to run again; None: run everything."""
     files = {file_of(result.name) for result in run.results}
     return tuple(sorted(case.base_tests)) if case.base_tests.keys() <= files else None
 
 
-async def _some(
+async def _rerun_suite(
     sandbox: Sandbox,
     case: Case,
     whole: SuiteRun,
@@ -258,18 +260,18 @@ async def _some(
     part = await run_suite(sandbox, case.test_command, chosen, case.timeout_s, watched)
     if files is None:
         return part
-    return completed(whole, part, files)
+    return complete_run(whole, part, files)
 
 
-async def _patched(sandbox: Sandbox, case: Case, before: Before, patch: str) -> tuple[str, str]:
+async def _apply_patch(sandbox: Sandbox, case: Case, before: Before, patch: str) -> tuple[str, str]:
     """Bring a fresh sandbox to where the patch leads; gives the whole change and its snapshot."""
     await sandbox.apply(patch)
-    await settle(sandbox, case, before.placed)
+    await place_in_tree(sandbox, case, before.placed)
     return await sandbox.diff(), await sandbox.snapshot()
 
 
 @asynccontextmanager
-async def opened(open_fresh: OpenSandbox) -> AsyncIterator[Sandbox]:
+async def fresh_sandbox(open_fresh: OpenSandbox) -> AsyncIterator[Sandbox]:
     """A fresh sandbox that goes with the block."""
     sandbox = await open_fresh()
     try:
@@ -278,7 +280,7 @@ async def opened(open_fresh: OpenSandbox) -> AsyncIterator[Sandbox]:
         await sandbox.close()
 
 
-async def smallest(
+async def smallest_patch(
     sandbox: Sandbox, case: Case, before: Before, patch: str
 ) -> tuple[str, tuple[str, ...]]:
     """The patch without the hunks of source that nothing needs, and where those hunks were.
@@ -346,16 +348,16 @@ async def _suites(sandbox: Sandbox, case: Case, times: int) -> tuple[SuiteRun, .
     )
 
 
-async def settle(sandbox: Sandbox, case: Case, placed: Placement | NotPlaced) -> None:
+async def place_in_tree(sandbox: Sandbox, case: Case, placed: Placement | NotPlaced) -> None:
     """Leave the reproduction in the tree as a test, or not at all; as the journal has it."""
-    files = settled_files(case, placed)
+    files = files_placed(case, placed)
     if gone := [path for path, text in files.items() if text is None]:
         await sandbox.run(f"cd {WORKDIR} && rm -f -- {shlex.join(gone)}")
     await write_files(sandbox, {path: text for path, text in files.items() if text is not None})
 
 
-def settled_files(case: Case, placed: Placement | NotPlaced) -> dict[str, str | None]:
-    """What `settle` writes, by path in the tree; None: it removes the file."""
+def files_placed(case: Case, placed: Placement | NotPlaced) -> dict[str, str | None]:
+    """What `place_in_tree` writes, by path in the tree; None: it removes the file."""
     if case.reproduction is None:
         return {}
     own = tree_files(case.reproduction)

@@ -22,7 +22,7 @@ _MOST_SHARE = 0.7
 """Where more of the test files reach the change, running them all is simpler."""
 
 
-async def reaching(
+async def tests_reaching(
     sandbox: Sandbox, command: str, run: SuiteRun, changed: Collection[str]
 ) -> tuple[str, ...] | None:
     """The test files of a run from which the changed files are imported; None: not known."""
@@ -38,7 +38,7 @@ async def reaching(
     tests = {file_of(result.name) for result in run.results}
     if not tests <= imports.keys():
         return None
-    chosen = tuple(sorted(path for path in tests if reached(path, imports) & set(changed)))
+    chosen = tuple(sorted(path for path in tests if reachable_files(path, imports) & set(changed)))
     return chosen if chosen and len(chosen) <= _MOST_SHARE * len(tests) else None
 
 
@@ -68,7 +68,7 @@ def read_imports(lines: Iterable[str]) -> dict[str, frozenset[str]]:
     }
 
 
-def reached(path: str, imports: Mapping[str, frozenset[str]]) -> set[str]:
+def reachable_files(path: str, imports: Mapping[str, frozenset[str]]) -> set[str]:
     """All files that are imported from a file, itself included."""
     seen, open_paths = {path}, [path]
     while open_paths:

@@ -48,11 +48,11 @@ class NotPlaced(Record):
 def tree_files(reproduction: ReproductionDeclared) -> dict[str, str]:
     """The reproduction's files that lie in the tree, by paths relative to its root."""
     root = f"{WORKDIR}/"
-    named = {whole_path(path): text for path, text in reproduction.files.items()}
+    named = {normalised_path(path): text for path, text in reproduction.files.items()}
     return {p.removeprefix(root): text for p, text in named.items() if p.startswith(root)}
 
 
-def whole_path(path: str) -> str:
+def normalised_path(path: str) -> str:
     """The path from the sandbox's root, without detours: as it is written there."""
     whole = posixpath.normpath(posixpath.join(WORKDIR, path))
     return f"/{whole.lstrip('/')}"  # POSIX lets two leading slashes mean something else
@@ -76,7 +76,7 @@ def place(
     if script is None or kind not in ("pytest", "unittest", "tox", "other"):
         return NotPlaced(why="It is not a Python script, so no test could be made of it.")
     slug = _slug(issue)
-    text = as_test(script, slug, unittest=kind == "unittest")
+    text = script_as_test(script, slug, unittest=kind == "unittest")
     if text is None:
         return NotPlaced(why="Its script could not be written as a test function.")
     path = _free_path(slug, files)
@@ -84,7 +84,7 @@ def place(
     return Placement(files={path: text}, command=command, selection=selection, moved=True)
 
 
-def as_test(script: str, slug: str, *, unittest: bool) -> str | None:
+def script_as_test(script: str, slug: str, *, unittest: bool) -> str | None:
     """A script as a test module; None if it has nothing to run or cannot be parsed.
 
     Imports and definitions stay where they are; the statements become the body of one test.

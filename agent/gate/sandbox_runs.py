@@ -92,7 +92,7 @@ async def run_reproduction(
         done += 1
         failed = run.failed
         empty = failed and why_vacuous(run.command, run.exit_code, run.output)
-        claimed = failed and not empty and says(run, declared.expected_failure)
+        claimed = failed and not empty and says_expected_words(run, declared.expected_failure)
         good = not failed and _ran_tests(run)
         as_claimed, passed = as_claimed + claimed, passed + good
         last = (
@@ -126,7 +126,7 @@ async def _once(sandbox: Sandbox, command: str, timeout_s: float) -> SuiteRun:
     )
 
 
-def says(run: SuiteRun, expected: str) -> bool:
+def says_expected_words(run: SuiteRun, expected: str) -> bool:
     """Whether a run's output holds the words that were claimed.
 
     The claim may be about how the command ends (`[exit 3]`, `[killed after 120 s]`), as tool

@@ -171,7 +171,7 @@ def scope_check(
     errors = {r.name: r.message for run in before for r in run.results if r.outcome == "error"}
     for item in touched:
         reasons.extend(_missing(item, before, passed, errors))
-    detail = " ".join(dict.fromkeys(reasons)) or _said(touched, passed)
+    detail = " ".join(dict.fromkeys(reasons)) or _describe_runs(touched, passed)
     return Check(name=SCOPE, ok=not reasons, detail=detail)
 
 
@@ -223,7 +223,7 @@ def _missing(
         return []
     runs = [part for run in before for part in run.parts or (run,)]
     unreadable = [
-        f"{test}, which belongs to {item.path}, cannot be read by the runner: {_last(message)}"
+        f"{test}, which belongs to {item.path}, cannot be read by the runner: {_last_line(message)}"
         for test in dict.fromkeys([*item.named, *item.importing])
         if (message := _error_of(test, errors)) is not None
     ]
@@ -320,7 +320,7 @@ def _error_of(test: str, errors: dict[str, str]) -> str | None:
     )
 
 
-def _last(message: str) -> str:
+def _last_line(message: str) -> str:
     """The line of a failure's text that says what was wrong."""
     lines = [line.strip() for line in message.splitlines() if line.strip()]
     telling = [
@@ -334,12 +334,12 @@ def _words(before: Sequence[SuiteRun]) -> str:
     run = before[-1]
     bad = next((r for r in run.results if r.outcome in ("error", "failed")), None)
     if bad is not None:
-        return f"The suite could not run: {_last(bad.message)}"
+        return f"The suite could not run: {_last_line(bad.message)}"
     lines = [line.strip() for line in run.output.splitlines() if line.strip()]
     return f"The suite could not run: {lines[-1][:200]}" if lines else ""
 
 
-def _said(touched: Sequence[Touched], passed: Collection[str]) -> str:
+def _describe_runs(touched: Sequence[Touched], passed: Collection[str]) -> str:
     near = sorted(
         {t for item in touched for t in (item.named or item.importing) if ran_in(t, passed)}
     )

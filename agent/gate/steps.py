@@ -77,10 +77,10 @@ Step = Callable[[HeldPatch], Awaitable[Evidence]]
 
 async def look_for_more(held: HeldPatch, steps: Sequence[Step]) -> Evidence:
     """Run the steps one after the other; all that they found, in their order."""
-    return joined([await _surely(held, step) for step in steps])
+    return merge_evidence([await _run_step(held, step) for step in steps])
 
 
-async def _surely(held: HeldPatch, step: Step) -> Evidence:
+async def _run_step(held: HeldPatch, step: Step) -> Evidence:
     """A step's evidence; one whose sandbox dies says nothing for or against the patch."""
     try:
         return await step(held)
@@ -88,7 +88,7 @@ async def _surely(held: HeldPatch, step: Step) -> Evidence:
         return Evidence(left_out=(f"Some evidence, as a sandbox died ({error}).",))
 
 
-def joined(found: Sequence[Evidence]) -> Evidence:
+def merge_evidence(found: Sequence[Evidence]) -> Evidence:
     """Several steps' evidence as one."""
     return Evidence.model_validate(
         {

@@ -10,8 +10,8 @@ from pydantic import Field
 
 from agent.gate.chance import MOST_RUNS, RUNS_IF_FLAKY, passes_needed, share
 from agent.gate.changed import changed_texts
-from agent.gate.regression_test import whole_path
-from agent.gate.rules.reproduction import outside_refusal
+from agent.gate.regression_test import normalised_path
+from agent.gate.rules.reproduction import outside_path_refusal
 from agent.gate.rules.test_additions import addition_refusals
 from agent.gate.rules.test_weakening import edited_tests, weakening
 from agent.journal.events import ReproductionDeclared
@@ -67,7 +67,7 @@ async def reproduction(context: ToolContext, args: ReproductionArguments) -> Rep
             "exception with its message, or the assertion with its values"
         )
     for path in args.files:
-        if refusal := outside_refusal(path, context.task.policy):
+        if refusal := outside_path_refusal(path, context.task.policy):
             return refusal_reply(refusal)
     files = {path: restore(content) for path, content in args.files.items()}
     try:
@@ -137,7 +137,7 @@ async def _read_existing(sandbox: Sandbox, path: str) -> bytes | None:
 
 async def _restore_files(sandbox: Sandbox, present: Mapping[str, bytes | None]) -> None:
     """Undo what a reproduction wrote that was not accepted."""
-    new = [whole_path(path) for path, data in present.items() if data is None]
+    new = [normalised_path(path) for path, data in present.items() if data is None]
     if new:
         await sandbox.run(f"rm -f -- {shlex.join(new)}")
     for path, data in present.items():
@@ -154,14 +154,17 @@ async def _overwrite_refusal(
     test files, and those by more tests, or by tests that say what the issue asks for.
     """
     declared = context.state.reproduction
-    own = {whole_path(p) for p in (declared.files if declared is not None else ())}
+    own = {normalised_path(p) for p in (declared.files if declared is not None else ())}
     over = {
-        whole_path(path).removeprefix(f"{WORKDIR}/"): (data.decode("utf-8", "replace"), files[path])
+        normalised_path(path).removeprefix(f"{WORKDIR}/"): (
+            data.decode("utf-8", "replace"),
+            files[path],
+        )
         for path, data in present.items()
         if data is not None
         and data != files[path].encode()
-        and whole_path(path).startswith(f"{WORKDIR}/")
-        and whole_path(path) not in own
+        and normalised_path(path).startswith(f"{WORKDIR}/")
+        and normalised_path(path) not in own
     }
     if not over:
         return "", ()

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from agent.gate.judge import Submission, judge
-from agent.gate.progress import Tell
+from agent.gate.progress import OnProgress
 from agent.journal.events import Check, GateJudged, ReproductionDeclared
 from app.git.mirror import Mirror, PatchUnusable
 from sandbox.protocol import OpenSandbox
@@ -30,14 +30,14 @@ class WiderProof:
     """The reproduction of the patch that stands in the pull request."""
 
     async def __call__(
-        self, submission: Submission, open_head: OpenSandbox, tell: Tell | None = None
+        self, submission: Submission, open_head: OpenSandbox, on_progress: OnProgress | None = None
     ) -> GateJudged:
         """Judge on the pull request's base and, if the reproduction is new, on its head too."""
         added = submission.model_copy(update={"shrink": False, "kept_base": None})
         checks: tuple[Check, ...] = ()
         declared = submission.reproduction
         if self._is_new(declared) and submission.patch.strip():
-            judged = await judge(added, open_head, tell)
+            judged = await judge(added, open_head, on_progress)
             if judged.verdict != "proven":
                 return judged
             added, checks = added.model_copy(update={"patch": judged.patch}), judged.checks
@@ -52,7 +52,7 @@ class WiderProof:
         judged = await judge(
             added.model_copy(update={"patch": whole, "reproduction": proven_by}),
             self.open_base,
-            tell,
+            on_progress,
         )
         return judged.model_copy(update={"checks": (*checks, *judged.checks)})
 

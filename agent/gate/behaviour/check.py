@@ -16,7 +16,7 @@ from agent.gate.behaviour.strength import (
     strength_check,
 )
 from agent.gate.changed import ChangedFile
-from agent.gate.proof import opened
+from agent.gate.proof import fresh_sandbox
 from agent.gate.steps import Evidence, HeldPatch
 from sandbox.protocol import Sandbox
 
@@ -35,7 +35,7 @@ async def behaviour(held: HeldPatch) -> Evidence:
     async with AsyncExitStack() as stack:
 
         async def open_patched() -> tuple[Sandbox, str]:
-            sandbox = await stack.enter_async_context(opened(held.open_fresh))
+            sandbox = await stack.enter_async_context(fresh_sandbox(held.open_fresh))
             await sandbox.apply(held.patch)
             return sandbox, await sandbox.snapshot()
 

@@ -236,7 +236,7 @@ def read_seen(text: str, mark: str) -> Seen:
     return found
 
 
-def holds(example: Example, shown: Shown | None) -> bool:
+def example_holds(example: Example, shown: Shown | None) -> bool:
     """Whether an example showed what its text promises; spaces and `...` are read kindly."""
     if shown is None:
         return False
@@ -302,7 +302,7 @@ def judged_examples(
                 re.search(rf"\b{re.escape(name)}\(", example.source) for name in touched
             )
             text = patched.get(session.path, "")
-            edited = session.path in patched and not _stands(example, text)
+            edited = session.path in patched and not _still_in_text(example, text)
             found.append(
                 Judged(
                     path=session.path,
@@ -321,11 +321,11 @@ def judged_examples(
 def _kind(
     example: Example, was: Shown | None, now: Sequence[Shown | None], own: bool, bug: str
 ) -> Kind:
-    held = holds(example, was)
-    if all(holds(example, seen) for seen in now):
+    held = example_holds(example, was)
+    if all(example_holds(example, seen) for seen in now):
         return "held" if held else "fixed"
     if held:
-        return "broken" if not any(holds(example, seen) for seen in now) else "left out"
+        return "broken" if not any(example_holds(example, seen) for seen in now) else "left out"
     after = now[0]
     if any(seen != after for seen in now) or not own:
         return "left out"
@@ -342,7 +342,7 @@ def _kind(
     return "still wrong" if wanted is not None and got is not None else "left out"
 
 
-def _stands(example: Example, text: str | None) -> bool:
+def _still_in_text(example: Example, text: str | None) -> bool:
     """Whether the patched text still has an example, whatever its place."""
     lines = "\n".join(line.strip() for line in (text or "").split("\n"))
     source = "\n... ".join(line.strip() for line in example.source.strip().split("\n"))
@@ -434,6 +434,6 @@ async def check_examples(
         (number, at)
         for number, session in enumerate(sessions)
         for at, example in enumerate(session.examples)
-        if all(holds(example, seen.get((number, at))) for seen in after)
+        if all(example_holds(example, seen.get((number, at))) for seen in after)
     )
     return examples_check(found, issue), Examples(sessions=sessions, held=held)

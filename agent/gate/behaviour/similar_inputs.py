@@ -125,15 +125,18 @@ def failures_nearby(
     documented precondition or its documented exceptions exclude. Nothing, where the reproduction's
     code does not crash or hang without the patch, or still does with it.
     """
-    bug, now = _ended(sessions[0], before, 0), _ended(sessions[0], after, 0)
+    bug, now = _how_session_ended(sessions[0], before, 0), _how_session_ended(sessions[0], after, 0)
     if bug == _WELL or now != _WELL:
         return []
     found = []
     for number, session in enumerate(sessions[1:], 1):
-        was, still = _ended(session, before, number), _ended(session, after, number)
+        was, still = (
+            _how_session_ended(session, before, number),
+            _how_session_ended(session, after, number),
+        )
         if was != bug or still != bug:
             continue
-        shown = _last(session, after, number)
+        shown = _last_shown(session, after, number)
         code = "; ".join(e.source.strip() for e in session.examples if "import" not in e.source)
         if _excluded(shown, code, patched):
             continue
@@ -152,7 +155,7 @@ _HANGS = "does not end"
 _WELL = ("", "")
 
 
-def _ended(session: Session, seen: Seen, number: int) -> tuple[str, str]:
+def _how_session_ended(session: Session, seen: Seen, number: int) -> tuple[str, str]:
     """How a session ended: the exception's name and the function; empty words if well."""
     for at in range(len(session.examples)):
         shown = seen.get((number, at))
@@ -164,7 +167,7 @@ def _ended(session: Session, seen: Seen, number: int) -> tuple[str, str]:
     return _WELL
 
 
-def _last(session: Session, seen: Seen, number: int) -> Shown | None:
+def _last_shown(session: Session, seen: Seen, number: int) -> Shown | None:
     shown = [seen.get((number, at)) for at in range(len(session.examples))]
     return next((s for s in shown if s is not None and s.raised is not None), None)
 
@@ -297,7 +300,7 @@ async def check_nearby(
     if len(sessions) < 2:
         return None
     first = await run_sessions(clean, sessions[:1])
-    bug = _ended(sessions[0], first, 0)
+    bug = _how_session_ended(sessions[0], first, 0)
     if bug == _WELL:
         return None
     if bug[0] == _HANGS:

@@ -101,7 +101,7 @@ def _job(
         "mark": mark,
         "total_s": limits.total_s,
         "variants": [[n, v.path, v.first, v.last, v.new] for n, v in enumerate(variants)],
-        "evidence": pieces(evidence),
+        "evidence": evidence_pieces(evidence),
         "idle": {path: _idle(path, texts[path]) for path in sorted(varied)},
     }
 
@@ -112,7 +112,7 @@ def _idle(path: str, text: str) -> str:
     return f"{text}\n" if known else f"{text}\n{comment} \n"
 
 
-def pieces(evidence: EvidenceToRun) -> list[dict[str, object]]:
+def evidence_pieces(evidence: EvidenceToRun) -> list[dict[str, object]]:
     """The evidence as the sandboxed program takes it, what decides soonest first."""
     found: list[dict[str, object]] = []
     declared = evidence.reproduction
@@ -199,7 +199,7 @@ def strength_check(strength: Strength, limits: StrengthLimits) -> Check:
         return Check(name=NAME, ok=True, detail="No variant of the patch could be tried in time.")
     said = (
         f"The evidence tells the fix from {strength.told_apart} of {strength.tried} variants"
-        f"{_by(strength.by)}."
+        f"{_describe_evidence(strength.by)}."
     )
     weak = strength.tried >= _FEWEST and strength.share < limits.least_share
     more = (
@@ -216,5 +216,5 @@ def strength_check(strength: Strength, limits: StrengthLimits) -> Check:
     return Check(name=NAME, ok=not weak, detail=f"{said}{more}{surviving}")
 
 
-def _by(by: Mapping[str, int]) -> str:
+def _describe_evidence(by: Mapping[str, int]) -> str:
     return f" ({', '.join(f'{name}: {count}' for name, count in by.items())})" if by else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from agent.gate.changed import ChangedFile, added_part
-from agent.gate.regression_test import tree_files, whole_path
+from agent.gate.regression_test import normalised_path, tree_files
 from agent.gate.rules.constant_answers import constant_answers
 from agent.gate.rules.reproduction import reproduction_refusals
 from agent.gate.rules.shadowing import shadowing
@@ -83,9 +83,9 @@ def refusals(
 
 def _said(declared: ReproductionDeclared, files: Sequence[ChangedFile]) -> dict[str, str]:
     """What a reproduction's files say that the base did not."""
-    bases = {whole_path(file.path): file.base for file in files}
+    bases = {normalised_path(file.path): file.base for file in files}
     return {
-        path: added_part(path, bases.get(whole_path(path)), text)
+        path: added_part(path, bases.get(normalised_path(path)), text)
         for path, text in declared.files.items()
     }
 

@@ -37,7 +37,7 @@ MOST_LINES_AT_ALL = 20_000
 _PLAIN_MODES = frozenset({"", "100644", "100755"})
 
 
-def path_refusals(
+def change_refusals(
     changes: Iterable[FileChange], policy: GatePolicy, issue: Issue
 ) -> tuple[str, ...]:
     """Why a patch is refused for what it touches; empty if it is not."""
@@ -81,7 +81,7 @@ def _is_document(path: str) -> bool:
     )
 
 
-def path_refusal(path: str, policy: GatePolicy) -> str | None:
+def file_path_refusal(path: str, policy: GatePolicy) -> str | None:
     """Why no file may be written at this path, or None."""
     parts = path.split("/")
     if (
@@ -116,7 +116,7 @@ def patch_path_refusal(path: str, policy: GatePolicy) -> str | None:
     """Why no patch may touch this path, or None. Reproductions may stand elsewhere."""
     if policy.allowed_paths and not matches(path, policy.allowed_paths):
         return f"{path} is outside of the paths that patches may touch here."
-    return path_refusal(path, policy)
+    return file_path_refusal(path, policy)
 
 
 def _of_file(change: FileChange, policy: GatePolicy, issue: Issue) -> Iterator[str]:

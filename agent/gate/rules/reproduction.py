@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import PurePosixPath
 
 from agent.gate.changed import parsed
-from agent.gate.regression_test import tree_files, whole_path
-from agent.gate.rules.paths import path_refusal
+from agent.gate.regression_test import normalised_path, tree_files
+from agent.gate.rules.paths import file_path_refusal
 from agent.journal.events import ReproductionDeclared
 from agent.task import GatePolicy
 from agent.testing.paths import is_code, is_test
@@ -48,7 +48,7 @@ def _reasons(
     said: Mapping[str, str],
 ) -> Iterator[str]:
     for path, text in tree_files(reproduction).items():
-        refusal = path_refusal(path, policy)
+        refusal = file_path_refusal(path, policy)
         if refusal is not None:
             yield f"The reproduction: {refusal}"
         elif PurePosixPath(path).name == "conftest.py":
@@ -63,7 +63,7 @@ def _reasons(
                 "declare the reproduction again."
             )
     for path in reproduction.files:
-        if refusal := outside_refusal(path, policy):
+        if refusal := outside_path_refusal(path, policy):
             yield refusal
     commands = [c for c in re.split(r"&&|\|\||;|\||\n", reproduction.command) if c.strip()]
     looks = all(
@@ -79,12 +79,12 @@ def _reasons(
             )
 
 
-def outside_refusal(path: str, policy: GatePolicy) -> str | None:
+def outside_path_refusal(path: str, policy: GatePolicy) -> str | None:
     """Why a reproduction may have no file at this path outside of the tree, or None.
 
     Elsewhere it could decide how all later tests run, and no reader of the pull request sees it.
     """
-    whole = PurePosixPath(whole_path(path))
+    whole = PurePosixPath(normalised_path(path))
     if whole.is_relative_to(WORKDIR) and whole != PurePosixPath(WORKDIR):
         return None
     if str(whole.parent) != SCRATCH:
@@ -92,7 +92,7 @@ def outside_refusal(path: str, policy: GatePolicy) -> str | None:
             f"The reproduction has a file outside of the tree: {path}. Put it into the tree, or "
             f"directly into {SCRATCH}."
         )
-    if whole.name == "conftest.py" or path_refusal(whole.name, policy) is not None:
+    if whole.name == "conftest.py" or file_path_refusal(whole.name, policy) is not None:
         return f"The reproduction brings its own {path}, which could decide its outcome."
     return None
 

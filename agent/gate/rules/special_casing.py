@@ -32,7 +32,7 @@ def special_casing(
     reasons = [
         f"{file.path}: the reproduction's own input is answered with a constant (`{_shown(node)}`)."
         for node in added_nodes(file)
-        if _fitted(node, known)
+        if _is_fitted_to_literals(node, known)
     ]
     return tuple(dict.fromkeys(reasons))
 
@@ -72,7 +72,7 @@ def _value(node: ast.AST) -> set[str]:
         return set()
 
 
-def _fitted(node: ast.AST, known: frozenset[str]) -> bool:
+def _is_fitted_to_literals(node: ast.AST, known: frozenset[str]) -> bool:
     match node:
         case ast.If():
             asked = _compared(node.test, known)
@@ -85,8 +85,8 @@ def _fitted(node: ast.AST, known: frozenset[str]) -> bool:
         case ast.Dict():
             return any(
                 key is not None
-                and any(_telling(v) for v in _value(key) & known)
-                and any(_telling(v) for v in _value(value) & known)
+                and any(_is_distinctive(v) for v in _value(key) & known)
+                and any(_is_distinctive(v) for v in _value(value) & known)
                 for key, value in zip(node.keys, node.values, strict=True)
             )
         case _:
@@ -95,7 +95,7 @@ def _fitted(node: ast.AST, known: frozenset[str]) -> bool:
         return False
     answers = {v for expression in given for v in _value(expression)} & known
     number = any(re.fullmatch(r"-?\d+(\.\d+)?", v) or v[0] in "[({" for v in asked)
-    return any(_telling(v) for v in answers) or (number and bool(answers - {"None"}))
+    return any(_is_distinctive(v) for v in answers) or (number and bool(answers - {"None"}))
 
 
 def _pattern(node: ast.AST) -> set[str]:
@@ -116,7 +116,7 @@ def _compared(test: ast.expr, known: frozenset[str]) -> set[str]:
         for side in sides:
             inner = side.elts if isinstance(side, ast.Tuple | ast.List | ast.Set) else []
             for expression in (side, *inner):
-                found |= {v for v in _value(expression) & known if _telling(v)}
+                found |= {v for v in _value(expression) & known if _is_distinctive(v)}
     return found
 
 
@@ -126,7 +126,7 @@ def _given(statement: ast.stmt) -> Iterator[ast.expr]:
             yield node.value
 
 
-def _telling(value: str) -> bool:
+def _is_distinctive(value: str) -> bool:
     """Whether a literal says something: not 0, 1, "", None and the like."""
     return value not in _TRIVIAL and value not in _EMPTY
 

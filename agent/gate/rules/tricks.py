@@ -15,7 +15,7 @@ from agent.gate.changed import ChangedFile, added_nodes, line_of, parsed, plain
 from agent.task import Issue
 from agent.testing.paths import is_code, is_test
 
-_UNSURE = {
+_CHANCE_OR_TIME_CALL = {
     "chance": re.compile(
         r"\b(?:random|secrets)\.\w+|\buuid\.uuid[14]|\bos\.(?:urandom|getpid)|\bMath\.random"
         r"|\brand\.\w+"
@@ -27,7 +27,7 @@ _UNSURE = {
     "waiting": re.compile(r"\b(?:time|asyncio)\.sleep\b|\bThread\.sleep"),
 }
 """What makes a result depend on more than its input, by kind."""
-_ABOUT = {
+_CHANCE_OR_TIME_WORDS = {
     "chance": re.compile(r"^\s*(?:import|from)\s+(?:random|secrets|uuid)\b", re.M),
     "the clock": re.compile(
         r"^\s*(?:import|from)\s+(?:datetime|calendar|zoneinfo|dateutil|arrow|pendulum)\b"
@@ -36,7 +36,7 @@ _ABOUT = {
     ),
 }
 """A module that is about such things already: more of the kind is nothing new in it."""
-_UNSURE_IMPORT = frozenset({"random", "secrets"})
+_CHANCE_OR_TIME_IMPORT = frozenset({"random", "secrets"})
 _EXIT = re.compile(
     r"\b(?:(?:os|posix)\._exit|os\.abort|os\.kill|sys\.exit|atexit\.register|faulthandler\.\w+|process\.exit"
     r"|os\.Exit|System\.exit|std::process::exit)\b"
@@ -80,31 +80,34 @@ def chance_or_time(file: ChangedFile, issue: Issue) -> tuple[str, ...]:
     """
     if not is_code(file.path) or file.patched is None or is_test(file.path):
         return ()
-    found = [*_unsure(file, f"{issue.title}\n{issue.body}")]
+    found = [*_calls_of_chance_or_time(file, f"{issue.title}\n{issue.body}")]
     if file.path.endswith(".py"):
         for node in added_nodes(file):
             if isinstance(node, ast.Import | ast.ImportFrom):
-                found.extend(_unsure_imports(node, file))
+                found.extend(_imports_of_chance_or_time(node, file))
     return tuple(dict.fromkeys(f"{file.path}{reason}" for reason in found))
 
 
-def _unsure(file: ChangedFile, asked: str) -> Iterator[str]:
+def _calls_of_chance_or_time(file: ChangedFile, asked: str) -> Iterator[str]:
     base = _code(file.path, file.base)
     known = {
         kind
-        for kind, pattern in _UNSURE.items()
-        if pattern.search(base) or (kind in _ABOUT and _ABOUT[kind].search(file.base or ""))
+        for kind, pattern in _CHANCE_OR_TIME_CALL.items()
+        if pattern.search(base)
+        or (kind in _CHANCE_OR_TIME_WORDS and _CHANCE_OR_TIME_WORDS[kind].search(file.base or ""))
     }
     for number, text in _fragments(file):
-        for kind, pattern in _UNSURE.items():
+        for kind, pattern in _CHANCE_OR_TIME_CALL.items():
             for found in pattern.finditer(text) if kind not in known else ():
                 name = found[0]
                 if name not in asked and f"{name.split('.')[0]}." not in asked:
                     yield f":{number}: `{name}` makes the result depend on chance or time ({kind})."
 
 
-def _unsure_imports(node: ast.Import | ast.ImportFrom, file: ChangedFile) -> Iterator[str]:
-    for module in sorted(_imported(node) & _UNSURE_IMPORT):
+def _imports_of_chance_or_time(
+    node: ast.Import | ast.ImportFrom, file: ChangedFile
+) -> Iterator[str]:
+    for module in sorted(_imported(node) & _CHANCE_OR_TIME_IMPORT):
         if not re.search(rf"\bimport {module}\b|\bfrom {module}\b", file.base or ""):
             yield (
                 f":{line_of(node)}: `{module}` is imported, which makes results depend on chance."

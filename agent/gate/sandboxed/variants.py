@@ -46,17 +46,17 @@ def main() -> None:
     sys.path.append(site.getusersitepackages())
     with contextlib.suppress(ImportError):
         importlib.import_module("pytest")
-    for word, *rest in measured(job):
+    for word, *rest in _measure(job):
         print(job["mark"], word, json.dumps(rest), flush=True)
 
 
-def measured(job: dict[str, Any]) -> Any:
+def _measure(job: dict[str, Any]) -> Any:
     """`VOID why`, or one `TOLD number by` for each variant and `END` at last."""
     deadline = time.monotonic() + job["total_s"]
     evidence = []
     for piece in job["evidence"]:
         started = time.monotonic()
-        seen = _seen(piece, 0.4 * job["total_s"])
+        seen = _evidence_that_holds(piece, 0.4 * job["total_s"])
         took = time.monotonic() - started
         if seen:
             evidence.append((piece, seen, max(LEAST_S, TIMES * took)))
@@ -65,7 +65,7 @@ def measured(job: dict[str, Any]) -> Any:
         return
     for path, text in job["idle"].items():
         with _replaced(Path(path), text):
-            if (by := _told_by(evidence)) is not None:
+            if (by := _distinguishing_evidence(evidence)) is not None:
                 yield "VOID", f"{by} fails on a change of the text that means nothing"
                 return
     for number, path, first, last, new in job["variants"]:
@@ -75,8 +75,8 @@ def measured(job: dict[str, Any]) -> Any:
         lines = target.read_text().split("\n")
         text = "\n".join([*lines[: first - 1], *([] if new is None else [new]), *lines[last:]])
         with _replaced(target, text):
-            yield "TOLD", number, _told_by(evidence)
-    if (by := _told_by(evidence)) is not None:
+            yield "TOLD", number, _distinguishing_evidence(evidence)
+    if (by := _distinguishing_evidence(evidence)) is not None:
         yield "VOID", f"{by} fails with the patch itself, at the end"
         return
     yield "END", [piece["name"] for piece, _, _ in evidence]
@@ -92,15 +92,15 @@ def _replaced(target: Path, text: str) -> Any:
         target.write_bytes(original)
 
 
-def _told_by(evidence: list[Any]) -> str | None:
+def _distinguishing_evidence(evidence: list[Any]) -> str | None:
     """The first piece of evidence that does not show all that it shows with the patch."""
     for piece, passed, limit_s in evidence:
-        if not passed <= _seen(piece, limit_s):
+        if not passed <= _evidence_that_holds(piece, limit_s):
             return str(piece["name"])
     return None
 
 
-def _seen(piece: dict[str, Any], limit_s: float) -> set[str]:
+def _evidence_that_holds(piece: dict[str, Any], limit_s: float) -> set[str]:
     """What holds: names of tests that pass, numbers of examples with their output, a status."""
     for path, text in piece.get("files", {}).items():
         Path(path).parent.mkdir(parents=True, exist_ok=True)

@@ -7,8 +7,8 @@ import ast
 import pytest
 
 from agent.gate.compare import ReproductionRun, reproduction_check, suite_check
-from agent.gate.regression_test import NotPlaced, Placement, as_test, place
-from agent.gate.sandbox_runs import says
+from agent.gate.regression_test import NotPlaced, Placement, place, script_as_test
+from agent.gate.sandbox_runs import says_expected_words
 from agent.journal.events import ReproductionDeclared
 from agent.task import Issue
 from agent.testing.report import Outcome, SuiteRun, TestResult
@@ -117,7 +117,7 @@ def test_claims_are_found_in_output_messages_and_endings(
     run = SuiteRun(
         command="x", exit_code=exit_code, output="boom", results=(result,), timed_out=timed_out
     )
-    assert says(run, expected) is claimed
+    assert says_expected_words(run, expected) is claimed
 
 
 ISSUE = Issue(title="Crash: it's 100% wrong!", body="", number=3)
@@ -151,7 +151,7 @@ def run_module(code: str, calls: list[int]) -> dict[str, object]:
 
 
 def test_a_script_becomes_a_test_function_that_runs_the_same() -> None:
-    code = as_test(SCRIPT, "slug", unittest=False)
+    code = script_as_test(SCRIPT, "slug", unittest=False)
     assert code is not None and "sys.path" not in code
     calls: list[int] = []
     scope = run_module(code, calls)
@@ -164,7 +164,7 @@ def test_a_script_becomes_a_test_function_that_runs_the_same() -> None:
 
 
 def test_a_script_becomes_a_test_case_where_the_project_uses_unittest() -> None:
-    code = as_test(SCRIPT, "the_slug", unittest=True)
+    code = script_as_test(SCRIPT, "the_slug", unittest=True)
     assert code is not None
     tree = ast.parse(code)
     (case,) = [n for n in tree.body if isinstance(n, ast.ClassDef)]
@@ -175,7 +175,7 @@ def test_a_script_becomes_a_test_case_where_the_project_uses_unittest() -> None:
 
 @pytest.mark.parametrize("script", ["", "import a\n", "def f(): pass\n", "not python ("])
 def test_what_runs_nothing_is_no_test(script: str) -> None:
-    assert as_test(script, "slug", unittest=False) is None
+    assert script_as_test(script, "slug", unittest=False) is None
 
 
 @pytest.mark.parametrize(

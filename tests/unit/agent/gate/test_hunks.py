@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from agent.gate.hunks import SUITE, missed_by, reason_for
+from agent.gate.hunks import SUITE, first_missed_test, reason_for
 from agent.gate.patch import Hunk
-from agent.gate.reachable_tests import reached, read_imports
+from agent.gate.reachable_tests import reachable_files, read_imports
 from agent.journal.events import HunkReason
 from agent.testing.report import Outcome, SuiteRun, TestResult
 
@@ -32,13 +32,13 @@ def test_a_hunk_is_needed_by_a_test_that_fails_without_it(
     before: list[dict[str, Outcome]], trial: dict[str, Outcome], named: str
 ) -> None:
     whole = [run(outcomes={"a": "passed"})] * 2
-    assert missed_by([run(outcomes=b) for b in before], whole, run(1, trial)) == named
+    assert first_missed_test([run(outcomes=b) for b in before], whole, run(1, trial)) == named
 
 
 def test_where_runners_give_no_results_the_status_speaks() -> None:
-    assert missed_by([run()], [run()], run(1)) == SUITE
-    assert missed_by([run()], [run()], run()) == ""
-    assert missed_by([run(1)], [run(1)], run(1)) == ""
+    assert first_missed_test([run()], [run()], run(1)) == SUITE
+    assert first_missed_test([run()], [run()], run()) == ""
+    assert first_missed_test([run(1)], [run(1)], run(1)) == ""
 
 
 def test_a_reason_belongs_to_the_hunk_that_it_names() -> None:
@@ -62,6 +62,6 @@ def test_imports_are_followed_from_the_tests() -> None:
             "./tests/test_b.py:import os, json",
         ]
     )
-    assert "pkg/deep.py" in reached("tests/test_a.py", imports)
-    assert "pkg/deep.py" not in reached("tests/test_b.py", imports)
-    assert "pkg/other.py" in reached("tests/test_b.py", imports)
+    assert "pkg/deep.py" in reachable_files("tests/test_a.py", imports)
+    assert "pkg/deep.py" not in reachable_files("tests/test_b.py", imports)
+    assert "pkg/other.py" in reachable_files("tests/test_b.py", imports)

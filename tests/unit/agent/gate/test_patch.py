@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.gate.patch import BadPatch, parse_patch, without_hunks
-from agent.gate.rules.paths import path_refusal, path_refusals, size_refusals
+from agent.gate.rules.paths import change_refusals, file_path_refusal, size_refusals
 from agent.task import GatePolicy, Issue
 from agent.testing.paths import is_source, is_test, matches
 from tests.doubles.gate_case import ISSUE, patch
@@ -20,7 +20,7 @@ TWO_HUNKS = patch(
 
 
 def refused(text: str, policy: GatePolicy | None = None, issue: Issue = ISSUE) -> str:
-    return " ".join(path_refusals(parse_patch(text), policy or GatePolicy(), issue))
+    return " ".join(change_refusals(parse_patch(text), policy or GatePolicy(), issue))
 
 
 def test_files_hunks_and_lines_are_read() -> None:
@@ -182,12 +182,12 @@ def test_plain_paths_are_allowed(path: str) -> None:
     ],
 )
 def test_names_that_some_file_system_reads_as_forbidden_ones(path: str) -> None:
-    assert path_refusal(path, GatePolicy()), path
+    assert file_path_refusal(path, GatePolicy()), path
 
 
 @pytest.mark.parametrize("path", ["src/.gitkeep", "git.py", "a~1.py", "git~/a.py", "caf\u00e9.py"])
 def test_names_that_only_look_a_little_like_them_are_allowed(path: str) -> None:
-    assert path_refusal(path, GatePolicy()) is None
+    assert file_path_refusal(path, GatePolicy()) is None
 
 
 def test_lock_files_are_allowed_when_asked_for() -> None:
@@ -251,4 +251,4 @@ def test_only_the_allowed_paths_when_there_are_any() -> None:
     assert "outside of the paths" in refused(patch({"setup.py": "x\n"}), policy)
     assert "that no patch may touch" in refused(patch({"src/.gitattributes": "x\n"}), policy)
     # A reproduction is no part of the patch.
-    assert path_refusal("tests/test_a.py", policy) is None
+    assert file_path_refusal("tests/test_a.py", policy) is None

@@ -8,7 +8,7 @@ from agent.gate.behaviour.documented_examples import (
     Example,
     Shown,
     check_examples,
-    holds,
+    example_holds,
     judged_examples,
     read_seen,
     sessions_of,
@@ -171,7 +171,7 @@ async def test_where_the_issue_asks_for_another_answer_a_person_decides() -> Non
 def test_what_an_example_promises(
     want: str, raises: str | None, shown: Shown | None, well: bool
 ) -> None:
-    assert holds(Example(source="f()\n", want=want, raises=raises), shown) is well
+    assert example_holds(Example(source="f()\n", want=want, raises=raises), shown) is well
 
 
 def test_what_differs_between_two_runs_is_left_out() -> None:

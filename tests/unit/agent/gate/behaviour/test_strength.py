@@ -10,9 +10,9 @@ from agent.gate.behaviour.documented_examples import Examples
 from agent.gate.behaviour.strength import (
     EvidenceToRun,
     StrengthLimits,
+    evidence_pieces,
     measure_strength,
     naming_tests,
-    pieces,
     read_strength,
     strength_check,
 )
@@ -139,7 +139,7 @@ def test_a_command_that_is_more_than_pytest_runs_in_a_shell() -> None:
         test_files=("a.test.js",),
         examples=Examples(),
     )
-    assert [(p["kind"], p["command"]) for p in pieces(evidence)] == [
+    assert [(p["kind"], p["command"]) for p in evidence_pieces(evidence)] == [
         ("shell", "pytest -q a.py && true"),
         ("shell", "npm test"),
     ]
