@@ -104,7 +104,7 @@ def setup_app() -> None:
     """Set up the GitHub App in a browser; ends when its keys are saved."""
     from app.storage.locks import state_lock
     from app.telemetry import logs
-    from app.web.setup.server import until_set_up
+    from app.web.setup.server import serve_until_set_up
 
     settings = _settings()
     if settings.github_app_id:
@@ -118,7 +118,7 @@ def setup_app() -> None:
         address += "?token=… (the operator token)"
     out.print(f"Open {address} in a browser.", highlight=False, soft_wrap=True)
     with state_lock(settings.state_dir):
-        app = until_set_up(settings)
+        app = serve_until_set_up(settings)
     out.print(f"App {app.slug} is set up. Install it: {app.html_url}", highlight=False)
     out.print("Then run `patchwright serve`.", highlight=False)
 

@@ -44,7 +44,7 @@ class Intake:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class DeliveryResult:
     """What became of a delivery."""
 
     result: str
@@ -53,7 +53,7 @@ class Taken:
     run_id: str = ""
 
 
-def take_in(intake: Intake, event_name: str, delivery: str, body: bytes) -> Taken:
+def accept_delivery(intake: Intake, event_name: str, delivery: str, body: bytes) -> DeliveryResult:
     """Deal with one delivery; on return all that it asks is durable. Blocks.
 
     Raises `BadPayload` when it is not as GitHub sends it.
@@ -63,7 +63,7 @@ def take_in(intake: Intake, event_name: str, delivery: str, body: bytes) -> Take
         raise webhooks.BadPayload("X-GitHub-Event or X-GitHub-Delivery is missing or malformed")
     if isinstance(parsed, Trigger):
         if reason := authorization.refused_at_delivery(parsed):
-            return Taken("ignored", reason)
+            return DeliveryResult("ignored", reason)
         if authorization.is_label(parsed.label, intake.settings.label):
             return _accept_trigger(intake, event_name, delivery, parsed)
         parsed = Labeled(
@@ -71,11 +71,13 @@ def take_in(intake: Intake, event_name: str, delivery: str, body: bytes) -> Take
             trigger=parsed,
         )
     if isinstance(parsed, Ignored):
-        return Taken("ignored", parsed.reason)
+        return DeliveryResult("ignored", parsed.reason)
     return _accept_event(intake, event_name, delivery, parsed)
 
 
-def _accept_trigger(intake: Intake, event_name: str, delivery: str, trigger: Trigger) -> Taken:
+def _accept_trigger(
+    intake: Intake, event_name: str, delivery: str, trigger: Trigger
+) -> DeliveryResult:
     store, place = intake.store, f"{trigger.repository}#{trigger.issue_number}"
 
     def write(connection: sa.Connection) -> Accepted:
@@ -97,19 +99,21 @@ def _accept_trigger(intake: Intake, event_name: str, delivery: str, trigger: Tri
                 _log.warning(
                     "the run could not be enqueued yet", run=accepted.run_id, exc_info=True
                 )
-    return Taken(accepted.how, run_id=accepted.run_id)
+    return DeliveryResult(accepted.how, run_id=accepted.run_id)
 
 
-def _accept_event(intake: Intake, event_name: str, delivery: str, event: WebhookEvent) -> Taken:
+def _accept_event(
+    intake: Intake, event_name: str, delivery: str, event: WebhookEvent
+) -> DeliveryResult:
     settings = intake.settings
     name, app_id = settings.github_app_slug, settings.github_app_id
     if reason := authorization.event_ignored_because(event, name=name, app_id=app_id):
-        return Taken("ignored", reason)
+        return DeliveryResult("ignored", reason)
     inbox = Inbox(intake.store.database)
     if not inbox.is_relevant(event):
-        return Taken("ignored", "not about a pull request of ours")
+        return DeliveryResult("ignored", "not about a pull request of ours")
     if not inbox.keep(delivery, event_name, event):
-        return Taken("duplicate")
+        return DeliveryResult("duplicate")
     audit.record(
         intake.store.database, event.sender, f"asked by {event.kind}", event.repository, delivery
     )
@@ -117,4 +121,4 @@ def _accept_event(intake: Intake, event_name: str, delivery: str, event: Webhook
         intake.enqueue_event(delivery)
     except Exception:  # noqa: BLE001  whatever the engine's trouble: the outbox has the event
         _log.warning("the event could not be enqueued yet", delivery=delivery, exc_info=True)
-    return Taken("noted")
+    return DeliveryResult("noted")

@@ -9,7 +9,7 @@ from app.github import deliveries
 from app.github.app import GithubApp
 from app.github.errors import ForgeError
 from app.github.webhooks import EVENTS, BadPayload
-from app.intake.receive import Intake, take_in
+from app.intake.receive import Intake, accept_delivery
 from app.runs.failures import PATIENCE_S, wait_before_retry
 from app.storage.inbox import Inbox
 from app.telemetry import logs
@@ -70,7 +70,7 @@ def _recover(app: GithubApp, intake: Intake, since: datetime | None) -> int:
         if delivery.guid in known:  # it came, but our answer got lost
             continue
         try:
-            taken = take_in(
+            taken = accept_delivery(
                 intake, delivery.event, delivery.guid, deliveries.payload(app, delivery)
             )
         except BadPayload as error:

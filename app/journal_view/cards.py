@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.journal_view.summary import STAGES, Head
+from app.journal_view.summary import STAGES, RunSummary
 
 WIDTH, HEIGHT = 600, 120
 MOST_POINTS = 300
@@ -76,7 +76,7 @@ TESTS_SHOWN = 100
 
 
 def card_values(
-    head: Head, *, where: str = "", budget_calls: int = 0, budget_tokens: int = 0
+    head: RunSummary, *, where: str = "", budget_calls: int = 0, budget_tokens: int = 0
 ) -> dict[str, object]:
     """What `cards.html` and `head.html` print.
 

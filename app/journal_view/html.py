@@ -11,7 +11,7 @@ import jinja2
 from agent.journal.events import Recorded
 from app.journal_view.cards import card_values
 from app.journal_view.entries import present_all
-from app.journal_view.summary import head_of
+from app.journal_view.summary import summarise_journal
 from app.sanitize.html import patch, plain, terminal, words
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -53,5 +53,5 @@ def trace_page(title: str, journal: Sequence[Recorded]) -> str:
         events=present_all(journal),
         run_id="",
         shown=LONGEST,
-        **card_values(head_of(journal)),
+        **card_values(summarise_journal(journal)),
     )

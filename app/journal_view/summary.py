@@ -79,7 +79,7 @@ class Snapshot:
 
 
 @dataclass(slots=True)
-class Head:
+class RunSummary:
     """The figures of a run so far; grows event by event."""
 
     seq: int = -1
@@ -182,7 +182,7 @@ class Head:
 _OF_PHASE = {"queued": 0, "preparing": 1, "debugging": DEBUGGING, "publishing": 5}
 
 
-def fold_into(head: Head, recorded: Recorded) -> None:
+def fold_into(head: RunSummary, recorded: Recorded) -> None:
     """Take one more event into a head."""
     event, attempt = recorded.event, recorded.event.attempt
     head.seq = recorded.seq
@@ -263,14 +263,14 @@ def fold_into(head: Head, recorded: Recorded) -> None:
             pass
 
 
-def head_of(journal: Iterable[Recorded]) -> Head:
+def summarise_journal(journal: Iterable[Recorded]) -> RunSummary:
     """The head of a journal that is at hand as a whole."""
-    head = Head()
+    head = RunSummary()
     for recorded in journal:
         fold_into(head, recorded)
     return head
 
 
-def _reach_stage(head: Head, attempt: int, stage: int) -> None:
+def _reach_stage(head: RunSummary, attempt: int, stage: int) -> None:
     head.stages[attempt] = stage
     head.reached |= {stage}

@@ -39,7 +39,7 @@ from app.telemetry import logs, tracing
 from app.web.app import Web, create_app
 from app.web.auth.visitors import roles_from
 from app.web.server import web_server
-from app.web.setup.server import until_set_up
+from app.web.setup.server import serve_until_set_up
 from sandbox.docker.engine import DockerEngine
 
 __all__ = ["serve", "state_lock"]
@@ -70,7 +70,7 @@ def serve(settings: Settings, *, worker: bool = True) -> None:
         tracing.exporting(settings.otlp_endpoint, "patchwright"),
     ):
         if not settings.github_app_id:
-            until_set_up(settings)
+            serve_until_set_up(settings)
             settings = with_stored_app(settings)
         require_app(settings)
         store = SqlStore(settings.database)

@@ -44,7 +44,7 @@ class Metrics:
             "Time from a delivery's first byte to its answer.",
             registry=self._registry,
         )
-        self._registry.register(State(store, settings))
+        self._registry.register(InstallationCollector(store, settings))
 
     def text(self) -> bytes:
         """All figures in Prometheus' text format."""
@@ -75,7 +75,7 @@ class Figures:
     """Size of the database."""
 
 
-def read(store: SqlStore) -> Figures:
+def read_figures(store: SqlStore) -> Figures:
     """The figures now. Blocks; raises what the database raises."""
     # Counted in the index `runs_by_state`: the table itself is large.
     pulled = sa.select(runs.c.closed, sa.func.count()).where(runs.c.pull_number > 0)
@@ -105,7 +105,7 @@ def read(store: SqlStore) -> Figures:
     )
 
 
-class State:
+class InstallationCollector:
     """The collector: the installation's figures, or only that the database is away."""
 
     def __init__(self, store: SqlStore, settings: Settings) -> None:
@@ -117,7 +117,7 @@ class State:
         yield _gauge("build_info", "This process.", {(VERSION,): 1}, "version")
         yield from self._limits()
         try:
-            figures = read(self._store)
+            figures = read_figures(self._store)
         except SQLAlchemyError:
             yield _gauge("database_up", "Whether the database answers.", {(): 0})
             return

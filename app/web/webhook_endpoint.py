@@ -9,7 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from app.github import webhooks
-from app.intake.receive import Intake, take_in
+from app.intake.receive import Intake, accept_delivery
 from app.settings.schema import Settings
 from app.telemetry import logs
 
@@ -57,7 +57,7 @@ async def deliver(
     event = request.headers.get("x-github-event", "")
     delivery = request.headers.get("x-github-delivery", "")
     try:
-        taken = await run_in_threadpool(take_in, intake, event, delivery, body)
+        taken = await run_in_threadpool(accept_delivery, intake, event, delivery, body)
     except webhooks.BadPayload as error:
         raise HTTPException(400, f"Bad payload: {error}.") from None
     if taken.result == "ignored":

@@ -33,7 +33,7 @@ _LOGIN = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,98})")
 _PATH = re.compile(r"/(?!/)[A-Za-z0-9/_?=&%.,#@+-]{0,500}")
 
 
-def configured(settings: Settings) -> bool:
+def sign_in_configured(settings: Settings) -> bool:
     """Whether people can sign in with GitHub."""
     return bool(settings.github_client_id and settings.secret("github_client_secret"))
 
@@ -43,19 +43,19 @@ def sign(key: str, text: str) -> str:
     return hmac.new(key.encode(), b"patchwright " + text.encode(), hashlib.sha256).hexdigest()
 
 
-def session(settings: Settings, login: str, now: float) -> str:
+def session_cookie(settings: Settings, login: str, now: float) -> str:
     """What the cookie of somebody who signed in holds."""
     text = f"{login}|{int(now) + SESSION_S}"
     return f"{text}|{sign(settings.secret('github_client_secret'), f'session {text}')}"
 
 
-def signed_in(settings: Settings, cookie: str, now: float | None = None) -> str:
+def login_of_cookie(settings: Settings, cookie: str, now: float | None = None) -> str:
     """The login that a cookie proves; empty when it proves none."""
     text, _, proof = cookie.rpartition("|")
     login, _, until = text.partition("|")
-    if not proof or not configured(settings):
+    if not proof or not sign_in_configured(settings):
         return ""
-    if not operator_token.same(
+    if not operator_token.equal_in_constant_time(
         proof, sign(settings.secret("github_client_secret"), f"session {text}")
     ):
         return ""
@@ -81,7 +81,7 @@ def sign_in_pages(settings: Settings) -> APIRouter:
             page(
                 "sign_in.html",
                 to=local_path(to),
-                github=configured(settings),
+                github=sign_in_configured(settings),
                 token=bool(settings.secret("operator_token")),
                 wrong=False,
             )
@@ -90,13 +90,19 @@ def sign_in_pages(settings: Settings) -> APIRouter:
     @router.post("/sign-in")
     async def with_token(request: Request) -> Response:
         # Read by hand: the one field is all there is, and a body of another size is no token.
-        body = await request.body() if _small(request) else b""
+        body = await request.body() if _is_small(request) else b""
         fields = parse_qs(body.decode("utf-8", "replace"))
         to = local_path(fields.get("next", ["/runs"])[0])
         token = settings.secret("operator_token")
-        if not token or not operator_token.same(fields.get("token", [""])[0].strip(), token):
+        if not token or not operator_token.equal_in_constant_time(
+            fields.get("token", [""])[0].strip(), token
+        ):
             text = page(
-                "sign_in.html", to=to, github=configured(settings), token=bool(token), wrong=True
+                "sign_in.html",
+                to=to,
+                github=sign_in_configured(settings),
+                token=bool(token),
+                wrong=True,
             )
             return HTMLResponse(text, 401)
         response = RedirectResponse(to, 303)
@@ -114,7 +120,7 @@ def sign_in_pages(settings: Settings) -> APIRouter:
     def to_github(
         to: Annotated[str, QueryParameter(alias="next", max_length=600)] = "/runs",
     ) -> Response:
-        if not configured(settings):
+        if not sign_in_configured(settings):
             raise HTTPException(404, "Sign-in with GitHub is not set up.")
         state = secrets.token_urlsafe(24)
         query = urlencode(
@@ -145,16 +151,20 @@ def sign_in_pages(settings: Settings) -> APIRouter:
         state: Annotated[str, QueryParameter(max_length=200)] = "",
     ) -> Response:
         expected, _, to = request.cookies.get(STATE, "").partition("|")
-        if not configured(settings) or not expected or not operator_token.same(state, expected):
+        if (
+            not sign_in_configured(settings)
+            or not expected
+            or not operator_token.equal_in_constant_time(state, expected)
+        ):
             raise HTTPException(400, "This sign-in was not begun in this browser. Begin it again.")
         if not code:
             raise HTTPException(403, "GitHub did not confirm the sign-in.")
-        login = await who(settings, code)
+        login = await fetch_github_login(settings, code)
         response = RedirectResponse(local_path(to), status_code=303)
         response.delete_cookie(STATE, path="/sign-in")
         response.set_cookie(
             SESSION,
-            session(settings, login, time.time()),
+            session_cookie(settings, login, time.time()),
             httponly=True,
             secure=secure,
             samesite="lax",
@@ -172,7 +182,7 @@ def sign_in_pages(settings: Settings) -> APIRouter:
     return router
 
 
-async def who(settings: Settings, code: str) -> str:
+async def fetch_github_login(settings: Settings, code: str) -> str:
     """The login that GitHub vouches for. Raises `HTTPException` 403 or 502."""
     verify = str(settings.github_ca_file) if settings.github_ca_file else True
     try:
@@ -201,6 +211,6 @@ async def who(settings: Settings, code: str) -> str:
     return login
 
 
-def _small(request: Request) -> bool:
+def _is_small(request: Request) -> bool:
     length = request.headers.get("content-length", "")
     return length.isascii() and length.isdecimal() and len(length) < 5

@@ -26,7 +26,7 @@ def cookie_value(token: str) -> str:
     return hmac.new(token.encode(), b"patchwright operator cookie", hashlib.sha256).hexdigest()
 
 
-def same(left: str, right: str) -> bool:
+def equal_in_constant_time(left: str, right: str) -> bool:
     """Equality in constant time."""
     return hmac.compare_digest(left.encode(), right.encode())
 
@@ -34,9 +34,9 @@ def same(left: str, right: str) -> bool:
 def matches(token: str, *, authorization: str, cookie: str) -> bool:
     """Whether a request shows the operator's token."""
     scheme, _, value = authorization.partition(" ")
-    if scheme.casefold() == "bearer" and same(value.strip(), token):
+    if scheme.casefold() == "bearer" and equal_in_constant_time(value.strip(), token):
         return True
-    return same(cookie, cookie_value(token))
+    return equal_in_constant_time(cookie, cookie_value(token))
 
 
 def shows_token(request: Request, token: str) -> bool:
@@ -46,13 +46,13 @@ def shows_token(request: Request, token: str) -> bool:
     """
     if not token:
         return False
-    if same(request.query_params.get("token", ""), token):
+    if equal_in_constant_time(request.query_params.get("token", ""), token):
         raise TokenInAddress
     authorization = request.headers.get("authorization", "")
     return matches(token, authorization=authorization, cookie=request.cookies.get(COOKIE, ""))
 
 
-def token_needed() -> HTTPException:
+def token_required() -> HTTPException:
     """The answer to who does not show the token: 401."""
     return HTTPException(
         401,

@@ -41,7 +41,7 @@ _PROCESS_KEY = secrets.token_hex(32)
 
 @dataclass(frozen=True, slots=True)
 class RoleSource:
-    """How the door learns of roles. Both raise `ForgeError`."""
+    """Where access control learns of roles. Both raise `ForgeError`."""
 
     held: Callable[[int, str, str], Awaitable[Permission]]
     """From an installation, a repository and a login: what that person may do there."""
@@ -87,9 +87,9 @@ class Visitor:
 class AccessControl:
     """Lets visitors in, and knows what they may see."""
 
-    def __init__(self, settings: Settings, ask: RoleSource | None = None) -> None:
+    def __init__(self, settings: Settings, role_source: RoleSource | None = None) -> None:
         self._settings = settings
-        self._ask = ask
+        self._role_source = role_source
         self._roles: dict[tuple[str, str], tuple[float, Permission]] = {}
         self._needed: dict[str, tuple[float, Role]] = {}
         self._asking = asyncio.Semaphore(CONCURRENT_REQUESTS)
@@ -99,15 +99,15 @@ class AccessControl:
         token = self._settings.secret("operator_token")
         if operator_token.shows_token(request, token):
             return self._visitor_of("", token)
-        login = github_sign_in.signed_in(
+        login = github_sign_in.login_of_cookie(
             self._settings, request.cookies.get(github_sign_in.SESSION, "")
         )
-        if login and self._ask is not None:
+        if login and self._role_source is not None:
             return self._visitor_of(login, self._settings.secret("github_client_secret"))
         client = request.client.host if request.client else ""
         if not token and operator_token.is_local(client, request.headers):
             return self._visitor_of("", _PROCESS_KEY)
-        if github_sign_in.configured(self._settings) and self._ask is not None:
+        if github_sign_in.sign_in_configured(self._settings) and self._role_source is not None:
             raise HTTPException(401, "Sign in to see the runs of the repositories you can read.")
         if not token:
             raise HTTPException(
@@ -115,7 +115,7 @@ class AccessControl:
                 "The pages are served to this machine only, because no operator token is set. "
                 "Set PATCHWRIGHT_OPERATOR_TOKEN to open them to others.",
             )
-        raise operator_token.token_needed()
+        raise operator_token.token_required()
 
     def check_form(self, request: Request, visitor: Visitor, form_token: str) -> None:
         """Whether a form comes from one of this visitor's own pages. Raises 403."""
@@ -124,7 +124,7 @@ class AccessControl:
         site = request.headers.get("sec-fetch-site", "same-origin")
         if foreign or site not in ("same-origin", "none"):
             raise HTTPException(403, "This form was sent from another site.")
-        if not operator_token.same(form_token, visitor.form_token):
+        if not operator_token.equal_in_constant_time(form_token, visitor.form_token):
             raise HTTPException(403, "The form is out of date. Go back, reload and try again.")
 
     async def readable(
@@ -152,35 +152,39 @@ class AccessControl:
         """Whether the visitor may stop this run and speak to it: whoever may by a comment."""
         if not visitor.login:
             return True
-        ask, installation, repository = self._ask, run.installation_id, run.repository
+        role_source, installation, repository = (
+            self._role_source,
+            run.installation_id,
+            run.repository,
+        )
         role = await self._role(visitor.login, installation, repository)
-        if ask is None or not role.at_least("triage"):  # no repository can ask for less
+        if role_source is None or not role.at_least("triage"):  # no repository can ask for less
             return False
         needed = await self._cached(
-            self._needed, repository, lambda: ask.needed(installation, repository)
+            self._needed, repository, lambda: role_source.needed(installation, repository)
         )
         return needed is not None and role.at_least(needed)
 
     async def _role(self, login: str, installation: int, repository: str) -> Permission:
-        ask = self._ask
-        if ask is None:
+        role_source = self._role_source
+        if role_source is None:
             return _NONE
         role = await self._cached(
             self._roles,
             (login, repository),
-            lambda: ask.held(installation, repository, login),
+            lambda: role_source.held(installation, repository, login),
         )
         return role or _NONE
 
     async def _cached(
-        self, known: dict[K, tuple[float, V]], key: K, ask: Callable[[], Awaitable[V]]
+        self, known: dict[K, tuple[float, V]], key: K, fetch: Callable[[], Awaitable[V]]
     ) -> V | None:
         """What GitHub said of late or says now; None when it does not, and then nothing is let."""
         if key in known and known[key][0] > time.monotonic():
             return known[key][1]
         try:
             async with self._asking:
-                answer = await ask()
+                answer = await fetch()
         except ForgeError:
             return None  # GitHub is away or the App was removed there
         if len(known) >= MOST_KNOWN:

@@ -15,7 +15,7 @@ from app.storage.records import Run, UnknownRun
 from app.storage.store import SqlStore
 from app.web.auth.visitors import AccessControl, RoleSource, Visitor
 from app.web.dashboard.efforts import Efforts
-from app.web.dashboard.summaries import Heads
+from app.web.dashboard.summaries import RunSummaries
 
 MOST_STREAMS = 200
 EVENTS_PER_PAGE = 200
@@ -41,7 +41,7 @@ class Dashboard:
     store: SqlStore
     access: AccessControl
     journals: Journals
-    heads: Heads
+    heads: RunSummaries
     efforts: Efforts
     enqueue: Callable[[str], None]
     """Tells the durable engine of a run; may raise, for the outbox has the run."""
@@ -49,16 +49,19 @@ class Dashboard:
 
 
 def dashboard_of(
-    settings: Settings, store: SqlStore, ask: RoleSource | None, enqueue: Callable[[str], None]
+    settings: Settings,
+    store: SqlStore,
+    role_source: RoleSource | None,
+    enqueue: Callable[[str], None],
 ) -> Dashboard:
-    """The dashboard of an application. `ask` tells people's roles; None: only operators get in."""
+    """The dashboard of an application. Without a `role_source` only operators get in."""
     journals = Journals(settings, store)
     return Dashboard(
         settings=settings,
         store=store,
-        access=AccessControl(settings, ask),
+        access=AccessControl(settings, role_source),
         journals=journals,
-        heads=Heads(journals),
+        heads=RunSummaries(journals),
         efforts=Efforts(store.database, journals),
         enqueue=enqueue,
     )

@@ -67,11 +67,11 @@ class Efforts:
         effort = Effort()
         seen = False
         for at, event in _entries(self._database, run_id):
-            _took(effort, at, event)
+            _add_event(effort, at, event)
             seen = True
         if not seen:  # nothing of it is in the tables: it may be in the archive
             for recorded in self._journals.events(run_id):
-                _took(effort, recorded.at, recorded.event.model_dump(mode="json"))
+                _add_event(effort, recorded.at, recorded.event.model_dump(mode="json"))
         return effort
 
 
@@ -90,7 +90,7 @@ def _entries(database: sa.Engine, run_id: str) -> Iterator[tuple[datetime, dict[
             yield from_micros(at), json.loads(body)
 
 
-def _took(effort: Effort, at: datetime, event: dict[str, object]) -> None:
+def _add_event(effort: Effort, at: datetime, event: dict[str, object]) -> None:
     _add(effort, event)
     if effort.proven_at is None and event.get("verdict") == "proven":
         effort.proven_at = at

@@ -20,7 +20,7 @@ from app.sanitize.html import SHOWN
 from app.storage.records import Run
 from app.storage.store import SqlStore
 from app.web.dashboard.context import Context, ReadableRun, Streams
-from app.web.dashboard.summaries import head_values
+from app.web.dashboard.summaries import summary_values
 from app.web.rendering import render
 
 router = APIRouter()
@@ -84,7 +84,7 @@ async def run_stream(
 
     def head_of(run: Run) -> str:
         return render(
-            "head.html", **head_values(dashboard.settings, run, dashboard.heads.of(run.id))
+            "head.html", **summary_values(dashboard.settings, run, dashboard.heads.of(run.id))
         )
 
     return StreamingResponse(

@@ -17,7 +17,7 @@ from app.storage import controls
 from app.storage.records import RunFilter
 from app.storage.tables import runs
 from app.web.dashboard.context import Context, Guest
-from app.web.dashboard.run_list import Readable, RunRow, listed
+from app.web.dashboard.run_list import Readable, RunRow, read_page
 from app.web.rendering import render
 
 router = APIRouter()
@@ -44,8 +44,8 @@ def read_queue(
     database: sa.Engine, readable: Collection[str] | None = None, limit: int = 100
 ) -> Queue:
     """The queue now; only runs that the visitor may see. Blocks."""
-    running = listed(database, RunFilter(status="running"), readable=readable, limit=limit).runs
-    waiting = listed(database, RunFilter(status="queued"), readable=readable, limit=limit).runs
+    running = read_page(database, RunFilter(status="running"), readable=readable, limit=limit).runs
+    waiting = read_page(database, RunFilter(status="queued"), readable=readable, limit=limit).runs
     ids = [row.id for row in running]
     query = sa.select(runs.c.id, runs.c.owner).where(runs.c.id.in_(ids))
     with database.execution_options(read_only=True).connect() as connection:

@@ -59,7 +59,7 @@ def repositories(database: sa.Engine) -> list[tuple[int, str]]:
         return [(int(i), str(r)) for i, r in connection.execute(query)]
 
 
-def listed(
+def read_page(
     database: sa.Engine,
     filters: RunFilter,
     *,
@@ -79,7 +79,7 @@ def listed(
     if readable is not None:
         query = query.where(runs.c.repository.in_(sorted(readable)))
     if words := search.strip():
-        query = query.where(_found(words))
+        query = query.where(_search_condition(words))
     created, _, last = cursor.partition("_")
     if created.isdecimal() and len(created) < 18:
         key = sa.tuple_(runs.c.created_at, runs.c.id)
@@ -92,7 +92,7 @@ def listed(
     return Page(runs=tuple(found[:limit]), next=f"{to_micros(end.created_at)}_{end.id}")
 
 
-def _found(words: str) -> sa.ColumnElement[bool]:
+def _search_condition(words: str) -> sa.ColumnElement[bool]:
     number = words.removeprefix("#")
     in_text = sa.or_(
         runs.c.title.icontains(words, autoescape=True),
@@ -141,7 +141,7 @@ def list_runs(
     """A page of the list."""
     database = dashboard.store.database
     filters = _filters(repository, status, outcome)
-    page = listed(database, filters, search=search, cursor=cursor, readable=readable)
+    page = read_page(database, filters, search=search, cursor=cursor, readable=readable)
     kept = {name: value for name, value in filters.model_dump().items() if value}
     kept |= {"search": search} if search.strip() else {}
     known = [r for _, r in repositories(database) if readable is None or r in readable]

@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from app.journal_view.entries import present_all
 from app.sanitize.html import SHOWN
 from app.web.dashboard.context import EVENTS_PER_PAGE, Context, Guest, ReadableRun
-from app.web.dashboard.summaries import head_values, snapshot_names
+from app.web.dashboard.summaries import snapshot_names, summary_values
 from app.web.rendering import render
 
 router = APIRouter()
@@ -29,7 +29,7 @@ async def show_run(
     events = await run_in_threadpool(dashboard.journals.events, run.id, start - 1, EVENTS_PER_PAGE)
     end = start + len(events)
     head = await run_in_threadpool(dashboard.heads.of, run.id)
-    values = head_values(dashboard.settings, run, head)
+    values = summary_values(dashboard.settings, run, head)
     values |= {
         "visitor": visitor,
         "may_steer": await dashboard.access.may_steer(visitor, run),

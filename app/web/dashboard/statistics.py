@@ -15,7 +15,7 @@ from app.journal_view import cards
 from app.storage.records import RunFilter
 from app.web.dashboard.context import Context, Guest
 from app.web.dashboard.efforts import Effort, Efforts
-from app.web.dashboard.run_list import Readable, RunRow, listed
+from app.web.dashboard.run_list import Readable, RunRow, read_page
 from app.web.rendering import render
 
 router = APIRouter()
@@ -57,11 +57,11 @@ def gather(
     database: sa.Engine, efforts: Efforts, readable: Collection[str] | None = None
 ) -> Statistics:
     """The statistics over the newest ended runs that the visitor may see. Blocks."""
-    rows = listed(database, RunFilter(status="done"), readable=readable, limit=RUNS).runs
-    return summed([(row, efforts.of(row.id, row.events)) for row in rows])
+    rows = read_page(database, RunFilter(status="done"), readable=readable, limit=RUNS).runs
+    return summarise([(row, efforts.of(row.id, row.events)) for row in rows])
 
 
-def summed(known: Sequence[tuple[RunRow, Effort]]) -> Statistics:
+def summarise(known: Sequence[tuple[RunRow, Effort]]) -> Statistics:
     """The figures from runs and what they took."""
     fixes = [(row, e) for row, e in known if row.outcome == "proven"]
     shown = fixes[:FIXES_SHOWN][::-1]

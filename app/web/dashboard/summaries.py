@@ -11,7 +11,7 @@ import threading
 from collections import OrderedDict
 
 from app.journal_view.cards import card_values
-from app.journal_view.summary import Head, fold_into
+from app.journal_view.summary import RunSummary, fold_into
 from app.settings.schema import Settings
 from app.storage.archive import Journals
 from app.storage.records import Run
@@ -19,21 +19,21 @@ from app.storage.records import Run
 WINDOW = 500
 """Events read at once."""
 KEPT_RUNS = 64
-"""Heads kept in this process."""
+"""RunSummaries kept in this process."""
 
 
-class Heads:
+class RunSummaries:
     """The heads of the runs that were looked at lately; safe from several threads."""
 
     def __init__(self, journals: Journals) -> None:
         self._journals = journals
         self._lock = threading.Lock()
-        self._heads: OrderedDict[str, Head] = OrderedDict()
+        self._heads: OrderedDict[str, RunSummary] = OrderedDict()
 
-    def of(self, run_id: str) -> Head:
+    def of(self, run_id: str) -> RunSummary:
         """The run's head now: a copy, which the caller may keep."""
         with self._lock:
-            head = self._heads.pop(run_id, None) or Head()
+            head = self._heads.pop(run_id, None) or RunSummary()
             self._heads[run_id] = head
             while len(self._heads) > KEPT_RUNS:
                 self._heads.popitem(last=False)
@@ -45,14 +45,14 @@ class Heads:
             return _copied(head)
 
 
-def _copied(head: Head) -> Head:
+def _copied(head: RunSummary) -> RunSummary:
     kept = copy.copy(head)
     for name in ("nodes", "points", "snapshots", "calls", "places", "stages", "before", "after"):
         setattr(kept, name, copy.copy(getattr(head, name)))
     return kept
 
 
-def head_values(settings: Settings, run: Run, head: Head) -> dict[str, object]:
+def summary_values(settings: Settings, run: Run, head: RunSummary) -> dict[str, object]:
     """What the templates print of a run's head."""
     return card_values(
         head,
@@ -61,17 +61,17 @@ def head_values(settings: Settings, run: Run, head: Head) -> dict[str, object]:
         budget_tokens=settings.budget_tokens,
     ) | {
         "run": run,
-        "took": _took(run, head),
+        "took": _duration(run, head),
         "issue_url": f"{settings.github_web_url}/{run.repository}/issues/{run.issue_number}",
     }
 
 
-def _took(run: Run, head: Head) -> str:
+def _duration(run: Run, head: RunSummary) -> str:
     # A run's own last change may be the merge of its pull request.
     seconds = ((head.ended_at or run.updated_at) - run.created_at).total_seconds()
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
-def snapshot_names(head: Head) -> dict[str, str]:
+def snapshot_names(head: RunSummary) -> dict[str, str]:
     """The base and the snapshots, each with its name for people."""
     return {"": "the base"} | {s.key: s.name for s in head.snapshots.values()}

@@ -52,7 +52,7 @@ class SetupError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class AppChoices:
     """What the person chose in the form."""
 
     name: str
@@ -76,15 +76,15 @@ class _Conversion(BaseModel):
     client_secret: str = Field("", repr=False)
 
 
-def check_wish(wish: Wish, github_web_url: str) -> tuple[str, ...]:
+def check_choices(choices: AppChoices, github_web_url: str) -> tuple[str, ...]:
     """What is wrong with the person's choice, in sentences; empty when nothing is."""
     wrong = []
     # GitHub's own bounds of an App's name.
-    if not 1 <= len(wish.name) <= 34 or not wish.name.isprintable():
+    if not 1 <= len(choices.name) <= 34 or not choices.name.isprintable():
         wrong.append("The name must have 1 to 34 characters.")
-    if wish.organisation and not _OWNER.fullmatch(wish.organisation):
+    if choices.organisation and not _OWNER.fullmatch(choices.organisation):
         wrong.append("The organisation is not a GitHub login.")
-    url = urlsplit(wish.public_url)
+    url = urlsplit(choices.public_url)
     if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment:
         wrong.append("The address must be like https://patchwright.example.com.")
     elif _is_loopback(url.hostname) and not _is_loopback(urlsplit(github_web_url).hostname or ""):
@@ -96,12 +96,12 @@ def check_wish(wish: Wish, github_web_url: str) -> tuple[str, ...]:
     return tuple(wrong)
 
 
-def manifest(wish: Wish, redirect_url: str) -> str:
+def manifest(choices: AppChoices, redirect_url: str) -> str:
     """The App's manifest as JSON, for GitHub's form."""
-    base = wish.public_url.rstrip("/")
+    base = choices.public_url.rstrip("/")
     return json.dumps(
         {
-            "name": wish.name,
+            "name": choices.name,
             "url": base,
             "description": "Debugs labelled issues and opens pull requests that carry their proof.",
             "public": False,

@@ -21,9 +21,9 @@ from app.web.auth import operator_token
 from app.web.rendering import render
 from app.web.setup.manifest import (
     PERMISSION_REASONS,
+    AppChoices,
     SetupError,
-    Wish,
-    check_wish,
+    check_choices,
     exchange,
     form_address,
     manifest,
@@ -56,7 +56,7 @@ class States:
     def take(self, state: str, cookie: str) -> bool:
         """Whether this state is out and this browser's; it is not any more afterwards."""
         self._forget()
-        if not state or not operator_token.same(state, cookie):
+        if not state or not operator_token.equal_in_constant_time(state, cookie):
             return False
         return self._until.pop(state, None) is not None
 
@@ -75,10 +75,10 @@ def setup_pages(
     router = APIRouter(prefix="/setup")
     states = States()
 
-    def form(wish: Wish, wrong: tuple[str, ...] = ()) -> HTMLResponse:
+    def form(choices: AppChoices, wrong: tuple[str, ...] = ()) -> HTMLResponse:
         page = render(
             "setup.html",
-            wish=wish,
+            choices=choices,
             wrong=wrong,
             github=settings.github_web_url,
             permissions=PERMISSION_REASONS,
@@ -90,7 +90,9 @@ def setup_pages(
     @router.get("", response_class=HTMLResponse)
     def start(request: Request) -> HTMLResponse:
         _operator(settings, request, configured())
-        return form(Wish("Patchwright", "", settings.public_url or _origin(settings, request)))
+        return form(
+            AppChoices("Patchwright", "", settings.public_url or _origin(settings, request))
+        )
 
     @router.get("/review", response_class=HTMLResponse)
     def review(
@@ -100,16 +102,16 @@ def setup_pages(
         public_url: Annotated[str, Query(max_length=500)] = "",
     ) -> HTMLResponse:
         _operator(settings, request, configured())
-        wish = Wish(name.strip(), organisation.strip(), public_url.strip().rstrip("/"))
-        if wrong := check_wish(wish, settings.github_web_url):
-            return form(wish, wrong)
+        choices = AppChoices(name.strip(), organisation.strip(), public_url.strip().rstrip("/"))
+        if wrong := check_choices(choices, settings.github_web_url):
+            return form(choices, wrong)
         state = states.issue()
-        target = form_address(settings.github_web_url, wish.organisation, state)
+        target = form_address(settings.github_web_url, choices.organisation, state)
         page = render(
             "setup_review.html",
-            wish=wish,
+            choices=choices,
             target=target,
-            manifest=manifest(wish, f"{_origin(settings, request)}/setup/callback"),
+            manifest=manifest(choices, f"{_origin(settings, request)}/setup/callback"),
             permissions=PERMISSION_REASONS,
             events=EVENTS,
         )
@@ -166,7 +168,7 @@ def _operator(settings: Settings, request: Request, configured: bool) -> None:
     if token:
         if operator_token.shows_token(request, token):
             return
-        raise operator_token.token_needed()
+        raise operator_token.token_required()
     if configured:
         raise HTTPException(
             403,

@@ -30,7 +30,7 @@ class NotSetUp(Exception):
     """There is no App, or set-up is not to be done here; the message says why."""
 
 
-def until_set_up(settings: Settings) -> AppIdentity:
+def serve_until_set_up(settings: Settings) -> AppIdentity:
     """Serve the set-up pages until an App is set up, and give it.
 
     Raises `NotSetUp` at SIGTERM or SIGINT.

@@ -19,7 +19,7 @@ from agent.journal.events import RunEnded
 from app.settings.schema import Settings
 from app.storage.store import SqlStore
 from app.web.app import Web, create_app
-from app.web.metrics import read
+from app.web.metrics import read_figures
 from tests.deploy.figures import alert_expressions, board_expressions, exported, names_in
 from tests.doubles.sglang.serving import free_port
 from tests.support.postgresql import fresh_database
@@ -80,7 +80,7 @@ def test_the_state_of_an_installation(url: str, tmp_path: Path) -> None:
         assert "octo" not in text
         outside = httpx.get(f"{address}/metrics", headers={"X-Forwarded-For": "203.0.113.9"})
         assert outside.status_code == 404
-    assert read(store).runs == store.count_runs()
+    assert read_figures(store).runs == store.count_runs()
     store.close()
 
 
@@ -160,7 +160,7 @@ def test_all_that_the_board_and_the_alerts_ask_for_is_served(
         assert "patchwright_gate_verdicts_total" in exported(of_worker)
         process.send_signal(signal.SIGTERM)
         assert process.wait(WAIT_S) == 0, (tmp_path / "log").read_text()
-        assert read(store).workers == {"active": 0, "draining": 0}
+        assert read_figures(store).workers == {"active": 0, "draining": 0}
         store.close()
     with pytest.raises(httpx.TransportError):
         httpx.get(f"http://127.0.0.1:{port}/healthz")

@@ -21,7 +21,7 @@ from app.settings.schema import Settings
 from app.storage.store import SqlStore
 from app.web.app import Web, create_app
 from app.web.auth import github_sign_in
-from app.web.setup.manifest import PERMISSIONS, Wish, check_wish, form_address, manifest
+from app.web.setup.manifest import PERMISSIONS, AppChoices, check_choices, form_address, manifest
 from app.web.setup.routes import MOST_STATES, States
 from app.web.setup.server import setup_app
 from tests.doubles.github.fixtures import github_server
@@ -57,8 +57,8 @@ def set_up_mode(settings: Settings, done: list[AppIdentity]) -> Iterator[httpx.C
 
 
 def review(http: httpx.Client, **fields: str) -> httpx.Response:
-    wish = {"name": "Fixer", "organisation": "", "public_url": str(http.base_url)}
-    return http.get("/setup/review", params=wish | fields)
+    choices = {"name": "Fixer", "organisation": "", "public_url": str(http.base_url)}
+    return http.get("/setup/review", params=choices | fields)
 
 
 def at_github(page: httpx.Response) -> str:
@@ -99,7 +99,7 @@ def test_the_whole_way(github_server: GithubServer, tmp_path: Path) -> None:
     assert taken_up.secret("github_private_key") == github_server.private_key_pem.strip()
     assert taken_up.secret("github_webhook_secret") == github_server.webhook_secret
     assert (settings.state_dir / "github-app.pem").stat().st_mode & 0o777 == 0o600
-    assert github_sign_in.configured(taken_up)
+    assert github_sign_in.sign_in_configured(taken_up)
     assert taken_up.github_client_secret_file == settings.state_dir / "github-client-secret"
     assert (settings.state_dir / "github-client-secret").stat().st_mode & 0o777 == 0o600
 
@@ -231,7 +231,7 @@ def test_states_are_good_once_and_for_an_hour() -> None:
 
 
 def test_the_manifest_asks_for_the_least() -> None:
-    asked = json.loads(manifest(Wish("F", "", "https://pw.example/"), "https://pw.example/s"))
+    asked = json.loads(manifest(AppChoices("F", "", "https://pw.example/"), "https://pw.example/s"))
     assert asked["default_permissions"] == PERMISSIONS == DOUBLE_PERMISSIONS
     assert set(asked["default_events"]) == set(EVENTS) <= set(DOUBLE_EVENTS)
     assert asked["hook_attributes"]["url"] == "https://pw.example/webhooks/github"
@@ -244,6 +244,6 @@ def test_the_manifest_asks_for_the_least() -> None:
 
 def test_an_address_of_this_machine_is_no_use_to_github() -> None:
     for local in ("http://localhost:8080", "http://127.0.0.1", "http://[::1]:80"):
-        assert check_wish(Wish("F", "", local), "https://github.com")
-        assert not check_wish(Wish("F", "", local), "http://127.0.0.1:9")
-    assert not check_wish(Wish("F", "acme", "https://pw.example"), "https://github.com")
+        assert check_choices(AppChoices("F", "", local), "https://github.com")
+        assert not check_choices(AppChoices("F", "", local), "http://127.0.0.1:9")
+    assert not check_choices(AppChoices("F", "acme", "https://pw.example"), "https://github.com")

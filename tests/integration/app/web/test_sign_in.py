@@ -274,11 +274,14 @@ def test_a_name_that_is_no_login_is_refused(url: str, github: GithubWeb) -> None
 
 
 def test_sessions_end_and_cannot_be_made_up(settings: Settings) -> None:
-    cookie = github_sign_in.session(settings, "ann", now=1000)
+    cookie = github_sign_in.session_cookie(settings, "ann", now=1000)
     assert (
-        github_sign_in.signed_in(settings, cookie, now=1000 + github_sign_in.SESSION_S - 1) == "ann"
+        github_sign_in.login_of_cookie(settings, cookie, now=1000 + github_sign_in.SESSION_S - 1)
+        == "ann"
     )
-    assert github_sign_in.signed_in(settings, cookie, now=1000 + github_sign_in.SESSION_S) == ""
+    assert (
+        github_sign_in.login_of_cookie(settings, cookie, now=1000 + github_sign_in.SESSION_S) == ""
+    )
     login, until, proof = cookie.split("|")
     for made_up in (
         f"bob|{until}|{proof}",
@@ -288,7 +291,7 @@ def test_sessions_end_and_cannot_be_made_up(settings: Settings) -> None:
         "",
         cookie + "0",
     ):
-        assert github_sign_in.signed_in(settings, made_up, now=1001) == ""
+        assert github_sign_in.login_of_cookie(settings, made_up, now=1001) == ""
     assert login == "ann"
 
 

@@ -27,7 +27,7 @@ from agent.journal.events import (
 )
 from app.journal_view.cards import MOST_POINTS, bars, lines
 from app.journal_view.entries import present_all
-from app.journal_view.summary import STAGES, Branch, Head, head_of
+from app.journal_view.summary import STAGES, Branch, RunSummary, summarise_journal
 from app.sanitize.html import SHOWN, patch, plain, terminal
 from app.web.dashboard.compare import compare
 
@@ -120,7 +120,7 @@ def shape(branches: tuple[Branch, ...]) -> dict[str, object]:
 
 
 def test_hypotheses_stand_below_the_confirmed_one_that_they_build_on() -> None:
-    head = head_of(
+    head = summarise_journal(
         recorded(
             begun(),
             ToolFinished(call_id="c1", name="bash", status="ok", output=""),
@@ -140,7 +140,7 @@ def test_hypotheses_stand_below_the_confirmed_one_that_they_build_on() -> None:
 
 def test_a_name_that_comes_again_makes_no_circle() -> None:
     twice = (proposed("H1"), resolved("H1", "confirmed"), proposed("H2"))
-    head = head_of(recorded(begun(), *twice, resolved("H2", "confirmed"), *twice))
+    head = summarise_journal(recorded(begun(), *twice, resolved("H2", "confirmed"), *twice))
     ((_, branches),) = head.tree
     assert shape(branches)
 
@@ -176,7 +176,7 @@ def test_a_name_that_comes_again_makes_no_circle() -> None:
     ],
 )
 def test_the_phase_line(events: tuple[AnyEvent, ...], stage: str, reached: int) -> None:
-    head = head_of(recorded(*events))
+    head = summarise_journal(recorded(*events))
     assert STAGES[head.stage] == stage
     assert len(head.reached) == reached
 
@@ -185,7 +185,7 @@ def test_tests_are_shown_as_the_gate_saw_them() -> None:
     ran = ToolFinished(
         call_id="c", name="run_tests", status="ok", output="", tests={"a": "failed", "b": "passed"}
     )
-    before = head_of(recorded(begun(), REPRODUCED, ran))
+    before = summarise_journal(recorded(begun(), REPRODUCED, ran))
     assert seen(before) == [("pytest -k bug", "failed", ""), ("a", "failed", "failed")]
     of_gate = SeenTest(name="new", before="", after="passed")
     judged = GateJudged(
@@ -195,11 +195,11 @@ def test_tests_are_shown_as_the_gate_saw_them() -> None:
             Check(name="test suite", ok=True, tests=(of_gate,)),
         ),
     )
-    after = head_of(recorded(begun(), REPRODUCED, ran, judged))
+    after = summarise_journal(recorded(begun(), REPRODUCED, ran, judged))
     assert seen(after) == [("pytest -k bug", "failed", "passed"), ("new", "", "passed")]
 
 
-def seen(head: Head) -> list[tuple[str, str, str]]:
+def seen(head: RunSummary) -> list[tuple[str, str, str]]:
     return [(test.name, test.before, test.after) for test in head.tests()]
 
 
