@@ -43,30 +43,30 @@ _PROCESS_KEY = secrets.token_hex(32)
 class RoleSource:
     """Where access control learns of roles. Both raise `ForgeError`."""
 
-    held: Callable[[int, str, str], Awaitable[Permission]]
+    role_of: Callable[[int, str, str], Awaitable[Permission]]
     """From an installation, a repository and a login: what that person may do there."""
-    needed: Callable[[int, str], Awaitable[Role]]
+    required_role: Callable[[int, str], Awaitable[Role]]
     """From an installation and a repository: the least role that steers runs there."""
 
 
 def roles_from(settings: Settings, forge: Callable[[int, str], Forge]) -> RoleSource:
     """Roles as GitHub tells them to the App's own installations."""
 
-    async def held(installation: int, repository: str, login: str) -> Permission:
+    async def role_of(installation: int, repository: str, login: str) -> Permission:
         at = forge(installation, repository)
         try:
             return await at.permission(login)
         finally:
             await at.close()
 
-    async def needed(installation: int, repository: str) -> Role:
+    async def required_role(installation: int, repository: str) -> Role:
         at = forge(installation, repository)
         try:
             return (await read_effective_config(settings, at)).permissions.command
         finally:
             await at.close()
 
-    return RoleSource(held, needed)
+    return RoleSource(role_of, required_role)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +160,10 @@ class AccessControl:
         role = await self._role(visitor.login, installation, repository)
         if role_source is None or not role.at_least("triage"):  # no repository can ask for less
             return False
-        needed = await self._cached(
-            self._needed, repository, lambda: role_source.needed(installation, repository)
+        required_role = await self._cached(
+            self._needed, repository, lambda: role_source.required_role(installation, repository)
         )
-        return needed is not None and role.at_least(needed)
+        return required_role is not None and role.at_least(required_role)
 
     async def _role(self, login: str, installation: int, repository: str) -> Permission:
         role_source = self._role_source
@@ -172,7 +172,7 @@ class AccessControl:
         role = await self._cached(
             self._roles,
             (login, repository),
-            lambda: role_source.held(installation, repository, login),
+            lambda: role_source.role_of(installation, repository, login),
         )
         return role or _NONE
 

@@ -44,7 +44,7 @@ class GithubWeb:
     file_away: bool = False
     asked: int = 0
 
-    async def needed(self, _installation: int, repository: str) -> Role:
+    async def required_role(self, _installation: int, repository: str) -> Role:
         """The least role for commands, as the repository's own file has it."""
         self.asked += 1
         if self.away or self.file_away:
@@ -105,7 +105,7 @@ def settings(github: GithubWeb, tmp_path: Path) -> Iterator[Settings]:
 
 @pytest.fixture
 def url(settings: Settings, store: SqlStore, github: GithubWeb) -> Iterator[str]:
-    asking = RoleSource(github.permission, github.needed)
+    asking = RoleSource(github.permission, github.required_role)
     web = Web(settings, store, lambda _run: None, asking=asking)
     with serving(create_app(web)) as address:
         yield address
@@ -204,7 +204,7 @@ async def test_the_needed_role_is_read_from_the_repositorys_own_file() -> None:
 
     at: Any = Repository()
     asking = roles_from(Settings(label_permission="triage"), lambda _installation, _name: at)
-    assert await asking.needed(1, "octo/mine") == "admin"
+    assert await asking.required_role(1, "octo/mine") == "admin"
     assert at.closed == 1
 
 
