@@ -83,9 +83,11 @@ class ReportingRunner(unittest.TextTestRunner):
         result = super().run(test)
         root = ElementTree.Element("testsuite")
         for name, tag, text, seconds in result.cases:
-            case = ElementTree.SubElement(root, "testcase", name=_plain(name), time=str(seconds))
+            case = ElementTree.SubElement(
+                root, "testcase", name=_without_unprintable(name), time=str(seconds)
+            )
             if tag:
-                ElementTree.SubElement(case, tag).text = _plain(_short(text))
+                ElementTree.SubElement(case, tag).text = _without_unprintable(_short(text))
         ElementTree.ElementTree(root).write(self.report, encoding="utf-8")
         return result
 
@@ -97,7 +99,7 @@ def _short(text):
     )
 
 
-def _plain(text):
+def _without_unprintable(text):
     """Without what XML cannot hold: control characters, halves of characters, U+FFFE, U+FFFF."""
     return re.sub("[^\\t\\n\\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "?", text)
 

@@ -203,7 +203,7 @@ def fenced(text: object, language: str = "", limit: int = 4000) -> Markdown:
 def code(text: object, limit: int = 300) -> Markdown:
     """One line of untrusted text as a code span. With a `|` in it, plain text (for tables)."""
     flat = shorten(" ".join(visible(str(text), limit).split()), limit)
-    return Markdown(_span(flat))
+    return Markdown(_code_span(flat))
 
 
 def commit_text(text: object, limit: int = 4000) -> str:
@@ -279,16 +279,16 @@ def _spans(text: str) -> str:
     out = []
     at = 0
     for match in _CODE.finditer(text):
-        out += [_plain(text[at : match.start()]), _span(match[2])]
+        out += [_escape_outside_code(text[at : match.start()]), _code_span(match[2])]
         at = match.end()
-    return _join_pieces([*out, _plain(text[at:])])
+    return _join_pieces([*out, _escape_outside_code(text[at:])])
 
 
-def _plain(text: str) -> str:
+def _escape_outside_code(text: str) -> str:
     out = []
     at = 0
     for match in _URL.finditer(text):
-        out += [_escape(text[at : match.start()]), _span(match[0])]
+        out += [_escape(text[at : match.start()]), _code_span(match[0])]
         at = match.end()
     return _join_pieces([*out, _escape(text[at:])])
 
@@ -301,7 +301,7 @@ def _join_pieces(pieces: list[str]) -> str:
     return out
 
 
-def _span(content: str) -> str:
+def _code_span(content: str) -> str:
     content = content.strip()
     if not content:
         return ""

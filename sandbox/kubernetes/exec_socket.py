@@ -43,7 +43,7 @@ class ExecSocket:
         self._sent.set()
         self._reading = asyncio.Event()
         self._reading.set()
-        self._said = bytearray()
+        self._status_data = bytearray()
         self._exit_code: int | None = None
         self.ended = False
         self.on_data: Callable[[bytes], None] = lambda _: None
@@ -91,8 +91,8 @@ class ExecSocket:
     @property
     def exit_code(self) -> int | None:
         """The program's status when it has ended, if it was told."""
-        if self._said:
-            text = self._said.decode("ascii", errors="replace").strip()
+        if self._status_data:
+            text = self._status_data.decode("ascii", errors="replace").strip()
             return int(text) if text.isascii() and text.isdigit() else None
         return self._exit_code
 
@@ -153,7 +153,7 @@ class ExecSocket:
         if channel == bytes([_STDOUT]) and data:
             self.on_data(data)
         elif channel == bytes([_STDERR]):
-            self._said += data[: _MOST_STATUS - len(self._said)]
+            self._status_data += data[: _MOST_STATUS - len(self._status_data)]
         elif channel == bytes([_STATUS]):
             self._exit_code = status_code(data)
 

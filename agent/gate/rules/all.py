@@ -46,7 +46,7 @@ def refusals(
     # The reproduction's own files are judged as a reproduction; but where one replaces a file of
     # the base, it must not weaken the tests in it.
     judged = [file for file in files if file.path not in own]
-    said = _said(declared, files) if declared is not None else {}
+    said = _added_by_reproduction(declared, files) if declared is not None else {}
     return {
         "tests are kept": tuple(r for file in files for r in weakening(file, contested)),
         "test options are kept": tuple(
@@ -81,7 +81,9 @@ def refusals(
     }
 
 
-def _said(declared: ReproductionDeclared, files: Sequence[ChangedFile]) -> dict[str, str]:
+def _added_by_reproduction(
+    declared: ReproductionDeclared, files: Sequence[ChangedFile]
+) -> dict[str, str]:
     """What a reproduction's files say that the base did not."""
     bases = {normalised_path(file.path): file.base for file in files}
     return {

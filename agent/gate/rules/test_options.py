@@ -73,14 +73,14 @@ def _conftest(file: ChangedFile) -> Iterator[str]:
         yield f"{file.path}: it cannot be parsed."
         return
     for node in tree.body:
-        if not _plain(node):
+        if not _is_harmless_statement(node):
             yield (
                 f"{file.path}:{node.lineno}: a new conftest may only hold fixtures that tests ask "
                 "for by name; this could hide failures or change outcomes."
             )
 
 
-def _plain(node: ast.stmt) -> bool:
+def _is_harmless_statement(node: ast.stmt) -> bool:
     if isinstance(node, ast.Import | ast.ImportFrom):
         return True
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):

@@ -43,7 +43,7 @@ class OfflineModel:
     def __init__(self, seed: int = 0) -> None:
         self._seed = seed
         self._session: _Session | None = None
-        self._known: list[tuple[str, str]] = []
+        self._recorded: list[tuple[str, str]] = []
         self._sent = 0
 
     @property
@@ -70,7 +70,7 @@ class OfflineModel:
         exchanges = list(exchanges_of(messages))
         recorded = [(call.name.removeprefix("functions."), call.arguments) for call, _ in exchanges]
         session = self._session
-        if session is None or self._known != recorded[: session.taken]:
+        if session is None or self._recorded != recorded[: session.taken]:
             session = self._session = self._begin(messages)
         try:
             for call, result in exchanges[session.taken :]:
@@ -78,8 +78,8 @@ class OfflineModel:
         except Diverged:
             session = self._session = self._begin(messages)
             session.taken = len(exchanges)
-        self._known = recorded
-        return self._answer(session, messages, len(exchanges))
+        self._recorded = recorded
+        return self._make_turn(session, messages, len(exchanges))
 
     def _begin(self, messages: Sequence[Message]) -> _Session:
         task = next((m.content for m in messages if m.role == "user"), "")
@@ -95,7 +95,7 @@ class OfflineModel:
         session.taken += 1
         _advance(session, Result(restore(result), call.id))
 
-    def _answer(self, session: _Session, messages: Sequence[Message], made: int) -> Turn:
+    def _make_turn(self, session: _Session, messages: Sequence[Message], made: int) -> Turn:
         calls: tuple[ToolCall, ...] = ()
         content = reasoning = ""
         if session.pending is not None:
