@@ -41,6 +41,7 @@ from tests.support.runs.stored import trigger
 from tests.support.runs.world import RunWorld
 from tests.support.serving import serving
 
+TOKEN = "operators-token"
 LINEAR = 1.15
 """The steepest growth that still counts as linear: times are measured."""
 WRITTEN_AT_ONCE = 500
@@ -206,12 +207,21 @@ def _read_journal(http: httpx.Client, path: str, count: int) -> None:
     assert seen == count
 
 
+def _settings(state: Path) -> Settings:
+    return Settings(state_dir=state, operator_token=TOKEN)
+
+
 @contextmanager
 def _pages(store: SqlStore) -> Iterator[httpx.Client]:
     with (
         tempfile.TemporaryDirectory() as state,
-        serving(create_app(Web(Settings(state_dir=Path(state)), store, lambda _id: None))) as url,
-        httpx.Client(base_url=url, timeout=120, trust_env=False) as http,
+        serving(create_app(Web(_settings(Path(state)), store, lambda _id: None))) as url,
+        httpx.Client(
+            base_url=url,
+            timeout=120,
+            trust_env=False,
+            headers={"Authorization": f"Bearer {TOKEN}"},
+        ) as http,
     ):
         yield http
 

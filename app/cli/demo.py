@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 import re
+import secrets
 import socket
 import sys
 import tempfile
@@ -48,6 +49,14 @@ class StandIn:
     web: str
     api: str
     token: str
+    service: str
+    """The service's address."""
+    operator_token: str
+
+    async def page(self, path: str, **parameters: Any) -> httpx.Response:
+        """A page of the service, as its operator sees it."""
+        headers = {"Authorization": f"Bearer {self.operator_token}"}
+        return await self.http.get(f"{self.service}{path}", params=parameters, headers=headers)
 
     async def admin(self, action: str, **body: Any) -> Any:
         """What only the owner of the stand-in may do."""
@@ -75,7 +84,7 @@ async def run_demo(example: Path | None, console: Console, *, keep: bool = False
     title, _, body = issue.partition("\n")
     state_dir = Path(tempfile.mkdtemp(prefix="patchwright-demo-"))
     console.rule("Patchwright demo")
-    async with running_services(state_dir, console) as (standin, service):
+    async with running_services(state_dir, console) as standin:
         repository = REPOSITORY.format(name=folder.name.replace("_", "-"))
         await standin.admin("create-repo", repo=repository, folder=str(folder / "repo"))
         await standin.admin("role", repo=repository, login="maintainer", role="triage")
@@ -85,11 +94,12 @@ async def run_demo(example: Path | None, console: Console, *, keep: bool = False
         console.print(f"Issue #{number} in {repository}: {title.lstrip('# ')}", markup=False)
         await standin.rest("POST", f"{path}/{number}/labels", {"labels": ["patchwright"]})
         console.print("Labelled; GitHub (the stand-in) sends the webhook.\n")
-        run_id, journal = await watch(standin.http, service, console)
+        run_id, journal = await watch(standin, console)
         proven = await show_result(standin, repository, number, console)
         page = state_dir / "run.html"
         page.write_text(trace_page(title.lstrip("# "), journal), "utf-8")
-        console.print(f"Run page: {service}/runs/{run_id}", highlight=False)
+        address = f"{standin.service}/runs/{run_id}?token={standin.operator_token}"
+        console.print(f"Run page: {address}", highlight=False, soft_wrap=True)
         console.print(f"Saved as: {page}", highlight=False, soft_wrap=True)
         if keep or (sys.stdin.isatty() and sys.stdout.isatty()):
             console.print("The services keep running until you press Enter.")
@@ -108,11 +118,12 @@ def default_example() -> Path:
 
 
 @asynccontextmanager
-async def running_services(state_dir: Path, console: Console) -> AsyncIterator[tuple[StandIn, str]]:
+async def running_services(state_dir: Path, console: Console) -> AsyncIterator[StandIn]:
     """The stand-in GitHub and the service, each its own process, stopped at the end."""
     port = free_port()
     service = f"http://127.0.0.1:{port}"
     key, secret = state_dir / "app.pem", state_dir / "webhook-secret"
+    operator_token = secrets.token_urlsafe(24)
     double = await asyncio.create_subprocess_exec(
         sys.executable,
         *("-m", DOUBLE, "--root", str(state_dir / "github"), "--private-key", str(key)),
@@ -130,6 +141,7 @@ async def running_services(state_dir: Path, console: Console) -> AsyncIterator[t
             "PATCHWRIGHT_STATE_DIR": str(state_dir / "state"),
             "PATCHWRIGHT_PORT": str(port),
             "PATCHWRIGHT_PUBLIC_URL": service,
+            "PATCHWRIGHT_OPERATOR_TOKEN": operator_token,
             "PATCHWRIGHT_GITHUB_API_URL": known["url"],
             "PATCHWRIGHT_GITHUB_WEB_URL": known["git_url"],
             "PATCHWRIGHT_GITHUB_APP_ID": str(known["app_id"]),
@@ -153,7 +165,14 @@ async def running_services(state_dir: Path, console: Console) -> AsyncIterator[t
             answer = await http.post(
                 f"{known['git_url']}/_admin/user", json={"login": "maintainer"}
             )
-            yield StandIn(http, known["git_url"], known["url"], answer.json()["token"]), service
+            yield StandIn(
+                http=http,
+                web=known["git_url"],
+                api=known["url"],
+                token=answer.json()["token"],
+                service=service,
+                operator_token=operator_token,
+            )
     finally:
         for process in reversed(processes):
             if process.returncode is None:
@@ -188,19 +207,17 @@ async def until_ready(
     raise DemoFailed(f"the service did not start:\n{log.read_text('utf-8')[-2000:]}")
 
 
-async def watch(
-    http: httpx.AsyncClient, service: str, console: Console
-) -> tuple[str, list[Recorded]]:
+async def watch(standin: StandIn, console: Console) -> tuple[str, list[Recorded]]:
     """Print the run's events as they come, until it has ended; gives its id and journal."""
     deadline = asyncio.get_running_loop().time() + WAIT_S
     run_id, after = "", -1
     journal: list[Recorded] = []
     while asyncio.get_running_loop().time() < deadline:
         if not run_id:
-            found = re.search(r'href="/runs/([a-z0-9]+)"', (await http.get(f"{service}/runs")).text)
+            found = re.search(r'href="/runs/([a-z0-9]+)"', (await standin.page("/runs")).text)
             run_id = found[1] if found else ""
         else:
-            answer = await http.get(f"{service}/runs/{run_id}/events", params={"after": after})
+            answer = await standin.page(f"/runs/{run_id}/events", after=after)
             for item in answer.json()["events"]:
                 entry = Recorded.model_validate(item)
                 journal.append(entry)

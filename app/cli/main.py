@@ -102,6 +102,7 @@ def serve(
 @cli.command("setup-app")
 def setup_app() -> None:
     """Set up the GitHub App in a browser; ends when its keys are saved."""
+    from app.settings.access import with_operator_token
     from app.storage.locks import state_lock
     from app.telemetry import logs
     from app.web.setup.server import serve_until_set_up
@@ -113,10 +114,16 @@ def setup_app() -> None:
             "PATCHWRIGHT_OPERATOR_TOKEN, run `patchwright serve` and open /setup with that token"
         )
     logs.configure("warning", settings.log_format)
-    address = f"{settings.base_url}/setup"
-    if settings.secret("operator_token"):
-        address += "?token=… (the operator token)"
-    out.print(f"Open {address} in a browser.", highlight=False, soft_wrap=True)
+    own = settings.secret("operator_token")
+    settings = with_operator_token(settings)
+    # A token that the operator chose is known to them; one made just now is not.
+    shown = "… (the operator token)" if own else settings.secret("operator_token")
+    out.print(
+        f"Open {settings.base_url}/setup?token={shown} in a browser.",
+        highlight=False,
+        soft_wrap=True,
+        markup=False,
+    )
     with state_lock(settings.state_dir):
         app = serve_until_set_up(settings)
     out.print(f"App {app.slug} is set up. Install it: {app.html_url}", highlight=False)

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from app.settings.base import PREFIX, SettingsError
 from app.settings.schema import Settings
 from app.telemetry import metrics as telemetry_metrics
+from app.web.auth import operator_token
 from app.web.server import web_server
 
 STOP_S = 10.0
@@ -32,7 +33,9 @@ def health_server(
     if not settings.worker_port:
         yield
         return
-    server = web_server(_application(ping, ready), settings, stop_s=2, port=settings.worker_port)
+    server = web_server(
+        _application(settings, ping, ready), settings, stop_s=2, port=settings.worker_port
+    )
     try:
         listening = server.config.bind_socket()
     except SystemExit:  # how uvicorn says that it cannot
@@ -52,7 +55,9 @@ def health_server(
         listening.close()
 
 
-def _application(ping: Callable[[], None], ready: Callable[[], bool]) -> Starlette:
+def _application(
+    settings: Settings, ping: Callable[[], None], ready: Callable[[], bool]
+) -> Starlette:
     async def healthz(_request: Request) -> Response:
         return PlainTextResponse("ok\n")
 
@@ -65,7 +70,9 @@ def _application(ping: Callable[[], None], ready: Callable[[], bool]) -> Starlet
             return PlainTextResponse("the worker takes no work\n", 503)
         return PlainTextResponse("ready\n")
 
-    def show_metrics(_request: Request) -> Response:
+    def show_metrics(request: Request) -> Response:
+        if not operator_token.may_scrape(settings, request.headers):
+            raise operator_token.scrape_token_required()
         return Response(
             telemetry_metrics.worker_metrics(), media_type=telemetry_metrics.CONTENT_TYPE
         )

@@ -31,6 +31,7 @@ from app.server.bootstrap import (
 from app.server.lifecycle import running_worker
 from app.server.sweeps import SWEEP_EVERY_S, sweep_sandboxes
 from app.server.workflow_engine import WorkflowEngine
+from app.settings.access import with_operator_token
 from app.settings.loading import with_stored_app
 from app.settings.schema import Settings
 from app.storage.locks import database_lock, state_lock
@@ -70,9 +71,10 @@ def serve(settings: Settings, *, worker: bool = True) -> None:
         tracing.exporting(settings.otlp_endpoint, "patchwright"),
     ):
         if not settings.github_app_id:
-            serve_until_set_up(settings)
+            serve_until_set_up(with_operator_token(settings))
             settings = with_stored_app(settings)
         require_app(settings)
+        settings = with_operator_token(settings)
         store = SqlStore(settings.database)
         if worker:
             asyncio.run(sweep_sandboxes(settings, store))
@@ -113,7 +115,12 @@ def _listen(settings: Settings, store: SqlStore, engine: WorkflowEngine | Workfl
     # The server ends at SIGTERM and then raises it again: that must not end this process
     # before the engine is closed.
     signal.signal(signal.SIGTERM, lambda *_: None)
-    _log.info("serving", url=settings.base_url, model=settings.profile)
+    _log.info(
+        "serving",
+        url=settings.base_url,
+        model=settings.profile,
+        operator_token_file=str(settings.operator_token_file or ""),
+    )
     server = web_server(app, settings, stop_s=10)
     with suppress(KeyboardInterrupt):
         server.run()

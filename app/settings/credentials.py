@@ -7,6 +7,7 @@ folder. Each file is written whole or not at all: under another name first, then
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +19,7 @@ IDENTITY = "github-app.json"
 PRIVATE_KEY = "github-app.pem"
 WEBHOOK_SECRET = "github-webhook-secret"  # noqa: S105  a file's name
 CLIENT_SECRET = "github-client-secret"  # noqa: S105  a file's name
+OPERATOR_TOKEN = "operator-token"  # noqa: S105  a file's name
 
 
 class CredentialsError(Exception):
@@ -124,6 +126,17 @@ def check_writable(places: Places) -> None:
         probe = folder / ".patchwright-setup"
         _write(probe, "")
         probe.unlink(missing_ok=True)
+
+
+def local_operator_token(state_dir: Path) -> Path:
+    """The file with the operator's token of a service that nobody gave one; made at first.
+
+    Raises `CredentialsError` when it cannot be written.
+    """
+    path = state_dir / OPERATOR_TOKEN
+    if not path.is_file():
+        _write(path, secrets.token_hex(24) + "\n")
+    return path
 
 
 def _write(path: Path, text: str) -> None:

@@ -21,6 +21,7 @@ SecretName = Literal[
     "github_client_secret",
     "model_api_key",
     "operator_token",
+    "metrics_token",
     "database_url",
 ]
 SECRETS: tuple[SecretName, ...] = get_args(SecretName)

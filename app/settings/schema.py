@@ -74,10 +74,17 @@ class Settings(
     )
     operator_token: SecretStr = Field(
         SecretStr(""),
-        description="Token that gives access to the pages; empty: pages are served to this "
-        "machine only.",
+        description="Token that gives access to the pages. A service that can be reached from "
+        "elsewhere does not start without it, unless people sign in with GitHub; another one makes "
+        "its own, in the file operator-token of the state folder.",
     )
     operator_token_file: Path | None = Field(None, description="File with the operator token.")
+    metrics_token: SecretStr = Field(
+        SecretStr(""),
+        description="Token that Prometheus shows for /metrics, of the service and of workers; the "
+        "operator's token opens it too. Empty: only that one.",
+    )
+    metrics_token_file: Path | None = Field(None, description="File with the token for /metrics.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Lowest severity that is logged."
     )
@@ -159,6 +166,7 @@ class Settings(
             "github_client_secret",
             "model_api_key",
             "operator_token",
+            "metrics_token",
             "database_url",
         ],
     ) -> str:

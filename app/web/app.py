@@ -26,6 +26,7 @@ from app.web.dashboard import routes as dashboard
 from app.web.dashboard.context import dashboard_of
 from app.web.metrics import Metrics
 from app.web.middleware import install_middleware
+from app.web.request_body import MOST_HELD, BodyMemory
 from app.web.setup.routes import setup_pages
 from app.web.webhook_endpoint import deliver
 
@@ -64,12 +65,13 @@ def create_app(web: Web, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     app.include_router(sign_in_pages(web.settings))
     app.include_router(setup_pages(web.settings, configured=lambda: True))
 
-    install_middleware(app, web.settings)
+    install_middleware(app, web.settings, {"/webhooks/github": web.settings.body_limit_bytes})
+    memory = BodyMemory(max(MOST_HELD, web.settings.body_limit_bytes))
 
     async def receive(request: Request) -> Response:
         with metrics.acknowledged.time():
             try:
-                status, answer = await deliver(web.settings, web.intake, request)
+                status, answer = await deliver(web.settings, web.intake, memory, request)
             except HTTPException as error:
                 metrics.deliveries.labels(f"refused {error.status_code}").inc()
                 raise
@@ -95,9 +97,8 @@ def create_app(web: Web, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
 
     @app.get("/metrics")
     def show_metrics(request: Request) -> Response:
-        # Prometheus asks directly; what comes through the proxy comes from outside.
-        if operator_token.was_forwarded(request.headers):
-            raise HTTPException(404, "There is nothing here.")
+        if not operator_token.may_scrape(web.settings, request.headers):
+            raise operator_token.scrape_token_required()
         return Response(metrics.text(), media_type=CONTENT_TYPE)
 
     return app

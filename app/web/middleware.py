@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.datastructures import MutableHeaders
@@ -12,6 +15,7 @@ from app.journal_view.html import TEMPLATES as SHARED
 from app.settings.schema import Settings
 from app.web.auth.operator_token import TokenInAddress, move_token_to_cookie
 from app.web.rendering import TEMPLATES, render
+from app.web.request_body import BoundedBodies
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self'; "
@@ -45,9 +49,12 @@ class SafeHeaders:
         await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
 
 
-def install_middleware(app: FastAPI, settings: Settings) -> None:
-    """Add them to an application."""
+def install_middleware(
+    app: FastAPI, settings: Settings, body_limits: Mapping[str, int] = MappingProxyType({})
+) -> None:
+    """Add them to an application. `body_limits`: bytes of bodies, by path, that are no forms."""
 
+    app.add_middleware(BoundedBodies, limits=dict(body_limits))
     app.add_middleware(SafeHeaders)
 
     @app.exception_handler(HTTPException)

@@ -6,47 +6,29 @@ import time
 
 from fastapi import HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect
 
 from app.github import webhooks
 from app.intake.receive import Intake, accept_delivery
 from app.settings.schema import Settings
 from app.telemetry import logs
+from app.web.request_body import BodyMemory, HeldBody, read_body
 
 _log = logs.get(__name__)
 
 
-async def read_body(request: Request, limit: int) -> bytes:
-    """The request's body, never holding more than `limit` bytes of it. Raises 413 or 400."""
-    # Closing ends the sender's flow: the server would read the rest to its end otherwise.
-    too_large = HTTPException(
-        413, f"The body is larger than {limit} bytes.", {"Connection": "close"}
-    )
-    declared = request.headers.get("content-length")
-    if declared is not None:
-        if not (declared.isascii() and declared.isdecimal() and len(declared) < 20):
-            raise HTTPException(400, "The Content-Length header is not a number.")
-        if int(declared) > limit:
-            raise too_large
-    chunks: list[bytes] = []
-    size = 0
-    try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > limit:
-                raise too_large
-            chunks.append(chunk)
-    except ClientDisconnect:
-        raise HTTPException(400, "The body ended early.") from None
-    return b"".join(chunks)
-
-
 async def deliver(
-    settings: Settings, intake: Intake, request: Request
+    settings: Settings, intake: Intake, memory: BodyMemory, request: Request
 ) -> tuple[int, dict[str, str]]:
     """Check, keep and pass on one delivery: status and answer. Raises `HTTPException`."""
+    with memory.body() as held:
+        return await _deliver(settings, intake, held, request)
+
+
+async def _deliver(
+    settings: Settings, intake: Intake, held: HeldBody, request: Request
+) -> tuple[int, dict[str, str]]:
     started = time.monotonic()
-    body = await read_body(request, settings.body_limit_bytes)
+    body = await read_body(request, settings.body_limit_bytes, held)
     signature = request.headers.get("x-hub-signature-256")
     if signature is None:
         raise HTTPException(401, "The X-Hub-Signature-256 header is missing.")

@@ -16,6 +16,7 @@ keep() { # NAME VALUE
 
 keep postgres-password "$(word)"
 keep operator-token "$(word)"
+keep metrics-token "$(word)"
 keep grafana-password "$(word)"
 password="$(cat secrets/postgres-password)"
 keep database-url "postgresql+psycopg://patchwright:$password@postgres/patchwright"
@@ -23,5 +24,7 @@ keep database-url "postgresql+psycopg://patchwright:$password@postgres/patchwrig
 chown 472 secrets/grafana-password
 chown -R "$owner:$owner" secrets/database-url secrets/operator-token secrets/app
 chmod 400 secrets/database-url secrets/operator-token secrets/postgres-password secrets/grafana-password
+# Read by three users in containers; here the folder keeps everybody else out.
+chmod 444 secrets/metrics-token
 chmod 700 secrets secrets/app
 echo "secrets are in $(pwd)/secrets; the operator's token is in operator-token"

@@ -22,6 +22,7 @@ from tests.support.runs.stored import trigger
 from tests.support.serving import serving
 
 FOLDER = DEPLOY / "prometheus"
+TOKEN = "prometheus-token"
 WAIT_S = 120
 
 
@@ -39,7 +40,7 @@ def promtool(programs: Path, *words: str) -> str:
 
 
 def test_rules_and_scrapes_are_sound(programs: Path) -> None:
-    assert "SUCCESS" in promtool(programs, "check", "config", "prometheus.yml")
+    assert "SUCCESS" in promtool(programs, "check", "config", "--syntax-only", "prometheus.yml")
     promtool(programs, "test", "rules", "alerts_test.yml")
 
 
@@ -50,13 +51,15 @@ def asked(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     store = SqlStore(f"sqlite:///{folder / 'p.db'}")
     for number in (1, 2):
         store.accept(f"d{number}", "issues", trigger(number), model="m")
-    service = create_app(Web(Settings(state_dir=folder), store, lambda _id: None))
+    settings = Settings(state_dir=folder, metrics_token=TOKEN)
+    service = create_app(Web(settings, store, lambda _id: None))
     port = free_port()
     with serving(service) as address:
         config = yaml.safe_load((FOLDER / "prometheus.yml").read_text())
         config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
         config["rule_files"] = [str(FOLDER / "alerts.yml")]
         for job in config["scrape_configs"]:
+            job["authorization"] = {"credentials": TOKEN}
             job["static_configs"] = [{"targets": [address.removeprefix("http://")]}]
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
         command = [

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from agent.journal.events import (
     AnyEvent,
@@ -30,6 +31,7 @@ from tests.support.runs.stored import trigger
 from tests.support.serving import serving
 
 EVIL = "<script>alert(1)</script><img src=x onerror=alert(2)>\u202e\x1b]0;t\x07"
+TOKEN = "operators-token"
 LONG_LINE = "x" * 1_000_000
 SIZES = {"wide": (1280, 900), "phone": (390, 844)}
 PATCH = "diff --git a/m.py b/m.py\n--- a/m.py\n+++ b/m.py\n@@ -1 +1 @@\n-a = 1\n+a = 2\n"
@@ -45,7 +47,8 @@ def store(tmp_path: Path) -> SqlStore:
 
 @pytest.fixture
 def url(store: SqlStore, tmp_path: Path) -> Iterator[str]:
-    web = Web(Settings(state_dir=tmp_path), store, lambda _run: None)
+    settings = Settings(state_dir=tmp_path, operator_token=TOKEN)
+    web = Web(settings, store, lambda _run: None)
     with serving(create_app(web)) as address:
         yield address
 
@@ -115,6 +118,11 @@ def hostile_events() -> list[AnyEvent]:
             ),
         ),
     ]
+
+
+def of_operator(browser: Browser, **how: Any) -> BrowserContext:
+    """A browser whose requests all show the operator's token."""
+    return browser.new_context(extra_http_headers={"Authorization": f"Bearer {TOKEN}"}, **how)
 
 
 def watched(context: BrowserContext) -> tuple[Page, list[str]]:

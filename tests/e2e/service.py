@@ -17,6 +17,7 @@ from app.cli.demo import free_port
 from tests.doubles.github.server import GithubServer
 
 ROOT = Path(__file__).resolve().parents[2]
+TOKEN = "operators-token"
 
 
 class Service:
@@ -26,7 +27,12 @@ class Service:
         self.folder = folder
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.http = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
+        self.http = httpx.Client(
+            base_url=self.url,
+            timeout=30,
+            trust_env=False,
+            headers={"Authorization": f"Bearer {TOKEN}"},
+        )
         key, secret = folder / "app.pem", folder / "webhook-secret"
         key.write_text(github.private_key_pem)
         secret.write_text(github.webhook_secret)
@@ -40,6 +46,7 @@ class Service:
             "PATCHWRIGHT_GITHUB_APP_ID": str(github.app_id),
             "PATCHWRIGHT_GITHUB_PRIVATE_KEY_FILE": str(key),
             "PATCHWRIGHT_GITHUB_WEBHOOK_SECRET_FILE": str(secret),
+            "PATCHWRIGHT_OPERATOR_TOKEN": TOKEN,
             **settings,
         }
         self._process: subprocess.Popen[bytes] | None = None

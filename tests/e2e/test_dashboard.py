@@ -20,6 +20,7 @@ from tests.e2e.dashboard_world import (
     SIZES,
     hostile_events,
     laid_out,
+    of_operator,
     run_id,
     store,
     url,
@@ -44,7 +45,8 @@ def test_every_page_fits_has_no_barriers_and_runs_nothing_hostile(
     lease.append(ended, hostile_events())
     lease.finish(ended, RunEnded(outcome="proven", diagnosis=EVIL))
     width, height = SIZES[size]
-    context = browser.new_context(
+    context = of_operator(
+        browser,
         viewport={"width": width, "height": height},
         color_scheme="dark" if scheme == "dark" else "light",
     )
@@ -84,7 +86,7 @@ def test_every_page_fits_has_no_barriers_and_runs_nothing_hostile(
 def test_a_run_shows_its_tree_its_tests_and_its_tokens(
     browser: Browser, url: str, run_id: str
 ) -> None:
-    context = browser.new_context()
+    context = of_operator(browser)
     page, complaints = watched(context)
     page.goto(f"{url}/runs/{run_id}")
     below = page.locator(".tree > li.confirmed > ul > li.open")
@@ -184,7 +186,7 @@ async def nobody(_installation: int, _repository: str, _login: str) -> Permissio
 
 
 def test_keyboard_alone_reaches_everything(browser: Browser, url: str, run_id: str) -> None:
-    context = browser.new_context()
+    context = of_operator(browser)
     page, _ = watched(context)
     page.goto(f"{url}/runs")
     page.keyboard.press("Tab")
@@ -203,7 +205,7 @@ def test_keyboard_alone_reaches_everything(browser: Browser, url: str, run_id: s
 
 
 def test_without_script_everything_is_there(browser: Browser, url: str, run_id: str) -> None:
-    context = browser.new_context(java_script_enabled=False)
+    context = of_operator(browser, java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{url}/runs/{run_id}")
     assert page.locator("#journal > li").count() == 12

@@ -11,6 +11,7 @@ from agent.journal.events import AnyEvent, RunEnded, RunPhase, ToolFinished
 from app.storage.store import SqlStore
 from tests.e2e.dashboard_world import (
     hostile_events,
+    of_operator,
     run_id,
     store,
     url,
@@ -33,7 +34,7 @@ PAINTED = """() => new Promise(done => new PerformanceObserver(list => {
 def test_a_run_is_seen_live_and_steered(
     browser: Browser, url: str, store: SqlStore, run_id: str
 ) -> None:
-    context = browser.new_context()
+    context = of_operator(browser)
     page, complaints = watched(context)
     page.goto(f"{url}/runs/{run_id}")
     expect(page.locator("#live")).to_have_text("Live.")
@@ -64,7 +65,7 @@ def test_a_run_is_seen_live_and_steered(
 def test_the_page_comes_back_after_a_lost_connection(
     browser: Browser, url: str, store: SqlStore, run_id: str
 ) -> None:
-    context = browser.new_context()
+    context = of_operator(browser)
     page, _ = watched(context)
     streams: list[str] = []
 
@@ -92,7 +93,7 @@ def test_the_page_comes_back_after_a_lost_connection(
 def test_the_queue_renews_itself_and_keeps_the_focus(
     browser: Browser, url: str, store: SqlStore, run_id: str
 ) -> None:
-    context = browser.new_context()
+    context = of_operator(browser)
     page, complaints = watched(context)
     page.goto(f"{url}/queue")
     page.locator(f"a[href='/runs/{run_id}']").focus()

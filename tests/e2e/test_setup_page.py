@@ -80,6 +80,10 @@ def test_from_nothing_to_a_service_with_its_app(
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(f"{unset}/")
+        assert "needs the operator's token" in page.inner_text("body")
+        token = (tmp_path / "state" / "operator-token").read_text().strip()
+        complaints.clear()  # the browser reports the answer 401 itself
+        page.goto(f"{unset}/setup?token={token}")
         assert page.url == f"{unset}/setup"
         assert page.get_by_label("Address of this service").input_value() == unset
         assert fits(page), f"the form sticks out ({size})"
@@ -111,7 +115,7 @@ def test_from_nothing_to_a_service_with_its_app(
     assert complaints == []
     # The same process goes on as the service of that App.
     until(lambda: answers(f"{unset}/readyz") == 200, tmp_path)
-    assert answers(f"{unset}/setup") == 403
+    assert answers(f"{unset}/setup") == 401
     state = tmp_path / "state"
     assert (state / "github-app.pem").read_text().strip() == github_server.private_key_pem.strip()
     assert (state / "github-app.pem").stat().st_mode & 0o777 == 0o600

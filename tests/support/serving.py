@@ -16,7 +16,14 @@ from fastapi import FastAPI
 @contextmanager
 def serving(app: FastAPI) -> Iterator[str]:
     """Serve the application over HTTP; gives its address."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="warning", lifespan="on"))
+    config = uvicorn.Config(app, port=0, log_level="warning", lifespan="on")
+    with running(uvicorn.Server(config)) as address:
+        yield address
+
+
+@contextmanager
+def running(server: uvicorn.Server) -> Iterator[str]:
+    """Run a server beside the block; gives its address."""
     started = threading.Event()
     startup = server.startup
 

@@ -14,7 +14,7 @@ import re
 import secrets
 import time
 from typing import Annotated
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import urlencode
 
 import httpx
 from fastapi import APIRouter, HTTPException, Request, Response
@@ -24,6 +24,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from app.settings.schema import Settings
 from app.web.auth import operator_token
 from app.web.rendering import render as page
+from app.web.request_body import form_fields
 
 SESSION = "patchwright_session"
 STATE = "patchwright_sign_in"
@@ -89,13 +90,11 @@ def sign_in_pages(settings: Settings) -> APIRouter:
 
     @router.post("/sign-in")
     async def with_token(request: Request) -> Response:
-        # Read by hand: the one field is all there is, and a body of another size is no token.
-        body = await request.body() if _is_small(request) else b""
-        fields = parse_qs(body.decode("utf-8", "replace"))
-        to = local_path(fields.get("next", ["/runs"])[0])
+        fields = await form_fields(request)
+        to = local_path(fields.get("next", "/runs"))
         token = settings.secret("operator_token")
         if not token or not operator_token.equal_in_constant_time(
-            fields.get("token", [""])[0].strip(), token
+            fields.get("token", "").strip(), token
         ):
             text = page(
                 "sign_in.html",
@@ -209,8 +208,3 @@ async def fetch_github_login(settings: Settings, code: str) -> str:
     if not _LOGIN.fullmatch(login):
         raise HTTPException(502, "GitHub did not say who you are.")
     return login
-
-
-def _is_small(request: Request) -> bool:
-    length = request.headers.get("content-length", "")
-    return length.isascii() and length.isdecimal() and len(length) < 5

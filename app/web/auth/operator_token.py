@@ -1,14 +1,13 @@
-"""Who may read the pages: they show private code.
+"""Proof of being the operator: the token, as a bearer token, once in the address, or by the cookie.
 
-With an operator token: whoever shows it (as a bearer token, once in the address, or by the cookie
-that this gave). Without one: only browsers on this very machine.
+The pages show private code. Where no token is set nobody is the operator; see `app.settings.access`
+for the one that a service on its own machine makes.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
@@ -18,7 +17,6 @@ from fastapi.responses import RedirectResponse
 from app.settings.schema import Settings
 
 COOKIE = "patchwright_operator"
-LOCAL_NAMES = {"localhost", "127.0.0.1", "::1"}
 
 
 def cookie_value(token: str) -> str:
@@ -62,30 +60,23 @@ def token_required() -> HTTPException:
     )
 
 
-def is_local(client: str, headers: Mapping[str, str]) -> bool:
-    """Whether a request comes from a browser on this machine.
-
-    A proxy on this machine would make everybody look local, and a page elsewhere could name a host
-    of its own that resolves to this machine: so no forwarding headers, and a local `Host`.
-    """
-    try:
-        local = ipaddress.ip_address(client).is_loopback
-    except ValueError:
-        local = False
-    return (
-        local and not was_forwarded(headers) and _host_name(headers.get("host", "")) in LOCAL_NAMES
+def scrape_token_required() -> HTTPException:
+    """The answer to who asks for /metrics without a token for it: 401."""
+    return HTTPException(
+        401,
+        "/metrics needs the token of PATCHWRIGHT_METRICS_TOKEN_FILE, or the operator's, as a "
+        "bearer token.",
+        {"WWW-Authenticate": "Bearer"},
     )
 
 
-def was_forwarded(headers: Mapping[str, str]) -> bool:
-    """Whether a proxy says that it passed the request on."""
-    return any(name in headers for name in ("forwarded", "x-forwarded-for", "via"))
-
-
-def _host_name(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0].casefold()
+def may_scrape(settings: Settings, headers: Mapping[str, str]) -> bool:
+    """Whether a request for /metrics shows the token for it, or the operator's."""
+    scheme, _, value = headers.get("authorization", "").partition(" ")
+    if scheme.casefold() != "bearer":
+        return False
+    tokens = (settings.secret("metrics_token"), settings.secret("operator_token"))
+    return any(bool(token) and equal_in_constant_time(value.strip(), token) for token in tokens)
 
 
 def move_token_to_cookie(settings: Settings, request: Request) -> Response:

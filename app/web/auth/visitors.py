@@ -1,6 +1,6 @@
 """Whom the pages are shown to, what of them, and who may steer runs.
 
-The operator (by token, or from this machine where none is set) sees all. Who signed in with GitHub
+The operator (by token) sees all. Who signed in with GitHub
 sees the runs of repositories in which GitHub gives them a role, and steers those of repositories
 whose own file would take commands from that role. Both are asked for with the App's own identity
 and believed for a few minutes: no token of a person is kept.
@@ -9,7 +9,6 @@ and believed for a few minutes: no token of a person is kept.
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -35,8 +34,6 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 _NONE = Permission("none", "none")
-_PROCESS_KEY = secrets.token_hex(32)
-"""Signs form tokens where neither operator token nor sign-in is set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +101,8 @@ class AccessControl:
         )
         if login and self._role_source is not None:
             return self._visitor_of(login, self._settings.secret("github_client_secret"))
-        client = request.client.host if request.client else ""
-        if not token and operator_token.is_local(client, request.headers):
-            return self._visitor_of("", _PROCESS_KEY)
         if github_sign_in.sign_in_configured(self._settings) and self._role_source is not None:
             raise HTTPException(401, "Sign in to see the runs of the repositories you can read.")
-        if not token:
-            raise HTTPException(
-                403,
-                "The pages are served to this machine only, because no operator token is set. "
-                "Set PATCHWRIGHT_OPERATOR_TOKEN to open them to others.",
-            )
         raise operator_token.token_required()
 
     def check_form(self, request: Request, visitor: Visitor, form_token: str) -> None:

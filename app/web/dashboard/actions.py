@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from urllib.parse import parse_qs
 
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -16,24 +15,11 @@ from app.storage.store import SqlStore
 from app.telemetry import logs
 from app.web.auth.visitors import Visitor
 from app.web.dashboard.context import Context, Guest, ReadableRun
+from app.web.request_body import form_fields
 
 LONGEST_HINT = 4000
-LONGEST_BODY = 65_536
 router = APIRouter()
 _log = logs.get(__name__)
-
-
-async def fields_of(request: Request) -> dict[str, str]:
-    """The fields of a small form. Raises `HTTPException` 413 or 415."""
-    if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-        raise HTTPException(415, "Only forms of these pages are taken.")
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LONGEST_BODY:
-            raise HTTPException(413, "The form is too large.")
-    read = parse_qs(body.decode("utf-8", "replace"), max_num_fields=20)
-    return {name: values[0] for name, values in read.items()}
 
 
 def steer(
@@ -96,7 +82,7 @@ async def act(
     request: Request, dashboard: Context, visitor: Guest, run: ReadableRun, verb: str
 ) -> Response:
     """Take a form of the run's page, and lead to the run that shows what became of it."""
-    fields = await fields_of(request)
+    fields = await form_fields(request)
     dashboard.access.check_form(request, visitor, fields.get("form_token", ""))
     if not await dashboard.access.may_steer(visitor, run):
         raise HTTPException(403, "Your role in this repository does not let you do that.")

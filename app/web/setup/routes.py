@@ -89,7 +89,7 @@ def setup_pages(
 
     @router.get("", response_class=HTMLResponse)
     def start(request: Request) -> HTMLResponse:
-        _operator(settings, request, configured())
+        _operator(settings, request)
         return form(
             AppChoices("Patchwright", "", settings.public_url or _origin(settings, request))
         )
@@ -101,7 +101,7 @@ def setup_pages(
         organisation: Annotated[str, Query(max_length=200)] = "",
         public_url: Annotated[str, Query(max_length=500)] = "",
     ) -> HTMLResponse:
-        _operator(settings, request, configured())
+        _operator(settings, request)
         choices = AppChoices(name.strip(), organisation.strip(), public_url.strip().rstrip("/"))
         if wrong := check_choices(choices, settings.github_web_url):
             return form(choices, wrong)
@@ -140,7 +140,7 @@ def setup_pages(
         code: Annotated[str, Query(max_length=300)] = "",
         state: Annotated[str, Query(max_length=300)] = "",
     ) -> HTMLResponse:
-        _operator(settings, request, configured())
+        _operator(settings, request)
         if not states.take(state, request.cookies.get(COOKIE, "")):
             raise HTTPException(
                 403,
@@ -162,26 +162,10 @@ def setup_pages(
     return router
 
 
-def _operator(settings: Settings, request: Request, configured: bool) -> None:
-    """Only the operator sets up; once there is an App, only with the operator's token."""
-    token = settings.secret("operator_token")
-    if token:
-        if operator_token.shows_token(request, token):
-            return
+def _operator(settings: Settings, request: Request) -> None:
+    """Only the operator sets up an App. Raises `HTTPException` 401, or `TokenInAddress`."""
+    if not operator_token.shows_token(request, settings.secret("operator_token")):
         raise operator_token.token_required()
-    if configured:
-        raise HTTPException(
-            403,
-            "An App is set up already. To set up another one, set PATCHWRIGHT_OPERATOR_TOKEN, "
-            "restart, and open this page with that token.",
-        )
-    client = request.client.host if request.client else ""
-    if not operator_token.is_local(client, request.headers):
-        raise HTTPException(
-            403,
-            "Set-up is open to browsers on this machine only. From elsewhere, use a tunnel "
-            "(ssh -L), or set PATCHWRIGHT_OPERATOR_TOKEN, restart, and open /setup?token=….",
-        )
 
 
 def _origin(settings: Settings, request: Request) -> str:

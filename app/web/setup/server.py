@@ -44,7 +44,11 @@ def serve_until_set_up(settings: Settings) -> AppIdentity:
 
     last_page = LastPage(setup_app(settings, done))
     server = web_server(last_page, settings, stop_s=5)
-    _log.info("no App yet: set it up", url=f"{settings.base_url}/setup")
+    _log.info(
+        "no App yet: set it up",
+        url=f"{settings.base_url}/setup?token=…",
+        operator_token_file=str(settings.operator_token_file or ""),
+    )
     server.run()
     if not made:
         raise NotSetUp("Set-up was ended before there was an App.")

@@ -39,8 +39,14 @@ seccompProfile: { type: RuntimeDefault }
 - { name: PATCHWRIGHT_GITHUB_PRIVATE_KEY_FILE, value: /run/secrets/patchwright/github-private-key }
 - { name: PATCHWRIGHT_GITHUB_WEBHOOK_SECRET_FILE, value: /run/secrets/patchwright/github-webhook-secret }
 {{- with .Values.secret.keys }}
+{{- if not (or .operatorToken .githubClientSecret) }}
+{{- fail "secret.keys: name operatorToken or githubClientSecret, or the service does not start: nothing would say who may see the pages" }}
+{{- end }}
 {{- if .operatorToken }}
 - { name: PATCHWRIGHT_OPERATOR_TOKEN_FILE, value: /run/secrets/patchwright/operator-token }
+{{- end }}
+{{- if .metricsToken }}
+- { name: PATCHWRIGHT_METRICS_TOKEN_FILE, value: /run/secrets/patchwright/metrics-token }
 {{- end }}
 {{- if .modelApiKey }}
 - { name: PATCHWRIGHT_MODEL_API_KEY_FILE, value: /run/secrets/patchwright/model-api-key }
@@ -68,6 +74,9 @@ seccompProfile: { type: RuntimeDefault }
       - { key: {{ .githubWebhookSecret }}, path: github-webhook-secret }
       {{- if .operatorToken }}
       - { key: {{ .operatorToken }}, path: operator-token }
+      {{- end }}
+      {{- if .metricsToken }}
+      - { key: {{ .metricsToken }}, path: metrics-token }
       {{- end }}
       {{- if .modelApiKey }}
       - { key: {{ .modelApiKey }}, path: model-api-key }

@@ -28,6 +28,7 @@ from tests.support.serving import serving
 
 ROOT = Path(__file__).parents[4]
 WAIT_S = 120
+TOKEN = "prometheus-token"
 WORKER = (
     "from app.server.worker import run_worker; from app.settings.loading import load; "
     "run_worker(load())"
@@ -51,9 +52,14 @@ def figure(text: str, name: str, **labels: str) -> float:
     )
 
 
+def figures(address: str) -> str:
+    """What Prometheus reads there."""
+    return httpx.get(f"{address}/metrics", headers={"Authorization": f"Bearer {TOKEN}"}).text
+
+
 def test_the_state_of_an_installation(url: str, tmp_path: Path) -> None:
     store = SqlStore(url)
-    settings = Settings(state_dir=tmp_path, concurrency=7, tokens_per_day=1000)
+    settings = Settings(state_dir=tmp_path, metrics_token=TOKEN, concurrency=7, tokens_per_day=1000)
     done = store.accept("d1", "issues", trigger(1), model="m").run_id
     lease = store.claim(done, "worker-0")
     lease.set_running(done)
@@ -63,7 +69,7 @@ def test_the_state_of_an_installation(url: str, tmp_path: Path) -> None:
         store.accept(f"d{number}", "issues", trigger(number), model="m")
     store.mark_enqueued(store.unqueued()[0])
     with serving(create_app(Web(settings, store, lambda _id: None))) as address:
-        text = httpx.get(f"{address}/metrics").text
+        text = figures(address)
         assert figure(text, "patchwright_database_up") == 1
         assert figure(text, "patchwright_queue_runs") == 2
         assert 0 <= figure(text, "patchwright_queue_oldest_seconds") < 600
@@ -76,21 +82,20 @@ def test_the_state_of_an_installation(url: str, tmp_path: Path) -> None:
         assert figure(text, "patchwright_tokens_limit") == 1000
         assert figure(text, "patchwright_database_bytes") > 10_000
         assert figure(text, "patchwright_state_free_bytes") > 0
-        # Neither people nor places, and nothing for those who come through the proxy.
+        # Neither people nor places, and nothing for those who show no token.
         assert "octo" not in text
-        outside = httpx.get(f"{address}/metrics", headers={"X-Forwarded-For": "203.0.113.9"})
-        assert outside.status_code == 404
+        assert httpx.get(f"{address}/metrics").status_code == 401
     assert read_figures(store).runs == store.count_runs()
     store.close()
 
 
 def test_without_its_database_a_service_still_tells_that(postgresql: str, tmp_path: Path) -> None:
     store = SqlStore(fresh_database(postgresql))
-    web = Web(Settings(state_dir=tmp_path), store, lambda _id: None)
+    web = Web(Settings(state_dir=tmp_path, metrics_token=TOKEN), store, lambda _id: None)
     with serving(create_app(web)) as address, store.database.begin() as connection:
         connection.exec_driver_sql("ALTER TABLE runs RENAME TO elsewhere")
         connection.commit()
-        text = httpx.get(f"{address}/metrics").text
+        text = figures(address)
     assert figure(text, "patchwright_database_up") == 0
     assert "patchwright_queue_runs" not in text
 
@@ -109,6 +114,7 @@ def worker(folder: Path, database: str, port: int) -> Iterator[subprocess.Popen[
         "PATCHWRIGHT_DATABASE_URL_FILE": str(address),
         "PATCHWRIGHT_EXECUTOR_ID": "worker-7",
         "PATCHWRIGHT_WORKER_PORT": str(port),
+        "PATCHWRIGHT_METRICS_TOKEN": TOKEN,
         "PATCHWRIGHT_GITHUB_API_URL": f"http://127.0.0.1:{free_port()}",
         "PATCHWRIGHT_GITHUB_APP_ID": "1",
         "PATCHWRIGHT_GITHUB_PRIVATE_KEY_FILE": str(key),
@@ -146,10 +152,13 @@ def test_all_that_the_board_and_the_alerts_ask_for_is_served(
     with worker(tmp_path, database, port) as process:
         until_ready(port, process, tmp_path / "log")
         store = SqlStore(database)
-        service = create_app(Web(Settings(state_dir=tmp_path), store, lambda _id: None))
+        service = create_app(
+            Web(Settings(state_dir=tmp_path, metrics_token=TOKEN), store, lambda _id: None)
+        )
         with serving(service) as address:
-            of_service = httpx.get(f"{address}/metrics").text
-        of_worker = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+            of_service = figures(address)
+        of_worker = figures(f"http://127.0.0.1:{port}")
+        assert httpx.get(f"http://127.0.0.1:{port}/metrics").status_code == 401
         assert httpx.get(f"http://127.0.0.1:{port}/healthz").text == "ok\n"
         assert httpx.get(f"http://127.0.0.1:{port}/runs").status_code == 404
         assert figure(of_service, "patchwright_workers", state="active") == 1
@@ -169,7 +178,9 @@ def test_all_that_the_board_and_the_alerts_ask_for_is_served(
 def test_a_port_that_is_taken_is_named(postgresql: str, tmp_path: Path) -> None:
     database = fresh_database(postgresql)
     store = SqlStore(database)
-    taken = create_app(Web(Settings(state_dir=tmp_path), store, lambda _id: None))
+    taken = create_app(
+        Web(Settings(state_dir=tmp_path, metrics_token=TOKEN), store, lambda _id: None)
+    )
     with (
         serving(taken) as address,
         worker(tmp_path, database, int(address.rpartition(":")[2])) as process,

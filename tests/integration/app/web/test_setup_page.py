@@ -33,6 +33,7 @@ from tests.support.serving import serving
 __all__ = ["github_server"]
 
 TOKEN = "operators-token"
+OPERATOR = {"Accept": "text/html", "Authorization": f"Bearer {TOKEN}"}
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +44,10 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def settings_for(github: GithubServer, folder: Path, **more: Any) -> Settings:
     return Settings(
-        state_dir=folder / "state", github_api_url=github.url, github_web_url=github.git_url, **more
+        state_dir=folder / "state",
+        github_api_url=github.url,
+        github_web_url=github.git_url,
+        **{"operator_token": TOKEN} | more,
     )
 
 
@@ -51,7 +55,7 @@ def settings_for(github: GithubServer, folder: Path, **more: Any) -> Settings:
 def set_up_mode(settings: Settings, done: list[AppIdentity]) -> Iterator[httpx.Client]:
     with (
         serving(setup_app(settings, done.append)) as url,
-        httpx.Client(base_url=url, headers={"Accept": "text/html"}, trust_env=False) as http,
+        httpx.Client(base_url=url, headers=OPERATOR, trust_env=False) as http,
     ):
         yield http
 
@@ -125,7 +129,7 @@ def test_only_the_browser_that_set_out_may_come_back(
     with set_up_mode(settings_for(github_server, tmp_path), []) as http:
         back = at_github(review(http))
         # Somebody sends the operator a link with a code of his own App.
-        assert httpx.get(back, trust_env=False).status_code == 403
+        assert httpx.get(back, headers=OPERATOR, trust_env=False).status_code == 403
         http.cookies.set("patchwright_setup", "guess", path="/setup")
         forged = http.get("/setup/callback", params={"code": "abc", "state": "guess"})
         assert forged.status_code == 403
@@ -192,10 +196,6 @@ def test_once_there_is_an_app_only_the_operators_token_opens_it(
     github_server: GithubServer, tmp_path: Path
 ) -> None:
     with normal_mode(settings_for(github_server, tmp_path)) as http:
-        assert http.get("/setup").status_code == 403
-        assert review(http).status_code == 403
-        assert http.get("/setup/callback?code=a&state=b").status_code == 403
-    with normal_mode(settings_for(github_server, tmp_path, operator_token=TOKEN)) as http:
         assert http.get("/setup").status_code == 401
         assert review(http).status_code == 401
         moved = http.get("/setup", params={"token": TOKEN})
@@ -206,12 +206,18 @@ def test_once_there_is_an_app_only_the_operators_token_opens_it(
         assert http.get(at_github(review(http))).status_code == 200
 
 
-def test_without_a_token_it_is_open_to_this_machine_only(
+def test_no_request_is_the_operators_by_where_it_comes_from(
     github_server: GithubServer, tmp_path: Path
 ) -> None:
-    with set_up_mode(settings_for(github_server, tmp_path), []) as http:
-        assert http.get("/setup", headers={"Host": "evil.example"}).status_code == 403
-        assert http.get("/setup", headers={"X-Forwarded-For": "1.2.3.4"}).status_code == 403
+    for settings in (
+        settings_for(github_server, tmp_path),
+        settings_for(github_server, tmp_path, operator_token=""),
+    ):
+        with set_up_mode(settings, []) as http:
+            for path in ("/setup", "/setup/review", "/setup/callback?code=a&state=b"):
+                for host in (str(http.base_url.netloc, "ascii"), "localhost", "evil.example"):
+                    plain = {"Host": host, "Authorization": ""}
+                    assert http.get(path, headers=plain).status_code == 401, (path, host)
 
 
 def test_states_are_good_once_and_for_an_hour() -> None:

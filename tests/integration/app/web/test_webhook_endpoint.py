@@ -27,7 +27,9 @@ class World:
     """A service over a state folder, with a record of what it told the durable engine."""
 
     def __init__(self, state_dir: Path) -> None:
-        self.settings = Settings(state_dir=state_dir, github_webhook_secret=SECRET)
+        self.settings = Settings(
+            state_dir=state_dir, github_webhook_secret=SECRET, metrics_token=SECRET
+        )
         self.store = SqlStore(self.settings.database)
         self.told: list[str] = []
         self.engine_down = False
@@ -227,7 +229,8 @@ def test_health_and_figures(world: World) -> None:
     deliver(world, b"nope")
     assert httpx.get(f"{world.url}/healthz").text == "ok\n"
     assert httpx.get(f"{world.url}/readyz").status_code == 200
-    text = httpx.get(f"{world.url}/metrics").text
+    scraper = {"Authorization": f"Bearer {SECRET}"}
+    text = httpx.get(f"{world.url}/metrics", headers=scraper).text
     assert 'patchwright_runs{outcome="",status="queued"} 1.0' in text
     assert 'patchwright_deliveries_total{result="new"} 1.0' in text
     assert 'patchwright_deliveries_total{result="refused 400"} 1.0' in text
