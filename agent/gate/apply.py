@@ -74,14 +74,18 @@ def changed_files(
 
 
 def differences(
-    whole: str, files: Sequence[ChangedFile], placed: Mapping[str, str | None]
+    whole: str,
+    files: Sequence[ChangedFile],
+    placed: Mapping[str, str | None],
+    others: Mapping[str, str] | None = None,
 ) -> tuple[str, ...]:
     """How a tree's diff is not the judged patch; empty where it is, to the letter.
 
     `whole` comes out of a sandbox in which the patch was applied, and is what would be published.
-    `placed`: files that the gate itself wrote into the tree or removed from it (None).
+    `placed`: files that the gate itself wrote into the tree or removed from it (None); `others`:
+    the base's texts of such files that the patch does not touch.
     """
-    bases = {file.path: file.base for file in files}
+    bases: dict[str, str | None] = {**(others or {}), **{file.path: file.base for file in files}}
     wanted = {file.path: file.patched for file in files} | {
         path: text if text is None else to_text(text.encode("utf-8", errors="surrogateescape"))
         for path, text in placed.items()
@@ -93,7 +97,7 @@ def differences(
     other = [path for path, text in found.items() if path not in wanted or wanted[path] != text]
     reasons = [f"With the patch in the tree {path} is not what the patch says." for path in other]
     for path, base in bases.items():
-        if path not in found and wanted[path] != base:
+        if path not in found and wanted.get(path, base) != base:
             reasons.append(f"{path} is ignored by the repository, so it would not be published.")
     return tuple(reasons)
 

@@ -8,7 +8,7 @@ not shown.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -39,7 +39,7 @@ from agent.gate.proof import (
 from agent.gate.rules.all import Base, refusals
 from agent.gate.rules.paths import change_refusals, size_refusals
 from agent.gate.sandbox_runs import run_reproduction
-from agent.gate.scope import scope_check, touched_by
+from agent.gate.scope import Touched, scope_check, touched_by
 from agent.gate.steps import Allowance, Evidence, HeldPatch, Step, look_for_more
 from agent.journal.events import JUSTIFIABLE, Check, GateJudged, ReproductionDeclared, Verdict
 from agent.model import Record
@@ -51,6 +51,8 @@ from sandbox.protocol import OpenSandbox, Sandbox
 
 STEPS: tuple[Step, ...] = (evidence_of_hunks, behaviour)
 """Evidence beyond reproduction and suite, in the order in which it is looked for."""
+_MOST_TEST_FILES = 8
+"""So many are read to find the place of a regression test."""
 
 
 class Submission(Record):
@@ -295,7 +297,14 @@ def _not_as_judged(
         refused = change_refusals(parse_patch(proof.patch), submission.policy, submission.issue)
     except BadPatch as error:
         return str(error)
-    return " ".join([*refused, *differences(proof.patch, files, files_placed(case, before.placed))])
+    return " ".join(
+        [
+            *refused,
+            *differences(
+                proof.patch, files, files_placed(case, before.placed), case.tests_like_it
+            ),
+        ]
+    )
 
 
 async def _case(
@@ -306,6 +315,7 @@ async def _case(
     except NoTests:
         command = ""
     declared = submission.reproduction
+    touched = await touched_by(clean, [f.path for f in files], base.files)
     return Case(
         reproduction=declared if declared is not None and declared.command else None,
         issue=submission.issue,
@@ -313,13 +323,24 @@ async def _case(
         timeout_s=submission.test_timeout_s,
         reproduction_timeout_s=submission.reproduction_timeout_s,
         base_files=base.files,
-        touched=await touched_by(clean, [f.path for f in files], base.files),
+        touched=touched,
+        tests_like_it=await _tests_like_it(clean, touched, {file.path for file in files}),
         base_tests={f.path: f.base for f in files if is_test(f.path) and f.base is not None},
         kept_base=submission.kept_base,
         at_once=submission.at_once,
         share=share(submission.attempt, submission.earlier),
         contested=tuple(claim.test for claim in submission.claims.contested),
     )
+
+
+async def _tests_like_it(
+    clean: Sandbox, touched: Sequence[Touched], changed: Collection[str]
+) -> dict[str, str]:
+    """The texts of Python test files that belong to what is touched and that no patch changes."""
+    paths = dict.fromkeys(path for one in touched for path in (*one.named, *one.importing))
+    wanted = [path for path in paths if path.endswith(".py") and path not in changed]
+    texts = {path: await read_text(clean, path) for path in wanted[:_MOST_TEST_FILES]}
+    return {path: text for path, text in texts.items() if text is not None and text.isascii()}
 
 
 async def _texts(clean: Sandbox, changes: Sequence[FileChange], patch: str) -> list[ChangedFile]:

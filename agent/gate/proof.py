@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
+from pydantic import Field
+
 from agent.gate.background import Background, background
 from agent.gate.base_results import keep_results, load_results
 from agent.gate.chance import ONE_OF_TWENTY
@@ -22,7 +24,8 @@ from agent.gate.compare import (
 from agent.gate.patch import Hunk, hunk_line, only_comments, parse_patch, without_hunks
 from agent.gate.progress import Progress
 from agent.gate.reachable_tests import tests_reaching
-from agent.gate.regression_test import NotPlaced, Placement, place, tree_files
+from agent.gate.regression_test import NotPlaced, Placement, place, place_beside, tree_files
+from agent.gate.rules.test_additions import addition_refusals
 from agent.gate.sandbox_runs import (
     run_before,
     run_placed,
@@ -62,6 +65,8 @@ class Case(Record):
     base_files: tuple[str, ...]
     base_tests: dict[str, str]
     """Existing test files that the patch touches, with their text before it."""
+    tests_like_it: dict[str, str] = Field(default_factory=dict)
+    """Test files of the base, with their texts, beside whose tests a new one may stand."""
     touched: tuple[Touched, ...] = ()
     """The source that the patch touches, with the tests that belong to it."""
     kept_base: KeptBase | None = None
@@ -134,14 +139,34 @@ async def see_before(runs: Runs) -> Before:
         if not run.as_claimed:
             unplaced = NotPlaced(why="It shows nothing without the patch.")
             return Before(reproduction=run, placed=unplaced, placed_run=None)
+        for beside in places_beside(case, case.reproduction):
+            placed_run = await run_placed(sandbox, beside, case.timeout_s)
+            if any(r.outcome == "failed" for r in placed_run.results):
+                return Before(reproduction=run, placed=beside, placed_run=placed_run)
+            await sandbox.restore(base)
         placed = place(case.reproduction, case.base_files, case.test_command, case.issue)
-        placed_run = None
+        alone = None
         if isinstance(placed, Placement) and placed.moved:
-            placed_run = await run_placed(sandbox, placed, case.timeout_s)
-            if not any(r.outcome == "failed" for r in placed_run.results):
+            alone = await run_placed(sandbox, placed, case.timeout_s)
+            if not any(r.outcome == "failed" for r in alone.results):
                 why = "As a test of the suite it did not fail without the patch."
                 placed = NotPlaced(why=why)
-        return Before(reproduction=run, placed=placed, placed_run=placed_run)
+        return Before(reproduction=run, placed=placed, placed_run=alone)
+
+
+def places_beside(case: Case, declared: ReproductionDeclared) -> list[Placement]:
+    """Where the reproduction may join existing tests, without steering any of them."""
+    proposed = place_beside(
+        declared, case.base_files, case.test_command, case.issue, case.tests_like_it
+    )
+    return [
+        one
+        for one in proposed
+        if not any(
+            addition_refusals(path, case.tests_like_it[path], text)
+            for path, text in one.files.items()
+        )
+    ]
 
 
 async def base_suites(clean: Sandbox, case: Case, progress: Progress) -> tuple[SuiteRun, ...]:
@@ -361,7 +386,8 @@ def files_placed(case: Case, placed: Placement | NotPlaced) -> dict[str, str | N
     if case.reproduction is None:
         return {}
     own = tree_files(case.reproduction)
-    kept = {path: text for path, text in own.items() if is_test(path)}
+    replaced = placed.replaces if isinstance(placed, Placement) else ()
+    kept = {p: None if p in replaced else text for p, text in own.items() if is_test(p)}
     gone = dict.fromkeys(p for p in own if not is_test(p) and p not in case.base_files)
     return {**gone, **kept, **(placed.files if isinstance(placed, Placement) else {})}
 

@@ -10,12 +10,13 @@ import posixpath
 import re
 import shlex
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import PurePosixPath
 
 import libcst as cst
 
 from agent.gate.changed import parsed
+from agent.gate.test_insertion import behaviour_name, insert_test, shared_names
 from agent.journal.events import ReproductionDeclared
 from agent.model import Record
 from agent.task import Issue
@@ -24,6 +25,7 @@ from agent.testing.runners import kind_of
 from sandbox.protocol import WORKDIR
 
 _COLLECTED = re.compile(r"(?:test_.*|.*_test)\.py$")
+_MOST_PLACES = 2
 _HEREDOC = re.compile(r"python3?\s+-\s+<<-?\s*['\"]?(\w+)['\"]?\n(.*)\n\1\s*$", re.S)
 
 
@@ -37,6 +39,8 @@ class Placement(Record):
     selection: str
     moved: bool
     """False: the reproduction's files are the tests, as they are."""
+    replaces: tuple[str, ...] = ()
+    """Files of the reproduction that it stands for, which are not kept."""
 
 
 class NotPlaced(Record):
@@ -84,6 +88,54 @@ def place(
     return Placement(files={path: text}, command=command, selection=selection, moved=True)
 
 
+def place_beside(
+    reproduction: ReproductionDeclared,
+    files: Collection[str],
+    test_command: str,
+    issue: Issue,
+    like: Mapping[str, str],
+) -> tuple[Placement, ...]:
+    """Where the reproduction could join the tests of what it tests, the best place first.
+
+    `like`: existing test files that belong to what the patch touches, path → text.
+    """
+    kind = kind_of(test_command)
+    own = tree_files(reproduction)
+    tests = {p: t for p, t in own.items() if _is_collected(p, t) and p not in files}
+    unittest = kind == "unittest"
+    slug = _slug(issue)
+    if kind not in ("pytest", "unittest") or (tests and (len(own) > 1 or len(tests) > 1)):
+        return ()
+    script = None if tests else _script(reproduction)
+    text = next(iter(tests.values()), None)
+    if script is not None:
+        text = script_as_test(script, slug, unittest=unittest)
+    if text is None or (not tests and any(is_test(path) for path in own)):
+        return ()
+    ranked = sorted(like, key=lambda path: shared_names(text, like[path]), reverse=True)
+    found = []
+    for path in ranked[:_MOST_PLACES]:
+        if not shared_names(text, like[path]):
+            break
+        inserted = insert_test(text, like[path], unittest=unittest, fallback_name=_title(issue))
+        if inserted is None:
+            continue
+        named = "\n".join(f"{path}::{test}" for test in inserted.tests)
+        command, selection = test_command, named
+        if unittest:
+            command, selection = _selecting([path], test_command, files)
+        found.append(
+            Placement(
+                files={path: inserted.text},
+                command=command,
+                selection=selection,
+                moved=True,
+                replaces=tuple(tests),
+            )
+        )
+    return tuple(found)
+
+
 def script_as_test(script: str, slug: str, *, unittest: bool) -> str | None:
     """A script as a test module; None if it has nothing to run or cannot be parsed.
 
@@ -111,6 +163,7 @@ def script_as_test(script: str, slug: str, *, unittest: bool) -> str | None:
             body.append(statement)  # `sys.path` is left out: tests find the package by themselves
     if not body:
         return None
+    body[0] = body[0].with_changes(leading_lines=[])
     test = _wrapped(body, slug, unittest=unittest)
     code = module.with_changes(body=[*top, test]).code
     return _import_unittest(code) if unittest else code
@@ -140,11 +193,12 @@ def _wrapped(
 ) -> cst.FunctionDef | cst.ClassDef:
     argument = [cst.Param(cst.Name("self"))] if unittest else []
     function = cst.FunctionDef(
-        name=cst.Name(f"test_{slug}"),
+        name=cst.Name("test"),
         params=cst.Parameters(params=argument),
         body=cst.IndentedBlock(body=body),
         leading_lines=[] if unittest else [cst.EmptyLine(indent=False)] * 2,
     )
+    function = function.with_changes(name=cst.Name(behaviour_name(function, slug)))
     if not unittest:
         return function
     name = "".join(part.capitalize() for part in slug.split("_"))
@@ -204,9 +258,13 @@ def _free_path(slug: str, files: Collection[str]) -> str:
 
 
 def _slug(issue: Issue) -> str:
-    words = re.findall(r"[a-z0-9]+", issue.title.lower())[:6]
-    named = "_".join(words)[:50].strip("_") or "reported_bug"
+    named = _title(issue)
     return f"issue_{issue.number}_{named}" if issue.number else named
+
+
+def _title(issue: Issue) -> str:
+    words = re.findall(r"[a-z0-9]+", issue.title.lower())[:6]
+    return "_".join(words)[:50].strip("_") or "reported_bug"
 
 
 def _is_collected(path: str, text: str) -> bool:

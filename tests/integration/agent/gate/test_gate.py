@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 
 import pytest
@@ -43,16 +44,17 @@ async def test_an_honest_patch_is_proven_with_its_evidence(judged: Judged) -> No
     assert "assert 400 == 650" in shown.before and "1 passed" in shown.after
     assert shown.command == case.REPRODUCTION.command
     assert "3 tests passed before, 3 of them after" in checks["test suite"].detail
-    assert "tests/test_total.py" in checks["regression test"].detail
-    assert "tests/test_total.py" in verdict.patch and "+    for row in rows:" in verdict.patch
+    # It joins the tests of the same function, with the name that it was given.
+    assert "tests/test_shop.py" in checks["regression test"].detail
+    assert "tests/test_total.py" not in verdict.patch and "+    for row in rows:" in verdict.patch
 
 
 async def test_a_script_becomes_a_regression_test_in_place_and_style(judged: Judged) -> None:
     verdict = await judged(case.submission({"shop/stats.py": case.FIXED}, case.SCRIPT))
     assert verdict.verdict == "proven", verdict.reasons
-    path = "tests/test_issue_7_total_leaves_out_the_first_row.py"
-    assert f"+++ b/{path}" in verdict.patch
-    assert "+def test_issue_7_total_leaves_out_the_first_row():" in verdict.patch
+    assert "+++ b/tests/test_shop.py" in verdict.patch
+    assert "+def test_total_of_2_50_4_00_is_650():" in verdict.patch
+    assert not re.search(r"^\+[ \t]+$", verdict.patch, re.M)
     assert "/tmp/repro.py" not in verdict.patch and "sys.path" not in verdict.patch
 
 
