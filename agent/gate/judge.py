@@ -300,9 +300,7 @@ def _not_as_judged(
     return " ".join(
         [
             *refused,
-            *differences(
-                proof.patch, files, files_placed(case, before.placed), case.tests_like_it
-            ),
+            *differences(proof.patch, files, files_placed(case, before.placed), case.tests_like_it),
         ]
     )
 

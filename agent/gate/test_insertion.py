@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeGuard, TypeVar
 
 import libcst as cst
 
@@ -19,11 +20,12 @@ from agent.gate.changed import parsed
 _LONGEST_NAME = 60
 _LINE = 100
 _GENERIC = re.compile(
-    r"test_?(?:it|bug|fix|issue|reported|repro\w*|regression)?(?:_?(?:issue|bug|gh))?_?\d*"
+    r"test_?(?:it|bug|fix|issue|reported(?:_example)?|repro\w*|regression)?(?:_?(?:issue|bug|gh))?_?\d*"
     r"|test_(?:issue|bug|gh)_?\d+_\w+"
 )
 """Names that say nothing of what should hold."""
 _Test = cst.FunctionDef | cst.ClassDef
+_Named = TypeVar("_Named", cst.FunctionDef, cst.FunctionDef | cst.ClassDef)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,8 @@ def insert_test(new: str, existing: str, *, unittest: bool, fallback_name: str) 
         return None
     if extended := _as_row(parts, home):
         return extended
-    parts = replace(parts, tests=tuple(_renamed(test, fallback_name) for test in parts.tests))
+    tests = _several_names([_renamed(test, fallback_name) for test in parts.tests])
+    parts = replace(parts, tests=tests)
     merged = _with_imports(parts, home)
     taken = _top_names(existing)
     if merged is None or any(_name(part) in taken for part in (*parts.helpers, *parts.tests)):
@@ -81,9 +84,24 @@ def insert_test(new: str, existing: str, *, unittest: bool, fallback_name: str) 
 
 
 def _renamed(test: _Test, fallback: str) -> _Test:
-    if isinstance(test, cst.ClassDef):
+    if isinstance(test, cst.FunctionDef):
+        return test.with_changes(name=cst.Name(behaviour_name(test, fallback)))
+    if not isinstance(test.body, cst.IndentedBlock):
         return test
-    return test.with_changes(name=cst.Name(behaviour_name(test, fallback)))
+    body = [_renamed(m, fallback) if _is_method(m) else m for m in test.body.body]
+    return test.with_changes(body=test.body.with_changes(body=body))
+
+
+def _several_names(tests: Sequence[_Named]) -> tuple[_Named, ...]:
+    """The tests, each with a name of its own."""
+    taken: Counter[str] = Counter()
+    found: list[_Named] = []
+    for test in tests:
+        taken[test.name.value] += 1
+        times = taken[test.name.value]
+        name = f"{test.name.value}_{times}" if times > 1 else test.name.value
+        found.append(test.with_changes(name=cst.Name(name)))
+    return tuple(found)
 
 
 def behaviour_name(test: cst.FunctionDef, fallback: str) -> str:
@@ -121,6 +139,13 @@ def _told(tree: ast.AST) -> Iterator[list[str]]:
                 and isinstance(value, ast.Call)
             ):
                 yield [*_call_words(value), "raises", *_words(raises.args[0])]
+        elif (
+            isinstance(node, ast.Call)
+            and _called(node) in ("assertEqual", "assertIs")
+            and len(node.args) == 2
+            and isinstance(node.args[0], ast.Call)
+        ):
+            yield [*_call_words(node.args[0]), "is", *_words(node.args[1])]
 
 
 def _call_words(call: ast.Call) -> list[str]:
@@ -313,9 +338,8 @@ def _module(node: cst.ImportFrom) -> str:
 def _placed(parts: _New, home: cst.Module, *, unittest: bool) -> Inserted | None:
     names = {name for test in parts.imports for name in _imported(ast.parse(_code(test)))}
     into = _class_for(home, names)
-    methods = [test for test in parts.tests if isinstance(test, cst.FunctionDef)]
-    plain = all(_is_plain(test) for test in methods)
-    if into is None or len(methods) < len(parts.tests) or not plain:
+    methods = _as_methods(parts.tests, unittest=into is not None and _is_case(into[1]))
+    if into is None or methods is None:
         if unittest and not all(_is_case(test) for test in parts.tests):
             return None
         body = [*home.body, *(_spaced(part) for part in (*parts.helpers, *parts.tests))]
@@ -323,10 +347,10 @@ def _placed(parts: _New, home: cst.Module, *, unittest: bool) -> Inserted | None
             home.with_changes(body=body).code, tuple(_name(test) for test in parts.tests)
         )
     at, holder = into
-    own = [_as_method(test, unittest=_is_case(holder)) for test in methods]
-    if not isinstance(holder.body, cst.IndentedBlock):
+    own = {node.name.value for node in holder.body.body if isinstance(node, cst.FunctionDef)}
+    if not isinstance(holder.body, cst.IndentedBlock) or own & {m.name.value for m in methods}:
         return None
-    block = holder.body.with_changes(body=[*holder.body.body, *own])
+    block = holder.body.with_changes(body=[*holder.body.body, *methods])
     before = [*home.body[:at], *(_spaced(part) for part in parts.helpers)]
     body = [*before, holder.with_changes(body=block), *home.body[at + 1 :]]
     tests = tuple(f"{holder.name.value}::{test.name.value}" for test in methods)
@@ -361,6 +385,35 @@ def _spaced(node: cst.BaseStatement) -> cst.BaseStatement:
         comments = [line for line in node.leading_lines if line.comment is not None]
         return node.with_changes(leading_lines=[cst.EmptyLine(indent=False)] * 2 + comments)
     return node
+
+
+def _is_method(node: cst.CSTNode) -> TypeGuard[cst.FunctionDef]:
+    """Whether a test method needs nothing of its class but the assertions."""
+    return (
+        isinstance(node, cst.FunctionDef)
+        and node.name.value.startswith("test")
+        and [p.name.value for p in node.params.params] == ["self"]
+        and not node.decorators
+        and node.asynchronous is None
+    )
+
+
+def _as_methods(tests: Sequence[_Test], *, unittest: bool) -> list[cst.FunctionDef] | None:
+    """The tests as methods of one class; None where one cannot be."""
+    methods: list[cst.FunctionDef] = []
+    for test in tests:
+        if isinstance(test, cst.FunctionDef):
+            if not _is_plain(test):
+                return None
+            methods.append(_as_method(test, unittest=unittest))
+        elif unittest == _is_case(test) and all(_is_method(m) for m in test.body.body):
+            space = [cst.EmptyLine(indent=False)]
+            methods += [
+                m.with_changes(leading_lines=space) for m in test.body.body if _is_method(m)
+            ]
+        else:
+            return None
+    return list(_several_names(methods)) if methods else None
 
 
 def _as_method(test: cst.FunctionDef, *, unittest: bool) -> cst.FunctionDef:

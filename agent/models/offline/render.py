@@ -27,8 +27,10 @@ class ShownExample:
     """0 to 4: how sure it is that this is the bug of the issue."""
 
 
-def render_test(title: str, findings: Sequence[ShownExample], style: str) -> str:
-    """The test file's text."""
+def render_test(
+    title: str, findings: Sequence[ShownExample], style: str, prefix: str = "test"
+) -> str:
+    """The test file's text; `prefix`: how the names of its functions begin."""
     imports: list[str] = []
     bodies: list[list[str]] = []
     for finding in findings:
@@ -45,7 +47,10 @@ def render_test(title: str, findings: Sequence[ShownExample], style: str) -> str
         ["import unittest"] if style == "unittest" else ["import pytest"] if needs_pytest else []
     )
     parts.append("\n".join([*first, *([""] if first else []), *heads]) + "\n\n")
-    names = [f"test_reported_example{'_' + str(n + 1) if n else ''}" for n in range(len(bodies))]
+    prefix = "test" if style == "unittest" else prefix
+    names = [
+        f"{prefix}_reported_example{'_' + str(n + 1) if n else ''}" for n in range(len(bodies))
+    ]
     if style == "unittest":
         parts.append("class ReportedExample(unittest.TestCase):")
         methods = [_function(n, "self", b, "    ") for n, b in zip(names, bodies, strict=True)]

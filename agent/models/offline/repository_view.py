@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from fnmatch import fnmatch
 
 from agent.models.offline.protocol import Result, Steps, call
 
@@ -22,7 +23,9 @@ LIST = (
     " grep -qE -- '(^|[^a-z])-n[ =]*(auto|logical|[0-9])|--(cov|numprocesses|dist|random|reruns"
     "|timeout)|required_plugins'"
     " pytest.ini .pytest.ini pyproject.toml tox.ini setup.cfg 2>/dev/null"
-    " && echo options of plugins; true"
+    " && echo options of plugins;"
+    " grep -hE '^ *python_(files|functions) *=' pytest.ini .pytest.ini pyproject.toml tox.ini"
+    " setup.cfg 2>/dev/null; true"
 )
 
 
@@ -37,6 +40,11 @@ class Tree:
     """Whether the test options may name those of plugins, which may be missing, or which make one
     test alone fail, as a coverage threshold does.
     """
+
+    test_file: str = "test_*.py"
+    """What pytest takes for a test file, one pattern."""
+    test_prefix: str = "test"
+    """How a test function's name begins."""
 
     @property
     def pytest(self) -> str:
@@ -57,7 +65,9 @@ class Tree:
     @property
     def test_folder(self) -> str:
         """Where a new test belongs: beside the others, else `tests`."""
-        named = [f for f in self.tests if re.search(r"(^|/)(test_[^/]*|[^/]*_test)\.py$", f)]
+        own = [f for f in self.files if fnmatch(f.rpartition("/")[2], self.test_file)]
+        usual = [f for f in self.tests if re.search(r"(^|/)(test_[^/]*|[^/]*_test)\.py$", f)]
+        named = own or usual
         if not named:
             return "tests"
         return named[0].rpartition("/")[0]
@@ -109,7 +119,16 @@ def read_tree(result: Result) -> Tree:
         python,
         any(line.startswith("pytest ") for line in result.lines),
         "options of plugins" in result.lines,
+        _option(result, "python_files", r"[\w*]*\*[\w*]*\.py", "test_*.py"),
+        _option(result, "python_functions", r"[A-Za-z_]\w*(?=\*?)", "test").rstrip("_"),
     )
+
+
+def _option(result: Result, name: str, form: str, usual: str) -> str:
+    """The first word of a form that an option of pytest gives; `usual` where it holds too."""
+    line = next((line for line in result.lines if line.strip().startswith(name)), "")
+    words = re.findall(form, line.partition("=")[2])
+    return usual if not words or usual in words else words[0]
 
 
 def read_tests(result: Result) -> TestRun:

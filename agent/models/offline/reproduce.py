@@ -25,6 +25,7 @@ from agent.models.offline.repository_view import (
 )
 from agent.models.offline.variants import of_failing_test
 
+_LONGEST_NAME = 45
 MOST_EXAMPLES = 60
 STANDARD = {
     "date": "datetime", "datetime": "datetime", "timedelta": "datetime", "time": "datetime",
@@ -112,12 +113,21 @@ def from_issue(title: str, report: IssueReport, tree: Tree) -> Steps[Reproductio
     if not findings:
         return None
     style = yield from _style(tree)
-    slug = re.sub(r"\W+", "_", title.lower()).strip("_")[:40].strip("_") or "reported_bug"
-    folder = tree.test_folder
-    path = f"{folder}/test_{slug}.py" if folder else f"test_{slug}.py"
+    folder, name = tree.test_folder, tree.test_file.replace("*", _slug(title), 1).replace("*", "")
+    path = f"{folder}/{name}" if folder else name
     while path in tree.files:
         path = path.removesuffix(".py") + "_issue.py"
     return (yield from _declare(title, path, findings, style, tree))
+
+
+def _slug(title: str) -> str:
+    """The first words of a title, as a part of a file's name."""
+    slug = ""
+    for word in re.findall(r"\w+", title.lower()):
+        if len(slug) + len(word) >= _LONGEST_NAME:
+            break
+        slug += f"_{word}"
+    return slug.strip("_") or "reported_bug"
 
 
 def _declare(
@@ -128,7 +138,7 @@ def _declare(
         "reproduction",
         "The issue's example fails as it says: " + "; ".join(f.what for f in findings),
         command=command,
-        files={path: render_test(title, findings, style)},
+        files={path: render_test(title, findings, style, tree.test_prefix)},
         expected_failure=findings[0].words,
     )
     if not result.text.startswith("accepted"):

@@ -79,6 +79,32 @@ def test_where_tests_are_methods_it_is_one_of_the_class_that_it_belongs_to() -> 
     )
 
 
+def test_a_class_of_tests_joins_the_class_that_is_there() -> None:
+    new = """import unittest
+from shop.prices import discount
+
+class ReportedExample(unittest.TestCase):
+    def test_reported_example(self):
+        self.assertEqual(discount(0), 1)
+
+    def test_reported_example_2(self):
+        with self.assertRaises(ValueError):
+            discount(-1)
+"""
+    text, tests = inserted(new, METHODS, unittest=True)
+    assert tests == (
+        "DiscountTest::test_discount_of_0_is_1",
+        "DiscountTest::test_discount_of_minus_1_raises_value_error",
+    )
+    assert text.startswith(METHODS) and "ReportedExample" not in text
+    # One that has parts of its own stays a class.
+    own = new.replace(
+        "    def test_reported_example(self)",
+        "    def setUp(self):\n        pass\n\n    def test_x(self)",
+    )
+    assert "class ReportedExample" in inserted(own, METHODS, unittest=True)[0]
+
+
 def test_a_table_of_cases_gets_a_row_where_that_is_all_it_takes() -> None:
     text, tests = inserted(NEW, TABLE)
     assert tests == ("test_discount",)
