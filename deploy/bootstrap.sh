@@ -90,9 +90,9 @@ venv() {
 
 engine() {
     docker_answers && return 0 || said=$?
-    [ "$said" != 13 ] || stop "this user may not use the container engine; let it: \
-sudo usermod -aG docker $(id -un), then log in again"
-    [ "$(id -u)" = 0 ] || stop "no container engine answers; start it: sudo systemctl start docker"
+    [ "$said" != 13 ] || stop "this user may not use the container engine; run \
+sudo usermod -aG docker $(id -un), and log in again"
+    [ "$(id -u)" = 0 ] || stop "no container engine responds; start it: sudo systemctl start docker"
     command -v dockerd >/dev/null || stop "no container engine: apt-get install -y docker.io"
     mkdir -p "$cache"
     echo "patchwright: starting dockerd (log: $cache/dockerd.log)"
@@ -103,7 +103,7 @@ sudo usermod -aG docker $(id -un), then log in again"
         sleep 1
     done
     tail -n 5 "$cache/dockerd.log" >&2
-    stop "dockerd did not answer within a minute; see $cache/dockerd.log"
+    stop "dockerd did not respond within a minute; see $cache/dockerd.log"
 }
 
 for step in "$@"; do

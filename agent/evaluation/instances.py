@@ -78,7 +78,7 @@ def read_instances(text: str) -> tuple[Instance, ...]:
             continue
         instance = _read(line, number)
         if instance.instance_id in seen:
-            raise BadInstances(f"line {number}: the instance {instance.instance_id} stands twice")
+            raise BadInstances(f"line {number}: the instance {instance.instance_id} occurs twice")
         seen.add(instance.instance_id)
         found.append(instance)
     if not found:

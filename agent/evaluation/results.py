@@ -78,6 +78,6 @@ def read_results(data: bytes) -> tuple[dict[str, InstanceResult], int]:
         try:
             result = InstanceResult.model_validate_json(line)
         except ValidationError:
-            raise ValueError(f"line {number} is no result of an evaluation") from None
+            raise ValueError(f"line {number} is not a result of an evaluation") from None
         found[result.instance_id] = result
     return found, whole

@@ -95,7 +95,7 @@ def differences(
     except BadPatch as error:
         return (str(error),)
     other = [path for path, text in found.items() if path not in wanted or wanted[path] != text]
-    reasons = [f"With the patch in the tree {path} is not what the patch says." for path in other]
+    reasons = [f"With the patch, {path} differs from what the patch says." for path in other]
     for path, base in bases.items():
         if path not in found and wanted.get(path, base) != base:
             reasons.append(f"{path} is ignored by the repository, so it would not be published.")

@@ -54,7 +54,7 @@ def reproduction_check(
         )
     elif before.as_claimed and after.runs < needed:
         problems.append(
-            f"The bug shows itself too seldom ({before.as_claimed} of {before.runs} runs without "
+            f"The bug shows too rarely ({before.as_claimed} of {before.runs} runs without "
             f"the patch): {after.runs} passes in a row can be luck, and {needed} would be needed. "
             "Make the reproduction fail more often."
         )
@@ -207,7 +207,7 @@ def _by_test(
     if any(run.timed_out for run in after):
         problems.append("With the patch the tests ran into their time limit.")
     if any(not run.complete for run in after) and all(run.complete for run in before):
-        problems.append("With the patch the run of the tests breaks off before its end.")
+        problems.append("With the patch the test run breaks off early.")
     bad = [name for name, outcome in steady.items() if outcome in ("failed", "error")]
     fixed = [name for name in bad if all(run.get(name) == "passed" for run in now)]
     notes = [
@@ -233,7 +233,7 @@ def _by_exit(before: Sequence[SuiteRun], after: Sequence[SuiteRun]) -> tuple[lis
     if good_before:
         return ["The test command ended with status 0 before the patch and fails with it."], []
     if all(run.exit_code == 5 for run in (*before, *after)) and not any(r.results for r in after):
-        return [], ["The test command finds no tests, so only the reproduction speaks."]
+        return [], ["The test command finds no tests, so only the reproduction is evidence."]
     return [
         "The test command fails with and without the patch and gives no results per test, so it "
         "cannot be told whether the patch broke something."

@@ -254,7 +254,7 @@ async def _prove_smaller_patch(
     bases = {file.path: file.base for file in admissible.files if file.base is not None}
     left = changed_files(parse_patch(patch), bases, patch)
     kept = proof.holds and not _not_as_judged(proof, admissible, before, left)
-    what = "They were dropped." if kept else "They were kept, as the rest alone was not proved."
+    what = "They were dropped." if kept else "They were kept, as the rest alone was not proven."
     note = Check(name="unneeded hunks", ok=True, detail=f"{named} {what}")
     return (proof if kept else None), [note]
 

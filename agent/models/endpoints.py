@@ -108,7 +108,7 @@ def api_url(url: str) -> str:
     except ValueError:
         sound = False
     if not sound:
-        raise BadAddress(f"{url!r} is no model server's address; one is http://HOST:30000/v1.")
+        raise BadAddress(f"{url!r} is not the URL of a model server, such as http://HOST:30000/v1.")
     return trimmed if parts.path else f"{trimmed}/v1"
 
 

@@ -101,7 +101,7 @@ def _of_text(status: int, text: str, retry_after_s: float | None) -> Fault:
     if status in (401, 403):
         return Fault(kind="refused", reason=f"The model server refused the API key: {message}")
     if status in _AWAY or (status >= 500 and _UPSTREAM.search(text)):
-        reason = f"The model server is overloaded or away: {message}"
+        reason = f"The model server is overloaded or unavailable: {message}"
         return Fault(kind="away", reason=reason, retry_after_s=retry_after_s)
     if status >= 500:
         reason = f"The model server failed: {message}"

@@ -48,7 +48,7 @@ def request_headers(
     secret = api_key.get_secret_value().strip() if api_key else ""
     # Checked here, since the error of the transport would show the key.
     if not (secret.isascii() and secret.isprintable()):
-        raise ModelRefused("The API key holds a line break or letters that no key has.")
+        raise ModelRefused("The API key contains a line break or characters that no key has.")
     if secret:
         headers["Authorization"] = f"Bearer {secret}"
     if routing_key and profile.routing_header:

@@ -223,7 +223,7 @@ class OpenAICompatModel:
         fresh = [text for text in turn.warnings if text not in self._warned]
         self._warned.update(fresh)
         if is_empty(turn):
-            fresh.append("The model stopped with neither words nor a tool call.")
+            fresh.append("The model stopped with neither text nor a tool call.")
         if notes:
             fresh.append(f"Asked {len(notes) + 1} times; last: {notes[-1]}")
         return tuple(fresh)

@@ -132,7 +132,7 @@ def profile_named(name: str, added: Mapping[str, Mapping[str, Any]] | None = Non
     fields = dict(added[name])
     base = str(fields.pop("base", "generic"))
     if base not in PROFILES:
-        raise BadProfile(f"Model profile {name!r}: its base {base!r} is none of the built-in ones.")
+        raise BadProfile(f"Model profile {name!r}: its base {base!r} is not a built-in one.")
     try:
         return Profile.model_validate({**PROFILES[base].model_dump(), **fields, "name": name})
     except ValidationError as error:

@@ -55,7 +55,7 @@ def run_command(options: EvalOptions) -> None:
         out.print(comparison_text(compare_folders(*options.compare, settings.prices)))
         return
     if (options.instances is None) == (not options.histories):
-        raise BadInstances("name a file of instances, or repositories by --from-history")
+        raise BadInstances("give a file of instances, or repositories with --from-history")
     with EvalFolder(options.folder).in_use():
         asyncio.run(_measure(options, settings))
 
@@ -76,7 +76,7 @@ async def _measure(options: EvalOptions, settings: Settings) -> None:
                 _print_line(f"{name}: left out: {why}")
             if not found:
                 raise BadInstances(
-                    f"no instance can be replayed as {options.replay}; see above why"
+                    f"no instance can be replayed as {options.replay}; the reasons are above"
                 )
         request = EvalRequest(
             replay=options.replay,
@@ -128,6 +128,6 @@ async def _mine_histories(
         _print_line(f"{counts} ({reasons or 'none left out'}).")
         found += mined.instances
     if not found:
-        raise BadInstances("these histories gave no instances; see above why")
+        raise BadInstances("these histories yielded no instances; the reasons are above")
     write_atomically(place.instances_file, write_instances(found))
     return found

@@ -73,7 +73,7 @@ class EvalFolder:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise FolderRefused(f"another evaluation is at work in {self.root}") from None
+                raise FolderRefused(f"another evaluation is running in {self.root}") from None
             yield
 
     def begin(
@@ -88,8 +88,8 @@ class EvalFolder:
             return
         if not resume:
             raise FolderRefused(
-                f"{self.root} holds an evaluation; go on with it by --resume, or name another "
-                "folder with --out"
+                f"{self.root} already has an evaluation; continue it with --resume, or choose "
+                "another folder with --out"
             )
         different = [
             n
@@ -98,8 +98,9 @@ class EvalFolder:
         ]
         if different:
             raise FolderRefused(
-                f"the evaluation in {self.root} was begun with other {', '.join(different)}; "
-                "results of both do not belong in one report. Name another folder with --out"
+                f"the evaluation in {self.root} was started with different "
+                f"{', '.join(different)}; their results do not belong in one report. Choose "
+                "another folder with --out"
             )
 
     def parameters(self) -> EvaluationParameters | None:
@@ -109,7 +110,7 @@ class EvalFolder:
         except FileNotFoundError:
             return None
         except ValidationError:
-            raise FolderRefused(f"{self.root / 'eval.json'} is no evaluation's") from None
+            raise FolderRefused(f"{self.root / 'eval.json'} is not from an evaluation") from None
 
     def kept_instances(self) -> tuple[Instance, ...]:
         """The folder's instances. Raises `BadInstances`, `OSError`."""
@@ -149,7 +150,7 @@ class EvalFolder:
         try:
             lines = [MinedCommit.model_validate_json(line) for line in data[:whole].splitlines()]
         except ValidationError:
-            raise FolderRefused(f"{path} holds a line that is not of an evaluation") from None
+            raise FolderRefused(f"{path} has a line that is not from an evaluation") from None
         return {m.commit: m for m in lines if m.repo == repo and m.rejected != "network away"}
 
     def append_mined(self, mined: MinedCommit) -> None:

@@ -187,7 +187,7 @@ def _changes(history: History, most: int) -> Iterator[Change]:
             for commit in repo.iter_commits(branch, first_parent=True, max_count=most):
                 yield _change(commit, history.git_dir)
     except (InvalidGitRepositoryError, NoSuchPathError):
-        raise NoHistory(f"{path} is no git repository") from None
+        raise NoHistory(f"{path} is not a git repository") from None
     except (GitError, ValueError) as problem:
         raise NoHistory(f"the history of {branch} in {path} cannot be read: {problem}") from None
 

@@ -96,13 +96,13 @@ class Sources:
                 return mirror_history(place, self._scratch / _key(repo)), False
         looked = ", ".join(map(str, places)) or "nowhere"
         raise NoRepository(
-            f"the repository {repo} was not found (looked at: {looked}); name the folder or the "
-            "address of your mirrors with --mirrors"
+            f"the repository {repo} was not found (looked at: {looked}); give the folder or "
+            "URL of your mirrors with --mirrors"
         )
 
 
 def candidates(repo: str, mirrors: str) -> list[Path]:
-    """Where a repository may stand on this machine, the likeliest first."""
+    """Where a repository may be on this machine, the most likely place first."""
     if repo.startswith("/"):
         return [Path(repo)]
     if not mirrors or ".." in Path(repo).parts:
@@ -116,7 +116,7 @@ def default_branch(output: bytes) -> str:
     """The branch in what `git ls-remote --symref` printed. Raises `NoRepository`."""
     found = re.search(rb"^ref: refs/heads/(\S+)\tHEAD$", output, re.MULTILINE)
     if found is None:
-        raise NoRepository("the repository names no default branch; name one with --branch")
+        raise NoRepository("the repository has no default branch; name one with --branch")
     return found[1].decode("utf-8", "replace")
 
 

@@ -15,8 +15,8 @@ from agent.evaluation.statistics import Mean, Share
 WORDS = {
     "resolved": "instances whose patch passes the hidden tests",
     "proven": "instances that the gate calls proven",
-    "gate precision": "of proven patches, hidden tests confirm",
-    "gate recall": "of right patches, the gate calls proven",
+    "gate precision": "proven patches that the hidden tests confirm",
+    "gate recall": "right patches that the gate calls proven",
 }
 
 
@@ -43,22 +43,22 @@ def shares(report: Report) -> list[tuple[str, Share]]:
 
 
 def efforts(report: Report) -> list[tuple[str, str]]:
-    """What it took, in words."""
+    """Calls, tokens, time and cost, as rows of a table."""
     took = report.effort
     usage = took.usage
     rows = [
-        ("calls", f"{took.calls:,} ({took.median_calls:g} an attempt in the middle)"),
+        ("calls", f"{took.calls:,} (median {took.median_calls:g} per attempt)"),
         (
             "tokens",
             f"{usage.prompt_tokens:,} read ({usage.cached_tokens:,} from the cache), "
             f"{usage.completion_tokens:,} written",
         ),
-        ("time", f"{took.wall_s:,.0f} s ({took.median_wall_s:.0f} s an attempt in the middle)"),
+        ("time", f"{took.wall_s:,.0f} s (median {took.median_wall_s:.0f} s per attempt)"),
     ]
     if took.gpu_s:
         rows.append(("GPU time", f"{took.gpu_s:,.0f} s"))
     if took.cost is not None:
-        each = f", {took.cost_per_resolved:.2f} a fix" if took.cost_per_resolved else ""
+        each = f", {took.cost_per_resolved:.2f} per fix" if took.cost_per_resolved else ""
         rows.append(("cost", f"{took.cost:.2f}{each}"))
     return rows
 
@@ -111,7 +111,7 @@ def _replay(replay: ReplayReport) -> list[RenderableType]:
             f"proven or contested, of the fixes replayed ({replay.mode}): "
             f"{share_text(replay.accepted)}"
         ),
-        Text(f"right fixes that were made wrong: {wrong}"),
+        Text(f"right fixes that the gate made wrong: {wrong}"),
         Text(
             f"called proven, of those that hidden tests refute: {share_text(replay.wrong_proven)}"
         ),
@@ -149,4 +149,4 @@ def verdict_of(found: Comparison) -> str:
     if not found.significant:
         return f"{p}. The difference may well be chance."
     better = "A" if found.paired.only_a > found.paired.only_b else "B"
-    return f"{p}. {better} is better, and hardly by chance."
+    return f"{p}. {better} is better, and this is unlikely to be chance."

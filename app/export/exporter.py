@@ -78,7 +78,7 @@ def export(
         raise ExportRefused(f"{request.out} is not empty; name another folder with --out")
     runs = [run for run in _runs(store, request) if _matches(run, request)]
     if not runs:
-        raise ExportRefused("no finished run fits these filters")
+        raise ExportRefused("no finished run matches these filters")
     apart = validation_repositories([r.repository for r in runs], request.validation, request.seed)
     counts = {side: _Counts() for side in ("train", "validation")}
     read = journal_of or store.events
@@ -94,7 +94,7 @@ def export(
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
                 counts[side].add(row)
     if not exported:
-        raise ExportRefused("no attempt of a finished run fits these filters")
+        raise ExportRefused("no attempt of a finished run matches these filters")
     card = _CARD.get_template("dataset_card.md.j2").render(
         train=counts["train"].rows,
         validation=counts["validation"].rows,

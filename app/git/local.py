@@ -40,7 +40,7 @@ def mirror_local(path: Path, scratch: Path) -> LocalMirror:
     if top is None:
         raise RepositoryRefused(_refusal_reason(path))
     if Path(top) != path:
-        raise RepositoryRefused(f"{path} is inside the repository {top}. Give that folder.")
+        raise RepositoryRefused(f"{path} is inside the repository {top}. Use that folder.")
     commit = _git_output(path, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     if commit is None:
         raise RepositoryRefused(f"{path} has no commits yet. Commit its files first.")

@@ -75,9 +75,9 @@ class Mirror:
         """
         parts = urlsplit(clone_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise GitError("The repository's address must be an http(s) URL.")
+            raise GitError("The repository's URL must start with http:// or https://.")
         if parts.username or parts.password:
-            raise GitError("The repository's address must not hold a user name or password.")
+            raise GitError("The repository's URL must not contain a user name or password.")
         slug = re.sub(r"[^a-z0-9]+", "-", f"{parts.netloc}{parts.path}".lower()).strip("-")
         key = hashlib.sha256(clone_url.encode()).hexdigest()[:12]
         return cls(root / f"{slug[:80]}-{key}.git", clone_url, ca_file=ca_file)
@@ -376,6 +376,6 @@ def push_error(branch: str, output: str) -> GitError:
     refused = next((line for line in output.splitlines() if line.startswith("!")), "")
     signs = ("non-fast-forward", "fetch first", "already exists", "failed to lock", "stale info")
     if any(sign in output for sign in (*signs, "cannot lock ref", "incorrect old value")):
-        return BranchTaken(f"The branch {branch} has other commits already.")
+        return BranchTaken(f"The branch {branch} already has other commits.")
     reason = refused.rpartition("\t")[2] or (output.splitlines() or ["it said nothing"])[-1]
-    return PushRefused(f"The server does not take the branch {branch}: {reason}.")
+    return PushRefused(f"The server does not accept the branch {branch}: {reason}.")

@@ -203,7 +203,7 @@ def _download_requests(
     }
     answer = client.post(address, json=body, headers=headers)
     if answer.status_code in (401, 403):
-        raise GitDenied("The server refuses to give large files (LFS).")
+        raise GitDenied("The server refuses access to large files (LFS).")
     answer.raise_for_status()
     found: dict[str, httpx.Request] = {}
     for entry in answer.json().get("objects", []):
@@ -234,7 +234,7 @@ def _download(
     finally:
         answer.close()
     if taken != size or digest.hexdigest() != oid:
-        raise GitError(f"The large file (LFS) {oid} arrived altered.")
+        raise GitError(f"The large file (LFS) {oid} arrived with different content.")
 
 
 __all__ = ["Submodule", "TreeOptions", "TreeSource", "pointer", "submodule_url", "write_tree"]

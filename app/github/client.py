@@ -361,7 +361,7 @@ class GithubForge:
             except GithubException as installation_error:
                 if installation_error.status == 404:
                     return InstallationGone(
-                        f"Could not {what}: the App is not installed on {self._name} any more."
+                        f"Could not {what}: the App is no longer installed on {self._name}."
                     )
             except requests.RequestException:
                 return forge_error(what, error)

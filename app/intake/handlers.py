@@ -210,7 +210,7 @@ def _latest_run_about(context: EventContext, event: Commented) -> str:
 async def _stop_run(context: EventContext, event: Commented) -> str:
     run_id = _active_run_about(context, event)
     if not run_id:
-        return await _post_reply(context, event, "There is no run under way that could be stopped.")
+        return await _post_reply(context, event, "There is no active run to stop.")
     context.services.store.request_stop(run_id)
     await context.forge.react(event.issue_number, "+1", comment=event.comment_id)
     return f"run {run_id} is stopped"
@@ -221,7 +221,7 @@ async def _pass_hint(
 ) -> str:
     """Words for a run: for its loop while that is at work, else for its pull request."""
     if not text.strip():
-        return await _post_help(context, event, "There are no words in it that could help.")
+        return await _post_help(context, event, "The hint is empty.")
     services, run_id = context.services, _latest_run_about(context, event)
     if run_id and services.store.get_run(run_id).status != "done":
         services.store.add_hint(run_id, event.sender, text, key=context.id)
@@ -235,7 +235,7 @@ async def _pass_hint(
     if may_start:
         return await _start_fix(context, event, text, by)
     return await _post_reply(
-        context, event, "There is no run under way. `fix` with these words starts one."
+        context, event, "There is no active run. `fix` followed by this text starts one."
     )
 
 
@@ -246,7 +246,7 @@ async def _start_fix(
     if run_id:
         if text.strip():
             return await _pass_hint(context, event, text, by)
-        return await _post_reply(context, event, "A run is under way already; see its comment.")
+        return await _post_reply(context, event, "A run is already active; see its comment.")
     number = event.issue_number
     if event.is_pull_request:
         known = _latest_run_about(context, event)
@@ -270,7 +270,7 @@ async def _start_fix(
 async def _post_explanation(context: EventContext, event: Commented) -> str:
     run_id = _latest_run_about(context, event)
     if not run_id:
-        return await _post_reply(context, event, "There was no run yet; nothing is known.")
+        return await _post_reply(context, event, "There has been no run yet, so nothing is known.")
     store = context.services.store
     run = store.get_run(run_id)
     events = [recorded.event for recorded in store.events(run_id)]
@@ -296,7 +296,7 @@ async def _handle_failed_check(context: EventContext, event: CheckFailed) -> str
                 return f"the pull request of run {fix} waits to be merged already"
             pull = await context.forge.pull(number)
             if pull.from_fork or pull.head_sha != event.head_sha:
-                return "from a fork, or not the pull request's head any more"
+                return "from a fork, or no longer the pull request's head"
             return await _start_run(
                 context, event, thread, "failed_check", base=pull.branch, checks=(event.check_id,)
             )
@@ -309,10 +309,10 @@ async def _handle_failed_check(context: EventContext, event: CheckFailed) -> str
     number = await context.forge.open_issue(
         marker,
         title_text(f"The check {event.name} fails on {event.default_branch}"),
-        f"The check {inline(event.name)} failed on {event.head_sha[:12]}. Its log goes to the run.",
+        f"The check {inline(event.name)} failed on {event.head_sha[:12]}. The run gets its log.",
     )
     if services.inbox.latest_run(event.repository, number):
-        return f"issue #{number} is about it already"
+        return f"issue #{number} is already about it"
     thread = await context.forge.issue(number)
     return await _start_run(context, event, thread, "failed_check", checks=(event.check_id,))
 

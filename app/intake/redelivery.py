@@ -35,7 +35,7 @@ async def keep_recovering(app: GithubApp, intake: Intake, every_s: float = EVERY
             await recover(app, intake, since=last)
             last = began - OVERLAP
         except Exception:  # noqa: BLE001  the database is away: the next look finds them
-            _log.warning("missed deliveries could not be taken in", exc_info=True)
+            _log.warning("missed deliveries could not be processed", exc_info=True)
         await asyncio.sleep(every_s)
 
 
@@ -74,7 +74,7 @@ def _recover(app: GithubApp, intake: Intake, since: datetime | None) -> int:
                 intake, delivery.event, delivery.guid, deliveries.payload(app, delivery)
             )
         except BadPayload as error:
-            _log.warning("a missed delivery is no use", delivery=delivery.guid, why=str(error))
+            _log.warning("a missed delivery is unusable", delivery=delivery.guid, why=str(error))
             continue
         count += taken.result in ("new", "attached", "noted")
         _log.info("missed delivery", delivery=delivery.guid, result=taken.result)

@@ -106,7 +106,5 @@ class GovernedModel:
             return "An operator paused the run."
         limit = self.tokens_per_day
         if limit and controls.used_today(self.database) >= limit:
-            return (
-                f"The installation has used its {limit:,} tokens of today; it goes on at 0:00 UTC."
-            )
+            return f"The installation has used today's {limit:,} tokens; it continues at 0:00 UTC."
         return ""

@@ -38,7 +38,7 @@ def backup(settings: Settings, target: Path) -> int:
     if not store.exists():
         raise BackupError(f"There is no database {store}.")
     if target.exists():
-        raise BackupError(f"{target} exists already; name another file.")
+        raise BackupError(f"{target} already exists; choose another file.")
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".backup-") as name:
         folder = Path(name)
@@ -67,7 +67,7 @@ def restore(settings: Settings, source: Path, *, replace: bool) -> int:
     store, engine = _files(settings)
     with state_lock(settings.state_dir), database_lock(settings):
         if store.exists() and not replace:
-            raise BackupError(f"{store} exists; add --replace to put the backup in its place.")
+            raise BackupError(f"{store} already exists; add --replace to replace it.")
         with tempfile.TemporaryDirectory(dir=settings.state_dir, prefix=".restore-") as name:
             folder = Path(name)
             _unpack(source, folder)
@@ -102,9 +102,9 @@ def _unpack(source: Path, folder: Path) -> None:
                     with data, (folder / member.name).open("xb") as file:
                         shutil.copyfileobj(data, file)
     except (OSError, tarfile.TarError, EOFError) as error:
-        raise BackupError(f"{source} is no backup that can be read: {error}") from None
+        raise BackupError(f"{source} cannot be read as a backup: {error}") from None
     if not (folder / STORE).exists():
-        raise BackupError(f"{source} is no backup: it holds no {STORE}.")
+        raise BackupError(f"{source} is not a backup: it contains no {STORE}.")
 
 
 def _check(store: Path) -> int:
@@ -128,7 +128,7 @@ def _files(settings: Settings) -> tuple[Path, Path]:
     url = make_url(settings.database)
     if url.get_backend_name() != "sqlite" or not url.database:
         raise BackupError(
-            "This backs up SQLite. For PostgreSQL use pg_dump and pg_restore: everything is in the "
-            "one database."
+            "This command works with SQLite only. For PostgreSQL use pg_dump and pg_restore; "
+            "everything is in one database."
         )
     return Path(url.database), Path(make_url(settings.engine_database).database or "")

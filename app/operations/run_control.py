@@ -23,7 +23,7 @@ def cancel(store: SqlStore, run_id: str) -> str:
     """
     run = store.get_run(run_id)
     if run.status == "done":
-        raise NotPossible(f"run {run_id} is over already ({run.outcome})")
+        raise NotPossible(f"run {run_id} is already over ({run.outcome})")
     store.request_stop(run_id)
     controls.set_paused(store.database, run_id, False)
     audit.record(store.database, audit.operator(), "cancel", run_id)
@@ -32,25 +32,25 @@ def cancel(store: SqlStore, run_id: str) -> str:
     lease = store.claim(run_id, audit.operator())
     ended = RunEnded(attempt=0, outcome="stopped", diagnosis="An operator cancelled the run.")
     lease.finish(run_id, ended)
-    return "it was cancelled before it began"
+    return "it was cancelled before it started"
 
 
 def pause(store: SqlStore, run_id: str) -> str:
     """Let a run wait before its next model turn. Raises `UnknownRun` and `NotPossible`."""
     run = store.get_run(run_id)
     if run.status == "done":
-        raise NotPossible(f"run {run_id} is over already ({run.outcome})")
+        raise NotPossible(f"run {run_id} is already over ({run.outcome})")
     controls.set_paused(store.database, run_id, True)
     audit.record(store.database, audit.operator(), "pause", run_id)
     return "it pauses before its next turn; its time limit keeps running"
 
 
 def resume(store: SqlStore, run_id: str) -> str:
-    """Let a paused run go on. Raises `UnknownRun`."""
+    """Let a paused run continue. Raises `UnknownRun`."""
     store.get_run(run_id)
     controls.set_paused(store.database, run_id, False)
     audit.record(store.database, audit.operator(), "resume", run_id)
-    return "it goes on"
+    return "it continues"
 
 
 def retry(settings: Settings, store: SqlStore, run_id: str) -> Run:
@@ -63,7 +63,7 @@ def retry(settings: Settings, store: SqlStore, run_id: str) -> Run:
     delivery = f"retry-{uuid.uuid4().hex[:16]}"
     accepted = store.accept(delivery, "retry", run.trigger, model=settings.profile)
     if accepted.how != "new":
-        raise NotPossible(f"{run.repository}#{run.issue_number} has run {accepted.run_id} already")
+        raise NotPossible(f"{run.repository}#{run.issue_number} already has run {accepted.run_id}")
     audit.record(
         store.database, audit.operator(), "retry", accepted.run_id, f"again after {run_id}"
     )

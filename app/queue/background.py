@@ -38,6 +38,6 @@ class BackgroundCalls:
             try:
                 call(argument)
             except Exception:  # noqa: BLE001  the outbox keeps it
-                _log.warning("the engine could not be told yet", about=argument, exc_info=True)
+                _log.warning("the engine could not be notified yet", about=argument, exc_info=True)
             if not self._calls.empty():
                 time.sleep((time.monotonic() - began) * self._pause)

@@ -81,7 +81,7 @@ class Outbox:
         except Exception as error:
             if is_unavailable(error):
                 raise
-            _log.error("the engine could not be told", about=work_id, exc_info=True)
+            _log.error("the engine could not be notified", about=work_id, exc_info=True)
             return False
         return True
 

@@ -79,7 +79,7 @@ def sweep(
                 .values(epoch=runs.c.epoch + 1)
             )
     if dead:
-        _log.warning("workers gave no sign of life", workers=dead)
+        _log.warning("workers sent no heartbeat", workers=dead)
     # After the fence is durable. If this process dies here, the next sweep finds them again.
     by_queue: defaultdict[str | None, list[str]] = defaultdict(list)
     for workflow in left:

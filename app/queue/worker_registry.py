@@ -159,7 +159,7 @@ def hold_name(database: sa.Engine, worker_id: str) -> Iterator[None]:
         if not held:
             raise NameTaken(
                 f"PATCHWRIGHT_EXECUTOR_ID: another live worker is named {worker_id}. Stop it, or "
-                "give this one a name of its own."
+                "give this one a different name."
             )
         try:
             yield
@@ -217,22 +217,22 @@ def heartbeats(
             try:
                 state = current[0].beat()
                 if state == "gone":
-                    _log.warning("this worker was taken for dead; its runs went to others")
+                    _log.warning("this worker was considered dead; its runs went to others")
                     current[0] = register(registration.database, registration.worker_id)
                 own_beats[0] = own_beats[0].after_beat(time.monotonic(), dead_after_s)
                 if state == "draining" and not draining:
                     draining = True
-                    _log.info("draining: no more work is taken")
+                    _log.info("draining: no more work is accepted")
                     drained()
             except Exception as error:  # noqa: BLE001  whatever it is, the next one may succeed
-                _log.warning("no sign of life could be given", why=str(error).split("\n")[0])
+                _log.warning("no heartbeat could be sent", why=str(error).split("\n")[0])
 
     def look() -> None:
         while not stop.wait(every_s):
             try:
                 sweep(own_beats[0].can_judge_others(time.monotonic(), dead_after_s))
             except Exception as error:  # noqa: BLE001  the database's errors and the engine's
-                _log.warning("the dead could not be looked for", why=str(error).split("\n")[0])
+                _log.warning("dead workers could not be looked up", why=str(error).split("\n")[0])
 
     threads = [
         threading.Thread(target=beat, name="signs of life", daemon=True),

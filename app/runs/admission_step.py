@@ -92,7 +92,7 @@ async def _wait_for_admission(run: ActiveRun, config: EffectiveConfig) -> Done |
     while True:
         run.check_lease()
         if run.store.stop_requested(run.record.id):
-            return Denied("It was stopped while it waited.")
+            return Denied("The run was stopped while it was waiting.")
         match begin_if_admitted(run.store.database, run.record, config, now()):
             case Go():
                 return Done()
@@ -103,5 +103,5 @@ async def _wait_for_admission(run: ActiveRun, config: EffectiveConfig) -> Done |
                     facts = run.facts(queue_place=ahead, waits_for=reason)
                     await run.update_status("queued", facts, AttemptState())
         if time.monotonic() > until:
-            raise Requeued("others may use the place meanwhile")
+            raise Requeued("others may use its slot in the meantime")
         await asyncio.sleep(min(1.0, run.services.status_interval_s))

@@ -50,7 +50,7 @@ def diagnosis(journal: Iterable[Recorded]) -> str:
             case GateJudged() | AttemptEnded():
                 doing = "after an attempt's end"
     return (
-        f"The worker died {DEATHS} times or more at the same place, {doing}; this run was parked: "
-        "another try would most likely end the same way. Workers that run out of memory or "
-        "disk are the usual cause; the worker's own log says more."
+        f"The worker died at least {DEATHS} times at the same point, {doing}, so this run was "
+        "parked: another try would most likely end the same way. The usual cause is a worker that "
+        "runs out of memory or disk; its log says more."
     )

@@ -129,9 +129,9 @@ def wait_before_retry(
 
 
 def public_message(error: BaseException, run_id: str) -> str:
-    """The failure in words for the issue: never a trace, a path of this machine or a secret."""
-    if isinstance(error, EngineUnavailable):  # its words are of this machine's addresses
-        return f"The container engine does not respond; the operator's log has more under {run_id}."
+    """The failure as told on the issue: never a trace, a path of this machine or a secret."""
+    if isinstance(error, EngineUnavailable):  # its message has addresses of this machine
+        return f"The container engine does not respond; the log has details under run {run_id}."
     if isinstance(error, _PUBLIC_ERRORS):
         return redact(str(error))
     return (
@@ -180,7 +180,7 @@ def stop_reason_for_error(error: BaseException) -> StopReason | None:
         case InstallationGone():
             return StopReason(
                 "removed",
-                "The App was removed from the repository. Install it there again to go on.",
+                "The App was removed from the repository. Install it there again to continue.",
                 post_comment=False,
             )
         case RepositoryArchived():
@@ -196,7 +196,7 @@ def stop_reason_for_error(error: BaseException) -> StopReason | None:
             return StopReason(
                 "token",
                 "GitHub refused the App's token, and a new one too. The App's private key may have "
-                "been withdrawn, or its permissions changed: the operator should run "
+                "been revoked, or its permissions changed: the operator should run "
                 "`patchwright doctor`.",
                 post_comment=False,
             )
@@ -211,7 +211,7 @@ def stop_reason_for_error(error: BaseException) -> StopReason | None:
             return None
 
 
-ARCHIVED = "The repository was archived, which makes it read-only. Unarchive it to go on."
+ARCHIVED = "The repository was archived, which makes it read-only. Unarchive it to continue."
 
 
 def stop_reason_for_issue(
@@ -224,19 +224,19 @@ def stop_reason_for_issue(
     if thread.number != number or not _is_in_repository(thread.url, repository, name):
         return StopReason(
             "transferred",
-            f"The issue was transferred and is now {thread.url}. Label it there to go on.",
+            f"The issue was transferred and is now {thread.url}. Label it there to continue.",
             post_comment=False,
         )
     if thread.locked:
         return StopReason(
             "locked",
-            "The issue was locked in the meantime. Unlock it and start a new run to go on.",
+            "The issue was locked in the meantime. Unlock it and start a new run.",
             post_comment=False,
         )
     if not thread.open:
         return StopReason(
             "closed",
-            "The issue was closed in the meantime. Reopen it and label it again to go on.",
+            "The issue was closed in the meantime. Reopen it and label it again to continue.",
             post_comment=True,
         )
     return None

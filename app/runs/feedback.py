@@ -74,11 +74,11 @@ def item_from_comment(comment: ReviewComment, name: str) -> FeedbackItem:
             text = f"{who} reviewed the pull request and says:\n{body}"
         case "page":
             body = feedback_to_app(comment.body, name)[:LONGEST]
-            text = f"{who} says on the pull request's page:\n{body}"
+            text = f"{who} commented on the pull request:\n{body}"
         case "line":
-            place = f"line {comment.line}" if comment.line else "a line that is gone now"
+            place = f"line {comment.line}" if comment.line else "a line that no longer exists"
             hunk = "\n".join(comment.hunk.splitlines()[-12:])
-            text = f"{who} says of {comment.path}, {place}:\n{hunk}\n\n{body}"
+            text = f"{who} commented on {comment.path}, {place}:\n{hunk}\n\n{body}"
     return FeedbackItem(
         key=comment.key,
         kind=comment.kind,
@@ -112,8 +112,8 @@ def item_from_conflict(branch: str, tip: str, files: Sequence[str], patch: str) 
         kind="conflict",
         text=(
             f"The branch {branch} moved to {tip[:12]}, and the pull request conflicts with it in "
-            f"{named}. The tree is that new commit, without the pull request's change. Make the "
-            f"same change fit there, and declare the reproduction again. The change was:\n"
+            f"{named}. The tree is that new commit, without the pull request's change. Adapt the "
+            f"change to it, and declare the reproduction again. The change was:\n"
             f"```diff\n{patch[:20_000]}\n```"
         ),
         title=f"Conflict with {branch} in {named}",
@@ -126,7 +126,7 @@ def item_from_rerun(key: str, reasons: Sequence[str]) -> FeedbackItem:
     return FeedbackItem(
         key=key,
         kind="rerun",
-        text=f"Somebody asked for the proof again, and it did not hold:\n{listed[:LONGEST]}",
+        text=f"Somebody asked for a new proof, and it failed:\n{listed[:LONGEST]}",
         title="Re-run of the proof",
     )
 
@@ -134,16 +134,16 @@ def item_from_rerun(key: str, reasons: Sequence[str]) -> FeedbackItem:
 def attempt_introduction(
     pull_number: int, carried: ReproductionDeclared | None, *, patched: bool
 ) -> str:
-    """What the next attempt has to know before the feedback."""
+    """What the next attempt needs to know before the feedback."""
     parts = [
-        f"You have made a patch for this issue before; it stands in pull request #{pull_number}, "
-        "about which there is feedback."
+        f"You have already made a patch for this issue; it is in pull request #{pull_number}, "
+        "on which there is feedback."
     ]
     if patched:
         parts.append("The tree holds that pull request as it is now.")
         if carried is not None and carried.command:
             parts.append(
-                f"Its reproduction is accepted already: `{carried.command}`. Another one must fail "
+                f"Its reproduction is already accepted: `{carried.command}`. Another one must fail "
                 "in the tree as it is now."
             )
     parts.append("Do what the feedback asks, or say why not; then submit.")

@@ -198,10 +198,10 @@ async def _fetch(run: ActiveRun) -> Fetched:
 def _base_moved_text(branch: str, tip: str, judged: GateJudged, patch: str) -> str:
     reasons = "\n".join(f"- {reason}" for reason in judged.reasons)
     return (
-        f"You had a proven patch, but the branch {branch} has moved to {tip[:12]} meanwhile, and "
-        f"there the patch is not proven:\n{reasons[:4000]}\n"
+        f"You had a proven patch, but the branch {branch} has since moved to {tip[:12]}, where "
+        f"the patch is not proven:\n{reasons[:4000]}\n"
         "The tree is that new commit, without the patch. See whether the bug is still there, and "
-        f"make the fix fit. The patch was:\n```diff\n{patch[:20_000]}\n```"
+        f"adapt the fix. The patch was:\n```diff\n{patch[:20_000]}\n```"
     )
 
 

@@ -118,7 +118,7 @@ async def gather(run: ActiveRun) -> Gathered | NothingToDo:
         patch = await asyncio.to_thread(mirror.diff, base, head)
         items.append(feedback.item_from_conflict(pull.base_branch, tip, conflicts, patch))
     reruns = inbox.requested_reruns(run.record.id, run.record.round)
-    items += [feedback.item_from_rerun(key, ("It was not made yet.",)) for key in reruns]
+    items += [feedback.item_from_rerun(key, ("It has not been run yet.",)) for key in reruns]
     if not items:
         return NothingToDo("nothing to do")
     run.phase("preparing", f"round {run.record.round}")
@@ -202,7 +202,7 @@ async def push(run: ActiveRun, gathered: Gathered, debugged: Debugged) -> Change
                 run.forge, lambda token: mirror.push(pull.branch, commit, token)
             )
         except BranchTaken:
-            return BranchMoved("Somebody kept pushing to the branch meanwhile.")
+            return BranchMoved("Others kept pushing to the branch in the meantime.")
     return Pushed(number, commit, "draft" if must_be_draft(state) else "proven")
 
 
@@ -284,7 +284,7 @@ async def _prove_again(
         return shown, False
     submitted = Submitted(
         root_cause=earlier.submitted.root_cause if earlier.submitted else "",
-        summary="The change was proven again as it is.",
+        summary="The unchanged pull request was proven again.",
         patch=patch,
     )
     events: list[Submitted | GateJudged | AttemptEnded | ReproductionDeclared] = [

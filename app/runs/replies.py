@@ -75,14 +75,14 @@ def _proof(state: AttemptState, commit: str) -> str:
         return f"{commit[:12]} is **not proven**."
     return (
         f"Proven again in fresh sandboxes for the whole pull request as of {commit[:12]}: "
-        f"{held} of {len(checks)} checks hold."
+        f"{held} of {len(checks)} checks passed."
     )
 
 
 def answers(summary: str, count: int) -> tuple[str, ...]:
     """What the model's summary says to each item, by the lines that begin with `[n]`.
 
-    An item without a line of its own is answered by the whole summary.
+    An item without such a line is answered with the whole summary.
     """
     found: dict[int, list[str]] = {}
     at = 0
@@ -101,14 +101,14 @@ def answer_text(reply: str, *, commit: str, changed: bool, failed: str) -> Markd
     """An answer to one item. `commit` has the change; `failed` says why there is none."""
     if failed:
         return Markdown(f"Not done. {prose(failed, 3000)}")
-    done = f"Done in {commit}." if changed else "Nothing was changed for this."
+    done = f"Done in {commit}." if changed else "No change was made for this."
     return Markdown(f"{done} {prose(reply, 6000)}")
 
 
 def page_comment(
     items: Sequence[tuple[FeedbackItem, Markdown]], *, proof: str, run_url: str
 ) -> Markdown:
-    """The answers that have no thread of their own, and how the change was proven again."""
+    """The answers that belong to no thread, and how the change was proven again."""
     parts = [f"> {inline(item.title)}\n\n{answer}" for item, answer in items]
     if proof:
         parts.append(proof)
@@ -121,6 +121,6 @@ def given_up(checks: Sequence[FailedCheck]) -> Markdown:
     """What to say when checks still fail after the last round for them."""
     named = ", ".join(code(check.name) for check in checks[:10])
     return Markdown(
-        f"{named} still fails after {CHECK_ROUNDS} tries. Someone has to look: say in "
-        "a review what to do, or push to the branch."
+        f"{named} still fails after {CHECK_ROUNDS} tries and needs a person: say in a review what "
+        "to do, or push to the branch."
     )

@@ -79,7 +79,7 @@ async def with_retries(
             heeds_stop and is_transient(error) and store.stop_requested(run_id)
         ):
             return Failed(STOPPED, stopped=True)
-        # A step may last for hours: faults between which it got on are not one outage.
+        # A step may last for hours: faults with progress in between are not one outage.
         journal = store.events(run_id)
         progress_now = journal_progress.progress(journal)
         tries, progress = (tries + 1 if progress_now == progress else 1), progress_now

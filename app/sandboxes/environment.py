@@ -150,7 +150,7 @@ async def image_for(
         found = (replace(environment_of(repair_context, known), explicit=False), *found)
     prepared = await make(*found)
     if repairer is not None and prepared.failed and prepared.environment.is_bare:
-        progress("The model looks for a set-up that works …")
+        progress("The model is looking for a working set-up …")
         better = await repair_setup(repairer, repair_context, prepared.failed)
         if better is not None:
             save_recipe(settings.state_dir, request.scope, read.texts, better.environment)

@@ -79,8 +79,8 @@ class KubernetesSandboxes:
         requested = request.settings
         if requested.setup or requested.dockerfile:
             raise SandboxError(
-                "On Kubernetes, set-up commands and Dockerfiles are not run. Build an image with "
-                "them done, and name it as `image` in .github/patchwright.yml."
+                "On Kubernetes, set-up commands and Dockerfiles are not run. Build an image that "
+                "includes their results, and name it as `image` in .github/patchwright.yml."
             )
         if not requested.image:
             return None

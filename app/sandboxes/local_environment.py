@@ -148,7 +148,7 @@ async def with_environment(
     finally:
         await engine.sweep((), installation=run_id)
     if environment.recipe:
-        say(f"To keep this environment, put it in {PATH}:\n{environment.recipe}")
+        say(f"To keep this environment, add this to {PATH}:\n{environment.recipe}")
     if environment.image:
         settings = settings.model_copy(update={"sandbox_image": environment.image})
     return settings, environment

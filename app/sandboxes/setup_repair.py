@@ -100,11 +100,11 @@ async def _tests_run(
         command = repairer.test_command or await find_test_command(box)
         run = await run_suite(box, command, "", repairer.test_timeout_s)
     except NoTests as none:
-        return TryResult(False, f"Set-up went through, but: {none}")
+        return TryResult(False, f"Set-up succeeded, but: {none}")
     finally:
         await box.close()
     if cannot_start(run):
-        return TryResult(False, f"Set-up went through, but `{command}` does not run:\n{run.output}")
+        return TryResult(False, f"Set-up succeeded, but `{command}` does not run:\n{run.output}")
     return TryResult(True, f"It works: `{command}` ran {len(run.results)} tests.")
 
 

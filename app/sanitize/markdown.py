@@ -25,7 +25,7 @@ GAP = "\u200b"
 _MARGIN = 2 * LONGEST_KEY
 """Characters beyond those shown that are searched for secrets, too; not what comes after them."""
 
-CUT_NOTE = "… (cut here; the whole is on the run's page)"
+CUT_NOTE = "… (truncated; the full text is on the run's page)"
 
 
 class Markdown(str):

@@ -80,24 +80,24 @@ def require_app(settings: Settings) -> None:
     ]
     if missing:
         names = ", ".join(PREFIX + name for name in missing)
-        raise SettingsError(f"The service needs all of a GitHub App. Set {names}.")
+        raise SettingsError(f"The service needs a complete GitHub App. Set {names}.")
 
 
 def require_executor(settings: Settings) -> None:
     """Raises `SettingsError` when a worker that shares its database has no name."""
     if not settings.database.startswith("sqlite") and not settings.executor_id:
         raise SettingsError(
-            f"With PostgreSQL, workers may share the database. Set {PREFIX}EXECUTOR_ID to a name "
-            "that this worker keeps and no other has."
+            f"With PostgreSQL, workers may share the database. Set {PREFIX}EXECUTOR_ID to a "
+            "permanent name that no other worker has."
         )
 
 
 def require_shared_database(settings: Settings) -> None:
-    """Raises `SettingsError` on SQLite, which one process has for itself."""
+    """Raises `SettingsError` on SQLite, which processes cannot share."""
     if settings.database.startswith("sqlite"):
         raise SettingsError(
-            "SQLite serves one process: `patchwright serve` does the runs itself. For workers of "
-            f"their own, set {PREFIX}DATABASE_URL to a PostgreSQL database."
+            "SQLite serves only one process: `patchwright serve` executes the runs itself. For "
+            f"separate workers, set {PREFIX}DATABASE_URL to a PostgreSQL database."
         )
 
 

@@ -41,7 +41,7 @@ def health_server(
     except SystemExit:  # how uvicorn says that it cannot
         raise SettingsError(
             f"{PREFIX}WORKER_PORT: port {settings.worker_port} at {settings.host} cannot be used. "
-            "Take another one, or stop what has it."
+            "Choose another one, or stop the program that uses it."
         ) from None
     thread = threading.Thread(
         target=server.run, args=([listening],), name="worker's port", daemon=True

@@ -58,7 +58,7 @@ def running_worker(services: Services, drained: Callable[[], None]) -> Iterator[
                     if not workflow_engine.patience_s and not services.shutdown_gate.close(
                         settings.stop_patience_s
                     ):
-                        _log.warning("tool calls under way are cut; they are repeated")
+                        _log.warning("running tool calls are cut off and will be repeated")
     finally:
         if settings.pool_size:
             asyncio.run(remove_waiting(settings))

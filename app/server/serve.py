@@ -92,7 +92,7 @@ def serve(settings: Settings, *, worker: bool = True) -> None:
         else:
             with workflow_client(settings, store) as client:
                 _listen(settings, store, client)
-        _log.info("stopped; unfinished runs go on at the next start", runs=len(store.live()))
+        _log.info("stopped; unfinished runs continue at the next start", runs=len(store.live()))
         store.close()
 
 

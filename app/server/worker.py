@@ -78,7 +78,7 @@ def run_worker(settings: Settings) -> None:
                 if draining.is_set():
                     workflow_engine.patience_s = settings.drain_minutes * 60
         except _ImmediateStop:
-            _log.info("stopped at once; others take the runs over")
+            _log.info("stopped immediately; other workers take over its runs")
         _log.info("stopped", worker=settings.executor)
         store.close()
 

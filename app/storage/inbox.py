@@ -197,10 +197,10 @@ class Inbox:
             return list(connection.execute(query).scalars())
 
     def wake(self, run_id: str) -> bool:
-        """See that the run looks at its pull request again, in another round.
+        """Have the run look at its pull request again, in another round.
 
-        At once when it is done (True: it has to be queued); else when its present round ends. Not
-        when its pull request is closed.
+        At once if it is done (True: it has to be queued), else when its current round ends; never
+        if its pull request is closed.
         """
         table = tables.runs
         with self._database.begin() as connection:

@@ -34,15 +34,15 @@ def state_lock(state_dir: Path) -> Iterator[None]:
         ) from None
     with _exclusive_lock(
         file,
-        f"{PREFIX}STATE_DIR: another Patchwright (process {{holder}}) works in {state_dir}. "
-        f"Stop it, or give this one a folder of its own with {PREFIX}STATE_DIR.",
+        f"{PREFIX}STATE_DIR: another Patchwright (process {{holder}}) already uses {state_dir}. "
+        f"Stop it, or choose a different folder for this one with {PREFIX}STATE_DIR.",
     ):
         yield
 
 
 @contextmanager
 def database_lock(settings: Settings) -> Iterator[None]:
-    """Hold the SQLite file, which may be named from several state folders; else nothing.
+    """Lock the SQLite file, which several state folders may name; no lock for PostgreSQL.
 
     Raises `SettingsError` when another process holds it.
     """
@@ -55,8 +55,8 @@ def database_lock(settings: Settings) -> Iterator[None]:
     lock = file.with_name(file.name + ".lock").open("a+")
     with _exclusive_lock(
         lock,
-        f"{PREFIX}DATABASE_URL: another Patchwright (process {{holder}}) works on {file}. Stop it, "
-        "give this one a file of its own, or use PostgreSQL, which many may share.",
+        f"{PREFIX}DATABASE_URL: another Patchwright (process {{holder}}) already uses {file}. Stop "
+        "it, choose a different file for this one, or use PostgreSQL, which several can share.",
     ):
         yield
 

@@ -38,7 +38,7 @@ def migrate(database: sa.Engine) -> None:
         if found and found not in known():
             raise NewerSchema(
                 f"The database has schema {found}, which this version does not know: a later "
-                "Patchwright has changed it. Run that version, or restore a backup of before."
+                "version has upgraded it. Run that version, or restore an earlier backup."
             )
         config = _config()
         config.attributes["connection"] = connection

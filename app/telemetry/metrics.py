@@ -70,33 +70,33 @@ def _histogram(name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
 
 
 _tools = (*TOOLS, OTHER)
-_turn_seconds = _histogram("model_turn_seconds", "Time of a model's turn.", _TURN_S)
+_turn_seconds = _histogram("model_turn_seconds", "Duration of a model turn.", _TURN_S)
 _tokens = _counter(
     "model_tokens", "Tokens by kind.", kind=("prompt_read", "prompt_cached", "completion")
 )
-_model_away = _counter("model_away", "Times that a turn found no server of the model.")
+_model_away = _counter("model_away", "Turns that found no model server available.")
 _calls = _counter("tool_calls", "Tool calls.", tool=_tools, status=get_args(ToolStatus))
-_call_seconds = _histogram("tool_call_seconds", "Time of a tool call.", _CALL_S)
+_call_seconds = _histogram("tool_call_seconds", "Duration of a tool call.", _CALL_S)
 _verdicts = _counter("gate_verdicts", "Verdicts of the gate.", verdict=get_args(Verdict))
 _hypotheses = _counter(
     "hypotheses", "Hypotheses.", event=("proposed", "confirmed", "refuted", "abandoned")
 )
 _drifts = _counter(
-    "drifts", "Times that a run went in circles.", answer=("nudge", "rollback", "end")
+    "drifts", "Times a run was going in circles.", answer=("nudge", "rollback", "end")
 )
 _opened = _counter(
     "sandboxes_opened",
-    "Sandboxes of attempts; rebuilt: the last one was lost, or its worker.",
+    "Sandboxes of attempts; rebuilt: the last one or its worker was lost.",
     reason=("start", "resumed", "rebuilt"),
 )
 _sandbox_failures = _counter(
     "sandbox_failures",
-    "Sandboxes or environments that could not be had.",
+    "Sandboxes or environments that could not be created.",
     kind=("engine_away", "image_missing", "gone", OTHER),
 )
-_open_seconds = _histogram("sandbox_open_seconds", "Time until a sandbox is there.", _SANDBOX_S)
+_open_seconds = _histogram("sandbox_open_seconds", "Time to open a sandbox.", _SANDBOX_S)
 _prepare_seconds = _histogram(
-    "prepare_seconds", "Time until a repository's environment is there.", _SANDBOX_S
+    "prepare_seconds", "Time to prepare a repository's environment.", _SANDBOX_S
 )
 _first_call_seconds = _histogram(
     "first_call_seconds",
@@ -105,16 +105,16 @@ _first_call_seconds = _histogram(
 )
 _waits = _counter(
     "step_waits",
-    "Times that a step waits because something is away.",
+    "Times a step waited because something was unavailable.",
     away=("github", "github_limit", "git", "engine", "sandbox", OTHER),
 )
 _failures = _counter("step_failures", "Steps of runs that failed for good.")
-_requeued = _counter("runs_handed_back", "Runs handed back: what they need is away.")
+_requeued = _counter("runs_handed_back", "Runs requeued because something was unavailable.")
 _ended = _counter("runs_ended", "Rounds of runs that ended.", outcome=get_args(Outcome))
-_run_seconds = _histogram("run_seconds", "Time from the ask to the first round's end.", _RUN_S)
-_attempts = Gauge("patchwright_attempts", "Attempts under way in this process.", registry=WORK)
+_run_seconds = _histogram("run_seconds", "Time from request to the end of round one.", _RUN_S)
+_attempts = Gauge("patchwright_attempts", "Active attempts in this process.", registry=WORK)
 _waiting = Gauge(
-    "patchwright_model_waiting", "Attempts that wait for a model's server.", registry=WORK
+    "patchwright_model_waiting", "Attempts that wait for a model server.", registry=WORK
 )
 ProcessCollector(registry=WORK)
 

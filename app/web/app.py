@@ -90,9 +90,9 @@ def create_app(web: Web, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
         try:
             web.store.ping()
         except SQLAlchemyError:
-            return PlainTextResponse("the database does not answer\n", 503)
+            return PlainTextResponse("the database does not respond\n", 503)
         if not web.ready():
-            return PlainTextResponse("the durable engine is not up\n", 503)
+            return PlainTextResponse("the durable engine is not running\n", 503)
         return PlainTextResponse("ready\n")
 
     @app.get("/metrics")

@@ -33,7 +33,7 @@ class Metrics:
         self._registry = CollectorRegistry()
         self.deliveries = Counter(
             "patchwright_deliveries",
-            "Deliveries by what became of them.",
+            "Deliveries by outcome.",
             labelnames=("result",),
             registry=self._registry,
         )
@@ -126,13 +126,13 @@ class InstallationCollector:
 
     def _limits(self) -> Iterator[Metric]:
         settings = self._settings
-        yield _gauge("concurrency_limit", "Runs at once, at most.", {(): settings.concurrency})
-        yield _gauge("tokens_limit", "Tokens a day; 0: no limit.", {(): settings.tokens_per_day})
+        yield _gauge("concurrency_limit", "Limit on concurrent runs.", {(): settings.concurrency})
+        yield _gauge("tokens_limit", "Tokens per day; 0: no limit.", {(): settings.tokens_per_day})
         try:
             free = shutil.disk_usage(settings.state_dir).free
         except OSError:  # not made yet
             return
-        yield _gauge("state_free_bytes", "Room left where the state folder is.", {(): free})
+        yield _gauge("state_free_bytes", "Free space on the state folder's disk.", {(): free})
 
 
 def _families(figures: Figures) -> Iterator[Metric]:
@@ -141,13 +141,13 @@ def _families(figures: Figures) -> Iterator[Metric]:
     yield _gauge("runs", "Runs by status and outcome.", states, "status", "outcome")
     yield _gauge("pulls", "Pull requests.", _one(figures.pulls), "state")
     waiting = sum(n for (status, _), n in figures.runs.items() if status == "queued")
-    yield _gauge("queue_runs", "Runs that wait.", {(): waiting})
-    yield _gauge("queue_oldest_seconds", "Longest wait of them.", {(): figures.oldest_queued_s})
+    yield _gauge("queue_runs", "Waiting runs.", {(): waiting})
+    yield _gauge("queue_oldest_seconds", "Longest wait among them.", {(): figures.oldest_queued_s})
     yield _gauge(
-        "outbox", "What the engine was not told yet.", _one(figures.not_enqueued), "kind"
+        "outbox", "Outbox entries not yet enqueued.", _one(figures.not_enqueued), "kind"
     )  # fmt: skip
-    yield _gauge("workers", "Workers that live.", _one(figures.workers), "state")
-    yield _gauge("worker_silent_seconds", "Longest silence of one.", {(): figures.silent_s})
+    yield _gauge("workers", "Live workers.", _one(figures.workers), "state")
+    yield _gauge("worker_silent_seconds", "Longest silence of a worker.", {(): figures.silent_s})
     yield _gauge("tokens_today", "Tokens used since 0:00 UTC.", {(): figures.tokens_today})
     yield _gauge("database_bytes", "Size of the database.", {(): figures.bytes})
 

@@ -35,7 +35,7 @@ async def _deliver(
     # At most a small local file: a thread would cost more than it.
     secret = settings.secret("github_webhook_secret")
     if not webhooks.verify(secret, body, signature):
-        raise HTTPException(401, "The signature does not fit the body.")
+        raise HTTPException(401, "The signature does not match the body.")
     event = request.headers.get("x-github-event", "")
     delivery = request.headers.get("x-github-delivery", "")
     try:

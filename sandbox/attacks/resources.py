@@ -112,7 +112,7 @@ async def output_flood(target: Target) -> None:
     if len(result.output) > SMALL.output_bytes + 1000 or not result.output.startswith(b"a tree"):
         raise Escaped(f"{len(result.output):,} bytes were kept")
     if result.duration_s > 55:
-        raise Escaped("the flood was not cut of")
+        raise Escaped("the flood was not cut off")
     await must_answer(box)
 
 

@@ -39,7 +39,7 @@ class EngineAddress:
                     protocol, parts.hostname or "localhost", port, ssl=context
                 )
         except OSError as error:
-            raise EngineUnavailable(f"No container engine answers at {self.url}: {error}") from None
+            raise EngineUnavailable(f"No engine responds at {self.url}: {error}") from None
         return made
 
     def _context(self) -> ssl.SSLContext | None:

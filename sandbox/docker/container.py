@@ -58,7 +58,7 @@ class Container:
             await self._check_alive_for_a_while()
             if isinstance(error, SandboxError):
                 raise
-            raise SandboxError(f"The sandbox starts no shell: {error}") from error
+            raise SandboxError(f"The sandbox could not start a shell: {error}") from error
 
     async def start_process(self, command: Sequence[str]) -> None:
         """Start a program as the commands' user and let it go."""
@@ -116,10 +116,10 @@ class Container:
             if error.status_code == 409 and "not running" in str(error.explanation):
                 raise SandboxGone("The sandbox's container is not running") from None
             if is_unavailable(error):
-                raise SandboxGone(f"The container engine is away: {error.explanation}") from None
+                raise SandboxGone(f"The engine is unavailable: {error.explanation}") from None
             raise SandboxError(f"The container engine refused: {error.explanation}") from None
         except (DockerException, requests.RequestException) as error:
-            raise SandboxGone(f"The container engine does not answer: {error}") from None
+            raise SandboxGone(f"The container engine does not respond: {error}") from None
 
 
 def is_unavailable(error: APIError) -> bool:

@@ -221,14 +221,14 @@ class DockerEngine:
         try:
             return docker.DockerClient(base_url=self._address.url, tls=self._address.tls or False)
         except DockerException as error:
-            if "Permission denied" in str(error):  # docker-py keeps no more than the words
+            if "Permission denied" in str(error):  # docker-py keeps only the message
                 raise EngineUnavailable(
-                    f"This user may not use the container engine at {self._address.url}. Let it: "
-                    "`sudo usermod -aG docker $USER`, then log in again; who may use the engine is "
-                    "root on this machine."
+                    f"This user may not use the container engine at {self._address.url}. Run "
+                    "`sudo usermod -aG docker $USER` and log in again; anyone who may use the "
+                    "engine is root on this machine."
                 ) from None
             raise EngineUnavailable(
-                f"No container engine answers at {self._address.url}. Start Docker "
+                f"No container engine responds at {self._address.url}. Start Docker "
                 f"(for example `sudo systemctl start docker`) or set DOCKER_HOST. ({error})"
             ) from None
 
@@ -238,7 +238,7 @@ class DockerEngine:
             return await asyncio.to_thread(work, client)
         except ImageNotFound as error:
             raise ImageMissing(
-                f"The image is not there; build it with `patchwright images build`. "
+                f"The image is missing; build it with `patchwright images build`. "
                 f"({error.explanation})"
             ) from None
         except NotFound as error:
@@ -252,7 +252,7 @@ class DockerEngine:
             raise SandboxError(f"The container engine refused: {error.explanation}") from None
         except (DockerException, requests.RequestException) as error:
             raise EngineUnavailable(
-                f"The container engine at {self._address.url} does not answer: {error}"
+                f"The container engine at {self._address.url} does not respond: {error}"
             ) from None
 
 

@@ -53,7 +53,7 @@ class ExecStream(asyncio.Protocol):
                 await stream._opened
         except TimeoutError:
             stream.abort()
-            raise SandboxError(f"The engine started no command within {_OPEN_S:.0f} s") from None
+            raise SandboxError(f"The engine started no command in {_OPEN_S:.0f} s") from None
         return stream
 
     async def write(self, data: bytes) -> None:

@@ -126,7 +126,7 @@ def description(attributes: Mapping[str, Any], environment: Mapping[str, str]) -
 
 
 def load(client: docker.DockerClient, found: Description) -> str:
-    """Have the engine hold the image; gives its id. Raises `SandboxError`. Blocks."""
+    """Load the image into the engine; returns its id. Raises `SandboxError`. Blocks."""
     try:
         client.images.get(found.id)
     except ImageNotFound:
@@ -136,7 +136,7 @@ def load(client: docker.DockerClient, found: Description) -> str:
         except (APIError, ImageNotFound) as error:
             raise SandboxError(
                 "The image has settings that a sandbox must not take over (a volume, a health "
-                "check or the like), and this container engine does not make an image of its "
-                f"layers without them. Use an image without such settings. ({error})"
+                "check or the like), and this container engine cannot make an image of its layers "
+                f"without them. Use an image without such settings. ({error})"
             ) from None
     return found.id

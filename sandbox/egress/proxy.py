@@ -1,12 +1,12 @@
 """The only way out of a set-up: an HTTP proxy that lets through what `EgressRules` names.
 
-Every request and every CONNECT is checked by itself, so a redirect of a permitted host leads
-nowhere that was not permitted anyway. A name is resolved here, all its addresses are checked, and
-the connection goes to an address that was checked: a second answer of the name server changes
-nothing. Within a CONNECT the TLS client must ask for the host that it named to the proxy, else a
-content network would serve it any other of its customers. Connections to hosts with credentials
-are taken apart here (see `egress_certificates`) so that the credentials can be added outside of
-the sandbox; the upstream's certificate is verified by this process.
+Every request and every CONNECT is checked separately, so a redirect from a permitted host cannot
+lead anywhere that is not permitted. Names are resolved here, all their addresses are checked, and
+the connection goes to a checked address: a second answer from the name server changes nothing.
+Within a CONNECT the TLS client must ask for the host that it named to the proxy; otherwise a
+content delivery network would serve it any of its other customers. TLS to hosts with credentials
+is terminated here (`sandbox.egress.certificates`), so that the credentials can be added outside
+the sandbox; this process verifies the upstream certificate.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class _Target:
 
 
 class EgressProxy:
-    """See the module. One object serves one set-up, and remembers what it refused."""
+    """The HTTP proxy of one set-up; it remembers what it refused."""
 
     def __init__(
         self, rules: EgressRules, *, ca_file: str = "", resolve: Resolve | None = None
@@ -213,7 +213,7 @@ class EgressProxy:
         addresses = await self._resolve(target.host, target.port)
         for address in addresses:
             if reason := self._rules.refused_address(address):
-                raise Refused(f"{target.host} stands for {address}: {reason}")
+                raise Refused(f"{target.host} resolves to {address}: {reason}")
         error: OSError = OSError(f"{target.host} has no address")
         for address in addresses:
             try:
@@ -240,7 +240,7 @@ class EgressProxy:
         own, peer = writer.get_extra_info("sockname")[0], writer.get_extra_info("peername")[0]
         if own == peer and not self._rules.names_address(peer):
             writer.transport.abort()
-            raise Refused(f"{host} stands for {peer}: that is this machine")
+            raise Refused(f"{host} resolves to {peer}, which is this machine")
 
     def _record_refusal(self, reason: str) -> None:
         if reason in self.refused or len(self.refused) < _MOST_NOTES:
@@ -264,7 +264,7 @@ def _target(request: h11.Request, within: _Target | None) -> _Target:
         parts = urlsplit(text)
         host, port = parts.hostname or "", parts.port or 80
     except ValueError:
-        raise Refused("the request's address is malformed") from None
+        raise Refused("the request's URL is malformed") from None
     if parts.scheme != "http" or not host or parts.username is not None:
         raise Refused("a request to the proxy must be for http://HOST/…, or CONNECT")
     path = text[text.index("://") + 3 :].removeprefix(parts.netloc).partition("#")[0]

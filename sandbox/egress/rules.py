@@ -34,7 +34,7 @@ class EgressRules:
         """Why this name and port may not be asked for; empty: they may."""
         name = canonical(host)
         if not _NAME.match(name):
-            return f"{host[:80]!r} is no host name"
+            return f"{host[:80]!r} is not a host name"
         if any(_matches(entry, name, port) for entry in self.hosts):
             return ""
         if any(_matches(entry, name, 443) for entry in self.hosts):
@@ -46,7 +46,7 @@ class EgressRules:
         if self.names_address(address):
             return ""
         ip = ipaddress.ip_address(address.partition("%")[0])
-        return "" if _is_public(ip) else f"{ip} is no public address"
+        return "" if _is_public(ip) else f"{ip} is not a public address"
 
     def names_address(self, address: str) -> bool:
         """Whether the operator permitted this address by its network."""

@@ -163,7 +163,7 @@ def _from_settings(texts: Texts, settings: EnvironmentSettings) -> Environment:
         )
     text = texts.get(settings.dockerfile)
     if text is None:
-        raise dockerfile.NotUsable(f"{SETTINGS} names {settings.dockerfile}, which is not there")
+        raise dockerfile.NotUsable(f"{SETTINGS} names {settings.dockerfile}, which does not exist")
     build = dockerfile.parse(text)
     return Environment(
         SETTINGS,

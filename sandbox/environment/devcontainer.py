@@ -44,9 +44,9 @@ def parse(text: str, path: str) -> DevContainer:
         # A comma that a comment separates from its bracket shows only after the first pass.
         config = json.loads(_strip(_strip(text)))
     except (ValueError, RecursionError) as error:
-        raise NotUsable(f"{path} is not readable: {error}") from None
+        raise NotUsable(f"{path} cannot be read: {error}") from None
     if not isinstance(config, dict):
-        raise NotUsable(f"{path} is no object")
+        raise NotUsable(f"{path} is not a JSON object")
     if "dockerComposeFile" in config:
         raise NotUsable(f"{path} uses Docker Compose")
     build = config.get("build")
@@ -96,7 +96,7 @@ def _expand_variable(found: re.Match[str]) -> str:
 def _join_inside(folder: str, name: str) -> str:
     path = posixpath.normpath(posixpath.join(folder, name))
     if path.startswith(("../", "/")):
-        raise NotUsable(f"the Dockerfile {name} is outside of the repository")
+        raise NotUsable(f"the Dockerfile {name} is outside the repository")
     return path
 
 

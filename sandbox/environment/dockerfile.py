@@ -115,7 +115,7 @@ def _from_elsewhere(name: str, rest: str) -> bool:
 
 def _build(chain: list[_Stage], outside: dict[str, str]) -> Build:
     if chain[0].base == "scratch":
-        raise NotUsable("it starts from nothing")
+        raise NotUsable("it starts from scratch")
     state = _State(outside)
     for stage in chain:
         for name, rest in stage.lines:
@@ -175,9 +175,9 @@ class _State:
             raise NotUsable(f"{name} without a source or a target")
         *sources, target = words
         if name == "ADD" and any("://" in s or s.startswith("git@") for s in sources):
-            raise NotUsable("ADD of an address")
+            raise NotUsable("ADD with a URL")
         if any(".." in posixpath.normpath(s).split("/") for s in sources):
-            raise NotUsable(f"{name} from outside of the repository")
+            raise NotUsable(f"{name} from outside the repository")
         many = 1 if target.endswith("/") or len(sources) > 1 or target in (".", "..") else 0
         place = shlex.quote(posixpath.normpath(posixpath.join(self._folder, target)))
         # Patterns are the shell's: everything but them is quoted.

@@ -56,11 +56,11 @@ class ImageReference:
 
 
 def parse_reference(text: str) -> ImageReference:
-    """Read a name as a reference. Raises `ImageRefused` for ids and for what is no reference."""
+    """Parse a name as a reference. Raises `ImageRefused` for ids and malformed references."""
     if _ID.match(text):
         raise ImageRefused(
-            f"{text!r} is an image's id or the beginning of one, which means whatever the engine "
-            "holds. Name an image of a registry, for example docker.io/library/python:3.12."
+            f"{text!r} is an image id or an abbreviated one, which could be any image that the "
+            "engine holds. Name an image in a registry, for example docker.io/library/python:3.12."
         )
     rest, at, digest = text.partition("@")
     first, slash, below = rest.partition("/")
@@ -82,7 +82,7 @@ def parse_reference(text: str) -> ImageReference:
     )
     if not well:
         raise ImageRefused(
-            f"{text[:200]!r} is no image of a registry. Name one as registry/path:tag or "
+            f"{text[:200]!r} is not an image in a registry. Name one as registry/path:tag or "
             "registry/path@sha256:…, for example docker.io/library/python:3.12."
         )
     return ImageReference(registry, path, "" if digest else tag or "latest", digest)
@@ -101,13 +101,13 @@ def permitted_reference(
         return reference, True
     if reference.is_own:
         raise ImageRefused(
-            f"{reference} is an image of Patchwright itself, which no repository may name. "
+            f"{reference} is one of Patchwright's own images, which repositories may not use. "
             "Leave the image out to start from the base image."
         )
     if reference.registry not in [_registry(name) for name in registries]:
         raise ImageRefused(
-            f"The image {reference} comes from {reference.registry}, which is none of the "
-            f"registries that images may come from ({', '.join(registries) or 'none'})."
+            f"The image {reference} comes from {reference.registry}, which is not one of the "
+            f"permitted registries ({', '.join(registries) or 'none'})."
         )
     return reference, False
 

@@ -73,7 +73,7 @@ def choose(sources: list[AptSource], codename: str) -> AptSource:
         if source.suite == codename and "main" in source.components:
             return source
     raise SandboxError(
-        f"No apt source of this machine has the suite {codename or '(unknown)'} with the component "
+        f"No apt source on this machine has the suite {codename or '(unknown)'} with the component "
         "main. Add the distribution's archive to the apt sources, or build the image with a "
         "registry: `patchwright images build`."
     )

@@ -58,7 +58,7 @@ async def build(engine: DockerEngine, *, offline: bool | None, progress: Progres
         await asyncio.to_thread(_check, client, candidate)
         await asyncio.to_thread(_promote, client, candidate)
     except (DockerException, OSError) as error:
-        raise SandboxError(f"The base image was not built: {error}") from None
+        raise SandboxError(f"The base image could not be built: {error}") from None
     progress(f"{BASE_IMAGE} is ready.")
     return BASE_IMAGE
 
@@ -76,7 +76,7 @@ def _recipe_of(client: docker.DockerClient, tag: str) -> str:
     except ImageNotFound:
         return ""
     except DockerException as error:
-        raise EngineUnavailable(f"The container engine does not answer: {error}") from None
+        raise EngineUnavailable(f"The container engine does not respond: {error}") from None
 
 
 async def _registry_answers(client: docker.DockerClient, recipe: Recipe) -> bool:
@@ -135,7 +135,7 @@ def _build(client: docker.DockerClient, recipe: Recipe, tag: str) -> None:
         raise SandboxError(f"The Dockerfile does not build: {error.msg}") from None
     except APIError as error:
         raise SandboxError(
-            f"The Dockerfile does not build: {error.explanation}. Where no registry answers, use "
+            f"The Dockerfile does not build: {error.explanation}. If no registry is reachable, use "
             "`patchwright images build --offline`."
         ) from None
 

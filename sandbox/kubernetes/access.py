@@ -76,8 +76,8 @@ def cluster_access(
     host = environment.get("KUBERNETES_SERVICE_HOST", "")
     if not host or not account.is_dir():
         raise EngineUnavailable(
-            "Sandboxes are to be pods, but this process runs in no cluster: name a kubeconfig in "
-            "PATCHWRIGHT_KUBERNETES_CONFIG."
+            "Sandboxes should be pods, but this process does not run in a cluster: name a "
+            "kubeconfig in PATCHWRIGHT_KUBERNETES_CONFIG."
         )
     port = environment.get("KUBERNETES_SERVICE_PORT", "443")
     return Access(
@@ -101,7 +101,7 @@ def from_kubeconfig(text: str, path: Path) -> Access:
                 "run. Use a service account's token or a client certificate."
             )
         if cluster.get("insecure-skip-tls-verify"):
-            raise EngineUnavailable(f"{path}: a server that is not verified is not used.")
+            raise EngineUnavailable(f"{path}: insecure-skip-tls-verify is not supported.")
         token_file = user.get("tokenFile")
         return Access(
             server=str(cluster["server"]).rstrip("/"),
@@ -113,7 +113,7 @@ def from_kubeconfig(text: str, path: Path) -> Access:
             key_pem=_material(user, "client-key", path),
         )
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, binascii.Error) as error:
-        raise EngineUnavailable(f"{path} is no usable kubeconfig: {error}") from None
+        raise EngineUnavailable(f"{path} is not a usable kubeconfig: {error}") from None
 
 
 def _entry_named(config: dict[str, Any], kind: str, key: str, name: str) -> dict[str, Any]:

@@ -59,13 +59,13 @@ class Api:
             )
         except httpx.HTTPError as error:
             raise EngineUnavailable(
-                f"The cluster at {self.access.server} does not answer: {error!r}"
+                f"The cluster at {self.access.server} does not respond: {error!r}"
             ) from None
         if answer.status_code == 404:
             raise SandboxGone(f"The cluster has no {path}")
         if answer.status_code >= 500:
             raise EngineUnavailable(
-                f"The cluster at {self.access.server} answers {answer.status_code}"
+                f"The cluster at {self.access.server} answered {answer.status_code}"
             )
         if answer.status_code >= 400:
             raise SandboxError(f"The cluster refused {method} {path}: {_message(answer)}")

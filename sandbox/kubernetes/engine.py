@@ -123,7 +123,7 @@ class KubernetesEngine:
         if not closes_network(found):
             raise SandboxError(
                 f"The NetworkPolicy {POLICY_NAME} in {self._namespace} does not close the network "
-                "of the sandboxes. Delete it; Patchwright makes it anew."
+                "of the sandboxes. Delete it; Patchwright will recreate it."
             )
 
     async def _running(self, name: str) -> None:
@@ -152,7 +152,7 @@ class KubernetesEngine:
             )
             if reached.ok:
                 raise SandboxError(
-                    "The cluster's network does not keep to NetworkPolicy: a sandbox reached the "
+                    "The cluster's network does not enforce NetworkPolicy: a sandbox reached the "
                     "API server. Install a network plug-in that does, such as Calico or Cilium."
                 )
             self._closed_network = True
@@ -184,7 +184,7 @@ def waits_for(found: dict[str, Any]) -> str:
         if reason in _FAULTS:
             raise SandboxError(f"The sandbox's pod does not start: {reason}: {message}")
         if ended and ended.get("exitCode"):
-            raise SandboxError(f"The image starts no sandbox: exit {ended['exitCode']}")
+            raise SandboxError(f"The image does not start a sandbox: exit {ended['exitCode']}")
     conditions = status.get("conditions", [])
     return next((c["message"] for c in conditions if c.get("message")), "")
 

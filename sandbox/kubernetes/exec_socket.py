@@ -84,7 +84,7 @@ class ExecSocket:
             raise SandboxError(f"The cluster started no command: {error}") from None
         except (OSError, WebSocketException) as error:
             raise EngineUnavailable(
-                f"The cluster at {access.server} does not answer: {error!r}"
+                f"The cluster at {access.server} does not respond: {error!r}"
             ) from None
         return cls(socket)
 

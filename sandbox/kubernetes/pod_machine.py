@@ -47,7 +47,7 @@ class PodMachine:
             await self._check_alive_for_a_while()
             if isinstance(error, SandboxError):
                 raise
-            raise SandboxError(f"The sandbox starts no shell: {error}") from error
+            raise SandboxError(f"The sandbox could not start a shell: {error}") from error
 
     async def start_process(self, command: Sequence[str]) -> None:
         """Start a program and let it go."""

@@ -97,13 +97,13 @@ async def _pull(engine: DockerEngine, reference: ImageReference) -> Mapping[str,
         async with asyncio.timeout(_PULL_S):
             digest = await engine.call(pull)
     except TimeoutError:
-        raise SandboxError(f"The image {reference} did not arrive within 15 minutes.") from None
+        raise SandboxError(f"The image {reference} was not pulled within 15 minutes.") from None
     except EngineUnavailable:
         raise
     except SandboxError as error:
         raise SandboxError(
-            f"The image {reference} cannot be had from its registry ({error}). What the engine "
-            "holds is used without asking only if the operator lists it in "
+            f"The image {reference} cannot be pulled from its registry ({error}). An image that "
+            "the engine holds is used without asking only if the operator lists it in "
             "PATCHWRIGHT_SETUP_IMAGES."
         ) from None
     digest = reference.digest or digest

@@ -80,4 +80,4 @@ async def _ready(stream: ExecStream, end: tunnel.Tunnel) -> None:
         async with asyncio.timeout(_START_S):
             await ready
     except TimeoutError:
-        raise SandboxError("The relay of the set-up's proxy does not answer") from None
+        raise SandboxError("The set-up proxy's relay does not respond") from None

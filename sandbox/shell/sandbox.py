@@ -61,7 +61,7 @@ class ShellSandbox:
             )
         added = await self._service.call("pw_quietly", "pw_prepared", timeout_s=_UNPACK_S)
         if added.status != 0:
-            raise SandboxError(f"What set-up made does not fit in the sandbox: {added.text}")
+            raise SandboxError(f"The results of set-up do not fit in the sandbox: {added.text}")
         self._base = _checked_tree_id(await self._git("pw_init", timeout_s=_UNPACK_S))
         await self._commands.open()
 
@@ -195,18 +195,18 @@ def _absolute(path: str) -> str:
         raise FileRefused("A path must have a name and no NUL byte")
     name = posixpath.join(WORKDIR, path)
     if len(name.encode("utf-8", "surrogatepass")) >= _MOST_PATH:
-        raise FileRefused("The path is longer than any file's can be")
+        raise FileRefused("The path is longer than paths can be")
     return name
 
 
 def _checked_snapshot(snapshot: str) -> str:
     if not _TREE_ID.fullmatch(snapshot):
-        raise SandboxError(f"{snapshot[:80]!r} is no snapshot")
+        raise SandboxError(f"{snapshot[:80]!r} is not a snapshot")
     return snapshot
 
 
 def _checked_tree_id(answer: ServiceResult) -> str:
     """Check a snapshot's id: it comes from the sandbox, so it may be anything."""
     if not _TREE_ID.fullmatch(answer.text):
-        raise SandboxError(f"The sandbox gave no snapshot: {answer.text[:200]!r}")
+        raise SandboxError(f"The sandbox returned no snapshot: {answer.text[:200]!r}")
     return answer.text

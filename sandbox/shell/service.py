@@ -101,7 +101,7 @@ class ServiceShell:
                 self._shell = None
                 name = line.split()[0].decode()
                 raise SandboxError(f"The sandbox did not answer {name} within {timeout_s:.0f} s")
-            raise SandboxError("The sandbox's service shell is killed again and again")
+            raise SandboxError("The sandbox's service shell keeps being killed")
 
     async def _wait(self, shell: Shell, timeout_s: float) -> Captured | None:
         """The result, or None at the time limit; a shell that was stopped is woken."""

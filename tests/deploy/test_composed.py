@@ -196,5 +196,5 @@ def test_no_secret_is_in_what_docker_shows(up: Up) -> None:
 def test_it_stops_in_order_and_goes_on(up: Up, client: httpx.Client) -> None:
     up.compose("restart", "--timeout", "60", "worker", "service")
     up.until(lambda: client.get("/runs").status_code in (303, 401, 403))
-    assert "others take the runs over" not in up.compose("logs", "worker").stdout
+    assert "other workers take over its runs" not in up.compose("logs", "worker").stdout
     assert "running" in up.patchwright("service", "runs", "list")

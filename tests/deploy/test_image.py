@@ -74,6 +74,6 @@ def test_it_serves_and_stops_as_it_is_told(image: str, key: str) -> None:  # noq
         assert state["ExitCode"] == 0, docker("logs", name).stderr
         lines = docker("logs", name).stderr.splitlines()
         assert all(json.loads(line)["event"] for line in lines if line.startswith("{"))
-        assert any("unfinished runs go on at the next start" in line for line in lines)
+        assert any("unfinished runs continue at the next start" in line for line in lines)
     finally:
         docker("rm", "--force", "--volumes", name, check=False)

@@ -63,7 +63,7 @@ def test_stop_hint_explain_help_and_strangers(
         unknown, nothing = story.said(issue)
         assert "I do not know `repair`" in unknown
         assert "/patchwright explain" in unknown
-        assert "no run under way" in nothing
+        assert "no active run" in nothing
 
         # A command starts a run with its hint; another stops it in the middle.
         ann.comment(REPO, issue, "/patchwright fix start with the discount")
@@ -114,7 +114,7 @@ def test_answers_come_in_the_order_in_which_was_asked(
     first, second, third = story.said(issue)
     assert "no run yet" in first
     assert "I do not know `repair`" in second
-    assert "no run under way" in third
+    assert "no active run" in third
 
 
 @pytest.mark.parametrize("how", ["mention", "assignment"])

@@ -229,7 +229,7 @@ def test_the_service_fetches_them_itself(service: Service, github_world: GithubW
     service.start()
 
     def answered() -> bool:
-        return any("no run under way" in c["body"] for c in github_world.comments(repo, issue))
+        return any("no active run" in c["body"] for c in github_world.comments(repo, issue))
 
     service.wait_for(answered, 180, "an answer to the comment that was missed")
 

@@ -133,7 +133,7 @@ class TestBadInput:
     def test_engine_down(self, tmp_path: Path):
         folder, issue = repository(ROOT_MODULES, tmp_path)
         done = fix(folder, "--issue", issue, DOCKER_HOST=f"unix://{tmp_path}/no.sock")
-        one_sentence(done, "No container engine answers")
+        one_sentence(done, "No container engine responds")
 
     def test_image_missing(self, tmp_path: Path):
         folder, issue = repository(ROOT_MODULES, tmp_path)

@@ -25,7 +25,7 @@ def constant_answers(file: ChangedFile) -> tuple[str, ...]:
         return ()
     old = dict(_functions(before))
     return tuple(
-        f"{file.path}: {name} now answers {answer} to everything, and did not before. Nothing "
+        f"{file.path}: {name} now always returns {answer}, which it did not before. Nothing "
         "shows that no other answer is wanted any more."
         for name, node in _functions(after)
         if name in old and (answer := _only(node)) is not None and _only(old[name]) is None

@@ -35,7 +35,7 @@ def option_refusals(file: ChangedFile, command: str = "") -> tuple[str, ...]:
     words = {PurePosixPath(word).name for word in re.findall(r"[\w./-]+", command)}
     made = any(maker in words and names.fullmatch(name) for maker, names in _MAKERS.items())
     if file.base is not None and (made or (name in words and not is_test(file.path))):
-        return (f"{file.path}: it says what the test command `{command}` does.",)
+        return (f"{file.path}: it defines what the test command `{command}` does.",)
     match name:
         case "pom.xml" | "build.gradle" | "build.gradle.kts" | "Cargo.toml":
             return tuple(_build(file))

@@ -155,7 +155,7 @@ def sign_in_pages(settings: Settings) -> APIRouter:
             or not expected
             or not operator_token.equal_in_constant_time(state, expected)
         ):
-            raise HTTPException(400, "This sign-in was not begun in this browser. Begin it again.")
+            raise HTTPException(400, "This sign-in was not started in this browser. Start again.")
         if not code:
             raise HTTPException(403, "GitHub did not confirm the sign-in.")
         login = await fetch_github_login(settings, code)
@@ -198,13 +198,13 @@ async def fetch_github_login(settings: Settings, code: str) -> str:
             )
             token = answer.raise_for_status().json().get("access_token", "")
             if not token:  # GitHub answers 200 with an `error` for a code that is wrong or used
-                raise HTTPException(403, "GitHub did not accept the sign-in. Begin it again.")
+                raise HTTPException(403, "GitHub did not accept the sign-in. Start again.")
             user = await client.get(
                 f"{settings.github_api_url}/user", headers={"Authorization": f"Bearer {token}"}
             )
             login = str(user.raise_for_status().json().get("login", ""))
     except (httpx.HTTPError, ValueError, AttributeError):
-        raise HTTPException(502, "GitHub could not be asked who you are. Try again.") from None
+        raise HTTPException(502, "GitHub could not tell who you are. Try again.") from None
     if not _LOGIN.fullmatch(login):
         raise HTTPException(502, "GitHub did not say who you are.")
     return login

@@ -51,11 +51,10 @@ def shows_token(request: Request, token: str) -> bool:
 
 
 def token_required() -> HTTPException:
-    """The answer to who does not show the token: 401."""
+    """The 401 answer to a request without the token."""
     return HTTPException(
         401,
-        "This page needs the operator's token: as a bearer token, or once in the address "
-        "as ?token=….",
+        "This page needs the operator token, as a bearer token or once in the URL as ?token=….",
         {"WWW-Authenticate": "Bearer"},
     )
 

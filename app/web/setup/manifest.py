@@ -86,12 +86,12 @@ def check_choices(choices: AppChoices, github_web_url: str) -> tuple[str, ...]:
         wrong.append("The organisation is not a GitHub login.")
     url = urlsplit(choices.public_url)
     if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment:
-        wrong.append("The address must be like https://patchwright.example.com.")
+        wrong.append("The URL must look like https://patchwright.example.com.")
     elif _is_loopback(url.hostname) and not _is_loopback(urlsplit(github_web_url).hostname or ""):
         wrong.append(
-            "GitHub cannot reach this machine under the address that is given: it names the "
-            "machine itself. Give the address under which GitHub can reach the service, or that "
-            "of a relay for webhooks."
+            "GitHub cannot reach this machine at the given URL, which only works on the machine "
+            "itself. Give the URL at which GitHub can reach the service, or that of a webhook "
+            "relay."
         )
     return tuple(wrong)
 
@@ -165,7 +165,7 @@ async def _convert(settings: Settings, code: str) -> _Conversion:
         ) from None
     if answer.status_code == 404:
         raise SetupError(
-            "GitHub does not know the code: it is older than an hour or was used before. "
+            "GitHub does not know the code: it is older than an hour or was already used. "
             "Start the set-up again."
         )
     if answer.status_code != 201:
@@ -173,11 +173,11 @@ async def _convert(settings: Settings, code: str) -> _Conversion:
     try:
         made = _Conversion.model_validate_json(answer.content)
     except ValidationError:
-        raise SetupError("GitHub's answer is not what its description says.") from None
+        raise SetupError("GitHub's answer does not match its API description.") from None
     if not made.webhook_secret:
         raise SetupError(
-            "GitHub made the App without a webhook secret. Delete that App at GitHub, then start "
-            "the set-up again with an address that GitHub can reach."
+            "GitHub created the App without a webhook secret. Delete that App on GitHub, then "
+            "start the set-up again with a URL that GitHub can reach."
         )
     return made
 

@@ -51,7 +51,7 @@ def serve_until_set_up(settings: Settings) -> AppIdentity:
     )
     server.run()
     if not made:
-        raise NotSetUp("Set-up was ended before there was an App.")
+        raise NotSetUp("Set-up ended before an App was created.")
     return made[0]
 
 

@@ -123,7 +123,7 @@ async def test_an_empty_turn_is_given_at_last_with_a_warning() -> None:
         model = r.model(patience=Patience(bad_turns=2))
         turn = await model.turn(START, TOOLS)
         assert (turn.content, turn.tool_calls, turn.reasoning) == ("", (), "Hm.")
-        assert any("neither words nor a tool call" in w for w in turn.warnings)
+        assert any("neither text nor a tool call" in w for w in turn.warnings)
         assert r.server.seen.requests == 3
         assert r.slept == []
         await model.close()

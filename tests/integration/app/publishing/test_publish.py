@@ -238,7 +238,7 @@ async def test_a_branch_rule_is_told_as_a_refusal(
 ) -> None:
     branch = f"patchwright/issue-{run.issue_number}-total-is-wrong"
     github_world.admin("change-repo", repo=run.repository, protected_branches=[branch])
-    with pytest.raises(PushRefused, match="does not take the branch"):
+    with pytest.raises(PushRefused, match="does not accept the branch"):
         await publish.publish(forge, mirror, run, state_of())
     assert github_world.pulls(run.repository) == []
 

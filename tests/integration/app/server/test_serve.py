@@ -102,7 +102,7 @@ def test_a_delivery_outlives_a_stop_and_a_kill(environment: dict[str, str], tmp_
             time.sleep(0.1)
         process.send_signal(signal.SIGTERM)
         assert process.wait(WAIT_S) == 0, log.read_text()
-        assert "unfinished runs go on at the next start" in log.read_text()
+        assert "unfinished runs continue at the next start" in log.read_text()
         assert store.get_run(run_id).status == "running"
     with served(environment, log) as (url, process):
         again = deliver(url)
@@ -157,7 +157,7 @@ def test_with_half_an_app_it_does_not_start(
         timeout=WAIT_S,
     )
     assert done.returncode == 1
-    assert f"The service needs all of a GitHub App. Set {named}." in done.stderr
+    assert f"The service needs a complete GitHub App. Set {named}." in done.stderr
 
 
 def test_on_postgresql_each_worker_needs_a_name(environment: dict[str, str]) -> None:

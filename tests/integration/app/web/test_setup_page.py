@@ -133,7 +133,7 @@ def test_only_the_browser_that_set_out_may_come_back(
         http.cookies.set("patchwright_setup", "guess", path="/setup")
         forged = http.get("/setup/callback", params={"code": "abc", "state": "guess"})
         assert forged.status_code == 403
-        assert "not begun in this browser" in forged.text
+        assert "not started in this browser" in forged.text
     assert credentials.load_identity(tmp_path / "state") is None
 
 
@@ -179,7 +179,7 @@ def test_a_wrong_wish_is_told_in_the_form(github_server: GithubServer, tmp_path:
     with set_up_mode(settings_for(github_server, tmp_path), []) as http:
         page = review(http, name="<b>" * 20, organisation="a/b", public_url="ftp://x")
     assert page.status_code == 422
-    for sentence in ("1 to 34 characters", "not a GitHub login", "must be like https://"):
+    for sentence in ("1 to 34 characters", "not a GitHub login", "must look like https://"):
         assert sentence in page.text
     assert "<b>" not in page.text
 

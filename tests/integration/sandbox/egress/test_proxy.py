@@ -167,7 +167,7 @@ async def test_a_permitted_name_that_stands_for_an_inner_address_is_refused(
     async with served(proxy, tmp_path) as path:
         connect = await ask(path, b"CONNECT good.test:443 HTTP/1.1\r\nHost: x\r\n\r\n")
         plain = await ask(path, get("http://good.test/"))
-    assert b"403" in connect.splitlines()[0] and b"no public address" in connect
+    assert b"403" in connect.splitlines()[0] and b"not a public address" in connect
     assert b"403" in plain.splitlines()[0]
 
 

@@ -62,9 +62,9 @@ async def test_a_registry_is_asked_each_time_and_gives_files_and_a_path_alone(
             await named_image(engine, f"{name}:labelled", (registry.host,), ())
         remove.append(f"{name}:labelled")
         del registry.manifests[f"{path}/1"]
-        with pytest.raises(SandboxError, match="cannot be had from its registry"):
+        with pytest.raises(SandboxError, match="cannot be pulled from its registry"):
             await named_image(engine, f"{name}:1", (registry.host,), ())
-    with pytest.raises(SandboxError, match="cannot be had from its registry"):
+    with pytest.raises(SandboxError, match="cannot be pulled from its registry"):
         await named_image(engine, f"{name}:1", (registry.host,), ())
     assert await named_image(engine, f"{name}:1", (), (f"{name}:1",)) == first
 

@@ -94,7 +94,7 @@ def test_rows_of_swe_bench_are_read_and_written_back() -> None:
         (line(FAIL_TO_PASS=["t.py::test_b"]), "is in FAIL_TO_PASS and in PASS_TO_PASS"),
         (line(base_commit="--upload-pack=x"), "base_commit"),
         (line(instance_id="../../x"), "instance_id"),
-        (line() + "\n" + line(), "line 2: the instance o__r-1 stands twice"),
+        (line() + "\n" + line(), "line 2: the instance o__r-1 occurs twice"),
     ],
 )
 def test_what_is_no_instance_is_refused_with_its_line(text: str, said: str) -> None:

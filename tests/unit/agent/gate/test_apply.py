@@ -94,9 +94,9 @@ def test_what_is_left_of_a_patch_stands_where_it_says(tmp_path: Path) -> None:
     [
         ({"a.txt": "new\n"}, ""),
         ({"a.txt": "new\n", "test_a.py": "x\n"}, ""),
-        ({"a.txt": "other\n"}, "is not what the patch says"),
-        ({"a.txt": "new\n", "b.txt": "more\n"}, "b.txt is not what the patch says"),
-        ({"a.txt": "new\n", "test_a.py": "y\n"}, "test_a.py is not what the patch says"),
+        ({"a.txt": "other\n"}, "differs from what the patch says"),
+        ({"a.txt": "new\n", "b.txt": "more\n"}, "b.txt differs from what the patch says"),
+        ({"a.txt": "new\n", "test_a.py": "y\n"}, "test_a.py differs from what the patch says"),
         ({}, "ignored by the repository"),
     ],
 )

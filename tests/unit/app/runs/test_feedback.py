@@ -70,9 +70,9 @@ def test_what_counts(change: dict[str, Any], counts: bool) -> None:
 
 def test_a_comment_says_where_it_stands() -> None:
     item = item_from_comment(review_comment(), "patchwright")
-    assert item.text == "ann says of a.py, line 3:\n@@ -1 +1 @@\n+x = 1\n\nRename it."
+    assert item.text == "ann commented on a.py, line 3:\n@@ -1 +1 @@\n+x = 1\n\nRename it."
     assert (item.key, item.thread) == ("line:5", 4)
-    assert "a line that is gone" in item_from_comment(review_comment(line=0), "patchwright").text
+    assert "a line that no longer exists" in item_from_comment(review_comment(line=0), "patchwright").text
     page = item_from_comment(
         review_comment(kind="page", body="@patchwright do that"), "patchwright"
     )
@@ -102,7 +102,7 @@ def test_answers_say_what_was_done_and_are_safe() -> None:
     assert "<b>" not in done
     assert "#3" not in done
     same = answer_text("It is a constant.", commit="abc123", changed=False, failed="")
-    assert same == "Nothing was changed for this. It is a constant."
+    assert same == "No change was made for this. It is a constant."
     not_done = answer_text("", commit="", changed=False, failed="No patch was proven.")
     assert not_done == "Not done. No patch was proven."
     item = item_from_comment(review_comment(kind="review", body="<img src=x> @ann"), "patchwright")

@@ -67,7 +67,7 @@ def test_three_deaths_at_one_place_park_a_run_and_deaths_elsewhere_do_not(store:
     lease.append(run_id, [finished(2), started])  # it went on: counted anew
     assert [die(), die()] == ["", ""]
     reason = die()
-    assert "died 3 times or more" in reason
+    assert "died at least 3 times" in reason
     assert "`run_tests`" in reason
     assert audit.entries(store.database, subject=run_id)[0].action == "park"
 
@@ -122,9 +122,9 @@ def test_a_run_that_was_given_back_was_no_death(store: SqlStore) -> None:
 
 def test_operators_cancel_pause_and_retry(settings: Settings, store: SqlStore) -> None:
     queued = store.accept("d1", "issues", trigger(1), model="m").run_id
-    assert "before it began" in run_control.cancel(store, queued)
+    assert "before it started" in run_control.cancel(store, queued)
     assert store.get_run(queued).outcome == "stopped"
-    with pytest.raises(run_control.NotPossible, match="over already"):
+    with pytest.raises(run_control.NotPossible, match="already over"):
         run_control.cancel(store, queued)
     running = a_run(store, 2, ended=False)
     run_control.pause(store, running)
@@ -187,7 +187,7 @@ async def test_the_installations_budget_holds_over_all_runs(store: SqlStore) -> 
     done, _ = await asyncio.wait({waiting}, timeout=0.2)
     waiting.cancel()
     assert not done
-    assert "150 tokens of today" in told[0]
+    assert "today's 150 tokens" in told[0]
     assert controls.used_today(store.database, now() + timedelta(days=1)) == 0
 
 

@@ -125,5 +125,5 @@ async def test_a_sandbox_without_its_containerd_is_gone() -> None:
         raise refused(CLOSED)
 
     api.inspect_container = fails  # type: ignore[attr-defined]
-    with pytest.raises(SandboxGone, match="is away"):
+    with pytest.raises(SandboxGone, match="is unavailable"):
         await found.check_alive()

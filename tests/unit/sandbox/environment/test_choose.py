@@ -116,7 +116,7 @@ def test_settings_come_first_then_devcontainer_then_dockerfile_then_detection() 
     assert [(s.command, s.root) for s in only.steps] == [("make deps", True)]
     (built,) = candidates(tuple(files), files, EnvironmentSettings(dockerfile="Dockerfile"))
     assert built.explicit and built.image == "served:2"
-    with pytest.raises(dockerfile.NotUsable, match="not there"):
+    with pytest.raises(dockerfile.NotUsable, match="does not exist"):
         candidates(tuple(files), files, EnvironmentSettings(dockerfile="other/Dockerfile"))
 
 

@@ -32,7 +32,7 @@ def test_a_reference_is_given_in_its_full_form(text: str, full: str) -> None:
     ["8", "F", "deadbeef", "0a" * 32, DIGEST, "sha256:8", "sha256", "sha256@x", f"sha256:{DIGEST}"],
 )
 def test_an_id_or_its_beginning_is_refused(text: str) -> None:
-    with pytest.raises(ImageRefused, match="image's id or the beginning of one"):
+    with pytest.raises(ImageRefused, match="an image id or an abbreviated one"):
         parse_reference(text)
 
 
@@ -56,13 +56,13 @@ def test_what_is_no_reference_is_refused(text: str) -> None:
     ],
 )
 def test_images_of_this_program_are_refused_unless_the_operator_lists_them(text: str) -> None:
-    with pytest.raises(ImageRefused, match="no repository may name"):
+    with pytest.raises(ImageRefused, match="repositories may not use"):
         permitted_reference(text, ("docker.io",))
     assert permitted_reference(text, (), (text,))[1]
 
 
 def test_other_registries_are_refused() -> None:
-    with pytest.raises(ImageRefused, match=r"evil\.test, which is none"):
+    with pytest.raises(ImageRefused, match=r"evil\.test, which is not one"):
         permitted_reference("evil.test/x", ("docker.io", "ghcr.io"))
     assert not permitted_reference("ghcr.io/x", ("docker.io", "ghcr.io"))[1]
     assert permitted_reference("python", (), ("docker.io/library/python:latest",))[1]

@@ -60,15 +60,15 @@ def test_the_current_context_of_a_kubeconfig_counts(tmp_path: Path) -> None:
     ("text", "why"),
     [
         (config({"exec": {"command": "aws"}}), "does not run"),
-        (config({"token": "x"}, **{"insecure-skip-tls-verify": True}), "not verified"),
-        (config({"client-key-data": "%%%"}), "no usable kubeconfig"),
+        (config({"token": "x"}, **{"insecure-skip-tls-verify": True}), "not supported"),
+        (config({"client-key-data": "%%%"}), "not a usable kubeconfig"),
         (config({"client-key": "none.pem"}), "cannot be read"),
         ("current-context: z\ncontexts: []\n", "contexts has no z"),
-        ("{", "no usable kubeconfig"),
-        ("- a", "no usable kubeconfig"),
+        ("{", "not a usable kubeconfig"),
+        ("- a", "not a usable kubeconfig"),
     ],
 )
-def test_what_is_no_usable_kubeconfig_is_said(tmp_path: Path, text: str, why: str) -> None:
+def test_an_unusable_kubeconfig_is_reported(tmp_path: Path, text: str, why: str) -> None:
     path = tmp_path / "config"
     path.write_text(text)
     with pytest.raises(EngineUnavailable, match=why):
