@@ -72,7 +72,10 @@ def test_a_comment_says_where_it_stands() -> None:
     item = item_from_comment(review_comment(), "patchwright")
     assert item.text == "ann commented on a.py, line 3:\n@@ -1 +1 @@\n+x = 1\n\nRename it."
     assert (item.key, item.thread) == ("line:5", 4)
-    assert "a line that no longer exists" in item_from_comment(review_comment(line=0), "patchwright").text
+    assert (
+        "a line that no longer exists"
+        in item_from_comment(review_comment(line=0), "patchwright").text
+    )
     page = item_from_comment(
         review_comment(kind="page", body="@patchwright do that"), "patchwright"
     )
