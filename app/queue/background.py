@@ -1,4 +1,4 @@
-"""Calls that are made soon, one after the other, by a thread that leaves room for others.
+"""Calls that a thread makes soon, one after the other, leaving room for other work.
 
 For telling the durable engine of work: the work is in the outbox already, so that a call which
 fails or is never made loses nothing, and deliveries that come in bursts must not wait for it.
@@ -14,13 +14,13 @@ from collections.abc import Callable
 from app.telemetry import logs
 
 SHARE = 0.25
-"""Part of the time that the thread works while there is more to do."""
+"""Share of its time that the thread may work while there is more to do."""
 
 _log = logs.get(__name__)
 
 
 class BackgroundCalls:
-    """A thread with a list of calls; ends with the process, whatever is left on the list."""
+    """A thread with a list of calls; it ends with the process, even if calls are left."""
 
     def __init__(self, share: float = SHARE) -> None:
         self._pause = 1 / share - 1

@@ -1,4 +1,4 @@
-"""Putting work into the durable engine's queues, also from a process that does no runs itself."""
+"""Puts work into the durable engine's queues, also from a process that executes no runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class QueueCalls:
     enqueue: Callable[..., object]
     """With options and the workflow's arguments."""
     resume: Callable[[str], object]
-    """A workflow that was begun and not ended."""
+    """A workflow that was started and has not ended."""
     find: Callable[[list[str]], Iterable[WorkflowStatus]]
     """The workflows of these ids that the engine knows."""
 

@@ -19,11 +19,11 @@ from app.storage.tables import asks, runs, to_micros
 from app.telemetry import logs
 
 POLL_EVERY_S = 60.0
-"""How often is looked for runs that the engine has given up."""
+"""How often to look for runs that the engine has given up."""
 GRACE = timedelta(seconds=60)
-"""A run that something happened to so lately may be on its way from one hand to another."""
+"""A run with more recent events may just be passing from one worker to another."""
 BATCH = 200
-"""Runs that are compared with the engine in one go: which, is left to chance."""
+"""Runs that are compared with the engine at a time, chosen at random."""
 
 Subject = TypeVar("Subject")
 
@@ -31,7 +31,7 @@ _log = logs.get(__name__)
 
 
 class WorkflowQueue(Protocol):
-    """Who is told."""
+    """What the outbox is sent to."""
 
     def enqueue(self, run_id: str) -> None:
         """Tell of a run and note that it is known. Idempotent."""
@@ -87,7 +87,7 @@ class Outbox:
 
 
 def requeue_lost_runs(store: SqlStore, queue: WorkflowQueue) -> list[str]:
-    """Put live runs that the engine has given up, or forgotten, into the outbox; gives their ids.
+    """Put live runs that the engine has given up or forgotten into the outbox; returns their ids.
 
     A process may die, or lose the database, at any point between the two; such a run would stand
     still for ever, and with it its issue.
@@ -126,7 +126,7 @@ def requeue_lost_runs(store: SqlStore, queue: WorkflowQueue) -> list[str]:
 
 
 def requeue_lost_events(store: SqlStore, queue: WorkflowQueue) -> list[str]:
-    """The same for events that nobody handles; gives their ids."""
+    """The same for events that nobody handles; returns their ids."""
     limit = to_micros(now() - GRACE)
     query = (
         sa.select(asks.c.id)
@@ -157,7 +157,7 @@ def requeue_lost_events(store: SqlStore, queue: WorkflowQueue) -> list[str]:
 def _find_abandoned(
     queue: WorkflowQueue, known: Mapping[str, Subject]
 ) -> dict[str, tuple[Subject, str | None]]:
-    """Those of the workflows that the engine will do no more of, with its own word for each."""
+    """The workflows that the engine will not continue, each with its status there."""
     statuses = queue.statuses(list(known)) if known else {}
     return {
         workflow: (subject, statuses.get(workflow))

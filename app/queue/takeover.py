@@ -1,4 +1,4 @@
-"""A dead worker's work goes to the living: swept by one of them, under a lock of the database.
+"""Passes a dead worker's work to live workers: one of them does so, under a database lock.
 
 The engine takes up by itself only what a worker of the same name left. Here every unfinished
 workflow whose worker does not live is put back into its queue; the runs' epochs are raised first,
@@ -25,7 +25,7 @@ _log = logs.get(__name__)
 
 
 class Workflow(Protocol):
-    """What is asked of an unfinished workflow."""
+    """What the takeover needs to know of an unfinished workflow."""
 
     workflow_id: str
     executor_id: str | None
@@ -33,7 +33,7 @@ class Workflow(Protocol):
 
 
 class Workflows(Protocol):
-    """What the sweep asks of the durable engine; `dbos.DBOS` and `dbos.DBOSClient` are such."""
+    """What the takeover needs of the durable engine: `dbos.DBOS` or `dbos.DBOSClient`."""
 
     def list_workflows(
         self, *, status: str, load_input: bool, load_output: bool
@@ -53,7 +53,7 @@ def sweep(
     *,
     mark_dead: bool = True,
 ) -> list[str]:
-    """Put back the workflows of dead workers; gives their ids. Idempotent.
+    """Requeue the workflows of dead workers; returns their ids. Idempotent.
 
     Workers that were silent for `dead_after_s` count as dead. With `mark_dead` off no worker is
     newly taken for dead: only what earlier ones left is put back.

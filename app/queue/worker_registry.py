@@ -1,4 +1,4 @@
-"""Which workers live: a row each with its last sign of life, by the database's clock.
+"""Which workers are alive: a row for each with its last heartbeat, by the database's clock.
 
 A worker's name is its for as long as it lives: on PostgreSQL a session lock holds it, which the
 server lets go of when the process or its machine dies. What a worker may write is not decided here
@@ -28,7 +28,7 @@ from app.telemetry import logs
 State = Literal["active", "draining", "gone"]
 
 END_S = 15.0
-"""So long the end waits for a sign of life, or a sweep, that is under way."""
+"""How long shutdown waits for a heartbeat or a takeover that is in progress."""
 
 _log = logs.get(__name__)
 
@@ -44,7 +44,7 @@ class Worker:
     id: str
     state: State
     silent_s: float
-    """Seconds since its last sign of life."""
+    """Seconds since its last heartbeat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class WorkerRegistration:
 
 
 def register(database: sa.Engine, worker_id: str) -> WorkerRegistration:
-    """Begin to live under this name, whatever became of its last bearer."""
+    """Register under this name, whatever happened to its previous holder."""
     incarnation = uuid.uuid4().hex
     with database.begin() as connection:
         now = clock(connection)
@@ -94,7 +94,7 @@ def register(database: sa.Engine, worker_id: str) -> WorkerRegistration:
 
 
 def drain(database: sa.Engine, worker_id: str) -> bool:
-    """Tell a worker to take no more work and to end with its runs; False: there is none such."""
+    """Tell a worker to accept no more work and to exit after its runs; False: no such worker."""
     with database.begin() as connection:
         updated = connection.execute(
             sa.update(workers)
@@ -105,7 +105,7 @@ def drain(database: sa.Engine, worker_id: str) -> bool:
 
 
 def list_workers(database: sa.Engine) -> list[Worker]:
-    """All workers that did not leave."""
+    """All workers that have not signed off."""
     with database.execution_options(read_only=True).connect() as connection:
         now = connection.execute(sa.select(clock(connection))).scalar_one()
         rows = connection.execute(
@@ -117,7 +117,7 @@ def list_workers(database: sa.Engine) -> list[Worker]:
 
 
 def mark_dead(connection: sa.Connection, dead_after_s: float) -> list[str]:
-    """Mark the workers as gone that were silent for too long; gives their names.
+    """Mark workers that were silent for too long as gone; returns their names.
 
     Their rows stay locked until the transaction's end, so that one that wakes up sees it.
     """
@@ -132,7 +132,7 @@ def mark_dead(connection: sa.Connection, dead_after_s: float) -> list[str]:
 
 
 def alive(connection: sa.Connection) -> frozenset[str]:
-    """Names of the workers that live."""
+    """Names of the live workers."""
     query = sa.select(workers.c.id).where(workers.c.state != "gone")
     return frozenset(connection.execute(query).scalars())
 
@@ -173,7 +173,7 @@ def hold_name(database: sa.Engine, worker_id: str) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class OwnHeartbeats:
-    """How long this worker's own signs of life have been coming through, by its own clock.
+    """How long this worker's own heartbeats have been coming through, by its own clock.
 
     While the database is away nobody's do. Who comes back first must not take the others for dead,
     who are as silent as it was; nor must a worker that was started anew meanwhile.
@@ -201,7 +201,7 @@ def heartbeats(
     drained: Callable[[], None],
     sweep: Callable[[bool], object],
 ) -> Iterator[None]:
-    """Meanwhile give signs of life, in a thread of their own; `drained` when told to end.
+    """Send heartbeats from a thread during the block; calls `drained` when told to drain.
 
     `sweep` is called as often, and told whether the silent may be taken for dead. It has another
     thread: the durable engine waits for its database for as long as it takes, and a worker that

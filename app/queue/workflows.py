@@ -21,7 +21,7 @@ PEOPLE, AUTOMATIC = 1, 10
 
 
 def for_run(run: Run) -> tuple[EnqueueOptions, tuple[str | int, ...]]:
-    """Options and arguments for the present round of a run. Its repository is its partition."""
+    """Options and arguments for the current round of a run. Its repository is its partition."""
     first = run.round == 1
     options: EnqueueOptions = {
         "workflow_name": WORKFLOW if first else ROUND_WORKFLOW,
@@ -35,11 +35,11 @@ def for_run(run: Run) -> tuple[EnqueueOptions, tuple[str | int, ...]]:
 
 
 RESUMABLE = ("PENDING", "CANCELLED")
-"""What the engine takes a run for that was handed back: begun, and not ended."""
+"""States in which the engine has a requeued run: started, and not ended."""
 
 
 def must_be_resumed(status: str | None) -> bool:
-    """Whether the engine must resume what stands in the outbox, instead of being told of it."""
+    """Whether the engine must resume an outbox entry instead of enqueueing it."""
     return status in RESUMABLE
 
 
@@ -47,12 +47,12 @@ UNDER_WAY = ("PENDING", "ENQUEUED", "DELAYED")
 
 
 def is_over(status: str | None) -> bool:
-    """Whether the engine will do no more by itself: ended, cancelled, given up, or not known."""
+    """Whether the engine will do nothing more by itself: ended, cancelled, given up, or unknown."""
     return status not in UNDER_WAY
 
 
 def must_be_deleted(status: str | None) -> bool:
-    """Whether the engine would take a run for one that is over, and so never begin it again."""
+    """Whether the engine considers a run to be over, and so would never start it again."""
     return status is not None and status not in (*UNDER_WAY, *RESUMABLE)
 
 
@@ -67,12 +67,12 @@ def event_of(workflow_id: str) -> str:
 
 
 def run_of(workflow_id: str) -> str:
-    """The run that a workflow does a round of; its id has no hyphen."""
+    """The run that a workflow executes a round of; its id has no hyphen."""
     return workflow_id.partition("-")[0]
 
 
 def for_event(event_id: str, event: WebhookEvent) -> tuple[EnqueueOptions, tuple[str, ...]]:
-    """Options and arguments for handling an event. Of one place one is handled at a time."""
+    """Options and arguments for handling an event; only one per issue is handled at a time."""
     options: EnqueueOptions = {
         "workflow_name": EVENT_WORKFLOW,
         "queue_name": EVENT_QUEUE,

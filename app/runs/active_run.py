@@ -1,4 +1,4 @@
-"""One run in the hands of this worker: what its rounds have in common.
+"""One run that this worker executes: what its rounds have in common.
 
 What happens within an attempt is kept in the journal; what people see is found again by its key.
 So every method may be called again after a crash.
@@ -49,7 +49,7 @@ from app.telemetry import logs, metrics
 from sandbox.errors import SandboxError
 
 ISSUE_LOG = "issue"
-"""Log id under which the issue is kept as it was when the run began."""
+"""Log id under which the issue is kept as it was when the run started."""
 
 
 _log = logs.get(__name__)
@@ -57,7 +57,7 @@ _log = logs.get(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ActiveRun:
-    """One run in the hands of this worker."""
+    """One run that this worker executes."""
 
     services: Services
     store: SqlStore
@@ -181,11 +181,11 @@ class ActiveRun:
         return max((event.attempt for event in self.events()), default=0) + 1
 
     def chosen_attempts(self) -> list[int]:
-        """The attempts whose patches the pull request got, in order."""
+        """The attempts whose patches are in the pull request, in order."""
         return chosen_attempts(self.events())
 
     def carried(self) -> ReproductionDeclared | None:
-        """The reproduction that shows the issue's bug where the pull request's change is not."""
+        """The reproduction that shows the issue's bug without the pull request's change."""
         return carried_reproduction(self.events())
 
     def facts(
@@ -225,7 +225,7 @@ class ActiveRun:
 
 
 def chosen_attempts(events: Sequence[AnyEvent]) -> list[int]:
-    """The attempts whose patches the pull request got, in order."""
+    """The attempts whose patches are in the pull request, in order."""
     return [
         event.chosen_attempt
         for event in events
@@ -234,7 +234,7 @@ def chosen_attempts(events: Sequence[AnyEvent]) -> list[int]:
 
 
 def carried_reproduction(events: Sequence[AnyEvent]) -> ReproductionDeclared | None:
-    """The reproduction that shows the issue's bug where the pull request's change is not.
+    """The reproduction that shows the issue's bug without the pull request's change.
 
     A later attempt begins with it; another that it declared shows something else, unless the
     attempt did not begin with it, because the base had moved.

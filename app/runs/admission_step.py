@@ -1,4 +1,4 @@
-"""Whether a run may begin: who asked for it, what became of its issue, and the limits.
+"""Whether a run may start: who requested it, the state of its issue, and the limits.
 
 A run that has to wait holds its place in the engine's queue for a while, so that it goes on as soon
 as it may; then it gives the place to others and comes back later.
@@ -27,14 +27,14 @@ from app.storage.records import Run
 from app.telemetry import logs
 
 LONGEST_WAIT_S = 300.0
-"""Then the run's place in the queue goes to others."""
+"""After this time the run's place in the queue goes to others."""
 
 
 _log = logs.get(__name__)
 
 
 async def authorise(run: ActiveRun) -> Done | Denied | Refused:
-    """Ask GitHub whether the sender may start a run and whether the issue still wants one.
+    """Ask GitHub whether the sender may start a run and whether the issue still needs one.
 
     `Denied` ends it in silence, `Refused` with a word on the issue.
     """
@@ -57,7 +57,7 @@ async def authorise(run: ActiveRun) -> Done | Denied | Refused:
 
 
 async def why_unwanted(forge: Forge, run: Run, config: EffectiveConfig) -> tuple[str, IssueThread]:
-    """Why the run is not wanted here, in words; empty when it is. And its issue."""
+    """Why the run must not start, empty if it may; and its issue."""
     trigger = run.trigger
     minimum = authorization.least_role(trigger.by, config)
     permission = await forge.permission(run.triggered_by) if minimum else None
@@ -73,7 +73,7 @@ async def why_unwanted(forge: Forge, run: Run, config: EffectiveConfig) -> tuple
 
 
 async def refuse(run: ActiveRun, reason: str) -> Done:
-    """Say on the issue why the run does not begin."""
+    """Say on the issue why the run does not start."""
     await run.update_status("done", run.facts(ending=reason), AttemptState())
     return Done()
 
@@ -87,7 +87,7 @@ async def _wait_while_held(run: ActiveRun) -> None:
 
 
 async def _wait_for_admission(run: ActiveRun, config: EffectiveConfig) -> Done | Denied | Refused:
-    """Wait until the limits let the run begin."""
+    """Wait until the limits let the run start."""
     announced, until = "", time.monotonic() + LONGEST_WAIT_S
     while True:
         run.check_lease()

@@ -25,7 +25,7 @@ SUFFIXES = ("log", "txt", "out", "err", "json", "xml", "trace")
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """What an issue's texts point at, each once, in order."""
+    """What an issue's texts link to, each once, in order."""
 
     checks: tuple[int, ...] = ()
     """Jobs of the repository's own CI; a job's number is its check run's."""
@@ -51,7 +51,7 @@ def links(texts: Iterable[str], web_url: str, repository: str) -> Links:
 
 
 async def fetch_file(client: httpx.AsyncClient, url: str) -> bytes | None:
-    """An attached file's bytes; None when it is not to be had, is too large or is no text.
+    """An attached file's bytes; None if it cannot be fetched, is too large or is not text.
 
     No credential goes out. A redirect is followed to https addresses only, or within the host.
     """
@@ -79,7 +79,7 @@ async def fetch_file(client: httpx.AsyncClient, url: str) -> bytes | None:
 
 
 async def ci_logs(run: ActiveRun, checks: tuple[int, ...]) -> tuple[Attachment, ...]:
-    """Keep the logs of these checks with the run, where they have any."""
+    """Store the logs of these checks with the run, if they have any."""
     kept = []
     for check in checks:
         data = await run.forge.check_log(check)
@@ -98,7 +98,7 @@ def where(run: ActiveRun) -> tuple[str, str]:
 
 
 async def linked_files(run: ActiveRun, urls: tuple[str, ...]) -> tuple[Attachment, ...]:
-    """Keep the files attached to the issue with the run, as far as they are to be had."""
+    """Store the files attached to the issue with the run, as far as they can be fetched."""
     kept = []
     async with httpx.AsyncClient(timeout=30) as client:
         for number, url in enumerate(urls, 1):
@@ -112,7 +112,7 @@ async def linked_files(run: ActiveRun, urls: tuple[str, ...]) -> tuple[Attachmen
 
 
 async def keep_check_log(run: ActiveRun, check: FailedCheck) -> str:
-    """Keep a failed check's log with the run; gives its id, empty when there is none."""
+    """Store a failed check's log with the run; returns its id, empty if there is none."""
     data = await run.forge.check_log(check.id)
     if not data:
         return ""

@@ -1,4 +1,4 @@
-"""A run's attempts: each a sandbox and a loop, the status comment kept up to date meanwhile."""
+"""A run's attempts: each has a sandbox and a loop, and the status comment is kept up to date."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _log = logs.get(__name__)
 
 @dataclass(frozen=True, slots=True)
 class AttemptPlan:
-    """What attempts stand on."""
+    """What attempts start from."""
 
     tree: str
     """Commit whose tree the sandboxes hold."""
@@ -54,7 +54,7 @@ class AttemptPlan:
 async def debug(
     run: ActiveRun, plan: AttemptPlan, facts: RunFacts, clone_url: str, pull: str = ""
 ) -> int:
-    """Run the attempts, or go on with them; gives the number of the one to take."""
+    """Run or resume the attempts; returns the number of the best one."""
     run.phase("debugging")
     tree = await trees.tree_file(run, plan.tree, clone_url)
     config = await run.services.config(run.forge)
@@ -89,7 +89,7 @@ async def debug(
 
 
 def _why_degraded(run: ActiveRun) -> str:
-    """Why the run's environment is less than its repository asks for; empty: it is not."""
+    """Why the run's environment is less than its repository asks for; empty if it is not."""
     prepared = [
         e.event for e in run.store.events(run.record.id) if isinstance(e.event, EnvironmentPrepared)
     ]
@@ -97,7 +97,7 @@ def _why_degraded(run: ActiveRun) -> str:
 
 
 async def _kept_base(run: ActiveRun, tree: Path) -> KeptBase | None:
-    """Where the suite's results on this tree are kept; of later rounds' trees none are."""
+    """Where the suite's results on this tree are kept; none are kept for later rounds."""
     if run.record.round > 1:
         return None
     environment = await run.services.sandboxes.environment(tree)
@@ -185,7 +185,7 @@ async def _run_attempt(
 async def _status_updates(
     run: ActiveRun, facts: RunFacts, pull: str, progress: asyncio.Queue[int]
 ) -> AsyncIterator[None]:
-    """Meanwhile keep the status comment up to date, not too often."""
+    """Keep the status comment up to date during the block, but not too often."""
 
     async def update() -> None:
         await run.update_status("debugging", facts, AttemptState(), pull)

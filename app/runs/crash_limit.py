@@ -1,4 +1,4 @@
-"""A run that kills its workers is not tried for ever: it is parked, with a diagnosis."""
+"""A run that keeps killing its workers is parked with a diagnosis."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _log = logs.get(__name__)
 
 
 def why_parked(store: SqlStore, before: Run) -> str:
-    """Why the run must be parked; empty when it may go on. `before`: as it was before the claim.
+    """Why the run must be parked; empty if it may continue. `before`: its row before the claim.
 
     A run in work whose worker did not give it back was left by a death. One that only waited for
     something outside had no part in it.

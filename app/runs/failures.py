@@ -1,4 +1,4 @@
-"""What a failure of a run means: whether to wait and try again, and what to tell people."""
+"""What a failure of a run means: whether to wait and retry, and what to tell people."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ up meanwhile."""
 
 _OUTAGES = (ForgeAway, RateLimited, GitAway, EngineUnavailable)
 _PYTHON_ABOUT_DROPPED = "coroutine ignored GeneratorExit"
-"""What Python says to whoever awaited a coroutine that went on although it was thrown away."""
+"""Python's error if a coroutine keeps running after it was closed."""
 _TRANSIENT = (*_OUTAGES, SandboxGone)
 _OUTAGE_LABELS = (
     (RateLimited, "github_limit"),
@@ -53,7 +53,7 @@ _PUBLIC_ERRORS = (AgentError, SandboxError, ForgeError, GitError, SettingsError)
 
 
 class Requeued(asyncio.CancelledError):
-    """The run leaves its place to others; for the engine it is cancelled and later resumed."""
+    """The run gives its slot to others; for the engine it is cancelled and later resumed."""
 
     def __init__(self, why: str, after_s: float = 0.0) -> None:
         super().__init__(why)
@@ -62,7 +62,7 @@ class Requeued(asyncio.CancelledError):
 
 
 def was_dropped(error: BaseException) -> bool:
-    """Whether an error only came up because its coroutine was thrown away, at a process's end."""
+    """Whether an error only arose because its coroutine was closed when the process ended."""
     return any(
         isinstance(each, GeneratorExit) or _PYTHON_ABOUT_DROPPED in str(each)
         for each in _error_chain(error)
@@ -70,7 +70,7 @@ def was_dropped(error: BaseException) -> bool:
 
 
 def was_interrupted(error: BaseException) -> bool:
-    """The same, or because of a cancellation that was no time limit's.
+    """The same, or because of a cancellation other than a timeout.
 
     Not for what comes out of a group of tasks: a group cancels by itself, when one of it fails.
     """
@@ -83,7 +83,7 @@ def was_interrupted(error: BaseException) -> bool:
 
 
 def _error_chain(error: BaseException) -> Iterator[BaseException]:
-    """The error, and those during whose handling it came up."""
+    """The error, and those during whose handling it was raised."""
     each: BaseException | None = error
     while each is not None:
         yield each
@@ -91,7 +91,7 @@ def _error_chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether this error may pass by itself."""
+    """Whether this error is temporary."""
     return isinstance(error, (ModelAway, *_TRANSIENT))
 
 
@@ -119,7 +119,7 @@ def outage_label(error: BaseException) -> str:
 def wait_before_retry(
     error: BaseException, tries: int, patience: Sequence[float] = PATIENCE_S
 ) -> float | None:
-    """Seconds to wait after `tries` failed tries; None when there is to be no other try here."""
+    """Seconds to wait after `tries` failed tries; None if this worker must not retry."""
     if not isinstance(error, _TRANSIENT) or tries > len(patience):
         return None
     wait = patience[tries - 1]
@@ -157,7 +157,7 @@ class StopReason:
 
     kind: Kind
     text: str
-    """For the record and, where it can be told, for the issue."""
+    """For the record and, where possible, for the issue."""
     post_comment: bool
     """Whether a comment on the issue is possible and wanted."""
 
@@ -168,7 +168,7 @@ class StopReason:
 
 
 def stop_reason_for_error(error: BaseException) -> StopReason | None:
-    """The end that a refusal means; None for any other failure."""
+    """Why a refusal by GitHub ends the run; None for any other failure."""
     match error:
         case InstallationSuspended():
             return StopReason(
@@ -217,7 +217,7 @@ ARCHIVED = "The repository was archived, which makes it read-only. Unarchive it 
 def stop_reason_for_issue(
     thread: IssueThread, repository: Repository, *, name: str, number: int
 ) -> StopReason | None:
-    """The end that the issue's state means for a run on issue `number` of repository `name`."""
+    """Why the issue's state ends a run on issue `number` of `name`; None if it does not."""
     if repository.archived:
         return StopReason("archived", ARCHIVED, post_comment=False)
     # GitHub leads from the old place of a transferred issue to the new one.
@@ -243,6 +243,6 @@ def stop_reason_for_issue(
 
 
 def _is_in_repository(url: str, repository: Repository, name: str) -> bool:
-    """Whether an issue's address lies in the repository, be it under its old name."""
+    """Whether an issue's URL is within the repository, perhaps under its old name."""
     path = url.casefold()
     return any(f"/{full.casefold()}/" in path for full in (name, repository.full_name))

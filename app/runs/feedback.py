@@ -1,4 +1,4 @@
-"""What came back on a pull request, in words for the next attempt, and the answers to it."""
+"""Feedback on a pull request, as text for the next attempt, and the answers to it."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from app.github import commands
 from app.github.records import FailedCheck, ReviewComment
 
 CHECK_ROUNDS = 3
-"""So many rounds of a run fix failed checks of its own pull request; then a person must look."""
+"""Most rounds of a run that fix failed checks of its own pull request; then a person must look."""
 LONGEST = 8000
 """Characters of one remark that the next attempt reads."""
 
 
 class FeedbackItem(Record):
-    """One thing that a round deals with."""
+    """One piece of feedback that a round handles."""
 
     key: str
     kind: Literal["review", "line", "page", "check", "conflict", "rerun"]
     text: str
-    """For the model; holds untrusted words."""
+    """For the model; contains untrusted text."""
     thread: int = 0
-    """Where it is answered; 0: on the pull request's page."""
+    """Thread in which it is answered; 0: on the pull request itself."""
     author: str = ""
     title: str = ""
-    """For people: what the answer on the page is about. Untrusted."""
+    """For people: what the answer is about. Untrusted."""
 
 
 class FeedbackItems(Record):
-    """All that a round deals with, in order."""
+    """All feedback that a round handles, in order."""
 
     items: tuple[FeedbackItem, ...]
 

@@ -32,7 +32,7 @@ from app.runs.results import (
 from app.runs.services import DurableStep
 
 MAX_LAPS = 3
-"""So often work begins anew because the base branch moved; then a draft says so."""
+"""How often work starts over because the base branch moved; after that, a draft says so."""
 
 
 async def first_round(run: ActiveRun, step: DurableStep) -> None:
@@ -78,7 +78,7 @@ async def _prepare_to_publish(run: ActiveRun, step: DurableStep) -> Ended:
 async def _failed(
     run: ActiveRun, step: DurableStep, prepared: Prepared | None, failed: Failed
 ) -> Ended:
-    """Say so on the issue, where that is possible; gives how the run is recorded."""
+    """Say so on the issue if possible; returns how the run is recorded."""
     if failed.post_comment:
         await run.do_step(step, "explain", partial(report_failure, run, prepared, failed.reason))
     return Ended("stopped" if failed.stopped else "failed", reason=failed.reason)
@@ -106,7 +106,7 @@ async def prepare(run: ActiveRun) -> Prepared:
 
 
 async def debug(run: ActiveRun, prepared: Prepared) -> Debugged:
-    """Run the attempts, or go on with them; the journal keeps all that matters."""
+    """Run or resume the attempts; the journal keeps everything that matters."""
     config = await run.services.config(run.forge)
     plan = AttemptPlan(
         tree=prepared.base_commit,
@@ -122,7 +122,7 @@ async def debug(run: ActiveRun, prepared: Prepared) -> Debugged:
 async def publish_result(
     run: ActiveRun, prepared: Prepared, debugged: Debugged, *, last: bool
 ) -> Published | BaseMoved | Failed:
-    """Open the pull request, or say what is known.
+    """Open the pull request, or report what is known.
 
     When the base branch moved meanwhile, the patch is proven again on its tip first; where that
     fails, `BaseMoved` says why and the work goes on from there, unless this was the `last` time.
@@ -166,7 +166,7 @@ async def publish_result(
 
 
 async def _stop_reason_now(run: ActiveRun) -> failures.StopReason | None:
-    """Whether the issue or its repository want no pull request any more."""
+    """Whether the issue or its repository no longer wants a pull request."""
     thread = await run.forge.issue(run.record.issue_number)
     repository = await run.forge.repository()
     name, number = run.record.repository, run.record.issue_number
@@ -206,7 +206,7 @@ def _base_moved_text(branch: str, tip: str, judged: GateJudged, patch: str) -> s
 
 
 def _unproven_on_tip(judged: GateJudged, attempt: int, tip: str, state: AttemptState) -> GateJudged:
-    """The verdict that makes a draft of a patch that was proven, but not where it has to go."""
+    """The verdict on a patch that was proven, but not on the branch's tip: it becomes a draft."""
     why = f"Proven on the commit it was made from, but not on {tip[:12]}, where the branch is now."
     update = {"attempt": attempt, "reasons": (why, *judged.reasons), "patch": patch_of(state)}
     return judged.model_copy(update={**update, "verdict": "unproven"})

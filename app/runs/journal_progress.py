@@ -1,4 +1,4 @@
-"""How far a run's journal says it has come, and whether it only waited."""
+"""How far a run has come according to its journal, and whether it was only waiting."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from agent.journal.events import (
 )
 
 WAITING = "waiting"
-"""Phase of a run for which something outside is away."""
+"""Phase of a run that waits for something unavailable."""
 
 
 def progress(journal: Iterable[Recorded]) -> int:
-    """How much of a run is complete: what a restart adds to the journal by itself is not counted.
+    """How much of a run is complete, not counting what a restart itself adds to the journal.
 
     So two deaths with the same number were deaths in the same call, verdict or phase.
     """
@@ -39,7 +39,7 @@ def progress(journal: Iterable[Recorded]) -> int:
 
 
 def waits_since(journal: Sequence[Recorded]) -> datetime:
-    """Since when a run has done nothing but wait for something outside; now, if it does not."""
+    """Since when a run has only waited for something outside; now, if it is not waiting."""
     since = datetime.now(UTC)
     for entry in reversed(journal):
         match entry.event:
@@ -53,7 +53,7 @@ def waits_since(journal: Sequence[Recorded]) -> datetime:
 
 
 def only_waited(journal: Sequence[Recorded]) -> bool:
-    """Whether all that a run did last was to wait for something outside."""
+    """Whether the last thing a run did was to wait for something outside."""
     match journal[-1].event if journal else None:
         case ModelWaiting() | RunPhase(phase="waiting"):
             return True

@@ -42,13 +42,13 @@ from app.telemetry import logs
 from sandbox.protocol import Sandbox
 
 MAX_LAPS = 3
-"""So often a round begins anew because somebody pushed to the branch meanwhile."""
+"""How often a round starts over because somebody pushed to the branch in the meantime."""
 
 _log = logs.get(__name__)
 
 
 async def later_round(run: ActiveRun, step: DurableStep) -> None:
-    """Do one later round to its end."""
+    """Execute one later round."""
     result: NothingToDo | ChangeResult = NothingToDo("nothing to do")
     pull = run.record.pull_request
     for lap in range(1, MAX_LAPS + 1):
@@ -139,7 +139,7 @@ async def gather(run: ActiveRun) -> Gathered | NothingToDo:
 
 
 async def debug(run: ActiveRun, gathered: Gathered) -> Debugged:
-    """Prove the change again where only that is asked; else run an attempt with the feedback."""
+    """Prove the change again if only that is needed; else run an attempt with the feedback."""
     items, number = _read_items(run), gathered.first
     mirror = run.services.mirror(gathered.clone_url)
     if all(item.kind in ("conflict", "rerun") for item in items):
@@ -168,7 +168,7 @@ async def debug(run: ActiveRun, gathered: Gathered) -> Debugged:
 
 
 async def push(run: ActiveRun, gathered: Gathered, debugged: Debugged) -> ChangeResult:
-    """Put the change on the branch, after its head, unless somebody pushed meanwhile."""
+    """Push the change to the branch, unless somebody else pushed in the meantime."""
     run.phase("publishing", f"round {run.record.round}")
     number = debugged.attempt
     state = run.state(number)
@@ -207,7 +207,7 @@ async def push(run: ActiveRun, gathered: Gathered, debugged: Debugged) -> Change
 
 
 async def answer(run: ActiveRun, gathered: Gathered, result: ChangeResult) -> ChangeResult:
-    """Answer everything that was asked, each once; gives what the round came to."""
+    """Answer each piece of feedback once; returns the result of the round."""
     run.check_lease()
     number = gathered.first if isinstance(result, BranchMoved) else result.attempt or gathered.first
     await answer_all(run, _read_items(run), run.state(number), gathered, result)
@@ -227,7 +227,7 @@ async def close(run: ActiveRun, pull: Pull) -> None:
 
 
 async def _permitted_comments(run: ActiveRun, handled: dict[str, int]) -> list[ReviewComment]:
-    """What people with the right to give commands said and was not dealt with yet."""
+    """Unhandled comments by people who may give commands."""
     config = await run.services.config(run.forge)
     comments = feedback.unhandled_comments(
         await run.forge.review_comments(run.record.pull_number),
@@ -265,7 +265,7 @@ async def _failed_checks(
 async def _prove_again(
     run: ActiveRun, mirror: Mirror, gathered: Gathered, items: tuple[FeedbackItem, ...]
 ) -> tuple[tuple[FeedbackItem, ...], bool]:
-    """The change as it is, proven where it has to go; an attempt without a model if it holds."""
+    """Prove the unchanged patch on the new base; if that works, no model is needed."""
     number, earlier = gathered.first, run.state((run.chosen_attempts() or [1])[-1])
     if run.state(number).outcome == "proven":  # before a crash
         return items, True

@@ -1,4 +1,4 @@
-"""The gate for later rounds: the pull request's whole change is proven, not just what is new."""
+"""The gate for later rounds: it proves the pull request's whole change, not just what is new."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class WiderProof:
     open_base: OpenSandbox
     """A fresh sandbox with the tree of `base`."""
     carried: ReproductionDeclared | None
-    """The reproduction of the patch that stands in the pull request."""
+    """The reproduction of the patch in the pull request."""
 
     async def __call__(
         self, submission: Submission, open_head: OpenSandbox, on_progress: OnProgress | None = None

@@ -1,4 +1,4 @@
-"""Tells people at their issues that runs wait for their turn, and at which place.
+"""Tells people on their issues that runs are waiting, and at which place in the queue.
 
 Work itself tells of a run from its beginning on. Before that nobody has it in hand, so somebody has
 to look: every worker does, and a hold in the database sees to it that one of them writes, and none
@@ -33,7 +33,7 @@ _log = logs.get(__name__)
 
 @contextmanager
 def queue_notices_running(services: Services) -> Iterator[None]:
-    """Look after those who wait, beside the work, until the end of the block."""
+    """Update the status of waiting runs in the background until the end of the block."""
     stop = threading.Event()
 
     async def notify_periodically() -> None:

@@ -55,7 +55,7 @@ async def answer_all(
 
 
 async def say_given_up(run: ActiveRun, pull: Pull, checks: Sequence[FailedCheck]) -> None:
-    """Say once that checks are left to people now."""
+    """Say once that the remaining failed checks are left to people."""
     marker = f"<!-- patchwright:given-up run={run.record.id} -->"
     await run.forge.put_comment(pull.number, marker, given_up(checks))
 

@@ -1,4 +1,4 @@
-"""What the steps of a run come to.
+"""The results of a run's steps.
 
 Within the program they are records. The durable engine keeps each as a small flat JSON object whose
 keys are fixed: runs whose steps an earlier version recorded go on with them.
@@ -20,12 +20,12 @@ _OUTCOME: TypeAdapter[Outcome] = TypeAdapter(Outcome)
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The step has nothing to tell the next one; in the step *authorise*: the run may begin."""
+    """The step has nothing to pass on; in the step *authorise*: the run may start."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The step could not be done; the reason is in words for the issue."""
+    """The step failed; the reason is written for the issue."""
 
     reason: str
     post_comment: bool = True
@@ -33,19 +33,19 @@ class Failed:
     stopped: bool = False
     """A person stopped the run."""
     attempt: int = 0
-    """The attempt that came to nothing, in a later round; 0: none."""
+    """The attempt that failed, in a later round; 0: none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """The run may not begin, and nobody is told."""
+    """The run may not start, and nobody is told."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The run does not begin, and its issue is told why."""
+    """The run does not start, and its issue says why."""
 
     reason: str
 
@@ -88,7 +88,7 @@ class BaseMoved:
     """The base branch moved, and on its tip the patch is not proven."""
 
     again: str
-    """What the next attempt is told of it."""
+    """What the next attempt is told about it."""
     base_commit: str
     first: int
     """Number of the next attempt."""
@@ -132,7 +132,7 @@ class Pushed:
 
 @dataclass(frozen=True, slots=True)
 class BranchMoved:
-    """Somebody pushed to the pull request's branch meanwhile."""
+    """Somebody pushed to the pull request's branch in the meantime."""
 
     reason: str
 
@@ -150,7 +150,7 @@ class Ended:
 
 
 ChangeResult = Pushed | Failed | BranchMoved
-"""What came of the change of a later round."""
+"""The result of a later round's change."""
 
 StepResult = (
     Done

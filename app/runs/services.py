@@ -1,4 +1,4 @@
-"""What runs are made of: the services that they work with, and how a step is done once."""
+"""The services that runs use, and how a step is executed once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from app.storage.store import SqlStore
 from app.telemetry import metrics
 
 DurableStep = Callable[[str, Callable[[], Awaitable[StepJson]]], Awaitable[StepJson]]
-"""Does a named step unless it was done before; gives its result."""
+"""Executes a named step unless it was done before; returns its result."""
 
 STATUS_INTERVAL_S = 15.0
 """Least time between two edits of the status comment."""
@@ -32,7 +32,7 @@ STATUS_INTERVAL_S = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """All that runs need."""
+    """Everything that runs need."""
 
     settings: Settings
     store: SqlStore
@@ -42,7 +42,7 @@ class Services:
     """From a repository's address for git."""
     sandboxes: Sandboxes
     make_model: Callable[[str, int, OnWaiting], Model]
-    """From the run's id, the seed, and whom to tell when the model's server is away."""
+    """From the run's id, the seed, and what to call while the model server is unavailable."""
     patience_s: tuple[float, ...] = PATIENCE_S
     status_interval_s: float = STATUS_INTERVAL_S
     read_config: Callable[[Forge], Awaitable[EffectiveConfig]] | None = None
@@ -58,10 +58,10 @@ class Services:
     """Makes the environment of a run's tree; None: its sandboxes are as they are."""
 
     shutdown_gate: ShutdownGate = field(default_factory=ShutdownGate)
-    """Brings the runs of this process to rest before it ends."""
+    """Pauses this process's runs before it ends."""
 
     ending: threading.Event = field(default_factory=threading.Event)
-    """The engine ends: what comes up in a run from here on is of that, and no failure of it."""
+    """The engine is stopping: errors in a run from now on come from that, not from the run."""
 
     def model(self, run_id: str, seed: int, waiting: OnWaiting) -> Model:
         """The model of an attempt, under the operators' hand."""

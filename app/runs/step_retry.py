@@ -1,4 +1,4 @@
-"""A step of a run that waits while something outside is away, and says what failed otherwise."""
+"""Executes a step of a run: waits while something is unavailable, else reports the failure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from app.telemetry import logs, metrics
 STOP_POLL_S = 1.0
 STOPPED = "The run was stopped."
 LONGEST_OUTAGE = timedelta(days=1)
-"""What is away for longer will not come back by itself; some lasting faults look like outages."""
+"""Longer outages will not end by themselves; some permanent faults look like outages."""
 
 _log = logs.get(__name__)
 
@@ -46,7 +46,7 @@ async def with_retries(
     *,
     heeds_stop: bool = False,
 ) -> AnyResult | Failed:
-    """Do a step; wait and repeat it while something outside is away; else say what failed.
+    """Execute a step; wait and repeat it while something is unavailable; else report the failure.
 
     `store` holds the run's lease; `announce_wait` says on the issue what is waited for, when it
     takes long. A step that `heeds_stop` ends when a person stops the run while it waits; what
@@ -97,7 +97,7 @@ async def with_retries(
 
 
 async def _pause(store: SqlStore, run_id: str, seconds: float, heeds_stop: bool) -> None:
-    """Wait; where a stop is heeded, not longer than until then."""
+    """Wait, but end early on a stop if the step heeds stops."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         if heeds_stop and store.stop_requested(run_id):
@@ -106,7 +106,7 @@ async def _pause(store: SqlStore, run_id: str, seconds: float, heeds_stop: bool)
 
 
 def _give_up(run_id: str, name: str, error: BaseException, journal: Sequence[Recorded]) -> Failed:
-    """Waiting is of no use here any more, or never was."""
+    """Give up: waiting does not help, or no longer does."""
     if returns_to_queue(error) and journal_progress.waits_since(journal) >= now() - LONGEST_OUTAGE:
         _log.warning("handed back to the queue", run=run_id, step=name, why=str(error))
         metrics.count_requeue()

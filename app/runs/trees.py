@@ -32,7 +32,7 @@ _LONGEST = 2_000
 
 
 async def tree_file(run: ActiveRun, commit: str, clone_url: str) -> Path:
-    """The tree of a commit as a file, made if it is not there."""
+    """The tree of a commit as a file, created if it does not exist."""
     path = run.trees_dir / f"{run.record.id}-{commit}.tar"
     if not path.exists():
         mirror = await mirror_with(run, commit, clone_url)
@@ -52,7 +52,7 @@ async def tree_file(run: ActiveRun, commit: str, clone_url: str) -> Path:
 
 
 async def _ensure_environment(run: ActiveRun, path: Path, commit: str, clone_url: str) -> None:
-    """Have the image that the tree's sandboxes start from."""
+    """Ensure that the image exists from which the tree's sandboxes start."""
     if run.services.prepare is None:
         return
     config = await run.services.config(run.forge)
@@ -67,7 +67,7 @@ async def _ensure_environment(run: ActiveRun, path: Path, commit: str, clone_url
 
 
 async def mirror_with(run: ActiveRun, commit: str, clone_url: str) -> Mirror:
-    """The mirror with this commit in it: another machine may have begun the run."""
+    """The mirror, with this commit fetched: another machine may have started the run."""
     mirror = run.services.mirror(clone_url)
     if await asyncio.to_thread(mirror.has, commit):
         await publish.with_token(run.forge, mirror.check_access)
@@ -90,7 +90,7 @@ async def prepare_environment(
     *,
     on_default: bool,
 ) -> None:
-    """Have the image that the tree's sandboxes start from. Raises `SandboxError`.
+    """Ensure that the image exists from which the tree's sandboxes start. Raises `SandboxError`.
 
     `on_default` says whether the tree is a commit of the default branch.
     """
@@ -123,7 +123,7 @@ async def prepare_environment(
 
 
 def environment_event(prepared: PreparedEnvironment) -> EnvironmentPrepared:
-    """What the journal keeps of an environment."""
+    """What the journal records about an environment."""
     return EnvironmentPrepared(
         attempt=0,
         source=prepared.environment.source,

@@ -1,4 +1,4 @@
-"""A run, from what asks for it to the pull request, in a few coarse steps that may be repeated.
+"""A run, from its trigger to the pull request, in a few coarse steps that may be repeated.
 
 The durable engine (`app.server.workflow_engine`) keeps which steps are done and their results. What
 happens within a step is kept where it belongs: in the journal (*debug*), or on GitHub, where every
@@ -34,7 +34,7 @@ _log = logs.get(__name__)
 
 
 async def run_round(services: Services, run_id: str, step: DurableStep, number: int = 1) -> None:
-    """Do a round of a run to its end, going on where an earlier worker stopped.
+    """Execute a round of a run, continuing where an earlier worker stopped.
 
     A worker that lost the run to another ends as if cancelled: nothing of it is recorded.
     """
@@ -69,7 +69,7 @@ async def run_round(services: Services, run_id: str, step: DurableStep, number: 
 
 
 async def _do_round(run: ActiveRun, step: DurableStep, number: int, parked: str) -> None:
-    """The round. Whatever goes wrong in it, the run is over at the end, or handed back."""
+    """The round. Whatever goes wrong in it, the run is finished or requeued at the end."""
     try:
         if parked:
             await _park_or_fail(run, parked)
@@ -97,7 +97,7 @@ async def _requeue_later(run: ActiveRun, after_s: float) -> None:
 async def _claim_round(
     services: Services, run_id: str, number: int
 ) -> tuple[SqlStore, Run, str] | None:
-    """Claim the run for this round; with why it must be parked, if so. None: it is over."""
+    """Claim the run for this round, with the reason if it must be parked. None: it is over."""
     before = services.store.get_run(run_id)
     store = services.store.claim(run_id, services.settings.executor)
     run = store.get_run(run_id)
@@ -109,7 +109,7 @@ async def _claim_round(
 
 
 async def _park_or_fail(run: ActiveRun, reason: str) -> None:
-    """End a run that cannot go on. Not in steps: what it did before has taken their places."""
+    """End a run that cannot continue. Not in steps: what it did before has taken their numbers."""
     present = run.store.get_run(run.record.id)
     if present.status == "done" or present.round != run.record.round:
         return
