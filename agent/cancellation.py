@@ -18,7 +18,7 @@ async def unless_stopped(
 ) -> Value:
     """Do the work; when a stop is asked for it is cancelled, and `RunStopped` raised.
 
-    At once, in the middle of a turn or a command too; and nothing is begun when it was asked for.
+    At once, even in the middle of a turn or a command; nothing is started after a stop request.
     """
     doing = asyncio.create_task(work)
     try:

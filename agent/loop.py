@@ -170,7 +170,7 @@ async def perform_call(attempt: Attempt, call: ToolCall) -> None:
 
 
 async def keep_tree(attempt: Attempt, call: ToolCall) -> tuple[SnapshotTaken, ...]:
-    """A snapshot after a change, from which another worker can go on; see `keep_change`."""
+    """A snapshot after a change, from which another worker can continue; see `keep_change`."""
     if call.name.removeprefix("functions.") == "bash":
         moment = time.monotonic()
         if moment - attempt.looked_at < POLL_EVERY_S:

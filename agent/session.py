@@ -56,7 +56,7 @@ async def debug(
 ) -> AttemptState:
     """Run one attempt to its end and give the state it ended in.
 
-    Called again for the same run and attempt after a crash, it goes on where the journal stops.
+    Called again for the same run and attempt after a crash, it continues where the journal stops.
     The sandbox is destroyed at the attempt's end; when the task is cancelled (the worker shuts
     down) it is left for the next worker to attach to. Raises `NoTests`, `TestsCannotRun`,
     `ModelError`, `LostLease` and `SandboxError`.

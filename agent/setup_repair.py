@@ -66,7 +66,7 @@ async def propose_setup(
 ) -> tuple[str, ...] | None:
     """Commands that work; None when none were found within the tries.
 
-    `note` is told of each try. Raises `ModelError`.
+    `note` is told about each try. Raises `ModelError`.
     """
     spec = ToolSpec(
         name=TOOL,

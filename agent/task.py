@@ -159,7 +159,7 @@ class Task(Record):
     hints: tuple[str, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     feedback: tuple[str, ...] = ()
-    """What was said of the patch that stands in the tree already, in order. Untrusted."""
+    """What was said about the patch that is in the tree already, in order. Untrusted."""
     degraded: str = ""
     """Why the environment is not the one that the repository asks for; empty: it is."""
     again: str = ""

@@ -52,7 +52,7 @@ class Sandbox(Protocol):
     """One isolated machine with the repository's tree at `WORKDIR`.
 
     Paths are relative to `WORKDIR` or absolute inside the sandbox. Every method may raise
-    `SandboxGone` when the container died and must be opened anew.
+    `SandboxGone` when the container died and must be reopened.
     """
 
     @property

@@ -1,7 +1,7 @@
 """Instances in SWE-bench's format: read, checked and written as JSON lines.
 
 Fields of the format and their meaning: https://www.swebench.com (dataset card). `FAIL_TO_PASS` and
-`PASS_TO_PASS` stand there as JSON lists inside strings; plain lists are read as well.
+`PASS_TO_PASS` are there as JSON lists inside strings; plain lists are read as well.
 """
 
 from __future__ import annotations

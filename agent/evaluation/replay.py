@@ -170,12 +170,12 @@ class ReplayRow(Record):
     right: bool
     """Whether what was published passes the hidden tests."""
     same_source: bool
-    """Whether its source is what was merged, to the letter."""
+    """Whether its source is what was merged, exactly."""
     reasons: tuple[str, ...] = ()
 
 
 class ReplayReport(Record):
-    """What the gate said of merged fixes."""
+    """What the gate said about merged fixes."""
 
     mode: ReplayMode
     accepted: Share

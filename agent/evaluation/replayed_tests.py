@@ -19,7 +19,7 @@ from agent.model import Record
 from agent.models.replay import Beside
 
 SUFFIX = "_as_merged"
-"""At the end of a test's name where it stands beside its former self."""
+"""At the end of a test's name where it is beside its former self."""
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 _Def = _Function | ast.ClassDef
@@ -47,7 +47,7 @@ class _Edit(Record):
 def declared_tests(path: str, base: str, fixed: str, failing: Collection[str]) -> DeclaredTests:
     """How a test file of the base changes; `failing`: the tests that the fix makes pass.
 
-    A failing test that is rewritten beyond what may be contested stands beside its former self.
+    A failing test that is rewritten beyond what may be contested is beside its former self.
     """
     edited = edited_tests(changed_texts(path, base, fixed))
     if not path.endswith(".py"):

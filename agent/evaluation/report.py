@@ -1,7 +1,7 @@
 """What an evaluation says: shares with intervals, the gate's precision, effort and cost.
 
 Nothing in `Verdicts` depends on how long anything took, so an evaluation that was killed and
-resumed says the same as one in one go; what was measured in time stands in `Effort`.
+resumed says the same as one in one go; what was measured in time is in `Effort`.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Report(Record):
     verdicts: Verdicts
     effort: Effort
     replay: ReplayReport | None = None
-    """What the gate said of merged fixes, where these were replayed."""
+    """What the gate said about merged fixes, where these were replayed."""
 
 
 def verdicts(
@@ -109,7 +109,7 @@ def verdicts(
     attempts: int,
     merged: Mapping[str, str] | None = None,
 ) -> Verdicts:
-    """What the results say of these instances; one without a result counts as an error.
+    """What the results say about these instances; one without a result counts as an error.
 
     `merged` are the fixes that were merged, by instance; nothing is judged by them.
     """

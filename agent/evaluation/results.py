@@ -11,7 +11,7 @@ from agent.model import Record, Usage
 
 
 class HiddenVerdict(Record):
-    """What the hidden tests say of one patch."""
+    """What the hidden tests say about one patch."""
 
     resolved: bool
     failed: tuple[str, ...] = ()

@@ -79,7 +79,7 @@ def differences(
     placed: Mapping[str, str | None],
     others: Mapping[str, str] | None = None,
 ) -> tuple[str, ...]:
-    """How a tree's diff is not the judged patch; empty where it is, to the letter.
+    """How a tree's diff is not the judged patch; empty where it is, exactly.
 
     `whole` comes out of a sandbox in which the patch was applied, and is what would be published.
     `placed`: files that the gate itself wrote into the tree or removed from it (None); `others`:

@@ -30,7 +30,7 @@ class Background(Generic[T]):
 
     @property
     def running(self) -> bool:
-        """Whether it was begun and has not ended."""
+        """Whether it was started and has not ended."""
         return self._task is not None and not self._task.done()
 
     @property

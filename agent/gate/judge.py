@@ -240,7 +240,7 @@ def _scope(submission: Submission, case: Case, before: Before) -> Check:
 async def _prove_smaller_patch(
     admissible: Admissible, before: Before
 ) -> tuple[Proof | None, list[Check]]:
-    """The proof of a smaller patch, if hunks can go; and what to say of them."""
+    """The proof of a smaller patch, if hunks can go; and what to say about them."""
     runs, submitted = admissible.runs, admissible.submission.patch
     try:
         async with fresh_sandbox(runs.open_fresh) as scratch:
@@ -342,7 +342,7 @@ async def _tests_like_it(
 
 
 async def _texts(clean: Sandbox, changes: Sequence[FileChange], patch: str) -> list[ChangedFile]:
-    """The files' texts on both sides: the base's, and what the patch makes of them to the letter.
+    """The files' texts on both sides: the base's, and what the patch makes of them exactly.
 
     `clean` has run nothing yet. Raises `BadPatch`.
     """

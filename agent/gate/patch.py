@@ -22,7 +22,7 @@ class BadPatch(AgentError):
 
 
 class Hunk(Record):
-    """One hunk: where it stands in the patch's lines, and what it does."""
+    """One hunk: where it is in the patch's lines, and what it does."""
 
     first: int
     """Index of its header among the patch's lines."""
@@ -98,7 +98,7 @@ def hunk_line(hunk: Hunk) -> int:
 def without_hunks(text: str, dropped: Collection[Hunk]) -> str:
     """The patch without some hunks; files that lose all their hunks are left out whole.
 
-    The others' headers say where they then stand in the new file.
+    The others' headers say where they then are in the new file.
     """
     lines = text.split("\n")
     gone: set[int] = set()

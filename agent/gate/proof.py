@@ -125,7 +125,7 @@ class Runs:
 async def see_before(runs: Runs) -> Before:
     """What the reproduction does without the patch, and where it can stay as a test.
 
-    In a sandbox of its own: what it leaves outside of the tree could decide the suite's outcome.
+    In a separate sandbox: what it leaves outside of the tree could decide the suite's outcome.
     """
     case = runs.case
     if case.reproduction is None:
@@ -289,7 +289,7 @@ async def _rerun_suite(
 
 
 async def _apply_patch(sandbox: Sandbox, case: Case, before: Before, patch: str) -> tuple[str, str]:
-    """Bring a fresh sandbox to where the patch leads; gives the whole change and its snapshot."""
+    """Bring a fresh sandbox to where the patch leads; returns the whole change and its snapshot."""
     await sandbox.apply(patch)
     await place_in_tree(sandbox, case, before.placed)
     return await sandbox.diff(), await sandbox.snapshot()
@@ -311,7 +311,7 @@ async def smallest_patch(
     """The patch without the hunks of source that nothing needs, and where those hunks were.
 
     Each hunk is left out by itself, in turn; it is unneeded if the reproduction and all tests
-    still pass. The sandbox stands at the base commit and is of no use afterwards.
+    still pass. The sandbox is at the base commit and is of no use afterwards.
     """
     if case.reproduction is None:
         return patch, ()

@@ -83,7 +83,7 @@ async def run_reproduction(
     *,
     until_it_fails: bool = False,
 ) -> ReproductionRun:
-    """Run the reproduction several times; its files are written anew before each run."""
+    """Run the reproduction several times; its files are rewritten before each run."""
     as_claimed = passed = done = 0
     told = last = ""
     for _ in range(times):

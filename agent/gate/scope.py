@@ -67,7 +67,7 @@ class Touched(Record):
 async def touched_by(
     sandbox: Sandbox, paths: Sequence[str], base_files: Collection[str]
 ) -> tuple[Touched, ...]:
-    """The source files among `paths` with their tests. The sandbox stands at the base."""
+    """The source files among `paths` with their tests. The sandbox is at the base."""
     folders = folders_with(tuple(base_files), MANIFESTS)
     found = []
     for path in paths:
@@ -125,7 +125,7 @@ def _tested(path: str) -> str:
 
 
 def _importable(path: str) -> str:
-    """The name by which an import would speak of a module; none for a package's own file."""
+    """The name by which an import would mention a module; none for a package's own file."""
     name = PurePosixPath(path).name.partition(".")[0]
     return "" if name in ("__init__", "index", "main") else name
 

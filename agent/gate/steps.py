@@ -40,7 +40,7 @@ class Allowance:
 
     @property
     def used_up(self) -> bool:
-        """Whether nothing more should be begun."""
+        """Whether nothing more should be started."""
         return self.left_s <= 0
 
     @property
@@ -67,7 +67,7 @@ class HeldPatch:
     after: Sequence[SuiteRun]
     """Runs of the suite with the patch."""
     reasons: Sequence[HunkReason]
-    """What the submission says of hunks that no test needs."""
+    """What the submission says about hunks that no test needs."""
     allowance: Allowance
     progress: Progress
 

@@ -305,7 +305,7 @@ class ContextCut(Event):
 
 
 class ModelWaiting(Event):
-    """The model's server is away; the run waits."""
+    """The model's server is unavailable; the run waits."""
 
     type: Literal["model_waiting"] = "model_waiting"
     reason: str

@@ -68,7 +68,7 @@ RECENT = 40
 
 @dataclass(frozen=True, slots=True)
 class AttemptState:
-    """All that is known of an attempt after the events folded so far."""
+    """Everything that is known of an attempt after the events folded so far."""
 
     started: AttemptStarted | None = None
     sandbox_id: str = ""

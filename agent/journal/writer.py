@@ -14,7 +14,7 @@ OnEvent = Callable[[Recorded], None]
 
 
 class Journal:
-    """An attempt's journal. Opening it reads what is there, so that a resumed attempt goes on."""
+    """An attempt's journal. Opening it reads what is there, so that a resumed attempt continues."""
 
     def __init__(
         self, store: Store, run_id: str, attempt: int, on_event: OnEvent | None = None

@@ -230,7 +230,7 @@ class _ServerCheck:
         return Finding(name=name, ok=False, detail=detail, fix=fix)
 
     async def _listing(self) -> list[Finding]:
-        """What the list of models says of the name and the window."""
+        """What the list of models says about the name and the window."""
         try:
             answer = await self._client.get(f"{self._url}/models", timeout=_LISTING_S)
             cards = {str(c["id"]): c.get("max_model_len") for c in answer.json()["data"]}

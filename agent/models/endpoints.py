@@ -82,7 +82,7 @@ class Endpoints:
         self._states[url].down_until = 0.0
 
     def mark_down(self, url: str) -> None:
-        """The server is away or overloaded."""
+        """The server is unavailable or overloaded."""
         state = self._states[url]
         pause = min(LONGEST_COOL_DOWN_S, COOL_DOWN_S * 2.0 ** min(state.failures, 10))
         state.failures += 1

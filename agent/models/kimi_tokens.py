@@ -2,7 +2,7 @@
 
 `<|tool_calls_section_begin|><|tool_call_begin|>functions.NAME:N<|tool_call_argument_begin|>{json}`
 `<|tool_call_end|><|tool_calls_section_end|>`. A server with the parser switched on hides all of it;
-without, or where its parser fails, it stands in the content or in the reasoning.
+without, or where its parser fails, it is in the content or in the reasoning.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ class Leak(Record):
 
 
 def has_tokens(text: str) -> bool:
-    """Whether any of the control tokens stands in the text."""
+    """Whether any of the control tokens is in the text."""
     return _STRAY.search(text) is not None
 
 
 def parse(text: str, tools: Sequence[ToolSpec]) -> Leak:
-    """The calls that stand in the text, and the text without them and without stray tokens.
+    """The calls that are in the text, and the text without them and without stray tokens.
 
     A call that another one begins before its arguments is thrown away, as the server does. Text
     that ends within the arguments gives them as far as they go.

@@ -21,7 +21,7 @@ from agent.models.request_body import Conversation, body_head, body_tail
 from agent.models.retry import Patience, TurnFaults
 
 OnWaiting = Callable[[str, float], Awaitable[None]]
-"""Called with the reason and the seconds until the next attempt while a server is away."""
+"""Called with the reason and the seconds until the next attempt while a server is unavailable."""
 
 TOKENS_PER_BYTE = 0.4
 """Cautious guess for text that no server has counted yet; English and code need about 0.25."""
@@ -167,7 +167,7 @@ class OpenAICompatModel:
             )
         except httpx.HTTPError:
             return False
-        # A server without this address answers 404, which is a sign of life.
+        # A server without this address answers 404, which shows that it is alive.
         return answer.status_code < 500
 
     async def _wait(self, fault: Fault, seconds: float) -> None:
@@ -180,7 +180,7 @@ class OpenAICompatModel:
         await self._sleep(seconds)
 
     def _headers(self) -> dict[str, str]:
-        # Made anew each time, so that the key stands nowhere in the open.
+        # Recreated each time, so that the key stands nowhere in the open.
         return request_headers(self._profile, self._api_key, self._key)
 
     def _head_for(self, tools: Sequence[ToolSpec]) -> bytes:

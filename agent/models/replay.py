@@ -4,7 +4,7 @@ It seeks nothing: it declares the reproduction that it was given, applies the so
 merged, and submits. It answers what the gate asks back: existing tests that the fix edits are named
 as contested, and stand beside their former selves where the gate finds them not contradicted; hunks
 that no test needs belong, as they were merged. It is a function of the conversation, so an
-interrupted attempt goes on.
+interrupted attempt continues.
 """
 
 from __future__ import annotations

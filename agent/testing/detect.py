@@ -71,7 +71,7 @@ _WORKSPACES = re.compile(
 
 
 class PytestOptions(Record):
-    """What a project's own configuration says of what pytest collects."""
+    """What a project's own configuration says about what pytest collects."""
 
     testpaths: tuple[str, ...] = ()
     python_files: tuple[str, ...] = ()
@@ -370,7 +370,7 @@ def _npm_only(script: str) -> re.Match[str] | None:
 
 
 def _script(script: str, runner: str, call: str) -> str:
-    """The script as it stands, with its runner called so that nothing is fetched."""
+    """The script as it is, with its runner called so that nothing is fetched."""
     words = "|".join((r"npx(?:\s+--\S+)*\s+", r"(?:\./)?node_modules/\.bin/", ""))
     own = r"(?:\s+run(?=\s|$))?" if runner == "vitest" else ""
     watch = re.sub(r"\s--watch(?:All)?(?:=\S+)?(?=\s|$)", "", script)

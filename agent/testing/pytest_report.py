@@ -1,6 +1,6 @@
 """A plugin of pytest that writes what became of each test, a line of JSON each.
 
-This file is copied into the sandbox under a name of its own and loaded there by the repository's
+This file is copied into the sandbox under its own name and loaded there by the repository's
 own pytest: it uses the standard library only and the syntax of Python 3.7. It reads and changes no
 option that a project could forbid, so a run means with it what it means without it.
 """
@@ -138,7 +138,7 @@ class _Watcher:
         SourceFileLoader.get_code = lambda loader, name: self._get_code(loader, name)
 
     def _get_code(self, loader, name):
-        """The code of a module; of a watched one, with the statements that tell of functions."""
+        """The code of a module; of a watched one, with the statements that tell about functions."""
         path = _watched_path(loader.get_filename(name))
         if not path:
             return self._original(loader, name)

@@ -44,7 +44,7 @@ A folder that is not there does no harm in `PYTHONPATH`.
 
 
 def in_tree(command: str, first: str = "true", folder: str = ".") -> str:
-    """A command in a shell of its own at the root of the tree that finds the repository's packages.
+    """A command in a separate shell at the root of the tree that finds the repository's packages.
 
     A mere subshell could be closed by the command's text, and what it then defines would stay.
     `first`: words that must succeed before it. `folder`: where below the root. Programs that npm

@@ -123,7 +123,7 @@ async def run_suite(
     `watched`: Python files of which the run says which functions each test entered, where pytest
     runs in one process; that makes it slower.
 
-    The command runs in a shell of its own at the root of the tree, so nothing of it stays in the
+    The command runs in a separate shell at the root of the tree, so nothing of it stays in the
     persistent one; one for several projects (`agent.testing.projects`) runs each in its folder.
     Files that it leaves in the tree are removed again and results are written outside, under a name
     that only this run knows. The tests' own process can still write what it likes there: results
@@ -154,7 +154,7 @@ async def _run_part(
     """One project's tests; once more in another way where nothing could be read.
 
     A run that cannot load our plugin is asked for the runner's own report instead; one that ends
-    badly without any result, bare, so that what is said of it is true without us.
+    badly without any result, bare, so that what is said about it is true without us.
     """
     run = await _run_once(sandbox, part, selection, timeout_s, watched=watched)
     if run.results or run.timed_out or kind_of(part.command) not in ("pytest", "tox", "other"):

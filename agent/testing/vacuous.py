@@ -71,7 +71,7 @@ _SOME_RAN: dict[str, str] = {
     "node": r"^[#ℹ] (?:pass|fail) [1-9]",
     "cargo": r"^test \S+ \.\.\. (?:ok|FAILED)",
 }
-"""What shows that tests ran nonetheless; a word of theirs may stand in what a test prints."""
+"""What shows that tests ran nonetheless; a word of theirs may be in what a test prints."""
 
 _PYTEST_STATUS = {4: "the tests that it names cannot be found or started", 5: "it finds no test"}
 

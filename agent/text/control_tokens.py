@@ -1,7 +1,7 @@
 """Control tokens and forged role markers in hostile text, made harmless and put back.
 
 A chat template is filled in as text and then tokenised as a whole, so a file that holds
-`<|im_end|>` would end the message it stands in. `neutralise` breaks every such marker with one
+`<|im_end|>` would end the message it is in. `neutralise` breaks every such marker with one
 `¦` after its first sign: `<¦|im_end|>`. A marker that is broken already gets one more, so that
 `restore` gives back exactly the first text, whatever it was.
 """

@@ -1,4 +1,4 @@
-"""Where a log first speaks of a failure, and its lines without what CI services put into them.
+"""Where a log first mentions a failure, and its lines without what CI services put into them.
 
 Signs are those of Python, pytest, unittest, Go, Rust, Java, JavaScript, TAP, compilers, make,
 git and GitHub Actions.
@@ -40,7 +40,7 @@ def bare(line: str) -> str:
 
 
 def first_error(lines: Sequence[str]) -> int | None:
-    """Position of the first line that speaks of a failure, or None."""
+    """Position of the first line that mentions a failure, or None."""
     for position, line in enumerate(lines):
         plain = bare(line)
         if _SIGN.search(plain) and not _NO_SIGN.search(plain):

@@ -128,7 +128,7 @@ async def reproduction(context: ToolContext, args: ReproductionArguments) -> Rep
 
 
 async def _read_existing(sandbox: Sandbox, path: str) -> bytes | None:
-    """What stands in a file before it is written; None: it is not there."""
+    """What is in a file before it is written; None: it is not there."""
     try:
         return await sandbox.read(path)
     except FileMissing:

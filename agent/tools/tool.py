@@ -45,7 +45,7 @@ def refusal_reply(why: str) -> Reply:
 
 
 Judge = Callable[[AttemptState, str, Claims], Awaitable[GateJudged]]
-"""Puts a patch before the gate, with what the model says of it."""
+"""Puts a patch before the gate, with what the model says about it."""
 
 
 @dataclass(frozen=True, slots=True)

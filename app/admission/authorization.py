@@ -112,7 +112,7 @@ def refused_at_start(
     minimum: Role | None,
     on_pull: bool = False,
 ) -> str | None:
-    """Why the run must not go on, in words; None when it may.
+    """Why the run must not continue, in words; None when it may.
 
     `on_pull`: it is about a pull request's failed check, not about an issue.
     """

@@ -77,7 +77,7 @@ GRACE = timedelta(seconds=5)
 
 
 MOST = 20
-"""Runs that are told of in one go, the oldest first."""
+"""Runs that are announced at a time, the oldest first."""
 
 
 HOLD = timedelta(seconds=60)

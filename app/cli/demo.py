@@ -208,7 +208,7 @@ async def until_ready(
 
 
 async def watch(standin: StandIn, console: Console) -> tuple[str, list[Recorded]]:
-    """Print the run's events as they come, until it has ended; gives its id and journal."""
+    """Print the run's events as they come, until it has ended; returns its id and journal."""
     deadline = asyncio.get_running_loop().time() + WAIT_S
     run_id, after = "", -1
     journal: list[Recorded] = []

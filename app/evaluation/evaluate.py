@@ -69,7 +69,7 @@ def load_instances(path: Path) -> tuple[Instance, ...]:
 async def evaluate(
     request: EvalRequest, settings: Settings, trees: Trees, console: Console
 ) -> Report:
-    """Run what has no result yet, then write predictions and report; gives the report.
+    """Run what has no result yet, then write predictions and report; returns the report.
 
     The folder is held by the caller. Raises `FolderRefused` and `SettingsError`.
     """

@@ -1,6 +1,6 @@
 """An evaluation's folder: what is asked for, results as they come in, and the lock on it.
 
-Results are appended and forced to disk one by one, so that a killed evaluation goes on where it
+Results are appended and forced to disk one by one, so that a killed evaluation continues where it
 was. A folder has one evaluation at a time.
 """
 

@@ -129,7 +129,7 @@ class _Prover:
         """Run the commit's tests without and with its change of source.
 
         What a real history holds is a reason to leave a commit out, and ends nothing. Raises
-        `SandboxError` when the engine is away.
+        `SandboxError` when the engine is unavailable.
         """
         try:
             return found, await self._prove_candidate(found)

@@ -36,7 +36,7 @@ def report_page(report: Report) -> str:
 
 
 def interval(share: Share) -> tuple[float, float, float]:
-    """Where a share's interval begins, its value and its end stand in the plot, in pixels."""
+    """Where a share's interval begins, its value and its end are in the plot, in pixels."""
     span = WIDTH - LEFT - RIGHT
     value = share.value if share.value is not None else 0.0
     low, middle, high = (round(LEFT + span * x, 1) for x in (share.low, value, share.high))

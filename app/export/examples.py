@@ -42,7 +42,7 @@ class RunMetadata(Record):
 def examples(
     facts: RunMetadata, journal: Sequence[Recorded], tools: Sequence[ToolSpec]
 ) -> list[dict[str, Any]]:
-    """The run's attempts that were begun and ended, in order."""
+    """The run's attempts that were started and ended, in order."""
     numbers = sorted({r.event.attempt for r in journal} - {0})
     chosen = next(
         (r.event.chosen_attempt for r in reversed(journal) if isinstance(r.event, RunEnded)), 0

@@ -1,4 +1,4 @@
-"""A repository folder of the person who runs `patchwright fix`, read as it stands at HEAD."""
+"""A repository folder of the person who runs `patchwright fix`, read as it is at HEAD."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _git_output(path: Path, *arguments: str) -> str | None:
 def _run(path: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     """Git in the person's own repository, with the person's own configuration.
 
-    What is ignored, and whose repositories are trusted, stands there. Nothing configured is run
+    What is ignored, and whose repositories are trusted, is there. Nothing configured is run
     but a clean filter, as `git status` by hand would do.
     """
     command = ["git", "-C", str(path), "-c", "core.fsmonitor=false", "-c", "core.hooksPath="]

@@ -113,7 +113,7 @@ def token_settings(token: str) -> dict[str, str]:
 
 
 def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """The whole environment of a git process. Settings go in it, so that none stands in argv."""
+    """The whole environment of a git process. Settings go in it, so that none is in argv."""
     environment = {name: os.environ[name] for name in INHERITED_VARIABLES if name in os.environ}
     everything = {**SETTINGS, **settings}
     environment |= {

@@ -1,8 +1,8 @@
 """A commit's tree as a tar file in the shape that a repository asks for.
 
-By default it is what git keeps. With `lfs` the contents of large files stand in place of their
+By default it is what git keeps. With `lfs` the contents of large files are in place of their
 pointers (https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md and api/batch.md); with
-`submodules` the trees of submodules on the same server stand in their folders; with `sparse` only
+`submodules` the trees of submodules on the same server are in their folders; with `sparse` only
 some folders are taken. All of it is read on the host from mirrors and the server; no program of
 the repository runs, and neither a token nor an address goes into the archive. A patch that changes
 such a large file or a submodule's file does not apply to the repository, and is refused there.
@@ -67,7 +67,7 @@ class TreeSource:
 
 
 def write_tree(source: TreeSource, commit: str, out: Path, shape: TreeOptions) -> None:
-    """Write the tree; blocks. Raises `GitError` when a part of it cannot be had."""
+    """Write the tree; blocks. Raises `GitError` when a part of it cannot be obtained."""
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".tree-") as folder:
         plain = Path(folder) / "0.tar"
         source.mirror.tree_tar(commit, plain, shape.sparse)
@@ -190,7 +190,7 @@ def _batches(wanted: Objects) -> Iterator[Objects]:
 def _download_requests(
     client: httpx.Client, source: TreeSource, wanted: Objects
 ) -> dict[str, httpx.Request]:
-    """Where each object is to be had, by the server's batch answer."""
+    """Where each object is available, by the server's batch answer."""
     headers = {"Accept": _MEDIA, "Content-Type": _MEDIA}
     if source.token:
         basic = base64.b64encode(f"x-access-token:{source.token}".encode()).decode()

@@ -233,7 +233,7 @@ class GithubForge:
         return await self._call(f"read pull request #{number}", read)
 
     async def review_comments(self, number: int) -> tuple[ReviewComment, ...]:
-        """All that was said of a pull request by anybody, oldest first."""
+        """Everything that was said about a pull request by anybody, oldest first."""
         read = lambda: pulls.review_comments(self._client.requester, self._name, number)  # noqa: E731
         return await self._call(f"read the review of #{number}", read)
 
@@ -280,7 +280,7 @@ class GithubForge:
         return await self._call("open an issue", write)
 
     async def delete_branch(self, branch: str, sha: str) -> None:
-        """Delete a branch if it stands at this commit. Idempotent."""
+        """Delete a branch if it is at this commit. Idempotent."""
         write = lambda: pulls.delete_branch(  # noqa: E731
             self._client.requester, self._name, branch, sha
         )
@@ -307,7 +307,7 @@ class GithubForge:
     def _find_comment(self, issue: int, marker: str) -> Comment | None:
         """Our own comment with this marker at its very start.
 
-        Other people can write the marker too, and it may stand in output that we quote; both
+        Other people can write the marker too, and it may be in output that we quote; both
         must not count.
         """
         login = self._bot_login()

@@ -62,7 +62,7 @@ class Forge(Protocol):
     async def put_comment(self, issue: int, marker: str, body: str) -> Comment:
         """Create or edit the App's own comment that begins with `marker`.
 
-        `marker` is an HTML comment on a line of its own; it is put before `body`.
+        `marker` is an HTML comment on a separate line; it is put before `body`.
         """
         ...
 
@@ -105,7 +105,7 @@ class Forge(Protocol):
         ...
 
     async def review_comments(self, number: int) -> tuple[ReviewComment, ...]:
-        """All that was said of a pull request by anybody, oldest first.
+        """Everything that was said about a pull request by anybody, oldest first.
 
         Without the words of approvals and of dismissed reviews.
         """
@@ -132,7 +132,7 @@ class Forge(Protocol):
         ...
 
     async def delete_branch(self, branch: str, sha: str) -> None:
-        """Delete a branch if it stands at this commit. Idempotent."""
+        """Delete a branch if it is at this commit. Idempotent."""
         ...
 
     async def close(self) -> None:

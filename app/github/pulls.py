@@ -24,7 +24,7 @@ are taken back."""
 def review_comments(
     requester: Requester, repository: str, number: int
 ) -> tuple[ReviewComment, ...]:
-    """All that was said of a pull request by anybody, oldest first."""
+    """Everything that was said about a pull request by anybody, oldest first."""
     pull = f"/repos/{repository}/pulls/{number}"
     found = [
         _as_review_comment("review", comment, comment["submitted_at"])
@@ -85,7 +85,7 @@ def open_issue(
 
 
 def delete_branch(requester: Requester, repository: str, branch: str, sha: str) -> None:
-    """Delete a branch if it stands at this commit. Idempotent."""
+    """Delete a branch if it is at this commit. Idempotent."""
     try:
         _, ref = requester.requestJsonAndCheck("GET", f"/repos/{repository}/git/ref/heads/{branch}")
         if ref["object"]["sha"] == sha:

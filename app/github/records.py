@@ -109,7 +109,7 @@ class Pull:
 
 @dataclass(frozen=True, slots=True)
 class ReviewComment:
-    """Something that was said of a pull request. The text is untrusted."""
+    """Something that was said about a pull request. The text is untrusted."""
 
     kind: Literal["review", "line", "page"]
     """The words of a review, a comment on a line or a reply to one, a comment on its page."""
@@ -123,7 +123,7 @@ class ReviewComment:
     line: int = 0
     """In the new file; 0: the line is gone, or the comment is on the whole file."""
     hunk: str = ""
-    """For a line: the part of the diff that it stands below."""
+    """For a line: the part of the diff that it is below."""
 
     @property
     def key(self) -> str:
@@ -160,7 +160,7 @@ class Annotation:
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """What a check run shall say; `external_id` is its key."""
+    """What a check run should say; `external_id` is its key."""
 
     external_id: str
     name: str

@@ -47,7 +47,7 @@ async def recover(
 ) -> int:
     """Take in what no attempt of GitHub's brought here since then, by default in three days.
 
-    Gives how many. Raises `ForgeError` when GitHub cannot be asked, which is tried for a while.
+    Returns how many. Raises `ForgeError` when GitHub cannot be asked, which is tried for a while.
     """
     tries = 0
     while True:

@@ -25,7 +25,7 @@ def help_text(why: str, name: str) -> Markdown:
 
 
 def explanation(run: Run, state: AttemptState, public_url: str) -> Markdown:
-    """All that a run knows, in short."""
+    """Everything that a run knows, in short."""
     parts = [f"Run `{run.id}` {_STATUS[run.status]}{f': {run.outcome}' if run.outcome else ''}."]
     if run.pull_request:
         parts.append(f"Pull request: {run.pull_request}")

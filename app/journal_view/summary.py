@@ -36,7 +36,7 @@ class Node:
     verdict: Literal["open", "confirmed", "refuted", "abandoned"] = "open"
     evidence: str = ""
     calls: tuple[tuple[str, int], ...] = ()
-    """The tool calls that are its evidence, with where they stand in the journal (-1: nowhere)."""
+    """The tool calls that are its evidence, with where they are in the journal (-1: nowhere)."""
     parent: str = ""
     """The confirmed hypothesis that it builds on: rolling back keeps what that one changed."""
 

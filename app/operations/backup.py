@@ -30,7 +30,7 @@ class BackupError(Exception):
 
 
 def backup(settings: Settings, target: Path) -> int:
-    """Write a backup file; the service may be at work. Gives its size in bytes.
+    """Write a backup file; the service may be at work. Returns its size in bytes.
 
     Raises `BackupError`.
     """
@@ -59,7 +59,7 @@ def backup(settings: Settings, target: Path) -> int:
 
 
 def restore(settings: Settings, source: Path, *, replace: bool) -> int:
-    """Put a backup in place; gives how many runs it holds. The service must not run.
+    """Put a backup in place; returns how many runs it holds. The service must not run.
 
     Databases that are there are kept beside it as `….before-restore`. Raises `BackupError`, and
     `SettingsError` when the service runs.

@@ -96,7 +96,7 @@ class Serving:
 
 @dataclass(frozen=True, slots=True)
 class AverageTurn:
-    """One turn of an attempt, as it goes on average."""
+    """One turn of an attempt, on average."""
 
     context: float
     """Prompt and answer, tokens."""

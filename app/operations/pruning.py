@@ -28,14 +28,14 @@ KEEP = timedelta(days=30)
 KEEP_USAGE = timedelta(days=366)
 BATCH = 100
 PAUSE_S = 0.05
-"""After a full batch: each is a transaction of its own, and others write in between."""
+"""After a full batch: each is a separate transaction, and others write in between."""
 ENDED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
 
 _log = logs.get(__name__)
 
 
 def prune(settings: Settings, database: sa.Engine, moment: datetime) -> int:
-    """Delete what is due at this moment; gives how many rows and workflows."""
+    """Delete what is due at this moment; returns how many rows and workflows."""
     before = moment - KEEP
     old_run = sa.select(runs.c.id).where(ended_before(before))
     event = sa.select(asks.c.id).where(asks.c.id == deliveries.c.id)

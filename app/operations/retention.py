@@ -38,7 +38,7 @@ async def run_maintenance(settings: Settings, store: SqlStore) -> None:
 
 
 def apply_retention(settings: Settings, store: SqlStore, moment: datetime) -> tuple[int, int]:
-    """Archive, delete and prune what is due at this moment; gives how many journals of each."""
+    """Archive, delete and prune what is due at this moment; returns how many journals of each."""
     try:
         return _archive_due(settings, store, moment)
     finally:  # also when the disk is full

@@ -54,7 +54,7 @@ def resume(store: SqlStore, run_id: str) -> str:
 
 
 def retry(settings: Settings, store: SqlStore, run_id: str) -> Run:
-    """Another run for the same issue, asked for by the same person; gives it.
+    """Another run for the same issue, asked for by the same person; returns it.
 
     It begins when the service or a worker looks into the outbox, within seconds. Raises
     `UnknownRun`, and `NotPossible` while the issue has a live run.

@@ -1,4 +1,4 @@
-"""What reports say of a run besides its state: the repository's preferences, reporter, cost.
+"""What reports say about a run besides its state: the repository's preferences, reporter, cost.
 
 Kept with the run when it begins, so that what a report says does not change in its middle and can
 be said again after a crash without asking GitHub.
@@ -97,7 +97,7 @@ def model_seconds(events: Iterable[AnyEvent]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What a report says of a run besides its state."""
+    """What a report says about a run besides its state."""
 
     run_id: str
     repository: str

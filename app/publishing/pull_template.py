@@ -45,7 +45,7 @@ class FilledTemplate:
 
     text: Markdown
     placed: frozenset[Part]
-    """The parts that stand there and need no other place."""
+    """The parts that are there and need no other place."""
 
 
 @dataclass(frozen=True, slots=True)

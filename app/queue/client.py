@@ -78,11 +78,11 @@ class WorkflowClient:
         enqueue_event(self._calls, self._inbox, event_id)
 
     def flush_outbox(self) -> int:
-        """Tell the engine of all runs and events that it does not know yet; gives how many."""
+        """Tell the engine of all runs and events that it does not know yet; returns how many."""
         return self._outbox.flush()
 
     def delete_workflow(self, workflow_id: str) -> None:
-        """Delete an ended workflow, so that it may be begun anew under its name."""
+        """Delete an ended workflow, so that it may be started again under its name."""
         self._client.delete_workflow(workflow_id)
 
     def statuses(self, workflow_ids: Sequence[str]) -> dict[str, str]:

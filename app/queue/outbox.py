@@ -42,7 +42,7 @@ class WorkflowQueue(Protocol):
         ...
 
     def delete_workflow(self, workflow_id: str) -> None:
-        """Delete an ended workflow, so that it may be begun anew under its name."""
+        """Delete an ended workflow, so that it may be started again under its name."""
         ...
 
     def statuses(self, workflow_ids: Sequence[str]) -> dict[str, str]:
@@ -60,9 +60,9 @@ class Outbox:
         self._looked = -POLL_EVERY_S
 
     def flush(self) -> int:
-        """Tell the engine of all that it does not know; gives how much.
+        """Tell the engine of all that it does not know; returns how much.
 
-        What it takes no word of is logged and stays; raises when the database is away.
+        What it takes no word of is logged and stays; raises when the database is unavailable.
         """
         if time.monotonic() - self._looked >= POLL_EVERY_S:
             self._looked = time.monotonic()

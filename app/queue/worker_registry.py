@@ -56,7 +56,7 @@ class WorkerRegistration:
     incarnation: str
 
     def beat(self) -> State:
-        """Give a sign of life. A worker that was taken for dead meanwhile is `gone`."""
+        """Give a heartbeat. A worker that was taken for dead meanwhile is `gone`."""
         own_row = sa.and_(workers.c.id == self.worker_id, workers.c.incarnation == self.incarnation)
         with self.database.begin() as connection:
             state = connection.execute(
@@ -176,14 +176,14 @@ class OwnHeartbeats:
     """How long this worker's own heartbeats have been coming through, by its own clock.
 
     While the database is away nobody's do. Who comes back first must not take the others for dead,
-    who are as silent as it was; nor must a worker that was started anew meanwhile.
+    who are as silent as it was; nor must a worker that was started again in the meantime.
     """
 
     since: float
     last: float
 
     def after_beat(self, moment: float, dead_after_s: float) -> OwnHeartbeats:
-        """After another sign of life."""
+        """After another heartbeat."""
         broken = moment - self.last > dead_after_s / 2
         return OwnHeartbeats(moment if broken else self.since, moment)
 
@@ -205,7 +205,7 @@ def heartbeats(
 
     `sweep` is called as often, and told whether the silent may be taken for dead. It has another
     thread: the durable engine waits for its database for as long as it takes, and a worker that
-    takes work must not stop to give signs of life. At the end the worker leaves.
+    takes work must not stop to give heartbeats. At the end the worker leaves.
     """
     stop = threading.Event()
     current = [registration]

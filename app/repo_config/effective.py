@@ -54,7 +54,7 @@ class EffectiveConfig:
     problems: tuple[Problem, ...] = ()
     """Mistakes in the settings' files, which then count for nothing."""
     stop: bool = False
-    """Whether the run must not go on because of them."""
+    """Whether the run must not continue because of them."""
 
 
 async def read_effective_config(settings: Settings, forge: Forge) -> EffectiveConfig:

@@ -95,7 +95,7 @@ def _check(source: Source, parsed: ParsedYaml) -> list[Problem]:
 
 
 def _line(parsed: ParsedYaml, location: Location) -> int:
-    """The line of a place, or of the nearest place around it that stands in the file."""
+    """The line of a place, or of the nearest place around it that is in the file."""
     while location and location not in parsed.lines:
         location = location[:-1]
     return parsed.lines.get(location, 0)

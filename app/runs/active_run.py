@@ -74,7 +74,7 @@ class ActiveRun:
         *,
         heeds_stop: bool = False,
     ) -> AnyResult | Failed:
-        """Do a step unless it was done before, with retries; gives its result."""
+        """Do a step unless it was done before, with retries; returns its result."""
 
         async def kept() -> StepJson:
             return to_json(await self.with_retries(name, act, heeds_stop=heeds_stop))
@@ -162,7 +162,7 @@ class ActiveRun:
         await self.best_effort(publish.update_status_comment(self.forge, facts, phase, state, pull))
 
     async def best_effort(self, act: Awaitable[object]) -> None:
-        """Do what is good to have: without it the run goes on all the same."""
+        """Do what is good to have: without it the run continues all the same."""
         try:
             await act
         except ForgeError as error:
@@ -196,7 +196,7 @@ class ActiveRun:
         waits_for: str = "",
         ending: str = "",
     ) -> RunFacts:
-        """What reports say of the run. `base`: what it works from, once that is known."""
+        """What reports say about the run. `base`: what it works from, once that is known."""
         settings = self.services.settings
         preferences = read_preferences(self.store.get_log(self.record.id, FACTS_LOG))
         facts = facts_of(

@@ -36,7 +36,7 @@ LONGEST_WAIT_S = 3600.0
 
 ANNOUNCE_WAIT_FROM_S = 60.0
 """A step that waits so long is shown as waiting; where that is known beforehand, it gives its place
-up meanwhile."""
+up in the meantime."""
 
 _OUTAGES = (ForgeAway, RateLimited, GitAway, EngineUnavailable)
 _PYTHON_ABOUT_DROPPED = "coroutine ignored GeneratorExit"

@@ -125,7 +125,7 @@ async def publish_result(
     """Open the pull request, or report what is known.
 
     When the base branch moved meanwhile, the patch is proven again on its tip first; where that
-    fails, `BaseMoved` says why and the work goes on from there, unless this was the `last` time.
+    fails, `BaseMoved` says why and the work continues from there, unless this was the `last` time.
     """
     run.phase("publishing")
     number = debugged.attempt
@@ -141,7 +141,7 @@ async def publish_result(
         return ending.result
     if state.outcome == "proven" and known is None:
         tip = (await _fetch(run)).base_commit
-        # The commit that the proof is of: the steps before may have been done anew since.
+        # The commit that the proof is of: the steps before may have been done again since.
         proven_on = state.started.base_commit if state.started else prepared.base_commit
         if tip != proven_on:
             command = state.started.test_command if state.started else ""

@@ -1,7 +1,7 @@
 """The results of a run's steps.
 
 Within the program they are records. The durable engine keeps each as a small flat JSON object whose
-keys are fixed: runs whose steps an earlier version recorded go on with them.
+keys are fixed: runs whose steps an earlier version recorded continue with them.
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ async def prepare_environment(
         store.append(run.id, [tried])
 
     async def waiting(reason: str, seconds: float) -> None:
-        """The model tells of it when it goes on."""
+        """The model tells of it when it continues."""
 
     settings = services.settings
     repairer = SetupRepairer(

@@ -1,4 +1,4 @@
-"""What the settings say of a sandbox, in the engine's terms."""
+"""What the settings say about a sandbox, in the engine's terms."""
 
 from __future__ import annotations
 

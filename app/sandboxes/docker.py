@@ -1,4 +1,4 @@
-"""Sandboxes for runs: what the settings say of them, put into the engine's terms."""
+"""Sandboxes for runs: what the settings say about them, put into the engine's terms."""
 
 from __future__ import annotations
 

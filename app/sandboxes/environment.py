@@ -79,7 +79,7 @@ class EnvironmentRequest:
 def environment_request(
     repository: str, config: EffectiveConfig, about: str = "", *, on_default: bool = True
 ) -> EnvironmentRequest:
-    """What a run's configuration says of its environment."""
+    """What a run's configuration says about its environment."""
     settings = EnvironmentSettings(config.image, config.dockerfile, config.setup)
     return EnvironmentRequest(repository, settings, config.network, config.hosts, about, on_default)
 
@@ -211,7 +211,7 @@ def _credentials(path: Path | None) -> dict[str, str]:
 def why_degraded(source: str, failed: Sequence[str]) -> str:
     """Why an environment is less than the repository asks for, in a sentence; empty: it is not.
 
-    So it is where every set-up that its files speak of failed and the bare image had to do.
+    So it is where every set-up that its files mention failed and the bare image had to do.
     """
     if source != BARE or not failed:
         return ""

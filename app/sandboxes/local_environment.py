@@ -47,7 +47,7 @@ def describe_attempt(tried: SetupTried) -> str:
 
 @dataclass(frozen=True, slots=True)
 class LocalEnvironment:
-    """What a tree's own files say of how it is tried."""
+    """What a tree's own files say about how it is tried."""
 
     image: str = ""
     """Empty: the plain one."""

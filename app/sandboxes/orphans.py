@@ -56,7 +56,7 @@ async def own_sandboxes(engine: DockerEngine) -> AsyncIterator[str]:
 
 
 async def sweep_left_over(engine: DockerEngine) -> list[str]:
-    """Remove the sandboxes of dead commands; gives the containers' ids."""
+    """Remove the sandboxes of dead commands; returns the containers' ids."""
     names = await engine.call(
         lambda client: {
             container.labels.get(INSTALLATION_LABEL, "")

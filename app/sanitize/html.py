@@ -11,7 +11,7 @@ import re
 from markupsafe import Markup, escape
 
 SHOWN = 24_000
-"""Characters of one text that a page shows; more is cut from its middle and stands in the log."""
+"""Characters of one text that a page shows; more is cut from its middle and is in the log."""
 
 # Control sequences as ECMA-48 has them: CSI, then OSC and other strings, then two-character ones.
 _ESCAPE = re.compile(

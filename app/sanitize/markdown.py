@@ -1,9 +1,9 @@
-"""Untrusted text made safe to stand in GitHub's Markdown and in commit messages.
+"""Untrusted text made safe to be in GitHub's Markdown and in commit messages.
 
 Text of models, issues and sandboxes must not ping people, close or cross-reference issues, bring
 HTML, images or links, break out of a code block, or hide itself behind control characters. The
 way: every character with a meaning is escaped, and what may have a meaning (code spans, code
-blocks, lists) is written anew from its content. So nothing depends on reading the input as GitHub
+blocks, lists) is rewritten from its content. So nothing depends on reading the input as GitHub
 would. Facts: CommonMark 0.31, GitHub Flavored Markdown 0.29, GitHub's pages on mentions, closing
 keywords and skipping workflow runs.
 """
@@ -275,7 +275,7 @@ def _line(line: str) -> str:
 
 
 def _spans(text: str) -> str:
-    """Code spans as code, addresses as code (so they are no links), all else escaped."""
+    """Code spans as code, addresses as code (so they are no links), everything else escaped."""
     out = []
     at = 0
     for match in _CODE.finditer(text):

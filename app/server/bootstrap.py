@@ -68,7 +68,7 @@ def _with_model(settings: Settings, store: SqlStore, run_id: str) -> Settings:
 
 
 def require_app(settings: Settings) -> None:
-    """Raises `SettingsError` when not all of a GitHub App is there."""
+    """Raises `SettingsError` unless the GitHub App is complete."""
     missing = [
         variable
         for variable, there in (

@@ -1,4 +1,4 @@
-"""A worker's own small port: is it alive, does it take work, what did it do."""
+"""A worker's HTTP port for its health, readiness and metrics."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ STOP_S = 10.0
 def health_server(
     settings: Settings, ping: Callable[[], None], ready: Callable[[], bool]
 ) -> Iterator[None]:
-    """Answer on the worker's port meanwhile, in a thread of its own; nothing without a port.
+    """Answer on the worker's port during the block, in a separate thread; nothing without a port.
 
     `ping` raises when the database is away; `ready`: whether work is taken. Raises `SettingsError`
-    when the port cannot be had.
+    when the port cannot be used.
     """
     if not settings.worker_port:
         yield

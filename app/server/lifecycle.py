@@ -1,4 +1,4 @@
-"""A process that does runs: its name, its signs of life, the engine, and an orderly end."""
+"""A process that executes runs: its name, its heartbeats, the engine, and an orderly shutdown."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _log = logs.get(__name__)
 
 @contextmanager
 def running_worker(services: Services, drained: Callable[[], None]) -> Iterator[WorkflowEngine]:
-    """Do runs from here on, and take over those of workers that died.
+    """Execute runs during the block, and take over those of workers that died.
 
     `drained` is called, from another thread, when this worker is told to drain. At the end no turn
     begins any more and tool calls have a while to end; then the runs are left to their journals and

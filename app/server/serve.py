@@ -47,7 +47,7 @@ __all__ = ["serve", "state_lock"]
 
 OUTBOX_EVERY_S = 15.0
 NOT_STARTED = 3
-"""Exit status when the port cannot be had."""
+"""Exit status when the port cannot be used."""
 
 _log = logs.get(__name__)
 
@@ -97,7 +97,7 @@ def serve(settings: Settings, *, worker: bool = True) -> None:
 
 
 def _listen(settings: Settings, store: SqlStore, engine: WorkflowEngine | WorkflowClient) -> None:
-    """Take deliveries and show pages until a signal."""
+    """Receive deliveries and serve pages until a signal."""
     # A thread that computes may keep the others waiting this long; deliveries should not wait for
     # the runs that are worked on in the same process.
     sys.setswitchinterval(0.001)

@@ -1,4 +1,4 @@
-"""What runs of other processes left: sandboxes, trees, containers."""
+"""Removes what other processes' runs left behind: sandboxes, trees, containers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SWEEP_EVERY_S = 60.0
 
 
 async def remove_waiting(settings: Settings) -> None:
-    """Destroy the sandboxes that this process kept ready: nobody else may have them."""
+    """Destroy the sandboxes that this process kept warm: no other process may use them."""
     if settings.sandbox_engine != "docker" or settings.pool_size == 0:
         return
     engine = DockerEngine(settings.docker_url)
@@ -33,7 +33,7 @@ async def remove_waiting(settings: Settings) -> None:
 
 
 def sweep_trees(settings: Settings, store: SqlStore) -> None:
-    """Delete the trees in this machine's state folder whose runs are over, and halves of them."""
+    """Delete complete and partial trees in this machine's state folder whose runs are over."""
     # In this order: a run is live before it has a tree, so none of these belongs to a later one.
     files = list((settings.state_dir / "trees").glob("*-*"))
     if not files:
@@ -63,7 +63,7 @@ async def sweep_sandboxes(settings: Settings, store: SqlStore) -> None:
     try:
         await sandboxes.sweep(store.live())
     except SandboxError as error:
-        # Runs wait for the engine by themselves; deliveries are taken meanwhile.
+        # Runs wait for the engine by themselves; deliveries are taken in the meantime.
         _log.warning("sandboxes could not be swept", why=str(error))
     finally:
         await engine.close()

@@ -1,4 +1,4 @@
-"""`patchwright worker`: does runs, and takes no deliveries."""
+"""`patchwright worker`: executes runs and receives no deliveries."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def run_worker(settings: Settings) -> None:
 
 
 def drain(settings: Settings, worker: str, wait: bool) -> bool:
-    """Tell a worker to end with its runs; False: there is none of that name.
+    """Tell a worker to exit after its runs; False: there is none of that name.
 
     With `wait`, returns when it has ended. Raises `SettingsError`.
     """

@@ -1,4 +1,4 @@
-"""DBOS as the durable engine: a queue of runs, and the memory of which steps of each are done."""
+"""DBOS as the durable engine: a queue of runs, and a record of which steps of each are done."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class WorkflowEngine:
         self._outbox = Outbox(self, self._store, self._inbox)
         self._up = False
         self.patience_s = 0.0
-        """How long runs in work may go on at the end; no new ones are begun meanwhile."""
+        """How long active runs may continue at shutdown; no new ones are started."""
 
     def enqueue(self, run_id: str) -> None:
         """Tell the engine of a run and note that it knows. Idempotent."""
@@ -64,15 +64,15 @@ class WorkflowEngine:
         enqueue_event(_CALLS, self._inbox, event_id)
 
     def flush_outbox(self) -> int:
-        """Tell the engine of all runs and events that it does not know yet; gives how many."""
+        """Tell the engine of all runs and events that it does not know yet; returns how many."""
         return self._outbox.flush()
 
     def delete_workflow(self, workflow_id: str) -> None:
-        """Delete an ended workflow, so that it may be begun anew under its name."""
+        """Delete an ended workflow, so that it may be started again under its name."""
         DBOS.delete_workflow(workflow_id)
 
     def statuses(self, workflow_ids: Sequence[str]) -> dict[str, str]:
-        """The engine's own word for each of these workflows, of those that it knows."""
+        """The engine's status for each of these workflows that it knows."""
         return _CALLS.statuses(workflow_ids)
 
     @property
@@ -83,10 +83,10 @@ class WorkflowEngine:
 
 @contextmanager
 def running_engine(services: Services) -> Iterator[WorkflowEngine]:
-    """The engine, from here on taking up runs: this worker's unfinished ones first.
+    """Starts the engine, which then executes runs, this worker's unfinished ones first.
 
     Only one at a time in a process: DBOS keeps its state in globals. At the end runs are left where
-    they are; the next start goes on with them.
+    they are; the next start continues with them.
     """
     settings = services.settings
     _use_wal(settings.engine_database)
@@ -176,7 +176,7 @@ def _event_workflow(
 async def _cancelled_when_requeued(services: Services, run_id: str) -> AsyncIterator[None]:
     """Cancel the workflow of a run that is handed back, which frees its place in the queue.
 
-    In this order: what stands in the outbox is resumed, and a resumed one must not be cancelled.
+    In this order: what is in the outbox is resumed, and a resumed one must not be cancelled.
     """
 
     def release() -> None:
@@ -215,7 +215,7 @@ async def _step(name: str, act: Callable[[], Awaitable[StepJson]]) -> StepJson:
 
 
 def _use_wal(url: str) -> None:
-    """Put the engine's SQLite file into WAL mode, which stays with the file; DBOS does not."""
+    """Put the engine's SQLite file into WAL mode, which persists; DBOS does not do so."""
     database = make_url(url).database
     if make_url(url).get_backend_name() == "sqlite" and database:
         with closing(sqlite3.connect(database)) as connection:

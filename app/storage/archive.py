@@ -1,4 +1,4 @@
-"""Journals and logs for readers, wherever they are kept: in the tables, or in an archive."""
+"""Journals and logs for readers, whether they are in the tables or in an archive."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def archivable_runs(database: sa.Engine, before: datetime, limit: int) -> list[s
 
 
 def archive(store: SqlStore, run_id: str, folder: Path, moment: datetime) -> bool:
-    """Move a run's journal and logs into a file; False when it came to life again meanwhile."""
+    """Move a run's journal and logs into a file; False if the run was revived meanwhile."""
     run = store.get_run(run_id)
     path = folder / f"{run.created_at:%Y-%m}" / f"{run_id}.jsonl.gz"
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, whatever happens while they are written."""
+"""Files that are written completely or not at all, whatever happens meanwhile."""
 
 from __future__ import annotations
 

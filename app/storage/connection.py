@@ -28,7 +28,7 @@ def sqlite_database(url: str) -> sa.Engine:
     NORMAL may lose the last transactions when the power fails, and an acknowledged delivery must
     not be lost; it costs one fsync a transaction (about 5 ms). The journal of a run asks for
     NORMAL by the option `quick`: it survives the death of any process, and after a power cut the
-    run goes on from a few events earlier. Writers begin IMMEDIATE, because a transaction
+    run continues from a few events earlier. Writers begin IMMEDIATE, because a transaction
     that reads first and writes later would fail at once, without waiting, if another wrote
     in between.
     """

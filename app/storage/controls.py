@@ -1,4 +1,4 @@
-"""What operators ask of runs, how often workers died of a run, and what the installation used."""
+"""Operators' pauses of runs, how often workers died from a run, and the tokens used."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.storage.run_rows import dialect_insert
 from app.storage.tables import controls, runs, usage
 
 DEATHS = 3
-"""So many workers may die at one place of a run that they had alone; then it is parked."""
+"""Workers that may die at one point of a run that was their only one; then it is parked."""
 ALONE, AMONG_OTHERS = 2, 1
 """What a death counts: of a worker that had other runs in hand, any of them may be the cause, or
 none. A run that kills its worker comes to the same end, after twice as many deaths."""

@@ -1,6 +1,6 @@
 """Several callers' writes in one transaction: one wait for the disk instead of many.
 
-A caller's write is durable when its call returns, as in a transaction of its own. While one
+A caller's write is durable when its call returns, as in a separate transaction. While one
 transaction is being committed, the writes that come in meanwhile gather for the next.
 """
 

@@ -73,7 +73,7 @@ class Inbox:
         return WEBHOOK_EVENT.validate_json(body)
 
     def unqueued(self) -> list[str]:
-        """Events that the durable engine was not told of yet, oldest first."""
+        """Events that the durable engine was not told about yet, oldest first."""
         table = tables.asks
         query = (
             sa.select(table.c.id).where(table.c.enqueued_at.is_(None)).order_by(table.c.received_at)
@@ -96,14 +96,14 @@ class Inbox:
             return connection.execute(query).scalar_one_or_none() or ""
 
     def open_events(self) -> list[str]:
-        """Events that nothing was done about yet, oldest first."""
+        """Unhandled events, oldest first."""
         table = tables.asks
         query = sa.select(table.c.id).where(table.c.answer == "").order_by(table.c.received_at)
         with self._reads.connect() as connection:
             return list(connection.execute(query).scalars())
 
     def due(self, event_id: str) -> list[str]:
-        """What nothing was done about yet in this event's place, up to it, in order.
+        """Unhandled events of the same issue or pull request up to this one, in order.
 
         The engine may come to a later one first: deliveries that are under way together are told
         to it as it happens.
@@ -152,7 +152,7 @@ class Inbox:
     # The runs that events concern
 
     def start(self, event_id: str, trigger: Trigger, *, model: str) -> Accepted:
-        """The run that this event begins; its issue's live run if there is one. Idempotent."""
+        """The run that this event starts, or its issue's live run. Idempotent."""
         run_id = run_id_for(trigger.repository, trigger.issue_number, event_id)
         with self._database.begin() as connection:
             return insert_run(
@@ -212,12 +212,12 @@ class Inbox:
             return marked.rowcount > 0 and queue_next_round(connection, run_id)
 
     def close(self, run_id: str, how: Literal["merged", "closed"]) -> None:
-        """The run's pull request is no longer open; a round under way is stopped."""
+        """The run's pull request is no longer open; an active round is stopped."""
         table = tables.runs
         self._change(table, table.c.id == run_id, closed=how, stop_requested=True)
 
     def mark_handled(self, run_id: str, number: int, keys: Collection[str]) -> None:
-        """A round deals with these remarks; no later one does."""
+        """Note that a round handles these comments, so that no later one does."""
         rows = [{"run_id": run_id, "remark": r, "round": number} for r in sorted(keys)]
         if rows:
             statement = self._insert(tables.handled)
@@ -244,7 +244,7 @@ class Inbox:
             connection.execute(statement.on_conflict_do_nothing())
 
     def requested_reruns(self, run_id: str, number: int) -> list[str]:
-        """Requests that no round before this one dealt with."""
+        """Requests that no earlier round handled."""
         table = tables.handled
         query = sa.select(table.c.remark).where(
             table.c.run_id == run_id,

@@ -1,4 +1,4 @@
-"""One process for each state folder and each SQLite file.
+"""Locks that allow one process for each state folder and each SQLite file.
 
 Locks are the kernel's: it lets go of them when the process dies, however it dies.
 """

@@ -1,4 +1,4 @@
-"""The database's tables brought to this version's shape, at every start, by Alembic's revisions."""
+"""Migrates the database's tables to this version's schema at every start, with Alembic."""
 
 from __future__ import annotations
 

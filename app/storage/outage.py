@@ -1,4 +1,4 @@
-"""A database that is away for a while is waited for: it is no failure of the run."""
+"""Waits for a database that is temporarily unavailable: that is no failure of the run."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ T = TypeVar("T")
 
 RETRY_EVERY_S = 2.0
 _TRANSIENT = ("locked", "busy", "disk is full", "disk I/O", "unable to open")
-"""What SQLite says of things that may pass; a missing table does not."""
+"""SQLite's messages for temporary failures; a missing table is not one."""
 
 _log = logs.get(__name__)
 
 
 def is_unavailable(error: BaseException) -> bool:
-    """Whether this error says that the database does not answer, and not that it refuses.
+    """Whether this error means that the database does not respond, not that it refuses.
 
     It does so too where all connections stay in use: they wait for the database, or for each other.
     """
@@ -46,7 +46,7 @@ def driver_message(error: SQLAlchemyError) -> str:
 
 
 async def retry_while_unavailable(what: str, act: Callable[[], Awaitable[T]]) -> T:
-    """Do something that may be repeated; again for as long as the database is away."""
+    """Repeat an idempotent operation as long as the database is unavailable."""
     while True:
         try:
             return await act()

@@ -35,7 +35,7 @@ from app.storage.tables import from_micros, to_micros
 T = TypeVar("T")
 
 OUTBOX_PART = 200
-"""Runs that are told to the engine in one go: a long outbox must not hold up everything else."""
+"""Runs sent to the engine at a time: a long outbox must not block everything else."""
 
 
 class SqlStore:
@@ -194,7 +194,7 @@ class SqlStore:
         return self._group.run(write)
 
     def unqueued(self, limit: int = OUTBOX_PART) -> list[Run]:
-        """Runs that the durable engine was not told of yet: the oldest `limit` of them."""
+        """Runs that the durable engine was not told about yet: the oldest `limit` of them."""
         table = tables.runs
         return self._runs(
             sa.select(table)
@@ -212,7 +212,7 @@ class SqlStore:
             return frozenset(connection.execute(query).scalars())
 
     def not_enqueued(self, run_id: str) -> Run | None:
-        """The run, if the durable engine is still to be told of it: lists of such grow old."""
+        """The run if the durable engine still does not know it; lists of such become stale."""
         table = tables.runs
         found = self._runs(
             sa.select(table).where(
@@ -222,7 +222,7 @@ class SqlStore:
         return found[0] if found else None
 
     def mark_enqueued(self, run: Run) -> None:
-        """The durable engine knows this run, as it is here: of what came since it was not told."""
+        """Note that the durable engine knows this run in this state, but no later changes."""
         table = tables.runs
         with self._database.begin() as connection:
             connection.execute(
@@ -235,7 +235,7 @@ class SqlStore:
     # Runs
 
     def claim(self, run_id: str, owner: str) -> SqlStore:
-        """Take the run over: a view that may write to it, and nobody else may from now on.
+        """Take the run over: returns a view that may write to it; nobody else may from now on.
 
         Raises `UnknownRun`.
         """
@@ -261,7 +261,7 @@ class SqlStore:
         return view
 
     def release(self, run_id: str) -> None:
-        """The worker ends and leaves the run in good order; nothing if the run is not its."""
+        """Release the run when its worker ends; does nothing if the worker does not have it."""
         with self._database.begin() as connection:
             connection.execute(
                 sa.update(tables.runs)
@@ -273,7 +273,7 @@ class SqlStore:
             )
 
     def requeue_later(self, run_id: str, until: datetime | None = None) -> None:
-        """The run is in work no more, and waits for its turn, which comes not before `until`.
+        """The run is no longer active and waits for its turn, not before `until`.
 
         Raises `LostLease`.
         """
@@ -282,7 +282,7 @@ class SqlStore:
             self._update_leased(connection, run_id, status="queued", owner="", held_until=held)
 
     def requeue(self, run_id: str) -> None:
-        """Put a run that was handed back into the outbox; nothing if it is not such."""
+        """Put a requeued run into the outbox; does nothing for any other."""
         with self._database.begin() as connection:
             connection.execute(
                 sa.update(tables.runs)
@@ -291,7 +291,7 @@ class SqlStore:
             )
 
     def holds(self, run_id: str) -> bool:
-        """Whether this view still has the run: to be asked before every outward act."""
+        """Whether this view still has the run; check before every action visible outside."""
         return self.get_run(run_id).epoch == self._leases.get(run_id, 0)
 
     def check_lease(self, run_id: str) -> None:
@@ -305,7 +305,7 @@ class SqlStore:
             self._update_leased(connection, run_id, status="running")
 
     def set_pull(self, run_id: str, number: int) -> None:
-        """The run's pull request, so that what is said there is known to be its. `LostLease`."""
+        """Record the run's pull request, so that comments there find it. Raises `LostLease`."""
         with self._database.begin() as connection:
             self._update_leased(connection, run_id, pull_number=number)
 
@@ -363,7 +363,7 @@ class SqlStore:
             return {(s, o): n for s, o, n in connection.execute(query)}
 
     def ping(self) -> None:
-        """Ask the database for a sign of life; raises what the driver raises."""
+        """Check that the database responds; raises what the driver raises."""
         with self._reads.connect() as connection:
             connection.execute(sa.select(1)).scalar_one()
 

@@ -162,13 +162,13 @@ class FirstCall:
 
 @contextmanager
 def track_attempt() -> Iterator[None]:
-    """An attempt is worked on meanwhile."""
+    """Counts an attempt as active during the block."""
     with _attempts.track_inprogress():
         yield
 
 
 def model_away(run_id: str, attempt: int) -> None:
-    """No server of the model answers this attempt; it waits."""
+    """No model server responds to this attempt; it waits."""
     _model_away.inc()
     with _lock:
         _away.add((run_id, attempt))
@@ -176,7 +176,7 @@ def model_away(run_id: str, attempt: int) -> None:
 
 
 def model_wait_ended(run_id: str, attempt: int) -> None:
-    """The attempt waits no more: it was answered, or it ended."""
+    """The attempt no longer waits: it got an answer, or it ended."""
     with _lock:
         _away.discard((run_id, attempt))
         _waiting.set(len(_away))
@@ -184,14 +184,14 @@ def model_wait_ended(run_id: str, attempt: int) -> None:
 
 @contextmanager
 def time_sandbox_opening() -> Iterator[None]:
-    """A sandbox is opened meanwhile."""
+    """Measures the opening of a sandbox in the block."""
     with _count_sandbox_failure(), _open_seconds.time():
         yield
 
 
 @contextmanager
 def time_environment() -> Iterator[None]:
-    """A repository's environment is made, or found, meanwhile."""
+    """Measures the preparation of a repository's environment in the block."""
     with _count_sandbox_failure(), _prepare_seconds.time():
         yield
 
@@ -211,7 +211,7 @@ def _count_sandbox_failure() -> Iterator[None]:
 
 
 def count_step_wait(away: str) -> None:
-    """A step is tried again later, because this is away: one of the counter's labels."""
+    """A step is retried later because something is unavailable: one of the counter's labels."""
     _waits.labels(away).inc()
 
 
@@ -240,5 +240,5 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def worker_metrics() -> bytes:
-    """The figures of a worker's process; the service tells of the installation."""
+    """The metrics of a worker's process; the service reports those of the installation."""
     return generate_latest(WORK)

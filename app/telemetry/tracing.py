@@ -25,7 +25,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, StatusCode, Trace
 from agent.journal.events import Recorded, ToolFinished
 
 _chosen: ContextVar[tuple[int, int] | None] = ContextVar("chosen", default=None)
-"""Trace and span id that the next span shall have."""
+"""Trace and span id that the next span should have."""
 _tracer: Tracer | None = None
 _turns: dict[tuple[str, int], SpanContext] = {}
 """The latest turn of each run and attempt: its tool calls belong to it."""
@@ -58,7 +58,7 @@ def configure(endpoint: str, service: str, exporter: SpanExporter | None = None)
 
 @contextmanager
 def exporting(endpoint: str, service: str, exporter: SpanExporter | None = None) -> Iterator[None]:
-    """Traces meanwhile, if there is an endpoint; what is left is sent at the end."""
+    """Traces during the block if there is an endpoint; the rest is sent at the end."""
     global _tracer
     if not endpoint and exporter is None:
         yield
@@ -86,7 +86,7 @@ def delivery(run_id: str, delivery_id: str, event: str) -> Iterator[None]:
 
 @contextmanager
 def run(run_id: str, number: int, epoch: int, worker: str) -> Iterator[None]:
-    """A worker works on a run; another worker that goes on with it has a span of its own."""
+    """A worker works on a run; another worker that continues it gets a separate span."""
     parent = _context(run_id, _id(run_id, "delivery", 8))
     span = _id(run_id, f"run {epoch}", 8)
     attributes: dict[str, str | int] = {"run.round": number, "run.epoch": epoch, "worker": worker}

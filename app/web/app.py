@@ -1,7 +1,7 @@
 """The HTTP service: takes GitHub's deliveries, and shows the runs.
 
 A delivery is answered with 2xx only after it and its run are durable. Telling the durable engine
-follows in the same request; if that fails, the run stands in the outbox and is told later.
+follows in the same request; if that fails, the run is in the outbox and is told later.
 """
 
 from __future__ import annotations

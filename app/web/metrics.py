@@ -1,4 +1,4 @@
-"""What a process answers to Prometheus: its own work, and the installation's state.
+"""A process's metrics for Prometheus: its own work, and the installation's state.
 
 Totals only, no names of repositories or people.
 """
@@ -27,7 +27,7 @@ _RESULTS = ("new", "noted", "attached", "duplicate", "ignored", "refused 400", "
 
 
 class Metrics:
-    """The service's own figures, in a registry of their own."""
+    """The service's own metrics, in a separate registry."""
 
     def __init__(self, store: SqlStore, settings: Settings) -> None:
         self._registry = CollectorRegistry()
@@ -106,7 +106,7 @@ def read_figures(store: SqlStore) -> Figures:
 
 
 class InstallationCollector:
-    """The collector: the installation's figures, or only that the database is away."""
+    """The collector: the installation's figures, or only that the database is unavailable."""
 
     def __init__(self, store: SqlStore, settings: Settings) -> None:
         self._store = store

@@ -102,7 +102,7 @@ async def smuggling(target: Target) -> None:
 async def _origin(
     answer: bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
 ) -> AsyncIterator[tuple[int, list[bytes]]]:
-    """A small server on this machine; gives its port and the heads of what it was sent."""
+    """A small server on this machine; returns its port and the heads of what it was sent."""
     seen: list[bytes] = []
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

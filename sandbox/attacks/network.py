@@ -126,7 +126,7 @@ async def host_gateway(target: Target) -> None:
 
 @asynccontextmanager
 async def _listening(name: str) -> AsyncIterator[tuple[int, list[str]]]:
-    """Servers on this machine; gives the TCP one's port and a list of who came."""
+    """Servers on this machine; returns the TCP one's port and a list of who came."""
     reached: list[str] = []
 
     async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -83,7 +83,7 @@ async def inode_bomb(target: Target) -> None:
 
 
 async def open_files(target: Target) -> None:
-    """All descriptors that can be had."""
+    """All descriptors that can be obtained."""
     box = await target.open()
     result = await box.run(
         "python3 -c 'import os, resource\n"

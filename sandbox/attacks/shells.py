@@ -77,7 +77,7 @@ async def forged_markers(target: Target) -> None:
     result = await box.run(forged, timeout_s=20)
     if result.exit_code != 9 or b"\1\0\0\0\0\0\0\4fake" not in result.output:
         raise Escaped(f"the command ended as exit {result.exit_code}")
-    # What stands in the shell's memory and in its input is looked at by the command's child.
+    # What is in the shell's memory and in its input is looked at by the command's child.
     stolen = (
         "python3 - <<'END'\n"
         "import os, re\n"

@@ -138,7 +138,7 @@ async def must_answer(sandbox: Sandbox) -> None:
 async def must_not_escape(sandbox: Sandbox, script: str, *, timeout_s: float = 20.0) -> str:
     """Run a Python probe; each line `ESCAPED what` that it prints is one.
 
-    It must come to its end, which prints `TRIED`; gives all that it printed.
+    It must come to its end, which prints `TRIED`; returns all that it printed.
     """
     await sandbox.write(_PROGRAM, _PROBE.encode() + script.encode() + b"\nprint('TRIED')\n")
     result = await sandbox.run(f"python3 {_PROGRAM}", timeout_s=timeout_s)

@@ -143,7 +143,7 @@ class DockerEngine:
     async def sweep(
         self, keep_runs: Collection[str], *, installation: str = "", only: str = ""
     ) -> list[str]:
-        """Remove this installation's containers of all runs but `keep_runs`; gives their ids.
+        """Remove this installation's containers of all runs but `keep_runs`; returns their ids.
 
         With `only`, those of that run alone.
         """
@@ -173,7 +173,7 @@ class DockerEngine:
 
     @asynccontextmanager
     async def container(self, options: dict[str, Any]) -> AsyncIterator[str]:
-        """A started container of other make than a sandbox; removed at the end. Gives its id.
+        """A started container of other make than a sandbox; removed at the end. Returns its id.
 
         One that the engine cannot remove is left to a sweep.
         """

@@ -24,7 +24,7 @@ POOL_RUN = f"pool-{secrets.token_hex(6)}"
 
 @dataclass(frozen=True, slots=True)
 class _PoolKey:
-    """Sandboxes that can stand in for each other."""
+    """Sandboxes that can be in for each other."""
 
     image: str
     limits: Limits

@@ -46,7 +46,7 @@ PATH = (
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentSettings:
-    """What `.github/patchwright.yml` says of the environment."""
+    """What `.github/patchwright.yml` says about the environment."""
 
     image: str = ""
     dockerfile: str = ""

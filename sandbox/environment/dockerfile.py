@@ -29,7 +29,7 @@ _COPY = (
     '[ "$from" -ef "$to/${from##*/}" ] || cp -a "$from" "$to/"; '
     'else mkdir -p "${to%/*}/"; [ "$from" -ef "$to" ] || cp -a "$from" "$to"; fi || return; done; }'
 )
-# The tree stands in the workspace already: where the Dockerfile would copy it to, it is linked.
+# The tree is in the workspace already: where the Dockerfile would copy it to, it is linked.
 _WORK = (
     'dir={0}; if [ ! -e "$dir" ] || rmdir "$dir" 2>/dev/null; then '
     'mkdir -p "$(dirname "$dir")" && ln -sT /workspace "$dir"; fi'

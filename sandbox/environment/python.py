@@ -158,7 +158,7 @@ def _versions(table: dict[str, Any]) -> list[str]:
 
 
 def _specifier(version: str) -> str:
-    """`^1.2` and `~1.2` in the words of PEP 440; `*` is any."""
+    """`^1.2` and `~1.2` in the terms of PEP 440; `*` is any."""
     if version in ("", "*"):
         return ""
     caret = re.fullmatch(r"\^(\d+)((?:\.\d+)*)", version)

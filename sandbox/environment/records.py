@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 PREFIX = "/opt/patchwright"
-"""Where set-up installs: outside of every place that a run's sandbox mounts anew."""
+"""Where set-up installs: outside of every place that a run's sandbox mounts again."""
 VENV = f"{PREFIX}/python"
 BIN = f"{PREFIX}/bin"
 

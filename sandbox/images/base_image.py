@@ -30,7 +30,7 @@ _BASE = re.compile(r"^ARG BASE=(\S+)", re.MULTILINE)
 
 
 async def build(engine: DockerEngine, *, offline: bool | None, progress: Progress) -> str:
-    """Make `BASE_IMAGE` unless it stands there already, from the same recipe; gives the tag.
+    """Make `BASE_IMAGE` unless it is there already, from the same recipe; returns the tag.
 
     `offline` False: from a registry by the Dockerfile; True: from the distribution's packages
     (needs root and debootstrap); None: from a registry if one answers within a few seconds, else
@@ -64,7 +64,7 @@ async def build(engine: DockerEngine, *, offline: bool | None, progress: Progres
 
 
 async def is_current(engine: DockerEngine) -> bool:
-    """Whether the base image stands there and was made from this version's recipe."""
+    """Whether the base image is there and was made from this version's recipe."""
     recipe = await asyncio.to_thread(read_recipe)
     client = await engine.client()
     return await asyncio.to_thread(_recipe_of, client, BASE_IMAGE) == recipe.hash

@@ -90,7 +90,7 @@ class KubernetesEngine:
         return sandbox
 
     async def sweep(self, keep_runs: Collection[str], *, installation: str = "") -> list[str]:
-        """Remove this installation's pods of all runs but `keep_runs`; gives their names."""
+        """Remove this installation's pods of all runs but `keep_runs`; returns their names."""
         selector = f"{SANDBOX_LABEL}=true,{INSTALLATION_LABEL}={installation}"
         found = await self._api.get(self._pods, labelSelector=selector)
         swept = []

@@ -49,7 +49,7 @@ class ImageTarget:
 
     @asynccontextmanager
     async def image(self, name: str, config: Mapping[str, Any]) -> AsyncIterator[str]:
-        """An image that the engine holds under a name, with these settings; gives its id."""
+        """An image that the engine holds under a name, with these settings; returns its id."""
 
         def make(client: docker.DockerClient) -> str:
             attributes = client.images.get(self.spec.image).attrs

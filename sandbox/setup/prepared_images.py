@@ -1,6 +1,6 @@
 """Prepared images on the engine: finding, listing, and removing the old and the many.
 
-The engine itself keeps when an image was last used: each use tags it anew, and the engine notes
+The engine itself keeps when an image was last used: each use tags it again, and the engine notes
 the time of the last tag. So workers need no shared list.
 """
 
@@ -81,7 +81,7 @@ async def prune(
 ) -> list[PreparedImage]:
     """Remove images unused for longer than `most_days`, then the longest unused above the size.
 
-    An image that a container uses stays. Gives the removed ones.
+    An image that a container uses stays. Returns the removed ones.
     """
     now = datetime.datetime.now(datetime.UTC)
     images = await list_images(engine, installation)

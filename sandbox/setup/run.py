@@ -93,7 +93,7 @@ class Setup:
     async def _shell(
         self, line: str, user: str, timeout_s: float, payload: bytes | Path = b""
     ) -> int | None:
-        """The exit status of a command in a shell of its own; None at the time limit."""
+        """The exit status of a command in a separate shell; None at the time limit."""
         trusts = bool(self._policy.ca_file or (self._proxy and self._proxy.authority_pem))
         path = self._variables["PATH"]
         given = setup_environment(network=self._proxy is not None, trusts=trusts, path=path)

@@ -38,7 +38,7 @@ class ServiceResult:
 class ServiceShell:
     """Calls the functions of `service_scripts`, one at a time; opens its shell when needed.
 
-    A call that was begun is finished even if its caller is cancelled: the stream stays in step.
+    A call that was started is finished even if its caller is cancelled: the stream stays in step.
     """
 
     def __init__(self, machine: Machine) -> None:

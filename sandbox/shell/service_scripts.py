@@ -44,7 +44,7 @@ PREPARED_HOME = "/opt/patchwright/home"
 """What set-up added to the tree and to the home folder (see `prepare`)."""
 
 # Packages of Node are many and are only read: linked one by one, so that tools can still write
-# beside them. Everything else may be built anew, so it is copied.
+# beside them. Everything else may be rebuilt, so it is copied.
 PREPARED = f"""
 pw_prepared() {{
   local from={PREPARED_WORKSPACE} name

@@ -156,7 +156,7 @@ def _import_name(path: str) -> tuple[str, str]:
 
 
 def touched_names(files: Sequence[ChangedFile]) -> frozenset[str]:
-    """The functions of the base that changed lines stand in."""
+    """The functions of the base that changed lines are in."""
     found = set()
     for file in files:
         tree = parsed(file.base) if file.path.endswith(".py") else None
@@ -199,7 +199,7 @@ def _is_page(path: str) -> bool:
 
 
 async def run_sessions(sandbox: Sandbox, sessions: Sequence[Session]) -> Seen:
-    """Run sessions in a sandbox, each in a process of its own, and give what they showed."""
+    """Run sessions in a sandbox, each in a separate process, and give what they showed."""
     mark = secrets.token_hex(16)
     folder = f"/tmp/patchwright-{secrets.token_hex(6)}"  # noqa: S108 - inside the sandbox
     text = resources.files("agent.gate.sandboxed").joinpath("examples.py").read_bytes()

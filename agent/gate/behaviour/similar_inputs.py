@@ -64,7 +64,7 @@ def variants_of_reproduction(declared: ReproductionDeclared) -> list[Session]:
 
 
 def _kinds(code: Sequence[str]) -> frozenset[str]:
-    """The types of a code's literals, and of what stands in its containers.
+    """The types of a code's literals, and of what is in its containers.
 
     An input of another type, such as an empty list that gets elements of a type that nobody
     named, is not the reproduction's neighbour: that the code fails for it says nothing.

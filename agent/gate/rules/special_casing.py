@@ -1,7 +1,7 @@
 """Special-casing: source that answers the reproduction's own inputs with its outputs.
 
 A heuristic over syntax trees. It sees a comparison of a name with a literal, or a table, where
-literals of both sides stand in the reproduction. Arithmetic that happens to single out one input
+literals of both sides are in the reproduction. Arithmetic that happens to single out one input
 (`if n * 7 == 91`) passes; docs/gate.md says so.
 """
 

@@ -26,7 +26,7 @@ _MAKERS = {
     "task": re.compile(r"taskfile\.ya?ml", re.IGNORECASE),
     "rake": re.compile(r"rakefile|.*\.rake", re.IGNORECASE),
 }
-"""Programs that run what stands in a file, and the names of such files."""
+"""Programs that run what is in a file, and the names of such files."""
 
 
 def option_refusals(file: ChangedFile, command: str = "") -> tuple[str, ...]:

@@ -50,7 +50,7 @@ def weakening(file: ChangedFile, contested: Collection[str] = ()) -> tuple[str, 
 
 
 def edited_tests(file: ChangedFile) -> tuple[str, ...]:
-    """Existing tests that a change edits: by name in Python, else the file they stand in."""
+    """Existing tests that a change edits: by name in Python, else the file they are in."""
     if file.base is None or file.patched is None or not is_test(file.path):
         return ()
     if file.path.endswith(".py"):

@@ -268,7 +268,7 @@ _USUAL = re.compile(r"utf[-_]?8(?:[-_]sig)?|(?:us-)?ascii|latin[-_]?1|iso[-_]?88
 
 
 def _encodings(file: ChangedFile) -> Iterator[str]:
-    """In some encodings the interpreter reads other code than stands there (UTF-7, for one)."""
+    """In some encodings the interpreter reads other code than is there (UTF-7, for one)."""
     for number, line in file.added:
         found = _COOKIE.match(line) if number <= 2 else None
         if found is not None and not _USUAL.fullmatch(found[1].lower()):

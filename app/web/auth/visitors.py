@@ -174,7 +174,7 @@ class AccessControl:
             async with self._asking:
                 answer = await fetch()
         except ForgeError:
-            return None  # GitHub is away or the App was removed there
+            return None  # GitHub is unavailable or the App was removed there
         if len(known) >= MOST_KNOWN:
             known.clear()
         known[key] = (time.monotonic() + ROLE_CACHE_S, answer)

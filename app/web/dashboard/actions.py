@@ -30,7 +30,7 @@ def steer(
     verb: str,
     text: str,
 ) -> str:
-    """Do it; gives the id of the run whose page shows what became of it. Blocks.
+    """Do it; returns the id of the run whose page shows what became of it. Blocks.
 
     Raises `HTTPException` when it does not fit the run's state.
     """

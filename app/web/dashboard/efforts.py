@@ -77,7 +77,7 @@ class Efforts:
 
 def _entries(database: sa.Engine, run_id: str) -> Iterator[tuple[datetime, dict[str, object]]]:
     """What a journal in the tables holds of effort."""
-    # The type stands at the body's beginning: journals are mostly outputs, which need no parsing.
+    # The type is at the body's beginning: journals are mostly outputs, which need no parsing.
     kind = sa.func.substr(events.c.body, 1, 80)
     wanted = sa.or_(*(kind.like(f'%"type":"{t}"%') for t in _TYPES))
     query = (

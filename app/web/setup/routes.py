@@ -1,6 +1,6 @@
 """The pages of set-up: a form, GitHub's own form, and the way back with the code.
 
-Without JavaScript. The `state` ties the way back to the browser that set out: it stands in a cookie
+Without JavaScript. The `state` ties the way back to the browser that set out: it is in a cookie
 and in the memory of this process, and counts once.
 """
 

@@ -27,7 +27,7 @@ _log = logs.get(__name__)
 
 
 class NotSetUp(Exception):
-    """There is no App, or set-up is not to be done here; the message says why."""
+    """There is no App, or set-up is not possible here; the message says why."""
 
 
 def serve_until_set_up(settings: Settings) -> AppIdentity:
