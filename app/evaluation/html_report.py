@@ -36,7 +36,7 @@ def report_page(report: Report) -> str:
 
 
 def interval(share: Share) -> tuple[float, float, float]:
-    """Where a share's interval begins, its value and its end are in the plot, in pixels."""
+    """Positions in the plot, in pixels, of a share's lower bound, value and upper bound."""
     span = WIDTH - LEFT - RIGHT
     value = share.value if share.value is not None else 0.0
     low, middle, high = (round(LEFT + span * x, 1) for x in (share.low, value, share.high))
@@ -64,7 +64,7 @@ def curves(points: Sequence[AtK]) -> list[tuple[str, str]]:
 
 
 def x_position(number: int, of: int) -> float:
-    """Where the number-th of so many points stands from left to right, in pixels."""
+    """Horizontal position of one of a number of points, in pixels."""
     return round(LEFT + (WIDTH - LEFT - RIGHT) * number / max(1, of - 1), 1)
 
 

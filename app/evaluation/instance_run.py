@@ -110,7 +110,7 @@ def run_id_of(instance: Instance) -> str:
 
 
 def task_of(instance: Instance, budget: Budget) -> Task:
-    """What the run is told about an instance: nothing of its tests or its fix."""
+    """What the run is told about an instance: nothing about its tests or its fix."""
     title, body = title_and_body(instance.problem_statement)
     if instance.hints_text.strip():
         body = f"{body}\n\n{instance.hints_text.strip()}"

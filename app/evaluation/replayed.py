@@ -39,7 +39,7 @@ def hidden_test_texts(instance: Instance, tree: Path) -> dict[str, str]:
 def replayable(
     instances: Sequence[Instance], mode: ReplayMode
 ) -> tuple[tuple[Instance, ...], dict[str, str]]:
-    """The instances that a mode says something of; and of the others, why not."""
+    """The instances that a mode can replay, and for the others the reason why not."""
     left_out: dict[str, str] = {}
     for instance in instances:
         if not instance.patch:

@@ -62,7 +62,7 @@ class DockerTrees:
         self._installation = installation
         self._say = say
         self._found: dict[str, LocalEnvironment] = {}
-        """By what decides an environment: commits with the same manifests share theirs."""
+        """Environments by what determines them: commits with the same manifests share one."""
         # Instances of one repository that begin together need its environment made only once.
         self._preparing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 

@@ -1,4 +1,4 @@
-"""What is taken out of an export: secrets always, names where that was asked for.
+"""Removes secrets from an export, and names if requested.
 
 Anonymising takes out what names people and repositories: `owner/name`, logins, mail addresses and
 commit ids. It does not rewrite code, and code can give its owner away.

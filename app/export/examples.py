@@ -30,7 +30,7 @@ class RunMetadata(Record):
     repository: str
     issue: str
     closed: str
-    """What became of the pull request: merged, closed, or empty."""
+    """The pull request's outcome: merged, closed, or empty."""
 
     @classmethod
     def of(cls, run: Run) -> RunMetadata:
@@ -68,7 +68,7 @@ def conversation(journal: Sequence[Recorded], attempt: int) -> AttemptState:
 def whole_conversation(
     journal: Sequence[Recorded], attempt: int, state: AttemptState
 ) -> tuple[Message, ...]:
-    """The conversation, with the words that ended it.
+    """The conversation, with the text that ended it.
 
     The loop keeps no answer without a call in the context; the last one is the diagnosis, and
     what a model is trained to say. The loop's note that followed it was never read.

@@ -36,7 +36,7 @@ class ExportRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """Which runs, and how they go out. Empty filters filter nothing."""
+    """Which runs to export, and how. Empty filters filter nothing."""
 
     out: Path
     run_ids: tuple[str, ...] = ()
@@ -153,7 +153,7 @@ def read_journal(path: Path) -> list[Recorded]:
 
 @dataclass(frozen=True, slots=True)
 class _Redaction:
-    """One run's data as it may go out."""
+    """One run's data, ready for export."""
 
     run: Run
     events: Sequence[Recorded]

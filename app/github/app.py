@@ -18,11 +18,11 @@ class GithubApp:
 
     app_id: str
     private_key: str | Callable[[], str] = field(repr=False)
-    """PEM; or what gives it at each use, so that a key may be changed."""
+    """PEM, or a function that returns it at each use, so that a key can be changed."""
     api_url: str = "https://api.github.com"
     """`https://HOST/api/v3` for GitHub Enterprise Server."""
     ca_file: str = ""
-    """Certificates to trust instead of the built-in ones, for a server of one's own."""
+    """Certificates to trust instead of the built-in ones, for your own server."""
     timeout_s: int = 20
     seconds_between_requests: float = 0.0
     seconds_between_writes: float = 1.0

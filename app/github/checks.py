@@ -17,7 +17,7 @@ from app.github.records import CheckReport, CheckRun, FailedCheck
 from app.github.webhooks import FAILURES
 
 MOST_ANNOTATIONS = 50
-"""That GitHub takes in one request."""
+"""Annotations that GitHub accepts in one request."""
 
 
 def put_check(requester: Requester, repository: str, report: CheckReport) -> CheckRun:
@@ -78,7 +78,7 @@ def _is_up_to_date(run: dict[str, Any], report: CheckReport) -> bool:
 
 
 def is_on_branch(requester: Requester, repository: str, branch: str, sha: str) -> bool:
-    """Whether a commit lies on a branch of this repository; a fork's commits do not."""
+    """Whether a commit is on a branch of this repository; a fork's commits are not."""
     path = f"/repos/{repository}/compare/{quote(branch, safe='/')}...{sha}"
     try:
         _, compared = requester.requestJsonAndCheck("GET", path, parameters={"per_page": 1})

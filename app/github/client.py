@@ -35,7 +35,7 @@ from app.github.records import (
 T = TypeVar("T")
 
 TOKEN_MARGIN = timedelta(minutes=10)
-"""A git token that ends sooner than this is replaced before it is handed out."""
+"""A git token that expires sooner than this is replaced before it is used."""
 
 
 class GithubForge:
@@ -203,7 +203,7 @@ class GithubForge:
     async def request_reviewers(
         self, number: int, people: Sequence[str], teams: Sequence[str]
     ) -> tuple[str, ...]:
-        """Ask people (logins) and teams (slugs) for a review; gives those that GitHub refused."""
+        """Ask people (logins) and teams (slugs) for a review; returns those that GitHub refused."""
         at = self._name, number
 
         def write() -> tuple[str, ...]:
@@ -255,7 +255,7 @@ class GithubForge:
         return await self._call(f"read the checks of {sha[:12]}", read)
 
     async def is_on_branch(self, branch: str, sha: str) -> bool:
-        """Whether a commit lies on a branch of this repository; a fork's commits do not."""
+        """Whether a commit is on a branch of this repository; a fork's commits are not."""
         at = (self._name, branch, sha)
         read = lambda: checks.is_on_branch(self._client.requester, *at)  # noqa: E731
         return await self._call(f"look for {sha[:12]} on {branch}", read)

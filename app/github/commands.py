@@ -35,7 +35,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """Addressed to us, in words that are no command."""
+    """Addressed to us, but not with a known command."""
 
     word: str
 
@@ -96,7 +96,7 @@ def _verb(word: str) -> Verb | None:
 
 
 def _without_quotes(text: str) -> str:
-    """The text with quotes, code and hidden comments blanked; every place stays where it was."""
+    """The text with quotes, code and hidden comments blanked out; positions are unchanged."""
     kept: list[str] = []
     closing = ""
     for line in _HIDDEN.sub(_blank, text).split("\n"):

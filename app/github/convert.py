@@ -57,7 +57,7 @@ _DENIALS = (
     (re.compile(r"repository was archived", re.I), RepositoryArchived),
     (re.compile(r"(issue|conversation|pull request) is locked", re.I), ConversationLocked),
 )
-"""GitHub's sentences; it gives these answers no code of their own."""
+"""GitHub's messages, because these answers have no distinct code."""
 
 
 def _denial(text: str, message: str) -> ForgeDenied:
@@ -68,7 +68,7 @@ def _denial(text: str, message: str) -> ForgeDenied:
 
 
 def _seconds_to_wait(headers: dict[str, str], message: str) -> float | None:
-    """Seconds that a limit asks to wait; None when this is no limit."""
+    """Seconds that a rate limit asks to wait; None if this is not a rate limit."""
     after = headers.get("retry-after", "")
     if after.isdigit():
         return float(after)

@@ -34,7 +34,7 @@ class MissedDelivery:
 
 
 def missed_deliveries(app: GithubApp, since: datetime) -> list[MissedDelivery]:
-    """Deliveries after `since` that no attempt brought to us, oldest first. Raises `ForgeError`.
+    """Deliveries after `since` that never reached us, oldest first. Raises `ForgeError`.
 
     Source of facts: GitHub's `GET /app/hook/deliveries`, which keeps three days.
     """
@@ -73,7 +73,7 @@ def _deliveries(app: GithubApp, since: datetime) -> Iterator[dict[str, Any]]:
 
 
 def _next_cursor(headers: dict[str, Any]) -> str:
-    """GitHub names it in the Link header; some servers in one of its own."""
+    """GitHub gives it in the Link header; some servers use a different header."""
     for part in str(headers.get("link", "")).split(","):
         url, _, relation = part.partition(";")
         if 'rel="next"' in relation and "cursor=" in url:

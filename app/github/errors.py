@@ -1,4 +1,4 @@
-"""What can go wrong with GitHub, named for what the caller can do about it."""
+"""Errors of GitHub, distinguished by what the caller can do about them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class ForgeDenied(ForgeError):
 
 
 class ForgeMissing(ForgeError):
-    """The thing is not there, or the App may not see it."""
+    """It does not exist, or the App may not see it."""
 
 
 class InstallationSuspended(ForgeDenied):
@@ -36,7 +36,7 @@ class ConversationLocked(ForgeDenied):
 
 
 class TokenRefused(ForgeDenied):
-    """GitHub takes none of the App's tokens, a fresh one included."""
+    """GitHub rejects the App's tokens, even a new one."""
 
 
 class ForgeRefused(ForgeError):

@@ -1,4 +1,4 @@
-"""A forge that asks, before every act that others see, whether the run is still this worker's."""
+"""A forge that checks before every visible action that this worker still has the run."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ READS = frozenset(
         "name", "permission", "pull", "pulls", "review_comments", "repository",
     }
 )  # fmt: skip
-"""What changes nothing outside. Everything else is an act, a git token too: it is for a push."""
+"""Calls that change nothing outside. All others are actions, even a git token: it is for a push."""
 
 
 def fenced(forge: Forge, run_id: str, holds: Callable[[], bool]) -> Forge:
-    """The forge, whose acts raise `LostLease` once `holds` says no."""
+    """A forge whose actions raise `LostLease` once `holds` returns False."""
     return cast(Forge, _Fenced(forge, run_id, holds))
 
 

@@ -87,7 +87,7 @@ class Forge(Protocol):
     async def request_reviewers(
         self, number: int, people: Sequence[str], teams: Sequence[str]
     ) -> tuple[str, ...]:
-        """Ask people (logins) and teams (slugs) for a review; gives those that GitHub refused.
+        """Ask people (logins) and teams (slugs) for a review; returns those that GitHub refused.
 
         Who was asked or has reviewed before is not asked again.
         """
@@ -120,7 +120,7 @@ class Forge(Protocol):
         ...
 
     async def is_on_branch(self, branch: str, sha: str) -> bool:
-        """Whether a commit lies on a branch of this repository; a fork's commits do not."""
+        """Whether a commit is on a branch of this repository; a fork's commits are not."""
         ...
 
     async def check_log(self, check: int) -> bytes | None:

@@ -116,7 +116,7 @@ def request_reviewers(
     people: Sequence[str],
     teams: Sequence[str],
 ) -> tuple[str, ...]:
-    """Ask people (logins) and teams (slugs) for a review; gives those that GitHub refused."""
+    """Ask people (logins) and teams (slugs) for a review; returns those that GitHub refused."""
     pull = f"/repos/{repository}/pulls/{number}"
     _, pending = requester.requestJsonAndCheck("GET", f"{pull}/requested_reviewers")
     _, reviews = requester.requestJsonAndCheck("GET", f"{pull}/reviews?per_page=100")

@@ -46,7 +46,7 @@ _log = logs.get(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EventContext:
-    """An event with what its handler works with."""
+    """An event, with everything that its handler needs."""
 
     services: Services
     id: str
@@ -55,7 +55,7 @@ class EventContext:
 
 
 async def handle_event(services: Services, event_id: str, step: DurableStep) -> None:
-    """Handle an event once, after those that came before it in the same place."""
+    """Handle an event once, after earlier ones of the same issue or pull request."""
     inbox = services.inbox
 
     async def handle_due() -> StepJson:
@@ -190,7 +190,7 @@ async def _post_reply(context: EventContext, event: Commented, text: str) -> str
 
 
 def _active_run_about(context: EventContext, event: Commented) -> str:
-    """The run that is under way and that a comment is about; empty when there is none."""
+    """The active run that a comment is about; empty if there is none."""
     run_id = _latest_run_about(context, event)
     if run_id and context.services.store.get_run(run_id).status == "done":
         return ""
@@ -219,7 +219,7 @@ async def _stop_run(context: EventContext, event: Commented) -> str:
 async def _pass_hint(
     context: EventContext, event: Commented, text: str, by: StartedBy, *, may_start: bool = False
 ) -> str:
-    """Words for a run: for its loop while that is at work, else for its pull request."""
+    """A hint for a run: for its loop while that is active, else for its pull request."""
     if not text.strip():
         return await _post_help(context, event, "The hint is empty.")
     services, run_id = context.services, _latest_run_about(context, event)

@@ -1,4 +1,4 @@
-"""Deliveries in: parsed, filtered, kept, and enqueued.
+"""Receives deliveries: parses, filters, stores and enqueues them.
 
 The same for a delivery that came by HTTP and for one that was missed and fetched later.
 """
@@ -45,7 +45,7 @@ class Intake:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryResult:
-    """What became of a delivery."""
+    """The outcome of a delivery."""
 
     result: str
     """new, attached, duplicate, noted or ignored."""
@@ -54,7 +54,7 @@ class DeliveryResult:
 
 
 def accept_delivery(intake: Intake, event_name: str, delivery: str, body: bytes) -> DeliveryResult:
-    """Deal with one delivery; on return all that it asks is durable. Blocks.
+    """Process one delivery; on return everything that it requests is durable. Blocks.
 
     Raises `BadPayload` when it is not as GitHub sends it.
     """

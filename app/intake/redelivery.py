@@ -1,4 +1,4 @@
-"""Deliveries that did not reach us while we were away, fetched from GitHub and taken in."""
+"""Fetches missed deliveries from GitHub and processes them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from app.telemetry import logs
 KEPT_BY_GITHUB = timedelta(days=3)
 EVERY_S = 900.0
 OVERLAP = timedelta(hours=1)
-"""A delivery may be on its way for a while, and be tried again by hand."""
+"""Deliveries may be delayed, or retried by hand."""
 
 _log = logs.get(__name__)
 
 
 async def keep_recovering(app: GithubApp, intake: Intake, every_s: float = EVERY_S) -> None:
-    """Take in what was missed, at once and then now and then.
+    """Process missed deliveries, at once and then periodically.
 
     Not only this process may be away, but also its database, or whatever stands between it and
     GitHub, which does not deliver again.
@@ -45,7 +45,7 @@ async def recover(
     patience_s: tuple[float, ...] = PATIENCE_S,
     since: datetime | None = None,
 ) -> int:
-    """Take in what no attempt of GitHub's brought here since then, by default in three days.
+    """Process deliveries that no attempt of GitHub's brought here since then (default: 3 days).
 
     Returns how many. Raises `ForgeError` when GitHub cannot be asked, which is tried for a while.
     """

@@ -10,7 +10,7 @@ _STATUS = {"queued": "is queued", "running": "is in progress", "done": "is over"
 
 
 def help_text(why: str, name: str) -> Markdown:
-    """The commands, after what was wrong."""
+    """What was wrong, followed by the list of commands."""
     lines = (
         ("fix [hint]", "start a run on this issue, with the rest of the line as a hint"),
         ("stop", "stop the current run"),
@@ -25,7 +25,7 @@ def help_text(why: str, name: str) -> Markdown:
 
 
 def explanation(run: Run, state: AttemptState, public_url: str) -> Markdown:
-    """Everything that a run knows, in short."""
+    """A summary of everything that a run knows."""
     parts = [f"Run `{run.id}` {_STATUS[run.status]}{f': {run.outcome}' if run.outcome else ''}."]
     if run.pull_request:
         parts.append(f"Pull request: {run.pull_request}")

@@ -34,13 +34,13 @@ class Bar:
 
 
 def lines(series: Sequence[tuple[str, Sequence[float]]]) -> list[Line]:
-    """Lines over one scale from nought; long series are thinned, keeping their last point."""
+    """Lines on one scale from zero; long series are thinned, keeping their last point."""
     top = max((max(values) for _, values in series if values), default=0) or 1
     return [Line(name, _points(_thin_out(values), top)) for name, values in series if values]
 
 
 def bars(values: Sequence[tuple[str, float]]) -> list[Bar]:
-    """Bars side by side over one scale from nought."""
+    """Bars side by side on one scale from zero."""
     if not values:
         return []
     top = max(value for _, value in values) or 1

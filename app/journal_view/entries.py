@@ -162,7 +162,7 @@ def _headline(event: AnyEvent, arguments: str) -> str:
 
 
 def _finished(event: ToolFinished, gist: str) -> str:
-    """A call's gist and how it went: counts of tests, or how long it took and what went wrong."""
+    """A summary of a call and its result: counts of tests, or its duration and what went wrong."""
     if event.tests:
         counts = Counter(event.tests.values())
         return f"{gist} {', '.join(f'{n} {o}' for o, n in sorted(counts.items()))}"

@@ -20,7 +20,7 @@ STAGES = (
 )
 """The line of phases: the run's own, with those of its furthest attempt between."""
 DEBUGGING = STAGES.index("reproducing")
-"""The run as a whole stays there while its attempts go on."""
+"""The run as a whole stays in this phase while its attempts continue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class RunSummary:
     base_commit: str = ""
     models: tuple[str, ...] = ()
     reached: frozenset[int] = frozenset({0})
-    """All the stages that it came to, of any attempt."""
+    """All stages that any attempt reached."""
 
     @property
     def prompt(self) -> int:
@@ -183,7 +183,7 @@ _OF_PHASE = {"queued": 0, "preparing": 1, "debugging": DEBUGGING, "publishing": 
 
 
 def fold_into(head: RunSummary, recorded: Recorded) -> None:
-    """Take one more event into a head."""
+    """Update a head with one more event."""
     event, attempt = recorded.event, recorded.event.attempt
     head.seq = recorded.seq
     if event.type != "model_waiting":
@@ -264,7 +264,7 @@ def fold_into(head: RunSummary, recorded: Recorded) -> None:
 
 
 def summarise_journal(journal: Iterable[Recorded]) -> RunSummary:
-    """The head of a journal that is at hand as a whole."""
+    """The head of a complete journal."""
     head = RunSummary()
     for recorded in journal:
         fold_into(head, recorded)

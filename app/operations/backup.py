@@ -1,4 +1,4 @@
-"""`patchwright backup` and `restore`: the SQLite databases while the service works on them.
+"""`patchwright backup` and `restore` of the SQLite databases while the service uses them.
 
 The engine's file is copied first and the journal's after it. So the engine knows of no step whose
 journal is missing; what it does not know of any more it is told again at the next start.
@@ -22,11 +22,11 @@ from app.storage.locks import database_lock, state_lock
 
 ENGINE, STORE, ABOUT = "engine.db", "patchwright.db", "backup.json"
 PAGES = 2000
-"""Copied between two looks at whether somebody else wants to write."""
+"""Pages copied before checking again whether somebody else wants to write."""
 
 
 class BackupError(Exception):
-    """The message says why there is no backup, or why it was not restored."""
+    """The backup or restore failed; the message says why."""
 
 
 def backup(settings: Settings, target: Path) -> int:

@@ -1,4 +1,4 @@
-"""What finished work leaves behind goes in time: the engine's records, deliveries, answers, marks.
+"""Deletes what finished work leaves behind: the engine's records, deliveries, answers, marks.
 
 Rows of runs and the audit log stay, and with the row of a run all that tells its delivery when that
 comes again. Nothing goes that is open: a run that is not over, or whose pull request may bring
@@ -102,7 +102,7 @@ def _delete_workflows(database: sa.Engine, client: DBOSClient, before: datetime)
 
 
 def _due(database: sa.Engine, before: datetime, workflows: Collection[str]) -> list[str]:
-    """Those of these ended workflows that nobody needs any more."""
+    """The ended workflows among these that are no longer needed."""
     of_runs = {flow: run_of(flow) for flow in workflows if not event_of(flow)}
     of_events = {flow: event_of(flow) for flow in workflows if event_of(flow)}
     ended = sa.select(runs.c.id).where(runs.c.id.in_(set(of_runs.values())), ended_before(before))

@@ -1,4 +1,4 @@
-"""Finished runs grow old: their journals become compressed files, and those are deleted in time.
+"""Moves journals of old finished runs to compressed files, and deletes those in time.
 
 A run's row stays: the list of runs and the links in pull requests keep working. An archive is JSON
 lines in gzip: the run, its events in order, its logs. It is whole and on disk before the rows go.
@@ -28,7 +28,7 @@ _log = logs.get(__name__)
 
 
 async def run_maintenance(settings: Settings, store: SqlStore) -> None:
-    """Archive and delete what is due, again and again, beside the service."""
+    """Archive and delete what is due, periodically, beside the service."""
     while True:
         try:
             await asyncio.to_thread(apply_retention, settings, store, now())

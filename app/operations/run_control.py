@@ -13,7 +13,7 @@ from app.storage.store import SqlStore
 
 
 class NotPossible(Exception):
-    """What was asked does not fit the run's state; the message says so."""
+    """The request is not possible in the run's state; the message says so."""
 
 
 def cancel(store: SqlStore, run_id: str) -> str:

@@ -10,9 +10,9 @@ from codeowners import CodeOwners
 PLACES = (".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS")
 """Where GitHub looks, in its order."""
 LIMIT_BYTES = 3_000_000
-"""GitHub reads no longer file."""
+"""GitHub ignores longer files."""
 MOST_REVIEWERS = 15
-"""That are asked; GitHub takes no more at once."""
+"""Most owners that are asked; GitHub accepts no more at once."""
 
 
 @dataclass(frozen=True, slots=True)

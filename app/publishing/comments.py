@@ -28,7 +28,7 @@ class ChecklistItem:
 
 
 def status_comment(facts: RunFacts, phase: str, state: AttemptState, pull: str = "") -> str:
-    """The comment that tells how far the run is; `pull` is the pull request's address, if any."""
+    """The comment that shows the run's progress; `pull` is the pull request's URL, if any."""
     body = render(
         "status.md.j2",
         inline,
@@ -75,7 +75,7 @@ def settings_comment(problems: Sequence[Problem], *, stopped: bool, language: La
 def checklist(
     phase: str, state: AttemptState, pull: str = "", language: Language = "en"
 ) -> tuple[ChecklistItem, ...]:
-    """The phases of a run, with those that are behind it. An unknown phase is before all."""
+    """The phases of a run, and which are done. An unknown phase comes before all."""
     at = PHASES.index(phase) if phase in PHASES else -1
     confirmed = any(h.verdict == "confirmed" for h in state.hypotheses)
     proven = state.verdict is not None and state.verdict.verdict == "proven"
@@ -91,7 +91,7 @@ def checklist(
 
 
 def suspects(state: AttemptState) -> tuple[str, ...]:
-    """Files (and lines) that the hypotheses not refuted name most often, at most five."""
+    """Files (and lines) that unrefuted hypotheses name most often, at most five."""
     count: Counter[str] = Counter()
     for h in state.hypotheses:
         if h.verdict in ("open", "confirmed"):

@@ -28,11 +28,11 @@ RECIPE_LOG = "recipe"
 
 
 class ReportPreferences(Record):
-    """What the repository wants of reports, and of its run."""
+    """The repository's preferences for reports, and for its run."""
 
     language: Language = "en"
     remarks: tuple[str, ...] = ()
-    """What the repository asked for and does not get."""
+    """What the repository asked for but does not get."""
     reporter: str = ""
     """Named as a co-author; empty: not wanted."""
     reporter_id: int = 0
@@ -55,7 +55,7 @@ def preferences_of(config: EffectiveConfig, thread: IssueThread) -> ReportPrefer
 
 
 def read_preferences(kept: bytes | None) -> ReportPreferences:
-    """What was kept; the defaults for a run that has not begun."""
+    """The stored preferences; the defaults for a run that has not started."""
     return ReportPreferences.model_validate_json(kept) if kept else ReportPreferences()
 
 
@@ -109,15 +109,15 @@ class RunFacts:
     run_url: str = ""
     """The run's page; empty: none that people can reach."""
     budget_calls: int = 0
-    """Tool calls that an attempt may make; 0: not told."""
+    """Tool calls that an attempt may make; 0: unknown."""
     language: Language = "en"
     reporter: str = ""
     """The issue's author, for a Co-authored-by line; empty: none is wanted."""
     reporter_id: int = 0
     queue_place: int = 0
-    """The run's place among those that wait, from 1; 0: it does not wait."""
+    """The run's place in the queue, from 1; 0: it is not waiting."""
     waits_for: str = ""
-    """The limit that it waits for in the queue; else what is away."""
+    """The limit that it waits for in the queue; else what is unavailable."""
     gpu_seconds: float | None = None
     """Time of the model's answers, times the processors that make them; None: not told."""
     remarks: tuple[str, ...] = ()
@@ -147,7 +147,7 @@ def must_be_draft(state: AttemptState) -> bool:
 
 
 def is_undecided(state: AttemptState) -> bool:
-    """Whether the gate held, and only the model itself cannot tell its fix from another."""
+    """Whether the gate passed, and only the model itself cannot choose between two fixes."""
     failed = {c.name for c in state.verdict.checks if not c.ok} if state.verdict else set()
     return failed == {UNDECIDED}
 

@@ -22,13 +22,13 @@ def branch_name(facts: RunFacts) -> str:
 
 
 def own_branch_name(facts: RunFacts) -> str:
-    """The branch for when `branch_name` holds somebody else's commits: the run's id is added."""
+    """The branch used if `branch_name` has somebody else's commits: with the run's id added."""
     suffix = re.sub(r"[^a-z0-9]+", "-", facts.run_id.lower()).strip("-")[-12:].strip("-")
     return f"{branch_name(facts)}-{suffix}"
 
 
 def reply_marker(run_id: str, key: str) -> str:
-    """The hidden first line of the answer to one remark."""
+    """The hidden first line of the answer to one comment."""
     return f"<!-- patchwright:reply run={run_id} to={key} -->"
 
 

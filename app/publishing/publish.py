@@ -1,4 +1,4 @@
-"""What a run does outwardly, step by step; each step may be repeated after a crash.
+"""What a run does on GitHub, step by step; each step may be repeated after a crash.
 
 Comments are found again by their hidden marker, commits come out the same from the same inputs, a
 branch that is at its commit already is left alone, a pull request is found by its branch.
@@ -44,7 +44,7 @@ _log = logs.get(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PublishResult:
-    """What stands on GitHub after publishing."""
+    """What is on GitHub after publishing."""
 
     branch: str
     commit: str
@@ -133,7 +133,7 @@ async def put_proof_check(forge: Forge, run: RunFacts, state: AttemptState, pull
 async def report_config_problems(
     forge: Forge, issue: int, config: EffectiveConfig, repository: str
 ) -> Comment | None:
-    """Name the mistakes in the settings' files, in one comment for each issue; none: nothing."""
+    """Report mistakes in the settings files, in one comment per issue, if there are any."""
     if not config.problems:
         return None
     text = settings_comment(config.problems, stopped=config.stop, language=config.language)
@@ -165,7 +165,7 @@ async def _skip_if_refused(act: Awaitable[None]) -> None:
 async def report_failure(
     forge: Forge, run: RunFacts, state: AttemptState, reason: str = ""
 ) -> Comment:
-    """Say honestly that there is no fix: the diagnosis in a comment, the status brought to its end.
+    """Report that there is no fix: post the diagnosis as a comment and finish the status.
 
     `reason` is why the run ended, where the state does not say it. Returns the diagnosis.
     """
@@ -185,7 +185,7 @@ async def bot_identity(forge: Forge) -> Identity:
 
 
 async def with_token(forge: Forge, act: Callable[[str], T]) -> T:
-    """Do something with a git token, in a thread; once more with a new one if it is refused."""
+    """Call something with a git token, in a thread; again with a new one if it is refused."""
     token = await forge.git_token()
     try:
         return await asyncio.to_thread(act, token.value)
@@ -228,7 +228,7 @@ async def _push(
 
 
 async def find_own_pull(forge: Forge, run: RunFacts) -> Pull | None:
-    """The pull request that this run opened before, whatever became of it since."""
+    """The pull request that this run already opened, whatever its state is now."""
     marker = run_marker(run.run_id, "pull")
     for branch in (branch_name(run), own_branch_name(run)):
         for pull in await forge.pulls(branch):

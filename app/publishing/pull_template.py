@@ -30,7 +30,7 @@ _TOPICS: Mapping[Part, str] = {
     "risk": r"risks?|impact|breaking|side effects?|compatibility",
     "summary": r"description|summary|what|changes?|proposed|overview|solution",
 }
-"""Words of headings, the more particular topics first."""
+"""Patterns of headings, the more specific topics first."""
 _HEADING = re.compile(r" {0,3}(#{1,6})\s+(.*?)\s*#*\s*$")
 _BOLD_HEADING = re.compile(r"\*\*([^*]{1,80}?):?\*\*:?\s*$")
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
@@ -41,11 +41,11 @@ LIMIT = 10_000
 
 @dataclass(frozen=True, slots=True)
 class FilledTemplate:
-    """The template with our parts in it."""
+    """The template with our parts filled in."""
 
     text: Markdown
     placed: frozenset[Part]
-    """The parts that are there and need no other place."""
+    """The parts that are in the template and need no other place."""
 
 
 @dataclass(frozen=True, slots=True)

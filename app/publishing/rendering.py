@@ -1,4 +1,4 @@
-"""Templates of reports, rendered so that what is not known to be safe is escaped."""
+"""Renders the templates of reports, escaping everything not known to be safe."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 def render(
     template: str, escape: Callable[[str], str], language: Language = "en", **context: object
 ) -> str:
-    """A template of the language, else the English one. `escape` is for all that is printed."""
+    """Render a template in the language, else in English. `escape` is applied to all output."""
 
     def finalize(value: object) -> str:
         return str(value) if isinstance(value, Markdown | int) else escape(str(value))
@@ -52,7 +52,7 @@ MAX_ROWS = 40
 
 @dataclass(frozen=True, slots=True)
 class Phrases:
-    """One language. `{…}` are filled in."""
+    """The phrases of one language; `{…}` are filled in."""
 
     prepare: str
     reproduce: str

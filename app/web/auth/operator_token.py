@@ -79,7 +79,7 @@ def may_scrape(settings: Settings, headers: Mapping[str, str]) -> bool:
 
 
 def move_token_to_cookie(settings: Settings, request: Request) -> Response:
-    """Answer the right token in the address: a cookie, and the same address without the token."""
+    """Answer a request with the right token in its URL: set a cookie, remove the token."""
     query = [(k, v) for k, v in request.query_params.multi_items() if k != "token"]
     # Only the path: the answer must never lead to another host.
     target = "/" + request.url.path.lstrip("/") + (f"?{urlencode(query)}" if query else "")
@@ -96,4 +96,4 @@ def move_token_to_cookie(settings: Settings, request: Request) -> Response:
 
 
 class TokenInAddress(Exception):
-    """The right token stood in the address: it belongs into a cookie and out of the address."""
+    """The right token was in the URL: it belongs in a cookie, not in the URL."""

@@ -1,4 +1,4 @@
-"""Whom the pages are shown to, what of them, and who may steer runs.
+"""Who may see which pages, and who may steer runs.
 
 The operator (by token) sees all. Who signed in with GitHub
 sees the runs of repositories in which GitHub gives them a role, and steers those of repositories
@@ -26,7 +26,7 @@ from app.storage.records import Run
 from app.web.auth import github_sign_in, operator_token
 
 ROLE_CACHE_S = 300.0
-"""So long an answer of GitHub about a role holds."""
+"""How long GitHub's answer about a role is cached."""
 CONCURRENT_REQUESTS = 8
 MOST_KNOWN = 10_000
 
@@ -38,7 +38,7 @@ _NONE = Permission("none", "none")
 
 @dataclass(frozen=True, slots=True)
 class RoleSource:
-    """Where access control learns of roles. Both raise `ForgeError`."""
+    """Where access control learns people's roles. Both raise `ForgeError`."""
 
     role_of: Callable[[int, str, str], Awaitable[Permission]]
     """From an installation, a repository and a login: what that person may do there."""
@@ -82,7 +82,7 @@ class Visitor:
 
 
 class AccessControl:
-    """Lets visitors in, and knows what they may see."""
+    """Admits visitors, and knows what they may see."""
 
     def __init__(self, settings: Settings, role_source: RoleSource | None = None) -> None:
         self._settings = settings
@@ -137,7 +137,7 @@ class AccessControl:
         return role.at_least("read")
 
     async def may_steer(self, visitor: Visitor, run: Run) -> bool:
-        """Whether the visitor may stop this run and speak to it: whoever may by a comment."""
+        """Whether the visitor may steer this run: the same people who may do so by a comment."""
         if not visitor.login:
             return True
         role_source, installation, repository = (
@@ -167,7 +167,7 @@ class AccessControl:
     async def _cached(
         self, known: dict[K, tuple[float, V]], key: K, fetch: Callable[[], Awaitable[V]]
     ) -> V | None:
-        """What GitHub said of late or says now; None when it does not, and then nothing is let."""
+        """GitHub's cached or current answer; None if there is none, which denies access."""
         if key in known and known[key][0] > time.monotonic():
             return known[key][1]
         try:

@@ -76,7 +76,7 @@ class Efforts:
 
 
 def _entries(database: sa.Engine, run_id: str) -> Iterator[tuple[datetime, dict[str, object]]]:
-    """What a journal in the tables holds of effort."""
+    """The effort recorded in a journal in the tables."""
     # The type is at the body's beginning: journals are mostly outputs, which need no parsing.
     kind = sa.func.substr(events.c.body, 1, 80)
     wanted = sa.or_(*(kind.like(f'%"type":"{t}"%') for t in _TYPES))

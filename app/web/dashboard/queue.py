@@ -1,4 +1,4 @@
-"""What waits, what is worked on, and who works."""
+"""Waiting runs, active runs, and workers."""
 
 from __future__ import annotations
 
