@@ -1,5 +1,6 @@
-"""How much room a sandbox has, in its mounts and its memory, from its limits and its tree. Pure,
-but for the measuring of a tree.
+"""How much room a sandbox has, in its mounts and its memory, from its limits and its tree.
+
+Only measuring a tree does I/O.
 
 The mounts are kept in memory, which makes them fast, bounded and gone with the container. A usual
 tree fits in the share that the limits give. A large one gets its own size on top, in the mounts

@@ -1,4 +1,4 @@
-"""Whether a change of a Python test file weakens the tests that were there. Pure, by syntax tree.
+"""Whether a change to a Python test file weakens its existing tests, by syntax tree.
 
 What is there stays as it is; a patch may add tests, imports and definitions. An existing test may
 gain statements that cannot end or skip it, and cases in the tables that it goes through.

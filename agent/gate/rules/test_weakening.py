@@ -1,4 +1,4 @@
-"""Whether a patch weakens existing tests. Pure: Python by syntax tree, others by their lines."""
+"""Whether a patch weakens existing tests: Python by syntax tree, others by their lines."""
 
 from __future__ import annotations
 

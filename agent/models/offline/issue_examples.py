@@ -1,4 +1,4 @@
-"""What an issue's text shows of a bug: calls, what they gave and what was expected. Pure parsing.
+"""What an issue's text shows of a bug: calls, what they gave and what was expected.
 
 Nothing here is believed: each example is tried in the sandbox, and of the values that the text
 names as results only one that the program does not give can be the expected one.

@@ -1,4 +1,4 @@
-"""Values that people name in prose: expected ones, given ones, any literals. Pure parsing."""
+"""Values that people name in prose: expected ones, given ones, any literals."""
 
 from __future__ import annotations
 

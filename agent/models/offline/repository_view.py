@@ -1,4 +1,4 @@
-"""Reading the repository through tool results: files, test runs, numbered views. Pure parsing."""
+"""Reading the repository through tool results: files, test runs, numbered views."""
 
 from __future__ import annotations
 

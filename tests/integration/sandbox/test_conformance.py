@@ -225,7 +225,7 @@ async def test_write_keeps_the_mode_of_a_file(open_sandbox: Opener) -> None:
     assert (await box.run("./run.sh")).text == "other\n"
 
 
-async def test_what_cannot_be_read_is_said(open_sandbox: Opener) -> None:
+async def test_unreadable_files_are_reported(open_sandbox: Opener) -> None:
     box = await open_sandbox()
     await box.run("mkfifo pipe; ln -s nowhere dangling; echo x > shut; chmod 0 shut")
     for missing in ("nope", "dangling", "README.md/x"):
@@ -239,7 +239,9 @@ async def test_what_cannot_be_read_is_said(open_sandbox: Opener) -> None:
     assert len(await box.read("src/data.bin", max_bytes=1024)) == 1024
 
 
-async def test_what_cannot_be_written_is_said_and_the_sandbox_goes_on(open_sandbox: Opener) -> None:
+async def test_unwritable_files_are_reported_and_the_sandbox_continues(
+    open_sandbox: Opener,
+) -> None:
     box = await open_sandbox(limits=Limits(memory_bytes=256 * 1024**2))
     await box.run("mkfifo pipe")
     for path in ("src", "pipe", "/etc/passwd", "/new", "README.md/x", "x\0y"):

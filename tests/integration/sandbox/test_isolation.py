@@ -251,7 +251,7 @@ async def test_in_tree_git_configuration_runs_nothing(open_docker: DockerOpener)
     assert not (await box.run("ls /tmp/ran")).ok
 
 
-async def test_a_dead_container_is_said_by_every_method(open_docker: DockerOpener) -> None:
+async def test_every_method_reports_a_dead_container(open_docker: DockerOpener) -> None:
     box = await open_docker()
     kept = await box.snapshot()
     running = asyncio.create_task(box.run("sleep 60"))

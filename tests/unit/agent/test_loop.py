@@ -194,7 +194,7 @@ class Repeating(Speaking):
         return Turn(tool_calls=(call,), usage=Usage(prompt_tokens=10))
 
 
-async def test_words_without_a_call_become_the_diagnosis_after_three_turns():
+async def test_text_without_a_call_becomes_the_diagnosis_after_three_turns():
     state = await run(Speaking(Turn(content="It cannot be fixed here.")), MemoryStore(), a_task())
     assert state.outcome == "diagnosis"
     assert state.diagnosis == "It cannot be fixed here."

@@ -78,7 +78,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 @pytest.mark.parametrize(
     "expression", sorted({*board_expressions(), *alert_expressions()}), ids=lambda e: e[:60]
 )
-def test_panels_and_alerts_ask_only_for_what_is_told(expression: str, told: set[str]) -> None:
+def test_panels_and_alerts_use_only_exported_metrics(expression: str, told: set[str]) -> None:
     names = names_in(expression)
     assert names
     assert names - told == set()
@@ -169,7 +169,7 @@ def test_prometheus_scrapes_the_ports_that_the_composition_has() -> None:
     assert Settings.model_fields["port"].default == 8080
 
 
-def test_no_secret_stands_in_a_variable() -> None:
+def test_no_secret_is_in_an_environment_variable() -> None:
     secret = re.compile(r"(SECRET|TOKEN|PASSWORD|PRIVATE_KEY|API_KEY|DATABASE_URL)$")
     for service in services().values():
         for name in service.get("environment", {}):

@@ -147,7 +147,7 @@ def test_yaml_is_whole(path: Path) -> None:
     assert all(isinstance(document, dict) for document in documents)
 
 
-def test_compose_gives_the_server_gpus_and_the_router_the_truth() -> None:
+def test_compose_gives_the_server_gpus_and_checks_the_router_by_readiness() -> None:
     services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
     (device,) = services["server"]["deploy"]["resources"]["reservations"]["devices"]
     assert device == {"driver": "nvidia", "count": "all", "capabilities": ["gpu"]}

@@ -127,7 +127,7 @@ async def test_a_merge_counts_as_one_change(tmp_path: Path) -> None:
     assert mined.looked_at == 4
 
 
-async def test_what_has_no_history_says_so(tmp_path: Path) -> None:
+async def test_a_path_without_a_history_is_reported(tmp_path: Path) -> None:
     Repo.init(tmp_path / "empty")
     with pytest.raises(NoHistory, match="cannot be read"):
         await mine(str(tmp_path / "empty"), LocalTrees(), tmp_path)
@@ -356,7 +356,7 @@ def odd_history(folder: Path) -> Path:
     return place
 
 
-async def test_odd_commits_are_reasons_and_mining_goes_on_where_it_was(tmp_path: Path) -> None:
+async def test_unusual_commits_are_skipped_with_a_reason_and_mining_resumes(tmp_path: Path) -> None:
     place = odd_history(tmp_path)
     folder = EvalFolder(tmp_path / "out")
     with folder.in_use():

@@ -62,7 +62,7 @@ def test_a_linked_worktree_can_be_borrowed_too(tmp_path: Path) -> None:
     local.mirror.tree_tar(local.commit, tmp_path / "tree.tar")
 
 
-def test_what_cannot_be_borrowed_is_said_in_a_sentence(tmp_path: Path) -> None:
+def test_an_unusable_folder_is_reported_in_one_sentence(tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     with pytest.raises(RepositoryRefused, match="There is no folder"):
         mirror_local(tmp_path / "nowhere", scratch)

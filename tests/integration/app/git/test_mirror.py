@@ -124,7 +124,7 @@ def test_fetch_keeps_commits_that_are_not_pushed_yet(mirror: Mirror, remote: Pat
     assert git(remote, "rev-parse", "patchwright/x") == made
 
 
-def test_a_mirror_that_was_half_made_is_made_anew(remote: Path, tmp_path: Path) -> None:
+def test_an_incomplete_mirror_is_recreated(remote: Path, tmp_path: Path) -> None:
     half = tmp_path / "mirrors" / "m.git"
     (half / "objects").mkdir(parents=True)
     mirror = Mirror(half, str(remote))

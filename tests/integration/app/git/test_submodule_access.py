@@ -133,7 +133,7 @@ def test_a_cached_mirror_is_no_permission(server: GitServer, tmp_path: Path) -> 
             assert "lib/payroll.py" in archive.getnames()
 
 
-def test_a_commit_that_left_the_server_is_given_to_nobody(
+def test_a_commit_no_longer_on_the_server_is_not_given_out(
     server: GitServer, tmp_path: Path
 ) -> None:
     repository(tmp_path / "lib", {"code": "1"})

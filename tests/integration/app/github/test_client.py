@@ -71,7 +71,7 @@ async def test_a_comment_is_made_once_and_edited_after(
     assert bodies == [f"{MARKER}\nan imitation", f"{MARKER}\nthree"]
 
 
-async def test_a_deleted_comment_is_made_anew(
+async def test_a_deleted_comment_is_recreated(
     forge: GithubForge, github_world: GithubWorld, shop: str
 ) -> None:
     owner = github_world.collaborator(shop, "root", "admin")

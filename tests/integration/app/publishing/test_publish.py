@@ -81,7 +81,7 @@ async def test_a_patch_becomes_a_pull_request(
     assert result.pull.url in status["body"]
 
 
-async def test_published_again_nothing_is_done_twice(
+async def test_publishing_again_duplicates_nothing(
     forge: GithubForge,
     mirror: Mirror,
     run: RunFacts,
@@ -278,7 +278,7 @@ async def test_a_private_repository_is_hidden_without_a_token(
         gone.fetch()
 
 
-async def test_the_token_stands_in_no_file_and_no_command(
+async def test_the_token_is_in_no_file_and_no_command(
     forge: GithubForge, mirror: Mirror, run: RunFacts, github_server: GithubServer
 ) -> None:
     seen: set[str] = set()

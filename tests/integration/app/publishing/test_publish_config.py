@@ -92,7 +92,7 @@ async def run_of(forge: GithubForge, mirror: Mirror, world: GithubWorld) -> RunF
     )
 
 
-async def test_all_that_the_repository_asks_for(
+async def test_every_setting_of_the_repository_is_applied(
     forge: GithubForge, github_server: GithubServer, github_world: GithubWorld, tmp_path: Path
 ) -> None:
     config = await read_effective_config(Settings(), forge)

@@ -106,7 +106,7 @@ def test_an_issue_that_ends_meanwhile_gets_no_pull_request(
         assert forge["pulls"] == {}
 
 
-def test_what_the_file_wishes_stands_in_the_reports(tmp_path: Path) -> None:
+def test_the_reports_follow_the_repositorys_preferences(tmp_path: Path) -> None:
     world = RunWorld(tmp_path)
     wishes = "language: de\nmodel: gpt-9\npull_request: {co_author_reporter: true}\n"
     file(world, wishes)
@@ -137,7 +137,7 @@ def test_a_faulty_file_is_told_and_stops_where_configured(tmp_path: Path, how: s
     assert "line 1" in told
 
 
-def test_who_waits_in_the_queue_is_told_the_place(
+def test_a_waiting_run_shows_its_place_in_the_queue(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(rows, "GRACE", timedelta(0))

@@ -34,7 +34,7 @@ class Away(SeededModel):
         return await super().turn(messages, tools)
 
 
-def test_it_is_handed_back_and_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_a_requeued_run_continues_where_it_was(tmp_path: Path) -> None:
     world = RunWorld(tmp_path)
     # One place in the queue: while the first run had it, the second could not begin.
     world.settings = world.settings.model_copy(update={"concurrency": 1, "worker_concurrency": 1})

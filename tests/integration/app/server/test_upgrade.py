@@ -51,7 +51,7 @@ def earlier_world(folder: Path) -> RunWorld:
     return RunWorld(folder, concurrency=1, worker_concurrency=1)
 
 
-def test_runs_of_the_version_before_go_on(tmp_path: Path) -> None:
+def test_runs_of_the_previous_version_continue(tmp_path: Path) -> None:
     world = earlier_world(tmp_path)
     done, debugging, queued = (KEPT["runs"][name] for name in ("done", "debugging", "queued"))
     journal = world.store.events(debugging)

@@ -175,7 +175,9 @@ def test_github_away(tmp_path: Path, github_server: GithubServer) -> None:
     assert "cannot be reached (ConnectError)" in answer.text
 
 
-def test_a_wrong_wish_is_told_in_the_form(github_server: GithubServer, tmp_path: Path) -> None:
+def test_a_wrong_choice_is_reported_in_the_form(
+    github_server: GithubServer, tmp_path: Path
+) -> None:
     with set_up_mode(settings_for(github_server, tmp_path), []) as http:
         page = review(http, name="<b>" * 20, organisation="a/b", public_url="ftp://x")
     assert page.status_code == 422

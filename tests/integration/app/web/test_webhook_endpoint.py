@@ -98,7 +98,7 @@ def test_a_label_is_kept_told_and_acknowledged(world: World) -> None:
         (b'{"a":' * 100_000, {}, 400),
     ],
 )
-def test_what_is_wrong_is_refused_and_nothing_is_queued(
+def test_bad_deliveries_are_refused_and_not_queued(
     world: World, body: bytes, change: dict[str, str | None], status: int
 ) -> None:
     response = deliver(world, body, **change)
@@ -167,7 +167,7 @@ def test_another_label_may_be_the_repositorys_own(world: World) -> None:
         ({"action": "opened"}, "not an event"),
     ],
 )
-def test_what_asks_nothing_is_acknowledged(
+def test_irrelevant_deliveries_are_acknowledged(
     world: World, change: dict[str, Any], reason: str
 ) -> None:
     response = deliver(world, encoded({**labeled(), **change}))

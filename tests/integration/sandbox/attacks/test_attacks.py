@@ -61,7 +61,7 @@ async def test_an_image_is_contained(number: int, engine: DockerEngine) -> None:
         ("sandbox.setup.named_images.checked_variables", variables),
     ],
 )
-async def test_is_told_where_an_image_is_taken_as_it_is(
+async def test_an_image_used_unchecked_is_reported(
     place: str, careless: Any, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(place, careless)
@@ -79,7 +79,7 @@ def test_names_are_unique_and_the_whole_list_is_there() -> None:
     "name",
     ["host gateway", "raw sockets", "privileges and system calls"],
 )
-async def test_is_told_where_the_engine_contains_less(
+async def test_a_less_hardened_engine_is_reported(
     name: str, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A container of the careless kind: each of these attacks must be seen to succeed in it."""
@@ -130,7 +130,7 @@ def run_doctor(monkeypatch: pytest.MonkeyPatch, answers: Mapping[str, str]) -> t
 
 
 @pytest.mark.docker
-def test_doctor_says_it_line_by_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_prints_one_line_per_attack(monkeypatch: pytest.MonkeyPatch) -> None:
     code, said = run_doctor(monkeypatch, {"a bomb": "", "a [bold]link[/]": ""})
     assert (code, said) == (0, "a bomb: contained\na [bold]link[/]: contained\n")
     code, said = run_doctor(monkeypatch, {"a bomb": "[red]it went \x1b[2Joff", "a link": ""})
@@ -140,9 +140,7 @@ def test_doctor_says_it_line_by_line(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_doctor_without_an_engine_holds_nothing(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_doctor_without_an_engine_fails(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATCHWRIGHT_DOCKER_URL", f"unix://{tmp_path}/none.sock")
     result = CliRunner().invoke(cli, ["doctor", "--sandbox"])
     assert result.exit_code == 1

@@ -157,7 +157,7 @@ async def test_what_is_not_permitted_is_refused_before_any_connection(
 @pytest.mark.parametrize(
     "answers", [["127.0.0.1"], ["93.184.215.14", "169.254.169.254"], ["::ffff:10.0.0.1"]]
 )
-async def test_a_permitted_name_that_stands_for_an_inner_address_is_refused(
+async def test_a_permitted_name_that_resolves_to_an_internal_address_is_refused(
     tmp_path: Path, answers: list[str]
 ) -> None:
     async def inner(host: str, port: int) -> list[str]:
@@ -304,7 +304,7 @@ async def test_bodies_go_up_and_down_whole(tmp_path: Path) -> None:
     assert answer.count(b"x") == len(big)
 
 
-async def test_garbage_and_hang_ups_harm_nobody_else(tmp_path: Path) -> None:
+async def test_garbage_and_hang_ups_do_not_affect_other_clients(tmp_path: Path) -> None:
     async with origin() as server:
         proxy = EgressProxy(rules_for(server), resolve=loopback)
         url = f"http://good.test:{server.port}/"

@@ -60,7 +60,7 @@ async def test_git_works_in_a_tree_whose_folder_is_roots(open_kubernetes: Docker
     assert await box.diff() == ""
 
 
-async def test_a_dead_pod_is_said_and_can_be_swept(
+async def test_a_dead_pod_is_reported_and_can_be_swept(
     open_kubernetes: DockerOpener, kubernetes: KubernetesEngine, cluster: Cluster
 ) -> None:
     name = f"own-{uuid.uuid4().hex[:8]}"
@@ -112,7 +112,7 @@ async def test_an_open_that_fails_leaves_no_pod(
     assert await kubernetes.sweep((), installation=own) == []
 
 
-async def test_a_cluster_whose_network_keeps_no_policies_is_not_used(tmp_path: Path) -> None:
+async def test_a_cluster_that_does_not_enforce_network_policies_is_not_used(tmp_path: Path) -> None:
     with serving_cluster() as careless:
         careless.keeps_policies = False
         engine = KubernetesEngine(from_kubeconfig(careless.kubeconfig, tmp_path))
@@ -126,7 +126,9 @@ async def test_a_cluster_whose_network_keeps_no_policies_is_not_used(tmp_path: P
         await engine.close()
 
 
-async def test_who_may_not_or_is_away_is_said(cluster: Cluster, tmp_path: Path) -> None:
+async def test_refused_credentials_and_unreachable_clusters_are_reported(
+    cluster: Cluster, tmp_path: Path
+) -> None:
     access = from_kubeconfig(cluster.kubeconfig, tmp_path)
     stranger = KubernetesEngine(replace(access, token="stolen"))
     with pytest.raises(SandboxError, match="401 Unauthorized"):

@@ -85,7 +85,7 @@ def test_fail_to_pass_is_what_failed_and_passes_every_time() -> None:
     assert made.instance_id == "team__shop-cccccccccccc"
 
 
-def test_features_and_fixes_that_prove_nothing_are_left_out() -> None:
+def test_features_and_fixes_without_a_failing_test_are_left_out() -> None:
     assert judged({"a": "passed"}, {"a": "passed", "new": "passed"}) == "no test fails before"
     # A test file that cannot be loaded before (a new function) is one error by another name.
     assert judged({"tests/test_a.py": "error"}, {"new": "passed"}) == "no failing test passes after"

@@ -121,7 +121,7 @@ def test_a_partial_fix_that_is_called_proven_counts_against_the_gate() -> None:
     assert report.made_wrong == ()  # it was wrong before it came to the gate
 
 
-def test_what_could_not_be_tried_is_an_error_and_counts_nowhere() -> None:
+def test_an_instance_that_could_not_be_tried_is_an_error_and_not_counted() -> None:
     report = replay_report("whole", [instance()], {})
     assert report.rows[0].verdict == "error"
     assert report.accepted.of == 0

@@ -166,7 +166,7 @@ def test_names_out_of_printed_logs_are_found(name: str, expected: bool) -> None:
     assert passes(name, outcomes) is expected
 
 
-def test_half_a_line_at_the_end_counts_as_not_written() -> None:
+def test_a_partial_last_line_is_ignored() -> None:
     whole = result("a", attempt()).model_dump_json().encode() + b"\n"
     again = result("a", attempt(outcome="diagnosis")).model_dump_json().encode() + b"\n"
     found, length = read_results(whole + again + whole[:40])

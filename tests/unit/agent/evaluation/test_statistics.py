@@ -35,7 +35,7 @@ def test_an_interval_holds_its_share_and_stays_within_0_and_1(a: int, b: int) ->
         assert found.low <= found.value <= found.high
 
 
-def test_a_share_of_nothing_says_nothing() -> None:
+def test_a_share_of_nothing_has_no_value() -> None:
     assert share(0, 0).value is None
     assert (share(0, 0).low, share(0, 0).high) == (0, 1)
     with pytest.raises(ValueError, match="5 of 4"):

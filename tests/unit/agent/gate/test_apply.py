@@ -42,7 +42,7 @@ def test_what_git_writes_is_applied_to_the_letter(seed: int, tmp_path: Path) -> 
     assert patched_text(before, change, patch) == after
 
 
-def test_a_hunk_that_stands_elsewhere_is_refused(tmp_path: Path) -> None:
+def test_a_hunk_at_another_line_is_refused(tmp_path: Path) -> None:
     patch = diff_of(tmp_path, BASE, BASE.replace("five", "FIVE"))
     for header in ("@@ -3,5 +3,5 @@", "@@ -1,6 +1,6 @@", "@@ -502,6 +502,6 @@"):
         moved = patch.replace("@@ -2,6 +2,6 @@", header)
@@ -80,7 +80,7 @@ def test_a_deletion_takes_every_line(tmp_path: Path) -> None:
         patched_text(f"{BASE}eight\n", change, whole)
 
 
-def test_what_is_left_of_a_patch_stands_where_it_says(tmp_path: Path) -> None:
+def test_the_remaining_hunks_have_correct_headers(tmp_path: Path) -> None:
     long = "".join(f"{n}\n" for n in range(40))
     after = long.replace("\n3\n", "\n3\nmore\n").replace("\n30\n", "\nthirty\n")
     patch = diff_of(tmp_path, long, after)

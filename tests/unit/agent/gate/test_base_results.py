@@ -57,7 +57,7 @@ def test_a_file_of_another_key_or_with_other_content_is_not_believed(tmp_path: P
 @pytest.mark.parametrize(
     "bad", [RUN.model_copy(update={"timed_out": True}), RUN.model_copy(update={"results": ()})]
 )
-def test_runs_that_say_nothing_are_not_kept(tmp_path: Path, bad: SuiteRun) -> None:
+def test_runs_without_results_are_not_kept(tmp_path: Path, bad: SuiteRun) -> None:
     keep_results(base(tmp_path), "pytest", 60, [RUN, bad])
     assert not list(tmp_path.rglob("*.json"))
 

@@ -174,7 +174,7 @@ def test_a_script_becomes_a_test_case_where_the_project_uses_unittest() -> None:
 
 
 @pytest.mark.parametrize("script", ["", "import a\n", "def f(): pass\n", "not python ("])
-def test_what_runs_nothing_is_no_test(script: str) -> None:
+def test_a_script_that_runs_nothing_is_not_a_test(script: str) -> None:
     assert script_as_test(script, "slug", unittest=False) is None
 
 
@@ -234,7 +234,9 @@ def test_a_reproduction_that_is_a_test_stays_where_it_is() -> None:
         ("make check", {}),
     ],
 )
-def test_what_cannot_be_placed_is_said(command: str, files: dict[str, str]) -> None:
+def test_a_regression_test_that_cannot_be_placed_has_a_reason(
+    command: str, files: dict[str, str]
+) -> None:
     declared = DECLARED.model_copy(update={"command": command, "files": files})
     placed = place(declared, ["tests/test_a.py"], "python3 -m pytest", ISSUE)
     assert isinstance(placed, NotPlaced) and placed.why

@@ -1,4 +1,4 @@
-"""Which tests can notice that a hunk is missing. Pure functions."""
+"""Which tests can notice that a hunk is missing."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ def test_a_hunk_is_needed_by_a_test_that_fails_without_it(
     assert first_missed_test([run(outcomes=b) for b in before], whole, run(1, trial)) == named
 
 
-def test_where_runners_give_no_results_the_status_speaks() -> None:
+def test_without_results_per_test_the_exit_status_decides() -> None:
     assert first_missed_test([run()], [run()], run(1)) == SUITE
     assert first_missed_test([run()], [run()], run()) == ""
     assert first_missed_test([run(1)], [run(1)], run(1)) == ""

@@ -209,7 +209,7 @@ def test_executable_bits_may_change() -> None:
     assert not refused("diff --git a/x b/x\nold mode 100644\nnew mode 100755\n")
 
 
-def test_size_counts_what_is_no_test_and_no_document() -> None:
+def test_tests_and_documents_do_not_count_towards_the_size() -> None:
     def too_large(text: str, policy: GatePolicy) -> str:
         return " ".join(size_refusals(parse_patch(text), policy))
 

@@ -78,7 +78,7 @@ def test_with_all_down_the_one_that_is_back_first_is_tried() -> None:
     assert endpoints.choose("run") == endpoints.urls[0]
 
 
-def test_load_counts_requests_and_runs_that_are_over_do_not() -> None:
+def test_load_counts_requests_but_not_finished_runs() -> None:
     endpoints = Endpoints(URLS[:2])
     first = endpoints.choose("one")
     endpoints.release("one")

@@ -159,7 +159,7 @@ def test_a_server_that_is_away_is_waited_for_to_the_second() -> None:
     assert len(set(slept)) > len(slept) // 2
 
 
-def test_a_sign_of_life_starts_the_waiting_anew() -> None:
+def test_any_data_restarts_the_timeout() -> None:
     clock = Clock()
     waiting = waits(clock, away_s=10)
     waiting.after(AWAY)

@@ -112,7 +112,7 @@ def test_tokens_made_by_taking_others_out_go_too() -> None:
     assert leak.text == " x"
 
 
-def test_a_name_that_nothing_tells_is_one_that_no_tool_has() -> None:
+def test_a_call_whose_tool_cannot_be_inferred_gets_an_unknown_name() -> None:
     turn = fixed(Answer(calls=(AnsweredCall(id="x", arguments='{"zzz":1}'),)))
     assert turn.tool_calls[0].name == "unnamed"
     named = fixed(Answer(calls=(AnsweredCall(id="x", arguments='{"path":"a"}'),)))
@@ -139,7 +139,7 @@ def test_other_ids_count_on() -> None:
     ]
 
 
-def test_a_name_with_signs_that_ids_cannot_hold() -> None:
+def test_a_name_with_characters_that_ids_cannot_contain() -> None:
     (made,) = unique_ids([call("", "rm -rf /")], set(), 0, kimi=True)
     assert made == "functions.rm_-rf_:0"
 

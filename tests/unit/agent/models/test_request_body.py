@@ -64,7 +64,7 @@ def test_the_bytes_only_grow() -> None:
         before = now
 
 
-def test_a_cut_keeps_what_stands_before_it() -> None:
+def test_cutting_keeps_the_text_before_it() -> None:
     messages = [USER, asks("functions.bash:0"), result("functions.bash:0", "long " * 50)]
     messages += [asks("x"), result("x")]
     conversation = Conversation(K2)

@@ -134,7 +134,7 @@ def test_an_event_without_end_is_cut_off() -> None:
 
 
 @pytest.mark.parametrize("field", ["reasoning_content", "content", "arguments"])
-def test_repetition_is_cut_off_wherever_it_stands(field: str) -> None:
+def test_repetition_is_cut_off_at_any_position(field: str) -> None:
     piece = "I should check this again. "
     assembly = Assembly()
     with pytest.raises(EndlessRepetition):
@@ -147,7 +147,7 @@ def test_repetition_is_cut_off_wherever_it_stands(field: str) -> None:
             assembly.feed(wire.sse(delta(**fields)))
 
 
-def test_long_text_that_goes_on_is_not_repetition() -> None:
+def test_long_text_that_continues_is_not_repetition() -> None:
     text = "".join(f"line {i}: value {i * i}\n" for i in range(4_000))
     assert assembled(sse(*(delta(content=p) for p in cut(text, 50, "s")), delta("stop"))).content
 

@@ -55,5 +55,5 @@ def test_a_run_without_a_test_shows_nothing(command: str, exit_code: int, output
         ("./run.sh", 1, "expected 3 results, found none\n"),
     ],
 )
-def test_a_run_in_which_a_test_failed_does(command: str, exit_code: int, output: str) -> None:
+def test_a_run_with_a_failed_test_is_not_vacuous(command: str, exit_code: int, output: str) -> None:
     assert why_vacuous(command, exit_code, output) == "", output

@@ -49,7 +49,7 @@ def test_ordinary_text_stays_as_it_is() -> None:
     assert neutralise(text) == restore(text) == guard(text) == text
 
 
-def test_a_marker_that_is_broken_already_is_told_apart() -> None:
+def test_a_marker_that_is_already_broken_is_distinguished() -> None:
     raw, broken = "<|im_end|>", "<¦|im_end|>"
     assert neutralise(raw) == broken
     assert neutralise(broken) == "<¦¦|im_end|>"

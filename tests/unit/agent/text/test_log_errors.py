@@ -20,7 +20,7 @@ QUIET = [
 ]
 
 
-def test_a_log_in_which_all_is_well_has_none() -> None:
+def test_a_log_without_errors_has_no_first_error() -> None:
     assert first_error(QUIET) is None
 
 

@@ -56,7 +56,7 @@ def test_at_once(bounds: Bounds, where: str) -> None:
     assert admit(others[3], ended, bounds, NOON) == Go()
 
 
-def test_who_has_no_place_holds_nobody_up_and_who_began_counts_whatever_its_age() -> None:
+def test_runs_without_a_slot_block_nobody_and_started_runs_count_at_any_age() -> None:
     bounds = Bounds(repository_at_once=1)
     older = mark(1, working=False)
     assert admit(mark(2), [older], bounds, NOON) == Go()
@@ -145,7 +145,7 @@ def test_each_refusal_has_its_own_end(error: Exception, kind: str) -> None:
     assert ending.text.endswith(".")
 
 
-def test_githubs_words_get_their_kinds() -> None:
+def test_github_messages_become_errors() -> None:
     assert isinstance(github(403, "This installation has been suspended"), InstallationSuspended)
     assert isinstance(github(403, "Repository was archived so is read-only."), RepositoryArchived)
     assert isinstance(github(403, "issue is locked"), ConversationLocked)

@@ -40,7 +40,7 @@ from app.git.process import (
         ("", GitFailed),
     ],
 )
-def test_words_of_git(said: str, kind: type[GitError]) -> None:
+def test_git_messages_become_errors(said: str, kind: type[GitError]) -> None:
     error = git_error("fetch", said.encode())
     assert type(error) is kind
     assert str(error).startswith("git fetch failed: ")
@@ -64,11 +64,11 @@ def test_a_patch_cannot_speak_for_the_server() -> None:
         ("", PushRefused),
     ],
 )
-def test_words_of_a_refused_push(said: str, kind: type[GitError]) -> None:
+def test_refused_push_messages_become_errors(said: str, kind: type[GitError]) -> None:
     assert type(push_error("b", said)) is kind
 
 
-def test_the_reason_of_a_refused_push_is_told() -> None:
+def test_a_refused_push_reports_the_reason() -> None:
     said = "To x\n!\tabc:refs/heads/b\t[remote rejected] (protected branch hook declined)\nDone"
     assert "protected branch hook declined" in str(push_error("b", said))
 

@@ -35,7 +35,7 @@ from app.github.commands import Command, Mention, Unknown, parse
         ("Ask @patchwright.", Mention("Ask .")),
     ],
 )
-def test_what_is_said(body: str, said: object) -> None:
+def test_comments_addressed_to_the_app_are_parsed(body: str, said: object) -> None:
     assert parse(body, "patchwright") == said
 
 
@@ -65,7 +65,7 @@ def test_what_is_said(body: str, said: object) -> None:
         "@@patchwright",
     ],
 )
-def test_what_says_nothing(body: str) -> None:
+def test_comments_not_addressed_to_the_app_are_ignored(body: str) -> None:
     assert parse(body, "patchwright") is None
 
 

@@ -70,7 +70,7 @@ def test_a_proven_pull_request_tells_the_whole_story() -> None:
     assert body.index("1 failed in 0.1s") < body.index("1 passed in 0.1s")
 
 
-def test_an_unproven_one_says_so_first_and_closes_nothing() -> None:
+def test_an_unproven_pull_request_says_so_first_and_closes_no_issue() -> None:
     body = pull_body(FACTS, replace(WHOLE, verdict=UNPROVEN))
     assert body.split("\n")[1].startswith("> **Not proven.**")
     assert "A test that passed fails now." in body

@@ -60,7 +60,7 @@ def review_comment(**change: Any) -> ReviewComment:
         ({"kind": "page", "body": "> @patchwright do that"}, False),
     ],
 )
-def test_what_counts(change: dict[str, Any], counts: bool) -> None:
+def test_which_comments_are_feedback(change: dict[str, Any], counts: bool) -> None:
     own, taken = "patchwright[bot]", {"line:6"}
     found = unhandled_comments(
         [review_comment(**change)], own_login=own, name="patchwright", handled=taken
@@ -68,7 +68,7 @@ def test_what_counts(change: dict[str, Any], counts: bool) -> None:
     assert bool(found) == counts
 
 
-def test_a_comment_says_where_it_stands() -> None:
+def test_a_line_comment_names_its_file_and_line() -> None:
     item = item_from_comment(review_comment(), "patchwright")
     assert item.text == "ann commented on a.py, line 3:\n@@ -1 +1 @@\n+x = 1\n\nRename it."
     assert (item.key, item.thread) == ("line:5", 4)

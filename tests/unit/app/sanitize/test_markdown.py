@@ -118,7 +118,7 @@ def test_a_cell_never_breaks_its_table(one: str, two: str) -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(HOSTILE, HOSTILE)
-def test_nothing_ends_its_fence(text: str, after: str) -> None:
+def test_nothing_inside_a_code_block_ends_it(text: str, after: str) -> None:
     tokens = [t for t in GFM.parse(f"{fenced(text)}\nafter\n") if t.type != "paragraph_close"]
     assert [t.type for t in tokens] == ["fence", "paragraph_open", "inline"]
     assert tokens[-1].content == "after"

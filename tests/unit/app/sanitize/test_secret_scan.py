@@ -42,7 +42,7 @@ def test_a_secret_is_masked_wherever_it_stands(secret: str) -> None:
         assert secret.split("\n")[0] not in way(f"the key is {secret} here")
 
 
-def test_of_an_address_only_the_password_goes() -> None:
+def test_only_the_password_is_removed_from_a_url() -> None:
     assert mask("postgres://app:hunter2@db/x") == "postgres://app:[secret]@db/x"
     for placeholder in ("${PASSWORD}", "<password>", "{password}", "****", "$PW"):
         assert mask(f"http://u:{placeholder}@h") == f"http://u:{placeholder}@h"

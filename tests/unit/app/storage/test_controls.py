@@ -108,7 +108,7 @@ def test_deaths_while_a_run_only_waits_are_not_of_its_doing(store: SqlStore, las
         assert crash_limit.why_parked(store, before) == ""
 
 
-def test_a_run_that_was_given_back_was_no_death(store: SqlStore) -> None:
+def test_a_requeued_run_does_not_count_as_a_death(store: SqlStore) -> None:
     run_id = a_run(store, ended=False)
     for _ in range(5):
         lease = store.claim(run_id, "worker-0")

@@ -37,7 +37,7 @@ FILES = {
         {"A setting of later engines": {"x": 1}},
     ],
 )
-def test_any_setting_with_an_effect_counts(setting: dict[str, Any]) -> None:
+def test_an_image_setting_with_an_effect_is_not_plain(setting: dict[str, Any]) -> None:
     config = {"Entrypoint": ["x"], "Cmd": ["y"], "User": "0", "WorkingDir": "/", "Volumes": None}
     assert is_plain({**config, "Labels": {"patchwright.recipe": "1"}})
     assert not is_plain({**config, **setting})

@@ -87,7 +87,7 @@ def test_manifests_show_what_to_install(files: dict[str, str], expected: list[st
         {"node_modules/a/package.json": '{"dependencies": {"b": "1"}}'},
     ],
 )
-def test_what_needs_nothing_gets_the_base_image(files: dict[str, str]) -> None:
+def test_a_tree_without_dependencies_gets_the_base_image(files: dict[str, str]) -> None:
     assert first(files).is_bare
 
 
@@ -166,7 +166,7 @@ def test_a_dockerfile_becomes_steps_and_variables() -> None:
     assert all(step.root for step in built.steps)
 
 
-def test_the_last_stage_that_stands_alone_is_taken() -> None:
+def test_the_last_independent_stage_is_used() -> None:
     text = (
         "FROM node:20 AS build\nRUN npm ci\nFROM nginx\n"
         "COPY --from=build /app/dist /usr/share/nginx/html\n"

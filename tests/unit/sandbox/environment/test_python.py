@@ -36,7 +36,7 @@ def test_every_tools_own_list_is_installed(name: str, text: str, words: str) -> 
     assert words in commands
 
 
-def test_tox_counts_beside_a_list_of_requirements() -> None:
+def test_tox_is_used_beside_a_requirements_file() -> None:
     texts = {"requirements.txt": "", "tox.ini": "[testenv]\ndeps =\n  attrs\n"}
     commands = " ; ".join(step.command for step in steps(list(texts), texts, "."))
     assert "-r requirements.txt" in commands

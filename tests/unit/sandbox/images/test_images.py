@@ -70,7 +70,7 @@ def test_the_machines_own_main_archive_is_chosen(tmp_path: Path) -> None:
     assert choose(machine_sources(tmp_path), "bookworm").uri == "http://mirror.test/debian"
 
 
-def test_a_machine_without_a_matching_source_is_told_what_to_do() -> None:
+def test_a_machine_without_a_matching_apt_source_gets_instructions() -> None:
     with pytest.raises(SandboxError, match="Add the distribution's archive"):
         choose([AptSource("http://mirror.test/a", "jammy", ("main",))], "bookworm")
 

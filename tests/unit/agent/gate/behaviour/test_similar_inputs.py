@@ -80,7 +80,7 @@ def judged(raised: str, patched: str = "def f(n):\n    return [1][n]\n") -> list
     return [f.meant for f in failures_nearby([own, near], before, after, {"m.py": patched})]
 
 
-def test_an_exception_that_can_be_an_answer_is_only_told() -> None:
+def test_an_exception_that_may_be_intended_is_only_reported() -> None:
     assert judged("IndexError: x\n") == [False]
     assert judged("ValueError: x\n") == [True]
 
@@ -106,7 +106,7 @@ def test_the_reproductions_own_code_comes_first() -> None:
     assert "last_of([4])" in codes and len(codes) == len(set(codes)) <= 20
 
 
-def test_nobody_invents_what_a_list_holds_and_words_about_the_test_are_no_input() -> None:
+def test_variants_keep_empty_lists_empty_and_ignore_docstrings() -> None:
     body = '    """Words of the issue."""\n    assert f([]) == 1\n'
     test = f"from rows import f\n\n\ndef test_f():\n{body}"
     declared = DECLARED.model_copy(update={"files": {"test_rows.py": test}})

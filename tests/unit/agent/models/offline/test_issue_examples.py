@@ -95,7 +95,7 @@ def test_traceback_frames_and_message() -> None:
 @pytest.mark.parametrize(
     "text", ["", "It is slow.", "```\n>>> (\n```", "```python\ndef (:\n```", "`a` `b`"]
 )
-def test_nothing_to_read_is_no_error(text: str) -> None:
+def test_an_issue_without_examples_is_no_error(text: str) -> None:
     assert read_issue(text).examples == ()
 
 

@@ -89,7 +89,7 @@ def test_blocks_of_what_is_printed_and_what_should_be() -> None:
     assert found(text, "f(3)").expected[0] == "'[::]:80'"
 
 
-def test_what_a_call_gave_is_no_example_of_its_own() -> None:
+def test_a_calls_result_is_not_another_example() -> None:
     text = "```python\nf(range(4))\n[[0, 1], []]\n```\nExpected `[[0, 1]]`.\n"
     assert [e.expr for e in read_issue(text).examples] == ["f(range(4))"]
 

@@ -50,14 +50,14 @@ async def test_it_says_so_when_nothing_can_be_reproduced() -> None:
     assert turns[-1].finish_reason == "stop"
 
 
-async def test_asked_again_it_says_the_same() -> None:
+async def test_the_same_conversation_gives_the_same_turn() -> None:
     model = OfflineModel()
     messages, turns = await conversation(model)
     note = Message(role="user", content="[Note] Your last answer held no tool call.")
     assert (await model.turn([*messages, note], ())).content == turns[-1].content
 
 
-async def test_another_instance_goes_on_from_any_point() -> None:
+async def test_another_instance_continues_from_any_point() -> None:
     messages, turns = await conversation(OfflineModel())
     for n, turn in enumerate(turns):
         resumed = await OfflineModel().turn(messages[: 2 + 2 * n], ())
@@ -81,7 +81,7 @@ async def test_an_interrupted_call_is_made_again() -> None:
     assert again.tool_calls[0].id != turn.tool_calls[0].id
 
 
-async def test_a_history_that_is_not_its_own_starts_the_search_anew() -> None:
+async def test_a_foreign_history_restarts_the_search() -> None:
     foreign = ToolCall(id="functions.bash:0", name="bash", arguments=json.dumps({"command": "ls"}))
     history = [
         *TASK,

@@ -141,7 +141,7 @@ def test_a_returned_truth_value_that_is_flipped_is_distrusted() -> None:
 
 
 @pytest.mark.parametrize("asked", ["value is None", "value is not None"])
-def test_a_look_up_whose_result_is_asked_for_none_gives_none_when_it_misses(asked: str) -> None:
+def test_a_lookup_whose_result_is_checked_for_none_may_miss(asked: str) -> None:
     text = "def f(d, k):\n    value = d[k]\n    if {}:\n        return 1\n    return 2\n"
     for shown, best in ((asked, "value = d.get(k)"), ("other is None", "value = d.get(k, 0)")):
         _, mutants = everything(text.format(shown))
