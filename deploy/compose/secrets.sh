@@ -27,4 +27,4 @@ chmod 400 secrets/database-url secrets/operator-token secrets/postgres-password 
 # Read by three users in containers; here the folder keeps everybody else out.
 chmod 444 secrets/metrics-token
 chmod 700 secrets secrets/app
-echo "secrets are in $(pwd)/secrets; the operator's token is in operator-token"
+echo "secrets are in $(pwd)/secrets; the operator token is in operator-token"

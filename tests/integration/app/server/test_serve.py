@@ -131,7 +131,7 @@ def test_a_second_instance_on_the_same_folder_is_refused(
             timeout=WAIT_S,
         )
     assert second.returncode == 1
-    assert re.search(rf"another Patchwright \(process {process.pid}\) works in", second.stderr)
+    assert re.search(rf"another Patchwright \(process {process.pid}\) already uses", second.stderr)
     # The kernel let go of the lock with the killed process.
     with state_lock(tmp_path / "state"):
         pass
