@@ -39,7 +39,7 @@ def steer(
             return _hint(store, run, visitor, text.strip())
         case "stop":
             if run.status == "done":
-                raise HTTPException(409, "The run is over already.")
+                raise HTTPException(409, "The run is already over.")
             store.request_stop(run.id)
             audit.record(store.database, visitor.name, "stop", run.id)
             return run.id
@@ -51,7 +51,7 @@ def steer(
 
 def _hint(store: SqlStore, run: Run, visitor: Visitor, text: str) -> str:
     if run.status == "done":
-        raise HTTPException(409, "The run is over: a hint would not be read. Try again instead.")
+        raise HTTPException(409, "The run is over: a hint would not be read. Start over instead.")
     if not text:
         raise HTTPException(422, "The hint is empty.")
     if len(text) > LONGEST_HINT:

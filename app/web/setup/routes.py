@@ -144,7 +144,7 @@ def setup_pages(
         if not states.take(state, request.cookies.get(COOKIE, "")):
             raise HTTPException(
                 403,
-                "This return from GitHub was not begun in this browser within the last hour. "
+                "This set-up was not started in this browser within the last hour. "
                 "Start at /setup.",
             )
         again = configured()
