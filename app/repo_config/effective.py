@@ -18,6 +18,7 @@ from app.repo_config.schema import (
     Triggers,
 )
 from app.settings.schema import Settings
+from sandbox.egress.rules import is_within
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,12 @@ def effective_config(settings: Settings, config: RepoConfig) -> EffectiveConfig:
             f"The model `{config.model}` is not offered here; `{model}` is used instead. Offered: "
             f"{', '.join(dict.fromkeys(offered))}."
         )
+    hosts = tuple(h for h in config.network.hosts if is_within(h, settings.setup_repository_hosts))
+    if ungranted := [host for host in config.network.hosts if host not in hosts]:
+        remarks.append(
+            f"Set-up may not reach {', '.join(f'`{host}`' for host in ungranted)}: the operator "
+            "does not let repositories add these hosts."
+        )
     limits = config.limits
     day = settings.repository_runs_per_day or None
     return EffectiveConfig(
@@ -98,7 +105,7 @@ def effective_config(settings: Settings, config: RepoConfig) -> EffectiveConfig:
         image=config.image,
         dockerfile=config.dockerfile,
         network=config.network.setup,
-        hosts=config.network.hosts,
+        hosts=hosts,
         policy=_policy(config),
         pull_request=config.pull_request,
         bounds=Bounds(

@@ -179,6 +179,7 @@ def setup_policy(settings: Settings, request: EnvironmentRequest) -> SetupPolicy
         hosts=(*(settings.setup_hosts or _own_hosts()), *request.hosts),
         networks=networks_of(settings.setup_networks),
         authorization=_credentials(settings.setup_credentials_file),
+        upload_hosts=settings.setup_upload_hosts,
     )
     return SetupPolicy(
         rules=rules,

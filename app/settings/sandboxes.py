@@ -95,6 +95,16 @@ class SetupSettings(BaseSettings):
         description="File with lines `HOST VALUE`: the Authorization header that the set-up "
         "proxy adds to requests for that host. Never enters a sandbox.",
     )
+    setup_upload_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Hosts in setup_credentials_file to which set-up may send more than GET and "
+        "HEAD without a body, separated by commas; patterns as in setup_hosts.",
+    )
+    setup_repository_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("*",),
+        description="Hosts that a repository's network.hosts may add, separated by commas; NAME or "
+        "*.NAME. `*`: any; empty: none.",
+    )
     setup_tries: int = Field(
         6,
         ge=0,
@@ -134,7 +144,13 @@ class SetupSettings(BaseSettings):
     )
 
     @field_validator(
-        "setup_hosts", "setup_networks", "setup_image_registries", "setup_images", mode="before"
+        "setup_hosts",
+        "setup_networks",
+        "setup_image_registries",
+        "setup_images",
+        "setup_upload_hosts",
+        "setup_repository_hosts",
+        mode="before",
     )
     @classmethod
     def _split(cls, value: object) -> object:

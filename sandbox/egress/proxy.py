@@ -119,6 +119,11 @@ class EgressProxy:
         return None
 
     async def _forward(self, client: HttpPeer, request: h11.Request, target: _Target) -> None:
+        sent = list(request.headers)
+        if target.tls and (
+            reason := self._rules.refused_request(target.host, target.port, request.method, sent)
+        ):
+            raise Refused(reason)
         reader, writer = await self._dial(target)
         try:
             server = HttpPeer(h11.CLIENT, reader, writer)

@@ -12,6 +12,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,62}[a-z0-9_])?(\.[a-z0-9_-]{1,63})*\Z")
 _PORTS = (80, 443)
+_OVERRIDE = re.compile(rb"x-(?:http-)?method(?:-override)?", re.IGNORECASE)
+Headers = Sequence[tuple[bytes, bytes]]
 # What `ipaddress` counts as global in some versions: protocol assignments, and IPv4 addresses
 # written as IPv6, which a translator on the way would turn back.
 _NOT_PUBLIC = tuple(
@@ -29,6 +31,8 @@ class EgressRules:
     """Addresses that are no public ones and may be reached all the same: one's own mirrors."""
     authorization: dict[str, str] = field(default_factory=dict, repr=False)
     """Values of the Authorization header by host, which the proxy adds. Never enters a sandbox."""
+    upload_hosts: tuple[str, ...] = ()
+    """Hosts with such a value to which more than reading is permitted; patterns as in `hosts`."""
 
     def refusal(self, host: str, port: int) -> str:
         """Why this name and port may not be asked for; empty: they may."""
@@ -40,6 +44,24 @@ class EgressRules:
         if any(_matches(entry, name, 443) for entry in self.hosts):
             return f"port {port} of {name} is not on the allow-list of set-up"
         return f"{name} is not on the allow-list of set-up"
+
+    def refused_request(self, host: str, port: int, method: bytes, headers: Headers) -> str:
+        """Why this request may not be made with the host's credentials; empty: it may.
+
+        They are the operator's: a repository's set-up may read with them, not publish.
+        """
+        if not self.credentials_for(host):
+            return ""
+        if any(_matches(entry, canonical(host), port) for entry in self.upload_hosts):
+            return ""
+        name = canonical(host)
+        if method not in (b"GET", b"HEAD"):
+            return f"{method.decode('ascii', 'replace')[:20]} to {name}: it may only be read from"
+        if any(_OVERRIDE.fullmatch(field) for field, _ in headers):
+            return f"a header that changes the method of a request to {name}"
+        if any(f.lower() == b"transfer-encoding" or _has_body(f, value) for f, value in headers):
+            return f"a {method.decode()} with a body to {name}"
+        return ""
 
     def refused_address(self, address: str) -> str:
         """Why this address may not be connected to; empty: it may."""
@@ -56,6 +78,16 @@ class EgressRules:
     def credentials_for(self, host: str) -> str:
         """The Authorization value for a host; empty: none."""
         return self.authorization.get(canonical(host), "")
+
+
+def is_within(wanted: str, bounds: Sequence[str]) -> bool:
+    """Whether a pattern of hosts names nothing but what one of the bounds does; `*`: everything."""
+    name = wanted.lower()
+    inner = name.removeprefix("*")
+    return any(
+        bound in ("*", name) or (bound.startswith("*.") and inner.endswith(bound[1:]))
+        for bound in (b.lower() for b in bounds)
+    )
 
 
 def canonical(host: str) -> str:
@@ -91,6 +123,10 @@ def _matches(entry: str, name: str, port: int) -> bool:
     if port != int(number) if number else port not in _PORTS:
         return False
     return name.endswith(host[1:]) if host.startswith("*.") else name == host
+
+
+def _has_body(name: bytes, value: bytes) -> bool:
+    return name.lower() == b"content-length" and value.strip() != b"0"
 
 
 def _is_public(ip: Address) -> bool:

@@ -277,6 +277,35 @@ async def test_credentials_are_added_outside_of_the_sandbox(tmp_path: Path) -> N
     assert b"200" not in plain.splitlines()[0] and len(server.seen) == 1
 
 
+@pytest.mark.parametrize("permitted", [(), ("good.test",)])
+async def test_with_the_operators_credentials_nothing_is_published(
+    tmp_path: Path, permitted: tuple[str, ...]
+) -> None:
+    context, trusted = tls_server(tmp_path)
+    read = get("/npm/lib")
+    requests = [
+        *(read.replace(b"GET", m, 1) for m in (b"PUT", b"POST", b"DELETE", b"PATCH", b"MKCOL")),
+        get("/npm/lib", "X-HTTP-Method-Override: PUT"),
+        get("/npm/lib", "Content-Length: 3") + b"abc",
+    ]
+    async with origin(context) as server:
+        rules = rules_for(
+            server,
+            authorization={"good.test": SECRET},
+            upload_hosts=tuple(f"{host}:{server.port}" for host in permitted),
+        )
+        proxy = EgressProxy(rules, ca_file=str(trusted), resolve=loopback)
+        async with served(proxy, tmp_path) as path:
+            answers = [
+                (await through(path, server.port, "good.test", proxy.authority_pem, r))[0]
+                for r in (*requests, read.replace(b"GET", b"HEAD", 1))
+            ]
+        seen = len(server.seen)
+    codes = [answer.split()[1] for answer in answers]
+    assert codes == [b"200" if permitted else b"403"] * len(requests) + [b"200"]
+    assert seen == (len(codes) if permitted else 1)
+
+
 async def test_credentials_go_to_no_server_that_cannot_prove_its_name(tmp_path: Path) -> None:
     impostor, _ = tls_server(tmp_path)
     async with origin(impostor) as server:

@@ -171,6 +171,15 @@ def test_only_offered_models() -> None:
     assert (offered.model, offered.remarks) == ("big-one", ())
 
 
+def test_hosts_stay_within_the_operators_bounds() -> None:
+    asked = read_repo_config(WHOLE).config
+    assert effective_config(Settings(), asked).hosts == ("pypi.corp.example", "*.corp.example")
+    bound = effective_config(Settings(setup_repository_hosts="pypi.corp.example"), asked)
+    assert bound.hosts == ("pypi.corp.example",)
+    assert any("`*.corp.example`" in remark for remark in bound.remarks)
+    assert effective_config(Settings(setup_repository_hosts=""), asked).hosts == ()
+
+
 def test_paths_add_to_what_is_forbidden_anyway() -> None:
     policy = effective_config(Settings(), read_repo_config(WHOLE).config).policy
     assert policy.allowed_paths == ("src/**", "tests/**")

@@ -6,7 +6,7 @@ import ssl
 
 import pytest
 
-from sandbox.egress.rules import EgressRules, networks_of, parse_credentials
+from sandbox.egress.rules import EgressRules, is_within, networks_of, parse_credentials
 from sandbox.egress.tls_hello import record_size, server_name
 
 
@@ -110,3 +110,24 @@ def test_a_hello_without_a_name_or_cut_short_names_nobody() -> None:
     assert names <= {"", "registry.example.com"}
     assert server_name(b"GET / HTTP/1.1") == ""
     assert record_size(b"GET /") == 0
+
+
+@pytest.mark.parametrize(
+    ("wanted", "bounds", "within"),
+    [
+        ("a.corp.test", ("*.corp.test",), True),
+        ("*.x.corp.test", ("*.corp.test",), True),
+        ("*.corp.test", ("*.Corp.test",), True),
+        ("A.test", ("a.test",), True),
+        ("anything.test", ("*",), True),
+        ("corp.test", ("*.corp.test",), False),
+        ("*.test", ("*.corp.test",), False),
+        ("*.corp.test", ("corp.test", "a.corp.test"), False),
+        ("evilcorp.test", ("*.corp.test",), False),
+        ("a.test", (), False),
+    ],
+)
+def test_what_repositories_add_stays_within_bounds(
+    wanted: str, bounds: tuple[str, ...], within: bool
+) -> None:
+    assert is_within(wanted, bounds) is within
