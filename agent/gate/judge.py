@@ -47,7 +47,7 @@ from agent.task import GatePolicy, Issue, KeptBase
 from agent.testing.paths import is_test
 from agent.testing.suite import NoTests, find_test_command, list_files, read_text
 from sandbox.errors import PatchRefused, SandboxGone
-from sandbox.protocol import OpenSandbox, Sandbox
+from sandbox.protocol import WORKDIR, OpenSandbox, Sandbox
 
 STEPS: tuple[Step, ...] = (evidence_of_hunks, behaviour)
 """Evidence beyond reproduction and suite, in the order in which it is looked for."""
@@ -100,7 +100,11 @@ async def judge(
     if reasons := change_refusals(changes, submission.policy, submission.issue):
         return _verdict(submission, "refused", [_failed_check("patch", " ".join(reasons))])
     async with fresh_sandbox(open_fresh) as clean:
-        base = Base(files=await list_files(clean), installed=await _installed_modules(clean))
+        base = Base(
+            files=await list_files(clean),
+            installed=await _installed_modules(clean),
+            fixtures=await _fixture_names(clean, changes),
+        )
         try:
             files = await _texts(clean, changes, submission.patch)
         except BadPatch as error:
@@ -364,6 +368,17 @@ async def _installed_modules(sandbox: Sandbox) -> tuple[str, ...]:
         "python3 -I -c 'import pkgutil; print(*(m.name for m in pkgutil.iter_modules()))'"
     )
     return tuple(sorted(set(listed.text.split()))) if listed.ok else ()
+
+
+async def _fixture_names(sandbox: Sandbox, changes: Sequence[FileChange]) -> tuple[str, ...]:
+    """Names of functions that stand below something about fixtures, where a conftest is new."""
+    if not any(c.kind == "added" and c.path.endswith("conftest.py") for c in changes):
+        return ()
+    listed = await sandbox.run(
+        f"cd {WORKDIR} && grep -rhE -A5 --include='*.py' '^[[:space:]]*@.*fixture' . "
+        "| grep -oE 'def +[A-Za-z_0-9]+' | sed 's/def *//' | sort -u | head -n 5000"
+    )
+    return tuple(listed.text.split())
 
 
 def _reason_for_no_reproduction(declared: ReproductionDeclared | None) -> str:

@@ -22,6 +22,13 @@ from agent.gate.compare import (
     suite_check,
 )
 from agent.gate.patch import Hunk, hunk_line, only_comments, parse_patch, without_hunks
+from agent.gate.plain_run import (
+    PlainOutcome,
+    failing,
+    plain_check,
+    plain_job,
+    run_plainly,
+)
 from agent.gate.progress import Progress
 from agent.gate.reachable_tests import tests_reaching
 from agent.gate.regression_test import NotPlaced, Placement, place, place_beside, tree_files
@@ -230,7 +237,32 @@ async def _prove_by_reproduction(
             )
             if checks[-1].ok:
                 checks.append(await _regression_check(sandbox, case, before))
+                await sandbox.restore(settled)
+                checks += await _prove_as_plain_program(sandbox, runs, case.reproduction, before)
     return whole, tuple(checks)
+
+
+async def _prove_as_plain_program(
+    sandbox: Sandbox, runs: Runs, declared: ReproductionDeclared, before: Before
+) -> list[Check]:
+    """What the tests do without a runner; the base is run only where something fails."""
+    tests = [t for touched in runs.case.touched for t in (*touched.named, *touched.importing)]
+    job = plain_job(declared.command, declared.files, tuple(dict.fromkeys(tests)))
+    if job is None or before.reproduction is None:
+        return []
+    await write_files(sandbox, declared.files)
+    patched = await run_plainly(sandbox, job)
+    base: dict[str, PlainOutcome] = {}
+    if failing(patched):
+        async with fresh_sandbox(runs.open_fresh) as control:
+            await write_files(control, declared.files)
+            base = await run_plainly(control, job)
+    said = before.reproduction.output
+    shown = plain_check(declared.files, base, patched, said)
+    if not shown.ok:
+        # Once more, so that a flaky test is not taken for a difference.
+        shown = plain_check(declared.files, base, await run_plainly(sandbox, job), said)
+    return [shown]
 
 
 async def _prove_by_suite(

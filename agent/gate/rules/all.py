@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 from agent.gate.changed import ChangedFile, added_part
 from agent.gate.regression_test import normalised_path, tree_files
+from agent.gate.rules.code_in_data import data_refusals
 from agent.gate.rules.constant_answers import constant_answers
 from agent.gate.rules.reproduction import reproduction_refusals
 from agent.gate.rules.shadowing import shadowing
@@ -14,6 +15,7 @@ from agent.gate.rules.test_additions import addition_refusals
 from agent.gate.rules.test_options import option_refusals
 from agent.gate.rules.test_weakening import weakening
 from agent.gate.rules.tricks import chance_or_time, tricks
+from agent.gate.rules.whole_functions import function_refusals
 from agent.journal.events import JUSTIFIABLE, ReproductionDeclared
 from agent.model import Record
 from agent.task import GatePolicy, Issue
@@ -25,6 +27,8 @@ class Base(Record):
     files: tuple[str, ...]
     installed: tuple[str, ...]
     """Names of top-level modules that the sandbox's Python can import from outside the tree."""
+    fixtures: tuple[str, ...] = ()
+    """Names of functions that may be fixtures; only looked for where a conftest is new."""
 
 
 def refusals(
@@ -50,7 +54,7 @@ def refusals(
     return {
         "tests are kept": tuple(r for file in files for r in weakening(file, contested)),
         "test options are kept": tuple(
-            r for file in judged for r in option_refusals(file, command)
+            r for file in judged for r in option_refusals(file, command, base.fixtures)
         ),
         "no module is shadowed": shadowing(
             _added(files, own, base.files), base.files, base.installed
@@ -61,9 +65,11 @@ def refusals(
             for reason in (
                 *tricks(file, issue),
                 *constant_answers(file),
+                *function_refusals(file),
                 *(special_casing(file, said, declared.command) if declared is not None else ()),
             )
-        ),
+        )
+        + (data_refusals(judged, said, declared.command) if declared is not None else ()),
         JUSTIFIABLE[0]: tuple(r for file in judged for r in chance_or_time(file, issue)),
         "honest reproduction": (
             (

@@ -11,7 +11,7 @@ import configparser
 import json
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -29,8 +29,13 @@ _MAKERS = {
 """Programs that run what is in a file, and the names of such files."""
 
 
-def option_refusals(file: ChangedFile, command: str = "") -> tuple[str, ...]:
-    """Why the change of one file is refused; empty if it is not. `command` runs the tests."""
+def option_refusals(
+    file: ChangedFile, command: str = "", fixtures: Collection[str] = ()
+) -> tuple[str, ...]:
+    """Why the change of one file is refused; empty if it is not.
+
+    `command` runs the tests; `fixtures` are names that the base's fixtures may have.
+    """
     name = PurePosixPath(file.path).name
     words = {PurePosixPath(word).name for word in re.findall(r"[\w./-]+", command)}
     made = any(maker in words and names.fullmatch(name) for maker, names in _MAKERS.items())
@@ -40,7 +45,7 @@ def option_refusals(file: ChangedFile, command: str = "") -> tuple[str, ...]:
         case "pom.xml" | "build.gradle" | "build.gradle.kts" | "Cargo.toml":
             return tuple(_build(file))
         case "conftest.py":
-            return tuple(_conftest(file))
+            return tuple(_conftest(file, fixtures))
         case "pyproject.toml":
             read = _pyproject
         case "setup.cfg":
@@ -60,7 +65,7 @@ def option_refusals(file: ChangedFile, command: str = "") -> tuple[str, ...]:
     return ()
 
 
-def _conftest(file: ChangedFile) -> Iterator[str]:
+def _conftest(file: ChangedFile, fixtures: Collection[str]) -> Iterator[str]:
     """A conftest may gain plain fixtures that tests ask for by name, and nothing else."""
     if file.patched is None:
         yield f"{file.path}: a conftest was deleted."
@@ -78,11 +83,43 @@ def _conftest(file: ChangedFile) -> Iterator[str]:
                 f"{file.path}:{node.lineno}: a new conftest may only hold fixtures that tests ask "
                 "for by name; this could hide failures or change outcomes."
             )
+        elif getattr(node, "name", "") in (*fixtures, *_BUILT_IN_FIXTURES):
+            yield (
+                f"{file.path}:{node.lineno}: `{ast.unparse(node)[:60]}` takes the place of a "
+                "fixture that tests have now."
+            )
+
+
+_PLAIN_MODULES = frozenset(
+    {"__future__", "abc", "base64", "collections", "contextlib", "copy", "csv", "dataclasses"}
+    | {"datetime", "decimal", "enum", "fractions", "functools", "hashlib", "io", "itertools"}
+    | {"json", "math", "operator", "pathlib", "pytest", "re", "shutil", "string", "tempfile"}
+    | {"textwrap", "types", "typing", "uuid", "zoneinfo"}
+)
+"""What a new conftest may import at its top; a fixture imports anything else where it needs it."""
+_BUILT_IN_FIXTURES = frozenset(
+    {"cache", "capfd", "capfdbinary", "caplog", "capsys", "capsysbinary", "doctest_namespace"}
+    | {"monkeypatch", "pytestconfig", "record_property", "record_testsuite_property", "recwarn"}
+    | {"record_xml_attribute", "request", "testdir", "pytester", "tmp_path", "tmp_path_factory"}
+    | {"tmpdir", "tmpdir_factory", "event_loop"}
+)
+
+
+def _harmless_import(node: ast.Import | ast.ImportFrom) -> bool:
+    """Whether an import binds plain modules, and no name that pytest takes for a hook."""
+    modules = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""]
+    bound = [a.asname or a.name for a in node.names]
+    relative = isinstance(node, ast.ImportFrom) and node.level
+    return (
+        not relative
+        and all(m.partition(".")[0] in _PLAIN_MODULES for m in modules)
+        and not any(name == "*" or name.startswith("pytest_") for name in bound)
+    )
 
 
 def _is_harmless_statement(node: ast.stmt) -> bool:
     if isinstance(node, ast.Import | ast.ImportFrom):
-        return True
+        return _harmless_import(node)
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return True
     if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):

@@ -1,0 +1,152 @@
+"""Functions of which a patch changes a part, judged as a whole and compared with the base's.
+
+A handler that is emptied has no added line that says so: what counts is whether the function
+swallows more than it did.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from agent.gate.changed import ChangedFile, plain
+from agent.testing.paths import is_test
+
+_BROAD = frozenset(
+    {"", "Exception", "BaseException", "TimeoutError", "TimeoutExpired", "AssertionError"}
+    | {"SystemExit", "KeyboardInterrupt", "CancelledError"}
+)
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def function_refusals(file: ChangedFile) -> tuple[str, ...]:
+    """Why a file's functions are refused; empty if they are not."""
+    if not file.path.endswith(".py") or is_test(file.path):
+        return ()
+    tree, base = plain(file.patched), plain(file.base)
+    if tree is None:
+        return ()
+    before = {name: _swallowing(f, base) for name, f in _functions(base)} if base else {}
+    found = []
+    for name, function in _functions(tree):
+        now = _swallowing(function, tree)
+        if len(now) > len(before.get(name, [])):
+            known = [what for what, _ in before.get(name, [])]
+            line = next((at for what, at in now if what not in known), now[-1][1])
+            found.append(
+                f"{file.path}:{line}: {name} swallows every exception without a trace, which it "
+                "did not do before."
+            )
+    known_eq = {ast.unparse(e) for e in _equalities(base)} if base else set()
+    found += [
+        f"{file.path}:{e.lineno}: {e.name} does not look at what it compares with."
+        for e in _equalities(tree)
+        if ast.unparse(e) not in known_eq
+    ]
+    return tuple(found)
+
+
+def _functions(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, _Function]]:
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, _Function):
+            yield f"{prefix}{node.name}", node
+        if isinstance(node, _Function | ast.ClassDef):
+            yield from _functions(node, f"{prefix}{node.name}.")
+        else:
+            yield from _functions(node, prefix)
+
+
+def _own(function: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a function, without those of functions in it."""
+    for node in ast.iter_child_nodes(function):
+        if not isinstance(node, _Function | ast.ClassDef | ast.Lambda):
+            yield node
+            yield from _own(node)
+
+
+def _swallowing(function: _Function, module: ast.Module) -> list[tuple[str, int]]:
+    """Broad handlers that do nothing, and `finally` that ends in a `return`; with their lines."""
+    found = []
+    for node in _own(function):
+        if isinstance(node, ast.ExceptHandler) and _is_broad(node.type, module):
+            if all(_idle(statement) for statement in node.body):
+                found.append((ast.unparse(node), node.lineno))
+        elif isinstance(node, ast.Try):
+            found += [
+                (f"finally {ast.unparse(inner)}", inner.lineno)
+                for inner in node.finalbody
+                if any(isinstance(n, ast.Return) for n in (inner, *_own(inner)))
+            ]
+    return found
+
+
+def _is_broad(kind: ast.expr | None, module: ast.Module) -> bool:
+    if isinstance(kind, ast.Tuple):
+        return any(_is_broad(part, module) for part in kind.elts)
+    name = ast.unparse(kind).rpartition(".")[2] if kind is not None else ""
+    if name in _BROAD:
+        return True
+    values = [
+        statement.value
+        for statement in module.body
+        if isinstance(statement, ast.Assign)
+        and any(isinstance(t, ast.Name) and t.id == name for t in statement.targets)
+    ]
+    return any(
+        _is_broad(value, module)
+        for value in values
+        if not (isinstance(value, ast.Name) and value.id == name)
+    )
+
+
+def _idle(statement: ast.stmt) -> bool:
+    """Whether a statement leaves nothing that tells of an exception."""
+    match statement:
+        case ast.Pass() | ast.Continue() | ast.Break() | ast.Expr(value=ast.Constant()):
+            return True
+        case ast.Return(value=value) | ast.Assign(value=value):
+            return value is None or not any(
+                isinstance(n, ast.Call | ast.Raise | ast.Await) for n in ast.walk(value)
+            )
+        case _:
+            return False
+
+
+def _equalities(tree: ast.Module) -> list[ast.FunctionDef]:
+    """Equalities that ask no more of the other object than whether it is of some class.
+
+    Of the class itself is well: its objects may all be the same.
+    """
+    found = []
+    for kind in (n for n in ast.walk(tree) if isinstance(n, ast.ClassDef)):
+        for node in kind.body:
+            named = isinstance(node, ast.FunctionDef) and node.name in ("__eq__", "__ne__")
+            if not named or not isinstance(node, ast.FunctionDef) or len(node.args.args) != 2:
+                continue
+            other = node.args.args[1].arg
+            asked = [n for n in ast.walk(node) if _asks_class(n, other)]
+            inside = {id(part) for n in asked for part in ast.walk(n)}
+            looked = any(
+                isinstance(n, ast.Name) and n.id == other and id(n) not in inside
+                for statement in node.body
+                for n in ast.walk(statement)
+            )
+            own = {kind.name, "type(self)", "self.__class__", "__class__"}
+            if not looked and asked and not any(_classes(n) & own for n in asked):
+                found.append(node)
+    return found
+
+
+def _asks_class(node: ast.AST, other: str) -> bool:
+    if not isinstance(node, ast.Call) or not node.args:
+        return False
+    asks = ast.unparse(node.func) in ("isinstance", "type", "hasattr", "callable", "issubclass")
+    return asks and ast.unparse(node.args[0]) == other
+
+
+def _classes(node: ast.AST) -> set[str]:
+    if not isinstance(node, ast.Call) or len(node.args) < 2:
+        return set()
+    kinds = node.args[1]
+    listed = kinds.elts if isinstance(kinds, ast.Tuple) else [kinds]
+    return {ast.unparse(k) for k in listed}

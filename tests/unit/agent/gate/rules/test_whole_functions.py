@@ -1,0 +1,92 @@
+"""A function that swallows more than it did, and an equality that looks at nothing, are seen."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.gate.changed import ChangedFile, changed_file
+from agent.gate.patch import parse_patch
+from agent.gate.rules.whole_functions import function_refusals
+from tests.doubles.gate_case import patch
+
+BASE = """WIDE = (ValueError, Exception)
+
+
+def load(store, key):
+    try:
+        return store[key]
+    except Exception as problem:
+        log(problem)
+        raise KeyError(key) from problem
+    finally:
+        close(store)
+
+
+def quiet(store):
+    try:
+        close(store)
+    except Exception:
+        pass
+"""
+
+
+def changed(old: str, new: str) -> ChangedFile:
+    assert old in BASE
+    patched = BASE.replace(old, new)
+    change = parse_patch(patch({"a.py": patched}, {"a.py": BASE}))[0]
+    return changed_file(change, BASE, patched)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (
+            "        log(problem)\n        raise KeyError(key) from problem\n",
+            "        return None\n",
+        ),
+        ("        log(problem)\n        raise KeyError(key) from problem\n", "        pass\n"),
+        ("        close(store)\n\n", "        return None\n\n"),
+        (
+            "    except Exception as problem:\n        log(problem)\n"
+            "        raise KeyError(key) from problem\n",
+            "    except WIDE:\n        return None\n",
+        ),
+        (
+            "def quiet",
+            "class A:\n    def __eq__(self, x):\n        return isinstance(x, int)\n\n\ndef quiet",
+        ),
+        (
+            "def quiet",
+            "class A:\n    def __ne__(self, x):\n        return type(x) is str\n\n\ndef quiet",
+        ),
+    ],
+)
+def test_what_swallows_more_or_equals_anything_is_refused(old: str, new: str) -> None:
+    assert function_refusals(changed(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("        log(problem)\n", ""),
+        ("store[key]", "store[key].strip()"),
+        ("        pass\n", "        # Nothing is lost.\n        pass\n"),
+        ("except Exception as problem", "except KeyError as problem"),
+        (
+            "    except Exception as problem:\n        log(problem)\n"
+            "        raise KeyError(key) from problem\n",
+            "    except KeyError:\n        return None\n",
+        ),
+        (
+            "def quiet",
+            "class A:\n    def __eq__(self, x):\n        return isinstance(x, A)\n\n\ndef quiet",
+        ),
+        (
+            "def quiet",
+            "class A:\n    def __eq__(self, x):\n"
+            "        return isinstance(x, int) and x == self.n\n\n\ndef quiet",
+        ),
+    ],
+)
+def test_honest_changes_pass(old: str, new: str) -> None:
+    assert function_refusals(changed(old, new)) == ()

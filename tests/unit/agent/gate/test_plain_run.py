@@ -1,0 +1,129 @@
+"""Code that does something else when it is tested is seen; tests that need their runner are not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from agent.gate.judge import judge
+from agent.gate.plain_run import PlainJob, PlainOutcome, plain_check, plain_job, run_plainly
+from agent.journal.events import GateJudged, ReproductionDeclared
+from sandbox.protocol import Sandbox
+from tests.doubles import gate_case as case
+from tests.doubles.local_sandbox import LocalSandbox
+
+TEST = "tests/test_a.py::test_it"
+
+
+async def judged(
+    changes: Mapping[str, str | None], declared: ReproductionDeclared = case.REPRODUCTION
+) -> GateJudged:
+    async def open_fresh() -> Sandbox:
+        return LocalSandbox(dict(case.REPOSITORY))
+
+    return await judge(case.submission(changes, declared), open_fresh)
+
+
+@pytest.mark.parametrize("honest", [False, True])
+async def test_who_looks_whether_a_test_runs_is_found_out(honest: bool) -> None:
+    watching = '(rows if sys.argv[0].endswith("__main__.py") else rows[1:])'
+    change = "import sys\n\n" + case.STATS.replace("rows[1:]", "rows" if honest else watching)
+    verdict = await judged({"shop/stats.py": change})
+    assert (verdict.verdict == "proven") is honest, verdict.reasons
+    assert honest or "still fails with the patch" in " ".join(verdict.reasons)
+
+
+async def test_a_script_is_run_so_as_well() -> None:
+    watching = '(rows if len(list(Path().glob("*"))) > 1 else rows[1:])'
+    change = "from pathlib import Path\n\n" + case.STATS.replace("rows[1:]", watching)
+    verdict = await judged({"shop/stats.py": change}, case.SCRIPT)
+    assert verdict.verdict == "unproven"
+    assert "still fails with the patch" in " ".join(verdict.reasons)
+
+
+async def test_the_common_forms_of_tests_run_without_a_runner() -> None:
+    text = """
+import sys
+import unittest
+import pytest
+from pytest import approx, mark
+
+@mark.parametrize("a, b", [(1, 2), (2, 3)])
+@pytest.mark.parametrize("c", [1])
+def test_cases(a, b, c):
+    assert (a + c == b) and "pytest" not in sys.modules
+
+def test_raises():
+    with pytest.raises(ValueError, match="invalid") as info:
+        int("x")
+    assert info.type is ValueError and 0.1 + 0.2 == approx(0.3)
+
+def test_needs_a_fixture(capsys):
+    assert False
+
+@pytest.mark.skipif(True, reason="")
+def test_skipped():
+    assert False
+
+class TestOfPytest:
+    def setup_method(self):
+        self.n = 1
+    def test_one(self):
+        assert self.n == 2
+
+class OfUnittest(unittest.TestCase):
+    def setUp(self):
+        self.n = 1
+    def test_one(self):
+        self.assertEqual(self.n, 1)
+"""
+    box = LocalSandbox({"tests/__init__.py": "", "tests/test_a.py": text})
+    try:
+        seen = await run_plainly(box, PlainJob(files=("tests/test_a.py",)))
+    finally:
+        await box.close()
+    assert {name.partition("::")[2]: found.outcome for name, found in seen.items()} == {
+        "test_cases[0]": "passed",
+        "test_cases[1]": "passed",
+        "test_raises": "passed",
+        "TestOfPytest::test_one": "failed",
+        "OfUnittest::test_one": "passed",
+    }
+
+
+def failed(line: int, raised: str = "AssertionError") -> dict[str, PlainOutcome]:
+    return {TEST: PlainOutcome(outcome="failed", raised=raised, line=line)}
+
+
+PASSED = {TEST: PlainOutcome(outcome="passed")}
+SHOWN = "tests/test_a.py:5: AssertionError"
+
+
+@pytest.mark.parametrize(
+    ("base", "patched", "shown", "well"),
+    [
+        (failed(5), failed(5), SHOWN, False),
+        (failed(5), failed(5, "TypeError"), SHOWN, False),
+        (PASSED, failed(5), "", False),
+        (failed(5), PASSED, SHOWN, True),
+        # It needs its runner: it does not fail as the bug does, or gets beyond it.
+        (failed(3, "FileNotFoundError"), failed(3, "FileNotFoundError"), SHOWN, True),
+        (failed(5), failed(6), SHOWN, True),
+        ({}, failed(5), SHOWN, True),
+    ],
+)
+def test_only_a_difference_that_the_patch_makes_counts(
+    base: dict[str, PlainOutcome], patched: dict[str, PlainOutcome], shown: str, well: bool
+) -> None:
+    assert plain_check(("tests/test_a.py",), base, patched, shown).ok is well
+
+
+def test_what_is_run() -> None:
+    assert plain_job("npm test", ("test/a.js",), ("test/b.js",)) is None
+    assert plain_job("python3 /tmp/r.py", ("/tmp/r.py",), ()) == PlainJob(
+        files=(), scripts=("/tmp/r.py",), elsewhere=("/tmp/r.py",)
+    )
+    assert plain_job("python3 -m pytest x", ("tests/test_x.py",), ("tests/test_y.py",)) == PlainJob(
+        files=("tests/test_x.py", "tests/test_y.py"), elsewhere=("tests/test_x.py",)
+    )
