@@ -22,6 +22,8 @@ from agent.model import Record
 from agent.testing.paths import is_test
 from sandbox.protocol import WORKDIR, Sandbox
 
+PLAIN = "plain run"
+"""Name of the check."""
 TOTAL_S = 20.0
 """For all tests of one such run; what is not reached by then says nothing."""
 LIMIT_S = 10.0
@@ -157,7 +159,7 @@ def plain_check(
         )
     count = sum(seen.outcome == "passed" for seen in patched.values())
     return Check(
-        name="plain run",
+        name=PLAIN,
         ok=not said,
         detail=" ".join(said) or f"{count} tests pass as a plain program as well.",
     )

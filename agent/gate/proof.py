@@ -23,6 +23,7 @@ from agent.gate.compare import (
 )
 from agent.gate.patch import Hunk, hunk_line, only_comments, parse_patch, without_hunks
 from agent.gate.plain_run import (
+    PLAIN,
     PlainOutcome,
     failing,
     plain_check,
@@ -203,9 +204,12 @@ async def prove(runs: Runs, before: Before, patch: str) -> Proof:
         if case.reproduction is not None:
             runs.progress.begins("reproduction with the patch")
         whole, checks = await _prove_by_reproduction(runs, before, patch)
-        if not all(check.ok for check in checks) or not case.test_command:
+        if not all(c.ok or c.name == PLAIN for c in checks) or not case.test_command:
             return Proof(patch=whole, checks=checks)
         after, old, shown = await suites.result()
+    if not shown.ok:
+        # A test that fails in the suite, too, is no sign of code that looks who is watching.
+        checks = tuple(check for check in checks if check.name != PLAIN)
     return Proof(
         patch=whole,
         checks=(*checks, shown),

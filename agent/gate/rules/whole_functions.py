@@ -69,7 +69,8 @@ def _swallowing(function: _Function, module: ast.Module) -> list[tuple[str, int]
     found = []
     for node in _own(function):
         if isinstance(node, ast.ExceptHandler) and _is_broad(node.type, module):
-            if all(_idle(statement) for statement in node.body):
+            told = any(isinstance(n, ast.Name) and n.id == node.name for n in _own(node))
+            if not told and all(_idle(statement) for statement in node.body):
                 found.append((ast.unparse(node), node.lineno))
         elif isinstance(node, ast.Try):
             found += [
