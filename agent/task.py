@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agent.guarded_paths import FORBIDDEN_PATHS
 from agent.model import Record
 
 
@@ -41,65 +42,12 @@ class Budget(Record):
     test_timeout_s: float = 600.0
 
 
-CI_AND_REVIEW = (
-    "CODEOWNERS",
-    ".github/dependabot.yml",
-    ".github/dependabot.yaml",
-    ".circleci/**",
-    ".gitlab-ci.yml",
-    "azure-pipelines*.yml",
-    "azure-pipelines*.yaml",
-    ".azure-pipelines/**",
-    "Jenkinsfile",
-    ".travis.yml",
-    ".buildkite/**",
-    ".drone.yml",
-    ".woodpecker.yml",
-    ".woodpecker.yaml",
-    ".woodpecker/**",
-    "appveyor.yml",
-    ".appveyor.yml",
-    "bitbucket-pipelines.yml",
-    "cloudbuild.yaml",
-    "cloudbuild.yml",
-    ".cirrus.yml",
-    ".semaphore/**",
-    ".teamcity/**",
-)
-"""What runs with the repository's secrets, and who has to look at a change."""
-
-DEVELOPERS_MACHINES = (
-    "**/.husky/**",
-    ".pre-commit-config.yaml",
-    "**/.devcontainer/**",
-    ".devcontainer.json",
-    "**/.vscode/**",
-    "**/.idea/**",
-    ".envrc",
-    ".npmrc",
-    ".yarnrc*",
-    ".lfsconfig",
-)
-"""What runs, or says where code comes from, on the machine of whoever checks a branch out."""
-
-
 class GatePolicy(Record):
     """What a patch may be."""
 
     allowed_paths: tuple[str, ...] = ()
     """Only these; empty: all that is not forbidden."""
-    forbidden_paths: tuple[str, ...] = (
-        ".github/workflows/**",
-        ".github/actions/**",
-        ".github/patchwright.yml",
-        ".git/**",
-        "**/.git/**",
-        ".gitmodules",
-        ".gitattributes",
-        "**/.gitattributes",
-        *CI_AND_REVIEW,
-        *DEVELOPERS_MACHINES,
-    )
+    forbidden_paths: tuple[str, ...] = FORBIDDEN_PATHS
     lock_files: tuple[str, ...] = (
         "*.lock",
         "package-lock.json",

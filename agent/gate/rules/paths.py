@@ -8,26 +8,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
 from agent.gate.patch import FileChange
+from agent.guarded_paths import INTERPRETER_START, TEST_OPTIONS
 from agent.task import GatePolicy, Issue
 from agent.testing.paths import is_code, is_test, matches
-
-_INTERPRETER_HOOKS = ("*.pth", "sitecustomize.py", "usercustomize.py", "*.pyc", "*.egg-link")
-_TEST_OPTIONS = (
-    "pytest.ini",
-    ".pytest.ini",
-    "pytest.toml",
-    ".pytest.toml",
-    "tox.ini",
-    "noxfile.py",
-    ".coveragerc",
-    ".env",
-    "jest.config.*",
-    "vitest.config.*",
-    "vitest.workspace.*",
-    ".mocharc*",
-    "karma.conf*",
-)
-"""Files that are only about how tests run. Shared ones: `agent.gate.rules.test_options`."""
 
 _SHORT_NAME = re.compile(r"gi[a-z0-9]{0,4}~\d+")
 """What NTFS also calls `.git`, `.gitmodules` and the like."""
@@ -94,11 +77,12 @@ def file_path_refusal(path: str, policy: GatePolicy) -> str | None:
     read = [_as_read(part) for part in parts]
     if any(part == ".git" or _SHORT_NAME.fullmatch(part) for part in read):
         return f"The patch reaches into git's own folder: {path!r}."
-    if matches(path, policy.forbidden_paths) or matches("/".join(read), policy.forbidden_paths):
+    seen = "/".join(read)
+    if matches(path, policy.forbidden_paths) or matches(seen, policy.forbidden_paths):
         return f"{path} is on the list of files that no patch may touch."
-    if matches(path, _INTERPRETER_HOOKS):
+    if matches(path, INTERPRETER_START) or matches(seen, INTERPRETER_START):
         return f"{path} would run code whenever the interpreter starts."
-    if matches(path, _TEST_OPTIONS):
+    if matches(path, TEST_OPTIONS) or matches(seen, TEST_OPTIONS):
         return f"{path} sets how tests are run; a fix must hold under the options that are there."
     return None
 
