@@ -33,6 +33,8 @@ def run(outcomes: Mapping[str, Outcome]) -> SuiteRun:
         (CHANGED, "passed", "failed", "error", "holds without the patch as well"),
         (CHANGED, "failed", "failed", "failed", "does not pass without the patch"),
         ({}, "passed", "failed", "failed", "was not changed"),
+        ({"tests/test_b.py": "text"}, "passed", "failed", "failed", "was not changed"),
+        ({"tests/data/a.txt": "1"}, "passed", "failed", "failed", "the other way round"),
     ],
 )
 def test_a_contested_test_is_contradicted_by_the_patch_and_its_change_by_the_base(
