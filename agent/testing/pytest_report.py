@@ -1,7 +1,7 @@
 """A plugin of pytest that writes what became of each test, a line of JSON each.
 
 This file is copied into the sandbox under its own name and loaded there by the repository's
-own pytest: it uses the standard library only and the syntax of Python 3.7. It reads and changes no
+own pytest: it uses that and the standard library, and the syntax of Python 3.7. It changes no
 option that a project could forbid, so a run means with it what it means without it.
 """
 
@@ -14,6 +14,8 @@ import json
 import os
 import sys
 from importlib.machinery import SourceFileLoader
+
+import pytest
 
 REPORT = os.environ.pop("PATCHWRIGHT_TEST_REPORT", "")
 SCRATCH = os.path.dirname(REPORT)  # noqa: PTH120 - text, in the sandbox
@@ -38,6 +40,7 @@ os.environ.pop("PYTEST_PLUGINS", "")
 _owner = []
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config):
     """The first run in this process is reported; workers of xdist send theirs to it."""
     if _owner or not REPORT or hasattr(config, "workerinput"):
@@ -51,9 +54,6 @@ def pytest_configure(config):
     if _watcher is not None:
         _watcher.writer = writer
         config.pluginmanager.register(_watcher)
-
-
-pytest_configure.tryfirst = True
 
 
 class _Writer:

@@ -138,6 +138,20 @@ async def test_scripts_of_plain_assertions(make: Make) -> None:
     assert "AssertionError" in run.output
 
 
+async def test_where_warnings_are_errors_tests_that_are_made_elsewhere_keep_their_names(
+    make: Make,
+) -> None:
+    box = make(
+        {
+            "pytest.ini": "[pytest]\nfilterwarnings = error\n",
+            "tests/__init__.py": "def made(self):\n    assert True\n",
+            "tests/test_a.py": "from tests import made\n\nclass TestA:\n    test_made = made\n",
+        }
+    )
+    run = await run_suite(box, "python3 -m pytest -q")
+    assert run.outcomes == {"tests/test_a.py::TestA::test_made": "passed"}, run.output
+
+
 async def test_unittest_gives_results_per_test(make: Make) -> None:
     box = make({"calc.py": CALC, "tests/__init__.py": "", "tests/test_calc.py": CLASSES})
     command = "python3 -m unittest discover -s tests -p 'test*.py'"
