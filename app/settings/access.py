@@ -26,7 +26,7 @@ def with_operator_token(settings: Settings) -> Settings:
     if settings.operator_token_file is not None:
         raise SettingsError(
             f"{PREFIX}OPERATOR_TOKEN_FILE: {settings.operator_token_file} is empty. "
-            "Put a long random word into it: openssl rand -hex 24."
+            "Put a long random string into it: openssl rand -hex 24."
         )
     signs_in = bool(settings.github_client_id and settings.secret("github_client_secret"))
     if signs_in:
@@ -34,7 +34,7 @@ def with_operator_token(settings: Settings) -> Settings:
     if where := reachable_from_elsewhere(settings):
         raise SettingsError(
             f"{where} can be reached from elsewhere, and nothing says who may see the pages. Set "
-            f"{PREFIX}OPERATOR_TOKEN_FILE to a file with a long random word (openssl rand -hex 24)"
+            f"{PREFIX}OPERATOR_TOKEN_FILE to a file with a random string (openssl rand -hex 24)"
             f", or {PREFIX}GITHUB_CLIENT_ID and {PREFIX}GITHUB_CLIENT_SECRET_FILE for sign-in with "
             "GitHub."
         )

@@ -75,14 +75,14 @@ class Settings(
     operator_token: SecretStr = Field(
         SecretStr(""),
         description="Token that gives access to the pages. A service that can be reached from "
-        "elsewhere does not start without it, unless people sign in with GitHub; another one makes "
-        "its own, in the file operator-token of the state folder.",
+        "elsewhere does not start without it, unless people sign in with GitHub; any other service "
+        "creates one, in the file operator-token of the state folder.",
     )
     operator_token_file: Path | None = Field(None, description="File with the operator token.")
     metrics_token: SecretStr = Field(
         SecretStr(""),
-        description="Token that Prometheus shows for /metrics, of the service and of workers; the "
-        "operator's token opens it too. Empty: only that one.",
+        description="Token with which Prometheus reads /metrics of the service and of workers; the "
+        "operator token works too. Empty: only the operator token.",
     )
     metrics_token_file: Path | None = Field(None, description="File with the token for /metrics.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(

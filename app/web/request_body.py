@@ -83,7 +83,7 @@ class HeldBody:
     def _check_kept(self) -> None:
         if self.dropped:
             raise HTTPException(
-                503, "Too many bodies are under way. Send it again.", {"Connection": "close"}
+                503, "Too many requests are arriving. Send it again.", {"Connection": "close"}
             )
 
 
@@ -105,7 +105,7 @@ async def read_body(request: Request, limit: int, body: HeldBody) -> bytes:
 async def form_fields(request: Request) -> dict[str, str]:
     """The fields of a small form, the first value of each. Raises `HTTPException` 413 or 415."""
     if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-        raise HTTPException(415, "Only forms of these pages are taken.")
+        raise HTTPException(415, "Only forms from these pages are accepted.")
     try:
         body = await request.body()
     except ClientDisconnect:
