@@ -253,13 +253,13 @@ async def test_a_model_that_is_away_is_an_error_and_is_tried_again(
     await evaluate(resumed, away, LocalTrees(), quiet())
     assert len((tmp_path / "out" / "results.jsonl").read_text().splitlines()) == 2
     others = EvalRequest(instances, tmp_path / "out", resume=True)
-    with pytest.raises(FolderRefused, match="other instances"):
+    with pytest.raises(FolderRefused, match="different instances"):
         await evaluate(others, away, LocalTrees(), quiet())
 
 
 def test_a_folder_is_used_by_one_evaluation_at_a_time(tmp_path: Path) -> None:
     folder = EvalFolder(tmp_path / "out")
-    with folder.in_use(), pytest.raises(FolderRefused, match="at work"), folder.in_use():
+    with folder.in_use(), pytest.raises(FolderRefused, match="is running in"), folder.in_use():
         pass
 
 

@@ -177,7 +177,7 @@ def test_faults_of_large_files_are_told(tmp_path: Path, lfs: Server) -> None:
     out = tmp_path / "out.tar"
     for content in (LARGE[:-1], LARGE + b"x", b"y" + LARGE[1:]):
         lfs.content = content
-        with pytest.raises(GitError, match="altered"):
+        with pytest.raises(GitError, match="different content"):
             write_tree(source(tmp_path, lfs.url), commit, out, TreeOptions(lfs=True))
     with pytest.raises(GitDenied):
         write_tree(source(tmp_path, lfs.url, token="wrong"), commit, out, TreeOptions(lfs=True))
