@@ -80,12 +80,12 @@ def test_from_nothing_to_a_service_with_its_app(
         page.on("console", lambda message: complaints.append(message.text))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(f"{unset}/")
-        assert "needs the operator's token" in page.inner_text("body")
+        assert "needs the operator token" in page.inner_text("body")
         token = (tmp_path / "state" / "operator-token").read_text().strip()
         complaints.clear()  # the browser reports the answer 401 itself
         page.goto(f"{unset}/setup?token={token}")
         assert page.url == f"{unset}/setup"
-        assert page.get_by_label("Address of this service").input_value() == unset
+        assert page.get_by_label("URL at which GitHub").input_value() == unset
         assert fits(page), f"the form sticks out ({size})"
         shot(page, f"setup-{size}")
         page.get_by_label("Organisation").fill("not/an owner")

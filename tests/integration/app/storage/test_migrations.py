@@ -190,5 +190,5 @@ def test_a_database_of_a_later_version_is_refused(engine: sa.Engine) -> None:
     migrate(engine)
     with engine.begin() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(NewerSchema, match=r"schema 9999.*later Patchwright"):
+    with pytest.raises(NewerSchema, match=r"schema 9999.*later version"):
         migrate(engine)
