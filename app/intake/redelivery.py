@@ -22,7 +22,7 @@ OVERLAP = timedelta(hours=1)
 _log = logs.get(__name__)
 
 
-async def keep_recovering(app: GithubApp, intake: Intake, every_s: float = EVERY_S) -> None:
+async def recover_periodically(app: GithubApp, intake: Intake, every_s: float = EVERY_S) -> None:
     """Process missed deliveries, at once and then periodically.
 
     Not only this process may be away, but also its database, or whatever stands between it and

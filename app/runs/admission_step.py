@@ -41,7 +41,7 @@ async def authorise(run: ActiveRun) -> Done | Denied | Refused:
     run.phase("queued")
     forge = run.forge
     config = await run.services.config(forge)
-    denied, thread = await why_unwanted(forge, run.record, config)
+    denied, thread = await denial_reason(forge, run.record, config)
     if denied:
         _log.info("not permitted", run=run.record.id, by=run.record.triggered_by, why=denied)
         return Denied(denied)
@@ -56,7 +56,7 @@ async def authorise(run: ActiveRun) -> Done | Denied | Refused:
     return await _wait_for_admission(run, config)
 
 
-async def why_unwanted(forge: Forge, run: Run, config: EffectiveConfig) -> tuple[str, IssueThread]:
+async def denial_reason(forge: Forge, run: Run, config: EffectiveConfig) -> tuple[str, IssueThread]:
     """Why the run must not start, empty if it may; and its issue."""
     trigger = run.trigger
     minimum = authorization.least_role(trigger.by, config)

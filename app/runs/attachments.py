@@ -92,7 +92,7 @@ async def ci_logs(run: ActiveRun, checks: tuple[int, ...]) -> tuple[Attachment, 
     return tuple(kept)
 
 
-def where(run: ActiveRun) -> tuple[str, str]:
+def web_location(run: ActiveRun) -> tuple[str, str]:
     """The forge's address for people, and the repository's name there."""
     return run.services.settings.github_web_url, run.record.repository
 

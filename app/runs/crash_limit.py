@@ -33,12 +33,12 @@ def why_parked(store: SqlStore, before: Run) -> str:
     )
     if blame < controls.BLAME:
         return ""
-    reason = diagnosis(journal)
+    reason = parking_diagnosis(journal)
     audit.record(store.database, "patchwright", "park", before.id, reason)
     return reason
 
 
-def diagnosis(journal: Iterable[Recorded]) -> str:
+def parking_diagnosis(journal: Iterable[Recorded]) -> str:
     """Why a run is parked, for its issue."""
     doing = "before its first step"
     for entry in journal:

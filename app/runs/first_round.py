@@ -16,7 +16,7 @@ from app.publishing.publish import Fetched
 from app.runs import attempts, failures, trees
 from app.runs.active_run import ISSUE_LOG, ActiveRun
 from app.runs.admission_step import authorise, refuse
-from app.runs.attachments import ci_logs, linked_files, links, where
+from app.runs.attachments import ci_logs, linked_files, links, web_location
 from app.runs.attempts import AttemptPlan
 from app.runs.results import (
     BaseMoved,
@@ -93,7 +93,7 @@ async def prepare(run: ActiveRun) -> Prepared:
     thread = await forge.issue(run.record.issue_number)
     issue = as_issue(thread, await forge.bot_login())
     run.store.put_log(run.record.id, ISSUE_LOG, issue.model_dump_json().encode())
-    found = links((issue.title, issue.body, *issue.comments), *where(run))
+    found = links((issue.title, issue.body, *issue.comments), *web_location(run))
     checks = tuple(dict.fromkeys((*trigger.checks, *found.checks)))
     attachments = (*await ci_logs(run, checks), *await linked_files(run, found.files))
     attached = [attachment.model_dump() for attachment in attachments]

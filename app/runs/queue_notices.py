@@ -20,7 +20,7 @@ from app.admission.rows import hold_start, read_queued_runs, release_start, unan
 from app.github.errors import ForgeError
 from app.publishing import publish
 from app.publishing.facts import facts_of, preferences_of
-from app.runs.admission_step import why_unwanted
+from app.runs.admission_step import denial_reason
 from app.runs.services import Services
 from app.storage.records import Run
 from app.telemetry import logs
@@ -79,7 +79,7 @@ async def _update_comment(services: Services, run: Run, place: int, *, first: bo
     forge = services.forge(run.installation_id, run.repository)
     try:
         config = await services.config(forge)
-        denied, thread = await why_unwanted(forge, run, config)
+        denied, thread = await denial_reason(forge, run, config)
         if denied or not hold_start(services.store.database, run.id, now()):
             return
         try:

@@ -17,7 +17,7 @@ from starlette.types import Lifespan
 
 from app.github.client import GithubForge
 from app.intake.receive import Intake
-from app.intake.redelivery import keep_recovering
+from app.intake.redelivery import recover_periodically
 from app.operations.retention import run_maintenance
 from app.queue.background import BackgroundCalls
 from app.queue.client import WorkflowClient, workflow_client
@@ -157,7 +157,7 @@ def _lifespan(
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         tasks = {
             asyncio.create_task(empty_outbox()),
-            asyncio.create_task(keep_recovering(github_app(settings), intake)),
+            asyncio.create_task(recover_periodically(github_app(settings), intake)),
             asyncio.create_task(run_maintenance(settings, store)),
         }
         if isinstance(engine, WorkflowEngine):
