@@ -22,7 +22,14 @@ from urllib.parse import urlsplit
 
 from agent.task import GatePolicy
 from app.git.patch_check import PatchUnusable, check_changes, check_text
-from app.git.process import GitError, GitFailed, GitMissing, run_git, token_settings
+from app.git.process import (
+    GitError,
+    GitFailed,
+    GitMissing,
+    git_output,
+    run_git,
+    token_settings,
+)
 from sandbox.byte_text import to_bytes, to_text
 
 __all__ = ["BranchTaken", "Identity", "Mirror", "PatchUnusable", "PushRefused"]
@@ -31,6 +38,16 @@ __all__ = ["BranchTaken", "Identity", "Mirror", "PatchUnusable", "PushRefused"]
 PLAIN_ATTRIBUTES = (
     "* -export-ignore -export-subst -text -ident !eol !crlf !filter !working-tree-encoding\n"
 )
+
+
+MOST_ENTRIES = 500_000
+"""Files and folders of a tree that goes into a sandbox; Linux has 95,000."""
+MOST_BYTES = 8 * 1024**3
+"""Bytes of its files together."""
+MOST_PATH, MOST_DEPTH = 4000, 400
+_AROUND_A_FILE = 4096
+"""Bytes that an archive needs for one file at most: headers and padding."""
+_LITERAL = {"GIT_LITERAL_PATHSPECS": "1"}
 
 
 class BranchTaken(GitError):
@@ -142,9 +159,11 @@ class Mirror:
         """Write a commit's tree as an uncompressed tar archive; of `paths` alone, if any.
 
         Every file with exactly the bytes that git keeps (no line-end conversion, nothing left out),
-        symlinks as symlinks, submodules as empty folders, no `.git`. Raises `GitMissing`.
+        symlinks as symlinks, submodules as empty folders, no `.git`. Raises `GitMissing`, and
+        `GitError` for a tree beyond the bounds, before anything is written.
         """
         sha = self._commit(commit, f"the commit {commit}")
+        size = self._check_size(sha, paths)
         try:
             self._git(
                 "archive",
@@ -153,12 +172,41 @@ class Mirror:
                 "--",
                 *paths,
                 stdout_to=out,
-                environment={"GIT_LITERAL_PATHSPECS": "1"},
+                most_output=size,
+                environment=_LITERAL,
             )
         except GitFailed as error:
             if paths and "did not match" in error.output:
                 raise GitMissing(f"Not all of {', '.join(paths)} is in the tree.") from None
             raise
+
+    def _check_size(self, sha: str, paths: Sequence[str]) -> int:
+        """What the tree takes up as an archive at most, in bytes.
+
+        A few small objects can stand for a tree without end, so its list is read only as far as the
+        bounds go. Raises `GitError` beyond them.
+        """
+        entries = total = archived = 0
+        rest = b""
+        listing = ("ls-tree", "-r", "-t", "-l", "-z", "--full-tree", sha, "--", *paths)
+        with git_output(self.git_dir, *listing, environment=_LITERAL) as pieces:
+            for piece in pieces:
+                *lines, rest = (rest + piece).split(b"\0")
+                for line in lines:
+                    about, _, path = line.partition(b"\t")
+                    size = about.split()[-1]
+                    entries += 1
+                    total += int(size) if size.isdigit() else 0
+                    archived += _AROUND_A_FILE + len(path) * 2
+                    if len(path) > MOST_PATH or path.count(b"/") > MOST_DEPTH:
+                        raise GitError("The tree has a path that is too long or too deep.")
+                if len(rest) > 2 * MOST_PATH:
+                    raise GitError("The tree has a path that is too long or too deep.")
+                if entries > MOST_ENTRIES:
+                    raise GitError(f"The tree has more than {MOST_ENTRIES} files and folders.")
+                if total > MOST_BYTES:
+                    raise GitError(f"The tree's files are larger than {MOST_BYTES >> 20} MiB.")
+        return total + archived + (1 << 20)
 
     def submodules(self, commit: str) -> tuple[Submodule, ...]:
         """The submodules of a commit that `.gitmodules` knows. Raises `GitMissing`."""
@@ -359,6 +407,7 @@ class Mirror:
         stdout_to: Path | None = None,
         token: str = "",
         timeout_s: float = 600.0,
+        most_output: int | None = None,
     ) -> bytes:
         return run_git(
             self.git_dir,
@@ -368,6 +417,7 @@ class Mirror:
             environment=environment,
             stdout_to=stdout_to,
             timeout_s=timeout_s,
+            most_output=most_output,
         )
 
 

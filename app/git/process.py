@@ -8,11 +8,18 @@ away.
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import re
+import resource
+import signal
 import subprocess
-from collections.abc import Mapping
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 INHERITED_VARIABLES = (
     "PATH",
@@ -76,6 +83,9 @@ SETTINGS = {
 
 WORKING_DIRECTORY = "/"
 """Where git starts: not in the folder of whoever calls, which may be a hostile checkout."""
+
+MOST_MEMORY = 4 * 1024**3
+"""Bytes that one git process may allocate; what it maps of its own files is not counted."""
 
 OVER_THE_NETWORK = ("fetch", "push", "ls-remote")
 """Commands that talk to a server."""
@@ -142,47 +152,113 @@ def run_git(
     environment: Mapping[str, str] | None = None,
     stdout_to: Path | None = None,
     timeout_s: float = 600.0,
+    most_output: int | None = None,
 ) -> bytes:
     """Run git on a bare repository and return what it printed.
 
     `settings` are added as configuration, `environment` as variables; paths in either and among
-    the arguments are absolute. Raises `GitAway` at the time limit, and what `git_error` makes of a
-    failure.
+    the arguments are absolute; `most_output` bounds a file that git writes, in bytes. Raises
+    `GitAway` at the time limit, and what `git_error` makes of a failure.
     """
-    command = ["git", f"--git-dir={git_dir.absolute()}", *arguments]
-    env = clean_environment(settings or {}) | dict(environment or {})
+    output = stdout_to.open("wb") if stdout_to is not None else None
+    with (
+        output or contextlib.nullcontext(),
+        _started(git_dir, arguments, settings, environment, output, most_output) as process,
+    ):
+        try:
+            printed, said = process.communicate(stdin, timeout_s)
+        except subprocess.TimeoutExpired:
+            raise _took_too_long(arguments[0], timeout_s) from None
+    if process.returncode == 0:
+        return printed or b""
+    if process.returncode == -signal.SIGXFSZ:
+        raise GitError(f"git {arguments[0]} wrote more than {most_output or 0} bytes.")
+    raise git_error(arguments[0], (printed or b"") + said)
+
+
+@contextmanager
+def git_output(
+    git_dir: Path,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    timeout_s: float = 600.0,
+) -> Iterator[Iterator[bytes]]:
+    """What git prints, piece by piece, for output that may have no end; git ends with the block.
+
+    The pieces end with what `run_git` raises.
+    """
+    with _started(git_dir, arguments, None, environment, None, None) as process:
+        # A thread would be needed to read both; what it says fits in a pipe.
+        timer = threading.Timer(timeout_s, _end, (process,))
+        timer.start()
+        try:
+            yield _pieces(process, arguments[0])
+        finally:
+            timer.cancel()
+
+
+def _pieces(process: subprocess.Popen[bytes], command: str) -> Iterator[bytes]:
+    assert process.stdout is not None and process.stderr is not None
+    while piece := process.stdout.read1(1 << 16):  # type: ignore[attr-defined]
+        yield piece
+    if process.wait() == -signal.SIGKILL:
+        raise GitError(f"git {command} took too long.")
+    if process.returncode:
+        raise git_error(command, process.stderr.read())
+
+
+@contextmanager
+def _started(
+    git_dir: Path,
+    arguments: Sequence[str],
+    settings: Mapping[str, str] | None,
+    environment: Mapping[str, str] | None,
+    output: BinaryIO | None,
+    most_output: int | None,
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A git process with limits, which ends with the block together with all that it started."""
     try:
-        if stdout_to is None:
-            done = subprocess.run(  # noqa: S603
-                command,
-                cwd=WORKING_DIRECTORY,
-                env=env,
-                input=stdin,
-                capture_output=True,
-                timeout=timeout_s,
-                check=False,
-            )
-        else:
-            with stdout_to.open("wb") as out:
-                done = subprocess.run(  # noqa: S603
-                    command,
-                    cwd=WORKING_DIRECTORY,
-                    env=env,
-                    input=stdin,
-                    stdout=out,
-                    stderr=subprocess.PIPE,
-                    timeout=timeout_s,
-                    check=False,
-                )
-    except subprocess.TimeoutExpired:
-        # A slow server may be faster later; our own work on the same data will not.
-        slow = GitAway if arguments[0] in OVER_THE_NETWORK else GitError
-        raise slow(f"git {arguments[0]} took longer than {timeout_s:.0f} s.") from None
+        process = subprocess.Popen(  # noqa: S603
+            ["git", f"--git-dir={git_dir.absolute()}", *arguments],  # noqa: S607
+            cwd=WORKING_DIRECTORY,
+            env=clean_environment(settings or {}) | dict(environment or {}),
+            stdin=subprocess.PIPE,
+            stdout=output or subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
     except FileNotFoundError:
         raise GitError("The git program is missing. Install git.") from None
-    if done.returncode == 0:
-        return done.stdout or b""
-    raise git_error(arguments[0], (done.stdout or b"") + done.stderr)
+    with process:
+        try:
+            # Set from outside: nothing may run between fork and exec of a process with threads.
+            with contextlib.suppress(ProcessLookupError):
+                _limit(process.pid, resource.RLIMIT_DATA, MOST_MEMORY)
+                if most_output is not None:
+                    _limit(process.pid, resource.RLIMIT_FSIZE, most_output)
+            yield process
+        finally:
+            _end(process)
+
+
+def _limit(pid: int, kind: int, most: int) -> None:
+    if sys.platform == "linux":
+        _, ceiling = resource.prlimit(pid, kind)
+        most = most if ceiling == resource.RLIM_INFINITY else min(most, ceiling)
+        resource.prlimit(pid, kind, (most, most))
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End git and what it started, if it still runs."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _took_too_long(command: str, timeout_s: float) -> GitError:
+    # A slow server may be faster later; our own work on the same data will not.
+    kind = GitAway if command in OVER_THE_NETWORK else GitError
+    return kind(f"git {command} took longer than {timeout_s:.0f} s.")
 
 
 _DENIED = re.compile(
