@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from app.sanitize.terminal import SafeConsole
+
 
 class OutcomeWord(StrEnum):
     """Outcomes of attempts."""
@@ -49,8 +51,6 @@ def run_export(
     """Write finished runs as training data in chat format; secrets are removed."""
     import secrets
 
-    from rich.console import Console
-
     from app.export.exporter import ExportRefused, ExportRequest, export
     from app.settings.loading import load
     from app.storage.archive import Journals
@@ -85,7 +85,7 @@ def run_export(
         done = export(store, request, Journals(settings, store).events)
     finally:
         store.close()
-    Console().print(
+    SafeConsole().print(
         f"{done.runs} runs: {done.train} examples for training, {done.validation} for validation "
         f"in {out}",
         highlight=False,

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
 from rich.text import Text
@@ -22,6 +21,7 @@ from agent.errors import AgentError
 from app.cli.evaluation import run_eval
 from app.cli.export import run_export
 from app.cli.operations import of_runs, operations
+from app.sanitize.terminal import SafeConsole
 from app.settings.base import SettingsError
 from app.settings.loading import load
 from app.settings.schema import Settings
@@ -43,8 +43,8 @@ cli.add_typer(images_cli, name="images")
 cli.command("eval")(run_eval)
 runs_cli.command("export")(run_export)
 
-out = Console()
-err = Console(stderr=True)
+out = SafeConsole()
+err = SafeConsole(stderr=True)
 
 EXIT_ERROR = 1
 EXIT_NOT_PROVEN = 2

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from app.sanitize.terminal import SafeConsole
 from app.settings.base import SettingsError
 from app.settings.loading import load
 from app.settings.schema import Settings
@@ -17,7 +17,7 @@ from app.storage.store import SqlStore
 
 operations = typer.Typer()
 of_runs = typer.Typer()
-out = Console()
+out = SafeConsole()
 
 RunId = Annotated[str, typer.Argument(help="Id as shown by `patchwright runs list`.")]
 

@@ -6,8 +6,6 @@ import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
 from agent.evaluation.instances import BadInstances, Instance, write_instances
 from agent.models.replay import ReplayMode
 from app.evaluation.evaluate import EvalRequest, compare_folders, evaluate, load_instances
@@ -16,12 +14,13 @@ from app.evaluation.history import mine
 from app.evaluation.replayed import replayable
 from app.evaluation.sandboxes import Trees, docker_trees
 from app.evaluation.text_report import comparison_text, report_text
+from app.sanitize.terminal import SafeConsole
 from app.settings.loading import load
 from app.settings.schema import Settings
 from app.storage.atomic_file import write_atomically
 
-out = Console()
-err = Console(stderr=True)
+out = SafeConsole()
+err = SafeConsole(stderr=True)
 
 
 @dataclass(frozen=True, slots=True)

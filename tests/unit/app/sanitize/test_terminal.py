@@ -1,0 +1,67 @@
+"""What others wrote does nothing to a terminal, however it is printed."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import pytest
+from rich.console import RenderableType
+from rich.markdown import Markdown
+from rich.syntax import Syntax
+from rich.table import Table
+from rich.text import Text
+
+from agent.journal.events import Submitted
+from agent.journal.state import AttemptState
+from app.cli import fix, main, operations
+from app.evaluation import command
+from app.sanitize.terminal import SafeConsole, visible
+
+EVIL = "a\x1b]52;c;Y3VybA==\x07b\x1b]0;owned\x07c\x1b[2Jd\x9b2Je\u202ef\u2066g\x00h\x08i\u200bj"
+OWN = re.compile(r"\x1b\[[\d;]*m|\x1b\]8;[^\x1b\x07]*\x1b\\")
+"""Colours, and links that rich itself writes."""
+UNSEEN = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e\u2066\u200b]")
+
+
+def printed(thing: RenderableType, **options: bool) -> str:
+    out = io.StringIO()
+    SafeConsole(file=out, force_terminal=True, width=200).print(thing, **options)  # type: ignore[arg-type]
+    return out.getvalue()
+
+
+def table() -> Table:
+    made = Table("a", title=EVIL)
+    made.add_row(EVIL)
+    return made
+
+
+@pytest.mark.parametrize(
+    "thing", [EVIL, Text(EVIL), Markdown(f"# x\n{EVIL}\n"), Syntax(EVIL, "diff"), table()]
+)
+def test_nothing_but_what_can_be_seen_is_written(thing: RenderableType) -> None:
+    assert not re.search(
+        r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e\u2066\u200b]", OWN.sub("", printed(thing))
+    )
+
+
+def test_colours_and_all_that_can_be_read_stay() -> None:
+    assert printed("[bold]x[/] ä 日本 \U0001f469\u200d\U0001f4bb\n\ty").startswith(
+        "\x1b[1mx\x1b[0m ä 日本 "
+    )
+    assert visible("tab\tline\n") == "tab\tline\n"
+    assert visible("\x1b") == "<U+001B>"
+
+
+def test_the_commands_print_so() -> None:
+    consoles = (main.out, main.err, operations.out, command.out, command.err)
+    assert all(isinstance(console, SafeConsole) for console in consoles)
+
+
+def test_a_root_cause_is_no_command_to_the_terminal() -> None:
+    out = io.StringIO()
+    state = AttemptState(
+        outcome="proven", submitted=Submitted(root_cause=EVIL, summary="s", patch=f"+# {EVIL}\n")
+    )
+    fix._print_result(state, SafeConsole(file=out, force_terminal=True))
+    assert not re.search(r"\x1b\]|\x1b\[2J|\x07", out.getvalue())
