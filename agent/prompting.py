@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from functools import cache
 from importlib import resources
 
@@ -51,10 +52,15 @@ def setup_description() -> str:
 
 
 def task_prompt(task: Task, test_command: str, tree: str) -> str:
-    """The assignment: the issue as data, how tests run, what is in the tree."""
+    """The assignment: the issue as data, how tests run, what is in the tree.
+
+    The tags around what others wrote end in a random mark, so that no text can close or forge them.
+    """
     template = _JINJA.from_string(_read("task.md.j2"))
     return template.render(
+        mark=secrets.token_hex(8),
         repository=task.repository,
+        author=neutralise(task.issue.author),
         title=neutralise(task.issue.title),
         body=neutralise(task.issue.body),
         comments=[neutralise(c) for c in task.issue.comments],

@@ -86,6 +86,7 @@ def as_comment(comment: IssueComment) -> Comment:
         body=comment.body or "",
         created_at=comment.created_at,
         url=comment.html_url,
+        association=comment.author_association or "",
     )
 
 
@@ -104,6 +105,7 @@ def as_thread(issue: Issue, comments: list[Comment]) -> IssueThread:
         url=issue.html_url,
         author_id=issue.user.id if issue.user else 0,
         author_is_person=issue.user is not None and issue.user.type == "User",
+        association=issue.author_association or "",
     )
 
 

@@ -46,6 +46,8 @@ class Comment:
     body: str
     created_at: datetime
     url: str
+    association: str = ""
+    """What the author is to the repository, as GitHub says (`OWNER`, `NONE` …)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,8 @@ class IssueThread:
     author_id: int = 0
     """0: not known."""
     author_is_person: bool = True
+    association: str = ""
+    """As in `Comment`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -218,6 +218,16 @@ def as_issue(thread: IssueThread, own_login: str) -> Issue:
         title=thread.title,
         body=thread.body,
         number=thread.number,
-        author=thread.author,
-        comments=tuple(f"{c.author}: {c.body}" for c in thread.comments if c.author != own_login),
+        author=f"{thread.author} ({_standing(thread.association)})",
+        comments=tuple(
+            f"{c.author} ({_standing(c.association)}): {c.body}"
+            for c in thread.comments
+            if c.author != own_login
+        ),
     )
+
+
+def _standing(association: str) -> str:
+    """What somebody is to the repository, for the model: by GitHub's word, not by their own."""
+    known = {"OWNER": "owner", "MEMBER": "member", "COLLABORATOR": "collaborator"}
+    return known.get(association, "stranger")

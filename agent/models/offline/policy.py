@@ -54,8 +54,8 @@ def policy(task_text: str, seed: int = 0) -> Steps[str]:
 
 def issue_of(task_text: str) -> tuple[str, str]:
     """The issue's title and body out of the task prompt; all of it when it is not marked."""
-    inside = re.search(r"<issue>(.*)</issue>", task_text, re.S)
-    text = inside.group(1) if inside else task_text
+    inside = re.search(r"<issue(|-[0-9a-f]{16})>(.*)</issue\1>", task_text, re.S)
+    text = inside.group(2) if inside else task_text
     marked = re.search(r"<title>(.*?)</title>\n?", text, re.S)
     if marked:
         return marked.group(1).strip(), text[marked.end() :]
