@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import TypeVar
+from typing import TypeVar, cast
 from urllib.parse import quote
 
 import requests
-from github import GithubException
+from github import BadAttributeException, GithubException
 from github.IssueComment import IssueComment
 from github.Repository import Repository as ApiRepository
 
 from app.github import checks, pulls
+from app.github.answers import ODD, OddAnswer, check_answer, content_kind
 from app.github.app import GithubApp, git_token, integration
 from app.github.convert import as_comment, as_pull, as_thread, forge_error
 from app.github.errors import ForgeAway, ForgeError, InstallationGone
@@ -36,6 +39,20 @@ T = TypeVar("T")
 
 TOKEN_MARGIN = timedelta(minutes=10)
 """A git token that expires sooner than this is replaced before it is used."""
+
+
+CALL_TIMEOUTS = 6
+"""A call with all its requests may take so many times as long as one may keep silent."""
+PERMISSIONS = ("none", "read", "write", "admin")
+
+
+def _settle(answer: asyncio.Future[T], found: T | None, error: BaseException | None) -> None:
+    if answer.done():
+        return
+    if error is not None:
+        answer.set_exception(error)
+    else:
+        answer.set_result(cast(T, found))
 
 
 class GithubForge:
@@ -110,6 +127,8 @@ class GithubForge:
                 if error.status == 404:
                     return Permission("none", "none")
                 raise
+            if data["permission"] not in PERMISSIONS:
+                raise OddAnswer("no permission that GitHub knows")
             return Permission(data["permission"], data.get("role_name") or data["permission"])
 
         return await self._call("read a person's permission", read)
@@ -215,15 +234,16 @@ class GithubForge:
         """A file's content on the default branch; None when it is no regular file there."""
 
         def read() -> bytes | None:
+            address = f"/repos/{repository or self._name}/contents/{quote(path)}"
             try:
-                found = self._repo(repository).get_contents(path)
+                _, data = self._client.requester.requestJsonAndCheck("GET", address)
             except GithubException as error:
                 if error.status == 404:
                     return None
                 raise
-            if isinstance(found, list) or found.type != "file" or found.encoding != "base64":
+            if content_kind(data) != "file" or data["encoding"] != "base64":
                 return None
-            return found.decoded_content
+            return base64.b64decode(data["content"])
 
         return await self._call(f"read the file {path}", read)
 
@@ -301,7 +321,10 @@ class GithubForge:
 
     def _bot_login(self) -> str:
         if not self._login:
-            self._login = f"{self._integration.get_app().slug}[bot]"
+            slug: object = self._integration.get_app().slug
+            if not isinstance(slug, str) or not slug:
+                raise OddAnswer("an App without a name")
+            self._login = f"{slug}[bot]"
         return self._login
 
     def _find_comment(self, issue: int, marker: str) -> Comment | None:
@@ -331,25 +354,55 @@ class GithubForge:
         return [as_pull(p) for p in listed if p.head.ref == branch]
 
     async def _call(self, what: str, call: Callable[[], T]) -> T:
-        return await asyncio.to_thread(self._call_with_new_token_once, what, call)
+        """The call's answer, within a time for all of it; in a thread of its own.
+
+        A server that sends a byte now and then keeps a thread for as long as it likes, so it gets
+        none of those that others wait for, and the next call does not wait for its end.
+        """
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+
+        def work(lock: threading.Lock) -> None:
+            try:
+                with lock:
+                    found, error = self._call_with_new_token_once(what, call), None
+            except BaseException as raised:  # noqa: BLE001 - raised again where it is waited for
+                found, error = None, raised
+            with contextlib.suppress(RuntimeError):  # nobody waits any more
+                loop.call_soon_threadsafe(_settle, answer, found, error)
+
+        threading.Thread(target=work, args=(self._lock,), daemon=True).start()
+        try:
+            async with asyncio.timeout(CALL_TIMEOUTS * self._app.timeout_s):
+                return await answer
+        except TimeoutError:
+            self._lock = threading.Lock()
+            self._client = self._integration.get_github_for_installation(self._installation)
+            raise ForgeAway(f"Could not {what}: GitHub did not answer in time.") from None
 
     def _call_with_new_token_once(self, what: str, call: Callable[[], T]) -> T:
-        with self._lock:
+        try:
             try:
-                try:
-                    return call()
-                except GithubException as error:
-                    if error.status != 401:
-                        raise
-                # The token was refused before its time (revoked, clocks apart): one new try with a
-                # new one. Nothing was done yet, so nothing can be done twice.
-                self._client = self._integration.get_github_for_installation(self._installation)
-                return call()
+                answer = call()
             except GithubException as error:
-                raise self._as_forge_error(what, error) from None
-            except requests.RequestException as error:
-                reason = type(error).__name__
-                raise ForgeAway(f"Could not {what}: GitHub cannot be reached ({reason}).") from None
+                if error.status != 401:
+                    raise
+                # The token was refused before its time (revoked, clocks apart): one new try
+                # with a new one. Nothing was done yet, so nothing can be done twice.
+                self._client = self._integration.get_github_for_installation(self._installation)
+                answer = call()
+            check_answer(answer)
+            return answer
+        except GithubException as error:
+            raise self._as_forge_error(what, error) from None
+        except requests.RequestException as error:
+            reason = type(error).__name__
+            raise ForgeAway(f"Could not {what}: GitHub cannot be reached ({reason}).") from None
+        except (*ODD, BadAttributeException) as error:
+            reason = type(error).__name__
+            raise ForgeAway(
+                f"Could not {what}: what came was no answer of GitHub ({reason})."
+            ) from None
 
     def _as_forge_error(self, what: str, error: GithubException) -> ForgeError:
         """The answer as an error; what is missing may be missing because the App was removed."""
