@@ -6,6 +6,7 @@ follows in the same request; if that fails, the run is in the outbox and is told
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -31,6 +32,10 @@ from app.web.setup.routes import setup_pages
 from app.web.webhook_endpoint import deliver
 
 _log = logs.get(__name__)
+
+
+LEAST_FREE = 32 * 1024 * 1024
+"""Bytes on the state folder's disk below which the service takes nothing more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,8 @@ def create_app(web: Web, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
             return PlainTextResponse("the database does not respond\n", 503)
         if not web.ready():
             return PlainTextResponse("the durable engine is not running\n", 503)
+        if shutil.disk_usage(web.settings.state_dir).free < LEAST_FREE:
+            return PlainTextResponse("the state folder's disk is full\n", 503)
         return PlainTextResponse("ready\n")
 
     @app.get("/metrics")

@@ -172,7 +172,8 @@ def sign_in_pages(settings: Settings) -> APIRouter:
         return response
 
     @router.post("/sign-out")
-    def sign_out() -> Response:
+    def sign_out(request: Request) -> Response:
+        operator_token.check_own_site(request)
         response = RedirectResponse("/sign-in", status_code=303)
         response.delete_cookie(SESSION)
         response.delete_cookie(operator_token.COOKIE)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from fastapi import HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
@@ -97,3 +97,12 @@ def move_token_to_cookie(settings: Settings, request: Request) -> Response:
 
 class TokenInAddress(Exception):
     """The right token was in the URL: it belongs in a cookie, not in the URL."""
+
+
+def check_own_site(request: Request) -> None:
+    """Raise 403 for what another site makes a browser send."""
+    origin = request.headers.get("origin")
+    foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host", "")
+    site = request.headers.get("sec-fetch-site", "same-origin")
+    if foreign or site not in ("same-origin", "none"):
+        raise HTTPException(403, "This form was sent from another site.")

@@ -13,7 +13,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
-from urllib.parse import urlsplit
 
 from fastapi import HTTPException, Request
 
@@ -107,11 +106,7 @@ class AccessControl:
 
     def check_form(self, request: Request, visitor: Visitor, form_token: str) -> None:
         """Whether a form comes from one of this visitor's own pages. Raises 403."""
-        origin = request.headers.get("origin")
-        foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host", "")
-        site = request.headers.get("sec-fetch-site", "same-origin")
-        if foreign or site not in ("same-origin", "none"):
-            raise HTTPException(403, "This form was sent from another site.")
+        operator_token.check_own_site(request)
         if not operator_token.equal_in_constant_time(form_token, visitor.form_token):
             raise HTTPException(403, "The form is out of date. Go back, reload and try again.")
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -18,19 +20,31 @@ from app.web.dashboard.efforts import Efforts
 from app.web.dashboard.summaries import RunSummaries
 
 MOST_STREAMS = 200
+MOST_OF_ONE = 16
 EVENTS_PER_PAGE = 200
 
 
-@dataclass(slots=True)
 class Streams:
-    """How many live streams are open in this process."""
+    """The live streams that are open in this process, and whose they are."""
 
-    open: int = 0
+    def __init__(self) -> None:
+        self._open: Counter[str] = Counter()
 
-    @property
-    def full(self) -> bool:
-        """Whether no other may be opened."""
-        return self.open >= MOST_STREAMS
+    def may_open(self, visitor: str) -> bool:
+        """Whether one more may be opened; nobody gets all of them but the operator (`""`)."""
+        own = self._open[visitor] if visitor else 0
+        return self._open.total() < MOST_STREAMS and own < MOST_OF_ONE
+
+    @contextmanager
+    def open(self, visitor: str) -> Iterator[None]:
+        """A stream that counts until the end of the block."""
+        self._open[visitor] += 1
+        try:
+            yield
+        finally:
+            self._open[visitor] -= 1
+            if not self._open[visitor]:
+                del self._open[visitor]
 
 
 @dataclass(frozen=True, slots=True)

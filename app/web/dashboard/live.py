@@ -19,7 +19,7 @@ from app.journal_view.entries import present_all
 from app.sanitize.html import SHOWN
 from app.storage.records import Run
 from app.storage.store import SqlStore
-from app.web.dashboard.context import Context, ReadableRun, Streams
+from app.web.dashboard.context import Context, Guest, ReadableRun, Streams
 from app.web.dashboard.summaries import summary_values
 from app.web.rendering import render
 
@@ -39,45 +39,49 @@ def message(event: str, data: str, seq: int | None = None) -> str:
 
 
 async def stream(
-    store: SqlStore, run_id: str, after: int, head: Callable[[Run], str], streams: Streams
+    store: SqlStore, run_id: str, after: int, head: Callable[[Run], str]
 ) -> AsyncIterator[str]:
     """The events after `after`; then whatever comes, until the run is over."""
     end = time.monotonic() + LONGEST_S
     shown = ""
-    streams.open += 1
-    try:
-        yield "retry: 2000\n\n"
-        while time.monotonic() < end:
-            # The run first: what it had written when it was over is among the events then.
-            run = await run_in_threadpool(store.get_run, run_id)
-            new = await run_in_threadpool(store.events, run_id, after, AT_ONCE)
-            if new:
-                after = new[-1].seq
-                text = render("entries.html", run_id=run_id, events=present_all(new), shown=SHOWN)
-                yield message("entries", text, after)
-            summary = await run_in_threadpool(head, run)
-            if summary != shown:
-                shown = summary
-                yield message("head", summary)
-            if run.status == "done" and not new:
-                yield message("over", run.outcome)
-                return
-            if not new:
-                yield ": still here\n\n"
-                await asyncio.sleep(EVERY_S)
-    finally:
-        streams.open -= 1
+    yield "retry: 2000\n\n"
+    while time.monotonic() < end:
+        # The run first: what it had written when it was over is among the events then.
+        run = await run_in_threadpool(store.get_run, run_id)
+        new = await run_in_threadpool(store.events, run_id, after, AT_ONCE)
+        if new:
+            after = new[-1].seq
+            text = render("entries.html", run_id=run_id, events=present_all(new), shown=SHOWN)
+            yield message("entries", text, after)
+        summary = await run_in_threadpool(head, run)
+        if summary != shown:
+            shown = summary
+            yield message("head", summary)
+        if run.status == "done" and not new:
+            yield message("over", run.outcome)
+            return
+        if not new:
+            yield ": still here\n\n"
+            await asyncio.sleep(EVERY_S)
+
+
+async def counted(events: AsyncIterator[str], streams: Streams, visitor: str) -> AsyncIterator[str]:
+    """A stream that counts as its visitor's as long as it lasts."""
+    with streams.open(visitor):
+        async for event in events:
+            yield event
 
 
 @router.get("/runs/{run_id}/stream")
 async def run_stream(
     request: Request,
     dashboard: Context,
+    visitor: Guest,
     run: ReadableRun,
     after: Annotated[int, Query(ge=-1, lt=2**53)] = -1,
 ) -> Response:
     """The run's events after a sequence number, as they come; 503 when too many watch."""
-    if dashboard.streams.full:
+    if not dashboard.streams.may_open(visitor.login):
         raise HTTPException(503, "Too many runs are watched at once. Reload the page later.")
     last = request.headers.get("last-event-id", "")
     place = int(last) if last.isascii() and last.isdecimal() and len(last) < 16 else after
@@ -88,6 +92,6 @@ async def run_stream(
         )
 
     return StreamingResponse(
-        stream(dashboard.store, run.id, place, head_of, dashboard.streams),
+        counted(stream(dashboard.store, run.id, place, head_of), dashboard.streams, visitor.login),
         media_type="text/event-stream",
     )

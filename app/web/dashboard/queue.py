@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import sqlalchemy as sa
@@ -64,5 +64,9 @@ def read_queue(
 def show_queue(dashboard: Context, visitor: Guest, readable: Readable) -> HTMLResponse:
     """The queue's page."""
     state = read_queue(dashboard.store.database, readable)
+    if visitor.login:
+        # Names of machines are nobody's but the operator's.
+        unnamed = tuple((row, "") for row, _ in state.running)
+        state = replace(state, running=unnamed, workers=())
     limit = dashboard.settings.tokens_per_day
     return HTMLResponse(render("queue.html", visitor=visitor, state=state, limit=limit))

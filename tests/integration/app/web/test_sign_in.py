@@ -7,6 +7,7 @@ one exchange, and a wrong one is answered with 200 and an `error`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,15 @@ from fastapi.responses import JSONResponse, Response
 
 from app.github.errors import ForgeAway
 from app.github.records import Permission, Role
+from app.queue import worker_registry
 from app.settings.schema import Settings
 from app.storage import audit
 from app.storage.store import SqlStore
+from app.web import app as web_app
 from app.web.app import Web, create_app
 from app.web.auth import github_sign_in
 from app.web.auth.visitors import RoleSource, roles_from
+from app.web.dashboard.context import Streams
 from tests.support.runs.stored import trigger
 from tests.support.serving import serving
 
@@ -308,3 +312,41 @@ def test_the_operator_signs_in_with_the_token_and_out(url: str, store: SqlStore)
     assert "octo/mine" in browser.get("/runs").text
     assert browser.post("/sign-out").status_code == 303
     assert browser.get("/runs").status_code == 401
+
+
+def test_strangers_learn_no_names_of_machines(url: str, github: GithubWeb, store: SqlStore) -> None:
+    worker_registry.register(store.database, "build-07.internal.example")
+    start(store, "octo/open", 1)
+    github.roles["octo/open", "reader"] = "read"
+    for login in ("stranger", "reader"):
+        page = visit(url, github, login).get(f"{url}/queue")
+        assert page.status_code == 200 and "build-07" not in page.text
+    operator = {"Authorization": f"Bearer {OPERATOR}"}
+    assert "build-07.internal.example" in httpx.get(f"{url}/queue", headers=operator).text
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}]
+)
+def test_another_site_signs_nobody_out(
+    url: str, github: GithubWeb, headers: dict[str, str]
+) -> None:
+    person = visit(url, github, "reader")
+    assert person.post(f"{url}/sign-out", headers=headers).status_code == 403
+    assert person.get(f"{url}/queue").status_code == 200
+    assert person.post(f"{url}/sign-out").status_code == 303
+
+
+def test_one_visitor_does_not_get_all_streams() -> None:
+    streams = Streams()
+    with ExitStack() as held:
+        while streams.may_open("reader"):
+            held.enter_context(streams.open("reader"))
+        assert streams.may_open("other") and streams.may_open("")
+    assert streams.may_open("reader")
+
+
+def test_a_full_disk_is_not_ready(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert httpx.get(f"{url}/readyz").status_code == 200
+    monkeypatch.setattr(web_app, "LEAST_FREE", 2**62)
+    assert httpx.get(f"{url}/readyz").status_code == 503
