@@ -14,15 +14,17 @@ help:
 	@echo "make bench   benchmarks, each with its floor"
 	@echo "make fault   40 random kills over 20 runs, on both databases; about half an hour"
 	@echo "make check-export    an export is read by datasets and trl (installs 330 MB beside the project, once)"
-	@echo "make evaluation    repairs and proofs on 36 fixes of made histories, killed once (an hour)"
+	@echo "make evaluation    repairs and proofs on 36 fixes of synthetic histories, killed once (an hour)"
 	@echo "make check-repairs    the embedded model repairs every repository of its set; ten minutes"
 	@echo "make check-detectors    the stand-in's parsers beside SGLang's own (fetches 40 MB once)"
 	@echo "make test-pods    all cases of the sandboxes' tests against the stand-in cluster; minutes"
 	@echo "make docs    the documentation as a site in site/, which asks no other host for anything"
-	@echo "make reference    renew the pages that are made from the program (settings, commands)"
+	@echo "make reference    regenerate the pages made from the program (settings, commands)"
 	@echo "make check-prism        the App's calls to GitHub, validated by Prism too (fetches 25 MB once)"
 	@echo "make check-deploy    composition, chart, alerts and board with their own programs (150 MB once)"
-	@echo "make lock    renew the lock files from pyproject.toml"
+	@echo "make lock    update the lock files from pyproject.toml"
+	@echo "make setup, make image    install what is missing; also start an engine and build the image"
+	@echo "make format, make clean    fix style; remove the environment and caches"
 
 setup:
 	@deploy/bootstrap.sh packages venv
