@@ -32,6 +32,13 @@ from detect_secrets.plugins.telegram_token import TelegramBotTokenDetector
 from detect_secrets.plugins.twilio import TwilioKeyDetector
 
 from agent.gate.patch import BadPatch, parse_patch
+from app.sanitize.secret_patterns import (
+    IN_CONTEXT,
+    KEY_ON_A_LINE,
+    TOKENS,
+    UNSEEN,
+    looks_random,
+)
 from app.telemetry.logs import KEY_BEGINS, KEY_ENDS, LONGEST_KEY, redact
 
 MASK = "[secret]"
@@ -67,7 +74,7 @@ _PASSWORD_OF_A_PLACEHOLDER = re.compile(r"\$\{?\w+\}?|<[^>]*>|\{[^}]*\}|\*+|x+|\
 def mask(text: str) -> str:
     """The text with `[secret]` for whatever looks like a credential."""
     text = redact(text)
-    spans = sorted(set(_spans(text)))
+    spans = sorted(set(_spans_as_seen(text)))
     if not spans:
         return text
     out = []
@@ -139,6 +146,17 @@ def _lines(patch: str) -> tuple[list[str], set[str]]:
     return added, {text.strip() for change in changes for _, text in change.removed}
 
 
+def _spans_as_seen(text: str) -> Iterator[tuple[int, int]]:
+    """Spans of secrets, those among them that characters nobody sees take apart."""
+    yield from _spans(text)
+    hidden = {at for match in UNSEEN.finditer(text) for at in range(*match.span())}
+    if hidden:
+        kept = [at for at in range(len(text)) if at not in hidden]
+        for first, last in _spans("".join(text[at] for at in kept)):
+            if last > first:
+                yield kept[first], kept[last - 1] + 1
+
+
 def _spans(text: str) -> Iterator[tuple[int, int]]:
     at = 0
     for line in text.split("\n"):
@@ -150,6 +168,13 @@ def _spans(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _in_window(window: str) -> Iterator[tuple[int, int]]:
+    for pattern in (TOKENS, KEY_ON_A_LINE):
+        for match in pattern.finditer(window):
+            yield match.span()
+    for match in IN_CONTEXT.finditer(window):
+        group = match.lastindex or 0
+        if looks_random(match[group]):
+            yield match.span(group)
     for detector in _DETECTORS:
         if isinstance(detector, NpmDetector) and "_authToken" not in window:
             continue
