@@ -306,7 +306,9 @@ def _code_span(content: str) -> str:
     if not content:
         return ""
     if "|" in content:
-        return _escape(content.replace("://", f":{GAP}//").replace("www.", f"www{GAP}."))
+        # No code span any more, so that what stands beside it could make a mention with it.
+        text = _escape(content.replace("://", f":{GAP}//").replace("www.", f"www{GAP}."))
+        return f"{GAP}{text}{GAP}"
     longest = max((len(run) for run in re.findall("`+", content)), default=0)
     ticks = "`" * (longest + 1)
     pad = " " if content[0] == "`" or content[-1] == "`" else ""

@@ -104,6 +104,12 @@ def test_a_line_is_inert_and_stays_one_line(text: str) -> None:
     assert_inert(f"x {code(text)} y")
 
 
+@pytest.mark.parametrize("text", ["@`octo|x`", "`x|@`octo", "#`1|x`", "`x|#`1", "fixes #`1|`"])
+def test_code_with_a_bar_makes_no_reference_with_what_stands_beside_it(text: str) -> None:
+    assert_inert(inline(text))
+    assert_inert(prose(text))
+
+
 @settings(max_examples=200, deadline=None)
 @given(HOSTILE, HOSTILE)
 def test_a_cell_never_breaks_its_table(one: str, two: str) -> None:
