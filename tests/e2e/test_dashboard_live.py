@@ -137,7 +137,7 @@ def small(event: AnyEvent) -> AnyEvent:
 
 def opened(browser: Browser, address: str) -> dict[str, float]:
     """A page's first paint in ms, cold and again, and its memory."""
-    context = browser.new_context()
+    context = of_operator(browser)
     seen: dict[str, float] = {}
     for _ in range(2):
         page, complaints = watched(context)
