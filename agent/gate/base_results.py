@@ -22,7 +22,7 @@ from agent.task import KeptBase
 from agent.testing.junit import cut
 from agent.testing.report import SuiteRun
 
-FORMAT = 2
+FORMAT = 3
 """Goes up whenever tests are run or read in another way: what was kept before is then not used."""
 _SUITES = TypeAdapter(tuple[SuiteRun, ...])
 _MOST_BYTES = 64 * 1024**2

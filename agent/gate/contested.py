@@ -38,7 +38,9 @@ async def run_changed_tests_on_base(
     selection = "\n".join(sorted(changed)) if by_file else ""
     async with fresh_sandbox(open_fresh) as sandbox:
         await write_files(sandbox, changed)
-        return await run_suite(sandbox, case.test_command, selection, case.timeout_s)
+        return await run_suite(
+            sandbox, case.test_command, selection, case.timeout_s, fixed_hashes=True
+        )
 
 
 def contested_check(

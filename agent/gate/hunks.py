@@ -151,7 +151,7 @@ async def _needed_by(sandbox: Sandbox, held: HeldPatch, path: str, hunk: Hunk) -
             return ""
         chosen = chosen if entering is None else entering
     limit = min(held.case.timeout_s, max(held.allowance.left_s, 1.0))
-    trial = await run_suite(sandbox, command, "\n".join(chosen or ()), limit)
+    trial = await run_suite(sandbox, command, "\n".join(chosen or ()), limit, fixed_hashes=True)
     if trial.timed_out and limit < held.case.timeout_s:
         return None
     return first_missed_test(held.before.suites, held.after, trial)

@@ -90,7 +90,7 @@ async def run_plainly(sandbox: Sandbox, job: PlainJob) -> dict[str, PlainOutcome
     ran = await sandbox.run(
         f"cd {WORKDIR} && printf %s {shlex.quote(json.dumps(said))} | "
         f'env -i PATH="$PATH" HOME={folder} USER=visitor LOGNAME=visitor LANG=C.UTF-8 '
-        f'PYTHONPATH="$PYTHONPATH" PYTHONPYCACHEPREFIX={folder}/cache '
+        f'PYTHONPATH="$PYTHONPATH" PYTHONPYCACHEPREFIX={folder}/cache PYTHONHASHSEED=0 '
         f"python3 -c {shlex.quote(start)}",
         timeout_s=TOTAL_S + 30,
     )

@@ -318,7 +318,9 @@ async def _rerun_suite(
 ) -> SuiteRun:
     """One more run: of the tests in some files (None: all), the others as they were."""
     chosen = "\n".join(files or ())
-    part = await run_suite(sandbox, case.test_command, chosen, case.timeout_s, watched)
+    part = await run_suite(
+        sandbox, case.test_command, chosen, case.timeout_s, watched, fixed_hashes=True
+    )
     if files is None:
         return part
     return complete_run(whole, part, files)
@@ -403,7 +405,7 @@ async def _suites(sandbox: Sandbox, case: Case, times: int) -> tuple[SuiteRun, .
         return ()
     return tuple(
         [
-            await run_suite(sandbox, case.test_command, timeout_s=case.timeout_s)
+            await run_suite(sandbox, case.test_command, timeout_s=case.timeout_s, fixed_hashes=True)
             for _ in range(times)
         ]
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -30,6 +30,7 @@ from sandbox.errors import FileMissing, FileRefused
 from sandbox.protocol import WORKDIR, CommandResult, Sandbox
 
 _UNITTEST_REPORT = Path(__file__).with_name("unittest_report.py")
+_WATCHED = "PATCHWRIGHT_WATCHED"
 _PYTEST_REPORT = Path(__file__).with_name("pytest_report.py")
 _CANNOT_RUN = (126, 127)
 """How shells say that a program cannot be run, or is not there."""
@@ -117,11 +118,14 @@ async def run_suite(
     selection: str = "",
     timeout_s: float = 600,
     watched: Sequence[str] = (),
+    *,
+    fixed_hashes: bool = False,
 ) -> SuiteRun:
     """Run a test command on a selection (empty: all) and read what became of each test.
 
     `watched`: Python files of which the run says which functions each test entered, where pytest
-    runs in one process; that makes it slower.
+    runs in one process; that makes it slower. `fixed_hashes`: Python's sets have the same order in
+    each run, so that the names of cases made from a set mean the same in two runs.
 
     The command runs in a separate shell at the root of the tree, so nothing of it stays in the
     persistent one; one for several projects (`agent.testing.projects`) runs each in its folder.
@@ -129,10 +133,13 @@ async def run_suite(
     that only this run knows. The tests' own process can still write what it likes there: results
     are as trustworthy as the code under test.
     """
+    variables = {"PYTHONHASHSEED": "0"} if fixed_hashes else {}
+    if watched:
+        variables[_WATCHED] = ":".join((WORKDIR, *watched))
     parts = projects.split(command)
     shown = _as_typed(command, selection)
     runs = [
-        await _run_part(sandbox, part, own, timeout_s, watched)
+        await _run_part(sandbox, part, own, timeout_s, variables)
         for part, own in projects.route(parts, selection)
     ]
     if len(runs) == 1:
@@ -149,21 +156,21 @@ async def run_suite(
 
 
 async def _run_part(
-    sandbox: Sandbox, part: Part, selection: str, timeout_s: float, watched: Sequence[str]
+    sandbox: Sandbox, part: Part, selection: str, timeout_s: float, variables: Mapping[str, str]
 ) -> SuiteRun:
     """One project's tests; once more in another way where nothing could be read.
 
     A run that cannot load our plugin is asked for the runner's own report instead; one that ends
     badly without any result, bare, so that what is said about it is true without us.
     """
-    run = await _run_once(sandbox, part, selection, timeout_s, watched=watched)
+    run = await _run_once(sandbox, part, selection, timeout_s, variables)
     if run.results or run.timed_out or kind_of(part.command) not in ("pytest", "tox", "other"):
         return run
     if PLUGIN in run.output:
-        run = await _run_once(sandbox, part, selection, timeout_s, "options")
+        run = await _run_once(sandbox, part, selection, timeout_s, variables, "options")
     if run.results or kind_of(part.command) == "other" or run.exit_code in (0, 5, 126, 127, None):
         return run
-    bare = await _run_once(sandbox, part, selection, timeout_s, "bare")
+    bare = await _run_once(sandbox, part, selection, timeout_s, variables, "bare")
     return run if bare.exit_code == run.exit_code else bare
 
 
@@ -172,8 +179,8 @@ async def _run_once(
     part: Part,
     selection: str,
     timeout_s: float,
+    variables: Mapping[str, str],
     how: Literal["plugin", "options", "bare"] = "plugin",
-    watched: Sequence[str] = (),
 ) -> SuiteRun:
     scratch = f"/tmp/tests-{secrets.token_hex(12)}"  # noqa: S108 - in the sandbox, unguessable
     call = invocation(part.command, selection, scratch, plugin=how == "plugin")
@@ -182,17 +189,14 @@ async def _run_once(
         await sandbox.write(f"{scratch}/unittest_report.py", _UNITTEST_REPORT.read_bytes())
     if call.format == "pytest":
         await sandbox.write(f"{scratch}/{plugin_of(scratch)}.py", _PYTEST_REPORT.read_bytes())
-        if watched:
-            line = (
-                f"export PATCHWRIGHT_WATCHED={shlex.quote(':'.join((WORKDIR, *watched)))}\n{line}"
-            )
+    exports = "".join(f"export {n}={shlex.quote(v)}\n" for n, v in variables.items())
     before = await sandbox.snapshot()
     ran = await sandbox.run(
-        in_tree(line, f"mkdir -p {scratch} && touch {scratch}/start", part.folder),
+        in_tree(f"{exports}{line}", f"mkdir -p {scratch} && touch {scratch}/start", part.folder),
         timeout_s=timeout_s,
     )
     results, output, complete = await _results(sandbox, call, ran, scratch, part.folder)
-    entered = parse_entered(await _report(sandbox, call.report)) if watched else None
+    entered = parse_entered(await _report(sandbox, call.report)) if _WATCHED in variables else None
     # Not by a diff: what tests leave may be large.
     if await sandbox.snapshot() != before:
         await sandbox.restore(before)

@@ -290,8 +290,8 @@ def judged_examples(
     What held before and does not after is `broken`. What failed before is `fixed` when it holds
     after; `still wrong` when the patch made it show something else that is not what the text
     promises, when it still ends with the exception of the `bug`, or when it is the touched
-    function's own and still gives another value. All else, and what differs between two runs with
-    the patch, is left out: it fails for reasons of its own.
+    function's own and still gives another value (on a page elsewhere: a new one). All else, and
+    what differs between two runs with the patch, is left out: it fails for reasons of its own.
     """
     found = []
     for number, session in enumerate(sessions):
@@ -303,13 +303,17 @@ def judged_examples(
             )
             text = patched.get(session.path, "")
             edited = session.path in patched and not _still_in_text(example, text)
+            kind = _kind(example, was, now, own, bug)
+            same = was is not None and was.raised is None and was == now[0]
+            if kind == "still wrong" and same and session.path not in patched:
+                kind = "left out"  # a page that was outdated before
             found.append(
                 Judged(
                     path=session.path,
                     line=example.line,
                     source=example.source.strip(),
                     want=(example.raises or example.want).strip(),
-                    kind=_kind(example, was, now, own, bug),
+                    kind=kind,
                     before=_words(was),
                     after=_words(now[0]),
                     edited=edited,

@@ -50,7 +50,7 @@ _RUNNER_MARKS = re.compile(
     r"PYTEST_\w+|JEST_WORKER_ID|VITEST\b|NODE_ENV.{0,12}test|TOX_ENV|GITHUB_ACTIONS"
     r"|[\"'](?:pytest|_pytest|unittest)[\"']\s*(?:not\s+)?in\s+sys\.modules|sys\.argv.{0,40}test|test.{0,40}sys\.argv"
     r"|sys\._getframe|inspect\.(?:stack|currentframe|getouterframes)|traceback\.extract_stack"
-    r"|testing\.Testing\(\)"
+    r"|testing\.Testing\(\)|PATCHWRIGHT|PYTHONHASHSEED|\bhash_randomization\b"
 )
 _MACHINERY = re.compile(
     r"\bsys\.(?:modules|meta_path|path_hooks|settrace|gettrace|setprofile|addaudithook|excepthook)\b"

@@ -289,3 +289,20 @@ async def test_a_run_says_which_functions_each_test_entered(make: Make) -> None:
 
 async def test_a_run_that_is_not_watched_says_nothing_of_functions(make: Make) -> None:
     assert (await run_suite(make(WATCHED), "python3 -m pytest -q")).entered is None
+
+
+SET = """
+import pytest
+
+@pytest.mark.parametrize("word", {f"word {n}" for n in range(9)})
+def test_word(word):
+    assert word != "word 3"
+"""
+
+
+async def test_cases_of_a_set_have_one_order_where_runs_are_compared(make: Make) -> None:
+    box = make({"test_words.py": SET})
+    one = await run_suite(box, "python3 -m pytest -q", fixed_hashes=True)
+    two = await run_suite(box, "python3 -m pytest -q", fixed_hashes=True)
+    assert len(one.results) == 9
+    assert [r.name for r in one.results] == [r.name for r in two.results]

@@ -137,6 +137,15 @@ async def test_a_page_that_names_the_function_is_run_too() -> None:
     assert not check.ok and "README.md:5" in check.detail
 
 
+async def test_a_page_that_was_outdated_before_says_nothing_of_the_patch() -> None:
+    page = "# Kit\n\n```pycon\n>>> from kit.rows import first\n>>> first([7], 5)\n'7'\n```\n"
+    check = await checked(FIXED, page=page)
+    assert check.ok and "README.md" not in check.detail
+    # It does where the patch gives one more answer that is not the documented one.
+    check = await checked(FIXED.replace("rows[0]", "rows[0] + 1", 1), page=page)
+    assert not check.ok and "README.md:5" in check.detail
+
+
 async def test_examples_that_fail_for_reasons_of_their_own_are_left_out() -> None:
     base = ROWS.replace(
         "    8\n", "    8\n    >>> import not_there\n    >>> undefined + 1\n    2\n"

@@ -32,6 +32,7 @@ def source(added: str, path: str = "src/a.py") -> ChangedFile:
     "added",
     [
         "    if 'PYTEST_CURRENT_TEST' in os.environ: n = 1\n",
+        "    if os.environ.get('PYTHONHASHSEED') == '0': n = 1\n",
         "    if os.environ.get('CI'): n = 1\n",
         "    if os.getenv('QUIET'): n = 1\n",
         "    import sys\n    if 'pytest' in sys.modules: n = 1\n",
