@@ -11,6 +11,7 @@ import re
 import unittest
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 
 from agent.gate.rules.case_tables import has_more_cases, is_longer_table
 
@@ -86,15 +87,16 @@ def python_weakening(
 ) -> tuple[str, ...]:
     """Why the patched text of an existing test file is refused; empty if it is not.
 
-    `contested`: names (`TestA.test_b`) of tests whose statements and cases may be changed.
+    `contested`: names (`TestA.test_b`) of tests that may say something else.
     """
     try:
         before, after = ast.parse(base), ast.parse(patched)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         same = base == patched
         return () if same else (f"{path} cannot be parsed, so its change cannot be judged.",)
+    allowed = _Contested(frozenset(contested), _fixtures(before) if contested else frozenset())
     return tuple(
-        dict.fromkeys(f"{path}: {r}" for r in _bodies(before.body, after.body, "", contested))
+        dict.fromkeys(f"{path}: {r}" for r in _bodies(before.body, after.body, "", allowed))
     )
 
 
@@ -117,7 +119,7 @@ def _changed(before: Sequence[ast.stmt], after: Sequence[ast.stmt], where: str) 
             name.startswith("test")
             and now is not None
             and type(now) is type(node)
-            and any(_definition(node, now, name, ()))
+            and any(_definition(node, now, name, _Contested()))
         ):
             yield f"{where}{name}"
 
@@ -126,7 +128,7 @@ def _bodies(
     before: Sequence[ast.stmt],
     after: Sequence[ast.stmt],
     where: str,
-    contested: Collection[str],
+    contested: _Contested,
     inside: ast.ClassDef | None = None,
 ) -> Iterator[str]:
     """Compare two bodies of definitions: a module's, or that of the class `inside`."""
@@ -156,16 +158,16 @@ def _bodies(
             yield from _added_definition(statement, where, inside)
 
 
-def _definition(old: _Def, new: _Def, name: str, contested: Collection[str]) -> Iterator[str]:
+def _definition(old: _Def, new: _Def, name: str, contested: _Contested) -> Iterator[str]:
     if type(old) is not type(new):
         yield f"{name} became another kind of thing."
         return
     if (
-        name in contested
+        name in contested.tests
         and not isinstance(old, ast.ClassDef)
         and not isinstance(new, ast.ClassDef)
     ):
-        yield from _contested(old, new, name)
+        yield from _contested(old, new, name, contested.fixtures)
         return
     yield from _decorators(old, new, name)
     if isinstance(old, ast.ClassDef) and isinstance(new, ast.ClassDef):
@@ -180,9 +182,35 @@ def _definition(old: _Def, new: _Def, name: str, contested: Collection[str]) -> 
         yield from _statements(old.body, new.body, name)
 
 
-def _contested(old: _Function, new: _Function, name: str) -> Iterator[str]:
+@dataclass(frozen=True, slots=True)
+class _Contested:
+    """What a submission may do to tests that it names as contradicting the issue."""
+
+    tests: frozenset[str] = frozenset()
+    fixtures: frozenset[str] = frozenset()
+    """Arguments that such a test may take: those that tests of its file take already, and pytest's
+    own that leave no trace."""
+
+
+_OWN_FIXTURES = frozenset({"capsys", "capfd", "caplog", "recwarn", "tmp_path", "monkeypatch"})
+"""Of pytest: what they do is undone at the test's end."""
+
+
+def _fixtures(module: ast.Module) -> frozenset[str]:
+    """The arguments that the test functions of a file take."""
+    return _OWN_FIXTURES | {
+        argument.arg
+        for node in ast.walk(module)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test")
+        for argument in node.args.args
+    }
+
+
+def _contested(
+    old: _Function, new: _Function, name: str, fixtures: frozenset[str]
+) -> Iterator[str]:
     """A test that may say something else, but stays a test and reaches nothing but itself."""
-    if _dump(old.args) != _dump(new.args):
+    if _dump(old.args) != _dump(new.args) and not _takes_only(new, fixtures):
         yield f"the arguments or fixtures of {name} were changed."
     if [_but_cases(d) for d in old.decorator_list] != [_but_cases(d) for d in new.decorator_list]:
         yield f"the decorators of {name} were changed in more than their cases."
@@ -198,6 +226,13 @@ def _contested(old: _Function, new: _Function, name: str) -> Iterator[str]:
     for statement in new.body:
         if _dump(statement) not in had and (_can_end(statement) or _reaches_out(statement)):
             yield f"{name} has a new statement that could disable tests: `{_shown(statement)}`."
+
+
+def _takes_only(test: _Function, fixtures: frozenset[str]) -> bool:
+    """Whether a test's arguments are plain ones, without values of their own."""
+    args = test.args
+    special = (args.posonlyargs, args.kwonlyargs, args.defaults, args.vararg, args.kwarg)
+    return not any(special) and {a.arg for a in args.args} <= fixtures
 
 
 def _but_cases(decorator: ast.expr) -> str:

@@ -110,6 +110,9 @@ def test_near():
         ),
         ("[1, 2]", "[pytest.param(1, marks=pytest.mark.skip)]", "more than name values"),
         ("def test_old(n)", "def test_renamed(n)", "deleted"),
+        ("def test_old(n)", "def test_old(n, capsys)", ""),
+        ("def test_old(n)", "def test_old(n, whole_shop)", "arguments or fixtures"),
+        ("def test_old(n)", "def test_old(n, capsys=None)", "arguments or fixtures"),
         ("@pytest.mark.parametrize", "@pytest.mark.skip\n@pytest.mark.parametrize", "decorators"),
     ],
 )
