@@ -73,6 +73,8 @@ class Submission(Record):
     attempt: int = 1
     earlier: int = 0
     """How many submissions of the attempt were judged before this one."""
+    holds_regression_test: bool = False
+    """Whether the patch has had its regression test before, as a pull request's has."""
     kept_base: KeptBase | None = None
     """Where the base's results are kept; None where a model may have changed the base."""
     at_once: int = 1
@@ -328,6 +330,8 @@ async def _case(
         touched=touched,
         tests_like_it=await _tests_like_it(clean, touched, {file.path for file in files}),
         base_tests={f.path: f.base for f in files if is_test(f.path) and f.base is not None},
+        holds_regression_test=submission.holds_regression_test,
+        changed=frozenset(file.path for file in files),
         kept_base=submission.kept_base,
         at_once=submission.at_once,
         share=share(submission.attempt, submission.earlier),

@@ -77,6 +77,10 @@ class Case(Record):
     """Test files of the base, with their texts, beside whose tests a new one may stand."""
     touched: tuple[Touched, ...] = ()
     """The source that the patch touches, with the tests that belong to it."""
+    holds_regression_test: bool = False
+    """Whether the patch has its regression test already: then none is placed."""
+    changed: frozenset[str] = frozenset()
+    """All files that the patch touches."""
     kept_base: KeptBase | None = None
     """Where the base's results are kept; None: nowhere."""
     share: float = ONE_OF_TWENTY
@@ -147,6 +151,9 @@ async def see_before(runs: Runs) -> Before:
         if not run.as_claimed:
             unplaced = NotPlaced(why="It shows nothing without the patch.")
             return Before(reproduction=run, placed=unplaced, placed_run=None)
+        if case.holds_regression_test:
+            there = NotPlaced(why="The pull request had one already.")
+            return Before(reproduction=run, placed=there, placed_run=None)
         for beside in places_beside(case, case.reproduction):
             placed_run = await run_placed(sandbox, beside, case.timeout_s)
             if any(r.outcome == "failed" for r in placed_run.results):
@@ -425,6 +432,8 @@ def files_placed(case: Case, placed: Placement | NotPlaced) -> dict[str, str | N
         return {}
     own = tree_files(case.reproduction)
     replaced = placed.replaces if isinstance(placed, Placement) else ()
+    if case.holds_regression_test:
+        return {path: None for path in own if path not in case.changed | {*case.base_files}}
     kept = {p: None if p in replaced else text for p, text in own.items() if is_test(p)}
     gone = dict.fromkeys(p for p in own if not is_test(p) and p not in case.base_files)
     return {**gone, **kept, **(placed.files if isinstance(placed, Placement) else {})}

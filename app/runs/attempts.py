@@ -124,6 +124,7 @@ async def prove_on_commit(
     submission = Submission(
         patch=patch,
         reproduction=reproduction,
+        holds_regression_test=True,
         issue=Issue.model_validate_json(kept),
         test_command=test_command or config.test_command,
         policy=config.policy,

@@ -143,8 +143,8 @@ def attempt_introduction(
         parts.append("The tree holds that pull request as it is now.")
         if carried is not None and carried.command:
             parts.append(
-                f"Its reproduction is already accepted: `{carried.command}`. Another one must fail "
-                "in the tree as it is now."
+                f"Its reproduction is already accepted: `{carried.command}`; what it ran may stand "
+                "among the other tests by now. Another one must fail in the tree as it is now."
             )
     parts.append("Do what the feedback asks, or say why not; then submit.")
     return " ".join(parts)

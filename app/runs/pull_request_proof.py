@@ -48,9 +48,15 @@ class WiderProof:
         except PatchUnusable as error:
             reasons = (str(error),)
             return GateJudged(attempt=submission.attempt, verdict="refused", reasons=reasons)
-        proven_by = self.carried if self.carried and self.carried.command else declared
+        carried = self.carried if self.carried and self.carried.command else None
         judged = await judge(
-            added.model_copy(update={"patch": whole, "reproduction": proven_by}),
+            added.model_copy(
+                update={
+                    "patch": whole,
+                    "reproduction": carried or declared,
+                    "holds_regression_test": carried is not None,
+                }
+            ),
             self.open_base,
             on_progress,
         )

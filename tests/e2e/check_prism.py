@@ -31,7 +31,7 @@ from tests.e2e.conversation_world import REPO, Story, edit, scripts, submit
 
 REVIEWED = Script(
     (edit("amount += price\n", "amount = amount + price\n"), submit("[1] Done.\n[2] Because.")),
-    when="<feedback number=",
+    when="<feedback-",
 )
 
 

@@ -36,7 +36,7 @@ OUTWARD = (
 )
 REVIEWED = Script(
     (edit("amount += price\n", "amount = amount + price\n"), submit("[1] Done.\n[2] Because.")),
-    when="<feedback number=",
+    when="<feedback-",
 )
 
 

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 REVIEWED = Script(
     (edit("amount += price\n", "amount = amount + price\n"), submit("[1] Written out.")),
-    when="<feedback number=",
+    when="<feedback-",
 )
 
 

@@ -23,7 +23,7 @@ REVIEWED = Script(
         submit("[1] Written out.\n[2] The text names the argument now."),
         Say(content="Done."),
     ),
-    when="<feedback number=",
+    when="<feedback-",
 )
 
 
