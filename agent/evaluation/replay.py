@@ -14,9 +14,9 @@ from agent.evaluation.instances import Instance
 from agent.evaluation.replayed_tests import DeclaredTests, declared_tests
 from agent.evaluation.results import InstanceResult
 from agent.evaluation.statistics import Share, share
-from agent.gate.apply import patched_text
 from agent.gate.compare import function_of
-from agent.gate.patch import BadPatch, parse_patch, without_hunks
+from agent.gate.patch.apply import patched_text
+from agent.gate.patch.parse import BadPatch, parse_patch, without_hunks
 from agent.model import Record
 from agent.models.replay import Replay, ReplayMode
 from agent.testing import selection as selecting

@@ -10,8 +10,8 @@ import ast
 import re
 from collections.abc import Collection, Iterator, Sequence
 
-from agent.gate.changed import changed_texts, parsed
 from agent.gate.compare import function_of
+from agent.gate.patch.changed_file import changed_texts, parsed
 from agent.gate.rules.python_tests import import_origins
 from agent.gate.rules.test_additions import addition_refusals
 from agent.gate.rules.test_weakening import edited_tests, weakening

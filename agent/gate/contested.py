@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from agent.gate.changed import ChangedFile
 from agent.gate.compare import file_of, function_of
-from agent.gate.patch import parse_patch
+from agent.gate.patch.changed_file import ChangedFile
+from agent.gate.patch.parse import parse_patch
 from agent.gate.proof import Case, fresh_sandbox
 from agent.gate.sandbox_runs import write_files
 from agent.journal.events import Check, ContestedTest

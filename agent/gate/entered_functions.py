@@ -10,8 +10,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Collection, Sequence
 
-from agent.gate.changed import parsed
 from agent.gate.compare import file_of
+from agent.gate.patch.changed_file import parsed
 from agent.testing.report import Entered, Function, SuiteRun
 
 _MOST_NAMED = 200

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agent.gate.apply import patched_text
 from agent.gate.compare import SHOWN_CHARS, named_like
 from agent.gate.entered_functions import changed_functions, entering_tests
-from agent.gate.patch import Hunk, hunk_line, only_comments, parse_patch, without_hunks
+from agent.gate.patch.apply import patched_text
+from agent.gate.patch.parse import Hunk, hunk_line, only_comments, parse_patch, without_hunks
 from agent.gate.proof import fresh_sandbox, place_in_tree
 from agent.gate.reachable_tests import tests_reaching
 from agent.gate.regression_test import tree_files

@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from functools import partial
 
 from agent.errors import AgentError
-from agent.gate.apply import changed_files, differences
 from agent.gate.background import background
 from agent.gate.behaviour.check import behaviour
 from agent.gate.chance import share
-from agent.gate.changed import ChangedFile
 from agent.gate.claims import Claims
 from agent.gate.compare import reproduction_check
 from agent.gate.contested import contested_check, run_changed_tests_on_base, with_diffs
 from agent.gate.hunks import evidence_of_hunks
-from agent.gate.patch import BadPatch, FileChange, parse_patch
+from agent.gate.patch.apply import changed_files, differences
+from agent.gate.patch.changed_file import ChangedFile
+from agent.gate.patch.parse import BadPatch, FileChange, parse_patch
 from agent.gate.progress import OnProgress, Progress
 from agent.gate.proof import (
     Before,

@@ -21,7 +21,7 @@ from agent.gate.compare import (
     reproduction_check,
     suite_check,
 )
-from agent.gate.patch import Hunk, hunk_line, only_comments, parse_patch, without_hunks
+from agent.gate.patch.parse import Hunk, hunk_line, only_comments, parse_patch, without_hunks
 from agent.gate.plain_run import (
     PLAIN,
     PlainOutcome,

@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 
 import libcst as cst
 
-from agent.gate.changed import parsed
+from agent.gate.patch.changed_file import parsed
 from agent.gate.test_insertion import behaviour_name, insert_test, shared_names
 from agent.journal.events import ReproductionDeclared
 from agent.model import Record

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
-from agent.gate.changed import ChangedFile
+from agent.gate.patch.changed_file import ChangedFile
 from agent.gate.progress import Progress
 from agent.gate.proof import Before, Case
 from agent.journal.events import Check, HunkEvidence, HunkReason, Strength

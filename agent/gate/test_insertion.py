@@ -15,7 +15,7 @@ from typing import TypeGuard, TypeVar
 
 import libcst as cst
 
-from agent.gate.changed import parsed
+from agent.gate.patch.changed_file import parsed
 
 _LONGEST_NAME = 60
 _LINE = 100

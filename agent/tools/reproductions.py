@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import Field
 
 from agent.gate.chance import MOST_RUNS, RUNS_IF_FLAKY, passes_needed, share
-from agent.gate.changed import changed_texts
+from agent.gate.patch.changed_file import changed_texts
 from agent.gate.regression_test import normalised_path
 from agent.gate.rules.reproduction import outside_path_refusal
 from agent.gate.rules.test_additions import addition_refusals

@@ -6,7 +6,7 @@ the two trees are compared as well: what git would really write is what counts.
 
 from __future__ import annotations
 
-from agent.gate.patch import BadPatch, parse_patch
+from agent.gate.patch.parse import BadPatch, parse_patch
 from agent.gate.rules.paths import patch_path_refusal
 from agent.task import GatePolicy
 from app.git.process import GitError

@@ -31,7 +31,7 @@ from detect_secrets.plugins.stripe import StripeDetector
 from detect_secrets.plugins.telegram_token import TelegramBotTokenDetector
 from detect_secrets.plugins.twilio import TwilioKeyDetector
 
-from agent.gate.patch import BadPatch, parse_patch
+from agent.gate.patch.parse import BadPatch, parse_patch
 from app.sanitize.secret_patterns import (
     IN_CONTEXT,
     KEY_ON_A_LINE,

@@ -15,7 +15,7 @@ from agent.gate.behaviour.strength import (
     naming_tests,
     strength_check,
 )
-from agent.gate.changed import ChangedFile
+from agent.gate.patch.changed_file import ChangedFile
 from agent.gate.proof import fresh_sandbox
 from agent.gate.steps import Evidence, HeldPatch
 from sandbox.protocol import Sandbox

@@ -18,7 +18,7 @@ from importlib import resources
 from pathlib import PurePosixPath
 from typing import Literal, TypeGuard
 
-from agent.gate.changed import ChangedFile, parsed
+from agent.gate.patch.changed_file import ChangedFile, parsed
 from agent.journal.events import Check, ReproductionDeclared
 from agent.model import Record
 from agent.task import Issue

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from agent.gate.behaviour.documented_examples import Example, Seen, Session, Shown, run_sessions
-from agent.gate.changed import ChangedFile, parsed
+from agent.gate.patch.changed_file import ChangedFile, parsed
 from agent.journal.events import Check, ReproductionDeclared
 from agent.model import Record
 from agent.models.offline import issue_examples

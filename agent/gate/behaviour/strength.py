@@ -12,7 +12,7 @@ from importlib import resources
 
 from agent.gate.behaviour.documented_examples import Examples
 from agent.gate.behaviour.variants import Variant, variants_of
-from agent.gate.changed import ChangedFile
+from agent.gate.patch.changed_file import ChangedFile
 from agent.journal.events import Check, ReproductionDeclared, Strength
 from agent.model import Record
 from agent.testing.paths import is_test

@@ -9,7 +9,7 @@ from itertools import chain, zip_longest
 
 import libcst as cst
 
-from agent.gate.changed import ChangedFile, parsed
+from agent.gate.patch.changed_file import ChangedFile, parsed
 from agent.model import Record
 from agent.models.offline.mutations import (
     Mutant,

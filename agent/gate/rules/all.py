@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from agent.gate.changed import ChangedFile, added_part
+from agent.gate.patch.changed_file import ChangedFile, added_part
 from agent.gate.regression_test import normalised_path, tree_files
 from agent.gate.rules.code_in_data import data_refusals
 from agent.gate.rules.constant_answers import constant_answers

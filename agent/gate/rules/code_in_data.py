@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from agent.gate.changed import ChangedFile, added_nodes, line_of, plain
+from agent.gate.patch.changed_file import ChangedFile, added_nodes, line_of, plain
 from agent.gate.rules.special_casing import literals
 from agent.testing.paths import is_source, is_test
 

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import PurePosixPath
 
-from agent.gate.patch import FileChange
+from agent.gate.patch.parse import FileChange
 from agent.guarded_paths import INTERPRETER_START, TEST_OPTIONS
 from agent.task import GatePolicy, Issue
 from agent.testing.paths import is_code, is_test, matches

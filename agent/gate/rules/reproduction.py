@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import PurePosixPath
 
-from agent.gate.changed import parsed
+from agent.gate.patch.changed_file import parsed
 from agent.gate.regression_test import normalised_path, tree_files
 from agent.gate.rules.paths import file_path_refusal
 from agent.journal.events import ReproductionDeclared

@@ -11,7 +11,7 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 
-from agent.gate.changed import ChangedFile, added_nodes, parsed
+from agent.gate.patch.changed_file import ChangedFile, added_nodes, parsed
 from agent.testing.paths import is_source
 
 _TRIVIAL: frozenset[str] = frozenset(map(repr, (None, True, False, "", b"", 0, 1, -1, 0.0, 1.0)))

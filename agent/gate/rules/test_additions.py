@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from agent.gate.changed import parsed
+from agent.gate.patch.changed_file import parsed
 from agent.gate.rules.case_tables import is_longer_table
 from agent.gate.rules.import_time import Names, acts, decorates_harmlessly, names_of
 from agent.gate.rules.python_tests import import_origins

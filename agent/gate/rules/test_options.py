@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
-from agent.gate.changed import ChangedFile, parsed
+from agent.gate.patch.changed_file import ChangedFile, parsed
 from agent.gate.rules.python_tests import python_weakening
 from agent.testing.paths import is_test
 

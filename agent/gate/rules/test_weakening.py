@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from pathlib import PurePosixPath
 
-from agent.gate.changed import ChangedFile
+from agent.gate.patch.changed_file import ChangedFile
 from agent.gate.rules.python_tests import changed_tests, python_weakening
 from agent.testing.paths import is_code, is_test
 

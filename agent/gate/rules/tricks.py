@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from agent.gate.changed import ChangedFile, added_nodes, line_of, parsed, plain
+from agent.gate.patch.changed_file import ChangedFile, added_nodes, line_of, parsed, plain
 from agent.task import Issue
 from agent.testing.paths import is_code, is_test
 

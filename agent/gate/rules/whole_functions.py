@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from agent.gate.changed import ChangedFile, plain
+from agent.gate.patch.changed_file import ChangedFile, plain
 from agent.testing.paths import is_test
 
 _BROAD = frozenset(

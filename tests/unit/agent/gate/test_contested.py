@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from agent.gate.changed import ChangedFile
 from agent.gate.compare import suite_check
 from agent.gate.contested import contested_check
+from agent.gate.patch.changed_file import ChangedFile
 from agent.gate.rules.test_weakening import weakening
 from agent.journal.events import ContestedTest
 from agent.testing.report import Outcome, SuiteRun, TestResult

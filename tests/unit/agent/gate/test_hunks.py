@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from agent.gate.hunks import SUITE, first_missed_test, reason_for
-from agent.gate.patch import Hunk
+from agent.gate.patch.parse import Hunk
 from agent.gate.reachable_tests import reachable_files, read_imports
 from agent.journal.events import HunkReason
 from agent.testing.report import Outcome, SuiteRun, TestResult

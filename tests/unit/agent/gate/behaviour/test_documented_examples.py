@@ -14,8 +14,8 @@ from agent.gate.behaviour.documented_examples import (
     sessions_of,
     touched_names,
 )
-from agent.gate.changed import ChangedFile
-from agent.gate.patch import parse_patch
+from agent.gate.patch.changed_file import ChangedFile
+from agent.gate.patch.parse import parse_patch
 from agent.journal.events import Check, ReproductionDeclared
 from agent.task import Issue
 from tests.doubles.gate_case import patch

@@ -10,7 +10,7 @@ from agent.gate.behaviour.similar_inputs import (
     failures_nearby,
     variants_of_reproduction,
 )
-from agent.gate.changed import ChangedFile
+from agent.gate.patch.changed_file import ChangedFile
 from agent.journal.events import Check, ReproductionDeclared
 from tests.doubles.local_sandbox import LocalSandbox
 

@@ -17,8 +17,8 @@ from agent.gate.behaviour.strength import (
     strength_check,
 )
 from agent.gate.behaviour.variants import variants_of
-from agent.gate.changed import ChangedFile
-from agent.gate.patch import parse_patch
+from agent.gate.patch.changed_file import ChangedFile
+from agent.gate.patch.parse import parse_patch
 from agent.journal.events import ReproductionDeclared, Strength
 from tests.doubles import gate_case as case
 from tests.doubles.local_sandbox import LocalSandbox

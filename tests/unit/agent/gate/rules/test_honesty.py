@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agent.gate.changed import ChangedFile, added_part, changed_file
-from agent.gate.patch import parse_patch
+from agent.gate.patch.changed_file import ChangedFile, added_part, changed_file
+from agent.gate.patch.parse import parse_patch
 from agent.gate.rules.constant_answers import constant_answers
 from agent.gate.rules.reproduction import reproduction_refusals
 from agent.gate.rules.shadowing import shadowing

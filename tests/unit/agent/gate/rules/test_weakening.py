@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agent.gate.changed import ChangedFile, changed_file
-from agent.gate.patch import parse_patch
+from agent.gate.patch.changed_file import ChangedFile, changed_file
+from agent.gate.patch.parse import parse_patch
 from agent.gate.rules.test_options import option_refusals
 from agent.gate.rules.test_weakening import edited_tests, weakening
 from tests.doubles.gate_case import patch

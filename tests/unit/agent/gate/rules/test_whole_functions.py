@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agent.gate.changed import ChangedFile, changed_file
-from agent.gate.patch import parse_patch
+from agent.gate.patch.changed_file import ChangedFile, changed_file
+from agent.gate.patch.parse import parse_patch
 from agent.gate.rules.whole_functions import function_refusals
 from tests.doubles.gate_case import patch
 

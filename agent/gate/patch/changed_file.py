@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import difflib
 
-from agent.gate.patch import FileChange
+from agent.gate.patch.parse import FileChange
 from agent.model import Record
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.gate.apply import changed_files, differences, patched_text
-from agent.gate.patch import BadPatch, parse_patch, without_hunks
+from agent.gate.patch.apply import changed_files, differences, patched_text
+from agent.gate.patch.parse import BadPatch, parse_patch, without_hunks
 from tests.doubles import gate_case as case
 
 BASE = "one\ntwo\nthree\nfour\nfive\nsix\nseven\n"

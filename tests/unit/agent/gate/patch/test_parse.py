@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.gate.patch import BadPatch, parse_patch, without_hunks
+from agent.gate.patch.parse import BadPatch, parse_patch, without_hunks
 from agent.gate.rules.paths import change_refusals, file_path_refusal, size_refusals
 from agent.task import GatePolicy, Issue
 from agent.testing.paths import is_source, is_test, matches

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from agent.gate.changed import ChangedFile, changed_file
-from agent.gate.patch import BadPatch, FileChange, parse_patch
+from agent.gate.patch.changed_file import ChangedFile, changed_file
+from agent.gate.patch.parse import BadPatch, FileChange, parse_patch
 from sandbox.byte_text import to_text
 
 _NO_NEWLINE = "\\ No newline at end of file"
