@@ -303,17 +303,14 @@ def judged_examples(
             )
             text = patched.get(session.path, "")
             edited = session.path in patched and not _still_in_text(example, text)
-            kind = _kind(example, was, now, own, bug)
-            same = was is not None and was.raised is None and was == now[0]
-            if kind == "still wrong" and same and session.path not in patched:
-                kind = "left out"  # a page that was outdated before
+            page = session.path not in patched
             found.append(
                 Judged(
                     path=session.path,
                     line=example.line,
                     source=example.source.strip(),
                     want=(example.raises or example.want).strip(),
-                    kind=kind,
+                    kind=_kind(example, was, now, own, bug, page=page),
                     before=_words(was),
                     after=_words(now[0]),
                     edited=edited,
@@ -323,7 +320,13 @@ def judged_examples(
 
 
 def _kind(
-    example: Example, was: Shown | None, now: Sequence[Shown | None], own: bool, bug: str
+    example: Example,
+    was: Shown | None,
+    now: Sequence[Shown | None],
+    own: bool,
+    bug: str,
+    *,
+    page: bool,
 ) -> Kind:
     held = example_holds(example, was)
     if all(example_holds(example, seen) for seen in now):
@@ -341,8 +344,8 @@ def _kind(
         changed = example.raises is None and was is not None and was.raised is None
         return "still wrong" if same or changed else "left out"
     wanted, got = _value(example.want), _value(after.output)
-    if example.raises is not None:
-        return "left out"
+    if example.raises is not None or (page and was == after):
+        return "left out"  # such a page was outdated before
     return "still wrong" if wanted is not None and got is not None else "left out"
 
 
