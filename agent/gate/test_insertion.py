@@ -225,7 +225,7 @@ def _imported(tree: ast.Module) -> dict[str, tuple[str, int, str]]:
     for node in tree.body:
         if isinstance(node, ast.Import):
             for a in node.names:
-                found[a.asname or a.name.partition(".")[0]] = (a.name if a.asname else "", 0, "")
+                found[a.asname or a.name.partition(".")[0]] = (a.name, 0, "")
         elif isinstance(node, ast.ImportFrom) and node.module != "__future__":
             for a in node.names:
                 found[a.asname or a.name] = (node.module or "", node.level, a.name)

@@ -123,6 +123,7 @@ def test_a_table_of_cases_gets_a_row_where_that_is_all_it_takes() -> None:
         (NEW.replace("shop.prices", "shop.other"), TABLE),
         (NEW, FUNCTIONS + "\n\ndiscount = None\n"),
         (NEW.replace("test_bug", "test_total_of_all"), FUNCTIONS + "\n\ntest_total_of_all = 1\n"),
+        (NEW.replace("pytest", "shop.a") + "    assert shop\n", "import shop.b\n" + FUNCTIONS),
         # More than a test and what it needs.
         (NEW + "\nprint(1)\n", FUNCTIONS),
         (NEW.replace("import pytest", "from pytest import *"), FUNCTIONS.replace("pytest", "os")),
