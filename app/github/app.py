@@ -10,6 +10,7 @@ from github import Auth, GithubIntegration
 from urllib3.util import Retry
 
 from app.github.records import GitToken
+from app.github.transport import use_checked_connections
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class GithubApp:
 
 def integration(app: GithubApp) -> GithubIntegration:
     """A client that speaks as the App."""
+    use_checked_connections()
     return GithubIntegration(
         auth=Auth.AppAuth(app.app_id, app.private_key),
         base_url=app.api_url.rstrip("/"),

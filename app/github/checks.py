@@ -6,7 +6,7 @@ Source of facts: GitHub's REST description, version 2022-11-28.
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 import requests
 from github import GithubException
@@ -14,6 +14,7 @@ from github.Requester import Requester
 
 from app.github.paging import all_entries
 from app.github.records import CheckReport, CheckRun, FailedCheck
+from app.github.transport import MOST_REDIRECTS, REDIRECTS
 from app.github.webhooks import FAILURES
 
 MOST_ANNOTATIONS = 50
@@ -125,16 +126,23 @@ def check_log(
     auth = requester.auth
     if auth is None:
         return None
-    answer = requests.get(
-        f"{base_url}/repos/{repository}/actions/jobs/{check}/logs",
-        headers={"Authorization": f"{auth.token_type} {auth.token}"},
-        allow_redirects=False,
-        timeout=timeout_s,
-        verify=verify,
-    )
+    address = f"{base_url}/repos/{repository}/actions/jobs/{check}/logs"
+    for _ in range(MOST_REDIRECTS):
+        answer = requests.get(
+            address,
+            headers={"Authorization": f"{auth.token_type} {auth.token}"},
+            allow_redirects=False,
+            timeout=timeout_s,
+            verify=verify,
+        )
+        elsewhere = urljoin(address, answer.headers.get("Location", address))
+        moved = elsewhere.startswith((f"{base_url}/repositories/", f"{base_url}/repos/"))
+        if answer.status_code not in REDIRECTS or not moved:
+            break
+        address = elsewhere  # the repository was renamed
     if answer.status_code in (404, 410):
         return None
-    if answer.status_code not in (301, 302, 307):
+    if answer.status_code not in REDIRECTS or "Location" not in answer.headers:
         raise GithubException(answer.status_code, _json(answer), dict(answer.headers))
     with requests.get(
         answer.headers["Location"], timeout=timeout_s, verify=verify, stream=True

@@ -138,11 +138,13 @@ class GithubForge:
 
         def write() -> None:
             target = f"comments/{comment}" if comment else str(issue)
-            self._client.requester.requestJsonAndCheck(
+            _, made = self._client.requester.requestJsonAndCheck(
                 "POST",
                 f"/repos/{self._name}/issues/{target}/reactions",
                 input={"content": reaction},
             )
+            if made["content"] != reaction:
+                raise OddAnswer("another reaction")
 
         await self._call(f"react to issue #{issue}", write)
 
@@ -205,11 +207,13 @@ class GithubForge:
         """Add labels to an issue or pull request. Idempotent."""
 
         def write() -> None:
-            self._client.requester.requestJsonAndCheck(
+            _, present = self._client.requester.requestJsonAndCheck(
                 "POST",
                 f"/repos/{self._name}/issues/{number}/labels",
                 input={"labels": list(labels)},
             )
+            if not [label["name"] for label in present]:
+                raise OddAnswer("no labels")
 
         if labels:
             await self._call(f"label #{number}", write)
@@ -399,7 +403,7 @@ class GithubForge:
             reason = type(error).__name__
             raise ForgeAway(f"Could not {what}: GitHub cannot be reached ({reason}).") from None
         except (*ODD, BadAttributeException) as error:
-            reason = type(error).__name__
+            reason = str(error) if isinstance(error, OddAnswer) else type(error).__name__
             raise ForgeAway(
                 f"Could not {what}: what came was no answer of GitHub ({reason})."
             ) from None

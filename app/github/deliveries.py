@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 from github import GithubException
 
+from app.github.answers import OddAnswer
 from app.github.app import integration
 from app.github.convert import forge_error
 from app.github.errors import ForgeAway
@@ -90,5 +91,7 @@ def _get(app: GithubApp, path: str, query: dict[str, Any]) -> tuple[dict[str, An
     except requests.RequestException as error:
         reason = type(error).__name__
         raise ForgeAway(f"GitHub cannot be reached ({reason}).") from None
+    except OddAnswer as error:
+        raise ForgeAway(f"What came was no answer of GitHub ({error}).") from None
     finally:
         client.close()

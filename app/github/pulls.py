@@ -13,6 +13,7 @@ from typing import Any
 from github import GithubException
 from github.Requester import Requester
 
+from app.github.answers import OddAnswer
 from app.github.paging import all_entries
 from app.github.records import ReviewComment
 
@@ -66,7 +67,11 @@ def reply(
             and comment["body"].startswith(marker)
         ):
             return
-    requester.requestJsonAndCheck("POST", f"{path}/{thread}/replies", input={"body": text})
+    _, made = requester.requestJsonAndCheck(
+        "POST", f"{path}/{thread}/replies", input={"body": text}
+    )
+    if not made["id"]:
+        raise OddAnswer("no reply")
 
 
 def open_issue(
@@ -129,9 +134,11 @@ def request_reviewers(
     # One by one: GitHub refuses a whole request for one person who may not review.
     for kind, name in wanted:
         try:
-            requester.requestJsonAndCheck(
+            _, asked = requester.requestJsonAndCheck(
                 "POST", f"{pull}/requested_reviewers", input={kind: [name]}
             )
+            if asked["number"] != number:
+                raise OddAnswer("another pull request")
         except GithubException as error:
             if error.status != 422:
                 raise

@@ -15,6 +15,7 @@ import pytest
 from app.github.app import GithubApp
 from app.github.client import GithubForge
 from app.github.errors import ForgeAway
+from app.github.transport import REDIRECTS
 from tests.support.serving import key
 
 __all__ = ["key"]
@@ -90,3 +91,61 @@ async def test_a_call_has_an_end_and_the_next_one_does_not_wait_for_it(key: str)
         )
         assert all(isinstance(error, ForgeAway) for error in ended)
         assert time.monotonic() - started < 30
+
+
+@contextmanager
+def moving(status: int, location: str) -> Iterator[tuple[str, list[tuple[str, str, bytes]]]]:
+    """A server where `o/r` has moved; with what reached the new place: method, path, body."""
+    seen: list[tuple[str, str, bytes]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None: ...
+
+        def answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            code, text = 200, b"[]"
+            if "access_tokens" in self.path:
+                code, text = 201, json.dumps(TOKEN).encode()
+            elif self.path.startswith("/repos/o/r/"):
+                code, text = status, b'{"message": "Moved"}'
+            else:
+                seen.append((self.command, self.path, body))
+                if self.command == "POST":
+                    text = b'[{"name": "bug"}]'
+            self.send_response(code)
+            if code == status:
+                self.send_header("Location", location + self.path.removeprefix("/repos/o/r"))
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        do_GET = do_POST = answer
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}", seen
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("status", REDIRECTS)
+async def test_reads_and_writes_are_repeated_at_the_new_place(key: str, status: int) -> None:
+    with moving(status, "/repositories/5") as (url, seen):
+        forge = forge_at(url, key)
+        await forge.add_labels(7, ["bug"])
+        assert await forge.review_comments(7) == ()
+        await forge.close()
+    assert seen[0] == ("POST", "/repositories/5/issues/7/labels", b'{"labels": ["bug"]}')
+    assert ("GET", "/repositories/5/pulls/7/reviews?page=1&per_page=100", b"") in seen
+
+
+@pytest.mark.parametrize("location", ["http://127.0.0.1:1/repositories/5", "/repos/o/r"])
+async def test_a_write_that_leads_nowhere_is_no_success(key: str, location: str) -> None:
+    with moving(307, location) as (url, seen):
+        forge = forge_at(url, key)
+        with pytest.raises(ForgeAway, match="redirect"):
+            await forge.add_labels(7, ["bug"])
+        await forge.close()
+    assert seen == []
