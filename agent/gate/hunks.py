@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
+from agent.gate.background import background
 from agent.gate.compare import SHOWN_CHARS, named_like
 from agent.gate.entered_functions import changed_functions, entering_tests
 from agent.gate.patch.apply import patched_text
@@ -25,24 +27,44 @@ SUITE = "the test suite"
 
 
 async def evidence_of_hunks(held: HeldPatch) -> Evidence:
-    """Leave each hunk of source out, as long as there is time, and see what fails without it."""
+    """Leave each hunk of source out, as long as there is time, and see what fails without it.
+
+    Two sandboxes share the hunks where the machine has room for both.
+    """
     candidates = hunks_of_source(held)
     if not candidates or held.case.reproduction is None:
         return Evidence()
     if needed := _only_hunk(held, candidates):
         return Evidence(hunks=(needed,))
     held.progress.begins("each hunk left out")
-    found: list[HunkEvidence] = []
-    async with fresh_sandbox(held.open_fresh) as sandbox:
-        clean = await sandbox.snapshot()
-        for path, hunk in candidates:
-            seen = HunkEvidence(path=path, line=hunk_line(hunk), tried=False)
-            if not held.allowance.used_up:
+    waiting = deque(enumerate(candidates))
+    needed_by: dict[int, str] = {}
+    side_by_side = held.case.at_once > 1 and len(candidates) > 1
+
+    async def try_those_waiting() -> None:
+        async with fresh_sandbox(held.open_fresh) as sandbox:
+            clean = await sandbox.snapshot()
+            while waiting and not held.allowance.used_up:
+                number, (path, hunk) = waiting.popleft()
+                missed = await _needed_by(sandbox, clean, held, path, hunk)
+                if missed is not None:
+                    needed_by[number] = missed
                 await sandbox.restore(clean)
-                needed_by = await _needed_by(sandbox, held, path, hunk)
-                if needed_by is not None:
-                    seen = seen.model_copy(update={"tried": True, "needed_by": needed_by})
-            found.append(seen.model_copy(update={"reason": reason_for(path, hunk, held.reasons)}))
+
+    async with background(try_those_waiting, now=side_by_side) as other:
+        await try_those_waiting()
+        if side_by_side:
+            await other.result()
+    found = [
+        HunkEvidence(
+            path=path,
+            line=hunk_line(hunk),
+            tried=number in needed_by,
+            needed_by=needed_by.get(number, ""),
+            reason=reason_for(path, hunk, held.reasons),
+        )
+        for number, (path, hunk) in enumerate(candidates)
+    ]
     untried = [f"{hunk.path}:{hunk.line}" for hunk in found if not hunk.tried]
     left_out = f"Hunks that were not left out to see what needs them: {', '.join(untried)}."
     return Evidence(hunks=tuple(found), left_out=(left_out,) if untried else ())
@@ -123,23 +145,26 @@ def _functions_of(held: HeldPatch, path: str, hunk: Hunk) -> tuple[range, ...] |
     return changed_functions(file.patched, left)
 
 
-async def _needed_by(sandbox: Sandbox, held: HeldPatch, path: str, hunk: Hunk) -> str | None:
-    """What fails without a hunk; empty: nothing; None: it cannot be left out by itself."""
+async def _needed_by(
+    sandbox: Sandbox, clean: str, held: HeldPatch, path: str, hunk: Hunk
+) -> str | None:
+    """What fails without a hunk; empty: nothing; None: it cannot be left out by itself.
+
+    The sandbox is at the snapshot `clean` and is left in any state.
+    """
     declared, before = held.case.reproduction, held.before.reproduction
     if declared is None or before is None:
         return None
+    rest = without_hunks(held.submitted, [hunk])
     try:
-        await sandbox.apply(without_hunks(held.submitted, [hunk]))
+        await sandbox.apply(rest)
     except PatchRefused:
         return None
-    await place_in_tree(sandbox, held.case, held.before.placed)
-    settled = await sandbox.snapshot()
     times = 1 if before.as_claimed == before.runs else runs_needed(before, held.case.share)
     limit = held.case.reproduction_timeout_s
     run = await run_reproduction(sandbox, declared, times, limit, until_it_fails=True)
     if run.passed < run.runs:
         return REPRODUCTION
-    await sandbox.restore(settled)
     if not held.case.test_command or not held.after:
         return ""
     command = held.case.test_command
@@ -150,6 +175,9 @@ async def _needed_by(sandbox: Sandbox, held: HeldPatch, path: str, hunk: Hunk) -
         if entering == ():
             return ""
         chosen = chosen if entering is None else entering
+    await sandbox.restore(clean)  # the reproduction's files, and what it may have left
+    await sandbox.apply(rest)
+    await place_in_tree(sandbox, held.case, held.before.placed)
     limit = min(held.case.timeout_s, max(held.allowance.left_s, 1.0))
     trial = await run_suite(sandbox, command, "\n".join(chosen or ()), limit, fixed_hashes=True)
     if trial.timed_out and limit < held.case.timeout_s:
