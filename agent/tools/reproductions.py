@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
-import shlex
 from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 
 from agent.gate.chance import MOST_RUNS, RUNS_IF_FLAKY, passes_needed, share
 from agent.gate.patch.changed_file import changed_texts
+from agent.gate.patch.parse import touched_paths
 from agent.gate.regression_test import normalised_path
 from agent.gate.rules.reproduction import outside_path_refusal
 from agent.gate.rules.test_additions import addition_refusals
 from agent.gate.rules.test_weakening import edited_tests, weakening
 from agent.journal.events import ReproductionDeclared
 from agent.snapshots import take_snapshot
-from agent.testing.paths import is_test
+from agent.testing.paths import is_source, is_test
 from agent.testing.runners import in_tree
 from agent.testing.vacuous import why_vacuous
 from agent.text.control_tokens import restore
 from agent.text.truncate import cut
 from agent.tools.shell import ending
 from agent.tools.tool import Arguments, Reply, ToolContext, refusal_reply
-from sandbox.errors import FileMissing, FileRefused
+from agent.tools.undo import Before, go_back, look
+from sandbox.errors import FileRefused, SandboxGone
 from sandbox.protocol import WORKDIR, CommandResult, Sandbox
 
 RUNS = 3
@@ -34,7 +37,6 @@ _VAGUE = re.compile(
 )
 """Words that fit any failure, so that they claim nothing."""
 _CANNOT_RUN = (126, 127)
-_NEW_FILE = re.compile(r"^--- /dev/null\n\+\+\+ b/(.+)$", re.M)
 
 
 class ReproductionArguments(Arguments):
@@ -71,22 +73,44 @@ async def reproduction(context: ToolContext, args: ReproductionArguments) -> Rep
             return refusal_reply(refusal)
     files = {path: restore(content) for path, content in args.files.items()}
     try:
-        present = {path: await _read_existing(context.sandbox, path) for path in files}
+        before = await look(context.sandbox, files)
     except FileRefused as problem:
         return refusal_reply(str(problem))
-    refusal, edited = await _overwrite_refusal(context, present, files)
+    refusal, edited = await _overwrite_refusal(context, before.files, files)
     if refusal:
         return refusal_reply(refusal)
+    accepted = False
+    try:
+        reply = await _try(context, args, files, before, edited)
+        accepted = reply.status == "ok"
+    finally:
+        # However it ended: nothing that did not show the bug may look like a part of the code.
+        if not accepted:
+            await asyncio.shield(_go_back(context.sandbox, before))
+    return reply
+
+
+async def _try(
+    context: ToolContext,
+    args: ReproductionArguments,
+    files: Mapping[str, str],
+    before: Before,
+    edited: Sequence[str],
+) -> Reply:
+    """Write the files and run the command; the reply is "ok" only where it shows the bug."""
+    sandbox = context.sandbox
     try:
         for path, content in files.items():
-            await context.sandbox.write(path, content.encode())
+            await sandbox.write(path, content.encode())
     except FileRefused as problem:
-        await _restore_files(context.sandbox, present)
         return refusal_reply(str(problem))
-    results = [
-        await context.sandbox.run(
-            in_tree(args.command), timeout_s=context.task.budget.tool_timeout_s
+    if other := await _changed_besides(sandbox, before, files):
+        return refusal_reply(
+            f"to write these files would change {', '.join(other)}, through a link; give the "
+            "reproduction files of its own"
         )
+    results = [
+        await sandbox.run(in_tree(args.command), timeout_s=context.task.budget.tool_timeout_s)
         for _ in range(RUNS)
     ]
     failures = [
@@ -96,24 +120,30 @@ async def reproduction(context: ToolContext, args: ReproductionArguments) -> Rep
     ]
     shown = failures[0] if failures else results[0]
     observed = cut(f"{shown.text.rstrip()}\n{ending(shown)}", "", 3000, 3000)
+    damaged = [p for p in await _changed_besides(sandbox, before, files) if is_source(p)]
     declared = ReproductionDeclared(
         command=args.command,
-        files=files,
+        files=dict(files),
         expected_failure=args.expected_failure,
         observed=observed,
-        accepted=bool(failures),
+        accepted=bool(failures) and not damaged,
         runs=RUNS,
         failures=len(failures),
     )
-    if not failures:
-        await _restore_files(context.sandbox, present)
+    if not declared.accepted:
+        why = (
+            f"the command changes {', '.join(damaged)}, so that its failure says nothing of the "
+            "code as it is."
+            if damaged
+            else _refusal(args.command, results[0], args.expected_failure)
+        )
         return Reply(
-            f"refused: {_refusal(args.command, results[0], args.expected_failure)}\n{observed}",
+            f"refused: {why}\n{observed}",
             status="refused",
             events=(declared,),
             changed_tree=bool(files),
         )
-    taken = await take_snapshot(context.sandbox, context.journal, "reproduction accepted")
+    taken = await take_snapshot(sandbox, context.journal, "reproduction accepted")
     flaky = (
         ""
         if len(failures) == RUNS
@@ -127,22 +157,24 @@ async def reproduction(context: ToolContext, args: ReproductionArguments) -> Rep
     )
 
 
-async def _read_existing(sandbox: Sandbox, path: str) -> bytes | None:
-    """What is in a file before it is written; None: it is not there."""
-    try:
-        return await sandbox.read(path)
-    except FileMissing:
-        return None
+async def _go_back(sandbox: Sandbox, before: Before) -> None:
+    # A sandbox that is gone has nothing to undo: the next one has the last snapshot's tree.
+    with contextlib.suppress(SandboxGone):
+        await go_back(sandbox, before)
 
 
-async def _restore_files(sandbox: Sandbox, present: Mapping[str, bytes | None]) -> None:
-    """Undo what a reproduction wrote that was not accepted."""
-    new = [normalised_path(path) for path, data in present.items() if data is None]
-    if new:
-        await sandbox.run(f"rm -f -- {shlex.join(new)}")
-    for path, data in present.items():
-        if data is not None:
-            await sandbox.write(path, data)
+async def _changed_besides(
+    sandbox: Sandbox, before: Before, files: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Files that were in the tree before and are not as they were, without the declared ones."""
+    declared = {_tree_path(path) for path in files}
+    touched = touched_paths(await sandbox.diff(before.snapshot))
+    return tuple(p for p, kind in touched.items() if kind != "added" and p not in declared)
+
+
+def _tree_path(path: str) -> str:
+    """The path from the repository's root; one that leads elsewhere stays as it is."""
+    return normalised_path(path).removeprefix(f"{WORKDIR}/")
 
 
 async def _overwrite_refusal(
@@ -153,26 +185,26 @@ async def _overwrite_refusal(
     What the model itself made in this attempt may be replaced; of the repository's own files only
     test files, and those by more tests, or by tests that say what the issue asks for.
     """
+    touched = touched_paths(await context.sandbox.diff()) if files else {}
+    deleted = [p for p in files if touched.get(_tree_path(p)) == "deleted"]
+    if deleted:
+        return (
+            f"{', '.join(deleted)} is a file of the repository that was deleted in this attempt; "
+            "give the reproduction a file of its own"
+        ), ()
     declared = context.state.reproduction
     own = {normalised_path(p) for p in (declared.files if declared is not None else ())}
     over = {
-        normalised_path(path).removeprefix(f"{WORKDIR}/"): (
-            data.decode("utf-8", "replace"),
-            files[path],
-        )
+        _tree_path(path): (data.decode("utf-8", "replace"), files[path])
         for path, data in present.items()
         if data is not None
         and data != files[path].encode()
         and normalised_path(path).startswith(f"{WORKDIR}/")
         and normalised_path(path) not in own
+        and touched.get(_tree_path(path)) != "added"
     }
-    if not over:
-        return "", ()
-    made = set(_NEW_FILE.findall(await context.sandbox.diff()))
     edited: list[str] = []
     for path, (old, new) in over.items():
-        if path in made:
-            continue
         if not is_test(path):
             return (
                 f"{path} exists and is no test; a reproduction must leave the code as it is. Give "

@@ -82,6 +82,21 @@ def parse_patch(text: str) -> tuple[FileChange, ...]:
 _COMMENT = ("#", "//", "/*", "*", '"""', "'''")
 
 
+def touched_paths(diff: str) -> dict[str, Literal["added", "deleted", "changed"]]:
+    """The paths of a tree's diff, binary files and links too, and what became of each.
+
+    Raises `BadPatch` when a header is not git's.
+    """
+    found: dict[str, Literal["added", "deleted", "changed"]] = {}
+    # What stands in a file begins with a sign or a blank, so that it cannot pass for a header.
+    for part in re.split(r"^(?=diff --git )", diff, flags=re.M)[1:]:
+        header, *others = part.splitlines()
+        path = _git_line_path(header)
+        kind = _kind({words.rpartition(" ")[0]: "" for words in others[:2]})
+        found[path] = "changed" if path in found else kind
+    return found
+
+
 def only_comments(hunk: Hunk) -> bool:
     """Whether a hunk changes blank lines and comments only."""
     return all(

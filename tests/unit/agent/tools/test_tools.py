@@ -8,7 +8,10 @@ import pytest
 
 from agent.model import ToolCall
 from agent.tools.registry import TOOLS, parse_call, tool_specs
-from tests.support.agent.tool_context import Workbench, call
+from sandbox.errors import SandboxError
+from sandbox.protocol import CommandResult
+from tests.doubles.local_sandbox import LocalSandbox
+from tests.support.agent.tool_context import FILES, Workbench, call
 
 __all__ = ["call"]
 
@@ -251,6 +254,7 @@ def test_every_tool_has_a_description_and_a_schema():
     assert specs == tool_specs()
 
 
+BROKEN = f"{FILES['shop/prices.py']}\nimport gone\n"
 CLAIM = "python3 -c 'raise SystemExit(\"ZeroDivisionError: here\")'"
 
 
@@ -270,6 +274,47 @@ async def test_a_reproduction_does_not_overwrite_code(call: Workbench):
     )
     assert "shop/prices.py exists and is no test" in reply.text
     assert await call.sandbox.read("shop/prices.py") == before
+
+
+@pytest.mark.parametrize(
+    ("prepare", "files", "command", "words"),
+    [
+        ("rm shop/prices.py", {"shop/prices.py": "import gone\n"}, CLAIM, "was deleted"),
+        ("ln -s ../shop tests/s", {"tests/s/prices.py": BROKEN}, CLAIM, "through a link"),
+        ("true", {}, f"echo import gone >shop/prices.py; {CLAIM}", "the command changes shop/pri"),
+        ("true", {}, f"rm shop/prices.py; {CLAIM}", "the command changes shop/prices.py"),
+    ],
+)
+async def test_a_failure_that_the_reproduction_made_itself_is_none(
+    call: Workbench, prepare: str, files: dict[str, str], command: str, words: str
+):
+    await call.sandbox.run(prepare)
+    before = await call.sandbox.diff()
+    given = {"command": command, "expected_failure": "ZeroDivisionError: here"}
+    reply = await call("reproduction", files=files, **given)
+    assert reply.status == "refused"
+    assert words in reply.text
+    assert await call.sandbox.diff() == before
+
+
+async def test_a_reproduction_that_breaks_off_leaves_nothing_behind(call: Workbench):
+    class Breaking(LocalSandbox):
+        async def run(self, command: str, *, timeout_s: float = 120.0) -> CommandResult:
+            if "touch" in command:
+                await super().run(command)
+                raise SandboxError("the engine refused")
+            return await super().run(command, timeout_s=timeout_s)
+
+    sandbox = Breaking({**FILES, ".gitignore": "*.log\n"})
+    bench = Workbench(sandbox)
+    files = {"new/deep/er.py": "1\n", "tests/test_two.py": TEST, "seen.log": "2\n"}
+    with pytest.raises(SandboxError, match="the engine refused"):
+        await bench("reproduction", command="touch more.py", files=files, expected_failure="two")
+    assert await sandbox.diff() == ""
+    assert (await sandbox.run("ls -A")).text.split() == [
+        ".gitignore", "old.py", "photo.bin", "shop", "tests", "win.txt"
+    ]  # fmt: skip
+    await sandbox.close()
 
 
 async def test_what_the_model_made_itself_may_be_declared_in_another_form(call: Workbench):
