@@ -22,6 +22,7 @@ from agent.model import Record
 from agent.task import Issue
 from agent.testing.paths import is_test
 from agent.testing.runners import kind_of
+from agent.text.titles import name_of_title
 from sandbox.protocol import WORKDIR
 
 _COLLECTED = re.compile(r"(?:test_.*|.*_test)\.py$")
@@ -103,7 +104,7 @@ def place_beside(
     own = tree_files(reproduction)
     tests = {p: t for p, t in own.items() if _is_collected(p, t) and p not in files}
     unittest = kind == "unittest"
-    slug = _slug(issue)
+    slug, title = _slug(issue), name_of_title(issue.title)
     if kind not in ("pytest", "unittest") or (tests and (len(own) > 1 or len(tests) > 1)):
         return ()
     script = None if tests else _script(reproduction)
@@ -117,7 +118,7 @@ def place_beside(
     for path in ranked[:_MOST_PLACES]:
         if not shared_names(text, like[path]):
             break
-        inserted = insert_test(text, like[path], unittest=unittest, fallback_name=_title(issue))
+        inserted = insert_test(text, like[path], unittest=unittest, fallback_name=title)
         if inserted is None:
             continue
         named = "\n".join(f"{path}::{test}" for test in inserted.tests)
@@ -258,13 +259,8 @@ def _free_path(slug: str, files: Collection[str]) -> str:
 
 
 def _slug(issue: Issue) -> str:
-    named = _title(issue)
+    named = name_of_title(issue.title)
     return f"issue_{issue.number}_{named}" if issue.number else named
-
-
-def _title(issue: Issue) -> str:
-    words = re.findall(r"[a-z0-9]+", issue.title.lower())[:6]
-    return "_".join(words)[:50].strip("_") or "reported_bug"
 
 
 def _is_collected(path: str, text: str) -> bool:

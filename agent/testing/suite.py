@@ -34,6 +34,8 @@ _WATCHED = "PATCHWRIGHT_WATCHED"
 _PYTEST_REPORT = Path(__file__).with_name("pytest_report.py")
 _CANNOT_RUN = (126, 127)
 """How shells say that a program cannot be run, or is not there."""
+_IN_ONE_FILE = ("pytest", "junit", "node", "jest", "mocha")
+"""Formats of reports that stand in one file."""
 _MAX_FILES = 50_000
 _MAX_REPORTS = 2000
 
@@ -195,8 +197,9 @@ async def _run_once(
         in_tree(f"{exports}{line}", f"mkdir -p {scratch} && touch {scratch}/start", part.folder),
         timeout_s=timeout_s,
     )
-    results, output, complete = await _results(sandbox, call, ran, scratch, part.folder)
-    entered = parse_entered(await _report(sandbox, call.report)) if _WATCHED in variables else None
+    report = await _report(sandbox, call.report) if call.format in _IN_ONE_FILE else b""
+    results, output, complete = await _results(sandbox, call, ran, report, scratch, part.folder)
+    entered = parse_entered(report) if _WATCHED in variables else None
     # Not by a diff: what tests leave may be large.
     if await sandbox.snapshot() != before:
         await sandbox.restore(before)
@@ -215,12 +218,17 @@ async def _run_once(
 
 
 async def _results(
-    sandbox: Sandbox, call: Invocation, ran: CommandResult, scratch: str, folder: str
+    sandbox: Sandbox,
+    call: Invocation,
+    ran: CommandResult,
+    report: bytes,
+    scratch: str,
+    folder: str,
 ) -> tuple[tuple[TestResult, ...], str, bool]:
     """Results per test, what the run printed, and whether the runner went through all of it."""
     match call.format:
         case "pytest":
-            results, complete = parse_pytest(await _report(sandbox, call.report))
+            results, complete = parse_pytest(report)
             return results, ran.text, complete or not results
         case "go":
             return *parse_go(ran.text), True
@@ -234,14 +242,13 @@ async def _results(
             results = merge_results(result for report in reports for result in report)
             return results, ran.text, True
         case "junit":
-            return parse_junit(await _report(sandbox, call.report)), ran.text, True
+            return parse_junit(report), ran.text, True
         case "node":
-            data = await _report(sandbox, call.report)
-            return parse_junit(data.replace(f'"{WORKDIR}/'.encode(), b'"')), ran.text, True
+            return parse_junit(report.replace(f'"{WORKDIR}/'.encode(), b'"')), ran.text, True
         case "jest":
-            return parse_jest(await _report(sandbox, call.report), WORKDIR), ran.text, True
+            return parse_jest(report, WORKDIR), ran.text, True
         case "mocha":
-            return parse_mocha(await _report(sandbox, call.report), WORKDIR), ran.text, True
+            return parse_mocha(report, WORKDIR), ran.text, True
 
 
 async def _report(sandbox: Sandbox, path: str) -> bytes:

@@ -133,8 +133,8 @@ def _bodies(
 ) -> Iterator[str]:
     """Compare two bodies of definitions: a module's, or that of the class `inside`."""
     old, new = _named(before), _named(after)
-    for name, count in Counter(n for s in after for n in _bound(s)).items():
-        held = sum(name in _bound(s) for s in before)
+    for name, count in Counter(n for s in after for n in bound_names(s)).items():
+        held = sum(name in bound_names(s) for s in before)
         if held and count > held:
             yield f"{where}{name} is defined again, which hides the one that was there."
     for name, node in old.items():
@@ -349,7 +349,7 @@ def _harmless(statement: ast.stmt, later: Sequence[ast.stmt]) -> bool:
     read = {n.id for s in later for n in ast.walk(s) if isinstance(n, ast.Name)}
     if later and isinstance(statement, ast.Expr) and _words(statement) & _PATCHING:
         return False
-    return not _can_end(statement) and not read & set(_bound(statement))
+    return not _can_end(statement) and not read & set(bound_names(statement))
 
 
 def _words(node: ast.AST) -> set[str]:
@@ -439,7 +439,7 @@ def _named(body: Sequence[ast.stmt]) -> dict[str, _Def]:
     return {s.name: s for s in body if isinstance(s, _Def)}
 
 
-def _bound(statement: ast.stmt) -> tuple[str, ...]:
+def bound_names(statement: ast.stmt) -> tuple[str, ...]:
     """Names that a statement of a module or class gives a meaning to, conditionally or not."""
     if isinstance(statement, _Def):
         return (statement.name,)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from agent.gate.patch.changed_file import parsed
 from agent.gate.rules.case_tables import is_longer_table
 from agent.gate.rules.import_time import Names, acts, decorates_harmlessly, names_of
-from agent.gate.rules.python_tests import import_origins
+from agent.gate.rules.python_tests import bound_names, import_origins
 from agent.testing.paths import is_code
 
 _HOOKS = re.compile(
@@ -74,7 +74,7 @@ def _in_body(
         if isinstance(n, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
         and ast.dump(n) not in kept
     }
-    taken = {name for node in old for name in _bound(node)}
+    taken = {name for node in old for name in bound_names(node)}
     origins = {origin for node in old for origin in import_origins(node).items()}
     for node in new:
         text = ast.dump(node)
@@ -95,12 +95,12 @@ def _in_body(
             continue
         again = {name for name, origin in import_origins(node).items() if (name, origin) in origins}
         yield from _insertion(node, taken - again, scope, top=top)
-        taken |= set(_bound(node))
+        taken |= set(bound_names(node))
 
 
 def _insertion(node: ast.stmt, taken: set[str], scope: _Scope, *, top: bool) -> Iterator[str]:
     shown = _shown(node)
-    for name in _bound(node):
+    for name in bound_names(node):
         if name == "*" or name in taken or (top and hasattr(builtins, name)):
             yield f"`{shown}` shadows `{name}`."
         elif _HOOKS.match(name):
@@ -164,9 +164,9 @@ def _reaching(node: ast.FunctionDef | ast.AsyncFunctionDef, scope: _Scope) -> It
         name
         for part in (*scope.module.body, *ast.walk(node))
         if isinstance(part, ast.Import | ast.ImportFrom)
-        for name in _bound(part)
+        for name in bound_names(part)
     }
-    shared = (imported | {name for part in scope.module.body for name in _bound(part)}) - (
+    shared = (imported | {name for part in scope.module.body for name in bound_names(part)}) - (
         local - imported
     )
     for inner in ast.walk(node):
@@ -249,15 +249,6 @@ def _shown(node: ast.stmt) -> str:
 
 def _targets(node: ast.Assign | ast.AnnAssign) -> list[ast.expr]:
     return list(node.targets) if isinstance(node, ast.Assign) else [node.target]
-
-
-def _bound(node: ast.AST) -> list[str]:
-    """Names that a statement binds where it stands."""
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-        return [node.name]
-    if isinstance(node, ast.Import | ast.ImportFrom):
-        return [(a.asname or a.name).split(".")[0] for a in node.names]
-    return [n.id for n in ast.walk(node) if isinstance(n, ast.Name) and not _is_load(n)]
 
 
 def _is_load(node: ast.Name) -> bool:

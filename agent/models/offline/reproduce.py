@@ -24,8 +24,8 @@ from agent.models.offline.repository_view import (
     view_whole,
 )
 from agent.models.offline.variants import of_failing_test
+from agent.text.titles import name_of_title
 
-_LONGEST_NAME = 45
 MOST_EXAMPLES = 60
 STANDARD = {
     "date": "datetime", "datetime": "datetime", "timedelta": "datetime", "time": "datetime",
@@ -113,21 +113,12 @@ def from_issue(title: str, report: IssueReport, tree: Tree) -> Steps[Reproductio
     if not findings:
         return None
     style = yield from _style(tree)
-    folder, name = tree.test_folder, tree.test_file.replace("*", _slug(title), 1).replace("*", "")
+    named = tree.test_file.replace("*", name_of_title(title), 1).replace("*", "")
+    folder, name = tree.test_folder, named
     path = f"{folder}/{name}" if folder else name
     while path in tree.files:
         path = path.removesuffix(".py") + "_issue.py"
     return (yield from _declare(title, path, findings, style, tree))
-
-
-def _slug(title: str) -> str:
-    """The first words of a title, as a part of a file's name."""
-    slug = ""
-    for word in re.findall(r"\w+", title.lower()):
-        if len(slug) + len(word) >= _LONGEST_NAME:
-            break
-        slug += f"_{word}"
-    return slug.strip("_") or "reported_bug"
 
 
 def _declare(
