@@ -30,10 +30,12 @@ from agent.gate.proof import (
     Proof,
     Runs,
     base_suites,
+    fails_in_its_place,
     files_placed,
     fresh_sandbox,
     prove,
     see_before,
+    see_next_place,
     smallest_patch,
 )
 from agent.gate.rules.all import Base, refusals
@@ -170,6 +172,9 @@ async def _judge_with_patch(admissible: Admissible, before: Before) -> GateJudge
         shown = reproduction_check(declared, before.reproduction, after, case.share)
         return _verdict(submission, "unproven", [*rules, shown])
     proof = await prove(runs, before, submission.patch)
+    while fails_in_its_place(before, proof):
+        before = await see_next_place(runs, before)
+        proof = await prove(runs, before, submission.patch)
     before = before.model_copy(update={"suites": proof.base_suites})
     if reasons := _not_as_judged(proof, admissible, before, files):
         return _verdict(submission, "refused", [*rules, _failed_check("patch", reasons)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -32,7 +33,14 @@ from agent.gate.plain_run import (
 )
 from agent.gate.progress import Progress
 from agent.gate.reachable_tests import tests_reaching
-from agent.gate.regression_test import NotPlaced, Placement, place, place_beside, tree_files
+from agent.gate.regression_test import (
+    NotPlaced,
+    Placement,
+    place,
+    place_beside,
+    tree_files,
+    with_behaviour_names,
+)
 from agent.gate.rules.test_additions import addition_refusals
 from agent.gate.sandbox_runs import (
     run_before,
@@ -57,6 +65,8 @@ _MOST_HUNKS = 12
 
 
 _PROSE = (".md", ".rst")
+REGRESSION_TEST = "regression test"
+_EXCEPTION = re.compile(r"\b[A-Z]\w*(?:Error|Exception|Warning)\b")
 
 
 class Case(Record):
@@ -99,6 +109,8 @@ class Before(Record):
     placed_run: SuiteRun | None
     suites: tuple[SuiteRun, ...] = ()
     """Runs of the suite; none before `prove` has waited for them."""
+    next_place: int = 0
+    """Which of `places` comes after this one."""
 
 
 class Proof(Record):
@@ -107,6 +119,8 @@ class Proof(Record):
     patch: str
     """The whole change: the submitted patch and the regression test."""
     checks: tuple[Check, ...]
+    placed_run: SuiteRun | None = None
+    """The regression test's run with it, where it was moved or renamed."""
     base_suites: tuple[SuiteRun, ...] = ()
     """Runs of the suite without it."""
     suites: tuple[SuiteRun, ...] = ()
@@ -154,19 +168,46 @@ async def see_before(runs: Runs) -> Before:
         if case.holds_regression_test:
             there = NotPlaced(why="The pull request had one already.")
             return Before(reproduction=run, placed=there, placed_run=None)
-        for beside in places_beside(case, case.reproduction):
-            placed_run = await run_placed(sandbox, beside, case.timeout_s)
-            if any(r.outcome == "failed" for r in placed_run.results):
-                return Before(reproduction=run, placed=beside, placed_run=placed_run)
-            await sandbox.restore(base)
-        placed = place(case.reproduction, case.base_files, case.test_command, case.issue)
-        alone = None
-        if isinstance(placed, Placement) and placed.moved:
-            alone = await run_placed(sandbox, placed, case.timeout_s)
-            if not any(r.outcome == "failed" for r in alone.results):
-                why = "As a test of the suite it did not fail without the patch."
-                placed = NotPlaced(why=why)
-        return Before(reproduction=run, placed=placed, placed_run=alone)
+        return await _first_place(sandbox, case, run)
+
+
+async def see_next_place(runs: Runs, before: Before) -> Before:
+    """The same, with the regression test in the next place in which it fails without the patch."""
+    if before.reproduction is None:
+        return before
+    async with fresh_sandbox(runs.open_fresh) as sandbox:
+        found = await _first_place(sandbox, runs.case, before.reproduction, before.next_place)
+    return found.model_copy(update={"suites": before.suites})
+
+
+async def _first_place(
+    sandbox: Sandbox, case: Case, reproduction: ReproductionRun, start: int = 0
+) -> Before:
+    """The first place, from `start` on, in which the regression test fails without the patch."""
+    base = await sandbox.snapshot()
+    why = "As a test of the suite it did not fail without the patch."
+    if start:
+        why = "As a test of the suite it failed with the patch, for a reason of its own."
+    for at, placed in enumerate(places(case)[start:], start + 1):
+        if isinstance(placed, NotPlaced) or not placed.moved:
+            return Before(reproduction=reproduction, placed=placed, placed_run=None, next_place=at)
+        run = await run_placed(sandbox, placed, case.timeout_s)
+        if any(result.outcome == "failed" for result in run.results):
+            return Before(reproduction=reproduction, placed=placed, placed_run=run, next_place=at)
+        await sandbox.restore(base)
+    return Before(reproduction=reproduction, placed=NotPlaced(why=why), placed_run=None)
+
+
+def places(case: Case) -> list[Placement | NotPlaced]:
+    """Where the reproduction may stay as a test, the best place first: joined to other tests, in a
+    file of its own under a name that says what it asserts, or as it is."""
+    if case.reproduction is None:
+        return []
+    alone = place(case.reproduction, case.base_files, case.test_command, case.issue)
+    named = None
+    if isinstance(alone, Placement):
+        named = with_behaviour_names(alone, case.base_files, case.issue)
+    return [*places_beside(case, case.reproduction), *([named] if named else []), alone]
 
 
 def places_beside(case: Case, declared: ReproductionDeclared) -> list[Placement]:
@@ -210,9 +251,9 @@ async def prove(runs: Runs, before: Before, patch: str) -> Proof:
     async with background(suite, now=beside and bool(case.test_command)) as suites:
         if case.reproduction is not None:
             runs.progress.begins("reproduction with the patch")
-        whole, checks = await _prove_by_reproduction(runs, before, patch)
+        whole, checks, placed_run = await _prove_by_reproduction(runs, before, patch)
         if not all(c.ok or c.name == PLAIN for c in checks) or not case.test_command:
-            return Proof(patch=whole, checks=checks)
+            return Proof(patch=whole, checks=checks, placed_run=placed_run)
         after, old, shown = await suites.result()
     if not shown.ok:
         # A test that fails in the suite, too, is no sign of code that looks who is watching.
@@ -220,6 +261,7 @@ async def prove(runs: Runs, before: Before, patch: str) -> Proof:
     return Proof(
         patch=whole,
         checks=(*checks, shown),
+        placed_run=placed_run,
         base_suites=await runs.base.result(),
         suites=after,
         old_tests=old,
@@ -228,10 +270,12 @@ async def prove(runs: Runs, before: Before, patch: str) -> Proof:
 
 async def _prove_by_reproduction(
     runs: Runs, before: Before, patch: str
-) -> tuple[str, tuple[Check, ...]]:
-    """The whole change; and what the reproduction and the regression test do with it."""
+) -> tuple[str, tuple[Check, ...], SuiteRun | None]:
+    """The whole change; what the reproduction and the regression test do with it, and the latter's
+    run, if it is not the reproduction as it was declared."""
     case = runs.case
     checks: list[Check] = []
+    placed_run = None
     async with fresh_sandbox(runs.open_fresh) as sandbox:
         whole, settled = await _apply_patch(sandbox, case, before, patch)
         if case.reproduction is not None and before.reproduction is not None:
@@ -247,10 +291,12 @@ async def _prove_by_reproduction(
                 reproduction_check(case.reproduction, before.reproduction, run, case.share)
             )
             if checks[-1].ok:
-                checks.append(await _regression_check(sandbox, case, before))
+                if isinstance(before.placed, Placement) and before.placed_run is not None:
+                    placed_run = await run_placed(sandbox, before.placed, case.timeout_s)
+                checks.append(_regression_check(before, placed_run))
                 await sandbox.restore(settled)
                 checks += await _prove_as_plain_program(sandbox, runs, case.reproduction, before)
-    return whole, tuple(checks)
+    return whole, tuple(checks), placed_run
 
 
 async def _prove_as_plain_program(
@@ -439,19 +485,18 @@ def files_placed(case: Case, placed: Placement | NotPlaced) -> dict[str, str | N
     return {**gone, **kept, **(placed.files if isinstance(placed, Placement) else {})}
 
 
-async def _regression_check(sandbox: Sandbox, case: Case, before: Before) -> Check:
+def _regression_check(before: Before, run: SuiteRun | None) -> Check:
     """The regression test with the patch. A note where there is none: that is no fault."""
     placed = before.placed
     if isinstance(placed, NotPlaced):
-        return Check(name="regression test", ok=True, detail=f"None was added. {placed.why}")
-    if before.placed_run is None:
-        kept = f"The reproduction stays as the test {', '.join(sorted(placed.files))}."
-        return Check(name="regression test", ok=True, detail=kept)
-    run = await run_placed(sandbox, placed, case.timeout_s)
-    good = bool(run.results) and all(r.outcome == "passed" for r in run.results)
+        return Check(name=REGRESSION_TEST, ok=True, detail=f"None was added. {placed.why}")
     where = ", ".join(sorted(placed.files))
+    if before.placed_run is None or run is None:
+        kept = f"The reproduction stays as the test {where}."
+        return Check(name=REGRESSION_TEST, ok=True, detail=kept)
+    good = bool(run.results) and all(r.outcome == "passed" for r in run.results)
     return Check(
-        name="regression test",
+        name=REGRESSION_TEST,
         ok=good,
         detail=f"{where} fails without the patch and passes with it."
         if good
@@ -460,3 +505,30 @@ async def _regression_check(sandbox: Sandbox, case: Case, before: Before) -> Che
         before=cut(before.placed_run.output, SHOWN_CHARS),
         after=cut(run.output, SHOWN_CHARS),
     )
+
+
+def fails_in_its_place(before: Before, proof: Proof) -> bool:
+    """Whether the regression test fails with the patch for a reason that lies in its place.
+
+    The reproduction passes with the patch, but the test made of it does not: a fixture or a name
+    there means something else. It is no such reason if it fails just as it did without the patch
+    and with an exception that the reproduction has shown, too: then the bug is still there.
+    """
+    failed = any(c.name == REGRESSION_TEST and not c.ok for c in proof.checks)
+    if not failed or proof.placed_run is None or before.placed_run is None:
+        return False
+    now, was = _failures(proof.placed_run), _failures(before.placed_run)
+    shown = before.reproduction.output if before.reproduction is not None else ""
+    return now != was or not any(kind in shown for _, kind in now)
+
+
+def _failures(run: SuiteRun) -> frozenset[tuple[str, str]]:
+    """How the tests of a run failed: the last line of each one's text, and its exception."""
+    found = set()
+    for result in run.results:
+        if result.outcome != "passed":
+            kinds = _EXCEPTION.findall(result.message)
+            lines = [line for line in result.message.splitlines() if line.startswith("E ")]
+            last = (lines or result.message.strip().splitlines() or [""])[-1]
+            found.add((last, kinds[-1] if kinds else ""))
+    return frozenset(found)

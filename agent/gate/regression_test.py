@@ -15,6 +15,7 @@ from pathlib import PurePosixPath
 
 import libcst as cst
 
+from agent.gate import test_insertion
 from agent.gate.patch.changed_file import parsed
 from agent.gate.test_insertion import behaviour_name, insert_test, shared_names
 from agent.journal.events import ReproductionDeclared
@@ -22,7 +23,7 @@ from agent.model import Record
 from agent.task import Issue
 from agent.testing.paths import is_test
 from agent.testing.runners import kind_of
-from agent.text.titles import name_of_title
+from agent.text.titles import class_of_name, name_of_title
 from sandbox.protocol import WORKDIR
 
 _COLLECTED = re.compile(r"(?:test_.*|.*_test)\.py$")
@@ -137,6 +138,24 @@ def place_beside(
     return tuple(found)
 
 
+def with_behaviour_names(kept: Placement, files: Collection[str], issue: Issue) -> Placement | None:
+    """A reproduction that stays as a test, with names that say what its tests assert.
+
+    None where its names say something already. Existing test files stay as they are.
+    """
+    if kept.moved:
+        return None
+    renamed = {
+        path: named
+        for path, text in kept.files.items()
+        if path not in files
+        and (named := test_insertion.with_behaviour_names(text, name_of_title(issue.title)))
+    }
+    if not renamed:
+        return None
+    return kept.model_copy(update={"files": {**kept.files, **renamed}, "moved": True})
+
+
 def script_as_test(script: str, slug: str, *, unittest: bool) -> str | None:
     """A script as a test module; None if it has nothing to run or cannot be parsed.
 
@@ -202,9 +221,8 @@ def _wrapped(
     function = function.with_changes(name=cst.Name(behaviour_name(function, slug)))
     if not unittest:
         return function
-    name = "".join(part.capitalize() for part in slug.split("_"))
     return cst.ClassDef(
-        name=cst.Name(f"{name}Test"),
+        name=cst.Name(class_of_name(slug)),
         bases=[cst.Arg(cst.parse_expression("unittest.TestCase"))],
         body=cst.IndentedBlock(body=[function]),
         leading_lines=[cst.EmptyLine(indent=False)] * 2,

@@ -25,6 +25,7 @@ _GENERIC = re.compile(
 )
 """Names that say nothing of what should hold."""
 _Test = cst.FunctionDef | cst.ClassDef
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _Named = TypeVar("_Named", cst.FunctionDef, cst.FunctionDef | cst.ClassDef)
 
 
@@ -83,12 +84,54 @@ def insert_test(new: str, existing: str, *, unittest: bool, fallback_name: str) 
     return _placed(parts, merged, unittest=unittest)
 
 
+def with_behaviour_names(text: str, fallback_name: str) -> str | None:
+    """A test file in which names that say nothing say what the tests assert.
+
+    None where there is no such name, or where the code speaks of one.
+    """
+    try:
+        module = cst.parse_module(text)
+    except (cst.ParserSyntaxError, RecursionError):
+        return None
+    tests = [node for node in module.body if isinstance(node, _Test) and _is_test(node)]
+    named = _several_names([_renamed(test, fallback_name) for test in tests])
+    told = dict(zip(map(id, tests), named, strict=True))
+    changed = module.with_changes(body=[told.get(id(node), node) for node in module.body])
+    before, after = parsed(text), parsed(changed.code)
+    if before is None or after is None or changed.code == text:
+        return None
+    old, new = _defined(before), _defined(after)
+    if len(set(new)) < len(set(old)):
+        return None
+    gone = {name.rpartition(".")[2] for name in set(old) - set(new)}
+    used = {
+        n.id if isinstance(n, ast.Name) else n.attr
+        for n in ast.walk(before)
+        if isinstance(n, ast.Name | ast.Attribute)
+    }
+    return None if gone & used else changed.code
+
+
+def _defined(tree: ast.Module) -> list[str]:
+    """The names of a module's functions, classes and methods."""
+    found = []
+    for node in tree.body:
+        if isinstance(node, _DEFINITIONS):
+            found.append(node.name)
+        if isinstance(node, ast.ClassDef):
+            found += [f"{node.name}.{n.name}" for n in node.body if isinstance(n, _DEFINITIONS)]
+    return found
+
+
 def _renamed(test: _Test, fallback: str) -> _Test:
     if isinstance(test, cst.FunctionDef):
         return test.with_changes(name=cst.Name(behaviour_name(test, fallback)))
     if not isinstance(test.body, cst.IndentedBlock):
         return test
-    body = [_renamed(m, fallback) if _is_method(m) else m for m in test.body.body]
+    methods = [node for node in test.body.body if _is_method(node)]
+    named = _several_names([_renamed(method, fallback) for method in methods])
+    told = dict(zip(map(id, methods), named, strict=True))
+    body = [told.get(id(node), node) for node in test.body.body]
     return test.with_changes(body=test.body.with_changes(body=body))
 
 
@@ -141,7 +184,7 @@ def _told(tree: ast.AST) -> Iterator[list[str]]:
                 yield [*_call_words(value), "raises", *_words(raises.args[0])]
         elif (
             isinstance(node, ast.Call)
-            and _called(node) in ("assertEqual", "assertIs")
+            and _called(node) in ("assertEqual", "assertIs", "assertAlmostEqual")
             and len(node.args) == 2
             and isinstance(node.args[0], ast.Call)
         ):
@@ -159,6 +202,8 @@ def _called(call: ast.Call) -> str:
 
 def _words(node: ast.expr) -> list[str]:
     empty = {"''": "empty_string", "[]": "empty_list", "{}": "empty_dict", "()": "empty_tuple"}
+    if isinstance(node, ast.Call) and _called(node) == "approx" and node.args:
+        node = node.args[0]
     text = ast.unparse(node)
     if text in empty:
         return [empty[text]]

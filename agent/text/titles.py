@@ -24,3 +24,9 @@ def name_of_title(title: str, longest: int = LONGEST) -> str:
             break
         name += f"_{word}"
     return re.sub("_+", "_", name).strip("_") or "reported_bug"
+
+
+def class_of_name(name: str) -> str:
+    """The name of a unittest case, from that of a title."""
+    words = "".join(part.capitalize() for part in name.split("_"))
+    return f"{'' if words[:1].isalpha() else 'Case'}{words}Test"

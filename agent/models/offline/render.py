@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agent.models.offline.issue_examples import Example
+from agent.text.titles import class_of_name, name_of_title
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def render_test(
         f"{prefix}_reported_example{'_' + str(n + 1) if n else ''}" for n in range(len(bodies))
     ]
     if style == "unittest":
-        parts.append("class ReportedExample(unittest.TestCase):")
+        parts.append(f"class {class_of_name(name_of_title(title))}(unittest.TestCase):")
         methods = [_function(n, "self", b, "    ") for n, b in zip(names, bodies, strict=True)]
         parts.append("\n\n".join(methods))
         return "\n".join(parts) + "\n"

@@ -7,7 +7,13 @@ import ast
 import pytest
 
 from agent.gate.compare import ReproductionRun, reproduction_check, suite_check
-from agent.gate.regression_test import NotPlaced, Placement, place, script_as_test
+from agent.gate.regression_test import (
+    NotPlaced,
+    Placement,
+    place,
+    script_as_test,
+    with_behaviour_names,
+)
 from agent.gate.sandbox_runs import says_expected_words
 from agent.journal.events import ReproductionDeclared
 from agent.task import Issue
@@ -223,6 +229,20 @@ def test_a_reproduction_that_is_a_test_stays_where_it_is() -> None:
     placed = place(declared, [], "python3 -m pytest", ISSUE)
     assert isinstance(placed, Placement)
     assert (list(placed.files), placed.moved) == (["tests/test_r.py"], False)
+
+
+def test_only_a_new_file_of_tests_gets_names_of_behaviour() -> None:
+    kept = Placement(
+        files={"tests/test_r.py": "def test_bug():\n    assert total([1]) == 1\n"},
+        command="python3 -m pytest",
+        selection="tests/test_r.py",
+        moved=False,
+    )
+    named = with_behaviour_names(kept, [], ISSUE)
+    assert named is not None and named.moved
+    assert named.files["tests/test_r.py"].startswith("def test_total_of_1_is_1():")
+    assert with_behaviour_names(kept, ["tests/test_r.py"], ISSUE) is None
+    assert with_behaviour_names(named, [], ISSUE) is None
 
 
 @pytest.mark.parametrize(

@@ -168,3 +168,15 @@ async def test_a_contested_test_of_another_file_opens_nothing() -> None:
     claim = ContestedTest(test="tests/test_other.py::test_largest", reason="it is wrong")
     verdict = await judged(sent.model_copy(update={"claims": Claims(contested=(claim,))}))
     assert verdict.verdict == "refused" and "test_largest" in " ".join(verdict.reasons)
+
+
+async def test_a_regression_test_stays_alone_where_fixtures_of_others_change_it() -> None:
+    steering = (
+        "\n\n@pytest.fixture(autouse=True)\ndef every_amount_is_one(monkeypatch):\n"
+        '    monkeypatch.setattr("shop.stats.cents", lambda text: 1)\n'
+    )
+    tests = f"import pytest\n{case.TESTS.replace('== 300', '== 1')}{steering}"
+    repository = {**case.REPOSITORY, "tests/test_shop.py": tests}
+    verdict = await judged(case.submission({"shop/stats.py": case.FIXED}), repository)
+    assert verdict.verdict == "proven", verdict.reasons
+    assert "b/tests/test_total.py" in verdict.patch and "b/tests/test_shop.py" not in verdict.patch

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 import libcst as cst
 import pytest
 
-from agent.gate.test_insertion import behaviour_name, insert_test, shared_names
+from agent.gate.test_insertion import (
+    behaviour_name,
+    insert_test,
+    shared_names,
+    with_behaviour_names,
+)
 
 NEW = """import pytest
 from shop.prices import discount
@@ -170,3 +177,38 @@ def test_a_name_says_what_is_asserted(body: str, name: str) -> None:
     assert behaviour_name(function, "fallback") == name
     kept = function.with_changes(name=cst.Name("test_empty_text_has_no_parts"))
     assert behaviour_name(kept, "fallback") == "test_empty_text_has_no_parts"
+
+
+def test_a_file_of_its_own_gets_names_that_say_what_is_asserted() -> None:
+    new = """import pytest
+from shop.prices import discount
+
+
+def test_reported_example():
+    assert discount(10) == pytest.approx(0.9)
+
+
+def test_reported_example_2():
+    assert discount(0) == 1
+
+
+def test_bug():
+    discount(3)
+
+
+class TestIssue:
+    def test_1(self):
+        assert discount(0) == 1
+"""
+    named = with_behaviour_names(new, "discount_is_wrong")
+    assert named is not None
+    assert re.findall(r"def (\w+)", named) == [
+        "test_discount_of_10_is_0_9",
+        "test_discount_of_0_is_1",
+        "test_discount_is_wrong",
+        "test_discount_of_0_is_1",
+    ]
+    assert with_behaviour_names(named, "discount_is_wrong") is None
+    # The code itself calls the test, or another function has the name already.
+    assert with_behaviour_names(f"{new}\n\ntest_bug()\n", "x") is None
+    assert with_behaviour_names(f"def test_x(a=1):\n    pass\n\n\n{new}", "x") is not None

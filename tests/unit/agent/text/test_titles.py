@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.text.titles import name_of_title
+from agent.text.titles import class_of_name, name_of_title
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,10 @@ from agent.text.titles import name_of_title
 def test_whole_words_of_a_title_make_a_name(title: str, name: str) -> None:
     assert name_of_title(title) == name
     assert name.isidentifier() and len(name) <= 50
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"), [("a_wrong_sum", "AWrongSumTest"), ("3_is_odd", "Case3IsOddTest")]
+)
+def test_a_class_is_named_after_a_title(name: str, expected: str) -> None:
+    assert class_of_name(name) == expected
