@@ -16,7 +16,9 @@ from agent.evaluation.results import InstanceResult
 from agent.evaluation.statistics import Share, share
 from agent.gate.compare import function_of
 from agent.gate.patch.apply import patched_text
+from agent.gate.patch.changed_file import changed_texts
 from agent.gate.patch.parse import BadPatch, parse_patch, without_hunks
+from agent.gate.rules.test_weakening import new_test_names
 from agent.model import Record
 from agent.models.replay import Replay, ReplayMode
 from agent.testing import selection as selecting
@@ -59,12 +61,18 @@ def replay_of(instance: Instance, base: Mapping[str, str], mode: ReplayMode) -> 
         if PurePosixPath(path).name != "conftest.py"  # no reproduction may bring one
     }
     renamed = dict(pair for tests in declared.values() for pair in tests.renamed)
+    former = {
+        new: old
+        for path, text in fixed.items()
+        for old, new in new_test_names(changed_texts(path, base.get(path, ""), text)).items()
+    }
     failing = [
         f"{renamed.get(function_of(name), function_of(name))}{name.removeprefix(function_of(name))}"
         for name in failing
     ]
     edited = {name for tests in declared.values() for name in tests.contested}
-    named = tuple(n for n in dict.fromkeys(map(function_of, failing)) if _may_be_edited(n, edited))
+    tests = dict.fromkeys(former.get(n, n) for n in map(function_of, failing))
+    named = tuple(test for test in tests if _may_be_edited(test, edited))
     files = {p: tests.text for p, tests in declared.items() if tests.text != base.get(p)}
     return Replay(
         mode=mode,

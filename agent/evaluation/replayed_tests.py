@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from agent.gate.compare import function_of
 from agent.gate.patch.changed_file import changed_texts, parsed
 from agent.gate.rules.python_tests import import_origins
 from agent.gate.rules.test_additions import addition_refusals
-from agent.gate.rules.test_weakening import edited_tests, weakening
+from agent.gate.rules.test_weakening import edited_tests, new_test_names, weakening
 from agent.model import Record
 from agent.models.replay import Beside
 
@@ -49,13 +49,14 @@ def declared_tests(path: str, base: str, fixed: str, failing: Collection[str]) -
 
     A failing test that is rewritten beyond what may be contested is beside its former self.
     """
-    edited = edited_tests(changed_texts(path, base, fixed))
+    file = changed_texts(path, base, fixed)
+    edited, names = edited_tests(file), new_test_names(file)
     if not path.endswith(".py"):
         return DeclaredTests(text=fixed, contested=edited)
-    wanted = [test for test in edited if test in {function_of(name) for name in failing}]
+    wanted = [t for t in edited if names.get(t, t) in {function_of(name) for name in failing}]
     if len(wanted) < len(edited) or _refused(path, base, fixed, edited):
         fixed = _only_additions(base, fixed, {_dotted(test, path) for test in wanted})
-    beside = list(_beside(path, base, fixed, wanted))
+    beside = list(_beside(path, base, fixed, wanted, names))
     rewritten = [b for b in beside if _rewritten(path, base, fixed, b.test)]
     for one in rewritten:
         fixed = fixed.replace(one.merged, one.both, 1)
@@ -119,9 +120,9 @@ def _restored(
                 yield from _restored(
                     node.body, new.body, text, f"{where}{node.name}.", wanted, inner
                 )
-            elif new is None:
+            elif new is None and f"{where}{node.name}" not in wanted:
                 yield end.model_copy(update={"lines": ("", *old)})
-            elif f"{where}{node.name}" not in wanted:
+            elif new is not None and f"{where}{node.name}" not in wanted:
                 yield _in_place_of(new, old)
         elif isinstance(node, ast.Import | ast.ImportFrom):
             if not import_origins(node).items() <= known:
@@ -131,27 +132,29 @@ def _restored(
             yield _in_place_of(assigned[ast.dump(node.targets[0])], old)
 
 
-def _beside(path: str, base: str, text: str, edited: Sequence[str]) -> Iterator[Beside]:
+def _beside(
+    path: str, base: str, text: str, edited: Sequence[str], names: Mapping[str, str]
+) -> Iterator[Beside]:
     before, after = parsed(base), parsed(text)
     if before is None or after is None:
         return
     olds, news = dict(_functions(before.body)), dict(_functions(after.body))
     for test in edited:
-        dotted = _dotted(test, path)
-        if dotted not in olds or dotted not in news:
+        dotted, now = _dotted(test, path), _dotted(names.get(test, test), path)
+        if dotted not in olds or now not in news:
             continue
         name = dotted.rpartition(".")[2]
-        merged = "\n".join(_segment(news[dotted], text.split("\n")))
+        merged = "\n".join(_segment(news[now], text.split("\n")))
         former = "\n".join(_segment(olds[dotted], base.split("\n")))
         renamed = re.sub(
             rf"(\bdef\s+){re.escape(name)}\b", rf"\g<1>{name}{SUFFIX}", merged, count=1
-        )
+        )  # where the fix renames it, it has a name of its own already
         yield Beside(
             path=path,
             test=test,
             merged=merged,
             both=f"{former}\n\n{renamed}",
-            name=f"{test}{SUFFIX}",
+            name=names.get(test, f"{test}{SUFFIX}"),
         )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 
 from agent.gate.chance import ONE_OF_TWENTY, passes_needed
 from agent.journal.events import Check, ReproductionDeclared, SeenTest
 from agent.model import Record
 from agent.testing.junit import cut
-from agent.testing.report import Outcome, SuiteRun
+from agent.testing.report import Outcome, SuiteRun, TestResult
 
 SHOWN_CHARS = 6000
 _NAMED = 10
@@ -77,16 +78,19 @@ def suite_check(
     before: Sequence[SuiteRun],
     after: Sequence[SuiteRun],
     old: Sequence[SuiteRun] = (),
-    contested: Collection[str] = (),
+    contested: Mapping[str, str] = MappingProxyType({}),
 ) -> Check:
     """Whether every test that passed in all runs before passes in all runs after.
 
     Tests whose outcome differs between the runs before are flaky and not counted. Tests that fail
     in the base are noted, not blamed. `old`: runs with the patch and the base's version of changed
-    test files; `contested` tests (functions) may fail there, and there only.
+    test files; `contested` tests (functions) may fail there, and there only. Each has the name
+    that it has with the patch.
     """
     if any(r.results for r in before):
         after = [named_like(before[0], run) for run in after]
+        if contested:
+            after = [_changed_like(before[0], run, contested) for run in after]
         old = [named_like(before[0], run) for run in old]
         problems, notes = _by_test(before, after, [_without(run, contested) for run in old])
     else:
@@ -168,6 +172,28 @@ def _cases(run: SuiteRun) -> dict[str, list[str]]:
         if "[" in result.name:
             cases.setdefault(function_of(result.name), []).append(result.name)
     return cases
+
+
+def _changed_like(before: SuiteRun, run: SuiteRun, contested: Mapping[str, str]) -> SuiteRun:
+    """A run in which contested tests have their former names and cases.
+
+    What such a test says may be other cases, fewer or more: each former one has the worst outcome.
+    """
+    seen: dict[str, list[TestResult]] = {}
+    for result in run.results:
+        seen.setdefault(function_of(result.name), []).append(result)
+    known = {name for one in contested.items() for name in one}
+    former = [r.name for r in before.results if seen.get(contested.get(function_of(r.name), ""))]
+    as_before = [
+        min(seen[contested[function_of(name)]], key=lambda r: _WORST_FIRST.index(r.outcome))
+        for name in former
+    ]
+    left = [r for r in run.results if function_of(r.name) not in known]
+    named = [
+        result.model_copy(update={"name": name})
+        for name, result in zip(former, as_before, strict=True)
+    ]
+    return run.model_copy(update={"results": (*left, *named)})
 
 
 def _without(run: SuiteRun, contested: Collection[str]) -> SuiteRun:

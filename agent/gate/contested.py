@@ -12,6 +12,7 @@ from agent.gate.compare import file_of, function_of
 from agent.gate.patch.changed_file import ChangedFile
 from agent.gate.patch.parse import parse_patch
 from agent.gate.proof import Case, fresh_sandbox
+from agent.gate.rules.test_weakening import new_test_names
 from agent.gate.sandbox_runs import write_files
 from agent.journal.events import Check, ContestedTest
 from agent.testing.paths import is_code, is_test
@@ -56,11 +57,12 @@ def contested_check(
     That the changed tests pass with the patch is for the check of the suite to say.
     """
     problems = [
-        problem
-        for claim in claims
-        if (problem := _problem(claim.test, changed, before, old, on_base))
+        problem for claim in claims if (problem := _problem(claim, changed, before, old, on_base))
     ]
-    named = "; ".join(f"{claim.test}: {claim.reason}" for claim in claims)
+    named = "; ".join(
+        f"{claim.test}{f' (now {claim.renamed})' if claim.renamed else ''}: {claim.reason}"
+        for claim in claims
+    )
     return Check(
         name=CONTESTED,
         ok=not problems,
@@ -68,6 +70,14 @@ def contested_check(
         or f"They hold without the patch and not with it; as changed, the other way round. {named}",
         command=on_base.command,
     )
+
+
+def with_new_names(
+    claims: Sequence[ContestedTest], files: Sequence[ChangedFile]
+) -> tuple[ContestedTest, ...]:
+    """The claims with the names that a patch gives their tests."""
+    names = {old: new for file in files for old, new in new_test_names(file).items()}
+    return tuple(c.model_copy(update={"renamed": names.get(c.test, "")}) for c in claims)
 
 
 def with_diffs(claims: Sequence[ContestedTest], patch: str) -> tuple[ContestedTest, ...]:
@@ -81,12 +91,13 @@ def with_diffs(claims: Sequence[ContestedTest], patch: str) -> tuple[ContestedTe
 
 
 def _problem(
-    test: str,
+    claim: ContestedTest,
     changed: Mapping[str, str],
     before: Sequence[SuiteRun],
     old: Sequence[SuiteRun],
     on_base: SuiteRun,
 ) -> str:
+    test = claim.test
     if not all(_outcomes(run, test) for run in before):
         return f"{test} is contested but no test that the suite runs has that name."
     if not all(set(_outcomes(run, test)) == {"passed"} for run in before):
@@ -95,7 +106,7 @@ def _problem(
         return f"{test} is contested but was not changed: change it to what the issue asks for."
     if not old or all("failed" not in _outcomes(run, test) for run in old):
         return f"{test} is contested but the patch does not contradict it: unchanged, it holds."
-    if "failed" not in _outcomes(on_base, test):
+    if "failed" not in _outcomes(on_base, claim.renamed or test):
         return (
             f"{test} is contested, but as it was changed it holds without the patch as well, so it "
             "says nothing of what the issue asks for."

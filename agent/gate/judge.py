@@ -18,7 +18,12 @@ from agent.gate.behaviour.check import behaviour
 from agent.gate.chance import share
 from agent.gate.claims import Claims
 from agent.gate.compare import reproduction_check
-from agent.gate.contested import contested_check, run_changed_tests_on_base, with_diffs
+from agent.gate.contested import (
+    contested_check,
+    run_changed_tests_on_base,
+    with_diffs,
+    with_new_names,
+)
 from agent.gate.hunks import evidence_of_hunks
 from agent.gate.patch.apply import changed_files, differences
 from agent.gate.patch.changed_file import ChangedFile
@@ -192,11 +197,12 @@ async def _judge_with_patch(admissible: Admissible, before: Before) -> GateJudge
         return _verdict(submission, "unproven", checks, proof.patch)
     note: list[Check] = []
     submitted = submission.patch
-    if submission.claims.contested:
+    claims = with_new_names(submission.claims.contested, files)
+    if claims:
         on_base = await run_changed_tests_on_base(open_fresh, case, files)
         note.append(
             contested_check(
-                submission.claims.contested,
+                claims,
                 case.base_tests,
                 before.suites,
                 proof.old_tests,
@@ -226,10 +232,10 @@ async def _judge_with_patch(admissible: Admissible, before: Before) -> GateJudge
     more = await look_for_more(held, STEPS)
     scoped = [scope] if scope is not None else []
     checks = [*rules, *proof.checks, *scoped, *note, *more.checks]
-    good: Verdict = "contested" if submission.claims.contested else "proven"
+    good: Verdict = "contested" if claims else "proven"
     verdict: Verdict = good if all(check.ok for check in more.checks) else "unproven"
     judged = _verdict(submission, verdict, checks, proof.patch, more)
-    contested = with_diffs(submission.claims.contested, submission.patch)
+    contested = with_diffs(claims, submission.patch)
     return judged.model_copy(update={"contested": contested})
 
 
@@ -340,7 +346,10 @@ async def _case(
         kept_base=submission.kept_base,
         at_once=submission.at_once,
         share=share(submission.attempt, submission.earlier),
-        contested=tuple(claim.test for claim in submission.claims.contested),
+        contested={
+            claim.test: claim.renamed or claim.test
+            for claim in with_new_names(submission.claims.contested, files)
+        },
     )
 
 

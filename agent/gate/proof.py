@@ -95,8 +95,9 @@ class Case(Record):
     """Where the base's results are kept; None: nowhere."""
     share: float = ONE_OF_TWENTY
     """Of the chance that luck alone makes a proof in a run (`agent.gate.chance`)."""
-    contested: tuple[str, ...] = ()
-    """Test functions of which the submission says that they contradict the issue."""
+    contested: dict[str, str] = Field(default_factory=dict)
+    """Test functions of which the submission says that they contradict the issue, each with the
+    name that it has with the patch."""
     at_once: int = 1
     """How many sandboxes may run tests at the same time."""
 
@@ -332,14 +333,16 @@ async def _prove_by_suite(
         runs.progress.begins("test suite with the patch")
         after = [*await _suites(sandbox, case, 1)]
         old = []
+        changed_tests = _changed_test_files(case, after[0])
         if case.base_tests:
-            await write_files(sandbox, case.base_tests, exact=True)
-            old.append(
-                await _rerun_suite(sandbox, case, after[0], _changed_test_files(case, after[0]))
-            )
-            await sandbox.restore(settled)
+            old = [await _run_old_tests(sandbox, case, after[0], changed_tests, settled)]
         without = await runs.base.result()
         shown = suite_check(without, after, old, case.contested)
+        alone = changed_tests and not shown.ok
+        if alone and suite_check(without, after, (), case.contested).ok:
+            # Tests may need what those of other files leave behind: only whole runs are alike.
+            old = [await _run_old_tests(sandbox, case, after[0], None, settled)]
+            shown = suite_check(without, after, old, case.contested)
         if shown.ok:
             changed = [c.path for c in parse_patch(patch) if not c.path.endswith(_PROSE)]
             files = await tests_reaching(sandbox, case.test_command, after[0], changed)
@@ -348,12 +351,22 @@ async def _prove_by_suite(
             watched = [path for path in changed if path.endswith(".py") and is_source(path)]
             again = await _rerun_suite(sandbox, case, after[0], files, watched)
             shown = suite_check(without, [*after, again], old, case.contested)
-            if watched and not shown.ok:
+            if not shown.ok and (watched or files is not None):
                 await sandbox.restore(settled)
-                again = await _rerun_suite(sandbox, case, after[0], files)
+                again = await _rerun_suite(sandbox, case, after[0], None)
                 shown = suite_check(without, [*after, again], old, case.contested)
             after.append(again)
     return tuple(after), tuple(old), shown
+
+
+async def _run_old_tests(
+    sandbox: Sandbox, case: Case, whole: SuiteRun, files: tuple[str, ...] | None, settled: str
+) -> SuiteRun:
+    """The suite with the base's version of the test files that the patch touches."""
+    await write_files(sandbox, case.base_tests, exact=True)
+    run = await _rerun_suite(sandbox, case, whole, files)
+    await sandbox.restore(settled)
+    return run
 
 
 def _changed_test_files(case: Case, run: SuiteRun) -> tuple[str, ...] | None:

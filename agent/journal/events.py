@@ -154,6 +154,8 @@ class ContestedTest(Record):
     reason: str
     diff: str = ""
     """The change of its file; the gate fills it in."""
+    renamed: str = ""
+    """Its name with the patch where that is another one; the gate fills it in."""
 
 
 class HunkReason(Record):

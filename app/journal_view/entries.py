@@ -221,7 +221,8 @@ def _parts(event: AnyEvent, arguments: str) -> Iterable[Part]:
             yield Part("checks", "\n".join(_check(c.ok, c.name, c.detail) for c in event.checks))
             yield Part("hunks", "\n".join(_hunk(hunk) for hunk in event.hunks))
             for one in event.contested:
-                yield Part(f"contested: {one.test}: {one.reason}", one.diff, "patch")
+                renamed = f" (now {one.renamed})" if one.renamed else ""
+                yield Part(f"contested: {one.test}{renamed}: {one.reason}", one.diff, "patch")
             yield Part("left out", "\n".join(event.left_out))
             for check in event.checks:
                 yield Part(f"{check.name}: before", check.before, "terminal", folded=True)

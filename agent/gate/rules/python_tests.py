@@ -7,6 +7,7 @@ gain statements that cannot end or skip it, and cases in the tables that it goes
 from __future__ import annotations
 
 import ast
+import copy
 import re
 import unittest
 from collections import Counter
@@ -14,6 +15,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from agent.gate.rules.case_tables import has_more_cases, is_longer_table
+from agent.gate.rules.renamed_tests import renamed_tests
 
 _Def = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -89,30 +91,56 @@ def python_weakening(
 
     `contested`: names (`TestA.test_b`) of tests that may say something else.
     """
-    try:
-        before, after = ast.parse(base), ast.parse(patched)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    bodies = _parsed(base, patched)
+    if bodies is None:
         same = base == patched
         return () if same else (f"{path} cannot be parsed, so its change cannot be judged.",)
-    allowed = _Contested(frozenset(contested), _fixtures(before) if contested else frozenset())
+    before, after = bodies
+    fixtures = _fixtures(before) | _new_fixtures(after) if contested else frozenset()
+    allowed = _Contested(frozenset(contested), fixtures)
     return tuple(
         dict.fromkeys(f"{path}: {r}" for r in _bodies(before.body, after.body, "", allowed))
     )
 
 
 def changed_tests(base: str, patched: str) -> tuple[str, ...]:
-    """Existing test functions that say something else in the patched text (`TestA.test_b`)."""
+    """Existing tests that the patched text edits or renames (`TestA.test_b`)."""
+    bodies = _parsed(base, patched)
+    return () if bodies is None else tuple(_changed(bodies[0].body, bodies[1].body, ""))
+
+
+def new_names(base: str, patched: str) -> dict[str, str]:
+    """The new names of tests that the patched text renames, by the old (`TestA.test_b`)."""
+    bodies = _parsed(base, patched)
+    return {} if bodies is None else dict(_renamed(bodies[0].body, bodies[1].body, ""))
+
+
+def _parsed(base: str, patched: str) -> tuple[ast.Module, ast.Module] | None:
     try:
-        before, after = ast.parse(base), ast.parse(patched)
+        return ast.parse(base), ast.parse(patched)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ()
-    return tuple(_changed(before.body, after.body, ""))
+        return None
+
+
+def _renamed(
+    before: Sequence[ast.stmt], after: Sequence[ast.stmt], where: str
+) -> Iterator[tuple[str, str]]:
+    for old, new in renamed_tests(before, after).items():
+        yield f"{where}{old}", f"{where}{new}"
+    now = _named(after)
+    for name, node in _named(before).items():
+        same = now.get(name)
+        if isinstance(node, ast.ClassDef) and isinstance(same, ast.ClassDef):
+            yield from _renamed(node.body, same.body, f"{where}{name}.")
 
 
 def _changed(before: Sequence[ast.stmt], after: Sequence[ast.stmt], where: str) -> Iterator[str]:
-    new = _named(after)
+    new, renamed = _named(after), renamed_tests(before, after)
     for name, node in _named(before).items():
         now = new.get(name)
+        if name in renamed:
+            yield f"{where}{name}"
+            continue
         if isinstance(node, ast.ClassDef) and isinstance(now, ast.ClassDef):
             yield from _changed(node.body, now.body, f"{where}{name}.")
         elif (
@@ -137,8 +165,11 @@ def _bodies(
         held = sum(name in bound_names(s) for s in before)
         if held and count > held:
             yield f"{where}{name} is defined again, which hides the one that was there."
+    renamed = renamed_tests(before, after)
     for name, node in old.items():
-        if name not in new:
+        if name in renamed and f"{where}{name}" in contested.tests:
+            yield from _definition(node, new[renamed[name]], f"{where}{name}", contested)
+        elif name not in new:
             yield f"{where}{name} was deleted."
         else:
             yield from _definition(node, new[name], f"{where}{name}", contested)
@@ -188,8 +219,8 @@ class _Contested:
 
     tests: frozenset[str] = frozenset()
     fixtures: frozenset[str] = frozenset()
-    """Arguments that such a test may take: those that tests of its file take already, and pytest's
-    own that leave no trace."""
+    """Arguments that such a test may take: those that tests of its file take already, fixtures that
+    the file defines, and pytest's own that leave no trace."""
 
 
 _OWN_FIXTURES = frozenset({"capsys", "capfd", "caplog", "recwarn", "tmp_path", "monkeypatch"})
@@ -206,13 +237,32 @@ def _fixtures(module: ast.Module) -> frozenset[str]:
     }
 
 
+def _new_fixtures(module: ast.Module) -> frozenset[str]:
+    """The fixtures that a file defines; what they may do is judged where they are added."""
+    found: set[object] = set()
+    for node in module.body:
+        if not isinstance(node, _Function):
+            continue
+        for decorator in node.decorator_list:
+            called = decorator.func if isinstance(decorator, ast.Call) else decorator
+            if _shown_whole(called).rpartition(".")[2] == "fixture":
+                options = decorator.keywords if isinstance(decorator, ast.Call) else []
+                named = [k.value for k in options if k.arg == "name"]
+                found |= {n.value for n in named if isinstance(n, ast.Constant)} or {node.name}
+    return frozenset(name for name in found if isinstance(name, str))
+
+
 def _contested(
     old: _Function, new: _Function, name: str, fixtures: frozenset[str]
 ) -> Iterator[str]:
     """A test that may say something else, but stays a test and reaches nothing but itself."""
-    if _dump(old.args) != _dump(new.args) and not _takes_only(new, fixtures):
+    taken = fixtures | {name for d in new.decorator_list for name in _parameters(d)}
+    if _dump(old.args) != _dump(new.args) and not _takes_only(new, taken):
         yield f"the arguments or fixtures of {name} were changed."
-    if [_but_cases(d) for d in old.decorator_list] != [_but_cases(d) for d in new.decorator_list]:
+    kept, left = (
+        [_dump(d) for d in test.decorator_list if not _parameters(d)] for test in (old, new)
+    )
+    if kept != left:
         yield f"the decorators of {name} were changed in more than their cases."
     for decorator in new.decorator_list:
         known = _dump(decorator) in {_dump(d) for d in old.decorator_list}
@@ -223,9 +273,28 @@ def _contested(
     if sum(_asserts(s) for s in new.body) < sum(_asserts(s) for s in old.body):
         yield f"{name} asserts less than before."
     had = {_dump(s) for s in old.body}
-    for statement in new.body:
-        if _dump(statement) not in had and (_can_end(statement) or _reaches_out(statement)):
+    own = _filled(old) | _literals(new)
+    for statement in map(_without_undone_patches, new.body):
+        if _dump(statement) not in had and (_can_end(statement) or _reaches_out(statement, own)):
             yield f"{name} has a new statement that could disable tests: `{_shown(statement)}`."
+
+
+class _UndonePatches(ast.NodeTransformer):
+    """Takes away what a test patches for a block of its own: it is undone at the block's end."""
+
+    def visit_withitem(self, node: ast.withitem) -> ast.withitem:
+        call = node.context_expr
+        if isinstance(call, ast.Call) and _PATCH_BLOCK.fullmatch(_shown_whole(call.func)):
+            values = ast.Tuple(elts=[*call.args, *(k.value for k in call.keywords)], ctx=ast.Load())
+            return ast.withitem(context_expr=values, optional_vars=node.optional_vars)
+        return node
+
+
+_PATCH_BLOCK = re.compile(r"(?:(?:unittest\.)?mock\.)?patch(?:\.object|\.dict|\.multiple)?")
+
+
+def _without_undone_patches(statement: ast.stmt) -> ast.stmt:
+    return _UndonePatches().visit(copy.deepcopy(statement))  # type: ignore[no-any-return]
 
 
 def _takes_only(test: _Function, fixtures: frozenset[str]) -> bool:
@@ -235,11 +304,16 @@ def _takes_only(test: _Function, fixtures: frozenset[str]) -> bool:
     return not any(special) and {a.arg for a in args.args} <= fixtures
 
 
-def _but_cases(decorator: ast.expr) -> str:
-    """A decorator; of a `parametrize` without its cases."""
-    if isinstance(decorator, ast.Call) and _shown(decorator.func).endswith("mark.parametrize"):
-        return f"{_dump(decorator.func)} {[_dump(a) for a in decorator.args[:1]]}"
-    return _dump(decorator)
+def _parameters(decorator: ast.expr) -> tuple[str, ...]:
+    """The arguments that a plain `parametrize` gives; empty for any other decorator."""
+    if not isinstance(decorator, ast.Call) or not decorator.args:
+        return ()
+    names, options = decorator.args[0], {k.arg for k in decorator.keywords}
+    if not _shown(decorator.func).endswith("mark.parametrize") or not options <= {"ids"}:
+        return ()
+    parts = names.elts if isinstance(names, ast.List | ast.Tuple) else [names]
+    texts = [p.value for p in parts if isinstance(p, ast.Constant) and isinstance(p.value, str)]
+    return tuple(name.strip() for text in texts for name in text.split(","))
 
 
 def _cases_of(decorator: ast.expr) -> str:
@@ -247,13 +321,41 @@ def _cases_of(decorator: ast.expr) -> str:
     return " ".join(_shown_whole(value) for value in values)
 
 
-def _reaches_out(statement: ast.stmt) -> bool:
-    """Whether a statement could change what other tests see."""
+def _filled(test: _Function) -> frozenset[str]:
+    """The names whose items or attributes a test sets."""
+    stores = (
+        node
+        for node in ast.walk(test)
+        if isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store)
+    )
+    return frozenset(node.value.id for node in stores if isinstance(node.value, ast.Name))
+
+
+def _literals(test: _Function) -> frozenset[str]:
+    """The names that a test gives to lists, sets and dictionaries which it writes down, and only
+    to such."""
+    bound: dict[str, bool] = {a.arg: False for a in test.args.args}
+    for node in ast.walk(test):
+        if isinstance(node, ast.Assign):
+            written = isinstance(node.value, ast.List | ast.Set | ast.Dict)
+            for name in (t.id for t in node.targets if isinstance(t, ast.Name)):
+                bound[name] = bound.get(name, True) and written
+        elif isinstance(node, ast.stmt | ast.withitem | ast.NamedExpr):
+            for part in ast.iter_child_nodes(node):
+                if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+                    bound[part.id] = False
+    return frozenset(name for name, written in bound.items() if written)
+
+
+def _reaches_out(statement: ast.stmt, own: Collection[str] = ()) -> bool:
+    """Whether a statement could change what other tests see; items of `own` names are its own."""
     for node in ast.walk(statement):
         if isinstance(node, ast.Global | ast.Nonlocal | ast.Delete | ast.Try | ast.ClassDef):
             return True
         if isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store):
-            return True
+            item = node.value if isinstance(node, ast.Subscript) else None
+            if not (isinstance(item, ast.Name) and item.id in own):
+                return True
         if isinstance(node, ast.Name | ast.Attribute):
             named = node.id if isinstance(node, ast.Name) else node.attr
             if named in _REACHING or named.startswith("__"):

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from pathlib import PurePosixPath
 
 from agent.gate.patch.changed_file import ChangedFile
-from agent.gate.rules.python_tests import changed_tests, python_weakening
+from agent.gate.rules.python_tests import changed_tests, new_names, python_weakening
 from agent.testing.paths import is_code, is_test
 
 _SKIP = re.compile(
@@ -29,8 +29,8 @@ def weakening(file: ChangedFile, contested: Collection[str] = ()) -> tuple[str, 
     """Why the change of one file is refused for what it does to tests; empty if it is not.
 
     `contested`: names of tests, in any file, of which a submission says that they contradict the
-    issue. Such a Python test's statements may be changed; in other languages lines of a file that
-    has such a test, or is itself named; in expected data any lines.
+    issue. Such a Python test's statements and name may be changed; in other languages lines of a
+    file that has such a test, or is itself named; in expected data any lines.
     """
     if file.base is None:
         return ()
@@ -50,13 +50,27 @@ def weakening(file: ChangedFile, contested: Collection[str] = ()) -> tuple[str, 
 
 
 def edited_tests(file: ChangedFile) -> tuple[str, ...]:
-    """Existing tests that a change edits: by name in Python, else the file they are in."""
+    """Existing tests that a change edits or renames: by name in Python, else their file."""
     if file.base is None or file.patched is None or not is_test(file.path):
         return ()
     if file.path.endswith(".py"):
         names = changed_tests(file.base, file.patched)
-        return tuple(f"{file.path}::{name.replace('.', '::')}" for name in names)
+        return tuple(_full(file.path, name) for name in names)
     return (file.path,) if weakening(file) else ()
+
+
+def new_test_names(file: ChangedFile) -> dict[str, str]:
+    """The new names of Python tests that a change renames, by the old."""
+    if file.base is None or file.patched is None or not is_test(file.path):
+        return {}
+    if not file.path.endswith(".py"):
+        return {}
+    names = new_names(file.base, file.patched)
+    return {_full(file.path, old): _full(file.path, new) for old, new in names.items()}
+
+
+def _full(path: str, name: str) -> str:
+    return f"{path}::{name.replace('.', '::')}"
 
 
 _DATA_OPTIONS = re.compile(

@@ -49,6 +49,23 @@ def test_an_edited_test_that_shows_the_bug_is_contested_or_stands_beside_its_for
     ast.parse(both)
 
 
+def test_a_test_that_the_fix_renames_is_contested_by_its_former_name() -> None:
+    former = "def test_price(self):\n        assert total(2) == 2"
+    merged = "def test_price_doubles(self):\n        assert total(2) == 4"
+    # The next one is the most similar, but does not stand in its place.
+    similar = f"{merged}\n\n    {former.replace('price', 'other')}"
+    for fixed in (BASE.replace(former, merged), BASE.replace(former, similar)):
+        declared = declared_tests(PATH, BASE, fixed, [f"{PATH}::TestCart::test_price_doubles"])
+        assert declared.text == fixed
+        assert declared.contested == (f"{PATH}::TestCart::test_price",)
+        (beside,) = declared.beside
+        assert beside.name == f"{PATH}::TestCart::test_price_doubles"
+        both = fixed.replace(beside.merged, beside.both, 1)
+        assert former in both and merged in both
+    unneeded = declared_tests(PATH, BASE, fixed, [f"{PATH}::test_new"])
+    assert former in unneeded.text and unneeded.contested == ()
+
+
 def test_whatever_else_the_fix_did_to_existing_tests_is_left_out() -> None:
     fixed = (
         ADDED.replace("import gone, total", "import total")

@@ -55,11 +55,27 @@ def test_only_named_tests_may_fail_and_only_in_the_base_version() -> None:
     before = [run({OLD: "passed", "tests/test_a.py::test_near": "passed"})] * 2
     after = [run({OLD: "passed", "tests/test_a.py::test_near": "passed"})]
     failing = run({OLD: "failed", "tests/test_a.py::test_near": "passed"})
-    assert suite_check(before, after, [failing], [OLD]).ok
+    assert suite_check(before, after, [failing], {OLD: OLD}).ok
     assert not suite_check(before, after, [failing]).ok
-    assert not suite_check(before, [failing], [failing], [OLD]).ok
+    assert not suite_check(before, [failing], [failing], {OLD: OLD}).ok
     neighbour = run({OLD: "failed", "tests/test_a.py::test_near": "failed"})
-    assert not suite_check(before, after, [neighbour], [OLD]).ok
+    assert not suite_check(before, after, [neighbour], {OLD: OLD}).ok
+
+
+def test_a_contested_test_may_get_another_name_and_other_cases() -> None:
+    new = "tests/test_a.py::test_new"
+    before = [run({f"{OLD}[1]": "passed", f"{OLD}[2]": "passed"})] * 2
+    old = [run({f"{OLD}[1]": "failed", f"{OLD}[2]": "passed"})]
+    renamed = {OLD: new}
+    assert suite_check(before, [run({f"{new}[3]": "passed"})], old, renamed).ok
+    worse = suite_check(before, [run({f"{new}[3]": "failed"})], old, renamed)
+    assert not worse.ok and f"{OLD}[1]" in worse.detail
+    lost = suite_check(before, [run({"tests/test_a.py::test_near": "passed"})], old, renamed)
+    assert not lost.ok and "did not run" in lost.detail
+    claim = CLAIM.model_copy(update={"renamed": new})
+    shown = contested_check([claim], CHANGED, before, old, run({f"{new}[3]": "failed"}))
+    assert shown.ok and f"now {new}" in shown.detail
+    assert not contested_check([claim], CHANGED, before, old, run({f"{new}[3]": "passed"})).ok
 
 
 def test_renamed_parameters_are_matched_by_position() -> None:
@@ -83,6 +99,15 @@ def test_old(n):
 def test_near():
     assert price(0) == 0
 """
+
+
+WITH_FIXTURE = """@pytest.fixture
+def tax():
+    return 0
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_old(n, tax)"""
 
 
 @pytest.mark.parametrize(
@@ -109,11 +134,37 @@ def test_near():
             "could disable tests",
         ),
         ("[1, 2]", "[pytest.param(1, marks=pytest.mark.skip)]", "more than name values"),
-        ("def test_old(n)", "def test_renamed(n)", "deleted"),
+        ("def test_old(n)", "def test_renamed(n)", ""),
+        ("test_old(n):\n    assert price(n)", "test_new(n):\n    price(n)", "asserts less"),
+        ("def test_near", "def test_renamed", "test_near was deleted"),
         ("def test_old(n)", "def test_old(n, capsys)", ""),
         ("def test_old(n)", "def test_old(n, whole_shop)", "arguments or fixtures"),
         ("def test_old(n)", "def test_old(n, capsys=None)", "arguments or fixtures"),
         ("@pytest.mark.parametrize", "@pytest.mark.skip\n@pytest.mark.parametrize", "decorators"),
+        (
+            '@pytest.mark.parametrize("n", [1, 2])\ndef test_old(n)',
+            '@pytest.mark.parametrize("n,m", [(1, 2)])\ndef test_old(n, m)',
+            "",
+        ),
+        ('("n", [1, 2])', '("n", [1, 2], indirect=True)', "decorators"),
+        (BASE[BASE.index("@") : BASE.index(":\n")], WITH_FIXTURE, ""),
+        (
+            "    assert price(n) == n",
+            "    with patch('shop.tax') as tax:\n        assert price(n) == n",
+            "",
+        ),
+        (
+            "    assert price(n) == n",
+            "    patch('shop.tax').start()\n    assert price(n) == n",
+            "could disable tests",
+        ),
+        ("    assert price(n)", "    row = {}\n    row['n'] = 1\n    assert price(n)", ""),
+        ("    assert price(n)", "    n['n'] = 1\n    assert price(n)", "could disable tests"),
+        (
+            "    assert price(n)",
+            "    row = {}\n    row = price.cache\n    row['n'] = 1\n    assert price(n)",
+            "could disable tests",
+        ),
     ],
 )
 def test_a_contested_test_may_say_something_else_and_reach_nothing_but_itself(

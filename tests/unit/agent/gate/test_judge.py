@@ -9,6 +9,7 @@ import pytest
 from agent.gate.claims import Claims
 from agent.gate.judge import Submission, judge
 from agent.journal.events import ContestedTest, GateJudged, HunkReason, ReproductionDeclared
+from agent.task import GatePolicy
 from sandbox.errors import SandboxGone
 from sandbox.protocol import CommandResult, Sandbox
 from tests.doubles import gate_case as case
@@ -160,6 +161,30 @@ async def test_a_reason_for_a_hunk_excuses_nothing_that_the_rules_refuse() -> No
     reasons = (HunkReason(hunk=f"{workflow}:1", reason="the same bug stands there"),)
     verdict = await judged(sent.model_copy(update={"claims": Claims(hunks=reasons)}))
     assert verdict.verdict == "refused" and workflow in " ".join(verdict.reasons)
+
+
+async def test_tests_that_need_those_of_other_files_are_no_loss() -> None:
+    needing = (
+        f"import sys\n\n{case.TESTS}\n\ndef test_first():\n    assert 'colorsys' in sys.modules\n"
+    )
+    repository = {
+        **case.REPOSITORY,
+        "tests/test_first.py": "def test_import():\n    import colorsys\n    assert colorsys\n",
+        "tests/test_shop.py": needing,
+    }
+    more = needing + f"\n\n{case.REPRODUCTION_TEST.partition(chr(10) * 3)[2]}"
+    shown = case.REPRODUCTION.model_copy(
+        update={
+            "command": "python3 -m pytest -q tests/test_shop.py -k every_row",
+            "files": {"tests/test_shop.py": more},
+        }
+    )
+    changes = {"shop/stats.py": case.FIXED, "tests/test_shop.py": more}
+    sent = case.submission({}, shown)
+    brief = GatePolicy(evidence_s=0, suite_runs=0)
+    sent = sent.model_copy(update={"patch": case.patch(changes, repository), "policy": brief})
+    verdict = await judged(sent, repository)
+    assert verdict.verdict == "proven", verdict.reasons
 
 
 async def test_a_contested_test_of_another_file_opens_nothing() -> None:
