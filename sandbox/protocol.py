@@ -18,6 +18,8 @@ class Limits:
     memory_bytes: int = 2 * 1024**3
     pids: int = 512
     disk_bytes: int = 4 * 1024**3
+    tree_bytes: int = 4 * 1024**3
+    """Most that a large tree adds to `memory_bytes`, for itself and its snapshots."""
     output_bytes: int = 8 * 1024**2
     """Most bytes kept of one command's output; more is dropped from the middle."""
     flood_bytes: int = 1024**3

@@ -5,6 +5,7 @@ Only measuring a tree does I/O.
 The mounts are kept in memory, which makes them fast, bounded and gone with the container. A usual
 tree fits in the share that the limits give. A large one gets its own size on top, in the mounts
 and in the memory, so that the limits say the same for every repository: what may be used besides.
+How much that may be is a limit too.
 """
 
 from __future__ import annotations
@@ -74,7 +75,10 @@ def mount_sizes(limits: Limits, tree: TreeSize) -> MountSizes:
 
 
 def tree_size(tar: Path, limits: Limits) -> TreeSize:
-    """Measure the tree in a tar file; nothing for one that surely fits. Blocks."""
+    """Measure the tree in a tar file; nothing for one that surely fits. Blocks.
+
+    Raises `SandboxError` when the tree needs more than the limits let it add.
+    """
     if tar.stat().st_size * _EXPANSION < mount_sizes(limits, TreeSize()).workspace // 4:
         return TreeSize()
     try:
@@ -82,4 +86,11 @@ def tree_size(tar: Path, limits: Limits) -> TreeSize:
             sizes = [member.size for member in archive]
     except tarfile.TarError as error:
         raise SandboxError(f"The repository's tree cannot be read: {error}") from None
-    return TreeSize(len(sizes), sum(-(-size // PAGE) * PAGE for size in sizes))
+    found = TreeSize(len(sizes), sum(-(-size // PAGE) * PAGE for size in sizes))
+    more = mount_sizes(limits, found).memory - limits.memory_bytes
+    if more > limits.tree_bytes:
+        raise SandboxError(
+            f"The repository's tree needs {more >> 20:,} MiB of memory in a sandbox; at most "
+            f"{limits.tree_bytes >> 20:,} MiB are allowed (the setting tree_mb)."
+        )
+    return found

@@ -105,7 +105,7 @@ async def run_fix(request: FixRequest, settings: Settings, console: Console) -> 
     attached = keep_logs(store, run_id, request.logs)
     try:
         with tempfile.TemporaryDirectory(prefix="patchwright-") as scratch:
-            local = mirror_local(request.path, Path(scratch))
+            local = mirror_local(request.path, Path(scratch), settings.git_limits)
             await engine.check()
             image = settings.sandbox_image or BASE_IMAGE
             if not await engine.has_image(image):

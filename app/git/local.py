@@ -7,7 +7,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.git.mirror import PLAIN_ATTRIBUTES, Mirror
+from app.git.limits import GitLimits
+from app.git.mirror import DEFAULT_LIMITS, PLAIN_ATTRIBUTES, Mirror
 from app.git.process import GitError, run_git
 
 SHOWN = 10
@@ -26,7 +27,7 @@ class LocalMirror:
     commit: str
 
 
-def mirror_local(path: Path, scratch: Path) -> LocalMirror:
+def mirror_local(path: Path, scratch: Path, limits: GitLimits = DEFAULT_LIMITS) -> LocalMirror:
     """Mirror a local repository into the folder `scratch`, without writing to the repository.
 
     Objects are borrowed (git's alternates), not copied. Raises `RepositoryRefused` when the path
@@ -52,7 +53,7 @@ def mirror_local(path: Path, scratch: Path) -> LocalMirror:
             "Commit or stash them first."
         )
     objects = _git_output(path, "rev-parse", "--path-format=absolute", "--git-path", "objects")
-    return LocalMirror(_share_objects(Path(objects or ""), scratch), commit)
+    return LocalMirror(_share_objects(Path(objects or ""), scratch, limits), commit)
 
 
 def mirror_history(path: Path, scratch: Path) -> Mirror:
@@ -65,10 +66,10 @@ def mirror_history(path: Path, scratch: Path) -> Mirror:
     objects = _git_output(path, "rev-parse", "--path-format=absolute", "--git-path", "objects")
     if objects is None:
         raise RepositoryRefused(_refusal_reason(path))
-    return _share_objects(Path(objects), scratch)
+    return _share_objects(Path(objects), scratch, DEFAULT_LIMITS)
 
 
-def _share_objects(objects: Path, scratch: Path) -> Mirror:
+def _share_objects(objects: Path, scratch: Path, limits: GitLimits) -> Mirror:
     scratch.mkdir(parents=True, exist_ok=True)
     git_dir = scratch / "local.git"
     run_git(git_dir, "init", "--quiet", "--bare", "--template=")
@@ -76,7 +77,7 @@ def _share_objects(objects: Path, scratch: Path) -> Mirror:
         (git_dir / folder).mkdir(parents=True, exist_ok=True)
     (git_dir / "info" / "attributes").write_text(PLAIN_ATTRIBUTES)
     (git_dir / "objects" / "info" / "alternates").write_text(f"{objects}\n")
-    return Mirror(git_dir, "")
+    return Mirror(git_dir, "", limits=limits)
 
 
 def _uncommitted_changes(path: Path) -> list[str]:

@@ -7,8 +7,10 @@ block; call them in threads.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
+import os
 import re
 import shutil
 import tempfile
@@ -21,8 +23,10 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from agent.task import GatePolicy
+from app.git.limits import GitLimits, TreeCount, TreeLimits
 from app.git.patch_check import PatchUnusable, check_changes, check_text
 from app.git.process import (
+    MOST_OUTPUT,
     GitError,
     GitFailed,
     GitMissing,
@@ -40,13 +44,11 @@ PLAIN_ATTRIBUTES = (
 )
 
 
-MOST_ENTRIES = 500_000
-"""Files and folders of a tree that goes into a sandbox; Linux has 95,000."""
-MOST_BYTES = 8 * 1024**3
-"""Bytes of its files together."""
 MOST_PATH, MOST_DEPTH = 4000, 400
 _AROUND_A_FILE = 4096
 """Bytes that an archive needs for one file at most: headers and padding."""
+_SMALLEST_FILE_BOUND = 1 << 20
+DEFAULT_LIMITS = GitLimits()
 _LITERAL = {"GIT_LITERAL_PATHSPECS": "1"}
 
 
@@ -79,13 +81,23 @@ class Submodule:
 class Mirror:
     """One repository's bare mirror on this machine."""
 
-    def __init__(self, git_dir: Path, url: str, *, ca_file: str = "") -> None:
+    def __init__(
+        self, git_dir: Path, url: str, *, ca_file: str = "", limits: GitLimits = DEFAULT_LIMITS
+    ) -> None:
         self.git_dir = git_dir
+        self.limits = limits
         self._url = url
         self._settings: Mapping[str, str] = {"http.sslCAInfo": ca_file} if ca_file else {}
 
     @classmethod
-    def of_remote(cls, root: Path, clone_url: str, *, ca_file: str = "") -> Self:
+    def of_remote(
+        cls,
+        root: Path,
+        clone_url: str,
+        *,
+        ca_file: str = "",
+        limits: GitLimits = DEFAULT_LIMITS,
+    ) -> Self:
         """The mirror of a repository under `root`; nothing is fetched yet.
 
         Raises `GitError` when the URL is not plain HTTP(S) or holds a password.
@@ -97,14 +109,19 @@ class Mirror:
             raise GitError("The repository's URL must not contain a user name or password.")
         slug = re.sub(r"[^a-z0-9]+", "-", f"{parts.netloc}{parts.path}".lower()).strip("-")
         key = hashlib.sha256(clone_url.encode()).hexdigest()[:12]
-        return cls(root / f"{slug[:80]}-{key}.git", clone_url, ca_file=ca_file)
+        return cls(root / f"{slug[:80]}-{key}.git", clone_url, ca_file=ca_file, limits=limits)
 
     def fetch(self, token: str = "") -> None:
         """Bring all branches up to date, making the mirror at first.
 
-        Raises `GitDenied` for a refused token, `GitAway`, `GitMissing`.
+        Raises `GitDenied` for a refused token, `GitAway`, `GitMissing`, and `GitError` for a
+        repository that is too large.
         """
+        most = self.limits.repository_bytes
         with self._locked():
+            if _size_of(self.git_dir) > most:
+                # Grown by what was pushed and replaced: what is needed now may well fit.
+                shutil.rmtree(self.git_dir)
             self._make()
             # The address stands here alone and not as a remote: there is nothing to keep in step.
             self._git(
@@ -117,7 +134,8 @@ class Mirror:
                 self._url,
                 "+refs/heads/*:refs/heads/*",
                 token=token,
-                timeout_s=3600.0,
+                timeout_s=self.limits.fetch_s,
+                most_output=most,
             )
 
     def check_access(self, token: str = "") -> None:
@@ -155,15 +173,22 @@ class Mirror:
         except GitMissing:
             return False
 
-    def tree_tar(self, commit: str, out: Path, paths: Sequence[str] = ()) -> None:
+    def tree_tar(
+        self,
+        commit: str,
+        out: Path,
+        paths: Sequence[str] = (),
+        within: TreeLimits | None = None,
+    ) -> TreeCount:
         """Write a commit's tree as an uncompressed tar archive; of `paths` alone, if any.
 
         Every file with exactly the bytes that git keeps (no line-end conversion, nothing left out),
-        symlinks as symlinks, submodules as empty folders, no `.git`. Raises `GitMissing`, and
-        `GitError` for a tree beyond the bounds, before anything is written.
+        symlinks as symlinks, submodules as empty folders, no `.git`. Returns what it holds. Raises
+        `GitMissing`, and `GitError` for a tree beyond the limits (`within`, or the mirror's own),
+        before anything is written.
         """
         sha = self._commit(commit, f"the commit {commit}")
-        size = self._check_size(sha, paths)
+        count, archive_bytes = self._count(sha, paths, within or self.limits.tree)
         try:
             self._git(
                 "archive",
@@ -172,52 +197,72 @@ class Mirror:
                 "--",
                 *paths,
                 stdout_to=out,
-                most_output=size,
+                most_output=archive_bytes,
                 environment=_LITERAL,
             )
         except GitFailed as error:
             if paths and "did not match" in error.output:
                 raise GitMissing(f"Not all of {', '.join(paths)} is in the tree.") from None
             raise
+        return count
 
-    def _check_size(self, sha: str, paths: Sequence[str]) -> int:
-        """What the tree takes up as an archive at most, in bytes.
+    def _count(self, sha: str, paths: Sequence[str], within: TreeLimits) -> tuple[TreeCount, int]:
+        """What the tree holds, and what it takes up as an archive at most, in bytes.
 
         A few small objects can stand for a tree without end, so its list is read only as far as the
-        bounds go. Raises `GitError` beyond them.
+        limits go. Raises `GitError` beyond them.
         """
         entries = total = archived = 0
-        rest = b""
+        for about, path in self._entries(sha, paths):
+            size = about.split()[-1]
+            entries += 1
+            total += int(size) if size.isdigit() else 0
+            archived += _AROUND_A_FILE + len(path) * 2
+            within.check(TreeCount(entries, total))
+        return TreeCount(entries, total), total + archived + _SMALLEST_FILE_BOUND
+
+    def _bounded(self, sha: str) -> Iterator[tuple[bytes, bytes]]:
+        for number, entry in enumerate(self._entries(sha), 1):
+            self.limits.tree.check(TreeCount(number))
+            yield entry
+
+    def _check_files(self, commit: str) -> None:
+        """Raises `GitError` for a tree that git should not work on."""
+        for _ in self._bounded(self._commit(commit, f"the commit {commit}")):
+            pass
+
+    def _entries(self, sha: str, paths: Sequence[str] = ()) -> Iterator[tuple[bytes, bytes]]:
+        """Mode, type, id and size of each file and folder of a tree, and its path, one by one."""
         listing = ("ls-tree", "-r", "-t", "-l", "-z", "--full-tree", sha, "--", *paths)
-        with git_output(self.git_dir, *listing, environment=_LITERAL) as pieces:
+        rest = b""
+        with git_output(
+            self.git_dir,
+            *listing,
+            environment=_LITERAL,
+            timeout_s=self.limits.command_s,
+            most_memory=self.limits.memory_bytes,
+        ) as pieces:
             for piece in pieces:
                 *lines, rest = (rest + piece).split(b"\0")
                 for line in lines:
                     about, _, path = line.partition(b"\t")
-                    size = about.split()[-1]
-                    entries += 1
-                    total += int(size) if size.isdigit() else 0
-                    archived += _AROUND_A_FILE + len(path) * 2
                     if len(path) > MOST_PATH or path.count(b"/") > MOST_DEPTH:
                         raise GitError("The tree has a path that is too long or too deep.")
+                    yield about, path
                 if len(rest) > 2 * MOST_PATH:
                     raise GitError("The tree has a path that is too long or too deep.")
-                if entries > MOST_ENTRIES:
-                    raise GitError(f"The tree has more than {MOST_ENTRIES} files and folders.")
-                if total > MOST_BYTES:
-                    raise GitError(f"The tree's files are larger than {MOST_BYTES >> 20} MiB.")
-        return total + archived + (1 << 20)
 
     def submodules(self, commit: str) -> tuple[Submodule, ...]:
-        """The submodules of a commit that `.gitmodules` knows. Raises `GitMissing`."""
+        """The submodules of a commit that `.gitmodules` knows.
+
+        Raises `GitMissing`, and `GitError` for a tree beyond the limits, as `tree_tar` does.
+        """
         sha = self._commit(commit, f"the commit {commit}")
-        listed = self._git("ls-tree", "-r", "-z", "--full-tree", sha).decode("utf-8", "replace")
         links = {}
-        for entry in listed.split("\0"):
-            mode, _, rest = entry.partition(" ")
-            if mode == "160000":
-                kind_and_id, _, path = rest.partition("\t")
-                links[path] = kind_and_id.split(" ")[1]
+        for about, path in self._bounded(sha):
+            mode, _, object_id, _ = about.split()
+            if mode == b"160000":
+                links[path.decode("utf-8", "replace")] = object_id.decode()
         if not links:
             return ()
         try:
@@ -244,7 +289,12 @@ class Mirror:
             raise GitMissing("The branches have no commit in common.") from None
 
     def conflicts(self, one: str, other: str) -> tuple[str, ...]:
-        """The files in which a merge of two commits would conflict."""
+        """The files in which a merge of two commits would conflict.
+
+        Raises `GitError` for a tree beyond the limits.
+        """
+        for commit in (one, other):
+            self._check_files(commit)
         try:
             self._git("merge-tree", "--write-tree", "--name-only", "--no-messages", one, other)
         except GitFailed as error:
@@ -255,15 +305,20 @@ class Mirror:
     def diff(self, base: str, commit: str) -> str:
         """What leads from one commit to another, as a patch of text.
 
-        Bytes that are not UTF-8 are as `sandbox.byte_text` writes them.
+        Bytes that are not UTF-8 are as `sandbox.byte_text` writes them. Raises `GitError` for a
+        tree beyond the limits, or a patch larger than `MOST_OUTPUT`.
         """
+        for each in (base, commit):
+            self._check_files(each)
         return self._diff(f"{base}^{{tree}}", f"{commit}^{{tree}}")
 
     def diff_with(self, base: str, commit: str, patch: str) -> str:
         """What leads from `base` to `commit` with a patch on top, as a patch of text.
 
-        Raises `PatchUnusable` when the patch does not apply.
+        Raises `PatchUnusable` when the patch does not apply, otherwise as `diff` does.
         """
+        for each in (base, commit):
+            self._check_files(each)
         return self._diff(f"{base}^{{tree}}", self._tree_with(commit, patch))
 
     def _diff(self, base: str, tree: str) -> str:
@@ -406,8 +461,8 @@ class Mirror:
         environment: Mapping[str, str] | None = None,
         stdout_to: Path | None = None,
         token: str = "",
-        timeout_s: float = 600.0,
-        most_output: int | None = None,
+        timeout_s: float | None = None,
+        most_output: int = MOST_OUTPUT,
     ) -> bytes:
         return run_git(
             self.git_dir,
@@ -416,9 +471,21 @@ class Mirror:
             settings={**self._settings, **(token_settings(token) if token else {})},
             environment=environment,
             stdout_to=stdout_to,
-            timeout_s=timeout_s,
+            timeout_s=timeout_s or self.limits.command_s,
             most_output=most_output,
+            most_memory=self.limits.memory_bytes,
         )
+
+
+def _size_of(folder: Path) -> int:
+    """Bytes of the files in a folder; 0 if there is none."""
+    found = 0
+    for top, _, names in os.walk(folder):
+        for name in names:
+            # A file that git removes meanwhile counts no more.
+            with contextlib.suppress(FileNotFoundError):
+                found += Path(top, name).lstat().st_size
+    return found
 
 
 def push_error(branch: str, output: str) -> GitError:

@@ -11,13 +11,14 @@ import base64
 import contextlib
 import os
 import re
-import resource
+import shutil
 import signal
 import subprocess
-import sys
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -87,6 +88,9 @@ WORKING_DIRECTORY = "/"
 MOST_MEMORY = 4 * 1024**3
 """Bytes that one git process may allocate; what it maps of its own files is not counted."""
 
+MOST_OUTPUT = 256 * 1024**2
+"""Bytes of the largest file that one git process may write, its output included."""
+
 OVER_THE_NETWORK = ("fetch", "push", "ls-remote")
 """Commands that talk to a server."""
 
@@ -152,28 +156,44 @@ def run_git(
     environment: Mapping[str, str] | None = None,
     stdout_to: Path | None = None,
     timeout_s: float = 600.0,
-    most_output: int | None = None,
+    most_output: int = MOST_OUTPUT,
+    most_memory: int = MOST_MEMORY,
 ) -> bytes:
     """Run git on a bare repository and return what it printed.
 
     `settings` are added as configuration, `environment` as variables; paths in either and among
-    the arguments are absolute; `most_output` bounds a file that git writes, in bytes. Raises
-    `GitAway` at the time limit, and what `git_error` makes of a failure.
+    the arguments are absolute. `most_output` bounds each file that git writes, and what it prints,
+    in bytes; `most_memory` what it allocates. Raises `GitAway` at the time limit, and what
+    `git_error` makes of a failure.
     """
-    output = stdout_to.open("wb") if stdout_to is not None else None
+    # Files and not pipes: what git prints is bounded like all that it writes.
+    limits = _ProcessLimits(most_memory, most_output)
     with (
-        output or contextlib.nullcontext(),
-        _started(git_dir, arguments, settings, environment, output, most_output) as process,
+        stdout_to.open("w+b") if stdout_to is not None else tempfile.TemporaryFile() as output,
+        tempfile.TemporaryFile() as messages,
+        _started(git_dir, arguments, settings, environment, (output, messages), limits) as process,
     ):
         try:
-            printed, said = process.communicate(stdin, timeout_s)
+            process.communicate(stdin, timeout_s)
         except subprocess.TimeoutExpired:
             raise _took_too_long(arguments[0], timeout_s) from None
+        if process.returncode == 0 and stdout_to is not None:
+            return b""
+        printed, said = _content(output), _content(messages)
     if process.returncode == 0:
-        return printed or b""
-    if process.returncode == -signal.SIGXFSZ:
-        raise GitError(f"git {arguments[0]} wrote more than {most_output or 0} bytes.")
-    raise git_error(arguments[0], (printed or b"") + said)
+        return printed
+    if process.returncode == -signal.SIGXFSZ or _CUT_OFF.search(said):
+        raise GitError(f"git {arguments[0]} wrote more than {most_output} bytes.")
+    raise git_error(arguments[0], printed + said)
+
+
+_CUT_OFF = re.compile(rb"died of signal %d\b|File too large" % signal.SIGXFSZ)
+"""What git says when a process that it started met the bound."""
+
+
+def _content(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.read(MOST_OUTPUT)
 
 
 @contextmanager
@@ -182,12 +202,15 @@ def git_output(
     *arguments: str,
     environment: Mapping[str, str] | None = None,
     timeout_s: float = 600.0,
+    most_memory: int = MOST_MEMORY,
 ) -> Iterator[Iterator[bytes]]:
     """What git prints, piece by piece, for output that may have no end; git ends with the block.
 
     The pieces end with what `run_git` raises.
     """
-    with _started(git_dir, arguments, None, environment, None, None) as process:
+    pipes = (subprocess.PIPE, subprocess.PIPE)
+    limits = _ProcessLimits(most_memory, MOST_OUTPUT)
+    with _started(git_dir, arguments, None, environment, pipes, limits) as process:
         # A thread would be needed to read both; what it says fits in a pipe.
         timer = threading.Timer(timeout_s, _end, (process,))
         timer.start()
@@ -207,45 +230,50 @@ def _pieces(process: subprocess.Popen[bytes], command: str) -> Iterator[bytes]:
         raise git_error(command, process.stderr.read())
 
 
+@dataclass(frozen=True, slots=True)
+class _ProcessLimits:
+    """In bytes, for git and all that it starts."""
+
+    memory: int
+    file_size: int
+
+
 @contextmanager
 def _started(
     git_dir: Path,
     arguments: Sequence[str],
     settings: Mapping[str, str] | None,
     environment: Mapping[str, str] | None,
-    output: BinaryIO | None,
-    most_output: int | None,
+    outputs: tuple[BinaryIO | int, BinaryIO | int],
+    limits: _ProcessLimits,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """A git process with limits, which ends with the block together with all that it started."""
-    try:
-        process = subprocess.Popen(  # noqa: S603
-            ["git", f"--git-dir={git_dir.absolute()}", *arguments],  # noqa: S607
-            cwd=WORKING_DIRECTORY,
-            env=clean_environment(settings or {}) | dict(environment or {}),
-            stdin=subprocess.PIPE,
-            stdout=output or subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-    except FileNotFoundError:
-        raise GitError("The git program is missing. Install git.") from None
+    if shutil.which("git") is None:
+        raise GitError("The git program is missing. Install git.")
+    # Set in a shell of its own that becomes git: what is set from outside comes too late for a
+    # quick command, and nothing may run between fork and exec of a process with threads.
+    blocks, kib = limits.file_size // 512, limits.memory // 1024
+    process = subprocess.Popen(  # noqa: S603
+        [
+            *("/bin/sh", "-c", _LIMITED, "git", str(blocks), str(kib)),
+            *(f"--git-dir={git_dir.absolute()}", *arguments),
+        ],
+        cwd=WORKING_DIRECTORY,
+        env=clean_environment(settings or {}) | dict(environment or {}),
+        stdin=subprocess.PIPE,
+        stdout=outputs[0],
+        stderr=outputs[1],
+        start_new_session=True,
+    )
     with process:
         try:
-            # Set from outside: nothing may run between fork and exec of a process with threads.
-            with contextlib.suppress(ProcessLookupError):
-                _limit(process.pid, resource.RLIMIT_DATA, MOST_MEMORY)
-                if most_output is not None:
-                    _limit(process.pid, resource.RLIMIT_FSIZE, most_output)
             yield process
         finally:
             _end(process)
 
 
-def _limit(pid: int, kind: int, most: int) -> None:
-    if sys.platform == "linux":
-        _, ceiling = resource.prlimit(pid, kind)
-        most = most if ceiling == resource.RLIM_INFINITY else min(most, ceiling)
-        resource.prlimit(pid, kind, (most, most))
+_LIMITED = 'ulimit -c 0; ulimit -f "$1"; ulimit -d "$2"; shift 2; exec git "$@"'
+"""POSIX: -f is in blocks of 512 bytes; the kernel's -d, which every shell has, in KiB."""
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

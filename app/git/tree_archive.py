@@ -15,13 +15,15 @@ import hashlib
 import re
 import tarfile
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urljoin, urlsplit
 
 import httpx
 
+from app.git.limits import TreeCount, TreeLimits
 from app.git.mirror import Mirror, Submodule
 from app.git.process import GitAway, GitDenied, GitError
 
@@ -32,6 +34,8 @@ _POINTER = re.compile(
 _MOST_POINTER = 1024
 _BATCH = 100
 _DEPTH = 3
+MOST_SUBMODULES = 200
+"""With those of submodules. Each is fetched, also one that was fetched for another folder."""
 _MEDIA = "application/vnd.git-lfs+json"
 
 Objects = Mapping[str, int]
@@ -67,18 +71,28 @@ class TreeSource:
 
 
 def write_tree(source: TreeSource, commit: str, out: Path, shape: TreeOptions) -> None:
-    """Write the tree; blocks. Raises `GitError` when a part of it cannot be obtained."""
+    """Write the tree; blocks.
+
+    Raises `GitError` when a part of it cannot be obtained, or when it is beyond the mirror's
+    limits: the whole tree, with every submodule and large file as often as it stands there.
+    """
+    limits = source.mirror.limits.tree
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".tree-") as folder:
         plain = Path(folder) / "0.tar"
-        source.mirror.tree_tar(commit, plain, shape.sparse)
+        left = limits.less(source.mirror.tree_tar(commit, plain, shape.sparse, limits))
         parts = [("", plain)]
         if shape.submodules:
-            parts += _submodules(source, commit, shape, Path(folder), "", _DEPTH)
+            modules = _Submodules(source, shape, Path(folder), left)
+            modules.add(source, commit, "", _DEPTH)
+            parts += modules.parts
+            left = modules.left
         objects: Path | None = None
         if shape.lfs:
+            pointers = _pointers([path for _, path in parts])
+            left.less(TreeCount(0, sum(size for _, size in pointers)))
             objects = Path(folder) / "objects"
             objects.mkdir()
-            _fetch(source, _pointers([path for _, path in parts]), objects)
+            _fetch(source, dict(pointers), objects)
         with tarfile.open(out, "w", format=tarfile.PAX_FORMAT) as whole:
             for prefix, part in parts:
                 _add(whole, prefix, part, objects)
@@ -108,42 +122,56 @@ def submodule_url(own: str, url: str) -> str:
     return url if same and parts.scheme in ("http", "https") else ""
 
 
-def _submodules(
-    source: TreeSource, commit: str, shape: TreeOptions, folder: Path, above: str, depth: int
-) -> list[tuple[str, Path]]:
-    parts: list[tuple[str, Path]] = []
-    for sub in source.mirror.submodules(commit) if depth else ():
-        url = submodule_url(source.url, sub.url)
-        if not url or not _within(above + sub.path, shape.sparse):
-            continue
-        mirror = source.other(url)
-        # Asked of the server every time, with this run's token: that the mirror holds the commit
-        # says only that somebody was given it. What is on no branch now is nobody's to have.
-        mirror.fetch(source.token)
-        if not mirror.is_on_any_branch(sub.commit):
-            raise GitError(f"The submodule {sub.path} has no commit {sub.commit} on any branch.")
-        prefix = f"{above}{sub.path}/"
-        path = folder / f"{len(list(folder.iterdir()))}.tar"
-        mirror.tree_tar(sub.commit, path)
-        inner = TreeSource(mirror, url, source.other, source.token, source.ca_file)
-        parts.append((prefix, path))
-        parts += _submodules(inner, sub.commit, shape, folder, prefix, depth - 1)
-    return parts
+class _Submodules:
+    """The trees of submodules, collected within what is left of the whole tree's limits."""
+
+    def __init__(
+        self, source: TreeSource, shape: TreeOptions, folder: Path, left: TreeLimits
+    ) -> None:
+        self._source = source
+        self._shape = shape
+        self._folder = folder
+        self.left = left
+        self.parts: list[tuple[str, Path]] = []
+
+    def add(self, source: TreeSource, commit: str, above: str, depth: int) -> None:
+        """Add those of a commit, and theirs. Raises `GitError`."""
+        for sub in source.mirror.submodules(commit) if depth else ():
+            url = submodule_url(source.url, sub.url)
+            if not url or not _within(above + sub.path, self._shape.sparse):
+                continue
+            if len(self.parts) >= MOST_SUBMODULES:
+                raise GitError(f"The tree has more than {MOST_SUBMODULES} submodules.")
+            mirror = self._source.other(url)
+            # Asked of the server every time, with this run's token: that the mirror holds the
+            # commit says only that somebody was given it. What is on no branch now is nobody's to
+            # have.
+            mirror.fetch(self._source.token)
+            if not mirror.is_on_any_branch(sub.commit):
+                raise GitError(
+                    f"The submodule {sub.path} has no commit {sub.commit} on any branch."
+                )
+            path = self._folder / f"{len(self.parts) + 1}.tar"
+            self.left = self.left.less(mirror.tree_tar(sub.commit, path, (), self.left))
+            prefix = f"{above}{sub.path}/"
+            self.parts.append((prefix, path))
+            self.add(replace(source, mirror=mirror, url=url), sub.commit, prefix, depth - 1)
 
 
 def _within(path: str, sparse: tuple[str, ...]) -> bool:
     return not sparse or any(f"{path}/".startswith(f"{s.rstrip('/')}/") for s in sparse)
 
 
-def _pointers(parts: list[Path]) -> Objects:
-    found: dict[str, int] = {}
+def _pointers(parts: list[Path]) -> list[tuple[str, int]]:
+    """Object and size of each pointer file, as often as it stands in the tree."""
+    found: list[tuple[str, int]] = []
     for part in parts:
         with tarfile.open(part, "r:") as archive:
             for member in archive:
                 if member.isreg() and member.size <= _MOST_POINTER:
                     file = archive.extractfile(member)
                     if file is not None and (known := pointer(file.read())):
-                        found[known[0]] = known[1]
+                        found.append(known)
     return found
 
 
@@ -156,7 +184,8 @@ def _add(whole: tarfile.TarFile, prefix: str, part: Path, objects: Path | None) 
             if file is not None and objects is not None and member.size <= _MOST_POINTER:
                 known = pointer(file.read())
                 file.seek(0)
-                if known:
+                # Two pointers may give one object different sizes; one of them is wrong.
+                if known and (objects / known[0]).stat().st_size == known[1]:
                     member.size = known[1]
                     with (objects / known[0]).open("rb") as content:
                         whole.addfile(member, content)
@@ -167,11 +196,12 @@ def _add(whole: tarfile.TarFile, prefix: str, part: Path, objects: Path | None) 
 def _fetch(source: TreeSource, wanted: Objects, folder: Path) -> None:
     if not wanted:
         return
+    deadline = time.monotonic() + source.mirror.limits.fetch_s
     with httpx.Client(verify=source.ca_file or True, timeout=120, trust_env=True) as client:
         try:
             for batch in _batches(wanted):
                 for oid, link in _download_requests(client, source, batch).items():
-                    _download(client, link, oid, wanted[oid], folder / oid)
+                    _download(client, link, oid, wanted[oid], folder / oid, deadline)
         except httpx.HTTPStatusError as error:
             code = error.response.status_code
             lasting = code < 500 and code not in (408, 429)
@@ -218,7 +248,12 @@ def _download_requests(
 
 
 def _download(
-    client: httpx.Client, request: httpx.Request, oid: str, size: int, path: Path
+    client: httpx.Client,
+    request: httpx.Request,
+    oid: str,
+    size: int,
+    path: Path,
+    deadline: float,
 ) -> None:
     digest, taken = hashlib.sha256(), 0
     answer = client.send(request, stream=True)
@@ -229,6 +264,8 @@ def _download(
                 taken += len(piece)
                 if taken > size:
                     break
+                if time.monotonic() > deadline:
+                    raise GitAway("The large files (LFS) took too long to arrive.")
                 digest.update(piece)
                 file.write(piece)
     finally:

@@ -51,7 +51,9 @@ def build(settings: Settings, store: SqlStore, engine: DockerEngine) -> Services
         settings=settings,
         store=store,
         forge=partial(GithubForge, app),
-        mirror=lambda url: Mirror.of_remote(mirrors, url, ca_file=ca_file),
+        mirror=lambda url: Mirror.of_remote(
+            mirrors, url, ca_file=ca_file, limits=settings.git_limits
+        ),
         sandboxes=sandboxes,
         prepare=sandboxes.prepare,
         make_model=lambda run_id, seed, waiting: make_model(

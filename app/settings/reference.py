@@ -22,6 +22,7 @@ from app.settings.base import CONFIG_VARIABLE, PREFIX
 from app.settings.github import GithubSettings
 from app.settings.llm import ModelSettings, PriceSettings
 from app.settings.operations import OperationSettings
+from app.settings.repositories import RepositorySettings
 from app.settings.sandboxes import KubernetesSettings, SandboxSettings, SetupSettings
 from app.settings.schema import Settings
 
@@ -31,6 +32,7 @@ HEADINGS: dict[type, str] = {
     Settings: "Service",
     ModelSettings: "Model and budget",
     SandboxSettings: "Sandboxes",
+    RepositorySettings: "Size of repositories",
     GithubSettings: "GitHub, triggers and limits",
     SetupSettings: "Preparing sandboxes",
     KubernetesSettings: "Sandboxes as pods",

@@ -12,7 +12,6 @@ from pydantic_settings import BaseSettings, NoDecode
 from app.settings.base import check_url
 from sandbox.egress.rules import networks_of
 from sandbox.environment.image_reference import ImageRefused, parse_reference
-from sandbox.protocol import Limits
 from sandbox.setup.records import PUBLIC_IMAGES
 
 
@@ -51,16 +50,6 @@ class SandboxSettings(BaseSettings):
         if self.gate_sandboxes:
             return self.gate_sandboxes
         return 2 if (os.cpu_count() or 1) >= 2 * runs else 1
-
-    @property
-    def limits(self) -> Limits:
-        """What one sandbox may use."""
-        return Limits(
-            cpus=self.sandbox_cpus,
-            memory_bytes=self.sandbox_memory_mb * 1024**2,
-            pids=self.sandbox_pids,
-            disk_bytes=self.sandbox_disk_mb * 1024**2,
-        )
 
 
 class SetupSettings(BaseSettings):

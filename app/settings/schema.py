@@ -27,7 +27,9 @@ from app.settings.base import CONFIG_VARIABLE, PREFIX, SettingsError, check_url
 from app.settings.database_url import check_database, with_timeouts
 from app.settings.github import GithubSettings
 from app.settings.llm import ModelSettings, PriceSettings
+from app.settings.repositories import RepositorySettings
 from app.settings.sandboxes import KubernetesSettings, SandboxSettings, SetupSettings
+from sandbox.protocol import Limits
 
 
 def _state_dir() -> Path:
@@ -36,7 +38,13 @@ def _state_dir() -> Path:
 
 
 class Settings(
-    GithubSettings, ModelSettings, SandboxSettings, KubernetesSettings, PriceSettings, SetupSettings
+    GithubSettings,
+    ModelSettings,
+    SandboxSettings,
+    RepositorySettings,
+    KubernetesSettings,
+    PriceSettings,
+    SetupSettings,
 ):
     """Every setting; see the descriptions, or run `patchwright settings`."""
 
@@ -147,6 +155,17 @@ class Settings(
         if make_url(self.database).get_backend_name() == "sqlite":
             return f"sqlite:///{self.state_dir / 'engine.db'}"
         return with_timeouts(self.database)
+
+    @property
+    def limits(self) -> Limits:
+        """What one sandbox may use."""
+        return Limits(
+            cpus=self.sandbox_cpus,
+            memory_bytes=self.sandbox_memory_mb * 1024**2,
+            pids=self.sandbox_pids,
+            disk_bytes=self.sandbox_disk_mb * 1024**2,
+            tree_bytes=self.tree_mb * 1024**2,
+        )
 
     @property
     def installation(self) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from app.git.limits import GitLimits, TreeLimits
 from app.git.mirror import Mirror
 from app.git.process import GitDenied, GitError, GitMissing
 from app.git.tree_archive import TreeOptions, TreeSource, pointer, submodule_url, write_tree
@@ -170,6 +171,19 @@ def test_large_files_stand_in_place_of_their_pointers(tmp_path: Path, lfs: Serve
     write_tree(source(tmp_path, lfs.url), commit, out, TreeOptions(sparse=("data",)))
     assert contents(out) == {"data/big.bin": POINTER.encode()}
     assert len(lfs.asked) == 1
+
+
+def test_a_large_file_counts_as_often_as_it_stands_in_the_tree(tmp_path: Path, lfs: Server) -> None:
+    commit = repository(tmp_path / "r", {f"copy{n}": POINTER for n in range(4)})
+    out = tmp_path / "out.tar"
+    bounded = source(tmp_path, lfs.url)
+    bounded.mirror.limits = GitLimits(tree=TreeLimits(100, 3 * len(LARGE)))
+    with pytest.raises(GitError, match="larger than"):
+        write_tree(bounded, commit, out, TreeOptions(lfs=True))
+    assert not lfs.asked and not out.exists()
+    bounded.mirror.limits = GitLimits(tree=TreeLimits(100, 5 * len(LARGE)))
+    write_tree(bounded, commit, out, TreeOptions(lfs=True))
+    assert set(contents(out).values()) == {LARGE}
 
 
 def test_faults_of_large_files_are_told(tmp_path: Path, lfs: Server) -> None:
