@@ -17,6 +17,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from agent.model import Record
+from agent.testing.npm_scripts import script_of_tests
 from agent.testing.paths import matches
 from agent.testing.projects import Part, join
 
@@ -346,8 +347,7 @@ def _speaks_for(root: str, manifest: str, folder: str) -> bool:
 
 def _javascript_command(package: str) -> str | None:
     manifest = _object(package)
-    script = _object(manifest.get("scripts")).get("test", "")
-    script = " ".join(script.split()) if isinstance(script, str) else ""
+    script = script_of_tests(_object(manifest.get("scripts")))
     dependencies = {
         **_object(manifest.get("dependencies")),
         **_object(manifest.get("devDependencies")),
@@ -355,7 +355,7 @@ def _javascript_command(package: str) -> str | None:
     for runner, call in _RUNNERS_OF_JAVASCRIPT.items():
         if not script and runner in dependencies:
             return call
-        if re.search(rf"(?:^|[\s/]){runner}(?=\s|$)", script) and _npm_only(script) is None:
+        if re.search(rf"(?<!run)(?:^|[\s/]){runner}(?=\s|$)", script) and _npm_only(script) is None:
             return _script(script, runner, call)
     if not script or "no test specified" in script:
         return None

@@ -90,6 +90,30 @@ def test_a_script_keeps_its_words(script: str, command: str) -> None:
     assert detect(["package.json"], contents) == command
 
 
+@pytest.mark.parametrize(
+    ("scripts", "command"),
+    [
+        ({"test": "npm run lint && npm run mocha", "mocha": "mocha -R dot"}, "M -R dot"),
+        ({"pretest": "npm run lint && tsc", "test": "c8 mocha x"}, "tsc && c8 M x"),
+        ({"test": "pnpm lint && pnpm vitest run --dir a"}, "V --dir a"),
+        ({"test": "yarn build && mocha", "build": "node make.js"}, "node make.js && M"),
+        ({"test": "npm run unit -- -b", "preunit": "tsc -b", "unit": "mocha"}, "tsc -b && M -b"),
+        ({"test": "mocha && npm audit"}, "M"),
+        ({"test": "cross-env CI=1 npm run mocha", "mocha": "mocha"}, "npm test --silent"),
+        ({"test": "npm run test", "pretest": "npm run pretest"}, "npm test --silent"),
+        ({"test": "npm run lint && nyc tape", "lint": "eslint ."}, "npm test --silent"),
+    ],
+)
+def test_scripts_that_call_others_are_reduced_to_what_tests_need(
+    scripts: dict[str, str], command: str
+) -> None:
+    contents = {"package.json": json.dumps({"scripts": scripts})}
+    expected = command.replace("M", "npx --no-install mocha").replace(
+        "V", "npx --no-install vitest run"
+    )
+    assert detect(["package.json"], contents) == expected
+
+
 def test_a_command_of_parts_is_read_as_it_was_written() -> None:
     parts = (Part(folder="a", command="pytest -k '(x)'"), Part(folder="b/c", command="npm test"))
     assert split(join(parts)) == parts

@@ -1,0 +1,95 @@
+"""The test command in a package.json: its scripts, with those that they call put in their place.
+
+What a project calls its test is often a chain: it compiles, lints, runs the tests, and audits what
+is installed. Only what the tests need is kept, as the rest says nothing of a test and may need the
+network or programs that are not there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from agent.model import Record
+
+_CALLS = re.compile(
+    r"(?P<by>npm|pnpm|yarn|bun)(?:\s+--?[\w-]+)*\s+(?P<run>run(?:-script)?\s+)?(?:(?:-s|--silent)\s+)?"
+    r"(?P<name>[\w:.-]+)(?:\s+--)?(?P<rest>(?:\s.*)?)",
+    re.DOTALL,
+)
+_BUILDS = re.compile(
+    r"\b(?:tsc|babel|rollup|esbuild|webpack|swc|tsup|tshy|unbuild|parcel|browserify|vite|build|compile"
+    r"|transpile|bundle|generate|rimraf|mkdirp|shx|cp|copy)\b"
+)
+_CHECKS = re.compile(
+    r"\b(?:lint|eslint|oxlint|prettier|oxfmt|standard|biome|gts|format|type-?check|noEmit|attw|publint"
+    r"|audit|depcheck|knip|size-limit|codecov|coveralls|docs?|readme)\b"
+)
+_RUNNERS = re.compile(
+    r"(?:^|[\s/])(?:vitest|jest|mocha)(?=\s|$)|(?:^|\s)node\s(?:\S+\s+)*?--test\b"
+)
+_BY_NAME = re.compile(r"(?:^|\s)(?:npm|pnpm|yarn|bun)\s")
+_DEEPEST = 4
+
+
+class _Step(Record):
+    """One command of a chain."""
+
+    command: str
+    called: str = ""
+    """The scripts by whose names it is called."""
+
+    @property
+    def runs_tests(self) -> bool:
+        return bool(_RUNNERS.search(self.command)) and not _BY_NAME.search(self.command)
+
+    @property
+    def builds(self) -> bool:
+        words = f"{self.called} {self.command}"
+        return bool(_BUILDS.search(words)) and not _CHECKS.search(words)
+
+
+def script_of_tests(scripts: Mapping[str, object]) -> str:
+    """The `test` script as one line of shell, its steps reduced to those that its tests need.
+
+    Empty where there is none. A script in which no known runner is seen stays as it is.
+    """
+    whole = _text(scripts, "test")
+    steps = [*_steps("pretest", _text(scripts, "pretest"), scripts), *_steps("", whole, scripts)]
+    running = [at for at, step in enumerate(steps) if step.runs_tests]
+    if not running or "||" in whole or ";" in whole:
+        return whole
+    before = range(running[-1])
+    needed = [
+        step.command
+        for at, step in enumerate(steps)
+        if at in running or (at in before and step.builds)
+    ]
+    return " && ".join(needed)
+
+
+def _steps(name: str, script: str, scripts: Mapping[str, object], depth: int = 0) -> list[_Step]:
+    """The commands of a chain, one after the other, with what they call put in its place."""
+    found: list[_Step] = []
+    for command in filter(None, (part.strip() for part in script.split("&&"))):
+        call = _CALLS.fullmatch(command)
+        text = _text(scripts, call["name"]) if call is not None else ""
+        if call is None or depth >= _DEEPEST:
+            found.append(_Step(command=command, called=name))
+        elif text:
+            inner = call["name"]
+            found += _steps(inner, _text(scripts, f"pre{inner}"), scripts, depth + 1)
+            own = _steps(inner, text, scripts, depth + 1)
+            found += own[:-1]
+            found += [s.model_copy(update={"command": s.command + call["rest"]}) for s in own[-1:]]
+        else:
+            # Not a script, so a program of the project: `yarn jest`.
+            program = call["by"] != "npm" and not call["run"]
+            alone = f"{call['name']}{call['rest']}" if program else command
+            found.append(_Step(command=alone, called=name))
+    return found
+
+
+def _text(scripts: Mapping[str, object], name: str) -> str:
+    script = scripts.get(name, "")
+    return " ".join(script.split()) if isinstance(script, str) else ""
