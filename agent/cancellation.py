@@ -1,4 +1,4 @@
-"""Work that ends when a person stops the run."""
+"""Work that ends when a person stops the run, or when its time is up."""
 
 from __future__ import annotations
 
@@ -31,3 +31,17 @@ async def unless_stopped(
         if not doing.done():
             doing.cancel()
             await asyncio.wait({doing})
+
+
+async def within(seconds: float, work: Coroutine[Any, Any, Value]) -> Value | None:
+    """Do the work; when its time is up it is cancelled and gives None.
+
+    A `TimeoutError` of the work itself goes through.
+    """
+    try:
+        async with asyncio.timeout(max(0.0, seconds)) as limit:
+            return await work
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        return None

@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from agent.cancellation import within
 from agent.decisions.budget import exhausted, refusal, remaining
 from agent.decisions.context_cut import plan_cut
 from agent.decisions.drift import answer_to, notice
@@ -28,7 +29,6 @@ from agent.journal.events import (
     ToolFinished,
     ToolStarted,
     TreeRestored,
-    now,
 )
 from agent.journal.state import AttemptState
 from agent.journal.writer import Journal
@@ -37,7 +37,7 @@ from agent.snapshots import keep_change, restore_tree
 from agent.task import Task
 from agent.text.control_tokens import neutralise
 from agent.text.truncate import cut, log_id_of
-from agent.tools.registry import parse_call, tool_specs
+from agent.tools.registry import at_tokens, parse_call, tool_specs
 from agent.tools.tool import Judge, Reply, ToolContext
 from sandbox.errors import SandboxError, SandboxGone
 from sandbox.protocol import Sandbox
@@ -77,7 +77,7 @@ async def run_loop(attempt: Attempt) -> AttemptState:
     while True:
         await finish_pending_calls(attempt)
         state = journal.state
-        if ending := end_reason(state, attempt.task, elapsed(journal)):
+        if ending := end_reason(state, attempt.task, journal.elapsed_s):
             return end_attempt(journal, *ending)
         take_hints(attempt)
         await control_drift(attempt)
@@ -86,8 +86,9 @@ async def run_loop(attempt: Attempt) -> AttemptState:
         if planned := plan_cut(journal.state, attempt.model.window):
             journal.append(planned)
         started = time.monotonic()
+        left_s = attempt.task.budget.wall_s - journal.elapsed_s
         try:
-            turn = await attempt.model.turn(journal.state.messages, tools)
+            turn = await within(left_s, attempt.model.turn(journal.state.messages, tools))
         except ContextTooLong as error:
             forced = plan_cut(journal.state, attempt.model.window, force=True)
             if forced is None:
@@ -96,6 +97,8 @@ async def run_loop(attempt: Attempt) -> AttemptState:
                 )
             journal.append(forced)
             continue
+        if turn is None:
+            continue  # the time is up, and the attempt with it
         journal.append(
             ModelTurned(
                 reasoning=turn.reasoning,
@@ -132,12 +135,12 @@ async def perform_call(attempt: Attempt, call: ToolCall) -> None:
     journal.append(ToolStarted(call_id=call.id, name=call.name, arguments=call.arguments))
     started = time.monotonic()
     state = journal.state
-    parsed = parse_call(call)
+    parsed = parse_call(call, state.cut_at)
     if isinstance(parsed, str):
         reply = Reply(parsed, status="refused")
     elif state.verdict is not None and state.verdict.verdict == "proven":
         reply = Reply("refused: the gate has proven the patch; nothing more to do", "refused")
-    elif no := refusal(state, budget, parsed[0].name, elapsed(journal)):
+    elif no := refusal(state, budget, parsed[0].name, journal.elapsed_s):
         reply = Reply(no, status="refused")
     else:
         tool, arguments = parsed
@@ -231,11 +234,6 @@ def end_attempt(journal: Journal, outcome: Outcome, diagnosis: str) -> AttemptSt
     return journal.state
 
 
-def elapsed(journal: Journal) -> float:
-    """Seconds since the attempt started, restarts included."""
-    return (now() - journal.started_at).total_seconds() if journal.started_at else 0.0
-
-
 def take_hints(attempt: Attempt) -> None:
     """Bring people's new notes into the conversation."""
     journal = attempt.journal
@@ -283,14 +281,16 @@ async def control_drift(attempt: Attempt) -> None:
 
 def answer_empty_turn(journal: Journal, content: str) -> None:
     """Ask for a tool call without keeping the turn: keeping it would cost earlier reasoning."""
-    journal.append(
-        NoteAdded(
-            source="loop",
-            text="Your last answer held no tool call. Call a tool; or, if you cannot fix this, "
-            "answer once more without one and say what you know."
-            + (f" You had said: {content[:1500]}" if content else ""),
-        )
+    cut_at = journal.state.cut_at
+    why = "held no tool call"
+    if cut_at is not None:
+        why = f"was cut off{at_tokens(cut_at)} before it came to a tool call: think less first"
+    said = f" You had said: {content[:1500]}" if content else ""
+    text = (
+        f"Your last answer {why}. Call a tool; or, if you cannot fix this, answer once more "
+        f"without one and say what you know.{said}"
     )
+    journal.append(NoteAdded(source="loop", text=text))
 
 
 def digest(reply: Reply) -> str:

@@ -11,11 +11,21 @@ def exhausted(state: AttemptState, budget: Budget, elapsed_s: float) -> str:
     if state.calls_used >= budget.calls:
         return f"the budget of {budget.calls} tool calls is used up"
     if elapsed_s >= budget.wall_s:
-        return f"the time limit of {budget.wall_s / 60:.0f} minutes is reached"
+        return f"the time limit of {span(budget.wall_s)} is reached"
     tokens = state.usage.prompt_tokens + state.usage.completion_tokens
     if tokens >= budget.tokens:
         return f"the budget of {budget.tokens:,} tokens is used up"
     return ""
+
+
+def span(seconds: float) -> str:
+    """A length of time in words: never "0 minutes", and no more digits than it needs."""
+    for unit, size in (("hour", 3600.0), ("minute", 60.0)):
+        if seconds >= 2 * size or (seconds >= size and seconds % size == 0):
+            count = f"{seconds / size:.1f}".removesuffix(".0")
+            return f"{count} {unit}{'' if count == '1' else 's'}"
+    count = f"{seconds:.0f}" if seconds >= 1 else f"{seconds:.2g}"
+    return f"{count} second{'' if count == '1' else 's'}"
 
 
 def refusal(state: AttemptState, budget: Budget, tool: str, elapsed_s: float = 0.0) -> str:

@@ -88,6 +88,12 @@ class ToolFinished(Event):
     tests: dict[str, str] | None = None
     """Outcome per test where the call ran tests: passed, failed, error, skipped."""
 
+    @property
+    def first_line(self) -> str:
+        """The first line of the output, without the status that it may begin with."""
+        first = self.output.lstrip().partition("\n")[0]
+        return first.removeprefix(f"{self.status}: ")
+
 
 class HypothesisProposed(Event):
     """A hypothesis is under test; the tree can be rolled back to `snapshot`."""

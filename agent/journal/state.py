@@ -88,6 +88,8 @@ class AttemptState:
     turns: int = 0
     empty_turns: int = 0
     """Turns without a tool call since the last one that had one."""
+    cut_at: int | None = None
+    """Tokens after which the last turn was cut off by a limit; None: it ended by itself."""
     last_words: str = ""
     """What the last turn without a tool call said."""
     best: tuple[Submitted, GateJudged] | None = None
@@ -245,6 +247,7 @@ def _apply_turn(state: AttemptState, event: ModelTurned) -> AttemptState:
         usage=usage,
         prompt_tokens=event.usage.prompt_tokens + event.usage.completion_tokens,
         empty_turns=0 if event.tool_calls else state.empty_turns + 1,
+        cut_at=event.usage.completion_tokens if event.finish_reason == "length" else None,
         last_words=state.last_words if event.tool_calls else event.content or state.last_words,
     )
     if not event.kept:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from agent.journal.events import AnyEvent, AttemptStarted, Recorded
+from agent.journal.events import AnyEvent, AttemptStarted, Recorded, now
 from agent.journal.state import AttemptState, fold, step
 from agent.journal.store import Store
 from agent.task import ATTACHED
@@ -44,6 +44,11 @@ class Journal:
             if self._on_event is not None:
                 self._on_event(entry)
         return self.state
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the attempt started, restarts included."""
+        return (now() - self.started_at).total_seconds() if self.started_at else 0.0
 
     def log_key(self, log_id: str) -> str:
         """The store's key of a log of this attempt."""

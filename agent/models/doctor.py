@@ -19,14 +19,17 @@ from agent.models.endpoints import BadAddress, api_url
 from agent.models.faults import Fault
 from agent.models.http import RequestFailed, Timeouts, post_completion, request_headers
 from agent.models.normalize import turn_of
-from agent.models.profiles import Profile
+from agent.models.profiles import ANY_MODEL, FITTING_PROFILES, PROFILES, Profile
 from agent.models.request_body import Conversation, body_head, body_tail
+from agent.models.served import ServedModel, chosen_model, list_models
 from agent.models.stream import Answer
+from agent.models.written_calls import written_calls
 
 ATTEMPTS = 2
 """A model that thinks freely may answer without the tool once."""
 _MAX_TOKENS = 4_096
-_LISTING_S = 15.0
+_QUOTED = 300
+"""Characters of an answer that are shown."""
 
 _TOOL = ToolSpec(
     name="add",
@@ -124,7 +127,7 @@ class _ServerCheck:
         try:
             first = await self._ask_for_call(messages)
         except RequestFailed as faulted:
-            return [self._unreachable(faulted.fault)]
+            return [self._unreachable(faulted.fault), *await self._why_refused(faulted.fault)]
         found = [Finding(name="answers", ok=True, detail=f"{self._url} answers.")]
         found += [self._reasoning(first), self._call(first)]
         turn = turn_of(first, self._profile, (_TOOL,))
@@ -157,7 +160,8 @@ class _ServerCheck:
         )
         for _ in range(ATTEMPTS):
             answer = await post_completion(self._client, self._url, body, {}, self._timeouts)
-            if answer.calls or kimi_tokens.has_tokens(answer.content + answer.reasoning):
+            leaked = kimi_tokens.has_tokens(answer.content + answer.reasoning)
+            if answer.calls or leaked or written_calls(answer.content, (_TOOL,)).calls:
                 break
         return answer
 
@@ -183,13 +187,15 @@ class _ServerCheck:
         flag = f"Start the server with {self._profile.flags.tool_calls}."
         name = "tool calls are parsed"
         if not answer.calls:
-            leaked = kimi_tokens.has_tokens(answer.content + answer.reasoning)
-            detail = (
-                "The call came as raw tokens inside the text."
-                if leaked
-                else f"The model was told to call a tool and did not in {ATTEMPTS} attempts."
-            )
-            return Finding(name=name, ok=False, detail=detail, fix=flag)
+            said = answer.content.strip() or answer.reasoning.strip()
+            if kimi_tokens.has_tokens(answer.content + answer.reasoning):
+                detail = "The call came as raw tokens inside the text"
+            elif written_calls(answer.content, (_TOOL,)).calls:
+                detail = "The model wrote the call into the text (it is taken from there)"
+            else:
+                detail = f"The model was told to call a tool and did not in {ATTEMPTS} attempts"
+            quoted = f": {_quoted(said)}" if said else ", and said nothing."
+            return Finding(name=name, ok=False, detail=f"{detail}{quoted}", fix=flag)
         call = answer.calls[0]
         try:
             fits = call.name == _TOOL.name and set(json.loads(call.arguments)) == {"a", "b"}
@@ -223,20 +229,52 @@ class _ServerCheck:
         detail = f"{cached} of {prompt} prompt tokens of the second turn were cached."
         if cached:
             return Finding(name=name, ok=True, detail=detail)
-        fix = (
-            "Leave the prefix cache on (no --disable-radix-cache), and route by run: "
-            "--policy manual --assignment-mode min_group."
-        )
-        return Finding(name=name, ok=False, detail=detail, fix=fix)
+        return Finding(name=name, ok=False, detail=detail, fix=self._profile.flags.cache_hits)
 
     async def _listing(self) -> list[Finding]:
-        """What the list of models says about the name and the window."""
-        try:
-            answer = await self._client.get(f"{self._url}/models", timeout=_LISTING_S)
-            cards = {str(c["id"]): c.get("max_model_len") for c in answer.json()["data"]}
-        except (httpx.HTTPError, ValueError, LookupError, TypeError, AttributeError):
-            cards = {}
-        return [self._window(cards.get(self._model))]
+        """What the list of models says about the profile, the model's name and the window."""
+        served = await list_models(self._client, self._url)
+        chosen = chosen_model(served, self._model)
+        findings = [*self._kind(served), *self._name(served)]
+        return [*findings, self._window(chosen.window if chosen else None)]
+
+    async def _why_refused(self, fault: Fault) -> list[Finding]:
+        """What in the list of models explains that the server takes no request."""
+        if fault.kind not in ("refused", "too_long"):
+            return []
+        return [finding for finding in await self._listing() if not finding.ok]
+
+    def _kind(self, served: Sequence[ServedModel]) -> list[Finding]:
+        fitting = next((p for c in served if (p := FITTING_PROFILES.get(c.server))), "")
+        others = [PROFILES[name].flags for name in FITTING_PROFILES.values() if name != fitting]
+        if not fitting or self._profile.flags not in others:
+            return []
+        return [
+            Finding(
+                name="profile",
+                ok=False,
+                detail=f"The server says that it is {served[0].server}; the profile "
+                f"{self._profile.name} is for another kind of server.",
+                fix=f"Choose the profile {fitting}, or one that has it as its base.",
+            )
+        ]
+
+    def _name(self, served: Sequence[ServedModel]) -> list[Finding]:
+        if not served or any(self._model in card.names for card in served):
+            return []
+        if self._model == ANY_MODEL and len(served) == 1:
+            only = f"{served[0].names[0]}, whatever name is asked for."
+            return [Finding(name="model is served", ok=True, detail=only)]
+        names = ", ".join(card.names[0] for card in served[:5])
+        more = f" and {len(served) - 5} more" if len(served) > 5 else ""
+        return [
+            Finding(
+                name="model is served",
+                ok=False,
+                detail=f"The server does not list {self._model}; it lists {names}{more}.",
+                fix="Set the model's name to one of these.",
+            )
+        ]
 
     def _window(self, reported: object) -> Finding:
         wanted, name = self._profile.window, "window"
@@ -251,6 +289,12 @@ class _ServerCheck:
             f"window to {reported}."
         )
         return Finding(name=name, ok=False, detail=detail, fix=fix)
+
+
+def _quoted(text: str) -> str:
+    """The beginning of an answer on one line, between quotation marks."""
+    whole = " ".join(text.split())
+    return f"“{whole[:_QUOTED]}{'…' if len(whole) > _QUOTED else ''}”"
 
 
 def _refused_back(fault: Fault) -> Finding:

@@ -1,6 +1,6 @@
 """What went wrong with a request, and what is to be done about it.
 
-Texts: SGLang 0.5, sglang-router 0.3, vLLM and Moonshot's API (see docs/models.md).
+Texts: SGLang 0.5, sglang-router 0.3, vLLM, llama.cpp and Moonshot's API (see docs/models.md).
 """
 
 from __future__ import annotations
@@ -38,9 +38,11 @@ class Fault(Record):
 
 
 _TOO_LONG = re.compile(
-    r"longer than the model's context length"
+    r"longer than the (?:model's context|maximum model) length"
     r"|maximum context length"
     r"|context_length_exceeded"
+    r"|exceed_context_size_error|exceeds? the available context size|context size has been exceeded"
+    r"|exceeds? (?:the )?context window"
     r"|exceeded model token limit"
     r"|max_(?:completion_)?tokens.{0,40}too large",
     re.IGNORECASE,
@@ -52,7 +54,9 @@ _ROOM = re.compile(
     re.DOTALL | re.IGNORECASE,
 )
 _WINDOW = re.compile(
-    r"context length (?:of |is |\()(\d+) tokens|token limit: ?(\d+)", re.IGNORECASE
+    r"(?:context length (?:of |is |\()|context size \()(\d+) tokens"
+    r"|(?:token limit:|context window of|maximum model length of) ?(\d+)",
+    re.IGNORECASE,
 )
 _UPSTREAM = re.compile(r"call_upstream|no_available_workers|upstream|no available worker", re.I)
 _OUT_OF_QUOTA = re.compile(r"exceeded_current_quota|insufficient_quota|insufficient balance", re.I)
@@ -64,7 +68,7 @@ def fault_of_response(
     status: int, headers: Mapping[str, str], body: bytes, now: datetime | None = None
 ) -> Fault:
     """The fault of an HTTP answer that is not 200."""
-    return _of_text(status, _error_message(body), _retry_after(headers, now or datetime.now(UTC)))
+    return _of_body(status, body, _retry_after(headers, now or datetime.now(UTC)))
 
 
 def fault_of_exception(error: Exception) -> Fault | None:
@@ -72,9 +76,9 @@ def fault_of_exception(error: Exception) -> Fault | None:
     match error:
         case StreamError():
             code = error.error.get("code")
-            text = _error_message(json.dumps(dict(error.error)).encode())
             # An error without a status of its own is the server's, not the request's.
-            return _of_text(code if type(code) is int else 500, text, None)
+            status = code if type(code) is int else 500
+            return _of_body(status, json.dumps(dict(error.error)).encode(), None)
         case EndlessRepetition():
             return Fault(kind="bad_turn", reason=str(error))
         case StreamBroken():
@@ -92,10 +96,14 @@ def fault_of_exception(error: Exception) -> Fault | None:
             return None
 
 
-def _of_text(status: int, text: str, retry_after_s: float | None) -> Fault:
+def _of_body(status: int, body: bytes, retry_after_s: float | None) -> Fault:
+    text = _error_message(body)
     message = f"{text} (HTTP {status})" if text else f"HTTP {status}"
-    if status == 413 or (status < 500 and _TOO_LONG.search(text)):
-        return Fault(kind="too_long", reason=message, room=_tokens_left(text), window=_window(text))
+    # llama.cpp has sent this one with 500, too.
+    if status == 413 or _TOO_LONG.search(text):
+        window, prompt = _counts(body)
+        room = max(0, window - prompt) if window and prompt else _tokens_left(text)
+        return Fault(kind="too_long", reason=message, room=room, window=window or _window(text))
     if status == 429 and _OUT_OF_QUOTA.search(text):
         return Fault(kind="refused", reason=f"The account's quota is used up: {message}")
     if status in (401, 403):
@@ -107,6 +115,18 @@ def _of_text(status: int, text: str, retry_after_s: float | None) -> Fault:
         reason = f"The model server failed: {message}"
         return Fault(kind="retry", reason=reason, retry_after_s=retry_after_s)
     return Fault(kind="refused", reason=f"The model server refused the request: {message}")
+
+
+def _counts(body: bytes) -> tuple[int | None, int | None]:
+    """The window and the prompt's tokens, in the fields that llama.cpp has for them."""
+    try:
+        whole = json.loads(body)
+        error = whole.get("error", whole)
+        counts = [error.get(name) for name in ("n_ctx", "n_prompt_tokens")]
+    except (ValueError, RecursionError, AttributeError):
+        return None, None
+    window, prompt = (n if type(n) is int and n > 0 else None for n in counts)
+    return window, prompt
 
 
 def _tokens_left(text: str) -> int | None:

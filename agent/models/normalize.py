@@ -9,6 +9,7 @@ from agent.model import ToolCall, ToolSpec, Turn
 from agent.models import kimi_tokens
 from agent.models.profiles import Profile
 from agent.models.stream import Answer, AnsweredCall
+from agent.models.written_calls import written_calls
 
 KIMI_ID = re.compile(r"functions\.[\w.\-]+:\d+")
 """The only shape of call ids that Kimi K2 knows from its training."""
@@ -31,6 +32,8 @@ def turn_of(
     warnings: list[str] = []
     if profile.kimi_tokens:
         answer = _without_leaks(answer, profile, tools, warnings)
+    if not answer.calls:
+        answer = _with_written_calls(answer, profile, tools, warnings)
     named = [_with_name(call, tools, warnings) for call in answer.calls]
     ids = unique_ids(named, taken, calls_before, profile.kimi_tokens)
     fixed = [(c.id, new) for c, new in zip(named, ids, strict=True) if c.id and c.id != new]
@@ -91,6 +94,20 @@ def _without_leaks(
     return answer.model_copy(
         update={"reasoning": reasoning, "content": content, "calls": tuple(calls)}
     )
+
+
+def _with_written_calls(
+    answer: Answer, profile: Profile, tools: Sequence[ToolSpec], warnings: list[str]
+) -> Answer:
+    written = written_calls(answer.content, tools)
+    if not written.calls:
+        return answer
+    warnings.append(
+        "The model wrote its tool call into the text, and it was taken from there: "
+        f"the server lacks {profile.flags.tool_calls}."
+    )
+    calls = tuple(AnsweredCall(name=c.name, arguments=c.arguments) for c in written.calls)
+    return answer.model_copy(update={"content": written.text, "calls": calls})
 
 
 def _leaked_calls(leak: kimi_tokens.Leak, known: Sequence[AnsweredCall]) -> list[AnsweredCall]:

@@ -19,6 +19,7 @@ from agent.models.normalize import is_empty, turn_of
 from agent.models.profiles import Profile
 from agent.models.request_body import Conversation, body_head, body_tail
 from agent.models.retry import Patience, TurnFaults
+from agent.models.served import chosen_model, list_models
 
 OnWaiting = Callable[[str, float], Awaitable[None]]
 """Called with the reason and the seconds until the next attempt while a server is unavailable."""
@@ -70,6 +71,7 @@ class OpenAICompatModel:
         # Spreads attempts in time; nothing secret hangs on it.
         self._rng = rng or random.Random()  # noqa: S311
         self._window = profile.window
+        self._looked_up = False
         self._conversation = Conversation(profile)
         self._tools: Sequence[ToolSpec] | None = None
         self._head = b""
@@ -115,7 +117,9 @@ class OpenAICompatModel:
                 await self._wait(fault, faults.after(fault))
                 notes.append(fault.reason)
                 continue
-            self._update_token_ratio(size, turn)
+            self._learn_from_usage(size, turn)
+            if turn.finish_reason == "length" and not self._looked_up:
+                await self._look_up_window()
             if is_empty(turn) and faults.may_ask_again:
                 fault = Fault(kind="bad_turn", reason="The model answered with nothing.")
                 notes.append(fault.reason)
@@ -208,9 +212,17 @@ class OpenAICompatModel:
         room = fault.room or 0
         return room if self._profile.min_output_tokens <= room < requested else 0
 
-    def _update_token_ratio(self, size: int, turn: Turn) -> None:
+    def _learn_from_usage(self, size: int, turn: Turn) -> None:
         if turn.usage.prompt_tokens:
             self._counted_bytes, self._counted_tokens = size, turn.usage.prompt_tokens
+
+    async def _look_up_window(self) -> None:
+        """Ask for the window, once: llama.cpp cuts an answer where the window ends, unasked."""
+        self._looked_up = True
+        served = await list_models(self._client, self._endpoints.choose(self._key), self._headers())
+        model = chosen_model(served, self._model)
+        if model is not None and model.window:
+            self._window = min(self._window, model.window)
 
     def _without_secret(self, fault: Fault) -> Fault:
         secret = self._api_key.get_secret_value().strip()

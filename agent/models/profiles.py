@@ -11,6 +11,8 @@ from agent.model import Record
 
 KIMI_WINDOW = 262_144
 """Tokens of context that Kimi K2 Thinking was trained for."""
+ANY_MODEL = "default"
+"""Model id for servers that have one model and answer to any name."""
 
 
 class ServerFlags(Record):
@@ -20,6 +22,8 @@ class ServerFlags(Record):
     reasoning: str = "a reasoning parser"
     cache: str = "the report of cached tokens"
     window: str = "a longer context"
+    cache_hits: str = "Leave the server's prefix cache on, and send a run to one server only."
+    """What to do where cached tokens are reported, and are none: whole sentences."""
 
 
 class Profile(Record):
@@ -53,12 +57,24 @@ _SGLANG_FLAGS = ServerFlags(
     reasoning="--reasoning-parser kimi_k2",
     cache="--enable-cache-report",
     window="--context-length",
+    cache_hits="Leave the prefix cache on (no --disable-radix-cache), and route by run: "
+    "--policy manual --assignment-mode min_group.",
 )
 _VLLM_FLAGS = ServerFlags(
     tool_calls="--enable-auto-tool-choice --tool-call-parser kimi_k2",
     reasoning="--reasoning-parser kimi_k2",
     cache="--enable-prompt-tokens-details",
     window="--max-model-len",
+    cache_hits="Leave the prefix cache on (no --no-enable-prefix-caching), and send a run to one "
+    "server only.",
+)
+_LLAMA_CPP_FLAGS = ServerFlags(
+    tool_calls="--jinja and, where the model's own chat template knows no tools, "
+    "--chat-template-file",
+    reasoning="--reasoning-format auto",
+    cache="a release that reports them (usage.prompt_tokens_details)",
+    window="--ctx-size",
+    cache_hits="Leave --cache-prompt on, and give --parallel no more slots than there are runs.",
 )
 
 K2_THINKING = Profile(
@@ -101,8 +117,17 @@ PROFILES: Mapping[str, Profile] = {
             }
         ),
         Profile(
+            name="llama-cpp",
+            model=ANY_MODEL,
+            window=131_072,
+            max_output_tokens=8_192,
+            min_output_tokens=512,
+            routing_header="",
+            flags=_LLAMA_CPP_FLAGS,
+        ),
+        Profile(
             name="generic",
-            model="default",
+            model=ANY_MODEL,
             window=131_072,
             max_output_tokens=16_000,
             min_output_tokens=4_000,
@@ -111,6 +136,14 @@ PROFILES: Mapping[str, Profile] = {
     )
 }
 """The profiles that come with Patchwright, by name; `k2-thinking` is the default."""
+
+
+FITTING_PROFILES: Mapping[str, str] = {
+    "sglang": "k2-thinking",
+    "vllm": "vllm",
+    "llamacpp": "llama-cpp",
+}
+"""What a server calls itself (`owned_by` in its list of models) → the profile for its kind."""
 
 
 class BadProfile(ValueError):

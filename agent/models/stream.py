@@ -10,7 +10,7 @@ from typing import Any
 
 from agent.errors import ModelError
 from agent.model import FinishReason, Record, Usage
-from agent.models.repetition import ENOUGH, repeats
+from agent.models.repetition import ENOUGH, drifts, repeats
 from agent.text.surrogates import join_surrogates
 
 LONGEST_EVENT = 16 * 2**20
@@ -67,6 +67,8 @@ class Answer(Record):
 class _Text:
     """Text that grows in pieces, watched for repetition."""
 
+    prose: bool = False
+    """Whether it is written for readers, so that it must not say nearly the same without end."""
     pieces: list[str] = field(default_factory=list)
     length: int = 0
     checked: int = 0
@@ -77,7 +79,7 @@ class _Text:
         # A look every quarter of what counts as endless keeps the cost linear.
         if self.length - self.checked >= ENOUGH // 4:
             self.checked = self.length
-            if repeats(self.whole()):
+            if repeats(self.whole()) or (self.prose and drifts(self.whole())):
                 raise EndlessRepetition("The model repeated itself without end and was cut off.")
 
     def whole(self) -> str:
@@ -104,8 +106,8 @@ class Assembly:
         self._buffer = bytearray()
         self._data: list[bytes] = []
         self._data_size = 0
-        self._reasoning = _Text()
-        self._content = _Text()
+        self._reasoning = _Text(prose=True)
+        self._content = _Text(prose=True)
         self._calls: dict[int, _Call] = {}
         self._finish: FinishReason | None = None
         self._usage: Usage | None = None

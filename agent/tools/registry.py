@@ -56,6 +56,11 @@ def tool_specs() -> tuple[ToolSpec, ...]:
     )
 
 
+def at_tokens(cut_at: int) -> str:
+    """Where a turn was cut off, as a part of a sentence; servers need not count."""
+    return f" at {cut_at:,} tokens" if cut_at else " at the limit"
+
+
 def _schema(arguments: type[Arguments]) -> dict[str, object]:
     schema = arguments.model_json_schema()
     schema.pop("title", None)
@@ -65,14 +70,23 @@ def _schema(arguments: type[Arguments]) -> dict[str, object]:
     return schema
 
 
-def parse_call(call: ToolCall) -> tuple[Tool, Arguments] | str:
-    """The tool and its checked arguments, or what is wrong in words that let the model fix it."""
+def parse_call(call: ToolCall, cut_at: int | None = None) -> tuple[Tool, Arguments] | str:
+    """The tool and its checked arguments, or what is wrong in words that let the model fix it.
+
+    `cut_at`: tokens after which the turn that made the call was cut off; None: it was not.
+    """
     tool = TOOLS.get(call.name.removeprefix("functions."))
     if tool is None:
         return f"refused: there is no tool {call.name!r}; the tools are {', '.join(TOOLS)}"
     try:
         values = join_surrogates_in(json.loads(call.arguments or "{}"))
     except ValueError as problem:
+        if cut_at is not None:
+            return (
+                f"refused: the call was cut off{at_tokens(cut_at)}, the most that one turn may "
+                "have now. Make it shorter: write a long file in several calls, edit only what "
+                "changes, think less before you call"
+            )
         return f"refused: the arguments are not JSON ({problem}); send the call again, whole"
     except RecursionError:
         return "refused: the arguments are nested too deeply"

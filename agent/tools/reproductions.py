@@ -109,8 +109,9 @@ async def _try(
             f"to write these files would change {', '.join(other)}, through a link; give the "
             "reproduction files of its own"
         )
+    longest = context.task.budget.tool_timeout_s
     results = [
-        await sandbox.run(in_tree(args.command), timeout_s=context.task.budget.tool_timeout_s)
+        await sandbox.run(in_tree(args.command), timeout_s=min(longest, context.time_left_s))
         for _ in range(RUNS)
     ]
     failures = [

@@ -18,7 +18,7 @@ class BashArguments(Arguments):
 
 async def bash(context: ToolContext, args: BashArguments) -> Reply:
     """Run the command; a status other than 0 is a result like any other, not an error."""
-    limit = min(float(args.timeout_s), context.task.budget.wall_s)
+    limit = min(float(args.timeout_s), context.time_left_s)
     result = await context.sandbox.run(restore(args.command), timeout_s=limit)
     body = result.text.rstrip("\n")
     text = f"{body}\n{ending(result)}" if body else ending(result)

@@ -23,7 +23,8 @@ class RunTestsArguments(Arguments):
 
 async def run_tests(context: ToolContext, args: RunTestsArguments) -> Reply:
     """Run the test command on a selection (empty: all)."""
-    limit = min(float(args.timeout_s), context.task.budget.test_timeout_s)
+    longest = min(float(args.timeout_s), context.time_left_s)
+    limit = min(longest, context.task.budget.test_timeout_s)
     run = await run_suite(context.sandbox, context.test_command, args.selection, limit)
     known = known_failures(context)
     outcomes: dict[str, str] = dict(run.outcomes)

@@ -64,6 +64,11 @@ class ToolContext:
         return self.journal.state
 
     @property
+    def time_left_s(self) -> float:
+        """Seconds of the attempt that are left, at least one."""
+        return max(1.0, self.task.budget.wall_s - self.journal.elapsed_s)
+
+    @property
     def test_command(self) -> str:
         """The repository's test command, as found when the attempt started."""
         started = self.state.started

@@ -168,7 +168,7 @@ def _finished(event: ToolFinished, gist: str) -> str:
         return f"{gist} {', '.join(f'{n} {o}' for o, n in sorted(counts.items()))}"
     first = event.output.lstrip()[:LINE].partition("\n")[0]
     if event.status != "ok":
-        return f"{event.status}: {gist[:80]} {first}"
+        return f"{event.status}: {gist[:80]} {event.first_line[:LINE]}"
     seconds = f" ({event.duration_ms / 1000:.1f} s)" if event.duration_ms >= 1000 else ""
     return f"{gist[: LINE - 12]}{seconds}" if gist else f"{first}{seconds}"
 

@@ -49,8 +49,8 @@ def _text(entry: Recorded) -> str:
             return f"attempt {started.attempt}: {started.model}, tests: {started.test_command}"
         case ToolStarted(name=name, arguments=arguments):
             return f"  {name} {_short(arguments)}"
-        case ToolFinished(status=status, output=output) if status not in ("ok",):
-            return f"    {status}: {output.splitlines()[0] if output else ''}"
+        case ToolFinished(status=status) as finished if status not in ("ok",):
+            return f"    {status}: {finished.first_line}"
         case ToolFinished(tests=tests, output=output) if tests:
             return f"    {output.splitlines()[0]}"
         case ReproductionDeclared(accepted=True, command=command) if command:

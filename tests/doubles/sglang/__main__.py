@@ -25,6 +25,7 @@ def main() -> None:
     parser.add_argument("--api-key", default="")
     parser.add_argument("--context-length", type=int, default=262_144)
     parser.add_argument("--model", default=Flags.model)
+    parser.add_argument("--llama-cpp", action="store_true", help="list and refuse as llama.cpp")
     parser.add_argument("--no-tool-call-parser", action="store_true")
     parser.add_argument("--no-reasoning-parser", action="store_true")
     parser.add_argument("--no-cache-report", action="store_true")
@@ -45,6 +46,7 @@ def main() -> None:
         context_length=given.context_length,
         api_key=given.api_key,
         model=given.model,
+        llama_cpp=given.llama_cpp,
     )
     if given.seeded:
         seed, _, steps = given.seeded.partition(":")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from tests.doubles.sglang import detectors as k2
-from tests.doubles.sglang.turns import Say
+from tests.doubles.sglang.turns import Call, Say
 
 SERVER_FAULTS = ("429", "503", "500", "stream_error")
 CONNECTION_FAULTS = ("reset", "reset_early", "stall")
@@ -24,9 +24,15 @@ MODEL_FAULTS = (
     "length",
     "several_calls",
     "repetition",
+    "near_repetition",
+    "written_call",
+    "tagged_call",
 )
 KINDS = (*SERVER_FAULTS, *CONNECTION_FAULTS, *MODEL_FAULTS)
-PASSING = ("429", "503", "500", "stream_error", "reset", "reset_early", "empty", "repetition")
+PASSING = (
+    *("429", "503", "500", "stream_error", "reset", "reset_early"),
+    *("empty", "repetition", "near_repetition"),
+)
 """Faults after which asking again gives the turn that was meant."""
 
 
@@ -96,6 +102,33 @@ def _repetition(say: Say, _: int) -> Say:
     return Say(reasoning=say.reasoning + " I should check this again." * 2_000)
 
 
+def _near_repetition(say: Say, _: int) -> Say:
+    rng = random.Random(3)
+    parts = (
+        ("Wait,", "Hmm,", "Actually,", "But then,"),
+        ("the parser", "this function", "the tokenizer", "the loop"),
+        ("handles", "skips", "reads", "drops"),
+        ("nested quotes", "the quoted part", "escaped quotes"),
+        ("so I check it again.", "so I look once more.", "which may be the problem."),
+    )
+    said = (" ".join(rng.choice(part) for part in parts) for _ in range(1_000))
+    return Say(reasoning=f"{say.reasoning} {' '.join(said)}")
+
+
+def _written_call(say: Say, _: int) -> Say:
+    blocks = "\n".join(f"```json\n{_as_json(c)}\n```" for c in say.calls)
+    return replace(say, content=f"{say.content}\n{blocks}\nDone.", calls=())
+
+
+def _tagged_call(say: Say, _: int) -> Say:
+    blocks = "\n".join(f"<tool_call>\n{_as_json(c)}\n</tool_call>" for c in say.calls)
+    return replace(say, content=f"{say.content}{blocks}", calls=())
+
+
+def _as_json(call: Call) -> str:
+    return f'{{"name": "{call.name}", "arguments": {call.arguments}}}'
+
+
 _ALTERATIONS: dict[str, Callable[[Say, int], Say]] = {
     "truncated_arguments": _truncated_arguments,
     "bad_schema": _bad_schema,
@@ -106,4 +139,7 @@ _ALTERATIONS: dict[str, Callable[[Say, int], Say]] = {
     "length": _length,
     "several_calls": _several_calls,
     "repetition": _repetition,
+    "near_repetition": _near_repetition,
+    "written_call": _written_call,
+    "tagged_call": _tagged_call,
 }

@@ -61,3 +61,25 @@ def length_error(prompt_tokens: int, max_tokens: int, window: int) -> str | None
             "the number of tokens in the input messages or the completion to fit within the limit."
         )
     return None
+
+
+def llama_cpp_length_error(prompt_tokens: int, window: int) -> dict[str, Any] | None:
+    """llama.cpp's answer to a prompt that is too long; None if it fits.
+
+    What is asked for beyond the window is no error there: the answer ends when the window is full.
+    """
+    if prompt_tokens < window:
+        return None
+    message = (
+        f"request ({prompt_tokens} tokens) exceeds the available context size ({window} tokens), "
+        "try increasing it"
+    )
+    return {
+        "error": {
+            "code": 400,
+            "message": message,
+            "type": "exceed_context_size_error",
+            "n_prompt_tokens": prompt_tokens,
+            "n_ctx": window,
+        }
+    }

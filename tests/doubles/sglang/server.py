@@ -32,6 +32,8 @@ class Flags:
     context_length: int = 262_144
     api_key: str = ""
     model: str = "moonshotai/Kimi-K2-Thinking"
+    llama_cpp: bool = False
+    """List the model and refuse long prompts as llama.cpp's server does."""
 
 
 @dataclass
@@ -139,6 +141,13 @@ class StandIn:
             "parent": None,
             "max_model_len": self.flags.context_length,
         }
+        if self.flags.llama_cpp:
+            del card["max_model_len"]
+            card |= {
+                "owned_by": "llamacpp",
+                "aliases": [self.flags.model],
+                "meta": {"n_ctx": self.flags.context_length, "n_ctx_train": 262_144},
+            }
         return JSONResponse({"object": "list", "data": [card]})
 
     async def _report(self, _: Request) -> Response:
@@ -172,7 +181,14 @@ class StandIn:
             return _unwell(int(fault))
         prompt = render(body["messages"], body.get("tools") or [])
         max_tokens = int(body.get("max_tokens") or body.get("max_completion_tokens") or 1)
-        refused = checks.length_error(tokens(prompt), max_tokens, self.flags.context_length)
+        window = self.flags.context_length
+        if self.flags.llama_cpp:
+            too_long = checks.llama_cpp_length_error(tokens(prompt), window)
+            if too_long:
+                self.seen.refusals.append(too_long["error"]["message"])
+                return JSONResponse(too_long, 400)
+            max_tokens = min(max_tokens, window - tokens(prompt))
+        refused = checks.length_error(tokens(prompt), max_tokens, window)
         if refused:
             return self._refuse(refused)
         job = self._job(body, prompt, max_tokens, say, fault)

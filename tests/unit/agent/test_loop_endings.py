@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 
@@ -68,6 +69,55 @@ async def test_one_turn_cannot_hold_more_calls_than_the_budget():
     assert "the budget of 5 tool calls is used up" in done[-1].output
     assert pairs_are_whole(state.messages)
     assert state.outcome == "diagnosis"
+
+
+async def test_a_turn_ends_with_the_time_of_the_attempt():
+    class Endless(Speaking):
+        cancelled = False
+
+        async def turn(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Turn:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.cancelled = True
+            raise AssertionError
+
+    model = Endless()
+    state = await run(model, MemoryStore(), a_task(wall_s=0.3), memory_sandbox())
+    assert model.cancelled, "the server still worked for nobody"
+    assert state.outcome == "diagnosis"
+    assert "before the time limit of 0.3 seconds is reached" in state.diagnosis
+
+
+async def test_a_time_limit_of_the_models_own_is_an_error_as_before():
+    class Failing(Speaking):
+        async def turn(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Turn:
+            raise TimeoutError("of the model")
+
+    with pytest.raises(TimeoutError, match="of the model"):
+        await run(Failing(), MemoryStore(), a_task(), memory_sandbox())
+
+
+async def test_a_turn_that_was_cut_off_is_told_so():
+    whole = ToolCall(id="functions.bash:0", name="bash", arguments='{"command": "true"}')
+    cut = ToolCall(id="functions.create:1", name="create", arguments='{"path": "a.py", "con')
+    usage = Usage(prompt_tokens=9, completion_tokens=2048)
+    model = Speaking(
+        Turn(tool_calls=(whole, cut), finish_reason="length", usage=usage),
+        Turn(content="I think and", finish_reason="length", usage=usage),
+        Turn(content="I give up."),
+    )
+    store = MemoryStore()
+    await run(model, store, a_task(), memory_sandbox())
+    events = [r.event for r in store.events("r1")]
+    done = [e for e in events if e.type == "tool_finished"]
+    assert [e.status for e in done] == ["ok", "refused"]
+    assert done[1].first_line.startswith("the call was cut off at 2,048 tokens")
+    assert "shorter" in done[1].output
+    assert "not JSON" not in done[1].output
+    notes = [e.text for e in events if e.type == "note_added"]
+    assert notes[0].startswith("Your last answer was cut off at 2,048 tokens before it came to a")
+    assert notes[1].startswith("Your last answer held no tool call.")
 
 
 class Calling(Speaking):

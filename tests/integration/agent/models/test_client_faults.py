@@ -9,7 +9,7 @@ import pytest
 
 from agent.errors import ContextTooLong, ModelError, ModelRefused
 from agent.model import Message
-from agent.models.profiles import K2_THINKING
+from agent.models.profiles import K2_THINKING, PROFILES
 from agent.models.retry import Patience
 from tests.doubles.sglang.chaos import KINDS, PASSING, Chaos
 from tests.doubles.sglang.rig import END, LOOK, START, TOOLS, grown, rig
@@ -52,6 +52,8 @@ async def test_the_server_says_when_to_come_back() -> None:
         ("bare_counter", ["bash"], ""),
         ("foreign_ids", ["bash"], "renamed"),
         ("several_calls", ["bash", "bash"], ""),
+        ("written_call", ["bash"], "wrote its tool call into the text"),
+        ("tagged_call", ["bash"], "wrote its tool call into the text"),
         ("unknown_tool", ["no_such_tool"], ""),
         ("bad_schema", ["bash"], ""),
     ],
@@ -155,6 +157,25 @@ async def test_too_long_is_told_apart_and_a_smaller_answer_is_asked_for() -> Non
         crowded = (*START, Message(role="user", content="x" * 14_000))
         with pytest.raises(ContextTooLong, match="Requested token count exceeds"):
             await model.turn(crowded, TOOLS)
+        await model.close()
+
+
+async def test_llama_cpp_says_its_window_when_it_refuses_or_cuts() -> None:
+    flags = Flags(llama_cpp=True, context_length=400)
+    profile = PROFILES["llama-cpp"]
+    long = (*START, Message(role="user", content="x" * 2_000))
+    async with rig(scripted(END), flags) as r:
+        model = r.model(profile=profile)
+        with pytest.raises(ContextTooLong, match="exceeds the available context size"):
+            await model.turn(long, TOOLS)
+        assert model.window == 400
+        assert r.server.seen.requests == 1
+        await model.close()
+    async with rig(scripted(Say(content="word " * 800)), flags) as r:
+        model = r.model(profile=profile)
+        turn = await model.turn(START, TOOLS)
+        assert turn.finish_reason == "length"
+        assert model.window == 400
         await model.close()
 
 

@@ -65,6 +65,34 @@ async def test_the_flags_are_those_of_the_servers_kind() -> None:
     assert any("--enable-auto-tool-choice" in f.fix for f in findings)
 
 
+async def test_llama_cpp_is_recognised_and_its_window_read() -> None:
+    flags = Flags(llama_cpp=True, context_length=4_096, model="qwen.gguf")
+    found = {f.name: f for f in await examined(flags)}
+    assert "Choose the profile llama-cpp" in found["profile"].fix
+    assert "it lists qwen.gguf" in found["model is served"].detail
+    assert found["window"].detail == "4096 tokens; the profile counts on 262144."
+    profile = PROFILES["llama-cpp"].model_copy(update={"model": "qwen.gguf", "window": 4_096})
+    found = {f.name: f for f in await examined(flags, profile)}
+    assert [f.name for f in found.values() if not f.ok] == []
+    assert "profile" not in found
+    larger = {f.name: f for f in await examined(flags, PROFILES["llama-cpp"])}
+    assert "--ctx-size 131072" in larger["window"].fix
+    assert larger["model is served"].text == "qwen.gguf, whatever name is asked for."
+
+
+async def test_a_call_in_the_text_is_explained_with_the_models_own_words() -> None:
+    flags = Flags(llama_cpp=True, context_length=262_144)
+    chaos = Chaos(share=1.0, kinds=["written_call"])
+    found = {f.name: f for f in await examined(flags, PROFILES["llama-cpp"], chaos=chaos)}
+    assert "“```json" in found["tool calls are parsed"].detail
+    assert '"name": "add"' in found["tool calls are parsed"].detail
+    assert "--jinja" in found["tool calls are parsed"].fix
+    assert found["reasoning goes back"].ok
+    chaos = Chaos(share=1.0, kinds=["length"])
+    found = {f.name: f for f in await examined(flags, PROFILES["generic"], chaos=chaos)}
+    assert not found["tool calls are parsed"].ok
+
+
 async def test_a_wrong_key_and_a_server_that_is_not_there() -> None:
     (finding,) = await examined(Flags(api_key="right"), key="wrong-one")
     assert not finding.ok

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from agent.best_of import choose, run_attempts
-from agent.decisions.budget import exhausted, refusal, remaining
+from agent.decisions.budget import exhausted, refusal, remaining, span
 from agent.decisions.drift import answer_to, notice
 from agent.errors import ModelAway
 from agent.journal.events import GateJudged
@@ -122,9 +122,28 @@ def test_budgets_end_an_attempt_each_with_its_reason():
     budget = Budget(calls=10, wall_s=60, tokens=100)
     assert exhausted(EMPTY, budget, 0) == ""
     assert "10 tool calls" in exhausted(AttemptState(calls_used=10), budget, 0)
-    assert "1 minutes" in exhausted(EMPTY, budget, 61)
+    assert "1 minute " in exhausted(EMPTY, budget, 61)
     used = AttemptState(usage=Usage(prompt_tokens=90, completion_tokens=10))
     assert "100 tokens" in exhausted(used, budget, 0)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.05, "0.05 seconds"),
+        (1, "1 second"),
+        (20, "20 seconds"),
+        (60, "1 minute"),
+        (90, "90 seconds"),
+        (150, "2.5 minutes"),
+        (3600, "1 hour"),
+        (5400, "90 minutes"),
+        (10_800, "3 hours"),
+    ],
+)
+def test_a_time_limit_is_never_said_to_be_nothing(seconds: float, words: str):
+    assert span(seconds) == words
+    assert f"the time limit of {words} is" in exhausted(EMPTY, Budget(wall_s=seconds), seconds)
 
 
 def test_a_hypothesis_that_used_its_calls_must_be_resolved_first():

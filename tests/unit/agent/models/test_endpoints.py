@@ -91,7 +91,8 @@ def test_load_counts_requests_but_not_finished_runs() -> None:
 def test_profiles_by_name() -> None:
     assert profile_named("k2-thinking") is PROFILES["k2-thinking"]
     assert set(PROFILES) == {
-        "k2-thinking", "k2-thinking-nim", "vllm", "ktransformers", "moonshot", "generic"
+        "k2-thinking", "k2-thinking-nim", "vllm", "ktransformers", "moonshot", "llama-cpp",
+        "generic",
     }  # fmt: skip
     assert all(p.name == name for name, p in PROFILES.items())
     assert all(p.max_output_tokens >= p.min_output_tokens for p in PROFILES.values())

@@ -26,6 +26,16 @@ def router(message: str, status: int, kind: str) -> bytes:
     return json.dumps({"error": {"message": message, "type": kind, "code": status}}).encode()
 
 
+LLAMA = json.dumps(checks.llama_cpp_length_error(2462, 2048)).encode()
+OLD_LLAMA = json.dumps(
+    {"error": {"code": 500, "message": "the request exceeds the available context size. try "
+     "increasing the context size or enable context shift", "type": "exceed_context_size_error"}}
+).encode()  # fmt: skip
+VLLM = (
+    "The decoder prompt (length 322) is longer than the maximum model length of 256. Make sure "
+    "that `max_model_len` is no smaller than the number of text tokens."
+)
+PYTHON_LLAMA = "Requested tokens (4348) exceed context window of 4096"
 PAIRING = checks.conversation_error([{"role": "tool", "tool_call_id": "x"}]) or ""
 
 
@@ -38,6 +48,10 @@ PAIRING = checks.conversation_error([{"role": "tool", "tool_call_id": "x"}]) or 
         (400, b'{"error":{"message":"x","code":"context_length_exceeded"}}', "too_long", ""),
         (400, b"Your request exceeded model token limit: 262144", "too_long", "262144"),
         (413, b"", "too_long", "413"),
+        (400, LLAMA, "too_long", "request (2462 tokens) exceeds"),
+        (500, OLD_LLAMA, "too_long", "exceed_context_size_error"),
+        (400, flat(VLLM, 400), "too_long", "length 322"),
+        (400, flat(PYTHON_LLAMA, 400), "too_long", "4348"),
         (401, b'{"error":"Unauthorized"}', "refused", "API key"),
         (403, b'{"detail":"no"}', "refused", "no"),
         (404, b'{"error":{"message":"The model does not exist"}}', "refused", "does not exist"),
@@ -75,8 +89,24 @@ def test_the_room_that_is_left(text: str, room: int | None) -> None:
 
 
 @pytest.mark.parametrize(
+    ("prompt", "window", "room"), [(2462, 2048, 0), (2048, 2048, 0), ("many", 0, None)]
+)
+def test_llama_cpp_gives_window_and_prompt_as_numbers(
+    prompt: object, window: int, room: int | None
+) -> None:
+    error = {"type": "exceed_context_size_error", "n_prompt_tokens": prompt, "n_ctx": window}
+    streamed = fault_of_exception(StreamError(error))
+    for fault in (fault_of_response(400, {}, json.dumps({"error": error}).encode()), streamed):
+        assert fault is not None
+        assert (fault.kind, fault.window, fault.room) == ("too_long", window or None, room)
+
+
+@pytest.mark.parametrize(
     ("text", "window"),
     [
+        (VLLM, 256),
+        (PYTHON_LLAMA, 4096),
+        ("request (9 tokens) exceeds the available context size (8 tokens), try increasing it", 8),
         (checks.length_error(9, 1, 5), 5),
         (checks.length_error(4, 3, 5), 5),
         ("Your request exceeded model token limit: 262144", 262_144),

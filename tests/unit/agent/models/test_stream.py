@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from agent.model import ToolSpec, Turn
 from agent.models.kimi_tokens import has_tokens
 from agent.models.normalize import turn_of
 from agent.models.profiles import K2_THINKING, PROFILES
+from agent.models.repetition import DRIFTING, drifts
 from agent.models.stream import Answer, Assembly, EndlessRepetition, StreamBroken, StreamError
 from tests.doubles.sglang import wire
 from tests.doubles.sglang.answering import Parsing, cut
@@ -145,6 +148,37 @@ def test_repetition_is_cut_off_at_any_position(field: str) -> None:
                 else {field: piece}
             )
             assembly.feed(wire.sse(delta(**fields)))
+
+
+@pytest.mark.parametrize("field", ["reasoning_content", "content"])
+@pytest.mark.parametrize("share_of_new", [0.0, 0.3])
+def test_prose_that_says_nearly_the_same_is_cut_off(field: str, share_of_new: float) -> None:
+    rng = random.Random(5)
+    words = [
+        ("Wait,", "Hmm,", "Actually,", "But then,", "No,"),
+        ("the parser", "this function", "the test", "that line"),
+        ("may fail on", "does not handle", "looks wrong for", "could skip"),
+        ("nested quotes.", "escaped quotes.", "an empty string.", "the last item."),
+        ("I check it again.", "Let me read it once more.", "So I am not sure."),
+    ]
+    assembly, written = Assembly(), 0
+    with pytest.raises(EndlessRepetition):
+        while written < 20_000:
+            piece = " ".join(rng.choice(part) for part in words) + f" ({written}) "
+            if rng.random() < share_of_new:
+                piece += " ".join(f"w{rng.choices('abcdefgh', k=5)}" for _ in range(5)) + ". "
+            written += len(piece)
+            assembly.feed(wire.sse(delta(**{field: piece})))
+    assert written < 14_000
+
+
+def test_real_prose_code_and_tables_are_no_repetition() -> None:
+    root = Path(__file__).parents[4]
+    texts = [p.read_text() for p in (*root.glob("docs/*.md"), *root.glob("agent/**/*.py"))]
+    long = [text for text in texts if len(text) > DRIFTING]
+    assert len(long) > 10
+    assert [t[:80] for t in long if any(drifts(t[:n]) for n in range(8_000, len(t), 4_000))] == []
+    assert not drifts("".join(f"| {i} | 0x{i:04x} | {i * 7} |\n" for i in range(2_000)))
 
 
 def test_long_text_that_continues_is_not_repetition() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 
 import pytest
 
@@ -243,6 +244,13 @@ def test_bad_calls_are_answered_so_that_they_can_be_fixed(name: str, arguments: 
     answer = parse_call(ToolCall(id="x", name=name, arguments=arguments))
     assert isinstance(answer, str)
     assert words in answer
+
+
+async def test_a_command_may_take_no_longer_than_the_attempt(call: Workbench):
+    budget = call.context.task.budget.model_copy(update={"wall_s": 1.0})
+    task = call.context.task.model_copy(update={"budget": budget})
+    call.context = dataclasses.replace(call.context, task=task)
+    assert (await call("bash", command="sleep 30", timeout_s=20)).text == "[killed after 1 s]"
 
 
 def test_every_tool_has_a_description_and_a_schema():

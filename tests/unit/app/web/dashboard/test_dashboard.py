@@ -28,6 +28,7 @@ from agent.journal.events import (
 from app.journal_view.cards import MOST_POINTS, bars, lines
 from app.journal_view.entries import present_all
 from app.journal_view.summary import STAGES, Branch, RunSummary, summarise_journal
+from app.journal_view.terminal import progress_line
 from app.sanitize.html import SHOWN, patch, plain, terminal
 from app.web.dashboard.compare import compare
 
@@ -56,6 +57,15 @@ class Pieces(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
+
+
+def test_a_refusal_is_said_once() -> None:
+    output = "refused: there is no tool 'x'\n[9 calls left]"
+    event = ToolFinished(call_id="x:0", name="x", status="refused", output=output)
+    entry = Recorded(seq=1, at=now(), event=event)
+    assert progress_line(entry) == "    refused: there is no tool 'x'"
+    (shown,) = present_all([entry])
+    assert shown.line.count("refused") == 1
 
 
 @given(HOSTILE)
