@@ -7,46 +7,19 @@ gain statements that cannot end or skip it, and cases in the tables that it goes
 from __future__ import annotations
 
 import ast
-import copy
 import re
 import unittest
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 
 from agent.gate.rules.case_tables import has_more_cases, is_longer_table
+from agent.gate.rules.contested_edits import ContestedEdits, contested_edits, contested_refusals
 from agent.gate.rules.renamed_tests import renamed_tests
+from agent.gate.rules.statements import asserts, can_end, shown
 
 _Def = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
-_REACHING = frozenset(
-    {
-        "globals",
-        "vars",
-        "locals",
-        "eval",
-        "exec",
-        "compile",
-        "setattr",
-        "delattr",
-        "sys",
-        "os",
-        "gc",
-        "ctypes",
-        "importlib",
-        "builtins",
-        "patch",
-        "monkeypatch",
-        "modules",
-        "mock",
-        "inspect",
-        "atexit",
-        "signal",
-        "threading",
-        "subprocess",
-    }
-)
-"""Names by which a test gets at more than what it tests."""
+
 _PATCHING = frozenset({"patch", "monkeypatch", "mocker", "mock", "modules", "builtins"})
 """Names by which a test changes what the statements behind see."""
 _SKIPS = ("skip", "xfail", "expectedFailure", "importorskip", "exit")
@@ -96,8 +69,7 @@ def python_weakening(
         same = base == patched
         return () if same else (f"{path} cannot be parsed, so its change cannot be judged.",)
     before, after = bodies
-    fixtures = _fixtures(before) | _new_fixtures(after) if contested else frozenset()
-    allowed = _Contested(frozenset(contested), fixtures)
+    allowed = contested_edits(contested, before, after)
     return tuple(
         dict.fromkeys(f"{path}: {r}" for r in _bodies(before.body, after.body, "", allowed))
     )
@@ -147,7 +119,7 @@ def _changed(before: Sequence[ast.stmt], after: Sequence[ast.stmt], where: str) 
             name.startswith("test")
             and now is not None
             and type(now) is type(node)
-            and any(_definition(node, now, name, _Contested()))
+            and any(_definition(node, now, name, ContestedEdits()))
         ):
             yield f"{where}{name}"
 
@@ -156,7 +128,7 @@ def _bodies(
     before: Sequence[ast.stmt],
     after: Sequence[ast.stmt],
     where: str,
-    contested: _Contested,
+    contested: ContestedEdits,
     inside: ast.ClassDef | None = None,
 ) -> Iterator[str]:
     """Compare two bodies of definitions: a module's, or that of the class `inside`."""
@@ -181,7 +153,7 @@ def _bodies(
             longer = any(is_longer_table(statement, s, (*before, *after)) for s in after)
             kept = longer or _imports_kept(statement, after) or _import_of_no_use(statement, after)
             if gone and not kept:
-                yield f"{where}`{_shown(statement)}` was changed or deleted."
+                yield f"{where}`{shown(statement)}` was changed or deleted."
     for statement in after:
         if not isinstance(statement, _Def) and _dump(statement) not in known:
             yield from _added_statement(statement, where)
@@ -189,7 +161,7 @@ def _bodies(
             yield from _added_definition(statement, where, inside)
 
 
-def _definition(old: _Def, new: _Def, name: str, contested: _Contested) -> Iterator[str]:
+def _definition(old: _Def, new: _Def, name: str, contested: ContestedEdits) -> Iterator[str]:
     if type(old) is not type(new):
         yield f"{name} became another kind of thing."
         return
@@ -198,7 +170,7 @@ def _definition(old: _Def, new: _Def, name: str, contested: _Contested) -> Itera
         and not isinstance(old, ast.ClassDef)
         and not isinstance(new, ast.ClassDef)
     ):
-        yield from _contested(old, new, name, contested.fixtures)
+        yield from contested_refusals(old, new, name, contested.fixtures)
         return
     yield from _decorators(old, new, name)
     if isinstance(old, ast.ClassDef) and isinstance(new, ast.ClassDef):
@@ -213,176 +185,24 @@ def _definition(old: _Def, new: _Def, name: str, contested: _Contested) -> Itera
         yield from _statements(old.body, new.body, name)
 
 
-@dataclass(frozen=True, slots=True)
-class _Contested:
-    """What a submission may do to tests that it names as contradicting the issue."""
-
-    tests: frozenset[str] = frozenset()
-    fixtures: frozenset[str] = frozenset()
-    """Arguments that such a test may take: those that tests of its file take already, fixtures that
-    the file defines, and pytest's own that leave no trace."""
-
-
-_OWN_FIXTURES = frozenset({"capsys", "capfd", "caplog", "recwarn", "tmp_path", "monkeypatch"})
-"""Of pytest: what they do is undone at the test's end."""
-
-
-def _fixtures(module: ast.Module) -> frozenset[str]:
-    """The arguments that the test functions of a file take."""
-    return _OWN_FIXTURES | {
-        argument.arg
-        for node in ast.walk(module)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test")
-        for argument in node.args.args
-    }
-
-
-def _new_fixtures(module: ast.Module) -> frozenset[str]:
-    """The fixtures that a file defines; what they may do is judged where they are added."""
-    found: set[object] = set()
-    for node in module.body:
-        if not isinstance(node, _Function):
-            continue
-        for decorator in node.decorator_list:
-            called = decorator.func if isinstance(decorator, ast.Call) else decorator
-            if _shown_whole(called).rpartition(".")[2] == "fixture":
-                options = decorator.keywords if isinstance(decorator, ast.Call) else []
-                named = [k.value for k in options if k.arg == "name"]
-                found |= {n.value for n in named if isinstance(n, ast.Constant)} or {node.name}
-    return frozenset(name for name in found if isinstance(name, str))
-
-
-def _contested(
-    old: _Function, new: _Function, name: str, fixtures: frozenset[str]
-) -> Iterator[str]:
-    """A test that may say something else, but stays a test and reaches nothing but itself."""
-    taken = fixtures | {name for d in new.decorator_list for name in _parameters(d)}
-    if _dump(old.args) != _dump(new.args) and not _takes_only(new, taken):
-        yield f"the arguments or fixtures of {name} were changed."
-    kept, left = (
-        [_dump(d) for d in test.decorator_list if not _parameters(d)] for test in (old, new)
-    )
-    if kept != left:
-        yield f"the decorators of {name} were changed in more than their cases."
-    for decorator in new.decorator_list:
-        known = _dump(decorator) in {_dump(d) for d in old.decorator_list}
-        if not known and (
-            _reaches_out(ast.Expr(value=decorator)) or "mark" in _cases_of(decorator)
-        ):
-            yield f"the cases of {name} do more than name values."
-    if sum(_asserts(s) for s in new.body) < sum(_asserts(s) for s in old.body):
-        yield f"{name} asserts less than before."
-    had = {_dump(s) for s in old.body}
-    own = _filled(old) | _literals(new)
-    for statement in map(_without_undone_patches, new.body):
-        if _dump(statement) not in had and (_can_end(statement) or _reaches_out(statement, own)):
-            yield f"{name} has a new statement that could disable tests: `{_shown(statement)}`."
-
-
-class _UndonePatches(ast.NodeTransformer):
-    """Takes away what a test patches for a block of its own: it is undone at the block's end."""
-
-    def visit_withitem(self, node: ast.withitem) -> ast.withitem:
-        call = node.context_expr
-        if isinstance(call, ast.Call) and _PATCH_BLOCK.fullmatch(_shown_whole(call.func)):
-            values = ast.Tuple(elts=[*call.args, *(k.value for k in call.keywords)], ctx=ast.Load())
-            return ast.withitem(context_expr=values, optional_vars=node.optional_vars)
-        return node
-
-
-_PATCH_BLOCK = re.compile(r"(?:(?:unittest\.)?mock\.)?patch(?:\.object|\.dict|\.multiple)?")
-
-
-def _without_undone_patches(statement: ast.stmt) -> ast.stmt:
-    return _UndonePatches().visit(copy.deepcopy(statement))  # type: ignore[no-any-return]
-
-
-def _takes_only(test: _Function, fixtures: frozenset[str]) -> bool:
-    """Whether a test's arguments are plain ones, without values of their own."""
-    args = test.args
-    special = (args.posonlyargs, args.kwonlyargs, args.defaults, args.vararg, args.kwarg)
-    return not any(special) and {a.arg for a in args.args} <= fixtures
-
-
-def _parameters(decorator: ast.expr) -> tuple[str, ...]:
-    """The arguments that a plain `parametrize` gives; empty for any other decorator."""
-    if not isinstance(decorator, ast.Call) or not decorator.args:
-        return ()
-    names, options = decorator.args[0], {k.arg for k in decorator.keywords}
-    if not _shown(decorator.func).endswith("mark.parametrize") or not options <= {"ids"}:
-        return ()
-    parts = names.elts if isinstance(names, ast.List | ast.Tuple) else [names]
-    texts = [p.value for p in parts if isinstance(p, ast.Constant) and isinstance(p.value, str)]
-    return tuple(name.strip() for text in texts for name in text.split(","))
-
-
-def _cases_of(decorator: ast.expr) -> str:
-    values = decorator.args[1:] if isinstance(decorator, ast.Call) else []
-    return " ".join(_shown_whole(value) for value in values)
-
-
-def _filled(test: _Function) -> frozenset[str]:
-    """The names whose items or attributes a test sets."""
-    stores = (
-        node
-        for node in ast.walk(test)
-        if isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store)
-    )
-    return frozenset(node.value.id for node in stores if isinstance(node.value, ast.Name))
-
-
-def _literals(test: _Function) -> frozenset[str]:
-    """The names that a test gives to lists, sets and dictionaries which it writes down, and only
-    to such."""
-    bound: dict[str, bool] = {a.arg: False for a in test.args.args}
-    for node in ast.walk(test):
-        if isinstance(node, ast.Assign):
-            written = isinstance(node.value, ast.List | ast.Set | ast.Dict)
-            for name in (t.id for t in node.targets if isinstance(t, ast.Name)):
-                bound[name] = bound.get(name, True) and written
-        elif isinstance(node, ast.stmt | ast.withitem | ast.NamedExpr):
-            for part in ast.iter_child_nodes(node):
-                if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
-                    bound[part.id] = False
-    return frozenset(name for name, written in bound.items() if written)
-
-
-def _reaches_out(statement: ast.stmt, own: Collection[str] = ()) -> bool:
-    """Whether a statement could change what other tests see; items of `own` names are its own."""
-    for node in ast.walk(statement):
-        if isinstance(node, ast.Global | ast.Nonlocal | ast.Delete | ast.Try | ast.ClassDef):
-            return True
-        if isinstance(node, ast.Attribute | ast.Subscript) and isinstance(node.ctx, ast.Store):
-            item = node.value if isinstance(node, ast.Subscript) else None
-            if not (isinstance(item, ast.Name) and item.id in own):
-                return True
-        if isinstance(node, ast.Name | ast.Attribute):
-            named = node.id if isinstance(node, ast.Name) else node.attr
-            if named in _REACHING or named.startswith("__"):
-                return True
-        if isinstance(node, ast.alias) and node.name.partition(".")[0] in _REACHING:
-            return True
-    return False
-
-
 def _decorators(old: _Def, new: _Def, name: str) -> Iterator[str]:
     kept = {_dump(d) for d in new.decorator_list}
     had = {_dump(d) for d in old.decorator_list}
     for decorator in old.decorator_list:
         if _dump(decorator) not in kept and not _extended(decorator, new.decorator_list):
-            yield f"`@{_shown(decorator)}` of {name} was changed or deleted."
+            yield f"`@{shown(decorator)}` of {name} was changed or deleted."
     for decorator in new.decorator_list:
         if _dump(decorator) in had:
             continue
-        if any(word in _shown(decorator) for word in _SKIPS):
-            yield f"{name} is now skipped or expected to fail (`@{_shown(decorator)}`)."
+        if any(word in shown(decorator) for word in _SKIPS):
+            yield f"{name} is now skipped or expected to fail (`@{shown(decorator)}`)."
         elif not any(_extended(d, [decorator]) for d in old.decorator_list):
-            yield f"{name} has a new decorator `@{_shown(decorator)}`, which may disable it."
+            yield f"{name} has a new decorator `@{shown(decorator)}`, which may disable it."
 
 
 def _extended(old: ast.expr, decorators: Sequence[ast.expr]) -> bool:
     """Whether a `parametrize` keeps all its cases in one of these and only has more of them."""
-    return "parametrize" in _shown(old) and any(has_more_cases(old, new) for new in decorators)
+    return "parametrize" in shown(old) and any(has_more_cases(old, new) for new in decorators)
 
 
 def _statements(before: Sequence[ast.stmt], after: Sequence[ast.stmt], name: str) -> Iterator[str]:
@@ -410,7 +230,7 @@ def _statements(before: Sequence[ast.stmt], after: Sequence[ast.stmt], name: str
     yield from inner
     for statement, later in added:
         if not _harmless(statement, later):
-            yield f"{name} has a new statement that could disable it: `{_shown(statement)}`."
+            yield f"{name} has a new statement that could disable it: `{shown(statement)}`."
 
 
 _Block = ast.With | ast.AsyncWith | ast.For | ast.AsyncFor | ast.If
@@ -451,7 +271,7 @@ def _harmless(statement: ast.stmt, later: Sequence[ast.stmt]) -> bool:
     read = {n.id for s in later for n in ast.walk(s) if isinstance(n, ast.Name)}
     if later and isinstance(statement, ast.Expr) and _words(statement) & _PATCHING:
         return False
-    return not _can_end(statement) and not read & set(bound_names(statement))
+    return not can_end(statement) and not read & set(bound_names(statement))
 
 
 def _words(node: ast.AST) -> set[str]:
@@ -463,39 +283,14 @@ def _words(node: ast.AST) -> set[str]:
 def _what_changed(lost: ast.stmt, after: Sequence[ast.stmt], name: str) -> str:
     if any(isinstance(s, ast.Try) for s in after):
         return f"{name} now catches exceptions around what it checks."
-    if _asserts(lost):
-        left = sum(_asserts(s) for s in after)
+    if asserts(lost):
+        left = sum(asserts(s) for s in after)
         return (
-            f"the assertion `{_shown(lost)}` in {name} was changed or loosened."
+            f"the assertion `{shown(lost)}` in {name} was changed or loosened."
             if left
             else f"the assertions of {name} were deleted."
         )
-    return f"`{_shown(lost)}` in {name} was changed or deleted."
-
-
-def _can_end(statement: ast.stmt) -> bool:
-    ending = ast.Return | ast.Raise | ast.Yield | ast.YieldFrom | ast.Continue | ast.Break
-    for node in ast.walk(statement):
-        if isinstance(node, ending):
-            return True
-        if isinstance(node, ast.Call):
-            called = _shown(node.func).lower()
-            if any(
-                w.lower() in called for w in ("skip", "xfail", "exit", "setattr", "exec", "fail")
-            ):
-                return True
-    return False
-
-
-def _asserts(statement: ast.stmt) -> bool:
-    return any(
-        isinstance(node, ast.Assert)
-        or (
-            isinstance(node, ast.Attribute)
-            and (node.attr.startswith("assert") or node.attr in ("raises", "warns", "approx"))
-        )
-        for node in ast.walk(statement)
-    )
+    return f"`{shown(lost)}` in {name} was changed or deleted."
 
 
 def _added_statement(statement: ast.stmt, where: str) -> Iterator[str]:
@@ -505,13 +300,13 @@ def _added_statement(statement: ast.stmt, where: str) -> Iterator[str]:
         case ast.Assign() | ast.AnnAssign():
             targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
             names = [t.id for t in targets if isinstance(t, ast.Name)]
-            value_ends = statement.value is not None and _can_end(ast.Expr(value=statement.value))
+            value_ends = statement.value is not None and can_end(ast.Expr(value=statement.value))
             if len(names) == len(targets) and not _SPECIAL_NAMES & set(names) and not value_ends:
                 return
         case _ if _docstring(statement):
             return
     yield (
-        f"{where}`{_shown(statement)}` runs when tests are loaded and could change their outcome."
+        f"{where}`{shown(statement)}` runs when tests are loaded and could change their outcome."
     )
 
 
@@ -520,7 +315,7 @@ def _added_definition(node: _Def, where: str, inside: ast.ClassDef | None) -> It
     if special or (inside is not None and _overrides(node.name, inside)):
         yield f"{where}{node.name} was added, which could change the outcome of other tests."
     for decorator in node.decorator_list:
-        if "autouse" in _shown(decorator):
+        if "autouse" in shown(decorator):
             yield f"{where}{node.name} is a fixture that applies to tests that did not ask for it."
 
 
@@ -593,12 +388,3 @@ def _docstring(statement: ast.stmt) -> bool:
 
 def _dump(node: ast.AST) -> str:
     return ast.dump(node)
-
-
-def _shown_whole(node: ast.AST) -> str:
-    return " ".join(ast.unparse(node).split())
-
-
-def _shown(node: ast.AST) -> str:
-    text = _shown_whole(node)
-    return text if len(text) <= 100 else f"{text[:97]}…"
