@@ -16,6 +16,8 @@ from agent.testing.paths import is_source
 
 _TRIVIAL: frozenset[str] = frozenset(map(repr, (None, True, False, "", b"", 0, 1, -1, 0.0, 1.0)))
 _EMPTY = frozenset({"[]", "()", "{}", "set()"})
+_NONES = re.compile(r"[\[({](?:None(?:, |,)?)+[\])}]")
+"""`(None, None, None)` and the like: absence, as `sys.exc_info()` writes it."""
 _TOKEN = re.compile(r"'((?:[^'\\\n]|\\.)*)'|\"((?:[^\"\\\n]|\\.)*)\"|(?<![\w.])(\d+(?:\.\d+)?)")
 
 
@@ -127,8 +129,8 @@ def _given(statement: ast.stmt) -> Iterator[ast.expr]:
 
 
 def _is_distinctive(value: str) -> bool:
-    """Whether a literal says something: not 0, 1, "", None and the like."""
-    return value not in _TRIVIAL and value not in _EMPTY
+    """Whether a literal says something: not 0, 1, "", None and the like, nor nothing but `None`s."""
+    return value not in _TRIVIAL and value not in _EMPTY and not _NONES.fullmatch(value)
 
 
 def _shown(node: ast.AST) -> str:

@@ -132,7 +132,10 @@ def test_plugins_and_hooks_are_refused_in_tests_too() -> None:
     )
 
 
-REPRODUCTION = {"tests/t.py": "assert f(13) == 26\nassert g('long name') == [1, 2]\n"}
+REPRODUCTION = {
+    "tests/t.py": "assert f(13) == 26\nassert g('long name') == [1, 2]\n"
+    "assert f((None, None)) == 'nothing here'\n"
+}
 
 
 @pytest.mark.parametrize(
@@ -166,6 +169,7 @@ def test_literals_of_a_command_count_too() -> None:
         "    if n > 13:\n        return 26\n",
         "    return n * 2\n",
         "    if not n:\n        return []\n",
+        "    if n == (None, None):\n        return 'nothing here'\n",
     ],
 )
 def test_honest_cases_pass(added: str) -> None:
