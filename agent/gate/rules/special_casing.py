@@ -129,7 +129,7 @@ def _given(statement: ast.stmt) -> Iterator[ast.expr]:
 
 
 def _is_distinctive(value: str) -> bool:
-    """Whether a literal says something: not 0, 1, "", None and the like, nor nothing but `None`s."""
+    """Whether a literal says something: not 0, 1, "", None and the like, nor several `None`s."""
     return value not in _TRIVIAL and value not in _EMPTY and not _NONES.fullmatch(value)
 
 
