@@ -28,6 +28,8 @@ class ReproductionRun(Record):
     """Runs that ended well; a run of tests must have run at least one and skipped none."""
     output: str
     """What the most telling run printed."""
+    tests: tuple[str, ...] = ()
+    """The tests that failed, where a runner other than Python's was asked for each; else none."""
 
 
 def reproduction_check(

@@ -23,14 +23,9 @@ from agent.gate.compare import (
     suite_check,
 )
 from agent.gate.patch.parse import Hunk, hunk_line, only_comments, parse_patch, without_hunks
-from agent.gate.plain_run import (
-    PLAIN,
-    PlainOutcome,
-    failing,
-    plain_check,
-    plain_job,
-    run_plainly,
-)
+from agent.gate.plain.check import plain_check, to_compare
+from agent.gate.plain.records import PLAIN, PlainOutcome, PlainTests
+from agent.gate.plain.run import run_plain
 from agent.gate.progress import Progress
 from agent.gate.reachable_tests import tests_reaching
 from agent.gate.regression_test import (
@@ -286,6 +281,7 @@ async def _prove_by_reproduction(
                 runs_needed(before.reproduction, case.share),
                 case.reproduction_timeout_s,
                 until_it_fails=True,
+                tests=before.reproduction.tests,
             )
             await sandbox.restore(settled)
             checks.append(
@@ -305,21 +301,29 @@ async def _prove_as_plain_program(
 ) -> list[Check]:
     """What the tests do without a runner; the base is run only where something fails."""
     tests = [t for touched in runs.case.touched for t in (*touched.named, *touched.importing)]
-    job = plain_job(declared.command, declared.files, tuple(dict.fromkeys(tests)))
-    if job is None or before.reproduction is None:
+    if before.reproduction is None:
         return []
+    job = PlainTests(
+        command=declared.command,
+        suite=runs.case.test_command,
+        declared=declared.files,
+        others=tuple(dict.fromkeys(tests)),
+        changed=tuple(sorted(runs.case.changed)),
+    )
     await write_files(sandbox, declared.files)
-    patched = await run_plainly(sandbox, job)
+    patched = await run_plain(sandbox, job)
+    if not patched:
+        return []
     base: dict[str, PlainOutcome] = {}
-    if failing(patched):
+    if to_compare(patched):
         async with fresh_sandbox(runs.open_fresh) as control:
             await write_files(control, declared.files)
-            base = await run_plainly(control, job)
+            base = await run_plain(control, job)
     said = before.reproduction.output
     shown = plain_check(declared.files, base, patched, said)
     if not shown.ok:
         # Once more, so that a flaky test is not taken for a difference.
-        shown = plain_check(declared.files, base, await run_plainly(sandbox, job), said)
+        shown = plain_check(declared.files, base, await run_plain(sandbox, job), said)
     return [shown]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from agent.errors import AgentError
 from agent.gate.chance import (
@@ -57,7 +57,8 @@ async def run_before(
     steady = steady_runs(share)
     first = await run_reproduction(sandbox, declared, steady, timeout_s)
     if first.as_claimed in (0, steady):
-        return first
+        tests = await _failing_tests(sandbox, declared, timeout_s) if first.as_claimed else ()
+        return first.model_copy(update={"tests": tests})
     more = await run_reproduction(sandbox, declared, RUNS_IF_FLAKY - steady, timeout_s)
     return ReproductionRun(
         runs=first.runs + more.runs,
@@ -82,18 +83,25 @@ async def run_reproduction(
     timeout_s: float,
     *,
     until_it_fails: bool = False,
+    tests: Collection[str] = (),
 ) -> ReproductionRun:
-    """Run the reproduction several times; its files are rewritten before each run."""
+    """Run the reproduction several times; its files are rewritten before each run.
+
+    `tests` must be among the results of the last run, and pass: an exit status alone can come from
+    code that ends the process.
+    """
     as_claimed = passed = done = 0
     told = last = ""
-    for _ in range(times):
+    for number in range(times):
         await write_files(sandbox, declared.files)
-        run = await _once(sandbox, declared.command, timeout_s)
+        named = tests if number == times - 1 else ()
+        run = await _once(sandbox, declared.command, timeout_s, by_test=bool(named))
         done += 1
         failed = run.failed
         empty = failed and why_vacuous(run.command, run.exit_code, run.output)
         claimed = failed and not empty and says_expected_words(run, declared.expected_failure)
-        good = not failed and _ran_tests(run)
+        lost = [test for test in named if run.outcomes.get(test) != "passed"]
+        good = not failed and _ran_tests(run) and not lost
         as_claimed, passed = as_claimed + claimed, passed + good
         last = (
             run.output if good or failed else f"{run.output}\n[no test ran, or some were skipped]"
@@ -110,8 +118,20 @@ async def run_placed(sandbox: Sandbox, placement: Placement, timeout_s: float) -
     return await run_suite(sandbox, placement.command, placement.selection, timeout_s)
 
 
-async def _once(sandbox: Sandbox, command: str, timeout_s: float) -> SuiteRun:
-    if _gives_results(command):
+async def _failing_tests(
+    sandbox: Sandbox, declared: ReproductionDeclared, timeout_s: float
+) -> tuple[str, ...]:
+    """The tests in which the reproduction fails, where its runner can be asked for each test."""
+    if _gives_results(declared.command) or kind_of(declared.command) in ("tox", "other"):
+        return ()
+    await write_files(sandbox, declared.files)
+    return (await _once(sandbox, declared.command, timeout_s, by_test=True)).failing
+
+
+async def _once(
+    sandbox: Sandbox, command: str, timeout_s: float, *, by_test: bool = False
+) -> SuiteRun:
+    if by_test or _gives_results(command):
         return await run_suite(sandbox, command, timeout_s=timeout_s)
     before = await sandbox.snapshot()
     ran = await sandbox.run(in_tree(command), timeout_s=timeout_s)

@@ -177,6 +177,15 @@ def parse_cargo(output: str) -> tuple[TestResult, ...]:
     )
 
 
+_CARGO_STARTS = re.compile(r"^running \d+ tests?$", re.M)
+_CARGO_ENDS = re.compile(r"^test result: ", re.M)
+
+
+def cargo_is_complete(output: str) -> bool:
+    """Whether each test program that `cargo test` started went through all its tests."""
+    return len(_CARGO_STARTS.findall(output)) == len(_CARGO_ENDS.findall(output))
+
+
 def _json(data: bytes) -> Any:
     if len(data) > MAX_BYTES:
         return None

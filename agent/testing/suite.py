@@ -16,6 +16,7 @@ from agent.testing.junit import MAX_BYTES, merge_results, parse_junit, parse_sur
 from agent.testing.projects import Part
 from agent.testing.report import SuiteRun, TestResult
 from agent.testing.reports import (
+    cargo_is_complete,
     parse_cargo,
     parse_entered,
     parse_go,
@@ -233,7 +234,7 @@ async def _results(
         case "go":
             return *parse_go(ran.text), True
         case "cargo":
-            return parse_cargo(ran.text), ran.text, True
+            return parse_cargo(ran.text), ran.text, cargo_is_complete(ran.text)
         case "surefire":
             reports = [
                 parse_surefire(await _report(sandbox, path))

@@ -18,6 +18,7 @@ import math
 import os
 import re
 import resource
+import secrets
 import select
 import signal
 import sys
@@ -32,6 +33,13 @@ from typing import Any
 MOST_CASES = 400
 ELSEWHERE = " (elsewhere)"
 """After the name of a test that ran in another folder."""
+LOADING = "(loading)"
+"""Stands for a test: that its file can be read."""
+REACHED = " (reached)"
+"""After the name of an event, which stands for a test that fails."""
+ENDED = "Ended"
+"""Stands for an exception: the process ended itself before the test did."""
+Say = Callable[..., None]
 
 
 class LeftOut(BaseException):
@@ -186,44 +194,91 @@ def _named(place: ast.stmt, name: str, attribute: str) -> ast.stmt:
     return made
 
 
-def main(job: dict[str, Any]) -> None:
-    """Run the job's files and scripts, and print what became of each test."""
+def main(job: dict[str, Any], runner: Any) -> None:
+    """Run the job's files and scripts, and print what became of each test.
+
+    `runner` is what tests get in place of pytest: of another copy of this module, so that nothing
+    leads from it to the names here.
+    """
+    global RUNNER
+    RUNNER = runner
     deadline = time.monotonic() + job["total_s"]
     here = [(path, False) for path in (*job["scripts"], *job["files"])]
     for path, elsewhere in (*here, *((path, True) for path in job["elsewhere"])):
         script = path in job["scripts"]
-        run = functools.partial(_run, path, script=script, elsewhere=elsewhere)
+        run = functools.partial(
+            _run, path, script=script, elsewhere=elsewhere, watched=frozenset(job["watched"])
+        )
         for name, *outcome in _apart(run, until=deadline, limit_s=job["limit_s"]):
             print(job["mark"], json.dumps([name + ELSEWHERE * elsewhere, *outcome]), flush=True)
 
 
-def _apart(run: Callable[[int], None], *, until: float, limit_s: float) -> list[Any]:
-    """What a child of its own reports of one file: [test, outcome, exception, line]."""
+def _apart(run: Callable[[Say], None], *, until: float, limit_s: float) -> list[Any]:
+    """What a child of its own says of one file: [test, outcome, exception, line].
+
+    What it says begins with a word that only its driver knows. A child that ends without having
+    said that it is done has ended before its tests did.
+    """
+    word = secrets.token_hex(16).encode()
     read_end, write_end = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(read_end)
-        _child(run, write_end, limit_s=limit_s)
+        _child(run, _speaker(write_end, word), limit_s=limit_s)
     os.close(write_end)
     chunks = []
     until = min(until, time.monotonic() + 4 * limit_s)
+    closed = False
     while (left := until - time.monotonic()) > 0 and select.select([read_end], [], [], left)[0]:
         chunk = os.read(read_end, 65536)
-        if not chunk:
+        closed = not chunk
+        if closed:
             break
         chunks.append(chunk)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
+    status = None
+    if closed:
+        # It closes the pipe when it ends, and perhaps before: then it gets a moment.
+        for _ in range(20):
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                break
+            time.sleep(0.01)
+        else:
+            status = None
+    if status is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
     os.close(read_end)
-    os.waitpid(pid, 0)
-    found = []
-    for line in b"".join(chunks).split(b"\n")[:-1]:
-        with contextlib.suppress(ValueError):
-            found.append(json.loads(line))
-    return found
+    lines = b"".join(chunks).split(b"\n")[:-1]
+    said = [json.loads(line[len(word) :]) for line in lines if line.startswith(word)]
+    return _heard(said, itself=closed and (status is None or os.WIFEXITED(status)))
 
 
-def _child(run: Callable[[int], None], write_end: int, *, limit_s: float) -> None:
+def _heard(said: list[Any], *, itself: bool) -> list[Any]:
+    """The first outcome of each test that began; of those without one, if the process ended
+    itself (and was not stopped, by a limit for one), that it did so."""
+    begun = [one[1] for one in said if one[0] == "start"]
+    found: dict[str, Any] = {}
+    for kind, *rest in said:
+        if kind == "outcome" and (rest[0] in begun or rest[0].endswith(REACHED)):
+            found.setdefault(rest[0], rest)
+    if itself and ["end"] not in said:
+        for name in begun:
+            found.setdefault(name, [name, "failed", ENDED, 0])
+    return list(found.values())
+
+
+def _speaker(fd: int, word: bytes) -> Say:
+    write, dumps = os.write, json.dumps  # The code under test could replace them.
+
+    def say(*said: Any) -> None:
+        write(fd, word + dumps(said).encode() + b"\n")
+
+    return say
+
+
+def _child(run: Callable[[Say], None], say: Say, *, limit_s: float) -> None:
     with contextlib.suppress(OSError):
         os.setsid()
     whole = max(1, round(limit_s))
@@ -232,37 +287,109 @@ def _child(run: Callable[[int], None], write_end: int, *, limit_s: float) -> Non
     Path(where).unlink()
     for fd, to in ((0, os.open(os.devnull, os.O_RDONLY)), (1, shown), (2, shown)):
         os.dup2(to, fd)
+    end = os._exit
     try:
-        run(write_end)
-    except BaseException:  # noqa: BLE001, S110 - a file that cannot be read has no tests here
-        pass
+        run(say)
+        say("end")
     finally:
-        os._exit(0)
+        end(0)
 
 
-def _run(path: str, write_end: int, *, script: bool, elsewhere: bool) -> None:
+def _run(path: str, say: Say, *, script: bool, elsewhere: bool, watched: frozenset[str]) -> None:
     tree = Path.cwd()
     if elsewhere:
         os.chdir(tempfile.mkdtemp())
-    alone = [("script", functools.partial(_script, path, tree))]
-    tests = alone if script else list(_tests(path, tree))
-    for name, test in tests[:MOST_CASES]:
-        said = json.dumps([f"{path}::{name}", *_outcome(test, path)])
-        os.write(write_end, said.encode() + b"\n")
+    outcome_of = _outcome
+    loading = f"{path}::{LOADING}"
+    _tell_who_reaches(
+        watched, lambda what: say("outcome", f"{path}::{what}{REACHED}", "failed", "", 0)
+    )
+    if script:
+        name = f"{path}::script"
+        say("start", name)
+        say("outcome", name, *outcome_of(functools.partial(_script, path, tree), path, script=True))
+        return
+    say("start", loading)
+    try:
+        tests = list(itertools.islice(_tests(path, tree), MOST_CASES))
+    except BaseException:  # noqa: BLE001 - a file that cannot be read has no tests here
+        say("outcome", loading, "left out", "", 0)
+        return
+    say("outcome", loading, "passed", "", 0)
+    for name, test in tests:
+        say("start", f"{path}::{name}")
+        say("outcome", f"{path}::{name}", *outcome_of(test, path))
 
 
-def _outcome(test: Callable[[], Any], path: str) -> tuple[str, str, int]:
+_REACHING = (
+    "sys._getframe",
+    "sys._current_frames",
+    "sys._current_exceptions",
+    "sys._getframemodulename",
+    "sys.settrace",
+    "sys.setprofile",
+    "sys.addaudithook",
+    "gc.get_objects",
+    "gc.get_referrers",
+    "gc.get_referents",
+    "os.exec",
+    "os.posix_spawn",
+    "os.kill",
+    "os.killpg",
+    "signal.pthread_kill",
+)
+"""Events that code causes which looks who calls it, or which ends or replaces its process."""
+_FRAMES = ("tb_frame", "gi_frame", "cr_frame", "ag_frame")
+_BY_MODULES_OF = ("inspect.py", "traceback.py", "gc.py", "ctypes/__init__.py")
+_BY_FUNCTIONS = ("currentframe", "findCaller", "_getcaller")
+
+
+def _tell_who_reaches(watched: frozenset[str], tell: Callable[[str], None]) -> None:
+    """Tell of each event by which code of the watched files reaches for who runs it.
+
+    By events of the interpreter, not by names, so it does not matter how the code is written. What
+    other modules do for their own ends (`logging` looks for its caller) is none of it.
+    """
+    frame_of, told = sys._getframe, set[str]()
+    reaching, frames = frozenset(_REACHING), frozenset(_FRAMES)
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "object.__getattr__":
+            what = arguments[1] if arguments[1] in frames else ""
+        elif event in ("open", "os.listdir", "os.scandir"):
+            what = "/proc" if "/proc/" in f"{arguments[0]}" else ""
+        else:
+            what = event if event in reaching or event.startswith("ctypes.") else ""
+        if not what or what in told:
+            return
+        told.add(what)  # The lines below cause events of their own.
+        frame: types.FrameType | None = frame_of(1)
+        while frame is not None and frame.f_code.co_filename not in watched:
+            known = frame.f_code.co_filename.endswith(_BY_MODULES_OF)
+            if not known and frame.f_code.co_name not in _BY_FUNCTIONS:
+                frame = None
+                break
+            frame = frame.f_back
+        if frame is None:
+            told.discard(what)
+        else:
+            tell(what)
+
+    if watched:
+        sys.addaudithook(hook)
+
+
+def _outcome(test: Callable[[], Any], path: str, *, script: bool = False) -> tuple[str, str, int]:
     try:
         test()
-    except LeftOut:
-        return "left out", "", 0
     except BaseException as error:  # noqa: BLE001 - whatever it raises is its outcome
-        if type(error).__name__ in ("SkipTest", "Skipped"):
+        if type(error).__name__ in ("LeftOut", "SkipTest", "Skipped"):
             return "left out", "", 0
-        if isinstance(error, SystemExit) and not error.code:
-            return "passed", "", 0
         frames = traceback.extract_tb(error.__traceback__)
         lines = [f.lineno or 0 for f in frames if os.path.realpath(f.filename) == path]
+        if isinstance(error, SystemExit) and not error.code:
+            itself = script and os.path.realpath(frames[-1].filename) == path
+            return ("passed", "", 0) if itself else ("failed", ENDED, 0)
         return "failed", type(error).__name__, lines[-1] if lines else 0
     return "passed", "", 0
 

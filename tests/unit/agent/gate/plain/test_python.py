@@ -7,7 +7,9 @@ from collections.abc import Mapping
 import pytest
 
 from agent.gate.judge import judge
-from agent.gate.plain_run import PlainJob, PlainOutcome, plain_check, plain_job, run_plainly
+from agent.gate.plain.check import plain_check
+from agent.gate.plain.python import PlainJob, plain_job, run_plainly
+from agent.gate.plain.records import PlainOutcome
 from agent.journal.events import GateJudged, ReproductionDeclared
 from sandbox.protocol import Sandbox
 from tests.doubles import gate_case as case
@@ -84,6 +86,7 @@ class OfUnittest(unittest.TestCase):
     finally:
         await box.close()
     assert {name.partition("::")[2]: found.outcome for name, found in seen.items()} == {
+        "(loading)": "passed",
         "test_cases[0]": "passed",
         "test_cases[1]": "passed",
         "test_raises": "passed",

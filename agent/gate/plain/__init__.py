@@ -1,0 +1,1 @@
+"""Whether code behaves as in its tests where nothing says that it is tested, in each language."""

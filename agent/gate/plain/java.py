@@ -1,0 +1,82 @@
+"""Java tests by Maven as plain programs: one that calls test methods, without runner or platform.
+
+The classes are compiled by Maven as usual; the program gets the same class path from Maven's own
+messages. The classes of the assertions are there, those that find and run tests are not used.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import shlex
+from pathlib import PurePosixPath
+
+from agent.gate.plain.program import Program, run_programs
+from agent.gate.plain.records import BUILD_S, MOST_FILES, TOTAL_S, PlainOutcome, PlainTests, built
+from agent.gate.plain.trees import TestFile, copied_tree, program_text, read_tests
+from agent.testing.runners import kind_of
+from sandbox.protocol import Sandbox
+
+_PACKAGE = re.compile(r"^\s*package\s+([\w.]+)\s*;", re.M)
+_ELEMENTS = re.compile(r"\(f\) (?:classpathElements|testPath) = \[(.*)\]")
+_TREE = "src/test/java/"
+
+
+async def run_java(sandbox: Sandbox, tests: PlainTests) -> dict[str, PlainOutcome]:
+    """The outcome of each test by its name; what could not be built so is missing."""
+    tool = maven_of(tests.command) or maven_of(tests.suite)
+    read = await read_tests(sandbox, tests, ".java")
+    files = [f for f in read if _TREE in f"/{f.path}"]
+    if not files or tool is None:
+        return {}
+    async with copied_tree(sandbox) as copy:
+        root = await copy.nearest(files[0].path, "pom.xml")
+        if root is None:
+            return {}
+        inside = [f for f in files[:MOST_FILES] if f.path.startswith(f"{root}/") or root == "."]
+        await copy.write({f.path: f.text for f in inside if f.declared})
+        said = await copy.run(root, f"{tool} -X test-compile", BUILD_S)
+        elements = _ELEMENTS.findall(said or "")
+        if not elements:
+            return built((f.path for f in inside), ok=False)
+        path = [part.strip() for part in elements[-1].split(",")]
+        word = f"P{secrets.token_hex(6)}"
+        await sandbox.write(
+            f"{copy.scratch}/{word}.java",
+            program_text("plain_tests.java").replace("WORD", word).encode(),
+        )
+        if not await copy.build(root, f"javac -d {copy.scratch} {copy.scratch}/{word}.java", 60):
+            return {}  # No compiler, which is not the patch's doing.
+        classes = {class_of(f): f.path for f in inside}
+        found = built(classes.values(), ok=True)
+        for name, file in classes.items():
+            declared = any(f.path == file and f.declared for f in inside)
+            argv = ("java", "-cp", ":".join([*path, copy.scratch]), word, name)
+            programs = [Program(argv=argv, cwd=copy.whole(root), names={name: file})]
+            if declared:
+                there = {"cwd": copy.scratch, "elsewhere": True}
+                programs.append(programs[0].model_copy(update=there))
+            found |= await run_programs(sandbox, programs, copy.scratch, TOTAL_S + 10)
+        return found
+
+
+def maven_of(command: str) -> str | None:
+    """Maven with the options of a test command, without its goals; None where it is another."""
+    if kind_of(command) != "maven" or re.search(r"[;&|<>`$()]", command):
+        return None
+    words = shlex.split(command)
+    at = next((i for i, w in enumerate(words) if re.fullmatch(r"(?:\S*/)?mvnw?", w)), None)
+    if at is None:
+        return None
+    kept = [words[at]]
+    for before, word in zip(words[at:], words[at + 1 :], strict=False):
+        value = before in ("-f", "--file", "-s", "--settings", "-P")
+        if (word.startswith("-") or value) and not re.match(r"-Dtest=|-q$|--quiet$", word):
+            kept.append(word)
+    return shlex.join(kept)
+
+
+def class_of(file: TestFile) -> str:
+    """The class that a file of tests is about, with its package."""
+    package = _PACKAGE.search(file.text)
+    return ".".join([*([package[1]] if package else []), PurePosixPath(file.path).stem])

@@ -1,0 +1,40 @@
+"""JavaScript tests as plain programs: one `node -e` per file, without any runner."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from importlib import resources
+
+from agent.gate.plain.program import Program, run_programs
+from agent.gate.plain.records import MOST_FILES, TOTAL_S, PlainOutcome, PlainTests, whole
+from agent.testing.paths import is_test
+from sandbox.protocol import WORKDIR, Sandbox
+
+_ENDINGS = (".js", ".cjs", ".mjs")
+
+
+async def run_javascript(sandbox: Sandbox, tests: PlainTests) -> dict[str, PlainOutcome]:
+    """The outcome of each test by its name; what could not be run so is missing."""
+    own = [p for p in tests.declared if p.endswith(_ENDINGS) and (is_test(p) or p[0] == "/")]
+    others = [p for p in tests.others if p.endswith(_ENDINGS) and p not in own]
+    files = [*own, *others][:MOST_FILES]
+    if not files:
+        return {}
+    folder = f"/tmp/{secrets.token_hex(6)}"  # noqa: S108 - inside the sandbox
+    text = resources.files("agent.gate.sandboxed").joinpath("plain_tests.cjs").read_bytes()
+    driver = f"{folder}/{secrets.token_hex(4)}.cjs"
+    await sandbox.write(driver, text)
+    programs = []
+    for path, elsewhere in (*((p, False) for p in files), *((p, True) for p in own)):
+        at = whole(path, WORKDIR)
+        start = f"require({json.dumps(driver)})({json.dumps(at)})"
+        programs.append(
+            Program(
+                argv=("node", "-e", start),
+                cwd=f"{folder}/home" if elsewhere else WORKDIR,
+                names={at: path},
+                elsewhere=elsewhere,
+            )
+        )
+    return await run_programs(sandbox, programs, folder, TOTAL_S + 30)

@@ -1,0 +1,108 @@
+"""Python tests as plain programs: in forked children of `python -c`, without any runner."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import shlex
+from collections.abc import Collection, Sequence
+from importlib import resources
+
+from agent.gate.plain.records import (
+    LIMIT_S,
+    MOST_FILES,
+    TOTAL_S,
+    PlainOutcome,
+    PlainTests,
+    whole,
+)
+from agent.model import Record
+from agent.testing.paths import is_source, is_test
+from sandbox.protocol import WORKDIR, Sandbox
+
+_SCRIPT = re.compile(r"\s*(?:\S*/)?python[\d.]*\s+(?:-[BEIsu]+\s+)*(\S+\.py)\s*")
+_ENDINGS = (".py",)
+
+
+class PlainJob(Record):
+    """What is run: test files of the tree, and a reproduction that is a script."""
+
+    files: tuple[str, ...]
+    scripts: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
+    """Those of them that run once more in another folder: the reproduction's own."""
+    watched: tuple[str, ...] = ()
+    """Files of which it is told when their code reaches for who runs it."""
+
+
+def plain_job(command: str, declared: Collection[str], tests: Sequence[str]) -> PlainJob | None:
+    """The job for a reproduction (its command and its files) and further test files.
+
+    None where there is nothing to run so: another language, no test in Python.
+    """
+    script = _SCRIPT.fullmatch(command)
+    scripts = [script[1]] if script is not None and script[1] in declared else []
+    own = [p for p in declared if p.endswith(_ENDINGS) and is_test(p) and p not in scripts]
+    others = [p for p in tests if p.endswith(_ENDINGS) and p not in own]
+    files = tuple([*own, *others][:MOST_FILES])
+    if not files and not scripts:
+        return None
+    return PlainJob(files=files, scripts=tuple(scripts), elsewhere=(*scripts, *own))
+
+
+async def run_python(sandbox: Sandbox, tests: PlainTests) -> dict[str, PlainOutcome]:
+    """The outcome of each test by its name; what could not be run so is missing."""
+    job = plain_job(tests.command, tests.declared, tests.others)
+    if job is None:
+        return {}
+    watched = tuple(p for p in tests.changed if p.endswith(".py") and is_source(p))
+    return await run_plainly(sandbox, job.model_copy(update={"watched": watched}))
+
+
+async def run_plainly(sandbox: Sandbox, job: PlainJob) -> dict[str, PlainOutcome]:
+    """The outcome of each test by its name; what could not be run so is missing."""
+    mark = secrets.token_hex(16)
+    folder = f"/tmp/{secrets.token_hex(6)}"  # noqa: S108 - inside the sandbox
+    text = resources.files("agent.gate.sandboxed").joinpath("plain_tests.py").read_bytes()
+    said = {
+        "mark": mark,
+        "total_s": TOTAL_S,
+        "limit_s": LIMIT_S,
+        "files": [whole(path, WORKDIR) for path in job.files],
+        "scripts": [whole(path, WORKDIR) for path in job.scripts],
+        "elsewhere": [whole(path, WORKDIR) for path in job.elsewhere],
+        "watched": [whole(path, WORKDIR) for path in job.watched],
+    }
+    driver = f"{folder}/{secrets.token_hex(4)}"
+    await sandbox.write(driver, text)
+    # Two copies of it, of which no module knows: tests get names of the second one only.
+    start = (
+        "import json, sys\n(lambda s: (lambda g, h: (exec(s, g), exec(s, h), "
+        "g['main'](json.load(sys.stdin), h['RUNNER'])))({}, {}))"
+        f"(compile(open({driver!r}).read(), {driver!r}, 'exec'))"
+    )
+    ran = await sandbox.run(
+        f"cd {WORKDIR} && printf %s {shlex.quote(json.dumps(said))} | "
+        f'env -i PATH="$PATH" HOME={folder} USER=visitor LOGNAME=visitor LANG=C.UTF-8 '
+        f'PYTHONPATH="$PYTHONPATH" PYTHONPYCACHEPREFIX={folder}/cache PYTHONHASHSEED=0 '
+        f"python3 -c {shlex.quote(start)}",
+        timeout_s=TOTAL_S + 30,
+    )
+    return read_outcomes(ran.text, mark)
+
+
+def read_outcomes(text: str, mark: str) -> dict[str, PlainOutcome]:
+    """The lines that carry the mark of this run."""
+    found = {}
+    for line in text.split("\n"):
+        head, _, rest = line.partition(" ")
+        if head != mark:
+            continue
+        try:
+            name, outcome, raised, number = json.loads(rest)
+            seen = PlainOutcome(outcome=outcome, raised=raised, line=number)
+        except ValueError:
+            continue
+        found[str(name).removeprefix(f"{WORKDIR}/")] = seen
+    return found
