@@ -194,11 +194,13 @@ async def _run_once(
         await sandbox.write(f"{scratch}/{plugin_of(scratch)}.py", _PYTEST_REPORT.read_bytes())
     exports = "".join(f"export {n}={shlex.quote(v)}\n" for n, v in variables.items())
     before = await sandbox.snapshot()
-    ran = await sandbox.run(
-        in_tree(f"{exports}{line}", f"mkdir -p {scratch} && touch {scratch}/start", part.folder),
-        timeout_s=timeout_s,
-    )
-    report = await _report(sandbox, call.report) if call.format in _IN_ONE_FILE else b""
+    command = in_tree(f"{exports}{line}", f"touch {scratch}/start", part.folder)
+    if call.format == "pytest":
+        command = _told_through_a_pipe(command, call.report)
+    ran = await sandbox.run(f"mkdir -p {scratch}\n{command}", timeout_s=timeout_s)
+    report = b""
+    if call.format in _IN_ONE_FILE:
+        report = await _report(sandbox, _place_of_report(call, ran))
     results, output, complete = await _results(sandbox, call, ran, report, scratch, part.folder)
     entered = parse_entered(report) if _WATCHED in variables else None
     # Not by a diff: what tests leave may be large.
@@ -250,6 +252,27 @@ async def _results(
             return parse_jest(report, WORKDIR), ran.text, True
         case "mocha":
             return parse_mocha(report, WORKDIR), ran.text, True
+
+
+def _told_through_a_pipe(command: str, report: str) -> str:
+    """A command whose report is a pipe: what was written there can be added to, never changed.
+
+    It is kept in the memory of a shell that runs none of the tests until the command has ended (or
+    all is over: the byte 4). Another copy is for runs that the time limit stops.
+    """
+    return (
+        f"(mkfifo {report} || exit 1\n"
+        f"tee {report}-partly <{report} 2>/dev/null | "
+        f"{{ IFS= read -r -d $'\\004' told; printf %s \"$told\" >{report}-whole; }} &\n"
+        f"exec 8>{report}\n{command} 8>&-\nstatus=$?\n"
+        "printf '\\004' >&8; exec 8>&-; wait $!; exit $status)"
+    )
+
+
+def _place_of_report(call: Invocation, ran: CommandResult) -> str:
+    if call.format != "pytest":
+        return call.report
+    return f"{call.report}-{'partly' if ran.timed_out else 'whole'}"
 
 
 async def _report(sandbox: Sandbox, path: str) -> bytes:

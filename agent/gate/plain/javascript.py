@@ -28,7 +28,7 @@ async def run_javascript(sandbox: Sandbox, tests: PlainTests) -> dict[str, Plain
     programs = []
     for path, elsewhere in (*((p, False) for p in files), *((p, True) for p in own)):
         at = whole(path, WORKDIR)
-        start = f"require({json.dumps(driver)})({json.dumps(at)})"
+        start = f"require({json.dumps(driver)})({json.dumps(at)}, {json.dumps(elsewhere)})"
         programs.append(
             Program(
                 argv=("node", "-e", start),

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 
 from agent.gate.plain.program import Program, run_programs
-from agent.gate.plain.records import BUILD_S, TOTAL_S, PlainOutcome, PlainTests
+from agent.gate.plain.records import BUILD_S, TOTAL_S, PlainOutcome, PlainTests, built
 from agent.gate.plain.trees import TestFile, copied_tree, program_text, read_tests
 from sandbox.protocol import Sandbox
 

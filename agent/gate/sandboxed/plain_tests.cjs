@@ -22,11 +22,25 @@ const matches = RegExp.prototype.test;
 const { replace } = String.prototype;
 const realExit = process.reallyExit.bind(process);
 const exactly = { ...require("assert") };
-const later = setTimeout;
+const wait = setTimeout;
 
 class LeftOut extends Error {}
 
-module.exports = async (file) => {
+const LATER_MS = 400 * 86400 * 1000;
+
+/** Let the clock of this process be ahead. */
+function setClock() {
+  const real = Date;
+  const now = () => real.now() + LATER_MS;
+  globalThis.Date = new Proxy(real, {
+    construct: (kind, given, made) => Reflect.construct(kind, given.length ? given : [now()], made),
+    apply: () => new real(now()).toString(),
+    get: (kind, name) => (name === "now" ? now : kind[name]),
+  });
+}
+
+module.exports = async (file, later) => {
+  if (later) setClock();
   const word = readFileSync(0, "utf8").trim();
   delete require.cache[__filename];
   const say = (...said) => {
@@ -49,7 +63,7 @@ module.exports = async (file) => {
     say("start", name);
     let outcome = ["passed", "", 0];
     try {
-      await Promise.race([run(), new Promise((_, no) => later(() => no(new LeftOut()), 4000))]);
+      await Promise.race([run(), new Promise((_, no) => wait(() => no(new LeftOut()), 4000))]);
     } catch (error) {
       outcome = error instanceof LeftOut ? ["left out", "", 0] : ["failed", named(error), lineIn(error, file)];
     }
