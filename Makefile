@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST_ARGS ?=
 FAULT_ARGS ?=
 
-.PHONY: help demo test check setup image test-setup unit lock bench evaluation fault check-detectors check-repairs check-export check-deploy check-prism docs reference test-pods format clean
+.PHONY: help demo test check setup image test-setup unit lock bench evaluation fault check-dishonest check-detectors check-repairs check-export check-deploy check-prism docs reference test-pods format clean
 
 help:
 	@echo "make demo    a labelled issue becomes a proven pull request, on this machine, from nothing"
@@ -16,6 +16,7 @@ help:
 	@echo "make check-export    an export is read by datasets and trl (installs 330 MB beside the project, once)"
 	@echo "make evaluation    repairs and proofs on 36 fixes of synthetic histories, killed once (an hour)"
 	@echo "make check-repairs    the embedded model repairs every repository of its set; ten minutes"
+	@echo "make check-dishonest    dishonest patches and honest twins of seven test runners (900 MB once, then hours)"
 	@echo "make check-detectors    the stand-in's parsers beside SGLang's own (fetches 40 MB once)"
 	@echo "make test-pods    all cases of the sandboxes' tests against the stand-in cluster; minutes"
 	@echo "make docs    the documentation as a site in site/, which asks no other host for anything"
@@ -69,6 +70,10 @@ evaluation: image
 check-repairs: image
 	PATCHWRIGHT_CHECK_REPAIRS=1 $(BIN)/python -m pytest -n 2 \
 	  tests/integration/agent/models/offline/test_repairs.py $(PYTEST_ARGS)
+
+check-dishonest: image
+	PATCHWRIGHT_CHECK_DISHONEST=1 $(BIN)/python -m pytest -rs tests/integration/agent/gate/test_dishonest.py \
+	  $(PYTEST_ARGS)
 
 check-detectors: setup
 	PATCHWRIGHT_CHECK_DETECTORS=1 $(BIN)/python -m pytest -rs tests/integration/agent/models/test_detectors.py \

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from importlib import resources
 
 from agent.gate.plain.program import Program, run_programs
 from agent.gate.plain.records import MOST_FILES, TOTAL_S, PlainOutcome, PlainTests, whole
 from agent.testing.paths import is_test
+from agent.testing.suite import read_text
 from sandbox.protocol import WORKDIR, Sandbox
 
 _ENDINGS = (".js", ".cjs", ".mjs")
@@ -19,7 +21,7 @@ async def run_javascript(sandbox: Sandbox, tests: PlainTests) -> dict[str, Plain
     own = [p for p in tests.declared if p.endswith(_ENDINGS) and (is_test(p) or p[0] == "/")]
     others = [p for p in tests.others if p.endswith(_ENDINGS) and p not in own]
     files = [*own, *others][:MOST_FILES]
-    if not files:
+    if not files or await _needs_a_page(sandbox, tests):
         return {}
     folder = f"/tmp/{secrets.token_hex(6)}"  # noqa: S108 - inside the sandbox
     text = resources.files("agent.gate.sandboxed").joinpath("plain_tests.cjs").read_bytes()
@@ -38,3 +40,14 @@ async def run_javascript(sandbox: Sandbox, tests: PlainTests) -> dict[str, Plain
             )
         )
     return await run_programs(sandbox, programs, folder, TOTAL_S + 30)
+
+
+async def _needs_a_page(sandbox: Sandbox, tests: PlainTests) -> bool:
+    """Whether the project's tests run in a stand-in for a browser's page, which is not here.
+
+    What says so must be in the base: a patch could say it to escape.
+    """
+    if "package.json" in tests.changed:
+        return False
+    manifest = await read_text(sandbox, "package.json") or ""
+    return re.search(r"\b(?:jsdom|happy-dom)\b", manifest) is not None

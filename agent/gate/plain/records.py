@@ -17,7 +17,7 @@ ELSEWHERE = " (elsewhere)"
 """After the name of a test that ran in another folder."""
 TOTAL_S = 20.0
 """For all tests of one such run; what is not reached by then says nothing."""
-BUILD_S = 120.0
+BUILD_S = 60.0
 """For building what is not interpreted; what is not built by then says nothing."""
 LIMIT_S = 10.0
 """Of one file."""

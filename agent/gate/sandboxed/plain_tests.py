@@ -375,8 +375,16 @@ _REACHING = (
 )
 """Events that code causes which looks who calls it, or which ends or replaces its process."""
 _FRAMES = ("tb_frame", "gi_frame", "cr_frame", "ag_frame")
-_BY_MODULES_OF = ("inspect.py", "traceback.py", "gc.py", "ctypes/__init__.py")
-_BY_FUNCTIONS = ("currentframe", "findCaller", "_getcaller")
+_OF_PROCESSES = re.compile(
+    r"/proc/(?:self|thread-self|\d+)(?:/(?:fd|fdinfo|mem|maps|cmdline|environ|comm|exe|task|stat|status)"
+    r"\b.*)?/?"
+)
+_BY_MODULES_OF = ("/inspect.py", "/ctypes/__init__.py")
+_BY_FUNCTIONS = frozenset(
+    {"currentframe", "<lambda>", "findCaller", "walk_tb", "walk_stack", "extract_stack"}
+    | {"print_stack", "format_stack"}
+)
+"""What gives frames, or what is known of them, to whoever calls it."""
 
 
 def _tell_who_reaches(watched: frozenset[str], tell: Callable[[str], None]) -> None:
@@ -387,12 +395,15 @@ def _tell_who_reaches(watched: frozenset[str], tell: Callable[[str], None]) -> N
     """
     frame_of, told = sys._getframe, set[str]()
     reaching, frames = frozenset(_REACHING), frozenset(_FRAMES)
+    of_processes = _OF_PROCESSES.fullmatch
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event == "object.__getattr__":
             what = arguments[1] if arguments[1] in frames else ""
         elif event in ("open", "os.listdir", "os.scandir"):
-            what = "/proc" if "/proc/" in f"{arguments[0]}" else ""
+            name = arguments[0]
+            text = name.decode("latin-1") if isinstance(name, bytes) else f"{name}"
+            what = "/proc" if of_processes(text) else ""
         else:
             what = event if event in reaching or event.startswith("ctypes.") else ""
         if not what or what in told:

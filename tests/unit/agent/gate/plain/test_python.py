@@ -9,7 +9,7 @@ import pytest
 from agent.gate.judge import judge
 from agent.gate.plain.check import plain_check
 from agent.gate.plain.python import PlainJob, plain_job, run_plainly
-from agent.gate.plain.records import PlainOutcome
+from agent.gate.plain.records import ENDED, REACHED, PlainOutcome
 from agent.journal.events import GateJudged, ReproductionDeclared
 from sandbox.protocol import Sandbox
 from tests.doubles import gate_case as case
@@ -114,6 +114,12 @@ SHOWN = "tests/test_a.py:5: AssertionError"
         (failed(3, "FileNotFoundError"), failed(3, "FileNotFoundError"), SHOWN, True),
         (failed(5), failed(6), SHOWN, True),
         ({}, failed(5), SHOWN, True),
+        # It ends its process, or is left out, only with the patch.
+        (failed(5), failed(0, ENDED), SHOWN, False),
+        (failed(0, ENDED), failed(0, ENDED), SHOWN, True),
+        (failed(5), {TEST: PlainOutcome(outcome="left out")}, SHOWN, False),
+        ({TEST: PlainOutcome(outcome="left out")}, failed(5), SHOWN, True),
+        ({}, {f"tests/test_a.py::gc.get_objects{REACHED}": failed(0)[TEST]}, "", False),
     ],
 )
 def test_only_a_difference_that_the_patch_makes_counts(
