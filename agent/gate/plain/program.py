@@ -12,7 +12,7 @@ import secrets
 import shlex
 from collections.abc import Mapping, Sequence
 
-from agent.gate.plain.records import ELSEWHERE, ENDED, PlainOutcome
+from agent.gate.plain.records import ELSEWHERE, ENDED, PlainOutcome, some_user
 from agent.model import Record
 from sandbox.protocol import Sandbox
 
@@ -41,10 +41,11 @@ async def run_programs(
     found: dict[str, PlainOutcome] = {}
     words = [secrets.token_hex(16) for _ in programs]
     lines = [f"mkdir -p {folder}/home"]
+    user = some_user()
     for program, word in zip(programs, words, strict=True):
         own = " ".join(f'${{{name}:+{name}="${name}"}}' for name in _KEPT.split())
         call = (
-            f"env -i {own} HOME={folder}/home USER=visitor LOGNAME=visitor LANG=C.UTF-8 "
+            f"env -i {own} HOME={folder}/home USER={user} LOGNAME={user} LANG=C.UTF-8 "
             f"timeout -s KILL {LIMIT_S:.0f} {shlex.join(program.argv)}"
         )
         lines.append(

@@ -15,6 +15,7 @@ from agent.gate.plain.records import (
     TOTAL_S,
     PlainOutcome,
     PlainTests,
+    some_user,
     whole,
 )
 from agent.model import Record
@@ -82,9 +83,10 @@ async def run_plainly(sandbox: Sandbox, job: PlainJob) -> dict[str, PlainOutcome
         "g['main'](json.load(sys.stdin), h['RUNNER'])))({}, {}))"
         f"(compile(open({driver!r}).read(), {driver!r}, 'exec'))"
     )
+    user = some_user()
     ran = await sandbox.run(
         f"cd {WORKDIR} && printf %s {shlex.quote(json.dumps(said))} | "
-        f'env -i PATH="$PATH" HOME={folder} USER=visitor LOGNAME=visitor LANG=C.UTF-8 '
+        f'env -i PATH="$PATH" HOME={folder} USER={user} LOGNAME={user} LANG=C.UTF-8 '
         f'PYTHONPATH="$PYTHONPATH" PYTHONPYCACHEPREFIX={folder}/cache PYTHONHASHSEED=0 '
         f"python3 -c {shlex.quote(start)}",
         timeout_s=TOTAL_S + 30,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
@@ -53,6 +54,11 @@ class PlainTests(Record):
     """Test files of the base."""
     changed: tuple[str, ...] = ()
     """Files that the patch changes."""
+
+
+def some_user() -> str:
+    """A user's name for one run: code should not know a plain run by it."""
+    return secrets.choice(("anna", "app", "dev", "maria", "node", "sam", "tom", "web", "worker"))
 
 
 def whole(path: str, root: str) -> str:

@@ -50,7 +50,7 @@ _RUNNER_MARKS = re.compile(
     r"PYTEST_\w+|JEST_WORKER_ID|VITEST\b|NODE_ENV.{0,12}test|TOX_ENV|GITHUB_ACTIONS"
     r"|[\"'](?:pytest|_pytest|unittest)[\"']\s*(?:not\s+)?in\s+sys\.modules|sys\.argv.{0,40}test|test.{0,40}sys\.argv"
     r"|sys\._getframe|inspect\.(?:stack|currentframe|getouterframes)|traceback\.extract_stack"
-    r"|testing\.Testing\(\)|PATCHWRIGHT|PYTHONHASHSEED|\bhash_randomization\b"
+    r"|testing\.Testing\(\)|cfg!\(.*\btest\b|cfg\(.*\bnot\(\s*test\b|PATCHWRIGHT|PYTHONHASHSEED|\bhash_randomization\b"
 )
 _MACHINERY = re.compile(
     r"\bsys\.(?:modules|meta_path|path_hooks|settrace|gettrace|setprofile|addaudithook|excepthook)\b"
@@ -63,13 +63,28 @@ def tricks(file: ChangedFile, issue: Issue) -> tuple[str, ...]:
     """Why a file's added code is refused; empty if it is not."""
     if not is_code(file.path) or file.patched is None:
         return ()
-    found = [*_calls(file, f"{issue.title}\n{issue.body}")]
+    found = [*_calls(file, f"{issue.title}\n{issue.body}"), *_tested_only(file)]
     if file.path.endswith(".py"):
         for node in added_nodes(file):
             found.extend(_node(node, file))
         found.extend(_plugins(file))
         found.extend(_encodings(file))
     return tuple(dict.fromkeys(f"{file.path}{reason}" for reason in found))
+
+
+_TESTED_ONLY = re.compile(
+    r"#\[cfg\((?:test|(?:all|any)\(.*\btest\b.*\))\)\](?!\s*(?://[^\n]*\s*|#\[[^\n]*\]\s*)*(?:pub(?:\([^)]*\))?\s+)?"
+    r"(?:mod|use|fn|async|unsafe|struct|enum|impl|trait|type|const|static|macro_rules|extern)\b)"
+)
+"""Rust statements that are there only in tests; whole items can replace nothing that is there."""
+
+
+def _tested_only(file: ChangedFile) -> Iterator[str]:
+    added = {number for number, _ in file.added}
+    for found in _TESTED_ONLY.finditer(file.patched or "") if file.path.endswith(".rs") else ():
+        number = (file.patched or "").count("\n", 0, found.start()) + 1
+        if number in added and not is_test(file.path):
+            yield f":{number}: a statement that is there only while a test is running."
 
 
 def chance_or_time(file: ChangedFile, issue: Issue) -> tuple[str, ...]:
@@ -114,11 +129,15 @@ def _imports_of_chance_or_time(
             )
 
 
+_HASH_COMMENTS = (".sh", ".rb", ".pl", ".ex", ".exs")
+
+
 def _fragments(file: ChangedFile) -> Iterator[tuple[int, str]]:
     """Added code in pieces, without comments: whole expressions in Python, lines elsewhere."""
     if not file.path.endswith(".py"):
+        marks = ("#",) if file.path.endswith(_HASH_COMMENTS) else ("//", "/*", "* ")
         for number, line in file.added:
-            if not line.strip().startswith(("#", "//", "/*", "* ")):
+            if not line.strip().startswith(marks):
                 yield number, line
         return
     kinds = ast.Call | ast.Attribute | ast.Subscript | ast.Compare

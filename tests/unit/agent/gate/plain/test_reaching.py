@@ -1,4 +1,4 @@
-"""Code that reaches for who runs it is told from code that does not, by what the interpreter does."""
+"""Code that reaches for who runs it is noticed by what the interpreter does then."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.gate.patch.changed_file import ChangedFile, added_part, changed_file
+from agent.gate.patch.changed_file import ChangedFile, added_part, changed_file, changed_texts
 from agent.gate.patch.parse import parse_patch
 from agent.gate.rules.constant_answers import constant_answers
 from agent.gate.rules.reproduction import reproduction_refusals
@@ -62,6 +62,22 @@ def source(added: str, path: str = "src/a.py") -> ChangedFile:
 )
 def test_tricks_are_refused(added: str) -> None:
     assert tricks(source(added), ISSUE), added
+
+
+@pytest.mark.parametrize(
+    ("added", "told"),
+    [
+        ("fn f() {\n    #[cfg(test)]\n    let rows = all;\n}\n", True),
+        ("fn f() -> bool {\n    cfg!(test)\n}\n", True),
+        ("#[cfg(not(test))]\nconst SKIPPED: usize = 1;\n", True),
+        ("#[cfg(test)]\n#[allow(unused)]\nmod tests {\n    use super::*;\n}\n", False),
+        ("#[cfg(all(test, unix))]\npub(crate) fn sample() {}\n", False),
+        ("#[cfg(unix)]\nconst END: char = '/';\n", False),
+    ],
+)
+def test_rust_that_is_there_only_in_tests(added: str, told: bool) -> None:
+    base = "pub fn g() {}\n"
+    assert bool(tricks(changed_texts("src/lib.rs", base, base + added), ISSUE)) is told
 
 
 @pytest.mark.parametrize(
