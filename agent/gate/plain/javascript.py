@@ -1,8 +1,7 @@
-"""JavaScript tests as plain programs: one `node -e` per file, without any runner."""
+"""JavaScript tests as plain programs: one script of Node per file, without any runner."""
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 from importlib import resources
@@ -25,15 +24,18 @@ async def run_javascript(sandbox: Sandbox, tests: PlainTests) -> dict[str, Plain
         return {}
     folder = f"/tmp/{secrets.token_hex(6)}"  # noqa: S108 - inside the sandbox
     text = resources.files("agent.gate.sandboxed").joinpath("plain_tests.cjs").read_bytes()
-    driver = f"{folder}/{secrets.token_hex(4)}.cjs"
-    await sandbox.write(driver, text)
+    name = f"{secrets.token_hex(4)}.cjs"
+    await sandbox.write(f"{folder}/{name}", text)
     programs = []
     for path, elsewhere in (*((p, False) for p in files), *((p, True) for p in own)):
         at = whole(path, WORKDIR)
-        start = f"require({json.dumps(driver)})({json.dumps(at)}, {json.dumps(elsewhere)})"
+        # A script like any other: code may look at the main module, and at `-e` as well.
+        start = f"{folder}/{secrets.token_hex(4)}.cjs"
+        call = f"require('./{name}')(...process.argv.splice(2));\n"
+        await sandbox.write(start, call.encode())
         programs.append(
             Program(
-                argv=("node", "-e", start),
+                argv=("node", start, at, *(["later"] if elsewhere else [])),
                 cwd=f"{folder}/home" if elsewhere else WORKDIR,
                 names={at: path},
                 elsewhere=elsewhere,

@@ -1,7 +1,7 @@
 // Runs JavaScript tests as a plain program, without a test runner. Runs inside the sandbox only.
 //
 // Nothing of the process says that it is a test: no runner is loaded (where a test asks for one it
-// gets the few names below), the arguments are those of `node -e`, and standard output is a file.
+// gets the few names below), the arguments are those of a script, and standard output is a file.
 // What only the runner can give is not there, and tests that need it are left out. What is said on
 // descriptor 3 begins with a word that only a closure here knows. It judges nothing.
 
@@ -126,6 +126,12 @@ function runnerFor(file, tests) {
       use(`${title} [${i}]`, () => body(...given));
     });
   const nothing = () => undefined;
+  // Mocks of modules and functions, and clocks, are the runner's own.
+  const mocks = new Proxy({}, {
+    get: () => {
+      throw new LeftOut();
+    },
+  });
   add.each = each(add);
   add.skip = add.todo = add.only = nothing;
   describe.each = each(describe);
@@ -147,6 +153,8 @@ function runnerFor(file, tests) {
     teardown: gather("after"),
     expect,
     assert: exactly.strict,
+    jest: mocks,
+    vi: mocks,
   };
 }
 
@@ -222,9 +230,12 @@ function alike(a, b, strict) {
   return left.length === right.length && left.every((k) => k in b && alike(a[k], b[k], false));
 }
 
-function expect(value) {
-  return asked(value, false);
-}
+const expect = new Proxy((value) => asked(value, false), {
+  get: (_, name) => {
+    if (name === "assertions" || name === "hasAssertions") return () => undefined;
+    throw new LeftOut();
+  },
+});
 
 function asked(value, not) {
   const hold = (fine) => {
