@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from agent.journal.events import AnyEvent, AttemptStarted, Recorded, now
+from agent.journal.events import AnyEvent, AttemptStarted, Recorded, SandboxOpened, now
 from agent.journal.state import AttemptState, fold, step
 from agent.journal.store import Store
 from agent.task import ATTACHED
@@ -25,9 +25,12 @@ class Journal:
         self._on_event = on_event
         recorded = [r for r in store.events(run_id) if r.event.attempt == attempt]
         self.state: AttemptState = fold(r.event for r in recorded)
-        self.started_at: datetime | None = next(
-            (r.at for r in recorded if isinstance(r.event, AttemptStarted)), None
-        )
+        self._started_at: datetime | None = None
+        self._last_at: datetime | None = None
+        self._unattended = timedelta()
+        """Between a worker's last event and the next worker's first: nobody worked."""
+        for entry in recorded:
+            self._take_time(entry)
 
     def append(self, *events: AnyEvent) -> AttemptState:
         """Make events durable in one transaction, then fold them into the state.
@@ -38,8 +41,7 @@ class Journal:
             self.run_id, [e.model_copy(update={"attempt": self.attempt}) for e in events]
         )
         for entry in recorded:
-            if isinstance(entry.event, AttemptStarted):
-                self.started_at = entry.at
+            self._take_time(entry)
             self.state = step(self.state, entry.event)
             if self._on_event is not None:
                 self._on_event(entry)
@@ -47,14 +49,23 @@ class Journal:
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since the attempt started, restarts included."""
-        return (now() - self.started_at).total_seconds() if self.started_at else 0.0
+        """Seconds since the attempt started, without those between two workers."""
+        if self._started_at is None:
+            return 0.0
+        return (now() - self._started_at - self._unattended).total_seconds()
 
     def log_key(self, log_id: str) -> str:
         """The store's key of a log of this attempt."""
         if self.attempt <= 1 or log_id.startswith(ATTACHED):
             return log_id
         return f"{self.attempt}.{log_id}"
+
+    def _take_time(self, entry: Recorded) -> None:
+        if isinstance(entry.event, AttemptStarted):
+            self._started_at = entry.at
+        elif isinstance(entry.event, SandboxOpened) and self._started_at and self._last_at:
+            self._unattended += entry.at - self._last_at
+        self._last_at = entry.at
 
     def put_log(self, log_id: str, data: bytes) -> None:
         """Keep a whole output under an id that the model may use."""

@@ -62,11 +62,12 @@ async def post_completion(
     body: bytes,
     headers: Mapping[str, str],
     timeouts: Timeouts,
-    on_progress: Callable[[], None] = lambda: None,
+    on_progress: Callable[[int], None] = lambda _: None,
 ) -> Answer:
     """Post a chat completion and read its stream to the end.
 
-    Cancelling closes the connection, which aborts the generation. Raises `RequestFailed`.
+    `on_progress` is told how many parts of the answer have come, about one a token. Cancelling
+    closes the connection, which aborts the generation. Raises `RequestFailed`.
     """
     assembly = Assembly()
     loop = asyncio.get_running_loop()
@@ -91,7 +92,7 @@ async def post_completion(
                     if assembly.done:
                         limit.reschedule(loop.time() + _AFTER_DONE_S)
                     elif assembly.events > before:
-                        on_progress()
+                        on_progress(assembly.events)
                         limit.reschedule(loop.time() + timeouts.idle_s)
     except RequestFailed:
         raise

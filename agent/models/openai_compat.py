@@ -23,6 +23,9 @@ from agent.models.served import chosen_model, list_models
 
 OnWaiting = Callable[[str, float], Awaitable[None]]
 """Called with the reason and the seconds until the next attempt while a server is unavailable."""
+OnProgress = Callable[[str, int], None]
+"""Called with a server's address when it is asked, and as it answers with the number of parts that
+have come: about one a token."""
 
 TOKENS_PER_BYTE = 0.4
 """Cautious guess for text that no server has counted yet; English and code need about 0.25."""
@@ -51,11 +54,13 @@ class OpenAICompatModel:
         endpoints: Endpoints | None = None,
         client: httpx.AsyncClient | None = None,
         on_waiting: OnWaiting | None = None,
+        on_progress: OnProgress | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         rng: random.Random | None = None,
     ) -> None:
         self.on_waiting = on_waiting
+        self._on_progress = on_progress or (lambda _, __: None)
         self._profile = profile
         self._model = model or profile.model
         self._api_key = api_key or SecretStr("")
@@ -138,9 +143,15 @@ class OpenAICompatModel:
     ) -> Turn:
         url = await self._choose()
         self._endpoints.request_started(url)
+
+        def progressed(parts: int) -> None:
+            faults.progressed()
+            self._on_progress(url, parts)
+
+        self._on_progress(url, 0)
         try:
             answer = await post_completion(
-                self._client, url, body, self._headers(), self._timeouts, faults.progressed
+                self._client, url, body, self._headers(), self._timeouts, progressed
             )
         except RequestFailed as faulted:
             if faulted.fault.kind in ("away", "retry"):

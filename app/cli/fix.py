@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import tempfile
 import uuid
 from dataclasses import dataclass
@@ -16,10 +14,14 @@ from agent.best_of import choose, final_patch, run_attempts
 from agent.decisions.ledger import render
 from agent.journal.events import Recorded
 from agent.journal.state import AttemptState
-from agent.journal.store import MemoryStore
 from agent.session import debug
-from agent.task import ATTACHED, Attachment, Issue, Task
-from app.git.local import mirror_local
+from agent.task import Task
+from app.cli.fix_journal import FileStore, KeptRequest, begin, find, forget, held, keep
+from app.cli.fix_progress import TurnWatch
+from app.cli.fix_report import report_of, write_report
+from app.cli.fix_request import BadRequest, FixRequest, check_target, keep_logs, read_issue
+from app.git.local import mirror_history, mirror_local
+from app.git.mirror import Mirror
 from app.journal_view.terminal import progress_line
 from app.llm.factory import make_model
 from app.sandboxes.base import spec_of
@@ -33,61 +35,62 @@ from sandbox.errors import ImageMissing
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Sandbox
 
-
-class BadRequest(Exception):
-    """An argument of `fix` cannot be used; one sentence says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class FixRequest:
-    """What was asked on the command line."""
-
-    path: Path
-    issue: Path
-    out: Path | None = None
-    report: Path | None = None
-    test_command: str = ""
-    attempts: int = 1
-    logs: tuple[Path, ...] = ()
-    """Logs that belong to the issue."""
+_REPORTED = frozenset({"attempt_started", "model_turned", "tool_finished", "gate_judged"})
+"""Events after which the report on disk is brought up to date."""
 
 
-def read_issue(path: Path) -> Issue:
-    """The issue in a Markdown file: its first line is the title. Raises `BadRequest`."""
-    try:
-        text = path.read_text("utf-8").strip()
-    except OSError as problem:
-        raise BadRequest(f"the issue file {path} cannot be read: {problem.strerror}") from problem
-    except UnicodeDecodeError as problem:
-        raise BadRequest(f"the issue file {path} is not UTF-8 text") from problem
-    title, _, body = text.lstrip("# \t\n").partition("\n")
-    if not title.strip():
-        raise BadRequest(f"the issue file {path} is empty; write a title and what goes wrong")
-    return Issue(title=title.strip(), body=body.strip())
+@dataclass(slots=True)
+class _Run:
+    """One run of the command, new or resumed."""
 
+    kept: KeptRequest
+    folder: Path
+    store: FileStore
+    console: Console
+    out: Path | None
+    report: Path | None
+    announced: bool = False
 
-def keep_logs(store: MemoryStore, run_id: str, logs: tuple[Path, ...]) -> tuple[Attachment, ...]:
-    """Keep log files for the run's `log` tool. Raises `BadRequest`."""
-    attached = []
-    for number, path in enumerate(logs, 1):
-        try:
-            data = path.read_bytes()
-        except OSError as problem:
-            raise BadRequest(f"the log {path} cannot be read: {problem.strerror}") from problem
-        store.put_log(run_id, f"{ATTACHED}{number}", data)
-        attached.append(Attachment(id=f"{ATTACHED}{number}", name=path.name, size=len(data)))
-    return tuple(attached)
+    def states(self) -> tuple[AttemptState, ...]:
+        """Where the attempts stand, by the journal."""
+        return self.store.states(self.kept.run_id, self.kept.attempts)
 
+    def write_report(
+        self, states: tuple[AttemptState, ...], chosen: int = 0, problem: str = ""
+    ) -> None:
+        """Write the report, if one was asked for."""
+        if self.report is not None:
+            number = chosen or choose(states).number
+            report = report_of(self.kept.run_id, self.kept.issue, states, number, problem)
+            write_report(self.report, report)
 
-def check_target(path: Path) -> None:
-    """Whether a result can be written there, before all the work. Raises `BadRequest`."""
-    folder = path.absolute().parent
-    if not folder.is_dir():
-        raise BadRequest(f"the folder of {path} does not exist")
-    if path.is_dir():
-        raise BadRequest(f"{path} is a folder; give the name of a file")
-    if not os.access(path if path.exists() else folder, os.W_OK):
-        raise BadRequest(f"{path} cannot be written")
+    def observe(self, entry: Recorded) -> None:
+        """Show an event of the journal, and say how to go on once there is something to lose."""
+        if entry.event.type == "attempt_started" and not self.announced:
+            self.announced = True
+            self.say(f"Run {self.kept.run_id}, kept in {self.folder}")
+        line = progress_line(entry)
+        if line:
+            self.say(line)
+        if entry.event.type in _REPORTED:
+            self.write_report(self.states())
+
+    def say(self, line: str) -> None:
+        """Print one line."""
+        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def broken_off(self, problem: BaseException) -> None:
+        """Report what there is, and how to go on; a run with nothing in it is not kept."""
+        why = str(problem) or "The command was interrupted."
+        states = self.states()
+        if not any(state.started for state in states):
+            forget(self.folder)
+            self.write_report(states, problem=why)
+            return
+        self.write_report(states, problem=why)
+        if self.report is not None:
+            self.say(f"Report: {self.report}")
+        self.say(f"To go on: patchwright fix --resume {self.kept.run_id}")
 
 
 async def run_fix(request: FixRequest, settings: Settings, console: Console) -> bool:
@@ -95,121 +98,171 @@ async def run_fix(request: FixRequest, settings: Settings, console: Console) -> 
 
     Raises `BadRequest`, `GitError`, `SandboxError`, `ModelError`.
     """
-    issue = read_issue(request.issue)
     for target in (request.out, request.report):
         if target is not None:
             check_target(target)
-    engine = DockerEngine(settings.docker_url)
-    run_id = f"fix-{uuid.uuid4().hex[:12]}"
-    store = MemoryStore()
-    attached = keep_logs(store, run_id, request.logs)
-    try:
-        with tempfile.TemporaryDirectory(prefix="patchwright-") as scratch:
-            local = mirror_local(request.path, Path(scratch), settings.git_limits)
-            await engine.check()
-            image = settings.sandbox_image or BASE_IMAGE
-            if not await engine.has_image(image):
-                raise ImageMissing(
-                    f"the sandbox image {image} is missing; run `patchwright images build`"
-                )
-            tree = Path(scratch) / "tree.tar"
-            local.mirror.tree_tar(local.commit, tree)
-            settings, found = await with_environment(
-                engine,
-                settings,
-                tree,
+    with tempfile.TemporaryDirectory(prefix="patchwright-") as folder:
+        scratch = Path(folder)
+        if request.resume:
+            kept_in, kept = find(settings.state_dir, request.resume)
+            with held(kept_in):
+                run = _run(request, kept, kept_in, console)
+                run.say(f"Going on with {kept.run_id}: {kept.issue.title}")
+                mirror = mirror_history(Path(kept.repository), scratch)
+                return await _to_the_end(run, mirror, scratch, settings)
+        if request.path is None or request.issue is None:
+            raise BadRequest("give a repository and --issue, or --resume with a run's id")
+        issue = read_issue(request.issue)
+        local = mirror_local(request.path, scratch)
+        run_id = f"fix-{uuid.uuid4().hex[:12]}"
+        kept_in = begin(settings.state_dir, run_id)
+        with held(kept_in):
+            kept = KeptRequest(
                 run_id=run_id,
                 repository=str(request.path.resolve()),
-                about=issue.body,
-                console=console,
-            )
-            task = Task(
-                run_id=run_id,
-                repository=request.path.resolve().name,
-                base_commit=local.commit,
+                commit=local.commit,
                 issue=issue,
-                test_command=request.test_command or found.test_command,
-                budget=settings.budget,
-                policy=found.policy,
-                degraded=found.degraded,
-                attachments=attached,
-                kept_base=await kept_base(
-                    Path(scratch) / FOLDER,
-                    str(request.path.resolve()),
-                    tree,
-                    ""
-                    if found.made_by_model
-                    else await engine.image_id(settings.sandbox_image or BASE_IMAGE),
-                ),
-                gate_at_once=settings.gate_at_once(request.attempts),
+                test_command=request.test_command,
+                attempts=request.attempts,
+                out=str(request.out.absolute()) if request.out else "",
+                report=str(request.report.absolute()) if request.report else "",
             )
+            try:
+                run = _run(request, kept, kept_in, console)
+                run.kept = kept.model_copy(
+                    update={"attachments": keep_logs(run.store, run_id, request.logs)}
+                )
+                keep(kept_in, run.kept)
+            except BaseException:
+                forget(kept_in)
+                raise
+            return await _to_the_end(run, local.mirror, scratch, settings)
 
-            async with own_sandboxes(engine) as own:
 
-                async def one(number: int) -> AttemptState:
-                    return await _attempt(
-                        task,
-                        number,
-                        store=store,
-                        engine=engine,
-                        settings=settings,
-                        tree=tree,
-                        installation=own,
-                        console=console,
-                    )
+def _run(request: FixRequest, kept: KeptRequest, folder: Path, console: Console) -> _Run:
+    """The run with its files: those of this command line, else those of the one before."""
+    return _Run(
+        kept=kept,
+        folder=folder,
+        store=FileStore(folder, kept.run_id),
+        console=console,
+        out=request.out or (Path(kept.out) if kept.out else None),
+        report=request.report or (Path(kept.report) if kept.report else None),
+    )
 
-                states = await run_attempts(request.attempts, one)
+
+async def _to_the_end(run: _Run, mirror: Mirror, scratch: Path, settings: Settings) -> bool:
+    """Run the attempts to their end and print the result; True if the fix is proven."""
+    engine = DockerEngine(settings.docker_url)
+    try:
+        states = await _attempts(run, mirror, scratch, engine, settings)
+    except BaseException as problem:
+        run.broken_off(problem)
+        raise
     finally:
         await engine.close()
     chosen = choose(states)
-    _print_result(chosen.state, console)
-    patch = final_patch(chosen.state)
+    _print_result(chosen.state, run.console)
     proven = chosen.state.outcome == "proven"
-    if request.out is not None and proven:
-        request.out.write_bytes(to_bytes(patch))
-        console.print(f"Patch:  {request.out}, for `git apply`", markup=False, soft_wrap=True)
-    if request.report is not None:
-        report = report_of(issue, states, chosen.number)
-        request.report.write_text(json.dumps(report, indent=2, ensure_ascii=False), "utf-8")
-        console.print(f"Report: {request.report}", markup=False, soft_wrap=True)
+    if run.out is not None and proven:
+        run.out.write_bytes(to_bytes(final_patch(chosen.state)))
+        run.say(f"Patch:  {run.out}, for `git apply`")
+    if run.report is not None:
+        run.write_report(states, chosen.number)
+        run.say(f"Report: {run.report}")
     return proven
+
+
+async def _attempts(
+    run: _Run, mirror: Mirror, scratch: Path, engine: DockerEngine, settings: Settings
+) -> tuple[AttemptState, ...]:
+    kept, repository = run.kept, Path(run.kept.repository)
+    await engine.check()
+    image = settings.sandbox_image or BASE_IMAGE
+    if not await engine.has_image(image):
+        raise ImageMissing(f"the sandbox image {image} is missing; run `patchwright images build`")
+    tree = scratch / "tree.tar"
+    mirror.tree_tar(kept.commit, tree)
+    settings, found = await with_environment(
+        engine,
+        settings,
+        tree,
+        run_id=kept.run_id,
+        repository=kept.repository,
+        about=kept.issue.body,
+        console=run.console,
+    )
+    image = settings.sandbox_image or BASE_IMAGE
+    environment = "" if found.made_by_model else await engine.image_id(image)
+    task = Task(
+        run_id=kept.run_id,
+        repository=repository.name,
+        base_commit=kept.commit,
+        issue=kept.issue,
+        test_command=kept.test_command or found.test_command,
+        budget=settings.budget,
+        policy=found.policy,
+        degraded=found.degraded,
+        attachments=kept.attachments,
+        kept_base=await kept_base(scratch / FOLDER, kept.repository, tree, environment),
+        gate_at_once=settings.gate_at_once(kept.attempts),
+    )
+    watch = TurnWatch(run.console)
+    async with own_sandboxes(engine) as own, watch.shown():
+        one = partial(
+            _attempt,
+            task,
+            run=run,
+            watch=watch,
+            engine=engine,
+            settings=settings,
+            tree=tree,
+            installation=own,
+        )
+        return await run_attempts(kept.attempts, one)
 
 
 async def _attempt(
     task: Task,
     number: int,
     *,
-    store: MemoryStore,
+    run: _Run,
+    watch: TurnWatch,
     engine: DockerEngine,
     settings: Settings,
     tree: Path,
     installation: str,
-    console: Console,
 ) -> AttemptState:
-    model = make_model(settings, run_id=task.run_id, seed=number - 1)
+    model = make_model(
+        settings,
+        run_id=task.run_id,
+        seed=number - 1,
+        on_waiting=watch.waiting(number),
+        on_progress=watch.progress(number),
+    )
 
     async def opened(purpose: str) -> Sandbox:
         image = settings.sandbox_image or BASE_IMAGE
         return await engine.open(spec_of(settings, image, task.run_id, purpose, installation), tree)
 
-    def show(entry: Recorded) -> None:
-        line = progress_line(entry)
-        if line:
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+    def observe(entry: Recorded) -> None:
+        watch.observe(entry)
+        run.observe(entry)
 
     try:
         return await debug(
             task,
             model=model,
-            store=store,
+            store=run.store,
             open_sandbox=partial(opened, f"attempt-{number}"),
             attach=engine.attach,
             open_fresh=partial(opened, f"gate-{number}"),
             attempt=number,
             seed=number - 1,
-            on_event=show,
+            on_event=observe,
         )
     finally:
+        watch.ended(number)
         await model.close()
 
 
@@ -223,31 +276,3 @@ def _print_result(state: AttemptState, console: Console) -> None:
     console.print("No proven fix.", style="bold yellow")
     console.print(state.diagnosis or "There is no diagnosis.", markup=False)
     console.print(render(state), markup=False)
-
-
-def report_of(issue: Issue, states: tuple[AttemptState, ...], chosen: int) -> dict[str, object]:
-    """The JSON report: the chosen attempt in full, the others in brief."""
-    state = states[chosen - 1]
-    verdict = state.verdict
-    return {
-        "title": issue.title,
-        "outcome": state.outcome,
-        "diagnosis": state.diagnosis,
-        "root_cause": state.submitted.root_cause if state.submitted else "",
-        "summary": state.submitted.summary if state.submitted else "",
-        "patch": final_patch(state),
-        "reproduction": state.reproduction.model_dump() if state.reproduction else None,
-        "gate": verdict.model_dump() if verdict else None,
-        "hypotheses": [
-            {"id": h.id, "claim": h.claim, "verdict": h.verdict, "evidence": h.evidence}
-            for h in state.hypotheses
-        ],
-        "calls": state.calls_used,
-        "turns": state.turns,
-        "tokens": state.usage.model_dump(),
-        "chosen_attempt": chosen,
-        "attempts": [
-            {"number": n + 1, "outcome": s.outcome, "calls": s.calls_used}
-            for n, s in enumerate(states)
-        ],
-    }

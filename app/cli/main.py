@@ -63,8 +63,10 @@ class UsageError(Exception):
 
 @cli.command()
 def fix(
-    path: Annotated[Path, typer.Argument(help="A local git repository.")],
-    issue: Annotated[Path, typer.Option(help="Markdown file; its first line is the title.")],
+    path: Annotated[Path | None, typer.Argument(help="A local git repository.")] = None,
+    issue: Annotated[
+        Path | None, typer.Option(help="Markdown file; its first line is the title.")
+    ] = None,
     model: Annotated[str, typer.Option(help="`offline` or a model profile.")] = "",
     out_file: Annotated[
         Path | None, typer.Option("--out", help="Write the proven patch here.")
@@ -77,12 +79,18 @@ def fix(
     log: Annotated[
         list[Path] | None, typer.Option(help="Log file for the issue; may be repeated.")
     ] = None,
+    resume: Annotated[
+        str, typer.Option(help="Go on with a run that broke off, instead of PATH and --issue.")
+    ] = "",
 ) -> None:
     """Debug a local repository without changing it. Exit 0: proven fix; 2: none; 1: error."""
-    from app.cli.fix import FixRequest, run_fix
+    from app.cli.fix import run_fix
+    from app.cli.fix_request import FixRequest
 
     settings = _settings(**({"model": model} if model else {}))
-    request = FixRequest(path, issue, out_file, report, test_command, attempts, tuple(log or ()))
+    request = FixRequest(
+        path, issue, out_file, report, test_command, attempts, tuple(log or ()), resume
+    )
     proven = run(run_fix(request, settings, err))
     raise typer.Exit(0 if proven else EXIT_NOT_PROVEN)
 
@@ -354,7 +362,7 @@ def _error_message(error: Exception) -> str:
 def _expected_errors() -> tuple[type[Exception], ...]:
     """Errors whose messages are meant for the person at the terminal."""
     from app.cli.demo import DemoFailed
-    from app.cli.fix import BadRequest
+    from app.cli.fix_request import BadRequest
     from app.evaluation.folder import FolderRefused
     from app.evaluation.history import NoHistory
     from app.export.exporter import ExportRefused

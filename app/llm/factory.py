@@ -10,7 +10,7 @@ from agent.model import Model
 from agent.models.doctor import Endpoint
 from agent.models.endpoints import Endpoints
 from agent.models.offline import OfflineModel
-from agent.models.openai_compat import OnWaiting, OpenAICompatModel
+from agent.models.openai_compat import OnProgress, OnWaiting, OpenAICompatModel
 from agent.models.profiles import BadProfile, Profile, profile_named
 from agent.models.retry import Patience
 from app.settings.base import SettingsError
@@ -42,7 +42,12 @@ def endpoint(settings: Settings) -> Endpoint:
 
 
 def make_model(
-    settings: Settings, *, run_id: str, seed: int = 0, on_waiting: OnWaiting | None = None
+    settings: Settings,
+    *,
+    run_id: str,
+    seed: int = 0,
+    on_waiting: OnWaiting | None = None,
+    on_progress: OnProgress | None = None,
 ) -> Model:
     """The model for one attempt of a run; its server keeps the attempt by its key.
 
@@ -62,6 +67,7 @@ def make_model(
         patience=Patience(away_s=settings.model_patience_s),
         endpoints=_shared_endpoints(settings.model_url),
         on_waiting=on_waiting,
+        on_progress=on_progress,
     )
 
 

@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def fix(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "app", "fix", *map(str, words)],
         cwd=ROOT,
-        env={**kept, **environment},
+        env={**kept, "XDG_STATE_HOME": f"{tempfile.gettempdir()}/fix-state", **environment},
         capture_output=True,
         text=True,
         timeout=800,
