@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST_ARGS ?=
 FAULT_ARGS ?=
 
-.PHONY: help demo test check setup image test-setup unit lock bench evaluation fault check-dishonest check-detectors check-repairs check-export check-deploy check-prism docs reference test-pods format clean
+.PHONY: help demo test check setup image test-setup unit lock bench evaluation fault check-dishonest check-detectors check-repairs check-export check-deploy check-prism check-openapi docs reference test-pods format clean
 
 help:
 	@echo "make demo    a labelled issue becomes a proven pull request, on this machine, from nothing"
@@ -22,6 +22,7 @@ help:
 	@echo "make docs    the documentation as a site in site/, which asks no other host for anything"
 	@echo "make reference    regenerate the pages made from the program (settings, commands)"
 	@echo "make check-prism        the App's calls to GitHub, validated by Prism too (fetches 25 MB once)"
+	@echo "make check-openapi    Schemathesis over the service's OpenAPI description (fetches 40 MB once)"
 	@echo "make check-deploy    composition, chart, alerts and board with their own programs (150 MB once)"
 	@echo "make lock    update the lock files from pyproject.toml"
 	@echo "make setup, make image    install what is missing; also start an engine and build the image"
@@ -95,6 +96,9 @@ docs: setup
 
 check-prism: test-setup
 	$(BIN)/python -m tests.e2e.check_prism
+
+check-openapi: test-setup
+	$(BIN)/python -m tests.e2e.check_openapi $(OPENAPI_EXAMPLES)
 
 check-deploy: image
 	$(BIN)/python -m pytest -rs tests/deploy $(PYTEST_ARGS)

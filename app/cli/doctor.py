@@ -14,16 +14,18 @@ from rich.console import Console
 
 from agent.models.doctor import check_endpoint
 from app.llm.factory import endpoint
+from app.sandboxes.attacks import HOST_ATTACKS
 from app.sandboxes.kubernetes import cluster_image, kubernetes_engine
 from app.settings.base import SettingsError
 from app.settings.schema import Settings
 from sandbox.attacks.catalogue import ATTACKS
-from sandbox.attacks.target import outcome
+from sandbox.attacks.target import Attack, outcome
 from sandbox.docker.engine import DockerEngine
 from sandbox.errors import ImageMissing, SandboxError
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.kubernetes.engine import KubernetesEngine
 from sandbox.protocol import Limits, Sandbox
+from sandbox.setup.attacks import setup_attacks
 from sandbox.setup.image_attacks import image_attacks
 from sandbox.spec import SandboxSpec
 
@@ -167,8 +169,10 @@ async def run_attacks(settings: Settings) -> AsyncIterator[tuple[str, str]]:
         if isinstance(engine, DockerEngine) and not await engine.has_image(image):
             raise ImageMissing(f"{image} is missing: run `patchwright images build`")
         # A cluster keeps no prepared images; its nodes pull the images that repositories name.
-        more = image_attacks(engine, spec) if isinstance(engine, DockerEngine) else ()
-        for attack in (*ATTACKS, *more):
+        more: tuple[Attack, ...] = ()
+        if isinstance(engine, DockerEngine):
+            more = (*image_attacks(engine, spec), *setup_attacks(engine, spec))
+        for attack in (*ATTACKS, *more, *HOST_ATTACKS):
             yield attack.name, await outcome(attack, open_tree)
     finally:
         await engine.close()

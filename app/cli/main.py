@@ -6,9 +6,11 @@ import asyncio
 import json
 import signal
 import sys
+import traceback
 from collections.abc import Coroutine
 from enum import StrEnum
 from pathlib import Path
+from types import TracebackType
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -21,7 +23,7 @@ from agent.errors import AgentError
 from app.cli.evaluation import run_eval
 from app.cli.export import run_export
 from app.cli.operations import of_runs, operations
-from app.sanitize.terminal import SafeConsole
+from app.sanitize.terminal import SafeConsole, visible
 from app.settings.base import SettingsError
 from app.settings.loading import load
 from app.settings.schema import Settings
@@ -326,6 +328,7 @@ def _settings(**overrides: object) -> Settings:
 
 def main() -> None:
     """Entry point; every expected error is one message and exit status 1."""
+    sys.excepthook = _print_traceback
     try:
         # Typer would exit with 2 on wrong usage, which here means that there is no proven fix.
         sys.exit(cli(standalone_mode=False))
@@ -341,6 +344,13 @@ def main() -> None:
             raise
         err.print(f"[red]error:[/] {escape(message)}", highlight=False)
         sys.exit(EXIT_ERROR)
+
+
+def _print_traceback(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """As Python's own, with what others wrote made harmless to a terminal."""
+    sys.stderr.write(visible("".join(traceback.format_exception(kind, error, trace))))
 
 
 def _error_message(error: Exception) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,19 +105,55 @@ def _git_output(path: Path, *arguments: str) -> str | None:
     return done.stdout.decode("utf-8", errors="surrogateescape").strip("\n")
 
 
+_LFS = {"git-lfs clean -- %f", "git-lfs smudge -- %f", "git-lfs filter-process"}
+"""What Git LFS configures in a repository; it needs nothing else of the repository's."""
+_FILTERS = r"^filter\..*\.(clean|smudge|process|required)$"
+
+
 def _run(path: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     """Git in the person's own repository, with the person's own configuration.
 
-    What is ignored, and whose repositories are trusted, is there. Nothing configured is run
-    but a clean filter, as `git status` by hand would do.
+    What is ignored, and whose repositories are trusted, is there. Of what the repository itself
+    configures nothing is run: it may have come in an archive from anyone. Filters of its own are
+    off, and an object that it lacks is not fetched, by which it could name a program.
     """
-    command = ["git", "-C", str(path), "-c", "core.fsmonitor=false", "-c", "core.hooksPath="]
+    found = _git(path, ("config", "-z", "--show-scope", "--get-regexp", _FILTERS), {})
+    return _git(path, arguments, _without_filters(found.stdout))
+
+
+def _without_filters(listed: bytes) -> dict[str, str]:
+    """Settings that turn off the filters that the repository itself configures.
+
+    `listed`: scope, and name and value of each setting, each with a zero byte at its end.
+    """
+    parts = listed.decode("utf-8", errors="surrogateescape").split("\0")
+    off: dict[str, str] = {}
+    for scope, setting in zip(parts[::2], parts[1::2], strict=False):
+        name, _, value = setting.partition("\n")
+        if scope in ("local", "worktree") and value not in _LFS:
+            driver = name.rpartition(".")[0]
+            off |= {f"{driver}.{kind}": "" for kind in ("clean", "smudge", "process")}
+            off[f"{driver}.required"] = "false"
+    return off
+
+
+def _git(
+    path: Path, arguments: Sequence[str], settings: Mapping[str, str]
+) -> subprocess.CompletedProcess[bytes]:
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
     environment |= {"LC_ALL": "C.UTF-8", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
+    environment |= {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"}
     environment |= {k: v for k, v in os.environ.items() if k == "GIT_CONFIG_GLOBAL"}
+    off = {"core.fsmonitor": "false", "core.hooksPath": "", **settings}
+    environment["GIT_CONFIG_COUNT"] = str(len(off))
+    for number, (key, value) in enumerate(off.items()):
+        environment |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
     try:
         return subprocess.run(  # noqa: S603
-            [*command, *arguments], env=environment, capture_output=True, check=False
+            ["git", "-C", str(path), *arguments],  # noqa: S607
+            env=environment,
+            capture_output=True,
+            check=False,
         )
     except FileNotFoundError:
         raise RepositoryRefused("The git program is missing. Install git.") from None

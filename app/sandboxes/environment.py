@@ -187,6 +187,7 @@ def setup_policy(settings: Settings, request: EnvironmentRequest) -> SetupPolicy
         ca_file=settings.setup_ca_file,
         timeout_s=settings.setup_minutes * 60,
         disk_bytes=settings.setup_disk_mb * 1024**2,
+        files=settings.setup_files,
         image_registries=settings.setup_image_registries,
         held_images=settings.setup_images,
     )

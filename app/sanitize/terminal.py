@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-_KEPT = frozenset("\n\t\u200c\u200d\ufe0e\ufe0f")
-"""Line ends and tabs; joiners and selectors, without which some scripts and emoji are not whole."""
+from agent.text.visible import visible
+
+__all__ = ["SafeConsole", "visible"]
 
 
 class SafeConsole(Console):
@@ -20,14 +20,11 @@ class SafeConsole(Console):
     ) -> Iterable[Segment]:
         """As rich's, with text made harmless."""
         for segment in super().render(renderable, options):
-            if segment.control or segment.text.isprintable():
+            style = segment.style
+            if style is not None and style.link and not style.link.isprintable():
+                # The address stands inside an escape sequence, which it could end.
+                style = style.update_link(visible(style.link, kept=""))
+            if segment.control or (segment.text.isprintable() and style is segment.style):
                 yield segment
             else:
-                yield Segment(visible(segment.text), segment.style)
-
-
-def visible(text: str) -> str:
-    """The text with control, format and surrogate characters spelt out, as in `<U+001B>`."""
-    return "".join(
-        c if c in _KEPT or unicodedata.category(c)[0] != "C" else f"<U+{ord(c):04X}>" for c in text
-    )
+                yield Segment(visible(segment.text), style)

@@ -102,7 +102,16 @@ class SetupSettings(BaseSettings):
     )
     setup_minutes: float = Field(30.0, gt=0, description="Longest set-up, in minutes.")
     setup_disk_mb: int = Field(
-        10_240, ge=64, description="Disk space that one set-up may fill, in MiB."
+        10_240,
+        ge=64,
+        description="Disk space that one set-up may fill, in MiB; it is ended above that, and when "
+        "Docker's disk has lost twice this much meanwhile.",
+    )
+    setup_files: int = Field(
+        1_000_000,
+        ge=1000,
+        description="Files and folders that one set-up may write; it is ended above that, and "
+        "when Docker's disk has lost twice this number meanwhile.",
     )
     setup_image_registries: Annotated[tuple[str, ...], NoDecode] = Field(
         PUBLIC_IMAGES,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import socket
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
@@ -65,6 +65,17 @@ def entries(database: sa.Engine, limit: int = 100, subject: str = "") -> list[En
         )
         for row in rows
     ]
+
+
+def contains(database: sa.Engine, action: str, subject: str, within: timedelta) -> bool:
+    """Whether this was done to the subject in the latest time."""
+    query = sa.select(audit.c.id).where(
+        audit.c.at > to_micros(now() - within),
+        audit.c.action == action,
+        audit.c.subject == subject,
+    )
+    with database.execution_options(read_only=True).connect() as connection:
+        return connection.execute(query.limit(1)).first() is not None
 
 
 def operator() -> str:

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import structlog
 
+from agent.text.visible import visible
+
 _SECRET_NAME = re.compile(r"token|secret|password|private_key|api_key|authorization", re.IGNORECASE)
 _SECRET_TEXT = re.compile(
     r"gh[pousr]_[A-Za-z0-9]{20,}"
@@ -65,6 +67,52 @@ def _redact_value(
     return line
 
 
+_MANY_LINES = ("exception", "stack")
+
+
+def _make_visible(
+    _logger: object, _method: str, line: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """What others wrote, in one line of text; tracebacks keep their lines, each set off."""
+    for name, value in line.items():
+        if not isinstance(value, str):
+            continue
+        if name in _MANY_LINES:
+            line[name] = visible(value).replace("\n", "\n    ")
+        else:
+            line[name] = visible(value, kept="")
+    return line
+
+
+def _for_terminals(colors: bool) -> list[Any]:
+    return [_make_visible, structlog.dev.ConsoleRenderer(colors=colors)]
+
+
+# Commands that configure nothing print their few lines; what others wrote is as harmless in them.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.StackInfoRenderer(),
+        structlog.dev.set_exc_info,
+        structlog.processors.format_exc_info,
+        structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S", utc=False),
+        _redact_value,
+        *_for_terminals(colors=sys.stdout.isatty()),
+    ]
+)
+
+
+class _Visible(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return visible(super().format(record))
+
+
+if logging.lastResort is not None:
+    # What libraries warn of in commands that configure nothing.
+    logging.lastResort.setFormatter(_Visible())
+
+
 def configure(level: str, form: Literal["text", "json"]) -> None:
     """Send all log lines, the libraries' too, to standard error in one form."""
     shared: list[Any] = [
@@ -78,10 +126,10 @@ def configure(level: str, form: Literal["text", "json"]) -> None:
         structlog.processors.EventRenamer("event"),
         _redact_value,
     ]
-    renderer: Any = (
-        structlog.processors.JSONRenderer()
+    renderers = (
+        [structlog.processors.JSONRenderer()]
         if form == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else _for_terminals(colors=sys.stderr.isatty())
     )
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -92,7 +140,7 @@ def configure(level: str, form: Literal["text", "json"]) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
         )
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)

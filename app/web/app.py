@@ -21,6 +21,7 @@ from app.storage.store import SqlStore
 from app.telemetry import logs
 from app.telemetry.metrics import CONTENT_TYPE
 from app.web.auth import operator_token
+from app.web.auth.ended_sessions import ended_in
 from app.web.auth.github_sign_in import sign_in_pages
 from app.web.auth.visitors import RoleSource
 from app.web.dashboard import routes as dashboard
@@ -67,8 +68,10 @@ def create_app(web: Web, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     metrics = Metrics(web.store, web.settings)
     app.state.dashboard = dashboard_of(web.settings, web.store, web.asking, web.enqueue)
     app.include_router(dashboard.router)
-    app.include_router(sign_in_pages(web.settings))
-    app.include_router(setup_pages(web.settings, configured=lambda: True))
+    app.include_router(sign_in_pages(web.settings, web.store.database))
+    app.include_router(
+        setup_pages(web.settings, configured=lambda: True, is_ended=ended_in(web.store.database))
+    )
 
     install_middleware(app, web.settings, {"/webhooks/github": web.settings.body_limit_bytes})
     memory = BodyMemory(max(MOST_HELD, web.settings.body_limit_bytes))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sandbox.attacks.target import Attack, Target, must_answer, must_not_escape
 
-_PROC = """
+PROC = """
 def write(path, data=b"1"):
     def go():
         with open(path, "wb", buffering=0) as file:
@@ -30,7 +30,7 @@ for path in (
     read(path)
 """
 
-_SYS = """
+SYS = """
 def write(path, data=b"1"):
     def go():
         with open(path, "wb", buffering=0) as file:
@@ -50,7 +50,7 @@ for folder in ("/sys/fs/cgroup/made", "/sys/fs/cgroup/memory/made", "/sys/fs/cgr
     tried(f"made {folder}", lambda: os.mkdir(folder))
 """
 
-_MOUNT = """
+MOUNT = """
 import ctypes
 libc = ctypes.CDLL(None, use_errno=True)
 def check(result):
@@ -72,7 +72,7 @@ for name in ("mnt", "net", "pid", "user"):
 tried("wrote to the root", lambda: open("/usr/bin/owned", "w"))
 """
 
-_MKNOD = """
+MKNOD = """
 import stat
 for name, kind, major, minor in (
     ("mem", stat.S_IFCHR, 1, 1), ("null", stat.S_IFCHR, 1, 3), ("disk", stat.S_IFBLK, 8, 0),
@@ -140,22 +140,22 @@ for name, number, words in (
 
 async def proc_writes(target: Target) -> None:
     """Kernel settings and other processes through /proc."""
-    await _probe(target, _PROC)
+    await _probe(target, PROC)
 
 
 async def sys_writes(target: Target) -> None:
     """Kernel settings and limits of the container through /sys."""
-    await _probe(target, _SYS)
+    await _probe(target, SYS)
 
 
 async def mounts(target: Target) -> None:
     """Mounts, namespaces, other roots."""
-    await _probe(target, _MOUNT)
+    await _probe(target, MOUNT)
 
 
 async def device_nodes(target: Target) -> None:
     """Device files made, or found."""
-    await _probe(target, _MKNOD)
+    await _probe(target, MKNOD)
 
 
 async def tracing(target: Target) -> None:

@@ -23,7 +23,7 @@ def connect(where, port, family=socket.AF_INET):
     tried(f"connected to {where}:{port}", go)
 """
 
-_RAW = """
+RAW = """
 for name, family, kind, protocol in (
     ("packet", socket.AF_PACKET, socket.SOCK_RAW, 3),
     ("raw ICMP", socket.AF_INET, socket.SOCK_RAW, 1),
@@ -41,7 +41,7 @@ links = {name for name in names if open(f"/sys/class/net/{name}/operstate").read
 if links - {"lo"}: print("ESCAPED has the network interfaces", *sorted(links))
 """
 
-_OUT = (
+OUT = (
     _CONNECT
     + """
 for name in ("example.com", "index.test", "github.com"):
@@ -61,7 +61,7 @@ connect("2606:4700:4700::1111", 443, socket.AF_INET6)
 """
 )
 
-_METADATA = (
+METADATA = (
     _CONNECT
     + """
 for where in ("169.254.169.254", "169.254.170.2", "100.100.100.200", "168.63.129.16"):
@@ -71,7 +71,7 @@ tried("resolved the metadata service", lambda: socket.getaddrinfo("metadata.goog
 """
 )
 
-_SOCKETS = """
+SOCKETS = """
 import stat
 for top, folders, files in os.walk("/"):
     folders[:] = [f for f in folders if os.path.join(top, f) not in ("/proc", "/sys")]
@@ -88,22 +88,22 @@ if os.path.exists("/var/run/secrets/kubernetes.io"): print("ESCAPED has a servic
 
 async def raw_sockets(target: Target) -> None:
     """Sockets below TCP and UDP, and any interface but loopback."""
-    await must_not_escape(await target.open(), _RAW)
+    await must_not_escape(await target.open(), RAW)
 
 
 async def the_outside(target: Target) -> None:
     """Names, name servers and web servers."""
-    await must_not_escape(await target.open(), _OUT, timeout_s=60)
+    await must_not_escape(await target.open(), OUT, timeout_s=60)
 
 
 async def cloud_metadata(target: Target) -> None:
     """Addresses at which clouds give credentials away."""
-    await must_not_escape(await target.open(), _METADATA, timeout_s=40)
+    await must_not_escape(await target.open(), METADATA, timeout_s=40)
 
 
 async def engine_sockets(target: Target) -> None:
     """The engine's socket, or any other, in the sandbox's files."""
-    await must_not_escape(await target.open(), _SOCKETS)
+    await must_not_escape(await target.open(), SOCKETS)
 
 
 async def host_gateway(target: Target) -> None:

@@ -161,7 +161,83 @@ async def zip_bomb(target: Target) -> None:
     await must_answer(box)
 
 
+async def thread_bomb(target: Target) -> None:
+    """Threads, which are processes to the kernel, without end."""
+    box = await target.open()
+    result = await box.run(
+        "python3 -c 'import threading, time\n"
+        "n = 0\n"
+        "try:\n"
+        "    while n < 5000:\n"
+        "        threading.Thread(target=time.sleep, args=(9,), daemon=True).start(); n += 1\n"
+        "except RuntimeError: pass\n"
+        "print(n, flush=True)\n"
+        "import os; os._exit(0)'",
+        timeout_s=30,
+    )
+    made = result.text.strip().splitlines()[-1:]
+    if not made or not made[0].isdigit() or int(made[0]) > SMALL.pids:
+        raise Escaped(f"{made} threads were made where {SMALL.pids} are allowed")
+    await must_answer(box)
+
+
+async def nameless_files(target: Target) -> None:
+    """Files that were removed and are still open, and files that never had a name."""
+    box = await target.open()
+    fill = (
+        "import os, sys\n"
+        "total, kept = 0, []\n"
+        "def some():\n"
+        "    for n in range(9):\n"
+        "        for folder in ('/workspace', '/tmp', '/home/sandbox', '/run', '/dev/shm'):\n"
+        "            path = f'{folder}/gone{n}'\n"
+        "            try: kept.append(os.open(path, os.O_CREAT | os.O_WRONLY)); os.unlink(path)\n"
+        "            except OSError: continue\n"
+        "            yield kept[-1]\n"
+        "        yield os.memfd_create('gone')\n"
+        "for number in some():\n"
+        "    try:\n"
+        "        while total < 2**31: total += os.write(number, bytes(2**20))\n"
+        "    except OSError: pass\n"
+        "print('WROTE', total, flush=True)\n"
+    )
+    await box.write(_PROGRAM, fill.encode())
+    result = await box.run(f"python3 {_PROGRAM}", timeout_s=40)
+    if "WROTE" in result.text and int(result.text.split()[-1]) > SMALL.memory_bytes:
+        raise Escaped(f"{result.text.strip()} bytes where {SMALL.memory_bytes:,} are allowed")
+    await must_answer(box)
+
+
+async def kernel_buffers(target: Target) -> None:
+    """Memory that the kernel holds for pipes and sockets."""
+    box = await target.open()
+    fill = (
+        "import fcntl, os, socket\n"
+        "kept, total = [], 0\n"
+        "try:\n"
+        "    for n in range(1500):\n"
+        "        a, b = os.pipe(); kept += [a, b]; os.set_blocking(b, False)\n"
+        "        try: fcntl.fcntl(b, 1031, 2**20)\n"
+        "        except OSError: pass\n"
+        "        c, d = socket.socketpair(); kept += [c, d]; d.setblocking(False)\n"
+        "        for send in (lambda x: os.write(b, x), d.send):\n"
+        "            try:\n"
+        "                while total < 2**31: total += send(bytes(2**16))\n"
+        "            except BlockingIOError: pass\n"
+        "except OSError: pass\n"
+        "print('HELD', total, flush=True)\n"
+    )
+    await box.write(_PROGRAM, fill.encode())
+    result = await box.run(f"python3 {_PROGRAM}", timeout_s=40)
+    if "HELD" in result.text and int(result.text.split()[-1]) > 2 * SMALL.memory_bytes:
+        raise Escaped(f"{result.text.strip()} bytes where {SMALL.memory_bytes:,} are allowed")
+    await must_answer(box)
+
+
 ATTACKS = (
+    Attack("thread bomb", thread_bomb),
+    Attack("files without a name", nameless_files),
+    Attack("pipes and socket buffers", kernel_buffers),
     Attack("fork bomb", fork_bomb),
     Attack("memory bomb", memory_bomb),
     Attack("memory bomb in the shell itself", memory_bomb_of_the_shell),

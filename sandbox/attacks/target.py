@@ -140,7 +140,7 @@ async def must_not_escape(sandbox: Sandbox, script: str, *, timeout_s: float = 2
 
     It must come to its end, which prints `TRIED`; returns all that it printed.
     """
-    await sandbox.write(_PROGRAM, _PROBE.encode() + script.encode() + b"\nprint('TRIED')\n")
+    await sandbox.write(_PROGRAM, PROBE.encode() + script.encode() + b"\nprint('TRIED')\n")
     result = await sandbox.run(f"python3 {_PROGRAM}", timeout_s=timeout_s)
     escapes = [line for line in result.text.splitlines() if line.startswith("ESCAPED ")]
     if escapes:
@@ -160,7 +160,7 @@ def _write_tar(path: Path, members: Iterable[tuple[tarfile.TarInfo, bytes]]) -> 
             archive.addfile(info, io.BytesIO(data))
 
 
-_PROBE = """
+PROBE = """
 import os, socket, sys
 def tried(what, call):
     try:

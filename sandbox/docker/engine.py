@@ -19,6 +19,7 @@ from sandbox.docker.container import Container, is_unavailable
 from sandbox.docker.exec_stream import ExecStream
 from sandbox.docker.options import container_options
 from sandbox.docker.plain_image import description, is_plain, load, variables
+from sandbox.docker.system_calls import takes_profile, with_own_profile
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError, SandboxGone
 from sandbox.protocol import Limits
 from sandbox.shell.commands import OutputLimits
@@ -41,6 +42,8 @@ class DockerEngine:
         self._address = engine_address(docker_url)
         self._client: docker.DockerClient | None = None
         self._connecting = asyncio.Lock()
+        self._filters: bool | None = None
+        """Whether it takes our own filter of system calls; None: not asked yet."""
 
     async def check(self) -> str:
         """The engine's name and version. Raises `EngineUnavailable` when none answers."""
@@ -91,7 +94,7 @@ class DockerEngine:
     async def start(self, spec: SandboxSpec) -> ShellSandbox:
         """Start a sandbox whose tree is still to come; see `fill`. Errors as `open`."""
         spec = replace(spec, image=await self.plain(spec.image))
-        created = await self._call(lambda c: c.containers.create(**container_options(spec)))
+        created = await self._create(container_options(spec))
         sandbox = await self._sandbox(str(created.id), _output_limits(spec.limits))
         try:
             await self._call(lambda _: created.start())
@@ -177,13 +180,24 @@ class DockerEngine:
 
         One that the engine cannot remove is left to a sweep.
         """
-        created = await self._call(lambda client: client.containers.create(**options))
+        created = await self._create(options)
         try:
             await self._call(lambda _: created.start())
             yield str(created.id)
         finally:
             with suppress(SandboxError):
                 await asyncio.shield((await self.container_of(str(created.id))).remove())
+
+    async def _create(self, options: dict[str, Any]) -> Any:
+        """A container, with our own filter of system calls where the engine takes one."""
+
+        def create(client: docker.DockerClient) -> Any:
+            if self._filters is None:
+                self._filters = takes_profile(client.info(), client.version())
+            made = with_own_profile(options) if self._filters else options
+            return client.containers.create(**made)
+
+        return await self._call(create)
 
     async def container_of(self, container_id: str) -> Container:
         """A container of this engine, for starting shells in it."""

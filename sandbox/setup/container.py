@@ -7,6 +7,7 @@ relay listens and carries connections to the proxy of this process; the other ru
 from __future__ import annotations
 
 import secrets
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -80,6 +81,28 @@ def setup_options(spec: SetupSpec, relay_id: str) -> dict[str, Any]:
     if spec.runtime:
         options["runtime"] = spec.runtime
     return options
+
+
+def counter_options(
+    spec: SetupSpec, image: str, container: str, since: str, most: int
+) -> dict[str, Any]:
+    """Prints how many files of a set-up's container changed after a time, `most` at most.
+
+    It runs nobody's code, and is shown the other's processes to reach its file system through
+    them. They cannot trace it, having fewer capabilities; if they kill it, it fails.
+    """
+    find = f"find /proc/1/root/ -xdev -newerct {shlex.quote(since)} -printf . 2>/dev/null"
+    return {
+        **relay_options(spec, image),
+        "name": f"patchwright-setup-counter-{secrets.token_hex(6)}",
+        "entrypoint": ["timeout", "60", "bash", "-c"],
+        "command": [f"{find} | head -c {most} | wc -c"],
+        "user": "0:0",
+        "cap_add": ["SYS_PTRACE", "DAC_READ_SEARCH"],
+        "pid_mode": f"container:{container}",
+        # Its output is read from its log.
+        "log_config": {"Type": "json-file", "Config": {"max-size": "1m"}},
+    }
 
 
 def setup_environment(*, network: bool, trusts: bool, path: str) -> dict[str, str]:

@@ -141,7 +141,7 @@ async def _prepare_one(job: _Job, environment: Environment) -> tuple[str, bool]:
         engine.container(setup_options(spec, relay)) as container_id,
     ):
         container = await engine.container_of(container_id)
-        setup = Setup(engine, container, environment, policy, proxy, variables)
+        setup = Setup(engine, container, relay, spec, environment, policy, proxy, variables)
         await setup.run(job.tree, job.progress)
         labels = {
             PREPARED_LABEL: recipe,

@@ -81,6 +81,8 @@ class SetupPolicy:
     timeout_s: float = 1800.0
     disk_bytes: int = 10 * 1024**3
     """Most that the set-up may write. Watched: what is written between two looks comes on top."""
+    files: int = 1_000_000
+    """Most files and folders that it may write, likewise."""
     image_registries: tuple[str, ...] = PUBLIC_IMAGES
     held_images: tuple[str, ...] = ()
     """Images that repositories may name without a registry being asked, if the engine has them."""

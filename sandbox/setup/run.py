@@ -7,15 +7,26 @@ import shlex
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from docker.errors import APIError, ContainerError
 
 from sandbox.docker.container import Container
 from sandbox.docker.engine import DockerEngine
 from sandbox.egress.proxy import EgressProxy
 from sandbox.environment.records import Environment, Step
 from sandbox.errors import SandboxGone
-from sandbox.setup.container import CA_FILE, as_list, setup_environment
+from sandbox.setup.container import CA_FILE, SetupSpec, as_list, setup_environment
+from sandbox.setup.disk_use import (
+    DiskLimits,
+    DiskSpace,
+    bytes_written,
+    disk_space,
+    excess,
+    files_written,
+)
 from sandbox.setup.records import Progress, SetupFailed, SetupPolicy
 from sandbox.setup.scripts import BEGIN, FINISH, NEEDED
 from sandbox.shell.bash import BATCH, Shell, ShellDied
@@ -34,6 +45,8 @@ class Setup:
         self,
         engine: DockerEngine,
         container: Container,
+        relay: str,
+        spec: SetupSpec,
         environment: Environment,
         policy: SetupPolicy,
         proxy: EgressProxy | None,
@@ -41,12 +54,14 @@ class Setup:
     ) -> None:
         self._engine = engine
         self._container = container
+        self._relay = relay
+        self._spec = spec
         self._environment = environment
         self._policy = policy
         self._proxy = proxy
         self._variables = variables
         self._log = bytearray()
-        self._too_large = False
+        self._excess = ""
         self._deadline = time.monotonic() + policy.timeout_s
 
     async def run(self, tree: Path | None, progress: Progress) -> None:
@@ -107,8 +122,7 @@ class Setup:
         except (ShellDied, SandboxGone) as error:
             if isinstance(error, ShellDied):
                 self._log += error.partial.output
-            why = f"more than {self._policy.disk_bytes / 1e9:.1f} GB written"
-            raise self._failure(line, why if self._too_large else "the container died") from None
+            raise self._failure(line, self._excess or "the container died") from None
 
     async def _run_in(
         self, shell: Shell, line: str, timeout_s: float, payload: bytes | Path
@@ -131,23 +145,40 @@ class Setup:
     @asynccontextmanager
     async def _limit_disk_use(self) -> AsyncIterator[None]:
         """Meanwhile look how much is written, and end the container when it is too much."""
-
-        async def watch() -> None:
-            while True:
-                await asyncio.sleep(_WATCH_S)
-                if await self._engine.call(self._bytes_written) > self._policy.disk_bytes:
-                    self._too_large = True
-                    await self._container.remove()
-                    return
-
-        task = asyncio.create_task(watch())
+        start = await self._engine.call(lambda client: disk_space(client, self._relay))
+        task = asyncio.create_task(self._watch(start))
         try:
             yield
         finally:
             task.cancel()
             await asyncio.wait({task})
+        await self._look(start)
+        if self._excess:
+            raise self._failure("the whole set-up", self._excess)
 
-    def _bytes_written(self, client: Any) -> int:
-        only = {"id": self._container.id}
-        found = client.api.containers(all=True, size=True, filters=only)
-        return int(found[0].get("SizeRw") or 0) if found else 0
+    async def _watch(self, most: DiskSpace) -> None:
+        while not self._excess:
+            await asyncio.sleep(_WATCH_S)
+            most = await self._look(most)
+        await self._container.remove()
+
+    async def _look(self, most: DiskSpace) -> DiskSpace:
+        """Notes what is too much; returns the most that the disk ever had left."""
+        now = await self._engine.call(lambda client: disk_space(client, self._relay))
+        most = most.most(now)
+        self._excess = await self._engine.call(partial(self._check, most, now))
+        return most
+
+    def _check(self, most: DiskSpace, now: DiskSpace, client: Any) -> str:
+        limits = DiskLimits(self._policy.disk_bytes, self._policy.files)
+
+        def count() -> int:
+            image, files = self._policy.relay_image, limits.files
+            try:
+                return files_written(client, self._container.id, self._spec, image, files)
+            except (APIError, ContainerError, ValueError):
+                # Not to be counted (killed, or a runtime that shows no processes of others).
+                return files + 1
+
+        written = bytes_written(client, self._container.id)
+        return excess(limits, written, most, now, count)

@@ -1,8 +1,8 @@
 """Sign-in with GitHub (the App's OAuth web flow) and with the operator's token.
 
 GitHub's token is used once, to ask who signed in, and then forgotten. What stays is a cookie with
-the login and a day's end, signed with a key made from the client secret: any process of the
-installation can read it, and a new client secret ends all sessions.
+the login and its end, signed with a key made from the client secret: any process of the
+installation can read it, and a new client secret ends all sessions. Signing out ends one for good.
 Source of facts: GitHub's "Generating a user access token for a GitHub App".
 """
 
@@ -13,16 +13,19 @@ import hmac
 import re
 import secrets
 import time
+from collections.abc import Iterator
 from typing import Annotated
 from urllib.parse import urlencode
 
 import httpx
+import sqlalchemy as sa
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi import Query as QueryParameter
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from app.settings.schema import Settings
 from app.web.auth import operator_token
+from app.web.auth.ended_sessions import end_session
 from app.web.rendering import render as page
 from app.web.request_body import form_fields
 
@@ -46,14 +49,14 @@ def sign(key: str, text: str) -> str:
 
 def session_cookie(settings: Settings, login: str, now: float) -> str:
     """What the cookie of somebody who signed in holds."""
-    text = f"{login}|{int(now) + SESSION_S}"
+    text = f"{login}|{int(now) + SESSION_S}|{secrets.token_hex(16)}"
     return f"{text}|{sign(settings.secret('github_client_secret'), f'session {text}')}"
 
 
 def login_of_cookie(settings: Settings, cookie: str, now: float | None = None) -> str:
     """The login that a cookie proves; empty when it proves none."""
     text, _, proof = cookie.rpartition("|")
-    login, _, until = text.partition("|")
+    login, until, *_ = *text.split("|"), ""
     if not proof or not sign_in_configured(settings):
         return ""
     if not operator_token.equal_in_constant_time(
@@ -69,7 +72,18 @@ def local_path(path: str) -> str:
     return path if _PATH.fullmatch(path) else "/runs"
 
 
-def sign_in_pages(settings: Settings) -> APIRouter:
+def _sessions(settings: Settings, request: Request) -> Iterator[tuple[str, str]]:
+    """The request's cookies that prove something, each with whose it is."""
+    cookie = request.cookies.get(SESSION, "")
+    if login := login_of_cookie(settings, cookie):
+        yield login, cookie
+    cookie = request.cookies.get(operator_token.COOKIE, "")
+    token = settings.secret("operator_token")
+    if token and operator_token.proves_token(cookie, token, time.time()):
+        yield "operator", cookie
+
+
+def sign_in_pages(settings: Settings, database: sa.Engine) -> APIRouter:
     """The pages of sign-in; they are open to everybody."""
     router = APIRouter()
     secure = settings.base_url.startswith("https://")
@@ -105,14 +119,7 @@ def sign_in_pages(settings: Settings) -> APIRouter:
             )
             return HTMLResponse(text, 401)
         response = RedirectResponse(to, 303)
-        response.set_cookie(
-            operator_token.COOKIE,
-            operator_token.cookie_value(token),
-            httponly=True,
-            secure=secure,
-            samesite="lax",
-            max_age=30 * 24 * 3600,
-        )
+        operator_token.set_session_cookie(settings, response)
         return response
 
     @router.get("/sign-in/github")
@@ -174,6 +181,8 @@ def sign_in_pages(settings: Settings) -> APIRouter:
     @router.post("/sign-out")
     def sign_out(request: Request) -> Response:
         operator_token.check_own_site(request)
+        for who, cookie in _sessions(settings, request):
+            end_session(database, who, cookie)
         response = RedirectResponse("/sign-in", status_code=303)
         response.delete_cookie(SESSION)
         response.delete_cookie(operator_token.COOKIE)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import secrets
+import time
 from collections.abc import Mapping
 from urllib.parse import urlencode, urlsplit
 
@@ -15,13 +17,30 @@ from fastapi import HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 
 from app.settings.schema import Settings
+from app.web.auth.ended_sessions import LONGEST_S, IsEnded
 
 COOKIE = "patchwright_operator"
 
 
-def cookie_value(token: str) -> str:
-    """What the cookie holds: proof of the token, not the token."""
-    return hmac.new(token.encode(), b"patchwright operator cookie", hashlib.sha256).hexdigest()
+def session_cookie(token: str, now: float) -> str:
+    """What the cookie holds: when it ends, a number that no other has, and proof of the token."""
+    text = f"{int(now) + LONGEST_S}|{secrets.token_hex(16)}"
+    return f"{text}|{_proof(token, text)}"
+
+
+def proves_token(cookie: str, token: str, now: float) -> bool:
+    """Whether a cookie proves the token and its time is not over."""
+    text, _, proof = cookie.rpartition("|")
+    if not equal_in_constant_time(proof, _proof(token, text)):
+        return False
+    until = text.partition("|")[0]
+    return until.isdecimal() and int(until) > now
+
+
+def _proof(token: str, text: str) -> str:
+    return hmac.new(
+        token.encode(), b"patchwright operator cookie " + text.encode(), hashlib.sha256
+    ).hexdigest()
 
 
 def equal_in_constant_time(left: str, right: str) -> bool:
@@ -29,15 +48,7 @@ def equal_in_constant_time(left: str, right: str) -> bool:
     return hmac.compare_digest(left.encode(), right.encode())
 
 
-def matches(token: str, *, authorization: str, cookie: str) -> bool:
-    """Whether a request shows the operator's token."""
-    scheme, _, value = authorization.partition(" ")
-    if scheme.casefold() == "bearer" and equal_in_constant_time(value.strip(), token):
-        return True
-    return equal_in_constant_time(cookie, cookie_value(token))
-
-
-def shows_token(request: Request, token: str) -> bool:
+def shows_token(request: Request, token: str, is_ended: IsEnded) -> bool:
     """Whether a request shows the operator's token; false where none is set.
 
     Raises `TokenInAddress` for the right one in the address.
@@ -46,8 +57,11 @@ def shows_token(request: Request, token: str) -> bool:
         return False
     if equal_in_constant_time(request.query_params.get("token", ""), token):
         raise TokenInAddress
-    authorization = request.headers.get("authorization", "")
-    return matches(token, authorization=authorization, cookie=request.cookies.get(COOKIE, ""))
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    if scheme.casefold() == "bearer" and equal_in_constant_time(value.strip(), token):
+        return True
+    cookie = request.cookies.get(COOKIE, "")
+    return proves_token(cookie, token, time.time()) and not is_ended(cookie)
 
 
 def token_required() -> HTTPException:
@@ -84,15 +98,20 @@ def move_token_to_cookie(settings: Settings, request: Request) -> Response:
     # Only the path: the answer must never lead to another host.
     target = "/" + request.url.path.lstrip("/") + (f"?{urlencode(query)}" if query else "")
     response = RedirectResponse(target, status_code=303)
+    set_session_cookie(settings, response)
+    return response
+
+
+def set_session_cookie(settings: Settings, response: Response) -> None:
+    """Begin a session of the operator, who showed the token."""
     response.set_cookie(
         COOKIE,
-        cookie_value(settings.secret("operator_token")),
+        session_cookie(settings.secret("operator_token"), time.time()),
         httponly=True,
         secure=settings.base_url.startswith("https://"),
         samesite="lax",
-        max_age=30 * 24 * 3600,
+        max_age=LONGEST_S,
     )
-    return response
 
 
 class TokenInAddress(Exception):

@@ -23,6 +23,7 @@ from app.repo_config.effective import read_effective_config
 from app.settings.schema import Settings
 from app.storage.records import Run
 from app.web.auth import github_sign_in, operator_token
+from app.web.auth.ended_sessions import IsEnded
 
 ROLE_CACHE_S = 300.0
 """How long GitHub's answer about a role is cached."""
@@ -83,9 +84,12 @@ class Visitor:
 class AccessControl:
     """Admits visitors, and knows what they may see."""
 
-    def __init__(self, settings: Settings, role_source: RoleSource | None = None) -> None:
+    def __init__(
+        self, settings: Settings, role_source: RoleSource | None, is_ended: IsEnded
+    ) -> None:
         self._settings = settings
         self._role_source = role_source
+        self._is_ended = is_ended
         self._roles: dict[tuple[str, str], tuple[float, Permission]] = {}
         self._needed: dict[str, tuple[float, Role]] = {}
         self._asking = asyncio.Semaphore(CONCURRENT_REQUESTS)
@@ -93,12 +97,11 @@ class AccessControl:
     def visitor(self, request: Request) -> Visitor:
         """Who asks. Raises `HTTPException` 401 or 403, or `TokenInAddress`."""
         token = self._settings.secret("operator_token")
-        if operator_token.shows_token(request, token):
+        if operator_token.shows_token(request, token, self._is_ended):
             return self._visitor_of("", token)
-        login = github_sign_in.login_of_cookie(
-            self._settings, request.cookies.get(github_sign_in.SESSION, "")
-        )
-        if login and self._role_source is not None:
+        cookie = request.cookies.get(github_sign_in.SESSION, "")
+        login = github_sign_in.login_of_cookie(self._settings, cookie)
+        if login and self._role_source is not None and not self._is_ended(cookie):
             return self._visitor_of(login, self._settings.secret("github_client_secret"))
         if github_sign_in.sign_in_configured(self._settings) and self._role_source is not None:
             raise HTTPException(401, "Sign in to see the runs of the repositories you can read.")

@@ -15,6 +15,7 @@ from app.settings.schema import Settings
 from app.storage.archive import Journals
 from app.storage.records import Run, UnknownRun
 from app.storage.store import SqlStore
+from app.web.auth.ended_sessions import ended_in
 from app.web.auth.visitors import AccessControl, RoleSource, Visitor
 from app.web.dashboard.efforts import Efforts
 from app.web.dashboard.summaries import RunSummaries
@@ -73,7 +74,7 @@ def dashboard_of(
     return Dashboard(
         settings=settings,
         store=store,
-        access=AccessControl(settings, role_source),
+        access=AccessControl(settings, role_source, ended_in(store.database)),
         journals=journals,
         heads=RunSummaries(journals),
         efforts=Efforts(store.database, journals),

@@ -66,7 +66,10 @@ async def stream(
 
 
 async def counted(events: AsyncIterator[str], streams: Streams, visitor: str) -> AsyncIterator[str]:
-    """A stream that counts as its visitor's as long as it lasts."""
+    """A stream that counts as its visitor's as long as it lasts; none when there are too many."""
+    # Asked again: others may have been opened since the first answer.
+    if not streams.may_open(visitor):
+        return
     with streams.open(visitor):
         async for event in events:
             yield event

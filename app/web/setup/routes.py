@@ -18,6 +18,7 @@ from app.settings.credentials import AppIdentity
 from app.settings.schema import Settings
 from app.telemetry import logs
 from app.web.auth import operator_token
+from app.web.auth.ended_sessions import IsEnded
 from app.web.rendering import render
 from app.web.setup.manifest import (
     PERMISSION_REASONS,
@@ -70,10 +71,16 @@ def setup_pages(
     *,
     configured: Callable[[], bool],
     on_done: Callable[[AppIdentity], None] = lambda _app: None,
+    is_ended: IsEnded = lambda _cookie: False,
 ) -> APIRouter:
     """The routes under `/setup`. `on_done` is called after the last page was sent."""
     router = APIRouter(prefix="/setup")
     states = States()
+
+    def check_operator(request: Request) -> None:
+        """Only the operator sets up an App. Raises `HTTPException` 401, or `TokenInAddress`."""
+        if not operator_token.shows_token(request, settings.secret("operator_token"), is_ended):
+            raise operator_token.token_required()
 
     def form(choices: AppChoices, wrong: tuple[str, ...] = ()) -> HTMLResponse:
         page = render(
@@ -89,7 +96,7 @@ def setup_pages(
 
     @router.get("", response_class=HTMLResponse)
     def start(request: Request) -> HTMLResponse:
-        _operator(settings, request)
+        check_operator(request)
         return form(
             AppChoices("Patchwright", "", settings.public_url or _origin(settings, request))
         )
@@ -101,7 +108,7 @@ def setup_pages(
         organisation: Annotated[str, Query(max_length=200)] = "",
         public_url: Annotated[str, Query(max_length=500)] = "",
     ) -> HTMLResponse:
-        _operator(settings, request)
+        check_operator(request)
         choices = AppChoices(name.strip(), organisation.strip(), public_url.strip().rstrip("/"))
         if wrong := check_choices(choices, settings.github_web_url):
             return form(choices, wrong)
@@ -140,7 +147,7 @@ def setup_pages(
         code: Annotated[str, Query(max_length=300)] = "",
         state: Annotated[str, Query(max_length=300)] = "",
     ) -> HTMLResponse:
-        _operator(settings, request)
+        check_operator(request)
         if not states.take(state, request.cookies.get(COOKIE, "")):
             raise HTTPException(
                 403,
@@ -160,12 +167,6 @@ def setup_pages(
         return response
 
     return router
-
-
-def _operator(settings: Settings, request: Request) -> None:
-    """Only the operator sets up an App. Raises `HTTPException` 401, or `TokenInAddress`."""
-    if not operator_token.shows_token(request, settings.secret("operator_token")):
-        raise operator_token.token_required()
 
 
 def _origin(settings: Settings, request: Request) -> str:

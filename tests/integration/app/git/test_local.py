@@ -1,5 +1,7 @@
 """A local repository as `patchwright fix` takes it: borrowed, never written to."""
 
+import contextlib
+import os
 import tarfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -100,6 +102,38 @@ def test_the_environment_of_a_hook_does_not_mislead(
     local = mirror_local(work, tmp_path / "scratch")
     assert local.commit == git(work, "rev-parse", "HEAD")
     local.mirror.tree_tar(local.commit, tmp_path / "tree.tar")
+
+
+def test_a_filter_of_the_repository_is_not_run(work: Path, tmp_path: Path) -> None:
+    (work / ".gitattributes").write_text("* filter=a.b=c\n")
+    git(work, "add", "-A")
+    git(work, "commit", "-qm", "filtered")
+    for kind in ("clean", "process", "smudge"):
+        git(work, "config", "--file", "more", f"filter.a.b=c.{kind}", f"touch {tmp_path}/ran; cat")
+    git(work, "config", "filter.a.b=c.required", "true")
+    (work / "more").rename(work / ".git" / "more")
+    git(work, "config", "include.path", "more")
+    for file in work.glob("*.*"):
+        os.utime(file, (1, 1))
+    mirror_local(work, tmp_path / "scratch")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_an_object_that_the_repository_lacks_runs_no_program(work: Path, tmp_path: Path) -> None:
+    tree = git(work, "rev-parse", "HEAD^{tree}").strip()
+    for key, value in (
+        ("core.repositoryformatversion", "1"),
+        ("extensions.partialClone", "origin"),
+        ("remote.origin.promisor", "true"),
+        ("remote.origin.url", str(tmp_path)),
+        ("remote.origin.uploadpack", f"touch {tmp_path}/ran; git-upload-pack"),
+    ):
+        git(work, "config", key, value)
+    (work / ".git" / "objects" / tree[:2] / tree[2:]).unlink()
+    (work / ".git" / "index").unlink()
+    with contextlib.suppress(RepositoryRefused):
+        mirror_local(work, tmp_path / "scratch")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_what_is_configured_in_the_repository_is_not_run(work: Path, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from app.storage import audit
 from app.storage.store import SqlStore
 from app.web import app as web_app
 from app.web.app import Web, create_app
-from app.web.auth import github_sign_in
+from app.web.auth import ended_sessions, github_sign_in, operator_token
 from app.web.auth.visitors import RoleSource, roles_from
 from app.web.dashboard.context import Streams
 from tests.support.runs.stored import trigger
@@ -286,11 +286,12 @@ def test_sessions_end_and_cannot_be_made_up(settings: Settings) -> None:
     assert (
         github_sign_in.login_of_cookie(settings, cookie, now=1000 + github_sign_in.SESSION_S) == ""
     )
-    login, until, proof = cookie.split("|")
+    login, until, own, proof = cookie.split("|")
     for made_up in (
-        f"bob|{until}|{proof}",
-        f"ann|{int(until) + 1}|{proof}",
-        f"ann|{until}|",
+        f"bob|{until}|{own}|{proof}",
+        f"ann|{int(until) + 1}|{own}|{proof}",
+        f"ann|{until}|{own}0|{proof}",
+        f"ann|{until}|{own}|",
         "ann",
         "",
         cookie + "0",
@@ -312,6 +313,36 @@ def test_the_operator_signs_in_with_the_token_and_out(url: str, store: SqlStore)
     assert "octo/mine" in browser.get("/runs").text
     assert browser.post("/sign-out").status_code == 303
     assert browser.get("/runs").status_code == 401
+
+
+def test_a_copied_cookie_is_worth_nothing_after_sign_out(
+    url: str, store: SqlStore, github: GithubWeb
+) -> None:
+    operator, other = httpx.Client(base_url=url), visit(url, github, "ann")
+    operator.post("/sign-in", data={"token": OPERATOR})
+    person = visit(url, github, "ann")
+    for browser in (person, operator):
+        copied = httpx.Client(base_url=url, cookies=dict(browser.cookies))
+        assert copied.get("/runs").status_code == 200
+        assert browser.post("/sign-out").status_code == 303
+        assert copied.get("/runs").status_code == 401
+        assert copied.get("/setup").status_code == 401
+    # Another session of the same person goes on, and the log tells no cookie.
+    assert other.get("/runs").status_code == 200
+    kept = audit.entries(store.database)
+    assert [(e.actor, e.action) for e in kept] == [("operator", "sign-out"), ("ann", "sign-out")]
+    assert not any(cookie in e.subject for e in kept for cookie in other.cookies.values())
+
+
+def test_an_operators_session_ends_and_cannot_be_made_up() -> None:
+    cookie = operator_token.session_cookie(OPERATOR, now=1000)
+    end = 1000 + ended_sessions.LONGEST_S
+    assert operator_token.proves_token(cookie, OPERATOR, end - 1)
+    assert not operator_token.proves_token(cookie, OPERATOR, end)
+    until, own, proof = cookie.split("|")
+    for made_up in (f"{int(until) + 1}|{own}|{proof}", f"{until}|{own}0|{proof}", proof, "|", ""):
+        assert not operator_token.proves_token(made_up, OPERATOR, 1001)
+    assert not operator_token.proves_token(cookie, "another", 1001)
 
 
 def test_strangers_learn_no_names_of_machines(url: str, github: GithubWeb, store: SqlStore) -> None:

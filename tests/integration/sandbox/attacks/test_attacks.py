@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli.main import cli
+from app.sandboxes.attacks import HOST_ATTACKS
 from sandbox.attacks.catalogue import ATTACKS
 from sandbox.attacks.target import Attack, Escaped, OpenTree, Target, outcome, printable
 from sandbox.docker.engine import DockerEngine
@@ -19,6 +20,7 @@ from sandbox.docker.plain_image import variables
 from sandbox.errors import SandboxGone
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Limits, Sandbox
+from sandbox.setup.attacks import setup_attacks
 from sandbox.setup.image_attacks import image_attacks
 from sandbox.spec import SandboxSpec
 from tests.support.sandboxes.fixtures import engine
@@ -53,6 +55,21 @@ async def test_an_image_is_contained(number: int, engine: DockerEngine) -> None:
 
 
 @pytest.mark.docker
+@pytest.mark.parametrize("number", range(5))
+async def test_a_setup_is_contained(number: int, engine: DockerEngine) -> None:
+    assert await outcome(setup_attacks(engine, images())[number], opener(engine)) == ""
+
+
+@pytest.mark.parametrize("attack", HOST_ATTACKS, ids=lambda attack: attack.name)
+async def test_what_the_host_keeps_is_contained(attack: Attack) -> None:
+    assert await outcome(attack, nowhere) == ""
+
+
+async def nowhere(tree: Path, limits: Limits) -> Sandbox:
+    raise AssertionError("no sandbox is needed")
+
+
+@pytest.mark.docker
 @pytest.mark.parametrize(
     ("place", "careless"),
     [
@@ -70,14 +87,27 @@ async def test_an_image_used_unchecked_is_reported(
 
 
 def test_names_are_unique_and_the_whole_list_is_there() -> None:
-    names = [attack.name for attack in (*ATTACKS, *image_attacks(DockerEngine(), images()))]
-    assert len(set(names)) == len(names) >= 50
+    engine = DockerEngine()
+    docker_alone = (*image_attacks(engine, images()), *setup_attacks(engine, images()))
+    names = [attack.name for attack in (*ATTACKS, *docker_alone, *HOST_ATTACKS)]
+    assert len(set(names)) == len(names) >= 80
 
 
 @pytest.mark.docker
 @pytest.mark.parametrize(
     "name",
-    ["host gateway", "raw sockets", "privileges and system calls"],
+    [
+        "host gateway",
+        "raw sockets",
+        "privileges and system calls",
+        "io_uring",
+        "bpf",
+        "namespaces by unshare, clone, clone3, setns",
+        "vsock and other socket families",
+        "another sandbox: its addresses, names and sockets",
+        "another sandbox: its shared memory and queues",
+        "core dumps",
+    ],
 )
 async def test_a_less_hardened_engine_is_reported(
     name: str, engine: DockerEngine, monkeypatch: pytest.MonkeyPatch
@@ -86,10 +116,12 @@ async def test_a_less_hardened_engine_is_reported(
 
     def careless(spec: SandboxSpec) -> dict[str, Any]:
         options = container_options(spec)
-        for hardening in ("cap_drop", "security_opt"):
+        for hardening in ("cap_drop", "security_opt", "ulimits"):
             del options[hardening]
-        return options | {"network_mode": "host"}
+        options |= {"security_opt": ["seccomp=unconfined"], "cap_add": ["SYS_ADMIN", "BPF"]}
+        return options | {"network_mode": "host", "ipc_mode": "host"}
 
+    monkeypatch.setattr("sandbox.docker.engine.with_own_profile", lambda options: options)
     monkeypatch.setattr("sandbox.docker.engine.container_options", careless)
     attack = next(attack for attack in ATTACKS if attack.name == name)
     assert await outcome(attack, opener(engine)) != ""
@@ -104,9 +136,6 @@ async def test_what_happened_is_one_harmless_line() -> None:
 
     async def dying(target: Target) -> None:
         raise SandboxGone("out of memory")
-
-    async def nowhere(tree: Path, limits: Limits) -> Sandbox:
-        raise AssertionError
 
     told = await outcome(Attack("a", shouting), nowhere)
     assert told.startswith("owned ") and told.isprintable() and len(told) <= 300
@@ -124,7 +153,9 @@ def run_doctor(monkeypatch: pytest.MonkeyPatch, answers: Mapping[str, str]) -> t
     names = list(answers)
     attacks = tuple(Attack(name, done) for name in answers)
     monkeypatch.setattr("app.cli.doctor.ATTACKS", attacks)
-    monkeypatch.setattr("app.cli.doctor.image_attacks", lambda engine, spec: ())
+    for more in ("image_attacks", "setup_attacks"):
+        monkeypatch.setattr(f"app.cli.doctor.{more}", lambda engine, spec: ())
+    monkeypatch.setattr("app.cli.doctor.HOST_ATTACKS", ())
     result = CliRunner().invoke(cli, ["doctor", "--sandbox"])
     return result.exit_code, result.output
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from pathlib import Path
 
 import pytest
 from rich.console import RenderableType
@@ -65,3 +66,34 @@ def test_a_root_cause_is_no_command_to_the_terminal() -> None:
     )
     fix._print_result(state, SafeConsole(file=out, force_terminal=True))
     assert not re.search(r"\x1b\]|\x1b\[2J|\x07", out.getvalue())
+
+
+def test_an_address_does_not_end_the_sequence_it_stands_in() -> None:
+    written = printed(Text("x", style="link https://e.example/\x1b\\\x1b[2J"))
+    assert "<U+001B>" in written and "\x1b[2J" not in written
+
+
+def test_a_bug_of_ours_prints_nothing_but_what_can_be_seen(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    try:
+        raise ValueError(EVIL)
+    except ValueError as error:
+        main._print_traceback(type(error), error, error.__traceback__)
+    said = capsys.readouterr().err
+    assert "Traceback" in said and not UNSEEN.search(said)
+
+
+WRITES = re.compile(r"(?<![\w.])print\(|typer\.echo|(?<!Safe)\bConsole\(|sys\.std(?:out|err)\.")
+
+
+def test_nothing_else_writes_to_the_terminal() -> None:
+    """A file that is new here must print by a `SafeConsole`, or what is its own alone."""
+    root = Path(main.__file__).parents[1]
+    found = {
+        str(path.relative_to(root))
+        for path in root.rglob("*.py")
+        for line in path.read_text().splitlines()
+        if WRITES.search(line) and "isatty" not in line
+    }
+    assert found == {"cli/main.py"}
