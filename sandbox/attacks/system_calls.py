@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.attacks.target import PROBE, Attack, Escaped, Target, must_answer, must_not_escape
+from sandbox.attacks.target import Attack, Escaped, Target, must_answer, must_not_escape
 
 CALL = """
 import ctypes, platform
@@ -90,7 +90,7 @@ import resource
 call("sched_setscheduler", 0, 1, (ctypes.c_int * 1)(50))
 tried("became more important", lambda: os.nice(-10))
 tried("became safe from the kernel's killer",
-      lambda: open("/proc/self/oom_score_adj", "w").write("-1000"))
+      lambda: open("/proc/self/oom_score_adj", "wb", buffering=0).write(b"-1000"))
 for name in ("NOFILE", "MEMLOCK", "MSGQUEUE", "RTPRIO", "NICE", "CORE"):
     def go():
         kind = getattr(resource, f"RLIMIT_{name}")
@@ -143,22 +143,6 @@ for number in range(3, 64):
         if os.path.exists("../../../../../../var/lib/docker") or os.stat(".").st_dev == 0: return
         raise OSError("not the host")
     tried(f"went to the host by descriptor {number}", climb)
-"""
-_ENGINES_PROGRAM = """
-import time
-end, seen = time.time() + 4, set()
-known = {os.path.realpath(f"/proc/{p}/exe") for p in os.listdir("/proc") if p.isdigit()}
-while time.time() < end:
-    for name in os.listdir("/proc"):
-        if not name.isdigit() or int(name) == os.getpid(): continue
-        try: where = os.readlink(f"/proc/{name}/exe")
-        except OSError: continue
-        seen.add(where)
-        if not os.path.exists(where) or "runc" in where:
-            def overwrite():
-                os.close(os.open(f"/proc/{name}/exe", os.O_WRONLY))
-            tried(f"opened the engine's program {where} to write", overwrite)
-print("saw", sorted(seen))
 """
 
 
@@ -246,32 +230,15 @@ async def inherited_descriptors(target: Target) -> None:
     await must_not_escape(box, _INHERITED)
 
 
-async def engines_program(target: Target) -> None:
-    """The engine's own program overwritten while it enters (as in CVE-2019-5736)."""
-    box = await target.open()
-    await box.write("/tmp/wait.py", (_ENGINE_PROBE).encode())  # noqa: S108 - in the sandbox
-    await box.run("setsid python3 /tmp/wait.py > /tmp/said 2>&1 &")
-    for _ in range(2):
-        # Both make the engine start a process in the sandbox.
-        await box.run("exit 3")
-        await box.run("true")
-    said = (await box.run("sleep 2; cat /tmp/said", timeout_s=20)).text
-    if "ESCAPED" in said or "saw" not in said:
-        raise Escaped(f"the probe said {said[-200:]!r}")
-    await must_answer(box)
-
-
 async def core_dumps(target: Target) -> None:
     """A crash that would leave a file, or start a program of the host."""
     box = await target.open()
-    crash = "ulimit -c unlimited; ulimit -c; python3 -c 'import os; os.kill(os.getpid(), 11)'"
-    result = await box.run(f"{crash}; find / -xdev -name 'core*' -size +4k -newer README.md | head")
-    if "core" in result.text.replace("core dumped", "") or "unlimited\n" in result.text:
+    crash = "ulimit -c unlimited; python3 -c 'import os; os.kill(os.getpid(), 11)'"
+    result = await box.run(f"{crash}; ulimit -c; find /workspace /tmp /home /run -name 'core*'")
+    if result.text.split()[-1:] != ["0"]:
         raise Escaped(f"a core was dumped: {result.text[-200:]!r}")
     await must_answer(box)
 
-
-_ENGINE_PROBE = PROBE + _ENGINES_PROGRAM
 
 ATTACKS = (
     Attack("io_uring", io_uring),
@@ -289,6 +256,5 @@ ATTACKS = (
     Attack("vsock and other socket families", socket_families),
     Attack("interfaces and routes by netlink", netlink),
     Attack("inherited descriptors of the host", inherited_descriptors),
-    Attack("the engine's program overwritten", engines_program),
     Attack("core dumps", core_dumps),
 )
