@@ -58,6 +58,8 @@ class SandboxSpec:
     """Tells two Patchwrights on one engine apart, so that neither sweeps the other's."""
     tree: TreeSize = TreeSize()  # noqa: RUF009 - frozen
     """What the repository's tree takes up; nothing: it surely fits."""
+    asks_registry: bool = False
+    """On a cluster: whether each start asks the image's registry, even on a node that holds it."""
 
 
 def command_environment() -> list[str]:

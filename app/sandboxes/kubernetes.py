@@ -7,6 +7,7 @@ the image that the repository's settings name, or from the operator's.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 
 from app.sandboxes.base import spec_of
@@ -49,11 +50,14 @@ class KubernetesSandboxes:
         self._settings = settings
         self._engine = engine
         self._images: dict[Path, str] = {}
+        self._asked: set[str] = set()
+        """Images that a repository names and the operator does not list."""
 
     async def open(self, run_id: str, purpose: str, tree_tar: Path) -> Sandbox:
         """A fresh sandbox with the tree in it. Raises `SandboxError`."""
         image = self._images.get(tree_tar) or cluster_image(self._settings)
         spec = spec_of(self._settings, image, run_id, purpose)
+        spec = replace(spec, asks_registry=image in self._asked)
         with metrics.time_sandbox_opening():
             return await self._engine.open(spec, tree_tar)
 
@@ -84,11 +88,13 @@ class KubernetesSandboxes:
             )
         if not requested.image:
             return None
-        image, _ = permitted_reference(
+        image, is_listed = permitted_reference(
             requested.image, self._settings.setup_image_registries, self._settings.setup_images
         )
         self._images = {path: image for path, image in self._images.items() if path.exists()}
         self._images[tree_tar] = str(image)
+        if not is_listed:
+            self._asked.add(str(image))
         _log.info("image named by the repository", run=run_id, image=str(image))
         return None
 

@@ -71,6 +71,9 @@ def pod(spec: SandboxSpec) -> dict[str, Any]:
     """The pod of one sandbox: one container, and one that prepares its shell and ends."""
     limits, room = spec.limits, mount_sizes(spec.limits, spec.tree)
     memory = str(room.memory)
+    # That a node holds an image, pulled for another repository, gives this one no right to it.
+    pull = {"imagePullPolicy": "Always"} if spec.asks_registry else {}
+    image = {"image": spec.image, **pull}
     mounts = {
         "workspace": (WORKDIR, room.workspace),
         "home": ("/home", room.home),
@@ -112,7 +115,7 @@ def pod(spec: SandboxSpec) -> dict[str, Any]:
             "initContainers": [
                 {
                     "name": "shell",
-                    "image": spec.image,
+                    **image,
                     "command": ["bash", "-c", _COPY],
                     "securityContext": _security(_KEEPER_UID, _KEEPER_GID),
                     "resources": {
@@ -125,7 +128,7 @@ def pod(spec: SandboxSpec) -> dict[str, Any]:
             "containers": [
                 {
                     "name": CONTAINER,
-                    "image": spec.image,
+                    **image,
                     "command": [OWN_BASH, "-c", _KEEPER],
                     "workingDir": WORKDIR,
                     "stdin": True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,16 @@ def test_a_pod_is_closed_on_every_side() -> None:
     own = next(m for m in box["volumeMounts"] if m["mountPath"] == "/.patchwright")
     assert own["readOnly"] is True
     assert "runtimeClassName" not in pod(SandboxSpec("x", Limits(), "r", "p"))["spec"]
+
+
+@pytest.mark.parametrize(("asks", "policy"), [(True, "Always"), (False, None)])
+def test_an_image_that_a_repository_names_is_asked_for_at_its_registry(
+    asks: bool, policy: str | None
+) -> None:
+    made = pod(replace(SPEC, asks_registry=asks))
+    check_pod(made)
+    parts = made["spec"]["containers"] + made["spec"]["initContainers"]
+    assert [part.get("imagePullPolicy") for part in parts] == [policy] * 2
 
 
 @pytest.mark.parametrize(
