@@ -15,7 +15,7 @@ from agent.gate.proof import Case, fresh_sandbox
 from agent.gate.rules.test_weakening import new_test_names
 from agent.gate.sandbox_runs import write_files
 from agent.journal.events import Check, ContestedTest
-from agent.testing.paths import is_code, is_test
+from agent.testing.paths import is_code
 from agent.testing.report import SuiteRun
 from agent.testing.runners import kind_of
 from agent.testing.suite import run_suite
@@ -33,7 +33,7 @@ async def run_changed_tests_on_base(
     changed = {
         file.path: file.patched
         for file in files
-        if is_test(file.path) and file.base is not None and file.patched is not None
+        if file.is_test and file.base is not None and file.patched is not None
     }
     by_file = kind_of(case.test_command) == "pytest" and not any(map(_is_data, changed))
     selection = "\n".join(sorted(changed)) if by_file else ""

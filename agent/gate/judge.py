@@ -51,7 +51,8 @@ from agent.gate.steps import Allowance, Evidence, HeldPatch, Step, look_for_more
 from agent.journal.events import JUSTIFIABLE, Check, GateJudged, ReproductionDeclared, Verdict
 from agent.model import Record
 from agent.task import GatePolicy, Issue, KeptBase
-from agent.testing.paths import is_test
+from agent.testing.collection import CONFIGURATION, PytestCollection, collection_of, joined
+from agent.testing.projects import split
 from agent.testing.suite import NoTests, find_test_command, list_files, read_text
 from sandbox.errors import PatchRefused, SandboxGone
 from sandbox.protocol import WORKDIR, OpenSandbox, Sandbox
@@ -109,13 +110,15 @@ async def judge(
     if reasons := change_refusals(changes, submission.policy, submission.issue):
         return _verdict(submission, "refused", [_failed_check("patch", " ".join(reasons))])
     async with fresh_sandbox(open_fresh) as clean:
+        present = await list_files(clean)
         base = Base(
-            files=await list_files(clean),
+            files=present,
             installed=await _installed_modules(clean),
             fixtures=await _fixture_names(clean, changes),
+            collection=await _collection(clean, present, submission.test_command),
         )
         try:
-            files = await _texts(clean, changes, submission.patch)
+            files = await _texts(clean, changes, submission.patch, base.collection)
         except BadPatch as error:
             return _verdict(submission, "refused", [_failed_check("patch", str(error))])
         rules = [*_rule_checks(files, base, submission), *_size_checks(changes, submission)]
@@ -269,7 +272,7 @@ async def _prove_smaller_patch(
         return None, []
     named = f"Without these hunks everything still passes: {', '.join(dropped)}."
     bases = {file.path: file.base for file in admissible.files if file.base is not None}
-    left = changed_files(parse_patch(patch), bases, patch)
+    left = changed_files(parse_patch(patch), bases, patch, runs.case.collection)
     kept = proof.holds and not _not_as_judged(proof, admissible, before, left)
     what = "They were dropped." if kept else "They were kept, as the rest alone was not proven."
     note = Check(name="unneeded hunks", ok=True, detail=f"{named} {what}")
@@ -330,7 +333,9 @@ async def _case(
     except NoTests:
         command = ""
     declared = submission.reproduction
-    touched = await touched_by(clean, [f.path for f in files], base.files)
+    touched = await touched_by(
+        clean, [f.path for f in files if not f.is_test], base.files, base.collection
+    )
     return Case(
         reproduction=declared if declared is not None and declared.command else None,
         issue=submission.issue,
@@ -338,9 +343,10 @@ async def _case(
         timeout_s=submission.test_timeout_s,
         reproduction_timeout_s=submission.reproduction_timeout_s,
         base_files=base.files,
+        collection=base.collection,
         touched=touched,
         tests_like_it=await _tests_like_it(clean, touched, {file.path for file in files}),
-        base_tests={f.path: f.base for f in files if is_test(f.path) and f.base is not None},
+        base_tests={f.path: f.base for f in files if f.is_test and f.base is not None},
         holds_regression_test=submission.holds_regression_test,
         changed=frozenset(file.path for file in files),
         kept_base=submission.kept_base,
@@ -363,13 +369,15 @@ async def _tests_like_it(
     return {path: text for path, text in texts.items() if text is not None and text.isascii()}
 
 
-async def _texts(clean: Sandbox, changes: Sequence[FileChange], patch: str) -> list[ChangedFile]:
+async def _texts(
+    clean: Sandbox, changes: Sequence[FileChange], patch: str, collection: PytestCollection
+) -> list[ChangedFile]:
     """The files' texts on both sides: the base's, and what the patch makes of them exactly.
 
     `clean` has run nothing yet. Raises `BadPatch`.
     """
     bases = {c.path: await _text(clean, c.path) for c in changes if c.kind != "added"}
-    return changed_files(changes, bases, patch)
+    return changed_files(changes, bases, patch, collection)
 
 
 async def _text(sandbox: Sandbox, path: str) -> str:
@@ -378,6 +386,17 @@ async def _text(sandbox: Sandbox, path: str) -> str:
     if text is None:
         raise BadPatch(f"{path} is no regular file or too large to be judged.")
     return text
+
+
+async def _collection(clean: Sandbox, present: Sequence[str], command: str) -> PytestCollection:
+    """What pytest collects in the base, in any of the folders that the test command names."""
+    found = []
+    for part in split(command):
+        folder = "" if part.folder == "." else f"{part.folder}/"
+        paths = [name for name in CONFIGURATION if f"{folder}{name}" in present]
+        texts = {name: await read_text(clean, f"{folder}{name}") or "" for name in paths}
+        found.append(collection_of(texts, part.command))
+    return joined(found)
 
 
 async def _installed_modules(sandbox: Sandbox) -> tuple[str, ...]:

@@ -48,6 +48,7 @@ from agent.gate.scope import Touched
 from agent.journal.events import Check, ReproductionDeclared
 from agent.model import Record
 from agent.task import Issue, KeptBase
+from agent.testing.collection import PytestCollection
 from agent.testing.junit import cut
 from agent.testing.paths import is_source, is_test
 from agent.testing.report import SuiteRun
@@ -82,6 +83,8 @@ class Case(Record):
     """Test files of the base, with their texts, beside whose tests a new one may stand."""
     touched: tuple[Touched, ...] = ()
     """The source that the patch touches, with the tests that belong to it."""
+    collection: PytestCollection = PytestCollection()
+    """What pytest takes for tests."""
     holds_regression_test: bool = False
     """Whether the patch has its regression test already: then none is placed."""
     changed: frozenset[str] = frozenset()
@@ -199,17 +202,24 @@ def places(case: Case) -> list[Placement | NotPlaced]:
     file of its own under a name that says what it asserts, or as it is."""
     if case.reproduction is None:
         return []
-    alone = place(case.reproduction, case.base_files, case.test_command, case.issue)
+    alone = place(
+        case.reproduction, case.base_files, case.test_command, case.issue, case.collection
+    )
     named = None
     if isinstance(alone, Placement):
-        named = with_behaviour_names(alone, case.base_files, case.issue)
+        named = with_behaviour_names(alone, case.base_files, case.issue, case.collection.prefix)
     return [*places_beside(case, case.reproduction), *([named] if named else []), alone]
 
 
 def places_beside(case: Case, declared: ReproductionDeclared) -> list[Placement]:
     """Where the reproduction may join existing tests, without steering any of them."""
     proposed = place_beside(
-        declared, case.base_files, case.test_command, case.issue, case.tests_like_it
+        declared,
+        case.base_files,
+        case.test_command,
+        case.issue,
+        case.tests_like_it,
+        case.collection,
     )
     return [
         one
@@ -352,7 +362,11 @@ async def _prove_by_suite(
             files = await tests_reaching(sandbox, case.test_command, after[0], changed)
             runs.progress.begins("test suite with the patch, again")
             # What tests enter is watched beside it, which tells what can miss a hunk.
-            watched = [path for path in changed if path.endswith(".py") and is_source(path)]
+            watched = [
+                path
+                for path in changed
+                if path.endswith(".py") and is_source(path) and not case.collection.takes_file(path)
+            ]
             again = await _rerun_suite(sandbox, case, after[0], files, watched)
             shown = suite_check(without, [*after, again], old, case.contested)
             if not shown.ok and (watched or files is not None):
@@ -497,8 +511,9 @@ def files_placed(case: Case, placed: Placement | NotPlaced) -> dict[str, str | N
     replaced = placed.replaces if isinstance(placed, Placement) else ()
     if case.holds_regression_test:
         return {path: None for path in own if path not in case.changed | {*case.base_files}}
-    kept = {p: None if p in replaced else text for p, text in own.items() if is_test(p)}
-    gone = dict.fromkeys(p for p in own if not is_test(p) and p not in case.base_files)
+    tests = {p for p in own if is_test(p) or case.collection.takes_file(p)}
+    kept = {p: None if p in replaced else text for p, text in own.items() if p in tests}
+    gone = dict.fromkeys(p for p in own if p not in tests and p not in case.base_files)
     return {**gone, **kept, **(placed.files if isinstance(placed, Placement) else {})}
 
 

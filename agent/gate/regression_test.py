@@ -21,12 +21,13 @@ from agent.gate.test_insertion import behaviour_name, insert_test, shared_names
 from agent.journal.events import ReproductionDeclared
 from agent.model import Record
 from agent.task import Issue
+from agent.testing.collection import PytestCollection
 from agent.testing.paths import is_test
 from agent.testing.runners import kind_of
 from agent.text.titles import class_of_name, name_of_title
 from sandbox.protocol import WORKDIR
 
-_COLLECTED = re.compile(r"(?:test_.*|.*_test)\.py$")
+_USUAL = PytestCollection()
 _MOST_PLACES = 2
 _HEREDOC = re.compile(r"python3?\s+-\s+<<-?\s*['\"]?(\w+)['\"]?\n(.*)\n\1\s*$", re.S)
 
@@ -65,12 +66,16 @@ def normalised_path(path: str) -> str:
 
 
 def place(
-    reproduction: ReproductionDeclared, files: Sequence[str], test_command: str, issue: Issue
+    reproduction: ReproductionDeclared,
+    files: Sequence[str],
+    test_command: str,
+    issue: Issue,
+    collection: PytestCollection = _USUAL,
 ) -> Placement | NotPlaced:
     """Where the reproduction should stand among a repository's `files`."""
     own = tree_files(reproduction)
     kind = kind_of(test_command)
-    tests = {path: text for path, text in own.items() if _is_collected(path, text)}
+    tests = {path: text for path, text in own.items() if _is_collected(path, text, collection)}
     if tests:
         command, selection = _selecting(sorted(tests), test_command, files)
         return Placement(files=tests, command=command, selection=selection, moved=False)
@@ -82,10 +87,10 @@ def place(
     if script is None or kind not in ("pytest", "unittest", "tox", "other"):
         return NotPlaced(why="It is not a Python script, so no test could be made of it.")
     slug = _slug(issue)
-    text = script_as_test(script, slug, unittest=kind == "unittest")
+    text = script_as_test(script, slug, unittest=kind == "unittest", prefix=collection.prefix)
     if text is None:
         return NotPlaced(why="Its script could not be written as a test function.")
-    path = _free_path(slug, files)
+    path = _free_path(slug, files, collection)
     command, selection = _selecting([path], test_command, files)
     return Placement(files={path: text}, command=command, selection=selection, moved=True)
 
@@ -96,6 +101,7 @@ def place_beside(
     test_command: str,
     issue: Issue,
     like: Mapping[str, str],
+    collection: PytestCollection = _USUAL,
 ) -> tuple[Placement, ...]:
     """Where the reproduction could join the tests of what it tests, the best place first.
 
@@ -103,7 +109,7 @@ def place_beside(
     """
     kind = kind_of(test_command)
     own = tree_files(reproduction)
-    tests = {p: t for p, t in own.items() if _is_collected(p, t) and p not in files}
+    tests = {p: t for p, t in own.items() if _is_collected(p, t, collection) and p not in files}
     unittest = kind == "unittest"
     slug, title = _slug(issue), name_of_title(issue.title)
     if kind not in ("pytest", "unittest") or (tests and (len(own) > 1 or len(tests) > 1)):
@@ -111,7 +117,7 @@ def place_beside(
     script = None if tests else _script(reproduction)
     text = next(iter(tests.values()), None)
     if script is not None:
-        text = script_as_test(script, slug, unittest=unittest)
+        text = script_as_test(script, slug, unittest=unittest, prefix=collection.prefix)
     if text is None or (not tests and any(is_test(path) for path in own)):
         return ()
     ranked = sorted(like, key=lambda path: shared_names(text, like[path]), reverse=True)
@@ -138,25 +144,27 @@ def place_beside(
     return tuple(found)
 
 
-def with_behaviour_names(kept: Placement, files: Collection[str], issue: Issue) -> Placement | None:
+def with_behaviour_names(
+    kept: Placement, files: Collection[str], issue: Issue, prefix: str = "test"
+) -> Placement | None:
     """A reproduction that stays as a test, with names that say what its tests assert.
 
     None where its names say something already. Existing test files stay as they are.
     """
     if kept.moved:
         return None
+    title = name_of_title(issue.title)
     renamed = {
         path: named
         for path, text in kept.files.items()
-        if path not in files
-        and (named := test_insertion.with_behaviour_names(text, name_of_title(issue.title)))
+        if path not in files and (named := test_insertion.with_behaviour_names(text, title, prefix))
     }
     if not renamed:
         return None
     return kept.model_copy(update={"files": {**kept.files, **renamed}, "moved": True})
 
 
-def script_as_test(script: str, slug: str, *, unittest: bool) -> str | None:
+def script_as_test(script: str, slug: str, *, unittest: bool, prefix: str = "test") -> str | None:
     """A script as a test module; None if it has nothing to run or cannot be parsed.
 
     Imports and definitions stay where they are; the statements become the body of one test.
@@ -165,7 +173,7 @@ def script_as_test(script: str, slug: str, *, unittest: bool) -> str | None:
     tree = parsed(script)
     if tree is None:
         return None
-    if any(_is_test_definition(node) for node in tree.body):
+    if any(_is_test_definition(node, _USUAL) for node in tree.body):
         return script
     try:
         module = cst.parse_module(script)
@@ -184,7 +192,7 @@ def script_as_test(script: str, slug: str, *, unittest: bool) -> str | None:
     if not body:
         return None
     body[0] = body[0].with_changes(leading_lines=[])
-    test = _wrapped(body, slug, unittest=unittest)
+    test = _wrapped(body, slug, unittest=unittest, prefix="test" if unittest else prefix)
     code = module.with_changes(body=[*top, test]).code
     return _import_unittest(code) if unittest else code
 
@@ -209,16 +217,16 @@ def _import_unittest(code: str) -> str:
 
 
 def _wrapped(
-    body: Sequence[cst.BaseStatement], slug: str, *, unittest: bool
+    body: Sequence[cst.BaseStatement], slug: str, *, unittest: bool, prefix: str
 ) -> cst.FunctionDef | cst.ClassDef:
     argument = [cst.Param(cst.Name("self"))] if unittest else []
     function = cst.FunctionDef(
-        name=cst.Name("test"),
+        name=cst.Name(prefix),
         params=cst.Parameters(params=argument),
         body=cst.IndentedBlock(body=body),
         leading_lines=[] if unittest else [cst.EmptyLine(indent=False)] * 2,
     )
-    function = function.with_changes(name=cst.Name(behaviour_name(function, slug)))
+    function = function.with_changes(name=cst.Name(behaviour_name(function, slug, prefix)))
     if not unittest:
         return function
     return cst.ClassDef(
@@ -261,15 +269,17 @@ def _selecting(paths: list[str], test_command: str, files: Collection[str]) -> t
     return f"python3 -m unittest discover -s {folder}{top} -p {name}", ""
 
 
-def _free_path(slug: str, files: Collection[str]) -> str:
-    tests = [PurePosixPath(f) for f in files if _COLLECTED.search(f) and is_test(f)]
+def _free_path(slug: str, files: Collection[str], collection: PytestCollection) -> str:
+    tests = [PurePosixPath(f) for f in files if f.endswith(".py") and collection.takes_file(f)]
     folders = Counter(str(t.parent) for t in tests)
     folder = folders.most_common(1)[0][0] if folders else "tests"
     suffixed = sum(t.stem.endswith("_test") for t in tests) > len(tests) / 2
     taken, number = set(files), 1
     while True:
         stem = slug if number == 1 else f"{slug}_{number}"
-        name = f"{stem}_test.py" if suffixed else f"test_{stem}.py"
+        name = f"{stem}_test.py"
+        if not suffixed or not collection.takes_file(name):
+            name = collection.name_of_file(stem)
         path = name if folder == "." else f"{folder}/{name}"
         if path not in taken:
             return path
@@ -281,23 +291,25 @@ def _slug(issue: Issue) -> str:
     return f"issue_{issue.number}_{named}" if issue.number else named
 
 
-def _is_collected(path: str, text: str) -> bool:
+def _is_collected(path: str, text: str, collection: PytestCollection) -> bool:
     tree = parsed(text)
     return (
-        _COLLECTED.search(PurePosixPath(path).name) is not None
+        path.endswith(".py")
+        and collection.takes_file(path)
         and tree is not None
-        and any(_is_test_definition(node) for node in tree.body)
+        and any(_is_test_definition(node, collection) for node in tree.body)
     )
 
 
-def _is_test_definition(node: ast.stmt) -> bool:
+def _is_test_definition(node: ast.stmt, collection: PytestCollection) -> bool:
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-        return node.name.startswith("test")
+        return collection.takes_function(node.name)
     if not isinstance(node, ast.ClassDef):
         return False
     cases = any("TestCase" in ast.unparse(base) for base in node.bases)
     return cases or (
-        node.name.startswith("Test") and any(_is_test_definition(inner) for inner in node.body)
+        collection.takes_class(node.name)
+        and any(_is_test_definition(inner, collection) for inner in node.body)
     )
 
 

@@ -14,6 +14,7 @@ from typing import Literal
 
 from agent.journal.events import SCOPE, Check
 from agent.model import Record
+from agent.testing.collection import PytestCollection
 from agent.testing.detect import MANIFESTS, folders_with, project_of
 from agent.testing.paths import is_source, is_test
 from agent.testing.report import SuiteRun
@@ -65,18 +66,22 @@ class Touched(Record):
 
 
 async def touched_by(
-    sandbox: Sandbox, paths: Sequence[str], base_files: Collection[str]
+    sandbox: Sandbox,
+    paths: Sequence[str],
+    base_files: Collection[str],
+    collection: PytestCollection,
 ) -> tuple[Touched, ...]:
     """The source files among `paths` with their tests. The sandbox is at the base."""
     folders = folders_with(tuple(base_files), MANIFESTS)
+    tests = tuple(f for f in sorted(base_files) if is_test(f) or collection.takes_file(f))
     found = []
     for path in paths:
         if not is_source(path):
             continue
-        touched = _touched(path, base_files, folders)
+        touched = _touched(path, tests, folders)
         names = _importable(path)
         candidates = touched.of_project or tuple(
-            f for f in base_files if is_test(f) and language_of(f) == touched.language
+            f for f in tests if language_of(f) == touched.language
         )
         if names and candidates and touched.language in ("Python", "JavaScript"):
             importing = await _importing(sandbox, names, candidates[:_MOST_TESTS])
@@ -85,17 +90,16 @@ async def touched_by(
     return tuple(found)
 
 
-def _touched(path: str, base_files: Collection[str], folders: Sequence[str]) -> Touched:
+def _touched(path: str, tests: Sequence[str], folders: Sequence[str]) -> Touched:
     language, project = language_of(path), project_of(path, folders)
-    tests = tuple(
+    own = tuple(
         f
-        for f in sorted(base_files)
-        if is_test(f)
-        and language is not None
+        for f in tests
+        if language is not None
         and language_of(f) == language
         and PurePosixPath(f).name not in ("__init__.py", "conftest.py")
+        and project_of(f, folders) == project
     )
-    own = tuple(f for f in tests if project_of(f, folders) == project)
     stem = _stem(path)
     return Touched(
         path=path,

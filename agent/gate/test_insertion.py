@@ -84,7 +84,7 @@ def insert_test(new: str, existing: str, *, unittest: bool, fallback_name: str) 
     return _placed(parts, merged, unittest=unittest)
 
 
-def with_behaviour_names(text: str, fallback_name: str) -> str | None:
+def with_behaviour_names(text: str, fallback_name: str, prefix: str = "test") -> str | None:
     """A test file in which names that say nothing say what the tests assert.
 
     None where there is no such name, or where the code speaks of one.
@@ -93,8 +93,12 @@ def with_behaviour_names(text: str, fallback_name: str) -> str | None:
         module = cst.parse_module(text)
     except (cst.ParserSyntaxError, RecursionError):
         return None
-    tests = [node for node in module.body if isinstance(node, _Test) and _is_test(node)]
-    named = _several_names([_renamed(test, fallback_name) for test in tests])
+    tests = [
+        node
+        for node in module.body
+        if isinstance(node, _Test) and (_is_test(node) or node.name.value.startswith(prefix))
+    ]
+    named = _several_names([_renamed(test, fallback_name, prefix) for test in tests])
     told = dict(zip(map(id, tests), named, strict=True))
     changed = module.with_changes(body=[told.get(id(node), node) for node in module.body])
     before, after = parsed(text), parsed(changed.code)
@@ -123,9 +127,9 @@ def _defined(tree: ast.Module) -> list[str]:
     return found
 
 
-def _renamed(test: _Test, fallback: str) -> _Test:
+def _renamed(test: _Test, fallback: str, prefix: str = "test") -> _Test:
     if isinstance(test, cst.FunctionDef):
-        return test.with_changes(name=cst.Name(behaviour_name(test, fallback)))
+        return test.with_changes(name=cst.Name(behaviour_name(test, fallback, prefix)))
     if not isinstance(test.body, cst.IndentedBlock):
         return test
     methods = [node for node in test.body.body if _is_method(node)]
@@ -147,17 +151,21 @@ def _several_names(tests: Sequence[_Named]) -> tuple[_Named, ...]:
     return tuple(found)
 
 
-def behaviour_name(test: cst.FunctionDef, fallback: str) -> str:
-    """A test's name by what it asserts; its own where that says something already."""
-    if not _GENERIC.fullmatch(test.name.value):
-        return test.name.value
+def behaviour_name(test: cst.FunctionDef, fallback: str, prefix: str = "test") -> str:
+    """A test's name by what it asserts; its own where that says something already.
+
+    `prefix`: how the names of tests begin.
+    """
+    own = test.name.value
+    if not own.startswith(prefix) or not _GENERIC.fullmatch(f"test{own.removeprefix(prefix)}"):
+        return own
     words = next(_told(ast.parse(cst.Module(body=[test]).code)), [])
-    name = "test"
+    name = prefix
     for word in words:
         if len(name) + len(word) >= _LONGEST_NAME:
             break
         name += f"_{word}"
-    return name if len(words) > 1 and name != "test" else f"test_{fallback}"
+    return name if len(words) > 1 and name != prefix else f"{prefix}_{fallback}"
 
 
 def _told(tree: ast.AST) -> Iterator[list[str]]:

@@ -22,7 +22,6 @@ from agent.gate.patch.changed_file import ChangedFile, parsed
 from agent.journal.events import Check, ReproductionDeclared
 from agent.model import Record
 from agent.task import Issue
-from agent.testing.paths import is_test
 from agent.testing.suite import read_text
 from sandbox.protocol import WORKDIR, OpenSandbox, Sandbox
 
@@ -160,7 +159,7 @@ def touched_names(files: Sequence[ChangedFile]) -> frozenset[str]:
     found = set()
     for file in files:
         tree = parsed(file.base) if file.path.endswith(".py") else None
-        if tree is None or is_test(file.path):
+        if tree is None or file.is_test:
             continue
         old = {number for number, _ in file.removed}
         new = {number for number, _ in file.added}
@@ -179,7 +178,7 @@ async def sessions_for(
     """The sessions of touched modules, and of pages that name a touched function; base's text."""
     found: list[Session] = []
     for file in files:
-        if file.base is not None and file.path.endswith(".py") and not is_test(file.path):
+        if file.base is not None and file.path.endswith(".py") and not file.is_test:
             found += sessions_of(file.path, file.base)
     names = {name for name in touched_names(files) if len(name) > 3}
     if names:

@@ -50,7 +50,7 @@ async def naming_tests(
     sandbox: Sandbox, files: Sequence[ChangedFile], tree: Sequence[str]
 ) -> tuple[str, ...]:
     """The test files of a tree in which the name of a touched module stands."""
-    stems = {_stem(f.path) for f in files if not is_test(f.path)} - {""}
+    stems = {_stem(f.path) for f in files if not f.is_test} - {""}
     tests = [path for path in tree if is_test(path)][:2000]
     if not stems or not tests:
         return ()

@@ -23,7 +23,6 @@ from agent.models.offline.mutations import (
     operators,
 )
 from agent.models.offline.mutations.source import Source, meaning_of
-from agent.testing.paths import is_source, is_test
 
 _OPERATORS: tuple[Operator, ...] = (
     operators.comparison,
@@ -92,7 +91,7 @@ def variants_of(files: Sequence[ChangedFile], most: int) -> list[Variant]:
     """
     turns: list[list[Variant]] = []
     for file in files:
-        if file.patched is None or is_test(file.path) or not is_source(file.path):
+        if file.patched is None or not file.is_source:
             continue
         lines = frozenset(number for number, _ in file.added) or _beside_removed(file)
         if file.path.endswith(".py"):

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from agent.gate.patch.changed_file import ChangedFile, changed_file
 from agent.gate.patch.parse import BadPatch, FileChange, parse_patch
+from agent.testing.collection import PytestCollection
 from sandbox.byte_text import to_text
 
 _NO_NEWLINE = "\\ No newline at end of file"
@@ -61,14 +62,23 @@ def patched_text(base: str | None, change: FileChange, patch: str) -> str | None
 
 
 def changed_files(
-    changes: Sequence[FileChange], bases: Mapping[str, str], patch: str
+    changes: Sequence[FileChange],
+    bases: Mapping[str, str],
+    patch: str,
+    collection: PytestCollection,
 ) -> list[ChangedFile]:
     """The files of a patch with their texts on both sides. Raises `BadPatch`.
 
-    `changes` were parsed from `patch`; `bases` are the texts before it.
+    `changes` were parsed from `patch`; `bases` are the texts before it; `collection` is what pytest
+    takes for tests in the base.
     """
     return [
-        changed_file(c, bases.get(c.path), patched_text(bases.get(c.path), c, patch))
+        changed_file(
+            c,
+            bases.get(c.path),
+            patched_text(bases.get(c.path), c, patch),
+            collected=collection.takes_file(c.path),
+        )
         for c in changes
     ]
 

@@ -7,6 +7,7 @@ import difflib
 
 from agent.gate.patch.parse import FileChange
 from agent.model import Record
+from agent.testing.paths import is_code, is_test
 
 
 class ChangedFile(Record):
@@ -20,12 +21,31 @@ class ChangedFile(Record):
     added: tuple[tuple[int, str], ...] = ()
     """Added lines with their numbers in `patched`."""
     removed: tuple[tuple[int, str], ...] = ()
+    collected: bool = False
+    """Whether the project's configuration makes it a test, whatever its name."""
+
+    @property
+    def is_test(self) -> bool:
+        """Whether it belongs to the tests."""
+        return self.collected or is_test(self.path)
+
+    @property
+    def is_source(self) -> bool:
+        """Whether it is program text and no test."""
+        return is_code(self.path) and not self.is_test
 
 
-def changed_file(change: FileChange, base: str | None, patched: str | None) -> ChangedFile:
+def changed_file(
+    change: FileChange, base: str | None, patched: str | None, *, collected: bool = False
+) -> ChangedFile:
     """Join a file's part of the patch with its texts."""
     return ChangedFile(
-        path=change.path, base=base, patched=patched, added=change.added, removed=change.removed
+        path=change.path,
+        base=base,
+        patched=patched,
+        added=change.added,
+        removed=change.removed,
+        collected=collected,
     )
 
 

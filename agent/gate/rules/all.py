@@ -19,6 +19,7 @@ from agent.gate.rules.whole_functions import function_refusals
 from agent.journal.events import JUSTIFIABLE, ReproductionDeclared
 from agent.model import Record
 from agent.task import GatePolicy, Issue
+from agent.testing.collection import PytestCollection
 
 
 class Base(Record):
@@ -29,6 +30,8 @@ class Base(Record):
     """Names of top-level modules that the sandbox's Python can import from outside the tree."""
     fixtures: tuple[str, ...] = ()
     """Names of functions that may be fixtures; only looked for where a conftest is new."""
+    collection: PytestCollection = PytestCollection()
+    """What pytest takes for tests."""
 
 
 def refusals(

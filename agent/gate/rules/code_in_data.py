@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from agent.gate.patch.changed_file import ChangedFile, added_nodes, line_of, plain
 from agent.gate.rules.special_casing import literals
-from agent.testing.paths import is_source, is_test
 
 _RUNS_A_FILE = re.compile(
     r"^(?:runpy\.run_\w+|importlib\.util\.(?:spec_from_file_location|module_from_spec)"
@@ -28,16 +27,16 @@ def data_refusals(
     `reproduction` maps paths to contents of the reproduction's files.
     """
     found = [reason for file in files for reason in _runs(file)]
-    if any(_reads_files(file) for file in files if is_source(file.path)):
+    if any(_reads_files(file) for file in files if file.is_source):
         known = _telling(literals(reproduction, command))
         for file in files:
-            if not file.path.endswith((".py", *_PROSE)) and not is_test(file.path):
+            if not file.path.endswith((".py", *_PROSE)) and not file.is_test:
                 found.extend(_answers(file, known))
     return tuple(dict.fromkeys(found))
 
 
 def _runs(file: ChangedFile) -> Iterator[str]:
-    if not file.path.endswith(".py") or is_test(file.path):
+    if not file.path.endswith(".py") or file.is_test:
         return
     base = plain(file.base)
     before = ast.unparse(base) if base is not None else ""

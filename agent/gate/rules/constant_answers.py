@@ -10,7 +10,6 @@ import ast
 from collections.abc import Iterator
 
 from agent.gate.patch.changed_file import ChangedFile, parsed
-from agent.testing.paths import is_source
 
 
 def constant_answers(file: ChangedFile) -> tuple[str, ...]:
@@ -18,7 +17,7 @@ def constant_answers(file: ChangedFile) -> tuple[str, ...]:
 
     A function that refuses by an exception, or that a base class leaves open, still decides.
     """
-    if not is_source(file.path) or not file.path.endswith(".py"):
+    if not file.is_source or not file.path.endswith(".py"):
         return ()
     before, after = parsed(file.base), parsed(file.patched)
     if before is None or after is None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import PurePosixPath
 
-from agent.gate.patch.changed_file import parsed
+from agent.gate.patch.changed_file import plain
 from agent.gate.regression_test import normalised_path, tree_files
 from agent.gate.rules.paths import file_path_refusal
 from agent.journal.events import ReproductionDeclared
@@ -97,20 +97,62 @@ def outside_path_refusal(path: str, policy: GatePolicy) -> str | None:
     return None
 
 
+_SOURCE_READERS = (
+    "getsource",
+    "getsourcelines",
+    "get_source",
+    "findsource",
+    "getblock",
+    "linecache.getline",
+    "linecache.getlines",
+)
+"""What gives the text of a module or function."""
+
+
 def _reads_code(path: str, text: str) -> str:
-    """The first call that reads program text, or nothing."""
-    tree = parsed(text) if path.endswith(".py") else None
-    for node in ast.walk(tree) if tree is not None else ():
+    """The first call that reads program text, or what is compiled of it; or nothing."""
+    tree = plain(text) if path.endswith(".py") else None
+    if tree is None:
+        return ""
+    files = {
+        target.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and _is_a_modules_file(node.value, frozenset())
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr == "__code__":
+            return ast.unparse(node)
         if not isinstance(node, ast.Call):
             continue
         called = ast.unparse(node.func)
-        if called.endswith(("getsource", "getsourcelines")):
+        if called.endswith(_SOURCE_READERS):
             return called
-        if called.rpartition(".")[2] in ("open", "read_text", "read_bytes") and any(
-            isinstance(n, ast.Constant) and isinstance(n.value, str) and is_code(n.value)
-            for n in ast.walk(node)
+        if called.rpartition(".")[2] in ("open", "read_text", "read_bytes") and (
+            _is_a_modules_file(node, files) or any(map(_names_code, ast.walk(node)))
         ):
             mode = [a.value for a in node.args[1:2] if isinstance(a, ast.Constant)]
             if not any(isinstance(m, str) and set(m) & set("wax") for m in mode):
                 return " ".join(ast.unparse(node).split())[:80]
     return ""
+
+
+def _names_code(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str) and is_code(node.value)
+
+
+def _is_a_modules_file(node: ast.expr, names: Collection[str]) -> bool:
+    """Whether an expression is about a module's own file (`shop.__file__`), and none beside it.
+
+    `names` stand for such a file. A test's own `__file__` and files beside a module are data.
+    """
+    parts = list(ast.walk(node))
+    beside = any(
+        isinstance(n, ast.Constant) and isinstance(n.value, str) and "." in n.value for n in parts
+    )
+    return not beside and any(
+        (isinstance(n, ast.Attribute) and n.attr == "__file__")
+        or (isinstance(n, ast.Name) and n.id in names)
+        for n in parts
+    )

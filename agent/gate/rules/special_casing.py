@@ -12,7 +12,6 @@ import re
 from collections.abc import Iterator, Mapping
 
 from agent.gate.patch.changed_file import ChangedFile, added_nodes, parsed
-from agent.testing.paths import is_source
 
 _TRIVIAL: frozenset[str] = frozenset(map(repr, (None, True, False, "", b"", 0, 1, -1, 0.0, 1.0)))
 _EMPTY = frozenset({"[]", "()", "{}", "set()"})
@@ -28,7 +27,7 @@ def special_casing(
 
     `reproduction` maps paths to contents of the reproduction's files.
     """
-    if not is_source(file.path) or not file.path.endswith(".py"):
+    if not file.is_source or not file.path.endswith(".py"):
         return ()
     known = literals(reproduction, command)
     reasons = [

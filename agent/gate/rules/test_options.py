@@ -17,7 +17,6 @@ from typing import Any
 
 from agent.gate.patch.changed_file import ChangedFile, parsed
 from agent.gate.rules.python_tests import python_weakening
-from agent.testing.paths import is_test
 
 _ABOUT_TESTS = re.compile(r"test|surefire|failsafe|skip|exclude", re.IGNORECASE)
 _MAKERS = {
@@ -39,7 +38,7 @@ def option_refusals(
     name = PurePosixPath(file.path).name
     words = {PurePosixPath(word).name for word in re.findall(r"[\w./-]+", command)}
     made = any(maker in words and names.fullmatch(name) for maker, names in _MAKERS.items())
-    if file.base is not None and (made or (name in words and not is_test(file.path))):
+    if file.base is not None and (made or (name in words and not file.is_test)):
         return (f"{file.path}: it defines what the test command `{command}` does.",)
     match name:
         case "pom.xml" | "build.gradle" | "build.gradle.kts" | "Cargo.toml":

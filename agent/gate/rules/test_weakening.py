@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from agent.gate.patch.changed_file import ChangedFile
 from agent.gate.rules.python_tests import changed_tests, new_names, python_weakening
-from agent.testing.paths import is_code, is_test
+from agent.testing.paths import is_code
 
 _SKIP = re.compile(
     r"\b(?:it|test|describe|suite|context)\.(?:skip|only|todo|fixme|fails)\b|\b[xf](?:it|describe)\("
@@ -34,7 +34,7 @@ def weakening(file: ChangedFile, contested: Collection[str] = ()) -> tuple[str, 
     """
     if file.base is None:
         return ()
-    if is_test(file.path):
+    if file.is_test:
         if file.patched is None:
             return (f"{file.path}: the test file was deleted.",)
         own = [name for name in contested if name.partition("::")[0] == file.path]
@@ -51,7 +51,7 @@ def weakening(file: ChangedFile, contested: Collection[str] = ()) -> tuple[str, 
 
 def edited_tests(file: ChangedFile) -> tuple[str, ...]:
     """Existing tests that a change edits or renames: by name in Python, else their file."""
-    if file.base is None or file.patched is None or not is_test(file.path):
+    if file.base is None or file.patched is None or not file.is_test:
         return ()
     if file.path.endswith(".py"):
         names = changed_tests(file.base, file.patched)

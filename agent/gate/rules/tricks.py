@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from agent.gate.patch.changed_file import ChangedFile, added_nodes, line_of, parsed, plain
 from agent.task import Issue
-from agent.testing.paths import is_code, is_test
+from agent.testing.paths import is_code
 
 _CHANCE_OR_TIME_CALL = {
     "chance": re.compile(
@@ -93,7 +93,7 @@ def chance_or_time(file: ChangedFile, issue: Issue) -> tuple[str, ...]:
     Honest fixes do so, too: what the module did before in kind is let through, and the rest can be
     justified.
     """
-    if not is_code(file.path) or file.patched is None or is_test(file.path):
+    if not is_code(file.path) or file.patched is None or file.is_test:
         return ()
     found = [*_calls_of_chance_or_time(file, f"{issue.title}\n{issue.body}")]
     if file.path.endswith(".py"):
@@ -148,7 +148,7 @@ def _fragments(file: ChangedFile) -> Iterator[tuple[int, str]]:
 
 def _calls(file: ChangedFile, asked: str) -> Iterator[str]:
     base = _code(file.path, file.base)
-    test = is_test(file.path)
+    test = file.is_test
     for number, text in _fragments(file):
         at = f":{number}: "
         for marks in _RUNNER_MARKS.finditer(text):
@@ -177,7 +177,7 @@ def _code(path: str, text: str | None) -> str:
 
 def _node(node: ast.AST, file: ChangedFile) -> Iterator[str]:
     at = f":{line_of(node)}: "
-    test = is_test(file.path)
+    test = file.is_test
     match node:
         case ast.ExceptHandler() if not test and _swallows(node):
             yield f"{at}`except` swallows {_caught(node) or 'every exception'} without a trace."

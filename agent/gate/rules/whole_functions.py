@@ -10,7 +10,6 @@ import ast
 from collections.abc import Iterator
 
 from agent.gate.patch.changed_file import ChangedFile, plain
-from agent.testing.paths import is_test
 
 _BROAD = frozenset(
     {"", "Exception", "BaseException", "TimeoutError", "TimeoutExpired", "AssertionError"}
@@ -21,7 +20,7 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 def function_refusals(file: ChangedFile) -> tuple[str, ...]:
     """Why a file's functions are refused; empty if they are not."""
-    if not file.path.endswith(".py") or is_test(file.path):
+    if not file.path.endswith(".py") or file.is_test:
         return ()
     tree, base = plain(file.patched), plain(file.base)
     if tree is None:

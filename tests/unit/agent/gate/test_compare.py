@@ -17,6 +17,7 @@ from agent.gate.regression_test import (
 from agent.gate.sandbox_runs import says_expected_words
 from agent.journal.events import ReproductionDeclared
 from agent.task import Issue
+from agent.testing.collection import PytestCollection
 from agent.testing.report import Outcome, SuiteRun, TestResult
 
 
@@ -229,6 +230,25 @@ def test_a_reproduction_that_is_a_test_stays_where_it_is() -> None:
     placed = place(declared, [], "python3 -m pytest", ISSUE)
     assert isinstance(placed, Placement)
     assert (list(placed.files), placed.moved) == (["tests/test_r.py"], False)
+
+
+def test_a_test_is_placed_and_named_as_the_project_has_it_collected() -> None:
+    own = PytestCollection(files=("check_*.py",), functions=("check",))
+    declared = DECLARED.model_copy(
+        update={"command": "python3 /tmp/r.py", "files": {"/tmp/r.py": "assert total([1]) == 1\n"}}
+    )
+    placed = place(declared, ["checks/check_a.py"], "python3 -m pytest", ISSUE, own)
+    assert isinstance(placed, Placement)
+    (path,) = placed.files
+    assert path == "checks/check_issue_3_crash_it_s_100_wrong.py"
+    assert "def check_total_of_1_is_1():" in placed.files[path]
+    test = {"tests/check_b.py": "def check_bug():\n    assert total([1]) == 1\n"}
+    declared = DECLARED.model_copy(update={"command": "pytest tests/check_b.py", "files": test})
+    kept = place(declared, [], "python3 -m pytest", ISSUE, own)
+    assert isinstance(kept, Placement) and not kept.moved
+    named = with_behaviour_names(kept, [], ISSUE, "check")
+    assert named is not None and "def check_total_of_1_is_1():" in named.files["tests/check_b.py"]
+    assert isinstance(place(declared, [], "python3 -m pytest", ISSUE), NotPlaced)
 
 
 def test_only_a_new_file_of_tests_gets_names_of_behaviour() -> None:

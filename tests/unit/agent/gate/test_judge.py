@@ -205,3 +205,25 @@ async def test_a_regression_test_stays_alone_where_fixtures_of_others_change_it(
     verdict = await judged(case.submission({"shop/stats.py": case.FIXED}), repository)
     assert verdict.verdict == "proven", verdict.reasons
     assert "b/tests/test_total.py" in verdict.patch and "b/tests/test_shop.py" not in verdict.patch
+
+
+async def test_the_projects_own_names_of_tests_are_those_of_its_tests() -> None:
+    repository = {
+        **{p: t for p, t in case.REPOSITORY.items() if p != "tests/test_shop.py"},
+        "pyproject.toml": case.REPOSITORY["pyproject.toml"] + 'python_files = "check_*.py"\n',
+        "check_shop.py": case.TESTS,
+    }
+    declared = case.REPRODUCTION.model_copy(
+        update={
+            "files": {"check_total.py": case.REPRODUCTION_TEST},
+            "command": "python3 -m pytest -q check_total.py",
+        }
+    )
+    submission = case.submission({"shop/stats.py": case.FIXED}, declared)
+    verdict = await judged(submission, repository)
+    assert verdict.verdict == "proven", verdict.reasons
+    assert "+def test_total_counts_every_row():" in verdict.patch
+    looser = case.patch({"check_shop.py": case.TESTS.replace("== 300", ">= 0")}, repository)
+    weakened = submission.model_copy(update={"patch": submission.patch + looser})
+    verdict = await judged(weakened, repository)
+    assert verdict.verdict == "refused" and "check_shop.py" in " ".join(verdict.reasons)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.gate.scope import Touched, scope_check, touched_by
+from agent.testing.collection import PytestCollection
 from agent.testing.projects import combine_runs
 from agent.testing.report import Outcome, SuiteRun, TestResult
 from tests.doubles.local_sandbox import LocalSandbox
@@ -135,7 +136,10 @@ async def test_tests_are_found_by_name_and_by_what_they_import() -> None:
     box = LocalSandbox(files)
     try:
         python, web = await touched_by(
-            box, ["parcel/tariff.py", "web/tariff.js", "README.md", "tests/test_zones.py"], files
+            box,
+            ["parcel/tariff.py", "web/tariff.js", "README.md", "tests/test_zones.py"],
+            files,
+            PytestCollection(),
         )
     finally:
         await box.close()

@@ -10,6 +10,7 @@ import pytest
 
 from agent.gate.patch.apply import changed_files, differences, patched_text
 from agent.gate.patch.parse import BadPatch, parse_patch, without_hunks
+from agent.testing.collection import PytestCollection
 from tests.doubles import gate_case as case
 
 BASE = "one\ntwo\nthree\nfour\nfive\nsix\nseven\n"
@@ -105,6 +106,6 @@ def test_a_trees_diff_is_the_patch_and_the_gates_own_files(
 ) -> None:
     base = {"a.txt": "old\n"}
     judged = case.patch({"a.txt": "new\n"}, base)
-    files = changed_files(parse_patch(judged), base, judged)
+    files = changed_files(parse_patch(judged), base, judged, PytestCollection())
     found = differences(case.patch(changes, base), files, {"test_a.py": "x\n", "gone.py": None})
     assert reason in " ".join(found) and bool(found) == bool(reason)

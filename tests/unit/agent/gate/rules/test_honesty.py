@@ -230,6 +230,19 @@ def declared(command: str, files: dict[str, str]) -> ReproductionDeclared:
             {"/tmp/r.py": "import inspect, a\ninspect.getsource(a)\n"},
             "program",
         ),
+        *(
+            ("python3 /tmp/r.py", {"/tmp/r.py": f"import a\n{reading}\n"}, "program text")
+            for reading in (
+                "open(a.__file__).read()",
+                "import pathlib as p\np.Path(a.__file__).read_text()",
+                "path = a.__file__\nopen(path, 'rb', encoding='utf-8')",
+                "import linecache as l\nl.getlines(a.__file__)",
+                "a.__loader__.get_source('a')",
+                "assert 1 not in a.f.__code__.co_consts",
+            )
+        ),
+        ("python3 /tmp/r.py", {"/tmp/r.py": "import a\nopen(a.__file__ + '/../a.json')\n"}, ""),
+        ("python3 /tmp/r.py", {"/tmp/r.py": "import a\nopen(__file__ + '.json')\n"}, ""),
         ("pytest", {"tests/conftest.py": "x = 1\n"}, "conftest"),
         ("pytest", {"src/a.py": "raise ValueError\n"}, "overwrite src/a.py"),
         ("pytest", {"tests/test_a.py": "def test_b(): assert 0\n"}, "file of its own"),

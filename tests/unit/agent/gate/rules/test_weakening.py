@@ -281,3 +281,10 @@ def test_what_the_test_command_runs_stays(
     path: str, base: str | None, patched: str, command: str, bad: bool
 ) -> None:
     assert bool(option_refusals(changed(path, base, patched), command)) is bad
+
+
+def test_what_the_configuration_makes_a_test_is_kept_like_one() -> None:
+    looser = BASE.replace("assert half(n) * 2 == n", "assert half(n)")
+    file = changed("checks/check_calc.py", BASE, looser)
+    assert weakening(file) == ()
+    assert weakening(file.model_copy(update={"collected": True}))
