@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping, Sequence
+from typing import TypeGuard
 
 from agent.gate.behaviour.documented_examples import Example, Seen, Session, Shown, run_sessions
 from agent.gate.patch.changed_file import ChangedFile, parsed
@@ -94,21 +95,61 @@ def _statements(tree: ast.Module) -> list[str]:
     for node in tree.body:
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test"):
             if body is None and not node.args.args and not node.decorator_list:
-                body = node.body[1:] if ast.get_docstring(node) is not None else node.body
-        elif isinstance(node, ast.ClassDef):
-            return []
+                body = _body(node)
+        elif isinstance(node, ast.ClassDef) and _holds_tests(node):
+            body = body or _of_first_method(node)
         else:
             top.append(node)
-    found: list[ast.stmt] = []
-    for node in [*top, *(body or [])]:
-        if isinstance(node, ast.Assert):
-            seen = node.test.left if isinstance(node.test, ast.Compare) else node.test
-            found.append(ast.Expr(seen))
-        else:
-            found.append(node)
+    found = [_evaluated(node) for node in [*top, *(body or [])]]
     while found and not isinstance(found[-1], ast.Expr):
         found.pop()
     return [ast.unparse(node) for node in found]
+
+
+def _body(function: ast.FunctionDef) -> list[ast.stmt]:
+    return function.body[1:] if ast.get_docstring(function) is not None else function.body
+
+
+def _holds_tests(node: ast.ClassDef) -> bool:
+    return any(isinstance(n, ast.FunctionDef) and n.name.startswith("test") for n in node.body)
+
+
+def _of_first_method(node: ast.ClassDef) -> list[ast.stmt] | None:
+    """What the first test method does, after the class's set-up; None where it needs more of it.
+
+    `self` becomes an object that only holds what set-up and test put there.
+    """
+    methods = {n.name: n for n in node.body if isinstance(n, ast.FunctionDef)}
+    tests = [n for n in methods.values() if n.name.startswith("test")]
+    if len(tests[0].args.args) != 1 or tests[0].decorator_list:
+        return None
+    before = [_body(methods[name]) for name in ("setUp", "setup_method") if name in methods]
+    given = ast.parse("import types\nself = types.SimpleNamespace()").body
+    body = [*given, *(line for part in before for line in part), *_body(tests[0])]
+    own = {n.attr for line in body for n in ast.walk(line) if _of_self(n, ast.Store)}
+    looked_at = [n for line in map(_evaluated, body) for n in ast.walk(line)]
+    used = {n.attr for n in looked_at if _of_self(n, ast.Load)}
+    return body if used <= own else None
+
+
+def _of_self(node: ast.AST, context: type[ast.expr_context]) -> TypeGuard[ast.Attribute]:
+    return (
+        isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "self"
+        and isinstance(node.ctx, context)
+    )
+
+
+def _evaluated(node: ast.stmt) -> ast.stmt:
+    """A check as what it looks at: `assert f(x) == 1` and `self.assertEqual(f(x), 1)` as `f(x)`."""
+    if isinstance(node, ast.Assert):
+        return ast.Expr(node.test.left if isinstance(node.test, ast.Compare) else node.test)
+    call = node.value if isinstance(node, ast.Expr) else None
+    if not isinstance(call, ast.Call) or not call.args or not _of_self(call.func, ast.Load):
+        return node
+    checks = call.func.attr.startswith("assert") and "Raises" not in call.func.attr
+    return ast.Expr(call.args[0]) if checks else node
 
 
 def _session(path: str, setup: Sequence[str], expr: str) -> Session:
@@ -204,8 +245,11 @@ def _documented_away(text: str, name: str, kind: str, code: str) -> bool:
     ]
     if not functions or tree is None:
         return False
+    owner = next(
+        (n for n in ast.walk(tree) if isinstance(n, ast.ClassDef) and functions[0] in n.body), None
+    )
     words = "\n".join(
-        [ast.get_docstring(functions[0]) or ""]
+        [ast.get_docstring(functions[0]) or "", (ast.get_docstring(owner) if owner else "") or ""]
         + [
             node.value.value
             for node in tree.body
@@ -217,6 +261,8 @@ def _documented_away(text: str, name: str, kind: str, code: str) -> bool:
     if re.search(rf"raises?\W+(?:\w+\W+)?{re.escape(kind)}\b", words, re.I):
         return True
     names = [a.arg for a in functions[0].args.args]
+    if owner is not None and names[:1] in (["self"], ["cls"]):
+        del names[0]
     for call in _calls(code, name):
         given = dict(zip(names, call.args, strict=False))
         given |= {k.arg: k.value for k in call.keywords if k.arg}

@@ -122,3 +122,45 @@ def test_elements_of_the_types_that_stand_there_are_tried() -> None:
     codes = [session.examples[-1].source.strip() for session in variants_of_reproduction(DECLARED)]
     assert "last_of([4])" in codes
     assert not any("'" in code for code in codes)
+
+
+CLASS = """import unittest
+
+from rows import Rows
+
+
+class RowsTest(unittest.TestCase):
+    def setUp(self):
+        self.rows = Rows([4, 5])
+
+    def test_last(self):
+        self.assertEqual(self.rows.last(3), 5)
+"""
+
+
+def codes_of(test: str) -> list[str]:
+    declared = DECLARED.model_copy(update={"files": {"test_rows.py": test}})
+    return [
+        "; ".join(e.source.strip() for e in session.examples if "import" not in e.source)
+        for session in variants_of_reproduction(declared)
+    ]
+
+
+def test_methods_of_test_cases_are_varied_with_their_set_up() -> None:
+    codes = codes_of(CLASS)
+    given = "self = types.SimpleNamespace()"
+    assert codes[0] == f"{given}; self.rows = Rows([4, 5]); self.rows.last(3)"
+    assert f"{given}; self.rows = Rows([4, 5]); self.rows.last(2)" in codes
+    assert f"{given}; self.rows = Rows([4]); self.rows.last(3)" in codes
+    plain = "from rows import Rows\n\n\nclass TestRows:\n    def test_a(self):\n"
+    codes = codes_of(plain + "        assert Rows([4]).last() == 4\n")
+    assert codes[0] == f"{given}; Rows([4]).last()"
+    # What the class itself gives is not there.
+    assert codes_of(plain + "        assert self.helper(4) == 4\n") == []
+    assert codes_of(CLASS.replace("test_last(self)", "test_last(self, tmp_path)")) == []
+
+
+def test_the_bound_of_a_method_is_about_its_own_arguments() -> None:
+    method = 'class F:\n    """n >= 0"""\n\n    def f(self, n):\n        return [1][n]\n'
+    assert judged("IndexError: x\n", method) == []
+    assert judged("IndexError: x\n", method.replace(">=", "<=")) == [False]
