@@ -13,7 +13,9 @@ from agent.journal.events import (
     AnyEvent,
     AttemptStarted,
     Check,
+    ContestedTest,
     GateJudged,
+    HunkEvidence,
     HypothesisProposed,
     HypothesisResolved,
     ModelTurned,
@@ -21,6 +23,7 @@ from agent.journal.events import (
     RunPhase,
     SeenTest,
     SnapshotTaken,
+    Strength,
     ToolFinished,
 )
 from agent.model import Usage
@@ -64,6 +67,9 @@ def run_id(store: SqlStore) -> str:
         )
     store.append(started, hostile_events())
     return started
+
+
+LONG_NAME = "customs_declarations_of_parcels_" * 8
 
 
 def hostile_events() -> list[AnyEvent]:
@@ -116,6 +122,12 @@ def hostile_events() -> list[AnyEvent]:
                     tests=(SeenTest(name=f"t.py::{EVIL}", before="failed", after="passed"),),
                 ),
             ),
+            hunks=(
+                HunkEvidence(path=f"a/{LONG_NAME}", line=3, needed_by=f"t.py::{LONG_NAME}"),
+                HunkEvidence(path=EVIL, line=9, reason=f"{EVIL} {LONG_NAME}"),
+            ),
+            contested=(ContestedTest(test=f"t.py::{LONG_NAME}", reason=EVIL, diff=PATCH),),
+            strength=(Strength(tried=2, told_apart=0, survivors=(EVIL, f"t.py:{LONG_NAME}")),),
         ),
     ]
 

@@ -61,7 +61,7 @@ def edited_tests(file: ChangedFile) -> tuple[str, ...]:
 
 def new_test_names(file: ChangedFile) -> dict[str, str]:
     """The new names of Python tests that a change renames, by the old."""
-    if file.base is None or file.patched is None or not is_test(file.path):
+    if file.base is None or file.patched is None or not file.is_test:
         return {}
     if not file.path.endswith(".py"):
         return {}

@@ -83,7 +83,7 @@ def _tested_only(file: ChangedFile) -> Iterator[str]:
     added = {number for number, _ in file.added}
     for found in _TESTED_ONLY.finditer(file.patched or "") if file.path.endswith(".rs") else ():
         number = (file.patched or "").count("\n", 0, found.start()) + 1
-        if number in added and not is_test(file.path):
+        if number in added and not file.is_test:
             yield f":{number}: a statement that is there only while a test is running."
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 from agent.models.offline.issue_examples import Example, IssueReport
-from agent.models.offline.render import ShownExample
+from agent.models.offline.render import LATE, ShownExample
 
 
 def judge(example: Example, seen: dict[str, object], report: IssueReport) -> ShownExample | None:
@@ -14,11 +15,11 @@ def judge(example: Example, seen: dict[str, object], report: IssueReport) -> Sho
         hangs = bool(
             report.words & {"hang", "hangs", "forever", "infinite", "stuck", "never", "loop"}
         )
-        return (
-            ShownExample(example, "ends", "", f"{example.expr} does not end", "Timeout", 2)
-            if hangs
-            else None
-        )
+        if not hangs:
+            return None
+        what, wanted = f"{example.expr} does not end", [*example.expected, ""][0]
+        kind: Literal["equals", "ends"] = "equals" if wanted else "ends"
+        return ShownExample(example, kind, wanted, what, LATE, 3 if wanted else 2)
     if "type" in seen:
         return _judge_error(example, str(seen["type"]), seen, report)
     value = str(seen["value"])

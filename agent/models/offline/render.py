@@ -11,6 +11,15 @@ from typing import Literal
 from agent.models.offline.issue_examples import Example
 from agent.text.titles import class_of_name, name_of_title
 
+LATE = "TimeoutError"
+"""What a test raises whose call does not end."""
+LIMIT_S = 2
+"""After so many seconds a call counts as one that does not end."""
+_ALARM = f"""def _late(*_):
+    raise TimeoutError("still running after {LIMIT_S} s")
+
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class ShownExample:
@@ -38,8 +47,11 @@ def render_test(
         lines = [line for s in finding.example.setup for line in s.split("\n")]
         imports += [line for line in lines if re.match(r"(?:from \S+ )?import ", line)]
         rest = [line for line in lines if not re.match(r"(?:from \S+ )?import ", line)]
-        bodies.append(rest + _check(finding, style))
+        check = _check(finding, style)
+        bodies.append(_within_limit(rest, check) if finding.words == LATE else rest + check)
     code = "\n".join(line for body in bodies for line in body)
+    late = any(finding.words == LATE for finding in findings)
+    imports += ["import signal"] if late else []
     heads = sorted(dict.fromkeys(used for line in imports if (used := _needed_import(line, code))))
     text = re.sub(r"[\"\\\n]+", " ", title).strip().rstrip(".")
     parts = [f'"""Regression test: {text}."""\n']
@@ -48,6 +60,8 @@ def render_test(
         ["import unittest"] if style == "unittest" else ["import pytest"] if needs_pytest else []
     )
     parts.append("\n".join([*first, *([""] if first else []), *heads]) + "\n\n")
+    if late:
+        parts.append(_ALARM)
     prefix = "test" if style == "unittest" else prefix
     names = [
         f"{prefix}_reported_example{'_' + str(n + 1) if n else ''}" for n in range(len(bodies))
@@ -59,6 +73,18 @@ def render_test(
         return "\n".join(parts) + "\n"
     parts.append("\n\n\n".join(_function(n, "", b, "") for n, b in zip(names, bodies, strict=True)))
     return "\n".join(parts) + "\n"
+
+
+def _within_limit(setup: Sequence[str], check: Sequence[str]) -> list[str]:
+    """A test's body that ends with `LATE` where the call does not end by itself."""
+    return [
+        "signal.signal(signal.SIGALRM, _late)",
+        f"signal.alarm({LIMIT_S})",
+        "try:",
+        *(f"    {line}" for line in (*setup, *check)),
+        "finally:",
+        "    signal.alarm(0)",
+    ]
 
 
 def _needed_import(line: str, code: str) -> str:

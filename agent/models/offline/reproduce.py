@@ -13,7 +13,7 @@ from agent.models.offline.input_search import hunted_examples
 from agent.models.offline.issue_examples import Example, IssueReport
 from agent.models.offline.issue_match import judge
 from agent.models.offline.protocol import Steps, call
-from agent.models.offline.render import ShownExample, render_test
+from agent.models.offline.render import LATE, ShownExample, render_test
 from agent.models.offline.repository_view import (
     JOB,
     MOST_ELAPSED_S,
@@ -144,9 +144,7 @@ def _declare(
         inputs,
         examples,
         plain=path,
-        crashed=all(
-            f.words not in ("AssertionError", "DID NOT RAISE", "Timeout") for f in findings
-        ),
+        crashed=all(f.words not in ("AssertionError", "DID NOT RAISE", LATE) for f in findings),
         by_chance=len({(f.example.expr, f.wanted) for f in findings}) == 1
         and findings[0].wanted in ("True", "False"),
     )

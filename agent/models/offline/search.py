@@ -14,6 +14,7 @@ from agent.models.offline.repository_view import Tree, read_tests
 from agent.models.offline.reproduce import Reproduction
 from agent.models.offline.screening import Screening, as_edit, screen, trust
 from agent.models.offline.survivor_vote import (
+    RIVAL,
     Behaviour,
     Rated,
     as_documented,
@@ -134,7 +135,7 @@ def _hypothesis(
     survivors: list[Mutant] = []
     evidence: list[Screening] = []
     for part in _chunks(own):
-        if evidence and _best_score(survivors, context) >= part[0].score:
+        if evidence and RIVAL * _best_score(survivors, context) >= part[0].score:
             break
         evidence.append(
             (yield from _screen(context, state, part, f"Small changes of {unit.name}."))
@@ -156,17 +157,17 @@ def _hypothesis(
         )
         return False
     survivors = sound
-    best = _best_score(survivors, context)
+    least = RIVAL * _best_score(survivors, context)
     others = sorted(
-        (m for _, group in rivals for m in group if m.score > best), key=lambda m: -m.score
+        (m for _, group in rivals for m in group if m.score > least), key=lambda m: -m.score
     )
     for part in _chunks(others, most=1):
         also = yield from _screen(
             context,
             state,
             part,
-            f"{len(survivors)} change(s) of {unit.name} would do. Would a likelier change "
-            "elsewhere explain it as well? A fair test looks at the rivals before it decides.",
+            f"{len(survivors)} change(s) of {unit.name} would do. Would a change elsewhere that is "
+            "about as likely explain it, too? A fair test looks at the rivals before it decides.",
         )
         survivors += also.survivors
     if others:

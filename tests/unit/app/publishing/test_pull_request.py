@@ -8,7 +8,7 @@ from typing import Literal
 
 import pytest
 
-from agent.journal.events import GateJudged
+from agent.journal.events import GateJudged, HunkEvidence
 from app.git.files import first_file
 from app.publishing.code_owners import MOST_REVIEWERS, Owners, owners_of
 from app.publishing.comments import settings_comment, status_comment
@@ -64,6 +64,20 @@ def test_sections_are_filled_and_the_rest_stays() -> None:
     assert "<!--" not in text
     assert "@acme/reviewers" not in text and "reviewers told me" in text
     assert "#12" not in text
+
+
+def test_what_needs_each_hunk_is_a_list_that_narrow_screens_can_wrap() -> None:
+    hunks = (
+        HunkEvidence(path="shop/cart.py", line=12, needed_by="tests/test_cart.py::test_sum"),
+        HunkEvidence(path="shop/cart.py", line=30, reason="the same | slice"),
+        HunkEvidence(path="shop/cart.py", line=40, tried=False),
+    )
+    assert WHOLE.verdict is not None
+    verdict = WHOLE.verdict.model_copy(update={"hunks": hunks})
+    body = pull_body(FACTS, replace(WHOLE, verdict=verdict))
+    assert "- `shop/cart.py:12`: tests/test\\_cart.py::test\\_sum\n" in body
+    assert "- `shop/cart.py:30`: not exercised by any test: the same" in body
+    assert "- `shop/cart.py:40`: not tried\n" in body
 
 
 def test_the_body_says_nothing_twice() -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
+
+import pytest
 
 from agent.models.offline.issue_examples import Example
-from agent.models.offline.render import ShownExample, render_test
+from agent.models.offline.render import LATE, ShownExample, render_test
 
 SETUP = ("from shop.cart import Cart, Line", "import json", "cart = Cart()", "cart.add(1)")
 
@@ -39,3 +42,15 @@ def test_other_kinds_of_expectation() -> None:
     shown = render_test("t", [finding("equals", "'a'", printed=True)], "pytest")
     assert "assert str(cart.total()) == 'a'" in shown
     assert render_test("t", [finding("ends", "")], "pytest").rstrip().endswith("    cart.total()")
+
+
+def test_a_call_that_does_not_end_fails_within_seconds() -> None:
+    late = replace(finding("equals", "7"), words=LATE)
+    text = render_test("It never returns", [late], "pytest")
+    assert "\n\n\ndef _late(*_):\n" in text and "\n\n\ndef test_reported_example():\n" in text
+    names: dict[str, object] = {}
+    hanging = text.replace("from shop.cart import Cart\n", "class Cart:\n    pass\n")
+    body = hanging.partition("    try:\n")[0]
+    exec(f"{body}    while True:\n        pass\n".replace("alarm(2)", "alarm(1)"), names)
+    with pytest.raises(TimeoutError, match="still running"):
+        names["test_reported_example"]()  # type: ignore[operator]
