@@ -76,7 +76,9 @@ def refusals(
         JUSTIFIABLE[0]: tuple(r for file in judged for r in chance_or_time(file, issue)),
         "honest reproduction": (
             (
-                *reproduction_refusals(declared, base.files, patched, policy, said),
+                *reproduction_refusals(
+                    declared, base.files, patched, policy, said, base.collection
+                ),
                 *(
                     reason
                     for file in files

@@ -12,10 +12,12 @@ from agent.gate.regression_test import normalised_path, tree_files
 from agent.gate.rules.paths import file_path_refusal
 from agent.journal.events import ReproductionDeclared
 from agent.task import GatePolicy
+from agent.testing.collection import PytestCollection
 from agent.testing.paths import is_code, is_test
 from agent.testing.runners import kind_of
 from sandbox.protocol import WORKDIR
 
+_USUAL = PytestCollection()
 SCRATCH = "/tmp"  # noqa: S108 - in the sandbox
 
 _LOOKS_ONLY = re.compile(
@@ -30,14 +32,15 @@ def reproduction_refusals(
     patched: Mapping[str, str | None],
     policy: GatePolicy,
     said: Mapping[str, str],
+    collection: PytestCollection = _USUAL,
 ) -> tuple[str, ...]:
     """Why a reproduction is refused; empty if it is not.
 
     `base_files` are the paths that exist before the patch; `patched` the texts that the patch
     gives to the files it touches (None: deleted); `said` what the reproduction's files say that
-    the base's did not.
+    the base's did not; `collection` is what pytest takes for tests.
     """
-    return tuple(_reasons(reproduction, base_files, patched, policy, said))
+    return tuple(_reasons(reproduction, base_files, patched, policy, said, collection))
 
 
 def _reasons(
@@ -46,6 +49,7 @@ def _reasons(
     patched: Mapping[str, str | None],
     policy: GatePolicy,
     said: Mapping[str, str],
+    collection: PytestCollection,
 ) -> Iterator[str]:
     for path, text in tree_files(reproduction).items():
         refusal = file_path_refusal(path, policy)
@@ -53,7 +57,7 @@ def _reasons(
             yield f"The reproduction: {refusal}"
         elif PurePosixPath(path).name == "conftest.py":
             yield f"The reproduction brings its own {path}, which could decide its outcome."
-        elif path in base_files and not is_test(path):
+        elif path in base_files and not (is_test(path) or collection.takes_file(path)):
             yield f"The reproduction would overwrite {path}, which it is to test."
         elif path in base_files and path not in patched:
             yield f"The reproduction would replace the tests in {path}; give it a file of its own."
