@@ -27,6 +27,7 @@ from app.git.limits import GitLimits, TreeCount, TreeLimits
 from app.git.patch_check import PatchUnusable, check_changes, check_text
 from app.git.process import (
     MOST_OUTPUT,
+    GitDenied,
     GitError,
     GitFailed,
     GitMissing,
@@ -34,9 +35,10 @@ from app.git.process import (
     run_git,
     token_settings,
 )
+from app.git.refusal import Refusal, read_refusal
 from sandbox.byte_text import to_bytes, to_text
 
-__all__ = ["BranchTaken", "Identity", "Mirror", "PatchUnusable", "PushRefused"]
+__all__ = ["BranchTaken", "Identity", "Mirror", "NameInTheWay", "PatchUnusable", "PushRefused"]
 
 # The tree goes out as its bytes are: these take back whatever attributes the repository sets.
 PLAIN_ATTRIBUTES = (
@@ -56,8 +58,17 @@ class BranchTaken(GitError):
     """The branch has commits of somebody else; they are never overwritten."""
 
 
+class NameInTheWay(BranchTaken):
+    """Another branch's name makes this one impossible: `a` and `a/b` cannot both exist."""
+
+
 class PushRefused(GitError):
     """The server does not take the push (protected branch, rule, missing permission)."""
+
+    def __init__(self, message: str, refusal: Refusal) -> None:
+        super().__init__(message)
+        self.refusal = refusal
+        """Its kind, and the server's own words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +172,11 @@ class Mirror:
         except GitFailed:
             return False
         return bool(found.strip())
+
+    def branches(self) -> tuple[str, ...]:
+        """All branches as last fetched."""
+        listed = self._git("for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads")
+        return tuple(listed.decode("utf-8", "replace").splitlines())
 
     def base_commit(self, branch: str) -> str:
         """The commit at the tip of a branch as last fetched. Raises `GitMissing`."""
@@ -395,8 +411,8 @@ class Mirror:
         """Create the remote branch at `commit` or forward it there; already there is success.
 
         Never overwrites: raises `BranchTaken` when the branch has commits that `commit` does not
-        build on, also if they come in at the same moment. Raises `PushRefused`, `GitDenied`,
-        `GitAway`, `GitMissing`.
+        build on, also if they come in at the same moment, and `NameInTheWay` when another branch's
+        name makes it impossible. Raises `PushRefused`, `GitDenied`, `GitAway`, `GitMissing`.
         """
         try:
             self._git(
@@ -408,8 +424,10 @@ class Mirror:
                 f"{commit}:refs/heads/{branch}",
                 token=token,
             )
-        except GitFailed as error:
+        except (GitFailed, GitDenied) as error:
             refusal = push_error(branch, error.output)
+            if isinstance(error, GitDenied) and not _is_about_repository(refusal):
+                raise  # a new token may help
             # Another worker may have pushed the very same commit at the same moment.
             if self._remote_tip(branch, token) != commit:
                 raise refusal from None
@@ -489,10 +507,19 @@ def _size_of(folder: Path) -> int:
 
 
 def push_error(branch: str, output: str) -> GitError:
-    """What a refused push means. The signs are git's own words for one reference."""
-    refused = next((line for line in output.splitlines() if line.startswith("!")), "")
-    signs = ("non-fast-forward", "fetch first", "already exists", "failed to lock", "stale info")
-    if any(sign in output for sign in (*signs, "cannot lock ref", "incorrect old value")):
-        return BranchTaken(f"The branch {branch} already has other commits.")
-    reason = refused.rpartition("\t")[2] or (output.splitlines() or ["it said nothing"])[-1]
-    return PushRefused(f"The server does not accept the branch {branch}: {reason}.")
+    """What a refused push means, from all that git and the server said."""
+    refusal = read_refusal(output)
+    match refusal.kind:
+        case "taken":
+            return BranchTaken(f"The branch {branch} already has other commits.")
+        case "in_the_way":
+            other = f"The branch {refusal.in_the_way}" if refusal.in_the_way else "Another branch"
+            return NameInTheWay(f"{other} makes a branch {branch} impossible.")
+    return PushRefused(
+        f"The server does not accept the branch {branch}: {refusal.reason}.", refusal
+    )
+
+
+def _is_about_repository(refusal: GitError) -> bool:
+    """Whether a push that was answered 403 was refused for the repository's state."""
+    return isinstance(refusal, PushRefused) and refusal.refusal.kind in ("archived", "unavailable")

@@ -98,6 +98,9 @@ OVER_THE_NETWORK = ("fetch", "push", "ls-remote")
 class GitError(Exception):
     """Git did not do what was asked; the message says what and why, never a token."""
 
+    output = ""
+    """Everything that git said, where it ran."""
+
 
 class GitAway(GitError):
     """The server cannot be reached or failed by itself; try again later."""
@@ -117,7 +120,6 @@ class GitFailed(GitError):
     def __init__(self, message: str, output: str) -> None:
         super().__init__(message)
         self.output = output
-        """Everything that git said."""
 
 
 def token_settings(token: str) -> dict[str, str]:
@@ -316,7 +318,9 @@ def git_error(command: str, output: bytes) -> GitError:
     own = [line for line in printed.splitlines() if line.startswith(("fatal: ", "error: "))]
     sentences = "\n".join(re.sub(r"(?<=\s)'[^']*'", "", line) for line in own)
     if _DENIED.search(sentences):
-        return GitDenied(text)
+        denied = GitDenied(text)
+        denied.output = printed
+        return denied
     if _MISSING.search(sentences):
         return GitMissing(text)
     if _UNAVAILABLE.search(sentences):
