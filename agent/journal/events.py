@@ -378,6 +378,30 @@ class RunPhase(Event):
     detail: str = ""
 
 
+class PublicationStep(Event):
+    """One step of bringing a judged patch to people was taken or refused (attempt 0)."""
+
+    type: Literal["publication_step"] = "publication_step"
+    step: Literal["prove", "commit", "push", "pull", "labels", "check", "reviewers", "tell"]
+    """`prove`: again on a base that moved; `tell`: what became of it was said to people."""
+    status: Literal["done", "refused", "left_out"]
+    """`refused` ends the publication for now; without a step that was `left_out` it goes on."""
+    kind: str = ""
+    """Of a refusal: what was in the way. Of `tell`: where it was said."""
+    detail: str = ""
+    words: tuple[str, ...] = ()
+    """The server's own lines. Untrusted."""
+    places: tuple[str, ...] = ()
+    """`path:line` of what the server pointed at. Untrusted."""
+    base: str = ""
+    """The commit that the patch applies to."""
+    branch: str = ""
+    commit: str = ""
+    pull: int = 0
+    url: str = ""
+    """The pull request's address."""
+
+
 class RunEnded(Event):
     """The run is over, after the best attempt was chosen and published."""
 
@@ -410,6 +434,7 @@ AnyEvent = Annotated[
     | EnvironmentPrepared
     | SetupTried
     | RunPhase
+    | PublicationStep
     | RunEnded,
     Field(discriminator="type"),
 ]

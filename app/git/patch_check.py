@@ -19,6 +19,10 @@ class PatchUnusable(GitError):
     """No commit can be made of this patch; the message says why."""
 
 
+class SecretInPatch(PatchUnusable):
+    """The patch adds what looks like a password or key."""
+
+
 def check_text(patch: str, policy: GatePolicy) -> None:
     """Refuse a patch that is empty, ambiguous, binary or touches what none may.
 

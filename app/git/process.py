@@ -317,12 +317,9 @@ def git_error(command: str, output: bytes) -> GitError:
         return GitFailed(text, printed)
     own = [line for line in printed.splitlines() if line.startswith(("fatal: ", "error: "))]
     sentences = "\n".join(re.sub(r"(?<=\s)'[^']*'", "", line) for line in own)
-    if _DENIED.search(sentences):
-        denied = GitDenied(text)
-        denied.output = printed
-        return denied
-    if _MISSING.search(sentences):
-        return GitMissing(text)
-    if _UNAVAILABLE.search(sentences):
-        return GitAway(text)
+    for sign, kind in ((_DENIED, GitDenied), (_MISSING, GitMissing), (_UNAVAILABLE, GitAway)):
+        if sign.search(sentences):
+            error: GitError = kind(text)
+            error.output = printed
+            return error
     return GitFailed(text, printed)

@@ -28,6 +28,7 @@ from app.github.webhook_events import (
     WebhookEvent,
 )
 from app.intake.replies import explanation, help_text
+from app.publishing.publication import kept_proof
 from app.repo_config.effective import EffectiveConfig
 from app.runs.failures import (
     LONGEST_WAIT_S,
@@ -168,6 +169,8 @@ async def _handle_comment(context: EventContext, event: Commented) -> str:
             return await _post_explanation(context, event)
         case commands.Command(verb="stop"):
             return await _stop_run(context, event)
+        case commands.Command(verb="publish"):
+            return await _publish_again(context, event)
         case commands.Command(verb="hint", text=text):
             return await _pass_hint(context, event, text, by)
         case commands.Command(verb="fix" | "retry" as verb, text=text):
@@ -214,6 +217,25 @@ async def _stop_run(context: EventContext, event: Commented) -> str:
     context.services.store.request_stop(run_id)
     await context.forge.react(event.issue_number, "+1", comment=event.comment_id)
     return f"run {run_id} is stopped"
+
+
+async def _publish_again(context: EventContext, event: Commented) -> str:
+    """Another try to publish the patch that the latest run kept."""
+    services, run_id = context.services, _latest_run_about(context, event)
+    if not run_id:
+        return await _post_reply(context, event, "There has been no run yet.")
+    run = services.store.get_run(run_id)
+    if run.status != "done":
+        return await _post_reply(context, event, "A run is still active; see its comment.")
+    if run.pull_request:
+        return await _post_reply(context, event, f"It is published: {run.pull_request}")
+    if not kept_proof([recorded.event for recorded in services.store.events(run_id)]):
+        return await _post_reply(
+            context, event, "The latest run kept no patch. `retry` starts another run."
+        )
+    services.inbox.wake(run_id)
+    await context.forge.react(event.issue_number, "+1", comment=event.comment_id)
+    return f"run {run_id} is published again"
 
 
 async def _pass_hint(

@@ -15,6 +15,7 @@ def help_text(why: str, name: str) -> Markdown:
         ("fix [hint]", "start a run on this issue, with the rest of the line as a hint"),
         ("stop", "stop the current run"),
         ("retry", "start over"),
+        ("publish", "try again to publish a fix that was kept because something was in the way"),
         ("hint …", "give the run a hint, while it works or in a review"),
         ("explain", "say what is known so far"),
     )

@@ -103,6 +103,7 @@ _KINDS = {
     "note_added": "note",
     "drift_noticed": "drift",
     "model_waiting": "model away",
+    "publication_step": "publish",
 }
 
 
@@ -153,6 +154,10 @@ def _headline(event: AnyEvent, arguments: str) -> str:
             return f"{verdict}: {event.command or f'none possible: {event.why_none}'}"
         case "submitted":
             return event.root_cause
+        case "publication_step":
+            about = event.branch or event.commit[:12] or (f"#{event.pull}" if event.pull else "")
+            why = f"{event.kind} {event.detail}".strip()
+            return f"{event.step} {event.status.replace('_', ' ')}: {about} {why}".rstrip(": ")
         case _:
             return " ".join(
                 value
@@ -184,6 +189,8 @@ def _tone(event: AnyEvent) -> Tone:
             return "good" if event.verdict == "confirmed" else "soft"
         case "model_waiting" | "drift_noticed":
             return "bad"
+        case "publication_step":
+            return "bad" if event.status == "refused" else ""
         case "attempt_ended" | "run_ended":
             return "good" if event.outcome == "proven" else "bad"
         case _:

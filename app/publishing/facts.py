@@ -126,6 +126,10 @@ class RunFacts:
     """Why the run ended without a result, in a sentence."""
     recipe: str = ""
     """Set-up that the model found, for `.github/patchwright.yml`; empty: none was to be found."""
+    no_drafts: bool = False
+    """Whether the pull request should be a draft, but GitHub offers none there."""
+    unpublished: bool = False
+    """Whether the run ended with a patch that could not be published."""
 
 
 Phase = Literal["queued", "preparing", "debugging", "verifying", "publishing", "done"]

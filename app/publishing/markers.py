@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterable
 from typing import Literal
 
 from app.publishing.facts import RunFacts
@@ -14,17 +15,55 @@ def run_marker(run_id: str, kind: Literal["status", "pull", "diagnosis", "settin
     return f"<!-- patchwright:{kind} run={re.sub(r'[^A-Za-z0-9._:/#-]', '_', run_id)} -->"
 
 
-def branch_name(facts: RunFacts) -> str:
-    """`patchwright/issue-N-slug`: letters, digits and single hyphens only."""
+DEFAULT_PREFIX = "patchwright/"
+
+
+def branch_name(facts: RunFacts, prefix: str = DEFAULT_PREFIX) -> str:
+    """`patchwright/issue-N-slug`: after the prefix letters, digits and single hyphens only."""
     plain = unicodedata.normalize("NFKD", facts.issue_title).encode("ascii", "ignore").decode()
     slug = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:40].strip("-")
-    return f"patchwright/issue-{facts.issue_number}" + (f"-{slug}" if slug else "")
+    return f"{prefix}issue-{facts.issue_number}" + (f"-{slug}" if slug else "")
 
 
-def own_branch_name(facts: RunFacts) -> str:
+def own_branch_name(facts: RunFacts, prefix: str = DEFAULT_PREFIX) -> str:
     """The branch used if `branch_name` has somebody else's commits: with the run's id added."""
     suffix = re.sub(r"[^a-z0-9]+", "-", facts.run_id.lower()).strip("-")[-12:].strip("-")
-    return f"{branch_name(facts)}-{suffix}"
+    return f"{branch_name(facts, prefix)}-{suffix}"
+
+
+def branch_names(facts: RunFacts, prefix: str = DEFAULT_PREFIX) -> tuple[str, ...]:
+    """The names that a run's branch may have, the best first.
+
+    The last ones are for a repository with a branch called like the prefix's folder, in which
+    git can make no branch.
+    """
+    flat = prefix.replace("/", "-")
+    names = [branch_name(facts, prefix), own_branch_name(facts, prefix)]
+    if flat != prefix:
+        names += [branch_name(facts, flat), own_branch_name(facts, flat)]
+    return tuple(names)
+
+
+def possible_names(names: Iterable[str], existing: Iterable[str]) -> tuple[str, ...]:
+    """Those of the names that can exist beside the branches that there are.
+
+    Git keeps a branch `a/b` in a folder `a`, so it cannot exist beside a branch `a`. Letters count
+    without their case: a clone on macOS or Windows could not keep two that differ in nothing else.
+    """
+    taken = {name.casefold(): name for name in existing}
+    folders = {folder for name in taken for folder in _folders(name)}
+    return tuple(
+        name
+        for name in names
+        if name.casefold() not in folders
+        and taken.get(name.casefold(), name) == name
+        and not any(folder in taken for folder in _folders(name.casefold()))
+    )
+
+
+def _folders(name: str) -> list[str]:
+    parts = name.split("/")
+    return ["/".join(parts[:n]) for n in range(1, len(parts))]
 
 
 def reply_marker(run_id: str, key: str) -> str:

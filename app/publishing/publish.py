@@ -7,31 +7,40 @@ branch that is at its commit already is left alone, a pull request is found by i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
+from agent.journal.events import PublicationStep
 from agent.journal.state import AttemptState
 from agent.task import GatePolicy
 from app.git.files import first_file
 from app.git.mirror import BranchTaken, Identity, Mirror
-from app.git.patch_check import PatchUnusable
-from app.git.process import GitDenied
+from app.git.patch_check import SecretInPatch
+from app.git.process import GitDenied, GitError
 from app.github.errors import ForgeAway, ForgeError, RateLimited
 from app.github.forge import Forge
-from app.github.records import Comment, Pull, Repository
+from app.github.records import CheckReport, Comment, Pull, Repository
 from app.publishing import code_owners, pull_template
 from app.publishing.code_owners import owners_of
 from app.publishing.comments import diagnosis_comment, settings_comment, status_comment
 from app.publishing.facts import RunFacts, must_be_draft, patch_of
-from app.publishing.markers import branch_name, own_branch_name, run_marker
+from app.publishing.markers import branch_names, own_branch_name, possible_names, run_marker
+from app.publishing.obstacles import Step, obstacle_of
+from app.publishing.publication import Publication
 from app.publishing.pull_request import (
+    CHECK_LIMIT,
+    CHECK_NAME,
     check_report,
     commit_message,
     diffstat,
     pull_body,
     pull_title,
 )
+from app.publishing.rendering import PHRASES
+from app.publishing.unpublished import unpublished_comment
 from app.repo_config.effective import EffectiveConfig
 from app.repo_config.schema import PullRequests
 from app.sanitize.secret_scan import new_secrets
@@ -87,47 +96,125 @@ async def update_status_comment(
     )
 
 
+Note = Callable[[PublicationStep], None]
+"""Keeps a step in the run's journal."""
+
+
+def _not_kept(step: PublicationStep) -> None:
+    """For publications without a journal."""
+
+
 async def publish(
     forge: Forge,
     mirror: Mirror,
     run: RunFacts,
     state: AttemptState,
     config: EffectiveConfig | None = None,
+    *,
+    known: Publication = Publication(),  # noqa: B008 - frozen
+    note: Note = _not_kept,
 ) -> PublishResult:
     """Commit the run's patch, push it, open its pull request, say so in the status comment.
 
     A patch that the gate has not proven becomes a draft. `config` is the run's; without it the
-    defaults hold. Raises `PatchUnusable` when the patch makes no commit, `PushRefused` when the
-    server wants no such branch, `GitError` and `ForgeError` else; every one leaves what was done
-    so far, to be found again by the next call.
+    defaults hold. `known` is how far an earlier try came, as `note` kept it. Raises `PatchUnusable`
+    when the patch makes no commit, `PushRefused` when the server wants no such branch, `GitError`
+    and `ForgeError` else; every one leaves what was done so far, to be found again by the next
+    call, and a refusal is noted. Once there is a pull request, no refusal ends it.
     """
     policy = config.policy if config else GatePolicy()
     preferences = config.pull_request if config else PullRequests()
-    pull = await find_own_pull(forge, run)
+    names = branch_names(run, preferences.branch_prefix)
+    pull = await find_own_pull(forge, run, known, names)
     if pull is None:
-        branch = await _push(forge, mirror, run, state, policy)
+        with noting(note, "push", run):
+            pushed = await _push(forge, mirror, run, state, policy, names)
+        note(pushed)
         template = await asyncio.to_thread(
             first_file, mirror.git_dir, run.base_commit, pull_template.PLACES
         )
-        pull = await forge.open_pull(
-            branch=branch,
-            base=run.base_branch,
-            title=pull_title(run, state),
-            body=pull_body(run, state, (template or b"").decode("utf-8", errors="replace")),
-            draft=must_be_draft(state) or preferences.draft_only,
-        )
-    await forge.add_labels(pull.number, preferences.labels)
+        filled = template.decode("utf-8", errors="replace") if template else ""
+        with noting(note, "pull", run, pushed.branch, pushed.commit):
+            pull = await _open_pull(forge, run, state, pushed.branch, filled, preferences)
+        note(_opened(pull))
+    elif known.pull != pull.number:
+        note(_opened(pull))
+    ready = pull.title != pull_title(run, state, ready=False)
     # What follows is good to have: the pull request stands without it.
-    await _skip_if_refused(put_proof_check(forge, run, state, pull))
+    await _skip_if_refused(forge.add_labels(pull.number, preferences.labels), note, "labels")
+    await _skip_if_refused(put_proof_check(forge, run, state, pull, ready=ready), note, "check")
     if preferences.reviewers_from_codeowners:
-        await _skip_if_refused(_ask_owners(forge, mirror, run, state, pull))
-    await update_status_comment(forge, run, "done", state, pull.url)
+        await _skip_if_refused(_ask_owners(forge, mirror, run, state, pull), note, "reviewers")
+    if known.told == "comment":
+        await _skip_if_refused(_say_published(forge, run, pull), note, "tell")
+    facts = replace(run, no_drafts=not ready)
+    telling = update_status_comment(forge, facts, "done", state, pull.url)
+    await _skip_if_refused(telling, note, "tell")
     return PublishResult(pull.branch, pull.head_sha, pull, pull.draft)
 
 
-async def put_proof_check(forge: Forge, run: RunFacts, state: AttemptState, pull: Pull) -> None:
+def _opened(pull: Pull) -> PublicationStep:
+    return PublicationStep(
+        attempt=0,
+        step="pull",
+        status="done",
+        branch=pull.branch,
+        commit=pull.head_sha,
+        pull=pull.number,
+        url=pull.url,
+    )
+
+
+async def _open_pull(
+    forge: Forge,
+    run: RunFacts,
+    state: AttemptState,
+    branch: str,
+    template: str,
+    preferences: PullRequests,
+) -> Pull:
+    draft = must_be_draft(state) or preferences.draft_only
+    try:
+        return await forge.open_pull(
+            branch=branch,
+            base=run.base_branch,
+            title=pull_title(run, state),
+            body=pull_body(run, state, template),
+            draft=draft,
+        )
+    except ForgeError as error:
+        found = obstacle_of(error)
+        no_drafts = draft and found is not None and found.kind == "drafts"
+        if not no_drafts or preferences.without_drafts == "comment":
+            raise
+    return await forge.open_pull(
+        branch=branch,
+        base=run.base_branch,
+        title=pull_title(run, state, ready=False),
+        body=pull_body(replace(run, no_drafts=True), state, template),
+        draft=False,
+    )
+
+
+@contextmanager
+def noting(
+    note: Note, step: Step, run: RunFacts, branch: str = "", commit: str = ""
+) -> Iterator[None]:
+    """Note a refusal of this step before its error goes on."""
+    try:
+        yield
+    except (ForgeError, GitError) as error:
+        found = obstacle_of(error)
+        if found is not None:
+            note(found.as_step(step, base=run.base_commit, branch=branch, commit=commit))
+        raise
+
+
+async def put_proof_check(
+    forge: Forge, run: RunFacts, state: AttemptState, pull: Pull, *, ready: bool = True
+) -> None:
     """The proof as a check run on the pull request's last commit. Idempotent."""
-    await forge.put_check(check_report(run, state, pull.head_sha))
+    await forge.put_check(check_report(run, state, pull.head_sha, ready=ready))
 
 
 async def report_config_problems(
@@ -153,13 +240,84 @@ async def _ask_owners(
         _log.info("owners who cannot review", run=run.run_id, names=", ".join(refused))
 
 
-async def _skip_if_refused(act: Awaitable[None]) -> None:
+async def _skip_if_refused(act: Awaitable[object], note: Note, step: Step) -> None:
     try:
         await act
     except (ForgeAway, RateLimited):
         raise  # the whole step is repeated when GitHub is back
     except ForgeError as error:
         _log.warning("left out", why=str(error))
+        note(PublicationStep(attempt=0, step=step, status="left_out", detail=str(error)))
+
+
+async def _say_published(forge: Forge, run: RunFacts, pull: Pull) -> None:
+    """Replace the comment that said why there was no pull request."""
+    text = PHRASES[run.language].published_since.format(pull=pull.url)
+    await forge.put_comment(run.issue_number, run_marker(run.run_id, "diagnosis"), text)
+
+
+async def report_unpublished(
+    forge: Forge,
+    run: RunFacts,
+    state: AttemptState,
+    publication: Publication,
+    reason: str,
+    note: Note = _not_kept,
+) -> None:
+    """Bring a patch that could not be published to people: where they look first, or next.
+
+    The issue; where that takes no comment, a check run on the branch's commit, or on the commit
+    that the patch is for; else only the run's page. `reason` is for obstacles without their own
+    words. Raises `ForgeAway` and `RateLimited`.
+    """
+    command = f"/{_name_of(await forge.bot_login())} publish"
+    try:
+        text = unpublished_comment(run, state, publication, reason, command=command)
+        await forge.put_comment(run.issue_number, run_marker(run.run_id, "diagnosis"), text)
+    except (ForgeAway, RateLimited):
+        raise
+    except ForgeError as error:
+        note(PublicationStep(attempt=0, step="tell", status="left_out", detail=str(error)))
+        where = await _tell_by_check(forge, run, state, publication, reason, command)
+    else:
+        where = "comment"
+        facts = replace(run, unpublished=True)
+        await _skip_if_refused(update_status_comment(forge, facts, "done", state), note, "tell")
+    note(PublicationStep(attempt=0, step="tell", status="done", kind=where))
+
+
+async def _tell_by_check(
+    forge: Forge,
+    run: RunFacts,
+    state: AttemptState,
+    publication: Publication,
+    reason: str,
+    command: str,
+) -> str:
+    commit = publication.commit or publication.base or run.base_commit
+    report = CheckReport(
+        external_id=f"patchwright:{run.run_id}",
+        name=CHECK_NAME,
+        head_sha=commit,
+        title=PHRASES[run.language].check_unpublished,
+        summary=unpublished_comment(
+            run, state, publication, reason, limit=CHECK_LIMIT, command=command
+        ),
+        conclusion="neutral",
+        details_url=run.run_url,
+    )
+    try:
+        await forge.put_check(report)
+    except (ForgeAway, RateLimited):
+        raise
+    except ForgeError as error:
+        _log.error("a patch is on its page only", run=run.run_id, why=str(error))
+        return "page"
+    return "check"
+
+
+def _name_of(login: str) -> str:
+    return login.removesuffix("[bot]")
 
 
 async def report_failure(
@@ -195,42 +353,64 @@ async def with_token(forge: Forge, act: Callable[[str], T]) -> T:
 
 
 async def _push(
-    forge: Forge, mirror: Mirror, run: RunFacts, state: AttemptState, policy: GatePolicy
-) -> str:
-    """Push the patch as a commit; returns the branch.
+    forge: Forge,
+    mirror: Mirror,
+    run: RunFacts,
+    state: AttemptState,
+    policy: GatePolicy,
+    names: Sequence[str],
+) -> PublicationStep:
+    """Push the patch as a commit, under the first of these names that is free; says where it is.
 
-    When the branch holds other commits (an earlier run's, or somebody's), they stay as they are and
-    the run's own branch name is taken.
+    Branches with other commits (an earlier run's, or somebody's) stay as they are.
     """
     if new_secrets(patch_of(state)):
-        raise PatchUnusable(
-            "The patch adds what looks like a password or key, so it was not published. "
-            "It is on the run's page."
+        raise SecretInPatch(
+            "The patch adds what looks like a password or key, so it was not published."
         )
     author = await bot_identity(forge)
-    first, second = branch_name(run), own_branch_name(run)
     commit = await asyncio.to_thread(
         mirror.commit_patch,
         run.base_commit,
         patch_of(state),
         message=commit_message(run, state, author.name, author.email),
         author=author,
-        branch=second,
+        branch=own_branch_name(run),
         when=run.started_at,
         policy=policy,
     )
-    try:
-        await with_token(forge, lambda token: mirror.push(first, commit, token))
-    except BranchTaken:
-        await with_token(forge, lambda token: mirror.push(second, commit, token))
-        return second
-    return first
+    # A last look at names that the mirror knows to be impossible is still true to the server.
+    possible = possible_names(names, await asyncio.to_thread(mirror.branches))
+    refusal = None
+    for branch in possible or names:
+        try:
+            await with_token(forge, partial(mirror.push, branch, commit))
+        except BranchTaken as error:
+            refusal = error
+        else:
+            return PublicationStep(
+                attempt=0,
+                step="push",
+                status="done",
+                base=run.base_commit,
+                branch=branch,
+                commit=commit,
+            )
+    assert refusal is not None
+    raise refusal
 
 
-async def find_own_pull(forge: Forge, run: RunFacts) -> Pull | None:
-    """The pull request that this run already opened, whatever its state is now."""
+async def find_own_pull(
+    forge: Forge, run: RunFacts, known: Publication, names: Sequence[str]
+) -> Pull | None:
+    """The pull request that this run already opened, whatever its state is now.
+
+    Under the name that is known, or else under any of `names`.
+    """
     marker = run_marker(run.run_id, "pull")
-    for branch in (branch_name(run), own_branch_name(run)):
+    if known.pull:
+        return await forge.pull(known.pull)
+    for branch in dict.fromkeys((known.branch, *names) if known.branch else names):
         for pull in await forge.pulls(branch):
             if pull.body.startswith(marker):
                 return pull

@@ -45,11 +45,11 @@ class FileStat:
     removed: int
 
 
-def pull_title(facts: RunFacts, state: AttemptState) -> str:
-    """The pull request's title."""
+def pull_title(facts: RunFacts, state: AttemptState, *, ready: bool = True) -> str:
+    """The pull request's title; one that should be a draft but cannot be is not `ready`."""
     words = PHRASES[facts.language]
     title = words.title.format(title=facts.issue_title) if facts.issue_title else _summary(state)
-    return title_text(title)
+    return title_text(title if ready else words.not_ready.format(title=title))
 
 
 def pull_body(facts: RunFacts, state: AttemptState, template: str = "") -> str:
@@ -114,8 +114,13 @@ def _co_author(facts: RunFacts) -> str:
     return f"{facts.reporter} <{number}{facts.reporter}@users.noreply.github.com>"
 
 
-def check_report(facts: RunFacts, state: AttemptState, head_sha: str) -> CheckReport:
-    """The check run on the pull request: the proof as summary, a remark at each changed place."""
+def check_report(
+    facts: RunFacts, state: AttemptState, head_sha: str, *, ready: bool = True
+) -> CheckReport:
+    """The check run on the pull request: the proof as summary, a remark at each changed place.
+
+    Where the pull request should be a draft but cannot be (not `ready`), it does not pass.
+    """
     words = PHRASES[facts.language]
     summary = render(
         "check.md.j2",
@@ -123,7 +128,7 @@ def check_report(facts: RunFacts, state: AttemptState, head_sha: str) -> CheckRe
         facts.language,
         facts=facts,
         state=state,
-        proof=_proof(facts, state),
+        proof=proof_table(facts, state),
         unchecked=proof_limits(state, facts.language),
     )
     proven = not must_be_draft(state)
@@ -133,7 +138,7 @@ def check_report(facts: RunFacts, state: AttemptState, head_sha: str) -> CheckRe
         head_sha=head_sha,
         title=words.check_proven if proven else words.check_unproven,
         summary=fit(summary, CHECK_LIMIT),
-        conclusion="success" if proven else "neutral",
+        conclusion="action_required" if not ready else "success" if proven else "neutral",
         details_url=facts.run_url,
         annotations=check_annotations(facts, state),
     )
@@ -189,5 +194,6 @@ def _summary(state: AttemptState) -> str:
     return state.submitted.summary.strip().split("\n")[0] if state.submitted else ""
 
 
-def _proof(facts: RunFacts, state: AttemptState) -> Markdown:
+def proof_table(facts: RunFacts, state: AttemptState) -> Markdown:
+    """The gate's checks with what they printed, and the reproduction."""
     return Markdown(render("pull_proof.md.j2", inline, facts.language, facts=facts, state=state))

@@ -70,6 +70,9 @@ class Phrases:
     check_proven: str
     check_unproven: str
     annotation: str
+    not_ready: str
+    check_unpublished: str
+    published_since: str
 
 
 PHRASES: Mapping[Language, Phrases] = {
@@ -91,6 +94,9 @@ PHRASES: Mapping[Language, Phrases] = {
         check_proven="Proven: fails without the patch, passes with it",
         check_unproven="Not proven",
         annotation="Changed by the fix",
+        not_ready="Not ready: {title}",
+        check_unpublished="Fix proven, but not published",
+        published_since="The patch that could not be published at first is now in {pull}.",
     ),
     "de": Phrases(
         prepare="Sandbox mit dem Repository vorbereiten",
@@ -111,5 +117,9 @@ PHRASES: Mapping[Language, Phrases] = {
         check_proven="Nachgewiesen: schlägt ohne den Patch fehl, läuft mit ihm durch",
         check_unproven="Nicht nachgewiesen",
         annotation="Vom Fix geändert",
+        not_ready="Not ready: {title}",
+        check_unpublished="Fix nachgewiesen, aber nicht veröffentlicht",
+        published_since="Der Patch, der zuerst nicht veröffentlicht werden konnte, ist jetzt in "
+        "{pull}.",
     ),
 }

@@ -128,6 +128,19 @@ class PullRequests(_Section):
     """How pull requests are made."""
 
     draft_only: bool = Field(False, description="Open every pull request as a draft.")
+    without_drafts: Literal["comment", "pull_request"] = Field(
+        "comment",
+        description="What becomes of a draft where GitHub offers none, as in private repositories "
+        "on its free plans: `comment` names the branch and shows the diff on the issue; "
+        "`pull_request` opens a normal one, titled “Not ready”, with a check that does not pass.",
+    )
+    branch_prefix: str = Field(
+        "patchwright/",
+        max_length=60,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*(/[A-Za-z0-9][A-Za-z0-9_-]*)*/?$",
+        description="How the names of Patchwright's branches begin, for repositories with a rule "
+        "about names; it should end with `/` or `-`.",
+    )
     labels: tuple[Name, ...] = Field(
         ("patchwright",), max_length=20, strict=False, description="Labels to put on it."
     )

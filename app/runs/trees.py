@@ -66,6 +66,13 @@ async def _ensure_environment(run: ActiveRun, path: Path, commit: str, clone_url
     await unless_stopped(lambda: run.store.stop_requested(run.record.id), environment)
 
 
+async def fetch(run: ActiveRun) -> publish.Fetched:
+    """Bring the mirror up to date; the tip of the branch that the run works from."""
+    repository = await run.forge.repository()
+    mirror = run.services.mirror(repository.clone_url)
+    return await publish.fetch(run.forge, mirror, run.record.trigger.base_branch)
+
+
 async def mirror_with(run: ActiveRun, commit: str, clone_url: str) -> Mirror:
     """The mirror, with this commit fetched: another machine may have started the run."""
     mirror = run.services.mirror(clone_url)

@@ -20,8 +20,10 @@ from app.github.fenced import fenced
 from app.runs import crash_limit, failures, later_rounds
 from app.runs.active_run import ActiveRun
 from app.runs.failures import Requeued, was_interrupted
-from app.runs.first_round import first_round, report_failure
-from app.runs.results import Ended
+from app.runs.first_round import first_round
+from app.runs.publication.again import publish_again
+from app.runs.publication.step import ending_of, report_failure
+from app.runs.results import Ended, Failed
 from app.runs.services import DurableStep, Services
 from app.storage.outage import is_unavailable, retry_while_unavailable
 from app.storage.records import Run
@@ -75,6 +77,8 @@ async def _do_round(run: ActiveRun, step: DurableStep, number: int, parked: str)
             await _park_or_fail(run, parked)
         elif number == 1:
             await first_round(run, step)
+        elif not run.record.pull_request:
+            await publish_again(run, step)
         else:
             await later_rounds.later_round(run, step)
     except LostLease:
@@ -113,10 +117,10 @@ async def _park_or_fail(run: ActiveRun, reason: str) -> None:
     present = run.store.get_run(run.record.id)
     if present.status == "done" or present.round != run.record.round:
         return
-    if run.record.round > 1:  # there is a pull request, whatever became of this round
+    if run.record.pull_request:  # it stands, whatever became of this round
         outcome = run.record.outcome or "failed"
         await run.finish(Ended(outcome, pull=run.record.pull_request, reason=reason))
         return
     with suppress(Requeued):  # it must not begin again, only because its issue cannot be told
         await run.with_retries("explain", partial(report_failure, run, None, reason))
-    await run.finish(Ended("failed", reason=reason))
+    await run.finish(ending_of(run, Failed(reason)))

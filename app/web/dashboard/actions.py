@@ -1,4 +1,4 @@
-"""What people may do to a run from its page: a hint, a stop, another try."""
+"""What people may do to a run from its page: a hint, a stop, another try, publishing a patch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 
+from app.publishing.publication import kept_proof
 from app.storage import audit
+from app.storage.inbox import Inbox
 from app.storage.records import Run
 from app.storage.store import SqlStore
 from app.telemetry import logs
@@ -45,6 +47,8 @@ def steer(
             return run.id
         case "retry":
             return _retry(store, enqueue, run, visitor)
+        case "publish":
+            return _publish(store, enqueue, run, visitor)
         case _:
             raise HTTPException(404, "There is no such action.")
 
@@ -70,11 +74,28 @@ def _retry(store: SqlStore, enqueue: Callable[[str], None], run: Run, visitor: V
     accepted = store.accept(f"page-{uuid.uuid4()}", "page", trigger, model=run.model)
     audit.record(store.database, visitor.name, "retry", accepted.run_id, f"of {run.id}")
     if accepted.how == "new":
-        try:
-            enqueue(accepted.run_id)
-        except Exception:  # noqa: BLE001  whatever the engine's trouble: the outbox has it
-            _log.warning("the run could not be enqueued yet", run=accepted.run_id, exc_info=True)
+        _enqueue(enqueue, accepted.run_id)
     return accepted.run_id
+
+
+def _publish(store: SqlStore, enqueue: Callable[[str], None], run: Run, visitor: Visitor) -> str:
+    if run.status != "done":
+        raise HTTPException(409, "The run is not over yet.")
+    if run.pull_request:
+        raise HTTPException(409, "The run's patch is published already.")
+    if not kept_proof([recorded.event for recorded in store.events(run.id)]):
+        raise HTTPException(409, "The run kept no patch. Start over instead.")
+    audit.record(store.database, visitor.name, "publish", run.id)
+    if Inbox(store.database).wake(run.id):
+        _enqueue(enqueue, run.id)
+    return run.id
+
+
+def _enqueue(enqueue: Callable[[str], None], run_id: str) -> None:
+    try:
+        enqueue(run_id)
+    except Exception:  # noqa: BLE001  whatever the engine's trouble: the outbox has it
+        _log.warning("the run could not be enqueued yet", run=run_id, exc_info=True)
 
 
 @router.post("/runs/{run_id}/{verb}")

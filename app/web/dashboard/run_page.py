@@ -32,6 +32,7 @@ async def show_run(
     values = summary_values(dashboard.settings, run, head)
     values |= {
         "visitor": visitor,
+        "unpublished": run.outcome in ("proven", "draft") and not run.pull_request,
         "may_steer": await dashboard.access.may_steer(visitor, run),
         "events": present_all(events),
         "shown": SHOWN,

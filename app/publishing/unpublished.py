@@ -1,0 +1,65 @@
+"""The comment about a patch that could not be published: why, the patch itself, what to do."""
+
+from __future__ import annotations
+
+from agent.journal.state import AttemptState
+from app.publishing.facts import RunFacts, must_be_draft, patch_of
+from app.publishing.obstacles import WITH_SECRETS
+from app.publishing.publication import PATCH_LOG, Publication
+from app.publishing.pull_request import diffstat, proof_table
+from app.publishing.rendering import MARKER_ROOM, render
+from app.publishing.shown_patch import ShownPatch, show_patch
+from app.sanitize.markdown import COMMENT_LIMIT, Markdown, fit, inline, units
+
+
+def unpublished_comment(
+    facts: RunFacts,
+    state: AttemptState,
+    publication: Publication,
+    reason: str,
+    *,
+    limit: int = COMMENT_LIMIT - MARKER_ROOM,
+    command: str = "/patchwright publish",
+) -> str:
+    """What was proven, why it is not published, the diff with how to apply it, and the proof.
+
+    `reason` is for obstacles without words of their own; `command` tries again.
+    """
+    obstacle = publication.obstacle
+    patch = patch_of(state)
+    # Of a secret whose place is not known no line may be shown.
+    hidden = obstacle is not None and obstacle.kind == "secret" and not obstacle.places
+
+    def text(shown: ShownPatch | None, *, proof: bool) -> str:
+        return render(
+            "unpublished.md.j2",
+            inline,
+            facts.language,
+            facts=facts,
+            state=state,
+            proven=not must_be_draft(state),
+            kind=obstacle.kind if obstacle else "other",
+            detail=(obstacle.detail if obstacle else "") or reason,
+            words="\n".join(obstacle.words) if obstacle else "",
+            publication=publication,
+            base=publication.base or facts.base_commit or _made_from(state),
+            shown=shown,
+            secret=obstacle is not None and obstacle.kind in WITH_SECRETS,
+            files=diffstat(patch),
+            patch_url=f"{facts.run_url}/logs/{PATCH_LOG}" if facts.run_url else "",
+            proof=proof_table(facts, state) if proof else Markdown(""),
+            command=command,
+        )
+
+    nothing = ShownPatch(Markdown(""), 0, len(diffstat(patch)), exact=False)
+    for proof in (True, False):
+        room = limit - units(text(nothing, proof=proof)) - 600
+        places = obstacle.places if obstacle else ()
+        shown = nothing if hidden else show_patch(patch, room, places)
+        if shown.files == shown.of:
+            break
+    return fit(text(shown, proof=proof), limit)
+
+
+def _made_from(state: AttemptState) -> str:
+    return state.started.base_commit if state.started else ""
