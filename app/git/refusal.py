@@ -76,7 +76,7 @@ _TAKEN = (
 )
 """Git's own words for a branch that is elsewhere than expected."""
 _IN_THE_WAY = re.compile(r"'refs/heads/([^']+)' exists; cannot create|directory[ /]file conflict")
-_PLACE = re.compile(r"^path: (?P<path>.+?):(?P<line>\d+)$")
+_PLACE = re.compile(r"^(?:- )?path: (?P<path>.+?):(?P<line>\d+)$")
 _PROGRESS = re.compile(r"^(Resolving deltas|Counting|Compressing|Enumerating|Total|Processing)\b")
 
 MOST_WORDS = 40

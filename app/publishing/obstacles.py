@@ -86,10 +86,12 @@ class Obstacle:
 
 Step = Literal["prove", "commit", "push", "pull", "labels", "check", "reviewers", "tell"]
 
-_REFUSED_PULLS: tuple[tuple[str, re.Pattern[str]], ...] = (
+_SAID: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("drafts", re.compile(r"draft pull requests are not supported", re.I)),
     ("no_pulls", re.compile(r"must be a collaborator|pull requests? .*disabled", re.I)),
     ("base_gone", re.compile(r"'field': 'base'", re.I)),
+    ("permission", re.compile(r"permissions requested are not granted", re.I)),
+    ("removed", re.compile(r"not accessible to the parent installation", re.I)),
     ("nothing_new", re.compile(r"no commits between", re.I)),
     ("unavailable", re.compile(r"repository .*(locked|disabled|migrat)", re.I)),
 )
@@ -105,7 +107,9 @@ def obstacle_of(error: Exception) -> Obstacle | None:
         case PushRefused():
             refusal = error.refusal
             places = tuple(f"{path}:{line}" for path, line in refusal.places)
-            return Obstacle(refusal.kind, refusal.reason, refusal.words, places)
+            # Git's short reason says less than the server's own words.
+            reason = "" if refusal.words else refusal.reason
+            return Obstacle(refusal.kind, reason, refusal.words, places)
         case NameInTheWay():
             return Obstacle("in_the_way", str(error))
         case BranchTaken():
@@ -140,7 +144,7 @@ def _kind_of_forge_error(error: ForgeError) -> str:
         case TokenRefused():
             return "token"
     said = str(error)
-    for kind, sign in _REFUSED_PULLS:
+    for kind, sign in _SAID:
         if sign.search(said):
             return kind
     if isinstance(error, ForgeDenied):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
+from app.publishing import publish
 from app.publishing.publication import kept_proof
 from app.runs.active_run import ActiveRun
-from app.runs.publication.step import end_failed, publish_result
+from app.runs.publication.step import end_failed, note, publish_result
 from app.runs.results import BaseMoved, Debugged, Ended, Failed, Prepared, Published
 from app.runs.services import DurableStep
 
@@ -28,7 +29,8 @@ async def _publish_kept(run: ActiveRun) -> Published | Failed:
     number = kept_proof(run.events())
     if not number:
         return Failed(NOTHING_KEPT)
-    repository = await run.forge.repository()
+    with publish.noting(partial(note, run), "prove", run.facts()):
+        repository = await run.forge.repository()
     made_from = run.state(number).started
     prepared = Prepared(
         base_commit=made_from.base_commit if made_from else "",

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from tests.doubles.github import push_rules
 from tests.doubles.github import repository as git
 from tests.doubles.github.faults import Fault
 from tests.doubles.github.hooks import Deliverer
@@ -101,6 +102,10 @@ def _change_repo(admin: Admin, body: Json) -> Json:
     repo.archived = body.get("archived", repo.archived)
     repo.private = body.get("private", repo.private)
     repo.protected_branches = set(body.get("protected_branches", repo.protected_branches))
+    repo.drafts = body.get("drafts", repo.drafts)
+    repo.pull_creation = body.get("pull_creation", repo.pull_creation)
+    if "rules" in body:
+        push_rules.install(repo.git, body["rules"])
     return {}
 
 

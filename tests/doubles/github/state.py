@@ -203,6 +203,10 @@ class Repo:
     check_runs: dict[int, CheckRun] = field(default_factory=dict)
     statuses: list[Status] = field(default_factory=list)
     protected_branches: set[str] = field(default_factory=set)
+    drafts: bool = True
+    """False: as in private repositories on free plans."""
+    pull_creation: str = "all"
+    """``all``, ``collaborators`` or ``none``: who may open pull requests."""
 
     @property
     def full_name(self) -> str:

@@ -167,7 +167,8 @@ def list_comments(call: Call) -> Answer:
 def create_comment(call: Call) -> Answer:
     """Say something."""
     item, now = call.issue(), call.world.now()
-    if item.locked and not call.has_role("write"):
+    # Neither may an App with write permission (renovatebot/renovate#6215).
+    if item.locked and (call.actor.by_app or not call.has_role("write")):
         raise GithubError(403, "Unable to create comment because issue is locked.")
     text = checked_body("IssueComment", call.body["body"])
     if not text or not text.strip():

@@ -65,6 +65,13 @@ def create_pull(call: Call) -> Answer:
     branch = branch if colon else head
     if colon and owner.lower() != repo.owner.login.lower():
         raise invalid("PullRequest", "head", "invalid")
+    if repo.pull_creation == "none":
+        raise not_found()
+    if repo.pull_creation == "collaborators" and call.actor.by_app:
+        raise _custom("must be a collaborator")  # codespell-project/codespell#3839
+    if call.body.get("draft") and not repo.drafts:
+        # SWE-agent/SWE-agent#179: no "Validation Failed", and no list of errors.
+        raise GithubError(422, "Draft pull requests are not supported in this repository.")
     base_sha, head_sha = git.branch_tip(repo.git, base), git.branch_tip(repo.git, branch)
     if base_sha is None:
         raise invalid("PullRequest", "base", "invalid")

@@ -20,6 +20,7 @@ from app.github.commands import Command, Mention, Unknown, parse
             Command("hint", "one\ntwo\n```\nthree\n```"),
         ),
         ("/patchwright retry", Command("retry")),
+        ("/patchwright publish", Command("publish")),
         ("/patchwright explain", Command("explain")),
         ("/patchwright", Command("help")),
         ("/patchwright help", Command("help")),

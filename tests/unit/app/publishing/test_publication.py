@@ -1,0 +1,49 @@
+"""How far a publication came, from its journal."""
+
+from __future__ import annotations
+
+from agent.journal.events import AnyEvent, AttemptEnded, PublicationStep, RunEnded
+from app.publishing.publication import Publication, kept_proof, publication_of
+from tests.support.runs.proven import HYPOTHESES, PROVEN, REPRODUCED, STARTED, SUBMITTED, UNPROVEN
+
+REFUSED = PublicationStep(attempt=0, step="push", status="refused", kind="signatures", words=("w",))
+PUSHED = PublicationStep(attempt=0, step="push", status="done", branch="b", commit="c")
+
+
+def attempt(number: int, *events: AnyEvent) -> list[AnyEvent]:
+    return [event.model_copy(update={"attempt": number}) for event in (STARTED, *events)]
+
+
+def test_a_later_step_takes_an_obstacle_away() -> None:
+    refused = publication_of([REFUSED])
+    assert refused.obstacle is not None
+    assert (refused.obstacle.kind, refused.obstacle.words) == ("signatures", ("w",))
+    assert publication_of([REFUSED, PUSHED]) == Publication(branch="b", commit="c")
+    opened = PublicationStep(attempt=0, step="pull", status="done", branch="b", pull=4, url="u")
+    assert publication_of([PUSHED, opened]).pull == 4
+
+
+def test_a_proof_on_another_base_ends_with_a_refusal_of_that_step() -> None:
+    again = PublicationStep(attempt=0, step="prove", status="done", base="tip")
+    moved = PublicationStep(attempt=0, step="prove", status="refused", kind="base_moved")
+    assert publication_of([again]).base == "tip"
+    assert publication_of([again, REFUSED]).base == "tip"
+    assert publication_of([again, moved]).base == ""
+
+
+def test_what_was_left_out_is_no_obstacle() -> None:
+    left = PublicationStep(attempt=0, step="labels", status="left_out", detail="no")
+    assert publication_of([PUSHED, left]) == publication_of([PUSHED])
+
+
+def test_the_proven_attempt_is_kept_and_not_the_last() -> None:
+    proven = attempt(1, REPRODUCED, *HYPOTHESES, SUBMITTED, PROVEN, AttemptEnded(outcome="proven"))
+    later = attempt(2, REPRODUCED, AttemptEnded(outcome="diagnosis"))
+    draft = attempt(3, REPRODUCED, SUBMITTED, UNPROVEN, AttemptEnded(outcome="draft"))
+    assert kept_proof(proven + later) == 1
+    assert kept_proof(later + draft) == 3
+    assert kept_proof(draft + proven) == 1
+    assert kept_proof(later) == 0
+    assert kept_proof([]) == 0
+    chosen = RunEnded(attempt=0, outcome="draft", chosen_attempt=3)
+    assert kept_proof([*proven, *draft, chosen]) == 3
