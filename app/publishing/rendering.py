@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -19,6 +20,13 @@ def render(
     template: str, escape: Callable[[str], str], language: Language = "en", **context: object
 ) -> str:
     """Render a template in the language, else in English. `escape` is applied to all output."""
+    text = _environment(escape, language).get_template(template).render(**context)
+    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+
+
+@cache
+def _environment(escape: Callable[[str], str], language: Language) -> Environment:
+    """The templates of a language, each read and compiled once."""
 
     def finalize(value: object) -> str:
         return str(value) if isinstance(value, Markdown | int) else escape(str(value))
@@ -38,8 +46,7 @@ def render(
         "inline": inline,
         "ours": Markdown,
     }
-    text = environment.get_template(template).render(**context)
-    return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
+    return environment
 
 
 MARKER_ROOM = 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import accumulate
 
 from app.sanitize.markdown import Markdown, fenced, units
 
@@ -32,7 +33,9 @@ def show_patch(patch: str, room: int, places: tuple[str, ...] = ()) -> ShownPatc
     withheld = withhold(patch, frozenset(places))
     parts = split_files(withheld)
     text, shown = Markdown(""), 0
-    for count in range(len(parts), 0, -1):
+    # As a block it is no shorter than its own text.
+    sizes = list(accumulate(units(part) for part in parts))
+    for count in range(sum(size <= room for size in sizes), 0, -1):
         whole = "".join(parts[:count]).strip("\n")
         text = fenced(whole, "diff", limit=max(room, 1) * 2)
         if units(text) <= room:
