@@ -23,6 +23,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from agent.task import GatePolicy
+from app.git.history import Order
 from app.git.limits import GitLimits, TreeCount, TreeLimits
 from app.git.patch_check import PatchUnusable, check_changes, check_text
 from app.git.process import (
@@ -248,9 +249,12 @@ class Mirror:
             pass
 
     def _entries(self, sha: str, paths: Sequence[str] = ()) -> Iterator[tuple[bytes, bytes]]:
-        """Mode, type, id and size of each file and folder of a tree, and its path, one by one."""
+        """Mode, type, id and size of each file and folder of a tree, and its path, one by one.
+
+        Raises `GitError` where the tree's entries are out of order or there twice.
+        """
         listing = ("ls-tree", "-r", "-t", "-l", "-z", "--full-tree", sha, "--", *paths)
-        rest = b""
+        rest, order = b"", Order()
         with git_output(
             self.git_dir,
             *listing,
@@ -264,6 +268,12 @@ class Mirror:
                     about, _, path = line.partition(b"\t")
                     if len(path) > MOST_PATH or path.count(b"/") > MOST_DEPTH:
                         raise GitError("The tree has a path that is too long or too deep.")
+                    if not order.is_next(path, about.split()[1] == b"tree"):
+                        shown = path.decode("utf-8", "backslashreplace")
+                        raise GitError(
+                            f"The tree has {shown} twice or out of order, so programs disagree "
+                            "about what is in it. Commit the folder again with an up-to-date git."
+                        )
                     yield about, path
                 if len(rest) > 2 * MOST_PATH:
                     raise GitError("The tree has a path that is too long or too deep.")

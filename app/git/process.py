@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from app.git.history import explain_fault, fetch_settings
+
 INHERITED_VARIABLES = (
     "PATH",
     "TMPDIR",
@@ -63,22 +65,7 @@ SETTINGS = {
     "tar.umask": "0022",
     # What comes in is checked whole. Old harmless faults, which GitHub serves too, are let pass;
     # names that a checkout could take for git's own are not.
-    "fetch.fsckObjects": "true",
-    "fetch.fsck.hasDot": "error",
-    "fetch.fsck.hasDotdot": "error",
-    "fetch.fsck.hasDotgit": "error",
-    "fetch.fsck.zeroPaddedFilemode": "warn",
-    "fetch.fsck.badFilemode": "warn",
-    "fetch.fsck.badTimezone": "warn",
-    "fetch.fsck.badDateOverflow": "warn",
-    "fetch.fsck.zeroPaddedDate": "warn",
-    "fetch.fsck.missingSpaceBeforeDate": "warn",
-    "fetch.fsck.missingSpaceBeforeEmail": "warn",
-    "fetch.fsck.missingNameBeforeEmail": "warn",
-    "fetch.fsck.missingEmail": "warn",
-    "fetch.fsck.badEmail": "warn",
-    "fetch.fsck.badName": "warn",
-    "fetch.fsck.gitmodulesUrl": "warn",
+    **fetch_settings(),
 }
 
 
@@ -315,6 +302,8 @@ def git_error(command: str, output: bytes) -> GitError:
     text = f"git {command} failed: {last}"
     if command not in OVER_THE_NETWORK:
         return GitFailed(text, printed)
+    if command == "fetch" and (fault := explain_fault(printed)):
+        return GitFailed(fault, printed)
     own = [line for line in printed.splitlines() if line.startswith(("fatal: ", "error: "))]
     sentences = "\n".join(re.sub(r"(?<=\s)'[^']*'", "", line) for line in own)
     for sign, kind in ((_DENIED, GitDenied), (_MISSING, GitMissing), (_UNAVAILABLE, GitAway)):

@@ -301,10 +301,53 @@ def test_a_repository_with_a_hidden_git_folder_is_not_taken_in(
     evil = git(remote, "commit-tree", tree, "-m", "evil")
     git(remote, "update-ref", "refs/heads/evil", evil)
     mirror = Mirror(tmp_path / "m.git", str(remote))
-    with pytest.raises(GitError, match=r"hasDotgit|fsck|unpack|index-pack"):
+    with pytest.raises(GitError, match="refuses the repository's history: hasDotgit"):
         mirror.fetch()
     with pytest.raises(GitError):
         mirror.tree_tar(evil, tmp_path / "tree.tar")
+
+
+def raw_object(bare: Path, kind: str, content: bytes) -> str:
+    """An object that git itself would not write."""
+    command = ["git", "hash-object", "-t", kind, "--literally", "-w", "--stdin"]
+    return (
+        subprocess.run(command, cwd=bare, input=content, capture_output=True, check=True)
+        .stdout.decode()
+        .strip()
+    )
+
+
+ODD_TREES = {
+    "twice": (b"a", b"a"),
+    "unsorted": (b"b", b"a"),
+    "zero-padded": (b"0a",),
+}
+
+
+@pytest.mark.parametrize("fault", list(ODD_TREES))
+def test_old_faults_of_a_history_are_let_through_and_not_worked_on(
+    remote: Path, tmp_path: Path, fault: str
+) -> None:
+    blob = git(remote, "hash-object", "-w", "--stdin", stdin="x")
+    entries = [
+        (b"0100644 " if fault == "zero-padded" else b"100644 ") + name + b"\0" + bytes.fromhex(blob)
+        for name in ODD_TREES[fault]
+    ]
+    tree = raw_object(remote, "tree", b"".join(entries))
+    who = "A<a@b> 1700000000 +051800"  # an address without a space, and a time zone of its own
+    text = f"tree {tree}\nauthor {who}\ncommitter {who}\n\nold\n"
+    old = raw_object(remote, "commit", text.encode())
+    new = git(remote, "commit-tree", "main^{tree}", "-p", old, "-m", "new")
+    git(remote, "update-ref", "refs/heads/main", new)
+    mirror = Mirror(tmp_path / "m.git", str(remote))
+    mirror.fetch()
+    assert mirror.base_commit("main") == new
+    mirror.tree_tar(new, tmp_path / "tree.tar")
+    if fault == "zero-padded":
+        mirror.tree_tar(old, tmp_path / "old.tar")
+        return
+    with pytest.raises(GitError, match="twice or out of order"):
+        mirror.tree_tar(old, tmp_path / "old.tar")
 
 
 def test_a_redirect_does_not_carry_the_token_away(tmp_path: Path) -> None:
