@@ -198,6 +198,10 @@ class GithubForge:
                 # Opened by another worker in between? Else the refusal is about something else.
                 for pull in self._find_pulls(branch, "open"):
                     return pull
+                if "already exists" in str(error.data):  # GitHub's lists may be seconds old
+                    raise ForgeAway(
+                        f"There is a pull request from {branch} that is not listed yet."
+                    ) from None
                 raise
             return as_pull(created)
 

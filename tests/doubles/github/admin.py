@@ -218,6 +218,11 @@ def _clock(admin: Admin, body: Json) -> Json:
     return {"now": stamp(admin.world.now())}
 
 
+def _stale(admin: Admin, body: Json) -> Json:
+    admin.world.stale_s = float(body["seconds"])
+    return {}
+
+
 def _fault(admin: Admin, body: Json) -> Json:
     try:
         admin.world.faults.add(Fault(**body))
@@ -292,6 +297,7 @@ ACTIONS: dict[str, Action] = {
     "uninstall": _uninstall,
     "ci": _ci,
     "clock": _clock,
+    "stale": _stale,
     "fault": _fault,
     "clear-faults": _clear_faults,
     "rate-limit": _rate_limit,

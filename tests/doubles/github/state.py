@@ -329,6 +329,9 @@ class World:
         self.ids: Iterator[int] = itertools.count(1001)
         self.limits = RateLimit()
         self.faults = Faults()
+        self.stale_s = 0.0
+        """Lists leave out what was made in so many seconds before: GitHub answers from replicas
+        (palantir/policy-bot#78, python/the-knights-who-say-ni#86)."""
         self.app: AppRegistration
 
     def now(self) -> datetime:
@@ -346,6 +349,10 @@ class World:
     def repo(self, full_name: str) -> Repo | None:
         """The repository of that ``owner/name``."""
         return self.repos.get(full_name.lower())
+
+    def is_listed(self, made_at: datetime) -> bool:
+        """Whether something made at this time is in lists already."""
+        return self.now() - made_at >= timedelta(seconds=self.stale_s)
 
     def add_user(self, login: str, kind: str = "User") -> User:
         """Add a user, or give the one that exists."""

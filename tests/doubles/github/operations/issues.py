@@ -155,7 +155,11 @@ def unlock(call: Call) -> Answer:
 def list_comments(call: Call) -> Answer:
     """The conversation, oldest first."""
     item, since = call.issue(), call.query.get("since", "")
-    said = [c for c in item.comments if stamp(c.updated_at) >= since]
+    said = [
+        c
+        for c in item.comments
+        if stamp(c.updated_at) >= since and call.world.is_listed(c.created_at)
+    ]
     return paged(call, [basic.comment(call.world, call.repo, item, c) for c in said])
 
 

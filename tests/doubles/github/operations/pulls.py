@@ -49,6 +49,7 @@ def list_pulls(call: Call) -> Answer:
         pulls.pull_simple(call.world, call.repo, item)
         for item in items
         if item.pull
+        and call.world.is_listed(item.created_at)
         and state in ("all", item.state)
         and query.get("head", f"{owner}:{item.pull.head_ref}") == f"{owner}:{item.pull.head_ref}"
         and query.get("base", item.pull.base_ref) == item.pull.base_ref

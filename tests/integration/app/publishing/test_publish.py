@@ -156,6 +156,19 @@ async def test_a_crash_around_any_act_neither_doubles_nor_loses(
     assert kinds.count("git/push") == kinds.count("pulls/create") == 1
 
 
+async def test_a_pull_request_that_is_not_listed_yet_is_waited_for(
+    forge: GithubForge, mirror: Mirror, run: RunFacts, github_world: GithubWorld
+) -> None:
+    github_world.admin("stale", seconds=60)
+    github_world.fail("POST .*/pulls$", kind="lost")
+    for why in ("cannot be reached", "not listed yet"):
+        with pytest.raises(ForgeAway, match=why):
+            await publish.publish(forge, mirror, run, state_of())
+    github_world.advance(61)
+    await publish.publish(forge, mirror, run, state_of())
+    assert len(github_world.pulls(run.repository)) == 1
+
+
 async def test_an_unproven_patch_is_a_draft(
     forge: GithubForge, mirror: Mirror, run: RunFacts, github_world: GithubWorld
 ) -> None:

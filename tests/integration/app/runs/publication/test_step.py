@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -403,6 +405,46 @@ def keep_for_a_look(name: str, proof: KeptProof, case: Case, base: str) -> None:
     text = "\n\n".join(seen) or f"Only on the page: {proof.publication.obstacle}"
     with (Path(folder) / "comments.md").open("a") as file:
         file.write(f"\n\n# {name} ({case.where})\n\n{text}\n")
+
+
+PUSH = "POST .*git-receive-pack|GIT .*git-receive-pack$"
+PUBLISHED = ["git/push", "pulls/create", "checks/create"]
+PUBLISHED += ["issues/create-comment"]
+COMMENT = "POST .*/issues/[0-9]+/comments$"
+
+
+@pytest.mark.parametrize(
+    ("arrange", "acts", "expected"),
+    [
+        (
+            nothing,
+            (PUSH, "POST .*/pulls$", "POST .*/labels$", "POST .*/check-runs$", COMMENT),
+            PUBLISHED,
+        ),
+        (rule("signatures"), (COMMENT, COMMENT), ["issues/create-comment"] * 2),
+        (issue("lock"), ("POST .*/check-runs$",), ["checks/create"]),
+    ],
+    ids=["published", "refused", "locked"],
+)
+async def test_a_crash_after_each_outward_act_doubles_nothing(
+    arrange: Arrange,
+    acts: tuple[str, ...],
+    expected: list[str],
+    server: GithubServer,
+    world: GithubWorld,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    proof = KeptProof(server, world, tmp_path, f"crash-{request.node.callspec.id}/shop")
+    arrange(proof)
+    for act in acts:
+        world.fail(act, kind="lost")  # it is done, and nobody hears of it
+        with pytest.raises(asyncio.CancelledError):  # back to the queue
+            await proof.publish()
+    await proof.publish()
+    done = Counter(a["kind"] for a in world.acts() if proof.repo in a["path"])
+    del done["issues/add-labels"]  # the same labels again change nothing
+    assert done == Counter(expected)
 
 
 def test_every_kind_of_obstacle_is_in_the_table_or_named_here() -> None:
