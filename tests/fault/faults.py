@@ -55,6 +55,11 @@ class Faults:
             if healing is not None:
                 self._open[name] = (time.monotonic() + lasts_s, healing)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether something is still wrong that does not go by itself."""
+        return bool(self._open)
+
     def repair_all(self) -> None:
         """Fix what is still open."""
         for _, fix in self._open.values():
@@ -82,6 +87,16 @@ def faults(house: House, engine: Engine | None, count: int, rng: random.Random) 
             return link.fix  # type: ignore[attr-defined,no-any-return]
 
         kinds[f"network to {name} cut"] = cut
+
+    def refuse(_lasts_s: float) -> Callable[[], None]:
+        house.refuse_pushes()
+        return house.take_pushes
+
+    def stale(lasts_s: float) -> Callable[[], None]:
+        house.stale_lists(lasts_s)
+        return lambda: house.stale_lists(0)
+
+    kinds |= {"publications refused": refuse, "lists stale": stale}
     if (served := house.database) is not None:
 
         def kill_database(_lasts_s: float) -> Callable[[], None]:

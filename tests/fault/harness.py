@@ -15,6 +15,7 @@ from pathlib import Path
 import docker
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.storage.records import Run
 from app.storage.store import SqlStore
 from tests.fault.faults import Engine, Faults, faults
 from tests.fault.house import House, Issue, house
@@ -99,6 +100,7 @@ def _until_settled(plan: Plan, made: House, store: SqlStore, coming: Faults) -> 
     """Report bugs and let faults come until every bug has an outcome, or time is up."""
     issues: list[Issue] = []
     unheard: dict[Issue, float] = {}
+    said: dict[str, int] = {}
     work = plan.runs * plan.steps * EVENTS_A_STEP
     end = time.monotonic() + plan.longest_s
     while time.monotonic() < end:
@@ -110,6 +112,12 @@ def _until_settled(plan: Plan, made: House, store: SqlStore, coming: Faults) -> 
             time.sleep(0.1)
             continue
         settled = sum(run.status == "done" for run in runs)
+        for run in runs:
+            # Refused for a while: somebody says so when it is over, once for each end.
+            if refused_publication(run) and said.get(run.id) != run.round and not coming.is_open:
+                said[run.id] = run.round
+                made.publish_again(Issue(run.repository, run.issue_number))
+        settled -= sum(map(refused_publication, runs))
         coming.tend(sum(run.events for run in runs) / work)
         if settled == plan.runs:
             break
@@ -124,6 +132,11 @@ def _until_settled(plan: Plan, made: House, store: SqlStore, coming: Faults) -> 
         time.sleep(0.1)
     coming.repair_all()
     return issues
+
+
+def refused_publication(run: Run) -> bool:
+    """Whether a run is over that proved a fix and has no pull request."""
+    return run.status == "done" and run.outcome == "proven" and not run.pull_request
 
 
 def _deliver_again(made: House, issue: Issue) -> None:

@@ -89,6 +89,27 @@ class House:
         ann.label(repository, issue, LABEL)
         return Issue(repository, issue)
 
+    def publish_again(self, issue: Issue) -> None:
+        """Somebody who may says that what was in the way is gone."""
+        max_ = self.world.collaborator(issue.repository, "max", "write")
+        max_.comment(issue.repository, issue.number, "/patchwright publish")
+
+    def refuse_pushes(self) -> None:
+        """A rule takes signed commits only, in every repository."""
+        self._rules([{"kind": "signatures"}])
+
+    def take_pushes(self) -> None:
+        """No rule holds any more."""
+        self._rules([])
+
+    def _rules(self, rules: list[dict[str, str]]) -> None:
+        for repository in REPOSITORIES:
+            self.world.admin("change-repo", repo=repository, rules=rules)
+
+    def stale_lists(self, seconds: float) -> None:
+        """GitHub's lists leave out what was made in so many seconds before."""
+        self.world.admin("stale", seconds=seconds)
+
     def stop(self) -> dict[str, int]:
         """Stop all in good order; gives the exit codes."""
         return {part.name: part.stop() for part in reversed(self.parts)}

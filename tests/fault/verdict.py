@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent.journal.events import RunEnded, SandboxOpened, ToolFinished, ToolStarted
+from agent.journal.events import PublicationStep, RunEnded, SandboxOpened, ToolFinished, ToolStarted
 from app.storage import audit
 from app.storage.records import Run
 from app.storage.store import SqlStore
@@ -51,14 +51,17 @@ def judge(house: House, store: SqlStore, issues: Sequence[Issue]) -> Verdict:
             if len(found) != 1 or found[0].status != "done" or not found[0].outcome
         ],
         # Without faults the stand-in's model always gets there.
+        "proven and not published": [
+            run.id for run in runs if run.outcome == "proven" and not run.pull_request
+        ],
         "runs that were kept from their proof": [
             f"{run.id}: {run.outcome}" for run in runs if run.outcome != "proven"
         ],
         "duplicate or missing pull requests": [],
         "duplicate comments": [],
         "duplicate or stray branches": [],
-        "journals with gaps or without exactly one end": [
-            j.run.id for j in journals if j.gaps or j.ends != 1
+        "journals with gaps or without an end for their rounds": [
+            j.run.id for j in journals if j.gaps or not 1 <= j.ends <= j.run.round
         ],
         "calls made again although their result was kept": [
             f"{j.run.id} {call}" for j in journals for call in j.again
@@ -74,6 +77,7 @@ def judge(house: House, store: SqlStore, issues: Sequence[Issue]) -> Verdict:
         "journal entries": str(sum(len(j.entries) for j in journals)),
         "claims of a run, most": f"{sum(r.epoch for r in runs)}, {max(r.epoch for r in runs)}",
         "taken over by another worker": str(_takeovers(store)),
+        "publications that were refused": str(sum(j.refused for j in journals)),
         "sandboxes built again": str(sum(j.rebuilt for j in journals)),
         "calls that were interrupted": str(sum(j.interrupted for j in journals)),
         "pull requests, pushes, comments": f"{acts['pulls/create']}, {acts['git/push']}, "
@@ -92,6 +96,9 @@ class Journal:
         self.gaps = [e.seq for e in self.entries] != list(range(len(self.entries)))
         self.ends = sum(isinstance(event, RunEnded) for event in events)
         self.rebuilt = sum(isinstance(e, SandboxOpened) and e.reason == "rebuilt" for e in events)
+        self.refused = sum(
+            isinstance(event, PublicationStep) and event.status == "refused" for event in events
+        )
         self.interrupted = 0
         self.again: list[str] = []
         finished: set[str] = set()

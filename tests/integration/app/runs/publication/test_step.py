@@ -177,36 +177,28 @@ CASES: dict[str, Case] = {
         "comment",
         "linear_history",
         ("no merge commits",),
-        without_rules,
     ),
-    "creation": Case(
-        rule("creation"), "comment", "creation", ("creations being restricted",), without_rules
-    ),
+    "creation": Case(rule("creation"), "comment", "creation", ("creations being restricted",)),
     "path": Case(
         rule("path", pattern="shop/*"),
         "comment",
         "path",
         ("File path is restricted", "forbids changes to some of its files"),
-        without_rules,
     ),
-    "file-size": Case(
-        rule("file_size", bytes="10"), "comment", "file_size", ("GH001",), without_rules
-    ),
+    "file-size": Case(rule("file_size", bytes="10"), "comment", "file_size", ("GH001",)),
     "push-size": Case(small_pushes, "comment", "push_size", ("pack exceeds maximum",)),
     "checks": Case(
         rule("checks"),
         "comment",
         "checks",
         ("Do not require status checks on creation",),
-        without_rules,
     ),
-    "protected": Case(rule("protection"), "comment", "pull_request", (GH006,), without_rules),
+    "protected": Case(rule("protection"), "comment", "pull_request", (GH006,)),
     "force-push": Case(
         rule("protection", says="Cannot force-push to a protected branch."),
         "comment",
         "force_push",
         ("never force-pushes",),
-        without_rules,
     ),
     "branch-name": Case(
         rule("branch_name", pattern="^fix/"),
@@ -220,15 +212,13 @@ CASES: dict[str, Case] = {
         "comment",
         "commit_message",
         ("^JIRA-",),
-        without_rules,
     ),
-    "email": Case(rule("email", pattern="@acme.test"), "comment", "email", (), without_rules),
+    "email": Case(rule("email", pattern="@acme.test"), "comment", "email", ()),
     "server-finds-a-secret": Case(
         rule("secret", pattern="t = 0"),
         "comment",
         "secret",
         ("path: shop/cart.py:2", "may hold a secret is left out here", "/logs/patch"),
-        without_rules,
         shown=False,
     ),
     "server-finds-a-secret-somewhere": Case(
@@ -236,7 +226,6 @@ CASES: dict[str, Case] = {
         "comment",
         "secret",
         ("not shown here because it may hold a secret", "/logs/patch"),
-        without_rules,
         shown=False,
     ),
     "workflows": Case(
@@ -244,22 +233,19 @@ CASES: dict[str, Case] = {
         "comment",
         "workflows",
         (),
-        without_rules,
     ),
     "unknown-rule": Case(
         says("A rule that GitHub invents tomorrow."),
         "comment",
         "rule",
         ("A rule that GitHub invents tomorrow.",),
-        without_rules,
     ),
-    "hostile-words": Case(says(HOSTILE), "comment", "rule", (), without_rules),
+    "hostile-words": Case(says(HOSTILE), "comment", "rule", ()),
     "repository-locked": Case(
         says("This repository has been locked for a migration."),
         "comment",
         "unavailable",
         (),
-        without_rules,
     ),
     "own-secret": Case(
         nothing, "comment", "own_secret", ("[secret]",), made={"patch": SECRET}, shown=False
@@ -272,8 +258,7 @@ CASES: dict[str, Case] = {
         "comment",
         "signatures",
         ("of 6 files", "too long for a comment", "/logs/patch"),
-        without_rules,
-        {"patch": LONG},
+        made={"patch": LONG},
     ),
     "no-write-permission": Case(
         permissions(contents="read"),
