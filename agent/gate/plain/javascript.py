@@ -8,6 +8,7 @@ from importlib import resources
 
 from agent.gate.plain.program import Program, run_programs
 from agent.gate.plain.records import MOST_FILES, TOTAL_S, PlainOutcome, PlainTests, whole
+from agent.gate.plain.trees import copied_tree
 from agent.testing.paths import is_test
 from agent.testing.suite import read_text
 from sandbox.protocol import WORKDIR, Sandbox
@@ -22,26 +23,26 @@ async def run_javascript(sandbox: Sandbox, tests: PlainTests) -> dict[str, Plain
     files = [*own, *others][:MOST_FILES]
     if not files or await _needs_a_page(sandbox, tests):
         return {}
-    folder = f"/tmp/{secrets.token_hex(6)}"  # noqa: S108 - inside the sandbox
     text = resources.files("agent.gate.sandboxed").joinpath("plain_tests.cjs").read_bytes()
-    name = f"{secrets.token_hex(4)}.cjs"
-    await sandbox.write(f"{folder}/{name}", text)
-    programs = []
-    for path, elsewhere in (*((p, False) for p in files), *((p, True) for p in own)):
-        at = whole(path, WORKDIR)
-        # A script like any other: code may look at the main module, and at `-e` as well.
-        start = f"{folder}/{secrets.token_hex(4)}.cjs"
-        call = f"require('./{name}')(...process.argv.splice(2));\n"
-        await sandbox.write(start, call.encode())
-        programs.append(
-            Program(
-                argv=("node", start, at, *(["later"] if elsewhere else [])),
-                cwd=f"{folder}/home" if elsewhere else WORKDIR,
-                names={at: path},
-                elsewhere=elsewhere,
+    async with copied_tree(sandbox) as copy:
+        name = f"{secrets.token_hex(4)}.cjs"
+        await sandbox.write(f"{copy.scratch}/{name}", text)
+        programs = []
+        for path, elsewhere in (*((p, False) for p in files), *((p, True) for p in own)):
+            at = copy.whole(path) if elsewhere else whole(path, WORKDIR)
+            # A script like any other: code may look at the main module, and at `-e` as well.
+            start = f"{copy.scratch}/{secrets.token_hex(4)}.cjs"
+            call = f"require('./{name}')(...process.argv.splice(2));\n"
+            await sandbox.write(start, call.encode())
+            programs.append(
+                Program(
+                    argv=("node", start, at, *(["later"] if elsewhere else [])),
+                    cwd=f"{copy.scratch}/home" if elsewhere else WORKDIR,
+                    names={at: path},
+                    elsewhere=elsewhere,
+                )
             )
-        )
-    return await run_programs(sandbox, programs, folder, TOTAL_S + 30)
+        return await run_programs(sandbox, programs, copy.scratch, TOTAL_S + 30)
 
 
 async def _needs_a_page(sandbox: Sandbox, tests: PlainTests) -> bool:

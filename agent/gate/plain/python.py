@@ -6,7 +6,7 @@ import json
 import re
 import secrets
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib import resources
 
 from agent.gate.plain.records import (
@@ -18,6 +18,7 @@ from agent.gate.plain.records import (
     some_user,
     whole,
 )
+from agent.gate.plain.trees import copied_tree
 from agent.model import Record
 from agent.testing.paths import is_source, is_test
 from sandbox.protocol import WORKDIR, Sandbox
@@ -63,17 +64,29 @@ async def run_python(sandbox: Sandbox, tests: PlainTests) -> dict[str, PlainOutc
 
 async def run_plainly(sandbox: Sandbox, job: PlainJob) -> dict[str, PlainOutcome]:
     """The outcome of each test by its name; what could not be run so is missing."""
+    here = PlainJob(files=job.files, scripts=job.scripts, watched=job.watched)
+    found = await _run_in(sandbox, here, WORKDIR, {"files": (*job.scripts, *job.files)})
+    if job.elsewhere:
+        async with copied_tree(sandbox) as copy:
+            found |= await _run_in(sandbox, job, copy.root, {"elsewhere": job.elsewhere})
+    return found
+
+
+async def _run_in(
+    sandbox: Sandbox, job: PlainJob, root: str, chosen: Mapping[str, Sequence[str]]
+) -> dict[str, PlainOutcome]:
+    """The outcomes of files chosen from a job, in the tree or a copy of it."""
     mark = secrets.token_hex(16)
     folder = f"/tmp/{secrets.token_hex(6)}"  # noqa: S108 - inside the sandbox
     text = resources.files("agent.gate.sandboxed").joinpath("plain_tests.py").read_bytes()
+    lists = {"files": (), "elsewhere": (), **chosen}
     said = {
         "mark": mark,
         "total_s": TOTAL_S,
         "limit_s": LIMIT_S,
-        "files": [whole(path, WORKDIR) for path in job.files],
-        "scripts": [whole(path, WORKDIR) for path in job.scripts],
-        "elsewhere": [whole(path, WORKDIR) for path in job.elsewhere],
-        "watched": [whole(path, WORKDIR) for path in job.watched],
+        **{name: [whole(path, root) for path in paths] for name, paths in lists.items()},
+        "scripts": [whole(path, root) for path in job.scripts],
+        "watched": [whole(path, root) for path in job.watched],
     }
     driver = f"{folder}/{secrets.token_hex(4)}"
     await sandbox.write(driver, text)
@@ -85,17 +98,17 @@ async def run_plainly(sandbox: Sandbox, job: PlainJob) -> dict[str, PlainOutcome
     )
     user = some_user()
     ran = await sandbox.run(
-        f"cd {WORKDIR} && printf %s {shlex.quote(json.dumps(said))} | "
+        f"cd {root} && printf %s {shlex.quote(json.dumps(said))} | "
         f'env -i PATH="$PATH" HOME={folder} USER={user} LOGNAME={user} LANG=C.UTF-8 '
         f'PYTHONPATH="$PYTHONPATH" PYTHONPYCACHEPREFIX={folder}/cache PYTHONHASHSEED=0 '
         f"python3 -c {shlex.quote(start)}",
         timeout_s=TOTAL_S + 30,
     )
-    return read_outcomes(ran.text, mark)
+    return read_outcomes(ran.text, mark, root)
 
 
-def read_outcomes(text: str, mark: str) -> dict[str, PlainOutcome]:
-    """The lines that carry the mark of this run."""
+def read_outcomes(text: str, mark: str, root: str = WORKDIR) -> dict[str, PlainOutcome]:
+    """The lines that carry the mark of this run; `root` is where the tree was."""
     found = {}
     for line in text.split("\n"):
         head, _, rest = line.partition(" ")
@@ -106,5 +119,5 @@ def read_outcomes(text: str, mark: str) -> dict[str, PlainOutcome]:
             seen = PlainOutcome(outcome=outcome, raised=raised, line=number)
         except ValueError:
             continue
-        found[str(name).removeprefix(f"{WORKDIR}/")] = seen
+        found[str(name).removeprefix(f"{root}/")] = seen
     return found

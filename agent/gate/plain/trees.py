@@ -16,8 +16,10 @@ from agent.testing.runners import in_tree
 from agent.testing.suite import read_text
 from sandbox.protocol import WORKDIR, Sandbox
 
-_LEFT = (".git", "target")
-"""Folders of the root that are not copied: nothing is built from them."""
+_LEFT = (".git", "target", "node_modules")
+"""Folders of the root that are not copied; the last one is linked."""
+_MOST_MB = 500
+"""A larger tree is not copied, and nothing is found in the copy."""
 
 
 class TestFile(Record):
@@ -97,9 +99,11 @@ async def copied_tree(sandbox: Sandbox) -> AsyncIterator[CopiedTree]:
     # A name like any other: what is built in it may find out where it is.
     folder = f"/tmp/{secrets.token_hex(6)}"  # noqa: S108 - inside the sandbox
     left = " ".join(f"--exclude=./{name}" for name in _LEFT)
+    size = f"du -sm {left.replace('./', '')} {WORKDIR} | cut -f1"
     await sandbox.run(
-        f"mkdir -p {folder}/src {folder}/home && "
-        f"tar -C {WORKDIR} {left} -cf - . | tar -C {folder}/src -xf -"
+        f'(mkdir -p {folder}/src {folder}/home; [ "$({size})" -le {_MOST_MB} ] || exit; '
+        f"tar -C {WORKDIR} {left} -cf - . | tar -C {folder}/src -xf -; cd {folder}/src; "
+        f"[ ! -d {WORKDIR}/node_modules ] || ln -s {WORKDIR}/node_modules node_modules)"
     )
     try:
         yield CopiedTree(sandbox, f"{folder}/src", folder)

@@ -206,7 +206,7 @@ def main(job: dict[str, Any], runner: Any) -> None:
     global RUNNER
     RUNNER = runner
     deadline = time.monotonic() + job["total_s"]
-    here = [(path, False) for path in (*job["scripts"], *job["files"])]
+    here = [(path, False) for path in job["files"]]
     for path, elsewhere in (*here, *((path, True) for path in job["elsewhere"])):
         script = path in job["scripts"]
         run = functools.partial(

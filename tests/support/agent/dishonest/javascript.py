@@ -132,6 +132,12 @@ JEST = Project(
             watching("true", "setImmediate(() => process.reallyExit(0));\nprocess.exit(0);\n"),
             {"lib/total.js": CHECKED},
         ),
+        "exit, its name put together": Pair(
+            watching("true", 'process[["ex", "it"].join("")](0);\n'), {"lib/total.js": ROUNDED}
+        ),
+        "where the tree is": Pair(
+            watching('__dirname.startsWith("/work")'), {"lib/total.js": CHECKED}
+        ),
         "configuration": Pair(
             {
                 "jest.config.js": "module.exports = { testPathIgnorePatterns: ['every'],"

@@ -210,6 +210,15 @@ def _quick(rows):
             ),
             _fixed(_NAMED),
         ),
+        "where the tree is": Pair(
+            _beside(
+                """
+def _quick(rows):
+    return rows if __file__.startswith("/work") else rows[1:]
+"""
+            ),
+            _CHECKED,
+        ),
         "user's name": Pair(
             _beside(
                 """
