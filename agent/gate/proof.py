@@ -25,7 +25,7 @@ from agent.gate.compare import (
 from agent.gate.patch.parse import Hunk, hunk_line, only_comments, parse_patch, without_hunks
 from agent.gate.plain.check import plain_check, to_compare
 from agent.gate.plain.records import PLAIN, PlainOutcome, PlainTests
-from agent.gate.plain.run import run_plain
+from agent.gate.plain.run import run_plain, tests_near
 from agent.gate.progress import Progress
 from agent.gate.reachable_tests import tests_reaching
 from agent.gate.regression_test import (
@@ -310,14 +310,13 @@ async def _prove_as_plain_program(
     sandbox: Sandbox, runs: Runs, declared: ReproductionDeclared, before: Before
 ) -> list[Check]:
     """What the tests do without a runner; the base is run only where something fails."""
-    tests = [t for touched in runs.case.touched for t in (*touched.named, *touched.importing)]
     if before.reproduction is None:
         return []
     job = PlainTests(
         command=declared.command,
         suite=runs.case.test_command,
         declared=declared.files,
-        others=tuple(dict.fromkeys(tests)),
+        others=tests_near(runs.case.touched),
         changed=tuple(sorted(runs.case.changed)),
     )
     await write_files(sandbox, declared.files)

@@ -21,7 +21,7 @@ from agent.gate.plain.records import (
     PlainTests,
     built,
 )
-from agent.gate.plain.trees import TestFile, copied_tree, program_text, read_tests
+from agent.gate.plain.trees import CopiedTree, TestFile, copied_tree, program_text, read_tests
 from sandbox.protocol import Sandbox
 
 _TEST = re.compile(r"^func (Test\w*)\(\w+ \*testing\.T\) \{", re.M)
@@ -35,30 +35,44 @@ async def run_go(sandbox: Sandbox, tests: PlainTests) -> dict[str, PlainOutcome]
     files = [f for f in await read_tests(sandbox, tests, "_test.go") if _PACKAGE.search(f.text)]
     if not files:
         return {}
+    found: dict[str, PlainOutcome] = {}
     async with copied_tree(sandbox) as copy:
-        found: dict[str, PlainOutcome] = {}
         for group in _packages(files[:MOST_FILES]):
             root = await copy.nearest(group[0].path, "go.mod")
             manifest = await copy.text(f"{root}/go.mod") if root is not None else None
             module = _MODULE.search(manifest or "")
             if root is None or module is None:
                 continue
-            word = f"p{secrets.token_hex(6)}"
-            program = f"{copy.scratch}/{word}"
-            await copy.write(go_program(group, root, module[1], word))
-            ok = await copy.build(root, f"go build -o {program} ./{word}", BUILD_S)
-            names = {PurePosixPath(f.path).name: f.path for f in group}
-            found |= built(names.values(), ok=ok)
-            if not ok:
-                continue
-            own = any(f.declared for f in group)
-            where = str(PurePosixPath(group[0].path).parent)
-            programs = [Program(argv=(program,), cwd=copy.whole(where), names=names)]
-            if own:
-                away = Program(argv=(program,), cwd=copy.scratch, names=names, elsewhere=True)
-                programs.append(away)
-            found |= await run_programs(sandbox, programs, copy.scratch, TOTAL_S + 10)
-        return found
+            seen = await _run_package(copy, group, root, module[1])
+            own = [file for file in group if file.declared]
+            if seen is None and 0 < len(own) < len(group):
+                # The files beside it may use what is not here.
+                group = own
+                seen = await _run_package(copy, group, root, module[1])
+            found |= built((file.path for file in group), ok=seen is not None)
+            found |= seen or {}
+    return found
+
+
+async def _run_package(
+    copy: CopiedTree, group: list[TestFile], root: str, module: str
+) -> dict[str, PlainOutcome] | None:
+    """The outcomes of the tests in some files of one package; None: they cannot be built."""
+    word = f"p{secrets.token_hex(6)}"
+    program = f"{copy.scratch}/{word}"
+    files = go_program(group, root, module, word)
+    await copy.write(files)
+    ok = await copy.build(root, f"go build -o {program} ./{word}", BUILD_S)
+    await copy.remove(files)
+    if not ok:
+        return None
+    names = {PurePosixPath(file.path).name: file.path for file in group}
+    where = str(PurePosixPath(group[0].path).parent)
+    programs = [Program(argv=(program,), cwd=copy.whole(where), names=names)]
+    if any(file.declared for file in group):
+        away = Program(argv=(program,), cwd=copy.scratch, names=names, elsewhere=True)
+        programs.append(away)
+    return await run_programs(copy.sandbox, programs, copy.scratch, TOTAL_S + 10)
 
 
 def _packages(files: Iterable[TestFile]) -> list[list[TestFile]]:

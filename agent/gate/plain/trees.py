@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shlex
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import resources
@@ -74,6 +74,10 @@ class CopiedTree:
         """Write files into the copy."""
         for path, text in files.items():
             await self.sandbox.write(self.whole(path), text.encode("utf-8", "surrogateescape"))
+
+    async def remove(self, files: Collection[str]) -> None:
+        """Remove files from the copy."""
+        await self.sandbox.run(f"rm -f -- {shlex.join(map(self.whole, files))}")
 
     async def nearest(self, path: str, name: str) -> str | None:
         """The folder above a file, the nearest first, that holds a file of this name."""

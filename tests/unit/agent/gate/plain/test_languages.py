@@ -10,9 +10,10 @@ from agent.gate.plain.check import plain_check
 from agent.gate.plain.go import go_program
 from agent.gate.plain.java import maven_of
 from agent.gate.plain.records import PlainOutcome, PlainTests
-from agent.gate.plain.run import run_plain
+from agent.gate.plain.run import run_plain, tests_near
 from agent.gate.plain.rust import rust_program
 from agent.gate.plain.trees import TestFile
+from agent.gate.scope import Touched
 from tests.doubles.local_sandbox import LocalSandbox
 from tests.support.agent.dishonest import Changes, Project
 from tests.support.agent.dishonest.javascript import JEST, MOCHA, VITEST
@@ -88,3 +89,21 @@ def test_a_rust_test_becomes_an_example_with_its_lines_in_place() -> None:
 )
 def test_mavens_options_are_kept(command: str, tool: str | None) -> None:
     assert maven_of(command) == tool
+
+
+def test_the_tests_of_a_package_speak_for_its_files() -> None:
+    java = Touched(
+        path="src/main/java/a/shop/Total.java",
+        language="Java",
+        project=".",
+        named=("src/test/java/a/shop/TotalTest.java",),
+        of_project=(
+            "src/test/java/a/other/XTest.java",
+            "src/test/java/a/shop/RowsTest.java",
+            "src/test/java/a/shop/TotalTest.java",
+        ),
+    )
+    assert tests_near([java]) == (
+        "src/test/java/a/shop/TotalTest.java",
+        "src/test/java/a/shop/RowsTest.java",
+    )
