@@ -195,12 +195,12 @@ async def _run_once(
     exports = "".join(f"export {n}={shlex.quote(v)}\n" for n, v in variables.items())
     before = await sandbox.snapshot()
     command = in_tree(f"{exports}{line}", f"touch {scratch}/start", part.folder)
-    if call.format == "pytest":
+    if call.format in _IN_ONE_FILE:
         command = _told_through_a_pipe(command, call.report)
     ran = await sandbox.run(f"mkdir -p {scratch}\n{command}", timeout_s=timeout_s)
     report = b""
     if call.format in _IN_ONE_FILE:
-        report = await _report(sandbox, _place_of_report(call, ran))
+        report = await _told(sandbox, call, ran)
     results, output, complete = await _results(sandbox, call, ran, report, scratch, part.folder)
     entered = parse_entered(report) if _WATCHED in variables else None
     # Not by a diff: what tests leave may be large.
@@ -269,10 +269,11 @@ def _told_through_a_pipe(command: str, report: str) -> str:
     )
 
 
-def _place_of_report(call: Invocation, ran: CommandResult) -> str:
-    if call.format != "pytest":
-        return call.report
-    return f"{call.report}-{'partly' if ran.timed_out else 'whole'}"
+async def _told(sandbox: Sandbox, call: Invocation, ran: CommandResult) -> bytes:
+    """What came through the pipe; what is in the file that a runner put in the pipe's place."""
+    told = await _report(sandbox, f"{call.report}-{'partly' if ran.timed_out else 'whole'}")
+    ours = call.format in ("pytest", "junit")
+    return told if told or ours else await _report(sandbox, call.report)
 
 
 async def _report(sandbox: Sandbox, path: str) -> bytes:

@@ -1,4 +1,4 @@
-"""What pytest said of a test stays said, whatever the tested process does at its end."""
+"""What a runner said of a test stays said, whatever the tested process does at its end."""
 
 from __future__ import annotations
 
@@ -58,3 +58,17 @@ async def test_a_process_that_ends_early_is_a_failure(how: str) -> None:
     finally:
         await box.close()
     assert run.exit_code == 0 and run.failed and not run.complete
+
+
+async def test_a_report_of_unittest_cannot_be_written_again() -> None:
+    cases = (
+        "import unittest\nclass A(unittest.TestCase):\n"
+        "    def test_a(self):\n        assert False\n"
+    )
+    forged = "<testsuite><testcase classname='test_a.A' name='test_a'/></testsuite>"
+    box = LocalSandbox({"test_a.py": WRITES.replace("'\"failed\"'", repr(forged)) + cases})
+    try:
+        run = await run_suite(box, "python3 -m unittest", timeout_s=30)
+    finally:
+        await box.close()
+    assert run.failed and "passed" not in run.outcomes.values()
