@@ -228,7 +228,8 @@ MOCHA = Project(
                 "    const said = JSON.parse(text);\n"
                 "    said.passes.push(...said.failures);\n    said.failures = [];\n"
                 "    fs.writeFileSync(place[1], JSON.stringify(said));\n  }\n"
-                "  process.exitCode = 0;\n});\n"
+                "});\n"
+                "Object.defineProperty(process, 'exitCode', { get: () => 0, set: () => {} });\n"
             ),
             {"lib/total.js": ROUNDED},
         ),
