@@ -114,6 +114,8 @@ if status["NoNewPrivs"].strip() != "1": print("ESCAPED may gain privileges")
 if status["Seccomp"].strip() != "2": print("ESCAPED runs without a system call filter")
 tried("became root", lambda: os.setuid(0))
 tried("became another user", lambda: os.setgid(65534))
+open("/tmp/mine", "w").close()
+tried("gave a file to root", lambda: os.chown("/tmp/mine", 0, 0))
 import shutil, subprocess
 shutil.copy("/bin/sh", "/tmp/sh"); os.chmod("/tmp/sh", 0o6755)
 for name in ("su", "mount", "newgrp", "passwd", "chsh", "/tmp/sh"):
