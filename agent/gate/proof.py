@@ -25,7 +25,7 @@ from agent.gate.compare import (
 from agent.gate.patch.parse import Hunk, hunk_line, only_comments, parse_patch, without_hunks
 from agent.gate.plain.check import plain_check, to_compare
 from agent.gate.plain.records import PLAIN, PlainOutcome, PlainTests
-from agent.gate.plain.run import run_plain, tests_near
+from agent.gate.plain.run import nearby_tests, run_plain
 from agent.gate.progress import Progress
 from agent.gate.reachable_tests import tests_reaching
 from agent.gate.regression_test import (
@@ -316,7 +316,7 @@ async def _prove_as_plain_program(
         command=declared.command,
         suite=runs.case.test_command,
         declared=declared.files,
-        others=tests_near(runs.case.touched),
+        others=nearby_tests(runs.case.touched),
         changed=tuple(sorted(runs.case.changed)),
     )
     await write_files(sandbox, declared.files)

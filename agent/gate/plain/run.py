@@ -21,7 +21,7 @@ from agent.gate.scope import Touched
 from sandbox.protocol import Sandbox
 
 
-def tests_near(touched: Sequence[Touched]) -> tuple[str, ...]:
+def nearby_tests(touched: Sequence[Touched]) -> tuple[str, ...]:
     """Tests that speak for what a patch touches: those of its modules, then those of its packages.
 
     Of a package are, where nothing imports a single file (Go, Java), tests in a folder of the same

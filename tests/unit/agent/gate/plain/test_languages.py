@@ -10,7 +10,7 @@ from agent.gate.plain.check import plain_check
 from agent.gate.plain.go import go_program
 from agent.gate.plain.java import maven_of
 from agent.gate.plain.records import PlainOutcome, PlainTests
-from agent.gate.plain.run import run_plain, tests_near
+from agent.gate.plain.run import nearby_tests, run_plain
 from agent.gate.plain.rust import rust_program
 from agent.gate.plain.trees import TestFile
 from agent.gate.scope import Touched
@@ -103,7 +103,7 @@ def test_the_tests_of_a_package_speak_for_its_files() -> None:
             "src/test/java/a/shop/TotalTest.java",
         ),
     )
-    assert tests_near([java]) == (
+    assert nearby_tests([java]) == (
         "src/test/java/a/shop/TotalTest.java",
         "src/test/java/a/shop/RowsTest.java",
     )
