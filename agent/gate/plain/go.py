@@ -27,7 +27,7 @@ from sandbox.protocol import Sandbox
 _TEST = re.compile(r"^func (Test\w*)\(\w+ \*testing\.T\) \{", re.M)
 _PACKAGE = re.compile(r"^package (\w+)", re.M)
 _MODULE = re.compile(r"^module\s+\"?([^\s\"]+)", re.M)
-_TESTING = re.compile(r'^(\s*(?:import\s+)?)"testing"\s*$', re.M)
+_TESTING = re.compile(r'^([ \t]*(?:import[ \t]+)?)"testing"[ \t]*$', re.M)
 
 
 async def run_go(sandbox: Sandbox, tests: PlainTests) -> dict[str, PlainOutcome]:

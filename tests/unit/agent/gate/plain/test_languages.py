@@ -60,7 +60,7 @@ def test_a_go_test_becomes_a_program_without_its_package_of_tests() -> None:
     file = TestFile(path="lib/shop/a_test.go", text=text, declared=True)
     files = go_program([file], "lib", "example.com/x", "pq")
     assert files["lib/pq/outside/pq0.go"].startswith(
-        'package outside\n\nimport testing "example.com/x/pq/given"\n'
+        'package outside\n\nimport testing "example.com/x/pq/given"\n\nfunc TestA('
     )
     assert '{"a_test.go::TestA", "a_test.go", TestA}' in files["lib/pq/outside/pq.go"]
     assert '"testing"' not in "".join(files.values())
