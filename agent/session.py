@@ -21,6 +21,7 @@ from agent.model import Model
 from agent.prompting import prompt_version, system_prompt, task_prompt
 from agent.snapshots import restore_tree
 from agent.task import Task
+from agent.testing.report import SuiteRun
 from agent.testing.suite import TestsCannotRun, cannot_start, find_test_command, run_suite
 from sandbox.errors import EngineUnavailable, SandboxError, SandboxGone
 from sandbox.protocol import OpenSandbox, Sandbox
@@ -53,8 +54,12 @@ async def debug(
     seed: int = 0,
     on_event: OnEvent | None = None,
     judge_with: JudgeWith = judge,
+    base_run: SuiteRun | None = None,
 ) -> AttemptState:
     """Run one attempt to its end and give the state it ended in.
+
+    `base_run`: a run of the suite in a fresh sandbox of this tree, if there was one: it is not
+    repeated then.
 
     Called again for the same run and attempt after a crash, it continues where the journal stops.
     The sandbox is destroyed at the attempt's end; when the task is cancelled (the worker shuts
@@ -101,7 +106,7 @@ async def debug(
         sandbox = await _attach_or_open(journal, open_sandbox, attach)
         opened.append(Attempt(task, model, sandbox, journal, submit_to_gate, rebuild))
         if journal.state.started is None:
-            await _start_with_retries(opened[0], seed)
+            await _start_with_retries(opened[0], seed, base_run)
         return await run_loop(opened[0])
 
     leave_open = False
@@ -162,15 +167,15 @@ async def _wait_for_engine(open_sandbox: OpenSandbox) -> Sandbox:
             await asyncio.sleep(ENGINE_POLL_S)
 
 
-async def _start_with_retries(attempt: Attempt, seed: int) -> None:
+async def _start_with_retries(attempt: Attempt, seed: int, base_run: SuiteRun | None) -> None:
     """Start, in another sandbox when one dies. Raises `SandboxError` when it always dies."""
     for _ in range(1, STARTS):
         try:
-            return await _start(attempt, seed)
+            return await _start(attempt, seed, base_run)
         except SandboxGone as problem:
             await replace_sandbox(attempt, problem)
     try:
-        return await _start(attempt, seed)
+        return await _start(attempt, seed, base_run)
     except SandboxGone as problem:
         raise SandboxError(
             f"The sandbox died {STARTS} times while the tests ran on the unchanged tree "
@@ -178,11 +183,14 @@ async def _start_with_retries(attempt: Attempt, seed: int) -> None:
         ) from None
 
 
-async def _start(attempt: Attempt, seed: int) -> None:
+async def _start(attempt: Attempt, seed: int, base_run: SuiteRun | None) -> None:
     """Prove that the tests run, then write the prompts down."""
     task, sandbox = attempt.task, attempt.sandbox
     command = task.test_command or await find_test_command(sandbox)
-    base = await run_suite(sandbox, command, "", task.budget.test_timeout_s)
+    if base_run is not None and base_run.command == command:
+        base = base_run
+    else:
+        base = await run_suite(sandbox, command, "", task.budget.test_timeout_s)
     if cannot_start(base):
         raise TestsCannotRun(command, base.output)
     listing = await sandbox.run(TREE_LISTING, timeout_s=30)

@@ -356,6 +356,14 @@ class EnvironmentPrepared(Event):
     """What was tried before and why it failed."""
     recipe: str = ""
     """For `.github/patchwright.yml`, to have the same from then on; empty: nothing to add."""
+    degraded: str = ""
+    """Why it is less than the repository needs, in sentences; empty: it is not."""
+    speaks_in_part: bool = False
+    """Whether its tests, though degraded, speak for what they reach."""
+    tests: str = ""
+    """What one run of the suite gave in it ("12 passed, 1 failed"); empty: it was not run."""
+    others: tuple[str, ...] = ()
+    """Environments that were made as well and run the suite worse, a line each."""
 
 
 class SetupTried(Event):

@@ -51,14 +51,22 @@ class TestsCannotRun(AgentError):
     __test__ = False
 
     def __init__(self, command: str, output: str) -> None:
-        errors = [line for line in output.splitlines() if re.match(r"\S*(?:ERROR|[Ee]rror)", line)]
-        # pytest says first what is wrong, then what could be.
-        last = " ".join(" ".join(errors[:2] or [output]).split())[-300:]
+        why = why_not_started(output)
         super().__init__(
-            f"The test command `{command}` cannot be run in the sandbox ({last}). Name another "
-            "with --test-command or `test_command` in .github/patchwright.yml, or install what "
-            "it needs."
+            f"The test command `{command}` cannot be run in the sandbox ({why}). Name another with "
+            "--test-command or `test_command` in .github/patchwright.yml, or install what it needs."
         )
+
+
+def why_not_started(output: str) -> str:
+    """The runner's own words about why no test ran; at most 300 characters.
+
+    pytest says first how it is used, then what is wrong, then what could be done.
+    """
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    errors = [line for line in lines if re.match(r"(?:\S*: )?\S*(?:ERROR|[Ee]rror)", line)]
+    telling = [line for line in errors if not re.match(r"(?:ERROR: )?usage:", line)]
+    return " ".join(" ".join(telling[:2] or lines[-2:] or ["it printed nothing"]).split())[:300]
 
 
 def cannot_start(run: SuiteRun) -> bool:

@@ -16,6 +16,7 @@ from agent.journal.events import Recorded
 from agent.journal.state import AttemptState
 from agent.session import debug
 from agent.task import Task
+from agent.testing.report import SuiteRun
 from app.cli.fix_journal import FileStore, KeptRequest, begin, find, forget, held, keep
 from app.cli.fix_progress import TurnWatch
 from app.cli.fix_report import report_of, write_report
@@ -191,6 +192,7 @@ async def _attempts(
         repository=kept.repository,
         about=kept.issue.body,
         console=run.console,
+        test_command=kept.test_command,
     )
     image = settings.sandbox_image or BASE_IMAGE
     environment = "" if found.made_by_model else await engine.image_id(image)
@@ -202,7 +204,7 @@ async def _attempts(
         test_command=kept.test_command or found.test_command,
         budget=settings.budget,
         policy=found.policy,
-        degraded=found.degraded,
+        degraded="" if found.speaks_in_part else found.degraded,
         attachments=kept.attachments,
         kept_base=await kept_base(scratch / FOLDER, kept.repository, tree, environment),
         gate_at_once=settings.gate_at_once(kept.attempts),
@@ -218,6 +220,7 @@ async def _attempts(
             settings=settings,
             tree=tree,
             installation=own,
+            base_run=found.trial.run if found.trial else None,
         )
         return await run_attempts(kept.attempts, one)
 
@@ -232,6 +235,7 @@ async def _attempt(
     settings: Settings,
     tree: Path,
     installation: str,
+    base_run: SuiteRun | None,
 ) -> AttemptState:
     model = make_model(
         settings,
@@ -259,6 +263,7 @@ async def _attempt(
             open_fresh=partial(opened, f"gate-{number}"),
             attempt=number,
             seed=number - 1,
+            base_run=base_run,
             on_event=observe,
         )
     finally:

@@ -20,6 +20,7 @@ from rich.text import Text
 from typer.exceptions import TyperException
 
 from agent.errors import AgentError
+from app.cli.check import run_check
 from app.cli.evaluation import run_eval
 from app.cli.export import run_export
 from app.cli.operations import of_runs, operations
@@ -42,6 +43,7 @@ runs_cli.add_typer(of_runs)
 cli.add_typer(operations)
 cli.add_typer(runs_cli, name="runs")
 cli.add_typer(images_cli, name="images")
+cli.command("check")(run_check)
 cli.command("eval")(run_eval)
 runs_cli.command("export")(run_export)
 
@@ -284,6 +286,13 @@ def build_image(
         bool,
         typer.Option("--offline", help="Build from Debian packages, without an image registry."),
     ] = False,
+    python: Annotated[
+        str,
+        typer.Option(
+            help="Build another base image with this version of Python, for repositories that "
+            "need it; without a registry 3.9, 3.11 or 3.13."
+        ),
+    ] = "",
 ) -> None:
     """Build the sandbox base image unless it exists."""
     from sandbox.docker.engine import DockerEngine
@@ -292,7 +301,9 @@ def build_image(
     async def run() -> str:
         engine = DockerEngine(_settings().docker_url)
         try:
-            return await build(engine, offline=True if offline else None, progress=err.print)
+            return await build(
+                engine, offline=True if offline else None, progress=err.print, python=python
+            )
         finally:
             await engine.close()
 

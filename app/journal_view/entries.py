@@ -158,6 +158,9 @@ def _headline(event: AnyEvent, arguments: str) -> str:
             about = event.branch or event.commit[:12] or (f"#{event.pull}" if event.pull else "")
             why = f"{event.kind} {event.detail}".strip()
             return f"{event.step} {event.status.replace('_', ' ')}: {about} {why}".rstrip(": ")
+        case "environment_prepared":
+            said = f"{event.source}{f': {event.tests}' if event.tests else ''}"
+            return f"degraded, {said}: {event.degraded}" if event.degraded else said
         case _:
             return " ".join(
                 value
@@ -191,6 +194,8 @@ def _tone(event: AnyEvent) -> Tone:
             return "bad"
         case "publication_step":
             return "bad" if event.status == "refused" else ""
+        case "environment_prepared":
+            return "bad" if event.degraded else ""
         case "attempt_ended" | "run_ended":
             return "good" if event.outcome == "proven" else "bad"
         case _:

@@ -66,6 +66,7 @@ def facts_of(
     *,
     model_s: float = 0.0,
     recipe: str = "",
+    degraded: str = "",
 ) -> RunFacts:
     """The facts of a run whose base is not known yet. `model_s`: seconds that the
     model took to answer.
@@ -87,6 +88,7 @@ def facts_of(
         remarks=preferences.remarks,
         gpu_seconds=gpu_seconds(model_s, settings.prices) if counted else None,
         recipe=recipe,
+        degraded=degraded,
     )
 
 
@@ -130,6 +132,8 @@ class RunFacts:
     """Whether the pull request should be a draft, but GitHub offers none there."""
     unpublished: bool = False
     """Whether the run ended with a patch that could not be published."""
+    degraded: str = ""
+    """Why the environment is less than the repository needs, in sentences; empty: it is not."""
 
 
 Phase = Literal["queued", "preparing", "debugging", "verifying", "publishing", "done"]

@@ -13,6 +13,7 @@ from typing import cast
 
 from agent.journal.events import (
     AnyEvent,
+    EnvironmentPrepared,
     ReproductionDeclared,
     RunEnded,
     RunPhase,
@@ -43,6 +44,7 @@ from app.runs.results import (
 )
 from app.runs.services import DurableStep, Services
 from app.runs.step_retry import with_retries
+from app.sandboxes.competition import degraded_by
 from app.storage.records import Run
 from app.storage.store import SqlStore
 from app.telemetry import logs, metrics
@@ -197,7 +199,7 @@ class ActiveRun:
         ending: str = "",
     ) -> RunFacts:
         """What reports say about the run. `base`: what it works from, once that is known."""
-        settings = self.services.settings
+        settings, environment = self.services.settings, self.environment()
         preferences = read_preferences(self.store.get_log(self.record.id, FACTS_LOG))
         facts = facts_of(
             settings,
@@ -205,6 +207,7 @@ class ActiveRun:
             preferences,
             model_s=model_seconds(self.events()) if settings.gpus_per_stream else 0.0,
             recipe=(self.store.get_log(self.record.id, RECIPE_LOG) or b"").decode(),
+            degraded=degraded_by(environment) if environment else "",
         )
         return replace(
             facts,
@@ -214,6 +217,11 @@ class ActiveRun:
             waits_for=waits_for,
             ending=ending,
         )
+
+    def environment(self) -> EnvironmentPrepared | None:
+        """The environment that was prepared last; None: the plain image was enough."""
+        prepared = [e for e in self.events() if isinstance(e, EnvironmentPrepared)]
+        return prepared[-1] if prepared else None
 
     def phase(self, phase: Phase, detail: str = "") -> None:
         """Record that the run as a whole is at this point."""

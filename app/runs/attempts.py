@@ -12,7 +12,6 @@ from agent import session
 from agent.best_of import choose, run_attempts
 from agent.gate.judge import Submission, judge
 from agent.journal.events import (
-    EnvironmentPrepared,
     GateJudged,
     ModelWaiting,
     Recorded,
@@ -21,10 +20,11 @@ from agent.journal.events import (
 from agent.journal.state import AttemptState
 from agent.session import JudgeWith
 from agent.task import Attachment, Issue, KeptBase, Task
+from agent.testing.report import SuiteRun
 from app.publishing.facts import Phase, RunFacts
 from app.runs import trees
 from app.runs.active_run import ISSUE_LOG, ActiveRun
-from app.sandboxes.environment import why_degraded
+from app.sandboxes.competition import unfit_by
 from app.sandboxes.kept_base import FOLDER, kept_base
 from app.telemetry import logs, metrics, tracing
 from sandbox.protocol import Sandbox
@@ -70,7 +70,7 @@ async def debug(
         test_command=config.test_command,
         budget=config.budget,
         policy=config.policy,
-        degraded=_why_degraded(run),
+        degraded=unfit_by(environment) if (environment := run.environment()) else "",
         kept_base=await _kept_base(run, tree),
         gate_at_once=settings.gate_at_once(settings.worker_concurrency),
         hints=(run.record.trigger.hint,) if run.record.trigger.hint else (),
@@ -88,12 +88,10 @@ async def debug(
     return plan.first + choose(states).number - 1
 
 
-def _why_degraded(run: ActiveRun) -> str:
-    """Why the run's environment is less than its repository asks for; empty if it is not."""
-    prepared = [
-        e.event for e in run.store.events(run.record.id) if isinstance(e.event, EnvironmentPrepared)
-    ]
-    return why_degraded(prepared[-1].source, prepared[-1].failed) if prepared else ""
+def _base_run(run: ActiveRun, tree: Path) -> SuiteRun | None:
+    """The suite's run on the unchanged tree, if choosing the environment took one."""
+    kept = run.store.get_log(run.record.id, trees.base_run_log(tree))
+    return SuiteRun.model_validate_json(kept) if kept else None
 
 
 async def _kept_base(run: ActiveRun, tree: Path) -> KeptBase | None:
@@ -177,6 +175,7 @@ async def _run_attempt(
                 seed=number - 1,
                 on_event=observe,
                 judge_with=plan.judge_with,
+                base_run=_base_run(run, tree),
             )
     finally:
         await model.close()

@@ -20,10 +20,11 @@ from app.runs.services import Services
 from app.sandboxes.environment import (
     PreparedEnvironment,
     SetupRepairer,
+    TestedEnvironment,
     environment_request,
     proposal,
 )
-from app.sandboxes.setup_repair import SOURCE as FOUND_BY_MODEL
+from app.sandboxes.setup_repair import is_found_by_model
 from app.storage.atomic_file import atomic_file
 from app.storage.records import Run
 from app.storage.store import SqlStore
@@ -124,13 +125,23 @@ async def prepare_environment(
     )
     if prepared is not None:
         event = environment_event(prepared)
-        if event.recipe and event.source == FOUND_BY_MODEL:
+        if isinstance(prepared, TestedEnvironment) and prepared.trial is not None:
+            kept = prepared.trial.run.model_dump_json()
+            store.put_log(run.id, base_run_log(tree_file), kept.encode())
+        if event.recipe and is_found_by_model(event.source):
             store.put_log(run.id, RECIPE_LOG, event.recipe.encode())
         store.append(run.id, [event])
 
 
+def base_run_log(tree_file: Path) -> str:
+    """The log id under which the suite's run on a tree is kept, as its environment was chosen."""
+    return f"suite:{tree_file.stem}"
+
+
 def environment_event(prepared: PreparedEnvironment) -> EnvironmentPrepared:
     """What the journal records about an environment."""
+    tested = prepared if isinstance(prepared, TestedEnvironment) else None
+    trial = tested.trial if tested else None
     return EnvironmentPrepared(
         attempt=0,
         source=prepared.environment.source,
@@ -139,4 +150,8 @@ def environment_event(prepared: PreparedEnvironment) -> EnvironmentPrepared:
         duration_ms=round(prepared.duration_s * 1000),
         failed=tuple(str(failure)[:_LONGEST] for failure in prepared.failed),
         recipe=proposal(prepared.environment),
+        degraded=prepared.degraded,
+        speaks_in_part=tested.speaks_in_part if tested else False,
+        tests=trial.readiness.summary if trial else "",
+        others=tuple(line[:_LONGEST] for line in tested.others) if tested else (),
     )

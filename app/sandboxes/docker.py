@@ -14,7 +14,7 @@ from app.sandboxes.environment import (
     SetupRepairer,
     image_for,
 )
-from app.sandboxes.setup_repair import SOURCE as FOUND
+from app.sandboxes.setup_repair import is_found_by_model
 from app.settings.schema import Settings
 from app.telemetry import logs, metrics
 from sandbox.docker.engine import DockerEngine
@@ -90,7 +90,7 @@ class DockerSandboxes:
             self._images = {path: image for path, image in self._images.items() if path.exists()}
             if prepared is not None:
                 self._images[tree_tar] = prepared.image
-                if prepared.environment.source == FOUND:
+                if is_found_by_model(prepared.environment.source):
                     self._made_by_model.add(tree_tar)
             return prepared
 

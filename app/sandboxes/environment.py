@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from pathlib import Path
 
 from app.repo_config.effective import EffectiveConfig
+from app.sandboxes.competition import Competitor, Result, compete, speaks_in_part, why_degraded
 from app.sandboxes.setup_repair import (
     RepairContext,
     SetupRepairer,
@@ -17,21 +20,28 @@ from app.sandboxes.setup_repair import (
     save_recipe,
     saved_recipe,
 )
+from app.sandboxes.toolchains import FOLDER as TOOLCHAINS
+from app.sandboxes.toolchains import ToolchainNotes
+from app.sandboxes.trial import FOLDER as TRIALS
+from app.sandboxes.trial import KeptTrials, Trial, try_suite
 from app.settings.base import PREFIX, SettingsError
 from app.settings.schema import Settings
 from app.telemetry import logs
 from sandbox.docker.engine import DockerEngine, SandboxSpec
 from sandbox.egress.rules import EgressRules, networks_of, parse_credentials
 from sandbox.environment.choose import (
-    BARE,
     EnvironmentSettings,
     candidates,
     files_to_read,
     mentioned_files,
+    project_versions,
 )
 from sandbox.environment.dockerfile import NotUsable
+from sandbox.environment.python import may_miss_plugins
 from sandbox.environment.records import Environment
 from sandbox.environment.tree import read_tree, tree_hash
+from sandbox.environment.versions.available import NOT_KNOWN, BaseImage, Offers
+from sandbox.environment.versions.stated import is_workflow
 from sandbox.errors import SandboxError
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Sandbox
@@ -39,17 +49,22 @@ from sandbox.setup.container import SetupSpec
 from sandbox.setup.prepare import prepare
 from sandbox.setup.prepared_images import prune
 from sandbox.setup.records import PreparedEnvironment, SetupPolicy, proposal
-from sandbox.setup.registries import machine_hosts
+from sandbox.setup.registries import hosts_of, machine_hosts
+from sandbox.setup.toolchains import other_bases
 
 __all__ = [
     "EnvironmentRequest",
     "PreparedEnvironment",
     "SetupRepairer",
+    "TestedEnvironment",
     "environment_request",
     "image_for",
     "proposal",
     "setup_policy",
 ]
+
+NEW_DAYS = 7
+"""Dependencies of a commit younger than this are those of today."""
 
 _log = logs.get(__name__)
 
@@ -70,6 +85,12 @@ class EnvironmentRequest:
     commits, which fewer people had to agree to, is never used for that branch, nor is what is made
     of that branch used for them."""
 
+    test_command: str = ""
+    """Runs the suite; empty: found out."""
+    test_timeout_s: float = 600.0
+    always_try: bool = False
+    """Whether the suite is run in an environment of the repository's own settings as well."""
+
     @property
     def scope(self) -> str:
         """Whose set-ups may share what they leave."""
@@ -81,7 +102,16 @@ def environment_request(
 ) -> EnvironmentRequest:
     """What a run's configuration says about its environment."""
     settings = EnvironmentSettings(config.image, config.dockerfile, config.setup)
-    return EnvironmentRequest(repository, settings, config.network, config.hosts, about, on_default)
+    return EnvironmentRequest(
+        repository,
+        settings,
+        config.network,
+        config.hosts,
+        about,
+        on_default,
+        test_command=config.test_command,
+        test_timeout_s=config.budget.test_timeout_s,
+    )
 
 
 async def image_for(
@@ -94,27 +124,35 @@ async def image_for(
     installation: str,
     progress: Callable[[str], None] = lambda _: None,
     repairer: SetupRepairer | None = None,
-) -> PreparedEnvironment | None:
+) -> TestedEnvironment | None:
     """The image that the tree's sandboxes start from; None: the plain one, nothing being to do.
 
-    Makes it if it is not there, and then removes images that are old or too many. Where nothing of
-    what was found out works, `repairer` may find what does. Raises
+    Makes it if it is not there, and then removes images that are old or too many. Of what was found
+    out, that is taken in which the suite runs best (`app.sandboxes.competition`). Where nothing of
+    it can be made, `repairer` may find what does. Raises
     `SetupFailed` when what the repository's settings ask for does not work, other `SandboxError`s
     when the engine does not.
     """
     if not settings.setup:
         return None
+    begun = time.monotonic()
     read = await asyncio.to_thread(
         read_tree, tree, partial(files_to_read, settings=request.settings)
     )
     near = await asyncio.to_thread(mentioned_files, request.about, read.files)
+    base = settings.sandbox_image or BASE_IMAGE
+    offers = NOT_KNOWN
+    if not request.settings.any and project_versions(read.files, read.texts, near):
+        offers = await _offers(engine, settings, request, base)
     try:
-        found = candidates(read.files, read.texts, request.settings, near)
+        found = candidates(
+            read.files, read.texts, request.settings, near, offers, _day_of(read.committed)
+        )
     except NotUsable as error:
         raise SandboxError(f"The environment cannot be prepared: {error}.") from None
-    if found[0].is_bare:
+    nothing_to_do = found[0].is_bare and not found[0].lacks
+    if nothing_to_do and not request.always_try and not may_miss_plugins(read.texts):
         return None
-    base = settings.sandbox_image or BASE_IMAGE
     spec = SetupSpec(
         image=base,
         limits=settings.limits,
@@ -144,39 +182,126 @@ async def image_for(
         return await engine.open(box, tree)
 
     tree_id = await asyncio.to_thread(tree_hash, tree)
+    kept = KeptTrials(settings.state_dir / TRIALS, tree_id, request.scope)
+
+    async def run_suite(prepared: PreparedEnvironment) -> Trial | None:
+        if prepared.environment.explicit and not request.always_try:
+            return None
+        image = await engine.image_id(prepared.image)
+        trial = await asyncio.to_thread(kept.load, image, request.test_command)
+        if trial is None:
+            progress("Running the tests once in this environment …")
+            opened = partial(open_in, prepared.image)
+            trial = await try_suite(opened, request.test_command, request.test_timeout_s)
+            if trial is not None:
+                await asyncio.to_thread(kept.keep, image, request.test_command, trial)
+        return trial
+
     repair_context = RepairContext(read.files, read.texts, make, open_in)
-    known = saved_recipe(settings.state_dir, request.scope, read.texts)
+    manifests = {name: text for name, text in read.texts.items() if not is_workflow(name)}
+    known = saved_recipe(settings.state_dir, request.scope, manifests)
     if known and not request.settings.any:
         found = (replace(environment_of(repair_context, known), explicit=False), *found)
-    prepared = await make(*found)
+    result = await compete(
+        found,
+        make,
+        run_suite,
+        manifests,
+        deadline=begun + settings.setup_minutes * 60,
+        progress=progress,
+    )
+    prepared = replace(
+        result.best.prepared, failed=result.failed, duration_s=time.monotonic() - begun
+    )
+    tested = _tested(prepared, result)
     if repairer is not None and prepared.failed and prepared.environment.is_bare:
         progress("The model is looking for a working set-up …")
         better = await repair_setup(repairer, repair_context, prepared.failed)
         if better is not None:
-            save_recipe(settings.state_dir, request.scope, read.texts, better.environment)
-            prepared = better
+            save_recipe(settings.state_dir, request.scope, manifests, better.environment)
+            tested = _tested(better, replace(result, best=Competitor(better, None)))
     _log.info(
-        "environment ready",
+        "environment degraded" if tested.degraded else "environment ready",
         run=run_id,
-        source=prepared.environment.source,
-        cached=prepared.cached,
-        seconds=round(prepared.duration_s, 1),
-        failed_before=len(prepared.failed),
+        source=tested.environment.source,
+        cached=tested.cached,
+        seconds=round(tested.duration_s, 1),
+        failed_before=len(tested.failed),
+        **({"why": tested.degraded} if tested.degraded else {}),
     )
-    if not prepared.cached:
+    if not tested.cached:
         await prune(
             engine,
             settings.installation,
             most_bytes=settings.images_mb * 1024**2,
             most_days=settings.images_days,
         )
-    return prepared
+    return tested
+
+
+@dataclass(frozen=True, slots=True)
+class TestedEnvironment(PreparedEnvironment):
+    """A prepared environment, and what the suite did in it."""
+
+    __test__ = False
+
+    trial: Trial | None = None
+    """None: the suite was not run."""
+    others: tuple[str, ...] = ()
+    """Environments that were made and are worse, a line each."""
+    speaks_in_part: bool = False
+    """Whether its tests, though degraded, speak for what they reach."""
+
+
+def _tested(prepared: PreparedEnvironment, result: Result) -> TestedEnvironment:
+    result = replace(result, best=replace(result.best, prepared=prepared))
+    return TestedEnvironment(
+        image=prepared.image,
+        environment=prepared.environment,
+        cached=prepared.cached,
+        duration_s=prepared.duration_s,
+        failed=prepared.failed,
+        degraded=why_degraded(result),
+        trial=result.best.trial,
+        others=result.others,
+        speaks_in_part=speaks_in_part(result),
+    )
+
+
+async def _offers(
+    engine: DockerEngine, settings: Settings, request: EnvironmentRequest, base: str
+) -> Offers:
+    """Which toolchains this set-up can have."""
+    network = settings.setup_network and request.network
+    names = (base, *await other_bases(engine))
+    known = ToolchainNotes(settings.state_dir / TOOLCHAINS)
+    images = [BaseImage(name, await known.versions(engine, name)) for name in names]
+    return Offers(
+        base=images[0],
+        others=tuple(images[1:]),
+        registry=network and "docker.io" in settings.setup_image_registries,
+        python_mirror=settings.setup_python_mirror if network else "",
+        npm=network,
+    )
+
+
+def _day_of(committed: int, now: float | None = None) -> str:
+    """The day after a commit, for dependencies of its time; empty: it is new, or not known."""
+    age_days = ((now or time.time()) - committed) / 86400
+    if not committed or age_days < NEW_DAYS:
+        return ""
+    day = datetime.fromtimestamp(committed, UTC) + timedelta(days=1)
+    return f"{day:%Y-%m-%d}"
 
 
 def setup_policy(settings: Settings, request: EnvironmentRequest) -> SetupPolicy:
     """What this set-up may do. Raises `SettingsError` when the credentials are not readable."""
     rules = EgressRules(
-        hosts=(*(settings.setup_hosts or _own_hosts()), *request.hosts),
+        hosts=(
+            *(settings.setup_hosts or _own_hosts()),
+            *hosts_of([settings.setup_python_mirror]),
+            *request.hosts,
+        ),
         networks=networks_of(settings.setup_networks),
         authorization=_credentials(settings.setup_credentials_file),
         upload_hosts=settings.setup_upload_hosts,
@@ -208,14 +333,3 @@ def _credentials(path: Path | None) -> dict[str, str]:
     except ValueError as error:
         why = str(error)
     raise SettingsError(f"{PREFIX}SETUP_CREDENTIALS_FILE: {path} cannot be read: {why}.")
-
-
-def why_degraded(source: str, failed: Sequence[str]) -> str:
-    """Why an environment is less than the repository asks for, in a sentence; empty: it is not.
-
-    So it is where every set-up that its files mention failed and the bare image had to do.
-    """
-    if source != BARE or not failed:
-        return ""
-    first = failed[0].splitlines()[0] if failed[0] else "its set-up failed"
-    return f"{first.rstrip(':.')[:300]}."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -15,9 +15,9 @@ from app.llm.factory import make_model
 from app.repo_config.effective import effective_config
 from app.repo_config.parser import read_repo_config
 from app.repo_config.schema import PATH
-from app.sandboxes.environment import environment_request, image_for, why_degraded
-from app.sandboxes.setup_repair import SOURCE as FOUND_BY_MODEL
-from app.sandboxes.setup_repair import SetupRepairer
+from app.sandboxes.environment import environment_request, image_for
+from app.sandboxes.setup_repair import SetupRepairer, is_found_by_model
+from app.sandboxes.trial import Trial
 from app.settings.schema import Settings
 from sandbox.docker.engine import DockerEngine
 from sandbox.environment.tree import read_tree
@@ -58,9 +58,13 @@ class LocalEnvironment:
     policy: GatePolicy = GatePolicy()  # noqa: RUF009 - frozen
     """What a patch may be, by the same file."""
     degraded: str = ""
-    """Why the environment is less than the tree asks for; empty: it is not."""
+    """Why the environment is less than the tree needs, in sentences; empty: it is not."""
+    speaks_in_part: bool = False
+    """Whether its tests, though degraded, speak for what they reach."""
     made_by_model: bool = False
     """Whether a model chose the commands of its set-up."""
+    trial: Trial | None = None
+    """What the suite did in it; None: it was not run."""
     network_away: bool = False
     """The network failed a set-up that might have worked: this is not the tree's environment."""
 
@@ -76,17 +80,20 @@ async def prepare_local_environment(
     installation: str,
     say: Callable[[str], None],
     repairer: SetupRepairer | None = None,
+    test_command: str = "",
 ) -> LocalEnvironment:
     """The environment of a tree that no forge is asked about.
 
-    What the tree's `.github/patchwright.yml` asks for counts. `say` is told what is done and what
-    failed. Errors as `image_for`.
+    What the tree's `.github/patchwright.yml` asks for counts, and `test_command` before it. `say`
+    is told what is done and what failed. Errors as `image_for`.
     """
     text = (await asyncio.to_thread(read_tree, tree, lambda _: (PATH,))).texts.get(PATH)
     found = read_repo_config(text.encode() if text else None, None)
     for problem in found.problems:
         say(f"{PATH}, line {problem.line}: {problem.reason}")
     config = effective_config(settings, found.config)
+    if test_command:
+        config = replace(config, test_command=test_command)
     prepared = await image_for(
         engine,
         settings,
@@ -106,10 +113,10 @@ async def prepare_local_environment(
         test_command=config.test_command,
         recipe=recipe or "",
         policy=config.policy,
-        degraded=why_degraded(
-            prepared.environment.source, [str(failed) for failed in prepared.failed]
-        ),
-        made_by_model=prepared.environment.source == FOUND_BY_MODEL,
+        degraded=prepared.degraded,
+        speaks_in_part=prepared.speaks_in_part,
+        trial=prepared.trial,
+        made_by_model=is_found_by_model(prepared.environment.source),
         network_away=away,
     )
 
@@ -123,6 +130,7 @@ async def with_environment(
     repository: str,
     about: str,
     console: Console,
+    test_command: str = "",
 ) -> tuple[Settings, LocalEnvironment]:
     """For `patchwright fix`: the settings with the image of the tree's own environment.
 
@@ -144,9 +152,14 @@ async def with_environment(
             installation=run_id,
             say=say,
             repairer=local_repairer(settings, run_id, lambda tried: say(describe_attempt(tried))),
+            test_command=test_command,
         )
     finally:
         await engine.sweep((), installation=run_id)
+    if environment.trial is not None:
+        say(f"The tests in this environment: {environment.trial.readiness.summary}.")
+    if environment.degraded:
+        say(f"The environment is degraded: {environment.degraded}")
     if environment.recipe:
         say(f"To keep this environment, add this to {PATH}:\n{environment.recipe}")
     if environment.image:

@@ -29,6 +29,11 @@ SOURCE = "commands that the model found"
 _log = logs.get(__name__)
 
 
+def is_found_by_model(source: str) -> bool:
+    """Whether a model chose an environment's commands, by its source."""
+    return source.startswith(SOURCE)
+
+
 @dataclass(frozen=True, slots=True)
 class SetupRepairer:
     """The model that repairs a set-up, and how often it may try."""

@@ -117,6 +117,12 @@ class SetupSettings(BaseSettings):
         PUBLIC_IMAGES,
         description="Registries from which repositories may use images, separated by commas.",
     )
+    setup_python_mirror: str = Field(
+        "",
+        pattern=r"^(https?://[^\s'\"]+)?$",
+        description="Address of a mirror of uv's Python builds, for repositories that need another "
+        "version of Python than the sandbox image has; set-up may then reach its host.",
+    )
     setup_images: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="Images that repositories may use without their registry being asked, if the "

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from sandbox.environment import compiled, devcontainer, dockerfile, javascript, python
-from sandbox.environment.records import BIN, VENV, Environment, Step, Texts
+from sandbox.environment.provide import on_used_versions, provided
+from sandbox.environment.records import BIN, LOCKED, VENV, Environment, Resolution, Step, Texts
+from sandbox.environment.versions.available import NOT_KNOWN, Offers, shortfall, unmet
+from sandbox.environment.versions.records import StatedVersion, Tool
+from sandbox.environment.versions.stated import FILES as VERSION_FILES
+from sandbox.environment.versions.stated import is_workflow, stated_versions
 
 SETTINGS = ".github/patchwright.yml"
 _DOCKERFILES = (".devcontainer/Dockerfile", "Dockerfile", "Dockerfile.dev", "docker/Dockerfile")
@@ -32,6 +37,7 @@ _SKIPPED = {"node_modules", "vendor", "third_party", "testdata", "fixtures", "ex
     "templates",
     "benchmarks",
 }
+CI = ".github/workflows"
 BARE = "the base image"
 """The last environment's source: nothing of the repository's is set up in it."""
 _MOST_PROJECTS = 8
@@ -64,12 +70,16 @@ def candidates(
     texts: Texts,
     settings: EnvironmentSettings = EnvironmentSettings(),
     near: Sequence[str] = (),
+    offers: Offers = NOT_KNOWN,
+    committed: str = "",
 ) -> tuple[Environment, ...]:
     """The environments to try, best first; the last is always the bare base image.
 
     `files` are all paths of the tree, `texts` the contents of those that `files_to_read` names.
     `near` are paths that the bug is about, such as a failing test: in a repository of several
-    projects theirs is set up.
+    projects theirs is set up. `offers` says which toolchains can be had. `committed`: the day of
+    the commit (2024-03-01), so that an old one can have the dependencies of its time; empty: it is
+    new, or not known.
     """
     if settings.any:
         return (_from_settings(texts, settings),)
@@ -79,7 +89,46 @@ def candidates(
         environment = read(texts, detected[0] if detected else None)
         if environment is not None:
             found.append(environment)
-    return (*found, *detected, Environment(BARE))
+    stated = project_versions(files, texts, near)
+    base = offers.base.versions if offers.base else {}
+    lacks = shortfall(unmet(stated, base), base)
+    bare = Environment(BARE, variables=_variables(), lacks=lacks)
+    if not detected:
+        # There is nothing to install, but an interpreter may be wanted.
+        alone = Environment("detection", variables=_variables())
+        return (*found, *provided(alone, stated, offers)[:-1], bare)
+    found += [other for one in detected for other in provided(one, stated, offers)]
+    resolutions = [(Resolution(locked=False), "the newest versions, not the locked ones")]
+    if committed:
+        resolutions.append(
+            (Resolution(locked=False, as_of=committed), f"versions as of {committed}")
+        )
+    for resolution, said in resolutions:
+        for other in _detect(files, texts, near, resolution)[:1]:
+            found.append(
+                provided(replace(other, source=f"{other.source}, {said}"), stated, offers)[0]
+            )
+    if used := on_used_versions(detected[0], stated, offers):
+        found.append(used)
+    # What comes to the same commands is tried once.
+    recipes: dict[object, Environment] = {}
+    for one in found:
+        recipes.setdefault((one.base, one.image, one.steps), one)
+    return (*recipes.values(), bare)
+
+
+def project_versions(
+    files: Sequence[str], texts: Texts, near: Sequence[str] = ()
+) -> tuple[StatedVersion, ...]:
+    """What the projects that are set up state of their toolchains' versions, binding first."""
+    found: list[StatedVersion] = []
+    for folder in projects(files, near) or (".",):
+        own = _manifests_in(folder, texts)
+        found += stated_versions(own)
+        if folder != ".":
+            continue
+        found += _used_by_ci(texts)
+    return tuple(sorted(dict.fromkeys(found), key=lambda one: not one.binding))
 
 
 def files_to_read(
@@ -91,6 +140,8 @@ def files_to_read(
         f
         for f in files
         if f in special
+        or is_workflow(f)
+        or (PurePosixPath(f).name in VERSION_FILES and not _SKIPPED & set(f.split("/")[:-1]))
         or (PurePosixPath(f).name in _MANIFESTS and not _SKIPPED & set(f.split("/")[:-1]))
         or (f.startswith(".devcontainer/") and "ockerfile" in f)
         or ("requirements" in f and python.is_requirements("/".join(f.split("/")[-2:])))
@@ -139,6 +190,17 @@ def projects(files: Sequence[str], near: Sequence[str] = ()) -> tuple[str, ...]:
     others = [] if nearest else sorted(folders - {"."}, key=lambda f: (f.count("/"), f))
     chosen = list(dict.fromkeys([*(["."] if "." in folders else []), *nearest, *others]))
     return tuple(chosen[:_MOST_PROJECTS])
+
+
+def _used_by_ci(texts: Texts) -> list[StatedVersion]:
+    """Of each tool, the versions that any workflow uses: which one runs the tests is not known."""
+    by_tool: dict[Tool, list[str]] = {}
+    for one in stated_versions({name: text for name, text in texts.items() if is_workflow(name)}):
+        by_tool.setdefault(one.tool, []).extend(one.wanted.split(" || "))
+    return [
+        StatedVersion(tool, " || ".join(dict.fromkeys(words)), CI, binding=False)
+        for tool, words in by_tool.items()
+    ]
 
 
 def _nearest_folder(path: str, folders: set[str]) -> str:
@@ -219,14 +281,19 @@ def _dockerfile(texts: Texts, detected: Environment | None) -> Environment | Non
     return None
 
 
-def _detect(files: Sequence[str], texts: Texts, near: Sequence[str]) -> list[Environment]:
+def _detect(
+    files: Sequence[str],
+    texts: Texts,
+    near: Sequence[str],
+    resolution: Resolution = LOCKED,
+) -> list[Environment]:
     """Everything that the manifests show; failing that, the first language alone."""
     by_language: dict[str, list[Step]] = {}
     manifests: list[str] = []
     for folder in projects(files, near):
         names, own = _within(folder, files), _manifests_in(folder, texts)
         for language, wanted_names, steps in _LANGUAGES:
-            found = steps(names, own, folder)
+            found = steps(names, own, folder, resolution)
             if found:
                 by_language.setdefault(language, []).extend(found)
                 manifests += [

@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from sandbox.environment.records import PREFIX, Step, Texts, apt
+from sandbox.environment.records import LOCKED, PREFIX, Resolution, Step, Texts, apt
 
 GO = ("go.mod", "go.sum", "go.work")
 RUST = ("Cargo.toml", "Cargo.lock")
@@ -42,12 +42,23 @@ OFFLINE = (
 )
 """Besides, for the run: tools say at once that there is no network instead of waiting for it."""
 
+ONLINE = (
+    ("GOPROXY", ""),
+    ("CARGO_NET_OFFLINE", "false"),
+    ("PIP_NO_INDEX", "0"),
+    ("UV_OFFLINE", "0"),
+    ("npm_config_offline", "false"),
+)
+"""Takes `OFFLINE` back, where a set-up begins with an image that was made for runs."""
+
 _REQUIRED = re.compile(r"^\s*require\b|^\s*require\s*\(", re.M)
 
 
-def steps(names: Sequence[str], texts: Texts, folder: str) -> tuple[Step, ...]:
+def steps(
+    names: Sequence[str], texts: Texts, folder: str, resolution: Resolution = LOCKED
+) -> tuple[Step, ...]:
     """The steps of every such language that the project's files show."""
-    there = set(names)
+    there = set(names) if resolution.locked else set(names) - {"Cargo.lock"}
     return (
         *_go(there, texts, folder),
         *_rust(there, texts, folder),

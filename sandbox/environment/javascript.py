@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from sandbox.environment.records import PREFIX, Step, Texts, apt
+from sandbox.environment.records import LOCKED, PREFIX, Resolution, Step, Texts, apt
 
 LOCKS = ("package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml", "yarn.lock")
 MANIFESTS = ("package.json", ".npmrc", ".yarnrc.yml", "pnpm-workspace.yaml", *LOCKS)
@@ -17,16 +17,21 @@ _QUIET = "--no-audit --no-fund --loglevel=error --cache /tmp/npm"
 _VERSION = re.compile(r"^(npm|pnpm|yarn)@(\d+\.\d+\.\d+)")
 
 
-def steps(names: Sequence[str], texts: Texts, folder: str) -> tuple[Step, ...]:
+def steps(
+    names: Sequence[str], texts: Texts, folder: str, resolution: Resolution = LOCKED
+) -> tuple[Step, ...]:
     """The steps for a project with a package.json; none without one."""
     if "package.json" not in names:
         return ()
     manifest = _object(texts.get("package.json", ""))
-    install = _install(set(names), texts, manifest)
+    there = set(names) if resolution.locked else set(names) - set(LOCKS)
+    install = _install(there, texts if resolution.locked else {}, manifest)
+    node = (apt(("nodejs", "npm"), unless="npm"), _FASTER_NPM)
     if not install and not _has_dependencies(manifest):
-        return (apt(("nodejs", "npm"), unless="npm"),)
-    commands = install or [f"npm install --no-package-lock {_QUIET}"]
-    return (apt(("nodejs", "npm"), unless="npm"), *(Step(c, folder=folder) for c in commands))
+        return node[:1]
+    dated = f" --before={resolution.as_of}" if resolution.as_of else ""
+    commands = install or [f"npm install --no-package-lock {_QUIET}{dated}"]
+    return (*node, *(Step(c, folder=folder) for c in commands))
 
 
 def _install(names: set[str], texts: Texts, manifest: dict[str, Any]) -> list[str]:
@@ -54,6 +59,31 @@ def _install(names: set[str], texts: Texts, manifest: dict[str, Any]) -> list[st
     if names & {"package-lock.json", "npm-shrinkwrap.json"}:
         return [f"npm ci {_QUIET}"]
     return []
+
+
+# Debian's npm 9 opens a connection for every request through a proxy; 10 keeps them open. The
+# install of 71 packages took 24 and 26 s with the one and 7 and 8 s with the other.
+_FASTER_NPM = Step(
+    "case $(npm --version) in [1-9].*) node -e '"
+    'const [a, b] = process.versions.node.split(".").map(Number);'
+    "process.exit(a > 20 || (a == 20 && b > 4) || (a == 18 && b > 16) ? 0 : 1)' && "
+    f"npm install -g --prefix {TOOLS} {_QUIET} --ignore-scripts npm@10 || true;; esac",
+    shared=True,
+)
+
+
+def node_from_npm(version: str) -> Step:
+    """Node of this major version, which the npm registry has as a package, and an npm for it.
+
+    Debian's own npm runs only with Debian's Node.
+    """
+    npm = "npm@11" if version.split(".")[0] >= "24" else "npm@10"
+    command = (
+        "arch=$(uname -m | sed -e s/x86_64/x64/ -e s/aarch64/arm64/) && "
+        f"npm install -g --prefix {TOOLS} {_QUIET} --ignore-scripts "
+        f"node-linux-$arch@{version} {npm}"
+    )
+    return Step(command, shared=True)
 
 
 def _tool(package: str) -> str:

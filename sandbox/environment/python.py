@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from sandbox.environment.records import VENV, Step, Texts, apt
+from sandbox.environment.records import LOCKED, VENV, Resolution, Step, Texts, apt
 
 LOCKS = ("uv.lock", "poetry.lock", "pdm.lock")
 CONDA = ("environment.yml", "environment.yaml")
@@ -49,26 +49,66 @@ def is_requirements(name: str) -> bool:
     return "requirements" in words and set(words) <= known
 
 
-def steps(names: Sequence[str], texts: Texts, folder: str) -> tuple[Step, ...]:
+def steps(
+    names: Sequence[str], texts: Texts, folder: str, resolution: Resolution = LOCKED
+) -> tuple[Step, ...]:
     """The steps for a project whose files are `names`; none when there is nothing to install.
 
     `names` are paths below the project's folder; `texts` holds the manifests by those names.
     """
-    install = _install(set(names), texts)
+    install = _install(set(names), texts, resolution)
     if not install:
         return ()
     headers = [apt(("python3-dev",))] if _COMPILES.search("\n".join(texts.values())) else []
     made = [Step(f"[ -x {VENV}/bin/python3 ] || python3 -m venv {VENV}")]
-    runner = f"python3 -c 'import pytest' 2>/dev/null || {_PIP} pytest coverage"
-    wanted = [Step(command, folder=folder) for command in (*install, runner)]
+    runner = f"python3 -c 'import pytest' 2>/dev/null || {_installer(resolution)} pytest coverage"
+    # uv can be told a date; pip cannot.
+    tool = [_with_tool("uv", "true")] if resolution.as_of else []
+    wanted = [Step(command, folder=folder) for command in (*tool, *install, runner)]
     return (*headers, *made, *wanted)
 
 
-def _install(names: set[str], texts: Texts) -> list[str]:
+def may_miss_plugins(texts: Texts) -> bool:
+    """Whether pytest's configuration at the root could ask for what pytest itself has not."""
+    options = _pytest_options(texts, _toml(texts.get("pyproject.toml", "")))
+    return bool({"addopts", "required_plugins", *_PLUGIN_OF_SETTING} & set(options))
+
+
+def venv_with(requirements: Sequence[str], before: Sequence[Step]) -> tuple[Step, ...]:
+    """Steps that install further distributions, under the same date as the steps `before`.
+
+    Where none of those made a virtual environment, the base image's own packages stay visible.
+    """
+    earlier = "\n".join(step.command for step in before)
+    dates = re.findall(r"--exclude-newer (\d{4}-\d\d-\d\d)", earlier)
+    install = (
+        f"{_installer(Resolution(as_of=dates[-1] if dates else ''))} {shlex.join(requirements)}"
+    )
+    command = _with_tool("uv", install) if dates else install
+    if VENV in earlier:
+        return (Step(command),)
+    return (Step(f"python3 -m venv --system-site-packages {VENV}"), Step(command))
+
+
+def _installer(resolution: Resolution) -> str:
+    if not resolution.as_of:
+        return _PIP
+    python = f"--python {VENV}/bin/python3"
+    return f"{_TOOL}/bin/uv pip install {python} --exclude-newer {resolution.as_of} -q"
+
+
+def _install(names: set[str], texts: Texts, resolution: Resolution) -> list[str]:
     project = _toml(texts.get("pyproject.toml", ""))
+    if not resolution.locked:
+        names = names - set(LOCKS)
     if "uv.lock" in names:
         sync = "uv sync --frozen --all-extras --all-groups --active"
-        settings = f"UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never VIRTUAL_ENV={VENV}"
+        # The environment's own interpreter: `.python-version` may name one that is not there,
+        # though `requires-python` permits this one.
+        settings = (
+            f"UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never UV_PYTHON={VENV}/bin/python3 "
+            f"VIRTUAL_ENV={VENV}"
+        )
         return [_with_tool("uv", f"{settings} {sync}")]
     if "poetry.lock" in names:
         sync = "poetry install --no-interaction --all-extras"
@@ -76,32 +116,35 @@ def _install(names: set[str], texts: Texts) -> list[str]:
     if "pdm.lock" in names:
         sync = f"pdm use -f {VENV} && pdm sync -G :all --no-self && {_PIP} -e ."
         return [_with_tool("pdm", f"export PDM_IGNORE_SAVED_PYTHON=1; {sync}")]
+    pip = _installer(resolution)
     lists = sorted(name for name in names if is_requirements(name))
-    commands = [f"{_PIP} {' '.join(f'-r {shlex.quote(name)}' for name in lists)}"] if lists else []
+    commands = [f"{pip} {' '.join(f'-r {shlex.quote(name)}' for name in lists)}"] if lists else []
     if _is_package(names, texts, project):
         extras = _test_groups(_table(project, "project", "optional-dependencies"))
         extras = extras or _test_groups(_setup_cfg_extras(texts.get("setup.cfg", "")))
         suffix = f"[{','.join(extras)}]" if extras else ""
-        commands.append(f"{_PIP} -e {shlex.quote('.' + suffix)}")
+        commands.append(f"{pip} -e {shlex.quote('.' + suffix)}")
     loose = _separate_requirements(project, _is_package(names, texts, project))
     loose += _tox(texts.get("tox.ini", ""))
     loose += _pipfile(texts.get("Pipfile", ""))
     loose += _plugins(texts, project)
     if loose:
-        commands.append(f"{_PIP} {shlex.join(dict.fromkeys(loose))}")
+        commands.append(f"{pip} {shlex.join(dict.fromkeys(loose))}")
     guessed = _nox(texts.get("noxfile.py", ""))
     guessed += _conda(next((texts[name] for name in CONDA if name in texts), ""))
     if guessed:
         # Names that PyPI may not know: one that fails is no reason to have none of the others.
         words = shlex.join(dict.fromkeys(guessed))
-        commands.append(f'{_PIP} {words} || for one in {words}; do {_PIP} "$one" || true; done')
+        commands.append(f'{pip} {words} || for one in {words}; do {pip} "$one" || true; done')
     return commands
 
 
 def _with_tool(tool: str, command: str) -> str:
     """A tool that is needed for set-up only has an environment of its own, left out later."""
     make = f"python3 -m venv {_TOOL} && {_TOOL}/bin/{_PIP} {tool}"
-    return f"{make} && PATH={_TOOL}/bin:$PATH && {command}"
+    return (
+        f"{{ [ -x {_TOOL}/bin/{tool} ] || {{ {make}; }}; }} && PATH={_TOOL}/bin:$PATH && {command}"
+    )
 
 
 def _is_package(names: set[str], texts: Texts, project: dict[str, Any]) -> bool:
@@ -264,6 +307,15 @@ _PLUGIN_OF_SETTING = {
 
 def _plugins(texts: Texts, project: dict[str, Any]) -> list[str]:
     """The plugins without which pytest would not know its own configuration."""
+    options = _pytest_options(texts, project)
+    addopts = options.get("addopts", "")
+    words = " ".join(_strings(addopts)) if isinstance(addopts, list) else str(addopts)
+    by_option = [plugin for pattern, plugin in _PLUGIN_OF_OPTION if re.search(pattern, words)]
+    return by_option + [plugin for key, plugin in _PLUGIN_OF_SETTING.items() if key in options]
+
+
+def _pytest_options(texts: Texts, project: dict[str, Any]) -> dict[str, Any]:
+    """pytest's settings at the root, of whichever files have some."""
     options = dict(_table(project, "tool", "pytest", "ini_options"))
     for name, section in (
         ("pytest.ini", "pytest"),
@@ -271,10 +323,7 @@ def _plugins(texts: Texts, project: dict[str, Any]) -> list[str]:
         ("setup.cfg", "tool:pytest"),
     ):
         options |= _section(texts.get(name, ""), section)
-    addopts = options.get("addopts", "")
-    words = " ".join(_strings(addopts)) if isinstance(addopts, list) else str(addopts)
-    by_option = [plugin for pattern, plugin in _PLUGIN_OF_OPTION if re.search(pattern, words)]
-    return by_option + [plugin for key, plugin in _PLUGIN_OF_SETTING.items() if key in options]
+    return options
 
 
 def _section(text: str, section: str) -> dict[str, str]:

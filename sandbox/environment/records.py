@@ -31,6 +31,19 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Resolution:
+    """Which versions of the dependencies are installed."""
+
+    locked: bool = True
+    """Those of the lock file, where there is one; else what the manifests permit."""
+    as_of: str = ""
+    """Only what was published before this date (2024-03-01); empty: the newest."""
+
+
+LOCKED = Resolution()
+
+
+@dataclass(frozen=True, slots=True)
 class Environment:
     """One way to make the environment."""
 
@@ -44,7 +57,16 @@ class Environment:
     explicit: bool = False
     """Asked for by the repository's own settings: nothing else is tried when it fails."""
     parent: str = ""
-    """The prepared image to start from. Only `on` sets it, never what a repository says."""
+    """The prepared image to start from. Only `on` and `with_more` set it, never what a repository
+    says."""
+    base: str = ""
+    """Another of Patchwright's own base images to start from; empty: the usual one. Never what a
+    repository says."""
+    official: bool = False
+    """Whether `image` was chosen by a table of ours, not by the repository: it is asked for only
+    while its registry answers at once."""
+    lacks: str = ""
+    """What the project asks for and this does not have, in a sentence; empty: nothing."""
 
     @property
     def is_toolchain(self) -> bool:
@@ -57,16 +79,20 @@ class Environment:
         shared = tuple(step for step in self.steps if step.shared)
         if not shared or self.image or self.is_toolchain:
             return None
-        return Environment("toolchain", steps=shared)
+        return Environment("toolchain", steps=shared, base=self.base)
 
     def on(self, image: str) -> Environment:
         """The rest, on top of the image that `toolchain` gave."""
         return replace(self, parent=image, steps=tuple(s for s in self.steps if not s.shared))
 
+    def with_more(self, image: str, steps: tuple[Step, ...]) -> Environment:
+        """Further steps, on top of the image that this environment gave."""
+        return replace(self, image="", base="", official=False, parent=image, steps=steps)
+
     @property
     def is_bare(self) -> bool:
         """Whether there is nothing to do: the base image will do as it is."""
-        return not (self.image or self.parent or self.steps)
+        return not (self.image or self.parent or self.base or self.steps)
 
 
 def recipe_hash(environment: Environment, image_id: str, tree_id: str, scope: str) -> str:

@@ -27,6 +27,9 @@ class Tree:
     texts: dict[str, str]
     disk_bytes: int
     """What the files take up on a disk with pages of 4 KiB."""
+    committed: int = 0
+    """When the tree was committed, in seconds since 1970: git gives its archives that time. 0: not
+    known."""
 
 
 def read_tree(tar: Path, wanted: Callable[[Sequence[str]], Sequence[str]]) -> Tree:
@@ -42,7 +45,8 @@ def read_tree(tar: Path, wanted: Callable[[Sequence[str]], Sequence[str]]) -> Tr
     except (tarfile.TarError, OSError) as error:
         raise SandboxError(f"The repository's tree cannot be read: {error}") from None
     pages = sum(-(-m.size // _BLOCK) for m in members.values())
-    return Tree(tuple(members), texts, pages * _BLOCK)
+    committed = int(max((m.mtime for m in members.values()), default=0))
+    return Tree(tuple(members), texts, pages * _BLOCK, committed)
 
 
 def tree_hash(tar: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
+import time
 from pathlib import Path
 
 import docker
@@ -19,7 +20,10 @@ BASE_IMAGE = "patchwright/sandbox-base:1"
 """The image that sandboxes start from when a repository names none."""
 
 REGISTRY_WAIT_S = 8.0
-"""How long a registry may take to say that it has the Dockerfile's base."""
+"""How long a registry may take to say that it has an image."""
+SILENT_S = 600.0
+"""How long a registry that did not say so is left alone."""
+_silent_since: dict[str, float] = {}
 
 _CHECK = (
     "set -e; python --version; python3 -m pytest --version; pytest --version; rg --version; "
@@ -29,38 +33,59 @@ _CHECK = (
 _BASE = re.compile(r"^ARG BASE=(\S+)", re.MULTILINE)
 
 
-async def build(engine: DockerEngine, *, offline: bool | None, progress: Progress) -> str:
-    """Make `BASE_IMAGE` unless it is there already, from the same recipe; returns the tag.
+DEBIAN_PYTHONS = {"3.9": "bullseye", "3.11": "bookworm", "3.13": "trixie"}
+"""The Debian releases with these versions of Python (packages.debian.org/python3)."""
+
+
+def base_image_with(python: str) -> str:
+    """The name of the base image with this version of Python, such as "3.13"; empty: the usual."""
+    return f"{BASE_IMAGE}-python{python}" if python else BASE_IMAGE
+
+
+async def build(
+    engine: DockerEngine, *, offline: bool | None, progress: Progress, python: str = ""
+) -> str:
+    """Make a base image unless it is there already, from the same recipe; returns the tag.
 
     `offline` False: from a registry by the Dockerfile; True: from the distribution's packages
     (needs root and debootstrap); None: from a registry if one answers within a few seconds, else
-    from packages. Raises `EngineUnavailable`, or `SandboxError` with what to do.
+    from packages. `python`: another version than the usual one ("3.13"), for repositories that need
+    it; from packages only those of `DEBIAN_PYTHONS`. Raises `EngineUnavailable`, or `SandboxError`
+    with what to do.
     """
     await engine.check()
     recipe = await asyncio.to_thread(read_recipe)
     client = await engine.client()
-    if await asyncio.to_thread(_recipe_of, client, BASE_IMAGE) == recipe.hash:
-        progress(f"{BASE_IMAGE} is up to date.")
-        return BASE_IMAGE
+    tag = base_image_with(python)
+    if await asyncio.to_thread(_recipe_of, client, tag) == recipe.hash:
+        progress(f"{tag} is up to date.")
+        return tag
+    base = f"python:{python}-slim" if python else _base_of(recipe)
     if offline is None:
-        offline = not await _registry_answers(client, recipe)
+        offline = not await registry_answers(engine, base)
         if offline:
             progress("No image registry answers: building from the distribution's packages.")
-    candidate = f"{BASE_IMAGE}-candidate"
+    if offline and python and python not in DEBIAN_PYTHONS:
+        raise SandboxError(
+            f"No Debian release has Python {python}; without a registry there is only "
+            f"{', '.join(DEBIAN_PYTHONS)}."
+        )
+    candidate = f"{tag}-candidate"
     try:
         if offline:
-            async with root_archive(recipe, progress) as archive:
+            release = DEBIAN_PYTHONS.get(python, "")
+            async with root_archive(recipe, progress, release) as archive:
                 await asyncio.to_thread(_import, client, recipe, archive, candidate)
         else:
             progress("Building the image from its Dockerfile …")
-            await asyncio.to_thread(_build, client, recipe, candidate)
+            await asyncio.to_thread(_build, client, recipe, candidate, base)
         progress("Checking the image …")
         await asyncio.to_thread(_check, client, candidate)
-        await asyncio.to_thread(_promote, client, candidate)
+        await asyncio.to_thread(_promote, client, candidate, tag)
     except (DockerException, OSError) as error:
         raise SandboxError(f"The base image could not be built: {error}") from None
-    progress(f"{BASE_IMAGE} is ready.")
-    return BASE_IMAGE
+    progress(f"{tag} is ready.")
+    return tag
 
 
 async def is_current(engine: DockerEngine) -> bool:
@@ -79,15 +104,18 @@ def _recipe_of(client: docker.DockerClient, tag: str) -> str:
         raise EngineUnavailable(f"The container engine does not respond: {error}") from None
 
 
-async def _registry_answers(client: docker.DockerClient, recipe: Recipe) -> bool:
-    """Whether the Dockerfile's base is there, or a registry says that it has it, soon enough.
+async def registry_answers(engine: DockerEngine, image: str) -> bool:
+    """Whether the engine holds an image, or a registry says soon enough that it has it.
 
     The engine asks the registry itself, so its mirrors and proxies count. The question cannot be
-    taken back, so it waits in a daemon thread that nobody has to join.
+    taken back, so it waits in a daemon thread that nobody has to join. A registry that did not
+    answer is not asked again for a while.
     """
-    base = _base_of(recipe)
-    if await asyncio.to_thread(_has_image, client, base):
+    client = await engine.client()
+    if await asyncio.to_thread(_has_image, client, image):
         return True
+    if time.monotonic() - _silent_since.get(image, -SILENT_S) < SILENT_S:
+        return False
     loop = asyncio.get_running_loop()
     answered: asyncio.Future[bool] = loop.create_future()
 
@@ -97,7 +125,7 @@ async def _registry_answers(client: docker.DockerClient, recipe: Recipe) -> bool
 
     def ask() -> None:
         try:
-            client.images.get_registry_data(base)
+            client.images.get_registry_data(image)
             yes = True
         except (DockerException, OSError):
             yes = False
@@ -106,9 +134,12 @@ async def _registry_answers(client: docker.DockerClient, recipe: Recipe) -> bool
 
     threading.Thread(target=ask, name="registry-question", daemon=True).start()
     try:
-        return await asyncio.wait_for(answered, REGISTRY_WAIT_S)
+        answer = await asyncio.wait_for(answered, REGISTRY_WAIT_S)
     except TimeoutError:
-        return False
+        answer = False
+    if not answer:
+        _silent_since[image] = time.monotonic()
+    return answer
 
 
 def _base_of(recipe: Recipe) -> str:
@@ -126,11 +157,10 @@ def _has_image(client: docker.DockerClient, tag: str) -> bool:
     return True
 
 
-def _build(client: docker.DockerClient, recipe: Recipe, tag: str) -> None:
+def _build(client: docker.DockerClient, recipe: Recipe, tag: str, base: str) -> None:
+    arguments = {"RECIPE": recipe.hash, "BASE": base}
     try:
-        client.images.build(
-            path=str(recipe.folder), tag=tag, buildargs={"RECIPE": recipe.hash}, rm=True
-        )
+        client.images.build(path=str(recipe.folder), tag=tag, buildargs=arguments, rm=True)
     except BuildError as error:
         raise SandboxError(f"The Dockerfile does not build: {error.msg}") from None
     except APIError as error:
@@ -166,8 +196,8 @@ def _check(client: docker.DockerClient, tag: str) -> None:
         ) from None
 
 
-def _promote(client: docker.DockerClient, candidate: str) -> None:
+def _promote(client: docker.DockerClient, candidate: str, tag: str) -> None:
     """Give the checked image its name; sandboxes that run keep the old one."""
-    name, _, version = BASE_IMAGE.rpartition(":")
+    name, _, version = tag.rpartition(":")
     client.images.get(candidate).tag(name, version)
     client.images.remove(candidate)

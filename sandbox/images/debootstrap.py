@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from sandbox.errors import SandboxError
@@ -21,14 +22,18 @@ _UBUNTU_EXTRA = "universe"
 
 
 @asynccontextmanager
-async def root_archive(recipe: Recipe, progress: Progress) -> AsyncIterator[Path]:
+async def root_archive(
+    recipe: Recipe, progress: Progress, release: str = ""
+) -> AsyncIterator[Path]:
     """A tar of a slim root file system with the recipe's packages; deleted afterwards.
 
-    Needs root, debootstrap and the package archive of the machine's own apt sources. Raises
-    `SandboxError` with what to do.
+    Needs root, debootstrap and the package archive of the machine's own apt sources. `release`:
+    another one of the same archive; empty: the machine's own. Raises `SandboxError` with what to
+    do.
     """
     _need_root_and_tools()
     source = choose(machine_sources(), machine_codename())
+    source = replace(source, suite=release or source.suite)
     with tempfile.TemporaryDirectory(prefix="patchwright-image-") as folder:
         root, archive = Path(folder) / "root", Path(folder) / "root.tar"
         progress(f"Installing {source.suite} packages into a new root file system …")

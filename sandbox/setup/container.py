@@ -147,7 +147,6 @@ _CA_VARIABLES = (
     "CURL_CA_BUNDLE",
     "GIT_SSL_CAINFO",
     "NODE_EXTRA_CA_CERTS",
-    "npm_config_cafile",
     "CARGO_HTTP_CAINFO",
     "BUNDLE_SSL_CA_CERT",
 )

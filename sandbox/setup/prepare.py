@@ -18,9 +18,10 @@ from typing import Any
 from sandbox.docker.engine import DockerEngine
 from sandbox.docker.plain_image import DEFAULT_PATH
 from sandbox.egress.proxy import EgressProxy
-from sandbox.environment.compiled import OFFLINE
+from sandbox.environment.compiled import OFFLINE, ONLINE
 from sandbox.environment.records import Environment, recipe_hash
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError
+from sandbox.images.base_image import registry_answers
 from sandbox.setup.container import SetupSpec, as_list, setup_options
 from sandbox.setup.named_images import named_image
 from sandbox.setup.network import proxy_relay
@@ -163,7 +164,9 @@ async def _base(
 ) -> str:
     """The image that the set-up starts from: ours, the operator's, or a foreign one made plain."""
     if environment.parent or not environment.image:
-        return await engine.plain(environment.parent or spec.image)
+        return await engine.plain(environment.parent or environment.base or spec.image)
+    if environment.official and not await registry_answers(engine, environment.image):
+        raise SandboxError(f"No registry says that it has {environment.image}.")
     return await named_image(engine, environment.image, policy.image_registries, policy.held_images)
 
 
@@ -174,6 +177,8 @@ def _commit(client: Any, container_id: str, recipe: str, config: dict[str, Any])
 async def _variables(engine: DockerEngine, base: str, environment: Environment) -> dict[str, str]:
     """The image's variables with the environment's own, in which earlier ones are put in."""
     known = {"PATH": DEFAULT_PATH, **await image_environment(engine, base)}
+    if environment.parent:  # A prepared image is for runs, which have no network.
+        known |= ONLINE
     for name, value in environment.variables:
         known[name] = _VARIABLE.sub(lambda m: known.get(m[1] or m[2], ""), value)
     return known

@@ -102,6 +102,8 @@ class PreparedEnvironment:
     duration_s: float
     failed: tuple[SetupFailed, ...] = ()
     """Candidates that were tried before."""
+    degraded: str = ""
+    """Why it is less than the repository needs, in sentences; empty: it is not."""
 
 
 def proposal(environment: Environment) -> str:

@@ -1,0 +1,1 @@
+"""`patchwright check`: whether a repository is ready, and what would make it so."""

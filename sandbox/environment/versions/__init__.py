@@ -1,0 +1,1 @@
+"""Which versions of toolchains a repository asks for, and which can be had."""

@@ -1,0 +1,79 @@
+"""What several runs of a suite say together, and how a check's report is shown."""
+
+from __future__ import annotations
+
+from agent.task import GatePolicy
+from agent.testing.report import Outcome, SuiteRun, TestResult
+from app.check.pages import html_page, text_report
+from app.check.report import CheckReport, SlowTest, ToolVersion, gate_seconds, together
+
+
+def run(**outcomes: Outcome) -> SuiteRun:
+    results = tuple(
+        TestResult(
+            name=name,
+            outcome=outcome,
+            message="socket.gaierror: Name or service not known" if name == "online" else "",
+            duration_s=len(name) / 10,
+        )
+        for name, outcome in outcomes.items()
+    )
+    return SuiteRun(command="pytest", exit_code=0, output="", results=results)
+
+
+def test_runs_are_taken_together() -> None:
+    whole = together(
+        [
+            run(good="passed", bad="failed", online="failed", luck="passed"),
+            run(good="passed", bad="error", online="failed", luck="failed"),
+            run(good="passed", bad="failed", online="failed"),
+        ]
+    )
+    assert whole.failing == ("bad", "online")
+    assert whole.flaky == ("luck",)
+    assert whole.network == ("online",)
+    assert whole.slowest[0] == SlowTest(name="online", seconds=0.6)
+    assert together([]).failing == ()
+
+
+def test_what_the_gate_takes_grows_with_the_suite() -> None:
+    policy = GatePolicy(suite_runs=3.0, evidence_s=600.0)
+    assert gate_seconds(10.0, policy) == (40.0, 640.0)
+    assert gate_seconds(300.0, policy) == (1200.0, 2100.0)
+
+
+REPORT = CheckReport(
+    repository="o/<b>r",
+    commit="0123456789abcdef",
+    ready=False,
+    environment="detection (pyproject.toml)",
+    image="i",
+    cached=False,
+    setup_s=12.3,
+    test_command="python3 -m pytest -q",
+    suite_s=2.0,
+    tests={"passed": 3, "failed": 1},
+    runs=3,
+    failing=("tests/test_a.py::test_b[<script>]",),
+    failing_count=1,
+    versions=(ToolVersion(tool="Python", present="3.11.2", stated=(">=3.12 (pyproject.toml)",)),),
+    degraded="The project needs Python >=3.12.",
+    gate_least_s=8.0,
+    gate_most_s=608.0,
+)
+
+
+def test_a_report_is_readable_as_text() -> None:
+    text = text_report(REPORT)
+    assert "tests         1 failed, 3 passed" in text
+    assert "Python        3.11.2; stated: >=3.12 (pyproject.toml)" in text
+    assert text.endswith("Not ready: The project needs Python >=3.12.")
+    assert text_report(REPORT.model_copy(update={"ready": True})).endswith("Ready.")
+
+
+def test_nothing_of_a_repository_is_markup_on_the_page() -> None:
+    page = html_page(REPORT)
+    assert "<b>r" not in page
+    assert "<script>" not in page
+    assert "Not ready:" in page
+    assert CheckReport.model_validate_json(REPORT.model_dump_json()) == REPORT
