@@ -76,7 +76,7 @@ class Finding(Record):
 
 async def check_endpoint(endpoint: Endpoint, timeouts: Timeouts | None = None) -> list[Finding]:
     """Try each server with a short exchange. Never raises for what a server does."""
-    timeouts = timeouts or Timeouts(first_s=180.0)
+    timeouts = timeouts or Timeouts(first_s=600.0)
     profile = endpoint.profile
     model = endpoint.model or profile.model
     findings: list[Finding] = []

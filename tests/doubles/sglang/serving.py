@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,12 +54,14 @@ def free_port() -> int:
 @contextmanager
 def process(
     arguments: Sequence[str],
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """A process that is killed at the end, if not before."""
+    """A process that is killed at the end, if not before; `env` in place of this one's."""
     with tempfile.TemporaryFile() as output:
         started = subprocess.Popen(
             arguments,
             cwd=ROOT,
+            env=env,
             stdout=output,
             stderr=subprocess.STDOUT,
         )

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.gate.patch.parse import BadPatch, parse_patch, without_hunks
+from agent.gate.patch.parse import BadPatch, parse_patch, touched_paths, without_hunks
 from agent.gate.rules.paths import change_refusals, file_path_refusal, size_refusals
 from agent.task import GatePolicy, Issue
 from agent.testing.paths import is_source, is_test, matches
@@ -278,3 +278,38 @@ def test_only_the_allowed_paths_when_there_are_any() -> None:
     assert "that no patch may touch" in refused(patch({"src/.gitattributes": "x\n"}), policy)
     # A reproduction is no part of the patch.
     assert file_path_refusal("tests/test_a.py", policy) is None
+
+
+def test_the_paths_of_a_tree_are_told_by_headers_alone() -> None:
+    diff = """diff --git a/new.py b/new.py
+new file mode 100644
+index 0000000..e69de29
+diff --git a/gone.py b/gone.py
+deleted file mode 100644
+--- a/gone.py
++++ /dev/null
+@@ -1,2 +0,0 @@
+--- /dev/null
+-diff --git a/x b/x
+diff --git a/photo.bin b/photo.bin
+index 1..2 100644
+Binary files a/photo.bin and b/photo.bin differ
+diff --git "a/caf\\303\\251.py" "b/caf\\303\\251.py"
+new file mode 100644
+--- /dev/null
++++ "b/caf\\303\\251.py"
+@@ -0,0 +1 @@
++++ b/spoofed.py
+diff --git a/link b/link
+deleted file mode 100644
+diff --git a/link b/link
+new file mode 120000
+"""
+    assert touched_paths(diff) == {
+        "new.py": "added",
+        "gone.py": "deleted",
+        "photo.bin": "changed",
+        "café.py": "added",
+        "link": "changed",
+    }
+    assert touched_paths("") == {}
