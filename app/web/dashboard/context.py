@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 from fastapi import Depends, HTTPException, Request
@@ -16,6 +16,7 @@ from app.storage.archive import Journals
 from app.storage.records import Run, UnknownRun
 from app.storage.store import SqlStore
 from app.web.auth.ended_sessions import ended_in
+from app.web.auth.question_budget import QuestionBudget
 from app.web.auth.visitors import AccessControl, RoleSource, Visitor
 from app.web.dashboard.efforts import Efforts
 from app.web.dashboard.summaries import RunSummaries
@@ -71,6 +72,8 @@ def dashboard_of(
 ) -> Dashboard:
     """The dashboard of an application. Without a `role_source` only operators get in."""
     journals = Journals(settings, store)
+    if role_source is not None:
+        role_source = replace(role_source, role_of=QuestionBudget(role_source.role_of))
     return Dashboard(
         settings=settings,
         store=store,
