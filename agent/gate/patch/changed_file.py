@@ -6,6 +6,7 @@ import ast
 import difflib
 
 from agent.gate.patch.parse import FileChange
+from agent.gate.patch.readable import readable
 from agent.model import Record
 from agent.testing.paths import is_code, is_test
 
@@ -108,7 +109,7 @@ def added_nodes(file: ChangedFile) -> list[ast.AST]:
     Names that an import gave are written out (`_o.x` after `import os as _o` is `os.x`), so that
     rules about names cannot be passed by renaming.
     """
-    tree = plain(file.patched)
+    tree = plain(readable(file.patched))
     lines = {number for number, _ in file.added}
     if tree is None:
         return []

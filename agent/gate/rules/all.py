@@ -15,6 +15,7 @@ from agent.gate.rules.test_additions import addition_refusals
 from agent.gate.rules.test_options import option_refusals
 from agent.gate.rules.test_weakening import weakening
 from agent.gate.rules.tricks import chance_or_time, tricks
+from agent.gate.rules.unreadable import unreadable
 from agent.gate.rules.whole_functions import function_refusals
 from agent.journal.events import JUSTIFIABLE, ReproductionDeclared
 from agent.model import Record
@@ -53,6 +54,9 @@ def refusals(
     # The reproduction's own files are judged as a reproduction; but where one replaces a file of
     # the base, it must not weaken the tests in it.
     judged = [file for file in files if file.path not in own]
+    if unread := unreadable(files):
+        # Rules that look at the whole file would fail on it, or see nothing.
+        return {"honest code": unread}
     said = _added_by_reproduction(declared, files) if declared is not None else {}
     return {
         "tests are kept": tuple(r for file in files for r in weakening(file, contested)),

@@ -10,6 +10,7 @@ import ast
 from collections.abc import Iterator
 
 from agent.gate.patch.changed_file import ChangedFile, parsed
+from agent.gate.patch.readable import readable
 
 
 def constant_answers(file: ChangedFile) -> tuple[str, ...]:
@@ -19,7 +20,7 @@ def constant_answers(file: ChangedFile) -> tuple[str, ...]:
     """
     if not file.is_source or not file.path.endswith(".py"):
         return ()
-    before, after = parsed(file.base), parsed(file.patched)
+    before, after = parsed(readable(file.base)), parsed(readable(file.patched))
     if before is None or after is None:
         return ()
     old = dict(_functions(before))

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from agent.gate.patch.changed_file import ChangedFile, added_nodes, line_of, parsed, plain
+from agent.gate.patch.readable import readable
 from agent.task import Issue
 from agent.testing.paths import is_code
 
@@ -270,7 +271,7 @@ def _patched_framework(target: ast.expr, file: ChangedFile) -> bool:
     root: ast.expr = target
     while isinstance(root, ast.Attribute | ast.Call):
         root = root.value if isinstance(root, ast.Attribute) else root.func
-    tree = parsed(file.patched)
+    tree = parsed(readable(file.patched))
     if not isinstance(root, ast.Name) or tree is None:
         return False
     imported = {

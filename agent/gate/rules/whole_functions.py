@@ -10,6 +10,7 @@ import ast
 from collections.abc import Iterator
 
 from agent.gate.patch.changed_file import ChangedFile, plain
+from agent.gate.patch.readable import readable
 
 _BROAD = frozenset(
     {"", "Exception", "BaseException", "TimeoutError", "TimeoutExpired", "AssertionError"}
@@ -22,7 +23,7 @@ def function_refusals(file: ChangedFile) -> tuple[str, ...]:
     """Why a file's functions are refused; empty if they are not."""
     if not file.path.endswith(".py") or file.is_test:
         return ()
-    tree, base = plain(file.patched), plain(file.base)
+    tree, base = plain(readable(file.patched)), plain(readable(file.base))
     if tree is None:
         return ()
     before = {name: _swallowing(f, base) for name, f in _functions(base)} if base else {}

@@ -1,0 +1,62 @@
+"""No statement of a later Python, nor a deep one, keeps a patch from being judged."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.gate.patch.changed_file import changed_texts
+from agent.gate.patch.readable import can_be_judged, readable
+from agent.gate.rules.all import Base, refusals
+from agent.gate.rules.unreadable import unreadable
+from agent.task import GatePolicy, Issue
+
+BASE = "def f(x):\n    return x\n"
+EVIL = """import sys
+
+
+def f(x):
+    return 3 if "pytest" in sys.modules else x
+"""
+LATER = 't = 1\n@later\ndef g(x):\n    return t"{t"}"\n'
+"""Stands for the syntax of a later Python, whichever this is."""
+
+
+def found(base: str | None, patched: str) -> dict[str, tuple[str, ...]]:
+    files = [changed_texts("src/a.py", base or "", patched)]
+    issue = Issue(number=1, title="t", body="b")
+    said = refusals(files, Base(files=("src/a.py",), installed=()), None, issue, GatePolicy())
+    return {name: reasons for name, reasons in said.items() if reasons}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        LATER,
+        "z = 1\ny = z" + "+z" * 8000 + "\n",
+        "y = 0x" + "f" * 10_000 + "\n",
+        "y = " + "(" * 300 + "1" + ")" * 300 + "\n",
+    ],
+    ids=["later", "deep", "huge", "parentheses"],
+)
+def test_a_patch_that_cannot_be_read_is_not_let_pass(more: str) -> None:
+    (reason,) = found(BASE, EVIL + more)["honest code"]
+    assert "cannot read this statement" in reason
+    assert not found(BASE, BASE + "y = 1\n")
+
+
+def test_beside_an_old_statement_of_a_later_python_the_rest_is_judged() -> None:
+    reasons = found(BASE + LATER, EVIL + LATER)["honest code"]
+    assert any("asks whether a test is running" in reason for reason in reasons)
+    honest = found(BASE + LATER, "def f(x):\n    return x + 1\n" + LATER)
+    assert not honest
+    changed = LATER.replace("t = 1", "t = 2").replace("{t", "{t + 1")
+    assert not unreadable([changed_texts("src/a.py", LATER, changed)])
+
+
+def test_lines_keep_their_numbers() -> None:
+    text = f"a = 1\n{LATER}b = 2\nif a:\n    c = 3\nelse:\n    c = 4\n"
+    kept = readable(text)
+    assert kept is not None and can_be_judged(kept)
+    assert len(kept.splitlines()) == len(text.splitlines())
+    assert kept.splitlines()[-5:] == text.splitlines()[-5:]
+    assert readable("whole = 1\n") == "whole = 1\n" and readable(None) is None
