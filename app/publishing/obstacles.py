@@ -97,13 +97,13 @@ _SAID: tuple[tuple[str, re.Pattern[str]], ...] = (
 )
 
 
-def obstacle_of(error: Exception) -> Obstacle | None:
+def obstacle_of(error: Exception, step: Step = "prove") -> Obstacle | None:
     """The obstacle behind an error of a step; None where waiting may help, or it is no refusal."""
     match error:
         case ForgeAway() | RateLimited() | GitAway():
             return None
         case ForgeError():
-            return Obstacle(_kind_of_forge_error(error), str(error))
+            return Obstacle(_kind_of_forge_error(error, step), str(error))
         case PushRefused():
             refusal = error.refusal
             places = tuple(f"{path}:{line}" for path, line in refusal.places)
@@ -131,7 +131,7 @@ def obstacle_of(error: Exception) -> Obstacle | None:
     return None
 
 
-def _kind_of_forge_error(error: ForgeError) -> str:
+def _kind_of_forge_error(error: ForgeError, step: Step) -> str:
     match error:
         case InstallationSuspended():
             return "suspended"
@@ -149,4 +149,7 @@ def _kind_of_forge_error(error: ForgeError) -> str:
             return kind
     if isinstance(error, ForgeDenied):
         return "pull_permission"
-    return "missing" if isinstance(error, ForgeMissing) else "other"
+    if not isinstance(error, ForgeMissing):
+        return "other"
+    # The branch was just pushed, so the repository is there: only pull requests are not.
+    return "no_pulls" if step == "pull" else "missing"

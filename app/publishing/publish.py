@@ -204,7 +204,7 @@ def noting(
     try:
         yield
     except (ForgeError, GitError) as error:
-        found = obstacle_of(error)
+        found = obstacle_of(error, step)
         if found is not None:
             note(found.as_step(step, base=run.base_commit, branch=branch, commit=commit))
         raise

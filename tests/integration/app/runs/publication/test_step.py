@@ -284,7 +284,7 @@ CASES: dict[str, Case] = {
     "pull-requests-disabled": Case(
         change(pull_creation="none"),
         "comment",
-        "missing",
+        "no_pulls",
         (BRANCH,),
         change(pull_creation="all"),
     ),
