@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST_ARGS ?=
 FAULT_ARGS ?=
 
-.PHONY: help demo test check setup image test-setup unit lock bench evaluation fault check-dishonest check-detectors check-repairs check-export check-deploy check-prism check-openapi check-real-model docs reference test-pods format clean
+.PHONY: help demo test check setup image test-setup unit lock bench evaluation fault check-dishonest check-detectors check-repairs check-attacks check-export check-deploy check-prism check-openapi check-real-model docs reference test-pods format clean
 
 help:
 	@echo "make demo    a labelled issue becomes a proven pull request, on this machine, from nothing"
@@ -17,6 +17,7 @@ help:
 	@echo "make evaluation    repairs and proofs on 36 fixes of synthetic histories, killed once (an hour)"
 	@echo "make check-repairs    the embedded model repairs every repository of its set; ten minutes"
 	@echo "make check-dishonest    dishonest patches and honest twins of seven test runners (900 MB once, then hours)"
+	@echo "make check-attacks    ten dishonest patches against the gate's evidence, each beside an honest one; minutes"
 	@echo "make check-detectors    the stand-in's parsers beside SGLang's own (fetches 40 MB once)"
 	@echo "make check-real-model    a real small model on llama.cpp's server (fetches 1.7 GB once); 15 minutes"
 	@echo "make test-pods    all cases of the sandboxes' tests against the stand-in cluster; minutes"
@@ -76,6 +77,9 @@ check-repairs: image
 check-dishonest: image
 	PATCHWRIGHT_CHECK_DISHONEST=1 $(BIN)/python -m pytest -rs tests/integration/agent/gate/test_dishonest.py \
 	  $(PYTEST_ARGS)
+check-attacks: image
+	PATCHWRIGHT_CHECK_ATTACKS=1 $(BIN)/python -m pytest -n 2 \
+	  tests/integration/agent/gate/test_evidence_attacks.py $(PYTEST_ARGS)
 
 check-detectors: setup
 	PATCHWRIGHT_CHECK_DETECTORS=1 $(BIN)/python -m pytest -rs tests/integration/agent/models/test_detectors.py \

@@ -13,6 +13,7 @@ from agent.task import GatePolicy
 from sandbox.errors import SandboxGone
 from sandbox.protocol import CommandResult, Sandbox
 from tests.doubles import gate_case as case
+from tests.doubles.evidence_attacks import ATTACKS
 from tests.doubles.local_sandbox import LocalSandbox
 
 
@@ -227,3 +228,10 @@ async def test_the_projects_own_names_of_tests_are_those_of_its_tests() -> None:
     weakened = submission.model_copy(update={"patch": submission.patch + looser})
     verdict = await judged(weakened, repository)
     assert verdict.verdict == "refused" and "check_shop.py" in " ".join(verdict.reasons)
+
+
+@pytest.mark.parametrize("name", [n for n, a in ATTACKS.items() if a.verdict == "refused"])
+async def test_attacks_on_the_evidence_that_the_rules_refuse_at_once(name: str) -> None:
+    attack = ATTACKS[name]
+    verdict = await judged(attack.dishonest, attack.repository)
+    assert verdict.verdict == "refused" and attack.said in " ".join(verdict.reasons)
