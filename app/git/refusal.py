@@ -70,6 +70,7 @@ _TAKEN = (
     "fetch first",
     "already exists",
     "failed to lock",
+    "failed to update ref",
     "stale info",
     "cannot lock ref",
     "incorrect old value",
