@@ -32,11 +32,23 @@ class QueuedRun:
     with a place might wait for ever for one without."""
     begun: bool = False
     """Was let begin before, whatever its age."""
+    repository_id: int = 0
+    """GitHub's; 0: not known, then the name tells repositories apart."""
+    installation_id: int = 0
+    """The App's installation in the account that the repository belongs to; 0: not known."""
+
+    @property
+    def place(self) -> str:
+        """What is the same for all runs of the repository, whatever it is called."""
+        return str(self.repository_id or self.repository.casefold())
 
     @property
     def organisation(self) -> str:
-        """The account that the repository belongs to."""
-        return self.repository.partition("/")[0].casefold()
+        """What is the same for all runs of the account that the repository belongs to.
+
+        An installation is one account's.
+        """
+        return str(self.installation_id or self.repository.partition("/")[0].casefold())
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +82,7 @@ def admit(run: QueuedRun, others: Iterable[QueuedRun], bounds: Bounds, now: date
     scopes: tuple[tuple[str, Callable[[QueuedRun], bool], int, int | None], ...] = (
         (
             "for this repository",
-            lambda other: other.repository.casefold() == run.repository.casefold(),
+            lambda other: other.place == run.place,
             bounds.repository_at_once,
             bounds.repository_per_day,
         ),

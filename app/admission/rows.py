@@ -21,6 +21,8 @@ def read_queued_runs(connection: sa.Connection, now: datetime) -> tuple[QueuedRu
     query = sa.select(
         runs.c.id,
         runs.c.repository,
+        runs.c.repository_id,
+        runs.c.installation_id,
         runs.c.created_at,
         live.label("live"),
         (runs.c.status == "running").label("working"),
@@ -36,6 +38,8 @@ def read_queued_runs(connection: sa.Connection, now: datetime) -> tuple[QueuedRu
             refused=bool(row.refused),
             working=bool(row.working),
             begun=bool(row.begun),
+            repository_id=row.repository_id,
+            installation_id=row.installation_id,
         )
         for row in connection.execute(query)
     )
@@ -64,7 +68,14 @@ def begin_if_admitted(
         begun = sa.select(table.c.begun_at).where(table.c.id == run.id)
         if connection.execute(begun).scalar_one_or_none() is not None:
             return Go()
-        candidate = QueuedRun(run.id, run.repository, run.created_at, live=True)
+        candidate = QueuedRun(
+            run.id,
+            run.repository,
+            run.created_at,
+            live=True,
+            repository_id=run.repository_id,
+            installation_id=run.installation_id,
+        )
         admission = admit(candidate, read_queued_runs(connection, moment), config.bounds, moment)
         if isinstance(admission, Go):
             values = {"begun_at": to_micros(moment), "model": config.model}

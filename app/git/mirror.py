@@ -109,19 +109,24 @@ class Mirror:
         *,
         ca_file: str = "",
         limits: GitLimits = DEFAULT_LIMITS,
+        repository_id: int = 0,
     ) -> Self:
         """The mirror of a repository under `root`; nothing is fetched yet.
 
-        Raises `GitError` when the URL is not plain HTTP(S) or holds a password.
+        With GitHub's id of the repository it is that repository's, whatever it is called; without
+        (0), the address's. Raises `GitError` when the URL is not plain HTTP(S) or holds a password.
         """
         parts = urlsplit(clone_url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise GitError("The repository's URL must start with http:// or https://.")
         if parts.username or parts.password:
             raise GitError("The repository's URL must not contain a user name or password.")
-        slug = re.sub(r"[^a-z0-9]+", "-", f"{parts.netloc}{parts.path}".lower()).strip("-")
-        key = hashlib.sha256(clone_url.encode()).hexdigest()[:12]
-        return cls(root / f"{slug[:80]}-{key}.git", clone_url, ca_file=ca_file, limits=limits)
+        if repository_id:
+            name = f"{re.sub(r'[^a-z0-9]+', '-', parts.netloc.lower())}-{repository_id}"
+        else:
+            slug = re.sub(r"[^a-z0-9]+", "-", f"{parts.netloc}{parts.path}".lower()).strip("-")
+            name = f"{slug[:80]}-{hashlib.sha256(clone_url.encode()).hexdigest()[:12]}"
+        return cls(root / f"{name}.git", clone_url, ca_file=ca_file, limits=limits)
 
     def fetch(self, token: str = "") -> None:
         """Bring all branches up to date, making the mirror at first.

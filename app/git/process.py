@@ -282,6 +282,7 @@ _DENIED = re.compile(
     r"authentication failed|could not read (username|password)|error: 40[13]", re.I
 )
 _MISSING = re.compile(r"repository +not found|error: 404", re.I)
+_MOVED = re.compile(r"error: 30[1278]")
 _UNAVAILABLE = re.compile(
     r"could not resolve host|failed to connect|couldn't connect"
     r"|connection (refused|reset|timed out)|operation (timed out|too slow)"
@@ -306,6 +307,9 @@ def git_error(command: str, output: bytes) -> GitError:
         return GitFailed(fault, printed)
     own = [line for line in printed.splitlines() if line.startswith(("fatal: ", "error: "))]
     sentences = "\n".join(re.sub(r"(?<=\s)'[^']*'", "", line) for line in own)
+    if _MOVED.search(sentences):
+        # Its new address is known to the API, and is taken when the step is done again.
+        return GitAway(f"git {command} failed: the repository has moved.")
     for sign, kind in ((_DENIED, GitDenied), (_MISSING, GitMissing), (_UNAVAILABLE, GitAway)):
         if sign.search(sentences):
             error: GitError = kind(text)

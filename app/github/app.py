@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from github import Auth, GithubIntegration
+from github import Auth, Github, GithubException, GithubIntegration
+from github.InstallationAuthorization import InstallationAuthorization
+from github.Requester import Requester
 from urllib3.util import Retry
 
+from app.github.answers import OddAnswer
 from app.github.records import GitToken
 from app.github.transport import use_checked_connections
 
@@ -55,15 +59,70 @@ def integration(app: GithubApp) -> GithubIntegration:
     )
 
 
-def git_token(client: GithubIntegration, installation: int, repository: str) -> GitToken:
-    """A token for git on one repository alone: PyGithub's own would open all of them."""
-    _, data = client.requester.requestJsonAndCheck(
-        "POST",
-        f"/app/installations/{installation}/access_tokens",
-        input={
-            "repositories": [repository.partition("/")[2]],
-            "permissions": {"contents": "write", "metadata": "read"},
-        },
-    )
+def repository_path(name: str, repository_id: int) -> str:
+    """Where a repository's part of the REST API begins: by its id, else (0) by its name.
+
+    A name may go to another repository; an id never does. GitHub itself leads from a repository's
+    old name to its id, for reads and for writes.
+    """
+    return f"/repositories/{repository_id}" if repository_id else f"/repos/{name}"
+
+
+class NoAccess(GithubException):
+    """GitHub gives this installation no token for the repository."""
+
+
+def _request_token(
+    requester: Requester, installation: int, wanted: dict[str, Any]
+) -> tuple[dict[str, Any], Any]:
+    try:
+        return requester.requestJsonAndCheck(
+            "POST", f"/app/installations/{installation}/access_tokens", input=wanted
+        )
+    except GithubException as error:
+        if error.status not in (404, 422):
+            raise
+        raise NoAccess(error.status, error.data, error.headers, error.message) from None
+
+
+class RepositoryAuth(Auth.AppInstallationAuth):
+    """Tokens of an installation for one repository alone (0: for all of them)."""
+
+    def __init__(
+        self,
+        app_auth: Auth.AppAuth,
+        installation: int,
+        requester: Requester,
+        repository_id: int,
+    ) -> None:
+        self._repository_id = repository_id
+        super().__init__(app_auth, installation, None, requester)
+
+    def _get_installation_authorization(self) -> InstallationAuthorization:
+        alone = {"repository_ids": [self._repository_id]} if self._repository_id else {}
+        headers, data = _request_token(self.requester, self._installation_id, alone)
+        if not isinstance(data.get("token"), str):
+            raise OddAnswer("no token")
+        return InstallationAuthorization(self.requester, headers, data)
+
+
+def installation_client(client: GithubIntegration, installation: int, repository_id: int) -> Github:
+    """A client that speaks as an installation, in one repository alone (0: in all of them)."""
+    auth = client.auth
+    assert isinstance(auth, Auth.AppAuth)
+    own = RepositoryAuth(auth, installation, client.requester, repository_id)
+    return Github(**client.requester.withAuth(own).kwargs)
+
+
+def git_token(
+    client: GithubIntegration, installation: int, repository: str, repository_id: int = 0
+) -> GitToken:
+    """A token for git on one repository alone, named by its id (0: by its name)."""
+    named = {"repositories": [repository.partition("/")[2]]}
+    wanted = {
+        **({"repository_ids": [repository_id]} if repository_id else named),
+        "permissions": {"contents": "write", "metadata": "read"},
+    }
+    _, data = _request_token(client.requester, installation, wanted)
     expires = datetime.fromisoformat(data["expires_at"].replace("Z", "+00:00"))
     return GitToken(data["token"], expires)

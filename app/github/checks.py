@@ -21,9 +21,9 @@ MOST_ANNOTATIONS = 50
 """Annotations that GitHub accepts in one request."""
 
 
-def put_check(requester: Requester, repository: str, report: CheckReport) -> CheckRun:
+def put_check(requester: Requester, at: str, report: CheckReport) -> CheckRun:
     """Create or update the check run with this external id on this commit."""
-    path = f"/repos/{repository}/commits/{report.head_sha}/check-runs"
+    path = f"{at}/commits/{report.head_sha}/check-runs"
     query = {"check_name": report.name, "filter": "all", "per_page": 100}
     _, listed = requester.requestJsonAndCheck("GET", path, parameters=query)
     found = next((r for r in listed["check_runs"] if r["external_id"] == report.external_id), None)
@@ -53,13 +53,11 @@ def put_check(requester: Requester, repository: str, report: CheckReport) -> Che
         run = found
     elif found:
         _, run = requester.requestJsonAndCheck(
-            "PATCH", f"/repos/{repository}/check-runs/{found['id']}", input=body
+            "PATCH", f"{at}/check-runs/{found['id']}", input=body
         )
     else:
         body |= {"head_sha": report.head_sha, "external_id": report.external_id}
-        _, run = requester.requestJsonAndCheck(
-            "POST", f"/repos/{repository}/check-runs", input=body
-        )
+        _, run = requester.requestJsonAndCheck("POST", f"{at}/check-runs", input=body)
     return CheckRun(
         run["id"],
         run["external_id"],
@@ -78,9 +76,9 @@ def _is_up_to_date(run: dict[str, Any], report: CheckReport) -> bool:
     return present == wanted and bool(annotated)
 
 
-def is_on_branch(requester: Requester, repository: str, branch: str, sha: str) -> bool:
+def is_on_branch(requester: Requester, at: str, branch: str, sha: str) -> bool:
     """Whether a commit is on a branch of this repository; a fork's commits are not."""
-    path = f"/repos/{repository}/compare/{quote(branch, safe='/')}...{sha}"
+    path = f"{at}/compare/{quote(branch, safe='/')}...{sha}"
     try:
         _, compared = requester.requestJsonAndCheck("GET", path, parameters={"per_page": 1})
     except GithubException as error:
@@ -94,11 +92,9 @@ LOG_LIMIT = 50_000_000
 """Bytes of a CI log that are read, from its beginning."""
 
 
-def failed_checks(
-    requester: Requester, repository: str, sha: str, own_app: str
-) -> tuple[FailedCheck, ...]:
+def failed_checks(requester: Requester, at: str, sha: str, own_app: str) -> tuple[FailedCheck, ...]:
     """The latest check runs of other Apps on a commit that ended badly."""
-    path = f"/repos/{repository}/commits/{sha}/check-runs"
+    path = f"{at}/commits/{sha}/check-runs"
     return tuple(
         FailedCheck(
             id=run["id"],
@@ -114,7 +110,7 @@ def failed_checks(
 def check_log(
     requester: Requester,
     base_url: str,
-    repository: str,
+    at: str,
     check: int,
     timeout_s: int,
     verify: str | bool,
@@ -126,7 +122,7 @@ def check_log(
     auth = requester.auth
     if auth is None:
         return None
-    address = f"{base_url}/repos/{repository}/actions/jobs/{check}/logs"
+    address = f"{base_url}{at}/actions/jobs/{check}/logs"
     for _ in range(MOST_REDIRECTS):
         answer = requests.get(
             address,

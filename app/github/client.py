@@ -8,19 +8,33 @@ import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
 import requests
-from github import BadAttributeException, GithubException
+from github import BadAttributeException, Github, GithubException
 from github.IssueComment import IssueComment
 from github.Repository import Repository as ApiRepository
 
 from app.github import checks, pulls
 from app.github.answers import ODD, OddAnswer, check_answer, content_kind
-from app.github.app import GithubApp, git_token, integration
+from app.github.app import (
+    GithubApp,
+    NoAccess,
+    git_token,
+    installation_client,
+    integration,
+    repository_path,
+)
 from app.github.convert import as_comment, as_pull, as_thread, forge_error
-from app.github.errors import ForgeAway, ForgeError, InstallationGone
+from app.github.errors import (
+    ForgeAway,
+    ForgeError,
+    ForgeMissing,
+    InstallationGone,
+    IssueGone,
+    RateLimited,
+)
 from app.github.forge import Reaction
 from app.github.records import (
     CheckReport,
@@ -58,21 +72,32 @@ def _settle(answer: asyncio.Future[T], found: T | None, error: BaseException | N
 class GithubForge:
     """`Forge` on GitHub.com or GitHub Enterprise Server. One per run: calls go one at a time."""
 
-    def __init__(self, app: GithubApp, installation_id: int, repository: str) -> None:
+    def __init__(
+        self, app: GithubApp, installation_id: int, repository: str, repository_id: int = 0
+    ) -> None:
+        """`repository` is the name as last known; without an id (0) the name's owner is meant."""
         self._app = app
         self._installation = installation_id
         self._name = repository
+        self._id = repository_id
         self._lock = threading.Lock()
         self._integration = integration(app)
-        self._client = self._integration.get_github_for_installation(installation_id)
+        self._client = self._new_client()
         self._login = ""
         self._token: GitToken | None = None
         self._comments: dict[tuple[int, str], Comment] = {}
 
     @property
     def name(self) -> str:
-        """`owner/name` of the repository."""
+        """`owner/name` of the repository, as last known."""
         return self._name
+
+    @property
+    def _at(self) -> str:
+        return repository_path(self._name, self._id)
+
+    def _new_client(self) -> Github:
+        return installation_client(self._integration, self._installation, self._id)
 
     async def bot_login(self) -> str:
         """The login under which the App writes, e.g. `patchwright[bot]`."""
@@ -84,7 +109,8 @@ class GithubForge:
         def token() -> GitToken:
             if not renew and self._token is not None and self._token.good_for(TOKEN_MARGIN):
                 return self._token
-            self._token = git_token(self._integration, self._installation, self._name)
+            at = self._installation, self._name, self._id
+            self._token = git_token(self._integration, *at)
             return self._token
 
         return await self._call("get a token for git", token)
@@ -92,46 +118,81 @@ class GithubForge:
     async def repository(self) -> Repository:
         """The repository as it is now."""
 
-        def read() -> Repository:
-            repo = self._client.get_repo(self._name)
-            return Repository(
-                full_name=repo.full_name,
-                default_branch=repo.default_branch,
-                private=repo.private,
-                archived=repo.archived,
-                clone_url=repo.clone_url,
-                web_url=repo.html_url,
-            )
-
-        return await self._call("read the repository", read)
+        return await self._call("read the repository", self._read_repository)
 
     async def issue(self, number: int) -> IssueThread:
         """An issue with all its comments, oldest first."""
 
         def read() -> IssueThread:
-            issue = self._repo().get_issue(number)
-            return as_thread(issue, [as_comment(c) for c in issue.get_comments()])
+            try:
+                return self._read_thread(self._repo(), number)
+            except GithubException as error:
+                if error.status != 404:
+                    raise
+            # GitHub leads to where it was transferred to, which this repository's token cannot see.
+            wide = installation_client(self._integration, self._installation, 0)
+            try:
+                # Not lazily: where its comments are is known only from the issue itself.
+                return self._read_thread(wide.get_repo(self._id or self._name), number)
+            finally:
+                wide.close()
 
-        return await self._call(f"read issue #{number}", read)
+        return await self._call_about_issue(f"read issue #{number}", read)
 
-    async def permission(self, user: str) -> Permission:
-        """What a user may do here; role `none` for somebody unknown."""
+    @staticmethod
+    def _read_thread(repo: ApiRepository, number: int) -> IssueThread:
+        issue = repo.get_issue(number)
+        return as_thread(issue, [as_comment(c) for c in issue.get_comments()])
+
+    async def _call_about_issue(self, what: str, call: Callable[[], T]) -> T:
+        try:
+            return await self._call(what, call)
+        except InstallationGone:
+            raise
+        except ForgeMissing as error:
+            raise IssueGone(str(error)) from None
+
+    async def permission(self, user: str, *, user_id: int = 0) -> Permission:
+        """What a user may do here; role `none` for somebody unknown.
+
+        With GitHub's id of the account, that account's, whatever it is called by now.
+        """
 
         def read() -> Permission:
-            try:
-                _, data = self._client.requester.requestJsonAndCheck(
-                    "GET",
-                    f"/repos/{self._name}/collaborators/{quote(user, safe='')}/permission",
-                )
-            except GithubException as error:
-                if error.status == 404:
-                    return Permission("none", "none")
-                raise
+            data = self._read_permission(user)
+            if user_id and (data is None or (data.get("user") or {}).get("id") != user_id):
+                login = self._login_of(user_id)
+                data = self._read_permission(login) if login else None
+            if data is None:
+                return Permission("none", "none")
             if data["permission"] not in PERMISSIONS:
                 raise OddAnswer("no permission that GitHub knows")
             return Permission(data["permission"], data.get("role_name") or data["permission"])
 
         return await self._call("read a person's permission", read)
+
+    def _read_permission(self, user: str) -> dict[str, Any] | None:
+        """GitHub's answer; None for somebody unknown."""
+        try:
+            _, data = self._client.requester.requestJsonAndCheck(
+                "GET", f"{self._at}/collaborators/{quote(user, safe='')}/permission"
+            )
+        except GithubException as error:
+            if error.status != 404:
+                raise
+            self._read_repository()  # raises when it is the repository that is not there
+            return None
+        return cast(dict[str, Any], data)
+
+    def _login_of(self, user_id: int) -> str:
+        """The login that an account has now; empty when it was deleted."""
+        try:
+            _, data = self._client.requester.requestJsonAndCheck("GET", f"/user/{user_id}")
+        except GithubException as error:
+            if error.status != 404:
+                raise
+            return ""
+        return str(data["login"])
 
     async def react(self, issue: int, reaction: Reaction, *, comment: int = 0) -> None:
         """React to an issue, or to a comment of it. Idempotent."""
@@ -140,7 +201,7 @@ class GithubForge:
             target = f"comments/{comment}" if comment else str(issue)
             _, made = self._client.requester.requestJsonAndCheck(
                 "POST",
-                f"/repos/{self._name}/issues/{target}/reactions",
+                f"{self._at}/issues/{target}/reactions",
                 input={"content": reaction},
             )
             if made["content"] != reaction:
@@ -172,7 +233,7 @@ class GithubForge:
             self._comments[key] = write()
             return self._comments[key]
 
-        return await self._call(f"comment on issue #{issue}", write_and_cache)
+        return await self._call_about_issue(f"comment on issue #{issue}", write_and_cache)
 
     async def pulls(self, branch: str) -> tuple[Pull, ...]:
         """All pull requests from this branch of the repository, newest first."""
@@ -213,7 +274,7 @@ class GithubForge:
         def write() -> None:
             _, present = self._client.requester.requestJsonAndCheck(
                 "POST",
-                f"/repos/{self._name}/issues/{number}/labels",
+                f"{self._at}/issues/{number}/labels",
                 input={"labels": list(labels)},
             )
             if not [label["name"] for label in present]:
@@ -224,14 +285,14 @@ class GithubForge:
 
     async def put_check(self, report: CheckReport) -> CheckRun:
         """Create or update the check run with this external id on this commit."""
-        write = lambda: checks.put_check(self._client.requester, self._name, report)  # noqa: E731
+        write = lambda: checks.put_check(self._client.requester, self._at, report)  # noqa: E731
         return await self._call("write a check run", write)
 
     async def request_reviewers(
         self, number: int, people: Sequence[str], teams: Sequence[str]
     ) -> tuple[str, ...]:
         """Ask people (logins) and teams (slugs) for a review; returns those that GitHub refused."""
-        at = self._name, number
+        at = self._at, number
 
         def write() -> tuple[str, ...]:
             return pulls.request_reviewers(self._client.requester, *at, people, teams)
@@ -242,13 +303,22 @@ class GithubForge:
         """A file's content on the default branch; None when it is no regular file there."""
 
         def read() -> bytes | None:
-            address = f"/repos/{repository or self._name}/contents/{quote(path)}"
+            client = self._client
+            if repository:  # the token for this one opens no other
+                client = installation_client(self._integration, self._installation, 0)
+            at = f"/repos/{repository}" if repository else self._at
             try:
-                _, data = self._client.requester.requestJsonAndCheck("GET", address)
+                _, data = client.requester.requestJsonAndCheck(
+                    "GET", f"{at}/contents/{quote(path)}"
+                )
             except GithubException as error:
                 if error.status == 404:
+                    self._read_repository()  # raises when it is the repository that is not there
                     return None
                 raise
+            finally:
+                if repository:
+                    client.close()
             if content_kind(data) != "file" or data["encoding"] != "base64":
                 return None
             return base64.b64decode(data["content"])
@@ -262,7 +332,7 @@ class GithubForge:
 
     async def review_comments(self, number: int) -> tuple[ReviewComment, ...]:
         """Everything that was said about a pull request by anybody, oldest first."""
-        read = lambda: pulls.review_comments(self._client.requester, self._name, number)  # noqa: E731
+        read = lambda: pulls.review_comments(self._client.requester, self._at, number)  # noqa: E731
         return await self._call(f"read the review of #{number}", read)
 
     async def reply(self, number: int, thread: int, marker: str, body: str) -> None:
@@ -270,7 +340,7 @@ class GithubForge:
 
         def write() -> None:
             text, login = f"{marker}\n{body}", self._bot_login()
-            at = (self._client.requester, self._name, number)
+            at = (self._client.requester, self._at, number)
             pulls.reply(*at, thread=thread, text=text, marker=marker, login=login)
 
         await self._call(f"answer in the review of #{number}", write)
@@ -278,13 +348,13 @@ class GithubForge:
     async def failed_checks(self, sha: str) -> tuple[FailedCheck, ...]:
         """The latest check runs of other Apps on a commit that ended badly."""
         own = self._app.app_id
-        at = (self._name, sha, own)
+        at = (self._at, sha, own)
         read = lambda: checks.failed_checks(self._client.requester, *at)  # noqa: E731
         return await self._call(f"read the checks of {sha[:12]}", read)
 
     async def is_on_branch(self, branch: str, sha: str) -> bool:
         """Whether a commit is on a branch of this repository; a fork's commits are not."""
-        at = (self._name, branch, sha)
+        at = (self._at, branch, sha)
         read = lambda: checks.is_on_branch(self._client.requester, *at)  # noqa: E731
         return await self._call(f"look for {sha[:12]} on {branch}", read)
 
@@ -293,7 +363,7 @@ class GithubForge:
 
         def read() -> bytes | None:
             url, verify = self._app.api_url.rstrip("/"), self._app.ca_file or True
-            at = (url, self._name, check, self._app.timeout_s, verify)
+            at = (url, self._at, check, self._app.timeout_s, verify)
             return checks.check_log(self._client.requester, *at)
 
         return await self._call(f"read the log of check {check}", read)
@@ -302,7 +372,7 @@ class GithubForge:
         """The App's own open issue that begins with `marker`, created if there is none."""
 
         def write() -> int:
-            at, login = (self._client.requester, self._name), self._bot_login()
+            at, login = (self._client.requester, self._at), self._bot_login()
             return pulls.open_issue(*at, marker=marker, title=title, body=body, login=login)
 
         return await self._call("open an issue", write)
@@ -310,7 +380,7 @@ class GithubForge:
     async def delete_branch(self, branch: str, sha: str) -> None:
         """Delete a branch if it is at this commit. Idempotent."""
         write = lambda: pulls.delete_branch(  # noqa: E731
-            self._client.requester, self._name, branch, sha
+            self._client.requester, self._at, branch, sha
         )
         await self._call(f"delete the branch {branch}", write)
 
@@ -323,9 +393,27 @@ class GithubForge:
             self._client.close()
             self._integration.close()
 
-    def _repo(self, name: str = "") -> ApiRepository:
+    def _repo(self) -> ApiRepository:
         # Lazy: no request of its own.
-        return self._client.withLazy(True).get_repo(name or self._name)
+        return self._client.withLazy(True).get_repo(self._id or self._name)
+
+    def _read_repository(self) -> Repository:
+        repo = self._client.get_repo(self._id or self._name)
+        if self._id and repo.id != self._id:
+            raise OddAnswer("another repository")
+        found = Repository(
+            full_name=repo.full_name,
+            default_branch=repo.default_branch,
+            private=repo.private,
+            archived=repo.archived,
+            clone_url=repo.clone_url,
+            web_url=repo.html_url,
+            id=repo.id,
+            installation_id=self._installation,
+        )
+        check_answer(found)
+        self._name, self._id = found.full_name, found.id
+        return found
 
     def _bot_login(self) -> str:
         if not self._login:
@@ -350,12 +438,13 @@ class GithubForge:
 
     def _edit(self, comment: int, text: str) -> Comment:
         headers, data = self._client.requester.requestJsonAndCheck(
-            "PATCH", f"/repos/{self._name}/issues/comments/{comment}", input={"body": text}
+            "PATCH", f"{self._at}/issues/comments/{comment}", input={"body": text}
         )
         return as_comment(IssueComment(self._client.requester, headers, data))
 
     def _find_pulls(self, branch: str, state: str) -> list[Pull]:
-        owner = self._name.partition("/")[0]
+        # GitHub finds nothing under the owner's old name.
+        owner = self._read_repository().full_name.partition("/")[0]
         listed = self._repo().get_pulls(
             state=state, head=f"{owner}:{branch}", sort="created", direction="desc"
         )
@@ -373,7 +462,7 @@ class GithubForge:
         def work(lock: threading.Lock) -> None:
             try:
                 with lock:
-                    found, error = self._call_with_new_token_once(what, call), None
+                    found, error = self._call_as_installed(what, call), None
             except BaseException as raised:  # noqa: BLE001 - raised again where it is waited for
                 found, error = None, raised
             with contextlib.suppress(RuntimeError):  # nobody waits any more
@@ -385,20 +474,12 @@ class GithubForge:
                 return await answer
         except TimeoutError:
             self._lock = threading.Lock()
-            self._client = self._integration.get_github_for_installation(self._installation)
+            self._client = self._new_client()
             raise ForgeAway(f"Could not {what}: GitHub did not answer in time.") from None
 
-    def _call_with_new_token_once(self, what: str, call: Callable[[], T]) -> T:
+    def _call_as_installed(self, what: str, call: Callable[[], T]) -> T:
         try:
-            try:
-                answer = call()
-            except GithubException as error:
-                if error.status != 401:
-                    raise
-                # The token was refused before its time (revoked, clocks apart): one new try
-                # with a new one. Nothing was done yet, so nothing can be done twice.
-                self._client = self._integration.get_github_for_installation(self._installation)
-                answer = call()
+            answer = self._try_again_once(call)
             check_answer(answer)
             return answer
         except GithubException as error:
@@ -412,18 +493,70 @@ class GithubForge:
                 f"Could not {what}: what came was no answer of GitHub ({reason})."
             ) from None
 
+    def _try_again_once(self, call: Callable[[], T]) -> T:
+        """The call's answer; once more if the refusal was of the token or of the installation.
+
+        Nothing was done yet, so nothing can be done twice.
+        """
+        try:
+            return self._with_token(call)
+        except GithubException as error:
+            if error.status == 401:  # revoked before its time, or clocks apart
+                self._client = self._new_client()
+            elif error.status not in (403, 404, 422) or not self._is_installed_anew(error):
+                raise
+        try:
+            return self._with_token(call)
+        except GithubException as error:
+            if error.status not in (404, 422) or not self._is_installed_anew(error):
+                raise
+        return self._with_token(call)
+
+    def _with_token(self, call: Callable[[], T]) -> T:
+        """The call, once there is a token: a refused one must not look like something missing."""
+        auth = self._client.requester.auth
+        if auth is None or not auth.token:
+            raise OddAnswer("no token")
+        return call()
+
+    def _is_installed_anew(self, error: GithubException) -> bool:
+        """Whether the repository has another installation now, which is used from here on.
+
+        It has when it was transferred to another account, or the App removed and installed again.
+        """
+        if isinstance(forge_error("", error), RateLimited):
+            return False
+        if error.status == 422 and not isinstance(error, NoAccess):
+            return False
+        try:
+            installation = self._installation_now()
+        except GithubException:
+            return False
+        if installation == self._installation:
+            return False
+        self._installation, self._token = installation, None
+        self._client = self._new_client()
+        return True
+
+    def _installation_now(self) -> int:
+        """The id of the App's installation for the repository. GitHub answers 404 for none."""
+        _, found = self._integration.requester.requestJsonAndCheck(
+            "GET", f"{self._at}/installation"
+        )
+        if not isinstance(found["id"], int):
+            raise OddAnswer("an installation without an id")
+        return found["id"]
+
     def _as_forge_error(self, what: str, error: GithubException) -> ForgeError:
         """The answer as an error; what is missing may be missing because the App was removed."""
-        if error.status == 404:
+        if error.status == 404 or isinstance(error, NoAccess):
             try:
-                self._integration.requester.requestJsonAndCheck(
-                    "GET", f"/repos/{self._name}/installation"
-                )
+                self._installation_now()
             except GithubException as installation_error:
                 if installation_error.status == 404:
                     return InstallationGone(
                         f"Could not {what}: the App is no longer installed on {self._name}."
                     )
-            except requests.RequestException:
+            except (requests.RequestException, *ODD):
                 return forge_error(what, error)
         return forge_error(what, error)

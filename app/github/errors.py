@@ -27,6 +27,10 @@ class InstallationGone(ForgeMissing):
     """The App was removed from the account or the repository taken from the installation."""
 
 
+class IssueGone(ForgeMissing):
+    """The issue was deleted, turned into a discussion, or moved where the App sees nothing."""
+
+
 class RepositoryArchived(ForgeDenied):
     """The repository is archived and so read-only."""
 

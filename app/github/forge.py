@@ -51,8 +51,11 @@ class Forge(Protocol):
         """An issue with all its comments, oldest first."""
         ...
 
-    async def permission(self, user: str) -> Permission:
-        """What a user may do here; role `none` for somebody unknown."""
+    async def permission(self, user: str, *, user_id: int = 0) -> Permission:
+        """What a user may do here; role `none` for somebody unknown.
+
+        With GitHub's id of the account, that account's, whatever it is called by now.
+        """
         ...
 
     async def react(self, issue: int, reaction: Reaction, *, comment: int = 0) -> None:

@@ -22,11 +22,9 @@ STATES_WITH_FEEDBACK = ("CHANGES_REQUESTED", "COMMENTED")
 are taken back."""
 
 
-def review_comments(
-    requester: Requester, repository: str, number: int
-) -> tuple[ReviewComment, ...]:
+def review_comments(requester: Requester, at: str, number: int) -> tuple[ReviewComment, ...]:
     """Everything that was said about a pull request by anybody, oldest first."""
-    pull = f"/repos/{repository}/pulls/{number}"
+    pull = f"{at}/pulls/{number}"
     found = [
         _as_review_comment("review", comment, comment["submitted_at"])
         for comment in all_entries(requester, f"{pull}/reviews")
@@ -38,7 +36,7 @@ def review_comments(
         _as_review_comment("line", comment, comment["created_at"])
         for comment in all_entries(requester, f"{pull}/comments")
     ]
-    page = f"/repos/{repository}/issues/{number}/comments"
+    page = f"{at}/issues/{number}/comments"
     found += [
         _as_review_comment("page", comment, comment["created_at"])
         for comment in all_entries(requester, page)
@@ -49,7 +47,7 @@ def review_comments(
 
 def reply(
     requester: Requester,
-    repository: str,
+    at: str,
     number: int,
     *,
     thread: int,
@@ -58,7 +56,7 @@ def reply(
     login: str,
 ) -> None:
     """Answer in a thread of a pull request, once for each `marker`."""
-    path = f"/repos/{repository}/pulls/{number}/comments"
+    path = f"{at}/pulls/{number}/comments"
     for comment in all_entries(requester, path):
         by = (comment.get("user") or {}).get("login")
         if (
@@ -75,10 +73,10 @@ def reply(
 
 
 def open_issue(
-    requester: Requester, repository: str, *, marker: str, title: str, body: str, login: str
+    requester: Requester, at: str, *, marker: str, title: str, body: str, login: str
 ) -> int:
     """The App's own open issue that begins with `marker`, created if there is none."""
-    path = f"/repos/{repository}/issues"
+    path = f"{at}/issues"
     for issue in all_entries(requester, path, state="open"):
         by = (issue.get("user") or {}).get("login")
         if by == login and (issue.get("body") or "").startswith(marker):
@@ -89,12 +87,12 @@ def open_issue(
     return int(made["number"])
 
 
-def delete_branch(requester: Requester, repository: str, branch: str, sha: str) -> None:
+def delete_branch(requester: Requester, at: str, branch: str, sha: str) -> None:
     """Delete a branch if it is at this commit. Idempotent."""
     try:
-        _, ref = requester.requestJsonAndCheck("GET", f"/repos/{repository}/git/ref/heads/{branch}")
+        _, ref = requester.requestJsonAndCheck("GET", f"{at}/git/ref/heads/{branch}")
         if ref["object"]["sha"] == sha:
-            requester.requestJsonAndCheck("DELETE", f"/repos/{repository}/git/refs/heads/{branch}")
+            requester.requestJsonAndCheck("DELETE", f"{at}/git/refs/heads/{branch}")
     except GithubException as error:
         if error.status not in (404, 409, 422):
             raise
@@ -116,13 +114,13 @@ def _as_review_comment(kind: Any, comment: dict[str, Any], at: str) -> ReviewCom
 
 def request_reviewers(
     requester: Requester,
-    repository: str,
+    at: str,
     number: int,
     people: Sequence[str],
     teams: Sequence[str],
 ) -> tuple[str, ...]:
     """Ask people (logins) and teams (slugs) for a review; returns those that GitHub refused."""
-    pull = f"/repos/{repository}/pulls/{number}"
+    pull = f"{at}/pulls/{number}"
     _, pending = requester.requestJsonAndCheck("GET", f"{pull}/requested_reviewers")
     _, reviews = requester.requestJsonAndCheck("GET", f"{pull}/reviews?per_page=100")
     known = {user["login"].casefold() for user in pending["users"]}

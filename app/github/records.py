@@ -35,6 +35,10 @@ class Repository:
     clone_url: str
     """For git over HTTPS; holds no token."""
     web_url: str
+    id: int = 0
+    """GitHub's; stays when the repository is renamed or transferred. 0: not known."""
+    installation_id: int = 0
+    """The App's installation that covers it now; 0: not known."""
 
 
 @dataclass(frozen=True, slots=True)

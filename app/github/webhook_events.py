@@ -39,6 +39,10 @@ class EventSource(Record):
     archived: bool
     sender: str
     sender_is_bot: bool
+    sender_id: int = 0
+    """GitHub's id of the account, which stays when its login changes; 0: not kept."""
+    private: bool | None = None
+    """Whether the repository was private; None: not said."""
 
 
 StartedBy = Literal["label", "command", "mention", "assignment", "failed_check", "rerun"]
@@ -147,7 +151,7 @@ WEBHOOK_EVENT: TypeAdapter[WebhookEvent] = TypeAdapter(WebhookEvent)
 def source_of(event: WebhookEvent) -> str:
     """Where an event happened: the issue, the pull request, or else the repository."""
     number = getattr(event, "issue_number", "") or getattr(event, "pull_number", "")
-    return f"{event.repository.lower()}#{number}"
+    return f"{event.repository_id}#{number}"
 
 
 class Ignored(Record):

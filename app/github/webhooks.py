@@ -51,6 +51,7 @@ class _PartialPayload(BaseModel):
 class _User(_PartialPayload):
     login: Login
     type: str = "User"
+    id: int = 0
 
 
 class _Label(_PartialPayload):
@@ -62,6 +63,7 @@ class _Repository(_PartialPayload):
     full_name: FullName
     default_branch: Annotated[str, Field(min_length=1, max_length=255)] = "main"
     archived: bool = False
+    private: bool | None = None
 
 
 class _Issue(_PartialPayload):
@@ -221,6 +223,8 @@ def _parser(
             "archived": payload.repository.archived,
             "sender": payload.sender.login,
             "sender_is_bot": payload.sender.type != "User",
+            "sender_id": payload.sender.id,
+            "private": payload.repository.private,
         }
         return read(payload, source)
 

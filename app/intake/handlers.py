@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from agent.journal.state import fold
 from app.admission import authorization
 from app.github import commands
+from app.github.errors import ForgeMissing, InstallationGone
 from app.github.forge import Forge
 from app.github.records import IssueThread, Role
 from app.github.webhook_events import (
@@ -69,7 +70,7 @@ async def handle_event(services: Services, event_id: str, step: DurableStep) -> 
 
 async def _handle_with_retries(services: Services, event_id: str) -> str:
     event = services.inbox.get(event_id)
-    forge = services.forge(event.installation_id, event.repository)
+    forge = services.forge(event.installation_id, event.repository, event.repository_id)
     tries = 0
     try:
         while True:
@@ -102,9 +103,9 @@ async def _handle_event(
     # About pull requests of ours; what there is to do is for the run itself to find out.
     match event:
         case Reviewed():
-            return _wake_run(services, inbox.run_of_pull(event.repository, event.pull_number))
+            return _wake_run(services, inbox.run_of_pull(event.repository_id, event.pull_number))
         case PullEnded():
-            run_id = inbox.run_of_pull(event.repository, event.pull_number)
+            run_id = inbox.run_of_pull(event.repository_id, event.pull_number)
             if run_id and services.store.get_run(run_id).status != "done":
                 services.store.request_stop(run_id)
             return _wake_run(services, run_id)
@@ -139,9 +140,10 @@ def _wake_run(services: Services, run_id: str) -> str:
 
 def _wake_runs_on_branch(services: Services, event: Pushed) -> str:
     runs = []
-    for run_id in services.inbox.runs_with_open_pulls(event.repository):
-        trigger = services.store.get_run(run_id).trigger
-        if (trigger.base_branch or trigger.default_branch) == event.branch:
+    for run_id in services.inbox.runs_with_open_pulls(event.repository_id):
+        # The default branch as it is called now.
+        base = services.store.get_run(run_id).trigger.base_branch or event.default_branch
+        if base == event.branch:
             services.inbox.wake(run_id)
             runs.append(run_id)
     return f"runs whose base moved: {', '.join(runs) or 'none'}"
@@ -157,9 +159,14 @@ async def _handle_comment(context: EventContext, event: Commented) -> str:
     by: StartedBy = "mention" if mentioned else "command"
     if not authorization.switched_on(by, context.config.triggers):
         return f"the repository's settings turn off {by}s"
-    if not await _is_permitted(context, event.sender, context.config.permissions.command):
+    if not await _is_permitted(context, event, context.config.permissions.command):
         return "a stranger"
-    await context.forge.react(event.issue_number, "eyes", comment=event.comment_id)
+    try:
+        await context.forge.react(event.issue_number, "eyes", comment=event.comment_id)
+    except InstallationGone:
+        raise
+    except ForgeMissing:
+        return "the comment was deleted in the meantime"
     match parsed:
         case commands.Unknown(word):
             return await _post_help(context, event, f"I do not know {code(word)}.")
@@ -203,10 +210,12 @@ def _active_run_about(context: EventContext, event: Commented) -> str:
 def _latest_run_about(context: EventContext, event: Commented) -> str:
     """The latest run that a comment can be about; empty when there is none."""
     inbox = context.services.inbox
-    if event.is_pull_request and (found := inbox.run_of_pull(event.repository, event.issue_number)):
+    if event.is_pull_request and (
+        found := inbox.run_of_pull(event.repository_id, event.issue_number)
+    ):
         return found
-    return inbox.live_run(event.repository, event.issue_number) or inbox.latest_run(
-        event.repository, event.issue_number
+    return inbox.live_run(event.repository_id, event.issue_number) or inbox.latest_run(
+        event.repository_id, event.issue_number
     )
 
 
@@ -306,15 +315,15 @@ async def _post_explanation(context: EventContext, event: Commented) -> str:
 async def _handle_failed_check(context: EventContext, event: CheckFailed) -> str:
     services = context.services
     for number in event.pulls:
-        if run_id := services.inbox.run_of_pull(event.repository, number):
+        if run_id := services.inbox.run_of_pull(event.repository_id, number):
             return _wake_run(services, run_id)
     if not context.config.triggers.failed_check:
         return "the repository's settings turn off runs by failed check"
     for number in event.pulls:
         thread = await context.forge.issue(number)
         if context.config.label.casefold() in (label.casefold() for label in thread.labels):
-            fix = services.inbox.latest_run(event.repository, number)
-            if fix and fix in services.inbox.runs_with_open_pulls(event.repository):
+            fix = services.inbox.latest_run(event.repository_id, number)
+            if fix and fix in services.inbox.runs_with_open_pulls(event.repository_id):
                 return f"the pull request of run {fix} waits to be merged already"
             pull = await context.forge.pull(number)
             if pull.from_fork or pull.head_sha != event.head_sha:
@@ -333,7 +342,7 @@ async def _handle_failed_check(context: EventContext, event: CheckFailed) -> str
         title_text(f"The check {event.name} fails on {event.default_branch}"),
         f"The check {inline(event.name)} failed on {event.head_sha[:12]}. The run gets its log.",
     )
-    if services.inbox.latest_run(event.repository, number):
+    if services.inbox.latest_run(event.repository_id, number):
         return f"issue #{number} is already about it"
     thread = await context.forge.issue(number)
     return await _start_run(context, event, thread, "failed_check", checks=(event.check_id,))
@@ -343,7 +352,7 @@ async def _handle_rerun(context: EventContext, event: Rerun) -> str:
     if not context.config.triggers.rerun:
         return "the repository's settings turn off runs by re-run"
     services = context.services
-    for run_id in services.inbox.runs_with_open_pulls(event.repository):
+    for run_id in services.inbox.runs_with_open_pulls(event.repository_id):
         if run_id in event.external_id:
             services.inbox.request_rerun(run_id, f"rerun:{context.id}"[:64])
             return _wake_run(services, run_id)
@@ -370,6 +379,8 @@ async def _start_run(
         archived=event.archived,
         sender=event.sender,
         sender_is_bot=event.sender_is_bot,
+        sender_id=event.sender_id,
+        private=event.private,
         issue_number=thread.number,
         issue_title=thread.title,
         issue_body=thread.body,
@@ -387,7 +398,7 @@ async def _start_run(
     if thread.is_pull and by != "failed_check":
         return "a pull request, not an issue"
     minimum = authorization.least_role(by, context.config)
-    if minimum is not None and not await _is_permitted(context, event.sender, minimum):
+    if minimum is not None and not await _is_permitted(context, event, minimum):
         return "a stranger"
     accepted = context.services.inbox.start(
         context.id, trigger, model=context.services.settings.profile
@@ -396,8 +407,8 @@ async def _start_run(
     return f"run {accepted.run_id}: {accepted.how}"
 
 
-async def _is_permitted(context: EventContext, person: str, minimum: Role) -> bool:
-    permission = await context.forge.permission(person)
+async def _is_permitted(context: EventContext, event: WebhookEvent, minimum: Role) -> bool:
+    permission = await context.forge.permission(event.sender, user_id=event.sender_id)
     return permission.at_least(minimum)
 
 

@@ -6,6 +6,7 @@ So every method may be called again after a crash.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,8 +20,10 @@ from agent.journal.events import (
     RunPhase,
 )
 from agent.journal.state import AttemptState, fold
+from app.git.mirror import Mirror
 from app.github.errors import ForgeError
 from app.github.forge import Forge
+from app.github.records import Repository
 from app.publishing import publish
 from app.publishing.facts import (
     FACTS_LOG,
@@ -170,6 +173,17 @@ class ActiveRun:
         except ForgeError as error:
             _log.warning("could not tell GitHub", run=self.record.id, why=str(error))
 
+    async def repository(self) -> Repository:
+        """The repository as it is now; its name and installation are noted."""
+        found = await self.forge.repository()
+        if found.id:
+            await asyncio.to_thread(self.store.renew_place, found)
+        return found
+
+    def mirror(self, clone_url: str) -> Mirror:
+        """The repository's mirror, at the address that it has now."""
+        return self.services.mirror(clone_url, self.record.repository_id)
+
     def events(self) -> list[AnyEvent]:
         """The run's whole journal."""
         return [recorded.event for recorded in self.store.events(self.record.id)]
@@ -203,7 +217,7 @@ class ActiveRun:
         preferences = read_preferences(self.store.get_log(self.record.id, FACTS_LOG))
         facts = facts_of(
             settings,
-            self.record,
+            self.store.get_run(self.record.id),
             preferences,
             model_s=model_seconds(self.events()) if settings.gpus_per_stream else 0.0,
             recipe=(self.store.get_log(self.record.id, RECIPE_LOG) or b"").decode(),

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 
-from agent.journal.events import now
+from agent.journal.events import RunEnded, now
 from agent.journal.state import AttemptState
 from app.admission import authorization
 from app.admission.limits import Go, Refuse, Wait
 from app.admission.rows import begin_if_admitted, is_start_held
 from app.github.forge import Forge
-from app.github.records import IssueThread
+from app.github.records import IssueThread, Repository
 from app.publishing import publish
 from app.publishing.facts import FACTS_LOG, preferences_of
 from app.repo_config.effective import EffectiveConfig
@@ -41,7 +42,7 @@ async def authorise(run: ActiveRun) -> Done | Denied | Refused:
     run.phase("queued")
     forge = run.forge
     config = await run.services.config(forge)
-    denied, thread = await denial_reason(forge, run.record, config)
+    denied, thread = await denial_reason(forge, run.record, config, await run.repository())
     if denied:
         _log.info("not permitted", run=run.record.id, by=run.record.triggered_by, why=denied)
         return Denied(denied)
@@ -51,18 +52,41 @@ async def authorise(run: ActiveRun) -> Done | Denied | Refused:
     run.store.put_log(run.record.id, FACTS_LOG, preferences.model_dump_json().encode())
     place = run.record.issue_number, config, run.record.repository
     await run.best_effort(publish.report_config_problems(forge, *place))
+    await run.best_effort(_correct_earlier_status(run))
     if config.stop:
         return Refused("The repository's settings have mistakes; the other comment names them.")
     return await _wait_for_admission(run, config)
 
 
-async def denial_reason(forge: Forge, run: Run, config: EffectiveConfig) -> tuple[str, IssueThread]:
+async def _correct_earlier_status(run: ActiveRun) -> None:
+    """Let the issue's run before this one say that it failed, if it could not say so then.
+
+    GitHub takes no comments while a repository is archived, the App suspended or an issue locked;
+    what was said last is that the run is working. Nothing is written where it is said already.
+    """
+    record = run.record
+    earlier = run.services.inbox.run_before(record.repository_id, record.issue_number, record.id)
+    if not earlier:
+        return
+    past = run.store.get_run(earlier)
+    if past.status != "done" or past.outcome != "failed" or past.pull_number:
+        return
+    ends = [e.event for e in run.store.events(earlier) if isinstance(e.event, RunEnded)]
+    if ends:
+        facts = replace(run.facts(ending=ends[-1].diagnosis), run_id=earlier)
+        await publish.update_status_comment(run.forge, facts, "done", AttemptState())
+
+
+async def denial_reason(
+    forge: Forge, run: Run, config: EffectiveConfig, repository: Repository
+) -> tuple[str, IssueThread]:
     """Why the run must not start, empty if it may; and its issue."""
     trigger = run.trigger
     minimum = authorization.least_role(trigger.by, config)
-    permission = await forge.permission(run.triggered_by) if minimum else None
+    permission = None
+    if minimum:
+        permission = await forge.permission(run.triggered_by, user_id=trigger.sender_id)
     thread = await forge.issue(run.issue_number)
-    repository = await forge.repository()
     denied = authorization.repository_opts_out(trigger, config) or authorization.refused_at_start(
         permission, thread, repository, minimum=minimum, on_pull=trigger.is_pull_request
     )

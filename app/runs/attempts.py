@@ -100,7 +100,7 @@ async def _kept_base(run: ActiveRun, tree: Path) -> KeptBase | None:
         return None
     environment = await run.services.sandboxes.environment(tree)
     folder = run.services.settings.state_dir / FOLDER
-    return await kept_base(folder, run.record.repository, tree, environment)
+    return await kept_base(folder, str(run.record.repository_id), tree, environment)
 
 
 async def prove_on_commit(

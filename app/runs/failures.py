@@ -16,6 +16,7 @@ from app.github.errors import (
     ForgeError,
     InstallationGone,
     InstallationSuspended,
+    IssueGone,
     RateLimited,
     RepositoryArchived,
     TokenRefused,
@@ -142,6 +143,7 @@ def public_message(error: BaseException, run_id: str) -> str:
 Kind = Literal[
     "suspended",
     "removed",
+    "gone",
     "archived",
     "locked",
     "transferred",
@@ -180,7 +182,15 @@ def stop_reason_for_error(error: BaseException) -> StopReason | None:
         case InstallationGone():
             return StopReason(
                 "removed",
-                "The App was removed from the repository. Install it there again to continue.",
+                "The repository was deleted or transferred, or the App was removed from it. "
+                "Install the App where the repository is now, then start a new run.",
+                post_comment=False,
+            )
+        case IssueGone():
+            return StopReason(
+                "gone",
+                "The issue was deleted, turned into a discussion, or transferred to a repository "
+                "without the App. What was found is on the run's page.",
                 post_comment=False,
             )
         case RepositoryArchived():

@@ -95,6 +95,7 @@ async def prepare(run: ActiveRun) -> Prepared:
 
 async def debug(run: ActiveRun, prepared: Prepared) -> Debugged:
     """Run or resume the attempts; the journal keeps everything that matters."""
+    prepared = await trees.at_its_place(run, prepared)
     config = await run.services.config(run.forge)
     plan = AttemptPlan(
         tree=prepared.base_commit,

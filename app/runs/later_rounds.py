@@ -95,10 +95,8 @@ async def gather(run: ActiveRun) -> Gathered | NothingToDo:
     if not pull.open:
         await close(run, pull)
         return NothingToDo("the pull request is closed")
-    fetched = await publish.fetch(
-        forge, run.services.mirror(await _clone_url(run)), pull.base_branch
-    )
-    mirror = run.services.mirror(fetched.repository.clone_url)
+    mirror = run.mirror((await run.repository()).clone_url)
+    fetched = await publish.fetch(forge, mirror, pull.base_branch)
     try:
         head = await asyncio.to_thread(mirror.base_commit, pull.branch)
     except GitMissing:
@@ -140,8 +138,9 @@ async def gather(run: ActiveRun) -> Gathered | NothingToDo:
 
 async def debug(run: ActiveRun, gathered: Gathered) -> Debugged:
     """Prove the change again if only that is needed; else run an attempt with the feedback."""
+    gathered = await _at_its_place(run, gathered)
     items, number = _read_items(run), gathered.first
-    mirror = run.services.mirror(gathered.clone_url)
+    mirror = run.mirror(gathered.clone_url)
     if all(item.kind in ("conflict", "rerun") for item in items):
         items, proven = await _prove_again(run, mirror, gathered, items)
         if proven:
@@ -179,7 +178,7 @@ async def push(run: ActiveRun, gathered: Gathered, debugged: Debugged) -> Change
     if new_secrets(patch_of(state)):
         why = "The change adds what looks like a password or key, so it was not published."
         return Failed(why, attempt=number)
-    mirror = run.services.mirror(gathered.clone_url)
+    mirror = run.mirror((await _at_its_place(run, gathered)).clone_url)
     pull = await run.forge.pull(run.record.pull_number)
     author = await publish.bot_identity(run.forge)
     merged = gathered.tree != gathered.head
@@ -312,8 +311,9 @@ def _wider_proof(
     return WiderProof(mirror, gathered.base_commit, gathered.tree, open_base, carried)
 
 
-async def _clone_url(run: ActiveRun) -> str:
-    return (await run.forge.repository()).clone_url
+async def _at_its_place(run: ActiveRun, gathered: Gathered) -> Gathered:
+    """The same, with the repository's address as it is now: it may have been renamed."""
+    return replace(gathered, clone_url=(await run.repository()).clone_url)
 
 
 def _app_name(run: ActiveRun) -> str:

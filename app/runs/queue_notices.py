@@ -76,10 +76,10 @@ async def update_waiting_comments(services: Services, announced: dict[str, int])
 
 
 async def _update_comment(services: Services, run: Run, place: int, *, first: bool) -> None:
-    forge = services.forge(run.installation_id, run.repository)
+    forge = services.forge(run.installation_id, run.repository, run.repository_id)
     try:
         config = await services.config(forge)
-        denied, thread = await denial_reason(forge, run, config)
+        denied, thread = await denial_reason(forge, run, config, await forge.repository())
         if denied or not hold_start(services.store.database, run.id, now()):
             return
         try:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from agent.model import Model
 from agent.models.openai_compat import OnWaiting
@@ -26,6 +27,15 @@ from app.telemetry import metrics
 DurableStep = Callable[[str, Callable[[], Awaitable[StepJson]]], Awaitable[StepJson]]
 """Executes a named step unless it was done before; returns its result."""
 
+
+class MirrorOf(Protocol):
+    """Where mirrors come from."""
+
+    def __call__(self, url: str, repository_id: int = 0) -> Mirror:
+        """The mirror of a repository by its address for git, and GitHub's id if that is known."""
+        ...
+
+
 STATUS_INTERVAL_S = 15.0
 """Least time between two edits of the status comment."""
 
@@ -36,10 +46,9 @@ class Services:
 
     settings: Settings
     store: SqlStore
-    forge: Callable[[int, str], Forge]
-    """From an installation and a repository's name."""
-    mirror: Callable[[str], Mirror]
-    """From a repository's address for git."""
+    forge: Callable[[int, str, int], Forge]
+    """From an installation, a repository's name as last known, and its id (0: not known)."""
+    mirror: MirrorOf
     sandboxes: Sandboxes
     make_model: Callable[[str, int, OnWaiting], Model]
     """From the run's id, the seed, and what to call while the model server is unavailable."""

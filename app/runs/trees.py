@@ -6,6 +6,7 @@ The environment is made, repaired if need be, and noted in the run's journal.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 from agent.cancellation import unless_stopped
@@ -16,6 +17,7 @@ from app.publishing import publish
 from app.publishing.facts import RECIPE_LOG
 from app.repo_config.effective import EffectiveConfig
 from app.runs.active_run import ISSUE_LOG, ActiveRun
+from app.runs.results import Prepared
 from app.runs.services import Services
 from app.sandboxes.environment import (
     PreparedEnvironment,
@@ -59,7 +61,7 @@ async def _ensure_environment(run: ActiveRun, path: Path, commit: str, clone_url
     config = await run.services.config(run.forge)
     issue_text = (run.store.get_log(run.record.id, ISSUE_LOG) or b"").decode("utf-8", "replace")
     default = (await run.forge.repository()).default_branch
-    mirror = run.services.mirror(clone_url)
+    mirror = run.mirror(clone_url)
     on_default = await asyncio.to_thread(mirror.is_on_branch, default, commit)
     environment = prepare_environment(
         run.services, run.store, run.record, config, path, issue_text, on_default=on_default
@@ -69,14 +71,23 @@ async def _ensure_environment(run: ActiveRun, path: Path, commit: str, clone_url
 
 async def fetch(run: ActiveRun) -> publish.Fetched:
     """Bring the mirror up to date; the tip of the branch that the run works from."""
-    repository = await run.forge.repository()
-    mirror = run.services.mirror(repository.clone_url)
+    mirror = run.mirror((await run.repository()).clone_url)
     return await publish.fetch(run.forge, mirror, run.record.trigger.base_branch)
+
+
+async def at_its_place(run: ActiveRun, prepared: Prepared) -> Prepared:
+    """The same, with the repository's address and branch as they are called now."""
+    repository = await run.repository()
+    return replace(
+        prepared,
+        clone_url=repository.clone_url,
+        base_branch=run.record.trigger.base_branch or repository.default_branch,
+    )
 
 
 async def mirror_with(run: ActiveRun, commit: str, clone_url: str) -> Mirror:
     """The mirror, with this commit fetched: another machine may have started the run."""
-    mirror = run.services.mirror(clone_url)
+    mirror = run.mirror(clone_url)
     if await asyncio.to_thread(mirror.has, commit):
         await publish.with_token(run.forge, mirror.check_access)
     else:
@@ -119,7 +130,9 @@ async def prepare_environment(
         test_command=config.test_command,
         test_timeout_s=config.budget.test_timeout_s,
     )
-    request = environment_request(run.repository, config, issue_text, on_default=on_default)
+    # With the id: a later repository of the same name must get nothing of this one.
+    repository = f"{run.repository} [{run.repository_id}]"
+    request = environment_request(repository, config, issue_text, on_default=on_default)
     prepared = await services.prepare(
         run.id, tree_file, request, repairer if repairer.tries else None
     )

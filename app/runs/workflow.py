@@ -47,7 +47,9 @@ async def run_round(services: Services, run_id: str, step: DurableStep, number: 
         return
     store, run, parked = claimed
     forge = fenced(
-        services.forge(run.installation_id, run.repository), run_id, lambda: store.holds(run_id)
+        services.forge(run.installation_id, run.repository, run.repository_id),
+        run_id,
+        lambda: store.holds(run_id),
     )
     active_run = ActiveRun(services, store, run, forge)
     try:

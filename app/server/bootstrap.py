@@ -51,8 +51,12 @@ def build(settings: Settings, store: SqlStore, engine: DockerEngine) -> Services
         settings=settings,
         store=store,
         forge=partial(GithubForge, app),
-        mirror=lambda url: Mirror.of_remote(
-            mirrors, url, ca_file=ca_file, limits=settings.git_limits
+        mirror=lambda url, repository_id=0: Mirror.of_remote(
+            mirrors,
+            url,
+            ca_file=ca_file,
+            limits=settings.git_limits,
+            repository_id=repository_id,
         ),
         sandboxes=sandboxes,
         prepare=sandboxes.prepare,

@@ -29,6 +29,7 @@ from app.storage.run_rows import (
     insert_run,
     live_key,
     queue_next_round,
+    renew_place,
     without_nul,
 )
 from app.storage.tables import to_micros
@@ -55,6 +56,13 @@ class Inbox:
             delivery = {"id": delivery_id, "event": event_name, "run_id": "", "received_at": at}
             if not insert_new(connection, self._insert, tables.deliveries, delivery):
                 return False
+            renew_place(
+                connection,
+                event.repository_id,
+                event.repository,
+                event.installation_id,
+                private=event.private,
+            )
             body = WEBHOOK_EVENT.dump_json(event).decode()
             connection.execute(
                 sa.insert(tables.asks).values(
@@ -138,7 +146,11 @@ class Inbox:
                 about = sa.and_(table.c.pull_number > 0, table.c.closed == "")
             case _:
                 return True
-        query = sa.select(table.c.id).where(table.c.repository == event.repository, about).limit(1)
+        query = (
+            sa.select(table.c.id)
+            .where(table.c.repository_id == event.repository_id, about)
+            .limit(1)
+        )
         with self._reads.connect() as connection:
             return connection.execute(query).scalar_one_or_none() is not None
 
@@ -159,39 +171,51 @@ class Inbox:
                 connection, self._insert, run_id, trigger, delivery_id=event_id, model=model
             )
 
-    def live_run(self, repository: str, issue_number: int) -> str:
+    def live_run(self, repository_id: int, issue_number: int) -> str:
         """The issue's live run; empty when there is none."""
-        key = live_key(repository, issue_number)
+        key = live_key(repository_id, issue_number)
         query = sa.select(tables.runs.c.id).where(tables.runs.c.live_key == key)
         with self._reads.connect() as connection:
             return connection.execute(query).scalar_one_or_none() or ""
 
-    def latest_run(self, repository: str, issue_number: int) -> str:
+    def latest_run(self, repository_id: int, issue_number: int) -> str:
         """The issue's newest run, live or not; empty when there was none."""
         table = tables.runs
         return self._first(
             sa.select(table.c.id)
+            .where(table.c.repository_id == repository_id, table.c.issue_number == issue_number)
+            .order_by(table.c.created_at.desc(), table.c.id.desc())
+        )
+
+    def run_before(self, repository_id: int, issue_number: int, run_id: str) -> str:
+        """The issue's newest run except this one; empty when there is none."""
+        table = tables.runs
+        return self._first(
+            sa.select(table.c.id)
             .where(
-                sa.func.lower(table.c.repository) == repository.lower(),
+                table.c.repository_id == repository_id,
                 table.c.issue_number == issue_number,
+                table.c.id != run_id,
             )
             .order_by(table.c.created_at.desc(), table.c.id.desc())
         )
 
-    def run_of_pull(self, repository: str, number: int) -> str:
+    def run_of_pull(self, repository_id: int, number: int) -> str:
         """The run whose pull request this is; empty when it is not ours."""
         table = tables.runs
         return self._first(
             sa.select(table.c.id).where(
-                table.c.repository == repository, table.c.pull_number == number
+                table.c.repository_id == repository_id, table.c.pull_number == number
             )
         )
 
-    def runs_with_open_pulls(self, repository: str) -> list[str]:
+    def runs_with_open_pulls(self, repository_id: int) -> list[str]:
         """Runs whose pull requests are open, as far as is known."""
         table = tables.runs
         query = sa.select(table.c.id).where(
-            table.c.repository == repository, table.c.pull_number > 0, table.c.closed == ""
+            table.c.repository_id == repository_id,
+            table.c.pull_number > 0,
+            table.c.closed == "",
         )
         with self._reads.connect() as connection:
             return list(connection.execute(query).scalars())

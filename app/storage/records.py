@@ -14,6 +14,11 @@ from app.github.webhook_events import Trigger
 Status = Literal["queued", "running", "done"]
 
 
+Visibility = Literal["", "private", "asked", "opened"]
+"""Whether a run is of a time when its repository was private (or is still): `asked` once it is
+public and somebody has to decide about its pages, `opened` when everybody may see them."""
+
+
 class UnknownRun(KeyError):
     """There is no such run."""
 
@@ -23,9 +28,13 @@ class Run(Record):
 
     id: str
     repository: str
+    """`owner/name` as last known."""
+    repository_id: int
+    """GitHub's; stays when the repository is renamed or transferred."""
     issue_number: int
     title: str
     installation_id: int
+    """As last known."""
     delivery_id: str
     trigger: Trigger
     triggered_by: str
@@ -44,6 +53,7 @@ class Run(Record):
     """Its pull request; 0: none yet."""
     closed: Literal["", "merged", "closed"]
     """What became of the pull request; empty while it is open, or there is none."""
+    visibility: Visibility
     events: int
     """Length of the journal."""
 

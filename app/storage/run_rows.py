@@ -24,9 +24,62 @@ def dialect_insert(database: sa.Engine) -> Insert:
     return sqlite.insert if database.dialect.name == "sqlite" else postgresql.insert
 
 
-def live_key(repository: str, issue_number: int) -> str:
+def live_key(repository_id: int, issue_number: int) -> str:
     """What only one live run may hold."""
-    return f"{repository.lower()}#{issue_number}"
+    return f"{repository_id}#{issue_number}"
+
+
+def former_name(name: str, repository_id: int) -> str:
+    """How a repository is called whose name another one has now."""
+    owner, _, short = name.partition("/")
+    suffix = f".former.{repository_id}"
+    return f"{owner}/{short[: 100 - len(suffix)]}{suffix}"
+
+
+def renew_place(
+    connection: sa.Connection,
+    repository_id: int,
+    name: str,
+    installation_id: int,
+    *,
+    private: bool | None,
+) -> None:
+    """Bring what is known of a repository up to date: its name, installation and visibility.
+
+    `private` is None where that was not said. Names are labels: a late delivery may bring an old
+    one, and the next contact corrects it.
+    """
+    newest = connection.execute(
+        sa.select(runs.c.repository, runs.c.installation_id, runs.c.visibility)
+        .where(runs.c.repository_id == repository_id)
+        .order_by(runs.c.created_at.desc(), runs.c.id.desc())
+        .limit(1)
+    ).one_or_none()
+    # They change together, so the newest speaks for all.
+    if newest is not None and newest[:2] != (name, installation_id):
+        connection.execute(
+            sa.update(runs)
+            .where(runs.c.repository_id == repository_id)
+            .values(repository=name, installation_id=installation_id)
+        )
+    if newest is not None and private is not None:
+        before, after = (("", "asked"), "private") if private else (("private",), "asked")
+        if newest.visibility in before:
+            connection.execute(
+                sa.update(runs)
+                .where(runs.c.repository_id == repository_id, runs.c.visibility.in_(before))
+                .values(visibility=after)
+            )
+    if newest is None or newest.repository != name:
+        others = sa.select(runs.c.repository_id).where(
+            runs.c.repository == name, runs.c.repository_id != repository_id
+        )
+        for other in set(connection.execute(others).scalars()):
+            connection.execute(
+                sa.update(runs)
+                .where(runs.c.repository_id == other)
+                .values(repository=former_name(name, other))
+            )
 
 
 def insert_new(
@@ -55,13 +108,15 @@ def insert_run(
     model: str,
 ) -> Accepted:
     """The run of this id, new or known; else the live run that its issue has already."""
-    key = live_key(trigger.repository, trigger.issue_number)
+    key = live_key(trigger.repository_id, trigger.issue_number)
     at = to_micros(now())
     known = sa.select(tables.runs.c.id).where(tables.runs.c.id == run_id)
     live = sa.select(tables.runs.c.id).where(tables.runs.c.live_key == key)
     row = {
         "id": run_id,
         "repository": trigger.repository,
+        "repository_id": trigger.repository_id,
+        "visibility": "private" if trigger.private else "",
         "issue_number": trigger.issue_number,
         "title": without_nul(trigger.issue_title),
         "installation_id": trigger.installation_id,
@@ -91,13 +146,13 @@ def queue_next_round(connection: sa.Connection, run_id: str) -> bool:
     """
     table = tables.runs
     row = connection.execute(
-        sa.select(table.c.repository, table.c.issue_number, table.c.round).where(
+        sa.select(table.c.repository_id, table.c.issue_number, table.c.round).where(
             table.c.id == run_id, table.c.status == "done"
         )
     ).one_or_none()
     if row is None:
         return False
-    key = live_key(row.repository, row.issue_number)
+    key = live_key(row.repository_id, row.issue_number)
     taken = sa.select(table.c.id).where(table.c.live_key == key)
     if connection.execute(taken).scalar_one_or_none() is not None:
         key = f"{key}@{run_id}"

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from agent.errors import LostLease
 from agent.journal.events import EVENT, AnyEvent, Recorded, RunEnded, now
 from agent.journal.store import Hint
+from app.github.records import Repository
 from app.github.webhook_events import Trigger
 from app.storage import connection as storage_connection
 from app.storage import tables
@@ -28,6 +29,7 @@ from app.storage.run_rows import (
     insert_new,
     insert_run,
     queue_next_round,
+    renew_place,
     without_nul,
 )
 from app.storage.tables import from_micros, to_micros
@@ -180,6 +182,8 @@ class SqlStore:
         if not insert_new(connection, self._insert, table, delivery):
             seen = sa.select(table.c.run_id).where(table.c.id == delivery_id)
             return Accepted(run_id=connection.execute(seen).scalar_one(), how="duplicate")
+        at_github = trigger.repository_id, trigger.repository, trigger.installation_id
+        renew_place(connection, *at_github, private=trigger.private)
         accepted = insert_run(
             connection, self._insert, run_id, trigger, delivery_id=delivery_id, model=model
         )
@@ -188,6 +192,30 @@ class SqlStore:
                 sa.update(table).where(table.c.id == delivery_id).values(run_id=accepted.run_id)
             )
         return accepted
+
+    def renew_place(self, repository: Repository) -> None:
+        """Note what GitHub says of a repository: its name, installation and visibility."""
+        with self._database.begin() as connection:
+            renew_place(
+                connection,
+                repository.id,
+                repository.full_name,
+                repository.installation_id,
+                private=repository.private,
+            )
+
+    def open_pages(self, repository_id: int) -> None:
+        """Let the runs of a private time be shown to everybody who may read the repository."""
+        table = tables.runs
+        with self._database.begin() as connection:
+            connection.execute(
+                sa.update(table)
+                .where(
+                    table.c.repository_id == repository_id,
+                    table.c.visibility.in_(("private", "asked")),
+                )
+                .values(visibility="opened")
+            )
 
     def in_shared_transaction(self, write: Callable[[sa.Connection], T]) -> T:
         """Do a write in a transaction that callers share; see `app.storage.group_commit`."""
@@ -423,7 +451,10 @@ class SqlStore:
             rows = connection.execute(query).mappings().all()
         return [
             Run(
-                trigger=Trigger.model_validate_json(row["trigger"]),
+                trigger=Trigger.model_validate_json(row["trigger"]).model_copy(
+                    # What is known of the repository now.
+                    update={name: row[name] for name in ("repository", "installation_id")}
+                ),
                 created_at=from_micros(row["created_at"]),
                 updated_at=from_micros(row["updated_at"]),
                 events=row["next_seq"],

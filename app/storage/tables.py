@@ -15,6 +15,7 @@ runs = sa.Table(
     "runs",
     metadata,
     sa.Column("id", sa.String(32), primary_key=True),
+    # As last known; the id is what tells repositories apart.
     sa.Column("repository", sa.String(255), nullable=False),
     sa.Column("issue_number", sa.BigInteger, nullable=False),
     sa.Column("title", sa.Text, nullable=False),
@@ -30,7 +31,7 @@ runs = sa.Table(
     sa.Column("updated_at", sa.BigInteger, nullable=False),
     # Set once the durable engine knows the run; NULL means that it is still to be told (outbox).
     sa.Column("enqueued_at", sa.BigInteger),
-    # `repository#issue` while the run is live, NULL afterwards: one live run per issue.
+    # `repository id#issue` while the run is live, NULL afterwards: one live run per issue.
     sa.Column("live_key", sa.String(300), unique=True),
     sa.Column("owner", sa.String(128), nullable=False, default=""),
     # Grows with every claim; who appends with an older one has lost the run.
@@ -48,11 +49,17 @@ runs = sa.Table(
     sa.Column("begun_at", sa.BigInteger),
     # Until then it does not begin: its issue is being told that it waits, or GitHub's limit lasts.
     sa.Column("held_until", sa.BigInteger),
+    sa.Column("repository_id", sa.BigInteger, nullable=False, default=0, server_default="0"),
+    # private: the repository was, at that time or later; asked: it is public now, and somebody has
+    # to decide about the pages of before; opened: they may be shown.
+    sa.Column("visibility", sa.String(8), nullable=False, default="", server_default=""),
     sa.Index("runs_newest", "created_at", "id"),
     sa.Index("runs_outbox", "enqueued_at", "status"),
-    sa.Index("runs_of_pulls", "repository", "pull_number"),
+    sa.Index("runs_of_pulls", "repository_id", "pull_number"),
+    sa.Index("runs_of_ids", "repository_id", "created_at", "id"),
     sa.Index("runs_of_repository", "repository", "created_at", "id"),
-    sa.Index("runs_of_places", "repository", "installation_id"),
+    sa.Index("runs_of_places", "repository_id", "installation_id", "repository"),
+    sa.Index("runs_by_visibility", "visibility", "repository_id"),
     sa.Index("runs_by_state", "status", "outcome", "pull_number", "closed"),
 )
 

@@ -29,7 +29,8 @@ from app.settings.schema import Settings
 from app.storage.store import SqlStore
 from app.web.app import Web, create_app
 from app.web.auth import github_sign_in
-from app.web.auth.visitors import RoleSource
+from app.web.auth.github_sign_in import Account
+from app.web.auth.visitors import Place, RoleSource
 from app.web.dashboard import live
 from tests.doubles.sglang.optional import Unavailable, environment
 from tests.e2e.dashboard_world import hostile_events
@@ -97,7 +98,9 @@ class Watched:
         if self.visitor == "operator":
             proofs[b"authorization"] = f"Bearer {OPERATOR}"
         elif self.visitor in ("stranger", "reader"):
-            cookie = github_sign_in.session_cookie(self.settings, self.visitor, time.time())
+            cookie = github_sign_in.session_cookie(
+                self.settings, Account(self.visitor), time.time()
+            )
             proofs[b"cookie"] = f"{github_sign_in.SESSION}={cookie}"
         elif self.visitor == "github":
             body = await _body(receive)
@@ -196,7 +199,9 @@ def main() -> None:
         store = SqlStore(settings.database)
         runs = [_run(store, number, word) for number, word in enumerate((CLOSED, OPEN), 1)]
         worker_registry.register(store.database, WORKER)
-        app = create_app(Web(settings, store, lambda _run: None, asking=RoleSource(_role, _least)))
+        app = create_app(
+            Web(settings, store, lambda _run: None, asking=RoleSource(_role, _least, _private))
+        )
         schema = Path(folder) / "openapi.json"
         schema.write_text(json.dumps(description(app, runs)))
         watched = Watched(app, settings)
@@ -222,12 +227,16 @@ def _run(store: SqlStore, number: int, word: str) -> str:
     return run
 
 
-async def _role(_installation: int, repository: str, login: str) -> Permission:
-    role = "read" if login == "reader" and OPEN in repository else "none"
+async def _role(place: Place, account: Account) -> Permission:
+    role = "read" if account.login == "reader" and OPEN in place.repository else "none"
     return Permission(role, role)
 
 
-async def _least(_installation: int, _repository: str) -> Role:
+async def _private(_place: Place) -> bool:
+    return True
+
+
+async def _least(_place: Place) -> Role:
     return "write"
 
 

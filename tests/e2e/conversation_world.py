@@ -118,9 +118,11 @@ class Story:
             self.services = Services(
                 settings=settings,
                 store=self.store,
-                forge=lambda i, r: self.forge_of(GithubForge(app, i, r)),
-                mirror=lambda url: self.mirror_of(
-                    Mirror.of_remote(settings.state_dir / "mirrors", url)
+                forge=lambda *place: self.forge_of(GithubForge(app, *place)),
+                mirror=lambda url, repository_id=0: self.mirror_of(
+                    Mirror.of_remote(
+                        settings.state_dir / "mirrors", url, repository_id=repository_id
+                    )
                 ),
                 sandboxes=LocalSandboxes(),
                 make_model=lambda run_id, seed, waiting: make_model(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 import time
 from collections import Counter
@@ -108,8 +109,24 @@ def _key(name: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> str:
     return str(arguments[0].external_id + arguments[0].head_sha if name == "put_check" else "")
 
 
+def moves(world: GithubWorld) -> Iterator[str]:
+    """Renames and transfers the repository whenever it is asked for its next name."""
+    world.admin("install", account="umbrella")
+    repo = REPO
+    for number in itertools.count(1):
+        if number % 2:
+            new = f"{repo.partition('/')[0]}/shop-{number}"
+            world.admin("rename-repo", repo=repo, name=f"shop-{number}")
+        else:
+            owner = "umbrella" if repo.startswith("acme/") else "acme"
+            new = f"{owner}/{repo.partition('/')[2]}"
+            world.admin("transfer-repo", repo=repo, owner=owner)
+        repo = new
+        yield repo
+
+
 @pytest.mark.slow
-def test_a_crash_after_each_outward_act_doubles_nothing_and_loses_nothing(
+def test_a_crash_and_a_move_after_each_outward_act_double_nothing_and_lose_nothing(
     github_server: GithubServer, github_world: GithubWorld, tmp_path: Path
 ) -> None:
     crashes = Crashes()
@@ -117,10 +134,11 @@ def test_a_crash_after_each_outward_act_doubles_nothing_and_loses_nothing(
     story = Story(github_server, github_world, tmp_path, policy=scripts(REVIEWED), config=config)
     story.forge_of, story.mirror_of = crashes.forge, crashes.mirror
     story.repository()
-    number = 0
+    number, repo, places = 0, REPO, moves(github_world)
 
     def through(finished: Callable[[], bool], act: Callable[[], object]) -> None:
         """Do something as a person, then let the service die and live until that is dealt with."""
+        nonlocal repo
         began = False
         for _ in range(40):
             with story.serving():
@@ -134,6 +152,7 @@ def test_a_crash_after_each_outward_act_doubles_nothing_and_loses_nothing(
                     time.sleep(0.05)
                 assert crashes.now.is_set(), f"stuck after {crashes.acts}"
             crashes.now.clear()
+            repo = next(places)
         raise AssertionError(f"too many crashes: {crashes.acts}")
 
     def rounds(wanted: int) -> bool:
@@ -141,18 +160,18 @@ def test_a_crash_after_each_outward_act_doubles_nothing_and_loses_nothing(
         return bool(runs) and runs[0].status == "done" and len(story.ends(runs[0].id)) >= wanted
 
     through(lambda: rounds(1), story.labelled)
-    pull = story.pull()
+    pull = story.pull(repo)
     number, issue = pull["number"], story.store.list_runs().runs[0].issue_number
-    max_ = story.person("max")
+    max_ = story.person("max", "write", repo)
     comment = {"path": "shop/prices.py", "line": 6, "body": "Write it out."}
 
     def review() -> None:
-        max_.review(REPO, number, "REQUEST_CHANGES", "Why so?", [comment])
+        max_.review(repo, number, "REQUEST_CHANGES", "Why so?", [comment])
 
     through(lambda: rounds(2) and not story.services.inbox.open_events(), review)
     through(
         lambda: story.store.list_runs().runs[0].closed == "merged" and rounds(2),
-        lambda: max_.merge(REPO, number),
+        lambda: max_.merge(repo, number),
     )
 
     kinds = {act.split()[0] for act in crashes.acts}
@@ -172,28 +191,28 @@ def test_a_crash_after_each_outward_act_doubles_nothing_and_loses_nothing(
     assert done["pulls/create-reply-for-review-comment"] == 1
     assert done["checks/create"] == 2
     assert done["git/delete-ref"] == 1
-    bots = [c["body"] for c in github_world.comments(REPO, issue) if c["user"]["type"] == "Bot"]
+    bots = [c["body"] for c in github_world.comments(repo, issue) if c["user"]["type"] == "Bot"]
     assert len(bots) == 1, "one status comment"
-    assert len(story.said(number)) == 1, "one comment on the page, for the review's own words"
-    reactions = max_.call("GET", f"/repos/{REPO}/issues/{issue}/reactions")
+    assert len(story.said(number, repo)) == 1, "one comment on the page, for the review's own words"
+    reactions = max_.call("GET", f"/repos/{repo}/issues/{issue}/reactions")
     assert [r["content"] for r in reactions] == ["eyes"]
-    assert len(story.commits(number)) == 2
+    assert len(story.commits(number, repo)) == 2
 
     # An answer, and an issue of its own for a failed check, whose run ends without a fix.
     through(
-        lambda: not story.services.inbox.open_events() and len(story.said(issue)) > 0,
-        lambda: max_.comment(REPO, issue, "/patchwright explain"),
+        lambda: not story.services.inbox.open_events() and len(story.said(issue, repo)) > 0,
+        lambda: max_.comment(repo, issue, "/patchwright explain"),
     )
     through(
         lambda: len(story.store.list_runs().runs) == 2 and not story.store.live(),
-        lambda: github_world.ci(REPO, "main", "failure", log="it fails\n"),
+        lambda: github_world.ci(repo, "main", "failure", log="it fails\n"),
     )
-    assert len(story.said(issue)) == 1
+    assert len(story.said(issue, repo)) == 1
     assert Counter(story.acts())["issues/create"] == 1
     assert {act.split()[0] for act in crashes.acts} >= {"open_issue"}
     failed = story.store.list_runs().runs[0]
     assert failed.outcome == "diagnosis"
-    assert len(story.said(failed.issue_number)) == 1, "one diagnosis"
+    assert len(story.said(failed.issue_number, repo)) == 1, "one diagnosis"
 
 
 def test_deliveries_that_nobody_took_are_fetched_at_the_next_start(

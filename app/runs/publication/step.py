@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from urllib.parse import urlsplit
 
 from agent.journal.events import GateJudged, Outcome, PublicationStep
 from agent.journal.state import AttemptState
 from app.git.mirror import Mirror
 from app.github.errors import ForgeAway, ForgeError, RateLimited
-from app.github.records import Pull
+from app.github.records import IssueThread, Pull
 from app.publishing import publish
 from app.publishing.facts import RunFacts, must_be_draft, patch_of
 from app.publishing.markers import branch_names
@@ -53,6 +54,8 @@ async def publish_result(
     prepared = replace(prepared, base_commit=known.base or made_from)
     facts = run.facts(prepared)
     with publish.noting(partial(note, run), "prove", facts):
+        prepared = await trees.at_its_place(run, prepared)
+        facts = run.facts(prepared)
         mirror = await trees.mirror_with(run, prepared.base_commit, prepared.clone_url)
         config = await run.services.config(run.forge)
         pull = await _own_pull(run, facts, known, config)
@@ -97,11 +100,14 @@ async def _open_pull(
 
 async def _publish_diagnosis(
     run: ActiveRun, prepared: Prepared, number: int, state: AttemptState
-) -> Published:
+) -> Published | Failed:
     """The attempt has no patch; one before it may have one, proven where the base branch was."""
     if kept := kept_proof(run.events()):
         await tell_unpublished(run, prepared, kept, state.diagnosis)
         return Published(run.state(kept).outcome or "failed", kept, reason=state.diagnosis)
+    moved = await _stop_reason_now(run)
+    if moved and moved.kind == "transferred":
+        return moved.result
     await publish.report_failure(run.forge, run.facts(prepared), state)
     return Published(state.outcome or "failed", number, reason=state.diagnosis)
 
@@ -125,9 +131,24 @@ async def _prove_on_tip(
 async def _stop_reason_now(run: ActiveRun) -> failures.StopReason | None:
     """Whether the issue or its repository no longer wants a pull request."""
     thread = await run.forge.issue(run.record.issue_number)
-    repository = await run.forge.repository()
+    repository = await run.repository()
     name, number = run.record.repository, run.record.issue_number
-    return failures.stop_reason_for_issue(thread, repository, name=name, number=number)
+    ending = failures.stop_reason_for_issue(thread, repository, name=name, number=number)
+    if ending and ending.kind == "transferred":
+        await run.best_effort(_tell_at_new_place(run, thread, ending.text))
+    return ending
+
+
+async def _tell_at_new_place(run: ActiveRun, thread: IssueThread, text: str) -> None:
+    """End the status comment of an issue that was transferred: it went with the issue."""
+    run.check_lease()
+    owner, name = urlsplit(thread.url).path.split("/")[-4:-2]
+    forge = run.services.forge(run.record.installation_id, f"{owner}/{name}", 0)
+    try:
+        facts = replace(run.facts(ending=text), issue_number=thread.number)
+        await publish.update_status_comment(forge, facts, "done", AttemptState())
+    finally:
+        await forge.close()
 
 
 def _note_ending(run: ActiveRun, ending: failures.StopReason, facts: RunFacts) -> None:

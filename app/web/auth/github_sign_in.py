@@ -1,7 +1,7 @@
 """Sign-in with GitHub (the App's OAuth web flow) and with the operator's token.
 
 GitHub's token is used once, to ask who signed in, and then forgotten. What stays is a cookie with
-the login and its end, signed with a key made from the client secret: any process of the
+the account and its end, signed with a key made from the client secret: any process of the
 installation can read it, and a new client secret ends all sessions. Signing out ends one for good.
 Source of facts: GitHub's "Generating a user access token for a GitHub App".
 """
@@ -14,6 +14,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -47,24 +48,40 @@ def sign(key: str, text: str) -> str:
     return hmac.new(key.encode(), b"patchwright " + text.encode(), hashlib.sha256).hexdigest()
 
 
-def session_cookie(settings: Settings, login: str, now: float) -> str:
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who signed in at GitHub."""
+
+    login: str
+    """Empty: nobody."""
+    id: int = 0
+    """GitHub's, which stays when the login changes; 0: not known."""
+
+
+NOBODY = Account("")
+
+
+def session_cookie(settings: Settings, account: Account, now: float) -> str:
     """What the cookie of somebody who signed in holds."""
-    text = f"{login}|{int(now) + SESSION_S}|{secrets.token_hex(16)}"
+    text = f"{account.login}|{int(now) + SESSION_S}|{secrets.token_hex(16)}|{account.id}"
     return f"{text}|{sign(settings.secret('github_client_secret'), f'session {text}')}"
 
 
-def login_of_cookie(settings: Settings, cookie: str, now: float | None = None) -> str:
-    """The login that a cookie proves; empty when it proves none."""
+def account_of_cookie(settings: Settings, cookie: str, now: float | None = None) -> Account:
+    """The account that a cookie proves."""
     text, _, proof = cookie.rpartition("|")
-    login, until, *_ = *text.split("|"), ""
+    # Cookies of earlier versions have no id.
+    login, until, _, account_id, *_ = *text.split("|"), "", "", ""
     if not proof or not sign_in_configured(settings):
-        return ""
+        return NOBODY
     if not operator_token.equal_in_constant_time(
         proof, sign(settings.secret("github_client_secret"), f"session {text}")
     ):
-        return ""
+        return NOBODY
     moment = time.time() if now is None else now
-    return login if until.isdecimal() and int(until) > moment else ""
+    if not until.isdecimal() or int(until) <= moment:
+        return NOBODY
+    return Account(login, int(account_id) if account_id.isdecimal() else 0)
 
 
 def local_path(path: str) -> str:
@@ -75,7 +92,7 @@ def local_path(path: str) -> str:
 def _sessions(settings: Settings, request: Request) -> Iterator[tuple[str, str]]:
     """The request's cookies that prove something, each with whose it is."""
     cookie = request.cookies.get(SESSION, "")
-    if login := login_of_cookie(settings, cookie):
+    if login := account_of_cookie(settings, cookie).login:
         yield login, cookie
     cookie = request.cookies.get(operator_token.COOKIE, "")
     token = settings.secret("operator_token")
@@ -165,12 +182,12 @@ def sign_in_pages(settings: Settings, database: sa.Engine) -> APIRouter:
             raise HTTPException(400, "This sign-in was not started in this browser. Start again.")
         if not code:
             raise HTTPException(403, "GitHub did not confirm the sign-in.")
-        login = await fetch_github_login(settings, code)
+        account = await fetch_github_account(settings, code)
         response = RedirectResponse(local_path(to), status_code=303)
         response.delete_cookie(STATE, path="/sign-in")
         response.set_cookie(
             SESSION,
-            session_cookie(settings, login, time.time()),
+            session_cookie(settings, account, time.time()),
             httponly=True,
             secure=secure,
             samesite="lax",
@@ -191,8 +208,8 @@ def sign_in_pages(settings: Settings, database: sa.Engine) -> APIRouter:
     return router
 
 
-async def fetch_github_login(settings: Settings, code: str) -> str:
-    """The login that GitHub vouches for. Raises `HTTPException` 403 or 502."""
+async def fetch_github_account(settings: Settings, code: str) -> Account:
+    """The account that GitHub vouches for. Raises `HTTPException` 403 or 502."""
     verify = str(settings.github_ca_file) if settings.github_ca_file else True
     try:
         async with httpx.AsyncClient(timeout=20, verify=verify) as client:
@@ -212,9 +229,10 @@ async def fetch_github_login(settings: Settings, code: str) -> str:
             user = await client.get(
                 f"{settings.github_api_url}/user", headers={"Authorization": f"Bearer {token}"}
             )
-            login = str(user.raise_for_status().json().get("login", ""))
+            said = user.raise_for_status().json()
+            login, account_id = str(said.get("login", "")), said.get("id", 0)
     except (httpx.HTTPError, ValueError, AttributeError):
         raise HTTPException(502, "GitHub could not tell who you are. Try again.") from None
     if not _LOGIN.fullmatch(login):
         raise HTTPException(502, "GitHub did not say who you are.")
-    return login
+    return Account(login, account_id if isinstance(account_id, int) else 0)

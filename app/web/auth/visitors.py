@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from fastapi import HTTPException, Request
 
@@ -24,6 +25,7 @@ from app.settings.schema import Settings
 from app.storage.records import Run
 from app.web.auth import github_sign_in, operator_token
 from app.web.auth.ended_sessions import IsEnded
+from app.web.auth.github_sign_in import Account
 
 ROLE_CACHE_S = 300.0
 """How long GitHub's answer about a role is cached."""
@@ -37,33 +39,77 @@ _NONE = Permission("none", "none")
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """A repository that has runs."""
+
+    installation_id: int
+    repository: str
+    """`owner/name` as last known."""
+    repository_id: int
+    """What tells it from others, also from a later one of the same name."""
+    has_private_runs: bool = False
+    """Whether some of its runs are of a time when it was private, and nobody opened their pages."""
+    is_public: bool = False
+    """Whether it is known to be public now; False: GitHub has to be asked."""
+
+
+def place_of(run: Run) -> Place:
+    """Where a run is."""
+    return Place(
+        run.installation_id,
+        run.repository,
+        run.repository_id,
+        has_private_runs=run.visibility in ("private", "asked"),
+        is_public=run.visibility == "asked",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ReadableRuns:
+    """Which runs a visitor may see, by their repositories' ids."""
+
+    whole: frozenset[int]
+    """Repositories of which all runs may be seen."""
+    without_private: frozenset[int]
+    """Repositories that are public now: their runs of a private time may not be seen."""
+
+
+@dataclass(frozen=True, slots=True)
 class RoleSource:
-    """Where access control learns people's roles. Both raise `ForgeError`."""
+    """Where access control learns people's roles. All raise `ForgeError`."""
 
-    role_of: Callable[[int, str, str], Awaitable[Permission]]
-    """From an installation, a repository and a login: what that person may do there."""
-    required_role: Callable[[int, str], Awaitable[Role]]
-    """From an installation and a repository: the least role that steers runs there."""
+    role_of: Callable[[Place, Account], Awaitable[Permission]]
+    """What somebody may do in a repository."""
+    required_role: Callable[[Place], Awaitable[Role]]
+    """From a repository: the least role that steers runs there."""
+    is_private: Callable[[Place], Awaitable[bool]]
+    """Whether a repository is private now."""
 
 
-def roles_from(settings: Settings, forge: Callable[[int, str], Forge]) -> RoleSource:
+def roles_from(settings: Settings, forge: Callable[[int, str, int], Forge]) -> RoleSource:
     """Roles as GitHub tells them to the App's own installations."""
 
-    async def role_of(installation: int, repository: str, login: str) -> Permission:
-        at = forge(installation, repository)
+    @asynccontextmanager
+    async def at(place: Place) -> AsyncIterator[Forge]:
+        opened = forge(place.installation_id, place.repository, place.repository_id)
         try:
-            return await at.permission(login)
+            yield opened
         finally:
-            await at.close()
+            await opened.close()
 
-    async def required_role(installation: int, repository: str) -> Role:
-        at = forge(installation, repository)
-        try:
-            return (await read_effective_config(settings, at)).permissions.command
-        finally:
-            await at.close()
+    async def role_of(place: Place, account: Account) -> Permission:
+        async with at(place) as there:
+            return await there.permission(account.login, user_id=account.id)
 
-    return RoleSource(role_of, required_role)
+    async def required_role(place: Place) -> Role:
+        async with at(place) as there:
+            return (await read_effective_config(settings, there)).permissions.command
+
+    async def is_private(place: Place) -> bool:
+        async with at(place) as there:
+            return (await there.repository()).private
+
+    return RoleSource(role_of, required_role, is_private)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +120,13 @@ class Visitor:
     """At GitHub; empty: the operator."""
     form_token: str
     """What forms on this visitor's pages carry, and nobody else's."""
+    account_id: int = 0
+    """At GitHub; 0: the operator, or not known."""
+
+    @property
+    def account(self) -> Account:
+        """The account at GitHub."""
+        return Account(self.login, self.account_id)
 
     @property
     def name(self) -> str:
@@ -90,8 +143,9 @@ class AccessControl:
         self._settings = settings
         self._role_source = role_source
         self._is_ended = is_ended
-        self._roles: dict[tuple[str, str], tuple[float, Permission]] = {}
-        self._needed: dict[str, tuple[float, Role]] = {}
+        self._roles: dict[tuple[Account, int], tuple[float, Permission]] = {}
+        self._needed: dict[int, tuple[float, Role]] = {}
+        self._private: dict[int, tuple[float, bool]] = {}
         self._asking = asyncio.Semaphore(CONCURRENT_REQUESTS)
 
     def visitor(self, request: Request) -> Visitor:
@@ -100,9 +154,10 @@ class AccessControl:
         if operator_token.shows_token(request, token, self._is_ended):
             return self._visitor_of("", token)
         cookie = request.cookies.get(github_sign_in.SESSION, "")
-        login = github_sign_in.login_of_cookie(self._settings, cookie)
-        if login and self._role_source is not None and not self._is_ended(cookie):
-            return self._visitor_of(login, self._settings.secret("github_client_secret"))
+        account = github_sign_in.account_of_cookie(self._settings, cookie)
+        if account.login and self._role_source is not None and not self._is_ended(cookie):
+            key = self._settings.secret("github_client_secret")
+            return self._visitor_of(account.login, key, account.id)
         if github_sign_in.sign_in_configured(self._settings) and self._role_source is not None:
             raise HTTPException(401, "Sign in to see the runs of the repositories you can read.")
         raise operator_token.token_required()
@@ -113,52 +168,71 @@ class AccessControl:
         if not operator_token.equal_in_constant_time(form_token, visitor.form_token):
             raise HTTPException(403, "The form is out of date. Go back, reload and try again.")
 
-    async def readable(
-        self, visitor: Visitor, places: Iterable[tuple[int, str]]
-    ) -> frozenset[str] | None:
-        """The repositories among these that the visitor may read; None: all there are."""
+    async def readable(self, visitor: Visitor, places: Iterable[Place]) -> ReadableRuns | None:
+        """The runs in these repositories that the visitor may read; None: all there are."""
         if not visitor.login:
             return None
         known = list(places)
-        roles = await asyncio.gather(*(self._role(visitor.login, i, r) for i, r in known))
-        return frozenset(
-            repository
-            for (_, repository), role in zip(known, roles, strict=True)
-            if role.at_least("read")
-        )
+        seen = await asyncio.gather(*(self._seen(visitor.account, place) for place in known))
+        by_seen = {
+            which: frozenset(
+                p.repository_id for p, s in zip(known, seen, strict=True) if s == which
+            )
+            for which in ("whole", "without private")
+        }
+        return ReadableRuns(by_seen["whole"], by_seen["without private"])
 
     async def may_read(self, visitor: Visitor, run: Run) -> bool:
         """Whether the visitor may see this run."""
-        if not visitor.login:
-            return True
-        role = await self._role(visitor.login, run.installation_id, run.repository)
-        return role.at_least("read")
+        return not visitor.login or await self._seen(visitor.account, place_of(run)) == "whole"
 
     async def may_steer(self, visitor: Visitor, run: Run) -> bool:
         """Whether the visitor may steer this run: the same people who may do so by a comment."""
         if not visitor.login:
             return True
-        role_source, installation, repository = (
-            self._role_source,
-            run.installation_id,
-            run.repository,
-        )
-        role = await self._role(visitor.login, installation, repository)
+        role_source, place = self._role_source, place_of(run)
+        role = await self._role(visitor.account, place)
         if role_source is None or not role.at_least("triage"):  # no repository can ask for less
             return False
         required_role = await self._cached(
-            self._needed, repository, lambda: role_source.required_role(installation, repository)
+            self._needed, run.repository_id, lambda: role_source.required_role(place)
         )
         return required_role is not None and role.at_least(required_role)
 
-    async def _role(self, login: str, installation: int, repository: str) -> Permission:
+    async def may_open(self, visitor: Visitor, run: Run) -> bool:
+        """Whether the visitor may open the pages of a private time: who may make it public."""
+        if not visitor.login:
+            return True
+        return (await self._role(visitor.account, place_of(run))).at_least("admin")
+
+    async def _seen(
+        self, account: Account, place: Place
+    ) -> Literal["nothing", "whole", "without private"]:
+        """Which of a repository's runs somebody may see.
+
+        To read a public repository is nobody's privilege, so it shows nothing of a private time.
+        """
+        role = await self._role(account, place)
+        if not role.at_least("read"):
+            return "nothing"
+        if not place.has_private_runs or role.at_least("triage"):
+            return "whole"
+        source = self._role_source
+        if source is None or place.is_public:
+            return "without private"
+        private = await self._cached(
+            self._private, place.repository_id, lambda: source.is_private(place)
+        )
+        return "whole" if private else "without private"
+
+    async def _role(self, account: Account, place: Place) -> Permission:
         role_source = self._role_source
         if role_source is None:
             return _NONE
         role = await self._cached(
             self._roles,
-            (login, repository),
-            lambda: role_source.role_of(installation, repository, login),
+            (account, place.repository_id),
+            lambda: role_source.role_of(place, account),
         )
         return role or _NONE
 
@@ -179,5 +253,5 @@ class AccessControl:
         return answer
 
     @staticmethod
-    def _visitor_of(login: str, key: str) -> Visitor:
-        return Visitor(login, github_sign_in.sign(key, f"form {login}"))
+    def _visitor_of(login: str, key: str, account_id: int = 0) -> Visitor:
+        return Visitor(login, github_sign_in.sign(key, f"form {login}"), account_id)

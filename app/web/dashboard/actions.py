@@ -45,6 +45,10 @@ def steer(
             store.request_stop(run.id)
             audit.record(store.database, visitor.name, "stop", run.id)
             return run.id
+        case "open":
+            store.open_pages(run.repository_id)
+            audit.record(store.database, visitor.name, "open pages", run.repository)
+            return run.id
         case "retry":
             return _retry(store, enqueue, run, visitor)
         case "publish":
@@ -70,7 +74,9 @@ def _retry(store: SqlStore, enqueue: Callable[[str], None], run: Run, visitor: V
         raise HTTPException(409, "The run is not over yet.")
     trigger = run.trigger
     if visitor.login:
-        trigger = trigger.model_copy(update={"sender": visitor.login})
+        trigger = trigger.model_copy(
+            update={"sender": visitor.login, "sender_id": visitor.account_id}
+        )
     accepted = store.accept(f"page-{uuid.uuid4()}", "page", trigger, model=run.model)
     audit.record(store.database, visitor.name, "retry", accepted.run_id, f"of {run.id}")
     if accepted.how == "new":
@@ -105,7 +111,8 @@ async def act(
     """Take a form of the run's page, and lead to the run that shows what became of it."""
     fields = await form_fields(request)
     dashboard.access.check_form(request, visitor, fields.get("form_token", ""))
-    if not await dashboard.access.may_steer(visitor, run):
+    may = dashboard.access.may_open if verb == "open" else dashboard.access.may_steer
+    if not await may(visitor, run):
         raise HTTPException(403, "Your role in this repository does not let you do that.")
     text = fields.get("text", "")
     to = await run_in_threadpool(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -16,6 +15,7 @@ from app.queue.worker_registry import Worker
 from app.storage import controls
 from app.storage.records import RunFilter
 from app.storage.tables import runs
+from app.web.auth.visitors import ReadableRuns
 from app.web.dashboard.context import Context, Guest
 from app.web.dashboard.run_list import Readable, RunRow, read_page
 from app.web.rendering import render
@@ -41,7 +41,7 @@ class Queue:
 
 
 def read_queue(
-    database: sa.Engine, readable: Collection[str] | None = None, limit: int = 100
+    database: sa.Engine, readable: ReadableRuns | None = None, limit: int = 100
 ) -> Queue:
     """The queue now; only runs that the visitor may see. Blocks."""
     running = read_page(database, RunFilter(status="running"), readable=readable, limit=limit).runs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import datetime
 from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlencode
@@ -16,6 +15,7 @@ from agent.journal.events import Outcome
 from agent.model import Record
 from app.storage.records import RunFilter, Status
 from app.storage.tables import from_micros, runs, to_micros
+from app.web.auth.visitors import Place, ReadableRuns
 from app.web.dashboard.context import Context, Guest
 from app.web.rendering import render
 
@@ -48,15 +48,34 @@ class Page(Record):
     next: str = ""
 
 
-def repositories(database: sa.Engine) -> list[tuple[int, str]]:
-    """The repositories that have runs, each with its newest installation."""
-    query = (
-        sa.select(sa.func.max(runs.c.installation_id), runs.c.repository)
-        .group_by(runs.c.repository)
-        .order_by(runs.c.repository)
+def repositories(database: sa.Engine) -> list[Place]:
+    """The repositories that have runs, by name."""
+    by_id = (
+        sa.select(
+            sa.func.max(runs.c.installation_id).label("installation_id"),
+            sa.func.max(runs.c.repository).label("repository"),
+            runs.c.repository_id,
+        )
+        .group_by(runs.c.repository_id)
+        .order_by(sa.func.max(runs.c.repository))
+    )
+    of_private_time = (
+        sa.select(runs.c.visibility, runs.c.repository_id)
+        .where(runs.c.visibility.in_(("private", "asked")))
+        .distinct()
     )
     with database.execution_options(read_only=True).connect() as connection:
-        return [(int(i), str(r)) for i, r in connection.execute(query)]
+        marked = {
+            (row.visibility, row.repository_id) for row in connection.execute(of_private_time)
+        }
+        return [
+            Place(
+                *row,
+                has_private_runs=bool({("private", row[2]), ("asked", row[2])} & marked),
+                is_public=("asked", row[2]) in marked,
+            )
+            for row in connection.execute(by_id)
+        ]
 
 
 def read_page(
@@ -65,7 +84,7 @@ def read_page(
     *,
     search: str = "",
     cursor: str = "",
-    readable: Collection[str] | None = None,
+    readable: ReadableRuns | None = None,
     limit: int = PAGE,
 ) -> Page:
     """A page of the list. `search` is part of a title, or an issue's number; None reads all.
@@ -77,7 +96,16 @@ def read_page(
         if value:
             query = query.where(runs.c[name] == value)
     if readable is not None:
-        query = query.where(runs.c.repository.in_(sorted(readable)))
+        of_private_time = runs.c.visibility.in_(("private", "asked"))
+        query = query.where(
+            sa.or_(
+                runs.c.repository_id.in_(sorted(readable.whole)),
+                sa.and_(
+                    runs.c.repository_id.in_(sorted(readable.without_private)),
+                    sa.not_(of_private_time),
+                ),
+            )
+        )
     if words := search.strip():
         query = query.where(_search_condition(words))
     created, _, last = cursor.partition("_")
@@ -116,15 +144,15 @@ def _row(row: Any) -> RunRow:
     )
 
 
-async def _readable(dashboard: Context, visitor: Guest) -> frozenset[str] | None:
+async def _readable(dashboard: Context, visitor: Guest) -> ReadableRuns | None:
     if not visitor.login:
         return None
     known = await run_in_threadpool(repositories, dashboard.store.database)
     return await dashboard.access.readable(visitor, known)
 
 
-Readable = Annotated[frozenset[str] | None, Depends(_readable)]
-"""The repositories whose runs the visitor may see; None: all."""
+Readable = Annotated[ReadableRuns | None, Depends(_readable)]
+"""The runs that the visitor may see; None: all."""
 
 
 @router.get("/runs", response_class=HTMLResponse)
@@ -144,7 +172,11 @@ def list_runs(
     page = read_page(database, filters, search=search, cursor=cursor, readable=readable)
     kept = {name: value for name, value in filters.model_dump().items() if value}
     kept |= {"search": search} if search.strip() else {}
-    known = [r for _, r in repositories(database) if readable is None or r in readable]
+    known = [
+        place.repository
+        for place in repositories(database)
+        if readable is None or place.repository_id in readable.whole | readable.without_private
+    ]
     return HTMLResponse(
         render(
             "runs.html",

@@ -33,6 +33,7 @@ async def show_run(
     values |= {
         "visitor": visitor,
         "unpublished": run.outcome in ("proven", "draft") and not run.pull_request,
+        "may_open": run.visibility == "asked" and await dashboard.access.may_open(visitor, run),
         "may_steer": await dashboard.access.may_steer(visitor, run),
         "events": present_all(events),
         "shown": SHOWN,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse
 
 from app.journal_view import cards
 from app.storage.records import RunFilter
+from app.web.auth.visitors import ReadableRuns
 from app.web.dashboard.context import Context, Guest
 from app.web.dashboard.efforts import Effort, Efforts
 from app.web.dashboard.run_list import Readable, RunRow, read_page
@@ -54,7 +55,7 @@ class Statistics:
 
 
 def gather(
-    database: sa.Engine, efforts: Efforts, readable: Collection[str] | None = None
+    database: sa.Engine, efforts: Efforts, readable: ReadableRuns | None = None
 ) -> Statistics:
     """The statistics over the newest ended runs that the visitor may see. Blocks."""
     rows = read_page(database, RunFilter(status="done"), readable=readable, limit=RUNS).runs

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from tests.doubles.github import push_rules
+from tests.doubles.github import moves, push_rules
 from tests.doubles.github import repository as git
 from tests.doubles.github.faults import Fault
 from tests.doubles.github.hooks import Deliverer
@@ -78,7 +78,7 @@ def _create_repo(admin: Admin, body: Json) -> Json:
         raise ValueError(f"not a new owner/name: {body['repo']}")
     owner = world.add_user(owner_name, body.get("owner_kind", "Organization"))
     branch = body.get("default_branch", "main")
-    path = world.root / owner.login / f"{name}.git"
+    path = world.root / owner.login / f"{name}-{world.next_id()}.git"
     git.create_bare(path, branch)
     now = world.now()
     private = bool(body.get("private", False))
@@ -106,6 +106,54 @@ def _change_repo(admin: Admin, body: Json) -> Json:
     repo.pull_creation = body.get("pull_creation", repo.pull_creation)
     if "rules" in body:
         push_rules.install(repo.git, body["rules"])
+    return {}
+
+
+def _rename_repo(admin: Admin, body: Json) -> Json:
+    repo = admin.repo(body)
+    moves.move(admin.world, repo, repo.owner, body["name"])
+    return {"full_name": repo.full_name}
+
+
+def _transfer_repo(admin: Admin, body: Json) -> Json:
+    repo = admin.repo(body)
+    owner = admin.world.add_user(body["owner"], "Organization")
+    moves.move(admin.world, repo, owner, repo.name)
+    return {"full_name": repo.full_name}
+
+
+def _rename_user(admin: Admin, body: Json) -> Json:
+    who = admin.world.user(body["login"])
+    if who is None:
+        raise ValueError(f"no such account: {body['login']}")
+    moves.rename_owner(admin.world, who, body["new"])
+    return {}
+
+
+def _delete_user(admin: Admin, body: Json) -> Json:
+    moves.delete_user(admin.world, body["login"])
+    return {}
+
+
+def _delete_repo(admin: Admin, body: Json) -> Json:
+    moves.delete_repo(admin.world, admin.repo(body))
+    return {}
+
+
+def _rename_branch(admin: Admin, body: Json) -> Json:
+    moves.rename_branch(admin.repo(body), body["branch"], body["new"])
+    return {}
+
+
+def _transfer_issue(admin: Admin, body: Json) -> Json:
+    repo = admin.repo(body)
+    to = admin.repo({"repo": body["to"]})
+    return {"number": moves.transfer_issue(repo, repo.issues[body["number"]], to)}
+
+
+def _delete_issue(admin: Admin, body: Json) -> Json:
+    repo = admin.repo(body)
+    moves.delete_issue(repo, repo.issues[body["number"]])
     return {}
 
 
@@ -291,6 +339,14 @@ ACTIONS: dict[str, Action] = {
     "user": _user,
     "create-repo": _create_repo,
     "change-repo": _change_repo,
+    "rename-repo": _rename_repo,
+    "transfer-repo": _transfer_repo,
+    "delete-repo": _delete_repo,
+    "rename-branch": _rename_branch,
+    "rename-user": _rename_user,
+    "delete-user": _delete_user,
+    "transfer-issue": _transfer_issue,
+    "delete-issue": _delete_issue,
     "role": _role,
     "install": _install,
     "change-installation": _change_installation,

@@ -14,6 +14,7 @@ from tests.doubles.github import graphql
 from tests.doubles.github.auth import check, identify
 from tests.doubles.github.description.unvalidated import Validator
 from tests.doubles.github.faults import Fault
+from tests.doubles.github.moves import placed
 from tests.doubles.github.operations import app, checks, issues, labels, pulls, repos, reviews
 from tests.doubles.github.operations.operation import (
     Actor,
@@ -72,11 +73,14 @@ class Api:
     async def handle(self, request: Request, path: str) -> Response:
         """Answer one request; ``path`` is without the base path and still quoted."""
         world, raw = self._world, await request.body()
-        line = f"{request.method} {unquote(path)}"
         try:
             actor = identify(world, request.headers.get("authorization"))
         except GithubError as error:
             return self._respond(request, error.answer())
+        place = placed(world, actor, request.method, path, request.url.query)
+        if isinstance(place, Answer):
+            return self._respond(request, place)
+        path, line = place, f"{request.method} {unquote(place)}"
         fault = world.faults.take(line, actor.by_app)
         if fault is not None and fault.kind in {"status", "secondary"}:
             return self._respond(request, _broken(fault))

@@ -89,6 +89,10 @@ class Site:
         return await self._api.handle(request, path)
 
     async def _serve_git(self, request: Request, full_name: str, what: str) -> Response:
+        if (moved := self._world.moved_repo(full_name)) is not None:
+            query = f"?{request.url.query}" if request.url.query else ""
+            where = f"{self._world.urls.web}/{moved.full_name}.git/{what}{query}"
+            return RedirectResponse(where, 301)
         fault = self._world.faults.take(f"GIT /{full_name}.git/{what}", True)
         if fault is None:
             return await self._git.handle(request, full_name, what)

@@ -207,6 +207,8 @@ class Repo:
     """False: as in private repositories on free plans."""
     pull_creation: str = "all"
     """``all``, ``collaborators`` or ``none``: who may open pull requests."""
+    left: "dict[int, tuple[Repo, Issue] | None]" = field(default_factory=dict)
+    """Numbers of issues that were transferred, with their new place, or deleted (None)."""
 
     @property
     def full_name(self) -> str:
@@ -321,6 +323,8 @@ class World:
         self.clock_offset = timedelta()
         self.users: dict[str, User] = {}
         self.repos: dict[str, Repo] = {}
+        self.moved: dict[str, int] = {}
+        """Old names of repositories, in lower case, with their ids."""
         self.installations: dict[int, Installation] = {}
         self.tokens: dict[str, Token] = {}
         self.deliveries: list[Delivery] = []
@@ -353,6 +357,15 @@ class World:
     def is_listed(self, made_at: datetime) -> bool:
         """Whether something made at this time is in lists already."""
         return self.now() - made_at >= timedelta(seconds=self.stale_s)
+
+    def repo_of_id(self, repo_id: int) -> Repo | None:
+        """The repository of that id."""
+        return next((repo for repo in self.repos.values() if repo.id == repo_id), None)
+
+    def moved_repo(self, full_name: str) -> Repo | None:
+        """The repository that had this name, while no other has it."""
+        old_id = self.moved.get(full_name.lower())
+        return None if old_id is None or self.repo(full_name) else self.repo_of_id(old_id)
 
     def add_user(self, login: str, kind: str = "User") -> User:
         """Add a user, or give the one that exists."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,19 @@ from app.github.webhooks import Trigger
 from app.storage.store import SqlStore
 
 
-def trigger(number: int = 7, repository: str = "octo/calc", title: str = "It breaks") -> Trigger:
+def trigger(
+    number: int = 7,
+    repository: str = "octo/calc",
+    title: str = "It breaks",
+    *,
+    repository_id: int = 0,
+    private: bool | None = None,
+) -> Trigger:
+    """A trigger; a repository that is not given an id has one of its name."""
     return Trigger(
         installation_id=11,
         repository=repository,
-        repository_id=5,
+        repository_id=repository_id or id_of(repository),
         default_branch="main",
         archived=False,
         issue_number=number,
@@ -26,7 +35,12 @@ def trigger(number: int = 7, repository: str = "octo/calc", title: str = "It bre
         label="patchwright",
         sender="maintainer",
         sender_is_bot=False,
+        private=private,
     )
+
+
+def id_of(repository: str) -> int:
+    return 5 if repository == "octo/calc" else 100 + zlib.crc32(repository.encode())
 
 
 @pytest.fixture

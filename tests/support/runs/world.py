@@ -106,7 +106,7 @@ class FileForge:
             url=f"https://web.test/{self.name}/issues/{number}",
         )
 
-    async def permission(self, user: str) -> Permission:
+    async def permission(self, user: str, *, user_id: int = 0) -> Permission:
         with self.world() as world:
             role = world["set"].get("role", "triage")
         return Permission("read" if role == "triage" else role, role)
@@ -251,8 +251,10 @@ class RunWorld:
         parts: dict[str, Any] = {
             "settings": self.settings,
             "store": self.store,
-            "forge": lambda _installation, _repository: self.forge,
-            "mirror": lambda url: Mirror(self.folder / "state" / "mirror.git", url),
+            "forge": lambda *_place: self.forge,
+            "mirror": lambda url, _repository_id=0: Mirror(
+                self.folder / "state" / "mirror.git", url
+            ),
             "sandboxes": self.sandboxes,
             "make_model": self.model,
             "patience_s": (0.01, 0.01),

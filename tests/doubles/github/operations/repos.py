@@ -31,6 +31,15 @@ def get_repo(call: Call) -> Answer:
     return Answer(200, basic.repository_full(call.world, call.repo, permissions))
 
 
+@table.add("users/get-by-id", "GET /user/{account_id}")
+def get_user_by_id(call: Call) -> Answer:
+    """Somebody by the id of the account, which stays when the login changes."""
+    for who in call.world.users.values():
+        if who.id == call.number("account_id"):
+            return Answer(200, basic.user_full(call.world, who))
+    raise not_found()
+
+
 @table.add(
     "repos/get-collaborator-permission-level",
     "GET /repos/{owner}/{repo}/collaborators/{username}/permission",

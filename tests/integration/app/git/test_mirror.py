@@ -385,6 +385,12 @@ def test_addresses_do_not_share_a_folder(tmp_path: Path) -> None:
     urls = ["https://h/a/b.git", "https://h/a-b.git", "https://h/A/b.git", "https://i/a/b.git"]
     assert len({Mirror.of_remote(tmp_path, u).git_dir for u in urls}) == len(urls)
     assert all(Mirror.of_remote(tmp_path, u).git_dir.parent == tmp_path for u in urls)
+    # With GitHub's id the name is nothing: another id another mirror, another name the same one.
+    of_ids = [
+        Mirror.of_remote(tmp_path, u, repository_id=n).git_dir for u in urls[:2] for n in (5, 6)
+    ]
+    assert of_ids[0] == of_ids[2] != of_ids[1]
+    assert all(path.parent == tmp_path for path in of_ids)
 
 
 @pytest.mark.parametrize("to_file", [False, True])

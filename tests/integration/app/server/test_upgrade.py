@@ -3,7 +3,8 @@
 `tests/data/run_in_mid_flight.json` holds both SQLite files as SQL, as the last version with a flat
 `app/` wrote them. Three runs were given to it with one place in the queue: the first ended, the
 second was in the middle of its attempt (six tool calls done) when the process was killed, and the
-third waited. Module paths, class names and the results of steps must not have mattered.
+third waited. Their repository was known by its name then. Module paths, class names and the results
+of steps must not have mattered.
 """
 
 from __future__ import annotations
@@ -56,6 +57,13 @@ def test_runs_of_the_previous_version_continue(tmp_path: Path) -> None:
     done, debugging, queued = (KEPT["runs"][name] for name in ("done", "debugging", "queued"))
     journal = world.store.events(debugging)
     assert sum(isinstance(entry.event, ToolFinished) for entry in journal) == 6
+    # The repository was renamed since: a label on an issue in work still finds its run.
+    run = world.store.get_run(queued)
+    assert run.repository_id == run.trigger.repository_id
+    asked = run.trigger.model_copy(update={"repository": "octo/sums"})
+    accepted = world.store.accept("renamed", "issues", asked, model="m")
+    assert (accepted.run_id, accepted.how) == (queued, "attached")
+    assert world.store.get_run(debugging).repository == "octo/sums"
     before = world.store.get_run(done)
     assert (before.status, before.outcome) == ("done", "proven")
     with running_engine(world.services()):

@@ -121,8 +121,11 @@ def test_a_database_of_the_first_version_with_1000_runs_goes_up_whole(engine: sa
         kept = connection.execute(sa.text("SELECT data FROM logs WHERE run_id='run00000500'"))
         assert bytes(kept.scalar_one()) == bytes(range(256))
     # What is new works on what is old: the pull request is known again, the live runs go on.
-    assert Inbox(store.database).run_of_pull("octo/calc", 12) == "run00000012"
+    assert Inbox(store.database).run_of_pull(9, 12) == "run00000012"
+    assert {run.repository_id for run in runs} == {9}
     assert len(store.live()) == 20
+    live = Inbox(store.database).live_run
+    assert live(9, RUNS) == f"run{RUNS:08d}", "a label on its issue finds it"
     lease = store.claim(f"run{RUNS:08d}", "worker-1")
     assert lease.holds(f"run{RUNS:08d}")
     assert [h.text for h in store.hints("run00000001")] == ["b"]

@@ -27,7 +27,8 @@ from app.storage.store import SqlStore
 from app.web import app as web_app
 from app.web.app import Web, create_app
 from app.web.auth import ended_sessions, github_sign_in, operator_token
-from app.web.auth.visitors import RoleSource, roles_from
+from app.web.auth.github_sign_in import NOBODY, Account
+from app.web.auth.visitors import Place, RoleSource, roles_from
 from app.web.dashboard.context import Streams
 from tests.support.runs.stored import trigger
 from tests.support.serving import serving
@@ -44,23 +45,29 @@ class GithubWeb:
     """Code → login."""
     roles: dict[tuple[str, str], str] = field(default_factory=dict)
     least: dict[str, Role] = field(default_factory=dict)
+    public: set[str] = field(default_factory=set)
     away: bool = False
     file_away: bool = False
     asked: int = 0
 
-    async def required_role(self, _installation: int, repository: str) -> Role:
+    async def required_role(self, place: Place) -> Role:
         """The least role for commands, as the repository's own file has it."""
         self.asked += 1
         if self.away or self.file_away:
             raise ForgeAway("x")
-        return self.least.get(repository, "write")
+        return self.least.get(place.repository, "write")
 
-    async def permission(self, _installation: int, repository: str, login: str) -> Permission:
+    async def is_private(self, place: Place) -> bool:
+        """Whether the repository is private."""
+        return place.repository not in self.public
+
+    async def permission(self, place: Place, account: Account) -> Permission:
         """As the forge tells it."""
         self.asked += 1
         if self.away:
             raise ForgeAway("x")
-        role = self.roles.get((repository, login), "none")
+        everybody = "read" if place.repository in self.public else "none"
+        role = self.roles.get((place.repository, account.login), everybody)
         return Permission(role, role)
 
 
@@ -79,7 +86,7 @@ def web_flow(github: GithubWeb) -> FastAPI:
     @app.get("/user")
     def user(request: Request) -> Response:
         token = request.headers["authorization"].removeprefix("Bearer ghu_")
-        return JSONResponse({"login": token})
+        return JSONResponse({"login": token, "id": 7})
 
     return app
 
@@ -109,7 +116,7 @@ def settings(github: GithubWeb, tmp_path: Path) -> Iterator[Settings]:
 
 @pytest.fixture
 def url(settings: Settings, store: SqlStore, github: GithubWeb) -> Iterator[str]:
-    asking = RoleSource(github.permission, github.required_role)
+    asking = RoleSource(github.permission, github.required_role, github.is_private)
     web = Web(settings, store, lambda _run: None, asking=asking)
     with serving(create_app(web)) as address:
         yield address
@@ -155,6 +162,43 @@ def test_people_see_the_runs_of_repositories_that_they_can_read(
         assert browser.get(f"/runs/{other}/{part}").status_code == 404
     searched = browser.get("/runs", params={"search": "secret of octo/other"}).text
     assert f"/runs/{other}" not in searched
+
+
+def test_runs_of_a_private_time_wait_for_a_decision_once_everybody_may_read(
+    url: str, store: SqlStore, github: GithubWeb
+) -> None:
+    before = store.accept("d1", "issues", trigger(1, "octo/mine", private=True), model="").run_id
+    github.roles |= {("octo/mine", "bob"): "read", ("octo/mine", "ann"): "admin"}
+    bob, ann = visit(url, github, "bob"), visit(url, github, "ann")
+    assert bob.get(f"/runs/{before}").status_code == 200
+    assert "Decide" not in ann.get(f"/runs/{before}").text
+    github.public.add("octo/mine")
+    after = store.accept("d2", "issues", trigger(2, "octo/mine", private=False), model="").run_id
+    stranger = visit(url, github, "eve")
+    assert stranger.get(f"/runs/{after}").status_code == 200
+    assert stranger.get(f"/runs/{before}").status_code == 404
+    listed = stranger.get("/runs").text
+    assert after in listed
+    assert before not in listed
+    page = ann.get(f"/runs/{before}").text
+    assert "Decide who sees this" in page
+    sent = {"form_token": github_sign_in.sign(SECRET, "form eve")}
+    assert stranger.post(f"/runs/{after}/open", data=sent).status_code == 403
+    assert ann.post(f"/runs/{before}/open", data={"form_token": form_token(page)}).is_redirect
+    assert stranger.get(f"/runs/{before}").status_code == 200
+
+
+def test_a_namesake_shows_nothing_of_the_repository_before(
+    url: str, store: SqlStore, github: GithubWeb
+) -> None:
+    old = start(store, "octo/mine", 1)
+    fresh = trigger(1, "octo/mine", repository_id=6)
+    new = store.accept("d2", "issues", fresh, model="").run_id
+    github.roles["octo/mine", "ann"] = "admin"  # of the repository that has the name now
+    ann = visit(url, github, "ann")
+    assert ann.get(f"/runs/{new}").status_code == 200
+    assert ann.get(f"/runs/{old}").status_code == 404
+    assert old not in ann.get("/runs").text
 
 
 def test_readers_look_and_those_who_may_give_commands_steer(
@@ -207,8 +251,8 @@ async def test_the_needed_role_is_read_from_the_repositorys_own_file() -> None:
             self.closed += 1
 
     at: Any = Repository()
-    asking = roles_from(Settings(label_permission="triage"), lambda _installation, _name: at)
-    assert await asking.required_role(1, "octo/mine") == "admin"
+    asking = roles_from(Settings(label_permission="triage"), lambda *_place: at)
+    assert await asking.required_role(Place(1, "octo/mine", 5)) == "admin"
     assert at.closed == 1
 
 
@@ -278,26 +322,28 @@ def test_a_name_that_is_no_login_is_refused(url: str, github: GithubWeb) -> None
 
 
 def test_sessions_end_and_cannot_be_made_up(settings: Settings) -> None:
-    cookie = github_sign_in.session_cookie(settings, "ann", now=1000)
-    assert (
-        github_sign_in.login_of_cookie(settings, cookie, now=1000 + github_sign_in.SESSION_S - 1)
-        == "ann"
-    )
-    assert (
-        github_sign_in.login_of_cookie(settings, cookie, now=1000 + github_sign_in.SESSION_S) == ""
-    )
-    login, until, own, proof = cookie.split("|")
+    ann = Account("ann", 7)
+    cookie = github_sign_in.session_cookie(settings, ann, now=1000)
+    end = 1000 + github_sign_in.SESSION_S
+    assert github_sign_in.account_of_cookie(settings, cookie, now=end - 1) == ann
+    assert github_sign_in.account_of_cookie(settings, cookie, now=end) == NOBODY
+    login, until, own, account_id, proof = cookie.split("|")
     for made_up in (
-        f"bob|{until}|{own}|{proof}",
-        f"ann|{int(until) + 1}|{own}|{proof}",
-        f"ann|{until}|{own}0|{proof}",
-        f"ann|{until}|{own}|",
+        f"bob|{until}|{own}|{account_id}|{proof}",
+        f"ann|{int(until) + 1}|{own}|{account_id}|{proof}",
+        f"ann|{until}|{own}0|{account_id}|{proof}",
+        f"ann|{until}|{own}|8|{proof}",
+        f"ann|{until}|{own}|{account_id}|",
         "ann",
         "",
         cookie + "0",
     ):
-        assert github_sign_in.login_of_cookie(settings, made_up, now=1001) == ""
+        assert github_sign_in.account_of_cookie(settings, made_up, now=1001) == NOBODY
     assert login == "ann"
+    # A cookie of an earlier version has no id, and is good until its end.
+    text = f"ann|{until}"
+    earlier = f"{text}|{github_sign_in.sign(SECRET, f'session {text}')}"
+    assert github_sign_in.account_of_cookie(settings, earlier, now=1001) == Account("ann")
 
 
 def test_the_operator_signs_in_with_the_token_and_out(url: str, store: SqlStore) -> None:

@@ -56,6 +56,15 @@ def test_at_once(bounds: Bounds, where: str) -> None:
     assert admit(others[3], ended, bounds, NOON) == Go()
 
 
+def test_limits_count_by_id_and_not_by_name() -> None:
+    renamed = mark(0, "acme/store", repository_id=5, installation_id=1)
+    namesake = mark(1, "acme/shop", repository_id=6, installation_id=2)
+    run = mark(2, "acme/shop", repository_id=5, installation_id=1)
+    for bounds in (Bounds(repository_at_once=1), Bounds(organisation_at_once=1)):
+        assert isinstance(admit(run, [renamed, run], bounds, NOON), Wait)
+        assert admit(run, [namesake, run], bounds, NOON) == Go()
+
+
 def test_runs_without_a_slot_block_nobody_and_started_runs_count_at_any_age() -> None:
     bounds = Bounds(repository_at_once=1)
     older = mark(1, working=False)

@@ -31,6 +31,7 @@ from app.git.process import (
         ("fatal: unable to access 'x': Failed to connect to x port 443", GitAway),
         ("error: RPC failed; curl 56 Recv failure: Connection reset by peer", GitAway),
         ("fatal: unable to access 'x': The requested URL returned error: 502", GitAway),
+        ("fatal: unable to access 'x': The requested URL returned error: 301", GitAway),
         ("fatal: unable to access 'x': SSL certificate problem: unable to get issuer", GitAway),
         ("fatal: the remote end hung up unexpectedly", GitAway),
         ("fatal: bad object abc", GitFailed),

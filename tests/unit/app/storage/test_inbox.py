@@ -65,8 +65,8 @@ def test_an_event_starts_one_run_and_joins_a_live_one(store: SqlStore) -> None:
     assert inbox.start("a1", trigger(), model="m").how == "duplicate"
     second = inbox.start("a2", trigger(), model="m")
     assert (second.run_id, second.how) == (first.run_id, "attached")
-    assert inbox.live_run("Octo/Calc", 7) == inbox.latest_run("Octo/Calc", 7) == first.run_id
-    assert inbox.live_run("octo/calc", 8) == inbox.latest_run("octo/calc", 8) == ""
+    assert inbox.live_run(5, 7) == inbox.latest_run(5, 7) == first.run_id
+    assert inbox.live_run(5, 8) == inbox.latest_run(5, 8) == ""
 
 
 def test_what_concerns_our_pull_requests(store: SqlStore) -> None:
@@ -83,10 +83,10 @@ def test_what_concerns_our_pull_requests(store: SqlStore) -> None:
         True,
         True,
     ]
-    assert inbox.run_of_pull("octo/calc", 9) == run_id
-    assert inbox.runs_with_open_pulls("octo/calc") == [run_id]
+    assert inbox.run_of_pull(5, 9) == run_id
+    assert inbox.runs_with_open_pulls(5) == [run_id]
     inbox.close(run_id, "merged")
-    assert inbox.runs_with_open_pulls("octo/calc") == []
+    assert inbox.runs_with_open_pulls(5) == []
     assert inbox.is_relevant(PullEnded(**SOURCE, pull_number=9, merged=True))
     assert not inbox.is_relevant(push)
 
@@ -120,7 +120,7 @@ def test_a_round_leaves_another_live_run_of_the_issue_alone(store: SqlStore) -> 
     assert other.how == "new"
     assert inbox.wake(run_id)
     assert store.live() == {run_id, other.run_id}
-    assert inbox.live_run("octo/calc", 7) == other.run_id
+    assert inbox.live_run(5, 7) == other.run_id
 
 
 def test_remarks_are_taken_up_once_and_requests_wait_for_a_round(store: SqlStore) -> None:
@@ -144,3 +144,44 @@ def test_a_hint_with_a_key_is_added_once(store: SqlStore) -> None:
         store.add_hint(run_id, "ann", "look there", key="a1")
         store.add_hint(run_id, "ann", "again")
     assert [h.text for h in store.hints(run_id)] == ["look there", "again", "again"]
+
+
+def test_a_renamed_repository_is_the_same_one(store: SqlStore) -> None:
+    inbox = Inbox(store.database)
+    run_id = with_pull(store)
+    renamed = {**SOURCE, "repository": "octo/sums", "installation_id": 12}
+    review = Reviewed(**renamed, pull_number=9)
+    assert inbox.is_relevant(review)
+    assert inbox.keep("a1", "pull_request_review", review)
+    run = store.get_run(run_id)
+    assert (run.repository, run.installation_id) == ("octo/sums", 12)
+    assert (run.trigger.repository, run.trigger.installation_id) == ("octo/sums", 12)
+    assert inbox.run_of_pull(run.repository_id, 9) == run_id
+    assert inbox.wake(run_id)
+    asked = store.accept("d2", "issues", trigger(repository="octo/sums", repository_id=5), model="")
+    assert (asked.run_id, asked.how) == (run_id, "attached")
+
+
+def test_another_repository_of_the_same_name_continues_nothing(store: SqlStore) -> None:
+    inbox = Inbox(store.database)
+    old = with_pull(store)
+    assert inbox.wake(old)
+    fresh = trigger(repository_id=6)
+    assert not inbox.is_relevant(Reviewed(**{**SOURCE, "repository_id": 6}, pull_number=9))
+    asked = store.accept("d2", "issues", fresh, model="")
+    assert asked.how == "new"
+    assert store.get_run(asked.run_id).repository == "octo/calc"
+    assert store.get_run(old).repository == "octo/calc.former.5"
+    assert inbox.latest_run(6, 7) == asked.run_id
+    assert inbox.run_of_pull(6, 9) == ""
+
+
+def test_runs_of_a_private_time_are_marked(store: SqlStore) -> None:
+    first = store.accept("d1", "issues", trigger(7), model="").run_id
+    private = store.accept("d2", "issues", trigger(8, private=True), model="").run_id
+    public = store.accept("d3", "issues", trigger(9, private=False), model="").run_id
+    seen = [store.get_run(run).visibility for run in (first, private, public)]
+    assert seen == ["asked", "asked", ""]
+    store.open_pages(5)
+    seen = [store.get_run(run).visibility for run in (first, private, public)]
+    assert seen == ["opened", "opened", ""]
