@@ -44,6 +44,15 @@ def status_comment(facts: RunFacts, phase: str, state: AttemptState, pull: str =
     return fit(body, COMMENT_LIMIT - MARKER_ROOM)
 
 
+_WORKING = ("**Patchwright is working on this.**", "**Patchwright arbeitet daran.**")
+"""How `status.md.j2` begins while a run is at work, in each language."""
+
+
+def says_working(body: str) -> bool:
+    """Whether a status comment says that its run is at work."""
+    return any(words in body for words in _WORKING)
+
+
 def diagnosis_comment(facts: RunFacts, state: AttemptState, reason: str = "") -> str:
     """The comment for a run without a fix; `reason` says why it ended, if not the state does."""
     body = render(

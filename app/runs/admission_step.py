@@ -18,7 +18,9 @@ from app.admission.rows import begin_if_admitted, is_start_held
 from app.github.forge import Forge
 from app.github.records import IssueThread, Repository
 from app.publishing import publish
+from app.publishing.comments import says_working
 from app.publishing.facts import FACTS_LOG, preferences_of
+from app.publishing.markers import run_marker
 from app.repo_config.effective import EffectiveConfig
 from app.runs import failures
 from app.runs.active_run import ActiveRun
@@ -52,24 +54,29 @@ async def authorise(run: ActiveRun) -> Done | Denied | Refused:
     run.store.put_log(run.record.id, FACTS_LOG, preferences.model_dump_json().encode())
     place = run.record.issue_number, config, run.record.repository
     await run.best_effort(publish.report_config_problems(forge, *place))
-    await run.best_effort(_correct_earlier_status(run))
+    await run.best_effort(_correct_earlier_status(run, thread))
     if config.stop:
         return Refused("The repository's settings have mistakes; the other comment names them.")
     return await _wait_for_admission(run, config)
 
 
-async def _correct_earlier_status(run: ActiveRun) -> None:
+async def _correct_earlier_status(run: ActiveRun, thread: IssueThread) -> None:
     """Let the issue's run before this one say that it failed, if it could not say so then.
 
     GitHub takes no comments while a repository is archived, the App suspended or an issue locked;
-    what was said last is that the run is working. Nothing is written where it is said already.
+    what was said last is that the run is working.
     """
     record = run.record
     earlier = run.services.inbox.run_before(record.repository_id, record.issue_number, record.id)
     if not earlier:
         return
     past = run.store.get_run(earlier)
-    if past.status != "done" or past.outcome != "failed" or past.pull_number:
+    marker, own = run_marker(earlier, "status"), await run.forge.bot_login()
+    stale = any(
+        c.author == own and c.body.startswith(marker) and says_working(c.body)
+        for c in thread.comments
+    )
+    if past.status != "done" or past.pull_number or not stale:
         return
     ends = [e.event for e in run.store.events(earlier) if isinstance(e.event, RunEnded)]
     if ends:

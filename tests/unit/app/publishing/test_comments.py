@@ -16,7 +16,13 @@ from agent.journal.events import (
     Submitted,
 )
 from agent.journal.state import AttemptState, fold
-from app.publishing.comments import checklist, diagnosis_comment, status_comment, suspects
+from app.publishing.comments import (
+    checklist,
+    diagnosis_comment,
+    says_working,
+    status_comment,
+    suspects,
+)
 from app.publishing.facts import patch_of
 from app.publishing.markers import branch_name, own_branch_name, run_marker
 from app.publishing.pull_request import (
@@ -137,6 +143,14 @@ def test_the_last_status_names_the_pull_request() -> None:
     draft = status_comment(FACTS, "done", replace(WHOLE, verdict=UNPROVEN), url)
     assert f"opened a draft, {url}" in draft
     assert "has no fix" in status_comment(FACTS, "done", AttemptState())
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_a_status_comment_is_known_to_say_that_the_run_works(language: Language) -> None:
+    facts = replace(FACTS, language=language)
+    assert says_working(status_comment(facts, "debugging", AttemptState()))
+    assert not says_working(status_comment(facts, "done", AttemptState()))
+    assert not says_working(status_comment(facts, "done", WHOLE, "https://pw.example/pull/1"))
 
 
 def test_a_diagnosis_says_what_is_known() -> None:
