@@ -13,7 +13,8 @@ from app.journal_view.html import trace_page
 from app.settings.schema import Settings
 from app.storage.store import SqlStore
 from app.web.app import Web, create_app
-from app.web.auth.visitors import RoleSource
+from app.web.auth.github_sign_in import Account
+from app.web.auth.visitors import Place, RoleSource
 from tests.e2e.axe import barriers
 from tests.e2e.dashboard_world import (
     EVIL,
@@ -156,7 +157,7 @@ def test_the_operator_signs_in_and_out(
         color_scheme="dark" if scheme == "dark" else "light",
     )
     page, complaints = watched(context)
-    asking = RoleSource(nobody, admins)
+    asking = RoleSource(nobody, admins, private)
     with serving(create_app(Web(settings, store, lambda _run: None, asking=asking))) as url:
         page.goto(f"{url}/sign-in?next=/runs/{run_id}")
         expect(page.get_by_role("link", name="Sign in with GitHub")).to_be_visible()
@@ -177,11 +178,15 @@ def test_the_operator_signs_in_and_out(
     context.close()
 
 
-async def admins(_installation: int, _repository: str) -> Role:
+async def private(_place: Place) -> bool:
+    return True
+
+
+async def admins(_place: Place) -> Role:
     return "admin"
 
 
-async def nobody(_installation: int, _repository: str, _login: str) -> Permission:
+async def nobody(_place: Place, _account: Account) -> Permission:
     return Permission("none", "none")
 
 

@@ -119,8 +119,10 @@ class KeptProof:
         return Services(
             settings=self.settings,
             store=self.store,
-            forge=lambda i, r: GithubForge(app_of(self.server), i, r),
-            mirror=lambda url: Mirror.of_remote(self.settings.state_dir / "mirrors", url),
+            forge=lambda *place: GithubForge(app_of(self.server), *place),
+            mirror=lambda url, repository_id=0: Mirror.of_remote(
+                self.settings.state_dir / "mirrors", url, repository_id=repository_id
+            ),
             sandboxes=LocalSandboxes(),
             make_model=lambda *_: None,  # type: ignore[arg-type,return-value]
             patience_s=(),
