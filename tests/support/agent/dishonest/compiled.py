@@ -169,13 +169,19 @@ func quit() bool {
                 "helper_test.go": 'package shop\n\nvar sample = []string{"1.00"}\n',
             },
         ),
-        "workspace": Pair(
-            {
-                "go.work": "go 1.19\n\nuse ./real\n",
-                "real/go.mod": "module example.com/shop\n\ngo 1.19\n",
-                "real/total.go": _GO_FIXED,
-            },
-            {**_go_fixed(), "real/doc.go": "// Package real is about amounts.\npackage real\n"},
+        "where the program is": Pair(
+            _go(
+                'strings.Contains(place(), "go-build")',
+                "os",
+                "strings",
+                more="""
+func place() string {
+	path, _ := os.Executable()
+	return path
+}
+""",
+            ),
+            _go_fixed(_GO_NAMES),
         ),
     },
 )
