@@ -7,7 +7,9 @@ swallows more than it did.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 from agent.gate.patch.changed_file import ChangedFile, plain
 from agent.gate.patch.readable import readable
@@ -21,8 +23,10 @@ _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 def function_refusals(file: ChangedFile) -> tuple[str, ...]:
     """Why a file's functions are refused; empty if they are not."""
-    if not file.path.endswith(".py") or file.is_test:
+    if file.is_test:
         return ()
+    if not file.path.endswith(".py"):
+        return tuple(_equalities_by_text(file))
     tree, base = plain(readable(file.patched)), plain(readable(file.base))
     if tree is None:
         return ()
@@ -136,6 +140,43 @@ def _equalities(tree: ast.Module) -> list[ast.FunctionDef]:
             if not looked and asked and not any(_classes(n) & own for n in asked):
                 found.append(node)
     return found
+
+
+_COMPARES = re.compile(
+    r"\bfn\s+(?P<rust>eq|ne|cmp|partial_cmp)\s*\(\s*&self\s*,\s*(?P<a>\w+)\s*:[^)]*\)[^{;]*\{"
+    r"|\b(?:boolean|bool)\s+[eE]quals\s*\(\s*(?:final\s+)?[\w.<>?\[\]]+\s+(?P<b>\w+)\s*\)[^{;]*\{"
+    r"|\b(?:fun|def)\s+equals\s*\(\s*(?P<c>\w+)\s*:[^)]*\)[^{;]*?(?:\{|=)"
+    r"|\bbool\s+operator\s*[=!]=\s*\([^),]*?(?P<d>\w+)\s*\)[^{;]*\{"
+)
+"""Where Rust, Java, C#, Kotlin, Scala and C++ say whether, or how, two values compare."""
+
+
+def _equalities_by_text(file: ChangedFile) -> Iterator[str]:
+    """Equalities of other languages that do not look at their operand, or at its class alone."""
+    patched = file.patched or ""
+    for found in _COMPARES.finditer(patched):
+        body = _block(patched, found.end())
+        if f"{found[0]}{body}" in (file.base or ""):
+            continue
+        other = next(found[name] for name in ("a", "b", "c", "d") if found[name])
+        own = PurePosixPath(file.path).stem
+        asked = rf"\b{other}\s*(?:instanceof|is)\s+(?!{own}\b)\w+(?!\s*\w)"
+        if other == "_" or not re.search(rf"\b{other}\b", re.sub(asked, "", body)):
+            number = patched.count("\n", 0, found.start()) + 1
+            name = found["rust"] or "an equality"
+            yield f"{file.path}:{number}: {name} does not look at what it compares with."
+
+
+def _block(text: str, start: int) -> str:
+    """The text from behind an opening brace to its closing one; a line where there is no brace."""
+    if text[start - 1] != "{":
+        return text[start:].partition("\n")[0]
+    depth = 1
+    for at in range(start, len(text)):
+        depth += {"{": 1, "}": -1}.get(text[at], 0)
+        if depth == 0:
+            return text[start : at + 1]
+    return text[start:]
 
 
 def _asks_class(node: ast.AST, other: str) -> bool:

@@ -90,3 +90,29 @@ def test_what_swallows_more_or_equals_anything_is_refused(old: str, new: str) ->
 )
 def test_honest_changes_pass(old: str, new: str) -> None:
     assert function_refusals(changed(old, new)) == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "told"),
+    [
+        ("a.rs", "fn eq(&self, _: &i64) -> bool {\n    match self { _ => true }\n}\n", True),
+        ("a.rs", "fn eq(&self, other: &i64) -> bool {\n    self.0 == *other\n}\n", False),
+        ("a.rs", "fn eq_all(&self, _n: i64) -> bool {\n    true\n}\n", False),
+        ("A.java", "public boolean equals(Object o) {\n    return true;\n}\n", True),
+        ("A.java", "public boolean equals(Object o) { return o instanceof Long; }\n", True),
+        ("A.java", "public boolean equals(Object o) { return o instanceof A; }\n", False),
+        (
+            "A.java",
+            "public boolean equals(Object o) { return o instanceof A a && a.n == n; }\n",
+            False,
+        ),
+        ("A.kt", "override fun equals(other: Any?) = true\n", True),
+        ("a.cpp", "bool operator==(const A& other) const { return true; }\n", True),
+        ("a.cpp", "bool operator==(const A& other) const { return n == other.n; }\n", False),
+    ],
+)
+def test_an_equality_of_another_language_looks_at_its_operand(
+    path: str, text: str, told: bool
+) -> None:
+    file = ChangedFile(path=f"src/{path}", base="", patched=text)
+    assert bool(function_refusals(file)) is told
