@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 
 from agent.journal.events import (
     AnyEvent,
+    AttemptEnded,
     Check,
     GateJudged,
     ModelTurned,
@@ -29,6 +30,7 @@ from app.storage import audit
 from app.storage.archive import archive
 from app.storage.store import SqlStore
 from app.web.app import Web, create_app
+from tests.support.runs.proven import PROVEN, REPRODUCED, STARTED, SUBMITTED
 from tests.support.runs.stored import trigger
 from tests.support.serving import serving
 
@@ -274,6 +276,28 @@ def test_a_run_is_steered_by_forms_of_its_own_page_only(
     assert store.get_run(again.rpartition("/")[2]).status == "queued"
     actions = {e.action for e in audit.entries(store.database)}
     assert {"hint", "stop", "retry"} <= actions
+
+
+def test_a_kept_patch_is_published_from_the_page(
+    url: str, store: SqlStore, operator: httpx.Client
+) -> None:
+    run_id = start(store)
+    button = f"/runs/{run_id}/publish"
+    form = {"form_token": form_token(operator.get(f"{url}/runs/{run_id}").text)}
+    assert operator.post(f"{url}{button}", data=form).status_code == 409  # not over yet
+    proven = (STARTED, REPRODUCED, SUBMITTED, PROVEN, AttemptEnded(outcome="proven"))
+    lease = store.claim(run_id, "w")
+    lease.append(run_id, proven)
+    lease.finish(run_id, RunEnded(outcome="proven", attempt=0, chosen_attempt=1))
+    assert f'action="{button}"' in operator.get(f"{url}/runs/{run_id}").text
+    assert operator.post(f"{url}{button}", data=form).headers["location"] == f"/runs/{run_id}"
+    assert (store.get_run(run_id).status, store.get_run(run_id).round) == ("queued", 2)
+    assert f'action="{button}"' not in operator.get(f"{url}/runs/{run_id}").text
+    assert "publish" in {e.action for e in audit.entries(store.database)}
+    again = store.claim(run_id, "w")
+    again.finish(run_id, RunEnded(outcome="proven", attempt=0, pull_request="https://x/1"))
+    assert operator.post(f"{url}{button}", data=form).status_code == 409
+    assert f'action="{button}"' not in operator.get(f"{url}/runs/{run_id}").text
 
 
 def test_a_stream_sends_what_comes_and_ends_with_the_run(
