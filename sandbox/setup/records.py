@@ -108,7 +108,8 @@ class PreparedEnvironment:
 
 def proposal(environment: Environment) -> str:
     """The recipe as text for `.github/patchwright.yml`; empty when there is nothing to say."""
-    if environment.is_bare or environment.explicit:
+    # Another base image cannot be asked for there: the lines alone would not give this environment.
+    if environment.is_bare or environment.explicit or environment.base:
         return ""
     lines = [f"image: {environment.image}"] if environment.image else []
     # Where the settings say nothing of an image, commands find a virtual environment made.
