@@ -25,7 +25,7 @@ from agent.journal.events import (
 from agent.model import ToolCall, Usage
 from app.github.webhook_events import Trigger
 from app.storage.store import SqlStore
-from tests.support.runs.stored import trigger
+from tests.support.runs.stored import id_of, trigger
 
 
 def a_run(store: SqlStore, number: int = 7, ended: bool = True) -> str:
@@ -85,7 +85,7 @@ def run(store: SqlStore, number: int, repository: str = "octo/calc", *, output: 
     trigger = Trigger(
         installation_id=11,
         repository=repository,
-        repository_id=5,
+        repository_id=id_of(repository),
         default_branch="main",
         archived=False,
         issue_number=number,
