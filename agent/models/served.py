@@ -52,11 +52,16 @@ async def list_models(
     client: httpx.AsyncClient, url: str, headers: Mapping[str, str] | None = None
 ) -> tuple[ServedModel, ...]:
     """The models of the server at an address that ends in the API's version; none on a fault."""
-    try:
-        answer = await client.get(f"{url}/models", headers=headers, timeout=_LISTING_S)
-        return served_models(answer.json())
-    except (httpx.HTTPError, ValueError, RecursionError):
-        return ()
+    # llama.cpp closes a connection that was used before without a word: the next one is new.
+    for _ in range(2):
+        try:
+            answer = await client.get(f"{url}/models", headers=headers, timeout=_LISTING_S)
+            return served_models(answer.json())
+        except httpx.RemoteProtocolError:
+            continue
+        except (httpx.HTTPError, ValueError, RecursionError):
+            break
+    return ()
 
 
 def chosen_model(served: Sequence[ServedModel], name: str) -> ServedModel | None:
