@@ -40,7 +40,7 @@ def test_it_tells_where_it_is_and_ends_on_request(tmp_path: Path) -> None:
     assert known["url"] == known["git_url"]
     assert known["webhook_secret"] == "s3cret"
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
-    assert (tmp_path / "git" / "acme" / "widget.git" / "HEAD").is_file()
+    assert [*(tmp_path / "git" / "acme").glob("widget-*.git/HEAD")]
 
 
 def test_a_key_that_is_none_is_refused_in_one_sentence(tmp_path: Path) -> None:
