@@ -270,7 +270,7 @@ async def report_unpublished(
     that the patch is for; else only the run's page. `reason` is for obstacles without their own
     words. Raises `ForgeAway` and `RateLimited`.
     """
-    command = f"/{_name_of(await forge.bot_login())} publish"
+    command = f"/{await _name(forge)} publish"
     try:
         text = unpublished_comment(run, state, publication, reason, command=command)
         await forge.put_comment(run.issue_number, run_marker(run.run_id, "diagnosis"), text)
@@ -314,6 +314,16 @@ async def _tell_by_check(
         _log.error("a patch is on its page only", run=run.run_id, why=str(error))
         return "page"
     return "check"
+
+
+async def _name(forge: Forge) -> str:
+    """What people call the App; the usual name where GitHub does not tell it, to a suspended one."""
+    try:
+        return _name_of(await forge.bot_login())
+    except (ForgeAway, RateLimited):
+        raise
+    except ForgeError:
+        return "patchwright"
 
 
 def _name_of(login: str) -> str:
