@@ -28,6 +28,7 @@ from tests.support.runs.stored import trigger
 from tests.support.runs.world import RunWorld
 
 ROOT = Path(__file__).parents[4]
+REPOSITORIES = ("octo/one", "octo/two", "octo/three", "octo/four")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(600),
@@ -204,7 +205,7 @@ def test_queues_keep_their_limits_and_people_go_first(url: str, tmp_path: Path) 
         known_there["set"]["role"] = "write"
         known_there["files"] = {".github/patchwright.yml": "triggers: {failed_check: true}"}
     limits = {"concurrency": 3, "repository_concurrency": 1, "worker_concurrency": 2}
-    ids: dict[str, list[str]] = {name: [] for name in ("one", "two", "three", "four")}
+    ids: dict[str, list[str]] = {name: [] for name in REPOSITORIES}
     with worker(tmp_path, "a", url, 12, **limits):
         pass  # makes the engine's tables
     with workflow_client(world.settings, world.store) as client:
@@ -213,7 +214,7 @@ def test_queues_keep_their_limits_and_people_go_first(url: str, tmp_path: Path) 
             for name, known in ids.items():
                 # Automatic ones were asked for first.
                 by = "command" if number == 3 else "failed_check"
-                known.append(accept(world.store, f"{name}-{number}", f"octo/{name}", number, by))
+                known.append(accept(world.store, f"{name}-{number}", name, number, by))
                 client.enqueue(known[-1])
 
     def runs() -> tuple[Run, ...]:
@@ -256,7 +257,8 @@ def side_by_side(spans: Iterable[Span]) -> int:
 
 
 def accept(store: SqlStore, delivery: str, repository: str, number: int, by: str) -> str:
-    asked: Trigger = trigger(number).model_copy(update={"repository": repository, "by": by})
+    place = {"repository": repository, "repository_id": REPOSITORIES.index(repository) + 1}
+    asked: Trigger = trigger(number).model_copy(update={**place, "by": by})
     return store.accept(delivery, "issues", asked, model="seeded").run_id
 
 

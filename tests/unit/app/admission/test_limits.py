@@ -12,6 +12,7 @@ from github import GithubException
 from app.admission.limits import Go, QueuedRun, Refuse, Wait, admit, queue_place
 from app.git.mirror import PushRefused
 from app.git.process import GitDenied
+from app.git.refusal import Refusal
 from app.github.convert import forge_error
 from app.github.errors import (
     ConversationLocked,
@@ -144,7 +145,7 @@ def github(status: int, message: str, **headers: str) -> Exception:
         (github(403, "Unable to create comment because issue is locked."), "locked"),
         (github(401, "Bad credentials"), "token"),
         (GitDenied("no"), "token"),
-        (PushRefused("The server does not take the branch x: protected."), "protected"),
+        (PushRefused("The server takes no x: protected.", Refusal("protected")), "protected"),
     ],
 )
 def test_each_refusal_has_its_own_end(error: Exception, kind: str) -> None:
