@@ -32,10 +32,11 @@ def readable(text: str | None) -> str | None:
     """The text, with statements of its top level left blank that cannot be judged here."""
     if text is None or can_be_judged(text):
         return text
-    unjudged = {line for first, block in _blocks(text) if not can_be_judged(block)
-                for line in range(first, first + block.count("\n"))}  # fmt: skip
+    blank = {
+        line for first, block in unjudged(text) for line in range(first, first + block.count("\n"))
+    }
     lines = text.splitlines(keepends=True)
-    return "".join("\n" if n in unjudged else line for n, line in enumerate(lines, 1))
+    return "".join("\n" if n in blank else line for n, line in enumerate(lines, 1))
 
 
 def unjudged(text: str | None) -> list[tuple[int, str]]:
