@@ -317,7 +317,7 @@ async def _tell_by_check(
 
 
 async def _name(forge: Forge) -> str:
-    """What people call the App; the usual name where GitHub does not tell it, to a suspended one."""
+    """What people call the App; the usual name where a suspended one is not told it."""
     try:
         return _name_of(await forge.bot_login())
     except (ForgeAway, RateLimited):
