@@ -147,14 +147,20 @@ class Setup:
         """Meanwhile look how much is written, and end the container when it is too much."""
         start = await self._engine.call(lambda client: disk_space(client, self._relay))
         task = asyncio.create_task(self._watch(start))
+        failed: SetupFailed | None = None
         try:
             yield
+        except SetupFailed as error:
+            failed = error
         finally:
             task.cancel()
             await asyncio.wait({task})
-        await self._look(start)
-        if self._excess:
-            raise self._failure("the whole set-up", self._excess)
+        if not self._excess:  # A command may write too much, and fail, between two looks.
+            await self._look(start)
+            if self._excess:
+                raise self._failure("the whole set-up", self._excess) from failed
+        if failed is not None:
+            raise failed
 
     async def _watch(self, most: DiskSpace) -> None:
         while not self._excess:
