@@ -21,11 +21,10 @@ from app.check.report import (
 from app.evaluation.repositories import Sources
 from app.git.local import mirror_local
 from app.git.process import run_git
-from app.repo_config.effective import EffectiveConfig, effective_config
-from app.repo_config.parser import read_repo_config
-from app.repo_config.schema import PATH
-from app.sandboxes.base import spec_of
+from app.repo_config.effective import EffectiveConfig
+from app.sandboxes.base import present_image, spec_of
 from app.sandboxes.environment import TestedEnvironment, environment_request, image_for
+from app.sandboxes.local_environment import config_of_tree
 from app.sandboxes.orphans import own_sandboxes
 from app.settings.schema import Settings
 from sandbox.docker.engine import DockerEngine
@@ -34,7 +33,6 @@ from sandbox.environment.tree import read_tree
 from sandbox.environment.versions.probe import PROBE, read_answer
 from sandbox.environment.versions.records import NAMES, StatedVersion, Tool, Version, text_of
 from sandbox.errors import ImageMissing
-from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Sandbox
 from sandbox.setup.records import proposal
 
@@ -62,12 +60,7 @@ async def check(
     """
     engine = DockerEngine(settings.docker_url)
     try:
-        await engine.check()
-        base = settings.sandbox_image or BASE_IMAGE
-        if not await engine.has_image(base):
-            raise ImageMissing(
-                f"the sandbox image {base} is missing; run `patchwright images build`"
-            )
+        await present_image(engine, settings)
         with tempfile.TemporaryDirectory(prefix="patchwright-") as folder:
             tree = Path(folder) / "tree.tar"
             commit = await _write_tree(request.repository, Path(folder), tree)
@@ -79,7 +72,7 @@ async def check(
 
 async def _write_tree(repository: str, scratch: Path, tree: Path) -> str:
     """Write the repository's tree, as it is at HEAD, to a tar file; returns the commit."""
-    if not repository.startswith(("http://", "https://")):
+    if not _is_address(repository):
         local = await asyncio.to_thread(mirror_local, Path(repository), scratch / "local")
         await asyncio.to_thread(local.mirror.tree_tar, local.commit, tree)
         return local.commit
@@ -91,6 +84,10 @@ async def _write_tree(repository: str, scratch: Path, tree: Path) -> str:
     return commit
 
 
+def _is_address(repository: str) -> bool:
+    return repository.startswith(("http://", "https://"))
+
+
 async def _check(
     engine: DockerEngine,
     settings: Settings,
@@ -100,10 +97,8 @@ async def _check(
     own: str,
     say: Callable[[str], None],
 ) -> CheckReport:
-    config = await asyncio.to_thread(_config, settings, tree, say)
-    if request.test_command:
-        config = replace(config, test_command=request.test_command)
-    local = not request.repository.startswith(("http://", "https://"))
+    config = await asyncio.to_thread(config_of_tree, settings, tree, say, request.test_command)
+    local = not _is_address(request.repository)
     name = str(Path(request.repository).resolve()) if local else request.repository
     wanted = replace(environment_request(name, config), always_try=True)
     found = await image_for(
@@ -121,14 +116,6 @@ async def _check(
     stated = project_versions(read.files, read.texts)
     versions = _versions(read_answer(probed.text), stated)
     return report_of(request.repository, commit, found, runs, versions, config)
-
-
-def _config(settings: Settings, tree: Path, say: Callable[[str], None]) -> EffectiveConfig:
-    text = read_tree(tree, lambda _: (PATH,)).texts.get(PATH)
-    read = read_repo_config(text.encode() if text else None, None)
-    for problem in read.problems:
-        say(f"{PATH}, line {problem.line}: {problem.reason}")
-    return effective_config(settings, read.config)
 
 
 async def _runs(

@@ -25,14 +25,13 @@ from app.git.local import mirror_history, mirror_local
 from app.git.mirror import Mirror
 from app.journal_view.terminal import progress_line
 from app.llm.factory import make_model
-from app.sandboxes.base import spec_of
+from app.sandboxes.base import present_image, spec_of
 from app.sandboxes.kept_base import FOLDER, kept_base
 from app.sandboxes.local_environment import with_environment
 from app.sandboxes.orphans import own_sandboxes
 from app.settings.schema import Settings
 from sandbox.byte_text import to_bytes
 from sandbox.docker.engine import DockerEngine
-from sandbox.errors import ImageMissing
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Sandbox
 
@@ -178,10 +177,7 @@ async def _attempts(
     run: _Run, mirror: Mirror, scratch: Path, engine: DockerEngine, settings: Settings
 ) -> tuple[AttemptState, ...]:
     kept, repository = run.kept, Path(run.kept.repository)
-    await engine.check()
-    image = settings.sandbox_image or BASE_IMAGE
-    if not await engine.has_image(image):
-        raise ImageMissing(f"the sandbox image {image} is missing; run `patchwright images build`")
+    await present_image(engine, settings)
     tree = scratch / "tree.tar"
     mirror.tree_tar(kept.commit, tree)
     settings, found = await with_environment(

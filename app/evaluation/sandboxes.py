@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from app.repo_config.schema import PATH
-from app.sandboxes.base import spec_of
+from app.sandboxes.base import present_image, spec_of
 from app.sandboxes.local_environment import LocalEnvironment, prepare_local_environment
 from app.sandboxes.orphans import own_sandboxes
 from app.settings.schema import Settings
@@ -26,7 +26,6 @@ from sandbox.environment.choose import (
 )
 from sandbox.environment.dockerfile import NotUsable
 from sandbox.environment.tree import read_tree
-from sandbox.errors import ImageMissing
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Sandbox
 
@@ -124,12 +123,7 @@ async def docker_trees(
     """
     engine = DockerEngine(settings.docker_url)
     try:
-        await engine.check()
-        default = settings.sandbox_image or BASE_IMAGE
-        if not await engine.has_image(default):
-            raise ImageMissing(
-                f"the sandbox image {default} is missing; run `patchwright images build`"
-            )
+        await present_image(engine, settings)
         async with own_sandboxes(engine) as own:
             yield DockerTrees(settings, engine, own, say)
     finally:

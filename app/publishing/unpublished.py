@@ -42,7 +42,7 @@ def unpublished_comment(
             detail=(obstacle.detail if obstacle else "") or reason,
             words="\n".join(obstacle.words) if obstacle else "",
             publication=publication,
-            base=publication.base or facts.base_commit or _made_from(state),
+            base=publication.base or facts.base_commit,
             shown=shown,
             secret=obstacle is not None and obstacle.kind in WITH_SECRETS,
             files=diffstat(patch),
@@ -59,7 +59,3 @@ def unpublished_comment(
         if shown.files == shown.of:
             break
     return fit(text(shown, proof=proof), limit)
-
-
-def _made_from(state: AttemptState) -> str:
-    return state.started.base_commit if state.started else ""

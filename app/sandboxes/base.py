@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Protocol
 
 from app.settings.schema import Settings
+from sandbox.docker.engine import DockerEngine
+from sandbox.errors import ImageMissing
+from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Sandbox
 from sandbox.spec import SandboxSpec
 
@@ -23,6 +26,18 @@ def spec_of(
         runtime=settings.sandbox_runtime,
         installation=installation or settings.installation,
     )
+
+
+async def present_image(engine: DockerEngine, settings: Settings) -> str:
+    """The image that sandboxes start from where nothing else is asked for.
+
+    Raises `EngineUnavailable`, and `ImageMissing` where the engine does not hold it.
+    """
+    await engine.check()
+    image = settings.sandbox_image or BASE_IMAGE
+    if not await engine.has_image(image):
+        raise ImageMissing(f"the sandbox image {image} is missing; run `patchwright images build`")
+    return image
 
 
 class Sandboxes(Protocol):

@@ -12,7 +12,7 @@ from rich.console import Console
 from agent.journal.events import SetupTried
 from agent.task import GatePolicy
 from app.llm.factory import make_model
-from app.repo_config.effective import effective_config
+from app.repo_config.effective import EffectiveConfig, effective_config
 from app.repo_config.parser import read_repo_config
 from app.repo_config.schema import PATH
 from app.sandboxes.environment import environment_request, image_for
@@ -69,6 +69,21 @@ class LocalEnvironment:
     """The network failed a set-up that might have worked: this is not the tree's environment."""
 
 
+def config_of_tree(
+    settings: Settings, tree: Path, say: Callable[[str], None], test_command: str = ""
+) -> EffectiveConfig:
+    """What a tree's own `.github/patchwright.yml` asks for, and `test_command` before it.
+
+    `say` is told what is wrong in the file.
+    """
+    text = read_tree(tree, lambda _: (PATH,)).texts.get(PATH)
+    found = read_repo_config(text.encode() if text else None, None)
+    for problem in found.problems:
+        say(f"{PATH}, line {problem.line}: {problem.reason}")
+    config = effective_config(settings, found.config)
+    return replace(config, test_command=test_command) if test_command else config
+
+
 async def prepare_local_environment(
     engine: DockerEngine,
     settings: Settings,
@@ -87,13 +102,7 @@ async def prepare_local_environment(
     What the tree's `.github/patchwright.yml` asks for counts, and `test_command` before it. `say`
     is told what is done and what failed. Errors as `image_for`.
     """
-    text = (await asyncio.to_thread(read_tree, tree, lambda _: (PATH,))).texts.get(PATH)
-    found = read_repo_config(text.encode() if text else None, None)
-    for problem in found.problems:
-        say(f"{PATH}, line {problem.line}: {problem.reason}")
-    config = effective_config(settings, found.config)
-    if test_command:
-        config = replace(config, test_command=test_command)
+    config = await asyncio.to_thread(config_of_tree, settings, tree, say, test_command)
     prepared = await image_for(
         engine,
         settings,

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from sandbox.attacks.target import SMALL, Attack, Escaped, Target, must_answer
 from sandbox.errors import SandboxError
+from sandbox.protocol import Sandbox
 
 _MIB = 1024**2
 _PROGRAM = "/tmp/inodes.py"  # noqa: S108 - in the sandbox
@@ -181,6 +182,15 @@ async def thread_bomb(target: Target) -> None:
     await must_answer(box)
 
 
+async def _must_stay_within(box: Sandbox, program: str, word: str, most_bytes: int) -> None:
+    """Run a program that says, after this word, how many bytes it came to take."""
+    await box.write(_PROGRAM, program.encode())
+    result = await box.run(f"python3 {_PROGRAM}", timeout_s=40)
+    if word in result.text and int(result.text.split()[-1]) > most_bytes:
+        raise Escaped(f"{result.text.strip()} bytes where {SMALL.memory_bytes:,} are allowed")
+    await must_answer(box)
+
+
 async def nameless_files(target: Target) -> None:
     """Files that were removed and are still open, and files that never had a name."""
     box = await target.open()
@@ -201,11 +211,7 @@ async def nameless_files(target: Target) -> None:
         "    except OSError: pass\n"
         "print('WROTE', total, flush=True)\n"
     )
-    await box.write(_PROGRAM, fill.encode())
-    result = await box.run(f"python3 {_PROGRAM}", timeout_s=40)
-    if "WROTE" in result.text and int(result.text.split()[-1]) > SMALL.memory_bytes:
-        raise Escaped(f"{result.text.strip()} bytes where {SMALL.memory_bytes:,} are allowed")
-    await must_answer(box)
+    await _must_stay_within(box, fill, "WROTE", SMALL.memory_bytes)
 
 
 async def kernel_buffers(target: Target) -> None:
@@ -227,11 +233,7 @@ async def kernel_buffers(target: Target) -> None:
         "except OSError: pass\n"
         "print('HELD', total, flush=True)\n"
     )
-    await box.write(_PROGRAM, fill.encode())
-    result = await box.run(f"python3 {_PROGRAM}", timeout_s=40)
-    if "HELD" in result.text and int(result.text.split()[-1]) > 2 * SMALL.memory_bytes:
-        raise Escaped(f"{result.text.strip()} bytes where {SMALL.memory_bytes:,} are allowed")
-    await must_answer(box)
+    await _must_stay_within(box, fill, "HELD", 2 * SMALL.memory_bytes)
 
 
 ATTACKS = (

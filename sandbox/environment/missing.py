@@ -194,8 +194,11 @@ _SAME_NAME = frozenset(_SAME.split())
 
 def missing_modules(said: str) -> tuple[str, ...]:
     """The modules (Python's, Node's packages) that a text says are not there; each once."""
-    found = [a or b or c for a, b, c in _MODULE.findall(said)]
-    return tuple(dict.fromkeys([*found, *_PACKAGE.findall(said)]))
+    return tuple(dict.fromkeys([*_python_modules(said), *_PACKAGE.findall(said)]))
+
+
+def _python_modules(said: str) -> list[str]:
+    return [a or b or c for a, b, c in _MODULE.findall(said)]
 
 
 def missing_distributions(said: str, manifests: Mapping[str, str]) -> tuple[str, ...]:
@@ -211,8 +214,7 @@ def missing_distributions(said: str, manifests: Mapping[str, str]) -> tuple[str,
         found += [word for word in words if _REQUIREMENT.fullmatch(word) and _is_known(word)]
     if _NO_ASYNC.search(said):
         found.append("pytest-asyncio")
-    modules = [a or b or c for a, b, c in _MODULE.findall(said)]
-    found += [_of_module(module, named) for module in modules]
+    found += [_of_module(module, named) for module in _python_modules(said)]
     return tuple(dict.fromkeys(name for name in found if name))
 
 

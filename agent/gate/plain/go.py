@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
-from agent.gate.plain.program import Program, run_programs
+from agent.gate.plain.program import Program, in_both_places, run_programs
 from agent.gate.plain.records import (
     BUILD_S,
     MOST_FILES,
@@ -68,10 +68,9 @@ async def _run_package(
         return None
     names = {PurePosixPath(file.path).name: file.path for file in group}
     where = str(PurePosixPath(group[0].path).parent)
-    programs = [Program(argv=(program,), cwd=copy.whole(where), names=names)]
-    if any(file.declared for file in group):
-        away = Program(argv=(program,), cwd=copy.scratch, names=names, elsewhere=True)
-        programs.append(away)
+    here = Program(argv=(program,), cwd=copy.whole(where), names=names)
+    declared = any(file.declared for file in group)
+    programs = in_both_places(here, copy.scratch, declared=declared)
     return await run_programs(copy.sandbox, programs, copy.scratch, TOTAL_S + 10)
 
 

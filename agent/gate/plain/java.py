@@ -11,7 +11,7 @@ import secrets
 import shlex
 from pathlib import PurePosixPath
 
-from agent.gate.plain.program import Program, run_programs
+from agent.gate.plain.program import Program, in_both_places, run_programs
 from agent.gate.plain.records import BUILD_S, MOST_FILES, TOTAL_S, PlainOutcome, PlainTests, built
 from agent.gate.plain.trees import TestFile, copied_tree, program_text, read_tests
 from agent.testing.runners import kind_of
@@ -52,10 +52,8 @@ async def run_java(sandbox: Sandbox, tests: PlainTests) -> dict[str, PlainOutcom
         for name, file in classes.items():
             declared = any(f.path == file and f.declared for f in inside)
             argv = ("java", "-cp", ":".join([*path, copy.scratch]), word, name)
-            programs = [Program(argv=argv, cwd=copy.whole(root), names={name: file})]
-            if declared:
-                there = {"cwd": copy.scratch, "elsewhere": True}
-                programs.append(programs[0].model_copy(update=there))
+            here = Program(argv=argv, cwd=copy.whole(root), names={name: file})
+            programs = in_both_places(here, copy.scratch, declared=declared)
             found |= await run_programs(sandbox, programs, copy.scratch, TOTAL_S + 10)
         return found
 

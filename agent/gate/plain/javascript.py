@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 import secrets
-from importlib import resources
 
 from agent.gate.plain.program import Program, run_programs
 from agent.gate.plain.records import MOST_FILES, TOTAL_S, PlainOutcome, PlainTests, whole
-from agent.gate.plain.trees import copied_tree
+from agent.gate.plain.trees import copied_tree, program_text
 from agent.testing.paths import is_test
 from agent.testing.suite import read_text
 from sandbox.protocol import WORKDIR, Sandbox
@@ -23,7 +22,7 @@ async def run_javascript(sandbox: Sandbox, tests: PlainTests) -> dict[str, Plain
     files = [*own, *others][:MOST_FILES]
     if not files or await _needs_a_page(sandbox, tests):
         return {}
-    text = resources.files("agent.gate.sandboxed").joinpath("plain_tests.cjs").read_bytes()
+    text = program_text("plain_tests.cjs").encode()
     async with copied_tree(sandbox) as copy:
         name = f"{secrets.token_hex(4)}.cjs"
         await sandbox.write(f"{copy.scratch}/{name}", text)

@@ -19,7 +19,7 @@ from sandbox.protocol import Sandbox
 _KEPT = "PATH LD_LIBRARY_PATH JAVA_HOME GOROOT NODE_PATH"
 _STOPPED = range(124, 256)
 """Exit codes of programs that were stopped from outside, or could not be started."""
-LIMIT_S = 20.0
+_PROGRAM_S = 20.0
 """Of one program."""
 _OUTCOMES = ("passed", "failed", "left out")
 
@@ -34,6 +34,12 @@ class Program(Record):
     elsewhere: bool = False
 
 
+def in_both_places(program: Program, scratch: str, *, declared: bool) -> list[Program]:
+    """The program where it is, and in a scratch folder too if it has tests of the reproduction."""
+    there = program.model_copy(update={"cwd": scratch, "elsewhere": True})
+    return [program, there] if declared else [program]
+
+
 async def run_programs(
     sandbox: Sandbox, programs: Sequence[Program], folder: str, timeout_s: float
 ) -> dict[str, PlainOutcome]:
@@ -46,7 +52,7 @@ async def run_programs(
         own = " ".join(f'${{{name}:+{name}="${name}"}}' for name in _KEPT.split())
         call = (
             f"env -i {own} HOME={folder}/home USER={user} LOGNAME={user} LANG=C.UTF-8 "
-            f"timeout -s KILL {LIMIT_S:.0f} {shlex.join(program.argv)}"
+            f"timeout -s KILL {_PROGRAM_S:.0f} {shlex.join(program.argv)}"
         )
         lines.append(
             f"( cd {shlex.quote(program.cwd)} && printf '%s\\n' {word} "

@@ -7,7 +7,6 @@ import re
 import secrets
 import shlex
 from collections.abc import Collection, Mapping, Sequence
-from importlib import resources
 
 from agent.gate.plain.records import (
     LIMIT_S,
@@ -18,7 +17,7 @@ from agent.gate.plain.records import (
     some_user,
     whole,
 )
-from agent.gate.plain.trees import copied_tree
+from agent.gate.plain.trees import copied_tree, program_text
 from agent.model import Record
 from agent.testing.paths import is_source, is_test
 from sandbox.protocol import WORKDIR, Sandbox
@@ -78,7 +77,7 @@ async def _run_in(
     """The outcomes of files chosen from a job, in the tree or a copy of it."""
     mark = secrets.token_hex(16)
     folder = f"/tmp/{secrets.token_hex(6)}"  # noqa: S108 - inside the sandbox
-    text = resources.files("agent.gate.sandboxed").joinpath("plain_tests.py").read_bytes()
+    text = program_text("plain_tests.py").encode()
     lists = {"files": (), "elsewhere": (), **chosen}
     said = {
         "mark": mark,

@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Mapping
 from pathlib import PurePosixPath
 
-from agent.gate.plain.program import Program, run_programs
+from agent.gate.plain.program import Program, in_both_places, run_programs
 from agent.gate.plain.records import BUILD_S, TOTAL_S, PlainOutcome, PlainTests, built
 from agent.gate.plain.trees import TestFile, copied_tree, program_text, read_tests
 from sandbox.protocol import Sandbox
@@ -49,10 +49,8 @@ async def run_rust(sandbox: Sandbox, tests: PlainTests) -> dict[str, PlainOutcom
             if not ok:
                 continue
             names = {file.path: file.path}
-            programs = [Program(argv=(program,), cwd=copy.whole(root), names=names)]
-            if file.declared:
-                away = Program(argv=(program,), cwd=copy.scratch, names=names, elsewhere=True)
-                programs.append(away)
+            here = Program(argv=(program,), cwd=copy.whole(root), names=names)
+            programs = in_both_places(here, copy.scratch, declared=file.declared)
             found |= await run_programs(sandbox, programs, copy.scratch, TOTAL_S + 10)
     return found
 
