@@ -172,6 +172,45 @@ def touched_names(files: Sequence[ChangedFile]) -> frozenset[str]:
     return frozenset(found)
 
 
+def rewritten_definitions(files: Sequence[ChangedFile]) -> frozenset[tuple[str, str]]:
+    """The text before and after of each function and class whose text changes, spaces as one.
+
+    From the base's and the patched file, by the same place in both; tests are left out.
+    """
+    found = set()
+    for file in files:
+        if file.is_test or not file.path.endswith(".py"):
+            continue
+        before, after = (_definitions(text) for text in (file.base, file.patched))
+        found |= {(text, after[name]) for name, text in before.items() if name in after}
+    return frozenset((old, new) for old, new in found if old != new)
+
+
+def _definitions(text: str | None) -> dict[str, str]:
+    """The text of each function and class with its decorators, by its dotted name."""
+    tree = parsed(text)
+    lines = (text or "").split("\n")
+    found: dict[str, str] = {}
+
+    def look(node: ast.AST, owner: str) -> None:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                first = min([child.lineno, *(d.lineno for d in child.decorator_list)])
+                name = f"{owner}{child.name}"
+                found[name] = _one_space("\n".join(lines[first - 1 : child.end_lineno]))
+                look(child, f"{name}.")
+            elif isinstance(child, ast.stmt):
+                look(child, owner)
+
+    if tree is not None:
+        look(tree, "")
+    return found
+
+
+def _one_space(text: str) -> str:
+    return " ".join(text.split())
+
+
 async def sessions_for(
     clean: Sandbox, files: Sequence[ChangedFile], base_files: Sequence[str]
 ) -> tuple[Session, ...]:
@@ -283,6 +322,7 @@ def judged_examples(
     touched: frozenset[str],
     bug: str,
     patched: Mapping[str, str | None],
+    rewritten: frozenset[tuple[str, str]] = frozenset(),
 ) -> list[Judged]:
     """Each example on both sides.
 
@@ -291,6 +331,9 @@ def judged_examples(
     promises, when it still ends with the exception of the `bug`, or when it is the touched
     function's own and still gives another value (on a page elsewhere: a new one). All else, and
     what differs between two runs with the patch, is left out: it fails for reasons of its own.
+    So is an example that prints the whole text of one of the `rewritten` definitions
+    (`inspect.getsource`), as the base has it before and as the patch has it after: it tells what
+    the program's text is and nothing of what it does.
     """
     found = []
     for number, session in enumerate(sessions):
@@ -309,7 +352,9 @@ def judged_examples(
                     line=example.line,
                     source=example.source.strip(),
                     want=(example.raises or example.want).strip(),
-                    kind=_kind(example, was, now, own, bug, page=page),
+                    kind="left out"
+                    if _prints_definition(was, now, rewritten)
+                    else _kind(example, was, now, own, bug, page=page),
                     before=_words(was),
                     after=_words(now[0]),
                     edited=edited,
@@ -346,6 +391,18 @@ def _kind(
     if example.raises is not None or (page and was == after):
         return "left out"  # such a page was outdated before
     return "still wrong" if wanted is not None and got is not None else "left out"
+
+
+def _prints_definition(
+    was: Shown | None, now: Sequence[Shown | None], rewritten: frozenset[tuple[str, str]]
+) -> bool:
+    if was is None or was.raised is not None:
+        return False
+    old = _one_space(was.output)
+    return all(
+        seen is not None and seen.raised is None and (old, _one_space(seen.output)) in rewritten
+        for seen in now
+    )
 
 
 def _still_in_text(example: Example, text: str | None) -> bool:
@@ -399,7 +456,7 @@ def examples_check(judged: Sequence[Judged], issue: Issue) -> Check | None:
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())[:160]
+    return _one_space(text)[:160]
 
 
 def _named(judged: Judged, issue: Issue) -> bool:
@@ -435,7 +492,9 @@ async def check_examples(
     after = [await run_sessions(sandbox, sessions) for _ in range(2)]
     bug = f"{declared.expected_failure}\n{declared.observed}" if declared else ""
     texts = {file.path: file.patched for file in files}
-    found = judged_examples(sessions, before, after, touched_names(files), bug, texts)
+    found = judged_examples(
+        sessions, before, after, touched_names(files), bug, texts, rewritten_definitions(files)
+    )
     held = tuple(
         (number, at)
         for number, session in enumerate(sessions)

@@ -156,6 +156,29 @@ async def test_examples_that_fail_for_reasons_of_their_own_are_left_out() -> Non
     assert "not_there" not in check.detail and "undefined" not in check.detail
 
 
+async def test_an_example_that_prints_a_changed_functions_text_says_nothing_either_way() -> None:
+    page = """```pycon
+>>> import inspect
+>>> from kit.rows import double, first
+>>> print(inspect.getsource(double))
+def double(number):
+    return number * 2
+>>> double(5)
+10
+```
+"""
+    base = ROWS.replace('    """Twice.\n\n    >>> double(4)\n    8\n    """\n', "")
+    fixed = base.replace("def double(number)", "def double(number, *rest)")
+    check = await checked(fixed, base, page)
+    assert check.ok and "5 documented examples held" in check.detail
+    # What the function gives is judged as ever, and a text that is not the patched one's as well.
+    check = await checked(fixed.replace("number * 2", "number * 3"), base, page)
+    assert not check.ok and "`double(5)`" in check.detail and "getsource" not in check.detail
+    other = f"{fixed}\n\ndouble = type(first)(first.__code__, globals())\n"
+    check = await checked(other, base, page)
+    assert not check.ok and "getsource(double)" in check.detail
+
+
 async def test_where_the_issue_asks_for_another_answer_a_person_decides() -> None:
     other = Issue(title="double(4) should be 9", body="The text says 8.")
     check = await checked(FIXED.replace("number * 2", "number * 2 + 1"), issue=other)
