@@ -7,13 +7,12 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from sandbox.environment.records import LOCKED, PREFIX, Resolution, Step, Texts, apt
+from sandbox.environment.npm import FOUND, NODE_AND_NPM, QUIET, TOOLS
+from sandbox.environment.records import LOCKED, Resolution, Step, Texts
 
 LOCKS = ("package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml", "yarn.lock")
 MANIFESTS = ("package.json", ".npmrc", ".yarnrc.yml", "pnpm-workspace.yaml", *LOCKS)
 
-TOOLS = f"{PREFIX}/node"
-_QUIET = "--no-audit --no-fund --loglevel=error --cache /tmp/npm"
 _VERSION = re.compile(r"^(npm|pnpm|yarn)@(\d+\.\d+\.\d+)")
 
 
@@ -26,12 +25,11 @@ def steps(
     manifest = _object(texts.get("package.json", ""))
     there = set(names) if resolution.locked else set(names) - set(LOCKS)
     install = _install(there, texts if resolution.locked else {}, manifest)
-    node = (apt(("nodejs", "npm"), unless="npm"), _FASTER_NPM)
     if not install and not _has_dependencies(manifest):
-        return node[:1]
+        return NODE_AND_NPM
     dated = f" --before={resolution.as_of}" if resolution.as_of else ""
-    commands = install or [f"npm install --no-package-lock {_QUIET}{dated}"]
-    return (*node, *(Step(c, folder=folder) for c in commands))
+    commands = install or [f"npm install --no-package-lock {QUIET}{dated}"]
+    return (*NODE_AND_NPM, _FASTER_NPM, *(Step(c, folder=folder) for c in commands))
 
 
 def _install(names: set[str], texts: Texts, manifest: dict[str, Any]) -> list[str]:
@@ -57,17 +55,16 @@ def _install(names: set[str], texts: Texts, manifest: dict[str, Any]) -> list[st
         flags = "--non-interactive --cache-folder /tmp/yarn"
         return [_tool(f"yarn@{version or '1'}"), f"yarn install{frozen} {flags}"]
     if names & {"package-lock.json", "npm-shrinkwrap.json"}:
-        return [f"npm ci {_QUIET}"]
+        return [f"npm ci {QUIET}"]
     return []
 
 
-# Debian's npm 9 opens a connection for every request through a proxy; 10 keeps them open. The
-# install of 71 packages took 24 and 26 s with the one and 7 and 8 s with the other.
+# Where an image or a distribution had an older npm; see `sandbox.environment.npm` for why.
 _FASTER_NPM = Step(
-    "case $(npm --version) in [1-9].*) node -e '"
+    f"{FOUND}case $(npm --version) in [1-9].*) node -e '"
     'const [a, b] = process.versions.node.split(".").map(Number);'
     "process.exit(a > 20 || (a == 20 && b > 4) || (a == 18 && b > 16) ? 0 : 1)' && "
-    f"npm install -g --prefix {TOOLS} {_QUIET} --ignore-scripts npm@10 || true;; esac",
+    f"npm install -g --prefix {TOOLS} {QUIET} --ignore-scripts npm@10 || true;; esac",
     shared=True,
 )
 
@@ -77,17 +74,18 @@ def node_from_npm(version: str) -> Step:
 
     Debian's own npm runs only with Debian's Node.
     """
+    # Apart, as a newer npm does not let itself be installed by an older Node.
+    install = f"npm install -g --prefix {TOOLS} {QUIET} --ignore-scripts"
     npm = "npm@11" if version.split(".")[0] >= "24" else "npm@10"
     command = (
-        "arch=$(uname -m | sed -e s/x86_64/x64/ -e s/aarch64/arm64/) && "
-        f"npm install -g --prefix {TOOLS} {_QUIET} --ignore-scripts "
-        f"node-linux-$arch@{version} {npm}"
+        f"{FOUND}arch=$(uname -m | sed -e s/x86_64/x64/ -e s/aarch64/arm64/) && "
+        f"{install} node-linux-$arch@{version} && hash -r && {install} {npm}"
     )
     return Step(command, shared=True)
 
 
 def _tool(package: str) -> str:
-    return f"npm install -g --prefix {TOOLS} {_QUIET} {package}"
+    return f"npm install -g --prefix {TOOLS} {QUIET} {package}"
 
 
 def _has_dependencies(manifest: dict[str, Any]) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sandbox.environment.javascript import node_from_npm
+from sandbox.environment.npm import NODE_AND_NPM
 from sandbox.environment.records import PREFIX, VENV, Environment, Step
 from sandbox.environment.versions.available import (
     NODES,
@@ -116,13 +117,13 @@ def _said(base: BaseImage) -> str:
 
 
 def _uses_node(environment: Environment) -> bool:
-    return any("npm" in step.command for step in environment.steps)
+    return any(step in NODE_AND_NPM for step in environment.steps)
 
 
 def _with_node(environment: Environment, version: str) -> Environment:
     """Node of this major from the npm registry, after the steps that bring npm itself."""
     steps = list(environment.steps)
-    at = next(i for i, step in enumerate(steps) if "npm" in step.command) + 1
+    at = max(i for i, step in enumerate(steps) if step in NODE_AND_NPM) + 1
     return replace(environment, steps=(*steps[:at], node_from_npm(version), *steps[at:]))
 
 
