@@ -225,10 +225,14 @@ class Story:
     def settled(self) -> None:
         """No delivery is under way, no ask open, no run live, and none came of what was done."""
 
+        def busy() -> bool:
+            return bool(self.services.inbox.open_events() or self.store.live())
+
         def quiet() -> bool:
-            sent = len(self.world.deliveries())
-            busy = self.services.inbox.open_events() or self.store.live()
-            return not busy and len(self.world.deliveries()) == sent
+            if busy():
+                return False
+            sent = self.world.delivery_count()
+            return not busy() and self.world.delivery_count() == sent
 
         self.until(quiet, PATIENCE_S, "everything to be answered")
 
@@ -282,4 +286,4 @@ class Story:
             if found:
                 return found
             assert time.monotonic() < deadline, f"waited in vain for {what}"
-            time.sleep(0.05)
+            time.sleep(0.1)

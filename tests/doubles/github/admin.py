@@ -302,6 +302,10 @@ def _deliveries(admin: Admin, _: Json) -> list[Json]:
     ]
 
 
+def _delivery_count(admin: Admin, _: Json) -> int:
+    return len(admin.world.deliveries)
+
+
 def _redeliver(admin: Admin, body: Json) -> list[int]:
     for delivery in admin.world.deliveries:
         if delivery.id == body["id"]:
@@ -359,6 +363,7 @@ ACTIONS: dict[str, Action] = {
     "rate-limit": _rate_limit,
     "acts": _acts,
     "deliveries": _deliveries,
+    "delivery_count": _delivery_count,
     "redeliver": _redeliver,
     "send": _send,
     "idle": _idle,

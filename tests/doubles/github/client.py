@@ -196,6 +196,11 @@ class GithubWorld:
         found: list[Json] = self.admin("deliveries")
         return [item for item in found if event in (None, item["event"])]
 
+    def delivery_count(self) -> int:
+        """How many webhook deliveries there were, when none is under way any more."""
+        self.admin("idle")
+        return int(self.admin("delivery_count"))
+
     def redeliver(self, delivery_id: int, times: int = 1) -> list[int]:
         """Deliver the same one again, ``times`` at once."""
         return list(self.admin("redeliver", id=delivery_id, times=times))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+import os
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -184,11 +185,12 @@ def spoil(rng: random.Random, event: str, payload: dict[str, Any]) -> tuple[str,
     return event, body
 
 
-BATCH, BATCHES = 50, 200
+BATCH = 50
+BATCHES = int(os.environ.get("PATCHWRIGHT_CHECK_PAYLOADS", "3000")) // BATCH
 
 
 @pytest.mark.slow
-def test_ten_thousand_spoilt_payloads_get_2xx_or_4xx(service: ServiceUnderTest) -> None:
+def test_spoilt_payloads_get_2xx_or_4xx(service: ServiceUnderTest) -> None:
     chosen = [
         (event, payload) for where in FILES for event, payload in examples(where) if event in EVENTS
     ]
@@ -212,5 +214,5 @@ def test_ten_thousand_spoilt_payloads_get_2xx_or_4xx(service: ServiceUnderTest) 
 
     batch()
     assert sum(answers.values()) >= BATCH * BATCHES * 0.9, answers
-    assert answers[400] > 500
-    assert answers[200] + answers[202] > 500
+    assert answers[400] > BATCH * BATCHES * 0.05
+    assert answers[200] + answers[202] > BATCH * BATCHES * 0.05
