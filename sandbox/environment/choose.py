@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from sandbox.environment import compiled, devcontainer, dockerfile, javascript, python
+from sandbox.environment.npm import TOOLS
 from sandbox.environment.provide import on_used_versions, provided
 from sandbox.environment.records import BIN, LOCKED, VENV, Environment, Resolution, Step, Texts
 from sandbox.environment.versions.available import NOT_KNOWN, Offers, shortfall, unmet
@@ -45,7 +46,7 @@ _MENTION = re.compile(r"(?<![\w.@+-])[\w.@+-]{1,100}(?:/[\w.@+-]{1,100}){1,100}"
 """Bounded, and begun only where a word begins: comments of strangers are searched with it."""
 PATH = (
     "PATH",
-    f"{VENV}/bin:{BIN}:{javascript.TOOLS}/bin:/opt/patchwright/home/.local/bin:"
+    f"{VENV}/bin:{BIN}:{TOOLS}/bin:/opt/patchwright/home/.local/bin:"
     "/opt/patchwright/home/.cargo/bin:$PATH",
 )
 
