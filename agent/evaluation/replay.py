@@ -165,6 +165,9 @@ def failing_command(command: str, failing: Sequence[str], files: Iterable[str]) 
         case "mocha":
             titles = [name.split("::", 1)[-1] for name in failing[:MOST_NAMED]]
             return f"{command} -g {shlex.quote('|'.join(map(re.escape, titles)))}"
+        case "tap":
+            own = [path for path in paths if path in {name.split("::")[0] for name in failing}]
+            return f"{command} {shlex.join(own)}".rstrip()
         case _:
             return command
 

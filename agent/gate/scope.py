@@ -36,7 +36,7 @@ _LANGUAGES: dict[str, Language] = {
 }
 _RUNS: dict[str, Language] = {
     **dict.fromkeys(("pytest", "unittest", "tox"), "Python"),
-    **dict.fromkeys(("jest", "vitest", "mocha", "node"), "JavaScript"),
+    **dict.fromkeys(("jest", "vitest", "mocha", "node", "tap", "tape"), "JavaScript"),
     "go": "Go",
     "cargo": "Rust",
     **dict.fromkeys(("maven", "gradle"), "Java"),
@@ -45,7 +45,7 @@ _WORDS: tuple[tuple[str, Language], ...] = (
     (r"\b(?:npm|npx|yarn|pnpm|node|bun|deno)\b", "JavaScript"),
     (r"\bpython[\d.]*\b", "Python"),
 )
-_NAMED_BY_FILE = ("pytest", "tox", "jest", "vitest", "mocha", "unittest")
+_NAMED_BY_FILE = ("pytest", "tox", "jest", "vitest", "mocha", "tap", "unittest")
 _AFFIX = re.compile(r"^test[-_]|[-_.]tests?$|[-_.]spec$|^tests?$|Tests?$")
 _MOST_TESTS = 3000
 

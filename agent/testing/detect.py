@@ -65,6 +65,8 @@ _RUNNERS_OF_JAVASCRIPT = {
     "vitest": "npx --no-install vitest run",
     "jest": "npx --no-install jest",
     "mocha": "npx --no-install mocha",
+    "tap": "npx --no-install tap",
+    "tape": "npx --no-install tape",
 }
 _WORKSPACES = re.compile(
     r"\bworkspaces?\b|\s-ws?\b|\blerna\b|\bturbo\b|\bnx\b|\s-r\s|--prefix|\bcd\s"
@@ -355,7 +357,10 @@ def _javascript_command(package: str) -> str | None:
     for runner, call in _RUNNERS_OF_JAVASCRIPT.items():
         if not script and runner in dependencies:
             return call
-        if re.search(rf"(?<!run)(?:^|[\s/]){runner}(?=\s|$)", script) and _npm_only(script) is None:
+        if (
+            re.search(rf"(?<!run)(?<!reporter)(?<!-R)(?:^|[\s/]){runner}(?=\s|$)", script)
+            and _npm_only(script) is None
+        ):
             return _script(script, runner, call)
     if not script or "no test specified" in script:
         return None

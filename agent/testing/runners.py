@@ -3,7 +3,7 @@
 Sources: the documentation of pytest (`PYTEST_PLUGINS`, `--junitxml`), Node (`--test-reporter`),
 `go help test` (`-json`), Jest and Vitest (`--json`, `--reporter=json`, `--outputFile`), Mocha (JSON
 reporter), `cargo test` (libtest's text), Maven Surefire and Gradle (XML reports in the build
-folder).
+folder), node-tap (`--output-file`), tape (it prints TAP).
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ Kind = Literal[
     "vitest",
     "mocha",
     "node",
+    "tap",
+    "tape",
     "maven",
     "gradle",
     "other",
 ]
 
-Format = Literal["pytest", "junit", "node", "surefire", "jest", "mocha", "go", "cargo"]
+Format = Literal["pytest", "junit", "node", "surefire", "jest", "mocha", "tap", "go", "cargo"]
 
 PYTHON_ENVIRONMENT = (
     "export PYTHONDONTWRITEBYTECODE=1 "
@@ -67,6 +69,8 @@ _CALLS: tuple[tuple[Kind, str], ...] = (
     ("jest", r"(?:^|[\s/])jest(?=\s|$)"),
     ("mocha", r"(?:^|[\s/])mocha(?=\s|$)"),
     ("node", r"(?:^|[\s/])node\s(?:\S+\s+)*?--test(?=\s|$)"),
+    ("tape", r"(?:^|[\s/])tape(?=\s|$)"),
+    ("tap", r"(?:^|[\s/])tap(?=\s|$)"),
     ("go", r"(?:^|\s)go\s+test(?=\s|$)"),
     ("cargo", r"(?:^|\s)cargo\s+(?:\+\S+\s+)?(?:test|t)(?=\s|$)"),
     ("maven", r"(?:^|[\s/])mvnw?(?=\s|$)"),
@@ -106,7 +110,7 @@ def invocation(command: str, selection: str, scratch: str, *, plugin: bool = Tru
     XML report, for the rare set-up that cannot import a plugin from a folder of ours.
     """
     kind = kind_of(command)
-    titled = kind in ("jest", "vitest", "mocha", "node")  # their titles hold spaces
+    titled = kind in ("jest", "vitest", "mocha", "node", "tap", "tape")  # their titles hold spaces
     chosen = selecting.lines(selection) if titled else selecting.words(selection)
     report = f"{scratch}/report"
     match kind:
@@ -141,6 +145,14 @@ def invocation(command: str, selection: str, scratch: str, *, plugin: bool = Tru
             asking = f"--test-reporter=junit --test-reporter-destination={report}"
             line = re.sub(r"--test(?=\s|$)", f"--test {asking}", command, count=1)
             return Invocation(command=line + _node(chosen), format="node", report=report)
+        case "tap":
+            files = "".join(f" {shlex.quote(f)}" for f in dict.fromkeys(map(_file, chosen)))
+            line = _after(command, "tap", f"--output-file={report}") + files
+            return Invocation(command=line, format="tap", report=report)
+        case "tape":
+            # It takes neither titles nor, beside its own patterns, files: all of it runs.
+            line = f"set -o pipefail; {{ {_unformatted(command)}\n}} | tee {report}"
+            return Invocation(command=line, format="tap", report=report)
         case "maven":
             only = "".join(f" {shlex.quote('-Dtest=' + ','.join(chosen))}" if chosen else "")
             line = f"{command} -Dsurefire.failIfNoSpecifiedTests=false{only}"
@@ -245,6 +257,15 @@ def _node(chosen: tuple[str, ...]) -> str:
     titles = [line.split("::", 1)[1] for line in chosen if "::" in line]
     patterns = "".join(f" --test-name-pattern={shlex.quote(f'^{re.escape(t)}$')}" for t in titles)
     return patterns + "".join(f" {shlex.quote(path)}" for path in files)
+
+
+def _file(name: str) -> str:
+    return name.split("::")[0]
+
+
+def _unformatted(command: str) -> str:
+    """A command without the pipe into a program that makes TAP pleasant to read."""
+    return re.sub(r"\|\s*(?:npx\s+)?[\w@./-]*(?:\btap|faucet)[\w-]*\s*$", "", command).rstrip()
 
 
 def _jest(command: str, chosen: tuple[str, ...], report: str, *, vitest: bool) -> str:

@@ -26,6 +26,7 @@ from agent.testing.reports import (
 )
 from agent.testing.runners import PLUGIN, Invocation, in_tree, invocation, kind_of, plugin_of
 from agent.testing.selection import quote_selection
+from agent.testing.tap import parse_tap
 from sandbox.byte_text import to_text
 from sandbox.errors import FileMissing, FileRefused
 from sandbox.protocol import WORKDIR, CommandResult, Sandbox
@@ -35,7 +36,7 @@ _WATCHED = "PATCHWRIGHT_WATCHED"
 _PYTEST_REPORT = Path(__file__).with_name("pytest_report.py")
 _CANNOT_RUN = (126, 127)
 """How shells say that a program cannot be run, or is not there."""
-_IN_ONE_FILE = ("pytest", "junit", "node", "jest", "mocha")
+_IN_ONE_FILE = ("pytest", "junit", "node", "jest", "mocha", "tap")
 """Formats of reports that stand in one file."""
 _MAX_FILES = 50_000
 _MAX_REPORTS = 2000
@@ -260,6 +261,9 @@ async def _results(
             return parse_jest(report, WORKDIR), ran.text, True
         case "mocha":
             return parse_mocha(report, WORKDIR), ran.text, True
+        case "tap":
+            results, complete = parse_tap(report)
+            return results, ran.text, complete or not results
 
 
 def _told_through_a_pipe(command: str, report: str) -> str:

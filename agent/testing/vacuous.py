@@ -35,6 +35,11 @@ _SAYS: tuple[tuple[frozenset[Kind], str], ...] = (
         r"^[#ℹ] tests 0$|Could not find '|^[#ℹ] pass 0$(?=[\s\S]*^[#ℹ] fail 0$)",
     ),
     (
+        frozenset({"tap", "tape"}),
+        r"^1\.\.0(?:\s|$)|no tests specified|^# tests 0$|^- \S+/tape/bin/tape$"
+        r"|ENOENT: no such file or directory, stat '",
+    ),
+    (
         frozenset({"go"}),
         r"no test files\]?$|no tests to run|matched no packages|directory not found|"
         r"\[setup failed\]|go\.mod file not found",
@@ -58,8 +63,8 @@ _SAYS: tuple[tuple[frozenset[Kind], str], ...] = (
         r"^1\.\.0(?:\s|$)",
     ),
 )
-"""What runners print when nothing ran: pytest, unittest, Jest, Vitest, Mocha, Node, Go, Cargo,
-Maven, Gradle; PHPUnit, RSpec, Minitest, .NET and TAP among the others."""
+"""What runners print when nothing ran: pytest, unittest, Jest, Vitest, Mocha, Node, node-tap,
+tape, Go, Cargo, Maven, Gradle; PHPUnit, RSpec, Minitest, .NET and TAP among the others."""
 
 _SOME_RAN: dict[str, str] = {
     "pytest": r"^=*.*\b\d+ (?:passed|failed)\b",
@@ -69,6 +74,7 @@ _SOME_RAN: dict[str, str] = {
     "vitest": r"^\s*Tests\s.*\b\d+ (?:passed|failed)\b",
     "mocha": r"^\s*[1-9]\d* (?:passing|failing)",
     "node": r"^[#ℹ] (?:pass|fail) [1-9]",
+    "tape": r"^(?:not )?ok 1\b",
     "cargo": r"^test \S+ \.\.\. (?:ok|FAILED)",
 }
 """What shows that tests ran nonetheless; a word of theirs may be in what a test prints."""

@@ -26,6 +26,8 @@ from agent.testing.vacuous import why_vacuous
         ("npx mocha spec/x.js", 1, 'Error: No test files found: "spec/x.js"\n'),
         ("npx mocha -g b; exit 1", 1, "\n  0 passing (1ms)\n"),
         ("node --test x.js", 1, "Could not find '/w/x.js'\n"),
+        ("npx tap", 1, "not ok 1 - no tests specified\n"),
+        ("npx tape x/*.js; false", 1, "TAP version 13\n\n1..0\n# tests 0\n"),
         ("go test ./... && exit 1", 1, "?   \tx/y\t[no test files]\n"),
         ("go test -run TestB ./x; false", 1, "ok  \tx\t0.01s [no tests to run]\n"),
         ("cargo test gone; false", 1, "running 0 tests\n\ntest result: ok. 0 passed\n"),
