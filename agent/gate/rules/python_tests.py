@@ -135,7 +135,7 @@ def _bodies(
     old, new = _named(before), _named(after)
     for name, count in Counter(n for s in after for n in bound_names(s)).items():
         held = sum(name in bound_names(s) for s in before)
-        if held and count > held:
+        if held and count - _imported_again(name, before, after) > held:
             yield f"{where}{name} is defined again, which hides the one that was there."
     renamed = renamed_tests(before, after)
     for name, node in old.items():
@@ -351,6 +351,15 @@ def bound_names(statement: ast.stmt) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def _imported_again(name: str, before: Sequence[ast.stmt], after: Sequence[ast.stmt]) -> int:
+    """How many more imports give a name what imports gave it before: `unittest.mock`, say."""
+    known = {origin for s in before for origin in import_origins(s).items() if origin[0] == name}
+    old, new = (
+        sum(bool(known & import_origins(s).items()) for s in body) for body in (before, after)
+    )
+    return max(new - old, 0)
+
+
 def _imports_kept(statement: ast.stmt, after: Sequence[ast.stmt]) -> bool:
     """Whether an import's names still come from the same place, perhaps along with others."""
     if not isinstance(statement, ast.Import | ast.ImportFrom):
@@ -369,15 +378,19 @@ def _import_of_no_use(statement: ast.stmt, after: Sequence[ast.stmt]) -> bool:
 
 
 def import_origins(statement: ast.stmt) -> dict[str, tuple[object, ...]]:
-    """The names that an import binds, with what each is: empty for any other statement."""
+    """The names that an import binds, with what each is: empty for any other statement.
+
+    `import a.b` binds `a`, and stands for `a.b` as well.
+    """
     if isinstance(statement, ast.ImportFrom):
         return {
             a.asname or a.name: (statement.level, statement.module, a.name) for a in statement.names
         }
     if isinstance(statement, ast.Import):
         return {
-            a.asname or a.name: (0, a.name if a.asname else a.name.partition(".")[0], None)
+            name: (0, a.name if a.asname else a.name.partition(".")[0], None)
             for a in statement.names
+            for name in ((a.asname,) if a.asname else (a.name, a.name.partition(".")[0]))
         }
     return {}
 

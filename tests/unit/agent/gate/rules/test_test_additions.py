@@ -37,6 +37,7 @@ METHOD = "\n    def test_two(self):\n        assert total([2]) == 2\n"
         LONGER,
         BASE.replace("import total\n", "import discount, total\n"),
         BASE.replace("import pytest\n", "import pytest\nimport pytest, shop\n"),
+        BASE.replace("import pytest\n", "import pytest\nimport pytest.more\n"),
         BASE + "\n\n@pytest.mark.slow\nclass TestMore:\n    LIMIT = 5\n    cases = ['a' * 3]\n\n"
         "    def test_more(self):\n        assert total([2]) == 2\n",
         BASE + "\n\nBIG = ','.join(['1'] * 9)\nSUM = total([1])\n\n\ndef test_big():\n"

@@ -133,6 +133,14 @@ def test_weaker_python_tests(old: str, new: str, reason: str) -> None:
     assert reason in reasons(old, new)
 
 
+def test_a_submodule_imported_beside_its_package_hides_nothing() -> None:
+    more = BASE.replace("import unittest\n", "import unittest\nimport unittest.mock\n")
+    assert weakening(changed("tests/test_calc.py", BASE, more)) == ()
+    for hidden in ("unittest = None\n", "import fake as unittest\n"):
+        refused = weakening(changed("tests/test_calc.py", BASE, more + hidden))
+        assert "unittest is defined again" in " ".join(refused)
+
+
 def test_a_later_definition_that_hides_a_test() -> None:
     more = BASE + "\ndef test_double():\n    pass\n"
     assert "defined again" in " ".join(weakening(changed("tests/test_calc.py", BASE, more)))
