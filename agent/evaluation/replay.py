@@ -18,7 +18,7 @@ from agent.gate.compare import function_of
 from agent.gate.patch.apply import patched_text
 from agent.gate.patch.changed_file import changed_texts
 from agent.gate.patch.parse import BadPatch, parse_patch, without_hunks
-from agent.gate.rules.test_weakening import new_test_names
+from agent.gate.rules.test_weakening import inherited_names, new_test_names
 from agent.model import Record
 from agent.models.replay import Replay, ReplayMode
 from agent.testing import selection as selecting
@@ -71,6 +71,13 @@ def replay_of(instance: Instance, base: Mapping[str, str], mode: ReplayMode) -> 
         for name in failing
     ]
     edited = {name for tests in declared.values() for name in tests.contested}
+    edited |= {
+        name
+        for path, text in base.items()
+        if path.endswith(".py")
+        for name, written in inherited_names(path, text).items()
+        if written in edited
+    }
     tests = dict.fromkeys(former.get(n, n) for n in map(function_of, failing))
     named = tuple(test for test in tests if _may_be_edited(test, edited))
     files = {p: tests.text for p, tests in declared.items() if tests.text != base.get(p)}

@@ -14,7 +14,12 @@ from agent.gate.compare import function_of
 from agent.gate.patch.changed_file import changed_texts, parsed
 from agent.gate.rules.python_tests import import_origins
 from agent.gate.rules.test_additions import addition_refusals
-from agent.gate.rules.test_weakening import edited_tests, new_test_names, weakening
+from agent.gate.rules.test_weakening import (
+    edited_tests,
+    inherited_names,
+    new_test_names,
+    weakening,
+)
 from agent.model import Record
 from agent.models.replay import Beside
 
@@ -53,7 +58,9 @@ def declared_tests(path: str, base: str, fixed: str, failing: Collection[str]) -
     edited, names = edited_tests(file), new_test_names(file)
     if not path.endswith(".py"):
         return DeclaredTests(text=fixed, contested=edited)
-    wanted = [t for t in edited if names.get(t, t) in {function_of(name) for name in failing}]
+    written = inherited_names(path, fixed)
+    changed = {written.get(name, name) for name in map(function_of, failing)}
+    wanted = [t for t in edited if names.get(t, t) in changed]
     if len(wanted) < len(edited) or _refused(path, base, fixed, edited):
         fixed = _only_additions(base, fixed, {_dotted(test, path) for test in wanted})
     beside = list(_beside(path, base, fixed, wanted, names))

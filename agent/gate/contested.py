@@ -12,7 +12,7 @@ from agent.gate.compare import file_of, function_of
 from agent.gate.patch.changed_file import ChangedFile
 from agent.gate.patch.parse import parse_patch
 from agent.gate.proof import Case, fresh_sandbox
-from agent.gate.rules.test_weakening import new_test_names
+from agent.gate.rules.test_weakening import inherited_names, new_test_names
 from agent.gate.sandbox_runs import write_files
 from agent.journal.events import Check, ContestedTest
 from agent.testing.paths import is_code
@@ -72,12 +72,34 @@ def contested_check(
     )
 
 
-def with_new_names(
-    claims: Sequence[ContestedTest], files: Sequence[ChangedFile]
+def with_all_names(
+    claims: Sequence[ContestedTest],
+    files: Sequence[ChangedFile],
+    before: Sequence[SuiteRun] = (),
 ) -> tuple[ContestedTest, ...]:
-    """The claims with the names that a patch gives their tests."""
+    """The claims with the names that a patch gives their tests, one for each class that has them.
+
+    A test that classes inherit is contested in all of them, whichever was named. Where `before`
+    says which of its names are run, the others are left out: a mixin runs nothing by itself.
+    """
     names = {old: new for file in files for old, new in new_test_names(file).items()}
-    return tuple(c.model_copy(update={"renamed": names.get(c.test, "")}) for c in claims)
+    written = {
+        name: at
+        for file in files
+        if file.is_test and file.base is not None and file.path.endswith(".py")
+        for name, at in inherited_names(file.path, file.base).items()
+    }
+    found: dict[str, ContestedTest] = {}
+    for claim in claims:
+        at = written.get(claim.test, claim.test)
+        having = [at, *(name for name, place in written.items() if place == at)]
+        run = [test for test in having if any(_outcomes(suite, test) for suite in before)]
+        for test in run or ([claim.test] if before else having):
+            new = names.get(at, "")
+            if new:
+                new = f"{test.rpartition('::')[0]}::{new.rpartition('::')[2]}"
+            found[test] = claim.model_copy(update={"test": test, "renamed": new})
+    return tuple(found.values())
 
 
 def with_diffs(claims: Sequence[ContestedTest], patch: str) -> tuple[ContestedTest, ...]:

@@ -21,8 +21,8 @@ from agent.gate.compare import reproduction_check
 from agent.gate.contested import (
     contested_check,
     run_changed_tests_on_base,
+    with_all_names,
     with_diffs,
-    with_new_names,
 )
 from agent.gate.hunks import evidence_of_hunks
 from agent.gate.patch.apply import changed_files, differences
@@ -200,7 +200,7 @@ async def _judge_with_patch(admissible: Admissible, before: Before) -> GateJudge
         return _verdict(submission, "unproven", checks, proof.patch)
     note: list[Check] = []
     submitted = submission.patch
-    claims = with_new_names(submission.claims.contested, files)
+    claims = with_all_names(submission.claims.contested, files, before.suites)
     if claims:
         on_base = await run_changed_tests_on_base(open_fresh, case, files)
         note.append(
@@ -354,7 +354,7 @@ async def _case(
         share=share(submission.attempt, submission.earlier),
         contested={
             claim.test: claim.renamed or claim.test
-            for claim in with_new_names(submission.claims.contested, files)
+            for claim in with_all_names(submission.claims.contested, files)
         },
     )
 

@@ -10,7 +10,7 @@ import ast
 import re
 import unittest
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from agent.gate.rules.case_tables import has_more_cases, is_longer_table
 from agent.gate.rules.contested_edits import ContestedEdits, contested_edits, contested_refusals
@@ -19,6 +19,7 @@ from agent.gate.rules.statements import asserts, can_end, shown
 
 _Def = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
+_MOST_PAIRS = 50_000
 
 _PATCHING = frozenset({"patch", "monkeypatch", "mocker", "mock", "modules", "builtins"})
 """Names by which a test changes what the statements behind see."""
@@ -85,6 +86,44 @@ def new_names(base: str, patched: str) -> dict[str, str]:
     """The new names of tests that the patched text renames, by the old (`TestA.test_b`)."""
     bodies = _parsed(base, patched)
     return {} if bodies is None else dict(_renamed(bodies[0].body, bodies[1].body, ""))
+
+
+def inherited_tests(base: str) -> dict[str, str]:
+    """Where the tests that a file's classes inherit are written: `TestA.test_b`, `Mixin.test_b`.
+
+    Only classes of the same file are looked at. A file with very many of both gives nothing.
+    """
+    both = _parsed(base, base)
+    if both is None:
+        return {}
+    classes = {n.name: n for n in both[0].body if isinstance(n, ast.ClassDef)}
+    own = {
+        name: {n.name for n in node.body if isinstance(n, _Function) and n.name.startswith("test")}
+        for name, node in classes.items()
+    }
+    tests = set[str]().union(*own.values())
+    if len(classes) * len(tests) > _MOST_PAIRS:
+        return {}
+    found = {}
+    for name in classes:
+        order = _with_bases(name, classes)
+        for test in tests - own[name]:
+            writer = next((n for n in order if test in own[n]), None)
+            if writer is not None:
+                found[f"{name}.{test}"] = f"{writer}.{test}"
+    return found
+
+
+def _with_bases(name: str, classes: Mapping[str, ast.ClassDef]) -> list[str]:
+    """A class and those of the same file that it inherits from, the nearest and leftmost first."""
+    order: dict[str, None] = {}
+    left = [name]
+    while left:
+        one = left.pop()
+        if one in classes and one not in order:
+            order[one] = None
+            left += [b.id for b in reversed(classes[one].bases) if isinstance(b, ast.Name)]
+    return list(order)
 
 
 def _parsed(base: str, patched: str) -> tuple[ast.Module, ast.Module] | None:

@@ -8,7 +8,12 @@ from collections.abc import Collection, Iterator
 from pathlib import PurePosixPath
 
 from agent.gate.patch.changed_file import ChangedFile
-from agent.gate.rules.python_tests import changed_tests, new_names, python_weakening
+from agent.gate.rules.python_tests import (
+    changed_tests,
+    inherited_tests,
+    new_names,
+    python_weakening,
+)
 from agent.testing.paths import is_code
 
 _SKIP = re.compile(
@@ -29,8 +34,8 @@ def weakening(file: ChangedFile, contested: Collection[str] = ()) -> tuple[str, 
     """Why the change of one file is refused for what it does to tests; empty if it is not.
 
     `contested`: names of tests, in any file, of which a submission says that they contradict the
-    issue. Such a Python test's statements and name may be changed; in other languages lines of a
-    file that has such a test, or is itself named; in expected data any lines.
+    issue. Such a Python test's statements and name may be changed, also where it is inherited; in
+    other languages lines of a file that has such a test, or is itself named; in expected data any.
     """
     if file.base is None:
         return ()
@@ -39,7 +44,9 @@ def weakening(file: ChangedFile, contested: Collection[str] = ()) -> tuple[str, 
             return (f"{file.path}: the test file was deleted.",)
         own = [name for name in contested if name.partition("::")[0] == file.path]
         if file.path.endswith(".py"):
-            tests = [name.partition("::")[2].replace("::", ".") for name in own]
+            written = inherited_tests(file.base)
+            dotted = (name.partition("::")[2].replace("::", ".") for name in own)
+            tests = [written.get(name, name) for name in dotted]
             return python_weakening(file.path, file.base, file.patched, tests)
         if is_code(file.path):
             return tuple(_by_lines(file, file.base, file.patched, may_change=bool(own)))
@@ -67,6 +74,11 @@ def new_test_names(file: ChangedFile) -> dict[str, str]:
         return {}
     names = new_names(file.base, file.patched)
     return {_full(file.path, old): _full(file.path, new) for old, new in names.items()}
+
+
+def inherited_names(path: str, base: str) -> dict[str, str]:
+    """Names of tests that classes of a Python file inherit, each with that of where it stands."""
+    return {_full(path, n): _full(path, w) for n, w in inherited_tests(base).items()}
 
 
 def _full(path: str, name: str) -> str:

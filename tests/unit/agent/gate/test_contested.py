@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import pytest
 
 from agent.gate.compare import suite_check
-from agent.gate.contested import contested_check
-from agent.gate.patch.changed_file import ChangedFile
+from agent.gate.contested import contested_check, with_all_names
+from agent.gate.patch.changed_file import ChangedFile, changed_texts
 from agent.gate.rules.test_weakening import weakening
 from agent.journal.events import ContestedTest
 from agent.testing.report import Outcome, SuiteRun, TestResult
@@ -174,3 +174,46 @@ def test_a_contested_test_may_say_something_else_and_reach_nothing_but_itself(
     found = " ".join(weakening(file, ["tests/test_a.py::test_old"]))
     assert (said in found) and bool(found) == bool(said), found
     assert weakening(file), "what is not named stays as it is"
+
+
+MIXIN = """import unittest
+
+
+class Checks:
+    def test_old(self):
+        assert self.make() == 1
+
+
+class Further(Checks):
+    pass
+
+
+class TestA(unittest.TestCase, Further):
+    make = int
+
+
+class TestB(Checks, unittest.TestCase):
+    make = str
+
+
+class TestC(Checks, unittest.TestCase):
+    def test_old(self):
+        assert True
+"""
+
+
+@pytest.mark.parametrize("named", ["TestA", "TestB", "Checks"])
+def test_an_inherited_test_is_contested_in_all_classes_that_have_it(named: str) -> None:
+    path = "tests/test_a.py"
+    new = MIXIN.replace("self.make() == 1", "self.make() == 2")
+    file = changed_texts(path, MIXIN, new)
+    claim = ContestedTest(test=f"{path}::{named}::test_old", reason="it is 2")
+    assert weakening(file) != () and weakening(file, [claim.test]) == ()
+    tests = {name: f"{path}::{name}::test_old" for name in ("Checks", "Further", "TestA", "TestB")}
+    assert {c.test for c in with_all_names([claim], [file])} == set(tests.values())
+    before = [run({tests["TestA"]: "passed", tests["TestB"]: "passed"})]
+    known = with_all_names([claim], [file], before)
+    assert {c.test for c in known} == {tests["TestA"], tests["TestB"]}
+    own = claim.model_copy(update={"test": f"{path}::TestC::test_old"})
+    assert weakening(file, [own.test]) != ()
+    assert [c.test for c in with_all_names([own], [file])] == [own.test]
