@@ -231,7 +231,7 @@ UNDECIDED = "one fix and no other"
 SCOPE = "tests of the patch"
 """The check that fails when tests that belong to a patch did not run: no model can change that."""
 
-JUSTIFIABLE = ("chance or time", "size")
+JUSTIFIABLE = ("chance or time", "size", "dependencies")
 """Checks that honest patches can fail, too: with a reason given at submission they are drafts."""
 
 FOR_A_PERSON = frozenset({UNDECIDED, SCOPE, *JUSTIFIABLE})

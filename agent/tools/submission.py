@@ -44,8 +44,8 @@ class SubmitArguments(Arguments):
     risk: str = Field("", description="What else it could affect; what was not checked.")
     justification: str = Field(
         "",
-        description="Only if the gate refused the patch for chance, time or size, and the fix "
-        "needs it: why. The result is a draft for a person to decide.",
+        description="Only if the gate refused the patch for chance, time, size or dependencies, "
+        "and the fix needs it: why. The result is a draft for a person to decide.",
     )
     undecided: str = Field(
         "",

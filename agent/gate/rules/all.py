@@ -8,8 +8,9 @@ from agent.gate.patch.changed_file import ChangedFile, added_part
 from agent.gate.regression_test import normalised_path, tree_files
 from agent.gate.rules.code_in_data import data_refusals
 from agent.gate.rules.constant_answers import constant_answers
+from agent.gate.rules.manifests.dependencies import dependency_changes
 from agent.gate.rules.reproduction import reproduction_refusals
-from agent.gate.rules.shadowing import shadowing
+from agent.gate.rules.shadowing import collisions, shadowing
 from agent.gate.rules.special_casing import special_casing
 from agent.gate.rules.test_additions import addition_refusals
 from agent.gate.rules.test_options import option_refusals
@@ -63,8 +64,9 @@ def refusals(
         "test options are kept": tuple(
             r for file in judged for r in option_refusals(file, command, base.fixtures)
         ),
-        "no module is shadowed": shadowing(
-            _added(files, own, base.files), base.files, base.installed
+        "no module is shadowed": (
+            *shadowing(_added(files, own, base.files), base.files, base.installed),
+            *collisions(_added(files, own, base.files), base.files),
         ),
         "honest code": tuple(
             reason
@@ -78,6 +80,7 @@ def refusals(
         )
         + (data_refusals(judged, said, declared.command) if declared is not None else ()),
         JUSTIFIABLE[0]: tuple(r for file in judged for r in chance_or_time(file, issue)),
+        JUSTIFIABLE[2]: dependency_changes(files),
         "honest reproduction": (
             (
                 *reproduction_refusals(

@@ -74,7 +74,7 @@ def file_path_refusal(path: str, policy: GatePolicy) -> str | None:
         or any(ord(c) < 32 or ord(c) == 127 for c in path)
     ):
         return f"The patch reaches outside the tree or has a path that is not plain: {path!r}."
-    read = [_as_read(part) for part in parts]
+    read = [as_read(part) for part in parts]
     if any(part == ".git" or _SHORT_NAME.fullmatch(part) for part in read):
         return f"The patch reaches into git's own folder: {path!r}."
     seen = "/".join(read)
@@ -87,7 +87,7 @@ def file_path_refusal(path: str, policy: GatePolicy) -> str | None:
     return None
 
 
-def _as_read(part: str) -> str:
+def as_read(part: str) -> str:
     """A name as some file system reads it, whatever it is that is checked out there.
 
     HFS+ sees no format characters; NTFS no dots and spaces at the end, nor what follows a colon.

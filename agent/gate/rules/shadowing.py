@@ -6,6 +6,7 @@ import sys
 from collections.abc import Collection, Iterable
 from pathlib import PurePosixPath
 
+from agent.gate.rules.paths import as_read
 from agent.testing.paths import is_test
 
 _ENTRY_FOLDERS = frozenset({"", "src", "lib"})
@@ -42,6 +43,28 @@ def shadowing(
         elif owned.get(name, place) != place:
             reasons.append(f"{path} would take the place of the project's own module `{name}`.")
     return tuple(reasons)
+
+
+def collisions(added: Iterable[str], base: Collection[str]) -> tuple[str, ...]:
+    """New files that some file systems take for other ones of the tree, or their folders for such.
+
+    What is checked out there is the one or the other, whatever was seen in the sandbox.
+    """
+    spelt = {as_read(start): start for path in base for start in _beginnings(path)}
+    reasons = []
+    for path in sorted(added):
+        for start in _beginnings(path):
+            known = spelt.setdefault(as_read(start), start)
+            if known != start:
+                reasons.append(f"{path}: {start} is {known} where a disk sees no case in names.")
+                break
+    return tuple(reasons)
+
+
+def _beginnings(path: str) -> list[str]:
+    """A path and the folders above it, the outermost first."""
+    parts = path.split("/")
+    return ["/".join(parts[:n]) for n in range(1, len(parts) + 1)]
 
 
 def _entry(place: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from agent.gate.patch.changed_file import ChangedFile, added_nodes, line_of, parsed, plain
 from agent.gate.patch.readable import readable
@@ -55,7 +55,7 @@ _RUNNER_MARKS = re.compile(
 )
 _MACHINERY = re.compile(
     r"\bsys\.(?:modules|meta_path|path_hooks|settrace|gettrace|setprofile|addaudithook|excepthook)\b"
-    r"|\bbuiltins\b|__builtins__|\bgc\.get_|\bctypes\b|\b__import__\(|\bimportlib\.reload"
+    r"|//go:linkname|\bbuiltins\b|__builtins__|\bgc\.get_|\bctypes\b|\b__import__\(|\bimportlib\.reload"
 )
 _RUNNERS = frozenset({"pytest", "_pytest", "unittest", "nose", "pluggy"})
 
@@ -131,20 +131,34 @@ def _imports_of_chance_or_time(
 
 
 _HASH_COMMENTS = (".sh", ".rb", ".pl", ".ex", ".exs")
+_WHOLE_COMMENT = re.compile(r"//(?!.*\?>)|/\*(?:(?!\*/).)*(?:\*/\s*)?$")
+"""Of a line without blanks around it: all of it is a comment."""
 
 
 def _fragments(file: ChangedFile) -> Iterator[tuple[int, str]]:
     """Added code in pieces, without comments: whole expressions in Python, lines elsewhere."""
     if not file.path.endswith(".py"):
-        marks = ("#",) if file.path.endswith(_HASH_COMMENTS) else ("//", "/*", "* ")
+        lines = (file.patched or "").split("\n")
         for number, line in file.added:
-            if not line.strip().startswith(marks):
+            if not _is_comment(file.path, lines, number):
                 yield number, line
         return
     kinds = ast.Call | ast.Attribute | ast.Subscript | ast.Compare
     found = [node for node in added_nodes(file) if isinstance(node, kinds)]
     inner = {id(part) for node in found for part in ast.walk(node) if part is not node}
     yield from ((line_of(node), ast.unparse(node)) for node in found if id(node) not in inner)
+
+
+def _is_comment(path: str, lines: Sequence[str], number: int) -> bool:
+    """Whether a whole line is a comment; code behind one (`/* */ code`) is code."""
+    line = lines[number - 1].strip()
+    if path.endswith(_HASH_COMMENTS):
+        return re.match(r"#(?!\{)", line) is not None
+    if not re.match(r"\*(?:\s|/?$)", line):
+        return _WHOLE_COMMENT.match(line) is not None and "go:linkname" not in line
+    above = next((x.strip() for x in reversed(lines[: number - 1]) if x.strip()[:1] != "*"), "")
+    opened = above.startswith("/*") and "*/" not in above
+    return opened and "${" not in line and re.search(r"\*/.*\S", line) is None
 
 
 def _calls(file: ChangedFile, asked: str) -> Iterator[str]:
@@ -194,12 +208,21 @@ def _node(node: ast.AST, file: ChangedFile) -> Iterator[str]:
         case ast.Import() | ast.ImportFrom() if not test:
             for module in sorted(_imported(node) & _RUNNERS):
                 yield f"{at}source imports the test framework `{module}`."
-        case ast.Assign() | ast.AugAssign() | ast.Delete():
-            for target in _targets(node):
-                if _patched_framework(target, file):
-                    yield f"{at}`{ast.unparse(target)}` of another module is replaced."
+        case ast.Attribute(ctx=ast.Store() | ast.Del()):
+            if _is_of_an_import(node.value, file):
+                yield f"{at}`{ast.unparse(node)}` of another module is replaced."
+        case ast.Subscript(ctx=ast.Store() | ast.Del(), value=names):
+            if _are_names_of_an_import(names, file):
+                yield f"{at}`{ast.unparse(node)}` of another module is replaced."
         case ast.Call(func=ast.Name(id="setattr" | "delattr")) if node.args:
-            if _patched_framework(ast.Attribute(value=node.args[0], attr="x"), file):
+            if _is_of_an_import(node.args[0], file):
+                yield f"{at}an attribute of another module is replaced."
+        case ast.Call(func=ast.Attribute(attr=method, value=owner)) if method in _REPLACES:
+            objects = [owner] if method in _UPDATES else [owner, *node.args[:1]]
+            if any(_are_names_of_an_import(o, file) for o in objects) or (
+                method in ("__setattr__", "__delattr__")
+                and any(_is_of_an_import(o, file) for o in objects)
+            ):
                 yield f"{at}an attribute of another module is replaced."
         case ast.Call(func=ast.Name(id="exec" | "eval" | "compile")):
             if ast.unparse(node.func) + "(" not in (file.base or ""):
@@ -260,27 +283,34 @@ def _imported(node: ast.Import | ast.ImportFrom) -> set[str]:
     return {(node.module or "").partition(".")[0]} if not node.level else set()
 
 
-def _targets(node: ast.Assign | ast.AugAssign | ast.Delete) -> list[ast.expr]:
-    return [node.target] if isinstance(node, ast.AugAssign) else list(node.targets)
+_UPDATES = frozenset({"update", "setdefault", "pop", "clear", "__setitem__", "__delitem__"})
+_REPLACES = _UPDATES | {"setitem", "delitem", "__setattr__", "__delattr__"}
 
 
-def _patched_framework(target: ast.expr, file: ChangedFile) -> bool:
-    """Whether an assignment goes to an attribute of something that was imported."""
-    if not isinstance(target, ast.Attribute):
+def _are_names_of_an_import(node: ast.expr, file: ChangedFile) -> bool:
+    """Whether an expression gives the namespace of something that was imported."""
+    if isinstance(node, ast.Attribute) and node.attr == "__dict__":
+        return _is_of_an_import(node.value, file)
+    if not isinstance(node, ast.Call) or ast.unparse(node.func) != "vars" or not node.args:
         return False
-    root: ast.expr = target
+    return _is_of_an_import(node.args[0], file)
+
+
+def _is_of_an_import(root: ast.expr, file: ChangedFile) -> bool:
+    """Whether an expression is something that was imported, or is reached through it."""
+    called = False
     while isinstance(root, ast.Attribute | ast.Call):
+        called = called or isinstance(root, ast.Call)
         root = root.value if isinstance(root, ast.Attribute) else root.func
     tree = parsed(readable(file.patched))
     if not isinstance(root, ast.Name) or tree is None:
         return False
-    imported = {
-        (alias.asname or alias.name).partition(".")[0]
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Import | ast.ImportFrom)
-        for alias in node.names
-    }
-    return root.id in imported
+    imports = [n for n in ast.walk(tree) if isinstance(n, ast.Import | ast.ImportFrom)]
+    imported = {(a.asname or a.name).partition(".")[0] for node in imports for a in node.names}
+    # Names are written out in what is judged: `stats.x` after `from shop import stats` is
+    # `shop.stats.x`. What a function of theirs gives is mostly an object of one's own.
+    written_out = set() if called else {name for node in imports for name in _imported(node)}
+    return root.id in imported | written_out
 
 
 _COOKIE = re.compile(r"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
@@ -289,9 +319,10 @@ _USUAL = re.compile(r"utf[-_]?8(?:[-_]sig)?|(?:us-)?ascii|latin[-_]?1|iso[-_]?88
 
 def _encodings(file: ChangedFile) -> Iterator[str]:
     """In some encodings the interpreter reads other code than is there (UTF-7, for one)."""
-    for number, line in file.added:
-        found = _COOKIE.match(line) if number <= 2 else None
-        if found is not None and not _USUAL.fullmatch(found[1].lower()):
+    for number, line in enumerate((file.patched or "").split("\n")[:2], 1):
+        found = _COOKIE.match(line)
+        changed = [n for n, text in file.added if n == number or not text.isascii()]
+        if found is not None and changed and not _USUAL.fullmatch(found[1].lower()):
             yield f":{number}: code in the encoding {found[1]} is not what it looks like."
 
 

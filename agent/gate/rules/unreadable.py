@@ -1,22 +1,45 @@
-"""Statements that the gate's own Python cannot read, so that no rule can look into them."""
+"""Code that reads otherwise than it runs, so that neither a rule nor a person sees what it does.
+
+Statements that the gate's own Python cannot read, line ends that only some programs take for such,
+characters that are not shown or that show the text in another order, and names that look like
+others (https://trojansource.codes, https://www.unicode.org/reports/tr39).
+"""
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
 
 from agent.gate.patch.changed_file import ChangedFile
 from agent.gate.patch.readable import unjudged
+from agent.testing.paths import is_code
+
+_LINE_ENDS = re.compile("\r(?!\r*$)|[\x0b\x85\u2028\u2029]")
+"""What some languages take for the end of a line, or of a comment, and a diff does not."""
+_REORDERS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_NOT_SHOWN = re.compile(
+    "[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b\u2060-\u2065\u206a-\u206f\u3164\uffa0]"
+    "|[\U000e0000-\U000e007f]|(?<!^)\ufeff|(?<=[A-Za-z0-9_$])[\u200c\u200d]|[\u200c\u200d](?=[A-Za-z0-9_$])"
+)
+"""Joiners are for emoji and for scripts that need them, not for names."""
+_ESCAPED_LINE_END = re.compile(r"\\u+000[aAdD]")
+"""In Java, also where it stands in a comment."""
+_LIKE_LATIN = "\u0370-\u03ff\u0400-\u052f\u0530-\u058f\u13a0-\u13ff"
+_MIXED = re.compile(rf"[^\W_]*(?:[A-Za-z][{_LIKE_LATIN}]|[{_LIKE_LATIN}][A-Za-z])[^\W_]*")
+_PROPER = re.compile("[\u0394\u03a3\u03a9\u03b1-\u03bb\u03bc\u03be\u03c0-\u03c4\u03c6-\u03c9]")
+"""Greek letters of formulas (`Δx`), which look like no Latin one; Cyrillic ones may."""
 
 
 def unreadable(files: Sequence[ChangedFile]) -> tuple[str, ...]:
-    """Why statements that a patch adds or changes cannot be judged; empty if all can.
+    """Why code that a patch adds or changes cannot be judged as it is read; empty if all can.
 
     A statement that could not be read in the base either may be changed: the repository is written
     for a later Python, and the honest way to change it is in its own words.
     """
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    return tuple(
+    return tuple(reason for file in files for reason in _disguised(file)) + tuple(
         f"{file.path}:{line}: Python {version}, by which patches are judged, cannot read this "
         "statement. Write it more plainly, without newer syntax, deep nesting or huge numbers."
         for file in files
@@ -24,6 +47,41 @@ def unreadable(files: Sequence[ChangedFile]) -> tuple[str, ...]:
         for line, block in unjudged(file.patched)
         if _head(block) not in {_head(old) for _, old in unjudged(file.base)}
     )
+
+
+def _disguised(file: ChangedFile) -> Iterator[str]:
+    """Added lines of code that are not what they look like; what the file has already may stay."""
+    if not is_code(file.path):
+        return
+    kinds = {
+        "has a character at which only some programs end a line": _LINE_ENDS,
+        "has a character that shows the text in another order": _REORDERS,
+        "has a character that is not shown": _NOT_SHOWN,
+    }
+    if PurePosixPath(file.path).suffix in (".java", ".kt", ".scala", ".groovy"):
+        kinds["ends a line by an escape"] = _ESCAPED_LINE_END
+    base = file.base or ""
+    for number, line in file.added:
+        for what, pattern in kinds.items():
+            found = pattern.search(line)
+            if found is not None and found[0] not in base:
+                yield (
+                    f"{file.path}:{number}: the line {what} ({_spelt(found[0])}). Write it as an "
+                    "escape, so that the code is what it looks like."
+                )
+        for word in _MIXED.findall(line) if not file.is_test else ():
+            if _PROPER.sub("", word).isascii() or word in base:
+                continue
+            yield (
+                f"{file.path}:{number}: `{word}` mixes letters of alphabets that look alike "
+                f"({_spelt(word)})."
+            )
+
+
+def _spelt(text: str) -> str:
+    """The characters of a text that are not plain ASCII, by their numbers."""
+    odd = dict.fromkeys(c for c in text if not (c.isascii() and c.isprintable()))
+    return ", ".join(f"U+{ord(c):04X}" for c in odd) or text
 
 
 def _head(block: str) -> str:

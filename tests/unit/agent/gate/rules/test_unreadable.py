@@ -60,3 +60,28 @@ def test_lines_keep_their_numbers() -> None:
     assert len(kept.splitlines()) == len(text.splitlines())
     assert kept.splitlines()[-5:] == text.splitlines()[-5:]
     assert readable("whole = 1\n") == "whole = 1\n" and readable(None) is None
+
+
+@pytest.mark.parametrize(
+    ("path", "line", "told"),
+    [
+        ("a.py", "# quick\rn = 3", "end a line (U+000D)"),
+        ("a.py", "n = 3\r", ""),
+        ("a.js", "// quick\u2028process.exit(0);", "end a line (U+2028)"),
+        ("A.java", "// quick \\u000a return 3;", "by an escape"),
+        ("A.java", r'return "\u00e9";', ""),
+        ("a.js", "/* \u202e } \u2066if (admin)\u2069 \u2066 begin */", "another order"),
+        ("a.py", 'name = "\\u202e"', ""),
+        ("a.js", "const us\u3164er = 1;", "not shown"),
+        ("a.js", "const us\u200der = 1;", "not shown"),
+        ("a.py", 'family = "👨\u200d👩\u200d👧"', ""),
+        ("a.py", 'word = "می\u200cخواهم"', ""),
+        ("a.py", "def tot\u0430l(rows): ...", "alphabets"),
+        ("a.py", "Δx = αt + μs  # привет, мир", ""),
+        ("a.md", "\u202a words \u202c", ""),
+    ],
+)
+def test_code_is_what_it_looks_like(path: str, line: str, told: str) -> None:
+    said = " ".join(unreadable([changed_texts(path, "", f"{line}\n")]))
+    assert told in said and bool(said) == bool(told)
+    assert not unreadable([changed_texts(path, f"{line}\n", f"{line}\n\n")])
