@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import shlex
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -301,15 +302,17 @@ async def _prove_by_reproduction(
                 if isinstance(before.placed, Placement) and before.placed_run is not None:
                     placed_run = await run_placed(sandbox, before.placed, case.timeout_s)
                 checks.append(_regression_check(before, placed_run))
-                await sandbox.restore(settled)
-                checks += await _prove_as_plain_program(sandbox, runs, case.reproduction, before)
+                checks += await _prove_as_plain_program(runs, case.reproduction, before, patch)
     return whole, tuple(checks), placed_run
 
 
 async def _prove_as_plain_program(
-    sandbox: Sandbox, runs: Runs, declared: ReproductionDeclared, before: Before
+    runs: Runs, declared: ReproductionDeclared, before: Before, patch: str
 ) -> list[Check]:
-    """What the tests do without a runner; the base is run only where something fails."""
+    """What the tests do without a runner; the base is run only where something fails.
+
+    Each time in a fresh sandbox: code may leave word there that it was tested a moment ago.
+    """
     if before.reproduction is None:
         return []
     job = PlainTests(
@@ -318,21 +321,25 @@ async def _prove_as_plain_program(
         declared=declared.files,
         others=nearby_tests(runs.case.touched),
         changed=tuple(sorted(runs.case.changed)),
+        seed=1 + secrets.randbelow(1_000_000),
     )
-    await write_files(sandbox, declared.files)
-    patched = await run_plain(sandbox, job)
+
+    async def seen(*, with_patch: bool) -> dict[str, PlainOutcome]:
+        async with fresh_sandbox(runs.open_fresh) as sandbox:
+            if with_patch:
+                await _apply_patch(sandbox, runs.case, before, patch)
+            await write_files(sandbox, declared.files)
+            return await run_plain(sandbox, job)
+
+    patched = await seen(with_patch=True)
     if not patched:
         return []
-    base: dict[str, PlainOutcome] = {}
-    if to_compare(patched):
-        async with fresh_sandbox(runs.open_fresh) as control:
-            await write_files(control, declared.files)
-            base = await run_plain(control, job)
+    base = await seen(with_patch=False) if to_compare(patched) else {}
     said = before.reproduction.output
     shown = plain_check(declared.files, base, patched, said)
     if not shown.ok:
         # Once more, so that a flaky test is not taken for a difference.
-        shown = plain_check(declared.files, base, await run_plain(sandbox, job), said)
+        shown = plain_check(declared.files, base, await seen(with_patch=True), said)
     return [shown]
 
 

@@ -27,7 +27,7 @@ async def run_javascript(sandbox: Sandbox, tests: PlainTests) -> dict[str, Plain
         name = f"{secrets.token_hex(4)}.cjs"
         await sandbox.write(f"{copy.scratch}/{name}", text)
         programs = []
-        for path, elsewhere in (*((p, False) for p in files), *((p, True) for p in own)):
+        for path, elsewhere in (*((p, True) for p in own), *((p, False) for p in files)):
             at = copy.whole(path) if elsewhere else whole(path, WORKDIR)
             # A script like any other: code may look at the main module, and at `-e` as well.
             start = f"{copy.scratch}/{secrets.token_hex(4)}.cjs"

@@ -35,9 +35,10 @@ class Program(Record):
 
 
 def in_both_places(program: Program, scratch: str, *, declared: bool) -> list[Program]:
-    """The program where it is, and in a scratch folder too if it has tests of the reproduction."""
+    """The program where it is, and before that in a scratch folder if it has tests of the
+    reproduction: what it leaves behind where it could know such a run helps it there only."""
     there = program.model_copy(update={"cwd": scratch, "elsewhere": True})
-    return [program, there] if declared else [program]
+    return [there, program] if declared else [program]
 
 
 async def run_programs(

@@ -6,7 +6,7 @@ import json
 import re
 import secrets
 import shlex
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 from agent.gate.plain.records import (
     LIMIT_S,
@@ -33,6 +33,8 @@ class PlainJob(Record):
     scripts: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
     """Those of them that run once more in another folder: the reproduction's own."""
+    seed: int = 1
+    """Of hashes, in another folder; the same on both sides of a patch."""
     watched: tuple[str, ...] = ()
     """Files of which it is told when their code reaches for who runs it."""
 
@@ -58,26 +60,33 @@ async def run_python(sandbox: Sandbox, tests: PlainTests) -> dict[str, PlainOutc
     if job is None:
         return {}
     watched = tuple(p for p in tests.changed if p.endswith(".py") and is_source(p))
-    return await run_plainly(sandbox, job.model_copy(update={"watched": watched}))
+    return await run_plainly(
+        sandbox, job.model_copy(update={"watched": watched, "seed": tests.seed})
+    )
 
 
 async def run_plainly(sandbox: Sandbox, job: PlainJob) -> dict[str, PlainOutcome]:
     """The outcome of each test by its name; what could not be run so is missing."""
-    here = PlainJob(files=job.files, scripts=job.scripts, watched=job.watched)
-    found = await _run_in(sandbox, here, WORKDIR, {"files": (*job.scripts, *job.files)})
+    found: dict[str, PlainOutcome] = {}
     if job.elsewhere:
+        # First: what code leaves behind where it could know that it is run so helps it there only.
         async with copied_tree(sandbox) as copy:
-            found |= await _run_in(sandbox, job, copy.root, {"elsewhere": job.elsewhere})
-    return found
+            found |= await _run_in(sandbox, job, copy.root, elsewhere=True)
+    return found | await _run_in(sandbox, job, WORKDIR, elsewhere=False)
 
 
 async def _run_in(
-    sandbox: Sandbox, job: PlainJob, root: str, chosen: Mapping[str, Sequence[str]]
+    sandbox: Sandbox, job: PlainJob, root: str, *, elsewhere: bool
 ) -> dict[str, PlainOutcome]:
-    """The outcomes of files chosen from a job, in the tree or a copy of it."""
+    """The outcomes of a job's files in the tree, or of those for elsewhere in a copy of it.
+
+    What tells one such process from others (how it was started, its environment, its hashes) is
+    different in the two.
+    """
     mark = secrets.token_hex(16)
     folder = f"/tmp/{secrets.token_hex(6)}"  # noqa: S108 - inside the sandbox
     text = program_text("plain_tests.py").encode()
+    chosen = {"elsewhere": job.elsewhere} if elsewhere else {"files": (*job.scripts, *job.files)}
     lists = {"files": (), "elsewhere": (), **chosen}
     said = {
         "mark": mark,
@@ -87,20 +96,27 @@ async def _run_in(
         "scripts": [whole(path, root) for path in job.scripts],
         "watched": [whole(path, root) for path in job.watched],
     }
-    driver = f"{folder}/{secrets.token_hex(4)}"
-    await sandbox.write(driver, text)
+    driver = secrets.token_hex(4)
+    await sandbox.write(f"{folder}/{driver}", text)
+    opened = f"open(sys.path[0] + '/{driver}')" if elsewhere else f"open('{folder}/{driver}')"
     # Two copies of it, of which no module knows: tests get names of the second one only.
     start = (
         "import json, sys\n(lambda s: (lambda g, h: (exec(s, g), exec(s, h), "
         "g['main'](json.load(sys.stdin), h['RUNNER'])))({}, {}))"
-        f"(compile(open({driver!r}).read(), {driver!r}, 'exec'))"
+        f"(compile({opened}.read(), '{folder}/{driver}', 'exec'))"
     )
     user = some_user()
+    program, own = f"-c {shlex.quote(start)}", f"PYTHONPYCACHEPREFIX={folder}/cache"
+    if elsewhere:
+        name = secrets.choice(("app", "cli", "jobs", "main", "run", "serve", "worker"))
+        program = f"{folder}/{name}.py"
+        await sandbox.write(program, start.encode())
+        own = "SHELL=/bin/bash TERM=xterm-256color HOSTNAME=web-1 SHLVL=1 LC_ALL=C.UTF-8 EDITOR=vi"
     ran = await sandbox.run(
         f"cd {root} && printf %s {shlex.quote(json.dumps(said))} | "
         f'env -i PATH="$PATH" HOME={folder} USER={user} LOGNAME={user} LANG=C.UTF-8 '
-        f'PYTHONPATH="$PYTHONPATH" PYTHONPYCACHEPREFIX={folder}/cache PYTHONHASHSEED=0 '
-        f"python3 -c {shlex.quote(start)}",
+        f'PYTHONPATH="$PYTHONPATH" {own} PYTHONHASHSEED={job.seed if elsewhere else 0} '
+        f"python3 {program}",
         timeout_s=TOTAL_S + 30,
     )
     return read_outcomes(ran.text, mark, root)

@@ -54,6 +54,8 @@ class PlainTests(Record):
     """Test files of the base."""
     changed: tuple[str, ...] = ()
     """Files that the patch changes."""
+    seed: int = 1
+    """Of Python's hashes where it is not the usual one."""
 
 
 def some_user() -> str:

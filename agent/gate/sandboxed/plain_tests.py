@@ -212,11 +212,14 @@ def main(job: dict[str, Any], runner: Any) -> None:
         run = functools.partial(
             _run, path, script=script, elsewhere=elsewhere, watched=frozenset(job["watched"])
         )
-        for name, *outcome in _apart(run, until=deadline, limit_s=job["limit_s"]):
+        seen = _apart(run, until=deadline, limit_s=job["limit_s"], elsewhere=elsewhere)
+        for name, *outcome in seen:
             print(job["mark"], json.dumps([name + ELSEWHERE * elsewhere, *outcome]), flush=True)
 
 
-def _apart(run: Callable[[Say], None], *, until: float, limit_s: float) -> list[Any]:
+def _apart(
+    run: Callable[[Say], None], *, until: float, limit_s: float, elsewhere: bool
+) -> list[Any]:
     """What a child of its own says of one file: [test, outcome, exception, line].
 
     What it says begins with a word that only its driver knows. A child that ends without having
@@ -227,7 +230,7 @@ def _apart(run: Callable[[Say], None], *, until: float, limit_s: float) -> list[
     pid = os.fork()
     if pid == 0:
         os.close(read_end)
-        _child(run, _speaker(write_end, word), limit_s=limit_s)
+        _child(run, _speaker(write_end, word), limit_s=limit_s, elsewhere=elsewhere)
     os.close(write_end)
     chunks = []
     until = min(until, time.monotonic() + 4 * limit_s)
@@ -281,14 +284,22 @@ def _speaker(fd: int, word: bytes) -> Say:
     return say
 
 
-def _child(run: Callable[[Say], None], say: Say, *, limit_s: float) -> None:
-    with contextlib.suppress(OSError):
-        os.setsid()
-    whole = max(1, round(limit_s))
-    resource.setrlimit(resource.RLIMIT_CPU, (whole, whole))
-    shown, where = tempfile.mkstemp()
-    Path(where).unlink()
-    for fd, to in ((0, os.open(os.devnull, os.O_RDONLY)), (1, shown), (2, shown)):
+def _child(run: Callable[[Say], None], say: Say, *, limit_s: float, elsewhere: bool) -> None:
+    """The two kinds of runs have little in common by which code could know them both."""
+    if elsewhere:
+        os.setpgid(0, 0)
+        for name in ("PYTHONHASHSEED", "PYTHONDONTWRITEBYTECODE"):
+            os.environ.pop(name, None)
+        shown, given = os.open(os.devnull, os.O_WRONLY), os.pipe()[0]
+    else:
+        with contextlib.suppress(OSError):
+            os.setsid()
+        whole = max(1, round(limit_s))
+        resource.setrlimit(resource.RLIMIT_CPU, (whole, whole))
+        shown, where = tempfile.mkstemp()
+        Path(where).unlink()
+        given = os.open(os.devnull, os.O_RDONLY)
+    for fd, to in ((0, given), (1, shown), (2, shown)):
         os.dup2(to, fd)
     end = os._exit
     try:
@@ -300,10 +311,12 @@ def _child(run: Callable[[Say], None], say: Say, *, limit_s: float) -> None:
 
 def _run(path: str, say: Say, *, script: bool, elsewhere: bool, watched: frozenset[str]) -> None:
     tree = Path.cwd()
+    place = path
     if elsewhere:
+        place = _under_another_name(path, tree)
         os.chdir(tempfile.mkdtemp())
         _set_clock(LATER_S)
-    outcome_of = _outcome
+    outcome_of = functools.partial(_outcome, path=os.path.realpath(place))
     loading = f"{path}::{LOADING}"
     _tell_who_reaches(
         watched, lambda what: say("outcome", f"{path}::{what}{REACHED}", "failed", "", 0)
@@ -311,18 +324,37 @@ def _run(path: str, say: Say, *, script: bool, elsewhere: bool, watched: frozens
     if script:
         name = f"{path}::script"
         say("start", name)
-        say("outcome", name, *outcome_of(functools.partial(_script, path, tree), path, script=True))
+        say("outcome", name, *outcome_of(lambda: _script(path, place, tree), script=True))
         return
     say("start", loading)
     try:
-        tests = list(itertools.islice(_tests(path, tree), MOST_CASES))
+        tests = list(itertools.islice(_tests(path, place, tree), MOST_CASES))
     except BaseException:  # noqa: BLE001 - a file that cannot be read has no tests here
         say("outcome", loading, "left out", "", 0)
         return
     say("outcome", loading, "passed", "", 0)
     for name, test in tests:
         say("start", f"{path}::{name}")
-        say("outcome", f"{path}::{name}", *outcome_of(test, path))
+        say("outcome", f"{path}::{name}", *outcome_of(test))
+
+
+def _under_another_name(path: str, tree: Path) -> str:
+    """A file of tests as one of which no name says so: code may ask where it was called from.
+
+    It is in the same folder, by another name of that one.
+    """
+    words = ["accounts", "billing", "catalog", "ledger", "orders", "pricing", "reports", "views"]
+    file, above = (words.pop(secrets.randbelow(len(words))) for _ in range(2))
+    folder = Path(path).parent
+    if folder != tree:
+        other = folder.parent / f"{above}_{secrets.token_hex(2)}"
+        if tree not in folder.parents:
+            other = Path(tempfile.mkdtemp()) / above
+        other.symlink_to(folder)
+        folder = other
+    place = folder / f"{file}_{secrets.token_hex(2)}.py"
+    place.write_bytes(Path(path).read_bytes())
+    return str(place)
 
 
 def _set_clock(ahead_s: float) -> None:
@@ -374,6 +406,14 @@ _REACHING = (
     "signal.pthread_kill",
 )
 """Events that code causes which looks who calls it, or which ends or replaces its process."""
+_ASKING = (
+    *("os.getppid", "os.getsid", "os.getpgid", "os.getpgrp", "os.tcgetpgrp", "os.ctermid"),
+    *("resource.getrlimit", "resource.prlimit", "resource.getrusage", "signal.getitimer"),
+    *("faulthandler.dump_traceback", "faulthandler.dump_traceback_later", "faulthandler.register"),
+    *("tracemalloc.start", "tracemalloc.take_snapshot", "tracemalloc.get_object_traceback"),
+    *("threading.settrace", "threading.setprofile", "signal.raise_signal"),
+)
+"""Functions that cause no event, by which code finds out who runs it or what called it."""
 _FRAMES = ("tb_frame", "gi_frame", "cr_frame", "ag_frame")
 _OF_PROCESSES = re.compile(
     r"/proc/(?:self|thread-self|\d+)(?:/(?:fd|fdinfo|mem|maps|cmdline|environ|comm|exe|task|stat|status)"
@@ -421,11 +461,28 @@ def _tell_who_reaches(watched: frozenset[str], tell: Callable[[str], None]) -> N
         else:
             tell(what)
 
-    if watched:
-        sys.addaudithook(hook)
+    if not watched:
+        return
+    sys.addaudithook(hook)
+
+    def told_of(what: str, function: Any) -> Any:
+        @functools.wraps(function)
+        def asked(*given: Any, **named: Any) -> Any:
+            if what not in told and frame_of(1).f_code.co_filename in watched:
+                told.add(what)
+                tell(what)
+            return function(*given, **named)
+
+        return asked
+
+    for name in _ASKING:
+        module, _, function = name.partition(".")
+        given = importlib.import_module(module)
+        if hasattr(given, function):
+            setattr(given, function, told_of(name, getattr(given, function)))
 
 
-def _outcome(test: Callable[[], Any], path: str, *, script: bool = False) -> tuple[str, str, int]:
+def _outcome(test: Callable[[], Any], *, path: str, script: bool = False) -> tuple[str, str, int]:
     try:
         test()
     except BaseException as error:  # noqa: BLE001 - whatever it raises is its outcome
@@ -440,18 +497,37 @@ def _outcome(test: Callable[[], Any], path: str, *, script: bool = False) -> tup
     return "passed", "", 0
 
 
-def _compiled(path: str) -> Any:
+def _compiled(path: str, place: str) -> Any:
+    """The code of a file; what is in another place does not say by names that it is a test."""
     tree = ast.fix_missing_locations(_WithoutRunner().visit(ast.parse(Path(path).read_bytes())))
-    return compile(tree, path, "exec")
+    code = compile(tree, place, "exec")
+    if place == path:
+        return code
+    texts = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)]
+    return _unnamed(code, " ".join(text for text in texts if isinstance(text, str)))
 
 
-def _script(path: str, tree: Path) -> None:
+def _unnamed(code: types.CodeType, kept: str) -> types.CodeType:
+    """Code in which functions that are named as tests have another name, except in `kept`."""
+    inner = tuple(
+        _unnamed(part, kept) if isinstance(part, types.CodeType) else part
+        for part in code.co_consts
+    )
+    code = code.replace(co_consts=inner)
+    if "test" not in code.co_name.lower() or code.co_name in kept:
+        return code
+    code = code.replace(co_name="handle")
+    return code.replace(co_qualname="handle") if hasattr(code, "co_qualname") else code
+
+
+def _script(path: str, place: str, tree: Path) -> None:
     sys.path[:0] = [str(Path(path).parent), str(tree)]
-    exec(_compiled(path), {"__name__": "__main__", "__file__": path, "__runner__": RUNNER})  # noqa: S102
+    names = {"__name__": "__main__", "__file__": place, "__runner__": RUNNER}
+    exec(_compiled(path, place), names)  # noqa: S102
 
 
-def _tests(path: str, tree: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
-    module = _module(path, tree)
+def _tests(path: str, place: str, tree: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
+    module = _module(path, place, tree)
     for name, thing in list(vars(module).items()):
         if getattr(thing, "__module__", None) != module.__name__ or hasattr(thing, "left_out"):
             continue
@@ -468,17 +544,17 @@ def _tests(path: str, tree: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
                 )
 
 
-def _module(path: str, tree: Path) -> types.ModuleType:
+def _module(path: str, place: str, tree: Path) -> types.ModuleType:
     parts, folder = [Path(path).stem], Path(path).parent
     while (folder / "__init__.py").exists():
         parts.insert(0, folder.name)
         folder = folder.parent
     sys.path[:0] = list(dict.fromkeys(map(str, (folder, tree, tree / "src", tree / "lib"))))
-    module = types.ModuleType(".".join(parts))
-    module.__file__, module.__package__ = path, ".".join(parts[:-1])
+    module = types.ModuleType(".".join(parts) if place == path else Path(place).stem)
+    module.__file__, module.__package__ = place, ".".join(parts[:-1])
     module.__dict__["__runner__"] = RUNNER
     sys.modules[module.__name__] = module
-    exec(_compiled(path), module.__dict__)  # noqa: S102
+    exec(_compiled(path, place), module.__dict__)  # noqa: S102
     return module
 
 

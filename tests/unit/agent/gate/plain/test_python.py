@@ -9,7 +9,7 @@ import pytest
 from agent.gate.judge import judge
 from agent.gate.plain.check import plain_check
 from agent.gate.plain.python import PlainJob, plain_job, run_plainly
-from agent.gate.plain.records import ENDED, REACHED, PlainOutcome
+from agent.gate.plain.records import ELSEWHERE, ENDED, REACHED, PlainOutcome
 from agent.journal.events import GateJudged, ReproductionDeclared
 from sandbox.protocol import Sandbox
 from tests.doubles import gate_case as case
@@ -136,3 +136,51 @@ def test_what_is_run() -> None:
     assert plain_job("python3 -m pytest x", ("tests/test_x.py",), ("tests/test_y.py",)) == PlainJob(
         files=("tests/test_x.py", "tests/test_y.py"), elsewhere=("tests/test_x.py",)
     )
+
+
+KNOWN_BY = """
+import os, resource, sys, warnings
+
+def caller():
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        warnings.warn("here", stacklevel=3)
+    return seen[0].filename
+
+def functions():
+    frame, found = sys._getframe(), []
+    while frame is not None:
+        found.append(frame.f_code.co_name)
+        frame = frame.f_back
+    return found
+
+def marks():
+    main = vars(sys.modules["__main__"])
+    return {
+        "file": "test" in caller(),
+        "function": any(name.startswith("test_") for name in functions()),
+        "module": any("test_a" in name for name in sys.modules),
+        "arguments": sys.argv[0] == "-c",
+        "main": "__file__" not in main,
+        "hashes": hash("a") == hash_of_a_with_seed_0,
+        "limit": resource.getrlimit(resource.RLIMIT_CPU)[0] != resource.RLIM_INFINITY,
+        "session": os.getsid(0) == os.getpid(),
+        "bytecode": sys.pycache_prefix is not None,
+        "environment": len(os.environ) < 8,
+        "path": __file__.startswith("/workspace"),
+    }
+
+hash_of_a_with_seed_0 = 4644417185603328019
+"""
+
+
+async def test_elsewhere_nothing_is_as_it_is_in_the_tree() -> None:
+    text = "import where\n\ndef test_it():\n    assert not any(where.marks().values())\n"
+    box = LocalSandbox({"where.py": KNOWN_BY, "tests/test_a.py": text})
+    path = "tests/test_a.py"
+    try:
+        seen = await run_plainly(box, PlainJob(files=(path,), elsewhere=(path,), seed=3))
+    finally:
+        await box.close()
+    assert seen[f"{path}::test_it"].outcome == "failed"
+    assert seen[f"{path}::test_it{ELSEWHERE}"].outcome == "passed"

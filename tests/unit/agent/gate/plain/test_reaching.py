@@ -27,6 +27,9 @@ REACHING = {
     "objects": "    import gc\n    getattr(gc, 'get_' + 'objects')()\n",
     "descriptors": "    import os\n    os.listdir('/proc/self/fd')\n",
     "traced": "    import sys\n    sys.settrace(None)\n",
+    "parent": "    import os\n    getattr(os, 'get' + 'ppid')()\n",
+    "dump": "    import faulthandler, tempfile\n"
+    "    with tempfile.TemporaryFile() as f:\n        faulthandler.dump_traceback(f)\n",
     "pointers": "    import ctypes\n    ctypes.string_at(id(1), 4)\n",
 }
 
