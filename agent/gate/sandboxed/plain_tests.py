@@ -2,19 +2,22 @@
 
 Each test runs in a forked child, of whose process nothing says that it is a test: no runner is
 imported (where a test file imports pytest it gets the few names below instead), the argument vector
-is that of `python -c`, and standard output is a file. What the runner alone can give (fixtures,
-plugins) is not there, and tests that need it are left out. It judges nothing.
+is that of `python -c`, and standard output is a file. The usual fixtures are the driver's own; what
+plugins alone can give is not there, and tests that need it are left out. It judges nothing.
 """
 
 from __future__ import annotations
 
 import ast
+import collections
 import contextlib
 import datetime
 import functools
 import importlib
+import io
 import itertools
 import json
+import logging
 import math
 import os
 import re
@@ -27,6 +30,7 @@ import tempfile
 import time
 import traceback
 import types
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -74,6 +78,15 @@ class Raised:
         """The class of what was raised."""
         return type(self.value)
 
+    @property
+    def tb(self) -> Any:
+        """Its traceback."""
+        return self.value.__traceback__
+
+    def exconly(self) -> str:
+        """Its class and message."""
+        return "".join(traceback.format_exception_only(self.value)).strip()
+
     def match(self, pattern: str) -> bool:
         """Raises `AssertionError` where the message does not fit."""
         assert re.search(pattern, str(self.value)), "the message is another one"
@@ -109,30 +122,67 @@ class Marks:
     """Stands for `pytest.mark`."""
 
     def __getattr__(self, name: str) -> Any:
-        if name == "parametrize":
-            return parametrize
-        if name in ("skip", "skipif", "xfail", "usefixtures"):
+        given = {"parametrize": parametrize, "usefixtures": _using, "skipif": _skip_if}
+        if name in given:
+            return given[name]
+        if name in ("skip", "xfail"):
             return _left_out
         return lambda *given, **_: (
             given[0] if len(given) == 1 and callable(given[0]) else lambda function: function
         )
 
 
-def _left_out(*_: Any, **__: Any) -> Any:
+def _left_out(*given: Any, **_: Any) -> Any:
     def mark(function: Any) -> Any:
         function.left_out = True
+        return function
+
+    return mark(given[0]) if len(given) == 1 and callable(given[0]) else mark
+
+
+def _skip_if(condition: Any = True, *_: Any, **__: Any) -> Any:
+    return _left_out() if condition else lambda function: function
+
+
+def _using(*names: str) -> Any:
+    def mark(function: Any) -> Any:
+        function.uses = [*getattr(function, "uses", []), *names]
         return function
 
     return mark
 
 
-def parametrize(names: Any, values: Any, **_: Any) -> Any:
+class Case:
+    """Stands for `pytest.param(…)`."""
+
+    def __init__(self, *values: Any, marks: Any = (), **_: Any) -> None:
+        self.values = list(values)
+        self.marks = marks if isinstance(marks, list | tuple) else [marks]
+
+    @property
+    def left_out(self) -> bool:
+        """Whether it is to be skipped, or to fail."""
+        thing = types.SimpleNamespace()
+        for mark in self.marks:
+            mark(thing)
+        return hasattr(thing, "left_out")
+
+
+def parametrize(names: Any, values: Any, *_: Any, indirect: Any = False, **__: Any) -> Any:
     """As pytest's, with cases in the order of the values."""
     listed = [n.strip() for n in names.split(",")] if isinstance(names, str) else list(names)
 
     def mark(function: Any) -> Any:
-        cases = [dict(zip(listed, v if len(listed) > 1 else [v], strict=True)) for v in values]
-        function.cases = [*getattr(function, "cases", []), cases]
+        cases = []
+        for value in values:
+            if isinstance(value, Case):
+                cases += [] if value.left_out else [value.values]
+            else:
+                cases.append(list(value) if len(listed) > 1 else [value])
+        if indirect:
+            function.left_out = True
+        named = [dict(zip(listed, case, strict=True)) for case in cases]
+        function.cases = [*getattr(function, "cases", []), named]
         return function
 
     return mark
@@ -147,9 +197,14 @@ def _fail(reason: str = "", *_: Any, **__: Any) -> Any:
 
 
 def _fixture(*given: Any, **options: Any) -> Any:
-    if options.get("autouse"):
-        raise LeftOut
-    return given[0] if given and callable(given[0]) else lambda function: function
+    if options.get("params"):
+        options["params"] = [v.values[0] if isinstance(v, Case) else v for v in options["params"]]
+
+    def mark(function: Any) -> Any:
+        function.supplies = options
+        return function
+
+    return mark(given[0]) if given and callable(given[0]) else mark
 
 
 def _raises(expected: Any, *call: Any, match: str | None = None, **options: Any) -> Any:
@@ -161,15 +216,248 @@ def _raises(expected: Any, *call: Any, match: str | None = None, **options: Any)
     return found
 
 
-RUNNER = types.SimpleNamespace(
-    raises=_raises,
-    approx=Approximately,
-    mark=Marks(),
-    fixture=_fixture,
-    skip=_skip,
-    importorskip=importlib.import_module,
-    fail=_fail,
-)
+@contextlib.contextmanager
+def _warns(expected: Any = Warning, *, match: str | None = None) -> Iterator[list[Any]]:
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        yield seen
+    fine = [w for w in seen if issubclass(w.category, expected)]
+    assert any(match is None or re.search(match, str(w.message)) for w in fine), "no such warning"
+
+
+class Patching:
+    """Stands for `pytest.MonkeyPatch`."""
+
+    def __init__(self) -> None:
+        self._undo = contextlib.ExitStack()
+
+    @classmethod
+    @contextlib.contextmanager
+    def context(cls) -> Iterator[Patching]:
+        """One that is undone after the block."""
+        made = cls()
+        try:
+            yield made
+        finally:
+            made.undo()
+
+    def undo(self) -> None:
+        """Take all back, the last first."""
+        self._undo.close()
+
+    def setattr(self, target: Any, name: Any, value: Any = LeftOut, raising: bool = True) -> None:
+        """Replace an attribute; of a dotted name too."""
+        if value is LeftOut:
+            where, _, last = target.rpartition(".")
+            target, name, value = _found(where), last, name
+        had = vars(target).get(name, LeftOut) if isinstance(target, type) else LeftOut
+        had = getattr(target, name, LeftOut) if had is LeftOut else had
+        if had is LeftOut and raising:
+            raise AttributeError(name)
+        setattr(target, name, value)
+        self._undo.callback(
+            *((delattr, target, name) if had is LeftOut else (setattr, target, name, had))
+        )
+
+    def delattr(self, target: Any, name: str = "", raising: bool = True) -> None:
+        """Take an attribute away; of a dotted name too."""
+        if not name:
+            where, _, name = target.rpartition(".")
+            target = _found(where)
+        if hasattr(target, name):
+            self._undo.callback(setattr, target, name, getattr(target, name))
+            delattr(target, name)
+        elif raising:
+            raise AttributeError(name)
+
+    def setitem(self, items: Any, name: Any, value: Any) -> None:
+        """Replace an item."""
+        had = items.get(name, LeftOut)
+        items[name] = value
+        self._undo.callback(
+            *((items.pop, name, None) if had is LeftOut else (items.__setitem__, name, had))
+        )
+
+    def delitem(self, items: Any, name: Any, raising: bool = True) -> None:
+        """Take an item away."""
+        if name in items:
+            self._undo.callback(items.__setitem__, name, items.pop(name))
+        elif raising:
+            raise KeyError(name)
+
+    def setenv(self, name: str, value: Any, prepend: str | None = None) -> None:
+        """Set a variable of the environment."""
+        before = os.environ.get(name)
+        joined = f"{value}{prepend}{before}" if prepend and before else f"{value}"
+        self.setitem(os.environ, name, joined)
+
+    def delenv(self, name: str, raising: bool = True) -> None:
+        """Take a variable of the environment away."""
+        self.delitem(os.environ, name, raising)
+
+    def syspath_prepend(self, path: Any) -> None:
+        """Import from a folder first."""
+        sys.path.insert(0, str(path))
+        self._undo.callback(sys.path.remove, str(path))
+
+    def chdir(self, path: Any) -> None:
+        """Work in another folder."""
+        self._undo.callback(os.chdir, Path.cwd())
+        os.chdir(path)
+
+
+def _found(name: str) -> Any:
+    """What a dotted name stands for."""
+    parts = name.split(".")
+    found: Any = importlib.import_module(parts[0])
+    for at, part in enumerate(parts[1:], 2):
+        if not hasattr(found, part):
+            importlib.import_module(".".join(parts[:at]))
+        found = getattr(found, part)
+    return found
+
+
+class Printed:
+    """Stands for `capsys` and, with descriptors, for `capfd`."""
+
+    def __init__(self, stack: contextlib.ExitStack, *, descriptors: bool) -> None:
+        self._files = [tempfile.TemporaryFile() for _ in range(2)]  # noqa: SIM115 - see the stack
+        for file in self._files:
+            stack.enter_context(file)
+        for fd, name, file in zip((1, 2), ("stdout", "stderr"), self._files, strict=True):
+            stack.callback(setattr, sys, name, getattr(sys, name))
+            text = io.TextIOWrapper(
+                os.fdopen(os.dup(file.fileno()), "wb", 0), "utf-8", newline="", write_through=True
+            )
+            setattr(sys, name, text)
+            if descriptors:
+                stack.callback(os.dup2, os.dup(fd), fd)
+                os.dup2(file.fileno(), fd)
+
+    def readouterr(self) -> Any:
+        """What was printed since the last time."""
+        texts = []
+        for file in self._files:
+            file.seek(0)
+            texts.append(file.read().decode("utf-8", "replace"))
+            file.seek(0)
+            file.truncate()
+        return collections.namedtuple("Shown", "out err")(*texts)
+
+    @contextlib.contextmanager
+    def disabled(self) -> Iterator[None]:
+        """Nothing that is printed in the block is wanted."""
+        yield
+
+
+class Logged(logging.Handler):
+    """Stands for `caplog`, and for the handler that it has."""
+
+    def __init__(self, stack: contextlib.ExitStack) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+        self.handler = self
+        self._stack = stack
+        self.setFormatter(
+            logging.Formatter("%(levelname)-8s %(name)s:%(filename)s:%(lineno)d %(message)s")
+        )
+        logging.getLogger().addHandler(self)
+        stack.callback(logging.getLogger().removeHandler, self)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep it."""
+        self.records.append(record)
+
+    @property
+    def messages(self) -> list[str]:
+        """The records' messages."""
+        return [record.getMessage() for record in self.records]
+
+    @property
+    def text(self) -> str:
+        """All records, as pytest writes them."""
+        return "".join(f"{self.format(record)}\n" for record in self.records)
+
+    @property
+    def record_tuples(self) -> list[tuple[str, int, str]]:
+        """Logger, level and message of each."""
+        return [(r.name, r.levelno, r.getMessage()) for r in self.records]
+
+    def clear(self) -> None:
+        """Forget all."""
+        self.records.clear()
+
+    def set_level(self, level: Any, logger: str | None = None) -> None:
+        """From which level on a logger logs, until the test has ended."""
+        of = logging.getLogger(logger)
+        self._stack.callback(of.setLevel, of.level)
+        of.setLevel(level)
+
+    @contextlib.contextmanager
+    def at_level(self, level: Any, logger: str | None = None) -> Iterator[None]:
+        """From which level on a logger logs in the block."""
+        of = logging.getLogger(logger)
+        before = of.level
+        of.setLevel(level)
+        try:
+            yield
+        finally:
+            of.setLevel(before)
+
+
+def _patching(stack: contextlib.ExitStack) -> Patching:
+    made = Patching()
+    stack.callback(made.undo)
+    return made
+
+
+def _warned(stack: contextlib.ExitStack) -> Any:
+    seen = stack.enter_context(warnings.catch_warnings(record=True))
+    warnings.simplefilter("default")
+    return seen
+
+
+_BUILT_IN: dict[str, Callable[[contextlib.ExitStack], Any]] = {
+    "tmp_path": lambda _: Path(tempfile.mkdtemp()),
+    "tmp_path_factory": lambda _: types.SimpleNamespace(
+        mktemp=lambda *_, **__: Path(tempfile.mkdtemp()),
+        getbasetemp=lambda: Path(tempfile.gettempdir()),
+    ),
+    "monkeypatch": _patching,
+    "capsys": lambda stack: Printed(stack, descriptors=False),
+    "capfd": lambda stack: Printed(stack, descriptors=True),
+    "caplog": Logged,
+    "recwarn": _warned,
+}
+"""Fixtures of pytest itself, each made with what ends with the test."""
+
+
+class Runner:
+    """Stands for pytest; what is not here may be an annotation, and leaves out who calls it."""
+
+    raises = staticmethod(_raises)
+    approx = Approximately
+    mark = Marks()
+    fixture = staticmethod(_fixture)
+    skip = staticmethod(_skip)
+    importorskip = staticmethod(importlib.import_module)
+    fail = staticmethod(_fail)
+    param = Case
+    warns = staticmethod(_warns)
+    MonkeyPatch = Patching
+
+    def deprecated_call(self, *, match: str | None = None) -> Any:
+        """As pytest's."""
+        kinds = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
+        return _warns(kinds, match=match)
+
+    def __getattr__(self, name: str) -> Any:
+        if name[:1].isupper():
+            return type(name, (), {"__class_getitem__": classmethod(lambda cls, _: cls)})
+        return _skip
+
+
+RUNNER = Runner()
 
 
 class _WithoutRunner(ast.NodeTransformer):
@@ -528,20 +816,47 @@ def _script(path: str, place: str, tree: Path) -> None:
 
 def _tests(path: str, place: str, tree: Path) -> Iterator[tuple[str, Callable[[], Any]]]:
     module = _module(path, place, tree)
+    supplied = _supplied(vars(module), _of_conftests(path, tree))
     for name, thing in list(vars(module).items()):
         if getattr(thing, "__module__", None) != module.__name__ or hasattr(thing, "left_out"):
             continue
         if isinstance(thing, types.FunctionType) and name.startswith("test"):
-            yield from _cases(name, thing, thing)
+            yield from _cases(name, [thing], None, supplied)
         elif isinstance(thing, type) and hasattr(thing, "addCleanup"):
             for test in (n for n in dir(thing) if n.startswith("test")):
                 yield f"{name}::{test}", functools.partial(_unittest, thing, test)
         elif isinstance(thing, type) and name.startswith("Test"):
+            inside = _supplied(
+                {key: vars(kind)[key] for kind in thing.__mro__[::-1] for key in vars(kind)},
+                supplied,
+            )
             for test in (n for n in dir(thing) if n.startswith("test")):
-                method = getattr(thing, test)
-                yield from _cases(
-                    f"{name}::{test}", method, functools.partial(_method, thing, test)
-                )
+                yield from _cases(f"{name}::{test}", [getattr(thing, test), thing], thing, inside)
+
+
+Supplied = dict[str, tuple[Any, ...]]
+"""Fixtures by their names; the nearest last, which may ask for the one before it."""
+
+
+def _supplied(names: Any, known: Supplied) -> Supplied:
+    found = dict(known)
+    for name, thing in list(names.items()):
+        options = vars(thing).get("supplies") if isinstance(thing, types.FunctionType) else None
+        if options is not None:
+            name = options.get("name") or name
+            found[name] = (*found.get(name, ()), thing)
+    return found
+
+
+def _of_conftests(path: str, tree: Path) -> Supplied:
+    """The fixtures of the files for them, from the root of the tree on; what fails has none."""
+    found: Supplied = {}
+    for folder in [f for f in Path(path).parents if f == tree or tree in f.parents][::-1]:
+        file = str(folder / "conftest.py")
+        if Path(file).exists():
+            with contextlib.suppress(BaseException):
+                found = _supplied(vars(_module(file, file, tree)), found)
+    return found
 
 
 def _module(path: str, place: str, tree: Path) -> types.ModuleType:
@@ -558,32 +873,135 @@ def _module(path: str, place: str, tree: Path) -> types.ModuleType:
     return module
 
 
-def _cases(name: str, function: Any, call: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
-    code = getattr(function, "__code__", None)
-    groups = getattr(function, "cases", [])
+def _cases(
+    name: str, marked: list[Any], kind: Any, supplied: Supplied
+) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """A function's cases; `marked`: itself and its class, if it has one."""
+    function = marked[0]
+    groups = [group for thing in marked for group in getattr(thing, "cases", [])]
     given = {n for group in groups for case in group for n in case}
-    count = getattr(code, "co_argcount", 0) - len(getattr(function, "__defaults__", None) or ())
-    wanted = set(getattr(code, "co_varnames", ())[:count]) - {"self"}
-    own = {"tmp_path"} & (wanted - given)
-    if code is None or getattr(function, "left_out", False) or wanted - own != given:
+    wanted = _required(function)
+    if wanted is None or any(hasattr(thing, "left_out") for thing in marked):
         return
-    if code.co_flags & 0x380:  # a coroutine or generator
+    always = [n for n, all_ in supplied.items() if all_[-1].supplies.get("autouse")]
+    needed = [*always, *(n for thing in marked for n in getattr(thing, "uses", []))]
+    closure = _closure([*needed, *(wanted - given)], supplied)
+    if closure is None:
         return
+    for fixture in closure:
+        params = [o for one in supplied.get(fixture, ()) if (o := one.supplies.get("params"))]
+        if params:
+            groups = [*groups, [{f"param of {fixture}": value} for value in params[-1]]]
     for number, chosen in enumerate(itertools.product(*groups)):
         arguments = {k: v for case in chosen for k, v in case.items()}
-        arguments |= {name: Path(tempfile.mkdtemp()) for name in own}
-        yield f"{name}[{number}]" if groups else name, functools.partial(call, **arguments)
+        case = functools.partial(
+            _with_fixtures, kind, function, arguments, wanted - given, needed, supplied
+        )
+        yield f"{name}[{number}]" if groups else name, case
 
 
-def _method(kind: type, name: str, **arguments: Any) -> None:
-    made: Any = kind()
-    for step in ("setup_class", "setup_method"):
-        if hasattr(made, step):
-            prepare = getattr(made, step)
-            prepare() if step == "setup_class" or not prepare.__code__.co_argcount > 1 else prepare(
-                getattr(made, name)
+def _required(function: Any) -> set[str] | None:
+    """The names of the arguments that a function must get; None if it is none."""
+    code = getattr(function, "__code__", None)
+    if code is None or code.co_flags & 0x320:  # a generator
+        return None
+    count = code.co_argcount - len(function.__defaults__ or ())
+    return set(code.co_varnames[:count]) - {"self"}
+
+
+def _closure(names: list[str], supplied: Supplied) -> list[str] | None:
+    """These fixtures and those that they need; None if one is not here."""
+    found: list[str] = []
+    while names:
+        name = names.pop(0)
+        if name in found:
+            continue
+        if name not in supplied and name not in _BUILT_IN and name != "request":
+            return None
+        found.append(name)
+        for one in supplied.get(name, ()):
+            code = one.__code__
+            names += sorted(set(code.co_varnames[: code.co_argcount]) - {"self", name})
+    return found
+
+
+def _with_fixtures(
+    kind: Any,
+    function: Any,
+    arguments: dict[str, Any],
+    wanted: set[str],
+    needed: list[str],
+    supplied: Supplied,
+) -> None:
+    made: Any = kind() if kind is not None else None
+    values: dict[str, Any] = {}
+    with contextlib.ExitStack() as stack:
+
+        def get(name: str, above: int = 1) -> Any:
+            known = supplied.get(name, ())
+            if above == 1 and name in values:
+                return values[name]
+            if len(known) < above:
+                if name not in _BUILT_IN:
+                    raise LeftOut
+                value = _BUILT_IN[name](stack)
+            else:
+                value = supply(name, known[-above], above)
+            if above == 1:
+                values[name] = value
+            return value
+
+        def supply(name: str, one: Any, above: int) -> Any:
+            code = one.__code__
+            asked = code.co_varnames[: code.co_argcount - len(one.__defaults__ or ())]
+            own: dict[str, Any] = {}
+            for argument in asked:
+                if argument == "self":
+                    own["self"] = made
+                elif argument == "request":
+                    own["request"] = request(name)
+                else:
+                    own[argument] = get(argument, above + 1 if argument == name else 1)
+            value = one(**own)
+            if code.co_flags & 0x20:
+                stack.callback(next, value, None)
+                return next(value)
+            if code.co_flags & 0x280:
+                raise LeftOut
+            return value
+
+        def request(name: str) -> Any:
+            param = arguments.get(f"param of {name}", LeftOut)
+            more = {} if param is LeftOut else {"param": param}
+            return types.SimpleNamespace(
+                addfinalizer=stack.callback,
+                getfixturevalue=get,
+                function=function,
+                cls=kind,
+                instance=made,
+                node=types.SimpleNamespace(name=function.__name__, get_closest_marker=_skip),
+                **more,
             )
-    getattr(made, name)(**arguments)
+
+        for name in needed:
+            get(name)
+        own = {k: v for k, v in arguments.items() if not k.startswith("param of ")}
+        own |= {name: request("") if name == "request" else get(name) for name in sorted(wanted)}
+        if kind is None:
+            _awaited(function(**own))
+            return
+        for step in ("setup_class", "setup_method"):
+            if hasattr(made, step):
+                prepare = getattr(made, step)
+                alone = step == "setup_class" or not prepare.__code__.co_argcount > 1
+                prepare() if alone else prepare(function)
+        _awaited(function(made, **own))
+
+
+def _awaited(given: Any) -> None:
+    """What a test gives is a promise if it is a coroutine."""
+    if isinstance(given, types.CoroutineType):
+        importlib.import_module("asyncio").run(given)
 
 
 def _unittest(kind: Any, name: str) -> None:
@@ -592,7 +1010,7 @@ def _unittest(kind: Any, name: str) -> None:
     try:
         case.setUp()
         try:
-            getattr(case, name)()
+            _awaited(getattr(case, name)())
         finally:
             case.tearDown()
     finally:

@@ -46,8 +46,11 @@ async def test_a_script_is_run_so_as_well() -> None:
 
 async def test_the_common_forms_of_tests_run_without_a_runner() -> None:
     text = """
+import logging
+import os
 import sys
 import unittest
+import warnings
 import pytest
 from pytest import approx, mark
 
@@ -61,12 +64,36 @@ def test_raises():
         int("x")
     assert info.type is ValueError and 0.1 + 0.2 == approx(0.3)
 
-def test_needs_a_fixture(capsys):
+def test_needs_a_plugin(mocker):
     assert False
 
 @pytest.mark.skipif(True, reason="")
 def test_skipped():
     assert False
+
+@pytest.fixture(params=[1, pytest.param(2)])
+def number(request, base):
+    yield request.param + base
+    made.append(request.param)
+
+@pytest.fixture(autouse=True)
+def always(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ALWAYS", "1")
+
+made = []
+
+@pytest.mark.usefixtures("always")
+async def test_fixtures(number, tmp_path, capsys: pytest.CaptureFixture[str], caplog):
+    print("shown")
+    logging.getLogger("a").warning("told")
+    with pytest.warns(UserWarning, match="w"):
+        warnings.warn("w")
+    assert capsys.readouterr().out == "shown\\n" and caplog.messages == ["told"]
+    assert os.environ["ALWAYS"] == "1" and tmp_path.is_dir()
+    assert number + len(made) == 13
+
+def test_that_it_is_undone():
+    assert "ALWAYS" in os.environ and made == [1, 2]
 
 class TestOfPytest:
     def setup_method(self):
@@ -80,7 +107,9 @@ class OfUnittest(unittest.TestCase):
     def test_one(self):
         self.assertEqual(self.n, 1)
 """
-    box = LocalSandbox({"tests/__init__.py": "", "tests/test_a.py": text})
+    conftest = "import pytest\n\n@pytest.fixture\ndef base():\n    return 10 + 2\n"
+    files = {"conftest.py": conftest, "tests/__init__.py": "", "tests/test_a.py": text}
+    box = LocalSandbox(files)
     try:
         seen = await run_plainly(box, PlainJob(files=("tests/test_a.py",)))
     finally:
@@ -90,6 +119,9 @@ class OfUnittest(unittest.TestCase):
         "test_cases[0]": "passed",
         "test_cases[1]": "passed",
         "test_raises": "passed",
+        "test_fixtures[0]": "passed",
+        "test_fixtures[1]": "failed",
+        "test_that_it_is_undone": "passed",
         "TestOfPytest::test_one": "failed",
         "OfUnittest::test_one": "passed",
     }
