@@ -43,7 +43,7 @@ def function_refusals(file: ChangedFile) -> tuple[str, ...]:
             )
     known_eq = {ast.unparse(e) for e in _equalities(base)} if base else set()
     found += [
-        f"{file.path}:{e.lineno}: {e.name} does not look at what it compares with."
+        f"{file.path}:{e.lineno}: {e.name} does not say whether it is equal to what it looks at."
         for e in _equalities(tree)
         if ast.unparse(e) not in known_eq
     ]
@@ -118,12 +118,15 @@ def _idle(statement: ast.stmt) -> bool:
 
 
 def _equalities(tree: ast.Module) -> list[ast.FunctionDef]:
-    """Equalities that ask no more of the other object than whether it is of some class.
+    """Equalities that do not say whether two objects are equal.
 
-    Of the class itself is well: its objects may all be the same.
+    They ask no more of the other object than whether it is of some class (of the class itself is
+    well: its objects may all be the same), compare it otherwise than for equality, or replace that
+    of numbers and containers, which know it better.
     """
     found = []
     for kind in (n for n in ast.walk(tree) if isinstance(n, ast.ClassDef)):
+        bases = {ast.unparse(base).rpartition(".")[2] for base in kind.bases}
         for node in kind.body:
             named = isinstance(node, ast.FunctionDef) and node.name in ("__eq__", "__ne__")
             if not named or not isinstance(node, ast.FunctionDef) or len(node.args.args) != 2:
@@ -137,9 +140,41 @@ def _equalities(tree: ast.Module) -> list[ast.FunctionDef]:
                 for n in ast.walk(statement)
             )
             own = {kind.name, "type(self)", "self.__class__", "__class__"}
-            if not looked and asked and not any(_classes(n) & own for n in asked):
+            of_class = not looked and asked and not any(_classes(n) & own for n in asked)
+            replaces = bases & _VALUES and "__eq__(" not in ast.unparse(ast.Module(node.body, []))
+            if of_class or replaces or (looked and not _compares_for_equality(node, other)):
                 found.append(node)
     return found
+
+
+_VALUES = frozenset(
+    {"int", "float", "complex", "Decimal", "Fraction", "list", "tuple", "dict", "set", "frozenset"}
+)
+_EQUAL = ast.Eq | ast.NotEq | ast.Is | ast.IsNot | ast.In | ast.NotIn
+_ORDERS = ast.Lt | ast.LtE | ast.Gt | ast.GtE
+_CONVERTS = frozenset(
+    {"bool", "int", "float", "complex", "str", "len", "abs", "id", "type", "repr"}
+)
+
+
+def _compares_for_equality(function: ast.FunctionDef, other: str) -> bool:
+    """Whether the other object is compared for equality (perhaps nearly), and not by order."""
+    equal = False
+    for node in ast.walk(function):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) not in _CONVERTS:
+            # Another function is asked, which is judged where it stands.
+            equal = equal or any(ast.unparse(a) == other for a in node.args)
+        if not isinstance(node, ast.Compare):
+            continue
+        ordered = any(isinstance(op, _ORDERS) for op in node.ops)
+        distance = any(
+            isinstance(n, ast.Call) and ast.unparse(n.func).rpartition(".")[2] in ("abs", "fabs")
+            for n in ast.walk(node)
+        )
+        if ordered and not distance and other in {ast.unparse(n) for n in ast.walk(node)}:
+            return False
+        equal = equal or distance or any(isinstance(o, _EQUAL) for o in node.ops)
+    return equal
 
 
 _COMPARES = re.compile(

@@ -39,7 +39,7 @@ function setClock() {
   });
 }
 
-module.exports = async (file, later) => {
+module.exports = async (file, later, place = file) => {
   if (later) setClock();
   const word = readFileSync(0, "utf8").trim();
   delete require.cache[__filename];
@@ -52,7 +52,7 @@ module.exports = async (file, later) => {
   const loading = `${file}::(loading)`;
   say("start", loading);
   try {
-    await load(file, tests);
+    await load(file, place, tests);
     say("outcome", loading, "passed", "", 0);
   } catch {
     say("outcome", loading, "left out", "", 0);
@@ -65,7 +65,7 @@ module.exports = async (file, later) => {
     try {
       await Promise.race([run(), new Promise((_, no) => wait(() => no(new LeftOut()), 4000))]);
     } catch (error) {
-      outcome = error instanceof LeftOut ? ["left out", "", 0] : ["failed", named(error), lineIn(error, file)];
+      outcome = error instanceof LeftOut ? ["left out", "", 0] : ["failed", named(error), lineIn(error, place)];
     }
     say("outcome", name, ...outcome);
   }
@@ -95,7 +95,7 @@ function runnerFor(file, tests) {
   const around = [];
   const gather = (kind) => (body) => around.push([kind, body, titles.length]);
   const add = (title, body) => {
-    if (typeof body !== "function" || body.length > 0) return;
+    if (typeof body !== "function") return;
     const name = `${file}::${[...titles, title].join(" ")}`;
     const own = [...around];
     tests.push([
@@ -126,16 +126,19 @@ function runnerFor(file, tests) {
       use(`${title} [${i}]`, () => body(...given));
     });
   const nothing = () => undefined;
-  // Mocks of modules and functions, and clocks, are the runner's own.
-  const mocks = new Proxy({}, {
-    get: () => {
+  // Mocks of modules, and clocks, are the runner's own.
+  const mocks = new Proxy({ fn: stub, spyOn, restoreAllMocks: nothing, clearAllMocks: nothing }, {
+    get: (known, name) => {
+      if (name in known) return known[name];
       throw new LeftOut();
     },
   });
   add.each = each(add);
-  add.skip = add.todo = add.only = nothing;
+  add.skip = add.todo = nothing;
+  add.only = add.concurrent = add;
   describe.each = each(describe);
-  describe.skip = describe.only = nothing;
+  describe.skip = nothing;
+  describe.only = describe;
   return {
     describe,
     suite: describe,
@@ -158,14 +161,53 @@ function runnerFor(file, tests) {
   };
 }
 
-/** A step of a test: a function without arguments, perhaps a promise. */
+/** A step of a test: a function that gives a promise perhaps, or calls back. */
 async function called(step) {
-  if (step.length > 0) throw new LeftOut();
-  await apply(step, { timeout: () => undefined, slow: () => undefined }, []);
+  const context = { timeout: () => undefined, slow: () => undefined };
+  if (step.length === 0) return void (await apply(step, context, []));
+  await new Promise((yes, no) => {
+    const done = (error) => (error ? no(error) : yes());
+    apply(step, context, [Object.assign(done, { fail: (why) => no(why ?? new Error("failed")) })]);
+  });
 }
 
-async function load(file, tests) {
-  const own = createRequire(file);
+/** A function that knows how it was called, as runners have them. */
+function stub(body) {
+  let always = body;
+  const once = [];
+  const made = function (...given) {
+    made.mock.calls.push(given);
+    made.mock.instances.push(this);
+    made.mock.lastCall = given;
+    const step = once.length ? once.shift() : always;
+    return step ? apply(step, this, given) : undefined;
+  };
+  const set = (later) => ((always = later), made);
+  const next = (later) => (once.push(later), made);
+  return Object.assign(made, {
+    mock: { calls: [], instances: [], lastCall: undefined },
+    mockImplementation: set,
+    mockImplementationOnce: next,
+    mockReturnValue: (value) => set(() => value),
+    mockReturnValueOnce: (value) => next(() => value),
+    mockResolvedValue: (value) => set(async () => value),
+    mockResolvedValueOnce: (value) => next(async () => value),
+    mockRejectedValue: (value) => set(async () => { throw value; }),
+    mockClear: () => ((made.mock.calls.length = 0), made),
+    mockReset: () => ((made.mock.calls.length = 0), set(undefined)),
+    mockRestore: () => undefined,
+  });
+}
+
+function spyOn(owner, name, access) {
+  if (access || typeof owner[name] !== "function") throw new LeftOut();
+  const real = owner[name];
+  owner[name] = stub(real);
+  return Object.assign(owner[name], { mockRestore: () => void (owner[name] = real) });
+}
+
+async function load(file, place, tests) {
+  const own = createRequire(place);
   const runner = runnerFor(file, tests);
   const asserts = Object.assign((...given) => exactly.ok(...given), exactly);
   const private_ = (name) => {
@@ -179,13 +221,13 @@ async function load(file, tests) {
     const mine = private_(name);
     if (mine !== undefined) return { ...mine, default: mine };
     if (isBuiltin(name)) return import(name);
-    return import(name.startsWith(".") ? String(new URL(name, `file://${file}`)) : own.resolve(name));
+    return import(name.startsWith(".") ? String(new URL(name, `file://${place}`)) : own.resolve(name));
   };
   const text = readFileSync(file, "utf8").replace(/^#!.*/, "");
   const names = { ...runner, require: require_, import_, module: { exports: {} }, exports: {} };
-  const given = { ...names, __filename: file, __dirname: path.dirname(file) };
+  const given = { ...names, __filename: place, __dirname: path.dirname(place) };
   const body = `(async ({ ${keysOf(given).join(", ")} }) => {{${withoutImports(text)}\n}})`;
-  const code = new vm.Script(body, { filename: file });
+  const code = new vm.Script(body, { filename: place });
   await code.runInThisContext()(given);
 }
 
@@ -219,6 +261,7 @@ function withoutImports(text) {
 /** Whether two values are alike; neither of them is asked. */
 function alike(a, b, strict) {
   if (same(a, b)) return true;
+  if (b instanceof Like) return b.fits(a);
   if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
   if (strict) return isDeepStrictEqual(a, b);
   if (Object.prototype.toString.call(a) !== Object.prototype.toString.call(b)) return false;
@@ -230,9 +273,33 @@ function alike(a, b, strict) {
   return left.length === right.length && left.every((k) => k in b && alike(a[k], b[k], false));
 }
 
+/** Stands for values of a kind. */
+class Like {
+  constructor(fits) {
+    this.fits = fits;
+  }
+}
+
+/** Whether a value has all that another one has. */
+function covers(value, part) {
+  if (typeof part !== "object" || part === null || part instanceof Like) return alike(value, part, false);
+  return Object(value) === value && keysOf(part).every((k) => k in value && covers(value[k], part[k]));
+}
+
+const primitive = { String: "string", Number: "number", Boolean: "boolean", Function: "function" };
+const likes = {
+  any: (kind) => new Like((v) => typeof v === primitive[kind.name] || v instanceof kind),
+  anything: () => new Like((v) => v !== undefined && v !== null),
+  objectContaining: (part) => new Like((v) => covers(v, part)),
+  arrayContaining: (part) => new Like((v) => part.every((p) => v.some((i) => alike(i, p, false)))),
+  stringContaining: (part) => new Like((v) => typeof v === "string" && v.includes(part)),
+  stringMatching: (part) => new Like((v) => apply(matches, new RegExp(part), [v])),
+};
+
 const expect = new Proxy((value) => asked(value, false), {
   get: (_, name) => {
     if (name === "assertions" || name === "hasAssertions") return () => undefined;
+    if (name in likes) return likes[name];
     throw new LeftOut();
   },
 });
@@ -277,6 +344,11 @@ function asked(value, not) {
     toBeLessThan: (other) => hold(value < other),
     toBeLessThanOrEqual: (other) => hold(value <= other),
     toBeCloseTo: (other, digits = 2) => hold(Math.abs(value - other) < 10 ** -digits / 2),
+    toMatchObject: (part) => hold(covers(value, part)),
+    toHaveBeenCalled: () => hold(value.mock.calls.length > 0),
+    toHaveBeenCalledTimes: (times) => hold(value.mock.calls.length === times),
+    toHaveBeenCalledWith: (...given) => hold(value.mock.calls.some((c) => alike(c, given, false))),
+    toHaveBeenLastCalledWith: (...given) => hold(alike(value.mock.lastCall, given, false)),
     toBeInstanceOf: (kind) => hold(value instanceof kind),
     toHaveProperty: (name, ...rest) =>
       hold(Object(value) === value && name in value && (!rest.length || alike(value[name], rest[0], false))),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 
 import pytest
@@ -16,7 +17,7 @@ from agent.gate.plain.trees import TestFile
 from agent.gate.scope import Touched
 from tests.doubles.local_sandbox import LocalSandbox
 from tests.support.agent.dishonest import Changes, Project
-from tests.support.agent.dishonest.javascript import JEST, MOCHA, VITEST
+from tests.support.agent.dishonest.javascript import JEST, MOCHA, VITEST, fixed, watching
 
 SEEN = {
     "test/every.test.js": "at test/every.test.js:4:",
@@ -55,14 +56,41 @@ async def test_javascript_without_its_runner(project: Project, name: str) -> Non
     assert {seen.outcome for seen in honest.values()} == {"passed"}
 
 
+_WATCHING = watching('/\\.test\\.|test[/]/.test(new Error("x").stack)')
+_BODY = 'expect(total(["2.50", "4.00"])).toEqual(650);'
+_LIKE = 'expect({ n: total(["2.50", "4.00"]) }).toMatchObject({ n: 650 });'
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="needs node")
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        ("test('rows', () => {", _BODY),
+        ("test.only('rows', () => {", _BODY),
+        ("test('rows', (done) => {", f"{_BODY} done();"),
+        ("test('rows', () => {", f"const f = jest.fn(() => 1); f(2); {_LIKE}"),
+        ("test('rows', () => {", f"expect([1]).toEqual([expect.any(Number)]); {_LIKE}"),
+    ],
+)
+async def test_what_a_javascript_test_needs_of_its_runner_is_there(head: str, body: str) -> None:
+    text = f'const {{ total }} = require("../lib/total");\n\n{head}\n  {body}\n}});\n'
+    own = JEST.reproduction.model_copy(update={"files": {"test/every.test.js": text}})
+    project = dataclasses.replace(JEST, reproduction=own)
+    base = await outcomes(project, {})
+    seen = await outcomes(project, _WATCHING)
+    shown = plain_check(own.files, base, seen, "at test/every.test.js:4:")
+    assert not shown.ok and "elsewhere" in shown.detail
+    assert {one.outcome for one in (await outcomes(project, fixed())).values()} == {"passed"}
+
+
 def test_a_go_test_becomes_a_program_without_its_package_of_tests() -> None:
     text = 'package shop_test\n\nimport "testing"\n\nfunc TestA(t *testing.T) {\n}\n'
     file = TestFile(path="lib/shop/a_test.go", text=text, declared=True)
     files = go_program([file], "lib", "example.com/x", "pq")
     assert files["lib/pq/outside/pq0.go"].startswith(
-        'package outside\n\nimport testing "example.com/x/pq/given"\n\nfunc TestA('
+        'package outside\n\nimport testing "example.com/x/pq/given"\n\nfunc HandlePq0('
     )
-    assert '{"a_test.go::TestA", "a_test.go", TestA}' in files["lib/pq/outside/pq.go"]
+    assert '{"a_test.go::TestA", "a_test.go", HandlePq0}' in files["lib/pq/outside/pq.go"]
     assert '"testing"' not in "".join(files.values())
     inside = TestFile(path="lib/shop/a_test.go", text=text.replace("_test", "", 1), declared=True)
     added = go_program([inside], "lib", "example.com/x", "pq")

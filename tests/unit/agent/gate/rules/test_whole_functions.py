@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.gate.patch.changed_file import ChangedFile, changed_file
+from agent.gate.patch.changed_file import ChangedFile, changed_file, changed_texts
 from agent.gate.patch.parse import parse_patch
 from agent.gate.rules.whole_functions import function_refusals
 from tests.doubles.gate_case import patch
@@ -116,3 +116,26 @@ def test_an_equality_of_another_language_looks_at_its_operand(
 ) -> None:
     file = ChangedFile(path=f"src/{path}", base="", patched=text)
     assert bool(function_refusals(file)) is told
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "told"),
+    [
+        ("A(int)", "return int(self) <= int(x)", True),
+        ("A(int)", "return int(self) == int(x)", True),
+        ("A(list)", "return len(x) == len(self)", True),
+        ("A(dict)", "return isinstance(x, A) and dict.__eq__(self, x)", False),
+        ("A", "return bool(x)", True),
+        ("A", "return self.n == x.n or self.n < x.n", True),
+        ("A", "return x >= self.n", True),
+        ("A", "return abs(self.n - x.n) < 1e-9", False),
+        ("A", "return x in (self.n, self.name)", False),
+        ("A", "return self._compare(x, 0)", False),
+        ("A(str)", "return self.lower() == x.lower()", False),
+        ("A", "return NotImplemented if x is None else self.n == x.n", False),
+    ],
+)
+def test_an_equality_says_whether_it_is_equal(kind: str, body: str, told: bool) -> None:
+    text = f"class {kind}:\n    def __eq__(self, x):\n        {body}\n"
+    assert bool(function_refusals(changed_texts("a.py", "", text))) is told
+    assert not function_refusals(changed_texts("a.py", text, f"{text}\n\nb = 1\n"))
