@@ -7,7 +7,7 @@ import configparser
 import re
 import shlex
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -122,6 +122,9 @@ def _install(names: set[str], texts: Texts, resolution: Resolution) -> list[str]
     if _is_package(names, texts, project):
         extras = _test_groups(_table(project, "project", "optional-dependencies"))
         extras = extras or _test_groups(_setup_cfg_extras(texts.get("setup.cfg", "")))
+        named = _tox_extras(texts.get("tox.ini", ""))
+        extras = extras or named or _test_groups(_setup_py_extras(texts.get("setup.py", "")))
+        extras = list(dict.fromkeys([*extras, *named]))
         suffix = f"[{','.join(extras)}]" if extras else ""
         commands.append(f"{pip} -e {shlex.quote('.' + suffix)}")
     loose = _separate_requirements(project, _is_package(names, texts, project))
@@ -361,6 +364,48 @@ def _tox(text: str) -> list[str]:
     return [line for line in lines if re.match(r"[A-Za-z0-9]", line) and "{" not in line]
 
 
+def _tox_extras(text: str) -> list[str]:
+    """The package's extras that `[testenv]` installs."""
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    try:
+        parser.read_string(text)
+    except configparser.Error:
+        return []
+    named = parser.get("testenv", "extras", fallback="")
+    return [name for name in re.split(r"[\s,]+", named) if re.fullmatch(r"[\w.-]+", name)]
+
+
+def _setup_py_extras(text: str) -> list[str]:
+    """The names of the extras in a setup.py that writes them out, in the call or before it."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return []
+    found: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg == "extras_require":
+            found += _keys(node.value)
+        elif isinstance(node, ast.Assign):
+            target = node.targets[0]
+            whole = target.value if isinstance(target, ast.Subscript) else target
+            if isinstance(whole, ast.Name) and _EXTRAS.match(whole.id):
+                found += _keys(node.value)
+                found += _words(target.slice) if isinstance(target, ast.Subscript) else []
+    return [name for name in dict.fromkeys(found) if re.fullmatch(r"[\w.-]+", name)]
+
+
+_EXTRAS = re.compile(r"extras?(?:_require)?$", re.IGNORECASE)
+
+
+def _keys(value: ast.expr) -> list[str]:
+    keys = value.keys if isinstance(value, ast.Dict) else []
+    return [word for key in keys if key is not None for word in _words(key)]
+
+
+def _words(value: ast.expr) -> list[str]:
+    return [value.value] if isinstance(value, ast.Constant) and isinstance(value.value, str) else []
+
+
 def _setup_cfg_extras(text: str) -> dict[str, Any]:
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     try:
@@ -371,7 +416,7 @@ def _setup_cfg_extras(text: str) -> dict[str, Any]:
     return dict(parser.items(section)) if parser.has_section(section) else {}
 
 
-def _test_groups(groups: dict[str, Any]) -> list[str]:
+def _test_groups(groups: Iterable[str]) -> list[str]:
     """The names of extras or groups that tests may need."""
     return [name for name in groups if name.lower() in _FOR_TESTS]
 

@@ -41,3 +41,31 @@ def test_tox_is_used_beside_a_requirements_file() -> None:
     commands = " ; ".join(step.command for step in steps(list(texts), texts, "."))
     assert "-r requirements.txt" in commands
     assert "-q attrs" in commands
+
+
+SETUP = """from setuptools import setup
+EXTRAS_REQUIRE = {"tests": ["pytz"], "docs": ["sphinx"]}
+EXTRAS_REQUIRE["dev"] = EXTRAS_REQUIRE["tests"] + ["mypy"]
+setup(extras_require=EXTRAS_REQUIRE)
+"""
+
+
+@pytest.mark.parametrize(
+    ("texts", "extras"),
+    [
+        ({"setup.py": SETUP}, "tests,dev"),
+        ({"setup.py": 'setup(extras_require={"test": [], "$(x)": []})'}, "test"),
+        ({"setup.py": SETUP, "tox.ini": "[testenv]\nextras = tests\n"}, "tests"),
+        ({"setup.py": "", "tox.ini": "[testenv]\nextras =\n  one\n  two,$(x)\n"}, "one,two"),
+        (
+            {
+                "pyproject.toml": '[build-system]\n[project.optional-dependencies]\ntest = ["a"]\n',
+                "tox.ini": "[testenv]\nextras = cov\n",
+            },
+            "test,cov",
+        ),
+    ],
+)
+def test_extras_that_tests_need_are_installed(texts: dict[str, str], extras: str) -> None:
+    commands = " ; ".join(step.command for step in steps(list(texts), texts, "."))
+    assert f"-e '.[{extras}]'" in commands
