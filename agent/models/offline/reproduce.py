@@ -187,22 +187,28 @@ def _is_print(node: ast.Call) -> bool:
     return isinstance(node.func, ast.Name) and node.func.id == "print"
 
 
+def bound_names(tree: ast.AST) -> set[str]:
+    """The names that code gives a meaning to, in whatever scope; `*` stands for all of a module."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+            found.add(node.id)
+        elif isinstance(node, ast.alias):
+            found.add((node.asname or node.name).split(".")[0])
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            found.add(node.name)
+        elif isinstance(node, ast.arg):
+            found.add(node.arg)
+    return found
+
+
 def free_names(example: Example) -> list[str]:
     """Names that an example reads and does not define."""
     try:
         tree = ast.parse("\n".join([*example.setup, example.expr]))
     except SyntaxError:
         return []
-    stored: set[str] = set(dir(builtins))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            stored.add(node.id)
-        elif isinstance(node, ast.alias):
-            stored.add((node.asname or node.name).split(".")[0])
-        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
-            stored.add(node.name)
-        elif isinstance(node, ast.arg):
-            stored.add(node.arg)
+    stored = bound_names(tree) | set(dir(builtins))
     loads = [n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id not in stored]
     return list(dict.fromkeys(loads))
 

@@ -61,8 +61,8 @@ class Search:
     seen: set[str] = field(default_factory=set)
     rejected: list[str] = field(default_factory=list)
     submissions: int = 0
-    reserve: list[Mutant] = field(default_factory=list)
-    """Changes that pass all tests but make nearby inputs raise: for the end, if nothing better."""
+    reserve: dict[Mutant, Behaviour] = field(default_factory=dict)
+    """Changes that pass all tests but fit the example only: for the end, if nothing is better."""
 
 
 def search(context: SearchContext, state: Search) -> Steps[Search | None]:
@@ -81,11 +81,18 @@ def search(context: SearchContext, state: Search) -> Steps[Search | None]:
             if proven:
                 return None
     if state.reserve and state.submissions < MOST_SUBMISSIONS:
-        unit = _unit_of(state.reserve[0], context.units) or context.units[0]
-        yield from _propose(state, unit, len(state.reserve))
-        if (yield from _decide(context, state, unit, state.reserve, {}, [])):
+        left = _least_bad(state.reserve, context.found.inputs)
+        unit = _unit_of(left[0], context.units) or context.units[0]
+        yield from _propose(state, unit, len(left))
+        if (yield from _decide(context, state, unit, left, state.reserve, [])):
             return None
     return state
+
+
+def _least_bad(reserve: Mapping[Mutant, Behaviour], inputs: Sequence[str]) -> list[Mutant]:
+    """The changes that no documented example contradicts; else the one most to be trusted."""
+    kept = [m for m, behaviour in reserve.items() if not behaviour.contradicted]
+    return kept or [max(reserve, key=lambda m: trust(m, inputs))]
 
 
 def is_out_of_budget(state: Search) -> bool:
@@ -145,14 +152,14 @@ def _hypothesis(
         yield from _refute(state, unit, evidence)
         return False
     seen = yield from _compare(context, state, survivors)
-    sound = [m for m in survivors if m not in seen or not seen[m].harmful]
+    sound = [m for m in survivors if m not in seen or not seen[m].speaks_against]
     if not sound:
-        state.reserve += survivors
+        state.reserve |= {m: seen[m] for m in survivors}
         yield from _resolve(
             state,
             "refute",
-            f"{len(survivors)} change(s) pass all tests, but all make inputs near the example "
-            "raise that gave a value before: they fit the example only.",
+            f"{len(survivors)} change(s) pass all tests, but all fit the example only: they make "
+            "inputs near it raise that gave a value before, or contradict a documented example.",
             [s.call_id for s in evidence],
         )
         return False

@@ -38,6 +38,8 @@ class Behaviour:
     inputs: int
     altered: int = 0
     """Inputs that gave a value before, and give another one."""
+    cured: int = 0
+    """Inputs that raised before, and give a value."""
     held: int = 0
     """Documented examples of the changed modules that hold."""
     contradicted: tuple[int, ...] = ()
@@ -47,6 +49,11 @@ class Behaviour:
     def harmful(self) -> bool:
         """Whether it makes a good part of the nearby inputs raise."""
         return self.raised > 0.2 * self.inputs
+
+    @property
+    def speaks_against(self) -> bool:
+        """Whether it is harmful, or not what the sources document."""
+        return self.harmful or bool(self.contradicted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +82,7 @@ def compare(
     files = sorted({m.path for m in best})
     job = {
         "limit_s": 10,
+        "crashed": found.crashed,
         "files": files,
         "mutants": [[n, files.index(m.path), m.first, m.last, m.new] for n, m in enumerate(best)],
         "examples": [{"setup": "\n".join(e.setup), "expr": e.expr} for e in examples],
@@ -106,10 +114,10 @@ def read_comparison(text: str, mutants: Sequence[Mutant]) -> dict[Mutant, Behavi
     found = {}
     total = re.search(r"^compared \d+ changes on (\d+)", text, re.M)
     inputs = int(total.group(1)) if total else 0
-    for hit in re.finditer(r"^SIGN (\d+) (\w+) (\d+) (\d+) (\d+)$", text, re.M):
+    for hit in re.finditer(r"^SIGN (\d+) (\w+) (\d+) (\d+) (\d+) (\d+)$", text, re.M):
         if int(hit.group(1)) < len(mutants):
-            changed, raised, altered = (int(hit.group(n)) for n in (3, 4, 5))
-            behaviour = Behaviour(hit.group(2), changed, raised, inputs, altered)
+            changed, raised, altered, cured = (int(hit.group(n)) for n in (3, 4, 5, 6))
+            behaviour = Behaviour(hit.group(2), changed, raised, inputs, altered, cured)
             found[mutants[int(hit.group(1))]] = behaviour
     for hit in re.finditer(r"^HELD (\d+) (\d+) \d+\nFAILS \1 (\[[\d, ]*\])$", text, re.M):
         if (at := int(hit.group(1))) < len(mutants) and mutants[at] in found:
@@ -136,7 +144,8 @@ def rank_survivors(
     """One survivor for each behaviour, the most trusted behaviour first.
 
     Where the bug is a crash (`crashed`), what gave a value before should give the same one after,
-    and a function that is merely not run any more until somebody asks its result is no fix.
+    inputs nearby that crash as well should no longer do so, and a function that is merely not run
+    any more until somebody asks its result is no fix.
     """
     if crashed:
         survivors = [m for m in survivors if m.operator not in LAZY]
@@ -144,13 +153,16 @@ def rank_survivors(
     for mutant in survivors:
         alone = f"{mutant.path}:{mutant.first}:{mutant.new}"
         groups.setdefault(seen[mutant].mark if mutant in seen else alone, []).append(mutant)
+    most_cured = max((seen[m].cured for m in survivors if m in seen), default=0)
     rated = []
     for group in groups.values():
         ordered = sorted(group, key=lambda m: (-trust(m, inputs), m.path, m.first, m.new or ""))
         # The best one counts whole, those that behave alike support it with decreasing weight.
         weight = sum(trust(m, inputs) * 0.5**n for n, m in enumerate(ordered))
         best = seen.get(ordered[0])
-        against = 0 if best is None else best.raised + (best.altered if crashed else 0)
+        against = 0 if best is None else best.raised
+        if best is not None and crashed:
+            against += best.altered + most_cured - best.cured
         rated.append(Rated(ordered[0], weight * 0.6 ** min(against, 4)))
     return sorted(
         rated,

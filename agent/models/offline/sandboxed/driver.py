@@ -90,9 +90,11 @@ def compare(job: dict[str, Any]) -> None:
     """How mutants behave on examples: {"limit_s", "files", "mutants", "examples", "documented"}.
 
     Prints one `SIGN` line for each mutant: its number, a mark that is equal for those that behave
-    alike, how many examples give another result than without it, how many newly raise, and how many
-    gave a value and give another one; then a `HELD` line with how many documented examples hold and
-    how many do not, and `FAILS` with the numbers of the latter.
+    alike, how many examples give another result than without it, how many newly raise, how many
+    gave a value and give another one, and how many raised and give a value; then a `HELD` line with
+    how many documented examples hold and how many do not, and `FAILS` with the numbers of the
+    latter. Unless the bug is a crash ("crashed"), what raises without any change is not compared:
+    nobody asked for another answer there.
     """
     tree = copy_tree(Path.cwd(), 0)
 
@@ -123,11 +125,13 @@ def compare(job: dict[str, Any]) -> None:
         pairs = list(zip(base, seen, strict=False))
         changed = sum(a != b for a, b in pairs)
         raised = sum(b.startswith("raises") and not a.startswith("raises") for a, b in pairs)
-        mark = hashlib.sha256(json.dumps(seen).encode()).hexdigest()[:12]
+        meant = [b for a, b in pairs if job["crashed"] or not a.startswith("raises")] or seen
+        mark = hashlib.sha256(json.dumps(meant).encode()).hexdigest()[:12]
         altered = sum(
             a != b and not a.startswith("raises") and not b.startswith("raises") for a, b in pairs
         )
-        print(f"SIGN {number} {mark} {changed} {raised} {altered}")
+        cured = sum(a.startswith("raises") and not b.startswith("raises") for a, b in pairs)
+        print(f"SIGN {number} {mark} {changed} {raised} {altered} {cured}")
         fails = [n for n, a in enumerate(answers) if a is False]
         print(f"HELD {number} {answers.count(True)} {len(fails)}")
         print(f"FAILS {number} {json.dumps(fails)}")
