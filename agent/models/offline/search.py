@@ -14,7 +14,7 @@ from agent.models.offline.repository_view import Tree, read_tests
 from agent.models.offline.reproduce import Reproduction
 from agent.models.offline.screening import Screening, as_edit, screen, trust
 from agent.models.offline.survivor_vote import (
-    RIVAL,
+    POSSIBLE_RIVAL,
     Behaviour,
     Rated,
     as_documented,
@@ -22,6 +22,7 @@ from agent.models.offline.survivor_vote import (
     rank_survivors,
     rivals,
 )
+from agent.models.offline.variants import constants_of
 
 PASSES = (500, 800, 1200)
 """How many mutants each pass over the functions may screen, best first."""
@@ -142,7 +143,7 @@ def _hypothesis(
     survivors: list[Mutant] = []
     evidence: list[Screening] = []
     for part in _chunks(own):
-        if evidence and RIVAL * _best_score(survivors, context) >= part[0].score:
+        if evidence and POSSIBLE_RIVAL * _best_score(survivors, context) >= part[0].score:
             break
         evidence.append(
             (yield from _screen(context, state, part, f"Small changes of {unit.name}."))
@@ -164,7 +165,7 @@ def _hypothesis(
         )
         return False
     survivors = sound
-    least = RIVAL * _best_score(survivors, context)
+    least = POSSIBLE_RIVAL * _best_score(survivors, context)
     others = sorted(
         (m for _, group in rivals for m in group if m.score > least), key=lambda m: -m.score
     )
@@ -198,7 +199,9 @@ def _best_score(survivors: Sequence[Mutant], context: SearchContext) -> float:
 def _compare(
     context: SearchContext, state: Search, survivors: Sequence[Mutant]
 ) -> Steps[Mapping[Mutant, Behaviour]]:
-    seen = yield from compare(survivors, context.found, context.tree, context.documented)
+    texts = [context.sources[path].text for path in sorted({m.path for m in survivors})]
+    constants = [value for text in texts for value in constants_of(text)]
+    seen = yield from compare(survivors, context.found, context.tree, context.documented, constants)
     state.calls += 2 if seen else 0
     return seen
 

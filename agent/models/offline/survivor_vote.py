@@ -17,8 +17,12 @@ from agent.models.offline.variants import nearby
 
 MOST_COMPARED = 40
 MOST_EXAMPLES = 60
-RIVAL = 0.72
-"""What a behaviour must weigh beside the best one to leave it open which is meant."""
+RIVAL = 0.65
+"""What a behaviour must weigh beside the best one to leave it open which is meant; measured, see
+docs/evaluation.md."""
+POSSIBLE_RIVAL = RIVAL / 2
+"""What a change must weigh beside the best one to be looked at: those that behave alike weigh up to
+twice as much as the best of them."""
 
 
 LAZY = ("return → yield", "return → yield from")
@@ -69,13 +73,16 @@ def compare(
     found: Reproduction,
     tree: Tree,
     documented: Sequence[Example] = (),
+    constants: Sequence[bool | float | str] = (),
 ) -> Steps[Mapping[Mutant, Behaviour]]:
     """Run the survivors on inputs near the examples, and on those that the sources document.
 
+    `constants` that the code names take the place of literals, since what it does with each may be
+    all in which two survivors differ.
     Empty when there is nothing to compare.
     """
     share = MOST_EXAMPLES // max(1, len(found.examples))
-    examples = [n for e in found.examples for n in nearby(e, share)]
+    examples = [n for e in found.examples for n in nearby(e, share, constants)]
     best = sorted(survivors, key=lambda m: -trust(m, found.inputs))[:MOST_COMPARED]
     if not best or not (examples or documented):
         return {}

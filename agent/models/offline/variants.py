@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice, zip_longest
 
 from agent.models.offline.issue_examples import Example
 
 CHANGED = (ast.Constant, ast.List, ast.Dict, ast.Tuple, ast.Call)
 MOST_SPOTS = 16
+_LONGEST_CONSTANT = 16
 FILLED = ("[1]", "[1, 2]", "[3, 1, 2]", "['a']", "['a', 'b']", "[[]]", "[[1], [2]]")
 """What an empty list becomes."""
 
 
-def nearby(example: Example, most: int = 60) -> list[Example]:
-    """Examples like this one, with one literal a little different; all literals get a turn."""
+def nearby(
+    example: Example, most: int = 60, others: Sequence[bool | float | str] = ()
+) -> list[Example]:
+    """Examples like this one, with one literal a little different; all literals get a turn.
+
+    `others`: values that may take the place of one of their own type.
+    """
     code = "\n".join([*example.setup, example.expr])
     tree = ast.parse(code)
     turns = [
-        [_with(tree, at, near) for near in _near(spot)]
+        [_with(tree, at, near) for near in _alternating(_near(spot), _like(spot, others))]
         for at, spot in enumerate(_spots(tree)[:MOST_SPOTS])
     ]
     mixed = (c for c in chain.from_iterable(zip_longest(*turns)) if c is not None)
@@ -72,6 +78,36 @@ def _with(tree: ast.Module, at: int, new: ast.expr) -> str:
             return new if node is target else self.generic_visit(node)
 
     return ast.unparse(Swap().visit(changed))
+
+
+def constants_of(text: str, most: int = 12) -> list[bool | float | str]:
+    """The short literals that a module's code names, without its documentation."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):
+        return []
+    told = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
+    values = [
+        n.value
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Constant)
+        and id(n) not in told
+        and isinstance(n.value, bool | int | float | str)
+        and len(repr(n.value)) <= _LONGEST_CONSTANT
+    ]
+    return list({(type(v), v): v for v in values}.values())[:most]
+
+
+def _like(spot: ast.expr, others: Sequence[bool | float | str]) -> Iterator[ast.expr]:
+    if isinstance(spot, ast.Constant):
+        yield from (
+            ast.Constant(v) for v in others if type(v) is type(spot.value) and v != spot.value
+        )
+
+
+def _alternating(one: Iterable[ast.expr], other: Iterable[ast.expr]) -> Iterator[ast.expr]:
+    pairs = zip_longest(one, other)
+    yield from (value for pair in pairs for value in pair if value is not None)
 
 
 def _near(spot: ast.expr) -> Iterator[ast.expr]:

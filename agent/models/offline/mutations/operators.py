@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import re
 from collections.abc import Iterator
 
 import libcst as cst
@@ -156,8 +157,9 @@ def condition(node: cst.CSTNode, source: Source) -> Iterator[Change]:
     test = source.code(node.test)
     plain = isinstance(node.test, cst.Name | cst.Attribute | cst.Call | cst.Subscript)
     yield source.replace(node.test, f"not ({test})", "condition negated", 0.5)
-    if plain:
+    if plain and not _is_never_none(node.test):
         yield source.replace(node.test, f"{test} is not None", "truth → is not None", 0.8)
+    if plain:
         yield source.replace(node.test, f"len({test}) > 1", "more than one", 0.2)
     if isinstance(node, cst.If):
         yield source.replace(node.test, "False", "branch never taken", 0.25)
@@ -171,6 +173,33 @@ def condition(node: cst.CSTNode, source: Source) -> Iterator[Change]:
         wrapped = f"({test})" if isinstance(node.test, cst.BooleanOperation) else test
         yield source.replace(node.test, f"{wrapped} or {extra}", "condition widened", 0.25)
         yield source.replace(node.test, f"{wrapped} and {extra}", "condition narrowed", 0.3)
+
+
+_NEVER_NONE = frozenset(
+    {
+        "all",
+        "any",
+        "bool",
+        "callable",
+        "dict",
+        "float",
+        "hasattr",
+        "int",
+        "isinstance",
+        "issubclass",
+    }
+    | {"issubclass", "len", "list", "set", "sorted", "str", "sum", "tuple"}
+)
+"""Built-in functions that never return None, so that to ask for it decides nothing."""
+_TELLS = re.compile(r"(?:is|has)_\w+|is(?:alnum|alpha|digit|lower|space|upper)|(?:starts|ends)with")
+"""Methods that answer yes or no."""
+
+
+def _is_never_none(node: cst.BaseExpression) -> bool:
+    called = node.func if isinstance(node, cst.Call) else None
+    if isinstance(called, cst.Name):
+        return called.value in _NEVER_NONE
+    return isinstance(called, cst.Attribute) and _TELLS.fullmatch(called.attr.value) is not None
 
 
 def _extras(names: tuple[str, ...], source: Source, test: str) -> Iterator[str]:

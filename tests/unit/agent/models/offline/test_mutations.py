@@ -148,3 +148,13 @@ def test_a_lookup_whose_result_is_checked_for_none_may_miss(asked: str) -> None:
         scores = {m.new.strip(): m.score for m in mutants if m.new and ".get(" in m.new}
         assert scores["value = d.get(k)"] >= scores[best]
         assert (scores["value = d.get(k)"] > scores["value = d.get(k, 0)"]) == (shown == asked)
+
+
+@pytest.mark.parametrize(
+    ("asked", "sensible"),
+    [("find(x)", True), ("x.found", True), ("any(x)", False), ("x.startswith('a')", False)],
+)
+def test_what_is_never_none_is_not_asked_whether_it_is(asked: str, sensible: bool) -> None:
+    text = f"def f(x):\n    if {asked}:\n        return 1\n    return 2\n"
+    made = [m.new or "" for m in mutate(Source("m.py", text), {2: 1.0})]
+    assert any(f"{asked} is not None" in new for new in made) is sensible
