@@ -121,9 +121,9 @@ def read_comparison(text: str, mutants: Sequence[Mutant]) -> dict[Mutant, Behavi
     found = {}
     total = re.search(r"^compared \d+ changes on (\d+)", text, re.M)
     inputs = int(total.group(1)) if total else 0
-    for hit in re.finditer(r"^SIGN (\d+) (\w+) (\d+) (\d+) (\d+) (\d+)$", text, re.M):
+    for hit in re.finditer(r"^SIGN (\d+) (\w+) (\d+) (\d+) (\d+)(?: (\d+))?$", text, re.M):
         if int(hit.group(1)) < len(mutants):
-            changed, raised, altered, cured = (int(hit.group(n)) for n in (3, 4, 5, 6))
+            changed, raised, altered, cured = (int(hit.group(n) or 0) for n in (3, 4, 5, 6))
             behaviour = Behaviour(hit.group(2), changed, raised, inputs, altered, cured)
             found[mutants[int(hit.group(1))]] = behaviour
     for hit in re.finditer(r"^HELD (\d+) (\d+) \d+\nFAILS \1 (\[[\d, ]*\])$", text, re.M):
