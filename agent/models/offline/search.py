@@ -16,9 +16,11 @@ from agent.models.offline.screening import Screening, as_edit, screen, trust
 from agent.models.offline.survivor_vote import (
     POSSIBLE_RIVAL,
     Behaviour,
+    Difference,
     Rated,
     as_documented,
     compare,
+    differences,
     rank_survivors,
     rivals,
 )
@@ -30,6 +32,8 @@ AT_ONCE = 160
 MOST_CALLS = 230
 """Calls after which no new hypothesis is opened, so that the end is in words and in time."""
 MOST_SUBMISSIONS = 6
+MOST_NAMED = 3
+"""How many rivals a draft names."""
 CERTAIN = 0.5
 """Trust that a change needs if all that speaks for it is one truth value, and it turns over more
 than half of the answers on inputs near that one.
@@ -199,11 +203,29 @@ def _best_score(survivors: Sequence[Mutant], context: SearchContext) -> float:
 def _compare(
     context: SearchContext, state: Search, survivors: Sequence[Mutant]
 ) -> Steps[Mapping[Mutant, Behaviour]]:
-    texts = [context.sources[path].text for path in sorted({m.path for m in survivors})]
-    constants = [value for text in texts for value in constants_of(text)]
-    seen = yield from compare(survivors, context.found, context.tree, context.documented, constants)
+    named = _constants(context, survivors)
+    seen = yield from compare(survivors, context.found, context.tree, context.documented, named)
     state.calls += 2 if seen else 0
     return seen
+
+
+def _constants(context: SearchContext, survivors: Sequence[Mutant]) -> list[bool | float | str]:
+    """The short literals of the modules that these change."""
+    texts = [context.sources[path].text for path in sorted({m.path for m in survivors})]
+    return [value for text in texts for value in constants_of(text)]
+
+
+def _differences(
+    context: SearchContext, state: Search, order: Sequence[Rated]
+) -> Steps[Mapping[Mutant, Difference]]:
+    others = rivals(order)[:MOST_NAMED]
+    if not others:
+        return {}
+    best = order[0].mutant
+    named = _constants(context, [r.mutant for r in order])
+    apart = yield from differences(best, others, context.found, context.tree, named)
+    state.calls += 2
+    return apart
 
 
 def _decide(
@@ -233,8 +255,9 @@ def _decide(
         if open_unit is None:
             yield from _propose(state, place, 1)
             open_unit = place
+        apart = yield from _differences(context, state, order[at:])
         why = contradiction(mutant, context.documented, seen) or doubt(
-            order[at:], context.found, seen
+            order[at:], context.found, seen, apart
         )
         proven, evidence, shown = yield from _apply(
             context, state, mutant, place, len(survivors), why
@@ -305,12 +328,20 @@ def contradiction(
     return f"{len(failing)} documented example(s) of the module do not hold with it: {shown}."
 
 
-def doubt(order: Sequence[Rated], found: Reproduction, seen: Mapping[Mutant, Behaviour]) -> str:
-    """Why the first of these, though it passes, may not be the fix that is meant; else empty."""
+def doubt(
+    order: Sequence[Rated],
+    found: Reproduction,
+    seen: Mapping[Mutant, Behaviour],
+    apart: Mapping[Mutant, Difference],
+) -> str:
+    """Why the first of these, though it passes, may not be the fix that is meant; else empty.
+
+    `apart`: an input for each rival on which it differs from the first, where one was found.
+    """
     others = rivals(order)
     if others:
-        named = "; ".join(f"{m.path}, {describe(m)}" for m in others[:3])
-        more = f" and {len(others) - 3} more" if len(others) > 3 else ""
+        named = "; ".join(_rival(m, apart.get(m)) for m in others[:MOST_NAMED])
+        more = f" and {len(others) - MOST_NAMED} more" if len(others) > MOST_NAMED else ""
         return (
             f"{len(others)} other small change(s) pass the same tests and behave otherwise on "
             f"inputs that no test covers, or could not be compared: {named}{more}. Which is meant, "
@@ -324,6 +355,16 @@ def doubt(order: Sequence[Rated], found: Reproduction, seen: Mapping[Mutant, Beh
             "answers to questions like that one. An example with the other answer would decide it."
         )
     return ""
+
+
+def _rival(mutant: Mutant, difference: Difference | None) -> str:
+    where = f"{mutant.path}, {describe(mutant)}"
+    if difference is None:
+        return where
+    return (
+        f"{where} (for `{difference.code[:160]}`, this patch: `{difference.here[:80]}`, "
+        f"the other: `{difference.there[:80]}`)"
+    )
 
 
 def _undo_edit(state: Search, path: str, new: str, old: str) -> Steps[None]:

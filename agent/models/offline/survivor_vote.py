@@ -43,7 +43,8 @@ class Behaviour:
     altered: int = 0
     """Inputs that gave a value before, and give another one."""
     cured: int = 0
-    """Inputs that raised before, and give a value."""
+    """Inputs that raised before, and no longer raise the same: of an odd input (a field's default
+    that is no text) another exception may well be right."""
     held: int = 0
     """Documented examples of the changed modules that hold."""
     contradicted: tuple[int, ...] = ()
@@ -58,6 +59,17 @@ class Behaviour:
     def speaks_against(self) -> bool:
         """Whether it is harmful, or not what the sources document."""
         return self.harmful or bool(self.contradicted)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """An input on which two survivors differ."""
+
+    code: str
+    here: str
+    """What it gives with the one, or what it raises."""
+    there: str
+    """The same with the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,18 +93,11 @@ def compare(
     all in which two survivors differ.
     Empty when there is nothing to compare.
     """
-    share = MOST_EXAMPLES // max(1, len(found.examples))
-    examples = [n for e in found.examples for n in nearby(e, share, constants)]
+    examples = _inputs(found, constants)
     best = sorted(survivors, key=lambda m: -trust(m, found.inputs))[:MOST_COMPARED]
     if not best or not (examples or documented):
         return {}
-    files = sorted({m.path for m in best})
-    job = {
-        "limit_s": 10,
-        "crashed": found.crashed,
-        "files": files,
-        "mutants": [[n, files.index(m.path), m.first, m.last, m.new] for n, m in enumerate(best)],
-        "examples": [{"setup": "\n".join(e.setup), "expr": e.expr} for e in examples],
+    job = _job(best, examples, found) | {
         "documented": [
             {"setup": "\n".join(e.setup), "expr": e.expr, "expected": e.expected}
             for e in documented
@@ -114,6 +119,71 @@ def compare(
         timeout_s=MOST_ELAPSED_S,
     )
     return read_comparison(result.text, best)
+
+
+def _inputs(found: Reproduction, constants: Sequence[bool | float | str]) -> list[Example]:
+    share = MOST_EXAMPLES // max(1, len(found.examples))
+    return [n for e in found.examples for n in nearby(e, share, constants)]
+
+
+def _job(
+    mutants: Sequence[Mutant], examples: Sequence[Example], found: Reproduction
+) -> dict[str, object]:
+    files = sorted({m.path for m in mutants})
+    return {
+        "limit_s": 10,
+        "crashed": found.crashed,
+        "files": files,
+        "mutants": [
+            [n, files.index(m.path), m.first, m.last, m.new] for n, m in enumerate(mutants)
+        ],
+        "examples": [{"setup": "\n".join(e.setup), "expr": e.expr} for e in examples],
+    }
+
+
+def differences(
+    best: Mutant,
+    others: Sequence[Mutant],
+    found: Reproduction,
+    tree: Tree,
+    constants: Sequence[bool | float | str] = (),
+) -> Steps[Mapping[Mutant, Difference]]:
+    """For each of the others the shortest input near the examples on which it and `best` differ."""
+    examples = _inputs(found, constants)
+    if not examples or not others:
+        return {}
+    path = JOB.format("differ")
+    yield from call(
+        "create",
+        "Several changes would do. On which input do they differ? Whoever decides can tell by it.",
+        path=path,
+        content=json.dumps(_job([best, *others], examples, found), ensure_ascii=False),
+    )
+    result = yield from call(
+        "bash",
+        "The shortest input on which each behaves otherwise than the most trusted one.",
+        command=f"cd /workspace && {driver(tree)} differ {path}",
+        timeout_s=MOST_ELAPSED_S,
+    )
+    return read_differences(result.text, others, examples)
+
+
+def read_differences(
+    text: str, others: Sequence[Mutant], examples: Sequence[Example]
+) -> dict[Mutant, Difference]:
+    """The driver's answer."""
+    read = {}
+    for hit in re.finditer(r"^DIFFERS (\d+) (\[.*\])$", text, re.M):
+        number, (at, here, there) = int(hit.group(1)), json.loads(hit.group(2))
+        if 0 < number <= len(others) and at < len(examples):
+            read[others[number - 1]] = Difference(_shown(examples[at]), here, there)
+    return read
+
+
+def _shown(example: Example) -> str:
+    """An input's code in one line, without its imports."""
+    setup = [line for line in example.setup if not line.startswith(("import ", "from "))]
+    return "; ".join(" ".join(part.split()) for part in (*setup, example.expr))
 
 
 def read_comparison(text: str, mutants: Sequence[Mutant]) -> dict[Mutant, Behaviour]:

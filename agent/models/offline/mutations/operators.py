@@ -157,7 +157,7 @@ def condition(node: cst.CSTNode, source: Source) -> Iterator[Change]:
     test = source.code(node.test)
     plain = isinstance(node.test, cst.Name | cst.Attribute | cst.Call | cst.Subscript)
     yield source.replace(node.test, f"not ({test})", "condition negated", 0.5)
-    if plain and not _is_never_none(node.test):
+    if plain and not _never_gives_none(node.test):
         yield source.replace(node.test, f"{test} is not None", "truth → is not None", 0.8)
     if plain:
         yield source.replace(node.test, f"len({test}) > 1", "more than one", 0.2)
@@ -175,31 +175,22 @@ def condition(node: cst.CSTNode, source: Source) -> Iterator[Change]:
         yield source.replace(node.test, f"{wrapped} and {extra}", "condition narrowed", 0.3)
 
 
-_NEVER_NONE = frozenset(
-    {
-        "all",
-        "any",
-        "bool",
-        "callable",
-        "dict",
-        "float",
-        "hasattr",
-        "int",
-        "isinstance",
-        "issubclass",
-    }
-    | {"issubclass", "len", "list", "set", "sorted", "str", "sum", "tuple"}
-)
+_NEVER_NONE = frozenset({
+    "all", "any", "bool", "callable", "dict", "float", "hasattr", "int", "isinstance",
+    "issubclass", "len", "list", "set", "sorted", "str", "sum", "tuple",
+})  # fmt: skip
 """Built-in functions that never return None, so that to ask for it decides nothing."""
-_TELLS = re.compile(r"(?:is|has)_\w+|is(?:alnum|alpha|digit|lower|space|upper)|(?:starts|ends)with")
+_YES_OR_NO = re.compile(
+    r"(?:is|has)_\w+|is(?:alnum|alpha|digit|lower|space|upper)|(?:starts|ends)with"
+)
 """Methods that answer yes or no."""
 
 
-def _is_never_none(node: cst.BaseExpression) -> bool:
+def _never_gives_none(node: cst.BaseExpression) -> bool:
     called = node.func if isinstance(node, cst.Call) else None
     if isinstance(called, cst.Name):
         return called.value in _NEVER_NONE
-    return isinstance(called, cst.Attribute) and _TELLS.fullmatch(called.attr.value) is not None
+    return isinstance(called, cst.Attribute) and _YES_OR_NO.fullmatch(called.attr.value) is not None
 
 
 def _extras(names: tuple[str, ...], source: Source, test: str) -> Iterator[str]:

@@ -91,22 +91,12 @@ def compare(job: dict[str, Any]) -> None:
 
     Prints one `SIGN` line for each mutant: its number, a mark that is equal for those that behave
     alike, how many examples give another result than without it, how many newly raise, how many
-    gave a value and give another one, and how many raised and give a value; then a `HELD` line with
-    how many documented examples hold and how many do not, and `FAILS` with the numbers of the
-    latter. Unless the bug is a crash ("crashed"), what raises without any change is not compared:
-    nobody asked for another answer there.
+    gave a value and give another one, and how many raised and no longer raise the same; then a
+    `HELD` line with how many documented examples hold and how many do not, and `FAILS` with the
+    numbers of the latter. Unless the bug is a crash ("crashed"), what raises without any change is
+    not compared: nobody asked for another answer there.
     """
     tree = copy_tree(Path.cwd(), 0)
-
-    def behave() -> Any:
-        def work() -> list[str]:
-            seen = [_evaluate(tree, e) for e in job["examples"]]
-            words = [f"raises {s['type']}" if "type" in s else s["value"] + s["out"] for s in seen]
-            # Addresses differ by chance; 2 and 2.0 are equal to any test.
-            return [re.sub(r"0x[0-9a-f]+|(?<=\d)\.0(?!\d)", "", w) for w in words]
-
-        return in_child(work, job["limit_s"]) or []
-
     documented = job.get("documented", [])
 
     def held() -> list[bool | None]:
@@ -117,20 +107,18 @@ def compare(job: dict[str, Any]) -> None:
         # What does not end holds none of them.
         return in_child(work, job["limit_s"]) or [False] * len(documented)
 
-    base = behave()
+    base = _answers(tree, job)
     for number, file, first, last, text in job["mutants"]:
         with mutated(tree / job["files"][file], first, last, text):
-            seen = behave() if job["examples"] else []
+            seen = _answers(tree, job) if job["examples"] else []
             answers = held() if documented else []
         pairs = list(zip(base, seen, strict=False))
         changed = sum(a != b for a, b in pairs)
-        raised = sum(b.startswith("raises") and not a.startswith("raises") for a, b in pairs)
-        meant = [b for a, b in pairs if job["crashed"] or not a.startswith("raises")] or seen
+        raised = sum(_raises(b) and not _raises(a) for a, b in pairs)
+        meant = [seen[n] for n in _meant(job, base, seen)] or seen
         mark = hashlib.sha256(json.dumps(meant).encode()).hexdigest()[:12]
-        altered = sum(
-            a != b and not a.startswith("raises") and not b.startswith("raises") for a, b in pairs
-        )
-        cured = sum(a.startswith("raises") and not b.startswith("raises") for a, b in pairs)
+        altered = sum(a != b and not _raises(a) and not _raises(b) for a, b in pairs)
+        cured = sum(a != b and _raises(a) for a, b in pairs)
         print(f"SIGN {number} {mark} {changed} {raised} {altered} {cured}")
         fails = [n for n, a in enumerate(answers) if a is False]
         print(f"HELD {number} {answers.count(True)} {len(fails)}")
@@ -139,9 +127,55 @@ def compare(job: dict[str, Any]) -> None:
     print(f"compared {len(job['mutants'])} changes on {len(job['examples'])} examples")
 
 
+def differ(job: dict[str, Any]) -> None:
+    """Where mutants behave otherwise than the first: {"limit_s", "files", "mutants", "examples"}.
+
+    Prints a `DIFFERS` line for each of the others that does: its number, and as JSON the shortest
+    example's number and what the first and it give there.
+    """
+    tree = copy_tree(Path.cwd(), 0)
+    base = _answers(tree, job)
+    first_seen: list[str] | None = None
+    for number, file, first, last, text in job["mutants"]:
+        with mutated(tree / job["files"][file], first, last, text):
+            seen = _answers(tree, job)
+        if first_seen is None:
+            first_seen = seen
+            continue
+        both = min(len(first_seen), len(seen))
+        meant = _meant(job, base, seen[:both]) or range(both)
+        apart = [n for n in meant if first_seen[n] != seen[n]]
+        if apart:
+            at = min(apart, key=lambda n: (len(job["examples"][n]["expr"]), n))
+            print(f"DIFFERS {number} {json.dumps([at, first_seen[at][:200], seen[at][:200]])}")
+    shutil.rmtree(SCRATCH, ignore_errors=True)
+
+
+def _answers(tree: Path, job: dict[str, Any]) -> list[str]:
+    """What the examples give, in words; none if they do not all end in time."""
+
+    def work() -> list[str]:
+        seen = [_evaluate(tree, e) for e in job["examples"]]
+        words = [f"raises {s['type']}" if "type" in s else s["value"] + s["out"] for s in seen]
+        # Addresses differ by chance; 2 and 2.0 are equal to any test.
+        return [re.sub(r"0x[0-9a-f]+|(?<=\d)\.0(?!\d)", "", w) for w in words]
+
+    return in_child(work, job["limit_s"]) or []
+
+
+def _raises(answer: str) -> bool:
+    return answer.startswith("raises ")
+
+
+def _meant(job: dict[str, Any], base: list[str], seen: list[str]) -> list[int]:
+    """The numbers of the examples whose answer the issue may have asked to change."""
+    crashed = job.get("crashed", False)
+    return [n for n in range(min(len(base), len(seen))) if crashed or not _raises(base[n])]
+
+
 def main() -> None:
     """Run one mode."""
-    modes = {"probe": probe, "cover": cover, "screen": screen, "compare": compare}
+    modes = {"probe": probe, "cover": cover, "screen": screen, "compare": compare, "differ": differ}
     job = json.loads(Path(sys.argv[2]).read_text())
     with contextlib.suppress(ImportError):
         importlib.import_module("pytest")
