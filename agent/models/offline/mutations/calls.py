@@ -192,14 +192,24 @@ def _lambda_key(key: cst.Lambda, source: Source) -> Iterator[Change]:
         yield source.replace(key.body, f"({turned})", "keys in another order", 0.5)
 
 
+COPIERS = frozenset({"bytearray", "deque", "dict", "list", "set"})
+"""Called with a name these make a copy, mostly so that somebody else's object stays as it is:
+without it the change often works by that object changing, too."""
+
+
 def conversion(node: cst.CSTNode, source: Source) -> Iterator[Change]:
     """A conversion around an expression, or one taken away."""
     around = source.parent(node)
     if isinstance(node, cst.Call):
         if isinstance(node.func, cst.Name) and len(node.args) == 1:
-            yield source.replace(node, source.code(node.args[0].value), "conversion dropped", 0.4)
+            inner = node.args[0].value
+            shared = node.func.value in COPIERS and isinstance(inner, cst.Name | cst.Attribute)
+            name, prior = ("copy dropped", 0.15) if shared else ("conversion dropped", 0.4)
+            yield source.replace(node, source.code(inner), name, prior)
         if isinstance(node.func, cst.Attribute) and not isinstance(around, cst.Expr):
-            yield source.replace(node, source.code(node.func.value), "method call dropped", 0.35)
+            copied = node.func.attr.value in ("copy", "deepcopy")
+            name, prior = ("copy dropped", 0.15) if copied else ("method call dropped", 0.35)
+            yield source.replace(node, source.code(node.func.value), name, prior)
     spot = isinstance(
         around, cst.Arg | cst.Return | cst.Index | cst.Assign | cst.AugAssign | cst.For
     )
