@@ -32,7 +32,7 @@ ARITHMETIC: dict[str, tuple[tuple[str, float], ...]] = {
     "**": (("*", 0.4),),
     "|": (("&", 0.5), ("^", 0.3), ("-", 0.3)),
     "&": (("|", 0.5), ("-", 0.3)),
-    "^": (("|", 0.4),),
+    "^": (("&", 0.4), ("|", 0.4)),
     "<<": ((">>", 0.4),),
     ">>": (("<<", 0.4),),
 }
@@ -91,9 +91,10 @@ def arithmetic(node: cst.CSTNode, source: Source) -> Iterator[Change]:
         yield source.replace(node.operator, other, f"operator {sign} → {other}", prior)
     yield source.replace(node, left, "right operand dropped", 0.35)
     yield source.replace(node, right, "left operand dropped", 0.3)
-    if sign in ("-", "/", "//", "%", "**"):
+    if sign in ("+", "-", "/", "//", "%", "**"):
+        # Texts and lists that are put together have an order, too.
         swapped = f"{_operand(node.right, right)} {sign} {_operand(node.left, left)}"
-        yield source.replace(node, swapped, "operands swapped", 0.6)
+        yield source.replace(node, swapped, "operands swapped", 0.4 if sign == "+" else 0.6)
     yield from _regroup(node, sign, source)
     for step in (" + 1", " - 1"):
         if sign in ("+", "-"):
