@@ -159,3 +159,40 @@ def test_compare_marks_what_behaves_alike(tree: Path) -> None:
     ]
     assert lines[0][2] == lines[1][2] != lines[2][2]
     assert [line[4] for line in lines] == ["0", "0", "1"]
+
+
+def test_what_raises_something_else_than_before_no_longer_crashes_in_the_same_way(
+    tree: Path,
+) -> None:
+    job = {
+        "limit_s": 10,
+        "crashed": True,
+        "files": ["calc.py"],
+        "mutants": [
+            [0, 0, 3, 3, "    return items[-1]"],
+            [1, 0, 3, 3, "    return items[-1] if n else None[0]"],
+        ],
+        "examples": [{"setup": "from calc import last", "expr": "last([])"}],
+    }
+    lines = [
+        line.split() for line in run(tree, "compare", job).splitlines() if line.startswith("SIGN")
+    ]
+    assert [line[-1] for line in lines] == ["0", "1"]
+
+
+def test_the_shortest_input_on_which_changes_differ_is_shown(tree: Path) -> None:
+    job = {
+        "limit_s": 10,
+        "files": ["calc.py"],
+        "mutants": [
+            [0, 0, 3, 3, "    return items[-1]"],
+            [1, 0, 3, 3, "    return items[1]"],
+            [2, 0, 3, 3, "    return items[n - 1]"],
+        ],
+        "examples": [
+            {"setup": "from calc import last", "expr": e}
+            for e in ("last([1, 2])", "last([1, 2, 3, 4])", "last([1, 2, 3])")
+        ],
+    }
+    lines = [line for line in run(tree, "differ", job).splitlines() if line.startswith("DIFFERS")]
+    assert lines == ['DIFFERS 1 [2, "3", "2"]']

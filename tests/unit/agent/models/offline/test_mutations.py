@@ -20,6 +20,8 @@ SLIPS = [
     ("def f(x):\n    return x[1:]\n", "def f(x):\n    return x[1 + 1:]\n"),
     ("def f(n):\n    return list(range(n))\n", "def f(n):\n    return list(range(1, n + 1))\n"),
     ("def f(a, b):\n    return g(a, b)\n", "def f(a, b):\n    return g(b, a)\n"),
+    ("def f(a, b):\n    return a + g(b)\n", "def f(a, b):\n    return g(b) + a\n"),
+    ("def f(a, b):\n    a ^= b\n    return a\n", "def f(a, b):\n    a &= b\n    return a\n"),
     ("def f(a, b):\n    return a + a\n", "def f(a, b):\n    return a + b\n"),
     ("def f(x):\n    if not x:\n        return 1\n    return 2\n", "def f(x):\n    if x is None:\n        return 1\n    return 2\n"),
     ("def f(d, k):\n    return d[k]\n", "def f(d, k):\n    return d.get(k, 0)\n"),
@@ -158,3 +160,14 @@ def test_what_is_never_none_is_not_asked_whether_it_is(asked: str, sensible: boo
     text = f"def f(x):\n    if {asked}:\n        return 1\n    return 2\n"
     made = [m.new or "" for m in mutate(Source("m.py", text), {2: 1.0})]
     assert any(f"{asked} is not None" in new for new in made) is sensible
+
+
+def test_a_copy_is_dropped_less_readily_than_a_conversion() -> None:
+    scores = {}
+    for code in ("dict(x.d)", "x.copy()", "str(x)", "list(g(x))"):
+        _, made = everything(f"def f(x):\n    y = {code}\n    return y\n")
+        scores[code] = max(
+            m.score for m in made if m.operator in ("copy dropped", "conversion dropped")
+        )
+    assert max(scores["dict(x.d)"], scores["x.copy()"]) < 0.5 * scores["str(x)"]
+    assert scores["list(g(x))"] == scores["str(x)"]
