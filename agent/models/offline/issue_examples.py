@@ -23,6 +23,7 @@ from agent.models.offline.issue_values import (
     literals_in,
     results_in,
     whole_literals,
+    words_in,
 )
 
 FENCE = re.compile(r"^[ ]{0,3}```[^\n]*\n(.*?)^[ ]{0,3}```[ ]*$", re.S | re.M)
@@ -69,6 +70,8 @@ class Example:
     """Exceptions that the text says it should raise."""
     crashed: str = ""
     """The exception that the text shows it to raise."""
+    unquoted: bool = False
+    """Whether the results stand as words without quotes, which may be text or anything else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +139,10 @@ def read_issue(text: str) -> IssueReport:
         _read_doctest(session, outside, outside)
     else:
         _read_bare(session, outside)
-    for expr, wanted in table_examples(text):
+    for expr, wanted, unquoted in table_examples(text):
         if _is_call(expr):
-            session.found.append(Example(expr, tuple(session.setup), wanted))
+            found = Example(expr, tuple(session.setup), wanted, unquoted=unquoted)
+            session.found.append(found)
     _read_prose(session, prose_text)
     words = frozenset(re.findall(r"[A-Za-z_]\w{2,}", text))
     return IssueReport(
@@ -295,6 +299,7 @@ def _read_bare(session: _Session, text: str) -> None:
 
 def _read_doctest(session: _Session, block: str, around: str) -> None:
     setup: list[str] = []
+    shown: list[tuple[str, str]] = []
     lines = block.split("\n")
     at = 0
     while at < len(lines):
@@ -310,7 +315,12 @@ def _read_doctest(session: _Session, block: str, around: str) -> None:
         while at < len(lines) and lines[at].strip() and not lines[at].lstrip().startswith(">>>"):
             want.append(lines[at].strip())
             at += 1
-        _read_prompt(session, "\n".join(source), "\n".join(want), setup, around)
+        shown.append(("\n".join(source), "\n".join(want)))
+    # Where a traceback ends the session, the text around it is about that.
+    crashed = len(shown) > 1 and "Traceback" in shown[-1][1]
+    for place, (code, given) in enumerate(shown):
+        is_last = place == len(shown) - 1
+        _read_prompt(session, code, given, setup, around if is_last or not crashed else "")
 
 
 def _read_prompt(session: _Session, source: str, want: str, setup: list[str], around: str) -> None:
@@ -364,19 +374,31 @@ def _read_prose(session: _Session, text: str) -> None:
     for paragraph in re.split(r"\n\s*\n", text):
         sentences = re.split(r"(?<=[.!?])\s+(?=[A-Z`])|\n(?=[-*] )", paragraph)
         for at, sentence in enumerate(sentences):
-            near = sentence + "\n" + (sentences[at + 1] if at + 1 < len(sentences) else "")
+            following = sentences[at + 1] if at + 1 < len(sentences) else ""
+            # Each item of a list has its own call and its own values.
+            is_item = following.startswith(("- ", "* ")) and _calls_in(following)
+            near = sentence + "\n" + ("" if is_item else following)
+            raises = _expected_exceptions(near)
             if not _calls_in(sentence):
-                for expr, named in sentence_examples(sentence, near, names_in(text)):
+                for expr, named, unquoted in sentence_examples(sentence, near, names_in(text)):
                     found = Example(
-                        expr, tuple(session.setup), named, raises=_expected_exceptions(near)
+                        expr, tuple(session.setup), named, raises=raises, unquoted=unquoted
                     )
                     session.guessed.append(found)
             for expr in _calls_in(sentence):
                 named = tuple(dict.fromkeys(expected_in(near) + results_in(near)))
-                found = Example(
-                    expr, tuple(session.setup), named, raises=_expected_exceptions(near)
+                unquoted = not named and not raises
+                if unquoted:
+                    named = words_in(near)
+                session.found.append(
+                    Example(
+                        expr,
+                        tuple(session.setup),
+                        named,
+                        raises=raises,
+                        unquoted=unquoted and bool(named),
+                    )
                 )
-                session.found.append(found)
 
 
 def _calls_in(sentence: str) -> list[str]:

@@ -9,7 +9,13 @@ import ast
 import re
 from collections.abc import Iterator, Sequence
 
-from agent.models.offline.issue_values import VALUE, expected_in, results_in, value_source
+from agent.models.offline.issue_values import (
+    VALUE,
+    expected_in,
+    results_in,
+    value_source,
+    words_in,
+)
 
 _PHRASES = (
     (r"au lieu d[eu']|à la place de|anstatt|statt|anstelle von|en lugar de|en vez de|em vez de"
@@ -108,8 +114,8 @@ def names_in(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))[:MOST_NAMES]
 
 
-def table_examples(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Calls and expected values of the Markdown tables of a text."""
+def table_examples(text: str) -> Iterator[tuple[str, tuple[str, ...], bool]]:
+    """Calls and expected values of Markdown tables, and whether these are words without quotes."""
     rows = [
         [cell.strip().strip("`").strip() for cell in line.strip().strip("|").split("|")]
         for line in text.split("\n")
@@ -127,25 +133,32 @@ def table_examples(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 def _row(
     heads: Sequence[str], row: Sequence[str], text: str
-) -> Iterator[tuple[str, tuple[str, ...]]]:
+) -> Iterator[tuple[str, tuple[str, ...], bool]]:
     wanted = next((n for n, h in enumerate(heads) if _WANTED_HEAD.search(h)), -1)
     given = next((n for n, h in enumerate(heads) if _INPUT_HEAD.search(h) and n != wanted), 0)
-    if wanted in (-1, given) or not (value := value_source(row[wanted])):
+    if wanted in (-1, given) or not row[wanted]:
         return
+    value = value_source(row[wanted])
+    unquoted = not value
+    value = value or repr(row[wanted])
     if re.fullmatch(r"[\w.]+\(.*\)", row[given]):
-        yield row[given], (value,)
+        yield row[given], (value,), unquoted
         return
-    if not (argument := value_source(row[given])):
+    argument = value_source(row[given])
+    if not argument and not (unquoted and row[given]):
         return
     outside = "\n".join(line for line in text.split("\n") if not line.strip().startswith("|"))
     for name in names_in(outside):
-        yield f"{name}({argument})", (value,)
+        yield f"{name}({argument or repr(row[given])})", (value,), unquoted
 
 
 def sentence_examples(
     sentence: str, near: str, names: Sequence[str]
-) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Calls that a sentence describes: "`f` returns 1 for 'a' and 2 for 'b' instead of 3"."""
+) -> Iterator[tuple[str, tuple[str, ...], bool]]:
+    """Calls that a sentence describes: "`f` returns 1 for 'a' and 2 for 'b' instead of 3".
+
+    With each its expected values, and whether these are words without quotes.
+    """
     inputs = [s for m in _INPUT.finditer(sentence) if (s := value_source(m.group(1)))]
     if not inputs:
         return
@@ -156,12 +169,13 @@ def sentence_examples(
         else []
     )
     wanted = expected_in(near) or results_in(near)
-    if not wanted and not _ERROR.search(near):
+    words = () if wanted or _ERROR.search(near) else words_in(near)
+    if not wanted and not words and not _ERROR.search(near):
         return
     for at, given in enumerate(dict.fromkeys(inputs)):
-        own = (several[at],) if len(several) == len(inputs) else wanted
+        own = (several[at],) if len(several) == len(inputs) else wanted or words
         for name in names:
-            yield f"{name}({given})", own
+            yield f"{name}({given})", own, bool(words)
 
 
 def pasted_tests(tree: ast.Module) -> Iterator[tuple[str, tuple[str, ...], tuple[str, ...], str]]:
@@ -169,10 +183,17 @@ def pasted_tests(tree: ast.Module) -> Iterator[tuple[str, tuple[str, ...], tuple
     top = tuple(
         ast.unparse(n) for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom | ast.Assign)
     )
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef) and node.name.startswith("test"):
-            for bound in _cases(node):
-                yield from _checks(node.body, (*top, *bound))
+    for owner in ast.walk(tree):
+        body = owner.body if isinstance(owner, ast.Module | ast.ClassDef) else []
+        tests = [n for n in body if isinstance(n, ast.FunctionDef)]
+        ready = [s for n in tests if n.name == "setUp" for s in n.body]
+        # What setUp keeps on the test case stands on an object of the same name.
+        first = ("import types", "self = types.SimpleNamespace()") if ready else ()
+        before = (*top, *first, *(ast.unparse(s) for s in ready))
+        for node in tests:
+            if node.name.startswith("test"):
+                for bound in _cases(node):
+                    yield from _checks(node.body, (*before, *bound))
 
 
 def _cases(test: ast.FunctionDef) -> Sequence[tuple[str, ...]]:

@@ -32,6 +32,8 @@ def judge(example: Example, seen: dict[str, object], report: IssueReport) -> Sho
     if not wrong:
         return None
     confirmed = True in equal or value in report.text or value.strip("'\"") in report.text
+    if example.unquoted and not (confirmed and value.startswith(("'", '"'))):
+        return None
     what = f"{example.expr} gives {value}, not {wrong[0]}"
     return ShownExample(example, "equals", wrong[0], what, "AssertionError", 4 if confirmed else 1)
 

@@ -44,25 +44,40 @@ GIVEN = re.compile(
 )
 
 
-def expected_in(text: str, marked: bool = False) -> tuple[str, ...]:
+_CONSTANTS = frozenset({"None", "True", "False"})
+
+
+def expected_in(text: str, marked: bool = False, words: bool = False) -> tuple[str, ...]:
     """Values that the text says were expected; from a comment (`marked`) a bare value counts."""
-    found = [value_source(m.group(1)) for p in (WANTED, AFTERWARDS) for m in p.finditer(text)]
+    hits = [m.group(1) for p in (WANTED, AFTERWARDS) for m in p.finditer(text)]
+    found = [value_source(hit, words) for hit in hits]
     if marked and not found:
         bare = re.sub(r"^\s*(?:->|=>|==|returns?|prints?|gives?)?\s*", "", text)
         found = [value_source(bare)] + [value_source(m.group(1)) for m in GIVEN.finditer(text)]
     return tuple(dict.fromkeys(f for f in found if f))
 
 
-def results_in(text: str) -> tuple[str, ...]:
+def results_in(text: str, words: bool = False) -> tuple[str, ...]:
     """Values that the text says were given."""
-    found = [value_source(m.group(1)) for m in GIVEN.finditer(text)]
+    found = [value_source(m.group(1), words) for m in GIVEN.finditer(text)]
     return tuple(dict.fromkeys(f for f in found if f))
 
 
-def value_source(text: str) -> str:
-    """A value's text as a Python expression, or nothing; of `call() == value` the value."""
+def words_in(text: str) -> tuple[str, ...]:
+    """Expected and given values of which both are words in code marks: `gives `AP`, not `ALP``."""
+    wanted, given = expected_in(text, words=True), results_in(text, words=True)
+    return tuple(dict.fromkeys(wanted + given)) if wanted and given else ()
+
+
+def value_source(text: str, words: bool = False) -> str:
+    """A value's text as a Python expression, or nothing; of `call() == value` the value.
+
+    `words`: a lone word in code marks is what a string holds, not a variable.
+    """
     marked = text.strip().startswith("`")
     text = text.strip().strip("`").strip()
+    if words and marked and re.fullmatch(r"\w+", text) and text not in _CONSTANTS:
+        return repr(text) if not text.isdigit() else text
     if text.lower() in VAGUE:
         return VAGUE[text.lower()]
     try:

@@ -6,6 +6,7 @@ import pytest
 
 from agent.models.offline.issue_examples import Example, read_issue
 from agent.models.offline.issue_forms import in_english
+from agent.models.offline.issue_match import judge
 
 
 def found(text: str, expr: str) -> Example:
@@ -135,3 +136,51 @@ def test_text_in_code_marks_may_be_what_a_string_holds() -> None:
 def test_what_an_exception_says_it_expected_is_no_expected_value() -> None:
     text = "----> 1 f('x')\n\nValueError: too many values to unpack (expected 2)\n"
     assert all("2" not in e.expected for e in read_issue(text).examples)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "`short` gives `bo` for `Big Oak` but `BO` is right.",
+        "`short('Big Oak')` returns `bo` and should return `BO`.",
+        "With `short`:\n\n| name | now | should be |\n|--|--|--|\n| Big Oak | bo | BO |\n",
+    ],
+)
+def test_words_without_quotes_are_text_if_what_comes_out_is(text: str) -> None:
+    example = found(text, "short('Big Oak')")
+    assert example.expected[0] == "'BO'" and example.unquoted
+    equal = [wanted == "'bo'" for wanted in example.expected]
+    wrong = judge(example, {"value": "'bo'", "equal": equal}, read_issue(text))
+    assert wrong is not None and wrong.wanted == "'BO'"
+    for other in ("17", "'never told'"):
+        unlike = {"value": other, "equal": [False for _ in example.expected]}
+        assert judge(example, unlike, read_issue(text)) is None
+
+
+def test_each_item_of_a_list_has_its_own_values() -> None:
+    text = "- `f(1)` → `1`, fine\n- `f(2)` → `3` (expected `2`)\n"
+    assert found(text, "f(1)").expected == ()
+    assert found(text, "f(2)").expected == ("2",)
+
+
+def test_what_is_said_below_a_traceback_is_about_the_last_call_of_the_session() -> None:
+    text = (
+        ">>> from days import name\n>>> name(1)\n'Tue'\n>>> name(15)\n"
+        "Traceback (most recent call last):\nIndexError: list index out of range\n\n"
+        "Should be 'Wed'.\n"
+    )
+    assert found(text, "name(1)").expected == ("'Tue'",)
+    assert found(text, "name(15)").expected == ("'Wed'",)
+
+
+def test_a_pasted_unittest_with_set_up() -> None:
+    text = (
+        "```python\nimport unittest\nfrom tags import split\n\n\nclass Tags(unittest.TestCase):\n"
+        "    def setUp(self):\n        self.text = 'a,'\n\n    def test_end(self):\n"
+        "        self.assertEqual(split(self.text), ['a'])\n```\n"
+    )
+    example = found(text, "split(self.text)")
+    assert example.expected == ("['a']",)
+    names: dict[str, object] = {}
+    exec("\n".join(s for s in example.setup if "tags" not in s), names)
+    assert eval("self.text", names) == "a,"
