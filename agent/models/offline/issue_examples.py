@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from agent.models.offline.issue_forms import (
@@ -19,9 +20,11 @@ from agent.models.offline.issue_forms import (
     with_prompts,
 )
 from agent.models.offline.issue_values import (
+    VALUE,
     expected_in,
     literals_in,
     results_in,
+    value_source,
     whole_literals,
     words_in,
 )
@@ -39,7 +42,7 @@ RAISES = re.compile(
 )
 AWAITED = re.compile(
     r"\b`?([A-Z]\w*(?:Error|Exception|Warning))`?[ ]+(?:is|was|would be|should be|should have been)"
-    r"[ ]+(?:expected|raised|wanted|thrown|right|correct)|\bexpected[ ]+(?:an?[ ]+)?`?"
+    r"[ ]+(?:expected|raised|wanted|thrown|right|correct)|\b[Ee]xpected:?[ ]+(?:an?[ ]+)?`?"
     r"([A-Z]\w*(?:Error|Exception))"
 )
 FRAME = re.compile(r'^\s*File "([^"]+)", line (\d+), in (\S+)[ ]*\n(?:[ \t]+(\S.*))?', re.M)
@@ -129,7 +132,7 @@ def read_issue(text: str) -> IssueReport:
         shown = [
             literal
             for n in range(at + 1, min(at + 4, len(blocks)))
-            if EXPECT.search(plain[blocks[n - 1][1] : blocks[n][0]])
+            if EXPECT.search(plain[blocks[n - 1][1] : blocks[n][0]]) and ">>>" not in blocks[n][2]
             for literal in whole_literals(blocks[n][2])
         ]
         _read_block(session, block, plain[start : blocks[at][0]], prose, following, tuple(shown))
@@ -181,7 +184,7 @@ def _read_block(
     if "Traceback (most recent call last)" in block and ">>>" not in block:
         return
     if ">>>" in block:
-        _read_doctest(session, block, before + "\n" + after)
+        _read_doctest(session, block, before + "\n" + after, shown)
         return
     try:
         tree = ast.parse(block)
@@ -297,7 +300,8 @@ def _read_bare(session: _Session, text: str) -> None:
                     session.found.append(_example_of_value(node.value, inherited, named, around))
 
 
-def _read_doctest(session: _Session, block: str, around: str) -> None:
+def _read_doctest(session: _Session, block: str, around: str, wanted: tuple[str, ...] = ()) -> None:
+    """A session with prompts; `wanted`: values of later blocks that say what was expected."""
     setup: list[str] = []
     shown: list[tuple[str, str]] = []
     lines = block.split("\n")
@@ -320,10 +324,18 @@ def _read_doctest(session: _Session, block: str, around: str) -> None:
     crashed = len(shown) > 1 and "Traceback" in shown[-1][1]
     for place, (code, given) in enumerate(shown):
         is_last = place == len(shown) - 1
-        _read_prompt(session, code, given, setup, around if is_last or not crashed else "")
+        about = around if is_last or not crashed else ""
+        _read_prompt(session, code, given, setup, about, wanted if is_last else ())
 
 
-def _read_prompt(session: _Session, source: str, want: str, setup: list[str], around: str) -> None:
+def _read_prompt(
+    session: _Session,
+    source: str,
+    want: str,
+    setup: list[str],
+    around: str,
+    wanted: tuple[str, ...] = (),
+) -> None:
     code, _, comment = source.partition("  #")
     try:
         body = ast.parse(code).body
@@ -353,7 +365,7 @@ def _read_prompt(session: _Session, source: str, want: str, setup: list[str], ar
         and isinstance(value.func, ast.Name)
         and value.func.id == "print"
     )
-    named = marked + expected_in(around) + shown
+    named = wanted + marked + expected_in(around) + shown
     if printed and isinstance(value, ast.Call) and value.args:
         texts = tuple(repr(w) for w in [want.split("\n")[0]] if w and not traced)
         expr = ast.unparse(value.args[0])
@@ -386,19 +398,20 @@ def _read_prose(session: _Session, text: str) -> None:
                     )
                     session.guessed.append(found)
             for expr in _calls_in(sentence):
-                named = tuple(dict.fromkeys(expected_in(near) + results_in(near)))
-                unquoted = not named and not raises
-                if unquoted:
-                    named = words_in(near)
+                wanted = expected_in(near)
+                words = () if wanted or raises else words_in(near)
+                named = tuple(dict.fromkeys(words or wanted + results_in(near)))
+                given = (*session.setup, *_bound_in(sentence))
                 session.found.append(
-                    Example(
-                        expr,
-                        tuple(session.setup),
-                        named,
-                        raises=raises,
-                        unquoted=unquoted and bool(named),
-                    )
+                    Example(expr, given, named, raises=raises, unquoted=bool(words))
                 )
+
+
+def _bound_in(sentence: str) -> Iterator[str]:
+    """What a sentence binds before its call: "given a = [1] and b = 2, `f(a, b)` is …"."""
+    for hit in re.finditer(rf"(?<![\w.(,])`?([a-z]\w*) ?= ?{VALUE}", sentence):
+        if value := value_source(hit.group(2)):
+            yield f"{hit.group(1)} = {value}"
 
 
 def _calls_in(sentence: str) -> list[str]:

@@ -168,12 +168,12 @@ def sentence_examples(
         if listed
         else []
     )
+    words = () if expected_in(near) or _ERROR.search(near) else words_in(near)
     wanted = expected_in(near) or results_in(near)
-    words = () if wanted or _ERROR.search(near) else words_in(near)
     if not wanted and not words and not _ERROR.search(near):
         return
     for at, given in enumerate(dict.fromkeys(inputs)):
-        own = (several[at],) if len(several) == len(inputs) else wanted or words
+        own = (several[at],) if len(several) == len(inputs) else words or wanted
         for name in names:
             yield f"{name}({given})", own, bool(words)
 
@@ -223,6 +223,8 @@ def _checks(
                 yield ast.unparse(test.left), setup, (wanted,), ""
             else:
                 yield f"bool({ast.unparse(test)})", setup, ("True",), ""
+            if _calls(test):  # a later check may be about what it did
+                setup = (*setup, ast.unparse(test))
         elif isinstance(call, ast.Call) and "self.assert" in ast.unparse(call.func):
             name = ast.unparse(call.func).removeprefix("self.")
             parts = [ast.unparse(a) for a in call.args]

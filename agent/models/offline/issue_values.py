@@ -23,11 +23,12 @@ WANTED = re.compile(
     r"(?:expect(?:ed|s|ing)?(?: (?:value|result|output|to (?:get|see|be)|it to (?:be|return|give)|"
     r"behaviou?r|was|is|here))*|should(?:n't)?(?: (?:be|have|been|return|give|print|yield|get|say|"
     r"produce|read|equal|come|out|as|it|rather|really|actually))*|instead of|rather than|"
-    r"want(?:ed)?|supposed to (?:be|return|give)|correct\)? (?:\w+ )?(?:is|would be|was)|not|"
-    r"(?:must|has to|ought to|needs to)(?: (?:be|return|give|read))?|"
+    r"want(?:ed)?|hop(?:ed|ing) (?:for|to (?:get|see))|"
+    r"supposed to (?:be|return|give)|correct\)? (?:\w+ )?(?:is|would be|was)|not|"
+    r"(?:must|has to|ought to|needs to)(?: (?:be|return|give|read|yield|print|say|show|produce))?|"
     r"(?:previous(?:ly)?|before)?[ (]*(?:correct|right)\)?"
     r"(?: (?:value|result|answer|output|behaviou?r))?(?=:))"
-    r"[\s:=>\-]*(?:the |just |exactly |all of )?" + VALUE,
+    r"[\s:=>→\-]*(?:the |just |exactly |all of )?" + VALUE,
     re.I,
 )
 AFTERWARDS = re.compile(
@@ -64,7 +65,7 @@ def results_in(text: str, words: bool = False) -> tuple[str, ...]:
 
 
 def words_in(text: str) -> tuple[str, ...]:
-    """Expected and given values of which both are words in code marks: `gives `AP`, not `ALP``."""
+    """Expected and given values where words in code marks are text: "gives `AP`, not `ALP`"."""
     wanted, given = expected_in(text, words=True), results_in(text, words=True)
     return tuple(dict.fromkeys(wanted + given)) if wanted and given else ()
 

@@ -184,3 +184,32 @@ def test_a_pasted_unittest_with_set_up() -> None:
     names: dict[str, object] = {}
     exec("\n".join(s for s in example.setup if "tags" not in s), names)
     assert eval("self.text", names) == "a,"
+
+
+@pytest.mark.parametrize(
+    ("text", "call", "wanted"),
+    [
+        ("`f(1)` is 2, I was hoping for 3.", "f(1)", "3"),
+        ("f(1) → 2, should → 3", "f(1)", "3"),
+        ("`f(1)` yields 2. It must yield 3.", "f(1)", "3"),
+        ("Given a = [1] and b = [2], f(a, b) returns [2] instead of [1].", "f(a, b)", "[1]"),
+        (
+            "Actual:\n```\n>>> f(1)\n2\n```\nExpected:\n```\n3\n```\n",
+            "f(1)",
+            "3",
+        ),
+    ],
+)
+def test_further_ways_to_say_what_was_expected(text: str, call: str, wanted: str) -> None:
+    example = found(text, call)
+    assert example.expected[0] == wanted
+    assert "a" not in call or example.setup == ("a = [1]", "b = [2]")
+
+
+def test_an_expected_exception_after_a_colon() -> None:
+    assert found("f('x') returns 0. Expected: ValueError.", "f('x')").raises == ("ValueError",)
+
+
+def test_a_later_check_of_a_pasted_test_is_about_what_the_earlier_one_did() -> None:
+    text = "```\ndef test_f():\n    a = [2, 1]\n    assert f(a) == [1, 2]\n    assert a == [2, 1]\n```\n"
+    assert "f(a) == [1, 2]" in found(text, "a").setup
