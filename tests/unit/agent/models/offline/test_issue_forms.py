@@ -211,5 +211,6 @@ def test_an_expected_exception_after_a_colon() -> None:
 
 
 def test_a_later_check_of_a_pasted_test_is_about_what_the_earlier_one_did() -> None:
-    text = "```\ndef test_f():\n    a = [2, 1]\n    assert f(a) == [1, 2]\n    assert a == [2, 1]\n```\n"
+    checks = "    a = [2, 1]\n    assert f(a) == [1, 2]\n    assert a == [2, 1]\n"
+    text = f"```\ndef test_f():\n{checks}```\n"
     assert "f(a) == [1, 2]" in found(text, "a").setup
