@@ -401,16 +401,17 @@ def _read_prose(session: _Session, text: str) -> None:
                 wanted = expected_in(near)
                 words = () if wanted or raises else words_in(near)
                 named = tuple(dict.fromkeys(words or wanted + results_in(near)))
-                given = (*session.setup, *_bound_in(sentence))
+                given = (*session.setup, *_bound_in(sentence, expr))
                 session.found.append(
                     Example(expr, given, named, raises=raises, unquoted=bool(words))
                 )
 
 
-def _bound_in(sentence: str) -> Iterator[str]:
-    """What a sentence binds before its call: "given a = [1] and b = 2, `f(a, b)` is …"."""
+def _bound_in(sentence: str, expr: str) -> Iterator[str]:
+    """What a sentence binds of a call's names: "given a = [1] and b = 2, `f(a, b)` is …"."""
+    read = {n.id for n in ast.walk(ast.parse(expr.strip())) if isinstance(n, ast.Name)}
     for hit in re.finditer(rf"(?<![\w.(,])`?([a-z]\w*) ?= ?{VALUE}", sentence):
-        if value := value_source(hit.group(2)):
+        if hit.group(1) in read and (value := value_source(hit.group(2))):
             yield f"{hit.group(1)} = {value}"
 
 
