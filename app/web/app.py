@@ -63,7 +63,13 @@ class Web:
 def create_app(web: Web, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     """The service as an ASGI application; `lifespan` is what runs beside it."""
     app = FastAPI(
-        title="Patchwright", docs_url=None, redoc_url=None, openapi_url=None, lifespan=lifespan
+        title="Patchwright",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=lifespan,
+        # They would lead to whatever host a request names, by http.
+        redirect_slashes=False,
     )
     metrics = Metrics(web.store, web.settings)
     app.state.dashboard = dashboard_of(web.settings, web.store, web.asking, web.enqueue)

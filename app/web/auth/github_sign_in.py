@@ -8,6 +8,7 @@ Source of facts: GitHub's "Generating a user access token for a GitHub App".
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import re
@@ -27,6 +28,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from app.settings.schema import Settings
 from app.web.auth import operator_token
 from app.web.auth.ended_sessions import end_session
+from app.web.auth.question_budget import ExchangeBudget
 from app.web.rendering import render as page
 from app.web.request_body import form_fields
 
@@ -89,6 +91,19 @@ def local_path(path: str) -> str:
     return path if _PATH.fullmatch(path) else "/runs"
 
 
+def _packed(path: str) -> str:
+    """A path as letters that a cookie takes without quotes."""
+    return base64.urlsafe_b64encode(path.encode()).decode().rstrip("=")
+
+
+def _unpacked(text: str) -> str:
+    """What `_packed` took; empty for anything else."""
+    try:
+        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+    except ValueError:
+        return ""
+
+
 def _sessions(settings: Settings, request: Request) -> Iterator[tuple[str, str]]:
     """The request's cookies that prove something, each with whose it is."""
     cookie = request.cookies.get(SESSION, "")
@@ -104,6 +119,7 @@ def sign_in_pages(settings: Settings, database: sa.Engine) -> APIRouter:
     """The pages of sign-in; they are open to everybody."""
     router = APIRouter()
     secure = settings.base_url.startswith("https://")
+    exchanges = ExchangeBudget()
 
     @router.get("/sign-in", response_class=HTMLResponse)
     def ask(
@@ -158,7 +174,7 @@ def sign_in_pages(settings: Settings, database: sa.Engine) -> APIRouter:
         )
         response.set_cookie(
             STATE,
-            f"{state}|{local_path(to)}",
+            f"{state}|{_packed(local_path(to))}",
             httponly=True,
             secure=secure,
             samesite="lax",
@@ -182,8 +198,9 @@ def sign_in_pages(settings: Settings, database: sa.Engine) -> APIRouter:
             raise HTTPException(400, "This sign-in was not started in this browser. Start again.")
         if not code:
             raise HTTPException(403, "GitHub did not confirm the sign-in.")
-        account = await fetch_github_account(settings, code)
-        response = RedirectResponse(local_path(to), status_code=303)
+        with exchanges.one():
+            account = await fetch_github_account(settings, code)
+        response = RedirectResponse(local_path(_unpacked(to)), status_code=303)
         response.delete_cookie(STATE, path="/sign-in")
         response.set_cookie(
             SESSION,

@@ -20,6 +20,8 @@ from app.settings.schema import Settings
 from app.web.auth.ended_sessions import LONGEST_S, IsEnded
 
 COOKIE = "patchwright_operator"
+SETUP_COOKIE = "patchwright_setup"
+"""Ties the way back from GitHub's form to the browser of the operator who set out."""
 
 
 def session_cookie(token: str, now: float) -> str:
@@ -121,7 +123,17 @@ class TokenInAddress(Exception):
 def check_own_site(request: Request) -> None:
     """Raise 403 for what another site makes a browser send."""
     origin = request.headers.get("origin")
-    foreign = origin is not None and urlsplit(origin).netloc != request.headers.get("host", "")
+    foreign = origin is not None and (
+        not (host := _host_of(origin)) or host != request.headers.get("host", "")
+    )
     site = request.headers.get("sec-fetch-site", "same-origin")
     if foreign or site not in ("same-origin", "none"):
         raise HTTPException(403, "This form was sent from another site.")
+
+
+def _host_of(origin: str) -> str:
+    """Host and port of an `Origin` header; empty for one that is no address."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return ""

@@ -1,14 +1,18 @@
-"""A bound on what strangers make the App ask GitHub.
+"""Bounds on what strangers make the App ask GitHub.
 
 Whoever signs in has their role asked for in every repository that has runs. GitHub answers an
-installation 5000 times an hour, and the runs need these answers too.
+installation 5000 times an hour, and the runs need these answers too. And anybody can come back
+from a sign-in that never was, with a code that GitHub has to be asked about.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable, Iterator
+from contextlib import contextmanager
+
+from fastapi import HTTPException
 
 from app.github.records import Permission
 
@@ -18,7 +22,42 @@ MOST_OF_ONE = 600
 MOST_OF_ALL = 2000
 MOST_KNOWN = 10_000
 
+EXCHANGES_AT_ONCE = 8
+EXCHANGES_A_MINUTE = 60
+"""Codes of sign-ins that GitHub is asked about, whoever brings them."""
+
 _NONE = Permission("none", "none")
+
+
+class ExchangeBudget:
+    """Lets so many codes of sign-ins through at once and in a minute.
+
+    Nothing tells a stranger's code from a person's before GitHub is asked, so this bounds all
+    together. Who is signed in already, and the operator's token, need none.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._left = float(EXCHANGES_A_MINUTE)
+        self._at = clock()
+        self._running = 0
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """The exchange of one code. Raises `HTTPException` 429 when it has to wait."""
+        now = self._clock()
+        passed = (now - self._at) * EXCHANGES_A_MINUTE / 60
+        self._left, self._at = min(self._left + passed, float(EXCHANGES_A_MINUTE)), now
+        if self._left < 1 or self._running >= EXCHANGES_AT_ONCE:
+            raise HTTPException(
+                429, "Too many people are signing in. Try again in a minute.", {"Retry-After": "60"}
+            )
+        self._left -= 1
+        self._running += 1
+        try:
+            yield
+        finally:
+            self._running -= 1
 
 
 class QuestionBudget:

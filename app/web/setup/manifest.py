@@ -84,7 +84,10 @@ def check_choices(choices: AppChoices, github_web_url: str) -> tuple[str, ...]:
         wrong.append("The name must have 1 to 34 characters.")
     if choices.organisation and not _OWNER.fullmatch(choices.organisation):
         wrong.append("The organisation is not a GitHub login.")
-    url = urlsplit(choices.public_url)
+    try:
+        url = urlsplit(choices.public_url)
+    except ValueError:  # half of an IPv6 address
+        url = urlsplit("")
     if url.scheme not in ("http", "https") or not url.hostname or url.query or url.fragment:
         wrong.append("The URL must look like https://patchwright.example.com.")
     elif _is_loopback(url.hostname) and not _is_loopback(urlsplit(github_web_url).hostname or ""):

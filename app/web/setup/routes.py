@@ -30,7 +30,6 @@ from app.web.setup.manifest import (
     manifest,
 )
 
-COOKIE = "patchwright_setup"
 STATE_LIVES_S = 3600.0
 """As long as GitHub's code."""
 MOST_STATES = 100
@@ -130,7 +129,7 @@ def setup_pages(
         )
         # Lax: GitHub sends the browser back by a link, which must carry it.
         response.set_cookie(
-            COOKIE,
+            operator_token.SETUP_COOKIE,
             state,
             httponly=True,
             secure=_origin(settings, request).startswith("https://"),
@@ -148,7 +147,7 @@ def setup_pages(
         state: Annotated[str, Query(max_length=300)] = "",
     ) -> HTMLResponse:
         check_operator(request)
-        if not states.take(state, request.cookies.get(COOKIE, "")):
+        if not states.take(state, request.cookies.get(operator_token.SETUP_COOKIE, "")):
             raise HTTPException(
                 403,
                 "This set-up was not started in this browser within the last hour. "
@@ -163,7 +162,7 @@ def setup_pages(
         _log.info("the App is set up", app=app.id, slug=app.slug)
         tasks.add_task(on_done, app)
         response = HTMLResponse(render("setup_done.html", app=app, again=again))
-        response.delete_cookie(COOKIE, path="/setup")
+        response.delete_cookie(operator_token.SETUP_COOKIE, path="/setup")
         return response
 
     return router

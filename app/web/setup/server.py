@@ -84,7 +84,13 @@ class LastPage:
 
 def setup_app(settings: Settings, done: Callable[[AppIdentity], None]) -> FastAPI:
     """The application of set-up mode."""
-    app = FastAPI(title="Patchwright", docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(
+        title="Patchwright",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+    )
     install_middleware(app, settings)
     app.include_router(setup_pages(settings, configured=lambda: False, on_done=done))
 

@@ -403,7 +403,12 @@ def test_strangers_learn_no_names_of_machines(url: str, github: GithubWeb, store
 
 
 @pytest.mark.parametrize(
-    "headers", [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}]
+    "headers",
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "http://["},
+        {"Sec-Fetch-Site": "cross-site"},
+    ],
 )
 def test_another_site_signs_nobody_out(
     url: str, github: GithubWeb, headers: dict[str, str]

@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from contextlib import ExitStack
+
+import pytest
+from fastapi import HTTPException
 
 from app.github.records import Permission
-from app.web.auth.question_budget import MOST_OF_ALL, MOST_OF_ONE, WINDOW_S, QuestionBudget
+from app.web.auth.question_budget import (
+    EXCHANGES_A_MINUTE,
+    EXCHANGES_AT_ONCE,
+    MOST_OF_ALL,
+    MOST_OF_ONE,
+    WINDOW_S,
+    ExchangeBudget,
+    QuestionBudget,
+)
 
 
 class Github:
@@ -38,3 +50,22 @@ async def test_many_strangers_take_nothing_from_those_who_may_read() -> None:
         await github.budget("o/r", f"stranger-{number}")
     assert github.asked == MOST_OF_ALL + 1
     assert (await github.budget("o/mine", "member")).at_least("read")
+
+
+def test_github_is_asked_about_so_many_sign_ins_at_once_and_in_a_minute() -> None:
+    now = [0.0]
+    budget = ExchangeBudget(lambda: now[0])
+    with ExitStack() as running:
+        for _ in range(EXCHANGES_AT_ONCE):
+            running.enter_context(budget.one())
+        with pytest.raises(HTTPException) as refused, budget.one():
+            pass
+    assert refused.value.status_code == 429
+    for _ in range(EXCHANGES_A_MINUTE - EXCHANGES_AT_ONCE):
+        with budget.one():
+            pass
+    with pytest.raises(HTTPException), budget.one():
+        pass
+    now[0] += 2
+    with budget.one():
+        pass
