@@ -28,8 +28,8 @@ from app.sandboxes.local_environment import config_of_tree
 from app.sandboxes.orphans import own_sandboxes
 from app.settings.schema import Settings
 from sandbox.docker.engine import DockerEngine
-from sandbox.environment.choose import files_to_read, project_versions
-from sandbox.environment.tree import read_tree
+from sandbox.environment.choose import read_for_choice
+from sandbox.environment.own_process import in_own_process
 from sandbox.environment.versions.probe import PROBE, read_answer
 from sandbox.environment.versions.records import NAMES, StatedVersion, Tool, Version, text_of
 from sandbox.errors import ImageMissing
@@ -112,8 +112,7 @@ async def _check(
         runs = await _runs(sandbox, found, request, config, say)
     finally:
         await sandbox.close()
-    read = await asyncio.to_thread(read_tree, tree, files_to_read)
-    stated = project_versions(read.files, read.texts)
+    stated = (await in_own_process(read_for_choice, tree)).stated
     versions = _versions(read_answer(probed.text), stated)
     return report_of(request.repository, commit, found, runs, versions, config)
 

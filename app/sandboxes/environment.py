@@ -29,17 +29,11 @@ from app.settings.schema import Settings
 from app.telemetry import logs
 from sandbox.docker.engine import DockerEngine, SandboxSpec
 from sandbox.egress.rules import EgressRules, networks_of, parse_credentials
-from sandbox.environment.choose import (
-    EnvironmentSettings,
-    candidates,
-    files_to_read,
-    mentioned_files,
-    project_versions,
-)
+from sandbox.environment.choose import EnvironmentSettings, candidates, read_for_choice
 from sandbox.environment.dockerfile import NotUsable
-from sandbox.environment.python import may_miss_plugins
+from sandbox.environment.own_process import in_own_process
 from sandbox.environment.records import Environment
-from sandbox.environment.tree import read_tree, tree_hash
+from sandbox.environment.tree import tree_hash
 from sandbox.environment.versions.available import NOT_KNOWN, BaseImage, Offers
 from sandbox.environment.versions.stated import is_workflow
 from sandbox.errors import SandboxError
@@ -136,22 +130,27 @@ async def image_for(
     if not settings.setup:
         return None
     begun = time.monotonic()
-    read = await asyncio.to_thread(
-        read_tree, tree, partial(files_to_read, settings=request.settings)
-    )
-    near = await asyncio.to_thread(mentioned_files, request.about, read.files)
+    reading = await in_own_process(read_for_choice, tree, request.settings, request.about)
+    read = reading.tree
     base = settings.sandbox_image or BASE_IMAGE
     offers = NOT_KNOWN
-    if not request.settings.any and project_versions(read.files, read.texts, near):
+    if reading.stated:
         offers = await _offers(engine, settings, request, base)
     try:
-        found = candidates(
-            read.files, read.texts, request.settings, near, offers, _day_of(read.committed)
+        found = await in_own_process(
+            candidates,
+            read.files,
+            read.texts,
+            request.settings,
+            reading.near,
+            offers,
+            _day_of(read.committed),
+            errors=(NotUsable,),
         )
     except NotUsable as error:
         raise SandboxError(f"The environment cannot be prepared: {error}.") from None
     nothing_to_do = found[0].is_bare and not found[0].lacks
-    if nothing_to_do and not request.always_try and not may_miss_plugins(read.texts):
+    if nothing_to_do and not request.always_try and not reading.may_miss_plugins:
         return None
     spec = SetupSpec(
         image=base,

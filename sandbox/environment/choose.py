@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePosixPath
+from functools import partial
+from pathlib import Path, PurePosixPath
 
 from sandbox.environment import compiled, devcontainer, dockerfile, javascript, python
 from sandbox.environment.npm import TOOLS
 from sandbox.environment.provide import on_used_versions, provided
 from sandbox.environment.records import BIN, LOCKED, VENV, Environment, Resolution, Step, Texts
+from sandbox.environment.tree import Tree, read_tree
 from sandbox.environment.versions.available import NOT_KNOWN, Offers, shortfall, unmet
 from sandbox.environment.versions.records import StatedVersion, Tool
 from sandbox.environment.versions.stated import FILES as VERSION_FILES
@@ -64,6 +66,29 @@ class EnvironmentSettings:
     def any(self) -> bool:
         """Whether it says anything."""
         return bool(self.image or self.dockerfile or self.setup)
+
+
+@dataclass(frozen=True, slots=True)
+class TreeReading:
+    """What a choice is made from."""
+
+    tree: Tree
+    near: tuple[str, ...]
+    """Paths of the tree that the issue names."""
+    stated: tuple[StatedVersion, ...]
+    """Versions of toolchains; none are looked for where the settings say everything."""
+    may_miss_plugins: bool
+    """Whether pytest's configuration could ask for what pytest itself has not."""
+
+
+def read_for_choice(
+    tree: Path, settings: EnvironmentSettings = EnvironmentSettings(), about: str = ""
+) -> TreeReading:
+    """Read a tree's tar file; `about` is the issue's text. Raises `SandboxError`; blocks."""
+    read = read_tree(tree, partial(files_to_read, settings=settings))
+    near = mentioned_files(about, read.files)
+    stated = () if settings.any else project_versions(read.files, read.texts, near)
+    return TreeReading(read, near, stated, python.may_miss_plugins(read.texts))
 
 
 def candidates(

@@ -73,14 +73,14 @@ def _strip(text: str) -> str:
     return _JSONC.sub(lambda found: found[1] or "", text)
 
 
-def _shell_commands(value: Any) -> list[str]:
-    """A command is a string for a shell, a list of words, or an object of several."""
+def _shell_commands(value: Any, deep: bool = False) -> list[str]:
+    """A command is a string for a shell, a list of words, or an object of several of these."""
     if isinstance(value, str) and value.strip():
         return [value]
     if isinstance(value, list) and value:
         return [shlex.join(str(word) for word in value)]
-    if isinstance(value, dict):
-        return [call for each in value.values() for call in _shell_commands(each)]
+    if isinstance(value, dict) and not deep:
+        return [call for each in value.values() for call in _shell_commands(each, deep=True)]
     return []
 
 

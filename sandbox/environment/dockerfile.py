@@ -199,7 +199,7 @@ def _split_words(text: str) -> list[str]:
     if text.startswith("["):
         try:
             words = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise NotUsable(f"a malformed list: {text[:80]}") from None
         return [str(word) for word in words]
     return text.split()

@@ -207,7 +207,7 @@ def _specifier(version: str) -> str:
     """`^1.2` and `~1.2` in the terms of PEP 440; `*` is any."""
     if version in ("", "*"):
         return ""
-    caret = re.fullmatch(r"\^(\d+)((?:\.\d+)*)", version)
+    caret = re.fullmatch(r"\^(\d{1,9})((?:\.\d{1,9})*)", version)
     if caret:
         numbers = [int(n) for n in version[1:].split(".")]
         at = next((i for i, n in enumerate(numbers) if n), len(numbers) - 1)
@@ -424,7 +424,7 @@ def _test_groups(groups: Iterable[str]) -> list[str]:
 def _toml(text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return {}
 
 

@@ -14,6 +14,8 @@ from sandbox.errors import SandboxError
 
 _MOST_TEXT = 4 * 1024**2
 """A lock file may be long; one that is longer is cut, and still decides the hash by its start."""
+_MOST_TEXTS = 64 * 1024**2
+"""Bytes of all texts; what comes after them in the archive is left out."""
 _BLOCK = 4096
 _PIECE = 1024**2
 
@@ -37,11 +39,14 @@ def read_tree(tar: Path, wanted: Callable[[Sequence[str]], Sequence[str]]) -> Tr
     try:
         with tarfile.open(tar, "r:") as archive:
             members = {m.name.removeprefix("./"): m for m in archive if m.isreg()}
-            texts = {}
+            texts: dict[str, str] = {}
+            left = _MOST_TEXTS
             for name in wanted(tuple(members)):
                 file = archive.extractfile(members[name]) if name in members else None
-                if file is not None:
-                    texts[name] = file.read(_MOST_TEXT).decode("utf-8", "replace")
+                if file is not None and left > 0:
+                    content = file.read(min(_MOST_TEXT, left))
+                    left -= len(content)
+                    texts[name] = content.decode("utf-8", "replace")
     except (tarfile.TarError, OSError) as error:
         raise SandboxError(f"The repository's tree cannot be read: {error}") from None
     pages = sum(-(-m.size // _BLOCK) for m in members.values())

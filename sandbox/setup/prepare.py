@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,8 @@ from sandbox.setup.run import Setup
 from sandbox.spec import COMMAND_USER, INSTALLATION_LABEL, RUN_LABEL
 
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})")
+LONGEST_VALUE = 65_536
+"""Characters of an environment variable. The kernel takes twice as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,5 +182,27 @@ async def _variables(engine: DockerEngine, base: str, environment: Environment) 
     if environment.parent:  # A prepared image is for runs, which have no network.
         known |= ONLINE
     for name, value in environment.variables:
-        known[name] = _VARIABLE.sub(lambda m: known.get(m[1] or m[2], ""), value)
+        try:
+            known[name] = with_variables(value, known)
+        except ValueError as error:
+            raise SetupFailed(environment, f"ENV {name}", str(error), "", ()) from None
     return known
+
+
+def with_variables(value: str, known: Mapping[str, str]) -> str:
+    """A value with the variables' values in place of their names.
+
+    Raises `ValueError` when it gets long: a few that name each other can stand for a text without
+    end.
+    """
+    size = len(value)
+
+    def put(name: re.Match[str]) -> str:
+        nonlocal size
+        text = known.get(name[1] or name[2], "")
+        size += len(text)
+        if size > LONGEST_VALUE:
+            raise ValueError(f"the value is longer than {LONGEST_VALUE} characters")
+        return text
+
+    return _VARIABLE.sub(put, value)

@@ -349,7 +349,7 @@ def _alternatives(tool: Tool, words: Iterable[str], file: str) -> list[StatedVer
 def _toml(text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return {}
 
 
