@@ -201,5 +201,5 @@ def _value(node: yaml.Node, at: Location, lines: dict[Location, int]) -> Any:
     try:
         # The safe constructor knows plain words, numbers, truth values and dates only.
         return yaml.SafeLoader("").construct_object(node)
-    except (yaml.YAMLError, ValueError):
+    except (yaml.YAMLError, ValueError, ArithmeticError):
         raise _InvalidYaml(node.start_mark.line + 1, "the value cannot be read") from None

@@ -14,10 +14,16 @@ _NAME = re.compile(r"(?=.{1,253}\Z)[a-z0-9_]([a-z0-9_-]{0,62}[a-z0-9_])?(\.[a-z0
 _PORTS = (80, 443)
 _OVERRIDE = re.compile(rb"x-(?:http-)?method(?:-override)?", re.IGNORECASE)
 Headers = Sequence[tuple[bytes, bytes]]
-# What `ipaddress` counts as global in some versions: protocol assignments, and IPv4 addresses
-# written as IPv6, which a translator on the way would turn back.
+# What `ipaddress` counts as global in some versions: protocol assignments, site-local addresses,
+# examples, and IPv4 addresses written as IPv6, which a translator or relay on the way would turn
+# back. And a cloud's own services at a public address: Azure's, for every virtual machine
+# (https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16).
 _NOT_PUBLIC = tuple(
-    ipaddress.ip_network(text) for text in ("192.0.0.0/24", "2002::/16", "64:ff9b::/96")
+    ipaddress.ip_network(text)
+    for text in (
+        *("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32"),
+        *("2002::/16", "64:ff9b::/96", "64:ff9b:1::/48", "fec0::/10", "3fff::/20", "5f00::/16"),
+    )
 )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -64,10 +66,53 @@ def test_comments_addressed_to_the_app_are_parsed(body: str, said: object) -> No
         "@patchwright.io",
         "https://example.org/@patchwright",
         "@@patchwright",
+        # Code, quotes and unseen text in other forms.
+        "- ```\n  /patchwright fix\n  ```",
+        "1. ~~~sh\n   /patchwright stop\n   ~~~",
+        "- a\n  - ```\n    x\n  /patchwrighter\n    @patchwright stop\n",
+        "- ```\ntext\n```\n/patchwright fix\n```",
+        "```a`\n```\n/patchwright fix\n```",
+        "```\n      ```\n/patchwright fix\n```",
+        "1. > @patchwright stop",
+        "`a\n/patchwright fix\nb`",
+        "\\``@patchwright stop`",
+        "`a\n<!-- `\n/patchwright fix\n-->",
+        "`<a b`c>` @patchwright stop `",
+        "<pre>\n/patchwright fix\n</pre>",
+        "<PRE lang=a>@patchwright stop</PRE >",
+        "<blockquote>\n\n/patchwright fix\n\n</blockquote>",
+        "<?php\n/patchwright fix\n?>",
+        "<![CDATA[\n/patchwright fix\n]]>",
+        "<a title='\n/patchwright fix\n'>x</a>",
+        "[//]: # (\n/patchwright fix\n)",
     ],
 )
 def test_comments_not_addressed_to_the_app_are_ignored(body: str) -> None:
     assert parse(body, "patchwright") is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "The <code> is wrong, and `this.\n\n/patchwright fix",
+        "- one\n- ```\n  x\n  ```\n\n/patchwright fix",
+        "```\n<!--\n```\n/patchwright fix",
+        "> said\n\n</details>\n/patchwright fix",
+    ],
+)
+def test_words_after_code_and_quotes_are_the_authors_own(body: str) -> None:
+    assert parse(body, "patchwright") == Command("fix")
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["`{}a", "<code>", "<!--", "<a ", "<", "[a]:", "- ", "\\`", "```\n", "- ```\n", "\n", "> "],
+)
+def test_a_strangers_comment_takes_no_time(piece: str) -> None:
+    runs = "".join(piece.replace("{}", "`" * (n % 300)) for n in range(65_000 // len(piece)))
+    begun = time.process_time()
+    parse(f"{runs[:65_000]} patchwright", "patchwright")
+    assert time.process_time() - begun < 1
 
 
 def test_a_long_hint_is_cut() -> None:

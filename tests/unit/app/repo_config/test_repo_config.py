@@ -87,6 +87,7 @@ def test_no_file_and_an_empty_one_are_the_defaults(text: bytes | None) -> None:
         (b"label: " + b"[" * 50 + b"]" * 50, 1, "nested too deeply"),
         (b"# " + b"x" * LIMIT_BYTES, 0, "longer than 32 KiB"),
         (b"label: 2024-99-99\n", 1, "the value cannot be read"),
+        (b"label: 1" + b":1" * 400 + b".0\n", 1, "the value cannot be read"),
     ],
 )
 def test_a_mistake_has_its_line_and_reason(text: bytes, line: int, words: str) -> None:
