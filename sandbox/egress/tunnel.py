@@ -4,7 +4,8 @@ One end (`listen`, run as a program inside a relay container) accepts connection
 interface; the other end (this process) makes a connection to the proxy for each. Between them goes
 one stream of frames: 1 byte kind, 4 bytes channel, 4 bytes length or count, then the payload. Each
 channel may have `WINDOW` bytes under way in each direction until the receiver has passed them on,
-so that a slow reader holds up its own channel alone.
+so that a slow reader holds up its own channel alone. There are at most `CHANNELS` at once: each
+costs this process three open files, and a set-up opens as many connections as it likes.
 
 Only the standard library is imported here: the relay container gets this file as it is.
 """
@@ -17,6 +18,8 @@ import sys
 from collections.abc import Awaitable, Callable
 
 WINDOW = 256 * 1024
+CHANNELS = 128
+"""Connections at once; package managers use up to 100. Further ones wait in the relay."""
 _PIECE = 64 * 1024
 _HEADER = struct.Struct(">cII")
 _OPEN, _DATA, _END, _TAKEN, _RESET = b"O", b"D", b"E", b"T", b"R"
@@ -45,17 +48,19 @@ class Tunnel:
         self._send = send
         self._connect = connect
         self._channels: dict[int, _Channel] = {}
+        self._slots = asyncio.Semaphore(CHANNELS)
         self._last = 0
         self._buffer = bytearray()
 
     async def carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Carry a connection to the other end until it closes."""
-        self._last += 1
-        number, channel = self._last, _Channel()
-        channel.task = asyncio.current_task()
-        self._channels[number] = channel
-        await self._send(_HEADER.pack(_OPEN, number, 0))
-        await self._pump(number, channel, reader, writer)
+        """Carry a connection to the other end until it closes, as soon as one may be opened."""
+        async with self._slots:
+            self._last += 1
+            number, channel = self._last, _Channel()
+            channel.task = asyncio.current_task()
+            self._channels[number] = channel
+            await self._send(_HEADER.pack(_OPEN, number, 0))
+            await self._pump(number, channel, reader, writer)
 
     def feed(self, data: bytes) -> None:
         """Take bytes from the other end."""
@@ -80,7 +85,7 @@ class Tunnel:
             await asyncio.wait(tasks)
 
     def _frame(self, kind: bytes, number: int, size: int, payload: bytes) -> None:
-        if kind == _OPEN and self._connect is not None:
+        if kind == _OPEN and self._connect is not None and len(self._channels) < 2 * CHANNELS:
             channel = self._channels[number] = _Channel()
             channel.task = asyncio.create_task(self._dial(number, channel, self._connect))
             return

@@ -5,17 +5,20 @@ Docker alone. A set-up's container here is like that of a real one; what it leav
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from sandbox.attacks.kernel import MKNOD, MOUNT, PROC, SYS
 from sandbox.attacks.network import METADATA, OUT, RAW, SOCKETS
 from sandbox.attacks.system_calls import CALL, NAMESPACES
 from sandbox.attacks.target import PROBE, SMALL, Attack, Escaped, Target
 from sandbox.docker.engine import DockerEngine
+from sandbox.egress.tunnel import CHANNELS
 from sandbox.environment.records import Environment, Step
 from sandbox.environment.tree import tree_hash
-from sandbox.setup.container import SetupSpec
+from sandbox.setup.container import PROXY_PORT, SetupSpec
 from sandbox.setup.prepare import prepare
 from sandbox.setup.records import SetupFailed, SetupPolicy
 from sandbox.spec import SandboxSpec
@@ -103,6 +106,37 @@ async def hidden_bytes(setups: SetupTarget, target: Target) -> None:
         raise Escaped(f"400 MiB were written: {failed.why}")
 
 
+async def connection_flood(setups: SetupTarget, target: Target) -> None:
+    """Connections to the proxy by the thousand, each of which costs this process open files."""
+    hold = (
+        "import socket, time\nheld = []\ntry:\n"
+        "    while len(held) < 2000:\n"
+        f"        held.append(socket.create_connection(('127.0.0.1', {PROXY_PORT}), timeout=1))\n"
+        "except OSError: pass\nprint('HELD', len(held) > 500)\ntime.sleep(2)\n"
+    )
+    before = most = _open_files()
+
+    async def watch() -> None:
+        nonlocal most
+        while True:
+            most = max(most, _open_files())
+            await asyncio.sleep(0.2)
+
+    watching = asyncio.create_task(watch())
+    try:
+        failed = await setups.run(target, hold, SetupPolicy(network=True, timeout_s=60))
+    finally:
+        watching.cancel()
+    if "HELD True" not in failed.log:
+        raise Escaped(f"nothing was tried: {failed.log[-300:]}")
+    if most - before > 4 * CHANNELS:
+        raise Escaped(f"{most - before} open files of this process")
+
+
+def _open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
 def setup_attacks(engine: DockerEngine, spec: SandboxSpec) -> tuple[Attack, ...]:
     """The attacks, on this engine; `spec` says from which image and for whom."""
     setups = SetupTarget(engine, spec)
@@ -118,4 +152,5 @@ def setup_attacks(engine: DockerEngine, spec: SandboxSpec) -> tuple[Attack, ...]
         Attack("set-up: network past the proxy", on(past_the_proxy)),
         Attack("set-up: flood of empty files", on(file_flood)),
         Attack("set-up: bytes in a file without a name", on(hidden_bytes)),
+        Attack("set-up: thousands of connections", on(connection_flood)),
     )

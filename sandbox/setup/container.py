@@ -50,6 +50,7 @@ def relay_options(spec: SetupSpec, image: str) -> dict[str, Any]:
         "mem_limit": _RELAY_MEMORY,
         "memswap_limit": _RELAY_MEMORY,
         "pids_limit": 16,
+        "ulimits": [{"Name": "nofile", "Soft": 1024, "Hard": 1024}],
     }
 
 
