@@ -110,9 +110,10 @@ async def connection_flood(setups: SetupTarget, target: Target) -> None:
     """Connections to the proxy by the thousand, each of which costs this process open files."""
     hold = (
         "import socket, time\nheld = []\ntry:\n"
-        "    while len(held) < 2000:\n"
-        f"        held.append(socket.create_connection(('127.0.0.1', {PROXY_PORT}), timeout=1))\n"
-        "except OSError: pass\nprint('HELD', len(held) > 500)\ntime.sleep(2)\n"
+        "    while len(held) < 400:\n"
+        f"        held.append(socket.create_connection(('127.0.0.1', {PROXY_PORT}), timeout=5))\n"
+        "except OSError as error: print(len(held), error)\n"
+        f"print('HELD', len(held) > {CHANNELS})\ntime.sleep(2)\n"
     )
     before = most = _open_files()
 

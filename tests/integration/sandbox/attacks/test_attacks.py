@@ -55,7 +55,7 @@ async def test_an_image_is_contained(number: int, engine: DockerEngine) -> None:
 
 
 @pytest.mark.docker
-@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("number", range(6))
 async def test_a_setup_is_contained(number: int, engine: DockerEngine) -> None:
     assert await outcome(setup_attacks(engine, images())[number], opener(engine)) == ""
 
