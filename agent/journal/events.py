@@ -408,6 +408,8 @@ class PublicationStep(Event):
     pull: int = 0
     url: str = ""
     """The pull request's address."""
+    change: int = 0
+    """The attempt whose change to an open pull request it is about; 0: the first publication."""
 
 
 class RunEnded(Event):

@@ -29,7 +29,7 @@ from app.github.webhook_events import (
     WebhookEvent,
 )
 from app.intake.replies import explanation, help_text
-from app.publishing.publication import kept_proof
+from app.publishing.publication import kept_change, kept_proof
 from app.repo_config.effective import EffectiveConfig
 from app.runs.failures import (
     LONGEST_WAIT_S,
@@ -236,9 +236,14 @@ async def _publish_again(context: EventContext, event: Commented) -> str:
     run = services.store.get_run(run_id)
     if run.status != "done":
         return await _post_reply(context, event, "A run is still active; see its comment.")
+    events = [recorded.event for recorded in services.store.events(run_id)]
     if run.pull_request:
-        return await _post_reply(context, event, f"It is published: {run.pull_request}")
-    if not kept_proof([recorded.event for recorded in services.store.events(run_id)]):
+        if kept_change(events) is None:
+            return await _post_reply(context, event, f"It is published: {run.pull_request}")
+        if run.closed:
+            return await _post_reply(context, event, "The pull request is closed.")
+        services.inbox.request(run_id, "publish", context.id)
+    elif not kept_proof(events):
         return await _post_reply(
             context, event, "The latest run kept no patch. `retry` starts another run."
         )
@@ -354,7 +359,7 @@ async def _handle_rerun(context: EventContext, event: Rerun) -> str:
     services = context.services
     for run_id in services.inbox.runs_with_open_pulls(event.repository_id):
         if run_id in event.external_id:
-            services.inbox.request_rerun(run_id, f"rerun:{context.id}"[:64])
+            services.inbox.request(run_id, "rerun", context.id)
             return _wake_run(services, run_id)
     return "the check's pull request is closed, or not ours"
 

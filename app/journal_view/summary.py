@@ -107,6 +107,8 @@ class RunSummary:
     ended_at: datetime | None = None
     outcome: str = ""
     base_commit: str = ""
+    kept_change: bool = False
+    """Whether a change to its pull request is kept that could not be pushed."""
     models: tuple[str, ...] = ()
     reached: frozenset[int] = frozenset({0})
     """All stages that any attempt reached."""
@@ -254,6 +256,9 @@ def fold_into(head: RunSummary, recorded: Recorded) -> None:
         case "attempt_ended":
             head.diagnosis = event.diagnosis or head.diagnosis
             head.doing = f"attempt {attempt} ended: {event.outcome}"
+        case "publication_step":
+            if event.change and event.step != "tell":
+                head.kept_change = event.status == "refused"
         case "run_ended":
             head.phase, head.doing, head.ended_at = "ended", "", recorded.at
             head.outcome = event.outcome

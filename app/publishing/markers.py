@@ -71,6 +71,11 @@ def reply_marker(run_id: str, key: str) -> str:
     return f"<!-- patchwright:reply run={run_id} to={key} -->"
 
 
+def change_marker(run_id: str, attempt: int) -> str:
+    """The hidden first line of what is said of a change that could not be pushed."""
+    return f"<!-- patchwright:change run={run_id} attempt={attempt} -->"
+
+
 def round_marker(run_id: str, number: int) -> str:
     """The hidden first line of what a round says on the pull request's page."""
     return f"<!-- patchwright:round run={run_id} round={number} -->"

@@ -46,6 +46,8 @@ OwnKind = Literal[
     "own_secret",
     "unusable",
     "base_moved",
+    "branch_moved",
+    "pull_closed",
     "stopped",
     "other",
 ]
@@ -68,8 +70,10 @@ class Obstacle:
     places: tuple[str, ...] = ()
     """`path:line` of what the server pointed at."""
 
-    def as_step(self, step: Step, *, base: str, branch: str, commit: str) -> PublicationStep:
-        """As an event of the run's journal."""
+    def as_step(
+        self, step: Step, *, base: str, branch: str, commit: str, change: int = 0
+    ) -> PublicationStep:
+        """As an event of the run's journal. `change`: as in `PublicationStep`."""
         return PublicationStep(
             attempt=0,
             step=step,
@@ -81,6 +85,7 @@ class Obstacle:
             base=base,
             branch=branch,
             commit=commit,
+            change=change,
         )
 
 

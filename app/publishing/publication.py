@@ -32,18 +32,56 @@ class Publication:
     """Where people were told of it: `comment`, `check`, `page`; empty: nowhere yet."""
 
 
+@dataclass(frozen=True, slots=True)
+class KeptChange:
+    """A proven change to an open pull request that could not be pushed to its branch."""
+
+    attempt: int
+    """The attempt that made it."""
+    obstacle: Obstacle
+    """What was in the way last."""
+    head: str
+    """The commit of the pull request that it builds on."""
+    tree: str
+    """The commit that its diff applies to: `head`, or the base branch's tip that it conflicted
+    with."""
+    told: str = ""
+    """Where people were told of it: `comment`, `check`, `page`; empty: nowhere yet."""
+
+
 def publication_of(events: Iterable[AnyEvent]) -> Publication:
     """The publication after these events."""
     current = Publication()
     for event in events:
-        if isinstance(event, PublicationStep):
+        if isinstance(event, PublicationStep) and not event.change:
             current = _after(current, event)
     return current
 
 
+def kept_change(events: Iterable[AnyEvent]) -> KeptChange | None:
+    """The newest change that is still to be pushed; None: there is none."""
+    kept: KeptChange | None = None
+    for event in events:
+        if not isinstance(event, PublicationStep) or not event.change:
+            continue
+        if event.status == "refused":
+            found = _obstacle_of(event)
+            told = kept.told if kept and kept.attempt == event.change else ""
+            kept = KeptChange(event.change, found, event.commit, event.base, told)
+        elif event.step == "push":
+            kept = None
+        elif event.step == "tell" and event.status == "done" and kept is not None:
+            kept = replace(kept, told=event.kind)
+    return kept
+
+
+def _obstacle_of(event: PublicationStep) -> Obstacle:
+    return Obstacle(event.kind, event.detail, event.words, event.places)
+
+
 def _after(before: Publication, event: PublicationStep) -> Publication:
     if event.status == "refused":
-        refused = Obstacle(event.kind, event.detail, event.words, event.places)
+        refused = _obstacle_of(event)
         # What was proven before on another base is of no use to a later attempt's patch.
         base = "" if event.step == "prove" else before.base
         return replace(before, obstacle=refused, base=base)

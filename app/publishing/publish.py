@@ -27,9 +27,15 @@ from app.publishing import code_owners, pull_template
 from app.publishing.code_owners import owners_of
 from app.publishing.comments import diagnosis_comment, settings_comment, status_comment
 from app.publishing.facts import RunFacts, must_be_draft, patch_of
-from app.publishing.markers import branch_names, own_branch_name, possible_names, run_marker
+from app.publishing.markers import (
+    branch_names,
+    change_marker,
+    own_branch_name,
+    possible_names,
+    run_marker,
+)
 from app.publishing.obstacles import Step, obstacle_of
-from app.publishing.publication import Publication
+from app.publishing.publication import KeptChange, Publication
 from app.publishing.pull_request import (
     CHECK_LIMIT,
     CHECK_NAME,
@@ -256,6 +262,15 @@ async def _say_published(forge: Forge, run: RunFacts, pull: Pull) -> None:
     await forge.put_comment(run.issue_number, run_marker(run.run_id, "diagnosis"), text)
 
 
+async def say_change_published(
+    forge: Forge, run: RunFacts, change: KeptChange, pull: Pull, note: Note = _not_kept
+) -> None:
+    """Replace the comment that said why a change was not on the pull request's branch."""
+    text = PHRASES[run.language].published_since.format(pull=pull.url)
+    marker = change_marker(run.run_id, change.attempt)
+    await _skip_if_refused(forge.put_comment(pull.number, marker, text), note, "tell")
+
+
 async def report_unpublished(
     forge: Forge,
     run: RunFacts,
@@ -270,39 +285,76 @@ async def report_unpublished(
     that the patch is for; else only the run's page. `reason` is for obstacles without their own
     words. Raises `ForgeAway` and `RateLimited`.
     """
-    command = f"/{await _name(forge)} publish"
-    try:
-        text = unpublished_comment(run, state, publication, reason, command=command)
-        await forge.put_comment(run.issue_number, run_marker(run.run_id, "diagnosis"), text)
-    except (ForgeAway, RateLimited):
-        raise
-    except ForgeError as error:
-        note(PublicationStep(attempt=0, step="tell", status="left_out", detail=str(error)))
-        where = await _tell_by_check(forge, run, state, publication, reason, command)
-    else:
-        where = "comment"
+    words = partial(unpublished_comment, run, state, publication, reason)
+    at = _Place(
+        run.issue_number,
+        run_marker(run.run_id, "diagnosis"),
+        publication.commit or publication.base or run.base_commit,
+        f"patchwright:{run.run_id}",
+    )
+    where = await _tell(forge, run, words, at, note)
+    if where == "comment":
         facts = replace(run, unpublished=True)
         await _skip_if_refused(update_status_comment(forge, facts, "done", state), note, "tell")
     note(PublicationStep(attempt=0, step="tell", status="done", kind=where))
 
 
-async def _tell_by_check(
+async def report_unpublished_change(
     forge: Forge,
     run: RunFacts,
     state: AttemptState,
-    publication: Publication,
-    reason: str,
-    command: str,
+    change: KeptChange,
+    pull: int,
+    patch: str,
+    note: Note = _not_kept,
+) -> None:
+    """Bring a change that could not be pushed to an open pull request to people.
+
+    As `report_unpublished`, but on the pull request, or in a check run on its commit. `patch`
+    applies to `change.tree`.
+    """
+    facts = replace(run, base_commit=change.tree)
+    publication = Publication(base=change.tree, obstacle=change.obstacle)
+    words = partial(unpublished_comment, facts, state, publication, "", patch=patch)
+    at = _Place(
+        pull,
+        change_marker(run.run_id, change.attempt),
+        change.head,
+        f"patchwright:{run.run_id}:{change.attempt}",
+    )
+    where = await _tell(forge, run, words, at, note)
+    note(PublicationStep(attempt=0, step="tell", status="done", kind=where, change=change.attempt))
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where people are told: in a comment, else in a check run."""
+
+    number: int
+    """Of the issue or pull request."""
+    marker: str
+    commit: str
+    check_id: str
+
+
+async def _tell(
+    forge: Forge, run: RunFacts, words: Callable[..., str], at: _Place, note: Note
 ) -> str:
-    commit = publication.commit or publication.base or run.base_commit
+    command = f"/{await _name(forge)} publish"
+    try:
+        await forge.put_comment(at.number, at.marker, words(command=command))
+    except (ForgeAway, RateLimited):
+        raise
+    except ForgeError as error:
+        note(PublicationStep(attempt=0, step="tell", status="left_out", detail=str(error)))
+    else:
+        return "comment"
     report = CheckReport(
-        external_id=f"patchwright:{run.run_id}",
+        external_id=at.check_id,
         name=CHECK_NAME,
-        head_sha=commit,
+        head_sha=at.commit,
         title=PHRASES[run.language].check_unpublished,
-        summary=unpublished_comment(
-            run, state, publication, reason, limit=CHECK_LIMIT, command=command
-        ),
+        summary=words(limit=CHECK_LIMIT, command=command),
         conclusion="neutral",
         details_url=run.run_url,
     )

@@ -20,13 +20,15 @@ def unpublished_comment(
     *,
     limit: int = COMMENT_LIMIT - MARKER_ROOM,
     command: str = "/patchwright publish",
+    patch: str = "",
 ) -> str:
     """What was proven, why it is not published, the diff with how to apply it, and the proof.
 
-    `reason` is for obstacles without words of their own; `command` tries again.
+    `reason` is for obstacles without words of their own; `command` tries again. `patch` is the diff
+    to show where it is not the attempt's whole patch.
     """
     obstacle = publication.obstacle
-    patch = patch_of(state)
+    patch = patch or patch_of(state)
     # Of a secret whose place is not known no line may be shown.
     hidden = obstacle is not None and obstacle.kind == "secret" and not obstacle.places
 

@@ -21,7 +21,7 @@ class FeedbackItem(Record):
     """One piece of feedback that a round handles."""
 
     key: str
-    kind: Literal["review", "line", "page", "check", "conflict", "rerun"]
+    kind: Literal["review", "line", "page", "check", "conflict", "rerun", "publish"]
     text: str
     """For the model; contains untrusted text."""
     thread: int = 0
@@ -129,6 +129,11 @@ def item_from_rerun(key: str, reasons: Sequence[str]) -> FeedbackItem:
         text=f"Somebody asked for a new proof, and it failed:\n{listed[:LONGEST]}",
         title="Re-run of the proof",
     )
+
+
+def item_from_publish(key: str) -> FeedbackItem:
+    """A request to push a kept change once more; no attempt reads it."""
+    return FeedbackItem(key=key, kind="publish", text="", title="Publish the kept change")
 
 
 def attempt_introduction(

@@ -9,23 +9,29 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import datetime
 from functools import partial
 
-from agent.journal.events import AttemptEnded, GateJudged, ReproductionDeclared, Submitted, now
+from agent.journal.events import ReproductionDeclared, Submitted, now
 from agent.task import Attachment
-from app.git.mirror import BranchTaken, Mirror
+from app.git.mirror import Mirror
 from app.git.process import GitMissing
 from app.github.records import Pull, ReviewComment
 from app.publishing import publish
-from app.publishing.facts import must_be_draft, patch_of
+from app.publishing.publication import kept_change
 from app.runs import attempts, feedback, trees
 from app.runs.active_run import ActiveRun
 from app.runs.attachments import keep_check_log
 from app.runs.attempts import AttemptPlan
 from app.runs.feedback import FeedbackItem, FeedbackItems
+from app.runs.publication.change import (
+    may_be_pushed,
+    prove_kept_change,
+    proven_anew,
+    push_change,
+    tell_kept_change,
+)
 from app.runs.pull_request_proof import WiderProof
-from app.runs.replies import answer_all, commit_text_for, say_given_up
+from app.runs.replies import answer_all, say_given_up
 from app.runs.results import (
     BranchMoved,
     ChangeResult,
@@ -37,7 +43,6 @@ from app.runs.results import (
     Pushed,
 )
 from app.runs.services import DurableStep
-from app.sanitize.secret_scan import new_secrets
 from app.telemetry import logs
 from sandbox.protocol import Sandbox
 
@@ -115,8 +120,15 @@ async def gather(run: ActiveRun) -> Gathered | NothingToDo:
     if conflict:
         patch = await asyncio.to_thread(mirror.diff, base, head)
         items.append(feedback.item_from_conflict(pull.base_branch, tip, conflicts, patch))
-    reruns = inbox.requested_reruns(run.record.id, run.record.round)
+    reruns = inbox.requested(run.record.id, "rerun", run.record.round)
     items += [feedback.item_from_rerun(key, ("It has not been run yet.",)) for key in reruns]
+    publishes = inbox.requested(run.record.id, "publish", run.record.round)
+    change = kept_change(run.events())
+    if publishes and change is not None:
+        if items:  # they are for another round, which knows the change
+            inbox.wake(run.record.id)
+        items = [feedback.item_from_publish(key) for key in publishes]
+        conflict = bool(conflicts) and change.tree == tip
     if not items:
         return NothingToDo("nothing to do")
     run.phase("preparing", f"round {run.record.round}")
@@ -136,11 +148,13 @@ async def gather(run: ActiveRun) -> Gathered | NothingToDo:
     )
 
 
-async def debug(run: ActiveRun, gathered: Gathered) -> Debugged:
+async def debug(run: ActiveRun, gathered: Gathered) -> Debugged | Failed:
     """Prove the change again if only that is needed; else run an attempt with the feedback."""
     gathered = await _at_its_place(run, gathered)
     items, number = _read_items(run), gathered.first
     mirror = run.mirror(gathered.clone_url)
+    if items[0].kind == "publish":
+        return await prove_kept_change(run, mirror, gathered)
     if all(item.kind in ("conflict", "rerun") for item in items):
         items, proven = await _prove_again(run, mirror, gathered, items)
         if proven:
@@ -171,44 +185,18 @@ async def push(run: ActiveRun, gathered: Gathered, debugged: Debugged) -> Change
     run.phase("publishing", f"round {run.record.round}")
     number = debugged.attempt
     state = run.state(number)
-    good = state.outcome == "proven" or (state.outcome == "draft" and run.record.outcome == "draft")
-    if not good or not patch_of(state):
+    if not may_be_pushed(run, state):
         why = state.diagnosis or "No patch was proven."
         return Failed(why, attempt=number)
-    if new_secrets(patch_of(state)):
-        why = "The change adds what looks like a password or key, so it was not published."
-        return Failed(why, attempt=number)
-    mirror = run.mirror((await _at_its_place(run, gathered)).clone_url)
-    pull = await run.forge.pull(run.record.pull_number)
-    author = await publish.bot_identity(run.forge)
-    merged = gathered.tree != gathered.head
-    config = await run.services.config(run.forge)
-    commit = await asyncio.to_thread(
-        mirror.commit_patch,
-        gathered.base_commit,
-        patch_of(state),
-        message=commit_text_for(pull, state, author),
-        author=author,
-        branch=f"{pull.branch}-round-{run.record.round}",
-        when=datetime.fromisoformat(gathered.at),
-        policy=config.policy,
-        parents=(gathered.head, gathered.base_commit) if merged else (gathered.head,),
-    )
-    if commit != gathered.head:
-        run.check_lease()
-        try:
-            await publish.with_token(
-                run.forge, lambda token: mirror.push(pull.branch, commit, token)
-            )
-        except BranchTaken:
-            return BranchMoved("Others kept pushing to the branch in the meantime.")
-    return Pushed(number, commit, "draft" if must_be_draft(state) else "proven")
+    return await push_change(run, gathered, number)
 
 
 async def answer(run: ActiveRun, gathered: Gathered, result: ChangeResult) -> ChangeResult:
     """Answer each piece of feedback once; returns the result of the round."""
     run.check_lease()
     number = gathered.first if isinstance(result, BranchMoved) else result.attempt or gathered.first
+    if not isinstance(result, Pushed):
+        await tell_kept_change(run, gathered, number, result.reason)
     await answer_all(run, _read_items(run), run.state(number), gathered, result)
     if isinstance(result, Pushed):
         pull = replace(await run.forge.pull(run.record.pull_number), head_sha=result.commit)
@@ -286,14 +274,7 @@ async def _prove_again(
         summary="The unchanged pull request was proven again.",
         patch=patch,
     )
-    events: list[Submitted | GateJudged | AttemptEnded | ReproductionDeclared] = [
-        submitted,
-        judged,
-        AttemptEnded(outcome="proven"),
-    ]
-    if (carried := run.carried()) is not None:
-        events.insert(0, carried)
-    run.store.append(run.record.id, [e.model_copy(update={"attempt": number}) for e in events])
+    run.store.append(run.record.id, proven_anew(number, patch, judged, run.carried(), submitted))
     return items, True
 
 

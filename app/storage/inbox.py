@@ -34,6 +34,9 @@ from app.storage.run_rows import (
 )
 from app.storage.tables import to_micros
 
+Request = Literal["rerun", "publish"]
+"""`rerun`: the re-run button of the proof; `publish`: another try to push a kept change."""
+
 
 class UnknownEvent(KeyError):
     """There is no such event."""
@@ -260,19 +263,20 @@ class Inbox:
         with self._reads.connect() as connection:
             return {row.remark: row.round for row in connection.execute(query)}
 
-    def request_rerun(self, run_id: str, key: str) -> None:
-        """Leave a request that GitHub does not keep (the re-run button), for the next round."""
+    def request(self, run_id: str, kind: Request, event_id: str) -> None:
+        """Leave a request that is nowhere to be read at GitHub, for the run's next round."""
+        key = f"{kind}:{event_id}"[:64]
         row = {"run_id": run_id, "remark": key, "round": 0}
         with self._database.begin() as connection:
             statement = self._insert(tables.handled).values(**row)
             connection.execute(statement.on_conflict_do_nothing())
 
-    def requested_reruns(self, run_id: str, number: int) -> list[str]:
-        """Requests that no earlier round handled."""
+    def requested(self, run_id: str, kind: Request, number: int) -> list[str]:
+        """Keys of the requests that no round before this one handled."""
         table = tables.handled
         query = sa.select(table.c.remark).where(
             table.c.run_id == run_id,
-            table.c.remark.startswith("rerun:"),
+            table.c.remark.startswith(f"{kind}:"),
             table.c.round.in_((0, number)),
         )
         with self._reads.connect() as connection:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 
-from app.publishing.publication import kept_proof
+from app.publishing.publication import kept_change, kept_proof
 from app.storage import audit
 from app.storage.inbox import Inbox
 from app.storage.records import Run
@@ -87,12 +87,17 @@ def _retry(store: SqlStore, enqueue: Callable[[str], None], run: Run, visitor: V
 def _publish(store: SqlStore, enqueue: Callable[[str], None], run: Run, visitor: Visitor) -> str:
     if run.status != "done":
         raise HTTPException(409, "The run is not over yet.")
-    if run.pull_request:
-        raise HTTPException(409, "The run's patch is published already.")
-    if not kept_proof([recorded.event for recorded in store.events(run.id)]):
+    inbox, events = Inbox(store.database), [recorded.event for recorded in store.events(run.id)]
+    if run.pull_request and (run.closed or kept_change(events) is None):
+        raise HTTPException(
+            409, "The run's patch is published already, or its pull request closed."
+        )
+    if not kept_proof(events):
         raise HTTPException(409, "The run kept no patch. Start over instead.")
     audit.record(store.database, visitor.name, "publish", run.id)
-    if Inbox(store.database).wake(run.id):
+    if run.pull_request:
+        inbox.request(run.id, "publish", f"page-{uuid.uuid4()}")
+    if inbox.wake(run.id):
         _enqueue(enqueue, run.id)
     return run.id
 

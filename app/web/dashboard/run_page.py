@@ -32,7 +32,7 @@ async def show_run(
     values = summary_values(dashboard.settings, run, head)
     values |= {
         "visitor": visitor,
-        "unpublished": run.outcome in ("proven", "draft") and not run.pull_request,
+        "unpublished": head.kept_change if run.pull_request else run.outcome in ("proven", "draft"),
         "may_open": run.visibility == "asked" and await dashboard.access.may_open(visitor, run),
         "may_steer": await dashboard.access.may_steer(visitor, run),
         "events": present_all(events),

@@ -1,5 +1,6 @@
 """People act on the stand-in GitHub: what tests and the demo read like a story with."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -128,6 +129,19 @@ class GithubWorld:
             raise WorldRefused(f"{answer.status_code} {method} {path}: {answer.text}")
         is_json = answer.headers.get("content-type", "").startswith("application/json")
         return answer.json() if is_json and answer.content else answer.text
+
+    def graphql(self, token: str, query: str, variables: Json) -> Json:
+        """A GraphQL call with any token; raises WorldRefused."""
+        url = re.sub(r"/v3$", "/graphql", self.app["api_url"])
+        answer = self._http.post(
+            url if url != self.app["api_url"] else f"{url}/graphql",
+            json={"query": query, "variables": variables},
+            headers={"Authorization": f"Bearer {token}"},
+        )
+        found: Json = answer.json()
+        if answer.status_code >= 400 or found.get("errors"):
+            raise WorldRefused(f"{answer.status_code} {answer.text}")
+        return found
 
     def person(self, login: str) -> Person:
         """Somebody, made when new."""

@@ -126,14 +126,14 @@ def test_a_round_leaves_another_live_run_of_the_issue_alone(store: SqlStore) -> 
 def test_remarks_are_taken_up_once_and_requests_wait_for_a_round(store: SqlStore) -> None:
     inbox = Inbox(store.database)
     run_id = with_pull(store)
-    inbox.request_rerun(run_id, "rerun:a")
-    inbox.request_rerun(run_id, "rerun:a")
+    inbox.request(run_id, "rerun", "a")
+    inbox.request(run_id, "rerun", "a")
     inbox.mark_handled(run_id, 2, ["line:1", "check:4"])
     assert inbox.handled_before(run_id, 2) == {}, "a round that is repeated finds its own again"
-    assert inbox.requested_reruns(run_id, 2) == ["rerun:a"]
+    assert inbox.requested(run_id, "rerun", 2) == ["rerun:a"]
     inbox.mark_handled(run_id, 2, ["rerun:a", "line:1"])
-    assert inbox.requested_reruns(run_id, 2) == ["rerun:a"]
-    assert inbox.requested_reruns(run_id, 3) == []
+    assert inbox.requested(run_id, "rerun", 2) == ["rerun:a"]
+    assert inbox.requested(run_id, "rerun", 3) == []
     assert inbox.handled_before(run_id, 3) == {"line:1": 2, "check:4": 2, "rerun:a": 2}
     inbox.mark_handled(run_id, 3, [])
 

@@ -1,0 +1,495 @@
+"""The stories: what happens around a run, and how it ends. Each may be struck by a crash."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.stories.world import StoryWorld
+from tests.support.github.app import git
+
+UNPUBLISHED = "**Fix proven, but it could not be published: "
+
+
+@dataclass(frozen=True)
+class Story:
+    """What happens, and what the repository asks for."""
+
+    tell: Callable[[StoryWorld], Awaitable[None]]
+    pull_request: dict[str, Any] = field(default_factory=dict)
+
+
+STORIES: dict[str, Story] = {}
+
+
+def story(**pull_request: Any) -> Callable[[Callable[[StoryWorld], Awaitable[None]]], None]:
+    """List a story under the name of its function."""
+
+    def add(tell: Callable[[StoryWorld], Awaitable[None]]) -> None:
+        STORIES[tell.__name__.replace("_", "-")] = Story(tell, pull_request)
+
+    return add
+
+
+def admin(world: StoryWorld, action: str, **more: Any) -> Any:
+    """Something happens to the repository."""
+    return world.github.admin(action, repo=world.repo, **more)
+
+
+def installation(world: StoryWorld, **changed: Any) -> None:
+    """Something happens to the App's installation."""
+    world.github.admin("change-installation", account=world.owner(), **changed)
+
+
+def published(world: StoryWorld, issue: int) -> None:
+    """The proven fix is in the one pull request, and the issue says so."""
+    run, pull = world.run(), world.pull()
+    assert (run.status, run.outcome) == ("done", "proven")
+    assert run.pull_request == pull["html_url"]
+    assert pull["html_url"] in world.status(issue)
+    assert "+    t = 0" in world.github.diff(world.repo, pull["number"])
+    once(world)
+
+
+def once(world: StoryWorld) -> None:
+    """Nothing was done twice that people would see twice."""
+    acts = Counter(a["kind"] for a in world.github.acts() if world.repo_id in acts_of(world, a))
+    assert acts["pulls/create"] <= 1
+    for number in (item.number for item in world.issues()):
+        markers = [body.split("\n")[0] for body in world.bodies(number)]
+        assert len(markers) == len(set(markers)), markers
+
+
+def acts_of(world: StoryWorld, act: dict[str, Any]) -> list[int]:
+    """The repository that an act was in, by any of its names."""
+    return [world.repo_id] if any(name in act["path"] for name in world.names) else []
+
+
+def kept_for_people(world: StoryWorld, issue: int, kind: str) -> None:
+    """There is no pull request; a comment has the proven diff, and why."""
+    run = world.run()
+    assert (run.status, run.outcome, run.pull_request) == ("done", "proven", "")
+    [said] = world.said(issue)
+    assert UNPUBLISHED in said
+    assert "-    t = 1\n+    t = 0\n" in said
+    obstacle = world.publication().obstacle
+    assert obstacle is not None
+    assert obstacle.kind == kind
+
+
+async def published_at_last(world: StoryWorld, issue: int) -> None:
+    """Nothing is in the way any more: somebody asks, and the kept patch is published."""
+    world.person("ann").comment(world.repo, issue, "/patchwright publish")
+    await world.work()
+    published(world, issue)
+    assert not any(UNPUBLISHED in text for text in world.said(issue))
+
+
+# Repositories by id, and redirects
+
+
+@story()
+async def nothing_in_the_way(world: StoryWorld) -> None:
+    issue = world.labelled()
+    await world.work()
+    published(world, issue)
+
+
+@story()
+async def renamed_at_work(world: StoryWorld) -> None:
+    world.before("debug", lambda: world.rename("store"))
+    issue = world.labelled()
+    await world.work()
+    published(world, issue)
+
+
+@story()
+async def renamed_before_publishing(world: StoryWorld) -> None:
+    world.before("publish", lambda: world.rename("store"))
+    issue = world.labelled()
+    await world.work()
+    published(world, issue)
+
+
+@story()
+async def owner_renamed_at_work(world: StoryWorld) -> None:
+    world.before("publish", world.rename_owner)
+    issue = world.labelled()
+    await world.work()
+    published(world, issue)
+
+
+@story()
+async def default_branch_renamed_at_work(world: StoryWorld) -> None:
+    world.before("publish", lambda: admin(world, "rename-branch", branch="main", new="trunk"))
+    issue = world.labelled()
+    await world.work()
+    published(world, issue)
+    assert world.pull()["base"]["ref"] == "trunk"
+
+
+@story()
+async def renamed_with_an_open_pull_request(world: StoryWorld) -> None:
+    issue = world.labelled()
+    await world.work()
+    world.rename("store")
+    world.review()
+    await world.work()
+    assert len(world.commits()) == 2
+    published(world, issue)
+
+
+@story()
+async def transferred_to_an_account_with_the_app(world: StoryWorld) -> None:
+    world.before("publish", world.transfer)
+    issue = world.labelled()
+    await world.work()
+    published(world, issue)
+
+
+@story()
+async def transferred_away_from_the_app(world: StoryWorld) -> None:
+    world.before("publish", lambda: world.transfer(install=False))
+    world.labelled()
+    await world.work()
+    run = world.run()
+    assert (run.outcome, run.pull_request) == ("proven", "")
+    assert world.publication().told == "page"
+    assert world.store.get_log(run.id, "patch")
+
+
+@story()
+async def deleted_and_made_again(world: StoryWorld) -> None:
+    world.before("publish", world.delete_and_make_again)
+    world.labelled()
+    await world.work()
+    assert (world.run().outcome, world.run().pull_request) == ("proven", "")
+    assert world.github.pulls(world.repo) == []
+    assert world.issues() == []
+
+
+# Publication
+
+
+@story()
+async def push_refused_then_published(world: StoryWorld) -> None:
+    admin(world, "change-repo", rules=[{"kind": "signatures"}])
+    issue = world.labelled()
+    await world.work()
+    kept_for_people(world, issue, "signatures")
+    admin(world, "change-repo", rules=[])
+    await published_at_last(world, issue)
+
+
+@story(draft_only=True)
+async def no_drafts(world: StoryWorld) -> None:
+    admin(world, "change-repo", drafts=False)
+    issue = world.labelled()
+    await world.work()
+    kept_for_people(world, issue, "drafts")
+    admin(world, "change-repo", drafts=True)
+    world.person("ann").comment(world.repo, issue, "/patchwright publish")
+    await world.work()
+    assert world.pull()["draft"]
+
+
+@story()
+async def a_branch_is_in_the_way(world: StoryWorld) -> None:
+    git(world.bare, "update-ref", "refs/heads/patchwright", "main")
+    issue = world.labelled()
+    await world.work()
+    published(world, issue)
+
+
+@story()
+async def base_moves_and_the_fix_holds(world: StoryWorld) -> None:
+    world.before("publish", lambda: world.commit_on("main"))
+    issue = world.labelled()
+    await world.work()
+    published(world, issue)
+    assert world.commits()[0]["parents"][0]["sha"] == git(world.bare, "rev-parse", "main")
+
+
+@story()
+async def change_refused_then_published(world: StoryWorld) -> None:
+    number, head = await reviewed_before_a_rule(world)
+    [said] = [text for text in world.said(number) if UNPUBLISHED in text]
+    assert "Commits must have verified signatures." in said
+    assert "-        t += x\n+        t = t + x\n" in said
+    assert f"git checkout -b fix-issue-1 {head}" in said
+    assert "git apply --index fix.patch" in said
+    assert world.store.get_log(world.run().id, "patch") in (said.encode(), diff_in(said).encode())
+    admin(world, "change-repo", rules=[])
+    world.person("ann").comment(world.repo, number, "/patchwright publish")
+    await world.work()
+    assert world.change() is None
+    assert [c["parents"][0]["sha"] for c in world.commits()][1:] == [head]
+    assert "+        t = t + x" in world.github.diff(world.repo, number)
+    assert not any(UNPUBLISHED in text for text in world.said(number))
+    once(world)
+
+
+@story()
+async def change_refused_then_its_branch_moves(world: StoryWorld) -> None:
+    number, _ = await reviewed_before_a_rule(world)
+    admin(world, "change-repo", rules=[])
+    theirs = world.commit_on(world.pull()["head"]["ref"])
+    world.verdicts += ["unproven"]
+    world.person("ann").comment(world.repo, number, "/patchwright publish")
+    await world.work()
+    assert len(world.commits()) == 2
+    [said] = [text for text in world.said(number) if UNPUBLISHED in text]
+    assert "The reproduction still fails." in said
+    world.verdicts.clear()
+    world.person("ann").comment(world.repo, number, "/patchwright publish once more")
+    await world.work()
+    assert [c["parents"][0]["sha"] for c in world.commits()][2:] == [theirs]
+    assert not any(UNPUBLISHED in text for text in world.said(number))
+    once(world)
+
+
+async def reviewed_before_a_rule(world: StoryWorld) -> tuple[int, str]:
+    """A pull request whose review is answered with a change that a rule refuses."""
+    world.labelled()
+    await world.work()
+    pull = world.pull()
+    admin(world, "change-repo", rules=[{"kind": "signatures"}])
+    world.review()
+    await world.work()
+    assert [c["sha"] for c in world.commits()] == [pull["head"]["sha"]]
+    assert world.run().pull_request == pull["html_url"]
+    assert UNPUBLISHED.strip("* ").rstrip(":") in world.end().diagnosis
+    change = world.change()
+    assert change is not None
+    assert (change.obstacle.kind, change.told) == ("signatures", "comment")
+    return pull["number"], pull["head"]["sha"]
+
+
+def diff_in(said: str) -> str:
+    """The diff that a comment shows."""
+    return said.split("```diff\n")[1].split("```")[0]
+
+
+# Ghosts
+
+
+@story()
+async def issue_locked_and_unlocked(world: StoryWorld) -> None:
+    issue = world.labelled()
+    world.before("publish", lambda: world.root("PUT", f"/issues/{issue}/lock"))
+    await world.work()
+    assert world.publication().told == "check"
+    world.root("DELETE", f"/issues/{issue}/lock")
+    await published_at_last(world, issue)
+
+
+@story()
+async def pull_request_locked_while_a_change_is_made(world: StoryWorld) -> None:
+    issue = world.labelled()
+    await world.work()
+    number = world.pull()["number"]
+    world.before("push", lambda: world.root("PUT", f"/issues/{number}/lock"))
+    world.review()
+    await world.work()
+    # The change is there, only the answers are not.
+    assert len(world.commits()) == 2
+    published(world, issue)
+
+
+@story()
+async def label_deleted_at_work(world: StoryWorld) -> None:
+    world.before("publish", lambda: world.root("DELETE", "/labels/patchwright"))
+    issue = world.labelled()
+    await world.work()
+    published(world, issue)
+
+
+@story()
+async def our_branch_deleted_before_its_pull_request(world: StoryWorld) -> None:
+    deleted: list[str] = []
+
+    def delete(branch: str) -> None:
+        if not deleted:
+            deleted.append(branch)
+            world.root("DELETE", f"/git/refs/heads/{branch}")
+
+    world.after_push = delete
+    issue = world.labelled()
+    await world.work()
+    assert deleted
+    if world.run().pull_request:
+        published(world, issue)
+        return
+    [said] = world.said(issue)
+    assert UNPUBLISHED in said
+    await published_at_last(world, issue)
+
+
+@story()
+async def branch_of_the_open_pull_request_deleted(world: StoryWorld) -> None:
+    issue = world.labelled()
+    await world.work()
+    pull = world.pull()
+    number, branch = pull["number"], pull["head"]["ref"]
+    world.before("push", lambda: world.root("DELETE", f"/git/refs/heads/{branch}"))
+    world.review()
+    await world.work()
+    assert world.pull()["state"] == "closed"
+    assert branch not in git(world.bare, "branch", "--list", "--format=%(refname:short)")
+    [said] = [text for text in world.said(number) if UNPUBLISHED in text]
+    assert "+        t = t + x" in said
+    assert world.run().closed == "closed"
+    assert world.run().pull_request in world.status(issue)
+    once(world)
+
+
+@story()
+async def pull_request_made_a_draft(world: StoryWorld) -> None:
+    world.labelled()
+    await world.work()
+    number = world.pull()["number"]
+    world.before("push", lambda: world.draft(number))
+    world.review()
+    await world.work()
+    assert len(world.commits()) == 2
+    assert world.pull()["draft"], "it is the people's word"
+    once(world)
+
+
+@story()
+async def issue_made_a_discussion(world: StoryWorld) -> None:
+    issue = world.labelled()
+    world.before("publish", lambda: admin(world, "delete-issue", number=issue))
+    await world.work()
+    run = world.run()
+    assert (run.outcome, run.pull_request) == ("proven", "")
+    assert world.publication().told == "check"
+    assert world.store.get_log(run.id, "patch")
+
+
+@story()
+async def issue_transferred_at_work(world: StoryWorld) -> None:
+    other = world.repository(f"{world.owner()}/other")
+    issue = world.labelled()
+    world.before("publish", lambda: admin(world, "transfer-issue", number=issue, to=other))
+    await world.work()
+    run = world.run()
+    assert (run.outcome, run.pull_request) == ("proven", "")
+    assert world.github.pulls(world.repo) == []
+    assert world.store.get_log(run.id, "patch")
+
+
+@story()
+async def archived_and_unarchived(world: StoryWorld) -> None:
+    world.before("publish", lambda: admin(world, "change-repo", archived=True))
+    issue = world.labelled()
+    await world.work()
+    assert world.publication().told == "page"
+    admin(world, "change-repo", archived=False)
+    await published_at_last(world, issue)
+
+
+@story()
+async def suspended_and_unsuspended(world: StoryWorld) -> None:
+    world.before("publish", lambda: installation(world, suspended=True))
+    issue = world.labelled()
+    await world.work()
+    assert world.publication().told == "page"
+    installation(world, suspended=False)
+    await published_at_last(world, issue)
+
+
+@story()
+async def uninstalled_and_installed_again(world: StoryWorld) -> None:
+    world.before("publish", world.install_again)
+    issue = world.labelled()
+    await world.work()
+    published(world, issue)
+
+
+@story()
+async def uninstalled_and_installed_later(world: StoryWorld) -> None:
+    account = world.owner()
+    world.before("publish", lambda: world.github.admin("uninstall", account=account))
+    issue = world.labelled()
+    await world.work()
+    assert world.publication().told == "page"
+    world.github.admin("install", account=account)
+    await published_at_last(world, issue)
+
+
+@story()
+async def people_and_comments_deleted(world: StoryWorld) -> None:
+    issue = world.labelled()
+    world.before("publish", lambda: world.github.admin("delete-user", login="rita"))
+    await world.work()
+    published(world, issue)
+    number = world.pull()["number"]
+    said = world.person("max").comment(world.repo, number, "/patchwright fix write it out")
+    world.root("DELETE", f"/issues/comments/{said}")
+    await world.work()
+    assert len(world.commits()) == 1, "what was taken back is not asked for"
+    assert world.said(number) == []
+
+
+@story()
+async def status_comment_deleted_at_work(world: StoryWorld) -> None:
+    issue = world.labelled()
+    world.before("publish", lambda: world.delete_status(issue))
+    await world.work()
+    published(world, issue)
+
+
+# Webhooks as they really come
+
+
+@story()
+async def webhooks_twice_and_backwards(world: StoryWorld) -> None:
+    world.deliver = lambda found: [*reversed(found), *found]
+    issue = world.labelled()
+    await world.work()
+    published(world, issue)
+    world.review()
+    world.person("max").comment(world.repo, world.pull()["number"], "/patchwright fix it too")
+    await world.work()
+    assert world.runs() == 1
+    assert len(world.commits()) == 2
+    once(world)
+
+
+@story()
+async def webhooks_an_hour_late(world: StoryWorld) -> None:
+    late: list[dict[str, Any]] = []
+    issue = world.labelled()
+    await world.work()
+    world.deliver = lambda found: late.extend(found) or []
+    number = world.pull()["number"]
+    world.review()
+    world.person("max").merge(world.repo, number)
+    await world.work()
+    world.github.advance(3600)
+    world.deliver = lambda found: [*late, *found]
+    world.github.send("ping", {"zen": "x", "hook_id": 1})
+    await world.work()
+    run = world.run()
+    assert run.closed == "merged"
+    assert len(world.commits()) == 1, "what is merged is over"
+    assert run.pull_request in world.status(issue)
+    once(world)
+
+
+@story()
+async def lists_are_stale(world: StoryWorld) -> None:
+    """What was just made is not in lists yet: GitHub's lists may lag behind for seconds."""
+    world.github.admin("stale", seconds=3)
+    try:
+        issue = world.labelled()
+        await world.work()
+        world.review()
+        await world.work()
+    finally:
+        world.github.admin("stale", seconds=0)
+    assert len(world.commits()) == 2
+    published(world, issue)

@@ -1,0 +1,76 @@
+"""A few stories with a crash in their middle; `make check-stories` tells all, after every act."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.doubles.github.client import GithubWorld
+from tests.doubles.github.fixtures import require_description
+from tests.doubles.github.server import GithubServer, Options
+from tests.stories.crashes import Crashes
+from tests.stories.table import STORIES
+from tests.stories.world import StoryWorld
+
+WHOLE = bool(os.environ.get("PATCHWRIGHT_CHECK_STORIES"))
+REPRESENTATIVE = {
+    "change-refused-then-published": 10,
+    "branch-of-the-open-pull-request-deleted": 9,
+    "issue-locked-and-unlocked": 3,
+}
+"""Stories that are told with the tests, and the act that a crash follows."""
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[GithubServer]:
+    require_description()
+    with GithubServer(Options()) as made:
+        yield made
+        assert made.violations == []
+
+
+@pytest.fixture(scope="module")
+def github(server: GithubServer) -> Iterator[GithubWorld]:
+    with GithubWorld(server.admin_url) as made:
+        yield made
+
+
+@pytest.mark.parametrize("name", list(STORIES) if WHOLE else list(REPRESENTATIVE))
+async def test_a_story_ends_the_same_with_a_crash_after_any_outward_act(
+    name: str,
+    server: GithubServer,
+    github: GithubWorld,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    story = STORIES[name]
+
+    async def told(at: int) -> StoryWorld:
+        folder = tmp_path / str(at)
+        folder.mkdir()
+        world = StoryWorld(
+            server,
+            github,
+            folder,
+            f"{name}-{at}/shop",
+            Crashes(at),
+            pull_request=dict(story.pull_request),
+        )
+        world.give_results(monkeypatch)
+        try:
+            await story.tell(world)
+        except AssertionError as error:
+            error.add_note(f"with a crash after act {at} of {world.crashes.acts}")
+            raise
+        return world
+
+    if not WHOLE:
+        await told(REPRESENTATIVE[name])
+        return
+    plain = await told(0)
+    for at in range(1, len(plain.crashes.acts) + 1):
+        struck = await told(at)
+        assert struck.picture() == plain.picture(), f"after {struck.crashes.acts[:at]}"

@@ -1,0 +1,426 @@
+"""A worker inside the test that talks with the stand-in GitHub; runs take their steps at once.
+
+The webhooks, the database, git, the GitHub client and all steps of a run are the real ones. What
+an attempt finds is given (a journal with its verdict), and the durable engine is a dictionary of
+the steps' results, as strict as DBOS about their order.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent.journal.events import (
+    AnyEvent,
+    AttemptEnded,
+    AttemptStarted,
+    Check,
+    GateJudged,
+    ReproductionDeclared,
+    RunEnded,
+    Submitted,
+)
+from app.git.mirror import Mirror
+from app.github.client import GithubForge
+from app.intake.handlers import handle_event
+from app.intake.receive import Intake, accept_delivery
+from app.publishing.publication import KeptChange, Publication, kept_change, publication_of
+from app.repo_config.effective import effective_config
+from app.repo_config.schema import PullRequests, RepoConfig
+from app.runs import attempts
+from app.runs.active_run import ActiveRun
+from app.runs.attempts import AttemptPlan
+from app.runs.failures import Requeued
+from app.runs.results import StepJson
+from app.runs.services import Services
+from app.runs.workflow import run_round
+from app.settings.schema import Settings
+from app.storage.records import Run
+from app.storage.store import SqlStore
+from tests.doubles.github.client import GithubWorld, Person
+from tests.doubles.github.server import GithubServer
+from tests.doubles.github.state import Issue, Json
+from tests.stories.crashes import Crashes, WorkerDied
+from tests.support.github.app import CART, app_of, git
+from tests.support.runs.world import LocalSandboxes
+
+TITLE = "Total is wrong"
+FIXED = CART.replace("t = 1", "t = 0")
+REVIEWED = FIXED.replace("t += x", "t = t + x")
+MOST_LAPS = 60
+"""Far more rounds, events and crashes than any story has."""
+
+
+@dataclass
+class StoryWorld:
+    """One repository with an issue, and the App that works for it."""
+
+    server: GithubServer
+    github: GithubWorld
+    folder: Path
+    repo: str
+    crashes: Crashes = field(default_factory=Crashes)
+    pull_request: dict[str, Any] = field(default_factory=dict)
+    """The repository's settings for pull requests."""
+    verdicts: list[str] = field(default_factory=list)
+    """The gate's verdicts on patches that are proven again; `proven` when there are no more."""
+    deliver: Callable[[list[Json]], list[Json]] = lambda deliveries: deliveries
+    """How webhooks arrive: in another order, twice, not at all."""
+
+    after_push: Callable[[str], object] = lambda _branch: None
+    """What people do as soon as a branch was pushed."""
+
+    def __post_init__(self) -> None:
+        self.names = [self.repo]
+        self.settings = Settings(
+            state_dir=self.folder / "state",
+            public_url="https://pw.example",
+            github_app_id=self.server.app_id,
+        )
+        self.store = SqlStore(self.settings.database)
+        self._moments: dict[str, Callable[[], object]] = {}
+        self._results: dict[str, list[tuple[str, StepJson]]] = {}
+        self._arrived = len(self.github.deliveries())
+        self.repository()
+        found = self.server.world_state.repo(self.repo)
+        assert found is not None
+        self.repo_id = found.id
+
+    # People and what they do
+
+    def repository(self, repo: str = "") -> str:
+        """A repository with the bug."""
+        repo = repo or self.repo
+        files = self.folder / f"files-{repo.replace('/', '-')}"
+        (files / "shop").mkdir(parents=True, exist_ok=True)
+        (files / "shop" / "cart.py").write_text(CART)
+        self.github.create_repo(repo, folder=files, private=True)
+        label = {"name": "patchwright", "color": "5319e7", "description": "For Patchwright"}
+        self.person("root", "admin", repo).call("POST", f"/repos/{repo}/labels", label)
+        return repo
+
+    def person(self, login: str, role: str = "write", repo: str = "") -> Person:
+        """Somebody with a role in the repository."""
+        return self.github.collaborator(repo or self.repo, login, role)
+
+    def root(self, method: str, path: str, body: Any = None) -> Any:
+        """A call by the repository's administrator; `path` is within the repository."""
+        who = self.person("root", "admin")
+        return who.call(method, f"/repos/{self.repo}{path}", body)
+
+    def labelled(self) -> int:
+        """An issue that somebody labelled."""
+        number = self.person("rita", "read").open_issue(self.repo, TITLE, "See the title.")
+        self.person("tom", "triage").label(self.repo, number, "patchwright")
+        return number
+
+    def review(self, body: str = "Write the sum out.") -> None:
+        """A maintainer asks for changes to the pull request."""
+        number = self.pull()["number"]
+        self.person("max").review(self.repo, number, "REQUEST_CHANGES", body)
+
+    def before(self, step: str, act: Callable[[], object]) -> None:
+        """Something happens once, right before a step with this name begins."""
+        self._moments[step] = act
+
+    def draft(self, number: int) -> None:
+        """A maintainer makes a pull request a draft, which REST cannot."""
+        node = self.root("GET", f"/pulls/{number}")["node_id"]
+        mutation = "mutation($input: ConvertPullRequestToDraftInput!) "
+        mutation += "{ convertPullRequestToDraft(input: $input) { clientMutationId } }"
+        token = self.person("max").token
+        self.github.graphql(token, mutation, {"input": {"pullRequestId": node}})
+
+    def delete_status(self, issue: int) -> None:
+        """A maintainer deletes the status comment."""
+        for comment in self.github.comments(self.repo, issue):
+            if "patchwright:status" in comment["body"]:
+                self.root("DELETE", f"/issues/comments/{comment['id']}")
+
+    def rename(self, name: str) -> None:
+        """The repository gets another name."""
+        self.github.admin("rename-repo", repo=self.repo, name=name)
+        self._is_now(f"{self.owner()}/{name}")
+
+    def rename_owner(self) -> None:
+        """The repository's account gets another login."""
+        new = f"{self.owner()}-renamed"
+        self.github.admin("rename-user", login=self.owner(), new=new)
+        self._is_now(f"{new}/{self.repo.split('/')[1]}")
+
+    def transfer(self, *, install: bool = True) -> None:
+        """The repository goes to another account."""
+        new = f"{self.owner()}-heir"
+        if install:
+            self.github.admin("install", account=new)
+        self.github.admin("transfer-repo", repo=self.repo, owner=new)
+        self._is_now(f"{new}/{self.repo.split('/')[1]}")
+
+    def delete_and_make_again(self) -> None:
+        """The repository is deleted, and another made with its name."""
+        self.github.admin("delete-repo", repo=self.repo)
+        self.repository()
+
+    def install_again(self) -> None:
+        """The App is removed and installed again: the installation has another id."""
+        self.github.admin("uninstall", account=self.owner())
+        self.github.admin("install", account=self.owner())
+
+    def _is_now(self, name: str) -> None:
+        self.repo = name
+        self.names.append(name)
+
+    def owner(self) -> str:
+        """The repository's account."""
+        return self.repo.split("/")[0]
+
+    # The App
+
+    async def work(self) -> None:
+        """Take in the webhooks, and work until nothing is left; a worker that dies is replaced."""
+        for _ in range(MOST_LAPS):
+            try:
+                if not await self._one_lap():
+                    return
+            except WorkerDied:
+                continue
+        raise AssertionError(f"no end in sight: {self.crashes.acts}")
+
+    async def _one_lap(self) -> bool:
+        services = self.services()
+        intake = Intake(self.settings, self.store, lambda _run: None)
+        found = self.github.deliveries()
+        fresh, self._arrived = found[self._arrived :], len(found)
+        for item in self.deliver(fresh):
+            body = json.dumps(item["payload"]).encode()
+            accept_delivery(intake, item["event"], item["guid"], body)
+        if events := services.inbox.open_events():
+            await handle_event(services, events[0], self._step_of(f"event {events[0]}"))
+            return True
+        for run_id in sorted(self.store.live()):
+            run = self.store.get_run(run_id)
+            workflow = f"{run_id} {run.round}"
+            try:
+                await run_round(services, run_id, self._step_of(workflow), run.round)
+            except Requeued:
+                self.store.requeue(run_id)
+            return True
+        return False
+
+    def _step_of(self, workflow: str) -> Callable[..., Awaitable[StepJson]]:
+        """The steps of a workflow: those that were done before give their results at once."""
+        kept, number = self._results.setdefault(workflow, []), 0
+
+        async def step(name: str, act: Callable[[], Awaitable[StepJson]]) -> StepJson:
+            nonlocal number
+            number += 1
+            if number <= len(kept):
+                known, result = kept[number - 1]
+                assert known == name, f"DBOS would refuse {name} where {known} was"
+                return result
+            if (happens := self._moments.pop(name, None)) is not None:
+                happens()
+            result = await act()
+            kept.append((name, result))
+            return result
+
+        return step
+
+    def services(self) -> Services:
+        """What a worker that was just started has."""
+        config = RepoConfig(pull_request=PullRequests(**self.pull_request))
+        app, crashes = app_of(self.server), self.crashes
+
+        async def read_config(_forge: object) -> Any:
+            return effective_config(self.settings, config)
+
+        return Services(
+            settings=self.settings,
+            store=self.store,
+            forge=lambda *place: crashes.forge(GithubForge(app, *place)),
+            mirror=lambda url, repository_id=0: crashes.mirror(
+                Mirror.of_remote(
+                    self.settings.state_dir / "mirrors", url, repository_id=repository_id
+                ),
+                self.after_push,
+            ),
+            sandboxes=LocalSandboxes(),
+            make_model=lambda *_: None,  # type: ignore[arg-type,return-value]
+            patience_s=(),
+            read_config=read_config,
+        )
+
+    # What an attempt and the gate would find
+
+    def give_results(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Replace what needs a model or a sandbox."""
+
+        async def debug(run: ActiveRun, plan: AttemptPlan, *_: object) -> int:
+            if run.state(plan.first).outcome is None:
+                wanted = REVIEWED if plan.feedback else FIXED
+                events = attempt(plan.first, plan.tree, self.change_of(plan.tree, wanted))
+                run.store.append(run.record.id, events)
+            return plan.first
+
+        async def prove(_run: ActiveRun, _commit: str, _url: str, patch: str, *_: object) -> Any:
+            verdict = self.verdicts.pop(0) if self.verdicts else "proven"
+            return judged(patch, verdict)
+
+        monkeypatch.setattr(attempts, "debug", debug)
+        monkeypatch.setattr(attempts, "prove_on_commit", prove)
+
+    def change_of(self, tree: str, wanted: str) -> str:
+        """The whole change from where a commit left the base branch, with this text of the file."""
+        branch = git(self.bare, "symbolic-ref", "--short", "HEAD")
+        base = git(self.bare, "merge-base", branch, tree)
+        others = git(self.bare, "diff", "--no-color", base, tree, "--", ".", ":!shop/cart.py")
+        blob = git(self.bare, "hash-object", "-w", "--stdin", stdin=wanted)
+        old = git(self.bare, "rev-parse", f"{base}:shop/cart.py")
+        own = git(self.bare, "diff", "--no-color", old, blob)
+        name = "shop/cart.py"
+        header = f"diff --git a/{name} b/{name}\n--- a/{name}\n+++ b/{name}\n"
+        return (others + "\n" if others else "") + header + own[own.index("@@") :] + "\n"
+
+    def commit_on(self, branch: str, name: str = "notes.txt", text: str = "theirs\n") -> str:
+        """Somebody's commit on a branch; a push, with its webhooks."""
+        who = self.person("ann")
+        clone = self.folder / f"clone-{branch.replace('/', '-')}-{name.replace('/', '-')}"
+        git(self.folder, "clone", "-q", "-b", branch, who.git_remote(self.repo), str(clone))
+        (clone / name).write_text(text)
+        git(clone, "add", "-A")
+        git(clone, "commit", "-qm", "More")
+        git(clone, "push", "-q", "origin", branch)
+        return git(clone, "rev-parse", "HEAD")
+
+    # What can be seen
+
+    @property
+    def bare(self) -> Path:
+        """The repository at GitHub, on disk."""
+        found = self.server.world_state.repo(self.repo)
+        assert found is not None
+        return found.git
+
+    def run(self) -> Run:
+        """The newest run."""
+        return self.store.list_runs().runs[0]
+
+    def runs(self) -> int:
+        """How many runs there are."""
+        return len(self.store.list_runs().runs)
+
+    def journal(self) -> list[AnyEvent]:
+        """The newest run's journal."""
+        return [recorded.event for recorded in self.store.events(self.run().id)]
+
+    def end(self) -> RunEnded:
+        """How the newest run ended last."""
+        return [event for event in self.journal() if isinstance(event, RunEnded)][-1]
+
+    def publication(self) -> Publication:
+        """How far its publication came."""
+        return publication_of(self.journal())
+
+    def change(self) -> KeptChange | None:
+        """Its change that is still to be pushed."""
+        return kept_change(self.journal())
+
+    def pull(self) -> Json:
+        """The one pull request of the App."""
+        [pull] = self.github.pulls(self.repo)
+        return pull
+
+    def said(self, number: int) -> list[str]:
+        """The App's comments, but for status comments."""
+        return [
+            c["body"]
+            for c in self.github.comments(self.repo, number)
+            if c["user"]["type"] == "Bot" and "patchwright:status" not in c["body"]
+        ]
+
+    def status(self, number: int) -> str:
+        """The one status comment."""
+        [found] = [
+            c["body"]
+            for c in self.github.comments(self.repo, number)
+            if c["user"]["type"] == "Bot" and "patchwright:status" in c["body"]
+        ]
+        return str(found)
+
+    def issues(self) -> list[Issue]:
+        """Issues and pull requests of the repository that has the name now."""
+        found = self.server.world_state.repo(self.repo)
+        return list(found.issues.values()) if found else []
+
+    def bodies(self, number: int) -> list[str]:
+        """All that the App wrote on an issue or a pull request."""
+        [item] = [each for each in self.issues() if each.number == number]
+        return [c.body for c in item.comments if c.body.startswith("<!-- patchwright:")]
+
+    def commits(self) -> list[Json]:
+        """The commits of the pull request."""
+        return list(self.root("GET", f"/pulls/{self.pull()['number']}/commits"))
+
+    def picture(self) -> Json:
+        """All that people see, without what differs from one repository to the next."""
+        repo = self.server.world_state.repo(self.repo)
+        if repo is None:
+            return {"runs": self.runs(), "outcome": self.run().outcome}
+        branches = git(self.bare, "for-each-ref", "--format=%(refname:short) %(objectname:short)")
+        seen: Json = {
+            "runs": self.runs(),
+            "outcome": self.run().outcome,
+            "branches": sorted(line.split()[0] for line in branches.splitlines()),
+            "checks": sorted(
+                f"{c.name} {c.conclusion}" for c in repo.check_runs.values() if c.by_app
+            ),
+        }
+        for number, item in repo.issues.items():
+            seen[f"#{number}"] = {
+                "state": item.state,
+                "labels": sorted(label.name for label in item.labels),
+                "comments": sorted(
+                    (c.body.split("\n")[0].split(" ")[1], len(c.body.split("\n")))
+                    for c in item.comments
+                    if c.body.startswith("<!-- patchwright:")
+                ),
+                "draft": item.pull.draft if item.pull else None,
+            }
+        return seen
+
+
+def attempt(number: int, base: str, patch: str) -> list[AnyEvent]:
+    """The journal of an attempt that found and proved a fix."""
+    events: list[AnyEvent] = [
+        AttemptStarted(
+            model="m",
+            prompt_version="1",
+            base_commit=base,
+            system_prompt="",
+            task_prompt="",
+            test_command="pytest -q",
+        ),
+        ReproductionDeclared(
+            command="pytest -q", expected_failure="E", observed="E", accepted=True
+        ),
+        Submitted(root_cause="The sum starts at `1`.", summary="Start at 0.", patch=patch),
+        judged(patch, "proven"),
+        AttemptEnded(outcome="proven"),
+    ]
+    return [event.model_copy(update={"attempt": number}) for event in events]
+
+
+def judged(patch: str, verdict: Any) -> GateJudged:
+    """The gate's verdict."""
+    held = verdict == "proven"
+    return GateJudged(
+        verdict=verdict,
+        patch=patch,
+        reasons=() if held else ("The reproduction still fails.",),
+        checks=(Check(name="reproduction", ok=held, detail="fails before, passes after"),),
+    )
