@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST_ARGS ?=
 FAULT_ARGS ?=
 
-.PHONY: help demo test check setup image test-setup unit lock bench evaluation fault check-dishonest check-detectors check-repairs check-attacks check-export check-deploy check-prism check-openapi check-real-model docs reference test-pods format clean
+.PHONY: help demo test check setup image test-setup unit lock bench evaluation fault check-dishonest check-detectors check-repairs check-attacks check-export check-deploy check-prism check-stories check-openapi check-real-model docs reference test-pods format clean
 
 help:
 	@echo "make demo    a labelled issue becomes a proven pull request, on this machine, from nothing"
@@ -24,6 +24,7 @@ help:
 	@echo "make docs    the documentation as a site in site/, which asks no other host for anything"
 	@echo "make reference    regenerate the pages made from the program (settings, commands)"
 	@echo "make check-prism        the App's calls to GitHub, validated by Prism too (fetches 25 MB once)"
+	@echo "make check-stories      all stories of repositories, publication and ghosts, with a crash after every act; minutes"
 	@echo "make check-openapi    Schemathesis over the service's OpenAPI description, 10,000 spoilt deliveries (fetches 40 MB once)"
 	@echo "make check-deploy    composition, chart, alerts and board with their own programs (150 MB once)"
 	@echo "make lock    update the lock files from pyproject.toml"
@@ -104,6 +105,10 @@ docs: setup
 
 check-prism: test-setup
 	$(BIN)/python -m tests.e2e.check_prism
+
+check-stories: setup
+	$(BIN)/python -m tests.doubles.github.description.fetch
+	PATCHWRIGHT_CHECK_STORIES=1 $(BIN)/python -m pytest -n 2 tests/stories $(PYTEST_ARGS)
 
 check-openapi: test-setup
 	$(BIN)/python -m tests.e2e.check_openapi $(OPENAPI_EXAMPLES)

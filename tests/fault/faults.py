@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import signal
 import time
@@ -96,7 +97,20 @@ def faults(house: House, engine: Engine | None, count: int, rng: random.Random) 
         house.stale_lists(lasts_s)
         return lambda: house.stale_lists(0)
 
-    kinds |= {"publications refused": refuse, "lists stale": stale}
+    moved = itertools.count()
+
+    def rename(_lasts_s: float) -> None:
+        house.rename(next(moved))
+
+    def transfer(_lasts_s: float) -> None:
+        house.transfer(next(moved))
+
+    kinds |= {
+        "publications refused": refuse,
+        "lists stale": stale,
+        "repository renamed": rename,
+        "repository transferred": transfer,
+    }
     if (served := house.database) is not None:
 
         def kill_database(_lasts_s: float) -> Callable[[], None]:

@@ -116,7 +116,7 @@ def _until_settled(plan: Plan, made: House, store: SqlStore, coming: Faults) -> 
             # Refused for a while: somebody says so when it is over, once for each end.
             if refused_publication(run) and said.get(run.id) != run.round and not coming.is_open:
                 said[run.id] = run.round
-                made.publish_again(Issue(run.repository, run.issue_number))
+                made.publish_again(Issue(run.repository_id, run.issue_number))
         settled -= sum(map(refused_publication, runs))
         coming.tend(sum(run.events for run in runs) / work)
         if settled == plan.runs:
@@ -125,7 +125,7 @@ def _until_settled(plan: Plan, made: House, store: SqlStore, coming: Faults) -> 
             issues.append(made.report_bug(len(issues)))
             unheard[issues[-1]] = time.monotonic() + _UNHEARD_S
         for run in runs:
-            unheard.pop(Issue(run.repository, run.issue_number), None)
+            unheard.pop(Issue(run.repository_id, run.issue_number), None)
         for issue in [issue for issue, since in unheard.items() if time.monotonic() > since]:
             unheard[issue] = time.monotonic() + _UNHEARD_S
             _deliver_again(made, issue)
@@ -145,7 +145,7 @@ def _deliver_again(made: House, issue: Issue) -> None:
         if (
             delivery["action"] == "labeled"
             and not delivery["redelivery"]
-            and about["repository"]["full_name"] == issue.repository
+            and about["repository"]["id"] == issue.repository
             and about["issue"]["number"] == issue.number
         ):
             made.world.redeliver(delivery["id"])

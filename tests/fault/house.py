@@ -31,6 +31,7 @@ from tests.fault.parts import ROOT, Part
 from tests.support.postgresql import programs
 
 LABEL = "patchwright"
+OWNERS = ("acme", "umbrella")
 REPOSITORIES = ("acme/one", "acme/two", "acme/three", "acme/four")
 _UP_S = 120.0
 
@@ -39,7 +40,8 @@ _UP_S = 120.0
 class Issue:
     """Where a bug was reported."""
 
-    repository: str
+    repository: int
+    """GitHub's id, which stays when the repository is renamed or transferred."""
     number: int
 
 
@@ -58,6 +60,8 @@ class House:
     """Those of the first part."""
     installations: tuple[str, ...]
     """How the parts' sandboxes are labelled."""
+    names: dict[int, str]
+    """The repositories by id, as they are called now."""
 
     def part(self, name: str) -> Part:
         """The part of that name."""
@@ -83,16 +87,34 @@ class House:
 
     def report_bug(self, number: int) -> Issue:
         """Somebody opens an issue and labels it; `number` says in which repository."""
-        repository = REPOSITORIES[number % len(REPOSITORIES)]
-        ann = self.world.collaborator(repository, "ann", "triage")
-        issue = ann.open_issue(repository, TITLE, "See the title.")
-        ann.label(repository, issue, LABEL)
+        repository = list(self.names)[number % len(self.names)]
+        name = self.names[repository]
+        ann = self.world.collaborator(name, "ann", "triage")
+        issue = ann.open_issue(name, TITLE, "See the title.")
+        ann.label(name, issue, LABEL)
         return Issue(repository, issue)
+
+    def rename(self, number: int) -> None:
+        """A repository gets another name; `number` says which, and is in the name."""
+        repository = list(self.names)[number % len(self.names)]
+        owner, name = self.names[repository].split("/")
+        new = f"{name.partition('-')[0]}-{number}"
+        self.world.admin("rename-repo", repo=self.names[repository], name=new)
+        self.names[repository] = f"{owner}/{new}"
+
+    def transfer(self, number: int) -> None:
+        """A repository goes to the other account that has the App; `number` says which."""
+        repository = list(self.names)[number % len(self.names)]
+        owner, name = self.names[repository].split("/")
+        new = OWNERS[1 - OWNERS.index(owner)]
+        self.world.admin("transfer-repo", repo=self.names[repository], owner=new)
+        self.names[repository] = f"{new}/{name}"
 
     def publish_again(self, issue: Issue) -> None:
         """Somebody who may says that what was in the way is gone."""
-        max_ = self.world.collaborator(issue.repository, "max", "write")
-        max_.comment(issue.repository, issue.number, "/patchwright publish")
+        name = self.names[issue.repository]
+        max_ = self.world.collaborator(name, "max", "write")
+        max_.comment(name, issue.number, "/patchwright publish")
 
     def refuse_pushes(self) -> None:
         """A rule takes signed commits only, in every repository."""
@@ -103,8 +125,8 @@ class House:
         self._rules([])
 
     def _rules(self, rules: list[dict[str, str]]) -> None:
-        for repository in REPOSITORIES:
-            self.world.admin("change-repo", repo=repository, rules=rules)
+        for name in self.names.values():
+            self.world.admin("change-repo", repo=name, rules=rules)
 
     def stale_lists(self, seconds: float) -> None:
         """GitHub's lists leave out what was made in so many seconds before."""
@@ -154,15 +176,18 @@ def house(
         for path, text in FILES.items():
             (tree / path).parent.mkdir(parents=True, exist_ok=True)
             (tree / path).write_text(text)
-        for repository in REPOSITORIES:
-            world.create_repo(repository, folder=tree, private=True)
+        names = {
+            world.admin("create-repo", repo=name, folder=str(tree), private=True)["id"]: name
+            for name in REPOSITORIES
+        }
+        world.admin("install", account=OWNERS[1])
         url = f"http://127.0.0.1:{port}"
         world.send_webhooks_to(f"{url}/webhooks/github")
         settings = Settings(
             state_dir=folder / "service", port=port, database_url=served.url if served else ""
         )
         installations = tuple(Settings(state_dir=folder / part.name).installation for part in parts)
-        made = House(world, github, model, served, parts, settings, installations)
+        made = House(world, github, model, served, parts, settings, installations, names)
         try:
             yield made
         finally:

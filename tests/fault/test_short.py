@@ -18,7 +18,7 @@ def test_a_few_faults_lose_and_double_nothing() -> None:
     plan = Plan(
         postgresql=True,
         runs=2,
-        faults=7,
+        faults=9,
         seed=SEED,
         steps=12,
         time_scale=0.2,
@@ -27,4 +27,4 @@ def test_a_few_faults_lose_and_double_nothing() -> None:
     report = go(plan)
     assert report.verdict.wrong == {name: [] for name in report.verdict.wrong}, SEED
     assert "2: 2 proven" in report.verdict.figures["runs"]
-    assert len(report.faults) == 7, "each of its own kind"
+    assert len(report.faults) == 9, "each of its own kind"

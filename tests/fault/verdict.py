@@ -36,7 +36,7 @@ def judge(house: House, store: SqlStore, issues: Sequence[Issue]) -> Verdict:
     runs = store.list_runs(limit=200).runs
     by_issue: dict[Issue, list[Run]] = {issue: [] for issue in issues}
     for run in runs:
-        by_issue[Issue(run.repository, run.issue_number)].append(run)
+        by_issue[Issue(run.repository_id, run.issue_number)].append(run)
     labelled = [d for d in house.world.deliveries("issues") if d["action"] == "labeled"]
     # One delivery may have been tried several times; the tries share an id.
     tries: dict[str, list[int]] = {}
@@ -113,23 +113,24 @@ class Journal:
 def _look_at_github(
     house: House, issue: Issue, runs: Sequence[Run], wrong: dict[str, list[str]]
 ) -> None:
+    name = house.names[issue.repository]
     stem = f"patchwright/issue-{issue.number}-"
-    heads = [pull["head"]["ref"] for pull in house.world.pulls(issue.repository)]
+    heads = [pull["head"]["ref"] for pull in house.world.pulls(name)]
     mine = [head for head in heads if head.startswith(stem)]
     wanted = sum(run.outcome == "proven" for run in runs)
     if len(mine) != wanted:
         wrong["duplicate or missing pull requests"].append(f"{issue}: {mine}, not {wanted}")
-    owner = house.world.collaborator(issue.repository, "ann", "triage")
+    owner = house.world.collaborator(name, "ann", "triage")
     branches = [
         branch["name"]
-        for branch in owner.call("GET", f"/repos/{issue.repository}/branches?per_page=100")
+        for branch in owner.call("GET", f"/repos/{name}/branches?per_page=100")
         if branch["name"].startswith(stem)
     ]
     if sorted(branches) != sorted(mine):
         wrong["duplicate or stray branches"].append(f"{issue}: {branches}, pulls of {mine}")
     said = [
         _MARKER.findall(comment["body"])[:1]
-        for comment in house.world.comments(issue.repository, issue.number)
+        for comment in house.world.comments(name, issue.number)
         if comment["user"]["type"] == "Bot"
     ]
     doubled = [marker for marker, times in Counter(map(str, said)).items() if times > 1]

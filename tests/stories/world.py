@@ -75,6 +75,11 @@ class StoryWorld:
     after_push: Callable[[str], object] = lambda _branch: None
     """What people do as soon as a branch was pushed."""
 
+    attempts: int = 0
+    """How many attempts were made, with a model."""
+    proofs: int = 0
+    """How often a patch was proven again, without one."""
+
     def __post_init__(self) -> None:
         self.names = [self.repo]
         self.settings = Settings(
@@ -250,7 +255,7 @@ class StoryWorld:
                 self.after_push,
             ),
             sandboxes=LocalSandboxes(),
-            make_model=lambda *_: None,  # type: ignore[arg-type,return-value]
+            make_model=lambda *_: None,  # type: ignore[arg-type]
             patience_s=(),
             read_config=read_config,
         )
@@ -262,12 +267,14 @@ class StoryWorld:
 
         async def debug(run: ActiveRun, plan: AttemptPlan, *_: object) -> int:
             if run.state(plan.first).outcome is None:
+                self.attempts += 1
                 wanted = REVIEWED if plan.feedback else FIXED
                 events = attempt(plan.first, plan.tree, self.change_of(plan.tree, wanted))
                 run.store.append(run.record.id, events)
             return plan.first
 
         async def prove(_run: ActiveRun, _commit: str, _url: str, patch: str, *_: object) -> Any:
+            self.proofs += 1
             verdict = self.verdicts.pop(0) if self.verdicts else "proven"
             return judged(patch, verdict)
 

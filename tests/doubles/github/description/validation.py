@@ -1,5 +1,6 @@
 """Holds traffic against GitHub's own API description and webhook schemas."""
 
+import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -35,9 +36,30 @@ def _any(validator: Any, schemas: list[Any], value: Any, schema: Json) -> Iterat
     yield from jsonschema.Draft7Validator.VALIDATORS["anyOf"](validator, schemas, value, schema)
 
 
+_OWN_REF = jsonschema.Draft7Validator.VALIDATORS["$ref"]
+_valid: set[bytes] = set()
+"""Hashes of objects, each with the schema that it is known to fit. A payload has the same
+repository and the same people many times over, and the next one again."""
+
+
+def _ref(validator: Any, reference: str, value: Any, schema: Json) -> Iterator[Any]:
+    """As the library's own keyword, but each object is held against a schema only once."""
+    known = b""
+    if isinstance(value, dict):
+        text = json.dumps(value, sort_keys=True)
+        known = hashlib.sha256(f"{reference} {text}".encode()).digest()
+        if known in _valid:
+            return
+    errors = list(_OWN_REF(validator, reference, value, schema) or ())
+    if known and not errors:
+        _valid.add(known)
+    yield from errors
+
+
 _Validator = jsonschema.validators.extend(
-    OAS30Validator, {"enum": _enum, "oneOf": _any, "anyOf": _any}
+    OAS30Validator, {"enum": _enum, "oneOf": _any, "anyOf": _any, "$ref": _ref}
 )
+_HookValidator = jsonschema.validators.extend(jsonschema.Draft7Validator, {"$ref": _ref})
 
 
 class OfficialValidation(NoValidation):
@@ -136,25 +158,29 @@ def _registry() -> Registry[Any]:
 
 
 @cache
-def _webhook_schemas() -> Json:
+def webhook_schemas() -> Json:
+    """The schemas of all webhooks, under `definitions`."""
     loaded: Json = json.loads(kept_file("webhooks.json").read_text())
     return loaded
 
 
 @cache
 def _webhook_registry() -> Registry[Any]:
-    resource = Resource.from_contents(_webhook_schemas(), default_specification=DRAFT7)
+    resource = Resource.from_contents(webhook_schemas(), default_specification=DRAFT7)
     registry: Registry[Any] = Registry().with_resource(_HOOKS, resource)
     return registry
 
 
 @cache
-def event_validator(key: str) -> jsonschema.Draft7Validator | None:
-    """The validator of ``event$action``, or of ``event$event`` for an event without actions."""
-    if key not in _webhook_schemas()["definitions"]:
+def event_validator(key: str) -> Any:
+    """The validator of ``event$action``, or of ``event$event`` for an event without actions.
+
+    None when GitHub has no such event.
+    """
+    if key not in webhook_schemas()["definitions"]:
         return None
     reference = {"$ref": f"{_HOOKS}#/definitions/{key}"}
-    return jsonschema.Draft7Validator(reference, registry=_webhook_registry())
+    return _HookValidator(reference, registry=_webhook_registry())
 
 
 def _absolute(node: Any) -> Any:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import jsonschema  # type: ignore[import-untyped]
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -27,6 +28,7 @@ from app.storage.inbox import Inbox
 from app.storage.store import SqlStore
 from app.web.app import Web, create_app
 from tests.doubles.github.description.fetch import kept_file
+from tests.doubles.github.description.validation import event_validator, webhook_schemas
 from tests.doubles.github.fixtures import require_description
 
 SECRET = "s3cret"
@@ -115,6 +117,70 @@ def test_every_example_of_the_events_used_is_parsed(where: str) -> None:
     # The old Enterprise Server's examples do not have them all.
     assert {event for event, _ in seen} == set(EVENTS) or where == "-ghes-31"
     assert sum(seen.values()) >= 3
+
+
+def test_what_the_schema_calls_optional_may_be_missing_from_every_example() -> None:
+    seen: set[tuple[str, Any]] = set()
+    left_out = 0
+    for event, payload in examples(""):
+        action = payload.get("action")
+        validator = event_validator(f"{event}${action or 'event'}")
+        if (event, action) not in USED or not validator.is_valid(payload):
+            continue
+        schema = {"$ref": f"#/definitions/{event}${action or 'event'}"}
+        bare = required_only(schema, payload)
+        assert validator.is_valid(bare), (event, action)
+        left_out += len(list(places(payload))) - len(list(places(bare)))
+        whole, parsed = (
+            parse(event, json.dumps({**each, **INSTALLATION}).encode()) for each in (payload, bare)
+        )
+        if (event, action) == ("issues", "assigned"):  # who was assigned is optional
+            assert parsed == Ignored(reason="nobody is assigned")
+        else:
+            assert type(parsed) is type(whole), (event, action, parsed)
+        seen.add((event, action))
+    assert seen == USED
+    assert left_out > 20
+
+
+def required_only(schema: Any, value: Any) -> Any:
+    """The value without each property that its schema does not require."""
+    if isinstance(value, list):
+        items = _resolved(schema).get("items", {})
+        return [required_only(items, each) for each in value] if isinstance(items, dict) else value
+    if not isinstance(value, dict):
+        return value
+    parts = list(_parts(schema, value))
+    properties = {k: v for part in parts for k, v in part.get("properties", {}).items()}
+    required = {name for part in parts for name in part.get("required", ())}
+    return {
+        name: required_only(properties.get(name, {}), inner)
+        for name, inner in value.items()
+        if name in required or name not in properties
+    }
+
+
+def _parts(schema: Any, value: Any) -> Iterator[dict[str, Any]]:
+    """The schemas that hold for a value together."""
+    schema = _resolved(schema)
+    yield schema
+    for each in schema.get("allOf", ()):
+        yield from _parts(each, value)
+    for name in ("oneOf", "anyOf"):
+        fitting = [each for each in schema.get(name, ()) if _fits(each, value)]
+        if fitting:
+            yield from _parts(fitting[0], value)
+
+
+def _resolved(schema: Any) -> dict[str, Any]:
+    while isinstance(schema, dict) and "$ref" in schema:
+        schema = webhook_schemas()["definitions"][schema["$ref"].rpartition("/")[2]]
+    return schema if isinstance(schema, dict) else {}
+
+
+def _fits(schema: Any, value: Any) -> bool:
+    whole = {"definitions": webhook_schemas()["definitions"], "allOf": [schema]}
+    return bool(jsonschema.Draft7Validator(whole).is_valid(value))
 
 
 @pytest.mark.parametrize("where", FILES)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from agent.journal.events import AnyEvent, AttemptEnded, PublicationStep, RunEnded
-from app.publishing.publication import Publication, kept_proof, publication_of
+from app.publishing.publication import Publication, kept_change, kept_proof, publication_of
 from tests.support.runs.proven import HYPOTHESES, PROVEN, REPRODUCED, STARTED, SUBMITTED, UNPROVEN
 
 REFUSED = PublicationStep(attempt=0, step="push", status="refused", kind="signatures", words=("w",))
@@ -47,3 +49,34 @@ def test_the_proven_attempt_is_kept_and_not_the_last() -> None:
     assert kept_proof([]) == 0
     chosen = RunEnded(attempt=0, outcome="draft", chosen_attempt=3)
     assert kept_proof([*proven, *draft, chosen]) == 3
+
+
+def change(number: int, step: Any, status: Any, **more: Any) -> PublicationStep:
+    return PublicationStep(attempt=0, step=step, status=status, change=number, **more)
+
+
+def test_a_change_is_kept_until_one_is_pushed() -> None:
+    refused = change(2, "push", "refused", kind="signatures", base="t", commit="h")
+    told = change(2, "tell", "done", kind="comment")
+    kept = kept_change([PUSHED, refused, told])
+    assert kept is not None
+    assert (kept.attempt, kept.obstacle.kind, kept.tree, kept.head, kept.told) == (
+        2,
+        "signatures",
+        "t",
+        "h",
+        "comment",
+    )
+    again = kept_change([refused, told, refused])
+    assert again is not None
+    assert again.told == "comment", "of the same change people know"
+    newer = kept_change([refused, told, change(3, "push", "refused", kind="rule")])
+    assert newer is not None
+    assert (newer.attempt, newer.told) == (3, "")
+    assert kept_change([refused, change(3, "push", "done")]) is None
+
+
+def test_a_change_does_not_alter_how_far_the_first_publication_came() -> None:
+    refused = change(2, "push", "refused", kind="rule")
+    assert publication_of([PUSHED, refused]) == publication_of([PUSHED])
+    assert kept_change([REFUSED]) is None
