@@ -50,6 +50,8 @@ ASKS_NOTHING = {
     "the check did not fail",
     "no branch moved",
 }
+NOTHING_NAMED = {"no label is named", "nobody is assigned"}
+"""What is asked may itself be what the schema calls optional."""
 INSTALLATION = {"installation": {"id": 11, "node_id": "x"}}
 
 
@@ -134,10 +136,9 @@ def test_what_the_schema_calls_optional_may_be_missing_from_every_example() -> N
         whole, parsed = (
             parse(event, json.dumps({**each, **INSTALLATION}).encode()) for each in (payload, bare)
         )
-        if (event, action) == ("issues", "assigned"):  # who was assigned is optional
-            assert parsed == Ignored(reason="nobody is assigned")
-        else:
-            assert type(parsed) is type(whole), (event, action, parsed)
+        if type(parsed) is not type(whole):
+            assert isinstance(parsed, Ignored)
+            assert parsed.reason in NOTHING_NAMED, (event, action, parsed)
         seen.add((event, action))
     assert seen == USED
     assert left_out > 20

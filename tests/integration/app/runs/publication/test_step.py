@@ -434,5 +434,5 @@ async def test_a_crash_after_each_outward_act_doubles_nothing(
 
 def test_every_kind_of_obstacle_is_in_the_table_or_named_here() -> None:
     elsewhere = {"taken", "in_the_way", "object", "nothing_new", "transferred", "token"}
-    elsewhere |= {"base_moved", "branch_moved", "pull_closed", "stopped", "other"}
+    elsewhere |= {"base_moved", "branch_moved", "pull_closed", "head_gone", "stopped", "other"}
     assert {case.kind for case in CASES.values()} - {""} == set(KINDS) - elsewhere
