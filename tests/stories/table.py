@@ -81,8 +81,6 @@ def kept_for_people(world: StoryWorld, issue: int, kind: str) -> None:
 
 async def published_at_last(world: StoryWorld, issue: int) -> None:
     """Nothing is in the way any more: somebody asks, and the kept patch is published."""
-    if world.run().pull_request:
-        return published(world, issue)
     world.person("ann").comment(world.repo, issue, "/patchwright publish")
     await world.work()
     published(world, issue)
@@ -337,8 +335,10 @@ async def our_branch_deleted_before_its_pull_request(world: StoryWorld) -> None:
     issue = world.labelled()
     await world.work()
     assert deleted
-    if not world.run().pull_request:  # else a crash came in between, and it was pushed again
-        kept_for_people(world, issue, "head_gone")
+    if world.run().pull_request:  # a crash came in between, and it was pushed again
+        published(world, issue)
+        return
+    kept_for_people(world, issue, "head_gone")
     await published_at_last(world, issue)
 
 
