@@ -108,7 +108,8 @@ check-prism: test-setup
 
 check-stories: setup
 	$(BIN)/python -m tests.doubles.github.description.fetch
-	PATCHWRIGHT_CHECK_STORIES=1 $(BIN)/python -m pytest -n 2 tests/stories $(PYTEST_ARGS)
+	PATCHWRIGHT_CHECK_STORIES=1 $(BIN)/python -m pytest -n 2 tests/stories \
+	  tests/integration/app/runs/publication/test_step.py $(PYTEST_ARGS)
 
 check-openapi: test-setup
 	$(BIN)/python -m tests.e2e.check_openapi $(OPENAPI_EXAMPLES)

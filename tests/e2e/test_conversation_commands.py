@@ -15,7 +15,6 @@ from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.server import GithubServer
 from tests.doubles.sglang.turns import Call, Policy, Request, Say
 from tests.e2e.conversation_world import REPAIR, REPO, REPRODUCE, Story
-from tests.support.github.app import git
 
 
 def looking_until(word: str) -> Policy:
@@ -93,51 +92,6 @@ def test_stop_hint_explain_help_and_strangers(
         assert [(n.author, n.text) for n in human] == [
             ("ann", "the percentage is out of a hundred")
         ]
-        assert len(github_world.pulls(REPO)) == 1
-
-
-def test_a_kept_patch_is_published_when_nothing_is_in_the_way_any_more(
-    github_server: GithubServer, github_world: GithubWorld, tmp_path: Path
-) -> None:
-    story = Story(github_server, github_world, tmp_path)
-    story.repository()
-    ann, eve = story.person("ann"), story.person("eve", "read")
-    github_world.admin("change-repo", repo=REPO, rules=[{"kind": "signatures"}])
-    with story.serving():
-        issue = story.labelled()
-        run = story.done()
-        assert (run.outcome, run.pull_request) == ("proven", "")
-        [kept] = story.said(issue)
-        assert "**Fix proven, but it could not be published: a rule takes only commits" in kept
-        assert "discount / 100" in kept
-        turns = len(story.model_bodies())
-
-        # Those who may not give commands are not heard; and it is still in the way.
-        eve.comment(REPO, issue, "/patchwright publish")
-        story.settled()
-        assert story.store.get_run(run.id).round == 1
-        ann.comment(REPO, issue, "/patchwright publish")
-        assert story.done(rounds=2).pull_request == ""
-        assert story.said(issue) == [kept]
-
-        # The base branch has moved: the patch is proven on its tip, and no model is asked.
-        github_world.admin("change-repo", repo=REPO, rules=[])
-        bare = github_server.world_state.repo(REPO)
-        assert bare is not None
-        tip = git(bare.git, "commit-tree", "main^{tree}", "-p", "main", "-m", "other work")
-        git(bare.git, "update-ref", "refs/heads/main", tip)
-        ann.comment(REPO, issue, "/patchwright publish")
-        published = story.done(rounds=3)
-        assert published.pull_request == story.pull()["html_url"]
-        assert not story.pull()["draft"]
-        [commit] = story.commits(story.pull()["number"])
-        assert [parent["sha"] for parent in commit["parents"]] == [tip]
-        assert len(story.model_bodies()) == turns
-        [now] = story.said(issue)
-        assert published.pull_request in now
-        ann.comment(REPO, issue, "/patchwright publish")
-        story.settled()
-        assert "It is published" in story.said(issue)[-1]
         assert len(github_world.pulls(REPO)) == 1
 
 

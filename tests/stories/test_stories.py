@@ -20,6 +20,8 @@ REPRESENTATIVE = {
     "change-refused-then-published": 10,
     "branch-of-the-open-pull-request-deleted": 9,
     "issue-locked-and-unlocked": 3,
+    "push-refused-then-published": 4,
+    "webhooks-twice-and-backwards": 6,
 }
 """Stories that are told with the tests, and the act that a crash follows."""
 
