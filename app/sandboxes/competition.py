@@ -21,6 +21,9 @@ from sandbox.setup.records import PreparedEnvironment, SetupFailed
 MOST = 0.5
 """The share of tests that must pass where a degraded environment is to prove anything."""
 
+_ROUNDS = 4
+"""Most set-ups in a row that bring what the suite then says it misses."""
+
 Prepare = Callable[[Environment], Awaitable[PreparedEnvironment]]
 """Makes an environment. Raises `SetupFailed`."""
 Try = Callable[[PreparedEnvironment], Awaitable[Trial | None]]
@@ -73,7 +76,7 @@ async def compete(
 ) -> Result:
     """Try environments in their order until one runs the suite well; the bare image comes last.
 
-    A suite that misses what a distribution of PyPI would bring is tried once more with that. After
+    A suite that misses what a distribution of PyPI would bring is tried again with that. After
     `deadline` (of `time.monotonic`) no other is begun, if there is one. Raises `SetupFailed` where
     one that was asked for fails.
     """
@@ -89,8 +92,9 @@ async def compete(
             made.append(Competitor(prepared, await run_suite(prepared)))
             if not made[-1].wins:
                 progress(made[-1].said)
-                again = await _with_what_is_missing(made[-1], prepare, run_suite, manifests)
-                made += [again] if again else []
+                made += await _with_what_is_missing(
+                    made[-1], prepare, run_suite, manifests, deadline
+                )
         except SetupFailed as error:
             if environment.explicit:
                 raise
@@ -103,15 +107,36 @@ async def compete(
 
 
 async def _with_what_is_missing(
-    worse: Competitor, prepare: Prepare, run_suite: Try, manifests: Mapping[str, str]
-) -> Competitor | None:
-    """The same environment with the distributions that the suite says it misses; None: none."""
-    trial, prepared = worse.trial, worse.prepared
-    if trial is None:
-        return None
-    wanted = _wanted(trial, manifests)
-    if not wanted:
-        return None
+    worse: Competitor,
+    prepare: Prepare,
+    run_suite: Try,
+    manifests: Mapping[str, str],
+    deadline: float,
+) -> list[Competitor]:
+    """The same environment with the distributions that the suite says it misses, round by round.
+
+    A suite that stops at its first failing import names one of several at a time.
+    """
+    made: list[Competitor] = []
+    brought: set[str] = set()
+    while len(made) < _ROUNDS and not (made and time.monotonic() > deadline):
+        last = made[-1] if made else worse
+        wanted = tuple(name for name in _wanted(last.trial, manifests) if name not in brought)
+        if not wanted:
+            break
+        brought |= set(wanted)
+        try:
+            made.append(await _with(wanted, last.prepared, prepare, run_suite))
+        except SetupFailed:
+            if not made:
+                raise
+            break
+    return made
+
+
+async def _with(
+    wanted: Sequence[str], prepared: PreparedEnvironment, prepare: Prepare, run_suite: Try
+) -> Competitor:
     before = prepared.environment
     steps = venv_with(wanted, before.steps)
     source = f"{before.source}, with {', '.join(wanted)}"

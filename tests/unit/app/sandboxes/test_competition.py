@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def trial_of(passed: int, missing: int = 0, failed: int = 0) -> Trial:
 
 async def held(
     candidates: list[Environment],
-    outcomes: dict[str, Trial | None],
+    outcomes: Mapping[str, Trial | None],
     broken: tuple[str, ...] = (),
     deadline: float = 0.0,
 ) -> tuple[Result, list[str]]:
@@ -105,6 +106,29 @@ async def test_a_missing_module_is_brought_in_a_second_round() -> None:
     assert steps[0].command == "lock"
     assert "numpy" in steps[-1].command
     assert result.best.prepared.image == "image of locked, with numpy"
+
+
+async def test_a_suite_that_names_one_missing_module_at_a_time_gets_them_all() -> None:
+    def stops_at(module: str) -> Trial:
+        run = SuiteRun(
+            command="python3 -m pytest -q",
+            exit_code=4,
+            output=f"ImportError while loading conftest\nE   No module named '{module}'\n",
+        )
+        return Trial(command=run.command, run=run, readiness=judge_suite(run))
+
+    outcomes = {
+        "locked": stops_at("numpy"),
+        "locked, with numpy": stops_at("yaml"),
+        "locked, with numpy, with pyyaml": trial_of(23),
+    }
+    result, tried = await held([LOCKED, DATED], outcomes)
+    assert tried == list(outcomes) and why_degraded(result) == ""
+    assert result.best.prepared.environment.steps[0].command == "lock"
+    # One that is still missing when it was brought is not brought again.
+    outcomes["locked, with numpy"] = stops_at("numpy")
+    _, tried = await held([LOCKED, Environment(BARE)], outcomes)
+    assert tried == ["locked", "locked, with numpy"]
 
 
 async def test_a_set_up_that_fails_is_followed_by_the_next() -> None:
