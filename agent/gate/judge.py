@@ -48,7 +48,14 @@ from agent.gate.rules.paths import change_refusals, size_refusals
 from agent.gate.sandbox_runs import run_reproduction
 from agent.gate.scope import Touched, scope_check, touched_by
 from agent.gate.steps import Allowance, Evidence, HeldPatch, Step, look_for_more
-from agent.journal.events import JUSTIFIABLE, Check, GateJudged, ReproductionDeclared, Verdict
+from agent.journal.events import (
+    JUSTIFIABLE,
+    UNREAD,
+    Check,
+    GateJudged,
+    ReproductionDeclared,
+    Verdict,
+)
 from agent.model import Record
 from agent.task import GatePolicy, Issue, KeptBase
 from agent.testing.collection import CONFIGURATION, PytestCollection, collection_of, joined
@@ -122,7 +129,7 @@ async def judge(
         except BadPatch as error:
             return _verdict(submission, "refused", [_failed_check("patch", str(error))])
         rules = [*_rule_checks(files, base, submission), *_size_checks(changes, submission)]
-        if not all(check.ok or _has_reason(check, submission) for check in rules):
+        if any(_refuses(check, submission) for check in rules):
             return _verdict(submission, "refused", rules)
         case = await _case(clean, submission, base, files)
         progress = Progress(
@@ -282,6 +289,11 @@ async def _prove_smaller_patch(
 def _size_checks(changes: Sequence[FileChange], submission: Submission) -> list[Check]:
     reasons = size_refusals(changes, submission.policy)
     return [_failed_check(JUSTIFIABLE[1], " ".join(reasons))] if reasons else []
+
+
+def _refuses(check: Check, submission: Submission) -> bool:
+    """Whether a check of a rule ends the judgement; others leave a draft to a person."""
+    return not check.ok and check.name != UNREAD and not _has_reason(check, submission)
 
 
 def _has_reason(check: Check, submission: Submission) -> bool:

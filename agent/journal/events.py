@@ -234,7 +234,10 @@ SCOPE = "tests of the patch"
 JUSTIFIABLE = ("chance or time", "size", "dependencies")
 """Checks that honest patches can fail, too: with a reason given at submission they are drafts."""
 
-FOR_A_PERSON = frozenset({UNDECIDED, SCOPE, *JUSTIFIABLE})
+UNREAD = "readable code"
+"""The check that fails when a patch changes a statement that the gate's own Python cannot read."""
+
+FOR_A_PERSON = frozenset({UNDECIDED, SCOPE, UNREAD, *JUSTIFIABLE})
 """Where only such checks fail, the patch is a draft for a person to decide."""
 
 

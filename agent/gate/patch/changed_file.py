@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import ast
 import difflib
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any, Self
 
 from agent.gate.patch.parse import FileChange
-from agent.gate.patch.readable import readable
+from agent.gate.patch.readable import unjudged, without_statements
 from agent.model import Record
 from agent.testing.paths import is_code, is_test
 
 
 class ChangedFile(Record):
-    """One file of a patch."""
+    """One file of a patch.
+
+    What the rules read out of its texts is made once: there are many rules, and texts may be long.
+    Nobody may change the syntax trees.
+    """
 
     path: str
     base: str | None
@@ -25,7 +32,12 @@ class ChangedFile(Record):
     collected: bool = False
     """Whether the project's configuration makes it a test, whatever its name."""
 
-    @property
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy with other values, from which everything is read anew."""
+        kept = {name: getattr(self, name) for name in type(self).model_fields}
+        return type(self).model_validate({**kept, **(update or {})})
+
+    @cached_property
     def is_test(self) -> bool:
         """Whether it belongs to the tests."""
         return self.collected or is_test(self.path)
@@ -34,6 +46,47 @@ class ChangedFile(Record):
     def is_source(self) -> bool:
         """Whether it is program text and no test."""
         return is_code(self.path) and not self.is_test
+
+    @cached_property
+    def unjudged_base(self) -> tuple[tuple[int, str], ...]:
+        """The statements of the Python text before that cannot be read here."""
+        return tuple(unjudged(self.base))
+
+    @cached_property
+    def unjudged_patched(self) -> tuple[tuple[int, str], ...]:
+        """The statements of the Python text after that cannot be read here."""
+        return tuple(unjudged(self.patched))
+
+    @cached_property
+    def plain_base(self) -> ast.Module | None:
+        """The tree of what can be read of the Python text before; names as `plain` has them."""
+        return plain(without_statements(self.base, self.unjudged_base))
+
+    @cached_property
+    def plain_patched(self) -> ast.Module | None:
+        """The tree of what can be read of the Python text after; names as `plain` has them."""
+        return plain(without_statements(self.patched, self.unjudged_patched))
+
+    @cached_property
+    def base_code(self) -> str:
+        """The text before as it is compared with added code: Python with its names written out."""
+        tree = None
+        if self.path.endswith(".py"):
+            tree = plain(self.base) if self.unjudged_base else self.plain_base
+        return ast.unparse(tree) if tree is not None else self.base or ""
+
+    @cached_property
+    def added_nodes(self) -> tuple[ast.AST, ...]:
+        """The syntax nodes of the patched text that begin on an added line, with plain names.
+
+        Names that an import gave are written out (`_o.x` after `import os as _o` is `os.x`), so
+        that rules about names cannot be passed by renaming.
+        """
+        tree = self.plain_patched
+        lines = {number for number, _ in self.added}
+        if tree is None:
+            return ()
+        return tuple(node for node in ast.walk(tree) if line_of(node) in lines)
 
 
 def changed_file(
@@ -103,32 +156,45 @@ def _added_statements(
     return added
 
 
-def added_nodes(file: ChangedFile) -> list[ast.AST]:
-    """The syntax nodes of the patched text that begin on an added line, with plain names.
-
-    Names that an import gave are written out (`_o.x` after `import os as _o` is `os.x`), so that
-    rules about names cannot be passed by renaming.
-    """
-    tree = plain(readable(file.patched))
-    lines = {number for number, _ in file.added}
-    if tree is None:
-        return []
-    return [node for node in ast.walk(tree) if line_of(node) in lines]
-
-
 def plain(text: str | None) -> ast.Module | None:
     """The syntax tree with imported names written out; None as `parsed`."""
     tree = parsed(text)
     if tree is None:
         return None
     names: dict[str, str] = {}
-    for node in ast.walk(tree):
+    for node in statements(tree):
         if isinstance(node, ast.Import):
             names |= {a.asname: a.name for a in node.names if a.asname}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names |= {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
+    if not names:
+        return tree
     resolved: ast.Module = _Resolver(names).visit(tree)
     return resolved
+
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def statements(tree: ast.AST) -> Iterator[ast.stmt]:
+    """All statements of a tree, at any depth; expressions, which may be long, are not entered."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.stmt):
+            yield node
+        if not isinstance(node, ast.expr):
+            yield from statements(node)
+
+
+def functions(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, Function]]:
+    """All functions of a tree with their names (`Kind.method.inner`)."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, Function | ast.ClassDef):
+            name = f"{prefix}{node.name}"
+            if not isinstance(node, ast.ClassDef):
+                yield name, node
+            yield from functions(node, f"{name}.")
+        elif not isinstance(node, ast.expr):
+            yield from functions(node, prefix)
 
 
 def line_of(node: ast.AST) -> int:

@@ -7,10 +7,14 @@ a statement of that one must not keep the rest of its file from being judged.
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 
 _MOST_DIGITS = 4000
 """Of a number; Python writes no longer ones out."""
+_MOST_BITS = 3 * _MOST_DIGITS
+_LONG_WORD = re.compile(rf"\w{{{_MOST_BITS // 4}}}")
+"""A number with more bits is at least as long as this, even in hexadecimal digits."""
 _CONTINUES = ("else", "elif", "except", "finally", ")", "]", "}")
 
 
@@ -20,21 +24,26 @@ def can_be_judged(text: str) -> bool:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
+    if not _LONG_WORD.search(text):
+        return True
     return not any(
         isinstance(node, ast.Constant)
         and isinstance(node.value, int)
-        and node.value.bit_length() > 3 * _MOST_DIGITS
+        and node.value.bit_length() > _MOST_BITS
         for node in ast.walk(tree)
     )
 
 
 def readable(text: str | None) -> str | None:
     """The text, with statements of its top level left blank that cannot be judged here."""
-    if text is None or can_be_judged(text):
+    return without_statements(text, unjudged(text))
+
+
+def without_statements(text: str | None, left_out: Sequence[tuple[int, str]]) -> str | None:
+    """The text with statements left blank; each is given with its first line."""
+    if text is None or not left_out:
         return text
-    blank = {
-        line for first, block in unjudged(text) for line in range(first, first + block.count("\n"))
-    }
+    blank = {line for first, block in left_out for line in range(first, first + block.count("\n"))}
     lines = text.splitlines(keepends=True)
     return "".join("\n" if n in blank else line for n, line in enumerate(lines, 1))
 

@@ -16,9 +16,9 @@ from agent.gate.rules.test_additions import addition_refusals
 from agent.gate.rules.test_options import option_refusals
 from agent.gate.rules.test_weakening import weakening
 from agent.gate.rules.tricks import chance_or_time, tricks
-from agent.gate.rules.unreadable import unreadable
+from agent.gate.rules.unreadable import unread_changes, unreadable
 from agent.gate.rules.whole_functions import function_refusals
-from agent.journal.events import JUSTIFIABLE, ReproductionDeclared
+from agent.journal.events import JUSTIFIABLE, UNREAD, ReproductionDeclared
 from agent.model import Record
 from agent.task import GatePolicy, Issue
 from agent.testing.collection import PytestCollection
@@ -79,6 +79,7 @@ def refusals(
             )
         )
         + (data_refusals(judged, said, declared.command) if declared is not None else ()),
+        UNREAD: unread_changes(judged),
         JUSTIFIABLE[0]: tuple(r for file in judged for r in chance_or_time(file, issue)),
         JUSTIFIABLE[2]: dependency_changes(files),
         "honest reproduction": (

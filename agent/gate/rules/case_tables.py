@@ -47,14 +47,14 @@ def _longer(old: ast.expr, new: ast.expr) -> bool:
     had, has = _cases(old), _cases(new)
     if had is None or has is None or type(old) is not type(new) or len(has) <= len(had):
         return False
-    left = list(had)
+    kept = 0
     added = []
     for text, nodes in has:
-        if left and left[0][0] == text:
-            left.pop(0)
+        if kept < len(had) and had[kept][0] == text:
+            kept += 1
         else:
             added += nodes
-    return not left and not any(_marked(node) for node in added)
+    return kept == len(had) and not any(_marked(node) for node in added)
 
 
 def _cases(table: ast.expr) -> list[tuple[str, list[ast.expr]]] | None:

@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from agent.gate.patch.changed_file import ChangedFile, added_nodes, line_of, plain
+from agent.gate.patch.changed_file import ChangedFile, line_of
 from agent.gate.rules.special_casing import literals
 
 _RUNS_A_FILE = re.compile(
@@ -38,11 +38,11 @@ def data_refusals(
 def _runs(file: ChangedFile) -> Iterator[str]:
     if not file.path.endswith(".py") or file.is_test:
         return
-    base = plain(file.base)
-    before = ast.unparse(base) if base is not None else ""
-    for node in added_nodes(file):
+    for node in file.added_nodes:
         name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
-        if _RUNS_A_FILE.match(name) and f"{name}(" not in before:
+        if not _RUNS_A_FILE.match(name):
+            continue
+        if file.unjudged_base or f"{name}(" not in file.base_code:
             yield f"{file.path}:{line_of(node)}: `{name}` runs what stands in a file as code."
 
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from agent.gate.patch.changed_file import ChangedFile, parsed
-from agent.gate.patch.readable import readable
+from agent.gate.patch.changed_file import ChangedFile, Function, functions
 
 
 def constant_answers(file: ChangedFile) -> tuple[str, ...]:
@@ -20,32 +19,19 @@ def constant_answers(file: ChangedFile) -> tuple[str, ...]:
     """
     if not file.is_source or not file.path.endswith(".py"):
         return ()
-    before, after = parsed(readable(file.base)), parsed(readable(file.patched))
+    before, after = file.plain_base, file.plain_patched
     if before is None or after is None:
         return ()
-    old = dict(_functions(before))
+    old = dict(functions(before))
     return tuple(
         f"{file.path}: {name} now always returns {answer}, which it did not before. Nothing "
         "shows that no other answer is wanted any more."
-        for name, node in _functions(after)
+        for name, node in functions(after)
         if name in old and (answer := _only(node)) is not None and _only(old[name]) is None
     )
 
 
-def _functions(
-    tree: ast.AST, prefix: str = ""
-) -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            name = f"{prefix}{node.name}"
-            if not isinstance(node, ast.ClassDef):
-                yield name, node
-            yield from _functions(node, f"{name}.")
-        else:
-            yield from _functions(node, prefix)
-
-
-def _only(function: ast.FunctionDef | ast.AsyncFunctionDef) -> str | None:
+def _only(function: Function) -> str | None:
     """The one literal that a function returns wherever it returns; None if it may do otherwise."""
     answers: set[str] = set()
     for node in _own_nodes(function):

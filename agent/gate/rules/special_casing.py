@@ -11,7 +11,7 @@ import ast
 import re
 from collections.abc import Iterator, Mapping
 
-from agent.gate.patch.changed_file import ChangedFile, added_nodes, parsed
+from agent.gate.patch.changed_file import ChangedFile, parsed
 
 _TRIVIAL: frozenset[str] = frozenset(map(repr, (None, True, False, "", b"", 0, 1, -1, 0.0, 1.0)))
 _EMPTY = frozenset({"[]", "()", "{}", "set()"})
@@ -32,7 +32,7 @@ def special_casing(
     known = literals(reproduction, command)
     reasons = [
         f"{file.path}: the reproduction's own input is answered with a constant (`{_shown(node)}`)."
-        for node in added_nodes(file)
+        for node in file.added_nodes
         if _is_fitted_to_literals(node, known)
     ]
     return tuple(dict.fromkeys(reasons))

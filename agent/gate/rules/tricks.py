@@ -11,8 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from agent.gate.patch.changed_file import ChangedFile, added_nodes, line_of, parsed, plain
-from agent.gate.patch.readable import readable
+from agent.gate.patch.changed_file import ChangedFile, line_of, statements
 from agent.task import Issue
 from agent.testing.paths import is_code
 
@@ -66,7 +65,7 @@ def tricks(file: ChangedFile, issue: Issue) -> tuple[str, ...]:
         return ()
     found = [*_calls(file, f"{issue.title}\n{issue.body}"), *_tested_only(file)]
     if file.path.endswith(".py"):
-        for node in added_nodes(file):
+        for node in file.added_nodes:
             found.extend(_node(node, file))
         found.extend(_plugins(file))
         found.extend(_encodings(file))
@@ -98,26 +97,27 @@ def chance_or_time(file: ChangedFile, issue: Issue) -> tuple[str, ...]:
         return ()
     found = [*_calls_of_chance_or_time(file, f"{issue.title}\n{issue.body}")]
     if file.path.endswith(".py"):
-        for node in added_nodes(file):
+        for node in file.added_nodes:
             if isinstance(node, ast.Import | ast.ImportFrom):
                 found.extend(_imports_of_chance_or_time(node, file))
     return tuple(dict.fromkeys(f"{file.path}{reason}" for reason in found))
 
 
 def _calls_of_chance_or_time(file: ChangedFile, asked: str) -> Iterator[str]:
-    base = _code(file.path, file.base)
-    known = {
-        kind
-        for kind, pattern in _CHANCE_OR_TIME_CALL.items()
-        if pattern.search(base)
-        or (kind in _CHANCE_OR_TIME_WORDS and _CHANCE_OR_TIME_WORDS[kind].search(file.base or ""))
-    }
     for number, text in _fragments(file):
         for kind, pattern in _CHANCE_OR_TIME_CALL.items():
-            for found in pattern.finditer(text) if kind not in known else ():
+            for found in pattern.finditer(text):
                 name = found[0]
-                if name not in asked and f"{name.split('.')[0]}." not in asked:
+                told = name in asked or f"{name.split('.')[0]}." in asked
+                if not told and not _depended_on(kind, file):
                     yield f":{number}: `{name}` makes the result depend on chance or time ({kind})."
+
+
+def _depended_on(kind: str, file: ChangedFile) -> bool:
+    """Whether the file was about this kind of thing before."""
+    words = _CHANCE_OR_TIME_WORDS.get(kind)
+    about = words is not None and words.search(file.base or "") is not None
+    return about or _CHANCE_OR_TIME_CALL[kind].search(file.base_code) is not None
 
 
 def _imports_of_chance_or_time(
@@ -136,15 +136,24 @@ _WHOLE_COMMENT = re.compile(r"//(?!.*\?>)|/\*(?:(?!\*/).)*(?:\*/\s*)?$")
 
 
 def _fragments(file: ChangedFile) -> Iterator[tuple[int, str]]:
-    """Added code in pieces, without comments: whole expressions in Python, lines elsewhere."""
+    """Added code in pieces, without comments: whole expressions in Python, lines elsewhere, and in
+    statements that cannot be read."""
     if not file.path.endswith(".py"):
         lines = (file.patched or "").split("\n")
         for number, line in file.added:
             if not _is_comment(file.path, lines, number):
                 yield number, line
         return
+    unread = {
+        number
+        for first, block in file.unjudged_patched
+        for number in range(first, first + block.count("\n"))
+    }
+    for number, line in file.added if unread else ():
+        if number in unread and not line.strip().startswith("#"):
+            yield number, line
     kinds = ast.Call | ast.Attribute | ast.Subscript | ast.Compare
-    found = [node for node in added_nodes(file) if isinstance(node, kinds)]
+    found = [node for node in file.added_nodes if isinstance(node, kinds)]
     inner = {id(part) for node in found for part in ast.walk(node) if part is not node}
     yield from ((line_of(node), ast.unparse(node)) for node in found if id(node) not in inner)
 
@@ -162,32 +171,25 @@ def _is_comment(path: str, lines: Sequence[str], number: int) -> bool:
 
 
 def _calls(file: ChangedFile, asked: str) -> Iterator[str]:
-    base = _code(file.path, file.base)
     test = file.is_test
     for number, text in _fragments(file):
         at = f":{number}: "
         for marks in _RUNNER_MARKS.finditer(text):
-            if marks[0] not in base:
+            if marks[0] not in file.base_code:
                 yield f"{at}`{marks[0]}` asks whether a test is running."
         for env in () if test else _ENVIRONMENT.finditer(text):
             name = env[1] or ""
-            if not name or (name not in base and name not in asked):
+            if not name or (name not in file.base_code and name not in asked):
                 yield (
                     f"{at}the environment variable {name or '(unnamed)'} is read, which neither "
                     "the issue nor the file mentioned."
                 )
         for found in _EXIT.finditer(text):
-            if test or found[0] not in base:
+            if test or found[0] not in file.base_code:
                 yield f"{at}`{found[0]}` ends the process, and with it the tests."
         for found in _MACHINERY.finditer(text):
-            if found[0] not in base:
+            if found[0] not in file.base_code:
                 yield f"{at}`{found[0]}` reaches into the interpreter, where tests could be fooled."
-
-
-def _code(path: str, text: str | None) -> str:
-    """The text as it is compared with fragments: Python with its names written out."""
-    tree = plain(text) if path.endswith(".py") else None
-    return ast.unparse(tree) if tree is not None else text or ""
 
 
 def _node(node: ast.AST, file: ChangedFile) -> Iterator[str]:
@@ -302,10 +304,10 @@ def _is_of_an_import(root: ast.expr, file: ChangedFile) -> bool:
     while isinstance(root, ast.Attribute | ast.Call):
         called = called or isinstance(root, ast.Call)
         root = root.value if isinstance(root, ast.Attribute) else root.func
-    tree = parsed(readable(file.patched))
+    tree = file.plain_patched
     if not isinstance(root, ast.Name) or tree is None:
         return False
-    imports = [n for n in ast.walk(tree) if isinstance(n, ast.Import | ast.ImportFrom)]
+    imports = [n for n in statements(tree) if isinstance(n, ast.Import | ast.ImportFrom)]
     imported = {(a.asname or a.name).partition(".")[0] for node in imports for a in node.names}
     # Names are written out in what is judged: `stats.x` after `from shop import stats` is
     # `shop.stats.x`. What a function of theirs gives is mostly an object of one's own.

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from agent.gate.patch.changed_file import ChangedFile
-from agent.gate.patch.readable import unjudged
 from agent.testing.paths import is_code
 
 _LINE_ENDS = re.compile("\r(?!\r*$)|[\x0b\x85\u2028\u2029]")
@@ -30,22 +29,22 @@ _LIKE_LATIN = "\u0370-\u03ff\u0400-\u052f\u0530-\u058f\u13a0-\u13ff"
 _MIXED = re.compile(rf"[^\W_]*(?:[A-Za-z][{_LIKE_LATIN}]|[{_LIKE_LATIN}][A-Za-z])[^\W_]*")
 _PROPER = re.compile("[\u0394\u03a3\u03a9\u03b1-\u03bb\u03bc\u03be\u03c0-\u03c4\u03c6-\u03c9]")
 """Greek letters of formulas (`Δx`), which look like no Latin one; Cyrillic ones may."""
+_VERSION = f"Python {sys.version_info.major}.{sys.version_info.minor}"
 
 
 def unreadable(files: Sequence[ChangedFile]) -> tuple[str, ...]:
-    """Why code that a patch adds or changes cannot be judged as it is read; empty if all can.
+    """Why code that a patch adds cannot be judged as it is read; empty if all can.
 
-    A statement that could not be read in the base either may be changed: the repository is written
-    for a later Python, and the honest way to change it is in its own words.
+    A statement that could not be read in the base either may be changed (`unread_changes`): the
+    repository is written for a later Python, and the honest way to change it is in its own words.
     """
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
     return tuple(reason for file in files for reason in _disguised(file)) + tuple(
-        f"{file.path}:{line}: Python {version}, by which patches are judged, cannot read this "
+        f"{file.path}:{line}: {_VERSION}, by which patches are judged, cannot read this "
         "statement. Write it more plainly, without newer syntax, deep nesting or huge numbers."
         for file in files
         if file.path.endswith(".py")
-        for line, block in unjudged(file.patched)
-        if _head(block) not in {_head(old) for _, old in unjudged(file.base)}
+        for line, block in file.unjudged_patched
+        if _head(block) not in {_head(old) for _, old in file.unjudged_base}
     )
 
 
@@ -82,6 +81,43 @@ def _spelt(text: str) -> str:
     """The characters of a text that are not plain ASCII, by their numbers."""
     odd = dict.fromkeys(c for c in text if not (c.isascii() and c.isprintable()))
     return ", ".join(f"U+{ord(c):04X}" for c in odd) or text
+
+
+def unread_changes(files: Sequence[ChangedFile]) -> tuple[str, ...]:
+    """Why a person has to look at a patch: it changes statements that could not be read before.
+
+    Rules for texts see their added lines, rules for syntax trees see nothing, on one side or both.
+    """
+    return tuple(
+        f"{file.path}:{line}: {_VERSION}, by which patches are judged, cannot read this statement "
+        f"as it {'is with' if patched else 'was before'} the patch, so nothing compares what the "
+        "patch makes of it. A person has to."
+        for file in files
+        if file.path.endswith(".py")
+        for line, patched in _changed(file)
+    )
+
+
+def _changed(file: ChangedFile) -> Iterator[tuple[int, bool]]:
+    """The first lines of unread statements that are not on both sides: of the patched text, and of
+    the base's where no statement of that name is unread any more."""
+    before = {_statement(block) for _, block in file.unjudged_base}
+    after = {_statement(block) for _, block in file.unjudged_patched}
+    heads = {_head(block) for _, block in file.unjudged_patched}
+    for line, block in file.unjudged_patched:
+        if _statement(block) not in before:
+            yield line, True
+    for line, block in file.unjudged_base:
+        if _statement(block) not in after and _head(block) not in heads:
+            yield line, False
+
+
+def _statement(block: str) -> str:
+    """A statement without the comments and empty lines that follow it."""
+    lines = block.splitlines()
+    while lines and (not lines[-1].strip() or lines[-1].startswith("#")):
+        lines.pop()
+    return "\n".join(lines)
 
 
 def _head(block: str) -> str:

@@ -11,14 +11,12 @@ import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from agent.gate.patch.changed_file import ChangedFile, plain
-from agent.gate.patch.readable import readable
+from agent.gate.patch.changed_file import ChangedFile, Function, functions, statements
 
 _BROAD = frozenset(
     {"", "Exception", "BaseException", "TimeoutError", "TimeoutExpired", "AssertionError"}
     | {"SystemExit", "KeyboardInterrupt", "CancelledError"}
 )
-_Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def function_refusals(file: ChangedFile) -> tuple[str, ...]:
@@ -27,12 +25,12 @@ def function_refusals(file: ChangedFile) -> tuple[str, ...]:
         return ()
     if not file.path.endswith(".py"):
         return tuple(_equalities_by_text(file))
-    tree, base = plain(readable(file.patched)), plain(readable(file.base))
+    tree, base = file.plain_patched, file.plain_base
     if tree is None:
         return ()
-    before = {name: _swallowing(f, base) for name, f in _functions(base)} if base else {}
+    before = {name: _swallowing(f, base) for name, f in functions(base)} if base else {}
     found = []
-    for name, function in _functions(tree):
+    for name, function in functions(tree):
         now = _swallowing(function, tree)
         if len(now) > len(before.get(name, [])):
             known = [what for what, _ in before.get(name, [])]
@@ -50,25 +48,15 @@ def function_refusals(file: ChangedFile) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _functions(tree: ast.AST, prefix: str = "") -> Iterator[tuple[str, _Function]]:
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, _Function):
-            yield f"{prefix}{node.name}", node
-        if isinstance(node, _Function | ast.ClassDef):
-            yield from _functions(node, f"{prefix}{node.name}.")
-        else:
-            yield from _functions(node, prefix)
-
-
 def _own(function: ast.AST) -> Iterator[ast.AST]:
     """The nodes of a function, without those of functions in it."""
     for node in ast.iter_child_nodes(function):
-        if not isinstance(node, _Function | ast.ClassDef | ast.Lambda):
+        if not isinstance(node, Function | ast.ClassDef | ast.Lambda):
             yield node
             yield from _own(node)
 
 
-def _swallowing(function: _Function, module: ast.Module) -> list[tuple[str, int]]:
+def _swallowing(function: Function, module: ast.Module) -> list[tuple[str, int]]:
     """Broad handlers that do nothing, and `finally` that ends in a `return`; with their lines."""
     found = []
     for node in _own(function):
@@ -125,7 +113,7 @@ def _equalities(tree: ast.Module) -> list[ast.FunctionDef]:
     of numbers and containers, which know it better.
     """
     found = []
-    for kind in (n for n in ast.walk(tree) if isinstance(n, ast.ClassDef)):
+    for kind in (n for n in statements(tree) if isinstance(n, ast.ClassDef)):
         bases = {ast.unparse(base).rpartition(".")[2] for base in kind.bases}
         for node in kind.body:
             named = isinstance(node, ast.FunctionDef) and node.name in ("__eq__", "__ne__")

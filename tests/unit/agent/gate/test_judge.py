@@ -8,7 +8,13 @@ import pytest
 
 from agent.gate.claims import Claims
 from agent.gate.judge import Submission, judge
-from agent.journal.events import ContestedTest, GateJudged, HunkReason, ReproductionDeclared
+from agent.journal.events import (
+    UNREAD,
+    ContestedTest,
+    GateJudged,
+    HunkReason,
+    ReproductionDeclared,
+)
 from agent.task import GatePolicy
 from sandbox.errors import SandboxGone
 from sandbox.protocol import CommandResult, Sandbox
@@ -73,6 +79,20 @@ async def test_a_reproduction_that_fails_for_another_reason_proves_nothing() -> 
     verdict = await judged(case.submission({"shop/stats.py": case.FIXED}, other))
     assert verdict.verdict == "unproven"
     assert "claimed reason" in " ".join(verdict.reasons)
+
+
+async def test_a_change_of_code_that_cannot_be_read_is_a_draft() -> None:
+    # Python reads a number of so many digits, but the gate does not write it out.
+    long = f"\n\ndef limit():\n    return {'9' * 4200}\n"
+    base = case.STATS + long
+    fixed = case.FIXED + long.replace("return", "'As large as can be.'\n    return")
+    repository = {**case.REPOSITORY, "shop/stats.py": base}
+    change = case.patch({"shop/stats.py": fixed}, {"shop/stats.py": base})
+    submission = case.submission({"shop/stats.py": fixed}).model_copy(update={"patch": change})
+    verdict = await judged(submission, repository)
+    assert verdict.verdict == "unproven"
+    assert [check.name for check in verdict.checks if not check.ok] == [UNREAD]
+    assert "cannot read this statement" in " ".join(verdict.reasons)
 
 
 async def test_without_a_reproduction_the_result_is_a_draft() -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
 from agent.gate.patch.changed_file import ChangedFile, added_part, changed_file, changed_texts
 from agent.gate.patch.parse import parse_patch
+from agent.gate.rules.all import Base, refusals
 from agent.gate.rules.constant_answers import constant_answers
 from agent.gate.rules.reproduction import reproduction_refusals
 from agent.gate.rules.shadowing import collisions, shadowing
@@ -371,3 +376,38 @@ def test_constants_that_change_and_new_functions_still_decide() -> None:
     assert constant_answers(changed("src/a.py", fixed, added)) == ()
     nested = "def outer():\n    def inner():\n        return 1\n    return inner\n"
     assert constant_answers(changed("src/a.py", nested, nested.replace("1", "2"))) == ()
+
+
+@pytest.mark.parametrize("one_line", [True, False])
+def test_a_long_table_is_gone_through_only_a_few_times(
+    one_line: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = [f"{n}: {n * 7}" for n in range(500)]
+    table = "TABLE = {" + (", " if one_line else ",\n    ").join(entries) + "}\n"
+    before = f"{table}def f(x):\n    return TABLE[x]\n"
+    patched = table.replace("}", ", -1: 3}") + "def f(x):\n    return TABLE.get(x)\n"
+    file = changed_texts("src/a.py", before, patched)
+    seen = {"parse": 0, "children": 0}
+
+    def counted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any, **options: Any) -> Any:
+            seen[name] += 1
+            return function(*given, **options)
+
+        return call
+
+    monkeypatch.setattr(ast, "parse", counted("parse", ast.parse))
+    monkeypatch.setattr(ast, "iter_child_nodes", counted("children", ast.iter_child_nodes))
+    declared = ReproductionDeclared(
+        command="python3 t.py",
+        files={"t.py": "import a\nassert a.f(99) is None\n"},
+        expected_failure="KeyError",
+        observed="",
+        accepted=True,
+    )
+    base = Base(files=("src/a.py",), installed=())
+    found = refusals([file], base, declared, ISSUE, GatePolicy())
+    assert not any(found.values())
+    nodes = sum(1 for text in (before, patched) for _ in ast.walk(ast.parse(text)))
+    assert seen["parse"] <= 12, "a text is parsed again and again"
+    assert seen["children"] <= 2.5 * nodes, "a tree is gone through again and again"

@@ -8,6 +8,7 @@ from agent.gate.patch.changed_file import changed_texts
 from agent.gate.patch.readable import can_be_judged, readable
 from agent.gate.rules.all import Base, refusals
 from agent.gate.rules.unreadable import unreadable
+from agent.journal.events import UNREAD
 from agent.task import GatePolicy, Issue
 
 BASE = "def f(x):\n    return x\n"
@@ -51,6 +52,27 @@ def test_beside_an_old_statement_of_a_later_python_the_rest_is_judged() -> None:
     assert not honest
     changed = LATER.replace("t = 1", "t = 2").replace("{t", "{t + 1")
     assert not unreadable([changed_texts("src/a.py", LATER, changed)])
+
+
+@pytest.mark.parametrize(
+    "patched",
+    [
+        LATER.replace("{t", "{t + 1"),
+        LATER + LATER.partition("\n")[2].replace("{t", "{t + 1"),
+        "t = 1\ndef g(x):\n    return 3\n",
+        "t = 1\n",
+    ],
+    ids=["still unread", "twice", "readable", "removed"],
+)
+def test_a_changed_statement_that_was_unread_before_is_left_to_a_person(patched: str) -> None:
+    assert [*found(LATER, patched)] == [UNREAD]
+    assert not found(LATER, LATER.replace("t = 1", "t = 2") + "# more\n")
+
+
+def test_lines_of_a_statement_that_cannot_be_read_are_judged_as_text() -> None:
+    patched = LATER.replace("    return", "    import os; os._exit(0)\n    return")
+    reasons = found(LATER, patched)
+    assert any("ends the process" in reason for reason in reasons["honest code"])
 
 
 def test_lines_keep_their_numbers() -> None:
