@@ -30,10 +30,10 @@ _TRIES = 4
 """Words of a failure that are tried before the attempt is given up."""
 _FAILURE = (
     re.compile(r"^E\s+(\S.*)$", re.MULTILINE),
-    re.compile(r"^\s*((?:[\w.]*(?:Error|Exception|Failure|Warning))\b.*)$", re.MULTILINE),
-    re.compile(r"^\s*((?:Expected|Received|expected|actual)\b.*)$", re.MULTILINE),
-    re.compile(r"^\s*(--- FAIL: .*|not ok .*|panicked at .*|FAILED? .*)$", re.MULTILINE),
-    re.compile(r"^\s*[✕✗×●] (.*?)(?: \(?[\d.]+ ?m?s\)?)?$", re.MULTILINE),
+    re.compile(r"^[^\S\n]*((?:[\w.]*(?:Error|Exception|Failure|Warning))\b.*)$", re.MULTILINE),
+    re.compile(r"^[^\S\n]*((?:Expected|Received|expected|actual)\b.*)$", re.MULTILINE),
+    re.compile(r"^[^\S\n]*(--- FAIL: .*|not ok .*|panicked at .*|FAILED? .*)$", re.MULTILINE),
+    re.compile(r"^[^\S\n]*[✕✗×●] (.*?)(?: \(?[\d.]+ ?m?s\)?)?$", re.MULTILINE),
 )
 """How runners print why a test failed, the most telling first."""
 

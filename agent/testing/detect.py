@@ -54,7 +54,7 @@ _MOST_PARTS = 12
 
 _COLLECTED = re.compile(r"(?:^|/)(?:test_[^/]*|[^/]*_test)\.py$")
 _NAMED_TESTS = re.compile(r"(?:^|/)tests?\.py$|(?:^|/)[^/]+_tests\.py$|(?:^|/)tests?/[^/]+\.py$")
-_HAS_TESTS = re.compile(r"^\s*(?:async\s+)?def test|^class \w*Test|\bTestCase\b", re.M)
+_HAS_TESTS = re.compile(r"^[^\S\n]*(?:async\s+)?def test|^class \w*Test|\bTestCase\b", re.M)
 _NO_PROJECTS = frozenset(
     {"node_modules", "vendor", "third_party", "testdata", "fixtures", "examples", "example", "docs"}
     | {"test", "tests", "__tests__", "spec", "samples", "templates", "benchmarks"}
@@ -289,7 +289,7 @@ def _python_command(
     if with_tests:
         return "python3 -m pytest -q " + shlex.join(with_tests)
     # No test functions at all: scripts of plain assertions.
-    asserting = [f for f in tests if re.search(r"^\s*assert\b", contents.get(f, ""), re.M)]
+    asserting = [f for f in tests if re.search(r"^[^\S\n]*assert\b", contents.get(f, ""), re.M)]
     return " && ".join(f"python3 {shlex.quote(f)}" for f in asserting) or None
 
 

@@ -16,8 +16,7 @@ _SAYS: tuple[tuple[frozenset[Kind], str], ...] = (
     (
         frozenset({"unittest"}),
         r"^NO TESTS RAN|^Ran 0 tests in|"
-        r"^AttributeError: (?:module|type object) '[^']+' has no attribute '[^']+'$"
-        r"(?=[\s\S]*^Ran 1 test in)",
+        r"^AttributeError: (?:module|type object) '[^'\n]+' has no attribute '[^'\n]+'$",
     ),
     (
         frozenset({"jest"}),
@@ -26,13 +25,13 @@ _SAYS: tuple[tuple[frozenset[Kind], str], ...] = (
     ),
     (
         frozenset({"vitest"}),
-        r"No test files found|No test suite found|No test found in suite|^\s*Tests\s+no tests"
-        r"|^\s*Tests\s+(\d+) skipped \(\1\)",
+        r"No test files found|No test suite found|No test found in suite|^[^\S\n]*Tests\s+no tests"
+        r"|^[^\S\n]*Tests\s+(\d+) skipped \(\1\)",
     ),
-    (frozenset({"mocha"}), r"No test files found|^\s*0 passing(?![\s\S]*^\s*[1-9]\d* failing)"),
+    (frozenset({"mocha"}), r"No test files found|^[^\S\n]*0 passing"),
     (
         frozenset({"node"}),
-        r"^[#ℹ] tests 0$|Could not find '|^[#ℹ] pass 0$(?=[\s\S]*^[#ℹ] fail 0$)",
+        r"^[#ℹ] tests 0$|Could not find '|^[#ℹ] pass 0$",
     ),
     (
         frozenset({"tap", "tape"}),
@@ -46,8 +45,7 @@ _SAYS: tuple[tuple[frozenset[Kind], str], ...] = (
     ),
     (
         frozenset({"cargo"}),
-        r"no test target named|^running 0 tests$(?![\s\S]*^running [1-9])|"
-        r"could not find `Cargo.toml`",
+        r"no test target named|^running 0 tests$|could not find `Cargo.toml`",
     ),
     (
         frozenset({"maven", "gradle"}),
@@ -66,13 +64,21 @@ _SAYS: tuple[tuple[frozenset[Kind], str], ...] = (
 """What runners print when nothing ran: pytest, unittest, Jest, Vitest, Mocha, Node, node-tap,
 tape, Go, Cargo, Maven, Gradle; PHPUnit, RSpec, Minitest, .NET and TAP among the others."""
 
+_LATER: dict[str, tuple[str, str, bool]] = {
+    "unittest": ("AttributeError", r"^Ran 1 test in", True),
+    "mocha": ("0 passing", r"^[^\S\n]*[1-9]\d* failing", False),
+    "node": ("pass 0", r"^[#ℹ] fail 0$", True),
+    "cargo": ("running 0", r"^running [1-9]", False),
+}
+"""By kind: which of these words count only if a line does, or does not, follow somewhere."""
+
 _SOME_RAN: dict[str, str] = {
-    "pytest": r"^=*.*\b\d+ (?:passed|failed)\b",
-    "unittest": r"^FAIL: |^Ran [1-9]\d* tests?[\s\S]*failures=",
-    "go": r"^\s*--- FAIL|^panic: |^FAIL\s+\S+\s+(?:[\d.]+s|\[build failed\])",
+    "pytest": r"^.*\b\d+ (?:passed|failed)\b",
+    "unittest": r"^FAIL: |\A(?>[\s\S]*?^Ran [1-9]\d* tests?)[\s\S]*failures=",
+    "go": r"^[^\S\n]*--- FAIL|^panic: |^FAIL\s+\S+\s+(?:[\d.]+s|\[build failed\])",
     "jest": r"^Tests:.*\b\d+ (?:passed|failed)\b",
-    "vitest": r"^\s*Tests\s.*\b\d+ (?:passed|failed)\b",
-    "mocha": r"^\s*[1-9]\d* (?:passing|failing)",
+    "vitest": r"^[^\S\n]*Tests\s.*\b\d+ (?:passed|failed)\b",
+    "mocha": r"^[^\S\n]*[1-9]\d* (?:passing|failing)",
     "node": r"^[#ℹ] (?:pass|fail) [1-9]",
     "tape": r"^(?:not )?ok 1\b",
     "cargo": r"^test \S+ \.\.\. (?:ok|FAILED)",
@@ -96,7 +102,14 @@ def why_vacuous(command: str, exit_code: int | None, output: str) -> str:
     if kind == "unittest" and (missing := _no_module(command, output)):
         return f"no test ran ({missing})"
     for kinds, pattern in _SAYS:
-        if kind in kinds and (found := re.search(pattern, output, re.M)):
+        if kind not in kinds:
+            continue
+        word, later, wanted = _LATER.get(kind, ("", "", True))
+        # Once for all: a search from each match on would take the square of a hostile output.
+        last = max((f.start() for f in re.finditer(later, output, re.M)), default=-1) if word else 0
+        for found in re.finditer(pattern, output, re.M):
+            if word and word in found[0] and (last > found.start()) is not wanted:
+                continue
             line = output[output.rfind("\n", 0, found.start()) + 1 :].partition("\n")[0]
             return f"no test ran ({line.strip()[:160]})"
     return ""

@@ -127,7 +127,7 @@ class BoundedBodies:
     """Counts what comes of every body, whoever reads it; as plain ASGI.
 
     A request with both a length and chunks, or with a length that is none, is refused: what stands
-    before the service may have read it otherwise.
+    before the service may have read it otherwise. So is an address with a zero byte.
     """
 
     def __init__(self, app: ASGIApp, limits: dict[str, int]) -> None:
@@ -147,6 +147,10 @@ class BoundedBodies:
             return
         if len(lengths) > 1 or any(not (v.isdigit() and len(v) < 20) for v in lengths):
             await _refuse(send, b"The Content-Length header is not a number.")
+            return
+        if "\0" in scope["path"] or b"%00" in scope["query_string"]:
+            # Nothing has one in its name, and PostgreSQL takes none.
+            await _refuse(send, b"The address holds a zero byte.")
             return
         limit = self._limits.get(scope["path"], LONGEST_FORM)
         taken = 0

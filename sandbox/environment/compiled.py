@@ -51,7 +51,7 @@ ONLINE = (
 )
 """Takes `OFFLINE` back, where a set-up begins with an image that was made for runs."""
 
-_REQUIRED = re.compile(r"^\s*require\b|^\s*require\s*\(", re.M)
+_REQUIRED = re.compile(r"^[^\S\n]*require\b|^[^\S\n]*require\s*\(", re.M)
 
 
 def steps(

@@ -17,7 +17,7 @@ from agent.gate.plain.trees import TestFile, copied_tree, program_text, read_tes
 from agent.testing.runners import kind_of
 from sandbox.protocol import Sandbox
 
-_PACKAGE = re.compile(r"^\s*package\s+([\w.]+)\s*;", re.M)
+_PACKAGE = re.compile(r"^[^\S\n]*package\s+([\w.]+)\s*;", re.M)
 _ELEMENTS = re.compile(r"\(f\) (?:classpathElements|testPath) = \[(.*)\]")
 _TREE = "src/test/java/"
 

@@ -28,9 +28,9 @@ _CHANCE_OR_TIME_CALL = {
 }
 """What makes a result depend on more than its input, by kind."""
 _CHANCE_OR_TIME_WORDS = {
-    "chance": re.compile(r"^\s*(?:import|from)\s+(?:random|secrets|uuid)\b", re.M),
+    "chance": re.compile(r"^[^\S\n]*(?:import|from)\s+(?:random|secrets|uuid)\b", re.M),
     "the clock": re.compile(
-        r"^\s*(?:import|from)\s+(?:datetime|calendar|zoneinfo|dateutil|arrow|pendulum)\b"
+        r"^[^\S\n]*(?:import|from)\s+(?:datetime|calendar|zoneinfo|dateutil|arrow|pendulum)\b"
         r"|\bnew Date\b",
         re.M,
     ),

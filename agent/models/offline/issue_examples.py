@@ -47,7 +47,7 @@ AWAITED = re.compile(
 )
 FRAME = re.compile(r'^\s*File "([^"]+)", line (\d+), in (\S+)[ ]*\n(?:[ \t]+(\S.*))?', re.M)
 MESSAGE = re.compile(
-    r"^\s*[\w.]*(?:Error|Exception): .*$"
+    r"^[^\S\n]*[\w.]*(?:Error|Exception): .*$"
     r"|`[\w.]*(?:Error|Exception|Warning): [^`\n]*`"
     r"|\b[\w.]*(?:Error|Exception): [^`\n]*?(?=[.!?](?:\s|$)|`|$)",
     re.M,

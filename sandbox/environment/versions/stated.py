@@ -95,14 +95,14 @@ def _pipfile(name: str, text: str) -> list[StatedVersion]:
 
 def _conda(name: str, text: str) -> list[StatedVersion]:
     found = re.search(
-        r"^\s*-\s*[\"']?python\s*([<>=!~][^\"'\n#]{1,40}|\s\d[^\"'\n#]{0,40})", text, re.M
+        r"^[^\S\n]*-\s*[\"']?python\s*([<>=!~][^\"'\n#]{1,40}|\s\d[^\"'\n#]{0,40})", text, re.M
     )
     return [_usual("python", re.sub(r"^=(?!=)", "", found[1].strip()), name)] if found else []
 
 
 def _tox(name: str, text: str) -> list[StatedVersion]:
     """`py39` and `py3{10,11}` of an envlist."""
-    listed = re.search(r"^\s*env_?list\s*=((?:.*\n)(?:[ \t]+.*\n)*)", text + "\n", re.M | re.I)
+    listed = re.search(r"^[^\S\n]*env_?list\s*=((?:.*\n)(?:[ \t]+.*\n)*)", text + "\n", re.M | re.I)
     words = listed[1] if listed else ""
     minors = [m for group in re.findall(r"py3\{([\d,\s]+)\}", words) for m in group.split(",")]
     minors += [m for group in re.findall(r"py\{([\d,\s\w.]+)\}", words) for m in _threes(group)]
@@ -232,7 +232,7 @@ def _ruby_version(name: str, text: str) -> list[StatedVersion]:
 
 
 def _gemfile(name: str, text: str) -> list[StatedVersion]:
-    found = re.search(r"^\s*ruby\s+([\"'][^\n#]{1,60})", text, re.M)
+    found = re.search(r"^[^\S\n]*ruby\s+([\"'][^\n#]{1,60})", text, re.M)
     words = re.findall(r"[\"']([^\"']+)[\"']", found[1]) if found else []
     return [_binding("ruby", ",".join(words), name)] if words else []
 

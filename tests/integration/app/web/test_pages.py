@@ -177,6 +177,19 @@ def test_an_unknown_run_is_404(url: str, operator: httpx.Client) -> None:
     assert "<h1>Error 404</h1>" in page.text
 
 
+@pytest.mark.parametrize("path", ["/runs/a%00b", "/runs?search=%00", "/runs/a/logs/%00"])
+def test_an_address_with_a_zero_byte_is_refused(
+    url: str, operator: httpx.Client, path: str
+) -> None:
+    assert operator.get(url + path).status_code == 400
+
+
+@pytest.mark.parametrize("path", ["/runs/", "/setup/"])
+def test_no_answer_leads_to_the_host_that_a_request_names(url: str, path: str) -> None:
+    answer = httpx.get(url + path, headers={"Host": "evil.example"})
+    assert answer.status_code == 404 and "location" not in answer.headers
+
+
 def test_the_token_opens_the_pages(url: str, store: SqlStore) -> None:
     run_id = start(store)
     for path in ("/runs", f"/runs/{run_id}", f"/runs/{run_id}/events"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from agent.testing.vacuous import why_vacuous
@@ -59,3 +61,22 @@ def test_a_run_without_a_test_shows_nothing(command: str, exit_code: int, output
 )
 def test_a_run_with_a_failed_test_is_not_vacuous(command: str, exit_code: int, output: str) -> None:
     assert why_vacuous(command, exit_code, output) == "", output
+
+
+@pytest.mark.parametrize(
+    ("command", "piece"),
+    [
+        ("pytest", "="),
+        ("python -m unittest", "Ran 1 test\n"),
+        ("python -m unittest", "AttributeError: module 'a' has no attribute 'b'\n"),
+        ("node --test", "# pass 0\n"),
+        ("npx mocha", "0 passing\n"),
+        ("cargo test", "running 0 tests\n"),
+        ("go test ./...", "\n"),
+    ],
+)
+def test_a_long_hostile_output_takes_no_time(command: str, piece: str) -> None:
+    output = piece * (500_000 // len(piece))
+    begun = time.process_time()
+    why_vacuous(command, 1, output)
+    assert time.process_time() - begun < 2
