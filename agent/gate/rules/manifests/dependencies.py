@@ -1,4 +1,4 @@
-"""Whether a patch changes what a project depends on, where that comes from, or how it is built.
+"""Whether a patch changes what a project depends on, where that comes from, how it is built or run.
 
 No run of the gate can speak for such a change: the sandboxes hold what the base asked for, have no
 network, and build nothing. So it is for a person to decide, whatever the issue says.
@@ -21,7 +21,12 @@ _LISTS = re.compile(
     r"(?:requirements|constraints)[^/]*\.(?:txt|in)|(?:dev|test)[-_]requirements\.txt|Pipfile|Gemfile"
     r"|.*\.gemspec|Podfile|Cartfile|Package\.swift|environment\.ya?ml|conanfile\.\w+|vcpkg\.json"
     r"|composer\.json|mix\.exs|go\.mod|deno\.jsonc?|import_map\.json|Directory\.\w+\.props|.*\.csproj"
-    r"|package\.xml|setup\.js|build\.rs|binding\.gyp|CMakeLists\.txt|meson\.build",
+    r"|package\.xml|setup\.js|build\.rs|binding\.gyp|CMakeLists\.txt|meson\.build"
+    r"|(?:[\w.-]+\.)?(?:Dockerfile|Containerfile)(?:\.[\w.-]+)?|(?:docker-)?compose[\w.-]*\.ya?ml"
+    r"|Procfile|Vagrantfile|(?:GNU)?Makefile|\.?justfile|Taskfile\.ya?ml|Rakefile|.*\.(?:tf|service)"
+    r"|serverless\.ya?ml|(?:fly|netlify|wrangler)\.toml|vercel\.json|render\.yaml|Chart\.yaml"
+    r"|[tj]sconfig[\w.-]*\.json|(?!app\.)[\w-]+\.config\.[cm]?[jt]s|(?:gulp|grunt)file\.\w+"
+    r"|\.eslintrc[\w.]*|\.prettierrc\.\w+",
     re.IGNORECASE,
 )
 """Files that are about nothing else, or of which no part can be told from the rest."""
@@ -76,7 +81,7 @@ _OF_CARGO = re.compile(r"(?:dev-|build-)?dependencies|patch|replace|target|sourc
 def dependency_changes(files: Sequence[ChangedFile]) -> tuple[str, ...]:
     """What a patch changes of dependencies and of the build; empty if it is nothing."""
     return tuple(
-        f"{file.path}: {what} changed; the tests ran with what was there before."
+        f"{file.path}: {what} changed, which no run here has tried."
         for file in files
         for what in _changed(file)
     )
@@ -95,7 +100,7 @@ def _changed(file: ChangedFile) -> Iterator[str]:
     telling = _telling(file)
     listed = _LISTS.fullmatch(pure.name) and telling
     if listed or (_BUILDS.fullmatch(pure.name) and any(map(_NEEDS.search, telling))):
-        yield "what the project needs, or how it is built, was"
+        yield "what the project needs, or how it is built or run, was"
 
 
 def _telling(file: ChangedFile) -> list[str]:

@@ -37,6 +37,10 @@ _SETUP = (
         ),
         ("Cargo.toml", '[package]\nname = "a"\n', "[package]", '[package]\nversion = "2"', ""),
         ("vendor/rows/rows.go", "package rows\n", "rows", "rows // x", "others"),
+        ("deploy/Dockerfile", "FROM a\n", "FROM a", "FROM a\nRUN curl x.example", "needs"),
+        ("docker-compose.yml", "services: {}\n", "{}", "{a: {image: b}}", "needs"),
+        ("next.config.mjs", "export default {};\n", "{}", "{ a: run() }", "needs"),
+        ("src/app.config.ts", "export default {};\n", "{}", "{ a: 1 }", ""),
         ("shop/vendor.py", "a = 1\n", "1", "2", ""),
     ],
 )
