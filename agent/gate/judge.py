@@ -8,9 +8,11 @@ not shown.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import PurePosixPath
 
 from agent.errors import AgentError
 from agent.gate.background import background
@@ -59,6 +61,7 @@ from agent.journal.events import (
 from agent.model import Record
 from agent.task import GatePolicy, Issue, KeptBase
 from agent.testing.collection import CONFIGURATION, PytestCollection, collection_of, joined
+from agent.testing.paths import is_code, is_test
 from agent.testing.projects import split
 from agent.testing.suite import NoTests, find_test_command, list_files, read_text
 from sandbox.errors import PatchRefused, SandboxGone
@@ -68,6 +71,8 @@ STEPS: tuple[Step, ...] = (evidence_of_hunks, behaviour)
 """Evidence beyond reproduction and suite, in the order in which it is looked for."""
 _MOST_TEST_FILES = 8
 """So many are read to find the place of a regression test."""
+_MOST_TESTS = 3000
+_PROSE = (".md", ".rst")
 
 
 class Submission(Record):
@@ -348,6 +353,7 @@ async def _case(
     touched = await touched_by(
         clean, [f.path for f in files if not f.is_test], base.files, base.collection
     )
+    of_tests = await _read_by_tests(clean, files, base)
     return Case(
         reproduction=declared if declared is not None and declared.command else None,
         issue=submission.issue,
@@ -358,7 +364,11 @@ async def _case(
         collection=base.collection,
         touched=touched,
         tests_like_it=await _tests_like_it(clean, touched, {file.path for file in files}),
-        base_tests={f.path: f.base for f in files if f.is_test and f.base is not None},
+        base_tests={
+            f.path: f.base
+            for f in files
+            if f.base is not None and (f.is_test or f.path in of_tests)
+        },
         holds_regression_test=submission.holds_regression_test,
         changed=frozenset(file.path for file in files),
         kept_base=submission.kept_base,
@@ -369,6 +379,31 @@ async def _case(
             for claim in with_all_names(submission.claims.contested, files)
         },
     )
+
+
+async def _read_by_tests(
+    clean: Sandbox, files: Sequence[ChangedFile], base: Base
+) -> frozenset[str]:
+    """Changed data outside of the tests' folders that tests speak of, by its name or its folder's.
+
+    What tests expect may stand there, so they run with the base's version of it as well.
+    """
+    tests = [p for p in base.files if is_code(p) and (is_test(p) or base.collection.takes_file(p))]
+    with_code = {str(PurePosixPath(p).parent) for p in base.files if is_code(p)}
+    found = set()
+    for file in files:
+        pure = PurePosixPath(file.path)
+        if file.base is None or file.is_test or is_code(file.path) or pure.suffix in _PROSE:
+            continue
+        folder = "" if str(pure.parent) in with_code else pure.parent.name
+        words = [pure.name, *(word for word in (pure.stem, folder) if len(word) > 5)]
+        options = " ".join(f"-e {shlex.quote(word)}" for word in words)
+        asked = f"cd {WORKDIR} && tr '\\n' '\\0' | xargs -0 grep -lFw {options} -- | head -n 1"
+        listed = shlex.quote("\n".join(tests[:_MOST_TESTS]))
+        ran = await clean.run(f"printf %s {listed} | ({asked})") if tests else None
+        if ran is not None and ran.text.strip() in base.files:
+            found.add(file.path)
+    return frozenset(found)
 
 
 async def _tests_like_it(

@@ -22,7 +22,10 @@ from agent.model import Record
 from agent.testing.paths import is_source, is_test
 from sandbox.protocol import WORKDIR, Sandbox
 
-_SCRIPT = re.compile(r"\s*(?:\S*/)?python[\d.]*\s+(?:-[BEIsu]+\s+)*(\S+\.py)\s*")
+_SCRIPT = re.compile(
+    r"\s*(?:cd\s+[\w./-]+\s*&&\s*)?(?:(?:env\s+)?[A-Za-z_]\w*=\S*\s+)*(?:timeout\s+\d+s?\s+)?"
+    r"(?:\S*/)?python[\d.]*\s+(?:-(?:[BEIsqudO]+|[XW]\s*\S+)\s+)*(\S+\.py)\s*(?:2>&1\s*)?"
+)
 _ENDINGS = (".py",)
 
 

@@ -179,9 +179,9 @@ def parametrize(names: Any, values: Any, *_: Any, indirect: Any = False, **__: A
                 cases += [] if value.left_out else [value.values]
             else:
                 cases.append(list(value) if len(listed) > 1 else [value])
-        if indirect:
-            function.left_out = True
-        named = [dict(zip(listed, case, strict=True)) for case in cases]
+        through = listed if indirect is True else list(indirect or ())
+        names = [f"param of {name}" if name in through else name for name in listed]
+        named = [dict(zip(names, case, strict=True)) for case in cases]
         function.cases = [*getattr(function, "cases", []), named]
         return function
 
@@ -497,10 +497,17 @@ def main(job: dict[str, Any], runner: Any) -> None:
     here = [(path, False) for path in job["files"]]
     for path, elsewhere in (*here, *((path, True) for path in job["elsewhere"])):
         script = path in job["scripts"]
-        run = functools.partial(
-            _run, path, script=script, elsewhere=elsewhere, watched=frozenset(job["watched"])
-        )
-        seen = _apart(run, until=deadline, limit_s=job["limit_s"], elsewhere=elsewhere)
+        with _under_another_name(path, Path.cwd(), really=elsewhere) as (source, place):
+            run = functools.partial(
+                _run,
+                path,
+                source,
+                place,
+                script=script,
+                elsewhere=elsewhere,
+                watched=frozenset(job["watched"]),
+            )
+            seen = _apart(run, until=deadline, limit_s=job["limit_s"], elsewhere=elsewhere)
         for name, *outcome in seen:
             print(job["mark"], json.dumps([name + ELSEWHERE * elsewhere, *outcome]), flush=True)
 
@@ -597,11 +604,18 @@ def _child(run: Callable[[Say], None], say: Say, *, limit_s: float, elsewhere: b
         end(0)
 
 
-def _run(path: str, say: Say, *, script: bool, elsewhere: bool, watched: frozenset[str]) -> None:
+def _run(
+    path: str,
+    source: str,
+    place: str,
+    say: Say,
+    *,
+    script: bool,
+    elsewhere: bool,
+    watched: frozenset[str],
+) -> None:
     tree = Path.cwd()
-    place = path
     if elsewhere:
-        place = _under_another_name(path, tree)
         os.chdir(tempfile.mkdtemp())
         _set_clock(LATER_S)
     outcome_of = functools.partial(_outcome, path=os.path.realpath(place))
@@ -612,11 +626,11 @@ def _run(path: str, say: Say, *, script: bool, elsewhere: bool, watched: frozens
     if script:
         name = f"{path}::script"
         say("start", name)
-        say("outcome", name, *outcome_of(lambda: _script(path, place, tree), script=True))
+        say("outcome", name, *outcome_of(lambda: _script(source, place, tree), script=True))
         return
     say("start", loading)
     try:
-        tests = list(itertools.islice(_tests(path, place, tree), MOST_CASES))
+        tests = list(itertools.islice(_tests(source, place, tree), MOST_CASES))
     except BaseException:  # noqa: BLE001 - a file that cannot be read has no tests here
         say("outcome", loading, "left out", "", 0)
         return
@@ -626,23 +640,36 @@ def _run(path: str, say: Say, *, script: bool, elsewhere: bool, watched: frozens
         say("outcome", f"{path}::{name}", *outcome_of(test))
 
 
-def _under_another_name(path: str, tree: Path) -> str:
-    """A file of tests as one of which no name says so: code may ask where it was called from.
+@contextlib.contextmanager
+def _under_another_name(path: str, tree: Path, *, really: bool) -> Iterator[tuple[str, str]]:
+    """A file of tests, and the same by names that do not say so.
 
-    It is in the same folder, by another name of that one.
+    Code may ask where it was called from, and whether there are tests at all. The folder of tests
+    has another name, or two where the file imports something by its first one.
     """
+    if not really:
+        yield path, path
+        return
     words = ["accounts", "billing", "catalog", "ledger", "orders", "pricing", "reports", "views"]
     file, above = (words.pop(secrets.randbelow(len(words))) for _ in range(2))
-    folder = Path(path).parent
-    if folder != tree:
-        other = folder.parent / f"{above}_{secrets.token_hex(2)}"
-        if tree not in folder.parents:
-            other = Path(tempfile.mkdtemp()) / above
+    folder, other, back = Path(path).parent, Path(path).parent, contextlib.ExitStack()
+    if tree in folder.parents:
+        top = tree / folder.relative_to(tree).parts[0]
+        other_top = tree / f"{above}_{secrets.token_hex(2)}"
+        other = other_top / folder.relative_to(top)
+        if re.search(rf"^\s*(?:from|import)\s+{top.name}\b", Path(path).read_text("latin-1"), re.M):
+            other_top.symlink_to(top)
+        else:
+            top.rename(other_top)
+            back.callback(other_top.rename, top)
+            folder = other
+    elif folder != tree:
+        other = Path(tempfile.mkdtemp()) / above
         other.symlink_to(folder)
-        folder = other
-    place = folder / f"{file}_{secrets.token_hex(2)}.py"
-    place.write_bytes(Path(path).read_bytes())
-    return str(place)
+    with back:
+        place = other / f"{file}_{secrets.token_hex(2)}.py"
+        place.write_bytes((folder / Path(path).name).read_bytes())
+        yield str(folder / Path(path).name), str(place)
 
 
 def _set_clock(ahead_s: float) -> None:
@@ -879,7 +906,7 @@ def _cases(
     """A function's cases; `marked`: itself and its class, if it has one."""
     function = marked[0]
     groups = [group for thing in marked for group in getattr(thing, "cases", [])]
-    given = {n for group in groups for case in group for n in case}
+    given = {n for group in groups for case in group for n in case if not n.startswith("param of ")}
     wanted = _required(function)
     if wanted is None or any(hasattr(thing, "left_out") for thing in marked):
         return
@@ -1006,13 +1033,19 @@ def _awaited(given: Any) -> None:
 
 def _unittest(kind: Any, name: str) -> None:
     case = kind(name)
+    later = hasattr(case, "asyncSetUp")
     kind.setUpClass()
     try:
-        case.setUp()
+        if later:
+            case._setupAsyncioRunner() if hasattr(case, "_setupAsyncioRunner") else _skip()
+        case._callSetUp()
         try:
-            _awaited(getattr(case, name)())
+            test = getattr(case, name)
+            case._callMaybeAsync(test) if later else test()
         finally:
-            case.tearDown()
+            case._callTearDown()
     finally:
         case.doCleanups()
+        if later and hasattr(case, "_tearDownAsyncioRunner"):
+            case._tearDownAsyncioRunner()
         kind.tearDownClass()

@@ -65,6 +65,27 @@ async def test_both_sides_may_run_at_once_and_people_see_what_runs(fixed: bool) 
     assert not any(box.root.exists() for box in opened), "a sandbox was left open"
 
 
+@pytest.mark.parametrize(
+    ("change", "well"), [(case.FIXED.replace("max(", "min("), False), ("", True)]
+)
+async def test_data_of_tests_that_stands_elsewhere_is_kept_as_well(change: str, well: bool) -> None:
+    """An honest patch may change it too, where the tests hold with what was there."""
+    test = (
+        "import pathlib\n\nfrom shop.stats import largest\n\n\ndef test_golden():\n"
+        "    for line in pathlib.Path('golden/largest.txt').read_text().splitlines():\n"
+        "        assert largest(['1.00', line]) == 100 * int(line)\n"
+    )
+    files = {**case.REPOSITORY, "golden/largest.txt": "3\n", "tests/test_golden.py": test}
+    files["tests/test_shop.py"] = case.TESTS.partition("\n\ndef test_largest")[0]
+    data = "4\n" if well else "1\n"
+    changes = {"shop/stats.py": change or case.FIXED, "golden/largest.txt": data}
+    sent = case.submission({"shop/stats.py": changes["shop/stats.py"]})
+    patch = case.patch({**changes, **case.REPRODUCTION.files}, files)
+    verdict = await judged(sent.model_copy(update={"patch": patch}), files)
+    assert (verdict.verdict == "proven") is well, verdict.reasons
+    assert well or "tests/test_golden.py::test_golden" in " ".join(verdict.reasons)
+
+
 async def test_a_reproduction_that_passes_without_the_patch_proves_nothing() -> None:
     easy = case.REPRODUCTION.model_copy(
         update={"files": {"tests/test_total.py": "def test_a():\n    assert True\n"}}
