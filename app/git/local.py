@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -105,9 +106,12 @@ def _git_output(path: Path, *arguments: str) -> str | None:
     return done.stdout.decode("utf-8", errors="surrogateescape").strip("\n")
 
 
-_LFS = {"git-lfs clean -- %f", "git-lfs smudge -- %f", "git-lfs filter-process"}
-"""What Git LFS configures in a repository; it needs nothing else of the repository's."""
-_FILTERS = r"^filter\..*\.(clean|smudge|process|required)$"
+_FILTERS = r"^(filter\..*\.(clean|smudge|process|required)|lfs\..*)$"
+_PLAIN_LFS = re.compile(
+    r"lfs\.(?:(?!extension\.|customtransfer\.).*\.)?(?:access|locksverify|url|pushurl)"
+    r"|lfs\.(?:repositoryformatversion|fetchinclude|fetchexclude|concurrenttransfers|url|pushurl)"
+)
+"""Settings of Git LFS that name no program and no place for its files."""
 
 
 def _run(path: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
@@ -115,25 +119,31 @@ def _run(path: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
 
     What is ignored, and whose repositories are trusted, is there. Of what the repository itself
     configures nothing is run: it may have come in an archive from anyone. Filters of its own are
-    off, and an object that it lacks is not fetched, by which it could name a program.
+    off, and an object that it lacks is not fetched, by which it could name a program. The person's
+    own Git LFS is off too where the repository configures more for it than addresses: it would run
+    the repository's `lfs.extension`.
     """
     found = _git(path, ("config", "-z", "--show-scope", "--get-regexp", _FILTERS), {})
     return _git(path, arguments, _without_filters(found.stdout))
 
 
 def _without_filters(listed: bytes) -> dict[str, str]:
-    """Settings that turn off the filters that the repository itself configures.
+    """Settings that turn off the filters that run what the repository itself configures.
 
     `listed`: scope, and name and value of each setting, each with a zero byte at its end.
     """
     parts = listed.decode("utf-8", errors="surrogateescape").split("\0")
-    off: dict[str, str] = {}
+    drivers: set[str] = set()
     for scope, setting in zip(parts[::2], parts[1::2], strict=False):
-        name, _, value = setting.partition("\n")
-        if scope in ("local", "worktree") and value not in _LFS:
-            driver = name.rpartition(".")[0]
-            off |= {f"{driver}.{kind}": "" for kind in ("clean", "smudge", "process")}
-            off[f"{driver}.required"] = "false"
+        name = setting.partition("\n")[0]
+        if scope in ("local", "worktree") and name.startswith("filter."):
+            drivers.add(name.rpartition(".")[0])
+        elif scope in ("local", "worktree") and not _PLAIN_LFS.fullmatch(name):
+            drivers.add("filter.lfs")
+    off: dict[str, str] = {}
+    for driver in sorted(drivers):
+        off |= {f"{driver}.{kind}": "" for kind in ("clean", "smudge", "process")}
+        off[f"{driver}.required"] = "false"
     return off
 
 

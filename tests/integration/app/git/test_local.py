@@ -119,6 +119,38 @@ def test_a_filter_of_the_repository_is_not_run(work: Path, tmp_path: Path) -> No
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize(
+    ("setting", "is_run"),
+    [
+        ("lfs.repositoryformatversion", True),
+        ("lfs.https://example.com/o/r.git/info/lfs.access", True),
+        # Git LFS runs what these name.
+        ("lfs.extension.evil.clean", False),
+        ("lfs.extension.access", False),
+        ("lfs.storage", False),
+        ("filter.lfs.clean", False),
+    ],
+)
+def test_the_persons_own_lfs_is_run_only_without_the_repositorys_programs(
+    work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str, is_run: bool
+) -> None:
+    (work / ".gitattributes").write_text("* filter=lfs\n")
+    git(work, "add", "-A")
+    git(work, "commit", "-qm", "large files")
+    program = tmp_path / "bin" / "git-lfs"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\ncat\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    (tmp_path / "gitconfig").write_text('[filter "lfs"]\nclean = git-lfs clean -- %f\n')
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+    git(work, "config", setting, "git-lfs clean -- %f")
+    for file in work.glob("*.*"):
+        os.utime(file, (1, 1))
+    mirror_local(work, tmp_path / "scratch")
+    assert (tmp_path / "ran").exists() is is_run
+
+
 def test_an_object_that_the_repository_lacks_runs_no_program(work: Path, tmp_path: Path) -> None:
     tree = git(work, "rev-parse", "HEAD^{tree}").strip()
     for key, value in (
