@@ -27,6 +27,7 @@ import select
 import signal
 import sys
 import tempfile
+import threading
 import time
 import traceback
 import types
@@ -40,6 +41,8 @@ ELSEWHERE = " (elsewhere)"
 """After the name of a test that ran in another folder."""
 LATER_S = 400 * 86_400.0
 """By so much the clock is ahead in another folder."""
+BETWEEN_S = 7200.0
+"""By so much more, there, between loading the code and each test."""
 LOADING = "(loading)"
 """Stands for a test: that its file can be read."""
 REACHED = " (reached)"
@@ -585,7 +588,8 @@ def _child(run: Callable[[Say], None], say: Say, *, limit_s: float, elsewhere: b
         os.setpgid(0, 0)
         for name in ("PYTHONHASHSEED", "PYTHONDONTWRITEBYTECODE"):
             os.environ.pop(name, None)
-        shown, given = os.open(os.devnull, os.O_WRONLY), os.pipe()[0]
+        shown, (given, other) = os.open(os.devnull, os.O_WRONLY), os.pipe()
+        os.close(other)
     else:
         with contextlib.suppress(OSError):
             os.setsid()
@@ -597,9 +601,19 @@ def _child(run: Callable[[Say], None], say: Say, *, limit_s: float, elsewhere: b
     for fd, to in ((0, given), (1, shown), (2, shown)):
         os.dup2(to, fd)
     end = os._exit
-    try:
+
+    def work() -> None:
         run(say)
         say("end")
+
+    try:
+        if elsewhere:
+            # As in a server, of whose threads this is not the main one.
+            worker = threading.Thread(target=work, name="worker-1")
+            worker.start()
+            worker.join()
+        else:
+            work()
     finally:
         end(0)
 
@@ -615,9 +629,10 @@ def _run(
     watched: frozenset[str],
 ) -> None:
     tree = Path.cwd()
+    pass_time = None
     if elsewhere:
         os.chdir(tempfile.mkdtemp())
-        _set_clock(LATER_S)
+        pass_time = _set_clock(LATER_S)
     outcome_of = functools.partial(_outcome, path=os.path.realpath(place))
     loading = f"{path}::{LOADING}"
     _tell_who_reaches(
@@ -636,6 +651,8 @@ def _run(
         return
     say("outcome", loading, "passed", "", 0)
     for name, test in tests:
+        if pass_time is not None:
+            pass_time(BETWEEN_S)
         say("start", f"{path}::{name}")
         say("outcome", f"{path}::{name}", *outcome_of(test))
 
@@ -672,11 +689,20 @@ def _under_another_name(path: str, tree: Path, *, really: bool) -> Iterator[tupl
         yield str(folder / Path(path).name), str(place)
 
 
-def _set_clock(ahead_s: float) -> None:
-    """Let the clock of this process be ahead, as far as modules in Python can tell."""
-    clock, clock_ns = time.time, time.time_ns
-    time.time = lambda: clock() + ahead_s
-    time.time_ns = lambda: clock_ns() + int(ahead_s) * 10**9
+def _set_clock(ahead_s: float) -> Callable[[float], None]:
+    """Let the clock of this process be ahead, as far as modules in Python can tell.
+
+    What is given lets it go on by some seconds.
+    """
+    ahead = [int(ahead_s)]
+
+    def set_ahead(name: str, unit: int) -> None:
+        clock = getattr(time, name)
+        setattr(time, name, lambda: clock() + ahead[0] * unit)
+
+    for name in ("time", "monotonic", "perf_counter"):
+        set_ahead(name, 1)
+        set_ahead(f"{name}_ns", 10**9)
     for name in ("localtime", "gmtime", "ctime"):
         setattr(time, name, _of_now(getattr(time, name)))
     written = time.strftime
@@ -697,6 +723,7 @@ def _set_clock(ahead_s: float) -> None:
     }
     for name in ("date", "datetime"):
         setattr(datetime, name, Kind(name, (getattr(datetime, name),), dict(given)))
+    return lambda seconds: ahead.append(ahead.pop() + int(seconds))
 
 
 def _of_now(function: Any) -> Any:

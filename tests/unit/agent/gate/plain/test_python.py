@@ -171,7 +171,9 @@ def test_what_is_run() -> None:
 
 
 KNOWN_BY = """
-import os, resource, sys, warnings
+import os, resource, sys, threading, time, warnings
+
+LOADED = time.monotonic(), time.time()
 
 def caller():
     with warnings.catch_warnings(record=True) as seen:
@@ -199,6 +201,9 @@ def marks():
         "session": os.getsid(0) == os.getpid(),
         "bytecode": sys.pycache_prefix is not None,
         "environment": len(os.environ) < 8,
+        "thread": threading.current_thread() is threading.main_thread(),
+        "moment": time.monotonic() - LOADED[0] < 60 or time.time() - LOADED[1] < 60,
+        "tests": os.path.isdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), "tests")),
         "path": __file__.startswith("/workspace"),
     }
 
