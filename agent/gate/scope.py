@@ -78,7 +78,7 @@ async def touched_by(
     for path in paths:
         if not is_source(path):
             continue
-        touched = _touched(path, tests, folders)
+        touched = _touched(path, tests, folders, collection)
         names = _importable(path)
         candidates = touched.of_project or tuple(
             f for f in tests if language_of(f) == touched.language
@@ -90,7 +90,9 @@ async def touched_by(
     return tuple(found)
 
 
-def _touched(path: str, tests: Sequence[str], folders: Sequence[str]) -> Touched:
+def _touched(
+    path: str, tests: Sequence[str], folders: Sequence[str], collection: PytestCollection
+) -> Touched:
     language, project = language_of(path), project_of(path, folders)
     own = tuple(
         f
@@ -105,7 +107,9 @@ def _touched(path: str, tests: Sequence[str], folders: Sequence[str]) -> Touched
         path=path,
         language=language,
         project=project,
-        named=tuple(f for f in own if stem and _tested(f) == stem),
+        named=tuple(
+            f for f in own if stem and _tested(f) == stem and _called_a_test(f, collection)
+        ),
         of_project=own,
     )
 
@@ -126,6 +130,16 @@ def _tested(path: str) -> str:
     stem = PurePosixPath(path).name
     stem = re.sub(r"\.(?:test|spec)(?=\.)", "", stem).partition(".")[0]
     return _AFFIX.sub("", stem).strip("_-").lower()
+
+
+def _called_a_test(path: str, collection: PytestCollection) -> bool:
+    """Whether a file's name says that it holds tests.
+
+    In Python a module beside the tests whose name does not is one that they use, or for a checker
+    of types; elsewhere the folder is enough.
+    """
+    stem = PurePosixPath(path).stem
+    return not path.endswith(".py") or bool(_AFFIX.search(stem)) or collection.takes_file(path)
 
 
 def _importable(path: str) -> str:

@@ -126,6 +126,7 @@ async def test_tests_are_found_by_name_and_by_what_they_import() -> None:
         "pyproject.toml": "[project]\nname = 'a'\n",
         "parcel/tariff.py": "",
         "tests/test_tariff.py": "",
+        "tests/typing/tariff.py": "",
         "tests/test_counter.py": "from parcel import tariff\n",
         "tests/test_zones.py": "# tariff\n",
         "web/package.json": "{}",
