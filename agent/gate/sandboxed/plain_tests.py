@@ -13,7 +13,8 @@ import collections
 import contextlib
 import datetime
 import functools
-import importlib
+import importlib.machinery
+import importlib.metadata
 import io
 import itertools
 import json
@@ -633,6 +634,7 @@ def _run(
     if elsewhere:
         os.chdir(tempfile.mkdtemp())
         pass_time = _set_clock(LATER_S)
+        _hide_runners()
     outcome_of = functools.partial(_outcome, path=os.path.realpath(place))
     loading = f"{path}::{LOADING}"
     _tell_who_reaches(
@@ -687,6 +689,24 @@ def _under_another_name(path: str, tree: Path, *, really: bool) -> Iterator[tupl
         place = other / f"{file}_{secrets.token_hex(2)}.py"
         place.write_bytes((folder / Path(path).name).read_bytes())
         yield str(folder / Path(path).name), str(place)
+
+
+_RUNNERS = frozenset({"pytest", "_pytest", "pluggy", "iniconfig", "coverage", "nose", "tox"})
+
+
+def _hide_runners() -> None:
+    """Where code is in use, what tests it is not installed."""
+    finder, found = importlib.machinery.PathFinder, importlib.machinery.PathFinder.find_spec
+    known = importlib.metadata.Distribution.discover
+
+    def find_spec(name: str, *given: Any, **more: Any) -> Any:
+        return None if name.partition(".")[0] in _RUNNERS else found(name, *given, **more)
+
+    def discover(*given: Any, **more: Any) -> Any:
+        return (one for one in known(*given, **more) if one.metadata["Name"] not in _RUNNERS)
+
+    finder.find_spec = staticmethod(find_spec)  # type: ignore[method-assign, assignment]
+    importlib.metadata.Distribution.discover = staticmethod(discover)  # type: ignore[method-assign]
 
 
 def _set_clock(ahead_s: float) -> Callable[[float], None]:

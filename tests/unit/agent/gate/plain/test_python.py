@@ -171,7 +171,8 @@ def test_what_is_run() -> None:
 
 
 KNOWN_BY = """
-import os, resource, sys, threading, time, warnings
+import importlib.util, os, resource, sys, threading, time, warnings
+from importlib import metadata
 
 LOADED = time.monotonic(), time.time()
 
@@ -204,6 +205,8 @@ def marks():
         "thread": threading.current_thread() is threading.main_thread(),
         "moment": time.monotonic() - LOADED[0] < 60 or time.time() - LOADED[1] < 60,
         "tests": os.path.isdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), "tests")),
+        "runner": importlib.util.find_spec("pytest") is not None,
+        "installed": "pytest" in {d.metadata["Name"] for d in metadata.distributions()},
         "path": __file__.startswith("/workspace"),
     }
 
