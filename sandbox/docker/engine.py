@@ -224,6 +224,11 @@ class DockerEngine:
         container = Container(await self.client(), self._address, container_id)
         return ShellSandbox(container, output)
 
+    def new_client(self) -> docker.APIClient:
+        """A client with connections of its own, for the caller to close. Blocks."""
+        tls = self._address.tls or False
+        return docker.APIClient(base_url=self._address.url, tls=tls, version="auto")
+
     async def client(self) -> docker.DockerClient:
         """The connected client; its calls block. Raises `EngineUnavailable`."""
         async with self._connecting:

@@ -9,11 +9,15 @@ only images that the operator lists can be used.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import docker
+import requests
+from urllib3.exceptions import HTTPError
 
 from sandbox.docker.engine import DockerEngine
 from sandbox.docker.plain_image import OWN_LABELS, checked_variables, description, load
@@ -26,11 +30,30 @@ from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError
 from sandbox.setup.prepared_images import PREPARED_LABEL
 
 _PULL_S = 900.0
+_LOOK_S = 1.0
 _DIGEST = re.compile(r"Digest: (sha256:[0-9a-f]{64})\Z")
 
 
+@dataclass(frozen=True, slots=True)
+class PullLimit:
+    """How much of the engine's disk a pull may take. A small image may unpack to any size."""
+
+    size_bytes: int
+    """Others may use the disk meanwhile, so twice of this is what it may have lost."""
+    free: Callable[[], Awaitable[int]]
+    """Bytes that are left of the disk."""
+
+    def is_exceeded(self, before: int, now: int) -> bool:
+        """Whether a pull must end, with so much left before it and now."""
+        return before - now > 2 * self.size_bytes or now < self.size_bytes // 10
+
+
 async def named_image(
-    engine: DockerEngine, name: str, registries: tuple[str, ...], listed: tuple[str, ...]
+    engine: DockerEngine,
+    name: str,
+    registries: tuple[str, ...],
+    listed: tuple[str, ...],
+    limit: PullLimit | None = None,
 ) -> str:
     """The id of an image with the files of the one that a repository names.
 
@@ -40,7 +63,7 @@ async def named_image(
     reference, is_listed = permitted_reference(name, registries, listed)
     attributes = await _local_image(engine, str(reference)) if is_listed else None
     if attributes is None:
-        attributes = await _pull(engine, reference)
+        attributes = await _pull(engine, reference, limit)
     if why := refused_labels((attributes.get("Config") or {}).get("Labels") or {}, is_listed):
         raise ImageRefused(f"The image {reference} {why}")
 
@@ -89,16 +112,15 @@ async def _local_image(engine: DockerEngine, name: str) -> Mapping[str, Any] | N
         return None
 
 
-async def _pull(engine: DockerEngine, reference: ImageReference) -> Mapping[str, Any]:
-    def pull(client: docker.DockerClient) -> str:
-        return pulled_digest(client.api.pull(str(reference), stream=True, decode=True))
-
+async def _pull(
+    engine: DockerEngine, reference: ImageReference, limit: PullLimit | None
+) -> Mapping[str, Any]:
     try:
         async with asyncio.timeout(_PULL_S):
-            digest = await engine.call(pull)
+            digest = await _pulled(engine, reference, limit)
     except TimeoutError:
         raise SandboxError(f"The image {reference} was not pulled within 15 minutes.") from None
-    except EngineUnavailable:
+    except (EngineUnavailable, ImageRefused):
         raise
     except SandboxError as error:
         raise SandboxError(
@@ -111,3 +133,39 @@ async def _pull(engine: DockerEngine, reference: ImageReference) -> Mapping[str,
     if held is None:
         raise SandboxError(f"The engine did not say which image it pulled for {reference}.")
     return held
+
+
+async def _pulled(engine: DockerEngine, reference: ImageReference, limit: PullLimit | None) -> str:
+    """The digest that a pull ended at. The engine ends the pull when its connection does."""
+    client = await engine.call(lambda _: engine.new_client())
+    answers: list[requests.Response] = []
+    client.hooks["response"].append(lambda answer, **_: answers.append(answer))
+
+    def pull(_: docker.DockerClient) -> str:
+        try:
+            return pulled_digest(client.pull(str(reference), stream=True, decode=True))
+        except HTTPError as error:
+            raise SandboxError(f"the engine ended the connection: {error}") from None
+
+    name = str(reference)
+    before = await limit.free() if limit else 0
+    work = asyncio.create_task(engine.call(pull))
+    try:
+        while not work.done():
+            await asyncio.wait({work}, timeout=_LOOK_S)
+            if limit and limit.is_exceeded(before, await limit.free()):
+                with contextlib.suppress(SandboxError):  # it is there only if all of it came
+                    await engine.call(lambda client: client.images.remove(name, force=True))
+                raise ImageRefused(
+                    f"The image {reference} takes more than {limit.size_bytes / 1e9:.1f} GB of the "
+                    "engine's disk, or fills it. The operator's PATCHWRIGHT_SETUP_DISK_MB is how "
+                    "much a set-up may take."
+                )
+        return await work
+    finally:
+        if not work.done():
+            for answer in answers:
+                with contextlib.suppress(ValueError, RuntimeError):  # it ends just now
+                    answer.raw.shutdown()
+        await asyncio.shield(asyncio.gather(work, return_exceptions=True))
+        await asyncio.to_thread(client.close)

@@ -22,8 +22,9 @@ from sandbox.environment.compiled import OFFLINE, ONLINE
 from sandbox.environment.records import Environment, recipe_hash
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError
 from sandbox.images.base_image import registry_answers
-from sandbox.setup.container import SetupSpec, as_list, setup_options
-from sandbox.setup.named_images import named_image
+from sandbox.setup.container import SetupSpec, as_list, relay_options, setup_options
+from sandbox.setup.disk_use import disk_space
+from sandbox.setup.named_images import PullLimit, named_image
 from sandbox.setup.network import proxy_relay
 from sandbox.setup.prepared_images import (
     PREPARED_LABEL,
@@ -169,7 +170,15 @@ async def _base(
         return await engine.plain(environment.parent or environment.base or spec.image)
     if environment.official and not await registry_answers(engine, environment.image):
         raise SandboxError(f"No registry says that it has {environment.image}.")
-    return await named_image(engine, environment.image, policy.image_registries, policy.held_images)
+    async with engine.container(relay_options(spec, policy.relay_image)) as looking:
+
+        async def free() -> int:
+            found = await engine.call(lambda client: disk_space(client, looking))
+            return found.size_bytes
+
+        limit = PullLimit(policy.disk_bytes, free)
+        registries, held = policy.image_registries, policy.held_images
+        return await named_image(engine, environment.image, registries, held, limit)
 
 
 def _commit(client: Any, container_id: str, recipe: str, config: dict[str, Any]) -> None:

@@ -9,8 +9,9 @@ import docker
 import pytest
 
 from sandbox.docker.engine import DockerEngine
+from sandbox.environment.image_reference import ImageRefused
 from sandbox.errors import SandboxError
-from sandbox.setup.named_images import named_image, pulled_digest, refused_labels
+from sandbox.setup.named_images import PullLimit, named_image, pulled_digest, refused_labels
 from tests.doubles.registry import serving_registry
 from tests.support.sandboxes.fixtures import engine
 
@@ -67,6 +68,31 @@ async def test_a_registry_is_asked_each_time_and_gives_files_and_a_path_alone(
     with pytest.raises(SandboxError, match="cannot be pulled from its registry"):
         await named_image(engine, f"{name}:1", (registry.host,), ())
     assert await named_image(engine, f"{name}:1", (), (f"{name}:1",)) == first
+
+
+@pytest.mark.docker
+async def test_a_pull_that_takes_too_much_of_the_disk_ends(engine: DockerEngine) -> None:
+    left = iter([10**12])
+
+    async def free() -> int:
+        return next(left, 10**12 - 3 * 10**9)
+
+    with serving_registry() as registry:
+        name = f"{registry.host}/acme/{uuid.uuid4().hex[:8]}"
+        registry.put(name.partition("/")[2], "1", {"x": name}, {})
+        with pytest.raises(ImageRefused, match=r"more than 1\.0 GB"):
+            await named_image(engine, f"{name}:1", (registry.host,), (), PullLimit(10**9, free))
+    assert not await engine.has_image(f"{name}:1")
+
+
+async def test_what_a_pull_may_take() -> None:
+    async def free() -> int:
+        return 0
+
+    limit = PullLimit(1000, free)
+    assert not limit.is_exceeded(10_000, 8_000)
+    assert limit.is_exceeded(10_000, 7_999)
+    assert limit.is_exceeded(120, 99)
 
 
 def test_prepared_images_are_given_to_nobody_by_name() -> None:
