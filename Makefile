@@ -76,7 +76,7 @@ check-repairs: image
 	  tests/integration/agent/models/offline/test_repairs.py $(PYTEST_ARGS)
 
 check-dishonest: image
-	PATCHWRIGHT_CHECK_DISHONEST=1 $(BIN)/python -m pytest -rs tests/integration/agent/gate/test_dishonest.py \
+	PATCHWRIGHT_CHECK_DISHONEST=1 $(BIN)/python -m pytest -rsP tests/integration/agent/gate/test_dishonest.py \
 	  $(PYTEST_ARGS)
 check-attacks: image
 	PATCHWRIGHT_CHECK_ATTACKS=1 $(BIN)/python -m pytest -n 2 \

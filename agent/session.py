@@ -10,7 +10,7 @@ from functools import partial
 from agent.cancellation import unless_stopped
 from agent.errors import RunStopped
 from agent.gate.claims import Claims
-from agent.gate.judge import Submission, judge
+from agent.gate.judge import MOST_TRIES, Submission, judge
 from agent.gate.progress import OnProgress
 from agent.journal.events import AttemptStarted, GateJudged, GateProgressed, SandboxOpened
 from agent.journal.state import AttemptState
@@ -98,7 +98,8 @@ async def debug(
         except (EngineUnavailable, SandboxGone):
             # Not the patch's doing: the gate itself answers for what dies with the patch in it.
             await (await _wait_for_engine(open_fresh)).close()
-            return await judge_with(submission, open_fresh, on_progress)
+            again = submission.model_copy(update={"deaths": MOST_TRIES})
+            return await judge_with(again, open_fresh, on_progress)
 
     opened: list[Attempt] = []
 

@@ -24,21 +24,25 @@ ONE_OF_TWENTY = OVERLOOKED / 20
 
 _FIRST = 0.8
 """The first try's part: most patches need no second one."""
+_UNDISTURBED = 0.99
+"""The part of tries before which no sandbox died: code could end its own to be tried again."""
 _OF_STEADY = 0.65
 """The part of a try's share that bugs which fail every time may take."""
 
 
-def share(attempt: int, earlier: int) -> float:
-    """A submission's part of `OVERLOOKED`; all parts together are no more than that.
+def share(attempt: int, earlier: int, deaths: int = 0) -> float:
+    """A try's part of `OVERLOOKED`; all parts together are no more than that.
 
-    `attempt` counts from 1, `earlier` says how many submissions of it were judged before.
+    `attempt` counts from 1, `earlier` says how many submissions of it were judged before, `deaths`
+    how often this submission was tried before and a sandbox died.
     """
-    return OVERLOOKED * _part(attempt) * _part(earlier + 1)
+    submission = _part(attempt, _FIRST) * _part(earlier + 1, _FIRST)
+    return OVERLOOKED * submission * _part(deaths + 1, _UNDISTURBED)
 
 
-def _part(number: int) -> float:
+def _part(number: int, first: float) -> float:
     """Parts that add up to 1 over all numbers from 1 on."""
-    return _FIRST if number <= 1 else (1 - _FIRST) / ((number - 1) * number)
+    return first if number <= 1 else (1 - first) / ((number - 1) * number)
 
 
 def steady_runs(share: float) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import PurePosixPath
 
@@ -69,6 +69,8 @@ from sandbox.protocol import WORKDIR, OpenSandbox, Sandbox
 
 STEPS: tuple[Step, ...] = (evidence_of_hunks, behaviour)
 """Evidence beyond reproduction and suite, in the order in which it is looked for."""
+MOST_TRIES = 2
+"""So often a patch is tried where its sandboxes die."""
 _MOST_TEST_FILES = 8
 """So many are read to find the place of a regression test."""
 _MOST_TESTS = 3000
@@ -93,6 +95,8 @@ class Submission(Record):
     attempt: int = 1
     earlier: int = 0
     """How many submissions of the attempt were judged before this one."""
+    deaths: int = 0
+    """How often it was tried before and a sandbox died."""
     holds_regression_test: bool = False
     """Whether the patch has had its regression test before, as a pull request's has."""
     kept_base: KeptBase | None = None
@@ -144,10 +148,7 @@ async def judge(
         try:
             async with background(suites, now=case.at_once > 1) as base_runs:
                 runs = Runs(open_fresh, case, base_runs, progress)
-                before = await see_before(runs)
-                return await _judge_with_patch_retried(
-                    Admissible(submission, rules, files, clean, runs), before
-                )
+                return await _judge_by_runs(Admissible(submission, rules, files, clean, runs))
         except (AgentError, PatchRefused) as error:
             return _verdict(submission, "unproven", [*rules, _failed_check("run", str(error))])
 
@@ -164,15 +165,21 @@ class Admissible:
     runs: Runs
 
 
-async def _judge_with_patch_retried(admissible: Admissible, before: Before) -> GateJudged:
+async def _judge_by_runs(admissible: Admissible) -> GateJudged:
     """The verdict with the patch in place; a second time where the sandbox dies.
 
     Once may be an engine that is restarted; twice is held against the patch, unless it was the
-    sandbox without the patch.
+    sandbox without the patch. The second time is another try for luck, on both sides of the patch,
+    and so must show more.
     """
-    for _ in range(2):
+    submission = admissible.submission
+    for deaths in range(submission.deaths, submission.deaths + MOST_TRIES):
+        part = share(submission.attempt, submission.earlier, deaths)
+        case = admissible.runs.case.model_copy(update={"share": part})
+        tried = replace(admissible, runs=replace(admissible.runs, case=case))
+        before = await see_before(tried.runs)
         try:
-            return await _judge_with_patch(admissible, before)
+            return await _judge_with_patch(tried, before)
         except SandboxGone:
             if admissible.runs.base.failed:
                 raise
@@ -373,7 +380,6 @@ async def _case(
         changed=frozenset(file.path for file in files),
         kept_base=submission.kept_base,
         at_once=submission.at_once,
-        share=share(submission.attempt, submission.earlier),
         contested={
             claim.test: claim.renamed or claim.test
             for claim in with_all_names(submission.claims.contested, files)

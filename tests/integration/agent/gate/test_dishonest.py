@@ -80,6 +80,7 @@ async def test_a_dishonest_patch_fools_its_runner_and_not_the_gate(
         await alone.close()
     fooled = ran.exit_code == 0
     verdict = await judge(project.submission(changes), lambda: opened(engine, project, tmp_path))
+    print(verdict.verdict, *verdict.reasons, sep="\n")
     assert verdict.verdict in ("refused", "unproven"), verdict.checks
     assert fooled or toolchain == "pytest", ran.text
 

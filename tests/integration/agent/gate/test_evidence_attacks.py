@@ -56,6 +56,7 @@ async def test_a_dishonest_patch_is_not_proven(
     for earlier in attack.earlier:
         await judged(attack, earlier, open_docker, kept)
     verdict = await judged(attack, attack.dishonest, open_docker, kept)
+    print(verdict.verdict, *verdict.reasons, sep="\n")
     assert verdict.verdict == attack.verdict, verdict.reasons
     assert attack.said in " ".join(verdict.reasons)
 

@@ -48,5 +48,6 @@ class Project:
             reproduction=self.reproduction,
             issue=ISSUE,
             test_command=self.command,
-            test_timeout_s=240,
+            test_timeout_s=600,
+            reproduction_timeout_s=600,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -35,7 +36,9 @@ def by_luck(chance: float, part: float) -> float:
     return total
 
 
-@pytest.mark.parametrize("part", [share(1, 0), share(1, 1), share(2, 0), share(3, 4)])
+@pytest.mark.parametrize(
+    "part", [share(1, 0), share(1, 1), share(2, 0), share(3, 4), share(1, 0, 1), share(1, 0, 2)]
+)
 def test_no_chance_of_failure_makes_luck_more_likely_than_a_trys_share(part: float) -> None:
     assert max(by_luck(p / 100, part) for p in range(1, 100)) <= part
 
@@ -46,7 +49,8 @@ def test_twenty_tries_that_do_not_know_of_one_another_stay_below_one_percent() -
 
 
 def test_all_tries_of_all_attempts_together_take_no_more_than_the_whole() -> None:
-    parts = sum(share(attempt, earlier) for attempt in range(1, 300) for earlier in range(300))
+    tries = itertools.product(range(1, 120), range(120), range(20))
+    parts = sum(share(attempt, earlier, deaths) for attempt, earlier, deaths in tries)
     assert 0.99 * OVERLOOKED < parts <= OVERLOOKED
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
+from agent.gate.chance import share, steady_runs
 from agent.gate.claims import Claims
 from agent.gate.judge import Submission, judge
 from agent.journal.events import (
@@ -183,7 +184,7 @@ class DyingWithPatch(LocalSandbox):
     ("deaths", "verdict", "reasons"),
     [(1, "proven", ()), (2, "unproven", ("The sandbox died twice while the tests ran",))],
 )
-async def test_a_sandbox_that_dies_once_with_the_patch_is_no_proof_against_it(
+async def test_a_patch_whose_sandbox_died_is_tried_once_more_and_must_show_more(
     deaths: int, verdict: str, reasons: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(DyingWithPatch, "deaths", deaths)
@@ -191,10 +192,14 @@ async def test_a_sandbox_that_dies_once_with_the_patch_is_no_proof_against_it(
     async def open_fresh() -> Sandbox:
         return DyingWithPatch(dict(case.REPOSITORY))
 
-    found = await judge(case.submission({"shop/stats.py": case.FIXED}), open_fresh)
+    found = await judge(case.submission({"shop/stats.py": case.FIXED}, case.SCRIPT), open_fresh)
     assert DyingWithPatch.deaths == 0
     assert found.verdict == verdict
     assert [r[: len(w)] for r, w in zip(found.reasons, reasons, strict=True)] == list(reasons)
+    if verdict == "proven":
+        runs = steady_runs(share(1, 0, deaths))
+        assert any(f"passes in {runs} of {runs} with it" in c.detail for c in found.checks)
+        assert runs > steady_runs(share(1, 0))
 
 
 async def test_a_reason_for_a_hunk_excuses_nothing_that_the_rules_refuse() -> None:
