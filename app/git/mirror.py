@@ -422,8 +422,10 @@ class Mirror:
                 raise PatchUnusable(f"The patch does not apply: {error.output}") from None
             return self._git("write-tree", environment=index).decode().strip()
 
-    def push(self, branch: str, commit: str, token: str = "") -> None:
+    def push(self, branch: str, commit: str, token: str = "", *, after: str = "") -> None:
         """Create the remote branch at `commit` or forward it there; already there is success.
+
+        With `after`, the branch must be at that commit: one that was deleted is not made again.
 
         Never overwrites: raises `BranchTaken` when the branch has commits that `commit` does not
         build on, also if they come in at the same moment, and `NameInTheWay` when another branch's
@@ -434,6 +436,7 @@ class Mirror:
                 "push",
                 "--porcelain",
                 "--no-verify",
+                *((f"--force-with-lease=refs/heads/{branch}:{after}",) if after else ()),
                 "--end-of-options",
                 self._url,
                 f"{commit}:refs/heads/{branch}",

@@ -30,6 +30,7 @@ from app.runs.publication.change import (
     push_change,
     tell_kept_change,
 )
+from app.runs.publication.step import UNPUBLISHED
 from app.runs.pull_request_proof import WiderProof
 from app.runs.replies import answer_all, say_given_up
 from app.runs.results import (
@@ -55,13 +56,20 @@ _log = logs.get(__name__)
 async def later_round(run: ActiveRun, step: DurableStep) -> None:
     """Execute one later round."""
     result: NothingToDo | ChangeResult = NothingToDo("nothing to do")
-    pull = run.record.pull_request
+    pull, before = run.record.pull_request, None
     for lap in range(1, MAX_LAPS + 1):
         suffix = f" {lap}" if lap > 1 else ""
         gathered = await run.do_step(step, f"gather{suffix}", partial(gather, run), heeds_stop=True)
         if not isinstance(gathered, Gathered):
             result = gathered
+            change = kept_change(run.events())
+            if before is not None and change is not None and change.attempt >= before.first:
+                # It moved away from under a proven change: people get that.
+                gone = Failed(f"{UNPUBLISHED}: {gathered.reason}", attempt=change.attempt)
+                answering = partial(answer, run, before, gone)
+                result = await run.do_step(step, f"answer{suffix}", answering)
             break
+        before = gathered
         pull = gathered.pull
         act = partial(debug, run, gathered)
         debugged = await run.do_step(step, f"debug{suffix}", act, heeds_stop=True)

@@ -95,8 +95,8 @@ class _WatchedMirror:
         if name != "push":
             return real
 
-        def push(branch: str, commit: str, token: str = "") -> None:
-            real(branch, commit, token)
+        def push(branch: str, commit: str, token: str = "", *, after: str = "") -> None:
+            real(branch, commit, token, after=after)
             if self._crashes.did(f"push {commit}"):
                 time.sleep(3)  # until the service is gone; its step was cancelled long before
 

@@ -72,8 +72,8 @@ class _WatchedMirror:
         if name != "push":
             return real
 
-        def push(*arguments: Any) -> None:
-            real(*arguments)
+        def push(*arguments: Any, **named: Any) -> None:
+            real(*arguments, **named)
             self._pushed(arguments[0])
             self._crashes.did("push")
 

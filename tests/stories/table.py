@@ -314,7 +314,7 @@ async def pull_request_locked_while_a_change_is_made(world: StoryWorld) -> None:
     published(world, issue)
 
 
-@story()
+@story(labels=[])
 async def label_deleted_at_work(world: StoryWorld) -> None:
     world.before("publish", lambda: world.root("DELETE", "/labels/patchwright"))
     issue = world.labelled()
@@ -357,6 +357,22 @@ async def branch_of_the_open_pull_request_deleted(world: StoryWorld) -> None:
     assert "+        t = t + x" in said
     assert world.run().closed == "closed"
     assert world.run().pull_request in world.status(issue)
+    once(world)
+
+
+@story()
+async def branch_deleted_and_the_pull_request_left_open(world: StoryWorld) -> None:
+    world.labelled()
+    await world.work()
+    pull = world.pull()
+    number, branch = pull["number"], pull["head"]["ref"]
+    admin(world, "change-repo", closes_pulls=False)
+    world.before("push", lambda: world.root("DELETE", f"/git/refs/heads/{branch}"))
+    world.review()
+    await world.work()
+    assert branch not in git(world.bare, "branch", "--list", "--format=%(refname:short)")
+    [said] = [text for text in world.said(number) if UNPUBLISHED in text]
+    assert "+        t = t + x" in said
     once(world)
 
 
@@ -438,7 +454,7 @@ async def uninstalled_and_installed_later(world: StoryWorld) -> None:
 @story()
 async def people_and_comments_deleted(world: StoryWorld) -> None:
     issue = world.labelled()
-    world.before("publish", lambda: world.github.admin("delete-user", login="rita"))
+    world.before("publish", lambda: world.github.admin("delete-user", login=world.reporter))
     await world.work()
     published(world, issue)
     number = world.pull()["number"]
@@ -503,13 +519,17 @@ async def webhooks_an_hour_late(world: StoryWorld) -> None:
 @story()
 async def lists_are_stale(world: StoryWorld) -> None:
     """What was just made is not in lists yet: GitHub's lists may lag behind for seconds."""
-    world.github.admin("stale", seconds=3)
-    try:
-        issue = world.labelled()
-        await world.work()
-        world.review()
-        await world.work()
-    finally:
-        world.github.admin("stale", seconds=0)
+
+    async def work() -> None:
+        world.github.admin("stale", seconds=3)
+        try:
+            await world.work()
+        finally:
+            world.github.admin("stale", seconds=0)
+
+    issue = world.labelled()
+    await work()
+    world.review()
+    await work()
     assert len(world.commits()) == 2
     published(world, issue)

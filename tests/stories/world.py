@@ -82,6 +82,7 @@ class StoryWorld:
 
     def __post_init__(self) -> None:
         self.names = [self.repo]
+        self.reporter = f"rita-of-{self.owner()}"
         self.settings = Settings(
             state_dir=self.folder / "state",
             public_url="https://pw.example",
@@ -120,7 +121,7 @@ class StoryWorld:
 
     def labelled(self) -> int:
         """An issue that somebody labelled."""
-        number = self.person("rita", "read").open_issue(self.repo, TITLE, "See the title.")
+        number = self.person(self.reporter, "read").open_issue(self.repo, TITLE, "See the title.")
         self.person("tom", "triage").label(self.repo, number, "patchwright")
         return number
 

@@ -52,7 +52,9 @@ async def push_change(run: ActiveRun, gathered: Gathered, number: int) -> Change
         commit = await _commit(run, mirror, gathered, number, pull)
         if commit != gathered.head:
             run.check_lease()
-            await publish.with_token(run.forge, partial(mirror.push, pull.branch, commit))
+            await publish.with_token(
+                run.forge, partial(mirror.push, pull.branch, commit, after=gathered.head)
+            )
     except BranchTaken:
         await keep(Obstacle("branch_moved"))
         return BranchMoved("Others kept pushing to the branch in the meantime.")

@@ -102,6 +102,7 @@ def _change_repo(admin: Admin, body: Json) -> Json:
     repo.archived = body.get("archived", repo.archived)
     repo.private = body.get("private", repo.private)
     repo.protected_branches = set(body.get("protected_branches", repo.protected_branches))
+    repo.closes_pulls = body.get("closes_pulls", repo.closes_pulls)
     repo.drafts = body.get("drafts", repo.drafts)
     repo.pull_creation = body.get("pull_creation", repo.pull_creation)
     if "rules" in body:

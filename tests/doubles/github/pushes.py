@@ -36,6 +36,8 @@ def refs_changed(world: World, hooks: Hooks, repo: Repo, who: User, moves: Moves
             item.updated_at = world.now()
             body: Json = {"number": item.number}
             if new == git.ZERO:
+                if not repo.closes_pulls:
+                    continue
                 item.state, item.closed_at = "closed", world.now()
                 body |= {"action": "closed"}
             else:

@@ -207,6 +207,9 @@ class Repo:
     """False: as in private repositories on free plans."""
     pull_creation: str = "all"
     """``all``, ``collaborators`` or ``none``: who may open pull requests."""
+    closes_pulls: bool = True
+    """Whether a pull request is closed when its branch is deleted; not at once, or not at all, by
+    Mergify's release notes of 4.1.1."""
     left: "dict[int, tuple[Repo, Issue] | None]" = field(default_factory=dict)
     """Numbers of issues that were transferred, with their new place, or deleted (None)."""
 

@@ -121,6 +121,23 @@ def create_label(call: Call) -> Answer:
 
 
 @table.add(
+    "issues/delete-label",
+    "DELETE /repos/{owner}/{repo}/labels/{name}",
+    needs=_WRITE,
+    role="write",
+)
+def delete_repository_label(call: Call) -> Answer:
+    """Delete a label, which takes it off everything ("Managing labels")."""
+    tag = call.repo.labels.pop(call.path["name"].lower(), None)
+    if tag is None:
+        raise not_found()
+    for item in call.repo.issues.values():
+        if tag in item.labels:
+            item.labels.remove(tag)
+    return Answer(204)
+
+
+@table.add(
     "issues/add-assignees",
     "POST /repos/{owner}/{repo}/issues/{issue_number}/assignees",
     needs=_WRITE,
