@@ -230,6 +230,28 @@ def test_push_never_overwrites(mirror: Mirror, origin: Path, remote: Path) -> No
     assert git(remote, "rev-parse", "patchwright/x") == theirs
 
 
+def test_a_branch_is_only_pushed_after_the_commit_that_is_named(
+    mirror: Mirror, remote: Path
+) -> None:
+    one = commit(mirror)
+    mirror.push("patchwright/x", one)
+    two = mirror.commit_patch(
+        one,
+        PATCH.replace("t = 0", "t = 3").replace("t = 1", "t = 0"),
+        message="More",
+        author=BOT,
+        branch="b",
+        when=WHEN,
+    )
+    for _ in range(2):  # again after a crash
+        mirror.push("patchwright/x", two, after=one)
+    assert git(remote, "rev-parse", "patchwright/x") == two
+    git(remote, "update-ref", "-d", "refs/heads/patchwright/x")
+    with pytest.raises(BranchTaken):
+        mirror.push("patchwright/x", two, after=one)
+    assert git(remote, "branch", "--list", "patchwright/x") == "", "it was deleted"
+
+
 def test_of_two_pushes_at_once_one_wins(mirror: Mirror, remote: Path) -> None:
     shas = [
         commit(mirror, PATCH.replace("t = 0", f"t = {n}"), f"patchwright/{n}") for n in range(2, 8)
