@@ -41,6 +41,7 @@ from app.runs.results import StepJson
 from app.runs.services import DurableStep, Services
 from app.sanitize.markdown import code, inline, title_text
 from app.storage.outage import is_unavailable
+from app.storage.records import run_id_for
 from app.telemetry import logs
 
 _log = logs.get(__name__)
@@ -199,6 +200,12 @@ async def _post_reply(context: EventContext, event: Commented, text: str) -> str
     return text
 
 
+async def _acknowledge(context: EventContext, event: Commented) -> None:
+    """Say that a command is heard: before it is obeyed, which changes what it would meet when it
+    is handled again after a crash."""
+    await context.forge.react(event.issue_number, "+1", comment=event.comment_id)
+
+
 def _active_run_about(context: EventContext, event: Commented) -> str:
     """The active run that a comment is about; empty if there is none."""
     run_id = _latest_run_about(context, event)
@@ -223,8 +230,8 @@ async def _stop_run(context: EventContext, event: Commented) -> str:
     run_id = _active_run_about(context, event)
     if not run_id:
         return await _post_reply(context, event, "There is no active run to stop.")
+    await _acknowledge(context, event)
     context.services.store.request_stop(run_id)
-    await context.forge.react(event.issue_number, "+1", comment=event.comment_id)
     return f"run {run_id} is stopped"
 
 
@@ -242,13 +249,14 @@ async def _publish_again(context: EventContext, event: Commented) -> str:
             return await _post_reply(context, event, f"It is published: {run.pull_request}")
         if run.closed:
             return await _post_reply(context, event, "The pull request is closed.")
-        services.inbox.request(run_id, "publish", context.id)
     elif not kept_proof(events):
         return await _post_reply(
             context, event, "The latest run kept no patch. `retry` starts another run."
         )
+    await _acknowledge(context, event)
+    if run.pull_request:
+        services.inbox.request(run_id, "publish", context.id)
     services.inbox.wake(run_id)
-    await context.forge.react(event.issue_number, "+1", comment=event.comment_id)
     return f"run {run_id} is published again"
 
 
@@ -260,11 +268,11 @@ async def _pass_hint(
         return await _post_help(context, event, "The hint is empty.")
     services, run_id = context.services, _latest_run_about(context, event)
     if run_id and services.store.get_run(run_id).status != "done":
+        await _acknowledge(context, event)
         services.store.add_hint(run_id, event.sender, text, key=context.id)
         if event.is_pull_request:
             number = services.store.get_run(run_id).round
             services.inbox.mark_handled(run_id, number, [f"page:{event.comment_id}"])
-        await context.forge.react(event.issue_number, "+1", comment=event.comment_id)
         return f"run {run_id} reads it"
     if run_id and event.is_pull_request:
         return _wake_run(services, run_id)
@@ -279,6 +287,8 @@ async def _start_fix(
     context: EventContext, event: Commented, text: str, by: StartedBy, *, again: bool = False
 ) -> str:
     run_id = _active_run_about(context, event)
+    if run_id == run_id_for(event.repository, event.issue_number, context.id):
+        return f"run {run_id}: new"  # before a crash
     if run_id:
         if text.strip():
             return await _pass_hint(context, event, text, by)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.doubles.github.state import Delivery
 from tests.stories.world import StoryWorld
 from tests.support.github.app import git
 
@@ -55,16 +56,15 @@ def published(world: StoryWorld, issue: int) -> None:
 
 def once(world: StoryWorld) -> None:
     """Nothing was done twice that people would see twice."""
-    acts = Counter(a["kind"] for a in world.github.acts() if world.repo_id in acts_of(world, a))
+    acts = Counter(
+        act.kind
+        for act in world.server.world_state.acts
+        if act.by_app and any(name in act.path for name in world.names)
+    )
     assert acts["pulls/create"] <= 1
     for number in (item.number for item in world.issues()):
         markers = [body.split("\n")[0] for body in world.bodies(number)]
         assert len(markers) == len(set(markers)), markers
-
-
-def acts_of(world: StoryWorld, act: dict[str, Any]) -> list[int]:
-    """The repository that an act was in, by any of its names."""
-    return [world.repo_id] if any(name in act["path"] for name in world.names) else []
 
 
 def kept_for_people(world: StoryWorld, issue: int, kind: str) -> None:
@@ -492,11 +492,11 @@ async def webhooks_twice_and_backwards(world: StoryWorld) -> None:
 
 @story()
 async def webhooks_an_hour_late(world: StoryWorld) -> None:
-    late: list[dict[str, Any]] = []
+    late: list[Delivery] = []
     issue = world.labelled()
     await world.work()
 
-    def keep(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def keep(found: list[Delivery]) -> list[Delivery]:
         late.extend(found)
         return []
 

@@ -44,7 +44,7 @@ from app.storage.records import Run
 from app.storage.store import SqlStore
 from tests.doubles.github.client import GithubWorld, Person
 from tests.doubles.github.server import GithubServer
-from tests.doubles.github.state import Issue, Json
+from tests.doubles.github.state import Delivery, Issue, Json
 from tests.stories.crashes import Crashes, WorkerDied
 from tests.support.github.app import CART, app_of, git
 from tests.support.runs.world import LocalSandboxes
@@ -69,7 +69,7 @@ class StoryWorld:
     """The repository's settings for pull requests."""
     verdicts: list[str] = field(default_factory=list)
     """The gate's verdicts on patches that are proven again; `proven` when there are no more."""
-    deliver: Callable[[list[Json]], list[Json]] = lambda deliveries: deliveries
+    deliver: Callable[[list[Delivery]], list[Delivery]] = lambda deliveries: deliveries
     """How webhooks arrive: in another order, twice, not at all."""
 
     after_push: Callable[[str], object] = lambda _branch: None
@@ -91,11 +91,8 @@ class StoryWorld:
         self.store = SqlStore(self.settings.database)
         self._moments: dict[str, Callable[[], object]] = {}
         self._results: dict[str, list[tuple[str, StepJson]]] = {}
-        self._arrived = len(self.github.deliveries())
+        self._arrived = len(self.server.world_state.deliveries)
         self.repository()
-        found = self.server.world_state.repo(self.repo)
-        assert found is not None
-        self.repo_id = found.id
 
     # People and what they do
 
@@ -200,11 +197,11 @@ class StoryWorld:
     async def _one_lap(self) -> bool:
         services = self.services()
         intake = Intake(self.settings, self.store, lambda _run: None)
-        found = self.github.deliveries()
+        found = self.server.world_state.deliveries
         fresh, self._arrived = found[self._arrived :], len(found)
-        for item in self.deliver(fresh):
-            body = json.dumps(item["payload"]).encode()
-            accept_delivery(intake, item["event"], item["guid"], body)
+        for each in self.deliver(fresh):
+            body = json.dumps(each.payload).encode()
+            accept_delivery(intake, each.event, each.guid, body)
         if events := services.inbox.open_events():
             await handle_event(services, events[0], self._step_of(f"event {events[0]}"))
             return True
