@@ -10,6 +10,7 @@ from jinja2 import Environment, StrictUndefined
 
 from agent.task import Task
 from agent.text.control_tokens import neutralise
+from agent.text.visible import without_hidden
 
 _FOLDER = resources.files("prompts")
 _JINJA = Environment(
@@ -60,15 +61,20 @@ def task_prompt(task: Task, test_command: str, tree: str) -> str:
     return template.render(
         mark=secrets.token_hex(8),
         repository=task.repository,
-        author=neutralise(task.issue.author),
-        title=neutralise(task.issue.title),
-        body=neutralise(task.issue.body),
-        comments=[neutralise(c) for c in task.issue.comments],
-        hints=[neutralise(h) for h in task.hints],
+        author=_as_seen(task.issue.author),
+        title=_as_seen(task.issue.title),
+        body=_as_seen(task.issue.body),
+        comments=[_as_seen(c) for c in task.issue.comments],
+        hints=[_as_seen(h) for h in task.hints],
         test_command=test_command,
         tree=neutralise(tree),
         again=task.again,
-        feedback=[neutralise(f) for f in task.feedback],
+        feedback=[_as_seen(f) for f in task.feedback],
         attachments=[(a.id, neutralise(a.name), a.size) for a in task.attachments],
         budget=task.budget,
     )
+
+
+def _as_seen(text: str) -> str:
+    """What somebody wrote, as people see it, and without control tokens."""
+    return neutralise(without_hidden(text))

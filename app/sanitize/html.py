@@ -10,6 +10,8 @@ import re
 
 from markupsafe import Markup, escape
 
+from agent.text.visible import FILLERS, REPEATED
+
 SHOWN = 24_000
 """Characters of one text that a page shows; more is cut from its middle and is in the log."""
 
@@ -21,7 +23,7 @@ _ESCAPE = re.compile(
 )
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff"
-    "\ufff9-\ufffb\U000e0000-\U000e007f]+"
+    f"\ufff9-\ufffb{FILLERS}]+|{REPEATED}"
 )
 NAMED = 8
 """Characters of one unseen stretch that are named; of the others the number is given."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from agent.text.visible import FILLERS, REPEATED
 from app.sanitize.secret_scan import mask, mask_end, mask_start
 from app.telemetry.logs import LONGEST_KEY
 
@@ -129,7 +130,11 @@ def _strip_escapes(text: str) -> str:
 def _spell_out(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
+    text = _FILLER.sub(lambda run: "".join(f"<U+{ord(c):04X}>" for c in run[0]), text)
     return "".join(c if _is_visible(c) else f"<U+{ord(c):04X}>" for c in text)
+
+
+_FILLER = re.compile(f"[{FILLERS}]|{REPEATED}")
 
 
 def _is_visible(char: str) -> bool:
