@@ -671,12 +671,15 @@ def _under_another_name(path: str, tree: Path, *, really: bool) -> Iterator[tupl
         return
     words = ["accounts", "billing", "catalog", "ledger", "orders", "pricing", "reports", "views"]
     file, above = (words.pop(secrets.randbelow(len(words))) for _ in range(2))
+    text, stem = Path(path).read_text("latin-1"), Path(path).stem
+    # A test that speaks of its own module expects it to have this name.
+    file = stem if stem in text else f"{file}_{secrets.token_hex(2)}"
     folder, other, back = Path(path).parent, Path(path).parent, contextlib.ExitStack()
     if tree in folder.parents:
         top = tree / folder.relative_to(tree).parts[0]
         other_top = tree / f"{above}_{secrets.token_hex(2)}"
         other = other_top / folder.relative_to(top)
-        if re.search(rf"^\s*(?:from|import)\s+{top.name}\b", Path(path).read_text("latin-1"), re.M):
+        if re.search(rf"^\s*(?:from|import)\s+{top.name}\b", text, re.M):
             other_top.symlink_to(top)
         else:
             top.rename(other_top)
@@ -686,7 +689,7 @@ def _under_another_name(path: str, tree: Path, *, really: bool) -> Iterator[tupl
         other = Path(tempfile.mkdtemp()) / above
         other.symlink_to(folder)
     with back:
-        place = other / f"{file}_{secrets.token_hex(2)}.py"
+        place = other / f"{file}.py"
         place.write_bytes((folder / Path(path).name).read_bytes())
         yield str(folder / Path(path).name), str(place)
 
