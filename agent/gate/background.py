@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Generic, TypeVar
+
+from sandbox.errors import SandboxError
+from sandbox.protocol import OpenSandbox, Sandbox
 
 T = TypeVar("T")
 
@@ -59,3 +63,41 @@ async def background(
         yield begun
     finally:
         await begun.end()
+
+
+class SandboxesAhead:
+    """Fresh sandboxes that are opened before they are asked for, while something else runs."""
+
+    def __init__(self, open_fresh: OpenSandbox, *, enabled: bool) -> None:
+        self._open_fresh = open_fresh
+        self._enabled = enabled
+        self._waiting: deque[asyncio.Task[Sandbox]] = deque()
+
+    def prepare(self, count: int) -> None:
+        """Let so many be ready, or on their way, besides those that are in use."""
+        while self._enabled and len(self._waiting) < count:
+            self._waiting.append(asyncio.ensure_future(self._open_fresh()))
+
+    async def open(self) -> Sandbox:
+        """A fresh sandbox, as `OpenSandbox` gives it, with the same errors."""
+        if self._waiting:
+            return await self._waiting.popleft()
+        return await self._open_fresh()
+
+    async def end(self) -> None:
+        """Close those that nobody asked for; one that could not be opened interests nobody."""
+        while self._waiting:
+            with suppress(SandboxError):
+                await (await self._waiting.popleft()).close()
+
+
+@asynccontextmanager
+async def sandboxes_ahead(
+    open_fresh: OpenSandbox, *, enabled: bool
+) -> AsyncIterator[SandboxesAhead]:
+    """Sandboxes for a block, opened ahead if `enabled`; what is left over is closed with it."""
+    ahead = SandboxesAhead(open_fresh, enabled=enabled)
+    try:
+        yield ahead
+    finally:
+        await ahead.end()

@@ -9,14 +9,13 @@ from agent.gate.background import background
 from agent.gate.compare import SHOWN_CHARS, named_like
 from agent.gate.entered_functions import changed_functions, entering_tests
 from agent.gate.patch.apply import patched_text
-from agent.gate.patch.parse import Hunk, hunk_line, only_comments, parse_patch, without_hunks
-from agent.gate.proof import fresh_sandbox, place_in_tree
+from agent.gate.patch.parse import Hunk, hunk_line, parse_patch, without_hunks
+from agent.gate.proof import fresh_sandbox, place_in_tree, source_hunks
 from agent.gate.reachable_tests import tests_reaching
 from agent.gate.regression_test import tree_files
 from agent.gate.sandbox_runs import run_reproduction, runs_needed
 from agent.gate.steps import Evidence, HeldPatch
 from agent.journal.events import HunkEvidence, HunkReason
-from agent.testing.paths import is_source
 from agent.testing.report import SuiteRun
 from agent.testing.suite import run_suite
 from sandbox.errors import PatchRefused
@@ -31,7 +30,7 @@ async def evidence_of_hunks(held: HeldPatch) -> Evidence:
 
     Two sandboxes share the hunks where the machine has room for both.
     """
-    candidates = hunks_of_source(held)
+    candidates = source_hunks(held.submitted, held.case)
     if not candidates or held.case.reproduction is None:
         return Evidence()
     if needed := _only_hunk(held, candidates):
@@ -68,18 +67,6 @@ async def evidence_of_hunks(held: HeldPatch) -> Evidence:
     untried = [f"{hunk.path}:{hunk.line}" for hunk in found if not hunk.tried]
     left_out = f"Hunks that were not left out to see what needs them: {', '.join(untried)}."
     return Evidence(hunks=tuple(found), left_out=(left_out,) if untried else ())
-
-
-def hunks_of_source(held: HeldPatch) -> list[tuple[str, Hunk]]:
-    """The hunks of source, with their files; not those of the reproduction, nor bare comments."""
-    own = tree_files(held.case.reproduction) if held.case.reproduction else {}
-    return [
-        (change.path, hunk)
-        for change in parse_patch(held.submitted)
-        if is_source(change.path) and change.path not in own
-        for hunk in change.hunks
-        if not only_comments(hunk)
-    ]
 
 
 def _only_hunk(held: HeldPatch, candidates: Sequence[tuple[str, Hunk]]) -> HunkEvidence | None:

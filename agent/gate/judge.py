@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import PurePosixPath
 
 from agent.errors import AgentError
-from agent.gate.background import background
+from agent.gate.background import SandboxesAhead, background, sandboxes_ahead
 from agent.gate.behaviour.check import behaviour
 from agent.gate.chance import share
 from agent.gate.claims import Claims
@@ -125,7 +125,18 @@ async def judge(
         )
     if reasons := change_refusals(changes, submission.policy, submission.issue):
         return _verdict(submission, "refused", [_failed_check("patch", " ".join(reasons))])
-    async with fresh_sandbox(open_fresh) as clean:
+    async with sandboxes_ahead(open_fresh, enabled=submission.at_once > 1) as ahead:
+        ahead.prepare(1 + (submission.reproduction is not None))
+        return await _judge_in_sandboxes(submission, changes, ahead, on_progress)
+
+
+async def _judge_in_sandboxes(
+    submission: Submission,
+    changes: Sequence[FileChange],
+    ahead: SandboxesAhead,
+    on_progress: OnProgress | None,
+) -> GateJudged:
+    async with fresh_sandbox(ahead.open) as clean:
         present = await list_files(clean)
         base = Base(
             files=present,
@@ -147,7 +158,7 @@ async def judge(
         suites = partial(base_suites, clean, case, progress)
         try:
             async with background(suites, now=case.at_once > 1) as base_runs:
-                runs = Runs(open_fresh, case, base_runs, progress)
+                runs = Runs(ahead, case, base_runs, progress)
                 return await _judge_by_runs(Admissible(submission, rules, files, clean, runs))
         except (AgentError, PatchRefused) as error:
             return _verdict(submission, "unproven", [*rules, _failed_check("run", str(error))])

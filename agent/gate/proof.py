@@ -12,7 +12,7 @@ from functools import partial
 
 from pydantic import Field
 
-from agent.gate.background import Background, background
+from agent.gate.background import Background, SandboxesAhead, background
 from agent.gate.base_results import keep_results, load_results
 from agent.gate.chance import ONE_OF_TWENTY
 from agent.gate.compare import (
@@ -142,10 +142,15 @@ BaseSuites = Background[tuple[SuiteRun, ...]]
 class Runs:
     """What all runs of one judgement share."""
 
-    open_fresh: OpenSandbox
+    ahead: SandboxesAhead
     case: Case
     base: BaseSuites
     progress: Progress
+
+    @property
+    def open_fresh(self) -> OpenSandbox:
+        """Opens a fresh sandbox, or gives one that was opened ahead."""
+        return self.ahead.open
 
 
 async def see_before(runs: Runs) -> Before:
@@ -159,6 +164,8 @@ async def see_before(runs: Runs) -> Before:
         return Before(reproduction=None, placed=none, placed_run=None)
     runs.progress.begins("reproduction without the patch")
     async with fresh_sandbox(runs.open_fresh) as sandbox:
+        # For the reproduction with the patch, and for the suite where it runs beside it.
+        runs.ahead.prepare(1 if runs.base.running else 2)
         base = await sandbox.snapshot()
         run = await run_before(sandbox, case.reproduction, case.reproduction_timeout_s, case.share)
         await sandbox.restore(base)
@@ -284,6 +291,8 @@ async def _prove_by_reproduction(
     checks: list[Check] = []
     placed_run = None
     async with fresh_sandbox(runs.open_fresh) as sandbox:
+        if case.reproduction is not None:
+            runs.ahead.prepare(1)  # for the plain run
         whole, settled = await _apply_patch(sandbox, case, before, patch)
         if case.reproduction is not None and before.reproduction is not None:
             run = await run_reproduction(
@@ -367,6 +376,8 @@ async def _prove_by_suite(
             changed = [c.path for c in parse_patch(patch) if not c.path.endswith(_PROSE)]
             files = await tests_reaching(sandbox, case.test_command, after[0], changed)
             runs.progress.begins("test suite with the patch, again")
+            if len(source_hunks(patch, case)) > 1:
+                runs.ahead.prepare(case.at_once)
             # What tests enter is watched beside it, which tells what can miss a hunk.
             watched = [
                 path
@@ -433,6 +444,18 @@ async def fresh_sandbox(open_fresh: OpenSandbox) -> AsyncIterator[Sandbox]:
         await sandbox.close()
 
 
+def source_hunks(patch: str, case: Case) -> list[tuple[str, Hunk]]:
+    """The hunks of source, with their files; not those of the reproduction, nor bare comments."""
+    own = tree_files(case.reproduction) if case.reproduction is not None else {}
+    return [
+        (change.path, hunk)
+        for change in parse_patch(patch)
+        if is_source(change.path) and change.path not in own
+        for hunk in change.hunks
+        if not only_comments(hunk)
+    ]
+
+
 async def smallest_patch(
     sandbox: Sandbox, case: Case, before: Before, patch: str
 ) -> tuple[str, tuple[str, ...]]:
@@ -443,14 +466,7 @@ async def smallest_patch(
     """
     if case.reproduction is None:
         return patch, ()
-    own = tree_files(case.reproduction)
-    candidates = [
-        (change.path, hunk)
-        for change in parse_patch(patch)
-        if is_source(change.path) and change.path not in own
-        for hunk in change.hunks
-        if not only_comments(hunk)
-    ]
+    candidates = source_hunks(patch, case)
     if not 2 <= len(candidates) <= _MOST_HUNKS:
         return patch, ()
     clean = await sandbox.snapshot()
