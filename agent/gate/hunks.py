@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from agent.gate.background import background
-from agent.gate.compare import SHOWN_CHARS, named_like
+from agent.gate.compare import SHOWN_CHARS, ReproductionRun, named_like
 from agent.gate.entered_functions import changed_functions, entering_tests
 from agent.gate.patch.apply import patched_text
 from agent.gate.patch.parse import Hunk, hunk_line, parse_patch, without_hunks
-from agent.gate.proof import fresh_sandbox, place_in_tree, source_hunks
+from agent.gate.proof import Before, Case, fresh_sandbox, place_in_tree, source_hunks
 from agent.gate.reachable_tests import tests_reaching
 from agent.gate.regression_test import tree_files
 from agent.gate.sandbox_runs import run_reproduction, runs_needed
 from agent.gate.steps import Evidence, HeldPatch
-from agent.journal.events import HunkEvidence, HunkReason
+from agent.journal.events import HunkEvidence, HunkReason, ReproductionDeclared
 from agent.testing.report import SuiteRun
 from agent.testing.suite import run_suite
-from sandbox.errors import PatchRefused
-from sandbox.protocol import Sandbox
+from sandbox.errors import PatchRefused, SandboxGone
+from sandbox.protocol import OpenSandbox, Sandbox
 
 REPRODUCTION = "the reproduction"
 SUITE = "the test suite"
@@ -36,16 +37,22 @@ async def evidence_of_hunks(held: HeldPatch) -> Evidence:
     if needed := _only_hunk(held, candidates):
         return Evidence(hunks=(needed,))
     held.progress.begins("each hunk left out")
-    waiting = deque(enumerate(candidates))
-    needed_by: dict[int, str] = {}
-    side_by_side = held.case.at_once > 1 and len(candidates) > 1
+    needed_by = {
+        number: needs
+        for number, (path, hunk) in enumerate(candidates)
+        if (needs := _known_of(held, number, path, hunk)) is not None
+    }
+    waiting = deque(one for one in enumerate(candidates) if one[0] not in needed_by)
+    side_by_side = held.case.at_once > 1 and len(waiting) > 1
 
     async def try_those_waiting() -> None:
+        if not waiting:
+            return
         async with fresh_sandbox(held.open_fresh) as sandbox:
             clean = await sandbox.snapshot()
             while waiting and not held.allowance.used_up:
                 number, (path, hunk) = waiting.popleft()
-                missed = await _needed_by(sandbox, clean, held, path, hunk)
+                missed = await _needed_by(sandbox, clean, held, number, path, hunk)
                 if missed is not None:
                     needed_by[number] = missed
                 await sandbox.restore(clean)
@@ -67,6 +74,61 @@ async def evidence_of_hunks(held: HeldPatch) -> Evidence:
     untried = [f"{hunk.path}:{hunk.line}" for hunk in found if not hunk.tried]
     left_out = f"Hunks that were not left out to see what needs them: {', '.join(untried)}."
     return Evidence(hunks=tuple(found), left_out=(left_out,) if untried else ())
+
+
+async def try_with_reproduction(
+    open_fresh: OpenSandbox,
+    case: Case,
+    before: Before,
+    patch: str,
+    fails: dict[int, bool],
+    go_on: Callable[[], bool],
+) -> None:
+    """See whether the reproduction fails without each hunk of source, as long as `go_on`.
+
+    This needs no result of the suite, so it can be done while that runs. `fails` is filled by the
+    hunks' numbers; what it lacks was not tried.
+    """
+    hunks = source_hunks(patch, case)
+    seen = before.reproduction
+    if case.reproduction is None or seen is None or len(hunks) < 2:
+        return
+    with suppress(SandboxGone):
+        async with fresh_sandbox(open_fresh) as sandbox:
+            clean = await sandbox.snapshot()
+            for number, (_, hunk) in enumerate(hunks):
+                if number in fails:
+                    continue
+                if not go_on():
+                    break
+                with suppress(PatchRefused):
+                    await sandbox.apply(without_hunks(patch, [hunk]))
+                    fails[number] = await _fails(sandbox, case, case.reproduction, seen)
+                await sandbox.restore(clean)
+
+
+async def _fails(
+    sandbox: Sandbox, case: Case, declared: ReproductionDeclared, before: ReproductionRun
+) -> bool:
+    times = 1 if before.as_claimed == before.runs else runs_needed(before, case.share)
+    limit = case.reproduction_timeout_s
+    run = await run_reproduction(sandbox, declared, times, limit, until_it_fails=True)
+    return run.passed < run.runs
+
+
+def _known_of(held: HeldPatch, number: int, path: str, hunk: Hunk) -> str | None:
+    """What needs a hunk, where that is known without a run; None: it is not."""
+    fails = held.fails_without.get(number)
+    if fails is None:
+        return None
+    if fails:
+        return REPRODUCTION
+    if not held.case.test_command or not held.after:
+        return ""
+    functions = _functions_of(held, path, hunk)
+    if functions is None:
+        return None
+    return "" if entering_tests(held.after[-1], None, path, functions) == () else None
 
 
 def _only_hunk(held: HeldPatch, candidates: Sequence[tuple[str, Hunk]]) -> HunkEvidence | None:
@@ -133,7 +195,7 @@ def _functions_of(held: HeldPatch, path: str, hunk: Hunk) -> tuple[range, ...] |
 
 
 async def _needed_by(
-    sandbox: Sandbox, clean: str, held: HeldPatch, path: str, hunk: Hunk
+    sandbox: Sandbox, clean: str, held: HeldPatch, number: int, path: str, hunk: Hunk
 ) -> str | None:
     """What fails without a hunk; empty: nothing; None: it cannot be left out by itself.
 
@@ -147,10 +209,8 @@ async def _needed_by(
         await sandbox.apply(rest)
     except PatchRefused:
         return None
-    times = 1 if before.as_claimed == before.runs else runs_needed(before, held.case.share)
-    limit = held.case.reproduction_timeout_s
-    run = await run_reproduction(sandbox, declared, times, limit, until_it_fails=True)
-    if run.passed < run.runs:
+    # Where it is known already, it passes: this is about the tests.
+    if number not in held.fails_without and await _fails(sandbox, held.case, declared, before):
         return REPRODUCTION
     if not held.case.test_command or not held.after:
         return ""

@@ -26,7 +26,7 @@ from agent.gate.contested import (
     with_all_names,
     with_diffs,
 )
-from agent.gate.hunks import evidence_of_hunks
+from agent.gate.hunks import evidence_of_hunks, try_with_reproduction
 from agent.gate.patch.apply import changed_files, differences
 from agent.gate.patch.changed_file import ChangedFile
 from agent.gate.patch.parse import BadPatch, FileChange, parse_patch
@@ -209,10 +209,14 @@ async def _judge_with_patch(admissible: Admissible, before: Before) -> GateJudge
             after = await run_reproduction(sandbox, declared, 1, case.reproduction_timeout_s)
         shown = reproduction_check(declared, before.reproduction, after, case.share)
         return _verdict(submission, "unproven", [*rules, shown])
-    proof = await prove(runs, before, submission.patch)
+    fails_without: dict[int, bool] = {}
+    try_hunks = partial(
+        try_with_reproduction, open_fresh, case, before, submission.patch, fails_without
+    )
+    proof = await prove(runs, before, submission.patch, try_hunks)
     while fails_in_its_place(before, proof):
         before = await see_next_place(runs, before)
-        proof = await prove(runs, before, submission.patch)
+        proof = await prove(runs, before, submission.patch, try_hunks)
     before = before.model_copy(update={"suites": proof.base_suites})
     if reasons := _not_as_judged(proof, admissible, before, files):
         return _verdict(submission, "refused", [*rules, _failed_check("patch", reasons)])
@@ -261,6 +265,7 @@ async def _judge_with_patch(admissible: Admissible, before: Before) -> GateJudge
         reasons=submission.claims.hunks,
         allowance=Allowance(_evidence_s(submission.policy, before)),
         progress=runs.progress,
+        fails_without=fails_without if submitted == submission.patch else {},
     )
     more = await look_for_more(held, STEPS)
     scoped = [scope] if scope is not None else []

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import secrets
 import shlex
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from pydantic import Field
 
@@ -254,10 +255,17 @@ async def base_suites(clean: Sandbox, case: Case, progress: Progress) -> tuple[S
     return suites
 
 
-async def prove(runs: Runs, before: Before, patch: str) -> Proof:
+Meanwhile = Callable[[Callable[[], bool]], Coroutine[Any, Any, None]]
+"""Work that may run beside the suite, as long as what it is given says so."""
+
+
+async def prove(
+    runs: Runs, before: Before, patch: str, meanwhile: Meanwhile | None = None
+) -> Proof:
     """Everything that is run with a patch, reproduction and suite in a fresh sandbox each.
 
-    Raises `PatchRefused` when the patch does not apply.
+    `meanwhile` begins when the reproduction holds, where the machine has room for it beside the
+    suite. Raises `PatchRefused` when the patch does not apply.
     """
     case = runs.case
     suite = partial(_prove_by_suite, runs, before, patch)
@@ -268,7 +276,17 @@ async def prove(runs: Runs, before: Before, patch: str) -> Proof:
         whole, checks, placed_run = await _prove_by_reproduction(runs, before, patch)
         if not all(c.ok or c.name == PLAIN for c in checks) or not case.test_command:
             return Proof(patch=whole, checks=checks, placed_run=placed_run)
-        after, old, shown = await suites.result()
+        suites.begin()
+
+        async def beside_the_suite() -> None:
+            await runs.base.result()
+            if meanwhile is not None and suites.running:
+                await meanwhile(lambda: suites.running)
+
+        async with background(beside_the_suite, now=case.at_once > 1) as more:
+            after, old, shown = await suites.result()
+            if more.running:
+                await more.result()
     if not shown.ok:
         # A test that fails in the suite, too, is no sign of code that looks who is watching.
         checks = tuple(check for check in checks if check.name != PLAIN)
@@ -292,7 +310,8 @@ async def _prove_by_reproduction(
     placed_run = None
     async with fresh_sandbox(runs.open_fresh) as sandbox:
         if case.reproduction is not None:
-            runs.ahead.prepare(1)  # for the plain run
+            # For the plain run, and for what may be done while the suite runs.
+            runs.ahead.prepare(2 if len(source_hunks(patch, case)) > 1 else 1)
         whole, settled = await _apply_patch(sandbox, case, before, patch)
         if case.reproduction is not None and before.reproduction is not None:
             run = await run_reproduction(
@@ -376,8 +395,6 @@ async def _prove_by_suite(
             changed = [c.path for c in parse_patch(patch) if not c.path.endswith(_PROSE)]
             files = await tests_reaching(sandbox, case.test_command, after[0], changed)
             runs.progress.begins("test suite with the patch, again")
-            if len(source_hunks(patch, case)) > 1:
-                runs.ahead.prepare(case.at_once)
             # What tests enter is watched beside it, which tells what can miss a hunk.
             watched = [
                 path

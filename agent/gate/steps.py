@@ -7,7 +7,7 @@ checks and typed records. A check that fails makes the verdict `unproven`; a rec
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent.gate.patch.changed_file import ChangedFile
@@ -70,6 +70,9 @@ class HeldPatch:
     """What the submission says about hunks that no test needs."""
     allowance: Allowance
     progress: Progress
+    fails_without: Mapping[int, bool]
+    """Whether the reproduction fails without a hunk of source, by its number, as far as that was
+    seen already."""
 
 
 Step = Callable[[HeldPatch], Awaitable[Evidence]]

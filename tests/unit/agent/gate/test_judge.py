@@ -8,6 +8,7 @@ import pytest
 
 from agent.gate.chance import share, steady_runs
 from agent.gate.claims import Claims
+from agent.gate.hunks import REPRODUCTION
 from agent.gate.judge import Submission, judge
 from agent.journal.events import (
     UNREAD,
@@ -48,7 +49,8 @@ async def test_a_patch_that_fixes_nothing_is_not_proven() -> None:
 @pytest.mark.parametrize("fixed", [True, False])
 async def test_both_sides_may_run_at_once_and_people_see_what_runs(fixed: bool) -> None:
     told: list[tuple[str, int, int]] = []
-    change = case.FIXED if fixed else case.FIXED.replace("max(", "min(")
+    shape = "max(cents(row) for row in rows)"
+    change = case.FIXED.replace(shape, "max([cents(row) for row in rows])" if fixed else "min()")
     submission = case.submission({"shop/stats.py": change}).model_copy(update={"at_once": 2})
     opened: list[LocalSandbox] = []
 
@@ -61,6 +63,9 @@ async def test_both_sides_may_run_at_once_and_people_see_what_runs(fixed: bool) 
     assert {"reproduction without the patch", "test suite without the patch"} <= {
         what for what, _, _ in told
     }
+    if fixed:
+        assert [h.needed_by for h in verdict.hunks] == [REPRODUCTION, ""]
+        assert all(h.tried for h in verdict.hunks)
     assert [number for _, number, _ in told] == list(range(1, len(told) + 1))
     assert all(number <= of for _, number, of in told)
     assert not any(box.root.exists() for box in opened), "a sandbox was left open"
