@@ -57,22 +57,30 @@ def run_session(session: dict[str, Any], limit_s: float) -> list[list[Any]]:
         os.close(read_end)
         _child(session, write_end, limit_s)
     os.close(write_end)
+    told, _ = told_by_child(pid, read_end, max(20.0, PATIENCE * limit_s))
+    found = []
+    for line in told.split(b"\n")[:-1]:
+        with contextlib.suppress(ValueError):
+            found.append(json.loads(line))
+    return found
+
+
+def told_by_child(pid: int, read_end: int, limit_s: float) -> tuple[bytes, bool]:
+    """What a child wrote into its pipe, and whether it closed it in time; then it is killed."""
     chunks = []
-    deadline = time.monotonic() + max(20.0, PATIENCE * limit_s)
-    while (left := deadline - time.monotonic()) > 0 and select.select([read_end], [], [], left)[0]:
-        chunk = os.read(read_end, 65536)
-        if not chunk:
+    deadline = time.monotonic() + limit_s
+    closed = False
+    while not closed and (left := deadline - time.monotonic()) > 0:
+        if not select.select([read_end], [], [], left)[0]:
             break
+        chunk = os.read(read_end, 65536)
+        closed = not chunk
         chunks.append(chunk)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
     os.close(read_end)
     os.waitpid(pid, 0)
-    found = []
-    for line in b"".join(chunks).split(b"\n")[:-1]:
-        with contextlib.suppress(ValueError):
-            found.append(json.loads(line))
-    return found
+    return b"".join(chunks), closed
 
 
 def _child(session: dict[str, Any], write_end: int, limit_s: float) -> None:

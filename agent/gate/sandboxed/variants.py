@@ -15,7 +15,6 @@ import importlib
 import json
 import os
 import resource
-import select
 import signal
 import site
 import subprocess
@@ -25,7 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .examples import keep_to_itself, run_session
+from .examples import keep_to_itself, run_session, told_by_child
 
 MOST_MEMORY = 2 * 1024**3
 LEAST_S = 3.0
@@ -177,21 +176,9 @@ def in_child(work: Callable[[], object], limit_s: float) -> Any:
         finally:
             os._exit(0)
     os.close(write_end)
-    chunks = []
-    deadline = time.monotonic() + limit_s
-    ended = False
-    while not ended and (left := deadline - time.monotonic()) > 0:
-        if not select.select([read_end], [], [], left)[0]:
-            break
-        chunk = os.read(read_end, 65536)
-        ended = not chunk
-        chunks.append(chunk)
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(pid, signal.SIGKILL)
-    os.close(read_end)
-    os.waitpid(pid, 0)
+    told, ended = told_by_child(pid, read_end, limit_s)
     try:
-        return json.loads(b"".join(chunks)) if ended else None
+        return json.loads(told) if ended else None
     except ValueError:
         return None
 
