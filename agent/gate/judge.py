@@ -194,6 +194,7 @@ async def _judge_by_runs(admissible: Admissible) -> GateJudged:
         except SandboxGone:
             if admissible.runs.base.failed:
                 raise
+            await admissible.runs.ahead.end()  # they may have died of the same
     died = _failed_check("run", "The sandbox died twice while the tests ran with the patch.")
     return _verdict(admissible.submission, "unproven", [*admissible.rules, died])
 
