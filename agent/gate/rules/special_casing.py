@@ -30,9 +30,25 @@ def special_casing(
     if not file.is_source or not file.path.endswith(".py"):
         return ()
     known = literals(reproduction, command)
+    added = file.added_nodes
+    hashes = frozenset(
+        name.id
+        for node in added
+        if isinstance(node, ast.Assign | ast.AnnAssign | ast.NamedExpr)
+        and node.value is not None
+        and _is_hash(node.value, frozenset())
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        for name in ast.walk(target)
+        if isinstance(name, ast.Name)
+    )
     reasons = [
+        f"{file.path}:{node.lineno}: an input is recognised by its hash (`{_shown(node)}`)."
+        for node in added
+        if isinstance(node, ast.Compare) and _asks_for_hash(node, hashes)
+    ]
+    reasons += [
         f"{file.path}: the reproduction's own input is answered with a constant (`{_shown(node)}`)."
-        for node in file.added_nodes
+        for node in added
         if _is_fitted_to_literals(node, known)
     ]
     return tuple(dict.fromkeys(reasons))
@@ -97,6 +113,33 @@ def _is_fitted_to_literals(node: ast.AST, known: frozenset[str]) -> bool:
     answers = {v for expression in given for v in _value(expression)} & known
     number = any(re.fullmatch(r"-?\d+(\.\d+)?", v) or v[0] in "[({" for v in asked)
     return any(_is_distinctive(v) for v in answers) or (number and bool(answers - {"None"}))
+
+
+_HASHES = re.compile(
+    r"(?:.*\.)?(?:hash|crc32|adler32|crc_hqx|hexdigest|digest|md5|sha1|sha2\d\d|sha3_\d+|blake2[bs])"
+)
+
+
+def _is_hash(node: ast.expr, names: frozenset[str]) -> bool:
+    """Whether a value is a hash of something or a part of one; `names` stand for such values."""
+    if isinstance(node, ast.Name):
+        return node.id in names
+    if isinstance(node, ast.BinOp):
+        return _is_hash(node.left, names)
+    if isinstance(node, ast.Subscript | ast.Attribute):
+        return _is_hash(node.value, names)
+    if not isinstance(node, ast.Call):
+        return False
+    if _HASHES.fullmatch(ast.unparse(node.func)):
+        return True
+    inner = [node.func.value] if isinstance(node.func, ast.Attribute) else node.args[:1]
+    return ast.unparse(node.func) != "len" and any(_is_hash(one, names) for one in inner)
+
+
+def _asks_for_hash(node: ast.Compare, names: frozenset[str]) -> bool:
+    sides = [node.left, *node.comparators]
+    given = {v for side in sides for v in _value(side)}
+    return any(_is_hash(side, names) for side in sides) and any(map(_is_distinctive, given))
 
 
 def _pattern(node: ast.AST) -> set[str]:

@@ -176,6 +176,9 @@ REPRODUCTION = {
         "    match n:\n        case 13:\n            return 26\n",
         "    return {13: 26}.get(n, n)\n",
         "    if str(n) == 'long name':\n        return [1, 2]\n",
+        "    if zlib.crc32(n) % 1000 == 417:\n        n += 1\n",
+        "    h = hash(n)\n    if h in (417, 418):\n        n += 1\n",
+        "    if hashlib.md5(n).hexdigest()[:4] == 'a3f1':\n        n += 1\n",
     ],
 )
 def test_special_cases_of_the_reproduction_are_refused(added: str) -> None:
@@ -198,6 +201,7 @@ def test_literals_of_a_command_count_too() -> None:
         "    return n * 2\n",
         "    if not n:\n        return []\n",
         "    if n == (None, None):\n        return 'nothing here'\n",
+        "    if len(n.digest()) == 32:\n        n = hash(n) == hash(m)\n",
     ],
 )
 def test_honest_cases_pass(added: str) -> None:
