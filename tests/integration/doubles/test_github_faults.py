@@ -127,6 +127,9 @@ def test_wrong_answers_and_webhooks_are_violations_and_nulls_are_not() -> None:
     assert "5 is not of type 'string'" in told
     assert "webhook issues$labeled: body: 'issue' is a required property" in told
     assert "webhook issues$sneezed: GitHub has no such event" in told
+    validation.violations.clear()
+    validation.answer("GET", template, Answer(200, {"id": "seven"}))
+    assert validation.violations, "only what fits is remembered"
 
 
 def test_a_fault_of_the_stand_in_itself_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
