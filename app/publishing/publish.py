@@ -313,9 +313,8 @@ async def report_unpublished_change(
     As `report_unpublished`, but on the pull request, or in a check run on its commit. `patch`
     applies to `change.tree`.
     """
-    facts = replace(run, base_commit=change.tree)
     publication = Publication(base=change.tree, obstacle=change.obstacle)
-    words = partial(unpublished_comment, facts, state, publication, "", patch=patch)
+    words = partial(unpublished_comment, run, state, publication, "", patch=patch, change=True)
     at = _Place(
         pull,
         change_marker(run.run_id, change.attempt),

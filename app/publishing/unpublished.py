@@ -21,11 +21,12 @@ def unpublished_comment(
     limit: int = COMMENT_LIMIT - MARKER_ROOM,
     command: str = "/patchwright publish",
     patch: str = "",
+    change: bool = False,
 ) -> str:
     """What was proven, why it is not published, the diff with how to apply it, and the proof.
 
     `reason` is for obstacles without words of their own; `command` tries again. `patch` is the diff
-    to show where it is not the attempt's whole patch.
+    to show where it is not the attempt's whole patch; `change`: it belongs to an open pull request.
     """
     obstacle = publication.obstacle
     patch = patch or patch_of(state)
@@ -51,6 +52,7 @@ def unpublished_comment(
             patch_url=f"{facts.run_url}/logs/{PATCH_LOG}" if facts.run_url else "",
             proof=proof_table(facts, state) if proof else Markdown(""),
             command=command,
+            change=change,
         )
 
     nothing = ShownPatch(Markdown(""), 0, len(diffstat(patch)), exact=False)

@@ -203,9 +203,10 @@ async def answer(run: ActiveRun, gathered: Gathered, result: ChangeResult) -> Ch
     """Answer each piece of feedback once; returns the result of the round."""
     run.check_lease()
     number = gathered.first if isinstance(result, BranchMoved) else result.attempt or gathered.first
+    kept = False
     if not isinstance(result, Pushed):
-        await tell_kept_change(run, gathered, number, result.reason)
-    await answer_all(run, _read_items(run), run.state(number), gathered, result)
+        kept = await tell_kept_change(run, gathered, number, result.reason)
+    await answer_all(run, _read_items(run), run.state(number), gathered, result, kept=kept)
     if isinstance(result, Pushed):
         pull = replace(await run.forge.pull(run.record.pull_number), head_sha=result.commit)
         await run.best_effort(

@@ -30,8 +30,13 @@ async def answer_all(
     state: AttemptState,
     found: Gathered,
     result: ChangeResult,
+    *,
+    kept: bool = False,
 ) -> None:
-    """Reply in each thread, and on the page to what has no thread."""
+    """Reply in each thread, and on the page to what has no thread.
+
+    `kept`: people have the change in a comment, because it could not be pushed.
+    """
     commit = result.commit if isinstance(result, Pushed) else ""
     changed = bool(commit) and commit != found.head
     failed = "" if isinstance(result, Pushed) else result.reason
@@ -39,7 +44,7 @@ async def answer_all(
     replies = answers(summary, len(items))
     on_page = []
     for item, words in zip(items, replies, strict=True):
-        text = answer_text(words, commit=commit[:12], changed=changed, failed=failed)
+        text = answer_text(words, commit=commit[:12], changed=changed, failed=failed, kept=kept)
         if item.thread:
             marker = reply_marker(run.record.id, item.key)
             await run.forge.reply(run.record.pull_number, item.thread, marker, text)
@@ -97,8 +102,17 @@ def answers(summary: str, count: int) -> tuple[str, ...]:
     return tuple("\n".join(found.get(n, ())).strip() or whole for n in range(1, count + 1))
 
 
-def answer_text(reply: str, *, commit: str, changed: bool, failed: str) -> Markdown:
-    """An answer to one item. `commit` has the change; `failed` says why there is none."""
+def answer_text(
+    reply: str, *, commit: str, changed: bool, failed: str, kept: bool = False
+) -> Markdown:
+    """An answer to one item. `commit` has the change; `failed` says why there is none.
+
+    `kept`: there is one, in a comment on the page.
+    """
+    if kept:
+        return Markdown(
+            f"Not pushed; the change is in a comment on this page. {prose(failed, 3000)}"
+        )
     if failed:
         return Markdown(f"Not done. {prose(failed, 3000)}")
     done = f"Done in {commit}." if changed else "No change was made for this."

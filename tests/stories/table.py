@@ -240,6 +240,8 @@ async def change_refused_then_published(world: StoryWorld) -> None:
     assert "-        t += x\n+        t = t + x\n" in said
     assert f"git checkout -b fix-issue-1 {head}" in said
     assert "git apply --index fix.patch" in said
+    assert "If the pull request's branch has moved" in said
+    assert any("Not pushed; the change is in a comment" in text for text in world.said(number))
     kept = world.store.get_log(world.run().id, "patch") or b""
     assert said.split("```diff\n")[1].split("```")[0] == kept.decode()
     admin(world, "change-repo", rules=[])

@@ -143,7 +143,7 @@ async def tell_kept_change(run: ActiveRun, gathered: Gathered, number: int, reas
     """Bring a change that could not be pushed to people on its pull request.
 
     `number` is the attempt of this round, `reason` why the round ended without its change.
-    Returns whether there is one.
+    Returns whether there is one; one that an earlier round told is not told again.
     """
     change = kept_change(run.events())
     newer = change is None or change.attempt < number
@@ -151,7 +151,7 @@ async def tell_kept_change(run: ActiveRun, gathered: Gathered, number: int, reas
         mirror = run.mirror((await run.repository()).clone_url)
         await _keep(run, mirror, gathered, number, Obstacle("other", reason))
         change = kept_change(run.events())
-    if change is None:
+    if change is None or (change.told and change.attempt < number):
         return False
     diff, state = _kept_diff(run, change), run.state(change.attempt)
     run.store.put_log(run.record.id, PATCH_LOG, to_bytes(diff))

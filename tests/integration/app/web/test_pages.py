@@ -17,6 +17,7 @@ from agent.journal.events import (
     Check,
     GateJudged,
     ModelTurned,
+    PublicationStep,
     RunEnded,
     RunPhase,
     SnapshotTaken,
@@ -28,6 +29,7 @@ from agent.model import Usage
 from app.settings.schema import Settings
 from app.storage import audit
 from app.storage.archive import archive
+from app.storage.inbox import Inbox
 from app.storage.store import SqlStore
 from app.web.app import Web, create_app
 from tests.support.runs.proven import PROVEN, REPRODUCED, STARTED, SUBMITTED
@@ -311,6 +313,13 @@ def test_a_kept_patch_is_published_from_the_page(
     again.finish(run_id, RunEnded(outcome="proven", attempt=0, pull_request="https://x/1"))
     assert operator.post(f"{url}{button}", data=form).status_code == 409
     assert f'action="{button}"' not in operator.get(f"{url}/runs/{run_id}").text
+    # A later change that could not be pushed.
+    kept = PublicationStep(attempt=0, step="push", status="refused", kind="signatures", change=2)
+    store.append(run_id, [kept])
+    assert f'action="{button}"' in operator.get(f"{url}/runs/{run_id}").text
+    assert operator.post(f"{url}{button}", data=form).status_code == 303
+    [asked] = Inbox(store.database).requested(run_id, "publish", 3)
+    assert asked.startswith("publish:page-")
 
 
 def test_a_stream_sends_what_comes_and_ends_with_the_run(
