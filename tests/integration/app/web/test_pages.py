@@ -315,7 +315,7 @@ def test_a_kept_patch_is_published_from_the_page(
     assert f'action="{button}"' not in operator.get(f"{url}/runs/{run_id}").text
     # A later change that could not be pushed.
     kept = PublicationStep(attempt=0, step="push", status="refused", kind="signatures", change=2)
-    store.append(run_id, [kept])
+    store.claim(run_id, "w").append(run_id, [kept])
     assert f'action="{button}"' in operator.get(f"{url}/runs/{run_id}").text
     assert operator.post(f"{url}{button}", data=form).status_code == 303
     [asked] = Inbox(store.database).requested(run_id, "publish", 3)
