@@ -31,6 +31,9 @@ def plain_check(
     program at the same line, so that the bug is what was seen, and it still fails there.
     """
     broken, still, lost, ended, reached = [], [], [], [], []
+    # Code that looked for its callers before may say where it was called from, and elsewhere the
+    # test has other names than it expects.
+    callers = {name.partition("::")[0] for name in base if f"frame{REACHED}" in name}
     for name in to_compare(patched):
         before, after = base.get(name), patched[name]
         if before is None:
@@ -43,6 +46,8 @@ def plain_check(
             lost += [name] * (before.outcome != "left out")
         elif before.outcome == "passed":
             broken.append(name)
+        elif name.endswith(ELSEWHERE) and name.partition("::")[0] in callers:
+            continue
         elif name.partition("::")[0] in declared and before.line == after.line:
             still += [name] * _is_what_was_seen(base_output, name.partition("::")[0], before)
     said = []

@@ -865,7 +865,7 @@ def _outcome(test: Callable[[], Any], *, path: str, script: bool = False) -> tup
 def _compiled(path: str, place: str) -> Any:
     """The code of a file; what is in another place does not say by names that it is a test."""
     tree = ast.fix_missing_locations(_WithoutRunner().visit(ast.parse(Path(path).read_bytes())))
-    code = compile(tree, place, "exec")
+    code = compile(tree, place, "exec", dont_inherit=True)
     if place == path:
         return code
     texts = [n.value for n in ast.walk(tree) if isinstance(n, ast.Constant)]
@@ -958,7 +958,7 @@ def _cases(
     groups = [group for thing in marked for group in getattr(thing, "cases", [])]
     given = {n for group in groups for case in group for n in case if not n.startswith("param of ")}
     wanted = _required(function)
-    if wanted is None or any(hasattr(thing, "left_out") for thing in marked):
+    if wanted is None or any(hasattr(t, "left_out") or _marked_by_pytest(t) for t in marked):
         return
     always = [n for n, all_ in supplied.items() if all_[-1].supplies.get("autouse")]
     needed = [*always, *(n for thing in marked for n in getattr(thing, "uses", []))]
@@ -975,6 +975,13 @@ def _cases(
             _with_fixtures, kind, function, arguments, wanted - given, needed, supplied
         )
         yield f"{name}[{number}]" if groups else name, case
+
+
+def _marked_by_pytest(thing: Any) -> bool:
+    """Whether pytest itself has a say in how a test runs: a module of helpers marked it so."""
+    marks = getattr(thing, "pytestmark", ())
+    names = {getattr(m, "name", "") for m in marks} if isinstance(marks, list) else set()
+    return bool(names & {"skip", "skipif", "xfail", "parametrize", "usefixtures"})
 
 
 def _required(function: Any) -> set[str] | None:

@@ -160,6 +160,13 @@ def test_only_a_difference_that_the_patch_makes_counts(
     assert plain_check(("tests/test_a.py",), base, patched, shown).ok is well
 
 
+def test_code_that_looked_for_its_callers_before_may_tell_names_apart() -> None:
+    there = {f"{TEST}{ELSEWHERE}": failed(5)[TEST]}
+    assert not plain_check(("tests/test_a.py",), there, there, SHOWN).ok
+    looks = {f"tests/test_a.py::sys._getframe{REACHED}{ELSEWHERE}": failed(0)[TEST]}
+    assert plain_check(("tests/test_a.py",), there | looks, there | looks, SHOWN).ok
+
+
 def test_what_is_run() -> None:
     assert plain_job("npm test", ("test/a.js",), ("test/b.js",)) is None
     assert plain_job("python3 /tmp/r.py", ("/tmp/r.py",), ()) == PlainJob(
