@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterable, Iterator
 from xml.etree.ElementTree import Element, ParseError
@@ -10,10 +9,15 @@ from xml.etree.ElementTree import Element, ParseError
 from defusedxml import ElementTree
 from defusedxml.common import DefusedXmlException
 
-from agent.testing.report import Outcome, TestResult
+from agent.testing.report import Outcome, TestResult, finite_seconds
 
 MAX_BYTES = 128 * 1024**2
 """Larger reports are not read."""
+
+MOST_DEPTH = 100
+MOST_ELEMENTS = 1_000_000
+MOST_NAMES = 100
+"""Attributes of one element. Beyond these a report fills memory with what is none."""
 
 MESSAGE_CHARS = 4000
 
@@ -50,12 +54,47 @@ _NO_XML = re.compile(
 
 def _cases(data: bytes) -> Iterator[TestResult]:
     """The results one by one; what was read is let go of, so that size costs no memory."""
-    for _, element in ElementTree.iterparse(io.BytesIO(data), events=("end",), forbid_dtd=True):
-        tag = element.tag.rpartition("}")[2]
-        if tag == "testcase":
+    above: list[Element] = []
+    case_at = count = 0
+    for event, element in ElementTree.iterparse(
+        _Pieces(data), events=("start", "end"), forbid_dtd=True
+    ):
+        is_case = element.tag.rpartition("}")[2] == "testcase"
+        if event == "start":
+            above.append(element)
+            count += 1
+            case_at = case_at or (len(above) if is_case else 0)
+            if len(above) > MOST_DEPTH or count > MOST_ELEMENTS or len(element.attrib) > MOST_NAMES:
+                raise ValueError("no report of a runner is like that")
+            continue
+        if is_case:
             yield _result(element)
-        if tag in ("testcase", "system-out", "system-err", "testsuite"):
-            element.clear()
+        if len(above) == case_at:
+            case_at = 0
+        above.pop()
+        if above and not case_at:
+            above[-1].clear()
+
+
+class _Pieces:
+    """A report as a file that is read in pieces of growing size, whatever size is asked for.
+
+    Older expats begin a long tag anew with each piece (CVE-2023-52425).
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+        self._size = 64 * 1024
+
+    def read(self, _size: int = 0) -> bytes:
+        piece = self._data[self._at : self._at + self._size]
+        self._at += self._size
+        self._size = min(2 * self._size, _LARGEST_PIECE)
+        return piece
+
+
+_LARGEST_PIECE = 4 * 1024**2
 
 
 def parse_surefire(data: bytes) -> tuple[TestResult, ...]:
@@ -116,7 +155,4 @@ def _name(case: Element) -> str:
 
 
 def _seconds(case: Element) -> float:
-    try:
-        return max(0.0, float(case.get("time", "0").replace(",", "")))
-    except ValueError:
-        return 0.0
+    return finite_seconds(case.get("time", "0").replace(",", ""))

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator
 
 from agent.model import Record
 
 Outcome = Literal["passed", "failed", "error", "skipped"]
+
+
+def finite_seconds(value: object) -> float:
+    """A report's number of seconds; 0 for what is none, or has no place in JSON (infinity)."""
+    try:
+        seconds = float(value) if isinstance(value, int | float | str) else 0.0
+    except (ValueError, OverflowError):
+        return 0.0
+    return seconds if 0 < seconds < _LONGEST_S else 0.0
+
+
+_LONGEST_S = 1e9
 
 
 class TestResult(Record):
@@ -19,7 +33,7 @@ class TestResult(Record):
     outcome: Outcome
     message: str = ""
     """Failure text, cut to a few kilobytes."""
-    duration_s: float = 0.0
+    duration_s: Annotated[float, BeforeValidator(finite_seconds)] = 0.0
 
 
 Function = tuple[str, int]

@@ -11,8 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, TypeGuard
 
-from agent.testing.junit import MAX_BYTES, cut, merge_results
-from agent.testing.report import Entered, Function, Outcome, TestResult
+from agent.testing.junit import cut, merge_results
+from agent.testing.report import Entered, Function, Outcome, TestResult, finite_seconds
 from agent.text.surrogates import join_surrogates
 
 _JEST: dict[str, Outcome] = {
@@ -29,6 +29,8 @@ _PYTEST: dict[str, Outcome] = {
     "error": "error",
     "skipped": "skipped",
 }
+MAX_JSON_BYTES = 32 * 1024**2
+"""Larger documents are not read: empty lists take 30 times their text in memory."""
 _GO: dict[str, Outcome] = {"pass": "passed", "fail": "failed", "skip": "skipped"}
 _CARGO: dict[str, Outcome] = {"ok": "passed", "FAILED": "failed", "ignored": "skipped"}
 
@@ -36,7 +38,7 @@ _CARGO: dict[str, Outcome] = {"ok": "passed", "FAILED": "failed", "ignored": "sk
 def parse_entered(data: bytes) -> Entered | None:
     """Which functions of watched files were entered, of a pytest report; None: it does not say."""
     by_test: dict[str, tuple[Function, ...]] = {}
-    outside: tuple[Function, ...] = ()
+    outside: list[Function] = []
     files: tuple[str, ...] | None = None
     for line in data.splitlines():
         record = _json(line)
@@ -46,11 +48,11 @@ def parse_entered(data: bytes) -> Entered | None:
         if test := _text(record, "by"):
             by_test[test] = places
         else:
-            outside = (*outside, *places)
+            outside += places
             files = tuple(path for path in _listed(record, "watched") if isinstance(path, str))
     if files is None:
         return None
-    return Entered(files=files, by_test=by_test, outside_of_tests=outside)
+    return Entered(files=files, by_test=by_test, outside_of_tests=tuple(outside))
 
 
 def _is_place(value: Any) -> TypeGuard[list[Any]]:
@@ -187,7 +189,7 @@ def cargo_is_complete(output: str) -> bool:
 
 
 def _json(data: bytes) -> Any:
-    if len(data) > MAX_BYTES:
+    if len(data) > MAX_JSON_BYTES:
         return None
     try:
         return json.loads(data)
@@ -211,4 +213,4 @@ def _text(value: Any, key: str) -> str:
 
 def _seconds(value: Any, key: str) -> float:
     found = _inner(value, key)
-    return max(0.0, float(found)) if isinstance(found, int | float) else 0.0
+    return finite_seconds(found) if isinstance(found, int | float) else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 import shlex
@@ -240,29 +241,30 @@ async def _results(
     """Results per test, what the run printed, and whether the runner went through all of it."""
     match call.format:
         case "pytest":
-            results, complete = parse_pytest(report)
+            results, complete = await asyncio.to_thread(parse_pytest, report)
             return results, ran.text, complete or not results
         case "go":
-            return *parse_go(ran.text), True
+            return *(await asyncio.to_thread(parse_go, ran.text)), True
         case "cargo":
             return parse_cargo(ran.text), ran.text, cargo_is_complete(ran.text)
         case "surefire":
             reports = [
-                parse_surefire(await _report(sandbox, path))
+                await asyncio.to_thread(parse_surefire, await _report(sandbox, path))
                 for path in await _new_files(sandbox, call.report, scratch, folder)
             ]
             results = merge_results(result for report in reports for result in report)
             return results, ran.text, True
         case "junit":
-            return parse_junit(report), ran.text, True
+            return await asyncio.to_thread(parse_junit, report), ran.text, True
         case "node":
-            return parse_junit(report.replace(f'"{WORKDIR}/'.encode(), b'"')), ran.text, True
+            plain = report.replace(f'"{WORKDIR}/'.encode(), b'"')
+            return await asyncio.to_thread(parse_junit, plain), ran.text, True
         case "jest":
-            return parse_jest(report, WORKDIR), ran.text, True
+            return await asyncio.to_thread(parse_jest, report, WORKDIR), ran.text, True
         case "mocha":
-            return parse_mocha(report, WORKDIR), ran.text, True
+            return await asyncio.to_thread(parse_mocha, report, WORKDIR), ran.text, True
         case "tap":
-            results, complete = parse_tap(report)
+            results, complete = await asyncio.to_thread(parse_tap, report)
             return results, ran.text, complete or not results
 
 

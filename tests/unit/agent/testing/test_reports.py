@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.testing.junit import MAX_BYTES, parse_junit, parse_surefire
-from agent.testing.reports import parse_cargo, parse_go, parse_jest, parse_mocha
+from agent.testing.report import TestResult
+from agent.testing.reports import (
+    parse_cargo,
+    parse_entered,
+    parse_go,
+    parse_jest,
+    parse_mocha,
+    parse_pytest,
+)
 
 JUNIT = b"""<?xml version="1.0"?><testsuites><testsuite>
 <testcase classname="tests.test_a.TestB.TestC" file="tests/test_a.py" name="test_d[1]" time="0.5"/>
@@ -160,3 +169,40 @@ def test_no_json_makes_a_parser_crash(value: object) -> None:
     parse_jest(data, "/w")
     parse_mocha(data, "/w")
     parse_go(data.decode())
+
+
+@pytest.mark.parametrize("seconds", ["1e999", "NaN", "1" + "0" * 400, "-1", '"x"', "[]"])
+def test_a_time_that_is_none_can_be_kept(seconds: str) -> None:
+    line = f'{{"name": "a", "outcome": "passed", "seconds": {seconds}}}\n'
+    (result,), _ = parse_pytest(line.encode())
+    assert result.duration_s == 0
+    assert type(result).model_validate_json(result.model_dump_json()) == result
+    (result,) = parse_junit(f"<r><testcase name='a' time='{seconds.strip(chr(34))}'/></r>".encode())
+    assert result.duration_s == 0
+
+
+def test_times_that_were_kept_as_none_are_read() -> None:
+    kept = '{"name": "a", "outcome": "passed", "duration_s": null}'
+    assert TestResult.model_validate_json(kept).duration_s == 0
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        b"<a>" * 100_000,
+        b"<r>" + b"<x/>" * 10_001 + b"</r>",
+        b"<r><testcase " + b" ".join(b'a%d="1"' % n for n in range(1000)) + b"/></r>",
+    ],
+    ids=["deep", "many", "names"],
+)
+def test_reports_that_fill_memory_are_none(report: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("agent.testing.junit.MOST_ELEMENTS", 10_000)
+    assert parse_junit(report) == ()
+
+
+def test_a_long_name_is_read_in_linear_time() -> None:
+    begun = time.process_time()
+    (result,) = parse_junit(b"<r><testcase name='" + b"a" * 4_000_000 + b"'/></r>")
+    parse_entered(b'{"entered": [["a", 1], ["a", 2]]}\n' * 20_000)
+    assert len(result.name) == 4_000_000
+    assert time.process_time() - begun < 3
