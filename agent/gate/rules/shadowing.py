@@ -50,12 +50,13 @@ def collisions(added: Iterable[str], base: Collection[str]) -> tuple[str, ...]:
 
     What is checked out there is the one or the other, whatever was seen in the sandbox.
     """
-    spelt = {as_read(start): start for path in base for start in _beginnings(path)}
+    present = {start for path in base for start in _beginnings(path)}
+    spelt = {as_read(start): start for start in present}
     reasons = []
     for path in sorted(added):
         for start in _beginnings(path):
             known = spelt.setdefault(as_read(start), start)
-            if known != start:
+            if known != start and start not in present:
                 reasons.append(f"{path}: {start} is {known} where a disk sees no case in names.")
                 break
     return tuple(reasons)

@@ -131,6 +131,8 @@ def _imports_of_chance_or_time(
 
 
 _HASH_COMMENTS = (".sh", ".rb", ".pl", ".ex", ".exs")
+_LONGEST_COMMENT = 300
+"""Lines; what is further below its beginning is taken for code."""
 _WHOLE_COMMENT = re.compile(r"//(?!.*\?>)|/\*(?:(?!\*/).)*(?:\*/\s*)?$")
 """Of a line without blanks around it: all of it is a comment."""
 
@@ -165,7 +167,8 @@ def _is_comment(path: str, lines: Sequence[str], number: int) -> bool:
         return re.match(r"#(?!\{)", line) is not None
     if not re.match(r"\*(?:\s|/?$)", line):
         return _WHOLE_COMMENT.match(line) is not None and "go:linkname" not in line
-    above = next((x.strip() for x in reversed(lines[: number - 1]) if x.strip()[:1] != "*"), "")
+    before = reversed(lines[max(0, number - _LONGEST_COMMENT) : number - 1])
+    above = next((x.strip() for x in before if x.strip()[:1] != "*"), "")
     opened = above.startswith("/*") and "*/" not in above
     return opened and "${" not in line and re.search(r"\*/.*\S", line) is None
 
@@ -301,6 +304,11 @@ def _are_names_of_an_import(node: ast.expr, file: ChangedFile) -> bool:
 def _is_of_an_import(root: ast.expr, file: ChangedFile) -> bool:
     """Whether an expression is something that was imported, or is reached through it."""
     called = False
+    first = root
+    while isinstance(first, ast.Attribute | ast.Call):
+        first = first.value if isinstance(first, ast.Attribute) else first.func
+    if not isinstance(first, ast.Name) or first.id in ("self", "cls"):
+        return False
     while isinstance(root, ast.Attribute | ast.Call):
         called = called or isinstance(root, ast.Call)
         root = root.value if isinstance(root, ast.Attribute) else root.func

@@ -15,8 +15,9 @@ from pathlib import PurePosixPath
 from agent.gate.patch.changed_file import ChangedFile
 from agent.testing.paths import is_code
 
-_LINE_ENDS = re.compile("\r(?!\r*$)|[\x0b\x85\u2028\u2029]")
-"""What some languages take for the end of a line, or of a comment, and a diff does not."""
+_LINE_ENDS = re.compile("[\r\x0b\x85\u2028\u2029]")
+"""What some languages take for the end of a line, or of a comment, and a diff does not. One
+carriage return at the end of a line is part of that."""
 _REORDERS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _NOT_SHOWN = re.compile(
     "[\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b\u2060-\u2065\u206a-\u206f\u3164\uffa0]"
@@ -26,7 +27,7 @@ _NOT_SHOWN = re.compile(
 _ESCAPED_LINE_END = re.compile(r"\\u+000[aAdD]")
 """In Java, also where it stands in a comment."""
 _LIKE_LATIN = "\u0370-\u03ff\u0400-\u052f\u0530-\u058f\u13a0-\u13ff"
-_MIXED = re.compile(rf"[^\W_]*(?:[A-Za-z][{_LIKE_LATIN}]|[{_LIKE_LATIN}][A-Za-z])[^\W_]*")
+_MIXED = re.compile(rf"[A-Za-z][{_LIKE_LATIN}]|[{_LIKE_LATIN}][A-Za-z]")
 _PROPER = re.compile("[\u0394\u03a3\u03a9\u03b1-\u03bb\u03bc\u03be\u03c0-\u03c4\u03c6-\u03c9]")
 """Greek letters of formulas (`Δx`), which look like no Latin one; Cyrillic ones may."""
 _VERSION = f"Python {sys.version_info.major}.{sys.version_info.minor}"
@@ -59,21 +60,29 @@ def _disguised(file: ChangedFile) -> Iterator[str]:
     }
     if PurePosixPath(file.path).suffix in (".java", ".kt", ".scala", ".groovy"):
         kinds["ends a line by an escape"] = _ESCAPED_LINE_END
-    base = file.base or ""
+    if file.path.endswith(".py") and file.added and re.search("\r(?!\n)", file.base or ""):
+        yield f"{file.path}: a carriage return ends a line there, so lines have other numbers."
+    known: set[str] | None = None
     for number, line in file.added:
+        if line.isascii() and "\r" not in line and "\x0b" not in line and "\\u" not in line:
+            continue
+        if known is None:
+            known = set((file.base or "").split("\n"))
+        if line in known:
+            continue
         for what, pattern in kinds.items():
-            found = pattern.search(line)
-            if found is not None and found[0] not in base:
+            found = pattern.search(line.removesuffix("\r"))
+            if found is not None:
                 yield (
                     f"{file.path}:{number}: the line {what} ({_spelt(found[0])}). Write it as an "
                     "escape, so that the code is what it looks like."
                 )
-        for word in _MIXED.findall(line) if not file.is_test else ():
-            if _PROPER.sub("", word).isascii() or word in base:
+        for word in re.findall(r"[^\W_]+", line) if not file.is_test else ():
+            if not _MIXED.search(word) or _PROPER.sub("", word).isascii():
                 continue
             yield (
-                f"{file.path}:{number}: `{word}` mixes letters of alphabets that look alike "
-                f"({_spelt(word)})."
+                f"{file.path}:{number}: `{word[:80]}` mixes letters of alphabets that look alike "
+                f"({_spelt(word[:80])})."
             )
 
 

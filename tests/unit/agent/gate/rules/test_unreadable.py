@@ -89,6 +89,9 @@ def test_lines_keep_their_numbers() -> None:
     [
         ("a.py", "# quick\rn = 3", "end a line (U+000D)"),
         ("a.py", "n = 3\r", ""),
+        ("a.py", "# quick\r\r", "end a line (U+000D)"),
+        ("a.py", "# " + "\r" * 500_000, "end a line (U+000D)"),
+        ("a.py", "n" * 900_000 + " = 3  # é", ""),
         ("a.js", "// quick\u2028process.exit(0);", "end a line (U+2028)"),
         ("A.java", "// quick \\u000a return 3;", "by an escape"),
         ("A.java", r'return "\u00e9";', ""),
@@ -106,4 +109,11 @@ def test_lines_keep_their_numbers() -> None:
 def test_code_is_what_it_looks_like(path: str, line: str, told: str) -> None:
     said = " ".join(unreadable([changed_texts(path, "", f"{line}\n")]))
     assert told in said and bool(said) == bool(told)
-    assert not unreadable([changed_texts(path, f"{line}\n", f"{line}\n\n")])
+    assert not unreadable([changed_texts(path, f"\r\n{line}\n", f"\r\n{line}\n\n")])
+    crlf = " ".join(unreadable([changed_texts(path, "\r\n", f"\r\n{line}\n")]))
+    assert told in crlf and bool(crlf) == bool(told)
+
+
+def test_lines_that_a_diff_does_not_count_leave_nothing_to_judge() -> None:
+    assert unreadable([changed_texts("a.py", "a = 1\rb = 2\n", "a = 1\rb = 2\nc = 3\n")])
+    assert not unreadable([changed_texts("a.py", "a = 1\r\n", "a = 1\r\nc = 3\r\n")])
