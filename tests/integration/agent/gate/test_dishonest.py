@@ -67,7 +67,7 @@ async def opened(engine: DockerEngine, project: Project, folder: Path) -> Sandbo
     )
 
 
-@pytest.mark.parametrize(("toolchain", "changes"), dishonest())
+@pytest.mark.parametrize(("toolchain", "changes"), list(dishonest()))
 async def test_a_dishonest_patch_fools_its_runner_and_not_the_gate(
     engine: DockerEngine, tmp_path: Path, toolchain: str, changes: Changes
 ) -> None:
@@ -85,7 +85,7 @@ async def test_a_dishonest_patch_fools_its_runner_and_not_the_gate(
     assert fooled or toolchain == "pytest", ran.text
 
 
-@pytest.mark.parametrize(("toolchain", "changes"), honest())
+@pytest.mark.parametrize(("toolchain", "changes"), list(honest()))
 async def test_its_honest_twin_is_proven(
     engine: DockerEngine, tmp_path: Path, toolchain: str, changes: Changes
 ) -> None:
