@@ -5,10 +5,12 @@ Every parser takes what hostile code may have written and gives nothing for what
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, TypeGuard
 
 from agent.testing.junit import cut, merge_results
@@ -29,6 +31,7 @@ _PYTEST: dict[str, Outcome] = {
     "error": "error",
     "skipped": "skipped",
 }
+MOST_LINES = 1_000_000
 MAX_JSON_BYTES = 32 * 1024**2
 """Larger documents are not read: empty lists take 30 times their text in memory."""
 _GO: dict[str, Outcome] = {"pass": "passed", "fail": "failed", "skip": "skipped"}
@@ -40,8 +43,7 @@ def parse_entered(data: bytes) -> Entered | None:
     by_test: dict[str, tuple[Function, ...]] = {}
     outside: list[Function] = []
     files: tuple[str, ...] | None = None
-    for line in data.splitlines():
-        record = _json(line)
+    for record in _records(data):
         if not isinstance(record, dict) or "entered" not in record:
             continue
         places = tuple((p[0], p[1]) for p in _listed(record, "entered") if _is_place(p))
@@ -68,8 +70,7 @@ def parse_pytest(data: bytes) -> tuple[tuple[TestResult, ...], bool]:
     """What `pytest_report.py` wrote, a line each; and whether every run in it went to its end."""
     results: list[TestResult] = []
     started = ended = 0
-    for line in data.splitlines():
-        record = _json(line)
+    for record in _records(data):
         outcome = _PYTEST.get(_text(record, "outcome"))
         if _inner(record, "started") is True:
             started += 1
@@ -186,6 +187,13 @@ _CARGO_ENDS = re.compile(r"^test result: ", re.M)
 def cargo_is_complete(output: str) -> bool:
     """Whether each test program that `cargo test` started went through all its tests."""
     return len(_CARGO_STARTS.findall(output)) == len(_CARGO_ENDS.findall(output))
+
+
+def _records(data: bytes) -> Iterator[Any]:
+    """The JSON objects of a report with one a line; of lines beyond `MOST_LINES`, none."""
+    for line in islice(io.BytesIO(data), MOST_LINES):
+        if line.startswith(b"{"):
+            yield _json(line)
 
 
 def _json(data: bytes) -> Any:

@@ -23,6 +23,8 @@ from app.web.dashboard.summaries import RunSummaries
 
 MOST_STREAMS = 200
 MOST_OF_ONE = 16
+KEPT_FOR_OPERATOR = 40
+"""Of `MOST_STREAMS`: anybody can sign in, with many accounts."""
 EVENTS_PER_PAGE = 200
 
 
@@ -33,9 +35,12 @@ class Streams:
         self._open: Counter[str] = Counter()
 
     def may_open(self, visitor: str) -> bool:
-        """Whether one more may be opened; nobody gets all of them but the operator (`""`)."""
-        own = self._open[visitor] if visitor else 0
-        return self._open.total() < MOST_STREAMS and own < MOST_OF_ONE
+        """Whether one more may be opened; others leave some to the operator (`""`)."""
+        if not visitor:
+            return self._open.total() < MOST_STREAMS
+        others = self._open.total() - self._open[""]
+        own = self._open[visitor]
+        return others < MOST_STREAMS - KEPT_FOR_OPERATOR and own < MOST_OF_ONE
 
     @contextmanager
     def open(self, visitor: str) -> Iterator[None]:

@@ -428,6 +428,15 @@ def test_one_visitor_does_not_get_all_streams() -> None:
     assert streams.may_open("reader")
 
 
+def test_many_accounts_leave_streams_to_the_operator() -> None:
+    streams = Streams()
+    with ExitStack() as held:
+        for number in range(40):
+            while streams.may_open(f"account-{number}"):
+                held.enter_context(streams.open(f"account-{number}"))
+        assert streams.may_open("")
+
+
 def test_a_full_disk_is_not_ready(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert httpx.get(f"{url}/readyz").status_code == 200
     monkeypatch.setattr(web_app, "LEAST_FREE", 2**62)
