@@ -75,4 +75,5 @@ async def test_a_story_ends_the_same_with_a_crash_after_any_outward_act(
     plain = await told(0)
     for at in range(1, len(plain.crashes.acts) + 1):
         struck = await told(at)
-        assert struck.picture() == plain.picture(), f"after {struck.crashes.acts[:at]}"
+        if story.one_end:
+            assert struck.picture() == plain.picture(), f"after {struck.crashes.acts[:at]}"
