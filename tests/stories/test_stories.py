@@ -73,7 +73,7 @@ async def test_a_story_ends_the_same_with_a_crash_after_any_outward_act(
         await told(REPRESENTATIVE[name])
         return
     plain = await told(0)
-    for at in range(1, len(plain.crashes.acts) + 1):
+    for at in range(1, len(plain.crashes.acts) + 1) if story.crashes else ():
         struck = await told(at)
         if story.one_end:
             assert struck.picture() == plain.picture(), f"after {struck.crashes.acts[:at]}"
