@@ -25,8 +25,7 @@ _LISTS = re.compile(
     r"|(?:[\w.-]+\.)?(?:Dockerfile|Containerfile)(?:\.[\w.-]+)?|(?:docker-)?compose[\w.-]*\.ya?ml"
     r"|Procfile|Vagrantfile|(?:GNU)?Makefile|\.?justfile|Taskfile\.ya?ml|Rakefile|.*\.(?:tf|service)"
     r"|serverless\.ya?ml|(?:fly|netlify|wrangler)\.toml|vercel\.json|render\.yaml|Chart\.yaml"
-    r"|[tj]sconfig[\w.-]*\.json|(?!app\.)[\w-]+\.config\.[cm]?[jt]s|(?:gulp|grunt)file\.\w+"
-    r"|\.eslintrc[\w.]*|\.prettierrc\.\w+",
+    r"|[tj]sconfig[\w.-]*\.json|(?!(?:app|eslint|prettier)\.)[\w-]+\.config\.[cm]?[jt]s|(?:gulp|grunt)file\.\w+",
     re.IGNORECASE,
 )
 """Files that are about nothing else, or of which no part can be told from the rest."""
