@@ -3,9 +3,11 @@
 For suites of several lengths and patches of several hunks, cold and with the base's results kept
 from an earlier submission. The suite keeps the processor busy, as tests do, in ten files of which
 three import the patched module; the first half of the hunks is needed by the reproduction, the
-others by nothing. Prints a table, and with `--goals` fails where a goal is missed.
+others by nothing. Prints a table, and with `--goals` fails where a goal is missed. On a machine
+that does other work, `--waiting` tests wait instead: then figures say how many runs of the suite a
+submission waits for, and not what it costs where processors are short.
 
-    python bench/gate.py [--suites 0.5 5 60] [--hunks 1 3 8] [--goals]
+    python bench/gate.py [--suites 0.5 5 60] [--hunks 1 3 8] [--goals] [--waiting]
 """
 
 from __future__ import annotations
@@ -80,8 +82,10 @@ def module(fixed: int) -> str:
     return "\n\n".join(parts)
 
 
-def tree(suite_s: float) -> dict[str, str]:
-    """The repository's files; its suite keeps a processor busy for about `suite_s`."""
+def tree(suite_s: float, *, waiting: bool = False) -> dict[str, str]:
+    """The repository's files; its suite keeps a processor busy for about `suite_s`, or waits."""
+    clock = "time.monotonic" if waiting else "time.process_time"
+    idle = "time.sleep(0.01)" if waiting else "pass"
     each = suite_s / (TEST_FILES * TESTS_A_FILE)
     files = {MODULE: module(0), "pyproject.toml": "[tool.pytest.ini_options]\n"}
     for number in range(TEST_FILES):
@@ -89,8 +93,8 @@ def tree(suite_s: float) -> dict[str, str]:
         body = "    assert prices.rate_0(5) == 1\n" if number < REACHING else "    assert True\n"
         tests = "".join(
             f"def test_{number}_{n}():\n"
-            f"    end = time.process_time() + {each}\n"
-            f"    while time.process_time() < end:\n        pass\n{body}\n\n"
+            f"    end = {clock}() + {each}\n"
+            f"    while {clock}() < end:\n        {idle}\n{body}\n\n"
             for n in range(TESTS_A_FILE)
         )
         files[f"tests/test_part_{number}.py"] = f"import time\n{head}\n\n{tests}"
@@ -122,10 +126,10 @@ def submission(hunks: int, kept: KeptBase | None) -> Submission:
 
 
 async def measured(
-    engine: DockerEngine, suite_s: float, hunks: Sequence[int], folder: Path
+    engine: DockerEngine, suite_s: float, hunks: Sequence[int], folder: Path, *, waiting: bool
 ) -> list[Measured]:
     """All submissions on one suite: each first cold, then with what the cold one kept."""
-    archive = tar_of(tree(suite_s), folder / f"{suite_s}.tar")
+    archive = tar_of(tree(suite_s, waiting=waiting), folder / f"{suite_s}.tar")
     spec = SandboxSpec(
         image=BASE_IMAGE, limits=Limits(), run_id="gate", purpose="bench", installation="bench"
     )
@@ -173,6 +177,7 @@ async def main() -> int:
     parser.add_argument("--suites", nargs="+", type=float, default=[0.5, 5.0, 60.0])
     parser.add_argument("--hunks", nargs="+", type=int, default=[1, 3, 8])
     parser.add_argument("--goals", action="store_true", help="fail where a goal is missed")
+    parser.add_argument("--waiting", action="store_true", help="tests wait instead of computing")
     asked = parser.parse_args()
     engine = DockerEngine("")
     rows: list[Measured] = []
@@ -182,7 +187,9 @@ async def main() -> int:
     try:
         with tempfile.TemporaryDirectory() as folder:
             for suite_s in asked.suites:
-                rows += await measured(engine, suite_s, asked.hunks, Path(folder))
+                rows += await measured(
+                    engine, suite_s, asked.hunks, Path(folder), waiting=asked.waiting
+                )
     finally:
         await engine.close()
     return 1 if asked.goals and not all(row.met for row in rows) else 0
