@@ -9,12 +9,12 @@ from __future__ import annotations
 import configparser
 import re
 import shlex
-import tomllib
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
 from agent.model import Record
+from agent.text.toml import toml_table
 
 CONFIGURATION = ("pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg")
 """Files that may hold pytest's options, in the order in which it looks for them."""
@@ -103,8 +103,8 @@ def _section(name: str, text: str) -> Mapping[str, Any] | None:
     """pytest's options in one file; None if it has none."""
     if name == "pyproject.toml":
         try:
-            tool = tomllib.loads(text).get("tool")
-        except tomllib.TOMLDecodeError:
+            tool = toml_table(text).get("tool")
+        except ValueError:
             return None
         pytest = tool.get("pytest") if isinstance(tool, dict) else None
         options = pytest.get("ini_options", pytest) if isinstance(pytest, dict) else None

@@ -10,7 +10,6 @@ import configparser
 import json
 import re
 import shlex
-import tomllib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
@@ -20,6 +19,7 @@ from agent.model import Record
 from agent.testing.npm_scripts import script_of_tests
 from agent.testing.paths import matches
 from agent.testing.projects import Part, join
+from agent.text.toml import toml_table
 
 _PYTHON_MANIFESTS = (
     "pytest.ini",
@@ -441,8 +441,8 @@ def _below(folder: str, contents: Mapping[str, str]) -> dict[str, str]:
 
 def _toml(text: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError):
+        return toml_table(text)
+    except ValueError:
         return {}
 
 

@@ -26,10 +26,14 @@ _CHECKS = re.compile(
     r"|audit|depcheck|knip|size-limit|codecov|coveralls|docs?|readme)\b"
 )
 _RUNNERS = re.compile(
-    r"(?:^|[\s/])(?:vitest|jest|mocha|tap|tape)(?=\s|$)|(?:^|\s)node\s(?:\S+\s+)*?--test\b"
+    r"(?:^|[\s/])(?:vitest|jest|mocha|tap|tape)(?=\s|$)|(?:^|\s)node\s(?:\S+\s+){0,20}?--test\b"
 )
 _BY_NAME = re.compile(r"(?:^|\s)(?:npm|pnpm|yarn|bun)\s")
 _DEEPEST = 4
+_LOOKED_AT = 2000
+"""Characters of a command."""
+_MOST_STEPS = 1000
+"""Scripts that call each other many times over stand for steps without end."""
 
 
 class _Step(Record):
@@ -41,11 +45,12 @@ class _Step(Record):
 
     @property
     def runs_tests(self) -> bool:
-        return bool(_RUNNERS.search(self.command)) and not _BY_NAME.search(self.command)
+        command = self.command[:_LOOKED_AT]
+        return bool(_RUNNERS.search(command)) and not _BY_NAME.search(command)
 
     @property
     def builds(self) -> bool:
-        words = f"{self.called} {self.command}"
+        words = f"{self.called} {self.command[:_LOOKED_AT]}"
         return bool(_BUILDS.search(words)) and not _CHECKS.search(words)
 
 
@@ -55,31 +60,41 @@ def script_of_tests(scripts: Mapping[str, object]) -> str:
     Empty where there is none. A script in which no known runner is seen stays as it is.
     """
     whole = _text(scripts, "test")
-    steps = [*_steps("pretest", _text(scripts, "pretest"), scripts), *_steps("", whole, scripts)]
+    left = [_MOST_STEPS]
+    before = _steps("pretest", _text(scripts, "pretest"), scripts, left)
+    steps = [*before, *_steps("", whole, scripts, left)]
     running = [at for at, step in enumerate(steps) if step.runs_tests]
     if not running or "||" in whole or ";" in whole:
         return whole
-    before = range(running[-1])
+    earlier = range(running[-1])
     needed = [
         step.command
         for at, step in enumerate(steps)
-        if at in running or (at in before and step.builds)
+        if at in running or (at in earlier and step.builds)
     ]
     return " && ".join(needed)
 
 
-def _steps(name: str, script: str, scripts: Mapping[str, object], depth: int = 0) -> list[_Step]:
-    """The commands of a chain, one after the other, with what they call put in its place."""
+def _steps(
+    name: str, script: str, scripts: Mapping[str, object], left: list[int], depth: int = 0
+) -> list[_Step]:
+    """The commands of a chain, one after the other, with what they call put in its place.
+
+    `left`: how many commands may still be looked at, in all.
+    """
     found: list[_Step] = []
     for command in filter(None, (part.strip() for part in script.split("&&"))):
+        left[0] -= 1
+        if left[0] < 0:
+            break
         call = _CALLS.fullmatch(command)
         text = _text(scripts, call["name"]) if call is not None else ""
         if call is None or depth >= _DEEPEST:
             found.append(_Step(command=command, called=name))
         elif text:
             inner = call["name"]
-            found += _steps(inner, _text(scripts, f"pre{inner}"), scripts, depth + 1)
-            own = _steps(inner, text, scripts, depth + 1)
+            found += _steps(inner, _text(scripts, f"pre{inner}"), scripts, left, depth + 1)
+            own = _steps(inner, text, scripts, left, depth + 1)
             found += own[:-1]
             found += [s.model_copy(update={"command": s.command + call["rest"]}) for s in own[-1:]]
         else:

@@ -10,13 +10,13 @@ import ast
 import configparser
 import json
 import re
-import tomllib
 from collections.abc import Collection, Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
 from agent.gate.patch.changed_file import ChangedFile, parsed
 from agent.gate.rules.python_tests import python_weakening
+from agent.text.toml import toml_table
 
 _ABOUT_TESTS = re.compile(r"test|surefire|failsafe|skip|exclude", re.IGNORECASE)
 _MAKERS = {
@@ -133,8 +133,8 @@ _UNREADABLE = object()
 
 def _pyproject(text: str) -> Any:
     try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
+        data = toml_table(text)
+    except ValueError:
         return (_UNREADABLE, text)
     tool = _table(data.get("tool"))
     project = _table(data.get("project"))

@@ -10,12 +10,12 @@ import ast
 import configparser
 import json
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
 from agent.gate.patch.changed_file import ChangedFile, parsed
+from agent.text.toml import toml_table
 
 _LISTS = re.compile(
     r"(?:requirements|constraints)[^/]*\.(?:txt|in)|(?:dev|test)[-_]requirements\.txt|Pipfile|Gemfile"
@@ -117,7 +117,7 @@ def _read(reader: Callable[[str], Mapping[str, Any]], text: str | None) -> dict[
 
 
 def _pyproject(text: str) -> dict[str, Any]:
-    data = tomllib.loads(text)
+    data = toml_table(text)
     project, tool = _table(data.get("project")), _table(data.get("tool"))
     poetry = _table(tool.get("poetry"))
     found = {
@@ -173,7 +173,7 @@ def _package_json(text: str) -> dict[str, Any]:
 
 
 def _cargo(text: str) -> dict[str, Any]:
-    data = tomllib.loads(text)
+    data = toml_table(text)
     package, workspace = _table(data.get("package")), _table(data.get("workspace"))
     return {
         **{name: value for name, value in data.items() if _OF_CARGO.fullmatch(name)},
