@@ -184,5 +184,5 @@ def test_hosts_stay_within_the_operators_bounds() -> None:
 def test_paths_add_to_what_is_forbidden_anyway() -> None:
     policy = effective_config(Settings(), read_repo_config(WHOLE).config).policy
     assert policy.allowed_paths == ("src/**", "tests/**")
-    assert ".github/workflows/**" in policy.forbidden_paths
+    assert ".github/**" in policy.forbidden_paths
     assert "src/vendor/**" in policy.forbidden_paths
