@@ -40,6 +40,7 @@ def github(server: GithubServer) -> Iterator[GithubWorld]:
         yield made
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", list(STORIES) if WHOLE else list(REPRESENTATIVE))
 async def test_a_story_ends_the_same_with_a_crash_after_any_outward_act(
     name: str,
