@@ -4,11 +4,12 @@ BIN := .venv/bin
 PYTEST_ARGS ?=
 FAULT_ARGS ?=
 
-.PHONY: help demo test check setup image test-setup unit lock bench evaluation fault check-dishonest check-detectors check-repairs check-attacks check-export check-deploy check-prism check-stories check-openapi check-real-model docs reference test-pods format clean
+.PHONY: help demo test test-long check setup image test-setup unit lock bench evaluation fault check-dishonest check-detectors check-repairs check-attacks check-export check-deploy check-prism check-stories check-openapi check-real-model docs reference test-pods format clean
 
 help:
 	@echo "make demo    a labelled issue becomes a proven pull request, on this machine, from nothing"
 	@echo "make test    checks and all tests"
+	@echo "make test-long   tests that show at length what shorter ones show in part; minutes"
 	@echo "make check   lint, types, import rules"
 	@echo "make unit    only the tests that need no container engine"
 	@echo "make bench   benchmarks, each with its floor"
@@ -53,7 +54,10 @@ check: setup
 	$(BIN)/lint-imports
 
 test: check test-setup
-	$(BIN)/python -m pytest -n 3 --dist worksteal --durations 15 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal --durations 15 -m "not long" $(PYTEST_ARGS)
+
+test-long: test-setup
+	$(BIN)/python -m pytest -n 3 --dist worksteal --durations 15 -m long $(PYTEST_ARGS)
 
 unit: check
 	$(BIN)/python -m pytest tests/unit -n 2 $(PYTEST_ARGS)

@@ -126,6 +126,7 @@ def moves(world: GithubWorld) -> Iterator[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_crash_and_a_move_after_each_outward_act_double_nothing_and_lose_nothing(
     github_server: GithubServer, github_world: GithubWorld, tmp_path: Path
 ) -> None:
@@ -279,6 +280,7 @@ def github_com() -> Iterator[GithubServer]:
         assert server.violations == []
 
 
+@pytest.mark.long
 def test_the_address_of_github_com_and_of_an_enterprise_server(
     github_server: GithubServer, github_com: GithubServer, tmp_path: Path
 ) -> None:
@@ -296,6 +298,7 @@ def test_the_address_of_github_com_and_of_an_enterprise_server(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_five_labels_at_once_in_three_repositories(
     github_server: GithubServer, github_world: GithubWorld, tmp_path: Path
 ) -> None:

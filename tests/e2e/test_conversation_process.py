@@ -23,6 +23,7 @@ REVIEWED = Script(
 )
 
 
+@pytest.mark.long
 def test_a_review_continues_the_run_also_when_the_service_is_killed_in_the_middle(
     github_server: GithubServer, github_world: GithubWorld, tmp_path: Path
 ) -> None:

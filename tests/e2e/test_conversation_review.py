@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from app.repo_config.schema import RepoConfig, Triggers
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.server import GithubServer
@@ -163,6 +165,7 @@ def test_the_base_moves_while_the_run_works(
         assert [e.chosen_attempt for e in story.ends(second.id)] == [2]
 
 
+@pytest.mark.long
 def test_the_base_moves_in_the_way_of_an_open_pull_request(
     github_server: GithubServer, github_world: GithubWorld, tmp_path: Path
 ) -> None:
@@ -193,6 +196,7 @@ def test_the_base_moves_in_the_way_of_an_open_pull_request(
         assert story.store.get_run(run.id).closed == "merged"
 
 
+@pytest.mark.long
 def test_a_failed_check_of_its_own_pull_request_is_fixed_at_most_three_times(
     github_server: GithubServer, github_world: GithubWorld, tmp_path: Path
 ) -> None:
@@ -300,6 +304,7 @@ def test_a_failed_check_of_a_labelled_pull_request_is_fixed_towards_its_branch(
         assert len(story.store.list_runs().runs) == 1
 
 
+@pytest.mark.long
 def test_somebody_elses_commits_stay_and_the_rerun_button_proves_again(
     github_server: GithubServer, github_world: GithubWorld, tmp_path: Path
 ) -> None:

@@ -19,6 +19,7 @@ from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Limits
 from tests.e2e.bugs import LAYOUTS, ROOT_MODULES, Bug
 from tests.e2e.service import ROOT
+from tests.support.long import few
 from tests.support.sandboxes.fixtures import tar_of
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
@@ -61,7 +62,7 @@ def fix(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", few(LAYOUTS, 2))
 def test_it_fixes_repositories_it_has_never_seen(layout: str, tmp_path: Path):
     folder, issue = repository(LAYOUTS[layout], tmp_path)
     before = git(folder, "status", "--porcelain=v1", "--ignored"), git(folder, "rev-parse", "HEAD")

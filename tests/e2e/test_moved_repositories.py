@@ -134,6 +134,7 @@ def test_a_transfer_out_of_the_installation_ends_the_run(
     assert "transferred" in end.diagnosis
 
 
+@pytest.mark.long
 def test_a_namesake_of_a_deleted_repository_continues_nothing(
     story: Story, github_world: GithubWorld
 ) -> None:

@@ -14,6 +14,7 @@ SEED = 7
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(programs() is None, reason="PostgreSQL is not installed")
+@pytest.mark.long
 def test_a_few_faults_lose_and_double_nothing() -> None:
     plan = Plan(
         postgresql=True,

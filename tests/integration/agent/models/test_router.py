@@ -210,6 +210,7 @@ async def test_both_dying_is_waited_for_and_recovered_from(clusters: Clusters) -
 
 
 @pytest.mark.slow
+@pytest.mark.long
 async def test_a_long_run_with_faults_and_a_death_ends_whole_and_cached(
     clusters: Clusters,
 ) -> None:

@@ -292,6 +292,7 @@ def verdicts_of(out: Path) -> Verdicts:
 @pytest.mark.docker
 @pytest.mark.slow
 @pytest.mark.timeout(900)
+@pytest.mark.long
 def test_a_killed_evaluation_that_is_resumed_says_the_same(tmp_path: Path) -> None:
     """Two fixes from their history to the report: in one go, and killed after the first."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"

@@ -117,6 +117,7 @@ def events(world: RunWorld, run_id: str) -> int:
     return world.store.get_run(run_id).events
 
 
+@pytest.mark.long
 def test_a_frozen_worker_is_taken_over_and_its_later_writes_are_refused(
     url: str, tmp_path: Path
 ) -> None:
@@ -198,6 +199,7 @@ def test_two_workers_of_one_name_are_refused(url: str, tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.long
 def test_queues_keep_their_limits_and_people_go_first(url: str, tmp_path: Path) -> None:
     """Three at once in all, two of a worker, one of a repository; a service puts them in."""
     world = world_of(tmp_path, url)

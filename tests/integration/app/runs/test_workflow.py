@@ -197,6 +197,7 @@ def test_a_worker_that_lost_its_run_stays_silent(
         assert ended(world, run_id).outcome == "proven"
 
 
+@pytest.mark.long
 def test_five_deliveries_before_and_after_a_restart_are_one_run(tmp_path: Path) -> None:
     world = RunWorld(tmp_path)
     run_id = start(world)
@@ -261,7 +262,7 @@ def goes_on(world: RunWorld, run_id: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("results", [0, 11])
+@pytest.mark.parametrize("results", [pytest.param(0, marks=pytest.mark.long), 11])
 def test_killed_hard_the_run_goes_on_from_its_journal(tmp_path: Path, results: int) -> None:
     world = RunWorld(tmp_path)
     world.hold(results)

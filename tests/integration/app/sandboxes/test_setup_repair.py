@@ -28,6 +28,7 @@ MADE = "import site; open(site.getsitepackages()[0] + '/made.py', 'w').write('X 
 
 @pytest.mark.docker
 @pytest.mark.timeout(600)
+@pytest.mark.long
 async def test_a_set_up_is_fixed_once_and_kept_for_the_next_run(
     engine: DockerEngine, tmp_path: Path
 ) -> None:

@@ -28,6 +28,7 @@ RESTARTS = {12: signal.SIGTERM, 32: signal.SIGKILL}
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.long
 async def test_the_run_ends_well_and_nothing_is_left(
     second_engine: SecondEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

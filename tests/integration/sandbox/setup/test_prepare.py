@@ -120,7 +120,7 @@ async def workshop(engine: DockerEngine, tmp_path: Path) -> AsyncIterator[Worksh
     [
         pytest.param(PYTHON, "python3 -m pytest -q", "1 passed", id="Python"),
         pytest.param(JAVASCRIPT, "npm test --silent", "1 passing", id="JavaScript"),
-        pytest.param(GO, "go test ./...", "ok", id="Go"),
+        pytest.param(GO, "go test ./...", "ok", id="Go", marks=pytest.mark.long),
     ],
 )
 async def test_a_real_package_is_set_up_once_and_tested_without_a_network(
