@@ -138,8 +138,24 @@ class Pushed(EventSource):
     after: Sha
 
 
+class CheckAsked(EventSource):
+    """Somebody asked whether the repository is ready. No delivery: a command's own work."""
+
+    kind: Literal["check_asked"] = "check_asked"
+    issue_number: Id
+    comment_id: Id
+
+
 WebhookEvent = Annotated[
-    Labeled | Commented | Assigned | Reviewed | CheckFailed | Rerun | PullEnded | Pushed,
+    Labeled
+    | Commented
+    | Assigned
+    | Reviewed
+    | CheckFailed
+    | Rerun
+    | PullEnded
+    | Pushed
+    | CheckAsked,
     Field(discriminator="kind"),
 ]
 """What needs a look at GitHub before it is known what to do."""
@@ -148,8 +164,15 @@ WEBHOOK_EVENT: TypeAdapter[WebhookEvent] = TypeAdapter(WebhookEvent)
 """Reads and writes any event as JSON."""
 
 
+def is_check(event: WebhookEvent) -> bool:
+    """Whether handling an event runs a repository's suite."""
+    return isinstance(event, CheckAsked)
+
+
 def source_of(event: WebhookEvent) -> str:
     """Where an event happened: the issue, the pull request, or else the repository."""
+    if is_check(event):  # takes minutes, for which nothing else at the issue waits
+        return f"{event.repository_id}#check"
     number = getattr(event, "issue_number", "") or getattr(event, "pull_number", "")
     return f"{event.repository_id}#{number}"
 

@@ -17,8 +17,10 @@ from app.github.forge import Forge
 from app.github.records import IssueThread, Role
 from app.github.webhook_events import (
     Assigned,
+    CheckAsked,
     CheckFailed,
     Commented,
+    EventSource,
     Labeled,
     PullEnded,
     Pushed,
@@ -28,6 +30,7 @@ from app.github.webhook_events import (
     Trigger,
     WebhookEvent,
 )
+from app.intake import checks
 from app.intake.replies import explanation, help_text
 from app.publishing.publication import kept_change, kept_proof
 from app.repo_config.effective import EffectiveConfig
@@ -41,7 +44,7 @@ from app.runs.results import StepJson
 from app.runs.services import DurableStep, Services
 from app.sanitize.markdown import code, inline, title_text
 from app.storage.outage import is_unavailable
-from app.storage.records import run_id_for
+from app.storage.records import check_id_for, run_id_for
 from app.telemetry import logs
 
 _log = logs.get(__name__)
@@ -130,6 +133,8 @@ async def _handle_event(
             return await _handle_failed_check(context, event)
         case Rerun():
             return await _handle_rerun(context, event)
+        case CheckAsked():
+            return await checks.answer_check(services, event_id, forge, context.config, event)
 
 
 def _wake_run(services: Services, run_id: str) -> str:
@@ -179,6 +184,8 @@ async def _handle_comment(context: EventContext, event: Commented) -> str:
             return await _stop_run(context, event)
         case commands.Command(verb="publish"):
             return await _publish_again(context, event)
+        case commands.Command(verb="check"):
+            return await _ask_for_check(context, event)
         case commands.Command(verb="hint", text=text):
             return await _pass_hint(context, event, text, by)
         case commands.Command(verb="fix" | "retry" as verb, text=text):
@@ -258,6 +265,23 @@ async def _publish_again(context: EventContext, event: Commented) -> str:
         services.inbox.request(run_id, "publish", context.id)
     services.inbox.wake(run_id)
     return f"run {run_id} is published again"
+
+
+async def _ask_for_check(context: EventContext, event: Commented) -> str:
+    """A check of the repository, as work of its own: it takes minutes."""
+    inbox, check_id = context.services.inbox, check_id_for(context.id)
+    if [open_id for open_id in inbox.open_checks(event.repository_id) if open_id != check_id]:
+        return await _post_reply(
+            context, event, "This repository is being checked already. Ask again when that is over."
+        )
+    await _acknowledge(context, event)
+    asked = CheckAsked(
+        **event.model_dump(include=set(EventSource.model_fields)),
+        issue_number=event.issue_number,
+        comment_id=event.comment_id,
+    )
+    inbox.keep(check_id, "check", asked)
+    return f"check {check_id}"
 
 
 async def _pass_hint(

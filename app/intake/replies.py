@@ -16,6 +16,7 @@ def help_text(why: str, name: str) -> Markdown:
         ("stop", "stop the current run"),
         ("retry", "start over"),
         ("publish", "try again to publish a fix that was kept because something was in the way"),
+        ("check", "say whether the repository is ready: environment, tests, what would help"),
         ("hint …", "give the run a hint, while it works or in a review"),
         ("explain", "say what is known so far"),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dbos import EnqueueOptions
 
-from app.github.webhook_events import WebhookEvent, source_of
+from app.github.webhook_events import WebhookEvent, is_check, source_of
 from app.storage.records import Run
 
 APPLICATION = "patchwright"
@@ -13,6 +13,7 @@ QUEUE = "runs"
 ROUND_WORKFLOW = "round"
 EVENT_WORKFLOW = "ask"
 EVENT_QUEUE = "asks"
+CHECK_QUEUE = "checks"
 VERSION = "1"
 """Of the order of steps in `app.runs.workflow`. The engine leaves runs of another version alone, so
 it changes only together with a way for the unfinished ones."""
@@ -75,7 +76,7 @@ def for_event(event_id: str, event: WebhookEvent) -> tuple[EnqueueOptions, tuple
     """Options and arguments for handling an event; only one per issue is handled at a time."""
     options: EnqueueOptions = {
         "workflow_name": EVENT_WORKFLOW,
-        "queue_name": EVENT_QUEUE,
+        "queue_name": CHECK_QUEUE if is_check(event) else EVENT_QUEUE,
         "workflow_id": workflow_of_event(event_id),
         "app_version": VERSION,
         "queue_partition_key": source_of(event),

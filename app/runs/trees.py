@@ -13,6 +13,7 @@ from agent.cancellation import unless_stopped
 from agent.journal.events import EnvironmentPrepared, SetupTried
 from app.git.mirror import Mirror
 from app.git.tree_archive import TreeSource, write_tree
+from app.github.forge import Forge
 from app.publishing import publish
 from app.publishing.facts import RECIPE_LOG
 from app.repo_config.effective import EffectiveConfig
@@ -39,19 +40,33 @@ async def tree_file(run: ActiveRun, commit: str, clone_url: str) -> Path:
     path = run.trees_dir / f"{run.record.id}-{commit}.tar"
     if not path.exists():
         mirror = await mirror_with(run, commit, clone_url)
-        shape = (await run.services.config(run.forge)).tree
-        with atomic_file(path) as path_written:
-
-            def write(token: str) -> None:
-                source = TreeSource(mirror, clone_url, run.services.mirror, token, _ca_file(run))
-                write_tree(source, commit, path_written, shape)
-
-            if shape.is_plain:
-                await asyncio.to_thread(mirror.tree_tar, commit, path_written)
-            else:
-                await publish.with_token(run.forge, write)
+        config = await run.services.config(run.forge)
+        await write_tree_of(run.services, run.forge, config, mirror, commit, clone_url, path)
     await _ensure_environment(run, path, commit, clone_url)
     return path
+
+
+async def write_tree_of(
+    services: Services,
+    forge: Forge,
+    config: EffectiveConfig,
+    mirror: Mirror,
+    commit: str,
+    clone_url: str,
+    path: Path,
+) -> None:
+    """Write the tree of a commit, with what the repository wants of it, to a tar file."""
+    shape, ca_file = config.tree, str(services.settings.github_ca_file or "")
+    with atomic_file(path) as path_written:
+
+        def write(token: str) -> None:
+            source = TreeSource(mirror, clone_url, services.mirror, token, ca_file)
+            write_tree(source, commit, path_written, shape)
+
+        if shape.is_plain:
+            await asyncio.to_thread(mirror.tree_tar, commit, path_written)
+        else:
+            await publish.with_token(forge, write)
 
 
 async def _ensure_environment(run: ActiveRun, path: Path, commit: str, clone_url: str) -> None:
@@ -93,10 +108,6 @@ async def mirror_with(run: ActiveRun, commit: str, clone_url: str) -> Mirror:
     else:
         await publish.fetch(run.forge, mirror, run.record.trigger.base_branch)
     return mirror
-
-
-def _ca_file(run: ActiveRun) -> str:
-    return str(run.services.settings.github_ca_file or "")
 
 
 async def prepare_environment(

@@ -6,6 +6,7 @@ from app.sandboxes.base import Sandboxes
 from app.sandboxes.docker import DockerSandboxes
 from app.sandboxes.kubernetes import KubernetesSandboxes, kubernetes_engine
 from app.settings.schema import Settings
+from app.storage.inbox import Inbox
 from app.storage.store import SqlStore
 from app.telemetry import logs
 from sandbox.docker.engine import DockerEngine
@@ -32,13 +33,18 @@ async def remove_waiting(settings: Settings) -> None:
         await engine.close()
 
 
+def _at_work(store: SqlStore) -> frozenset[str]:
+    """Live runs, and checks without an answer: ids that sandboxes and trees may belong to."""
+    return frozenset((*store.live(), *Inbox(store.database).open_checks()))
+
+
 def sweep_trees(settings: Settings, store: SqlStore) -> None:
     """Delete complete and partial trees in this machine's state folder whose runs are over."""
     # In this order: a run is live before it has a tree, so none of these belongs to a later one.
     files = list((settings.state_dir / "trees").glob("*-*"))
     if not files:
         return
-    live = store.live()
+    live = _at_work(store)
     for file in files:
         if file.suffix in (".tar", ".part") and file.name.partition("-")[0] not in live:
             try:
@@ -61,7 +67,7 @@ async def sweep_sandboxes(settings: Settings, store: SqlStore) -> None:
         engine = DockerEngine(settings.docker_url)
         sandboxes = DockerSandboxes(settings, engine)
     try:
-        await sandboxes.sweep(store.live())
+        await sandboxes.sweep(_at_work(store))
     except SandboxError as error:
         # Runs wait for the engine by themselves; deliveries are taken in the meantime.
         _log.warning("sandboxes could not be swept", why=str(error))

@@ -16,6 +16,7 @@ from app.queue.client import QueueCalls, enqueue_event, enqueue_run
 from app.queue.outbox import Outbox
 from app.queue.workflows import (
     APPLICATION,
+    CHECK_QUEUE,
     EVENT_QUEUE,
     EVENT_WORKFLOW,
     QUEUE,
@@ -122,6 +123,13 @@ def running_engine(services: Services) -> Iterator[WorkflowEngine]:
         DBOS.register_queue(
             EVENT_QUEUE,
             worker_concurrency=EVENTS_AT_ONCE,
+            partition_concurrency=1,
+            polling_interval_sec=POLL_S,
+            on_conflict="always_update",
+        )
+        DBOS.register_queue(
+            CHECK_QUEUE,
+            worker_concurrency=settings.check_concurrency,
             partition_concurrency=1,
             polling_interval_sec=POLL_S,
             on_conflict="always_update",

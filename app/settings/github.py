@@ -74,6 +74,12 @@ class GithubSettings(OperationSettings):
     concurrency: int = Field(4, ge=1, description="Concurrent runs, across all workers.")
     worker_concurrency: int = Field(2, ge=1, description="Concurrent runs in this process.")
     repository_concurrency: int = Field(1, ge=1, description="Concurrent runs per repository.")
+    check_concurrency: int = Field(
+        1,
+        ge=1,
+        description="Concurrent checks of whether a repository is ready, in this process; they "
+        "come on top of its runs.",
+    )
     organisation_concurrency: int = Field(
         0, ge=0, description="Concurrent runs per organisation; 0: no separate limit."
     )

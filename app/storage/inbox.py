@@ -106,6 +106,25 @@ class Inbox:
         with self._reads.connect() as connection:
             return connection.execute(query).scalar_one_or_none() or ""
 
+    def keep_found(self, event_id: str, found: str) -> None:
+        """Keep what was found out for an event, before it is told."""
+        self._change(tables.asks, tables.asks.c.id == event_id, found=without_nul(found))
+
+    def found_for(self, event_id: str) -> str:
+        """What was found out for an event; empty: nothing yet."""
+        query = sa.select(tables.asks.c.found).where(tables.asks.c.id == event_id)
+        with self._reads.connect() as connection:
+            return connection.execute(query).scalar_one_or_none() or ""
+
+    def open_checks(self, repository_id: int = 0) -> list[str]:
+        """Ids of the checks that are not answered, of one repository or of all."""
+        table = tables.asks
+        place = f"{repository_id}#check"
+        at = table.c.place == place if repository_id else table.c.place.endswith("#check")
+        query = sa.select(table.c.id).where(table.c.answer == "", at)
+        with self._reads.connect() as connection:
+            return list(connection.execute(query).scalars())
+
     def open_events(self) -> list[str]:
         """Unhandled events, oldest first."""
         table = tables.asks

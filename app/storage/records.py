@@ -83,5 +83,14 @@ class Accepted(Record):
 
 def run_id_for(repository: str, issue_number: int, delivery_id: str) -> str:
     """A run's id: the same for the same delivery, safe in URLs, container labels and branches."""
-    digest = hashlib.sha256(f"{repository.lower()}#{issue_number}@{delivery_id}".encode()).digest()
+    return _short_id(f"{repository.lower()}#{issue_number}@{delivery_id}")
+
+
+def check_id_for(key: str) -> str:
+    """The id of a check of a repository: the same for the same key, as safe as a run's."""
+    return _short_id(f"check {key}")
+
+
+def _short_id(key: str) -> str:
+    digest = hashlib.sha256(key.encode()).digest()
     return base64.b32encode(digest[:10]).decode().lower()

@@ -115,6 +115,8 @@ asks = sa.Table(
     sa.Column("answer", sa.Text, nullable=False, default=""),
     # Where it was said (`app.github.webhook_events.source_of`): it is answered there in its turn.
     sa.Column("place", sa.String(300), nullable=False, default="", server_default=""),
+    # What was found out for it, so that it is not found out again after a crash.
+    sa.Column("found", sa.Text, nullable=False, default="", server_default=""),
     sa.Index("asks_outbox", "enqueued_at"),
     sa.Index("asks_of_places", "place", "received_at"),
 )

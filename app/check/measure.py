@@ -1,0 +1,132 @@
+"""What a check measures in an environment: versions, and several runs of the suite."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+
+from agent.testing.report import SuiteRun
+from agent.testing.suite import run_suite
+from app.check.report import MOST_NAMES, CheckReport, ToolVersion, gate_seconds, together
+from app.repo_config.effective import EffectiveConfig
+from app.repo_config.schema import PATH
+from app.sandboxes.environment import TestedEnvironment
+from sandbox.environment.choose import read_for_choice
+from sandbox.environment.own_process import in_own_process
+from sandbox.environment.versions.probe import PROBE, read_answer
+from sandbox.environment.versions.records import NAMES, StatedVersion, Tool, Version, text_of
+from sandbox.protocol import Sandbox
+from sandbox.setup.records import proposal
+
+RUNS = 3
+PROBE_S = 30.0
+NO_TESTS = f"No tests were found. Name the command that runs them with `test_command` in {PATH}."
+OWN_SETUP = f"Put commands that set it up under `setup` in {PATH}."
+
+
+async def measure(
+    repository: str,
+    commit: str,
+    tree: Path,
+    found: TestedEnvironment,
+    config: EffectiveConfig,
+    open_sandbox: Callable[[], Awaitable[Sandbox]],
+    say: Callable[[str], None],
+    *,
+    runs: int = RUNS,
+) -> CheckReport:
+    """Run the suite `runs` times in all in the environment, and report.
+
+    The run that chose the environment is the first; the others share a sandbox. Raises
+    `SandboxError`.
+    """
+    sandbox = await open_sandbox()
+    try:
+        probed = await sandbox.run(f"cd / && {{ {PROBE}\n}}", timeout_s=PROBE_S)
+        done = await _runs(sandbox, found, config.budget.test_timeout_s, runs, say)
+    finally:
+        await sandbox.close()
+    stated = (await in_own_process(read_for_choice, tree)).stated
+    versions = _versions(read_answer(probed.text), stated)
+    return report_of(repository, commit, found, done, versions, config)
+
+
+async def _runs(
+    sandbox: Sandbox,
+    found: TestedEnvironment,
+    timeout_s: float,
+    count: int,
+    say: Callable[[str], None],
+) -> list[SuiteRun]:
+    if found.trial is None:
+        return []
+    runs = [found.trial.run]
+    if not found.trial.readiness.starts:
+        return runs
+    for number in range(2, count + 1):
+        say(f"Running the tests, {number} of {count} …")
+        runs.append(await run_suite(sandbox, found.trial.command, "", timeout_s))
+    return runs
+
+
+def _versions(
+    present: Mapping[Tool, Version], stated: Sequence[StatedVersion]
+) -> tuple[ToolVersion, ...]:
+    said: dict[str, list[str]] = {}
+    for one in stated:
+        said.setdefault(one.tool, []).append(f"{one.wanted} ({one.file})")
+    return tuple(
+        ToolVersion(
+            tool=NAMES[tool],
+            present=text_of(present.get(tool, ())),
+            stated=tuple(dict.fromkeys(said[tool])),
+        )
+        for tool in NAMES
+        if tool in said
+    )
+
+
+def report_of(
+    repository: str,
+    commit: str,
+    found: TestedEnvironment,
+    runs: list[SuiteRun],
+    versions: tuple[ToolVersion, ...],
+    config: EffectiveConfig,
+) -> CheckReport:
+    """The report on an environment and the runs of the suite in it."""
+    whole = together(runs)
+    first = runs[0] if runs else None
+    suite_s = first.duration_s if first else 0.0
+    least, most = gate_seconds(suite_s, config.policy)
+    degraded = found.degraded
+    if first is None:
+        degraded = f"{degraded} {NO_TESTS}".strip()
+    elif degraded and PATH not in degraded:
+        degraded = f"{degraded} {OWN_SETUP}"
+    return CheckReport(
+        repository=repository,
+        commit=commit,
+        ready=not degraded,
+        environment=found.environment.source,
+        image=found.image,
+        cached=found.cached,
+        setup_s=round(max(found.duration_s - (0 if found.cached else suite_s), 0.0), 1),
+        test_command=found.trial.command if found.trial else "",
+        suite_s=round(suite_s, 1),
+        tests=dict(Counter(result.outcome for result in first.results)) if first else {},
+        runs=len(runs),
+        failing=whole.failing[:MOST_NAMES],
+        failing_count=len(whole.failing),
+        flaky=whole.flaky[:MOST_NAMES],
+        network=whole.network[:MOST_NAMES],
+        slowest=whole.slowest,
+        versions=versions,
+        degraded=degraded,
+        failed=tuple(str(error).splitlines()[0][:300] for error in found.failed),
+        others=tuple(line[:300] for line in found.others),
+        recipe=proposal(found.environment),
+        gate_least_s=least,
+        gate_most_s=most,
+    )
