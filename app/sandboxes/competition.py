@@ -85,6 +85,8 @@ async def compete(
     for environment in candidates:
         if made and (environment.is_bare or time.monotonic() > deadline):
             break
+        if made and environment.in_part:
+            continue
         if environment.lacks and any(not one.prepared.environment.lacks for one in made):
             continue
         try:

@@ -129,11 +129,11 @@ def candidates(
         resolutions.append(
             (Resolution(locked=False, as_of=committed), f"versions as of {committed}")
         )
+    resolutions.append((Resolution(locked=False, one_by_one=True), "as far as it can be installed"))
     for resolution, said in resolutions:
         for other in _detect(files, texts, near, resolution)[:1]:
-            found.append(
-                provided(replace(other, source=f"{other.source}, {said}"), stated, offers)[0]
-            )
+            named = replace(other, source=f"{other.source}, {said}", in_part=resolution.one_by_one)
+            found.append(provided(named, stated, offers)[0])
     if used := on_used_versions(detected[0], stated, offers):
         found.append(used)
     # What comes to the same commands is tried once.

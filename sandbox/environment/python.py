@@ -119,6 +119,9 @@ def _install(names: set[str], texts: Texts, resolution: Resolution) -> list[str]
     pip = _installer(resolution)
     lists = sorted(name for name in names if is_requirements(name))
     commands = [f"{pip} {' '.join(f'-r {shlex.quote(name)}' for name in lists)}"] if lists else []
+    if lists and resolution.one_by_one:
+        commands = [f"{commands[0]} || {_line_by_line(pip, lists)}"]
+    extras: list[str] = []
     if _is_package(names, texts, project):
         extras = _test_groups(_table(project, "project", "optional-dependencies"))
         extras = extras or _test_groups(_setup_cfg_extras(texts.get("setup.cfg", "")))
@@ -132,14 +135,26 @@ def _install(names: set[str], texts: Texts, resolution: Resolution) -> list[str]
     loose += _pipfile(texts.get("Pipfile", ""))
     loose += _plugins(texts, project)
     if loose:
-        commands.append(f"{pip} {shlex.join(dict.fromkeys(loose))}")
+        words = shlex.join(dict.fromkeys(loose))
+        commands.append(f"{pip} {words}")
+        if resolution.one_by_one:
+            commands[-1] += f' || for one in {words}; do {pip} "$one" || true; done'
     guessed = _nox(texts.get("noxfile.py", ""))
-    guessed += _conda(next((texts[name] for name in CONDA if name in texts), ""))
+    # A conda environment is often all that its developers use: only where nothing else says what
+    # the tests need.
+    if not lists and not extras and not _tox(texts.get("tox.ini", "")):
+        guessed += _conda(next((texts[name] for name in CONDA if name in texts), ""))
     if guessed:
         # Names that PyPI may not know: one that fails is no reason to have none of the others.
         words = shlex.join(dict.fromkeys(guessed))
         commands.append(f'{pip} {words} || for one in {words}; do {pip} "$one" || true; done')
     return commands
+
+
+def _line_by_line(pip: str, lists: Sequence[str]) -> str:
+    """The requirements of some lists, each by itself, those left out that cannot be installed."""
+    plain = f"sed -E 's/(^|[[:space:]])#.*//' {shlex.join(lists)} | grep -E '^[A-Za-z0-9]'"
+    return f'{plain} | while IFS= read -r one; do {pip} "$one" </dev/null || true; done'
 
 
 def _with_tool(tool: str, command: str) -> str:
@@ -352,16 +367,33 @@ def _group(groups: dict[str, Any], name: str, seen: tuple[str, ...]) -> list[str
 
 
 def _tox(text: str) -> list[str]:
-    """The plain requirements of `[testenv]`; lines with conditions or references are left out."""
+    """The plain requirements of `[testenv]`, without those of environments that test nothing.
+
+    A line may begin with the factors of the environments it is for (`unit: pytest`,
+    `django42: Django~=4.2`). Of a distribution that several such lines name, the last counts, as
+    they exclude each other. Lines for single Pythons and references to files are left out.
+    """
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     try:
         parser.read_string(text)
     except configparser.Error:
         return []
-    if not parser.has_option("testenv", "deps"):
-        return []
-    lines = (line.strip() for line in parser.get("testenv", "deps").splitlines())
-    return [line for line in lines if re.match(r"[A-Za-z0-9]", line) and "{" not in line]
+    always: list[str] = []
+    conditional: dict[str, str] = {}
+    for line in parser.get("testenv", "deps", fallback="").splitlines():
+        factors, _, wanted = line.rpartition(": ") if _FACTORS.match(line) else ("", "", line)
+        if not re.match(r"\s*[A-Za-z0-9][^{]*$", wanted) or _NOT_FOR_TESTS.search(factors):
+            continue
+        if factors:
+            conditional[re.split(r"[^\w.-]", wanted.strip())[0].lower()] = wanted.strip()
+        else:
+            always.append(wanted.strip())
+    return [*always, *conditional.values()]
+
+
+_FACTORS = re.compile(r"\s*[!\w.,{}-]+(?: *, *[!\w.{}-]+)*: ")
+_NOT_FOR_TESTS = re.compile(r"!|\b(?:docs?|doctest|lint|flake8?|mypy|types?|typing|style|py\d*)\b")
+"""Factors of tox environments that need more than the tests do, such as Sphinx, and of Pythons."""
 
 
 def _tox_extras(text: str) -> list[str]:

@@ -38,6 +38,9 @@ class Resolution:
     """Those of the lock file, where there is one; else what the manifests permit."""
     as_of: str = ""
     """Only what was published before this date (2024-03-01); empty: the newest."""
+    one_by_one: bool = False
+    """A list that cannot be installed as a whole is installed as far as it can be: a formatter that
+    no longer builds is no reason to have none of what the tests need."""
 
 
 LOCKED = Resolution()
@@ -65,6 +68,9 @@ class Environment:
     official: bool = False
     """Whether `image` was chosen by a table of ours, not by the repository: it is asked for only
     while its registry answers at once."""
+    in_part: bool = False
+    """Whether it may be made though some of its dependencies cannot be installed: tried only where
+    no other could be made."""
     lacks: str = ""
     """What the project asks for and this does not have, in a sentence; empty: nothing."""
 

@@ -139,6 +139,16 @@ async def test_a_set_up_that_fails_is_followed_by_the_next() -> None:
     assert why_degraded(result) == ""
 
 
+async def test_what_is_installed_in_part_is_tried_only_where_nothing_else_could_be_made() -> None:
+    part = Environment("in part", steps=(Step("part"),), in_part=True)
+    outcomes = {"dated": trial_of(2, failed=21), "in part": trial_of(23)}
+    _, tried = await held([LOCKED, DATED, part], outcomes, broken=("locked",))
+    assert tried == ["dated"]
+    result, _ = await held([LOCKED, DATED, part], outcomes, broken=("locked", "dated"))
+    assert result.best.prepared.environment is part
+    assert why_degraded(result) == ""
+
+
 async def test_the_bare_image_after_failures_is_degraded_even_if_tests_pass() -> None:
     result, _ = await held([LOCKED, Environment(BARE)], {BARE: trial_of(5)}, broken=("locked",))
     assert why_degraded(result) == "Set-up by locked failed at `pip install x` (exit 1)."

@@ -96,6 +96,15 @@ def test_go_without_dependencies_needs_the_toolchain_only() -> None:
     assert [step.shared for step in steps] == [True]
 
 
+def test_requirements_that_cannot_be_installed_keep_no_others_away_in_the_last_resort() -> None:
+    files = {"requirements-dev.txt": "six\n", "tox.ini": "[testenv]\ndeps =\n  attrs\n  nose\n"}
+    last = candidates(tuple(files), files)[-2]
+    text = "\n".join(step.command for step in last.steps)
+    assert last.in_part
+    assert "requirements-dev.txt | grep -E '^[A-Za-z0-9]' | while IFS= read -r one" in text
+    assert "|| for one in attrs nose; do" in text
+
+
 def test_settings_come_first_then_devcontainer_then_dockerfile_then_detection() -> None:
     files = {
         ".devcontainer/devcontainer.json": '{"image": "dev:1"}',
@@ -107,8 +116,10 @@ def test_settings_come_first_then_devcontainer_then_dockerfile_then_detection() 
         (".devcontainer/devcontainer.json", "dev:1"),
         ("Dockerfile", "served:2"),
         ("detection", ""),
+        ("detection", ""),
         ("the base image", ""),
     ]
+    assert [e.in_part for e in found] == [False, False, False, True, False]
     (only,) = candidates(
         tuple(files), files, EnvironmentSettings(image="ours:3", setup=("make deps",))
     )

@@ -43,6 +43,31 @@ def test_tox_is_used_beside_a_requirements_file() -> None:
     assert "-q attrs" in commands
 
 
+FACTORS = """[testenv]
+deps =
+  attrs
+  unit: matplotlib; python_version < "3.15"
+  django42: Django~=4.2
+  django52: Django~=5.2
+  docs, doctest: sphinx
+  py38,py39: typing
+  !cov: left-out
+  -r other.txt
+"""
+
+
+def test_toxs_lines_for_some_environments_are_requirements_without_their_factors() -> None:
+    commands = [s.command for s in steps(["tox.ini"], {"tox.ini": FACTORS}, ".")]
+    assert [c.partition(" -q ")[2] for c in commands if "attrs" in c] == [
+        "attrs 'matplotlib; python_version < \"3.15\"' 'Django~=5.2'"
+    ]
+
+
+def test_a_conda_environment_is_used_where_nothing_else_says_what_tests_need() -> None:
+    texts = {"environment.yml": CONDA, "tox.ini": "[testenv]\ndeps =\n  pytest\n"}
+    assert not any("numpy" in s.command for s in steps(list(texts), texts, "."))
+
+
 SETUP = """from setuptools import setup
 EXTRAS_REQUIRE = {"tests": ["pytz"], "docs": ["sphinx"]}
 EXTRAS_REQUIRE["dev"] = EXTRAS_REQUIRE["tests"] + ["mypy"]
