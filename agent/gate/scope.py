@@ -36,7 +36,7 @@ _LANGUAGES: dict[str, Language] = {
 }
 _RUNS: dict[str, Language] = {
     **dict.fromkeys(("pytest", "unittest", "tox"), "Python"),
-    **dict.fromkeys(("jest", "vitest", "mocha", "node", "tap", "tape"), "JavaScript"),
+    **dict.fromkeys(("jest", "vitest", "mocha", "node", "tap", "tape", "ava"), "JavaScript"),
     "go": "Go",
     "cargo": "Rust",
     **dict.fromkeys(("maven", "gradle"), "Java"),

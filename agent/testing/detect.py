@@ -67,6 +67,7 @@ _RUNNERS_OF_JAVASCRIPT = {
     "mocha": "npx --no-install mocha",
     "tap": "npx --no-install tap",
     "tape": "npx --no-install tape",
+    "ava": "npx --no-install ava",
 }
 _WORKSPACES = re.compile(
     r"\bworkspaces?\b|\s-ws?\b|\blerna\b|\bturbo\b|\bnx\b|\s-r\s|--prefix|\bcd\s"
@@ -366,6 +367,11 @@ def _javascript_command(package: str) -> str | None:
         return None
     if re.search(r"(?:^|\s)node\s(?:\S+\s+)*?--test(?=\s|$)", script) and ")" not in script:
         return script
+    # A program of the project's own that calls a runner: these take all they need from their own
+    # configuration, and only they themselves say what became of each test.
+    hidden = next((runner for runner in ("vitest", "jest") if runner in dependencies), "")
+    if hidden and not _WORKSPACES.search(script) and _npm_only(script) is None:
+        return _RUNNERS_OF_JAVASCRIPT[hidden]
     return "npm test --silent"
 
 
@@ -425,7 +431,9 @@ def _java(files: Sequence[str]) -> list[Part]:
 
 
 def _is_data(path: str) -> bool:
-    return bool(_NO_PROJECTS & set(path.split("/")[:-1]))
+    folders = path.split("/")[:-1]
+    # The tools of Go and others leave out what begins so.
+    return bool(_NO_PROJECTS & set(folders)) or any(name.startswith("_") for name in folders)
 
 
 def _inside(path: str, folder: str) -> bool:

@@ -26,7 +26,7 @@ _CHECKS = re.compile(
     r"|audit|depcheck|knip|size-limit|codecov|coveralls|docs?|readme)\b"
 )
 _RUNNERS = re.compile(
-    r"(?:^|[\s/])(?:vitest|jest|mocha|tap|tape)(?=\s|$)|(?:^|\s)node\s(?:\S+\s+){0,20}?--test\b"
+    r"(?:^|[\s/])(?:vitest|jest|mocha|tap|tape|ava)(?=\s|$)|(?:^|\s)node\s(?:\S+\s+){0,20}?--test\b"
 )
 _BY_NAME = re.compile(r"(?:^|\s)(?:npm|pnpm|yarn|bun)\s")
 _DEEPEST = 4

@@ -3,7 +3,7 @@
 Sources: the documentation of pytest (`PYTEST_PLUGINS`, `--junitxml`), Node (`--test-reporter`),
 `go help test` (`-json`), Jest and Vitest (`--json`, `--reporter=json`, `--outputFile`), Mocha (JSON
 reporter), `cargo test` (libtest's text), Maven Surefire and Gradle (XML reports in the build
-folder), node-tap (`--output-file`), tape (it prints TAP).
+folder), node-tap (`--output-file`), tape (it prints TAP), AVA (`--tap`, `--match`).
 """
 
 from __future__ import annotations
@@ -28,12 +28,15 @@ Kind = Literal[
     "node",
     "tap",
     "tape",
+    "ava",
     "maven",
     "gradle",
     "other",
 ]
 
-Format = Literal["pytest", "junit", "node", "surefire", "jest", "mocha", "tap", "go", "cargo"]
+Format = Literal[
+    "pytest", "junit", "node", "surefire", "jest", "mocha", "tap", "ava", "go", "cargo"
+]
 
 PYTHON_ENVIRONMENT = (
     "export PYTHONDONTWRITEBYTECODE=1 "
@@ -71,6 +74,7 @@ _CALLS: tuple[tuple[Kind, str], ...] = (
     ("node", r"(?:^|[\s/])node\s(?:\S+\s+)*?--test(?=\s|$)"),
     ("tape", r"(?:^|[\s/])tape(?=\s|$)"),
     ("tap", r"(?:^|[\s/])tap(?=\s|$)"),
+    ("ava", r"(?:^|[\s/])ava(?=\s|$)"),
     ("go", r"(?:^|\s)go\s+test(?=\s|$)"),
     ("cargo", r"(?:^|\s)cargo\s+(?:\+\S+\s+)?(?:test|t)(?=\s|$)"),
     ("maven", r"(?:^|[\s/])mvnw?(?=\s|$)"),
@@ -93,6 +97,9 @@ def kind_of(command: str) -> Kind:
     return next((kind for kind, pattern in _CALLS if re.search(pattern, command)), "other")
 
 
+_TITLED = ("jest", "vitest", "mocha", "node", "tap", "tape", "ava")
+"""Runners whose names of tests hold spaces."""
+
 PLUGIN = "patchwright_report_"
 """The plugin's module is called so, with the run's own letters behind."""
 
@@ -110,8 +117,7 @@ def invocation(command: str, selection: str, scratch: str, *, plugin: bool = Tru
     XML report, for the rare set-up that cannot import a plugin from a folder of ours.
     """
     kind = kind_of(command)
-    titled = kind in ("jest", "vitest", "mocha", "node", "tap", "tape")  # their titles hold spaces
-    chosen = selecting.lines(selection) if titled else selecting.words(selection)
+    chosen = selecting.lines(selection) if kind in _TITLED else selecting.words(selection)
     report = f"{scratch}/report"
     match kind:
         case "pytest" | "tox" | "other":
@@ -153,6 +159,9 @@ def invocation(command: str, selection: str, scratch: str, *, plugin: bool = Tru
             # It takes neither titles nor, beside its own patterns, files: all of it runs.
             line = f"set -o pipefail; {{ {_unformatted(command)}\n}} | tee {report}"
             return Invocation(command=line, format="tap", report=report)
+        case "ava":
+            line = f"set -o pipefail; {{ {_after(command, 'ava', '--tap')}{_ava(chosen)}\n}}"
+            return Invocation(command=f"{line} | tee {report}", format="ava", report=report)
         case "maven":
             only = "".join(f" {shlex.quote('-Dtest=' + ','.join(chosen))}" if chosen else "")
             line = f"{command} -Dsurefire.failIfNoSpecifiedTests=false{only}"
@@ -257,6 +266,18 @@ def _node(chosen: tuple[str, ...]) -> str:
     titles = [line.split("::", 1)[1] for line in chosen if "::" in line]
     patterns = "".join(f" --test-name-pattern={shlex.quote(f'^{re.escape(t)}$')}" for t in titles)
     return patterns + "".join(f" {shlex.quote(path)}" for path in files)
+
+
+def _ava(chosen: tuple[str, ...]) -> str:
+    """Files by path; of a test all of its title that follows the file's own words."""
+    files = "".join(f" {shlex.quote(name)}" for name in chosen if _AVA_FILE.search(name))
+    titles = [name.split(" › ", 1)[-1] for name in chosen if not _AVA_FILE.search(name)]
+    # A pattern's `*` and `!` have a meaning, and match themselves as a `*`.
+    patterns = [re.sub(r"[*!]", "*", title) for title in titles]
+    return files + "".join(f" --match={shlex.quote(p)}" for p in dict.fromkeys(patterns))
+
+
+_AVA_FILE = re.compile(r"^\S+\.[cm]?[jt]sx?$")
 
 
 def _file(name: str) -> str:

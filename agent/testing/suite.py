@@ -27,7 +27,7 @@ from agent.testing.reports import (
 )
 from agent.testing.runners import PLUGIN, Invocation, in_tree, invocation, kind_of, plugin_of
 from agent.testing.selection import quote_selection
-from agent.testing.tap import parse_tap
+from agent.testing.tap import parse_ava, parse_tap
 from sandbox.byte_text import to_text
 from sandbox.errors import FileMissing, FileRefused
 from sandbox.protocol import WORKDIR, CommandResult, Sandbox
@@ -37,7 +37,7 @@ _WATCHED = "PATCHWRIGHT_WATCHED"
 _PYTEST_REPORT = Path(__file__).with_name("pytest_report.py")
 _CANNOT_RUN = (126, 127)
 """How shells say that a program cannot be run, or is not there."""
-_IN_ONE_FILE = ("pytest", "junit", "node", "jest", "mocha", "tap")
+_IN_ONE_FILE = ("pytest", "junit", "node", "jest", "mocha", "tap", "ava")
 """Formats of reports that stand in one file."""
 _MAX_FILES = 50_000
 _MAX_REPORTS = 2000
@@ -265,6 +265,9 @@ async def _results(
             return await asyncio.to_thread(parse_mocha, report, WORKDIR), ran.text, True
         case "tap":
             results, complete = await asyncio.to_thread(parse_tap, report)
+            return results, ran.text, complete or not results
+        case "ava":
+            results, complete = await asyncio.to_thread(parse_ava, report)
             return results, ran.text, complete or not results
 
 

@@ -1,4 +1,4 @@
-"""Results per test out of the Test Anything Protocol, as node-tap and tape write it.
+"""Results per test out of the Test Anything Protocol, as node-tap, tape and AVA write it.
 
 Sources: testanything.org (version 14: subtests, directives, diagnostics) and what node-tap 16 and
 tape 5 print. A test is a group of assertions here: with node-tap a subtest that makes some itself,
@@ -52,6 +52,45 @@ def parse_tap(data: bytes) -> tuple[tuple[TestResult, ...], bool]:
     titled = (group for group in whole.inner if not group.indent and group.points)
     results += [_result(group.title, group, ok=True) for group in titled]
     return merge_results(results), complete
+
+
+_ENDED = re.compile(r"(\S+\.[cm]?[jt]sx?) (?:exited |timed out)|No tests found in (\S+)")
+
+
+def parse_ava(data: bytes) -> tuple[tuple[TestResult, ...], bool]:
+    """AVA's TAP, in which every point is a test; and whether the output came to its end.
+
+    Names are its own: `file › title`, of a single file the title alone. A file that cannot be run
+    is one error under its path.
+    """
+    results: list[TestResult] = []
+    complete, diagnostic = False, ""
+    for line in data.decode(errors="replace").splitlines():
+        text = line.strip()
+        if diagnostic:
+            if line.startswith(diagnostic) and text == "...":
+                diagnostic = ""
+            elif results and results[-1].outcome != "passed":
+                message = f"{results[-1].message}{line.removeprefix(diagnostic)}\n"
+                results[-1] = results[-1].model_copy(update={"message": message})
+        elif text == "---":
+            diagnostic = " " * (len(line) - len(line.lstrip(" ")))
+        elif _PLAN.fullmatch(text):
+            complete = True
+        elif found := _POINT.fullmatch(line.rstrip()):
+            results.append(_ava_point(found))
+    cut_ones = (r.model_copy(update={"message": cut(r.message)}) for r in results)
+    return merge_results(cut_ones), complete
+
+
+def _ava_point(found: re.Match[str]) -> TestResult:
+    directive = _DIRECTIVE.search(found[2])
+    title = _words(_DIRECTIVE.sub("", found[2]))
+    if directive is not None and directive["unmade"]:
+        return TestResult(name=title, outcome="skipped")
+    if found[1] and (ended := _ENDED.match(title)):
+        return TestResult(name=ended[1] or ended[2], outcome="error", message=f"{title}\n")
+    return TestResult(name=title, outcome="failed" if found[1] else "passed")
 
 
 def _read(lines: list[str]) -> tuple[_Group, bool]:

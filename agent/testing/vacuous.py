@@ -34,9 +34,10 @@ _SAYS: tuple[tuple[frozenset[Kind], str], ...] = (
         r"^[#ℹ] tests 0$|Could not find '|^[#ℹ] pass 0$",
     ),
     (
-        frozenset({"tap", "tape"}),
+        frozenset({"tap", "tape", "ava"}),
         r"^1\.\.0(?:\s|$)|no tests specified|^# tests 0$|^- \S+/tape/bin/tape$"
-        r"|ENOENT: no such file or directory, stat '",
+        r"|ENOENT: no such file or directory, stat '"
+        r"|Couldn[’']t find any (?:files to test|matching tests)",
     ),
     (
         frozenset({"go"}),
@@ -81,6 +82,7 @@ _SOME_RAN: dict[str, str] = {
     "mocha": r"^[^\S\n]*[1-9]\d* (?:passing|failing)",
     "node": r"^[#ℹ] (?:pass|fail) [1-9]",
     "tape": r"^(?:not )?ok 1\b",
+    "ava": r"^(?:not )?ok 1\b",
     "cargo": r"^test \S+ \.\.\. (?:ok|FAILED)",
 }
 """What shows that tests ran nonetheless; a word of theirs may be in what a test prints."""

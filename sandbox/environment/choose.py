@@ -40,6 +40,11 @@ _SKIPPED = {"node_modules", "vendor", "third_party", "testdata", "fixtures", "ex
     "templates",
     "benchmarks",
 }
+_ASIDE = re.compile(
+    r"(?:^|/)(?:_[^/]*|doc|bench(?:mark)?(?:es|ing)?|perf(?:ormance)?(?:[-_][^/]*)?|web-?site|site|demos?"
+    r"|playgrounds?|tutorials?|storybook)(?:/|$)"
+)
+"""Projects that tests of the project above them need nothing of."""
 CI = ".github/workflows"
 BARE = "the base image"
 """The last environment's source: nothing of the repository's is set up in it."""
@@ -214,6 +219,8 @@ def projects(files: Sequence[str], near: Sequence[str] = ()) -> tuple[str, ...]:
     nearest = [folder for path in near if (folder := _nearest_folder(path, folders))]
     # Nobody knows which one it is about: each needs what its tests depend on.
     others = [] if nearest else sorted(folders - {"."}, key=lambda f: (f.count("/"), f))
+    if "." in folders:
+        others = [folder for folder in others if not _ASIDE.search(folder)]
     chosen = list(dict.fromkeys([*(["."] if "." in folders else []), *nearest, *others]))
     return tuple(chosen[:_MOST_PROJECTS])
 
@@ -318,6 +325,9 @@ def _detect(
     manifests: list[str] = []
     for folder in projects(files, near):
         names, own = _within(folder, files), _manifests_in(folder, texts)
+        if _is_maven_module(folder, texts):
+            own.pop("pom.xml", None)
+            names = tuple(name for name in names if name != "pom.xml")
         for language, wanted_names, steps in _LANGUAGES:
             found = steps(names, own, folder, resolution)
             if found:
@@ -334,6 +344,12 @@ def _detect(
     return [
         Environment(f"detection ({named})", "", tuple(dict.fromkeys(s)), _variables()) for s in sets
     ]
+
+
+def _is_maven_module(folder: str, texts: Texts) -> bool:
+    """Whether a project above this folder brings the dependencies of its modules with its own."""
+    above = PurePosixPath(folder).parents if folder != "." else ()
+    return any(_join(str(parent), "pom.xml") in texts for parent in above)
 
 
 def _variables() -> tuple[tuple[str, str], ...]:

@@ -91,6 +91,25 @@ def test_a_script_keeps_its_words(script: str, command: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("script", "command"),
+    [
+        ("ts-scripts test && npm run size", "npx --no-install vitest run"),
+        ("turbo run test", "npm test --silent"),
+        ("own-test $npm_package_name", "npm test --silent"),
+    ],
+)
+def test_a_runner_behind_a_program_of_the_projects_own_is_called_itself(
+    script: str, command: str
+) -> None:
+    manifest = {"scripts": {"test": script}, "devDependencies": {"vitest": "3"}}
+    assert detect(["package.json"], {"package.json": json.dumps(manifest)}) == command
+
+
+def test_modules_in_folders_that_go_leaves_out_are_no_projects() -> None:
+    assert detect(["go.mod", "_examples/rest/go.mod", "_examples/rest/a.go"], {}) == "go test ./..."
+
+
+@pytest.mark.parametrize(
     ("scripts", "command"),
     [
         ({"test": "npm run lint && npm run mocha", "mocha": "mocha -R dot"}, "M -R dot"),
@@ -102,14 +121,16 @@ def test_a_script_keeps_its_words(script: str, command: str) -> None:
         ({"test": "cross-env CI=1 npm run mocha", "mocha": "mocha"}, "npm test --silent"),
         ({"test": "npm run test", "pretest": "npm run pretest"}, "npm test --silent"),
         ({"test": "npm run lint && nyc tape", "lint": "eslint ."}, "nyc T"),
-        ({"test": "npm run lint && nyc ava", "lint": "eslint ."}, "npm test --silent"),
+        ({"test": "npm run lint && nyc ava", "lint": "eslint ."}, "nyc A"),
+        ({"test": "xo && ava && tsd"}, "A"),
+        ({"test": "npm run lint && nyc unheard-of", "lint": "eslint ."}, "npm test --silent"),
     ],
 )
 def test_scripts_that_call_others_are_reduced_to_what_tests_need(
     scripts: dict[str, str], command: str
 ) -> None:
     contents = {"package.json": json.dumps({"scripts": scripts})}
-    for letter, call in {"M": "mocha", "V": "vitest run", "T": "tape"}.items():
+    for letter, call in {"M": "mocha", "V": "vitest run", "T": "tape", "A": "ava"}.items():
         command = command.replace(letter, f"npx --no-install {call}")
     assert detect(["package.json"], contents) == command
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agent.testing.runners import invocation, kind_of
-from agent.testing.tap import parse_tap
+from agent.testing.tap import parse_ava, parse_tap
 
 NODE_TAP = """\
 TAP version 13
@@ -129,3 +129,51 @@ def test_how_the_runners_are_asked() -> None:
     assert invocation("tap -j2", one, "/t").command == "tap --output-file=/t/report -j2 test/a.js"
     piped = invocation("tape test/*.js | tap-spec", "", "/t").command
     assert piped == "set -o pipefail; { tape test/*.js\n} | tee /t/report"
+
+
+AVA = """\
+TAP version 13
+ok 1 - b › adds numbers
+#   hello
+ok 2 - a › later # SKIP
+not ok 3 - a › think of it # TODO
+not ok 4 - a › is wrong
+  ---
+    name: AssertionError
+    message: sum
+    values:
+      'Difference (- actual, + expected):': |-
+        - 2
+        + 3
+  ...
+ok 5 - a › with a › and - in it # really
+not ok 6 - Error: broken module
+  ---
+    message: broken module
+  ...
+not ok 7 - test/c.js exited with a non-zero exit code: 1
+"""
+"""As AVA 5.3 prints it."""
+
+
+def test_avas_points_are_tests_and_a_file_that_breaks_is_an_error() -> None:
+    results, complete = parse_ava(f"{AVA}\n1..5\n# tests 5\n".encode())
+    assert complete
+    assert {r.name: r.outcome for r in results} == {
+        "b › adds numbers": "passed",
+        "a › later": "skipped",
+        "a › think of it": "skipped",
+        "a › is wrong": "failed",
+        "a › with a › and - in it # really": "passed",
+        "Error: broken module": "failed",
+        "test/c.js": "error",
+    }
+    assert "message: sum" in next(r.message for r in results if r.name == "a › is wrong")
+    assert not parse_ava(AVA.encode())[1]
+
+
+def test_ava_is_asked_for_files_and_titles() -> None:
+    call = invocation("c8 npx --no-install ava", "test/c.js\na › is *wrong*", "/tmp/tests-1")
+    assert kind_of("c8 npx --no-install ava") == "ava"
+    assert "ava --tap test/c.js --match='is *wrong*'\n}" in call.command
+    assert call.format == "ava"

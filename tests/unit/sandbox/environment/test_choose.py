@@ -105,6 +105,20 @@ def test_requirements_that_cannot_be_installed_keep_no_others_away_in_the_last_r
     assert "|| for one in attrs nose; do" in text
 
 
+def test_what_tests_need_nothing_of_is_not_set_up_with_the_project_above() -> None:
+    names = ("", "bench/", "perf-testing/", "website/", "_examples/a/", "packages/a/")
+    files = {f"{name}package.json": '{"dependencies": {"a": "1"}}' for name in names}
+    assert projects(tuple(files)) == (".", "packages/a")
+    assert projects(tuple(files), near=("website/index.js",)) == (".", "website")
+    del files["package.json"]
+    assert "website" in projects(tuple(files))
+
+
+def test_a_maven_build_brings_what_its_modules_need() -> None:
+    steps = first({"pom.xml": "<project/>", "core/pom.xml": "<project/>"}).steps
+    assert [step.folder for step in steps if "go-offline" in step.command] == ["."]
+
+
 def test_settings_come_first_then_devcontainer_then_dockerfile_then_detection() -> None:
     files = {
         ".devcontainer/devcontainer.json": '{"image": "dev:1"}',
