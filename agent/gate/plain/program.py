@@ -30,7 +30,8 @@ class Program(Record):
     argv: tuple[str, ...]
     cwd: str
     names: Mapping[str, str]
-    """The file of the tree for each name of a file that the program says."""
+    """The file of the tree for each name of a file that the program says, and a test's name in
+    the tree for a whole name of one that it says under another."""
     elsewhere: bool = False
 
 
@@ -98,5 +99,7 @@ def read_said(
 
 
 def _renamed(name: str, names: Mapping[str, str]) -> str:
+    if name in names:
+        return names[name]
     file, colons, test = name.partition("::")
     return f"{names.get(file, file)}{colons}{test}"

@@ -439,6 +439,14 @@ JAVA = Project(
             ),
             _java_fixed(_JAVA_OBJECTS),
         ),
+        "names of the tests": Pair(
+            _java(
+                "java.util.Arrays.stream(Thread.currentThread().getStackTrace())"
+                '.anyMatch(f -> f.getClassName().endsWith("Te" + "st")'
+                ' || f.getMethodName().startsWith("everyRow"))'
+            ),
+            _java_fixed(_JAVA_OBJECTS),
+        ),
         "command line": Pair(
             _java('String.valueOf(System.getProperty("sun.java.command")).contains("booter")'),
             _java_fixed(_JAVA_OBJECTS),

@@ -9,7 +9,8 @@ import pytest
 
 from agent.gate.plain.check import plain_check
 from agent.gate.plain.go import go_program
-from agent.gate.plain.java import maven_of
+from agent.gate.plain.java import maven_of, under_other_names
+from agent.gate.plain.program import read_said
 from agent.gate.plain.records import PlainOutcome, PlainTests
 from agent.gate.plain.run import nearby_tests, run_plain
 from agent.gate.plain.rust import rust_program
@@ -104,6 +105,28 @@ def test_a_rust_test_becomes_an_example_with_its_lines_in_place() -> None:
     program = rust_program(file, ".", "pq")["examples/pq.rs"]
     assert program.split("\n")[1] == "fn a() {" and "#[test]" not in program
     assert '("tests/a.rs::a", a as fn())' in program and '("tests/a.rs::b"' not in program
+
+
+def test_a_java_test_gets_names_that_do_not_say_so_with_its_lines_in_place() -> None:
+    text = (
+        "package shop;\n\nclass EveryRowTest {\n    EveryRowTest() {}\n\n    @Test\n"
+        '    @Tag("EveryRowTest")\n    void everyRowCounts() throws Exception {\n'
+        "        shop.Total.everyRowCounts();\n    }\n\n    void helps() {}\n}\n"
+    )
+    file = TestFile(path="src/test/java/shop/EveryRowTest.java", text=text, declared=True)
+    changed, names = under_other_names(file, "HandleX")
+    assert changed.count("\n") == text.count("\n")
+    assert "class HandleX {\n    HandleX() {}" in changed and '@Tag("EveryRowTest")' in changed
+    assert "void handlex0() throws" in changed and "Total.everyRowCounts()" in changed
+    assert "void helps()" in changed
+    assert names == {
+        "shop.HandleX": file.path,
+        "shop.HandleX::handlex0": f"{file.path}::everyRowCounts",
+    }
+    said = (
+        "w start\tshop.HandleX::handlex0\nw outcome\tshop.HandleX::handlex0\tpassed\t\t0\nw end\n"
+    )
+    assert list(read_said(said, "w", names)) == [f"{file.path}::everyRowCounts"]
 
 
 @pytest.mark.parametrize(
