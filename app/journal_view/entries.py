@@ -262,8 +262,9 @@ def _check(ok: bool, name: str, detail: str) -> str:
 
 def _hunk(hunk: HunkEvidence) -> str:
     nothing = "not exercised by any test" if hunk.tried else "not tried"
+    needed = f"needed by {hunk.needed_by}" if hunk.needed_by else nothing
     reason = f" ({hunk.reason})" if hunk.reason else ""
-    return f"{hunk.path}:{hunk.line} needed by: {hunk.needed_by or nothing}{reason}"
+    return f"{hunk.path}:{hunk.line} {needed}{reason}"
 
 
 def _arguments(name: str, raw: str) -> Iterable[Part]:
