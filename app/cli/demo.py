@@ -145,6 +145,7 @@ async def running_services(state_dir: Path, console: Console) -> AsyncIterator[S
             "PATCHWRIGHT_GITHUB_API_URL": known["url"],
             "PATCHWRIGHT_GITHUB_WEB_URL": known["git_url"],
             "PATCHWRIGHT_GITHUB_APP_ID": str(known["app_id"]),
+            "PATCHWRIGHT_ONBOARDING": "false",  # the person in it goes straight to the issue
             "PATCHWRIGHT_GITHUB_PRIVATE_KEY_FILE": str(key),
             "PATCHWRIGHT_GITHUB_WEBHOOK_SECRET_FILE": str(secret),
         }

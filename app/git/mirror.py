@@ -385,7 +385,50 @@ class Mirror:
         check_changes(changed, policy)
         if len(parents) == 1 and self._tree_of(parents[0]) == tree:
             return parents[0]
-        follows = [word for parent in parents or (sha,) for word in ("-p", parent)]
+        return self._commit_tree(tree, parents or (sha,), message, author, branch, when)
+
+    def commit_new_file(
+        self,
+        base: str,
+        path: str,
+        content: bytes,
+        *,
+        message: str,
+        author: Identity,
+        branch: str,
+        when: datetime,
+    ) -> str:
+        """Make a commit on top of `base` that adds a file; returns its id.
+
+        The same arguments give the same commit, as with `commit_patch`. Raises `PatchUnusable`
+        where there is something at `path` or where one of its folders would be.
+        """
+        sha = self._commit(base, f"the commit {base}")
+        parts = path.split("/")
+        for end in range(1, len(parts) + 1):
+            at = "/".join(parts[:end])
+            found = self._git("ls-tree", "--full-tree", sha, "--", at, environment=_LITERAL)
+            if found and (end == len(parts) or not found.startswith(b"040000 ")):
+                raise PatchUnusable(f"There is something at {at} already.")
+        blob = self._git("hash-object", "-w", "--stdin", stdin=content).decode().strip()
+        with tempfile.TemporaryDirectory(prefix="patchwright-index-") as folder:
+            index = {"GIT_INDEX_FILE": f"{folder}/index"}
+            self._git("read-tree", sha, environment=index)
+            entry = f"100644,{blob},{path}"
+            self._git("update-index", "--add", "--cacheinfo", entry, environment=index)
+            tree = self._git("write-tree", environment=index).decode().strip()
+        return self._commit_tree(tree, (sha,), message, author, branch, when)
+
+    def _commit_tree(
+        self,
+        tree: str,
+        parents: Sequence[str],
+        message: str,
+        author: Identity,
+        branch: str,
+        when: datetime,
+    ) -> str:
+        follows = [word for parent in parents for word in ("-p", parent)]
         date = f"{int(when.timestamp())} +0000"
         who = {
             f"GIT_{role}_{part}": value

@@ -410,6 +410,7 @@ class GithubForge:
             web_url=repo.html_url,
             id=repo.id,
             installation_id=self._installation,
+            fork=repo.fork,
         )
         check_answer(found)
         self._name, self._id = found.full_name, found.id

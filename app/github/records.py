@@ -39,6 +39,7 @@ class Repository:
     """GitHub's; stays when the repository is renamed or transferred. 0: not known."""
     installation_id: int = 0
     """The App's installation that covers it now; 0: not known."""
+    fork: bool = False
 
 
 @dataclass(frozen=True, slots=True)

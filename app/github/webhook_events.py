@@ -146,6 +146,12 @@ class CheckAsked(EventSource):
     comment_id: Id
 
 
+class OnboardingDue(EventSource):
+    """It is the repository's turn to be proposed a configuration. No delivery: our own work."""
+
+    kind: Literal["onboarding_due"] = "onboarding_due"
+
+
 WebhookEvent = Annotated[
     Labeled
     | Commented
@@ -155,7 +161,8 @@ WebhookEvent = Annotated[
     | Rerun
     | PullEnded
     | Pushed
-    | CheckAsked,
+    | CheckAsked
+    | OnboardingDue,
     Field(discriminator="kind"),
 ]
 """What needs a look at GitHub before it is known what to do."""
@@ -166,7 +173,7 @@ WEBHOOK_EVENT: TypeAdapter[WebhookEvent] = TypeAdapter(WebhookEvent)
 
 def is_check(event: WebhookEvent) -> bool:
     """Whether handling an event runs a repository's suite."""
-    return isinstance(event, CheckAsked)
+    return isinstance(event, CheckAsked | OnboardingDue)
 
 
 def source_of(event: WebhookEvent) -> str:
@@ -175,6 +182,24 @@ def source_of(event: WebhookEvent) -> str:
         return f"{event.repository_id}#check"
     number = getattr(event, "issue_number", "") or getattr(event, "pull_number", "")
     return f"{event.repository_id}#{number}"
+
+
+class InstalledRepository(Record):
+    """A repository that the App was given access to."""
+
+    id: Id
+    full_name: FullName
+    private: bool | None = None
+
+
+class Installed(Record):
+    """The App was installed, or given access to more repositories."""
+
+    installation_id: Id
+    account_id: Id
+    """Of the user or organisation, which stays when it is renamed or installs the App again."""
+    sender: str
+    repositories: tuple[InstalledRepository, ...]
 
 
 class Ignored(Record):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -20,6 +21,8 @@ from app.github.webhook_events import (
     FullName,
     Id,
     Ignored,
+    Installed,
+    InstalledRepository,
     Login,
     PullEnded,
     Pushed,
@@ -30,7 +33,16 @@ from app.github.webhook_events import (
     WebhookEvent,
 )
 
-__all__ = ["EVENTS", "BadPayload", "Ignored", "Trigger", "parse", "sign", "verify"]
+__all__ = [
+    "ALWAYS_DELIVERED",
+    "EVENTS",
+    "BadPayload",
+    "Ignored",
+    "Trigger",
+    "parse",
+    "sign",
+    "verify",
+]
 
 LONGEST_TEXT = 70_000
 """GitHub's texts are at most 65,536 characters; what is longer is cut before it is kept."""
@@ -77,6 +89,28 @@ class _Issue(_PartialPayload):
 
 class _Installation(_PartialPayload):
     id: Id
+
+
+class _Account(_PartialPayload):
+    id: Id
+
+
+class _InstallationOfAccount(_PartialPayload):
+    id: Id
+    account: _Account
+
+
+class _ListedRepository(_PartialPayload):
+    id: Id
+    full_name: FullName
+    private: bool | None = None
+
+
+class _InstallationPayload(_PartialPayload):
+    installation: _InstallationOfAccount
+    sender: _User
+    repositories: list[dict[str, Any]] = []
+    repositories_added: list[dict[str, Any]] = []
 
 
 class _Payload(_PartialPayload):
@@ -191,18 +225,19 @@ def verify(secret: str, body: bytes, signature: str) -> bool:
     return hmac.compare_digest(sign(secret, body).encode(), signature.encode())
 
 
-def parse(event: str, body: bytes) -> Trigger | WebhookEvent | Ignored:
+def parse(event: str, body: bytes) -> Trigger | WebhookEvent | Installed | Ignored:
     """What a delivery asks for. Raises `BadPayload`, and nothing else, on a body that is wrong."""
     try:
         payload = _OBJECT.validate_json(body)
     except (ValidationError, RecursionError):
         raise BadPayload("the body is not a JSON object") from None
     action = payload.get("action")
-    parse_payload = _PARSERS.get((event, action if isinstance(action, str) else ""))
-    if parse_payload is None:
+    known = (event, action if isinstance(action, str) else "")
+    parse_payload = _PARSERS.get(known)
+    if parse_payload is None and known not in _INSTALLATIONS:
         return Ignored(reason="not an event that asks for anything")
     try:
-        return parse_payload(payload)
+        return _parse_installation(payload) if parse_payload is None else parse_payload(payload)
     except (ValidationError, RecursionError):
         what = f"{event}.{action}" if action else event
         raise BadPayload(f"the body is not a {what} event as GitHub sends it") from None
@@ -331,6 +366,24 @@ def _parse_push(payload: _PushPayload, source: dict[str, Any]) -> Trigger | Webh
     return Pushed(**source, branch=payload.ref.removeprefix(prefix)[:255], after=payload.after)
 
 
+def _parse_installation(body: dict[str, Any]) -> Installed:
+    payload = _InstallationPayload.model_validate(body)
+    found = []
+    for each in (*payload.repositories, *payload.repositories_added):
+        # One with a name that we do not know to be one must not cost the others.
+        with suppress(ValidationError):
+            listed = _ListedRepository.model_validate(each)
+            found.append(InstalledRepository(**listed.model_dump()))
+    return Installed(
+        installation_id=payload.installation.id,
+        account_id=payload.installation.account.id,
+        sender=payload.sender.login,
+        repositories=tuple(found),
+    )
+
+
+_INSTALLATIONS = (("installation", "created"), ("installation_repositories", "added"))
+
 _PARSERS: dict[tuple[str, str], Callable[[dict[str, Any]], Trigger | WebhookEvent | Ignored]] = {
     ("issues", "labeled"): _parser(_IssuePayload, _parse_label),
     ("issues", "assigned"): _parser(_IssuePayload, _parse_assignment),
@@ -347,3 +400,6 @@ _PARSERS: dict[tuple[str, str], Callable[[dict[str, Any]], Trigger | WebhookEven
 
 EVENTS = tuple(sorted({event for event, _ in _PARSERS}))
 """The events that the App has to be subscribed to."""
+
+ALWAYS_DELIVERED = tuple(event for event, _ in _INSTALLATIONS)
+"""Events that GitHub delivers to every App; none can subscribe to them."""

@@ -10,6 +10,7 @@ from app.github.webhook_events import CheckAsked
 from app.repo_config.effective import EffectiveConfig
 from app.runs.services import Services
 from app.sandboxes.environment import SetupRepairer
+from app.sanitize.markdown import inline
 
 
 async def answer_check(
@@ -17,9 +18,18 @@ async def answer_check(
 ) -> str:
     """Check the repository and post the report where it was asked for. Idempotent."""
     report = await found_report(services, check_id, forge, config, repair=True)
-    marker = f"<!-- patchwright:check-report to={event.comment_id} -->"
-    await forge.put_comment(event.issue_number, marker, report_comment(report))
+    await forge.put_comment(event.issue_number, _marker(event), report_comment(report))
     return "ready" if report.ready else f"not ready: {report.degraded}"
+
+
+async def tell_failure(forge: Forge, event: CheckAsked, why: str) -> None:
+    """Say that there is no report, and why. Idempotent."""
+    said = f"The repository could not be checked: {inline(why, 2000)}"
+    await forge.put_comment(event.issue_number, _marker(event), said)
+
+
+def _marker(event: CheckAsked) -> str:
+    return f"<!-- patchwright:check-report to={event.comment_id} -->"
 
 
 async def found_report(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from agent.journal.state import fold
 from app.admission import authorization
 from app.github import commands
-from app.github.errors import ForgeMissing, InstallationGone
+from app.github.errors import ForgeError, ForgeMissing, InstallationGone
 from app.github.forge import Forge
 from app.github.records import IssueThread, Role
 from app.github.webhook_events import (
@@ -22,6 +22,7 @@ from app.github.webhook_events import (
     Commented,
     EventSource,
     Labeled,
+    OnboardingDue,
     PullEnded,
     Pushed,
     Rerun,
@@ -30,7 +31,7 @@ from app.github.webhook_events import (
     Trigger,
     WebhookEvent,
 )
-from app.intake import checks
+from app.intake import checks, onboarding
 from app.intake.replies import explanation, help_text
 from app.publishing.publication import kept_change, kept_proof
 from app.repo_config.effective import EffectiveConfig
@@ -91,13 +92,25 @@ async def _handle_with_retries(services: Services, event_id: str) -> str:
                     wait = min(max(services.patience_s[-1], asked_for), LONGEST_WAIT_S)
                 if wait is None:
                     _log.error("an event failed", delivery=event_id, exc_info=error)
-                    return f"failed: {public_message(error, event_id)}"
+                    why = public_message(error, event_id)
+                    await _give_up(services, forge, event, why)
+                    return f"failed: {why}"
                 _log.warning(
                     "an event waits", delivery=event_id, why=str(error), seconds=round(wait)
                 )
                 await asyncio.sleep(wait)
     finally:
         await forge.close()
+
+
+async def _give_up(services: Services, forge: Forge, event: WebhookEvent, why: str) -> None:
+    if isinstance(event, OnboardingDue):
+        onboarding.gave_up(services, event, why)
+    if isinstance(event, CheckAsked):
+        try:
+            await checks.tell_failure(forge, event, why)
+        except ForgeError as error:
+            _log.warning("a check's failure could not be told", why=str(error))
 
 
 async def _handle_event(
@@ -108,6 +121,10 @@ async def _handle_event(
     match event:
         case Reviewed():
             return _wake_run(services, inbox.run_of_pull(event.repository_id, event.pull_number))
+        case OnboardingDue():
+            return await onboarding.propose(services, event_id, forge, event)
+        case PullEnded() if said := onboarding.pull_ended(services, event):
+            return said
         case PullEnded():
             run_id = inbox.run_of_pull(event.repository_id, event.pull_number)
             if run_id and services.store.get_run(run_id).status != "done":
@@ -118,6 +135,8 @@ async def _handle_event(
     context = EventContext(services, event_id, forge, await services.config(forge))
     if not context.config.enabled:
         return "the repository's settings turn the App off"
+    if onboarding.held_back(services, event, context.config):
+        return "the repository has not agreed: its onboarding pull request is not merged"
     match event:
         case Commented():
             return await _handle_comment(context, event)

@@ -13,10 +13,11 @@ import sqlalchemy as sa
 
 from app.admission import authorization
 from app.github import webhooks
-from app.github.webhook_events import Ignored, Labeled, Trigger, WebhookEvent
+from app.github.webhook_events import Ignored, Installed, Labeled, Trigger, WebhookEvent
 from app.settings.schema import Settings
 from app.storage import audit
 from app.storage.inbox import Inbox
+from app.storage.onboarding import Onboardings, is_held_back
 from app.storage.records import Accepted
 from app.storage.store import SqlStore
 from app.telemetry import logs, tracing
@@ -64,7 +65,8 @@ def accept_delivery(intake: Intake, event_name: str, delivery: str, body: bytes)
     if isinstance(parsed, Trigger):
         if reason := authorization.refused_at_delivery(parsed):
             return DeliveryResult("ignored", reason)
-        if authorization.is_label(parsed.label, intake.settings.label):
+        is_ours = authorization.is_label(parsed.label, intake.settings.label)
+        if is_ours and not _may_be_held_back(intake, parsed.repository_id):
             return _accept_trigger(intake, event_name, delivery, parsed)
         parsed = Labeled(
             **parsed.model_dump(include=set(Labeled.model_fields) - {"kind", "trigger"}),
@@ -72,6 +74,8 @@ def accept_delivery(intake: Intake, event_name: str, delivery: str, body: bytes)
         )
     if isinstance(parsed, Ignored):
         return DeliveryResult("ignored", parsed.reason)
+    if isinstance(parsed, Installed):
+        return _accept_installation(intake, event_name, delivery, parsed)
     return _accept_event(intake, event_name, delivery, parsed)
 
 
@@ -102,6 +106,28 @@ def _accept_trigger(
     return DeliveryResult(accepted.how, run_id=accepted.run_id)
 
 
+def _may_be_held_back(intake: Intake, repository_id: int) -> bool:
+    """Whether it takes a look at GitHub to know if anything is to be done in a repository."""
+    settings = intake.settings
+    found = Onboardings(intake.store.database, settings.onboarding_at_once).get(repository_id)
+    return found is not None and is_held_back(found, on=settings.onboarding)
+
+
+def _accept_installation(
+    intake: Intake, event_name: str, delivery: str, event: Installed
+) -> DeliveryResult:
+    settings = intake.settings
+    if not settings.onboarding:
+        return DeliveryResult("ignored", "onboarding is turned off")
+    known = Onboardings(intake.store.database, settings.onboarding_at_once)
+    due = known.installed(delivery, event_name, event)
+    if due is None:
+        return DeliveryResult("duplicate")
+    for event_id in due:
+        _enqueue_event(intake, event_id)
+    return DeliveryResult("noted")
+
+
 def _accept_event(
     intake: Intake, event_name: str, delivery: str, event: WebhookEvent
 ) -> DeliveryResult:
@@ -117,8 +143,12 @@ def _accept_event(
     audit.record(
         intake.store.database, event.sender, f"asked by {event.kind}", event.repository, delivery
     )
-    try:
-        intake.enqueue_event(delivery)
-    except Exception:  # noqa: BLE001  whatever the engine's trouble: the outbox has the event
-        _log.warning("the event could not be enqueued yet", delivery=delivery, exc_info=True)
+    _enqueue_event(intake, delivery)
     return DeliveryResult("noted")
+
+
+def _enqueue_event(intake: Intake, event_id: str) -> None:
+    try:
+        intake.enqueue_event(event_id)
+    except Exception:  # noqa: BLE001  whatever the engine's trouble: the outbox has the event
+        _log.warning("the event could not be enqueued yet", delivery=event_id, exc_info=True)

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from app.github import deliveries
 from app.github.app import GithubApp
 from app.github.errors import ForgeError
-from app.github.webhooks import EVENTS, BadPayload
+from app.github.webhooks import ALWAYS_DELIVERED, EVENTS, BadPayload
 from app.intake.receive import Intake, accept_delivery
 from app.runs.failures import PATIENCE_S, wait_before_retry
 from app.storage.inbox import Inbox
@@ -63,7 +63,8 @@ async def recover(
 
 def _recover(app: GithubApp, intake: Intake, since: datetime | None) -> int:
     missed = deliveries.missed_deliveries(app, since or datetime.now(UTC) - KEPT_BY_GITHUB)
-    wanted = [delivery for delivery in missed if delivery.event in EVENTS]
+    ours = (*EVENTS, *ALWAYS_DELIVERED)
+    wanted = [delivery for delivery in missed if delivery.event in ours]
     known = Inbox(intake.store.database).known_deliveries([delivery.guid for delivery in wanted])
     count = 0
     for delivery in wanted:

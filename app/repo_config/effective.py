@@ -56,6 +56,8 @@ class EffectiveConfig:
     """Mistakes in the settings' files, which then count for nothing."""
     stop: bool = False
     """Whether the run must not continue because of them."""
+    own_file: bool = False
+    """Whether the repository has settings of its own, faulty ones included."""
 
 
 async def read_effective_config(settings: Settings, forge: Forge) -> EffectiveConfig:
@@ -71,6 +73,7 @@ async def read_effective_config(settings: Settings, forge: Forge) -> EffectiveCo
         effective_config(settings, found.config),
         problems=found.problems,
         stop=bool(found.problems) and settings.bad_repo_config == "stop",
+        own_file=repository_file is not None,
     )
 
 

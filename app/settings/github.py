@@ -60,6 +60,18 @@ class GithubSettings(OperationSettings):
         "triage", description="Lowest role that lets a person start a run with the label."
     )
 
+    onboarding: bool = Field(
+        True,
+        description="When the App is installed, propose .github/patchwright.yml to each repository "
+        "in a pull request. Until it is merged, nothing else is done there.",
+    )
+    onboarding_at_once: int = Field(
+        20,
+        ge=1,
+        description="Most such pull requests of one account that are open or being made; further "
+        "repositories wait until one is merged or closed.",
+    )
+
     repo_models: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         description="Model profiles that repositories may choose in .github/patchwright.yml, "

@@ -160,6 +160,8 @@ class Inbox:
 
     def is_relevant(self, event: WebhookEvent) -> bool:
         """Whether an event about pull requests is about one of ours, without asking GitHub."""
+        if isinstance(event, PullEnded) and self._is_proposal(event):
+            return True
         table = tables.runs
         match event:
             case Reviewed() | PullEnded():
@@ -172,6 +174,15 @@ class Inbox:
             sa.select(table.c.id)
             .where(table.c.repository_id == event.repository_id, about)
             .limit(1)
+        )
+        with self._reads.connect() as connection:
+            return connection.execute(query).scalar_one_or_none() is not None
+
+    def _is_proposal(self, event: PullEnded) -> bool:
+        table = tables.onboarding
+        query = sa.select(table.c.repository_id).where(
+            table.c.repository_id == event.repository_id,
+            table.c.pull_number == event.pull_number,
         )
         with self._reads.connect() as connection:
             return connection.execute(query).scalar_one_or_none() is not None
@@ -208,6 +219,11 @@ class Inbox:
             .where(table.c.repository_id == repository_id, table.c.issue_number == issue_number)
             .order_by(table.c.created_at.desc(), table.c.id.desc())
         )
+
+    def has_runs(self, repository_id: int) -> bool:
+        """Whether the App ever worked for this repository."""
+        runs = tables.runs
+        return bool(self._first(sa.select(runs.c.id).where(runs.c.repository_id == repository_id)))
 
     def run_before(self, repository_id: int, issue_number: int, run_id: str) -> str:
         """The issue's newest run except this one; empty when there is none."""

@@ -121,6 +121,24 @@ asks = sa.Table(
     sa.Index("asks_of_places", "place", "received_at"),
 )
 
+onboarding = sa.Table(
+    "onboarding",
+    metadata,
+    # GitHub's: neither a new name nor a new installation makes it another repository.
+    sa.Column("repository_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("account_id", sa.BigInteger, nullable=False),
+    sa.Column("installation_id", sa.BigInteger, nullable=False),
+    sa.Column("repository", sa.String(255), nullable=False),
+    # waiting, working, proposed; enabled, closed, skipped.
+    sa.Column("state", sa.String(16), nullable=False),
+    # How often its turn came; each is an event of its own.
+    sa.Column("turns", sa.Integer, nullable=False, default=0),
+    sa.Column("pull_number", sa.BigInteger, nullable=False, default=0),
+    sa.Column("reason", sa.Text, nullable=False, default=""),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Index("onboarding_turns", "account_id", "state", "created_at"),
+)
+
 handled = sa.Table(
     "handled",
     metadata,

@@ -103,6 +103,7 @@ class Story:
             settings = Settings(
                 state_dir=self.folder / "state",
                 github_app_id=self.github.app_id,
+                onboarding=False,
                 github_webhook_secret=self.github.webhook_secret,
                 model="k2-thinking",
                 model_url=(f"{model_url}/v1",),

@@ -44,6 +44,7 @@ class Service:
             "PATCHWRIGHT_GITHUB_API_URL": github.url,
             "PATCHWRIGHT_GITHUB_WEB_URL": github.git_url,
             "PATCHWRIGHT_GITHUB_APP_ID": str(github.app_id),
+            "PATCHWRIGHT_ONBOARDING": "false",
             "PATCHWRIGHT_GITHUB_PRIVATE_KEY_FILE": str(key),
             "PATCHWRIGHT_GITHUB_WEBHOOK_SECRET_FILE": str(secret),
             "PATCHWRIGHT_OPERATOR_TOKEN": TOKEN,

@@ -240,6 +240,7 @@ def _environment(
         "GITHUB_API_URL": github.url,
         "GITHUB_WEB_URL": github.git_url,
         "GITHUB_APP_ID": str(github.app_id),
+        "ONBOARDING": "false",
         "GITHUB_PRIVATE_KEY_FILE": str(key),
         "GITHUB_WEBHOOK_SECRET_FILE": str(secret),
         "MODEL": "k2-thinking",

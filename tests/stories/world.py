@@ -27,10 +27,11 @@ from agent.journal.events import (
 )
 from app.git.mirror import Mirror
 from app.github.client import GithubForge
+from app.github.forge import Forge
 from app.intake.handlers import handle_event
 from app.intake.receive import Intake, accept_delivery
 from app.publishing.publication import KeptChange, Publication, kept_change, publication_of
-from app.repo_config.effective import effective_config
+from app.repo_config.effective import effective_config, read_effective_config
 from app.repo_config.schema import PullRequests, RepoConfig
 from app.runs import attempts
 from app.runs.active_run import ActiveRun
@@ -67,6 +68,10 @@ class StoryWorld:
     crashes: Crashes = field(default_factory=Crashes)
     pull_request: dict[str, Any] = field(default_factory=dict)
     """The repository's settings for pull requests."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """The operator's settings."""
+    own_config: bool = False
+    """Whether repositories' own settings are read from their files."""
     verdicts: list[str] = field(default_factory=list)
     """The gate's verdicts on patches that are proven again; `proven` when there are no more."""
     deliver: Callable[[list[Delivery]], list[Delivery]] = lambda deliveries: deliveries
@@ -87,6 +92,7 @@ class StoryWorld:
             state_dir=self.folder / "state",
             public_url="https://pw.example",
             github_app_id=self.server.app_id,
+            **{"onboarding": False, **self.options},
         )
         self.store = SqlStore(self.settings.database)
         self._moments: dict[str, Callable[[], object]] = {}
@@ -187,12 +193,16 @@ class StoryWorld:
     async def work(self) -> None:
         """Take in the webhooks, and work until nothing is left; a worker that dies is replaced."""
         for _ in range(MOST_LAPS):
-            try:
-                if not await self._one_lap():
-                    return
-            except WorkerDied:
-                continue
+            if not await self.lap():
+                return
         raise AssertionError(f"no end in sight: {self.crashes.acts}")
+
+    async def lap(self) -> bool:
+        """One piece of work, or a worker's death; whether there may be more."""
+        try:
+            return await self._one_lap()
+        except WorkerDied:
+            return True
 
     async def _one_lap(self) -> bool:
         services = self.services()
@@ -239,7 +249,9 @@ class StoryWorld:
         config = RepoConfig(pull_request=PullRequests(**self.pull_request))
         app, crashes = app_of(self.server), self.crashes
 
-        async def read_config(_forge: object) -> Any:
+        async def read_config(forge: Forge) -> Any:
+            if self.own_config:
+                return await read_effective_config(self.settings, forge)
             return effective_config(self.settings, config)
 
         return Services(

@@ -100,6 +100,7 @@ def _create_repo(admin: Admin, body: Json) -> Json:
 def _change_repo(admin: Admin, body: Json) -> Json:
     repo = admin.repo(body)
     repo.archived = body.get("archived", repo.archived)
+    repo.fork = body.get("fork", repo.fork)
     repo.private = body.get("private", repo.private)
     repo.protected_branches = set(body.get("protected_branches", repo.protected_branches))
     repo.closes_pulls = body.get("closes_pulls", repo.closes_pulls)

@@ -196,6 +196,7 @@ class Repo:
     pushed_at: datetime
     description: str | None = None
     archived: bool = False
+    fork: bool = False
     roles: dict[str, str] = field(default_factory=dict)
     labels: dict[str, Label] = field(default_factory=dict)
     issues: dict[int, Issue] = field(default_factory=dict)

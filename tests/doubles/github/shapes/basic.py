@@ -130,7 +130,7 @@ def repository(world: World, repo: Repo) -> Json:
         "owner": user(world.urls, repo.owner),
         "html_url": page,
         "description": repo.description,
-        "fork": False,
+        "fork": repo.fork,
         "url": api,
         **{name: f"{api}/{path}" for name, path in _REPO_LINKS.items()},
         "created_at": stamp(repo.created_at),
