@@ -137,6 +137,17 @@ def bare(world: StoryWorld, name: str) -> Path:
     return found.git
 
 
+def configure(world: StoryWorld) -> None:
+    """A maintainer adds the file."""
+    clone = world.folder / "configured"
+    git(world.folder, "clone", "-q", world.person("ann").git_remote(world.repo), str(clone))
+    (clone / ".github").mkdir()
+    (clone / ".github" / "patchwright.yml").write_text("enabled: true\n")
+    git(clone, "add", "-A")
+    git(clone, "commit", "-qm", "Configure")
+    git(clone, "push", "-q", "origin", "main")
+
+
 Tell = Callable[[StoryWorld, pytest.MonkeyPatch], Awaitable[Installed]]
 
 
@@ -184,9 +195,11 @@ async def closed(world: StoryWorld, monkeypatch: pytest.MonkeyPatch) -> Installe
     assert made.states() == {"closed": 1}
     assert made.app_wrote(world.repo) == before
     assert world.runs() == 0
-    # Their own file is another word than ours.
-    world.commit_on("main", ".github-note", "x\n")
-    git(world.bare, "update-ref", "refs/heads/theirs", "main")
+    configure(world)  # they changed their mind
+    made.labelled(world.repo)
+    await world.work()
+    assert made.states() == {"enabled": 1}
+    assert world.runs() == 1
     return made
 
 
@@ -210,17 +223,10 @@ async def renamed_and_installed_again_at_work(
 async def with_settings_already(world: StoryWorld, monkeypatch: pytest.MonkeyPatch) -> Installed:
     """A repository that has the file gets no pull request, and is worked for."""
     made = install(world, 0, monkeypatch)
-    clone = world.folder / "configured"
-    git(world.folder, "clone", "-q", world.person("ann").git_remote(world.repo), str(clone))
-    (clone / ".github").mkdir()
-    (clone / ".github" / "patchwright.yml").write_text("enabled: true\n")
-    git(clone, "add", "-A")
-    git(clone, "commit", "-qm", "Configure")
-    git(clone, "push", "-q", "origin", "main")
+    configure(world)
     made.labelled(world.repo)
     await world.work()
     assert made.states() == {"enabled": 1}
-    assert made.pulls(world.repo) == [p for p in made.pulls(world.repo) if "issue" in str(p)]
     assert world.runs() == 1
     return made
 

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.github.webhook_events import WEBHOOK_EVENT, Ignored, Trigger
+from app.github.webhook_events import WEBHOOK_EVENT, Ignored, Installed, Trigger
 from app.github.webhooks import EVENTS, parse, sign
 from app.settings.schema import Settings
 from app.storage.inbox import Inbox
@@ -44,6 +44,7 @@ USED = {
     ("pull_request", "closed"),
     ("push", None),
 }
+INSTALLATIONS = {("installation", "created"), ("installation_repositories", "added")}
 ASKS_NOTHING = {
     "nobody is assigned",
     "the review itself asks for nothing",
@@ -121,6 +122,24 @@ def test_every_example_of_the_events_used_is_parsed(where: str) -> None:
     assert sum(seen.values()) >= 3
 
 
+def test_an_installation_names_its_repositories() -> None:
+    seen = set()
+    for event, payload in examples(""):
+        action = payload.get("action")
+        if (event, action) not in INSTALLATIONS:
+            continue
+        seen.add((event, action))
+        listed = payload.get("repositories") or payload.get("repositories_added") or []
+        parsed = parse(event, json.dumps(payload).encode())
+        assert isinstance(parsed, Installed)
+        assert [each.full_name for each in parsed.repositories] == [r["full_name"] for r in listed]
+        assert parsed.account_id == payload["installation"]["account"]["id"]
+        odd = {"id": 1, "full_name": "../..", "private": True}
+        spoilt = {**payload, "repositories": [odd, *listed], "repositories_added": []}
+        assert parse(event, json.dumps(spoilt).encode()) == parsed
+    assert seen == INSTALLATIONS
+
+
 def test_what_the_schema_calls_optional_may_be_missing_from_every_example() -> None:
     seen: set[tuple[str, Any]] = set()
     left_out = 0
@@ -190,7 +209,7 @@ def test_every_event_that_is_not_used_gets_2xx_and_does_nothing(
 ) -> None:
     sent = 0
     for event, payload in examples(where):
-        if (event, payload.get("action")) not in USED:
+        if (event, payload.get("action")) not in USED | INSTALLATIONS:
             sent += 1
             body = json.dumps({**payload, **INSTALLATION}).encode()
             answer = service.deliver(event, body)
