@@ -45,6 +45,8 @@ _WORDS: tuple[tuple[str, Language], ...] = (
     (r"\b(?:npm|npx|yarn|pnpm|node|bun|deno)\b", "JavaScript"),
     (r"\bpython[\d.]*\b", "Python"),
 )
+_AS_ONE = ("other", "ctest", "meson", "phpunit", "rspec", "minitest", "dotnet")
+"""Runners that may give no results per test, such as an older version's: the whole is one test."""
 _NAMED_BY_FILE = ("pytest", "tox", "jest", "vitest", "mocha", "tap", "unittest")
 _AFFIX = re.compile(r"^test[-_]|[-_.]tests?$|[-_.]spec$|^tests?$|Tests?$")
 _MOST_TESTS = 3000
@@ -215,7 +217,7 @@ def _passing(before: Sequence[SuiteRun]) -> dict[str, tuple[str, Language | None
                 if result.outcome == "passed":
                     good[result.name] = (kind, language)
             empty = why_vacuous(part.command, part.exit_code, part.output)
-            if kind == "other" and not part.results and part.exit_code == 0 and not empty:
+            if kind in _AS_ONE and not part.results and part.exit_code == 0 and not empty:
                 good[part.command] = ("other", language)
         seen.append(good)
     return {name: how for name, how in seen[0].items() if all(name in run for run in seen)}

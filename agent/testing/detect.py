@@ -47,6 +47,8 @@ MANIFESTS = (
     *_PYTHON_MANIFESTS,
 )
 """Files that say what a project is and how its tests are run."""
+_AT_ROOT = ("CMakeLists.txt", "meson.build", "Rakefile", "composer.json")
+"""More such files, of which only the root's are looked at."""
 
 _MOST_MANIFESTS = 200
 _MOST_TEST_FILES = 200
@@ -103,7 +105,8 @@ def files_to_read(files: Sequence[str]) -> tuple[str, ...]:
     )
     tests = python_tests(files)[:_MOST_TEST_FILES]
     packages = {f"{PurePosixPath(f).parent}/__init__.py" for f in tests} & set(files)
-    return tuple(dict.fromkeys([*manifests[:_MOST_MANIFESTS], *tests, *sorted(packages)]))
+    at_root = [f for f in _AT_ROOT if f in files]
+    return tuple(dict.fromkeys([*at_root, *manifests[:_MOST_MANIFESTS], *tests, *sorted(packages)]))
 
 
 def detect(
@@ -124,6 +127,8 @@ def detect(
     ]
     if parts:
         return join(parts[:_MOST_PARTS])
+    if command := _ruby(files, contents) or _php(files, contents) or _native(files, contents):
+        return command
     names = set(files)
     return "tox" if "tox.ini" in names else "nox" if "noxfile.py" in names else None
 
@@ -428,6 +433,35 @@ def _java(files: Sequence[str]) -> list[Part]:
             command = f"{'./gradlew' if 'gradlew' in own else 'gradle'} test --offline"
         found.append(Part(folder=folder, command=command))
     return found
+
+
+def _ruby(files: Sequence[str], contents: Mapping[str, str]) -> str | None:
+    by = "bundle exec " if "Gemfile" in files else ""
+    if any(f.startswith("spec/") and f.endswith("_spec.rb") for f in files):
+        return f"{by}rspec"
+    tasks = re.search(r"\bTestTask\b", contents.get("Rakefile", "")) is not None
+    return f"{by}rake test" if tasks else None
+
+
+def _php(files: Sequence[str], contents: Mapping[str, str]) -> str | None:
+    if "phpunit/phpunit" in _object(_object(contents.get("composer.json", "")).get("require-dev")):
+        return "vendor/bin/phpunit"
+    configured = {"phpunit.xml", "phpunit.xml.dist"} & set(files)
+    return "phpunit" if configured and "composer.json" not in files else None
+
+
+def _native(files: Sequence[str], contents: Mapping[str, str]) -> str | None:
+    """C and C++: what CMake's or Meson's own files say of tests, built in a folder of its own."""
+    taken = any(f.startswith("build/") for f in files)
+    build = "_build" if taken else "build"
+    if re.search(r"enable_testing\s*\(|include\s*\(\s*CTest", contents.get("CMakeLists.txt", "")):
+        return (
+            f"cmake -S . -B {build} && cmake --build {build} --parallel 2 && "
+            f"ctest --test-dir {build} --output-on-failure"
+        )
+    if "meson.build" in contents:
+        return f"meson setup {build} && meson test -C {build}"
+    return None
 
 
 def _is_data(path: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from xml.etree.ElementTree import Element, ParseError
 
 from defusedxml import ElementTree
@@ -24,8 +24,12 @@ MESSAGE_CHARS = 4000
 _WORSE: dict[Outcome, int] = {"passed": 0, "skipped": 1, "failed": 2, "error": 3}
 
 
-def parse_junit(data: bytes) -> tuple[TestResult, ...]:
+def parse_junit(
+    data: bytes, read: Callable[[Element], TestResult] | None = None, tag: str = "testcase"
+) -> tuple[TestResult, ...]:
     """Results of a report; nothing if it is broken, too large or tries entity tricks.
+
+    `read`: how a runner's own `tag` is read; by default as JUnit's `testcase`.
 
     Names are what pytest takes back (`path/test_x.py::Class::test[param]`) where the report names
     the file, as pytest's `xunit1` family does; else `class.name`.
@@ -34,9 +38,9 @@ def parse_junit(data: bytes) -> tuple[TestResult, ...]:
         return ()
     try:
         try:
-            return merge_results(_cases(data))
+            return merge_results(_cases(data, tag, read or _result))
         except ParseError:
-            return merge_results(_cases(_NO_XML.sub(b"?", data)))
+            return merge_results(_cases(_NO_XML.sub(b"?", data), tag, read or _result))
     except (ParseError, DefusedXmlException, ValueError, LookupError):
         return ()
 
@@ -52,14 +56,14 @@ _NO_XML = re.compile(
 """What XML cannot hold and runners write nonetheless, as bytes or as character references."""
 
 
-def _cases(data: bytes) -> Iterator[TestResult]:
+def _cases(data: bytes, tag: str, read: Callable[[Element], TestResult]) -> Iterator[TestResult]:
     """The results one by one; what was read is let go of, so that size costs no memory."""
     above: list[Element] = []
     case_at = count = 0
     for event, element in ElementTree.iterparse(
         _Pieces(data), events=("start", "end"), forbid_dtd=True
     ):
-        is_case = element.tag.rpartition("}")[2] == "testcase"
+        is_case = element.tag.rpartition("}")[2] == tag
         if event == "start":
             above.append(element)
             count += 1
@@ -68,7 +72,7 @@ def _cases(data: bytes) -> Iterator[TestResult]:
                 raise ValueError("no report of a runner is like that")
             continue
         if is_case:
-            yield _result(element)
+            yield read(element)
         if len(above) == case_at:
             case_at = 0
         above.pop()
@@ -124,6 +128,11 @@ def cut(text: str, limit: int = MESSAGE_CHARS) -> str:
 
 
 def _result(case: Element) -> TestResult:
+    return result_of_case(case, _name(case))
+
+
+def result_of_case(case: Element, name: str) -> TestResult:
+    """A `testcase` of JUnit's as a result with this name."""
     outcome: Outcome = "passed"
     message = ""
     for child in case:
@@ -137,7 +146,7 @@ def _result(case: Element) -> TestResult:
             outcome = reported
             message = child.text or child.get("message") or ""
     return TestResult(
-        name=_name(case), outcome=outcome, message=cut(message.strip()), duration_s=_seconds(case)
+        name=name, outcome=outcome, message=cut(message.strip()), duration_s=_seconds(case)
     )
 
 

@@ -3,13 +3,16 @@
 Sources: the documentation of pytest (`PYTEST_PLUGINS`, `--junitxml`), Node (`--test-reporter`),
 `go help test` (`-json`), Jest and Vitest (`--json`, `--reporter=json`, `--outputFile`), Mocha (JSON
 reporter), `cargo test` (libtest's text), Maven Surefire and Gradle (XML reports in the build
-folder), node-tap (`--output-file`), tape (it prints TAP), AVA (`--tap`, `--match`).
+folder), node-tap (`--output-file`), tape (it prints TAP), AVA (`--tap`, `--match`), CTest
+(`--output-junit`), Meson, PHPUnit (`--log-junit`), RSpec (`--format json`), rake's `TESTOPTS` with
+Minitest and test-unit, `dotnet test` (`--logger trx`).
 """
 
 from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Sequence
 from typing import Literal
 
 from agent.model import Record
@@ -31,11 +34,32 @@ Kind = Literal[
     "ava",
     "maven",
     "gradle",
+    "ctest",
+    "meson",
+    "phpunit",
+    "rspec",
+    "minitest",
+    "dotnet",
     "other",
 ]
 
 Format = Literal[
-    "pytest", "junit", "node", "surefire", "jest", "mocha", "tap", "ava", "go", "cargo"
+    "pytest",
+    "junit",
+    "node",
+    "surefire",
+    "jest",
+    "mocha",
+    "tap",
+    "ava",
+    "go",
+    "cargo",
+    "ctest",
+    "meson",
+    "phpunit",
+    "rspec",
+    "minitest",
+    "trx",
 ]
 
 PYTHON_ENVIRONMENT = (
@@ -79,6 +103,12 @@ _CALLS: tuple[tuple[Kind, str], ...] = (
     ("cargo", r"(?:^|\s)cargo\s+(?:\+\S+\s+)?(?:test|t)(?=\s|$)"),
     ("maven", r"(?:^|[\s/])mvnw?(?=\s|$)"),
     ("gradle", r"(?:^|[\s/])gradlew?(?=\s|$)"),
+    ("ctest", r"(?:^|[\s/])ctest(?=\s|$)"),
+    ("meson", r"(?:^|[\s/])meson\s+test(?=\s|$)"),
+    ("phpunit", r"(?:^|[\s/])phpunit(?=\s|$)"),
+    ("rspec", r"(?:^|[\s/])rspec(?=\s|$)"),
+    ("minitest", r"(?:^|[\s/])rake\s+test(?=\s|$)"),
+    ("dotnet", r"(?:^|[\s/])dotnet\s+test(?=\s|$)"),
 )
 
 
@@ -88,8 +118,8 @@ class Invocation(Record):
     command: str
     format: Format
     report: str
-    """Where the results will be: a file, for `surefire` a path pattern for `find`, for `go` and
-    `cargo` empty, as they write to standard output."""
+    """Where the results will be: a file, for `surefire`, `meson` and `trx` a path pattern for
+    `find`, for `go`, `cargo` and `minitest` empty, as they write to standard output."""
 
 
 def kind_of(command: str) -> Kind:
@@ -97,7 +127,10 @@ def kind_of(command: str) -> Kind:
     return next((kind for kind, pattern in _CALLS if re.search(pattern, command)), "other")
 
 
-_TITLED = ("jest", "vitest", "mocha", "node", "tap", "tape", "ava")
+_TITLED = (
+    *("jest", "vitest", "mocha", "node", "tap", "tape", "ava"),
+    *("ctest", "meson", "phpunit", "rspec", "minitest", "dotnet"),
+)
 """Runners whose names of tests hold spaces."""
 
 PLUGIN = "patchwright_report_"
@@ -175,6 +208,32 @@ def invocation(command: str, selection: str, scratch: str, *, plugin: bool = Tru
                 format="surefire",
                 report="*/build/test-results/*/TEST-*.xml",
             )
+        case "ctest":
+            only = f" -R {shlex.quote(_any_of(chosen))}" if chosen else ""
+            line = _after(command, "ctest", f"--output-junit {report}{only}")
+            return Invocation(command=line, format="ctest", report=report)
+        case "meson":
+            line = command + _quoted(tuple(name.rpartition(" / ")[2] for name in chosen))
+            return Invocation(command=line, format="meson", report="*/meson-logs/testlog.junit.xml")
+        case "phpunit":
+            only = f" --filter {shlex.quote('/' + _any_of(chosen) + '/')}" if chosen else ""
+            line = _after(command, "phpunit", f"--log-junit {report}{only}")
+            return Invocation(command=line, format="phpunit", report=report)
+        case "rspec":
+            asking = f"--format progress --format json --out {report}"
+            line = _after(command, "rspec", asking) + _rspec(chosen)
+            return Invocation(command=line, format="rspec", report=report)
+        case "minitest":
+            # rake hands this to a shell.
+            pattern = _any_of([name.rpartition("#")[2] for name in chosen])
+            only = f" {shlex.quote(f'--name=/{pattern}/')}" if chosen else ""
+            line = f"export TESTOPTS={shlex.quote('-v' + only)}\n{command}"
+            return Invocation(command=line, format="minitest", report="")
+        case "dotnet":
+            only = "|".join(f"FullyQualifiedName={name}" for name in chosen)
+            line = _after(command, r"dotnet\s+test", "--logger trx")
+            line += f" --filter {shlex.quote(only)}" if chosen else ""
+            return Invocation(command=line, format="trx", report="*/TestResults/*.trx")
 
 
 def _kept_outside(scratch: str) -> str:
@@ -278,6 +337,23 @@ def _ava(chosen: tuple[str, ...]) -> str:
 
 
 _AVA_FILE = re.compile(r"^\S+\.[cm]?[jt]sx?$")
+
+
+def _quoted(chosen: Sequence[str]) -> str:
+    return "".join(f" {shlex.quote(name)}" for name in chosen)
+
+
+def _any_of(names: Sequence[str]) -> str:
+    """A regular expression for exactly these names, as CMake, PCRE and Ruby read it."""
+    escaped = (re.sub(r"([^\w\s#:@,;=!%&<>~\"'-])", r"\\\1", name) for name in names)
+    return f"^({'|'.join(escaped)})$"
+
+
+def _rspec(chosen: tuple[str, ...]) -> str:
+    """Whole files by path, single examples by their full title in their files."""
+    files = dict.fromkeys(_file(name) for name in chosen)
+    titles = [name.split("::", 1)[1] for name in chosen if "::" in name]
+    return _quoted(tuple(files)) + "".join(f" -e {shlex.quote(title)}" for title in titles)
 
 
 def _file(name: str) -> str:

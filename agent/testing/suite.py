@@ -25,9 +25,11 @@ from agent.testing.reports import (
     parse_mocha,
     parse_pytest,
 )
+from agent.testing.ruby_reports import parse_minitest, parse_rspec
 from agent.testing.runners import PLUGIN, Invocation, in_tree, invocation, kind_of, plugin_of
 from agent.testing.selection import quote_selection
 from agent.testing.tap import parse_ava, parse_tap
+from agent.testing.xml_reports import parse_ctest, parse_meson, parse_phpunit, parse_trx
 from sandbox.byte_text import to_text
 from sandbox.errors import FileMissing, FileRefused
 from sandbox.protocol import WORKDIR, CommandResult, Sandbox
@@ -37,8 +39,11 @@ _WATCHED = "PATCHWRIGHT_WATCHED"
 _PYTEST_REPORT = Path(__file__).with_name("pytest_report.py")
 _CANNOT_RUN = (126, 127)
 """How shells say that a program cannot be run, or is not there."""
-_IN_ONE_FILE = ("pytest", "junit", "node", "jest", "mocha", "tap", "ava")
+_IN_ONE_FILE = ("pytest", "junit", "node", "jest", "mocha", "tap", "ava", "ctest", "phpunit",
+                "rspec")  # fmt: skip
 """Formats of reports that stand in one file."""
+_IN_FILES = {"surefire": parse_surefire, "meson": parse_meson, "trx": parse_trx}
+"""How reports are read that stand in files of the tree."""
 _MAX_FILES = 50_000
 _MAX_REPORTS = 2000
 
@@ -247,13 +252,23 @@ async def _results(
             return *(await asyncio.to_thread(parse_go, ran.text)), True
         case "cargo":
             return parse_cargo(ran.text), ran.text, cargo_is_complete(ran.text)
-        case "surefire":
+        case "surefire" | "meson" | "trx":
+            parse = _IN_FILES[call.format]
             reports = [
-                await asyncio.to_thread(parse_surefire, await _report(sandbox, path))
+                await asyncio.to_thread(parse, await _report(sandbox, path))
                 for path in await _new_files(sandbox, call.report, scratch, folder)
             ]
             results = merge_results(result for report in reports for result in report)
             return results, ran.text, True
+        case "ctest":
+            return await asyncio.to_thread(parse_ctest, report), ran.text, True
+        case "phpunit":
+            return await asyncio.to_thread(parse_phpunit, report), ran.text, True
+        case "rspec":
+            results, complete = await asyncio.to_thread(parse_rspec, report)
+            return results, ran.text, complete
+        case "minitest":
+            return await asyncio.to_thread(parse_minitest, ran.text), ran.text, True
         case "junit":
             return await asyncio.to_thread(parse_junit, report), ran.text, True
         case "node":

@@ -54,16 +54,17 @@ _SAYS: tuple[tuple[frozenset[Kind], str], ...] = (
         r"No tests to run",
     ),
     (
-        frozenset({"other"}),
+        frozenset({"other", "ctest", "meson", "phpunit", "rspec", "minitest", "dotnet"}),
         r"^No tests executed!|^No tests found|^Test file \"[^\"]*\" not found|^Cannot open file \"|"
         r"^No examples found|^0 examples, 0 failures|An error occurred while loading|"
         r"^LoadError:|cannot load such file|^Could not find test|No test files? found|"
-        r"^no tests? (?:ran|found)|^Total tests: 0|No test is available in|"
+        r"^no tests? (?:ran|found|defined)|^No tests were found!!!|^Total tests: 0|"
+        r"No test is available in|"
         r"^1\.\.0(?:\s|$)",
     ),
 )
 """What runners print when nothing ran: pytest, unittest, Jest, Vitest, Mocha, Node, node-tap,
-tape, Go, Cargo, Maven, Gradle; PHPUnit, RSpec, Minitest, .NET and TAP among the others."""
+tape, AVA, Go, Cargo, Maven, Gradle; PHPUnit, RSpec, Minitest, .NET, CTest and TAP at the end."""
 
 _LATER: dict[str, tuple[str, str, bool]] = {
     "unittest": ("AttributeError", r"^Ran 1 test in", True),

@@ -1,4 +1,4 @@
-"""Go, Rust, Java, Ruby, C and C++: toolchain, and dependencies brought in for a run without a
+"""Go, Rust, Java, Ruby, PHP, C and C++: toolchain, and dependencies brought in for a run without a
 network."""
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ JAVA = (
     "gradle.properties",
 )
 RUBY = ("Gemfile", "Gemfile.lock")
+PHP = ("composer.json",)
 C = ("CMakeLists.txt", "Makefile", "GNUmakefile", "makefile", "configure.ac", "meson.build")
-MANIFESTS = (*GO, *RUST, *JAVA, *RUBY, *C)
+MANIFESTS = (*GO, *RUST, *JAVA, *RUBY, *PHP, *C)
 
 VARIABLES = (
     ("GOMODCACHE", f"{PREFIX}/go/mod"),
@@ -64,6 +65,7 @@ def steps(
         *_rust(there, texts, folder),
         *_java(there, folder),
         *_ruby(there, folder),
+        *_php(there, folder),
         *_c(there),
     )
 
@@ -110,6 +112,14 @@ def _ruby(names: set[str], folder: str) -> list[Step]:
         return []
     install = apt(("ruby", "ruby-dev", "bundler", "libyaml-dev", "pkg-config"), unless="bundle")
     return [install, Step("bundle install --quiet", folder=folder)]
+
+
+def _php(names: set[str], folder: str) -> list[Step]:
+    if "composer.json" not in names:
+        return []
+    packages = ("php-cli", "php-mbstring", "php-xml", "php-curl", "composer", "unzip", "git")
+    install = "COMPOSER_CACHE_DIR=/tmp/composer composer install --no-interaction --no-progress -q"
+    return [apt(packages, unless="composer"), Step(install, folder=folder)]
 
 
 def _c(names: set[str]) -> list[Step]:

@@ -13,6 +13,7 @@ from sandbox.environment.records import LOCKED, Resolution, Step, Texts
 LOCKS = ("package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml", "yarn.lock")
 MANIFESTS = ("package.json", ".npmrc", ".yarnrc.yml", "pnpm-workspace.yaml", *LOCKS)
 
+_PACKAGES = re.compile(r"^packages\s*:", re.M)
 _VERSION = re.compile(r"^(npm|pnpm|yarn)@(\d+\.\d+\.\d+)")
 
 
@@ -38,7 +39,10 @@ def _install(names: set[str], texts: Texts, manifest: dict[str, Any]) -> list[st
     if "pnpm-lock.yaml" in names or tool == "pnpm":
         # The lock's own version is kept only by the majors that write it.
         lock = texts.get("pnpm-lock.yaml", "")
-        version = version or ("8" if "lockfileVersion: '6" in lock else "9")
+        # Only pnpm 10 takes a pnpm-workspace.yaml that holds settings and names no packages.
+        settings = texts.get("pnpm-workspace.yaml", "")
+        newest = "10" if settings and not _PACKAGES.search(settings) else "9"
+        version = version or ("8" if "lockfileVersion: '6" in lock else newest)
         frozen = " --frozen-lockfile" if "pnpm-lock.yaml" in names else ""
         command = f"pnpm install{frozen} --store-dir /tmp/pnpm --package-import-method copy"
         return [_tool(f"pnpm@{version}"), command]

@@ -118,6 +118,9 @@ def _install(names: set[str], texts: Texts, resolution: Resolution) -> list[str]
         return [_with_tool("pdm", f"export PDM_IGNORE_SAVED_PYTHON=1; {sync}")]
     pip = _installer(resolution)
     lists = sorted(name for name in names if is_requirements(name))
+    if resolution.one_by_one and _tox(texts.get("tox.ini", "")):
+        # What developers use besides is less needed than what the tests' own environment names.
+        lists = [name for name in lists if not _OF_DEVELOPERS.search(name)]
     commands = [f"{pip} {' '.join(f'-r {shlex.quote(name)}' for name in lists)}"] if lists else []
     if lists and resolution.one_by_one:
         commands = [f"{commands[0]} || {_line_by_line(pip, lists)}"]
@@ -149,6 +152,9 @@ def _install(names: set[str], texts: Texts, resolution: Resolution) -> list[str]
         words = shlex.join(dict.fromkeys(guessed))
         commands.append(f'{pip} {words} || for one in {words}; do {pip} "$one" || true; done')
     return commands
+
+
+_OF_DEVELOPERS = re.compile(r"(?:^|[-_./])dev(?:el|elop|elopment)?(?:[-_.]|$)")
 
 
 def _line_by_line(pip: str, lists: Sequence[str]) -> str:

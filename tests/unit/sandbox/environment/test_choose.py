@@ -54,6 +54,10 @@ def commands(files: dict[str, str]) -> str:
         ({"package.json": "{}", "package-lock.json": "{}"}, ["npm ci"]),
         ({"package.json": "{}", "pnpm-lock.yaml": "lockfileVersion: '9.0'"},
          ["pnpm@9", "--frozen-lockfile"]),
+        ({"package.json": "{}", "pnpm-lock.yaml": "lockfileVersion: '9.0'",
+          "pnpm-workspace.yaml": "allowBuilds:\n  a: true\n"}, ["pnpm@10"]),
+        ({"package.json": "{}", "pnpm-lock.yaml": "lockfileVersion: '9.0'",
+          "pnpm-workspace.yaml": "packages:\n  - a\n"}, ["pnpm@9"]),
         ({"package.json": '{"packageManager": "pnpm@8.15.1+sha512.x"}', "pnpm-lock.yaml": ""},
          ["pnpm@8.15.1"]),
         ({"package.json": "{}", "yarn.lock": "# yarn lockfile v1"}, ["yarn@1", "--frozen"]),
@@ -97,11 +101,16 @@ def test_go_without_dependencies_needs_the_toolchain_only() -> None:
 
 
 def test_requirements_that_cannot_be_installed_keep_no_others_away_in_the_last_resort() -> None:
-    files = {"requirements-dev.txt": "six\n", "tox.ini": "[testenv]\ndeps =\n  attrs\n  nose\n"}
+    files = {
+        "requirements.txt": "six\n",
+        "requirements-dev.txt": "black==20.8b1\n",
+        "tox.ini": "[testenv]\ndeps =\n  attrs\n  nose\n",
+    }
     last = candidates(tuple(files), files)[-2]
     text = "\n".join(step.command for step in last.steps)
     assert last.in_part
-    assert "requirements-dev.txt | grep -E '^[A-Za-z0-9]' | while IFS= read -r one" in text
+    assert "requirements.txt | grep -E '^[A-Za-z0-9]' | while IFS= read -r one" in text
+    assert "requirements-dev.txt" not in text
     assert "|| for one in attrs nose; do" in text
 
 
