@@ -450,6 +450,9 @@ def _php(files: Sequence[str], contents: Mapping[str, str]) -> str | None:
     return "phpunit" if configured and "composer.json" not in files else None
 
 
+_MESON_TESTS = re.compile(r"(?:^|/)tests?/meson\.build$")
+
+
 def _native(files: Sequence[str], contents: Mapping[str, str]) -> str | None:
     """C and C++: what CMake's or Meson's own files say of tests, built in a folder of its own."""
     taken = any(f.startswith("build/") for f in files)
@@ -459,7 +462,8 @@ def _native(files: Sequence[str], contents: Mapping[str, str]) -> str | None:
             f"cmake -S . -B {build} && cmake --build {build} --parallel 2 && "
             f"ctest --test-dir {build} --output-on-failure"
         )
-    if "meson.build" in contents:
+    tested = re.search(r"\btest\s*\(", contents.get("meson.build", "")) is not None
+    if tested or ("meson.build" in files and any(_MESON_TESTS.search(f) for f in files)):
         return f"meson setup {build} && meson test -C {build}"
     return None
 
