@@ -105,6 +105,9 @@ class Submission(Record):
     """How many sandboxes may run tests at the same time."""
     shrink: bool = True
     """Whether the policy's `drop_unneeded_hunks` counts; not where people asked for changes."""
+    rules_are_findings: bool = False
+    """Whether a broken rule is only noted, in a check that is well: the change is not a model's,
+    and its author may change what no model may. What the runs show decides as ever."""
 
 
 async def judge(
@@ -123,8 +126,9 @@ async def judge(
         return _verdict(
             submission, "unproven", [_failed_check("patch", "The patch changes nothing.")]
         )
-    if reasons := change_refusals(changes, submission.policy, submission.issue):
-        return _verdict(submission, "refused", [_failed_check("patch", " ".join(reasons))])
+    paths = _path_checks(changes, submission)
+    if paths and not submission.rules_are_findings:
+        return _verdict(submission, "refused", paths)
     async with sandboxes_ahead(open_fresh, enabled=submission.at_once > 1) as ahead:
         ahead.prepare(1 + (submission.reproduction is not None))
         return await _judge_in_sandboxes(submission, changes, ahead, on_progress)
@@ -142,13 +146,16 @@ async def _judge_in_sandboxes(
             files=present,
             installed=await _installed_modules(clean),
             fixtures=await _fixture_names(clean, changes),
-            collection=await _collection(clean, present, submission.test_command),
+            collection=await pytest_collection(clean, present, submission.test_command),
         )
         try:
-            files = await _texts(clean, changes, submission.patch, base.collection)
+            files = await texts_in_tree(clean, changes, submission.patch, base.collection)
         except BadPatch as error:
             return _verdict(submission, "refused", [_failed_check("patch", str(error))])
         rules = [*_rule_checks(files, base, submission), *_size_checks(changes, submission)]
+        if submission.rules_are_findings:
+            noted = (*_path_checks(changes, submission), *rules)
+            rules = [check.model_copy(update={"ok": True}) for check in noted]
         if any(_refuses(check, submission) for check in rules):
             return _verdict(submission, "refused", rules)
         case = await _case(clean, submission, base, files)
@@ -315,6 +322,11 @@ async def _prove_smaller_patch(
     return (proof if kept else None), [note]
 
 
+def _path_checks(changes: Sequence[FileChange], submission: Submission) -> list[Check]:
+    reasons = change_refusals(changes, submission.policy, submission.issue)
+    return [_failed_check("patch", " ".join(reasons))] if reasons else []
+
+
 def _size_checks(changes: Sequence[FileChange], submission: Submission) -> list[Check]:
     reasons = size_refusals(changes, submission.policy)
     return [_failed_check(JUSTIFIABLE[1], " ".join(reasons))] if reasons else []
@@ -355,12 +367,12 @@ def _not_as_judged(
     """The whole change comes out of a sandbox again, so it is compared with what was judged."""
     submission, case = admissible.submission, admissible.runs.case
     try:
-        refused = change_refusals(parse_patch(proof.patch), submission.policy, submission.issue)
+        found = _path_checks(parse_patch(proof.patch), submission)
     except BadPatch as error:
         return str(error)
     return " ".join(
         [
-            *refused,
+            *(check.detail for check in found if not submission.rules_are_findings),
             *differences(proof.patch, files, files_placed(case, before.placed), case.tests_like_it),
         ]
     )
@@ -439,7 +451,7 @@ async def _tests_like_it(
     return {path: text for path, text in texts.items() if text is not None and text.isascii()}
 
 
-async def _texts(
+async def texts_in_tree(
     clean: Sandbox, changes: Sequence[FileChange], patch: str, collection: PytestCollection
 ) -> list[ChangedFile]:
     """The files' texts on both sides: the base's, and what the patch makes of them exactly.
@@ -458,7 +470,9 @@ async def _text(sandbox: Sandbox, path: str) -> str:
     return text
 
 
-async def _collection(clean: Sandbox, present: Sequence[str], command: str) -> PytestCollection:
+async def pytest_collection(
+    clean: Sandbox, present: Sequence[str], command: str
+) -> PytestCollection:
     """What pytest collects in the base, in any of the folders that the test command names."""
     found = []
     for part in split(command):

@@ -24,6 +24,7 @@ from app.cli.check import run_check
 from app.cli.evaluation import run_eval
 from app.cli.export import run_export
 from app.cli.operations import of_runs, operations
+from app.cli.prove import run_prove
 from app.sanitize.terminal import SafeConsole, visible
 from app.settings.base import SettingsError
 from app.settings.loading import load
@@ -45,6 +46,7 @@ cli.add_typer(runs_cli, name="runs")
 cli.add_typer(images_cli, name="images")
 cli.command("check")(run_check)
 cli.command("eval")(run_eval)
+cli.command("prove")(run_prove)
 runs_cli.command("export")(run_export)
 
 out = SafeConsole()

@@ -15,6 +15,8 @@ from app.git.process import GitError, run_git
 
 SHOWN = 10
 """How many dirty files an error names."""
+MESSAGES = 20
+"""How many commits' messages are read."""
 
 
 class RepositoryRefused(GitError):
@@ -69,6 +71,47 @@ def mirror_history(path: Path, scratch: Path) -> Mirror:
     if objects is None:
         raise RepositoryRefused(_refusal_reason(path))
     return _share_objects(Path(objects), scratch, DEFAULT_LIMITS)
+
+
+@dataclass(frozen=True, slots=True)
+class LocalChange:
+    """What lies between two commits of a local repository."""
+
+    base: str
+    """The commit at which the two parted."""
+    head: str
+    message: str
+    """The messages of the commits in between, the oldest first."""
+
+
+def local_change(path: Path, base: str, head: str) -> LocalChange:
+    """The change that leads to `head` since it parted from `base`; both as git takes them.
+
+    Raises `RepositoryRefused` when there is no such commit, or nothing that both build on.
+    """
+    if not path.is_dir():
+        raise RepositoryRefused(f"There is no folder {path}.")
+    path = path.resolve()
+    if _git_output(path, "rev-parse", "--git-dir") is None:
+        raise RepositoryRefused(_refusal_reason(path))
+    one, other = (_commit_named(path, name) for name in (base, head))
+    parted = _git_output(path, "merge-base", one, other)
+    if not parted:
+        raise RepositoryRefused(
+            f"{base} and {head} have no commit in common. In a shallow clone, fetch more of the "
+            "history: git fetch --unshallow"
+        )
+    log = ("log", "--reverse", f"--max-count={MESSAGES}", "--format=%B", f"{parted}..{other}")
+    return LocalChange(parted, other, _git_output(path, *log) or "")
+
+
+def _commit_named(path: Path, name: str) -> str:
+    found = _git_output(
+        path, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"
+    )
+    if not found:
+        raise RepositoryRefused(f"There is no commit {name} in {path}.")
+    return found
 
 
 def _share_objects(objects: Path, scratch: Path, limits: GitLimits) -> Mirror:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.git.local import RepositoryRefused, mirror_local
+from app.git.local import RepositoryRefused, local_change, mirror_local
 from app.git.mirror import Identity
 from tests.support.github.app import CART, PATCH, git
 
@@ -180,3 +180,41 @@ def test_what_is_configured_in_the_repository_is_not_run(work: Path, tmp_path: P
     local = mirror_local(work, tmp_path / "scratch")
     local.mirror.commit_patch(local.commit, PATCH, message="m", author=BOT, branch="b", when=WHEN)
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_change_begins_where_the_branches_parted(work: Path) -> None:
+    parted = git(work, "rev-parse", "HEAD")
+    git(work, "checkout", "-q", "-b", "fix")
+    (work / "shop" / "cart.py").write_text("fixed = True\n")
+    git(work, "commit", "-qam", "Fix the cart")
+    git(work, "commit", "-q", "--allow-empty", "-m", "More words")
+    fixed = git(work, "rev-parse", "HEAD")
+    git(work, "checkout", "-q", "main")
+    git(work, "commit", "-q", "--allow-empty", "-m", "Something else")
+    (work / "unsaved.txt").write_text("not committed\n")
+    found = local_change(work, "main", "fix")
+    assert (found.base, found.head) == (parted, fixed)
+    assert found.message.split("\n\n") == ["Fix the cart", "More words"]
+
+
+@pytest.mark.parametrize(
+    ("base", "head", "told"),
+    [
+        ("nowhere", "HEAD", "no commit nowhere"),
+        ("HEAD", "--output=x", "no commit --output=x"),
+        ("HEAD", "alone", "no commit in common"),
+    ],
+)
+def test_what_is_no_change_is_said(work: Path, base: str, head: str, told: str) -> None:
+    git(work, "checkout", "-q", "--orphan", "alone")
+    git(work, "commit", "-qm", "alone")
+    git(work, "checkout", "-q", "main")
+    with pytest.raises(RepositoryRefused, match=told):
+        local_change(work, base, head)
+
+
+def test_a_change_is_of_a_repository(tmp_path: Path) -> None:
+    with pytest.raises(RepositoryRefused, match="no folder"):
+        local_change(tmp_path / "nowhere", "HEAD~1", "HEAD")
+    with pytest.raises(RepositoryRefused, match="not a git repository"):
+        local_change(tmp_path, "HEAD~1", "HEAD")

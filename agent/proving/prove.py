@@ -1,0 +1,287 @@
+"""The proof of a change: its own tests are run without it and with it, then the gate judges it.
+
+The reproduction that the gate asks for is not declared by anybody: it is the tests of the change
+that fail without it and pass with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any
+
+from agent.errors import AgentError
+from agent.evaluation.hidden import split_files
+from agent.evaluation.replay import MOST_NAMED, failing_command
+from agent.gate.claims import Claims
+from agent.gate.judge import Submission, judge, pytest_collection, texts_in_tree
+from agent.gate.patch.changed_file import ChangedFile
+from agent.gate.patch.parse import parse_patch
+from agent.gate.proof import fresh_sandbox
+from agent.gate.sandbox_runs import write_files
+from agent.journal.events import ContestedTest, GateJudged, ReproductionDeclared
+from agent.model import Record
+from agent.proving.own_tests import (
+    SeenRuns,
+    contradicted_tests,
+    edited_functions,
+    shown_tests,
+    telling_words,
+    why_nothing_is_shown,
+)
+from agent.proving.records import Change, ChangeProof
+from agent.proving.verdict import SUITE, findings_of, missing_in, suspected, verdict_of
+from agent.testing.paths import is_code, is_test
+from agent.testing.report import SuiteRun
+from agent.testing.runners import kind_of
+from agent.testing.suite import NoTests, find_test_command, list_files, run_suite
+from sandbox.errors import PatchRefused, SandboxGone
+from sandbox.protocol import OpenSandbox, Sandbox
+
+TIMES = 3
+"""Runs on each side, each in a fresh sandbox."""
+_BY_FILE = ("pytest", "jest", "vitest", "mocha", "node", "tap")
+"""Runners that can be asked for the tests of single files."""
+
+Say = Callable[[str], None]
+
+
+async def prove_change(change: Change, open_base: OpenSandbox, say: Say) -> ChangeProof:
+    """Prove a change. Never raises for what the change or the repository does.
+
+    `open_base` opens a fresh sandbox with the tree of the change's base; `say` is told what begins.
+    Raises `SandboxError` when sandboxes cannot be opened or die without the change in them.
+    """
+    patch, binary = without_binary_files(change.patch)
+    left_out = (f"Binary files, which cannot be judged: {', '.join(binary)}.",) if binary else ()
+    files = tuple(path for path, _ in split_files(change.patch))
+    change = change.model_copy(update={"patch": patch})
+    try:
+        own = await _own_tests(change, open_base)
+        if own.command:
+            change = change.model_copy(update={"test_command": own.command})
+        seen = await _see(change, own, open_base, say) if own.texts and own.command else None
+    except (AgentError, PatchRefused) as error:
+        return ChangeProof(
+            verdict="unproven",
+            base=change.base,
+            head=change.head,
+            test_command=change.test_command,
+            files=files,
+            missing=(str(error),),
+            left_out=left_out,
+        )
+    tests = shown_tests(seen, edited_functions(own.files)) if seen is not None else ()
+    showing = [test.name for test in tests if test.said == "shows the bug"]
+    nothing = () if showing else why_nothing_is_shown(tests, own.texts)
+    if own.texts and not own.command:
+        nothing = (own.why_no_command,)
+    submission = _submission(change, own, seen, showing)
+    judged = await _judge(submission, open_base, say)
+    suspects = suspected(judged, own.texts)
+    broken = await _broken(change, suspects, open_base, say) if suspects else ()
+    return ChangeProof(
+        verdict=verdict_of(judged, shows_a_bug=bool(showing), broken=broken),
+        base=change.base,
+        head=change.head,
+        test_command=change.test_command,
+        files=files,
+        tests=tests,
+        missing=missing_in(judged, nothing),
+        broken=broken,
+        flaky=tuple(name for name in suspects if name not in broken),
+        findings=findings_of(judged),
+        left_out=(*left_out, *judged.left_out),
+        judged=judged,
+    )
+
+
+def without_binary_files(patch: str) -> tuple[str, tuple[str, ...]]:
+    """A patch without its binary files, and the paths of these."""
+    parts = split_files(patch)
+    binary = [path for path, part in parts if _is_binary(part)]
+    return "".join(part for path, part in parts if path not in binary), tuple(binary)
+
+
+def _is_binary(part: str) -> bool:
+    return "\nGIT binary patch\n" in part or "\nBinary files " in part
+
+
+class _Died(AgentError):
+    """A sandbox died with the change in it."""
+
+
+class _OwnTests(Record):
+    """The test files of a change."""
+
+    files: tuple[ChangedFile, ...]
+    command: str
+    """What runs the repository's tests; empty: nothing was found."""
+    why_no_command: str = ""
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The files as the change has them, by path; without those that it deletes."""
+        return {f.path: f.patched for f in self.files if f.patched is not None}
+
+    @property
+    def former(self) -> dict[str, str]:
+        """The same files as the base has them, as far as it does."""
+        return {f.path: f.base for f in self.files if f.base is not None}
+
+
+async def _own_tests(change: Change, open_base: OpenSandbox) -> _OwnTests:
+    changes = parse_patch(change.patch)
+    async with fresh_sandbox(open_base) as sandbox:
+        present = await list_files(sandbox)
+        command, why = change.test_command, ""
+        if not command:
+            try:
+                command = await find_test_command(sandbox)
+            except NoTests as error:
+                why = str(error)
+        collection = await pytest_collection(sandbox, present, command)
+        tests = [c for c in changes if is_test(c.path) or collection.takes_file(c.path)]
+        files = await texts_in_tree(sandbox, tests, change.patch, collection)
+    return _OwnTests(files=tuple(files), command=command, why_no_command=why)
+
+
+async def _see(change: Change, own: _OwnTests, open_base: OpenSandbox, say: Say) -> SeenRuns:
+    """Run the change's test files on both sides. Raises `PatchRefused`."""
+    some = asyncio.Semaphore(change.at_once)
+
+    async def ran(*, patch: str, tests: Mapping[str, str], selection: str) -> SuiteRun:
+        try:
+            async with some, fresh_sandbox(open_base) as sandbox:
+                return await _run(sandbox, change, patch, tests, selection)
+        except SandboxGone:
+            if not patch:
+                raise
+            raise _Died("The sandbox died while the tests ran with the change.") from None
+
+    now = files_to_run(change.test_command, own.texts)
+    former = files_to_run(change.test_command, own.former)
+    say(f"Running the change's tests without it and with it, {TIMES} times each …")
+    old_before: list[Coroutine[Any, Any, SuiteRun]] = []
+    if own.former:
+        old_before = [
+            ran(patch="", tests={}, selection=former),
+            ran(patch=change.patch, tests=own.former, selection=former),
+        ]
+    runs = await _together(
+        *(ran(patch="", tests=own.texts, selection=now) for _ in range(TIMES)),
+        *(ran(patch=change.patch, tests={}, selection=now) for _ in range(TIMES)),
+        *old_before,
+    )
+    nothing = SuiteRun(command=change.test_command, exit_code=0, output="")
+    own_before, old_after = runs[2 * TIMES :] if old_before else (nothing, nothing)
+    return SeenRuns(
+        own_before=own_before,
+        before=tuple(runs[:TIMES]),
+        after=tuple(runs[TIMES : 2 * TIMES]),
+        old_after=old_after,
+    )
+
+
+async def _run(
+    sandbox: Sandbox, change: Change, patch: str, tests: Mapping[str, str], selection: str
+) -> SuiteRun:
+    """Run a selection in a fresh sandbox with a patch, and then with these files."""
+    if patch:
+        await sandbox.apply(patch)
+    await write_files(sandbox, tests, exact=True)
+    return await run_suite(
+        sandbox, change.test_command, selection, change.test_timeout_s, fixed_hashes=True
+    )
+
+
+async def _together(*work: Coroutine[Any, Any, SuiteRun]) -> list[SuiteRun]:
+    """All results in their order; where one fails, none goes on."""
+    tasks = [asyncio.create_task(each) for each in work]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
+
+
+def files_to_run(command: str, files: Mapping[str, str]) -> str:
+    """The selection that runs the tests in some files; empty, for all, where there is no such."""
+    code = [path for path in sorted(files) if is_code(path)]
+    helpers = [path for path in files if path not in code or path.endswith("conftest.py")]
+    return "" if helpers or kind_of(command) not in _BY_FILE else "\n".join(code)
+
+
+def _submission(
+    change: Change, own: _OwnTests, seen: SeenRuns | None, showing: Sequence[str]
+) -> Submission:
+    reproduction = None
+    contested: tuple[ContestedTest, ...] = ()
+    if seen is not None and showing:
+        words = telling_words(seen, showing)
+        reproduction = ReproductionDeclared(
+            command=failing_command(change.test_command, showing, own.texts),
+            files=own.texts,
+            expected_failure=words,
+            observed=words,
+            accepted=True,
+        )
+        contested = tuple(
+            ContestedTest(test=test, reason=change.issue.title)
+            for test in contradicted_tests(seen, showing, own.files)
+        )
+    return Submission(
+        patch=change.patch,
+        reproduction=reproduction,
+        issue=change.issue,
+        test_command=change.test_command,
+        policy=change.policy,
+        test_timeout_s=change.test_timeout_s,
+        reproduction_timeout_s=change.test_timeout_s,
+        claims=Claims(contested=contested),
+        degraded=change.degraded,
+        holds_regression_test=True,
+        kept_base=change.kept_base,
+        at_once=change.at_once,
+        shrink=False,
+        rules_are_findings=True,
+    )
+
+
+async def _judge(submission: Submission, open_base: OpenSandbox, say: Say) -> GateJudged:
+    """The gate's verdict; with the suite's runs, also where the reproduction does not hold."""
+
+    def on_progress(what: str, number: int, of: int) -> None:
+        say(f"Gate, {number} of {of}: {what} …")
+
+    judged = await judge(submission, open_base, on_progress)
+    if submission.reproduction is None or any(check.name == SUITE for check in judged.checks):
+        return judged
+    alone = await judge(
+        submission.model_copy(update={"reproduction": None}), open_base, on_progress
+    )
+    suites = [check for check in alone.checks if check.name == SUITE]
+    return judged.model_copy(update={"checks": (*judged.checks, *suites)})
+
+
+async def _broken(
+    change: Change, suspects: Sequence[str], open_base: OpenSandbox, say: Say
+) -> tuple[str, ...]:
+    """Of these tests those that pass without the change and do not with it, each time."""
+    say("Running once more the tests that no longer pass …")
+    selection = "\n".join(suspects) if len(suspects) <= MOST_NAMED else ""
+
+    async def ran(patch: str) -> SuiteRun:
+        async with fresh_sandbox(open_base) as sandbox:
+            return await _run(sandbox, change, patch, {}, selection)
+
+    before = [(await ran("")).outcomes for _ in range(TIMES)]
+    after = [(await ran(change.patch)).outcomes for _ in range(TIMES)]
+    return tuple(
+        name
+        for name in suspects
+        if all(run.get(name) == "passed" for run in before)
+        and not any(run.get(name) == "passed" for run in after)
+    )

@@ -1,0 +1,61 @@
+"""`patchwright prove`: its command-line options."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.sanitize.terminal import SafeConsole
+from app.settings.loading import load
+
+
+def run_prove(
+    path: Annotated[Path, typer.Argument(help="A local git repository.")],
+    base: Annotated[
+        str, typer.Option(help="The commit or branch that the change is to be merged into.")
+    ],
+    head: Annotated[str, typer.Option(help="The commit or branch with the change.")] = "HEAD",
+    issue: Annotated[
+        Path | None,
+        typer.Option(help="Markdown file with what the change is about; by default its commits."),
+    ] = None,
+    test_command: Annotated[
+        str, typer.Option(help="How to run the tests; detected by default.")
+    ] = "",
+    junit: Annotated[Path | None, typer.Option(help="Write the proof as JUnit XML here.")] = None,
+    sarif_file: Annotated[
+        Path | None, typer.Option("--sarif", help="Write what to look at as SARIF 2.1.0 here.")
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="Write the whole proof as JSON here.")
+    ] = None,
+) -> None:
+    """Prove anybody's change by its own tests. Exit 0: proven; 2: not; 1: wrong request."""
+    from app.cli.fix_request import check_target, read_issue
+    from app.proving.command import ProveRequest, prove_local
+    from app.proving.junit_report import junit_xml
+    from app.proving.sarif_report import sarif
+    from app.proving.text_report import text_report
+
+    for target in (junit, sarif_file, json_file):
+        if target is not None:
+            check_target(target)
+    told = read_issue(issue) if issue is not None else None
+    progress = SafeConsole(stderr=True)
+
+    def say(line: str) -> None:
+        progress.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    request = ProveRequest(path, base, head, told, test_command)
+    proof = asyncio.run(prove_local(request, load(), say))
+    if json_file is not None:
+        json_file.write_text(proof.model_dump_json(indent=2), "utf-8")
+    if junit is not None:
+        junit.write_bytes(junit_xml(proof))
+    if sarif_file is not None:
+        sarif_file.write_text(sarif(proof), "utf-8")
+    SafeConsole().print(text_report(proof), markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(0 if proof.verdict == "proven" else 2)

@@ -1,0 +1,62 @@
+"""A proof for a terminal. What others wrote in it is made harmless where it is printed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agent.proving.records import ChangeProof, ProofVerdict, ShownTest
+from agent.proving.verdict import SUITE
+
+HEADLINES: dict[ProofVerdict, str] = {
+    "proven": "Proven: the bug shows without the change and is gone with it; nothing broke.",
+    "unproven": "Not proven.",
+    "failed": "Failed: something that passed without the change fails with it.",
+}
+_NAMED = 20
+_WORDS_CHARS = 200
+
+
+def text_report(proof: ChangeProof) -> str:
+    """The whole report, the verdict first."""
+    lines = [f"{proof.base[:12]} → {proof.head[:12]}: {HEADLINES[proof.verdict]}"]
+    lines += _listed("What is missing", proof.missing)
+    lines += _listed("Passed without the change, fail with it", proof.broken)
+    lines += _listed("Flaky with the change", proof.flaky)
+    shown = [test for test in proof.tests if test.said == "shows the bug"]
+    lines += _listed("Tests that fail without the change and pass with it", _described(shown))
+    others = [test for test in proof.tests if test.said != "shows the bug"]
+    lines += _listed("Other tests of the change", [f"{test.name}: {test.said}" for test in others])
+    hunks = proof.judged.hunks if proof.judged is not None else ()
+    needed = [f"{h.path}:{h.line}, needed by {h.needed_by}" for h in hunks if h.needed_by]
+    lines += _listed("Hunks of source that a test needs", needed)
+    unneeded = [f"{h.path}:{h.line}" for h in proof.unneeded]
+    lines += _listed("Hunks of source that no test needs", unneeded)
+    lines += _listed("For a person to look at", [f"{f.rule}: {f.detail}" for f in proof.findings])
+    lines += _listed("Not looked at", proof.left_out)
+    lines += _listed("Test suite", suite_words(proof))
+    return "\n".join(lines)
+
+
+def suite_words(proof: ChangeProof) -> tuple[str, ...]:
+    """The test command, and what the suite's runs on both sides gave."""
+    checks = proof.judged.checks if proof.judged is not None else ()
+    command = (proof.test_command,) if proof.test_command else ()
+    return (*command, *(check.detail for check in checks if check.name == SUITE))
+
+
+def _described(tests: Sequence[ShownTest]) -> list[str]:
+    return [f"{test.name}\n    {telling_line(test.message)}".rstrip() for test in tests]
+
+
+def telling_line(message: str) -> str:
+    """The line of a failure that tells most: the last that pytest marks, else the last."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    marked = [line.removeprefix("E ").strip() for line in lines if line.startswith("E ")]
+    return (marked[:1] or lines[-1:] or [""])[0][:_WORDS_CHARS]
+
+
+def _listed(title: str, items: Sequence[str]) -> list[str]:
+    if not items:
+        return []
+    more = [f"  and {len(items) - _NAMED} more"] if len(items) > _NAMED else []
+    return ["", f"{title}:", *(f"  {item}" for item in items[:_NAMED]), *more]

@@ -1,0 +1,83 @@
+"""`patchwright prove` as a person types it, on the real engine and without a model."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from defusedxml import ElementTree
+
+from tests.doubles import gate_case as case
+from tests.support.github.app import git
+
+pytestmark = [pytest.mark.docker, pytest.mark.timeout(600)]
+
+TEST = "\n\ndef test_total_of_two():\n    assert total(['2.50', '4.00']) == 650\n"
+
+
+def prove(tmp_path: Path, *words: object) -> subprocess.CompletedProcess[str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("PATCHWRIGHT_")}
+    own = {"PATCHWRIGHT_STATE_DIR": str(tmp_path / "state"), "PATCHWRIGHT_SETUP_NETWORK": "false"}
+    return subprocess.run(
+        [sys.executable, "-m", "app", "prove", *map(str, words)],
+        env={**kept, **own, "COLUMNS": "1000"},
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+
+
+def commit(folder: Path, files: dict[str, str], message: str) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", message)
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    git(folder, "init", "-q", "-b", "main")
+    commit(folder, dict(case.REPOSITORY), "base")
+    return folder
+
+
+def test_a_fix_with_its_test_is_proven_and_without_it_is_not(work: Path, tmp_path: Path) -> None:
+    commit(work, {"tests/test_shop.py": case.TESTS + TEST}, "A test")
+    commit(work, {"shop/stats.py": case.FIXED}, "Fix the total")
+    written = {name: tmp_path / f"out.{name}" for name in ("json", "junit", "sarif")}
+    done = prove(
+        tmp_path, work, "--base", "HEAD~2", *(w for n, p in written.items() for w in (f"--{n}", p))
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Proven" in done.stdout and "assert 400 == 650" in done.stdout
+    assert json.loads(written["json"].read_text())["verdict"] == "proven"
+    assert json.loads(written["sarif"].read_text())["runs"][0]["results"] == []
+    cases = ElementTree.parse(written["junit"]).getroot().iter("testcase")
+    assert [c.get("name") for c in cases] == ["proof", "tests/test_shop.py::test_total_of_two"]
+    assert list((tmp_path / "state" / "base-results").iterdir()), "the base's results are kept"
+    # The fix alone, on the commit that holds its test already, brings none.
+    alone = prove(tmp_path, work, "--base", "HEAD~1")
+    assert alone.returncode == 2, alone.stdout + alone.stderr
+    assert "Nothing shows the bug: the change adds or changes no test." in alone.stdout
+
+
+def test_a_wrong_request_is_one_sentence(work: Path, tmp_path: Path) -> None:
+    for words, told in (
+        ((work, "--base", "nowhere"), "There is no commit nowhere"),
+        ((tmp_path / "none", "--base", "HEAD"), "There is no folder"),
+        ((work,), "--base"),
+        ((work, "--base", "HEAD", "--issue", tmp_path / "none.md"), "cannot be read"),
+        ((work, "--base", "HEAD", "--json", tmp_path / "none" / "a"), "does not exist"),
+    ):
+        done = prove(tmp_path, *words)
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert done.stderr.startswith("error: ") and told in done.stderr
+        assert "Traceback" not in done.stderr
