@@ -48,6 +48,7 @@ from app.github.records import (
     Repository,
     ReviewComment,
 )
+from app.github.written_comments import CommentPlace, WrittenComments
 
 T = TypeVar("T")
 
@@ -73,9 +74,18 @@ class GithubForge:
     """`Forge` on GitHub.com or GitHub Enterprise Server. One per run: calls go one at a time."""
 
     def __init__(
-        self, app: GithubApp, installation_id: int, repository: str, repository_id: int = 0
+        self,
+        app: GithubApp,
+        installation_id: int,
+        repository: str,
+        repository_id: int = 0,
+        *,
+        written: WrittenComments | None = None,
     ) -> None:
-        """`repository` is the name as last known; without an id (0) the name's owner is meant."""
+        """`repository` is the name as last known; without an id (0) the name's owner is meant.
+
+        `written` remembers the comments of a repository with an id; None: only this forge does.
+        """
         self._app = app
         self._installation = installation_id
         self._name = repository
@@ -86,6 +96,7 @@ class GithubForge:
         self._login = ""
         self._token: GitToken | None = None
         self._comments: dict[tuple[int, str], Comment] = {}
+        self._written = written
 
     @property
     def name(self) -> str:
@@ -218,15 +229,17 @@ class GithubForge:
             known = self._comments.get(key)
             if known is not None and known.body == text:
                 return known
+            place = CommentPlace(self._id, issue, marker)
+            number = known.id if known is not None else self._id_of(place)
             try:
-                if known is not None:
-                    return self._edit(known.id, text)
+                if number:
+                    return self._edit(number, text)
             except GithubException as error:
                 if error.status != 404:
                     raise
             found = self._find_comment(issue, marker)
             if found is None:
-                return as_comment(self._repo().get_issue(issue).create_comment(text))
+                return self._make_comment(place, text)
             return found if found.body == text else self._edit(found.id, text)
 
         def write_and_cache() -> Comment:
@@ -436,6 +449,30 @@ class GithubForge:
             if found.author == login and found.body.startswith(marker):
                 return found
         return None
+
+    def _id_of(self, place: CommentPlace) -> int:
+        return self._written.id_of(place) if self._written and place.repository_id else 0
+
+    def _make_comment(self, place: CommentPlace, text: str) -> Comment:
+        """A new comment where none is listed.
+
+        Raises `ForgeAway` while one may be there that is not listed yet: of a worker that died, or
+        did not hear GitHub's answer.
+        """
+        issue = self._repo().get_issue(place.issue)
+        if self._written is None or not place.repository_id:
+            return as_comment(issue.create_comment(text))
+        if self._written.may_be_unlisted(place):
+            raise ForgeAway("GitHub may have the comment already and not list it yet.")
+        self._written.begin(place)
+        try:
+            made = as_comment(issue.create_comment(text))
+        except GithubException as error:
+            if error.status < 500:  # refused; else it may be there
+                self._written.forget(place)
+            raise
+        self._written.confirm(place, made.id)
+        return made
 
     def _edit(self, comment: int, text: str) -> Comment:
         headers, data = self._client.requester.requestJsonAndCheck(

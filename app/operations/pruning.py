@@ -20,7 +20,7 @@ from dbos import WorkflowStatus as Workflow
 from app.queue.workflows import APPLICATION, UNDER_WAY, event_of, run_of, workflow_of_event
 from app.settings.schema import Settings
 from app.storage.run_rows import ended_before
-from app.storage.tables import asks, controls, deliveries, handled, runs, to_micros, usage
+from app.storage.tables import asks, comments, controls, deliveries, handled, runs, to_micros, usage
 from app.telemetry import logs
 
 KEEP = timedelta(days=30)
@@ -47,6 +47,7 @@ def prune(settings: Settings, database: sa.Engine, moment: datetime) -> int:
             (deliveries, (deliveries.c.received_at < to_micros(before)) & ~event.exists()),
             (handled, handled.c.run_id.in_(old_run)),
             (controls, controls.c.run_id.in_(old_run)),
+            (comments, comments.c.begun_at < to_micros(before)),  # listed by now
             (usage, usage.c.day < f"{moment - KEEP_USAGE:%Y-%m-%d}"),
         ):
             gone += _delete(database, table, due)

@@ -25,11 +25,13 @@ def unpublished_comment(
 ) -> str:
     """What was proven, why it is not published, the diff with how to apply it, and the proof.
 
-    `reason` is for obstacles without words of their own; `command` tries again. `patch` is the diff
-    to show where it is not the attempt's whole patch; `change`: it belongs to an open pull request.
+    `reason` is for obstacles without a detail or words of a server; `command` tries again. `patch`
+    is the diff to show where it is not the attempt's whole patch; `change`: it belongs to an open
+    pull request.
     """
     obstacle = publication.obstacle
     patch = patch or patch_of(state)
+    words = "\n".join(obstacle.words) if obstacle else ""
     # Of a secret whose place is not known no line may be shown.
     hidden = obstacle is not None and obstacle.kind == "secret" and not obstacle.places
 
@@ -42,8 +44,8 @@ def unpublished_comment(
             state=state,
             proven=not must_be_draft(state),
             kind=obstacle.kind if obstacle else "other",
-            detail=(obstacle.detail if obstacle else "") or reason,
-            words="\n".join(obstacle.words) if obstacle else "",
+            detail=reason if obstacle is None else obstacle.detail or ("" if words else reason),
+            words=words,
             publication=publication,
             base=publication.base or facts.base_commit,
             shown=shown,

@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.settings.base import SettingsError
+from app.storage.connection import clock
 from app.storage.run_rows import dialect_insert
 from app.storage.tables import workers
 from app.telemetry import logs
@@ -135,15 +136,6 @@ def alive(connection: sa.Connection) -> frozenset[str]:
     """Names of the live workers."""
     query = sa.select(workers.c.id).where(workers.c.state != "gone")
     return frozenset(connection.execute(query).scalars())
-
-
-def clock(connection: sa.Connection) -> sa.ColumnElement[int]:
-    """The database's own time in microseconds since 1970: machines need not agree on theirs."""
-    if connection.dialect.name == "sqlite":
-        seconds = sa.func.julianday("now") - 2440587.5
-        return sa.cast(seconds * 86_400_000_000, sa.BigInteger)
-    epoch = sa.extract("epoch", sa.func.clock_timestamp())
-    return sa.cast(epoch * 1_000_000, sa.BigInteger)
 
 
 @contextmanager

@@ -213,8 +213,7 @@ def stop_reason_for_error(error: BaseException) -> StopReason | None:
         case PushRefused():
             return StopReason(
                 "protected",
-                f"The fix could not be pushed. {error} The branch rules must let the App create "
-                "branches under `patchwright/`.",
+                f"The fix could not be pushed. {error}",
                 post_comment=True,
             )
         case _:

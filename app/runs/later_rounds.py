@@ -212,7 +212,9 @@ async def answer(run: ActiveRun, gathered: Gathered, result: ChangeResult) -> Ch
         await run.best_effort(
             publish.put_proof_check(run.forge, run.facts(gathered), run.state(number), pull)
         )
-    await run.update_status("done", run.facts(gathered), run.state(number), gathered.pull)
+    # The pull request is as proven as what is in it, whatever came of this round.
+    shown = number if isinstance(result, Pushed) else (run.chosen_attempts() or [1])[-1]
+    await run.update_status("done", run.facts(gathered), run.state(shown), gathered.pull)
     return result
 
 

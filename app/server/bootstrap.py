@@ -15,6 +15,7 @@ from app.sandboxes.docker import DockerSandboxes
 from app.sandboxes.kubernetes import KubernetesSandboxes, cluster_image, kubernetes_engine
 from app.settings.base import PREFIX, SettingsError
 from app.settings.schema import Settings
+from app.storage.kept_comments import KeptComments
 from app.storage.store import SqlStore
 from app.telemetry import logs
 from sandbox.docker.engine import DockerEngine
@@ -50,7 +51,7 @@ def build(settings: Settings, store: SqlStore, engine: DockerEngine) -> Services
     return Services(
         settings=settings,
         store=store,
-        forge=partial(GithubForge, app),
+        forge=partial(GithubForge, app, written=KeptComments(store.database)),
         mirror=lambda url, repository_id=0: Mirror.of_remote(
             mirrors,
             url,

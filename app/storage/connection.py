@@ -21,6 +21,15 @@ def open_database(url: str) -> sa.Engine:
     return engine
 
 
+def clock(connection: sa.Connection) -> sa.ColumnElement[int]:
+    """The database's own time in microseconds since 1970: machines need not agree on theirs."""
+    if connection.dialect.name == "sqlite":
+        seconds = sa.func.julianday("now") - 2440587.5
+        return sa.cast(seconds * 86_400_000_000, sa.BigInteger)
+    epoch = sa.extract("epoch", sa.func.clock_timestamp())
+    return sa.cast(epoch * 1_000_000, sa.BigInteger)
+
+
 def sqlite_database(url: str) -> sa.Engine:
     """An engine on an SQLite file that many threads and processes may share.
 

@@ -148,6 +148,20 @@ handled = sa.Table(
     sa.Column("round", sa.Integer, nullable=False),
 )
 
+comments = sa.Table(
+    "comments",
+    metadata,
+    sa.Column("repository_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("issue_number", sa.BigInteger, primary_key=True, autoincrement=False),
+    # What the comment begins with.
+    sa.Column("marker", sa.String(300), primary_key=True),
+    # By the database's clock: when it was begun, or its id came to be known.
+    sa.Column("begun_at", sa.BigInteger, nullable=False),
+    # 0: it was begun, and GitHub's answer is not known.
+    sa.Column("comment_id", sa.BigInteger, nullable=False),
+    sa.Index("comments_by_age", "begun_at"),
+)
+
 
 def to_micros(moment: datetime) -> int:
     """A moment as the tables keep it."""

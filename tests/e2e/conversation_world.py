@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +26,7 @@ from app.repo_config.schema import RepoConfig
 from app.runs.services import Services
 from app.server.workflow_engine import WorkflowEngine, running_engine
 from app.settings.schema import Settings
+from app.storage.kept_comments import KeptComments
 from app.storage.records import Run
 from app.storage.store import SqlStore
 from app.web.app import Web, create_app
@@ -38,6 +40,8 @@ from tests.support.serving import serving
 
 REPO = "acme/shop"
 T = TypeVar("T")
+LISTED_AFTER_S = 0.3
+"""GitHub's lists are up to date here, so nobody need wait for them."""
 PATIENCE_S = 300.0
 """Far longer than anything takes, on a busy machine too: only a broken story waits so long."""
 
@@ -110,7 +114,8 @@ class Story:
                 **self.settings,
             )
             self.store = SqlStore(settings.database)
-            app = self.app
+            written = KeptComments(self.store.database, LISTED_AFTER_S)
+            forge_at = partial(GithubForge, self.app, written=written)
             config = self.config
 
             async def read_config(_forge: object) -> Any:
@@ -119,7 +124,7 @@ class Story:
             self.services = Services(
                 settings=settings,
                 store=self.store,
-                forge=lambda *place: self.forge_of(GithubForge(app, *place)),
+                forge=lambda *place: self.forge_of(forge_at(*place)),
                 mirror=lambda url, repository_id=0: self.mirror_of(
                     Mirror.of_remote(
                         settings.state_dir / "mirrors", url, repository_id=repository_id

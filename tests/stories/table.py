@@ -385,6 +385,18 @@ async def branch_deleted_and_the_pull_request_left_open(world: StoryWorld) -> No
 
 
 @story()
+async def a_review_that_leads_to_nothing(world: StoryWorld) -> None:
+    issue = world.labelled()
+    await world.work()
+    world.finds = False
+    world.review()
+    await world.work()
+    assert len(world.commits()) == 1
+    published(world, issue)
+    assert "**Patchwright found and proved a fix: " in world.status(issue)
+
+
+@story()
 async def pull_request_made_a_draft(world: StoryWorld) -> None:
     world.labelled()
     await world.work()
@@ -524,13 +536,9 @@ async def webhooks_an_hour_late(world: StoryWorld) -> None:
     once(world)
 
 
-@story(crashes=False)
+@story()
 async def lists_are_stale(world: StoryWorld) -> None:
-    """What was just made is not in lists yet: GitHub's lists may lag behind for seconds.
-
-    A worker that dies, and whose successor is there before the list is, writes its status comment
-    twice: only the process that wrote it knows its id.
-    """
+    """What was just made is not in lists yet: GitHub's lists may lag behind for seconds."""
 
     async def work() -> None:
         world.github.admin("stale", seconds=3)

@@ -17,10 +17,12 @@ from tests.stories.world import StoryWorld
 
 WHOLE = bool(os.environ.get("PATCHWRIGHT_CHECK_STORIES"))
 REPRESENTATIVE = {
+    "a-review-that-leads-to-nothing": 9,
     "change-refused-then-published": 10,
     "branch-of-the-open-pull-request-deleted": 9,
     "issue-locked-and-unlocked": 3,
     "push-refused-then-published": 4,
+    "lists-are-stale": 2,
     "webhooks-twice-and-backwards": 6,
 }
 """Stories that are told with the tests, and the act that a crash follows."""

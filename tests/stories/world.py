@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ from app.runs.results import StepJson
 from app.runs.services import Services
 from app.runs.workflow import run_round
 from app.settings.schema import Settings
+from app.storage.kept_comments import KeptComments
 from app.storage.records import Run
 from app.storage.store import SqlStore
 from tests.doubles.github.client import GithubWorld, Person
@@ -80,6 +82,8 @@ class StoryWorld:
     after_push: Callable[[str], object] = lambda _branch: None
     """What people do as soon as a branch was pushed."""
 
+    finds: bool = True
+    """Whether attempts find a fix."""
     attempts: int = 0
     """How many attempts were made, with a model."""
     proofs: int = 0
@@ -248,6 +252,7 @@ class StoryWorld:
         """What a worker that was just started has."""
         config = RepoConfig(pull_request=PullRequests(**self.pull_request))
         app, crashes = app_of(self.server), self.crashes
+        forge_at = partial(GithubForge, app, written=KeptComments(self.store.database))
 
         async def read_config(forge: Forge) -> Any:
             if self.own_config:
@@ -257,7 +262,7 @@ class StoryWorld:
         return Services(
             settings=self.settings,
             store=self.store,
-            forge=lambda *place: crashes.forge(GithubForge(app, *place)),
+            forge=lambda *place: crashes.forge(forge_at(*place)),
             mirror=lambda url, repository_id=0: crashes.mirror(
                 Mirror.of_remote(
                     self.settings.state_dir / "mirrors", url, repository_id=repository_id
@@ -279,7 +284,11 @@ class StoryWorld:
             if run.state(plan.first).outcome is None:
                 self.attempts += 1
                 wanted = REVIEWED if plan.feedback else FIXED
-                events = attempt(plan.first, plan.tree, self.change_of(plan.tree, wanted))
+                events = (
+                    attempt(plan.first, plan.tree, self.change_of(plan.tree, wanted))
+                    if self.finds
+                    else failed_attempt(plan.first, plan.tree)
+                )
                 run.store.append(run.record.id, events)
             return plan.first
 
@@ -414,14 +423,7 @@ class StoryWorld:
 def attempt(number: int, base: str, patch: str) -> list[AnyEvent]:
     """The journal of an attempt that found and proved a fix."""
     events: list[AnyEvent] = [
-        AttemptStarted(
-            model="m",
-            prompt_version="1",
-            base_commit=base,
-            system_prompt="",
-            task_prompt="",
-            test_command="pytest -q",
-        ),
+        _started(base),
         ReproductionDeclared(
             command="pytest -q", expected_failure="E", observed="E", accepted=True
         ),
@@ -430,6 +432,23 @@ def attempt(number: int, base: str, patch: str) -> list[AnyEvent]:
         AttemptEnded(outcome="proven"),
     ]
     return [event.model_copy(update={"attempt": number}) for event in events]
+
+
+def failed_attempt(number: int, base: str) -> list[AnyEvent]:
+    """The journal of an attempt that found nothing."""
+    ended = AttemptEnded(outcome="failed", diagnosis="Nothing was found.")
+    return [event.model_copy(update={"attempt": number}) for event in (_started(base), ended)]
+
+
+def _started(base: str) -> AttemptStarted:
+    return AttemptStarted(
+        model="m",
+        prompt_version="1",
+        base_commit=base,
+        system_prompt="",
+        task_prompt="",
+        test_command="pytest -q",
+    )
 
 
 def judged(patch: str, verdict: Any) -> GateJudged:

@@ -8,10 +8,12 @@ import pytest
 import sqlalchemy as sa
 
 from agent.journal.events import RunEnded, now
+from app.github.written_comments import CommentPlace
 from app.operations import pruning
 from app.settings.schema import Settings
 from app.storage import audit, controls
 from app.storage.inbox import Inbox
+from app.storage.kept_comments import KeptComments
 from app.storage.store import SqlStore
 from app.storage.tables import asks, deliveries, handled, runs, usage
 from app.storage.tables import controls as control_rows
@@ -55,8 +57,10 @@ def test_what_is_over_for_long_goes_and_what_is_open_stays(
     for days in (400, 300, 0):
         controls.add_usage(store.database, 5, now() - timedelta(days=days))
     audit.record(store.database, "ann", "cancel", merged)
+    comments = KeptComments(store.database)
+    comments.confirm(CommentPlace(1, 1, "<!-- patchwright:status -->"), 7)
     assert pruning.prune(settings, store.database, now() + timedelta(days=29)) == 1, "a day's usage"
-    assert pruning.prune(settings, store.database, now() + timedelta(days=31)) == 10
+    assert pruning.prune(settings, store.database, now() + timedelta(days=31)) == 11
     assert kept(store, runs.c.id) == sorted([merged, without, waits_for_review, live])
     assert kept(store, handled.c.run_id) == [waits_for_review]
     assert kept(store, control_rows.c.run_id) == sorted([waits_for_review, live])

@@ -53,6 +53,15 @@ def test_a_server_that_quotes_a_token_does_not_publish_it() -> None:
     assert token not in comment("rule", words=(f"token {token} refused",), detail=token)
 
 
+def test_a_servers_own_words_are_not_preceded_by_others() -> None:
+    refused = Publication(obstacle=Obstacle("signatures", words=("Commits must be signed.",)))
+    said = unpublished_comment(FACTS, WHOLE, refused, "The fix could not be pushed.")
+    assert "Commits must be signed." in said
+    assert "could not be pushed" not in said
+    unknown = Publication(obstacle=Obstacle("other"))
+    assert "It was odd." in unpublished_comment(FACTS, WHOLE, unknown, "It was odd.")
+
+
 def test_without_a_page_for_people_the_operator_is_named() -> None:
     hidden = Publication(obstacle=Obstacle("secret"))
     said = unpublished_comment(replace(FACTS, run_url=""), WHOLE, hidden, "")
