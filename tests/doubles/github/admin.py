@@ -288,7 +288,9 @@ def _clear_faults(admin: Admin, _: Json) -> Json:
 
 def _rate_limit(admin: Admin, body: Json) -> Json:
     now = admin.world.now()
-    admin.world.limits.set_remaining(int(body["remaining"]), int(body.get("reset_in_s", 60)), now)
+    for installation in admin.world.installations:
+        limit = admin.world.limits[installation]
+        limit.set_remaining(int(body["remaining"]), int(body.get("reset_in_s", 60)), now)
     return {}
 
 

@@ -79,27 +79,27 @@ class Api:
             return self._respond(request, error.answer())
         place = placed(world, actor, request.method, path, request.url.query)
         if isinstance(place, Answer):
-            return self._respond(request, place)
+            return self._respond(request, place, actor)
         path, line = place, f"{request.method} {unquote(place)}"
         fault = world.faults.take(line, actor.by_app)
         if fault is not None and fault.kind in {"status", "secondary"}:
-            return self._respond(request, _broken(fault))
+            return self._respond(request, _broken(fault), actor)
         if fault is not None and fault.kind == "slow":
             await asyncio.sleep(fault.delay_s)
         if path != "/rate_limit" and not self._spend(actor):
-            return self._respond(request, _exhausted(actor))
+            return self._respond(request, _exhausted(actor), actor)
         if path == GRAPHQL:
-            return self._respond(request, self._graphql(actor, raw))
+            return self._respond(request, self._graphql(actor, raw), actor)
         found = find(request.method, path)
         if found is None:
             self._validator.unknown(request.method, path)
-            return self._respond(request, not_found().answer())
+            return self._respond(request, not_found().answer(), actor)
         answer = self._answer(request, found, actor, raw)
         if fault is not None and fault.kind == "after":
             answer = _broken(fault)
         if fault is not None and fault.kind == "lost":
             return cut_off()
-        return self._respond(request, answer)
+        return self._respond(request, answer, actor)
 
     def _graphql(self, actor: Actor, raw: bytes) -> Answer:
         if actor.kind not in {"installation", "user"}:
@@ -117,7 +117,8 @@ class Api:
         return Answer(200, result)
 
     def _spend(self, actor: Actor) -> bool:
-        return actor.kind != "installation" or self._world.limits.spend(self._world.now())
+        limit = self._world.limits[actor.installation_id]
+        return actor.kind != "installation" or limit.spend(self._world.now())
 
     def _answer(
         self, request: Request, found: tuple[Operation, dict[str, str]], actor: Actor, raw: bytes
@@ -181,8 +182,9 @@ class Api:
         when = stamp(self._world.now())
         self._world.acts.append(Act(when, login, actor.by_app, operation.name, where, detail))
 
-    def _respond(self, request: Request, answer: Answer) -> Response:
-        headers = {**answer.headers, **self._world.limits.headers(self._world.now())}
+    def _respond(self, request: Request, answer: Answer, actor: Actor | None = None) -> Response:
+        limit = self._world.limits[actor.installation_id if actor else 0]
+        headers = {**answer.headers, **limit.headers(self._world.now())}
         headers["X-GitHub-Media-Type"] = "github.v3; format=json"
         last, cursor = headers.pop("X-Last-Page", None), headers.pop("X-Next-Cursor", None)
         url = f"{self._world.urls.web}{request.url.path}"
@@ -217,5 +219,5 @@ def _broken(fault: Fault) -> Answer:
 
 
 def _exhausted(actor: Actor) -> Answer:
-    number = actor.token.installation.id if actor.token else 0
-    return GithubError(403, f"API rate limit exceeded for installation ID {number}.").answer()
+    said = f"API rate limit exceeded for installation ID {actor.installation_id}."
+    return GithubError(403, said).answer()

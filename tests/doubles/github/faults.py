@@ -60,7 +60,7 @@ class Faults:
 
 @dataclass
 class RateLimit:
-    """The App's primary rate limit; it fills up again every hour of the stand-in's clock."""
+    """A primary rate limit; it fills up again every hour of the stand-in's clock."""
 
     limit: int = 5000
     used: int = 0

@@ -7,6 +7,7 @@ import base64
 import itertools
 import secrets
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -335,7 +336,9 @@ class World:
         self.acts: list[Act] = []
         self.manifests: dict[str, Json] = {}
         self.ids: Iterator[int] = itertools.count(1001)
-        self.limits = RateLimit()
+        self.limits: defaultdict[int, RateLimit] = defaultdict(RateLimit)
+        """By installation, each of which has its own ("Rate limits for the REST API"); 0: for
+        callers without one."""
         self.faults = Faults()
         self.stale_s = 0.0
         """Lists leave out what was made in so many seconds before: GitHub answers from replicas

@@ -20,10 +20,10 @@ REPO = "acme/widget"
 UNHURRIED: Any = {"seconds_between_requests": 0, "seconds_between_writes": 0}
 
 
-def client(server: GithubServer) -> Github:
+def client(server: GithubServer, owner: str = "acme") -> Github:
     auth = Auth.AppAuth(server.app_id, server.private_key_pem)
     app = GithubIntegration(auth=auth, base_url=server.url, retry=None, **UNHURRIED)
-    secret = app.get_access_token(app.get_repo_installation("acme", "widget").id).token
+    secret = app.get_access_token(app.get_repo_installation(owner, "widget").id).token
     return Github(auth=Auth.Token(secret), base_url=server.url, retry=None, **UNHURRIED)
 
 
@@ -92,6 +92,17 @@ def test_primary_and_secondary_rate_limits(
         app.get_repo(REPO)
     assert secondary.value.headers is not None
     assert secondary.value.headers["retry-after"] == "7"
+
+
+def test_each_installation_has_a_rate_limit_of_its_own(
+    github_server: GithubServer, github_world: GithubWorld, issue: int
+) -> None:
+    app = client(github_server)
+    github_world.rate_limit(0, reset_in_s=600)
+    github_world.create_repo("other/widget")
+    client(github_server, "other").get_repo("other/widget")
+    with pytest.raises(RateLimitExceededException):
+        app.get_repo(REPO)
 
 
 def test_a_request_that_github_would_not_know_is_a_violation() -> None:

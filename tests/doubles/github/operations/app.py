@@ -233,7 +233,7 @@ def convert_manifest(call: Call) -> Answer:
 @table.add("rate-limit/get", "GET /rate_limit", by=("anyone",))
 def rate_limit(call: Call) -> Answer:
     """What is left; this call itself costs nothing."""
-    rate = call.world.limits.as_json(call.world.now())
+    rate = call.world.limits[call.actor.installation_id].as_json(call.world.now())
     return Answer(200, {"resources": {"core": rate, "search": rate}, "rate": rate})
 
 

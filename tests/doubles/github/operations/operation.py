@@ -66,6 +66,11 @@ class Actor:
         """Whether it is the App, by whichever credential."""
         return self.kind in {"app", "installation"}
 
+    @property
+    def installation_id(self) -> int:
+        """The installation that the token is of; 0 for other callers."""
+        return self.token.installation.id if self.token else 0
+
 
 class Hooks(Protocol):
     """Where events go."""
