@@ -62,6 +62,22 @@ def test_a_servers_own_words_are_not_preceded_by_others() -> None:
     assert "It was odd." in unpublished_comment(FACTS, WHOLE, unknown, "It was odd.")
 
 
+def test_people_are_told_of_another_try_where_it_is_of_use() -> None:
+    assert "When this is done, comment `/patchwright publish`" in comment("signatures")
+    assert "To try again, comment `/patchwright publish`" in comment("stopped")
+    for kind in ("own_secret", "unusable", "transferred", "nothing_new"):
+        assert "/patchwright publish" not in comment(kind)
+
+
+def test_no_branch_is_named_that_was_deleted() -> None:
+    def said(kind: str) -> str:
+        there = Publication(branch="pw/1", commit="c" * 40, obstacle=Obstacle(kind))
+        return unpublished_comment(FACTS, WHOLE, there, "")
+
+    assert "on the branch `pw/1`" in said("drafts")
+    assert "on the branch `pw/1`" not in said("head_gone")
+
+
 def test_without_a_page_for_people_the_operator_is_named() -> None:
     hidden = Publication(obstacle=Obstacle("secret"))
     said = unpublished_comment(replace(FACTS, run_url=""), WHOLE, hidden, "")
