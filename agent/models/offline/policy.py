@@ -83,11 +83,23 @@ def _send_driver() -> Steps[None]:
 def _reproduce(
     title: str, report: IssueReport, tree: Tree, run: TestRun
 ) -> Steps[Reproduction | None]:
-    if run.failing:
+    """What shows the bug. Tests that fail already come first only if the issue speaks of them or
+    shows nothing itself: in many a repository some fail for reasons of their own."""
+    if about_failing_tests(report, run):
+        return (yield from from_failing_tests(run, tree)) or (
+            yield from from_issue(title, report, tree)
+        )
+    found = yield from from_issue(title, report, tree)
+    if found is None and run.failing:
         found = yield from from_failing_tests(run, tree)
-        if found is not None:
-            return found
-    return (yield from from_issue(title, report, tree))
+    return found
+
+
+def about_failing_tests(report: IssueReport, run: TestRun) -> bool:
+    """Whether tests fail already, and the issue names one of them or shows nothing itself."""
+    names = {re.split(r"::|\.", name)[-1].partition("[")[0] for name in run.failing}
+    named = any(re.search(rf"\b{re.escape(name)}\b", report.text) for name in names if name)
+    return bool(run.failing) and (named or not (report.examples or report.traces))
 
 
 def _prepare(

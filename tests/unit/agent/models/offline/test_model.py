@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+
+import pytest
 
 from agent.model import Message, ToolCall, Turn
 from agent.models.offline import OfflineModel
 from agent.models.offline.issue_examples import read_issue
 from agent.models.offline.localise import read_spectrum, suspicion
 from agent.models.offline.mutations import Mutant
+from agent.models.offline.policy import about_failing_tests
+from agent.models.offline.repository_view import TestRun
 from agent.models.offline.screening import read_screening
 from agent.models.offline.survivor_vote import Behaviour, Rated, rank_survivors, rivals
 
@@ -141,3 +146,17 @@ def test_rivals_are_behaviours_that_are_trusted_nearly_as_much() -> None:
     )
     assert rivals([first, near, far]) == [near.mutant]
     assert rivals([first]) == []
+
+
+@pytest.mark.parametrize(
+    ("issue", "first"),
+    [
+        ("```python\n>>> f(2)\n3\n```\n\nIt should be `4`.", False),
+        ("`test_names` fails since Monday.\n\n```python\n>>> f(2)\n3\n```\n", True),
+        ("Something is wrong with the names.", True),
+    ],
+)
+def test_failing_tests_come_first_only_if_the_issue_is_about_them(issue: str, first: bool) -> None:
+    run = TestRun(1, ("tests/test_a.py::Names::test_names[1]",), ("",), "1 failed", "c1")
+    assert about_failing_tests(read_issue(issue), run) is first
+    assert not about_failing_tests(read_issue(issue), replace(run, failing=()))
