@@ -80,6 +80,9 @@ async def propose(services: Services, event_id: str, forge: Forge, event: Onboar
     found = known.get(event.repository_id)
     if found is None or found.state != "working":
         return f"is {found.state if found else 'not known'} already"
+    if not services.settings.onboarding:  # turned off in the meantime
+        known.settle(found.repository_id, "skipped", "onboarding is turned off")
+        return "onboarding is turned off"
     repository = await forge.repository()
     if pull := await _earlier_pull(forge, found.repository_id):
         return _take_note(known, found, pull)
