@@ -6,10 +6,13 @@ import itertools
 import random
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tests.fault.house import House
+
+_LONGEST_S = 60.0
+"""What a fault is given at most to meet what it is for."""
 
 Wound = Callable[[float], Callable[[], None] | None]
 """Inflicts a fault that lasts so many seconds; gives what fixes it, unless that goes by itself."""
@@ -23,6 +26,16 @@ class Engine:
     start: Callable[[], None]
 
 
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A fault that is not over."""
+
+    until: float
+    share: float
+    """Of all work: it lasts until then, if there is work that it does not hold up."""
+    fix: Callable[[], None]
+
+
 @dataclass(slots=True)
 class Faults:
     """The faults of one go. They come at points of the work done, and not of time, so that a slow
@@ -32,16 +45,18 @@ class Faults:
     points: list[float]
     """At which share of all work the next ones come, ascending."""
     rng: random.Random
+    meets: Mapping[str, float] = field(default_factory=dict)
+    """Faults that last so much longer, as a share of all work: what they hit is rare."""
     done: list[str] = field(default_factory=list)
-    _open: dict[str, tuple[float, Callable[[], None]]] = field(default_factory=dict)
+    _open: dict[str, _Open] = field(default_factory=dict)
 
     def tend(self, share: float) -> None:
         """Inflict what is due, fix what lasted long enough."""
         now = time.monotonic()
-        for name, (until, fix) in list(self._open.items()):
-            if now >= until:
+        for name, open_ in list(self._open.items()):
+            if now >= open_.until and (share >= open_.share or now >= open_.until + _LONGEST_S):
                 del self._open[name]
-                fix()
+                open_.fix()
         while self.points and self.points[0] <= share:
             whole = [name for name in self.kinds if name not in self._open]
             if not whole:
@@ -54,7 +69,8 @@ class Faults:
             healing = self.kinds[name](lasts_s)
             self.done.append(name)
             if healing is not None:
-                self._open[name] = (time.monotonic() + lasts_s, healing)
+                met = share + self.meets.get(name, 0.0)
+                self._open[name] = _Open(time.monotonic() + lasts_s, met, healing)
 
     @property
     def is_open(self) -> bool:
@@ -63,13 +79,15 @@ class Faults:
 
     def repair_all(self) -> None:
         """Fix what is still open."""
-        for _, fix in self._open.values():
-            fix()
+        for open_ in self._open.values():
+            open_.fix()
         self._open.clear()
 
 
-def faults(house: House, engine: Engine | None, count: int, rng: random.Random) -> Faults:
-    """So many faults, spread at random over the work."""
+def faults(
+    house: House, engine: Engine | None, runs: int, count: int, rng: random.Random
+) -> Faults:
+    """So many faults, spread at random over the work of so many runs."""
     kinds: dict[str, Wound] = {}
 
     def killing(name: str) -> Wound:
@@ -125,4 +143,6 @@ def faults(house: House, engine: Engine | None, count: int, rng: random.Random) 
             return engine.start
 
         kinds["dockerd killed"] = kill_engine
-    return Faults(kinds, sorted(rng.uniform(0.01, 0.95) for _ in range(count)), rng)
+    points = sorted(rng.uniform(0.01, 0.95) for _ in range(count))
+    # A run publishes once: two runs' worth of the work sees a push or two.
+    return Faults(kinds, points, rng, {"publications refused": 2 / runs})

@@ -80,7 +80,7 @@ def _go(plan: Plan, folder: Path, docker_url: str, engine: Engine | None) -> Rep
         time_scale=plan.time_scale,
     ) as made:
         store = made.wait_until_up()
-        coming = faults(made, engine, plan.faults, rng)
+        coming = faults(made, engine, plan.runs, plan.faults, rng)
         issues = _until_settled(plan, made, store, coming)
         left = _until(lambda: orphans(docker_url, made.installations), _QUIET_S, made)
         verdict = judge(made, store, issues)
