@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,13 @@ from sandbox.setup.records import proposal
 RUNS = 3
 PROBE_S = 30.0
 NO_TESTS = f"No tests were found. Name the command that runs them with `test_command` in {PATH}."
+_LONGEST_LINE = 300
+_ADDRESS = re.compile(
+    r"(?:(?<=//)|(?<![\w.=<>~^@/-]))\d{1,3}(?:\.\d{1,3}){3}(?![\w.]*\w)(?::\d+)?"
+    r"|(?<![\w:])(?:[0-9a-f]{1,4}:){3,7}(?::?[0-9a-f]{1,4})?\b",
+    re.IGNORECASE,
+)
+"""Of IP, and no version with four numbers that follows a package's name."""
 OWN_SETUP = f"Put commands that set it up under `setup` in {PATH}."
 
 
@@ -124,9 +132,16 @@ def report_of(
         slowest=whole.slowest,
         versions=versions,
         degraded=degraded,
-        failed=tuple(str(error).splitlines()[0][:300] for error in found.failed),
-        others=tuple(line[:300] for line in found.others),
+        failed=tuple(shown_line(str(error)) for error in found.failed),
+        others=tuple(map(shown_line, found.others)),
         recipe=proposal(found.environment),
         gate_least_s=least,
         gate_most_s=most,
     )
+
+
+def shown_line(text: str) -> str:
+    """The first line of a set-up's words, for people outside: no addresses of the operator's
+    network, and not too long, cut between words."""
+    line = _ADDRESS.sub("(an address)", (text.splitlines() or [""])[0])
+    return line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE].rpartition(' ')[0]} …"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from agent.task import GatePolicy
 from agent.testing.report import Outcome, SuiteRun, TestResult
+from app.check.measure import shown_line
 from app.check.pages import html_page, text_report
 from app.check.report import CheckReport, SlowTest, ToolVersion, gate_seconds, together
 
@@ -77,3 +80,26 @@ def test_nothing_of_a_repository_is_markup_on_the_page() -> None:
     assert "<script>" not in page
     assert "Not ready:" in page
     assert CheckReport.model_validate_json(REPORT.model_dump_json()) == REPORT
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        (
+            "dial tcp: lookup x on 10.1.2.3:53: no such host\nmore",
+            "dial tcp: lookup x on (an address): no such host",
+        ),
+        ("GET http://192.168.0.7:8080/a failed", "GET http://(an address)/a failed"),
+        (
+            "connect fd00:1:2:3:4:5:6:7 refused at 12:34:56",
+            "connect (an address) refused at 12:34:56",
+        ),
+        ("No matching distribution for a==1.2.3.4", "No matching distribution for a==1.2.3.4"),
+        ("word " * 100, "word " * 59 + "word …"),
+        ("", ""),
+    ],
+)
+def test_a_line_for_people_outside_names_no_address_and_ends_with_a_word(
+    said: str, shown: str
+) -> None:
+    assert shown_line(said) == shown
