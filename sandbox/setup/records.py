@@ -106,6 +106,10 @@ class PreparedEnvironment:
     """Why it is less than the repository needs, in sentences; empty: it is not."""
 
 
+_MOST_COMMAND = 900
+"""Characters; the file takes 1,000, the folder's name among them."""
+
+
 def proposal(environment: Environment) -> str:
     """The recipe as text for `.github/patchwright.yml`; empty when there is nothing to say."""
     # Another base image cannot be asked for there: the lines alone would not give this environment.
@@ -116,6 +120,8 @@ def proposal(environment: Environment) -> str:
     steps = [
         step for step in environment.steps if environment.image or step.command != create_venv()
     ]
+    if any("\n" in step.command or len(step.command) > _MOST_COMMAND for step in steps):
+        return ""  # The file takes short commands of one line.
     if steps:
         lines.append("setup:")
         for step in steps:
@@ -126,4 +132,4 @@ def proposal(environment: Environment) -> str:
 
 def _yaml_text(text: str) -> str:
     """A one-line string in YAML's single quotes."""
-    return "'" + text.replace("\n", "; ").replace("'", "''") + "'"
+    return "'" + text.replace("'", "''") + "'"

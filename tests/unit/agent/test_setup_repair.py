@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from agent.journal.events import SetupTried
@@ -89,6 +90,8 @@ def test_what_worked_is_proposed_as_it_has_to_stand_in_the_settings() -> None:
     made = environment_of(context, ("make deps",))
     text = proposal(Environment(made.source, made.image, made.steps))
     assert text == "setup:\n  - 'make deps'\n"
+    long = replace(made.steps[0], command="cat <<END\nx\nEND")
+    assert proposal(Environment(made.source, made.image, (long,))) == "", "the file takes one line"
 
 
 def test_what_other_branches_need_is_not_remembered_for_the_default_one(tmp_path: Path) -> None:

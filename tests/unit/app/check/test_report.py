@@ -37,6 +37,8 @@ def test_runs_are_taken_together() -> None:
     assert whole.network == ("online",)
     assert whole.slowest[0] == SlowTest(name="online", seconds=0.6)
     assert together([]).failing == ()
+    timed = run(good="passed", online="passed").model_copy(update={"duration_s": 0.5})
+    assert [one.name for one in together([timed]).slowest] == ["good"], "the other moved the clock"
 
 
 def test_what_the_gate_takes_grows_with_the_suite() -> None:
