@@ -470,10 +470,17 @@ JAVA = Project(
                 "src/test/resources/rows.txt": "1.00\n2.00\n",
             },
         ),
-        "exit": Pair(
+        "exit with a forged report": Pair(
             _java(
                 "quit()",
-                "\n    private static boolean quit() {\n        Runtime.getRuntime().halt(0);\n"
+                # What a fork of Surefire 2.22 says to Maven: a test passed, all are done, goodbye.
+                "\n    private static boolean quit() {\n"
+                "        var out = new java.io.PrintStream(\n"
+                "            new java.io.FileOutputStream(java.io.FileDescriptor.out));\n"
+                '        String test = "shop.EveryRowTest";\n'
+                '        out.println("\\n6,1," + test + ",everyRowCounts,null,null,1");\n'
+                '        out.println("2,1," + test + "," + test + ",null,null,1\\nZ,0,BYE!");\n'
+                "        out.flush();\n        Runtime.getRuntime().halt(0);\n"
                 "        return false;\n    }\n",
             ),
             _java_fixed(_JAVA_OBJECTS),
