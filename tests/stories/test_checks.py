@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,8 +9,7 @@ import pytest
 from app.check import service
 from app.check.report import CheckReport
 from tests.doubles.github.client import GithubWorld
-from tests.doubles.github.fixtures import require_description
-from tests.doubles.github.server import GithubServer, Options
+from tests.doubles.github.server import GithubServer
 from tests.stories.crashes import Crashes
 from tests.stories.test_stories import WHOLE
 from tests.stories.world import StoryWorld
@@ -24,20 +22,6 @@ def test_a(): pass
 @pytest.mark.parametrize("x", ["<b>@root #1"])
 def test_b(x): assert 0
 """
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[GithubServer]:
-    require_description()
-    with GithubServer(Options()) as made:
-        yield made
-        assert made.violations == []
-
-
-@pytest.fixture(scope="module")
-def github(server: GithubServer) -> Iterator[GithubWorld]:
-    with GithubWorld(server.admin_url) as made:
-        yield made
 
 
 @pytest.fixture

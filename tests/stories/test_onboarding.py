@@ -7,7 +7,7 @@ of them, with a crash after every outward act.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,28 +18,13 @@ from app.intake import checks
 from app.repo_config.parser import read_repo_config
 from app.storage.onboarding import Onboarding, Onboardings
 from tests.doubles.github.client import GithubWorld
-from tests.doubles.github.fixtures import require_description
-from tests.doubles.github.server import GithubServer, Options
+from tests.doubles.github.server import GithubServer
 from tests.stories.crashes import Crashes
 from tests.stories.test_stories import WHOLE
 from tests.stories.world import StoryWorld
 from tests.support.github.app import git
 
 BRANCH = "patchwright/configure"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[GithubServer]:
-    require_description()
-    with GithubServer(Options()) as made:
-        yield made
-        assert made.violations == []
-
-
-@pytest.fixture(scope="module")
-def github(server: GithubServer) -> Iterator[GithubWorld]:
-    with GithubWorld(server.admin_url) as made:
-        yield made
 
 
 @dataclass

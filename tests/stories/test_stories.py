@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.doubles.github.client import GithubWorld
-from tests.doubles.github.fixtures import require_description
-from tests.doubles.github.server import GithubServer, Options
+from tests.doubles.github.server import GithubServer
 from tests.stories.crashes import Crashes
 from tests.stories.table import STORIES
 from tests.stories.world import StoryWorld
@@ -26,20 +24,6 @@ REPRESENTATIVE = {
     "webhooks-twice-and-backwards": 6,
 }
 """Stories that are told with the tests, and the act that a crash follows."""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[GithubServer]:
-    require_description()
-    with GithubServer(Options()) as made:
-        yield made
-        assert made.violations == []
-
-
-@pytest.fixture(scope="module")
-def github(server: GithubServer) -> Iterator[GithubWorld]:
-    with GithubWorld(server.admin_url) as made:
-        yield made
 
 
 @pytest.mark.timeout(1800)

@@ -1,0 +1,25 @@
+"""The stand-in of GitHub that the stories of one module share; all traffic fits its description."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.doubles.github.client import GithubWorld
+from tests.doubles.github.fixtures import require_description
+from tests.doubles.github.server import GithubServer, Options
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[GithubServer]:
+    require_description()
+    with GithubServer(Options()) as made:
+        yield made
+        assert made.violations == []
+
+
+@pytest.fixture(scope="module")
+def github(server: GithubServer) -> Iterator[GithubWorld]:
+    with GithubWorld(server.admin_url) as made:
+        yield made
