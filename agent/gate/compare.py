@@ -104,7 +104,7 @@ def suite_check(
         command=after[-1].command,
         before=cut(before[-1].output, SHOWN_CHARS),
         after=cut(after[-1].output, SHOWN_CHARS),
-        tests=tests_seen(before, after),
+        tests=tests_seen(before, [*after, *(_without(run, contested) for run in old)]),
     )
 
 
@@ -161,6 +161,28 @@ def complete_run(whole: SuiteRun, part: SuiteRun, files: Collection[str]) -> Sui
     """A run of the tests in some files, with a whole run's results for all others."""
     others = tuple(r for r in whole.results if file_of(r.name) not in files)
     return part.model_copy(update={"results": (*others, *part.results)})
+
+
+def with_former_tests(run: SuiteRun, old: Sequence[SuiteRun]) -> SuiteRun:
+    """A run with a change, and the tests that it took out or renamed as they ended in `old`.
+
+    `old`: runs with the change and the base's version of its test files, which still have them.
+    """
+    has = run.outcomes
+    former = {r.name: r for other in old for r in other.results if r.name not in has}
+    return run.model_copy(update={"results": (*run.results, *former.values())})
+
+
+def known_as_flaky(suites: Sequence[SuiteRun], flaky: Collection[str]) -> tuple[SuiteRun, ...]:
+    """Runs of the base in which tests that are known not to end the same way each time do not."""
+    if not flaky or not suites:
+        return tuple(suites)
+    first, *others = suites
+    results = tuple(
+        r.model_copy(update={"outcome": "failed"}) if r.name in flaky else r for r in first.results
+    )
+    others = others or [first]
+    return (first.model_copy(update={"results": results}), *others)
 
 
 def file_of(test: str) -> str:
@@ -244,7 +266,7 @@ def _by_test(
     if bad:
         notes.append(f"Failing without the patch: {len(bad)}, of which it fixes {len(fixed)}.")
     if flaky:
-        notes.append(f"Flaky without the patch and not counted: {_list(flaky)}.")
+        notes.append(f"Flaky and not counted: {_list(flaky)}.")
     if new:
         notes.append(f"New tests: {len(new)}.")
     return problems, notes

@@ -107,7 +107,10 @@ class Submission(Record):
     """Whether the policy's `drop_unneeded_hunks` counts; not where people asked for changes."""
     rules_are_findings: bool = False
     """Whether a broken rule is only noted, in a check that is well: the change is not a model's,
-    and its author may change what no model may. What the runs show decides as ever."""
+    and its author may change what no model may, tests among it. What the runs show decides as
+    ever."""
+    flaky: frozenset[str] = frozenset()
+    """Tests that repeated runs have shown not to end the same way each time."""
 
 
 async def judge(
@@ -409,6 +412,8 @@ async def _case(
         changed=frozenset(file.path for file in files),
         kept_base=submission.kept_base,
         at_once=submission.at_once,
+        flaky=submission.flaky,
+        tests_may_go=submission.rules_are_findings,
         contested={
             claim.test: claim.renamed or claim.test
             for claim in with_all_names(submission.claims.contested, files)

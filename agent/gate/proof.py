@@ -21,8 +21,10 @@ from agent.gate.compare import (
     ReproductionRun,
     complete_run,
     file_of,
+    known_as_flaky,
     reproduction_check,
     suite_check,
+    with_former_tests,
 )
 from agent.gate.patch.parse import Hunk, hunk_line, only_comments, parse_patch, without_hunks
 from agent.gate.plain.check import plain_check, to_compare
@@ -100,6 +102,10 @@ class Case(Record):
     name that it has with the patch."""
     at_once: int = 1
     """How many sandboxes may run tests at the same time."""
+    flaky: frozenset[str] = frozenset()
+    """Tests that repeated runs have shown not to end the same way each time."""
+    tests_may_go: bool = False
+    """Whether the patch may take tests out of its test files, if they hold with it."""
 
 
 class Before(Record):
@@ -248,11 +254,11 @@ async def base_suites(clean: Sandbox, case: Case, progress: Progress) -> tuple[S
     kept = load_results(base, case.test_command, case.timeout_s) if base is not None else ()
     progress.begins(f"test suite without the patch{' (kept from before)' if kept else ''}")
     if kept:
-        return kept
+        return known_as_flaky(kept, case.flaky)
     suites = await _suites(clean, case, 2)
     if base is not None:
         keep_results(base, case.test_command, case.timeout_s, suites)
-    return suites
+    return known_as_flaky(suites, case.flaky)
 
 
 Meanwhile = Callable[[Callable[[], bool]], Coroutine[Any, Any, None]]
@@ -385,12 +391,12 @@ async def _prove_by_suite(
         if case.base_tests:
             old = [await _run_old_tests(sandbox, case, after[0], changed_tests, settled)]
         without = await runs.base.result()
-        shown = suite_check(without, after, old, case.contested)
+        shown = _compare(case, without, after, old)
         alone = changed_tests and not shown.ok
-        if alone and suite_check(without, after, (), case.contested).ok:
+        if alone and suite_check(without, _as_kept(case, after, old), (), case.contested).ok:
             # Tests may need what those of other files leave behind: only whole runs are alike.
             old = [await _run_old_tests(sandbox, case, after[0], None, settled)]
-            shown = suite_check(without, after, old, case.contested)
+            shown = _compare(case, without, after, old)
         if shown.ok:
             changed = [c.path for c in parse_patch(patch) if not c.path.endswith(_PROSE)]
             files = await tests_reaching(sandbox, case.test_command, after[0], changed)
@@ -402,13 +408,24 @@ async def _prove_by_suite(
                 if path.endswith(".py") and is_source(path) and not case.collection.takes_file(path)
             ]
             again = await _rerun_suite(sandbox, case, after[0], files, watched)
-            shown = suite_check(without, [*after, again], old, case.contested)
+            shown = _compare(case, without, [*after, again], old)
             if not shown.ok and (watched or files is not None):
                 await sandbox.restore(settled)
                 again = await _rerun_suite(sandbox, case, after[0], None)
-                shown = suite_check(without, [*after, again], old, case.contested)
+                shown = _compare(case, without, [*after, again], old)
             after.append(again)
     return tuple(after), tuple(old), shown
+
+
+def _compare(
+    case: Case, before: Sequence[SuiteRun], after: Sequence[SuiteRun], old: Sequence[SuiteRun]
+) -> Check:
+    return suite_check(before, _as_kept(case, after, old), old, case.contested)
+
+
+def _as_kept(case: Case, after: Sequence[SuiteRun], old: Sequence[SuiteRun]) -> list[SuiteRun]:
+    """The runs with the patch, with tests that it may have taken out."""
+    return [with_former_tests(run, old) if case.tests_may_go else run for run in after]
 
 
 async def _run_old_tests(

@@ -14,23 +14,27 @@ from agent.errors import AgentError
 from agent.evaluation.hidden import split_files
 from agent.evaluation.replay import MOST_NAMED, failing_command
 from agent.gate.claims import Claims
+from agent.gate.compare import file_of
 from agent.gate.judge import Submission, judge, pytest_collection, texts_in_tree
 from agent.gate.patch.changed_file import ChangedFile
-from agent.gate.patch.parse import parse_patch
+from agent.gate.patch.parse import BadPatch, parse_patch
 from agent.gate.proof import fresh_sandbox
 from agent.gate.sandbox_runs import write_files
 from agent.journal.events import ContestedTest, GateJudged, ReproductionDeclared
 from agent.model import Record
+from agent.proving.flaky import RepeatedRuns, ToldApart, never_pass_alone, tell_apart
 from agent.proving.own_tests import (
     SeenRuns,
     contradicted_tests,
     edited_functions,
     shown_tests,
     telling_words,
+    what_is_shown,
     why_nothing_is_shown,
 )
-from agent.proving.records import Change, ChangeProof
+from agent.proving.records import RED_THEN_GREEN, Change, ChangeProof, ShownTest
 from agent.proving.verdict import SUITE, findings_of, missing_in, suspected, verdict_of
+from agent.proving.wanting_names import NewNames
 from agent.testing.paths import is_code, is_test
 from agent.testing.report import SuiteRun
 from agent.testing.runners import kind_of
@@ -71,25 +75,27 @@ async def prove_change(change: Change, open_base: OpenSandbox, say: Say) -> Chan
             missing=(str(error),),
             left_out=left_out,
         )
-    tests = shown_tests(seen, edited_functions(own.files)) if seen is not None else ()
-    showing = [test.name for test in tests if test.said == "shows the bug"]
-    nothing = () if showing else why_nothing_is_shown(tests, own.texts)
+    tests: tuple[ShownTest, ...] = ()
+    if seen is not None:
+        new_names = NewNames(own.sources)
+        tests = shown_tests(seen, edited_functions(own.files), new_names, own.texts)
+    red = [test.name for test in tests if test.said in RED_THEN_GREEN]
+    nothing = () if red else why_nothing_is_shown(tests, own.texts)
     if own.texts and not own.command:
         nothing = (own.why_no_command,)
-    submission = _submission(change, own, seen, showing)
-    judged = await _judge(submission, open_base, say)
-    suspects = suspected(judged, own.texts)
-    broken = await _broken(change, suspects, open_base, say) if suspects else ()
+    submission = _submission(change, own, seen, red)
+    judged, apart = await _judge_without_flaky(submission, change, own, open_base, say)
     return ChangeProof(
-        verdict=verdict_of(judged, shows_a_bug=bool(showing), broken=broken),
+        verdict=verdict_of(judged, shows_a_bug=bool(red), broken=apart.broken),
         base=change.base,
         head=change.head,
         test_command=change.test_command,
+        shows=what_is_shown(tests),
         files=files,
         tests=tests,
         missing=missing_in(judged, nothing),
-        broken=broken,
-        flaky=tuple(name for name in suspects if name not in broken),
+        broken=apart.broken,
+        flaky=apart.flaky,
         findings=findings_of(judged),
         left_out=(*left_out, *judged.left_out),
         judged=judged,
@@ -115,6 +121,8 @@ class _OwnTests(Record):
     """The test files of a change."""
 
     files: tuple[ChangedFile, ...]
+    sources: tuple[ChangedFile, ...]
+    """What else the change touches, as far as it can be read."""
     command: str
     """What runs the repository's tests; empty: nothing was found."""
     why_no_command: str = ""
@@ -143,7 +151,14 @@ async def _own_tests(change: Change, open_base: OpenSandbox) -> _OwnTests:
         collection = await pytest_collection(sandbox, present, command)
         tests = [c for c in changes if is_test(c.path) or collection.takes_file(c.path)]
         files = await texts_in_tree(sandbox, tests, change.patch, collection)
-    return _OwnTests(files=tuple(files), command=command, why_no_command=why)
+        others = [c for c in changes if c not in tests]
+        try:
+            sources = await texts_in_tree(sandbox, others, change.patch, collection)
+        except BadPatch:  # the gate says so
+            sources = []
+    return _OwnTests(
+        files=tuple(files), sources=tuple(sources), command=command, why_no_command=why
+    )
 
 
 async def _see(change: Change, own: _OwnTests, open_base: OpenSandbox, say: Say) -> SeenRuns:
@@ -266,22 +281,66 @@ async def _judge(submission: Submission, open_base: OpenSandbox, say: Say) -> Ga
     return judged.model_copy(update={"checks": (*judged.checks, *suites)})
 
 
-async def _broken(
-    change: Change, suspects: Sequence[str], open_base: OpenSandbox, say: Say
-) -> tuple[str, ...]:
-    """Of these tests those that pass without the change and do not with it, each time."""
+async def _judge_without_flaky(
+    submission: Submission,
+    change: Change,
+    own: _OwnTests,
+    open_base: OpenSandbox,
+    say: Say,
+) -> tuple[GateJudged, ToldApart]:
+    """The gate's verdict, and what repeated runs say of the tests that failed with the change.
+
+    Where all of these are flaky, the gate judges again and does not count them.
+    """
+    flaky: tuple[str, ...] = ()
+    while True:
+        judged = await _judge(submission, open_base, say)
+        suspects = suspected(judged, own.texts)
+        if not suspects:
+            return judged, ToldApart(flaky=flaky)
+        apart = await _tell_apart(change, own, suspects, open_base, say)
+        known = {*flaky, *apart.flaky}
+        flaky = tuple(sorted(known))
+        if apart.broken or apart.unclear or known <= submission.flaky:
+            return judged, apart.model_copy(update={"flaky": flaky})
+        submission = submission.model_copy(update={"flaky": frozenset(known)})
+
+
+async def _tell_apart(
+    change: Change,
+    own: _OwnTests,
+    suspects: Sequence[str],
+    open_base: OpenSandbox,
+    say: Say,
+) -> ToldApart:
+    """Run suspected tests again on both sides: by themselves, and where some do not pass so
+    without the change either, in the whole suite."""
     say("Running once more the tests that no longer pass …")
-    selection = "\n".join(suspects) if len(suspects) <= MOST_NAMED else ""
+    selection = names_to_run(change.test_command, suspects)
+    edited = {file_of(name) for name in suspects} & own.former.keys()
 
-    async def ran(patch: str) -> SuiteRun:
-        async with fresh_sandbox(open_base) as sandbox:
-            return await _run(sandbox, change, patch, {}, selection)
+    async def runs(chosen: str) -> RepeatedRuns:
+        async def ran(patch: str, tests: Mapping[str, str]) -> SuiteRun:
+            async with fresh_sandbox(open_base) as sandbox:
+                return await _run(sandbox, change, patch, tests, chosen)
 
-    before = [(await ran("")).outcomes for _ in range(TIMES)]
-    after = [(await ran(change.patch)).outcomes for _ in range(TIMES)]
-    return tuple(
-        name
-        for name in suspects
-        if all(run.get(name) == "passed" for run in before)
-        and not any(run.get(name) == "passed" for run in after)
-    )
+        return RepeatedRuns(
+            before=tuple([await ran("", {}) for _ in range(TIMES)]),
+            after=tuple([await ran(change.patch, {}) for _ in range(TIMES)]),
+            old_after=tuple(
+                [await ran(change.patch, own.former) for _ in range(TIMES if edited else 0)]
+            ),
+        )
+
+    seen = await runs(selection)
+    if selection and never_pass_alone(suspects, seen):
+        seen = await runs("")
+    return tell_apart(suspects, seen, edited)
+
+
+def names_to_run(command: str, tests: Sequence[str]) -> str:
+    """The selection that runs some tests and perhaps others; empty: all."""
+    kind, files = kind_of(command), dict.fromkeys(map(file_of, tests))
+    if kind not in _BY_FILE or not all("::" in name for name in tests):
+        return ""
+    return "\n".join(tests if kind == "pytest" and len(tests) <= MOST_NAMED else files)

@@ -10,13 +10,18 @@ from agent.task import GatePolicy, Issue, KeptBase
 
 Said = Literal[
     "shows the bug",
+    "lacks a new name without the change",
     "passes without the change",
     "fails with the change",
     "is not loaded without the change",
     "is skipped",
     "is flaky",
 ]
-"""What the runs say of one test; only the first proves anything."""
+"""What the runs say of one test; only the first two are red and then green."""
+RED_THEN_GREEN: tuple[Said, ...] = ("shows the bug", "lacks a new name without the change")
+
+Shows = Literal["", "a bug", "something new"]
+"""What a change's tests are red for without it: wrong behaviour, or a name that it brings."""
 
 ProofVerdict = Literal["proven", "unproven", "failed"]
 """`failed`: something that passed before fails now."""
@@ -51,6 +56,8 @@ class ShownTest(Record):
     said: Said
     message: str = ""
     """How it failed, on the side where it did; cut."""
+    wanting: str = ""
+    """The name that the change brings, and for want of which alone it fails without it."""
 
 
 class Finding(Record):
@@ -67,6 +74,8 @@ class ChangeProof(Record):
     base: str
     head: str
     test_command: str
+    shows: Shows = ""
+    """What is red without the change and green with it; empty: nothing."""
     files: tuple[str, ...] = ()
     """The files that the change touches."""
     tests: tuple[ShownTest, ...] = ()
@@ -75,7 +84,8 @@ class ChangeProof(Record):
     broken: tuple[str, ...] = ()
     """Tests that pass without the change and fail with it, each time."""
     flaky: tuple[str, ...] = ()
-    """Tests of the suite that failed with the change but not each time, or not only with it."""
+    """Tests of the suite that failed with the change but not each time, or not only with it: they
+    are not counted."""
     findings: tuple[Finding, ...] = ()
     left_out: tuple[str, ...] = ()
     """What was not looked at, and why, in sentences."""
@@ -87,6 +97,11 @@ class ChangeProof(Record):
         """Hunks of source that no test was seen to need."""
         hunks = self.judged.hunks if self.judged is not None else ()
         return tuple(hunk for hunk in hunks if hunk.tried and not hunk.needed_by)
+
+    @property
+    def wanting(self) -> tuple[str, ...]:
+        """The names that the change brings, and for want of which its tests fail without it."""
+        return tuple(dict.fromkeys(test.wanting for test in self.tests if test.wanting))
 
     def named(self, said: Said) -> tuple[str, ...]:
         """The tests of which this is said."""

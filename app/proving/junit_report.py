@@ -6,17 +6,17 @@ import re
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from agent.gate.compare import file_of
-from agent.proving.records import ChangeProof
+from agent.proving.records import RED_THEN_GREEN, ChangeProof
 from agent.text.visible import visible
-from app.proving.text_report import HEADLINES, text_report
+from app.proving.text_report import headline, text_report
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def junit_xml(proof: ChangeProof) -> bytes:
     """The proof as one test case, and another for each test of the change."""
-    cases = [("proof", "" if proof.verdict == "proven" else HEADLINES[proof.verdict])]
-    cases += [(t.name, "" if t.said == "shows the bug" else t.said) for t in proof.tests]
+    cases = [("proof", "" if proof.verdict == "proven" else headline(proof))]
+    cases += [(t.name, "" if t.said in RED_THEN_GREEN else t.said) for t in proof.tests]
     cases += [(name, "fails with the change") for name in proof.broken]
     failing = sum(bool(why) for _, why in cases)
     suite = Element("testsuite", name="patchwright prove", errors="0", skipped="0")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agent.proving.records import ChangeProof, ProofVerdict, ShownTest
+from agent.proving.records import RED_THEN_GREEN, ChangeProof, ProofVerdict, ShownTest
 from agent.proving.verdict import SUITE
 
 HEADLINES: dict[ProofVerdict, str] = {
@@ -12,19 +12,33 @@ HEADLINES: dict[ProofVerdict, str] = {
     "unproven": "Not proven.",
     "failed": "Failed: something that passed without the change fails with it.",
 }
+SOMETHING_NEW = (
+    "Red then green, but no bug fix: the tests fail without the change only for want of names that "
+    "it brings ({names}), so they show something new and not that a bug is gone; nothing broke."
+)
 _NAMED = 20
 _WORDS_CHARS = 200
 
 
+def headline(proof: ChangeProof) -> str:
+    """The verdict in a sentence; what only shows something new is never called a bug fix."""
+    if proof.verdict == "proven" and proof.shows == "something new":
+        return SOMETHING_NEW.format(names=", ".join(proof.wanting[:_NAMED]))
+    return HEADLINES[proof.verdict]
+
+
 def text_report(proof: ChangeProof) -> str:
     """The whole report, the verdict first."""
-    lines = [f"{proof.base[:12]} → {proof.head[:12]}: {HEADLINES[proof.verdict]}"]
+    lines = [f"{proof.base[:12]} → {proof.head[:12]}: {headline(proof)}"]
     lines += _listed("What is missing", proof.missing)
     lines += _listed("Passed without the change, fail with it", proof.broken)
-    lines += _listed("Flaky with the change", proof.flaky)
+    lines += _listed("Flaky, and not counted", proof.flaky)
     shown = [test for test in proof.tests if test.said == "shows the bug"]
     lines += _listed("Tests that fail without the change and pass with it", _described(shown))
-    others = [test for test in proof.tests if test.said != "shows the bug"]
+    new = [test for test in proof.tests if test.said == "lacks a new name without the change"]
+    titled = "Tests that fail without the change for want of a name that it brings"
+    lines += _listed(titled, [f"{test.name}: {test.wanting}" for test in new])
+    others = [test for test in proof.tests if test.said not in RED_THEN_GREEN]
     lines += _listed("Other tests of the change", [f"{test.name}: {test.said}" for test in others])
     hunks = proof.judged.hunks if proof.judged is not None else ()
     needed = [f"{h.path}:{h.line}, needed by {h.needed_by}" for h in hunks if h.needed_by]

@@ -6,7 +6,13 @@ import ast
 
 import pytest
 
-from agent.gate.compare import ReproductionRun, reproduction_check, suite_check
+from agent.gate.compare import (
+    ReproductionRun,
+    known_as_flaky,
+    reproduction_check,
+    suite_check,
+    with_former_tests,
+)
 from agent.gate.regression_test import (
     NotPlaced,
     Placement,
@@ -280,3 +286,19 @@ def test_a_regression_test_that_cannot_be_placed_has_a_reason(
     declared = DECLARED.model_copy(update={"command": command, "files": files})
     placed = place(declared, ["tests/test_a.py"], "python3 -m pytest", ISSUE)
     assert isinstance(placed, NotPlaced) and placed.why
+
+
+def test_what_is_known_to_be_flaky_is_not_counted() -> None:
+    before = known_as_flaky([suite(a="passed", b="passed")] * 2, {"a", "gone"})
+    shown = suite_check(before, [suite(a="failed", b="passed")])
+    assert shown.ok and "Flaky and not counted: a." in shown.detail
+    assert not suite_check(before, [suite(a="passed", b="failed")]).ok
+
+
+def test_a_test_that_is_taken_out_counts_as_the_bases_version_of_it_ends() -> None:
+    before, after = [suite(a="passed", b="passed")] * 2, suite(b="passed")
+    for outcome, ok in (("passed", True), ("failed", False)):
+        old = [suite(a=outcome, b="passed")]
+        shown = suite_check(before, [with_former_tests(after, old)], old)
+        assert shown.ok is ok, shown.detail
+    assert with_former_tests(suite(a="failed"), [suite(a="passed")]) == suite(a="failed")

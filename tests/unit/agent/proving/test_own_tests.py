@@ -6,8 +6,16 @@ from collections.abc import Sequence
 
 import pytest
 
+from agent.gate.patch.changed_file import changed_texts
 from agent.gate.rules.all import Base, refusals
-from agent.proving.own_tests import SeenRuns, shown_tests, telling_words, why_nothing_is_shown
+from agent.proving.own_tests import (
+    SeenRuns,
+    edited_functions,
+    is_edited,
+    shown_tests,
+    telling_words,
+    why_nothing_is_shown,
+)
 from agent.proving.records import ShownTest
 from agent.proving.verdict import RULES
 from agent.task import GatePolicy, Issue
@@ -87,3 +95,22 @@ def test_every_rule_of_the_gate_is_a_finding_here() -> None:
     base = Base(files=(), installed=())
     known = refusals([], base, None, Issue(title="", body=""), GatePolicy())
     assert known.keys() <= RULES
+
+
+def test_edited_tests_are_the_changes_own() -> None:
+    python = changed_texts(
+        "tests/test_a.py",
+        "def test_b():\n    assert f() == 1\n\n\ndef test_c():\n    pass\n",
+        "def test_b():\n    assert f() == 1\n    assert g() == 2\n\n\ndef test_c():\n    pass\n",
+    )
+    assert edited_functions([python]) == {NAME}
+    former = (
+        "describe('a', () => {\n  it('adds', () => {\n    eq(1)\n  })\n"
+        "  it('takes', () => {})\n})\n"
+    )
+    script = changed_texts("test/a.test.js", former, former.replace("eq(1)", "eq(2)"))
+    edited = edited_functions([script])
+    assert edited == {"test/a.test.js::adds"}
+    assert is_edited("test/a.test.js::a adds", edited)
+    assert not is_edited("test/a.test.js::a takes", edited)
+    assert not is_edited("tests/test_a.py::test_adds", edited)

@@ -99,3 +99,17 @@ def test_sarif_names_the_place_of_each_thing_to_look_at() -> None:
     assert [result["level"] for result in results] == ["warning", "error", "note", "warning"]
     assert "\x1b" not in results[0]["message"]["text"]
     assert all(result["ruleId"] in RULES for result in results)
+
+
+def test_what_is_only_new_is_told_in_its_own_words_and_not_as_a_bug_fix() -> None:
+    tests = (
+        ShownTest(
+            name="tests/test_a.py::test_b", said="lacks a new name without the change", wanting="g"
+        ),
+    )
+    proof = PROVEN.model_copy(update={"shows": "something new", "tests": tests})
+    first, text = text_report(proof).splitlines()[0], text_report(proof)
+    assert "Red then green, but no bug fix" in first and "(g)" in first
+    assert "the bug" not in text and "tests/test_a.py::test_b: g" in text
+    cases = [*ElementTree.fromstring(junit_xml(proof)).iter("failure")]
+    assert cases == []

@@ -1,0 +1,54 @@
+"""Broken by a change, or flaky: what repeated runs say."""
+
+from __future__ import annotations
+
+import pytest
+
+from agent.proving.flaky import RepeatedRuns, never_pass_alone, tell_apart
+from agent.testing.report import Outcome, SuiteRun, TestResult
+
+NAME = "tests/test_a.py::test_b"
+KINDS: dict[str, Outcome] = {"p": "passed", "f": "failed", "e": "error"}
+
+
+def runs(outcomes: str) -> tuple[SuiteRun, ...]:
+    return tuple(
+        SuiteRun(
+            command="pytest",
+            exit_code=0,
+            output="",
+            results=(TestResult(name=NAME, outcome=KINDS[one]),) if one in KINDS else (),
+        )
+        for one in outcomes
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("ppp", "fff", "broken"),
+        ("ppp", "fe-", "broken"),
+        ("ppp", "ppp", "flaky"),
+        ("ppp", "pfp", "flaky"),
+        ("pfp", "fff", "flaky"),
+        # Seldom with the change and always without it is more than bad luck.
+        ("ppp", "fpf", "unclear"),
+        ("fff", "fff", "unclear"),
+    ],
+)
+def test_only_what_is_steady_on_both_sides_is_broken(before: str, after: str, said: str) -> None:
+    found = tell_apart([NAME], RepeatedRuns(before=runs(before), after=runs(after)), ())
+    assert getattr(found, said) == (NAME,)
+    assert sum(map(len, (found.broken, found.flaky, found.unclear))) == 1
+
+
+def test_an_edited_test_must_hold_as_the_base_has_it_to_be_called_flaky() -> None:
+    seen = RepeatedRuns(before=runs("ppp"), after=runs("ppp"), old_after=runs("fff"))
+    assert tell_apart([NAME], seen, {"tests/test_a.py"}).unclear == (NAME,)
+    seen = seen.model_copy(update={"old_after": runs("pfp")})
+    assert tell_apart([NAME], seen, {"tests/test_a.py"}).flaky == (NAME,)
+
+
+def test_a_test_that_needs_what_others_leave_is_run_with_them() -> None:
+    assert never_pass_alone([NAME], RepeatedRuns(before=runs("fff"), after=runs("fff"))) == (NAME,)
+    assert never_pass_alone([NAME], RepeatedRuns(before=runs("fpf"), after=runs("fff"))) == ()
