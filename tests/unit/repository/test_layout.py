@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections import Counter
 from pathlib import Path
 
@@ -38,3 +39,12 @@ def test_no_package_is_crowded(top: str) -> None:
 
 def test_the_loop_is_one_short_file() -> None:
     assert len((ROOT / "agent/loop.py").read_text().splitlines()) < 300
+
+
+def test_nothing_that_git_is_told_to_ignore_is_in_the_repository() -> None:
+    """Checking it out would take the place of what lies there: of an environment, say."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("no git repository")
+    listed = ["git", "ls-files", "--cached", "--ignored", "--exclude-standard"]
+    done = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
