@@ -27,7 +27,7 @@ _log = logs.get(__name__)
 def kubernetes_engine(settings: Settings) -> KubernetesEngine:
     """The cluster that the settings name. Raises `SandboxError` with what to do."""
     return KubernetesEngine(
-        cluster_access(settings.kubernetes_config),
+        cluster_access(settings.kubernetes_config, settings.kubernetes_context),
         settings.kubernetes_namespace,
         start_s=settings.kubernetes_start_s,
     )

@@ -197,8 +197,11 @@ class KubernetesSettings(BaseSettings):
     )
     kubernetes_config: Path | None = Field(
         None,
-        description="A kubeconfig whose current context is the cluster; empty: the cluster in "
-        "which this process runs.",
+        description="A kubeconfig; empty: the cluster in which this process runs. Needs the extra "
+        "`kubernetes`, like every use of a cluster.",
+    )
+    kubernetes_context: str = Field(
+        "", description="Context of the kubeconfig that is the cluster; empty: its current one."
     )
     kubernetes_namespace: str = Field(
         "",

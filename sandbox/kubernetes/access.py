@@ -1,6 +1,4 @@
-"""Where a cluster's API server listens, and who we are to it.
-
-Said by a kubeconfig, or by the service account of the pod that this process runs in:
+"""Which cluster, and who we are to it, by the official client's own reading of both.
 
 https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/ and
 https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/
@@ -8,13 +6,11 @@ https://kubernetes.io/docs/tasks/run-application/access-api-from-pod/
 
 from __future__ import annotations
 
-import base64
-import binascii
 import os
-import ssl
-import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -25,45 +21,37 @@ from sandbox.errors import EngineUnavailable
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where a pod finds its service account."""
 
+RENEW_S = 60.0
+"""How long credentials are taken for good before their file or program is asked again."""
+
+_UNUSABLE = (yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError)
+
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One cluster, and how to show who we are. Its text shows no secret."""
+    """One cluster. It holds no secret: those are read when a connection is made."""
 
-    server: str
-    """The API server's address, `https://…`."""
+    config: Path | None = None
+    """A kubeconfig; None: the cluster whose pod this process runs in."""
+    context: str = ""
+    """A context of the kubeconfig; empty: its current one."""
     namespace: str = "default"
-    ca_pem: str = ""
-    """Certificates that the server is known by; empty: the machine's own."""
-    token_file: Path | None = None
-    """Read at each request, for the cluster renews it."""
-    token: str = field(default="", repr=False)
-    certificate_pem: str = field(default="", repr=False)
-    key_pem: str = field(default="", repr=False)
+    account: Path = ACCOUNT
+    """Where the service account is, without a kubeconfig."""
 
-    def headers(self) -> dict[str, str]:
-        """What each request carries. Raises `EngineUnavailable` when the token cannot be read."""
-        token = self.token
-        if self.token_file is not None:
-            token = _text(self.token_file).strip()
-        return {"Authorization": f"Bearer {token}"} if token else {}
 
-    def tls(self) -> ssl.SSLContext | None:
-        """How the connection is made; None for `http://`."""
-        if not self.server.startswith("https://"):
-            return None
-        context = ssl.create_default_context(cadata=self.ca_pem or None)
-        if self.certificate_pem:
-            # Python's TLS takes a client's certificate from a file only.
-            with tempfile.NamedTemporaryFile("w", prefix="patchwright-", suffix=".pem") as file:
-                file.write(self.certificate_pem + "\n" + self.key_pem + "\n")
-                file.flush()
-                context.load_cert_chain(file.name)
-        return context
+def require_client() -> None:
+    """Raises `EngineUnavailable` when the official client is not installed."""
+    if find_spec("kubernetes") is None:
+        raise EngineUnavailable(
+            "Sandboxes on Kubernetes need Patchwright's extra `kubernetes`, which is not "
+            "installed: pip install 'patchwright[kubernetes]'."
+        )
 
 
 def cluster_access(
     config: Path | None = None,
+    context: str = "",
     environment: Mapping[str, str] = os.environ,
     account: Path = ACCOUNT,
 ) -> Access:
@@ -71,63 +59,117 @@ def cluster_access(
 
     Raises `EngineUnavailable` with what to do.
     """
+    require_client()
     if config is not None:
-        return from_kubeconfig(_text(config), config)
-    host = environment.get("KUBERNETES_SERVICE_HOST", "")
-    if not host or not account.is_dir():
+        chosen = _kubeconfig(config, context).current_context["context"]
+        return Access(config, context, str(chosen.get("namespace") or "default"))
+    if not environment.get("KUBERNETES_SERVICE_HOST") or not account.is_dir():
         raise EngineUnavailable(
             "Sandboxes should be pods, but this process does not run in a cluster: name a "
             "kubeconfig in PATCHWRIGHT_KUBERNETES_CONFIG."
         )
-    port = environment.get("KUBERNETES_SERVICE_PORT", "443")
-    return Access(
-        server=f"https://{f'[{host}]' if ':' in host else host}:{port}",
-        namespace=_text(account / "namespace").strip(),
-        ca_pem=_text(account / "ca.crt"),
-        token_file=account / "token",
-    )
+    return Access(namespace=_text(account / "namespace").strip(), account=account)
 
 
-def from_kubeconfig(text: str, path: Path) -> Access:
-    """The current context of a kubeconfig; files that it names are beside it."""
+async def client_configuration(access: Access) -> Any:
+    """The official client's configuration, whose credentials renew themselves.
+
+    A kubeconfig's program (`aws eks get-token`, `gke-gcloud-auth-plugin`, `kubelogin`) is run; it
+    is the operator's, like the file. Raises `EngineUnavailable` with what to do.
+    """
+    from kubernetes.aio.client import Configuration
+    from kubernetes.aio.config.config_exception import ConfigException
+    from kubernetes.aio.config.incluster_config import InClusterConfigLoader
+
+    # Each shell of a sandbox holds one connection: as many as there are.
+    made = Configuration(connection_pool_maxsize=0)
+    if access.config is not None:
+        await _load(access, made)
+        if made.proxy:
+            # The official client gives it to requests only, not to the streams of `exec`.
+            made.client_session_kwargs = {"proxy": made.proxy}
+        made.refresh_api_key_hook = _renew_now_and_then(access)
+        return made
     try:
-        config = yaml.safe_load(text)
-        context = _entry_named(config, "contexts", "context", config["current-context"])
-        cluster = _entry_named(config, "clusters", "cluster", context["cluster"])
-        user = _entry_named(config, "users", "user", context["user"])
-        if "exec" in user or "auth-provider" in user:
-            raise EngineUnavailable(
-                f"{path}: the user's credentials come from a program, which Patchwright does not "
-                "run. Use a service account's token or a client certificate."
-            )
-        if cluster.get("insecure-skip-tls-verify"):
-            raise EngineUnavailable(f"{path}: insecure-skip-tls-verify is not supported.")
-        token_file = user.get("tokenFile")
-        return Access(
-            server=str(cluster["server"]).rstrip("/"),
-            namespace=str(context.get("namespace") or "default"),
-            ca_pem=_material(cluster, "certificate-authority", path),
-            token_file=path.parent / token_file if token_file else None,
-            token=str(user.get("token") or ""),
-            certificate_pem=_material(user, "client-certificate", path),
-            key_pem=_material(user, "client-key", path),
+        InClusterConfigLoader(
+            str(access.account / "token"), str(access.account / "ca.crt")
+        ).load_and_set(made)
+    except (ConfigException, OSError) as error:
+        raise EngineUnavailable(f"The pod's service account cannot be used: {error}") from None
+    return made
+
+
+async def renew(access: Access, configuration: Any) -> None:
+    """Ask the kubeconfig's token file or program again. Raises `EngineUnavailable`."""
+    from kubernetes.aio.client import Configuration
+
+    if access.config is not None:
+        fresh = Configuration()
+        await _load(access, fresh)
+        configuration.api_key = fresh.api_key
+
+
+def _renew_now_and_then(access: Access) -> Callable[[Any], Awaitable[None]]:
+    """What the client calls before each request."""
+    due = time.monotonic() + RENEW_S
+
+    async def hook(configuration: Any) -> None:
+        nonlocal due
+        if time.monotonic() >= due:
+            # First, so that other requests go on with what there is meanwhile.
+            due = time.monotonic() + RENEW_S
+            await renew(access, configuration)
+
+    return hook
+
+
+async def _load(access: Access, configuration: Any) -> None:
+    from kubernetes.aio.config.config_exception import ConfigException
+
+    path = access.config
+    assert path is not None
+    loader = _kubeconfig(path, access.context)
+    try:
+        await loader.load_and_set(configuration)
+    except (ConfigException, OSError, *_UNUSABLE) as error:
+        raise EngineUnavailable(f"{path} is not a usable kubeconfig: {error}") from None
+    # A file ends with a line's end, which no header may have.
+    configuration.api_key = {name: key.strip() for name, key in configuration.api_key.items()}
+    if not configuration.verify_ssl:
+        raise EngineUnavailable(f"{path}: insecure-skip-tls-verify is not supported.")
+    if configuration.tls_server_name:
+        # The official client does not use it for the streams of `exec`.
+        raise EngineUnavailable(
+            f"{path}: tls-server-name is not supported. The API server's certificate must be "
+            "valid for the address in the kubeconfig."
         )
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError, binascii.Error) as error:
+    program = _program(path, access.context)
+    if program and not configuration.api_key and not configuration.cert_file:
+        raise EngineUnavailable(
+            f"{path}: `{program}` gave no credentials. Run it by hand as this user to see why."
+        )
+
+
+def _kubeconfig(path: Path, context: str) -> Any:
+    from kubernetes.aio.config.config_exception import ConfigException
+    from kubernetes.aio.config.kube_config import KubeConfigLoader
+
+    try:
+        return KubeConfigLoader(
+            yaml.safe_load(_text(path)), context or None, config_base_path=str(path.parent)
+        )
+    except (ConfigException, *_UNUSABLE) as error:
         raise EngineUnavailable(f"{path} is not a usable kubeconfig: {error}") from None
 
 
-def _entry_named(config: dict[str, Any], kind: str, key: str, name: str) -> dict[str, Any]:
-    for entry in config[kind]:
-        if entry["name"] == name:
-            found: dict[str, Any] = entry[key]
-            return found
-    raise KeyError(f"{kind} has no {name}")
-
-
-def _material(entry: dict[str, Any], name: str, path: Path) -> str:
-    if data := entry.get(f"{name}-data"):
-        return base64.b64decode(data, validate=True).decode()
-    return _text(path.parent / entry[name]) if entry.get(name) else ""
+def _program(path: Path, context: str) -> str:
+    """The program that gives the user's credentials; empty: there is none."""
+    config = yaml.safe_load(_text(path))
+    name = context or config["current-context"]
+    users = {entry["name"]: entry["user"] for entry in config.get("users") or ()}
+    chosen = next(c["context"] for c in config["contexts"] if c["name"] == name)
+    user = users.get(chosen.get("user")) or {}
+    return str((user.get("exec") or {}).get("command") or "")
 
 
 def _text(path: Path) -> str:

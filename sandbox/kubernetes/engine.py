@@ -11,7 +11,7 @@ from typing import Any
 
 from sandbox.errors import ImageMissing, SandboxError, SandboxGone
 from sandbox.kubernetes.access import Access
-from sandbox.kubernetes.api import Api
+from sandbox.kubernetes.api import Api, Object
 from sandbox.kubernetes.pod import CONTAINER, POLICY, POLICY_NAME, SANDBOX_LABEL, pod
 from sandbox.kubernetes.pod_machine import PodMachine, death
 from sandbox.protocol import Limits
@@ -47,7 +47,7 @@ class KubernetesEngine:
 
     async def check(self) -> str:
         """The cluster's version. Raises `EngineUnavailable` when it does not answer."""
-        version = await self._api.get("/version")
+        version = await self._api.ask(lambda c: c.version.get_code())
         return f"Kubernetes {version['gitVersion']}, namespace {self._namespace}"
 
     async def open(self, spec: SandboxSpec, tree: Path) -> ShellSandbox:
@@ -58,7 +58,9 @@ class KubernetesEngine:
         """
         spec = replace(spec, tree=await asyncio.to_thread(tree_size, tree, spec.limits))
         await self._have_policy()
-        made = await self._api.create(self._pods, pod(spec))
+        made = await self._api.ask(
+            lambda c: c.core.create_namespaced_pod(self._namespace, pod(spec))
+        )
         sandbox = self._sandbox(str(made["metadata"]["name"]), _limits(made["metadata"]))
         try:
             await self._running(sandbox.id)
@@ -77,7 +79,7 @@ class KubernetesEngine:
         is another installation's than the one named. Tree and snapshots are as they were.
         """
         try:
-            found = await self._api.get(f"{self._pods}/{sandbox_id}")
+            found = await self._pod(sandbox_id)
             labels = found["metadata"].get("labels", {})
             if SANDBOX_LABEL not in labels or death(found) or not _is_running(found):
                 return None
@@ -92,7 +94,9 @@ class KubernetesEngine:
     async def sweep(self, keep_runs: Collection[str], *, installation: str = "") -> list[str]:
         """Remove this installation's pods of all runs but `keep_runs`; returns their names."""
         selector = f"{SANDBOX_LABEL}=true,{INSTALLATION_LABEL}={installation}"
-        found = await self._api.get(self._pods, labelSelector=selector)
+        found = await self._api.ask(
+            lambda c: c.core.list_namespaced_pod(self._namespace, label_selector=selector)
+        )
         swept = []
         for entry in found["items"]:
             metadata = entry["metadata"]
@@ -105,21 +109,25 @@ class KubernetesEngine:
         """Close the connections; sandboxes live on."""
         await self._api.close()
 
-    @property
-    def _pods(self) -> str:
-        return f"/api/v1/namespaces/{self._namespace}/pods"
+    async def _pod(self, name: str) -> Object:
+        return await self._api.ask(lambda c: c.core.read_namespaced_pod(name, self._namespace))
 
     def _sandbox(self, name: str, output: OutputLimits) -> ShellSandbox:
         return ShellSandbox(PodMachine(self._api, self._namespace, name), output)
 
     async def _have_policy(self) -> None:
         """Have the policy that closes the network, before there is a pod that it is for."""
-        path = f"/apis/networking.k8s.io/v1/namespaces/{self._namespace}/networkpolicies"
         async with self._policy:
             try:
-                found = await self._api.get(f"{path}/{POLICY_NAME}")
+                found = await self._api.ask(
+                    lambda c: c.networking.read_namespaced_network_policy(
+                        POLICY_NAME, self._namespace
+                    )
+                )
             except SandboxGone:
-                found = await self._api.create(path, POLICY)
+                found = await self._api.ask(
+                    lambda c: c.networking.create_namespaced_network_policy(self._namespace, POLICY)
+                )
         if not closes_network(found):
             raise SandboxError(
                 f"The NetworkPolicy {POLICY_NAME} in {self._namespace} does not close the network "
@@ -129,7 +137,7 @@ class KubernetesEngine:
     async def _running(self, name: str) -> None:
         deadline = time.monotonic() + self._start_s
         while True:
-            found = await self._api.get(f"{self._pods}/{name}")
+            found = await self._pod(name)
             if _is_running(found):
                 return
             why = waits_for(found)
@@ -144,7 +152,7 @@ class KubernetesEngine:
         async with self._probe:
             if self._closed_network:
                 return
-            host = self._api.access.server.partition("//")[2]
+            host = (await self._api.host()).partition("//")[2]
             name, _, port = host.rpartition(":") if ":" in host else (host, "", "443")
             reached = await sandbox.run(
                 f"timeout {_PROBE_S} bash -c 'exec 9<>/dev/tcp/{name.strip('[]')}/{port}'",

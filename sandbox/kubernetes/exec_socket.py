@@ -10,23 +10,19 @@ status, for the status of channel 3 comes only when every process that holds the
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import socket
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidHandshake, InvalidStatus, WebSocketException
-from websockets.typing import Subprotocol
+from sandbox.kubernetes.api import Api, Clients
 
-from sandbox.errors import EngineUnavailable, SandboxError, SandboxGone
-from sandbox.kubernetes.access import Access
-
-PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
+PROTOCOLS = "v5.channel.k8s.io, v4.channel.k8s.io"
 """What a server may speak: with v5 an input can be closed, which we never do."""
 
 _STDIN, _STDOUT, _STDERR, _STATUS = range(4)
-_OPEN_S = 30.0
 _PING_S = 30.0
 _PIECE = 64 * 1024
 _MOST_STATUS = 64
@@ -35,8 +31,8 @@ _MOST_STATUS = 64
 class ExecSocket:
     """Bytes in, bytes out; a `Stream`."""
 
-    def __init__(self, socket: ClientConnection) -> None:
-        self._socket = socket
+    def __init__(self, opened: Any) -> None:
+        self._socket = opened
         self._outbox: deque[bytes] = deque()
         self._filled = asyncio.Event()
         self._sent = asyncio.Event()
@@ -48,45 +44,30 @@ class ExecSocket:
         self.ended = False
         self.on_data: Callable[[bytes], None] = lambda _: None
         self.on_end: Callable[[], None] = lambda: None
-        self._tasks = (asyncio.create_task(self._receive()), asyncio.create_task(self._send()))
+        self._receiving = asyncio.create_task(self._receive())
+        self._sending = asyncio.create_task(self._send())
 
     @classmethod
-    async def open(cls, access: Access, path: str) -> ExecSocket:
-        """Start a program in a pod's container and attach to it; `path` has `/exec?…` and all.
+    async def open(
+        cls, api: Api, namespace: str, pod: str, container: str, command: list[str]
+    ) -> ExecSocket:
+        """Start a program in a pod's container and attach to it. Errors as `Api.call`."""
 
-        Raises `SandboxGone` when there is no such pod, `EngineUnavailable` when nobody answers,
-        `SandboxError` when the server refuses.
-        """
-        address = access.server.replace("http", "ws", 1) + path
-        try:
-            socket = await connect(
-                address,
-                subprotocols=[Subprotocol(name) for name in PROTOCOLS],
-                additional_headers=access.headers(),
-                ssl=await asyncio.to_thread(access.tls),
-                proxy=None,
-                compression=None,
-                open_timeout=_OPEN_S,
-                # A balancer in between drops connections on which nothing passes.
-                ping_interval=_PING_S,
-                ping_timeout=None,
-                max_size=None,
-                max_queue=16,
+        async def connect(clients: Clients) -> Any:
+            opening = await clients.streams.connect_get_namespaced_pod_exec_without_preload_content(
+                pod,
+                namespace,
+                command=command,
+                container=container,
+                stdin=True,
+                stdout=True,
+                stderr=True,
+                tty=False,
+                _headers={"sec-websocket-protocol": PROTOCOLS},
             )
-        except InvalidStatus as refusal:
-            body = (refusal.response.body or b"")[:500].decode(errors="replace")
-            if refusal.response.status_code == 404:
-                raise SandboxGone(f"The sandbox's pod is gone: {body}") from None
-            raise SandboxError(
-                f"The cluster started no command: {refusal.response.status_code} {body}"
-            ) from None
-        except InvalidHandshake as error:
-            raise SandboxError(f"The cluster started no command: {error}") from None
-        except (OSError, WebSocketException) as error:
-            raise EngineUnavailable(
-                f"The cluster at {access.server} does not respond: {error!r}"
-            ) from None
-        return cls(socket)
+            return await opening
+
+        return cls(await api.call(connect))
 
     @property
     def exit_code(self) -> int | None:
@@ -118,38 +99,53 @@ class ExecSocket:
 
     def abort(self) -> None:
         """Drop the connection; the program sees the end of its input."""
-        self._socket.transport.abort()
+        if not self.ended:
+            connection = self._socket.get_extra_info("socket")
+            if connection is not None:
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
         self._end()
 
     async def _receive(self) -> None:
+        from aiohttp import WSMsgType
+
         try:
-            while True:
+            while not self.ended:
                 await self._reading.wait()
-                message = await self._socket.recv(decode=False)
+                message = await self._socket.receive()
                 # It may have been paused while this came.
                 await self._reading.wait()
-                self._take(message)
-        except (WebSocketException, OSError):
-            # Closed, in whatever way: the program ended, or the pod did.
-            pass
+                if message.type is not WSMsgType.BINARY:
+                    break  # Closed, in whatever way: the program ended, or the pod did.
+                self._take(message.data)
         finally:
             self._end()
+            await self._socket.close()
 
     async def _send(self) -> None:
         try:
             while True:
-                await self._filled.wait()
+                try:
+                    async with asyncio.timeout(_PING_S):
+                        await self._filled.wait()
+                except TimeoutError:
+                    # A balancer in between drops connections on which nothing passes. No answer
+                    # is waited for: a server whose program takes no input does not read it.
+                    await self._socket.ping()
+                    continue
                 while self._outbox:
                     data = memoryview(self._outbox.popleft())
                     for at in range(0, len(data), _PIECE):
-                        await self._socket.send(bytes([_STDIN]) + data[at : at + _PIECE])
+                        await self._socket.send_bytes(bytes([_STDIN]) + data[at : at + _PIECE])
                 self._filled.clear()
                 self._sent.set()
-        except (WebSocketException, OSError):
+        except OSError:
             self._end()
 
     def _take(self, message: bytes) -> None:
         channel, data = message[:1], message[1:]
+        if self.ended:
+            return
         if channel == bytes([_STDOUT]) and data:
             self.on_data(data)
         elif channel == bytes([_STDERR]):
@@ -160,8 +156,8 @@ class ExecSocket:
     def _end(self) -> None:
         if not self.ended:
             self.ended = True
-            for task in self._tasks:
-                task.cancel()
+            self._sending.cancel()
+            self._reading.set()
             self._sent.set()
             self.on_end()
 

@@ -6,7 +6,6 @@ import asyncio
 import secrets
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlencode
 from weakref import WeakValueDictionary
 
 from sandbox.errors import EngineUnavailable, SandboxError, SandboxGone
@@ -25,8 +24,8 @@ class PodMachine:
 
     def __init__(self, api: Api, namespace: str, name: str) -> None:
         self._api = api
+        self._namespace = namespace
         self._name = name
-        self._path = f"/api/v1/namespaces/{namespace}/pods/{name}"
         self._streams: WeakValueDictionary[str, ExecSocket] = WeakValueDictionary()
 
     @property
@@ -65,7 +64,9 @@ class PodMachine:
     async def check_alive(self) -> None:
         """Raise `SandboxGone` unless it runs."""
         try:
-            found = await self._api.get(self._path)
+            found = await self._api.ask(
+                lambda c: c.core.read_namespaced_pod(self._name, self._namespace)
+            )
         except EngineUnavailable as error:
             raise SandboxGone(str(error)) from None
         if why := death(found):
@@ -83,15 +84,18 @@ class PodMachine:
     async def remove(self) -> None:
         """Kill and delete it; nothing happens when it is gone already."""
         try:
-            await self._api.delete(self._path)
+            await self._api.ask(
+                lambda c: c.core.delete_namespaced_pod(
+                    self._name, self._namespace, grace_period_seconds=1
+                )
+            )
         except SandboxGone:
             return
 
     async def _exec(self, command: Sequence[str]) -> ExecSocket:
-        query = [("container", CONTAINER), ("stdin", "true"), ("stdout", "true"),
-                 ("stderr", "true"), ("tty", "false")]  # fmt: skip
-        query += [("command", word) for word in in_pod(command)]
-        return await ExecSocket.open(self._api.access, f"{self._path}/exec?{urlencode(query)}")
+        return await ExecSocket.open(
+            self._api, self._namespace, self._name, CONTAINER, in_pod(command)
+        )
 
     async def _check_alive_for_a_while(self) -> None:
         # A pod's processes end a little before the cluster says that it died.

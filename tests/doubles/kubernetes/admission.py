@@ -1,5 +1,8 @@
 """What a cluster refuses to take: wrong objects, and pods beyond the `restricted` standard.
 
+Objects are held to the models of the official client, which are made from Kubernetes' own OpenAPI
+description: names of fields, their types, what must be there.
+
 https://kubernetes.io/docs/concepts/security/pod-security-standards/ and
 https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/
 """
@@ -7,23 +10,15 @@ https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
+
+from kubernetes.aio import client
 
 _LABEL = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
 _KEY = re.compile(r"([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _QUANTITY = re.compile(r"\d+(\.\d+)?(m|k|M|G|Ki|Mi|Gi)?")
-
-_POD = {
-    "activeDeadlineSeconds", "automountServiceAccountToken", "containers", "dnsConfig", "dnsPolicy",
-    "enableServiceLinks", "hostIPC", "hostNetwork", "hostPID", "hostname", "initContainers",
-    "nodeSelector", "restartPolicy", "runtimeClassName", "securityContext", "serviceAccountName",
-    "shareProcessNamespace", "terminationGracePeriodSeconds", "tolerations", "volumes",
-}  # fmt: skip
-_CONTAINER = {
-    "args", "command", "env", "image", "imagePullPolicy", "name", "resources", "securityContext",
-    "stdin", "stdinOnce", "tty", "volumeMounts", "workingDir",
-}  # fmt: skip
 
 
 class Refused(Exception):
@@ -32,6 +27,31 @@ class Refused(Exception):
     def __init__(self, code: int, why: str) -> None:
         super().__init__(why)
         self.code = code
+
+
+def check_fields(body: dict[str, Any], version: str, kind: str) -> None:
+    """Refuse what strict decoding refuses (`fieldValidation: Strict`)."""
+    if (body.get("apiVersion"), body.get("kind")) != (version, kind):
+        raise Refused(400, f"the object is no {kind}")
+    try:
+        model = getattr(client, f"V1{kind}").from_dict(body)
+    except ValueError as error:
+        raise Refused(400, f"{kind} in version {version} cannot be handled: {error}") from None
+    if unknown := list(_unknown(body, model.to_dict(serialize=True), "")):
+        raise Refused(400, f"strict decoding error: unknown field {unknown}")
+
+
+def _unknown(sent: Any, taken: Any, path: str) -> Iterator[str]:
+    """Fields that no model took."""
+    if isinstance(sent, dict):
+        for name, value in sent.items():
+            if not isinstance(taken, dict) or name not in taken:
+                yield f"{path}{name}"
+            else:
+                yield from _unknown(value, taken[name], f"{path}{name}.")
+    elif isinstance(sent, list) and isinstance(taken, list):
+        for one, other in zip(sent, taken, strict=True):
+            yield from _unknown(one, other, path)
 
 
 def check_metadata(metadata: dict[str, Any]) -> None:
@@ -46,18 +66,13 @@ def check_metadata(metadata: dict[str, Any]) -> None:
 
 
 def check_pod(pod: dict[str, Any]) -> None:
-    if (pod.get("apiVersion"), pod.get("kind")) != ("v1", "Pod"):
-        raise Refused(400, "the object is no Pod")
+    check_fields(pod, "v1", "Pod")
     check_metadata(pod["metadata"])
     spec = pod["spec"]
-    if unknown := set(spec) - _POD:
-        raise Refused(400, f"strict decoding error: unknown field {sorted(unknown)}")
     if spec.get("dnsPolicy") == "None" and not spec.get("dnsConfig", {}).get("nameservers"):
         raise Refused(422, "spec.dnsConfig.nameservers: Required value")
     volumes = {volume["name"] for volume in spec.get("volumes", [])}
     for container in [*spec.get("initContainers", []), *spec["containers"]]:
-        if unknown := set(container) - _CONTAINER:
-            raise Refused(400, f"strict decoding error: unknown field {sorted(unknown)}")
         for mount in container.get("volumeMounts", []):
             if mount["name"] not in volumes:
                 raise Refused(422, f"volumeMounts.name: Not found: {mount['name']!r}")

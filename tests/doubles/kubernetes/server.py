@@ -1,7 +1,8 @@
 """The API server of the stand-in cluster, over TLS, for one bearer token.
 
 with serving_cluster() as cluster:
-    access = from_kubeconfig(cluster.kubeconfig, path)
+    path.write_text(cluster.kubeconfig)
+    access = cluster_access(path)
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from sandbox.egress.certificates import Authority
-from tests.doubles.kubernetes.admission import Refused, check_metadata, check_pod
+from tests.doubles.kubernetes.admission import Refused, check_fields, check_metadata, check_pod
 from tests.doubles.kubernetes.exec import carry
 from tests.doubles.kubernetes.kubelet import Pod, remove_all
 
@@ -157,9 +158,8 @@ def _policy(
     cluster: Cluster, method: str, name: str | None, body: dict[str, Any]
 ) -> tuple[dict[str, Any], int]:
     if method == "POST" and name is None:
+        check_fields(body, "networking.k8s.io/v1", "NetworkPolicy")
         check_metadata(body["metadata"])
-        if (body.get("apiVersion"), body.get("kind")) != ("networking.k8s.io/v1", "NetworkPolicy"):
-            raise Refused(400, "the object is no NetworkPolicy")
         if body["metadata"]["name"] in cluster.policies:
             raise Refused(409, "networkpolicies already exists")
         cluster.policies[body["metadata"]["name"]] = body

@@ -13,7 +13,7 @@ import pytest
 
 from sandbox.docker.engine import DockerEngine
 from sandbox.images.base_image import BASE_IMAGE
-from sandbox.kubernetes.access import from_kubeconfig
+from sandbox.kubernetes.access import Access, cluster_access
 from sandbox.kubernetes.engine import KubernetesEngine
 from sandbox.protocol import Limits, Sandbox
 from sandbox.shell.sandbox import ShellSandbox
@@ -93,10 +93,17 @@ def cluster() -> Iterator[Cluster]:
         yield cluster
 
 
+def access_to(cluster: Cluster, folder: Path) -> Access:
+    """What a kubeconfig in the folder says."""
+    path = folder / "kubeconfig"
+    path.write_text(cluster.kubeconfig)
+    return cluster_access(path)
+
+
 @pytest.fixture
-async def kubernetes(cluster: Cluster) -> AsyncIterator[KubernetesEngine]:
+async def kubernetes(cluster: Cluster, tmp_path: Path) -> AsyncIterator[KubernetesEngine]:
     """The cluster as a place of sandboxes."""
-    engine = KubernetesEngine(from_kubeconfig(cluster.kubeconfig, Path("stand-in")))
+    engine = KubernetesEngine(access_to(cluster, tmp_path))
     yield engine
     await engine.close()
 

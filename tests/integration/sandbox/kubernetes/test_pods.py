@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from pydantic import SecretStr
 
 from app.sandboxes.environment import EnvironmentRequest
@@ -18,12 +23,12 @@ from app.settings.schema import Settings
 from sandbox.environment.choose import EnvironmentSettings
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError, SandboxGone
 from sandbox.images.base_image import BASE_IMAGE
-from sandbox.kubernetes.access import from_kubeconfig
+from sandbox.kubernetes.access import cluster_access
 from sandbox.kubernetes.engine import KubernetesEngine
 from sandbox.protocol import Limits
 from sandbox.spec import SandboxSpec
 from tests.doubles.kubernetes.server import Cluster, serving_cluster
-from tests.support.sandboxes.fixtures import TREE, DockerOpener, tar_of
+from tests.support.sandboxes.fixtures import TREE, DockerOpener, access_to, tar_of
 
 pytestmark = pytest.mark.docker
 
@@ -115,7 +120,7 @@ async def test_an_open_that_fails_leaves_no_pod(
 async def test_a_cluster_that_does_not_enforce_network_policies_is_not_used(tmp_path: Path) -> None:
     with serving_cluster() as careless:
         careless.keeps_policies = False
-        engine = KubernetesEngine(from_kubeconfig(careless.kubeconfig, tmp_path))
+        engine = KubernetesEngine(access_to(careless, tmp_path))
         with pytest.raises(SandboxError, match="reached the API server"):
             await engine.open(spec("careless"), tar_of(TREE, tmp_path / "tree.tar"))
         assert careless.pods == {}
@@ -129,18 +134,93 @@ async def test_a_cluster_that_does_not_enforce_network_policies_is_not_used(tmp_
 async def test_refused_credentials_and_unreachable_clusters_are_reported(
     cluster: Cluster, tmp_path: Path
 ) -> None:
-    access = from_kubeconfig(cluster.kubeconfig, tmp_path)
-    stranger = KubernetesEngine(replace(access, token="stolen"))
+    def engine(name: str, change: Callable[[dict[str, Any]], Any]) -> KubernetesEngine:
+        config = yaml.safe_load(cluster.kubeconfig)
+        change(config)
+        path = tmp_path / name
+        path.write_text(yaml.safe_dump(config))
+        return KubernetesEngine(cluster_access(path))
+
+    stranger = engine("a", lambda c: c["users"][0]["user"].update(token="stolen"))
     with pytest.raises(SandboxError, match="401 Unauthorized"):
         await stranger.check()
-    elsewhere = KubernetesEngine(replace(access, server="https://localhost:1"))
+    elsewhere = engine("b", lambda c: c["clusters"][0]["cluster"].update(server="https://[::1]:1"))
     with pytest.raises(EngineUnavailable, match="does not respond"):
         await elsewhere.check()
-    impostor = KubernetesEngine(replace(access, ca_pem=""))
+    impostor = engine("c", lambda c: c["clusters"][0]["cluster"].pop("certificate-authority-data"))
     with pytest.raises(EngineUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
         await impostor.check()
-    for engine in (stranger, elsewhere, impostor):
+    for one in (stranger, elsewhere, impostor):
+        await one.close()
+
+
+async def test_a_program_gives_credentials_and_is_asked_again_when_they_are_refused(
+    tmp_path: Path,
+) -> None:
+    """As `aws eks get-token`, `gke-gcloud-auth-plugin` and `kubelogin` do."""
+    with serving_cluster() as renewing:
+        config = yaml.safe_load(renewing.kubeconfig)
+        program, token = tmp_path / "get-token", tmp_path / "token"
+        given = {"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential"}
+        program.write_text(
+            f"#!/bin/sh\ntouch {tmp_path}/ran-$$\n"
+            f'printf \'%s\' \'{json.dumps(given)[:-1]}, "status": {{"token": "\''
+            f'"$(cat {token})"\'"}}}}\'\n'
+        )
+        program.chmod(0o700)
+        config["users"][0]["user"] = {
+            "exec": {"apiVersion": given["apiVersion"], "command": str(program)}
+        }
+        path = tmp_path / "kubeconfig"
+        path.write_text(yaml.safe_dump(config))
+        token.write_text(renewing.token)
+        engine = KubernetesEngine(cluster_access(path))
+        box = await engine.open(spec("renewing"), tar_of(TREE, tmp_path / "tree.tar"))
+        assert len(list(tmp_path.glob("ran-*"))) == 1, "not asked for each request"
+        renewing.token = "the next one"
+        with pytest.raises(SandboxError, match="401"):
+            await engine.check()
+        token.write_text(renewing.token)
+        assert "stand-in" in await engine.check()
+        assert (await box.run("echo here")).text == "here\n", "an open stream stays"
+        assert await engine.attach(box.id) is not None
+        await box.close()
         await engine.close()
+
+
+async def test_requests_and_streams_pass_the_proxy_of_a_kubeconfig(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    asked: list[bytes] = []
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+        writer.close()
+
+    async def proxy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        asked.append(head.split(b"\r\n")[0])
+        host, _, port = head.split()[1].decode().rpartition(":")
+        there = await asyncio.open_connection(host, int(port))
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await asyncio.gather(copy(reader, there[1]), copy(there[0], writer))
+
+    server = await asyncio.start_server(proxy, "127.0.0.1", 0)
+    config = yaml.safe_load(cluster.kubeconfig)
+    port = server.sockets[0].getsockname()[1]
+    config["clusters"][0]["cluster"]["proxy-url"] = f"http://127.0.0.1:{port}"
+    path = tmp_path / "kubeconfig"
+    path.write_text(yaml.safe_dump(config))
+    engine = KubernetesEngine(cluster_access(path))
+    box = await engine.open(spec("proxied"), tar_of(TREE, tmp_path / "tree.tar"))
+    assert (await box.run("echo here")).text == "here\n"
+    await box.close()
+    await engine.close()
+    server.close()
+    assert len(asked) > 1 and all(line.startswith(b"CONNECT localhost:") for line in asked)
 
 
 async def test_runs_get_pods_from_the_image_that_their_repository_names(

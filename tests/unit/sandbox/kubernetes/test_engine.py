@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError
-from sandbox.kubernetes.access import cluster_access
+from sandbox.errors import ImageMissing, SandboxError
 from sandbox.kubernetes.engine import closes_network, waits_for
 from sandbox.kubernetes.exec_socket import status_code
 from sandbox.kubernetes.pod import POLICY, pod
@@ -24,66 +22,6 @@ from tests.doubles.kubernetes.admission import Refused, check_metadata, check_po
 SPEC = SandboxSpec(
     "registry.test/base:1", Limits(cpus=1.5, memory_bytes=2**30), "run/1", "gate", "runsc", "here"
 )
-
-
-def config(user: dict[str, Any], **cluster: Any) -> str:
-    return yaml.safe_dump({
-        "current-context": "b",
-        "contexts": [
-            {"name": "a", "context": {"cluster": "x", "user": "x"}},
-            {"name": "b", "context": {"cluster": "c", "user": "u", "namespace": "boxes"}},
-        ],
-        "clusters": [{"name": "c", "cluster": {"server": "https://c.test:6443/", **cluster}}],
-        "users": [{"name": "u", "user": user}],
-    })  # fmt: skip
-
-
-def test_the_current_context_of_a_kubeconfig_counts(tmp_path: Path) -> None:
-    path = tmp_path / "config"
-    (tmp_path / "ca.pem").write_text("CA")
-    (tmp_path / "token").write_text("one\n")
-    key = base64.b64encode(b"KEY").decode()
-    path.write_text(
-        config(
-            {"tokenFile": "token", "client-key-data": key}, **{"certificate-authority": "ca.pem"}
-        )
-    )
-    access = cluster_access(path)
-    assert (access.server, access.namespace) == ("https://c.test:6443", "boxes")
-    assert (access.ca_pem, access.key_pem) == ("CA", "KEY")
-    assert access.headers() == {"Authorization": "Bearer one"}
-    (tmp_path / "token").write_text("two")
-    assert access.headers() == {"Authorization": "Bearer two"}, "a renewed token counts"
-    assert "KEY" not in repr(access)
-
-
-@pytest.mark.parametrize(
-    ("text", "why"),
-    [
-        (config({"exec": {"command": "aws"}}), "does not run"),
-        (config({"token": "x"}, **{"insecure-skip-tls-verify": True}), "not supported"),
-        (config({"client-key-data": "%%%"}), "not a usable kubeconfig"),
-        (config({"client-key": "none.pem"}), "cannot be read"),
-        ("current-context: z\ncontexts: []\n", "contexts has no z"),
-        ("{", "not a usable kubeconfig"),
-        ("- a", "not a usable kubeconfig"),
-    ],
-)
-def test_an_unusable_kubeconfig_is_reported(tmp_path: Path, text: str, why: str) -> None:
-    path = tmp_path / "config"
-    path.write_text(text)
-    with pytest.raises(EngineUnavailable, match=why):
-        cluster_access(path)
-
-
-def test_a_pod_finds_its_own_cluster(tmp_path: Path) -> None:
-    for name, text in (("namespace", "mine\n"), ("ca.crt", "CA"), ("token", "t")):
-        (tmp_path / name).write_text(text)
-    here = {"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "6443"}
-    access = cluster_access(None, here, tmp_path)
-    assert (access.server, access.namespace) == ("https://[fd00::1]:6443", "mine")
-    with pytest.raises(EngineUnavailable, match="PATCHWRIGHT_KUBERNETES_CONFIG"):
-        cluster_access(None, {}, tmp_path)
 
 
 def test_a_pod_is_closed_on_every_side() -> None:
@@ -120,6 +58,8 @@ def test_an_image_that_a_repository_names_is_asked_for_at_its_registry(
     [
         ({"hostNetwork": True}, "hostNetwork"),
         ({"surprise": 1}, "unknown field"),
+        ({"hostNetwork": "no"}, "valid boolean"),
+        ({"containers": [{"image": "i"}]}, "valid string"),
         ({"volumes": [{"name": "own", "hostPath": {"path": "/"}}]}, "not found|volume"),
         ({"securityContext": {}}, "seccompProfile"),
     ],
