@@ -99,18 +99,7 @@ async def run_loop(attempt: Attempt) -> AttemptState:
             continue
         if turn is None:
             continue  # the time is up, and the attempt with it
-        journal.append(
-            ModelTurned(
-                reasoning=turn.reasoning,
-                content=turn.content,
-                tool_calls=turn.tool_calls,
-                usage=turn.usage,
-                finish_reason=turn.finish_reason,
-                warnings=turn.warnings,
-                duration_ms=int((time.monotonic() - started) * 1000),
-                kept=bool(turn.tool_calls),
-            )
-        )
+        journal.append(ModelTurned.of(turn, time.monotonic() - started))
         if not turn.tool_calls:
             answer_empty_turn(journal, turn.content)
 

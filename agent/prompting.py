@@ -42,6 +42,11 @@ def system_prompt() -> str:
     return _read("system.md")
 
 
+def reproduce_prompt() -> str:
+    """For writing what shows a bug, where somebody else has the fix."""
+    return _read("reproduce.md")
+
+
 def setup_prompt() -> str:
     """For repairing a set-up."""
     return _read("setup.md")

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from agent.model import Record, ToolCall, Usage
+from agent.model import Record, ToolCall, Turn, Usage
 
 SCHEMA = 1
 
@@ -58,6 +58,20 @@ class ModelTurned(Event):
     warnings: tuple[str, ...] = ()
     duration_ms: int = 0
     kept: bool = True
+
+    @classmethod
+    def of(cls, turn: Turn, took_s: float) -> ModelTurned:
+        """The event of a turn; one without a tool call is not kept."""
+        return cls(
+            reasoning=turn.reasoning,
+            content=turn.content,
+            tool_calls=turn.tool_calls,
+            usage=turn.usage,
+            finish_reason=turn.finish_reason,
+            warnings=turn.warnings,
+            duration_ms=int(took_s * 1000),
+            kept=bool(turn.tool_calls),
+        )
 
 
 class ToolStarted(Event):

@@ -1,7 +1,8 @@
 """The proof of a change: its own tests are run without it and with it, then the gate judges it.
 
 The reproduction that the gate asks for is not declared by anybody: it is the tests of the change
-that fail without it and pass with it.
+that fail without it and pass with it. Only where it brings none, a model may write one from the
+issue.
 """
 
 from __future__ import annotations
@@ -33,7 +34,17 @@ from agent.proving.own_tests import (
     why_nothing_is_shown,
 )
 from agent.proving.records import RED_THEN_GREEN, Change, ChangeProof, ShownTest
-from agent.proving.verdict import SUITE, findings_of, missing_in, suspected, verdict_of
+from agent.proving.reproduce import WriteReproduction
+from agent.proving.verdict import (
+    HONEST_REPRODUCTION,
+    REPRODUCTION,
+    SUITE,
+    findings_of,
+    missing_in,
+    of_written,
+    suspected,
+    verdict_of,
+)
 from agent.proving.wanting_names import NewNames
 from agent.testing.paths import is_code, is_test
 from agent.testing.report import SuiteRun
@@ -50,10 +61,17 @@ _BY_FILE = ("pytest", "jest", "vitest", "mocha", "node", "tap")
 Say = Callable[[str], None]
 
 
-async def prove_change(change: Change, open_base: OpenSandbox, say: Say) -> ChangeProof:
+async def prove_change(
+    change: Change,
+    open_base: OpenSandbox,
+    say: Say,
+    write_reproduction: WriteReproduction | None = None,
+) -> ChangeProof:
     """Prove a change. Never raises for what the change or the repository does.
 
     `open_base` opens a fresh sandbox with the tree of the change's base; `say` is told what begins.
+    `write_reproduction` is asked only where the change brings no test; None: there is no issue or
+    no model to write one from it.
     Raises `SandboxError` when sandboxes cannot be opened or die without the change in them.
     """
     patch, binary = without_binary_files(change.patch)
@@ -83,14 +101,22 @@ async def prove_change(change: Change, open_base: OpenSandbox, say: Say) -> Chan
     nothing = () if red else why_nothing_is_shown(tests, own.texts)
     if own.texts and not own.command:
         nothing = (own.why_no_command,)
-    submission = _submission(change, own, seen, red)
+    written: ReproductionDeclared | None = None
+    if not own.texts and write_reproduction is not None:
+        written, nothing = await _written(write_reproduction, open_base, say)
+    submission = _submission(change, own, seen, red, written)
     judged, apart = await _judge_without_flaky(submission, change, own, open_base, say)
+    if written is not None:
+        judged = of_written(judged)
     return ChangeProof(
-        verdict=verdict_of(judged, shows_a_bug=bool(red), broken=apart.broken),
+        verdict=verdict_of(
+            judged, shows_a_bug=bool(red) or written is not None, broken=apart.broken
+        ),
         base=change.base,
         head=change.head,
         test_command=change.test_command,
-        shows=what_is_shown(tests),
+        shows="a bug" if _passes_with_it(judged, written) else what_is_shown(tests),
+        written=written,
         files=files,
         tests=tests,
         missing=missing_in(judged, nothing),
@@ -100,6 +126,29 @@ async def prove_change(change: Change, open_base: OpenSandbox, say: Say) -> Chan
         left_out=(*left_out, *judged.left_out),
         judged=judged,
     )
+
+
+async def _written(
+    write_reproduction: WriteReproduction, open_base: OpenSandbox, say: Say
+) -> tuple[ReproductionDeclared | None, tuple[str, ...]]:
+    """What a model wrote to show the bug; else why nothing does, in sentences."""
+    say("The change brings no test: the model writes a reproduction from the issue …")
+    nothing = "Nothing shows the bug: the change adds or changes no test, and "
+    try:
+        written = await write_reproduction(open_base)
+    except AgentError as error:
+        return None, (f"{nothing}no reproduction could be written: {error}",)
+    if written is None:
+        return None, (f"{nothing}the model found no reproduction of what the issue says.",)
+    return written, ()
+
+
+def _passes_with_it(judged: GateJudged, written: ReproductionDeclared | None) -> bool:
+    """Whether what a model wrote was seen to fail without the change and to pass with it, within
+    the rules for such."""
+    ok = {check.name: check.ok for check in judged.checks}
+    held = ok.get(REPRODUCTION, False) and ok.get(HONEST_REPRODUCTION, True)
+    return written is not None and held
 
 
 def without_binary_files(patch: str) -> tuple[str, tuple[str, ...]]:
@@ -230,9 +279,13 @@ def files_to_run(command: str, files: Mapping[str, str]) -> str:
 
 
 def _submission(
-    change: Change, own: _OwnTests, seen: SeenRuns | None, showing: Sequence[str]
+    change: Change,
+    own: _OwnTests,
+    seen: SeenRuns | None,
+    showing: Sequence[str],
+    written: ReproductionDeclared | None,
 ) -> Submission:
-    reproduction = None
+    reproduction = written
     contested: tuple[ContestedTest, ...] = ()
     if seen is not None and showing:
         words = telling_words(seen, showing)

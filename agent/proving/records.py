@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from agent.journal.events import GateJudged, HunkEvidence
+from agent.journal.events import GateJudged, HunkEvidence, ReproductionDeclared
 from agent.model import Record
 from agent.task import GatePolicy, Issue, KeptBase
 
@@ -76,6 +76,8 @@ class ChangeProof(Record):
     test_command: str
     shows: Shows = ""
     """What is red without the change and green with it; empty: nothing."""
+    written: ReproductionDeclared | None = None
+    """What a model wrote from the issue, as the change brings no test."""
     files: tuple[str, ...] = ()
     """The files that the change touches."""
     tests: tuple[ShownTest, ...] = ()

@@ -8,10 +8,11 @@ from agent.gate.compare import file_of
 from agent.journal.events import JUSTIFIABLE, UNREAD, Check, GateJudged
 from agent.proving.records import Finding, ProofVerdict
 
+HONEST_REPRODUCTION = "honest reproduction"
 RULES = frozenset(
     {
         *("patch", "tests are kept", "test options are kept", "no module is shadowed"),
-        *("honest code", "honest reproduction", UNREAD, *JUSTIFIABLE),
+        *("honest code", HONEST_REPRODUCTION, UNREAD, *JUSTIFIABLE),
     }
 )
 """Checks of what is written, not of what runs show: broken ones are findings."""
@@ -31,6 +32,22 @@ def findings_of(judged: GateJudged) -> tuple[Finding, ...]:
         said = f"What these existing tests asked for is no longer so, and they were edited: {named}"
         broken.append(Finding(rule="changed tests", detail=said))
     return tuple(broken)
+
+
+def of_written(judged: GateJudged) -> GateJudged:
+    """The gate's verdict where a model wrote the reproduction: its rules hold for that as ever.
+
+    People may break rules with their changes; a reproduction that does shows nothing.
+    """
+    checks = tuple(
+        check.model_copy(update={"ok": False})
+        if check.name == HONEST_REPRODUCTION and check.detail
+        else check
+        for check in judged.checks
+    )
+    if all(check.ok for check in checks):
+        return judged
+    return judged.model_copy(update={"checks": checks, "verdict": "unproven"})
 
 
 def suspected(judged: GateJudged, test_files: Collection[str]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import indent
 
 from agent.proving.records import RED_THEN_GREEN, ChangeProof, ProofVerdict, ShownTest
 from agent.proving.verdict import SUITE
@@ -31,6 +32,7 @@ def text_report(proof: ChangeProof) -> str:
     """The whole report, the verdict first."""
     lines = [f"{proof.base[:12]} → {proof.head[:12]}: {headline(proof)}"]
     lines += _listed("What is missing", proof.missing)
+    lines += _listed("The change brings no test; a model wrote from the issue", _written(proof))
     lines += _listed("Passed without the change, fail with it", proof.broken)
     lines += _listed("Flaky, and not counted", proof.flaky)
     shown = [test for test in proof.tests if test.said == "shows the bug"]
@@ -49,6 +51,14 @@ def text_report(proof: ChangeProof) -> str:
     lines += _listed("Not looked at", proof.left_out)
     lines += _listed("Test suite", suite_words(proof))
     return "\n".join(lines)
+
+
+def _written(proof: ChangeProof) -> list[str]:
+    """What a model wrote to show the bug: how it is run, and its files."""
+    if proof.written is None:
+        return []
+    files = [f"{path}:\n{indent(text, '    ')}" for path, text in proof.written.files.items()]
+    return [f"{proof.written.command}\n    {telling_line(proof.written.observed)}", *files]
 
 
 def suite_words(proof: ChangeProof) -> tuple[str, ...]:

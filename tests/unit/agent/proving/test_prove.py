@@ -2,54 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
-from agent.proving.prove import prove_change, without_binary_files
-from agent.proving.records import Change, ChangeProof
-from sandbox.protocol import Sandbox
+from agent.proving.prove import without_binary_files
+from agent.proving.records import ChangeProof
 from tests.doubles import gate_case as case
-from tests.doubles.remembering_sandbox import Memory, RememberingSandbox
+from tests.support.agent.proofs import proof
 
 TEST = "\n\ndef test_total_of_two():\n    assert total(['2.50', '4.00']) == 650\n"
 MORE = case.TESTS + TEST
-MEMORY: Memory = {}
 BINARY = (
     "diff --git a/logo.png b/logo.png\nnew file mode 100644\nindex 000..111\n"
     "GIT binary patch\nliteral 1\nIcmZPo000310RR91\n\nliteral 0\nHcmV?d00001\n\n"
 )
-
-
-async def proof(
-    changes: Mapping[str, str | None],
-    repository: Mapping[str, str] = case.REPOSITORY,
-    *,
-    more: str = "",
-    at_once: int = 1,
-    steady: str = "pytest",
-) -> ChangeProof:
-    """The proof of a change of these files, with `more` at the end of its patch.
-
-    `steady`: a word of the commands whose tests end the same way each time.
-    """
-    opened: list[RememberingSandbox] = []
-
-    async def open_base() -> Sandbox:
-        opened.append(RememberingSandbox(dict(repository), MEMORY, steady))
-        return opened[-1]
-
-    change = Change(
-        base="b" * 40,
-        head="c" * 40,
-        patch=case.patch(changes, repository) + more,
-        issue=case.ISSUE,
-        test_command="python3 -m pytest",
-        test_timeout_s=60,
-        at_once=at_once,
-    )
-    found = await prove_change(change, open_base, lambda _: None)
-    assert not any(box.root.exists() for box in opened), "a sandbox was left open"
-    return found
 
 
 def whole(found: ChangeProof) -> str:

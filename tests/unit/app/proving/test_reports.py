@@ -6,7 +6,7 @@ import json
 
 from defusedxml import ElementTree
 
-from agent.journal.events import Check, GateJudged, HunkEvidence
+from agent.journal.events import Check, GateJudged, HunkEvidence, ReproductionDeclared
 from agent.proving.records import ChangeProof, Finding, ShownTest
 from app.proving.junit_report import junit_xml
 from app.proving.sarif_report import RULES, sarif
@@ -113,3 +113,16 @@ def test_what_is_only_new_is_told_in_its_own_words_and_not_as_a_bug_fix() -> Non
     assert "the bug" not in text and "tests/test_a.py::test_b: g" in text
     cases = [*ElementTree.fromstring(junit_xml(proof)).iter("failure")]
     assert cases == []
+
+
+def test_what_a_model_wrote_is_shown_whole() -> None:
+    written = ReproductionDeclared(
+        command="pytest -q tests/test_r.py",
+        files={"tests/test_r.py": f"def test_r():\n    assert f() == 4  # {ESCAPE}\n"},
+        expected_failure="assert 3 == 4",
+        observed="E   assert 3 == 4",
+        accepted=True,
+    )
+    text = text_report(PROVEN.model_copy(update={"written": written, "tests": ()}))
+    assert "a model wrote from the issue:\n  pytest -q tests/test_r.py\n    assert 3 == 4" in text
+    assert "  tests/test_r.py:\n    def test_r():\n" in text
