@@ -35,19 +35,27 @@ _LANGUAGES: dict[str, Language] = {
     **dict.fromkeys((".java", ".kt", ".scala", ".groovy"), "Java"),
 }
 _RUNS: dict[str, Language] = {
-    **dict.fromkeys(("pytest", "unittest", "tox"), "Python"),
+    **dict.fromkeys(("pytest", "unittest", "tox", "django", "nose2"), "Python"),
     **dict.fromkeys(("jest", "vitest", "mocha", "node", "tap", "tape", "ava"), "JavaScript"),
+    **dict.fromkeys(("jasmine", "bun", "deno", "playwright"), "JavaScript"),
     "go": "Go",
-    "cargo": "Rust",
-    **dict.fromkeys(("maven", "gradle"), "Java"),
+    **dict.fromkeys(("cargo", "nextest"), "Rust"),
+    **dict.fromkeys(("maven", "gradle", "sbt"), "Java"),
 }
 _WORDS: tuple[tuple[str, Language], ...] = (
     (r"\b(?:npm|npx|yarn|pnpm|node|bun|deno)\b", "JavaScript"),
     (r"\bpython[\d.]*\b", "Python"),
 )
-_AS_ONE = ("other", "ctest", "meson", "phpunit", "rspec", "minitest", "dotnet")
+_AS_ONE = (
+    *("other", "ctest", "meson", "phpunit", "rspec", "minitest", "dotnet"),
+    *("django", "nose2", "jasmine", "bun", "deno", "nextest", "sbt", "pest", "catch2", "exunit"),
+    "swift",
+)
 """Runners that may give no results per test, such as an older version's: the whole is one test."""
-_NAMED_BY_FILE = ("pytest", "tox", "jest", "vitest", "mocha", "tap", "unittest")
+_NAMED_BY_FILE = (
+    *("pytest", "tox", "jest", "vitest", "mocha", "tap", "unittest"),
+    *("django", "nose2", "bun", "deno", "playwright"),
+)
 _AFFIX = re.compile(r"^test[-_]|[-_.]tests?$|[-_.]spec$|^tests?$|Tests?$")
 _MOST_TESTS = 3000
 

@@ -33,6 +33,7 @@ _PYTHON_MANIFESTS = (
     "noxfile.py",
     "Pipfile",
     "environment.yml",
+    "manage.py",
 )
 MANIFESTS = (
     "package.json",
@@ -44,6 +45,11 @@ MANIFESTS = (
     "build.gradle.kts",
     "mvnw",
     "gradlew",
+    "build.sbt",
+    "deno.json",
+    "deno.jsonc",
+    "mix.exs",
+    "Package.swift",
     *_PYTHON_MANIFESTS,
 )
 """Files that say what a project is and how its tests are run."""
@@ -70,7 +76,13 @@ _RUNNERS_OF_JAVASCRIPT = {
     "tap": "npx --no-install tap",
     "tape": "npx --no-install tape",
     "ava": "npx --no-install ava",
+    "jasmine": "npx --no-install jasmine",
 }
+_COMPONENTS = "@playwright/experimental-ct-"
+"""How the packages begin that test components in a browser (https://playwright.dev/docs/test-components)."""
+_COMPONENT_SETTINGS = re.compile(r"playwright-ct\.config\.[cm]?[jt]s$")
+_TESTS_OF_BUN = re.compile(r"[._](?:test|spec)\.[cm]?[jt]sx?$")
+_TESTS_OF_DENO = re.compile(r"(?:^|/)(?:[^/]*[._])?test\.[cm]?[jt]sx?$")
 _WORKSPACES = re.compile(
     r"\bworkspaces?\b|\s-ws?\b|\blerna\b|\bturbo\b|\bnx\b|\s-r\s|--prefix|\bcd\s"
 )
@@ -124,6 +136,8 @@ def detect(
         *_go(files),
         *_rust(files, contents),
         *_java(files),
+        *_elixir(files),
+        *_swift(files),
     ]
     if parts:
         return join(parts[:_MOST_PARTS])
@@ -237,6 +251,7 @@ def _is_python_project(own: Mapping[str, str]) -> bool:
         or "build-system" in project
         or "poetry" in _table(project.get("tool"))
         or any(name in own for name in ("setup.py", "Pipfile", "noxfile.py", "tox.ini"))
+        or "DJANGO_SETTINGS_MODULE" in own.get("manage.py", "")
         or "[metadata]" in own.get("setup.cfg", "")
     )
 
@@ -281,6 +296,10 @@ def _python_command(
     """The command for one Python project, in its folder."""
     tests = python_tests(files)
     options = pytest_options(".", contents)
+    if options is None and tests and "DJANGO_SETTINGS_MODULE" in contents.get("manage.py", ""):
+        return "python3 manage.py test"
+    if options is None and tests and {"nose2.cfg", "unittest.cfg"} & set(files):
+        return "python3 -m nose2"
     if have_pytest and options is not None and _configured(files, options):
         return "python3 -m pytest -q"
     if not tests:
@@ -334,11 +353,12 @@ def _unittest(tests: Sequence[str], contents: Mapping[str, str]) -> str | None:
 def _javascript(files: Sequence[str], contents: Mapping[str, str]) -> list[Part]:
     found: list[Part] = []
     root = ""
-    for folder in folders_with(files, ("package.json",)):
-        command = _javascript_command(_below(folder, contents).get("package.json", ""))
+    for folder in folders_with(files, ("package.json", "deno.json", "deno.jsonc")):
+        own = [f.removeprefix(f"{folder}/") for f in files if _inside(f, folder)]
+        command = _javascript_command(own, _below(folder, contents))
         if folder == ".":
             root = command or ""
-        elif root and _speaks_for(root, _below(".", contents).get("package.json", ""), folder):
+        elif root and _speaks_for(root, contents.get("package.json", ""), folder):
             continue
         if command is not None:
             found.append(Part(folder=folder, command=command))
@@ -349,11 +369,33 @@ def _speaks_for(root: str, manifest: str, folder: str) -> bool:
     """Whether the root's test command runs the tests of a package below as well."""
     script = _object(_object(manifest).get("scripts")).get("test", "")
     script = script if isinstance(script, str) else ""
-    bare = re.fullmatch(r"npx --no-install (?:jest|vitest run)", root) is not None
+    bare = (
+        re.fullmatch(r"npx --no-install (?:jest|vitest run)|(?:bun|deno) test.*", root) is not None
+    )
     return bare or _WORKSPACES.search(script) is not None or folder in script
 
 
-def _javascript_command(package: str) -> str | None:
+def _javascript_command(files: Sequence[str], contents: Mapping[str, str]) -> str | None:
+    """The command for one JavaScript project, in its folder: npm's, else Deno's."""
+    by_npm = _npm_command(files, contents.get("package.json", ""))
+    return by_npm or _deno_command(files, contents)
+
+
+def _deno_command(files: Sequence[str], contents: Mapping[str, str]) -> str | None:
+    """Its own task if that is a call of the runner alone; all permissions if it names none."""
+    settings = next((n for n in ("deno.json", "deno.jsonc") if n in contents), None)
+    if settings is None:
+        return None
+    text = re.sub(r"^\s*//.*$", "", contents[settings], flags=re.M)
+    task = _object(_object(text).get("tasks")).get("test", "")
+    if isinstance(task, dict):
+        task = task.get("command", "")
+    if isinstance(task, str) and re.match(r"deno\s+test(?![^;&|]*[;&|])", task):
+        return task
+    return "deno test -A" if any(_TESTS_OF_DENO.search(f) for f in files) else None
+
+
+def _npm_command(files: Sequence[str], package: str) -> str | None:
     manifest = _object(package)
     script = script_of_tests(_object(manifest.get("scripts")))
     dependencies = {
@@ -368,8 +410,12 @@ def _javascript_command(package: str) -> str | None:
             and _npm_only(script) is None
         ):
             return _script(script, runner, call)
+    if re.search(r"(?:^|[\s/])playwright\s+test(?=\s|$)", script) and _npm_only(script) is None:
+        return _script(script, "playwright", "npx --no-install playwright")
+    if re.search(r"(?:^|\s)(?:bun|deno)\s+test(?=\s|$)", script) and _npm_only(script) is None:
+        return script
     if not script or "no test specified" in script:
-        return None
+        return _without_script(files, dependencies)
     if re.search(r"(?:^|\s)node\s(?:\S+\s+)*?--test(?=\s|$)", script) and ")" not in script:
         return script
     # A program of the project's own that calls a runner: these take all they need from their own
@@ -378,6 +424,17 @@ def _javascript_command(package: str) -> str | None:
     if hidden and not _WORKSPACES.search(script) and _npm_only(script) is None:
         return _RUNNERS_OF_JAVASCRIPT[hidden]
     return "npm test --silent"
+
+
+def _without_script(files: Sequence[str], dependencies: Mapping[str, Any]) -> str | None:
+    """What runs tests without a script that says so: Bun by its lock, Playwright's components."""
+    own = [f for f in files if "node_modules/" not in f]
+    if {"bun.lock", "bun.lockb"} & set(own) and any(_TESTS_OF_BUN.search(f) for f in own):
+        return "bun test"
+    settings = next((f for f in own if _COMPONENT_SETTINGS.fullmatch(f)), None)
+    if settings and any(name.startswith(_COMPONENTS) for name in dependencies):
+        return f"npx --no-install playwright test -c {settings}"
+    return None
 
 
 def _npm_only(script: str) -> re.Match[str] | None:
@@ -422,17 +479,37 @@ def _rust(files: Sequence[str], contents: Mapping[str, str]) -> list[Part]:
 
 def _java(files: Sequence[str]) -> list[Part]:
     names = set(files)
-    folders = folders_with(files, ("pom.xml", "build.gradle", "build.gradle.kts"))
-    tops = [f for f in folders if not any(_inside(f, other) for other in folders if other != f)]
+    folders = folders_with(files, ("pom.xml", "build.gradle", "build.gradle.kts", "build.sbt"))
     found = []
-    for folder in tops:
+    for folder in _tops(folders):
         own = {f.removeprefix(f"{folder}/") for f in names if _inside(f, folder)}
         if "pom.xml" in own:
             command = f"{'./mvnw' if 'mvnw' in own else 'mvn'} -B -o test"
+        elif "build.sbt" in own and not {"build.gradle", "build.gradle.kts"} & own:
+            command = "sbt test"
         else:
             command = f"{'./gradlew' if 'gradlew' in own else 'gradle'} test --offline"
         found.append(Part(folder=folder, command=command))
     return found
+
+
+def _elixir(files: Sequence[str]) -> list[Part]:
+    """Mix projects; an umbrella runs the tests of its applications itself."""
+    tops = _tops(folders_with(files, ("mix.exs",)))
+    tested = (f for f in tops if any(p.endswith("_test.exs") and _inside(p, f) for p in files))
+    return [Part(folder=folder, command="mix test") for folder in tested]
+
+
+def _swift(files: Sequence[str]) -> list[Part]:
+    tops = _tops(folders_with(files, ("Package.swift",)))
+    below = {f: f"{'' if f == '.' else f'{f}/'}Tests/" for f in tops}
+    tested = (f for f in tops if any(p.startswith(below[f]) for p in files))
+    return [Part(folder=folder, command="swift test") for folder in tested]
+
+
+def _tops(folders: Sequence[str]) -> list[str]:
+    """The folders that are below none of the others."""
+    return [f for f in folders if not any(_inside(f, o) for o in folders if o != f)]
 
 
 def _ruby(files: Sequence[str], contents: Mapping[str, str]) -> str | None:
@@ -444,7 +521,10 @@ def _ruby(files: Sequence[str], contents: Mapping[str, str]) -> str | None:
 
 
 def _php(files: Sequence[str], contents: Mapping[str, str]) -> str | None:
-    if "phpunit/phpunit" in _object(_object(contents.get("composer.json", "")).get("require-dev")):
+    wanted = _object(_object(contents.get("composer.json", "")).get("require-dev"))
+    if "pestphp/pest" in wanted:
+        return "vendor/bin/pest"
+    if "phpunit/phpunit" in wanted:
         return "vendor/bin/phpunit"
     configured = {"phpunit.xml", "phpunit.xml.dist"} & set(files)
     return "phpunit" if configured and "composer.json" not in files else None

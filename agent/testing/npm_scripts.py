@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from agent.model import Record
 
 _CALLS = re.compile(
-    r"(?P<by>npm|pnpm|yarn|bun)(?:\s+--?[\w-]+)*\s+(?P<run>run(?:-script)?\s+)?(?:(?:-s|--silent)\s+)?"
+    r"(?P<by>npm|pnpm|yarn|bun(?!\s+test\b))(?:\s+--?[\w-]+)*\s+(?P<run>run(?:-script)?\s+)?(?:(?:-s|--silent)\s+)?"
     r"(?P<name>[\w:.-]+)(?:\s+--)?(?P<rest>(?:\s.*)?)",
     re.DOTALL,
 )
@@ -26,9 +26,10 @@ _CHECKS = re.compile(
     r"|audit|depcheck|knip|size-limit|codecov|coveralls|docs?|readme)\b"
 )
 _RUNNERS = re.compile(
-    r"(?:^|[\s/])(?:vitest|jest|mocha|tap|tape|ava)(?=\s|$)|(?:^|\s)node\s(?:\S+\s+){0,20}?--test\b"
+    r"(?:^|[\s/])(?:vitest|jest|mocha|tap|tape|ava|jasmine|(?:playwright|bun|deno)\s+test)(?=\s|$)"
+    r"|(?:^|\s)node\s(?:\S+\s+){0,20}?--test\b"
 )
-_BY_NAME = re.compile(r"(?:^|\s)(?:npm|pnpm|yarn|bun)\s")
+_BY_NAME = re.compile(r"(?:^|\s)(?:npm|pnpm|yarn|bun(?!\s+test\b))\s")
 _DEEPEST = 4
 _LOOKED_AT = 2000
 """Characters of a command."""

@@ -28,7 +28,10 @@ COLLECTED_SHARE = 0.3
 """Least number of results as a share of the tree's test functions, where there are `MANY`."""
 MANY = 20
 
-_NAMING = ("jest", "vitest", "mocha", "node", "tap", "tape", "ava")
+_NAMING = (
+    *("jest", "vitest", "mocha", "node", "tap", "tape", "ava"),
+    *("jasmine", "bun", "deno", "playwright", "exunit"),
+)
 
 _TEST_FUNCTION = re.compile(r"^[ \t]*(?:async[ \t]+)?def[ \t]+test", re.M)
 _INCOMPATIBLE = re.compile(

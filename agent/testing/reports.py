@@ -46,12 +46,12 @@ def parse_entered(data: bytes) -> Entered | None:
     for record in _records(data):
         if not isinstance(record, dict) or "entered" not in record:
             continue
-        places = tuple((p[0], p[1]) for p in _listed(record, "entered") if _is_place(p))
-        if test := _text(record, "by"):
+        places = tuple((p[0], p[1]) for p in listed(record, "entered") if _is_place(p))
+        if test := text_of(record, "by"):
             by_test[test] = places
         else:
             outside += places
-            files = tuple(path for path in _listed(record, "watched") if isinstance(path, str))
+            files = tuple(path for path in listed(record, "watched") if isinstance(path, str))
     if files is None:
         return None
     return Entered(files=files, by_test=by_test, outside_of_tests=tuple(outside))
@@ -71,19 +71,19 @@ def parse_pytest(data: bytes) -> tuple[tuple[TestResult, ...], bool]:
     results: list[TestResult] = []
     started = ended = 0
     for record in _records(data):
-        outcome = _PYTEST.get(_text(record, "outcome"))
-        if _inner(record, "started") is True:
+        outcome = _PYTEST.get(text_of(record, "outcome"))
+        if inner(record, "started") is True:
             started += 1
-        elif isinstance(_inner(record, "ended"), int):
+        elif isinstance(inner(record, "ended"), int):
             # 2, 3: interrupted, or an error of the runner's own.
             ended += record["ended"] not in (2, 3)
         elif outcome is not None:
             results.append(
                 TestResult(
-                    name=_text(record, "name"),
+                    name=text_of(record, "name"),
                     outcome=outcome,
-                    message=cut(_text(record, "message").strip()),
-                    duration_s=_seconds(record, "seconds"),
+                    message=cut(text_of(record, "message").strip()),
+                    duration_s=seconds_of(record, "seconds"),
                 )
             )
     return merge_results(results), ended == started > 0
@@ -91,30 +91,30 @@ def parse_pytest(data: bytes) -> tuple[tuple[TestResult, ...], bool]:
 
 def parse_jest(data: bytes, root: str) -> tuple[TestResult, ...]:
     """Jest's and Vitest's JSON. Names: `path/below/root.test.ts::full title`."""
-    return merge_results(_jest(_json(data), root))
+    return merge_results(_jest(read_json(data), root))
 
 
 def _jest(report: Any, root: str) -> Iterator[TestResult]:
-    for file in _listed(report, "testResults"):
-        path = _text(file, "name").removeprefix(f"{root}/")
-        cases = _listed(file, "assertionResults")
-        if not cases and _text(file, "status") == "failed":
-            yield TestResult(name=path, outcome="error", message=cut(_text(file, "message")))
+    for file in listed(report, "testResults"):
+        path = text_of(file, "name").removeprefix(f"{root}/")
+        cases = listed(file, "assertionResults")
+        if not cases and text_of(file, "status") == "failed":
+            yield TestResult(name=path, outcome="error", message=cut(text_of(file, "message")))
         for case in cases:
-            outcome = _JEST.get(_text(case, "status"))
+            outcome = _JEST.get(text_of(case, "status"))
             if outcome is not None:
-                messages = [m for m in _listed(case, "failureMessages") if isinstance(m, str)]
+                messages = [m for m in listed(case, "failureMessages") if isinstance(m, str)]
                 yield TestResult(
-                    name=f"{path}::{_text(case, 'fullName')}",
+                    name=f"{path}::{text_of(case, 'fullName')}",
                     outcome=outcome,
                     message=cut("\n".join(messages)),
-                    duration_s=_seconds(case, "duration") / 1000,
+                    duration_s=seconds_of(case, "duration") / 1000,
                 )
 
 
 def parse_mocha(data: bytes, root: str) -> tuple[TestResult, ...]:
     """Mocha's JSON. Names: `path/below/root.js::full title`."""
-    report = _json(data)
+    report = read_json(data)
     groups: tuple[tuple[str, Outcome], ...] = (
         ("passes", "passed"),
         ("failures", "failed"),
@@ -122,13 +122,13 @@ def parse_mocha(data: bytes, root: str) -> tuple[TestResult, ...]:
     )
     return merge_results(
         TestResult(
-            name=f"{_text(case, 'file').removeprefix(f'{root}/')}::{_text(case, 'fullTitle')}",
+            name=f"{text_of(case, 'file').removeprefix(f'{root}/')}::{text_of(case, 'fullTitle')}",
             outcome=outcome,
-            message=cut(_text(_inner(case, "err"), "stack")),
-            duration_s=_seconds(case, "duration") / 1000,
+            message=cut(text_of(inner(case, "err"), "stack")),
+            duration_s=seconds_of(case, "duration") / 1000,
         )
         for group, outcome in groups
-        for case in _listed(report, group)
+        for case in listed(report, group)
     )
 
 
@@ -142,16 +142,16 @@ def parse_go(output: str) -> tuple[tuple[TestResult, ...], str]:
     results: list[TestResult] = []
     tested: set[str] = set()
     for line in output.splitlines(keepends=True):
-        event = _json(line.encode()) if line.startswith("{") else None
+        event = read_json(line.encode()) if line.startswith("{") else None
         if not isinstance(event, dict):
             printed.append(line)
             continue
-        package, test = _text(event, "Package"), _text(event, "Test")
+        package, test = text_of(event, "Package"), text_of(event, "Test")
         name = f"{package}::{test}" if test else package
-        action = _text(event, "Action")
+        action = text_of(event, "Action")
         if action == "output":
-            printed.append(_text(event, "Output"))
-            by_test[name].append(_text(event, "Output"))
+            printed.append(text_of(event, "Output"))
+            by_test[name].append(text_of(event, "Output"))
         elif action in _GO and (test or (action == "fail" and package not in tested)):
             tested.add(package)
             outcome = _GO[action] if test else "error"
@@ -161,7 +161,7 @@ def parse_go(output: str) -> tuple[tuple[TestResult, ...], str]:
                     name=name,
                     outcome=outcome,
                     message=message,
-                    duration_s=_seconds(event, "Elapsed"),
+                    duration_s=seconds_of(event, "Elapsed"),
                 )
             )
     return merge_results(results), "".join(printed)
@@ -193,10 +193,11 @@ def _records(data: bytes) -> Iterator[Any]:
     """The JSON objects of a report with one a line; of lines beyond `MOST_LINES`, none."""
     for line in islice(io.BytesIO(data), MOST_LINES):
         if line.startswith(b"{"):
-            yield _json(line)
+            yield read_json(line)
 
 
-def _json(data: bytes) -> Any:
+def read_json(data: bytes) -> Any:
+    """A JSON document; None if it is none, or larger than `MAX_JSON_BYTES`."""
     if len(data) > MAX_JSON_BYTES:
         return None
     try:
@@ -205,20 +206,24 @@ def _json(data: bytes) -> Any:
         return None
 
 
-def _inner(value: Any, key: str) -> Any:
+def inner(value: Any, key: str) -> Any:
+    """What an object has under a key; None where it is no object."""
     return value.get(key) if isinstance(value, dict) else None
 
 
-def _listed(value: Any, key: str) -> list[Any]:
-    found = _inner(value, key)
+def listed(value: Any, key: str) -> list[Any]:
+    """The list that an object has under a key; empty where there is none."""
+    found = inner(value, key)
     return found if isinstance(found, list) else []
 
 
-def _text(value: Any, key: str) -> str:
-    found = _inner(value, key)
+def text_of(value: Any, key: str) -> str:
+    """The text that an object has under a key; empty where there is none."""
+    found = inner(value, key)
     return join_surrogates(found) if isinstance(found, str) else ""
 
 
-def _seconds(value: Any, key: str) -> float:
-    found = _inner(value, key)
+def seconds_of(value: Any, key: str) -> float:
+    """The number that an object has under a key; 0 where there is none that could be seconds."""
+    found = inner(value, key)
     return finite_seconds(found) if isinstance(found, int | float) else 0.0

@@ -5,17 +5,21 @@ Sources: the documentation of pytest (`PYTEST_PLUGINS`, `--junitxml`), Node (`--
 reporter), `cargo test` (libtest's text), Maven Surefire and Gradle (XML reports in the build
 folder), node-tap (`--output-file`), tape (it prints TAP), AVA (`--tap`, `--match`), CTest
 (`--output-junit`), Meson, PHPUnit (`--log-junit`), RSpec (`--format json`), rake's `TESTOPTS` with
-Minitest and test-unit, `dotnet test` (`--logger trx`).
+Minitest and test-unit, `dotnet test` (`--logger trx`), nose2 (its JUnit XML plugin), Jasmine
+(`--reporter`), `bun test` and `deno test` (JUnit XML), Playwright (JSON reporter), cargo-nextest
+(`--tool-config-file`), sbt (XML below `test-reports`), Pest (`--log-junit`), GoogleTest
+(`GTEST_OUTPUT`, `GTEST_FILTER`), Catch2 (`--reporter junit`), ExUnit (`--formatter`), Swift's
+package manager (`--xunit-output`).
 """
 
 from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Sequence
 from typing import Literal
 
 from agent.model import Record
+from agent.testing import arguments
 from agent.testing import selection as selecting
 from sandbox.protocol import WORKDIR
 
@@ -40,6 +44,18 @@ Kind = Literal[
     "rspec",
     "minitest",
     "dotnet",
+    "django",
+    "nose2",
+    "jasmine",
+    "bun",
+    "deno",
+    "playwright",
+    "nextest",
+    "sbt",
+    "pest",
+    "catch2",
+    "exunit",
+    "swift",
     "other",
 ]
 
@@ -60,6 +76,15 @@ Format = Literal[
     "rspec",
     "minitest",
     "trx",
+    "nose2",
+    "records",
+    "bun",
+    "deno",
+    "playwright",
+    "nextest",
+    "sbt",
+    "catch2",
+    "swift",
 ]
 
 PYTHON_ENVIRONMENT = (
@@ -92,6 +117,8 @@ _CALLS: tuple[tuple[Kind, str], ...] = (
     ("tox", r"(?:^|[\s/])(?:tox|nox)(?=\s|$)"),
     ("pytest", r"(?:^|[\s/])(?:pytest|py\.test)(?=\s|$)"),
     ("unittest", r"-m\s+unittest(?=\s|$)"),
+    ("django", arguments.DJANGO),
+    ("nose2", r"(?:^|[\s/])nose2(?=\s|$)"),
     ("vitest", r"(?:^|[\s/])vitest(?=\s|$)"),
     ("jest", r"(?:^|[\s/])jest(?=\s|$)"),
     ("mocha", r"(?:^|[\s/])mocha(?=\s|$)"),
@@ -99,16 +126,26 @@ _CALLS: tuple[tuple[Kind, str], ...] = (
     ("tape", r"(?:^|[\s/])tape(?=\s|$)"),
     ("tap", r"(?:^|[\s/])tap(?=\s|$)"),
     ("ava", r"(?:^|[\s/])ava(?=\s|$)"),
+    ("jasmine", r"(?:^|[\s/])jasmine(?=\s|$)"),
+    ("playwright", r"(?:^|[\s/])playwright\s+test(?=\s|$)"),
+    ("bun", r"(?:^|[\s/])bun\s+test(?=\s|$)"),
+    ("deno", r"(?:^|[\s/])deno\s+test(?=\s|$)"),
     ("go", r"(?:^|\s)go\s+test(?=\s|$)"),
     ("cargo", r"(?:^|\s)cargo\s+(?:\+\S+\s+)?(?:test|t)(?=\s|$)"),
+    ("nextest", r"(?:^|\s)cargo\s+(?:\+\S+\s+)?nextest\s+(?:run|r)(?=\s|$)"),
     ("maven", r"(?:^|[\s/])mvnw?(?=\s|$)"),
     ("gradle", r"(?:^|[\s/])gradlew?(?=\s|$)"),
+    ("sbt", r"(?:^|[\s/])sbtx?(?=\s|$)"),
     ("ctest", r"(?:^|[\s/])ctest(?=\s|$)"),
     ("meson", r"(?:^|[\s/])meson\s+test(?=\s|$)"),
-    ("phpunit", r"(?:^|[\s/])phpunit(?=\s|$)"),
+    ("phpunit", r"(?:^|[\s/])(?:phpunit|artisan\s+test)(?=\s|$)"),
+    ("pest", r"(?:^|[\s/])pest(?=\s|$)"),
     ("rspec", r"(?:^|[\s/])rspec(?=\s|$)"),
     ("minitest", r"(?:^|[\s/])rake\s+test(?=\s|$)"),
     ("dotnet", r"(?:^|[\s/])dotnet\s+test(?=\s|$)"),
+    ("exunit", r"(?:^|[\s/])mix\s+test(?=\s|$)"),
+    ("swift", r"(?:^|[\s/])swift\s+test(?=\s|$)"),
+    ("catch2", rf"\s{arguments.CATCH2_REPORTER}(?=\s|$)"),
 )
 
 
@@ -118,8 +155,10 @@ class Invocation(Record):
     command: str
     format: Format
     report: str
-    """Where the results will be: a file, for `surefire`, `meson` and `trx` a path pattern for
-    `find`, for `go`, `cargo` and `minitest` empty, as they write to standard output."""
+    """Where the results will be: a file; for `surefire`, `meson`, `sbt` and `trx` a path pattern
+    for `find`; empty for `go`, `cargo` and `minitest`, as they write to standard output."""
+    googletest: str = ""
+    """The folder into which programs made with GoogleTest write a report each; empty: none do."""
 
 
 def kind_of(command: str) -> Kind:
@@ -130,6 +169,7 @@ def kind_of(command: str) -> Kind:
 _TITLED = (
     *("jest", "vitest", "mocha", "node", "tap", "tape", "ava"),
     *("ctest", "meson", "phpunit", "rspec", "minitest", "dotnet"),
+    *("jasmine", "bun", "deno", "playwright", "nextest", "sbt", "pest", "catch2", "exunit"),
 )
 """Runners whose names of tests hold spaces."""
 
@@ -157,44 +197,55 @@ def invocation(command: str, selection: str, scratch: str, *, plugin: bool = Tru
             bare = _without_own_report(command)
             if chosen and kind == "pytest":
                 bare = selecting.without_paths(bare)
+            if kind == "other" and chosen and all(map(arguments.is_googletest, chosen)):
+                selection = ""
             separator = " --" if chosen and kind == "tox" else ""
             call = f"{bare}{separator} {selecting.quote_selection(selection)}".rstrip()
             if not plugin:
                 line = f"{_pytest_options(report, scratch)}\n{call}"
                 return Invocation(command=line, format="junit", report=report)
             line = f"{_pytest_plugin(report, scratch)}\n{call}"
-            return Invocation(command=line, format="pytest", report=report)
+            if kind != "other":
+                return Invocation(command=line, format="pytest", report=report)
+            folder = f"{scratch}/googletest"
+            line = f"{arguments.googletest(folder, chosen)}\n{line}"
+            return Invocation(command=line, format="pytest", report=report, googletest=folder)
         case "unittest":
             return Invocation(
                 command=_unittest(command, chosen, report, scratch), format="junit", report=report
             )
         case "go":
-            line = _go(command, chosen)
+            line = arguments.go(command, chosen)
             return Invocation(command=line, format="go", report="")
         case "cargo":
-            return Invocation(command=_cargo(command, chosen), format="cargo", report="")
+            return Invocation(command=arguments.cargo(command, chosen), format="cargo", report="")
         case "jest" | "vitest":
-            line = _jest(command, chosen, report, vitest=kind == "vitest")
+            line = arguments.jest(command, chosen, report, vitest=kind == "vitest")
             return Invocation(command=line, format="jest", report=report)
         case "mocha":
             own = re.sub(r"\s(?:--reporter|-R)[= ]\S+", "", command)
-            line = _after(own, "mocha", f"--reporter json --reporter-option output={report}")
-            return Invocation(command=line + _mocha(chosen), format="mocha", report=report)
+            line = arguments.after(
+                own, "mocha", f"--reporter json --reporter-option output={report}"
+            )
+            return Invocation(command=line + arguments.mocha(chosen), format="mocha", report=report)
         case "node":
             asking = f"--test-reporter=junit --test-reporter-destination={report}"
             line = re.sub(r"--test(?=\s|$)", f"--test {asking}", command, count=1)
-            return Invocation(command=line + _node(chosen), format="node", report=report)
+            return Invocation(command=line + arguments.node(chosen), format="node", report=report)
         case "tap":
-            files = "".join(f" {shlex.quote(f)}" for f in dict.fromkeys(map(_file, chosen)))
-            line = _after(command, "tap", f"--output-file={report}") + files
+            files = "".join(
+                f" {shlex.quote(f)}" for f in dict.fromkeys(map(arguments.file, chosen))
+            )
+            line = arguments.after(command, "tap", f"--output-file={report}") + files
             return Invocation(command=line, format="tap", report=report)
         case "tape":
             # It takes neither titles nor, beside its own patterns, files: all of it runs.
-            line = f"set -o pipefail; {{ {_unformatted(command)}\n}} | tee {report}"
+            line = f"set -o pipefail; {{ {arguments.unformatted(command)}\n}} | tee {report}"
             return Invocation(command=line, format="tap", report=report)
         case "ava":
-            line = f"set -o pipefail; {{ {_after(command, 'ava', '--tap')}{_ava(chosen)}\n}}"
-            return Invocation(command=f"{line} | tee {report}", format="ava", report=report)
+            call = arguments.after(command, "ava", "--tap") + arguments.ava(chosen)
+            line = f"set -o pipefail; {{ {call}\n}} | tee {report}"
+            return Invocation(command=line, format="ava", report=report)
         case "maven":
             only = "".join(f" {shlex.quote('-Dtest=' + ','.join(chosen))}" if chosen else "")
             line = f"{command} -Dsurefire.failIfNoSpecifiedTests=false{only}"
@@ -209,31 +260,84 @@ def invocation(command: str, selection: str, scratch: str, *, plugin: bool = Tru
                 report="*/build/test-results/*/TEST-*.xml",
             )
         case "ctest":
-            only = f" -R {shlex.quote(_any_of(chosen))}" if chosen else ""
-            line = _after(command, "ctest", f"--output-junit {report}{only}")
-            return Invocation(command=line, format="ctest", report=report)
+            # A case of a program that is one test to CTest is chosen within it.
+            whole = not chosen or any(map(arguments.is_googletest, chosen))
+            only = "" if whole else f" -R {shlex.quote(arguments.any_of(chosen))}"
+            line = arguments.after(command, "ctest", f"--output-junit {report}{only}")
+            folder = f"{scratch}/googletest"
+            line = f"{arguments.googletest(folder, chosen)}\n{line}"
+            return Invocation(command=line, format="ctest", report=report, googletest=folder)
         case "meson":
-            line = command + _quoted(tuple(name.rpartition(" / ")[2] for name in chosen))
+            line = command + arguments.quoted(tuple(name.rpartition(" / ")[2] for name in chosen))
             return Invocation(command=line, format="meson", report="*/meson-logs/testlog.junit.xml")
-        case "phpunit":
-            only = f" --filter {shlex.quote('/' + _any_of(chosen) + '/')}" if chosen else ""
-            line = _after(command, "phpunit", f"--log-junit {report}{only}")
+        case "phpunit" | "pest":
+            only = (
+                f" --filter {shlex.quote('/' + arguments.any_of(chosen) + '/')}" if chosen else ""
+            )
+            line = arguments.after(
+                command, r"(?:phpunit|artisan\s+test|pest)", f"--log-junit {report}{only}"
+            )
             return Invocation(command=line, format="phpunit", report=report)
         case "rspec":
             asking = f"--format progress --format json --out {report}"
-            line = _after(command, "rspec", asking) + _rspec(chosen)
+            line = arguments.after(command, "rspec", asking) + arguments.rspec(chosen)
             return Invocation(command=line, format="rspec", report=report)
         case "minitest":
             # rake hands this to a shell.
-            pattern = _any_of([name.rpartition("#")[2] for name in chosen])
+            pattern = arguments.any_of([name.rpartition("#")[2] for name in chosen])
             only = f" {shlex.quote(f'--name=/{pattern}/')}" if chosen else ""
             line = f"export TESTOPTS={shlex.quote('-v' + only)}\n{command}"
             return Invocation(command=line, format="minitest", report="")
         case "dotnet":
             only = "|".join(f"FullyQualifiedName={name}" for name in chosen)
-            line = _after(command, r"dotnet\s+test", "--logger trx")
+            line = arguments.after(command, r"dotnet\s+test", "--logger trx")
             line += f" --filter {shlex.quote(only)}" if chosen else ""
             return Invocation(command=line, format="trx", report="*/TestResults/*.trx")
+        case "django":
+            line = arguments.django(command, chosen, f"{scratch}/unittest_report.py {report}")
+            return Invocation(command=line, format="junit", report=report)
+        case "nose2":
+            asking = f"--plugin nose2.plugins.junitxml --junit-xml --junit-xml-path {report}"
+            line = arguments.after(command, "nose2", asking) + arguments.quoted(chosen)
+            return Invocation(command=line, format="nose2", report=report)
+        case "jasmine":
+            asking = f"--reporter={scratch}/jasmine_report.cjs"
+            line = arguments.after(command, "jasmine", asking) + arguments.jasmine(chosen)
+            line = f"export PATCHWRIGHT_TEST_REPORT={report}\n{line}"
+            return Invocation(command=line, format="records", report=report)
+        case "playwright":
+            own = re.sub(r"\s--reporter[= ]\S+", "", command)
+            line = arguments.after(own, r"playwright\s+test", "--reporter=list,json")
+            line = f"export PLAYWRIGHT_JSON_OUTPUT_NAME={report}\n{line}"
+            line += arguments.playwright(chosen)
+            return Invocation(command=line, format="playwright", report=report)
+        case "bun":
+            asking = f"--reporter=junit --reporter-outfile={report}"
+            line = arguments.after(command, r"bun\s+test", asking) + arguments.bun(chosen)
+            return Invocation(command=line, format="bun", report=report)
+        case "deno":
+            line = arguments.after(command, r"deno\s+test", f"--junit-path={report}")
+            line = f"export NO_COLOR=1\n{line}{arguments.deno(chosen)}"
+            return Invocation(command=line, format="deno", report=report)
+        case "nextest":
+            line = arguments.nextest(command, chosen, f"{scratch}/nextest.toml", report)
+            return Invocation(command=line, format="nextest", report=report)
+        case "sbt":
+            line = arguments.sbt(command, chosen)
+            return Invocation(command=line, format="sbt", report="*/target/*test-reports/*.xml")
+        case "catch2":
+            line = arguments.catch2(command, chosen, report)
+            return Invocation(command=line, format="catch2", report=report)
+        case "exunit":
+            line = arguments.exunit(command, chosen, f"{scratch}/exunit_report.exs")
+            line = f"export PATCHWRIGHT_TEST_REPORT={report}\n{line}"
+            return Invocation(command=line, format="records", report=report)
+        case "swift":
+            # Without --parallel nothing is written of XCTest's tests.
+            only = "".join(f" --filter {shlex.quote(f'^{re.escape(n)}(?:$|/)')}" for n in chosen)
+            asking = f"--parallel --xunit-output {report}.xml{only}"
+            line = arguments.after(command, r"swift\s+test", asking)
+            return Invocation(command=line, format="swift", report=f"{report}.xml")
 
 
 def _kept_outside(scratch: str) -> str:
@@ -267,7 +371,7 @@ def _pytest_options(report: str, scratch: str) -> str:
 
 
 def _without_own_report(command: str) -> str:
-    return re.sub(r"\s--junit-?xml[= ]\S+", "", command)
+    return re.sub(r"\s--(?:junit-?xml[= ]|gtest_output=)\S+", "", command)
 
 
 def _unittest(command: str, chosen: tuple[str, ...], report: str, scratch: str) -> str:
@@ -278,104 +382,3 @@ def _unittest(command: str, chosen: tuple[str, ...], report: str, scratch: str) 
         return replaced
     before, _, _ = replaced.partition(calling)
     return f"{before}{calling} " + " ".join(shlex.quote(name) for name in chosen)
-
-
-def _go(command: str, chosen: tuple[str, ...]) -> str:
-    call = re.sub(r"(go\s+test)(?=\s|$)", r"\1 -json", command, count=1)
-    if not chosen:
-        return call
-    flags = [word for word in command.partition(" test")[2].split() if word.startswith("-")]
-    head = " ".join(["go test -json", *map(shlex.quote, flags)])
-    packages = sorted({name.split("::")[0] for name in chosen if "::" in name}) or ["./..."]
-    patterns = sorted({_go_pattern(name.rpartition("::")[2]) for name in chosen})
-    joined = patterns[0] if len(patterns) == 1 else "|".join(p.split("/")[0] for p in patterns)
-    return f"{head} {' '.join(map(shlex.quote, packages))} -run {shlex.quote(joined)}"
-
-
-def _go_pattern(test: str) -> str:
-    return "/".join(f"^{re.escape(part)}$" for part in test.split("/"))
-
-
-def _cargo(command: str, chosen: tuple[str, ...]) -> str:
-    call = command if "--no-fail-fast" in command else _cargo_whole_run(command)
-    if not chosen:
-        return call
-    names = " ".join(shlex.quote(name) for name in chosen)
-    return f"{call} -- --exact {names}" if " -- " not in call else f"{call} --exact {names}"
-
-
-def _cargo_whole_run(command: str) -> str:
-    return re.sub(r"(cargo\s+(?:\+\S+\s+)?(?:test|t))(?=\s|$)", r"\1 --no-fail-fast", command)
-
-
-def _after(command: str, runner: str, options: str) -> str:
-    """The options right behind the runner's name: what follows may be for another program."""
-    pattern = rf"((?:^|[\s/]){runner})(?=\s|$)"
-    return re.sub(pattern, lambda found: f"{found[1]} {options}", command, count=1)
-
-
-def _mocha(chosen: tuple[str, ...]) -> str:
-    """Whole files by path, single tests by title (one regular expression for all)."""
-    files = "".join(f" {shlex.quote(line)}" for line in chosen if "::" not in line)
-    return files + _by_title(tuple(line for line in chosen if "::" in line), "-g")
-
-
-def _node(chosen: tuple[str, ...]) -> str:
-    files = sorted({line.split("::")[0] for line in chosen})
-    titles = [line.split("::", 1)[1] for line in chosen if "::" in line]
-    patterns = "".join(f" --test-name-pattern={shlex.quote(f'^{re.escape(t)}$')}" for t in titles)
-    return patterns + "".join(f" {shlex.quote(path)}" for path in files)
-
-
-def _ava(chosen: tuple[str, ...]) -> str:
-    """Files by path; of a test all of its title that follows the file's own words."""
-    files = "".join(f" {shlex.quote(name)}" for name in chosen if _AVA_FILE.search(name))
-    titles = [name.split(" › ", 1)[-1] for name in chosen if not _AVA_FILE.search(name)]
-    # A pattern's `*` and `!` have a meaning, and match themselves as a `*`.
-    patterns = [re.sub(r"[*!]", "*", title) for title in titles]
-    return files + "".join(f" --match={shlex.quote(p)}" for p in dict.fromkeys(patterns))
-
-
-_AVA_FILE = re.compile(r"^\S+\.[cm]?[jt]sx?$")
-
-
-def _quoted(chosen: Sequence[str]) -> str:
-    return "".join(f" {shlex.quote(name)}" for name in chosen)
-
-
-def _any_of(names: Sequence[str]) -> str:
-    """A regular expression for exactly these names, as CMake, PCRE and Ruby read it."""
-    escaped = (re.sub(r"([^\w\s#:@,;=!%&<>~\"'-])", r"\\\1", name) for name in names)
-    return f"^({'|'.join(escaped)})$"
-
-
-def _rspec(chosen: tuple[str, ...]) -> str:
-    """Whole files by path, single examples by their full title in their files."""
-    files = dict.fromkeys(_file(name) for name in chosen)
-    titles = [name.split("::", 1)[1] for name in chosen if "::" in name]
-    return _quoted(tuple(files)) + "".join(f" -e {shlex.quote(title)}" for title in titles)
-
-
-def _file(name: str) -> str:
-    return name.split("::")[0]
-
-
-def _unformatted(command: str) -> str:
-    """A command without the pipe into a program that makes TAP pleasant to read."""
-    return re.sub(r"\|\s*(?:npx\s+)?[\w@./-]*(?:\btap|faucet)[\w-]*\s*$", "", command).rstrip()
-
-
-def _jest(command: str, chosen: tuple[str, ...], report: str, *, vitest: bool) -> str:
-    asking = f"--reporter=json --outputFile={report}" if vitest else f"--json --outputFile={report}"
-    files = sorted({name.split("::")[0] for name in chosen})
-    titles = tuple(name.split("::", 1)[1] for name in chosen if "::" in name)
-    paths = "".join(f" {shlex.quote(path)}" for path in files)
-    runner = r"vitest(?:\s+run)?" if vitest else "jest"
-    return f"{_after(command, runner, asking)}{paths}{_by_title(titles, '-t')}"
-
-
-def _by_title(names: tuple[str, ...], option: str) -> str:
-    titles = [name.split("::", 1)[-1] for name in names]
-    if not titles:
-        return ""
-    return f" {option} {shlex.quote('|'.join(f'^{re.escape(t)}$' for t in titles))}"

@@ -6,13 +6,14 @@ import asyncio
 import re
 import secrets
 import shlex
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from agent.errors import AgentError
 from agent.testing import detect as detecting
 from agent.testing import projects
+from agent.testing.javascript_reports import parse_bun, parse_deno, parse_playwright
 from agent.testing.junit import MAX_BYTES, merge_results, parse_junit, parse_surefire
 from agent.testing.projects import Part
 from agent.testing.report import SuiteRun, TestResult
@@ -29,23 +30,56 @@ from agent.testing.ruby_reports import parse_minitest, parse_rspec
 from agent.testing.runners import PLUGIN, Invocation, in_tree, invocation, kind_of, plugin_of
 from agent.testing.selection import quote_selection
 from agent.testing.tap import parse_ava, parse_tap
-from agent.testing.xml_reports import parse_ctest, parse_meson, parse_phpunit, parse_trx
+from agent.testing.xml_reports import (
+    parse_catch2,
+    parse_ctest,
+    parse_googletest,
+    parse_meson,
+    parse_nextest,
+    parse_nose2,
+    parse_phpunit,
+    parse_sbt,
+    parse_swift,
+    parse_trx,
+)
 from sandbox.byte_text import to_text
 from sandbox.errors import FileMissing, FileRefused
 from sandbox.protocol import WORKDIR, CommandResult, Sandbox
 
-_UNITTEST_REPORT = Path(__file__).with_name("unittest_report.py")
 _WATCHED = "PATCHWRIGHT_WATCHED"
 _PYTEST_REPORT = Path(__file__).with_name("pytest_report.py")
 _CANNOT_RUN = (126, 127)
 """How shells say that a program cannot be run, or is not there."""
 _IN_ONE_FILE = ("pytest", "junit", "node", "jest", "mocha", "tap", "ava", "ctest", "phpunit",
-                "rspec")  # fmt: skip
+                "rspec", "nose2", "records", "bun", "deno", "playwright", "nextest",
+                "catch2")  # fmt: skip
 """Formats of reports that stand in one file."""
-_IN_FILES = {"surefire": parse_surefire, "meson": parse_meson, "trx": parse_trx}
+_ALONE = {
+    "junit": parse_junit,
+    "ctest": parse_ctest,
+    "phpunit": parse_phpunit,
+    "nose2": parse_nose2,
+    "catch2": parse_catch2,
+}
+"""How reports are read that say all there is to know."""
+_IN_FILES = {
+    "surefire": parse_surefire,
+    "meson": parse_meson,
+    "trx": parse_trx,
+    "sbt": parse_sbt,
+}
 """How reports are read that stand in files of the tree."""
+_REPORTERS: Mapping[str, tuple[str, ...]] = {
+    "unittest": ("unittest_report.py",),
+    "django": ("unittest_report.py",),
+    "jasmine": ("jasmine_report.cjs",),
+    "exunit": ("exunit_report.exs",),
+}
+"""Programs of ours that a runner loads, by its kind."""
 _MAX_FILES = 50_000
 _MAX_REPORTS = 2000
+_MOST_ALONE = 20
+"""Reports with one case each that are read before the rest are taken to be like them."""
 
 
 class NoTests(AgentError):
@@ -203,8 +237,8 @@ async def _run_once(
     scratch = f"/tmp/tests-{secrets.token_hex(12)}"  # noqa: S108 - in the sandbox, unguessable
     call = invocation(part.command, selection, scratch, plugin=how == "plugin")
     line = _as_typed(part.command, quote_selection(selection)) if how == "bare" else call.command
-    if kind_of(part.command) == "unittest":
-        await sandbox.write(f"{scratch}/unittest_report.py", _UNITTEST_REPORT.read_bytes())
+    for name in _REPORTERS.get(kind_of(part.command), ()):
+        await sandbox.write(f"{scratch}/{name}", Path(__file__).with_name(name).read_bytes())
     if call.format == "pytest":
         await sandbox.write(f"{scratch}/{plugin_of(scratch)}.py", _PYTEST_REPORT.read_bytes())
     exports = "".join(f"export {n}={shlex.quote(v)}\n" for n, v in variables.items())
@@ -217,6 +251,8 @@ async def _run_once(
     if call.format in _IN_ONE_FILE:
         report = await _told(sandbox, call, ran)
     results, output, complete = await _results(sandbox, call, ran, report, scratch, part.folder)
+    if call.googletest:
+        results = await _with_cases(sandbox, call.googletest, part, ran, results)
     entered = parse_entered(report) if _WATCHED in variables else None
     # Not by a diff: what tests leave may be large.
     if await sandbox.snapshot() != before:
@@ -248,29 +284,43 @@ async def _results(
         case "pytest":
             results, complete = await asyncio.to_thread(parse_pytest, report)
             return results, ran.text, complete or not results
+        case "records":
+            plain = report.replace(f'"{WORKDIR}/'.encode(), b'"')
+            results, complete = await asyncio.to_thread(parse_pytest, plain)
+            return results, ran.text, complete or not results
         case "go":
             return *(await asyncio.to_thread(parse_go, ran.text)), True
         case "cargo":
             return parse_cargo(ran.text), ran.text, cargo_is_complete(ran.text)
-        case "surefire" | "meson" | "trx":
+        case "surefire" | "meson" | "trx" | "sbt":
             parse = _IN_FILES[call.format]
-            reports = [
-                await asyncio.to_thread(parse, await _report(sandbox, path))
-                for path in await _new_files(sandbox, call.report, scratch, folder)
-            ]
-            results = merge_results(result for report in reports for result in report)
+            return await _in_files(sandbox, parse, call.report, scratch, folder), ran.text, True
+        case "ctest" | "phpunit" | "junit" | "nose2" | "catch2":
+            return await asyncio.to_thread(_ALONE[call.format], report), ran.text, True
+        case "nextest":
+            results = await asyncio.to_thread(parse_nextest, report)
+            if not results:
+                # The repository's own settings name another file.
+                where = "*/nextest/*/*.xml"
+                results = await _in_files(sandbox, parse_nextest, where, scratch, folder)
             return results, ran.text, True
-        case "ctest":
-            return await asyncio.to_thread(parse_ctest, report), ran.text, True
-        case "phpunit":
-            return await asyncio.to_thread(parse_phpunit, report), ran.text, True
+        case "swift":
+            both = [
+                await asyncio.to_thread(parse_swift, await _report(sandbox, path))
+                for path in (call.report, call.report.replace(".xml", "-swift-testing.xml"))
+            ]
+            return merge_results(result for one in both for result in one), ran.text, True
+        case "bun":
+            return await asyncio.to_thread(parse_bun, report, ran.text), ran.text, True
+        case "deno":
+            return await asyncio.to_thread(parse_deno, report, ran.text), ran.text, True
+        case "playwright":
+            return await asyncio.to_thread(parse_playwright, report, WORKDIR), ran.text, True
         case "rspec":
             results, complete = await asyncio.to_thread(parse_rspec, report)
             return results, ran.text, complete
         case "minitest":
             return await asyncio.to_thread(parse_minitest, ran.text), ran.text, True
-        case "junit":
-            return await asyncio.to_thread(parse_junit, report), ran.text, True
         case "node":
             plain = report.replace(f'"{WORKDIR}/'.encode(), b'"')
             return await asyncio.to_thread(parse_junit, plain), ran.text, True
@@ -284,6 +334,59 @@ async def _results(
         case "ava":
             results, complete = await asyncio.to_thread(parse_ava, report)
             return results, ran.text, complete or not results
+
+
+async def _in_files(
+    sandbox: Sandbox,
+    parse: Callable[[bytes], tuple[TestResult, ...]],
+    pattern: str,
+    scratch: str,
+    folder: str,
+) -> tuple[TestResult, ...]:
+    reports = [
+        await asyncio.to_thread(parse, await _report(sandbox, path))
+        for path in await _new_files(sandbox, pattern, scratch, folder)
+    ]
+    return merge_results(result for report in reports for result in report)
+
+
+async def _with_cases(
+    sandbox: Sandbox,
+    folder: str,
+    part: Part,
+    ran: CommandResult,
+    results: tuple[TestResult, ...],
+) -> tuple[TestResult, ...]:
+    """With what became of the cases in programs that are made with GoogleTest.
+
+    Such a program may be a single test to CTest, or a step of `make check`; that command as a whole
+    is a test as well then, since its other steps may fail.
+    """
+    if results and kind_of(part.command) == "other":
+        return results
+    listed = await sandbox.run(f"find {folder} -name '*.xml' 2>/dev/null | head -n {_MAX_REPORTS}")
+    paths = sorted(listed.text.splitlines())
+    programs = {PurePosixPath(path).stem for path in paths}
+    found: list[TestResult] = []
+    alone = 0
+    for path in paths:
+        stem = PurePosixPath(path).stem
+        # A program that is called again writes into another file with a number.
+        first = re.sub(r"_\d+$", "", stem)
+        program = first if first in programs else stem
+        report = await _report(sandbox, path)
+        cases = await asyncio.to_thread(parse_googletest, report, program)
+        if results and len(cases) == 1:
+            # CTest knows each case, and calls the program for each by itself.
+            alone += 1
+            if alone == _MOST_ALONE:
+                break
+            continue
+        found += cases
+    if found and not results:
+        passed = ran.exit_code == 0 and not ran.timed_out
+        results = (TestResult(name=part.command, outcome="passed" if passed else "failed"),)
+    return merge_results((*results, *found))
 
 
 def _told_through_a_pipe(command: str, report: str) -> str:

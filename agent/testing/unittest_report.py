@@ -2,7 +2,8 @@
 
 This file is copied into the sandbox and run there by the repository's own Python: it uses the
 standard library only and the syntax of Python 3.7. First argument: the file to write; the rest
-is what `python -m unittest` would take.
+is what `python -m unittest` would take; or `--program` and a script (or `-m` and a module) with its
+arguments that runs tests by `unittest.TextTestRunner`, as Django's `manage.py test` does.
 """
 
 # mypy: ignore-errors
@@ -10,6 +11,7 @@ is what `python -m unittest` would take.
 
 import os
 import re
+import runpy
 import sys
 import time
 import unittest
@@ -78,6 +80,11 @@ class ReportingRunner(unittest.TextTestRunner):
     resultclass = ReportingResult
     report = ""
 
+    def __init__(self, *args, **kwargs):
+        # Results of another class would not be reported.
+        kwargs.pop("resultclass", None)
+        super().__init__(*args, **kwargs)
+
     def run(self, test):
         """Run, then write."""
         result = super().run(test)
@@ -108,8 +115,23 @@ def main():
     """Run as `unittest` does, from the current folder."""
     ReportingRunner.report = sys.argv.pop(1)
     sys.path[0] = os.getcwd()  # noqa: PTH109 - text, as the import system wants it
+    if sys.argv[1:2] == ["--program"]:
+        _run_program(sys.argv[2:])
+        return
     sys.argv[0] = "python -m unittest"
     unittest.main(module=None, testRunner=ReportingRunner)
+
+
+def _run_program(words):
+    """As `python` would run a script or module, with our runner in place of unittest's."""
+    unittest.TextTestRunner = unittest.runner.TextTestRunner = ReportingRunner
+    if words[0] == "-m":
+        sys.argv = words[1:]
+        runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+    else:
+        sys.argv = words
+        sys.path[0] = os.path.dirname(os.path.abspath(words[0]))  # noqa: PTH100, PTH120 - text
+        runpy.run_path(words[0], run_name="__main__")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,12 @@ import re
 
 from agent.testing.runners import Kind, kind_of
 
+_OF_MANY_WORDS: tuple[Kind, ...] = (
+    *("ctest", "meson", "phpunit", "rspec", "minitest", "dotnet", "pest", "catch2", "exunit"),
+    "swift",
+)
+"""Runners whose words are looked for in all of their outputs."""
+
 _SAYS: tuple[tuple[frozenset[Kind], str], ...] = (
     (
         frozenset({"pytest", "tox"}),
@@ -14,7 +20,7 @@ _SAYS: tuple[tuple[frozenset[Kind], str], ...] = (
         r"|error: unrecognized arguments|^=* ?\d+ deselected(?:, \d+ warnings?)? in",
     ),
     (
-        frozenset({"unittest"}),
+        frozenset({"unittest", "django", "nose2"}),
         r"^NO TESTS RAN|^Ran 0 tests in|"
         r"^AttributeError: (?:module|type object) '[^'\n]+' has no attribute '[^'\n]+'$",
     ),
@@ -40,34 +46,46 @@ _SAYS: tuple[tuple[frozenset[Kind], str], ...] = (
         r"|Couldn[’']t find any (?:files to test|matching tests)",
     ),
     (
+        frozenset({"jasmine", "bun", "deno", "playwright"}),
+        r"^No specs found|did not match any test files|^error: regex .{1,1000} matched 0 tests"
+        r"|^error: No test modules found|\| 0 passed(?: \(\d+ steps?\))? \| 0 failed"
+        r"|^Error: No tests found|^0 specs, 0 failures|No tests found!$",
+    ),
+    (
         frozenset({"go"}),
         r"no test files\]?$|no tests to run|matched no packages|directory not found|"
         r"\[setup failed\]|go\.mod file not found",
     ),
     (
-        frozenset({"cargo"}),
-        r"no test target named|^running 0 tests$|could not find `Cargo.toml`",
+        frozenset({"cargo", "nextest"}),
+        r"no test target named|^running 0 tests$|could not find `Cargo.toml`|"
+        r"^error: no tests to run",
     ),
     (
-        frozenset({"maven", "gradle"}),
+        frozenset({"maven", "gradle", "sbt"}),
         r"No tests were executed|No tests found for given includes|No tests matching pattern|"
         r"No tests to run",
     ),
     (
-        frozenset({"other", "ctest", "meson", "phpunit", "rspec", "minitest", "dotnet"}),
+        frozenset({"other", *_OF_MANY_WORDS}),
         r"^No tests executed!|^No tests found|^Test file \"[^\"]*\" not found|^Cannot open file \"|"
         r"^No examples found|^0 examples, 0 failures|An error occurred while loading|"
         r"^LoadError:|cannot load such file|^Could not find test|No test files? found|"
         r"^no tests? (?:ran|found|defined)|^No tests were found!!!|^Total tests: 0|"
-        r"No test is available in|"
+        r"No test is available in|INFO\s+No tests found|"
+        r"^\[==========\] 0 tests from 0 test (?:suites|cases) ran|^No tests ran|"
+        r"^The --only option was given to \"mix test\" but no test was executed|"
+        r"^Paths given to \"?mix test\"? did not match|^There are no tests to run|"
+        r"No matching test cases were run|"
         r"^1\.\.0(?:\s|$)",
     ),
 )
 """What runners print when nothing ran: pytest, unittest, Jest, Vitest, Mocha, Node, node-tap,
-tape, AVA, Go, Cargo, Maven, Gradle; PHPUnit, RSpec, Minitest, .NET, CTest and TAP at the end."""
+tape, AVA, Jasmine, Bun, Deno, Playwright, Go, Cargo, nextest, Maven, Gradle, sbt; PHPUnit, RSpec,
+Minitest, .NET, CTest, Pest, GoogleTest, Catch2, ExUnit, Swift and TAP at the end."""
 
 _LATER: dict[str, tuple[str, str, bool]] = {
-    "unittest": ("AttributeError", r"^Ran 1 test in", True),
+    **dict.fromkeys(("unittest", "django"), ("AttributeError", r"^Ran 1 test in", True)),
     "mocha": ("0 passing", r"^[^\S\n]*[1-9]\d* failing", False),
     "node": ("pass 0", r"^[#ℹ] fail 0$", True),
     "cargo": ("running 0", r"^running [1-9]", False),
@@ -76,7 +94,10 @@ _LATER: dict[str, tuple[str, str, bool]] = {
 
 _SOME_RAN: dict[str, str] = {
     "pytest": r"^.*\b\d+ (?:passed|failed)\b",
-    "unittest": r"^FAIL: |\A(?>[\s\S]*?^Ran [1-9]\d* tests?)[\s\S]*failures=",
+    **dict.fromkeys(
+        ("unittest", "django"),
+        r"^FAIL: |\A(?>[\s\S]*?^Ran [1-9]\d* tests?)[\s\S]*failures=",
+    ),
     "go": r"^[^\S\n]*--- FAIL|^panic: |^FAIL\s+\S+\s+(?:[\d.]+s|\[build failed\])",
     "jest": r"^Tests:.*\b\d+ (?:passed|failed)\b",
     "vitest": r"^[^\S\n]*Tests\s.*\b\d+ (?:passed|failed)\b",
@@ -85,6 +106,8 @@ _SOME_RAN: dict[str, str] = {
     "tape": r"^(?:not )?ok 1\b",
     "ava": r"^(?:not )?ok 1\b",
     "cargo": r"^test \S+ \.\.\. (?:ok|FAILED)",
+    "nextest": r"^\s+(?:PASS|FAIL) \[",
+    "other": r"^\[==========\] Running [1-9]",
 }
 """What shows that tests ran nonetheless; a word of theirs may be in what a test prints."""
 

@@ -1,9 +1,12 @@
 """Results per test from XML reports that are JUnit's in part or not at all: CTest, Meson, PHPUnit,
-.NET.
+Pest, .NET, nose2, nextest, sbt, GoogleTest, Catch2, Swift.
 
-Sources: what CTest 3.25, Meson 1.0 and PHPUnit 9.6 write; Microsoft's schema of TRX
-(`vstst.xsd`, with the documentation of `dotnet test --logger trx`) for .NET, which has not been
-tried here.
+Sources: what CTest 3.25, Meson 1.0, PHPUnit 9.6, nose2 0.16, cargo-nextest 0.9, GoogleTest 1.12 and
+Catch2 2.13 write. Not tried here: .NET, after Microsoft's schema of TRX (`vstst.xsd`, with the
+documentation of `dotnet test --logger trx`); sbt, after its `JUnitXmlTestsListener`; Swift, after
+the `XUnitGenerator` of its package manager; Pest, after its `JUnitLogger` (all in their
+repositories: github.com/sbt/sbt, github.com/swiftlang/swift-package-manager,
+github.com/pestphp/pest).
 """
 
 from __future__ import annotations
@@ -58,6 +61,74 @@ def _phpunit_case(case: Element) -> TestResult:
     group = case.get("class") or case.get("classname", "").replace(".", "\\")
     name = case.get("name", "")
     return result_of_case(case, f"{group}::{name}" if group else name)
+
+
+def parse_nose2(data: bytes) -> tuple[TestResult, ...]:
+    """nose2's `--junit-xml`. Names: `package.module.Class.test`, as it takes them back."""
+    return parse_junit(data, _nose2_case)
+
+
+_NOT_IMPORTED = "nose2.loader.ModuleImportFailure."
+
+
+def _nose2_case(case: Element) -> TestResult:
+    # A part of a test (`subTest`) is called after it, its parameters in brackets.
+    test = case.get("name", "").partition(" (")[0]
+    name = f"{case.get('classname', '')}.{test}"
+    return result_of_case(case, name.removeprefix(_NOT_IMPORTED))
+
+
+def parse_nextest(data: bytes) -> tuple[TestResult, ...]:
+    """cargo-nextest's JUnit XML. Names: `crate::binary path::of::test`, as it prints them."""
+    return parse_junit(
+        data,
+        lambda case: result_of_case(case, f"{case.get('classname', '')} {case.get('name', '')}"),
+    )
+
+
+def parse_sbt(data: bytes) -> tuple[TestResult, ...]:
+    """sbt's `test-reports`. Names: `package.Class#title of the test`."""
+    return parse_junit(
+        data,
+        lambda case: result_of_case(case, f"{case.get('classname', '')}#{case.get('name', '')}"),
+    )
+
+
+def parse_swift(data: bytes) -> tuple[TestResult, ...]:
+    """Swift's `--xunit-output`. Names: `Module.Class/test`, as its `--filter` takes them."""
+    return parse_junit(
+        data,
+        lambda case: result_of_case(case, f"{case.get('classname', '')}/{case.get('name', '')}"),
+    )
+
+
+def parse_googletest(data: bytes, program: str) -> tuple[TestResult, ...]:
+    """GoogleTest's XML. Names: `program::Suite.Case`. Of a mere list of its cases, none."""
+
+    def read(case: Element) -> TestResult:
+        name = f"{program}::{case.get('classname', '')}.{case.get('name', '')}"
+        result = result_of_case(case, name)
+        match case.get("status"):
+            case "run":
+                return result
+            case None:
+                return result.model_copy(update={"name": ""})
+            case _:
+                return result.model_copy(update={"outcome": "skipped"})
+
+    return tuple(result for result in parse_junit(data, read) if result.name)
+
+
+def parse_catch2(data: bytes) -> tuple[TestResult, ...]:
+    """Catch2's JUnit XML. Names: `test case`, `test case/section`."""
+    return parse_junit(data, _catch2_case)
+
+
+def _catch2_case(case: Element) -> TestResult:
+    result = result_of_case(case, case.get("name", ""))
+    # `[!mayfail]` and `[!shouldfail]`: it may fail without harm, and says nothing then.
+    may_fail = any(child.tag == "skipped" for child in case)
+    return result.model_copy(update={"outcome": "skipped"}) if may_fail else result
 
 
 def parse_trx(data: bytes) -> tuple[TestResult, ...]:

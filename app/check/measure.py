@@ -120,7 +120,7 @@ def report_of(
         environment=found.environment.source,
         image=found.image,
         cached=found.cached,
-        setup_s=round(max(found.duration_s - (0 if found.cached else suite_s), 0.0), 1),
+        setup_s=round(max(found.duration_s - found.trials_s, 0.0), 1),
         test_command=found.trial.command if found.trial else "",
         suite_s=round(suite_s, 1),
         tests=dict(Counter(result.outcome for result in first.results)) if first else {},

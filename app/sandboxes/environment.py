@@ -182,6 +182,7 @@ async def image_for(
 
     tree_id = await asyncio.to_thread(tree_hash, tree)
     kept = KeptTrials(settings.state_dir / TRIALS, tree_id, request.scope)
+    in_suites: list[float] = []
 
     async def run_suite(prepared: PreparedEnvironment) -> Trial | None:
         if prepared.environment.explicit and not request.always_try:
@@ -191,7 +192,9 @@ async def image_for(
         if trial is None:
             progress("Running the tests once in this environment …")
             opened = partial(open_in, prepared.image)
+            started = time.monotonic()
             trial = await try_suite(opened, request.test_command, request.test_timeout_s)
+            in_suites.append(time.monotonic() - started)
             if trial is not None:
                 await asyncio.to_thread(kept.keep, image, request.test_command, trial)
         return trial
@@ -212,7 +215,7 @@ async def image_for(
     prepared = replace(
         result.best.prepared, failed=result.failed, duration_s=time.monotonic() - begun
     )
-    tested = _tested(prepared, result)
+    tested = replace(_tested(prepared, result), trials_s=sum(in_suites))
     if repairer is not None and prepared.failed and prepared.environment.is_bare:
         progress("The model is looking for a working set-up …")
         better = await repair_setup(repairer, repair_context, prepared.failed)
@@ -246,6 +249,8 @@ class TestedEnvironment(PreparedEnvironment):
 
     trial: Trial | None = None
     """None: the suite was not run."""
+    trials_s: float = 0.0
+    """Seconds of `duration_s` in which the suite ran, in this environment and in others."""
     others: tuple[str, ...] = ()
     """Environments that were made and are worse, a line each."""
     speaks_in_part: bool = False
