@@ -47,7 +47,7 @@ from sandbox.errors import FileMissing, FileRefused
 from sandbox.protocol import WORKDIR, CommandResult, Sandbox
 
 _WATCHED = "PATCHWRIGHT_WATCHED"
-_PYTEST_REPORT = Path(__file__).with_name("pytest_report.py")
+_REPORTERS_AT = Path(__file__).with_name("reporters")
 _CANNOT_RUN = (126, 127)
 """How shells say that a program cannot be run, or is not there."""
 _IN_ONE_FILE = ("pytest", "junit", "node", "jest", "mocha", "tap", "ava", "ctest", "phpunit",
@@ -238,9 +238,11 @@ async def _run_once(
     call = invocation(part.command, selection, scratch, plugin=how == "plugin")
     line = _as_typed(part.command, quote_selection(selection)) if how == "bare" else call.command
     for name in _REPORTERS.get(kind_of(part.command), ()):
-        await sandbox.write(f"{scratch}/{name}", Path(__file__).with_name(name).read_bytes())
+        await sandbox.write(f"{scratch}/{name}", (_REPORTERS_AT / name).read_bytes())
     if call.format == "pytest":
-        await sandbox.write(f"{scratch}/{plugin_of(scratch)}.py", _PYTEST_REPORT.read_bytes())
+        await sandbox.write(
+            f"{scratch}/{plugin_of(scratch)}.py", (_REPORTERS_AT / "pytest_report.py").read_bytes()
+        )
     exports = "".join(f"export {n}={shlex.quote(v)}\n" for n, v in variables.items())
     before = await sandbox.snapshot()
     command = in_tree(f"{exports}{line}", f"touch {scratch}/start", part.folder)

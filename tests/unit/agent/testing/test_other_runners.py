@@ -241,6 +241,39 @@ def test_test_units_lines() -> None:
         ("bundle exec rake test", "minitest", "A::B#test_c[1]",
          """export TESTOPTS='-v '"'"'--name=/^(test_c\\[1\\])$/'"'"''\nbundle exec rake test"""),
         ("dotnet test", "dotnet", "A.B.C", "--logger trx --filter FullyQualifiedName=A.B.C"),
+        ("python manage.py test shop -v 2", "django", "shop.tests.T.test_a\nshop/tests.py::U",
+         "python /t/unittest_report.py /t/report --program manage.py test -v 2 shop.tests.T.test_a"
+         " shop.tests.U"),
+        ("django-admin test", "django", "", "python3 /t/unittest_report.py /t/report --program "
+         "-m django test"),
+        ("python3 -m nose2 -v", "nose2", "t.test_a.T.test_b:1", "nose2 --plugin "
+         "nose2.plugins.junitxml --junit-xml --junit-xml-path /t/report -v t.test_a.T.test_b:1"),
+        ("npx --no-install jasmine", "jasmine", "spec/a.js::Sum (adds)\nspec/b.js",
+         "jasmine --reporter=/t/jasmine_report.cjs spec/a.js spec/b.js "
+         "--filter='^(?:Sum \\(adds\\))$'"),
+        ("bun test", "bun", "a.test.ts::Sum adds", "bun test --reporter=junit "
+         "--reporter-outfile=/t/report ./a.test.ts -t '^(?:Sum adds)$'"),
+        ("deno test -A", "deno", "a_test.ts::outer > two", "deno test --junit-path=/t/report -A "
+         "--filter '/^(?:outer|outer > two)$/' a_test.ts"),
+        ("npx playwright test -c ct.js", "playwright", "src/a.spec.tsx::Hello greets",
+         r"-c ct.js 'src/a\.spec\.tsx' -g '(?:^|\s)(?:Hello greets)(?:\s@\S+)*$'"),
+        ("cargo nextest run --workspace", "nextest", "nx tests::works\nnx::it outside",
+         "-E '(binary_id(=nx) & test(=tests::works)) | (binary_id(=nx::it) & test(=outside))'"),
+        ("sbt test", "sbt", "a.SumSpec#adds 1.5\na.SumSpec#later", "sbt 'testOnly a.SumSpec'"),
+        ("sbt -Dx=1 'testOnly a.*'", "sbt", "a.B#c", "sbt -Dx=1 'testOnly a.B'"),
+        ("vendor/bin/pest", "pest", r"Tests\SumTest::it adds",
+         r"pest --log-junit /t/report --filter '/^(Tests\\SumTest::it adds)$/'"),
+        ("php artisan test", "phpunit", "", "php artisan test --log-junit /t/report"),
+        ("make && ./tests -r junit -o x.xml", "catch2", "adds, two\nwrong/one",
+         r"./tests --reporter junit --out /t/report 'adds\, two,wrong/one,wrong'"),
+        ("make check", "other", "g::Sum.Adds\ng::All/P.Goes/0",
+         "export GTEST_OUTPUT=xml:/t/googletest/ GTEST_FILTER=Sum.Adds:All/P.Goes/0\n"),
+        ("ctest -j2", "ctest", "g::Sum.Adds", "ctest --output-junit /t/report -j2"),
+        ("mix test", "exunit", "test/a_test.exs::test adds", "elixir -r /t/exunit_report.exs -S "
+         "mix test --formatter PatchwrightReport --formatter ExUnit.CLIFormatter test/a_test.exs "
+         "--only 'test:test adds'"),
+        ("swift test", "swift", "SumTests.SumTests/testAdds", "swift test --parallel "
+         r"--xunit-output /t/report.xml --filter '^SumTests\.SumTests/testAdds(?:$|/)'"),
     ],
 )  # fmt: skip
 def test_every_runner_is_asked_for_its_own_report_and_for_single_tests(
