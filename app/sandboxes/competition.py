@@ -13,9 +13,9 @@ from agent.journal.events import EnvironmentPrepared
 from app.repo_config.schema import PATH
 from app.sandboxes.trial import Trial
 from sandbox.environment.choose import BARE
-from sandbox.environment.missing import missing_distributions
-from sandbox.environment.python import venv_with
-from sandbox.environment.records import Environment
+from sandbox.environment.missing import broken_checkers, missing_distributions
+from sandbox.environment.python import venv_with, venv_without
+from sandbox.environment.records import Environment, Step
 from sandbox.setup.records import PreparedEnvironment, SetupFailed
 
 MOST = 0.5
@@ -115,20 +115,29 @@ async def _with_what_is_missing(
     manifests: Mapping[str, str],
     deadline: float,
 ) -> list[Competitor]:
-    """The same environment with the distributions that the suite says it misses, round by round.
+    """The same environment with the distributions that the suite says it misses, round by round,
+    and without checkers of style that keep it from starting.
 
     A suite that stops at its first failing import names one of several at a time.
     """
     made: list[Competitor] = []
-    brought: set[str] = set()
+    tried: set[str] = set()
     while len(made) < _ROUNDS and not (made and time.monotonic() > deadline):
         last = made[-1] if made else worse
-        wanted = tuple(name for name in _wanted(last.trial, manifests) if name not in brought)
-        if not wanted:
+        wanted = tuple(name for name in _wanted(last.trial, manifests) if name not in tried)
+        broken = tuple(name for name in broken_checkers(_said(last.trial)) if name not in tried)
+        if not wanted and not broken:
             break
-        brought |= set(wanted)
+        tried |= {*wanted, *broken}
+        before = last.prepared.environment.steps
+        steps = (
+            *(venv_with(wanted, before) if wanted else ()),
+            *(venv_without(broken) if broken else ()),
+        )
+        changes = [f"with {', '.join(wanted)}"] * bool(wanted)
+        changes += [f"without {', '.join(broken)}"] * bool(broken)
         try:
-            made.append(await _with(wanted, last.prepared, prepare, run_suite))
+            made.append(await _with(steps, changes, last.prepared, prepare, run_suite))
         except SetupFailed:
             if not made:
                 raise
@@ -137,11 +146,14 @@ async def _with_what_is_missing(
 
 
 async def _with(
-    wanted: Sequence[str], prepared: PreparedEnvironment, prepare: Prepare, run_suite: Try
+    steps: tuple[Step, ...],
+    changes: Sequence[str],
+    prepared: PreparedEnvironment,
+    prepare: Prepare,
+    run_suite: Try,
 ) -> Competitor:
     before = prepared.environment
-    steps = venv_with(wanted, before.steps)
-    source = f"{before.source}, with {', '.join(wanted)}"
+    source = ", ".join((before.source, *changes))
     more = replace(before.with_more(prepared.image, steps), source=source)
     made = await prepare(more)
     whole = replace(before, source=source, steps=(*before.steps, *steps))
@@ -150,11 +162,16 @@ async def _with(
 
 def _wanted(trial: Trial | None, manifests: Mapping[str, str]) -> tuple[str, ...]:
     """The distributions that would bring what a suite says it misses."""
+    return missing_distributions(_said(trial), manifests)
+
+
+def _said(trial: Trial | None) -> str:
+    """What a suite that does not run well says of its tests, or of why none ran."""
     if trial is None or trial.readiness.ready:
-        return ()
+        return ""
     said = [trial.run.output[-20_000:]] if not trial.run.results else []
     said += [r.message for r in trial.run.results if r.outcome != "passed"]
-    return missing_distributions("\n".join(said), manifests)
+    return "\n".join(said)
 
 
 def _rank(one: Competitor) -> tuple[bool, bool, int, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,15 @@ MANIFESTS = ("package.json", ".npmrc", ".yarnrc.yml", "pnpm-workspace.yaml", *LO
 
 _PACKAGES = re.compile(r"^packages\s*:", re.M)
 _VERSION = re.compile(r"^(npm|pnpm|yarn)@(\d+\.\d+\.\d+)")
+_REGISTRY = "$(npm config get registry | sed 's,/*$,,')"
+"""npm's own: Yarn goes to a host of its own where nothing is configured."""
+_HOSTS_OF_LOCK = (
+    r"s,^(  resolved \")https?://registry\.(yarnpkg\.com|npmjs\.org)/,\1" + f"{_REGISTRY}/,"
+)
+"""The public registry's hosts in a lock of Yarn 1, which it would ask whatever is configured; npm
+replaces them in its own locks (`replace-registry-host`). What is fetched has the lock's hash."""
+_FROM_REGISTRY = re.compile(r"(?!.*[:/])|~?\.{0,2}/|npm:|workspace:|file:|link:|portal:|catalog:")
+_KINDS = ("dependencies", "devDependencies", "optionalDependencies")
 
 
 def steps(
@@ -26,6 +36,9 @@ def steps(
     manifest = _object(texts.get("package.json", ""))
     there = set(names) if resolution.locked else set(names) - set(LOCKS)
     install = _install(there, texts if resolution.locked else {}, manifest)
+    elsewhere = _from_elsewhere(manifest) if resolution.one_by_one else ()
+    if elsewhere:
+        install = [_without(elsewhere, f"npm install --no-package-lock {QUIET}")]
     if not install and not _has_dependencies(manifest):
         return NODE_AND_NPM
     dated = f" --before={resolution.as_of}" if resolution.as_of else ""
@@ -50,14 +63,19 @@ def _install(names: set[str], texts: Texts, manifest: dict[str, Any]) -> list[st
         if "__metadata:" in texts.get("yarn.lock", "") or version.split(".")[0] > "1":
             berry = f"@yarnpkg/cli-dist@{version or '4'}"
             frozen = " --immutable" if "yarn.lock" in names else ""
+            own = "npmRegistryServer" in texts.get(".yarnrc.yml", "")
+            registry = "" if own else f'YARN_NPM_REGISTRY_SERVER="{_REGISTRY}" '
             settings = (
-                "YARN_NODE_LINKER=node-modules YARN_ENABLE_GLOBAL_CACHE=true "
+                f"{registry}YARN_NODE_LINKER=node-modules YARN_ENABLE_GLOBAL_CACHE=true "
                 "YARN_GLOBAL_FOLDER=/tmp/yarn YARN_ENABLE_TELEMETRY=0 YARN_IGNORE_PATH=1"
             )
             return [_tool(berry), f"{settings} yarn install{frozen}"]
         frozen = " --frozen-lockfile" if "yarn.lock" in names else ""
         flags = "--non-interactive --cache-folder /tmp/yarn"
-        return [_tool(f"yarn@{version or '1'}"), f"yarn install{frozen} {flags}"]
+        call = f'YARN_REGISTRY="{_REGISTRY}" yarn install{frozen} {flags}'
+        if frozen:
+            call = _changed("yarn.lock", f'sed -i -E "{_HOSTS_OF_LOCK}" yarn.lock', call)
+        return [_tool(f"yarn@{version or '1'}"), call]
     if names & {"package-lock.json", "npm-shrinkwrap.json"}:
         return [f"npm ci {QUIET}"]
     return []
@@ -88,13 +106,48 @@ def node_from_npm(version: str) -> Step:
     return Step(command, shared=True)
 
 
+def _changed(file: str, change: str, command: str) -> str:
+    """A command that sees a changed file, which is as before when it has ended."""
+    return (
+        f"cp {file} /tmp/{file} && {change} && "
+        f"{{ {command}; status=$?; mv /tmp/{file} {file}; [ $status = 0 ]; }}"
+    )
+
+
+def _from_elsewhere(manifest: dict[str, Any]) -> tuple[str, ...]:
+    """The dependencies that no registry has: those of git and of addresses.
+
+    https://docs.npmjs.com/cli/configuring-npm/package-json#dependencies
+    """
+    return tuple(
+        name
+        for kind in _KINDS
+        for name, wanted in _table(manifest.get(kind)).items()
+        if isinstance(wanted, str) and not _FROM_REGISTRY.match(wanted)
+    )
+
+
+def _without(names: Sequence[str], command: str) -> str:
+    """A command that does not see some dependencies of the package.json."""
+    script = (
+        "const fs = require('fs'), all = JSON.parse(fs.readFileSync('package.json'));"
+        f"for (const kind of {json.dumps(_KINDS)}) for (const name of {json.dumps(names)}) "
+        "if (all[kind]) delete all[kind][name];"
+        "fs.writeFileSync('package.json', JSON.stringify(all));"
+    )
+    return _changed("package.json", f"node -e {shlex.quote(script)}", command)
+
+
 def _tool(package: str) -> str:
     return f"npm install -g --prefix {TOOLS} {QUIET} {package}"
 
 
 def _has_dependencies(manifest: dict[str, Any]) -> bool:
-    keys = ("dependencies", "devDependencies", "optionalDependencies", "workspaces")
-    return any(manifest.get(key) for key in keys)
+    return any(manifest.get(key) for key in (*_KINDS, "workspaces"))
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _object(text: str) -> dict[str, Any]:

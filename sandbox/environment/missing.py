@@ -1,4 +1,4 @@
-"""What a suite says it misses, and the distributions that would bring it.
+"""What a suite says it misses, and the distributions that would bring it; and what breaks it.
 
 A module's name is no distribution's name, and anybody may publish under a name that nobody has
 taken: so only what a reviewed table knows, or what the project's own manifests name, is installed.
@@ -24,6 +24,13 @@ _MARKER = re.compile(r"'(\w{1,60})' not found in `markers`")
 _REQUIRED = re.compile(r"Missing required plugins?: (.{1,300})")
 _REQUIREMENT = re.compile(r"[a-z][\w.-]{1,60}(?:[<>=!~]=?[\w.*]{1,20},?)*")
 _NO_ASYNC = re.compile(r"async def functions? (?:are not natively supported|and no async plugin)")
+
+_BROKEN = re.compile(r"PluginValidationError: Plugin '([\w.-]{1,60})' for hook")
+_CHECKERS = {
+    name: f"pytest-{name}"
+    for name in ("black", "flake8", "isort", "mypy", "pep8", "pycodestyle", "pydocstyle", "pylint")
+}
+"""Plugins by their names that check how code is written: no test needs them."""
 
 _OF_OPTION = (
     (r"--cov(?:-[\w-]+)?(?:=|$)", "pytest-cov"),
@@ -216,6 +223,15 @@ def missing_distributions(said: str, manifests: Mapping[str, str]) -> tuple[str,
         found.append("pytest-asyncio")
     found += [_of_module(module, named) for module in _python_modules(said)]
     return tuple(dict.fromkeys(name for name in found if name))
+
+
+def broken_checkers(said: str) -> tuple[str, ...]:
+    """The distributions of checkers of style that keep pytest from starting, by its own words.
+
+    Those that are no longer kept up stop it as soon as a hook of pytest changes.
+    """
+    names = (name.removeprefix("pytest_").removeprefix("pytest-") for name in _BROKEN.findall(said))
+    return tuple(dict.fromkeys(_CHECKERS[name] for name in names if name in _CHECKERS))
 
 
 def _of_option(word: str) -> str:

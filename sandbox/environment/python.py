@@ -90,6 +90,12 @@ def venv_with(requirements: Sequence[str], before: Sequence[Step]) -> tuple[Step
     return (Step(f"python3 -m venv --system-site-packages {VENV}"), Step(command))
 
 
+def venv_without(distributions: Sequence[str]) -> tuple[Step, ...]:
+    """Steps that remove distributions from the virtual environment."""
+    remove = f"{VENV}/bin/python3 -m pip uninstall -q -y {shlex.join(distributions)}"
+    return (Step(remove),)
+
+
 def _installer(resolution: Resolution) -> str:
     if not resolution.as_of:
         return _PIP

@@ -74,6 +74,20 @@ async def test_the_first_that_runs_the_suite_well_ends_it() -> None:
     assert why_degraded(result) == ""
 
 
+NOT_LOADED = "pluggy._manager.PluginValidationError: Plugin 'flake8' for hook 'pytest_collect_file'"
+
+
+async def test_a_checker_of_style_that_stops_pytest_is_taken_out() -> None:
+    run = SuiteRun(command="python3 -m pytest -q", exit_code=4, output=NOT_LOADED)
+    stopped = Trial(command=run.command, run=run, readiness=judge_suite(run))
+    outcomes = {"locked": stopped, "locked, without pytest-flake8": trial_of(5)}
+    result, tried = await held([LOCKED, Environment(BARE)], outcomes)
+    assert tried == ["locked", "locked, without pytest-flake8"]
+    best = result.best.prepared.environment
+    assert "pip uninstall -q -y pytest-flake8" in best.steps[-1].command
+    assert why_degraded(result) == ""
+
+
 async def test_the_best_wins_and_not_the_first_that_can_be_made() -> None:
     outcomes = {"locked": trial_of(3, failed=20), "dated": trial_of(23)}
     result, tried = await held([LOCKED, DATED, Environment(BARE)], outcomes)
