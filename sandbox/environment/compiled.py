@@ -1,5 +1,5 @@
-"""Go, Rust, Java, Ruby, PHP, C and C++: toolchain, and dependencies brought in for a run without a
-network."""
+"""Go, Rust, Java, Ruby, PHP, Elixir, C and C++: toolchain, and dependencies brought in for a run
+without a network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ JAVA = (
 RUBY = ("Gemfile", "Gemfile.lock")
 PHP = ("composer.json",)
 C = ("CMakeLists.txt", "Makefile", "GNUmakefile", "makefile", "configure.ac", "meson.build")
-MANIFESTS = (*GO, *RUST, *JAVA, *RUBY, *PHP, *C)
+ELIXIR = ("mix.exs",)
+MANIFESTS = (*GO, *RUST, *JAVA, *RUBY, *PHP, *ELIXIR, *C)
 
 VARIABLES = (
     ("GOMODCACHE", f"{PREFIX}/go/mod"),
@@ -30,6 +31,9 @@ VARIABLES = (
     ("CARGO_HOME", f"{PREFIX}/cargo"),
     ("BUNDLE_PATH", f"{PREFIX}/bundle"),
     ("GRADLE_RO_DEP_CACHE", f"{PREFIX}/gradle"),
+    ("DENO_DIR", f"{PREFIX}/deno"),
+    ("MIX_HOME", f"{PREFIX}/mix"),
+    ("HEX_HOME", f"{PREFIX}/hex"),
     ("MAVEN_OPTS", f"-Dmaven.repo.local={PREFIX}/maven"),
 )
 """Where the tools look for what set-up brought. Set in the image, so also in the run."""
@@ -66,6 +70,7 @@ def steps(
         *_java(there, folder),
         *_ruby(there, folder),
         *_php(there, folder),
+        *_elixir(there, texts, folder),
         *_c(there),
     )
 
@@ -120,6 +125,19 @@ def _php(names: set[str], folder: str) -> list[Step]:
     packages = ("php-cli", "php-mbstring", "php-xml", "php-curl", "composer", "unzip", "git")
     install = "COMPOSER_CACHE_DIR=/tmp/composer composer install --no-interaction --no-progress -q"
     return [apt(packages, unless="composer"), Step(install, folder=folder)]
+
+
+_MIX_DEPENDENCY = re.compile(r"\{\s*:\w+\s*,")
+
+
+def _elixir(names: set[str], texts: Texts, folder: str) -> list[Step]:
+    if "mix.exs" not in names:
+        return []
+    found = [apt(("elixir",), unless="mix")]
+    if _MIX_DEPENDENCY.search(texts.get("mix.exs", "")):
+        fetch = "mix local.hex --force && mix local.rebar --force && mix deps.get"
+        found.append(Step(f"export MIX_ENV=test; {fetch}", folder=folder))
+    return found
 
 
 def _c(names: set[str]) -> list[Step]:

@@ -1,4 +1,4 @@
-"""JavaScript and TypeScript projects: npm, pnpm, yarn."""
+"""JavaScript and TypeScript projects: npm, pnpm, yarn, Bun, Deno."""
 
 from __future__ import annotations
 
@@ -11,11 +11,23 @@ from typing import Any
 from sandbox.environment.npm import FOUND, NODE_AND_NPM, QUIET, TOOLS
 from sandbox.environment.records import LOCKED, Resolution, Step, Texts
 
-LOCKS = ("package-lock.json", "npm-shrinkwrap.json", "pnpm-lock.yaml", "yarn.lock")
-MANIFESTS = ("package.json", ".npmrc", ".yarnrc.yml", "pnpm-workspace.yaml", *LOCKS)
+_BUN_LOCKS = ("bun.lock", "bun.lockb")
+_TEXT_LOCKS = (
+    "package-lock.json",
+    "npm-shrinkwrap.json",
+    "pnpm-lock.yaml",
+    "yarn.lock",
+    "bun.lock",
+)
+LOCKS = tuple(dict.fromkeys((*_TEXT_LOCKS, *_BUN_LOCKS)))
+_DENO = ("deno.json", "deno.jsonc")
+MANIFESTS = (
+    *("package.json", ".npmrc", ".yarnrc.yml", "pnpm-workspace.yaml"),
+    *(*_DENO, *_TEXT_LOCKS),
+)
 
 _PACKAGES = re.compile(r"^packages\s*:", re.M)
-_VERSION = re.compile(r"^(npm|pnpm|yarn)@(\d+\.\d+\.\d+)")
+_VERSION = re.compile(r"^(npm|pnpm|yarn|bun)@(\d+\.\d+\.\d+)")
 _REGISTRY = "$(npm config get registry | sed 's,/*$,,')"
 """npm's own: Yarn goes to a host of its own where nothing is configured."""
 _HOSTS_OF_LOCK = (
@@ -30,9 +42,10 @@ _KINDS = ("dependencies", "devDependencies", "optionalDependencies")
 def steps(
     names: Sequence[str], texts: Texts, folder: str, resolution: Resolution = LOCKED
 ) -> tuple[Step, ...]:
-    """The steps for a project with a package.json; none without one."""
+    """The steps for a project with a package.json, or a deno.json; none without one."""
+    deno = _deno(names, texts, folder)
     if "package.json" not in names:
-        return ()
+        return (*NODE_AND_NPM, *deno) if deno else ()
     manifest = _object(texts.get("package.json", ""))
     there = set(names) if resolution.locked else set(names) - set(LOCKS)
     install = _install(there, texts if resolution.locked else {}, manifest)
@@ -40,10 +53,10 @@ def steps(
     if elsewhere:
         install = [_without(elsewhere, f"npm install --no-package-lock {QUIET}")]
     if not install and not _has_dependencies(manifest):
-        return NODE_AND_NPM
+        return (*NODE_AND_NPM, *deno)
     dated = f" --before={resolution.as_of}" if resolution.as_of else ""
     commands = install or [f"npm install --no-package-lock {QUIET}{dated}"]
-    return (*NODE_AND_NPM, _FASTER_NPM, *(Step(c, folder=folder) for c in commands))
+    return (*NODE_AND_NPM, _FASTER_NPM, *(Step(c, folder=folder) for c in commands), *deno)
 
 
 def _install(names: set[str], texts: Texts, manifest: dict[str, Any]) -> list[str]:
@@ -76,9 +89,26 @@ def _install(names: set[str], texts: Texts, manifest: dict[str, Any]) -> list[st
         if frozen:
             call = _changed("yarn.lock", f'sed -i -E "{_HOSTS_OF_LOCK}" yarn.lock', call)
         return [_tool(f"yarn@{version or '1'}"), call]
+    if names & set(_BUN_LOCKS) or tool == "bun":
+        frozen = " --frozen-lockfile" if names & set(_BUN_LOCKS) else ""
+        return [_tool(f"bun@{version or '1'}"), f"bun install{frozen} --cache-dir /tmp/bun"]
+    bun = [_tool("bun@1")] if _BUN_CALL.search(json.dumps(manifest.get("scripts", ""))) else []
     if names & {"package-lock.json", "npm-shrinkwrap.json"}:
-        return [f"npm ci {QUIET}"]
-    return []
+        return [*bun, f"npm ci {QUIET}"]
+    return [*bun, f"npm install --no-package-lock {QUIET}"] if bun else []
+
+
+_BUN_CALL = re.compile(r"(?<![\w./-])bunx? ")
+
+
+def _deno(names: Sequence[str], texts: Texts, folder: str) -> tuple[Step, ...]:
+    """Deno from the npm registry, and what its settings import into its cache."""
+    settings = next((name for name in _DENO if name in names), None)
+    if settings is None:
+        return ()
+    imports = re.search(r"\"(?:imports|importMap)\"\s*:", texts.get(settings, "")) is not None
+    fetch = (Step("deno install", folder=folder),) if imports else ()
+    return (Step(_tool("deno@2"), shared=True), *fetch)
 
 
 # Where an image or a distribution had an older npm; see `sandbox.environment.npm` for why.
