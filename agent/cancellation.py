@@ -1,4 +1,4 @@
-"""Work that ends when a person stops the run, or when its time is up."""
+"""Work that ends when its run has to stop, or when its time is up."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ Value = TypeVar("Value")
 
 
 async def unless_stopped(
-    stop_requested: Callable[[], bool], work: Coroutine[Any, Any, Value]
+    stop_reason: Callable[[], str], work: Coroutine[Any, Any, Value]
 ) -> Value:
-    """Do the work; when a stop is asked for it is cancelled, and `RunStopped` raised.
+    """Do the work; once there is a reason to stop it is cancelled, and `RunStopped` raised.
 
     At once, even in the middle of a turn or a command; nothing is started after a stop request.
     """
     doing = asyncio.create_task(work)
     try:
         while not doing.done():
-            if stop_requested():
-                raise RunStopped("The run was stopped.")
+            if reason := stop_reason():
+                raise RunStopped(reason)
             await asyncio.wait({doing}, timeout=STOP_POLL_S)
         return doing.result()
     finally:

@@ -28,4 +28,4 @@ class LostLease(AgentError):
 
 
 class RunStopped(AgentError):
-    """A person stopped the run."""
+    """The run has to stop; the message says why."""

@@ -112,9 +112,9 @@ async def debug(
 
     leave_open = False
     try:
-        return await unless_stopped(lambda: store.stop_requested(task.run_id), work())
-    except RunStopped:
-        return end_attempt(journal, "stopped", "A person stopped the run.")
+        return await unless_stopped(lambda: store.stop_reason(task.run_id), work())
+    except RunStopped as stop:
+        return end_attempt(journal, "stopped", str(stop))
     except asyncio.CancelledError:
         leave_open = True
         raise

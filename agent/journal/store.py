@@ -8,6 +8,8 @@ from typing import Protocol
 from agent.journal.events import AnyEvent, Recorded, now
 from agent.model import Record
 
+STOPPED_BY_A_PERSON = "A person stopped the run."
+
 
 class Hint(Record):
     """A person's note for a run."""
@@ -39,8 +41,8 @@ class Store(Protocol):
         """A kept output, or None."""
         ...
 
-    def stop_requested(self, run_id: str) -> bool:
-        """Whether a person asked to stop this run."""
+    def stop_reason(self, run_id: str) -> str:
+        """Why this run has to stop, as a sentence; empty while it may go on."""
         ...
 
     def hints(self, run_id: str, after: int = 0) -> list[Hint]:
@@ -78,9 +80,9 @@ class MemoryStore:
         """A kept output, or None."""
         return self._logs.get((run_id, log_id))
 
-    def stop_requested(self, run_id: str) -> bool:
-        """Whether a person asked to stop this run."""
-        return run_id in self.stopped
+    def stop_reason(self, run_id: str) -> str:
+        """Why this run has to stop, as a sentence; empty while it may go on."""
+        return STOPPED_BY_A_PERSON if run_id in self.stopped else ""
 
     def hints(self, run_id: str, after: int = 0) -> list[Hint]:
         """Notes from people with an id above `after`, oldest first."""

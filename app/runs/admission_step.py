@@ -122,7 +122,7 @@ async def _wait_for_admission(run: ActiveRun, config: EffectiveConfig) -> Done |
     announced, until = "", time.monotonic() + LONGEST_WAIT_S
     while True:
         run.check_lease()
-        if run.store.stop_requested(run.record.id):
+        if run.store.stop_reason(run.record.id):
             return Denied("The run was stopped while it was waiting.")
         match begin_if_admitted(run.store.database, run.record, config, now()):
             case Go():

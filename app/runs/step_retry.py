@@ -29,7 +29,6 @@ from app.storage.store import SqlStore
 from app.telemetry import logs, metrics
 
 STOP_POLL_S = 1.0
-STOPPED = "The run was stopped."
 LONGEST_OUTAGE = timedelta(days=1)
 """Longer outages will not end by themselves; some permanent faults look like outages."""
 
@@ -75,10 +74,11 @@ async def with_retries(
             raise asyncio.CancelledError(str(error))
         if services.ending.is_set() or was_dropped(error):  # the process ends
             raise asyncio.CancelledError(str(error)) from error
-        if isinstance(error, RunStopped) or (
-            heeds_stop and is_transient(error) and store.stop_requested(run_id)
-        ):
-            return Failed(STOPPED, stopped=True)
+        reason = str(error) if isinstance(error, RunStopped) else ""
+        if not reason and heeds_stop and is_transient(error):
+            reason = store.stop_reason(run_id)
+        if reason:
+            return Failed(reason, stopped=True)
         # A step may last for hours: faults with progress in between are not one outage.
         journal = store.events(run_id)
         progress_now = journal_progress.progress(journal)
@@ -100,7 +100,7 @@ async def _pause(store: SqlStore, run_id: str, seconds: float, heeds_stop: bool)
     """Wait, but end early on a stop if the step heeds stops."""
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
-        if heeds_stop and store.stop_requested(run_id):
+        if heeds_stop and store.stop_reason(run_id):
             return
         await asyncio.sleep(min(left, STOP_POLL_S))
 

@@ -81,7 +81,7 @@ async def _ensure_environment(run: ActiveRun, path: Path, commit: str, clone_url
     environment = prepare_environment(
         run.services, run.store, run.record, config, path, issue_text, on_default=on_default
     )
-    await unless_stopped(lambda: run.store.stop_requested(run.record.id), environment)
+    await unless_stopped(lambda: run.store.stop_reason(run.record.id), environment)
 
 
 async def fetch(run: ActiveRun) -> publish.Fetched:

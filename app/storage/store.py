@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from agent.errors import LostLease
 from agent.journal.events import EVENT, AnyEvent, Recorded, RunEnded, now
-from agent.journal.store import Hint
+from agent.journal.store import STOPPED_BY_A_PERSON, Hint
 from app.github.records import Repository
 from app.github.webhook_events import Trigger
 from app.storage import connection as storage_connection
@@ -115,11 +115,15 @@ class SqlStore:
             packed = connection.execute(query).scalar_one_or_none()
         return None if packed is None else zlib.decompress(packed)
 
-    def stop_requested(self, run_id: str) -> bool:
-        """Whether a person asked to stop this run."""
-        query = sa.select(tables.runs.c.stop_requested).where(tables.runs.c.id == run_id)
+    def stop_reason(self, run_id: str) -> str:
+        """Why this run has to stop, as a sentence; empty while it may go on."""
+        runs = tables.runs
+        query = sa.select(runs.c.stop_requested, runs.c.closed).where(runs.c.id == run_id)
         with self._reads.connect() as connection:
-            return bool(connection.execute(query).scalar_one_or_none())
+            row = connection.execute(query).one_or_none()
+        if row is None or not row.stop_requested:
+            return ""
+        return f"Its pull request was {row.closed}." if row.closed else STOPPED_BY_A_PERSON
 
     def hints(self, run_id: str, after: int = 0) -> list[Hint]:
         """Notes from people with an id above `after`, oldest first."""

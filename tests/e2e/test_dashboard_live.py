@@ -50,7 +50,7 @@ def test_a_run_is_seen_live_and_steered(
     assert [h.text for h in store.hints(run_id)] == ["look at <b>the sign</b>"]
     page.get_by_role("button", name="Stop the run").click()
     expect(page.get_by_role("button", name="Stopping")).to_be_disabled()
-    assert store.stop_requested(run_id)
+    assert store.stop_reason(run_id)
     expect(page.locator("#live")).to_have_text("Live.")
     lease = store.claim(run_id, "w")
     lease.finish(run_id, RunEnded(outcome="stopped", attempt=0))

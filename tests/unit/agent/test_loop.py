@@ -233,8 +233,8 @@ async def test_a_stop_ends_a_running_command_at_once():
     sandbox = UnclosedSandbox(FILES)
 
     class Stopping(MemoryStore):
-        def stop_requested(self, run_id: str) -> bool:
-            return (sandbox.root / "started").exists()
+        def stop_reason(self, run_id: str) -> str:
+            return "Stop." if (sandbox.root / "started").exists() else ""
 
     store = Stopping()
     state = await run(model, store, a_task(), sandbox)

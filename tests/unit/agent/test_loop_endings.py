@@ -34,11 +34,11 @@ async def test_a_stop_ends_the_first_run_of_the_tests_too():
     sandbox = UnclosedSandbox(slow)
 
     class Stopping(MemoryStore):
-        def stop_requested(self, run_id: str) -> bool:
-            return any(sandbox.scratch.glob("tests-*/start"))
+        def stop_reason(self, run_id: str) -> str:
+            return "Stop." if any(sandbox.scratch.glob("tests-*/start")) else ""
 
     state = await run(Speaking(Turn(content="no")), Stopping(), a_task(), sandbox)
-    assert state.outcome == "stopped"
+    assert (state.outcome, state.diagnosis) == ("stopped", "Stop.")
     assert state.started is None, "the attempt's first run of the tests was still going on"
     await sandbox.really_close()
 

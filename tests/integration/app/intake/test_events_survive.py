@@ -40,7 +40,7 @@ def test_a_stop_outlasts_an_outage_of_github(world: RunWorld, away: int) -> None
     with world.forge.world() as forge:
         forge["set"]["away"] = away
     asyncio.run(handlers.handle_event(services, "a1", step))
-    assert world.store.stop_requested(run_id)
+    assert world.store.stop_reason(run_id)
     assert services.inbox.open_events() == []
 
 
@@ -62,5 +62,5 @@ def test_a_stop_outlasts_an_outage_of_the_database(
     services.inbox.keep("a1", "issue_comment", STOP)
     asyncio.run(handlers.handle_event(services, "a1", step))
     assert asked == [run_id] * 3
-    assert world.store.stop_requested(run_id)
+    assert world.store.stop_reason(run_id)
     assert services.inbox.open_events() == []

@@ -283,7 +283,7 @@ def test_a_run_is_steered_by_forms_of_its_own_page_only(
     assert operator.post(f"{url}/runs/{run_id}/burn", data=hint).status_code == 404
     assert operator.post(f"{url}/runs/{run_id}/hint", data={**hint, "text": " "}).status_code == 422
     assert operator.post(f"{url}/runs/{run_id}/stop", data=hint).status_code == 303
-    assert store.stop_requested(run_id)
+    assert store.stop_reason(run_id)
     lease = store.claim(run_id, "w")
     lease.finish(run_id, RunEnded(outcome="stopped", attempt=0))
     again = operator.post(f"{url}/runs/{run_id}/retry", data=hint).headers["location"]

@@ -44,7 +44,7 @@ async def waited(
 
 @pytest.mark.parametrize(
     ("heeds_stop", "result"),
-    [(False, PUBLISHED), (True, Failed("The run was stopped.", stopped=True))],
+    [(False, PUBLISHED), (True, Failed("A person stopped the run.", stopped=True))],
 )
 async def test_a_stop_ends_work_and_no_report(
     tmp_path: Path, heeds_stop: bool, result: Published | Failed

@@ -130,7 +130,7 @@ def test_operators_cancel_pause_and_retry(settings: Settings, store: SqlStore) -
     run_control.pause(store, running)
     assert controls.is_paused(store.database, running)
     run_control.cancel(store, running)
-    assert store.stop_requested(running)
+    assert store.stop_reason(running)
     assert not controls.is_paused(store.database, running), "a paused run must see its stop"
     with pytest.raises(run_control.NotPossible, match="already"):
         run_control.retry(settings, store, running)

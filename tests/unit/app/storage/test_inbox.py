@@ -86,6 +86,7 @@ def test_what_concerns_our_pull_requests(store: SqlStore) -> None:
     assert inbox.run_of_pull(5, 9) == run_id
     assert inbox.runs_with_open_pulls(5) == [run_id]
     inbox.close(run_id, "merged")
+    assert store.stop_reason(run_id) == "Its pull request was merged."
     assert inbox.runs_with_open_pulls(5) == []
     assert inbox.is_relevant(PullEnded(**SOURCE, pull_number=9, merged=True))
     assert not inbox.is_relevant(push)

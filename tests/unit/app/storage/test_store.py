@@ -97,14 +97,14 @@ def test_logs_are_kept_whole_and_replaced(store: SqlStore) -> None:
 
 def test_hints_and_stop(store: SqlStore) -> None:
     run_id = start(store)
-    assert not store.stop_requested(run_id)
+    assert not store.stop_reason(run_id)
     store.add_hint(run_id, "ann", "look at \0parse()")
     store.add_hint(run_id, "bob", "second")
     hints = store.hints(run_id)
     assert [(h.author, h.text) for h in hints] == [("ann", "look at parse()"), ("bob", "second")]
     assert store.hints(run_id, after=hints[0].id) == hints[1:]
     store.request_stop(run_id)
-    assert store.stop_requested(run_id)
+    assert store.stop_reason(run_id) == "A person stopped the run."
 
 
 def test_one_run_per_delivery_and_one_live_run_per_issue(store: SqlStore) -> None:
