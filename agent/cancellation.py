@@ -13,9 +13,7 @@ STOP_POLL_S = 0.25
 Value = TypeVar("Value")
 
 
-async def unless_stopped(
-    stop_reason: Callable[[], str], work: Coroutine[Any, Any, Value]
-) -> Value:
+async def unless_stopped(stop_reason: Callable[[], str], work: Coroutine[Any, Any, Value]) -> Value:
     """Do the work; once there is a reason to stop it is cancelled, and `RunStopped` raised.
 
     At once, even in the middle of a turn or a command; nothing is started after a stop request.

@@ -77,6 +77,8 @@ def task_prompt(task: Task, test_command: str, tree: str) -> str:
         feedback=[_as_seen(f) for f in task.feedback],
         attachments=[(a.id, neutralise(a.name), a.size) for a in task.attachments],
         budget=task.budget,
+        history_commits=task.history_commits,
+        history_is_cut=task.history_is_cut,
     )
 
 

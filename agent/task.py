@@ -104,6 +104,10 @@ class Task(Record):
     """None: the base's results are measured for every submission."""
     gate_at_once: int = 1
     """How many of the gate's sandboxes may run tests at the same time."""
+    history_commits: int = 0
+    """How many commits the sandbox's `.git` holds, the base commit the last; 0: there is none."""
+    history_is_cut: bool = False
+    """Whether there are older commits that it does not hold."""
     hints: tuple[str, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     feedback: tuple[str, ...] = ()

@@ -74,19 +74,22 @@ def mount_sizes(limits: Limits, tree: TreeSize) -> MountSizes:
     )
 
 
-def tree_size(tar: Path, limits: Limits) -> TreeSize:
-    """Measure the tree in a tar file; nothing for one that surely fits. Blocks.
+def tree_size(tar: Path, limits: Limits, history: Path | None = None) -> TreeSize:
+    """Measure the tree in a tar file and its history; nothing for what surely fits. Blocks.
 
     Raises `SandboxError` when the tree needs more than the limits let it add.
     """
-    if tar.stat().st_size * _EXPANSION < mount_sizes(limits, TreeSize()).workspace // 4:
+    more_bytes = history.stat().st_size if history is not None else 0
+    least = tar.stat().st_size * _EXPANSION + more_bytes
+    if least < mount_sizes(limits, TreeSize()).workspace // 4:
         return TreeSize()
     try:
         with tarfile.open(tar, "r:") as archive:
             sizes = [member.size for member in archive]
     except tarfile.TarError as error:
         raise SandboxError(f"The repository's tree cannot be read: {error}") from None
-    found = TreeSize(len(sizes), sum(-(-size // PAGE) * PAGE for size in sizes))
+    pages = sum(-(-size // PAGE) * PAGE for size in sizes)
+    found = TreeSize(len(sizes), pages + more_bytes)
     more = mount_sizes(limits, found).memory - limits.memory_bytes
     if more > limits.tree_bytes:
         raise SandboxError(

@@ -21,6 +21,7 @@ from app.cli.fix_journal import FileStore, KeptRequest, begin, find, forget, hel
 from app.cli.fix_progress import TurnWatch
 from app.cli.fix_report import report_of, write_report
 from app.cli.fix_request import BadRequest, FixRequest, check_target, keep_logs, read_issue
+from app.git.commit_history import CommitHistories
 from app.git.local import mirror_history, mirror_local
 from app.git.mirror import Mirror
 from app.journal_view.terminal import progress_line
@@ -180,6 +181,11 @@ async def _attempts(
     await present_image(engine, settings)
     tree = scratch / "tree.tar"
     mirror.tree_tar(kept.commit, tree)
+    history = None
+    if settings.history:
+        histories = CommitHistories(mirror, scratch / "histories", settings.history_limits)
+        past = histories.of(kept.commit)
+        history = past.write_tar(scratch / "history.tar") if past is not None else None
     settings, found = await with_environment(
         engine,
         settings,
@@ -202,6 +208,8 @@ async def _attempts(
         policy=found.policy,
         degraded="" if found.speaks_in_part else found.degraded,
         attachments=kept.attachments,
+        history_commits=history.commits if history else 0,
+        history_is_cut=history.is_cut if history else False,
         kept_base=await kept_base(scratch / FOLDER, kept.repository, tree, environment),
         gate_at_once=settings.gate_at_once(kept.attempts),
     )
@@ -215,6 +223,7 @@ async def _attempts(
             engine=engine,
             settings=settings,
             tree=tree,
+            history=history.file if history else None,
             installation=own,
             base_run=found.trial.run if found.trial else None,
         )
@@ -230,6 +239,7 @@ async def _attempt(
     engine: DockerEngine,
     settings: Settings,
     tree: Path,
+    history: Path | None,
     installation: str,
     base_run: SuiteRun | None,
 ) -> AttemptState:
@@ -241,9 +251,10 @@ async def _attempt(
         on_progress=watch.progress(number),
     )
 
-    async def opened(purpose: str) -> Sandbox:
+    async def opened(purpose: str, history: Path | None = None) -> Sandbox:
         image = settings.sandbox_image or BASE_IMAGE
-        return await engine.open(spec_of(settings, image, task.run_id, purpose, installation), tree)
+        spec = spec_of(settings, image, task.run_id, purpose, installation)
+        return await engine.open(spec, tree, history)
 
     def observe(entry: Recorded) -> None:
         watch.observe(entry)
@@ -254,7 +265,7 @@ async def _attempt(
             task,
             model=model,
             store=run.store,
-            open_sandbox=partial(opened, f"attempt-{number}"),
+            open_sandbox=partial(opened, f"attempt-{number}", history),
             attach=engine.attach,
             open_fresh=partial(opened, f"gate-{number}"),
             attempt=number,

@@ -89,6 +89,7 @@ async def evaluate(
         console.print(f"{len(done)} of {len(request.instances)} are done already.")
     with tempfile.TemporaryDirectory(prefix="patchwright-eval-") as scratch:
         context = InstanceContext(
+            history=settings.history_limits if settings.history else None,
             sources=Sources(Path(scratch), settings.state_dir / "eval-mirrors", request.mirrors),
             trees=trees,
             new_model=partial(_model_of, request.replay, settings),

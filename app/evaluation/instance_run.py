@@ -22,6 +22,7 @@ from agent.task import Budget, Issue, Task
 from agent.testing.suite import NoTests, find_test_command
 from app.evaluation.repositories import Sources
 from app.evaluation.sandboxes import Trees
+from app.git.commit_history import HistoryArchive, HistoryLimits
 from app.git.process import GitError
 from app.sandboxes.kept_base import kept_base
 from sandbox.errors import SandboxError
@@ -45,6 +46,8 @@ class InstanceContext:
     base_results: Path
     """Where the results of bases are kept."""
     gate_at_once: int = 1
+    history: HistoryLimits | None = None
+    """How much of the past an attempt sees; None: nothing."""
 
 
 async def run_instance(instance: Instance, context: InstanceContext) -> InstanceResult:
@@ -54,6 +57,11 @@ async def run_instance(instance: Instance, context: InstanceContext) -> Instance
     """
     try:
         tree = await context.sources.tree(instance.repo, instance.base_commit)
+        history = None
+        if context.history is not None:
+            history = await context.sources.past(
+                instance.repo, instance.base_commit, context.history
+            )
         resolved = await with_environment(instance, context.trees, tree)
         store = MemoryStore()
         task = task_of(resolved, context.budget).model_copy(
@@ -65,10 +73,12 @@ async def run_instance(instance: Instance, context: InstanceContext) -> Instance
                     await context.trees.image_id(resolved.image),
                 ),
                 "gate_at_once": context.gate_at_once,
+                "history_commits": history.commits if history else 0,
+                "history_is_cut": history.is_cut if history else False,
             }
         )
         attempts = [
-            await _attempt(task, resolved, context, tree, store, number)
+            await _attempt(task, resolved, context, (tree, history), store, number)
             for number in range(1, context.attempts + 1)
         ]
     except (AgentError, SandboxError, GitError) as problem:
@@ -128,14 +138,20 @@ async def _attempt(
     task: Task,
     instance: Instance,
     context: InstanceContext,
-    tree: Path,
+    content: tuple[Path, HistoryArchive | None],
     store: MemoryStore,
     number: int,
 ) -> AttemptResult:
+    tree, history = content
+
     def opener(purpose: str) -> Callable[[], Awaitable[Sandbox]]:
         async def open_one() -> Sandbox:
             return await context.trees.open(
-                run_id=task.run_id, purpose=f"{purpose}-{number}", image=instance.image, tree=tree
+                run_id=task.run_id,
+                purpose=f"{purpose}-{number}",
+                image=instance.image,
+                tree=tree,
+                history=history.file if history and purpose == "attempt" else None,
             )
 
         return open_one

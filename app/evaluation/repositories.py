@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.git.commit_history import CommitHistories, HistoryArchive, HistoryLimits
 from app.git.local import mirror_history
 from app.git.mirror import Mirror
 from app.git.process import GitError, run_git
@@ -50,10 +51,28 @@ class Sources:
                 await asyncio.to_thread(self._write, repo, commit, out)
         return out
 
+    async def past(self, repo: str, commit: str, limits: HistoryLimits) -> HistoryArchive | None:
+        """What came before a commit, without tags that were made after it.
+
+        None where there is too much of it. Raises `GitError`.
+        """
+        async with self._lock:
+            return await asyncio.to_thread(self._past, repo, commit, limits)
+
+    def _past(self, repo: str, commit: str, limits: HistoryLimits) -> HistoryArchive | None:
+        mirror, _ = self._mirror(repo)
+        histories = CommitHistories(mirror, self._scratch / f"{_key(repo)}-histories", limits)
+        made_at = run_git(mirror.git_dir, "show", "--no-patch", "--format=%ct", commit)
+        found = histories.of(commit, tags_until=int(made_at))
+        return (
+            found.write_tar(self._scratch / f"{_key(repo)}-{commit}-history.tar") if found else None
+        )
+
     async def drop(self, repo: str, commit: str) -> None:
         """Delete a commit's tar file; it is made again where it is asked for."""
         async with self._lock:
-            (self._scratch / f"{_key(repo)}-{commit}.tar").unlink(missing_ok=True)
+            for end in ("", "-history"):
+                (self._scratch / f"{_key(repo)}-{commit}{end}.tar").unlink(missing_ok=True)
 
     async def history(self, repo: str, branch: str) -> History:
         """A repository with all its commits; of an address, as they are now. Raises `GitError`.

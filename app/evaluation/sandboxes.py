@@ -41,7 +41,9 @@ class Trees(Protocol):
         """What tells an image's content from all others (empty `image`: the plain one's)."""
         ...
 
-    async def open(self, *, run_id: str, purpose: str, image: str, tree: Path) -> Sandbox:
+    async def open(
+        self, *, run_id: str, purpose: str, image: str, tree: Path, history: Path | None = None
+    ) -> Sandbox:
         """A fresh sandbox; empty `image`: the plain one. Raises `SandboxError`."""
         ...
 
@@ -92,11 +94,13 @@ class DockerTrees:
     def _named(self, image: str) -> str:
         return image or self._settings.sandbox_image or BASE_IMAGE
 
-    async def open(self, *, run_id: str, purpose: str, image: str, tree: Path) -> Sandbox:
+    async def open(
+        self, *, run_id: str, purpose: str, image: str, tree: Path, history: Path | None = None
+    ) -> Sandbox:
         """A fresh sandbox; empty `image`: the plain one. Raises `SandboxError`."""
         image = self._named(image)
         spec = spec_of(self._settings, image, run_id, purpose, self._installation)
-        return await self._engine.open(spec, tree)
+        return await self._engine.open(spec, tree, history)
 
 
 def _manifests(tree: Path, repository: str, about: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -56,8 +57,7 @@ def mirror_local(path: Path, scratch: Path, limits: GitLimits = DEFAULT_LIMITS) 
             f"{path} has changes that are not committed: {', '.join(dirty[:SHOWN])}{more}. "
             "Commit or stash them first."
         )
-    objects = _git_output(path, "rev-parse", "--path-format=absolute", "--git-path", "objects")
-    return LocalMirror(_share_objects(Path(objects or ""), scratch, limits), commit)
+    return LocalMirror(_share_objects(path, scratch, limits), commit)
 
 
 def mirror_history(path: Path, scratch: Path) -> Mirror:
@@ -67,10 +67,9 @@ def mirror_history(path: Path, scratch: Path) -> Mirror:
     """
     if not path.is_dir():
         raise RepositoryRefused(f"There is no folder {path}.")
-    objects = _git_output(path, "rev-parse", "--path-format=absolute", "--git-path", "objects")
-    if objects is None:
+    if _git_output(path, "rev-parse", "--git-dir") is None:
         raise RepositoryRefused(_refusal_reason(path))
-    return _share_objects(Path(objects), scratch, DEFAULT_LIMITS)
+    return _share_objects(path, scratch, DEFAULT_LIMITS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +113,9 @@ def _commit_named(path: Path, name: str) -> str:
     return found
 
 
-def _share_objects(objects: Path, scratch: Path, limits: GitLimits) -> Mirror:
+def _share_objects(path: Path, scratch: Path, limits: GitLimits) -> Mirror:
+    """A mirror of all objects, with the tags and, of a shallow clone, where its history ends."""
+    objects, shallow = (_place(path, name) for name in ("objects", "shallow"))
     scratch.mkdir(parents=True, exist_ok=True)
     git_dir = scratch / "local.git"
     run_git(git_dir, "init", "--quiet", "--bare", "--template=")
@@ -122,7 +123,17 @@ def _share_objects(objects: Path, scratch: Path, limits: GitLimits) -> Mirror:
         (git_dir / folder).mkdir(parents=True, exist_ok=True)
     (git_dir / "info" / "attributes").write_text(PLAIN_ATTRIBUTES)
     (git_dir / "objects" / "info" / "alternates").write_text(f"{objects}\n")
+    form = "--format=%(objectname) %(refname)"
+    tags = _git_output(path, "for-each-ref", "--sort=refname", form, "refs/tags/")
+    (git_dir / "packed-refs").write_text(f"{tags}\n" if tags else "", errors="surrogateescape")
+    if shallow.is_file():
+        shutil.copyfile(shallow, git_dir / "shallow")
     return Mirror(git_dir, "", limits=limits)
+
+
+def _place(path: Path, name: str) -> Path:
+    """Where git keeps something of a repository."""
+    return Path(_git_output(path, "rev-parse", "--path-format=absolute", "--git-path", name) or "")
 
 
 def _uncommitted_changes(path: Path) -> list[str]:

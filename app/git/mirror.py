@@ -129,7 +129,7 @@ class Mirror:
         return cls(root / f"{name}.git", clone_url, ca_file=ca_file, limits=limits)
 
     def fetch(self, token: str = "") -> None:
-        """Bring all branches up to date, making the mirror at first.
+        """Bring all branches and tags up to date, making the mirror at first.
 
         Raises `GitDenied` for a refused token, `GitAway`, `GitMissing`, and `GitError` for a
         repository that is too large.
@@ -150,6 +150,7 @@ class Mirror:
                 "--end-of-options",
                 self._url,
                 "+refs/heads/*:refs/heads/*",
+                "+refs/tags/*:refs/tags/*",
                 token=token,
                 timeout_s=self.limits.fetch_s,
                 most_output=most,

@@ -101,6 +101,10 @@ class GitMissing(GitError):
     """There is no such repository, branch or commit."""
 
 
+class GitTooMuch(GitError):
+    """Git would write more than it may."""
+
+
 class GitFailed(GitError):
     """Git ended with an error that has no name of its own here."""
 
@@ -172,7 +176,7 @@ def run_git(
     if process.returncode == 0:
         return printed
     if process.returncode == -signal.SIGXFSZ or _CUT_OFF.search(said):
-        raise GitError(f"git {arguments[0]} wrote more than {most_output} bytes.")
+        raise GitTooMuch(f"git {arguments[0]} wrote more than {most_output} bytes.")
     raise git_error(arguments[0], printed + said)
 
 

@@ -50,6 +50,8 @@ class EffectiveConfig:
     language: Language
     tree: TreeOptions = TreeOptions()  # noqa: RUF009 - frozen
     """What of the tree goes into the sandbox."""
+    history: bool = True
+    """Whether the sandbox holds the history up to the base commit."""
     remarks: tuple[str, ...] = ()
     """Settings of the repository that were not granted, in sentences for the status comment."""
     problems: tuple[Problem, ...] = ()
@@ -123,6 +125,7 @@ def effective_config(settings: Settings, config: RepoConfig) -> EffectiveConfig:
         ),
         language=config.language,
         tree=TreeOptions(config.tree.sparse, config.tree.lfs, config.tree.submodules),
+        history=config.history and settings.history,
         remarks=tuple(remarks),
     )
 

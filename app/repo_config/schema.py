@@ -212,6 +212,10 @@ class RepoConfig(_Section):
     )
     network: Network = Network()
     tree: TreeShape = TreeShape()
+    history: bool = Field(
+        True,
+        description="Whether the sandbox holds the repository's history up to the base commit.",
+    )
     paths: Paths = Paths()
     pull_request: PullRequests = PullRequests()
     limits: RepoLimits = RepoLimits()

@@ -21,6 +21,7 @@ from agent.journal.state import AttemptState
 from agent.session import JudgeWith
 from agent.task import Attachment, Issue, KeptBase, Task
 from agent.testing.report import SuiteRun
+from app.git.commit_history import HistoryArchive
 from app.publishing.facts import Phase, RunFacts
 from app.runs import trees
 from app.runs.active_run import ISSUE_LOG, ActiveRun
@@ -51,12 +52,22 @@ class AttemptPlan:
     judge_with: JudgeWith = judge
 
 
+@dataclass(frozen=True, slots=True)
+class SandboxFiles:
+    """What the sandboxes of attempts are filled with."""
+
+    tree: Path
+    history: HistoryArchive | None
+    """Not for the gate's: what a change does must not depend on it."""
+
+
 async def debug(
     run: ActiveRun, plan: AttemptPlan, facts: RunFacts, clone_url: str, pull: str = ""
 ) -> int:
     """Run or resume the attempts; returns the number of the best one."""
     run.phase("debugging")
     tree = await trees.tree_file(run, plan.tree, clone_url)
+    history = await trees.history_file(run, plan.tree, clone_url)
     config = await run.services.config(run.forge)
     settings = run.services.settings
     kept = run.store.get_log(run.record.id, ISSUE_LOG)
@@ -73,6 +84,8 @@ async def debug(
         degraded=unfit_by(environment) if (environment := run.environment()) else "",
         kept_base=await _kept_base(run, tree),
         gate_at_once=settings.gate_at_once(settings.worker_concurrency),
+        history_commits=history.commits if history else 0,
+        history_is_cut=history.is_cut if history else False,
         hints=(run.record.trigger.hint,) if run.record.trigger.hint else (),
         again=plan.again,
         feedback=plan.feedback,
@@ -81,7 +94,7 @@ async def debug(
     progress: asyncio.Queue[int] = asyncio.Queue()
 
     async def run_one(number: int) -> AttemptState:
-        return await _run_attempt(run, task, plan, number, tree, progress)
+        return await _run_attempt(run, task, plan, number, SandboxFiles(tree, history), progress)
 
     async with _status_updates(run, facts, pull, progress):
         states = await run_attempts(plan.attempts, run_one)
@@ -137,7 +150,7 @@ async def _run_attempt(
     task: Task,
     plan: AttemptPlan,
     index: int,
-    tree: Path,
+    files: SandboxFiles,
     progress: asyncio.Queue[int],
 ) -> AttemptState:
     sandboxes, store, run_id = run.services.sandboxes, run.store, run.record.id
@@ -156,10 +169,11 @@ async def _run_attempt(
             progress.put_nowait(number)
 
     async def open_sandbox() -> Sandbox:
-        return await sandboxes.open(run_id, f"attempt-{number}", tree)
+        archive = files.history.file if files.history else None
+        return await sandboxes.open(run_id, f"attempt-{number}", files.tree, archive)
 
     async def open_fresh() -> Sandbox:
-        return await sandboxes.open(run_id, f"gate-{number}", tree)
+        return await sandboxes.open(run_id, f"gate-{number}", files.tree)
 
     model = run.services.model(run_id, number - 1, waiting)
     try:
@@ -175,7 +189,7 @@ async def _run_attempt(
                 seed=number - 1,
                 on_event=observe,
                 judge_with=plan.judge_with,
-                base_run=_base_run(run, tree),
+                base_run=_base_run(run, files.tree),
             )
     finally:
         await model.close()

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from agent.cancellation import unless_stopped
 from agent.journal.events import EnvironmentPrepared, SetupTried
+from app.git.commit_history import CommitHistories, HistoryArchive
 from app.git.mirror import Mirror
+from app.git.process import GitError
 from app.git.tree_archive import TreeSource, write_tree
 from app.github.forge import Forge
 from app.publishing import publish
@@ -31,8 +33,10 @@ from app.sandboxes.setup_repair import is_found_by_model
 from app.storage.atomic_file import atomic_file
 from app.storage.records import Run
 from app.storage.store import SqlStore
+from app.telemetry import logs
 
 _LONGEST = 2_000
+_log = logs.get(__name__)
 
 
 async def tree_file(run: ActiveRun, commit: str, clone_url: str) -> Path:
@@ -44,6 +48,32 @@ async def tree_file(run: ActiveRun, commit: str, clone_url: str) -> Path:
         await write_tree_of(run.services, run.forge, config, mirror, commit, clone_url, path)
     await _ensure_environment(run, path, commit, clone_url)
     return path
+
+
+async def history_file(run: ActiveRun, commit: str, clone_url: str) -> HistoryArchive | None:
+    """The history up to a commit as a file; None where none is wanted or can be given."""
+    config = await run.services.config(run.forge)
+    if not config.history:
+        return None
+    mirror = await mirror_with(run, commit, clone_url)
+    settings = run.services.settings
+    folder = settings.state_dir / "histories" / mirror.git_dir.stem
+    histories = CommitHistories(mirror, folder, settings.history_limits)
+    path = run.trees_dir / f"{run.record.id}-{commit}-history.tar"
+
+    def write() -> HistoryArchive | None:
+        found = histories.of(commit, config.tree.sparse)
+        if found is None:
+            return None
+        with atomic_file(path) as part:
+            made = found.write_tar(part)
+        return replace(made, file=path)
+
+    try:
+        return await asyncio.to_thread(write)
+    except GitError as error:  # the tree is there: the run can do without
+        _log.warning("no history for the sandbox", run=run.record.id, why=str(error))
+        return None
 
 
 async def write_tree_of(

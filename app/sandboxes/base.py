@@ -43,8 +43,10 @@ async def present_image(engine: DockerEngine, settings: Settings) -> str:
 class Sandboxes(Protocol):
     """Where runs get their sandboxes."""
 
-    async def open(self, run_id: str, purpose: str, tree_tar: Path) -> Sandbox:
-        """A fresh sandbox with the tree in it. Raises `SandboxError`."""
+    async def open(
+        self, run_id: str, purpose: str, tree_tar: Path, history: Path | None = None
+    ) -> Sandbox:
+        """A fresh sandbox with the tree in it, and perhaps its history. Raises `SandboxError`."""
         ...
 
     async def environment(self, tree_tar: Path) -> str:

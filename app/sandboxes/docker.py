@@ -42,15 +42,17 @@ class DockerSandboxes:
             failed=lambda error: _log.warning("no sandbox kept ready", why=str(error)),
         )
 
-    async def open(self, run_id: str, purpose: str, tree_tar: Path) -> Sandbox:
-        """A fresh sandbox with the tree in it.
+    async def open(
+        self, run_id: str, purpose: str, tree_tar: Path, history: Path | None = None
+    ) -> Sandbox:
+        """A fresh sandbox with the tree in it, and perhaps its history.
 
         From the image that `prepare` made for the tree, if it did.
         """
         image = self._images.get(tree_tar) or self._settings.sandbox_image or BASE_IMAGE
         spec = spec_of(self._settings, image, run_id, purpose)
         with metrics.time_sandbox_opening():
-            return await self._pool.open(spec, tree_tar)
+            return await self._pool.open(spec, tree_tar, history)
 
     async def environment(self, tree_tar: Path) -> str:
         """The id of the image that the tree's sandboxes start from, by its content.

@@ -53,13 +53,15 @@ class KubernetesSandboxes:
         self._asked: set[str] = set()
         """Images that a repository names and the operator does not list."""
 
-    async def open(self, run_id: str, purpose: str, tree_tar: Path) -> Sandbox:
-        """A fresh sandbox with the tree in it. Raises `SandboxError`."""
+    async def open(
+        self, run_id: str, purpose: str, tree_tar: Path, history: Path | None = None
+    ) -> Sandbox:
+        """A fresh sandbox with the tree in it, and perhaps its history. Raises `SandboxError`."""
         image = self._images.get(tree_tar) or cluster_image(self._settings)
         spec = spec_of(self._settings, image, run_id, purpose)
         spec = replace(spec, asks_registry=image in self._asked)
         with metrics.time_sandbox_opening():
-            return await self._engine.open(spec, tree_tar)
+            return await self._engine.open(spec, tree_tar, history)
 
     async def environment(self, tree_tar: Path) -> str:
         """The image that the tree's sandboxes start from; empty unless it is named by its digest.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
+from app.git.commit_history import HistoryLimits
 from app.git.limits import GitLimits, TreeLimits
 
 _MIB = 1024**2
@@ -37,6 +38,23 @@ class RepositorySettings(BaseSettings):
     tree_files: int = Field(
         500_000, ge=1, description="Most files and folders of a tree, with its submodules."
     )
+
+    history: bool = Field(
+        True,
+        description="Whether sandboxes of attempts hold the repository's history up to the base "
+        "commit, for git log, blame and the like.",
+    )
+    history_commits: int = Field(
+        2_000, ge=1, description="Most commits of that history, the newest."
+    )
+    history_mb: int = Field(
+        200, ge=1, description="Largest such history, in MiB; a larger one is cut shorter."
+    )
+
+    @property
+    def history_limits(self) -> HistoryLimits:
+        """How much of a history a sandbox gets."""
+        return HistoryLimits(self.history_commits, self.history_mb * _MIB)
 
     @property
     def git_limits(self) -> GitLimits:

@@ -81,14 +81,16 @@ class DockerEngine:
             return ""
         return str(image.id or "")
 
-    async def open(self, spec: SandboxSpec, tree: Path) -> ShellSandbox:
-        """Start a sandbox with the tree of a tar file in it.
+    async def open(
+        self, spec: SandboxSpec, tree: Path, history: Path | None = None
+    ) -> ShellSandbox:
+        """Start a sandbox with the tree of a tar file in it, and perhaps the history of another.
 
         Raises `EngineUnavailable`, `ImageMissing`, or `SandboxError` when the tree does not fit.
         """
-        spec = replace(spec, tree=await asyncio.to_thread(tree_size, tree, spec.limits))
+        spec = replace(spec, tree=await asyncio.to_thread(tree_size, tree, spec.limits, history))
         sandbox = await self.start(spec)
-        await self.fill(sandbox, tree)
+        await self.fill(sandbox, tree, history)
         return sandbox
 
     async def start(self, spec: SandboxSpec) -> ShellSandbox:
@@ -104,10 +106,10 @@ class DockerEngine:
             raise
         return sandbox
 
-    async def fill(self, sandbox: ShellSandbox, tree: Path) -> None:
+    async def fill(self, sandbox: ShellSandbox, tree: Path, history: Path | None = None) -> None:
         """Put the tree in a started sandbox, which is destroyed when that fails."""
         try:
-            await sandbox.fill(tree)
+            await sandbox.fill(tree, history)
         except BaseException:
             await asyncio.shield(sandbox.close())
             raise

@@ -67,15 +67,19 @@ class WarmPool:
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 
-    async def open(self, spec: SandboxSpec, tree: Path) -> ShellSandbox:
-        """Start a sandbox with the tree of a tar file in it."""
+    async def open(
+        self, spec: SandboxSpec, tree: Path, history: Path | None = None
+    ) -> ShellSandbox:
+        """Start a sandbox with the tree of a tar file in it, and perhaps the history of another."""
         key = _PoolKey(spec.image, spec.limits, spec.runtime, spec.installation)
-        size = await asyncio.to_thread(tree_size, tree, spec.limits)
+        size = await asyncio.to_thread(tree_size, tree, spec.limits, history)
+        content = tree, history
         try:
-            box = await self._take_waiting(key, spec.run_id, tree) if size == TreeSize() else None
+            fits = size == TreeSize()
+            box = await self._take_waiting(key, spec.run_id, content) if fits else None
             if box is None:
                 box = await self._engine.start(replace(spec, tree=size))
-                await self._engine.fill(box, tree)
+                await self._engine.fill(box, *content)
         finally:
             self._refill(key)
         return box
@@ -91,14 +95,16 @@ class WarmPool:
             for box in boxes:
                 await box.close()
 
-    async def _take_waiting(self, key: _PoolKey, run_id: str, tree: Path) -> ShellSandbox | None:
-        """A sandbox that waited, with the tree in it; None when none is left that lives."""
+    async def _take_waiting(
+        self, key: _PoolKey, run_id: str, content: tuple[Path, Path | None]
+    ) -> ShellSandbox | None:
+        """A sandbox that waited, with tree and history in it; None when none is left that lives."""
         waiting = self._waiting.get(key)
         while waiting:
             box = waiting.popleft()
             naming = asyncio.create_task(self._engine.assign_to_run(box, run_id))
             try:
-                await self._engine.fill(box, tree)
+                await self._engine.fill(box, *content)
                 await naming
             except SandboxGone as error:
                 # It died while it waited.

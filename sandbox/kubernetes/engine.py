@@ -50,13 +50,15 @@ class KubernetesEngine:
         version = await self._api.ask(lambda c: c.version.get_code())
         return f"Kubernetes {version['gitVersion']}, namespace {self._namespace}"
 
-    async def open(self, spec: SandboxSpec, tree: Path) -> ShellSandbox:
-        """Start a sandbox with the tree of a tar file in it.
+    async def open(
+        self, spec: SandboxSpec, tree: Path, history: Path | None = None
+    ) -> ShellSandbox:
+        """Start a sandbox with the tree of a tar file in it, and perhaps the history of another.
 
         Raises `EngineUnavailable`, `ImageMissing`, or `SandboxError` when the cluster has no room,
         when its network is open, or when the tree does not fit.
         """
-        spec = replace(spec, tree=await asyncio.to_thread(tree_size, tree, spec.limits))
+        spec = replace(spec, tree=await asyncio.to_thread(tree_size, tree, spec.limits, history))
         await self._have_policy()
         made = await self._api.ask(
             lambda c: c.core.create_namespaced_pod(self._namespace, pod(spec))
@@ -66,7 +68,7 @@ class KubernetesEngine:
             await self._running(sandbox.id)
             await sandbox.warm()
             await self._try_the_network(sandbox)
-            await sandbox.fill(tree)
+            await sandbox.fill(tree, history)
         except BaseException:
             await asyncio.shield(sandbox.close())
             raise

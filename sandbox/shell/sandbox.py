@@ -45,20 +45,24 @@ class ShellSandbox:
         await self._git("pw_ready")
         await self._commands.open()
 
-    async def fill(self, tree: Path) -> None:
-        """Unpack a tar file into the empty workspace and take the base snapshot."""
-        unpacked = await self._service.call(
-            "pw_quietly",
-            "pw_unpack",
-            (await asyncio.to_thread(tree.stat)).st_size,
-            payload=tree,
-            timeout_s=_UNPACK_S,
-        )
-        if unpacked.status != 0:
-            raise SandboxError(
-                "The repository's tree cannot be unpacked on the sandbox's disk "
-                f"(is it larger than the limit?): {unpacked.text[:500]}"
+    async def fill(self, tree: Path, history: Path | None = None) -> None:
+        """Unpack tar files into the empty workspace and take the base snapshot.
+
+        `history` holds a `.git` folder, which no snapshot and no diff takes in.
+        """
+        for archive in (tree, history) if history is not None else (tree,):
+            unpacked = await self._service.call(
+                "pw_quietly",
+                "pw_unpack",
+                (await asyncio.to_thread(archive.stat)).st_size,
+                payload=archive,
+                timeout_s=_UNPACK_S,
             )
+            if unpacked.status != 0:
+                raise SandboxError(
+                    "The repository's tree cannot be unpacked on the sandbox's disk "
+                    f"(is it larger than the limit?): {unpacked.text[:500]}"
+                )
         added = await self._service.call("pw_quietly", "pw_prepared", timeout_s=_UNPACK_S)
         if added.status != 0:
             raise SandboxError(f"The results of set-up do not fit in the sandbox: {added.text}")

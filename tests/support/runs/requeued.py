@@ -21,10 +21,12 @@ class Interrupted(LocalSandboxes):
         super().__init__()
         self.faults = faults
 
-    async def open(self, run_id: str, purpose: str, tree_tar: Path) -> Sandbox:
+    async def open(
+        self, run_id: str, purpose: str, tree_tar: Path, history: Path | None = None
+    ) -> Sandbox:
         if self.faults:
             raise self.faults.pop(0)
-        return await super().open(run_id, purpose, tree_tar)
+        return await super().open(run_id, purpose, tree_tar, history)
 
 
 def ended_at_last(world: RunWorld, run_id: str, workflow_engine: WorkflowEngine) -> Run:

@@ -195,7 +195,10 @@ class LocalSandboxes:
     def __init__(self) -> None:
         self.kept: list[frozenset[str]] = []
 
-    async def open(self, run_id: str, purpose: str, tree_tar: Path) -> Sandbox:
+    async def open(
+        self, run_id: str, purpose: str, tree_tar: Path, history: Path | None = None
+    ) -> Sandbox:
+        """Without the history: nothing that is run here asks for it."""
         with tarfile.open(tree_tar) as tar:
             members = [m for m in tar.getmembers() if m.isfile()]
             files = {m.name: (tar.extractfile(m) or io.BytesIO()).read() for m in members}

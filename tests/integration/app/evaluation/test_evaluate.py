@@ -64,7 +64,9 @@ class LocalTrees:
     async def image_id(self, image: str) -> str:
         return image or "plain"
 
-    async def open(self, *, run_id: str, purpose: str, image: str, tree: Path) -> Sandbox:
+    async def open(
+        self, *, run_id: str, purpose: str, image: str, tree: Path, history: Path | None = None
+    ) -> Sandbox:
         self.opened.append(image)
         with tarfile.open(tree) as archive:
             files = {

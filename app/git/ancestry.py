@@ -1,0 +1,146 @@
+"""What a mirror knows of a commit's ancestors: their parents, number, tags, and packed objects.
+
+A history may be cut: `shallow` is then git's file with the commits whose parents are left out.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.git.mirror import Mirror
+from app.git.process import MOST_OUTPUT, GitFailed, run_git
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """A name for a commit."""
+
+    name: str
+    id: str
+    """Its own object's, or the commit's where it has none."""
+    commit: str
+    made_at: int
+    """Seconds since 1970; the commit's time where the tag has none of its own."""
+
+
+def follows(mirror: Mirror, earlier: str, commit: str) -> bool:
+    """Whether a commit of the mirror is another's ancestor, or that commit itself."""
+    try:
+        _git(mirror, "merge-base", "--is-ancestor", earlier, commit)
+    except GitFailed:  # or unknown here: the mirror was made anew
+        return False
+    return True
+
+
+def cut_at(mirror: Mirror) -> list[str]:
+    """Commits at which the mirror's own history ends, as that of a shallow clone does."""
+    try:
+        return (mirror.git_dir / "shallow").read_text().split()
+    except FileNotFoundError:
+        return []
+
+
+def parents(mirror: Mirror, commits: Sequence[str], *, most: int) -> dict[str, list[str]]:
+    """The parents of these commits, and of up to `most` of their newest ancestors."""
+    tips = "".join(f"{each}\n" for each in commits).encode()
+    # Those that are asked for come first, whatever their dates are.
+    asked = _git(mirror, "rev-list", "--no-walk", "--parents", "--stdin", stdin=tips)
+    more = _git(mirror, "rev-list", "--parents", f"--max-count={most}", "--stdin", stdin=tips)
+    found = {}
+    for line in (asked + more).decode().splitlines():
+        commit, *above = line.split()
+        found[commit] = above
+    return found
+
+
+def ancestors(mirror: Mirror, commit: str, shallow: Path | None) -> list[str]:
+    """A commit and its ancestors, the newest first."""
+    return _git(mirror, "rev-list", commit, shallow=shallow).decode().split()
+
+
+def count(mirror: Mirror, earlier: str, commit: str, shallow: Path | None) -> int:
+    """How many commits there are since an ancestor."""
+    return int(_git(mirror, "rev-list", "--count", commit, f"^{earlier}", shallow=shallow))
+
+
+def tags(mirror: Mirror, commit: str) -> list[Tag]:
+    """The tags of a commit and its ancestors, the newest first."""
+    form = (
+        "%(objectname) %(*objectname) %(objecttype) %(*objecttype) %(creatordate:unix) %(refname)"
+    )
+    listed = _git(
+        mirror,
+        "for-each-ref",
+        f"--merged={commit}",
+        "--sort=-creatordate",
+        f"--format={form}",
+        "refs/tags/",
+    )
+    found = []
+    for line in listed.decode("utf-8", "surrogateescape").splitlines():
+        own, target, kind, target_kind, at, name = line.split(" ", 5)
+        tagged = {"commit": own, "tag": target if target_kind == "commit" else ""}.get(kind)
+        if tagged:
+            found.append(Tag(name.removeprefix("refs/tags/"), own, tagged, int(at or 0)))
+    return found
+
+
+def pack(
+    mirror: Mirror, revisions: Sequence[str], base_name: Path, shallow: Path | None, most_bytes: int
+) -> None:
+    """Pack all objects of these revisions into `base_name-….pack` with its index.
+
+    Raises `GitTooMuch` beyond that many bytes.
+    """
+    _git(
+        mirror,
+        "pack-objects",
+        "--revs",
+        "--quiet",
+        "--delta-base-offset",
+        str(base_name),
+        stdin="".join(f"{each}\n" for each in revisions).encode(),
+        shallow=shallow,
+        most_output=most_bytes,
+    )
+
+
+def write_index(mirror: Mirror, commit: str, out: Path, sparse: Sequence[str]) -> None:
+    """Write git's index for a checkout of the commit, or of these paths of it."""
+    where = {"GIT_INDEX_FILE": str(out)}
+    _git(mirror, "read-tree", commit, environment=where)
+    if not sparse:
+        return
+    listed = _git(mirror, "ls-files", "-z", environment=where)
+    inside = tuple(f"{path.rstrip('/')}/".encode() for path in sparse)
+    absent = [name for name in listed.split(b"\0") if not (name + b"/").startswith(inside)]
+    with tempfile.TemporaryDirectory() as nothing:
+        _git(
+            mirror,
+            *("update-index", "--skip-worktree", "-z", "--stdin"),
+            stdin=b"\0".join(absent),
+            environment=where | {"GIT_WORK_TREE": nothing},
+        )
+
+
+def _git(
+    mirror: Mirror,
+    *arguments: str,
+    stdin: bytes = b"",
+    shallow: Path | None = None,
+    environment: dict[str, str] | None = None,
+    most_output: int = MOST_OUTPUT,
+) -> bytes:
+    cut = {"GIT_SHALLOW_FILE": str(shallow)} if shallow else {}
+    return run_git(
+        mirror.git_dir,
+        *arguments,
+        stdin=stdin,
+        environment=cut | (environment or {}),
+        timeout_s=mirror.limits.command_s,
+        most_memory=mirror.limits.memory_bytes,
+        most_output=most_output,
+    )
