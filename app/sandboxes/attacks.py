@@ -10,6 +10,7 @@ from pathlib import Path
 
 from agent.gate.base_results import keep_results, load_results
 from agent.testing.report import SuiteRun, TestResult
+from app.git.commit_history import CommitHistories
 from app.git.limits import GitLimits, TreeLimits
 from app.git.mirror import Mirror
 from app.git.process import GitError, run_git
@@ -111,6 +112,38 @@ async def endless_tree(target: Target) -> None:
     await asyncio.to_thread(attack)
 
 
+async def later_history(target: Target) -> None:
+    """Commits, names and settings of a repository that the history before them must not show."""
+
+    def attack() -> None:
+        folder = target.host.parent
+        place, base = _repository(folder, "lived")
+        later = run_git(place, "hash-object", "-w", "--stdin", stdin=b"of tomorrow")
+        listed = f"100644 blob {later.decode().strip()}\tlater\n".encode()
+        tree = run_git(place, "mktree", stdin=listed).decode().strip()
+        commit = _commit(place, tree)
+        for ref in ("refs/notes/commits", "refs/stash", f"refs/replace/{base}", "refs/tags/v9"):
+            run_git(place, "update-ref", ref, commit)
+        (place / "hooks").mkdir(exist_ok=True)
+        (place / "hooks" / "post-checkout").write_text("#!/bin/sh\n")
+        with (place / "config").open("a") as config:
+            config.write('[core]\n\tfsmonitor = of tomorrow\n[remote "o"]\n\turl = x\n')
+        found = CommitHistories(Mirror(place, ""), folder / "histories").of(base)
+        if found is None:
+            raise Escaped("no history could be made")
+        listing = ("cat-file", "--batch-all-objects", "--batch")
+        if (
+            b"of tomorrow"
+            in run_git(found.folder, *listing) + (found.folder / "config").read_bytes()
+        ):
+            raise Escaped("what is later than the base commit can be read")
+        known = {"HEAD", "config", "index", "objects", "packed-refs", "patchwright-commits", "refs"}
+        if others := {each.name for each in found.folder.iterdir()} - known:
+            raise Escaped(f"the history has {', '.join(others)}")
+
+    await asyncio.to_thread(attack)
+
+
 async def odd_addresses(target: Target) -> None:
     """Addresses of repositories that are commands, files or options to git."""
 
@@ -177,6 +210,7 @@ async def recipes(target: Target) -> None:
 HOST_ATTACKS = (
     Attack("host: another repository's mirror by a submodule", cached_submodule),
     Attack("host: endless tree", endless_tree),
+    Attack("host: later commits, names and settings in a history", later_history),
     Attack("host: repository addresses that are commands", odd_addresses),
     Attack("host: another repository's kept test results", kept_results),
     Attack("host: another repository's or branch's set-up", recipes),

@@ -17,7 +17,7 @@ async def test_only_images_that_the_operator_lists_are_taken_from_a_node() -> No
     opened: list[SandboxSpec] = []
 
     class Engine:
-        async def open(self, spec: SandboxSpec, _tree: Path) -> None:
+        async def open(self, spec: SandboxSpec, _tree: Path, _history: Path | None) -> None:
             opened.append(spec)
 
     settings = Settings(sandbox_image="reg.test/base:1", setup_images="reg.test/listed:1")
