@@ -3,11 +3,12 @@
 For suites of several lengths and patches of several hunks, cold and with the base's results kept
 from an earlier submission. The suite keeps the processor busy, as tests do, in ten files of which
 three import the patched module; the first half of the hunks is needed by the reproduction, the
-others by nothing. Prints a table, and with `--goals` fails where a goal is missed. On a machine
-that does other work, `--waiting` tests wait instead: then figures say how many runs of the suite a
-submission waits for, and not what it costs where processors are short.
+others by nothing. Then `patchwright prove`, likewise: two changes on the same base, each with its
+test, over one run of the suite with the change. Prints tables, and with `--goals` fails where a
+goal is missed. On a machine that does other work, `--waiting` tests wait instead: then figures say
+how many runs of the suite a submission waits for, and not what it costs where processors are short.
 
-    python bench/gate.py [--suites 0.5 5 60] [--hunks 1 3 8] [--goals] [--waiting]
+    python bench/gate.py [--suites 0.5 5 60] [--hunks 1 3 8] [--proofs] [--goals] [--waiting]
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from agent.gate.judge import Submission, judge
 from agent.journal.events import GateJudged, ReproductionDeclared
+from agent.proving.prove import prove_change
+from agent.proving.records import Change
 from agent.task import Issue, KeptBase
 from agent.testing.suite import run_suite
 from sandbox.docker.engine import DockerEngine, SandboxSpec
@@ -42,6 +45,10 @@ TESTS_A_FILE = 5
 LONG_S = 5.0
 """From this length on the goals are ratios; below it, a difference in seconds."""
 COLD, KEPT, SHORT_S = 3.5, 2.2, 4.0
+SECOND_PROOF, PROOF_S = 1.2, 60.0
+"""The second proof on a base, as a ratio; what it does beside the suite counts less from this
+length of the suite on."""
+TEST = "tests/test_rate_at_the_limit.py"
 
 
 @dataclass(frozen=True)
@@ -107,13 +114,12 @@ def submission(hunks: int, kept: KeptBase | None) -> Submission:
     fixed = patch({MODULE: module(hunks)}, before)
     shown = range((hunks + 1) // 2)
     checks = "".join(f"    assert prices.rate_{n}(100) == {n + 1}\n" for n in shown)
-    path = "tests/test_rate_at_the_limit.py"
     return Submission(
         patch=fixed,
         reproduction=ReproductionDeclared(
             attempt=1,
-            command=f"python3 -m pytest -q {path}",
-            files={path: f"import prices\n\n\ndef test_rate_at_the_limit():\n{checks}"},
+            command=f"python3 -m pytest -q {TEST}",
+            files={TEST: f"import prices\n\n\ndef test_rate_at_the_limit():\n{checks}"},
             expected_failure="assert",
             observed="",
             accepted=True,
@@ -162,6 +168,54 @@ async def measured(
     return found
 
 
+async def measured_proofs(
+    engine: DockerEngine, suite_s: float, folder: Path, *, waiting: bool
+) -> list[float]:
+    """Two proofs on one base, of other changes whose tests need all of them: their ratios."""
+    archive = tar_of(tree(suite_s, waiting=waiting), folder / f"proof-{suite_s}.tar")
+    spec = SandboxSpec(
+        image=BASE_IMAGE, limits=Limits(), run_id="gate", purpose="bench", installation="bench"
+    )
+
+    async def open_base() -> Sandbox:
+        return await engine.open(spec, archive)
+
+    ratios = []
+    for hunks in (1, 3):
+        checks = "".join(f"    assert prices.rate_{n}(100) == {n + 1}\n" for n in range(hunks))
+        test = f"import prices\n\n\ndef test_rate_at_the_limit():\n{checks}"
+        changes = {MODULE: module(hunks), TEST: test}
+        change = Change(
+            base="b" * 40,
+            head=f"{hunks}" * 40,
+            patch=patch(changes, {MODULE: module(0)}),
+            issue=Issue(title="The rate is wrong for 100", body="It should be the lower one."),
+            test_command="python3 -m pytest -q",
+            kept_base=KeptBase(
+                folder=str(folder / "kept"),
+                repository="bench/proof",
+                commit=f"{suite_s}",
+                environment=BASE_IMAGE,
+            ),
+            at_once=min(2, os.cpu_count() or 1),
+        )
+        sandbox = await open_base()
+        await sandbox.apply(change.patch)
+        begun = time.perf_counter()
+        await run_suite(sandbox, change.test_command)
+        floor = time.perf_counter() - begun
+        await sandbox.close()
+        begun = time.perf_counter()
+        proof = await prove_change(change, open_base, lambda _: None)
+        wall = time.perf_counter() - begun
+        assert proof.verdict == "proven", proof.missing
+        assert all(hunk.needed_by for hunk in proof.judged.hunks) if proof.judged else False
+        ratios.append(wall / floor)
+        which = "second" if len(ratios) == 2 else "first"
+        print(f"| {floor:.1f} | {hunks} | {which} | {wall:.1f} | {ratios[-1]:.2f} |", flush=True)
+    return ratios
+
+
 def shown(row: Measured) -> str:
     """One line of the table."""
     base = "kept" if row.kept else "cold"
@@ -176,6 +230,7 @@ async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--suites", nargs="+", type=float, default=[0.5, 5.0, 60.0])
     parser.add_argument("--hunks", nargs="+", type=int, default=[1, 3, 8])
+    parser.add_argument("--proofs", action="store_true", help="proofs alone")
     parser.add_argument("--goals", action="store_true", help="fail where a goal is missed")
     parser.add_argument("--waiting", action="store_true", help="tests wait instead of computing")
     asked = parser.parse_args()
@@ -186,13 +241,21 @@ async def main() -> int:
     print("|---|---|---|---|---|---|---|")
     try:
         with tempfile.TemporaryDirectory() as folder:
-            for suite_s in asked.suites:
+            for suite_s in () if asked.proofs else asked.suites:
                 rows += await measured(
                     engine, suite_s, asked.hunks, Path(folder), waiting=asked.waiting
                 )
+            met = all(row.met for row in rows)
+            print("\n| suite with the change s | hunks | proof on the base | s | ratio |")
+            print("|---|---|---|---|---|")
+            for suite_s in asked.suites:
+                _, second = await measured_proofs(
+                    engine, suite_s, Path(folder), waiting=asked.waiting
+                )
+                met = met and (second <= SECOND_PROOF or suite_s < PROOF_S)
     finally:
         await engine.close()
-    return 1 if asked.goals and not all(row.met for row in rows) else 0
+    return 1 if asked.goals and not met else 0
 
 
 if __name__ == "__main__":

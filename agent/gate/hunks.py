@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 from agent.gate.background import background
@@ -91,7 +91,7 @@ async def try_with_reproduction(
     """
     hunks = source_hunks(patch, case)
     seen = before.reproduction
-    if case.reproduction is None or seen is None or len(hunks) < 2:
+    if case.reproduction is None or seen is None or _is_all_of_it(hunks, case, seen, patch):
         return
     with suppress(SandboxGone):
         async with fresh_sandbox(open_fresh) as sandbox:
@@ -105,6 +105,25 @@ async def try_with_reproduction(
                     await sandbox.apply(without_hunks(patch, [hunk]))
                     fails[number] = await _fails(sandbox, case, case.reproduction, seen)
                 await sandbox.restore(clean)
+
+
+def _is_all_of_it(
+    hunks: Sequence[tuple[str, Hunk]], case: Case, before: ReproductionRun, patch: str
+) -> bool:
+    """Whether a patch's one hunk is all of it but tests: without it the reproduction fails, as it
+    always did without the patch."""
+    if len(hunks) != 1 or case.reproduction is None or before.as_claimed < before.runs:
+        return False
+    own = tree_files(case.reproduction)
+    return not [c for c in parse_patch(without_hunks(patch, [hunks[0][1]])) if c.path not in own]
+
+
+def all_needed(case: Case, before: Before, patch: str, fails: Mapping[int, bool]) -> bool:
+    """Whether it is known by now that the reproduction needs every hunk of source."""
+    hunks, seen = source_hunks(patch, case), before.reproduction
+    if seen is None:
+        return False
+    return _is_all_of_it(hunks, case, seen, patch) or all(map(fails.get, range(len(hunks))))
 
 
 async def _fails(
@@ -133,14 +152,10 @@ def _known_of(held: HeldPatch, number: int, path: str, hunk: Hunk) -> str | None
 
 def _only_hunk(held: HeldPatch, candidates: Sequence[tuple[str, Hunk]]) -> HunkEvidence | None:
     """What is known of a hunk without which only tests are left: the reproduction failed so."""
-    before, declared = held.before.reproduction, held.case.reproduction
-    if len(candidates) != 1 or before is None or declared is None:
+    before = held.before.reproduction
+    if before is None or not _is_all_of_it(candidates, held.case, before, held.submitted):
         return None
     path, hunk = candidates[0]
-    own = tree_files(declared)
-    rest = [c for c in parse_patch(without_hunks(held.submitted, [hunk])) if c.path not in own]
-    if before.as_claimed < before.runs or rest:
-        return None
     reason = reason_for(path, hunk, held.reasons)
     return HunkEvidence(
         path=path, line=hunk_line(hunk), tried=True, needed_by=REPRODUCTION, reason=reason

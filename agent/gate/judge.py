@@ -26,7 +26,7 @@ from agent.gate.contested import (
     with_all_names,
     with_diffs,
 )
-from agent.gate.hunks import evidence_of_hunks, try_with_reproduction
+from agent.gate.hunks import all_needed, evidence_of_hunks, try_with_reproduction
 from agent.gate.patch.apply import changed_files, differences
 from agent.gate.patch.changed_file import ChangedFile
 from agent.gate.patch.parse import BadPatch, FileChange, parse_patch
@@ -224,10 +224,17 @@ async def _judge_with_patch(admissible: Admissible, before: Before) -> GateJudge
     try_hunks = partial(
         try_with_reproduction, open_fresh, case, before, submission.patch, fails_without
     )
-    proof = await prove(runs, before, submission.patch, try_hunks)
+
+    def repeat() -> bool:
+        """A change of people may have flaky tests, and steady ones have failed by now: another run
+        could only tell which tests can miss a hunk."""
+        known = declared is None or all_needed(case, before, submission.patch, fails_without)
+        return not (submission.rules_are_findings and known)
+
+    proof = await prove(runs, before, submission.patch, try_hunks, repeat)
     while fails_in_its_place(before, proof):
         before = await see_next_place(runs, before)
-        proof = await prove(runs, before, submission.patch, try_hunks)
+        proof = await prove(runs, before, submission.patch, try_hunks, repeat)
     before = before.model_copy(update={"suites": proof.base_suites})
     if reasons := _not_as_judged(proof, admissible, before, files):
         return _verdict(submission, "refused", [*rules, _failed_check("patch", reasons)])

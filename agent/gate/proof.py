@@ -265,16 +265,25 @@ Meanwhile = Callable[[Callable[[], bool]], Coroutine[Any, Any, None]]
 """Work that may run beside the suite, as long as what it is given says so."""
 
 
+def _always() -> bool:
+    return True
+
+
 async def prove(
-    runs: Runs, before: Before, patch: str, meanwhile: Meanwhile | None = None
+    runs: Runs,
+    before: Before,
+    patch: str,
+    meanwhile: Meanwhile | None = None,
+    repeat: Callable[[], bool] = _always,
 ) -> Proof:
     """Everything that is run with a patch, reproduction and suite in a fresh sandbox each.
 
     `meanwhile` begins when the reproduction holds, where the machine has room for it beside the
-    suite. Raises `PatchRefused` when the patch does not apply.
+    suite. `repeat`, asked once the suite holds: whether it is run again as far as it reaches the
+    patch. Raises `PatchRefused` when the patch does not apply.
     """
     case = runs.case
-    suite = partial(_prove_by_suite, runs, before, patch)
+    suite = partial(_prove_by_suite, runs, before, patch, repeat)
     beside = case.at_once > 1 and not runs.base.running
     async with background(suite, now=beside and bool(case.test_command)) as suites:
         if case.reproduction is not None:
@@ -378,7 +387,7 @@ async def _prove_as_plain_program(
 
 
 async def _prove_by_suite(
-    runs: Runs, before: Before, patch: str
+    runs: Runs, before: Before, patch: str, repeat: Callable[[], bool]
 ) -> tuple[tuple[SuiteRun, ...], tuple[SuiteRun, ...], Check]:
     """Runs of the suite with the patch, those of the base's tests with it, and what they say."""
     case = runs.case
@@ -397,7 +406,7 @@ async def _prove_by_suite(
             # Tests may need what those of other files leave behind: only whole runs are alike.
             old = [await _run_old_tests(sandbox, case, after[0], None, settled)]
             shown = _compare(case, without, after, old)
-        if shown.ok:
+        if shown.ok and repeat():
             changed = [c.path for c in parse_patch(patch) if not c.path.endswith(_PROSE)]
             files = await tests_reaching(sandbox, case.test_command, after[0], changed)
             runs.progress.begins("test suite with the patch, again")

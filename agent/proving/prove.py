@@ -55,6 +55,8 @@ from sandbox.protocol import OpenSandbox, Sandbox
 
 TIMES = 3
 """Runs on each side, each in a fresh sandbox."""
+MOST_JUDGEMENTS = 3
+"""So often the gate judges a change at most, each time without more tests that are flaky."""
 _BY_FILE = ("pytest", "jest", "vitest", "mocha", "node", "tap")
 """Runners that can be asked for the tests of single files."""
 
@@ -346,17 +348,19 @@ async def _judge_without_flaky(
     Where all of these are flaky, the gate judges again and does not count them.
     """
     flaky: tuple[str, ...] = ()
-    while True:
+    for number in range(1, MOST_JUDGEMENTS + 1):
         judged = await _judge(submission, open_base, say)
         suspects = suspected(judged, own.texts)
         if not suspects:
-            return judged, ToldApart(flaky=flaky)
+            break
         apart = await _tell_apart(change, own, suspects, open_base, say)
         known = {*flaky, *apart.flaky}
         flaky = tuple(sorted(known))
-        if apart.broken or apart.unclear or known <= submission.flaky:
+        last = number == MOST_JUDGEMENTS or known <= submission.flaky
+        if apart.broken or apart.unclear or last:
             return judged, apart.model_copy(update={"flaky": flaky})
         submission = submission.model_copy(update={"flaky": frozenset(known)})
+    return judged, ToldApart(flaky=flaky)
 
 
 async def _tell_apart(

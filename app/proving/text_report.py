@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from textwrap import indent
 
+from agent.gate.hunks import REPRODUCTION
+from agent.journal.events import HunkEvidence
 from agent.proving.records import RED_THEN_GREEN, ChangeProof, ProofVerdict, ShownTest
 from agent.proving.verdict import SUITE
 
@@ -43,7 +45,7 @@ def text_report(proof: ChangeProof) -> str:
     others = [test for test in proof.tests if test.said not in RED_THEN_GREEN]
     lines += _listed("Other tests of the change", [f"{test.name}: {test.said}" for test in others])
     hunks = proof.judged.hunks if proof.judged is not None else ()
-    needed = [f"{h.path}:{h.line}, needed by {h.needed_by}" for h in hunks if h.needed_by]
+    needed = [f"{h.path}:{h.line}, needed by {_needing(h)}" for h in hunks if h.needed_by]
     lines += _listed("Hunks of source that a test needs", needed)
     unneeded = [f"{h.path}:{h.line}" for h in proof.unneeded]
     lines += _listed("Hunks of source that no test needs", unneeded)
@@ -51,6 +53,11 @@ def text_report(proof: ChangeProof) -> str:
     lines += _listed("Not looked at", proof.left_out)
     lines += _listed("Test suite", suite_words(proof))
     return "\n".join(lines)
+
+
+def _needing(hunk: HunkEvidence) -> str:
+    """What needs a hunk. Nobody declared a reproduction here: it is what the report has shown."""
+    return "what is shown above" if hunk.needed_by == REPRODUCTION else hunk.needed_by
 
 
 def _written(proof: ChangeProof) -> list[str]:

@@ -22,10 +22,12 @@ async def proof(
     at_once: int = 1,
     steady: str = "pytest",
     write: WriteReproduction | None = None,
+    said: list[str] | None = None,
 ) -> ChangeProof:
     """The proof of a change of these files, with `more` at the end of its patch.
 
-    `steady`: a word of the commands whose tests end the same way each time.
+    `steady`: a word of the commands whose tests end the same way each time. `said` gets what is
+    told meanwhile.
     """
     opened: list[RememberingSandbox] = []
 
@@ -42,6 +44,6 @@ async def proof(
         test_timeout_s=60,
         at_once=at_once,
     )
-    found = await prove_change(change, open_base, lambda _: None, write)
+    found = await prove_change(change, open_base, [].append if said is None else said.append, write)
     assert not any(box.root.exists() for box in opened), "a sandbox was left open"
     return found

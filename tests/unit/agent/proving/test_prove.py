@@ -33,13 +33,15 @@ async def test_a_test_that_fails_without_the_change_and_passes_with_it_proves_it
         "tests/conftest.py": "def pytest_runtest_setup(item):\n    item.name\n",
     }
     changes = {"shop/stats.py": shape, "tests/test_shop.py": MORE, **forbidden_to_models}
-    found = await proof(changes, more=BINARY, at_once=2)
+    said: list[str] = []
+    found = await proof(changes, more=BINARY, at_once=2, said=said)
     assert found.verdict == "proven" and found.shows == "a bug", whole(found)
     assert found.named("shows the bug") == ("tests/test_shop.py::test_total_of_two",)
     assert "assert 400 == 650" in found.tests[0].message
     assert found.missing == () and found.broken == ()
     assert found.judged is not None
     assert [h.needed_by for h in found.judged.hunks] == ["the reproduction", ""]
+    assert any("test suite with the patch, again" in line for line in said)
     # Rules for models are findings here, and what cannot be judged is said.
     told = "\n".join(finding.detail for finding in found.findings)
     assert all(path in told for path in forbidden_to_models), told
@@ -111,10 +113,13 @@ async def test_tests_may_be_edited_renamed_and_taken_out_where_they_hold_with_th
     )
     tests = asking_more.replace("def test_largest", "def test_most").partition("def test_cents")
     without_one = tests[0] + "def test_no_rows" + tests[2].partition("def test_no_rows")[2]
-    found = await proof({"shop/stats.py": case.FIXED, "tests/test_shop.py": without_one})
+    said: list[str] = []
+    found = await proof({"shop/stats.py": case.FIXED, "tests/test_shop.py": without_one}, said=said)
     assert found.verdict == "proven", whole(found)
     assert found.named("shows the bug") == ("tests/test_shop.py::test_no_rows",)
     assert any("test_cents" in f.detail for f in found.findings if f.rule == "tests are kept")
+    # Its one hunk is needed, so nothing is left that another run of the suite could tell.
+    assert not any("again" in line for line in said), said
 
 
 async def test_a_test_that_fails_now_and_then_keeps_no_right_change_from_its_proof(

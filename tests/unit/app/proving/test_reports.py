@@ -52,7 +52,7 @@ def test_the_text_says_the_verdict_first_and_then_what_shows_it() -> None:
     assert text.startswith("bbbbbbbbbbbb → cccccccccccc: Proven")
     assert "tests/test_a.py::test_b\n    assert 3 == 4\n" in text
     assert "tests/test_a.py::test_c: passes without the change" in text
-    assert "a.py:3, needed by the reproduction" in text
+    assert "a.py:3, needed by what is shown above" in text
     assert "a.py:40\n" in text and "a.py:50" not in text
     assert "pytest -q\n  3 tests passed before, 3 after." in text
     failed = text_report(FAILED)
