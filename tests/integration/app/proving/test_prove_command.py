@@ -49,9 +49,9 @@ def work(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_fix_with_its_test_is_proven_and_without_it_is_not(work: Path, tmp_path: Path) -> None:
-    commit(work, {"shop/stats.py": case.FIXED}, "Fix the total")
+def test_a_fix_with_its_test_is_proven(work: Path, tmp_path: Path) -> None:
     commit(work, {"tests/test_shop.py": case.TESTS + TEST}, "A test")
+    commit(work, {"shop/stats.py": case.FIXED}, "Fix the total")
     written = {name: tmp_path / f"out.{name}" for name in ("json", "junit", "sarif")}
     done = prove(
         tmp_path, work, "--base", "HEAD~2", *(w for n, p in written.items() for w in (f"--{n}", p))
@@ -62,11 +62,19 @@ def test_a_fix_with_its_test_is_proven_and_without_it_is_not(work: Path, tmp_pat
     assert json.loads(written["sarif"].read_text())["runs"][0]["results"] == []
     cases = ElementTree.parse(written["junit"]).getroot().iter("testcase")
     assert [c.get("name") for c in cases] == ["proof", "tests/test_shop.py::test_total_of_two"]
-    # The fix alone brings no test; what the suite gave on the same base is known by now.
-    alone = prove(tmp_path, work, "--base", "HEAD~2", "--head", "HEAD~1")
-    assert alone.returncode == 2, alone.stdout + alone.stderr
-    assert "Nothing shows the bug: the change adds or changes no test." in alone.stdout
-    assert "kept from before" in alone.stderr
+    assert list((tmp_path / "state" / "base-results").iterdir()), "the base's results are kept"
+
+
+@pytest.mark.long
+def test_a_fix_without_a_test_is_not_proven_and_its_base_is_known_from_then_on(
+    work: Path, tmp_path: Path
+) -> None:
+    commit(work, {"shop/stats.py": case.FIXED}, "Fix the total")
+    for again in (False, True):
+        done = prove(tmp_path, work, "--base", "HEAD~1")
+        assert done.returncode == 2, done.stdout + done.stderr
+        assert "Nothing shows the bug: the change adds or changes no test." in done.stdout
+        assert ("kept from before" in done.stderr) is again
 
 
 def test_a_wrong_request_ends_with_status_1(work: Path, tmp_path: Path) -> None:
