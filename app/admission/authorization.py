@@ -14,6 +14,9 @@ from app.github.webhook_events import (
     Assigned,
     CheckFailed,
     Commented,
+    MergeGroupAsked,
+    MergeGroupEnded,
+    PullChanged,
     PullEnded,
     Pushed,
     Rerun,
@@ -50,13 +53,14 @@ def event_ignored_because(event: WebhookEvent, *, name: str, app_id: int) -> str
     """Why an event is ignored as it arrives, in words; None when it is worth a look.
 
     `name` is how people address the App, `app_id` its id at GitHub. A bot (ourselves included) is
-    never listened to; but checks are made by bots, and bots push, and merge for people.
+    never listened to; but checks are made by bots, and bots push, open pull requests, and merge
+    for people.
     """
     if event.archived:
         return "the repository is archived"
     if isinstance(event, CheckFailed):
         return "a check of our own" if event.app_id == app_id else None
-    if event.sender_is_bot and not isinstance(event, Pushed | PullEnded):
+    if event.sender_is_bot and not _is_for_bots(event):
         return "from a bot"
     if isinstance(event, Rerun) and event.app_id != app_id:
         return "someone else's check"
@@ -65,6 +69,13 @@ def event_ignored_because(event: WebhookEvent, *, name: str, app_id: int) -> str
     if isinstance(event, Assigned) and not is_ours(event.assignee, name):
         return "someone else was assigned"
     return None
+
+
+def _is_for_bots(event: WebhookEvent) -> bool:
+    """Whether an event counts whoever it comes from: it says what is there, and asks nothing."""
+    if isinstance(event, PullChanged):
+        return event.action != "labeled"
+    return isinstance(event, Pushed | PullEnded | MergeGroupAsked | MergeGroupEnded)
 
 
 def is_ours(login: str, name: str) -> bool:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
-from functools import partial
 
 from app.check.measure import measure
 from app.check.report import CheckReport
 from app.github.forge import Forge
 from app.publishing import publish
 from app.repo_config.effective import EffectiveConfig
+from app.runs.commit_sandboxes import commit_sandboxes, scope_of
 from app.runs.services import Services
-from app.runs.trees import write_tree_of
 from app.sandboxes.environment import SetupRepairer, TestedEnvironment, environment_request
 from app.sandboxes.trial import Trial, try_suite
 from app.telemetry import logs
@@ -41,37 +39,37 @@ async def check_on_forge(
     repository = await forge.repository()
     mirror = services.mirror(repository.clone_url, repository.id)
     fetched = await publish.fetch(forge, mirror)
-    folder = services.settings.state_dir / "trees"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    tree = folder / f"{check_id}-{fetched.base_commit}.tar"
-    place = mirror, fetched.base_commit, repository.clone_url
-    # With the id: a later repository of the same name must get nothing of this one.
-    scope = f"{repository.full_name} [{repository.id}]"
-    request = replace(environment_request(scope, config), always_try=True)
+    request = replace(environment_request(scope_of(repository), config), always_try=True)
     try:
-        await write_tree_of(services, forge, config, *place, tree)
-        prepared = None
-        if services.prepare is not None:
-            prepared = await services.prepare(check_id, tree, request, repairer)
-        opened = partial(services.sandboxes.open, check_id, "check", tree)
-        if not isinstance(prepared, TestedEnvironment):
-            trial = await try_suite(opened, config.test_command, config.budget.test_timeout_s)
-            prepared = _tested(prepared, trial)
-        return await measure(
-            repository.full_name,
-            fetched.base_commit,
-            tree,
-            prepared,
+        async with commit_sandboxes(
+            services,
+            forge,
             config,
-            opened,
-            lambda line: _log.info("check", check=check_id, now=line),
-        )
+            mirror,
+            fetched.base_commit,
+            request,
+            work_id=check_id,
+            purpose="check",
+            repairer=repairer,
+        ) as found:
+            prepared = found.prepared
+            if not isinstance(prepared, TestedEnvironment):
+                timeout_s = config.budget.test_timeout_s
+                trial = await try_suite(found.open, config.test_command, timeout_s)
+                prepared = _tested(prepared, trial)
+            return await measure(
+                repository.full_name,
+                fetched.base_commit,
+                found.tree,
+                prepared,
+                config,
+                found.open,
+                lambda line: _log.info("check", check=check_id, now=line),
+            )
     except (EngineUnavailable, SandboxGone):
         raise
     except SandboxError as error:
         return not_prepared(repository.full_name, fetched.base_commit, str(error))
-    finally:
-        await asyncio.to_thread(tree.unlink, missing_ok=True)
 
 
 def _tested(prepared: PreparedEnvironment | None, trial: Trial | None) -> TestedEnvironment:

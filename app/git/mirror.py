@@ -128,11 +128,12 @@ class Mirror:
             name = f"{slug[:80]}-{hashlib.sha256(clone_url.encode()).hexdigest()[:12]}"
         return cls(root / f"{name}.git", clone_url, ca_file=ca_file, limits=limits)
 
-    def fetch(self, token: str = "") -> None:
+    def fetch(self, token: str = "", *, pull: int = 0) -> None:
         """Bring all branches and tags up to date, making the mirror at first.
 
-        Raises `GitDenied` for a refused token, `GitAway`, `GitMissing`, and `GitError` for a
-        repository that is too large.
+        With `pull` also that pull request's head, which GitHub keeps in the repository wherever
+        its branch lies. Raises `GitDenied` for a refused token, `GitAway`, `GitMissing`, and
+        `GitError` for a repository that is too large.
         """
         most = self.limits.repository_bytes
         with self._locked():
@@ -151,6 +152,7 @@ class Mirror:
                 self._url,
                 "+refs/heads/*:refs/heads/*",
                 "+refs/tags/*:refs/tags/*",
+                *((f"+refs/pull/{pull}/head:refs/pull/{pull}/head",) if pull else ()),
                 token=token,
                 timeout_s=self.limits.fetch_s,
                 most_output=most,
@@ -384,7 +386,7 @@ class Mirror:
         tree = self._tree_with(sha, patch)
         changed = self._git("diff-tree", "-r", "-z", "--raw", "--no-renames", sha, tree)
         check_changes(changed, policy)
-        if len(parents) == 1 and self._tree_of(parents[0]) == tree:
+        if len(parents) == 1 and self.tree_of(parents[0]) == tree:
             return parents[0]
         return self._commit_tree(tree, parents or (sha,), message, author, branch, when)
 
@@ -444,7 +446,8 @@ class Mirror:
         self._git("update-ref", f"refs/patchwright/{branch}", commit)
         return commit
 
-    def _tree_of(self, commit: str) -> str:
+    def tree_of(self, commit: str) -> str:
+        """Git's id of a commit's tree: the same content has the same."""
         return self._git("rev-parse", "--verify", f"{commit}^{{tree}}").decode().strip()
 
     def _tree_with(self, commit: str, patch: str) -> str:

@@ -5,7 +5,7 @@ Source of facts: GitHub's REST description, version 2022-11-28.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, urljoin
 
 import requests
@@ -22,11 +22,37 @@ MOST_ANNOTATIONS = 50
 
 
 def put_check(requester: Requester, at: str, report: CheckReport) -> CheckRun:
-    """Create or update the check run with this external id on this commit."""
+    """Create or update the check run with this external id on this commit.
+
+    In several requests where there are more annotations than one takes.
+    """
     path = f"{at}/commits/{report.head_sha}/check-runs"
     query = {"check_name": report.name, "filter": "all", "per_page": 100}
     _, listed = requester.requestJsonAndCheck("GET", path, parameters=query)
     found = next((r for r in listed["check_runs"] if r["external_id"] == report.external_id), None)
+    if found is None or not _is_up_to_date(found, report):
+        # GitHub adds annotations to those that are there; a second time would double them.
+        present = found["output"]["annotations_count"] if found else 0
+        found = _write_check(requester, at, report, found, present)
+        for more in range(present + MOST_ANNOTATIONS, len(report.annotations), MOST_ANNOTATIONS):
+            found = _write_check(requester, at, report, found, more)
+    return CheckRun(
+        found["id"],
+        found["external_id"],
+        found["status"],
+        found["conclusion"] or "",
+        found["html_url"] or "",
+    )
+
+
+def _write_check(
+    requester: Requester,
+    at: str,
+    report: CheckReport,
+    found: dict[str, Any] | None,
+    present: int,
+) -> dict[str, Any]:
+    """Write everything but annotations, and as many of these, after `present`, as one call may."""
     body: dict[str, Any] = {
         "name": report.name,
         "status": report.status,
@@ -36,8 +62,7 @@ def put_check(requester: Requester, at: str, report: CheckReport) -> CheckRun:
         body["conclusion"] = report.conclusion
     if report.details_url:
         body["details_url"] = report.details_url
-    # GitHub adds annotations to those that are there; a second time would double them.
-    if report.annotations and not (found and found["output"]["annotations_count"]):
+    if missing := report.annotations[present : present + MOST_ANNOTATIONS]:
         body["output"]["annotations"] = [
             {
                 "path": a.path,
@@ -47,24 +72,16 @@ def put_check(requester: Requester, at: str, report: CheckReport) -> CheckRun:
                 "title": a.title,
                 "message": a.message,
             }
-            for a in report.annotations[:MOST_ANNOTATIONS]
+            for a in missing
         ]
-    if found and _is_up_to_date(found, report):
-        run = found
-    elif found:
+    if found:
         _, run = requester.requestJsonAndCheck(
             "PATCH", f"{at}/check-runs/{found['id']}", input=body
         )
     else:
         body |= {"head_sha": report.head_sha, "external_id": report.external_id}
         _, run = requester.requestJsonAndCheck("POST", f"{at}/check-runs", input=body)
-    return CheckRun(
-        run["id"],
-        run["external_id"],
-        run["status"],
-        run["conclusion"] or "",
-        run["html_url"] or "",
-    )
+    return cast(dict[str, Any], run)
 
 
 def _is_up_to_date(run: dict[str, Any], report: CheckReport) -> bool:
@@ -72,8 +89,7 @@ def _is_up_to_date(run: dict[str, Any], report: CheckReport) -> bool:
     output = run["output"]
     present = (run["status"], run["conclusion"], output["title"], output["summary"])
     wanted = (report.status, report.conclusion, report.title, report.summary)
-    annotated = not report.annotations or output["annotations_count"]
-    return present == wanted and bool(annotated)
+    return present == wanted and bool(output["annotations_count"] >= len(report.annotations))
 
 
 def is_on_branch(requester: Requester, at: str, branch: str, sha: str) -> bool:

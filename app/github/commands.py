@@ -1,6 +1,6 @@
 """What a comment says to the App: a command, a mention, or nothing.
 
-    /patchwright fix [hint] | stop | retry | publish | check | hint … | explain | help
+    /patchwright fix [hint] | stop | retry | publish | check | prove | hint … | explain | help
     @patchwright …
 
 Only what a person wrote as their own words counts: quotes, code and what a page does not show are
@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Verb = Literal["fix", "stop", "retry", "publish", "check", "hint", "explain", "help"]
+Verb = Literal["fix", "stop", "retry", "publish", "check", "prove", "hint", "explain", "help"]
 VERBS: tuple[Verb, ...] = get_args(Verb)
 LONGEST_HINT = 8000
 """Characters of a hint that are kept."""

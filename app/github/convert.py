@@ -123,4 +123,7 @@ def as_pull(pull: PullRequest) -> Pull:
         body=pull.body or "",
         base_branch=pull.base.ref,
         from_fork=pull.head.repo is None or pull.head.repo.full_name != pull.base.repo.full_name,
+        author=pull.user.login if pull.user else "ghost",
+        author_is_bot=pull.user is not None and pull.user.type != "User",
+        labels=tuple(label.name for label in pull.labels),
     )

@@ -107,6 +107,10 @@ class Forge(Protocol):
         """A pull request as it is now."""
         ...
 
+    async def changed_paths(self, number: int) -> tuple[str, ...]:
+        """The files that a pull request changes, of a renamed one both names."""
+        ...
+
     async def review_comments(self, number: int) -> tuple[ReviewComment, ...]:
         """Everything that was said about a pull request by anybody, oldest first.
 

@@ -45,6 +45,19 @@ def review_comments(requester: Requester, at: str, number: int) -> tuple[ReviewC
     return tuple(sorted(found, key=lambda r: (r.created_at, order.index(r.kind), r.id)))
 
 
+def changed_paths(requester: Requester, at: str, number: int) -> tuple[str, ...]:
+    """The files that a pull request changes, of a renamed one both names.
+
+    GitHub lists 3,000 at most.
+    """
+    found: dict[str, None] = {}
+    for file in all_entries(requester, f"{at}/pulls/{number}/files"):
+        found[file["filename"]] = None
+        if before := file.get("previous_filename"):
+            found[before] = None
+    return tuple(found)
+
+
 def reply(
     requester: Requester,
     at: str,

@@ -114,6 +114,10 @@ class Pull:
     """The branch that it would change."""
     from_fork: bool = False
     """Whether its branch lies in another repository."""
+    author: str = ""
+    """Untrusted only in that anybody may open one; GitHub vouches for the login itself."""
+    author_is_bot: bool = False
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +185,7 @@ class CheckReport:
     """Required when completed."""
     details_url: str = ""
     annotations: tuple[Annotation, ...] = ()
-    """At most 50, which is GitHub's own limit for one request."""
+    """As many as there are; GitHub takes 50 in one request."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,6 +130,36 @@ class PullEnded(EventSource):
     merged: bool
 
 
+PullAction = Literal["opened", "reopened", "ready_for_review", "synchronize", "labeled"]
+
+
+class PullChanged(EventSource):
+    """A pull request is there to be looked at, has other commits, or a label."""
+
+    kind: Literal["pull_changed"] = "pull_changed"
+    action: PullAction
+    pull_number: Id
+    label: str = ""
+    """The label that was put on it."""
+
+
+class MergeGroupAsked(EventSource):
+    """A merge queue wants checks of what it would merge."""
+
+    kind: Literal["merge_group_asked"] = "merge_group_asked"
+    head_sha: Sha
+    head_ref: str
+    base_sha: Sha
+    base_ref: str
+
+
+class MergeGroupEnded(EventSource):
+    """A merge queue has merged a group, or given it up."""
+
+    kind: Literal["merge_group_ended"] = "merge_group_ended"
+    head_sha: Sha
+
+
 class Pushed(EventSource):
     """A branch moved."""
 
@@ -144,6 +174,13 @@ class CheckAsked(EventSource):
     kind: Literal["check_asked"] = "check_asked"
     issue_number: Id
     comment_id: Id
+
+
+class ProofDue(EventSource):
+    """A change is to be proven. No delivery: our own work."""
+
+    kind: Literal["proof_due"] = "proof_due"
+    proof_id: str
 
 
 class OnboardingDue(EventSource):
@@ -161,7 +198,11 @@ WebhookEvent = Annotated[
     | Rerun
     | PullEnded
     | Pushed
+    | PullChanged
+    | MergeGroupAsked
+    | MergeGroupEnded
     | CheckAsked
+    | ProofDue
     | OnboardingDue,
     Field(discriminator="kind"),
 ]
@@ -180,6 +221,10 @@ def source_of(event: WebhookEvent) -> str:
     """Where an event happened: the issue, the pull request, or else the repository."""
     if is_check(event):  # takes minutes, for which nothing else at the issue waits
         return f"{event.repository_id}#check"
+    if isinstance(event, ProofDue):
+        return f"{event.repository_id}#proof {event.proof_id}"
+    if isinstance(event, MergeGroupAsked | MergeGroupEnded):
+        return f"{event.repository_id}#{event.head_sha}"
     number = getattr(event, "issue_number", "") or getattr(event, "pull_number", "")
     return f"{event.repository_id}#{number}"
 

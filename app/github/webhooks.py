@@ -10,7 +10,7 @@ import hashlib
 import hmac
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -24,6 +24,10 @@ from app.github.webhook_events import (
     Installed,
     InstalledRepository,
     Login,
+    MergeGroupAsked,
+    MergeGroupEnded,
+    PullAction,
+    PullChanged,
     PullEnded,
     Pushed,
     Rerun,
@@ -200,6 +204,23 @@ class _PullPayload(_Payload):
     pull_request: _ClosedPull
 
 
+class _PullChangedPayload(_Payload):
+    action: PullAction
+    pull_request: _PullNumber
+    label: _Label | None = None
+
+
+class _MergeGroup(_PartialPayload):
+    head_sha: Sha
+    head_ref: str
+    base_sha: Sha
+    base_ref: str
+
+
+class _MergeGroupPayload(_Payload):
+    merge_group: _MergeGroup
+
+
 class _PushPayload(_Payload):
     ref: str
     after: Sha
@@ -359,6 +380,36 @@ def _parse_closed_pull(
     return PullEnded(**source, pull_number=pull.number, merged=bool(pull.merged))
 
 
+def _parse_changed_pull(
+    payload: _PullChangedPayload, source: dict[str, Any]
+) -> Trigger | WebhookEvent | Ignored:
+    return PullChanged(
+        **source,
+        action=payload.action,
+        pull_number=payload.pull_request.number,
+        label=payload.label.name if payload.label and payload.action == "labeled" else "",
+    )
+
+
+def _parse_merge_group(
+    payload: _MergeGroupPayload, source: dict[str, Any]
+) -> Trigger | WebhookEvent | Ignored:
+    group = payload.merge_group
+    return MergeGroupAsked(
+        **source,
+        head_sha=group.head_sha,
+        head_ref=group.head_ref[:255],
+        base_sha=group.base_sha,
+        base_ref=group.base_ref[:255],
+    )
+
+
+def _parse_ended_group(
+    payload: _MergeGroupPayload, source: dict[str, Any]
+) -> Trigger | WebhookEvent | Ignored:
+    return MergeGroupEnded(**source, head_sha=payload.merge_group.head_sha)
+
+
 def _parse_push(payload: _PushPayload, source: dict[str, Any]) -> Trigger | WebhookEvent | Ignored:
     prefix = "refs/heads/"
     if payload.deleted or not payload.ref.startswith(prefix):
@@ -395,6 +446,12 @@ _PARSERS: dict[tuple[str, str], Callable[[dict[str, Any]], Trigger | WebhookEven
     ("check_run", "completed"): _parser(_CheckPayload, _parse_check),
     ("check_run", "rerequested"): _parser(_CheckPayload, _parse_rerun),
     ("pull_request", "closed"): _parser(_PullPayload, _parse_closed_pull),
+    **{
+        ("pull_request", action): _parser(_PullChangedPayload, _parse_changed_pull)
+        for action in get_args(PullAction)
+    },
+    ("merge_group", "checks_requested"): _parser(_MergeGroupPayload, _parse_merge_group),
+    ("merge_group", "destroyed"): _parser(_MergeGroupPayload, _parse_ended_group),
     ("push", ""): _parser(_PushPayload, _parse_push),
 }
 

@@ -7,14 +7,13 @@ id, what it says has a marker. Strangers get silence; people who may get an answ
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
 from agent.journal.state import fold
 from app.admission import authorization
 from app.github import commands
 from app.github.errors import ForgeError, ForgeMissing, InstallationGone
 from app.github.forge import Forge
-from app.github.records import IssueThread, Role
+from app.github.records import IssueThread
 from app.github.webhook_events import (
     Assigned,
     CheckAsked,
@@ -22,7 +21,11 @@ from app.github.webhook_events import (
     Commented,
     EventSource,
     Labeled,
+    MergeGroupAsked,
+    MergeGroupEnded,
     OnboardingDue,
+    ProofDue,
+    PullChanged,
     PullEnded,
     Pushed,
     Rerun,
@@ -31,10 +34,10 @@ from app.github.webhook_events import (
     Trigger,
     WebhookEvent,
 )
-from app.intake import checks, onboarding
+from app.intake import checks, onboarding, proofs
+from app.intake.context import EventContext, is_permitted
 from app.intake.replies import explanation, help_text
 from app.publishing.publication import kept_change, kept_proof
-from app.repo_config.effective import EffectiveConfig
 from app.runs.failures import (
     LONGEST_WAIT_S,
     public_message,
@@ -49,16 +52,6 @@ from app.storage.records import check_id_for, run_id_for
 from app.telemetry import logs
 
 _log = logs.get(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class EventContext:
-    """An event, with everything that its handler needs."""
-
-    services: Services
-    id: str
-    forge: Forge
-    config: EffectiveConfig
 
 
 async def handle_event(services: Services, event_id: str, step: DurableStep) -> None:
@@ -106,6 +99,8 @@ async def _handle_with_retries(services: Services, event_id: str) -> str:
 async def _give_up(services: Services, forge: Forge, event: WebhookEvent, why: str) -> None:
     if isinstance(event, OnboardingDue):
         onboarding.gave_up(services, event, why)
+    if isinstance(event, ProofDue):
+        await proofs.gave_up(services, forge, event, why)
     if isinstance(event, CheckAsked):
         try:
             await checks.tell_failure(forge, event, why)
@@ -123,13 +118,18 @@ async def _handle_event(
             return _wake_run(services, inbox.run_of_pull(event.repository_id, event.pull_number))
         case OnboardingDue():
             return await onboarding.propose(services, event_id, forge, event)
+        case ProofDue():
+            return await proofs.answer(services, forge, event)
+        case MergeGroupEnded():
+            return await proofs.merge_group_ended(services, forge, event) or "nothing to cancel"
         case PullEnded() if said := onboarding.pull_ended(services, event):
             return said
         case PullEnded():
+            cancelled = await proofs.pull_ended(services, forge, event)
             run_id = inbox.run_of_pull(event.repository_id, event.pull_number)
             if run_id and services.store.get_run(run_id).status != "done":
                 services.store.request_stop(run_id)
-            return _wake_run(services, run_id)
+            return cancelled if not run_id and cancelled else _wake_run(services, run_id)
         case Pushed():
             return _wake_runs_on_branch(services, event)
     context = EventContext(services, event_id, forge, await services.config(forge))
@@ -152,6 +152,10 @@ async def _handle_event(
             return await _handle_failed_check(context, event)
         case Rerun():
             return await _handle_rerun(context, event)
+        case PullChanged():
+            return await proofs.pull_changed(context, event)
+        case MergeGroupAsked():
+            return await proofs.merge_group_asked(context, event)
         case CheckAsked():
             return await checks.answer_check(services, event_id, forge, context.config, event)
 
@@ -184,7 +188,7 @@ async def _handle_comment(context: EventContext, event: Commented) -> str:
     by: StartedBy = "mention" if mentioned else "command"
     if not authorization.switched_on(by, context.config.triggers):
         return f"the repository's settings turn off {by}s"
-    if not await _is_permitted(context, event, context.config.permissions.command):
+    if not await is_permitted(context, event, context.config.permissions.command):
         return "a stranger"
     try:
         await context.forge.react(event.issue_number, "eyes", comment=event.comment_id)
@@ -205,6 +209,9 @@ async def _handle_comment(context: EventContext, event: Commented) -> str:
             return await _publish_again(context, event)
         case commands.Command(verb="check"):
             return await _ask_for_check(context, event)
+        case commands.Command(verb="prove"):
+            said = await proofs.asked_by_command(context, event)
+            return await _post_reply(context, event, said) if said else "it is proven"
         case commands.Command(verb="hint", text=text):
             return await _pass_hint(context, event, text, by)
         case commands.Command(verb="fix" | "retry" as verb, text=text):
@@ -409,6 +416,8 @@ async def _handle_failed_check(context: EventContext, event: CheckFailed) -> str
 async def _handle_rerun(context: EventContext, event: Rerun) -> str:
     if not context.config.triggers.rerun:
         return "the repository's settings turn off runs by re-run"
+    if said := await proofs.rerun(context, event):
+        return said
     services = context.services
     for run_id in services.inbox.runs_with_open_pulls(event.repository_id):
         if run_id in event.external_id:
@@ -456,18 +465,13 @@ async def _start_run(
     if thread.is_pull and by != "failed_check":
         return "a pull request, not an issue"
     minimum = authorization.least_role(by, context.config)
-    if minimum is not None and not await _is_permitted(context, event, minimum):
+    if minimum is not None and not await is_permitted(context, event, minimum):
         return "a stranger"
     accepted = context.services.inbox.start(
         context.id, trigger, model=context.services.settings.profile
     )
     _log.info("run asked for", run=accepted.run_id, how=accepted.how, by=event.sender)
     return f"run {accepted.run_id}: {accepted.how}"
-
-
-async def _is_permitted(context: EventContext, event: WebhookEvent, minimum: Role) -> bool:
-    permission = await context.forge.permission(event.sender, user_id=event.sender_id)
-    return permission.at_least(minimum)
 
 
 def _safe_in_marker(name: str) -> str:

@@ -17,6 +17,7 @@ def help_text(why: str, name: str) -> Markdown:
         ("retry", "start over"),
         ("publish", "try again to publish a fix that was kept because something was in the way"),
         ("check", "say whether the repository is ready: environment, tests, what would help"),
+        ("prove", "prove a pull request, whoever wrote it, by the tests that it brings"),
         ("hint …", "give the run a hint, while it works or in a review"),
         ("explain", "say what is known so far"),
     )

@@ -78,13 +78,14 @@ class Fetched:
     """Tip of the branch to work from."""
 
 
-async def fetch(forge: Forge, mirror: Mirror, branch: str = "") -> Fetched:
+async def fetch(forge: Forge, mirror: Mirror, branch: str = "", *, pull: int = 0) -> Fetched:
     """Bring the mirror up to date and name the commit to work from, on `branch` or the default one.
 
-    Raises `ForgeError`, `GitError`; `GitMissing` also for a repository without commits.
+    With `pull` also the head of that pull request. Raises `ForgeError`, `GitError`; `GitMissing`
+    also for a repository without commits.
     """
     repository = await forge.repository()
-    await with_token(forge, mirror.fetch)
+    await with_token(forge, partial(mirror.fetch, pull=pull) if pull else mirror.fetch)
     base = await asyncio.to_thread(mirror.base_commit, branch or repository.default_branch)
     return Fetched(repository, base)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dbos import EnqueueOptions
 
-from app.github.webhook_events import WebhookEvent, is_check, source_of
+from app.github.webhook_events import ProofDue, WebhookEvent, is_check, source_of
 from app.storage.records import Run
 
 APPLICATION = "patchwright"
@@ -14,6 +14,7 @@ ROUND_WORKFLOW = "round"
 EVENT_WORKFLOW = "ask"
 EVENT_QUEUE = "asks"
 CHECK_QUEUE = "checks"
+PROOF_QUEUE = "proofs"
 VERSION = "1"
 """Of the order of steps in `app.runs.workflow`. The engine leaves runs of another version alone, so
 it changes only together with a way for the unfinished ones."""
@@ -73,12 +74,20 @@ def run_of(workflow_id: str) -> str:
 
 
 def for_event(event_id: str, event: WebhookEvent) -> tuple[EnqueueOptions, tuple[str, ...]]:
-    """Options and arguments for handling an event; only one per issue is handled at a time."""
+    """Options and arguments for handling an event; only one per issue is handled at a time.
+
+    Proofs are each their own, and their repository is their partition.
+    """
     options: EnqueueOptions = {
         "workflow_name": EVENT_WORKFLOW,
-        "queue_name": CHECK_QUEUE if is_check(event) else EVENT_QUEUE,
+        "queue_name": EVENT_QUEUE,
         "workflow_id": workflow_of_event(event_id),
         "app_version": VERSION,
         "queue_partition_key": source_of(event),
     }
+    if is_check(event):
+        options["queue_name"] = CHECK_QUEUE
+    if isinstance(event, ProofDue):
+        options["queue_name"] = PROOF_QUEUE
+        options["queue_partition_key"] = str(event.repository_id)
     return options, (event_id,)

@@ -13,6 +13,7 @@ from app.repo_config.schema import (
     PATH,
     Language,
     Permissions,
+    Prove,
     PullRequests,
     RepoConfig,
     Triggers,
@@ -48,6 +49,7 @@ class EffectiveConfig:
     pull_request: PullRequests
     bounds: Bounds
     language: Language
+    prove: Prove
     tree: TreeOptions = TreeOptions()  # noqa: RUF009 - frozen
     """What of the tree goes into the sandbox."""
     history: bool = True
@@ -124,6 +126,7 @@ def effective_config(settings: Settings, config: RepoConfig) -> EffectiveConfig:
             repository_per_day=_least(limits.runs_per_day, day),
         ),
         language=config.language,
+        prove=config.prove,
         tree=TreeOptions(config.tree.sparse, config.tree.lfs, config.tree.submodules),
         history=config.history and settings.history,
         remarks=tuple(remarks),

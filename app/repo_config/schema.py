@@ -161,6 +161,49 @@ class RepoLimits(_Section):
     )
 
 
+class Prove(_Section):
+    """Pull requests that are proven without being asked, and what is said of proofs."""
+
+    authors: tuple[Name, ...] = Field(
+        (),
+        max_length=100,
+        strict=False,
+        description="Logins whose every pull request is proven, like `dependabot[bot]`; `*`: "
+        "everybody's.",
+    )
+    labels: tuple[Name, ...] = Field(
+        (), max_length=20, strict=False, description="So is every one with one of these labels,"
+    )
+    paths: tuple[Glob, ...] = Field(
+        (),
+        max_length=100,
+        strict=False,
+        description="and every one that touches such a file; `**` spans folders.",
+    )
+    merge_queue: bool = Field(
+        True,
+        description="Whether merge queues are answered, where pull requests are proven at all.",
+    )
+    comment: bool = Field(
+        False, description="Keep the proof in a comment on the pull request, besides the check."
+    )
+    head_setup: bool = Field(
+        False,
+        description="Whether set-up follows the manifests of the pull request instead of those of "
+        "its base. They run with the set-up's network access.",
+    )
+    missing: Literal["neutral", "failure"] = Field(
+        "neutral",
+        description="Conclusion of the check where the proof lacks something. GitHub lets a "
+        "required check pass that is neutral.",
+    )
+
+    @property
+    def is_automatic(self) -> bool:
+        """Whether any pull request is proven without being asked."""
+        return bool(self.authors or self.labels or self.paths)
+
+
 class TreeShape(_Section):
     """Which parts of the repository's tree go into the sandbox."""
 
@@ -218,6 +261,7 @@ class RepoConfig(_Section):
     )
     paths: Paths = Paths()
     pull_request: PullRequests = PullRequests()
+    prove: Prove = Prove()
     limits: RepoLimits = RepoLimits()
     language: Language = Field("en", description="Language of reports and comments.")
 

@@ -83,7 +83,7 @@ class DockerSandboxes:
                 prepared = await image_for(
                     self._engine,
                     self._settings,
-                    tree_tar,
+                    request.setup_tree or tree_tar,
                     request,
                     run_id=run_id,
                     installation=self._settings.installation,

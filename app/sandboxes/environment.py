@@ -82,6 +82,8 @@ class EnvironmentRequest:
     test_command: str = ""
     """Runs the suite; empty: found out."""
     test_timeout_s: float = 600.0
+    setup_tree: Path | None = None
+    """The tree whose files say what the environment is, where it is another than the sandboxes'."""
     always_try: bool = False
     """Whether the suite is run in an environment of the repository's own settings as well."""
 

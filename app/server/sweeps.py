@@ -7,6 +7,7 @@ from app.sandboxes.docker import DockerSandboxes
 from app.sandboxes.kubernetes import KubernetesSandboxes, kubernetes_engine
 from app.settings.schema import Settings
 from app.storage.inbox import Inbox
+from app.storage.proofs import Proofs
 from app.storage.store import SqlStore
 from app.telemetry import logs
 from sandbox.docker.engine import DockerEngine
@@ -34,8 +35,9 @@ async def remove_waiting(settings: Settings) -> None:
 
 
 def _at_work(store: SqlStore) -> frozenset[str]:
-    """Live runs, and checks without an answer: ids that sandboxes and trees may belong to."""
-    return frozenset((*store.live(), *Inbox(store.database).open_checks()))
+    """Live runs and proofs, and checks without an answer: what sandboxes and trees belong to."""
+    database = store.database
+    return store.live().union(Inbox(database).open_checks(), Proofs(database).live())
 
 
 def sweep_trees(settings: Settings, store: SqlStore) -> None:

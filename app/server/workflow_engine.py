@@ -19,6 +19,7 @@ from app.queue.workflows import (
     CHECK_QUEUE,
     EVENT_QUEUE,
     EVENT_WORKFLOW,
+    PROOF_QUEUE,
     QUEUE,
     ROUND_WORKFLOW,
     VERSION,
@@ -131,6 +132,13 @@ def running_engine(services: Services) -> Iterator[WorkflowEngine]:
             CHECK_QUEUE,
             worker_concurrency=settings.check_concurrency,
             partition_concurrency=1,
+            polling_interval_sec=POLL_S,
+            on_conflict="always_update",
+        )
+        DBOS.register_queue(
+            PROOF_QUEUE,
+            worker_concurrency=settings.proof_concurrency,
+            partition_concurrency=settings.repository_proofs,
             polling_interval_sec=POLL_S,
             on_conflict="always_update",
         )

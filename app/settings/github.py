@@ -56,6 +56,11 @@ class GithubSettings(OperationSettings):
     github_client_secret_file: Path | None = Field(None, description="File with the client secret.")
 
     label: str = Field("patchwright", min_length=1, description="Label that starts a run.")
+    prove_label: str = Field(
+        "patchwright:prove",
+        min_length=1,
+        description="Label on a pull request that has it proven, and again after each push.",
+    )
     label_permission: TriageUp = Field(
         "triage", description="Lowest role that lets a person start a run with the label."
     )
@@ -91,6 +96,27 @@ class GithubSettings(OperationSettings):
         ge=1,
         description="Concurrent checks of whether a repository is ready, in this process; they "
         "come on top of its runs.",
+    )
+    proof_concurrency: int = Field(
+        1,
+        ge=1,
+        description="Concurrent proofs of pull requests in this process; they come on top of its "
+        "runs.",
+    )
+    repository_proofs: int = Field(
+        2, ge=1, description="Concurrent proofs per repository, across all workers."
+    )
+    proof_minutes: float = Field(
+        60.0, gt=0, description="Longest proof of a pull request, in minutes."
+    )
+    organisation_proofs_per_day: int = Field(
+        0,
+        ge=0,
+        description="Proofs of pull requests that may be asked for within 24 hours in one "
+        "organisation; what goes beyond is not proven, and its check says so. 0: no limit.",
+    )
+    repository_proofs_per_day: int = Field(
+        0, ge=0, description="The same in one repository; 0: no limit."
     )
     organisation_concurrency: int = Field(
         0, ge=0, description="Concurrent runs per organisation; 0: no separate limit."

@@ -160,7 +160,7 @@ class Inbox:
 
     def is_relevant(self, event: WebhookEvent) -> bool:
         """Whether an event about pull requests is about one of ours, without asking GitHub."""
-        if isinstance(event, PullEnded) and self._is_proposal(event):
+        if isinstance(event, PullEnded) and (self._is_proposal(event) or self._is_proven(event)):
             return True
         table = tables.runs
         match event:
@@ -186,6 +186,14 @@ class Inbox:
         )
         with self._reads.connect() as connection:
             return connection.execute(query).scalar_one_or_none() is not None
+
+    def _is_proven(self, event: PullEnded) -> bool:
+        table = tables.proofs
+        query = sa.select(table.c.id).where(
+            table.c.repository_id == event.repository_id,
+            table.c.pull_number == event.pull_number,
+        )
+        return bool(self._first(query))
 
     def known_deliveries(self, delivery_ids: Collection[str]) -> frozenset[str]:
         """Those of these deliveries that were kept."""

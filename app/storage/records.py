@@ -91,6 +91,11 @@ def check_id_for(key: str) -> str:
     return _short_id(f"check {key}")
 
 
+def proof_id_for(event_id: str) -> str:
+    """The id of the proof that an event asks for, as safe as a run's."""
+    return _short_id(f"proof {event_id}")
+
+
 def _short_id(key: str) -> str:
     digest = hashlib.sha256(key.encode()).digest()
     return base64.b32encode(digest[:10]).decode().lower()

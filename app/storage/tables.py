@@ -139,6 +139,43 @@ onboarding = sa.Table(
     sa.Index("onboarding_turns", "account_id", "state", "created_at"),
 )
 
+proofs = sa.Table(
+    "proofs",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("repository_id", sa.BigInteger, nullable=False),
+    sa.Column("installation_id", sa.BigInteger, nullable=False),
+    sa.Column("repository", sa.String(255), nullable=False),
+    # Whether the repository was, when the proof was asked for.
+    sa.Column("private", sa.Boolean, nullable=False),
+    # 0: of a merge group.
+    sa.Column("pull_number", sa.BigInteger, nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("author", sa.String(100), nullable=False),
+    sa.Column("author_is_bot", sa.Boolean, nullable=False),
+    sa.Column("asked_by", sa.String(150), nullable=False),
+    sa.Column("base_branch", sa.String(255), nullable=False),
+    # Empty until the proof begins, but for merge groups.
+    sa.Column("base_sha", sa.String(64), nullable=False),
+    sa.Column("head_sha", sa.String(64), nullable=False),
+    # Git's ids of the trees before and after: the same change has the same.
+    sa.Column("trees", sa.String(130), nullable=False),
+    # queued, working; done, cancelled.
+    sa.Column("state", sa.String(16), nullable=False),
+    # proven, unproven, failed; empty: there is none (yet).
+    sa.Column("verdict", sa.String(16), nullable=False),
+    # Why it was cancelled or could not be made.
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("report", sa.Text, nullable=False),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("begun_at", sa.BigInteger),
+    sa.Column("ended_at", sa.BigInteger),
+    sa.Index("proofs_newest", "created_at", "id"),
+    sa.Index("proofs_of_pulls", "repository_id", "pull_number", "created_at"),
+    sa.Index("proofs_by_state", "state"),
+    sa.Index("proofs_of_installations", "installation_id", "created_at"),
+)
+
 handled = sa.Table(
     "handled",
     metadata,

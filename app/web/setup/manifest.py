@@ -28,6 +28,7 @@ PERMISSIONS = {
     "checks": "write",
     "contents": "write",
     "issues": "write",
+    "merge_queues": "read",
     "metadata": "read",
     "pull_requests": "write",
 }
@@ -39,6 +40,7 @@ PERMISSION_REASONS = {
     "contents": ("read and write", "fetches the code, pushes branches patchwright/…"),
     "checks": ("read and write", "shows the proof as a check, reads failed ones"),
     "actions": ("read", "reads the logs of failed CI jobs"),
+    "merge_queues": ("read", "hears what a merge queue wants checked"),
     "metadata": ("read", "who may do what; GitHub gives it to every App"),
 }
 

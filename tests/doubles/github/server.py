@@ -23,6 +23,7 @@ PERMISSIONS = {
     "checks": "write",
     "contents": "write",
     "issues": "write",
+    "merge_queues": "read",
     "metadata": "read",
     "pull_requests": "write",
 }
@@ -31,6 +32,7 @@ EVENTS = (
     "check_suite",
     "issue_comment",
     "issues",
+    "merge_group",
     "pull_request",
     "pull_request_review",
     "pull_request_review_comment",

@@ -1,0 +1,369 @@
+"""Proofs of pull requests: which are asked for, made once and told once.
+
+Each outward act has its key: a check run the proof's id, the comment its marker. What a proof says
+is kept before it is told, so that it is not made again after a crash.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from agent.cancellation import unless_stopped
+from agent.errors import RunStopped
+from agent.journal.events import now
+from agent.task import Issue
+from agent.testing.paths import matches
+from app.admission import authorization
+from app.github.errors import ForgeError, ForgeMissing, ForgeRefused
+from app.github.forge import Forge
+from app.github.records import Pull
+from app.github.webhook_events import (
+    Commented,
+    EventSource,
+    MergeGroupAsked,
+    MergeGroupEnded,
+    ProofDue,
+    PullChanged,
+    PullEnded,
+    Rerun,
+)
+from app.intake.context import EventContext, is_permitted
+from app.proving.check_run import MARKER, check_run, proof_markdown, proof_of_check
+from app.proving.service import (
+    ChangeGone,
+    fetch_change,
+    prove_on_forge,
+    to_report,
+)
+from app.repo_config.effective import EffectiveConfig
+from app.repo_config.schema import Prove
+from app.runs.services import Services
+from app.sanitize.markdown import COMMENT_LIMIT
+from app.storage.proofs import Proof, Proofs, UnknownProof
+from app.storage.records import proof_id_for
+from app.telemetry import logs
+
+MERGE_QUEUE = "the merge queue"
+
+_log = logs.get(__name__)
+
+
+def proofs_of(services: Services) -> Proofs:
+    """The proofs in the database of these services."""
+    return Proofs(services.store.database)
+
+
+# What asks for a proof
+
+
+async def pull_changed(context: EventContext, event: PullChanged) -> str:
+    """Have a pull request proven, if its label, its author or what it touches asks for it."""
+    pull = await context.forge.pull(event.pull_number)
+    if not pull.open:
+        return "the pull request is closed"
+    known = proofs_of(context.services).of_pull(event.repository_id, pull.number)
+    live = next((proof for proof in known if proof.is_live), None)
+    if event.action == "labeled":
+        asked_by, refused = await _by_label(context, event)
+        if refused:
+            return refused
+    elif event.action == "synchronize" and live is not None and live.head_sha != pull.head_sha:
+        asked_by = live.asked_by  # whoever asked, meant the pull request
+    else:
+        asked_by = await _automatic(context, pull)
+        if not asked_by:
+            return "nobody asks for a proof of it"
+    if pull.draft and live is None:
+        return "a draft: only a command has it proven"
+    if any(
+        proof.head_sha == pull.head_sha and proof.state != "cancelled"
+        for proof in known
+        if proof.id != proof_id_for(context.id)
+    ):
+        return "this commit is proven already, or about to be"
+    return await _ask(context, event, pull, asked_by)
+
+
+async def _by_label(context: EventContext, event: PullChanged) -> tuple[str, str]:
+    """Who asks by a label, or why that asks for nothing."""
+    names = (context.services.settings.prove_label, *context.config.prove.labels)
+    if not any(authorization.is_label(event.label, name) for name in names):
+        return "", "another label"
+    if not authorization.switched_on("label", context.config.triggers):
+        return "", "the repository's settings turn off labels"
+    if not await is_permitted(context, event, context.config.permissions.label):
+        return "", "a stranger"
+    return f"{event.sender}, with the label {event.label}"[:150], ""
+
+
+async def _automatic(context: EventContext, pull: Pull) -> str:
+    """What of the repository's settings has this pull request proven; empty: nothing."""
+    services, rules = context.services, context.config.prove
+    if authorization.is_ours(pull.author, services.settings.github_app_slug):
+        return ""  # it carries its proof
+    names = (services.settings.prove_label, *rules.labels)
+    for label in pull.labels:
+        if any(authorization.is_label(label, name) for name in names):
+            return f"the label {label}"[:150]
+    if _is_named(pull.author, rules.authors):
+        return f"the settings, as {pull.author} opened it"[:150]
+    if rules.paths:
+        touched = await context.forge.changed_paths(pull.number)
+        for path in touched:
+            if matches(path, rules.paths):
+                return "the settings, for what it touches"
+    return ""
+
+
+def _is_named(author: str, authors: Iterable[str]) -> bool:
+    return any(name == "*" or name.casefold() == author.casefold() for name in authors)
+
+
+async def asked_by_command(context: EventContext, event: Commented) -> str:
+    """Have a pull request proven on somebody's word; what is to be answered, else empty.
+
+    Whether they may was found out before.
+    """
+    if not event.is_pull_request:
+        return "I prove pull requests. Ask on one."
+    pull = await context.forge.pull(event.issue_number)
+    if not pull.open:
+        return "The pull request is closed."
+    for proof in proofs_of(context.services).of_pull(event.repository_id, pull.number):
+        same = proof.is_live and proof.head_sha == pull.head_sha
+        if same and proof.id != proof_id_for(context.id):
+            return "This commit is being proven already; see its check."
+    await context.forge.react(event.issue_number, "+1", comment=event.comment_id)
+    await _ask(context, event, pull, f"{event.sender}, by command"[:150])
+    return ""
+
+
+async def rerun(context: EventContext, event: Rerun) -> str:
+    """Prove once more what a check run is about; empty: it is about no proof."""
+    proof_id = proof_of_check(event.external_id)
+    if not proof_id:
+        return ""
+    try:
+        old = proofs_of(context.services).get(proof_id)
+    except UnknownProof:
+        return "the proof is not known any more"
+    if old.repository_id != event.repository_id:
+        return "a proof of another repository"
+    asked_by = f"{event.sender}, with the re-run button"[:150]
+    if old.pull_number:
+        pull = await context.forge.pull(old.pull_number)
+        return await _ask(context, event, pull, asked_by) if pull.open else "it is closed"
+    again = old.model_copy(
+        update={
+            "id": proof_id_for(context.id),
+            "asked_by": asked_by,
+            "state": "queued",
+            "verdict": "",
+            "reason": "",
+            "report": "",
+            "created_at": now(),
+            "begun_at": None,
+            "ended_at": None,
+        }
+    )
+    return await _enqueue(context, event, again)
+
+
+async def merge_group_asked(context: EventContext, event: MergeGroupAsked) -> str:
+    """Have what a merge queue would merge proven."""
+    rules = context.config.prove
+    if not rules.merge_queue:
+        return "the repository's settings leave merge queues alone"
+    if not rules.is_automatic and not proofs_of(context.services).any_of(event.repository_id):
+        return "nothing is proven in this repository"
+    branch = event.base_ref.removeprefix("refs/heads/")
+    proof = Proof(
+        **_source(event),
+        id=proof_id_for(context.id),
+        pull_number=0,
+        title=event.head_ref.removeprefix("refs/heads/"),
+        author=event.sender,
+        author_is_bot=event.sender_is_bot,
+        asked_by=MERGE_QUEUE,
+        base_branch=branch,
+        base_sha=event.base_sha,
+        head_sha=event.head_sha,
+        created_at=now(),
+    )
+    return await _enqueue(context, event, proof)
+
+
+async def _ask(context: EventContext, event: EventSource, pull: Pull, asked_by: str) -> str:
+    proof = Proof(
+        **_source(event),
+        id=proof_id_for(context.id),
+        pull_number=pull.number,
+        title=pull.title,
+        author=pull.author,
+        author_is_bot=pull.author_is_bot,
+        asked_by=asked_by,
+        base_branch=pull.base_branch,
+        head_sha=pull.head_sha,
+        created_at=now(),
+    )
+    return await _enqueue(context, event, proof)
+
+
+def _source(event: EventSource) -> dict[str, object]:
+    return {
+        "repository_id": event.repository_id,
+        "installation_id": event.installation_id,
+        "repository": event.repository,
+        "private": event.private is not False,
+    }
+
+
+async def _enqueue(context: EventContext, event: EventSource, proof: Proof) -> str:
+    """Keep that a proof is asked for, and say so; cancel those that it replaces."""
+    services, known = context.services, proofs_of(context.services)
+    over = _over_the_limit(services, proof)
+    replaced = known.ask(proof)
+    if over:
+        known.finish(proof.id, "", reason=over)
+    for each in (*replaced, known.get(proof.id)):
+        await tell(services, context.forge, context.config, each)
+    if over:
+        return over
+    due = ProofDue(
+        **event.model_dump(include=set(EventSource.model_fields)),
+        proof_id=proof.id,
+    )
+    services.inbox.keep(proof.id, "proof", due)
+    _log.info("proof asked for", proof=proof.id, by=proof.asked_by)
+    return f"proof {proof.id}"
+
+
+def _over_the_limit(services: Services, proof: Proof) -> str:
+    known, settings = proofs_of(services), services.settings
+    for limit, where, asked in (
+        (
+            settings.repository_proofs_per_day,
+            "this repository",
+            known.asked_lately(repository_id=proof.repository_id, but=proof.id),
+        ),
+        (
+            settings.organisation_proofs_per_day,
+            "this organisation",
+            known.asked_lately(installation_id=proof.installation_id, but=proof.id),
+        ),
+    ):
+        if limit and asked >= limit:
+            return f"The limit of {limit} proofs within 24 hours in {where} is reached."
+    return ""
+
+
+# What ends a proof before its time
+
+
+async def pull_ended(services: Services, forge: Forge, event: PullEnded) -> str:
+    """Cancel the proof of a pull request that is closed; empty: there is none to cancel."""
+    how = "merged" if event.merged else "closed"
+    found = proofs_of(services).of_pull(event.repository_id, event.pull_number)
+    return await _cancel(services, forge, found, f"The pull request was {how}.")
+
+
+async def merge_group_ended(services: Services, forge: Forge, event: MergeGroupEnded) -> str:
+    """Cancel the proof of a merge group that is no longer there."""
+    found = proofs_of(services).of_group(event.repository_id, event.head_sha)
+    return await _cancel(services, forge, found, "The merge queue is done with this group.")
+
+
+async def _cancel(services: Services, forge: Forge, found: Iterable[Proof], why: str) -> str:
+    known, cancelled = proofs_of(services), []
+    for proof in found:
+        if known.cancel(proof.id, why):
+            cancelled.append(proof.id)
+            await _tell_quietly(services, forge, known.get(proof.id))
+    return f"proof {', '.join(cancelled)} is cancelled" if cancelled else ""
+
+
+async def _tell_quietly(services: Services, forge: Forge, proof: Proof) -> None:
+    """Say that a proof is cancelled, if there is still somebody to say it to."""
+    try:
+        await forge.put_check(check_run(proof, Prove()))
+    except (ForgeMissing, ForgeRefused) as error:
+        _log.info("a cancelled proof has no check", proof=proof.id, why=str(error))
+
+
+# The work itself
+
+
+async def answer(services: Services, forge: Forge, event: ProofDue) -> str:
+    """Make a proof, unless that is done, and tell it. Idempotent."""
+    known, proof_id = proofs_of(services), event.proof_id
+    config = await services.config(forge)
+    if not config.enabled:
+        known.cancel(proof_id, "The repository's settings turn the App off.")
+    if known.is_live(proof_id):
+        try:
+            await _make(services, forge, config, known.get(proof_id))
+        except ChangeGone as gone:
+            known.cancel(proof_id, str(gone))
+    proof = known.get(proof_id)
+    if proof.state == "cancelled":
+        await _tell_quietly(services, forge, proof)
+        return f"cancelled: {proof.reason}"
+    await tell(services, forge, config, proof)
+    return proof.verdict or f"no proof: {proof.reason}"
+
+
+async def _make(services: Services, forge: Forge, config: EffectiveConfig, proof: Proof) -> None:
+    known = proofs_of(services)
+    issue = Issue(title=proof.title, body="")
+    if proof.pull_number:
+        pull = await forge.pull(proof.pull_number)
+        if not pull.open:
+            raise ChangeGone(f"The pull request was {'merged' if pull.merged else 'closed'}.")
+        if pull.head_sha != proof.head_sha:
+            raise ChangeGone("The pull request has other commits now.")
+        issue = Issue(title=pull.title, body=pull.body)
+    if not known.begin(proof.id):
+        return
+    await tell(services, forge, config, known.get(proof.id))
+    change = await fetch_change(services, forge, proof)
+    await asyncio.to_thread(known.place, proof.id, change.base, change.trees)
+    if proof.asked_by == MERGE_QUEUE and _carried_over(known, proof.id):
+        return
+    try:
+        found = await unless_stopped(
+            lambda: not known.is_live(proof.id),
+            prove_on_forge(services, forge, config, proof, change, issue),
+        )
+    except RunStopped:
+        return
+    known.finish(proof.id, found.verdict, report=to_report(found))
+
+
+def _carried_over(known: Proofs, proof_id: str) -> bool:
+    """Whether a merge group is the very change that was proven already; its proof is taken over."""
+    earlier = known.same_change(known.get(proof_id))
+    if earlier is None:
+        return False
+    where = f"pull request {earlier.pull_number}" if earlier.pull_number else "an earlier group"
+    why = f"It is the same change, on the same base, as that of {where}, whose proof this is."
+    known.finish(proof_id, earlier.verdict, report=earlier.report, reason=why)
+    return True
+
+
+async def tell(services: Services, forge: Forge, config: EffectiveConfig, proof: Proof) -> None:
+    """Bring a proof's check run up to date, and the comment if there is to be one. Idempotent."""
+    await forge.put_check(check_run(proof, config.prove))
+    if config.prove.comment and proof.pull_number and proof.state == "done":
+        text = proof_markdown(proof, COMMENT_LIMIT - 500)
+        await forge.put_comment(proof.pull_number, MARKER, text)
+
+
+async def gave_up(services: Services, forge: Forge, event: ProofDue, why: str) -> None:
+    """There is no proof: say why, if that can be said."""
+    known = proofs_of(services)
+    known.finish(event.proof_id, "", reason=why)
+    try:
+        await tell(services, forge, await services.config(forge), known.get(event.proof_id))
+    except ForgeError as error:
+        _log.warning("a proof's failure could not be told", why=str(error))
