@@ -40,11 +40,11 @@ from app.repo_config.effective import EffectiveConfig
 from app.repo_config.schema import Prove
 from app.runs.services import Services
 from app.sanitize.markdown import COMMENT_LIMIT
-from app.storage.proofs import Proof, Proofs, UnknownProof
+from app.storage.proofs import AskedBy, Proof, Proofs, UnknownProof
 from app.storage.records import proof_id_for
 from app.telemetry import logs
 
-MERGE_QUEUE = "the merge queue"
+DRAFT = "It was a draft, which only a command has proven."
 
 _log = logs.get(__name__)
 
@@ -59,65 +59,65 @@ def proofs_of(services: Services) -> Proofs:
 
 async def pull_changed(context: EventContext, event: PullChanged) -> str:
     """Have a pull request proven, if its label, its author or what it touches asks for it."""
+    if own := _asked_before(context):
+        return DRAFT if own.reason == DRAFT else await _enqueue(context, event, own)
     pull = await context.forge.pull(event.pull_number)
     if not pull.open:
         return "the pull request is closed"
     known = proofs_of(context.services).of_pull(event.repository_id, pull.number)
     live = next((proof for proof in known if proof.is_live), None)
+    asked_by: AskedBy | None
     if event.action == "labeled":
-        asked_by, refused = await _by_label(context, event)
-        if refused:
+        if refused := await _label_refused(context, event):
             return refused
+        asked_by = "label"
     elif event.action == "synchronize" and live is not None and live.head_sha != pull.head_sha:
         asked_by = live.asked_by  # whoever asked, meant the pull request
     else:
-        asked_by = await _automatic(context, pull)
-        if not asked_by:
+        asked_by = await _automatic(context, pull, known)
+        if asked_by is None:
             return "nobody asks for a proof of it"
-    if pull.draft and live is None:
-        return "a draft: only a command has it proven"
-    if any(
-        proof.head_sha == pull.head_sha and proof.state != "cancelled"
-        for proof in known
-        if proof.id != proof_id_for(context.id)
-    ):
+    if any(p.head_sha == pull.head_sha and p.state != "cancelled" for p in known):
         return "this commit is proven already, or about to be"
-    return await _ask(context, event, pull, asked_by)
+    proof = _proof(context, event, pull, asked_by)
+    if pull.draft and live is None:
+        waiting = proof.model_copy(update={"state": "cancelled", "reason": DRAFT})
+        proofs_of(context.services).ask(waiting)
+        return DRAFT
+    return await _enqueue(context, event, proof)
 
 
-async def _by_label(context: EventContext, event: PullChanged) -> tuple[str, str]:
-    """Who asks by a label, or why that asks for nothing."""
+async def _label_refused(context: EventContext, event: PullChanged) -> str:
+    """Why a label asks for no proof; empty: it does."""
     names = (context.services.settings.prove_label, *context.config.prove.labels)
     if not any(authorization.is_label(event.label, name) for name in names):
-        return "", "another label"
+        return "another label"
     if not authorization.switched_on("label", context.config.triggers):
-        return "", "the repository's settings turn off labels"
+        return "the repository's settings turn off labels"
     if not await is_permitted(context, event, context.config.permissions.label):
-        return "", "a stranger"
-    return f"{event.sender}, with the label {event.label}"[:150], ""
-
-
-async def _automatic(context: EventContext, pull: Pull) -> str:
-    """What of the repository's settings has this pull request proven; empty: nothing."""
-    services, rules = context.services, context.config.prove
-    if authorization.is_ours(pull.author, services.settings.github_app_slug):
-        return ""  # it carries its proof
-    names = (services.settings.prove_label, *rules.labels)
-    for label in pull.labels:
-        if any(authorization.is_label(label, name) for name in names):
-            return f"the label {label}"[:150]
-    if _is_named(pull.author, rules.authors):
-        return f"the settings, as {pull.author} opened it"[:150]
-    if rules.paths:
-        touched = await context.forge.changed_paths(pull.number)
-        for path in touched:
-            if matches(path, rules.paths):
-                return "the settings, for what it touches"
+        return "a stranger"
     return ""
 
 
-def _is_named(author: str, authors: Iterable[str]) -> bool:
-    return any(name == "*" or name.casefold() == author.casefold() for name in authors)
+async def _automatic(context: EventContext, pull: Pull, known: Iterable[Proof]) -> AskedBy | None:
+    """What has this pull request proven that nobody asks for just now; None: nothing."""
+    services, rules = context.services, context.config.prove
+    if authorization.is_ours(pull.author, services.settings.github_app_slug):
+        return None  # it carries its proof
+    prove_label = services.settings.prove_label
+    has_label = any(authorization.is_label(label, prove_label) for label in pull.labels)
+    # The label alone is not enough: somebody has to have put it there who may.
+    if has_label and any(proof.asked_by == "label" for proof in known):
+        return "label"
+    if any(authorization.is_label(label, name) for label in pull.labels for name in rules.labels):
+        return "settings"
+    if any(name == "*" or name.casefold() == pull.author.casefold() for name in rules.authors):
+        return "settings"
+    if rules.paths:
+        touched = await context.forge.changed_paths(pull.number)
+        if any(matches(path, rules.paths) for path in touched):
+            return "settings"
+    return None
 
 
 async def asked_by_command(context: EventContext, event: Commented) -> str:
@@ -127,15 +127,17 @@ async def asked_by_command(context: EventContext, event: Commented) -> str:
     """
     if not event.is_pull_request:
         return "I prove pull requests. Ask on one."
+    if own := _asked_before(context):
+        await _enqueue(context, event, own)
+        return ""
     pull = await context.forge.pull(event.issue_number)
     if not pull.open:
         return "The pull request is closed."
     for proof in proofs_of(context.services).of_pull(event.repository_id, pull.number):
-        same = proof.is_live and proof.head_sha == pull.head_sha
-        if same and proof.id != proof_id_for(context.id):
+        if proof.is_live and proof.head_sha == pull.head_sha:
             return "This commit is being proven already; see its check."
     await context.forge.react(event.issue_number, "+1", comment=event.comment_id)
-    await _ask(context, event, pull, f"{event.sender}, by command"[:150])
+    await _enqueue(context, event, _proof(context, event, pull, "command"))
     return ""
 
 
@@ -144,20 +146,24 @@ async def rerun(context: EventContext, event: Rerun) -> str:
     proof_id = proof_of_check(event.external_id)
     if not proof_id:
         return ""
+    if own := _asked_before(context):
+        return await _enqueue(context, event, own)
     try:
         old = proofs_of(context.services).get(proof_id)
     except UnknownProof:
         return "the proof is not known any more"
     if old.repository_id != event.repository_id:
         return "a proof of another repository"
-    asked_by = f"{event.sender}, with the re-run button"[:150]
     if old.pull_number:
         pull = await context.forge.pull(old.pull_number)
-        return await _ask(context, event, pull, asked_by) if pull.open else "it is closed"
+        if not pull.open:
+            return "the pull request is closed"
+        return await _enqueue(context, event, _proof(context, event, pull, "rerun"))
     again = old.model_copy(
         update={
             "id": proof_id_for(context.id),
-            "asked_by": asked_by,
+            "asked_by": "rerun",
+            "sender": event.sender,
             "state": "queued",
             "verdict": "",
             "reason": "",
@@ -185,7 +191,7 @@ async def merge_group_asked(context: EventContext, event: MergeGroupAsked) -> st
         title=event.head_ref.removeprefix("refs/heads/"),
         author=event.sender,
         author_is_bot=event.sender_is_bot,
-        asked_by=MERGE_QUEUE,
+        asked_by="merge_queue",
         base_branch=branch,
         base_sha=event.base_sha,
         head_sha=event.head_sha,
@@ -194,8 +200,8 @@ async def merge_group_asked(context: EventContext, event: MergeGroupAsked) -> st
     return await _enqueue(context, event, proof)
 
 
-async def _ask(context: EventContext, event: EventSource, pull: Pull, asked_by: str) -> str:
-    proof = Proof(
+def _proof(context: EventContext, event: EventSource, pull: Pull, asked_by: AskedBy) -> Proof:
+    return Proof(
         **_source(event),
         id=proof_id_for(context.id),
         pull_number=pull.number,
@@ -207,7 +213,6 @@ async def _ask(context: EventContext, event: EventSource, pull: Pull, asked_by: 
         head_sha=pull.head_sha,
         created_at=now(),
     )
-    return await _enqueue(context, event, proof)
 
 
 def _source(event: EventSource) -> dict[str, object]:
@@ -216,13 +221,22 @@ def _source(event: EventSource) -> dict[str, object]:
         "installation_id": event.installation_id,
         "repository": event.repository,
         "private": event.private is not False,
+        "sender": event.sender,
     }
+
+
+def _asked_before(context: EventContext) -> Proof | None:
+    """The proof that this event has asked for already, before a crash."""
+    try:
+        return proofs_of(context.services).get(proof_id_for(context.id))
+    except UnknownProof:
+        return None
 
 
 async def _enqueue(context: EventContext, event: EventSource, proof: Proof) -> str:
     """Keep that a proof is asked for, and say so; cancel those that it replaces."""
     services, known = context.services, proofs_of(context.services)
-    over = _over_the_limit(services, proof)
+    over = "" if _asked_before(context) else _over_the_limit(services, proof)
     replaced = known.ask(proof)
     if over:
         known.finish(proof.id, "", reason=over)
@@ -230,12 +244,14 @@ async def _enqueue(context: EventContext, event: EventSource, proof: Proof) -> s
         await tell(services, context.forge, context.config, each)
     if over:
         return over
+    if known.get(proof.id).state == "done":
+        return f"proof {proof.id} is made"
     due = ProofDue(
         **event.model_dump(include=set(EventSource.model_fields)),
         proof_id=proof.id,
     )
     services.inbox.keep(proof.id, "proof", due)
-    _log.info("proof asked for", proof=proof.id, by=proof.asked_by)
+    _log.info("proof asked for", proof=proof.id, by=proof.asked_by, sender=proof.sender)
     return f"proof {proof.id}"
 
 
@@ -328,7 +344,7 @@ async def _make(services: Services, forge: Forge, config: EffectiveConfig, proof
     await tell(services, forge, config, known.get(proof.id))
     change = await fetch_change(services, forge, proof)
     await asyncio.to_thread(known.place, proof.id, change.base, change.trees)
-    if proof.asked_by == MERGE_QUEUE and _carried_over(known, proof.id):
+    if proof.asked_by == "merge_queue" and _carried_over(known, proof.id):
         return
     try:
         found = await unless_stopped(

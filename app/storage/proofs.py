@@ -14,6 +14,7 @@ from app.storage.run_rows import dialect_insert, insert_new, without_nul
 from app.storage.tables import from_micros, proofs, to_micros
 
 ProofState = Literal["queued", "working", "done", "cancelled"]
+AskedBy = Literal["label", "command", "settings", "rerun", "merge_queue"]
 LIVE = ("queued", "working")
 LIMIT_PERIOD = timedelta(days=1)
 
@@ -39,8 +40,9 @@ class Proof(Record):
     author: str
     """Who opened the pull request."""
     author_is_bot: bool
-    asked_by: str
-    """Who or what, in words."""
+    asked_by: AskedBy
+    sender: str
+    """Who did what asked for it."""
     base_branch: str
     base_sha: str = ""
     """Where the change begins; of a pull request, empty until the proof begins."""
@@ -89,7 +91,7 @@ class Proofs:
         with self._database.begin() as connection:
             if not insert_new(connection, dialect_insert(self._database), proofs, row):
                 return []
-            if not proof.pull_number:
+            if not proof.pull_number or not proof.is_live:
                 return []
             older = connection.execute(sa.select(proofs.c.id).where(replaced)).scalars().all()
             why = f"Commit {proof.head_sha[:12]} is proven instead."

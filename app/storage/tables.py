@@ -153,7 +153,9 @@ proofs = sa.Table(
     sa.Column("title", sa.Text, nullable=False),
     sa.Column("author", sa.String(100), nullable=False),
     sa.Column("author_is_bot", sa.Boolean, nullable=False),
-    sa.Column("asked_by", sa.String(150), nullable=False),
+    # label, command, settings, rerun, merge_queue.
+    sa.Column("asked_by", sa.String(16), nullable=False),
+    sa.Column("sender", sa.String(100), nullable=False),
     sa.Column("base_branch", sa.String(255), nullable=False),
     # Empty until the proof begins, but for merge groups.
     sa.Column("base_sha", sa.String(64), nullable=False),

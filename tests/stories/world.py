@@ -29,6 +29,7 @@ from agent.journal.events import (
 from app.git.mirror import Mirror
 from app.github.client import GithubForge
 from app.github.forge import Forge
+from app.github.webhook_events import ProofDue
 from app.intake.handlers import handle_event
 from app.intake.receive import Intake, accept_delivery
 from app.publishing.publication import KeptChange, Publication, kept_change, publication_of
@@ -208,14 +209,25 @@ class StoryWorld:
         except WorkerDied:
             return True
 
-    async def _one_lap(self) -> bool:
-        services = self.services()
+    async def work_beside(self) -> None:
+        """Another worker takes in the webhooks and handles what they say, but makes no proofs."""
+        self._take_in()
+        inbox = self.services().inbox
+        for event_id in inbox.open_events():
+            if not isinstance(inbox.get(event_id), ProofDue):
+                await handle_event(self.services(), event_id, self._step_of(f"event {event_id}"))
+
+    def _take_in(self) -> None:
         intake = Intake(self.settings, self.store, lambda _run: None)
         found = self.server.world_state.deliveries
         fresh, self._arrived = found[self._arrived :], len(found)
         for each in self.deliver(fresh):
             body = json.dumps(each.payload).encode()
             accept_delivery(intake, each.event, each.guid, body)
+
+    async def _one_lap(self) -> bool:
+        services = self.services()
+        self._take_in()
         if events := services.inbox.open_events():
             await handle_event(services, events[0], self._step_of(f"event {events[0]}"))
             return True

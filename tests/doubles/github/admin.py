@@ -12,6 +12,7 @@ from tests.doubles.github import repository as git
 from tests.doubles.github.faults import Fault
 from tests.doubles.github.hooks import Deliverer
 from tests.doubles.github.operations.checks import suite_for
+from tests.doubles.github.pushes import noreply
 from tests.doubles.github.shapes import basic, checks
 from tests.doubles.github.state import ROLES, CheckRun, Installation, Json, Repo, World, stamp
 
@@ -108,6 +109,57 @@ def _change_repo(admin: Admin, body: Json) -> Json:
     repo.pull_creation = body.get("pull_creation", repo.pull_creation)
     if "rules" in body:
         push_rules.install(repo.git, body["rules"])
+    return {}
+
+
+def _fork_repo(admin: Admin, body: Json) -> Json:
+    """Somebody forks a repository into their account, where the App is not installed."""
+    world, source = admin.world, admin.repo(body)
+    owner = world.add_user(body["owner"])
+    path = world.root / owner.login / f"{source.name}-{world.next_id()}.git"
+    git.create_bare(path, source.default_branch)
+    git.import_repository(path, source.git)
+    now = world.now()
+    fork = Repo(
+        world.next_id(), owner, source.name, source.private, source.default_branch, path, now, now
+    )
+    fork.fork, fork.parent_id = True, source.id
+    world.repos[fork.full_name.lower()] = fork
+    return {"id": fork.id, "full_name": fork.full_name}
+
+
+def _merge_group(admin: Admin, body: Json) -> Json:
+    """The merge queue makes a group of one pull request, and asks for checks of it.
+
+    The branch's name and the event: "Managing a merge queue" and "merge_group" at docs.github.com.
+    """
+    world, repo = admin.world, admin.repo(body)
+    item = repo.issues[body["number"]]
+    if item.pull is None or item.state != "open":
+        raise ValueError(f"no open pull request: {body['number']}")
+    base = git.branch_tip(repo.git, item.pull.base_ref) or item.pull.base_sha
+    tree = git.merge_tree(repo.git, base, item.pull.head_sha)
+    if tree is None:
+        raise ValueError("it conflicts with its base")
+    queue = world.add_user("github-merge-queue[bot]", "Bot")
+    said = f"Merge pull request #{item.number}: {item.title}"
+    who = (queue.login, noreply(queue))
+    sha = git.commit_tree(repo.git, tree, [base, item.pull.head_sha], said, who, world.now())
+    ref = f"refs/heads/gh-readonly-queue/{item.pull.base_ref}/pr-{item.number}-{base}"
+    git.set_ref(repo.git, ref, sha)
+    group = checks.merge_group(repo, ref, sha, f"refs/heads/{item.pull.base_ref}", base)
+    sent = {"action": "checks_requested", "merge_group": group}
+    admin.hooks.emit("merge_group", repo, queue, sent)
+    return group
+
+
+def _end_merge_group(admin: Admin, body: Json) -> Json:
+    """The merge queue lets a group go: its branch is deleted."""
+    repo, group = admin.repo(body), body["group"]
+    git.delete_ref(repo.git, group["head_ref"])
+    queue = admin.world.add_user("github-merge-queue[bot]", "Bot")
+    sent = {"action": "destroyed", "reason": body["reason"], "merge_group": group}
+    admin.hooks.emit("merge_group", repo, queue, sent)
     return {}
 
 
@@ -347,6 +399,9 @@ ACTIONS: dict[str, Action] = {
     "user": _user,
     "create-repo": _create_repo,
     "change-repo": _change_repo,
+    "fork-repo": _fork_repo,
+    "merge-group": _merge_group,
+    "end-merge-group": _end_merge_group,
     "rename-repo": _rename_repo,
     "transfer-repo": _transfer_repo,
     "delete-repo": _delete_repo,

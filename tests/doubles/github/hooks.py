@@ -10,7 +10,7 @@ from collections.abc import Callable
 import httpx
 
 from tests.doubles.github.shapes import basic
-from tests.doubles.github.state import Delivery, Json, Repo, User, World, node_id
+from tests.doubles.github.state import Delivery, Installation, Json, Repo, User, World, node_id
 
 TIMEOUT_S = 60.0
 """GitHub gives up after ten seconds; here a busy machine must not lose a delivery."""
@@ -41,6 +41,8 @@ class Deliverer:
             }
             payload["installation"] = ids
         if repo is not None and event not in world.app.events:
+            return
+        if event == "merge_group" and installation and not _may_hear_queues(installation):
             return
         payload = payload | {"sender": basic.user(world.urls, sender)}
         self._check(event, payload)
@@ -128,6 +130,11 @@ class Deliverer:
             delivery.response_headers = dict(answer.headers)
             delivery.response_body = answer.text
         delivery.duration_s = round(time.monotonic() - began, 3)
+
+
+def _may_hear_queues(installation: Installation) -> bool:
+    """An App needs the permission for merge queues to hear of them ("merge_group")."""
+    return "merge_queues" in installation.permissions
 
 
 def headers(app_id: int, secret: str, delivery: Delivery, body: bytes) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from tests.doubles.github import repository as git
 from tests.doubles.github.operations.operation import Hooks
 from tests.doubles.github.shapes import basic, pulls
-from tests.doubles.github.state import Json, Repo, User, World
+from tests.doubles.github.state import Issue, Json, Repo, User, World
 
 Moves = dict[str, tuple[str, str]]
 
@@ -31,20 +31,42 @@ def refs_changed(world: World, hooks: Hooks, repo: Repo, who: User, moves: Moves
                 continue
             if pull.base_ref == branch and new != git.ZERO:
                 pull.base_sha = new
-            if pull.head_ref != branch:
+            if pull.head_ref == branch and not pull.head_repo_id:
+                _head_moved(world, hooks, repo, repo, who, item, (old, new))
+        parent = world.repo_of_id(repo.parent_id) if repo.parent_id else None
+        for item in list(parent.issues.values()) if parent else ():
+            pull = item.pull
+            if pull is None or item.state != "open" or parent is None:
                 continue
-            item.updated_at = world.now()
-            body: Json = {"number": item.number}
-            if new == git.ZERO:
-                if not repo.closes_pulls:
-                    continue
-                item.state, item.closed_at = "closed", world.now()
-                body |= {"action": "closed"}
-            else:
-                pull.head_sha = new
-                body |= {"action": "synchronize", "before": old, "after": new}
-            body["pull_request"] = pulls.pull_full(world, repo, item)
-            hooks.emit("pull_request", repo, who, body)
+            if pull.head_ref == branch and pull.head_repo_id == repo.id:
+                _head_moved(world, hooks, parent, repo, who, item, (old, new))
+
+
+def _head_moved(
+    world: World,
+    hooks: Hooks,
+    repo: Repo,
+    source: Repo,
+    who: User,
+    item: Issue,
+    move: tuple[str, str],
+) -> None:
+    """A pull request follows its branch, which lies in `source`."""
+    assert item.pull is not None
+    item.updated_at = world.now()
+    body: Json = {"number": item.number}
+    old, new = move
+    if new == git.ZERO:
+        if not source.closes_pulls:
+            return
+        item.state, item.closed_at = "closed", world.now()
+        body |= {"action": "closed"}
+    else:
+        git.keep_pull_head(repo.git, source.git, item.number, new)
+        item.pull.head_sha = new
+        body |= {"action": "synchronize", "before": old, "after": new}
+    body["pull_request"] = pulls.pull_full(world, repo, item)
+    hooks.emit("pull_request", repo, who, body)
 
 
 def _push(world: World, repo: Repo, who: User, name: str, old: str, new: str) -> Json:

@@ -88,6 +88,8 @@ def create_bare(git: Path, default_branch: str) -> None:
     git.mkdir(parents=True)
     run(git, "init", "-q", "--bare", f"--initial-branch={default_branch}")
     run(git, "config", "http.receivepack", "true")
+    # "deny updating a hidden ref", as GitHub answers a push to a pull request's own refs.
+    run(git, "config", "receive.hideRefs", "refs/pull")
     run(git, "config", "uploadpack.allowAnySHA1InWant", "true")
 
 
@@ -107,6 +109,15 @@ def import_folder(git: Path, folder: Path, branch: str, message: str, when: date
         identity = _identity("Maintainer", "maintainer@example.com", when)
         run(tree, "commit", "-q", "--allow-empty", "-m", message, extra=identity)
         import_repository(git, tree)
+
+
+def keep_pull_head(git: Path, source: Path, number: int, sha: str) -> None:
+    """Let ``refs/pull/N/head`` be that commit, which may have to come from a fork."""
+    ref = f"refs/pull/{number}/head"
+    if source == git:
+        set_ref(git, ref, sha)
+    else:
+        run(git, "fetch", "-q", str(source), f"+{sha}:{ref}")
 
 
 def refs(git: Path) -> dict[str, str]:

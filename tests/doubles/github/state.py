@@ -105,6 +105,8 @@ class Pull:
     head_sha: str
     base_sha: str
     draft: bool
+    head_repo_id: int = 0
+    """The fork that its branch lies in; 0: none."""
     maintainer_can_modify: bool = False
     merged_at: datetime | None = None
     merged_by: User | None = None
@@ -198,6 +200,8 @@ class Repo:
     description: str | None = None
     archived: bool = False
     fork: bool = False
+    parent_id: int = 0
+    """What it is a fork of, where that is known here; 0: nothing."""
     roles: dict[str, str] = field(default_factory=dict)
     labels: dict[str, Label] = field(default_factory=dict)
     issues: dict[int, Issue] = field(default_factory=dict)
@@ -368,6 +372,13 @@ class World:
     def repo_of_id(self, repo_id: int) -> Repo | None:
         """The repository of that id."""
         return next((repo for repo in self.repos.values() if repo.id == repo_id), None)
+
+    def fork_of(self, repo: Repo, owner: str) -> Repo | None:
+        """The fork of a repository in somebody's account."""
+        for known in self.repos.values():
+            if known.parent_id == repo.id and known.owner.login.lower() == owner.lower():
+                return known
+        return None
 
     def moved_repo(self, full_name: str) -> Repo | None:
         """The repository that had this name, while no other has it."""

@@ -164,6 +164,9 @@ class FileForge:
         with self.world() as world:
             return next(Pull(**p) for p in world["pulls"].values() if p["number"] == number)
 
+    async def changed_paths(self, number: int) -> tuple[str, ...]:
+        return ()
+
     async def review_comments(self, number: int) -> tuple[ReviewComment, ...]:
         return ()
 

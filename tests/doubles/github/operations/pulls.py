@@ -18,7 +18,7 @@ from tests.doubles.github.operations.operation import (
 )
 from tests.doubles.github.pushes import noreply, refs_changed
 from tests.doubles.github.shapes import basic, pulls
-from tests.doubles.github.state import Issue, Json, Pull
+from tests.doubles.github.state import Issue, Json, Pull, Repo
 
 table = Table()
 _READ, _WRITE = "pull_requests:read", "pull_requests:write"
@@ -41,7 +41,6 @@ def _text(text: str) -> Answer:
 def list_pulls(call: Call) -> Answer:
     """Pull requests by state, head (``owner:branch``) and base; newest first."""
     state, query = call.query.get("state", "open"), call.query
-    owner = call.repo.owner.login
     items = list(call.repo.issues.values())
     if query.get("direction", "desc") == "desc":
         items.reverse()
@@ -51,10 +50,16 @@ def list_pulls(call: Call) -> Answer:
         if item.pull
         and call.world.is_listed(item.created_at)
         and state in ("all", item.state)
-        and query.get("head", f"{owner}:{item.pull.head_ref}") == f"{owner}:{item.pull.head_ref}"
+        and query.get("head", _head(call, item.pull)) == _head(call, item.pull)
         and query.get("base", item.pull.base_ref) == item.pull.base_ref
     ]
     return paged(call, found)
+
+
+def _head(call: Call, pull: Pull) -> str:
+    """``owner:branch`` of where it comes from."""
+    source = call.world.repo_of_id(pull.head_repo_id) if pull.head_repo_id else call.repo
+    return f"{source.owner.login if source else 'unknown'}:{pull.head_ref}"
 
 
 @table.add("pulls/create", "POST /repos/{owner}/{repo}/pulls", needs=_WRITE)
@@ -64,7 +69,10 @@ def create_pull(call: Call) -> Answer:
     base, head = str(call.body["base"]), str(call.body["head"])
     owner, colon, branch = head.partition(":")
     branch = branch if colon else head
+    source: Repo | None = repo
     if colon and owner.lower() != repo.owner.login.lower():
+        source = call.world.fork_of(repo, owner)
+    if source is None:
         raise invalid("PullRequest", "head", "invalid")
     if repo.pull_creation == "none":
         raise not_found()
@@ -73,20 +81,23 @@ def create_pull(call: Call) -> Answer:
     if call.body.get("draft") and not repo.drafts:
         # SWE-agent/SWE-agent#179: no "Validation Failed", and no list of errors.
         raise GithubError(422, "Draft pull requests are not supported in this repository.")
-    base_sha, head_sha = git.branch_tip(repo.git, base), git.branch_tip(repo.git, branch)
+    base_sha, head_sha = git.branch_tip(repo.git, base), git.branch_tip(source.git, branch)
     if base_sha is None:
         raise invalid("PullRequest", "base", "invalid")
     if head_sha is None:
         raise invalid("PullRequest", "head", "invalid")
+    number = len(repo.issues) + 1
+    git.keep_pull_head(repo.git, source.git, number, head_sha)
     if not git.commits_between(repo.git, base_sha, head_sha):
         raise _custom(f"No commits between {base} and {branch}")
     if git.merge_base(repo.git, base_sha, head_sha) is None:
         raise _custom(f"The {branch} branch has no history in common with {base}")
-    if _open_pull(call, branch, base):
-        raise _custom(f"A pull request already exists for {repo.owner.login}:{branch}.")
+    head_repo_id = 0 if source is repo else source.id
+    if _open_pull(call, branch, base, head_repo_id):
+        raise _custom(f"A pull request already exists for {source.owner.login}:{branch}.")
     item = Issue(
         id=call.world.next_id(),
-        number=len(repo.issues) + 1,
+        number=number,
         user=call.user,
         title=str(call.body.get("title") or branch),
         body=checked_body("PullRequest", call.body.get("body")),
@@ -99,6 +110,7 @@ def create_pull(call: Call) -> Answer:
             head_sha=head_sha,
             base_sha=base_sha,
             draft=bool(call.body.get("draft", False)),
+            head_repo_id=head_repo_id,
         ),
     )
     repo.issues[item.number] = item
@@ -114,11 +126,12 @@ def _custom(message: str) -> GithubError:
     )
 
 
-def _open_pull(call: Call, head: str, base: str) -> bool:
+def _open_pull(call: Call, head: str, base: str, head_repo_id: int) -> bool:
     return any(
         item.pull
         and item.state == "open"
         and (item.pull.head_ref, item.pull.base_ref) == (head, base)
+        and item.pull.head_repo_id == head_repo_id
         for item in call.repo.issues.values()
     )
 

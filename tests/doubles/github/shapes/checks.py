@@ -23,7 +23,10 @@ from tests.doubles.github.state import (
 
 
 def check_pulls(world: World, repo: Repo, sha: str) -> list[Json]:
-    """The open pull requests whose head is that commit, in the form that checks list them."""
+    """The open pull requests whose head is that commit, in the form that checks list them.
+
+    Those of forks are not listed ("Check runs": the list is empty for forks).
+    """
     brief = {"id": repo.id, "url": repo_url(world, repo), "name": repo.name}
     return [
         {
@@ -35,6 +38,7 @@ def check_pulls(world: World, repo: Repo, sha: str) -> list[Json]:
         }
         for item in repo.issues.values()
         if item.pull and item.state == "open" and item.pull.head_sha == sha
+        if not item.pull.head_repo_id
     ]
 
 
@@ -114,6 +118,25 @@ def check_suite_full(world: World, repo: Repo, suite: CheckSuite) -> Json:
             "committer": {"name": found.committer.name, "email": found.committer.email},
         },
         "repository": repository(world, repo),
+    }
+
+
+def merge_group(repo: Repo, head_ref: str, head: str, base_ref: str, base: str) -> Json:
+    """A merge group, as its events carry it."""
+    found = git.commit(repo.git, head)
+    return {
+        "head_sha": head,
+        "head_ref": head_ref,
+        "base_sha": base,
+        "base_ref": base_ref,
+        "head_commit": {
+            "id": found.sha,
+            "tree_id": found.tree,
+            "message": found.message,
+            "timestamp": found.committer.date,
+            "author": {"name": found.author.name, "email": found.author.email},
+            "committer": {"name": found.committer.name, "email": found.committer.email},
+        },
     }
 
 

@@ -79,13 +79,24 @@ def pull_simple(world: World, repo: Repo, item: Issue) -> Json:
         "review_comment_url": links["review_comment"],
         "comments_url": links["comments"],
         "statuses_url": links["statuses"],
-        "head": _side(world, repo, pull.head_ref, pull.head_sha),
+        "head": _head(world, repo, pull),
         "base": _side(world, repo, pull.base_ref, pull.base_sha),
         "_links": {name: {"href": target} for name, target in links.items()},
         "author_association": association(repo, item.user),
         "auto_merge": None,
         "active_lock_reason": None,
     }
+
+
+def _head(world: World, repo: Repo, pull: Pull) -> Json:
+    """Where its branch lies; GitHub names no repository and nobody once the fork is gone."""
+    if not pull.head_repo_id:
+        return _side(world, repo, pull.head_ref, pull.head_sha)
+    fork = world.repo_of_id(pull.head_repo_id)
+    if fork is not None:
+        return _side(world, fork, pull.head_ref, pull.head_sha)
+    gone = {"label": f"unknown repository:{pull.head_ref}", "ref": pull.head_ref}
+    return {**gone, "sha": pull.head_sha, "user": None, "repo": None}
 
 
 def _side(world: World, repo: Repo, ref: str, sha: str) -> Json:
