@@ -20,7 +20,17 @@ from dbos import WorkflowStatus as Workflow
 from app.queue.workflows import APPLICATION, UNDER_WAY, event_of, run_of, workflow_of_event
 from app.settings.schema import Settings
 from app.storage.run_rows import ended_before
-from app.storage.tables import asks, comments, controls, deliveries, handled, runs, to_micros, usage
+from app.storage.tables import (
+    asks,
+    comments,
+    controls,
+    deliveries,
+    handled,
+    proofs,
+    runs,
+    to_micros,
+    usage,
+)
 from app.telemetry import logs
 
 KEEP = timedelta(days=30)
@@ -48,6 +58,7 @@ def prune(settings: Settings, database: sa.Engine, moment: datetime) -> int:
             (handled, handled.c.run_id.in_(old_run)),
             (controls, controls.c.run_id.in_(old_run)),
             (comments, comments.c.begun_at < to_micros(before)),  # listed by now
+            (proofs, proofs.c.ended_at < to_micros(moment - KEEP_USAGE)),
             (usage, usage.c.day < f"{moment - KEEP_USAGE:%Y-%m-%d}"),
         ):
             gone += _delete(database, table, due)
