@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from agent.journal.events import HunkEvidence
 from agent.proving.records import ChangeProof
 from app.github.records import Annotation, CheckReport, CheckStatus, Conclusion
 from app.proving.service import from_report
 from app.proving.text_report import HEADLINES, suite_words, telling_line
 from app.publishing.pull_request import CHECK_LIMIT
 from app.repo_config.schema import Prove
-from app.sanitize.markdown import Markdown, fit, inline, visible
+from app.sanitize.markdown import Markdown, code, fit, inline, visible
 from app.storage.proofs import Proof, ProofState
 
 NAME = "Patchwright proof"
@@ -117,25 +118,20 @@ def _parts(proof: Proof, found: ChangeProof) -> list[str]:
     others = [test for test in found.tests if test.said != "shows the bug"]
     hunks = found.judged.hunks if found.judged is not None else ()
     needed = [
-        f"{inline(f'{h.path}:{h.line}')}, needed by {inline(h.needed_by)}"
-        for h in hunks
-        if h.needed_by
+        f"{_place(hunk)}, needed by {inline(hunk.needed_by)}" for hunk in hunks if hunk.needed_by
     ]
     parts = [
         f"**{HEADLINES[found.verdict]}**\n\n{about}",
         _listed("What is missing", [inline(text, 1000) for text in found.missing]),
-        _listed("Passed without the change, fail with it", [inline(n) for n in found.broken]),
+        _listed("Passed without the change, fail with it", [code(n) for n in found.broken]),
         _listed(
             "Tests that fail without the change and pass with it",
-            [f"{inline(t.name)}: {inline(telling_line(t.message))}".rstrip(": ") for t in shown],
+            [f"{code(t.name)}: {inline(telling_line(t.message))}".rstrip(": ") for t in shown],
         ),
-        _listed("Other tests of the change", [f"{inline(t.name)}: {t.said}" for t in others]),
-        _listed("Flaky with the change", [inline(name) for name in found.flaky]),
+        _listed("Other tests of the change", [f"{code(t.name)}: {t.said}" for t in others]),
+        _listed("Flaky with the change", [code(name) for name in found.flaky]),
         _listed("Hunks of source that a test needs", needed),
-        _listed(
-            "Hunks of source that no test needs",
-            [inline(f"{hunk.path}:{hunk.line}") for hunk in found.unneeded],
-        ),
+        _listed("Hunks of source that no test needs", [_place(hunk) for hunk in found.unneeded]),
         _listed(
             "For a person to look at",
             [f"{inline(f.rule)}: {inline(f.detail, 1000)}" for f in found.findings],
@@ -144,6 +140,10 @@ def _parts(proof: Proof, found: ChangeProof) -> list[str]:
         _listed("Test suite", [inline(text, 1000) for text in suite_words(found)]),
     ]
     return [part for part in parts if part]
+
+
+def _place(hunk: HunkEvidence) -> Markdown:
+    return code(f"{hunk.path}:{hunk.line}")
 
 
 def _listed(title: str, items: Sequence[str]) -> str:

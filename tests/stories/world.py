@@ -42,6 +42,7 @@ from app.runs.failures import Requeued
 from app.runs.results import StepJson
 from app.runs.services import Services
 from app.runs.workflow import run_round
+from app.sandboxes.base import Sandboxes
 from app.settings.schema import Settings
 from app.storage.kept_comments import KeptComments
 from app.storage.records import Run
@@ -82,6 +83,10 @@ class StoryWorld:
 
     after_push: Callable[[str], object] = lambda _branch: None
     """What people do as soon as a branch was pushed."""
+
+    sandboxes: Sandboxes = field(default_factory=LocalSandboxes)
+    prepare: Any = None
+    """What makes environments; None: nothing does."""
 
     finds: bool = True
     """Whether attempts find a fix."""
@@ -281,7 +286,8 @@ class StoryWorld:
                 ),
                 self.after_push,
             ),
-            sandboxes=LocalSandboxes(),
+            sandboxes=self.sandboxes,
+            prepare=self.prepare,
             make_model=lambda *_: None,  # type: ignore[arg-type]
             patience_s=(),
             read_config=read_config,

@@ -78,7 +78,7 @@ def test_hostile_names_are_escaped_and_those_that_are_no_text_have_no_remark() -
     said = check_run(done("failed", report), Prove())
     assert [(a.path, a.first_line) for a in said.annotations] == [("a.py", 40), ("a.py", 1)]
     assert "\x1b" not in said.summary
-    assert "<b>" not in said.summary
+    assert "- `tests/.py::test_<b>`: is flaky" in said.summary
     said.summary.encode()
 
 
