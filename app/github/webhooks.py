@@ -383,6 +383,8 @@ def _parse_closed_pull(
 def _parse_changed_pull(
     payload: _PullChangedPayload, source: dict[str, Any]
 ) -> Trigger | WebhookEvent | Ignored:
+    if payload.action == "labeled" and payload.label is None:
+        return Ignored(reason="no label is named")
     return PullChanged(
         **source,
         action=payload.action,

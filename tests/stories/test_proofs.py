@@ -521,21 +521,21 @@ async def test_a_fork_is_proven_in_real_sandboxes(
     try:
         number = proving.offer_from_fork(FIX)
         await world.work()
-        without = proving.offer("no-test")
-        proving.command(without)
+        proving.command(proving.offer("breaks-it"))
         await world.work()
     finally:
         await sandboxes.close()
         await engine.sweep((), installation=world.settings.installation)
         await engine.close()
     once(proving)
-    proven, unproven = proving.checks()
+    proven, failed = proving.checks()
     assert proven.conclusion == "success", proven.output["summary"]
     assert proven.head_sha == proving.head(number)
     assert "tests/test_cart.py::test_total" in str(proven.output["summary"])
     assert "Hunks of source that a test needs" in str(proven.output["summary"])
-    assert unproven.conclusion == "neutral"
-    assert "adds or changes no test" in str(unproven.output["summary"])
+    assert failed.conclusion == "failure"
+    assert "fail with it:\n\n- `tests/test_kind.py::test_kind`" in str(failed.output["summary"])
+    assert "adds or changes no test" in str(failed.output["summary"])
     assert list((world.settings.state_dir / "base-results").iterdir())
 
 
