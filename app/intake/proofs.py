@@ -316,7 +316,7 @@ async def answer(services: Services, forge: Forge, event: ProofDue) -> str:
     config = await services.config(forge)
     if not config.enabled:
         known.cancel(proof_id, "The repository's settings turn the App off.")
-    if known.is_live(proof_id):
+    if known.get(proof_id).is_live:
         try:
             await _make(services, forge, config, known.get(proof_id))
         except ChangeGone as gone:
@@ -348,7 +348,7 @@ async def _make(services: Services, forge: Forge, config: EffectiveConfig, proof
         return
     try:
         found = await unless_stopped(
-            lambda: not known.is_live(proof.id),
+            lambda: known.why_not_live(proof.id),
             prove_on_forge(services, forge, config, proof, change, issue),
         )
     except RunStopped:

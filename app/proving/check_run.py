@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agent.journal.events import HunkEvidence
-from agent.proving.records import ChangeProof
+from agent.proving.records import RED_THEN_GREEN, ChangeProof
 from app.github.records import Annotation, CheckReport, CheckStatus, Conclusion
 from app.proving.service import from_report
-from app.proving.text_report import HEADLINES, suite_words, telling_line
+from app.proving.text_report import HEADLINES, headline, suite_words, telling_line
 from app.publishing.pull_request import CHECK_LIMIT
 from app.repo_config.schema import Prove
-from app.sanitize.markdown import Markdown, code, fit, inline, visible
+from app.sanitize.markdown import Markdown, code, fenced, fit, inline, visible
 from app.storage.proofs import Proof, ProofState
 
 NAME = "Patchwright proof"
@@ -81,6 +81,8 @@ def title_of(proof: Proof) -> str:
         missing = from_report(proof.report).missing
         count = f" {len(missing)} things are missing" if len(missing) > 1 else ""
         return f"Not proven:{count}" if count else "Not proven"
+    if proof.report and from_report(proof.report).shows == "something new":
+        return "Red then green: something new, no bug fix"
     return HEADLINES[proof.verdict].rstrip(".")
 
 
@@ -115,21 +117,27 @@ def _parts(proof: Proof, found: ChangeProof) -> list[str]:
     if proof.reason:
         about = f"{about} {inline(proof.reason, 1000)}"
     shown = [test for test in found.tests if test.said == "shows the bug"]
-    others = [test for test in found.tests if test.said != "shows the bug"]
+    new = [test for test in found.tests if test.said == "lacks a new name without the change"]
+    others = [test for test in found.tests if test.said not in RED_THEN_GREEN]
     hunks = found.judged.hunks if found.judged is not None else ()
     needed = [
         f"{_place(hunk)}, needed by {inline(hunk.needed_by)}" for hunk in hunks if hunk.needed_by
     ]
     parts = [
-        f"**{HEADLINES[found.verdict]}**\n\n{about}",
+        f"**{inline(headline(found), 2000)}**\n\n{about}",
         _listed("What is missing", [inline(text, 1000) for text in found.missing]),
+        _written(found),
         _listed("Passed without the change, fail with it", [code(n) for n in found.broken]),
         _listed(
             "Tests that fail without the change and pass with it",
             [f"{code(t.name)}: {inline(telling_line(t.message))}".rstrip(": ") for t in shown],
         ),
+        _listed(
+            "Tests that fail without the change for want of a name that it brings",
+            [f"{code(test.name)}: {code(test.wanting)}" for test in new],
+        ),
         _listed("Other tests of the change", [f"{code(t.name)}: {t.said}" for t in others]),
-        _listed("Flaky with the change", [code(name) for name in found.flaky]),
+        _listed("Flaky, and not counted", [code(name) for name in found.flaky]),
         _listed("Hunks of source that a test needs", needed),
         _listed("Hunks of source that no test needs", [_place(hunk) for hunk in found.unneeded]),
         _listed(
@@ -140,6 +148,15 @@ def _parts(proof: Proof, found: ChangeProof) -> list[str]:
         _listed("Test suite", [inline(text, 1000) for text in suite_words(found)]),
     ]
     return [part for part in parts if part]
+
+
+def _written(found: ChangeProof) -> str:
+    """What a model wrote to show the bug: how it is run, and its files."""
+    if found.written is None:
+        return ""
+    files = [f"{code(path)}:\n{fenced(text)}" for path, text in found.written.files.items()]
+    said = "The change brings no test; a model wrote from the issue"
+    return "\n\n".join([f"{said}: {code(found.written.command, 1000)}", *files])
 
 
 def _place(hunk: HunkEvidence) -> Markdown:

@@ -105,9 +105,10 @@ class Proofs:
             raise UnknownProof(proof_id)
         return found[0]
 
-    def is_live(self, proof_id: str) -> bool:
-        """Whether a proof is still to be made."""
-        return self.get(proof_id).is_live
+    def why_not_live(self, proof_id: str) -> str:
+        """Why a proof is not to be made any more; empty: it is still to be made."""
+        found = self.get(proof_id)
+        return "" if found.is_live else found.reason or found.state
 
     def live(self) -> frozenset[str]:
         """Ids of all proofs that are still to be made."""
