@@ -302,7 +302,7 @@ async def _cancel(services: Services, forge: Forge, found: Iterable[Proof], why:
 async def _tell_quietly(services: Services, forge: Forge, proof: Proof) -> None:
     """Say that a proof is cancelled, if there is still somebody to say it to."""
     try:
-        await forge.put_check(check_run(proof, Prove()))
+        await forge.put_check(check_run(proof, Prove(), _page(services, proof)))
     except (ForgeMissing, ForgeRefused) as error:
         _log.info("a cancelled proof has no check", proof=proof.id, why=str(error))
 
@@ -353,7 +353,8 @@ async def _make(services: Services, forge: Forge, config: EffectiveConfig, proof
         )
     except RunStopped:
         return
-    known.finish(proof.id, found.verdict, report=to_report(found))
+    lacking = "\n".join(found.missing)
+    known.finish(proof.id, found.verdict, report=to_report(found), reason=lacking)
 
 
 def _carried_over(known: Proofs, proof_id: str) -> bool:
@@ -369,10 +370,16 @@ def _carried_over(known: Proofs, proof_id: str) -> bool:
 
 async def tell(services: Services, forge: Forge, config: EffectiveConfig, proof: Proof) -> None:
     """Bring a proof's check run up to date, and the comment if there is to be one. Idempotent."""
-    await forge.put_check(check_run(proof, config.prove))
+    await forge.put_check(check_run(proof, config.prove, _page(services, proof)))
     if config.prove.comment and proof.pull_number and proof.state == "done":
         text = proof_markdown(proof, COMMENT_LIMIT - 500)
         await forge.put_comment(proof.pull_number, MARKER, text)
+
+
+def _page(services: Services, proof: Proof) -> str:
+    """The address of a proof's page; empty where people cannot reach the pages."""
+    public_url = services.settings.public_url
+    return f"{public_url}/proofs/{proof.id}" if public_url else ""
 
 
 async def gave_up(services: Services, forge: Forge, event: ProofDue, why: str) -> None:

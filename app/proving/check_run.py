@@ -114,7 +114,7 @@ def proof_markdown(proof: Proof, room: int) -> Markdown:
 
 def _parts(proof: Proof, found: ChangeProof) -> list[str]:
     about = f"From {found.base[:12]} to {found.head[:12]}."
-    if proof.reason:
+    if proof.verdict == "proven" and proof.reason:
         about = f"{about} {inline(proof.reason, 1000)}"
     shown = [test for test in found.tests if test.said == "shows the bug"]
     new = [test for test in found.tests if test.said == "lacks a new name without the change"]

@@ -53,7 +53,7 @@ class Proof(Record):
     verdict: ProofVerdict | Literal[""] = ""
     """Empty: there is none (yet)."""
     reason: str = ""
-    """Why it was cancelled, or could not be made."""
+    """Why it was cancelled or could not be made, what it lacks, or whose proof it took over."""
     report: str = ""
     """The whole `agent.proving.records.ChangeProof` as JSON; empty without a verdict."""
     created_at: datetime

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Depends
 
-from app.web.dashboard import actions, compare, live, queue, run_list, run_page, statistics
+from app.web.dashboard import (
+    actions,
+    compare,
+    live,
+    proofs,
+    queue,
+    run_list,
+    run_page,
+    statistics,
+)
 from app.web.dashboard.context import visitor
 
 router = APIRouter(dependencies=[Depends(visitor)])
 """Each visitor sees what they may; `app.state.dashboard` has to be set."""
-for _part in (run_list, run_page, live, compare, actions, queue, statistics):
+for _part in (run_list, run_page, live, compare, actions, proofs, queue, statistics):
     router.include_router(_part.router)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 from urllib.parse import urlencode
 
 import sqlalchemy as sa
@@ -22,6 +22,7 @@ from app.web.rendering import render
 router = APIRouter()
 
 PAGE = 50
+AnySelect = TypeVar("AnySelect", bound=sa.Select[Any])
 
 
 class RunRow(Record):
@@ -108,16 +109,22 @@ def read_page(
         )
     if words := search.strip():
         query = query.where(_search_condition(words))
-    created, _, last = cursor.partition("_")
-    if created.isdecimal() and len(created) < 18:
-        key = sa.tuple_(runs.c.created_at, runs.c.id)
-        query = query.where(key < sa.tuple_(sa.literal(int(created)), sa.literal(last)))
+    query = from_cursor(query, runs, cursor)
     with database.execution_options(read_only=True).connect() as connection:
         found = [_row(r) for r in connection.execute(query.limit(limit + 1)).mappings()]
     if len(found) <= limit:
         return Page(runs=tuple(found))
     end = found[limit - 1]
     return Page(runs=tuple(found[:limit]), next=f"{to_micros(end.created_at)}_{end.id}")
+
+
+def from_cursor(query: AnySelect, table: sa.Table, cursor: str) -> AnySelect:
+    """The query for rows after a cursor, newest first; a bad cursor changes nothing."""
+    created, _, last = cursor.partition("_")
+    if not created.isdecimal() or len(created) >= 18:
+        return query
+    key = sa.tuple_(table.c.created_at, table.c.id)
+    return query.where(key < sa.tuple_(sa.literal(int(created)), sa.literal(last)))
 
 
 def _search_condition(words: str) -> sa.ColumnElement[bool]:
