@@ -15,6 +15,7 @@ from app.evaluation.repositories import Sources
 from app.git.local import mirror_local
 from app.git.process import run_git
 from app.sandboxes.base import present_image, spec_of
+from app.sandboxes.docker_environments import DockerEnvironments
 from app.sandboxes.environment import environment_request, image_for
 from app.sandboxes.local_environment import config_of_tree, describe_attempt, local_repairer
 from app.sandboxes.orphans import own_sandboxes
@@ -86,7 +87,7 @@ async def _check(
     local = not _is_address(request.repository)
     name = str(Path(request.repository).resolve()) if local else request.repository
     found = await image_for(
-        engine,
+        DockerEnvironments(engine, settings),
         settings,
         tree,
         replace(environment_request(name, config), always_try=True),

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from app.sandboxes.base import spec_of
+from app.sandboxes.docker_environments import DockerEnvironments
 from app.sandboxes.environment import (
     EnvironmentRequest,
     PreparedEnvironment,
@@ -81,7 +82,7 @@ class DockerSandboxes:
                 return None
             with metrics.time_environment():
                 prepared = await image_for(
-                    self._engine,
+                    DockerEnvironments(self._engine, self._settings),
                     self._settings,
                     request.setup_tree or tree_tar,
                     request,

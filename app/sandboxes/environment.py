@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache, partial
 from pathlib import Path
+from typing import Protocol
 
 from app.repo_config.effective import EffectiveConfig
 from app.sandboxes.competition import Competitor, Result, compete, speaks_in_part, why_degraded
@@ -20,31 +21,26 @@ from app.sandboxes.setup_repair import (
     save_recipe,
     saved_recipe,
 )
-from app.sandboxes.toolchains import FOLDER as TOOLCHAINS
-from app.sandboxes.toolchains import ToolchainNotes
 from app.sandboxes.trial import FOLDER as TRIALS
 from app.sandboxes.trial import KeptTrials, Trial, try_suite
 from app.settings.base import PREFIX, SettingsError
 from app.settings.schema import Settings
 from app.telemetry import logs
-from sandbox.docker.engine import DockerEngine, SandboxSpec
 from sandbox.egress.rules import EgressRules, networks_of, parse_credentials
 from sandbox.environment.choose import EnvironmentSettings, candidates, read_for_choice
 from sandbox.environment.dockerfile import NotUsable
 from sandbox.environment.own_process import in_own_process
 from sandbox.environment.records import Environment
 from sandbox.environment.tree import tree_hash
-from sandbox.environment.versions.available import NOT_KNOWN, BaseImage, Offers
+from sandbox.environment.versions.available import NOT_KNOWN, Offers
 from sandbox.environment.versions.stated import is_workflow
 from sandbox.errors import SandboxError
-from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Sandbox
 from sandbox.setup.container import SetupSpec
-from sandbox.setup.prepare import prepare
-from sandbox.setup.prepared_images import prune
+from sandbox.setup.prepare import PreparedImages, prepare
 from sandbox.setup.records import PreparedEnvironment, SetupPolicy, proposal
 from sandbox.setup.registries import hosts_of, machine_hosts
-from sandbox.setup.toolchains import other_bases
+from sandbox.spec import SandboxSpec
 
 __all__ = [
     "EnvironmentRequest",
@@ -110,8 +106,34 @@ def environment_request(
     )
 
 
+class EnvironmentEngine(Protocol):
+    """Where environments are made and tried: Docker's engine, or a cluster."""
+
+    base_image: str
+
+    async def offers(self, request: EnvironmentRequest) -> Offers:
+        """Which toolchains a set-up can have there. Raises `SandboxError`."""
+        ...
+
+    def images(self, spec: SetupSpec, policy: SetupPolicy) -> PreparedImages:
+        """The images that set-ups make there."""
+        ...
+
+    async def open(self, spec: SandboxSpec, tree: Path) -> Sandbox:
+        """A fresh sandbox with the tree in it. Raises `SandboxError`."""
+        ...
+
+    async def content_id(self, image: str) -> str:
+        """What tells an image from all others, by its content; empty: that is not known."""
+        ...
+
+    async def tidy(self) -> None:
+        """Remove images that are old or too many. Raises `SandboxError`."""
+        ...
+
+
 async def image_for(
-    engine: DockerEngine,
+    engine: EnvironmentEngine,
     settings: Settings,
     tree: Path,
     request: EnvironmentRequest,
@@ -134,10 +156,7 @@ async def image_for(
     begun = time.monotonic()
     reading = await in_own_process(read_for_choice, tree, request.settings, request.about)
     read = reading.tree
-    base = settings.sandbox_image or BASE_IMAGE
-    offers = NOT_KNOWN
-    if reading.stated:
-        offers = await _offers(engine, settings, request, base)
+    offers = await engine.offers(request) if reading.stated else NOT_KNOWN
     try:
         found = await in_own_process(
             candidates,
@@ -155,7 +174,7 @@ async def image_for(
     if nothing_to_do and not request.always_try and not reading.may_miss_plugins:
         return None
     spec = SetupSpec(
-        image=base,
+        image=engine.base_image,
         limits=settings.limits,
         run_id=run_id,
         installation=installation,
@@ -163,16 +182,18 @@ async def image_for(
         owner=settings.installation,
     )
     policy = setup_policy(settings, request)
+    images = engine.images(spec, policy)
 
     async def make(*environments: Environment) -> PreparedEnvironment:
         return await prepare(
-            engine,
+            images,
             tree,
             tree_id,
             environments,
-            spec,
-            policy,
+            base=spec.image,
             scope=request.scope,
+            owner=spec.owner,
+            waits_s=policy.network_waits_s,
             progress=progress,
         )
 
@@ -189,7 +210,7 @@ async def image_for(
     async def run_suite(prepared: PreparedEnvironment) -> Trial | None:
         if prepared.environment.explicit and not request.always_try:
             return None
-        image = await engine.image_id(prepared.image)
+        image = await engine.content_id(prepared.image)
         trial = await asyncio.to_thread(kept.load, image, request.test_command)
         if trial is None:
             progress("Running the tests once in this environment …")
@@ -234,12 +255,7 @@ async def image_for(
         **({"why": tested.degraded} if tested.degraded else {}),
     )
     if not tested.cached:
-        await prune(
-            engine,
-            settings.installation,
-            most_bytes=settings.images_mb * 1024**2,
-            most_days=settings.images_days,
-        )
+        await engine.tidy()
     return tested
 
 
@@ -271,23 +287,6 @@ def _tested(prepared: PreparedEnvironment, result: Result) -> TestedEnvironment:
         trial=result.best.trial,
         others=result.others,
         speaks_in_part=speaks_in_part(result),
-    )
-
-
-async def _offers(
-    engine: DockerEngine, settings: Settings, request: EnvironmentRequest, base: str
-) -> Offers:
-    """Which toolchains this set-up can have."""
-    network = settings.setup_network and request.network
-    names = (base, *await other_bases(engine))
-    known = ToolchainNotes(settings.state_dir / TOOLCHAINS)
-    images = [BaseImage(name, await known.versions(engine, name)) for name in names]
-    return Offers(
-        base=images[0],
-        others=tuple(images[1:]),
-        registry=network and "docker.io" in settings.setup_image_registries,
-        python_mirror=settings.setup_python_mirror if network else "",
-        npm=network,
     )
 
 

@@ -15,6 +15,7 @@ from app.llm.factory import make_model
 from app.repo_config.effective import EffectiveConfig, effective_config
 from app.repo_config.parser import read_repo_config
 from app.repo_config.schema import PATH
+from app.sandboxes.docker_environments import DockerEnvironments
 from app.sandboxes.environment import environment_request, image_for
 from app.sandboxes.setup_repair import SetupRepairer, is_found_by_model
 from app.sandboxes.trial import Trial
@@ -104,7 +105,7 @@ async def prepare_local_environment(
     """
     config = await asyncio.to_thread(config_of_tree, settings, tree, say, test_command)
     prepared = await image_for(
-        engine,
+        DockerEnvironments(engine, settings),
         settings,
         tree,
         environment_request(repository, config, about),

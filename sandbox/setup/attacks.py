@@ -19,7 +19,7 @@ from sandbox.egress.tunnel import CHANNELS
 from sandbox.environment.records import Environment, Step
 from sandbox.environment.tree import tree_hash
 from sandbox.setup.container import PROXY_PORT, SetupSpec
-from sandbox.setup.prepare import prepare
+from sandbox.setup.docker_images import prepare_on_engine
 from sandbox.setup.records import SetupFailed, SetupPolicy
 from sandbox.spec import SandboxSpec
 
@@ -42,7 +42,7 @@ class SetupTarget:
             self.spec.image, SMALL, self.spec.run_id, self.spec.installation, self.spec.runtime
         )
         try:
-            await prepare(
+            await prepare_on_engine(
                 self.engine, tree, tree_hash(tree), [found], spec,
                 replace(policy, relay_image=self.spec.image, network_waits_s=()),
                 scope=self.spec.run_id,

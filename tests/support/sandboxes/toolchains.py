@@ -12,7 +12,7 @@ from sandbox.docker.engine import DockerEngine
 from sandbox.environment.records import Environment, Step, apt
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.setup.container import SetupSpec
-from sandbox.setup.prepare import prepare
+from sandbox.setup.docker_images import prepare_on_engine
 from sandbox.setup.records import SetupFailed
 from tests.support.sandboxes.fixtures import INSTALLATION, tar_of
 
@@ -47,7 +47,9 @@ async def toolchain_image(engine: DockerEngine, folder: Path) -> str:
     )
     policy = setup_policy(settings, EnvironmentRequest("tests/toolchains"))
     try:
-        made = await prepare(engine, tree, "none", [TOOLCHAINS], spec, policy, scope="tests")
+        made = await prepare_on_engine(
+            engine, tree, "none", [TOOLCHAINS], spec, policy, scope="tests"
+        )
     except SetupFailed as error:
         if error.is_network_fault:
             pytest.skip("The packages' registries (Debian, npm) cannot be reached.")

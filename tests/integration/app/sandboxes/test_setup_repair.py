@@ -9,6 +9,7 @@ import pytest
 
 from agent.journal.events import SetupTried
 from app.runs.trees import environment_event
+from app.sandboxes.docker_environments import DockerEnvironments
 from app.sandboxes.environment import EnvironmentRequest, SetupRepairer, image_for
 from app.settings.schema import Settings
 from sandbox.docker.engine import DockerEngine
@@ -40,7 +41,7 @@ async def test_a_set_up_is_fixed_once_and_kept_for_the_next_run(
 
     async def prepare(repairer: SetupRepairer | None):  # type: ignore[no-untyped-def]
         found = await image_for(
-            engine,
+            DockerEnvironments(engine, settings),
             settings,
             tree,
             EnvironmentRequest("o/fixed"),

@@ -20,7 +20,7 @@ from sandbox.environment.tree import read_tree, tree_hash
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Limits
 from sandbox.setup.container import SetupSpec
-from sandbox.setup.prepare import prepare
+from sandbox.setup.docker_images import prepare_on_engine
 from sandbox.setup.prepared_images import list_images, prune
 from sandbox.setup.records import PreparedEnvironment, SetupFailed, SetupPolicy, proposal
 from sandbox.setup.registries import machine_hosts
@@ -84,7 +84,7 @@ class Workshop:
     ) -> PreparedEnvironment:
         tree = self.tar(files)
         read = read_tree(tree, files_to_read)
-        return await prepare(
+        return await prepare_on_engine(
             self.engine,
             tree,
             tree_hash(tree),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.setup.prepare import LONGEST_VALUE, with_variables
+from sandbox.setup.variables import LONGEST_VALUE, with_variables
 
 
 def test_variables_name_earlier_ones_and_stay_short() -> None:
