@@ -36,7 +36,7 @@ from sandbox.environment.records import Environment, Step
 from sandbox.environment.tree import tree_hash
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.setup.container import SetupSpec
-from sandbox.setup.prepare import prepare
+from sandbox.setup.docker_images import prepare_on_engine
 from sandbox.setup.prepared_images import REPOSITORY, SCOPE_LABEL
 from sandbox.setup.records import PreparedEnvironment, SetupFailed
 from sandbox.spec import SandboxSpec
@@ -83,7 +83,7 @@ class Bench:
     async def make(self, environment: Environment) -> PreparedEnvironment:
         tree_id = await asyncio.to_thread(tree_hash, self._tree)
         only = replace(environment, explicit=True)
-        return await prepare(
+        return await prepare_on_engine(
             self._engine, self._tree, tree_id, (only,), self._spec, self._policy, scope=self._scope
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,17 +16,20 @@ from rich.console import Console
 from agent.models.doctor import check_endpoint
 from app.llm.factory import endpoint
 from app.sandboxes.attacks import HOST_ATTACKS
+from app.sandboxes.cluster_environments import build_settings
 from app.sandboxes.kubernetes import cluster_image, kubernetes_engine
 from app.settings.base import SettingsError
 from app.settings.schema import Settings
 from sandbox.attacks.catalogue import ATTACKS
 from sandbox.attacks.target import Attack, outcome
 from sandbox.docker.engine import DockerEngine
+from sandbox.environment.image_reference import DOCKER_HUB
 from sandbox.errors import ImageMissing, SandboxError
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.kubernetes.engine import KubernetesEngine
 from sandbox.protocol import Limits, Sandbox
 from sandbox.setup.attacks import setup_attacks
+from sandbox.setup.cluster.permissions import missing_permissions
 from sandbox.setup.image_attacks import image_attacks
 from sandbox.spec import SandboxSpec
 
@@ -57,7 +61,7 @@ async def check_model(settings: Settings) -> list[Finding]:
 
 async def _sandbox(settings: Settings) -> list[Finding]:
     if settings.sandbox_engine == "kubernetes":
-        return await _cluster(settings)
+        return await check_cluster(settings)
     engine = DockerEngine(settings.docker_url)
     try:
         version = await engine.check()
@@ -75,7 +79,8 @@ async def _sandbox(settings: Settings) -> list[Finding]:
         await engine.close()
 
 
-async def _cluster(settings: Settings) -> list[Finding]:
+async def check_cluster(settings: Settings) -> list[Finding]:
+    """Check the cluster of the sandboxes, and what its operator has for set-ups."""
     try:
         image = cluster_image(settings)
         engine = kubernetes_engine(settings)
@@ -83,11 +88,45 @@ async def _cluster(settings: Settings) -> list[Finding]:
         return [Finding("cluster", False, str(problem))]
     try:
         version = await engine.check()
-    except SandboxError as problem:
+        found = [Finding("cluster", True, version), Finding("image", True, image)]
+        return found + await _cluster_setups(settings, engine)
+    except (SettingsError, SandboxError) as problem:
         return [Finding("cluster", False, str(problem))]
     finally:
         await engine.close()
-    return [Finding("cluster", True, version), Finding("image", True, image)]
+
+
+async def _cluster_setups(settings: Settings, engine: KubernetesEngine) -> list[Finding]:
+    build = build_settings(settings)
+    if build is None:
+        text = "dependencies are not installed: there is no PATCHWRIGHT_KUBERNETES_REGISTRY"
+        return [Finding("set-ups", True, text)]
+    missing = await missing_permissions(engine.api, build.namespace)
+    text = f"Jobs in the namespace {build.namespace}"
+    if missing:
+        text = (
+            f"the account may not {', '.join(missing)} in the namespace {build.namespace}: apply "
+            "deploy/kubernetes/setups.yaml, or set sandbox.setups in the chart"
+        )
+    return [Finding("set-ups", not missing, text), await _registry(settings, build.registry)]
+
+
+async def _registry(settings: Settings, registry: str) -> Finding:
+    """Whether this process reaches the registry: the set-ups' copies of images pass through it.
+
+    https://distribution.github.io/distribution/spec/api/#api-version-check
+    """
+    host = registry.partition("/")[0]
+    url = f"https://{'registry-1.docker.io' if host == DOCKER_HUB else host}/v2/"
+    trusted = str(settings.setup_ca_file or "") or None
+    try:
+        tls = ssl.create_default_context(cafile=trusted)
+        async with httpx.AsyncClient(verify=tls, timeout=15, trust_env=False) as client:
+            status = (await client.get(url)).status_code
+    except (OSError, httpx.HTTPError) as problem:
+        return Finding("registry", False, f"{url} cannot be reached: {problem!r}")
+    known = status in (200, 401)
+    return Finding("registry", known, f"{registry} answers" if known else f"{url} answers {status}")
 
 
 async def _model(settings: Settings) -> list[Finding]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import defaultdict
 from collections.abc import Collection
 from pathlib import Path
 
@@ -13,9 +11,8 @@ from app.sandboxes.environment import (
     EnvironmentRequest,
     PreparedEnvironment,
     SetupRepairer,
-    image_for,
 )
-from app.sandboxes.setup_repair import is_found_by_model
+from app.sandboxes.prepared_trees import PreparedTrees
 from app.settings.schema import Settings
 from app.telemetry import logs, metrics
 from sandbox.docker.engine import DockerEngine
@@ -32,10 +29,7 @@ class DockerSandboxes:
     def __init__(self, settings: Settings, engine: DockerEngine) -> None:
         self._settings = settings
         self._engine = engine
-        self._images: dict[Path, str] = {}
-        self._made_by_model: set[Path] = set()
-        # Runs of one repository that begin together need its environment made only once.
-        self._preparing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._trees = PreparedTrees(settings)
         self._pool = WarmPool(
             engine,
             size=settings.pool_size,
@@ -50,7 +44,7 @@ class DockerSandboxes:
 
         From the image that `prepare` made for the tree, if it did.
         """
-        image = self._images.get(tree_tar) or self._settings.sandbox_image or BASE_IMAGE
+        image = self._trees.image(tree_tar) or self._settings.sandbox_image or BASE_IMAGE
         spec = spec_of(self._settings, image, run_id, purpose)
         with metrics.time_sandbox_opening():
             return await self._pool.open(spec, tree_tar, history)
@@ -61,9 +55,9 @@ class DockerSandboxes:
         Empty where the engine does not hold it, or a model chose the commands that made it. Raises
         `SandboxError`.
         """
-        if tree_tar in self._made_by_model:
+        if self._trees.is_made_by_model(tree_tar):
             return ""
-        image = self._images.get(tree_tar) or self._settings.sandbox_image or BASE_IMAGE
+        image = self._trees.image(tree_tar) or self._settings.sandbox_image or BASE_IMAGE
         return await self._engine.image_id(image)
 
     async def prepare(
@@ -77,25 +71,8 @@ class DockerSandboxes:
 
         Raises `SandboxError`.
         """
-        async with self._preparing[request.repository]:
-            if tree_tar in self._images:
-                return None
-            with metrics.time_environment():
-                prepared = await image_for(
-                    DockerEnvironments(self._engine, self._settings),
-                    self._settings,
-                    request.setup_tree or tree_tar,
-                    request,
-                    run_id=run_id,
-                    installation=self._settings.installation,
-                    repairer=repairer,
-                )
-            self._images = {path: image for path, image in self._images.items() if path.exists()}
-            if prepared is not None:
-                self._images[tree_tar] = prepared.image
-                if is_found_by_model(prepared.environment.source):
-                    self._made_by_model.add(tree_tar)
-            return prepared
+        engine = DockerEnvironments(self._engine, self._settings)
+        return await self._trees.prepare(engine, run_id, tree_tar, request, repairer)
 
     async def close(self) -> None:
         """Remove the sandboxes that wait for runs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from app.sandboxes.environment import EnvironmentRequest
@@ -9,13 +10,14 @@ from app.sandboxes.toolchains import FOLDER, ToolchainNotes
 from app.settings.schema import Settings
 from sandbox.docker.engine import DockerEngine
 from sandbox.environment.versions.available import BaseImage, Offers
+from sandbox.environment.versions.records import Tool, Version
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Sandbox
 from sandbox.setup.container import SetupSpec
 from sandbox.setup.docker_images import DockerImages
 from sandbox.setup.prepared_images import prune
 from sandbox.setup.records import SetupPolicy
-from sandbox.setup.toolchains import other_bases
+from sandbox.setup.toolchains import image_versions, other_bases
 from sandbox.spec import SandboxSpec
 
 
@@ -32,8 +34,7 @@ class DockerEnvironments:
         settings = self._settings
         network = settings.setup_network and request.network
         names = (self.base_image, *await other_bases(self._engine))
-        known = ToolchainNotes(settings.state_dir / FOLDER)
-        images = [BaseImage(name, await known.versions(self._engine, name)) for name in names]
+        images = [BaseImage(name, await self._versions(name)) for name in names]
         return Offers(
             base=images[0],
             others=tuple(images[1:]),
@@ -41,6 +42,14 @@ class DockerEnvironments:
             python_mirror=settings.setup_python_mirror if network else "",
             npm=network,
         )
+
+    async def _versions(self, image: str) -> dict[Tool, Version]:
+        """What an image has; nothing where the engine does not hold it."""
+        content = await self._engine.image_id(image)
+        if not content:
+            return {}
+        notes = ToolchainNotes(self._settings.state_dir / FOLDER)
+        return await notes.versions(content, partial(image_versions, self._engine, image))
 
     def images(self, spec: SetupSpec, policy: SetupPolicy) -> DockerImages:
         """The images that set-ups make on the engine."""

@@ -211,14 +211,16 @@ async def image_for(
         if prepared.environment.explicit and not request.always_try:
             return None
         image = await engine.content_id(prepared.image)
-        trial = await asyncio.to_thread(kept.load, image, request.test_command)
+        trial = None
+        if image:
+            trial = await asyncio.to_thread(kept.load, image, request.test_command)
         if trial is None:
             progress("Running the tests once in this environment …")
             opened = partial(open_in, prepared.image)
             started = time.monotonic()
             trial = await try_suite(opened, request.test_command, request.test_timeout_s)
             in_suites.append(time.monotonic() - started)
-            if trial is not None:
+            if trial is not None and image:
                 await asyncio.to_thread(kept.keep, image, request.test_command, trial)
         return trial
 

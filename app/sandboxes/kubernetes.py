@@ -1,7 +1,7 @@
 """Sandboxes of runs as pods of a Kubernetes cluster.
 
-A cluster keeps no image that a set-up made, so environments are not prepared: a sandbox starts from
-the image that the repository's settings name, or from the operator's.
+Environments are prepared where the operator has a registry for their images. Elsewhere a sandbox
+starts from the image that the repository's settings name, or from the operator's.
 """
 
 from __future__ import annotations
@@ -11,15 +11,24 @@ from dataclasses import replace
 from pathlib import Path
 
 from app.sandboxes.base import spec_of
-from app.sandboxes.environment import EnvironmentRequest, PreparedEnvironment, SetupRepairer
+from app.sandboxes.cluster_environments import ClusterEnvironments, build_settings
+from app.sandboxes.environment import (
+    EnvironmentRequest,
+    PreparedEnvironment,
+    SetupRepairer,
+)
+from app.sandboxes.prepared_trees import PreparedTrees
 from app.settings.base import PREFIX, SettingsError
 from app.settings.schema import Settings
 from app.telemetry import logs, metrics
 from sandbox.environment.image_reference import permitted_reference
-from sandbox.errors import SandboxError
+from sandbox.errors import ImageMissing, SandboxError
 from sandbox.kubernetes.access import cluster_access
 from sandbox.kubernetes.engine import KubernetesEngine
 from sandbox.protocol import Sandbox
+from sandbox.setup.cluster.images import forget as forget_image
+from sandbox.setup.cluster.images import refuse_prepared
+from sandbox.setup.cluster.images import sweep as sweep_jobs
 
 _log = logs.get(__name__)
 
@@ -49,7 +58,8 @@ class KubernetesSandboxes:
     def __init__(self, settings: Settings, engine: KubernetesEngine) -> None:
         self._settings = settings
         self._engine = engine
-        self._images: dict[Path, str] = {}
+        self._build = build_settings(settings)
+        self._trees = PreparedTrees(settings)
         self._asked: set[str] = set()
         """Images that a repository names and the operator does not list."""
 
@@ -57,18 +67,29 @@ class KubernetesSandboxes:
         self, run_id: str, purpose: str, tree_tar: Path, history: Path | None = None
     ) -> Sandbox:
         """A fresh sandbox with the tree in it, and perhaps its history. Raises `SandboxError`."""
-        image = self._images.get(tree_tar) or cluster_image(self._settings)
+        image = self._trees.image(tree_tar) or cluster_image(self._settings)
         spec = spec_of(self._settings, image, run_id, purpose)
         spec = replace(spec, asks_registry=image in self._asked)
-        with metrics.time_sandbox_opening():
-            return await self._engine.open(spec, tree_tar, history)
+        try:
+            with metrics.time_sandbox_opening():
+                return await self._engine.open(spec, tree_tar, history)
+        except ImageMissing:
+            if self._build is not None and image == self._trees.image(tree_tar):
+                # The next set-up makes it again.
+                self._trees.forget(tree_tar)
+                namespace, own = self._build.namespace, spec.installation
+                await forget_image(self._engine.api, namespace, image, installation=own)
+            raise
 
     async def environment(self, tree_tar: Path) -> str:
         """The image that the tree's sandboxes start from; empty unless it is named by its digest.
 
-        A tag does not say what the cluster's registry holds under it.
+        A tag does not say what the cluster's registry holds under it. Empty, too, where a model
+        chose the commands that made it.
         """
-        image = self._images.get(tree_tar) or cluster_image(self._settings)
+        if self._trees.is_made_by_model(tree_tar):
+            return ""
+        image = self._trees.image(tree_tar) or cluster_image(self._settings)
         return image if "@sha256:" in image else ""
 
     async def prepare(
@@ -78,27 +99,37 @@ class KubernetesSandboxes:
         request: EnvironmentRequest,
         repairer: SetupRepairer | None = None,
     ) -> PreparedEnvironment | None:
-        """Note the image that the repository's settings name; nothing is made.
+        """Have the image that the tree's sandboxes start from; None: nothing was to be done.
 
-        Raises `SandboxError` when they ask for what is not done on a cluster.
+        Without a registry nothing is made: the image that the repository's settings name is noted.
+        Raises `SandboxError`, also when they then ask for what is not done.
         """
+        if self._build is None:
+            self._note_image(run_id, tree_tar, request)
+            return None
+        engine = ClusterEnvironments(self._engine, self._settings, self._build)
+        return await self._trees.prepare(engine, run_id, tree_tar, request, repairer)
+
+    def _note_image(self, run_id: str, tree_tar: Path, request: EnvironmentRequest) -> None:
         requested = request.settings
         if requested.setup or requested.dockerfile:
             raise SandboxError(
-                "On Kubernetes, set-up commands and Dockerfiles are not run. Build an image that "
-                "includes their results, and name it as `image` in .github/patchwright.yml."
+                "On Kubernetes, set-up commands and Dockerfiles are run only if the operator has "
+                f"configured a registry for their results ({PREFIX}KUBERNETES_REGISTRY). Build an "
+                "image that includes them, and name it as `image` in .github/patchwright.yml."
             )
         if not requested.image:
-            return None
+            return
+        settings = self._settings
         image, is_listed = permitted_reference(
-            requested.image, self._settings.setup_image_registries, self._settings.setup_images
+            requested.image, settings.setup_image_registries, settings.setup_images
         )
-        self._images = {path: image for path, image in self._images.items() if path.exists()}
-        self._images[tree_tar] = str(image)
+        # Of a time when there was a registry.
+        refuse_prepared(str(image), settings.kubernetes_registry)
+        self._trees.note(tree_tar, str(image))
         if not is_listed:
             self._asked.add(str(image))
         _log.info("image named by the repository", run=run_id, image=str(image))
-        return None
 
     async def attach(self, sandbox_id: str) -> Sandbox | None:
         """A live sandbox of an earlier process, or None."""
@@ -110,5 +141,12 @@ class KubernetesSandboxes:
         Other Patchwrights' sandboxes in the namespace are let be.
         """
         swept = await self._engine.sweep(keep_runs, installation=self._settings.installation)
+        if self._build is not None:
+            swept += await sweep_jobs(
+                self._engine.api,
+                self._build.namespace,
+                keep_runs,
+                installation=self._settings.installation,
+            )
         if swept:
             _log.info("orphaned sandboxes destroyed", count=len(swept))

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from app.storage.atomic_file import write_atomically
-from sandbox.docker.engine import DockerEngine
 from sandbox.environment.versions.records import NAMES, Tool, Version
-from sandbox.setup.toolchains import image_versions
 
 FOLDER = "toolchains"
 """Of the state folder."""
@@ -23,15 +22,14 @@ class ToolchainNotes:
         """`folder`: where they are kept; made when there is something to keep."""
         self._folder = folder
 
-    async def versions(self, engine: DockerEngine, image: str) -> dict[Tool, Version]:
-        """What an image has; nothing where the engine does not hold it. Raises `SandboxError`."""
-        content = await engine.image_id(image)
-        if not content:
-            return {}
+    async def versions(
+        self, content: str, ask: Callable[[], Awaitable[dict[Tool, Version]]]
+    ) -> dict[Tool, Version]:
+        """What an image has, known by its content's id, else by asking it. Errors as `ask`."""
         path = self._folder / f"{hashlib.sha256(content.encode()).hexdigest()[:32]}.json"
         known = await asyncio.to_thread(_read, path)
         if known is None:
-            known = await image_versions(engine, image)
+            known = await ask()
             await asyncio.to_thread(_write, path, known)
         return known
 

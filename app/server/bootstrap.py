@@ -11,6 +11,7 @@ from app.llm.factory import make_model
 from app.publishing.facts import FACTS_LOG, read_preferences
 from app.repo_config.effective import read_effective_config
 from app.runs.services import Services
+from app.sandboxes.cluster_environments import build_settings
 from app.sandboxes.docker import DockerSandboxes
 from app.sandboxes.kubernetes import KubernetesSandboxes, cluster_image, kubernetes_engine
 from app.settings.base import PREFIX, SettingsError
@@ -111,6 +112,7 @@ def require_shared_database(settings: Settings) -> None:
 def require_cluster(settings: Settings) -> None:
     """Raises `SettingsError` when the cluster of the sandboxes, or their image, is not named."""
     cluster_image(settings)
+    build_settings(settings)
     try:
         kubernetes_engine(settings)
     except SandboxError as problem:

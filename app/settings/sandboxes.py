@@ -11,8 +11,22 @@ from pydantic_settings import BaseSettings, NoDecode
 
 from app.settings.base import check_url
 from sandbox.egress.rules import networks_of
-from sandbox.environment.image_reference import ImageRefused, parse_reference
+from sandbox.environment.image_reference import ImageReference, ImageRefused, parse_reference
 from sandbox.setup.records import PUBLIC_IMAGES
+
+
+def split_commas(value: object) -> object:
+    """A text's parts between commas; anything else as it is."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+def _reference(name: str) -> ImageReference:
+    try:
+        return parse_reference(name)
+    except ImageRefused as error:
+        raise ValueError(str(error)) from None
 
 
 class SandboxSettings(BaseSettings):
@@ -158,9 +172,7 @@ class SetupSettings(BaseSettings):
     )
     @classmethod
     def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
+        return split_commas(value)
 
     @field_validator("setup_networks")
     @classmethod
@@ -172,10 +184,7 @@ class SetupSettings(BaseSettings):
     @classmethod
     def _check_images(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
-            try:
-                parse_reference(name)
-            except ImageRefused as error:
-                raise ValueError(str(error)) from None
+            _reference(name)
         return value
 
     @field_validator("setup_ca_file", "setup_credentials_file")
@@ -212,6 +221,63 @@ class KubernetesSettings(BaseSettings):
     kubernetes_start_s: float = Field(
         300.0, gt=0, description="Longest time that a sandbox's pod may take to start, in seconds."
     )
+    kubernetes_registry: str = Field(
+        "",
+        description="Registry and path (HOST/PATH) below which the images that set-ups make on "
+        "Kubernetes are kept; empty: repositories' dependencies are not installed there.",
+    )
+    kubernetes_registry_secret: str = Field(
+        "",
+        pattern=r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?$",
+        description="Secret of type kubernetes.io/dockerconfigjson in the set-ups' namespace, "
+        "which may push below KUBERNETES_REGISTRY and pull SANDBOX_IMAGE; empty: none is needed.",
+    )
+    kubernetes_registry_ca: str = Field(
+        "",
+        pattern=r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?$",
+        description="ConfigMap in the set-ups' namespace whose `ca.crt` has the registry's "
+        "certificates; empty: the copier image's own authorities are trusted.",
+    )
+    kubernetes_registry_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Hosts to which registries send for layers, separated by commas, besides "
+        "themselves and those known of public registries; patterns as in setup_hosts.",
+    )
+    kubernetes_setup_namespace: str = Field(
+        "patchwright-setups",
+        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+        description="Namespace of the set-ups' Jobs, a separate one: rootless BuildKit needs more "
+        "than the `restricted` Pod Security Standard allows.",
+    )
+    kubernetes_builder_image: str = Field(
+        "",
+        description="Rootless BuildKit (moby/buildkit, a -rootless tag) by digest, for set-ups on "
+        "Kubernetes.",
+    )
+    kubernetes_copier_image: str = Field(
+        "",
+        description="An image with skopeo and bash (quay.io/skopeo/stable) by digest, which copies "
+        "images from and to registries for set-ups on Kubernetes.",
+    )
+
+    @field_validator("kubernetes_registry_hosts", mode="before")
+    @classmethod
+    def _split_hosts(cls, value: object) -> object:
+        return split_commas(value)
+
+    @field_validator("kubernetes_registry")
+    @classmethod
+    def _check_registry(cls, value: str) -> str:
+        if value and str(_reference(value)) != f"{value}:latest":
+            raise ValueError("must be HOST/PATH, without a tag, such as registry.example.com/debug")
+        return value
+
+    @field_validator("kubernetes_builder_image", "kubernetes_copier_image")
+    @classmethod
+    def _check_digest(cls, value: str) -> str:
+        if value and not _reference(value).digest:
+            raise ValueError("must name its digest: IMAGE@sha256:…")
+        return value
 
     @field_validator("kubernetes_config")
     @classmethod

@@ -90,6 +90,8 @@ async def client_configuration(access: Access) -> Any:
             made.client_session_kwargs = {"proxy": made.proxy}
         made.refresh_api_key_hook = _renew_now_and_then(access)
         return made
+    # Within the cluster there is no proxy in between, whatever the environment names for elsewhere.
+    made.client_session_kwargs = {"trust_env": False}
     try:
         InClusterConfigLoader(
             str(access.account / "token"), str(access.account / "ca.crt")

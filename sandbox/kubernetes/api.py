@@ -27,7 +27,9 @@ class Clients:
     """The official client's parts that we use; each has the operations of one API group."""
 
     core: Any
+    batch: Any
     networking: Any
+    authorization: Any
     version: Any
     streams: Any
     """Like `core`, with operations that open a WebSocket."""
@@ -41,6 +43,8 @@ class Api:
         self._access = access
         self._clients: Clients | None = None
         self._connecting = asyncio.Lock()
+        self.closed_namespaces: set[str] = set()
+        """Where a pod was seen not to reach what its policy closes."""
 
     async def ask(self, operation: Callable[[Clients], Awaitable[Any]]) -> Object:
         """What an operation answers, checked against the API's models, as its JSON.
@@ -118,7 +122,9 @@ async def _connect(access: Access) -> Clients:
         ) from None
     return Clients(
         core=client.CoreV1Api(plain),
+        batch=client.BatchV1Api(plain),
         networking=client.NetworkingV1Api(plain),
+        authorization=client.AuthorizationV1Api(plain),
         version=client.VersionApi(plain),
         streams=client.CoreV1Api(streams),
         configuration=configuration,

@@ -24,9 +24,16 @@ START_S = 300.0
 """How long a pod may take to run: the cluster may have to bring a node or an image first."""
 
 _POLL_S = 0.2
-_PROBE_S = 3
-_NEVER = {"ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"}
-_FAULTS = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
+PROBE_S = 3
+"""How long a connection that should not be possible may take to be made."""
+OPEN_NETWORK = (
+    "The cluster's network does not enforce NetworkPolicy: a sandbox reached the API server. "
+    "Install a network plug-in that does, such as Calico or Cilium."
+)
+NEVER = {"ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"}
+"""Why a container waits that will never start: its image cannot be had."""
+FAULTS = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
+"""Why one waits that does not start for other reasons."""
 
 
 class KubernetesEngine:
@@ -38,7 +45,7 @@ class KubernetesEngine:
 
     def __init__(self, access: Access, namespace: str = "", *, start_s: float = START_S) -> None:
         """`namespace` empty: that of the access."""
-        self._api = Api(access)
+        self.api = Api(access)
         self._namespace = namespace or access.namespace
         self._start_s = start_s
         self._closed_network = False
@@ -47,7 +54,7 @@ class KubernetesEngine:
 
     async def check(self) -> str:
         """The cluster's version. Raises `EngineUnavailable` when it does not answer."""
-        version = await self._api.ask(lambda c: c.version.get_code())
+        version = await self.api.ask(lambda c: c.version.get_code())
         return f"Kubernetes {version['gitVersion']}, namespace {self._namespace}"
 
     async def open(
@@ -60,7 +67,7 @@ class KubernetesEngine:
         """
         spec = replace(spec, tree=await asyncio.to_thread(tree_size, tree, spec.limits, history))
         await self._have_policy()
-        made = await self._api.ask(
+        made = await self.api.ask(
             lambda c: c.core.create_namespaced_pod(self._namespace, pod(spec))
         )
         sandbox = self._sandbox(str(made["metadata"]["name"]), _limits(made["metadata"]))
@@ -96,38 +103,38 @@ class KubernetesEngine:
     async def sweep(self, keep_runs: Collection[str], *, installation: str = "") -> list[str]:
         """Remove this installation's pods of all runs but `keep_runs`; returns their names."""
         selector = f"{SANDBOX_LABEL}=true,{INSTALLATION_LABEL}={installation}"
-        found = await self._api.ask(
+        found = await self.api.ask(
             lambda c: c.core.list_namespaced_pod(self._namespace, label_selector=selector)
         )
         swept = []
         for entry in found["items"]:
             metadata = entry["metadata"]
             if metadata.get("annotations", {}).get(RUN_LABEL, "") not in keep_runs:
-                await PodMachine(self._api, self._namespace, metadata["name"]).remove()
+                await PodMachine(self.api, self._namespace, metadata["name"]).remove()
                 swept.append(str(metadata["name"]))
         return swept
 
     async def close(self) -> None:
         """Close the connections; sandboxes live on."""
-        await self._api.close()
+        await self.api.close()
 
     async def _pod(self, name: str) -> Object:
-        return await self._api.ask(lambda c: c.core.read_namespaced_pod(name, self._namespace))
+        return await self.api.ask(lambda c: c.core.read_namespaced_pod(name, self._namespace))
 
     def _sandbox(self, name: str, output: OutputLimits) -> ShellSandbox:
-        return ShellSandbox(PodMachine(self._api, self._namespace, name), output)
+        return ShellSandbox(PodMachine(self.api, self._namespace, name), output)
 
     async def _have_policy(self) -> None:
         """Have the policy that closes the network, before there is a pod that it is for."""
         async with self._policy:
             try:
-                found = await self._api.ask(
+                found = await self.api.ask(
                     lambda c: c.networking.read_namespaced_network_policy(
                         POLICY_NAME, self._namespace
                     )
                 )
             except SandboxGone:
-                found = await self._api.ask(
+                found = await self.api.ask(
                     lambda c: c.networking.create_namespaced_network_policy(self._namespace, POLICY)
                 )
         if not closes_network(found):
@@ -154,26 +161,25 @@ class KubernetesEngine:
         async with self._probe:
             if self._closed_network:
                 return
-            host = (await self._api.host()).partition("//")[2]
-            name, _, port = host.rpartition(":") if ":" in host else (host, "", "443")
-            reached = await sandbox.run(
-                f"timeout {_PROBE_S} bash -c 'exec 9<>/dev/tcp/{name.strip('[]')}/{port}'",
-                timeout_s=_PROBE_S + 20,
-            )
-            if reached.ok:
-                raise SandboxError(
-                    "The cluster's network does not enforce NetworkPolicy: a sandbox reached the "
-                    "API server. Install a network plug-in that does, such as Calico or Cilium."
-                )
+            probe = network_probe(await self.api.host())
+            if (await sandbox.run(probe, timeout_s=PROBE_S + 20)).ok:
+                raise SandboxError(OPEN_NETWORK)
             self._closed_network = True
 
 
-def closes_network(policy: dict[str, Any]) -> bool:
-    """Whether a policy closes both directions for all sandboxes."""
+def network_probe(server: str) -> str:
+    """A shell command that succeeds where the API server can be reached."""
+    host = server.partition("//")[2]
+    name, _, port = host.rpartition(":") if ":" in host else (host, "", "443")
+    return f"timeout {PROBE_S} bash -c 'exec 9<>/dev/tcp/{name.strip('[]')}/{port}'"
+
+
+def closes_network(policy: dict[str, Any], label: str = SANDBOX_LABEL) -> bool:
+    """Whether a policy closes both directions for all pods with a label."""
     spec = policy.get("spec", {})
-    selects_sandboxes = spec.get("podSelector") in ({"matchLabels": {SANDBOX_LABEL: "true"}}, {})
+    selects_them = spec.get("podSelector") in ({"matchLabels": {label: "true"}}, {})
     both = {"Ingress", "Egress"} <= set(spec.get("policyTypes") or ())
-    return selects_sandboxes and both and not spec.get("ingress") and not spec.get("egress")
+    return selects_them and both and not spec.get("ingress") and not spec.get("egress")
 
 
 def waits_for(found: dict[str, Any]) -> str:
@@ -189,9 +195,9 @@ def waits_for(found: dict[str, Any]) -> str:
         state = container.get("state", {})
         waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
         reason, message = waiting.get("reason", ""), waiting.get("message", "")
-        if reason in _NEVER:
+        if reason in NEVER:
             raise ImageMissing(f"The cluster cannot pull {container.get('image')}: {message}")
-        if reason in _FAULTS:
+        if reason in FAULTS:
             raise SandboxError(f"The sandbox's pod does not start: {reason}: {message}")
         if ended and ended.get("exitCode"):
             raise SandboxError(f"The image does not start a sandbox: exit {ended['exitCode']}")

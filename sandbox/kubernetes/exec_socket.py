@@ -41,6 +41,7 @@ class ExecSocket:
         self._reading.set()
         self._status_data = bytearray()
         self._exit_code: int | None = None
+        self._over = asyncio.Event()
         self.ended = False
         self.on_data: Callable[[bytes], None] = lambda _: None
         self.on_end: Callable[[], None] = lambda: None
@@ -76,6 +77,10 @@ class ExecSocket:
             text = self._status_data.decode("ascii", errors="replace").strip()
             return int(text) if text.isascii() and text.isdigit() else None
         return self._exit_code
+
+    async def wait(self) -> None:
+        """Until the program has ended, or the connection has."""
+        await self._over.wait()
 
     async def write(self, data: bytes) -> None:
         """Send to standard input, waiting while no more is taken."""
@@ -156,6 +161,7 @@ class ExecSocket:
     def _end(self) -> None:
         if not self.ended:
             self.ended = True
+            self._over.set()
             self._sending.cancel()
             self._reading.set()
             self._sent.set()

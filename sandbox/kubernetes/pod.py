@@ -32,8 +32,7 @@ SANDBOX_LABEL = "patchwright.sandbox"
 """Every sandbox's pod has it; the network's policy and the sweep go by it."""
 
 POLICY_NAME = "patchwright-sandboxes-reach-nothing"
-_UID, _, _GID = COMMAND_USER.partition(":")
-_KEEPER_UID, _, _KEEPER_GID = KEEPER_USER.partition(":")
+_GID = COMMAND_USER.partition(":")[2]
 _CPU_SHARE = "100m"
 _OPEN_FILES = 4096
 
@@ -94,30 +93,15 @@ def pod(spec: SandboxSpec) -> dict[str, Any]:
             },
         },
         "spec": {
-            "restartPolicy": "Never",
-            "terminationGracePeriodSeconds": 1,
+            **closed(int(_GID)),
             "hostname": "sandbox",
-            "automountServiceAccountToken": False,
-            "enableServiceLinks": False,
-            # Names are not resolved: there is nobody to ask.
-            "dnsPolicy": "None",
-            "dnsConfig": {"nameservers": ["127.0.0.1"]},
-            "shareProcessNamespace": False,
-            "hostNetwork": False,
-            "hostPID": False,
-            "hostIPC": False,
             **({"runtimeClassName": spec.runtime} if spec.runtime else {}),
-            "securityContext": {
-                "runAsNonRoot": True,
-                "fsGroup": int(_GID),
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
             "initContainers": [
                 {
                     "name": "shell",
                     **image,
                     "command": ["bash", "-c", _COPY],
-                    "securityContext": _security(_KEEPER_UID, _KEEPER_GID),
+                    "securityContext": confined(KEEPER_USER),
                     "resources": {
                         "limits": {"cpu": "1", "memory": "64Mi"},
                         "requests": {"cpu": _CPU_SHARE, "memory": "64Mi"},
@@ -133,7 +117,7 @@ def pod(spec: SandboxSpec) -> dict[str, Any]:
                     "workingDir": WORKDIR,
                     "stdin": True,
                     "env": _environment(),
-                    "securityContext": _security(_UID, _GID),
+                    "securityContext": confined(COMMAND_USER),
                     "resources": {
                         "limits": {"cpu": f"{round(limits.cpus * 1000)}m", "memory": memory},
                         # Commands are rare: many sandboxes share a processor, but no memory.
@@ -160,7 +144,31 @@ def in_pod(command: Sequence[str]) -> list[str]:
     return [OWN_BASH, "-c", _START, "bash", *command]
 
 
-def _security(uid: str, gid: str) -> dict[str, Any]:
+def closed(group: int) -> dict[str, Any]:
+    """What the description of every pod of ours begins with; its volumes are the group's."""
+    return {
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": 1,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        # Names are not resolved: there is nobody to ask.
+        "dnsPolicy": "None",
+        "dnsConfig": {"nameservers": ["127.0.0.1"]},
+        "shareProcessNamespace": False,
+        "hostNetwork": False,
+        "hostPID": False,
+        "hostIPC": False,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "fsGroup": group,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }
+
+
+def confined(user: str) -> dict[str, Any]:
+    """The security context of a container that runs as `UID:GID` and may do nothing else."""
+    uid, _, gid = user.partition(":")
     return {
         "runAsUser": int(uid),
         "runAsGroup": int(gid),

@@ -51,15 +51,12 @@ class PodMachine:
     async def start_process(self, command: Sequence[str]) -> None:
         """Start a program and let it go."""
         stream = await self._exec(command)
-        ended = asyncio.Event()
-        stream.on_end = ended.set
-        if not stream.ended:
-            try:
-                await asyncio.wait_for(ended.wait(), _START_S)
-            except TimeoutError:
-                return
-            finally:
-                stream.abort()
+        try:
+            await asyncio.wait_for(stream.wait(), _START_S)
+        except TimeoutError:
+            return
+        finally:
+            stream.abort()
 
     async def check_alive(self) -> None:
         """Raise `SandboxGone` unless it runs."""

@@ -5,19 +5,28 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from sandbox.docker.engine import DockerEngine
-from sandbox.docker.exec_stream import ExecStream
 from sandbox.egress import tunnel
 from sandbox.egress.proxy import EgressProxy
 from sandbox.errors import SandboxError
 from sandbox.setup.container import PROXY_PORT, SetupSpec, relay_options
+from sandbox.shell.bash import Stream
 
 _SOURCE = Path(tunnel.__file__)
 _START_S = 30.0
+# The program comes as input: a cluster's command is part of an address, which must not be long.
+_LOAD = """
+import os, sys
+size, source = int(sys.argv[2]), b""
+while len(source) < size:
+    source += os.read(0, size - len(source)) or sys.exit("no program")
+exec(compile(source, "tunnel", "exec"))
+"""
 
 
 @asynccontextmanager
@@ -33,24 +42,36 @@ async def proxy_relay(
         if proxy is None:
             yield relay
             return
-        folder = Path(tempfile.mkdtemp(prefix="patchwright-proxy-"))
-        try:
-            async with proxy.serving(folder / "s"), _tunnel(engine, relay, folder / "s"):
-                yield relay
-        finally:
-            await asyncio.to_thread(shutil.rmtree, folder)
+        async with proxy_tunnel(partial(engine.exec_stream, relay), PROXY_PORT, proxy):
+            yield relay
 
 
 @asynccontextmanager
-async def _tunnel(engine: DockerEngine, relay: str, socket: Path) -> AsyncIterator[None]:
-    command = ["python3", "-u", "-c", _SOURCE.read_text("utf-8"), str(PROXY_PORT)]
-    stream = await engine.exec_stream(relay, command)
+async def proxy_tunnel(
+    start: Callable[[list[str]], Awaitable[Stream]], port: int, proxy: EgressProxy
+) -> AsyncIterator[None]:
+    """Meanwhile the proxy is at a port of the loopback of where `start` starts a program."""
+    folder = Path(tempfile.mkdtemp(prefix="patchwright-proxy-"))
+    try:
+        async with proxy.serving(folder / "s"), _tunnel(start, port, folder / "s"):
+            yield
+    finally:
+        await asyncio.to_thread(shutil.rmtree, folder)
+
+
+@asynccontextmanager
+async def _tunnel(
+    start: Callable[[list[str]], Awaitable[Stream]], port: int, socket: Path
+) -> AsyncIterator[None]:
+    source = _SOURCE.read_bytes()
+    stream = await start(["python3", "-u", "-c", _LOAD, str(port), str(len(source))])
 
     async def connect() -> tunnel.Streams:
         return await asyncio.open_unix_connection(socket)
 
     end = tunnel.Tunnel(stream.write, connect)
     try:
+        stream.write_now(source)
         await _ready(stream, end)
         yield
     finally:
@@ -58,7 +79,7 @@ async def _tunnel(engine: DockerEngine, relay: str, socket: Path) -> AsyncIterat
         stream.abort()
 
 
-async def _ready(stream: ExecStream, end: tunnel.Tunnel) -> None:
+async def _ready(stream: Stream, end: tunnel.Tunnel) -> None:
     """Wait for the relay to listen; from then on what it sends is the tunnel's."""
     ready = asyncio.get_running_loop().create_future()
     heard = bytearray()

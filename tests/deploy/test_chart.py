@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
+from sandbox.kubernetes.pod import POLICY
+from sandbox.protocol import Limits
+from sandbox.setup.cluster.job import SETUP_POLICY, BuildSettings, JobSpec, job
 from tests.deploy.figures import DEPLOY
 from tests.deploy.programs import helm_python
-from tests.support.deploy_files import SETTINGS
+from tests.support.deploy_files import NEEDED_BY_SETUPS, SETTINGS, permissions
 
 CHART = DEPLOY / "helm" / "patchwright"
 LEAST = {"publicUrl": "https://p.example.com", "github": {"appId": 7}}
@@ -33,7 +36,27 @@ EXTERNAL = LEAST | {
     "podDisruptionBudget": {"enabled": False},
 }
 OWN_IMAGE = LEAST | {"sandbox": {"image": "registry.example.com/sandbox:1"}}
-VARIANTS = {"least": LEAST, "full": FULL, "external": EXTERNAL, "own image": OWN_IMAGE}
+BUILDER = f"moby/buildkit@sha256:{'1' * 64}"
+SETUPS = LEAST | {
+    "sandbox": {
+        "engine": "kubernetes",
+        "image": "registry.example.com/sandbox:1",
+        "setups": {
+            "enabled": True,
+            "registry": "registry.example.com/patchwright",
+            "secret": "push",
+            "builderImage": BUILDER,
+            "copierImage": f"quay.io/skopeo/stable@sha256:{'2' * 64}",
+        },
+    }
+}
+VARIANTS = {
+    "least": LEAST,
+    "full": FULL,
+    "external": EXTERNAL,
+    "own image": OWN_IMAGE,
+    "set-ups": SETUPS,
+}
 KUBERNETES = ("1.29", "1.33", "1.37")
 """Versions whose schemas are asked."""
 
@@ -81,12 +104,17 @@ def test_objects_fit_their_schemas(
 ) -> None:
     # PodMonitor is the Prometheus operator's; its schema is not Kubernetes'.
     objects = [o for (kind, _), o in rendered(python, values).items() if kind != "PodMonitor"]
-    file = tmp_path / "objects.yaml"
+    assert validated(python, tmp_path, objects, version)
+
+
+def validated(python: Path, folder: Path, objects: list[Any], version: str) -> bool:
+    """Whether a version's schemas take all objects, strictly."""
+    file = folder / "objects.yaml"
     file.write_text(yaml.safe_dump_all(objects))
     command = [python.parent / "kubernetes-validate", "-k", version, "--strict", file]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("passed for resource") == len(objects), done.stdout
+    return done.stdout.count("passed for resource") == len(objects)
 
 
 @pytest.mark.parametrize("values", VARIANTS.values(), ids=VARIANTS)
@@ -162,6 +190,34 @@ def test_with_pods_as_sandboxes_nothing_is_privileged_and_the_account_makes_pods
     assert service["automountServiceAccountToken"] is False
 
 
+def test_set_ups_are_permitted_only_in_their_namespace(python: Path) -> None:
+    made = rendered(python, SETUPS)
+    role = made["Role", "pw-workers-setups"]
+    assert role["metadata"]["namespace"] == "patchwright-setups"
+    assert permissions(role["rules"]) == NEEDED_BY_SETUPS
+    assert "jobs" not in json.dumps(made["Role", "pw-workers"]["rules"])
+    (worker,) = containers(made["StatefulSet", "pw-workers"])
+    assert variables(worker)["PATCHWRIGHT_KUBERNETES_BUILDER_IMAGE"] == BUILDER
+    assert ("Role", "pw-workers-setups") not in rendered(python, FULL)
+
+
+@pytest.mark.parametrize("version", KUBERNETES)
+def test_what_the_service_makes_fits_kubernetes_schemas(
+    python: Path, tmp_path: Path, version: str
+) -> None:
+    build = BuildSettings("s", "r.test/p", "b@sha256:1", "c@sha256:2", "push", "ca")
+    spec = JobSpec(
+        "r.test/b:1", "r.test/p/x:1", "r.test/b:1", Limits(), 1, 1.0, "r", "run", "own", True
+    )
+    files = sorted((DEPLOY / "kubernetes").glob("*.yaml"))
+    objects = [o for f in files for o in yaml.safe_load_all(f.read_text("utf-8"))]
+    objects += [job(spec, build), SETUP_POLICY, POLICY]
+    if version == "1.29":
+        # `appArmorProfile` came with 1.30, which set-ups need.
+        del objects[-3]
+    assert validated(python, tmp_path, objects, version)
+
+
 def test_journals_become_files_only_where_these_are_kept(python: Path) -> None:
     (service,) = containers(rendered(python, LEAST)["Deployment", "pw-service"])
     assert variables(service)["PATCHWRIGHT_KEEP_JOURNALS_DAYS"] == "0"
@@ -220,6 +276,8 @@ def test_policies_and_budgets_select_the_pods_that_they_are_for(python: Path) ->
         (LEAST | {"sandbox": {"engine": "external"}}, "sandbox.url"),
         (LEAST | {"sandbox": {"engine": "kubernetes"}}, "sandbox.image"),
         (LEAST | {"sandbox": {"engine": "podman"}}, "engine"),
+        (LEAST | {"sandbox": SETUPS["sandbox"] | {"setups": {"enabled": True}}}, "registry"),
+        (LEAST | {"sandbox": {"setups": {"builderImage": "moby/buildkit:latest"}}}, "builderImage"),
         (LEAST | {"settings": {"PATCHWRIGHT_CONCURRENCY": 9}}, "want string"),
         (LEAST | {"settings": {"CONCURRENCY": "9"}}, "CONCURRENCY"),
         (LEAST | {"ingress": {"enabled": True}}, "ingress.host"),

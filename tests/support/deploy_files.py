@@ -11,6 +11,7 @@ import yaml
 
 from app.settings.base import CONFIG_VARIABLE, PREFIX
 from app.settings.schema import Settings
+from sandbox.setup.cluster.permissions import NEEDED
 
 SETTINGS = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | {CONFIG_VARIABLE}
 
@@ -42,3 +43,21 @@ def printed(script: str, *arguments: str, **variables: str) -> list[str]:
 
 def objects(name: str) -> list[dict[str, Any]]:
     return list(yaml.safe_load_all((ROOT / "kubernetes" / name).read_text()))
+
+
+def permissions(rules: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
+    """API group, resource and verb of everything that a role gives."""
+    return {
+        (group, resource, verb)
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+NEEDED_BY_SETUPS = {
+    (group, f"{resource}/{part}".rstrip("/"), verb)
+    for group, resource, part, verbs in NEEDED
+    for verb in verbs
+}

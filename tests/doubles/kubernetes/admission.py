@@ -65,7 +65,18 @@ def check_metadata(metadata: dict[str, Any]) -> None:
             raise Refused(422, f"metadata.annotations: Invalid value: {key}={value!r}")
 
 
-def check_pod(pod: dict[str, Any]) -> None:
+def check_job(job: dict[str, Any], *, restricted: bool = True) -> None:
+    check_fields(job, "batch/v1", "Job")
+    check_metadata(job["metadata"])
+    template = job["spec"]["template"]
+    if template["spec"].get("restartPolicy") not in ("Never", "OnFailure"):
+        raise Refused(422, 'spec.template.spec.restartPolicy: Required value: "OnFailure", "Never"')
+    metadata = {"name": job["metadata"]["name"], **template.get("metadata", {})}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+    check_pod(pod, restricted=restricted)
+
+
+def check_pod(pod: dict[str, Any], *, restricted: bool = True) -> None:
     check_fields(pod, "v1", "Pod")
     check_metadata(pod["metadata"])
     spec = pod["spec"]
@@ -80,7 +91,11 @@ def check_pod(pod: dict[str, Any]) -> None:
             for quantity in kind.values():
                 if not isinstance(quantity, str) or not _QUANTITY.fullmatch(quantity):
                     raise Refused(400, f"quantities must match the regular expression: {quantity}")
-    _restricted(spec)
+    for container in spec["containers"]:
+        if "restartPolicy" in container:
+            raise Refused(422, "restartPolicy: Forbidden: may not be set for non-init containers")
+    if restricted:
+        _restricted(spec)
 
 
 def _restricted(spec: dict[str, Any]) -> None:

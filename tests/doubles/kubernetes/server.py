@@ -22,20 +22,45 @@ import uvicorn
 import yaml
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from sandbox.egress.certificates import Authority
-from tests.doubles.kubernetes.admission import Refused, check_fields, check_metadata, check_pod
+from tests.doubles.kubernetes.admission import (
+    Refused,
+    check_fields,
+    check_job,
+    check_metadata,
+    check_pod,
+)
 from tests.doubles.kubernetes.exec import carry
-from tests.doubles.kubernetes.kubelet import Pod, remove_all
+from tests.doubles.kubernetes.kubelet import Pod, Volumes, remove_all
 
 NAMESPACE = "sandboxes"
+"""Holds pods to the `restricted` standard."""
+SETUPS = "patchwright-setups"
+"""Lets pods be as they like (`privileged`)."""
 VERSION = {
     "major": "1", "minor": "33", "gitVersion": "v1.33.0-stand-in", "gitCommit": "",
     "gitTreeState": "clean", "buildDate": "", "goVersion": "", "compiler": "", "platform": "",
 }  # fmt: skip
+
+
+@dataclass
+class Job:
+    """A job and its only pod."""
+
+    body: dict[str, Any]
+    pod: str
+
+    def status(self, pod: Pod | None) -> dict[str, Any]:
+        phase = pod.status()["phase"] if pod else "Failed"
+        done = {"Succeeded": ("succeeded", "Complete"), "Failed": ("failed", "Failed")}
+        if phase not in done:
+            return {"active": 1}
+        count, condition = done[phase]
+        return {count: 1, "conditions": [{"type": condition, "status": "True"}]}
 
 
 @dataclass
@@ -48,6 +73,12 @@ class Cluster:
     ca_pem: str = ""
     keeps_policies: bool = True
     """Whether the network closes what policies close."""
+    away: bool = False
+    """Whether requests are answered by 503."""
+    forbidden: set[str] = field(default_factory=set)
+    """What the account may not do: "create jobs"."""
+    volumes: Volumes = field(default_factory=Volumes)
+    jobs: dict[str, Job] = field(default_factory=dict)
     pods: dict[str, Pod] = field(default_factory=dict)
     policies: dict[str, dict[str, Any]] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
@@ -70,6 +101,8 @@ class Cluster:
         labels = pod["metadata"].get("labels", {})
         closed: set[str] = set()
         for policy in self.policies.values():
+            if policy["metadata"]["namespace"] != pod["metadata"]["namespace"]:
+                continue
             spec = policy["spec"]
             wanted = spec["podSelector"].get("matchLabels", {})
             if wanted.items() <= labels.items():
@@ -83,6 +116,8 @@ def _app(cluster: Cluster, engine: docker.DockerClient) -> Starlette:
 
     async def ask(request: Request) -> Response:
         cluster.requests.append(f"{request.method} {request.url.path}")
+        if cluster.away:
+            return _no(503, "the server is currently unable to handle the request")
         if not allowed(request.headers):
             return _no(401, "Unauthorized")
         try:
@@ -96,7 +131,9 @@ def _app(cluster: Cluster, engine: docker.DockerClient) -> Starlette:
         pod = cluster.pods.get(socket.path_params["name"])
         name = socket.query_params.get("container", "")
         container = await asyncio.to_thread(pod.container, name) if pod else None
-        if not allowed(socket.headers):
+        if cluster.away:
+            await socket.send_denial_response(_no(503, "the server is currently unable"))
+        elif not allowed(socket.headers):
             await socket.send_denial_response(_no(401, "Unauthorized"))
         elif pod is None:
             await socket.send_denial_response(_no(404, "pods not found"))
@@ -105,43 +142,52 @@ def _app(cluster: Cluster, engine: docker.DockerClient) -> Starlette:
         else:
             await carry(socket, engine, container)
 
-    pods = f"/api/v1/namespaces/{NAMESPACE}/pods"
-    policies = f"/apis/networking.k8s.io/v1/namespaces/{NAMESPACE}/networkpolicies"
+    space = "/namespaces/{namespace}/"
+    kinds = ("/api/v1" + space + "pods", "/apis/batch/v1" + space + "jobs",
+             "/apis/networking.k8s.io/v1" + space + "networkpolicies")  # fmt: skip
     every = ["GET", "POST", "DELETE"]
     return Starlette(
         routes=[
             Route("/version", ask),
-            WebSocketRoute(pods + "/{name}/exec", execute),
-            *(Route(path, ask, methods=every) for kind in (pods, policies)
+            Route("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", ask, methods=every),
+            WebSocketRoute(kinds[0] + "/{name}/exec", execute),
+            Route(kinds[0] + "/{name}/log", ask),
+            *(Route(path, ask, methods=every) for kind in kinds
               for path in (kind, kind + "/{name}")),
         ]
     )  # fmt: skip
 
 
 async def _answer(cluster: Cluster, engine: docker.DockerClient, request: Request) -> Response:
-    name = request.path_params.get("name")
+    name, namespace = request.path_params.get("name"), request.path_params.get("namespace")
     if request.url.path == "/version":
         return JSONResponse(VERSION)
     body = json.loads(await request.body() or b"{}")
+    if request.url.path.endswith("/selfsubjectaccessreviews"):
+        return JSONResponse(_review(cluster, body), 201)
+    if namespace not in (NAMESPACE, SETUPS):
+        raise Refused(404, f"namespaces {namespace!r} not found")
+    if body.get("metadata") is not None and request.method == "POST":
+        body["metadata"]["namespace"] = namespace
     if "networkpolicies" in request.url.path:
         return JSONResponse(*_policy(cluster, request.method, name, body))
+    if "/jobs" in request.url.path:
+        answered, code = await asyncio.to_thread(_job, cluster, engine, request, name, body)
+        return JSONResponse(answered, code)
+    if request.url.path.endswith("/log"):
+        return _log(cluster.pods[str(name)], request)
     match request.method, name:
         case "POST", None:
-            check_pod(body)
+            check_pod(body, restricted=namespace == NAMESPACE)
             if body["metadata"]["name"] in cluster.pods:
                 raise Refused(409, "pods already exists")
-            pod = Pod(engine, cluster.name, body, lambda: cluster.closes(body))
-            cluster.pods[body["metadata"]["name"]] = pod
-            threading.Thread(target=pod.start, daemon=True).start()
+            _start(cluster, engine, body)
             return JSONResponse(body | {"status": {"phase": "Pending"}}, 201)
         case "GET", None:
-            wanted = dict(
-                pair.split("=") for pair in request.query_params["labelSelector"].split(",")
-            )
             found = [
                 pod.body | {"status": await asyncio.to_thread(pod.status)}
                 for pod in list(cluster.pods.values())
-                if wanted.items() <= pod.body["metadata"].get("labels", {}).items()
+                if _is_selected(request, pod.body["metadata"])
             ]
             return JSONResponse({"kind": "PodList", "apiVersion": "v1", "items": found})
         case "GET", str():
@@ -152,6 +198,81 @@ async def _answer(cluster: Cluster, engine: docker.DockerClient, request: Reques
             await asyncio.to_thread(pod.remove)
             return JSONResponse(pod.body)
     raise Refused(405, "the server does not allow this method on the requested resource")
+
+
+def _start(cluster: Cluster, engine: docker.DockerClient, body: dict[str, Any]) -> None:
+    pod = Pod(engine, cluster.name, body, lambda: cluster.closes(body), cluster.volumes)
+    cluster.pods[body["metadata"]["name"]] = pod
+    threading.Thread(target=pod.start, daemon=True).start()
+
+
+def _is_selected(request: Request, metadata: dict[str, Any]) -> bool:
+    wanted = dict(pair.split("=") for pair in request.query_params["labelSelector"].split(","))
+    here = metadata["namespace"] == request.path_params["namespace"]
+    return here and wanted.items() <= metadata.get("labels", {}).items()
+
+
+def _job(
+    cluster: Cluster,
+    engine: docker.DockerClient,
+    request: Request,
+    name: str | None,
+    body: dict[str, Any],
+) -> tuple[dict[str, Any], int]:
+    def described(job: Job) -> dict[str, Any]:
+        return job.body | {"status": job.status(cluster.pods.get(job.pod))}
+
+    match request.method, name:
+        case "POST", None:
+            if "create jobs" in cluster.forbidden:
+                raise Refused(
+                    403, 'jobs.batch is forbidden: User "u" cannot create resource "jobs"'
+                )
+            metadata = body["metadata"]
+            check_job(body, restricted=metadata["namespace"] == NAMESPACE)
+            template = body["spec"]["template"]
+            labels = template["metadata"].get("labels", {}) | {"job-name": metadata["name"]}
+            pod = f"{metadata['name']}-{secrets.token_hex(3)}"
+            own = template["metadata"] | {
+                "name": pod, "labels": labels, "namespace": metadata["namespace"],
+            }  # fmt: skip
+            job = cluster.jobs[metadata["name"]] = Job(body, pod)
+            _start(
+                cluster,
+                engine,
+                {"apiVersion": "v1", "kind": "Pod", "metadata": own, "spec": template["spec"]},
+            )
+            return described(job), 201
+        case "GET", None:
+            found = [
+                described(job)
+                for job in list(cluster.jobs.values())
+                if _is_selected(request, job.body["metadata"])
+            ]
+            return {"kind": "JobList", "apiVersion": "batch/v1", "items": found}, 200
+        case "GET", str():
+            return described(cluster.jobs[name]), 200
+        case "DELETE", str():
+            job = cluster.jobs.pop(name)
+            if request.query_params.get("propagationPolicy") in ("Background", "Foreground"):
+                cluster.pods.pop(job.pod).remove()
+            return {"kind": "Status", "apiVersion": "v1", "status": "Success"}, 200
+    raise Refused(405, "the server does not allow this method on the requested resource")
+
+
+def _log(pod: Pod, request: Request) -> Response:
+    query = request.query_params
+    printed = pod.log(query["container"], int(query["tailLines"]), int(query["limitBytes"]))
+    if printed is None:
+        raise Refused(400, f"container {query['container']!r} in pod is waiting to start")
+    return PlainTextResponse(printed)
+
+
+def _review(cluster: Cluster, body: dict[str, Any]) -> dict[str, Any]:
+    check_fields(body, "authorization.k8s.io/v1", "SelfSubjectAccessReview")
+    asked = body["spec"]["resourceAttributes"]
+    what = f"{asked['verb']} {asked['resource']}"
+    return body | {"status": {"allowed": what not in cluster.forbidden}}
 
 
 def _policy(
