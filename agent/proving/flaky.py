@@ -55,9 +55,19 @@ def tell_apart(
     return ToldApart(broken=tuple(broken), flaky=tuple(flaky), unclear=tuple(unclear))
 
 
-def never_pass_alone(suspects: Sequence[str], runs: RepeatedRuns) -> tuple[str, ...]:
-    """The suspects that never pass without the change: they may need what other tests leave."""
-    return tuple(name for name in suspects if not _passes(name, runs.before))
+def unexplained_alone(
+    suspects: Sequence[str], runs: RepeatedRuns, edited_files: Collection[str]
+) -> tuple[str, ...]:
+    """The suspects of which runs by themselves say nothing: they never pass without the change, or
+    always on every side. They may need, or suffer from, what other tests leave behind."""
+    told = []
+    for name in suspects:
+        sides = [runs.before, runs.after]
+        sides += [runs.old_after] if file_of(name) in edited_files else []
+        passes = [_passes(name, side) == len(side) for side in sides]
+        if all(passes) or not _passes(name, runs.before):
+            told.append(name)
+    return tuple(told)
 
 
 def _passes(name: str, runs: Sequence[SuiteRun]) -> int:

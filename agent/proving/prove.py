@@ -23,7 +23,7 @@ from agent.gate.proof import fresh_sandbox
 from agent.gate.sandbox_runs import write_files
 from agent.journal.events import ContestedTest, GateJudged, ReproductionDeclared
 from agent.model import Record
-from agent.proving.flaky import RepeatedRuns, ToldApart, never_pass_alone, tell_apart
+from agent.proving.flaky import RepeatedRuns, ToldApart, tell_apart, unexplained_alone
 from agent.proving.own_tests import (
     SeenRuns,
     contradicted_tests,
@@ -370,8 +370,8 @@ async def _tell_apart(
     open_base: OpenSandbox,
     say: Say,
 ) -> ToldApart:
-    """Run suspected tests again on both sides: by themselves, and where some do not pass so
-    without the change either, in the whole suite."""
+    """Run suspected tests again on both sides: by themselves, and where that does not explain why
+    they failed, in the whole suite."""
     say("Running once more the tests that no longer pass …")
     selection = names_to_run(change.test_command, suspects)
     edited = {file_of(name) for name in suspects} & own.former.keys()
@@ -390,7 +390,7 @@ async def _tell_apart(
         )
 
     seen = await runs(selection)
-    if selection and never_pass_alone(suspects, seen):
+    if selection and unexplained_alone(suspects, seen, edited):
         seen = await runs("")
     return tell_apart(suspects, seen, edited)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from agent.proving.flaky import RepeatedRuns, never_pass_alone, tell_apart
+from agent.proving.flaky import RepeatedRuns, tell_apart, unexplained_alone
 from agent.testing.report import Outcome, SuiteRun, TestResult
 
 NAME = "tests/test_a.py::test_b"
@@ -49,6 +49,22 @@ def test_an_edited_test_must_hold_as_the_base_has_it_to_be_called_flaky() -> Non
     assert tell_apart([NAME], seen, {"tests/test_a.py"}).flaky == (NAME,)
 
 
-def test_a_test_that_needs_what_others_leave_is_run_with_them() -> None:
-    assert never_pass_alone([NAME], RepeatedRuns(before=runs("fff"), after=runs("fff"))) == (NAME,)
-    assert never_pass_alone([NAME], RepeatedRuns(before=runs("fpf"), after=runs("fff"))) == ()
+@pytest.mark.parametrize(
+    ("before", "after", "unexplained"),
+    [
+        ("fff", "fff", True),
+        # Alone it always passes, so what made it fail is in the tests around it, or luck.
+        ("ppp", "ppp", True),
+        ("ppp", "fff", False),
+        ("ppp", "pfp", False),
+        ("pfp", "ppp", False),
+    ],
+)
+def test_what_runs_alone_do_not_explain_is_run_with_all_others(
+    before: str, after: str, unexplained: bool
+) -> None:
+    seen = RepeatedRuns(before=runs(before), after=runs(after))
+    assert bool(unexplained_alone([NAME], seen, ())) is unexplained
+    if before == after == "ppp":
+        seen = seen.model_copy(update={"old_after": runs("fff")})
+        assert unexplained_alone([NAME], seen, {"tests/test_a.py"}) == ()

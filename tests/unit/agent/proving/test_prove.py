@@ -88,6 +88,17 @@ async def test_what_passed_and_now_fails_is_a_failure() -> None:
     assert found.broken == ("tests/test_shop.py::test_largest",)
 
 
+async def test_a_test_that_fails_only_after_others_is_no_flaky_one() -> None:
+    """The change leaves something behind, by which another test fails; alone that passes."""
+    leaving = case.FIXED.replace("    result = 0\n", "    result = 0\n    SEEN.append(rows)\n", 1)
+    changes = {"shop/stats.py": f"{leaving}\n\nSEEN = []\n", "tests/test_shop.py": MORE}
+    later = "from shop import stats\n\n\ndef test_clean():\n"
+    later += "    assert getattr(stats, 'SEEN', []) == []\n"
+    found = await proof(changes, {**case.REPOSITORY, "tests/test_zero.py": later})
+    assert found.verdict == "failed", whole(found)
+    assert found.broken == ("tests/test_zero.py::test_clean",)
+
+
 async def test_an_existing_test_may_be_edited_if_the_change_contradicts_it() -> None:
     former = MORE.replace("650", "400")
     base = {**case.REPOSITORY, "tests/test_shop.py": former}
