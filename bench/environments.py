@@ -43,6 +43,9 @@ _LANGUAGES = {
     ".cc": "C++", ".cs": "C#",
 }  # fmt: skip
 
+_DOCUMENTATION = {"doc", "docs", "website"}
+"""Folders in which other programs' scripts may outnumber the project's own."""
+
 
 class Row(Record):
     """What came of one clone."""
@@ -84,9 +87,12 @@ class Row(Record):
 
 
 def language_of(paths: Iterable[str]) -> str:
-    """The language that most source files of a tree are written in."""
+    """The language that most source files of a tree are written in, its documentation aside."""
     found = Counter(
-        language for path in paths if (language := _LANGUAGES.get(PurePosixPath(path).suffix))
+        language
+        for path in paths
+        if (language := _LANGUAGES.get(PurePosixPath(path).suffix))
+        and not _DOCUMENTATION & set(path.split("/"))
     )
     return found.most_common(1)[0][0] if found else "other"
 

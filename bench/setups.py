@@ -29,7 +29,7 @@ from app.sandboxes.environment import EnvironmentRequest, setup_policy
 from app.settings.loading import load
 from app.settings.schema import Settings
 from sandbox.docker.engine import DockerEngine
-from sandbox.environment.choose import candidates, read_for_choice
+from sandbox.environment.choose import EnvironmentSettings, candidates, read_for_choice
 from sandbox.environment.own_process import in_own_process
 from sandbox.environment.python import VENV
 from sandbox.environment.records import Environment, Step
@@ -75,9 +75,8 @@ class Bench:
 
     async def detected(self) -> Environment:
         reading = await in_own_process(read_for_choice, self._tree)
-        found = await in_own_process(
-            candidates, reading.tree.files, reading.tree.texts, near=reading.near
-        )
+        read, settings = reading.tree, EnvironmentSettings()
+        found = await in_own_process(candidates, read.files, read.texts, settings, reading.near)
         return found[0]
 
     async def make(self, environment: Environment) -> PreparedEnvironment:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sandbox.environment.npm import FOUND, NODE_AND_NPM, QUIET, TOOLS
-from sandbox.environment.records import LOCKED, Resolution, Step, Texts
+from sandbox.environment.records import LOCKED, PREFIX, Resolution, Step, Texts
 
 _BUN_LOCKS = ("bun.lock", "bun.lockb")
 _TEXT_LOCKS = (
@@ -84,8 +84,12 @@ def _install(names: set[str], texts: Texts, manifest: dict[str, Any]) -> list[st
             )
             return [_tool(berry), f"{settings} yarn install{frozen}"]
         frozen = " --frozen-lockfile" if "yarn.lock" in names else ""
-        flags = "--non-interactive --cache-folder /tmp/yarn"
-        call = f'YARN_REGISTRY="{_REGISTRY}" yarn install{frozen} {flags}'
+        # Its cache holds all packages unpacked: more than fits into memory, as /tmp is.
+        cache = f"{PREFIX}/yarn-cache"
+        call = (
+            f'{{ YARN_REGISTRY="{_REGISTRY}" yarn install{frozen} --non-interactive '
+            f"--cache-folder {cache}; status=$?; rm -rf {cache}; [ $status = 0 ]; }}"
+        )
         if frozen:
             call = _changed("yarn.lock", f'sed -i -E "{_HOSTS_OF_LOCK}" yarn.lock', call)
         return [_tool(f"yarn@{version or '1'}"), call]

@@ -126,7 +126,9 @@ def apt(packages: Sequence[str], unless: str = "") -> Step:
     names = " ".join(packages)
     install = (
         "if command -v apt-get >/dev/null; then "
-        "export DEBIAN_FRONTEND=noninteractive; apt-get -o Acquire::Retries=2 update -qq && "
+        # Slim images miss the folder of manual pages, without which a JDK cannot be configured.
+        "export DEBIAN_FRONTEND=noninteractive; mkdir -p /usr/share/man/man1; "
+        "apt-get -o Acquire::Retries=2 update -qq && "
         "apt-get install -y -qq --no-install-recommends "
         f"-o Dpkg::Options::=--force-unsafe-io {names} && "
         "rm -rf /var/lib/apt/lists/*; "
