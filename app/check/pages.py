@@ -19,11 +19,12 @@ def rows(report: CheckReport) -> list[tuple[str, str]]:
     """The report's facts as pairs of a name and a text."""
     counts = ", ".join(f"{n} {outcome}" for outcome, n in sorted(report.tests.items()))
     kept = " (the image was there already)" if report.cached else ""
+    often = "once" if report.runs == 1 else f"{report.runs} times"
     found = [
         ("environment", report.environment),
         ("set-up", f"{report.setup_s:.1f} s{kept}"),
         ("test command", report.test_command or "none found"),
-        ("suite", f"{report.suite_s:.1f} s, run {report.runs} times"),
+        ("suite", f"{report.suite_s:.1f} s, run {often}"),
         ("tests", counts or "no results per test"),
     ]
     for one in report.versions:

@@ -19,7 +19,7 @@ from sandbox.environment.versions.available import (
     shortfall,
     unmet,
 )
-from sandbox.environment.versions.records import StatedVersion, text_of
+from sandbox.environment.versions.records import NAMES, StatedVersion, text_of
 
 _UV = "/tmp/patchwright-uv"  # noqa: S108 - in the sandbox, gone after set-up
 _PYTHONS = f"{PREFIX}/pythons"
@@ -59,7 +59,9 @@ def _on_bases(
     if not lacking:
         return (environment,)
     found = [
-        replace(environment, base=other.name, source=f"{environment.source}, on {_said(other)}")
+        replace(
+            environment, base=other.name, source=f"{environment.source}, on {_said(other, stated)}"
+        )
         for other in _usable(offers.others, stated)
     ]
     tool = lacking[0].tool
@@ -93,7 +95,9 @@ def on_used_versions(
     for other in _usable(offers.others, stated):
         if not other_than_used(stated, other.versions):
             return replace(
-                environment, base=other.name, source=f"{environment.source}, on {_said(other)}"
+                environment,
+                base=other.name,
+                source=f"{environment.source}, on {_said(other, stated)}",
             )
     return None
 
@@ -111,9 +115,17 @@ def _usable(others: Sequence[BaseImage], stated: Sequence[StatedVersion]) -> lis
     )
 
 
-def _said(base: BaseImage) -> str:
+def _said(base: BaseImage, stated: Sequence[StatedVersion]) -> str:
+    """The image by its Python, as it is built, and what else the project wants of it."""
     python = base.versions.get("python")
-    return f"the base image with Python {text_of(python[:2])}" if python else base.name
+    wanted = dict.fromkeys(one.tool for one in stated if one.tool != "python")
+    others = [
+        f"{NAMES[tool]} {text_of(version[:2])}"
+        for tool in wanted
+        if (version := base.versions.get(tool))
+    ]
+    more = f" ({', '.join(others)})" if others else ""
+    return f"the base image with Python {text_of(python[:2])}{more}" if python else base.name
 
 
 def _uses_node(environment: Environment) -> bool:

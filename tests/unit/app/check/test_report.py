@@ -72,6 +72,8 @@ def test_a_report_is_readable_as_text() -> None:
     text = text_report(REPORT)
     assert "tests         1 failed, 3 passed" in text
     assert "Python        3.11.2; stated: >=3.12 (pyproject.toml)" in text
+    assert ", run 3 times\n" in text
+    assert ", run once\n" in text_report(REPORT.model_copy(update={"runs": 1}))
     assert text.endswith("Not ready: The project needs Python >=3.12.")
     assert text_report(REPORT.model_copy(update={"ready": True})).endswith("Ready.")
 

@@ -47,6 +47,14 @@ def test_a_base_with_the_wanted_interpreter_comes_first() -> None:
     assert "needs Python >=3.12" in bare.lacks
 
 
+def test_another_base_is_named_with_what_is_wanted_of_it() -> None:
+    newer = BaseImage("base-python3.13", {**NEWER.versions, "go": (1, 24, 4)})
+    first = found({"go.mod": "module x\n\ngo 1.23\n", "x.go": ""}, Offers(BASE, (newer,)))[0]
+    assert first.source.endswith(", on the base image with Python 3.13 (Go 1.24)")
+    python = found({"pyproject.toml": PACKAGE.format(">=3.12")}, Offers(BASE, (newer,)))[0]
+    assert python.source.endswith(", on the base image with Python 3.13")
+
+
 def test_without_a_suitable_interpreter_nothing_claims_to_be_whole() -> None:
     files = {"pyproject.toml": PACKAGE.format(">=3.14")}
     assert all("needs Python >=3.14" in one.lacks for one in found(files, Offers(BASE, (NEWER,))))
