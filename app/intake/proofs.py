@@ -29,6 +29,7 @@ from app.github.webhook_events import (
     Rerun,
 )
 from app.intake.context import EventContext, is_permitted
+from app.intake.linked_issues import About, about
 from app.proving.check_run import MARKER, check_run, proof_markdown, proof_of_check
 from app.proving.service import (
     ChangeGone,
@@ -331,14 +332,14 @@ async def answer(services: Services, forge: Forge, event: ProofDue) -> str:
 
 async def _make(services: Services, forge: Forge, config: EffectiveConfig, proof: Proof) -> None:
     known = proofs_of(services)
-    issue = Issue(title=proof.title, body="")
+    subject = About(Issue(title=proof.title, body=""), is_linked=False)
     if proof.pull_number:
         pull = await forge.pull(proof.pull_number)
         if not pull.open:
             raise ChangeGone(f"The pull request was {'merged' if pull.merged else 'closed'}.")
         if pull.head_sha != proof.head_sha:
             raise ChangeGone("The pull request has other commits now.")
-        issue = Issue(title=pull.title, body=pull.body)
+        subject = await about(forge, pull)
     if not known.begin(proof.id):
         return
     await tell(services, forge, config, known.get(proof.id))
@@ -349,7 +350,15 @@ async def _make(services: Services, forge: Forge, config: EffectiveConfig, proof
     try:
         found = await unless_stopped(
             lambda: known.why_not_live(proof.id),
-            prove_on_forge(services, forge, config, proof, change, issue),
+            prove_on_forge(
+                services,
+                forge,
+                config,
+                proof,
+                change,
+                subject.issue,
+                may_write=subject.is_linked,
+            ),
         )
     except RunStopped:
         return

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.evaluation.history import problem_statement
-from agent.journal.events import ReproductionDeclared
 from agent.proving.prove import prove_change
 from agent.proving.records import Change, ChangeProof
-from agent.proving.reproduce import WriteReproduction, write_reproduction
-from agent.task import Issue, Task
+from agent.proving.reproduce import WriteReproduction
+from agent.task import Issue
 from app.git.local import LocalChange, local_change, mirror_history
 from app.llm.factory import make_model
+from app.proving.reproduction import writer_for
 from app.sandboxes.base import present_image, spec_of
 from app.sandboxes.kept_base import FOLDER, kept_base
 from app.sandboxes.local_environment import LocalEnvironment, prepare_local_environment
@@ -24,10 +24,7 @@ from app.sandboxes.orphans import own_sandboxes
 from app.settings.schema import Settings
 from sandbox.docker.engine import DockerEngine
 from sandbox.images.base_image import BASE_IMAGE
-from sandbox.protocol import OpenSandbox, Sandbox
-
-REPRODUCTION_CALLS = 60
-"""Tool calls in which a model may find what shows the bug of an issue."""
+from sandbox.protocol import Sandbox
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,25 +116,14 @@ def reproduction_writer(
     """What writes a reproduction from the issue that was given; None without issue or model."""
     if request.issue is None or settings.profile == "offline":
         return None
-    issue = request.issue
-
-    async def write(open_base: OpenSandbox) -> ReproductionDeclared | None:
-        task = Task(
-            run_id=run_id,
-            repository=request.path.resolve().name,
-            base_commit=change.base,
-            issue=issue,
-            test_command=change.test_command,
-            policy=change.policy,
-            budget=settings.budget.model_copy(update={"calls": REPRODUCTION_CALLS}),
-        )
-        model = make_model(settings, run_id=run_id)
-        try:
-            return await write_reproduction(task, model, open_base)
-        finally:
-            await model.close()
-
-    return write
+    return writer_for(
+        change,
+        request.issue,
+        settings.budget,
+        lambda: make_model(settings, run_id=run_id),
+        run_id=run_id,
+        repository=request.path.resolve().name,
+    )
 
 
 def _test_command(request: ProveRequest, environment: LocalEnvironment) -> str:

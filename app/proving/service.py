@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from agent.cancellation import within
 from agent.proving.prove import prove_change
 from agent.proving.records import Change, ChangeProof
+from agent.proving.reproduce import WriteReproduction
 from agent.task import Issue
 from app.git.mirror import Mirror
 from app.git.process import GitMissing
 from app.github.forge import Forge
+from app.proving.reproduction import writer_for
 from app.publishing import publish
 from app.repo_config.effective import EffectiveConfig
 from app.runs.commit_sandboxes import CommitSandboxes, commit_sandboxes, scope_of
@@ -86,11 +88,15 @@ async def prove_on_forge(
     proof: Proof,
     change: FetchedChange,
     issue: Issue,
+    *,
+    may_write: bool = False,
 ) -> ChangeProof:
     """Prove a change whose commits are in the mirror.
 
-    An environment that cannot be made is something that the proof lacks. Raises `ForgeError`,
-    `GitError` and, where the engine or a sandbox is away, `SandboxError`.
+    `may_write`: whether the settings' model, if there is one, may write a reproduction from the
+    issue where the change brings no test. An environment that cannot be made is something that the
+    proof lacks. Raises `ForgeError`, `GitError` and, where the engine or a sandbox is away,
+    `SandboxError`.
     """
     patch = await asyncio.to_thread(change.mirror.diff, change.base, change.head)
     from_head = config.prove.head_setup
@@ -110,8 +116,12 @@ async def prove_on_forge(
             setup_commit=change.head if from_head else "",
         ) as found:
             asked = await _change(services, config, change, patch, issue, found)
+            # What the head's set-up made may hold the change, which the model must not see.
+            may_write = may_write and not from_head
+            writer = _writer(services, config, proof, asked) if may_write else None
             minutes = services.settings.proof_minutes
-            proven = await within(minutes * 60, prove_change(asked, found.open, _say(proof)))
+            proving = prove_change(asked, found.open, _say(proof), writer)
+            proven = await within(minutes * 60, proving)
             return proven or not_proven(change, f"The proof took more than {minutes:g} minutes.")
     except (EngineUnavailable, SandboxGone):
         raise
@@ -145,6 +155,26 @@ async def _change(
             settings.state_dir / FOLDER, change.scope, found.tree, environment
         ),
         at_once=settings.gate_at_once(settings.worker_concurrency + settings.proof_concurrency),
+    )
+
+
+def _writer(
+    services: Services, config: EffectiveConfig, proof: Proof, change: Change
+) -> WriteReproduction | None:
+    """What writes a reproduction from the issue; None without a model that could."""
+    if services.settings.profile == "offline":
+        return None
+
+    async def waiting(_reason: str, _seconds: float) -> None:
+        """Nobody is told: the proof comes when the model does."""
+
+    return writer_for(
+        change,
+        change.issue,
+        config.budget,
+        lambda: services.model(proof.id, 0, waiting),
+        run_id=proof.id,
+        repository=proof.repository,
     )
 
 

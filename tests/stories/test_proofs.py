@@ -45,6 +45,8 @@ class Proving:
     world: StoryWorld
     proven: list[str] = field(default_factory=list)
     """The head of each change that was judged."""
+    about: list[tuple[str, bool]] = field(default_factory=list)
+    """What each was about, and whether a model might have written a reproduction."""
     verdicts: list[str] = field(default_factory=list)
     """`proven` when there are no more."""
     meanwhile: Callable[[], object] | None = None
@@ -55,8 +57,11 @@ class Proving:
     def judge(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Replace what needs sandboxes."""
 
-        async def prove_change(change: Change, *_: object) -> ChangeProof:
+        async def prove_change(
+            change: Change, _open: object, _say: object, writer: object
+        ) -> ChangeProof:
             self.proven.append(change.head)
+            self.about.append((change.issue.title, writer is not None))
             if (happens := self.meanwhile) is not None:
                 self.meanwhile = None
                 happens()
@@ -485,6 +490,22 @@ async def test_set_up_follows_the_head_only_where_the_file_says_so(
     [(base, on_default), (head, still_on_default)] = asked
     assert ("requirements.txt" in base, on_default) == (False, True)
     assert ("requirements.txt" in head, still_on_default) == (True, False)
+
+
+async def test_the_issue_that_is_closed_is_what_it_is_about(
+    server: GithubServer, github: GithubWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = {"model": "k2-thinking", "model_url": ("http://127.0.0.1:1",)}
+    proving = prepared(server, github, tmp_path, "prove-linked/shop", monkeypatch, **served)
+    world, number = proving.world, proving.offer()
+    issue = world.person("rita", "read").open_issue(world.repo, "Total is wrong", "")
+    for body in (f"Fixes #{issue}.", f"See #{issue}", f"Closes #{number}", "Resolves #999"):
+        world.person("dev").call("PATCH", f"/repos/{world.repo}/pulls/{number}", {"body": body})
+        proving.command(number)
+        await world.work()
+    once(proving)
+    own = ("Fix @all <b>", False)
+    assert proving.about == [("Total is wrong", True), own, own, own]
 
 
 TESTED = {
