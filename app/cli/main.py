@@ -20,6 +20,7 @@ from rich.text import Text
 from typer.exceptions import TyperException
 
 from agent.errors import AgentError
+from app.cli.bisect import run_bisect
 from app.cli.check import run_check
 from app.cli.evaluation import run_eval
 from app.cli.export import run_export
@@ -44,6 +45,7 @@ runs_cli.add_typer(of_runs)
 cli.add_typer(operations)
 cli.add_typer(runs_cli, name="runs")
 cli.add_typer(images_cli, name="images")
+cli.command("bisect")(run_bisect)
 cli.command("check")(run_check)
 cli.command("eval")(run_eval)
 cli.command("prove")(run_prove)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.bisection.records import Commit
 from app.git.mirror import Mirror
 from app.git.process import MOST_OUTPUT, GitFailed, run_git
 
@@ -24,6 +25,32 @@ class Tag:
     commit: str
     made_at: int
     """Seconds since 1970; the commit's time where the tag has none of its own."""
+
+
+def log(mirror: Mirror, commit: str, most: int) -> list[Commit]:
+    """A commit and its newest ancestors, no parent before its child."""
+    form = "--format=%H%x00%P%x00%an%x00%ct%x00%s"
+    told = _git(mirror, "log", "--topo-order", f"--max-count={most}", form, commit)
+    found = []
+    for line in told.decode("utf-8", "replace").split("\n"):
+        if line:
+            own, above, author, at, subject = line.split("\0", 4)
+            found.append(
+                Commit(
+                    id=own,
+                    parents=tuple(above.split()),
+                    author=author,
+                    at=int(at),
+                    subject=subject,
+                )
+            )
+    return found
+
+
+def touching(mirror: Mirror, commit: str, paths: Sequence[str], most: int) -> list[str]:
+    """Which of a commit's newest ancestors changed one of these files."""
+    listed = ("rev-list", f"--max-count={most}", commit, "--", *paths)
+    return _git(mirror, *listed, environment={"GIT_LITERAL_PATHSPECS": "1"}).decode().split()
 
 
 def follows(mirror: Mirror, earlier: str, commit: str) -> bool:

@@ -93,7 +93,7 @@ def local_change(path: Path, base: str, head: str) -> LocalChange:
     path = path.resolve()
     if _git_output(path, "rev-parse", "--git-dir") is None:
         raise RepositoryRefused(_refusal_reason(path))
-    one, other = (_commit_named(path, name) for name in (base, head))
+    one, other = (named_commit(path, name) for name in (base, head))
     parted = _git_output(path, "merge-base", one, other)
     if not parted:
         raise RepositoryRefused(
@@ -104,7 +104,12 @@ def local_change(path: Path, base: str, head: str) -> LocalChange:
     return LocalChange(parted, other, _git_output(path, *log) or "")
 
 
-def _commit_named(path: Path, name: str) -> str:
+def named_commit(path: Path, name: str) -> str:
+    """The id of a commit of a local repository. Raises `RepositoryRefused`."""
+    if not path.is_dir():
+        raise RepositoryRefused(f"There is no folder {path}.")
+    if _git_output(path, "rev-parse", "--git-dir") is None:
+        raise RepositoryRefused(_refusal_reason(path))
     found = _git_output(
         path, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}"
     )

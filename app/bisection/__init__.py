@@ -1,0 +1,1 @@
+"""`patchwright bisect`: which commit of a local repository broke it."""

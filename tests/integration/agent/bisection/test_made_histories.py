@@ -1,0 +1,326 @@
+"""Searches through real git histories whose culprit is known, with the reproduction really run."""
+
+import io
+import math
+import statistics
+import subprocess
+import tarfile
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from agent.bisection.bisect import BisectLimits, CannotRun, find_culprit
+from agent.bisection.records import Commit, Trial
+from agent.journal.events import ReproductionDeclared
+from app.git import ancestry
+from app.git.local import mirror_history
+from sandbox.errors import SandboxGone
+from tests.doubles.local_sandbox import LocalSandbox
+from tests.support.github.app import git
+
+GOOD = "def total(prices):\n    return sum(prices)\n"
+BAD = "def total(prices):\n    return sum(prices[1:])\n"
+REPRODUCTION = ReproductionDeclared(
+    attempt=1,
+    command="python3 check.py",
+    files={"check.py": "from shop.cart import total\nassert total([1, 2]) == 3, 'wrong total'\n"},
+    expected_failure="wrong total",
+    observed='  File "/workspace/shop/cart.py", line 2, in total\nAssertionError: wrong total',
+    accepted=True,
+    runs=3,
+    failures=3,
+)
+
+
+@dataclass
+class History:
+    """Writes a repository by `git fast-import`, hundreds of commits in one process."""
+
+    files: dict[str, str] = field(default_factory=lambda: {"shop/cart.py": GOOD})
+    lines: list[str] = field(default_factory=list)
+    count: int = 0
+    tip: int = 0
+    marks: dict[str, int] = field(default_factory=dict)
+
+    def commit(self, changes: dict[str, str | None] | None = None, *, merge: int = 0) -> int:
+        self.count += 1
+        for name, text in (changes or {"notes.txt": f"{self.count}\n"}).items():
+            if text is None:
+                del self.files[name]
+            else:
+                self.files[name] = text
+        subject = f"Change {self.count}"
+        self.lines += ["commit refs/heads/main", f"mark :{self.count}"]
+        self.lines += [f"committer Dev <dev@example.com> {1_700_000_000 + 60 * self.count} +0000"]
+        self.lines += [f"data {len(subject)}", subject]
+        self.lines += [f"from :{self.tip}"] if self.tip else []
+        self.lines += [f"merge :{merge}"] if merge else []
+        self.lines += ["deleteall"]
+        for name, text in self.files.items():
+            self.lines += [f"M 100644 inline {name}", f"data {len(text)}", text]
+        self.tip = self.count
+        return self.count
+
+    def commits(self, number: int) -> None:
+        for _ in range(number):
+            self.commit()
+
+    def write(self, folder: Path) -> dict[int, str]:
+        """Make the repository; the ids of its commits by their marks."""
+        folder.mkdir()
+        git(folder, "init", "-q", "-b", "main")
+        subprocess.run(
+            ["git", "fast-import", "--quiet", f"--export-marks={folder}.marks"],
+            cwd=folder,
+            input="\n".join(self.lines).encode() + b"\n",
+            check=True,
+        )
+        told = Path(f"{folder}.marks").read_text().split()
+        return {int(mark[1:]): commit for mark, commit in zip(told[::2], told[1::2], strict=True)}
+
+
+class GitPast:
+    """Commits of a repository in temporary folders."""
+
+    def __init__(self, folder: Path, broken: Callable[[str], bool] = lambda _: False) -> None:
+        """`broken`: whether a commit's environment cannot be made."""
+        self._folder = folder
+        self._broken = broken
+        self._mirror = mirror_history(folder, folder.with_suffix(".mirror"))
+        self.commits: Sequence[Commit] = ancestry.log(
+            self._mirror, git(folder, "rev-parse", "main"), 2000
+        )
+        self.open_now = self.most_at_once = 0
+
+    async def open(self, commit: str) -> LocalSandbox:
+        if self._broken(commit):
+            raise CannotRun("Its environment cannot be made: no such package.")
+        packed = subprocess.run(
+            ["git", "archive", commit], cwd=self._folder, capture_output=True, check=True
+        ).stdout
+        with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+            files = {m.name: tar.extractfile(m).read() for m in tar if m.isfile()}  # type: ignore[union-attr]
+        return LocalSandbox(files)
+
+    async def touching(self, paths: Collection[str]) -> Collection[str]:
+        tip = self.commits[0].id
+        return ancestry.touching(self._mirror, tip, sorted(paths), len(self.commits))
+
+
+def straight(history: History) -> int:
+    history.commits(120)
+    culprit = history.commit({"shop/cart.py": BAD})
+    history.commits(60)
+    return culprit
+
+
+def the_newest(history: History) -> int:
+    history.commits(80)
+    return history.commit({"shop/cart.py": BAD})
+
+
+def the_second(history: History) -> int:
+    history.commit()
+    culprit = history.commit({"shop/cart.py": BAD})
+    history.commits(100)
+    return culprit
+
+
+def often_touched(history: History) -> int:
+    for number in range(60):
+        history.commit({"shop/cart.py": GOOD + f"# {number}\n"})
+    culprit = history.commit({"shop/cart.py": BAD + "# 60\n"})
+    for number in range(61, 130):
+        history.commit({"shop/cart.py": BAD + f"# {number}\n"})
+    return culprit
+
+
+def behind_a_rename(history: History) -> int:
+    history.files = {"shop/prices.py": GOOD, "shop/cart.py": "from shop.prices import total\n"}
+    history.commits(50)
+    culprit = history.commit({"shop/prices.py": BAD})
+    history.commits(30)
+    history.commit({"shop/prices.py": None, "shop/cart.py": BAD})
+    history.commits(40)
+    return culprit
+
+
+def on_a_side_branch(history: History) -> int:
+    history.commits(40)
+    fork, files = history.tip, dict(history.files)
+    history.commits(15)
+    main, main_files = history.tip, dict(history.files)
+    history.tip, history.files = fork, files
+    history.commits(10)
+    culprit = history.commit({"shop/cart.py": BAD})
+    history.commits(10)
+    side, history.tip = history.tip, main
+    history.files = main_files | history.files
+    history.commit({"shop/cart.py": BAD}, merge=side)
+    history.commits(50)
+    return culprit
+
+
+def by_a_merge(history: History) -> int:
+    history.files["shop/rates.py"] = "FIRST = 0\n"
+    history.files["shop/cart.py"] = (
+        "from shop.rates import FIRST\n\n\ndef total(prices):\n    return sum(prices[FIRST:])\n"
+    )
+    history.commits(30)
+    fork, files = history.tip, dict(history.files)
+    history.commits(12)
+    main, main_files = history.tip, dict(history.files)
+    history.tip, history.files = fork, files
+    history.commits(12)
+    side, history.tip = history.tip, main
+    history.files = main_files | history.files
+    culprit = history.commit({"shop/rates.py": "FIRST = 1\n"}, merge=side)
+    history.commits(30)
+    return culprit
+
+
+def many_merges(history: History) -> int:
+    culprit = 0
+    for number in range(20):
+        fork, files = history.tip or history.commit(), dict(history.files)
+        history.commits(2)
+        main, main_files = history.tip, dict(history.files)
+        history.tip, history.files = fork, files
+        history.commits(2)
+        if number == 11:
+            culprit = history.commit({"shop/cart.py": BAD})
+        side, history.tip = history.tip, main
+        history.files = main_files | history.files
+        history.commit(merge=side)
+    return culprit
+
+
+def among_commits_that_do_not_load(history: History) -> int:
+    history.commits(60)
+    culprit = history.commit({"shop/cart.py": BAD})
+    history.commits(20)
+    history.commit({"shop/cart.py": "def total(prices:\n"})
+    history.commits(15)
+    history.commit({"shop/cart.py": BAD + "# again\n"})
+    history.commits(50)
+    return culprit
+
+
+def before_the_name_existed(history: History) -> int:
+    history.files = {"shop/cart.py": "# nothing yet\n"}
+    history.commits(70)
+    history.commit({"shop/cart.py": GOOD})
+    history.commits(40)
+    culprit = history.commit({"shop/cart.py": BAD})
+    history.commits(40)
+    return culprit
+
+
+def with_another_bug_before(history: History) -> int:
+    history.commits(30)
+    history.commit({"shop/cart.py": "def total(prices):\n    raise KeyError('other')\n"})
+    history.commits(20)
+    history.commit({"shop/cart.py": GOOD + "\n"})
+    history.commits(40)
+    culprit = history.commit({"shop/cart.py": BAD})
+    history.commits(40)
+    return culprit
+
+
+def of_forty_lines(history: History) -> int:
+    history.commits(200)
+    more = "".join(f"\n\ndef other_{n}():\n    return {n}\n" for n in range(10))
+    culprit = history.commit({"shop/cart.py": BAD + more})
+    history.commits(99)
+    return culprit
+
+
+MADE = (
+    straight,
+    the_newest,
+    the_second,
+    often_touched,
+    behind_a_rename,
+    on_a_side_branch,
+    by_a_merge,
+    many_merges,
+    among_commits_that_do_not_load,
+    before_the_name_existed,
+    with_another_bug_before,
+    of_forty_lines,
+)
+
+
+@pytest.mark.parametrize("make", MADE, ids=lambda make: make.__name__)
+async def test_the_culprit_is_exact(make: Callable[[History], int], tmp_path: Path) -> None:
+    history = History()
+    culprit = make(history)
+    ids = history.write(tmp_path / "work")
+    past = GitPast(tmp_path / "work")
+    found = await find_culprit(past, REPRODUCTION)
+    assert (found.finding, found.culprit) == ("found", ids[culprit]), found
+
+
+async def test_without_a_stack_trace_it_is_exact_too_and_runs_are_few(tmp_path: Path) -> None:
+    blind, spent = REPRODUCTION.model_copy(update={"observed": "wrong total"}), []
+    for make in MADE:
+        history = History()
+        culprit = make(history)
+        ids = history.write(tmp_path / make.__name__)
+        past = GitPast(tmp_path / make.__name__)
+        found = await find_culprit(past, blind)
+        assert (found.finding, found.culprit) == ("found", ids[culprit]), make.__name__
+        spent.append(found.runs - math.log2(len(past.commits)))
+    assert statistics.mean(spent) <= 2, spent
+
+
+async def test_side_by_side_it_is_the_same_answer(tmp_path: Path) -> None:
+    history = History()
+    culprit = straight(history)
+    ids = history.write(tmp_path / "work")
+    seen: list[Trial] = []
+    limits = BisectLimits(places=3)
+    found = await find_culprit(
+        GitPast(tmp_path / "work"), REPRODUCTION, limits, on_trial=seen.append
+    )
+    assert found.culprit == ids[culprit] and tuple(seen) == found.trials
+
+
+async def test_environments_that_cannot_be_made_are_skipped_and_told(tmp_path: Path) -> None:
+    history = History()
+    culprit = straight(history)
+    ids = history.write(tmp_path / "work")
+    blocked = {ids[mark] for mark in range(100, 121)}
+    found = await find_culprit(GitPast(tmp_path / "work", blocked.__contains__), REPRODUCTION)
+    assert found.finding == "range"
+    assert set(found.suspects) == blocked | {ids[culprit]}
+    why = {trial.why for trial in found.trials if trial.outcome == "skipped"}
+    assert why == {"Its environment cannot be made: no such package."}
+
+
+async def test_a_sandbox_that_dies_is_replaced(tmp_path: Path) -> None:
+    history = History()
+    culprit = straight(history)
+    ids = history.write(tmp_path / "work")
+    deaths = [0]
+
+    class Dying(GitPast):
+        async def open(self, commit: str) -> LocalSandbox:
+            deaths[0] += 1
+            if deaths[0] % 3 == 0:
+                raise SandboxGone("The container is gone.")
+            return await super().open(commit)
+
+    found = await find_culprit(Dying(tmp_path / "work"), REPRODUCTION)
+    assert found.culprit == ids[culprit]
+
+
+async def test_the_limit_of_runs_holds(tmp_path: Path) -> None:
+    history = History()
+    straight(history)
+    history.write(tmp_path / "work")
+    blind = REPRODUCTION.model_copy(update={"observed": "wrong total"})
+    found = await find_culprit(GitPast(tmp_path / "work"), blind, BisectLimits(runs=2))
+    assert found.runs == 2 and found.finding == "unfinished" and len(found.suspects) > 1
