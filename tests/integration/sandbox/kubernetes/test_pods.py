@@ -188,10 +188,11 @@ async def test_a_program_gives_credentials_and_is_asked_again_when_they_are_refu
         await engine.close()
 
 
-async def test_requests_and_streams_pass_the_proxy_of_a_kubeconfig(
+async def test_streams_pass_a_kubeconfigs_proxy_and_are_made_again_where_it_cuts_them(
     cluster: Cluster, tmp_path: Path
 ) -> None:
     asked: list[bytes] = []
+    carried: list[asyncio.StreamWriter] = []
 
     async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError):
@@ -206,6 +207,7 @@ async def test_requests_and_streams_pass_the_proxy_of_a_kubeconfig(
         host, _, port = head.split()[1].decode().rpartition(":")
         there = await asyncio.open_connection(host, int(port))
         writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        carried.append(writer)
         await asyncio.gather(copy(reader, there[1]), copy(there[0], writer))
 
     server = await asyncio.start_server(proxy, "127.0.0.1", 0)
@@ -216,11 +218,26 @@ async def test_requests_and_streams_pass_the_proxy_of_a_kubeconfig(
     path.write_text(yaml.safe_dump(config))
     engine = KubernetesEngine(cluster_access(path))
     box = await engine.open(spec("proxied"), tar_of(TREE, tmp_path / "tree.tar"))
-    assert (await box.run("echo here")).text == "here\n"
+    await box.run("cd src; echo kept >kept.txt")
+    running = asyncio.create_task(box.run("echo begun; sleep 60"))
+    while b"sleep" not in await _processes(cluster, box.id):
+        await asyncio.sleep(0.05)
+    for writer in carried:
+        writer.transport.abort()
+    cut = await running
+    assert not cut.ok and cut.duration_s < 60 and cut.text.startswith("begun\n"), cut
+    assert (await box.run("cat src/kept.txt")).text.endswith("kept\n"), "the tree stays"
+    assert "+kept" in await box.diff()
     await box.close()
     await engine.close()
     server.close()
     assert len(asked) > 1 and all(line.startswith(b"CONNECT localhost:") for line in asked)
+
+
+async def _processes(cluster: Cluster, pod: str) -> bytes:
+    container = await asyncio.to_thread(cluster.pods[pod].container, "sandbox")
+    listed: bytes = (await asyncio.to_thread(container.exec_run, "ps -eo comm="))[1]
+    return listed
 
 
 async def test_runs_get_pods_from_the_image_that_their_repository_names(
