@@ -42,7 +42,9 @@ class Access:
 
 def require_client() -> None:
     """Raises `EngineUnavailable` when the official client is not installed."""
-    if find_spec("kubernetes") is None:
+    found = find_spec("kubernetes")
+    # A mere folder of that name is a package too, without an origin.
+    if found is None or found.origin is None:
         raise EngineUnavailable(
             "Sandboxes on Kubernetes need Patchwright's extra `kubernetes`, which is not "
             "installed: pip install 'patchwright[kubernetes]'."
