@@ -190,7 +190,7 @@ class Prove(_Section):
     head_setup: bool = Field(
         False,
         description="Whether set-up follows the manifests of the pull request instead of those of "
-        "its base. They run with the set-up's network access.",
+        "its base, also those of forks. They run with the set-up's network access.",
     )
     missing: Literal["neutral", "failure"] = Field(
         "neutral",

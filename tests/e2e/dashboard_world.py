@@ -25,9 +25,13 @@ from agent.journal.events import (
     SnapshotTaken,
     Strength,
     ToolFinished,
+    now,
 )
 from agent.model import Usage
+from agent.proving.records import ChangeProof, Finding, ShownTest
+from app.proving.service import to_report
 from app.settings.schema import Settings
+from app.storage.proofs import Proof, Proofs
 from app.storage.store import SqlStore
 from app.web.app import Web, create_app
 from tests.support.runs.stored import trigger
@@ -67,6 +71,44 @@ def run_id(store: SqlStore) -> str:
         )
     store.append(started, hostile_events())
     return started
+
+
+def keep_hostile_proof(store: SqlStore) -> None:
+    """A proof with hostile and long texts."""
+    names = (EVIL, LONG_NAME)
+    found = ChangeProof(
+        verdict="unproven",
+        base="b" * 40,
+        head="c" * 40,
+        test_command=EVIL,
+        tests=tuple(ShownTest(name=name, said="shows the bug", message=EVIL) for name in names),
+        missing=names,
+        findings=(Finding(rule="patch", detail=LONG_NAME),),
+    )
+    Proofs(store.database).ask(
+        Proof(
+            id="hostile",
+            repository_id=1,
+            installation_id=1,
+            repository="acme/shop",
+            private=True,
+            pull_number=7,
+            title=f"{EVIL}{LONG_NAME}",
+            author=EVIL,
+            author_is_bot=True,
+            asked_by="label",
+            sender=LONG_NAME[:39],
+            base_branch="main",
+            head_sha="c" * 40,
+            state="done",
+            verdict="unproven",
+            reason="\n".join(names),
+            report=to_report(found),
+            created_at=now(),
+            begun_at=now(),
+            ended_at=now(),
+        )
+    )
 
 
 LONG_NAME = "customs_declarations_of_parcels_" * 8

@@ -20,6 +20,7 @@ from tests.e2e.dashboard_world import (
     EVIL,
     SIZES,
     hostile_events,
+    keep_hostile_proof,
     laid_out,
     of_operator,
     run_id,
@@ -45,6 +46,7 @@ def test_every_page_fits_has_no_barriers_and_runs_nothing_hostile(
     lease = store.claim(ended, "w")
     lease.append(ended, hostile_events())
     lease.finish(ended, RunEnded(outcome="proven", diagnosis=EVIL))
+    keep_hostile_proof(store)
     width, height = SIZES[size]
     context = of_operator(
         browser,
@@ -56,6 +58,8 @@ def test_every_page_fits_has_no_barriers_and_runs_nothing_hostile(
         "runs": "/runs",
         "queue": "/queue",
         "statistics": "/statistics",
+        "proofs": "/proofs",
+        "proof": "/proofs/hostile",
         "compare": f"/runs/{run_id}/compare?left=1-s1&right=1-s2",
         "ended": f"/runs/{ended}",
         "hostile": f"/runs/{run_id}",
