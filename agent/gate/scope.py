@@ -269,7 +269,7 @@ def _missing(
         return _missing_package(item, own)
     if item.language not in ("Python", "JavaScript"):
         return []
-    if not any(kind in _NAMED_BY_FILE for kind in own.values()):
+    if not any(_names_a_file(name, kind) for name, kind in own.items()):
         return _missing_part(item, runs)
     if ran_in(item.path, own):  # its own examples are tests
         return []
@@ -288,6 +288,13 @@ def _missing(
         f"None of the tests that belong to {item.path} passed without the patch "
         f"({', '.join(wanted[:3])})."
     ]
+
+
+def _names_a_file(test: str, kind: str) -> bool:
+    """Whether a test's name says which file it is in; an old Mocha's does not."""
+    if kind == "mocha":
+        return re.match(r"\S+\.[cm]?[jt]sx?(?:::|$)", test) is not None
+    return kind in _NAMED_BY_FILE
 
 
 def _missing_package(item: Touched, own: dict[str, str]) -> list[str]:

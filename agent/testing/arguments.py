@@ -45,8 +45,9 @@ def after(command: str, runner: str, options: str) -> str:
 
 def mocha(chosen: tuple[str, ...]) -> str:
     """Whole files by path, single tests by title (one regular expression for all)."""
-    files = "".join(f" {shlex.quote(line)}" for line in chosen if "::" not in line)
-    return files + _by_title(tuple(line for line in chosen if "::" in line), "-g")
+    files = tuple(line for line in chosen if _FILE.search(line))
+    titles = tuple(line for line in chosen if not _FILE.search(line))
+    return quoted(files) + _by_title(titles, "-g")
 
 
 def node(chosen: tuple[str, ...]) -> str:

@@ -112,9 +112,13 @@ def _jest(report: Any, root: str) -> Iterator[TestResult]:
                 )
 
 
-def parse_mocha(data: bytes, root: str) -> tuple[TestResult, ...]:
-    """Mocha's JSON. Names: `path/below/root.js::full title`."""
-    report = read_json(data)
+def parse_mocha(data: bytes, root: str, output: str = "") -> tuple[TestResult, ...]:
+    """Mocha's JSON. Names: `path/below/root.js::full title`.
+
+    Before 9.2 Mocha writes it nowhere but into its `output`, and older ones do not say which file a
+    test is in: the title alone is the name then.
+    """
+    reports = [read_json(data)] if data else _printed_by_mocha(output)
     groups: tuple[tuple[str, Outcome], ...] = (
         ("passes", "passed"),
         ("failures", "failed"),
@@ -122,14 +126,35 @@ def parse_mocha(data: bytes, root: str) -> tuple[TestResult, ...]:
     )
     return merge_results(
         TestResult(
-            name=f"{text_of(case, 'file').removeprefix(f'{root}/')}::{text_of(case, 'fullTitle')}",
+            name=_mocha_name(case, root),
             outcome=outcome,
             message=cut(text_of(inner(case, "err"), "stack")),
             duration_s=seconds_of(case, "duration") / 1000,
         )
+        for report in reports
         for group, outcome in groups
         for case in listed(report, group)
     )
+
+
+_MOCHA_STARTS = re.compile(r'^\{\s{0,10}"stats":', re.M)
+_MOST_PRINTED = 20
+
+
+def _printed_by_mocha(output: str) -> Iterator[Any]:
+    """Every such report in an output; tests print there as well, and may print the like."""
+    if len(output) > MAX_JSON_BYTES:
+        return
+    for found in islice(_MOCHA_STARTS.finditer(output), _MOST_PRINTED):
+        try:
+            yield json.JSONDecoder().raw_decode(output, found.start())[0]
+        except (ValueError, RecursionError):
+            continue
+
+
+def _mocha_name(case: Any, root: str) -> str:
+    file, title = text_of(case, "file").removeprefix(f"{root}/"), text_of(case, "fullTitle")
+    return f"{file}::{title}" if file else title
 
 
 def parse_go(output: str) -> tuple[tuple[TestResult, ...], str]:

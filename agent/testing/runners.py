@@ -225,7 +225,7 @@ def invocation(command: str, selection: str, scratch: str, *, plugin: bool = Tru
         case "mocha":
             own = re.sub(r"\s(?:--reporter|-R)[= ]\S+", "", command)
             line = arguments.after(
-                own, "mocha", f"--reporter json --reporter-option output={report}"
+                own, "mocha", f"--reporter json --reporter-options output={report}"
             )
             return Invocation(command=line + arguments.mocha(chosen), format="mocha", report=report)
         case "node":

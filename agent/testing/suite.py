@@ -329,7 +329,8 @@ async def _results(
         case "jest":
             return await asyncio.to_thread(parse_jest, report, WORKDIR), ran.text, True
         case "mocha":
-            return await asyncio.to_thread(parse_mocha, report, WORKDIR), ran.text, True
+            results = await asyncio.to_thread(parse_mocha, report, WORKDIR, ran.text)
+            return results, ran.text, True
         case "tap":
             results, complete = await asyncio.to_thread(parse_tap, report)
             return results, ran.text, complete or not results

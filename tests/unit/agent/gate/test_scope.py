@@ -65,6 +65,14 @@ def test_a_language_whose_runner_did_not_run_is_not_proven() -> None:
     assert not scope_check([WEB], [combine_runs("both", [python, elsewhere])]).ok
 
 
+def test_an_old_mocha_names_no_files_so_its_folder_must_have_run() -> None:
+    titles: dict[str, Outcome] = {"Sum adds a.js": "passed"}
+    assert scope_check([WEB], [results("npx mocha", titles, "web")]).ok
+    assert not scope_check([WEB], [results("npx mocha", titles, "admin")]).ok
+    other: dict[str, Outcome] = {"web/other.test.js::Sum adds": "passed"}
+    assert not scope_check([WEB], [results("npx mocha", other, "web")]).ok
+
+
 def test_a_test_that_passes_only_sometimes_is_no_ground_to_stand_on() -> None:
     good = results(PYTEST, {"tests/test_tariff.py::test_a": "passed"})
     bad = results(PYTEST, {"tests/test_tariff.py::test_a": "failed"})

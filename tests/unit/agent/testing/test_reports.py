@@ -105,6 +105,20 @@ def test_jest_and_mocha() -> None:
     ]
 
 
+def test_an_old_mocha_prints_its_report_among_what_tests_print() -> None:
+    first = {"stats": {"tests": 1}, "passes": [{"fullTitle": "Sum is wrong"}]}
+    err = {"stack": "AssertionError: 1 == 2"}
+    last = {"stats": {"tests": 2}, "passes": [{"fullTitle": "Sum adds 1.5", "err": {}}],
+            "failures": [{"fullTitle": "Sum is wrong", "err": err}]}  # fmt: skip
+    said = f'hello {{\n{json.dumps(first)}\n{{"stats": \n{json.dumps(last, indent=2)}\nbye'
+    results = parse_mocha(b"", "/w", said)
+    assert {r.name: r.outcome for r in results} == {
+        "Sum adds 1.5": "passed",
+        "Sum is wrong": "failed",
+    }
+    assert parse_mocha(b"", "/w", "{" * 100_000) == ()
+
+
 def test_go() -> None:
     lines = [
         {"Action": "output", "Package": "x", "Test": "TestA", "Output": "boom\n"},
