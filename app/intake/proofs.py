@@ -41,6 +41,7 @@ from app.repo_config.effective import EffectiveConfig
 from app.repo_config.schema import Prove
 from app.runs.services import Services
 from app.sanitize.markdown import COMMENT_LIMIT
+from app.storage import controls
 from app.storage.proofs import AskedBy, Proof, Proofs, UnknownProof
 from app.storage.records import proof_id_for
 from app.telemetry import logs
@@ -317,17 +318,33 @@ async def answer(services: Services, forge: Forge, event: ProofDue) -> str:
     config = await services.config(forge)
     if not config.enabled:
         known.cancel(proof_id, "The repository's settings turn the App off.")
-    if known.get(proof_id).is_live:
+    if known.get(proof_id).is_live and not _kills_workers(services, known.get(proof_id)):
         try:
             await _make(services, forge, config, known.get(proof_id))
         except ChangeGone as gone:
             known.cancel(proof_id, str(gone))
+        except BaseException:
+            known.hand_back(proof_id)
+            raise
     proof = known.get(proof_id)
     if proof.state == "cancelled":
         await _tell_quietly(services, forge, proof)
         return f"cancelled: {proof.reason}"
     await tell(services, forge, config, proof)
     return proof.verdict or f"no proof: {proof.reason}"
+
+
+def _kills_workers(services: Services, proof: Proof) -> bool:
+    """Whether workers die of a proof, again and again; then it ends without a result."""
+    if proof.state != "working":
+        return False
+    blame = controls.count_death(services.store.database, proof.id, "", 0)
+    _log.warning("a worker died with this proof in hand", proof=proof.id, blame=blame)
+    if blame < controls.BLAME:
+        return False
+    why = f"The worker died {controls.DEATHS} times while it was made. Its log says more."
+    proofs_of(services).finish(proof.id, "", reason=why)
+    return True
 
 
 async def _make(services: Services, forge: Forge, config: EffectiveConfig, proof: Proof) -> None:

@@ -48,6 +48,7 @@ def prune(settings: Settings, database: sa.Engine, moment: datetime) -> int:
     """Delete what is due at this moment; returns how many rows and workflows."""
     before = moment - KEEP
     old_run = sa.select(runs.c.id).where(ended_before(before))
+    old_proof = sa.select(proofs.c.id).where(proofs.c.ended_at < to_micros(before))
     event = sa.select(asks.c.id).where(asks.c.id == deliveries.c.id)
     gone = 0
     with _workflows(settings, database) as client:
@@ -57,6 +58,7 @@ def prune(settings: Settings, database: sa.Engine, moment: datetime) -> int:
             (deliveries, (deliveries.c.received_at < to_micros(before)) & ~event.exists()),
             (handled, handled.c.run_id.in_(old_run)),
             (controls, controls.c.run_id.in_(old_run)),
+            (controls, controls.c.run_id.in_(old_proof)),
             (comments, comments.c.begun_at < to_micros(before)),  # listed by now
             (proofs, proofs.c.ended_at < to_micros(moment - KEEP_USAGE)),
             (usage, usage.c.day < f"{moment - KEEP_USAGE:%Y-%m-%d}"),

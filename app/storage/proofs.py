@@ -156,6 +156,15 @@ class Proofs:
         begun = sa.func.coalesce(proofs.c.begun_at, to_micros(now()))
         return self._change_live(proof_id, state="working", begun_at=begun)
 
+    def hand_back(self, proof_id: str) -> None:
+        """The worker that makes it lets go of it. What is left in work was left by a death."""
+        with self._database.begin() as connection:
+            connection.execute(
+                sa.update(proofs)
+                .where(proofs.c.id == proof_id, proofs.c.state == "working")
+                .values(state="queued")
+            )
+
     def place(self, proof_id: str, base_sha: str, trees: str) -> None:
         """Between which commits and trees the change lies."""
         self._change_live(proof_id, base_sha=base_sha, trees=trees)

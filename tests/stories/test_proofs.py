@@ -29,7 +29,7 @@ from sandbox.docker.engine import DockerEngine
 from tests.doubles.github.client import GithubWorld, Person
 from tests.doubles.github.server import GithubServer
 from tests.doubles.github.state import CheckRun
-from tests.stories.crashes import Crashes
+from tests.stories.crashes import Crashes, WorkerDied
 from tests.stories.test_stories import WHOLE
 from tests.stories.world import FIXED, StoryWorld
 from tests.support.github.app import git
@@ -506,6 +506,27 @@ async def test_the_issue_that_is_closed_is_what_it_is_about(
     once(proving)
     own = ("Fix @all <b>", False)
     assert proving.about == [("Total is wrong", True), own, own, own]
+
+
+async def test_a_proof_that_kills_three_workers_ends(
+    server: GithubServer, github: GithubWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proving = prepared(server, github, tmp_path, "prove-deadly/shop", monkeypatch)
+    tries: list[str] = []
+
+    async def prove_change(change: Change, *_: object) -> ChangeProof:
+        tries.append(change.head)
+        raise WorkerDied
+
+    monkeypatch.setattr(service, "prove_change", prove_change)
+    monkeypatch.setattr(Proofs, "hand_back", lambda *_: None)  # who is killed does nothing more
+    proving.command(proving.offer())
+    await proving.world.work()
+    assert len(tries) == 3
+    once_told = proving.checks()
+    assert [(run.status, run.conclusion) for run in once_told] == [("completed", "neutral")]
+    assert "died 3 times" in str(once_told[0].output["summary"])
+    assert proving.known().live() == frozenset()
 
 
 TESTED = {

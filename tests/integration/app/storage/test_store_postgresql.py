@@ -18,6 +18,7 @@ from tests.support.settings import settings
 from tests.unit.app.operations import test_pruning as pruning_checks
 from tests.unit.app.queue import test_worker_registry as lease_checks
 from tests.unit.app.storage import test_inbox as inbox_checks
+from tests.unit.app.storage import test_proofs as proof_checks
 from tests.unit.app.storage import test_store as checks
 
 __all__ = ["settings", "store"]
@@ -45,6 +46,12 @@ test_concerns = inbox_checks.test_what_concerns_our_pull_requests
 test_rounds = inbox_checks.test_a_done_run_is_woken_to_another_round
 test_remarks = inbox_checks.test_remarks_are_taken_up_once_and_requests_wait_for_a_round
 test_keyed_hints = inbox_checks.test_a_hint_with_a_key_is_added_once
+test_proofs = proof_checks.test_a_newer_proof_replaces_those_of_its_pull_request_alone
+test_ended_proofs = proof_checks.test_what_is_over_stays_as_it_is
+test_same_change = (
+    proof_checks.test_only_the_same_change_in_the_same_repository_that_is_proven_counts
+)
+test_proofs_of_a_day = proof_checks.test_a_day_is_counted
 test_burials = lease_checks.test_after_an_outage_only_the_work_of_those_that_left_is_taken
 test_pruning = pruning_checks.test_what_is_over_for_long_goes_and_what_is_open_stays
 test_batches = pruning_checks.test_many_rows_go_in_small_transactions
