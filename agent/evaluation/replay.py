@@ -20,7 +20,8 @@ from agent.gate.patch.changed_file import changed_texts
 from agent.gate.patch.parse import BadPatch, parse_patch, without_hunks
 from agent.gate.rules.test_weakening import inherited_names, new_test_names
 from agent.model import Record
-from agent.models.replay import Replay, ReplayMode
+from agent.models.replay import Replay
+from agent.models.replay_mode import ReplayMode
 from agent.testing import selection as selecting
 from agent.testing.paths import is_code, is_source, is_test
 from agent.testing.runners import kind_of

@@ -13,15 +13,11 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 from agent.model import Message, Record, ToolCall, ToolSpec, Turn, Usage
 from agent.models.offline.model import exchanges_of
+from agent.models.replay_mode import ReplayMode
 from agent.text.control_tokens import restore
-
-ReplayMode = Literal["whole", "narrow", "partial"]
-"""How much of a fix is replayed: all of it; all of it, shown by one failing test only; or without
-its last change of source, shown by all tests."""
 
 WINDOW = 1_000_000
 _UNSEEN = "words of a failure that was not seen yet"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from agent.models.replay import ReplayMode
+from agent.models.replay_mode import ReplayMode
 
 
 def run_eval(

@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Coroutine
 from enum import StrEnum
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Annotated, Any, TypeVar
@@ -34,7 +35,6 @@ from sandbox.errors import SandboxError
 
 cli = typer.Typer(
     name="patchwright",
-    help="An autonomous debugging agent: an issue becomes a patch that carries its proof.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -63,6 +63,24 @@ class KvDtype(StrEnum):
 
     bf16 = "bf16"
     fp8 = "fp8"
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        out.print(f"patchwright {version('patchwright')}", highlight=False)
+        raise typer.Exit()
+
+
+@cli.callback()
+def _every_command(
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    """An autonomous debugging agent: an issue becomes a patch that carries its proof."""
 
 
 class UsageError(Exception):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
@@ -12,8 +12,9 @@ from app.sanitize.terminal import SafeConsole
 from app.settings.base import SettingsError
 from app.settings.loading import load
 from app.settings.schema import Settings
-from app.storage.records import UnknownRun
-from app.storage.store import SqlStore
+
+if TYPE_CHECKING:
+    from app.storage.store import SqlStore
 
 operations = typer.Typer()
 of_runs = typer.Typer()
@@ -53,7 +54,7 @@ def workers() -> None:
     from app.queue.worker_registry import list_workers
 
     table = Table("worker", "state", "last heard from")
-    for one in list_workers(SqlStore(load().database).database):
+    for one in list_workers(_store()[1].database):
         table.add_row(one.id, one.state, f"{one.silent_s:.0f} s ago")
     out.print(table)
 
@@ -66,7 +67,7 @@ def backup(target: Annotated[Path, typer.Argument(help="File to write.")]) -> No
 
     settings = load()
     size = write(settings, target)
-    record(SqlStore(settings.database).database, operator(), "backup", str(target))
+    record(_store()[1].database, operator(), "backup", str(target))
     out.print(f"{target}: {size / 1e6:.1f} MB", highlight=False)
 
 
@@ -83,7 +84,7 @@ def restore(
 
     settings = load()
     runs = put(settings, source, replace=replace)
-    record(SqlStore(settings.database).database, operator(), "restore", str(source))
+    record(_store()[1].database, operator(), "restore", str(source))
     out.print(f"{runs} runs restored; `patchwright serve` continues them", highlight=False)
 
 
@@ -95,7 +96,7 @@ def audit(
     """Show who triggered what, newest first."""
     from app.storage.audit import entries
 
-    for entry in entries(SqlStore(load().database).database, limit, subject):
+    for entry in entries(_store()[1].database, limit, subject):
         line = f"{entry.at:%Y-%m-%d %H:%M:%S} {entry.actor}: {entry.action} {entry.subject}"
         out.print(f"{line} {entry.detail}".rstrip(), markup=False, highlight=False, soft_wrap=True)
 
@@ -122,6 +123,7 @@ def resume(run_id: RunId) -> None:
 def retry(run_id: RunId) -> None:
     """Start another run for the same issue."""
     from app.operations.run_control import retry as again
+    from app.storage.records import UnknownRun
 
     settings, store = _store()
     try:
@@ -133,6 +135,7 @@ def retry(run_id: RunId) -> None:
 
 def _act(action: str, run_id: str) -> None:
     from app.operations.run_control import ACTIONS
+    from app.storage.records import UnknownRun
 
     _, store = _store()
     try:
@@ -143,8 +146,9 @@ def _act(action: str, run_id: str) -> None:
 
 
 def _store() -> tuple[Settings, SqlStore]:
+    from app.storage.store import SqlStore
 
-    settings: Settings = load()
+    settings = load()
     return settings, SqlStore(settings.database)
 
 

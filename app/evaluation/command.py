@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent.evaluation.instances import BadInstances, Instance, write_instances
-from agent.models.replay import ReplayMode
+from agent.models.replay_mode import ReplayMode
 from app.evaluation.evaluate import EvalRequest, compare_folders, evaluate, load_instances
 from app.evaluation.folder import EvalFolder
 from app.evaluation.history import mine

@@ -20,7 +20,8 @@ from agent.evaluation.results import InstanceResult
 from agent.evaluation.selection import prediction
 from agent.journal.events import Recorded
 from agent.model import Model
-from agent.models.replay import ReplayMode, ReplayModel
+from agent.models.replay import ReplayModel
+from agent.models.replay_mode import ReplayMode
 from agent.prompting import prompt_version
 from app.evaluation.folder import (
     EvalFolder,

@@ -19,7 +19,7 @@ from agent.evaluation.history import Rejection
 from agent.evaluation.instances import Instance, read_instances, write_instances
 from agent.evaluation.results import InstanceResult, read_results
 from agent.model import Record
-from agent.models.replay import ReplayMode
+from agent.models.replay_mode import ReplayMode
 from app.storage.atomic_file import write_atomically
 
 

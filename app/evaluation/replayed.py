@@ -9,7 +9,7 @@ from pathlib import Path
 from agent.evaluation.hidden import split_files
 from agent.evaluation.instances import Instance
 from agent.evaluation.replay import NotReplayable, without_last_change
-from agent.models.replay import ReplayMode
+from agent.models.replay_mode import ReplayMode
 
 LARGEST = 4 * 1024**2
 """Bytes of a test file."""

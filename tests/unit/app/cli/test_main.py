@@ -38,3 +38,15 @@ def test_what_cannot_be_reached_is_told_in_a_sentence(
     assert done.stderr.startswith("error: ")
     assert told in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_command_line_loads_only_what_it_needs_and_tells_its_version() -> None:
+    seen = (
+        "import sys, app.cli.main as main; sys.argv = ['patchwright', '--version'];\n"
+        "try: main.main()\n"
+        "finally: print([m for m in ('alembic', 'libcst', 'github', 'httpx') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", seen], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told, loaded = done.stdout.splitlines()
+    assert told.startswith("patchwright ") and loaded == "[]"
