@@ -91,6 +91,10 @@ class Proofs:
         with self._database.begin() as connection:
             if not insert_new(connection, dialect_insert(self._database), proofs, row):
                 return []
+            # Names and installations change: the newest word counts for all.
+            place = {name: row[name] for name in ("repository", "installation_id")}
+            same = proofs.c.repository_id == proof.repository_id
+            connection.execute(sa.update(proofs).where(same).values(**place))
             if not proof.pull_number or not proof.is_live:
                 return []
             older = connection.execute(sa.select(proofs.c.id).where(replaced)).scalars().all()

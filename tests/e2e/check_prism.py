@@ -81,6 +81,7 @@ async def the_rest(story: Story, number: int) -> None:
     await forge.file(".github/patchwright.yml", repository="acme/.github")
     await forge.add_labels(number, ["patchwright"])
     await forge.request_reviewers(number, ["ann"], ["team"])
+    await forge.changed_paths(number)
     for state in ("in_progress", "completed"):
         done = state == "completed"
         report = CheckReport(

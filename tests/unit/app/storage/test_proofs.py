@@ -78,6 +78,16 @@ def test_only_the_same_change_in_the_same_repository_that_is_proven_counts(store
     assert same.id == "right"
 
 
+def test_a_repository_has_the_name_that_came_last(store: SqlStore) -> None:
+    proofs = Proofs(store.database)
+    proofs.ask(asked("a"))
+    proofs.ask(asked("theirs", repository_id=2))
+    proofs.ask(asked("b", repository="new/name", installation_id=5))
+    found = proofs.get("a")
+    assert (found.repository, found.installation_id) == ("new/name", 5)
+    assert proofs.get("theirs").repository == "acme/shop"
+
+
 def test_a_day_is_counted(store: SqlStore) -> None:
     proofs = Proofs(store.database)
     proofs.ask(asked("a"))
