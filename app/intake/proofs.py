@@ -83,8 +83,9 @@ async def pull_changed(context: EventContext, event: PullChanged) -> str:
         return "this commit is proven already, or about to be"
     proof = _proof(context, event, pull, asked_by)
     if pull.draft and live is None:
-        waiting = proof.model_copy(update={"state": "cancelled", "reason": DRAFT})
-        proofs_of(context.services).ask(waiting)
+        if event.action == "labeled":  # somebody who may has put it there, for later
+            waiting = proof.model_copy(update={"state": "cancelled", "reason": DRAFT})
+            proofs_of(context.services).ask(waiting)
         return DRAFT
     return await _enqueue(context, event, proof)
 
