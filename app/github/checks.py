@@ -29,7 +29,9 @@ def put_check(requester: Requester, at: str, report: CheckReport) -> CheckRun:
     path = f"{at}/commits/{report.head_sha}/check-runs"
     query = {"check_name": report.name, "filter": "all", "per_page": 100}
     _, listed = requester.requestJsonAndCheck("GET", path, parameters=query)
-    found = next((r for r in listed["check_runs"] if r["external_id"] == report.external_id), None)
+    own = [run for run in listed["check_runs"] if run["external_id"] == report.external_id]
+    # GitHub shows the newest. There are two where its list was late for one who had just made one.
+    found = max(own, key=lambda run: run["id"], default=None)
     if found is None or not _is_up_to_date(found, report):
         # GitHub adds annotations to those that are there; a second time would double them.
         present = found["output"]["annotations_count"] if found else 0

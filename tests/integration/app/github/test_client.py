@@ -1,6 +1,7 @@
 """The forge against the stand-in GitHub, whose whole traffic fits GitHub's own description."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -145,6 +146,20 @@ async def test_a_check_run_is_updated_by_its_external_id(
     assert first.id == second.id != other.id
     assert (second.status, second.conclusion) == ("completed", "success")
     assert len(github_world.acts("checks/create")) == 2
+
+
+async def test_of_two_equal_check_runs_the_one_that_github_shows_is_updated(
+    forge: GithubForge, github_server: GithubServer, github_world: GithubWorld, shop: str
+) -> None:
+    sha = branch(github_world, github_server, shop, "patchwright/x")
+    running = CheckReport("r1", "Patchwright proof", sha, "Running", "…", status="in_progress")
+    await forge.put_check(running)
+    other = await forge.put_check(replace(running, external_id="other"))
+    found = github_server.world_state.repo(shop)
+    assert found is not None
+    found.check_runs[other.id].external_id = "r1"  # the first was not listed for it
+    done = await forge.put_check(replace(running, status="completed", conclusion="success"))
+    assert done.id == other.id
 
 
 async def test_what_lies_on_a_branch(
