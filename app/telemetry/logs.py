@@ -88,8 +88,14 @@ def _for_terminals(colors: bool) -> list[Any]:
     return [_make_visible, structlog.dev.ConsoleRenderer(colors=colors)]
 
 
-# Commands that configure nothing print their few lines; what others wrote is as harmless in them.
+def _to_stderr(*_: object) -> structlog.PrintLogger:
+    return structlog.PrintLogger(sys.stderr)
+
+
+# Commands that configure nothing print their few lines, beside their output and not within it; what
+# others wrote is as harmless in them.
 structlog.configure(
+    logger_factory=_to_stderr,
     processors=[
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -98,8 +104,8 @@ structlog.configure(
         structlog.processors.format_exc_info,
         structlog.processors.TimeStamper(fmt="%Y-%m-%d %H:%M:%S", utc=False),
         _redact_value,
-        *_for_terminals(colors=sys.stdout.isatty()),
-    ]
+        *_for_terminals(colors=sys.stderr.isatty()),
+    ],
 )
 
 
