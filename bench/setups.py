@@ -77,7 +77,7 @@ class Bench:
         reading = await in_own_process(read_for_choice, self._tree)
         read, settings = reading.tree, EnvironmentSettings()
         found = await in_own_process(candidates, read.files, read.texts, settings, reading.near)
-        return found[0]
+        return next((one for one in found if one.source.startswith("detection")), found[0])
 
     async def make(self, environment: Environment) -> PreparedEnvironment:
         tree_id = await asyncio.to_thread(tree_hash, self._tree)

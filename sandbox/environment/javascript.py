@@ -36,6 +36,15 @@ _HOSTS_OF_LOCK = (
 """The public registry's hosts in a lock of Yarn 1, which it would ask whatever is configured; npm
 replaces them in its own locks (`replace-registry-host`). What is fetched has the lock's hash."""
 _FROM_REGISTRY = re.compile(r"(?!.*[:/])|~?\.{0,2}/|npm:|workspace:|file:|link:|portal:|catalog:")
+_NO_BROWSERS = (
+    "export PUPPETEER_SKIP_DOWNLOAD=true PUPPETEER_SKIP_CHROMIUM_DOWNLOAD=true "
+    "PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 CYPRESS_INSTALL_BINARY=0; "
+)
+"""Browsers are on no registry: packages that fetch one when they are installed would fail all.
+
+pptr.dev/guides/configuration, playwright.dev/docs/browsers,
+docs.cypress.io/app/references/advanced-installation.
+"""
 _KINDS = ("dependencies", "devDependencies", "optionalDependencies")
 
 
@@ -56,7 +65,12 @@ def steps(
         return (*NODE_AND_NPM, *deno)
     dated = f" --before={resolution.as_of}" if resolution.as_of else ""
     commands = install or [f"npm install --no-package-lock {QUIET}{dated}"]
-    return (*NODE_AND_NPM, _FASTER_NPM, *(Step(c, folder=folder) for c in commands), *deno)
+    return (
+        *NODE_AND_NPM,
+        _FASTER_NPM,
+        *(Step(f"{_NO_BROWSERS}{c}", folder=folder) for c in commands),
+        *deno,
+    )
 
 
 def _install(names: set[str], texts: Texts, manifest: dict[str, Any]) -> list[str]:

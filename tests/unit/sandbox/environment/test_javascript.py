@@ -75,3 +75,10 @@ def test_the_last_resort_is_without_what_no_registry_has(tmp_path: Path) -> None
     assert (tmp_path / "package.json").read_text() == MANIFEST
     usual = steps(("package.json",), {"package.json": MANIFEST}, ".", Resolution(locked=False))
     assert "writeFileSync" not in usual[-1].command
+
+
+def test_no_package_downloads_a_browser(tmp_path: Path) -> None:
+    manifest = {"package.json": '{"devDependencies": {"puppeteer": "24"}}'}
+    command = steps(("package.json",), manifest, ".")[-1].command
+    said = ran(tmp_path, command, "npm", "#!/bin/sh\necho $1 $PUPPETEER_SKIP_DOWNLOAD")
+    assert said == "install true\n[0]"
