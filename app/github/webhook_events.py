@@ -130,11 +130,11 @@ class PullEnded(EventSource):
     merged: bool
 
 
-PullAction = Literal["opened", "reopened", "ready_for_review", "synchronize", "labeled"]
+PullAction = Literal["opened", "reopened", "ready_for_review", "synchronize", "labeled", "edited"]
 
 
 class PullChanged(EventSource):
-    """A pull request is there to be looked at, has other commits, or a label."""
+    """A pull request is there to be looked at, has other commits, a label, or another base."""
 
     kind: Literal["pull_changed"] = "pull_changed"
     action: PullAction

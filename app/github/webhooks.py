@@ -204,10 +204,15 @@ class _PullPayload(_Payload):
     pull_request: _ClosedPull
 
 
+class _PullChanges(_PartialPayload):
+    base: dict[str, Any] | None = None
+
+
 class _PullChangedPayload(_Payload):
     action: PullAction
     pull_request: _PullNumber
     label: _Label | None = None
+    changes: _PullChanges | None = None
 
 
 class _MergeGroup(_PartialPayload):
@@ -385,6 +390,8 @@ def _parse_changed_pull(
 ) -> Trigger | WebhookEvent | Ignored:
     if payload.action == "labeled" and payload.label is None:
         return Ignored(reason="no label is named")
+    if payload.action == "edited" and (payload.changes is None or payload.changes.base is None):
+        return Ignored(reason="only its text was changed")
     return PullChanged(
         **source,
         action=payload.action,

@@ -86,7 +86,7 @@ async def _handle_with_retries(services: Services, event_id: str) -> str:
                 if wait is None:
                     _log.error("an event failed", delivery=event_id, exc_info=error)
                     why = public_message(error, event_id)
-                    await _give_up(services, forge, event, why)
+                    await _give_up(services, forge, event_id, event, why)
                     return f"failed: {why}"
                 _log.warning(
                     "an event waits", delivery=event_id, why=str(error), seconds=round(wait)
@@ -96,11 +96,15 @@ async def _handle_with_retries(services: Services, event_id: str) -> str:
         await forge.close()
 
 
-async def _give_up(services: Services, forge: Forge, event: WebhookEvent, why: str) -> None:
+async def _give_up(
+    services: Services, forge: Forge, event_id: str, event: WebhookEvent, why: str
+) -> None:
     if isinstance(event, OnboardingDue):
         onboarding.gave_up(services, event, why)
     if isinstance(event, ProofDue):
         await proofs.gave_up(services, forge, event, why)
+    if isinstance(event, PullChanged | Commented | Rerun | MergeGroupAsked):
+        await proofs.gave_up_asking(services, forge, event_id, why)
     if isinstance(event, CheckAsked):
         try:
             await checks.tell_failure(forge, event, why)

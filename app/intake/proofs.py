@@ -60,7 +60,10 @@ def proofs_of(services: Services) -> Proofs:
 
 
 async def pull_changed(context: EventContext, event: PullChanged) -> str:
-    """Have a pull request proven, if its label, its author or what it touches asks for it."""
+    """Have a pull request proven, if its label, its author or what it touches asks for it.
+
+    Or if it was proven for another branch than the one that it is for now.
+    """
     if own := _asked_before(context):
         return DRAFT if own.reason == DRAFT else await _enqueue(context, event, own)
     pull = await context.forge.pull(event.pull_number)
@@ -68,21 +71,27 @@ async def pull_changed(context: EventContext, event: PullChanged) -> str:
         return "the pull request is closed"
     known = proofs_of(context.services).of_pull(event.repository_id, pull.number)
     live = next((proof for proof in known if proof.is_live), None)
+    same = (p for p in known if p.head_sha == pull.head_sha and p.state != "cancelled")
+    newest = next(same, None)
+    # Its check would stand for a change that nobody has looked at.
+    moved = newest if newest is not None and newest.base_branch != pull.base_branch else None
     asked_by: AskedBy | None
     if event.action == "labeled":
         if refused := await _label_refused(context, event):
             return refused
         asked_by = "label"
+    elif moved is not None:
+        asked_by = moved.asked_by
     elif event.action == "synchronize" and live is not None and live.head_sha != pull.head_sha:
         asked_by = live.asked_by  # whoever asked, meant the pull request
     else:
         asked_by = await _automatic(context, pull, known)
         if asked_by is None:
             return "nobody asks for a proof of it"
-    if any(p.head_sha == pull.head_sha and p.state != "cancelled" for p in known):
+    if newest is not None and moved is None:
         return "this commit is proven already, or about to be"
     proof = _proof(context, event, pull, asked_by)
-    if pull.draft and live is None:
+    if pull.draft and live is None and moved is None:
         if event.action == "labeled":  # somebody who may has put it there, for later
             waiting = proof.model_copy(update={"state": "cancelled", "reason": DRAFT})
             proofs_of(context.services).ask(waiting)
@@ -243,8 +252,9 @@ async def _enqueue(context: EventContext, event: EventSource, proof: Proof) -> s
     replaced = known.ask(proof)
     if over:
         known.finish(proof.id, "", reason=over)
-    for each in (*replaced, known.get(proof.id)):
-        await tell(services, context.forge, context.config, each)
+    for each in replaced:
+        await _tell_quietly(services, context.forge, each)
+    await tell(services, context.forge, context.config, known.get(proof.id))
     if over:
         return over
     if known.get(proof.id).state == "done":
@@ -357,6 +367,8 @@ async def _make(services: Services, forge: Forge, config: EffectiveConfig, proof
             raise ChangeGone(f"The pull request was {'merged' if pull.merged else 'closed'}.")
         if pull.head_sha != proof.head_sha:
             raise ChangeGone("The pull request has other commits now.")
+        if pull.base_branch != proof.base_branch:
+            raise ChangeGone("The pull request is for another branch now.")
         subject = await about(forge, pull)
     if not known.begin(proof.id):
         return
@@ -407,6 +419,16 @@ def _page(services: Services, proof: Proof) -> str:
     """The address of a proof's page; empty where people cannot reach the pages."""
     public_url = services.settings.public_url
     return f"{public_url}/proofs/{proof.id}" if public_url else ""
+
+
+async def gave_up_asking(services: Services, forge: Forge, event_id: str, why: str) -> None:
+    """An event failed; the proof that it asked for, if it did, can be asked for again."""
+    known, proof_id = proofs_of(services), proof_id_for(event_id)
+    if known.cancel(proof_id, why):
+        try:
+            await _tell_quietly(services, forge, known.get(proof_id))
+        except ForgeError as error:
+            _log.warning("a proof's failure could not be told", why=str(error))
 
 
 async def gave_up(services: Services, forge: Forge, event: ProofDue, why: str) -> None:

@@ -130,7 +130,13 @@ class Proofs:
 
     def of_group(self, repository_id: int, head_sha: str) -> list[Proof]:
         """All proofs of a merge group."""
-        return [p for p in self.of_pull(repository_id, 0) if p.head_sha == head_sha]
+        return self._select(
+            sa.select(proofs).where(
+                proofs.c.repository_id == repository_id,
+                proofs.c.pull_number == 0,
+                proofs.c.head_sha == head_sha,
+            )
+        )
 
     def any_of(self, repository_id: int) -> bool:
         """Whether anything was ever to be proven in a repository."""

@@ -320,6 +320,24 @@ async def pushed_over_at_work(proving: Proving) -> None:
     assert proving.head(number) != old
 
 
+async def for_another_branch(proving: Proving) -> None:
+    """Its author turns it to another branch, where it is another change; and back again."""
+    world, number = proving.world, proving.offer()
+    proving.verdicts = ["failed"]
+    proving.command(number)
+    await world.work()
+    main = world.root("GET", "/git/ref/heads/main")["object"]["sha"]
+    world.root("POST", "/git/refs", {"ref": "refs/heads/old", "sha": main})
+    proving.verdicts = ["proven", "failed"]
+    for base in ("old", "main", "main"):
+        body = {"base": base, "title": f"For {base}"}
+        world.person("dev").call("PATCH", f"/repos/{world.repo}/pulls/{number}", body)
+        await world.work()
+    assert proving.ends() == ["failure", "success", "failure"]
+    assert {run.head_sha for run in proving.checks()} == {proving.head(number)}
+    assert [proof.base_branch for proof in proving.of(number)] == ["main", "old", "main"]
+
+
 async def in_the_merge_queue(proving: Proving) -> None:
     """A group with the very change is answered by its proof, another is proven itself."""
     world, number = proving.world, proving.offer()
@@ -394,6 +412,7 @@ STORIES: dict[str, Tell] = {
         from_a_fork,
         a_draft,
         pushed_over_at_work,
+        for_another_branch,
         in_the_merge_queue,
         a_group_that_is_given_up,
         run_again,
@@ -407,6 +426,7 @@ REPRESENTATIVE = {
     "from_a_fork": 0,
     "a_draft": 0,
     "pushed_over_at_work": 4,
+    "for_another_branch": 0,
     "in_the_merge_queue": 0,
     "a_group_that_is_given_up": 2,
     "run_again": 6,
@@ -527,6 +547,31 @@ async def test_a_proof_that_kills_three_workers_ends(
     assert [(run.status, run.conclusion) for run in once_told] == [("completed", "neutral")]
     assert "died 3 times" in str(once_told[0].output["summary"])
     assert proving.known().live() == frozenset()
+
+
+async def test_what_could_not_be_told_can_be_asked_again(
+    server: GithubServer, github: GithubWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proving = prepared(server, github, tmp_path, "prove-untold/shop", monkeypatch)
+    world, number = proving.world, proving.offer()
+    github.fail("POST .*/check-runs", status=403)
+    proving.command(number)
+    await world.work()
+    assert proving.known().live() == frozenset()
+    # Nor does what cannot be said of an old commit stand in a new one's way.
+    old = proving.head(number)
+
+    def pushed_over() -> None:
+        github.fail(f"GET .*/commits/{old}/check-runs", status=422)
+        proving.push(force=True)
+
+    proving.endless.add(old)
+    proving.meanwhile = pushed_over
+    proving.command(number)
+    await world.work()
+    [proof, *others] = proving.of(number)
+    assert [each.state for each in others] == ["cancelled", "cancelled"]
+    assert (proof.state, proof.verdict, proof.head_sha) == ("done", "proven", proving.head(number))
 
 
 TESTED = {

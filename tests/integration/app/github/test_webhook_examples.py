@@ -41,7 +41,8 @@ USED = {
     ("pull_request_review_comment", "created"),
     ("check_run", "completed"),
     ("check_run", "rerequested"),
-    *(("pull_request", action) for action in (*get_args(PullAction), "closed")),
+    # Of "edited" no example is published that is valid.
+    *(("pull_request", action) for action in {*get_args(PullAction), "closed"} - {"edited"}),
     ("merge_group", "checks_requested"),
     ("push", None),
 }
