@@ -37,6 +37,9 @@ from sandbox.protocol import OpenSandbox, Sandbox
 TOOLS = frozenset({"bash", "view", "create", "search", "log", "run_tests", "reproduction"})
 """What a reproduction needs; nothing that changes the code or submits a patch."""
 
+REPRODUCTION_CALLS = 60
+"""Tool calls in which a model may find what shows the bug of an issue."""
+
 WriteReproduction = Callable[[OpenSandbox], Awaitable[ReproductionDeclared | None]]
 """Writes what shows the bug, in sandboxes of the base; None where nothing was found."""
 

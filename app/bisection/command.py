@@ -13,7 +13,7 @@ from agent.bisection.records import Bisection, Commit, Trial
 from agent.errors import AgentError
 from agent.gate.sandbox_runs import run_before
 from agent.journal.events import ReproductionDeclared
-from agent.proving.reproduce import write_reproduction
+from agent.proving.reproduce import REPRODUCTION_CALLS, write_reproduction
 from agent.task import Issue, Task
 from app.bisection.past import MirrorPast
 from app.evaluation.sandboxes import Trees, docker_trees
@@ -23,9 +23,6 @@ from app.git.mirror import Mirror
 from app.llm.factory import make_model
 from app.settings.schema import Settings
 from sandbox.protocol import OpenSandbox, Sandbox
-
-REPRODUCTION_CALLS = 60
-"""Tool calls in which a model may find what shows the bug of an issue."""
 
 
 class NothingShowsIt(AgentError):

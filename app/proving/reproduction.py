@@ -7,12 +7,9 @@ from collections.abc import Callable
 from agent.journal.events import ReproductionDeclared
 from agent.model import Model
 from agent.proving.records import Change
-from agent.proving.reproduce import WriteReproduction, write_reproduction
+from agent.proving.reproduce import REPRODUCTION_CALLS, WriteReproduction, write_reproduction
 from agent.task import Budget, Issue, Task
 from sandbox.protocol import OpenSandbox
-
-REPRODUCTION_CALLS = 60
-"""Tool calls in which a model may find what shows the bug of an issue."""
 
 
 def writer_for(

@@ -1,8 +1,8 @@
 """What BuildKit is given: a Dockerfile of ours, and each command of the set-up as a script.
 
-Nothing that a repository says stands in the Dockerfile but the values of variables, escaped. The
-tree and the folders that a run mounts anew are kept in mounts of the build, so that they are in no
-layer of the image: https://docs.docker.com/reference/dockerfile/#run---mounttypecache
+Nothing that a repository says stands in the Dockerfile but variables: names, and escaped values.
+The tree and the folders that a run mounts anew are kept in mounts of the build, so that they are in
+no layer of the image: https://docs.docker.com/reference/dockerfile/#run---mounttypecache
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ _OWN = {
     "begin": "unpacking the tree",
     "finish": "keeping the result",
 }
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _REFERENCE = re.compile(r"\$(?!\w|\{\w+\})")
 _FAILED = re.compile(
     r'process "bash [^"]*?/(needed|begin|finish|step-\d+)" did not complete successfully: '
@@ -154,11 +155,13 @@ def _environment_lines(environment: Environment, variables: list[tuple[str, str]
     lines = []
     for name, value in variables:
         try:
+            if not _NAME.fullmatch(name):
+                raise ValueError("the name is none that a variable can have")
             # What stands for the image's own values is left to the build; the rest bounds the text.
             known[name] = with_variables(value, known)
             lines.append(f"ENV {name}={_quoted(value, keep_references=True)}")
         except ValueError as error:
-            raise SetupFailed(environment, f"ENV {name}", str(error), "", ()) from None
+            raise SetupFailed(environment, f"ENV {name[:100]}", str(error), "", ()) from None
     return lines
 
 

@@ -61,6 +61,9 @@ def test_nothing_of_a_repository_is_in_the_dockerfile_but_escaped_values() -> No
     assert "proxy" not in files(Environment("x"), network=False).scripts["needed"]
     with pytest.raises(SetupFailed, match="ENV A"):
         files(Environment("x", variables=(("A", hostile),)))
+    for name in ("A=1\nUSER 0:0\nRUN evil\nENV B", "A=1 B", "A\n", ""):
+        with pytest.raises(SetupFailed, match="name is none"):
+            files(Environment("x", variables=((name, "x"),)))
     long = (("A", "x" * 40_000), ("B", "$A$A"))
     with pytest.raises(SetupFailed, match=f"longer than {LONGEST_VALUE}"):
         files(Environment("x", variables=long))
