@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
@@ -17,6 +17,8 @@ ProofState = Literal["queued", "working", "done", "cancelled"]
 AskedBy = Literal["label", "command", "settings", "rerun", "merge_queue"]
 LIVE = ("queued", "working")
 LIMIT_PERIOD = timedelta(days=1)
+BUT_REPORTS = [column for column in proofs.c if column is not proofs.c.report]
+"""What is read of many proofs: a report may have megabytes."""
 
 
 class UnknownProof(KeyError):
@@ -121,17 +123,17 @@ class Proofs:
             return frozenset(connection.execute(query).scalars())
 
     def of_pull(self, repository_id: int, number: int) -> list[Proof]:
-        """All proofs of a pull request, newest first."""
+        """All proofs of a pull request without their reports, newest first."""
         return self._select(
-            sa.select(proofs)
+            sa.select(*BUT_REPORTS)
             .where(proofs.c.repository_id == repository_id, proofs.c.pull_number == number)
             .order_by(proofs.c.created_at.desc(), proofs.c.id.desc())
         )
 
     def of_group(self, repository_id: int, head_sha: str) -> list[Proof]:
-        """All proofs of a merge group."""
+        """All proofs of a merge group, without their reports."""
         return self._select(
-            sa.select(proofs).where(
+            sa.select(*BUT_REPORTS).where(
                 proofs.c.repository_id == repository_id,
                 proofs.c.pull_number == 0,
                 proofs.c.head_sha == head_sha,
@@ -226,7 +228,7 @@ class Proofs:
             )
         return changed.rowcount > 0
 
-    def _select(self, query: sa.Select[tuple[object, ...]]) -> list[Proof]:
+    def _select(self, query: sa.Select[Any]) -> list[Proof]:
         with self._reads.connect() as connection:
             rows = connection.execute(query).mappings().all()
         return [as_proof(row) for row in rows]

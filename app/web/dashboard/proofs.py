@@ -18,7 +18,7 @@ from agent.model import Record
 from agent.proving.records import ProofVerdict
 from app.proving.service import from_report
 from app.proving.text_report import text_report
-from app.storage.proofs import Proof, Proofs, UnknownProof, as_proof
+from app.storage.proofs import BUT_REPORTS, Proof, Proofs, UnknownProof, as_proof
 from app.storage.tables import proofs, to_micros
 from app.web.auth.visitors import Place, ReadableRuns
 from app.web.dashboard.context import Context, Guest
@@ -137,8 +137,7 @@ def read_proofs(
     limit: int = PAGE,
 ) -> tuple[list[Proof], str]:
     """Proofs without their reports, newest first, and the cursor of the page after, if any."""
-    columns = [column for column in proofs.c if column is not proofs.c.report]
-    query = sa.select(*columns).order_by(proofs.c.created_at.desc(), proofs.c.id.desc())
+    query = sa.select(*BUT_REPORTS).order_by(proofs.c.created_at.desc(), proofs.c.id.desc())
     if filters.repository:
         query = query.where(proofs.c.repository == filters.repository)
     if filters.verdict:

@@ -32,6 +32,8 @@ def test_a_newer_proof_replaces_those_of_its_pull_request_alone(store: SqlStore)
     assert proofs.ask(asked("b")) == []
     assert proofs.live() == {"b", "other", "group", "groups"}
     assert [proof.id for proof in proofs.of_pull(1, 7)] == ["b", "a"]
+    proofs.ask(asked("another group", pull_number=0, head_sha="e" * 40))
+    assert [proof.id for proof in proofs.of_group(1, "e" * 40)] == ["another group"]
 
 
 def test_what_is_over_stays_as_it_is(store: SqlStore) -> None:
@@ -51,6 +53,7 @@ def test_what_is_over_stays_as_it_is(store: SqlStore) -> None:
     proofs.hand_back("a")
     found = proofs.get("a")
     assert (found.state, found.verdict, found.report) == ("done", "proven", "{}")
+    assert [each.report for each in proofs.of_pull(1, 7)] == [""]
     assert proofs.why_not_live("a") == "done"
     with pytest.raises(UnknownProof):
         proofs.get("nowhere")
