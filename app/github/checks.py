@@ -21,15 +21,20 @@ MOST_ANNOTATIONS = 50
 """Annotations that GitHub accepts in one request."""
 
 
-def put_check(requester: Requester, at: str, report: CheckReport) -> CheckRun:
-    """Create or update the check run with this external id on this commit.
+def put_check(requester: Requester, at: str, report: CheckReport, own_app: str) -> CheckRun:
+    """Create or update the App's check run with this external id on this commit.
 
     In several requests where there are more annotations than one takes.
     """
     path = f"{at}/commits/{report.head_sha}/check-runs"
     query = {"check_name": report.name, "filter": "all", "per_page": 100}
     _, listed = requester.requestJsonAndCheck("GET", path, parameters=query)
-    own = [run for run in listed["check_runs"] if run["external_id"] == report.external_id]
+    # Any workflow with the right to write checks may make one with our name and id.
+    own = [
+        run
+        for run in listed["check_runs"]
+        if run["external_id"] == report.external_id and _app_of(run) == own_app
+    ]
     # GitHub shows the newest. There are two where its list was late for one who had just made one.
     found = max(own, key=lambda run: run["id"], default=None)
     if found is None or not _is_up_to_date(found, report):
@@ -45,6 +50,10 @@ def put_check(requester: Requester, at: str, report: CheckReport) -> CheckRun:
         found["conclusion"] or "",
         found["html_url"] or "",
     )
+
+
+def _app_of(run: dict[str, Any]) -> str:
+    return str((run.get("app") or {}).get("id"))
 
 
 def _write_check(
@@ -121,7 +130,7 @@ def failed_checks(requester: Requester, at: str, sha: str, own_app: str) -> tupl
             summary=(run.get("output") or {}).get("summary") or "",
         )
         for run in all_entries(requester, path, "check_runs")
-        if run["conclusion"] in FAILURES and str((run.get("app") or {}).get("id")) != own_app
+        if run["conclusion"] in FAILURES and _app_of(run) != own_app
     )
 
 

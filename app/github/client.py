@@ -297,8 +297,9 @@ class GithubForge:
             await self._call(f"label #{number}", write)
 
     async def put_check(self, report: CheckReport) -> CheckRun:
-        """Create or update the check run with this external id on this commit."""
-        write = lambda: checks.put_check(self._client.requester, self._at, report)  # noqa: E731
+        """Create or update our check run with this external id on this commit."""
+        at = (self._client.requester, self._at)
+        write = lambda: checks.put_check(*at, report, self._app.app_id)  # noqa: E731
         return await self._call("write a check run", write)
 
     async def request_reviewers(

@@ -160,6 +160,9 @@ async def test_of_two_equal_check_runs_the_one_that_github_shows_is_updated(
     found.check_runs[other.id].external_id = "r1"  # the first was not listed for it
     done = await forge.put_check(replace(running, status="completed", conclusion="success"))
     assert done.id == other.id
+    found.check_runs[other.id].by_app = False  # a workflow's, made to look like it
+    again = await forge.put_check(replace(running, title="Again"))
+    assert again.id != other.id
 
 
 async def test_what_lies_on_a_branch(
