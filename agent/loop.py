@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from agent.bisection.bisect import Past
 from agent.cancellation import within
 from agent.decisions.budget import exhausted, refusal, remaining
 from agent.decisions.context_cut import plan_cut
@@ -67,6 +68,7 @@ class Attempt:
     journal: Journal
     judge: Judge
     rebuild: Rebuild
+    past: Past | None = None
     looked_at: float = -POLL_EVERY_S
     """When a command's change was looked for last, as `time.monotonic` has it."""
 
@@ -133,7 +135,8 @@ async def perform_call(attempt: Attempt, call: ToolCall) -> None:
         reply = Reply(no, status="refused")
     else:
         tool, arguments = parsed
-        context = ToolContext(attempt.task, attempt.sandbox, journal, attempt.judge, call.id)
+        parts = attempt.task, attempt.sandbox, journal, attempt.judge
+        context = ToolContext(*parts, call.id, attempt.past)
         try:
             reply = await tool.run(context, arguments)
         except SandboxGone as problem:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from agent.bisection.bisect import Past
 from agent.cancellation import unless_stopped
 from agent.errors import RunStopped
 from agent.gate.claims import Claims
@@ -55,11 +56,12 @@ async def debug(
     on_event: OnEvent | None = None,
     judge_with: JudgeWith = judge,
     base_run: SuiteRun | None = None,
+    past: Past | None = None,
 ) -> AttemptState:
     """Run one attempt to its end and give the state it ended in.
 
     `base_run`: a run of the suite in a fresh sandbox of this tree, if there was one: it is not
-    repeated then.
+    repeated then. `past`: older commits, for the tool that looks for the one that broke it.
 
     Called again for the same run and attempt after a crash, it continues where the journal stops.
     The sandbox is destroyed at the attempt's end; when the task is cancelled (the worker shuts
@@ -105,7 +107,7 @@ async def debug(
 
     async def work() -> AttemptState:
         sandbox = await _attach_or_open(journal, open_sandbox, attach)
-        opened.append(Attempt(task, model, sandbox, journal, submit_to_gate, rebuild))
+        opened.append(Attempt(task, model, sandbox, journal, submit_to_gate, rebuild, past))
         if journal.state.started is None:
             await _start_with_retries(opened[0], seed, base_run)
         return await run_loop(opened[0])

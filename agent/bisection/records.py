@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
+from agent.journal.events import CommitOutcome as Outcome
 from agent.model import Record
 
-Outcome = Literal["good", "bad", "skipped"]
+__all__ = ["Bisection", "Commit", "Finding", "Outcome", "Trial"]
 
 
 class Commit(Record):

@@ -329,6 +329,40 @@ class ContextCut(Event):
     prompt_tokens_before: int
 
 
+CommitOutcome = Literal["good", "bad", "skipped"]
+
+
+class CommitTried(Event):
+    """The reproduction was run at an older commit."""
+
+    type: Literal["commit_tried"] = "commit_tried"
+    commit: str
+    subject: str = ""
+    """Its author's words."""
+    outcome: CommitOutcome
+    why: str = ""
+    """Why the commit was skipped."""
+    duration_ms: int = 0
+
+
+class CulpritSearched(Event):
+    """A search for the commit that broke it is over."""
+
+    type: Literal["culprit_searched"] = "culprit_searched"
+    finding: Literal["found", "range", "since_beginning", "contradiction", "unfinished"]
+    """As `agent.bisection.records` has it."""
+    commit: str = ""
+    """The first bad commit, with `found`; the first of what is known, with `since_beginning`."""
+    subject: str = ""
+    author: str = ""
+    at: int = 0
+    """When it was committed, in seconds since 1970."""
+    suspects: tuple[str, ...] = ()
+    commits: int = 0
+    """How many commits were searched."""
+    runs: int = 0
+
+
 class ModelWaiting(Event):
     """The model's server is unavailable; the run waits."""
 
@@ -455,6 +489,8 @@ AnyEvent = Annotated[
     | GateJudged
     | NoteAdded
     | ContextCut
+    | CommitTried
+    | CulpritSearched
     | ModelWaiting
     | DriftNoticed
     | AttemptEnded

@@ -13,6 +13,7 @@ from agent.journal.events import (
     AttemptEnded,
     AttemptStarted,
     ContextCut,
+    CulpritSearched,
     DriftNoticed,
     GateJudged,
     HypothesisProposed,
@@ -113,6 +114,8 @@ class AttemptState:
     last_hint: int = 0
     recent: tuple[FinishedCall, ...] = ()
     """The last `RECENT` finished calls, for drift control."""
+    culprit: CulpritSearched | None = None
+    """What the last search for the commit that broke it said."""
     waiting: str = ""
     """Why the model's server is waited for, until it answers."""
     outcome: Outcome | None = None
@@ -188,6 +191,8 @@ def step(state: AttemptState, event: AnyEvent) -> AttemptState:
             return replace(state, submitted=event, verdict=None)
         case GateJudged():
             return _apply_verdict(state, event)
+        case CulpritSearched():
+            return replace(state, culprit=event)
         case DriftNoticed():
             return replace(state, drifts=state.drifts + 1, drift_seen_at=event.calls_used)
         case NoteAdded():

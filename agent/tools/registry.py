@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from agent.model import ToolCall, ToolSpec
 from agent.prompting import tool_description
 from agent.text.surrogates import join_surrogates_in
+from agent.tools.bisections import BisectArguments, bisect
 from agent.tools.files import (
     CreateArguments,
     EditArguments,
@@ -38,6 +39,7 @@ TOOLS: dict[str, Tool] = {
         Tool("log", LogArguments, log),
         Tool("run_tests", RunTestsArguments, run_tests),
         Tool("hypothesis", HypothesisArguments, hypothesis),
+        Tool("bisect", BisectArguments, bisect),
         Tool("reproduction", ReproductionArguments, reproduction),
         Tool("submit", SubmitArguments, submit),
     )

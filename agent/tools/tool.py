@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from agent.bisection.bisect import Past
 from agent.gate.claims import Claims
 from agent.journal.events import AnyEvent, GateJudged, ToolStatus
 from agent.journal.state import AttemptState
@@ -57,6 +58,8 @@ class ToolContext:
     journal: Journal
     judge: Judge
     call_id: str = ""
+    past: Past | None = None
+    """Older commits to run things at; None: there are none."""
 
     @property
     def state(self) -> AttemptState:

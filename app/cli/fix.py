@@ -11,16 +11,20 @@ from pathlib import Path
 from rich.console import Console
 
 from agent.best_of import choose, final_patch, run_attempts
+from agent.bisection.bisect import Past
 from agent.decisions.ledger import render
 from agent.journal.events import Recorded
 from agent.journal.state import AttemptState
 from agent.session import debug
 from agent.task import Task
 from agent.testing.report import SuiteRun
+from app.bisection.past import MirrorPast
 from app.cli.fix_journal import FileStore, KeptRequest, begin, find, forget, held, keep
 from app.cli.fix_progress import TurnWatch
 from app.cli.fix_report import report_of, write_report
 from app.cli.fix_request import BadRequest, FixRequest, check_target, keep_logs, read_issue
+from app.evaluation.sandboxes import DockerTrees
+from app.git import ancestry
 from app.git.commit_history import CommitHistories
 from app.git.local import mirror_history, mirror_local
 from app.git.mirror import Mirror
@@ -184,8 +188,8 @@ async def _attempts(
     history = None
     if settings.history:
         histories = CommitHistories(mirror, scratch / "histories", settings.history_limits)
-        past = histories.of(kept.commit)
-        history = past.write_tar(scratch / "history.tar") if past is not None else None
+        made = histories.of(kept.commit)
+        history = made.write_tar(scratch / "history.tar") if made is not None else None
     settings, found = await with_environment(
         engine,
         settings,
@@ -215,6 +219,11 @@ async def _attempts(
     )
     watch = TurnWatch(run.console)
     async with own_sandboxes(engine) as own, watch.shown():
+        past = None
+        if settings.history:
+            commits = ancestry.log(mirror, kept.commit, settings.history_commits)
+            places = DockerTrees(settings, engine, own, run.say)
+            past = MirrorPast(mirror, commits, places, scratch, kept.repository)
         one = partial(
             _attempt,
             task,
@@ -224,6 +233,7 @@ async def _attempts(
             settings=settings,
             tree=tree,
             history=history.file if history else None,
+            past=past,
             installation=own,
             base_run=found.trial.run if found.trial else None,
         )
@@ -240,6 +250,7 @@ async def _attempt(
     settings: Settings,
     tree: Path,
     history: Path | None,
+    past: Past | None,
     installation: str,
     base_run: SuiteRun | None,
 ) -> AttemptState:
@@ -271,6 +282,7 @@ async def _attempt(
             attempt=number,
             seed=number - 1,
             base_run=base_run,
+            past=past,
             on_event=observe,
         )
     finally:

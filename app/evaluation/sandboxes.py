@@ -4,28 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from app.repo_config.schema import PATH
 from app.sandboxes.base import present_image, spec_of
 from app.sandboxes.local_environment import LocalEnvironment, prepare_local_environment
+from app.sandboxes.manifests import manifests_of
 from app.sandboxes.orphans import own_sandboxes
 from app.settings.schema import Settings
 from sandbox.docker.engine import DockerEngine
-from sandbox.environment.choose import (
-    EnvironmentSettings,
-    candidates,
-    files_to_read,
-    mentioned_files,
-)
-from sandbox.environment.dockerfile import NotUsable
-from sandbox.environment.tree import read_tree
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Sandbox
 
@@ -70,7 +60,7 @@ class DockerTrees:
     async def environment(self, tree: Path, repository: str, about: str) -> LocalEnvironment:
         """What the tree's sandboxes start from, made if need be. Raises `SandboxError`."""
         async with self._preparing[repository]:
-            key = await asyncio.to_thread(_manifests, tree, repository, about)
+            key = await asyncio.to_thread(manifests_of, tree, repository, about)
             found = self._found.get(key)
             if found is None:
                 found = await prepare_local_environment(
@@ -101,20 +91,6 @@ class DockerTrees:
         image = self._named(image)
         spec = spec_of(self._settings, image, run_id, purpose, self._installation)
         return await self._engine.open(spec, tree, history)
-
-
-def _manifests(tree: Path, repository: str, about: str) -> str:
-    """What decides a tree's environment: its manifests' texts, and which candidates they give."""
-    read = read_tree(tree, partial(files_to_read, settings=EnvironmentSettings()))
-    own = read_tree(tree, lambda _: (PATH,)).texts.get(PATH, "")
-    try:
-        found = candidates(
-            read.files, read.texts, EnvironmentSettings(), mentioned_files(about, read.files)
-        )
-    except NotUsable as error:
-        return f"{repository}\0{own}\0{error}"
-    whole = json.dumps([repository, own, sorted(read.texts.items()), [repr(e) for e in found]])
-    return hashlib.sha256(whole.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @asynccontextmanager

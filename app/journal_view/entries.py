@@ -104,6 +104,8 @@ _KINDS = {
     "drift_noticed": "drift",
     "model_waiting": "model away",
     "publication_step": "publish",
+    "commit_tried": "bisect",
+    "culprit_searched": "bisect",
 }
 
 
@@ -158,6 +160,11 @@ def _headline(event: AnyEvent, arguments: str) -> str:
             about = event.branch or event.commit[:12] or (f"#{event.pull}" if event.pull else "")
             why = f"{event.kind} {event.detail}".strip()
             return f"{event.step} {event.status.replace('_', ' ')}: {about} {why}".rstrip(": ")
+        case "commit_tried":
+            return f"{event.outcome}: {event.commit[:12]} {event.subject} {event.why}".rstrip()
+        case "culprit_searched":
+            said = f"{event.finding.replace('_', ' ')}: {event.commit[:12]} {event.subject}"
+            return f"{said.rstrip(': ')} ({event.runs} runs over {event.commits} commits)"
         case "environment_prepared":
             said = f"{event.source}{f': {event.tests}' if event.tests else ''}"
             return f"degraded, {said}: {event.degraded}" if event.degraded else said
@@ -192,6 +199,8 @@ def _tone(event: AnyEvent) -> Tone:
             return "good" if event.verdict == "confirmed" else "soft"
         case "model_waiting" | "drift_noticed":
             return "bad"
+        case "commit_tried":
+            return "soft" if event.outcome == "skipped" else event.outcome
         case "publication_step":
             return "bad" if event.status == "refused" else ""
         case "environment_prepared":

@@ -7,7 +7,9 @@ import json
 from agent.journal.events import (
     AttemptEnded,
     AttemptStarted,
+    CommitTried,
     ContextCut,
+    CulpritSearched,
     DriftNoticed,
     GateJudged,
     GateProgressed,
@@ -65,6 +67,10 @@ def _text(entry: Recorded) -> str:
             return f"    gate, {number} of {of}: {what}"
         case GateJudged(verdict=verdict, reasons=reasons):
             return f"gate: {verdict} {'; '.join(reasons)}".rstrip()
+        case CommitTried(outcome=outcome, commit=commit, subject=subject):
+            return f"    bisect, {outcome}: {commit[:12]} {subject[:60]}"
+        case CulpritSearched(finding="found", commit=commit, subject=subject):
+            return f"introduced by {commit[:12]} {subject}"
         case ModelWaiting(reason=reason, retry_in_s=seconds):
             return f"waiting for the model: {reason}; again in {seconds:.0f} s"
         case DriftNoticed(kind=kind, answer=answer):

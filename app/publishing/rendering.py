@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
@@ -45,6 +46,7 @@ def _environment(escape: Callable[[str], str], language: Language) -> Environmen
         "code": code,
         "inline": inline,
         "ours": Markdown,
+        "day": lambda at: datetime.fromtimestamp(at, UTC).date().isoformat(),
     }
     return environment
 

@@ -25,6 +25,7 @@ from app.git.commit_history import HistoryArchive
 from app.publishing.facts import Phase, RunFacts
 from app.runs import trees
 from app.runs.active_run import ISSUE_LOG, ActiveRun
+from app.runs.past import past_of
 from app.sandboxes.competition import unfit_by
 from app.sandboxes.kept_base import FOLDER, kept_base
 from app.telemetry import logs, metrics, tracing
@@ -57,6 +58,7 @@ class SandboxFiles:
     """What the sandboxes of attempts are filled with."""
 
     tree: Path
+    clone_url: str
     history: HistoryArchive | None
     """Not for the gate's: what a change does must not depend on it."""
 
@@ -94,7 +96,9 @@ async def debug(
     progress: asyncio.Queue[int] = asyncio.Queue()
 
     async def run_one(number: int) -> AttemptState:
-        return await _run_attempt(run, task, plan, number, SandboxFiles(tree, history), progress)
+        return await _run_attempt(
+            run, task, plan, number, SandboxFiles(tree, clone_url, history), progress
+        )
 
     async with _status_updates(run, facts, pull, progress):
         states = await run_attempts(plan.attempts, run_one)
@@ -175,6 +179,7 @@ async def _run_attempt(
     async def open_fresh() -> Sandbox:
         return await sandboxes.open(run_id, f"gate-{number}", files.tree)
 
+    past = await past_of(run, plan.tree, files.clone_url, files.tree)
     model = run.services.model(run_id, number - 1, waiting)
     try:
         with metrics.track_attempt():
@@ -190,6 +195,7 @@ async def _run_attempt(
                 on_event=observe,
                 judge_with=plan.judge_with,
                 base_run=_base_run(run, files.tree),
+                past=past,
             )
     finally:
         await model.close()

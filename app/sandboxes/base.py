@@ -49,6 +49,10 @@ class Sandboxes(Protocol):
         """A fresh sandbox with the tree in it, and perhaps its history. Raises `SandboxError`."""
         ...
 
+    def share(self, tree_tar: Path, other: Path) -> None:
+        """Have the sandboxes of another tree start from the image that this one's start from."""
+        ...
+
     async def environment(self, tree_tar: Path) -> str:
         """What tells the image of this tree's sandboxes from all others, by its content.
 

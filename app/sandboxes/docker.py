@@ -49,6 +49,10 @@ class DockerSandboxes:
         with metrics.time_sandbox_opening():
             return await self._pool.open(spec, tree_tar, history)
 
+    def share(self, tree_tar: Path, other: Path) -> None:
+        """Have the sandboxes of another tree start from the image that this one's start from."""
+        self._trees.share(tree_tar, other)
+
     async def environment(self, tree_tar: Path) -> str:
         """The id of the image that the tree's sandboxes start from, by its content.
 

@@ -81,6 +81,10 @@ class KubernetesSandboxes:
                 await forget_image(self._engine.api, namespace, image, installation=own)
             raise
 
+    def share(self, tree_tar: Path, other: Path) -> None:
+        """Have the sandboxes of another tree start from the image that this one's start from."""
+        self._trees.share(tree_tar, other)
+
     async def environment(self, tree_tar: Path) -> str:
         """The image that the tree's sandboxes start from; empty unless it is named by its digest.
 

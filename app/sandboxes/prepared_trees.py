@@ -23,6 +23,13 @@ class PreparedTrees:
         # Runs of one repository that begin together need its environment made only once.
         self._preparing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
+    def share(self, tree: Path, other: Path) -> None:
+        """Take the image that was prepared for one tree for another as well."""
+        if image := self.image(tree):
+            self._images[other] = image
+            if tree in self._made_by_model:
+                self._made_by_model.add(other)
+
     def image(self, tree: Path) -> str:
         """The tree's image; empty: none was prepared."""
         return self._images.get(tree, "")

@@ -36,7 +36,8 @@ class Workbench:
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
-        self.journal = Journal(MemoryStore(), "r", 1)
+        self.store = MemoryStore()
+        self.journal = Journal(self.store, "r", 1)
         task = Task(
             run_id="r",
             repository="o/shop",

@@ -207,6 +207,9 @@ class LocalSandboxes:
             files = {m.name: (tar.extractfile(m) or io.BytesIO()).read() for m in members}
         return LocalSandbox(files)
 
+    def share(self, tree_tar: Path, other: Path) -> None:
+        pass
+
     async def environment(self, tree_tar: Path) -> str:
         return "temporary folders"
 
