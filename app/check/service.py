@@ -9,7 +9,7 @@ from app.check.report import CheckReport
 from app.github.forge import Forge
 from app.publishing import publish
 from app.repo_config.effective import EffectiveConfig
-from app.runs.commit_sandboxes import commit_sandboxes, scope_of
+from app.runs.commits.sandboxes import commit_sandboxes, scope_of
 from app.runs.services import Services
 from app.sandboxes.environment import SetupRepairer, TestedEnvironment, environment_request
 from app.sandboxes.trial import Trial, try_suite

@@ -18,7 +18,7 @@ from app.github.forge import Forge
 from app.proving.reproduction import writer_for
 from app.publishing import publish
 from app.repo_config.effective import EffectiveConfig
-from app.runs.commit_sandboxes import CommitSandboxes, commit_sandboxes, scope_of
+from app.runs.commits.sandboxes import CommitSandboxes, commit_sandboxes, scope_of
 from app.runs.services import Services
 from app.sandboxes.environment import TestedEnvironment, environment_request
 from app.sandboxes.kept_base import FOLDER, kept_base

@@ -25,7 +25,7 @@ from app.git.commit_history import HistoryArchive
 from app.publishing.facts import Phase, RunFacts
 from app.runs import trees
 from app.runs.active_run import ISSUE_LOG, ActiveRun
-from app.runs.past import past_of
+from app.runs.commits.past import past_of
 from app.sandboxes.competition import unfit_by
 from app.sandboxes.kept_base import FOLDER, kept_base
 from app.telemetry import logs, metrics, tracing
