@@ -103,6 +103,14 @@ class CommitHistories:
         `tags_until` (seconds since 1970), tags that were made later are left out. Raises
         `GitMissing`, `GitError`.
         """
+        with self.held(commit, sparse, tags_until) as found:
+            return found
+
+    @contextmanager
+    def held(
+        self, commit: str, sparse: Sequence[str] = (), tags_until: int | None = None
+    ) -> Iterator[CommitHistory | None]:
+        """As `of`, and no other commit's takes its place on the disk meanwhile."""
         if not self._mirror.has(commit):
             raise GitMissing(f"There is no commit {commit}.")
         shape = json.dumps([sorted(sparse), tags_until])
@@ -113,10 +121,11 @@ class CommitHistories:
             if not (folder / "HEAD").exists():
                 self._make(commit, folder, sparse, tags_until)
             if not (folder / "HEAD").exists():
-                return None
+                yield None
+                return
             os.utime(folder)
             self._forget_oldest()
-            return _described(folder)
+            yield _described(folder)
 
     def _make(
         self, commit: str, folder: Path, sparse: Sequence[str], tags_until: int | None

@@ -62,12 +62,12 @@ async def history_file(run: ActiveRun, commit: str, clone_url: str) -> HistoryAr
     path = run.trees_dir / f"{run.record.id}-{commit}-history.tar"
 
     def write() -> HistoryArchive | None:
-        found = histories.of(commit, config.tree.sparse)
-        if found is None:
-            return None
-        with atomic_file(path) as part:
-            made = found.write_tar(part)
-        return replace(made, file=path)
+        with histories.held(commit, config.tree.sparse) as found:
+            if found is None:
+                return None
+            with atomic_file(path) as part:
+                made = found.write_tar(part)
+            return replace(made, file=path)
 
     try:
         return await asyncio.to_thread(write)

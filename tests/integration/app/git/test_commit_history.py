@@ -1,5 +1,6 @@
 """A commit's own history: its ancestors whole, nothing later, and cheap for the next commit."""
 
+import fcntl
 import shutil
 import subprocess
 import tarfile
@@ -231,3 +232,19 @@ def test_a_mirror_of_a_shallow_clone_has_what_the_clone_has(
     history = CommitHistories(local.mirror, tmp_path / "h").of(local.commit)
     assert history is not None and (history.commits, history.is_cut) == (7, True)
     assert git(checkout(history), "describe") == "v3"
+
+
+def test_others_do_not_take_the_place_of_one_that_is_read(
+    mirror: Mirror, origin: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "kept"
+    commits = git(origin, "rev-list", "--max-count=6", "--no-merges", "base").split()
+    with CommitHistories(mirror, folder).held(commits[0]) as found:
+        # The kernel's lock keeps out whoever would make room for other commits.
+        with (folder / ".lock").open("w") as other, pytest.raises(BlockingIOError):
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        assert found is not None
+        assert found.write_tar(tmp_path / "history.tar").commits == found.commits
+    for commit in commits[1:]:
+        CommitHistories(mirror, folder).of(commit)
+    assert not found.folder.exists()
