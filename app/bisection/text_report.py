@@ -42,5 +42,8 @@ def _answer(found: Bisection, commits: dict[str, Commit]) -> list[str]:
 
 
 def _named(commit: Commit) -> str:
-    day = datetime.fromtimestamp(commit.at, UTC).date().isoformat()
+    try:
+        day = datetime.fromtimestamp(commit.at, UTC).date().isoformat()
+    except (ValueError, OverflowError, OSError):  # git takes any number for a time
+        day = "no date"
     return f"{commit.id[:12]} ({day}, {commit.author}): {commit.subject}"

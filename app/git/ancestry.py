@@ -40,7 +40,7 @@ def log(mirror: Mirror, commit: str, most: int) -> list[Commit]:
                     id=own,
                     parents=tuple(above.split()),
                     author=author,
-                    at=int(at),
+                    at=int(at or 0),  # a broken commit has none
                     subject=subject,
                 )
             )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from app.git import ancestry
 from app.git.commit_history import CommitHistories, CommitHistory, HistoryLimits
 from app.git.local import mirror_local
 from app.git.mirror import Mirror
@@ -248,3 +249,11 @@ def test_others_do_not_take_the_place_of_one_that_is_read(
     for commit in commits[1:]:
         CommitHistories(mirror, folder).of(commit)
     assert not found.folder.exists()
+
+
+def test_a_commit_without_a_time_is_listed(origin: Path) -> None:
+    raw = f"tree {git(origin, 'rev-parse', 'base^{tree}')}\nauthor A\ncommitter A\n\nOdd\n"
+    ask = ["git", "hash-object", "-t", "commit", "-w", "--literally", "--stdin"]
+    made = subprocess.run(ask, cwd=origin, input=raw.encode(), capture_output=True, check=True)
+    [odd] = ancestry.log(Mirror(origin / ".git", ""), made.stdout.decode().strip(), 9)
+    assert (odd.at, odd.subject) == (0, "Odd")
