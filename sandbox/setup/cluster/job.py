@@ -43,6 +43,8 @@ _AUTH = "/run/registry/config.json"
 _CA = "/run/registry-ca/ca.crt"
 _BUILD_USER = 1000
 """The user of `moby/buildkit:rootless`, which has subordinate users in that image."""
+_COPIER_HOME = "/copier"
+"""Not where `build` may write: skopeo reads settings and names of programs there."""
 _STATE = "/home/user/.local/share/buildkit"
 _GRACE_S = 1800.0
 """For the copies of images, besides the time that the commands have."""
@@ -142,6 +144,7 @@ def _pod(spec: JobSpec, settings: BuildSettings) -> dict[str, Any]:
         {"name": "work", "emptyDir": {"sizeLimit": room}},
         {"name": "state", "emptyDir": {"sizeLimit": room}},
         {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}},
+        {"name": "copier", "emptyDir": {"sizeLimit": "64Mi"}},
     ]
     secret: list[dict[str, Any]] = []
     ca: list[dict[str, Any]] = []
@@ -198,7 +201,8 @@ def _copier(
     ca: list[dict[str, Any]],
 ) -> dict[str, Any]:
     proxy = f"http://127.0.0.1:{REGISTRY_PORT}"
-    variables = {"HTTPS_PROXY": proxy, "HTTP_PROXY": proxy, "NO_PROXY": "", "HOME": "/work"}
+    variables = {"HTTPS_PROXY": proxy, "HTTP_PROXY": proxy, "NO_PROXY": ""}
+    variables["HOME"] = _COPIER_HOME
     if ca:
         variables["SSL_CERT_FILE"] = _CA
     auth = ["--authfile", _AUTH] if secret else []
@@ -220,6 +224,7 @@ def _copier(
         "volumeMounts": [
             {"name": "work", "mountPath": "/work"},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - in the container
+            {"name": "copier", "mountPath": _COPIER_HOME},
             *secret,
             *ca,
         ],

@@ -118,6 +118,9 @@ def test_only_the_copies_of_images_see_the_registrys_secret() -> None:
     }
     assert "registry" not in mounts["build"] | mounts["relay"]
     assert "registry" in mounts["fetch"] & mounts["push"]
+    homes = [e["value"] for e in containers["push"]["env"] if e["name"] == "HOME"]
+    [home] = [m for m in containers["push"]["volumeMounts"] if m["mountPath"] in homes]
+    assert home["name"] not in mounts["build"], "skopeo's settings are no repository's to write"
     assert "build" in [c["name"] for c in pod["initContainers"]], "it has ended before the push"
     assert pod["automountServiceAccountToken"] is False
     assert not any(pod[name] for name in ("hostNetwork", "hostPID", "shareProcessNamespace"))
