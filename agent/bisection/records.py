@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Literal
 
 from agent.journal.events import CommitOutcome as Outcome
 from agent.model import Record
 
-__all__ = ["Bisection", "Commit", "Finding", "Outcome", "Trial"]
+__all__ = ["Bisection", "Commit", "Finding", "Outcome", "Trial", "day_of"]
 
 
 class Commit(Record):
@@ -56,3 +57,11 @@ class Bisection(Record):
     def runs(self) -> int:
         """How often the reproduction was tried."""
         return len(self.trials)
+
+
+def day_of(at: int) -> str:
+    """The day (UTC) of a commit's time, in seconds since 1970; git takes any number for one."""
+    try:
+        return datetime.fromtimestamp(at, UTC).date().isoformat()
+    except (ValueError, OverflowError, OSError):
+        return "no date"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
-from agent.bisection.records import Bisection, Commit
+from agent.bisection.records import Bisection, Commit, day_of
 from app.bisection.command import BisectAnswer
 
 _SHOWN = 20
@@ -42,8 +40,4 @@ def _answer(found: Bisection, commits: dict[str, Commit]) -> list[str]:
 
 
 def _named(commit: Commit) -> str:
-    try:
-        day = datetime.fromtimestamp(commit.at, UTC).date().isoformat()
-    except (ValueError, OverflowError, OSError):  # git takes any number for a time
-        day = "no date"
-    return f"{commit.id[:12]} ({day}, {commit.author}): {commit.subject}"
+    return f"{commit.id[:12]} ({day_of(commit.at)}, {commit.author}): {commit.subject}"

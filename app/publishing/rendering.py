@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from agent.bisection.records import day_of
 from app.repo_config.schema import Language
 from app.sanitize.markdown import Markdown, code, fenced, inline, prose
 
@@ -46,7 +46,7 @@ def _environment(escape: Callable[[str], str], language: Language) -> Environmen
         "code": code,
         "inline": inline,
         "ours": Markdown,
-        "day": lambda at: datetime.fromtimestamp(at, UTC).date().isoformat(),
+        "day": day_of,
     }
     return environment
 

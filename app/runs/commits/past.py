@@ -15,6 +15,7 @@ from app.runs import trees
 from app.runs.active_run import ActiveRun
 from app.sandboxes.environment import environment_request
 from app.sandboxes.manifests import manifests_of
+from sandbox.environment.own_process import in_own_process
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError
 from sandbox.protocol import Sandbox
 
@@ -68,9 +69,9 @@ class RunPast:
         repository = f"{run.record.repository} [{run.record.repository_id}]"
         async with self._preparing:
             if not self._made:
-                key = await asyncio.to_thread(manifests_of, self._base, repository, "")
+                key = await in_own_process(manifests_of, self._base, repository, "")
                 self._made[key] = self._base
-            key = await asyncio.to_thread(manifests_of, tree, repository, "")
+            key = await in_own_process(manifests_of, tree, repository, "")
             if key not in self._made:
                 default = (await run.forge.repository()).default_branch
                 on_default = await asyncio.to_thread(self._mirror.is_on_branch, default, commit)
