@@ -11,6 +11,7 @@ from typing import Protocol
 
 from agent.bisection.records import Bisection, Commit, Trial
 from agent.bisection.search import Search
+from agent.cancellation import within
 from agent.errors import AgentError
 from agent.gate.compare import ReproductionRun
 from agent.gate.sandbox_runs import CannotWrite, run_reproduction
@@ -80,20 +81,22 @@ async def find_culprit(
     search = Search(past.commits, likely, good_is_known=bool(good))
     trials: list[Trial] = []
 
-    async def try_all(commits: Sequence[str]) -> None:
+    async def try_all(commits: Sequence[str]) -> bool:
         for trial in await asyncio.gather(*(_try(past, c, declared, limits) for c in commits)):
             trials.append(trial)
             on_trial(trial)
+        return True
 
-    if good:
-        await try_all([good])
+    chosen: Sequence[str] = [good] if good else ()
     while True:
-        spent = time.monotonic() - begun > limits.minutes * 60
-        over = spent or len(trials) >= limits.runs
+        # A commit may need a set-up of many minutes: it is broken off when the time is up.
+        left_s = limits.minutes * 60 - (time.monotonic() - begun)
+        over = left_s <= 0 or not await within(left_s, try_all(chosen))
+        over = over or len(trials) >= limits.runs
         if (verdict := search.verdict(trials, limit_reached=over)) is not None:
             return verdict
         places = min(limits.places, limits.runs - len(trials))
-        await try_all(search.next_commits(trials, places))
+        chosen = search.next_commits(trials, places)
 
 
 async def _paths(past: Past) -> Collection[str]:

@@ -56,9 +56,12 @@ class MirrorPast:
             raise
         except SandboxError as error:
             raise CannotRun(f"Its environment cannot be made: {error}") from None
-        return await self._trees.open(
-            run_id=f"bisect-{commit[:12]}", purpose="bisect", image=environment.image, tree=tree
-        )
+        try:
+            return await self._trees.open(
+                run_id=f"bisect-{commit[:12]}", purpose="bisect", image=environment.image, tree=tree
+            )
+        finally:
+            tree.unlink(missing_ok=True)  # forty trees of a large repository would fill the disk
 
     async def touching(self, paths: Collection[str]) -> Collection[str]:
         """The commits that changed one of these files."""

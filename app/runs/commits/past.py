@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -38,6 +39,8 @@ class RunPast:
         self._made: dict[str, Path] = {}
         """A tree whose environment is made, by what decides it."""
         self._preparing = asyncio.Lock()
+        self._own = secrets.token_hex(4)
+        """In the names of its files: another attempt may look at the same commits."""
 
     @property
     def commits(self) -> Sequence[Commit]:
@@ -47,7 +50,7 @@ class RunPast:
     async def open(self, commit: str) -> Sandbox:
         """A fresh sandbox with a commit's tree. Raises `CannotRun`, `SandboxError`."""
         run = self._run
-        tree = run.trees_dir / f"{run.record.id}-{commit}.tar"
+        tree = run.trees_dir / f"{run.record.id}-{commit}-{self._own}.tar"
         try:
             await self._prepare(commit, tree)
         except GitError as error:
@@ -56,7 +59,12 @@ class RunPast:
             raise
         except SandboxError as error:
             raise CannotRun(f"Its environment cannot be made: {error}") from None
-        return await run.services.sandboxes.open(run.record.id, f"bisect-{commit[:12]}", tree)
+        try:
+            return await run.services.sandboxes.open(run.record.id, f"bisect-{commit[:12]}", tree)
+        finally:
+            # Thirty trees of a large repository would fill the disk.
+            if tree not in self._made.values():
+                tree.unlink(missing_ok=True)
 
     async def _prepare(self, commit: str, tree: Path) -> None:
         run, services = self._run, self._run.services

@@ -1,5 +1,6 @@
 """Searches through real git histories whose culprit is known, with the reproduction really run."""
 
+import asyncio
 import math
 import statistics
 from collections.abc import Callable
@@ -229,3 +230,19 @@ async def test_the_limit_of_runs_holds(tmp_path: Path) -> None:
     blind = REPRODUCTION.model_copy(update={"observed": "wrong total"})
     found = await find_culprit(GitPast(tmp_path / "work"), blind, BisectLimits(runs=2))
     assert found.runs == 2 and found.finding == "unfinished" and len(found.suspects) > 1
+
+
+async def test_a_set_up_without_end_is_broken_off_when_the_time_is_up(tmp_path: Path) -> None:
+    history = History()
+    straight(history)
+    history.write(tmp_path / "work")
+
+    class Slow(GitPast):
+        async def open(self, commit: str) -> LocalSandbox:
+            if commit != self.commits[0].id:
+                await asyncio.sleep(3600)
+            return await super().open(commit)
+
+    limits = BisectLimits(minutes=0.02)
+    found = await find_culprit(Slow(tmp_path / "work"), REPRODUCTION, limits)
+    assert (found.finding, found.runs) == ("unfinished", 0)
