@@ -8,7 +8,7 @@ from agent.journal.events import HunkEvidence
 from agent.proving.records import RED_THEN_GREEN, ChangeProof
 from app.github.records import Annotation, CheckReport, CheckStatus, Conclusion
 from app.proving.service import from_report
-from app.proving.text_report import HEADLINES, headline, suite_words, telling_line
+from app.proving.text_report import HEADLINES, headline, needing, suite_words, telling_line
 from app.publishing.pull_request import CHECK_LIMIT
 from app.repo_config.schema import Prove
 from app.sanitize.markdown import Markdown, code, fenced, fit, inline, visible
@@ -121,7 +121,7 @@ def _parts(proof: Proof, found: ChangeProof) -> list[str]:
     others = [test for test in found.tests if test.said not in RED_THEN_GREEN]
     hunks = found.judged.hunks if found.judged is not None else ()
     needed = [
-        f"{_place(hunk)}, needed by {inline(hunk.needed_by)}" for hunk in hunks if hunk.needed_by
+        f"{_place(hunk)}, needed by {inline(needing(hunk))}" for hunk in hunks if hunk.needed_by
     ]
     parts = [
         f"**{inline(headline(found), 2000)}**\n\n{about}",

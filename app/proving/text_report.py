@@ -45,7 +45,7 @@ def text_report(proof: ChangeProof) -> str:
     others = [test for test in proof.tests if test.said not in RED_THEN_GREEN]
     lines += _listed("Other tests of the change", [f"{test.name}: {test.said}" for test in others])
     hunks = proof.judged.hunks if proof.judged is not None else ()
-    needed = [f"{h.path}:{h.line}, needed by {_needing(h)}" for h in hunks if h.needed_by]
+    needed = [f"{h.path}:{h.line}, needed by {needing(h)}" for h in hunks if h.needed_by]
     lines += _listed("Hunks of source that a test needs", needed)
     unneeded = [f"{h.path}:{h.line}" for h in proof.unneeded]
     lines += _listed("Hunks of source that no test needs", unneeded)
@@ -55,7 +55,7 @@ def text_report(proof: ChangeProof) -> str:
     return "\n".join(lines)
 
 
-def _needing(hunk: HunkEvidence) -> str:
+def needing(hunk: HunkEvidence) -> str:
     """What needs a hunk. Nobody declared a reproduction here: it is what the report has shown."""
     return "what is shown above" if hunk.needed_by == REPRODUCTION else hunk.needed_by
 
