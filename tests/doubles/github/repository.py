@@ -120,6 +120,11 @@ def keep_pull_head(git: Path, source: Path, number: int, sha: str) -> None:
         run(git, "fetch", "-q", str(source), f"+{sha}:{ref}")
 
 
+def drop_pull_head(git: Path, number: int) -> None:
+    """Take that ref away again: the pull request was not made."""
+    run(git, "update-ref", "-d", f"refs/pull/{number}/head")
+
+
 def refs(git: Path) -> dict[str, str]:
     """Every ref with the object it names."""
     lines = run(git, "for-each-ref", "--format=%(objectname) %(refname)").splitlines()

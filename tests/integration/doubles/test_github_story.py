@@ -143,6 +143,8 @@ def test_pull_requests_are_checked_against_the_real_branches(
     seen.create_pull(base="main", head=BRANCH, title="x", draft=True)
     with pytest.raises(GithubException, match="A pull request already exists"):
         seen.create_pull(base="main", head=BRANCH, title="y")
+    listed = git("ls-remote", remote(github_server, token(github_server)), "refs/pull/*")
+    assert [line.split()[1] for line in listed.stdout.splitlines()] == ["refs/pull/1/head"]
 
 
 def test_an_expired_token_is_refused_by_api_and_git(

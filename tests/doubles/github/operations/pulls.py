@@ -86,15 +86,19 @@ def create_pull(call: Call) -> Answer:
         raise invalid("PullRequest", "base", "invalid")
     if head_sha is None:
         raise invalid("PullRequest", "head", "invalid")
-    number = len(repo.issues) + 1
-    git.keep_pull_head(repo.git, source.git, number, head_sha)
-    if not git.commits_between(repo.git, base_sha, head_sha):
-        raise _custom(f"No commits between {base} and {branch}")
-    if git.merge_base(repo.git, base_sha, head_sha) is None:
-        raise _custom(f"The {branch} branch has no history in common with {base}")
     head_repo_id = 0 if source is repo else source.id
     if _open_pull(call, branch, base, head_repo_id):
         raise _custom(f"A pull request already exists for {source.owner.login}:{branch}.")
+    number = len(repo.issues) + 1
+    git.keep_pull_head(repo.git, source.git, number, head_sha)  # a fork's commit has to be here
+    try:
+        if not git.commits_between(repo.git, base_sha, head_sha):
+            raise _custom(f"No commits between {base} and {branch}")
+        if git.merge_base(repo.git, base_sha, head_sha) is None:
+            raise _custom(f"The {branch} branch has no history in common with {base}")
+    except GithubError:
+        git.drop_pull_head(repo.git, number)
+        raise
     item = Issue(
         id=call.world.next_id(),
         number=number,
