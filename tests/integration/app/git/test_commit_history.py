@@ -3,7 +3,6 @@
 import fcntl
 import shutil
 import subprocess
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,8 +72,7 @@ def checkout(tmp_path: Path) -> Callable[[CommitHistory], Path]:
         place = tmp_path / f"checkout-{len(list(tmp_path.iterdir()))}"
         place.mkdir()
         history.write_tar(place / "h.tar")
-        with tarfile.open(place / "h.tar") as archive:
-            archive.extractall(place, filter="data")
+        subprocess.run(["tar", "-x", "-f", "h.tar"], cwd=place, check=True)
         (place / "h.tar").unlink()
         git(place, "checkout", "-q", "-f", "HEAD")
         git(place, "fsck", "--full", "--strict")
@@ -200,8 +198,7 @@ def test_paths_outside_of_a_sparse_tree_are_not_deleted_files(
     place = tmp_path / "sparse"
     place.mkdir()
     history.write_tar(tmp_path / "h.tar")
-    with tarfile.open(tmp_path / "h.tar") as archive:
-        archive.extractall(place, filter="data")
+    subprocess.run(["tar", "-x", "-f", "../h.tar"], cwd=place, check=True)
     (place / "file.txt").write_text("37\n")
     assert git(place, "status", "--porcelain") == ""
 
