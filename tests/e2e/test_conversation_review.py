@@ -274,6 +274,7 @@ def test_a_failed_check_of_the_default_branch_becomes_an_issue_and_a_pull_reques
         assert len(story.store.list_runs().runs) == 1
 
 
+@pytest.mark.long
 def test_a_failed_check_of_a_labelled_pull_request_is_fixed_towards_its_branch(
     github_server: GithubServer, github_world: GithubWorld, tmp_path: Path
 ) -> None:
@@ -339,6 +340,7 @@ def test_somebody_elses_commits_stay_and_the_rerun_button_proves_again(
         assert not any("Delete everything" in task for task in story.tasks())
 
 
+@pytest.mark.long
 def test_somebody_pushes_while_a_round_works(
     github_server: GithubServer, github_world: GithubWorld, tmp_path: Path
 ) -> None:

@@ -101,6 +101,7 @@ def test_a_run_at_work_goes_on_under_new_names_and_a_new_installation(
     assert run.pull_request == pull["html_url"]
 
 
+@pytest.mark.long
 def test_a_transfer_to_an_account_with_the_app_changes_nothing_else(
     story: Story, github_world: GithubWorld
 ) -> None:

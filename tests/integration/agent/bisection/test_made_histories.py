@@ -169,6 +169,7 @@ async def test_the_culprit_is_exact(make: Callable[[History], int], tmp_path: Pa
     assert (found.finding, found.culprit) == ("found", ids[culprit]), found
 
 
+@pytest.mark.long
 async def test_without_a_stack_trace_it_is_exact_too_and_runs_are_few(tmp_path: Path) -> None:
     blind, spent = REPRODUCTION.model_copy(update={"observed": "wrong total"}), []
     for make in MADE:
