@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -44,10 +45,10 @@ class MirrorPast:
 
         Raises `CannotRun`, `SandboxError`.
         """
-        tree = self._folder / f"{commit}.tar"
+        # A file of its own: two attempts may look at the same commit.
+        tree = self._folder / f"{commit}-{secrets.token_hex(4)}.tar"
         try:
-            if not tree.exists():
-                await asyncio.to_thread(self._mirror.tree_tar, commit, tree)
+            await asyncio.to_thread(self._mirror.tree_tar, commit, tree)
         except GitError as error:
             raise CannotRun(f"Its tree cannot be read: {error}") from None
         try:

@@ -25,7 +25,7 @@ from app.git.commit_history import HistoryArchive
 from app.publishing.facts import Phase, RunFacts
 from app.runs import trees
 from app.runs.active_run import ISSUE_LOG, ActiveRun
-from app.runs.commits.past import past_of
+from app.runs.commits.past import RunPast, past_of
 from app.sandboxes.competition import unfit_by
 from app.sandboxes.kept_base import FOLDER, kept_base
 from app.telemetry import logs, metrics, tracing
@@ -58,7 +58,7 @@ class SandboxFiles:
     """What the sandboxes of attempts are filled with."""
 
     tree: Path
-    clone_url: str
+    past: RunPast | None
     history: HistoryArchive | None
     """Not for the gate's: what a change does must not depend on it."""
 
@@ -70,6 +70,7 @@ async def debug(
     run.phase("debugging")
     tree = await trees.tree_file(run, plan.tree, clone_url)
     history = await trees.history_file(run, plan.tree, clone_url)
+    past = await past_of(run, plan.tree, clone_url, tree)
     config = await run.services.config(run.forge)
     settings = run.services.settings
     kept = run.store.get_log(run.record.id, ISSUE_LOG)
@@ -97,7 +98,7 @@ async def debug(
 
     async def run_one(number: int) -> AttemptState:
         return await _run_attempt(
-            run, task, plan, number, SandboxFiles(tree, clone_url, history), progress
+            run, task, plan, number, SandboxFiles(tree, past, history), progress
         )
 
     async with _status_updates(run, facts, pull, progress):
@@ -179,7 +180,6 @@ async def _run_attempt(
     async def open_fresh() -> Sandbox:
         return await sandboxes.open(run_id, f"gate-{number}", files.tree)
 
-    past = await past_of(run, plan.tree, files.clone_url, files.tree)
     model = run.services.model(run_id, number - 1, waiting)
     try:
         with metrics.track_attempt():
@@ -195,7 +195,7 @@ async def _run_attempt(
                 on_event=observe,
                 judge_with=plan.judge_with,
                 base_run=_base_run(run, files.tree),
-                past=past,
+                past=files.past,
             )
     finally:
         await model.close()

@@ -16,9 +16,12 @@ from app.runs import trees
 from app.runs.active_run import ActiveRun
 from app.sandboxes.environment import environment_request
 from app.sandboxes.manifests import manifests_of
+from app.telemetry import logs
 from sandbox.environment.own_process import in_own_process
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError
 from sandbox.protocol import Sandbox
+
+_log = logs.get(__name__)
 
 
 class RunPast:
@@ -39,8 +42,6 @@ class RunPast:
         self._made: dict[str, Path] = {}
         """A tree whose environment is made, by what decides it."""
         self._preparing = asyncio.Lock()
-        self._own = secrets.token_hex(4)
-        """In the names of its files: another attempt may look at the same commits."""
 
     @property
     def commits(self) -> Sequence[Commit]:
@@ -50,7 +51,8 @@ class RunPast:
     async def open(self, commit: str) -> Sandbox:
         """A fresh sandbox with a commit's tree. Raises `CannotRun`, `SandboxError`."""
         run = self._run
-        tree = run.trees_dir / f"{run.record.id}-{commit}-{self._own}.tar"
+        # A file of its own: two attempts may look at the same commit.
+        tree = run.trees_dir / f"{run.record.id}-{commit}-{secrets.token_hex(4)}.tar"
         try:
             await self._prepare(commit, tree)
         except GitError as error:
@@ -69,9 +71,8 @@ class RunPast:
     async def _prepare(self, commit: str, tree: Path) -> None:
         run, services = self._run, self._run.services
         config = await services.config(run.forge)
-        if not tree.exists():
-            places = self._mirror, commit, self._clone_url, tree
-            await trees.write_tree_of(services, run.forge, config, *places)
+        places = self._mirror, commit, self._clone_url, tree
+        await trees.write_tree_of(services, run.forge, config, *places)
         if services.prepare is None:
             return
         repository = f"{run.record.repository} [{run.record.repository_id}]"
@@ -95,11 +96,15 @@ class RunPast:
 
 
 async def past_of(run: ActiveRun, commit: str, clone_url: str, base: Path) -> RunPast | None:
-    """The past of a run's base; None where the repository or the operator wants none."""
+    """The past of a run's base; None where none is wanted, or git cannot read it."""
     config = await run.services.config(run.forge)
     if not config.history:
         return None
     mirror = await trees.mirror_with(run, commit, clone_url)
     most = run.services.settings.history_commits
-    commits = await asyncio.to_thread(ancestry.log, mirror, commit, most)
+    try:
+        commits = await asyncio.to_thread(ancestry.log, mirror, commit, most)
+    except GitError as error:  # the tree is there: the run can do without
+        _log.warning("no older commits for the run", run=run.record.id, why=str(error))
+        return None
     return RunPast(run, mirror, clone_url, commits, base)
