@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 import sys
 from collections.abc import MutableMapping
-from typing import Any, Literal
+from typing import Any, Literal, TextIO, cast
 
 import structlog
 
@@ -88,8 +89,21 @@ def _for_terminals(colors: bool) -> list[Any]:
     return [_make_visible, structlog.dev.ConsoleRenderer(colors=colors)]
 
 
+class _Stderr(io.TextIOBase):
+    """Standard error as it is at each line: a logger may outlive the one that it began with."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
+_STDERR = _Stderr()
+
+
 def _to_stderr(*_: object) -> structlog.PrintLogger:
-    return structlog.PrintLogger(sys.stderr)
+    return structlog.PrintLogger(cast(TextIO, _STDERR))
 
 
 # Commands that configure nothing print their few lines, beside their output and not within it; what
