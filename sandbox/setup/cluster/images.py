@@ -50,6 +50,8 @@ _START_S = 300.0
 _COPY_S = 1200.0
 _FEED_S = 900.0
 _ANSWER_S = 5.0
+_REASON_S = 5.0
+"""How long a pod that broke off may take to say why."""
 _AWAY_S = 60.0
 """How long the API server may not answer before a set-up is given up."""
 _LOG_BYTES = 512 * 1024
@@ -182,11 +184,12 @@ class ClusterImages:
             log = await self._log(pod, "build")
             why = f"not done within {limit_s:.0f} s"
             raise SetupFailed(environment, "the whole set-up", why, log, [*proxy.refused]) from None
-        except _PodFailed as failed:
+        except SandboxError as error:
+            # A pod that is ended takes its network and its streams along: its own reason says more.
+            if not (why := await self._why_ended(pod)):
+                raise error
             log = await self._log(pod, "build")
-            raise SetupFailed(
-                environment, "the whole set-up", str(failed), log, [*proxy.refused]
-            ) from None
+            raise SetupFailed(environment, "the whole set-up", why, log, [*proxy.refused]) from None
         if built.exit_code != 0:
             raw = await self._log(pod, "build", plain=False)
             command, why = failed_command(environment, raw)
@@ -243,18 +246,30 @@ class ClusterImages:
             raise SandboxError(OPEN_NETWORK)
         self._api.closed_namespaces.add(namespace)
 
+    async def _why_ended(self, pod: str) -> str:
+        """Why the cluster ended the pod, which its description may say a moment later.
+
+        Empty: it did not.
+        """
+        deadline = time.monotonic() + _REASON_S
+        while True:
+            try:
+                why = states.pod_failure(await self._pod(pod))
+            except SandboxGone:
+                return "the cluster deleted its pod"
+            if why or time.monotonic() > deadline:
+                return why
+            await asyncio.sleep(_POLL_S)
+
     async def _end_of(self, pod: str, container: str, limit_s: float) -> states.Ended:
-        """Wait for a container's end. Raises `TimeoutError`, `_PodFailed`, `SandboxError`."""
+        """Wait for a container's end. Raises `TimeoutError`, `SandboxError`."""
         async with asyncio.timeout(limit_s):
             while True:
-                try:
-                    found = await self._pod(pod)
-                except SandboxGone:
-                    raise _PodFailed("the cluster deleted its pod") from None
+                found = await self._pod(pod)
+                if why := states.pod_failure(found):
+                    raise SandboxGone(f"The cluster ended the set-up's pod: {why}")
                 if (done := states.ended(found, container)) is not None:
                     return done
-                if why := states.pod_failure(found):
-                    raise _PodFailed(why)
                 await asyncio.sleep(_POLL_S)
 
     async def _feed(self, pod: str, context: Path) -> None:
@@ -264,9 +279,10 @@ class ClusterImages:
                 found = await self._pod(pod)
                 if states.is_running(found, "build"):
                     break
-                if states.ended(found, "build") or states.pod_failure(found):
-                    why = states.pod_failure(found)
-                    raise _PodFailed(why or "BuildKit did not start")
+                if states.ended(found, "build"):
+                    return  # its exit code and its log say why
+                if why := states.pod_failure(found):
+                    raise SandboxGone(f"The cluster ended the set-up's pod: {why}")
                 await asyncio.sleep(_POLL_S)
         size = (await asyncio.to_thread(context.stat)).st_size
         unpack = f"head -c {size} | tar -xf - -C {CONTEXT} && touch {READY}"
@@ -376,10 +392,6 @@ class ClusterImages:
 
     def _repository(self, scope: str) -> str:
         return f"{self._settings.registry}/{repository_name(self._owner, scope)}"
-
-
-class _PodFailed(SandboxError):
-    """The cluster ended the pod."""
 
 
 def repository_name(owner: str, scope: str) -> str:

@@ -61,8 +61,10 @@ SETUP_POLICY: dict[str, Any] = {
 """As for sandboxes: the way out leads through the API server, not through the pod's network."""
 
 # The tunnel opens when the container is seen to run.
+# One stream: logs do not keep the order of two, and the last line is told.
 _WHEN_OPEN = (
-    f'until (exec 3<>/dev/tcp/127.0.0.1/{REGISTRY_PORT}) 2>/dev/null; do sleep 0.2; done; exec "$@"'
+    f"until (exec 3<>/dev/tcp/127.0.0.1/{REGISTRY_PORT}) 2>/dev/null; do sleep 0.2; done; "
+    'exec "$@" 2>&1'
 )
 # Digests are looked up, not trusted: the layout has one image.
 _DIGEST = f'sed -n \'s/.*"digest":"\\(sha256:[0-9a-f]*\\)".*/\\1/p\' {_BASE}/index.json | head -n 1'
