@@ -16,7 +16,7 @@ from github import BadAttributeException, Github, GithubException
 from github.IssueComment import IssueComment
 from github.Repository import Repository as ApiRepository
 
-from app.github import checks, pulls
+from app.github import accounts, checks, pulls
 from app.github.answers import ODD, OddAnswer, check_answer, content_kind
 from app.github.app import (
     GithubApp,
@@ -204,6 +204,22 @@ class GithubForge:
                 raise
             return ""
         return str(data["login"])
+
+    async def commit_author(self, sha: str) -> str:
+        """Login of the person whose account GitHub names as a commit's author; empty for none."""
+        read = lambda: accounts.commit_author(self._client.requester, self._at, sha)  # noqa: E731
+        return await self._call(f"read who wrote {sha[:12]}", read)
+
+    async def is_collaborator(self, user: str) -> bool:
+        """Whether somebody was given access; to read a public repository is none."""
+
+        def read() -> bool:
+            found = accounts.is_collaborator(self._client.requester, self._at, user)
+            if not found:
+                self._read_repository()  # raises when it is the repository that is not there
+            return found
+
+        return await self._call("read a person's access", read)
 
     async def react(self, issue: int, reaction: Reaction, *, comment: int = 0) -> None:
         """React to an issue, or to a comment of it. Idempotent."""

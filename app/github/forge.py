@@ -58,6 +58,14 @@ class Forge(Protocol):
         """
         ...
 
+    async def commit_author(self, sha: str) -> str:
+        """Login of the person whose account GitHub names as a commit's author; empty for none."""
+        ...
+
+    async def is_collaborator(self, user: str) -> bool:
+        """Whether somebody was given access; to read a public repository is none."""
+        ...
+
     async def react(self, issue: int, reaction: Reaction, *, comment: int = 0) -> None:
         """React to an issue, or to a comment of it. Idempotent."""
         ...

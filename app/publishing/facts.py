@@ -85,6 +85,7 @@ def facts_of(
         language=preferences.language,
         reporter=preferences.reporter,
         reporter_id=preferences.reporter_id,
+        requester=run.triggered_by,
         remarks=preferences.remarks,
         gpu_seconds=gpu_seconds(model_s, settings.prices) if counted else None,
         recipe=recipe,
@@ -116,6 +117,8 @@ class RunFacts:
     reporter: str = ""
     """The issue's author, for a Co-authored-by line; empty: none is wanted."""
     reporter_id: int = 0
+    requester: str = ""
+    """Who asked for the run; empty: nobody did."""
     queue_place: int = 0
     """The run's place in the queue, from 1; 0: it is not waiting."""
     waits_for: str = ""

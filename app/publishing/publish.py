@@ -46,6 +46,7 @@ from app.publishing.pull_request import (
     pull_title,
 )
 from app.publishing.rendering import PHRASES
+from app.publishing.reviewers import people_who_know
 from app.publishing.unpublished import unpublished_comment
 from app.repo_config.effective import EffectiveConfig
 from app.repo_config.schema import PullRequests
@@ -152,6 +153,9 @@ async def publish(
     await _skip_if_refused(put_proof_check(forge, run, state, pull, ready=ready), note, "check")
     if preferences.reviewers_from_codeowners:
         await _skip_if_refused(_ask_owners(forge, mirror, run, state, pull), note, "reviewers")
+    if preferences.reviewers_from_history:
+        asking = _ask_people_who_know(forge, mirror, run, state, pull)
+        await _skip_if_refused(asking, note, "reviewers")
     if known.told == "comment":
         await _skip_if_refused(_say_published(forge, run, pull), note, "tell")
     facts = replace(run, no_drafts=not ready)
@@ -245,6 +249,15 @@ async def _ask_owners(
     refused = await forge.request_reviewers(pull.number, owners.people, owners.teams)
     if refused:
         _log.info("owners who cannot review", run=run.run_id, names=", ".join(refused))
+
+
+async def _ask_people_who_know(
+    forge: Forge, mirror: Mirror, run: RunFacts, state: AttemptState, pull: Pull
+) -> None:
+    people = await people_who_know(forge, mirror, run, state)
+    refused = await forge.request_reviewers(pull.number, people, ())
+    if refused:
+        _log.info("people who cannot review", run=run.run_id, names=", ".join(refused))
 
 
 async def _skip_if_refused(act: Awaitable[object], note: Note, step: Step) -> None:

@@ -114,7 +114,7 @@ def effective_config(settings: Settings, config: RepoConfig) -> EffectiveConfig:
         network=config.network.setup,
         hosts=hosts,
         policy=_policy(config),
-        pull_request=config.pull_request,
+        pull_request=_pull_request(settings, config),
         bounds=Bounds(
             organisation_at_once=settings.organisation_concurrency,
             repository_at_once=min(
@@ -138,6 +138,15 @@ def _permissions(settings: Settings, config: RepoConfig) -> Permissions:
     if "label" in config.permissions.model_fields_set:
         return config.permissions
     return config.permissions.model_copy(update={"label": settings.label_permission})
+
+
+def _pull_request(settings: Settings, config: RepoConfig) -> PullRequests:
+    """The repository's, and where it says nothing about reviewers, the operator's."""
+    if config.pull_request.reviewers_from_history is not None:
+        return config.pull_request
+    return config.pull_request.model_copy(
+        update={"reviewers_from_history": settings.reviewers_from_history}
+    )
 
 
 def _budget(most: Budget, config: RepoConfig) -> Budget:

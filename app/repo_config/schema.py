@@ -147,6 +147,11 @@ class PullRequests(_Section):
     reviewers_from_codeowners: bool = Field(
         False, description="Ask the owners of the changed files for a review."
     )
+    reviewers_from_history: bool | None = Field(
+        None,
+        description="Ask the author of the change that broke it, and the last authors of the "
+        "patched lines, for a review; empty: the operator's setting.",
+    )
     co_author_reporter: bool = Field(
         False, description="Name the issue's author in a Co-authored-by line."
     )

@@ -88,6 +88,13 @@ class GithubSettings(OperationSettings):
         "without it, or stop. Either way one comment names the line.",
     )
 
+    reviewers_from_history: bool = Field(
+        False,
+        description="Ask the author of the change that broke it, and the last authors of the "
+        "patched lines, to review the pull request: at most three people, only with access to the "
+        "repository. Off, because it sends notifications to people who did not ask for them.",
+    )
+
     concurrency: int = Field(4, ge=1, description="Concurrent runs, across all workers.")
     worker_concurrency: int = Field(2, ge=1, description="Concurrent runs in this process.")
     repository_concurrency: int = Field(1, ge=1, description="Concurrent runs per repository.")

@@ -9,10 +9,12 @@ import pytest
 
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.server import GithubServer
+from tests.stories import history_table
 from tests.stories.crashes import Crashes
 from tests.stories.table import STORIES
 from tests.stories.world import StoryWorld
 
+assert history_table  # its stories are listed, too
 WHOLE = bool(os.environ.get("PATCHWRIGHT_CHECK_STORIES"))
 REPRESENTATIVE = {
     "a-review-that-leads-to-nothing": 9,
@@ -21,6 +23,9 @@ REPRESENTATIVE = {
     "issue-locked-and-unlocked": 3,
     "push-refused-then-published": 4,
     "lists-are-stale": 2,
+    "who-broke-it-and-who-wrote-the-line-are-asked": 7,
+    "strangers-and-who-asked-for-the-run-are-not-asked": 0,
+    "a-refused-reviewer-is-no-loss": 0,
     "webhooks-twice-and-backwards": 6,
 }
 """Stories that are told with the tests, and the act that a crash follows."""

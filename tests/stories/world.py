@@ -8,6 +8,7 @@ the steps' results, as strict as DBOS about their order.
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,6 +22,7 @@ from agent.journal.events import (
     AttemptEnded,
     AttemptStarted,
     Check,
+    CulpritSearched,
     GateJudged,
     ReproductionDeclared,
     RunEnded,
@@ -90,6 +92,8 @@ class StoryWorld:
 
     finds: bool = True
     """Whether attempts find a fix."""
+    culprit: str = ""
+    """The commit that they find to have broken it."""
     attempts: int = 0
     """How many attempts were made, with a model."""
     proofs: int = 0
@@ -303,7 +307,7 @@ class StoryWorld:
                 self.attempts += 1
                 wanted = REVIEWED if plan.feedback else FIXED
                 events = (
-                    attempt(plan.first, plan.tree, self.change_of(plan.tree, wanted))
+                    attempt(plan.first, plan.tree, self.change_of(plan.tree, wanted), self.culprit)
                     if self.finds
                     else failed_attempt(plan.first, plan.tree)
                 )
@@ -330,14 +334,17 @@ class StoryWorld:
         header = f"diff --git a/{name} b/{name}\n--- a/{name}\n+++ b/{name}\n"
         return (others + "\n" if others else "") + header + own[own.index("@@") :] + "\n"
 
-    def commit_on(self, branch: str, name: str = "notes.txt", text: str = "theirs\n") -> str:
+    def commit_on(
+        self, branch: str, name: str = "notes.txt", text: str = "theirs\n", *, author: str = ""
+    ) -> str:
         """Somebody's commit on a branch; a push, with its webhooks."""
         who = self.person("ann")
-        clone = self.folder / f"clone-{branch.replace('/', '-')}-{name.replace('/', '-')}"
+        clone = Path(tempfile.mkdtemp(dir=self.folder))
         git(self.folder, "clone", "-q", "-b", branch, who.git_remote(self.repo), str(clone))
         (clone / name).write_text(text)
+        by = [f"--author={author}"] if author else []
         git(clone, "add", "-A")
-        git(clone, "commit", "-qm", "More")
+        git(clone, "commit", "-qm", "More", *by)
         git(clone, "push", "-q", "origin", branch)
         return git(clone, "rev-parse", "HEAD")
 
@@ -410,6 +417,11 @@ class StoryWorld:
         """The commits of the pull request."""
         return list(self.root("GET", f"/pulls/{self.pull()['number']}/commits"))
 
+    def requested_reviews(self) -> int:
+        """How often the App asked somebody for a review."""
+        kinds = [act.kind for act in self.server.world_state.acts if self.repo in act.path]
+        return kinds.count("pulls/request-reviewers")
+
     def picture(self) -> Json:
         """All that people see, without what differs from one repository to the next."""
         repo = self.server.world_state.repo(self.repo)
@@ -438,13 +450,15 @@ class StoryWorld:
         return seen
 
 
-def attempt(number: int, base: str, patch: str) -> list[AnyEvent]:
+def attempt(number: int, base: str, patch: str, culprit: str = "") -> list[AnyEvent]:
     """The journal of an attempt that found and proved a fix."""
+    searched = CulpritSearched(finding="found", commit=culprit, subject="S", author="A")
     events: list[AnyEvent] = [
         _started(base),
         ReproductionDeclared(
             command="pytest -q", expected_failure="E", observed="E", accepted=True
         ),
+        *([searched] if culprit else ()),
         Submitted(root_cause="The sum starts at `1`.", summary="Start at 0.", patch=patch),
         judged(patch, "proven"),
         AttemptEnded(outcome="proven"),

@@ -230,6 +230,10 @@ class Repo:
             return "admin"
         return self.roles.get(user.login.lower(), "none" if self.private else "read")
 
+    def is_collaborator(self, user: User) -> bool:
+        """Whether somebody was given access; to read a public repository is none."""
+        return user is self.owner or self.roles.get(user.login.lower(), "none") != "none"
+
 
 @dataclass
 class Installation:

@@ -11,7 +11,6 @@ from tests.doubles.github.operations.operation import (
     Call,
     GithubError,
     Table,
-    at_least,
     invalid,
     not_found,
     paged,
@@ -263,7 +262,7 @@ def request_reviewers(call: Call) -> Answer:
     item, pull = pull_of(call)
     for login in call.body.get("reviewers", []):
         who = call.world.user(login)
-        if who is None or not at_least(call.repo.role_of(who), "read") or who is item.user:
+        if who is None or not call.repo.is_collaborator(who) or who is item.user:
             raise GithubError(422, "Reviews may only be requested from collaborators.")
         if who not in pull.requested_reviewers:
             pull.requested_reviewers.append(who)

@@ -62,7 +62,7 @@ def collaborator_permission(call: Call) -> Answer:
 def check_collaborator(call: Call) -> Answer:
     """204 for a collaborator, 404 for others."""
     who = call.world.user(call.path["username"])
-    if who is None or (who.login.lower() not in call.repo.roles and who is not call.repo.owner):
+    if who is None or not call.repo.is_collaborator(who):
         raise not_found()
     return Answer(204)
 
