@@ -93,6 +93,8 @@ class ChangeProof(Record):
     """What was not looked at, and why, in sentences."""
     judged: GateJudged | None = None
     """The gate's verdict with all its checks; None where it was not asked."""
+    settings: str = ""
+    """Names the settings that it was made under; the same name, the same settings."""
 
     @property
     def unneeded(self) -> tuple[HunkEvidence, ...]:

@@ -158,6 +158,11 @@ class Mirror:
                 most_output=most,
             )
 
+    def forget_pull(self, pull: int) -> None:
+        """Let go of a pull request's head, so that git may collect what only it holds."""
+        with self._locked():
+            self._git("update-ref", "-d", f"refs/pull/{pull}/head")
+
     def check_access(self, token: str = "") -> None:
         """Ask the server whether this token may read the repository.
 

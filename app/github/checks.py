@@ -27,12 +27,11 @@ def put_check(requester: Requester, at: str, report: CheckReport, own_app: str) 
     In several requests where there are more annotations than one takes.
     """
     path = f"{at}/commits/{report.head_sha}/check-runs"
-    query = {"check_name": report.name, "filter": "all", "per_page": 100}
-    _, listed = requester.requestJsonAndCheck("GET", path, parameters=query)
+    listed = all_entries(requester, path, "check_runs", check_name=report.name, filter="all")
     # Any workflow with the right to write checks may make one with our name and id.
     own = [
         run
-        for run in listed["check_runs"]
+        for run in listed
         if run["external_id"] == report.external_id and _app_of(run) == own_app
     ]
     # GitHub shows the newest. There are two where its list was late for one who had just made one.

@@ -34,7 +34,9 @@ from app.proving.check_run import MARKER, check_run, proof_markdown, proof_of_ch
 from app.proving.service import (
     ChangeGone,
     fetch_change,
+    from_report,
     prove_on_forge,
+    settings_of,
     to_report,
 )
 from app.repo_config.effective import EffectiveConfig
@@ -114,15 +116,13 @@ async def _label_refused(context: EventContext, event: PullChanged) -> str:
 async def _automatic(context: EventContext, pull: Pull, known: Iterable[Proof]) -> AskedBy | None:
     """What has this pull request proven that nobody asks for just now; None: nothing."""
     services, rules = context.services, context.config.prove
-    if authorization.is_ours(pull.author, services.settings.github_app_slug):
+    if pull.author_is_bot and authorization.is_ours(pull.author, services.settings.github_app_slug):
         return None  # it carries its proof
-    prove_label = services.settings.prove_label
-    has_label = any(authorization.is_label(label, prove_label) for label in pull.labels)
+    labels = (services.settings.prove_label, *rules.labels)
+    has_label = any(authorization.is_label(mine, name) for mine in pull.labels for name in labels)
     # The label alone is not enough: somebody has to have put it there who may.
     if has_label and any(proof.asked_by == "label" for proof in known):
         return "label"
-    if any(authorization.is_label(label, name) for label in pull.labels for name in rules.labels):
-        return "settings"
     if any(name == "*" or name.casefold() == pull.author.casefold() for name in rules.authors):
         return "settings"
     if rules.paths:
@@ -248,17 +248,16 @@ def _asked_before(context: EventContext) -> Proof | None:
 async def _enqueue(context: EventContext, event: EventSource, proof: Proof) -> str:
     """Keep that a proof is asked for, and say so; cancel those that it replaces."""
     services, known = context.services, proofs_of(context.services)
-    over = "" if _asked_before(context) else _over_the_limit(services, proof)
-    replaced = known.ask(proof)
-    if over:
-        known.finish(proof.id, "", reason=over)
-    for each in replaced:
+    if not _asked_before(context) and (over := _over_the_limit(services, proof)):
+        # Kept as refused from the first: a crash does not let it pass.
+        refused = {"state": "done", "reason": over, "ended_at": now()}
+        proof = proof.model_copy(update=refused)
+    for each in known.ask(proof):
         await _tell_quietly(services, context.forge, each)
-    await tell(services, context.forge, context.config, known.get(proof.id))
-    if over:
-        return over
-    if known.get(proof.id).state == "done":
-        return f"proof {proof.id} is made"
+    kept = known.get(proof.id)
+    await tell(services, context.forge, context.config, kept)
+    if kept.state == "done":
+        return f"proof {proof.id} is made" if kept.verdict else kept.reason
     due = ProofDue(
         **event.model_dump(include=set(EventSource.model_fields)),
         proof_id=proof.id,
@@ -375,7 +374,7 @@ async def _make(services: Services, forge: Forge, config: EffectiveConfig, proof
     await tell(services, forge, config, known.get(proof.id))
     change = await fetch_change(services, forge, proof)
     await asyncio.to_thread(known.place, proof.id, change.base, change.trees)
-    if proof.asked_by == "merge_queue" and _carried_over(known, proof.id):
+    if proof.asked_by == "merge_queue" and _carried_over(known, proof.id, config):
         return
     try:
         found = await unless_stopped(
@@ -392,14 +391,20 @@ async def _make(services: Services, forge: Forge, config: EffectiveConfig, proof
         )
     except RunStopped:
         return
+    finally:
+        if proof.pull_number:
+            await asyncio.to_thread(change.mirror.forget_pull, proof.pull_number)
     lacking = "\n".join(found.missing)
     known.finish(proof.id, found.verdict, report=to_report(found), reason=lacking)
 
 
-def _carried_over(known: Proofs, proof_id: str) -> bool:
-    """Whether a merge group is the very change that was proven already; its proof is taken over."""
+def _carried_over(known: Proofs, proof_id: str, config: EffectiveConfig) -> bool:
+    """Whether a merge group is the very change that was proven already; its proof is taken over.
+
+    Not where the settings would have it proven otherwise now.
+    """
     earlier = known.same_change(known.get(proof_id))
-    if earlier is None:
+    if earlier is None or from_report(earlier.report).settings != settings_of(config):
         return False
     where = f"pull request {earlier.pull_number}" if earlier.pull_number else "an earlier group"
     why = f"It is the same change, on the same base, as that of {where}, whose proof this is."

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from agent.cancellation import within
+from agent.errors import ModelError
+from agent.model import Model
 from agent.proving.prove import prove_change
 from agent.proving.records import Change, ChangeProof
 from agent.proving.reproduce import WriteReproduction
@@ -22,6 +25,7 @@ from app.runs.commits.sandboxes import CommitSandboxes, commit_sandboxes, scope_
 from app.runs.services import Services
 from app.sandboxes.environment import TestedEnvironment, environment_request
 from app.sandboxes.kept_base import FOLDER, kept_base
+from app.storage import controls
 from app.storage.proofs import Proof
 from app.telemetry import logs
 from sandbox.errors import EngineUnavailable, SandboxError, SandboxGone
@@ -122,11 +126,22 @@ async def prove_on_forge(
             minutes = services.settings.proof_minutes
             proving = prove_change(asked, found.open, _say(proof), writer)
             proven = await within(minutes * 60, proving)
-            return proven or not_proven(change, f"The proof took more than {minutes:g} minutes.")
+            if proven is None:
+                return not_proven(change, f"The proof took more than {minutes:g} minutes.")
+            return proven.model_copy(update={"settings": settings_of(config)})
     except (EngineUnavailable, SandboxGone):
         raise
     except SandboxError as error:
         return not_proven(change, str(error).splitlines()[0][:500])
+
+
+def settings_of(config: EffectiveConfig) -> str:
+    """A name for all settings that a proof follows."""
+    followed = (
+        *(config.test_command, config.setup, config.image, config.dockerfile, config.network),
+        *(config.hosts, config.policy, config.tree, config.prove.head_setup),
+    )
+    return hashlib.sha256(repr(followed).encode()).hexdigest()[:16]
 
 
 async def _change(
@@ -162,17 +177,25 @@ def _writer(
     services: Services, config: EffectiveConfig, proof: Proof, change: Change
 ) -> WriteReproduction | None:
     """What writes a reproduction from the issue; None without a model that could."""
-    if services.settings.profile == "offline":
+    settings = services.settings
+    if settings.profile == "offline":
         return None
 
     async def waiting(_reason: str, _seconds: float) -> None:
         """Nobody is told: the proof comes when the model does."""
 
+    def model() -> Model:
+        limit = settings.tokens_per_day
+        if limit and controls.used_today(services.store.database) >= limit:
+            # Others' proofs need the place until there are tokens again.
+            raise ModelError(f"The installation has used today's {limit:,} tokens.")
+        return services.model(proof.id, 0, waiting)
+
     return writer_for(
         change,
         change.issue,
         config.budget,
-        lambda: services.model(proof.id, 0, waiting),
+        model,
         run_id=proof.id,
         repository=proof.repository,
     )

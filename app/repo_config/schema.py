@@ -177,7 +177,11 @@ class Prove(_Section):
         "everybody's.",
     )
     labels: tuple[Name, ...] = Field(
-        (), max_length=20, strict=False, description="So is every one with one of these labels,"
+        (),
+        max_length=20,
+        strict=False,
+        description="So is every one on which somebody who may (see `permissions`) put one of "
+        "these labels,",
     )
     paths: tuple[Glob, ...] = Field(
         (),

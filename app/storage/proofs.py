@@ -97,10 +97,10 @@ class Proofs:
             place = {name: row[name] for name in ("repository", "installation_id")}
             same = proofs.c.repository_id == proof.repository_id
             connection.execute(sa.update(proofs).where(same).values(**place))
-            if not proof.pull_number or not proof.is_live:
+            if not proof.pull_number or proof.state == "cancelled":
                 return []
             older = connection.execute(sa.select(proofs.c.id).where(replaced)).scalars().all()
-            why = f"Commit {proof.head_sha[:12]} is proven instead."
+            why = f"Commit {proof.head_sha[:12]} took its place."
             connection.execute(sa.update(proofs).where(replaced).values(**_cancelled(why)))
         return [self.get(proof_id) for proof_id in older]
 
@@ -149,7 +149,10 @@ class Proofs:
     def asked_lately(
         self, *, repository_id: int = 0, installation_id: int = 0, but: str = ""
     ) -> int:
-        """How many proofs were asked for within a day, in a repository or an installation."""
+        """How many proofs were asked for within a day, in a repository or an installation.
+
+        What was refused, or cancelled before its turn, does not count.
+        """
         column, value = (
             (proofs.c.repository_id, repository_id)
             if repository_id
@@ -158,6 +161,7 @@ class Proofs:
         query = sa.select(sa.func.count()).where(
             column == value,
             proofs.c.created_at > to_micros(now() - LIMIT_PERIOD),
+            sa.or_(proofs.c.state.in_(LIVE), proofs.c.begun_at.is_not(None)),
             proofs.c.id != but,
         )
         with self._reads.connect() as connection:

@@ -252,6 +252,26 @@ async def by_label(proving: Proving) -> None:
     assert len({run.head_sha for run in proving.checks()}) == 3
 
 
+async def by_a_label_of_theirs(proving: Proving) -> None:
+    """A label that the settings name counts when somebody put it there who may, also later."""
+    proving.configure("permissions:\n  label: write\nprove:\n  labels: [ready]\n")
+    world, number = proving.world, proving.offer()
+    world.person("tom", "triage").label(world.repo, number, "ready")
+    await world.work()
+    proving.push()
+    await world.work()
+    assert proving.ends() == []
+    world.person("max", "maintain").label(world.repo, number, "ready")
+    await world.work()
+    assert proving.ends() == []  # it is there already
+    world.person("max", "maintain").unlabel(world.repo, number, "ready")
+    world.person("max", "maintain").label(world.repo, number, "ready")
+    await world.work()
+    proving.push()
+    await world.work()
+    assert proving.ends() == ["success", "success"]
+
+
 async def by_author(proving: Proving) -> None:
     """Whom the settings name is proven without a word, and so is what touches a named path."""
     proving.configure(SETTINGS)
@@ -364,6 +384,24 @@ async def in_the_merge_queue(proving: Proving) -> None:
     assert proving.ends() == ["success"] * 3
 
 
+async def in_the_merge_queue_of_another_branch(proving: Proving) -> None:
+    """The proof of the very change is not taken over where the settings have changed since."""
+    world, number = proving.world, proving.offer()
+    main = world.root("GET", "/git/ref/heads/main")["object"]["sha"]
+    world.root("POST", "/git/refs", {"ref": "refs/heads/old", "sha": main})
+    world.person("dev").call("PATCH", f"/repos/{world.repo}/pulls/{number}", {"base": "old"})
+    proving.command(number)
+    await world.work()
+    for settings, proven in (("", 1), ("test_command: pytest -q tests\n", 2)):
+        if settings:
+            proving.configure(settings)
+        group = world.github.admin("merge-group", repo=world.repo, number=number)
+        await world.work()
+        world.github.admin("end-merge-group", repo=world.repo, group=group, reason="dequeued")
+        assert len(set(proving.proven)) == proven
+    assert proving.ends() == ["success"] * 3
+
+
 async def a_group_that_is_given_up(proving: Proving) -> None:
     """The queue lets the group go while it is proven: its check is cancelled."""
     proving.configure("prove:\n  paths: ['never/**']\n")
@@ -408,12 +446,14 @@ STORIES: dict[str, Tell] = {
     for tell in (
         by_command,
         by_label,
+        by_a_label_of_theirs,
         by_author,
         from_a_fork,
         a_draft,
         pushed_over_at_work,
         for_another_branch,
         in_the_merge_queue,
+        in_the_merge_queue_of_another_branch,
         a_group_that_is_given_up,
         run_again,
         branch_deleted_at_work,
@@ -422,12 +462,14 @@ STORIES: dict[str, Tell] = {
 REPRESENTATIVE = {
     "by_command": 3,
     "by_label": 0,
+    "by_a_label_of_theirs": 0,
     "by_author": 4,
     "from_a_fork": 0,
     "a_draft": 0,
     "pushed_over_at_work": 4,
     "for_another_branch": 0,
     "in_the_merge_queue": 0,
+    "in_the_merge_queue_of_another_branch": 0,
     "a_group_that_is_given_up": 2,
     "run_again": 6,
     "branch_deleted_at_work": 0,
@@ -647,3 +689,19 @@ async def test_thirty_at_once_within_the_days_limit(
     assert len(proving.proven) == limit
     refused = [run for run in proving.checks() if run.conclusion == "neutral"]
     assert all("The limit of" in run.output["summary"] for run in refused)
+
+
+async def test_a_crash_lets_no_proof_pass_the_days_limit(
+    server: GithubServer, github: GithubWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proving = prepared(
+        server, github, tmp_path, "prove-limit/shop", monkeypatch, repository_proofs_per_day=1
+    )
+    proving.command(proving.offer("one"))
+    await proving.world.work()
+    proving.world.crashes.at = len(proving.world.crashes.acts) + 2  # the reaction, the refusal
+    proving.command(proving.offer("two"))
+    await proving.world.work()
+    once(proving)
+    assert proving.ends() == ["success", "neutral"]
+    assert len(set(proving.proven)) == 1

@@ -165,6 +165,22 @@ async def test_of_two_equal_check_runs_the_one_that_github_shows_is_updated(
     assert again.id != other.id
 
 
+async def test_a_check_run_is_found_behind_a_hundred_others_of_its_name(
+    forge: GithubForge, github_server: GithubServer, github_world: GithubWorld, shop: str
+) -> None:
+    sha = branch(github_world, github_server, shop, "patchwright/x")
+    running = CheckReport("r1", "Patchwright proof", sha, "Running", "…", status="in_progress")
+    first = await forge.put_check(running)
+    found = github_server.world_state.repo(shop)
+    assert found is not None
+    for number in range(first.id + 1, first.id + 121):  # re-runs, each a check run of its own
+        found.check_runs[number] = replace(
+            found.check_runs[first.id], id=number, external_id=f"again-{number}"
+        )
+    done = await forge.put_check(replace(running, status="completed", conclusion="success"))
+    assert done.id == first.id
+
+
 async def test_what_lies_on_a_branch(
     forge: GithubForge, github_server: GithubServer, github_world: GithubWorld, shop: str
 ) -> None:

@@ -104,3 +104,24 @@ def test_a_day_is_counted(store: SqlStore) -> None:
     assert proofs.asked_lately(installation_id=2) == 3
     assert proofs.any_of(2)
     assert not proofs.any_of(3)
+
+
+def test_what_was_refused_or_cancelled_before_its_turn_does_not_count(store: SqlStore) -> None:
+    proofs = Proofs(store.database)
+    names = ("waiting", "at-work", "refused", "cancelled", "cancelled-at-work")
+    for number, name in enumerate(names, 1):
+        proofs.ask(asked(name, pull_number=number))
+    for name in ("at-work", "cancelled-at-work"):
+        proofs.begin(name)
+    proofs.finish("refused", "", reason="The limit is reached.")
+    for name in ("cancelled", "cancelled-at-work"):
+        proofs.cancel(name, "The pull request was closed.")
+    assert proofs.asked_lately(repository_id=1) == 3
+
+
+def test_a_refused_proof_replaces_the_older_ones_too(store: SqlStore) -> None:
+    proofs = Proofs(store.database)
+    proofs.ask(asked("old"))
+    refused = asked("new").model_copy(update={"state": "done", "reason": "The limit is reached."})
+    assert [proof.id for proof in proofs.ask(refused)] == ["old"]
+    assert proofs.get("old").state == "cancelled"
