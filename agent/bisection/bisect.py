@@ -68,18 +68,20 @@ async def find_culprit(
     limits: BisectLimits = BisectLimits(),
     *,
     good: str = "",
+    known: Sequence[Trial] = (),
     on_trial: Callable[[Trial], None] = lambda _: None,
 ) -> Bisection:
     """Find the first commit at which an accepted reproduction fails as claimed.
 
     The newest commit is taken for bad: the reproduction was seen to fail there. `good`: a commit
-    at which it is said to pass, tried first. Raises `EngineUnavailable`.
+    at which it is said to pass, tried first. `known`: what was tried before, by a worker that died.
+    Raises `EngineUnavailable`.
     """
     begun = time.monotonic()
     files = {frame.path for frame in in_tree(frames(declared.observed), await _paths(past))}
     likely = await past.touching(files - set(declared.files)) if files else ()
     search = Search(past.commits, likely, good_is_known=bool(good))
-    trials: list[Trial] = []
+    trials: list[Trial] = list(known)
 
     async def try_all(commits: Sequence[str]) -> bool:
         for trial in await asyncio.gather(*(_try(past, c, declared, limits) for c in commits)):
@@ -87,7 +89,8 @@ async def find_culprit(
             on_trial(trial)
         return True
 
-    chosen: Sequence[str] = [good] if good else ()
+    first = good and good not in {trial.commit for trial in known}
+    chosen: Sequence[str] = [good] if first else ()
     while True:
         # A commit may need a set-up of many minutes: it is broken off when the time is up.
         left_s = limits.minutes * 60 - (time.monotonic() - begun)

@@ -45,15 +45,20 @@ WriteReproduction = Callable[[OpenSandbox], Awaitable[ReproductionDeclared | Non
 
 
 async def write_reproduction(
-    task: Task, model: Model, open_base: OpenSandbox, on_event: OnEvent | None = None
+    task: Task,
+    model: Model,
+    open_base: OpenSandbox,
+    on_event: OnEvent | None = None,
+    journal: Journal | None = None,
 ) -> ReproductionDeclared | None:
     """What shows the bug of an issue, as it was seen to fail on the base; None where the model
     found nothing within the task's budget, or says that the issue does not tell enough.
 
-    `task` holds the issue and no word of any change. Raises `NoTests`, `ModelError`,
+    `task` holds the issue and no word of any change. `journal` is an attempt's that has not begun;
+    without one nothing is kept. Raises `NoTests`, `ModelError`,
     `SandboxError`.
     """
-    journal = Journal(MemoryStore(), task.run_id, 1, on_event)
+    journal = journal or Journal(MemoryStore(), task.run_id, 1, on_event)
     async with fresh_sandbox(open_base) as sandbox:
         attempt = Attempt(task, model, sandbox, journal, _no_gate, _no_other_sandbox)
         await _start(attempt)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pydantic import Field
 
 from agent.bisection.bisect import BisectLimits, CannotRun, find_culprit
+from agent.bisection.journaling import commit_tried, culprit_searched
 from agent.bisection.records import Bisection, Commit, Trial
-from agent.journal.events import CommitTried, CulpritSearched
 from agent.tools.tool import Arguments, Reply, ToolContext, refusal_reply
 
 MOST_RUNS = 30
@@ -33,15 +33,7 @@ async def bisect(context: ToolContext, args: BisectArguments) -> Reply:
         return refusal_reply(f"{args.good!r} is no commit of this history; see git log")
 
     def note(trial: Trial) -> None:
-        context.journal.append(
-            CommitTried(
-                commit=trial.commit,
-                subject=names[trial.commit].subject[:200],
-                outcome=trial.outcome,
-                why=trial.why,
-                duration_ms=round(trial.duration_s * 1000),
-            )
-        )
+        context.journal.append(commit_tried(trial, names))
 
     limits = BisectLimits(
         runs=MOST_RUNS,
@@ -52,21 +44,7 @@ async def bisect(context: ToolContext, args: BisectArguments) -> Reply:
         found = await find_culprit(past, declared, limits, good=good, on_trial=note)
     except CannotRun as error:
         return Reply(f"error: {error}", status="error")
-    return Reply(describe(found, names), events=(_event(found, names),))
-
-
-def _event(found: Bisection, names: dict[str, Commit]) -> CulpritSearched:
-    culprit = names.get(found.culprit)
-    return CulpritSearched(
-        finding=found.finding,
-        commit=found.culprit,
-        subject=culprit.subject[:200] if culprit else "",
-        author=culprit.author[:100] if culprit else "",
-        at=culprit.at if culprit else 0,
-        suspects=found.suspects[:_SHOWN],
-        commits=found.commits,
-        runs=found.runs,
-    )
+    return Reply(describe(found, names), events=(culprit_searched(found, names),))
 
 
 def describe(found: Bisection, names: dict[str, Commit]) -> str:

@@ -5,6 +5,8 @@ A history may be cut: `shallow` is then git's file with the commits whose parent
 
 from __future__ import annotations
 
+import contextlib
+import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ from pathlib import Path
 
 from agent.bisection.records import Commit
 from app.git.mirror import Mirror
-from app.git.process import MOST_OUTPUT, GitFailed, run_git
+from app.git.process import MOST_OUTPUT, GitFailed, GitMissing, run_git
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,23 @@ def log(mirror: Mirror, commit: str, most: int) -> list[Commit]:
                 )
             )
     return found
+
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/+-]*")
+_ID = re.compile(r"[0-9a-f]{7,64}")
+
+
+def named(mirror: Mirror, name: str) -> str:
+    """The commit of a tag, a branch or an id of at least 7 digits; not of any expression.
+
+    Raises `GitMissing`.
+    """
+    places = [f"refs/tags/{name}", f"refs/heads/{name}"] if _NAME.fullmatch(name) else []
+    for place in [*places, name] if _ID.fullmatch(name) else places:
+        asked = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{place}^{{commit}}")
+        with contextlib.suppress(GitFailed):
+            return _git(mirror, *asked).decode().strip()
+    raise GitMissing(f"There is no commit, tag or branch {name!r} in the repository.")
 
 
 def touching(mirror: Mirror, commit: str, paths: Sequence[str], most: int) -> list[str]:

@@ -1,6 +1,7 @@
 """What a comment says to the App: a command, a mention, or nothing.
 
-    /patchwright fix [hint] | stop | retry | publish | check | prove | hint … | explain | help
+    /patchwright fix [hint] | bisect [good] | stop | retry | publish | check | prove
+    /patchwright hint … | explain | help
     @patchwright …
 
 Only what a person wrote as their own words counts: quotes, code and what a page does not show are
@@ -13,7 +14,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-Verb = Literal["fix", "stop", "retry", "publish", "check", "prove", "hint", "explain", "help"]
+Verb = Literal[
+    "fix", "bisect", "stop", "retry", "publish", "check", "prove", "hint", "explain", "help"
+]
 VERBS: tuple[Verb, ...] = get_args(Verb)
 LONGEST_HINT = 8000
 """Characters of a hint that are kept."""
@@ -81,7 +84,7 @@ def _rest(lines: list[str], number: int, column: int) -> str:
 
 
 def _command(text: str) -> Command | Unknown:
-    word, rest = _split(text)
+    word, rest = first_word(text)
     if not word:
         return Command("help")
     verb = _verb(word)
@@ -89,7 +92,7 @@ def _command(text: str) -> Command | Unknown:
 
 
 def _mention(before: str, after: str) -> Command | Mention:
-    word, rest = _split(after)
+    word, rest = first_word(after)
     verb = _verb(word.rstrip(":,.!"))
     # Only with the name first and the verb right after it: "thanks @name, stop by" is talk.
     if verb is not None and not before.strip():
@@ -97,7 +100,7 @@ def _mention(before: str, after: str) -> Command | Mention:
     return Mention(f"{before}{after}".strip()[:LONGEST_HINT])
 
 
-def _split(text: str) -> tuple[str, str]:
+def first_word(text: str) -> tuple[str, str]:
     """The first word, and the rest."""
     word = (text.split(maxsplit=1) or [""])[0]
     return word, text.strip()[len(word) :].strip()[:LONGEST_HINT]

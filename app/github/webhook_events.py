@@ -45,6 +45,8 @@ class EventSource(Record):
     """Whether the repository was private; None: not said."""
 
 
+Goal = Literal["fix", "culprit"]
+"""What a run is for: a fix, or only the commit that broke it."""
 StartedBy = Literal["label", "command", "mention", "assignment", "failed_check", "rerun"]
 
 
@@ -65,6 +67,9 @@ class Trigger(EventSource):
     """Branch to work from and to open the pull request against; empty: the default branch."""
     checks: tuple[int, ...] = ()
     """Failed check runs whose logs go with the run."""
+    goal: Goal = "fix"
+    good: str = ""
+    """With `culprit`: the name of a commit at which it is said to work; empty: none is known."""
 
 
 class Labeled(EventSource):

@@ -20,6 +20,7 @@ from app.github.webhook_events import (
     CheckFailed,
     Commented,
     EventSource,
+    Goal,
     Labeled,
     MergeGroupAsked,
     MergeGroupEnded,
@@ -50,6 +51,9 @@ from app.sanitize.markdown import code, inline, title_text
 from app.storage.outage import is_unavailable
 from app.storage.records import check_id_for, run_id_for
 from app.telemetry import logs
+
+LONGEST_NAME = 250
+"""Characters of a commit's name; GitHub makes no longer branch."""
 
 _log = logs.get(__name__)
 
@@ -220,6 +224,8 @@ async def _handle_comment(context: EventContext, event: Commented) -> str:
             return await _pass_hint(context, event, text, by)
         case commands.Command(verb="fix" | "retry" as verb, text=text):
             return await _start_fix(context, event, text, by, again=verb == "retry")
+        case commands.Command(verb="bisect", text=text):
+            return await _start_bisect(context, event, text, by)
         case commands.Mention(text):
             return await _pass_hint(context, event, text, by, may_start=True)
     return "nothing"
@@ -367,6 +373,24 @@ async def _start_fix(
     return await _start_run(context, event, thread, by, hint=text)
 
 
+async def _start_bisect(context: EventContext, event: Commented, text: str, by: StartedBy) -> str:
+    """A run that only looks for the commit that broke it."""
+    run_id = _active_run_about(context, event)
+    if run_id == run_id_for(event.repository, event.issue_number, context.id):
+        return f"run {run_id}: new"  # before a crash
+    if run_id:
+        return await _post_reply(context, event, "A run is already active; see its comment.")
+    if event.is_pull_request:
+        why = "I look for the commit that broke something on its issue. Ask there."
+        return await _post_reply(context, event, why)
+    thread = await context.forge.issue(event.issue_number)
+    if not thread.open:
+        return await _post_reply(context, event, "The issue is closed. Open it again first.")
+    good, hint = commands.first_word(text)
+    named = good[:LONGEST_NAME]
+    return await _start_run(context, event, thread, by, hint=hint, goal="culprit", good=named)
+
+
 async def _post_explanation(context: EventContext, event: Commented) -> str:
     run_id = _latest_run_about(context, event)
     if not run_id:
@@ -440,6 +464,8 @@ async def _start_run(
     label: str = "",
     base: str = "",
     checks: tuple[int, ...] = (),
+    goal: Goal = "fix",
+    good: str = "",
 ) -> str:
     """Start a run, if the repository's settings and the person's role allow it."""
     trigger = Trigger(
@@ -463,6 +489,8 @@ async def _start_run(
         hint=hint,
         base_branch=base,
         checks=checks,
+        goal=goal,
+        good=good,
     )
     if unwanted := authorization.repository_opts_out(trigger, context.config):
         return unwanted

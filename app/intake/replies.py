@@ -13,6 +13,10 @@ def help_text(why: str, name: str) -> Markdown:
     """What was wrong, followed by the list of commands."""
     lines = (
         ("fix [hint]", "start a run on this issue, with the rest of the line as a hint"),
+        (
+            "bisect [good]",
+            "only find the commit that broke it; `good` is a commit, tag or branch that worked",
+        ),
         ("stop", "stop the current run"),
         ("retry", "start over"),
         ("publish", "try again to publish a fix that was kept because something was in the way"),

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent.journal.state import AttemptState
+from app.github.webhook_events import Goal
 from app.publishing.facts import PHASES, RunFacts, must_be_draft
 from app.publishing.rendering import MARKER_ROOM, MAX_ROWS, PHRASES, render
 from app.repo_config.parser import Problem
@@ -38,7 +39,7 @@ def status_comment(facts: RunFacts, phase: str, state: AttemptState, pull: str =
         pull=pull,
         done=phase == "done",
         draft=must_be_draft(state),
-        steps=checklist(phase, state, pull, facts.language),
+        steps=checklist(phase, state, pull, facts.language, facts.goal),
         hypotheses=state.hypotheses[-MAX_ROWS:],
     )
     return fit(body, COMMENT_LIMIT - MARKER_ROOM)
@@ -82,16 +83,26 @@ def settings_comment(problems: Sequence[Problem], *, stopped: bool, language: La
 
 
 def checklist(
-    phase: str, state: AttemptState, pull: str = "", language: Language = "en"
+    phase: str,
+    state: AttemptState,
+    pull: str = "",
+    language: Language = "en",
+    goal: Goal = "fix",
 ) -> tuple[ChecklistItem, ...]:
     """The phases of a run, and which are done. An unknown phase comes before all."""
     at = PHASES.index(phase) if phase in PHASES else -1
     confirmed = any(h.verdict == "confirmed" for h in state.hypotheses)
     proven = state.verdict is not None and state.verdict.verdict == "proven"
     words = PHRASES[language]
-    return (
+    begun = (
         ChecklistItem(at > PHASES.index("preparing"), words.prepare),
         ChecklistItem(state.reproduction is not None, words.reproduce),
+    )
+    if goal == "culprit":
+        found = state.culprit is not None and state.culprit.finding == "found"
+        return (*begun, ChecklistItem(found, words.culprit))
+    return (
+        *begun,
         ChecklistItem(confirmed, words.root_cause),
         ChecklistItem(state.submitted is not None, words.patch),
         ChecklistItem(proven, words.prove),

@@ -16,6 +16,7 @@ from agent.journal.events import UNDECIDED, AnyEvent, ModelTurned
 from agent.journal.state import AttemptState
 from agent.model import Record
 from app.github.records import IssueThread
+from app.github.webhook_events import Goal
 from app.repo_config.effective import EffectiveConfig
 from app.repo_config.schema import Language
 from app.settings.schema import Settings
@@ -85,6 +86,7 @@ def facts_of(
         language=preferences.language,
         reporter=preferences.reporter,
         reporter_id=preferences.reporter_id,
+        goal=run.trigger.goal,
         requester=run.triggered_by,
         remarks=preferences.remarks,
         gpu_seconds=gpu_seconds(model_s, settings.prices) if counted else None,
@@ -117,6 +119,7 @@ class RunFacts:
     reporter: str = ""
     """The issue's author, for a Co-authored-by line; empty: none is wanted."""
     reporter_id: int = 0
+    goal: Goal = "fix"
     requester: str = ""
     """Who asked for the run; empty: nobody did."""
     queue_place: int = 0

@@ -65,6 +65,7 @@ class Phrases:
 
     prepare: str
     reproduce: str
+    culprit: str
     root_cause: str
     patch: str
     prove: str
@@ -88,6 +89,7 @@ PHRASES: Mapping[Language, Phrases] = {
     "en": Phrases(
         prepare="Prepare a sandbox with the repository",
         reproduce="Reproduce the bug",
+        culprit="Find the commit that broke it",
         root_cause="Find the root cause",
         patch="Write a patch",
         prove="Prove it in a fresh sandbox",
@@ -110,6 +112,7 @@ PHRASES: Mapping[Language, Phrases] = {
     "de": Phrases(
         prepare="Sandbox mit dem Repository vorbereiten",
         reproduce="Fehler reproduzieren",
+        culprit="Commit finden, der es war",
         root_cause="Ursache finden",
         patch="Patch schreiben",
         prove="In einer frischen Sandbox nachweisen",

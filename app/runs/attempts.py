@@ -71,12 +71,26 @@ async def debug(
     tree = await trees.tree_file(run, plan.tree, clone_url)
     history = await trees.history_file(run, plan.tree, clone_url)
     past = await past_of(run, plan.tree, clone_url, tree)
+    files = SandboxFiles(tree, past, history)
+    task = await task_of(run, plan, files)
+    progress: asyncio.Queue[int] = asyncio.Queue()
+
+    async def run_one(number: int) -> AttemptState:
+        return await _run_attempt(run, task, plan, number, files, progress)
+
+    async with _status_updates(run, facts, pull, progress):
+        states = await run_attempts(plan.attempts, run_one)
+    return plan.first + choose(states).number - 1
+
+
+async def task_of(run: ActiveRun, plan: AttemptPlan, files: SandboxFiles) -> Task:
+    """The assignment of a run's attempts."""
     config = await run.services.config(run.forge)
-    settings = run.services.settings
+    settings, history = run.services.settings, files.history
     kept = run.store.get_log(run.record.id, ISSUE_LOG)
     if kept is None:
         raise RuntimeError(f"run {run.record.id} has no issue")
-    task = Task(
+    return Task(
         run_id=run.record.id,
         repository=run.record.repository,
         base_commit=plan.tree,
@@ -85,7 +99,7 @@ async def debug(
         budget=config.budget,
         policy=config.policy,
         degraded=unfit_by(environment) if (environment := run.environment()) else "",
-        kept_base=await _kept_base(run, tree),
+        kept_base=await _kept_base(run, files.tree),
         gate_at_once=settings.gate_at_once(settings.worker_concurrency),
         history_commits=history.commits if history else 0,
         history_is_cut=history.is_cut if history else False,
@@ -94,16 +108,6 @@ async def debug(
         feedback=plan.feedback,
         attachments=plan.attachments,
     )
-    progress: asyncio.Queue[int] = asyncio.Queue()
-
-    async def run_one(number: int) -> AttemptState:
-        return await _run_attempt(
-            run, task, plan, number, SandboxFiles(tree, past, history), progress
-        )
-
-    async with _status_updates(run, facts, pull, progress):
-        states = await run_attempts(plan.attempts, run_one)
-    return plan.first + choose(states).number - 1
 
 
 def _base_run(run: ActiveRun, tree: Path) -> SuiteRun | None:

@@ -14,6 +14,7 @@ from app.runs.active_run import ISSUE_LOG, ActiveRun
 from app.runs.admission_step import authorise, refuse
 from app.runs.attachments import ci_logs, linked_files, links, web_location
 from app.runs.attempts import AttemptPlan
+from app.runs.culprit_search import look_for_culprit
 from app.runs.publication.step import end_failed, publish_result
 from app.runs.results import (
     BaseMoved,
@@ -56,7 +57,8 @@ async def _prepare_to_publish(run: ActiveRun, step: DurableStep) -> Ended:
     lap = 1
     while True:
         suffix = f" {lap}" if lap > 1 else ""
-        act = partial(debug, run, prepared)
+        work = look_for_culprit if run.record.trigger.goal == "culprit" else debug
+        act = partial(work, run, prepared)
         result = await run.do_step(step, f"debug{suffix}", act, heeds_stop=True)
         if isinstance(result, Failed):
             return await end_failed(run, step, prepared, result)

@@ -1,12 +1,13 @@
-"""Stories about what the history tells: who is asked for a review."""
+"""Stories about what the history tells: who is asked for a review, which commit broke it."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
-from tests.stories.table import admin, published, story
+from agent.journal.events import CommitTried
+from tests.stories.table import admin, once, published, story
 from tests.stories.world import StoryWorld
-from tests.support.github.app import CART
+from tests.support.github.app import CART, git
 
 
 def written_by(world: StoryWorld, login: str, text: str = CART) -> str:
@@ -67,3 +68,80 @@ async def nobody_is_asked_by_default(world: StoryWorld) -> None:
     await world.work()
     published(world, issue)
     assert asked(world) == []
+
+
+# The commit that broke it, and no patch
+
+
+def broken_by_cat(world: StoryWorld) -> str:
+    """It worked at the tag v1; the second commit after it broke it."""
+    written_by(world, "ann", CART.replace("1", "0"))
+    git(world.bare, "tag", "v1", "main")
+    world.commit_on("main", "notes.txt")
+    culprit = written_by(world, world.person("cat").login)
+    world.commit_on("main", "more.txt")
+    return culprit
+
+
+def asked_to_bisect(
+    world: StoryWorld, words: str = "", by: str = "ann", role: str = "write"
+) -> int:
+    """An issue on which somebody asks for the commit."""
+    who = world.person(world.reporter, "read")
+    issue = who.open_issue(world.repo, "Total is wrong", "It is 1 for nothing.")
+    world.person(by, role).comment(world.repo, issue, f"/patchwright bisect {words}".rstrip())
+    return issue
+
+
+def told_without_a_patch(world: StoryWorld, issue: int) -> str:
+    """What the one comment says."""
+    run = world.run()
+    assert (run.status, run.outcome, run.pull_request) == ("done", "diagnosis", "")
+    assert world.github.pulls(world.repo) == []
+    assert world.attempts == 0
+    assert "looked for the commit that broke this" in world.status(issue)
+    [said] = world.said(issue)
+    once(world)
+    return said
+
+
+@story()
+async def which_commit_broke_it(world: StoryWorld) -> None:
+    culprit = broken_by_cat(world)
+    issue = asked_to_bisect(world)
+    await world.work()
+    said = told_without_a_patch(world, issue)
+    assert f"Introduced by `{culprit[:12]}`" in said
+    assert "hypothes" not in said.lower()
+    tried = [event.commit for event in world.journal() if isinstance(event, CommitTried)]
+    assert len(tried) == len(set(tried)), "a crash makes none be tried again"
+
+
+@story()
+async def which_commit_since_a_tag_broke_it(world: StoryWorld) -> None:
+    culprit = broken_by_cat(world)
+    issue = asked_to_bisect(world, "v1 it was right then")
+    await world.work()
+    assert f"Introduced by `{culprit[:12]}`" in told_without_a_patch(world, issue)
+    [first, *_] = [event for event in world.journal() if isinstance(event, CommitTried)]
+    assert (first.commit, first.outcome) == (git(world.bare, "rev-parse", "v1"), "good")
+
+
+@story()
+async def no_such_commit_to_bisect_from(world: StoryWorld) -> None:
+    broken_by_cat(world)
+    issue = asked_to_bisect(world, "v9")
+    await world.work()
+    assert (world.run().status, world.run().outcome) == ("done", "failed")
+    [said] = world.said(issue)
+    assert "There is no commit, tag or branch 'v9' in the repository." in said
+    assert not any(isinstance(event, CommitTried) for event in world.journal())
+
+
+@story()
+async def bisect_by_somebody_who_may_not(world: StoryWorld) -> None:
+    broken_by_cat(world)
+    issue = asked_to_bisect(world, by="eve", role="triage")
+    await world.work()
+    assert world.runs() == 0
+    assert world.github.comments(world.repo, issue)[1:] == []

@@ -26,6 +26,10 @@ REPRESENTATIVE = {
     "who-broke-it-and-who-wrote-the-line-are-asked": 7,
     "strangers-and-who-asked-for-the-run-are-not-asked": 0,
     "a-refused-reviewer-is-no-loss": 0,
+    "which-commit-broke-it": 4,
+    "which-commit-since-a-tag-broke-it": 0,
+    "no-such-commit-to-bisect-from": 4,
+    "bisect-by-somebody-who-may-not": 0,
     "webhooks-twice-and-backwards": 6,
 }
 """Stories that are told with the tests, and the act that a crash follows."""

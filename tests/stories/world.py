@@ -28,6 +28,7 @@ from agent.journal.events import (
     RunEnded,
     Submitted,
 )
+from agent.journal.writer import Journal
 from app.git.mirror import Mirror
 from app.github.client import GithubForge
 from app.github.forge import Forge
@@ -37,7 +38,7 @@ from app.intake.receive import Intake, accept_delivery
 from app.publishing.publication import KeptChange, Publication, kept_change, publication_of
 from app.repo_config.effective import effective_config, read_effective_config
 from app.repo_config.schema import PullRequests, RepoConfig
-from app.runs import attempts
+from app.runs import attempts, culprit_search
 from app.runs.active_run import ActiveRun
 from app.runs.attempts import AttemptPlan
 from app.runs.failures import Requeued
@@ -58,9 +59,28 @@ from tests.support.runs.world import LocalSandboxes
 
 TITLE = "Total is wrong"
 FIXED = CART.replace("t = 1", "t = 0")
+SHOWN = ReproductionDeclared(
+    command="python3 -c 'from shop.cart import total; assert total([]) == 0, \"wrong total\"'",
+    expected_failure="wrong total",
+    observed="AssertionError: wrong total",
+    accepted=True,
+    runs=1,
+    failures=1,
+)
+"""What a model would write from the issue."""
 REVIEWED = FIXED.replace("t += x", "t = t + x")
 MOST_LAPS = 60
 """Far more rounds, events and crashes than any story has."""
+
+
+class NoModel:
+    """Never asked."""
+
+    name = "none"
+    window = 1
+
+    async def close(self) -> None:
+        """Nothing is open."""
 
 
 @dataclass
@@ -292,7 +312,7 @@ class StoryWorld:
             ),
             sandboxes=self.sandboxes,
             prepare=self.prepare,
-            make_model=lambda *_: None,  # type: ignore[arg-type]
+            make_model=lambda *_: NoModel(),  # type: ignore[arg-type,return-value]
             patience_s=(),
             read_config=read_config,
         )
@@ -319,7 +339,12 @@ class StoryWorld:
             verdict = self.verdicts.pop(0) if self.verdicts else "proven"
             return judged(patch, verdict)
 
+        async def write(*_: object, journal: Journal) -> ReproductionDeclared:
+            journal.append(_started(""), SHOWN)
+            return SHOWN
+
         monkeypatch.setattr(attempts, "debug", debug)
+        monkeypatch.setattr(culprit_search, "write_reproduction", write)
         monkeypatch.setattr(attempts, "prove_on_commit", prove)
 
     def change_of(self, tree: str, wanted: str) -> str:

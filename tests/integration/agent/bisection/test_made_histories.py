@@ -195,6 +195,21 @@ async def test_side_by_side_it_is_the_same_answer(tmp_path: Path) -> None:
     assert found.culprit == ids[culprit] and tuple(seen) == found.trials
 
 
+async def test_what_a_worker_that_died_had_tried_is_not_tried_again(tmp_path: Path) -> None:
+    history = History()
+    culprit = straight(history)
+    ids = history.write(tmp_path / "work")
+    past = GitPast(tmp_path / "work")
+    good = ids[1]
+    whole = await find_culprit(past, REPRODUCTION, good=good)
+    seen: list[Trial] = []
+    found = await find_culprit(
+        past, REPRODUCTION, good=good, known=whole.trials[:2], on_trial=seen.append
+    )
+    assert found.culprit == whole.culprit == ids[culprit]
+    assert [t.commit for t in seen] == [t.commit for t in whole.trials[2:]]
+
+
 async def test_environments_that_cannot_be_made_are_skipped_and_told(tmp_path: Path) -> None:
     history = History()
     culprit = straight(history)

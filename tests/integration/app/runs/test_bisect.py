@@ -11,6 +11,7 @@ from agent.model import Model
 from app.server.workflow_engine import running_engine
 from tests.doubles.seeded_policy import FILES, RIGHT, WRONG
 from tests.support.runs.lifecycle import check_journal, ended, start
+from tests.support.runs.stored import trigger
 from tests.support.runs.world import HeldModel, RunWorld, git, make_remote
 
 
@@ -65,6 +66,27 @@ def test_the_pull_request_names_the_commit(tmp_path: Path) -> None:
         (pull,) = forge["pulls"].values()
     assert f"Introduced by `{culprit[:12]}` (2023-11-14, Eve: Change" in pull["body"]
     assert "<b>" not in pull["body"]
+    assert list((tmp_path / "state" / "trees").iterdir()) == []
+
+
+def test_only_the_commit_is_looked_for(tmp_path: Path) -> None:
+    remote(tmp_path / "remote.git")
+    world = RunWorld(tmp_path)
+    asked = trigger().model_copy(update={"by": "command", "goal": "culprit"})
+    with world.forge.world() as forge:
+        forge["set"]["role"] = "write"
+    run_id = world.store.accept("d1", "issue_comment", asked, model="seeded").run_id
+    with running_engine(world.services()):
+        run = ended(world, run_id)
+    assert (run.outcome, run.pull_request) == ("diagnosis", "")
+    check_journal(world, run_id)
+    culprit = git(world.remote, "rev-parse", "main~1").strip()
+    with world.forge.world() as forge:
+        assert forge["pulls"] == {}
+        (said,) = (text for marker, text in forge["comments"].items() if "diagnosis" in marker)
+    assert f"Introduced by `{culprit[:12]}` (2023-11-14, Eve: Change" in said
+    assert "<b>" not in said
+    assert "### What was tried" not in said
     assert list((tmp_path / "state" / "trees").iterdir()) == []
 
 
