@@ -39,6 +39,11 @@ class Past(Protocol):
         """The base commit and its ancestors, the newest first."""
         ...
 
+    @property
+    def places(self) -> int:
+        """How many commits may be tried side by side now, at least 1."""
+        ...
+
     async def open(self, commit: str) -> Sandbox:
         """A fresh sandbox with a commit's tree and its own environment.
 
@@ -57,8 +62,6 @@ class BisectLimits:
 
     runs: int = 40
     minutes: float = 60.0
-    places: int = 1
-    """Commits tried side by side."""
     run_timeout_s: float = 120.0
 
 
@@ -83,10 +86,19 @@ async def find_culprit(
     search = Search(past.commits, likely, good_is_known=bool(good))
     trials: list[Trial] = list(known)
 
+    async def try_one(commit: str) -> None:
+        trial = await _try(past, commit, declared, limits)
+        trials.append(trial)
+        on_trial(trial)
+
     async def try_all(commits: Sequence[str]) -> bool:
-        for trial in await asyncio.gather(*(_try(past, c, declared, limits) for c in commits)):
-            trials.append(trial)
-            on_trial(trial)
+        tasks = [asyncio.create_task(try_one(commit)) for commit in commits]
+        try:
+            await asyncio.gather(*tasks)
+        finally:  # after an error, no sandbox of the others stays open
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         return True
 
     first = good and good not in {trial.commit for trial in known}
@@ -98,7 +110,7 @@ async def find_culprit(
         over = over or len(trials) >= limits.runs
         if (verdict := search.verdict(trials, limit_reached=over)) is not None:
             return verdict
-        places = min(limits.places, limits.runs - len(trials))
+        places = min(past.places, limits.runs - len(trials))
         chosen = search.next_commits(trials, places)
 
 

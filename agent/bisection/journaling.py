@@ -11,13 +11,15 @@ _MOST_SUSPECTS = 20
 
 
 def commit_tried(trial: Trial, commits: Mapping[str, Commit]) -> CommitTried:
-    """One commit's try."""
+    """One commit's try. `commits`: all that are searched by their ids, the newest first."""
     return CommitTried(
         commit=trial.commit,
         subject=commits[trial.commit].subject[:200],
         outcome=trial.outcome,
         why=trial.why,
         duration_ms=round(trial.duration_s * 1000),
+        place=list(commits).index(trial.commit),
+        of=len(commits),
     )
 
 

@@ -343,6 +343,10 @@ class CommitTried(Event):
     why: str = ""
     """Why the commit was skipped."""
     duration_ms: int = 0
+    place: int = -1
+    """How many of the searched commits come after it; -1: not known."""
+    of: int = 0
+    """How many commits are searched."""
 
 
 class CulpritSearched(Event):

@@ -90,7 +90,7 @@ async def _bisect(
         raise NothingShowsIt(
             f"{request.good} is not among the {len(commits)} newest commits before {request.bad}."
         )
-    past = MirrorPast(mirror, commits, trees, folder, str(request.path.resolve()))
+    past = MirrorPast(mirror, commits, trees, folder, str(request.path.resolve()), request.places)
 
     async def open_bad() -> Sandbox:
         return await past.open(bad)
@@ -109,7 +109,6 @@ async def _bisect(
     limits = BisectLimits(
         runs=request.runs,
         minutes=request.minutes,
-        places=request.places,
         run_timeout_s=settings.budget.tool_timeout_s,
     )
     found = await find_culprit(past, declared, limits, good=good, on_trial=on_trial)

@@ -27,18 +27,25 @@ class MirrorPast:
         trees: Trees,
         folder: Path,
         repository: str,
+        places: int = 1,
     ) -> None:
-        """`repository` tells its environments from all others'."""
+        """`repository` tells its environments from all others'; `places`: commits side by side."""
         self._mirror = mirror
         self._commits = commits
         self._trees = trees
         self._folder = folder
         self._repository = repository
+        self._places = places
 
     @property
     def commits(self) -> Sequence[Commit]:
         """The base commit and its ancestors, the newest first."""
         return self._commits
+
+    @property
+    def places(self) -> int:
+        """How many commits may be tried side by side, as was asked."""
+        return self._places
 
     async def open(self, commit: str) -> Sandbox:
         """A fresh sandbox with a commit's tree, in the environment that its own files ask for.
@@ -47,6 +54,12 @@ class MirrorPast:
         """
         # A file of its own: two attempts may look at the same commit.
         tree = self._folder / f"{commit}-{secrets.token_hex(4)}.tar"
+        try:
+            return await self._open(commit, tree)
+        finally:
+            tree.unlink(missing_ok=True)  # forty trees of a large repository would fill the disk
+
+    async def _open(self, commit: str, tree: Path) -> Sandbox:
         try:
             await asyncio.to_thread(self._mirror.tree_tar, commit, tree)
         except GitError as error:
@@ -57,12 +70,9 @@ class MirrorPast:
             raise
         except SandboxError as error:
             raise CannotRun(f"Its environment cannot be made: {error}") from None
-        try:
-            return await self._trees.open(
-                run_id=f"bisect-{commit[:12]}", purpose="bisect", image=environment.image, tree=tree
-            )
-        finally:
-            tree.unlink(missing_ok=True)  # forty trees of a large repository would fill the disk
+        return await self._trees.open(
+            run_id=f"bisect-{commit[:12]}", purpose="bisect", image=environment.image, tree=tree
+        )
 
     async def touching(self, paths: Collection[str]) -> Collection[str]:
         """The commits that changed one of these files."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.journal_view.strip import strip
 from app.journal_view.summary import STAGES, RunSummary
 
 WIDTH, HEIGHT = 600, 120
@@ -90,6 +91,7 @@ def card_values(
         "head": head,
         "lines": lines([("read", read), ("cached", cached)]),
         "most_read": max(read, default=0),
+        "strips": [strip(n, s.tries, s.answer) for n, s in sorted(head.searches.items())],
         "tests": tests[:TESTS_SHOWN],
         "more_tests": max(len(tests) - TESTS_SHOWN, 0),
         "stages": STAGES,

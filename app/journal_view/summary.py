@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
-from agent.journal.events import GateJudged, Recorded, SeenTest
+from agent.journal.events import CommitTried, CulpritSearched, GateJudged, Recorded, SeenTest
 
 STAGES = (
     "queued",
@@ -78,6 +78,14 @@ class Snapshot:
         return f"{self.why} ({self.id[:8]})"
 
 
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A search for the commit that broke it."""
+
+    tries: tuple[CommitTried, ...] = ()
+    answer: CulpritSearched | None = None
+
+
 @dataclass(slots=True)
 class RunSummary:
     """The figures of a run so far; grows event by event."""
@@ -105,6 +113,8 @@ class RunSummary:
     waiting: str = ""
     hints: int = 0
     ended_at: datetime | None = None
+    searches: dict[int, Search] = field(default_factory=dict)
+    """Per attempt, its last search for the commit that broke it."""
     outcome: str = ""
     base_commit: str = ""
     kept_change: bool = False
@@ -249,6 +259,14 @@ def fold_into(head: RunSummary, recorded: Recorded) -> None:
             head.gate = event
             if event.verdict not in ("proven", "contested"):
                 _reach_stage(head, attempt, STAGES.index("testing hypotheses"))
+        case "commit_tried":
+            before = head.searches.get(attempt, Search())
+            tries = () if before.answer else before.tries  # another search begins
+            head.searches[attempt] = Search((*tries, event))
+            head.doing = f"attempt {attempt}: looks for the commit that broke it"
+        case "culprit_searched":
+            before = head.searches.get(attempt, Search())
+            head.searches[attempt] = replace(before, answer=event)
         case "note_added":
             head.hints += event.source == "human"
         case "model_waiting":

@@ -54,6 +54,15 @@ class SandboxSettings(BaseSettings):
         "if the machine has two cores for each of the worker's runs, else one.",
     )
 
+    bisect_sandboxes: int = Field(
+        2,
+        ge=1,
+        le=16,
+        description="Commits that a search for the one that broke something tries at the same "
+        "time, each in its own sandbox, as far as the worker has places free beside its other "
+        "runs; 1: one after another.",
+    )
+
     @field_validator("docker_url")
     @classmethod
     def _check_docker(cls, value: str) -> str:

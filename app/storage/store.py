@@ -243,6 +243,15 @@ class SqlStore:
         with self._reads.connect() as connection:
             return frozenset(connection.execute(query).scalars())
 
+    def running_at(self, owner: str) -> int:
+        """How many runs a worker is at."""
+        table = tables.runs
+        query = sa.select(sa.func.count()).where(
+            table.c.owner == owner, table.c.status == "running", table.c.live_key.is_not(None)
+        )
+        with self._reads.connect() as connection:
+            return int(connection.execute(query).scalar_one())
+
     def not_enqueued(self, run_id: str) -> Run | None:
         """The run if the durable engine still does not know it; lists of such become stale."""
         table = tables.runs

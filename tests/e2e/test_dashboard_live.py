@@ -7,9 +7,20 @@ import re
 import pytest
 from playwright.sync_api import Browser, CDPSession, expect
 
-from agent.journal.events import AnyEvent, RunEnded, RunPhase, ToolFinished
+from agent.journal.events import (
+    AnyEvent,
+    CommitOutcome,
+    CommitTried,
+    CulpritSearched,
+    RunEnded,
+    RunPhase,
+    ToolFinished,
+)
 from app.storage.store import SqlStore
+from tests.e2e.axe import barriers
 from tests.e2e.dashboard_world import (
+    EVIL,
+    SIZES,
     hostile_events,
     of_operator,
     run_id,
@@ -17,7 +28,7 @@ from tests.e2e.dashboard_world import (
     url,
     watched,
 )
-from tests.support.browser import browser
+from tests.support.browser import browser, fits, shot
 from tests.support.runs.stored import trigger
 
 __all__ = ["browser", "run_id", "store", "url"]  # fixtures
@@ -60,6 +71,44 @@ def test_a_run_is_seen_live_and_steered(
     assert store.get_run(page.url.rpartition("/")[2]).status == "queued"
     assert complaints == []
     context.close()
+
+
+@pytest.mark.parametrize(("size", "scheme"), [("wide", "light"), ("phone", "dark")])
+def test_a_search_for_the_culprit_is_a_strip_that_grows(
+    browser: Browser, url: str, store: SqlStore, size: str, scheme: str
+) -> None:
+    run = store.accept("s", "issues", trigger(3, title="It broke"), model="m").run_id
+    store.append(run, [RunPhase(phase="debugging", attempt=0), tried(90, "bad")])
+    width, height = SIZES[size]
+    context = of_operator(browser, viewport={"width": width, "height": height}, color_scheme=scheme)
+    page, complaints = watched(context)
+    page.goto(f"{url}/runs/{run}")
+    commits = page.locator(".strip > li:not(.gap)")
+    expect(commits).to_have_count(1)
+    expect(page.locator("#live")).to_have_text("Live.")
+    store.append(run, [tried(160, "good"), tried(120, "skipped", EVIL * 20), tried(121, "bad")])
+    expect(commits).to_have_text([re.compile(each) for each in ("good", "bad", "skipped", "bad")])
+    found = CulpritSearched(
+        finding="found", commit=f"{121:040x}", subject=EVIL, author=EVIL, runs=4, commits=200
+    )
+    store.append(run, [found])
+    expect(page.locator(".strip .culprit")).to_contain_text("introduced it")
+    expect(page.locator(".strip .gap")).to_have_text(
+        ["39 not tried", "38 not tried", "29 not tried", "90 not tried"]
+    )
+    assert page.locator("#head img, #head script").count() == 0
+    assert fits(page)
+    assert barriers(page) == []
+    shot(page, f"strip-{size}-{scheme}")
+    assert complaints == []
+    context.close()
+
+
+def tried(place: int, outcome: CommitOutcome, subject: str = "Sum prices") -> CommitTried:
+    """A try at one of 200 commits."""
+    return CommitTried(
+        commit=f"{place:040x}", subject=subject, outcome=outcome, place=place, of=200
+    )
 
 
 def test_the_page_comes_back_after_a_lost_connection(

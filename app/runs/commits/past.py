@@ -48,11 +48,27 @@ class RunPast:
         """The base commit and its ancestors, the newest first."""
         return self._commits
 
+    @property
+    def places(self) -> int:
+        """As many as the worker has free beside the runs that it works on, within the setting."""
+        settings = self._run.services.settings
+        others = self._run.store.running_at(settings.executor) - 1
+        return max(1, min(settings.bisect_sandboxes, settings.worker_concurrency - others))
+
     async def open(self, commit: str) -> Sandbox:
         """A fresh sandbox with a commit's tree. Raises `CannotRun`, `SandboxError`."""
         run = self._run
         # A file of its own: two attempts may look at the same commit.
         tree = run.trees_dir / f"{run.record.id}-{commit}-{secrets.token_hex(4)}.tar"
+        try:
+            return await self._open(commit, tree)
+        finally:
+            # Thirty trees of a large repository would fill the disk.
+            if tree not in self._made.values():
+                tree.unlink(missing_ok=True)
+
+    async def _open(self, commit: str, tree: Path) -> Sandbox:
+        run = self._run
         try:
             await self._prepare(commit, tree)
         except GitError as error:
@@ -61,12 +77,7 @@ class RunPast:
             raise
         except SandboxError as error:
             raise CannotRun(f"Its environment cannot be made: {error}") from None
-        try:
-            return await run.services.sandboxes.open(run.record.id, f"bisect-{commit[:12]}", tree)
-        finally:
-            # Thirty trees of a large repository would fill the disk.
-            if tree not in self._made.values():
-                tree.unlink(missing_ok=True)
+        return await run.services.sandboxes.open(run.record.id, f"bisect-{commit[:12]}", tree)
 
     async def _prepare(self, commit: str, tree: Path) -> None:
         run, services = self._run, self._run.services

@@ -87,7 +87,7 @@ class GitPast:
         self.commits: Sequence[Commit] = ancestry.log(
             self._mirror, git(folder, "rev-parse", "main"), 2000
         )
-        self.open_now = self.most_at_once = 0
+        self.places = 1
 
     async def open(self, commit: str) -> LocalSandbox:
         if self._broken(commit):

@@ -10,7 +10,7 @@ import pytest
 
 from agent.bisection.bisect import BisectLimits, find_culprit
 from agent.bisection.records import Trial
-from sandbox.errors import SandboxGone
+from sandbox.errors import EngineUnavailable, SandboxGone
 from tests.doubles.local_sandbox import LocalSandbox
 from tests.support.agent.histories import BAD, GOOD, REPRODUCTION, GitPast, History
 
@@ -188,11 +188,36 @@ async def test_side_by_side_it_is_the_same_answer(tmp_path: Path) -> None:
     culprit = straight(history)
     ids = history.write(tmp_path / "work")
     seen: list[Trial] = []
-    limits = BisectLimits(places=3)
-    found = await find_culprit(
-        GitPast(tmp_path / "work"), REPRODUCTION, limits, on_trial=seen.append
-    )
+    past = GitPast(tmp_path / "work")
+    past.places = 3
+    found = await find_culprit(past, REPRODUCTION, on_trial=seen.append)
     assert found.culprit == ids[culprit] and tuple(seen) == found.trials
+
+
+async def test_an_error_at_one_commit_leaves_no_sandbox_of_another_open(tmp_path: Path) -> None:
+    history = History()
+    straight(history)
+    history.write(tmp_path / "work")
+    at_work = asyncio.Event()
+    left: list[str] = []
+
+    class Failing(GitPast):
+        async def open(self, commit: str) -> LocalSandbox:
+            if commit == self.commits[0].id:
+                return await super().open(commit)
+            if not at_work.is_set():
+                at_work.set()
+                try:
+                    await asyncio.sleep(3600)
+                finally:
+                    left.append(commit)
+            raise EngineUnavailable("The engine is gone.")
+
+    past = Failing(tmp_path / "work")
+    past.places = 2
+    with pytest.raises(EngineUnavailable):
+        await find_culprit(past, REPRODUCTION.model_copy(update={"observed": "wrong total"}))
+    assert len(left) == 1
 
 
 async def test_what_a_worker_that_died_had_tried_is_not_tried_again(tmp_path: Path) -> None:

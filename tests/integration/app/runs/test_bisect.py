@@ -6,9 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from agent.bisection.bisect import CannotRun
 from agent.journal.events import CommitTried, CulpritSearched
 from agent.model import Model
+from app.runs import trees
+from app.runs.active_run import ActiveRun
+from app.runs.commits.past import RunPast, past_of
 from app.server.workflow_engine import running_engine
+from sandbox.errors import SandboxError
 from tests.doubles.seeded_policy import FILES, RIGHT, WRONG
 from tests.support.runs.lifecycle import check_journal, ended, start
 from tests.support.runs.stored import trigger
@@ -100,3 +107,57 @@ def test_a_repository_that_wants_no_history_has_none(tmp_path: Path) -> None:
     events = [recorded.event for recorded in world.store.events(run_id)]
     assert not any(isinstance(event, CulpritSearched) for event in events)
     assert not (tmp_path / "state" / "histories").exists()
+
+
+def at_work(world: RunWorld, number: int, **services: Any) -> ActiveRun:
+    """A run that this worker is at, which was just begun."""
+    run_id = start(world, f"d{number}", number)
+    store = world.store.claim(run_id, world.settings.executor)
+    store.set_running(run_id)
+    return ActiveRun(world.services(**services), store, store.get_run(run_id), world.forge)
+
+
+async def past_of_main(run: ActiveRun, world: RunWorld) -> RunPast:
+    """The history of the remote's branch."""
+    clone_url = str(world.remote)
+    commit = git(world.remote, "rev-parse", "main").strip()
+    base = world.folder / "base.tar"
+    (await trees.mirror_with(run, commit, clone_url)).tree_tar(commit, base)
+    past = await past_of(run, commit, clone_url, base)
+    assert past is not None
+    return past
+
+
+async def test_a_search_takes_only_places_that_no_other_run_has(tmp_path: Path) -> None:
+    world = RunWorld(tmp_path, worker_concurrency=4, bisect_sandboxes=3)
+    past = await past_of_main(at_work(world, 1), world)
+    assert past.places == 3, "never more than the setting"
+    others = [at_work(world, number) for number in (2, 3)]
+    assert past.places == 2
+    at_work(world, 4)
+    assert past.places == 1
+    for other in others:
+        other.store.finish(other.record.id, None)
+    assert past.places == 3
+    world.store.claim(at_work(world, 5).record.id, "another worker")
+    assert past.places == 3
+
+
+async def test_a_set_up_that_fails_leaves_no_tree_behind(tmp_path: Path) -> None:
+    remote(tmp_path / "remote.git")
+    world = RunWorld(tmp_path)
+    git(
+        world.remote,
+        "fast-import",
+        "--quiet",
+        stdin="commit refs/heads/main\ncommitter Eve <e@b> 1700001000 +0000\ndata 1\nx\n"
+        "from refs/heads/main^0\nM 100644 inline requirements.txt\ndata 2\nx\n\n",
+    )
+
+    async def fails(*_: object) -> None:
+        raise SandboxError("no such package")
+
+    past = await past_of_main(at_work(world, 1, prepare=fails), world)
+    with pytest.raises(CannotRun, match="no such package"):
+        await past.open(past.commits[1].id)
+    assert list((tmp_path / "state" / "trees").iterdir()) == []
