@@ -25,6 +25,15 @@ def run_prove(
     test_command: Annotated[
         str, typer.Option(help="How to run the tests; detected by default.")
     ] = "",
+    strength: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=50,
+            help="Small variants of the change that its evidence is tried on, for at most a "
+            "minute; the report says how many it tells apart.",
+        ),
+    ] = 0,
     junit: Annotated[Path | None, typer.Option(help="Write the proof as JUnit XML here.")] = None,
     sarif_file: Annotated[
         Path | None, typer.Option("--sarif", help="Write what to look at as SARIF 2.1.0 here.")
@@ -49,7 +58,7 @@ def run_prove(
     def say(line: str) -> None:
         progress.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    request = ProveRequest(path, base, head, told, test_command)
+    request = ProveRequest(path, base, head, told, test_command, strength)
     proof = asyncio.run(prove_local(request, load(), say))
     if json_file is not None:
         json_file.write_text(proof.model_dump_json(indent=2), "utf-8")

@@ -8,7 +8,14 @@ from agent.journal.events import HunkEvidence
 from agent.proving.records import RED_THEN_GREEN, ChangeProof
 from app.github.records import Annotation, CheckReport, CheckStatus, Conclusion
 from app.proving.service import from_report
-from app.proving.text_report import HEADLINES, headline, needing, suite_words, telling_line
+from app.proving.text_report import (
+    HEADLINES,
+    headline,
+    more_evidence,
+    needing,
+    suite_words,
+    telling_line,
+)
 from app.publishing.pull_request import CHECK_LIMIT
 from app.repo_config.schema import Prove
 from app.sanitize.markdown import Markdown, code, fenced, fit, inline, visible
@@ -140,6 +147,7 @@ def _parts(proof: Proof, found: ChangeProof) -> list[str]:
         _listed("Flaky, and not counted", [code(name) for name in found.flaky]),
         _listed("Hunks of source that a test needs", needed),
         _listed("Hunks of source that no test needs", [_place(hunk) for hunk in found.unneeded]),
+        _listed("What else was tried", [inline(text, 1000) for text in more_evidence(found)]),
         _listed(
             "For a person to look at",
             [f"{inline(f.rule)}: {inline(f.detail, 1000)}" for f in found.findings],

@@ -37,6 +37,8 @@ class ProveRequest:
     issue: Issue | None = None
     """None: what the commits' messages say."""
     test_command: str = ""
+    strength: int = 0
+    """Small variants of the change that its evidence is tried on."""
 
 
 async def prove_local(
@@ -100,7 +102,7 @@ async def _prove(
         patch=patch,
         issue=issue,
         test_command=_test_command(request, environment),
-        policy=environment.policy,
+        policy=environment.policy.model_copy(update={"strength_variants": request.strength}),
         test_timeout_s=settings.budget.test_timeout_s,
         degraded="" if environment.speaks_in_part else environment.degraded,
         kept_base=kept,

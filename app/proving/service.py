@@ -139,7 +139,8 @@ def settings_of(config: EffectiveConfig) -> str:
     """A name for all settings that a proof follows."""
     followed = (
         *(config.test_command, config.setup, config.image, config.dockerfile, config.network),
-        *(config.hosts, config.policy, config.tree, config.prove.head_setup),
+        *(config.hosts, config.policy, config.tree),
+        *(config.prove.head_setup, config.prove.strength),
     )
     return hashlib.sha256(repr(followed).encode()).hexdigest()[:16]
 
@@ -163,7 +164,7 @@ async def _change(
         patch=patch,
         issue=issue,
         test_command=config.test_command or tried,
-        policy=config.policy,
+        policy=config.policy.model_copy(update={"strength_variants": config.prove.strength}),
         test_timeout_s=config.budget.test_timeout_s,
         degraded=prepared.degraded if prepared is not None and not in_part else "",
         kept_base=await kept_base(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from textwrap import indent
 
+from agent.gate.behaviour import documented_examples, similar_inputs, strength
 from agent.gate.hunks import REPRODUCTION
 from agent.journal.events import HunkEvidence
 from agent.proving.records import RED_THEN_GREEN, ChangeProof, ProofVerdict, ShownTest
@@ -19,6 +20,7 @@ SOMETHING_NEW = (
     "Red then green, but no bug fix: the tests fail without the change only for want of names that "
     "it brings ({names}), so they show something new and not that a bug is gone; nothing broke."
 )
+_MORE = (documented_examples.NAME, similar_inputs.NAME, strength.NAME)
 _NAMED = 20
 _WORDS_CHARS = 200
 
@@ -49,6 +51,7 @@ def text_report(proof: ChangeProof) -> str:
     lines += _listed("Hunks of source that a test needs", needed)
     unneeded = [f"{h.path}:{h.line}" for h in proof.unneeded]
     lines += _listed("Hunks of source that no test needs", unneeded)
+    lines += _listed("What else was tried", more_evidence(proof))
     lines += _listed("For a person to look at", [f"{f.rule}: {f.detail}" for f in proof.findings])
     lines += _listed("Not looked at", proof.left_out)
     lines += _listed("Test suite", suite_words(proof))
@@ -66,6 +69,12 @@ def _written(proof: ChangeProof) -> list[str]:
         return []
     files = [f"{path}:\n{indent(text, '    ')}" for path, text in proof.written.files.items()]
     return [f"{proof.written.command}\n    {telling_line(proof.written.observed)}", *files]
+
+
+def more_evidence(proof: ChangeProof) -> tuple[str, ...]:
+    """What documented examples, inputs nearby and small variants of the change gave, if tried."""
+    checks = proof.judged.checks if proof.judged is not None else ()
+    return tuple(check.detail for check in checks if check.ok and check.name in _MORE)
 
 
 def suite_words(proof: ChangeProof) -> tuple[str, ...]:

@@ -201,6 +201,13 @@ class Prove(_Section):
         description="Whether set-up follows the manifests of the pull request instead of those of "
         "its base, also those of forks. They run with the set-up's network access.",
     )
+    strength: int = Field(
+        0,
+        ge=0,
+        le=50,
+        description="Small variants of the change that its evidence is tried on, for at most a "
+        "minute; the proof says how many it tells apart. 0: none.",
+    )
     missing: Literal["neutral", "failure"] = Field(
         "neutral",
         description="Conclusion of the check where the proof lacks something. GitHub lets a "

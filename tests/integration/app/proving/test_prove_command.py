@@ -54,10 +54,12 @@ def test_a_fix_with_its_test_is_proven(work: Path, tmp_path: Path) -> None:
     commit(work, {"shop/stats.py": case.FIXED}, "Fix the total")
     written = {name: tmp_path / f"out.{name}" for name in ("json", "junit", "sarif")}
     done = prove(
-        tmp_path, work, "--base", "HEAD~2", *(w for n, p in written.items() for w in (f"--{n}", p))
+        *(tmp_path, work, "--base", "HEAD~2", "--strength", "5"),
+        *(w for n, p in written.items() for w in (f"--{n}", p)),
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Proven" in done.stdout and "assert 400 == 650" in done.stdout
+    assert "What else was tried:\n  The evidence tells the fix from" in done.stdout
     assert json.loads(written["json"].read_text())["verdict"] == "proven"
     assert json.loads(written["sarif"].read_text())["runs"][0]["results"] == []
     cases = ElementTree.parse(written["junit"]).getroot().iter("testcase")

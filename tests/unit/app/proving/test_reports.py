@@ -29,7 +29,11 @@ PROVEN = ChangeProof(
     judged=GateJudged(
         attempt=1,
         verdict="proven",
-        checks=(Check(name="test suite", ok=True, detail="3 tests passed before, 3 after."),),
+        checks=(
+            Check(name="test suite", ok=True, detail="3 tests passed before, 3 after."),
+            Check(name="documented examples", ok=True, detail="2 documented examples held."),
+            Check(name="strength", ok=True, detail="It tells the fix from 5 of 6 variants."),
+        ),
         hunks=(
             HunkEvidence(path="a.py", line=3, needed_by="the reproduction"),
             HunkEvidence(path="a.py", line=40),
@@ -55,6 +59,7 @@ def test_the_text_says_the_verdict_first_and_then_what_shows_it() -> None:
     assert "a.py:3, needed by what is shown above" in text
     assert "a.py:40\n" in text and "a.py:50" not in text
     assert "pytest -q\n  3 tests passed before, 3 after." in text
+    assert "2 documented examples held.\n  It tells the fix from 5 of 6 variants.\n" in text
     failed = text_report(FAILED)
     assert "Failed" in failed.splitlines()[0] and "tests/test_z.py::test_y" in failed
 
