@@ -99,6 +99,7 @@ async def test_tests_that_cannot_be_read_keep_a_patch_from_being_proven(
     assert "not_installed_here" in scope_of(verdict)
 
 
+@pytest.mark.long
 async def test_two_services_with_test_files_of_one_name_run_each_in_its_folder(
     open_docker: DockerOpener,
 ) -> None:

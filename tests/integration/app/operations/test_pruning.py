@@ -15,11 +15,12 @@ from app.queue.client import workflow_client
 from app.server.workflow_engine import running_engine
 from app.storage.inbox import Inbox
 from tests.support.github.payloads import SOURCE
+from tests.support.long import few
 from tests.support.runs.lifecycle import ended, start, until
 from tests.support.runs.world import RunWorld
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=few(["postgresql", "sqlite"], 1))
 def database(request: pytest.FixtureRequest) -> str:
     if request.param == "sqlite":
         return ""

@@ -192,6 +192,7 @@ def test_a_fault_of_the_program_ends_the_run_and_says_so(
     assert "internal error" in finished[-1].reason
 
 
+@pytest.mark.long
 def test_a_lease_that_is_lost_at_the_very_end_records_no_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
