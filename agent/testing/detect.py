@@ -56,6 +56,9 @@ MANIFESTS = (
 _AT_ROOT = ("CMakeLists.txt", "meson.build", "Rakefile", "composer.json")
 """More such files, of which only the root's are looked at."""
 
+NEXTEST_SETTINGS = ".config/nextest.toml"
+"""Of cargo-nextest, at a Cargo workspace's root (https://nexte.st/docs/configuration/)."""
+
 _MOST_MANIFESTS = 200
 _MOST_TEST_FILES = 200
 _MOST_PARTS = 12
@@ -122,19 +125,23 @@ def files_to_read(files: Sequence[str]) -> tuple[str, ...]:
 
 
 def detect(
-    files: Sequence[str], contents: Mapping[str, str], *, have_pytest: bool = True
+    files: Sequence[str],
+    contents: Mapping[str, str],
+    *,
+    have_pytest: bool = True,
+    have_nextest: bool = False,
 ) -> str | None:
     """The test command of a repository, or None when nothing looks like tests.
 
     `files` are the paths below the root; `contents` holds what `files_to_read` names. tox and nox
     only where no test is in sight that could be run without them, because they make environments
-    and need a network.
+    and need a network. cargo-nextest only where it is installed: Cargo does not bring it.
     """
     parts = [
         *_python(files, contents, have_pytest),
         *_javascript(files, contents),
         *_go(files),
-        *_rust(files, contents),
+        *_rust(files, contents, have_nextest),
         *_java(files),
         *_elixir(files),
         *_swift(files),
@@ -468,13 +475,17 @@ def _go(files: Sequence[str]) -> list[Part]:
     ]
 
 
-def _rust(files: Sequence[str], contents: Mapping[str, str]) -> list[Part]:
-    folders = folders_with(files, ("Cargo.toml",))
+def _rust(files: Sequence[str], contents: Mapping[str, str], have_nextest: bool) -> list[Part]:
+    folders, there = folders_with(files, ("Cargo.toml",)), frozenset(files)
+
+    def command(folder: str) -> str:
+        settings = NEXTEST_SETTINGS if folder == "." else f"{folder}/{NEXTEST_SETTINGS}"
+        return "cargo nextest run" if have_nextest and settings in there else "cargo test"
+
     if "." in folders:
-        workspace = "[workspace" in contents.get("Cargo.toml", "")
-        return [Part(folder=".", command="cargo test --workspace" if workspace else "cargo test")]
-    tops = [f for f in folders if not any(f.startswith(f"{other}/") for other in folders)]
-    return [Part(folder=folder, command="cargo test") for folder in tops]
+        workspace = " --workspace" if "[workspace" in contents.get("Cargo.toml", "") else ""
+        return [Part(folder=".", command=command(".") + workspace)]
+    return [Part(folder=folder, command=command(folder)) for folder in _tops(folders)]
 
 
 def _java(files: Sequence[str]) -> list[Part]:

@@ -155,7 +155,11 @@ async def find_test_command(sandbox: Sandbox) -> str:
         if (text := await read_text(sandbox, path)) is not None
     }
     probe = await sandbox.run("python3 -c 'import pytest' 2>/dev/null")
-    command = detecting.detect(files, contents, have_pytest=probe.ok)
+    has_nextest = False
+    if any(path.endswith(detecting.NEXTEST_SETTINGS) for path in files):
+        asked = await sandbox.run("(cd / && cargo nextest --version) >/dev/null 2>&1")
+        has_nextest = asked.ok
+    command = detecting.detect(files, contents, have_pytest=probe.ok, have_nextest=has_nextest)
     if command is None:
         raise NoTests(
             "No tests were found in the repository. Name the command that runs them with "

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from agent.testing.report import SuiteRun
 from agent.testing.suite import run_suite
+from agent.testing.vacuous import why_vacuous
 from app.check.report import MOST_NAMES, CheckReport, ToolVersion, gate_seconds, together
 from app.repo_config.effective import EffectiveConfig
 from app.repo_config.schema import PATH
@@ -22,7 +23,13 @@ from sandbox.setup.records import proposal
 
 RUNS = 3
 PROBE_S = 30.0
-NO_TESTS = f"No tests were found. Name the command that runs them with `test_command` in {PATH}."
+NAME_ANOTHER = f"Name the command that runs them with `test_command` in {PATH}."
+NO_TESTS = f"No tests were found. {NAME_ANOTHER}"
+NAME_A_RUNNER = (
+    f"With `test_command` in {PATH}, name a command that calls the tests' runner itself and not a "
+    "script around it (`python3 -m pytest`, `npx jest`, `ctest`, …; the documentation lists all "
+    "that are read)."
+)
 _LONGEST_LINE = 300
 _ADDRESS = re.compile(
     r"(?:(?<=//)|(?<![\w.=<>~^@/-]))\d{1,3}(?:\.\d{1,3}){3}(?![\w.]*\w)(?::\d+)?"
@@ -111,7 +118,9 @@ def report_of(
     degraded = found.degraded
     if first is None:
         degraded = f"{degraded} {NO_TESTS}".strip()
-    elif degraded and PATH not in degraded:
+    elif not degraded:
+        degraded = without_results(first)
+    elif PATH not in degraded:
         degraded = f"{degraded} {OWN_SETUP}"
     return CheckReport(
         repository=repository,
@@ -138,6 +147,28 @@ def report_of(
         gate_least_s=least,
         gate_most_s=most,
     )
+
+
+def without_results(run: SuiteRun) -> str:
+    """Why a run that names no single test is not enough, and what would help; empty: it names some.
+
+    The gate takes such a command as one test (`agent.gate.scope`), or as none.
+    """
+    parts = run.parts or (run,)
+    if any(part.results for part in parts):
+        return ""
+    command = shown_line(" and ".join(dict.fromkeys(part.command for part in parts)))
+    if all(why_vacuous(part.command, part.exit_code, part.output) for part in parts):
+        return f"The test command (`{command}`) runs, and finds no tests. {NAME_ANOTHER}"
+    said = f"There are no results per test: `{command}` counts as one test"
+    if any(part.exit_code for part in parts):
+        said += ", which fails without any patch, so that nothing can be proven"
+    else:
+        said += (
+            ". A proof can only say that all of it passes, with and without the patch: not which "
+            "tests reach what the patch changes, and nothing at all as soon as one of them fails"
+        )
+    return f"{said}. {NAME_A_RUNNER}"
 
 
 def shown_line(text: str) -> str:

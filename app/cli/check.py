@@ -27,7 +27,7 @@ def run_check(
         Path | None, typer.Option("--html", help="Write the report as one HTML file here.")
     ] = None,
 ) -> None:
-    """Say whether a repository is ready. Exit 0: ready; 2: degraded or no tests; 1: error."""
+    """Say whether a repository is ready. Exit 0: ready; 2: not ready; 1: error."""
     from app.check.command import CheckRequest, check
     from app.check.pages import html_page, text_report
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agent.errors import AgentError
 from app.check.comment import report_comment
 from app.check.report import CheckReport
 from app.check.service import check_on_forge
@@ -11,6 +12,14 @@ from app.repo_config.effective import EffectiveConfig
 from app.runs.services import Services
 from app.sandboxes.environment import SetupRepairer
 from app.sanitize.markdown import inline
+from app.storage import controls
+from app.telemetry import logs
+
+_log = logs.get(__name__)
+
+
+class CheckKillsWorkers(AgentError):
+    """Workers died of a check so often that it is over."""
 
 
 async def answer_check(
@@ -42,14 +51,33 @@ async def found_report(
 ) -> CheckReport:
     """The report of this check: the one that an earlier process found, or else found now.
 
-    `repair`: whether the settings' model, if there is one, may repair a set-up that fails.
+    `repair`: whether the settings' model, if there is one, may repair a set-up that fails. Raises
+    `CheckKillsWorkers` where workers die of it again and again, and what `check_on_forge` raises.
     """
-    if kept := services.inbox.found_for(check_id):
+    inbox = services.inbox
+    if kept := inbox.found_for(check_id):
         return CheckReport.model_validate_json(kept)
-    repairer = _repairer(services, check_id, config) if repair else None
-    report = await check_on_forge(services, forge, config, check_id, repairer=repairer)
-    services.inbox.keep_found(check_id, report.model_dump_json())
+    if inbox.take_in_hand(check_id):
+        _count_death(services, check_id)
+    try:
+        repairer = _repairer(services, check_id, config) if repair else None
+        report = await check_on_forge(services, forge, config, check_id, repairer=repairer)
+        inbox.keep_found(check_id, report.model_dump_json())
+    finally:
+        inbox.hand_back(check_id)
     return report
+
+
+def _count_death(services: Services, check_id: str) -> None:
+    """Count a worker that died with this check in hand. Raises `CheckKillsWorkers` at the last."""
+    blame = controls.count_death(services.store.database, check_id, "", 0)
+    _log.warning("a worker died with this check in hand", check=check_id, blame=blame)
+    if blame >= controls.BLAME:
+        raise CheckKillsWorkers(
+            f"The worker died {controls.DEATHS} times while it checked the repository, so it is "
+            "not tried again. The usual cause is a worker that runs out of memory or disk; the "
+            f"operator's log says more under {check_id}."
+        )
 
 
 def _repairer(services: Services, check_id: str, config: EffectiveConfig) -> SetupRepairer | None:

@@ -116,6 +116,19 @@ class Inbox:
         with self._reads.connect() as connection:
             return connection.execute(query).scalar_one_or_none() or ""
 
+    def take_in_hand(self, event_id: str) -> bool:
+        """A worker begins long work for an event; whether one that died had it in hand before."""
+        table = tables.asks
+        query = sa.select(table.c.in_hand).where(table.c.id == event_id)
+        with self._database.begin() as connection:
+            before = connection.execute(query).scalar_one_or_none()
+            connection.execute(sa.update(table).where(table.c.id == event_id).values(in_hand=True))
+        return bool(before)
+
+    def hand_back(self, event_id: str) -> None:
+        """The worker lets go of an event: it is done with it, or is ended in good order."""
+        self._change(tables.asks, tables.asks.c.id == event_id, in_hand=False)
+
     def open_checks(self, repository_id: int = 0) -> list[str]:
         """Ids of the checks that are not answered, of one repository or of all."""
         table = tables.asks

@@ -117,6 +117,8 @@ asks = sa.Table(
     sa.Column("place", sa.String(300), nullable=False, default="", server_default=""),
     # What was found out for it, so that it is not found out again after a crash.
     sa.Column("found", sa.Text, nullable=False, default="", server_default=""),
+    # Whether a worker has it in hand; what is so when another takes it was left by a death.
+    sa.Column("in_hand", sa.Boolean, nullable=False, default=False, server_default=sa.false()),
     sa.Index("asks_outbox", "enqueued_at"),
     sa.Index("asks_of_places", "place", "received_at"),
 )

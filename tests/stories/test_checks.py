@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.check import service
 from app.check.report import CheckReport
+from app.github.forge import Forge
+from app.intake import checks
+from app.repo_config.effective import EffectiveConfig
+from app.runs.services import Services
+from app.storage.inbox import Inbox
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.server import GithubServer
-from tests.stories.crashes import Crashes
+from tests.stories.crashes import Crashes, WorkerDied
 from tests.stories.test_stories import WHOLE
 from tests.stories.world import StoryWorld
 
@@ -61,6 +67,45 @@ async def test_a_check_is_answered_once_whatever_dies(
     assert counted == [world.repo]
     assert not world.services().inbox.open_checks()
     assert list((world.settings.state_dir / "trees").glob("*")) == []
+
+
+@pytest.mark.parametrize("ends", ["killed", "stopped"])
+async def test_a_check_that_kills_three_workers_ends(
+    ends: str,
+    server: GithubServer,
+    github: GithubWorld,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = StoryWorld(server, github, tmp_path, f"check-deadly-{ends}/shop")
+    tries: list[str] = []
+    real = checks.check_on_forge
+
+    async def check_on_forge(
+        services: Services, forge: Forge, config: EffectiveConfig, check_id: str, **more: Any
+    ) -> CheckReport:
+        tries.append(check_id)
+        if ends == "killed" or len(tries) < 6:
+            raise WorkerDied
+        return await real(services, forge, config, check_id, **more)
+
+    monkeypatch.setattr(checks, "check_on_forge", check_on_forge)
+    if ends == "killed":
+        monkeypatch.setattr(Inbox, "hand_back", lambda *_: None)  # who is killed does nothing more
+    issue = world.person("rita", "read").open_issue(world.repo, "Is it ready?", "")
+    world.person("ann").comment(world.repo, issue, "/patchwright check")
+    await world.work()
+    [said] = world.said(issue)
+    assert not world.services().inbox.open_checks()
+    if ends == "stopped":  # by their operators: no death of the check's doing
+        assert len(tries) == 6
+        assert "**Not ready:** No tests were found." in said
+        return
+    assert len(tries) == 3
+    assert "could not be checked: The worker died 3 times" in said
+    world.person("ann").comment(world.repo, issue, "/patchwright check")
+    await world.work()
+    assert len(tries) == 6  # another check is counted by itself
 
 
 async def test_one_check_of_a_repository_at_a_time(

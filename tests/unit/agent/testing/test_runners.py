@@ -7,6 +7,7 @@ import json
 import pytest
 
 from agent.testing.detect import detect
+from agent.testing.projects import split
 from agent.testing.runners import invocation, kind_of
 from agent.testing.selection import quote_selection, without_paths, words
 
@@ -44,6 +45,25 @@ def test_the_command_is_read_off_the_files(
     contents: dict[str, str], have_pytest: bool, command: str | None
 ) -> None:
     assert detect(sorted(contents), contents, have_pytest=have_pytest) == command
+
+
+@pytest.mark.parametrize(
+    ("contents", "commands"),
+    [
+        ({"Cargo.toml": "[workspace]\n", ".config/nextest.toml": ""},
+         ["cargo nextest run --workspace"]),
+        ({"a/Cargo.toml": "", "a/.config/nextest.toml": "", "b/Cargo.toml": ""},
+         ["cargo nextest run", "cargo test"]),
+        ({"Cargo.toml": "", "a/Cargo.toml": "", "a/.config/nextest.toml": ""}, ["cargo test"]),
+    ],
+)  # fmt: skip
+def test_nextest_is_called_where_its_settings_stand_and_it_is_installed(
+    contents: dict[str, str], commands: list[str]
+) -> None:
+    found = detect(sorted(contents), contents, have_nextest=True)
+    assert [part.command for part in split(found or "")] == commands
+    without = detect(sorted(contents), contents, have_nextest=False) or ""
+    assert "nextest" not in without
 
 
 @pytest.mark.parametrize(

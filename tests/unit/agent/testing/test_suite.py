@@ -129,6 +129,16 @@ async def test_usual_layouts_run_uninstalled(make: Make, layout: dict[str, str])
     assert list(run.outcomes.values()) == ["passed"], run.output
 
 
+@pytest.mark.parametrize("installed", [True, False])
+async def test_nextest_is_asked_for_where_a_file_configures_it(make: Make, installed: bool) -> None:
+    box = make({"Cargo.toml": "[package]\n", ".config/nextest.toml": ""})
+    (box.scratch / "cargo").write_text(f"#!/bin/sh\nexit {int(not installed)}\n")
+    (box.scratch / "cargo").chmod(0o755)
+    await box.run("export PATH=/tmp:$PATH")
+    expected = "cargo nextest run" if installed else "cargo test"
+    assert await find_test_command(box) == expected
+
+
 async def test_scripts_of_plain_assertions(make: Make) -> None:
     box = make({"calc.py": CALC, "tests/check.py": "import calc\nassert calc.double(1) == 3\n"})
     command = await find_test_command(box)
