@@ -7,7 +7,7 @@ it a second proposal.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 import sqlalchemy as sa
 
@@ -33,6 +33,7 @@ class Onboarding(Record):
 
     repository_id: int
     account_id: int
+    installation_id: int
     repository: str
     """`owner/name` as last known."""
     state: OnboardingState
@@ -41,6 +42,8 @@ class Onboarding(Record):
     reason: str
     """Why it is skipped or enabled without a pull request."""
     created_at: datetime
+    changed_at: datetime | None = None
+    """When it came into its state; None: not known."""
 
 
 def is_held_back(found: Onboarding, *, on: bool) -> bool:
@@ -85,11 +88,12 @@ class Onboardings:
                     pull_number=0,
                     reason="worked for before" if worked_for else "",
                     created_at=at + number,
+                    changed_at=at,
                 )
-                again = sa.case(
-                    (onboarding.c.state == "skipped", "waiting"), else_=onboarding.c.state
-                )
+                was_skipped = onboarding.c.state == "skipped"
+                again = sa.case((was_skipped, "waiting"), else_=onboarding.c.state)
                 known = {
+                    "changed_at": sa.case((was_skipped, at), else_=onboarding.c.changed_at),
                     "account_id": event.account_id,
                     "installation_id": event.installation_id,
                     "repository": repository.full_name,
@@ -111,6 +115,17 @@ class Onboardings:
         """What is known of a repository's proposal; None: it was never to get one."""
         return self._one(onboarding.c.repository_id == repository_id)
 
+    def newest(self, name: str = "", *, limit: int) -> list[Onboarding]:
+        """The repositories with this in their names, the latest installed first."""
+        query = (
+            sa.select(onboarding)
+            .where(onboarding.c.repository.icontains(name, autoescape=True))
+            .order_by(onboarding.c.created_at.desc(), onboarding.c.repository_id)
+            .limit(limit)
+        )
+        with self._reads.connect() as connection:
+            return [_onboarding(row) for row in connection.execute(query)]
+
     def of_pull(self, repository_id: int, number: int) -> Onboarding | None:
         """The proposal that is this pull request."""
         found = self.get(repository_id)
@@ -122,7 +137,7 @@ class Onboardings:
             connection.execute(
                 sa.update(onboarding)
                 .where(onboarding.c.repository_id == repository_id)
-                .values(state="proposed", pull_number=number)
+                .values(state="proposed", pull_number=number, changed_at=to_micros(now()))
             )
 
     def settle(
@@ -138,6 +153,7 @@ class Onboardings:
         if found is None or (found.state, found.reason) == (state, reason):
             return
         values: dict[str, object] = {"state": state, "reason": without_nul(reason)[:500]}
+        values["changed_at"] = to_micros(now())
         if pull_number:
             values["pull_number"] = pull_number
         with self._database.begin() as connection:
@@ -187,7 +203,7 @@ class Onboardings:
             connection.execute(
                 sa.update(onboarding)
                 .where(onboarding.c.repository_id == row.repository_id)
-                .values(state="working", turns=row.turns + 1)
+                .values(state="working", turns=row.turns + 1, changed_at=at)
             )
             begun.append(event_id)
         return begun
@@ -200,14 +216,18 @@ class Onboardings:
     def _one(self, where: sa.ColumnElement[bool]) -> Onboarding | None:
         with self._reads.connect() as connection:
             row = connection.execute(sa.select(onboarding).where(where)).one_or_none()
-        if row is None:
-            return None
-        return Onboarding(
-            repository_id=row.repository_id,
-            account_id=row.account_id,
-            repository=row.repository,
-            state=row.state,
-            pull_number=row.pull_number,
-            reason=row.reason,
-            created_at=from_micros(row.created_at),
-        )
+        return None if row is None else _onboarding(row)
+
+
+def _onboarding(row: Any) -> Onboarding:
+    return Onboarding(
+        repository_id=row.repository_id,
+        account_id=row.account_id,
+        installation_id=row.installation_id,
+        repository=row.repository,
+        state=row.state,
+        pull_number=row.pull_number,
+        reason=row.reason,
+        created_at=from_micros(row.created_at),
+        changed_at=from_micros(row.changed_at) if row.changed_at else None,
+    )

@@ -138,6 +138,8 @@ onboarding = sa.Table(
     sa.Column("pull_number", sa.BigInteger, nullable=False, default=0),
     sa.Column("reason", sa.Text, nullable=False, default=""),
     sa.Column("created_at", sa.BigInteger, nullable=False),
+    # When it came into its state; 0: before that was kept.
+    sa.Column("changed_at", sa.BigInteger, nullable=False, default=0, server_default="0"),
     sa.Index("onboarding_turns", "account_id", "state", "created_at"),
 )
 

@@ -29,8 +29,10 @@ from agent.journal.events import (
 )
 from agent.model import Usage
 from agent.proving.records import ChangeProof, Finding, ShownTest
+from app.github.webhook_events import Installed, InstalledRepository
 from app.proving.service import to_report
 from app.settings.schema import Settings
+from app.storage.onboarding import Onboardings
 from app.storage.proofs import Proof, Proofs
 from app.storage.store import SqlStore
 from app.web.app import Web, create_app
@@ -109,6 +111,23 @@ def keep_hostile_proof(store: SqlStore) -> None:
             ended_at=now(),
         )
     )
+
+
+def keep_hostile_onboarding(store: SqlStore) -> None:
+    """Repositories in several states, with hostile and long texts."""
+    known = Onboardings(store.database, at_once=2)
+    names = ("acme/shop", f"acme/{LONG_NAME[:90]}", "acme/tools")
+    event = Installed(
+        account_id=1,
+        installation_id=1,
+        sender="ann",
+        repositories=tuple(
+            InstalledRepository(id=number, full_name=name) for number, name in enumerate(names, 1)
+        ),
+    )
+    known.installed("delivery", "installation", event)
+    known.proposed(1, 7)
+    known.settle(2, "skipped", f"{EVIL}{LONG_NAME}")
 
 
 LONG_NAME = "customs_declarations_of_parcels_" * 8

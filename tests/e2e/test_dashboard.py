@@ -20,6 +20,7 @@ from tests.e2e.dashboard_world import (
     EVIL,
     SIZES,
     hostile_events,
+    keep_hostile_onboarding,
     keep_hostile_proof,
     laid_out,
     of_operator,
@@ -47,6 +48,7 @@ def test_every_page_fits_has_no_barriers_and_runs_nothing_hostile(
     lease.append(ended, hostile_events())
     lease.finish(ended, RunEnded(outcome="proven", diagnosis=EVIL))
     keep_hostile_proof(store)
+    keep_hostile_onboarding(store)
     width, height = SIZES[size]
     context = of_operator(
         browser,
@@ -60,6 +62,7 @@ def test_every_page_fits_has_no_barriers_and_runs_nothing_hostile(
         "statistics": "/statistics",
         "proofs": "/proofs",
         "proof": "/proofs/hostile",
+        "onboarding": "/onboarding",
         "compare": f"/runs/{run_id}/compare?left=1-s1&right=1-s2",
         "ended": f"/runs/{ended}",
         "hostile": f"/runs/{run_id}",

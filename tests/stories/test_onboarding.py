@@ -23,6 +23,7 @@ from tests.stories.crashes import Crashes
 from tests.stories.test_stories import WHOLE
 from tests.stories.world import StoryWorld
 from tests.support.github.app import git
+from tests.support.postgresql import fresh_database
 
 BRANCH = "patchwright/configure"
 
@@ -239,12 +240,32 @@ STORIES: dict[str, Tell] = {
     )
 }
 REPRESENTATIVE = {"merged": 2, "renamed_and_installed_again_at_work": 1}
+SQLITE, POSTGRESQL = "sqlite", "postgresql"
+TOLD = [
+    *((name, SQLITE) for name in (STORIES if WHOLE else REPRESENTATIVE)),
+    ("merged", POSTGRESQL),
+]
+"""Each with its database: PostgreSQL has more than one writer at a time, and a lock for it."""
+
+
+@pytest.fixture
+def database_of(request: pytest.FixtureRequest) -> Callable[[str], dict[str, str]]:
+    """The settings of a new database of a kind."""
+
+    def settings(kind: str) -> dict[str, str]:
+        if kind == SQLITE:
+            return {}
+        return {"database_url": fresh_database(request.getfixturevalue("postgresql"))}
+
+    return settings
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("name", list(STORIES) if WHOLE else list(REPRESENTATIVE))
+@pytest.mark.parametrize(("name", "database"), TOLD)
 async def test_there_is_one_proposal_whatever_dies(
     name: str,
+    database: str,
+    database_of: Callable[[str], dict[str, str]],
     server: GithubServer,
     github: GithubWorld,
     tmp_path: Path,
@@ -253,14 +274,14 @@ async def test_there_is_one_proposal_whatever_dies(
     async def told(at: int) -> StoryWorld:
         folder = tmp_path / str(at)
         folder.mkdir()
-        repo = f"on-{name.replace('_', '-')[:20]}-{at}/shop"
+        repo = f"on-{name.replace('_', '-')[:20]}-{database}-{at}/shop"
         world = StoryWorld(
             server,
             github,
             folder,
             repo,
             Crashes(at),
-            options={"onboarding": True},
+            options={"onboarding": True, **database_of(database)},
             own_config=True,
         )
         world.give_results(monkeypatch)
@@ -303,16 +324,22 @@ async def test_closed_while_the_worker_is_dead(
 
 
 @pytest.mark.timeout(1200)
+@pytest.mark.parametrize("database", [SQLITE, POSTGRESQL])
 async def test_thirty_repositories_wait_for_each_other(
-    server: GithubServer, github: GithubWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: str,
+    database_of: Callable[[str], dict[str, str]],
+    server: GithubServer,
+    github: GithubWorld,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     count, at_once = (30, 20) if WHOLE else (6, 3)
     world = StoryWorld(
         server,
         github,
         tmp_path,
-        "on-thirty/shop",
-        options={"onboarding": True, "onboarding_at_once": at_once},
+        f"on-thirty-{database}/shop",
+        options={"onboarding": True, "onboarding_at_once": at_once, **database_of(database)},
         own_config=True,
     )
     made = install(world, count - 1, monkeypatch)

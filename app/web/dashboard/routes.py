@@ -8,6 +8,7 @@ from app.web.dashboard import (
     actions,
     compare,
     live,
+    onboarding,
     proofs,
     queue,
     run_list,
@@ -18,5 +19,5 @@ from app.web.dashboard.context import visitor
 
 router = APIRouter(dependencies=[Depends(visitor)])
 """Each visitor sees what they may; `app.state.dashboard` has to be set."""
-for _part in (run_list, run_page, live, compare, actions, proofs, queue, statistics):
+for _part in (run_list, run_page, live, compare, actions, proofs, queue, statistics, onboarding):
     router.include_router(_part.router)
