@@ -145,7 +145,6 @@ async def perform_call(attempt: Attempt, call: ToolCall) -> None:
             reply = Reply(f"error: {problem}", status="error")
     kept = await keep_tree(attempt, call) if reply.changed_tree else ()
     log_id = log_id_of(call.id)
-    journal.put_log(log_id, reply.text.encode())
     shown = neutralise(cut(reply.text, log_id) if reply.cut else reply.text)
     journal.append(
         *reply.events,
@@ -161,6 +160,7 @@ async def perform_call(attempt: Attempt, call: ToolCall) -> None:
             changed_tree=reply.changed_tree,
             tests=reply.tests,
         ),
+        logs={log_id: reply.text.encode()},
     )
 
 

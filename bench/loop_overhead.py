@@ -3,9 +3,11 @@
 Prints for N = 100 and 300 tool calls: wall, CPU, memory, milliseconds per step for the first and
 last fifty, the share of each prompt that is the previous one, and bytes sent; beside the floors of
 the same run: the same commands in the same kind of shell, and a bare HTTP exchange of the same
-bytes. Then many runs at once in one process.
+bytes. Then many runs at once in one process. With `--peer` mini-swe-agent, installed from the
+registry into that folder, does the same commands in the same call.
 
     python bench/loop_overhead.py [--steps 100 300] [--concurrent 10 50] [--concurrent-steps 100]
+                                  [--peer FOLDER]
 """
 
 from __future__ import annotations
@@ -18,10 +20,12 @@ import multiprocessing
 import resource
 import socket
 import statistics
+import subprocess
 import sys
 import tarfile
 import tempfile
 import time
+import venv
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -42,6 +46,8 @@ from app.storage.store import SqlStore
 from sandbox.docker.engine import DockerEngine, SandboxSpec
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Limits, Sandbox
+
+PEER = "mini-swe-agent==2.4.6"
 
 
 def command(step: int) -> str:
@@ -80,6 +86,17 @@ def answer(step: int) -> bytes:
     return ("".join(lines) + "data: [DONE]\n\n").encode()
 
 
+def whole_answer(step: int) -> bytes:
+    """The same turn in one piece, for clients that do not stream."""
+    function = {"name": "bash", "arguments": json.dumps({"command": command(step)})}
+    call = {"id": f"call_{step}", "type": "function", "function": function}
+    message = {"role": "assistant", "content": f"step {step}", "tool_calls": [call]}
+    choice = {"index": 0, "message": message, "finish_reason": "tool_calls"}
+    usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
+    made = {"id": "x", "object": "chat.completion", "created": 0, "model": "instant"}
+    return json.dumps({**made, "choices": [choice], "usage": usage}).encode()
+
+
 async def model_app(scope: dict[str, Any], receive: Any, send: Any) -> None:
     """The instant model: counts results in the request, answers with the next command."""
     if scope["type"] != "http":
@@ -91,15 +108,13 @@ async def model_app(scope: dict[str, Any], receive: Any, send: Any) -> None:
         if not message.get("more_body"):
             break
     body = b"".join(parts)
-    step = body.count(b'"role":"tool"')
+    step = body.count(b'"role":"tool"') + body.count(b'"role": "tool"')
+    streams = b'"stream":true' in body or b'"stream": true' in body
+    kind = b"text/event-stream" if streams else b"application/json"
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", kind)]})
     await send(
-        {
-            "type": "http.response.start",
-            "status": 200,
-            "headers": [(b"content-type", b"text/event-stream")],
-        }
+        {"type": "http.response.body", "body": answer(step) if streams else whole_answer(step)}
     )
-    await send({"type": "http.response.body", "body": answer(step)})
 
 
 def serve_model(port_out: Connection) -> None:
@@ -289,8 +304,33 @@ def rss_mib() -> float:
     return 0.0
 
 
-async def main(steps_list: list[int], concurrent: list[int], concurrent_steps: int) -> None:
+def installed_peer(folder: Path) -> Path:
+    """The Python of a folder that has the peer, which is installed if it is missing."""
+    python = folder / "bin" / "python"
+    if not python.exists():
+        venv.create(folder, with_pip=True)
+    install = [python, "-m", "pip", "install", "--quiet", PEER]
+    subprocess.run(install, check=True)
+    return python
+
+
+def peer_run(python: Path, port: int, steps: int) -> Measured:
+    """The peer's run of as many steps."""
+    program = Path(__file__).with_name("peer_loop.py")
+    done = subprocess.run(
+        [python, program, f"http://127.0.0.1:{port}/v1", BASE_IMAGE, str(steps)],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return Measured(**json.loads(done.stdout.splitlines()[-1]))
+
+
+async def main(
+    steps_list: list[int], concurrent: list[int], concurrent_steps: int, peer: Path | None
+) -> None:
     """Measure and print."""
+    python = installed_peer(peer) if peer is not None else None
     ours, theirs = multiprocessing.Pipe()
     server = multiprocessing.get_context("fork").Process(
         target=serve_model, args=(theirs,), daemon=True
@@ -320,9 +360,20 @@ async def main(steps_list: list[int], concurrent: list[int], concurrent_steps: i
                 f"{sum(m.sizes) / 1e6:7.1f}  {floor:19.2f}  {middle - floor:13.2f}",
                 flush=True,
             )
+            if python is not None:
+                their = await asyncio.to_thread(peer_run, python, port, steps)
+                per_step = statistics.median(their.steps_ms)
+                print(
+                    f"      {PEER}: wall {their.wall_s:.2f} s, CPU {their.cpu_s:.2f} s with its "
+                    f"docker commands, {per_step:.1f} ms/step ({per_step / middle:.1f} times ours; "
+                    f"wall {their.wall_s / m.wall_s:.1f} times), last/first 50 "
+                    f"{statistics.median(their.steps_ms[-50:]):.1f}/"
+                    f"{statistics.median(their.steps_ms[:50]):.1f}",
+                    flush=True,
+                )
         before = rss_mib()
         for count in concurrent:
-            started = time.perf_counter()
+            started, cpu = time.perf_counter(), time.process_time()
             runs = [
                 one_run(
                     engine,
@@ -337,11 +388,12 @@ async def main(steps_list: list[int], concurrent: list[int], concurrent_steps: i
             ]
             measured = await asyncio.gather(*runs)
             took = time.perf_counter() - started
+            cpu_ms = (time.process_time() - cpu) * 1000 / count / concurrent_steps
             peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
             steps_ms = [t for m in measured for t in m.steps_ms]
             print(
                 f"{count} runs of {concurrent_steps} at once: {took:.1f} s, "
-                f"median step {statistics.median(steps_ms):.1f} ms, "
+                f"median step {statistics.median(steps_ms):.1f} ms, CPU {cpu_ms:.1f} ms a step, "
                 f"peak memory {peak:.0f} MiB, {(peak - before) / count:.1f} MiB a run; no error",
                 flush=True,
             )
@@ -355,5 +407,6 @@ if __name__ == "__main__":
     parser.add_argument("--steps", type=int, nargs="*", default=[100, 300])
     parser.add_argument("--concurrent", type=int, nargs="*", default=[10, 50])
     parser.add_argument("--concurrent-steps", type=int, default=100)
+    parser.add_argument("--peer", type=Path, help="folder for mini-swe-agent")
     given = parser.parse_args()
-    asyncio.run(main(given.steps, given.concurrent, given.concurrent_steps))
+    asyncio.run(main(given.steps, given.concurrent, given.concurrent_steps, given.peer))

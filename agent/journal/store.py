@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 
 from agent.journal.events import AnyEvent, Recorded, now
 from agent.model import Record
 
+NO_LOGS: Mapping[str, bytes] = MappingProxyType({})
 STOPPED_BY_A_PERSON = "A person stopped the run."
 
 
@@ -22,10 +24,12 @@ class Hint(Record):
 class Store(Protocol):
     """Journals and logs of runs. All methods are quick and may be called from the event loop."""
 
-    def append(self, run_id: str, events: Sequence[AnyEvent]) -> tuple[Recorded, ...]:
-        """Append events in one transaction; on return they are durable.
+    def append(
+        self, run_id: str, events: Sequence[AnyEvent], logs: Mapping[str, bytes] = NO_LOGS
+    ) -> tuple[Recorded, ...]:
+        """Append events in one transaction, together with `logs` (see `put_log`).
 
-        Raises `LostLease` when another worker owns the run now.
+        On return they are durable. Raises `LostLease` when another worker owns the run now.
         """
         ...
 
@@ -59,8 +63,12 @@ class MemoryStore:
         self.stopped: set[str] = set()
         self.noted: dict[str, list[Hint]] = {}
 
-    def append(self, run_id: str, events: Sequence[AnyEvent]) -> tuple[Recorded, ...]:
-        """Append events in one transaction; on return they are durable."""
+    def append(
+        self, run_id: str, events: Sequence[AnyEvent], logs: Mapping[str, bytes] = NO_LOGS
+    ) -> tuple[Recorded, ...]:
+        """Append events and logs in one transaction; on return they are durable."""
+        for log_id, data in logs.items():
+            self.put_log(run_id, log_id, data)
         journal = self._journals.setdefault(run_id, [])
         recorded = tuple(
             Recorded(seq=len(journal) + i, at=now(), event=e) for i, e in enumerate(events)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from agent.journal.events import AnyEvent, AttemptStarted, Recorded, SandboxOpened, now
 from agent.journal.state import AttemptState, fold, step
-from agent.journal.store import Store
+from agent.journal.store import NO_LOGS, Store
 from agent.task import ATTACHED
 
 OnEvent = Callable[[Recorded], None]
@@ -32,13 +32,15 @@ class Journal:
         for entry in recorded:
             self._take_time(entry)
 
-    def append(self, *events: AnyEvent) -> AttemptState:
-        """Make events durable in one transaction, then fold them into the state.
+    def append(self, *events: AnyEvent, logs: Mapping[str, bytes] = NO_LOGS) -> AttemptState:
+        """Make events, and logs with them, durable in one transaction; fold them into the state.
 
         Raises `LostLease` when another worker owns the run; nothing is folded then.
         """
         recorded = self.store.append(
-            self.run_id, [e.model_copy(update={"attempt": self.attempt}) for e in events]
+            self.run_id,
+            [e.model_copy(update={"attempt": self.attempt}) for e in events],
+            {self.log_key(log_id): data for log_id, data in logs.items()},
         )
         for entry in recorded:
             self._take_time(entry)

@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from agent.journal.events import AnyEvent, Recorded
 from agent.journal.state import AttemptState, fold
-from agent.journal.store import MemoryStore
+from agent.journal.store import NO_LOGS, MemoryStore
 from agent.model import Record
 from agent.task import Attachment, Issue
 from app.cli.fix_request import BadRequest
@@ -68,9 +68,11 @@ class FileStore(MemoryStore):
         if whole < len(data):
             os.truncate(self._file, whole)
 
-    def append(self, run_id: str, events: Sequence[AnyEvent]) -> tuple[Recorded, ...]:
-        """Append events in one transaction; on return they are durable."""
-        recorded = super().append(run_id, events)
+    def append(
+        self, run_id: str, events: Sequence[AnyEvent], logs: Mapping[str, bytes] = NO_LOGS
+    ) -> tuple[Recorded, ...]:
+        """Append events in one transaction, after the logs; on return they are durable."""
+        recorded = super().append(run_id, events, logs)
         with self._file.open("ab") as file:
             file.write(_ENTRIES.dump_json(recorded) + b"\n")
             file.flush()

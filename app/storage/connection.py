@@ -57,8 +57,9 @@ def sqlite_database(url: str) -> sa.Engine:
         options = connection.get_execution_options()
         reads = options.get("read_only", False)
         synchronous = "NORMAL" if options.get("quick", False) else "FULL"
-        if not reads:
+        if not reads and connection.info.get("synchronous", "FULL") != synchronous:
             connection.exec_driver_sql(f"PRAGMA synchronous={synchronous}")
+            connection.info["synchronous"] = synchronous
         connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
     return engine

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from agent.errors import LostLease
 from agent.journal.events import EVENT, AnyEvent, Recorded, RunEnded, now
-from agent.journal.store import STOPPED_BY_A_PERSON, Hint
+from agent.journal.store import NO_LOGS, STOPPED_BY_A_PERSON, Hint
 from app.github.records import Repository
 from app.github.webhook_events import Trigger
 from app.storage import connection as storage_connection
@@ -25,6 +25,7 @@ from app.storage import tables
 from app.storage.group_commit import GroupCommit
 from app.storage.records import Accepted, Run, RunFilter, RunPage, UnknownRun, run_id_for
 from app.storage.run_rows import (
+    Insert,
     dialect_insert,
     insert_new,
     insert_run,
@@ -40,6 +41,34 @@ OUTBOX_PART = 200
 """Runs sent to the engine at a time: a long outbox must not block everything else."""
 
 
+# Each step of each run writes and asks these: they are built and compiled once.
+_COUNT_EVENTS = (
+    sa.update(tables.runs)
+    .where(tables.runs.c.id == sa.bindparam("of_run"))
+    .where(tables.runs.c.epoch == sa.bindparam("lease"))
+    .values(next_seq=tables.runs.c.next_seq + sa.bindparam("more"), updated_at=sa.bindparam("at"))
+    .returning(tables.runs.c.next_seq)
+)
+_INSERT_EVENTS = sa.insert(tables.events)
+_HINTS = (
+    sa.select(tables.hints.c.id, tables.hints.c.author, tables.hints.c.text)
+    .where(tables.hints.c.run_id == sa.bindparam("of_run"))
+    .where(tables.hints.c.id > sa.bindparam("after"))
+    .order_by(tables.hints.c.id)
+)
+
+
+def _put_log(insert: Insert) -> sa.Executable:
+    statement = insert(tables.logs)
+    return statement.on_conflict_do_update(
+        index_elements=["run_id", "log_id"], set_={"data": statement.excluded.data}
+    )
+
+
+def _packed(run_id: str, log_id: str, data: bytes) -> dict[str, object]:
+    return {"run_id": run_id, "log_id": log_id, "data": zlib.compress(data, 6)}
+
+
 class SqlStore:
     """Runs and journals in the database at `url`, whose tables are made if they are missing."""
 
@@ -49,6 +78,7 @@ class SqlStore:
         self._journal = self._database.execution_options(quick=True)
         self._insert = dialect_insert(self._database)
         self._group = GroupCommit(self._database)
+        self._put_log = _put_log(self._insert)
         self._leases: Mapping[str, int] = {}
         """The runs that this view may write to, each with the epoch of its claim."""
 
@@ -63,8 +93,10 @@ class SqlStore:
 
     # The journal: `agent.journal.store.Store`
 
-    def append(self, run_id: str, events: Sequence[AnyEvent]) -> tuple[Recorded, ...]:
-        """Append events in one transaction; on return they are durable.
+    def append(
+        self, run_id: str, events: Sequence[AnyEvent], logs: Mapping[str, bytes] = NO_LOGS
+    ) -> tuple[Recorded, ...]:
+        """Append events and logs in one transaction; on return they are durable.
 
         A view without a lease may write only while nobody claimed the run.
 
@@ -72,8 +104,12 @@ class SqlStore:
         """
         if not events:
             return ()
+        packed = [_packed(run_id, log_id, data) for log_id, data in logs.items()]
         with self._journal.begin() as connection:
-            return self._append_events(connection, run_id, events)
+            recorded = self._append_events(connection, run_id, events)
+            if packed:
+                connection.execute(self._put_log, packed)
+            return recorded
 
     def events(self, run_id: str, after: int = -1, limit: int | None = None) -> list[Recorded]:
         """The journal in order, from the event after sequence number `after`.
@@ -96,15 +132,10 @@ class SqlStore:
 
     def put_log(self, run_id: str, log_id: str, data: bytes) -> None:
         """Keep a whole output; the same id again replaces it. Fenced like `append`."""
-        packed = zlib.compress(data, 6)
-        statement = self._insert(tables.logs).values(run_id=run_id, log_id=log_id, data=packed)
+        packed = _packed(run_id, log_id, data)
         with self._journal.begin() as connection:
             self._update_leased(connection, run_id)
-            connection.execute(
-                statement.on_conflict_do_update(
-                    index_elements=["run_id", "log_id"], set_={"data": packed}
-                )
-            )
+            connection.execute(self._put_log, packed)
 
     def get_log(self, run_id: str, log_id: str) -> bytes | None:
         """A kept output, or None."""
@@ -127,14 +158,8 @@ class SqlStore:
 
     def hints(self, run_id: str, after: int = 0) -> list[Hint]:
         """Notes from people with an id above `after`, oldest first."""
-        table = tables.hints
-        query = (
-            sa.select(table.c.id, table.c.author, table.c.text)
-            .where(table.c.run_id == run_id, table.c.id > after)
-            .order_by(table.c.id)
-        )
         with self._reads.connect() as connection:
-            rows = connection.execute(query).all()
+            rows = connection.execute(_HINTS, {"of_run": run_id, "after": after}).all()
         return [Hint(id=id_, author=author, text=text) for id_, author, text in rows]
 
     # What people ask of a run
@@ -414,13 +439,13 @@ class SqlStore:
         self, connection: sa.Connection, run_id: str, events: Sequence[AnyEvent]
     ) -> tuple[Recorded, ...]:
         at = now()
-        counted = (
-            sa.update(tables.runs)
-            .where(tables.runs.c.id == run_id, tables.runs.c.epoch == self._leases.get(run_id, 0))
-            .values(next_seq=tables.runs.c.next_seq + len(events), updated_at=to_micros(at))
-            .returning(tables.runs.c.next_seq)
-        )
-        after = connection.execute(counted).scalar_one_or_none()
+        counted = {
+            "of_run": run_id,
+            "lease": self._leases.get(run_id, 0),
+            "more": len(events),
+            "at": to_micros(at),
+        }
+        after = connection.execute(_COUNT_EVENTS, counted).scalar_one_or_none()
         if after is None:
             raise self._lease_error(connection, run_id)
         recorded = tuple(
@@ -436,7 +461,7 @@ class SqlStore:
             }
             for r in recorded
         ]
-        connection.execute(sa.insert(tables.events), rows)
+        connection.execute(_INSERT_EVENTS, rows)
         return recorded
 
     def _update_leased(self, connection: sa.Connection, run_id: str, **values: object) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
 from agent.gate.claims import Claims
 from agent.journal.events import UNDECIDED, AnyEvent, GateJudged, Recorded
 from agent.journal.state import AttemptState, fold
-from agent.journal.store import Hint, MemoryStore
+from agent.journal.store import NO_LOGS, Hint, MemoryStore
 from agent.journal.writer import Journal
 from agent.loop import GATE_REFUSALS, INTERRUPTED, Attempt, run_loop
 from agent.model import Message, ToolCall, ToolSpec, Turn, Usage
@@ -96,8 +96,10 @@ class CrashingStore(MemoryStore):
         super().__init__()
         self.at = at
 
-    def append(self, run_id: str, events: Sequence[AnyEvent]) -> tuple[Recorded, ...]:
-        recorded = super().append(run_id, events)
+    def append(
+        self, run_id: str, events: Sequence[AnyEvent], logs: Mapping[str, bytes] = NO_LOGS
+    ) -> tuple[Recorded, ...]:
+        recorded = super().append(run_id, events, logs)
         if recorded[-1].seq >= self.at >= 0:
             self.at = -1
             raise Crash

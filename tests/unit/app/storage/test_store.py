@@ -57,6 +57,8 @@ def test_who_lost_the_lease_can_write_nothing(store: SqlStore) -> None:
         with pytest.raises(LostLease):
             stale.put_log(run_id, "l", b"late")
         with pytest.raises(LostLease):
+            stale.append(run_id, [RunPhase(phase="late")], {"l": b"late"})
+        with pytest.raises(LostLease):
             stale.finish(run_id, RunEnded(outcome="failed"))
         assert not stale.holds(run_id)
     second.append(run_id, [RunPhase(phase="by the second")])
@@ -77,7 +79,8 @@ def test_a_failed_append_leaves_no_gap(store: SqlStore) -> None:
             sa.insert(tables.events).values(run_id=run_id, seq=2, at=0, body='{"type":"run_ended"}')
         )
     with pytest.raises(sa.exc.IntegrityError):
-        store.append(run_id, [RunPhase(phase="b"), RunPhase(phase="c")])
+        store.append(run_id, [RunPhase(phase="b"), RunPhase(phase="c")], {"with-it": b"x"})
+    assert store.get_log(run_id, "with-it") is None
     with database.begin() as connection:
         connection.execute(sa.delete(tables.events).where(tables.events.c.seq == 2))
     assert store.append(run_id, [RunPhase(phase="d")])[0].seq == 1
@@ -90,9 +93,13 @@ def test_logs_are_kept_whole_and_replaced(store: SqlStore) -> None:
     store.put_log(run_id, "log-1", data)
     assert store.get_log(run_id, "log-1") == data
     assert store.get_log(run_id, "log-2") is None
+    store.append(run_id, [RunPhase(phase="a")], {"log-1": b"third", "log-2": b""})
+    assert (store.get_log(run_id, "log-1"), store.get_log(run_id, "log-2")) == (b"third", b"")
+    store.put_log(run_id, "log-1", data)
+    store.append(run_id, [RunPhase(phase="b")], {"log-2": data})
     with store.database.connect() as connection:
-        size = connection.execute(sa.select(sa.func.length(tables.logs.c.data))).scalar_one()
-    assert size < len(data) / 50
+        sizes = connection.execute(sa.select(sa.func.length(tables.logs.c.data))).scalars().all()
+    assert len(sizes) == 2 and max(sizes) < len(data) / 50
 
 
 def test_hints_and_stop(store: SqlStore) -> None:
@@ -203,4 +210,9 @@ def test_the_file_is_in_wal_mode_and_private(url: str, store: SqlStore) -> None:
     with store.database.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar_one() == "wal"
         assert connection.exec_driver_sql("PRAGMA synchronous").scalar_one() == 2
+    run_id = start(store)
+    for _ in range(2):  # a journal does not wait for the disk, and all that comes after it does
+        store.append(run_id, [RunPhase(phase="a")])
+        with store.database.begin() as connection:
+            assert connection.exec_driver_sql("PRAGMA synchronous").scalar_one() == 2
     assert Path(sa.make_url(url).database or "").parent.stat().st_mode & 0o077 == 0
