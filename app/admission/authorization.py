@@ -49,10 +49,13 @@ def refused_at_delivery(trigger: Trigger) -> str | None:
     return None
 
 
-def event_ignored_because(event: WebhookEvent, *, name: str, app_id: int) -> str | None:
+def event_ignored_because(
+    event: WebhookEvent, *, name: str, app_id: int, machine_user: str = ""
+) -> str | None:
     """Why an event is ignored as it arrives, in words; None when it is worth a look.
 
-    `name` is how people address the App, `app_id` its id at GitHub. A bot (ourselves included) is
+    `name` is how people address the App, `app_id` its id at GitHub, `machine_user` the account
+    whose assignments are meant for the App. A bot (ourselves included) is
     never listened to; but checks are made by bots, and bots push, open pull requests, and merge
     for people.
     """
@@ -66,8 +69,10 @@ def event_ignored_because(event: WebhookEvent, *, name: str, app_id: int) -> str
         return "someone else's check"
     if isinstance(event, Commented) and commands.parse(event.body, name) is None:
         return "not addressed to us"
-    if isinstance(event, Assigned) and not is_ours(event.assignee, name):
-        return "someone else was assigned"
+    if isinstance(event, Assigned):
+        is_machine_user = machine_user and event.assignee.casefold() == machine_user.casefold()
+        if not is_machine_user and not is_ours(event.assignee, name):
+            return "someone else was assigned"
     return None
 
 

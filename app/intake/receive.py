@@ -132,8 +132,12 @@ def _accept_event(
     intake: Intake, event_name: str, delivery: str, event: WebhookEvent
 ) -> DeliveryResult:
     settings = intake.settings
-    name, app_id = settings.github_app_slug, settings.github_app_id
-    if reason := authorization.event_ignored_because(event, name=name, app_id=app_id):
+    if reason := authorization.event_ignored_because(
+        event,
+        name=settings.github_app_slug,
+        app_id=settings.github_app_id,
+        machine_user=settings.machine_user,
+    ):
         return DeliveryResult("ignored", reason)
     inbox = Inbox(intake.store.database)
     if not inbox.is_relevant(event):

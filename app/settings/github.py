@@ -55,6 +55,11 @@ class GithubSettings(OperationSettings):
     )
     github_client_secret_file: Path | None = Field(None, description="File with the client secret.")
 
+    machine_user: str = Field(
+        "",
+        description="Login of an ordinary account with access to the repositories: assigning it to "
+        "an issue starts a run. GitHub lets nobody assign an App. Empty: no assignment does.",
+    )
     label: str = Field("patchwright", min_length=1, description="Label that starts a run.")
     prove_label: str = Field(
         "patchwright:prove",

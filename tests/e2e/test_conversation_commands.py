@@ -121,7 +121,7 @@ def test_answers_come_in_the_order_in_which_was_asked(
 def test_other_ways_to_begin(
     github_server: GithubServer, github_world: GithubWorld, tmp_path: Path, how: str
 ) -> None:
-    story = Story(github_server, github_world, tmp_path)
+    story = Story(github_server, github_world, tmp_path, settings={"machine_user": "acme-helper"})
     story.repository()
     ann = story.person("ann")
     with story.serving():
@@ -129,8 +129,8 @@ def test_other_ways_to_begin(
         if how == "mention":
             ann.comment(REPO, issue, "Could you look at this, @patchwright?")
         else:
-            story.person("patchwright[bot]", "triage")
-            ann.assign(REPO, issue, "patchwright[bot]")
+            story.person("acme-helper", "triage")
+            ann.assign(REPO, issue, "acme-helper")
         assert story.done().trigger.by == how
         assert story.done().outcome == "proven"
 
@@ -139,15 +139,22 @@ def test_what_is_switched_off_stays_silent(
     github_server: GithubServer, github_world: GithubWorld, tmp_path: Path
 ) -> None:
     off = Triggers(label=False, command=False, mention=False, assignment=False, rerun=False)
-    story = Story(github_server, github_world, tmp_path, config=RepoConfig(triggers=off))
+    config = RepoConfig(triggers=off)
+    story = Story(
+        github_server,
+        github_world,
+        tmp_path,
+        config=config,
+        settings={"machine_user": "acme-helper"},
+    )
     story.repository()
     ann = story.person("ann")
-    story.person("patchwright[bot]", "triage")
+    story.person("acme-helper", "triage")
     with story.serving():
         issue = story.issue()
         ann.comment(REPO, issue, "/patchwright fix")
         ann.comment(REPO, issue, "@patchwright fix")
-        ann.assign(REPO, issue, "patchwright[bot]")
+        ann.assign(REPO, issue, "acme-helper")
         ann.label(REPO, issue, "patchwright")
         story.settled()
         assert story.acts() == []

@@ -149,6 +149,8 @@ def test_labels_assignees_and_comments_come_and_go(
     assert [tag.name for tag in issue.get_labels()] == ["patchwright"]
     issue.add_to_assignees("max")
     assert [who.login for who in seen.get_issue(issue.number).assignees] == ["max"]
+    issue.add_to_assignees("patchwright[bot]")
+    assert [who.login for who in seen.get_issue(issue.number).assignees] == ["max"]
     issue.remove_from_assignees("max")
     comment = issue.create_comment("soon gone")
     comment.delete()

@@ -51,11 +51,25 @@ def remove_label(call: Call, item: Issue, tag: Label) -> None:
     emit_item(call, item, "unlabeled", label=basic.label(call.world, call.repo, tag))
 
 
+def can_be_assigned(call: Call, item: Issue, who: User) -> bool:
+    """Whether an issue can be assigned to somebody: to nobody's App.
+
+    Who has access or has spoken on the issue:
+    https://docs.github.com/issues/tracking-your-work-with-issues/using-issues/assigning-issues-and-pull-requests-to-other-github-users
+    Of Apps only those of the "agents" that GitHub lists itself are assignable; for others see
+    https://github.com/anthropics/claude-code-action/blob/main/docs/faq.md.
+    """
+    if who.kind != "User":
+        return False
+    spoke = who is item.user or any(said.user is who for said in item.comments)
+    return spoke or call.repo.role_of(who) not in {"none", "read"}
+
+
 def assign(call: Call, item: Issue, logins: list[str]) -> None:
     """Assign people who may be; others are passed over, as GitHub does."""
     for login in logins:
         who = call.world.user(login)
-        if who and who not in item.assignees and call.repo.role_of(who) not in {"none", "read"}:
+        if who and who not in item.assignees and can_be_assigned(call, item, who):
             item.assignees.append(who)
             emit_item(call, item, "assigned", assignee=basic.user(call.world.urls, who))
 

@@ -6,6 +6,7 @@ from tests.doubles.github.auth import require_role
 from tests.doubles.github.operations.issue_changes import (
     add_labels,
     assign,
+    can_be_assigned,
     emit_item,
     find_comment,
     remove_label,
@@ -70,6 +71,12 @@ def create_issue(call: Call) -> Answer:
         created_at=now,
         updated_at=now,
     )
+    assignees = call.body.get("assignees") or []
+    for login in assignees if call.has_role("triage") else []:
+        who = call.world.user(login)
+        # Only the operation of its own passes them over.
+        if who is None or not can_be_assigned(call, item, who):
+            raise invalid("Issue", "assignees", "invalid")
     repo.issues[item.number] = item
     call.emit("issues", "opened", item)
     if call.has_role("triage"):
@@ -78,7 +85,7 @@ def create_issue(call: Call) -> Answer:
             for entry in call.body.get("labels") or []
         ]
         add_labels(call, item, names)
-        assign(call, item, call.body.get("assignees") or [])
+        assign(call, item, assignees)
     return _shown(call, item, 201)
 
 

@@ -128,6 +128,7 @@ def make_config(**config: Any) -> EffectiveConfig:
         (comment().model_copy(update={"archived": True}), "the repository is archived"),
         (Assigned(**SOURCE, issue_number=1, assignee="Patchwright[bot]"), None),
         (Assigned(**SOURCE, issue_number=1, assignee="ann"), "someone else was assigned"),
+        (Assigned(**SOURCE, issue_number=1, assignee="Acme-Bot"), None),
         (
             CheckFailed(
                 **SOURCE | {"sender_is_bot": True},
@@ -150,7 +151,10 @@ def make_config(**config: Any) -> EffectiveConfig:
     ],
 )  # fmt: skip
 def test_what_is_dropped_at_the_door(event: Commented, reason: str | None) -> None:
-    assert event_ignored_because(event, name="patchwright", app_id=7) == reason
+    assert (
+        event_ignored_because(event, name="patchwright", app_id=7, machine_user="acme-bot")
+        == reason
+    )
 
 
 def test_a_repository_decides_what_starts_runs() -> None:
