@@ -63,8 +63,9 @@ def task_prompt(task: Task, test_command: str, tree: str) -> str:
     The tags around what others wrote end in a random mark, so that no text can close or forge them.
     """
     template = _JINJA.from_string(_read("task.md.j2"))
-    return template.render(
-        mark=secrets.token_hex(8),
+    mark = secrets.token_hex(8)
+    assignment = template.render(
+        mark=mark,
         repository=task.repository,
         author=_as_seen(task.issue.author),
         title=_as_seen(task.issue.title),
@@ -80,6 +81,14 @@ def task_prompt(task: Task, test_command: str, tree: str) -> str:
         history_commits=task.history_commits,
         history_is_cut=task.history_is_cut,
     )
+    if not task.related:
+        return assignment
+    related = [
+        {name: _as_seen(value) for name, value in work.model_dump().items()}
+        for work in task.related
+    ]
+    known = _JINJA.from_string(_read("related.md.j2")).render(mark=mark, related=related)
+    return f"{assignment}\n\n{known}"
 
 
 def _as_seen(text: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from agent.guarded_paths import FORBIDDEN_PATHS
 from agent.model import Record
 
@@ -89,6 +91,18 @@ class KeptBase(Record):
     """What tells the image from all others: its content's id, and no name that can move."""
 
 
+class RelatedWork(Record):
+    """Something that others did, or an earlier run, that an issue may have to do with."""
+
+    kind: Literal["pull request", "branch", "commit", "earlier run"]
+    why: str
+    """Why it is listed, in our own words."""
+    name: str
+    """Like all that follows, somebody else's words: untrusted."""
+    title: str = ""
+    detail: str = ""
+
+
 class Task(Record):
     """One attempt's whole assignment."""
 
@@ -108,6 +122,7 @@ class Task(Record):
     """How many commits the sandbox's `.git` holds, the base commit the last; 0: there is none."""
     history_is_cut: bool = False
     """Whether there are older commits that it does not hold."""
+    related: tuple[RelatedWork, ...] = ()
     hints: tuple[str, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     feedback: tuple[str, ...] = ()

@@ -29,10 +29,14 @@ class Tag:
     """Seconds since 1970; the commit's time where the tag has none of its own."""
 
 
-def log(mirror: Mirror, commit: str, most: int) -> list[Commit]:
-    """A commit and its newest ancestors, no parent before its child."""
+def log(mirror: Mirror, commit: str, most: int, after: str = "") -> list[Commit]:
+    """A commit and its newest ancestors, no parent before its child.
+
+    With `after`, without that ancestor and all before it.
+    """
     form = "--format=%H%x00%P%x00%an%x00%ct%x00%s"
-    told = _git(mirror, "log", "--topo-order", f"--max-count={most}", form, commit)
+    wanted = (commit, f"^{after}") if after else (commit,)
+    told = _git(mirror, "log", "--topo-order", f"--max-count={most}", form, *wanted)
     found = []
     for line in told.decode("utf-8", "replace").split("\n"):
         if line:
@@ -132,6 +136,14 @@ def tags(mirror: Mirror, commit: str) -> list[Tag]:
         if tagged:
             found.append(Tag(name.removeprefix("refs/tags/"), own, tagged, int(at or 0)))
     return found
+
+
+def newest_tag(mirror: Mirror, commit: str, versions: Sequence[str]) -> Tag | None:
+    """The newest tag of a commit or its ancestors that is called like one of these versions."""
+    for tag in tags(mirror, commit) if versions else ():
+        if re.sub(r"^\D*", "", tag.name) in versions:
+            return tag
+    return None
 
 
 def pack(

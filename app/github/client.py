@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import itertools
 import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -269,6 +270,15 @@ class GithubForge:
         return await self._call(
             "look for pull requests", lambda: tuple(self._find_pulls(branch, "all"))
         )
+
+    async def open_pulls(self, most: int) -> tuple[Pull, ...]:
+        """Open pull requests of anybody, those that changed last first; so many at most."""
+
+        def read() -> tuple[Pull, ...]:
+            listed = self._repo().get_pulls(state="open", sort="updated", direction="desc")
+            return tuple(as_pull(pull) for pull in itertools.islice(listed, most))
+
+        return await self._call("list the open pull requests", read)
 
     async def open_pull(
         self, *, branch: str, base: str, title: str, body: str, draft: bool

@@ -81,6 +81,10 @@ class Forge(Protocol):
         """All pull requests from this branch of the repository, newest first."""
         ...
 
+    async def open_pulls(self, most: int) -> tuple[Pull, ...]:
+        """Open pull requests of anybody, those that changed last first; so many at most."""
+        ...
+
     async def open_pull(
         self, *, branch: str, base: str, title: str, body: str, draft: bool
     ) -> Pull:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from agent.task import Issue
@@ -10,11 +9,7 @@ from app.github.errors import ForgeMissing, InstallationGone
 from app.github.forge import Forge
 from app.github.records import Pull
 from app.runs.first_round import as_issue
-
-_CLOSES = re.compile(
-    r"(?<![\w/-])(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?):?\s+#(\d{1,9})(?!\w)", re.IGNORECASE
-)
-"""GitHub's keywords: "Linking a pull request to an issue" at docs.github.com."""
+from app.runs.mentions import closed_issues
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +23,7 @@ class About:
 
 def closed_by(body: str) -> int:
     """The first issue that a text says to close; 0: none."""
-    found = _CLOSES.search(body)
-    return int(found[1]) if found else 0
+    return next(iter(closed_issues(body)), 0)
 
 
 async def about(forge: Forge, pull: Pull) -> About:

@@ -83,6 +83,7 @@ class Phrases:
     not_ready: str
     check_unpublished: str
     published_since: str
+    claimed: str
 
 
 PHRASES: Mapping[Language, Phrases] = {
@@ -108,6 +109,8 @@ PHRASES: Mapping[Language, Phrases] = {
         not_ready="Not ready: {title}",
         check_unpublished="Fix proven, but not published",
         published_since="The patch that could not be published at first is now in {pull}.",
+        claimed="It has not begun: {pulls}, open, says to fix this issue. To have it worked on all "
+        "the same, comment `/{name} fix`.",
     ),
     "de": Phrases(
         prepare="Sandbox mit dem Repository vorbereiten",
@@ -133,5 +136,7 @@ PHRASES: Mapping[Language, Phrases] = {
         check_unpublished="Fix nachgewiesen, aber nicht veröffentlicht",
         published_since="Der Patch, der zuerst nicht veröffentlicht werden konnte, ist jetzt in "
         "{pull}.",
+        claimed="Der Lauf hat nicht begonnen: {pulls}, offen, soll dieses Issue beheben. Wer den "
+        "Lauf trotzdem will, kommentiert `/{name} fix`.",
     ),
 }

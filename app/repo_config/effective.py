@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 from agent.task import Budget, GatePolicy
 from app.git.tree_archive import TreeOptions
@@ -54,6 +55,8 @@ class EffectiveConfig:
     """What of the tree goes into the sandbox."""
     history: bool = True
     """Whether the sandbox holds the history up to the base commit."""
+    when_claimed: Literal["wait", "work"] = "wait"
+    """What becomes of an issue that somebody else's open pull request says to fix."""
     remarks: tuple[str, ...] = ()
     """Settings of the repository that were not granted, in sentences for the status comment."""
     problems: tuple[Problem, ...] = ()
@@ -129,6 +132,7 @@ def effective_config(settings: Settings, config: RepoConfig) -> EffectiveConfig:
         prove=config.prove,
         tree=TreeOptions(config.tree.sparse, config.tree.lfs, config.tree.submodules),
         history=config.history and settings.history,
+        when_claimed=config.when_claimed or settings.when_claimed,
         remarks=tuple(remarks),
     )
 

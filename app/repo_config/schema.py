@@ -275,6 +275,12 @@ class RepoConfig(_Section):
         True,
         description="Whether the sandbox holds the repository's history up to the base commit.",
     )
+    when_claimed: Literal["wait", "work"] | None = Field(
+        None,
+        description="What becomes of an issue that somebody else's open pull request says to fix: "
+        "`wait` says so there, and a `/patchwright fix` after that begins the work; `work` begins "
+        "at once; empty: the operator's setting.",
+    )
     paths: Paths = Paths()
     pull_request: PullRequests = PullRequests()
     prove: Prove = Prove()

@@ -16,6 +16,7 @@ from app.runs.attachments import ci_logs, linked_files, links, web_location
 from app.runs.attempts import AttemptPlan
 from app.runs.culprit_search import look_for_culprit
 from app.runs.publication.step import end_failed, publish_result
+from app.runs.related_work import keep, keep_failure, look_around, why_not_begun
 from app.runs.results import (
     BaseMoved,
     Debugged,
@@ -54,6 +55,9 @@ async def _prepare_to_publish(run: ActiveRun, step: DurableStep) -> Ended:
     prepared = await run.do_step(step, "prepare", partial(prepare, run), heeds_stop=True)
     if isinstance(prepared, Failed):
         return await end_failed(run, step, None, prepared)
+    if isinstance(prepared, Refused):
+        await run.do_step(step, "refuse", partial(refuse, run, prepared.reason))
+        return Ended("stopped", reason=prepared.reason)
     lap = 1
     while True:
         suffix = f" {lap}" if lap > 1 else ""
@@ -74,8 +78,11 @@ async def _prepare_to_publish(run: ActiveRun, step: DurableStep) -> Ended:
                 prepared = replace(prepared, again=again, base_commit=base_commit, first=first)
 
 
-async def prepare(run: ActiveRun) -> Prepared:
-    """Bring the mirror up to date; keep the issue as it is now; fix the commit to work from."""
+async def prepare(run: ActiveRun) -> Prepared | Refused:
+    """Bring the mirror up to date; keep the issue as it is now; fix the commit to work from.
+
+    `Refused` where somebody else is at the issue already, and nobody said to work on it as well.
+    """
     run.phase("preparing")
     await run.update_status("preparing", run.facts(), AttemptState())
     trigger, forge = run.record.trigger, run.forge
@@ -83,6 +90,11 @@ async def prepare(run: ActiveRun) -> Prepared:
     thread = await forge.issue(run.record.issue_number)
     issue = as_issue(thread, await forge.bot_login())
     run.store.put_log(run.record.id, ISSUE_LOG, issue.model_dump_json().encode())
+    mirror, private = run.mirror(fetched.repository.clone_url), fetched.repository.private
+    around = await look_around(run, issue, mirror, fetched.base_commit, is_private=private)
+    keep(run, around, issue)
+    if why := why_not_begun(run, around, await run.services.config(forge)):
+        return Refused(why)
     found = links((issue.title, issue.body, *issue.comments), *web_location(run))
     checks = tuple(dict.fromkeys((*trigger.checks, *found.checks)))
     attachments = (*await ci_logs(run, checks), *await linked_files(run, found.files))
@@ -107,6 +119,7 @@ async def debug(run: ActiveRun, prepared: Prepared) -> Debugged:
         attachments=tuple(Attachment.model_validate(a) for a in json.loads(prepared.attached)),
     )
     chosen = await attempts.debug(run, plan, run.facts(prepared), prepared.clone_url)
+    keep_failure(run, chosen)
     return Debugged(chosen)
 
 

@@ -93,6 +93,12 @@ class GithubSettings(OperationSettings):
         "without it, or stop. Either way one comment names the line.",
     )
 
+    when_claimed: Literal["wait", "work"] = Field(
+        "wait",
+        description="What becomes of an issue that somebody else's open pull request says to fix: "
+        "wait says so on the issue, and a /patchwright fix after that begins the work; work "
+        "begins at once.",
+    )
     reviewers_from_history: bool = Field(
         False,
         description="Ask the author of the change that broke it, and the last authors of the "

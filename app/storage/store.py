@@ -419,6 +419,20 @@ class SqlStore:
         end = found[limit - 1]
         return RunPage(runs=tuple(found[:limit]), next=f"{to_micros(end.created_at)}_{end.id}")
 
+    def ended_before(self, repository_id: int, run_id: str, most: int) -> list[Run]:
+        """A repository's newest runs that ended, except this one."""
+        table = tables.runs
+        return self._runs(
+            sa.select(table)
+            .where(
+                table.c.repository_id == repository_id,
+                table.c.id != run_id,
+                table.c.status == "done",
+            )
+            .order_by(table.c.created_at.desc(), table.c.id.desc())
+            .limit(most)
+        )
+
     def count_runs(self) -> dict[tuple[str, str], int]:
         """How many runs there are per status and outcome."""
         table = tables.runs

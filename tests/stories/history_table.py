@@ -1,10 +1,13 @@
-"""Stories about what the history tells: who is asked for a review, which commit broke it."""
+"""Stories about what the history tells, and who else is at an issue."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 
 from agent.journal.events import CommitTried
+from agent.task import RelatedWork
+from app.runs.related_work import RELATED_LOG
 from tests.stories.table import admin, once, published, story
 from tests.stories.world import StoryWorld
 from tests.support.github.app import CART, git
@@ -145,3 +148,80 @@ async def bisect_by_somebody_who_may_not(world: StoryWorld) -> None:
     await world.work()
     assert world.runs() == 0
     assert world.github.comments(world.repo, issue)[1:] == []
+
+
+# Others who are at the issue
+
+
+def pull_of_somebody(world: StoryWorld, issue: int, words: str = "Fixes #{}") -> int:
+    """An open pull request of a person."""
+    git(world.bare, "branch", "somebodys-fix", "main")
+    world.commit_on("somebodys-fix", "shop/cart.py", CART.replace("1", "0"))
+    asked = {
+        "title": "Start at nothing",
+        "head": "somebodys-fix",
+        "base": "main",
+        "body": words.format(issue),
+    }
+    made = world.person("ann").call("POST", f"/repos/{world.repo}/pulls", asked)
+    return int(made["number"])
+
+
+def own_pulls(world: StoryWorld) -> int:
+    """How many pull requests the App opened."""
+    return sum(pull["user"]["type"] == "Bot" for pull in world.github.pulls(world.repo))
+
+
+def related(world: StoryWorld) -> list[RelatedWork]:
+    """What the newest run's attempts are told."""
+    kept = world.store.get_log(world.run().id, RELATED_LOG) or b"[]"
+    return [RelatedWork.model_validate(each) for each in json.loads(kept)]
+
+
+@story()
+async def another_pull_request_claims_the_issue(world: StoryWorld) -> None:
+    issue = world.labelled()
+    other = pull_of_somebody(world, issue)
+    await world.work()
+    assert (world.run().status, world.run().outcome, world.attempts) == ("done", "stopped", 0)
+    assert f"\u200b{other}, open, says to fix this issue" in world.status(issue)
+    # Those who may not give commands are not heard.
+    world.person("eve", "read").comment(world.repo, issue, "/patchwright fix")
+    await world.work()
+    assert world.runs() == 1
+    world.person("ann").comment(world.repo, issue, "/patchwright fix")
+    await world.work()
+    assert (world.run().outcome, world.runs(), own_pulls(world)) == ("proven", 2, 1)
+    [known] = [work for work in related(world) if work.kind == "pull request"]
+    assert known.name == f"#{other}"
+    assert "says that it fixes this issue" in known.why
+    assert "Start at nothing" in known.title
+
+
+@story()
+async def a_claim_is_no_reason_to_wait_where_that_is_not_wanted(world: StoryWorld) -> None:
+    world.settings = world.settings.model_copy(update={"when_claimed": "work"})
+    issue = world.labelled()
+    pull_of_somebody(world, issue)
+    await world.work()
+    assert (world.run().outcome, world.runs(), own_pulls(world)) == ("proven", 1, 1)
+
+
+@story()
+async def mentions_branches_and_earlier_runs_are_told(world: StoryWorld) -> None:
+    world.finds = False
+    issue = world.labelled()
+    await world.work()
+    assert world.run().outcome == "failed"
+    earlier = world.run().id
+    other = pull_of_somebody(world, issue, "See #{}: the sum is wrong.")
+    git(world.bare, "branch", f"try/issue-{issue}-again", "main")
+    world.finds = True
+    world.person("ann").comment(world.repo, issue, "/patchwright retry")
+    await world.work()
+    assert (world.run().outcome, own_pulls(world)) == ("proven", 1)
+    told = {work.kind: work for work in related(world)}
+    assert told["pull request"].name == f"#{other}"
+    assert told["branch"].name == f"try/issue-{issue}-again"
+    assert told["earlier run"].name == f"{earlier} on #{issue}, ended: failed"
+    assert "Nothing was found." in told["earlier run"].detail

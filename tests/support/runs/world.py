@@ -125,6 +125,9 @@ class FileForge:
             found = world["pulls"].get(branch)
         return (Pull(**found),) if found else ()
 
+    async def open_pulls(self, most: int) -> tuple[Pull, ...]:
+        return ()
+
     async def open_pull(
         self, *, branch: str, base: str, title: str, body: str, draft: bool
     ) -> Pull:

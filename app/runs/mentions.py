@@ -1,0 +1,81 @@
+"""What texts and names of others say about an issue: its number, its files, that it is closed.
+
+Pure, and linear in the text, which may be a stranger's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from agent.text.tracebacks import Frame, frames, in_tree
+from app.git.mirror import Mirror
+from app.git.process import run_git
+from app.github.records import Pull
+
+_CLOSES = re.compile(
+    r"(?<![\w/-])(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?):?\s{1,20}(?P<place>[\w.-]{1,100}/[\w.-]{1,100})?"
+    r"#(?P<number>\d{1,9})(?!\w)",
+    re.IGNORECASE,
+)
+"""GitHub's keywords: "Linking a pull request to an issue" at docs.github.com."""
+_NUMBER = re.compile(
+    r"(?:(?<![\w./-])(?P<place>[\w.-]{1,100}/[\w.-]{1,100})|(?<![\w/&-]))#(?P<number>\d{1,9})(?!\w)"
+    r"|/(?P<at>[\w.-]{1,100}/[\w.-]{1,100})/issues/(?P<of>\d{1,9})(?!\w)"
+)
+_VERSION = re.compile(r"(?<![\w.-])v?(\d{1,6}\.\d{1,6}(?:\.\d{1,6}){0,2})(?![\w-]|\.\d)")
+_PATH = re.compile(r"(?<![\w./-])[\w-][\w./-]{0,200}\.[A-Za-z]{1,5}\b")
+_MOST_WORDS = 200_000
+_MOST_FILES = 20
+_MOST_VERSIONS = 10
+
+
+def closed_issues(text: str, repository: str = "") -> list[int]:
+    """The issues of this repository that a text says to close, in order."""
+    return [
+        int(found["number"])
+        for found in _CLOSES.finditer(text[:_MOST_WORDS])
+        if (found["place"] or repository).casefold() == repository.casefold()
+    ]
+
+
+def says_to_close(pull: Pull, number: int, repository: str) -> bool:
+    """Whether a pull request's title or text says that it closes an issue."""
+    return number in closed_issues(f"{pull.title}\n{pull.body}", repository)
+
+
+def mentions(text: str, number: int, repository: str) -> bool:
+    """Whether a text names an issue of this repository."""
+    for found in _NUMBER.finditer(text[:_MOST_WORDS]):
+        place, named = found["place"] or found["at"] or "", found["number"] or found["of"]
+        if int(named) == number and place.casefold() in ("", repository.casefold()):
+            return True
+    return False
+
+
+def branch_is_about(name: str, number: int) -> bool:
+    """Whether a branch is named after an issue, as in `fix/45-total` or `issue-45`."""
+    word = rf"(?:^|[/_-])(?:issues?|fix(?:es)?|bug|gh|hotfix)?[-_/#]?{number}(?=$|[-_/])"
+    return bool(re.search(word, name, re.IGNORECASE)) and not re.search(rf"\d\.{number}", name)
+
+
+def versions(text: str) -> list[str]:
+    """The versions that a text names, without a leading v, in order."""
+    found = dict.fromkeys(_VERSION.findall(text[:_MOST_WORDS]))
+    return list(found)[:_MOST_VERSIONS]
+
+
+def named_files(mirror: Mirror, commit: str, text: str) -> Sequence[str]:
+    """The files of a commit that a text names, in stack traces or as paths. Raises `GitError`."""
+    words = text[:_MOST_WORDS]
+    places = [*frames(words), *(Frame("python", p, 0, "") for p in _PATH.findall(words))]
+    if not places:
+        return ()
+    listed = run_git(
+        mirror.git_dir,
+        *("ls-tree", "-r", "-z", "--name-only", commit),
+        timeout_s=mirror.limits.command_s,
+        most_memory=mirror.limits.memory_bytes,
+    )
+    there = listed.decode("utf-8", "replace").split("\0")
+    return tuple(dict.fromkeys(frame.path for frame in in_tree(places, there)))[:_MOST_FILES]

@@ -1,0 +1,114 @@
+"""What a run is told of commits since a version, and of earlier runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from agent.journal.events import (
+    AttemptEnded,
+    HypothesisResolved,
+    ReproductionDeclared,
+    RunEnded,
+)
+from agent.task import Issue
+from app.runs import related_work, trees
+from app.runs.active_run import ActiveRun
+from app.runs.related_work import Surroundings, keep, keep_failure, look_around
+from tests.support.runs.stored import trigger
+from tests.support.runs.world import RunWorld, git
+
+TRACE = """\
+Traceback (most recent call last):
+  File "/app/shop/api.py", line 3, in checkout
+  File "/app/shop/prices.py", line 6, in total
+ZeroDivisionError: by 0
+"""
+
+
+def begun(world: RunWorld, number: int, *, private: bool | None = None) -> ActiveRun:
+    asked = trigger(number, private=private)
+    run_id = world.store.accept(f"d{number}", "issues", asked, model="m").run_id
+    store = world.store.claim(run_id, "here")
+    return ActiveRun(world.services(), store, store.get_run(run_id), world.forge)
+
+
+async def around(
+    run: ActiveRun, world: RunWorld, issue: Issue, *, is_private: bool = True
+) -> Surroundings:
+    commit = git(world.remote, "rev-parse", "main").strip()
+    mirror = await trees.mirror_with(run, commit, str(world.remote))
+    return await look_around(run, issue, mirror, commit, is_private=is_private)
+
+
+def add(world: RunWorld, subject: str, name: str, text: str) -> None:
+    git(
+        world.remote,
+        "fast-import",
+        "--quiet",
+        stdin=f"commit refs/heads/main\ncommitter Eve <e@b> 1700001000 +0000\n"
+        f"data {len(subject)}\n{subject}\nfrom refs/heads/main^0\n"
+        f"M 100644 inline {name}\ndata {len(text)}\n{text}\n",
+    )
+
+
+async def test_commits_since_the_version_that_the_issue_names_are_told(tmp_path: Path) -> None:
+    world = RunWorld(tmp_path)
+    add(world, "Before it: #7", "old.txt", "x")
+    git(world.remote, "tag", "v1.4.0", "main")
+    add(world, "Round prices", "shop/prices.py", "def total():\n    pass\n")
+    add(world, "Other words", "other.txt", "x")
+    add(world, "Divide by the count (#7)", "third.txt", "x")
+    issue = Issue(title="Wrong", body=f"With 1.4.0:\n{TRACE}")
+    found = await around(begun(world, 7), world, issue)
+    assert [(work.kind, work.title) for work in found.related] == [
+        ("commit", "Divide by the count (#7) (by Eve)"),
+        ("commit", "Round prices (by Eve)"),
+    ]
+    assert "merged after v1.4.0, which the issue names, and mentions" in found.related[0].why
+    assert "changes files that the issue names" in found.related[1].why
+    none = await around(begun(world, 8), world, Issue(title="Wrong", body=TRACE))
+    assert none.related == ()
+
+
+@pytest.mark.parametrize("is_private", [True, False])
+async def test_an_earlier_run_on_the_same_failure_is_told_unless_it_was_private(
+    tmp_path: Path, is_private: bool
+) -> None:
+    world = RunWorld(tmp_path)
+    past = begun(world, 3, private=True)
+    keep(past, Surroundings(), Issue(title="Something else", body=""))
+    events = (
+        ReproductionDeclared(
+            command="pytest", expected_failure="by 0", observed=TRACE, accepted=True
+        ),
+        HypothesisResolved(hypothesis="H1", verdict="refuted", evidence="It is no rounding."),
+        AttemptEnded(outcome="diagnosis"),
+    )
+    past.store.append(past.record.id, [e.model_copy(update={"attempt": 1}) for e in events])
+    keep_failure(past, 1)
+    past.store.finish(past.record.id, RunEnded(outcome="diagnosis", diagnosis="Not found."))
+    unlike = begun(world, 4)
+    unlike.store.finish(unlike.record.id, RunEnded(outcome="failed", attempt=0))
+    issue = Issue(title="Again", body=TRACE.replace("line 6", "line 60"))
+    run = begun(world, 7)
+    found = await around(run, world, issue, is_private=is_private)
+    if not is_private:
+        assert found.related == ()
+        return
+    [told] = found.related
+    assert (told.kind, told.why) == ("earlier run", "an earlier run, with the same stack trace")
+    assert told.name == f"{past.record.id} on #3, ended: diagnosis"
+    assert told.detail == "Not found.\nrefuted H1: It is no rounding."
+    keep(run, found, issue)
+    assert related_work.kept(run) == found.related
+
+
+async def test_another_repository_is_told_nothing(tmp_path: Path) -> None:
+    world = RunWorld(tmp_path)
+    other = world.store.accept("o", "issues", trigger(7, "acme/other"), model="m").run_id
+    lease = world.store.claim(other, "here")
+    lease.finish(other, RunEnded(outcome="failed", attempt=0))
+    found = await around(begun(world, 7), world, Issue(title="Wrong", body=TRACE))
+    assert found.related == ()
