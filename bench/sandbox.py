@@ -2,10 +2,11 @@
 
 Round trip of a command beside a bare shell on the engine's socket, docker-py and the docker
 command; start to first command without and with a pool beside `docker run --rm`; snapshot and
-restore beside git's own `add` and `write-tree` in the same container; a big tree's way in beside
-tar; memory and processor of an idle sandbox; many at once.
+restore beside git's own `add` and `write-tree` in the same container; a sandbox with 2,000 commits
+of history beside one without; a big tree's way in beside tar; memory and processor of an idle
+sandbox; many at once.
 
-    python bench/sandbox.py [--quick] [--cold]
+    python bench/sandbox.py [--quick] [--cold] [--histories]
 
 `--cold` also measures the first start after the page cache was dropped, which needs root and slows
 everything else on the machine for a while.
@@ -17,6 +18,7 @@ import argparse
 import asyncio
 import io
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -32,6 +34,8 @@ import docker
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from app.git.commit_history import CommitHistories
+from app.git.mirror import Mirror
 from sandbox.docker.engine import DockerEngine
 from sandbox.docker.exec_stream import ExecStream
 from sandbox.docker.pool import WarmPool
@@ -199,6 +203,93 @@ async def transfer(engine: DockerEngine, folder: Path, size: int) -> None:
     await box.close()
 
 
+def grown_repository(path: Path, commits: int, files: int) -> Mirror:
+    """A bare repository whose commits each change a file, and now and then tag or merge."""
+    subprocess.run(["git", "init", "-q", "--bare", "-b", "main", str(path)], check=True)
+    words = random.Random(7)
+
+    def text() -> str:
+        return "".join(f"value_{words.randrange(10**9)} = {n}\n" for n in range(120))
+
+    parts = []
+    for number in range(commits):
+        changed = range(files) if number == 0 else [words.randrange(files)]
+        said = f"Change {number}"
+        parts.append(f"commit refs/heads/main\nmark :{number + 1}\n")
+        parts.append(f"committer a <a@b> {1_600_000_000 + 60 * number} +0000\n")
+        parts.append(f"data {len(said)}\n{said}\n")
+        if number > 2 and number % 50 == 0:
+            parts.append(f"from :{number}\nmerge :{number - 2}\n")
+        for file in changed:
+            body = text()
+            name = f"d{file // 20}/f{file}.py"
+            parts.append(f"M 100644 inline {name}\ndata {len(body)}\n{body}\n")
+        if number % 100 == 99:
+            parts.append(f"reset refs/tags/v{number}\nfrom :{number + 1}\n\n")
+    stream = "".join(parts).encode()
+    done = ["git", "-C", str(path), "fast-import", "--quiet"]
+    subprocess.run(done, input=stream, check=True)
+    return Mirror(path, "")
+
+
+def commits_of(mirror: Mirror) -> list[str]:
+    """All commits of the branch, the newest first."""
+    asked = ["git", "-C", str(mirror.git_dir), "rev-list", "main"]
+    return subprocess.run(asked, capture_output=True, text=True, check=True).stdout.split()
+
+
+async def histories(engine: DockerEngine, folder: Path, rounds: int) -> None:
+    mirror = grown_repository(folder / "grown.git", 2_000, 400)
+    kept = CommitHistories(mirror, folder / "kept")
+    [tip, *_] = commits_of(mirror)
+    whole = folder / "grown.tar"
+    mirror.tree_tar(tip, whole)
+    began = time.perf_counter()
+    made = kept.of(tip)
+    assert made is not None
+    print(f"A sandbox with {made.commits:,} commits of history")
+    line("history made, once", time.perf_counter() - began, "s")
+    floors, ours = [], []
+
+    async def without() -> None:
+        await (await engine.open(spec(), whole)).close()
+
+    async def with_history() -> None:
+        def write() -> Path:
+            with kept.held(tip) as found:
+                assert found is not None
+                return found.write_tar(folder / "history.tar").file
+
+        archive = await asyncio.to_thread(write)
+        await (await engine.open(spec(), whole, archive)).close()
+
+    await with_history()
+    # In turns, so that both see the same load of the machine.
+    for _ in range(rounds):
+        floors.append(await timed(without))
+        ours.append(await timed(with_history))
+    size = (folder / "history.tar").stat().st_size / 1024**2
+    line("its archive", size, "MiB")
+    floor = statistics.median(floors) * 1000
+    line("opened and closed", statistics.median(ours) * 1000, "ms", floor, "<= 1.3")
+
+
+def grown_history(folder: Path, commits: int, later: int) -> None:
+    """How long the first base of a large repository takes, and those after it."""
+    print(f"The history of a repository of {commits:,} commits")
+    mirror = grown_repository(folder / "large.git", commits, 400)
+    ids = commits_of(mirror)
+    kept = CommitHistories(mirror, folder / "large")
+    took = []
+    for commit in reversed(ids[: later + 1]):
+        began = time.perf_counter()
+        made = kept.of(commit)
+        took.append(time.perf_counter() - began)
+        assert made is not None
+    line("first base", took[0], "s")
+    line(f"each of {later} later bases, longest", max(took[1:]), "s", target="<= 2")
+
+
 async def idle(boxes: list[ShellSandbox], seconds: float) -> None:
     client = docker.from_env()
 
@@ -234,19 +325,25 @@ async def many(engine: DockerEngine, small: Path, count: int, seconds: float) ->
     line("all closed", await timed(lambda: asyncio.gather(*(box.close() for box in boxes))), "s")
 
 
-async def main(quick: bool, cold: bool) -> None:
+async def main(quick: bool, cold: bool, *, only_histories: bool) -> None:
     engine = DockerEngine()
     print(await engine.check())
     with tempfile.TemporaryDirectory(prefix="patchwright-bench-") as name:
         folder = Path(name)
         small = tree(folder / "small.tar", 50, 300)
         try:
+            if only_histories:
+                await histories(engine, folder, 3 if quick else 9)
+                grown_history(folder, 20_000, 3 if quick else 10)
+                return
             box = await engine.open(spec(), small)
             await round_trips(engine, box, 60 if quick else 400)
             await box.close()
             await starts(engine, small, 3 if quick else 9, cold=cold)
             for files in (2_000,) if quick else (2_000, 50_000):
                 await snapshots(engine, folder, files, 3 if quick else 7)
+            await histories(engine, folder, 3 if quick else 9)
+            grown_history(folder, 20_000, 3 if quick else 10)
             await transfer(engine, folder, GIB // 16 if quick else GIB)
             await many(engine, small, 6 if quick else 40, 2.0 if quick else 10.0)
         finally:
@@ -258,5 +355,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="fewer rounds, smaller trees")
     parser.add_argument("--cold", action="store_true", help="drop the page cache once")
+    parser.add_argument("--histories", action="store_true", help="only what histories cost")
     words = parser.parse_args()
-    asyncio.run(main(words.quick, words.cold))
+    asyncio.run(main(words.quick, words.cold, only_histories=words.histories))
