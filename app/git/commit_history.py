@@ -236,10 +236,7 @@ class CommitHistories:
 
     def _forget_oldest(self) -> None:
         for old in self._kept()[_KEPT:]:
-            # Not half deleted under its name: it would be taken for whole.
-            aside = Path(tempfile.mkdtemp(dir=self._folder, prefix=".old-"))
-            old.rename(aside / "git")
-            shutil.rmtree(aside)
+            _forget(old)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -250,6 +247,34 @@ class CommitHistories:
             for left in self._folder.glob(".new-*"):  # of a process that died
                 shutil.rmtree(left, ignore_errors=True)
             yield
+
+
+def forget_unused(folder: Path, before: float) -> int:
+    """Delete the histories in a repository's folder that were used last before a time.
+
+    `before` is in seconds since 1970. Returns how many are gone; none while one is being read or
+    made there.
+    """
+    gone = 0
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return 0
+        for left in folder.glob(".old-*"):  # of a process that died
+            shutil.rmtree(left, ignore_errors=True)
+        for old in (head.parent for head in folder.glob("*/HEAD")):
+            if old.stat().st_mtime < before:
+                _forget(old)
+                gone += 1
+    return gone
+
+
+def _forget(history: Path) -> None:
+    # Not half deleted under its name: it would be taken for whole.
+    aside = Path(tempfile.mkdtemp(dir=history.parent, prefix=".old-"))
+    history.rename(aside / "git")
+    shutil.rmtree(aside)
 
 
 def _shallow(folder: Path) -> Path | None:

@@ -133,6 +133,7 @@ def clean_environment(settings: Mapping[str, str]) -> dict[str, str]:
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_ASKPASS": "",
         "GIT_NO_REPLACE_OBJECTS": "1",
+        "GIT_GRAFT_FILE": "/nonexistent/grafts",
         "GIT_CONFIG_COUNT": str(len(everything)),
     }
     for number, (key, value) in enumerate(everything.items()):

@@ -16,6 +16,7 @@ from app.git.mirror import Mirror
 from app.git.process import GitError, run_git
 from app.git.tree_archive import TreeOptions, TreeSource, write_tree
 from app.sandboxes.environment import EnvironmentRequest
+from app.sandboxes.history_attacks import HISTORY_ATTACKS
 from app.sandboxes.kept_base import kept_base
 from app.sandboxes.setup_repair import save_recipe, saved_recipe
 from sandbox.attacks.target import Attack, Escaped, Target
@@ -212,6 +213,7 @@ HOST_ATTACKS = (
     Attack("host: endless tree", endless_tree),
     Attack("host: later commits, names and settings in a history", later_history),
     Attack("host: repository addresses that are commands", odd_addresses),
+    *HISTORY_ATTACKS,
     Attack("host: another repository's kept test results", kept_results),
     Attack("host: another repository's or branch's set-up", recipes),
 )

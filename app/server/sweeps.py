@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import datetime, timedelta
+
+from agent.journal.events import now
+from app.git.commit_history import forget_unused
 from app.sandboxes.base import Sandboxes
 from app.sandboxes.docker import DockerSandboxes
 from app.sandboxes.kubernetes import KubernetesSandboxes, kubernetes_engine
@@ -14,6 +19,8 @@ from sandbox.docker.engine import DockerEngine
 from sandbox.docker.pool import POOL_RUN
 from sandbox.errors import SandboxError
 from sandbox.kubernetes.engine import KubernetesEngine
+
+KEEP_HISTORIES = timedelta(days=30)
 
 _log = logs.get(__name__)
 
@@ -55,12 +62,29 @@ def sweep_trees(settings: Settings, store: SqlStore) -> None:
                 _log.warning("a tree could not be deleted", file=str(file), why=error.strerror)
 
 
+def sweep_histories(settings: Settings, moment: datetime) -> None:
+    """Delete histories in this machine's state folder that no run has used for a month.
+
+    Their repository may be gone; one that is still worked on gets its history again.
+    """
+    before = (moment - KEEP_HISTORIES).timestamp()
+    for lock in (settings.state_dir / "histories").glob("*/.lock"):
+        try:
+            if gone := forget_unused(lock.parent, before):
+                _log.info("unused histories", repository=lock.parent.name, deleted=gone)
+        except OSError as error:
+            _log.warning(
+                "histories could not be deleted", folder=str(lock.parent), why=error.strerror
+            )
+
+
 async def sweep_sandboxes(settings: Settings, store: SqlStore) -> None:
-    """Destroy sandboxes that no live run owns, and trees: a crash may have left them.
+    """Destroy sandboxes that no live run owns, trees that a crash left, and unused histories.
 
     A run that ends elsewhere leaves its trees here too.
     """
     sweep_trees(settings, store)
+    await asyncio.to_thread(sweep_histories, settings, now())
     engine: DockerEngine | KubernetesEngine
     if settings.sandbox_engine == "kubernetes":
         engine = kubernetes_engine(settings)

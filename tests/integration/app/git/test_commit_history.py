@@ -1,18 +1,23 @@
 """A commit's own history: its ancestors whole, nothing later, and cheap for the next commit."""
 
 import fcntl
+import os
 import shutil
 import subprocess
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from agent.journal.events import now
 from app.git import ancestry
 from app.git.commit_history import CommitHistories, CommitHistory, HistoryLimits
 from app.git.local import mirror_local
 from app.git.mirror import Mirror
 from app.git.process import GitMissing
+from app.server.sweeps import sweep_histories
+from app.settings.schema import Settings
 from tests.support.github.app import git
 
 
@@ -246,6 +251,31 @@ def test_others_do_not_take_the_place_of_one_that_is_read(
     for commit in commits[1:]:
         CommitHistories(mirror, folder).of(commit)
     assert not found.folder.exists()
+
+
+def test_what_nobody_used_for_a_month_is_swept_and_what_is_read_is_not(
+    mirror: Mirror, tmp_path: Path
+) -> None:
+    settings = Settings(state_dir=tmp_path)
+    folder = tmp_path / "histories" / "repository"
+    histories = CommitHistories(mirror, folder)
+    tip = git(mirror.git_dir, "rev-parse", "base")
+    (old, new) = (histories.of(git(mirror.git_dir, "rev-parse", name)) for name in ("base~1", tip))
+    assert old is not None
+    assert new is not None
+    month = (now() - timedelta(days=31)).timestamp()
+    os.utime(old.folder, (month, month))
+    (folder / ".old-left").mkdir()
+    with histories.held(tip):
+        sweep_histories(settings, now() + timedelta(days=99))
+        assert old.folder.exists()
+    sweep_histories(settings, now())
+    assert not old.folder.exists()
+    assert not (folder / ".old-left").exists()
+    assert git(new.folder, "rev-list", "--count", "HEAD") == str(new.commits)
+    sweep_histories(settings, now() + timedelta(days=31))
+    assert [each.name for each in folder.iterdir()] == [".lock"]
+    sweep_histories(Settings(state_dir=tmp_path / "none"), now())
 
 
 def test_a_commit_without_a_time_is_listed(origin: Path) -> None:
