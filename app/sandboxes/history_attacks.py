@@ -87,7 +87,7 @@ async def programs(target: Target) -> None:
             *("filter.evil.clean", "filter.evil.smudge", "filter.evil.process"),
             *("diff.evil.textconv", "diff.evil.command", "diff.external", "merge.evil.driver"),
             *("core.fsmonitor", "core.pager", "core.alternateRefsCommand", "gpg.program"),
-            *("core.sshCommand", "core.hooksPath", "uploadpack.packObjectsHook"),
+            *("core.sshCommand", "uploadpack.packObjectsHook"),
         ):
             run_git(mirror.git_dir, "config", key, spy)
         hooks = mirror.git_dir / "hooks"
@@ -97,6 +97,8 @@ async def programs(target: Target) -> None:
             (hooks / hook).chmod(0o755)
         tip = run_git(mirror.git_dir, "rev-parse", "main").decode().strip()
         _read_all(mirror, tip, folder)
+        CommitHistories(mirror, folder / "sparse").of(tip, ["folder"])
+        run_git(mirror.git_dir, "update-ref", "refs/patchwright/x", tip)
         if ran.exists():
             raise Escaped("a program that the repository names was run")
 
@@ -204,13 +206,15 @@ async def graphs(target: Target) -> None:
         stream = _commit(1, files=_file("a.py", "1\n")) + _commit(2, parents="from :1\n")
         for number in range(3, 2 * layers, 2):
             both = f"from :{number - 1}\nmerge :{number - 2}\n"
-            stream += _commit(number, parents=both)
-            stream += _commit(number + 1, parents=both)
+            stream += _commit(number, f"{number}", parents=both)
+            stream += _commit(number + 1, f"{number + 1}", parents=both)
         last = 2 * layers
         many = "".join(f"merge :{number}\n" for number in range(2, 1_000))
         stream += _commit(last, parents=f"from :{last - 1}\n{many}")
         mirror = _repository(folder, "graph", stream)
         tip = run_git(mirror.git_dir, "rev-parse", "main").decode().strip()
+        if len(ancestry.ancestors(mirror, tip, None)) != last:
+            raise Escaped("there is no such graph, so nothing was tried")
         _read_all(mirror, tip, folder)
         began, commits = time.monotonic(), ancestry.log(mirror, tip, 2_000)
         search, trials = Search(commits, (), good_is_known=False), list[Trial]()

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
+
+import pytest
 
 from agent.journal.events import CulpritSearched
+from agent.journal.state import AttemptState
+from app.publishing.comments import diagnosis_comment
 from app.publishing.rendering import render
+from app.repo_config.schema import Language
 from app.sanitize.markdown import inline
+from tests.support.runs.proven import FACTS
 
 
 def test_a_commit_whose_time_is_no_date_is_named_too() -> None:
@@ -14,3 +23,26 @@ def test_a_commit_whose_time_is_no_date_is_named_too() -> None:
     state = SimpleNamespace(culprit=found, submitted=None)
     text = render("pull_cause.md.j2", inline, state=state)
     assert "(no date, Eve: S)" in text
+
+
+@pytest.mark.parametrize("template", ["pull_cause.md.j2", "de/pull_cause.md.j2"])
+def test_what_a_commit_says_of_itself_is_text(template: str) -> None:
+    hostile = "\x1b[31m\u202e@acme/team fixes #1 </details><img src=x>\r![x](http://e)"
+    found = CulpritSearched(finding="found", commit="c" * 40, subject=hostile, author=hostile)
+    state = SimpleNamespace(culprit=found, submitted=None)
+    text = render(template, inline, state=state)
+    assert not re.search("[\x00-\x09\x0b-\x1f\u202e]", text)
+    for word in ("@acme", "#1", "<img", "![x](", "</details>"):
+        assert word not in text
+
+
+@pytest.mark.parametrize("finding", ["range", "unfinished", "since_beginning", "contradiction"])
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_a_diagnosis_tells_every_end_of_a_search(finding: Any, language: Language) -> None:
+    suspects = ("a" * 40, "b" * 40)
+    found = CulpritSearched(finding=finding, commit="c" * 40, suspects=suspects, runs=3)
+    state = replace(AttemptState(), culprit=found)
+    text = diagnosis_comment(replace(FACTS, language=language, goal="culprit"), state)
+    assert {"range": "`aaaaaaaaaaaa`", "unfinished": "`bbbbbbbbbbbb`"}.get(finding, "") in text
+    assert ("`cccccccccccc`" in text) == (finding == "since_beginning")
+    assert "Introduced by" not in text
