@@ -9,7 +9,7 @@ from app.github.errors import ForgeMissing, InstallationGone
 from app.github.forge import Forge
 from app.github.records import Pull
 from app.runs.first_round import as_issue
-from app.runs.mentions import closed_issues
+from app.runs.related.mentions import closed_issues
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,9 +23,10 @@ from agent.task import Attachment, Issue, KeptBase, Task
 from agent.testing.report import SuiteRun
 from app.git.commit_history import HistoryArchive
 from app.publishing.facts import Phase, RunFacts
-from app.runs import related_work, trees
+from app.runs import trees
 from app.runs.active_run import ISSUE_LOG, ActiveRun
 from app.runs.commits.past import RunPast, past_of
+from app.runs.related.work import kept_work
 from app.sandboxes.competition import unfit_by
 from app.sandboxes.kept_base import FOLDER, kept_base
 from app.telemetry import logs, metrics, tracing
@@ -103,7 +104,7 @@ async def task_of(run: ActiveRun, plan: AttemptPlan, files: SandboxFiles) -> Tas
         gate_at_once=settings.gate_at_once(settings.worker_concurrency),
         history_commits=history.commits if history else 0,
         history_is_cut=history.is_cut if history else False,
-        related=related_work.kept(run) if run.record.round == 1 else (),
+        related=kept_work(run) if run.record.round == 1 else (),
         hints=(run.record.trigger.hint,) if run.record.trigger.hint else (),
         again=plan.again,
         feedback=plan.feedback,

@@ -16,7 +16,7 @@ from app.runs.attachments import ci_logs, linked_files, links, web_location
 from app.runs.attempts import AttemptPlan
 from app.runs.culprit_search import look_for_culprit
 from app.runs.publication.step import end_failed, publish_result
-from app.runs.related_work import keep, keep_failure, look_around, why_not_begun
+from app.runs.related.work import keep, keep_failure, look_around, why_not_begun
 from app.runs.results import (
     BaseMoved,
     Debugged,

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from agent.journal.events import CommitTried
 from agent.task import RelatedWork
-from app.runs.related_work import RELATED_LOG
+from app.runs.related.work import RELATED_LOG
 from tests.stories.table import admin, once, published, story
 from tests.stories.world import StoryWorld
 from tests.support.github.app import CART, git

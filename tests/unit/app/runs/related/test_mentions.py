@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from app.runs.mentions import branch_is_about, closed_issues, mentions, versions
+from app.runs.related.mentions import branch_is_about, closed_issues, mentions, versions
 
 REPO = "acme/shop"
 

@@ -23,7 +23,7 @@ from app.github.records import Pull
 from app.publishing.rendering import PHRASES
 from app.repo_config.effective import EffectiveConfig
 from app.runs.active_run import ActiveRun
-from app.runs.mentions import (
+from app.runs.related.mentions import (
     branch_is_about,
     mentions,
     named_files,
@@ -99,7 +99,7 @@ def keep(run: ActiveRun, found: Surroundings, issue: Issue) -> None:
     run.store.put_log(run.record.id, FINGERPRINT_LOG, _bytes(fingerprint(words)))
 
 
-def kept(run: ActiveRun) -> tuple[RelatedWork, ...]:
+def kept_work(run: ActiveRun) -> tuple[RelatedWork, ...]:
     """What was kept."""
     found = run.store.get_log(run.record.id, RELATED_LOG)
     return _KEPT.validate_json(found) if found else ()

@@ -13,9 +13,15 @@ from agent.journal.events import (
     RunEnded,
 )
 from agent.task import Issue
-from app.runs import related_work, trees
+from app.runs import trees
 from app.runs.active_run import ActiveRun
-from app.runs.related_work import Surroundings, keep, keep_failure, look_around
+from app.runs.related.work import (
+    Surroundings,
+    keep,
+    keep_failure,
+    kept_work,
+    look_around,
+)
 from tests.support.runs.stored import trigger
 from tests.support.runs.world import RunWorld, git
 
@@ -102,7 +108,7 @@ async def test_an_earlier_run_on_the_same_failure_is_told_unless_it_was_private(
     assert told.name == f"{past.record.id} on #3, ended: diagnosis"
     assert told.detail == "Not found.\nrefuted H1: It is no rounding."
     keep(run, found, issue)
-    assert related_work.kept(run) == found.related
+    assert kept_work(run) == found.related
 
 
 async def test_another_repository_is_told_nothing(tmp_path: Path) -> None:
