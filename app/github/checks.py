@@ -14,7 +14,7 @@ from github.Requester import Requester
 
 from app.github.paging import all_entries
 from app.github.records import CheckReport, CheckRun, FailedCheck
-from app.github.transport import MOST_REDIRECTS, REDIRECTS
+from app.github.transport import API_VERSION, MOST_REDIRECTS, REDIRECTS
 from app.github.webhooks import FAILURES
 
 MOST_ANNOTATIONS = 50
@@ -152,7 +152,7 @@ def check_log(
     for _ in range(MOST_REDIRECTS):
         answer = requests.get(
             address,
-            headers={"Authorization": f"{auth.token_type} {auth.token}"},
+            headers={"Authorization": f"{auth.token_type} {auth.token}", **API_VERSION},
             allow_redirects=False,
             timeout=timeout_s,
             verify=verify,

@@ -23,6 +23,11 @@ from github.Requester import (
 
 from app.github.answers import OddAnswer
 
+API_VERSION = {"X-GitHub-Api-Version": "2022-11-28"}
+"""The description that every answer is read by; without the header GitHub chooses one.
+
+https://docs.github.com/rest/about-the-rest-api/api-versions
+"""
 REDIRECTS = (301, 302, 307, 308)
 MOST_REDIRECTS = 4
 """Redirects of one request; GitHub needs one for a renamed repository."""
@@ -77,6 +82,7 @@ class _Checked:
 
     verb: str
     url: str
+    headers: dict[str, str]
     protocol: str
     host: str
     port: int
@@ -87,6 +93,7 @@ class _Checked:
 
     def getresponse(self) -> RequestsResponse:
         """The answer at the place where the request ends. Raises `OddAnswer`."""
+        self.headers = {**self.headers, **API_VERSION}
         for _ in range(MOST_REDIRECTS + 1):
             answer = self._send()
             if answer.status not in REDIRECTS:

@@ -50,6 +50,8 @@ OPERATIONS: tuple[Operation, ...] = tuple(
 
 
 GRAPHQL = "/graphql"
+VERSIONS = ("2022-11-28", "2026-03-10")
+"""https://docs.github.com/rest/about-the-rest-api/api-versions#supported-api-versions"""
 
 
 def find(method: str, path: str) -> tuple[Operation, dict[str, str]] | None:
@@ -77,6 +79,12 @@ class Api:
             actor = identify(world, request.headers.get("authorization"))
         except GithubError as error:
             return self._respond(request, error.answer())
+        version = request.headers.get("x-github-api-version")
+        if version is not None and version not in VERSIONS:
+            told = f"{version} is not a valid API version"
+            return self._respond(request, GithubError(400, told).answer(), actor)
+        if version is None and actor.by_app and path != GRAPHQL:
+            self._validator.unpinned(request.method, path)
         place = placed(world, actor, request.method, path, request.url.query)
         if isinstance(place, Answer):
             return self._respond(request, place, actor)

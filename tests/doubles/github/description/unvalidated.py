@@ -18,6 +18,9 @@ class Validator(Protocol):
     def unknown(self, method: str, path: str) -> None:
         """Note a call of an operation that the stand-in does not have."""
 
+    def unpinned(self, method: str, path: str) -> None:
+        """Note a call of the App that names no version of the API."""
+
     def event(self, name: str, payload: Json) -> None:
         """Check a webhook's payload."""
 
@@ -37,6 +40,10 @@ class NoValidation:
     def unknown(self, method: str, path: str) -> None:
         """A call that the stand-in cannot answer is a violation even so."""
         self.violations.append(f"{method} {path}: the stand-in has no such operation")
+
+    def unpinned(self, method: str, path: str) -> None:
+        """GitHub would choose a version, today this one and tomorrow that."""
+        self.violations.append(f"{method} {path}: no X-GitHub-Api-Version")
 
     def event(self, name: str, payload: Json) -> None:
         """Nothing is checked."""

@@ -6,8 +6,16 @@ from datetime import timedelta
 
 import pytest
 
+from app.github import transport
 from app.github.client import GithubForge
-from app.github.errors import ForgeAway, ForgeDenied, ForgeMissing, ForgeRefused, RateLimited
+from app.github.errors import (
+    ForgeAway,
+    ForgeDenied,
+    ForgeError,
+    ForgeMissing,
+    ForgeRefused,
+    RateLimited,
+)
 from app.github.records import CheckReport
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.server import GithubServer
@@ -179,6 +187,20 @@ async def test_a_check_run_is_found_behind_a_hundred_others_of_its_name(
         )
     done = await forge.put_check(replace(running, status="completed", conclusion="success"))
     assert done.id == first.id
+
+
+async def test_a_call_that_names_no_version_is_told_and_a_wrong_version_refused(
+    forge: GithubForge, github_server: GithubServer, monkeypatch: pytest.MonkeyPatch, shop: str
+) -> None:
+    await forge.repository()
+    assert github_server.violations == []
+    monkeypatch.setattr(transport, "API_VERSION", {})
+    await forge.permission("root")
+    assert any("X-GitHub-Api-Version" in said for said in github_server.violations)
+    github_server.violations.clear()
+    monkeypatch.setattr(transport, "API_VERSION", {"X-GitHub-Api-Version": "2021-01-01"})
+    with pytest.raises(ForgeError, match="2021-01-01"):
+        await forge.permission("root")
 
 
 async def test_what_lies_on_a_branch(
