@@ -1,6 +1,7 @@
 """What is known about an issue before work begins: who else is at it, and what was tried.
 
-Everything but the reasons why something is listed is other people's text.
+Everything but the reasons why something is listed is other people's text. Who they are is left out:
+it is no evidence, and prompts are exported.
 """
 
 from __future__ import annotations
@@ -185,7 +186,7 @@ def _listed(pull: Pull, about: str, files: str) -> RelatedWork:
         kind="pull request",
         name=f"#{pull.number}",
         why=about,
-        title=f"{pull.title[:_LONGEST]} (by {pull.author[:100]}, branch {pull.branch[:100]})",
+        title=f"{pull.title[:_LONGEST]} (branch {pull.branch[:100]})",
         detail=files[:_LONGEST],
     )
 
@@ -222,8 +223,8 @@ def _commits(
         elif each.id in changing:
             about = f"{since} changes files that the issue names"
         if about:
-            title = f"{each.subject[:_LONGEST]} (by {each.author[:100]})"
-            work = RelatedWork(kind="commit", name=each.id[:12], why=about, title=title)
+            subject = each.subject[:_LONGEST]
+            work = RelatedWork(kind="commit", name=each.id[:12], why=about, title=subject)
             found.append((not mentions(each.subject, number, ""), work))
     return [work for _, work in sorted(found, key=lambda each: each[0])][:_MOST_OF_A_KIND]
 

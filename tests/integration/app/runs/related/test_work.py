@@ -69,8 +69,8 @@ async def test_commits_since_the_version_that_the_issue_names_are_told(tmp_path:
     issue = Issue(title="Wrong", body=f"With 1.4.0:\n{TRACE}")
     found = await around(begun(world, 7), world, issue)
     assert [(work.kind, work.title) for work in found.related] == [
-        ("commit", "Divide by the count (#7) (by Eve)"),
-        ("commit", "Round prices (by Eve)"),
+        ("commit", "Divide by the count (#7)"),
+        ("commit", "Round prices"),
     ]
     assert "merged after v1.4.0, which the issue names, and mentions" in found.related[0].why
     assert "changes files that the issue names" in found.related[1].why
