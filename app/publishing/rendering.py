@@ -84,6 +84,7 @@ class Phrases:
     check_unpublished: str
     published_since: str
     claimed: str
+    also_claimed: str
 
 
 PHRASES: Mapping[Language, Phrases] = {
@@ -111,6 +112,7 @@ PHRASES: Mapping[Language, Phrases] = {
         published_since="The patch that could not be published at first is now in {pull}.",
         claimed="It has not begun: {pulls}, open, says to fix this issue. To have it worked on all "
         "the same, comment `/{name} fix`.",
+        also_claimed="{pulls}, open, says to fix this issue, too.",
     ),
     "de": Phrases(
         prepare="Sandbox mit dem Repository vorbereiten",
@@ -138,5 +140,6 @@ PHRASES: Mapping[Language, Phrases] = {
         "{pull}.",
         claimed="Der Lauf hat nicht begonnen: {pulls}, offen, soll dieses Issue beheben. Wer den "
         "Lauf trotzdem will, kommentiert `/{name} fix`.",
+        also_claimed="Auch {pulls}, offen, soll dieses Issue beheben.",
     ),
 }

@@ -16,7 +16,13 @@ from app.runs.attachments import ci_logs, linked_files, links, web_location
 from app.runs.attempts import AttemptPlan
 from app.runs.culprit_search import look_for_culprit
 from app.runs.publication.step import end_failed, publish_result
-from app.runs.related.work import keep, keep_failure, look_around, why_not_begun
+from app.runs.related.work import (
+    keep,
+    keep_failure,
+    look_around,
+    remark_claims,
+    why_not_begun,
+)
 from app.runs.results import (
     BaseMoved,
     Debugged,
@@ -93,8 +99,10 @@ async def prepare(run: ActiveRun) -> Prepared | Refused:
     mirror, private = run.mirror(fetched.repository.clone_url), fetched.repository.private
     around = await look_around(run, issue, mirror, fetched.base_commit, is_private=private)
     keep(run, around, issue)
-    if why := why_not_begun(run, around, await run.services.config(forge)):
+    config = await run.services.config(forge)
+    if why := why_not_begun(run, around, config):
         return Refused(why)
+    remark_claims(run, around, config)
     found = links((issue.title, issue.body, *issue.comments), *web_location(run))
     checks = tuple(dict.fromkeys((*trigger.checks, *found.checks)))
     attachments = (*await ci_logs(run, checks), *await linked_files(run, found.files))

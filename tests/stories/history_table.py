@@ -202,9 +202,10 @@ async def another_pull_request_claims_the_issue(world: StoryWorld) -> None:
 async def a_claim_is_no_reason_to_wait_where_that_is_not_wanted(world: StoryWorld) -> None:
     world.settings = world.settings.model_copy(update={"when_claimed": "work"})
     issue = world.labelled()
-    pull_of_somebody(world, issue)
+    other = pull_of_somebody(world, issue)
     await world.work()
     assert (world.run().outcome, world.runs(), own_pulls(world)) == ("proven", 1, 1)
+    assert f"\u200b{other}, open, says to fix this issue, too." in world.status(issue)
 
 
 @story()

@@ -21,6 +21,7 @@ from app.git.mirror import Mirror
 from app.git.process import GitError
 from app.github.errors import ForgeAway, ForgeError, RateLimited
 from app.github.records import Pull
+from app.publishing.facts import FACTS_LOG, read_preferences
 from app.publishing.rendering import PHRASES
 from app.repo_config.effective import EffectiveConfig
 from app.runs.active_run import ActiveRun
@@ -134,6 +135,18 @@ def why_not_begun(run: ActiveRun, found: Surroundings, config: EffectiveConfig) 
     run.store.put_log(run.record.id, CLAIMED_LOG, numbers.encode())
     name = run.services.settings.github_app_slug
     return PHRASES[config.language].claimed.format(pulls=numbers, name=name)
+
+
+def remark_claims(run: ActiveRun, found: Surroundings, config: EffectiveConfig) -> None:
+    """Have the run's reports say which pull requests of others claim the issue, too."""
+    if not found.claims:
+        return
+    numbers = ", ".join(f"#{pull.number}" for pull in found.claims)
+    said = PHRASES[config.language].also_claimed.format(pulls=numbers)
+    preferences = read_preferences(run.store.get_log(run.record.id, FACTS_LOG))
+    if said not in preferences.remarks:  # before a crash
+        more = preferences.model_copy(update={"remarks": (*preferences.remarks, said)})
+        run.store.put_log(run.record.id, FACTS_LOG, more.model_dump_json().encode())
 
 
 async def _or_nothing(run: ActiveRun, found: Awaitable[Sequence[T]]) -> Sequence[T]:
