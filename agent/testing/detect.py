@@ -17,8 +17,8 @@ from typing import Any
 
 from agent.model import Record
 from agent.testing.npm_scripts import script_of_tests
-from agent.testing.paths import matches
 from agent.testing.projects import Part, join
+from agent.text.globs import matches
 from agent.text.toml import toml_table
 
 _PYTHON_MANIFESTS = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import cache
 from pathlib import PurePosixPath
 
 _TEST_FOLDERS = frozenset({"test", "tests", "__tests__", "spec", "specs", "testing_tests"})
@@ -65,22 +64,3 @@ def is_code(path: str) -> bool:
 def is_source(path: str) -> bool:
     """Whether a file is program text and no test."""
     return is_code(path) and not is_test(path)
-
-
-def matches(path: str, patterns: tuple[str, ...]) -> bool:
-    """Whether a path matches a glob: `**` spans folders; one without `/` matches any file name.
-
-    Case is ignored, since some file systems ignore it.
-    """
-    name = PurePosixPath(path).name
-    return any(_regex(p).fullmatch(path if "/" in p else name) is not None for p in patterns)
-
-
-@cache
-def _regex(pattern: str) -> re.Pattern[str]:
-    out = ""
-    for part in re.findall(r"\*\*/|\*\*|\*|\?|[^*?]+", pattern):
-        out += {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}.get(part) or re.escape(
-            part
-        )
-    return re.compile(out, re.IGNORECASE)

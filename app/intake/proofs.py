@@ -13,7 +13,7 @@ from agent.cancellation import unless_stopped
 from agent.errors import RunStopped
 from agent.journal.events import now
 from agent.task import Issue
-from agent.testing.paths import matches
+from agent.text.globs import matches
 from app.admission import authorization
 from app.github.errors import ForgeError, ForgeMissing, ForgeRefused
 from app.github.forge import Forge

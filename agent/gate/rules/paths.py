@@ -10,7 +10,8 @@ from pathlib import PurePosixPath
 from agent.gate.patch.parse import FileChange
 from agent.guarded_paths import INTERPRETER_START, TEST_OPTIONS
 from agent.task import GatePolicy, Issue
-from agent.testing.paths import is_code, is_test, matches
+from agent.testing.paths import is_code, is_test
+from agent.text.globs import matches
 
 _SHORT_NAME = re.compile(r"gi[a-z0-9]{0,4}~\d+")
 """What NTFS also calls `.git`, `.gitmodules` and the like."""

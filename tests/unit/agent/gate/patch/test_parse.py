@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from agent.gate.patch.parse import BadPatch, parse_patch, touched_paths, without_hunks
 from agent.gate.rules.paths import change_refusals, file_path_refusal, size_refusals
 from agent.task import GatePolicy, Issue
-from agent.testing.paths import is_source, is_test, matches
+from agent.testing.paths import is_source, is_test
+from agent.text.globs import matches
 from tests.doubles.gate_case import ISSUE, patch
 
 LONG = "".join(f"line {n}\n" for n in range(60))
