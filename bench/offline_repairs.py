@@ -20,6 +20,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.bisection.bisect import Past
 from agent.journal.state import AttemptState
 from agent.journal.store import MemoryStore
 from agent.models.offline import OfflineModel
@@ -141,11 +142,24 @@ async def sandboxes(kind: str) -> AsyncIterator[Open]:
             await engine.close()
 
 
-async def repair(case: Case, open_with: Open, trace: bool = False) -> Row:
-    """Run one case to its end and judge the patch by the hidden tests."""
-    store = MemoryStore()
+async def repair(
+    case: Case,
+    open_with: Open,
+    trace: bool = False,
+    past: Past | None = None,
+    store: MemoryStore | None = None,
+) -> Row:
+    """Run one case to its end and judge the patch by the hidden tests.
+
+    With `past`, the case's files hold the history as `.git`.
+    """
+    store = store or MemoryStore()
     task = Task(
-        run_id=case.name, repository=f"local/{case.name}", base_commit="0" * 40, issue=case.issue
+        run_id=case.name,
+        repository=f"local/{case.name}",
+        base_commit="0" * 40,
+        issue=case.issue,
+        history_commits=len(past.commits) if past is not None else 0,
     )
 
     async def fresh() -> Sandbox:
@@ -162,6 +176,7 @@ async def repair(case: Case, open_with: Open, trace: bool = False) -> Row:
         open_sandbox=fresh,
         attach=attach,
         open_fresh=fresh,
+        past=past,
     )
     seconds = time.monotonic() - started
     if trace:

@@ -25,6 +25,11 @@ class Spectrum:
     summary: str
     call_id: str
 
+    @property
+    def ranked(self) -> list[str]:
+        """The files, the most suspicious first."""
+        return sorted(self.lines, key=lambda p: (-max(self.lines[p].values()), p))
+
 
 @dataclass(frozen=True, slots=True)
 class Unit:
@@ -88,11 +93,15 @@ def _outside(found: Reproduction, tree: Tree) -> list[str]:
     return [t for t in found.tests if t.split("::")[0] not in known]
 
 
-def read_sources(spectrum: Spectrum) -> Steps[dict[str, str]]:
-    """View the files that the failing test ran, the most suspicious first."""
-    ranked = sorted(spectrum.lines, key=lambda p: (-max(spectrum.lines[p].values()), p))
-    texts: dict[str, str] = {}
-    for path in ranked[:MOST_FILES]:
+def read_sources(spectrum: Spectrum, known: Mapping[str, str]) -> Steps[dict[str, str]]:
+    """View the files that the failing test ran, the most suspicious first.
+
+    `known`: files that were looked at before; they come along.
+    """
+    texts = dict(known)
+    for path in spectrum.ranked[:MOST_FILES]:
+        if path in known:
+            continue
         top = max(spectrum.lines[path].values())
         text = yield from view_whole(
             path, f"{path}: {len(spectrum.lines[path])} lines run by the failing test, "

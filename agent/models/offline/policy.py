@@ -11,6 +11,9 @@ from importlib import resources
 import libcst as cst
 
 from agent.models.offline.documented import documented_examples
+from agent.models.offline.history.culprit import Culprit, commits_before, look_for_culprits
+from agent.models.offline.history.trial import undo_culprits
+from agent.models.offline.history.undoing import raised
 from agent.models.offline.issue_examples import IssueReport, read_issue
 from agent.models.offline.localise import Spectrum, Unit, measure, read_sources, suspicion, units_of
 from agent.models.offline.mutations import Mutant, mutate
@@ -43,13 +46,21 @@ def policy(task_text: str, seed: int = 0) -> Steps[str]:
     if found is None:
         return _no_reproduction(report, run)
     spectrum = yield from measure(found, tree)
-    if spectrum is None:
+    ran = spectrum.ranked if spectrum is not None else ()
+    culprits: tuple[Culprit, ...] = ()
+    if commits_before(task_text) > 1:
+        culprits = yield from look_for_culprits(ran)
+    if spectrum is None and not culprits:
         return (
             f"Reproduced: {found.what}. But the failing test runs no line of the repository's code."
         )
-    context = yield from _prepare(found, tree, spectrum, report, seed)
-    ended = yield from search(context, Search())
-    return _nothing_found(context, ended) if ended is not None else ""
+    spectrum = spectrum or Spectrum({}, (), "none of it", "")
+    context = yield from _prepare(found, tree, spectrum, report, seed, culprits)
+    state = Search()
+    if (yield from undo_culprits(context, state, culprits)):
+        return ""
+    ended = yield from search(context, state)
+    return _nothing_found(context, ended, culprits) if ended is not None else ""
 
 
 def issue_of(task_text: str) -> tuple[str, str]:
@@ -103,14 +114,20 @@ def about_failing_tests(report: IssueReport, run: TestRun) -> bool:
 
 
 def _prepare(
-    found: Reproduction, tree: Tree, spectrum: Spectrum, report: IssueReport, seed: int
+    found: Reproduction,
+    tree: Tree,
+    spectrum: Spectrum,
+    report: IssueReport,
+    seed: int,
+    culprits: Sequence[Culprit],
 ) -> Steps[SearchContext]:
-    texts = yield from read_sources(spectrum)
+    changed = {f.path: f.now for c in culprits for f in c.changes if f.now}
+    texts = yield from read_sources(spectrum, changed)
     sources: dict[str, Source] = {}
     mutants: list[Mutant] = []
     units: list[Unit] = []
     for path, text in texts.items():
-        scores = suspicion(path, text, spectrum, report)
+        scores = raised(suspicion(path, text, spectrum, report), path, text, culprits)
         try:
             source = Source(path, text, literals=(*report.literals, *found.inputs))
         except cst.ParserSyntaxError:
@@ -123,7 +140,7 @@ def _prepare(
     units.sort(key=lambda u: (-u.suspicion, u.path, u.first))
     documented = documented_examples(texts, tree)
     return SearchContext(
-        found, tree, spectrum, sources, tuple(units), tuple(mutants), tuple(documented)
+        found, tree, spectrum, sources, tuple(units), tuple(mutants), texts, tuple(documented)
     )
 
 
@@ -150,7 +167,7 @@ def _no_reproduction(report: IssueReport, run: TestRun) -> str:
     )
 
 
-def _nothing_found(context: SearchContext, ended: Search) -> str:
+def _nothing_found(context: SearchContext, ended: Search, culprits: Sequence[Culprit]) -> str:
     top: Sequence[str] = [
         f"- {u.name} in {u.path}, lines {u.first} to {u.last} (suspicion {u.suspicion:.2f})"
         for u in context.units[:5]
@@ -163,6 +180,7 @@ def _nothing_found(context: SearchContext, ended: Search) -> str:
             f"No fix was found: {ended.tried} small changes in {len(ended.seen)} place(s) were "
             "tried; none makes the reproduction pass, breaks no other test and holds before the "
             "gate. The fault may need a change of more than one statement.",
+            *(f"- {culprit.words} Undoing parts of it alone is no fix." for culprit in culprits),
             *rejected,
             "",
             f"The most suspicious places, by coverage ({context.spectrum.summary}):",

@@ -35,17 +35,13 @@ def screen(
     mutants: Sequence[Mutant], found: Reproduction, tree: Tree, why: str
 ) -> Steps[Screening]:
     """Run the reproduction, then the suite, on each mutant in scratch copies of the tree."""
-    files = sorted({m.path for m in mutants})
     suite = suite_args(tree)
     job = {
         "repro": list(found.tests),
         "plain": found.plain,
         "suite": suite,
         "total_s": TIME_S,
-        "files": files,
-        "mutants": [
-            [n, files.index(m.path), m.first, m.last, m.new] for n, m in enumerate(mutants)
-        ],
+        **as_job(mutants),
     }
     path = JOB.format("mutants")
     yield from call(
@@ -59,6 +55,16 @@ def screen(
         timeout_s=MOST_ELAPSED_S,
     )
     return read_screening(result.text, mutants, result.call_id)
+
+
+def as_job(mutants: Sequence[Mutant]) -> dict[str, object]:
+    """The part of a job that says what is to be tried."""
+    files = sorted({part.path for m in mutants for part in (m, *m.also)})
+    listed = [
+        [n, [[files.index(p.path), p.first, p.last, p.new] for p in (m, *m.also)]]
+        for n, m in enumerate(mutants)
+    ]
+    return {"files": files, "mutants": listed}
 
 
 def read_screening(text: str, mutants: Sequence[Mutant], call_id: str = "") -> Screening:
@@ -78,6 +84,8 @@ def read_screening(text: str, mutants: Sequence[Mutant], call_id: str = "") -> S
 
 def trust(mutant: Mutant, inputs: Sequence[str]) -> float:
     """How far a survivor is to be trusted: its score, less for what looks made for the example."""
+    if mutant.undoes:
+        return mutant.score
     old, new = mutant.old, mutant.new or ""
     value = mutant.score
     added = _tokens(new) - _tokens(old)

@@ -52,6 +52,8 @@ class SearchContext:
     sources: Mapping[str, Source]
     units: tuple[Unit, ...]
     mutants: tuple[Mutant, ...]
+    texts: Mapping[str, str]
+    """All files that were looked at, also those that are no Python."""
     documented: tuple[Example, ...] = ()
     """Examples in the sources' own documentation."""
 
@@ -88,8 +90,8 @@ def search(context: SearchContext, state: Search) -> Steps[Search | None]:
     if state.reserve and state.submissions < MOST_SUBMISSIONS:
         left = _least_bad(state.reserve, context.found.inputs)
         unit = _unit_of(left[0], context.units) or context.units[0]
-        yield from _propose(state, unit, len(left))
-        if (yield from _decide(context, state, unit, left, state.reserve, [])):
+        yield from propose(state, unit, len(left))
+        if (yield from decide(context, state, unit, left, state.reserve, [])):
             return None
     return state
 
@@ -142,7 +144,7 @@ def _hypothesis(
     rivals: list[tuple[Unit, list[Mutant]]],
 ) -> Steps[bool]:
     """Test whether the fault is in one function; its rivals too if it could be."""
-    yield from _propose(state, unit, len(own))
+    yield from propose(state, unit, len(own))
     state.seen.add(f"{unit.path}:{unit.name}")
     survivors: list[Mutant] = []
     evidence: list[Screening] = []
@@ -150,17 +152,17 @@ def _hypothesis(
         if evidence and POSSIBLE_RIVAL * _best_score(survivors, context) >= part[0].score:
             break
         evidence.append(
-            (yield from _screen(context, state, part, f"Small changes of {unit.name}."))
+            (yield from screened(context, state, part, f"Small changes of {unit.name}."))
         )
         survivors += evidence[-1].survivors
     if not survivors:
         yield from _refute(state, unit, evidence)
         return False
-    seen = yield from _compare(context, state, survivors)
+    seen = yield from compared(context, state, survivors)
     sound = [m for m in survivors if m not in seen or not seen[m].speaks_against]
     if not sound:
         state.reserve |= {m: seen[m] for m in survivors}
-        yield from _resolve(
+        yield from resolve(
             state,
             "refute",
             f"{len(survivors)} change(s) pass all tests, but all fit the example only: they make "
@@ -174,7 +176,7 @@ def _hypothesis(
         (m for _, group in rivals for m in group if m.score > least), key=lambda m: -m.score
     )
     for part in _chunks(others, most=1):
-        also = yield from _screen(
+        also = yield from screened(
             context,
             state,
             part,
@@ -183,11 +185,11 @@ def _hypothesis(
         )
         survivors += also.survivors
     if others:
-        seen = yield from _compare(context, state, survivors)
+        seen = yield from compared(context, state, survivors)
     # Rivals that were screened are done with; the others may still be asked if the gate refuses.
     asked = set(others)
     rivals[:] = [(u, left) for u, group in rivals if (left := [m for m in group if m not in asked])]
-    return (yield from _decide(context, state, unit, survivors, seen, [evidence[0].call_id]))
+    return (yield from decide(context, state, unit, survivors, seen, [evidence[0].call_id]))
 
 
 def _chunks(mutants: Sequence[Mutant], most: int = 3) -> list[Sequence[Mutant]]:
@@ -200,9 +202,10 @@ def _best_score(survivors: Sequence[Mutant], context: SearchContext) -> float:
     return max((trust(m, context.found.inputs) for m in survivors), default=0.0)
 
 
-def _compare(
+def compared(
     context: SearchContext, state: Search, survivors: Sequence[Mutant]
 ) -> Steps[Mapping[Mutant, Behaviour]]:
+    """How the changes that pass behave on inputs near the example."""
     named = _constants(context, survivors)
     seen = yield from compare(survivors, context.found, context.tree, context.documented, named)
     state.calls += 2 if seen else 0
@@ -211,7 +214,7 @@ def _compare(
 
 def _constants(context: SearchContext, survivors: Sequence[Mutant]) -> list[bool | float | str]:
     """The short literals of the modules that these change."""
-    texts = [context.sources[path].text for path in sorted({m.path for m in survivors})]
+    texts = [context.texts[path] for path in sorted({m.path for m in survivors})]
     return [value for text in texts for value in constants_of(text)]
 
 
@@ -228,7 +231,7 @@ def _differences(
     return apart
 
 
-def _decide(
+def decide(
     context: SearchContext,
     state: Search,
     unit: Unit,
@@ -243,9 +246,9 @@ def _decide(
     open_unit: Unit | None = unit
     for at, rated in enumerate(order[:MOST_SUBMISSIONS]):
         mutant = rated.mutant
-        place = _unit_of(mutant, context.units) or unit
+        place = unit if mutant.undoes else _unit_of(mutant, context.units) or unit
         if open_unit is not None and open_unit != place:
-            yield from _resolve(
+            yield from resolve(
                 state,
                 "refute",
                 f"Of {len(survivors)} changes that pass, the best is in {place.name}, not here.",
@@ -253,7 +256,7 @@ def _decide(
             )
             open_unit = None
         if open_unit is None:
-            yield from _propose(state, place, 1)
+            yield from propose(state, place, 1)
             open_unit = place
         apart = yield from _differences(context, state, order[at:])
         why = contradiction(mutant, context.documented, seen) or doubt(
@@ -266,34 +269,35 @@ def _decide(
             return True
         state.rejected.append(f"{describe(mutant)}: {evidence}")
         if not evidence.startswith("the gate"):
-            yield from _resolve(state, "refute", evidence, shown)
+            yield from resolve(state, "refute", evidence, shown)
         open_unit = None
         if state.submissions >= MOST_SUBMISSIONS:
             return False
     if open_unit is not None:
-        yield from _resolve(state, "refute", "None of its changes held.", calls)
+        yield from resolve(state, "refute", "None of its changes held.", calls)
     return False
 
 
 def _apply(
     context: SearchContext, state: Search, mutant: Mutant, place: Unit, count: int, why: str
 ) -> Steps[tuple[bool, str, list[str]]]:
-    old, new = as_edit(context.sources[mutant.path].text, mutant)
-    edited = yield from _ask(
-        state,
-        "edit",
-        f"The most trusted of {count} change(s) that pass: {describe(mutant)}.",
-        path=mutant.path,
-        old=old,
-        new=new,
-    )
-    if not edited.text.startswith("edited"):
-        return False, "the edit was refused", [edited.call_id]
+    parts = [(p.path, *as_edit(context.texts[p.path], p)) for p in (mutant, *mutant.also)]
+    for path, old, new in parts:
+        edited = yield from _ask(
+            state,
+            "edit",
+            f"The most trusted of {count} change(s) that pass: {describe(mutant)}.",
+            path=path,
+            old=old,
+            new=new,
+        )
+        if not edited.text.startswith("edited"):
+            return False, "the edit was refused", [edited.call_id]
     result = yield from _ask(state, "run_tests", "All tests, on the real tree.")
     run = read_tests(result)
     if run.failing and not set(run.failing) <= _known(result):
         return False, f"with it, tests fail: {', '.join(run.failing[:3])}", [result.call_id]
-    yield from _resolve(
+    yield from resolve(
         state,
         "confirm",
         f"With this change the reproduction passes and so do all tests: {run.summary}.",
@@ -313,7 +317,8 @@ def _apply(
     if answer.text.startswith("proven"):
         return True, "", []
     reasons = " ".join(line.strip("- ") for line in answer.lines[1:4])
-    yield from _undo_edit(state, mutant.path, new, old)
+    for path, old, new in parts:
+        yield from _undo_edit(state, path, new, old)
     return False, f"the gate: {reasons}"[:400], [answer.call_id]
 
 
@@ -392,6 +397,12 @@ def describe(mutant: Mutant) -> str:
 
 def root_cause(mutant: Mutant, place: Unit, context: SearchContext) -> str:
     """Why it happened, as far as a search can say."""
+    if mutant.undoes:
+        files = ", ".join(sorted({part.path for part in (mutant, *mutant.also)}))
+        return (
+            f"{context.found.what}. The cause is what commit {mutant.undoes} changed in {files}: "
+            "without that part of it, it works again."
+        )
     score = context.spectrum.lines.get(mutant.path, {}).get(mutant.line)
     measured = f" (suspicion by coverage {score:.2f})" if score is not None else ""
     return (
@@ -400,7 +411,8 @@ def root_cause(mutant: Mutant, place: Unit, context: SearchContext) -> str:
     )
 
 
-def _propose(state: Search, unit: Unit, count: int) -> Steps[Result]:
+def propose(state: Search, unit: Unit, count: int) -> Steps[Result]:
+    """Open a hypothesis: the fault is here."""
     return (
         yield from _ask(
             state,
@@ -417,10 +429,11 @@ def _propose(state: Search, unit: Unit, count: int) -> Steps[Result]:
 def _refute(state: Search, unit: Unit, screenings: Sequence[Screening]) -> Steps[Result]:
     seen = "; ".join(s.summary for s in screenings)
     evidence = f"No small change of {unit.name} fixes it: {seen}."
-    return (yield from _resolve(state, "refute", evidence, [s.call_id for s in screenings]))
+    return (yield from resolve(state, "refute", evidence, [s.call_id for s in screenings]))
 
 
-def _resolve(state: Search, action: str, evidence: str, calls: Sequence[str]) -> Steps[Result]:
+def resolve(state: Search, action: str, evidence: str, calls: Sequence[str]) -> Steps[Result]:
+    """Confirm or refute the open hypothesis."""
     words = "The prediction held." if action == "confirm" else "The prediction did not hold."
     return (
         yield from _ask(
@@ -429,9 +442,10 @@ def _resolve(state: Search, action: str, evidence: str, calls: Sequence[str]) ->
     )
 
 
-def _screen(
+def screened(
     context: SearchContext, state: Search, mutants: Sequence[Mutant], why: str
 ) -> Steps[Screening]:
+    """Try changes on the reproduction and the suite."""
     state.calls += 2
     screening = yield from screen(mutants, context.found, context.tree, why)
     state.tried += screening.tried

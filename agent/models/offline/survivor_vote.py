@@ -12,7 +12,7 @@ from agent.models.offline.mutations import Mutant
 from agent.models.offline.protocol import Steps, call
 from agent.models.offline.repository_view import JOB, MOST_ELAPSED_S, Tree, driver
 from agent.models.offline.reproduce import Reproduction
-from agent.models.offline.screening import trust
+from agent.models.offline.screening import as_job, trust
 from agent.models.offline.variants import nearby
 
 MOST_COMPARED = 40
@@ -129,14 +129,10 @@ def _inputs(found: Reproduction, constants: Sequence[bool | float | str]) -> lis
 def _job(
     mutants: Sequence[Mutant], examples: Sequence[Example], found: Reproduction
 ) -> dict[str, object]:
-    files = sorted({m.path for m in mutants})
     return {
         "limit_s": 10,
         "crashed": found.crashed,
-        "files": files,
-        "mutants": [
-            [n, files.index(m.path), m.first, m.last, m.new] for n, m in enumerate(mutants)
-        ],
+        **as_job(mutants),
         "examples": [{"setup": "\n".join(e.setup), "expr": e.expr} for e in examples],
     }
 

@@ -3,7 +3,7 @@
 import io
 import subprocess
 import tarfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from agent.bisection.records import Commit
 from agent.journal.events import ReproductionDeclared
 from app.git import ancestry
 from app.git.local import mirror_history
+from sandbox.protocol import Sandbox
 from tests.doubles.local_sandbox import LocalSandbox
 from tests.support.github.app import git
 
@@ -39,22 +40,24 @@ class History:
     tip: int = 0
     marks: dict[str, int] = field(default_factory=dict)
 
-    def commit(self, changes: dict[str, str | None] | None = None, *, merge: int = 0) -> int:
+    def commit(
+        self, changes: dict[str, str | None] | None = None, *, merge: int = 0, subject: str = ""
+    ) -> int:
         self.count += 1
         for name, text in (changes or {"notes.txt": f"{self.count}\n"}).items():
             if text is None:
                 del self.files[name]
             else:
                 self.files[name] = text
-        subject = f"Change {self.count}"
+        subject = subject or f"Change {self.count}"
         self.lines += ["commit refs/heads/main", f"mark :{self.count}"]
         self.lines += [f"committer Dev <dev@example.com> {1_700_000_000 + 60 * self.count} +0000"]
-        self.lines += [f"data {len(subject)}", subject]
+        self.lines += [f"data {len(subject.encode())}", subject]
         self.lines += [f"from :{self.tip}"] if self.tip else []
         self.lines += [f"merge :{merge}"] if merge else []
         self.lines += ["deleteall"]
         for name, text in self.files.items():
-            self.lines += [f"M 100644 inline {name}", f"data {len(text)}", text]
+            self.lines += [f"M 100644 inline {name}", f"data {len(text.encode())}", text]
         self.tip = self.count
         return self.count
 
@@ -76,11 +79,26 @@ class History:
         return {int(mark[1:]): commit for mark, commit in zip(told[::2], told[1::2], strict=True)}
 
 
+def files_at(folder: Path, commit: str) -> dict[str, bytes]:
+    """The files of a commit."""
+    packed = subprocess.run(
+        ["git", "archive", commit], cwd=folder, capture_output=True, check=True
+    ).stdout
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+        return {m.name: tar.extractfile(m).read() for m in tar if m.isfile()}  # type: ignore[union-attr]
+
+
 class GitPast:
     """Commits of a repository in temporary folders."""
 
-    def __init__(self, folder: Path, broken: Callable[[str], bool] = lambda _: False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        broken: Callable[[str], bool] = lambda _: False,
+        open_with: Callable[[dict[str, bytes]], Awaitable[Sandbox]] | None = None,
+    ) -> None:
         """`broken`: whether a commit's environment cannot be made."""
+        self._open_with = open_with
         self._folder = folder
         self._broken = broken
         self._mirror = mirror_history(folder, folder.with_suffix(".mirror"))
@@ -89,15 +107,11 @@ class GitPast:
         )
         self.places = 1
 
-    async def open(self, commit: str) -> LocalSandbox:
+    async def open(self, commit: str) -> Sandbox:
         if self._broken(commit):
             raise CannotRun("Its environment cannot be made: no such package.")
-        packed = subprocess.run(
-            ["git", "archive", commit], cwd=self._folder, capture_output=True, check=True
-        ).stdout
-        with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
-            files = {m.name: tar.extractfile(m).read() for m in tar if m.isfile()}  # type: ignore[union-attr]
-        return LocalSandbox(files)
+        files = files_at(self._folder, commit)
+        return await self._open_with(files) if self._open_with else LocalSandbox(files)
 
     async def touching(self, paths: Collection[str]) -> Collection[str]:
         tip = self.commits[0].id

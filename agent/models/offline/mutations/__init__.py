@@ -65,6 +65,10 @@ class Mutant:
     line: int
     """The line that was suspected."""
     score: float
+    undoes: str = ""
+    """The commit of which it undoes a part: no invention, but what once stood there."""
+    also: tuple[Mutant, ...] = ()
+    """Changes of other files that belong to it."""
 
 
 def mutate(
@@ -111,12 +115,7 @@ def _as_lines(source: Source, line: int, change: Change, suspicion: float) -> Mu
     above = data.count(b"\n", 0, start)
     changed = data[start : change.start] + change.text.encode() + data[change.end : end]
     old, new = data[start:end].decode().split("\n"), changed.decode().split("\n")
-    head = 0
-    while head < min(len(old), len(new)) and old[head] == new[head]:
-        head += 1
-    tail = 0
-    while tail < min(len(old), len(new)) - head and old[-1 - tail] == new[-1 - tail]:
-        tail += 1
+    head, tail = common_ends(old, new)
     if head == len(old) == len(new):
         return None
     gone, come = old[head : len(old) - tail], new[head : len(new) - tail]
@@ -131,6 +130,17 @@ def _as_lines(source: Source, line: int, change: Change, suspicion: float) -> Mu
         line,
         suspicion * change.prior,
     )
+
+
+def common_ends(old: Sequence[str], new: Sequence[str]) -> tuple[int, int]:
+    """How many items both have in common at the beginning, and then at the end."""
+    head = 0
+    while head < min(len(old), len(new)) and old[head] == new[head]:
+        head += 1
+    tail = 0
+    while tail < min(len(old), len(new)) - head and old[-1 - tail] == new[-1 - tail]:
+        tail += 1
+    return head, tail
 
 
 def apply_changes(text: str, mutant: Mutant) -> str:

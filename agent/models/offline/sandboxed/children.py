@@ -106,18 +106,23 @@ def enter(root: Path) -> None:
 
 
 @contextlib.contextmanager
-def mutated(target: Path, first: int, last: int, text: str | None) -> Iterator[None]:
-    """A file with some of its lines replaced, for as long as it takes."""
-    original = target.read_bytes()
-    lines = original.decode("utf-8", "surrogateescape").split("\n")
-    new = [] if text is None else text.split("\n")
-    target.write_bytes(
-        "\n".join([*lines[: first - 1], *new, *lines[last:]]).encode("utf-8", "surrogateescape")
-    )
+def mutated(tree: Path, files: list[str], changes: list[list[Any]]) -> Iterator[None]:
+    """The tree with some lines of each of these replaced, for as long as it takes.
+
+    A change is [file index, first line, last line, new text or null].
+    """
+    originals = {tree / files[file]: (tree / files[file]).read_bytes() for file, *_ in changes}
+    for file, first, last, text in changes:
+        target = tree / files[file]
+        lines = originals[target].decode("utf-8", "surrogateescape").split("\n")
+        new = [] if text is None else text.split("\n")
+        changed = "\n".join([*lines[: first - 1], *new, *lines[last:]])
+        target.write_bytes(changed.encode("utf-8", "surrogateescape"))
     try:
         yield
     finally:
-        target.write_bytes(original)
+        for target, original in originals.items():
+            target.write_bytes(original)
 
 
 def copy_tree(root: Path, number: int) -> Path:

@@ -108,8 +108,8 @@ def compare(job: dict[str, Any]) -> None:
         return in_child(work, job["limit_s"]) or [False] * len(documented)
 
     base = _answers(tree, job)
-    for number, file, first, last, text in job["mutants"]:
-        with mutated(tree / job["files"][file], first, last, text):
+    for number, changes in job["mutants"]:
+        with mutated(tree, job["files"], changes):
             seen = _answers(tree, job) if job["examples"] else []
             answers = held() if documented else []
         pairs = list(zip(base, seen, strict=False))
@@ -136,8 +136,8 @@ def differ(job: dict[str, Any]) -> None:
     tree = copy_tree(Path.cwd(), 0)
     base = _answers(tree, job)
     first_seen: list[str] | None = None
-    for number, file, first, last, text in job["mutants"]:
-        with mutated(tree / job["files"][file], first, last, text):
+    for number, changes in job["mutants"]:
+        with mutated(tree, job["files"], changes):
             seen = _answers(tree, job)
         if first_seen is None:
             first_seen = seen

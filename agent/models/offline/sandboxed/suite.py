@@ -191,7 +191,7 @@ def _spectrum(root: Path, job: dict[str, Any]) -> dict[str, Any]:
 def screen(job: dict[str, Any]) -> None:
     """Try mutants: {"repro": args, "plain", "suite": args, "total_s", "files", "mutants"}.
 
-    `files` are paths; a mutant is [id, file index, first line, last line, new text or null];
+    `files` are paths; a mutant is [id, changes as in `mutated`];
     `repro` must pass and `suite` may fail in nothing that does not fail without the mutant.
     `total_s` is the processor time that each worker may use. `plain` is a test file that is also
     run without pytest, first and ten times as fast, if it fails there in the same way.
@@ -236,10 +236,10 @@ def _try_all(
     base: dict[str, Any],
     limits: list[float],
 ) -> Iterator[dict[str, Any]]:
-    for number, file, first, last, text in share:
+    for number, changes in share:
         if spent_s() > job["total_s"]:
             return
-        with mutated(tree / job["files"][file], first, last, text):
+        with mutated(tree, job["files"], changes):
             answer: dict[str, Any] = {
                 "id": number,
                 "repro": _reproduction_result(tree, job, limits[0]),

@@ -105,10 +105,10 @@ def test_a_reproduction_that_runs_without_pytest_tells_the_same(
         "total_s": 60,
         "files": ["calc.py"],
         "mutants": [
-            [0, 0, 3, 3, "    return items[n - 1]"],
-            [1, 0, 3, 3, "    return items[n]"],
-            [2, 0, 2, 2, "    while True: pass"],
-            [3, 0, 3, 3, "    import os; os._exit(0)"],
+            [0, [[0, 3, 3, "    return items[n - 1]"]]],
+            [1, [[0, 3, 3, "    return items[n]"]]],
+            [2, [[0, 2, 2, "    while True: pass"]]],
+            [3, [[0, 3, 3, "    import os; os._exit(0)"]]],
         ],
     }
     out = run(tree, "screen", job)
@@ -124,12 +124,15 @@ def test_screen_keeps_what_passes_everything_and_kills_what_hangs(tree: Path) ->
         "total_s": 60,
         "files": ["calc.py"],
         "mutants": [
-            [0, 0, 3, 3, "    return items[n - 1]"],
-            [1, 0, 3, 3, "    return items[n]"],
-            [2, 0, 2, 2, "    while True: pass"],
-            [3, 0, 1, 8, "def last(items):\n    return items[-1]\n\ndef wait(n):\n    return 1"],
-            [4, 0, 2, 2, None],
-            [5, 0, 3, 3, "    import os; os._exit(0)"],
+            [0, [[0, 3, 3, "    return items[n - 1]"]]],
+            [1, [[0, 3, 3, "    return items[n]"]]],
+            [2, [[0, 2, 2, "    while True: pass"]]],
+            [
+                3,
+                [[0, 1, 8, "def last(items):\n    return items[-1]\n\ndef wait(n):\n    return 1"]],
+            ],
+            [4, [[0, 2, 2, None]]],
+            [5, [[0, 3, 3, "    import os; os._exit(0)"]]],
         ],
     }
     out = run(tree, "screen", job)
@@ -146,9 +149,9 @@ def test_compare_marks_what_behaves_alike(tree: Path) -> None:
         "limit_s": 10,
         "files": ["calc.py"],
         "mutants": [
-            [0, 0, 3, 3, "    return items[n - 1]"],
-            [1, 0, 3, 3, "    return items[-1]"],
-            [2, 0, 3, 3, "    return items[1]"],
+            [0, [[0, 3, 3, "    return items[n - 1]"]]],
+            [1, [[0, 3, 3, "    return items[-1]"]]],
+            [2, [[0, 3, 3, "    return items[1]"]]],
         ],
         "examples": [
             {"setup": "from calc import last", "expr": e} for e in ("last([1])", "last([1, 2, 3])")
@@ -169,8 +172,8 @@ def test_what_raises_something_else_than_before_no_longer_crashes_in_the_same_wa
         "crashed": True,
         "files": ["calc.py"],
         "mutants": [
-            [0, 0, 3, 3, "    return items[-1]"],
-            [1, 0, 3, 3, "    return items[-1] if n else None[0]"],
+            [0, [[0, 3, 3, "    return items[-1]"]]],
+            [1, [[0, 3, 3, "    return items[-1] if n else None[0]"]]],
         ],
         "examples": [{"setup": "from calc import last", "expr": "last([])"}],
     }
@@ -185,9 +188,9 @@ def test_the_shortest_input_on_which_changes_differ_is_shown(tree: Path) -> None
         "limit_s": 10,
         "files": ["calc.py"],
         "mutants": [
-            [0, 0, 3, 3, "    return items[-1]"],
-            [1, 0, 3, 3, "    return items[1]"],
-            [2, 0, 3, 3, "    return items[n - 1]"],
+            [0, [[0, 3, 3, "    return items[-1]"]]],
+            [1, [[0, 3, 3, "    return items[1]"]]],
+            [2, [[0, 3, 3, "    return items[n - 1]"]]],
         ],
         "examples": [
             {"setup": "from calc import last", "expr": e}
