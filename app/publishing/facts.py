@@ -81,6 +81,7 @@ def facts_of(
         base_branch="",
         base_commit="",
         started_at=run.created_at,
+        repository_url=f"{settings.github_web_url}/{run.repository}",
         run_url=f"{settings.public_url}/runs/{run.id}" if settings.public_url else "",
         budget_calls=preferences.budget_calls or settings.budget_calls,
         language=preferences.language,
@@ -111,6 +112,8 @@ class RunFacts:
     base_branch: str
     base_commit: str
     started_at: datetime
+    repository_url: str = ""
+    """The repository's page at GitHub; empty: not known."""
     run_url: str = ""
     """The run's page; empty: none that people can reach."""
     budget_calls: int = 0

@@ -114,7 +114,7 @@ async def which_commit_broke_it(world: StoryWorld) -> None:
     issue = asked_to_bisect(world)
     await world.work()
     said = told_without_a_patch(world, issue)
-    assert f"Introduced by `{culprit[:12]}`" in said
+    assert f"Introduced by [`{culprit[:12]}`](" in said
     assert "hypothes" not in said.lower()
     tried = [event.commit for event in world.journal() if isinstance(event, CommitTried)]
     assert len(tried) == len(set(tried)), "a crash makes none be tried again"
@@ -125,7 +125,7 @@ async def which_commit_since_a_tag_broke_it(world: StoryWorld) -> None:
     culprit = broken_by_cat(world)
     issue = asked_to_bisect(world, "v1 it was right then")
     await world.work()
-    assert f"Introduced by `{culprit[:12]}`" in told_without_a_patch(world, issue)
+    assert f"Introduced by [`{culprit[:12]}`](" in told_without_a_patch(world, issue)
     [first, *_] = [event for event in world.journal() if isinstance(event, CommitTried)]
     assert (first.commit, first.outcome) == (git(world.bare, "rev-parse", "v1"), "good")
 

@@ -71,7 +71,10 @@ def test_the_pull_request_names_the_commit(tmp_path: Path) -> None:
     assert any(isinstance(event, CommitTried) for event in events)
     with world.forge.world() as forge:
         (pull,) = forge["pulls"].values()
-    assert f"Introduced by `{culprit[:12]}` (2023-11-14, Eve: Change" in pull["body"]
+    assert (
+        f"Introduced by [`{culprit[:12]}`](https://github.com/octo/calc/commit/{culprit})"
+        in pull["body"]
+    )
     assert "<b>" not in pull["body"]
     assert list((tmp_path / "state" / "trees").iterdir()) == []
 
@@ -91,7 +94,9 @@ def test_only_the_commit_is_looked_for(tmp_path: Path) -> None:
     with world.forge.world() as forge:
         assert forge["pulls"] == {}
         (said,) = (text for marker, text in forge["comments"].items() if "diagnosis" in marker)
-    assert f"Introduced by `{culprit[:12]}` (2023-11-14, Eve: Change" in said
+    assert (
+        f"Introduced by [`{culprit[:12]}`](https://github.com/octo/calc/commit/{culprit})" in said
+    )
     assert "<b>" not in said
     assert "### What was tried" not in said
     assert list((tmp_path / "state" / "trees").iterdir()) == []

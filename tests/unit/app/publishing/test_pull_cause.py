@@ -21,7 +21,7 @@ from tests.support.runs.proven import FACTS
 def test_a_commit_whose_time_is_no_date_is_named_too() -> None:
     found = CulpritSearched(finding="found", commit="c" * 40, subject="S", author="Eve", at=10**14)
     state = SimpleNamespace(culprit=found, submitted=None)
-    text = render("pull_cause.md.j2", inline, state=state)
+    text = render("pull_cause.md.j2", inline, state=state, facts=FACTS)
     assert "(no date, Eve: S)" in text
 
 
@@ -30,7 +30,7 @@ def test_what_a_commit_says_of_itself_is_text(template: str) -> None:
     hostile = "\x1b[31m\u202e@acme/team fixes #1 </details><img src=x>\r![x](http://e)"
     found = CulpritSearched(finding="found", commit="c" * 40, subject=hostile, author=hostile)
     state = SimpleNamespace(culprit=found, submitted=None)
-    text = render(template, inline, state=state)
+    text = render(template, inline, state=state, facts=FACTS)
     assert not re.search("[\x00-\x09\x0b-\x1f\u202e]", text)
     for word in ("@acme", "#1", "<img", "![x](", "</details>"):
         assert word not in text
@@ -46,3 +46,12 @@ def test_a_diagnosis_tells_every_end_of_a_search(finding: Any, language: Languag
     assert {"range": "`aaaaaaaaaaaa`", "unfinished": "`bbbbbbbbbbbb`"}.get(finding, "") in text
     assert ("`cccccccccccc`" in text) == (finding == "since_beginning")
     assert "Introduced by" not in text
+
+
+def test_commits_are_linked_where_the_repositorys_page_is_known() -> None:
+    found = CulpritSearched(finding="found", commit="c" * 40, subject="S", author="Eve")
+    facts = replace(FACTS, repository_url="https://github.com/acme/shop")
+    state = SimpleNamespace(culprit=found, submitted=None)
+    text = render("pull_cause.md.j2", inline, state=state, facts=facts)
+    link = f"[`cccccccccccc`](https://github.com/acme/shop/commit/{'c' * 40})"
+    assert f"Introduced by {link} (1970-01-01, Eve: S), found by" in text
