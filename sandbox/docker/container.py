@@ -91,6 +91,10 @@ class Container:
             await asyncio.sleep(_POLL_S)
         return None
 
+    async def kill(self) -> None:
+        """End all of the container's processes. Raises `SandboxError` where it had ended."""
+        await self._call(lambda: self._client.api.kill(self.id))
+
     async def remove(self) -> None:
         """Kill and delete the container; nothing happens when it is gone already."""
         for last in (False, True):

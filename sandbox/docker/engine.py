@@ -44,6 +44,7 @@ class DockerEngine:
         self._connecting = asyncio.Lock()
         self._filters: bool | None = None
         """Whether it takes our own filter of system calls; None: not asked yet."""
+        self._removals: set[asyncio.Task[None]] = set()
 
     async def check(self) -> str:
         """The engine's name and version. Raises `EngineUnavailable` when none answers."""
@@ -152,6 +153,7 @@ class DockerEngine:
 
         With `only`, those of that run alone.
         """
+        await self._removed()
         label = f"{INSTALLATION_LABEL}={installation}"
         found = await self._call(
             lambda client: client.containers.list(
@@ -178,8 +180,9 @@ class DockerEngine:
 
     @asynccontextmanager
     async def container(self, options: dict[str, Any]) -> AsyncIterator[str]:
-        """A started container of other make than a sandbox; removed at the end. Returns its id.
+        """A started container of other make than a sandbox; killed at the end. Returns its id.
 
+        Its files are removed then, which may take long, but nobody waits for that except `close`.
         One that the engine cannot remove is left to a sweep.
         """
         created = await self._create(options)
@@ -187,8 +190,12 @@ class DockerEngine:
             await self._call(lambda _: created.start())
             yield str(created.id)
         finally:
-            with suppress(SandboxError):
-                await asyncio.shield((await self.container_of(str(created.id))).remove())
+            container = await self.container_of(str(created.id))
+            killing = asyncio.create_task(_kill_quietly(container))
+            removal = asyncio.create_task(_remove_after(killing, container))
+            self._removals.add(removal)
+            removal.add_done_callback(self._removals.discard)
+            await asyncio.shield(killing)
 
     async def _create(self, options: dict[str, Any]) -> Any:
         """A container, with our own filter of system calls where the engine takes one."""
@@ -218,9 +225,15 @@ class DockerEngine:
 
     async def close(self) -> None:
         """Close the connections; sandboxes live on."""
+        await self._removed()
         client, self._client = self._client, None
         if client is not None:
             await asyncio.to_thread(client.close)
+
+    async def _removed(self) -> None:
+        """Return when what was killed is gone."""
+        if self._removals:
+            await asyncio.wait(set(self._removals))
 
     async def _sandbox(self, container_id: str, output: OutputLimits) -> ShellSandbox:
         container = Container(await self.client(), self._address, container_id)
@@ -275,6 +288,17 @@ class DockerEngine:
             raise EngineUnavailable(
                 f"The container engine at {self._address.url} does not respond: {error}"
             ) from None
+
+
+async def _kill_quietly(container: Container) -> None:
+    with suppress(SandboxError):  # it may have ended by itself
+        await container.kill()
+
+
+async def _remove_after(killing: asyncio.Task[None], container: Container) -> None:
+    await killing
+    with suppress(SandboxError):
+        await container.remove()
 
 
 def _output_limits(limits: Limits) -> OutputLimits:

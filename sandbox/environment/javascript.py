@@ -57,10 +57,10 @@ def steps(
         return (*NODE_AND_NPM, *deno) if deno else ()
     manifest = _object(texts.get("package.json", ""))
     there = set(names) if resolution.locked else set(names) - set(LOCKS)
-    install = _install(there, texts if resolution.locked else {}, manifest)
+    tools, install = _install(there, texts if resolution.locked else {}, manifest)
     elsewhere = _from_elsewhere(manifest) if resolution.one_by_one else ()
     if elsewhere:
-        install = [_without(elsewhere, f"npm install --no-package-lock {QUIET}")]
+        tools, install = [], [_without(elsewhere, f"npm install --no-package-lock {QUIET}")]
     if not install and not _has_dependencies(manifest):
         return (*NODE_AND_NPM, *deno)
     dated = f" --before={resolution.as_of}" if resolution.as_of else ""
@@ -68,12 +68,16 @@ def steps(
     return (
         *NODE_AND_NPM,
         _FASTER_NPM,
+        *map(_tool, tools),
         *(Step(f"{_NO_BROWSERS}{c}", folder=folder) for c in commands),
         *deno,
     )
 
 
-def _install(names: set[str], texts: Texts, manifest: dict[str, Any]) -> list[str]:
+def _install(
+    names: set[str], texts: Texts, manifest: dict[str, Any]
+) -> tuple[list[str], list[str]]:
+    """Packages of the tools that the install takes, and its commands."""
     named = _VERSION.match(str(manifest.get("packageManager", "")))
     tool, version = (named[1], named[2]) if named else ("", "")
     if "pnpm-lock.yaml" in names or tool == "pnpm":
@@ -85,7 +89,7 @@ def _install(names: set[str], texts: Texts, manifest: dict[str, Any]) -> list[st
         version = version or ("8" if "lockfileVersion: '6" in lock else newest)
         frozen = " --frozen-lockfile" if "pnpm-lock.yaml" in names else ""
         command = f"pnpm install{frozen} --store-dir /tmp/pnpm --package-import-method copy"
-        return [_tool(f"pnpm@{version}"), command]
+        return [f"pnpm@{version}"], [command]
     if "yarn.lock" in names or tool == "yarn":
         if "__metadata:" in texts.get("yarn.lock", "") or version.split(".")[0] > "1":
             berry = f"@yarnpkg/cli-dist@{version or '4'}"
@@ -96,7 +100,7 @@ def _install(names: set[str], texts: Texts, manifest: dict[str, Any]) -> list[st
                 f"{registry}YARN_NODE_LINKER=node-modules YARN_ENABLE_GLOBAL_CACHE=true "
                 "YARN_GLOBAL_FOLDER=/tmp/yarn YARN_ENABLE_TELEMETRY=0 YARN_IGNORE_PATH=1"
             )
-            return [_tool(berry), f"{settings} yarn install{frozen}"]
+            return [berry], [f"{settings} yarn install{frozen}"]
         frozen = " --frozen-lockfile" if "yarn.lock" in names else ""
         # Its cache holds all packages unpacked: more than fits into memory, as /tmp is.
         cache = f"{PREFIX}/yarn-cache"
@@ -106,14 +110,14 @@ def _install(names: set[str], texts: Texts, manifest: dict[str, Any]) -> list[st
         )
         if frozen:
             call = _changed("yarn.lock", f'sed -i -E "{_HOSTS_OF_LOCK}" yarn.lock', call)
-        return [_tool(f"yarn@{version or '1'}"), call]
+        return [f"yarn@{version or '1'}"], [call]
     if names & set(_BUN_LOCKS) or tool == "bun":
         frozen = " --frozen-lockfile" if names & set(_BUN_LOCKS) else ""
-        return [_tool(f"bun@{version or '1'}"), f"bun install{frozen} --cache-dir /tmp/bun"]
-    bun = [_tool("bun@1")] if _BUN_CALL.search(json.dumps(manifest.get("scripts", ""))) else []
+        return [f"bun@{version or '1'}"], [f"bun install{frozen} --cache-dir /tmp/bun"]
+    bun = ["bun@1"] if _BUN_CALL.search(json.dumps(manifest.get("scripts", ""))) else []
     if names & {"package-lock.json", "npm-shrinkwrap.json"}:
-        return [*bun, f"npm ci {QUIET}"]
-    return [*bun, f"npm install --no-package-lock {QUIET}"] if bun else []
+        return bun, [f"npm ci {QUIET}"]
+    return bun, [f"npm install --no-package-lock {QUIET}"] if bun else []
 
 
 _BUN_CALL = re.compile(r"(?<![\w./-])bunx? ")
@@ -126,7 +130,7 @@ def _deno(names: Sequence[str], texts: Texts, folder: str) -> tuple[Step, ...]:
         return ()
     imports = re.search(r"\"(?:imports|importMap)\"\s*:", texts.get(settings, "")) is not None
     fetch = (Step("deno install", folder=folder),) if imports else ()
-    return (Step(_tool("deno@2"), shared=True), *fetch)
+    return (_tool("deno@2"), *fetch)
 
 
 # Where an image or a distribution had an older npm; see `sandbox.environment.npm` for why.
@@ -186,8 +190,9 @@ def _without(names: Sequence[str], command: str) -> str:
     return _changed("package.json", f"node -e {shlex.quote(script)}", command)
 
 
-def _tool(package: str) -> str:
-    return f"npm install -g --prefix {TOOLS} {QUIET} {package}"
+def _tool(package: str) -> Step:
+    """A package manager, or a runtime that is a package."""
+    return Step(f"{FOUND}npm install -g --prefix {TOOLS} {QUIET} {package}", shared=True)
 
 
 def _has_dependencies(manifest: dict[str, Any]) -> bool:

@@ -153,6 +153,6 @@ def _with_python(environment: Environment, version: str, mirror: str) -> Environ
     )
     return replace(
         environment,
-        steps=(Step(install), *steps),
+        steps=(Step(install, shared=True), *steps),
         source=f"{environment.source}, with Python {version} from the operator's mirror",
     )

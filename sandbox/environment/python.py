@@ -8,10 +8,11 @@ import re
 import shlex
 import tomllib
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from sandbox.environment.records import LOCKED, VENV, Resolution, Step, Texts, apt
+from sandbox.environment.records import LOCKED, PREFIX, VENV, Resolution, Step, Texts, apt
 
 LOCKS = ("uv.lock", "poetry.lock", "pdm.lock")
 CONDA = ("environment.yml", "environment.yaml")
@@ -33,6 +34,14 @@ _COMPILES = re.compile(
 )
 _PIP = "pip install --disable-pip-version-check -q"
 _TOOL = "/tmp/patchwright-tool"  # noqa: S108 - in the sandbox, gone after set-up
+_UV_HOME = f"{PREFIX}/uv"
+_UV = f"{_UV_HOME}/bin/uv"
+"""Not in a run's PATH: a project's tests find what its developers would have."""
+_BRING_UV = f"[ -x {_UV} ] || {VENV}/bin/python3 -m {_PIP} --target {_UV_HOME} uv"
+UV = Step(f"{_BRING_UV} || true", shared=True)
+"""Fills the virtual environment several times as fast as pip, which has the last word where uv is
+not to be had or refuses something."""
+_MAKE_VENV = Step(f"[ -x {VENV}/bin/python3 ] || python3 -m venv {VENV}", shared=True)
 
 
 def is_requirements(name: str) -> bool:
@@ -60,12 +69,14 @@ def steps(
     if not install:
         return ()
     headers = [apt(("python3-dev",))] if _COMPILES.search("\n".join(texts.values())) else []
-    made = [Step(f"[ -x {VENV}/bin/python3 ] || python3 -m venv {VENV}")]
-    runner = f"python3 -c 'import pytest' 2>/dev/null || {_installer(resolution)} pytest coverage"
-    # uv can be told a date; pip cannot.
-    tool = [_with_tool("uv", "true")] if resolution.as_of else []
-    wanted = [Step(command, folder=folder) for command in (*tool, *install, runner)]
-    return (*headers, *made, *wanted)
+    have = "python3 -c 'import pytest' 2>/dev/null || "
+    runner = _installing("pytest coverage", resolution, unless=have)
+    return (
+        *headers,
+        _MAKE_VENV,
+        UV,
+        *(replace(step, folder=folder) for step in (*install, runner)),
+    )
 
 
 def may_miss_plugins(texts: Texts) -> bool:
@@ -81,13 +92,11 @@ def venv_with(requirements: Sequence[str], before: Sequence[Step]) -> tuple[Step
     """
     earlier = "\n".join(step.command for step in before)
     dates = re.findall(r"--exclude-newer (\d{4}-\d\d-\d\d)", earlier)
-    install = (
-        f"{_installer(Resolution(as_of=dates[-1] if dates else ''))} {shlex.join(requirements)}"
-    )
-    command = _with_tool("uv", install) if dates else install
+    resolution = Resolution(as_of=dates[-1] if dates else "")
+    install = _installing(shlex.join(requirements), resolution)
     if VENV in earlier:
-        return (Step(command),)
-    return (Step(f"python3 -m venv --system-site-packages {VENV}"), Step(command))
+        return (install,)
+    return (Step(f"python3 -m venv --system-site-packages {VENV}"), install)
 
 
 def venv_without(distributions: Sequence[str]) -> tuple[Step, ...]:
@@ -96,40 +105,48 @@ def venv_without(distributions: Sequence[str]) -> tuple[Step, ...]:
     return (Step(remove),)
 
 
-def _installer(resolution: Resolution) -> str:
-    if not resolution.as_of:
-        return _PIP
-    python = f"--python {VENV}/bin/python3"
-    return f"{_TOOL}/bin/uv pip install {python} --exclude-newer {resolution.as_of} -q"
+def _installing(
+    arguments: str, resolution: Resolution, *, unless: str = "", otherwise: str = ""
+) -> Step:
+    """A step that installs into the virtual environment; `otherwise` follows where that fails.
+
+    uv can be told a date; pip cannot.
+    """
+    uv = f"{_UV} pip install -q --compile-bytecode --python {VENV}/bin/python3"
+    if resolution.as_of:
+        dated = f"{uv} --exclude-newer {resolution.as_of} {arguments}"
+        return Step(f"{unless}{{ {{ {_BRING_UV}; }} && {dated}; }}{otherwise}")
+    return Step(f"{unless}{_PIP} {arguments}{otherwise}", faster=f"{unless}{uv} {arguments}")
 
 
-def _install(names: set[str], texts: Texts, resolution: Resolution) -> list[str]:
+def _install(names: set[str], texts: Texts, resolution: Resolution) -> list[Step]:
     project = _toml(texts.get("pyproject.toml", ""))
     if not resolution.locked:
         names = names - set(LOCKS)
     if "uv.lock" in names:
-        sync = "uv sync --frozen --all-extras --all-groups --active"
+        sync = f"{_UV} sync --frozen --all-extras --all-groups --active"
         # The environment's own interpreter: `.python-version` may name one that is not there,
         # though `requires-python` permits this one.
         settings = (
-            f"UV_NO_CACHE=1 UV_PYTHON_DOWNLOADS=never UV_PYTHON={VENV}/bin/python3 "
-            f"VIRTUAL_ENV={VENV}"
+            f"UV_PYTHON_DOWNLOADS=never UV_PYTHON={VENV}/bin/python3 VIRTUAL_ENV={VENV} "
+            "UV_COMPILE_BYTECODE=1"
         )
-        return [_with_tool("uv", f"{settings} {sync}")]
+        return [Step(f"{{ {_BRING_UV}; }} && {settings} {sync}")]
     if "poetry.lock" in names:
         sync = "poetry install --no-interaction --all-extras"
-        return [_with_tool("poetry", f"VIRTUAL_ENV={VENV} {sync}")]
+        return [Step(_with_tool("poetry", f"VIRTUAL_ENV={VENV} {sync}"))]
     if "pdm.lock" in names:
         sync = f"pdm use -f {VENV} && pdm sync -G :all --no-self && {_PIP} -e ."
-        return [_with_tool("pdm", f"export PDM_IGNORE_SAVED_PYTHON=1; {sync}")]
-    pip = _installer(resolution)
+        return [Step(_with_tool("pdm", f"export PDM_IGNORE_SAVED_PYTHON=1; {sync}"))]
     lists = sorted(name for name in names if is_requirements(name))
     if resolution.one_by_one and _tox(texts.get("tox.ini", "")):
         # What developers use besides is less needed than what the tests' own environment names.
         lists = [name for name in lists if not _OF_DEVELOPERS.search(name)]
-    commands = [f"{pip} {' '.join(f'-r {shlex.quote(name)}' for name in lists)}"] if lists else []
-    if lists and resolution.one_by_one:
-        commands = [f"{commands[0]} || {_line_by_line(pip, lists)}"]
+    wanted: list[Step] = []
+    if lists:
+        alone = f" || {_line_by_line(lists)}" if resolution.one_by_one else ""
+        named_lists = " ".join(f"-r {shlex.quote(name)}" for name in lists)
+        wanted.append(_installing(named_lists, resolution, otherwise=alone))
     extras: list[str] = []
     if _is_package(names, texts, project):
         extras = _test_groups(_table(project, "project", "optional-dependencies"))
@@ -138,16 +155,15 @@ def _install(names: set[str], texts: Texts, resolution: Resolution) -> list[str]
         extras = extras or named or _test_groups(_setup_py_extras(texts.get("setup.py", "")))
         extras = list(dict.fromkeys([*extras, *named]))
         suffix = f"[{','.join(extras)}]" if extras else ""
-        commands.append(f"{pip} -e {shlex.quote('.' + suffix)}")
+        wanted.append(_installing(f"-e {shlex.quote('.' + suffix)}", resolution))
     loose = _separate_requirements(project, _is_package(names, texts, project))
     loose += _tox(texts.get("tox.ini", ""))
     loose += _pipfile(texts.get("Pipfile", ""))
     loose += _plugins(texts, project)
     if loose:
         words = shlex.join(dict.fromkeys(loose))
-        commands.append(f"{pip} {words}")
-        if resolution.one_by_one:
-            commands[-1] += f' || for one in {words}; do {pip} "$one" || true; done'
+        alone = _each_alone(words) if resolution.one_by_one else ""
+        wanted.append(_installing(words, resolution, otherwise=alone))
     guessed = _nox(texts.get("noxfile.py", ""))
     # A conda environment is often all that its developers use: only where nothing else says what
     # the tests need.
@@ -156,17 +172,21 @@ def _install(names: set[str], texts: Texts, resolution: Resolution) -> list[str]
     if guessed:
         # Names that PyPI may not know: one that fails is no reason to have none of the others.
         words = shlex.join(dict.fromkeys(guessed))
-        commands.append(f'{pip} {words} || for one in {words}; do {pip} "$one" || true; done')
-    return commands
+        wanted.append(_installing(words, resolution, otherwise=_each_alone(words)))
+    return wanted
 
 
 _OF_DEVELOPERS = re.compile(r"(?:^|[-_./])dev(?:el|elop|elopment)?(?:[-_.]|$)")
 
 
-def _line_by_line(pip: str, lists: Sequence[str]) -> str:
+def _each_alone(words: str) -> str:
+    return f' || for one in {words}; do {_PIP} "$one" || true; done'
+
+
+def _line_by_line(lists: Sequence[str]) -> str:
     """The requirements of some lists, each by itself, those left out that cannot be installed."""
     plain = f"sed -E 's/(^|[[:space:]])#.*//' {shlex.join(lists)} | grep -E '^[A-Za-z0-9]'"
-    return f'{plain} | while IFS= read -r one; do {pip} "$one" </dev/null || true; done'
+    return f'{plain} | while IFS= read -r one; do {_PIP} "$one" </dev/null || true; done'
 
 
 def _with_tool(tool: str, command: str) -> str:

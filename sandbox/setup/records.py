@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sandbox.egress.rules import EgressRules
 from sandbox.environment.choose import create_venv
+from sandbox.environment.python import UV
 from sandbox.environment.records import Environment
 from sandbox.errors import SandboxError
 from sandbox.images.base_image import BASE_IMAGE
@@ -116,10 +117,10 @@ def proposal(environment: Environment) -> str:
     if environment.is_bare or environment.explicit or environment.base:
         return ""
     lines = [f"image: {environment.image}"] if environment.image else []
-    # Where the settings say nothing of an image, commands find a virtual environment made.
-    steps = [
-        step for step in environment.steps if environment.image or step.command != create_venv()
-    ]
+    # Where the settings say nothing of an image, commands find a virtual environment made. What
+    # only makes the same sooner is nobody's concern.
+    made = () if environment.image else (create_venv(),)
+    steps = [s for s in environment.steps if s != UV and s.command not in made]
     if any("\n" in step.command or len(step.command) > _MOST_COMMAND for step in steps):
         return ""  # The file takes short commands of one line.
     if steps:

@@ -90,7 +90,7 @@ class Setup:
         limit = f"not done within {self._policy.timeout_s:.0f} s"
         if left <= 0:
             raise self._failure(step.command, limit)
-        line = f"cd {shlex.quote(step.folder)} && {{ {step.command}\n}}"
+        line = f"cd {shlex.quote(step.folder)} && {{ {step.script}\n}}"
         user = "0:0" if step.root else COMMAND_USER
         self._log += f"$ {step.command}\n".encode()
         status = await self._shell(line, user, left)

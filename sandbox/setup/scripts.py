@@ -40,27 +40,43 @@ tar -x --no-same-owner -C {WORKDIR} -f -
 cat >/dev/null
 chown -R {COMMAND_USER} {WORKDIR}
 cd {WORKDIR}
+find . -type d -name node_modules -prune -print0 >{_LISTED}.known
 find . ! -type d -print0 | LC_ALL=C sort -z >{_LISTED}
 """
 
-# Packages that are links into the tree must still lead there from where packages are kept.
+# Folders of packages that set-up made are moved: they hold most of its files. What joins others
+# in folders of the tree is copied. Packages that are links into the tree must still lead there from
+# where packages are kept.
 FINISH = f"""
 set -e
 cd {WORKDIR}
-find . -name .git -prune -o -name __pycache__ -prune -o -name .pytest_cache -prune \\
+if [ ! -e {PREPARED_WORKSPACE} ]; then
+  find . -name .git -prune -o -type d -name node_modules -prune -print0 | LC_ALL=C sort -z |
+    LC_ALL=C comm -z -13 <(LC_ALL=C sort -z {_LISTED}.known) - |
+    while IFS= read -r -d '' made; do
+      mkdir -p "{PREPARED_WORKSPACE}/${{made%/*}}"
+      mv -T -- "$made" "{PREPARED_WORKSPACE}/$made"
+    done
+  [ ! -e {PREPARED_WORKSPACE} ] || find {PREPARED_WORKSPACE} \
+    '(' -name .git -o -name __pycache__ -o -name .pytest_cache ')' -prune -exec rm -rf -- {{}} +
+fi
+find . -name .git -prune -o -name __pycache__ -prune -o -name .pytest_cache -prune \
   -o ! -type d -print0 | LC_ALL=C sort -z | LC_ALL=C comm -z -13 {_LISTED} - >{_LISTED}.new
 if [ -s {_LISTED}.new ]; then
   mkdir -p {PREPARED_WORKSPACE}
   tar --null -T {_LISTED}.new --no-recursion -cf - | tar -C {PREPARED_WORKSPACE} -xpf -
+fi
+if [ -e {PREPARED_WORKSPACE} ]; then
   cd {PREPARED_WORKSPACE}
-  find . -type l -lname '../*' -printf '%P\\0%l\\0' |
-    while IFS= read -r -d '' link && IFS= read -r -d '' target; do
-      target=$(realpath -m -- "{WORKDIR}/$link/../$target")
-      case $target in
-        */node_modules/*) ;;
-        {WORKDIR}/*) ln -sfn -- "$target" "$link" ;;
-      esac
-    done
+  find . -type l -lname '../*' -printf '%P\\0' >{_LISTED}.links
+  find . -type l -lname '../*' -printf '{WORKDIR}/%h/%l\\0' |
+    xargs -0 -r realpath -mz -- >{_LISTED}.targets
+  while IFS= read -r -d '' link <&3 && IFS= read -r -d '' target <&4; do
+    case $target in
+      */node_modules/*) ;;
+      {WORKDIR}/*) ln -sfn -- "$target" "$link" ;;
+    esac
+  done 3<{_LISTED}.links 4<{_LISTED}.targets
   chown -R -h {COMMAND_USER} {PREPARED_WORKSPACE}
 fi
 cd /

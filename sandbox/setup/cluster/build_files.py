@@ -99,7 +99,7 @@ def build_files(
         name = f"step-{number}"
         scripts[name] = (
             f"{exports}exec </dev/null\ncd {WORKDIR}\n"
-            f"cd {shlex.quote(step.folder)} && {{ {step.command}\n}}\n"
+            f"cd {shlex.quote(step.folder)} && {{ {step.script}\n}}\n"
         )
         lines += [f"USER {'0:0' if step.root else COMMAND_USER}", _run(name)]
     told = {

@@ -222,5 +222,5 @@ async def test_images_are_listed_and_pruned_by_size(workshop: Workshop) -> None:
 def test_the_recipe_is_proposed_for_the_settings() -> None:
     found = candidates(tuple(PYTHON), PYTHON)[0]
     text = proposal(found)
-    assert text.startswith("setup:\n") and "pip install" in text
+    assert text.startswith("setup:\n") and "pip install" in text and "uv" not in text
     assert proposal(candidates((), {}, EnvironmentSettings(setup=("x",)))[0]) == ""

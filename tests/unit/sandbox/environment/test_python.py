@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sandbox.environment.python import steps
+from sandbox.environment.records import Resolution
 
 NOX = 'import nox\n\n@nox.session\ndef tests(s):\n    s.install("attrs", "-r", "dev.txt")\n'
 CONDA = "name: x\ndependencies:\n  - python=3.11\n  - numpy=1.26\n  - pip:\n    - attrs>=23\n"
@@ -94,3 +95,23 @@ setup(extras_require=EXTRAS_REQUIRE)
 def test_extras_that_tests_need_are_installed(texts: dict[str, str], extras: str) -> None:
     commands = " ; ".join(step.command for step in steps(list(texts), texts, "."))
     assert f"-e '.[{extras}]'" in commands
+
+
+def test_uv_is_tried_before_pip_and_what_serves_all_repositories_is_apart() -> None:
+    texts = {"requirements.txt": "attrs\n", "setup.py": ""}
+    found = steps(list(texts), texts, "sub")
+    shared = [step for step in found if step.shared]
+    own = [step for step in found if not step.shared]
+    assert any(step.command.endswith("|| true") and " uv " in step.command for step in shared)
+    assert {step.folder for step in own} == {"sub"}
+    for step in own:
+        assert "/uv pip install" in step.faster and "uv " not in step.command
+        assert step.script == f"{{ {step.faster}\n}} || {{ {step.command}\n}}"
+    assert "-r requirements.txt" in own[0].faster and "-r requirements.txt" in own[0].command
+
+
+def test_only_uv_can_be_told_a_date() -> None:
+    texts = {"requirements.txt": "attrs\n"}
+    found = steps(list(texts), texts, ".", Resolution(locked=False, as_of="2024-03-01"))
+    own = [step for step in found if not step.shared]
+    assert all("--exclude-newer 2024-03-01" in step.command and not step.faster for step in own)
