@@ -118,6 +118,8 @@ def setup_environment(*, network: bool, trusts: bool, path: str) -> dict[str, st
         "GIT_TERMINAL_PROMPT": "0",
         "DEBIAN_FRONTEND": "noninteractive",
         "XDG_CACHE_HOME": "/tmp/cache",  # noqa: S108 - in the sandbox
+        # Kept for a single command: it lies in memory.
+        "UV_NO_CACHE": "1",
         "UV_LINK_MODE": "copy",
         "PIP_NO_INPUT": "1",
         "PIP_NO_CACHE_DIR": "1",
