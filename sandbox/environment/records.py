@@ -30,6 +30,8 @@ class Step:
     """Uses nothing of the repository: its result may serve other repositories too."""
     faster: str = ""
     """Does the same sooner, and is tried before `command`, which has the last word; empty: no."""
+    plain: str = ""
+    """What a person would write for it, on the base image and as root; empty: the command."""
 
     @property
     def script(self) -> str:
@@ -143,4 +145,5 @@ def apt(packages: Sequence[str], unless: str = "") -> Step:
         f"else echo 'This image has neither apt-get nor apk to install: {names}' >&2; exit 1; fi"
     )
     command = f"command -v {unless} >/dev/null || {{ {install}; }}" if unless else install
-    return Step(command, root=True, shared=True)
+    plain = f"apt-get update && apt-get install -y --no-install-recommends {names}"
+    return Step(command, root=True, shared=True, plain=plain)

@@ -121,13 +121,15 @@ def proposal(environment: Environment) -> str:
     # only makes the same sooner is nobody's concern.
     made = () if environment.image else (create_venv(),)
     steps = [s for s in environment.steps if s != UV and s.command not in made]
-    if any("\n" in step.command or len(step.command) > _MOST_COMMAND for step in steps):
+    own_image = bool(environment.image)  # Of another distribution, perhaps.
+    commands = [(s.folder, (not own_image and s.plain) or s.command) for s in steps]
+    if any("\n" in command or len(command) > _MOST_COMMAND for _, command in commands):
         return ""  # The file takes short commands of one line.
-    if steps:
+    if commands:
         lines.append("setup:")
-        for step in steps:
-            prefix = "" if step.folder == "." else f"cd {shlex.quote(step.folder)} && "
-            lines.append("  - " + _yaml_text(prefix + step.command))
+        for folder, command in commands:
+            prefix = "" if folder == "." else f"cd {shlex.quote(folder)} && "
+            lines.append("  - " + _yaml_text(prefix + command))
     return "\n".join(lines) + "\n"
 
 

@@ -8,6 +8,7 @@ import socket
 import time
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ import pytest
 from sandbox.docker.engine import DockerEngine
 from sandbox.egress.rules import EgressRules, networks_of
 from sandbox.environment.choose import EnvironmentSettings, candidates, files_to_read
-from sandbox.environment.records import Environment, Step
+from sandbox.environment.records import Environment, Step, apt
 from sandbox.environment.tree import read_tree, tree_hash
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Limits
@@ -224,3 +225,7 @@ def test_the_recipe_is_proposed_for_the_settings() -> None:
     text = proposal(found)
     assert text.startswith("setup:\n") and "pip install" in text and "uv" not in text
     assert proposal(candidates((), {}, EnvironmentSettings(setup=("x",)))[0]) == ""
+    elixir = Environment("detection", steps=(apt(("elixir",), unless="mix"),))
+    plain = "apt-get update && apt-get install -y --no-install-recommends elixir"
+    assert proposal(elixir) == f"setup:\n  - '{plain}'\n"
+    assert "apk add" in proposal(replace(elixir, image="alpine:3"))
