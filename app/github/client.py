@@ -370,9 +370,10 @@ class GithubForge:
         read = lambda: as_pull(self._repo().get_pull(number))  # noqa: E731
         return await self._call(f"read pull request #{number}", read)
 
-    async def changed_paths(self, number: int) -> tuple[str, ...]:
-        """The files that a pull request changes, of a renamed one both names."""
-        read = lambda: pulls.changed_paths(self._client.requester, self._at, number)  # noqa: E731
+    async def changed_paths(self, number: int, *, most: int = 3_000) -> tuple[str, ...]:
+        """The first files that a pull request changes, of a renamed one both names."""
+        at = (self._at, number, most)
+        read = lambda: pulls.changed_paths(self._client.requester, *at)  # noqa: E731
         return await self._call(f"list the files of #{number}", read)
 
     async def review_comments(self, number: int) -> tuple[ReviewComment, ...]:

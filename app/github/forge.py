@@ -119,8 +119,11 @@ class Forge(Protocol):
         """A pull request as it is now."""
         ...
 
-    async def changed_paths(self, number: int) -> tuple[str, ...]:
-        """The files that a pull request changes, of a renamed one both names."""
+    async def changed_paths(self, number: int, *, most: int = 3_000) -> tuple[str, ...]:
+        """The first files that a pull request changes, of a renamed one both names.
+
+        GitHub lists 3,000.
+        """
         ...
 
     async def review_comments(self, number: int) -> tuple[ReviewComment, ...]:

@@ -6,6 +6,7 @@ PyGithub's objects, which ask again for every field that a list leaves out.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -45,13 +46,10 @@ def review_comments(requester: Requester, at: str, number: int) -> tuple[ReviewC
     return tuple(sorted(found, key=lambda r: (r.created_at, order.index(r.kind), r.id)))
 
 
-def changed_paths(requester: Requester, at: str, number: int) -> tuple[str, ...]:
-    """The files that a pull request changes, of a renamed one both names.
-
-    GitHub lists 3,000 at most.
-    """
+def changed_paths(requester: Requester, at: str, number: int, most: int) -> tuple[str, ...]:
+    """The first files that a pull request changes, of a renamed one both names."""
     found: dict[str, None] = {}
-    for file in all_entries(requester, f"{at}/pulls/{number}/files"):
+    for file in itertools.islice(all_entries(requester, f"{at}/pulls/{number}/files"), most):
         found[file["filename"]] = None
         if before := file.get("previous_filename"):
             found[before] = None

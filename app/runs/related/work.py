@@ -45,6 +45,8 @@ MOST_PULLS = 200
 """Open pull requests that are looked at, those that changed last."""
 _MOST_LISTED_FILES = 10
 """Pull requests whose files are asked for; each is a request."""
+_MOST_FILES = 100
+"""Of each of these, so that it is one request."""
 _MOST_EARLIER = 50
 _MOST_LATER = 500
 _MOST_OF_A_KIND = 4
@@ -164,7 +166,7 @@ async def _sharing_files(
     """Which of these files each of the pull requests changes that changed last."""
     found = {}
     for pull in pulls[:_MOST_LISTED_FILES] if files else ():
-        changed = set(await run.forge.changed_paths(pull.number))
+        changed = set(await run.forge.changed_paths(pull.number, most=_MOST_FILES))
         if shared := [file for file in files if file in changed]:
             found[pull.number] = shared
     return found

@@ -167,7 +167,7 @@ class FileForge:
         with self.world() as world:
             return next(Pull(**p) for p in world["pulls"].values() if p["number"] == number)
 
-    async def changed_paths(self, number: int) -> tuple[str, ...]:
+    async def changed_paths(self, number: int, *, most: int = 3_000) -> tuple[str, ...]:
         return ()
 
     async def review_comments(self, number: int) -> tuple[ReviewComment, ...]:

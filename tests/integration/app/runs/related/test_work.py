@@ -13,6 +13,7 @@ from agent.journal.events import (
     RunEnded,
 )
 from agent.task import Issue
+from app.github.records import Pull
 from app.runs import trees
 from app.runs.active_run import ActiveRun
 from app.runs.related.work import (
@@ -118,3 +119,43 @@ async def test_another_repository_is_told_nothing(tmp_path: Path) -> None:
     lease.finish(other, RunEnded(outcome="failed", attempt=0))
     found = await around(begun(world, 7), world, Issue(title="Wrong", body=TRACE))
     assert found.related == ()
+
+
+async def test_pull_requests_are_told_by_what_they_say_and_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = RunWorld(tmp_path)
+
+    def pull(number: int, body: str, author: str = "ann") -> Pull:
+        name = f"branch-{number}"
+        return Pull(number, "u", True, False, False, name, "s", f"T{number}", body, author=author)
+
+    there = (
+        pull(1, "Nothing of it."),
+        pull(2, "See octo/calc#7"),
+        pull(3, "Changes the file."),
+        pull(4, "Fixes #7"),
+        pull(5, "Fixes #7", "patchwright[bot]"),
+        pull(6, "Fixes #70"),
+    )
+
+    async def open_pulls(_most: int) -> tuple[Pull, ...]:
+        return there
+
+    async def changed_paths(number: int, *, most: int) -> tuple[str, ...]:
+        return ("shop/prices.py", "x.py") if number in (3, 4) else ("x.py",)
+
+    monkeypatch.setattr(world.forge, "open_pulls", open_pulls)
+    monkeypatch.setattr(world.forge, "changed_paths", changed_paths)
+    found = await around(begun(world, 7), world, Issue(title="Wrong", body="In shop/prices.py."))
+    assert [pull.number for pull in found.claims] == [4]
+    assert [(work.name, work.detail) for work in found.related] == [
+        ("#4", "shop/prices.py"),
+        ("#2", ""),
+        ("#3", "shop/prices.py"),
+    ]
+    assert [work.why.rpartition("request ")[2] for work in found.related] == [
+        "says that it fixes this issue",
+        "mentions this issue",
+        "changes files that the issue names",
+    ]
