@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from agent.journal.state import AttemptState
-from app.sanitize.markdown import COMMENT_LIMIT, Markdown, fenced, fit, inline
+from app.sanitize.markdown import COMMENT_LIMIT, Markdown, code, fenced, fit, inline
 from app.storage.records import Run
 
 _STATUS = {"queued": "is queued", "running": "is in progress", "done": "is over"}
@@ -44,6 +44,9 @@ def explanation(run: Run, state: AttemptState, public_url: str) -> Markdown:
         parts.append(f"No command reproduces it: {inline(repro.why_none)}")
     else:
         parts.append("Not reproduced yet.")
+    if state.culprit is not None and state.culprit.finding == "found":
+        found = f"{code(state.culprit.commit[:12])} ({inline(state.culprit.subject)})"
+        parts.append(f"Introduced by {found}.")
     rows = [
         f"| {h.id} | {inline(h.claim)} | {h.verdict} | {inline(h.evidence)} |"
         for h in state.hypotheses[-20:]

@@ -110,9 +110,9 @@ PHRASES: Mapping[Language, Phrases] = {
         not_ready="Not ready: {title}",
         check_unpublished="Fix proven, but not published",
         published_since="The patch that could not be published at first is now in {pull}.",
-        claimed="It has not begun: {pulls}, open, says to fix this issue. To have it worked on all "
-        "the same, comment `/{name} fix`.",
-        also_claimed="{pulls}, open, says to fix this issue, too.",
+        claimed="An open pull request already claims to fix this issue: {pulls}. Work has not "
+        "begun; comment `/{name} fix` to start it anyway.",
+        also_claimed="An open pull request claims to fix this issue, too: {pulls}.",
     ),
     "de": Phrases(
         prepare="Sandbox mit dem Repository vorbereiten",
@@ -138,8 +138,8 @@ PHRASES: Mapping[Language, Phrases] = {
         check_unpublished="Fix nachgewiesen, aber nicht veröffentlicht",
         published_since="Der Patch, der zuerst nicht veröffentlicht werden konnte, ist jetzt in "
         "{pull}.",
-        claimed="Der Lauf hat nicht begonnen: {pulls}, offen, soll dieses Issue beheben. Wer den "
-        "Lauf trotzdem will, kommentiert `/{name} fix`.",
-        also_claimed="Auch {pulls}, offen, soll dieses Issue beheben.",
+        claimed="Ein offener Pull Request soll dieses Issue schon beheben: {pulls}. Der Lauf hat "
+        "nicht begonnen; `/{name} fix` in einem Kommentar startet ihn trotzdem.",
+        also_claimed="Auch ein offener Pull Request soll dieses Issue beheben: {pulls}.",
     ),
 }

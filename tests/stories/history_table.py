@@ -184,7 +184,9 @@ async def another_pull_request_claims_the_issue(world: StoryWorld) -> None:
     other = pull_of_somebody(world, issue)
     await world.work()
     assert (world.run().status, world.run().outcome, world.attempts) == ("done", "stopped", 0)
-    assert f"\u200b{other}, open, says to fix this issue" in world.status(issue)
+    assert f"already claims to fix this issue: #\u200b{other}. Work has not begun" in world.status(
+        issue
+    )
     # Those who may not give commands are not heard.
     world.person("eve", "read").comment(world.repo, issue, "/patchwright fix")
     await world.work()
@@ -205,7 +207,7 @@ async def a_claim_is_no_reason_to_wait_where_that_is_not_wanted(world: StoryWorl
     other = pull_of_somebody(world, issue)
     await world.work()
     assert (world.run().outcome, world.runs(), own_pulls(world)) == ("proven", 1, 1)
-    assert f"\u200b{other}, open, says to fix this issue, too." in world.status(issue)
+    assert f"claims to fix this issue, too: #\u200b{other}." in world.status(issue)
 
 
 @story()
