@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.check.pages import rows
+from app.check.pages import NOT_ALWAYS, rows
 from app.check.report import CheckReport
 from app.repo_config.schema import PATH
 from app.sanitize.markdown import COMMENT_LIMIT, Markdown, code, fenced, fit, inline, prose
@@ -28,6 +28,7 @@ def _parts(report: CheckReport) -> list[str]:
         "\n".join(["| | |", "|---|---|", *cells]),
         _listed(f"Failing in every run: {report.failing_count}", report.failing),
         _listed("Flaky", report.flaky),
+        _listed(NOT_ALWAYS, report.not_always),
         _listed("Failing for want of a network, which a run has not", report.network),
         _listed("Slowest", [f"{one.seconds:.2f} s {one.name}" for one in report.slowest]),
         _listed("Set-ups that failed", report.failed),

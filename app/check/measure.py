@@ -137,6 +137,7 @@ def report_of(
         failing=whole.failing[:MOST_NAMES],
         failing_count=len(whole.failing),
         flaky=whole.flaky[:MOST_NAMES],
+        not_always=whole.not_always[:MOST_NAMES],
         network=whole.network[:MOST_NAMES],
         slowest=whole.slowest,
         versions=versions,

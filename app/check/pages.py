@@ -10,9 +10,14 @@ from app.journal_view.html import environment
 _PAGES = environment(Path(__file__).parent / "templates")
 
 
+NOT_ALWAYS = "Not in every run, as cases whose names are made from a set or the time"
+
+
 def html_page(report: CheckReport) -> str:
     """The page; every text in it is escaped."""
-    return _PAGES.get_template("check.html").render(report=report, rows=rows(report))
+    return _PAGES.get_template("check.html").render(
+        report=report, rows=rows(report), not_always=NOT_ALWAYS
+    )
 
 
 def rows(report: CheckReport) -> list[tuple[str, str]]:
@@ -43,6 +48,7 @@ def text_report(report: CheckReport) -> str:
     lines += [f"{name:{width}}  {text}" for name, text in rows(report)]
     lines += _listed(f"Failing in every run ({report.failing_count})", report.failing)
     lines += _listed("Flaky", report.flaky)
+    lines += _listed(NOT_ALWAYS, report.not_always)
     lines += _listed("Failing for want of a network", report.network)
     lines += _listed("Slowest", [f"{one.seconds:8.2f} s  {one.name}" for one in report.slowest])
     lines += _listed("Set-ups that failed", report.failed)

@@ -22,6 +22,9 @@ _NETWORK = re.compile(
 )
 
 
+_ABSENT = "did not run"
+
+
 class SlowTest(Record):
     """A test and its longest run."""
 
@@ -65,6 +68,8 @@ class CheckReport(Record):
     failing_count: int = 0
     flaky: tuple[str, ...] = ()
     """Tests whose outcome is not the same in all runs."""
+    not_always: tuple[str, ...] = ()
+    """Tests that are not in every run under their name."""
     network: tuple[str, ...] = ()
     """Tests that fail for want of a network, which a run has not."""
     slowest: tuple[SlowTest, ...] = ()
@@ -87,20 +92,24 @@ class Runs(Record):
 
     failing: tuple[str, ...] = ()
     flaky: tuple[str, ...] = ()
+    not_always: tuple[str, ...] = ()
     network: tuple[str, ...] = ()
     slowest: tuple[SlowTest, ...] = ()
 
 
 def together(runs: Sequence[SuiteRun]) -> Runs:
-    """Failing in every run, flaky, wanting a network, slowest; each in the first run's order."""
-    seen: dict[str, set[str]] = {}
+    """What fails in every run, is flaky or not in every run, wants a network, or is slow.
+
+    Each list is in the first run's order.
+    """
+    seen: dict[str, set[str]] = {name: set() for run in runs for name in run.outcomes}
     seconds: dict[str, float] = {}
     network: dict[str, None] = {}
     for run in runs:
         outcomes = run.outcomes
-        for name in {*seen, *outcomes} if seen else outcomes:
-            outcome = outcomes.get(name, "did not run")
-            seen.setdefault(name, set()).add("failed" if outcome == "error" else outcome)
+        for name, words in seen.items():
+            outcome = outcomes.get(name, _ABSENT)
+            words.add("failed" if outcome == "error" else outcome)
         for result in run.results:
             # One that took longer than its run has moved the clock.
             if not run.duration_s or result.duration_s <= run.duration_s:
@@ -110,7 +119,8 @@ def together(runs: Sequence[SuiteRun]) -> Runs:
     slow = sorted(seconds.items(), key=lambda item: -item[1])[:SLOWEST]
     return Runs(
         failing=tuple(n for n, words in seen.items() if words == {"failed"}),
-        flaky=tuple(n for n, words in seen.items() if len(words) > 1),
+        flaky=tuple(n for n, words in seen.items() if len(words - {_ABSENT}) > 1),
+        not_always=tuple(n for n, words in seen.items() if _ABSENT in words),
         network=tuple(network),
         slowest=tuple(SlowTest(name=n, seconds=round(s, 3)) for n, s in slow if s > 0),
     )

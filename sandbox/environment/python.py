@@ -41,7 +41,7 @@ _BRING_UV = f"[ -x {_UV} ] || {VENV}/bin/python3 -m {_PIP} --target {_UV_HOME} u
 UV = Step(f"{_BRING_UV} || true", shared=True)
 """Fills the virtual environment several times as fast as pip, which has the last word where uv is
 not to be had or refuses something."""
-_MAKE_VENV = Step(f"[ -x {VENV}/bin/python3 ] || python3 -m venv {VENV}", shared=True)
+MAKE_VENV = Step(f"[ -x {VENV}/bin/python3 ] || python3 -m venv {VENV}", shared=True)
 
 
 def is_requirements(name: str) -> bool:
@@ -73,7 +73,7 @@ def steps(
     runner = _installing("pytest coverage", resolution, unless=have)
     return (
         *headers,
-        _MAKE_VENV,
+        MAKE_VENV,
         UV,
         *(replace(step, folder=folder) for step in (*install, runner)),
     )
@@ -116,7 +116,11 @@ def _installing(
     if resolution.as_of:
         dated = f"{uv} --exclude-newer {resolution.as_of} {arguments}"
         return Step(f"{unless}{{ {{ {_BRING_UV}; }} && {dated}; }}{otherwise}")
-    return Step(f"{unless}{_PIP} {arguments}{otherwise}", faster=f"{unless}{uv} {arguments}")
+    return Step(
+        f"{unless}{_PIP} {arguments}{otherwise}",
+        faster=f"{unless}{uv} {arguments}",
+        plain=f"{unless}pip install {arguments}{otherwise.replace(_PIP, 'pip install')}",
+    )
 
 
 def _install(names: set[str], texts: Texts, resolution: Resolution) -> list[Step]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sandbox.egress.rules import EgressRules
 from sandbox.environment.choose import create_venv
-from sandbox.environment.python import UV
+from sandbox.environment.python import MAKE_VENV, UV
 from sandbox.environment.records import Environment
 from sandbox.errors import SandboxError
 from sandbox.images.base_image import BASE_IMAGE
@@ -119,7 +119,7 @@ def proposal(environment: Environment) -> str:
     lines = [f"image: {environment.image}"] if environment.image else []
     # Where the settings say nothing of an image, commands find a virtual environment made. What
     # only makes the same sooner is nobody's concern.
-    made = () if environment.image else (create_venv(),)
+    made = () if environment.image else (create_venv(), MAKE_VENV.command)
     steps = [s for s in environment.steps if s != UV and s.command not in made]
     own_image = bool(environment.image)  # Of another distribution, perhaps.
     commands = [(s.folder, (not own_image and s.plain) or s.command) for s in steps]

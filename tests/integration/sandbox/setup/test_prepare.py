@@ -223,7 +223,7 @@ async def test_images_are_listed_and_pruned_by_size(workshop: Workshop) -> None:
 def test_the_recipe_is_proposed_for_the_settings() -> None:
     found = candidates(tuple(PYTHON), PYTHON)[0]
     text = proposal(found)
-    assert text.startswith("setup:\n") and "pip install" in text and "uv" not in text
+    assert text.startswith("setup:\n  - 'pip install ") and "uv" not in text
     assert proposal(candidates((), {}, EnvironmentSettings(setup=("x",)))[0]) == ""
     elixir = Environment("detection", steps=(apt(("elixir",), unless="mix"),))
     plain = "apt-get update && apt-get install -y --no-install-recommends elixir"

@@ -29,11 +29,12 @@ def test_runs_are_taken_together() -> None:
         [
             run(good="passed", bad="failed", online="failed", luck="passed"),
             run(good="passed", bad="error", online="failed", luck="failed"),
-            run(good="passed", bad="failed", online="failed"),
+            run(good="passed", bad="failed", online="failed", other="passed"),
         ]
     )
     assert whole.failing == ("bad", "online")
     assert whole.flaky == ("luck",)
+    assert whole.not_always == ("luck", "other")
     assert whole.network == ("online",)
     assert whole.slowest[0] == SlowTest(name="online", seconds=0.6)
     assert together([]).failing == ()
