@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from agent.journal.events import CulpritSearched
+from agent.journal.events import CulpritSearched, ReproductionDeclared
 from agent.journal.state import AttemptState
 from app.publishing.comments import diagnosis_comment
 from app.publishing.rendering import render
@@ -55,3 +55,17 @@ def test_commits_are_linked_where_the_repositorys_page_is_known() -> None:
     text = render("pull_cause.md.j2", inline, state=state, facts=facts)
     link = f"[`cccccccccccc`](https://github.com/acme/shop/commit/{'c' * 40})"
     assert f"Introduced by {link} (1970-01-01, Eve: S), found by" in text
+
+
+def test_a_diagnosis_shows_the_files_of_the_reproduction_as_text() -> None:
+    shown = ReproductionDeclared(
+        command="pytest test_a.py",
+        files={"test_<b>.py": "```\n</details>@team\n" + "x" * 9000},
+        expected_failure="E",
+        observed="E",
+        accepted=True,
+    )
+    text = diagnosis_comment(FACTS, replace(AttemptState(), reproduction=shown))
+    assert "<summary>test" in text and "<b>" not in text
+    assert "````\n```\n</details>@team\nxxx" in text
+    assert text.count("x") < 6100
