@@ -69,10 +69,8 @@ def event_ignored_because(
         return "someone else's check"
     if isinstance(event, Commented) and commands.parse(event.body, name) is None:
         return "not addressed to us"
-    if isinstance(event, Assigned):
-        is_machine_user = machine_user and event.assignee.casefold() == machine_user.casefold()
-        if not is_machine_user and not is_ours(event.assignee, name):
-            return "someone else was assigned"
+    if isinstance(event, Assigned) and event.assignee.casefold() != machine_user.casefold():
+        return "someone else was assigned"  # also where no machine user is named
     return None
 
 

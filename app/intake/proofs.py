@@ -15,6 +15,7 @@ from agent.journal.events import now
 from agent.task import Issue
 from agent.text.globs import matches
 from app.admission import authorization
+from app.git.process import GitError
 from app.github.errors import ForgeError, ForgeMissing, ForgeRefused
 from app.github.forge import Forge
 from app.github.records import Pull
@@ -33,6 +34,7 @@ from app.intake.linked_issues import About, about
 from app.proving.check_run import MARKER, check_run, proof_markdown, proof_of_check
 from app.proving.service import (
     ChangeGone,
+    FetchedChange,
     fetch_change,
     from_report,
     prove_on_forge,
@@ -391,11 +393,18 @@ async def _make(services: Services, forge: Forge, config: EffectiveConfig, proof
         )
     except RunStopped:
         return
-    finally:
-        if proof.pull_number:
-            await asyncio.to_thread(change.mirror.forget_pull, proof.pull_number)
     lacking = "\n".join(found.missing)
     known.finish(proof.id, found.verdict, report=to_report(found), reason=lacking)
+    if proof.pull_number:
+        await _let_go(change, proof)
+
+
+async def _let_go(change: FetchedChange, proof: Proof) -> None:
+    """Keep the pull request's head no longer; where that fails, the next proof's end does it."""
+    try:
+        await asyncio.to_thread(change.mirror.forget_pull, proof.pull_number)
+    except GitError as error:
+        _log.warning("a pull request's head stays in the mirror", proof=proof.id, why=str(error))
 
 
 def _carried_over(known: Proofs, proof_id: str, config: EffectiveConfig) -> bool:

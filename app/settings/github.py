@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -155,6 +156,14 @@ class GithubSettings(OperationSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("machine_user")
+    @classmethod
+    def _check_machine_user(cls, value: str) -> str:
+        login = value.strip().removeprefix("@")
+        if login and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", login):
+            raise ValueError("a login has letters, digits and hyphens only")
+        return login
 
     @field_validator("label_permission", mode="before")
     @classmethod

@@ -85,6 +85,8 @@ class Proofs:
             proofs.c.pull_number == proof.pull_number,
             proofs.c.id != proof.id,
             proofs.c.state.in_(LIVE),
+            # One that is refused is no answer for the same commit.
+            sa.true() if proof.is_live else proofs.c.head_sha != proof.head_sha,
         )
         times = ("created_at", "begun_at", "ended_at")
         row = proof.model_dump(exclude=set(times))

@@ -38,9 +38,16 @@ _UV_HOME = f"{PREFIX}/uv"
 _UV = f"{_UV_HOME}/bin/uv"
 """Not in a run's PATH: a project's tests find what its developers would have."""
 _BRING_UV = f"[ -x {_UV} ] || {VENV}/bin/python3 -m {_PIP} --target {_UV_HOME} uv"
-UV = Step(f"{_BRING_UV} || true", shared=True)
+UV = Step(_BRING_UV, shared=True, optional=True)
 """Fills the virtual environment several times as fast as pip, which has the last word where uv is
 not to be had or refuses something."""
+_PIP_SAYS = "/tmp/patchwright-pip-says"  # noqa: S108 - in the sandbox, gone after set-up
+_NO_OWN_INDEX = (
+    f"[ -e {_PIP_SAYS} ] || {VENV}/bin/python3 -m pip config list >{_PIP_SAYS} 2>/dev/null; "
+    f"! grep -Eiq '(index-url|find-links|no-index|constraint)=' {_PIP_SAYS}"
+)
+"""uv reads no configuration of pip (https://docs.astral.sh/uv/pip/compatibility/): where an image
+or a Dockerfile names an index of its own, uv would ask PyPI for packages that are only there."""
 MAKE_VENV = Step(f"[ -x {VENV}/bin/python3 ] || python3 -m venv {VENV}", shared=True)
 
 
@@ -112,7 +119,8 @@ def _installing(
 
     uv can be told a date; pip cannot.
     """
-    uv = f"{_UV} pip install -q --compile-bytecode --python {VENV}/bin/python3"
+    install = f"{_UV} pip install -q --compile-bytecode --python {VENV}/bin/python3"
+    uv = f"{{ {_NO_OWN_INDEX}; }} && {install}"
     if resolution.as_of:
         dated = f"{uv} --exclude-newer {resolution.as_of} {arguments}"
         return Step(f"{unless}{{ {{ {_BRING_UV}; }} && {dated}; }}{otherwise}")

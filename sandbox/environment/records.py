@@ -32,11 +32,14 @@ class Step:
     """Does the same sooner, and is tried before `command`, which has the last word; empty: no."""
     plain: str = ""
     """What a person would write for it, on the base image and as root; empty: the command."""
+    optional: bool = False
+    """The rest can do without it."""
 
     @property
     def script(self) -> str:
         """What a shell is to run."""
-        return f"{{ {self.faster}\n}} || {{ {self.command}\n}}" if self.faster else self.command
+        script = f"{{ {self.faster}\n}} || {{ {self.command}\n}}" if self.faster else self.command
+        return f"{{ {script}\n}} || true" if self.optional else script
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +93,23 @@ class Environment:
 
     @property
     def toolchain(self) -> Environment | None:
-        """The part that uses nothing of the repository; None: it has no such part to split off."""
-        shared = tuple(step for step in self.steps if step.shared)
+        """The part that uses nothing of the repository; None: it has no such part to split off.
+
+        Nothing in it is optional: what all repositories start from is whole.
+        """
+        shared = tuple(replace(step, optional=False) for step in self.steps if step.shared)
         if not shared or self.image or self.is_toolchain:
             return None
         return Environment("toolchain", steps=shared, base=self.base)
+
+    @property
+    def least_toolchain(self) -> Environment | None:
+        """`toolchain` without what is optional; None: there is nothing such, or nothing else."""
+        least = tuple(step for step in self.steps if step.shared and not step.optional)
+        toolchain = self.toolchain
+        if toolchain is None or not least or len(least) == len(toolchain.steps):
+            return None
+        return replace(toolchain, steps=least)
 
     def on(self, image: str) -> Environment:
         """The rest, on top of the image that `toolchain` gave."""

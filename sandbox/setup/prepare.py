@@ -134,10 +134,20 @@ async def _prepare_despite_network(job: _Job, environment: Environment) -> tuple
     return await _prepare_one(job, environment)
 
 
+async def _prepare_toolchain(job: _Job, whole: Environment, least: Environment | None) -> str:
+    """The image of a toolchain; of the least that will do where the whole cannot be had now."""
+    try:
+        return (await _prepare_one(job, whole))[0]
+    except SetupFailed:
+        if least is None:
+            raise
+    return (await _prepare_one(job, least))[0]
+
+
 async def _prepare_one(job: _Job, environment: Environment) -> tuple[str, bool]:
     if (toolchain := environment.toolchain) is not None:
         try:
-            image, _ = await _prepare_one(job, toolchain)
+            image = await _prepare_toolchain(job, toolchain, environment.least_toolchain)
         except SetupFailed as error:
             raise SetupFailed(
                 environment, error.command, error.why, error.log, error.refused

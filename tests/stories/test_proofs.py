@@ -20,6 +20,8 @@ import pytest
 
 from agent.journal.events import GateJudged, HunkEvidence
 from agent.proving.records import Change, ChangeProof, ShownTest
+from app.git.mirror import Mirror
+from app.git.process import GitError
 from app.proving import service
 from app.proving.check_run import NAME
 from app.sandboxes.docker import DockerSandboxes
@@ -705,3 +707,17 @@ async def test_a_crash_lets_no_proof_pass_the_days_limit(
     once(proving)
     assert proving.ends() == ["success", "neutral"]
     assert len(set(proving.proven)) == 1
+
+
+async def test_a_full_disk_at_the_very_end_costs_no_proof(
+    server: GithubServer, github: GithubWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_mirror: Mirror, _pull: int) -> None:
+        raise GitError("No space left on device")
+
+    monkeypatch.setattr(Mirror, "forget_pull", full)
+    proving = prepared(server, github, tmp_path, "prove-full/shop", monkeypatch)
+    proving.command(proving.offer())
+    await proving.world.work()
+    once(proving)
+    assert proving.ends() == ["success"]

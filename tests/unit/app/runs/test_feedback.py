@@ -126,7 +126,10 @@ def make_config(**config: Any) -> EffectiveConfig:
         (comment("hello"), "not addressed to us"),
         (comment().model_copy(update={"sender_is_bot": True}), "from a bot"),
         (comment().model_copy(update={"archived": True}), "the repository is archived"),
-        (Assigned(**SOURCE, issue_number=1, assignee="Patchwright[bot]"), None),
+        (
+            Assigned(**SOURCE, issue_number=1, assignee="Patchwright[bot]"),
+            "someone else was assigned",
+        ),
         (Assigned(**SOURCE, issue_number=1, assignee="ann"), "someone else was assigned"),
         (Assigned(**SOURCE, issue_number=1, assignee="Acme-Bot"), None),
         (

@@ -121,7 +121,11 @@ def test_what_was_refused_or_cancelled_before_its_turn_does_not_count(store: Sql
 
 def test_a_refused_proof_replaces_the_older_ones_too(store: SqlStore) -> None:
     proofs = Proofs(store.database)
-    proofs.ask(asked("old"))
+    proofs.ask(asked("old", head_sha="e" * 40))
     refused = asked("new").model_copy(update={"state": "done", "reason": "The limit is reached."})
     assert [proof.id for proof in proofs.ask(refused)] == ["old"]
     assert proofs.get("old").state == "cancelled"
+    proofs.ask(asked("live", head_sha="d" * 40))
+    same = refused.model_copy(update={"id": "same", "head_sha": "d" * 40})
+    assert proofs.ask(same) == [], "it is no answer for the commit that is being proven"
+    assert proofs.get("live").is_live

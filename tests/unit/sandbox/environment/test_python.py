@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
+from pathlib import Path
+
 import pytest
 
 from sandbox.environment.python import steps
-from sandbox.environment.records import Resolution
+from sandbox.environment.records import LOCKED, PREFIX, Resolution
 
 NOX = 'import nox\n\n@nox.session\ndef tests(s):\n    s.install("attrs", "-r", "dev.txt")\n'
 CONDA = "name: x\ndependencies:\n  - python=3.11\n  - numpy=1.26\n  - pip:\n    - attrs>=23\n"
@@ -102,12 +106,55 @@ def test_uv_is_tried_before_pip_and_what_serves_all_repositories_is_apart() -> N
     found = steps(list(texts), texts, "sub")
     shared = [step for step in found if step.shared]
     own = [step for step in found if not step.shared]
-    assert any(step.command.endswith("|| true") and " uv " in step.command for step in shared)
+    [optional] = [step for step in shared if step.optional]
+    assert optional.command.endswith(" uv") and optional.script.endswith("|| true")
     assert {step.folder for step in own} == {"sub"}
     for step in own:
         assert "/uv pip install" in step.faster and "uv " not in step.command
         assert step.script == f"{{ {step.faster}\n}} || {{ {step.command}\n}}"
     assert "-r requirements.txt" in own[0].faster and "-r requirements.txt" in own[0].command
+
+
+@pytest.mark.parametrize(
+    ("says", "installer"),
+    [
+        ("", "uv"),
+        (":env:.cert='/etc/ca.pem'\nglobal.timeout='60'\n", "uv"),
+        ("global.index-url='https://pypi.internal/simple'\n", "pip"),
+        (":env:.extra-index-url='https://pypi.internal/simple'\n", "pip"),
+        (":env:.no-index='1'\n:env:.find-links='/wheels'\n", "pip"),
+        ("install.constraint='/etc/constraints.txt'\n", "pip"),
+    ],
+)
+def test_an_index_that_pip_is_told_of_is_asked_and_no_other(
+    tmp_path: Path, says: str, installer: str
+) -> None:
+    """Else whoever registers the name of an internal package at PyPI has it installed."""
+    for name, script in {
+        "python/bin/python3": f"printf %s {shlex.quote(says)}",
+        "uv/bin/uv": "echo uv",
+        "bin/pip": "echo pip",
+    }.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+    texts = {"requirements.txt": "internal-lib\n"}
+    dated = Resolution(as_of="2024-03-01")
+    for resolution, expected in ((LOCKED, installer), (dated, "uv" if installer == "uv" else "")):
+        found = steps(list(texts), texts, ".", resolution)
+        [install] = [step for step in found if "-r requirements.txt" in step.command]
+        script = install.script.replace(PREFIX, str(tmp_path))
+        script = script.replace("/tmp/patchwright-", f"{tmp_path}/")
+        done = subprocess.run(
+            ["bash", "-o", "pipefail", "-c", script],
+            env={"PATH": f"{tmp_path}/bin:/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.stdout.strip() == expected
+        assert (done.returncode == 0) is bool(expected)
 
 
 def test_only_uv_can_be_told_a_date() -> None:
