@@ -16,7 +16,9 @@ from app.github.answers import OddAnswer
 def commit_author(requester: Requester, at: str, sha: str) -> str:
     """Login of the person whose account GitHub names as a commit's author; empty for none.
 
-    Nothing that the commit says of itself: anybody may write any name and address into one.
+    No proof that they wrote it: GitHub takes the account that the author's e-mail address belongs
+    to, and anybody may write any address into a commit ("Why are my commits linked to the wrong
+    user?" at docs.github.com). It is good for a suggestion, and for no permission.
     """
     try:
         # Of a list, as a commit alone comes with the diffs of all its files.

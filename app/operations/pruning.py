@@ -50,6 +50,7 @@ def prune(settings: Settings, database: sa.Engine, moment: datetime) -> int:
     old_run = sa.select(runs.c.id).where(ended_before(before))
     old_proof = sa.select(proofs.c.id).where(proofs.c.ended_at < to_micros(before))
     event = sa.select(asks.c.id).where(asks.c.id == deliveries.c.id)
+    owners = [sa.select(t.c.id).where(t.c.id == controls.c.run_id) for t in (runs, proofs, asks)]
     gone = 0
     with _workflows(settings, database) as client:
         gone += _delete_events(database, client, before)
@@ -59,6 +60,7 @@ def prune(settings: Settings, database: sa.Engine, moment: datetime) -> int:
             (handled, handled.c.run_id.in_(old_run)),
             (controls, controls.c.run_id.in_(old_run)),
             (controls, controls.c.run_id.in_(old_proof)),
+            (controls, ~sa.or_(*(owner.exists() for owner in owners))),  # of checks, for one
             (comments, comments.c.begun_at < to_micros(before)),  # listed by now
             (proofs, proofs.c.ended_at < to_micros(moment - KEEP_USAGE)),
             (usage, usage.c.day < f"{moment - KEEP_USAGE:%Y-%m-%d}"),

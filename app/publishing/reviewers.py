@@ -36,6 +36,8 @@ async def people_who_know(
         commits.append(state.culprit.commit)
     try:
         lines = replaced_lines(patch_of(state))
+        # Where the branch moved, this is its tip: the gate proves a patch there only if each hunk
+        # stands at the same lines.
         commits += await asyncio.to_thread(last_changes, mirror, run.base_commit, lines)
     except (BadPatch, GitError) as error:
         _log.info("no authors of lines", run=run.run_id, why=str(error))

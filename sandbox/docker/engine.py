@@ -190,12 +190,13 @@ class DockerEngine:
             await self._call(lambda _: created.start())
             yield str(created.id)
         finally:
-            container = await self.container_of(str(created.id))
-            killing = asyncio.create_task(_kill_quietly(container))
-            removal = asyncio.create_task(_remove_after(killing, container))
-            self._removals.add(removal)
-            removal.add_done_callback(self._removals.discard)
-            await asyncio.shield(killing)
+            with suppress(SandboxError):  # which would hide the error of the work inside
+                container = await self.container_of(str(created.id))
+                killing = asyncio.create_task(_kill_quietly(container))
+                removal = asyncio.create_task(_remove_after(killing, container))
+                self._removals.add(removal)
+                removal.add_done_callback(self._removals.discard)
+                await asyncio.shield(killing)
 
     async def _create(self, options: dict[str, Any]) -> Any:
         """A container, with our own filter of system calls where the engine takes one."""

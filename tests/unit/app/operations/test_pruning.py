@@ -74,6 +74,20 @@ def test_what_is_over_for_long_goes_and_what_is_open_stays(
     assert not inbox.keep("a2", "issue_comment", comment())
 
 
+def test_what_is_counted_of_a_check_goes_with_the_check(
+    settings: Settings, store: SqlStore
+) -> None:
+    inbox = Inbox(store.database)
+    for check in ("answered", "open"):
+        assert inbox.keep(check, "check", comment())
+        controls.count_death(store.database, check, "", 0)
+    inbox.mark_answered("answered", "done")
+    pruning.prune(settings, store.database, now() + timedelta(days=29))
+    assert kept(store, control_rows.c.run_id) == ["answered", "open"]
+    pruning.prune(settings, store.database, now() + timedelta(days=31))
+    assert kept(store, control_rows.c.run_id) == ["open"]
+
+
 def test_many_rows_go_in_small_transactions(
     settings: Settings, store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -127,3 +127,29 @@ async def test_a_sandbox_without_its_containerd_is_gone() -> None:
     api.inspect_container = fails  # type: ignore[attr-defined]
     with pytest.raises(SandboxGone, match="is unavailable"):
         await found.check_alive()
+
+
+async def test_an_engine_that_is_away_hides_no_error_of_the_work_in_a_container(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Created:
+        id = "c1"
+
+        def start(self) -> None: ...
+
+    async def create(_options: Any) -> Created:
+        return Created()
+
+    async def call(work: Any) -> Any:
+        return work(None)
+
+    async def away(_id: str) -> Container:
+        raise EngineUnavailable("No engine answers.")
+
+    engine = DockerEngine("unix:///none")
+    monkeypatch.setattr(engine, "_create", create)
+    monkeypatch.setattr(engine, "_call", call)
+    monkeypatch.setattr(engine, "container_of", away)
+    with pytest.raises(ValueError, match="the work's own"):
+        async with engine.container({}):
+            raise ValueError("the work's own")
