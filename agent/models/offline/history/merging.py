@@ -6,14 +6,22 @@ import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
+from agent.models.offline.mutations import common_ends
+
 Change = tuple[int, int, list[str]]
 """Items `first` up to (not including) `last` become these."""
 
 
 def changes(before: Sequence[str], after: Sequence[str]) -> list[Change]:
-    """What makes one sequence out of another."""
-    codes = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
-    return [(i, j, list(after[k:m])) for tag, i, j, k, m in codes if tag != "equal"]
+    """What makes one sequence out of another, in few changes rather than in small ones.
+
+    Items that stand everywhere in a long sequence begin no match (`autojunk`): a table of zeros
+    and ones would take minutes.
+    """
+    head, tail = common_ends(before, after)
+    old, new = before[head : len(before) - tail], after[head : len(after) - tail]
+    codes = SequenceMatcher(None, old, new).get_opcodes()
+    return [(head + i, head + j, list(new[k:m])) for tag, i, j, k, m in codes if tag != "equal"]
 
 
 def merge(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from agent.models.offline.history.culprit import (
@@ -265,3 +267,20 @@ def test_names_of_files_are_no_part_of_a_command() -> None:
         ["First bad commit: 0123456789ab M", f"M\t{odd}\nthen", "[exit 0]", *VIEWS], (odd,)
     )
     assert "'0123456789ab^:a;touch x.py'" in asked[2]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [str(number * number % 7 % 2) for number in range(4000)],
+        [f"{number % 3},{number % 2}" for number in range(4000)],
+        [" ".join(["10"] * 900)] * 8,
+    ],
+)
+def test_tables_are_merged_in_no_time(lines: list[str]) -> None:
+    """Each of these took from twenty seconds to minutes, in a thread that nothing can stop."""
+    ours, theirs = ["head", *lines[5:-3]], [*lines[2:], "foot"]
+    begun = time.process_time()
+    merge(lines, ours, theirs, union=True)
+    merge_words("\n".join(lines), "\n".join(ours), "\n".join(theirs))
+    assert time.process_time() - begun < 5
