@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -531,6 +531,7 @@ class Mirror:
         self.git_dir.parent.mkdir(parents=True, exist_ok=True)
         with self.git_dir.with_suffix(".lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
+            os.utime(file.fileno())  # when it was used last
             yield
 
     def _commit(self, name: str, what: str) -> str:
@@ -563,6 +564,33 @@ class Mirror:
             most_output=most_output,
             most_memory=self.limits.memory_bytes,
         )
+
+
+def forget_unused(root: Path, before: float, busy: Collection[int]) -> int:
+    """Delete the mirrors under `root` that were fetched into last before a time.
+
+    `before` is in seconds since 1970, `busy` the ids of repositories that are being worked on.
+    Returns how many are gone. What is needed again is fetched again.
+    """
+    gone = 0
+    for left in root.glob(".old-*"):  # of a process that died
+        shutil.rmtree(left, ignore_errors=True)
+    for lock in root.glob("*.lock"):
+        git_dir, number = lock.with_suffix(".git"), lock.stem.rpartition("-")[2]
+        if not git_dir.exists() or (number.isdecimal() and int(number) in busy):
+            continue
+        with lock.open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            if os.fstat(file.fileno()).st_mtime < before:
+                # Not half deleted under its name: it would be taken for whole.
+                aside = Path(tempfile.mkdtemp(dir=root, prefix=".old-"))
+                git_dir.rename(aside / "git")
+                shutil.rmtree(aside)
+                gone += 1
+    return gone
 
 
 def _size_of(folder: Path) -> int:

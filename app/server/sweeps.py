@@ -6,6 +6,7 @@ import asyncio
 from datetime import datetime, timedelta
 
 from agent.journal.events import now
+from app.git import mirror
 from app.git.commit_history import forget_unused
 from app.sandboxes.base import Sandboxes
 from app.sandboxes.docker import DockerSandboxes
@@ -21,6 +22,7 @@ from sandbox.errors import SandboxError
 from sandbox.kubernetes.engine import KubernetesEngine
 
 KEEP_HISTORIES = timedelta(days=30)
+KEEP_MIRRORS = KEEP_HISTORIES
 
 _log = logs.get(__name__)
 
@@ -78,13 +80,28 @@ def sweep_histories(settings: Settings, moment: datetime) -> None:
             )
 
 
+def sweep_mirrors(settings: Settings, store: SqlStore, moment: datetime) -> None:
+    """Delete mirrors in this machine's state folder that no run has fetched into for a month.
+
+    Their repository may have left; of one that is worked on again all is fetched again.
+    """
+    busy = store.busy_repositories() | Proofs(store.database).busy_repositories()
+    try:
+        before = (moment - KEEP_MIRRORS).timestamp()
+        if gone := mirror.forget_unused(settings.state_dir / "mirrors", before, busy):
+            _log.info("unused mirrors", deleted=gone)
+    except OSError as error:
+        _log.warning("mirrors could not be deleted", why=error.strerror)
+
+
 async def sweep_sandboxes(settings: Settings, store: SqlStore) -> None:
-    """Destroy sandboxes that no live run owns, trees that a crash left, and unused histories.
+    """Destroy sandboxes that no live run owns, trees that a crash left, unused git data.
 
     A run that ends elsewhere leaves its trees here too.
     """
     sweep_trees(settings, store)
     await asyncio.to_thread(sweep_histories, settings, now())
+    await asyncio.to_thread(sweep_mirrors, settings, store, now())
     engine: DockerEngine | KubernetesEngine
     if settings.sandbox_engine == "kubernetes":
         engine = kubernetes_engine(settings)

@@ -124,6 +124,12 @@ class Proofs:
         with self._reads.connect() as connection:
             return frozenset(connection.execute(query).scalars())
 
+    def busy_repositories(self) -> frozenset[int]:
+        """Ids of the repositories with such."""
+        query = sa.select(proofs.c.repository_id).where(proofs.c.state.in_(LIVE)).distinct()
+        with self._reads.connect() as connection:
+            return frozenset(connection.execute(query).scalars())
+
     def of_pull(self, repository_id: int, number: int) -> list[Proof]:
         """All proofs of a pull request without their reports, newest first."""
         return self._select(

@@ -268,6 +268,13 @@ class SqlStore:
         with self._reads.connect() as connection:
             return frozenset(connection.execute(query).scalars())
 
+    def busy_repositories(self) -> frozenset[int]:
+        """Ids of the repositories with runs that are not over."""
+        table = tables.runs
+        query = sa.select(table.c.repository_id).where(table.c.live_key.is_not(None)).distinct()
+        with self._reads.connect() as connection:
+            return frozenset(connection.execute(query).scalars())
+
     def running_at(self, owner: str) -> int:
         """How many runs a worker is at."""
         table = tables.runs

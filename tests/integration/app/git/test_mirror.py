@@ -1,5 +1,6 @@
 """Mirrors with real git: what goes out of them, what comes in, and what they refuse."""
 
+import os
 import subprocess
 import tarfile
 import threading
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.git.mirror import BranchTaken, Identity, Mirror, PatchUnusable
+from app.git.mirror import BranchTaken, Identity, Mirror, PatchUnusable, forget_unused
 from app.git.process import GitAway, GitError, GitMissing, run_git
 from tests.support.github.app import CART, PATCH, git
 
@@ -437,3 +438,25 @@ def test_git_takes_no_name_that_another_file_system_reads_as_its_own(
     run_git(mirror.git_dir, *add, f"100644,{blob},fine", environment=index)
     with pytest.raises(GitError, match="cannot add"):
         run_git(mirror.git_dir, *add, f"100644,{blob},{name}", environment=index)
+
+
+def test_mirrors_that_nobody_uses_go_and_those_at_work_stay(remote: Path, tmp_path: Path) -> None:
+    root = tmp_path / "mirrors"
+    for name in ("host-1", "host-2", "host-3", "by-address"):
+        Mirror(root / f"{name}.git", str(remote)).fetch()
+    month = 10.0
+    for name in ("host-1", "host-2", "by-address"):
+        os.utime(root / f"{name}.lock", (month, month))
+    held = Mirror(root / "by-address.git", str(remote))
+    with held._locked():
+        os.utime(root / "by-address.lock", (month, month))
+        assert forget_unused(root, month + 1, {2}) == 1
+    assert sorted(path.name for path in root.glob("*.git")) == [
+        "by-address.git",
+        "host-2.git",
+        "host-3.git",
+    ]
+    again = Mirror(root / "host-1.git", str(remote))
+    again.fetch()
+    assert again.base_commit("main")
+    assert forget_unused(tmp_path / "none", month, ()) == 0
