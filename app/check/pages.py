@@ -20,6 +20,9 @@ def html_page(report: CheckReport) -> str:
     )
 
 
+PACKAGE_MANAGERS = ("npm", "pnpm", "Yarn")
+
+
 def rows(report: CheckReport) -> list[tuple[str, str]]:
     """The report's facts as pairs of a name and a text."""
     counts = ", ".join(f"{n} {outcome}" for outcome, n in sorted(report.tests.items()))
@@ -34,7 +37,9 @@ def rows(report: CheckReport) -> list[tuple[str, str]]:
     ]
     for one in report.versions:
         stated = f"; stated: {', '.join(one.stated[:4])}" if one.stated else ""
-        found.append((one.tool, f"{one.present or 'not there'}{stated}"))
+        # Images are not asked for package managers, which set-up may bring.
+        absent = "not asked" if one.tool in PACKAGE_MANAGERS else "not there"
+        found.append((one.tool, f"{one.present or absent}{stated}"))
     if report.test_command:
         gate = f"{report.gate_least_s:.0f} to {report.gate_most_s:.0f} s for each patch"
         found.append(("gate", gate))

@@ -7,7 +7,7 @@ import pytest
 from agent.task import GatePolicy
 from agent.testing.report import Outcome, SuiteRun, TestResult
 from app.check.measure import shown_line
-from app.check.pages import html_page, text_report
+from app.check.pages import html_page, rows, text_report
 from app.check.report import CheckReport, SlowTest, ToolVersion, gate_seconds, together
 
 
@@ -62,7 +62,11 @@ REPORT = CheckReport(
     runs=3,
     failing=("tests/test_a.py::test_b[<script>]",),
     failing_count=1,
-    versions=(ToolVersion(tool="Python", present="3.11.2", stated=(">=3.12 (pyproject.toml)",)),),
+    versions=(
+        ToolVersion(tool="Python", present="3.11.2", stated=(">=3.12 (pyproject.toml)",)),
+        ToolVersion(tool="pnpm", present="", stated=("10 (package.json)",)),
+        ToolVersion(tool="Go", present=""),
+    ),
     degraded="The project needs Python >=3.12.",
     gate_least_s=8.0,
     gate_most_s=608.0,
@@ -108,3 +112,9 @@ def test_a_line_for_people_outside_names_no_address_and_ends_with_a_word(
     said: str, shown: str
 ) -> None:
     assert shown_line(said) == shown
+
+
+def test_what_an_image_is_not_asked_for_is_not_called_missing() -> None:
+    said = dict(rows(REPORT))
+    assert said["pnpm"] == "not asked; stated: 10 (package.json)"
+    assert said["Go"] == "not there"
