@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from agent.bisection.bisect import Past
@@ -33,7 +33,7 @@ from agent.journal.events import (
 )
 from agent.journal.state import AttemptState
 from agent.journal.writer import Journal
-from agent.model import Model, ToolCall
+from agent.model import Model, ToolCall, ToolSpec
 from agent.snapshots import keep_change, restore_tree
 from agent.task import Task
 from agent.text.control_tokens import neutralise
@@ -77,7 +77,8 @@ async def run_loop(attempt: Attempt) -> AttemptState:
     """Run an attempt to its end. Raises `ModelAway` and `LostLease`; may then be run again."""
     journal, tools = attempt.journal, tool_specs()
     while True:
-        await finish_pending_calls(attempt)
+        for call in journal.state.pending:
+            await finish_call(attempt, call)
         state = journal.state
         if ending := end_reason(state, attempt.task, journal.elapsed_s):
             return end_attempt(journal, *ending)
@@ -85,39 +86,45 @@ async def run_loop(attempt: Attempt) -> AttemptState:
         await control_drift(attempt)
         if journal.state.outcome is not None:
             return journal.state
-        if planned := plan_cut(journal.state, attempt.model.window):
-            journal.append(planned)
-        started = time.monotonic()
-        left_s = attempt.task.budget.wall_s - journal.elapsed_s
         try:
-            turn = await within(left_s, attempt.model.turn(journal.state.messages, tools))
+            await take_turn(attempt, tools)
         except ContextTooLong as error:
-            forced = plan_cut(journal.state, attempt.model.window, force=True)
-            if forced is None:
-                return end_attempt(
-                    journal, "diagnosis", f"The conversation no longer fits: {error}"
-                )
-            journal.append(forced)
-            continue
-        if turn is None:
-            continue  # the time is up, and the attempt with it
-        journal.append(ModelTurned.of(turn, time.monotonic() - started))
-        if not turn.tool_calls:
-            answer_empty_turn(journal, turn.content)
+            why = f"The conversation no longer fits: {error}"
+            return end_attempt(journal, "diagnosis", why)
 
 
-async def finish_pending_calls(attempt: Attempt) -> None:
-    """Give every open call its result: run it, or say that it was interrupted."""
-    journal = attempt.journal
-    for call in journal.state.pending:
-        if call.id in journal.state.begun:
-            journal.append(
-                ToolFinished(
-                    call_id=call.id, name=call.name, status="interrupted", output=INTERRUPTED
-                )
-            )
-        else:
-            await perform_call(attempt, call)
+async def take_turn(attempt: Attempt, tools: Sequence[ToolSpec]) -> None:
+    """One turn of the model, unless the time is up before it; its calls are left pending.
+
+    Raises `ContextTooLong` when nothing is left to cut, and what models do.
+    """
+    journal, model = attempt.journal, attempt.model
+    if planned := plan_cut(journal.state, model.window):
+        journal.append(planned)
+    started = time.monotonic()
+    left_s = attempt.task.budget.wall_s - journal.elapsed_s
+    try:
+        turn = await within(left_s, model.turn(journal.state.messages, tools))
+    except ContextTooLong:
+        forced = plan_cut(journal.state, model.window, force=True)
+        if forced is None:
+            raise
+        journal.append(forced)
+        return
+    if turn is None:
+        return
+    journal.append(ModelTurned.of(turn, time.monotonic() - started))
+    if not turn.tool_calls:
+        answer_empty_turn(journal, turn.content)
+
+
+async def finish_call(attempt: Attempt, call: ToolCall) -> None:
+    """Give an open call its result: run it, or say that it was interrupted."""
+    if call.id not in attempt.journal.state.begun:
+        await perform_call(attempt, call)
+        return
+    lost = ToolFinished(call_id=call.id, name=call.name, status="interrupted", output=INTERRUPTED)
+    attempt.journal.append(lost)
 
 
 async def perform_call(attempt: Attempt, call: ToolCall) -> None:

@@ -73,7 +73,7 @@ async def debug(
         return journal.state
 
     async def rebuild() -> Sandbox:
-        return await _wait_for_engine(partial(_open_at_last_snapshot, journal, open_sandbox))
+        return await rebuilt(journal, open_sandbox)
 
     async def submit_to_gate(state: AttemptState, patch: str, claims: Claims) -> GateJudged:
         submission = Submission(
@@ -109,7 +109,7 @@ async def debug(
         sandbox = await _attach_or_open(journal, open_sandbox, attach)
         opened.append(Attempt(task, model, sandbox, journal, submit_to_gate, rebuild, past))
         if journal.state.started is None:
-            await _start_with_retries(opened[0], seed, base_run)
+            await _start_when_tests_run(opened[0], seed, base_run)
         return await run_loop(opened[0])
 
     leave_open = False
@@ -132,12 +132,16 @@ async def _attach_or_open(journal: Journal, open_sandbox: OpenSandbox, attach: A
         if sandbox is not None:
             journal.append(SandboxOpened(sandbox_id=sandbox.id, reason="resumed"))
             return sandbox
-    sandbox = await _open_with_retries(journal, open_sandbox)
+    sandbox = await open_with_retries(journal, open_sandbox)
     journal.append(SandboxOpened(sandbox_id=sandbox.id, reason="rebuilt" if known else "start"))
     return sandbox
 
 
-async def _open_with_retries(journal: Journal, open_sandbox: OpenSandbox) -> Sandbox:
+async def open_with_retries(journal: Journal, open_sandbox: OpenSandbox) -> Sandbox:
+    """A sandbox with the tree of the journal's last snapshot, if there is one.
+
+    Raises `SandboxGone` when it always dies, and what `open_sandbox` does.
+    """
     for starts in range(1, STARTS):
         try:
             return await _open_at_last_snapshot(journal, open_sandbox)
@@ -158,6 +162,14 @@ async def _open_at_last_snapshot(journal: Journal, open_sandbox: OpenSandbox) ->
     return sandbox
 
 
+async def rebuilt(journal: Journal, open_sandbox: OpenSandbox) -> Sandbox:
+    """Another sandbox with the last snapshot's tree after one died.
+
+    Raises `EngineUnavailable` when there is no engine for `ENGINE_WAIT_S` seconds.
+    """
+    return await _wait_for_engine(partial(_open_at_last_snapshot, journal, open_sandbox))
+
+
 async def _wait_for_engine(open_sandbox: OpenSandbox) -> Sandbox:
     """Another sandbox after one died, waiting for an engine that is being restarted."""
     deadline = time.monotonic() + ENGINE_WAIT_S
@@ -170,15 +182,20 @@ async def _wait_for_engine(open_sandbox: OpenSandbox) -> Sandbox:
             await asyncio.sleep(ENGINE_POLL_S)
 
 
-async def _start_with_retries(attempt: Attempt, seed: int, base_run: SuiteRun | None) -> None:
-    """Start, in another sandbox when one dies. Raises `SandboxError` when it always dies."""
+async def start_with_retries(attempt: Attempt, start: Callable[[], Awaitable[None]]) -> None:
+    """Begin an attempt, in another sandbox when one dies. Raises `SandboxGone` if all die."""
     for _ in range(1, STARTS):
         try:
-            return await _start(attempt, seed, base_run)
+            return await start()
         except SandboxGone as problem:
             await replace_sandbox(attempt, problem)
+    return await start()
+
+
+async def _start_when_tests_run(attempt: Attempt, seed: int, base_run: SuiteRun | None) -> None:
+    """Start, in another sandbox when one dies. Raises `SandboxError` when it always dies."""
     try:
-        return await _start(attempt, seed, base_run)
+        await start_with_retries(attempt, partial(_start, attempt, seed, base_run))
     except SandboxGone as problem:
         raise SandboxError(
             f"The sandbox died {STARTS} times while the tests ran on the unchanged tree "

@@ -34,7 +34,7 @@ from agent.proving.own_tests import (
     why_nothing_is_shown,
 )
 from agent.proving.records import RED_THEN_GREEN, Change, ChangeProof, ShownTest
-from agent.proving.reproduce import WriteReproduction
+from agent.proving.reproduce import NothingWritten, WriteReproduction
 from agent.proving.verdict import (
     HONEST_REPRODUCTION,
     REPRODUCTION,
@@ -140,8 +140,9 @@ async def _written(
         written = await write_reproduction(open_base)
     except AgentError as error:
         return None, (f"{nothing}no reproduction could be written: {error}",)
-    if written is None:
-        return None, (f"{nothing}the model found no reproduction of what the issue says.",)
+    if isinstance(written, NothingWritten):
+        limit = f" before {written.before}" if written.before else ""
+        return None, (f"{nothing}the model found no reproduction of what the issue says{limit}.",)
     return written, ()
 
 

@@ -13,7 +13,7 @@ from agent.bisection.records import Bisection, Commit, Trial
 from agent.errors import AgentError
 from agent.gate.sandbox_runs import run_before
 from agent.journal.events import ReproductionDeclared
-from agent.proving.reproduce import REPRODUCTION_CALLS, write_reproduction
+from agent.proving.reproduce import REPRODUCTION_CALLS, NothingWritten, write_reproduction
 from agent.task import Issue, Task
 from app.bisection.past import MirrorPast
 from app.evaluation.sandboxes import Trees, docker_trees
@@ -161,8 +161,10 @@ async def _written(
         declared = await write_reproduction(task, model, open_bad)
     finally:
         await model.close()
-    if declared is None:
+    if isinstance(declared, NothingWritten):
+        limit = f" before {declared.before}" if declared.before else ""
         raise NothingShowsIt(
-            "No reproduction was found for this issue. Give a command that fails with --command."
+            f"No reproduction was found for this issue{limit}. Give a command that fails with "
+            "--command."
         )
     return declared

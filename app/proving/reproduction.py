@@ -7,7 +7,12 @@ from collections.abc import Callable
 from agent.journal.events import ReproductionDeclared
 from agent.model import Model
 from agent.proving.records import Change
-from agent.proving.reproduce import REPRODUCTION_CALLS, WriteReproduction, write_reproduction
+from agent.proving.reproduce import (
+    REPRODUCTION_CALLS,
+    NothingWritten,
+    WriteReproduction,
+    write_reproduction,
+)
 from agent.task import Budget, Issue, Task
 from sandbox.protocol import OpenSandbox
 
@@ -23,7 +28,7 @@ def writer_for(
 ) -> WriteReproduction:
     """Writes what shows the bug of an issue, at the base of a change that it does not see."""
 
-    async def write(open_base: OpenSandbox) -> ReproductionDeclared | None:
+    async def write(open_base: OpenSandbox) -> ReproductionDeclared | NothingWritten:
         task = Task(
             run_id=run_id,
             repository=repository,

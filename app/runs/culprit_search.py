@@ -14,7 +14,7 @@ from agent.errors import AgentError
 from agent.journal.events import AttemptEnded, ModelWaiting, ReproductionDeclared
 from agent.journal.state import AttemptState
 from agent.journal.writer import Journal
-from agent.proving.reproduce import REPRODUCTION_CALLS, write_reproduction
+from agent.proving.reproduce import REPRODUCTION_CALLS, NothingWritten, write_reproduction
 from agent.task import Attachment, Task
 from app.git import ancestry
 from app.runs import attempts, trees
@@ -26,9 +26,9 @@ from sandbox.protocol import Sandbox
 
 MOST_RUNS = 40
 MOST_MINUTES = 60.0
-NO_REPRODUCTION = (
-    "No command was found that fails as the issue describes, so there is nothing to run at older "
-    "commits. Add the smallest command or test that shows it, with its output, and ask again."
+NOTHING_FOUND = (
+    "No command was found that fails as the issue describes{before}, so there is nothing to run at "
+    "older commits. Add the smallest command or test that shows it, with its output, and ask again."
 )
 
 
@@ -59,7 +59,8 @@ async def look_for_culprit(run: ActiveRun, prepared: Prepared) -> Debugged:
     plan = AttemptPlan(tree=commit, attachments=attached)
     files = SandboxFiles(tree, past, history)
     task = await attempts.task_of(run, plan, files)
-    number = _attempt_to_continue(run) or run.next_attempt()
+    # One attempt is all there is: after a crash it goes on where its journal stops.
+    number = max(run.next_attempt() - 1, 1)
     journal = Journal(run.store, run.record.id, number)
     if journal.state.outcome is None:
         work = _search(run, task, files, past, journal, good)
@@ -83,23 +84,14 @@ async def _good(run: ActiveRun, clone_url: str, commits: Sequence[Commit]) -> st
     return found
 
 
-def _attempt_to_continue(run: ActiveRun) -> int:
-    """The attempt that has a reproduction already; 0: there is none.
-
-    One that was writing it begins anew: its sandbox is gone, and with it what the model saw.
-    """
-    states = {number: run.state(number) for number in range(1, run.next_attempt())}
-    return next((number for number, state in states.items() if state.reproduction), 0)
-
-
 async def _search(
     run: ActiveRun, task: Task, files: SandboxFiles, past: RunPast, journal: Journal, good: str
 ) -> None:
-    declared = journal.state.reproduction
-    if declared is None:
-        declared = await _written(run, task, files, journal)
-    if declared is None or not declared.command:
-        journal.append(AttemptEnded(outcome="diagnosis", diagnosis=NO_REPRODUCTION))
+    declared = journal.state.reproduction or await _written(run, task, files, journal)
+    if isinstance(declared, NothingWritten) or not declared.command:
+        limit = isinstance(declared, NothingWritten) and declared.before
+        why = NOTHING_FOUND.format(before=f" before {limit}" if limit else "")
+        journal.append(AttemptEnded(outcome="diagnosis", diagnosis=why))
         return
     names = {commit.id: commit for commit in past.commits}
 
@@ -122,7 +114,7 @@ async def _search(
 
 async def _written(
     run: ActiveRun, task: Task, files: SandboxFiles, journal: Journal
-) -> ReproductionDeclared | None:
+) -> ReproductionDeclared | NothingWritten:
     """What the model wrote from the issue, as it was seen to fail at the base commit."""
     number = journal.attempt
 

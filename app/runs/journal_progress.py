@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from agent.journal.events import (
     AttemptEnded,
     AttemptStarted,
+    CommitTried,
     GateJudged,
     ModelWaiting,
     Recorded,
@@ -23,7 +24,8 @@ WAITING = "waiting"
 def progress(journal: Iterable[Recorded]) -> int:
     """How much of a run is complete, not counting what a restart itself adds to the journal.
 
-    So two deaths with the same number were deaths in the same call, verdict or phase.
+    So two deaths with the same number were deaths in the same call, verdict, phase or try of a
+    commit.
     """
     done = 0
     phases: set[str] = set()
@@ -31,7 +33,7 @@ def progress(journal: Iterable[Recorded]) -> int:
         match entry.event:
             case ToolFinished(status=status):
                 done += status != "interrupted"
-            case AttemptStarted() | AttemptEnded() | GateJudged():
+            case AttemptStarted() | AttemptEnded() | GateJudged() | CommitTried():
                 done += 1
             case RunPhase(phase=phase) if phase != WAITING:
                 phases.add(phase)

@@ -9,12 +9,26 @@ from typing import Any
 import pytest
 
 from agent.bisection.bisect import CannotRun
-from agent.journal.events import CommitTried, CulpritSearched
-from agent.model import Model
-from app.runs import trees
+from agent.journal.events import (
+    AttemptEnded,
+    AttemptStarted,
+    CommitTried,
+    CulpritSearched,
+    Event,
+    ModelTurned,
+    Recorded,
+    now,
+)
+from agent.model import Model, Turn
+from app.runs import crash_limit, trees
 from app.runs.active_run import ActiveRun
 from app.runs.commits.past import RunPast, past_of
+from app.runs.culprit_search import look_for_culprit
+from app.runs.first_round import prepare
+from app.runs.journal_progress import progress
+from app.runs.results import Prepared
 from app.server.workflow_engine import running_engine
+from app.storage.controls import DEATHS
 from sandbox.errors import SandboxError
 from tests.doubles.seeded_policy import FILES, RIGHT, WRONG
 from tests.support.runs.lifecycle import check_journal, ended, start
@@ -100,6 +114,85 @@ def test_only_the_commit_is_looked_for(tmp_path: Path) -> None:
     assert "<b>" not in said
     assert "### What was tried" not in said
     assert list((tmp_path / "state" / "trees").iterdir()) == []
+
+
+class _Died(BaseException):
+    """The worker's process."""
+
+
+class Deadly(HeldModel):
+    """Kills the worker at its turn."""
+
+    async def turn(self, *_: object) -> Turn:
+        raise _Died
+
+
+class Silent(HeldModel):
+    """Says what it thinks, and calls no tool."""
+
+    async def turn(self, *_: object) -> Turn:
+        return Turn(content="The issue does not say what should happen.")
+
+
+class Looking(RunWorld):
+    """A run that only looks for the commit, with a model of this kind."""
+
+    def __init__(self, folder: Path, kind: type[HeldModel]) -> None:
+        remote(folder / "remote.git")
+        super().__init__(folder)
+        self._kind = kind
+        asked = trigger().model_copy(update={"by": "command", "goal": "culprit"})
+        self.run_id = self.store.accept("d1", "issue_comment", asked, model="seeded").run_id
+
+    def model(self, _run_id: str, seed: int, _waiting: object) -> Model:
+        model = self._kind(seed, self.steps, slow_commands=False)
+        model.hold = self.folder / "hold"
+        return model
+
+    def taken_over(self) -> tuple[ActiveRun, str]:
+        """The run as the next worker has it, and why that must park it."""
+        before = self.store.get_run(self.run_id)
+        store = self.store.claim(self.run_id, self.settings.executor)
+        parked = crash_limit.why_parked(store, before)
+        store.set_running(self.run_id)
+        return ActiveRun(self.services(), store, store.get_run(self.run_id), self.forge), parked
+
+    def count(self, kind: type[Event]) -> int:
+        """How many events of a kind its journal has."""
+        return sum(isinstance(kept.event, kind) for kept in self.store.events(self.run_id))
+
+
+async def test_a_search_that_always_dies_at_the_same_point_is_parked(tmp_path: Path) -> None:
+    world = Looking(tmp_path, Deadly)
+    run, parked = world.taken_over()
+    prepared = await prepare(run)
+    assert isinstance(prepared, Prepared)
+    for _ in range(DEATHS):
+        assert not parked
+        with pytest.raises(_Died):
+            await look_for_culprit(run, prepared)
+        run, parked = world.taken_over()
+    assert "was parked" in parked
+    assert world.count(AttemptStarted) == 1
+
+
+async def test_a_search_that_ended_is_not_begun_again(tmp_path: Path) -> None:
+    world = Looking(tmp_path, Silent)
+    run, _ = world.taken_over()
+    prepared = await prepare(run)
+    assert isinstance(prepared, Prepared)
+    first = await look_for_culprit(run, prepared)
+    turns = world.count(ModelTurned)
+    again = await look_for_culprit(world.taken_over()[0], prepared)  # its result was lost
+    assert first == again
+    assert world.count(ModelTurned) == turns > 0
+    assert world.count(AttemptEnded) == 1
+
+
+def test_each_tried_commit_is_progress() -> None:
+    tried = CommitTried(commit="c" * 40, outcome="good")
+    journal = [Recorded(seq=n, at=now(), event=tried) for n in range(2)]
+    assert progress(journal[:1]) < progress(journal)
 
 
 def test_a_repository_that_wants_no_history_has_none(tmp_path: Path) -> None:
