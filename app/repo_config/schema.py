@@ -277,9 +277,9 @@ class RepoConfig(_Section):
     )
     when_claimed: Literal["wait", "work"] | None = Field(
         None,
-        description="What becomes of an issue that somebody else's open pull request says to fix: "
-        "`wait` says so there, and a `/patchwright fix` after that begins the work; `work` begins "
-        "at once; empty: the operator's setting.",
+        description="What becomes of an issue that an open pull request of somebody else, who may "
+        "write to the repository, says to fix: `wait` says so there, and a `/patchwright fix` "
+        "after that begins the work; `work` begins at once; empty: the operator's setting.",
     )
     paths: Paths = Paths()
     pull_request: PullRequests = PullRequests()

@@ -97,10 +97,18 @@ async def prepare(run: ActiveRun) -> Prepared | Refused:
     issue = as_issue(thread, await forge.bot_login())
     run.store.put_log(run.record.id, ISSUE_LOG, issue.model_dump_json().encode())
     mirror, private = run.mirror(fetched.repository.clone_url), fetched.repository.private
-    around = await look_around(run, issue, mirror, fetched.base_commit, is_private=private)
+    base_branch = trigger.base_branch or fetched.repository.default_branch
+    around = await look_around(
+        run,
+        issue,
+        mirror,
+        fetched.base_commit,
+        branches={base_branch, fetched.repository.default_branch},
+        is_private=private,
+    )
     keep(run, around, issue)
     config = await run.services.config(forge)
-    if why := why_not_begun(run, around, config):
+    if why := await why_not_begun(run, around, config):
         return Refused(why)
     remark_claims(run, around, config)
     found = links((issue.title, issue.body, *issue.comments), *web_location(run))
@@ -109,7 +117,7 @@ async def prepare(run: ActiveRun) -> Prepared | Refused:
     attached = [attachment.model_dump() for attachment in attachments]
     return Prepared(
         base_commit=fetched.base_commit,
-        base_branch=trigger.base_branch or fetched.repository.default_branch,
+        base_branch=base_branch,
         clone_url=fetched.repository.clone_url,
         attached=json.dumps(attached),
     )

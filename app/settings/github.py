@@ -96,9 +96,9 @@ class GithubSettings(OperationSettings):
 
     when_claimed: Literal["wait", "work"] = Field(
         "wait",
-        description="What becomes of an issue that somebody else's open pull request says to fix: "
-        "wait says so on the issue, and a /patchwright fix after that begins the work; work "
-        "begins at once.",
+        description="What becomes of an issue that an open pull request of somebody else, who may "
+        "write to the repository, says to fix: wait says so on the issue, and a /patchwright fix "
+        "after that begins the work; work begins at once.",
     )
     reviewers_from_history: bool = Field(
         False,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -130,6 +130,24 @@ class SqlStore:
             for seq, at, body in rows
         ]
 
+    def newest_of(self, run_id: str, kinds: Collection[str], most: int) -> list[AnyEvent]:
+        """The run's newest events of these types, in order; so many at most.
+
+        Events of other types are not read: some hold whole outputs.
+        """
+        table = tables.events
+        # As JSON has it; within a text, its quotes would be escaped.
+        of_kind = [table.c.body.contains(f'"type":"{kind}"', autoescape=True) for kind in kinds]
+        query = (
+            sa.select(table.c.body)
+            .where(table.c.run_id == run_id, sa.or_(*of_kind))
+            .order_by(table.c.seq.desc())
+            .limit(most)
+        )
+        with self._reads.connect() as connection:
+            bodies = connection.execute(query).scalars().all()
+        return [EVENT.validate_json(body) for body in reversed(bodies)]
+
     def put_log(self, run_id: str, log_id: str, data: bytes) -> None:
         """Keep a whole output; the same id again replaces it. Fenced like `append`."""
         packed = _packed(run_id, log_id, data)
@@ -145,6 +163,26 @@ class SqlStore:
         with self._reads.connect() as connection:
             packed = connection.execute(query).scalar_one_or_none()
         return None if packed is None else zlib.decompress(packed)
+
+    def logs_of_issue(
+        self, repository_id: int, issue_number: int, log_id: str, most: int, *, but: str
+    ) -> list[bytes]:
+        """What an issue's newest runs kept under this id, all but one run's."""
+        runs, logs = tables.runs, tables.logs
+        query = (
+            sa.select(logs.c.data)
+            .join(runs, runs.c.id == logs.c.run_id)
+            .where(
+                runs.c.repository_id == repository_id,
+                runs.c.issue_number == issue_number,
+                runs.c.id != but,
+                logs.c.log_id == log_id,
+            )
+            .order_by(runs.c.created_at.desc(), runs.c.id.desc())
+            .limit(most)
+        )
+        with self._reads.connect() as connection:
+            return [zlib.decompress(packed) for packed in connection.execute(query).scalars()]
 
     def stop_reason(self, run_id: str) -> str:
         """Why this run has to stop, as a sentence; empty while it may go on."""

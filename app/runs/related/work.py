@@ -7,13 +7,15 @@ it is no evidence, and prompts are exported.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+import itertools
+import re
+from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from pydantic import TypeAdapter
 
-from agent.journal.events import AnyEvent, HypothesisResolved, RunEnded, Submitted
+from agent.journal.events import HypothesisResolved, RunEnded, Submitted
 from agent.task import Issue, RelatedWork
 from agent.text.fingerprints import Fingerprint, fingerprint
 from app.git import ancestry
@@ -47,7 +49,11 @@ _MOST_LISTED_FILES = 10
 """Pull requests whose files are asked for; each is a request."""
 _MOST_FILES = 100
 """Of each of these, so that it is one request."""
+_MOST_CLAIMS = 10
+"""Pull requests that name the issue and are read for a claim."""
+_MOST_TOLD = 50
 _MOST_EARLIER = 50
+_MOST_EVENTS = 50
 _MOST_LATER = 500
 _MOST_OF_A_KIND = 4
 _LONGEST = 300
@@ -63,15 +69,22 @@ class Surroundings:
 
     related: tuple[RelatedWork, ...] = ()
     claims: tuple[Pull, ...] = ()
-    """Open pull requests of others that say to close the issue."""
+    """Open pull requests of others that say to close the issue; anybody may open one."""
 
 
 async def look_around(
-    run: ActiveRun, issue: Issue, mirror: Mirror, commit: str, *, is_private: bool
+    run: ActiveRun,
+    issue: Issue,
+    mirror: Mirror,
+    commit: str,
+    *,
+    branches: Collection[str],
+    is_private: bool,
 ) -> Surroundings:
     """Look at what GitHub, the history and earlier runs know of an issue.
 
-    Good to have: what cannot be read is left out. Raises `ForgeAway` and `RateLimited`.
+    Pull requests onto other branches than these claim nothing. Good to have: what cannot be read
+    is left out. Raises `ForgeAway` and `RateLimited`.
     """
     number = run.record.issue_number
     words = "\n".join((issue.title, issue.body, *issue.comments))
@@ -86,12 +99,13 @@ async def look_around(
     except ForgeError as error:
         _log.warning("open pull requests are not known", run=run.record.id, why=str(error))
         others, shared = [], {}
-    claims = tuple(p for p in others if says_to_close(p, number, run.record.repository))
+    onto = [pull for pull in others if pull.base_branch in branches]
+    claims = await asyncio.to_thread(_claims, onto, number, run.record.repository)
     related = [
         *_pulls(others, claims, shared, number, run.record.repository),
         *await _or_nothing(run, asyncio.to_thread(_branches, mirror, others, number)),
         *await _or_nothing(run, asyncio.to_thread(_commits, mirror, commit, words, number, files)),
-        *_earlier_runs(run, fingerprint(words), is_private=is_private),
+        *await asyncio.to_thread(_earlier_runs, run, fingerprint(words), is_private=is_private),
     ]
     return Surroundings(tuple(related), claims)
 
@@ -119,36 +133,72 @@ def keep_failure(run: ActiveRun, attempt: int) -> None:
     run.store.put_log(run.record.id, FINGERPRINT_LOG, _bytes(known.joined(more)))
 
 
-def why_not_begun(run: ActiveRun, found: Surroundings, config: EffectiveConfig) -> str:
+async def why_not_begun(run: ActiveRun, found: Surroundings, config: EffectiveConfig) -> str:
     """The words for an issue that others' pull requests claim; empty where work may begin.
 
-    It may where the repository wants that, or where somebody who may give commands says so after
-    they were told.
+    Only claims of people who may write to the repository count. Work may begin where the
+    repository wants that, or where a person asks for it after they were told: with a command at
+    any time, otherwise if there is no new claim. Raises `ForgeAway` and `RateLimited`.
     """
     trigger = run.record.trigger
     if not found.claims or config.when_claimed == "work" or trigger.goal != "fix":
         return ""
-    place = run.record.repository_id, run.record.issue_number, run.record.id
-    before = run.services.inbox.run_before(*place)
-    was_told = bool(before) and run.store.get_log(before, CLAIMED_LOG) is not None
-    if was_told and trigger.by in ("command", "mention"):
+    claims = await _of_writers(run, found.claims)
+    told = _told_before(run)
+    numbers = {pull.number for pull in claims}
+    by_command = trigger.by in ("command", "mention")
+    if not claims or (told and by_command):
         return ""
-    numbers = ", ".join(f"#{pull.number}" for pull in found.claims)
-    run.store.put_log(run.record.id, CLAIMED_LOG, numbers.encode())
+    if numbers <= told and trigger.by != "failed_check":
+        return ""
+    run.store.put_log(run.record.id, CLAIMED_LOG, _names(claims).encode())
     name = run.services.settings.github_app_slug
-    return PHRASES[config.language].claimed.format(pulls=numbers, name=name)
+    return PHRASES[config.language].claimed.format(pulls=_names(claims), name=name)
 
 
 def remark_claims(run: ActiveRun, found: Surroundings, config: EffectiveConfig) -> None:
     """Have the run's reports say which pull requests of others claim the issue, too."""
     if not found.claims:
         return
-    numbers = ", ".join(f"#{pull.number}" for pull in found.claims)
-    said = PHRASES[config.language].also_claimed.format(pulls=numbers)
+    said = PHRASES[config.language].also_claimed.format(pulls=_names(found.claims))
     preferences = read_preferences(run.store.get_log(run.record.id, FACTS_LOG))
     if said not in preferences.remarks:  # before a crash
         more = preferences.model_copy(update={"remarks": (*preferences.remarks, said)})
         run.store.put_log(run.record.id, FACTS_LOG, more.model_dump_json().encode())
+
+
+def _claims(pulls: Sequence[Pull], number: int, repository: str) -> tuple[Pull, ...]:
+    """The pull requests that claim an issue; from forks last, which anybody has."""
+    first = sorted(pulls, key=lambda pull: pull.from_fork)
+    naming = (p for p in first if f"#{number}" in f"{p.title}\n{p.body}")
+    looked_at = itertools.islice(naming, _MOST_CLAIMS)
+    return tuple(p for p in looked_at if says_to_close(p, number, repository))
+
+
+async def _of_writers(run: ActiveRun, claims: Sequence[Pull]) -> tuple[Pull, ...]:
+    """The claims of people who may write to the repository, as GitHub says now."""
+    may_write: dict[str, bool] = {}
+    for author in {pull.author: None for pull in claims}:
+        try:
+            may_write[author] = (await run.forge.permission(author)).at_least("write")
+        except (ForgeAway, RateLimited):
+            raise
+        except ForgeError as error:
+            _log.warning("what an author may do is not known", run=run.record.id, why=str(error))
+    return tuple(pull for pull in claims if may_write.get(pull.author))
+
+
+def _told_before(run: ActiveRun) -> set[int]:
+    """The pull requests that earlier runs on the issue did not begin for, and said so."""
+    record = run.record
+    kept = run.store.logs_of_issue(
+        record.repository_id, record.issue_number, CLAIMED_LOG, _MOST_TOLD, but=record.id
+    )
+    return {int(word) for said in kept for word in re.findall(r"#(\d+)", said.decode())}
+
+
+def _names(claims: Sequence[Pull]) -> str:
+    return ", ".join(f"#{pull.number}" for pull in claims)
 
 
 async def _or_nothing(run: ActiveRun, found: Awaitable[Sequence[T]]) -> Sequence[T]:
@@ -181,7 +231,7 @@ def _pulls(
 ) -> list[RelatedWork]:
     """Those that claim the issue, mention it, or change files that it names, in this order."""
     found: list[tuple[int, RelatedWork]] = []
-    for pull in pulls:
+    for pull in sorted(pulls, key=lambda each: each.from_fork):  # which anybody has, last
         about = ""
         rank = 0
         if pull in claims:
@@ -246,7 +296,8 @@ def _commits(
 
 def _earlier_runs(run: ActiveRun, failure: Fingerprint, *, is_private: bool) -> list[RelatedWork]:
     """Earlier runs of this repository on the same issue, or on the same failure."""
-    record, found = run.record, []
+    record = run.record
+    found: list[tuple[bool, Run, str]] = []
     for past in run.store.ended_before(record.repository_id, record.id, _MOST_EARLIER):
         # What was found while the repository was private is not for a time when it is not.
         if not is_private and past.visibility in ("private", "asked"):
@@ -255,12 +306,14 @@ def _earlier_runs(run: ActiveRun, failure: Fingerprint, *, is_private: bool) -> 
         shared = "" if same else failure.shared_with(_fingerprint_of(run, past.id))
         if (same or shared) and run.store.get_log(past.id, CLAIMED_LOG) is None:
             why = "an earlier run on this issue" if same else f"an earlier run, with {shared}"
-            found.append((not same, _past_run(run, past, why)))
-    return [work for _, work in sorted(found, key=lambda each: each[0])][:_MOST_OF_A_KIND]
+            found.append((not same, past, why))
+    first = sorted(found, key=lambda each: each[0])[:_MOST_OF_A_KIND]
+    return [_past_run(run, past, why) for _, past, why in first]
 
 
 def _past_run(run: ActiveRun, past: Run, why: str) -> RelatedWork:
-    events: list[AnyEvent] = [recorded.event for recorded in run.store.events(past.id)]
+    telling = ("run_ended", "submitted", "hypothesis_resolved")
+    events = run.store.newest_of(past.id, telling, _MOST_EVENTS)
     said = [
         *(e.diagnosis for e in events if isinstance(e, RunEnded) and e.diagnosis),
         *(f"root cause: {e.root_cause}" for e in events if isinstance(e, Submitted)),

@@ -15,6 +15,9 @@ from app.intake.linked_issues import closed_by
         ("RESOLVED #3\n", 3),
         ("fix\n#4", 4),
         ("See #5", 0),
+        ("<!-- for example: Fixes #1 -->\r\nFixes #2", 2),
+        ("```\nFixes #1\n```\n`fixes #3`", 0),
+        ("It does not fix #6", 6),  # GitHub closes it all the same
         ("prefixes #6", 0),
         ("Fixes #12a", 0),
         ("Fixes other/repo#9", 0),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,13 +12,17 @@ import pytest
 from agent.journal.events import (
     AttemptEnded,
     HypothesisResolved,
+    NoteAdded,
     ReproductionDeclared,
     RunEnded,
+    Submitted,
 )
 from agent.task import Issue
-from app.github.records import Pull
+from app.github.records import Permission, Pull
+from app.github.webhook_events import Goal, StartedBy
 from app.runs import trees
 from app.runs.active_run import ActiveRun
+from app.runs.first_round import prepare
 from app.runs.related.work import (
     Surroundings,
     keep,
@@ -23,6 +30,7 @@ from app.runs.related.work import (
     kept_work,
     look_around,
 )
+from app.runs.results import Ended, Prepared
 from tests.support.runs.stored import trigger
 from tests.support.runs.world import RunWorld, git
 
@@ -34,9 +42,11 @@ ZeroDivisionError: by 0
 """
 
 
-def begun(world: RunWorld, number: int, *, private: bool | None = None) -> ActiveRun:
+def begun(
+    world: RunWorld, number: int, *, private: bool | None = None, delivery: str = ""
+) -> ActiveRun:
     asked = trigger(number, private=private)
-    run_id = world.store.accept(f"d{number}", "issues", asked, model="m").run_id
+    run_id = world.store.accept(delivery or f"d{number}", "issues", asked, model="m").run_id
     store = world.store.claim(run_id, "here")
     return ActiveRun(world.services(), store, store.get_run(run_id), world.forge)
 
@@ -46,7 +56,7 @@ async def around(
 ) -> Surroundings:
     commit = git(world.remote, "rev-parse", "main").strip()
     mirror = await trees.mirror_with(run, commit, str(world.remote))
-    return await look_around(run, issue, mirror, commit, is_private=is_private)
+    return await look_around(run, issue, mirror, commit, branches={"main"}, is_private=is_private)
 
 
 def add(world: RunWorld, subject: str, name: str, text: str) -> None:
@@ -128,7 +138,8 @@ async def test_pull_requests_are_told_by_what_they_say_and_change(
 
     def pull(number: int, body: str, author: str = "ann") -> Pull:
         name = f"branch-{number}"
-        return Pull(number, "u", True, False, False, name, "s", f"T{number}", body, author=author)
+        made = Pull(number, "u", True, False, False, name, "s", f"T{number}", body, "main")
+        return replace(made, author=author)
 
     there = (
         pull(1, "Nothing of it."),
@@ -159,3 +170,131 @@ async def test_pull_requests_are_told_by_what_they_say_and_change(
         "mentions this issue",
         "changes files that the issue names",
     ]
+
+
+CLAIM = Pull(
+    9, "u", True, False, False, "x", "s", "Start at nothing", "Fixes #7", "main", author="ann"
+)
+
+
+class Claimed:
+    """An issue that these pull requests are about; runs on it come one after the other."""
+
+    def __init__(self, folder: Path, *pulls: Pull) -> None:
+        self.world = RunWorld(folder)
+        self.pulls: Sequence[Pull] = pulls
+        self.asked: list[str] = []
+        self.world.forge.open_pulls = self._open_pulls  # type: ignore[method-assign]
+        self.world.forge.permission = self._permission  # type: ignore[method-assign]
+
+    async def _open_pulls(self, _most: int) -> tuple[Pull, ...]:
+        return tuple(self.pulls)
+
+    async def _permission(self, user: str, *, user_id: int = 0) -> Permission:
+        self.asked.append(user)
+        role = "write" if user == "ann" else "read"
+        return Permission(role, role)
+
+    async def begins(self, by: StartedBy = "label", goal: Goal = "fix") -> bool:
+        """Whether a run that is asked for so begins to work."""
+        store = self.world.store
+        asked = trigger(7).model_copy(update={"by": by, "goal": goal})
+        delivery = f"d{len(store.ended_before(asked.repository_id, '', 99))}"
+        run_id = store.accept(delivery, "x", asked, model="m").run_id
+        lease = store.claim(run_id, self.world.settings.executor)
+        lease.set_running(run_id)
+        run = ActiveRun(self.world.services(), lease, store.get_run(run_id), self.world.forge)
+        found = await prepare(run)
+        self.remarks = run.facts().remarks
+        self.told = kept_work(run)
+        await run.finish(Ended("failed", reason="x"))
+        return isinstance(found, Prepared)
+
+
+async def test_a_claim_of_somebody_who_may_write_holds_a_run_off(tmp_path: Path) -> None:
+    assert not await Claimed(tmp_path, CLAIM).begins()
+
+
+@pytest.mark.parametrize(
+    "pull",
+    [
+        replace(CLAIM, author="eve"),
+        replace(CLAIM, author="eve", from_fork=True, draft=True),
+        replace(CLAIM, author="eve", title="Fixes #7", body=""),
+    ],
+)
+async def test_a_strangers_claim_is_a_remark_and_no_more(tmp_path: Path, pull: Pull) -> None:
+    issue = Claimed(tmp_path, pull)
+    assert await issue.begins()
+    assert [remark for remark in issue.remarks if "#9" in remark]
+    assert "says that it fixes this issue" in issue.told[0].why
+    assert issue.asked == ["eve"]
+
+
+async def test_a_pull_request_onto_another_branch_claims_nothing(tmp_path: Path) -> None:
+    issue = Claimed(tmp_path, replace(CLAIM, base_branch="wip"))
+    assert await issue.begins()
+    assert issue.asked == []
+    assert [work.why for work in issue.told] == ["an open pull request mentions this issue"]
+
+
+async def test_many_strangers_hide_no_claim_and_are_not_all_asked_about(tmp_path: Path) -> None:
+    strange = [replace(CLAIM, number=n, author=f"eve-{n}", from_fork=True) for n in range(100, 160)]
+    issue = Claimed(tmp_path, *strange, CLAIM)
+    assert not await issue.begins()
+    assert len(issue.asked) == 10
+    assert issue.told[0].name == "#9"
+
+
+async def test_every_command_after_the_first_word_begins_the_work(tmp_path: Path) -> None:
+    issue = Claimed(tmp_path, CLAIM)
+    assert not await issue.begins("command")
+    assert await issue.begins("command")
+    assert await issue.begins("command")
+    assert await issue.begins("command", "culprit")
+    assert await issue.begins("mention")
+    issue.pulls = [CLAIM, replace(CLAIM, number=10)]
+    assert await issue.begins("command")
+
+
+async def test_a_label_after_the_word_begins_the_work_unless_there_is_a_new_claim(
+    tmp_path: Path,
+) -> None:
+    issue = Claimed(tmp_path, CLAIM)
+    assert not await issue.begins("label")
+    assert not await issue.begins("failed_check")
+    assert await issue.begins("label")
+    issue.pulls = [CLAIM, replace(CLAIM, number=10)]
+    assert not await issue.begins("label")
+    assert await issue.begins("assignment")
+
+
+async def test_of_earlier_runs_only_those_that_are_told_are_read_and_off_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = RunWorld(tmp_path)
+    for number in range(6):
+        past = begun(world, 7, delivery=f"p{number}")
+        said = [
+            NoteAdded(attempt=1, source="loop", text=f"{number}" * 6000),
+            Submitted(attempt=1, root_cause=f"cause {number}", summary="s", patch="p"),
+            AttemptEnded(attempt=1, outcome="draft"),
+        ]
+        past.store.append(past.record.id, said)
+        past.store.finish(past.record.id, RunEnded(outcome="draft", attempt=1))
+    run = begun(world, 7)
+    read: list[str] = []
+    newest_of = run.store.newest_of
+
+    def reading(run_id: str, *more: object) -> object:
+        read.append(run_id)
+        with pytest.raises(RuntimeError, match="no running event loop"):
+            asyncio.get_running_loop()
+        return newest_of(run_id, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(run.store, "newest_of", reading)
+    found = await around(run, world, Issue(title="Wrong", body="x"))
+    assert [work.detail for work in found.related] == [
+        f"root cause: cause {number}" for number in (5, 4, 3, 2)
+    ]
+    assert len(read) == 4

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
-from app.runs.related.mentions import branch_is_about, closed_issues, mentions, versions
+from app.github.records import Pull
+from app.runs.related.mentions import (
+    branch_is_about,
+    closed_issues,
+    mentions,
+    says_to_close,
+    versions,
+)
 
 REPO = "acme/shop"
+
+
+def pull(body: str) -> Pull:
+    return Pull(9, "u", True, False, False, "b", "s", "A change", body)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +60,43 @@ def test_all_issues_that_a_text_closes_are_known() -> None:
     text = "Fixes #7, resolves: acme/shop#8 and closes other/shop#9. Prefixes #10, see #11"
     assert closed_issues(text, REPO) == [7, 8]
     assert closed_issues(text) == [7]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "Fixes #7",
+        "It fixes nothing else.\r\n\r\nCloses: acme/shop#7",
+        "- [x] fix #7",
+        "Not only fixes #7, but more.",
+        "It is not slow. Fixes #7",
+        "Fixes #1, fixes #2, fixes #3, fixes #4, fixes #7",
+        "> When will you fix #8?\n\nThis resolves #7.",
+    ],
+)
+def test_a_pull_request_says_to_close_an_issue(body: str) -> None:
+    assert says_to_close(pull(body), 7, REPO)
+    assert says_to_close(replace(pull(""), title=body), 7, REPO)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "<!-- Link the issue, for example: Fixes #7 -->",
+        "```\nFixes #7\n```",
+        "Write `fixes #7`.",
+        "> Fixes #7\n\nNo.",
+        "    Fixes #7",
+        "This does not fix #7",
+        "It doesn't really fix #7",
+        "It doesn\u2019t fix #7",
+        "It never fixed #7",
+        "Works without closing what closes #7",
+        " ".join(f"fixes #{number}" for number in (1, 2, 3, 4, 5, 7)),
+    ],
+)
+def test_a_pull_request_does_not_say_to_close_an_issue(body: str) -> None:
+    assert not says_to_close(pull(body), 7, REPO)
 
 
 @pytest.mark.parametrize(
