@@ -73,7 +73,8 @@ class Trigger(EventSource):
 
 
 class Labeled(EventSource):
-    """A label that is not the operator's: the repository's own settings may name it."""
+    """A label that is not the operator's, which the repository's own settings may name; or one on
+    which something may have to be said instead of starting a run."""
 
     kind: Literal["labeled"] = "labeled"
     trigger: Trigger

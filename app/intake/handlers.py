@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
+from agent.journal.events import ReproductionDeclared
 from agent.journal.state import fold
 from app.admission import authorization
 from app.github import commands
@@ -54,6 +55,15 @@ from app.telemetry import logs
 
 LONGEST_NAME = 250
 """Characters of a commit's name; GitHub makes no longer branch."""
+
+SEARCHING = (
+    "I am looking for the commit that broke this, and that run fixes nothing. Ask for a fix when "
+    "it has ended: `fix`, or the label anew."
+)
+SEARCHED_WITHOUT_HINTS = (
+    "The reproduction is written, and the search for the commit that broke this only runs it: it "
+    "reads no hints. When it has ended, `fix` followed by this text starts a run."
+)
 
 _log = logs.get(__name__)
 
@@ -328,6 +338,8 @@ async def _pass_hint(
         return await _post_help(context, event, "The hint is empty.")
     services, run_id = context.services, _latest_run_about(context, event)
     if run_id and services.store.get_run(run_id).status != "done":
+        if _only_runs_the_reproduction(services, run_id):
+            return await _post_reply(context, event, SEARCHED_WITHOUT_HINTS)
         await _acknowledge(context, event)
         services.store.add_hint(run_id, event.sender, text, key=context.id)
         if event.is_pull_request:
@@ -343,6 +355,14 @@ async def _pass_hint(
     )
 
 
+def _only_runs_the_reproduction(services: Services, run_id: str) -> bool:
+    """Whether a run looks for the commit that broke it, with nothing left that a model does."""
+    if services.store.get_run(run_id).trigger.goal != "culprit":
+        return False
+    events = (recorded.event for recorded in services.store.events(run_id))
+    return any(isinstance(e, ReproductionDeclared) and e.accepted for e in events)
+
+
 async def _start_fix(
     context: EventContext, event: Commented, text: str, by: StartedBy, *, again: bool = False
 ) -> str:
@@ -350,6 +370,8 @@ async def _start_fix(
     if run_id == run_id_for(event.repository, event.issue_number, context.id):
         return f"run {run_id}: new"  # before a crash
     if run_id:
+        if context.services.inbox.searching_run(event.repository_id, event.issue_number):
+            return await _post_reply(context, event, SEARCHING)
         if text.strip():
             return await _pass_hint(context, event, text, by)
         return await _post_reply(context, event, "A run is already active; see its comment.")
@@ -499,6 +521,11 @@ async def _start_run(
     minimum = authorization.least_role(by, context.config)
     if minimum is not None and not await is_permitted(context, event, minimum):
         return "a stranger"
+    searching = context.services.inbox.searching_run(event.repository_id, thread.number)
+    if searching and goal == "fix":
+        marker = f"<!-- patchwright:searching run={searching} -->"
+        await context.forge.put_comment(thread.number, marker, SEARCHING)
+        return SEARCHING
     accepted = context.services.inbox.start(
         context.id, trigger, model=context.services.settings.profile
     )

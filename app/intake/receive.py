@@ -66,7 +66,7 @@ def accept_delivery(intake: Intake, event_name: str, delivery: str, body: bytes)
         if reason := authorization.refused_at_delivery(parsed):
             return DeliveryResult("ignored", reason)
         is_ours = authorization.is_label(parsed.label, intake.settings.label)
-        if is_ours and not _may_be_held_back(intake, parsed.repository_id):
+        if is_ours and not _needs_a_word(intake, parsed):
             return _accept_trigger(intake, event_name, delivery, parsed)
         parsed = Labeled(
             **parsed.model_dump(include=set(Labeled.model_fields) - {"kind", "trigger"}),
@@ -104,6 +104,14 @@ def _accept_trigger(
                     "the run could not be enqueued yet", run=accepted.run_id, exc_info=True
                 )
     return DeliveryResult(accepted.how, run_id=accepted.run_id)
+
+
+def _needs_a_word(intake: Intake, trigger: Trigger) -> bool:
+    """Whether something may have to be said on GitHub instead of starting a run."""
+    inbox = Inbox(intake.store.database)
+    return _may_be_held_back(intake, trigger.repository_id) or bool(
+        inbox.searching_run(trigger.repository_id, trigger.issue_number)
+    )
 
 
 def _may_be_held_back(intake: Intake, repository_id: int) -> bool:

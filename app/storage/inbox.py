@@ -232,6 +232,17 @@ class Inbox:
         with self._reads.connect() as connection:
             return connection.execute(query).scalar_one_or_none() or ""
 
+    def searching_run(self, repository_id: int, issue_number: int) -> str:
+        """The issue's live run if it only looks for the commit that broke it; else empty."""
+        key = live_key(repository_id, issue_number)
+        query = sa.select(tables.runs.c.id, tables.runs.c.trigger).where(
+            tables.runs.c.live_key == key
+        )
+        with self._reads.connect() as connection:
+            row = connection.execute(query).one_or_none()
+        found = row is not None and Trigger.model_validate_json(row.trigger).goal == "culprit"
+        return str(row.id) if row is not None and found else ""
+
     def latest_run(self, repository_id: int, issue_number: int) -> str:
         """The issue's newest run, live or not; empty when there was none."""
         table = tables.runs

@@ -150,6 +150,25 @@ async def bisect_by_somebody_who_may_not(world: StoryWorld) -> None:
     assert world.github.comments(world.repo, issue)[1:] == []
 
 
+@story()
+async def asked_for_a_fix_while_the_commit_is_looked_for(world: StoryWorld) -> None:
+    broken_by_cat(world)
+    issue = asked_to_bisect(world)
+    while not world.runs():
+        await world.lap()
+    world.person("tom", "triage").label(world.repo, issue, "patchwright")
+    world.person("ann").comment(world.repo, issue, "/patchwright fix look at the cart")
+    await world.work()
+    assert (world.runs(), world.attempts, world.github.pulls(world.repo)) == (1, 0, [])
+    *answers, found = sorted(world.said(issue), key=lambda text: "Introduced by" in text)
+    assert len(answers) == 2
+    assert all("I am looking for the commit that broke this" in text for text in answers)
+    assert "Introduced by" in found
+    world.person("ann").comment(world.repo, issue, "/patchwright fix look at the cart")
+    await world.work()
+    assert (world.runs(), world.run().outcome) == (2, "proven")
+
+
 # Others who are at the issue
 
 

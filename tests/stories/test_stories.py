@@ -33,6 +33,7 @@ REPRESENTATIVE = {
     "which-commit-since-a-tag-broke-it": 0,
     "no-such-commit-to-bisect-from": 4,
     "bisect-by-somebody-who-may-not": 0,
+    "asked-for-a-fix-while-the-commit-is-looked-for": 2,
     "webhooks-twice-and-backwards": 6,
 }
 """Stories that are told with the tests, and the act that a crash follows."""

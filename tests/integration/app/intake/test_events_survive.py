@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from agent.journal.events import ReproductionDeclared
 from app.intake import handlers
 from app.runs.results import StepJson
 from app.storage.outage import retry_while_unavailable
 from app.storage.store import SqlStore
+from tests.support.github import payloads
 from tests.support.github.payloads import STOP
 from tests.support.runs.lifecycle import start
+from tests.support.runs.stored import trigger
 from tests.support.runs.world import RunWorld
 
 
@@ -42,6 +45,29 @@ def test_a_stop_outlasts_an_outage_of_github(world: RunWorld, away: int) -> None
     asyncio.run(handlers.handle_event(services, "a1", step))
     assert world.store.stop_reason(run_id)
     assert services.inbox.open_events() == []
+
+
+def test_a_search_takes_hints_until_its_reproduction_is_written(world: RunWorld) -> None:
+    asked = trigger().model_copy(update={"by": "command", "goal": "culprit"})
+    run_id = world.store.accept("d1", "issue_comment", asked, model="seeded").run_id
+
+    def answered(event_id: str, comment: int) -> list[str]:
+        services = world.services()
+        said = payloads.comment("/patchwright hint the cart").model_copy(
+            update={"comment_id": comment}
+        )
+        services.inbox.keep(event_id, "issue_comment", said)
+        asyncio.run(handlers.handle_event(services, event_id, step))
+        with world.forge.world() as forge:
+            return list(forge["comments"].values())
+
+    assert answered("a1", 1) == []
+    assert [hint.text for hint in world.store.hints(run_id)] == ["the cart"]
+    shown = ReproductionDeclared(command="false", expected_failure="", observed="", accepted=True)
+    world.store.append(run_id, [shown])
+    (said,) = answered("a2", 2)
+    assert "reads no hints" in said
+    assert len(world.store.hints(run_id)) == 1
 
 
 def test_a_stop_outlasts_an_outage_of_the_database(
