@@ -31,6 +31,10 @@ def url(postgresql_database: str) -> str:
 
 
 test_events = checks.test_events_come_back_as_they_were_and_in_order
+test_newest_events = (
+    checks.test_the_newest_events_of_some_types_are_read_and_no_text_is_taken_for_one
+)
+test_logs_of_an_issue = checks.test_what_an_issues_other_runs_kept_is_found
 test_unknown = checks.test_an_unknown_run_is_refused
 test_lease = checks.test_who_lost_the_lease_can_write_nothing
 test_gaps = checks.test_a_failed_append_leaves_no_gap
@@ -54,6 +58,7 @@ test_same_change = (
 test_proofs_of_a_day = proof_checks.test_a_day_is_counted
 test_burials = lease_checks.test_after_an_outage_only_the_work_of_those_that_left_is_taken
 test_pruning = pruning_checks.test_what_is_over_for_long_goes_and_what_is_open_stays
+test_pruned_checks = pruning_checks.test_what_is_counted_of_a_check_goes_with_the_check
 test_batches = pruning_checks.test_many_rows_go_in_small_transactions
 test_processes = checks.test_several_processes_append_without_gaps
 

@@ -31,6 +31,35 @@ def test_events_come_back_as_they_were_and_in_order(store: SqlStore) -> None:
     assert store.append(run_id, []) == ()
 
 
+def test_the_newest_events_of_some_types_are_read_and_no_text_is_taken_for_one(
+    store: SqlStore,
+) -> None:
+    run_id = start(store)
+    posing = ToolFinished(call_id="c", name="b", status="ok", output='{"type":"run_phase"}')
+    phases = [RunPhase(phase=f"{number}") for number in range(4)]
+    ended = RunEnded(outcome="failed")
+    store.append(run_id, [*phases[:2], posing, *phases[2:], ended])
+    assert store.newest_of(run_id, ["run_phase"], 3) == phases[1:]
+    assert store.newest_of(run_id, ["run_phase", "run_ended"], 2) == [phases[3], ended]
+    assert store.newest_of("nope", ["run_phase"], 3) == []
+
+
+def test_what_an_issues_other_runs_kept_is_found(store: SqlStore) -> None:
+    def kept(delivery: str, number: int, log: str) -> str:
+        run_id = start(store, delivery, number)
+        lease = store.claim(run_id, "w")
+        lease.put_log(run_id, log, delivery.encode())
+        lease.finish(run_id, RunEnded(outcome="stopped", attempt=0))
+        return run_id
+
+    for delivery, number, log in (("a", 7, "l"), ("b", 8, "l"), ("c", 7, "m"), ("d", 7, "l")):
+        kept(delivery, number, log)
+    own, place = kept("e", 7, "l"), trigger(7).repository_id
+    assert store.logs_of_issue(place, 7, "l", 9, but=own) == [b"d", b"a"]
+    assert store.logs_of_issue(place, 7, "l", 1, but=own) == [b"d"]
+    assert store.logs_of_issue(place + 1, 7, "l", 9, but=own) == []
+
+
 def test_an_unknown_run_is_refused(store: SqlStore) -> None:
     for act in (
         lambda: store.append("nope", [RunPhase(phase="x")]),
