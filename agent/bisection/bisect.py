@@ -6,6 +6,7 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -42,6 +43,10 @@ class Past(Protocol):
     @property
     def places(self) -> int:
         """How many commits may be tried side by side now, at least 1."""
+        ...
+
+    def turn(self) -> AbstractAsyncContextManager[object]:
+        """A commit is opened within it; it may have to be waited for, as others search, too."""
         ...
 
     async def open(self, commit: str) -> Sandbox:
@@ -81,13 +86,16 @@ async def find_culprit(
     Raises `EngineUnavailable`.
     """
     begun = time.monotonic()
-    files = {frame.path for frame in in_tree(frames(declared.observed), await _paths(past))}
+    async with past.turn():
+        paths = await _paths(past)
+    files = {frame.path for frame in in_tree(frames(declared.observed), paths)}
     likely = await past.touching(files - set(declared.files)) if files else ()
     search = Search(past.commits, likely, good_is_known=bool(good))
     trials: list[Trial] = list(known)
 
     async def try_one(commit: str) -> None:
-        trial = await _try(past, commit, declared, limits)
+        async with past.turn():
+            trial = await _try(past, commit, declared, limits)
         trials.append(trial)
         on_trial(trial)
 

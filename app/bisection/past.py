@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Collection, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from pathlib import Path
 
 from agent.bisection.bisect import CannotRun
@@ -46,6 +47,10 @@ class MirrorPast:
     def places(self) -> int:
         """How many commits may be tried side by side, as was asked."""
         return self._places
+
+    def turn(self) -> AbstractAsyncContextManager[object]:
+        """Nobody else searches."""
+        return nullcontext()
 
     async def open(self, commit: str) -> Sandbox:
         """A fresh sandbox with a commit's tree, in the environment that its own files ask for.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -72,6 +73,9 @@ class Services:
     ending: threading.Event = field(default_factory=threading.Event)
     """The engine is stopping: errors in a run from now on come from that, not from the run."""
 
+    commit_trials: asyncio.Semaphore = field(init=False, repr=False)
+    """Held while a commit is tried."""
+
     def model(self, run_id: str, seed: int, waiting: OnWaiting) -> Model:
         """The model of an attempt, under the operators' hand."""
 
@@ -94,6 +98,11 @@ class Services:
         if self.read_config is not None:
             return await self.read_config(forge)
         return effective_config(self.settings, RepoConfig())
+
+    def __post_init__(self) -> None:
+        """One bound for all searches: several at once would each take all places."""
+        bound = asyncio.Semaphore(self.settings.bisect_sandboxes)
+        object.__setattr__(self, "commit_trials", bound)
 
     @property
     def inbox(self) -> Inbox:

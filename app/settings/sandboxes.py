@@ -58,9 +58,9 @@ class SandboxSettings(BaseSettings):
         2,
         ge=1,
         le=16,
-        description="Commits that a search for the one that broke something tries at the same "
-        "time, each in its own sandbox, as far as the worker has places free beside its other "
-        "runs; 1: one after another.",
+        description="Commits that a worker tries at the same time, each in its own sandbox, in "
+        "search of the one that broke something, as far as it has places free beside its other "
+        "runs; all searches share them. 1: one after another.",
     )
 
     @field_validator("docker_url")

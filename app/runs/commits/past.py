@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Collection, Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 from agent.bisection.bisect import CannotRun
@@ -54,6 +55,10 @@ class RunPast:
         settings = self._run.services.settings
         others = self._run.store.running_at(settings.executor) - 1
         return max(1, min(settings.bisect_sandboxes, settings.worker_concurrency - others))
+
+    def turn(self) -> AbstractAsyncContextManager[object]:
+        """One of the setting's places, which all searches of this process share."""
+        return self._run.services.commit_trials
 
     async def open(self, commit: str) -> Sandbox:
         """A fresh sandbox with a commit's tree. Raises `CannotRun`, `SandboxError`."""

@@ -4,6 +4,7 @@ import io
 import subprocess
 import tarfile
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -106,6 +107,9 @@ class GitPast:
             self._mirror, git(folder, "rev-parse", "main"), 2000
         )
         self.places = 1
+
+    def turn(self) -> AbstractAsyncContextManager[object]:
+        return nullcontext()
 
     async def open(self, commit: str) -> Sandbox:
         if self._broken(commit):

@@ -3,7 +3,8 @@
 import asyncio
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from agent.bisection.bisect import BisectLimits, find_culprit
 from agent.bisection.records import Trial
 from sandbox.errors import EngineUnavailable, SandboxGone
+from sandbox.protocol import Sandbox
 from tests.doubles.local_sandbox import LocalSandbox
 from tests.support.agent.histories import BAD, GOOD, REPRODUCTION, GitPast, History
 
@@ -192,6 +194,34 @@ async def test_side_by_side_it_is_the_same_answer(tmp_path: Path) -> None:
     past.places = 3
     found = await find_culprit(past, REPRODUCTION, on_trial=seen.append)
     assert found.culprit == ids[culprit] and tuple(seen) == found.trials
+
+
+async def test_each_commit_is_tried_in_its_turn(tmp_path: Path) -> None:
+    history = History()
+    straight(history)
+    history.write(tmp_path / "work")
+    held: list[int] = []
+
+    class Counting(GitPast):
+        at_once = 0
+
+        @asynccontextmanager
+        async def turn(self) -> AsyncIterator[None]:
+            async with one:
+                self.at_once += 1
+                yield
+                self.at_once -= 1
+
+        async def open(self, commit: str) -> Sandbox:
+            held.append(self.at_once)
+            return await super().open(commit)
+
+    one = asyncio.Semaphore(1)
+    past = Counting(tmp_path / "work")
+    past.places = 3
+    found = await find_culprit(past, REPRODUCTION)
+    assert found.finding == "found"
+    assert set(held) == {1}
 
 
 async def test_an_error_at_one_commit_leaves_no_sandbox_of_another_open(tmp_path: Path) -> None:

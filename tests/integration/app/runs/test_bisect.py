@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +241,30 @@ async def test_a_search_takes_only_places_that_no_other_run_has(tmp_path: Path) 
     assert past.places == 3
     world.store.claim(at_work(world, 5).record.id, "another worker")
     assert past.places == 3
+
+
+async def test_searches_share_the_places(tmp_path: Path) -> None:
+    world = RunWorld(tmp_path, worker_concurrency=4, bisect_sandboxes=2)
+    services = world.services()
+    first, second = (at_work(world, number) for number in (1, 2))
+    pasts = [await past_of_main(replace(run, services=services), world) for run in (first, second)]
+    assert [past.places for past in pasts] == [2, 2]
+    tried: list[int] = []
+    let_go = asyncio.Event()
+
+    async def one(number: int) -> None:
+        async with pasts[number % 2].turn():
+            tried.append(number)
+            await let_go.wait()
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(4):
+            group.create_task(one(number))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert len(tried) == 2
+        let_go.set()
+    assert sorted(tried) == [0, 1, 2, 3]
 
 
 async def test_a_set_up_that_fails_leaves_no_tree_behind(tmp_path: Path) -> None:
