@@ -41,9 +41,10 @@ class PodMachine:
             self._streams[exec_id] = stream
             return await Shell.start(stream, exec_id, prelude)
         except (SandboxError, ShellDied) as error:
+            # Of a pod that has just died an API server may know no more than 500: its state does.
+            await self._check_alive_for_a_while()
             if isinstance(error, EngineUnavailable):
                 raise SandboxGone(str(error)) from None
-            await self._check_alive_for_a_while()
             if isinstance(error, SandboxError):
                 raise
             raise SandboxError(f"The sandbox could not start a shell: {error}") from error

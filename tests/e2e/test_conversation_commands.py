@@ -15,6 +15,7 @@ from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.server import GithubServer
 from tests.doubles.sglang.turns import Call, Policy, Request, Say
 from tests.e2e.conversation_world import REPAIR, REPO, REPRODUCE, Story
+from tests.support.long import few
 
 
 def looking_until(word: str) -> Policy:
@@ -117,7 +118,7 @@ def test_answers_come_in_the_order_in_which_was_asked(
     assert "no active run" in third
 
 
-@pytest.mark.parametrize("how", ["mention", "assignment"])
+@pytest.mark.parametrize("how", few(["assignment", "mention"], 1))
 def test_other_ways_to_begin(
     github_server: GithubServer, github_world: GithubWorld, tmp_path: Path, how: str
 ) -> None:

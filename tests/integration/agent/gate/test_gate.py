@@ -69,6 +69,7 @@ async def test_a_hunk_that_nothing_needs_is_kept_and_named(judged: Judged) -> No
     ]
 
 
+@pytest.mark.long
 async def test_a_hunk_that_nothing_needs_is_dropped_where_the_policy_asks_for_it(
     judged: Judged,
 ) -> None:
@@ -302,6 +303,7 @@ async def test_a_documented_example_and_variants_are_part_of_the_proof(judged: J
     assert f"{strength.told_apart} of {strength.tried} variants" in checks["strength"].detail
 
 
+@pytest.mark.long
 async def test_an_example_edited_along_with_a_wrong_patch_does_not_help_it(judged: Judged) -> None:
     wrong = MEAN.replace("rows[1:]", "rows[-2:]").replace("    700", "    600")
     changes = {"shop/stats.py": wrong}

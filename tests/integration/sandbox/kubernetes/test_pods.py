@@ -77,7 +77,7 @@ async def test_a_dead_pod_is_reported_and_can_be_swept(
     with pytest.raises(SandboxGone, match="exit 137"):
         await running
     for call in (boxes[0].run("true"), boxes[0].read("README.md"), boxes[0].restore(kept)):
-        with pytest.raises(SandboxGone):
+        with pytest.raises(SandboxGone, match="exit 137"):
             await call
     assert await kubernetes.attach(boxes[0].id) is None
     again = await kubernetes.attach(boxes[1].id)

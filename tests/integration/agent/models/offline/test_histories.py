@@ -31,6 +31,7 @@ async def test_the_hunk_that_broke_it_is_undone_and_the_rest_stays(regression: R
 
 @pytest.mark.docker
 @pytest.mark.slow
+@pytest.mark.long
 async def test_a_history_is_searched_in_containers() -> None:
     async with sandboxes("docker") as open_with:
         repair = await repair_regression(MOVED_SLUGS, open_with, history=True)

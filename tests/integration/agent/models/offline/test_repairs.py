@@ -40,8 +40,8 @@ async def test_one_repair_through_the_loop_and_its_conversation_had_again() -> N
         assert turn.tool_calls == messages[at].tool_calls
 
 
-IN_SUITE = ("connection_pool", "exchange_desk", "recent_cache")
-"""Both parts, and one that cannot be repaired; the others take ten minutes."""
+IN_SUITE = ("exchange_desk", "connection_pool", "recent_cache")
+"""One of the suite, and the others of the long tests; all take ten minutes."""
 ALL = os.environ.get("PATCHWRIGHT_CHECK_REPAIRS", "")
 """`make check-repairs` sets it."""
 IN_CONTAINERS = ("headline_slugs", "shared_basket", "header_parser")
@@ -66,7 +66,7 @@ async def holds_or_says_why_not(name: str, sandbox: str) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
-    "name", [c.name for c in cases() if c.name not in IN_CONTAINERS] if ALL else few(IN_SUITE, 2)
+    "name", [c.name for c in cases() if c.name not in IN_CONTAINERS] if ALL else few(IN_SUITE, 1)
 )
 async def test_the_set(name: str) -> None:
     await holds_or_says_why_not(name, "local")
