@@ -80,11 +80,11 @@ async def the_rest(story: Story, number: int) -> None:
     await forge.file("README.md")
     await forge.file(".github/patchwright.yml", repository="acme/.github")
     await forge.add_labels(number, ["patchwright"])
-    await forge.request_reviewers(number, ["ann"], ["team"])
+    await forge.request_reviewers(number, ["max"], ["team"])
     await forge.changed_paths(number)
     await forge.open_pulls(10)
     await forge.commit_author(head)
-    assert [await forge.is_collaborator(name) for name in ("ann", "nobody-here")] == [True, False]
+    assert [await forge.is_collaborator(name) for name in ("max", "nobody-here")] == [True, False]
     for state in ("in_progress", "completed"):
         done = state == "completed"
         report = CheckReport(
