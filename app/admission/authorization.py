@@ -82,8 +82,8 @@ def _is_for_bots(event: WebhookEvent) -> bool:
 
 
 def is_ours(login: str, name: str) -> bool:
-    """Whether a login is the App's own account."""
-    return login.casefold() in (name.casefold(), f"{name}[bot]".casefold())
+    """Whether a login is the App's own account: GitHub lets no person's name end so."""
+    return login.casefold() == f"{name}[bot]".casefold()
 
 
 def is_bot(login: str) -> bool:

@@ -118,7 +118,7 @@ async def _label_refused(context: EventContext, event: PullChanged) -> str:
 async def _automatic(context: EventContext, pull: Pull, known: Iterable[Proof]) -> AskedBy | None:
     """What has this pull request proven that nobody asks for just now; None: nothing."""
     services, rules = context.services, context.config.prove
-    if pull.author_is_bot and authorization.is_ours(pull.author, services.settings.github_app_slug):
+    if authorization.is_ours(pull.author, services.settings.github_app_slug):
         return None  # it carries its proof
     labels = (services.settings.prove_label, *rules.labels)
     has_label = any(authorization.is_label(mine, name) for mine in pull.labels for name in labels)

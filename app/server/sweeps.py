@@ -21,8 +21,8 @@ from sandbox.docker.pool import POOL_RUN
 from sandbox.errors import SandboxError
 from sandbox.kubernetes.engine import KubernetesEngine
 
-KEEP_HISTORIES = timedelta(days=30)
-KEEP_MIRRORS = KEEP_HISTORIES
+KEEP_GIT_DATA = timedelta(days=30)
+"""How long histories and mirrors are kept after their last use."""
 
 _log = logs.get(__name__)
 
@@ -69,7 +69,7 @@ def sweep_histories(settings: Settings, moment: datetime) -> None:
 
     Their repository may be gone; one that is still worked on gets its history again.
     """
-    before = (moment - KEEP_HISTORIES).timestamp()
+    before = (moment - KEEP_GIT_DATA).timestamp()
     for lock in (settings.state_dir / "histories").glob("*/.lock"):
         try:
             if gone := forget_unused(lock.parent, before):
@@ -87,7 +87,7 @@ def sweep_mirrors(settings: Settings, store: SqlStore, moment: datetime) -> None
     """
     busy = store.busy_repositories() | Proofs(store.database).busy_repositories()
     try:
-        before = (moment - KEEP_MIRRORS).timestamp()
+        before = (moment - KEEP_GIT_DATA).timestamp()
         if gone := mirror.forget_unused(settings.state_dir / "mirrors", before, busy):
             _log.info("unused mirrors", deleted=gone)
     except OSError as error:
