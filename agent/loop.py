@@ -99,21 +99,21 @@ async def take_turn(attempt: Attempt, tools: Sequence[ToolSpec]) -> None:
     Raises `ContextTooLong` when nothing is left to cut, and what models do.
     """
     journal, model = attempt.journal, attempt.model
-    if planned := plan_cut(journal.state, model.window):
+    if planned := plan_cut(journal.state, model.window, model.preserves_thinking):
         journal.append(planned)
     started = time.monotonic()
     left_s = attempt.task.budget.wall_s - journal.elapsed_s
     try:
         turn = await within(left_s, model.turn(journal.state.messages, tools))
     except ContextTooLong:
-        forced = plan_cut(journal.state, model.window, force=True)
+        forced = plan_cut(journal.state, model.window, model.preserves_thinking, force=True)
         if forced is None:
             raise
         journal.append(forced)
         return
     if turn is None:
         return
-    journal.append(ModelTurned.of(turn, time.monotonic() - started))
+    journal.append(ModelTurned.of(turn, time.monotonic() - started, model.preserves_thinking))
     if not turn.tool_calls:
         answer_empty_turn(journal, turn.content)
 
@@ -279,12 +279,13 @@ async def control_drift(attempt: Attempt) -> None:
 
 
 def answer_empty_turn(journal: Journal, content: str) -> None:
-    """Ask for a tool call without keeping the turn: keeping it would cost earlier reasoning."""
+    """Ask for a tool call. A turn that was not kept is quoted: keeping it costs thinking."""
     cut_at = journal.state.cut_at
     why = "held no tool call"
     if cut_at is not None:
         why = f"was cut off{at_tokens(cut_at)} before it came to a tool call: think less first"
-    said = f" You had said: {content[:1500]}" if content else ""
+    kept = journal.state.messages[-1].role == "assistant"
+    said = f" You had said: {content[:1500]}" if content and not kept else ""
     text = (
         f"Your last answer {why}. Call a tool; or, if you cannot fix this, answer once more "
         f"without one and say what you know.{said}"

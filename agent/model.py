@@ -77,6 +77,15 @@ class Model(Protocol):
         """Context window in tokens."""
         ...
 
+    @property
+    def preserves_thinking(self) -> bool:
+        """Whether the model sees its thinking of all earlier turns, plain answers' too.
+
+        If not, an answer without tool calls must not stay in the conversation: the thinking
+        before it would be dropped, and with it the server's cached prefix.
+        """
+        ...
+
     async def turn(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Turn:
         """Answer the conversation.
 

@@ -15,6 +15,8 @@ from agent.text.truncate import log_id_of
 
 HIGH_WATER = 0.75
 LOW_WATER = 0.40
+KEEPS_THINKING = 0.60
+"""A cut of a model that preserves its thinking stops here, if outputs alone reach it."""
 KEEP_RECENT = 6
 """So many of the latest tool outputs stay whole as long as anything else can go."""
 SHORTEST_CUT = 160
@@ -23,8 +25,14 @@ ASSUMED_CHARS_PER_TOKEN = 3.0
 """Used only where the server has refused a prompt before it ever counted one."""
 
 
-def plan_cut(state: AttemptState, window: int, *, force: bool = False) -> ContextCut | None:
-    """The cut that is due, or None. `force`: the server has just refused the prompt's length."""
+def plan_cut(
+    state: AttemptState, window: int, preserves_thinking: bool = False, *, force: bool = False
+) -> ContextCut | None:
+    """The cut that is due, or None. `force`: the server has just refused the prompt's length.
+
+    `preserves_thinking`: the model is to see its thinking of all turns, so that a cut takes it
+    only where outputs alone leave the prompt above `KEEPS_THINKING`.
+    """
     if not force and state.prompt_tokens <= HIGH_WATER * window:
         return None
     sizes = [_size(m) for m in state.messages]
@@ -57,6 +65,8 @@ def plan_cut(state: AttemptState, window: int, *, force: bool = False) -> Contex
             left -= sizes[i] - len(text)
 
     stub(old)
+    if preserves_thinking and left <= KEEPS_THINKING * window / per_char:
+        target = left
     for message in state.messages[: recent[0] if recent else 0]:
         if left <= target:
             break

@@ -60,8 +60,9 @@ class ModelTurned(Event):
     kept: bool = True
 
     @classmethod
-    def of(cls, turn: Turn, took_s: float) -> ModelTurned:
-        """The event of a turn; one without a tool call is not kept."""
+    def of(cls, turn: Turn, took_s: float, preserves_thinking: bool = False) -> ModelTurned:
+        """The event of a turn; one without a tool call is kept if that costs no thinking."""
+        answered = turn.finish_reason == "stop" and bool(turn.content.strip())
         return cls(
             reasoning=turn.reasoning,
             content=turn.content,
@@ -70,7 +71,7 @@ class ModelTurned(Event):
             finish_reason=turn.finish_reason,
             warnings=turn.warnings,
             duration_ms=int(took_s * 1000),
-            kept=bool(turn.tool_calls),
+            kept=bool(turn.tool_calls) or (answered and preserves_thinking),
         )
 
 

@@ -178,7 +178,7 @@ class _ServerCheck:
         if kimi_tokens.split_thinking(answer.content) is not None:
             detail = "The model's thinking came inside the content."
             return Finding(name=name, ok=False, detail=detail, fix=flag)
-        if answer.reasoning or not self._profile.kimi_tokens:
+        if answer.reasoning or not self._profile.markup:
             detail = f"{len(answer.reasoning)} characters of reasoning in a field of their own."
             return Finding(name=name, ok=True, detail=detail)
         return Finding(name=name, ok=False, detail="No reasoning came at all.", fix=flag)
@@ -208,7 +208,7 @@ class _ServerCheck:
 
     def _ids(self, first: Answer, second: Answer) -> list[Finding]:
         calls = (*first.calls, *second.calls)
-        if not self._profile.kimi_tokens or not calls:
+        if self._profile.markup != "kimi_k2" or not calls:
             return []
         ids = [call.id for call in calls]
         wanted = [f"functions.{call.name}:{n}" for n, call in enumerate(calls)]

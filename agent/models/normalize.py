@@ -7,7 +7,7 @@ from collections.abc import Container, Sequence
 
 from agent.model import ToolCall, ToolSpec, Turn
 from agent.models import kimi_tokens
-from agent.models.profiles import Profile
+from agent.models.profiles import Markup, Profile
 from agent.models.stream import Answer, AnsweredCall
 from agent.models.written_calls import written_calls
 
@@ -30,12 +30,12 @@ def turn_of(
     Arguments stay as the model wrote them, valid or not. What was fixed is said in `warnings`.
     """
     warnings: list[str] = []
-    if profile.kimi_tokens:
+    if profile.markup == "kimi_k2":
         answer = _without_leaks(answer, profile, tools, warnings)
     if not answer.calls:
         answer = _with_written_calls(answer, profile, tools, warnings)
     named = [_with_name(call, tools, warnings) for call in answer.calls]
-    ids = unique_ids(named, taken, calls_before, profile.kimi_tokens)
+    ids = unique_ids(named, taken, calls_before, profile.markup)
     fixed = [(c.id, new) for c, new in zip(named, ids, strict=True) if c.id and c.id != new]
     if fixed:
         listed = ", ".join(f"{old!r} is now {new!r}" for old, new in fixed[:5])
@@ -130,7 +130,7 @@ def _with_name(call: AnsweredCall, tools: Sequence[ToolSpec], warnings: list[str
 
 
 def unique_ids(
-    calls: Sequence[AnsweredCall], taken: Container[str], calls_before: int, kimi: bool
+    calls: Sequence[AnsweredCall], taken: Container[str], calls_before: int, markup: Markup
 ) -> list[str]:
     """An id for each call: its own where it has the right shape and is new, else a fresh one.
 
@@ -138,19 +138,24 @@ def unique_ids(
     """
     given: list[str] = []
     for position, call in enumerate(calls):
-        fits = KIMI_ID.fullmatch(call.id) if kimi else call.id
+        fits = KIMI_ID.fullmatch(call.id) if markup == "kimi_k2" else call.id
         chosen = call.id
         number = calls_before + position
         if not fits or chosen in taken or chosen in given:
-            chosen = _new_id(call.name, number, kimi)
+            chosen = _new_id(call.name, number, markup)
             while chosen in taken or chosen in given:
                 number += 1
-                chosen = _new_id(call.name, number, kimi)
+                chosen = _new_id(call.name, number, markup)
         given.append(chosen)
     return given
 
 
-def _new_id(name: str, number: int, kimi: bool) -> str:
-    if not kimi:
-        return f"call_{number}"
-    return f"functions.{_NOT_IN_NAMES.sub('_', name) or 'unnamed'}:{number}"
+def _new_id(name: str, number: int, markup: Markup) -> str:
+    known = _NOT_IN_NAMES.sub("_", name) or "unnamed"
+    match markup:
+        case "kimi_k2":
+            return f"functions.{known}:{number}"
+        case "kimi_k3":
+            return f"{known}:{number}"
+        case _:
+            return f"call_{number}"

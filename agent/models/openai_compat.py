@@ -94,6 +94,11 @@ class OpenAICompatModel:
         """Context window in tokens: the profile's, or what the server said if that is less."""
         return self._window
 
+    @property
+    def preserves_thinking(self) -> bool:
+        """Whether the model's template renders all earlier thinking."""
+        return self._profile.reasoning_history == "all"
+
     async def turn(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Turn:
         """Answer the conversation; see `agent.model.Model.turn`.
 

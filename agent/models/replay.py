@@ -88,6 +88,11 @@ class ReplayModel:
         """More tokens than a replay needs."""
         return WINDOW
 
+    @property
+    def preserves_thinking(self) -> bool:
+        """It thinks nothing."""
+        return False
+
     async def turn(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Turn:
         """The next call, from the calls so far and what they gave."""
         exchanges = [(call, restore(result)) for call, result in exchanges_of(messages)]

@@ -39,13 +39,20 @@ class Conversation:
         self._buffer = bytearray()
         self._encoded: list[_Encoded] = []
         self._answers: dict[str, list[str]] = {}
+        self._last_answer = -1
+        """Place of the last assistant message without calls, where thinking up to it is dropped."""
 
     def encode(self, messages: Sequence[Message]) -> bytearray:
         """The messages as JSON, comma-separated, without brackets. Not to be kept or changed.
 
         Only messages after the longest common beginning with the last call are encoded.
         """
-        self._shrink_to(self._common(messages))
+        common = self._common(messages)
+        last_answer = self._last_answer_in(messages)
+        if last_answer != self._last_answer:
+            common = min(common, last_answer + 1, self._last_answer + 1)
+            self._last_answer = last_answer
+        self._shrink_to(common)
         for message in messages[len(self._encoded) :]:
             self._append(message)
         return self._buffer
@@ -55,6 +62,14 @@ class Conversation:
             if known.message is not message and known.message != message:
                 return place
         return min(len(self._encoded), len(messages))
+
+    def _last_answer_in(self, messages: Sequence[Message]) -> int:
+        if self._profile.reasoning_history != "since_last_answer":
+            return -1
+        for place in range(len(messages) - 1, -1, -1):
+            if messages[place].role == "assistant" and not messages[place].tool_calls:
+                return place
+        return -1
 
     def _shrink_to(self, length: int) -> None:
         if length == len(self._encoded):
@@ -92,7 +107,7 @@ class Conversation:
 
     def _sent_ids(self, message: Message) -> list[str]:
         calls = [AnsweredCall(id=c.id, name=c.name) for c in message.tool_calls]
-        sent = unique_ids(calls, self.taken, self.calls, self._profile.kimi_tokens)
+        sent = unique_ids(calls, self.taken, self.calls, self._profile.markup)
         self.calls += len(sent)
         self.taken.update(sent, (call.id for call in calls))
         return sent
@@ -104,10 +119,12 @@ class Conversation:
 
     def _assistant_fields(self, message: Message, sent: Sequence[str]) -> dict[str, Any]:
         fields: dict[str, Any] = {}
-        # With calls the field goes back even when empty: some servers refuse its absence.
-        if message.tool_calls or message.reasoning:
-            reasoning = self._text(message.reasoning)
-            fields.update(dict.fromkeys(self._profile.reasoning_fields, reasoning))
+        if self._profile.reasoning_history != "none":
+            rendered = len(self._encoded) > self._last_answer
+            reasoning = self._text(message.reasoning) if rendered else ""
+            # With calls the field goes back even when empty: some servers refuse its absence.
+            if message.tool_calls or reasoning or self._profile.reasoning_history == "all":
+                fields.update(dict.fromkeys(self._profile.reasoning_fields, reasoning))
         if message.tool_calls:
             fields["tool_calls"] = [
                 {
@@ -123,7 +140,7 @@ class Conversation:
         return fields
 
     def _text(self, text: str) -> str:
-        return guard(text) if self._profile.kimi_tokens else text
+        return guard(text) if self._profile.markup else text
 
 
 def as_object(arguments: str) -> str:
@@ -178,6 +195,11 @@ def body_tail(profile: Profile, max_tokens: int, seed: int | None = None) -> byt
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    chosen = {"temperature": profile.temperature, "top_p": profile.top_p, "seed": seed}
+    chosen = {
+        "temperature": profile.temperature,
+        "top_p": profile.top_p,
+        "reasoning_effort": profile.reasoning_effort or None,
+        "seed": seed,
+    }
     fields.update({name: value for name, value in chosen.items() if value is not None})
     return b"]," + compact_json(fields)[1:]

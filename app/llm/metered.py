@@ -72,6 +72,11 @@ class GovernedModel:
         """Context window in tokens."""
         return self.inner.window
 
+    @property
+    def preserves_thinking(self) -> bool:
+        """Whether the model sees all its earlier thinking."""
+        return self.inner.preserves_thinking
+
     async def turn(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Turn:
         """Answer the conversation."""
         self.shutdown_gate.tool_calls_ended(id(self))

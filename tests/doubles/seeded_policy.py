@@ -42,6 +42,7 @@ class SeededModel:
     """`steps` tool calls, then the fix and `submit`."""
 
     name = "seeded"
+    preserves_thinking = False
 
     def __init__(
         self, seed: int, steps: int, window: int = 1_000_000, slow_commands: bool = True

@@ -78,6 +78,7 @@ class NoModel:
 
     name = "none"
     window = 1
+    preserves_thinking = False
 
     async def close(self) -> None:
         """Nothing is open."""

@@ -56,6 +56,11 @@ class OfflineModel:
         """Context window in tokens."""
         return WINDOW
 
+    @property
+    def preserves_thinking(self) -> bool:
+        """It thinks nothing."""
+        return False
+
     async def turn(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Turn:
         """Answer the conversation.
 

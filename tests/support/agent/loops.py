@@ -97,7 +97,8 @@ class Speaking:
     name = "speaking"
     window = 100_000
 
-    def __init__(self, *turns: Turn) -> None:
+    def __init__(self, *turns: Turn, preserves_thinking: bool = False) -> None:
+        self.preserves_thinking = preserves_thinking
         self._turns = list(turns)
 
     async def turn(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Turn:

@@ -43,6 +43,20 @@ async def test_a_stop_ends_the_first_run_of_the_tests_too():
     await sandbox.really_close()
 
 
+@pytest.mark.parametrize("preserves", [False, True])
+async def test_an_answer_without_a_call_stays_only_where_no_thinking_is_lost(preserves: bool):
+    cut_off = Turn(content="So far", reasoning="r", finish_reason="length")
+    answers = (Turn(content="I ask back.", reasoning="Why?"), cut_off, Turn(content="I know."))
+    model = Speaking(*answers, preserves_thinking=preserves)
+    state = await run(model, MemoryStore(), a_task(), memory_sandbox())
+    assert state.outcome == "diagnosis"
+    kept = [(m.content, m.reasoning) for m in model.seen if m.role == "assistant"]
+    assert kept == ([("I ask back.", "Why?")] if preserves else [])
+    notes = " ".join(m.content for m in model.seen if m.role == "user")
+    assert ("You had said: I ask back." in notes) is not preserves
+    assert "You had said: So far" in notes
+
+
 async def test_a_run_that_was_stopped_while_it_waited_opens_no_sandbox():
     store = MemoryStore()
     store.stopped.add("r1")

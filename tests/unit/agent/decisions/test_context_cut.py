@@ -88,6 +88,19 @@ def test_reasoning_goes_only_when_outputs_are_not_enough():
     assert plan_cut(conversation(25), WINDOW).blanked == ()
 
 
+def test_thinking_that_is_preserved_goes_only_where_outputs_leave_too_much():
+    state = conversation(30, size=900, reasoning="r" * 500)
+    assert plan_cut(state, WINDOW).blanked
+    planned = plan_cut(state, WINDOW, preserves_thinking=True)
+    assert planned is not None
+    assert not planned.blanked
+    after = sum(len(m.content) + len(m.reasoning) for m in step(state, planned).messages)
+    before = sum(len(m.content) + len(m.reasoning) for m in state.messages)
+    assert after / before * state.prompt_tokens <= 0.65 * WINDOW
+    mostly_thinking = conversation(30, size=50, reasoning="r" * 1500)
+    assert plan_cut(mostly_thinking, WINDOW, preserves_thinking=True).blanked
+
+
 def test_a_forced_cut_reaches_recent_outputs_but_never_the_last():
     state = conversation(5, size=20_000)
     planned = plan_cut(state, WINDOW, force=True)

@@ -90,14 +90,36 @@ def test_load_counts_requests_but_not_finished_runs() -> None:
 
 def test_profiles_by_name() -> None:
     assert profile_named("k2-thinking") is PROFILES["k2-thinking"]
-    assert set(PROFILES) == {
-        "k2-thinking", "k2-thinking-nim", "vllm", "ktransformers", "moonshot", "llama-cpp",
-        "generic",
+    assert {p.model for p in PROFILES.values() if p.server == "sglang"} == {
+        "moonshotai/Kimi-K2-Thinking", "moonshotai/Kimi-K2.5", "moonshotai/Kimi-K2.6",
+        "moonshotai/Kimi-K2.7-Code", "moonshotai/Kimi-K3",
     }  # fmt: skip
     assert all(p.name == name for name, p in PROFILES.items())
     assert all(p.max_output_tokens >= p.min_output_tokens for p in PROFILES.values())
     with pytest.raises(BadProfile, match="known are: generic, k2-thinking"):
         profile_named("gpt")
+
+
+@pytest.mark.parametrize("name", sorted(PROFILES))
+def test_a_profile_fits_its_model(name: str) -> None:
+    profile = PROFILES[name]
+    k3, preserving = "K3" in profile.model.upper(), ("K2.6", "K2.7", "K3")
+    if "K2" in profile.model.upper() or k3:
+        assert profile.markup == ("kimi_k3" if k3 else "kimi_k2")
+        assert profile.sees_images == ("thinking" not in profile.model.lower())
+        preserves = any(model in profile.model.upper() for model in preserving)
+        assert profile.reasoning_history == ("all" if preserves else "since_last_answer")
+        assert bool(profile.reasoning_efforts) == k3
+    if profile.server in ("sglang", "vllm", "ktransformers"):
+        parser = f"-parser {profile.markup}"
+        assert parser in profile.flags.tool_calls
+        assert parser in profile.flags.reasoning
+
+
+def test_an_effort_that_the_model_does_not_know_is_refused() -> None:
+    assert profile_named("x", {"x": {"base": "k3", "reasoning_effort": "low"}})
+    with pytest.raises(BadProfile, match="'medium': known are low, high, max"):
+        profile_named("x", {"x": {"base": "k3", "reasoning_effort": "medium"}})
 
 
 def test_a_profile_of_the_users_own() -> None:

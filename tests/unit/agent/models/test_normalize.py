@@ -126,12 +126,12 @@ def call(call_id: str, name: str = "bash") -> AnsweredCall:
 
 def test_ids_of_the_right_shape_stay() -> None:
     calls = [call("functions.bash:4"), call("functions.bash:5")]
-    assert unique_ids(calls, set(), 4, kimi=True) == ["functions.bash:4", "functions.bash:5"]
+    assert unique_ids(calls, set(), 4, markup="kimi_k2") == ["functions.bash:4", "functions.bash:5"]
 
 
 def test_other_ids_count_on() -> None:
     calls = [call("call_x"), call(""), call("3"), call("functions.bash:4")]
-    assert unique_ids(calls, {"functions.bash:6"}, 4, kimi=True) == [
+    assert unique_ids(calls, {"functions.bash:6"}, 4, markup="kimi_k2") == [
         "functions.bash:4",
         "functions.bash:5",
         "functions.bash:7",
@@ -140,13 +140,13 @@ def test_other_ids_count_on() -> None:
 
 
 def test_a_name_with_characters_that_ids_cannot_contain() -> None:
-    (made,) = unique_ids([call("", "rm -rf /")], set(), 0, kimi=True)
+    (made,) = unique_ids([call("", "rm -rf /")], set(), 0, markup="kimi_k2")
     assert made == "functions.rm_-rf_:0"
 
 
 def test_other_servers_ids_are_kept_unless_used_twice() -> None:
     calls = [call("call_x"), call("call_x"), call("")]
-    assert unique_ids(calls, set(), 0, kimi=False) == ["call_x", "call_1", "call_2"]
+    assert unique_ids(calls, set(), 0, markup="") == ["call_x", "call_1", "call_2"]
 
 
 def test_emptiness() -> None:

@@ -97,6 +97,58 @@ def test_reasoning_goes_back_with_every_call(profile: str, fields: set[str]) -> 
     assert not fields & set(sent[0])
 
 
+def plain(reasoning: str) -> Message:
+    return Message(role="assistant", content="So it is.", reasoning=reasoning)
+
+
+HISTORY = (
+    USER,
+    asks("bash:0", reasoning="first"),
+    result("bash:0"),
+    plain("second"),
+    USER,
+    asks("bash:1", reasoning="third"),
+    result("bash:1"),
+    plain(""),
+)
+
+
+@pytest.mark.parametrize(
+    ("history", "before", "after"),
+    [
+        ("since_last_answer", ["", None, "third"], ["", None, "", None]),
+        ("all", ["first", "second", "third"], ["first", "second", "third", ""]),
+        ("none", [None] * 3, [None] * 4),
+    ],
+)
+def test_what_the_template_renders_of_thinking_is_what_is_sent(
+    history: str, before: list[str | None], after: list[str | None]
+) -> None:
+    profile = K2.model_copy(update={"reasoning_history": history})
+
+    def thinking(messages: Sequence[Message], conversation: Conversation) -> list[str | None]:
+        sent = decoded(conversation, messages)
+        return [m.get("reasoning_content") for m in sent if m["role"] == "assistant"]
+
+    grown = Conversation(profile)
+    assert thinking(HISTORY[:7], grown) == before
+    assert thinking(HISTORY, grown) == after
+    assert thinking(HISTORY[:7], grown) == before
+    assert thinking(HISTORY, Conversation(profile)) == after
+
+
+def test_thinking_switches_and_effort_are_in_the_request() -> None:
+    def fields(name: str, **update: object) -> dict[str, object]:
+        profile = PROFILES[name].model_copy(update=update)
+        return dict(json.loads(b'{"messages":[' + body_tail(profile, 5)))
+
+    assert fields("k2.6")["chat_template_kwargs"] == {"preserve_thinking": True}
+    assert fields("k2.6-moonshot")["thinking"] == {"type": "enabled", "keep": "all"}
+    assert "temperature" not in fields("k3-moonshot")
+    assert "reasoning_effort" not in fields("k3")
+    assert fields("k3", reasoning_effort="low")["reasoning_effort"] == "low"
+
+
 def test_foreign_and_double_ids_are_renamed_with_their_results() -> None:
     messages = [
         USER,

@@ -298,4 +298,4 @@ def test_profiles_differ_in_what_they_fix() -> None:
     assert fixed.tool_calls
     assert isinstance(plain := outcome(data, [], "generic"), Turn)
     assert plain.content == raw
-    assert K2_THINKING.kimi_tokens
+    assert K2_THINKING.markup == "kimi_k2"

@@ -31,7 +31,7 @@ def test_a_profile_of_ones_own_comes_from_the_environment(monkeypatch: pytest.Mo
     monkeypatch.setenv(f"{PREFIX}MODEL_OVERRIDES", '{"temperature": 0.5}')
     profile = profile_of(load())
     assert (profile.name, profile.model, profile.window) == ("mine", "k2", 128_000)
-    assert (profile.temperature, profile.kimi_tokens) == (0.5, True)
+    assert (profile.temperature, profile.markup) == (0.5, "kimi_k2")
 
 
 @pytest.mark.parametrize(
