@@ -44,10 +44,11 @@ not to be had or refuses something."""
 _PIP_SAYS = "/tmp/patchwright-pip-says"  # noqa: S108 - in the sandbox, gone after set-up
 _NO_OWN_INDEX = (
     f"[ -e {_PIP_SAYS} ] || {VENV}/bin/python3 -m pip config list >{_PIP_SAYS} 2>/dev/null; "
-    f"! grep -Eiq '(index-url|find-links|no-index|constraint)=' {_PIP_SAYS}"
+    f'! grep -Eiq "(index-url|find-links|constraint)=|no-index=\'[^0]" {_PIP_SAYS}'
 )
 """uv reads no configuration of pip (https://docs.astral.sh/uv/pip/compatibility/): where an image
-or a Dockerfile names an index of its own, uv would ask PyPI for packages that are only there."""
+or a Dockerfile names an index of its own, uv would ask PyPI for packages that are only there.
+`PIP_NO_INDEX=0`, which a set-up on a prepared image has, names none."""
 MAKE_VENV = Step(f"[ -x {VENV}/bin/python3 ] || python3 -m venv {VENV}", shared=True)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.environment.compiled import ONLINE
 from sandbox.environment.python import steps
 from sandbox.environment.records import LOCKED, PREFIX, Resolution
 
@@ -122,7 +123,9 @@ def test_uv_is_tried_before_pip_and_what_serves_all_repositories_is_apart() -> N
         (":env:.cert='/etc/ca.pem'\nglobal.timeout='60'\n", "uv"),
         ("global.index-url='https://pypi.internal/simple'\n", "pip"),
         (":env:.extra-index-url='https://pypi.internal/simple'\n", "pip"),
-        (":env:.no-index='1'\n:env:.find-links='/wheels'\n", "pip"),
+        (f":env:.no-index='{dict(ONLINE)['PIP_NO_INDEX']}'\n", "uv"),
+        (":env:.no-index='1'\n", "pip"),
+        (":env:.find-links='/wheels'\n", "pip"),
         ("install.constraint='/etc/constraints.txt'\n", "pip"),
     ],
 )
