@@ -31,7 +31,7 @@ from agent.journal.events import (
     ToolStarted,
     TreeRestored,
 )
-from agent.journal.state import AttemptState
+from agent.journal.state import AttemptState, ending_with_best
 from agent.journal.writer import Journal
 from agent.model import Model, ToolCall, ToolSpec
 from agent.snapshots import keep_change, restore_tree
@@ -227,9 +227,8 @@ def needs_person(state: AttemptState) -> bool:
 def end_attempt(journal: Journal, outcome: Outcome, diagnosis: str) -> AttemptState:
     """Record the end, once. A patch that passed its reproduction is not lost: it is a draft."""
     if journal.state.outcome is None:
-        best = outcome == "diagnosis" and journal.state.best is not None
-        ended = AttemptEnded(outcome=outcome, diagnosis=diagnosis, best_of_several=best)
-        journal.append(ended.model_copy(update={"outcome": "draft"}) if best else ended)
+        best = ending_with_best(journal.state, diagnosis) if outcome == "diagnosis" else None
+        journal.append(best or AttemptEnded(outcome=outcome, diagnosis=diagnosis))
     return journal.state
 
 

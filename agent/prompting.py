@@ -8,10 +8,13 @@ from importlib import resources
 
 from jinja2 import Environment, StrictUndefined
 
-from agent.task import Task
+from agent.style.habits import habit_sentence
+from agent.task import ProjectRules, RuleDocument, Task
 from agent.text.control_tokens import neutralise
 from agent.text.visible import without_hidden
 
+RULES_CHARS = 30_000
+"""Most characters of a project's own rules in a prompt."""
 _FOLDER = resources.files("prompts")
 _JINJA = Environment(
     undefined=StrictUndefined,
@@ -81,14 +84,57 @@ def task_prompt(task: Task, test_command: str, tree: str) -> str:
         history_commits=task.history_commits,
         history_is_cut=task.history_is_cut,
     )
-    if not task.related:
-        return assignment
-    related = [
-        {name: _as_seen(value) for name, value in work.model_dump().items()}
-        for work in task.related
-    ]
-    known = _JINJA.from_string(_read("related.md.j2")).render(mark=mark, related=related)
-    return f"{assignment}\n\n{known}"
+    parts = [assignment]
+    if task.rules is not None and (task.rules.documents or task.rules.habits):
+        parts.append(_rules(task.rules, mark))
+    if task.related:
+        related = [
+            {name: _as_seen(value) for name, value in work.model_dump().items()}
+            for work in task.related
+        ]
+        known = _JINJA.from_string(_read("related.md.j2"))
+        parts.append(known.render(mark=mark, related=related))
+    return "\n\n".join(parts)
+
+
+def _rules(rules: ProjectRules, mark: str) -> str:
+    shown, more = shown_documents(rules)
+    return _JINJA.from_string(_read("rules.md.j2")).render(
+        mark=mark,
+        documents=[
+            {
+                "path": _as_seen(document.path).replace('"', "'"),
+                "text": _as_seen(document.text),
+                "is_cut": document.is_cut,
+                "commands_only": document.commands_only,
+            }
+            for document in shown
+        ],
+        more=[_as_seen(document.path) for document in more],
+        habits=[_as_seen(habit_sentence(habit)) for habit in rules.habits],
+    )
+
+
+def shown_documents(
+    rules: ProjectRules,
+) -> tuple[tuple[RuleDocument, ...], tuple[RuleDocument, ...]]:
+    """The documents that a prompt holds, and those that it only names.
+
+    Those of the whole repository come first, then those of the folders of files that the issue
+    names, the nearest to one first, as long as there is room.
+    """
+
+    def distance(document: RuleDocument) -> tuple[int, int]:
+        near = any(path.startswith(f"{document.folder}/") for path in rules.near)
+        return (0 if not document.folder else 1 if near else 2, -document.folder.count("/"))
+
+    ordered = sorted(rules.documents, key=distance)
+    shown, room = [], RULES_CHARS
+    for document in ordered:
+        if distance(document)[0] < 2 and len(document.text) <= room:
+            shown.append(document)
+            room -= len(document.text)
+    return tuple(shown), tuple(document for document in ordered if document not in shown)
 
 
 def _as_seen(text: str) -> str:

@@ -89,6 +89,7 @@ async def debug(
             attempt=attempt,
             earlier=state.submissions,
             kept_base=task.kept_base,
+            rules=task.rules,
             at_once=task.gate_at_once,
         )
 

@@ -103,6 +103,46 @@ class RelatedWork(Record):
     detail: str = ""
 
 
+class RuleDocument(Record):
+    """A file in which a project's maintainers say how to work on it, from its default branch."""
+
+    path: str
+    text: str
+    """Cut to a bound; no more than data, whoever wrote it."""
+    is_cut: bool = False
+    commands_only: bool = False
+    """Whether only its commands matter: it is for people, and long."""
+
+    @property
+    def folder(self) -> str:
+        """The folder that it is about; empty: the whole repository."""
+        parent = self.path.rpartition("/")[0]
+        return "" if parent in (".github", "docs") else parent
+
+
+class Habit(Record):
+    """What a project's own recent fixes nearly always touch besides source, counted by the host."""
+
+    kind: Literal["changelog", "changelog entry", "docs"]
+    """`changelog entry`: a new file in a folder, for each change."""
+    paths: tuple[str, ...]
+    """The files; of entries, or of documents, the folder, which ends with `/`."""
+    touched: int
+    """How many of the last fixes did."""
+    of: int
+    example: str = ""
+    """An entry that such a fix added, or the document that it touched."""
+
+
+class ProjectRules(Record):
+    """What is known of how a project wants changes made."""
+
+    documents: tuple[RuleDocument, ...] = ()
+    habits: tuple[Habit, ...] = ()
+    near: tuple[str, ...] = ()
+    """Files that the issue names: rules of their folders come first."""
+
+
 class Task(Record):
     """One attempt's whole assignment."""
 
@@ -123,6 +163,8 @@ class Task(Record):
     history_is_cut: bool = False
     """Whether there are older commits that it does not hold."""
     related: tuple[RelatedWork, ...] = ()
+    rules: ProjectRules | None = None
+    """None: the project's rules are not asked for."""
     hints: tuple[str, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     feedback: tuple[str, ...] = ()

@@ -50,6 +50,7 @@ from agent.gate.rules.paths import change_refusals, size_refusals
 from agent.gate.sandbox_runs import run_reproduction
 from agent.gate.scope import Touched, scope_check, touched_by
 from agent.gate.steps import Allowance, Evidence, HeldPatch, Step, look_for_more
+from agent.gate.style import project_rules
 from agent.journal.events import (
     JUSTIFIABLE,
     UNREAD,
@@ -59,7 +60,7 @@ from agent.journal.events import (
     Verdict,
 )
 from agent.model import Record
-from agent.task import GatePolicy, Issue, KeptBase
+from agent.task import GatePolicy, Issue, KeptBase, ProjectRules
 from agent.testing.collection import CONFIGURATION, PytestCollection, collection_of, joined
 from agent.testing.paths import is_code, is_test
 from agent.testing.projects import split
@@ -67,7 +68,7 @@ from agent.testing.suite import NoTests, find_test_command, list_files, read_tex
 from sandbox.errors import PatchRefused, SandboxGone
 from sandbox.protocol import WORKDIR, OpenSandbox, Sandbox
 
-STEPS: tuple[Step, ...] = (evidence_of_hunks, behaviour)
+STEPS: tuple[Step, ...] = (evidence_of_hunks, behaviour, project_rules)
 """Evidence beyond reproduction and suite, in the order in which it is looked for."""
 MOST_TRIES = 2
 """So often a patch is tried where its sandboxes die."""
@@ -111,6 +112,8 @@ class Submission(Record):
     ever."""
     flaky: frozenset[str] = frozenset()
     """Tests that repeated runs have shown not to end the same way each time."""
+    rules: ProjectRules | None = None
+    """How the project wants changes made; None: nobody asks. Advice: it takes no proof away."""
 
 
 async def judge(
@@ -282,6 +285,7 @@ async def _judge_with_patch(admissible: Admissible, before: Before) -> GateJudge
         after=proof.suites,
         reasons=submission.claims.hunks,
         allowance=Allowance(_evidence_s(submission.policy, before)),
+        rules=submission.rules,
         progress=runs.progress,
         fails_without=fails_without if submitted == submission.patch else {},
     )

@@ -15,7 +15,7 @@ from agent.gate.progress import Progress
 from agent.gate.proof import Before, Case
 from agent.journal.events import Check, HunkEvidence, HunkReason, Strength
 from agent.model import Record
-from agent.task import GatePolicy
+from agent.task import GatePolicy, ProjectRules
 from agent.testing.report import SuiteRun
 from sandbox.errors import SandboxGone
 from sandbox.protocol import OpenSandbox, Sandbox
@@ -70,6 +70,8 @@ class HeldPatch:
     """What the submission says about hunks that no test needs."""
     allowance: Allowance
     progress: Progress
+    rules: ProjectRules | None
+    """None: the project's rules are not asked for."""
     fails_without: Mapping[int, bool]
     """Whether the reproduction fails without a hunk of source, by its number, as far as that was
     seen already."""

@@ -218,6 +218,8 @@ class Check(Record):
     """What it printed without the patch (cut)."""
     after: str = ""
     """What it printed with the patch (cut)."""
+    advice: bool = False
+    """Whether it found something to say that decides nothing; it is well then."""
     tests: tuple[SeenTest, ...] = ()
     """The tests that did not pass on both sides, where the check ran tests; the first of them."""
 
@@ -255,6 +257,12 @@ UNREAD = "readable code"
 FOR_A_PERSON = frozenset({UNDECIDED, SCOPE, UNREAD, *JUSTIFIABLE})
 """Where only such checks fail, the patch is a draft for a person to decide."""
 
+
+STYLE = "the project's style"
+"""The check that says what the project's own programs complain of; advice, asked about twice."""
+
+CONVENTIONS = "the project's habits"
+"""The check that says what the project's fixes nearly always touch; advice."""
 
 UNNEEDED = "every hunk is needed"
 """The check that fails, once, to ask the model about hunks that nothing needs."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from agent.journal.events import (
+    STYLE,
     UNNEEDED,
     AnyEvent,
     AttemptEnded,
@@ -97,6 +98,8 @@ class AttemptState:
     """The judged patch for which most was seen, of those that passed their reproduction."""
     asked_about_hunks: bool = False
     """Whether the gate has asked about hunks that nothing needs."""
+    style_questions: int = 0
+    """How often the gate has asked about new complaints of the project's own style programs."""
     submissions: int = 0
     """How many were judged."""
     gate_refusals: int = 0
@@ -212,20 +215,48 @@ def step(state: AttemptState, event: AnyEvent) -> AttemptState:
 
 def _apply_verdict(state: AttemptState, event: GateJudged) -> AttemptState:
     asked = any(check.name == UNNEEDED and not check.ok for check in event.checks)
+    asked_about_style = any(check.name == STYLE and not check.ok for check in event.checks)
     held = event.verdict in ("proven", "contested")
     best = state.best
-    better = best is None or _count_failed(event) <= _count_failed(best[1])
+    settled = without_style_question(event)
+    better = best is None or _count_failed(settled) <= _count_failed(best[1])
     if state.submitted is not None and better and passed_reproduction(event):
-        best = (state.submitted, event)
+        best = (state.submitted, settled)
     return replace(
         state,
         verdict=event,
         best=best,
         submissions=state.submissions + 1,
         asked_about_hunks=state.asked_about_hunks or asked,
+        style_questions=state.style_questions + asked_about_style,
         # A question is no refusal.
-        gate_refusals=state.gate_refusals + (0 if held or asked else 1),
+        gate_refusals=state.gate_refusals + (0 if held or asked or asked_about_style else 1),
     )
+
+
+def without_style_question(judged: GateJudged) -> GateJudged:
+    """The verdict without the question about style, which decides nothing by itself."""
+    if not any(check.name == STYLE and not check.ok for check in judged.checks):
+        return judged
+    checks = tuple(
+        check.model_copy(update={"ok": True}) if check.name == STYLE else check
+        for check in judged.checks
+    )
+    reasons = tuple(check.detail for check in checks if not check.ok)
+    verdict = judged.verdict if reasons else "proven"
+    return judged.model_copy(update={"verdict": verdict, "reasons": reasons, "checks": checks})
+
+
+def ending_with_best(state: AttemptState, diagnosis: str) -> AttemptEnded | None:
+    """How an attempt ends with its best patch; None where none passed its reproduction.
+
+    It is a draft then, unless the gate held and had only asked about its style.
+    """
+    if state.best is None:
+        return None
+    if state.best[1].verdict == "proven":
+        return AttemptEnded(outcome="proven", best_of_several=True)
+    return AttemptEnded(outcome="draft", diagnosis=diagnosis, best_of_several=True)
 
 
 def passed_reproduction(judged: GateJudged) -> bool:

@@ -7,6 +7,7 @@ from pydantic import Field
 from agent.gate.claims import Claims
 from agent.gate.compare import function_of
 from agent.journal.events import (
+    STYLE,
     UNDECIDED,
     UNNEEDED,
     Check,
@@ -15,9 +16,13 @@ from agent.journal.events import (
     HunkReason,
     Submitted,
 )
+from agent.journal.state import without_style_question
 from agent.snapshots import take_snapshot
 from agent.tools.tool import Arguments, Reply, ToolContext, refusal_reply
 from sandbox.errors import SandboxError
+
+STYLE_QUESTIONS = 2
+"""So often an attempt is asked about new complaints of style; then they are stated as they are."""
 
 
 class ContestedArgument(Arguments):
@@ -90,9 +95,13 @@ async def submit(context: ToolContext, args: SubmitArguments) -> Reply:
     claims = Claims(
         justification=args.justification, contested=submitted.contested, hunks=submitted.hunks
     )
-    asked_before = context.state.asked_about_hunks
+    asked_before, questions = context.state.asked_about_hunks, context.state.style_questions
+    best = context.state.best
     try:
-        judged = await context.judge(context.state, patch, claims)
+        if questions and best is not None and best[0].patch == patch and _held(best[1]):
+            judged = best[1]  # the same patch again: it stays as it is
+        else:
+            judged = await context.judge(context.state, patch, claims)
     except SandboxError as problem:
         # The gate has sandboxes of its own: that one died says nothing of the attempt's.
         return Reply(
@@ -104,6 +113,8 @@ async def submit(context: ToolContext, args: SubmitArguments) -> Reply:
         judged = mark_undecided(judged, args.undecided)
     if not asked_before:
         judged = ask_about_hunks(judged)
+    if questions < STYLE_QUESTIONS and judged is not (best and best[1]):
+        judged = ask_about_style(judged)
     reasons = "\n".join(f"- {reason}" for reason in judged.reasons)
     if judged.verdict == "proven":
         text = "proven: the gate holds."
@@ -129,6 +140,26 @@ def ask_about_hunks(judged: GateJudged) -> GateJudged:
     return judged.model_copy(
         update={"verdict": "unproven", "reasons": (why,), "checks": (*judged.checks, check)}
     )
+
+
+def ask_about_style(judged: GateJudged) -> GateJudged:
+    """The verdict, held back where the project's own programs have new complaints."""
+    said = next((c for c in judged.checks if c.name == STYLE and c.advice and c.after), None)
+    if judged.verdict != "proven" or said is None:
+        return judged
+    why = (
+        f"The patch holds, but the project's own style programs have new complaints. {said.detail} "
+        "Correct them and submit again; submit the same patch again if they must stay."
+    )
+    checks = tuple(
+        check.model_copy(update={"ok": False}) if check is said else check
+        for check in judged.checks
+    )
+    return judged.model_copy(update={"verdict": "unproven", "reasons": (why,), "checks": checks})
+
+
+def _held(judged: GateJudged) -> bool:
+    return judged.verdict == "proven" and without_style_question(judged) is judged
 
 
 def mark_undecided(judged: GateJudged, why: str) -> GateJudged:

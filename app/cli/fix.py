@@ -16,18 +16,20 @@ from agent.decisions.ledger import render
 from agent.journal.events import Recorded
 from agent.journal.state import AttemptState
 from agent.session import debug
-from agent.task import Task
+from agent.task import ProjectRules, Task
 from agent.testing.report import SuiteRun
 from app.bisection.past import MirrorPast
 from app.cli.fix_journal import FileStore, KeptRequest, begin, find, forget, held, keep
 from app.cli.fix_progress import TurnWatch
 from app.cli.fix_report import report_of, write_report
 from app.cli.fix_request import BadRequest, FixRequest, check_target, keep_logs, read_issue
+from app.conventions.conventions import read_conventions
 from app.evaluation.sandboxes import DockerTrees
 from app.git import ancestry
 from app.git.commit_history import CommitHistories
-from app.git.local import mirror_history, mirror_local
+from app.git.local import default_branch_commit, mirror_history, mirror_local
 from app.git.mirror import Mirror
+from app.git.process import GitError
 from app.journal_view.terminal import progress_line
 from app.llm.factory import make_model
 from app.sandboxes.base import present_image, spec_of
@@ -214,6 +216,7 @@ async def _attempts(
         attachments=kept.attachments,
         history_commits=history.commits if history else 0,
         history_is_cut=history.is_cut if history else False,
+        rules=_rules(kept, mirror),
         kept_base=await kept_base(scratch / FOLDER, kept.repository, tree, environment),
         gate_at_once=settings.gate_at_once(kept.attempts),
     )
@@ -238,6 +241,16 @@ async def _attempts(
             base_run=found.trial.run if found.trial else None,
         )
         return await run_attempts(kept.attempts, one)
+
+
+def _rules(kept: KeptRequest, mirror: Mirror) -> ProjectRules | None:
+    """How the project wants changes made; it is good to have, so no fault of it ends the run."""
+    try:
+        return read_conventions(
+            mirror, default_branch_commit(Path(kept.repository), kept.commit)
+        ).rules
+    except GitError:
+        return None
 
 
 async def _attempt(

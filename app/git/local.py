@@ -72,6 +72,16 @@ def mirror_history(path: Path, scratch: Path) -> Mirror:
     return _share_objects(path, scratch, DEFAULT_LIMITS)
 
 
+def default_branch_commit(path: Path, commit: str) -> str:
+    """The commit at the tip of the default branch of where a clone came from.
+
+    `commit` where there is none that is known here. What was said by whoever made another branch
+    is not the maintainers' word.
+    """
+    ref = "refs/remotes/origin/HEAD^{commit}"
+    return _git_output(path, "rev-parse", "--verify", "--quiet", ref) or commit
+
+
 @dataclass(frozen=True, slots=True)
 class LocalChange:
     """What lies between two commits of a local repository."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from agent.journal.events import AnyEvent, HunkEvidence, Recorded, ToolFinished
+from agent.journal.events import AnyEvent, Check, HunkEvidence, Recorded, ToolFinished
 
 LINE = 160
 """Longest line shown unopened, in characters."""
@@ -239,7 +239,7 @@ def _parts(event: AnyEvent, arguments: str) -> Iterable[Part]:
             yield Part("patch", event.patch, "patch")
         case "gate_judged":
             yield Part("reasons", "\n".join(event.reasons))
-            yield Part("checks", "\n".join(_check(c.ok, c.name, c.detail) for c in event.checks))
+            yield Part("checks", "\n".join(_check(c) for c in event.checks))
             yield Part("hunks", "\n".join(_hunk(hunk) for hunk in event.hunks))
             for one in event.contested:
                 renamed = f" (now {one.renamed})" if one.renamed else ""
@@ -265,8 +265,9 @@ def _parts(event: AnyEvent, arguments: str) -> Iterable[Part]:
                 yield Part(name.replace("_", " "), _text(value) if value else "")
 
 
-def _check(ok: bool, name: str, detail: str) -> str:
-    return f"{'ok    ' if ok else 'not ok'} {name} {detail}".rstrip()
+def _check(check: Check) -> str:
+    told = "noted " if check.ok and check.advice else "ok    " if check.ok else "not ok"
+    return f"{told} {check.name} {check.detail}".rstrip()
 
 
 def _hunk(hunk: HunkEvidence) -> str:

@@ -15,6 +15,7 @@ from agent.evaluation.cost import gpu_seconds
 from agent.journal.events import UNDECIDED, AnyEvent, ModelTurned
 from agent.journal.state import AttemptState
 from agent.model import Record
+from app.conventions.messages import MessageStyle
 from app.github.records import IssueThread
 from app.github.webhook_events import Goal
 from app.repo_config.effective import EffectiveConfig
@@ -68,6 +69,7 @@ def facts_of(
     model_s: float = 0.0,
     recipe: str = "",
     degraded: str = "",
+    message: MessageStyle = MessageStyle(),  # noqa: B008 - frozen
 ) -> RunFacts:
     """The facts of a run whose base is not known yet. `model_s`: seconds that the
     model took to answer.
@@ -93,6 +95,7 @@ def facts_of(
         gpu_seconds=gpu_seconds(model_s, settings.prices) if counted else None,
         recipe=recipe,
         degraded=degraded,
+        message=message,
     )
 
 
@@ -141,6 +144,8 @@ class RunFacts:
     """Whether the pull request should be a draft, but GitHub offers none there."""
     unpublished: bool = False
     """Whether the run ended with a patch that could not be published."""
+    message: MessageStyle = MessageStyle()  # noqa: RUF009 - frozen
+    """How the project words its commits."""
     degraded: str = ""
     """Why the environment is less than the repository needs, in sentences; empty: it is not."""
 

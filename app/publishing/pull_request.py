@@ -48,7 +48,9 @@ class FileStat:
 def pull_title(facts: RunFacts, state: AttemptState, *, ready: bool = True) -> str:
     """The pull request's title; one that should be a draft but cannot be is not `ready`."""
     words = PHRASES[facts.language]
-    title = words.title.format(title=facts.issue_title) if facts.issue_title else _summary(state)
+    title = _summary(state)
+    if facts.issue_title:
+        title = facts.message.subject(facts.issue_title, facts.issue_number)
     return title_text(title if ready else words.not_ready.format(title=title))
 
 
@@ -96,7 +98,7 @@ def commit_message(facts: RunFacts, state: AttemptState, author: str, email: str
     return render(
         "commit.txt.j2",
         commit_text,
-        subject=Markdown(title_text(f"Fix: {facts.issue_title or _summary(state)}", 68)),
+        subject=Markdown(title_text(_subject(facts, state), 68)),
         state=state,
         facts=facts,
         closes="Refs" if must_be_draft(state) else "Fixes",
@@ -104,6 +106,10 @@ def commit_message(facts: RunFacts, state: AttemptState, author: str, email: str
         email=email,
         co_author=_co_author(facts),
     )
+
+
+def _subject(facts: RunFacts, state: AttemptState) -> str:
+    return facts.message.subject(facts.issue_title or _summary(state), facts.issue_number)
 
 
 def _co_author(facts: RunFacts) -> str:

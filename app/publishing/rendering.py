@@ -76,7 +76,6 @@ class Phrases:
     no_tests: str
     no_network: str
     other_platforms: str
-    title: str
     check_proven: str
     check_unproven: str
     annotation: str
@@ -103,7 +102,6 @@ PHRASES: Mapping[Language, Phrases] = {
         no_network="Anything that needs the network or other services; the sandbox has neither.",
         other_platforms="Other platforms, and versions of the dependencies other than those in "
         "the sandbox.",
-        title="Fix: {title}",
         check_proven="Proven: fails without the patch, passes with it",
         check_unproven="Not proven",
         annotation="Changed by the fix",
@@ -130,7 +128,6 @@ PHRASES: Mapping[Language, Phrases] = {
         no_network="Alles, was Netz oder andere Dienste braucht; die Sandbox hat beides nicht.",
         other_platforms="Andere Plattformen und andere Versionen der Abhängigkeiten als in der "
         "Sandbox.",
-        title="Fix: {title}",
         check_proven="Nachgewiesen: schlägt ohne den Patch fehl, läuft mit ihm durch",
         check_unproven="Nicht nachgewiesen",
         annotation="Vom Fix geändert",

@@ -55,6 +55,8 @@ class EffectiveConfig:
     """What of the tree goes into the sandbox."""
     history: bool = True
     """Whether the sandbox holds the history up to the base commit."""
+    project_rules: bool = True
+    """Whether the project's own rules are told to the model and looked at by the gate."""
     when_claimed: Literal["wait", "work"] = "wait"
     """What becomes of an issue that somebody else's open pull request says to fix."""
     remarks: tuple[str, ...] = ()
@@ -132,6 +134,7 @@ def effective_config(settings: Settings, config: RepoConfig) -> EffectiveConfig:
         prove=config.prove,
         tree=TreeOptions(config.tree.sparse, config.tree.lfs, config.tree.submodules),
         history=config.history and settings.history,
+        project_rules=config.project_rules,
         when_claimed=config.when_claimed or settings.when_claimed,
         remarks=tuple(remarks),
     )

@@ -275,6 +275,12 @@ class RepoConfig(_Section):
         True,
         description="Whether the sandbox holds the repository's history up to the base commit.",
     )
+    project_rules: bool = Field(
+        True,
+        description="Whether the project's own rules (`AGENTS.md` and the like, on the default "
+        "branch), what its fixes nearly always touch, and its style programs are told to the "
+        "model and looked at by the gate, as advice.",
+    )
     when_claimed: Literal["wait", "work"] | None = Field(
         None,
         description="What becomes of an issue that an open pull request of somebody else, who may "

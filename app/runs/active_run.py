@@ -20,6 +20,8 @@ from agent.journal.events import (
     RunPhase,
 )
 from agent.journal.state import AttemptState, fold
+from app.conventions.conventions import CONVENTIONS_LOG, Conventions, kept_conventions
+from app.conventions.messages import MessageStyle
 from app.git.mirror import Mirror
 from app.github.errors import ForgeError
 from app.github.forge import Forge
@@ -222,6 +224,7 @@ class ActiveRun:
             model_s=model_seconds(self.events()) if settings.gpus_per_stream else 0.0,
             recipe=(self.store.get_log(self.record.id, RECIPE_LOG) or b"").decode(),
             degraded=degraded_by(environment) if environment else "",
+            message=conventions.message if (conventions := self.conventions()) else MessageStyle(),
         )
         return replace(
             facts,
@@ -231,6 +234,10 @@ class ActiveRun:
             waits_for=waits_for,
             ending=ending,
         )
+
+    def conventions(self) -> Conventions | None:
+        """How the project wants changes made; None where the run was not to look at that."""
+        return kept_conventions(self.store.get_log(self.record.id, CONVENTIONS_LOG))
 
     def environment(self) -> EnvironmentPrepared | None:
         """The environment that was prepared last; None: the plain image was enough."""

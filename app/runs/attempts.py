@@ -105,6 +105,7 @@ async def task_of(run: ActiveRun, plan: AttemptPlan, files: SandboxFiles) -> Tas
         history_commits=history.commits if history else 0,
         history_is_cut=history.is_cut if history else False,
         related=kept_work(run) if run.record.round == 1 else (),
+        rules=conventions.rules if (conventions := run.conventions()) else None,
         hints=(run.record.trigger.hint,) if run.record.trigger.hint else (),
         again=plan.again,
         feedback=plan.feedback,
@@ -152,6 +153,7 @@ async def prove_on_commit(
         policy=config.policy,
         test_timeout_s=config.budget.test_timeout_s,
         shrink=False,
+        rules=conventions.rules if (conventions := run.conventions()) else None,
     )
     return await judge(submission, open_fresh)
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from functools import partial
 
 from agent.journal.state import AttemptState
 from agent.task import Attachment, Issue
+from app.conventions.conventions import CONVENTIONS_LOG, read_conventions
+from app.git.mirror import Mirror
+from app.git.process import GitError
 from app.github.records import IssueThread
 from app.runs import attempts, trees
 from app.runs.active_run import ISSUE_LOG, ActiveRun
@@ -16,6 +20,7 @@ from app.runs.attachments import ci_logs, linked_files, links, web_location
 from app.runs.attempts import AttemptPlan
 from app.runs.culprit_search import look_for_culprit
 from app.runs.publication.step import end_failed, publish_result
+from app.runs.related.mentions import named_files
 from app.runs.related.work import (
     keep,
     keep_failure,
@@ -35,9 +40,12 @@ from app.runs.results import (
     Refused,
 )
 from app.runs.services import DurableStep
+from app.telemetry import logs
 
 MAX_LAPS = 3
 """How often work starts over because the base branch moved; after that, a draft says so."""
+
+_log = logs.get(__name__)
 
 
 async def first_round(run: ActiveRun, step: DurableStep) -> None:
@@ -111,6 +119,9 @@ async def prepare(run: ActiveRun) -> Prepared | Refused:
     if why := await why_not_begun(run, around, config):
         return Refused(why)
     remark_claims(run, around, config)
+    if config.project_rules:
+        default = fetched.repository.default_branch
+        await asyncio.to_thread(_keep_conventions, run, mirror, default, issue)
     found = links((issue.title, issue.body, *issue.comments), *web_location(run))
     checks = tuple(dict.fromkeys((*trigger.checks, *found.checks)))
     attachments = (*await ci_logs(run, checks), *await linked_files(run, found.files))
@@ -121,6 +132,18 @@ async def prepare(run: ActiveRun) -> Prepared | Refused:
         clone_url=fetched.repository.clone_url,
         attached=json.dumps(attached),
     )
+
+
+def _keep_conventions(run: ActiveRun, mirror: Mirror, default_branch: str, issue: Issue) -> None:
+    """Read how the project wants changes made, from its default branch whatever is worked on."""
+    words = "\n".join((issue.title, issue.body, *issue.comments))
+    try:
+        commit = mirror.base_commit(default_branch)
+        found = read_conventions(mirror, commit, named_files(mirror, commit, words))
+    except GitError as error:  # it is good to have: the run does without
+        _log.warning("no conventions", run=run.record.id, why=str(error))
+        return
+    run.store.put_log(run.record.id, CONVENTIONS_LOG, found.model_dump_json().encode())
 
 
 async def debug(run: ActiveRun, prepared: Prepared) -> Debugged:

@@ -33,7 +33,7 @@ class WiderProof:
         self, submission: Submission, open_head: OpenSandbox, on_progress: OnProgress | None = None
     ) -> GateJudged:
         """Judge on the pull request's base and, if the reproduction is new, on its head too."""
-        added = submission.model_copy(update={"shrink": False, "kept_base": None})
+        added = submission.model_copy(update={"shrink": False, "kept_base": None, "rules": None})
         checks: tuple[Check, ...] = ()
         declared = submission.reproduction
         if self._is_new(declared) and submission.patch.strip():
@@ -53,6 +53,7 @@ class WiderProof:
             added.model_copy(
                 update={
                     "patch": whole,
+                    "rules": submission.rules,
                     "reproduction": carried or declared,
                     "holds_regression_test": carried is not None,
                 }

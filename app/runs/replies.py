@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from agent.journal.state import AttemptState
+from app.conventions.messages import MessageStyle
 from app.git.mirror import Identity
 from app.github.records import FailedCheck, Pull
 from app.publishing.markers import reply_marker, round_marker
@@ -65,10 +66,16 @@ async def say_given_up(run: ActiveRun, pull: Pull, checks: Sequence[FailedCheck]
     await run.forge.put_comment(pull.number, marker, given_up(checks))
 
 
-def commit_text_for(pull: Pull, state: AttemptState, author: Identity) -> str:
+def commit_text_for(
+    pull: Pull,
+    state: AttemptState,
+    author: Identity,
+    style: MessageStyle = MessageStyle(),  # noqa: B008 - frozen
+) -> str:
     """The message of a round's commit."""
     summary = state.submitted.summary if state.submitted else ""
-    subject = title_text(f"Follow the review of #{pull.number}", 68)
+    words = f"Follow the review of #{pull.number}"
+    subject = title_text(style.subject(words, 0) if style.form == "conventional" else words, 68)
     body = commit_text(summary)
     return f"{subject}\n\n{body}\n\nSigned-off-by: {author.name} <{author.email}>\n"
 

@@ -35,6 +35,7 @@ REPRESENTATIVE = {
     "bisect-by-somebody-who-may-not": 0,
     "asked-for-a-fix-while-the-commit-is-looked-for": 2,
     "webhooks-twice-and-backwards": 6,
+    "the-projects-ways-are-read-from-its-default-branch-and-followed": 3,
 }
 """Stories that are told with the tests, and the act that a crash follows."""
 

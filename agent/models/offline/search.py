@@ -40,6 +40,8 @@ than half of the answers on inputs near that one.
 """
 MOST_SECONDS = 1200.0
 """Seconds of screening (`Screening.seconds`) after which the search ends."""
+ASKED_ABOUT_STYLE = "the project's own style programs have new complaints"
+"""Words of the gate's question about a patch that holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,16 +306,19 @@ def _apply(
         [edited.call_id, result.call_id],
     )
     state.submissions += 1
-    answer = yield from _ask(
-        state,
-        "submit",
-        "The prediction held. Put it before the gate.",
-        root_cause=root_cause(mutant, place, context),
-        summary=f"{mutant.path}: {describe(mutant)}.",
-        risk=f"{count} small change(s) passed all tests; this one ranked first. A person should "
+    submitted = {
+        "root_cause": root_cause(mutant, place, context),
+        "summary": f"{mutant.path}: {describe(mutant)}.",
+        "risk": f"{count} small change(s) passed all tests; this one ranked first. A person should "
         "check that it is the meant behaviour for inputs that no test covers.",
-        undecided=why,
+        "undecided": why,
+    }
+    answer = yield from _ask(
+        state, "submit", "The prediction held. Put it before the gate.", **submitted
     )
+    if ASKED_ABOUT_STYLE in answer.text:
+        # Small changes are made in no project's style: a person may correct it.
+        answer = yield from _ask(state, "submit", "It stays as it is.", **submitted)
     if answer.text.startswith("proven"):
         return True, "", []
     reasons = " ".join(line.strip("- ") for line in answer.lines[1:4])

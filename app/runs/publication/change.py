@@ -91,7 +91,7 @@ async def _commit(
         mirror.commit_patch,
         gathered.base_commit,
         patch_of(state),
-        message=commit_text_for(pull, state, author),
+        message=commit_text_for(pull, state, author, run.facts().message),
         author=author,
         branch=f"{pull.branch}-round-{run.record.round}",
         when=datetime.fromisoformat(gathered.at),

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 import pytest
 
 from agent.gate.judge import Submission
-from agent.journal.events import Check, GateJudged
+from agent.journal.events import STYLE, Check, GateJudged
 from agent.journal.state import AttemptState
 from agent.journal.store import MemoryStore
 from agent.model import Message, ToolCall, ToolSpec, Turn, Usage
+from agent.models.offline.search import ASKED_ABOUT_STYLE
 from agent.session import JudgeWith, debug
 from agent.testing.suite import TestsCannotRun
 from sandbox.errors import SandboxGone
@@ -213,3 +214,60 @@ async def test_without_a_reproduction_a_draft_still_has_to_break_no_test():
     assert state.outcome == "draft"
     assert len(judged) == 2
     assert "no longer does" not in state.diagnosis
+
+
+SUITE = Check(name="reproduction", ok=True)
+COMPLAINTS = Check(
+    name=STYLE, ok=True, advice=True, detail="a.py:1: F841.", before="clean", after="F841"
+)
+
+
+def held(submission: Submission, *checks: Check) -> GateJudged:
+    return GateJudged(verdict="proven", patch=submission.patch, checks=(SUITE, *checks))
+
+
+async def test_new_complaints_of_style_are_asked_about_and_take_no_proof_away():
+    judged: list[Submission] = []
+
+    async def complains(submission: Submission, open_fresh: OpenSandbox, *_: object) -> GateJudged:
+        judged.append(submission)
+        return held(submission, COMPLAINTS)
+
+    store = MemoryStore()
+    state = await fixed(complains, store)
+    verdicts = [r.event for r in store.events("r1") if r.event.type == "gate_judged"]
+    assert [v.verdict for v in verdicts] == ["unproven", "proven"]
+    assert ASKED_ABOUT_STYLE in verdicts[0].reasons[0] and "F841" in verdicts[0].reasons[0]
+    assert (state.outcome, state.gate_refusals) == ("proven", 0)
+    assert len(judged) == 1, "the same patch again is not judged again"
+    assert state.verdict is not None and state.verdict.reasons == ()
+
+
+async def test_a_patch_that_was_only_asked_about_its_style_is_proven_whatever_follows():
+    async def complains_then_fails(
+        submission: Submission, open_fresh: OpenSandbox, *_: object
+    ) -> GateJudged:
+        if "worse" in submission.patch:
+            broken = Check(name="test suite", ok=False, detail="1 test that passed no longer does.")
+            return GateJudged(verdict="unproven", checks=(SUITE, broken), reasons=(broken.detail,))
+        return held(submission, COMPLAINTS)
+
+    async def open_sandbox() -> MemorySandbox:
+        return memory_sandbox()
+
+    async def attach(_: str) -> None:
+        return None
+
+    worse = ("edit", {"path": "shop/prices.py", "old": "/ 100", "new": "/ 100  # worse"})
+    state = await debug(
+        a_task(calls=9),
+        model=Calling(*REPAIRING, worse, REPAIRING[-1]),
+        store=MemoryStore(),
+        open_sandbox=open_sandbox,
+        attach=attach,
+        open_fresh=open_sandbox,
+        judge_with=complains_then_fails,
+    )
+    assert (state.outcome, state.diagnosis) == ("proven", "")
+    assert state.verdict is not None and "worse" not in state.verdict.patch
+    assert [c.ok for c in state.verdict.checks] == [True, True]
