@@ -21,8 +21,6 @@ import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import docker
-
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from app.git.local import mirror_local
@@ -38,7 +36,7 @@ from sandbox.environment.tree import tree_hash
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.setup.container import SetupSpec
 from sandbox.setup.docker_images import prepare_on_engine
-from sandbox.setup.prepared_images import REPOSITORY, SCOPE_LABEL
+from sandbox.setup.prepared_images import prune
 from sandbox.setup.records import PreparedEnvironment, SetupFailed
 from sandbox.spec import SandboxSpec
 
@@ -168,15 +166,6 @@ def _figures(values: list[float]) -> str:
     return f"{statistics.median(values):6.2f} ({min(values):.2f}-{max(values):.2f})".rjust(20)
 
 
-def _remove_images() -> None:
-    """What was made for the trees; toolchains serve others as well."""
-    client = docker.from_env()
-    for image in client.images.list(name=REPOSITORY):
-        if image.labels.get(SCOPE_LABEL, "").startswith(INSTALLATION):
-            client.images.remove(image.id, force=True)
-    client.close()
-
-
 async def main(folder: Path, only: list[str], rounds: int) -> None:
     heads = ("by hand s", "set-up s", "ratio", "again to open s")
     print(f"{'repository':<28} {'packages':>8} {'MB':>5} " + " ".join(f"{h:>20}" for h in heads))
@@ -200,8 +189,8 @@ async def main(folder: Path, only: list[str], rounds: int) -> None:
                         print(f"{clone.name:<36} {str(error).splitlines()[0]}", flush=True)
         finally:
             await engine.sweep((), installation=INSTALLATION)
+            await prune(engine, INSTALLATION, most_bytes=0, most_days=0)
             await engine.close()
-            _remove_images()
 
 
 if __name__ == "__main__":

@@ -23,6 +23,10 @@ OUTPUT_LABEL = "patchwright.output-bytes"
 FLOOD_LABEL = "patchwright.flood-bytes"
 
 
+PREPARED_LABEL = "patchwright.prepared"
+"""The hash of the recipe, of prepared images and their volumes."""
+
+
 COMMAND_USER = "10001:10001"
 """Whom commands run as."""
 

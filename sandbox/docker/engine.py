@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from sandbox.docker.container import Container, is_unavailable
 from sandbox.docker.exec_stream import ExecStream
 from sandbox.docker.options import container_options
 from sandbox.docker.plain_image import description, is_plain, load, variables
+from sandbox.docker.prepared_volume import volume_of
 from sandbox.docker.system_calls import takes_profile, with_own_profile
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError, SandboxGone
 from sandbox.protocol import Limits
@@ -96,8 +97,9 @@ class DockerEngine:
 
     async def start(self, spec: SandboxSpec) -> ShellSandbox:
         """Start a sandbox whose tree is still to come; see `fill`. Errors as `open`."""
-        spec = replace(spec, image=await self.plain(spec.image))
-        created = await self._create(container_options(spec))
+        volume = await self._call(lambda client: volume_of(client, spec.image))
+        plain = replace(spec, image=await self.plain(spec.image))
+        created = await self._create(container_options(plain, volume))
         sandbox = await self._sandbox(str(created.id), _output_limits(spec.limits))
         try:
             await self._call(lambda _: created.start())
@@ -193,10 +195,29 @@ class DockerEngine:
             with suppress(SandboxError):  # which would hide the error of the work inside
                 container = await self.container_of(str(created.id))
                 killing = asyncio.create_task(_kill_quietly(container))
-                removal = asyncio.create_task(_remove_after(killing, container))
-                self._removals.add(removal)
-                removal.add_done_callback(self._removals.discard)
+                self._remove_later(_remove_after(killing, container))
                 await asyncio.shield(killing)
+
+    @asynccontextmanager
+    async def volume(self, name: str, labels: Mapping[str, str]) -> AsyncIterator[str]:
+        """A new volume, which stays unless what is done with it fails. Returns its name."""
+        await self._call(lambda client: client.volumes.create(name, labels=dict(labels)))
+        try:
+            yield name
+        except BaseException:
+            self._remove_later(self._remove_volume(name, set(self._removals)))
+            raise
+
+    async def _remove_volume(self, name: str, users: Collection[asyncio.Task[None]]) -> None:
+        if users:
+            await asyncio.wait(users)
+        with suppress(SandboxError):  # in use: it is nobody's, and pruned later
+            await self._call(lambda client: client.volumes.get(name).remove())
+
+    def _remove_later(self, work: Coroutine[Any, Any, None]) -> None:
+        removal = asyncio.create_task(work)
+        self._removals.add(removal)
+        removal.add_done_callback(self._removals.discard)
 
     async def _create(self, options: dict[str, Any]) -> Any:
         """A container, with our own filter of system calls where the engine takes one."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
+from sandbox.docker.prepared_volume import mounted
+from sandbox.environment.records import PREFIX
 from sandbox.protocol import WORKDIR
 from sandbox.sizing import mount_sizes
 from sandbox.spec import (
@@ -27,11 +29,11 @@ _KEEPER = (
 )
 
 
-def container_options(spec: SandboxSpec) -> dict[str, Any]:
+def container_options(spec: SandboxSpec, volume: str = "") -> dict[str, Any]:
     """Arguments for docker-py's `containers.create`.
 
     Nothing of the host is mounted and no network interface exists but loopback. The writable
-    places are tmpfs mounts (see `room`).
+    places are tmpfs mounts (see `room`). `volume` is that of the image, if it has one.
     """
     limits, room = spec.limits, mount_sizes(spec.limits, spec.tree)
     options: dict[str, Any] = {
@@ -75,6 +77,8 @@ def container_options(spec: SandboxSpec) -> dict[str, Any]:
         # The image is a plain one already; an engine that defaults to checks would be told no.
         "healthcheck": {"test": ["NONE"]},
     }
+    if volume:
+        options["mounts"] = [mounted(volume, PREFIX)]
     if spec.runtime:
         options["runtime"] = spec.runtime
     return options

@@ -125,6 +125,10 @@ class Environment:
         return not (self.image or self.parent or self.base or self.steps)
 
 
+_FORM = "in a volume"
+"""How results are kept: those that were kept otherwise are made anew."""
+
+
 def recipe_hash(environment: Environment, image_id: str, tree_id: str, scope: str) -> str:
     """A name for the result: same base image, tree and recipe give the same hash.
 
@@ -133,6 +137,7 @@ def recipe_hash(environment: Environment, image_id: str, tree_id: str, scope: st
     ever start from what it left. `image_id` is the base image's own hash.
     """
     recipe = [
+        _FORM,
         scope,
         image_id,
         [[step.script, step.root, step.folder] for step in environment.steps],

@@ -16,7 +16,7 @@ from sandbox.attacks.system_calls import CALL, NAMESPACES
 from sandbox.attacks.target import PROBE, SMALL, Attack, Escaped, Target
 from sandbox.docker.engine import DockerEngine
 from sandbox.egress.tunnel import CHANNELS
-from sandbox.environment.records import Environment, Step
+from sandbox.environment.records import PREFIX, Environment, Step
 from sandbox.environment.tree import tree_hash
 from sandbox.setup.container import PROXY_PORT, SetupSpec
 from sandbox.setup.docker_images import prepare_on_engine
@@ -82,16 +82,33 @@ async def past_the_proxy(setups: SetupTarget, target: Target) -> None:
     await setups.must_not_escape(target, RAW + OUT + METADATA + SOCKETS)
 
 
-async def file_flood(setups: SetupTarget, target: Target) -> None:
+async def file_flood(setups: SetupTarget, target: Target, place: str = "/opt") -> None:
     """Empty files, which take no room but use up the disk's files."""
     flood = (
         "import os\nfor n in range(30000):\n"
-        "    if n % 5000 == 0: top = f'/opt/flood{n}'; os.makedirs(top)\n"
+        f"    if n % 5000 == 0: top = f'{place}/flood{{n}}'; os.makedirs(top)\n"
         "    os.close(os.open(f'{top}/{n}', os.O_CREAT))\n"
     )
     failed = await setups.run(target, flood, SetupPolicy(network=False, files=4000))
     if "files written" not in failed.why:
         raise Escaped(f"30,000 files were written: {failed.why}")
+
+
+async def flood_of_packages(setups: SetupTarget, target: Target) -> None:
+    """The same where packages are installed, which is a volume of the engine."""
+    await file_flood(setups, target, PREFIX)
+
+
+async def large_packages(setups: SetupTarget, target: Target) -> None:
+    """A large file among the packages, in a folder that is closed to others."""
+    grow = (
+        f"import os, time\nos.makedirs('{PREFIX}/closed', 0o700)\n"
+        f"with open('{PREFIX}/closed/large', 'wb') as file:\n"
+        "    for n in range(160): file.write(os.urandom(2**20))\n"
+    )
+    failed = await setups.run(target, grow, SetupPolicy(network=False, disk_bytes=100 * _MIB))
+    if "GB written" not in failed.why:
+        raise Escaped(f"160 MiB were written: {failed.why}")
 
 
 async def hidden_bytes(setups: SetupTarget, target: Target) -> None:
@@ -152,6 +169,8 @@ def setup_attacks(engine: DockerEngine, spec: SandboxSpec) -> tuple[Attack, ...]
         Attack("set-up: devices, mounts, namespaces as root", on(devices_and_mounts)),
         Attack("set-up: network past the proxy", on(past_the_proxy)),
         Attack("set-up: flood of empty files", on(file_flood)),
+        Attack("set-up: flood of files among the packages", on(flood_of_packages)),
+        Attack("set-up: a large file among the packages", on(large_packages)),
         Attack("set-up: bytes in a file without a name", on(hidden_bytes)),
         Attack("set-up: thousands of connections", on(connection_flood)),
     )

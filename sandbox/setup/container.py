@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox.docker.prepared_volume import mounted
+from sandbox.environment.records import PREFIX
 from sandbox.protocol import Limits
 from sandbox.shell.service_scripts import PREPARED_HOME
 from sandbox.spec import INSTALLATION_LABEL, KEEPER_USER, PURPOSE_LABEL, RUN_LABEL
@@ -19,6 +21,9 @@ from sandbox.spec import INSTALLATION_LABEL, KEEPER_USER, PURPOSE_LABEL, RUN_LAB
 PROXY_PORT = 3128
 CA_FILE = "/run/patchwright-ca.pem"
 """Certificates that set-up trusts, in its container."""
+
+BEFORE = "/run/patchwright-before"
+"""Where a set-up finds the volume of the image that it starts from."""
 
 # What a package manager of a distribution needs to install for other users.
 _CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "SETGID", "SETUID", "KILL")
@@ -54,8 +59,12 @@ def relay_options(spec: SetupSpec, image: str) -> dict[str, Any]:
     }
 
 
-def setup_options(spec: SetupSpec, relay_id: str) -> dict[str, Any]:
-    """The set-up itself: its file system is written to, and is what gets kept."""
+def setup_options(spec: SetupSpec, relay_id: str, volume: str, before: str) -> dict[str, Any]:
+    """The set-up itself: its file system is written to, and is what gets kept.
+
+    What it installs is in `volume`, which begins with what the image has at that place; if that
+    has a volume of its own, `before`, its content is copied.
+    """
     limits = spec.limits
     disk = min(limits.disk_bytes, limits.memory_bytes * 3 // 4)
     options = {
@@ -79,6 +88,9 @@ def setup_options(spec: SetupSpec, relay_id: str) -> dict[str, Any]:
             {"Name": "core", "Soft": 0, "Hard": 0},
         ],
     }
+    options["mounts"] = [mounted(volume, PREFIX, read_only=False, copy=not before)]
+    if before:
+        options["mounts"].append(mounted(before, BEFORE))
     if spec.runtime:
         options["runtime"] = spec.runtime
     return options
@@ -92,15 +104,31 @@ def counter_options(
     It runs nobody's code, and is shown the other's processes to reach its file system through
     them. They cannot trace it, having fewer capabilities; if they kill it, it fails.
     """
-    find = f"find /proc/1/root/ -xdev -newerct {shlex.quote(since)} -printf . 2>/dev/null"
+    places = f"/proc/1/root/ /proc/1/root{PREFIX}"
+    find = f"find {places} -xdev -newerct {shlex.quote(since)} -printf . 2>/dev/null"
+    return {
+        **_counter(spec, image, f"{find} | head -c {most} | wc -c"),
+        "cap_add": ["SYS_PTRACE", "DAC_READ_SEARCH"],
+        "pid_mode": f"container:{container}",
+    }
+
+
+def volume_counter_options(spec: SetupSpec, image: str, volume: str) -> dict[str, Any]:
+    """Prints how many bytes a volume takes. It runs nobody's code."""
+    return {
+        **_counter(spec, image, f"du -s -B 1 {PREFIX} | cut -f 1"),
+        "cap_add": ["DAC_READ_SEARCH"],
+        "mounts": [mounted(volume, PREFIX)],
+    }
+
+
+def _counter(spec: SetupSpec, image: str, command: str) -> dict[str, Any]:
     return {
         **relay_options(spec, image),
         "name": f"patchwright-setup-counter-{secrets.token_hex(6)}",
         "entrypoint": ["timeout", "60", "bash", "-c"],
-        "command": [f"{find} | head -c {most} | wc -c"],
+        "command": [command],
         "user": "0:0",
-        "cap_add": ["SYS_PTRACE", "DAC_READ_SEARCH"],
-        "pid_mode": f"container:{container}",
         # Its output is read from its log.
         "log_config": {"Type": "json-file", "Config": {"max-size": "1m"}},
     }

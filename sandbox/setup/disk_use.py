@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.setup.container import SetupSpec, counter_options
+from sandbox.setup.container import SetupSpec, counter_options, volume_counter_options
 
 _SPACE = ("stat", "-f", "-c", "%a %S %d", "/")
 """Free blocks for users, their size in bytes, free files; a program of its own would take longer to
@@ -71,6 +71,12 @@ def bytes_written(client: Any, container: str) -> int:
     """The size of the files that a container added or changed."""
     found = client.api.containers(all=True, size=True, filters={"id": container})
     return int(found[0].get("SizeRw") or 0) if found else 0
+
+
+def volume_bytes(client: Any, spec: SetupSpec, image: str, volume: str) -> int:
+    """The size of the files in a volume, by a container that looks at them."""
+    options = volume_counter_options(spec, image, volume)
+    return int(client.containers.run(**options, remove=True))
 
 
 def files_written(client: Any, container: str, spec: SetupSpec, image: str, most: int) -> int:

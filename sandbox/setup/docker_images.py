@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,12 @@ from typing import Any
 
 from sandbox.docker.engine import DockerEngine
 from sandbox.docker.plain_image import DEFAULT_PATH
+from sandbox.docker.prepared_volume import (
+    REPOSITORY,
+    VOLUME_BYTES_LABEL,
+    VOLUME_LABEL,
+    volume_of,
+)
 from sandbox.egress.proxy import EgressProxy
 from sandbox.environment.compiled import OFFLINE, ONLINE
 from sandbox.environment.records import Environment
@@ -20,8 +27,6 @@ from sandbox.setup.named_images import PullLimit, named_image
 from sandbox.setup.network import proxy_relay
 from sandbox.setup.prepare import ImageKey, prepare
 from sandbox.setup.prepared_images import (
-    PREPARED_LABEL,
-    REPOSITORY,
     SCOPE_LABEL,
     SOURCE_LABEL,
     image_environment,
@@ -31,7 +36,7 @@ from sandbox.setup.prepared_images import (
 from sandbox.setup.records import PreparedEnvironment, Progress, SetupFailed, SetupPolicy
 from sandbox.setup.run import Setup
 from sandbox.setup.variables import with_variables
-from sandbox.spec import COMMAND_USER, INSTALLATION_LABEL, RUN_LABEL
+from sandbox.spec import COMMAND_USER, INSTALLATION_LABEL, PREPARED_LABEL, RUN_LABEL
 
 
 class DockerImages:
@@ -85,20 +90,27 @@ class DockerImages:
         if policy.network:
             proxy = EgressProxy(policy.rules, ca_file=str(policy.ca_file or ""))
         variables = await _variables(engine, base, environment)
+        before = await engine.call(lambda client: volume_of(client, base))
+        labels = {
+            PREPARED_LABEL: key.recipe,
+            SCOPE_LABEL: key.scope,
+            SOURCE_LABEL: environment.source[:200],
+            INSTALLATION_LABEL: spec.owner or spec.installation,
+            RUN_LABEL: "",
+        }
+        # Another worker may be at the same recipe.
+        name = f"patchwright-prepared-{key.recipe[:12]}-{secrets.token_hex(6)}"
         async with (
+            engine.volume(name, labels) as volume,
             proxy_relay(engine, spec, policy.relay_image, proxy) as relay,
-            engine.container(setup_options(spec, relay)) as container_id,
+            engine.container(setup_options(spec, relay, volume, before)) as container_id,
         ):
             container = await engine.container_of(container_id)
-            setup = Setup(engine, container, relay, spec, environment, policy, proxy, variables)
+            setup = Setup(
+                engine, container, relay, volume, spec, environment, policy, proxy, variables
+            )
             await setup.run(tree, progress)
-            labels = {
-                PREPARED_LABEL: key.recipe,
-                SCOPE_LABEL: key.scope,
-                SOURCE_LABEL: environment.source[:200],
-                INSTALLATION_LABEL: spec.owner or spec.installation,
-                RUN_LABEL: "",
-            }
+            labels |= {VOLUME_LABEL: volume, VOLUME_BYTES_LABEL: str(setup.volume_bytes)}
             # What is shared is a set-up's base, which has a network.
             offline = {} if environment.is_toolchain else dict(OFFLINE)
             kept = as_list({**variables, **offline})

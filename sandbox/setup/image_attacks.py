@@ -9,7 +9,8 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -17,13 +18,14 @@ import docker
 from sandbox.attacks.target import SMALL, Attack, Escaped, Target
 from sandbox.docker.engine import DockerEngine
 from sandbox.docker.plain_image import Description, description, load, variables
+from sandbox.docker.prepared_volume import REPOSITORY, VOLUME_LABEL
 from sandbox.environment.image_reference import DOCKER_HUB
 from sandbox.environment.records import Environment, Step, recipe_hash
 from sandbox.environment.tree import tree_hash
 from sandbox.errors import SandboxError
 from sandbox.setup.named_images import named_image
-from sandbox.setup.prepared_images import PREPARED_LABEL, REPOSITORY, image_environment, use_image
-from sandbox.spec import SandboxSpec
+from sandbox.setup.prepared_images import image_environment, use_image
+from sandbox.spec import INSTALLATION_LABEL, PREPARED_LABEL, SandboxSpec
 
 _NO_REGISTRY = "127.0.0.1:1"
 """Nothing listens there."""
@@ -75,6 +77,19 @@ class ImageTarget:
         except SandboxError:
             return
         raise Escaped(f"a repository that names {name} was given {given}")
+
+    async def must_not_mount(self, spec: SandboxSpec, tree: Path, volume: str) -> None:
+        """Raise `Escaped` when a sandbox of this image is given a volume."""
+        try:
+            box = await self.engine.open(spec, tree)
+        except SandboxError:
+            return
+        try:
+            found = await self.engine.call(lambda client: client.containers.get(box.id).attrs)
+        finally:
+            await box.close()
+        if found["Mounts"]:
+            raise Escaped(f"a sandbox of {spec.image} was given {volume}")
 
 
 async def by_id(images: ImageTarget, target: Target) -> None:
@@ -144,6 +159,23 @@ async def variables_of_an_image(images: ImageTarget, target: Target) -> None:
         raise Escaped(f"the set-up has {kept} and the PATH {path}")
 
 
+async def packages_by_a_label(images: ImageTarget, target: Target) -> None:
+    """The volume with another repository's packages, by a label of an image."""
+    tree = await target.tree()
+    victim = f"patchwright-prepared-attack-{secrets.token_hex(6)}"
+    told = {PREPARED_LABEL: "victim", INSTALLATION_LABEL: images.spec.installation}
+    own = f"{REPOSITORY}:attack-{secrets.token_hex(6)}"
+    labels = {PREPARED_LABEL: own.partition(":")[2], VOLUME_LABEL: victim}
+    await images.engine.call(lambda client: client.volumes.create(victim, labels=told))
+    try:
+        for name in (f"{_NO_REGISTRY}/acme/labels:{secrets.token_hex(6)}", own):
+            async with images.image(name, {"Labels": labels}) as made:
+                for asked in (made, name):
+                    await images.must_not_mount(replace(images.spec, image=asked), tree, victim)
+    finally:
+        await images.engine.call(lambda client: client.volumes.get(victim).remove())
+
+
 async def image_of_another_tree(images: ImageTarget, target: Target) -> None:
     """What a pushed branch's set-up left, for a tree that differs in no manifest."""
     environment = Environment("settings", steps=(Step("sh dev/prepare", root=True),))
@@ -174,5 +206,6 @@ def image_attacks(engine: DockerEngine, spec: SandboxSpec) -> tuple[Attack, ...]
         Attack("image: one that the engine holds for another repository", on(held_for_another)),
         Attack("image: volumes, health check, entry point, labels", on(settings_of_an_image)),
         Attack("image: LD_PRELOAD, BASH_ENV, a PATH of the repository", on(variables_of_an_image)),
+        Attack("image: another repository's packages by a label", on(packages_by_a_label)),
         Attack("image: another branch's set-up", on(image_of_another_tree)),
     )

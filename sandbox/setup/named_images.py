@@ -27,7 +27,7 @@ from sandbox.environment.image_reference import (
     permitted_reference,
 )
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError
-from sandbox.setup.prepared_images import PREPARED_LABEL
+from sandbox.spec import PREPARED_LABEL
 
 _PULL_S = 900.0
 _LOOK_S = 1.0

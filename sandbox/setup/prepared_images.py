@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import docker
-from docker.errors import APIError, ImageNotFound
+from docker.errors import APIError, ImageNotFound, NotFound
 
 from sandbox.docker.engine import DockerEngine
 from sandbox.docker.plain_image import variables
-from sandbox.spec import INSTALLATION_LABEL
+from sandbox.docker.prepared_volume import (
+    REPOSITORY,
+    VOLUME_BYTES_LABEL,
+    VOLUME_LABEL,
+    volume_of,
+)
+from sandbox.errors import ImageMissing
+from sandbox.spec import INSTALLATION_LABEL, PREPARED_LABEL
 
-REPOSITORY = "patchwright/prepared"
-PREPARED_LABEL = "patchwright.prepared"
 SCOPE_LABEL = "patchwright.scope"
 SOURCE_LABEL = "patchwright.source"
 _FRACTION = re.compile(r"\.(\d{1,6})\d*")
@@ -38,6 +43,8 @@ class PreparedImage:
     """Where its recipe was read."""
     size_bytes: int
     """What it takes besides the image that it was made from."""
+    volume: str
+    """The volume with what was installed."""
     last_used: datetime.datetime
 
 
@@ -58,6 +65,10 @@ async def use_image(engine: DockerEngine, recipe: str) -> str:
         # The label is only ours to set; a tag could be anybody's.
         if image.labels.get(PREPARED_LABEL) != recipe:
             return ""
+        try:
+            volume_of(client, tag)
+        except ImageMissing:  # somebody tidied up the engine
+            return ""
         image.tag(REPOSITORY, recipe)
         return tag
 
@@ -77,16 +88,25 @@ async def list_images(engine: DockerEngine, installation: str) -> list[PreparedI
 
 
 async def prune(
-    engine: DockerEngine, installation: str, *, most_bytes: int, most_days: float
+    engine: DockerEngine,
+    installation: str,
+    *,
+    most_bytes: int,
+    most_days: float,
+    now: datetime.datetime | None = None,
 ) -> list[PreparedImage]:
     """Remove images unused for longer than `most_days`, then the longest unused above the size.
 
-    An image that a container uses stays. Returns the removed ones.
+    An image that a container uses stays, and so does its volume. Returns the removed ones. Volumes
+    that an interrupted set-up left are removed too.
     """
-    now = datetime.datetime.now(datetime.UTC)
+    now = now or datetime.datetime.now(datetime.UTC)
     images = await list_images(engine, installation)
     gone = surplus(images, most_bytes=most_bytes, most_days=most_days, now=now)
-    return await engine.call(lambda client: [image for image in gone if _remove(client, image)])
+    removed = await engine.call(lambda client: [image for image in gone if _remove(client, image)])
+    kept = {image.volume for image in images if image not in removed}
+    await engine.call(lambda client: _remove_volumes(client, installation, kept, now))
+    return removed
 
 
 def surplus(
@@ -140,9 +160,40 @@ def _read(client: docker.DockerClient, image: Any) -> PreparedImage:
         id=str(image.id),
         scope=labels.get(SCOPE_LABEL, ""),
         source=labels.get(SOURCE_LABEL, ""),
-        size_bytes=int(history[0]["Size"]) if history else int(image.attrs["Size"]),
+        size_bytes=int(history[0]["Size"] if history else image.attrs["Size"])
+        + int(labels.get(VOLUME_BYTES_LABEL, 0)),
+        volume=labels.get(VOLUME_LABEL, ""),
         last_used=datetime.datetime.fromisoformat(_FRACTION.sub(r".\1", used)),
     )
+
+
+_JUST_MADE = datetime.timedelta(minutes=10)
+"""A set-up makes its volume before the container that uses it."""
+
+
+def _remove_volumes(
+    client: docker.DockerClient, installation: str, kept: Collection[str], now: datetime.datetime
+) -> None:
+    """Remove an installation's volumes but those of images that are kept, and those in use."""
+    label = f"{INSTALLATION_LABEL}={installation}"
+    for volume in client.volumes.list(filters={"label": [PREPARED_LABEL, label]}):
+        made = datetime.datetime.fromisoformat(_FRACTION.sub(r".\1", volume.attrs["CreatedAt"]))
+        labels = volume.attrs.get("Labels") or {}
+        # An engine takes "label=" for any value of the label.
+        is_own = labels.get(INSTALLATION_LABEL) == installation
+        if is_own and volume.name not in kept and made < now - _JUST_MADE:
+            _remove_volume(client, volume.name)
+
+
+def _remove_volume(client: docker.DockerClient, name: str) -> None:
+    """Remove a volume, unless a container has it."""
+    try:
+        client.volumes.get(name).remove()
+    except NotFound:
+        pass
+    except APIError as error:
+        if error.status_code != 409:
+            raise
 
 
 def _remove(client: docker.DockerClient, image: PreparedImage) -> bool:
@@ -154,4 +205,6 @@ def _remove(client: docker.DockerClient, image: PreparedImage) -> bool:
         if error.status_code == 409:  # a container uses it
             return False
         raise
+    if image.volume:
+        _remove_volume(client, image.volume)
     return True

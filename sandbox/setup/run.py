@@ -26,6 +26,7 @@ from sandbox.setup.disk_use import (
     disk_space,
     excess,
     files_written,
+    volume_bytes,
 )
 from sandbox.setup.records import Progress, SetupFailed, SetupPolicy
 from sandbox.setup.scripts import BEGIN, FINISH, NEEDED
@@ -46,6 +47,7 @@ class Setup:
         engine: DockerEngine,
         container: Container,
         relay: str,
+        volume: str,
         spec: SetupSpec,
         environment: Environment,
         policy: SetupPolicy,
@@ -55,6 +57,7 @@ class Setup:
         self._engine = engine
         self._container = container
         self._relay = relay
+        self._volume = volume
         self._spec = spec
         self._environment = environment
         self._policy = policy
@@ -62,6 +65,8 @@ class Setup:
         self._variables = variables
         self._log = bytearray()
         self._excess = ""
+        self.volume_bytes = 0
+        """What the volume takes, when the set-up is done."""
         self._deadline = time.monotonic() + policy.timeout_s
 
     async def run(self, tree: Path | None, progress: Progress) -> None:
@@ -156,7 +161,7 @@ class Setup:
             task.cancel()
             await asyncio.wait({task})
         if not self._excess:  # A command may write too much, and fail, between two looks.
-            await self._look(start)
+            await self._look(start, is_last=failed is None)
             if self._excess:
                 raise self._failure("the whole set-up", self._excess) from failed
         if failed is not None:
@@ -168,12 +173,21 @@ class Setup:
             most = await self._look(most)
         await self._container.remove()
 
-    async def _look(self, most: DiskSpace) -> DiskSpace:
+    async def _look(self, most: DiskSpace, *, is_last: bool = False) -> DiskSpace:
         """Notes what is too much; returns the most that the disk ever had left."""
         now = await self._engine.call(lambda client: disk_space(client, self._relay))
         most = most.most(now)
+        # To add up a volume takes a container: until the end, only where it may matter.
+        if is_last or most.size_bytes - now.size_bytes > self._policy.disk_bytes:
+            self.volume_bytes = await self._engine.call(self._volume_bytes)
         self._excess = await self._engine.call(partial(self._check, most, now))
         return most
+
+    def _volume_bytes(self, client: Any) -> int:
+        try:
+            return volume_bytes(client, self._spec, self._policy.relay_image, self._volume)
+        except (APIError, ContainerError, ValueError):
+            return self._policy.disk_bytes + 1  # not to be added up in a minute
 
     def _check(self, most: DiskSpace, now: DiskSpace, client: Any) -> str:
         limits = DiskLimits(self._policy.disk_bytes, self._policy.files)
@@ -186,5 +200,5 @@ class Setup:
                 # Not to be counted (killed, or a runtime that shows no processes of others).
                 return files + 1
 
-        written = bytes_written(client, self._container.id)
+        written = bytes_written(client, self._container.id) + self.volume_bytes
         return excess(limits, written, most, now, count)

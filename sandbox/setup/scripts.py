@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sandbox.environment.records import PREFIX
 from sandbox.protocol import WORKDIR
+from sandbox.setup.container import BEFORE
 from sandbox.shell.service_scripts import PREPARED_HOME, PREPARED_WORKSPACE
 from sandbox.spec import COMMAND_USER, HOME
 
@@ -27,6 +28,7 @@ if [ -n "$missing" ]; then
     exit 1
   fi
 fi
+[ ! -d {BEFORE} ] || cp -a {BEFORE}/. {PREFIX}/
 grep -q '^[^:]*:[^:]*:{_UID}:' /etc/passwd ||
   echo 'sandbox:x:{_UID}:{_UID}::{HOME}:/bin/bash' >>/etc/passwd
 grep -q '^[^:]*:[^:]*:{_UID}:' /etc/group || echo 'sandbox:x:{_UID}:' >>/etc/group

@@ -21,11 +21,11 @@ from sandbox.environment.records import Environment
 from sandbox.protocol import WORKDIR
 from sandbox.setup.container import CA_FILE, setup_environment
 from sandbox.setup.prepare import ImageKey
-from sandbox.setup.prepared_images import PREPARED_LABEL, SCOPE_LABEL, SOURCE_LABEL
+from sandbox.setup.prepared_images import SCOPE_LABEL, SOURCE_LABEL
 from sandbox.setup.records import SetupFailed, SetupPolicy
 from sandbox.setup.scripts import BEGIN, FINISH, NEEDED
 from sandbox.setup.variables import with_variables
-from sandbox.spec import COMMAND_USER
+from sandbox.spec import COMMAND_USER, PREPARED_LABEL
 
 FILES = "/.patchwright-setup"
 """Where the scripts are during the build."""

@@ -49,13 +49,13 @@ def images() -> SandboxSpec:
 
 
 @pytest.mark.docker
-@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize("number", range(7))
 async def test_an_image_is_contained(number: int, engine: DockerEngine) -> None:
     assert await outcome(image_attacks(engine, images())[number], opener(engine)) == ""
 
 
 @pytest.mark.docker
-@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize("number", range(8))
 async def test_a_setup_is_contained(number: int, engine: DockerEngine) -> None:
     assert await outcome(setup_attacks(engine, images())[number], opener(engine)) == ""
 

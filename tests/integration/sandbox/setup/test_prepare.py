@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import socket
 import time
 import uuid
@@ -18,6 +19,7 @@ from sandbox.egress.rules import EgressRules, networks_of
 from sandbox.environment.choose import EnvironmentSettings, candidates, files_to_read
 from sandbox.environment.records import Environment, Step, apt
 from sandbox.environment.tree import read_tree, tree_hash
+from sandbox.errors import ImageMissing
 from sandbox.images.base_image import BASE_IMAGE
 from sandbox.protocol import Limits
 from sandbox.setup.container import SetupSpec
@@ -25,7 +27,7 @@ from sandbox.setup.docker_images import prepare_on_engine
 from sandbox.setup.prepared_images import list_images, prune
 from sandbox.setup.records import PreparedEnvironment, SetupFailed, SetupPolicy, proposal
 from sandbox.setup.registries import machine_hosts
-from sandbox.spec import SandboxSpec
+from sandbox.spec import INSTALLATION_LABEL, PREPARED_LABEL, SandboxSpec
 from tests.support.sandboxes.fixtures import tar_of
 
 pytestmark = [pytest.mark.docker]
@@ -94,6 +96,12 @@ class Workshop:
             rules or policy(),
             scope=self.name,
         )
+
+    async def volumes(self) -> set[str]:
+        """Those of this installation."""
+        label = f"{INSTALLATION_LABEL}={self.name}"
+        found = await self.engine.call(lambda c: c.volumes.list(filters={"label": label}))
+        return {volume.name for volume in found}
 
     async def run(self, image: str, files: dict[str, str], command: str) -> tuple[int | None, str]:
         spec = SandboxSpec(image, Limits(), self.name, "test", installation=self.name)
@@ -218,6 +226,65 @@ async def test_images_are_listed_and_pruned_by_size(workshop: Workshop) -> None:
     assert time.monotonic() - begun < 2
     removed = await prune(workshop.engine, workshop.name, most_bytes=5_000_000, most_days=1)
     assert [image.source for image in removed] == ["number 2"]
+
+
+async def test_packages_lie_in_a_volume_that_a_run_cannot_write_to(workshop: Workshop) -> None:
+    """It begins with what an earlier one holds, and goes with its image."""
+    offline, files = SetupPolicy(network=False), {"a": "b"}
+    write = "echo {0} >/opt/patchwright/{0}; ln -s {0} /opt/patchwright/link-{0}"
+    first = await workshop.prepare(
+        files, Environment("first", steps=(Step(write.format("one")),)), rules=offline
+    )
+    more = first.environment.with_more(first.image, (Step(write.format("two")),))
+    both = await workshop.prepare(files, more, rules=offline)
+    look = "cd /opt/patchwright && cat link-*; touch new 2>&1; rm -f one 2>&1; ls"
+    for made, names in ((first, "one"), (both, "one two")):
+        _, shown = await workshop.run(made.image, files, look)
+        assert shown.splitlines()[: len(names.split())] == names.split(), shown
+        assert shown.count("Read-only file system") == 2, shown
+    volumes = [image.volume for image in await list_images(workshop.engine, workshop.name)]
+    assert len(set(volumes)) == 2 and set(volumes) == await workshop.volumes()
+    await prune(workshop.engine, workshop.name, most_bytes=0, most_days=1)
+    assert await workshop.volumes() == set()
+
+
+async def test_a_failed_set_up_leaves_no_volume(workshop: Workshop) -> None:
+    wished = Environment("settings", steps=(Step("exit 1"),), explicit=True)
+    with pytest.raises(SetupFailed):
+        await workshop.prepare({"a": "b"}, wished, rules=SetupPolicy(network=False))
+    await workshop.engine.sweep((), installation=workshop.name)
+    assert await workshop.volumes() == set()
+
+
+async def test_an_image_whose_volume_is_gone_is_made_again(workshop: Workshop) -> None:
+    """`docker volume prune` takes those that no container uses just now."""
+    offline, files = SetupPolicy(network=False), {"a": "b"}
+    environment = Environment("x", steps=(Step("echo here >/opt/patchwright/one"),))
+    first = await workshop.prepare(files, environment, rules=offline)
+    [lost] = await workshop.volumes()
+    await workshop.engine.call(lambda client: client.volumes.get(lost).remove())
+    with pytest.raises(ImageMissing, match=r"is gone"):
+        await workshop.run(first.image, files, "true")
+    again = await workshop.prepare(files, environment, rules=offline)
+    assert not again.cached and again.image == first.image
+    assert await workshop.run(again.image, files, "cat /opt/patchwright/one") == (0, "here\n")
+    assert lost not in await workshop.volumes()
+
+
+async def test_volumes_of_interrupted_set_ups_are_pruned_later(workshop: Workshop) -> None:
+    """Not at once: a set-up that is just beginning has one, too, that nothing uses."""
+    names = [f"{workshop.name}-{which}" for which in ("own", "others")]
+    for name, whose in zip(names, (workshop.name, "another"), strict=True):
+        labels = {PREPARED_LABEL: "x", INSTALLATION_LABEL: whose}
+        await workshop.engine.call(lambda c, n=name, told=labels: c.volumes.create(n, labels=told))
+    try:
+        for hours, left in ((0, 2), (1, 1)):
+            later = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=hours)
+            await prune(workshop.engine, workshop.name, most_bytes=0, most_days=1, now=later)
+            there = await workshop.engine.call(lambda client: client.volumes.list())
+            assert len({volume.name for volume in there} & {*names}) == left
+    finally:
+        await workshop.engine.call(lambda client: client.volumes.get(names[1]).remove())
 
 
 def test_the_recipe_is_proposed_for_the_settings() -> None:

@@ -1,0 +1,52 @@
+"""The volume of a prepared environment: what its set-up installed, mounted read-only in sandboxes.
+
+To make an image of a container, the engine packs and unpacks every file in it one by one, which
+takes longer than an installer took to put them there. So what is installed lies in a volume of the
+engine, and the image, which holds the rest, names it.
+"""
+
+from __future__ import annotations
+
+import docker
+from docker.errors import NotFound
+from docker.types import Mount
+
+from sandbox.errors import ImageMissing, SandboxError
+from sandbox.spec import PREPARED_LABEL
+
+REPOSITORY = "patchwright/prepared"
+VOLUME_LABEL = "patchwright.volume"
+VOLUME_BYTES_LABEL = "patchwright.volume-bytes"
+
+
+def mounted(volume: str, place: str, *, read_only: bool = True, copy: bool = False) -> Mount:
+    """A volume at a place; with `copy` an empty one gets what the image has there.
+
+    As a mount and not as a volume of the container's, which an image made of that would declare.
+    """
+    return Mount(place, volume, read_only=read_only, no_copy=not copy)
+
+
+def volume_of(client: docker.DockerClient, image: str) -> str:
+    """The volume of an image that `image` names as a prepared one; empty: it has none.
+
+    Nobody but this program gives images such names, so a label that a foreign image brings along
+    names no volume. Raises `ImageMissing` when the volume is gone. Blocks.
+    """
+    repository, _, recipe = image.partition(":")
+    if repository != REPOSITORY:
+        return ""
+    labels = client.images.get(image).labels
+    name = str(labels.get(VOLUME_LABEL) or "")
+    if not name or labels.get(PREPARED_LABEL) != recipe:
+        return ""
+    try:
+        volume = client.volumes.get(name)
+    except NotFound:
+        raise ImageMissing(
+            f"The volume {name} with the packages of {image} is gone. The next set-up of the "
+            "environment makes both again."
+        ) from None
+    if (volume.attrs.get("Labels") or {}).get(PREPARED_LABEL) != recipe:
+        raise SandboxError(f"The volume {name} is not that of {image}")
+    return name
