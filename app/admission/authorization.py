@@ -103,7 +103,7 @@ def least_role(by: StartedBy, config: EffectiveConfig) -> Role | None:
             return config.permissions.label
         case "command" | "mention":
             return config.permissions.command
-        case "failed_check" | "rerun":
+        case "failed_check" | "rerun" | "alert":
             return None
 
 

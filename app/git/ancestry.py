@@ -111,20 +111,25 @@ def ancestors(mirror: Mirror, commit: str, shallow: Path | None) -> list[str]:
     return _git(mirror, "rev-list", commit, shallow=shallow).decode().split()
 
 
+def since(mirror: Mirror, earlier: str, commit: str, most: int) -> list[str]:
+    """A commit and its ancestors that another has not, the newest first; so many at most."""
+    return _git(mirror, "rev-list", f"--max-count={most}", commit, f"^{earlier}").decode().split()
+
+
 def count(mirror: Mirror, earlier: str, commit: str, shallow: Path | None) -> int:
     """How many commits there are since an ancestor."""
     return int(_git(mirror, "rev-list", "--count", commit, f"^{earlier}", shallow=shallow))
 
 
-def tags(mirror: Mirror, commit: str) -> list[Tag]:
-    """The tags of a commit and its ancestors, the newest first."""
+def tags(mirror: Mirror, commit: str = "") -> list[Tag]:
+    """The tags of a commit and its ancestors, the newest first; without one, all tags."""
     form = (
         "%(objectname) %(*objectname) %(objecttype) %(*objecttype) %(creatordate:unix) %(refname)"
     )
     listed = _git(
         mirror,
         "for-each-ref",
-        f"--merged={commit}",
+        *([f"--merged={commit}"] if commit else ()),
         "--sort=-creatordate",
         f"--format={form}",
         "refs/tags/",

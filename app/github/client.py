@@ -8,7 +8,7 @@ import contextlib
 import itertools
 import threading
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
 from urllib.parse import quote
 
@@ -84,6 +84,8 @@ class GithubForge:
         written: WrittenComments | None = None,
     ) -> None:
         """`repository` is the name as last known; without an id (0) the name's owner is meant.
+
+        Without an installation (0) GitHub is asked for it at the first call.
 
         `written` remembers the comments of a repository with an id; None: only this forge does.
         """
@@ -414,14 +416,51 @@ class GithubForge:
 
         return await self._call(f"read the log of check {check}", read)
 
-    async def open_issue(self, marker: str, title: str, body: str) -> int:
-        """The App's own open issue that begins with `marker`, created if there is none."""
+    async def open_issue(
+        self, marker: str, title: str, body: str, *, since: datetime | None = None
+    ) -> int:
+        """The App's own open issue that begins with `marker`, created if there is none.
+
+        With `since`, a closed one counts, too, if it changed after that time.
+        """
 
         def write() -> int:
             at, login = (self._client.requester, self._at), self._bot_login()
-            return pulls.open_issue(*at, marker=marker, title=title, body=body, login=login)
+            if found := pulls.find_issue(*at, marker=marker, login=login, since=since):
+                return found
+            place = CommentPlace(self._id, 0, marker)
+            if self._written is None or not self._id:
+                return pulls.make_issue(*at, title=title, body=f"{marker}\n{body}")
+            if self._written.may_be_unlisted(place):
+                raise ForgeAway("GitHub may have the issue already and not list it yet.")
+            self._written.begin(place)
+            try:
+                made = pulls.make_issue(*at, title=title, body=f"{marker}\n{body}")
+            except GithubException as error:
+                if error.status < 500:  # refused; else it may be there
+                    self._written.forget(place)
+                raise
+            self._written.confirm(place, made)
+            return made
 
         return await self._call("open an issue", write)
+
+    async def edit_issue(
+        self, number: int, marker: str, title: str, body: str, *, reopen: bool = False
+    ) -> None:
+        """Give an issue of the App's this title and text. Idempotent.
+
+        With `reopen` it is open afterwards; without, as it was.
+        """
+        write = lambda: pulls.edit_issue(  # noqa: E731
+            self._client.requester,
+            self._at,
+            number,
+            title=title,
+            body=f"{marker}\n{body}",
+            reopen=reopen,
+        )
+        await self._call_about_issue(f"edit issue #{number}", write)
 
     async def delete_branch(self, branch: str, sha: str) -> None:
         """Delete a branch if it is at this commit. Idempotent."""
@@ -585,6 +624,9 @@ class GithubForge:
 
     def _with_token(self, call: Callable[[], T]) -> T:
         """The call, once there is a token: a refused one must not look like something missing."""
+        if not self._installation:
+            self._installation = self._installation_now()
+            self._client = self._new_client()
         auth = self._client.requester.auth
         if auth is None or not auth.token:
             raise OddAnswer("no token")

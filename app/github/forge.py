@@ -9,6 +9,7 @@ does not double the act.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Literal, Protocol
 
 from app.github.records import (
@@ -149,8 +150,22 @@ class Forge(Protocol):
         """The log of a check run that is a job of GitHub Actions; None when there is none."""
         ...
 
-    async def open_issue(self, marker: str, title: str, body: str) -> int:
-        """The App's own open issue that begins with `marker`, created if there is none."""
+    async def open_issue(
+        self, marker: str, title: str, body: str, *, since: datetime | None = None
+    ) -> int:
+        """The App's own open issue that begins with `marker`, created if there is none.
+
+        With `since`, a closed one counts, too, if it changed after that time.
+        """
+        ...
+
+    async def edit_issue(
+        self, number: int, marker: str, title: str, body: str, *, reopen: bool = False
+    ) -> None:
+        """Give an issue of the App's this title and text. Idempotent.
+
+        With `reopen` it is open afterwards; without, as it was.
+        """
         ...
 
     async def delete_branch(self, branch: str, sha: str) -> None:

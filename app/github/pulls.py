@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from github import GithubException
@@ -83,19 +83,47 @@ def reply(
         raise OddAnswer("no reply")
 
 
-def open_issue(
-    requester: Requester, at: str, *, marker: str, title: str, body: str, login: str
+def find_issue(
+    requester: Requester, at: str, *, marker: str, login: str, since: datetime | None = None
 ) -> int:
-    """The App's own open issue that begins with `marker`, created if there is none."""
-    path = f"{at}/issues"
-    for issue in all_entries(requester, path, state="open"):
+    """The App's own open issue that begins with `marker`; 0: none is listed.
+
+    With `since`, any that changed after that time, closed ones, too.
+    """
+    wanted = {"state": "open"}
+    if since is not None:
+        wanted = {"state": "all", "since": f"{since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"}
+    for issue in all_entries(requester, f"{at}/issues", **wanted):
         by = (issue.get("user") or {}).get("login")
         if by == login and (issue.get("body") or "").startswith(marker):
             return int(issue["number"])
+    return 0
+
+
+def make_issue(requester: Requester, at: str, *, title: str, body: str) -> int:
+    """A new issue; its number."""
     _, made = requester.requestJsonAndCheck(
-        "POST", path, input={"title": title, "body": f"{marker}\n{body}"}
+        "POST", f"{at}/issues", input={"title": title, "body": body}
     )
     return int(made["number"])
+
+
+def edit_issue(
+    requester: Requester, at: str, number: int, *, title: str, body: str, reopen: bool
+) -> None:
+    """Give an issue this title and text, if it has others, and open it again if it is closed."""
+    path = f"{at}/issues/{number}"
+    _, found = requester.requestJsonAndCheck("GET", path)
+    wanted: dict[str, Any] = {}
+    # GitHub keeps line ends as they are sent, and cuts spaces at the ends.
+    if (found.get("body") or "").strip() != body.strip():
+        wanted["body"] = body
+    if (found.get("title") or "").strip() != title.strip():
+        wanted["title"] = title
+    if reopen and found.get("state") == "closed":
+        wanted["state"] = "open"
+    if wanted:
+        requester.requestJsonAndCheck("PATCH", path, input=wanted)
 
 
 def delete_branch(requester: Requester, at: str, branch: str, sha: str) -> None:

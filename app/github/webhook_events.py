@@ -47,7 +47,7 @@ class EventSource(Record):
 
 Goal = Literal["fix", "culprit"]
 """What a run is for: a fix, or only the commit that broke it."""
-StartedBy = Literal["label", "command", "mention", "assignment", "failed_check", "rerun"]
+StartedBy = Literal["label", "command", "mention", "assignment", "failed_check", "rerun", "alert"]
 
 
 class Trigger(EventSource):
@@ -195,6 +195,24 @@ class OnboardingDue(EventSource):
     kind: Literal["onboarding_due"] = "onboarding_due"
 
 
+class AlertDue(EventSource):
+    """An alert's issue is to be opened or brought up to date. No delivery of GitHub's."""
+
+    kind: Literal["alert_due"] = "alert_due"
+    # Until GitHub was asked, only the name is known.
+    installation_id: Annotated[int, Field(ge=0, le=MAX_ID)] = 0
+    repository_id: Annotated[int, Field(ge=0, le=MAX_ID)] = 0
+    alert_id: str
+
+
+class AlertFixed(EventSource):
+    """The fix of an alert's issue was merged: its source is to be told. Our own work."""
+
+    kind: Literal["alert_fixed"] = "alert_fixed"
+    alert_id: str
+    run_id: str
+
+
 WebhookEvent = Annotated[
     Labeled
     | Commented
@@ -209,7 +227,9 @@ WebhookEvent = Annotated[
     | MergeGroupEnded
     | CheckAsked
     | ProofDue
-    | OnboardingDue,
+    | OnboardingDue
+    | AlertDue
+    | AlertFixed,
     Field(discriminator="kind"),
 ]
 """What needs a look at GitHub before it is known what to do."""
@@ -231,6 +251,8 @@ def source_of(event: WebhookEvent) -> str:
         return f"{event.repository_id}#proof {event.proof_id}"
     if isinstance(event, MergeGroupAsked | MergeGroupEnded):
         return f"{event.repository_id}#{event.head_sha}"
+    if isinstance(event, AlertDue | AlertFixed):  # a storm of them takes one place at a time
+        return f"{event.repository.lower()}#alerts"
     number = getattr(event, "issue_number", "") or getattr(event, "pull_number", "")
     return f"{event.repository_id}#{number}"
 

@@ -16,6 +16,8 @@ from app.github.errors import ForgeError, ForgeMissing, InstallationGone
 from app.github.forge import Forge
 from app.github.records import IssueThread
 from app.github.webhook_events import (
+    AlertDue,
+    AlertFixed,
     Assigned,
     CheckAsked,
     CheckFailed,
@@ -36,7 +38,7 @@ from app.github.webhook_events import (
     Trigger,
     WebhookEvent,
 )
-from app.intake import checks, onboarding, proofs
+from app.intake import alerts, checks, onboarding, proofs
 from app.intake.context import EventContext, is_permitted
 from app.intake.replies import explanation, help_text
 from app.publishing.publication import kept_change, kept_proof
@@ -115,6 +117,8 @@ async def _give_up(
 ) -> None:
     if isinstance(event, OnboardingDue):
         onboarding.gave_up(services, event, why)
+    if isinstance(event, AlertDue):
+        alerts.gave_up(services, event, why)
     if isinstance(event, ProofDue):
         await proofs.gave_up(services, forge, event, why)
     if isinstance(event, PullChanged | Commented | Rerun | MergeGroupAsked):
@@ -138,6 +142,8 @@ async def _handle_event(
             return await onboarding.propose(services, event_id, forge, event)
         case ProofDue():
             return await proofs.answer(services, forge, event)
+        case AlertFixed():
+            return await alerts.tell_fixed(services, event)
         case MergeGroupEnded():
             return await proofs.merge_group_ended(services, forge, event) or "nothing to cancel"
         case PullEnded() if said := onboarding.pull_ended(services, event):
@@ -145,6 +151,7 @@ async def _handle_event(
         case PullEnded():
             cancelled = await proofs.pull_ended(services, forge, event)
             run_id = inbox.run_of_pull(event.repository_id, event.pull_number)
+            alerts.note_merged(services, event, run_id)
             if run_id and services.store.get_run(run_id).status != "done":
                 services.store.request_stop(run_id)
             return cancelled if not run_id and cancelled else _wake_run(services, run_id)
@@ -152,6 +159,8 @@ async def _handle_event(
             return _wake_runs_on_branch(services, event)
     context = EventContext(services, event_id, forge, await services.config(forge))
     if not context.config.enabled:
+        if isinstance(event, AlertDue):
+            alerts.gave_up(services, event, "The repository's settings turn the App off.")
         return "the repository's settings turn the App off"
     if onboarding.held_back(services, event, context.config):
         return "the repository has not agreed: its onboarding pull request is not merged"
@@ -176,6 +185,8 @@ async def _handle_event(
             return await proofs.merge_group_asked(context, event)
         case CheckAsked():
             return await checks.answer_check(services, event_id, forge, context.config, event)
+        case AlertDue():
+            return await _handle_alert(context, event)
 
 
 def _wake_run(services: Services, run_id: str) -> str:
@@ -461,6 +472,22 @@ async def _handle_failed_check(context: EventContext, event: CheckFailed) -> str
         return f"issue #{number} is already about it"
     thread = await context.forge.issue(number)
     return await _start_run(context, event, thread, "failed_check", checks=(event.check_id,))
+
+
+async def _handle_alert(context: EventContext, event: AlertDue) -> str:
+    services, config = context.services, context.config
+    event = await alerts.placed(context.forge, event)
+    if onboarding.held_back(services, event, config):
+        why = "The repository has not agreed: its onboarding pull request is not merged."
+        alerts.gave_up(services, event, why)
+        return why
+    written = await alerts.write_issue(context, event)
+    if not written.may_run or not config.triggers.alert:
+        return written.said
+    thread = await context.forge.issue(written.number)
+    if not thread.open:
+        return f"{written.said}, which is closed"
+    return f"{written.said}; {await _start_run(context, event, thread, 'alert')}"
 
 
 async def _handle_rerun(context: EventContext, event: Rerun) -> str:

@@ -21,6 +21,7 @@ from app.queue.workflows import APPLICATION, UNDER_WAY, event_of, run_of, workfl
 from app.settings.schema import Settings
 from app.storage.run_rows import ended_before
 from app.storage.tables import (
+    alerts,
     asks,
     comments,
     controls,
@@ -36,6 +37,7 @@ from app.telemetry import logs
 KEEP = timedelta(days=30)
 """GitHub delivers again for three days."""
 KEEP_USAGE = timedelta(days=366)
+KEEP_ALERTS = timedelta(days=180)
 BATCH = 100
 PAUSE_S = 0.05
 """After a full batch: each is a separate transaction, and others write in between."""
@@ -63,6 +65,7 @@ def prune(settings: Settings, database: sa.Engine, moment: datetime) -> int:
             (controls, ~sa.or_(*(owner.exists() for owner in owners))),  # of checks, for one
             (comments, comments.c.begun_at < to_micros(before)),  # listed by now
             (proofs, proofs.c.ended_at < to_micros(moment - KEEP_USAGE)),
+            (alerts, alerts.c.seen_at < to_micros(moment - KEEP_ALERTS)),
             (usage, usage.c.day < f"{moment - KEEP_USAGE:%Y-%m-%d}"),
         ):
             gone += _delete(database, table, due)

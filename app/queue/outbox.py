@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from agent.journal.events import now
 from app.queue import workflows
+from app.storage.alerts import Alerts
 from app.storage.inbox import Inbox
 from app.storage.outage import is_unavailable
 from app.storage.records import Run
@@ -68,6 +69,7 @@ class Outbox:
             self._looked = time.monotonic()
             requeue_lost_runs(self._store, self._queue)
             requeue_lost_events(self._store, self._queue)
+        Alerts(self._store.database).queue_due()
         enqueued = 0
         for run in self._store.unqueued():
             enqueued += self._enqueue(self._queue.enqueue, run.id)

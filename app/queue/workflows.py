@@ -31,7 +31,7 @@ def for_run(run: Run) -> tuple[EnqueueOptions, tuple[str | int, ...]]:
         "workflow_id": run.id if first else f"{run.id}-{run.round}",
         "app_version": VERSION,
         "queue_partition_key": str(run.repository_id),
-        "priority": AUTOMATIC if run.trigger.by == "failed_check" else PEOPLE,
+        "priority": AUTOMATIC if run.trigger.by in ("failed_check", "alert") else PEOPLE,
     }
     return options, ((run.id,) if first else (run.id, run.round))
 

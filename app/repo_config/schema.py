@@ -74,6 +74,12 @@ class Triggers(_Section):
         "No role is checked: whoever can push to the repository can start such a run.",
     )
     rerun: bool = Field(True, description="The re-run button of the App's check run.")
+    alert: bool = Field(
+        False,
+        description="An alert that the operator's file leads to this repository: a run on the "
+        "issue that the alert opened. No role is checked: whoever can make the program fail can "
+        "start such a run.",
+    )
 
 
 class Permissions(_Section):

@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from app.settings.alerts import AlertSettings
 from app.settings.base import CONFIG_VARIABLE, PREFIX
 from app.settings.github import GithubSettings
 from app.settings.llm import ModelSettings, PriceSettings
@@ -38,6 +39,7 @@ HEADINGS: dict[type, str] = {
     KubernetesSettings: "Sandboxes as pods",
     OperationSettings: "Operation",
     PriceSettings: "Prices",
+    AlertSettings: "Alerts",
 }
 """Headings over the settings of each class; others have the first sentence of their docstring."""
 

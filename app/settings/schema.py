@@ -23,6 +23,7 @@ from pydantic_settings import (
 )
 from sqlalchemy.engine import make_url
 
+from app.settings.alerts import AlertSettings
 from app.settings.base import CONFIG_VARIABLE, PREFIX, SettingsError, check_url
 from app.settings.database_url import check_database, with_timeouts
 from app.settings.github import GithubSettings
@@ -45,6 +46,7 @@ class Settings(
     KubernetesSettings,
     PriceSettings,
     SetupSettings,
+    AlertSettings,
 ):
     """Every setting; see the descriptions, or run `patchwright settings`."""
 

@@ -96,6 +96,11 @@ def proof_id_for(event_id: str) -> str:
     return _short_id(f"proof {event_id}")
 
 
+def alert_id_for(source: str, repository: str, fingerprint: str) -> str:
+    """The id of an alert: the same whenever it comes again, as safe as a run's."""
+    return _short_id(f"alert {source}\n{repository.lower()}\n{fingerprint}")
+
+
 def _short_id(key: str) -> str:
     digest = hashlib.sha256(key.encode()).digest()
     return base64.b32encode(digest[:10]).decode().lower()

@@ -182,6 +182,47 @@ proofs = sa.Table(
     sa.Index("proofs_of_installations", "installation_id", "created_at"),
 )
 
+alerts = sa.Table(
+    "alerts",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("source", sa.String(64), nullable=False),
+    # What its source tells it from others by.
+    sa.Column("fingerprint", sa.String(300), nullable=False),
+    # As the operator's file names it; empty: the file has no place for it.
+    sa.Column("repository", sa.String(255), nullable=False),
+    # 0 until GitHub was asked.
+    sa.Column("repository_id", sa.BigInteger, nullable=False),
+    sa.Column("installation_id", sa.BigInteger, nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    # What it said last, as JSON, without secrets.
+    sa.Column("report", sa.Text, nullable=False),
+    # waiting, open, limited, refused, unrouted; resolved (says the source), fixed (says GitHub).
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    # 0: it has no issue (yet).
+    sa.Column("issue_number", sa.BigInteger, nullable=False),
+    sa.Column("seen", sa.BigInteger, nullable=False),
+    # How often its issue was written on that day.
+    sa.Column("edits", sa.Integer, nullable=False),
+    sa.Column("day", sa.String(10), nullable=False),
+    # Grows with every event that has its issue written.
+    sa.Column("edition", sa.Integer, nullable=False),
+    # Those it came from before its fix, one a line.
+    sa.Column("releases", sa.Text, nullable=False),
+    # When its issue was first asked for.
+    sa.Column("opened_at", sa.BigInteger),
+    # When its issue may be written again; NULL: there is nothing new.
+    sa.Column("due_at", sa.BigInteger),
+    sa.Column("written_at", sa.BigInteger),
+    sa.Column("created_at", sa.BigInteger, nullable=False),
+    sa.Column("seen_at", sa.BigInteger, nullable=False),
+    sa.Index("alerts_newest", "seen_at", "id"),
+    sa.Index("alerts_of_issues", "repository_id", "issue_number"),
+    sa.Index("alerts_due", "due_at"),
+    sa.Index("alerts_of_sources", "source", "created_at"),
+)
+
 handled = sa.Table(
     "handled",
     metadata,

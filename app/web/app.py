@@ -20,6 +20,8 @@ from app.settings.schema import Settings
 from app.storage.store import SqlStore
 from app.telemetry import logs
 from app.telemetry.metrics import CONTENT_TYPE
+from app.web import alert_endpoint
+from app.web.alert_endpoint import LONGEST_ALERT, deliver_alerts
 from app.web.auth import operator_token
 from app.web.auth.ended_sessions import ended_in
 from app.web.auth.github_sign_in import sign_in_pages
@@ -79,8 +81,11 @@ def create_app(web: Web, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
         setup_pages(web.settings, configured=lambda: True, is_ended=ended_in(web.store.database))
     )
 
-    install_middleware(app, web.settings, {"/webhooks/github": web.settings.body_limit_bytes})
+    limits = {"/webhooks/github": web.settings.body_limit_bytes, alert_endpoint.PATH: LONGEST_ALERT}
+    install_middleware(app, web.settings, limits)
     memory = BodyMemory(max(MOST_HELD, web.settings.body_limit_bytes))
+    # Of its own: what strangers begin to send there must not cost GitHub's deliveries.
+    alert_memory = BodyMemory(8 * LONGEST_ALERT)
 
     async def receive(request: Request) -> Response:
         with metrics.acknowledged.time():
@@ -94,6 +99,18 @@ def create_app(web: Web, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
 
     # A plain route: nothing of what FastAPI does for a handler's parameters is needed here.
     app.add_route("/webhooks/github", receive, methods=["POST"])
+
+    async def receive_alerts(request: Request) -> Response:
+        taken_in = (web.settings, web.store, web.enqueue_event, alert_memory, request)
+        try:
+            status, answer = await deliver_alerts(*taken_in)
+        except HTTPException as error:
+            metrics.deliveries.labels(f"alert refused {error.status_code}").inc()
+            raise
+        metrics.deliveries.labels(f"alert {answer['result']}").inc()
+        return JSONResponse(answer, status)
+
+    app.add_route(alert_endpoint.PATH + "{source}", receive_alerts, methods=["POST", "PUT"])
 
     @app.get("/healthz")
     async def healthz() -> PlainTextResponse:

@@ -133,7 +133,7 @@ class BoundedBodies:
     def __init__(self, app: ASGIApp, limits: dict[str, int]) -> None:
         self._app = app
         self._limits = limits
-        """By path; `LONGEST_FORM` of any other."""
+        """By path, or by its beginning if that ends in a slash; `LONGEST_FORM` of any other."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """An ASGI application."""
@@ -152,7 +152,7 @@ class BoundedBodies:
             # Nothing has one in its name, and PostgreSQL takes none.
             await _refuse(send, b"The address holds a zero byte.")
             return
-        limit = self._limits.get(scope["path"], LONGEST_FORM)
+        limit = self._limit_of(scope["path"])
         taken = 0
 
         async def counted() -> Message:
@@ -164,6 +164,10 @@ class BoundedBodies:
             return message
 
         await self._app(scope, counted, send)
+
+    def _limit_of(self, path: str) -> int:
+        begin = path[: path.rindex("/") + 1] if "/" in path else path
+        return self._limits.get(path, self._limits.get(begin, LONGEST_FORM))
 
 
 async def _refuse(send: Send, why: bytes) -> None:

@@ -1,0 +1,1 @@
+"""What each monitoring service sends, read into one form."""

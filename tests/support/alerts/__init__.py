@@ -1,0 +1,1 @@
+"""Deliveries of alerts, and a repository in which they happened."""
