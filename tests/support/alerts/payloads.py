@@ -4,7 +4,7 @@
   `issues`, `errors`, `metric-alerts`, `installation`), the plugin by
   getsentry/sentry `src/sentry/plugins/sentry_webhooks/plugin.py`, and an event of the web API by
   docs.sentry.io/api/events/retrieve-an-issue-event/.
-- GlitchTip: glitchtip-backend `apps/alerts/webhooks.py`, now and (with `alias`, `sections`) in 2021.
+- GlitchTip: glitchtip-backend `apps/alerts/webhooks.py`, now and (with `alias`) in 2021.
 - Alertmanager: prometheus.io/docs/alerting/latest/configuration/#webhook_config.
 - Grafana: grafana.com/docs/grafana/latest/alerting/, "Webhook notifier".
 """

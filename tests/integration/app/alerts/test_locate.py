@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,7 +22,11 @@ FILE = AlertsFile.model_validate(
             for kind in ("sentry", "glitchtip", "alertmanager", "grafana", "generic")
         ],
         "route": [
-            {"repository": "acme/front", "match": {"project": "shop-web"}, "paths": {"/srv": "web"}},
+            {
+                "repository": "acme/front",
+                "match": {"project": "shop-web"},
+                "paths": {"/srv": "web"},
+            },
             {"repository": "acme/shop", "match": {"project": "shop-*"}},
             {"repository": "acme/blue", "match": {"label:team": "blue"}},
         ],
@@ -55,7 +58,11 @@ JAVA = p.sentry_frame("Shop.java", 5, "total", module="com.acme.Shop", abs_path=
 SCRIPT = p.sentry_frame("app:///src/checkout.ts", 2, "pay", colno=21)
 MAPPED = p.sentry_frame("/srv/src/checkout.ts", 2, "pay", colno=21)
 MINIFIED = p.sentry_frame(
-    "https://shop.example/js/runner-4.1.7.min.js", 1, None, colno=10866, filename="/js/runner.min.js"
+    "https://shop.example/js/runner-4.1.7.min.js",
+    1,
+    None,
+    colno=10866,
+    filename="/js/runner.min.js",
 )
 GO = p.sentry_frame("main.go", 4, "total", abs_path="/go/src/acme/shop/cmd/total/main.go")
 PYTHON = p.PYTHON_FRAMES
@@ -232,8 +239,6 @@ def test_a_line_that_reads_otherwise_suspects_nobody_by_it(repository: Released)
     ],
 )
 def test_paths_of_programs(repository: Released, path: str, expected: str) -> None:
-    payload = p.event_alert(
-        p.sentry_event("33", [p.sentry_frame(path, 1, "f")], release="1.4.2")
-    )
+    payload = p.event_alert(p.sentry_event("33", [p.sentry_frame(path, 1, "f")], release="1.4.2"))
     _, _, found = found_in(repository, Case("sentry", payload, "", 0, "", "event_alert"))
     assert found.frames[0].path == expected

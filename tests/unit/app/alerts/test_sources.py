@@ -24,7 +24,16 @@ def encoded(payload: Any) -> bytes:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "body",
-    [b"", b"not json", b"[1]", b"null", b"{}", b'{"a":' * 100_000, b"\xff", b'{"data": [], "alerts": 1}'],
+    [
+        b"",
+        b"not json",
+        b"[1]",
+        b"null",
+        b"{}",
+        b'{"a":' * 100_000,
+        b"\xff",
+        b'{"data": [], "alerts": 1}',
+    ],
 )
 def test_no_alert_in_it(kind: Kind, body: bytes) -> None:
     with pytest.raises(BadAlert):
@@ -108,7 +117,10 @@ def test_alertmanagers_alerts_each() -> None:
 
 def test_glitchtips_monitors_are_no_errors() -> None:
     page = "https://glitchtip.example/acme/uptime-monitors/4"
-    payload = {"text": "GlitchTip Uptime Alert", "attachments": [{"title": "x", "title_link": page}]}
+    payload = {
+        "text": "GlitchTip Uptime Alert",
+        "attachments": [{"title": "x", "title_link": page}],
+    }
     assert read("glitchtip", "", encoded(payload)) == ()
 
 
