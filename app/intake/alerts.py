@@ -173,7 +173,7 @@ async def write_issue(context: EventContext, event: AlertDue) -> WrittenIssue:
     found = await _located(services, forge, file, kept, alert, repository)
     title, text = report.title(alert), report.body(kept, alert, found)
     marker = report.marker(kept.id)
-    came_back = kept.state == "open" and alert.is_regression
+    came_back = kept.came_back and kept.state == "open"
     number = kept.issue_number
     if number:
         try:
@@ -193,6 +193,11 @@ async def write_issue(context: EventContext, event: AlertDue) -> WrittenIssue:
 def alerts_of(services: Services) -> Alerts:
     """The alerts in the database of these services."""
     return Alerts(services.store.database)
+
+
+def told_again(services: Services, event: AlertDue) -> None:
+    """The issue says what there is to say, and a run began if one was to."""
+    alerts_of(services).told_again(event.alert_id)
 
 
 def gave_up(services: Services, event: AlertDue, why: str) -> None:
@@ -243,7 +248,9 @@ async def _located(
     branch = repository.default_branch
     try:
         fetched = await publish.fetch(forge, mirror)
-        return await asyncio.to_thread(locate, mirror, alert, fetched.base_commit, branch, paths, tags)
+        return await asyncio.to_thread(
+            locate, mirror, alert, fetched.base_commit, branch, paths, tags
+        )
     except (GitAway, GitDenied):
         raise
     except GitError as error:

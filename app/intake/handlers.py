@@ -482,12 +482,13 @@ async def _handle_alert(context: EventContext, event: AlertDue) -> str:
         alerts.gave_up(services, event, why)
         return why
     written = await alerts.write_issue(context, event)
-    if not written.may_run or not config.triggers.alert:
-        return written.said
-    thread = await context.forge.issue(written.number)
-    if not thread.open:
-        return f"{written.said}, which is closed"
-    return f"{written.said}; {await _start_run(context, event, thread, 'alert')}"
+    said = written.said
+    if written.may_run and config.triggers.alert:
+        thread = await context.forge.issue(written.number)
+        if thread.open:
+            said += f"; {await _start_run(context, event, thread, 'alert')}"
+    alerts.told_again(services, event)
+    return said
 
 
 async def _handle_rerun(context: EventContext, event: Rerun) -> str:

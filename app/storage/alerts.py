@@ -46,6 +46,7 @@ class KeptAlert(Record):
     fingerprint: str
     repository: str
     repository_id: int
+    """0 until GitHub was asked."""
     title: str
     report: str
     """What it said last, as JSON."""
@@ -57,6 +58,9 @@ class KeptAlert(Record):
     """How often it came."""
     created_at: datetime
     seen_at: datetime
+    installation_id: int = 0
+    came_back: bool = False
+    """It is there again after its fix, and its issue does not say so yet."""
     edits: int = 0
     """How often its issue was written on `day`."""
     day: str = ""
@@ -167,6 +171,8 @@ class Alerts:
             "state": state,
             "reason": LIMITED if state == "limited" else "",
         }
+        if kept.issue_number and (came.is_regression or (regressed and kept.state == "fixed")):
+            values["came_back"] = True
         if not came.is_over:
             values["seen"] = alerts.c.seen + 1
             if state != "fixed":
@@ -239,6 +245,10 @@ class Alerts:
         state = sa.case((alerts.c.state == "waiting", "open"), else_=alerts.c.state)
         self._change(alert_id, issue_number=issue_number, state=state, reason="")
 
+    def told_again(self, alert_id: str) -> None:
+        """Its issue says that it is there again."""
+        self._change(alert_id, came_back=False)
+
     def settle(self, alert_id: str, state: AlertState, reason: str = "") -> None:
         """What became of it."""
         self._change(alert_id, state=state, reason=without_nul(reason)[:500])
@@ -287,6 +297,7 @@ class Alerts:
             "edits": 0,
             "day": "",
             "edition": 0,
+            "came_back": False,
             "releases": "",
             "created_at": to_micros(moment),
             "seen_at": to_micros(moment),
@@ -386,6 +397,8 @@ def _kept(row: Any) -> KeptAlert:
         fingerprint=row.fingerprint,
         repository=row.repository,
         repository_id=row.repository_id,
+        installation_id=row.installation_id,
+        came_back=row.came_back,
         title=row.title,
         report=row.report,
         state=row.state,

@@ -208,6 +208,8 @@ alerts = sa.Table(
     sa.Column("day", sa.String(10), nullable=False),
     # Grows with every event that has its issue written.
     sa.Column("edition", sa.Integer, nullable=False),
+    # It is there again after it was over, and its issue does not say so yet.
+    sa.Column("came_back", sa.Boolean, nullable=False),
     # Those it came from before its fix, one a line.
     sa.Column("releases", sa.Text, nullable=False),
     # When its issue was first asked for.

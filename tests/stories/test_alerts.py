@@ -161,6 +161,12 @@ async def told_and_fixed(there: AlertWorld) -> None:
     await world.work()
     assert (len(there.issues()), world.runs()) == (1, 1)
     assert there.kept().state == "fixed"
+    # The next release has it again, and its source did not notice.
+    world.root("PATCH", f"/issues/{issue.number}", {"state": "closed"})
+    there.event(nth=41, release="1.4.3")
+    await world.work()
+    [issue] = there.issues()
+    assert (issue.state, world.runs()) == ("open", 2)
 
 
 async def comes_back(there: AlertWorld) -> None:

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends
 
 from app.web.dashboard import (
     actions,
+    alerts,
     compare,
     live,
     onboarding,
@@ -19,5 +20,7 @@ from app.web.dashboard.context import visitor
 
 router = APIRouter(dependencies=[Depends(visitor)])
 """Each visitor sees what they may; `app.state.dashboard` has to be set."""
-for _part in (run_list, run_page, live, compare, actions, proofs, queue, statistics, onboarding):
+for _part in (
+    run_list, run_page, live, compare, actions, proofs, queue, statistics, onboarding, alerts
+):  # fmt: skip
     router.include_router(_part.router)

@@ -28,6 +28,7 @@ def upgrade() -> None:
         sa.Column("edits", sa.Integer, nullable=False),
         sa.Column("day", sa.String(10), nullable=False),
         sa.Column("edition", sa.Integer, nullable=False),
+        sa.Column("came_back", sa.Boolean, nullable=False),
         sa.Column("releases", sa.Text, nullable=False),
         sa.Column("opened_at", sa.BigInteger),
         sa.Column("due_at", sa.BigInteger),
