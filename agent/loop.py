@@ -34,6 +34,7 @@ from agent.journal.events import (
 from agent.journal.state import AttemptState, ending_with_best
 from agent.journal.writer import Journal
 from agent.model import Model, ToolCall, ToolSpec
+from agent.people import take_answer, take_hints
 from agent.snapshots import keep_change, restore_tree
 from agent.task import Task
 from agent.text.control_tokens import neutralise
@@ -74,15 +75,20 @@ class Attempt:
 
 
 async def run_loop(attempt: Attempt) -> AttemptState:
-    """Run an attempt to its end. Raises `ModelAway` and `LostLease`; may then be run again."""
+    """Run an attempt to its end, or until it waits for an answer; may be run again from there.
+
+    So may one that raised `ModelAway` or `LostLease`.
+    """
     journal, tools = attempt.journal, tool_specs()
     while True:
         for call in journal.state.pending:
             await finish_call(attempt, call)
+            if not take_answer(journal, attempt.task.budget):
+                return journal.state
         state = journal.state
         if ending := end_reason(state, attempt.task, journal.elapsed_s):
             return end_attempt(journal, *ending)
-        take_hints(attempt)
+        take_hints(journal)
         await control_drift(attempt)
         if journal.state.outcome is not None:
             return journal.state
@@ -119,12 +125,15 @@ async def take_turn(attempt: Attempt, tools: Sequence[ToolSpec]) -> None:
 
 
 async def finish_call(attempt: Attempt, call: ToolCall) -> None:
-    """Give an open call its result: run it, or say that it was interrupted."""
-    if call.id not in attempt.journal.state.begun:
+    """Give an open call its result: run it, or say that it was interrupted. Questions wait."""
+    state = attempt.journal.state
+    waited_for = state.open_question.call_id if state.open_question else ""
+    if call.id not in state.begun:
         await perform_call(attempt, call)
-        return
-    lost = ToolFinished(call_id=call.id, name=call.name, status="interrupted", output=INTERRUPTED)
-    attempt.journal.append(lost)
+    elif call.id != waited_for:
+        attempt.journal.append(
+            ToolFinished(call_id=call.id, name=call.name, status="interrupted", output=INTERRUPTED)
+        )
 
 
 async def perform_call(attempt: Attempt, call: ToolCall) -> None:
@@ -150,6 +159,9 @@ async def perform_call(attempt: Attempt, call: ToolCall) -> None:
             reply = await replace_sandbox(attempt, problem)
         except SandboxError as problem:
             reply = Reply(f"error: {problem}", status="error")
+    if reply.waits:
+        journal.append(*reply.events)
+        return
     kept = await keep_tree(attempt, call) if reply.changed_tree else ()
     log_id = log_id_of(call.id)
     shown = neutralise(cut(reply.text, log_id) if reply.cut else reply.text)
@@ -230,17 +242,6 @@ def end_attempt(journal: Journal, outcome: Outcome, diagnosis: str) -> AttemptSt
         best = ending_with_best(journal.state, diagnosis) if outcome == "diagnosis" else None
         journal.append(best or AttemptEnded(outcome=outcome, diagnosis=diagnosis))
     return journal.state
-
-
-def take_hints(attempt: Attempt) -> None:
-    """Bring people's new notes into the conversation."""
-    journal = attempt.journal
-    for hint in journal.store.hints(journal.run_id, after=journal.state.last_hint):
-        journal.append(
-            NoteAdded(
-                source="human", text=neutralise(hint.text), author=hint.author, hint_id=hint.id
-            )
-        )
 
 
 async def control_drift(attempt: Attempt) -> None:

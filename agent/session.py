@@ -19,6 +19,7 @@ from agent.journal.store import Store
 from agent.journal.writer import Journal, OnEvent
 from agent.loop import Attempt, end_attempt, replace_sandbox, run_loop
 from agent.model import Model
+from agent.people import take_answer
 from agent.prompting import prompt_version, system_prompt, task_prompt
 from agent.snapshots import restore_tree
 from agent.task import Task
@@ -58,12 +59,14 @@ async def debug(
     base_run: SuiteRun | None = None,
     past: Past | None = None,
 ) -> AttemptState:
-    """Run one attempt to its end and give the state it ended in.
+    """Run one attempt to its end and give the state it ended in; or that it waits for an answer,
+    with no sandbox held meanwhile.
 
     `base_run`: a run of the suite in a fresh sandbox of this tree, if there was one: it is not
     repeated then. `past`: older commits, for the tool that looks for the one that broke it.
 
-    Called again for the same run and attempt after a crash, it continues where the journal stops.
+    Called again for the same run and attempt, after a crash or when there may be an answer, it
+    continues where the journal stops.
     The sandbox is destroyed at the attempt's end; when the task is cancelled (the worker shuts
     down) it is left for the next worker to attach to. Raises `NoTests`, `TestsCannotRun`,
     `ModelError`, `LostLease` and `SandboxError`.
@@ -107,6 +110,8 @@ async def debug(
     opened: list[Attempt] = []
 
     async def work() -> AttemptState:
+        if not take_answer(journal, task.budget):
+            return journal.state
         sandbox = await _attach_or_open(journal, open_sandbox, attach)
         opened.append(Attempt(task, model, sandbox, journal, submit_to_gate, rebuild, past))
         if journal.state.started is None:

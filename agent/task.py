@@ -143,6 +143,13 @@ class ProjectRules(Record):
     """Files that the issue names: rules of their folders come first."""
 
 
+class Asking(Record):
+    """Whether an attempt may ask people something, and how long they have."""
+
+    wait_s: float = 0.0
+    """After so many seconds the default is taken; 0: nobody can be asked."""
+
+
 class Task(Record):
     """One attempt's whole assignment."""
 
@@ -171,5 +178,6 @@ class Task(Record):
     """What was said about the patch that is in the tree already, in order. Untrusted."""
     degraded: str = ""
     """Why the environment is not the one that the repository asks for; empty: it is."""
+    asking: Asking = Asking()
     again: str = ""
     """Why there is another attempt, in our own words; empty for the first."""

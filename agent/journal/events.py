@@ -326,6 +326,35 @@ class NoteAdded(Event):
     """For a person's note, its id in the store, so that it is taken once."""
 
 
+class QuestionAsked(Event):
+    """The attempt waits for a person's choice; the worker and the sandbox are given back."""
+
+    type: Literal["question_asked"] = "question_asked"
+    number: int
+    """Among the run's questions, from 1."""
+    call_id: str
+    """The tool call whose result the answer will be."""
+    question: str
+    """The model's words, like the options: untrusted."""
+    options: tuple[str, ...]
+    default: int
+    """The option, from 1, that is taken if nobody answers in time."""
+    due: datetime
+
+
+class QuestionAnswered(Event):
+    """The choice that the attempt goes on with."""
+
+    type: Literal["question_answered"] = "question_answered"
+    number: int
+    option: int
+    """From 1."""
+    author: str = ""
+    """Who chose it; empty: nobody did in time, so the default was taken."""
+    text: str = ""
+    """What the person said besides. Untrusted."""
+
+
 class ContextCut(Event):
     """Old tool outputs were replaced by stubs in one go, and the ledger restated."""
 
@@ -501,6 +530,8 @@ AnyEvent = Annotated[
     | GateProgressed
     | GateJudged
     | NoteAdded
+    | QuestionAsked
+    | QuestionAnswered
     | ContextCut
     | CommitTried
     | CulpritSearched

@@ -23,6 +23,8 @@ from agent.journal.events import (
     ModelWaiting,
     NoteAdded,
     Outcome,
+    QuestionAnswered,
+    QuestionAsked,
     ReproductionDeclared,
     SandboxOpened,
     SnapshotTaken,
@@ -119,6 +121,10 @@ class AttemptState:
     """The last `RECENT` finished calls, for drift control."""
     culprit: CulpritSearched | None = None
     """What the last search for the commit that broke it said."""
+    asked: QuestionAsked | None = None
+    """The last question to people."""
+    answered: QuestionAnswered | None = None
+    """The last answer to one."""
     waiting: str = ""
     """Why the model's server is waited for, until it answers."""
     outcome: Outcome | None = None
@@ -129,6 +135,14 @@ class AttemptState:
         """The one hypothesis that is open, if any."""
         last = self.hypotheses[-1] if self.hypotheses else None
         return last if last is not None and last.verdict == "open" else None
+
+    @property
+    def open_question(self) -> QuestionAsked | None:
+        """The question that the attempt waits for an answer to."""
+        if self.asked is None or self.outcome is not None:
+            return None
+        has_answer = self.answered is not None and self.answered.number == self.asked.number
+        return None if has_answer else self.asked
 
 
 def fold(events: Iterable[AnyEvent], state: AttemptState | None = None) -> AttemptState:
@@ -200,6 +214,10 @@ def step(state: AttemptState, event: AnyEvent) -> AttemptState:
             return replace(state, drifts=state.drifts + 1, drift_seen_at=event.calls_used)
         case NoteAdded():
             return _add_note(state, event)
+        case QuestionAsked():
+            return replace(state, asked=event)
+        case QuestionAnswered():
+            return replace(state, answered=event)
         case ContextCut():
             return _apply_context_cut(state, event)
         case ModelWaiting():

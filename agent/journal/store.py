@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Protocol
 
-from agent.journal.events import AnyEvent, Recorded, now
+from agent.journal.events import AnyEvent, QuestionAsked, Recorded, now
 from agent.model import Record
 
 NO_LOGS: Mapping[str, bytes] = MappingProxyType({})
@@ -19,6 +19,17 @@ class Hint(Record):
     id: int
     author: str
     text: str
+
+
+class Answer(Record):
+    """What was chosen when a run asked."""
+
+    option: int
+    """From 1."""
+    author: str = ""
+    """Empty: nobody chose in time."""
+    text: str = ""
+    """What the person said besides. Untrusted."""
 
 
 class Store(Protocol):
@@ -53,6 +64,13 @@ class Store(Protocol):
         """Notes from people with an id above `after`, oldest first."""
         ...
 
+    def answer(self, run_id: str, asked: QuestionAsked) -> Answer | None:
+        """What was answered, the default once its time has come; None: it is still waited for.
+
+        An answer that was given once stays.
+        """
+        ...
+
 
 class MemoryStore:
     """A store for one process: `patchwright fix` without a state folder, and tests."""
@@ -62,6 +80,8 @@ class MemoryStore:
         self._logs: dict[tuple[str, str], bytes] = {}
         self.stopped: set[str] = set()
         self.noted: dict[str, list[Hint]] = {}
+        self.answers: dict[tuple[str, int], Answer] = {}
+        """By run and number of the question."""
 
     def append(
         self, run_id: str, events: Sequence[AnyEvent], logs: Mapping[str, bytes] = NO_LOGS
@@ -95,3 +115,9 @@ class MemoryStore:
     def hints(self, run_id: str, after: int = 0) -> list[Hint]:
         """Notes from people with an id above `after`, oldest first."""
         return [h for h in self.noted.get(run_id, []) if h.id > after]
+
+    def answer(self, run_id: str, asked: QuestionAsked) -> Answer | None:
+        """What was answered, the default once its time has come; None: it is still waited for."""
+        if now() >= asked.due:
+            self.answers.setdefault((run_id, asked.number), Answer(option=asked.default))
+        return self.answers.get((run_id, asked.number))

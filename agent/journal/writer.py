@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
-from agent.journal.events import AnyEvent, AttemptStarted, Recorded, SandboxOpened, now
+from agent.journal.events import (
+    AnyEvent,
+    AttemptStarted,
+    QuestionAnswered,
+    Recorded,
+    SandboxOpened,
+    now,
+)
 from agent.journal.state import AttemptState, fold, step
 from agent.journal.store import NO_LOGS, Store
 from agent.task import ATTACHED
@@ -28,7 +35,8 @@ class Journal:
         self._started_at: datetime | None = None
         self._last_at: datetime | None = None
         self._unattended = timedelta()
-        """Between a worker's last event and the next worker's first: nobody worked."""
+        """Between a worker's last event and the next one's first, or a question and its answer:
+        nobody worked."""
         for entry in recorded:
             self._take_time(entry)
 
@@ -65,7 +73,11 @@ class Journal:
     def _take_time(self, entry: Recorded) -> None:
         if isinstance(entry.event, AttemptStarted):
             self._started_at = entry.at
-        elif isinstance(entry.event, SandboxOpened) and self._started_at and self._last_at:
+        elif (
+            isinstance(entry.event, SandboxOpened | QuestionAnswered)
+            and self._started_at
+            and self._last_at
+        ):
             self._unattended += entry.at - self._last_at
         self._last_at = entry.at
 

@@ -22,8 +22,9 @@ from agent.journal.events import (
 from agent.journal.state import AttemptState
 from agent.journal.store import MemoryStore
 from agent.journal.writer import Journal, OnEvent
-from agent.loop import EMPTY_TURNS, Attempt, finish_call, take_hints, take_turn
+from agent.loop import EMPTY_TURNS, Attempt, finish_call, take_turn
 from agent.model import Model
+from agent.people import take_hints
 from agent.prompting import prompt_version, reproduce_prompt, task_prompt
 from agent.session import TREE_LISTING, open_with_retries, rebuilt, start_with_retries
 from agent.task import Task
@@ -91,7 +92,7 @@ async def _look_for_it(attempt: Attempt) -> ReproductionDeclared | NothingWritte
             return NothingWritten(before=limit + waited)
         if state.empty_turns >= EMPTY_TURNS:
             return NothingWritten()
-        take_hints(attempt)
+        take_hints(journal)
         await take_turn(attempt, specs)
 
 

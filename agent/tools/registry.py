@@ -22,6 +22,7 @@ from agent.tools.files import (
 )
 from agent.tools.hypotheses import HypothesisArguments, hypothesis
 from agent.tools.logs import LogArguments, log
+from agent.tools.questions import AskArguments, ask
 from agent.tools.reproductions import ReproductionArguments, reproduction
 from agent.tools.shell import BashArguments, bash
 from agent.tools.submission import SubmitArguments, submit
@@ -41,6 +42,7 @@ TOOLS: dict[str, Tool] = {
         Tool("hypothesis", HypothesisArguments, hypothesis),
         Tool("bisect", BisectArguments, bisect),
         Tool("reproduction", ReproductionArguments, reproduction),
+        Tool("ask", AskArguments, ask),
         Tool("submit", SubmitArguments, submit),
     )
 }

@@ -38,6 +38,8 @@ class Reply:
     changed_tree: bool = False
     cut: bool = True
     """False where the tool has cut its own output to what was asked for."""
+    waits: bool = False
+    """The call has no result yet: it is an answer of people that the events ask for."""
 
 
 def refusal_reply(why: str) -> Reply:

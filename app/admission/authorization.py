@@ -14,6 +14,7 @@ from app.github.webhook_events import (
     Assigned,
     CheckFailed,
     Commented,
+    IssueClosed,
     MergeGroupAsked,
     MergeGroupEnded,
     PullChanged,
@@ -50,12 +51,18 @@ def refused_at_delivery(trigger: Trigger) -> str | None:
 
 
 def event_ignored_because(
-    event: WebhookEvent, *, name: str, app_id: int, machine_user: str = ""
+    event: WebhookEvent,
+    *,
+    name: str,
+    app_id: int,
+    machine_user: str = "",
+    answers: bool = False,
 ) -> str | None:
     """Why an event is ignored as it arrives, in words; None when it is worth a look.
 
     `name` is how people address the App, `app_id` its id at GitHub, `machine_user` the account
-    whose assignments are meant for the App. A bot (ourselves included) is
+    whose assignments are meant for the App; `answers`: a comment answers an open question, without
+    being addressed to the App. A bot (ourselves included) is
     never listened to; but checks are made by bots, and bots push, open pull requests, and merge
     for people.
     """
@@ -67,7 +74,7 @@ def event_ignored_because(
         return "from a bot"
     if isinstance(event, Rerun) and event.app_id != app_id:
         return "someone else's check"
-    if isinstance(event, Commented) and commands.parse(event.body, name) is None:
+    if isinstance(event, Commented) and not answers and commands.parse(event.body, name) is None:
         return "not addressed to us"
     if isinstance(event, Assigned) and event.assignee.casefold() != machine_user.casefold():
         return "someone else was assigned"  # also where no machine user is named
@@ -78,7 +85,7 @@ def _is_for_bots(event: WebhookEvent) -> bool:
     """Whether an event counts whoever it comes from: it says what is there, and asks nothing."""
     if isinstance(event, PullChanged):
         return event.action != "labeled"
-    return isinstance(event, Pushed | PullEnded | MergeGroupAsked | MergeGroupEnded)
+    return isinstance(event, Pushed | PullEnded | IssueClosed | MergeGroupAsked | MergeGroupEnded)
 
 
 def is_ours(login: str, name: str) -> bool:

@@ -24,7 +24,8 @@ def read_queued_runs(connection: sa.Connection, now: datetime) -> tuple[QueuedRu
         runs.c.repository_id,
         runs.c.installation_id,
         runs.c.created_at,
-        live.label("live"),
+        # Who waits for an answer holds nobody up.
+        sa.and_(live, runs.c.status != "waiting").label("live"),
         (runs.c.status == "running").label("working"),
         runs.c.begun_at.is_not(None).label("begun"),
         sa.and_(runs.c.outcome == "stopped", sa.not_(runs.c.stop_requested)).label("refused"),

@@ -21,6 +21,7 @@ from agent.testing.report import SuiteRun
 from app.bisection.past import MirrorPast
 from app.cli.fix_journal import FileStore, KeptRequest, begin, find, forget, held, keep
 from app.cli.fix_progress import TurnWatch
+from app.cli.fix_question import ask_person, asking
 from app.cli.fix_report import report_of, write_report
 from app.cli.fix_request import BadRequest, FixRequest, check_target, keep_logs, read_issue
 from app.conventions.conventions import read_conventions
@@ -219,6 +220,7 @@ async def _attempts(
         rules=_rules(kept, mirror),
         kept_base=await kept_base(scratch / FOLDER, kept.repository, tree, environment),
         gate_at_once=settings.gate_at_once(kept.attempts),
+        asking=asking(run.console, kept.attempts),
     )
     watch = TurnWatch(run.console)
     async with own_sandboxes(engine) as own, watch.shown():
@@ -285,19 +287,25 @@ async def _attempt(
         run.observe(entry)
 
     try:
-        return await debug(
-            task,
-            model=model,
-            store=run.store,
-            open_sandbox=partial(opened, f"attempt-{number}", history),
-            attach=engine.attach,
-            open_fresh=partial(opened, f"gate-{number}"),
-            attempt=number,
-            seed=number - 1,
-            base_run=base_run,
-            past=past,
-            on_event=observe,
-        )
+        while True:
+            state = await debug(
+                task,
+                model=model,
+                store=run.store,
+                open_sandbox=partial(opened, f"attempt-{number}", history),
+                attach=engine.attach,
+                open_fresh=partial(opened, f"gate-{number}"),
+                attempt=number,
+                seed=number - 1,
+                base_run=base_run,
+                past=past,
+                on_event=observe,
+            )
+            if (asked := state.open_question) is None:
+                return state
+            with watch.paused():
+                answer = await ask_person(run.console, asked)
+            run.store.answers[task.run_id, asked.number] = answer
     finally:
         watch.ended(number)
         await model.close()

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 
 from rich.console import Console
+from rich.status import Status
 from rich.text import Text
 
 from agent.decisions.budget import span
-from agent.journal.events import ModelTurned, Recorded, ToolFinished, ToolStarted
+from agent.journal.events import ModelTurned, QuestionAsked, Recorded, ToolFinished, ToolStarted
 from agent.models.openai_compat import OnProgress, OnWaiting
 
 LINE_EVERY_S = 30.0
@@ -40,6 +41,7 @@ class TurnWatch:
         self._console = console
         self._clock = clock
         self._doing: dict[int, _Doing] = {}
+        self._status: Status | None = None
 
     def waiting(self, attempt: int) -> OnWaiting:
         """For a model's `on_waiting`: each attempt to reach the server is a line."""
@@ -76,7 +78,7 @@ class TurnWatch:
                 doing.what = ""
             case ToolStarted(name=name):
                 doing.what, doing.since = name, self._clock()
-            case ToolFinished():
+            case ToolFinished() | QuestionAsked():
                 doing.what = ""
 
     def ended(self, attempt: int) -> None:
@@ -104,8 +106,20 @@ class TurnWatch:
             with contextlib.suppress(asyncio.CancelledError):
                 await showing
 
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Show no status during the block: somebody types there."""
+        if self._status is not None:
+            self._status.stop()
+        try:
+            yield
+        finally:
+            if self._status is not None:
+                self._status.start()
+
     async def _show_status(self) -> None:
         with self._console.status("") as status:
+            self._status = status
             while True:
                 status.update(Text("; ".join(self.lines()) or "…"))
                 await asyncio.sleep(STATUS_EVERY_S)

@@ -12,7 +12,14 @@ from typing import Any, TextIO
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from agent.journal.events import AnyEvent, CulpritSearched, NoteAdded, Outcome, Recorded
+from agent.journal.events import (
+    AnyEvent,
+    CulpritSearched,
+    NoteAdded,
+    Outcome,
+    QuestionAnswered,
+    Recorded,
+)
 from agent.tools.registry import tool_specs
 from app.export.anonymise import mentioned_logins, pseudonymise, without_secrets
 from app.export.examples import RunMetadata, examples, validation_repositories
@@ -176,7 +183,11 @@ class _Redaction:
 
 
 def _authors(events: Iterable[AnyEvent]) -> Iterator[str]:
-    return (e.author for e in events if isinstance(e, NoteAdded | CulpritSearched) and e.author)
+    return (
+        e.author
+        for e in events
+        if isinstance(e, NoteAdded | CulpritSearched | QuestionAnswered) and e.author
+    )
 
 
 def _runs(store: SqlStore, request: ExportRequest) -> Iterator[Run]:

@@ -1,7 +1,7 @@
 """What a comment says to the App: a command, a mention, or nothing.
 
     /patchwright fix [hint] | bisect [good] | stop | retry | publish | check | prove
-    /patchwright hint … | explain | help
+    /patchwright answer N | hint … | explain | help
     @patchwright …
 
 Only what a person wrote as their own words counts: quotes, code and what a page does not show are
@@ -11,17 +11,31 @@ left out, so that quoting a command or pasting a text with one does not give it.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from app.github.own_words import own_words
 
 Verb = Literal[
-    "fix", "bisect", "stop", "retry", "publish", "check", "prove", "hint", "explain", "help"
+    "fix",
+    "bisect",
+    "stop",
+    "retry",
+    "publish",
+    "check",
+    "prove",
+    "answer",
+    "hint",
+    "explain",
+    "help",
 ]
 VERBS: tuple[Verb, ...] = get_args(Verb)
 LONGEST_HINT = 8000
 """Characters of a hint that are kept."""
+LONGEST_ANSWER = 300
+"""Characters of a comment that may be an answer without being addressed to the App."""
+_NUMBER = re.compile(r"(?:option\s+)?#?([1-9])[.):!]?", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,3 +110,31 @@ def first_word(text: str) -> tuple[str, str]:
 
 def _verb(word: str) -> Verb | None:
     return next((verb for verb in VERBS if verb == word.casefold()), None)
+
+
+def plain_answer(body: str, options: Sequence[str]) -> int:
+    """The option, from 1, that a whole comment names by its number or its words; 0: none."""
+    text = body.strip()
+    if len(text) > LONGEST_ANSWER or own_words(text) != text:
+        return 0
+    return option_named(text, options)
+
+
+def option_named(text: str, options: Sequence[str]) -> int:
+    """The option, from 1, that a text is the number or the words of; 0: none."""
+    if number := _NUMBER.fullmatch(text.strip()):
+        return int(number[1]) if int(number[1]) <= len(options) else 0
+    wanted = _plain(text)
+    return next((n for n, option in enumerate(options, 1) if _plain(option) == wanted), 0)
+
+
+def answer_in(text: str, options: Sequence[str]) -> tuple[int, str]:
+    """The option that the words of an answer name, 0 for none, and what is said besides."""
+    if named := option_named(text, options):
+        return named, ""
+    word, rest = first_word(text)
+    return option_named(word, options), rest
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).casefold().rstrip(".!")

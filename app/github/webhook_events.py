@@ -105,6 +105,13 @@ class Reviewed(EventSource):
     pull_number: Id
 
 
+class IssueClosed(EventSource):
+    """Somebody closed an issue."""
+
+    kind: Literal["issue_closed"] = "issue_closed"
+    issue_number: Id
+
+
 class CheckFailed(EventSource):
     """A check run of somebody else's App ended badly."""
 
@@ -217,6 +224,7 @@ WebhookEvent = Annotated[
     Labeled
     | Commented
     | Assigned
+    | IssueClosed
     | Reviewed
     | CheckFailed
     | Rerun

@@ -23,6 +23,7 @@ from app.github.webhook_events import (
     Ignored,
     Installed,
     InstalledRepository,
+    IssueClosed,
     Login,
     MergeGroupAsked,
     MergeGroupEnded,
@@ -318,6 +319,12 @@ def _parse_assignment(
     return Assigned(**source, issue_number=payload.issue.number, assignee=payload.assignee.login)
 
 
+def _parse_closed_issue(
+    payload: _IssuePayload, source: dict[str, Any]
+) -> Trigger | WebhookEvent | Ignored:
+    return IssueClosed(**source, issue_number=payload.issue.number)
+
+
 def _parse_comment(
     payload: _CommentPayload, source: dict[str, Any]
 ) -> Trigger | WebhookEvent | Ignored:
@@ -447,6 +454,7 @@ _INSTALLATIONS = (("installation", "created"), ("installation_repositories", "ad
 _PARSERS: dict[tuple[str, str], Callable[[dict[str, Any]], Trigger | WebhookEvent | Ignored]] = {
     ("issues", "labeled"): _parser(_IssuePayload, _parse_label),
     ("issues", "assigned"): _parser(_IssuePayload, _parse_assignment),
+    ("issues", "closed"): _parser(_IssuePayload, _parse_closed_issue),
     ("issue_comment", "created"): _parser(_CommentPayload, _parse_comment),
     ("pull_request_review", "submitted"): _parser(_ReviewPayload, _parse_review),
     ("pull_request_review_comment", "created"): _parser(

@@ -24,6 +24,7 @@ from app.github.webhook_events import (
     Commented,
     EventSource,
     Goal,
+    IssueClosed,
     Labeled,
     MergeGroupAsked,
     MergeGroupEnded,
@@ -38,7 +39,7 @@ from app.github.webhook_events import (
     Trigger,
     WebhookEvent,
 )
-from app.intake import alerts, checks, onboarding, proofs
+from app.intake import alerts, answers, checks, onboarding, proofs
 from app.intake.context import EventContext, is_permitted
 from app.intake.replies import explanation, help_text
 from app.publishing.publication import kept_change, kept_proof
@@ -157,6 +158,8 @@ async def _handle_event(
             return cancelled if not run_id and cancelled else _wake_run(services, run_id)
         case Pushed():
             return _wake_runs_on_branch(services, event)
+        case IssueClosed():
+            return answers.issue_closed(services, event)
     context = EventContext(services, event_id, forge, await services.config(forge))
     if not context.config.enabled:
         if isinstance(event, AlertDue):
@@ -210,7 +213,7 @@ def _wake_runs_on_branch(services: Services, event: Pushed) -> str:
 async def _handle_comment(context: EventContext, event: Commented) -> str:
     parsed = commands.parse(event.body, context.services.settings.github_app_slug)
     if parsed is None:
-        return "not addressed to us"
+        return await answers.plainly_answered(context, event)
     mentioned = isinstance(parsed, commands.Mention) or (
         isinstance(parsed, commands.Command) and parsed.mentioned
     )
@@ -241,6 +244,9 @@ async def _handle_comment(context: EventContext, event: Commented) -> str:
         case commands.Command(verb="prove"):
             said = await proofs.asked_by_command(context, event)
             return await _post_reply(context, event, said) if said else "it is proven"
+        case commands.Command(verb="answer", text=text):
+            said = await answers.answered_by_command(context, event, text)
+            return await _post_reply(context, event, said) if said else "answered"
         case commands.Command(verb="hint", text=text):
             return await _pass_hint(context, event, text, by)
         case commands.Command(verb="fix" | "retry" as verb, text=text):

@@ -13,7 +13,15 @@ import sqlalchemy as sa
 
 from app.admission import authorization
 from app.github import webhooks
-from app.github.webhook_events import Ignored, Installed, Labeled, Trigger, WebhookEvent
+from app.github.webhook_events import (
+    Commented,
+    Ignored,
+    Installed,
+    Labeled,
+    Trigger,
+    WebhookEvent,
+)
+from app.intake import answers
 from app.settings.schema import Settings
 from app.storage import audit
 from app.storage.inbox import Inbox
@@ -145,11 +153,12 @@ def _accept_event(
         name=settings.github_app_slug,
         app_id=settings.github_app_id,
         machine_user=settings.machine_user,
+        answers=isinstance(event, Commented) and answers.is_plain_answer(intake.store, event),
     ):
         return DeliveryResult("ignored", reason)
     inbox = Inbox(intake.store.database)
     if not inbox.is_relevant(event):
-        return DeliveryResult("ignored", "not about a pull request of ours")
+        return DeliveryResult("ignored", "not about a pull request or a question of ours")
     if not inbox.keep(delivery, event_name, event):
         return DeliveryResult("duplicate")
     audit.record(

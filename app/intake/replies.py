@@ -6,7 +6,12 @@ from agent.journal.state import AttemptState
 from app.sanitize.markdown import COMMENT_LIMIT, Markdown, code, fenced, fit, inline
 from app.storage.records import Run
 
-_STATUS = {"queued": "is queued", "running": "is in progress", "done": "is over"}
+_STATUS = {
+    "queued": "is queued",
+    "running": "is in progress",
+    "waiting": "waits for an answer",
+    "done": "is over",
+}
 
 
 def help_text(why: str, name: str) -> Markdown:
@@ -22,6 +27,7 @@ def help_text(why: str, name: str) -> Markdown:
         ("publish", "try again to publish a fix that was kept because something was in the way"),
         ("check", "say whether the repository is ready: environment, tests, what would help"),
         ("prove", "prove a pull request, whoever wrote it, by the tests that it brings"),
+        ("answer N", "answer the question of a run; the number or the words alone will do, too"),
         ("hint …", "give the run a hint, while it works or in a review"),
         ("explain", "say what is known so far"),
     )

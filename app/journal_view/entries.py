@@ -106,6 +106,8 @@ _KINDS = {
     "publication_step": "publish",
     "commit_tried": "bisect",
     "culprit_searched": "bisect",
+    "question_asked": "question",
+    "question_answered": "answer",
 }
 
 
@@ -165,6 +167,11 @@ def _headline(event: AnyEvent, arguments: str) -> str:
         case "culprit_searched":
             said = f"{event.finding.replace('_', ' ')}: {event.commit[:12]} {event.subject}"
             return f"{said.rstrip(': ')} ({event.runs} runs over {event.commits} commits)"
+        case "question_asked":
+            return event.question
+        case "question_answered":
+            by = event.author or "nobody in time, the default"
+            return f"{event.option}, by {by}: {event.text}".rstrip(": ")
         case "environment_prepared":
             said = f"{event.source}{f': {event.tests}' if event.tests else ''}"
             return f"degraded, {said}: {event.degraded}" if event.degraded else said
@@ -254,6 +261,10 @@ def _parts(event: AnyEvent, arguments: str) -> Iterable[Part]:
             for path, content in event.files.items():
                 yield Part(path, content)
             yield Part("observed", event.observed, "terminal")
+        case "question_asked":
+            numbered = [f"{n}. {option}" for n, option in enumerate(event.options, 1)]
+            yield Part("options", "\n".join(numbered))
+            yield Part("default", f"{event.default}, at {event.due:%Y-%m-%d %H:%M} UTC")
         case "snapshot_taken":
             yield Part("why", event.why or "a snapshot", log_id=event.patch_log)
         case "attempt_started":

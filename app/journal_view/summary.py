@@ -267,6 +267,10 @@ def fold_into(head: RunSummary, recorded: Recorded) -> None:
         case "culprit_searched":
             before = head.searches.get(attempt, Search())
             head.searches[attempt] = replace(before, answer=event)
+        case "question_asked":
+            head.doing = f"attempt {attempt}: waits for an answer"
+        case "question_answered":
+            head.doing = f"attempt {attempt}: has its answer"
         case "note_added":
             head.hints += event.source == "human"
         case "model_waiting":

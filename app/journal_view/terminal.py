@@ -17,6 +17,8 @@ from agent.journal.events import (
     HypothesisResolved,
     ModelWaiting,
     NoteAdded,
+    QuestionAnswered,
+    QuestionAsked,
     Recorded,
     ReproductionDeclared,
     RunEnded,
@@ -79,6 +81,10 @@ def _text(entry: Recorded) -> str:
             return f"context cut: {len(stubs)} old outputs"
         case NoteAdded(source="human", author=author, text=text):
             return f"note from {author}: {text}"
+        case QuestionAsked(question=question):
+            return f"asks: {question}"
+        case QuestionAnswered(option=option, author=author):
+            return f"answer: {option}, by {author or 'nobody: the default'}"
         case AttemptEnded(outcome=outcome):
             return f"attempt {entry.event.attempt} ended: {outcome}"
         case RunEnded(outcome=outcome, pull_request=url):

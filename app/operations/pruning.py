@@ -28,6 +28,7 @@ from app.storage.tables import (
     deliveries,
     handled,
     proofs,
+    questions,
     runs,
     to_micros,
     usage,
@@ -60,6 +61,7 @@ def prune(settings: Settings, database: sa.Engine, moment: datetime) -> int:
             # One whose event is still there would be taken for new, and then there were two.
             (deliveries, (deliveries.c.received_at < to_micros(before)) & ~event.exists()),
             (handled, handled.c.run_id.in_(old_run)),
+            (questions, questions.c.run_id.in_(old_run)),
             (controls, controls.c.run_id.in_(old_run)),
             (controls, controls.c.run_id.in_(old_proof)),
             (controls, ~sa.or_(*(owner.exists() for owner in owners))),  # of checks, for one

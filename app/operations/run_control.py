@@ -17,7 +17,8 @@ class NotPossible(Exception):
 
 
 def cancel(store: SqlStore, run_id: str) -> str:
-    """End a run: at once while it waits in the queue, else at its next step. Says which.
+    """End a run: at once while it waits in the queue, else at its next step, also where it waits
+    for an answer, which is withdrawn then. Says which.
 
     Raises `UnknownRun` and `NotPossible`.
     """
@@ -27,7 +28,7 @@ def cancel(store: SqlStore, run_id: str) -> str:
     store.request_stop(run_id)
     controls.set_paused(store.database, run_id, False)
     audit.record(store.database, audit.operator(), "cancel", run_id)
-    if run.status == "running":
+    if run.status in ("running", "waiting"):
         return "it is being stopped"
     lease = store.claim(run_id, audit.operator())
     ended = RunEnded(attempt=0, outcome="stopped", diagnosis="An operator cancelled the run.")

@@ -12,12 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agent.journal.state import AttemptState
+from app.github.records import Role
 from app.github.webhook_events import Goal
 from app.publishing.facts import PHASES, RunFacts, must_be_draft
 from app.publishing.rendering import MARKER_ROOM, MAX_ROWS, PHRASES, render
 from app.repo_config.parser import Problem
 from app.repo_config.schema import PATH, Language
 from app.sanitize.markdown import COMMENT_LIMIT, fit, inline
+from app.storage.questions import KeptQuestion
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +47,13 @@ def status_comment(facts: RunFacts, phase: str, state: AttemptState, pull: str =
     return fit(body, COMMENT_LIMIT - MARKER_ROOM)
 
 
-_WORKING = ("**Patchwright is working on this.**", "**Patchwright arbeitet daran.**")
-"""How `status.md.j2` begins while a run is at work, in each language."""
+_WORKING = (
+    "**Patchwright is working on this.**",
+    "**Patchwright arbeitet daran.**",
+    "**Patchwright waits for an answer.**",
+    "**Patchwright wartet auf eine Antwort.**",
+)
+"""How `status.md.j2` begins while a run is at work or waits for an answer, in each language."""
 
 
 def says_working(body: str) -> bool:
@@ -65,6 +72,23 @@ def diagnosis_comment(facts: RunFacts, state: AttemptState, reason: str = "") ->
         reason=reason or state.diagnosis,
         suspects=suspects(state),
         hypotheses=state.hypotheses[-MAX_ROWS:],
+    )
+    return fit(body, COMMENT_LIMIT - MARKER_ROOM)
+
+
+def question_comment(facts: RunFacts, kept: KeptQuestion, *, name: str, role: Role) -> str:
+    """The comment that asks a question, or says how it was answered.
+
+    `name` is how people address the App, `role` the one that they need.
+    """
+    body = render(
+        "question.md.j2",
+        inline,
+        facts.language,
+        facts=facts,
+        kept=kept,
+        name=name,
+        role=role,
     )
     return fit(body, COMMENT_LIMIT - MARKER_ROOM)
 

@@ -71,6 +71,11 @@ def reply_marker(run_id: str, key: str) -> str:
     return f"<!-- patchwright:reply run={run_id} to={key} -->"
 
 
+def question_marker(run_id: str, number: int) -> str:
+    """The hidden first line of a question that a run asks."""
+    return f"<!-- patchwright:question run={run_id} number={number} -->"
+
+
 def change_marker(run_id: str, attempt: int) -> str:
     """The hidden first line of what is said of a change that could not be pushed."""
     return f"<!-- patchwright:change run={run_id} attempt={attempt} -->"

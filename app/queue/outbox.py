@@ -99,7 +99,7 @@ def requeue_lost_runs(store: SqlStore, queue: WorkflowQueue) -> list[str]:
         sa.select(runs.c.id, runs.c.epoch)
         .where(
             runs.c.live_key.is_not(None),
-            runs.c.status.in_(("queued", "running")),
+            runs.c.status.in_(("queued", "running", "waiting")),
             runs.c.enqueued_at < limit,
             runs.c.updated_at < limit,
         )

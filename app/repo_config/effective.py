@@ -59,6 +59,8 @@ class EffectiveConfig:
     """Whether the project's own rules are told to the model and looked at by the gate."""
     when_claimed: Literal["wait", "work"] = "wait"
     """What becomes of an issue that somebody else's open pull request says to fix."""
+    question_s: float = 0.0
+    """How long a run waits for the answer to its question, in seconds; 0: it may not ask."""
     remarks: tuple[str, ...] = ()
     """Settings of the repository that were not granted, in sentences for the status comment."""
     problems: tuple[Problem, ...] = ()
@@ -136,6 +138,7 @@ def effective_config(settings: Settings, config: RepoConfig) -> EffectiveConfig:
         history=config.history and settings.history,
         project_rules=config.project_rules,
         when_claimed=config.when_claimed or settings.when_claimed,
+        question_s=3600.0 * _least_hours(config.question_hours, settings.question_hours),
         remarks=tuple(remarks),
     )
 
@@ -181,6 +184,10 @@ def _policy(config: RepoConfig) -> GatePolicy:
             "prove_without_tests": config.prove_without_tests,
         }
     )
+
+
+def _least_hours(wanted: float | None, most: float) -> float:
+    return most if wanted is None else min(wanted, most)
 
 
 def _least(*bounds: int | None) -> int | None:

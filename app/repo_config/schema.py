@@ -293,6 +293,14 @@ class RepoConfig(_Section):
         "write to the repository, says to fix: `wait` says so there, and a `/patchwright fix` "
         "after that begins the work; `work` begins at once; empty: the operator's setting.",
     )
+    question_hours: float | None = Field(
+        None,
+        ge=0,
+        le=720,
+        strict=False,
+        description="How long a run that has asked a question waits for the answer, in hours; 0: "
+        "runs ask nothing; empty: the operator's setting. Never more than the operator allows.",
+    )
     paths: Paths = Paths()
     pull_request: PullRequests = PullRequests()
     prove: Prove = Prove()

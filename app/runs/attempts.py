@@ -19,7 +19,7 @@ from agent.journal.events import (
 )
 from agent.journal.state import AttemptState
 from agent.session import JudgeWith
-from agent.task import Attachment, Issue, KeptBase, Task
+from agent.task import Asking, Attachment, Issue, KeptBase, Task
 from agent.testing.report import SuiteRun
 from app.git.commit_history import HistoryArchive
 from app.publishing.facts import Phase, RunFacts
@@ -52,6 +52,7 @@ class AttemptPlan:
     feedback: tuple[str, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     judge_with: JudgeWith = judge
+    asking: Asking = Asking()  # noqa: RUF009 - frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,10 @@ class SandboxFiles:
 async def debug(
     run: ActiveRun, plan: AttemptPlan, facts: RunFacts, clone_url: str, pull: str = ""
 ) -> int:
-    """Run or resume the attempts; returns the number of the best one."""
+    """Run or resume the attempts; returns the number of the best one.
+
+    A single one may have asked a question, and has not ended then.
+    """
     run.phase("debugging")
     tree = await trees.tree_file(run, plan.tree, clone_url)
     history = await trees.history_file(run, plan.tree, clone_url)
@@ -107,6 +111,7 @@ async def task_of(run: ActiveRun, plan: AttemptPlan, files: SandboxFiles) -> Tas
         related=kept_work(run) if run.record.round == 1 else (),
         rules=conventions.rules if (conventions := run.conventions()) else None,
         hints=(run.record.trigger.hint,) if run.record.trigger.hint else (),
+        asking=plan.asking,
         again=plan.again,
         feedback=plan.feedback,
         attachments=plan.attachments,

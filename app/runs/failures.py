@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agent.errors import AgentError, ModelAway
+from agent.journal.events import QuestionAsked
 from app.git.mirror import PushRefused
 from app.git.process import GitAway, GitDenied, GitError
 from app.github.errors import (
@@ -60,6 +61,14 @@ class Requeued(asyncio.CancelledError):
         super().__init__(why)
         self.after_s = after_s
         """Seconds before which it must not be resumed."""
+
+
+class AwaitingAnswer(Requeued):
+    """The run gives its slot to others until its question is answered, or the time is over."""
+
+    def __init__(self, asked: QuestionAsked) -> None:
+        super().__init__("it waits for an answer")
+        self.asked = asked
 
 
 def was_dropped(error: BaseException) -> bool:

@@ -20,6 +20,7 @@ from app.runs.attachments import ci_logs, linked_files, links, web_location
 from app.runs.attempts import AttemptPlan
 from app.runs.culprit_search import look_for_culprit
 from app.runs.publication.step import end_failed, publish_result
+from app.runs.questions.waiting import asking, go_on, retract, wait_for_answer
 from app.runs.related.mentions import named_files
 from app.runs.related.work import (
     keep,
@@ -38,6 +39,7 @@ from app.runs.results import (
     Prepared,
     Published,
     Refused,
+    StepJson,
 )
 from app.runs.services import DurableStep
 from app.telemetry import logs
@@ -62,7 +64,12 @@ async def first_round(run: ActiveRun, step: DurableStep) -> None:
             ended = await end_failed(run, step, None, allowed)
         case Done():
             ended = await _prepare_to_publish(run, step)
-    await step("finish", partial(run.finish, ended))
+    await step("finish", partial(_finish, run, ended))
+
+
+async def _finish(run: ActiveRun, ended: Ended) -> StepJson:
+    await retract(run)
+    return await run.finish(ended)
 
 
 async def _prepare_to_publish(run: ActiveRun, step: DurableStep) -> Ended:
@@ -146,8 +153,13 @@ def _keep_conventions(run: ActiveRun, mirror: Mirror, default_branch: str, issue
     run.store.put_log(run.record.id, CONVENTIONS_LOG, found.model_dump_json().encode())
 
 
-async def debug(run: ActiveRun, prepared: Prepared) -> Debugged:
-    """Run or resume the attempts; the journal keeps everything that matters."""
+async def debug(run: ActiveRun, prepared: Prepared) -> Debugged | Failed:
+    """Run or resume the attempts; the journal keeps everything that matters.
+
+    Raises `AwaitingAnswer` while a question is open.
+    """
+    if ended := await go_on(run):
+        return ended
     prepared = await trees.at_its_place(run, prepared)
     config = await run.services.config(run.forge)
     plan = AttemptPlan(
@@ -157,7 +169,9 @@ async def debug(run: ActiveRun, prepared: Prepared) -> Debugged:
         again=prepared.again,
         attachments=tuple(Attachment.model_validate(a) for a in json.loads(prepared.attached)),
     )
+    plan = replace(plan, asking=asking(run, config, plan))
     chosen = await attempts.debug(run, plan, run.facts(prepared), prepared.clone_url)
+    await wait_for_answer(run, config, run.facts(prepared), chosen)
     keep_failure(run, chosen)
     return Debugged(chosen)
 

@@ -19,7 +19,7 @@ from agent.journal.events import now
 from app.github.fenced import fenced
 from app.runs import crash_limit, failures, later_rounds
 from app.runs.active_run import ActiveRun
-from app.runs.failures import Requeued, was_interrupted
+from app.runs.failures import AwaitingAnswer, Requeued, was_interrupted
 from app.runs.first_round import first_round
 from app.runs.publication.again import publish_again
 from app.runs.publication.step import ending_of, report_failure
@@ -58,7 +58,7 @@ async def run_round(services: Services, run_id: str, step: DurableStep, number: 
                 await _do_round(active_run, step, number, parked)
         except Requeued as requeued:
             await retry_while_unavailable(
-                "hand back", partial(_requeue_later, active_run, requeued.after_s)
+                "hand back", partial(_requeue_later, active_run, requeued)
             )
             raise
     except LostLease as error:
@@ -96,7 +96,11 @@ async def _do_round(run: ActiveRun, step: DurableStep, number: int, parked: str)
         )
 
 
-async def _requeue_later(run: ActiveRun, after_s: float) -> None:
+async def _requeue_later(run: ActiveRun, requeued: Requeued) -> None:
+    if isinstance(requeued, AwaitingAnswer):
+        run.store.wait_for_answer(run.record.id, requeued.asked)
+        return
+    after_s = requeued.after_s
     run.store.requeue_later(run.record.id, now() + timedelta(seconds=after_s) if after_s else None)
 
 

@@ -197,7 +197,7 @@ async def _cancelled_when_requeued(services: Services, run_id: str) -> AsyncIter
 
     def release() -> None:
         run = services.store.get_run(run_id)
-        if run.status == "queued":  # else somebody has it again
+        if run.status in ("queued", "waiting"):  # else somebody has it again
             DBOS.cancel_workflow(workflows.for_run(run)[0]["workflow_id"])
             services.store.requeue(run_id)
 

@@ -100,6 +100,13 @@ class GithubSettings(OperationSettings):
         "write to the repository, says to fix: wait says so on the issue, and a /patchwright fix "
         "after that begins the work; work begins at once.",
     )
+    question_hours: float = Field(
+        24.0,
+        ge=0,
+        le=720,
+        description="How long a run that has asked a question waits for the answer, in hours; then "
+        "it takes the default that it named. 0: runs ask nothing.",
+    )
     reviewers_from_history: bool = Field(
         False,
         description="Ask the author of the change that broke it, and the last authors of the "

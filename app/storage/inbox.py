@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from agent.journal.events import now
 from app.github.webhook_events import (
     WEBHOOK_EVENT,
+    IssueClosed,
     PullEnded,
     Pushed,
     Reviewed,
@@ -22,6 +23,7 @@ from app.github.webhook_events import (
     source_of,
 )
 from app.storage import tables
+from app.storage.questions import Questions
 from app.storage.records import Accepted, run_id_for
 from app.storage.run_rows import (
     dialect_insert,
@@ -172,11 +174,14 @@ class Inbox:
             return list(connection.execute(query).scalars())
 
     def is_relevant(self, event: WebhookEvent) -> bool:
-        """Whether an event about pull requests is about one of ours, without asking GitHub."""
+        """Whether an event is about a pull request or a question of ours, without asking GitHub."""
         if isinstance(event, PullEnded) and (self._is_proposal(event) or self._is_proven(event)):
             return True
         table = tables.runs
         match event:
+            case IssueClosed():
+                at = event.repository_id, event.issue_number
+                return Questions(self._database).open_at(*at) is not None
             case Reviewed() | PullEnded():
                 about = table.c.pull_number == event.pull_number
             case Pushed():

@@ -11,7 +11,8 @@ from agent.journal.events import Outcome
 from agent.model import Record
 from app.github.webhook_events import Trigger
 
-Status = Literal["queued", "running", "done"]
+Status = Literal["queued", "running", "waiting", "done"]
+"""`waiting`: for the answer to a question, with no worker and no sandbox."""
 
 
 Visibility = Literal["", "private", "asked", "opened"]

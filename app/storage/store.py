@@ -16,13 +16,14 @@ from typing import TypeVar
 import sqlalchemy as sa
 
 from agent.errors import LostLease
-from agent.journal.events import EVENT, AnyEvent, Recorded, RunEnded, now
-from agent.journal.store import NO_LOGS, STOPPED_BY_A_PERSON, Hint
+from agent.journal.events import EVENT, AnyEvent, QuestionAsked, Recorded, RunEnded, now
+from agent.journal.store import NO_LOGS, STOPPED_BY_A_PERSON, Answer, Hint
 from app.github.records import Repository
 from app.github.webhook_events import Trigger
 from app.storage import connection as storage_connection
 from app.storage import tables
 from app.storage.group_commit import GroupCommit
+from app.storage.questions import Questions, goes_on, has_answer
 from app.storage.records import Accepted, Run, RunFilter, RunPage, UnknownRun, run_id_for
 from app.storage.run_rows import (
     Insert,
@@ -40,6 +41,9 @@ T = TypeVar("T")
 OUTBOX_PART = 200
 """Runs sent to the engine at a time: a long outbox must not block everything else."""
 
+
+_IN_LINE = ("queued", "waiting")
+"""Those that no worker has. The outbox takes one that waits for an answer when its time is over."""
 
 # Each step of each run writes and asks these: they are built and compiled once.
 _COUNT_EVENTS = (
@@ -200,6 +204,10 @@ class SqlStore:
             rows = connection.execute(_HINTS, {"of_run": run_id, "after": after}).all()
         return [Hint(id=id_, author=author, text=text) for id_, author, text in rows]
 
+    def answer(self, run_id: str, asked: QuestionAsked) -> Answer | None:
+        """What was answered, the default once its time has come; None: it is still waited for."""
+        return Questions(self._database).answer_to(run_id, asked)
+
     # What people ask of a run
 
     def add_hint(self, run_id: str, author: str, text: str, key: str | None = None) -> None:
@@ -220,8 +228,8 @@ class SqlStore:
         """Ask the run to stop at its next step. Raises `UnknownRun`."""
         with self._database.begin() as connection:
             statement = sa.update(tables.runs).where(tables.runs.c.id == run_id)
-            # One that is held until later has its end now.
-            values = {"stop_requested": True, "held_until": None}
+            # One that is held until later, or waits for an answer, has its end now.
+            values = {"stop_requested": True, **goes_on(), "held_until": None}
             if connection.execute(statement.values(values)).rowcount == 0:
                 raise UnknownRun(run_id)
 
@@ -293,8 +301,9 @@ class SqlStore:
         table = tables.runs
         return self._runs(
             sa.select(table)
-            .where(table.c.enqueued_at.is_(None), table.c.status == "queued")
-            # Held: by whoever handed it back, or while its issue is told that it waits.
+            .where(table.c.enqueued_at.is_(None), table.c.status.in_(_IN_LINE))
+            # Held: by whoever handed it back, while its issue is told that it waits, or until the
+            # time for an answer is over.
             .where(sa.or_(table.c.held_until.is_(None), table.c.held_until < to_micros(now())))
             .order_by(table.c.created_at, table.c.id)
             .limit(limit)
@@ -325,10 +334,10 @@ class SqlStore:
     def not_enqueued(self, run_id: str) -> Run | None:
         """The run if the durable engine still does not know it; lists of such become stale."""
         table = tables.runs
+        over = sa.and_(table.c.status == "waiting", table.c.held_until < to_micros(now()))
+        in_line = sa.or_(table.c.status == "queued", over)
         found = self._runs(
-            sa.select(table).where(
-                table.c.id == run_id, table.c.enqueued_at.is_(None), table.c.status == "queued"
-            )
+            sa.select(table).where(table.c.id == run_id, table.c.enqueued_at.is_(None), in_line)
         )
         return found[0] if found else None
 
@@ -392,12 +401,24 @@ class SqlStore:
         with self._database.begin() as connection:
             self._update_leased(connection, run_id, status="queued", owner="", held_until=held)
 
+    def wait_for_answer(self, run_id: str, asked: QuestionAsked) -> None:
+        """The run is no longer active until it has its answer, or the time for that is over.
+
+        One that was answered already waits for its turn. Raises `LostLease`.
+        """
+        until = to_micros(asked.due)
+        with self._database.begin() as connection:
+            # The row is locked from here on: an answer comes before, or sees that it waits.
+            self._update_leased(connection, run_id, status="waiting", owner="", held_until=until)
+            if has_answer(connection, run_id, asked.number):
+                self._update_leased(connection, run_id, **goes_on())
+
     def requeue(self, run_id: str) -> None:
         """Put a requeued run into the outbox; does nothing for any other."""
         with self._database.begin() as connection:
             connection.execute(
                 sa.update(tables.runs)
-                .where(tables.runs.c.id == run_id, tables.runs.c.status == "queued")
+                .where(tables.runs.c.id == run_id, tables.runs.c.status.in_(_IN_LINE))
                 .values(enqueued_at=None)
             )
 

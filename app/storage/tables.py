@@ -102,6 +102,27 @@ hints = sa.Table(
     sa.Index("hints_once", "key", unique=True),
 )
 
+questions = sa.Table(
+    "questions",
+    metadata,
+    sa.Column("run_id", sa.String(32), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("repository_id", sa.BigInteger, nullable=False),
+    sa.Column("issue_number", sa.BigInteger, nullable=False),
+    # The journal's event, as JSON.
+    sa.Column("asked", sa.Text, nullable=False),
+    # The comment that asks; 0: not posted yet, or not known.
+    sa.Column("comment_id", sa.BigInteger, nullable=False),
+    # NULL: open; 0: the run ended without an answer.
+    sa.Column("option", sa.Integer),
+    # Empty: nobody answered in time.
+    sa.Column("author", sa.String(100), nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    # What the answer came by, so that the same is not taken for another; empty: nothing.
+    sa.Column("key", sa.String(64), nullable=False),
+    sa.Index("questions_of_issues", "repository_id", "issue_number"),
+)
+
 
 asks = sa.Table(
     "asks",

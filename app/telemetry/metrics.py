@@ -30,6 +30,8 @@ from agent.journal.events import (
     HypothesisResolved,
     ModelTurned,
     Outcome,
+    QuestionAnswered,
+    QuestionAsked,
     Recorded,
     SandboxOpened,
     ToolFinished,
@@ -80,6 +82,11 @@ _call_seconds = _histogram("tool_call_seconds", "Duration of a tool call.", _CAL
 _verdicts = _counter("gate_verdicts", "Verdicts of the gate.", verdict=get_args(Verdict))
 _hypotheses = _counter(
     "hypotheses", "Hypotheses.", event=("proposed", "confirmed", "refuted", "abandoned")
+)
+_questions = _counter(
+    "questions",
+    "Questions to people; default: nobody answered in time.",
+    event=("asked", "answered", "default"),
 )
 _drifts = _counter(
     "drifts", "Times a run was going in circles.", answer=("nudge", "rollback", "end")
@@ -139,6 +146,10 @@ def observe_event(recorded: Recorded) -> None:
             _hypotheses.labels(verdict).inc()
         case GateJudged(verdict=verdict):
             _verdicts.labels(verdict).inc()
+        case QuestionAsked():
+            _questions.labels("asked").inc()
+        case QuestionAnswered(author=author):
+            _questions.labels("answered" if author else "default").inc()
         case DriftNoticed(answer=answer):
             _drifts.labels(answer).inc()
         case SandboxOpened(reason=reason):

@@ -136,7 +136,11 @@ class InstallationCollector:
 
 
 def _families(figures: Figures) -> Iterator[Metric]:
-    states: dict[tuple[str, ...], float] = {("queued", ""): 0, ("running", ""): 0}
+    states: dict[tuple[str, ...], float] = {
+        ("queued", ""): 0,
+        ("running", ""): 0,
+        ("waiting", ""): 0,
+    }
     states |= {state: number for state, number in figures.runs.items()}  # noqa: C416
     yield _gauge("runs", "Runs by status and outcome.", states, "status", "outcome")
     yield _gauge("pulls", "Pull requests.", _one(figures.pulls), "state")

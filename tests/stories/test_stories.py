@@ -9,12 +9,13 @@ import pytest
 
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.server import GithubServer
-from tests.stories import history_table
+from tests.stories import history_table, question_table
 from tests.stories.crashes import Crashes
 from tests.stories.table import STORIES
 from tests.stories.world import StoryWorld
 
-assert history_table  # its stories are listed, too
+assert history_table
+assert question_table  # their stories are listed, too
 WHOLE = bool(os.environ.get("PATCHWRIGHT_CHECK_STORIES"))
 REPRESENTATIVE = {
     "a-review-that-leads-to-nothing": 9,
@@ -34,6 +35,12 @@ REPRESENTATIVE = {
     "no-such-commit-to-bisect-from": 4,
     "bisect-by-somebody-who-may-not": 0,
     "asked-for-a-fix-while-the-commit-is-looked-for": 2,
+    "a-question-is-answered-by-its-number": 4,
+    "nobody-answers-in-time": 5,
+    "two-answer-and-one-is-first": 0,
+    "the-issue-is-closed-while-it-waits": 4,
+    "stopped-while-it-waits": 0,
+    "what-is-no-answer": 0,
     "webhooks-twice-and-backwards": 6,
     "the-projects-ways-are-read-from-its-default-branch-and-followed": 3,
 }

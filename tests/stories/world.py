@@ -11,6 +11,7 @@ import json
 import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,11 +25,15 @@ from agent.journal.events import (
     Check,
     CulpritSearched,
     GateJudged,
+    QuestionAsked,
     ReproductionDeclared,
     RunEnded,
     Submitted,
+    now,
 )
 from agent.journal.writer import Journal
+from agent.people import take_answer
+from agent.task import Budget
 from app.git.mirror import Mirror
 from app.github.client import GithubForge
 from app.github.forge import Forge
@@ -111,6 +116,10 @@ class StoryWorld:
     prepare: Any = None
     """What makes environments; None: nothing does."""
 
+    question: tuple[str, ...] = ()
+    """A question that the first attempt asks, and its options; the first is the default."""
+    later: timedelta = timedelta()
+    """How much later it is than when the story began."""
     finds: bool = True
     """Whether attempts find a fix."""
     culprit: str = ""
@@ -263,6 +272,8 @@ class StoryWorld:
             return True
         for run_id in sorted(self.store.live()):
             run = self.store.get_run(run_id)
+            if run.status == "waiting" and not self.store.not_enqueued(run_id):
+                continue
             workflow = f"{run_id} {run.round}"
             try:
                 await run_round(services, run_id, self._step_of(workflow), run.round)
@@ -324,6 +335,8 @@ class StoryWorld:
         """Replace what needs a model or a sandbox."""
 
         async def debug(run: ActiveRun, plan: AttemptPlan, *_: object) -> int:
+            if self.question and not self._goes_on(run, plan):
+                return plan.first
             if run.state(plan.first).outcome is None:
                 self.attempts += 1
                 wanted = REVIEWED if plan.feedback else FIXED
@@ -344,9 +357,27 @@ class StoryWorld:
             journal.append(_started(""), SHOWN)
             return SHOWN
 
+        # The clock of those who wait for answers.
+        for module in ("questions", "store"):
+            monkeypatch.setattr(f"app.storage.{module}.now", lambda: now() + self.later)
         monkeypatch.setattr(attempts, "debug", debug)
         monkeypatch.setattr(culprit_search, "write_reproduction", write)
         monkeypatch.setattr(attempts, "prove_on_commit", prove)
+
+    def _goes_on(self, run: ActiveRun, plan: AttemptPlan) -> bool:
+        """Ask, or take the answer; whether the attempt goes on, as the loop would say."""
+        journal, (question, *options) = Journal(run.store, run.record.id, plan.first), self.question
+        if journal.state.asked is None and plan.asking.wait_s:
+            asked = QuestionAsked(
+                number=1,
+                call_id="c1",
+                question=question,
+                options=tuple(options),
+                default=1,
+                due=now() + timedelta(seconds=plan.asking.wait_s),
+            )
+            journal.append(_started(plan.tree), asked)
+        return take_answer(journal, Budget())
 
     def change_of(self, tree: str, wanted: str) -> str:
         """The whole change from where a commit left the base branch, with this text of the file."""

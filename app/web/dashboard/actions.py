@@ -1,17 +1,20 @@
-"""What people may do to a run from its page: a hint, a stop, another try, publishing a patch."""
+"""What people may do to a run from its page: a hint, an answer, a stop, another try, publishing a
+patch."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse
 
+from agent.journal.store import Answer
 from app.publishing.publication import kept_change, kept_proof
 from app.storage import audit
 from app.storage.inbox import Inbox
+from app.storage.questions import Questions
 from app.storage.records import Run
 from app.storage.store import SqlStore
 from app.telemetry import logs
@@ -30,7 +33,7 @@ def steer(
     run: Run,
     visitor: Visitor,
     verb: str,
-    text: str,
+    fields: Mapping[str, str],
 ) -> str:
     """Do it; returns the id of the run whose page shows what became of it. Blocks.
 
@@ -38,7 +41,9 @@ def steer(
     """
     match verb:
         case "hint":
-            return _hint(store, run, visitor, text.strip())
+            return _hint(store, run, visitor, fields.get("text", "").strip())
+        case "answer":
+            return _answer(store, enqueue, run, visitor, fields)
         case "stop":
             if run.status == "done":
                 raise HTTPException(409, "The run is already over.")
@@ -66,6 +71,30 @@ def _hint(store: SqlStore, run: Run, visitor: Visitor, text: str) -> str:
         raise HTTPException(422, f"The hint is longer than {LONGEST_HINT} characters.")
     store.add_hint(run.id, visitor.name, text)
     audit.record(store.database, visitor.name, "hint", run.id, text)
+    return run.id
+
+
+def _answer(
+    store: SqlStore,
+    enqueue: Callable[[str], None],
+    run: Run,
+    visitor: Visitor,
+    fields: Mapping[str, str],
+) -> str:
+    questions = Questions(store.database)
+    kept, text = questions.of_run(run.id), fields.get("text", "").strip()
+    if kept is None or fields.get("question") != str(kept.asked.number):
+        raise HTTPException(409, "That question is not open any more.")
+    numbers = {str(n) for n in range(1, len(kept.asked.options) + 1)}
+    if fields.get("option") not in numbers:
+        raise HTTPException(422, "There is no such answer.")
+    if len(text) > LONGEST_HINT:
+        raise HTTPException(422, f"The text is longer than {LONGEST_HINT} characters.")
+    answer = Answer(option=int(fields["option"]), author=visitor.name, text=text)
+    if not questions.answer(run.id, kept.asked.number, answer, ""):
+        raise HTTPException(409, "That question is not open any more.")
+    audit.record(store.database, visitor.name, "answer", run.id, f"{answer.option} {text}".rstrip())
+    _enqueue(enqueue, run.id)
     return run.id
 
 
@@ -119,8 +148,7 @@ async def act(
     may = dashboard.access.may_open if verb == "open" else dashboard.access.may_steer
     if not await may(visitor, run):
         raise HTTPException(403, "Your role in this repository does not let you do that.")
-    text = fields.get("text", "")
     to = await run_in_threadpool(
-        steer, dashboard.store, dashboard.enqueue, run, visitor, verb, text
+        steer, dashboard.store, dashboard.enqueue, run, visitor, verb, fields
     )
     return RedirectResponse(f"/runs/{to}", status_code=303)

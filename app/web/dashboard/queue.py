@@ -32,6 +32,8 @@ class Queue:
     """Each with its worker's name."""
     waiting: tuple[RunRow, ...]
     """Oldest first."""
+    asking: tuple[RunRow, ...]
+    """Those that wait for an answer, oldest first."""
     workers: tuple[Worker, ...]
     tokens_today: int
 
@@ -46,6 +48,7 @@ def read_queue(
     """The queue now; only runs that the visitor may see. Blocks."""
     running = read_page(database, RunFilter(status="running"), readable=readable, limit=limit).runs
     waiting = read_page(database, RunFilter(status="queued"), readable=readable, limit=limit).runs
+    asking = read_page(database, RunFilter(status="waiting"), readable=readable, limit=limit).runs
     ids = [row.id for row in running]
     query = sa.select(runs.c.id, runs.c.owner).where(runs.c.id.in_(ids))
     with database.execution_options(read_only=True).connect() as connection:
@@ -55,6 +58,7 @@ def read_queue(
         at=now(),
         running=tuple((row, owners.get(row.id, "")) for row in running),
         waiting=tuple(reversed(waiting)),
+        asking=tuple(reversed(asking)),
         workers=tuple(worker_registry.list_workers(database)),
         tokens_today=controls.used_today(database),
     )

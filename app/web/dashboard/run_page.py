@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 
 from app.journal_view.entries import present_all
 from app.sanitize.html import SHOWN
+from app.storage.questions import Questions
 from app.web.dashboard.context import EVENTS_PER_PAGE, Context, Guest, ReadableRun
 from app.web.dashboard.summaries import snapshot_names, summary_values
 from app.web.rendering import render
@@ -35,6 +36,7 @@ async def show_run(
         "unpublished": head.kept_change if run.pull_request else run.outcome in ("proven", "draft"),
         "may_open": run.visibility == "asked" and await dashboard.access.may_open(visitor, run),
         "may_steer": await dashboard.access.may_steer(visitor, run),
+        "question": await run_in_threadpool(Questions(dashboard.store.database).of_run, run.id),
         "events": present_all(events),
         "shown": SHOWN,
         "first": start,

@@ -81,7 +81,10 @@
     const now = document.createElement("div");
     now.id = "head";
     now.append(...parsed(message.data).body.childNodes); // appending adopts them
+    const status = () => document.querySelector("#head .state")?.textContent;
+    const before = status();
     renew(document.getElementById("head"), now);
+    if (status() !== before) again("#asked"); // it asks, or has its answer
   });
   source.addEventListener("over", () => {
     source.close();

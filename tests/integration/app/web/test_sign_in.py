@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -18,11 +19,14 @@ import pytest
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
+from agent.journal.events import QuestionAsked, now
+from agent.journal.store import Answer
 from app.github.errors import ForgeAway
 from app.github.records import Permission, Role
 from app.queue import worker_registry
 from app.settings.schema import Settings
 from app.storage import audit
+from app.storage.questions import Questions
 from app.storage.store import SqlStore
 from app.web import app as web_app
 from app.web.app import Web, create_app
@@ -441,3 +445,49 @@ def test_a_full_disk_is_not_ready(url: str, monkeypatch: pytest.MonkeyPatch) -> 
     assert httpx.get(f"{url}/readyz").status_code == 200
     monkeypatch.setattr(web_app, "LEAST_FREE", 2**62)
     assert httpx.get(f"{url}/readyz").status_code == 503
+
+
+def test_those_who_may_give_commands_answer_a_question_and_the_first_counts(
+    url: str, store: SqlStore, github: GithubWeb
+) -> None:
+    run_id = start(store, "octo/mine", 1)
+    asked = QuestionAsked(
+        number=1,
+        call_id="c1",
+        question="<img src=x onerror=alert(1)> Which?\u202e",
+        options=("<b>this</b>", "that"),
+        default=2,
+        due=now() + timedelta(days=1),
+    )
+    lease = store.claim(run_id, "w")
+    questions = Questions(store.database)
+    questions.put(run_id, store.get_run(run_id).repository_id, 1, asked)
+    lease.wait_for_answer(run_id, asked)
+    github.roles |= {("octo/mine", "reader"): "read", ("octo/mine", "ann"): "write"}
+    reader, writer = visit(url, github, "reader"), visit(url, github, "ann")
+    shown = reader.get(f"/runs/{run_id}").text
+    assert "&lt;img" in shown and "<img" not in shown and "\u202e" not in shown
+    assert "&lt;b&gt;this&lt;/b&gt;" in shown
+    assert f"/runs/{run_id}/answer" not in shown
+    assert f'action="/runs/{run_id}/answer"' in writer.get(f"/runs/{run_id}").text
+    assert "Waiting for an answer" in writer.get("/queue").text
+    token = form_token(writer.get(f"/runs/{run_id}").text)
+    sent = {"form_token": token, "question": "1", "option": "1", "text": " as documented "}
+
+    def post(who: httpx.Client, **changed: str) -> int:
+        return who.post(f"/runs/{run_id}/answer", data={**sent, **changed}).status_code
+
+    assert post(reader) == 403
+    assert post(writer, form_token="x") == 403
+    assert post(writer, question="2") == 409, "of an older page"
+    assert post(writer, option="0") == 422
+    assert post(writer, option="3") == 422
+    assert post(writer, option="²") == 422
+    assert post(writer, text="x" * 4001) == 422
+    assert store.answer(run_id, asked) is None
+    assert post(writer) == 303
+    assert store.answer(run_id, asked) == Answer(option=1, author="ann", text="as documented")
+    assert store.get_run(run_id).status == "queued"
+    assert post(writer, option="2") == 409
+    assert "Chosen by <bdi>ann</bdi>" in reader.get(f"/runs/{run_id}").text
+    assert any(e.actor == "ann" and e.action == "answer" for e in audit.entries(store.database))

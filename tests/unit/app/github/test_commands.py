@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.github.commands import Command, Mention, Unknown, parse
+from app.github.commands import (
+    Command,
+    Mention,
+    Unknown,
+    answer_in,
+    parse,
+    plain_answer,
+)
 
 
 @pytest.mark.parametrize(
@@ -151,3 +158,49 @@ def test_any_text_is_read(parts: list[str]) -> None:
         assert said is None
     quoted = "\n".join(f"> {line}" for line in body.replace("\r", "\n").split("\n"))
     assert parse(quoted, "patchwright") is None, "quoting never commands"
+
+
+OPTIONS = ("An error", "A free article, as before.")
+
+
+@pytest.mark.parametrize(
+    ("body", "option"),
+    [
+        ("2", 2),
+        (" 1. ", 1),
+        ("#2", 2),
+        ("Option 2", 2),
+        ("option #1!", 1),
+        ("an  ERROR", 1),
+        ("A free article, as before", 2),
+        ("3", 0),
+        ("0", 0),
+        ("12", 0),
+        ("", 0),
+        ("2 or 1", 0),
+        ("> 2", 0),
+        ("`2`", 0),
+        ("2\n\n> 1", 0),
+        ("<!-- x -->2", 0),
+        ("an error, I think", 0),
+        ("2" + " " * 300 + "!", 0),
+    ],
+)
+def test_a_comment_is_an_answer_if_it_is_nothing_else(body: str, option: int) -> None:
+    assert plain_answer(body, OPTIONS) == option
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("2", (2, "")),
+        ("2 as in the docs", (2, "as in the docs")),
+        ("1: because", (1, "because")),
+        ("an error", (1, "")),
+        ("an error because", (0, "error because")),
+        ("7", (0, "")),
+        ("", (0, "")),
+    ],
+)
+def test_the_words_of_an_answer(text: str, said: tuple[int, str]) -> None:
+    assert answer_in(text, OPTIONS) == said

@@ -1,0 +1,71 @@
+"""`ask`: one question to the people who may decide, with the answers that it can have."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import Field
+
+from agent.journal.events import QuestionAsked, now
+from agent.snapshots import take_snapshot
+from agent.text.control_tokens import neutralise
+from agent.text.visible import without_hidden
+from agent.tools.tool import Arguments, Reply, ToolContext, refusal_reply
+
+LONGEST_QUESTION = 600
+LONGEST_OPTION = 200
+Option = Annotated[str, Field(min_length=1, max_length=LONGEST_OPTION)]
+
+
+class AskArguments(Arguments):
+    """A question and its possible answers."""
+
+    question: str = Field(
+        min_length=1,
+        max_length=LONGEST_QUESTION,
+        description="What is to be decided, and what of the issue leaves it open.",
+    )
+    options: tuple[Option, ...] = Field(
+        min_length=2,
+        max_length=4,
+        description="The possible answers, each whole in itself and on one line.",
+    )
+    default: int = Field(
+        ge=1, description="Number of the option, from 1, that you take if nobody answers."
+    )
+
+
+async def ask(context: ToolContext, args: AskArguments) -> Reply:
+    """Ask, and wait: the call's result is the answer, whenever it comes."""
+    wait_s = context.task.asking.wait_s
+    if wait_s <= 0:
+        return refusal_reply(
+            "nobody can be asked here. Decide by what the issue, the code and its tests say; if "
+            "nothing does, say so in `undecided` when you submit."
+        )
+    if context.state.asked is not None:
+        return refusal_reply("you have asked once, and that is all. Decide by what you know.")
+    question = _one_line(args.question)
+    options = tuple(_one_line(option) for option in args.options)
+    if not question or not all(options):
+        return refusal_reply("the question and its options must not be empty")
+    if len({option.casefold() for option in options}) < len(options):
+        return refusal_reply("two options are the same")
+    if args.default > len(options):
+        return refusal_reply(f"`default` is the number of one of the {len(options)} options")
+    taken = await take_snapshot(context.sandbox, context.journal, "a question was asked")
+    asked = QuestionAsked(
+        number=1,
+        call_id=context.call_id,
+        question=question,
+        options=options,
+        default=args.default,
+        due=now() + timedelta(seconds=wait_s),
+    )
+    return Reply("", events=(taken, asked), waits=True)
+
+
+def _one_line(text: str) -> str:
+    """A text as it is shown, on a line."""
+    return " ".join(neutralise(without_hidden(text)).split())

@@ -1,0 +1,1 @@
+"""What a run asks people, and how it waits for them."""
