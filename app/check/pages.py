@@ -36,10 +36,10 @@ def rows(report: CheckReport) -> list[tuple[str, str]]:
         ("tests", counts or "no results per test"),
     ]
     for one in report.versions:
-        stated = f"; stated: {', '.join(one.stated[:4])}" if one.stated else ""
-        # Images are not asked for package managers, which set-up may bring.
-        absent = "not asked" if one.tool in PACKAGE_MANAGERS else "not there"
-        found.append((one.tool, f"{one.present or absent}{stated}"))
+        stated = f"stated: {', '.join(one.stated[:4])}" if one.stated else ""
+        # Images are not asked for package managers: set-up brings the one that is stated.
+        absent = "" if one.tool in PACKAGE_MANAGERS else "not there"
+        found.append((one.tool, "; ".join(filter(None, (one.present or absent, stated)))))
     if report.test_command:
         gate = f"{report.gate_least_s:.0f} to {report.gate_most_s:.0f} s for each patch"
         found.append(("gate", gate))

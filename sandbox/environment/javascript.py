@@ -45,6 +45,7 @@ _NO_BROWSERS = (
 pptr.dev/guides/configuration, playwright.dev/docs/browsers,
 docs.cypress.io/app/references/advanced-installation.
 """
+_FETCHES_BROWSERS = re.compile("puppeteer|playwright|cypress")
 _KINDS = ("dependencies", "devDependencies", "optionalDependencies")
 
 
@@ -67,11 +68,17 @@ def steps(
     commands = install or [f"npm install --no-package-lock {QUIET}{dated}"]
     return (
         *NODE_AND_NPM,
-        _FASTER_NPM,
+        FASTER_NPM,
         *map(_tool, tools),
-        *(Step(f"{_NO_BROWSERS}{c}", folder=folder) for c in commands),
+        *(Step(f"{_NO_BROWSERS}{c}", folder=folder, plain=_plain(c, texts)) for c in commands),
         *deno,
     )
+
+
+def _plain(command: str, texts: Texts) -> str:
+    """An install as a person would give it."""
+    fetches = any(_FETCHES_BROWSERS.search(text) for text in texts.values())
+    return f"{_NO_BROWSERS if fetches else ''}{command.replace(f' {QUIET}', '')}"
 
 
 def _install(
@@ -134,7 +141,7 @@ def _deno(names: Sequence[str], texts: Texts, folder: str) -> tuple[Step, ...]:
 
 
 # Where an image or a distribution had an older npm; see `sandbox.environment.npm` for why.
-_FASTER_NPM = Step(
+FASTER_NPM = Step(
     f"{FOUND}case $(npm --version) in [1-9].*) node -e '"
     'const [a, b] = process.versions.node.split(".").map(Number);'
     "process.exit(a > 20 || (a == 20 && b > 4) || (a == 18 && b > 16) ? 0 : 1)' && "
@@ -155,7 +162,11 @@ def node_from_npm(version: str) -> Step:
         f"{FOUND}arch=$(uname -m | sed -e s/x86_64/x64/ -e s/aarch64/arm64/) && "
         f"{install} node-linux-$arch@{version} && hash -r && {install} {npm}"
     )
-    return Step(command, shared=True)
+    # Debian's npm is replaced first, as it would not run with this Node.
+    plain = (
+        f"npm install -g npm@10 && hash -r && npm install -g node@{version} && npm install -g {npm}"
+    )
+    return Step(command, shared=True, plain=plain)
 
 
 def _changed(file: str, change: str, command: str) -> str:
@@ -192,7 +203,8 @@ def _without(names: Sequence[str], command: str) -> str:
 
 def _tool(package: str) -> Step:
     """A package manager, or a runtime that is a package."""
-    return Step(f"{FOUND}npm install -g --prefix {TOOLS} {QUIET} {package}", shared=True)
+    command = f"{FOUND}npm install -g --prefix {TOOLS} {QUIET} {package}"
+    return Step(command, shared=True, plain=f"npm install -g {package}")
 
 
 def _has_dependencies(manifest: dict[str, Any]) -> bool:

@@ -45,14 +45,16 @@ for name in ("npm", "npx"):
     os.symlink(script, "{TOOLS}/bin/" + name)
 """
 
+REGISTRYS_NPM = Step(
+    "command -v npm >/dev/null || ! command -v python3 >/dev/null || "
+    f"python3 - <<'END' || true\n{_FETCH}END",
+    shared=True,
+)
+"""Does what the distribution's would do, only sooner."""
 _DISTRIBUTIONS_NPM = apt(("npm",), unless="npm")
 NODE_AND_NPM = (
     apt(("nodejs",), unless="node"),
-    Step(
-        "command -v npm >/dev/null || ! command -v python3 >/dev/null || "
-        f"python3 - <<'END' || true\n{_FETCH}END",
-        shared=True,
-    ),
+    REGISTRYS_NPM,
     replace(_DISTRIBUTIONS_NPM, command=FOUND + _DISTRIBUTIONS_NPM.command),
 )
 """Steps that bring what is missing: the distribution's Node; the registry's npm, or where that

@@ -147,6 +147,10 @@ def recipe_hash(environment: Environment, image_id: str, tree_id: str, scope: st
     return hashlib.sha256(json.dumps(recipe).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
+APT = "apt-get update && apt-get install -y --no-install-recommends"
+"""How a person begins to install packages of the distribution, as root."""
+
+
 def apt(packages: Sequence[str], unless: str = "") -> Step:
     """Install packages of the distribution, if the command `unless` is not there.
 
@@ -165,5 +169,4 @@ def apt(packages: Sequence[str], unless: str = "") -> Step:
         f"else echo 'This image has neither apt-get nor apk to install: {names}' >&2; exit 1; fi"
     )
     command = f"command -v {unless} >/dev/null || {{ {install}; }}" if unless else install
-    plain = f"apt-get update && apt-get install -y --no-install-recommends {names}"
-    return Step(command, root=True, shared=True, plain=plain)
+    return Step(command, root=True, shared=True, plain=f"{APT} {names}")

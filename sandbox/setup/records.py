@@ -10,8 +10,10 @@ from pathlib import Path
 
 from sandbox.egress.rules import EgressRules
 from sandbox.environment.choose import create_venv
+from sandbox.environment.javascript import FASTER_NPM
+from sandbox.environment.npm import REGISTRYS_NPM
 from sandbox.environment.python import MAKE_VENV, UV
-from sandbox.environment.records import Environment
+from sandbox.environment.records import APT, Environment
 from sandbox.errors import SandboxError
 from sandbox.images.base_image import BASE_IMAGE
 
@@ -107,6 +109,7 @@ class PreparedEnvironment:
     """Why it is less than the repository needs, in sentences; empty: it is not."""
 
 
+_ONLY_SOONER = (UV, REGISTRYS_NPM, FASTER_NPM)
 _MOST_COMMAND = 900
 """Characters; the file takes 1,000, the folder's name among them."""
 
@@ -120,9 +123,9 @@ def proposal(environment: Environment) -> str:
     # Where the settings say nothing of an image, commands find a virtual environment made. What
     # only makes the same sooner is nobody's concern.
     made = () if environment.image else (create_venv(), MAKE_VENV.command)
-    steps = [s for s in environment.steps if s != UV and s.command not in made]
+    steps = [s for s in environment.steps if s not in _ONLY_SOONER and s.command not in made]
     own_image = bool(environment.image)  # Of another distribution, perhaps.
-    commands = [(s.folder, (not own_image and s.plain) or s.command) for s in steps]
+    commands = _joined([(s.folder, (not own_image and s.plain) or s.command) for s in steps])
     if any("\n" in command or len(command) > _MOST_COMMAND for _, command in commands):
         return ""  # The file takes short commands of one line.
     if commands:
@@ -131,6 +134,17 @@ def proposal(environment: Environment) -> str:
             prefix = "" if folder == "." else f"cd {shlex.quote(folder)} && "
             lines.append("  - " + _yaml_text(prefix + command))
     return "\n".join(lines) + "\n"
+
+
+def _joined(commands: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Packages of the distribution that are installed one after another are so at once."""
+    found: list[tuple[str, str]] = []
+    for folder, command in commands:
+        if command.startswith(APT) and found and found[-1][1].startswith(APT):
+            found[-1] = (found[-1][0], found[-1][1] + command.removeprefix(APT))
+        else:
+            found.append((folder, command))
+    return found
 
 
 def _yaml_text(text: str) -> str:

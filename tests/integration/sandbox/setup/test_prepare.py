@@ -292,6 +292,21 @@ def test_the_recipe_is_proposed_for_the_settings() -> None:
     text = proposal(found)
     assert text.startswith("setup:\n  - 'pip install ") and "uv" not in text
     assert proposal(candidates((), {}, EnvironmentSettings(setup=("x",)))[0]) == ""
+    manager = JAVASCRIPT["package.json"].replace(
+        '"1.0.0"', '"1.0.0", "packageManager": "pnpm@9.1.0"'
+    )
+    for package, commands in (
+        (JAVASCRIPT["package.json"], ["npm install --no-package-lock"]),
+        (manager, ["npm install -g pnpm@9.1.0", "pnpm install --store-dir /tmp/pnpm"]),
+    ):
+        files = {"package.json": package}
+        text = proposal(candidates(tuple(files), files)[0])
+        tools = "apt-get update && apt-get install -y --no-install-recommends nodejs npm"
+        lines = text.splitlines()
+        assert lines[:2] == ["setup:", f"  - '{tools}'"], "\n".join(lines)
+        assert len(lines) == 2 + len(commands)
+        for line, command in zip(lines[2:], commands, strict=True):
+            assert line.startswith(f"  - '{command}")
     elixir = Environment("detection", steps=(apt(("elixir",), unless="mix"),))
     plain = "apt-get update && apt-get install -y --no-install-recommends elixir"
     assert proposal(elixir) == f"setup:\n  - '{plain}'\n"

@@ -116,5 +116,5 @@ def test_a_line_for_people_outside_names_no_address_and_ends_with_a_word(
 
 def test_what_an_image_is_not_asked_for_is_not_called_missing() -> None:
     said = dict(rows(REPORT))
-    assert said["pnpm"] == "not asked; stated: 10 (package.json)"
+    assert said["pnpm"] == "stated: 10 (package.json)"
     assert said["Go"] == "not there"
