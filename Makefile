@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST_ARGS ?=
 FAULT_ARGS ?=
 
-.PHONY: help demo test test-long check setup image test-setup unit lock bench evaluation fault check-dishonest check-detectors check-repairs check-attacks check-export check-deploy check-prism check-stories check-openapi check-real-model docs reference test-pods format clean
+.PHONY: help demo test test-long check setup image test-setup unit lock bench evaluation fault check-dishonest check-detectors check-templates check-repairs check-attacks check-export check-deploy check-prism check-stories check-openapi check-real-model docs reference test-pods format clean
 
 help:
 	@echo "make demo    a labelled issue becomes a proven pull request, on this machine, from nothing"
@@ -20,6 +20,7 @@ help:
 	@echo "make check-dishonest    dishonest patches and honest twins of seven test runners (900 MB once, then hours)"
 	@echo "make check-attacks    ten dishonest patches against the gate's evidence, each beside an honest one; minutes"
 	@echo "make check-detectors    the stand-in's parsers beside SGLang's own (fetches 40 MB once)"
+	@echo "make check-templates TEMPLATES=folder   300 turns as the models' own chat templates render them"
 	@echo "make check-real-model    a real small model on llama.cpp's server (fetches 1.7 GB once); 15 minutes"
 	@echo "make test-pods    all cases of the sandboxes' tests against the stand-in cluster; minutes"
 	@echo "make docs    the documentation as a site in site/, which asks no other host for anything"
@@ -89,6 +90,10 @@ check-attacks: image
 check-detectors: setup
 	PATCHWRIGHT_CHECK_DETECTORS=1 $(BIN)/python -m pytest -rs tests/integration/agent/models/test_detectors.py \
 	  tests/integration/doubles/test_sglang_packages.py $(PYTEST_ARGS)
+
+check-templates: setup
+	PATCHWRIGHT_CHECK_TEMPLATES=$(TEMPLATES) $(BIN)/python -m pytest -rs -n 0 \
+	  tests/integration/agent/models/test_templates.py $(PYTEST_ARGS)
 
 check-real-model: image
 	$(BIN)/python -m tests.real_model $(REAL_MODEL_ARGS)

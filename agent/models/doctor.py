@@ -1,25 +1,26 @@
-"""Whether a server fits: one short exchange, and for each failure what to set.
+"""Whether a server fits: one short exchange and a few probes, and for each failure what to set.
 
-The exchange is two turns with one tool. The server's own words are looked at, before the client
+The exchange is a few turns with one tool: parsers that take single calls well were seen to lose
+turns after results (smg-project/smg#1873). The server's own words are looked at, before the client
 fixes anything, since a client that fixes hides what the server lacks.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import httpx
 from pydantic import SecretStr
 
 from agent.errors import ModelRefused
-from agent.model import Message, Record, ToolSpec
-from agent.models import kimi_tokens
+from agent.model import Message, Record, ToolSpec, Turn
+from agent.models import k3_markup, kimi_tokens, probes
 from agent.models.endpoints import BadAddress, api_url
 from agent.models.faults import Fault
 from agent.models.http import RequestFailed, Timeouts, post_completion, request_headers
 from agent.models.normalize import turn_of
-from agent.models.profiles import ANY_MODEL, FITTING_PROFILES, PROFILES, Profile
+from agent.models.profiles import ANY_MODEL, Markup, Profile, fitting_profile
 from agent.models.request_body import Conversation, body_head, body_tail
 from agent.models.served import ServedModel, chosen_model, list_models
 from agent.models.stream import Answer
@@ -27,6 +28,8 @@ from agent.models.written_calls import written_calls
 
 ATTEMPTS = 2
 """A model that thinks freely may answer without the tool once."""
+TURNS = 4
+"""Of the exchange, at most."""
 _MAX_TOKENS = 4_096
 _QUOTED = 300
 """Characters of an answer that are shown."""
@@ -117,12 +120,17 @@ class _ServerCheck:
         self._model = model
         self._timeouts = timeouts
         self._conversation = Conversation(profile)
+        self._markup: Markup = ""
+        """Whose control tokens came as text."""
 
     async def findings(self) -> list[Finding]:
         """All findings; only the first where the server cannot be spoken to."""
         messages: tuple[Message, ...] = (
             Message(role="system", content=_SYSTEM),
-            Message(role="user", content="What is 2 + 3? When you know, what is 40 + 2?"),
+            Message(
+                role="user",
+                content="What is 2 + 3? When you know, what is 40 + 2? Then 7 + 8, then 20 + 1?",
+            ),
         )
         try:
             first = await self._ask_for_call(messages)
@@ -133,24 +141,94 @@ class _ServerCheck:
         turn = turn_of(first, self._profile, (_TOOL,))
         if not turn.tool_calls:
             return [*found, *await self._listing()]
-        answer = Message(
-            role="assistant",
-            content=turn.content,
-            reasoning=turn.reasoning,
-            tool_calls=turn.tool_calls,
-        )
-        results = [Message(role="tool", content="5", tool_call_id=c.id) for c in turn.tool_calls]
+        messages = (*messages, *_answered(turn))
         try:
-            second = await self._ask_for_call((*messages, answer, *results))
+            second = await self._ask_for_call(messages)
         except RequestFailed as faulted:
             found.append(_refused_back(faulted.fault))
         else:
             done = "The server took reasoning and result back."
             found.append(Finding(name="reasoning goes back", ok=True, detail=done))
             found += [*self._ids(first, second), self._cache(second)]
+            found += await self._later_turns(messages, second)
+            found += [*await self._thinking(), *await self._pictures()]
         return [*found, *await self._listing()]
 
-    async def _ask_for_call(self, messages: Sequence[Message]) -> Answer:
+    async def _later_turns(self, messages: Sequence[Message], answer: Answer) -> list[Finding]:
+        """Whether the turns after the first result are as whole as the first one."""
+        name, fault = "several turns", ""
+        number = 2
+        while not fault:
+            known = self._conversation
+            turn = turn_of(answer, self._profile, (_TOOL,), known.taken, known.calls)
+            if markup_in(answer.content + answer.reasoning):
+                fault = f"Turn {number} came with raw tokens inside the text."
+            elif not turn.tool_calls and not turn.content.strip():
+                fault = f"Turn {number} came back with neither words nor a call."
+            elif not turn.tool_calls or number == TURNS:
+                return [Finding(name=name, ok=True, detail=f"{number} turns with results.")]
+            else:
+                messages = (*messages, *_answered(turn))
+                number += 1
+                try:
+                    answer = await self._ask(messages)
+                except RequestFailed as faulted:
+                    fault = f"Turn {number} was refused: {faulted.fault.reason}"
+        fix = (
+            "If a router stands before the server, let the server parse: start the router without "
+            f"parsers of its own, and the server with {self._profile.flags.tool_calls} "
+            f"{self._profile.flags.reasoning}."
+        )
+        return [Finding(name=name, ok=False, detail=fault, fix=fix)]
+
+    async def _thinking(self) -> list[Finding]:
+        """Whether the template renders earlier thinking as the profile says."""
+        history = self._profile.reasoning_history
+        if not self._profile.markup or history == "none":
+            return []
+        seen = probes.Thinking(
+            with_calls=await self._reaches(
+                *(probes.after_call(thought, _TOOL) for thought in (probes.THOUGHT, ""))
+            ),
+            before_answer=await self._reaches(
+                *(probes.after_answer(thought) for thought in (probes.THOUGHT, ""))
+            ),
+        )
+        return [judged_thinking(self._profile, seen)]
+
+    async def _reaches(self, longer: Sequence[Message], shorter: Sequence[Message]) -> bool | None:
+        counts = [
+            await self._prompt_tokens(probes.body_of(self._profile, self._model, m, (_TOOL,)))
+            for m in (longer, shorter)
+        ]
+        return counts[0] - counts[1] >= probes.FEWEST_TOKENS if all(counts) else None
+
+    async def _prompt_tokens(self, body: bytes) -> int:
+        """Tokens of the prompt, as the server counts them; 0 if it does not say."""
+        try:
+            answer = await post_completion(self._client, self._url, body, {}, self._timeouts)
+        except RequestFailed:
+            return 0
+        return answer.usage.prompt_tokens
+
+    async def _pictures(self) -> list[Finding]:
+        """Whether a picture reaches the model, where the profile says that it sees them."""
+        if not self._profile.sees_images:
+            return []
+        name, fix = "images are seen", self._profile.flags.images
+        body = probes.with_picture(self._profile, self._model, picture=True)
+        try:
+            answer = await post_completion(self._client, self._url, body, {}, self._timeouts)
+        except RequestFailed as faulted:
+            return [Finding(name=name, ok=False, detail=faulted.fault.reason, fix=fix)]
+        without = probes.with_picture(self._profile, self._model, picture=False)
+        more = answer.usage.prompt_tokens - await self._prompt_tokens(without)
+        if answer.usage.prompt_tokens and more < 1:
+            detail = "The server takes an image, and the prompt is no longer for it."
+            return [Finding(name=name, ok=False, detail=detail, fix=fix)]
+        return [Finding(name=name, ok=True, detail=f"An image is {more} tokens of the prompt.")]
+
+    async def _ask(self, messages: Sequence[Message]) -> Answer:
         body = b"".join(
             (
                 body_head(self._model, (_TOOL,)),
@@ -158,11 +236,15 @@ class _ServerCheck:
                 body_tail(self._profile, _MAX_TOKENS),
             )
         )
+        return await post_completion(self._client, self._url, body, {}, self._timeouts)
+
+    async def _ask_for_call(self, messages: Sequence[Message]) -> Answer:
         for _ in range(ATTEMPTS):
-            answer = await post_completion(self._client, self._url, body, {}, self._timeouts)
-            leaked = kimi_tokens.has_tokens(answer.content + answer.reasoning)
+            answer = await self._ask(messages)
+            leaked = markup_in(answer.content + answer.reasoning)
             if answer.calls or leaked or written_calls(answer.content, (_TOOL,)).calls:
                 break
+        self._markup = self._markup or leaked
         return answer
 
     def _unreachable(self, fault: Fault) -> Finding:
@@ -175,8 +257,11 @@ class _ServerCheck:
     def _reasoning(self, answer: Answer) -> Finding:
         flag = f"Start the server with {self._profile.flags.reasoning}."
         name = "reasoning is separate"
-        if kimi_tokens.split_thinking(answer.content) is not None:
+        if _thinks_aloud(answer.content):
             detail = "The model's thinking came inside the content."
+            return Finding(name=name, ok=False, detail=detail, fix=flag)
+        if k3_markup.THINK_END in answer.reasoning:
+            detail = "The whole answer came as reasoning."
             return Finding(name=name, ok=False, detail=detail, fix=flag)
         if answer.reasoning or not self._profile.markup:
             detail = f"{len(answer.reasoning)} characters of reasoning in a field of their own."
@@ -188,8 +273,8 @@ class _ServerCheck:
         name = "tool calls are parsed"
         if not answer.calls:
             said = answer.content.strip() or answer.reasoning.strip()
-            if kimi_tokens.has_tokens(answer.content + answer.reasoning):
-                detail = "The call came as raw tokens inside the text"
+            if leaked := markup_in(answer.content + answer.reasoning):
+                detail = f"The call came as raw tokens of {_WRITERS[leaked]} inside the text"
             elif written_calls(answer.content, (_TOOL,)).calls:
                 detail = "The model wrote the call into the text (it is taken from there)"
             else:
@@ -236,7 +321,19 @@ class _ServerCheck:
         served = await list_models(self._client, self._url)
         chosen = chosen_model(served, self._model)
         findings = [*self._kind(served), *self._name(served)]
-        return [*findings, self._window(chosen.window if chosen else None)]
+        window = chosen.window if chosen else None
+        if window is None and self._profile.server in ("sglang", "vllm", "ktransformers"):
+            window = await self._refused_window()
+        return [*findings, self._window(window)]
+
+    async def _refused_window(self) -> int | None:
+        """The window that a server behind a router names when it refuses more than that."""
+        body = probes.beyond_window(self._profile, self._model)
+        try:
+            await post_completion(self._client, self._url, body, {}, self._timeouts)
+        except RequestFailed as faulted:
+            return faulted.fault.window
+        return None
 
     async def _why_refused(self, fault: Fault) -> list[Finding]:
         """What in the list of models explains that the server takes no request."""
@@ -245,19 +342,20 @@ class _ServerCheck:
         return [finding for finding in await self._listing() if not finding.ok]
 
     def _kind(self, served: Sequence[ServedModel]) -> list[Finding]:
-        fitting = next((p for c in served if (p := FITTING_PROFILES.get(c.server))), "")
-        others = [PROFILES[name].flags for name in FITTING_PROFILES.values() if name != fitting]
-        if not fitting or self._profile.flags not in others:
+        chosen = chosen_model(served, self._model) or (served[0] if served else None)
+        owner, model = (chosen.server, chosen.names[0]) if chosen else ("", "")
+        said = [f"The server says that it is {owner}"] if owner else []
+        if model:
+            said.append(f"it serves {model}")
+        if self._markup and self._markup != self._profile.markup:
+            model = _WRITERS[self._markup]
+            said.append(f"its model writes the tokens of {model}")
+        fitting = fitting_profile(owner, model, self._profile)
+        if not fitting:
             return []
-        return [
-            Finding(
-                name="profile",
-                ok=False,
-                detail=f"The server says that it is {served[0].server}; the profile "
-                f"{self._profile.name} is for another kind of server.",
-                fix=f"Choose the profile {fitting}, or one that has it as its base.",
-            )
-        ]
+        detail = f"{'; '.join(said)}. The profile {self._profile.name} is for another."
+        fix = f"Choose the profile {fitting}, or one that has it as its base."
+        return [Finding(name="profile", ok=False, detail=detail, fix=fix)]
 
     def _name(self, served: Sequence[ServedModel]) -> list[Finding]:
         if not served or any(self._model in card.names for card in served):
@@ -289,6 +387,80 @@ class _ServerCheck:
             f"window to {reported}."
         )
         return Finding(name=name, ok=False, detail=detail, fix=fix)
+
+
+_WRITERS: Mapping[Markup, str] = {"kimi_k2": "Kimi K2", "kimi_k3": "Kimi K3", "": "no model"}
+
+
+def markup_in(text: str) -> Markup:
+    """Whose control tokens stand in a text; empty: nobody's."""
+    if kimi_tokens.has_tokens(text):
+        return "kimi_k2"
+    return "kimi_k3" if k3_markup.has_tokens(text) else ""
+
+
+def _thinks_aloud(content: str) -> bool:
+    """Whether thinking is in the content."""
+    if kimi_tokens.split_thinking(content) is not None:
+        return True
+    return k3_markup.THINK_BEGIN in content or k3_markup.THINK_END in content
+
+
+def judged_thinking(profile: Profile, seen: probes.Thinking) -> Finding:
+    """What the thinking that a server renders means for a profile."""
+    name = "earlier thinking"
+    if seen.with_calls is None or seen.before_answer is None:
+        detail = "Not known: the usage does not count the prompt's tokens."
+        return Finding(name=name, ok=True, detail=detail)
+    if not seen.with_calls:
+        return Finding(
+            name=name,
+            ok=False,
+            detail="The thinking that is sent back with a tool call does not reach the model.",
+            fix="Serve the model with its own chat template, and let no router drop "
+            f"{' and '.join(profile.reasoning_fields)}.",
+        )
+    if profile.reasoning_history == "all" and not seen.before_answer:
+        return Finding(
+            name=name,
+            ok=False,
+            detail="The chat template drops the thinking before the last answer, and "
+            f"{profile.model} is to see all of it.",
+            fix=f"Serve {profile.model} with its own chat template (no --chat-template), or choose "
+            "the profile of the model that is served.",
+        )
+    if profile.reasoning_history == "since_last_answer" and seen.before_answer:
+        return Finding(
+            name=name,
+            ok=False,
+            detail="The chat template keeps all thinking, also that before the last answer.",
+            fix="Choose the profile of the model that is served: k2.6, k2.7-code and k3 count on "
+            "that.",
+        )
+    kept = "all of it" if seen.before_answer else "since the last answer"
+    return Finding(name=name, ok=True, detail=f"The chat template renders {kept}.")
+
+
+def _answered(turn: Turn) -> tuple[Message, ...]:
+    """A turn and the results of its calls."""
+    answer = Message(
+        role="assistant",
+        content=turn.content,
+        reasoning=turn.reasoning,
+        tool_calls=turn.tool_calls,
+    )
+    results = (
+        Message(role="tool", content=_sum(c.arguments), tool_call_id=c.id) for c in turn.tool_calls
+    )
+    return (answer, *results)
+
+
+def _sum(arguments: str) -> str:
+    try:
+        given = json.loads(arguments)
+        return str(int(given["a"]) + int(given["b"]))
+    except (ValueError, TypeError, KeyError):
+        return "error: a and b must be whole numbers"
 
 
 def _quoted(text: str) -> str:

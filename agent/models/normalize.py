@@ -6,7 +6,7 @@ import re
 from collections.abc import Container, Sequence
 
 from agent.model import ToolCall, ToolSpec, Turn
-from agent.models import kimi_tokens
+from agent.models import k3_markup, kimi_tokens
 from agent.models.profiles import Markup, Profile
 from agent.models.stream import Answer, AnsweredCall
 from agent.models.written_calls import written_calls
@@ -30,7 +30,7 @@ def turn_of(
     Arguments stay as the model wrote them, valid or not. What was fixed is said in `warnings`.
     """
     warnings: list[str] = []
-    if profile.markup == "kimi_k2":
+    if profile.markup:
         answer = _without_leaks(answer, profile, tools, warnings)
     if not answer.calls:
         answer = _with_written_calls(answer, profile, tools, warnings)
@@ -67,23 +67,24 @@ def _without_leaks(
     answer: Answer, profile: Profile, tools: Sequence[ToolSpec], warnings: list[str]
 ) -> Answer:
     reasoning, content = answer.reasoning, answer.content
-    split = kimi_tokens.split_thinking(content) if not reasoning else None
+    markup = k3_markup if profile.markup == "kimi_k3" else kimi_tokens
+    split = markup.split_thinking(content) if not reasoning else None
     if split is not None:
         reasoning, content = split
         warnings.append(
             f"The reasoning came inside the content: the server lacks {profile.flags.reasoning}."
         )
     calls = list(answer.calls)
-    if kimi_tokens.has_tokens(content):
-        leak = kimi_tokens.parse(content, tools)
+    if markup.has_tokens(content):
+        leak = _parsed(content, profile, tools)
         content = leak.text
         calls += _leaked_calls(leak, calls)
         warnings.append(
             "Tool-call tokens came inside the content and were parsed here: "
             f"the server lacks {profile.flags.tool_calls}."
         )
-    if kimi_tokens.has_tokens(reasoning):
-        leak = kimi_tokens.parse(reasoning, tools)
+    if markup.has_tokens(reasoning):
+        leak = _parsed(reasoning, profile, tools)
         reasoning = leak.text
         # A call in the thinking beside a real one is a false start, not a second wish.
         calls += [] if calls else _leaked_calls(leak, calls)
@@ -94,6 +95,12 @@ def _without_leaks(
     return answer.model_copy(
         update={"reasoning": reasoning, "content": content, "calls": tuple(calls)}
     )
+
+
+def _parsed(text: str, profile: Profile, tools: Sequence[ToolSpec]) -> kimi_tokens.Leak:
+    if profile.markup == "kimi_k3":
+        return k3_markup.parse(text)
+    return kimi_tokens.parse(text, tools)
 
 
 def _with_written_calls(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -95,8 +96,8 @@ def _sglang_flags(parser: str) -> ServerFlags:
         window="--context-length",
         cache_hits="Leave the prefix cache on (no --disable-radix-cache), and route by run: "
         "--policy manual --assignment-mode min_group.",
-        images="Start the server with --enable-multimodal, or set the profile's sees_images to "
-        "false.",
+        images="Start the server without --language-model-only, or set the profile's sees_images "
+        "to false.",
     )
 
 
@@ -249,12 +250,34 @@ PROFILES: Mapping[str, Profile] = {
 """The profiles that come with Patchwright, by name; `k2-thinking` is the default."""
 
 
-FITTING_PROFILES: Mapping[str, str] = {
-    "sglang": "k2-thinking",
-    "vllm": "vllm",
-    "llamacpp": "llama-cpp",
-}
-"""What a server calls itself (`owned_by` in its list of models) → the profile for its kind."""
+_SERVERS: Mapping[str, Server] = {"sglang": "sglang", "vllm": "vllm", "llamacpp": "llama-cpp"}
+"""What a server calls itself (`owned_by` in its list of models) → its kind."""
+_FAMILY = re.compile(r"k2[._-]?thinking|k2[._]5|k2[._]6|k2[._]7|\bk3(?![\d._])", re.IGNORECASE)
+
+
+def family(model: str) -> str:
+    """What tells the Kimi models apart in a model's id; empty for others."""
+    found = _FAMILY.search(model)
+    return re.sub("[._-]", "", found.group().lower()) if found else ""
+
+
+def fitting_profile(owner: str, model: str, profile: Profile) -> str:
+    """The profile that fits a server better, by its own words and its model's id; empty: none.
+
+    A profile without a kind of server, and one for a model that is not known, fits any.
+    """
+    kind, seen = _SERVERS.get(owner, ""), family(model)
+    wanted = profile.server
+    if not kind or not wanted or (wanted == "ktransformers" and kind == "sglang"):
+        kind = wanted
+    own = family(profile.model)
+    if not own or not seen:
+        seen = own
+    if (kind, seen) == (wanted, own):
+        return ""
+    fits = (p.name for p in PROFILES.values() if (p.server, family(p.model)) == (kind, seen))
+    plain = (p.name for p in PROFILES.values() if p.server == kind)
+    return next(fits, "") or next(plain, "")
 
 
 class BadProfile(ValueError):

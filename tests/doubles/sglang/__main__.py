@@ -9,6 +9,7 @@ import uvicorn
 
 from tests.doubles.sglang.chaos import KINDS, PASSING, Chaos
 from tests.doubles.sglang.latency import HARDWARE, Latency
+from tests.doubles.sglang.prompts import TEMPLATES
 from tests.doubles.sglang.seeded import seeded
 from tests.doubles.sglang.server import Flags, StandIn
 from tests.doubles.sglang.turns import load
@@ -25,6 +26,8 @@ def main() -> None:
     parser.add_argument("--api-key", default="")
     parser.add_argument("--context-length", type=int, default=262_144)
     parser.add_argument("--model", default=Flags.model)
+    parser.add_argument("--template", choices=sorted(TEMPLATES), default=Flags.template)
+    parser.add_argument("--parsers", choices=("kimi_k2", "kimi_k3"), default="")
     parser.add_argument("--llama-cpp", action="store_true", help="list and refuse as llama.cpp")
     parser.add_argument("--no-tool-call-parser", action="store_true")
     parser.add_argument("--no-reasoning-parser", action="store_true")
@@ -46,6 +49,8 @@ def main() -> None:
         context_length=given.context_length,
         api_key=given.api_key,
         model=given.model,
+        template=given.template,
+        parsers=given.parsers,
         llama_cpp=given.llama_cpp,
     )
     if given.seeded:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
-from tests.doubles.sglang.detectors import CallPiece, CallStream, ReasoningStream
+from tests.doubles.sglang import detectors as k2
+from tests.doubles.sglang import k3_detectors as k3
+from tests.doubles.sglang.detectors import CallPiece
+
+Markup = Literal["kimi_k2", "kimi_k3", ""]
+"""Name of a parser; empty: none."""
 
 
 @dataclass(frozen=True)
@@ -20,14 +25,23 @@ class Said:
 
 
 class Parsing:
-    """The two parsers in a row, each of which may be switched off."""
+    """The two parsers in a row, each of which may be switched off or be another model's."""
 
     def __init__(
-        self, calls: bool, reasoning: bool, functions: Sequence[Mapping[str, Any]]
+        self,
+        calls: Markup,
+        reasoning: Markup,
+        functions: Sequence[Mapping[str, Any]],
     ) -> None:
-        # K2 Thinking's template has no switch for thinking: every answer begins inside it.
-        self.thinking = ReasoningStream(inside=True) if reasoning else None
-        self._calls = CallStream(functions) if calls and functions else None
+        # Every answer begins inside the thinking.
+        thinking: Mapping[Markup, type[k2.ReasoningStream] | type[k3.ReasoningStream]] = {
+            "kimi_k2": k2.ReasoningStream,
+            "kimi_k3": k3.ReasoningStream,
+        }
+        self.thinking = thinking[reasoning](inside=True) if reasoning else None
+        self._calls: k2.CallStream | k3.CallStream | None = None
+        if calls and functions:
+            self._calls = k2.CallStream(functions) if calls == "kimi_k2" else k3.CallStream()
 
     @property
     def has_calls(self) -> bool:
@@ -40,6 +54,8 @@ class Parsing:
         missing = self._calls.finish() if self._calls and last else ""
         if self._calls is None or not missing:
             return said
+        if isinstance(self._calls, k3.CallStream):
+            return replace(said, content=said.content + missing)
         added = CallPiece(len(self._calls.begun) - 1, None, missing)
         return replace(said, calls=(*said.calls, added))
 
@@ -55,6 +71,20 @@ class Parsing:
             return Said(reasoning, rest)
         content, pieces = self._calls.feed(rest)
         return Said(reasoning, content, tuple(pieces))
+
+
+def parse_whole(
+    text: str, calls: Markup, reasoning: Markup, functions: Sequence[Mapping[str, Any]]
+) -> tuple[str, str, list[CallPiece]]:
+    """Reasoning, content and calls of a whole answer (the path without streaming)."""
+    thought, rest = "", text
+    if reasoning:
+        parse = k2.parse_reasoning if reasoning == "kimi_k2" else k3.parse_reasoning
+        thought, rest = parse(text, True)
+    if not calls or not functions:
+        return thought, rest, []
+    content, found = k2.parse_calls(rest, functions) if calls == "kimi_k2" else k3.parse_calls(rest)
+    return thought, content, found
 
 
 def cut(text: str, longest: int, seed: str) -> list[str]:

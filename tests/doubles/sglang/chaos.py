@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from tests.doubles.sglang import detectors as k2
+from tests.doubles.sglang import k3_detectors as k3
+from tests.doubles.sglang.prompts import TEMPLATES, Template
 from tests.doubles.sglang.turns import Call, Say
 
 SERVER_FAULTS = ("429", "503", "500", "stream_error")
@@ -57,8 +59,14 @@ class Chaos:
         return kind
 
 
-def altered(say: Say, fault: str, calls_before: int) -> Say:
+def altered(
+    say: Say, fault: str, calls_before: int, template: Template = TEMPLATES["k2-thinking"]
+) -> Say:
     """The turn as a model with that fault writes it."""
+    if fault == "call_in_reasoning":
+        return _call_in_reasoning(say, calls_before, template)
+    if fault == "length":
+        return _length(say, calls_before, template)
     change = _ALTERATIONS.get(fault)
     return change(say, calls_before) if change else say
 
@@ -76,10 +84,15 @@ def _unknown_tool(say: Say, _: int) -> Say:
     return replace(say, calls=tuple(replace(c, name="no_such_tool") for c in say.calls))
 
 
-def _call_in_reasoning(say: Say, before: int) -> Say:
-    whole = replace(say, reasoning="", content="").tokens(before)
-    section = whole.removeprefix(k2.THINK_BEGIN + k2.THINK_END)
-    return replace(say, raw=f"{k2.THINK_BEGIN}{say.reasoning}{section}{k2.THINK_END}{say.content}")
+def _call_in_reasoning(say: Say, before: int, template: Template) -> Say:
+    bare = replace(say, reasoning="", content="")
+    if template.markup == "kimi_k3":
+        section = k3.written([(call.name, call.arguments) for call in say.calls])
+        end = replace(say, reasoning="", calls=()).tokens(before, template)
+        return replace(say, raw=f"{say.reasoning}{section}{end}")
+    head = "" if template.opens_thinking else k2.THINK_BEGIN
+    section = bare.tokens(before, template).removeprefix(head + k2.THINK_END)
+    return replace(say, raw=f"{head}{say.reasoning}{section}{k2.THINK_END}{say.content}")
 
 
 def _bare_counter(say: Say, before: int) -> Say:
@@ -87,10 +100,11 @@ def _bare_counter(say: Say, before: int) -> Say:
     return replace(say, calls=calls)
 
 
-def _length(say: Say, before: int) -> Say:
-    text = say.tokens(before)
+def _length(say: Say, before: int, template: Template) -> Say:
+    text = say.tokens(before, template)
     # Within the arguments of the last call, if there is one.
-    end = text.rfind(k2.ARGUMENT_BEGIN) + len(k2.ARGUMENT_BEGIN) + 5
+    begin = k2.ARGUMENT_BEGIN if template.markup == "kimi_k2" else f"{k3.OPEN}argument"
+    end = text.rfind(begin) + len(begin) + 5
     return replace(say, raw=text[: end if say.calls else len(text) // 2], finish="length")
 
 
@@ -133,10 +147,8 @@ _ALTERATIONS: dict[str, Callable[[Say, int], Say]] = {
     "truncated_arguments": _truncated_arguments,
     "bad_schema": _bad_schema,
     "unknown_tool": _unknown_tool,
-    "call_in_reasoning": _call_in_reasoning,
     "bare_counter": _bare_counter,
     "empty": lambda say, _: Say(reasoning=say.reasoning),
-    "length": _length,
     "several_calls": _several_calls,
     "repetition": _repetition,
     "near_repetition": _near_repetition,

@@ -6,6 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+NO_IMAGES = (
+    "Multimodal inputs are not supported when --language-model-only is set; the encoder is not "
+    "loaded. Restart without the flag."
+)
+"""srt/managers/tokenizer_manager.py"""
+
 
 def conversation_error(messages: Sequence[Mapping[str, Any]]) -> str | None:
     """Why a conversation is refused; None if it is sound."""

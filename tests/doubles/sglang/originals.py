@@ -23,7 +23,7 @@ PARTS = (
 )
 
 
-def _detectors(root: str) -> tuple[Any, Any, Any]:
+def _detectors(root: str) -> tuple[Any, dict[str, tuple[Any, Any]]]:
     sys.path.insert(0, root)
     for name in PARTS:
         module = types.ModuleType(name)
@@ -32,23 +32,35 @@ def _detectors(root: str) -> tuple[Any, Any, Any]:
     transformers = types.ModuleType("transformers")
     transformers.PreTrainedTokenizerBase = object  # type: ignore[attr-defined]
     sys.modules["transformers"] = transformers
+    grammar = types.ModuleType("xgrammar")
+    grammar.StructuralTag = object  # type: ignore[attr-defined]
+    sys.modules["xgrammar"] = grammar
+    tags = types.ModuleType("sglang.srt.function_call.kimik3_structural_tag")
+    tags.get_kimik3_auto_tool_call_structural_tag = None  # type: ignore[attr-defined]
+    tags.get_kimik3_structural_tag = None  # type: ignore[attr-defined]
+    sys.modules[tags.__name__] = tags
     from sglang.srt.entrypoints.openai.protocol import Tool  # type: ignore[import-not-found]
     from sglang.srt.function_call.kimik2_detector import (  # type: ignore[import-not-found]
         KimiK2Detector,
     )
-    from sglang.srt.parser.reasoning_parser import (  # type: ignore[import-not-found]
-        KimiK2Detector as ReasoningDetector,
+    from sglang.srt.function_call.kimik3_detector import (  # type: ignore[import-not-found]
+        KimiK3Detector,
     )
+    from sglang.srt.parser import reasoning_parser  # type: ignore[import-not-found]
 
-    return Tool, KimiK2Detector, ReasoningDetector
+    return Tool, {
+        "kimi_k2": (KimiK2Detector, reasoning_parser.KimiK2Detector),
+        "kimi_k3": (KimiK3Detector, reasoning_parser.KimiK3Detector),
+    }
 
 
 def main() -> None:
     """Answer all cases."""
-    tool_type, calls_type, reasoning_type = _detectors(sys.argv[1])
+    tool_type, detectors = _detectors(sys.argv[1])
     logging.disable(logging.CRITICAL)
     answers = []
     for case in json.load(sys.stdin):
+        calls_type, reasoning_type = detectors[case["markup"]]
         tools = [tool_type(type="function", function=f) for f in case["functions"]]
         reasoning = reasoning_type(force_reasoning=case["inside"])
         calls = calls_type()
@@ -59,9 +71,13 @@ def main() -> None:
             text, rest = thought.reasoning_text, thought.normal_text
             if number == len(pieces) - 1:
                 held = reasoning.finish()
-                text, rest = text + held.reasoning_text, rest + held.normal_text
-            said = calls.parse_streaming_increment(rest, tools)
-            steps.append([text, said.normal_text, [_call(c) for c in said.calls]])
+                text = (text or "") + held.reasoning_text
+                rest = (rest or "") + held.normal_text
+            said = calls.parse_streaming_increment(rest or "", tools)
+            content = said.normal_text or ""
+            if number == len(pieces) - 1 and case["markup"] == "kimi_k3":
+                content += calls.finish(tools).normal_text
+            steps.append([text or "", content, [_call(c) for c in said.calls]])
         whole = reasoning_type(force_reasoning=case["inside"], stream_reasoning=False)
         thought = whole.detect_and_parse("".join(pieces))
         said = calls_type().detect_and_parse(thought.normal_text, tools)

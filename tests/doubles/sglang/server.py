@@ -14,11 +14,19 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from tests.doubles.sglang import chaos, checks, wire
-from tests.doubles.sglang.answering import Parsing, Said, cut
+from tests.doubles.sglang.answering import Markup, Parsing, Said, cut, parse_whole
 from tests.doubles.sglang.chaos import Chaos
-from tests.doubles.sglang.detectors import CallPiece, parse_calls, parse_reasoning
+from tests.doubles.sglang.detectors import CallPiece
 from tests.doubles.sglang.latency import HARDWARE, Latency
-from tests.doubles.sglang.prompts import CHARS_PER_TOKEN, PrefixCache, render, tokens
+from tests.doubles.sglang.prompts import (
+    CHARS_PER_TOKEN,
+    TEMPLATES,
+    PrefixCache,
+    Template,
+    has_images,
+    render,
+    tokens,
+)
 from tests.doubles.sglang.turns import Policy, Say
 
 
@@ -28,12 +36,42 @@ class Flags:
 
     tool_call_parser: bool = True
     reasoning_parser: bool = True
+    parsers: Markup = ""
+    """Whose parsers they are; empty: those of the model."""
     enable_cache_report: bool = True
     context_length: int = 262_144
     api_key: str = ""
     model: str = "moonshotai/Kimi-K2-Thinking"
+    template: str = "k2-thinking"
+    """The chat template, by the name of its model's profile."""
+    language_model_only: bool = False
+    """The vision encoder is not loaded."""
+    hides_window: bool = False
+    """The list of models has no window, as a router's."""
+    drops_thinking: bool = False
+    """Something before the server takes earlier thinking out of requests."""
     llama_cpp: bool = False
     """List the model and refuse long prompts as llama.cpp's server does."""
+
+    @property
+    def rendered_with(self) -> Template:
+        """The chat template."""
+        return TEMPLATES[self.template]
+
+    @property
+    def sees_nothing(self) -> bool:
+        """Whether images are refused."""
+        return self.language_model_only or self.template == "k2-thinking"
+
+    @property
+    def calls_parser(self) -> Markup:
+        """The tool-call parser that is switched on."""
+        return (self.parsers or self.rendered_with.markup) if self.tool_call_parser else ""
+
+    @property
+    def thinking_parser(self) -> Markup:
+        """The reasoning parser that is switched on."""
+        return (self.parsers or self.rendered_with.markup) if self.reasoning_parser else ""
 
 
 @dataclass
@@ -67,8 +105,8 @@ class _Job:
     raw: str
     finish: str
     fault: str
-    parse_calls: bool
-    parse_reasoning: bool
+    calls_parser: Markup
+    thinking_parser: Markup
     functions: tuple[Mapping[str, Any], ...]
     calls_before: int
     usage: dict[str, Any]
@@ -117,8 +155,8 @@ class StandIn:
                 "model_path": flags.model,
                 "served_model_name": flags.model,
                 "context_length": flags.context_length,
-                "tool_call_parser": "kimi_k2" if flags.tool_call_parser else None,
-                "reasoning_parser": "kimi_k2" if flags.reasoning_parser else None,
+                "tool_call_parser": flags.calls_parser or None,
+                "reasoning_parser": flags.thinking_parser or None,
                 "enable_cache_report": flags.enable_cache_report,
                 "tp_size": 8,
                 "dp_size": 1,
@@ -141,6 +179,8 @@ class StandIn:
             "parent": None,
             "max_model_len": self.flags.context_length,
         }
+        if self.flags.hides_window:
+            del card["max_model_len"]
         if self.flags.llama_cpp:
             del card["max_model_len"]
             card |= {
@@ -171,6 +211,8 @@ class StandIn:
         self.seen.keys[key] = self.seen.keys.get(key, 0) + 1
         self.seen.bodies = [*self.seen.bodies[-9:], body]
         refused = checks.conversation_error(body.get("messages") or [])
+        if self.flags.sees_nothing and has_images(body.get("messages") or []):
+            refused = checks.NO_IMAGES
         if refused:
             return self._refuse(refused)
         say = self._policy(body)
@@ -179,7 +221,13 @@ class StandIn:
             self.seen.faults[fault] = self.seen.faults.get(fault, 0) + 1
         if fault in ("429", "500", "503"):
             return _unwell(int(fault))
-        prompt = render(body["messages"], body.get("tools") or [])
+        if self.flags.drops_thinking:
+            body["messages"] = [
+                {k: v for k, v in m.items() if not k.startswith("reasoning")}
+                for m in body["messages"]
+            ]
+        template = self.flags.rendered_with
+        prompt = render(body["messages"], body.get("tools") or [], template, body)
         max_tokens = int(body.get("max_tokens") or body.get("max_completion_tokens") or 1)
         window = self.flags.context_length
         if self.flags.llama_cpp:
@@ -212,8 +260,9 @@ class StandIn:
         self, body: Mapping[str, Any], prompt: str, max_tokens: int, say: Say, fault: str
     ) -> _Job:
         before = sum(len(m.get("tool_calls") or []) for m in body["messages"])
-        said = chaos.altered(say, fault, before)
-        raw, finish = said.tokens(before), said.finish
+        template = self.flags.rendered_with
+        said = chaos.altered(say, fault, before, template)
+        raw, finish = said.tokens(before, template), said.finish
         if tokens(raw) > max_tokens:
             raw, finish = raw[: max_tokens * CHARS_PER_TOKEN], "length"
         cached = self._cache.cached(prompt)
@@ -232,8 +281,8 @@ class StandIn:
             raw=raw,
             finish=finish,
             fault=fault,
-            parse_calls=self.flags.tool_call_parser and fault != "leaked_tokens",
-            parse_reasoning=self.flags.reasoning_parser,
+            calls_parser="" if fault == "leaked_tokens" else self.flags.calls_parser,
+            thinking_parser=self.flags.thinking_parser,
             functions=tuple(t["function"] for t in body.get("tools") or []),
             calls_before=before,
             usage=wire.usage(
@@ -244,8 +293,9 @@ class StandIn:
 
     async def _plain(self, job: _Job) -> Response:
         await asyncio.sleep(sum(job.seconds) * self._latency.scale)
-        reasoning, text = parse_reasoning(job.raw, True) if job.parse_reasoning else ("", job.raw)
-        content, pieces = parse_calls(text, job.functions) if job.parse_calls else (text, [])
+        reasoning, content, pieces = parse_whole(
+            job.raw, job.calls_parser, job.thinking_parser, job.functions
+        )
         finish = "tool_calls" if pieces and job.finish == "stop" else job.finish
         calls = [
             {
@@ -282,7 +332,7 @@ class StandIn:
             raise ConnectionResetError("as planned")
         await asyncio.sleep(job.seconds[0] * self._latency.scale)
         yield wire.sse(wire.text_chunk(job.id, self.flags.model, role="assistant", content=""))
-        parsing = Parsing(job.parse_calls, job.parse_reasoning, job.functions)
+        parsing = Parsing(job.calls_parser, job.thinking_parser, job.functions)
         pieces = cut(job.raw, self._piece, job.id)
         for number, piece in enumerate(pieces):
             if number == len(pieces) // 2:
@@ -317,7 +367,8 @@ def _call_id(job: _Job, piece: CallPiece) -> str:
     if job.fault == "foreign_ids":
         return f"call_{job.id[-8:]}{piece.index:02x}"
     number = 0 if job.fault == "duplicate_ids" else job.calls_before + piece.index
-    return f"functions.{piece.name}:{number}"
+    # serving_chat.py:_process_tool_call_id
+    return f"{'' if job.calls_parser == 'kimi_k3' else 'functions.'}{piece.name}:{number}"
 
 
 async def _interrupt(fault: str) -> None:

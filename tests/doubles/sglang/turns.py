@@ -1,4 +1,4 @@
-"""What the stand-in's model says: turns as data, written in Kimi K2's raw tokens."""
+"""What the stand-in's model says: turns as data, written in its model's raw tokens."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 import yaml  # type: ignore[import-untyped]
 
 from tests.doubles.sglang import detectors as k2
+from tests.doubles.sglang import k3_detectors as k3
+from tests.doubles.sglang.prompts import TEMPLATES, Template
 
 Request = Mapping[str, Any]
 """A chat-completions request, decoded."""
@@ -41,11 +43,14 @@ class Say:
     fault: str = ""
     """A fault of the server or the model for the first time this turn is asked for."""
 
-    def tokens(self, calls_before: int) -> str:
-        """The raw text that the model writes."""
+    def tokens(self, calls_before: int, template: Template = TEMPLATES["k2-thinking"]) -> str:
+        """The raw text that the model writes, after a prompt of that template."""
         if self.raw is not None:
             return self.raw
-        text = f"{k2.THINK_BEGIN}{self.reasoning}{k2.THINK_END}{self.content}"
+        if template.markup == "kimi_k3":
+            return self._k3_tokens()
+        begin = "" if template.opens_thinking else k2.THINK_BEGIN
+        text = f"{begin}{self.reasoning}{k2.THINK_END}{self.content}"
         if not self.calls:
             return text
         written = "".join(
@@ -54,6 +59,13 @@ class Say:
             for i, call in enumerate(self.calls)
         )
         return f"{text}{k2.SECTION_BEGIN}{written}{k2.SECTION_END}"
+
+    def _k3_tokens(self) -> str:
+        text = f"{self.reasoning}{k3.THINK_CLOSE}"
+        text += f"{k3.RESPONSE_OPEN}{self.content}{k3.RESPONSE_CLOSE}"
+        if self.calls:
+            text += k3.written([(call.name, call.arguments) for call in self.calls])
+        return text + k3.MESSAGE_CLOSE
 
 
 def _raw_id(call: Call, number: int) -> str:

@@ -77,9 +77,9 @@ def test_what_was_written_is_cached_when_it_comes_back() -> None:
 
 def test_the_parsers_can_be_switched_off() -> None:
     raw = Say("hm", "c", (Call("bash"),)).tokens(0)
-    both = Parsing(True, True, FUNCTIONS).feed(raw, last=True)
+    both = Parsing("kimi_k2", "kimi_k2", FUNCTIONS).feed(raw, last=True)
     assert (both.reasoning, both.content, both.calls[0].name) == ("hm", "c", "bash")
-    neither = Parsing(False, False, FUNCTIONS).feed(raw, last=True)
+    neither = Parsing("", "", FUNCTIONS).feed(raw, last=True)
     assert (neither.reasoning, neither.content, neither.calls) == ("", raw, ())
     assert "".join(cut(raw, 3, "seed")) == raw
 
@@ -95,7 +95,7 @@ def test_chaos_is_the_same_for_the_same_seed() -> None:
 @pytest.mark.parametrize("fault", ["truncated_arguments", "length"])
 def test_cut_calls_are_cut(fault: str) -> None:
     say = altered(Say("r", "", (Call.of("bash", command="ls -la"),)), fault, 0)
-    calls = Parsing(True, True, FUNCTIONS).feed(say.tokens(0), last=True).calls
+    calls = Parsing("kimi_k2", "kimi_k2", FUNCTIONS).feed(say.tokens(0), last=True).calls
     with pytest.raises(ValueError):
         json.loads("".join(c.arguments for c in calls))
 

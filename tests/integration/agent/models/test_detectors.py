@@ -15,9 +15,11 @@ from typing import Any
 
 import pytest
 
+from tests.doubles.sglang import detectors as k2
+from tests.doubles.sglang import k3_detectors as k3
 from tests.doubles.sglang import originals
-from tests.doubles.sglang.answering import Parsing, Said, cut
-from tests.doubles.sglang.detectors import CallPiece, parse_calls, parse_reasoning
+from tests.doubles.sglang.answering import Markup, Parsing, Said, cut
+from tests.doubles.sglang.detectors import CallPiece
 from tests.doubles.sglang.optional import Unavailable, environment, unpacked
 
 NEEDED = (
@@ -65,6 +67,35 @@ def call(raw_id: str, arguments: str) -> str:
     return f"<|tool_call_begin|>{raw_id}<|tool_call_argument_begin|>{arguments}<|tool_call_end|>"
 
 
+K3_PARTS = (
+    "<|open|>think<|sep|>", "<|close|>think<|sep|>", "<|open|>response<|sep|>", "I think. ", "<",
+    "<|close|>response<|sep|>", "<|open|>tools<|sep|>", "<|close|>tools<|sep|>", "a <| b. ", "\n",
+    "<|close|>message<|sep|>", "<|open|>", "<|close|>", "<|close|>resp", "<|open|>tools", "<|sep|>",
+    '<|open|>call tool="bash" index="1"<|sep|>', "<|close|>call<|sep|>", "<|close|>argument<|sep|>",
+    '<|open|>argument key="command" type="string"<|sep|>', "ls -l", "<|end_of_msg|>", "",
+    '<|open|>argument key="n" type="number"<|sep|>', "3", "<|open|>argument", "<|open|>call ",
+)  # fmt: skip
+
+
+def k3_text_of(rng: random.Random) -> str:
+    """A raw answer of K3: nearly right in two of three cases, else any parts in any order."""
+    if rng.random() < 0.33:
+        return "".join(rng.choice(K3_PARTS) for _ in range(rng.randint(1, 14)))
+    arguments = ['{"command": "ls & \\"x\\""}', '{"n": 1.5, "b": true, "z": null}', "{}", "[1]"]
+    names = ["bash", 'a"b&c', "x.y-z"]
+    calls = [(rng.choice(names), rng.choice(arguments)) for _ in range(rng.randint(0, 3))]
+    parts = [
+        rng.choice(["", "", "<|open|>think<|sep|>"]),
+        rng.choice(["Let me see. ", "", "x < y"]),
+        rng.choice(["<|close|>think<|sep|>", "<|close|>think<|sep|>", ""]),
+        rng.choice(["<|open|>response<|sep|>Now. <|close|>response<|sep|>", "", "Plain. "]),
+        k3.written(calls) if calls else "",
+        rng.choice(["<|close|>message<|sep|>", "", "After."]),
+    ]
+    text = "".join(parts)
+    return text[: rng.randint(1, len(text))] if text and rng.random() < 0.25 else text
+
+
 def text_of(rng: random.Random) -> str:
     """A raw answer: nearly right in two of three cases, else any parts in any order."""
     if rng.random() < 0.33:
@@ -86,29 +117,36 @@ def text_of(rng: random.Random) -> str:
     return text[: rng.randint(1, len(text))] if text and rng.random() < 0.2 else text
 
 
-def case(number: int) -> dict[str, Any]:
+def case(number: int, markup: Markup) -> dict[str, Any]:
     rng = random.Random(number)
-    text = text_of(rng)
+    text = text_of(rng) if markup == "kimi_k2" else k3_text_of(rng)
     if rng.random() < 0.5:
         pieces = cut(text, 8, str(number))
     else:
         ends = sorted(rng.randint(0, len(text)) for _ in range(rng.randint(0, 12)))
         pieces = [text[a:b] for a, b in zip([0, *ends], [*ends, len(text)], strict=True)]
     functions = FUNCTIONS[: rng.choice([1, 2, 2])]
-    return {"pieces": pieces, "inside": rng.random() < 0.5, "functions": functions}
+    inside = rng.random() < 0.5
+    return {"pieces": pieces, "inside": inside, "functions": functions, "markup": markup}
 
 
 def ours(given: dict[str, Any]) -> dict[str, Any]:
-    parsing = Parsing(calls=True, reasoning=True, functions=given["functions"])
+    parsing = Parsing(given["markup"], given["markup"], given["functions"])
     assert parsing.thinking is not None
     parsing.thinking.inside = given["inside"]
     last = len(given["pieces"]) - 1
+    # What K2's server adds to the last call's arguments is no detector's doing.
+    step = parsing.parse if given["markup"] == "kimi_k2" else parsing.feed
     steps = [
-        _step(parsing.parse(piece, last=number == last))
-        for number, piece in enumerate(given["pieces"])
+        _step(step(piece, last=number == last)) for number, piece in enumerate(given["pieces"])
     ]
-    reasoning, rest = parse_reasoning("".join(given["pieces"]), given["inside"])
-    content, calls = parse_calls(rest, given["functions"])
+    whole = "".join(given["pieces"])
+    if given["markup"] == "kimi_k2":
+        reasoning, rest = k2.parse_reasoning(whole, given["inside"])
+        content, calls = k2.parse_calls(rest, given["functions"])
+    else:
+        reasoning, rest = k3.parse_reasoning(whole, given["inside"])
+        content, calls = k3.parse_calls(rest)
     return {"steps": steps, "whole": [reasoning, content, [_call(c) for c in calls]]}
 
 
@@ -120,7 +158,8 @@ def _call(piece: CallPiece) -> list[Any]:
     return [piece.index, piece.name, piece.arguments]
 
 
-def test_the_stand_in_parses_as_sglang_does() -> None:
+@pytest.mark.parametrize("markup", ["kimi_k2", "kimi_k3"])
+def test_the_stand_in_parses_as_sglang_does(markup: Markup) -> None:
     if not os.environ.get("PATCHWRIGHT_CHECK_DETECTORS"):
         pytest.skip("fetches SGLang's files: set PATCHWRIGHT_CHECK_DETECTORS=1 to run it")
     try:
@@ -128,7 +167,7 @@ def test_the_stand_in_parses_as_sglang_does() -> None:
         files = unpacked("detectors-sglang", SGLANG, python)
     except Unavailable as error:
         pytest.skip(f"SGLang's own detectors cannot be had here: {error}")
-    cases = [case(number) for number in range(CASES)]
+    cases = [case(number, markup) for number in range(CASES)]
     done = subprocess.run(
         [str(python), str(Path(originals.__file__)), str(files)],
         input=json.dumps(cases),

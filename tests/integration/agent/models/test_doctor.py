@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from agent.models.doctor import Endpoint, Finding, check_endpoint
 from agent.models.http import Timeouts
 from agent.models.profiles import K2_THINKING, PROFILES, Profile
 from tests.doubles.sglang.chaos import Chaos
+from tests.doubles.sglang.prompts import TEMPLATES
 from tests.doubles.sglang.server import Flags, StandIn
 from tests.doubles.sglang.serving import free_port, serving
 from tests.doubles.sglang.turns import Call, Say, scripted
@@ -27,15 +29,98 @@ async def examined(
     key: str = "",
     **more: Any,
 ) -> list[Finding]:
-    async with serving(StandIn(SUMS, flags, **more).app) as url:
+    policy = more.pop("policy", SUMS)
+    async with serving(StandIn(policy, flags, **more).app) as url:
         secret = SecretStr(key) if key else None
         return await check_endpoint(Endpoint(profile=profile, base_urls=(url,), api_key=secret))
 
 
-async def test_a_server_that_fits_passes_all() -> None:
-    findings = await examined()
+SERVED = {
+    name: Flags(model=PROFILES[name].model, template=name, context_length=PROFILES[name].window)
+    for name in TEMPLATES
+}
+
+
+@pytest.mark.parametrize("name", sorted(SERVED))
+async def test_a_server_that_fits_passes_all(name: str) -> None:
+    findings = await examined(SERVED[name], PROFILES[name])
     assert [f.name for f in findings if not f.ok] == []
-    assert len(findings) == 7
+    named = {f.name: f for f in findings}
+    assert named["several turns"].detail == "4 turns with results."
+    all_of_it = "all of it" in named["earlier thinking"].detail
+    assert all_of_it == (PROFILES[name].reasoning_history == "all")
+    assert ("images are seen" in named) == PROFILES[name].sees_images
+
+
+def faults(findings: list[Finding]) -> dict[str, str]:
+    return {f.name: f.text for f in findings if not f.ok}
+
+
+async def test_k3_behind_the_parsers_of_k2_is_named() -> None:
+    found = faults(await examined(replace(SERVED["k3"], parsers="kimi_k2"), PROFILES["k3"]))
+    assert "raw tokens of Kimi K3" in found["tool calls are parsed"]
+    assert "--tool-call-parser kimi_k3" in found["tool calls are parsed"]
+    assert "--reasoning-parser kimi_k3" in found["reasoning is separate"]
+    assert "window" not in found
+
+
+async def test_k3_behind_k2_thinkings_profile_is_named() -> None:
+    flags = replace(SERVED["k3"], parsers="kimi_k2", model=K2_THINKING.model)
+    found = faults(await examined(flags))
+    assert "its model writes the tokens of Kimi K3" in found["profile"]
+    assert "Choose the profile k3" in found["profile"]
+
+
+async def test_k2_7_without_preserved_thinking_is_named() -> None:
+    flags = replace(SERVED["k2.7-code"], template="k2.5")
+    found = faults(await examined(flags, PROFILES["k2.7-code"]))
+    assert set(found) == {"earlier thinking"}
+    assert "moonshotai/Kimi-K2.7-Code is to see all of it" in found["earlier thinking"]
+    assert "no --chat-template" in found["earlier thinking"]
+
+
+async def test_another_model_than_the_profiles_is_named() -> None:
+    found = faults(await examined(SERVED["k2.7-code"], PROFILES["k2.5"]))
+    assert "it serves moonshotai/Kimi-K2.7-Code" in found["profile"]
+    assert "Choose the profile k2.7-code" in found["profile"]
+    assert "keeps all thinking" in found["earlier thinking"]
+    assert "lists moonshotai/Kimi-K2.7-Code" in found["model is served"]
+
+
+async def test_a_text_only_server_with_images_is_named() -> None:
+    flags = replace(SERVED["k2.6"], language_model_only=True)
+    found = faults(await examined(flags, PROFILES["k2.6"]))
+    assert set(found) == {"images are seen"}
+    assert "without --language-model-only" in found["images are seen"]
+    blind = PROFILES["k2.6"].model_copy(update={"sees_images": False})
+    assert faults(await examined(flags, blind)) == {}
+
+
+async def test_a_wrong_window_is_named_also_where_the_list_has_none() -> None:
+    flags = replace(SERVED["k3"], context_length=131_072)
+    for hidden in (False, True):
+        found = faults(await examined(replace(flags, hides_window=hidden), PROFILES["k3"]))
+        assert set(found) == {"window"}
+        assert "131072 tokens; the profile counts on 1048576" in found["window"]
+        assert "--context-length 1048576" in found["window"]
+
+
+async def test_turns_that_are_lost_after_results_are_named() -> None:
+    lost = scripted(
+        Say("I use the tool.", "", (Call.of("add", a=2, b=3),)),
+        Say("Once more.", "", (Call.of("add", a=40, b=2),)),
+        Say("All of it is thinking, the call too."),
+    )
+    findings = await examined(policy=lost)
+    assert set(faults(findings)) == {"several turns"}
+    assert "Turn 3 came back with neither" in faults(findings)["several turns"]
+    assert "start the router without parsers" in faults(findings)["several turns"]
+
+
+async def test_thinking_that_a_router_drops_is_named() -> None:
+    flags = replace(SERVED["k2.6"], drops_thinking=True)
+    found = faults(await examined(flags, PROFILES["k2.6"]))
+    assert "let no router drop reasoning_content" in found["earlier thinking"]
 
 
 @pytest.mark.parametrize(
