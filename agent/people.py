@@ -5,7 +5,14 @@ from __future__ import annotations
 import hashlib
 
 from agent.decisions.budget import remaining
-from agent.journal.events import NoteAdded, QuestionAnswered, QuestionAsked, ToolFinished
+from agent.journal.events import (
+    GO_AHEAD,
+    AttemptEnded,
+    NoteAdded,
+    QuestionAnswered,
+    QuestionAsked,
+    ToolFinished,
+)
 from agent.journal.writer import Journal
 from agent.task import Budget
 from agent.text.control_tokens import neutralise
@@ -46,24 +53,49 @@ def take_answer(journal: Journal, budget: Budget) -> bool:
         answered,
         ToolFinished(
             call_id=asked.call_id,
-            name="ask",
+            name="plan" if asked.kind == "plan" else "ask",
             status="ok",
             output=f"{text}\n{remaining(journal.state, budget)}",
             log_id=log_id,
             digest=hashlib.sha256(text.encode()).hexdigest()[:16],
         ),
+        *unapproved(asked, answered),
         logs={log_id: text.encode()},
     )
     return True
 
 
+def unapproved(asked: QuestionAsked, answered: QuestionAnswered) -> tuple[AttemptEnded, ...]:
+    """The end of an attempt whose plan nobody approved in time; nothing for any other answer."""
+    if answered.option:
+        return ()
+    why = f"Nobody approved the plan in time.\n\n{asked.question}"
+    return (AttemptEnded(outcome="diagnosis", diagnosis=why),)
+
+
 def answer_for_model(asked: QuestionAsked, answered: QuestionAnswered) -> str:
     """The result of the call that asked."""
+    if asked.kind == "plan":
+        return _answer_to_plan(answered)
     chosen = f"{answered.option}. {asked.options[answered.option - 1]}"
     if not answered.author:
         said = f"Nobody answered in time, so your default holds: {chosen}"
     else:
         said = f"{answered.author}, a maintainer, chose: {chosen}"
+    if answered.text:
+        said += f"\nThey add: {answered.text}"
+    return f"{said}\n{WHILE_IT_WAITED}"
+
+
+def _answer_to_plan(answered: QuestionAnswered) -> str:
+    if not answered.option:
+        return "Nobody approved the plan in time."
+    approved = answered.option == GO_AHEAD
+    said = f"{answered.author}, a maintainer, " + (
+        "approved the plan: make this change and submit it."
+        if approved
+        else "wants another plan. Do not change the code yet."
+    )
     if answered.text:
         said += f"\nThey add: {answered.text}"
     return f"{said}\n{WHILE_IT_WAITED}"

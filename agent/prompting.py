@@ -78,6 +78,7 @@ def task_prompt(task: Task, test_command: str, tree: str) -> str:
         test_command=test_command,
         tree=neutralise(tree),
         again=task.again,
+        plan_first=task.asking.plan_wait_s > 0,
         feedback=[_as_seen(f) for f in task.feedback],
         attachments=[(a.id, neutralise(a.name), a.size) for a in task.attachments],
         budget=task.budget,

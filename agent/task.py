@@ -148,6 +148,11 @@ class Asking(Record):
 
     wait_s: float = 0.0
     """After so many seconds the default is taken; 0: nobody can be asked."""
+    plan_wait_s: float = 0.0
+    """A plan has to be approved before a patch is submitted, within so many seconds; 0: none is
+    wanted."""
+    asked_before: int = 0
+    """Questions and plans of the run's earlier attempts."""
 
 
 class Task(Record):

@@ -32,7 +32,7 @@ def restate(state: AttemptState) -> str:
     else:
         parts.append("No reproduction has been accepted yet.")
     parts.append("Hypotheses:\n" + render(state))
-    if state.asked is not None and state.answered is not None:
+    if state.asked is not None and state.answered is not None and state.answered.option:
         chosen = state.asked.options[state.answered.option - 1]
         parts.append(f"You asked: {state.asked.question}\nThe answer was: {chosen}")
     if state.verdict is not None:

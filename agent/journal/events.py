@@ -326,6 +326,12 @@ class NoteAdded(Event):
     """For a person's note, its id in the store, so that it is taken once."""
 
 
+QuestionKind = Literal["question", "plan"]
+
+GO_AHEAD, PLAN_AGAIN = 1, 2
+"""The options of a plan; there is no default: without approval the attempt ends."""
+
+
 class QuestionAsked(Event):
     """The attempt waits for a person's choice; the worker and the sandbox are given back."""
 
@@ -334,11 +340,13 @@ class QuestionAsked(Event):
     """Among the run's questions, from 1."""
     call_id: str
     """The tool call whose result the answer will be."""
+    kind: QuestionKind = "question"
+    """`plan`: the question is whether to make the change that it describes."""
     question: str
     """The model's words, like the options: untrusted."""
     options: tuple[str, ...]
     default: int
-    """The option, from 1, that is taken if nobody answers in time."""
+    """The option, from 1, that is taken if nobody answers in time; of a plan 0: none."""
     due: datetime
 
 
@@ -348,7 +356,7 @@ class QuestionAnswered(Event):
     type: Literal["question_answered"] = "question_answered"
     number: int
     option: int
-    """From 1."""
+    """From 1; 0: nobody approved a plan in time."""
     author: str = ""
     """Who chose it; empty: nobody did in time, so the default was taken."""
     text: str = ""

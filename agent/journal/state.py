@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from agent.journal.events import (
+    GO_AHEAD,
     STYLE,
     UNNEEDED,
     AnyEvent,
@@ -125,6 +126,12 @@ class AttemptState:
     """The last question to people."""
     answered: QuestionAnswered | None = None
     """The last answer to one."""
+    asked_once: bool = False
+    """Whether it has asked something that was no plan."""
+    plans: int = 0
+    """How many plans it has proposed."""
+    approved: bool = False
+    """Whether one of them was."""
     waiting: str = ""
     """Why the model's server is waited for, until it answers."""
     outcome: Outcome | None = None
@@ -214,10 +221,14 @@ def step(state: AttemptState, event: AnyEvent) -> AttemptState:
             return replace(state, drifts=state.drifts + 1, drift_seen_at=event.calls_used)
         case NoteAdded():
             return _add_note(state, event)
-        case QuestionAsked():
-            return replace(state, asked=event)
-        case QuestionAnswered():
-            return replace(state, answered=event)
+        case QuestionAsked(kind=kind):
+            plans = state.plans + (kind == "plan")
+            asked_once = state.asked_once or kind == "question"
+            return replace(state, asked=event, plans=plans, asked_once=asked_once)
+        case QuestionAnswered(option=option):
+            of_plan = state.asked is not None and state.asked.kind == "plan"
+            approved = state.approved or (of_plan and option == GO_AHEAD)
+            return replace(state, answered=event, approved=approved)
         case ContextCut():
             return _apply_context_cut(state, event)
         case ModelWaiting():

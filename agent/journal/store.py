@@ -25,7 +25,7 @@ class Answer(Record):
     """What was chosen when a run asked."""
 
     option: int
-    """From 1."""
+    """From 1; 0: nobody approved a plan in time."""
     author: str = ""
     """Empty: nobody chose in time."""
     text: str = ""

@@ -1,4 +1,4 @@
-"""`ask`: one question to the people who may decide, with the answers that it can have."""
+"""`ask` and `plan`: a question to the people who may decide, and a change for them to approve."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from agent.tools.tool import Arguments, Reply, ToolContext, refusal_reply
 
 LONGEST_QUESTION = 600
 LONGEST_OPTION = 200
+LONGEST_PART = 1500
+"""Characters of a part of a plan."""
+MOST_PLANS = 4
 Option = Annotated[str, Field(min_length=1, max_length=LONGEST_OPTION)]
 
 
@@ -44,7 +47,7 @@ async def ask(context: ToolContext, args: AskArguments) -> Reply:
             "nobody can be asked here. Decide by what the issue, the code and its tests say; if "
             "nothing does, say so in `undecided` when you submit."
         )
-    if context.state.asked is not None:
+    if context.state.asked_once:
         return refusal_reply("you have asked once, and that is all. Decide by what you know.")
     question = _one_line(args.question)
     options = tuple(_one_line(option) for option in args.options)
@@ -56,7 +59,7 @@ async def ask(context: ToolContext, args: AskArguments) -> Reply:
         return refusal_reply(f"`default` is the number of one of the {len(options)} options")
     taken = await take_snapshot(context.sandbox, context.journal, "a question was asked")
     asked = QuestionAsked(
-        number=1,
+        number=_next_number(context),
         call_id=context.call_id,
         question=question,
         options=options,
@@ -64,6 +67,53 @@ async def ask(context: ToolContext, args: AskArguments) -> Reply:
         due=now() + timedelta(seconds=wait_s),
     )
     return Reply("", events=(taken, asked), waits=True)
+
+
+class PlanArguments(Arguments):
+    """What is wrong, and what is to be changed."""
+
+    root_cause: str = Field(
+        min_length=1, max_length=LONGEST_PART, description="Why the bug happens, naming the place."
+    )
+    change: str = Field(
+        min_length=1,
+        max_length=LONGEST_PART,
+        description="What you will change, file by file, and which test will show it.",
+    )
+    risk: str = Field("", max_length=LONGEST_PART, description="What else it could affect.")
+
+
+async def plan(context: ToolContext, args: PlanArguments) -> Reply:
+    """Propose the change, and wait until it is approved."""
+    wait_s = context.task.asking.plan_wait_s
+    if wait_s <= 0 or context.state.approved:
+        return refusal_reply("no plan is wanted: make the change and submit it")
+    if context.state.reproduction is None:
+        return refusal_reply(
+            "there is no accepted reproduction. Declare one first, or say with why_none why none "
+            "is possible."
+        )
+    if context.state.plans >= MOST_PLANS:
+        return refusal_reply(
+            f"{MOST_PLANS} plans were sent back. Answer without a tool call, saying what you know."
+        )
+    parts = ("Cause", args.root_cause), ("Change", args.change), ("Risk", args.risk)
+    taken = await take_snapshot(context.sandbox, context.journal, "a plan was proposed")
+    asked = QuestionAsked(
+        number=_next_number(context),
+        call_id=context.call_id,
+        kind="plan",
+        question="\n".join(f"{name}: {_one_line(text)}" for name, text in parts if text.strip()),
+        options=("Go ahead", "Plan again"),
+        default=0,
+        due=now() + timedelta(seconds=wait_s),
+    )
+    return Reply("", events=(taken, asked), waits=True)
+
+
+def _next_number(context: ToolContext) -> int:
+    asked = context.state.asked
+    return 1 + (asked.number if asked is not None else context.task.asking.asked_before)
 
 
 def _one_line(text: str) -> str:

@@ -22,7 +22,7 @@ from agent.tools.files import (
 )
 from agent.tools.hypotheses import HypothesisArguments, hypothesis
 from agent.tools.logs import LogArguments, log
-from agent.tools.questions import AskArguments, ask
+from agent.tools.questions import AskArguments, PlanArguments, ask, plan
 from agent.tools.reproductions import ReproductionArguments, reproduction
 from agent.tools.shell import BashArguments, bash
 from agent.tools.submission import SubmitArguments, submit
@@ -43,6 +43,7 @@ TOOLS: dict[str, Tool] = {
         Tool("bisect", BisectArguments, bisect),
         Tool("reproduction", ReproductionArguments, reproduction),
         Tool("ask", AskArguments, ask),
+        Tool("plan", PlanArguments, plan),
         Tool("submit", SubmitArguments, submit),
     )
 }

@@ -72,6 +72,8 @@ class SubmitArguments(Arguments):
 
 async def submit(context: ToolContext, args: SubmitArguments) -> Reply:
     """Put the tree's change before the gate."""
+    if context.task.asking.plan_wait_s > 0 and not context.state.approved:
+        return refusal_reply("the maintainers want to approve a plan first: propose it with `plan`")
     if context.state.reproduction is None:
         return refusal_reply(
             "there is no accepted reproduction. Declare one, or say with why_none why none is "

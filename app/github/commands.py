@@ -1,7 +1,7 @@
 """What a comment says to the App: a command, a mention, or nothing.
 
-    /patchwright fix [hint] | bisect [good] | stop | retry | publish | check | prove
-    /patchwright answer N | hint … | explain | help
+    /patchwright fix [hint] | plan [hint] | go [hint] | bisect [good] | stop | retry | publish
+    /patchwright check | prove | answer N | hint … | explain | help
     @patchwright …
 
 Only what a person wrote as their own words counts: quotes, code and what a page does not show are
@@ -19,6 +19,8 @@ from app.github.own_words import own_words
 
 Verb = Literal[
     "fix",
+    "plan",
+    "go",
     "bisect",
     "stop",
     "retry",

@@ -45,8 +45,8 @@ class EventSource(Record):
     """Whether the repository was private; None: not said."""
 
 
-Goal = Literal["fix", "culprit"]
-"""What a run is for: a fix, or only the commit that broke it."""
+Goal = Literal["fix", "plan", "culprit"]
+"""What a run is for: a fix, one whose plan has to be approved, or only the commit that broke it."""
 StartedBy = Literal["label", "command", "mention", "assignment", "failed_check", "rerun", "alert"]
 
 

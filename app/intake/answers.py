@@ -17,6 +17,8 @@ from app.storage.questions import KeptQuestion, Questions
 from app.storage.store import SqlStore
 
 NO_QUESTION = "No question is open here."
+NO_PLAN = "No plan waits here."
+PLAN_WAITS = "A plan waits: `go` approves it, `plan` followed by what you miss asks for another."
 
 
 def is_plain_answer(store: SqlStore, event: Commented) -> bool:
@@ -24,13 +26,13 @@ def is_plain_answer(store: SqlStore, event: Commented) -> bool:
     if len(event.body) > commands.LONGEST_ANSWER:
         return False
     kept = Questions(store.database).open_at(event.repository_id, event.issue_number)
-    return kept is not None and commands.plain_answer(event.body, kept.asked.options) > 0
+    return kept is not None and _plain_option(kept, event) > 0
 
 
 async def plainly_answered(context: EventContext, event: Commented) -> str:
     """Take an answer that is not addressed to the App. Strangers get silence."""
     kept = _open_question(context, event)
-    option = commands.plain_answer(event.body, kept.asked.options) if kept else 0
+    option = _plain_option(kept, event) if kept else 0
     if kept is None or not option:
         return "not addressed to us"
     if not authorization.switched_on("command", context.config.triggers):
@@ -46,10 +48,26 @@ async def answered_by_command(context: EventContext, event: Commented, text: str
     kept = _open_question(context, event)
     if kept is None:
         return _nothing_open(context, event)
+    if kept.asked.kind == "plan":
+        return PLAN_WAITS
     option, besides = commands.answer_in(text, kept.asked.options)
     if not option:
         return f"Answer with a number from 1 to {len(kept.asked.options)}."
     return await _take(context, event, kept, option, besides)
+
+
+async def plan_answered(context: EventContext, event: Commented, option: int, text: str) -> str:
+    """Approve the plan that waits, or ask for another one; returns what is to be said."""
+    kept = _open_question(context, event)
+    if kept is None or kept.asked.kind != "plan":
+        return NO_PLAN
+    return await _take(context, event, kept, option, text)
+
+
+def plan_waits(context: EventContext, event: Commented) -> bool:
+    """Whether there is a plan to answer on the issue of a comment."""
+    kept = _open_question(context, event)
+    return kept is not None and kept.asked.kind == "plan"
 
 
 def issue_closed(services: Services, event: IssueClosed) -> str:
@@ -81,6 +99,13 @@ async def _take(
     return ""
 
 
+def _plain_option(kept: KeptQuestion, event: Commented) -> int:
+    """The option that a comment names without a word to the App; a plan takes a command."""
+    if kept.asked.kind == "plan":
+        return 0
+    return commands.plain_answer(event.body, kept.asked.options)
+
+
 def _open_question(context: EventContext, event: Commented) -> KeptQuestion | None:
     """The issue's open question, or the one that this very comment answered before a crash."""
     questions = Questions(context.services.store.database)
@@ -96,6 +121,8 @@ def _nothing_open(context: EventContext, event: Commented) -> Markdown:
     if kept is None or kept.answer is None:
         return Markdown(NO_QUESTION)
     option = kept.asked.options[kept.answer.option - 1]
+    if kept.asked.kind == "plan":
+        return Markdown(NO_PLAN)
     if not kept.answer.author:
         return Markdown(f"{NO_QUESTION} The default was taken: {inline(option)}")
     by = inline(kept.answer.author)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from agent.journal.events import ReproductionDeclared
+from agent.journal.events import GO_AHEAD, PLAN_AGAIN, ReproductionDeclared
 from agent.journal.state import fold
 from app.admission import authorization
 from app.github import commands
@@ -251,6 +251,11 @@ async def _handle_comment(context: EventContext, event: Commented) -> str:
             return await _pass_hint(context, event, text, by)
         case commands.Command(verb="fix" | "retry" as verb, text=text):
             return await _start_fix(context, event, text, by, again=verb == "retry")
+        case commands.Command(verb="plan", text=text):
+            return await _plan(context, event, text, by)
+        case commands.Command(verb="go", text=text):
+            said = await answers.plan_answered(context, event, GO_AHEAD, text)
+            return await _post_reply(context, event, said) if said else "approved"
         case commands.Command(verb="bisect", text=text):
             return await _start_bisect(context, event, text, by)
         case commands.Mention(text):
@@ -412,22 +417,49 @@ async def _start_fix(
     return await _start_run(context, event, thread, by, hint=text)
 
 
-async def _start_bisect(context: EventContext, event: Commented, text: str, by: StartedBy) -> str:
-    """A run that only looks for the commit that broke it."""
+async def _plan(context: EventContext, event: Commented, text: str, by: StartedBy) -> str:
+    """A run that proposes its change first; or another plan of one that waits."""
     run_id = _active_run_about(context, event)
     if run_id == run_id_for(event.repository, event.issue_number, context.id):
-        return f"run {run_id}: new"  # before a crash
-    if run_id:
-        return await _post_reply(context, event, "A run is already active; see its comment.")
-    if event.is_pull_request:
-        why = "I look for the commit that broke something on its issue. Ask there."
-        return await _post_reply(context, event, why)
-    thread = await context.forge.issue(event.issue_number)
-    if not thread.open:
-        return await _post_reply(context, event, "The issue is closed. Open it again first.")
+        return f"run {run_id}: new"  # before a crash; it may have proposed something since
+    if answers.plan_waits(context, event):
+        said = await answers.plan_answered(context, event, PLAN_AGAIN, text)
+        return await _post_reply(context, event, said) if said else "it plans again"
+    if thread := await _thread_for_a_run(context, event, "I plan a fix on its issue. Ask there."):
+        return await _start_run(context, event, thread, by, hint=text, goal="plan")
+    return "no run"
+
+
+async def _start_bisect(context: EventContext, event: Commented, text: str, by: StartedBy) -> str:
+    """A run that only looks for the commit that broke it."""
+    why = "I look for the commit that broke something on its issue. Ask there."
+    thread = await _thread_for_a_run(context, event, why)
+    if thread is None:
+        return "no run"
     good, hint = commands.first_word(text)
     named = good[:LONGEST_NAME]
     return await _start_run(context, event, thread, by, hint=hint, goal="culprit", good=named)
+
+
+async def _thread_for_a_run(
+    context: EventContext, event: Commented, why_not_on_pull: str
+) -> IssueThread | None:
+    """The issue on which a command may start a run; None where it may not, which is said.
+
+    The run that it started itself, before a crash, is no obstacle: it is found again.
+    """
+    run_id = _active_run_about(context, event)
+    if run_id and run_id != run_id_for(event.repository, event.issue_number, context.id):
+        await _post_reply(context, event, "A run is already active; see its comment.")
+        return None
+    if event.is_pull_request:
+        await _post_reply(context, event, why_not_on_pull)
+        return None
+    thread = await context.forge.issue(event.issue_number)
+    if not thread.open:
+        await _post_reply(context, event, "The issue is closed. Open it again first.")
+        return None
+    return thread
 
 
 async def _post_explanation(context: EventContext, event: Commented) -> str:
@@ -556,7 +588,7 @@ async def _start_run(
     if minimum is not None and not await is_permitted(context, event, minimum):
         return "a stranger"
     searching = context.services.inbox.searching_run(event.repository_id, thread.number)
-    if searching and goal == "fix":
+    if searching and goal != "culprit":
         marker = f"<!-- patchwright:searching run={searching} -->"
         await context.forge.put_comment(thread.number, marker, SEARCHING)
         return SEARCHING

@@ -18,6 +18,8 @@ def help_text(why: str, name: str) -> Markdown:
     """What was wrong, followed by the list of commands."""
     lines = (
         ("fix [hint]", "start a run on this issue, with the rest of the line as a hint"),
+        ("plan [hint]", "the same, but propose the change first; another plan, if one waits"),
+        ("go [hint]", "approve the plan that waits"),
         (
             "bisect [good]",
             "only find the commit that broke it; `good` is a commit, tag or branch that worked",

@@ -170,7 +170,7 @@ def _headline(event: AnyEvent, arguments: str) -> str:
         case "question_asked":
             return event.question
         case "question_answered":
-            by = event.author or "nobody in time, the default"
+            by = event.author or "nobody in time"
             return f"{event.option}, by {by}: {event.text}".rstrip(": ")
         case "environment_prepared":
             said = f"{event.source}{f': {event.tests}' if event.tests else ''}"
@@ -264,7 +264,8 @@ def _parts(event: AnyEvent, arguments: str) -> Iterable[Part]:
         case "question_asked":
             numbered = [f"{n}. {option}" for n, option in enumerate(event.options, 1)]
             yield Part("options", "\n".join(numbered))
-            yield Part("default", f"{event.default}, at {event.due:%Y-%m-%d %H:%M} UTC")
+            yield Part("default", str(event.default or ""))
+            yield Part("waits until", f"{event.due:%Y-%m-%d %H:%M} UTC")
         case "snapshot_taken":
             yield Part("why", event.why or "a snapshot", log_id=event.patch_log)
         case "attempt_started":

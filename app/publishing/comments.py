@@ -52,6 +52,8 @@ _WORKING = (
     "**Patchwright arbeitet daran.**",
     "**Patchwright waits for an answer.**",
     "**Patchwright wartet auf eine Antwort.**",
+    "**Patchwright waits for approval.**",
+    "**Patchwright wartet auf eine Freigabe.**",
 )
 """How `status.md.j2` begins while a run is at work or waits for an answer, in each language."""
 

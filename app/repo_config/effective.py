@@ -59,6 +59,10 @@ class EffectiveConfig:
     """Whether the project's own rules are told to the model and looked at by the gate."""
     when_claimed: Literal["wait", "work"] = "wait"
     """What becomes of an issue that somebody else's open pull request says to fix."""
+    approval: Literal["none", "plan"] = "none"
+    """`plan`: runs propose their change and wait until it is approved."""
+    plan_s: float = 0.0
+    """How long they wait, in seconds."""
     question_s: float = 0.0
     """How long a run waits for the answer to its question, in seconds; 0: it may not ask."""
     remarks: tuple[str, ...] = ()
@@ -138,6 +142,8 @@ def effective_config(settings: Settings, config: RepoConfig) -> EffectiveConfig:
         history=config.history and settings.history,
         project_rules=config.project_rules,
         when_claimed=config.when_claimed or settings.when_claimed,
+        approval=config.approval,
+        plan_s=86_400.0 * settings.plan_days,
         question_s=3600.0 * _least_hours(config.question_hours, settings.question_hours),
         remarks=tuple(remarks),
     )

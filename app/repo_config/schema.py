@@ -293,6 +293,11 @@ class RepoConfig(_Section):
         "write to the repository, says to fix: `wait` says so there, and a `/patchwright fix` "
         "after that begins the work; `work` begins at once; empty: the operator's setting.",
     )
+    approval: Literal["none", "plan"] = Field(
+        "none",
+        description="`plan`: every run stops once it has reproduced the bug and found its cause, "
+        "proposes the change, and waits for `/patchwright go`.",
+    )
     question_hours: float | None = Field(
         None,
         ge=0,

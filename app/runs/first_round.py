@@ -20,7 +20,7 @@ from app.runs.attachments import ci_logs, linked_files, links, web_location
 from app.runs.attempts import AttemptPlan
 from app.runs.culprit_search import look_for_culprit
 from app.runs.publication.step import end_failed, publish_result
-from app.runs.questions.waiting import asking, go_on, retract, wait_for_answer
+from app.runs.questions.waiting import asking, go_on, retract, wait_for_answer, wants_plan
 from app.runs.related.mentions import named_files
 from app.runs.related.work import (
     keep,
@@ -158,14 +158,14 @@ async def debug(run: ActiveRun, prepared: Prepared) -> Debugged | Failed:
 
     Raises `AwaitingAnswer` while a question is open.
     """
-    if ended := await go_on(run):
+    config = await run.services.config(run.forge)
+    if ended := await go_on(run, config, run.facts(prepared)):
         return ended
     prepared = await trees.at_its_place(run, prepared)
-    config = await run.services.config(run.forge)
     plan = AttemptPlan(
         tree=prepared.base_commit,
         first=prepared.first,
-        attempts=1 if prepared.again else config.attempts,
+        attempts=1 if prepared.again or wants_plan(run, config) else config.attempts,
         again=prepared.again,
         attachments=tuple(Attachment.model_validate(a) for a in json.loads(prepared.attached)),
     )

@@ -107,6 +107,13 @@ class GithubSettings(OperationSettings):
         description="How long a run that has asked a question waits for the answer, in hours; then "
         "it takes the default that it named. 0: runs ask nothing.",
     )
+    plan_days: float = Field(
+        14.0,
+        gt=0,
+        le=90,
+        description="How long a run that has proposed a plan waits for its approval, in days; then "
+        "it ends, with the plan in its diagnosis.",
+    )
     reviewers_from_history: bool = Field(
         False,
         description="Ask the author of the change that broke it, and the last authors of the "

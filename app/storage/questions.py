@@ -14,7 +14,9 @@ from agent.model import Record
 from app.storage.run_rows import dialect_insert, without_nul
 from app.storage.tables import questions, runs
 
-ENDED = 0
+UNAPPROVED = 0
+"""Instead of an option: nobody approved a plan in time."""
+ENDED = -1
 """Instead of an option: the run ended without an answer."""
 
 
@@ -156,7 +158,8 @@ class Questions:
         if row is None:
             return None
         option = row["option"]
-        chosen = Answer(option=option, author=row["author"], text=row["text"]) if option else None
+        given = option is not None and option != ENDED
+        chosen = Answer(option=option, author=row["author"], text=row["text"]) if given else None
         return KeptQuestion(
             run_id=row["run_id"],
             asked=QuestionAsked.model_validate_json(row["asked"]),

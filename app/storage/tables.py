@@ -113,7 +113,7 @@ questions = sa.Table(
     sa.Column("asked", sa.Text, nullable=False),
     # The comment that asks; 0: not posted yet, or not known.
     sa.Column("comment_id", sa.BigInteger, nullable=False),
-    # NULL: open; 0: the run ended without an answer.
+    # NULL: open; 0: nobody approved a plan in time; -1: the run ended without an answer.
     sa.Column("option", sa.Integer),
     # Empty: nobody answered in time.
     sa.Column("author", sa.String(100), nullable=False),

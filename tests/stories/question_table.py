@@ -153,3 +153,87 @@ async def what_is_no_answer(world: StoryWorld) -> None:
     await world.work()
     assert [(a.option, a.author) for a in answers(world)] == [(2, "ann")]
     published(world, issue)
+
+
+# Plans
+
+
+async def proposed(world: StoryWorld, issue: int, number: int = 1) -> str:
+    """A run that waits for approval; the comment that asks for it."""
+    await world.work()
+    run = world.run()
+    assert (run.status, run.owner) == ("waiting", "")
+    plans = [e for e in world.journal() if isinstance(e, QuestionAsked)]
+    assert [(e.kind, e.number) for e in plans] == [("plan", n + 1) for n in range(number)]
+    said = [body for body in world.bodies(issue) if "patchwright:question" in body]
+    assert len(said) == number
+    for text in (said[-1], world.status(issue)):
+        assert "- Cause: the sum starts at 1.\n- Change: start at 0, says @\u200bocto" in text
+    assert "`/patchwright go`" in said[-1]
+    assert "**Patchwright waits for approval.**" in world.status(issue)
+    assert not world.github.pulls(world.repo)
+    return said[-1]
+
+
+@story()
+async def a_plan_is_sent_back_and_then_approved(world: StoryWorld) -> None:
+    issue = world.person("rita", "read").open_issue(world.repo, "Total is wrong", "See the title.")
+    world.person("ann").comment(world.repo, issue, "/patchwright plan mind the callers")
+    await proposed(world, issue)
+    assert world.run().trigger.hint == "mind the callers"
+    # Neither of those who may not, nor without a word to the App.
+    for who, role in (("eve", "read"), ("tom", "triage")):
+        world.person(who, role).comment(world.repo, issue, "/patchwright go")
+    for text in ("1", "Go ahead", "/patchwright answer 1", "go"):
+        world.person("max").comment(world.repo, issue, text)
+    await proposed(world, issue)
+    assert "A plan waits: " in world.said(issue)[-1]
+    world.person("max").comment(world.repo, issue, "/patchwright plan keep the name")
+    second = await proposed(world, issue, 2)
+    world.person("max").comment(world.repo, issue, "/patchwright go and add a test")
+    await world.work()
+    assert [(a.option, a.author, a.text) for a in answers(world)] == [
+        (2, "max", "keep the name"),
+        (1, "max", "and add a test"),
+    ]
+    said = [body for body in world.bodies(issue) if "patchwright:question" in body]
+    assert second not in said
+    assert "**max asked for another plan.**" in said[0]
+    assert "**max approved the plan.**" in said[1]
+    published(world, issue)
+    world.person("max").comment(world.repo, issue, "/patchwright go")
+    await world.work()
+    assert "No plan waits here." in world.said(issue)[-1]
+
+
+@story()
+async def the_repository_wants_plans_and_asks_for_a_decision_first(world: StoryWorld) -> None:
+    world.approval = "plan"
+    world.question = QUESTION
+    issue = world.labelled()
+    await world.work()
+    world.person("ann").comment(world.repo, issue, "2")
+    await world.work()
+    assert world.run().status == "waiting"
+    world.person("ann").comment(world.repo, issue, "/patchwright go")
+    await world.work()
+    assert [(a.number, a.option) for a in answers(world)] == [(1, 2), (2, 1)]
+    published(world, issue)
+
+
+@story()
+async def nobody_approves_the_plan(world: StoryWorld) -> None:
+    world.approval = "plan"
+    issue = world.labelled()
+    await proposed(world, issue)
+    world.later = timedelta(days=13)
+    await world.work()
+    assert world.run().status == "waiting"
+    world.later = timedelta(days=15)
+    await world.work()
+    assert (world.run().status, world.run().outcome) == ("done", "diagnosis")
+    [question, diagnosis] = world.said(issue)
+    assert "**Nobody approved the plan in time, so the run ended.**" in question
+    assert "Change: start at 0" in diagnosis
+    assert not world.github.pulls(world.repo)
+    once(world)

@@ -41,6 +41,9 @@ REPRESENTATIVE = {
     "the-issue-is-closed-while-it-waits": 4,
     "stopped-while-it-waits": 0,
     "what-is-no-answer": 0,
+    "a-plan-is-sent-back-and-then-approved": 6,
+    "the-repository-wants-plans-and-asks-for-a-decision-first": 7,
+    "nobody-approves-the-plan": 5,
     "webhooks-twice-and-backwards": 6,
     "the-projects-ways-are-read-from-its-default-branch-and-followed": 3,
 }

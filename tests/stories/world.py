@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -63,6 +63,7 @@ from tests.support.github.app import CART, app_of, git
 from tests.support.runs.world import LocalSandboxes
 
 TITLE = "Total is wrong"
+PLAN = "Cause: the sum starts at 1.\nChange: start at 0, says @octo/team."
 FIXED = CART.replace("t = 1", "t = 0")
 SHOWN = ReproductionDeclared(
     command="python3 -c 'from shop.cart import total; assert total([]) == 0, \"wrong total\"'",
@@ -118,6 +119,8 @@ class StoryWorld:
 
     question: tuple[str, ...] = ()
     """A question that the first attempt asks, and its options; the first is the default."""
+    approval: Literal["none", "plan"] = "none"
+    """Whether the repository's settings want plans."""
     later: timedelta = timedelta()
     """How much later it is than when the story began."""
     finds: bool = True
@@ -303,7 +306,7 @@ class StoryWorld:
 
     def services(self) -> Services:
         """What a worker that was just started has."""
-        config = RepoConfig(pull_request=PullRequests(**self.pull_request))
+        config = RepoConfig(approval=self.approval, pull_request=PullRequests(**self.pull_request))
         app, crashes = app_of(self.server), self.crashes
         forge_at = partial(GithubForge, app, written=KeptComments(self.store.database))
 
@@ -335,7 +338,7 @@ class StoryWorld:
         """Replace what needs a model or a sandbox."""
 
         async def debug(run: ActiveRun, plan: AttemptPlan, *_: object) -> int:
-            if self.question and not self._goes_on(run, plan):
+            if not self._goes_on(run, plan):
                 return plan.first
             if run.state(plan.first).outcome is None:
                 self.attempts += 1
@@ -365,19 +368,25 @@ class StoryWorld:
         monkeypatch.setattr(attempts, "prove_on_commit", prove)
 
     def _goes_on(self, run: ActiveRun, plan: AttemptPlan) -> bool:
-        """Ask, or take the answer; whether the attempt goes on, as the loop would say."""
-        journal, (question, *options) = Journal(run.store, run.record.id, plan.first), self.question
-        if journal.state.asked is None and plan.asking.wait_s:
-            asked = QuestionAsked(
-                number=1,
-                call_id="c1",
-                question=question,
-                options=tuple(options),
-                default=1,
-                due=now() + timedelta(seconds=plan.asking.wait_s),
-            )
-            journal.append(_started(plan.tree), asked)
-        return take_answer(journal, Budget())
+        """Ask or propose, and take the answer; whether the attempt goes on, as in the loop."""
+        journal, asking = Journal(run.store, run.record.id, plan.first), plan.asking
+        state = journal.state
+        number = 1 + (state.asked.number if state.asked else asking.asked_before)
+        if state.open_question is None and self.question and asking.wait_s and not state.asked_once:
+            question, *options = self.question
+            due = now() + timedelta(seconds=asking.wait_s)
+            journal.append(_started(plan.tree), _question(number, question, options, due))
+        if not take_answer(journal, Budget()):
+            return False
+        state = journal.state
+        if asking.plan_wait_s and not state.approved and state.outcome is None:
+            number = 1 + (state.asked.number if state.asked else asking.asked_before)
+            due = now() + timedelta(seconds=asking.plan_wait_s)
+            proposed = _question(number, PLAN, ("Go ahead", "Plan again"), due)
+            kind = {"kind": "plan", "default": 0}
+            journal.append(_started(plan.tree), proposed.model_copy(update=kind))
+            return take_answer(journal, Budget())
+        return True
 
     def change_of(self, tree: str, wanted: str) -> str:
         """The whole change from where a commit left the base branch, with this text of the file."""
@@ -527,6 +536,17 @@ def failed_attempt(number: int, base: str) -> list[AnyEvent]:
     """The journal of an attempt that found nothing."""
     ended = AttemptEnded(outcome="failed", diagnosis="Nothing was found.")
     return [event.model_copy(update={"attempt": number}) for event in (_started(base), ended)]
+
+
+def _question(number: int, question: str, options: Sequence[str], due: datetime) -> QuestionAsked:
+    return QuestionAsked(
+        number=number,
+        call_id=f"c{number}",
+        question=question,
+        options=tuple(options),
+        default=1,
+        due=due,
+    )
 
 
 def _started(base: str) -> AttemptStarted:

@@ -18,6 +18,7 @@ from agent.models.offline.issue_examples import IssueReport, read_issue
 from agent.models.offline.localise import Spectrum, Unit, measure, read_sources, suspicion, units_of
 from agent.models.offline.mutations import Mutant, mutate
 from agent.models.offline.mutations.source import Source
+from agent.models.offline.plan import WANTED, with_plan
 from agent.models.offline.protocol import Steps, call
 from agent.models.offline.repository_view import HOME, LIST, TestRun, Tree, read_tests, read_tree
 from agent.models.offline.reproduce import Reproduction, from_failing_tests, from_issue
@@ -33,6 +34,11 @@ DRIVER = {
 
 def policy(task_text: str, seed: int = 0) -> Steps[str]:
     """Debug one issue. Returns, if nothing was proven, the diagnosis in words for the issue."""
+    steps = _debug(task_text, seed)
+    return (yield from (with_plan(steps, _send_driver) if WANTED in task_text else steps))
+
+
+def _debug(task_text: str, seed: int) -> Steps[str]:
     title, issue = issue_of(task_text)
     report = read_issue(f"{title}\n\n{issue}")
     tree = yield from _look()

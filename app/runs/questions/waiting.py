@@ -25,11 +25,22 @@ from app.storage.questions import KeptQuestion, Questions
 
 def asking(run: ActiveRun, config: EffectiveConfig, plan: AttemptPlan) -> Asking:
     """Whether the attempts of a plan may ask: one of several would hold up the others, and a run
-    asks once, whichever of its attempts it was."""
-    asked = _asked(run)
-    if plan.attempts > 1 or (asked is not None and asked.attempt != plan.first):
+    asks once, whichever of its attempts it was. Nor is a plan approved twice."""
+    if plan.attempts > 1:
         return Asking()
-    return Asking(wait_s=config.question_s)
+    before = [run.state(number) for number in range(1, plan.first)]
+    may_ask = not any(state.asked_once for state in before)
+    must_plan = wants_plan(run, config) and not any(state.approved for state in before)
+    return Asking(
+        wait_s=config.question_s if may_ask else 0.0,
+        plan_wait_s=config.plan_s if must_plan else 0.0,
+        asked_before=max((state.asked.number for state in before if state.asked), default=0),
+    )
+
+
+def wants_plan(run: ActiveRun, config: EffectiveConfig) -> bool:
+    """Whether a change has to be approved before it is made."""
+    return run.record.trigger.goal == "plan" or config.approval == "plan"
 
 
 async def wait_for_answer(
@@ -49,17 +60,18 @@ async def wait_for_answer(
         try:
             await _tell(run, config, facts, kept)
         except ConversationLocked:
-            # Nobody can answer there; what is locked says no more about the run than that.
+            # Nobody can answer there, nor approve.
             _questions(run).answer(record.id, asked.number, Answer(option=asked.default), "")
         else:
             await run.update_status("debugging", facts, state)
     raise AwaitingAnswer(asked)
 
 
-async def go_on(run: ActiveRun) -> Failed | None:
+async def go_on(run: ActiveRun, config: EffectiveConfig, facts: RunFacts) -> Failed | None:
     """Before an attempt goes on: say what was answered. `Failed` where its issue is over.
 
-    Raises `AwaitingAnswer` while there is no answer, `RunStopped` when somebody stopped it.
+    While there is no answer it asks on, for a crash may have come before anybody was asked.
+    Raises `AwaitingAnswer` then, and `RunStopped` when somebody stopped it.
     """
     asked = _asked(run)
     if asked is None:
@@ -70,11 +82,10 @@ async def go_on(run: ActiveRun) -> Failed | None:
     if is_open and (ending := await _ending(run)):
         return ending.result
     if is_open and run.store.answer(run.record.id, asked) is None:
-        raise AwaitingAnswer(asked)
+        await wait_for_answer(run, config, facts, asked.attempt)
     kept = _questions(run).of_run(run.record.id)
     if kept is not None and kept.comment_id:
-        config = await run.services.config(run.forge)
-        await run.best_effort(_tell(run, config, run.facts(), kept))
+        await run.best_effort(_tell(run, config, facts, kept))
     return None
 
 

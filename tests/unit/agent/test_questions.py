@@ -214,3 +214,58 @@ async def test_an_answer_stays_the_first_one():
     late = question.model_copy(update={"due": now() - timedelta(seconds=1)})
     assert store.answer("r1", late) == Answer(option=1)
     assert store.answer("r1", question) == Answer(option=1)
+
+
+# Plans
+
+PLAN = {"root_cause": "The rate is wrong.", "change": "shop/prices.py:\n divide by 100."}
+PROPOSING = Turn(tool_calls=(call("plan", "p1", **PLAN),))
+REPRODUCING = Turn(
+    tool_calls=(call("reproduction", "r1", why_none="It needs a printer that is not here."),)
+)
+SUBMITTING = Turn(
+    tool_calls=(call("submit", "s1", root_cause="The rate.", summary="Divide by 100."),)
+)
+
+
+def planning(wait_s: float = 3600.0) -> Task:
+    return a_task().model_copy(update={"asking": Asking(plan_wait_s=wait_s, asked_before=3)})
+
+
+async def test_nothing_is_submitted_before_the_plan_is_approved():
+    store = MemoryStore()
+    again = Turn(tool_calls=(call("plan", "p2", **PLAN),))
+    last = Turn(tool_calls=(call("plan", "p3", **PLAN),))
+    turns = (PROPOSING, REPRODUCING, SUBMITTING, again, last, GIVING_UP)
+    model = Speaking(*turns)
+    await run(model, store, planning(), memory_sandbox())
+    assert results(store)["p1"].startswith("refused: there is no accepted reproduction")
+    assert "approve a plan first" in results(store)["s1"]
+    asked = next(e for e in events(store) if isinstance(e, QuestionAsked))
+    assert (asked.kind, asked.number, asked.default) == ("plan", 4, 0)
+    assert asked.question == "Cause: The rate is wrong.\nChange: shop/prices.py: divide by 100."
+
+    store.answers["r1", 4] = Answer(option=2, author="ann", text="not there")
+    state = await run(model, store, planning(), memory_sandbox())
+    assert "wants another plan" in results(store)["p2"]
+    assert (state.plans, state.approved, state.outcome) == (2, False, None)
+    store.answers["r1", 5] = Answer(option=1, author="ann")
+    state = await run(model, store, planning(), memory_sandbox())
+    assert "approved the plan: make this change" in results(store)["p3"]
+    assert state.approved
+    assert pairs_are_whole(state.messages)
+
+
+async def test_a_plan_that_nobody_approves_ends_the_attempt_and_is_its_diagnosis():
+    store = MemoryStore()
+    model = Speaking(REPRODUCING, PROPOSING, SUBMITTING)
+    state = await run(model, store, planning(1e-9), memory_sandbox())
+    assert state.outcome == "diagnosis"
+    assert state.diagnosis.startswith("Nobody approved the plan in time.\n\nCause: The rate is")
+    assert "s1" not in results(store)
+
+
+async def test_where_no_plan_is_wanted_none_is_waited_for():
+    store = MemoryStore()
+    await run(Speaking(PROPOSING, GIVING_UP), store, task(), memory_sandbox())
+    assert results(store)["p1"].startswith("refused: no plan is wanted")
