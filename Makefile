@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST_ARGS ?=
 FAULT_ARGS ?=
 
-.PHONY: help demo test test-long check setup image test-setup unit lock bench evaluation fault check-dishonest check-detectors check-templates check-repairs check-attacks check-export check-deploy check-prism check-stories check-openapi check-real-model docs reference test-pods format clean
+.PHONY: help demo test test-long check setup image test-setup unit lock bench evaluation fault check-dishonest check-detectors check-templates check-repairs check-attacks check-export check-deploy check-prism check-stories check-api-versions check-openapi check-real-model docs reference test-pods format clean
 
 help:
 	@echo "make demo    a labelled issue becomes a proven pull request, on this machine, from nothing"
@@ -27,6 +27,7 @@ help:
 	@echo "make reference    regenerate the pages made from the program (settings, commands)"
 	@echo "make check-prism        the App's calls to GitHub, validated by Prism too (fetches 25 MB once)"
 	@echo "make check-stories      all stories of repositories, publication and ghosts, with a crash after every act; minutes"
+	@echo "make check-api-versions    stories and calls in both versions of GitHub's REST API (fetches 3 MB once); half an hour"
 	@echo "make check-openapi    Schemathesis over the service's OpenAPI description, 10,000 spoilt deliveries (fetches 40 MB once)"
 	@echo "make check-deploy    composition, chart, alerts and board with their own programs (150 MB once)"
 	@echo "make lock    update the lock files from pyproject.toml"
@@ -124,6 +125,14 @@ check-openapi: test-setup
 	$(BIN)/python -m tests.e2e.check_openapi $(OPENAPI_EXAMPLES)
 	PATCHWRIGHT_CHECK_PAYLOADS=10000 $(BIN)/python -m pytest \
 	  tests/integration/app/github/test_webhook_examples.py $(PYTEST_ARGS)
+
+check-api-versions: test-setup
+	$(BIN)/python -m tests.doubles.github.description.schemas
+	$(BIN)/python -m pytest tests/integration/doubles/test_api_versions.py
+	for version in 2022-11-28 2026-03-10; do \
+	  PATCHWRIGHT_CHECK_API_VERSION=$$version $(BIN)/python -m pytest -n 3 --dist worksteal \
+	    -m "not long" tests/stories tests/e2e tests/integration/app/github \
+	    tests/integration/app/runs $(PYTEST_ARGS) || exit 1; done
 
 check-deploy: image
 	$(BIN)/python -m pytest -rs tests/deploy $(PYTEST_ARGS)

@@ -1,6 +1,6 @@
 """Who wrote a commit, and who has access: the forge's blocking calls for it.
 
-Source of facts: GitHub's REST description, version 2022-11-28.
+Source of facts: GitHub's REST descriptions, versions 2022-11-28 and 2026-03-10.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from urllib3.util import Retry
 
 from app.github.answers import OddAnswer
 from app.github.records import GitToken
-from app.github.transport import use_checked_connections
+from app.github.transport import OLDEST_API_VERSION, use_checked_connections
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,8 @@ class GithubApp:
     """`https://HOST/api/v3` for GitHub Enterprise Server."""
     ca_file: str = ""
     """Certificates to trust instead of the built-in ones, for your own server."""
+    api_version: str = OLDEST_API_VERSION
+    """The version of the REST API that is spoken; the same for all Apps of a process."""
     timeout_s: int = 20
     seconds_between_requests: float = 0.0
     seconds_between_writes: float = 1.0
@@ -36,7 +38,7 @@ class GithubApp:
 
 def integration(app: GithubApp) -> GithubIntegration:
     """A client that speaks as the App."""
-    use_checked_connections()
+    use_checked_connections(app.api_version)
     return GithubIntegration(
         auth=Auth.AppAuth(app.app_id, app.private_key),
         base_url=app.api_url.rstrip("/"),

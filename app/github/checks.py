@@ -1,6 +1,6 @@
 """Check runs, their commits, and requests for review: the forge's blocking calls for them.
 
-Source of facts: GitHub's REST description, version 2022-11-28.
+Source of facts: GitHub's REST descriptions, versions 2022-11-28 and 2026-03-10.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import requests
 from github import GithubException
 from github.Requester import Requester
 
+from app.github.app import GithubApp
 from app.github.paging import all_entries
 from app.github.records import CheckReport, CheckRun, FailedCheck
-from app.github.transport import API_VERSION, MOST_REDIRECTS, REDIRECTS
+from app.github.transport import MOST_REDIRECTS, REDIRECTS, version_header
 from app.github.webhooks import FAILURES
 
 MOST_ANNOTATIONS = 50
@@ -133,14 +134,7 @@ def failed_checks(requester: Requester, at: str, sha: str, own_app: str) -> tupl
     )
 
 
-def check_log(
-    requester: Requester,
-    base_url: str,
-    at: str,
-    check: int,
-    timeout_s: int,
-    verify: str | bool,
-) -> bytes | None:
+def check_log(requester: Requester, app: GithubApp, at: str, check: int) -> bytes | None:
     """The log of a check run that is a job of GitHub Actions; None when there is none.
 
     The log lies elsewhere, where the token must not go.
@@ -148,13 +142,17 @@ def check_log(
     auth = requester.auth
     if auth is None:
         return None
+    base_url, verify = app.api_url.rstrip("/"), app.ca_file or True
     address = f"{base_url}{at}/actions/jobs/{check}/logs"
     for _ in range(MOST_REDIRECTS):
         answer = requests.get(
             address,
-            headers={"Authorization": f"{auth.token_type} {auth.token}", **API_VERSION},
+            headers={
+                "Authorization": f"{auth.token_type} {auth.token}",
+                **version_header(app.api_version),
+            },
             allow_redirects=False,
-            timeout=timeout_s,
+            timeout=app.timeout_s,
             verify=verify,
         )
         elsewhere = urljoin(address, answer.headers.get("Location", address))
@@ -167,7 +165,7 @@ def check_log(
     if answer.status_code not in REDIRECTS or "Location" not in answer.headers:
         raise GithubException(answer.status_code, _json(answer), dict(answer.headers))
     with requests.get(
-        answer.headers["Location"], timeout=timeout_s, verify=verify, stream=True
+        answer.headers["Location"], timeout=app.timeout_s, verify=verify, stream=True
     ) as log:
         if log.status_code in (404, 410):
             return None

@@ -410,9 +410,7 @@ class GithubForge:
         """The log of a check run that is a job of GitHub Actions; None when there is none."""
 
         def read() -> bytes | None:
-            url, verify = self._app.api_url.rstrip("/"), self._app.ca_file or True
-            at = (url, self._at, check, self._app.timeout_s, verify)
-            return checks.check_log(self._client.requester, *at)
+            return checks.check_log(self._client.requester, self._app, self._at, check)
 
         return await self._call(f"read the log of check {check}", read)
 

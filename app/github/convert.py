@@ -1,6 +1,7 @@
 """GitHub's answers, as PyGithub gives them, turned into our records and errors.
 
-Source of facts: GitHub's REST description, version 2022-11-28, and its page on rate limits.
+Source of facts: GitHub's REST descriptions, versions 2022-11-28 and 2026-03-10, and its page on
+rate limits.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What is said on pull requests, and of their checks: the forge's blocking calls for it.
 
-Source of facts: GitHub's REST description, version 2022-11-28. Answers are read as JSON and not as
-PyGithub's objects, which ask again for every field that a list leaves out.
+Source of facts: GitHub's REST descriptions, versions 2022-11-28 and 2026-03-10. Answers are read
+as JSON and not as PyGithub's objects, which ask again for every field that a list leaves out.
 """
 
 from __future__ import annotations
@@ -138,16 +138,18 @@ def delete_branch(requester: Requester, at: str, branch: str, sha: str) -> None:
 
 
 def _as_review_comment(kind: Any, comment: dict[str, Any], at: str) -> ReviewComment:
+    # Only comments on lines have a place; GitHub describes no such fields for the others.
+    placed = comment if kind == "line" else {}
     return ReviewComment(
         kind=kind,
         id=comment["id"],
         author=(comment.get("user") or {}).get("login") or "ghost",
         body=comment.get("body") or "",
         created_at=datetime.fromisoformat(at.replace("Z", "+00:00")),
-        thread=(comment.get("in_reply_to_id") or comment["id"]) if kind == "line" else 0,
-        path=comment.get("path") or "",
-        line=comment.get("line") or 0,
-        hunk=comment.get("diff_hunk") or "",
+        thread=placed.get("in_reply_to_id") or placed.get("id") or 0,
+        path=placed.get("path") or "",
+        line=placed.get("line") or 0,
+        hunk=placed.get("diff_hunk") or "",
     )
 
 

@@ -6,7 +6,7 @@ are decided here, before PyGithub sees the answer.
 
 Source of facts: GitHub's "Best practices for using the REST API" ("Follow redirects": any request
 may be redirected, and is to be repeated at the address of the Location header) and its REST
-description, version 2022-11-28, for the statuses of success.
+descriptions, versions 2022-11-28 and 2026-03-10, for the statuses of success.
 """
 
 from __future__ import annotations
@@ -23,11 +23,18 @@ from github.Requester import (
 
 from app.github.answers import OddAnswer
 
-API_VERSION = {"X-GitHub-Api-Version": "2022-11-28"}
-"""The description that every answer is read by; without the header GitHub chooses one.
+OLDEST_API_VERSION = "2022-11-28"
+"""GitHub answers to it until March 2028 at least, and every Enterprise Server in support does.
 
 https://docs.github.com/rest/about-the-rest-api/api-versions
 """
+
+
+def version_header(version: str) -> dict[str, str]:
+    """Names the version of the API that answers are read by; without it GitHub chooses one."""
+    return {"X-GitHub-Api-Version": version}
+
+
 REDIRECTS = (301, 302, 307, 308)
 MOST_REDIRECTS = 4
 """Redirects of one request; GitHub needs one for a renamed repository."""
@@ -87,13 +94,14 @@ class _Checked:
     host: str
     port: int
     stream: bool
+    api_version = OLDEST_API_VERSION
 
     def _send(self) -> RequestsResponse:
         raise NotImplementedError
 
     def getresponse(self) -> RequestsResponse:
         """The answer at the place where the request ends. Raises `OddAnswer`."""
-        self.headers = {**self.headers, **API_VERSION}
+        self.headers = {**self.headers, **version_header(self.api_version)}
         for _ in range(MOST_REDIRECTS + 1):
             answer = self._send()
             if answer.status not in REDIRECTS:
@@ -115,10 +123,11 @@ class _Https(_Checked, HTTPSRequestsConnectionClass):
         return HTTPSRequestsConnectionClass.getresponse(self)
 
 
-def use_checked_connections() -> None:
-    """Let all clients of PyGithub in this process connect so. Idempotent.
+def use_checked_connections(api_version: str) -> None:
+    """Let all clients of PyGithub in this process connect so, and name this version. Idempotent.
 
     Not by `Requester.injectConnectionClasses`, which also ends the reuse of connections.
     """
+    _Checked.api_version = api_version
     Requester._Requester__httpConnectionClass = _Http  # type: ignore[attr-defined]
     Requester._Requester__httpsConnectionClass = _Https  # type: ignore[attr-defined]

@@ -32,6 +32,7 @@ def github_app(settings: Settings) -> GithubApp:
         private_key=lambda: settings.secret("github_private_key"),
         api_url=settings.github_api_url,
         ca_file=str(settings.github_ca_file or ""),
+        api_version=settings.github_api_version,
     )
 
 

@@ -21,6 +21,11 @@ class GithubSettings(OperationSettings):
         "https://api.github.com",
         description="URL of GitHub's REST API; for Enterprise Server https://HOST/api/v3.",
     )
+    github_api_version: Literal["2022-11-28", "2026-03-10"] = Field(
+        "2022-11-28",
+        description="Version of GitHub's REST API that every call names. Every Enterprise Server "
+        "in support knows the older one; choose the newer one before GitHub ends the older.",
+    )
     github_web_url: str = Field(
         "https://github.com", description="GitHub's web URL, for links and for git."
     )

@@ -35,6 +35,7 @@ from tests.doubles.github.server import GithubServer
 from tests.doubles.seeded_policy import FILES, REPRODUCTION, TITLE
 from tests.doubles.sglang.server import StandIn
 from tests.doubles.sglang.turns import Call, Policy, Say, Script, Scripts
+from tests.support.github.app import app_of
 from tests.support.runs.world import LocalSandboxes
 from tests.support.serving import serving
 
@@ -146,12 +147,7 @@ class Story:
 
     @property
     def app(self) -> GithubApp:
-        return GithubApp(
-            app_id=str(self.github.app_id),
-            private_key=self.github.private_key_pem,
-            api_url=self.github.url,
-            seconds_between_writes=0,
-        )
+        return app_of(self.github)
 
     def web(self) -> Web:
         return Web(

@@ -15,6 +15,7 @@ import httpx
 
 from app.cli.demo import free_port
 from tests.doubles.github.server import GithubServer
+from tests.support.github.app import api_version
 
 ROOT = Path(__file__).resolve().parents[2]
 TOKEN = "operators-token"
@@ -42,6 +43,7 @@ class Service:
             "PATCHWRIGHT_STATE_DIR": str(folder / "state"),
             "PATCHWRIGHT_PORT": str(self.port),
             "PATCHWRIGHT_GITHUB_API_URL": github.url,
+            "PATCHWRIGHT_GITHUB_API_VERSION": api_version(),
             "PATCHWRIGHT_GITHUB_WEB_URL": github.git_url,
             "PATCHWRIGHT_GITHUB_APP_ID": str(github.app_id),
             "PATCHWRIGHT_ONBOARDING": "false",

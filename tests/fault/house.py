@@ -28,6 +28,7 @@ from tests.doubles.seeded_policy import FILES, TITLE
 from tests.fault.database import Database, database
 from tests.fault.link import Link
 from tests.fault.parts import ROOT, Part
+from tests.support.github.app import api_version
 from tests.support.postgresql import programs
 
 LABEL = "patchwright"
@@ -238,6 +239,7 @@ def _environment(
     settings = {
         "PORT": str(port),
         "GITHUB_API_URL": github.url,
+        "GITHUB_API_VERSION": api_version(),
         "GITHUB_WEB_URL": github.git_url,
         "GITHUB_APP_ID": str(github.app_id),
         "ONBOARDING": "false",

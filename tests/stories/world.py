@@ -56,6 +56,7 @@ from app.storage.kept_comments import KeptComments
 from app.storage.records import Run
 from app.storage.store import SqlStore
 from tests.doubles.github.client import GithubWorld, Person
+from tests.doubles.github.description.versions import NEWEST
 from tests.doubles.github.server import GithubServer
 from tests.doubles.github.state import Delivery, Issue, Json
 from tests.stories.crashes import Crashes, WorkerDied
@@ -307,7 +308,7 @@ class StoryWorld:
     def services(self) -> Services:
         """What a worker that was just started has."""
         config = RepoConfig(approval=self.approval, pull_request=PullRequests(**self.pull_request))
-        app, crashes = app_of(self.server), self.crashes
+        app, crashes = app_of(self.server, NEWEST), self.crashes
         forge_at = partial(GithubForge, app, written=KeptComments(self.store.database))
 
         async def read_config(forge: Forge) -> Any:

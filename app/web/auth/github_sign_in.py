@@ -25,7 +25,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi import Query as QueryParameter
 from fastapi.responses import HTMLResponse, RedirectResponse
 
-from app.github.transport import API_VERSION
+from app.github.transport import version_header
 from app.settings.schema import Settings
 from app.web.auth import operator_token
 from app.web.auth.ended_sessions import end_session
@@ -246,7 +246,10 @@ async def fetch_github_account(settings: Settings, code: str) -> Account:
                 raise HTTPException(403, "GitHub did not accept the sign-in. Start again.")
             user = await client.get(
                 f"{settings.github_api_url}/user",
-                headers={"Authorization": f"Bearer {token}", **API_VERSION},
+                headers={
+                    "Authorization": f"Bearer {token}",
+                    **version_header(settings.github_api_version),
+                },
             )
             said = user.raise_for_status().json()
             login, account_id = str(said.get("login", "")), said.get("id", 0)

@@ -18,7 +18,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from app.github.transport import API_VERSION
+from app.github.transport import version_header
 from app.github.webhooks import EVENTS
 from app.settings import credentials
 from app.settings.credentials import AppIdentity, CredentialsError
@@ -155,7 +155,10 @@ async def exchange(settings: Settings, code: str) -> AppIdentity:
 
 async def _convert(settings: Settings, code: str) -> _Conversion:
     url = f"{settings.github_api_url}/app-manifests/{code}/conversions"
-    headers = {"Accept": "application/vnd.github+json", **API_VERSION}
+    headers = {
+        "Accept": "application/vnd.github+json",
+        **version_header(settings.github_api_version),
+    }
     try:
         # The proxy comes from the environment, as for every other call.
         async with httpx.AsyncClient(

@@ -13,6 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from tests.doubles.github import graphql
 from tests.doubles.github.auth import check, identify
 from tests.doubles.github.description.unvalidated import Validator
+from tests.doubles.github.description.versions import OLDEST, VERSIONS, answered
 from tests.doubles.github.faults import Fault
 from tests.doubles.github.moves import placed
 from tests.doubles.github.operations import app, checks, issues, labels, pulls, repos, reviews
@@ -50,8 +51,6 @@ OPERATIONS: tuple[Operation, ...] = tuple(
 
 
 GRAPHQL = "/graphql"
-VERSIONS = ("2022-11-28", "2026-03-10")
-"""https://docs.github.com/rest/about-the-rest-api/api-versions#supported-api-versions"""
 
 
 def find(method: str, path: str) -> tuple[Operation, dict[str, str]] | None:
@@ -102,7 +101,7 @@ class Api:
         if found is None:
             self._validator.unknown(request.method, path)
             return self._respond(request, not_found().answer(), actor)
-        answer = self._answer(request, found, actor, raw)
+        answer = self._answer(request, found, actor, raw, version or OLDEST)
         if fault is not None and fault.kind == "after":
             answer = _broken(fault)
         if fault is not None and fault.kind == "lost":
@@ -129,7 +128,12 @@ class Api:
         return actor.kind != "installation" or limit.spend(self._world.now())
 
     def _answer(
-        self, request: Request, found: tuple[Operation, dict[str, str]], actor: Actor, raw: bytes
+        self,
+        request: Request,
+        found: tuple[Operation, dict[str, str]],
+        actor: Actor,
+        raw: bytes,
+        version: str,
     ) -> Answer:
         operation, quoted = found
         values = {name: unquote(value) for name, value in quoted.items()}
@@ -138,14 +142,16 @@ class Api:
             body = json.loads(raw) if raw.strip() else {}
         except ValueError:
             return GithubError(400, "Problems parsing JSON").answer()
-        self._validator.request(operation.method, operation.template, query, body)
+        place = version, operation.method, operation.template
+        self._validator.request(*place, query, body)
         try:
             answer = self._run(operation, actor, values, query, body, request)
         except GithubError as error:
             answer = error.answer()
         except KeyError as error:
             answer = GithubError(422, f"Invalid request.\n\n{error} wasn't supplied.").answer()
-        self._validator.answer(operation.method, operation.template, answer)
+        answer = Answer(answer.status, answered(answer.body, version), answer.headers, answer.media)
+        self._validator.answer(*place, answer)
         if operation.method != "GET" and answer.status < 300:
             self._record(operation, actor, values, body, answer)
         return answer

@@ -6,6 +6,7 @@ import json
 import time
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 
@@ -32,7 +33,7 @@ class Deliverer:
         if repo is not None:
             if installation is None or installation.suspended_at is not None:
                 return
-            payload = payload | {"repository": basic.repository(world, repo)}
+            payload = _as_hook(payload | {"repository": basic.repository(world, repo)})
             if repo.owner.kind == "Organization":
                 payload["organization"] = organization(world, repo.owner)
             ids = {
@@ -173,3 +174,15 @@ def organization(world: World, who: User) -> Json:
         "avatar_url": f"{world.urls.web}/avatars/u/{who.id}",
         "description": None,
     }
+
+
+def _as_hook(node: Any) -> Any:
+    """Repositories in webhooks have their custom properties, those in most answers have not."""
+    if isinstance(node, list):
+        return [_as_hook(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    made = {key: _as_hook(value) for key, value in node.items()}
+    return (
+        made | {"custom_properties": {}} if {"full_name", "default_branch"} <= made.keys() else made
+    )

@@ -10,6 +10,7 @@ from github.GithubException import GithubException, RateLimitExceededException
 
 from tests.doubles.github.client import GithubWorld, WorldRefused
 from tests.doubles.github.description.validation import OfficialValidation
+from tests.doubles.github.description.versions import OLDEST
 from tests.doubles.github.fixtures import require_description
 from tests.doubles.github.operations.operation import Answer
 from tests.doubles.github.server import GithubServer, Options
@@ -127,9 +128,9 @@ def test_wrong_answers_and_webhooks_are_violations_and_nulls_are_not() -> None:
     require_description()
     template = "/repos/{owner}/{repo}/issues/comments/{comment_id}"
     validation = OfficialValidation()
-    validation.answer("GET", template, Answer(200, {"id": "seven"}))
-    validation.answer("GET", template, Answer(202, {}))
-    validation.answer("GET", template, Answer(503, {"message": 5}))
+    validation.answer(OLDEST, "GET", template, Answer(200, {"id": "seven"}))
+    validation.answer(OLDEST, "GET", template, Answer(202, {}))
+    validation.answer(OLDEST, "GET", template, Answer(503, {"message": 5}))
     validation.event("issues", {"action": "labeled"})
     validation.event("issues", {"action": "sneezed"})
     told = "\n".join(validation.violations)
@@ -139,7 +140,7 @@ def test_wrong_answers_and_webhooks_are_violations_and_nulls_are_not() -> None:
     assert "webhook issues$labeled: body: 'issue' is a required property" in told
     assert "webhook issues$sneezed: GitHub has no such event" in told
     validation.violations.clear()
-    validation.answer("GET", template, Answer(200, {"id": "seven"}))
+    validation.answer(OLDEST, "GET", template, Answer(200, {"id": "seven"}))
     assert validation.violations, "only what fits is remembered"
 
 

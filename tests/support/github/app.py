@@ -1,5 +1,6 @@
 """The App under test, as it reaches the stand-in GitHub; fixtures to import into test modules."""
 
+import os
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 from app.github.app import GithubApp
 from app.github.client import GithubForge
 from tests.doubles.github.client import GithubWorld
+from tests.doubles.github.description.versions import OLDEST
 from tests.doubles.github.server import GithubServer
 
 REPO = "acme/shop"
@@ -42,12 +44,18 @@ def git(folder: Path, *arguments: str, stdin: str = "") -> str:
     return done.stdout.strip()
 
 
-def app_of(server: GithubServer) -> GithubApp:
+def api_version(usual: str = OLDEST) -> str:
+    """The version of the API that a test speaks; `make check-api-versions` says which."""
+    return os.environ.get("PATCHWRIGHT_CHECK_API_VERSION") or usual
+
+
+def app_of(server: GithubServer, version: str = OLDEST) -> GithubApp:
     """The App's identity at this stand-in, without waits between calls."""
     return GithubApp(
         app_id=str(server.app_id),
         private_key=server.private_key_pem,
         api_url=server.url,
+        api_version=api_version(version),
         seconds_between_writes=0,
     )
 

@@ -23,6 +23,9 @@ from tests.doubles.sglang.serving import free_port
 
 PRISM = "@stoplight/prism-cli@5.14.2"
 START_S = 120.0
+_NAMED = "/repos/{owner}/{repo}"
+_BY_ID = "/repositories/{id}"
+_NAME_PARAMETERS = ("#/components/parameters/owner", "#/components/parameters/repo")
 _RECEIVED = re.compile(r"\[HTTP SERVER\] (\w+) (\S+) .*Request received")
 _COMPLAINT = re.compile(r"((?:Violation: |Request terminated with error).*)")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -96,6 +99,9 @@ def _part_of(whole: Json) -> Json:
             part[method] = _as_github_means(described[method])
             if "parameters" in described:
                 part["parameters"] = described["parameters"]
+            if operation.template.startswith(_NAMED):
+                at = _BY_ID + operation.template.removeprefix(_NAMED)
+                paths.setdefault(at, {})[method] = _by_id(part[method])
     components: Json = {}
     todo: list[Any] = [paths]
     while todo:
@@ -107,6 +113,16 @@ def _part_of(whole: Json) -> Json:
                 todo.append(kept[name])
     kept_as_they_are = {key: whole[key] for key in ("openapi", "info")}
     return kept_as_they_are | {"paths": paths, "components": components}
+
+
+def _by_id(operation: Json) -> Json:
+    """The operation on a repository that is named by its id.
+
+    GitHub leads from a renamed repository's old name to such a path, and describes it no further.
+    """
+    others = [p for p in operation.get("parameters", ()) if p.get("$ref") not in _NAME_PARAMETERS]
+    number = {"name": "id", "in": "path", "required": True, "schema": {"type": "integer"}}
+    return operation | {"parameters": [number, *others]}
 
 
 def _as_github_means(node: Any) -> Any:

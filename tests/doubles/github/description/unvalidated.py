@@ -9,10 +9,10 @@ from tests.doubles.github.state import Json
 class Validator(Protocol):
     """Holds traffic against GitHub's own description and collects what does not fit."""
 
-    def request(self, method: str, template: str, query: Json, body: Any) -> None:
+    def request(self, version: str, method: str, template: str, query: Json, body: Any) -> None:
         """Check a request."""
 
-    def answer(self, method: str, template: str, answer: Answer) -> None:
+    def answer(self, version: str, method: str, template: str, answer: Answer) -> None:
         """Check an answer."""
 
     def unknown(self, method: str, path: str) -> None:
@@ -31,10 +31,10 @@ class NoValidation:
     def __init__(self) -> None:
         self.violations: list[str] = []
 
-    def request(self, method: str, template: str, query: Json, body: Any) -> None:
+    def request(self, version: str, method: str, template: str, query: Json, body: Any) -> None:
         """Nothing is checked."""
 
-    def answer(self, method: str, template: str, answer: Answer) -> None:
+    def answer(self, version: str, method: str, template: str, answer: Answer) -> None:
         """Nothing is checked."""
 
     def unknown(self, method: str, path: str) -> None:

@@ -14,6 +14,7 @@ from referencing.jsonschema import DRAFT7, DRAFT202012
 
 from tests.doubles.github.description.fetch import kept_file
 from tests.doubles.github.description.unvalidated import NoValidation
+from tests.doubles.github.description.versions import described
 from tests.doubles.github.operations.operation import Answer
 from tests.doubles.github.state import Json
 
@@ -37,29 +38,38 @@ def _any(validator: Any, schemas: list[Any], value: Any, schema: Json) -> Iterat
 
 
 _OWN_REF = jsonschema.Draft7Validator.VALIDATORS["$ref"]
-_valid: set[bytes] = set()
-"""Hashes of objects, each with the schema that it is known to fit. A payload has the same
-repository and the same people many times over, and the next one again."""
 
 
-def _ref(validator: Any, reference: str, value: Any, schema: Json) -> Iterator[Any]:
-    """As the library's own keyword, but each object is held against a schema only once."""
-    known = b""
-    if isinstance(value, dict):
-        text = json.dumps(value, sort_keys=True)
-        known = hashlib.sha256(f"{reference} {text}".encode()).digest()
-        if known in _valid:
-            return
-    errors = list(_OWN_REF(validator, reference, value, schema) or ())
-    if known and not errors:
-        _valid.add(known)
-    yield from errors
+def _remembering() -> Any:
+    """As the library's own `$ref`, but each object is held against a schema only once.
+
+    A payload has the same repository and the same people many times over, and the next one again.
+    """
+    valid: set[bytes] = set()
+
+    def _ref(validator: Any, reference: str, value: Any, schema: Json) -> Iterator[Any]:
+        known = b""
+        if isinstance(value, dict):
+            text = json.dumps(value, sort_keys=True)
+            known = hashlib.sha256(f"{reference} {text}".encode()).digest()
+            if known in valid:
+                return
+        errors = list(_OWN_REF(validator, reference, value, schema) or ())
+        if known and not errors:
+            valid.add(known)
+        yield from errors
+
+    return _ref
 
 
-_Validator = jsonschema.validators.extend(
-    OAS30Validator, {"enum": _enum, "oneOf": _any, "anyOf": _any, "$ref": _ref}
-)
-_HookValidator = jsonschema.validators.extend(jsonschema.Draft7Validator, {"$ref": _ref})
+@cache
+def _validator_of(version: str) -> Any:
+    """The validator for one version of the description: its references are the version's own."""
+    own = {"enum": _enum, "oneOf": _any, "anyOf": _any, "$ref": _remembering()}
+    return jsonschema.validators.extend(OAS30Validator, own)
+
+
+_HookValidator = jsonschema.validators.extend(jsonschema.Draft7Validator, {"$ref": _remembering()})
 
 
 class OfficialValidation(NoValidation):
@@ -67,57 +77,62 @@ class OfficialValidation(NoValidation):
 
     def __init__(self) -> None:
         super().__init__()
-        self._description = load_description()
-        self._cache: dict[str, Any] = {}
+        load_description()
+        self._cache: dict[tuple[str, str], Any] = {}
         # Looked up now, so that a missing file is told at the start and not by a webhook.
         event_validator("ping$event")
 
-    def _operation(self, method: str, template: str) -> Json | None:
-        found: Json | None = self._description["paths"].get(template, {}).get(method.lower())
+    def _operation(self, version: str, method: str, template: str) -> Json | None:
+        description = description_of(version)
+        found: Json | None = description["paths"].get(template, {}).get(method.lower())
         if found is None:
             self.violations.append(f"{method} {template}: not in GitHub's description")
         return found
 
-    def _validator(self, key: str, schema: Json) -> Any:
-        if key not in self._cache:
+    def _validator(self, version: str, key: str, schema: Json) -> Any:
+        if (version, key) not in self._cache:
             # References inside an operation are relative to the whole description.
-            absolute = _absolute(schema)
-            self._cache[key] = _Validator(absolute, registry=_registry())
-        return self._cache[key]
+            absolute = _absolute(schema, f"{_ROOT}:{version}")
+            self._cache[version, key] = _validator_of(version)(
+                absolute, registry=_registry(version)
+            )
+        return self._cache[version, key]
 
-    def _check(self, what: str, key: str, schema: Json, value: Any) -> None:
-        validator = self._validator(key, schema)
+    def _check(self, version: str, what: str, key: str, schema: Json, value: Any) -> None:
+        validator = self._validator(version, key, schema)
         for error, _ in zip(validator.iter_errors(value), range(_MAX_NOTED), strict=False):
             self.violations.append(f"{what}: {_told(error)}")
 
-    def request(self, method: str, template: str, query: Json, body: Any) -> None:
+    def request(self, version: str, method: str, template: str, query: Json, body: Any) -> None:
         """Query parameters by name and schema, and the body by its schema."""
-        operation = self._operation(method, template)
+        operation = self._operation(version, method, template)
         if operation is None:
             return
+        description = description_of(version)
         what = f"request {method} {template}"
-        parameters = [_follow(self._description, item) for item in operation.get("parameters", [])]
+        parameters = [_follow(description, item) for item in operation.get("parameters", [])]
         known = {item["name"]: item["schema"] for item in parameters if item["in"] == "query"}
         for name, text in query.items():
             if name not in known:
                 self.violations.append(f"{what}: GitHub knows no query parameter {name!r}")
                 continue
-            schema = _follow(self._description, known[name])
-            self._check(f"{what} ?{name}", f"{what}?{name}", schema, _typed(schema, text))
+            schema = _follow(description, known[name])
+            self._check(version, f"{what} ?{name}", f"{what}?{name}", schema, _typed(schema, text))
         if isinstance(body, list) and template.endswith("/labels"):
             # Allowed by the prose of the description, and by GitHub, but not by the schema.
             body = {"labels": body}
         declared = operation.get("requestBody")
         if declared and (body or declared.get("required")):
-            content = _follow(self._description, declared)["content"]
+            content = _follow(description, declared)["content"]
             if "application/json" in content:
-                self._check(what, what, content["application/json"]["schema"], body)
+                self._check(version, what, what, content["application/json"]["schema"], body)
 
-    def answer(self, method: str, template: str, answer: Answer) -> None:
+    def answer(self, version: str, method: str, template: str, answer: Answer) -> None:
         """Status and body; an error that GitHub does not list must still have GitHub's form."""
-        operation = self._operation(method, template)
+        operation = self._operation(version, method, template)
         if operation is None:
             return
+        description = description_of(version)
         what = f"answer {answer.status} to {method} {template}"
         declared = operation["responses"].get(str(answer.status))
         if declared is None:
@@ -125,11 +140,11 @@ class OfficialValidation(NoValidation):
                 self.violations.append(f"{what}: GitHub lists no such status")
                 return
             error = {"$ref": "#/components/schemas/basic-error"}
-            self._check(what, "basic-error", error, answer.body)
+            self._check(version, what, "basic-error", error, answer.body)
             return
-        content = _follow(self._description, declared).get("content", {})
+        content = _follow(description, declared).get("content", {})
         if "application/json" in content and not isinstance(answer.body, str):
-            self._check(what, what, content["application/json"]["schema"], answer.body)
+            self._check(version, what, what, content["application/json"]["schema"], answer.body)
 
     def event(self, name: str, payload: Json) -> None:
         """A webhook's payload by the schema of its event and action."""
@@ -151,9 +166,16 @@ def load_description() -> Json:
 
 
 @cache
-def _registry() -> Registry[Any]:
-    resource = Resource.from_contents(load_description(), default_specification=DRAFT202012)
-    registry: Registry[Any] = Registry().with_resource(_ROOT, resource)
+def description_of(version: str) -> Json:
+    """GitHub's description of that version of its API; raises DescriptionMissing."""
+    return described(load_description(), version)
+
+
+@cache
+def _registry(version: str) -> Registry[Any]:
+    contents = description_of(version)
+    resource = Resource.from_contents(contents, default_specification=DRAFT202012)
+    registry: Registry[Any] = Registry().with_resource(f"{_ROOT}:{version}", resource)
     return registry
 
 
@@ -183,14 +205,16 @@ def event_validator(key: str) -> Any:
     return _HookValidator(reference, registry=_webhook_registry())
 
 
-def _absolute(node: Any) -> Any:
+def _absolute(node: Any, root: str) -> Any:
     if isinstance(node, dict):
         return {
-            key: f"{_ROOT}{value}" if key == "$ref" and isinstance(value, str) else _absolute(value)
+            key: f"{root}{value}"
+            if key == "$ref" and isinstance(value, str)
+            else _absolute(value, root)
             for key, value in node.items()
         }
     if isinstance(node, list):
-        return [_absolute(item) for item in node]
+        return [_absolute(item, root) for item in node]
     return node
 
 

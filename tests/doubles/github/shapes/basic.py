@@ -116,7 +116,7 @@ def repo_page(world: World, repo: Repo) -> str:
 
 
 def repository(world: World, repo: Repo) -> Json:
-    """A repository as webhooks and pull requests carry it."""
+    """A repository as most answers carry it."""
     api, page = repo_url(world, repo), repo_page(world, repo)
     host = world.urls.web.partition("://")[2]
     open_issues = sum(issue.state == "open" for issue in repo.issues.values())
@@ -162,13 +162,17 @@ def repository(world: World, repo: Repo) -> Json:
         "open_issues": open_issues,
         "watchers": 0,
         "default_branch": repo.default_branch,
-        "custom_properties": {},
     }
 
 
 def repository_full(world: World, repo: Repo, permissions: Json) -> Json:
     """The answer of ``GET /repos/{owner}/{repo}``."""
-    extra = {"has_discussions": False, "network_count": 0, "subscribers_count": 0}
+    extra = {
+        "custom_properties": {},
+        "has_discussions": False,
+        "network_count": 0,
+        "subscribers_count": 0,
+    }
     return repository(world, repo) | extra | {"permissions": permissions}
 
 

@@ -194,11 +194,12 @@ async def test_a_call_that_names_no_version_is_told_and_a_wrong_version_refused(
 ) -> None:
     await forge.repository()
     assert github_server.violations == []
-    monkeypatch.setattr(transport, "API_VERSION", {})
+    monkeypatch.setattr(transport, "version_header", lambda _: {})
     await forge.permission("root")
     assert any("X-GitHub-Api-Version" in said for said in github_server.violations)
     github_server.violations.clear()
-    monkeypatch.setattr(transport, "API_VERSION", {"X-GitHub-Api-Version": "2021-01-01"})
+    monkeypatch.undo()
+    monkeypatch.setattr(transport._Checked, "api_version", "2021-01-01")
     with pytest.raises(ForgeError, match="2021-01-01"):
         await forge.permission("root")
 
