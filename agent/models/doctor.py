@@ -248,6 +248,9 @@ class _ServerCheck:
         return answer
 
     def _unreachable(self, fault: Fault) -> Finding:
+        if "--tool-call-parser" in fault.reason:
+            fix = f"Start the server with {self._profile.flags.tool_calls}."
+            return Finding(name="answers", ok=False, detail=fault.reason, fix=fix)
         fix = {
             "refused": "Check the API key, the model's name and the address.",
             "too_long": f"The server's window is far too small: set {self._profile.flags.window}.",
@@ -322,7 +325,7 @@ class _ServerCheck:
         chosen = chosen_model(served, self._model)
         findings = [*self._kind(served), *self._name(served)]
         window = chosen.window if chosen else None
-        if window is None and self._profile.server in ("sglang", "vllm", "ktransformers"):
+        if window is None and self._profile.server in ("sglang", "ktransformers"):
             window = await self._refused_window()
         return [*findings, self._window(window)]
 

@@ -191,7 +191,10 @@ def _on_ktransformers(profile: Profile, name: str) -> Profile:
 
 
 def _on_nim(profile: Profile, name: str, model: str) -> Profile:
-    return profile.model_copy(update={"name": name, "model": model, "server": "nim", **_PLAIN})
+    # NIM LLM 2 is vLLM, some images SGLang (docs.nvidia.com/nim/large-language-models).
+    fields = ("reasoning", "reasoning_content")
+    changed = {"name": name, "model": model, "server": "nim", "reasoning_fields": fields}
+    return profile.model_copy(update={**changed, **_PLAIN})
 
 
 def _at_moonshot(profile: Profile, name: str, model: str, **body: Any) -> Profile:
@@ -252,6 +255,11 @@ PROFILES: Mapping[str, Profile] = {
 
 _SERVERS: Mapping[str, Server] = {"sglang": "sglang", "vllm": "vllm", "llamacpp": "llama-cpp"}
 """What a server calls itself (`owned_by` in its list of models) → its kind."""
+_WITHIN: Mapping[Server, tuple[Server, ...]] = {
+    "ktransformers": ("sglang",),
+    "nim": ("vllm", "sglang"),
+}
+"""Kinds that call themselves by the name of the server that is in them."""
 _FAMILY = re.compile(r"k2[._-]?thinking|k2[._]5|k2[._]6|k2[._]7|\bk3(?![\d._])", re.IGNORECASE)
 
 
@@ -268,7 +276,7 @@ def fitting_profile(owner: str, model: str, profile: Profile) -> str:
     """
     kind, seen = _SERVERS.get(owner, ""), family(model)
     wanted = profile.server
-    if not kind or not wanted or (wanted == "ktransformers" and kind == "sglang"):
+    if kind in _WITHIN.get(wanted, ()) or not kind or not wanted:
         kind = wanted
     own = family(profile.model)
     if not own or not seen:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
 import uvicorn
 
@@ -11,7 +12,7 @@ from tests.doubles.sglang.chaos import KINDS, PASSING, Chaos
 from tests.doubles.sglang.latency import HARDWARE, Latency
 from tests.doubles.sglang.prompts import TEMPLATES
 from tests.doubles.sglang.seeded import seeded
-from tests.doubles.sglang.server import Flags, StandIn
+from tests.doubles.sglang.server import Flags, Server, StandIn
 from tests.doubles.sglang.turns import load
 
 
@@ -28,6 +29,7 @@ def main() -> None:
     parser.add_argument("--model", default=Flags.model)
     parser.add_argument("--template", choices=sorted(TEMPLATES), default=Flags.template)
     parser.add_argument("--parsers", choices=("kimi_k2", "kimi_k3"), default="")
+    parser.add_argument("--server", choices=get_args(Server), default=Flags.server)
     parser.add_argument("--llama-cpp", action="store_true", help="list and refuse as llama.cpp")
     parser.add_argument("--no-tool-call-parser", action="store_true")
     parser.add_argument("--no-reasoning-parser", action="store_true")
@@ -51,6 +53,7 @@ def main() -> None:
         model=given.model,
         template=given.template,
         parsers=given.parsers,
+        server=given.server,
         llama_cpp=given.llama_cpp,
     )
     if given.seeded:

@@ -32,6 +32,9 @@ class Parsing:
         calls: Markup,
         reasoning: Markup,
         functions: Sequence[Mapping[str, Any]],
+        *,
+        only_named: bool = False,
+        ends_at_calls: bool = True,
     ) -> None:
         # Every answer begins inside the thinking.
         thinking: Mapping[Markup, type[k2.ReasoningStream] | type[k3.ReasoningStream]] = {
@@ -39,9 +42,12 @@ class Parsing:
             "kimi_k3": k3.ReasoningStream,
         }
         self.thinking = thinking[reasoning](inside=True) if reasoning else None
+        if isinstance(self.thinking, k2.ReasoningStream):
+            self.thinking.ends_at_calls = ends_at_calls
         self._calls: k2.CallStream | k3.CallStream | None = None
         if calls and functions:
-            self._calls = k2.CallStream(functions) if calls == "kimi_k2" else k3.CallStream()
+            known = k2.CallStream(functions, only_named)
+            self._calls = known if calls == "kimi_k2" else k3.CallStream()
 
     @property
     def has_calls(self) -> bool:

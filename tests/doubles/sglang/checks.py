@@ -12,6 +12,27 @@ NO_IMAGES = (
 )
 """srt/managers/tokenizer_manager.py"""
 
+VLLM_NO_IMAGES = "At most 0 image(s) may be provided in one prompt."
+"""vllm/multimodal/processing/context.py"""
+VLLM_NO_TOOLS = (
+    '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set'
+)
+"""vllm/renderers/online_renderer.py"""
+
+
+def vllm_length_error(prompt_tokens: int, window: int) -> str | None:
+    """vLLM's answer to a prompt that is too long (vllm/renderers/params.py); None if it fits.
+
+    What is asked for beyond the window is no error there: the answer ends when it is full.
+    """
+    if prompt_tokens <= window:
+        return None
+    return (
+        f"This model's maximum context length is {window} tokens. However, your prompt contains "
+        f"{prompt_tokens} input tokens, which exceeds this limit even without any output tokens. "
+        "Please reduce the length of the input prompt."
+    )
+
 
 def conversation_error(messages: Sequence[Mapping[str, Any]]) -> str | None:
     """Why a conversation is refused; None if it is sound."""

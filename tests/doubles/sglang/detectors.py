@@ -44,11 +44,16 @@ class CallPiece:
     arguments: str
 
 
-def tool_name(raw_id: str, arguments: str, tools: Tools) -> str | None:
-    """The tool that an id stands for, or None: the call is dropped."""
+def tool_name(raw_id: str, arguments: str, tools: Tools, *, only_named: bool = False) -> str | None:
+    """The tool that an id stands for, or None: the call is dropped.
+
+    `only_named`: as vLLM's parser and the older one of sglang-kt, which infer no names.
+    """
     named = _NAMED.match(raw_id)
     if named:
         return named.group(1)
+    if only_named:
+        return None
     return _inferred(arguments, tools) if not raw_id or _COUNTER.match(raw_id) else None
 
 
@@ -70,14 +75,16 @@ def _inferred(arguments: str, tools: Tools) -> str | None:
     return best
 
 
-def parse_calls(text: str, tools: Tools) -> tuple[str, list[CallPiece]]:
+def parse_calls(
+    text: str, tools: Tools, *, only_named: bool = False
+) -> tuple[str, list[CallPiece]]:
     """Content and calls of a whole answer (the path without streaming)."""
     if not tools or SECTION_BEGIN not in text:
         return text, []
     calls: list[CallPiece] = []
     for raw_id, arguments in _WHOLE_CALL.findall(text):
         # Without streaming an empty id cannot match, so only counters are inferred.
-        name = tool_name(raw_id, arguments, tools)
+        name = tool_name(raw_id, arguments, tools, only_named=only_named)
         if name is not None:
             calls.append(CallPiece(len(calls), name, arguments))
     return text[: text.find(SECTION_BEGIN)], calls
@@ -88,6 +95,7 @@ class CallStream:
     """The streaming detector of tool calls."""
 
     tools: Tools
+    only_named: bool = False
     _buffer: str = ""
     _index: int = 0
     _name: str | None = None
@@ -137,7 +145,7 @@ class CallStream:
         opening = self._name is None
         if opening:
             raw_id = self._buffer[len(CALL_BEGIN) : argument].strip()
-            self._name = tool_name(raw_id, arguments, self.tools)
+            self._name = tool_name(raw_id, arguments, self.tools, only_named=self.only_named)
             if self._name is None:
                 if end == -1:
                     return False
@@ -170,6 +178,8 @@ class ReasoningStream:
 
     inside: bool = False
     """Whether the answer counts as thinking from its first token."""
+    ends_at_calls: bool = True
+    """Whether a call ends the thinking. Not in sglang-kt, whose `kimi_k2` is Qwen3's parser."""
     _buffer: str = ""
     _opened: bool = False
 
@@ -192,7 +202,7 @@ class ReasoningStream:
         if THINK_END in current:
             reasoning, _, rest = current.partition(THINK_END)
             return self._leave(reasoning, rest)
-        if SECTION_BEGIN in current:
+        if self.ends_at_calls and SECTION_BEGIN in current:
             at = current.find(SECTION_BEGIN)
             return self._leave(current[:at], current[at:])
         tokens = [THINK_END, SECTION_BEGIN, *([] if self._opened else [THINK_BEGIN])]

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -29,6 +29,10 @@ from tests.doubles.sglang.prompts import (
 )
 from tests.doubles.sglang.turns import Policy, Say
 
+Server = Literal["sglang", "vllm", "ktransformers", "nim"]
+"""What is stood in for: SGLang 0.5.23, vLLM 0.33, sglang-kt 0.7.2, and NIM, which is vLLM with
+addresses of its own (docs.nvidia.com/nim/large-language-models, API reference)."""
+
 
 @dataclass(frozen=True)
 class Flags:
@@ -50,6 +54,7 @@ class Flags:
     """The list of models has no window, as a router's."""
     drops_thinking: bool = False
     """Something before the server takes earlier thinking out of requests."""
+    server: Server = "sglang"
     llama_cpp: bool = False
     """List the model and refuse long prompts as llama.cpp's server does."""
 
@@ -57,6 +62,11 @@ class Flags:
     def rendered_with(self) -> Template:
         """The chat template."""
         return TEMPLATES[self.template]
+
+    @property
+    def is_vllm(self) -> bool:
+        """Whether vLLM answers."""
+        return self.server in ("vllm", "nim")
 
     @property
     def sees_nothing(self) -> bool:
@@ -133,7 +143,8 @@ class StandIn:
         self._piece = piece
         self._cache = PrefixCache()
         self._told: set[str] = set()
-        health = [Route(path, self._health) for path in ("/health", "/health_generate", "/ready")]
+        paths = ("/health", "/health_generate", "/ready", "/v1/health/live", "/v1/health/ready")
+        health = [Route(path, self._health) for path in paths]
         self.app = Starlette(
             routes=[
                 *health,
@@ -174,7 +185,7 @@ class StandIn:
             "id": self.flags.model,
             "object": "model",
             "created": wire.CREATED,
-            "owned_by": "sglang",
+            "owned_by": "vllm" if self.flags.is_vllm else "sglang",
             "root": self.flags.model,
             "parent": None,
             "max_model_len": self.flags.context_length,
@@ -210,9 +221,7 @@ class StandIn:
         self.seen.connections.add(request.client.port if request.client else 0)
         self.seen.keys[key] = self.seen.keys.get(key, 0) + 1
         self.seen.bodies = [*self.seen.bodies[-9:], body]
-        refused = checks.conversation_error(body.get("messages") or [])
-        if self.flags.sees_nothing and has_images(body.get("messages") or []):
-            refused = checks.NO_IMAGES
+        refused = self._refusal(body)
         if refused:
             return self._refuse(refused)
         say = self._policy(body)
@@ -220,7 +229,7 @@ class StandIn:
         if fault:
             self.seen.faults[fault] = self.seen.faults.get(fault, 0) + 1
         if fault in ("429", "500", "503"):
-            return _unwell(int(fault))
+            return _unwell(int(fault), vllm=self.flags.is_vllm)
         if self.flags.drops_thinking:
             body["messages"] = [
                 {k: v for k, v in m.items() if not k.startswith("reasoning")}
@@ -237,6 +246,9 @@ class StandIn:
                 return JSONResponse(too_long, 400)
             max_tokens = min(max_tokens, window - tokens(prompt))
         refused = checks.length_error(tokens(prompt), max_tokens, window)
+        if self.flags.is_vllm:
+            refused = checks.vllm_length_error(tokens(prompt), window)
+            max_tokens = min(max_tokens, window - tokens(prompt))
         if refused:
             return self._refuse(refused)
         job = self._job(body, prompt, max_tokens, say, fault)
@@ -244,9 +256,19 @@ class StandIn:
             return await self._plain(job)
         return StreamingResponse(self._watched(job), media_type="text/event-stream")
 
+    def _refusal(self, body: Mapping[str, Any]) -> str | None:
+        """Why a request is refused, whatever its length."""
+        messages = body.get("messages") or []
+        blind = self.flags.sees_nothing and has_images(messages)
+        if self.flags.is_vllm:
+            if body.get("tools") and not self.flags.tool_call_parser:
+                return checks.VLLM_NO_TOOLS
+            return checks.VLLM_NO_IMAGES if blind else None
+        return checks.NO_IMAGES if blind else checks.conversation_error(messages)
+
     def _refuse(self, message: str) -> Response:
         self.seen.refusals.append(message)
-        return JSONResponse(wire.error(message, 400), 400)
+        return JSONResponse(wire.error(message, 400, vllm=self.flags.is_vllm), 400)
 
     def _fault(self, say: Say, body: Mapping[str, Any]) -> str:
         """The turn's own fault, the first time it is asked for; else one by chance."""
@@ -331,14 +353,24 @@ class StandIn:
             yield b": \n\n"
             raise ConnectionResetError("as planned")
         await asyncio.sleep(job.seconds[0] * self._latency.scale)
-        yield wire.sse(wire.text_chunk(job.id, self.flags.model, role="assistant", content=""))
-        parsing = Parsing(job.calls_parser, job.thinking_parser, job.functions)
+        vllm = self.flags.is_vllm
+        begin = wire.text_chunk(job.id, self.flags.model, role="assistant", content="", vllm=vllm)
+        yield wire.sse(begin)
+        only_named = self.flags.server != "sglang"
+        parsing = Parsing(
+            job.calls_parser,
+            job.thinking_parser,
+            job.functions,
+            only_named=only_named,
+            ends_at_calls=self.flags.server != "ktransformers",
+        )
         pieces = cut(job.raw, self._piece, job.id)
         for number, piece in enumerate(pieces):
             if number == len(pieces) // 2:
                 if job.fault == "stream_error":
                     message = "Request waiting timeout reached."
-                    yield wire.sse({"error": wire.error(message, 503, "SERVICE_UNAVAILABLE")})
+                    told = wire.error(message, 503, "SERVICE_UNAVAILABLE", vllm=vllm)
+                    yield wire.sse(told if vllm else {"error": told})
                     yield wire.DONE
                     return
                 await _interrupt(job.fault)
@@ -347,23 +379,26 @@ class StandIn:
             for chunk in self._chunks(job, said):
                 yield wire.sse(chunk)
         finish = "tool_calls" if parsing.has_calls and job.finish == "stop" else job.finish
-        yield wire.sse(wire.text_chunk(job.id, self.flags.model, finish=finish))
+        yield wire.sse(wire.text_chunk(job.id, self.flags.model, finish=finish, vllm=vllm))
         if (job.request.get("stream_options") or {}).get("include_usage"):
             yield wire.sse(wire.usage_chunk(job.id, self.flags.model, job.usage))
         yield wire.DONE
 
     def _chunks(self, job: _Job, said: Said) -> Iterator[dict[str, Any]]:
-        model = self.flags.model
+        model, vllm = self.flags.model, self.flags.is_vllm
         if said.reasoning:
-            yield wire.text_chunk(job.id, model, reasoning=said.reasoning)
+            yield wire.text_chunk(job.id, model, reasoning=said.reasoning, vllm=vllm)
         if said.content:
-            yield wire.text_chunk(job.id, model, content=said.content)
+            yield wire.text_chunk(job.id, model, content=said.content, vllm=vllm)
         for piece in said.calls:
-            call_id = _call_id(job, piece) if piece.name else None
-            yield wire.call_chunk(job.id, model, piece, call_id)
+            call_id = _call_id(job, piece, vllm=vllm) if piece.name else None
+            yield wire.call_chunk(job.id, model, piece, call_id, vllm=vllm)
 
 
-def _call_id(job: _Job, piece: CallPiece) -> str:
+def _call_id(job: _Job, piece: CallPiece, *, vllm: bool = False) -> str:
+    if vllm and job.calls_parser == "kimi_k3":
+        # vllm/renderers/chat_utils: random for all but Kimi K2.
+        return f"chatcmpl-tool-{job.id[-8:]}{piece.index:02x}"
     if job.fault == "foreign_ids":
         return f"call_{job.id[-8:]}{piece.index:02x}"
     number = 0 if job.fault == "duplicate_ids" else job.calls_before + piece.index
@@ -379,11 +414,11 @@ async def _interrupt(fault: str) -> None:
         await asyncio.Event().wait()
 
 
-def _unwell(status: int) -> Response:
+def _unwell(status: int, *, vllm: bool) -> Response:
     if status == 429:
         message, kind, headers = "Rate limit reached.", "RateLimitError", {"Retry-After": "1"}
     elif status == 503:
         message, kind, headers = "The request queue is full.", "SERVICE_UNAVAILABLE", {}
     else:
         message, kind, headers = "Internal server error", "InternalServerError", {}
-    return JSONResponse(wire.error(message, status, kind), status, headers)
+    return JSONResponse(wire.error(message, status, kind, vllm=vllm), status, headers)

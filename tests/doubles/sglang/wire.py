@@ -28,9 +28,16 @@ def text_chunk(
     content: str | None = None,
     reasoning: str | None = None,
     finish: str | None = None,
+    vllm: bool = False,
 ) -> dict[str, Any]:
-    """A chunk of text, of the role or of the finish; `reasoning_content` is always there."""
-    delta: dict[str, Any] = {"reasoning_content": reasoning}
+    """A chunk of text, of the role or of the finish.
+
+    `reasoning_content` is always there; vLLM has `reasoning`, and only where there is some
+    (vllm/entrypoints/generate/base/protocol.py).
+    """
+    delta: dict[str, Any] = {} if vllm else {"reasoning_content": reasoning}
+    if vllm and reasoning is not None:
+        delta["reasoning"] = reasoning
     if role is not None:
         delta["role"] = role
     if content is not None:
@@ -39,7 +46,7 @@ def text_chunk(
 
 
 def call_chunk(
-    request_id: str, model: str, piece: CallPiece, call_id: str | None
+    request_id: str, model: str, piece: CallPiece, call_id: str | None, *, vllm: bool = False
 ) -> dict[str, Any]:
     """A piece of a tool call; id and name come with its first one."""
     call = {
@@ -48,7 +55,9 @@ def call_chunk(
         "type": "function",
         "function": {"name": piece.name, "arguments": piece.arguments},
     }
-    delta = {"role": None, "content": None, "reasoning_content": None, "tool_calls": [call]}
+    delta: dict[str, Any] = {"tool_calls": [call]}
+    if not vllm:
+        delta = {"role": None, "content": None, "reasoning_content": None, **delta}
     return _chunk(request_id, model, delta, None) | {"usage": None}
 
 
@@ -108,6 +117,9 @@ def usage(prompt: int, answer: int, cached: int | None) -> dict[str, Any]:
     }
 
 
-def error(message: str, status: int, kind: str = "BadRequestError") -> dict[str, Any]:
-    """A flat error, as plain answers carry it."""
-    return {"object": "error", "message": message, "type": kind, "param": None, "code": status}
+def error(
+    message: str, status: int, kind: str = "BadRequestError", *, vllm: bool = False
+) -> dict[str, Any]:
+    """An error as plain answers carry it: flat, or nested by vLLM."""
+    told = {"message": message, "type": kind, "param": None, "code": status}
+    return {"error": told} if vllm else {"object": "error", **told}

@@ -13,7 +13,7 @@ from agent.models.http import Timeouts
 from agent.models.profiles import K2_THINKING, PROFILES, Profile
 from tests.doubles.sglang.chaos import Chaos
 from tests.doubles.sglang.prompts import TEMPLATES
-from tests.doubles.sglang.server import Flags, StandIn
+from tests.doubles.sglang.server import Flags, Server, StandIn
 from tests.doubles.sglang.serving import free_port, serving
 from tests.doubles.sglang.turns import Call, Say, scripted
 
@@ -194,3 +194,26 @@ async def test_a_server_that_only_fails_is_one_finding() -> None:
     (finding,) = await examined(chaos=Chaos(share=1.0, kinds=["500"]))
     assert not finding.ok
     assert "Internal server error" in finding.detail
+
+
+async def test_vllm_without_its_tool_flags_is_named() -> None:
+    flags = Flags(server="vllm", tool_call_parser=False)
+    found = faults(await examined(flags, PROFILES["vllm"]))
+    assert "--enable-auto-tool-choice --tool-call-parser kimi_k2" in found["answers"]
+
+
+@pytest.mark.parametrize(
+    ("server", "profile"),
+    [("vllm", "vllm"), ("nim", "k2-thinking-nim"), ("ktransformers", "ktransformers")],
+)
+async def test_other_servers_that_fit_pass_all(server: Server, profile: str) -> None:
+    known = PROFILES[profile]
+    flags = Flags(server=server, model=known.model, context_length=known.window)
+    assert faults(await examined(flags, known)) == {}
+
+
+async def test_another_kind_of_server_is_named() -> None:
+    flags = replace(SERVED["k3"], server="vllm")
+    found = faults(await examined(flags, PROFILES["k3"]))
+    assert "The server says that it is vllm" in found["profile"]
+    assert "Choose the profile k3-vllm" in found["profile"]
