@@ -31,6 +31,7 @@ from sandbox.spec import FLOOD_LABEL, INSTALLATION_LABEL, OUTPUT_LABEL, RUN_LABE
 __all__ = ["DockerEngine", "SandboxSpec"]
 
 T = TypeVar("T")
+_VOLUME_WAITS_S = (0.5, 2.0, 5.0, 0.0)
 _GIVEN = "patchwright-run-"
 """Begins the name of a container that came from a pool."""
 
@@ -211,8 +212,16 @@ class DockerEngine:
     async def _remove_volume(self, name: str, users: Collection[asyncio.Task[None]]) -> None:
         if users:
             await asyncio.wait(users)
-        with suppress(SandboxError):  # in use: it is nobody's, and pruned later
-            await self._call(lambda client: client.volumes.get(name).remove())
+        # An engine that is still busy with the container says that it has the volume.
+        for wait_s in _VOLUME_WAITS_S:
+            try:
+                await self._call(lambda client: client.volumes.get(name).remove())
+            except SandboxGone:
+                return
+            except SandboxError:  # where it stays, it is nobody's, and pruned later
+                await asyncio.sleep(wait_s)
+            else:
+                return
 
     def _remove_later(self, work: Coroutine[Any, Any, None]) -> None:
         removal = asyncio.create_task(work)

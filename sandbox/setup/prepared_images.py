@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -104,8 +104,7 @@ async def prune(
     images = await list_images(engine, installation)
     gone = surplus(images, most_bytes=most_bytes, most_days=most_days, now=now)
     removed = await engine.call(lambda client: [image for image in gone if _remove(client, image)])
-    kept = {image.volume for image in images if image not in removed}
-    await engine.call(lambda client: _remove_volumes(client, installation, kept, now))
+    await engine.call(lambda client: _remove_volumes(client, installation, now))
     return removed
 
 
@@ -168,21 +167,29 @@ def _read(client: docker.DockerClient, image: Any) -> PreparedImage:
 
 
 _JUST_MADE = datetime.timedelta(minutes=10)
-"""A set-up makes its volume before the container that uses it."""
+"""A set-up makes its volume before the container that uses it, and its image after."""
 
 
-def _remove_volumes(
-    client: docker.DockerClient, installation: str, kept: Collection[str], now: datetime.datetime
-) -> None:
-    """Remove an installation's volumes but those of images that are kept, and those in use."""
+def _remove_volumes(client: docker.DockerClient, installation: str, now: datetime.datetime) -> None:
+    """Remove an installation's volumes but those that an image names, and those in use."""
     label = f"{INSTALLATION_LABEL}={installation}"
     for volume in client.volumes.list(filters={"label": [PREPARED_LABEL, label]}):
         made = datetime.datetime.fromisoformat(_FRACTION.sub(r".\1", volume.attrs["CreatedAt"]))
         labels = volume.attrs.get("Labels") or {}
         # An engine takes "label=" for any value of the label.
         is_own = labels.get(INSTALLATION_LABEL) == installation
-        if is_own and volume.name not in kept and made < now - _JUST_MADE:
+        # The time is only that of the last change of its folder: whose it is is asked last.
+        if is_own and made < now - _JUST_MADE and not _is_named(client, volume.name, labels):
             _remove_volume(client, volume.name)
+
+
+def _is_named(client: docker.DockerClient, volume: str, labels: Mapping[str, str]) -> bool:
+    """Whether the image of a volume's recipe is there and has this volume."""
+    try:
+        image = client.images.get(tag_of(labels.get(PREPARED_LABEL, "")))
+    except ImageNotFound:
+        return False
+    return bool(image.labels.get(VOLUME_LABEL) == volume)
 
 
 def _remove_volume(client: docker.DockerClient, name: str) -> None:

@@ -244,6 +244,9 @@ async def test_packages_lie_in_a_volume_that_a_run_cannot_write_to(workshop: Wor
         assert shown.count("Read-only file system") == 2, shown
     volumes = [image.volume for image in await list_images(workshop.engine, workshop.name)]
     assert len(set(volumes)) == 2 and set(volumes) == await workshop.volumes()
+    later = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
+    await prune(workshop.engine, workshop.name, most_bytes=2**40, most_days=1, now=later)
+    assert set(volumes) == await workshop.volumes()
     await prune(workshop.engine, workshop.name, most_bytes=0, most_days=1)
     assert await workshop.volumes() == set()
 
