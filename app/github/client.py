@@ -17,7 +17,7 @@ from github import BadAttributeException, Github, GithubException
 from github.IssueComment import IssueComment
 from github.Repository import Repository as ApiRepository
 
-from app.github import accounts, checks, pulls
+from app.github import accounts, checks, commits, pulls
 from app.github.answers import ODD, OddAnswer, check_answer, content_kind
 from app.github.app import (
     GithubApp,
@@ -38,6 +38,7 @@ from app.github.errors import (
 )
 from app.github.forge import Reaction
 from app.github.records import (
+    BranchCommit,
     CheckReport,
     CheckRun,
     Comment,
@@ -459,6 +460,36 @@ class GithubForge:
             reopen=reopen,
         )
         await self._call_about_issue(f"edit issue #{number}", write)
+
+    async def branch_rules(self, branch: str) -> tuple[str, ...]:
+        """The kinds of rules of rulesets that hold for a branch, which need not be there yet."""
+        read = lambda: commits.branch_rules(  # noqa: E731
+            self._client.requester, self._at, branch
+        )
+        return await self._call(f"read the rules of {branch}", read)
+
+    async def make_branch(self, branch: str, sha: str) -> None:
+        """Make a branch at a commit of GitHub's; one that is there stays as it is."""
+        write = lambda: commits.make_branch(  # noqa: E731
+            self._client.requester, self._at, branch, sha
+        )
+        await self._call(f"make the branch {branch}", write)
+
+    async def found_commit(self, wanted: BranchCommit) -> str:
+        """The id of the branch's last commit, if that is this one; else empty."""
+        read = lambda: commits.found_commit(  # noqa: E731
+            self._client.requester, self._at, wanted
+        )
+        return await self._call(f"look at the branch {wanted.branch}", read)
+
+    async def commit_on_branch(self, wanted: BranchCommit) -> str:
+        """Have GitHub make a commit, which it signs; returns its id."""
+
+        def write() -> str:
+            name = self._read_repository().full_name
+            return commits.commit_on_branch(self._client.requester, self._at, name, wanted)
+
+        return await self._call(f"commit on the branch {wanted.branch}", write)
 
     async def delete_branch(self, branch: str, sha: str) -> None:
         """Delete a branch if it is at this commit. Idempotent."""

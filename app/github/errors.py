@@ -47,6 +47,14 @@ class ForgeRefused(ForgeError):
     """GitHub found the request itself wrong; repeating it will not help."""
 
 
+class CommitRefused(ForgeRefused):
+    """GitHub does not make the commit or the branch; the message is GitHub's own."""
+
+
+class BranchElsewhere(ForgeRefused):
+    """The branch has commits of somebody else."""
+
+
 class RateLimited(ForgeError):
     """GitHub asks to wait."""
 

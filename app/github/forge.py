@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from app.github.records import (
+    BranchCommit,
     CheckReport,
     CheckRun,
     Comment,
@@ -165,6 +166,28 @@ class Forge(Protocol):
         """Give an issue of the App's this title and text. Idempotent.
 
         With `reopen` it is open afterwards; without, as it was.
+        """
+        ...
+
+    async def branch_rules(self, branch: str) -> tuple[str, ...]:
+        """The kinds of rules of rulesets that hold for a branch, which need not be there yet."""
+        ...
+
+    async def make_branch(self, branch: str, sha: str) -> None:
+        """Make a branch at a commit of GitHub's; one that is there stays as it is. Idempotent.
+
+        Raises `CommitRefused` where a rule forbids it.
+        """
+        ...
+
+    async def found_commit(self, wanted: BranchCommit) -> str:
+        """The id of the branch's last commit, if that is this one; else empty."""
+        ...
+
+    async def commit_on_branch(self, wanted: BranchCommit) -> str:
+        """Have GitHub make a commit, which it signs; returns its id. Idempotent.
+
+        Raises `BranchElsewhere` where the branch has other commits, and `CommitRefused`.
         """
         ...
 

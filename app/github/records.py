@@ -201,3 +201,18 @@ class CheckRun:
 
 TriageUp = Literal["triage", "write", "maintain", "admin"]
 """Roles that may be asked for. `read` is none of them: on a public repository everybody has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class BranchCommit:
+    """A commit for GitHub to make on a branch."""
+
+    branch: str
+    parent: str
+    """The commit that the branch is at."""
+    tree: str
+    """Git's id of the tree that comes out, by which the commit is known again."""
+    message: str
+    additions: tuple[tuple[str, bytes], ...]
+    """Path and content of each new or changed file."""
+    deletions: tuple[str, ...] = ()

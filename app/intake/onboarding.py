@@ -8,7 +8,6 @@ the one that there may be.
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 
 from app.check.proposal import TITLE, config_file, pull_text
 from app.check.report import CheckReport
@@ -19,6 +18,12 @@ from app.github.records import Pull, Repository
 from app.github.webhook_events import OnboardingDue, PullEnded, WebhookEvent
 from app.intake.checks import found_report
 from app.publishing import publish
+from app.publishing.commits import (
+    bot_identity,
+    put_commit,
+    signatures_required,
+    signing_of,
+)
 from app.publishing.markers import possible_names
 from app.repo_config.effective import EffectiveConfig
 from app.repo_config.schema import PATH
@@ -107,7 +112,7 @@ async def propose(services: Services, event_id: str, forge: Forge, event: Onboar
         known.settle(found.repository_id, "skipped", "it is empty")
         return "it is empty"
     report = await found_report(services, event_id, forge, config)
-    branch = await _push(services, forge, mirror, found, report)
+    branch = await _push(services, forge, mirror, found, report, repository.default_branch)
     # Opened and closed before a crash: people said no, and are not asked again.
     pull = await _earlier_pull(forge, found.repository_id) or await forge.open_pull(
         branch=branch,
@@ -155,7 +160,12 @@ async def _earlier_pull(forge: Forge, repository_id: int) -> Pull | None:
 
 
 async def _push(
-    services: Services, forge: Forge, mirror: Mirror, found: Onboarding, report: CheckReport
+    services: Services,
+    forge: Forge,
+    mirror: Mirror,
+    found: Onboarding,
+    report: CheckReport,
+    default_branch: str,
 ) -> str:
     """Push the one commit; returns its branch. Raises `BranchTaken` when no name is free."""
     commit = await asyncio.to_thread(
@@ -164,14 +174,16 @@ async def _push(
         PATH,
         config_file(report, services.settings.label).encode(),
         message=f"{TITLE}\n\nWritten from what was found in this repository.",
-        author=await publish.bot_identity(forge),
+        author=await bot_identity(forge),
         branch=f"onboarding-{found.repository_id}",
         when=found.created_at,
     )
+    signing = signing_of(services.settings)
+    required = await signatures_required(forge, signing, default_branch, BRANCH)
     existing = await asyncio.to_thread(mirror.branches)
     for name in possible_names(branch_names(found.repository_id), existing):
         try:
-            await publish.with_token(forge, partial(mirror.push, name, commit))
+            await put_commit(forge, mirror, name, commit, signing, required=required)
         except BranchTaken:
             continue
         return name

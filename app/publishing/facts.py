@@ -38,6 +38,8 @@ class ReportPreferences(Record):
     reporter: str = ""
     """Named as a co-author; empty: not wanted."""
     reporter_id: int = 0
+    co_author_requester: bool = False
+    """Whether who asked for the run is named as a co-author, too."""
     budget_calls: int = 0
     model: str = ""
     """Name of the model profile; empty: the operator's."""
@@ -51,6 +53,7 @@ def preferences_of(config: EffectiveConfig, thread: IssueThread) -> ReportPrefer
         remarks=config.remarks,
         reporter=thread.author if named else "",
         reporter_id=thread.author_id if named else 0,
+        co_author_requester=config.pull_request.co_author_requester,
         budget_calls=config.budget.calls,
         model=config.model,
     )
@@ -91,6 +94,8 @@ def facts_of(
         reporter_id=preferences.reporter_id,
         goal=run.trigger.goal,
         requester=run.triggered_by,
+        requester_id=run.trigger.sender_id,
+        co_author_requester=preferences.co_author_requester,
         remarks=preferences.remarks,
         gpu_seconds=gpu_seconds(model_s, settings.prices) if counted else None,
         recipe=recipe,
@@ -128,6 +133,9 @@ class RunFacts:
     goal: Goal = "fix"
     requester: str = ""
     """Who asked for the run; empty: nobody did."""
+    requester_id: int = 0
+    co_author_requester: bool = False
+    """Whether the requester is to be named in a Co-authored-by line."""
     queue_place: int = 0
     """The run's place in the queue, from 1; 0: it is not waiting."""
     waits_for: str = ""

@@ -17,15 +17,22 @@ from agent.journal.events import PublicationStep
 from agent.journal.state import AttemptState
 from agent.task import GatePolicy
 from app.git.files import first_file
-from app.git.mirror import BranchTaken, Identity, Mirror
+from app.git.mirror import BranchTaken, Mirror
 from app.git.patch_check import SecretInPatch
-from app.git.process import GitDenied, GitError
+from app.git.process import GitError
 from app.github.errors import ForgeAway, ForgeError, RateLimited
 from app.github.forge import Forge
 from app.github.records import CheckReport, Comment, Pull, Repository
 from app.publishing import code_owners, pull_template
 from app.publishing.code_owners import owners_of
 from app.publishing.comments import diagnosis_comment, settings_comment, status_comment
+from app.publishing.commits import (
+    Signing,
+    bot_identity,
+    put_commit,
+    signatures_required,
+    with_token,
+)
 from app.publishing.facts import RunFacts, must_be_draft, patch_of
 from app.publishing.markers import (
     branch_names,
@@ -121,6 +128,7 @@ async def publish(
     *,
     known: Publication = Publication(),  # noqa: B008 - frozen
     note: Note = _not_kept,
+    signing: Signing = Signing(),  # noqa: B008 - frozen
 ) -> PublishResult:
     """Commit the run's patch, push it, open its pull request, say so in the status comment.
 
@@ -136,7 +144,7 @@ async def publish(
     pull = await find_own_pull(forge, run, known, names)
     if pull is None:
         with noting(note, "push", run):
-            pushed = await _push(forge, mirror, run, state, policy, names)
+            pushed = await _push(forge, mirror, run, state, policy, names, signing)
         note(pushed)
         template = await asyncio.to_thread(
             first_file, mirror.git_dir, run.base_commit, pull_template.PLACES
@@ -411,22 +419,6 @@ async def report_failure(
     return comment
 
 
-async def bot_identity(forge: Forge) -> Identity:
-    """Who the App's commits are by."""
-    login = await forge.bot_login()
-    return Identity(login, f"{login}@users.noreply.github.com")
-
-
-async def with_token(forge: Forge, act: Callable[[str], T]) -> T:
-    """Call something with a git token, in a thread; again with a new one if it is refused."""
-    token = await forge.git_token()
-    try:
-        return await asyncio.to_thread(act, token.value)
-    except GitDenied:
-        token = await forge.git_token(renew=True)
-        return await asyncio.to_thread(act, token.value)
-
-
 async def _push(
     forge: Forge,
     mirror: Mirror,
@@ -434,6 +426,7 @@ async def _push(
     state: AttemptState,
     policy: GatePolicy,
     names: Sequence[str],
+    signing: Signing,
 ) -> PublicationStep:
     """Push the patch as a commit, under the first of these names that is free; says where it is.
 
@@ -457,9 +450,10 @@ async def _push(
     # A last look at names that the mirror knows to be impossible is still true to the server.
     possible = possible_names(names, await asyncio.to_thread(mirror.branches))
     refusal = None
+    required = await signatures_required(forge, signing, run.base_branch, names[0])
     for branch in possible or names:
         try:
-            await with_token(forge, partial(mirror.push, branch, commit))
+            there = await put_commit(forge, mirror, branch, commit, signing, required=required)
         except BranchTaken as error:
             refusal = error
         else:
@@ -469,7 +463,7 @@ async def _push(
                 status="done",
                 base=run.base_commit,
                 branch=branch,
-                commit=commit,
+                commit=there,
             )
     assert refusal is not None
     raise refusal

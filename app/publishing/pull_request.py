@@ -104,7 +104,7 @@ def commit_message(facts: RunFacts, state: AttemptState, author: str, email: str
         closes="Refs" if must_be_draft(state) else "Fixes",
         author=author,
         email=email,
-        co_author=_co_author(facts),
+        co_authors=_co_authors(facts),
     )
 
 
@@ -112,12 +112,21 @@ def _subject(facts: RunFacts, state: AttemptState) -> str:
     return facts.message.subject(facts.issue_title or _summary(state), facts.issue_number)
 
 
-def _co_author(facts: RunFacts) -> str:
-    """`Login <address>` of the reporter in GitHub's form for hidden addresses; or nothing."""
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]{0,99}", facts.reporter):
+def _co_authors(facts: RunFacts) -> tuple[str, ...]:
+    """`Login <address>` of reporter and requester, as far as they are wanted, each once."""
+    wanted = [(facts.reporter, facts.reporter_id)]
+    if facts.co_author_requester and not facts.requester.endswith("[bot]"):
+        wanted.append((facts.requester, facts.requester_id))
+    found = {login.casefold(): _address(login, number) for login, number in wanted}
+    return tuple(address for address in found.values() if address)
+
+
+def _address(login: str, number: int) -> str:
+    """The form that GitHub has for hidden addresses; empty for what is no login."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9-]{0,99}", login):
         return ""
-    number = f"{facts.reporter_id}+" if facts.reporter_id else ""
-    return f"{facts.reporter} <{number}{facts.reporter}@users.noreply.github.com>"
+    known = f"{number}+" if number else ""
+    return f"{login} <{known}{login}@users.noreply.github.com>"
 
 
 def check_report(

@@ -161,6 +161,9 @@ class PullRequests(_Section):
     co_author_reporter: bool = Field(
         False, description="Name the issue's author in a Co-authored-by line."
     )
+    co_author_requester: bool = Field(
+        False, description="Name who asked for the run in a Co-authored-by line."
+    )
 
 
 class RepoLimits(_Section):

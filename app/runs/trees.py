@@ -17,6 +17,7 @@ from app.git.process import GitError
 from app.git.tree_archive import TreeSource, write_tree
 from app.github.forge import Forge
 from app.publishing import publish
+from app.publishing.commits import with_token
 from app.publishing.facts import RECIPE_LOG
 from app.repo_config.effective import EffectiveConfig
 from app.runs.active_run import ISSUE_LOG, ActiveRun
@@ -96,7 +97,7 @@ async def write_tree_of(
         if shape.is_plain:
             await asyncio.to_thread(mirror.tree_tar, commit, path_written)
         else:
-            await publish.with_token(forge, write)
+            await with_token(forge, write)
 
 
 async def _ensure_environment(run: ActiveRun, path: Path, commit: str, clone_url: str) -> None:
@@ -134,7 +135,7 @@ async def mirror_with(run: ActiveRun, commit: str, clone_url: str) -> Mirror:
     """The mirror, with this commit fetched: another machine may have started the run."""
     mirror = run.mirror(clone_url)
     if await asyncio.to_thread(mirror.has, commit):
-        await publish.with_token(run.forge, mirror.check_access)
+        await with_token(run.forge, mirror.check_access)
     else:
         await publish.fetch(run.forge, mirror, run.record.trigger.base_branch)
     return mirror

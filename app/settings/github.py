@@ -13,6 +13,9 @@ from app.github.records import TriageUp
 from app.settings.base import PREFIX, check_url
 from app.settings.operations import OperationSettings
 
+SignedCommits = Literal["when_required", "always", "never"]
+"""When commits are signed."""
+
 
 class GithubSettings(OperationSettings):
     """The part of `app.settings.schema.Settings` that is about GitHub."""
@@ -126,6 +129,22 @@ class GithubSettings(OperationSettings):
         "repository. Off, because it sends notifications to people who did not ask for them.",
     )
 
+    signed_commits: SignedCommits = Field(
+        "when_required",
+        description="When commits are made by GitHub's API, which signs them, instead of pushed: "
+        "when_required asks the rules of the branches and tries it where a push is refused for "
+        "missing signatures; always; never.",
+    )
+    signing_key_file: Path | None = Field(
+        None,
+        description="Private SSH key (Ed25519 or RSA, no passphrase) with which commits are signed "
+        "that GitHub's API cannot make: merges, executable files, more than 30 MB.",
+    )
+    signing_name: str = Field(
+        "", description="Name of the account that has this key as a signing key: the committer."
+    )
+    signing_email: str = Field("", description="Verified e-mail address of that account.")
+
     concurrency: int = Field(4, ge=1, description="Concurrent runs, across all workers.")
     worker_concurrency: int = Field(2, ge=1, description="Concurrent runs in this process.")
     repository_concurrency: int = Field(1, ge=1, description="Concurrent runs per repository.")
@@ -198,6 +217,15 @@ class GithubSettings(OperationSettings):
     @classmethod
     def _check_github_urls(cls, value: str) -> str:
         return check_url(value, ("http", "https")) if value else value
+
+    @model_validator(mode="after")
+    def _check_signing(self) -> Self:
+        if self.signing_key_file is not None and not (self.signing_name and self.signing_email):
+            raise ValueError(
+                f"{PREFIX}SIGNING_KEY_FILE needs {PREFIX}SIGNING_NAME and {PREFIX}SIGNING_EMAIL: "
+                "the account at GitHub that has the key"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_concurrency(self) -> Self:

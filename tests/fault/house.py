@@ -118,8 +118,8 @@ class House:
         max_.comment(name, issue.number, "/patchwright publish")
 
     def refuse_pushes(self) -> None:
-        """A rule takes signed commits only, in every repository."""
-        self._rules([{"kind": "signatures"}])
+        """A rule takes commits that name a ticket only, in every repository."""
+        self._rules([{"kind": "commit_message", "pattern": "^JIRA-"}])
 
     def take_pushes(self) -> None:
         """No rule holds any more."""

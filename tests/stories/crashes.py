@@ -8,7 +8,9 @@ from typing import Any
 
 OUTWARD = (
     "add_labels",
+    "commit_on_branch",
     "delete_branch",
+    "make_branch",
     "open_issue",
     "open_pull",
     "put_check",

@@ -11,6 +11,8 @@ from tests.doubles.github.state import Delivery
 from tests.stories.world import StoryWorld
 from tests.support.github.app import git
 
+TICKET = {"kind": "commit_message", "pattern": "^JIRA-"}
+"""A rule that no commit of the App's meets."""
 UNPUBLISHED = "**Fix proven, but it could not be published: "
 
 
@@ -24,18 +26,26 @@ class Story:
     """Whether it looks the same in the end, wherever a crash came; it holds in any case."""
     crashes: bool = True
     """Whether it holds with crashes, too."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """The operator's settings."""
 
 
 STORIES: dict[str, Story] = {}
 
 
 def story(
-    *, one_end: bool = True, crashes: bool = True, **pull_request: Any
+    *,
+    one_end: bool = True,
+    crashes: bool = True,
+    options: dict[str, Any] | None = None,
+    **pull_request: Any,
 ) -> Callable[[Callable[[StoryWorld], Awaitable[None]]], None]:
     """List a story under the name of its function."""
 
     def add(tell: Callable[[StoryWorld], Awaitable[None]]) -> None:
-        STORIES[tell.__name__.replace("_", "-")] = Story(tell, pull_request, one_end, crashes)
+        STORIES[tell.__name__.replace("_", "-")] = Story(
+            tell, pull_request, one_end, crashes, options or {}
+        )
 
     return add
 
@@ -181,10 +191,10 @@ async def deleted_and_made_again(world: StoryWorld) -> None:
 
 @story()
 async def push_refused_then_published(world: StoryWorld) -> None:
-    admin(world, "change-repo", rules=[{"kind": "signatures"}])
+    admin(world, "change-repo", rules=[TICKET])
     issue = world.labelled()
     await world.work()
-    kept_for_people(world, issue, "signatures")
+    kept_for_people(world, issue, "commit_message")
     [kept] = world.said(issue)
     # Those who may not give commands are not heard; and it is still in the way.
     world.person("eve", "read").comment(world.repo, issue, "/patchwright publish")
@@ -242,7 +252,7 @@ async def base_moves_and_the_fix_holds(world: StoryWorld) -> None:
 async def change_refused_then_published(world: StoryWorld) -> None:
     number, head = await reviewed_before_a_rule(world)
     [said] = [text for text in world.said(number) if UNPUBLISHED in text]
-    assert "Commits must have verified signatures." in said
+    assert "Commit message must match a given regex pattern:" in said
     assert "-        t += x\n+        t = t + x\n" in said
     assert f"git checkout -b fix-issue-1 {head}" in said
     assert "git apply --index fix.patch" in said
@@ -284,7 +294,7 @@ async def reviewed_before_a_rule(world: StoryWorld) -> tuple[int, str]:
     world.labelled()
     await world.work()
     pull = world.pull()
-    admin(world, "change-repo", rules=[{"kind": "signatures"}])
+    admin(world, "change-repo", rules=[TICKET])
     world.review()
     await world.work()
     assert [c["sha"] for c in world.commits()] == [pull["head"]["sha"]]
@@ -292,7 +302,7 @@ async def reviewed_before_a_rule(world: StoryWorld) -> tuple[int, str]:
     assert UNPUBLISHED.strip("* ").rstrip(":") in world.end().diagnosis
     change = world.change()
     assert change is not None
-    assert (change.obstacle.kind, change.told) == ("signatures", "comment")
+    assert (change.obstacle.kind, change.told) == ("commit_message", "comment")
     return pull["number"], pull["head"]["sha"]
 
 

@@ -9,13 +9,14 @@ import pytest
 
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.server import GithubServer
-from tests.stories import history_table, question_table
+from tests.stories import history_table, question_table, signed_table
 from tests.stories.crashes import Crashes
 from tests.stories.table import STORIES
 from tests.stories.world import StoryWorld
 
 assert history_table
-assert question_table  # their stories are listed, too
+assert question_table
+assert signed_table  # their stories are listed, too
 WHOLE = bool(os.environ.get("PATCHWRIGHT_CHECK_STORIES"))
 REPRESENTATIVE = {
     "a-review-that-leads-to-nothing": 9,
@@ -45,6 +46,10 @@ REPRESENTATIVE = {
     "the-repository-wants-plans-and-asks-for-a-decision-first": 7,
     "nobody-approves-the-plan": 5,
     "webhooks-twice-and-backwards": 6,
+    "a-rule-wants-signatures-on-every-branch": 3,
+    "a-rule-wants-signatures-on-the-default-branch": 2,
+    "a-change-is-signed-too": 10,
+    "branch-protection-wants-signatures-and-only-its-refusal-tells": 3,
     "the-projects-ways-are-read-from-its-default-branch-and-followed": 3,
 }
 """Stories that are told with the tests, and the act that a crash follows."""
@@ -71,6 +76,7 @@ async def test_a_story_ends_the_same_with_a_crash_after_any_outward_act(
             f"{name}-{at}/shop",
             Crashes(at),
             pull_request=dict(story.pull_request),
+            options=dict(story.options),
         )
         world.give_results(monkeypatch)
         try:

@@ -21,6 +21,7 @@ from app.git.process import GitError
 from app.github.errors import ForgeError
 from app.github.records import Pull
 from app.publishing import publish
+from app.publishing.commits import bot_identity, put_commit, signatures_required, signing_of
 from app.publishing.facts import must_be_draft, patch_of
 from app.publishing.obstacles import Obstacle, obstacle_of
 from app.publishing.publication import PATCH_LOG, KeptChange, kept_change
@@ -52,8 +53,16 @@ async def push_change(run: ActiveRun, gathered: Gathered, number: int) -> Change
         commit = await _commit(run, mirror, gathered, number, pull)
         if commit != gathered.head:
             run.check_lease()
-            await publish.with_token(
-                run.forge, partial(mirror.push, pull.branch, commit, after=gathered.head)
+            branches = (pull.base_branch, pull.branch)
+            signing = signing_of(run.services.settings)
+            commit = await put_commit(
+                run.forge,
+                mirror,
+                pull.branch,
+                commit,
+                signing,
+                required=await signatures_required(run.forge, signing, *branches),
+                after=gathered.head,
             )
     except BranchTaken:
         await keep(Obstacle("branch_moved"))
@@ -84,7 +93,7 @@ async def _commit(
     run: ActiveRun, mirror: Mirror, gathered: Gathered, number: int, pull: Pull
 ) -> str:
     state = run.state(number)
-    author = await publish.bot_identity(run.forge)
+    author = await bot_identity(run.forge)
     merged = gathered.tree != gathered.head
     config = await run.services.config(run.forge)
     return await asyncio.to_thread(

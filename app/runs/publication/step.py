@@ -12,6 +12,7 @@ from app.git.mirror import Mirror
 from app.github.errors import ForgeAway, ForgeError, RateLimited
 from app.github.records import IssueThread, Pull
 from app.publishing import publish
+from app.publishing.commits import signing_of
 from app.publishing.facts import RunFacts, must_be_draft, patch_of
 from app.publishing.markers import branch_names
 from app.publishing.obstacles import Obstacle
@@ -91,7 +92,14 @@ async def _open_pull(
 ) -> Published:
     state, known = run.state(number), publication_of(run.events())
     published = await publish.publish(
-        run.forge, mirror, facts, state, config, known=known, note=partial(note, run)
+        run.forge,
+        mirror,
+        facts,
+        state,
+        config,
+        known=known,
+        note=partial(note, run),
+        signing=signing_of(run.services.settings),
     )
     await record_pull(run, published.pull)
     ended: Outcome = "draft" if must_be_draft(state) else "proven"

@@ -107,6 +107,8 @@ def _change_repo(admin: Admin, body: Json) -> Json:
     repo.closes_pulls = body.get("closes_pulls", repo.closes_pulls)
     repo.drafts = body.get("drafts", repo.drafts)
     repo.pull_creation = body.get("pull_creation", repo.pull_creation)
+    if "signer" in body:
+        git.register_signer(repo.git, body["signer"]["email"], body["signer"]["key"])
     if "rules" in body:
         push_rules.install(repo.git, body["rules"])
     return {}

@@ -1,13 +1,18 @@
-"""The few GraphQL mutations that REST lacks: drafts and review threads.
+"""The few GraphQL mutations that REST lacks: drafts, and commits that GitHub makes and signs.
 
 They are recognised by name in the query text, as PyGithub writes it; anything else is an error.
 """
 
+import base64
+import binascii
 import re
 
+from tests.doubles.github import push_rules
+from tests.doubles.github import repository as git
 from tests.doubles.github.auth import can_see
 from tests.doubles.github.operations.operation import Actor, Call, Hooks, at_least, grants
 from tests.doubles.github.operations.pulls import set_draft
+from tests.doubles.github.pushes import noreply, refs_changed
 from tests.doubles.github.state import Issue, Json, Repo, World, from_node_id
 
 _MUTATION = re.compile(r"mutation\b[^{]*\{\s*(\w+)\s*\(")
@@ -19,6 +24,8 @@ def run(world: World, hooks: Hooks, actor: Actor, body: Json) -> tuple[str, Json
     match = _MUTATION.search(str(body.get("query", "")))
     name = match[1] if match else ""
     given = (body.get("variables") or {}).get("input") or {}
+    if name == "createCommitOnBranch":
+        return name, _commit_on_branch(world, hooks, actor, given)
     if name not in DRAFTS:
         return name, _error("UNPROCESSABLE", f"the stand-in has no mutation {name!r}")
     found = _pull(world, str(given.get("pullRequestId", "")))
@@ -36,10 +43,113 @@ def run(world: World, hooks: Hooks, actor: Actor, body: Json) -> tuple[str, Json
     }
 
 
-def _may(actor: Actor, repo: Repo) -> bool:
+_FIELDS = {
+    "CreateCommitOnBranchInput": (
+        {"branch", "message", "expectedHeadOid"},
+        {"fileChanges", "clientMutationId"},
+    ),
+    "CommittableBranch": (set(), {"id", "repositoryNameWithOwner", "branchName"}),
+    "CommitMessage": ({"headline"}, {"body"}),
+    "FileChanges": (set(), {"additions", "deletions"}),
+    "FileAddition": ({"path", "contents"}, set()),
+    "FileDeletion": ({"path"}, set()),
+}
+"""The required and the other fields of GitHub's input objects; author and committer are none."""
+WEB_FLOW = ("GitHub", "noreply@github.com")
+"""The committer of commits that GitHub makes."""
+
+
+def _commit_on_branch(world: World, hooks: Hooks, actor: Actor, given: Json) -> Json:
+    """https://docs.github.com/en/graphql/reference/commits#mutation-createcommitonbranch
+
+    The words of errors are those that people report: a head that moved is `STALE_DATA`, and rules
+    refuse as they refuse pushes.
+    """
+    if wrong := _unlike_input(given):
+        return _error("INVALID", wrong)
+    branch, message = given["branch"], given["message"]
+    repo = world.repo(str(branch.get("repositoryNameWithOwner", "")))
+    if repo is None or not can_see(actor, repo):
+        said = f"Could not resolve to a Repository with the name '{branch}'."
+        return _error("NOT_FOUND", said)
+    if not _may(actor, repo, "contents:write"):
+        return _error("FORBIDDEN", "Resource not accessible by integration")
+    if repo.archived:
+        said = "Repository was archived so is read-only."
+        return _error("UNPROCESSABLE", said)
+    if not message.get("headline"):
+        return _error("UNPROCESSABLE", "Message headline can't be blank")
+    name = str(branch["branchName"]).removeprefix("refs/heads/")
+    head = git.branch_tip(repo.git, name)
+    if head is None:
+        said = f"No branch named {name!r} exists on {repo.full_name}."
+        return _error("NOT_FOUND", said)
+    expected = given["expectedHeadOid"]
+    if head != expected:
+        said = f'Expected branch to point to "{expected}" but it did not.  Pull and try again.'
+        return _error("STALE_DATA", said)
+    try:
+        tree = _changed_tree(repo, head, given.get("fileChanges") or {})
+    except (ValueError, git.GitRefused) as error:
+        return _error("UNPROCESSABLE", str(error))
+    words = message["headline"] + (f"\n\n{message['body']}" if message.get("body") else "")
+    who = actor.user or world.app.bot
+    made = git.signed_commit(
+        repo.git, tree, head, words, (who.login, noreply(who)), WEB_FLOW, world.now()
+    )
+    if said := push_rules.against(repo.git, head, made, f"refs/heads/{name}"):
+        return _error("UNPROCESSABLE", "Repository rule violations found\n\n" + said)
+    git.set_ref(repo.git, f"refs/heads/{name}", made)
+    refs_changed(world, hooks, repo, who, {f"refs/heads/{name}": (head, made)})
+    return {
+        "data": {
+            "createCommitOnBranch": {
+                "clientMutationId": given.get("clientMutationId"),
+                "commit": {"oid": made},
+            }
+        }
+    }
+
+
+def _unlike_input(given: Json) -> str:
+    """What of an input is not as GitHub's schema has it."""
+    changes = given.get("fileChanges") or {}
+    parts = [
+        ("CreateCommitOnBranchInput", given),
+        ("CommittableBranch", given.get("branch") or {}),
+        ("CommitMessage", given.get("message") or {}),
+        ("FileChanges", changes),
+        *(("FileAddition", one) for one in changes.get("additions") or []),
+        *(("FileDeletion", one) for one in changes.get("deletions") or []),
+    ]
+    for kind, part in parts:
+        required, others = _FIELDS[kind]
+        if set(part) - required - others or required - set(part):
+            return f"Variable $input of type {kind}! was provided invalid value"
+    return ""
+
+
+def _changed_tree(repo: Repo, head: str, changes: Json) -> str:
+    """Every file that is added is a plain one, whatever it was. Raises ValueError."""
+    written: dict[str, bytes | None] = {}
+    for entry in changes.get("additions") or []:
+        try:
+            written[entry["path"]] = base64.b64decode(entry["contents"], validate=True)
+        except binascii.Error:
+            raise ValueError("A file's contents are not valid Base64.") from None
+    for entry in changes.get("deletions") or []:
+        if entry["path"] in written:
+            raise ValueError(f"Path {entry['path']!r} is both added and deleted.")
+        written[entry["path"]] = None
+    if not written:
+        raise ValueError("The commit changes nothing.")
+    return git.tree_with(repo.git, head, written)
+
+
+def _may(actor: Actor, repo: Repo, permission: str = "pull_requests:write") -> bool:
     if actor.token is not None:
         inside = actor.token.installation.covers(repo)
-        return inside and grants(actor.token.permissions, "pull_requests:write")
+        return inside and grants(actor.token.permissions, permission)
     return actor.user is not None and at_least(repo.role_of(actor.user), "write")
 
 

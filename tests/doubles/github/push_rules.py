@@ -29,6 +29,30 @@ def install(bare: Path, rules: list[Rule]) -> None:
     hook.chmod(0o755)
 
 
+def against(bare: Path, old: str, new: str, ref: str) -> str:
+    """What the rules say against a change that is made by the API and no push; empty: nothing.
+
+    Run as the hook is, in the repository.
+    """
+    if not (bare / "rules.json").exists():
+        return ""
+    program = (sys.executable, "-ISE", str(Path(__file__).resolve()))
+    done = subprocess.run(
+        program, input=f"{old} {new} {ref}\n".encode(), cwd=bare, capture_output=True, check=False
+    )
+    said = done.stderr.decode("utf-8", "replace").splitlines()
+    kept = [line for line in said if line and not line.startswith(("error: GH013", "Review all"))]
+    return "\n".join(line.removeprefix("- ") for line in kept) if done.returncode else ""
+
+
+def kinds(bare: Path, branch: str) -> list[str]:
+    """The kinds of rules that hold for a branch, as they were installed."""
+    if not (bare / "rules.json").exists():
+        return []
+    rules: list[Rule] = json.loads((bare / "rules.json").read_text())
+    return [rule["kind"] for rule in rules if fnmatch.fnmatch(branch, rule.get("on", "*"))]
+
+
 def violations(rules: list[Rule], old: str, new: str, ref: str) -> list[str]:
     """What the rules of a ruleset say against this change of a ref, line by line."""
     branch, said = ref.removeprefix("refs/heads/"), []
@@ -43,8 +67,26 @@ def _commits(new: str) -> list[str]:
     return _git("rev-list", new, "--not", "--all").split()
 
 
+def verified_in(bare: Path, commit: str) -> bool:
+    """As `is_verified`, from elsewhere."""
+    program = (sys.executable, "-ISE", str(Path(__file__).resolve()), commit)
+    return subprocess.run(program, cwd=bare, capture_output=True, check=False).returncode == 0
+
+
+def is_verified(commit: str) -> bool:
+    """Whether a commit has a signature of its committer's: of a key that is registered for that
+    address, or GitHub's own."""
+    if "\ngpgsig " not in _git("cat-file", "commit", commit):
+        return False
+    known = Path("allowed_signers")
+    settings = ("-c", "gpg.format=ssh", "-c", f"gpg.ssh.allowedSignersFile={known.absolute()}")
+    asked = ("log", "-1", "--format=%G?%x00%GS%x00%ce", commit)
+    state, signer, committer = _git(*settings, *asked).strip().split("\0")
+    return state == "G" and signer == committer
+
+
 def _signatures(_: Rule, _old: str, new: str, _branch: str) -> list[str]:
-    bare = [c for c in _commits(new) if "\ngpgsig " not in _git("cat-file", "commit", c)]
+    bare = [c for c in _commits(new) if not is_verified(c)]
     count = f"  Found {len(bare)} violation{'s' if len(bare) > 1 else ''}:"
     return ["Commits must have verified signatures.", count, *bare] if bare else []
 
@@ -172,6 +214,8 @@ def _git(*arguments: str) -> str:
 
 def main() -> int:
     """The hook: refuse the whole push if a rule is against one of its refs."""
+    if len(sys.argv) > 1:
+        return 0 if is_verified(sys.argv[1]) else 1
     rules: list[Rule] = json.loads(Path("rules.json").read_text())
     refused = False
     for line in sys.stdin:
@@ -183,9 +227,11 @@ def main() -> int:
             on = fnmatch.fnmatch(ref.removeprefix("refs/heads/"), rule.get("on", "*"))
             if rule["kind"] == "protection" and on:
                 said += _protection(rule, ref)
+            elif rule["kind"] == "protected_signatures" and on:
+                said += _protection(rule, ref) if _signatures(rule, old, new, "") else []
             elif rule["kind"] == "file_size" and on:
                 said += _too_large(rule, new)
-        own = ("protection", "file_size")
+        own = ("protection", "protected_signatures", "file_size")
         against = violations([r for r in rules if r["kind"] not in own], old, new, ref)
         if against:
             said += [f"error: GH013: Repository rule violations found for {ref}."]

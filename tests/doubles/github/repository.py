@@ -263,6 +263,70 @@ def commit_tree(
     return run(git, "commit-tree", tree, *options, "-m", message, extra=identity)
 
 
+def tree_with(git: Path, commit: str, files: dict[str, bytes | None]) -> str:
+    """The tree of a commit with these files as plain ones; None removes, and must be there."""
+    with tempfile.TemporaryDirectory() as work:
+        index = {"GIT_INDEX_FILE": f"{work}/index"}
+        run(git, "read-tree", commit, extra=index)
+        for path, content in files.items():
+            if content is None:
+                if not run(git, "ls-tree", commit, "--", path):
+                    raise GitRefused(
+                        f"A path was requested for deletion which does not exist as of commit oid "
+                        f"`{commit}`"
+                    )
+                run(git, "update-index", "--force-remove", "--", path, extra=index)
+                continue
+            file = Path(work) / "content"
+            file.write_bytes(content)
+            blob = run(git, "hash-object", "-w", "--", str(file))
+            entry = f"100644,{blob},{path}"
+            run(git, "update-index", "--add", "--cacheinfo", entry, extra=index)
+        return run(git, "write-tree", extra=index)
+
+
+def signed_commit(
+    git: Path,
+    tree: str,
+    parent: str,
+    message: str,
+    author: tuple[str, str],
+    committer: tuple[str, str],
+    when: datetime,
+) -> str:
+    """A commit that the stand-in signs itself: an SSH key stands for GitHub's PGP key."""
+    key = git.parent / "web-flow"
+    if not key.exists():
+        made = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "web-flow", "-f", str(key))
+        subprocess.run(made, check=True, capture_output=True)
+    register_signer(git, committer[1], key.with_suffix(".pub").read_text())
+    identity = _identity(*committer, when) | {
+        "GIT_AUTHOR_NAME": author[0],
+        "GIT_AUTHOR_EMAIL": author[1],
+    }
+    settings = ("-c", "gpg.format=ssh", "-c", f"user.signingKey={key}")
+    asked = ("commit-tree", tree, "-p", parent, "-S", "-m", message)
+    return run(git, *settings, *asked, extra=identity)
+
+
+def signature(git: Path, sha: str) -> tuple[str, str]:
+    """A commit's signature, and what was signed; both empty where it has none."""
+    text = run(git, "cat-file", "commit", sha) + "\n"
+    found = re.search(r"^gpgsig (.*(?:\n .*)*)\n", text, re.M)
+    if found is None:
+        return "", ""
+    return found[1].replace("\n ", "\n"), text[: found.start()] + text[found.end() :]
+
+
+def register_signer(git: Path, email: str, public_key: str) -> None:
+    """Let signatures with this key be verified for commits of this address."""
+    known = git / "allowed_signers"
+    line = f'{email} namespaces="git" {" ".join(public_key.split()[:2])}\n'
+    text = known.read_text() if known.exists() else ""
+    if line not in text:
+        known.write_text(text + line)
+
+
 def _identity(name: str, email: str, when: datetime) -> dict[str, str]:
     date = f"{int(when.timestamp())} +0000"
     return {

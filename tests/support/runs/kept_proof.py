@@ -50,6 +50,8 @@ class KeptProof:
     verdict: Verdict = "proven"
     pull_request: dict[str, Any] = field(default_factory=dict)
     """The repository's settings for pull requests."""
+    settings_given: dict[str, Any] = field(default_factory=dict)
+    """The operator's settings."""
     public_url: str = "https://pw.example"
     store: SqlStore = field(init=False)
     run_id: str = field(init=False)
@@ -64,7 +66,9 @@ class KeptProof:
         root.call("POST", f"/repos/{self.repo}/labels", label)
         ann = self.world.collaborator(self.repo, "ann")
         self.issue = ann.open_issue(self.repo, TITLE)
-        self.settings = Settings(state_dir=self.folder / "state", public_url=self.public_url)
+        self.settings = Settings(
+            state_dir=self.folder / "state", public_url=self.public_url, **self.settings_given
+        )
         self.store = SqlStore(self.settings.database)
         asked = trigger(self.issue, self.repo, TITLE).model_copy(
             update={"installation_id": installation_of(self.server, self.repo)}

@@ -188,6 +188,9 @@ class FileForge:
     async def open_issue(self, marker: str, title: str, body: str) -> int:
         raise NotImplementedError
 
+    async def branch_rules(self, branch: str) -> tuple[str, ...]:
+        return ()
+
     async def delete_branch(self, branch: str, sha: str) -> None:
         raise NotImplementedError
 

@@ -2,6 +2,7 @@
 
 import base64
 
+from tests.doubles.github import push_rules
 from tests.doubles.github import repository as git
 from tests.doubles.github.operations.operation import (
     Answer,
@@ -290,6 +291,7 @@ def create_ref(call: Call) -> Answer:
         raise GithubError(422, "Reference already exists")
     if git.resolve(call.repo.git, sha) != sha:
         raise GithubError(422, "Object does not exist")
+    _obey_rules(call, name, git.ZERO, sha)
     _move(call, name, git.ZERO, sha)
     return Answer(201, _ref(call, call.repo, name, sha))
 
@@ -307,6 +309,7 @@ def update_ref(call: Call) -> Answer:
         raise GithubError(422, "Object does not exist")
     if not call.body.get("force") and not git.is_ancestor(call.repo.git, old, sha):
         raise GithubError(422, "Update is not a fast forward")
+    _obey_rules(call, name, old, sha)
     _move(call, name, old, sha)
     return Answer(200, _ref(call, call.repo, name, sha))
 
@@ -322,6 +325,37 @@ def delete_ref(call: Call) -> Answer:
         raise GithubError(422, "Reference does not exist")
     _move(call, name, old, git.ZERO)
     return Answer(204)
+
+
+def _obey_rules(call: Call, name: str, old: str, new: str) -> None:
+    if name.startswith("refs/heads/"):
+        said = push_rules.against(call.repo.git, old, new, name)
+        if said:
+            raise GithubError(422, f"Repository rule violations found\n\n{said}")
+
+
+_RULES = {
+    "signatures": "required_signatures",
+    "linear_history": "required_linear_history",
+    "creation": "creation",
+}
+"""Rules that GitHub names without parameters."""
+
+
+@table.add("repos/get-branch-rules", "GET /repos/{owner}/{repo}/rules/branches/{branch}")
+def branch_rules(call: Call) -> Answer:
+    """The rules of rulesets that hold for a branch, which need not exist."""
+    rules = [
+        {
+            "type": _RULES[kind],
+            "ruleset_source_type": "Repository",
+            "ruleset_source": call.repo.full_name,
+            "ruleset_id": 1,
+        }
+        for kind in push_rules.kinds(call.repo.git, call.path["branch"])
+        if kind in _RULES
+    ]
+    return paged(call, rules)
 
 
 def _move(call: Call, name: str, old: str, new: str) -> None:

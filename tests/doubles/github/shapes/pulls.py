@@ -2,6 +2,7 @@
 
 from urllib.parse import quote
 
+from tests.doubles.github import push_rules
 from tests.doubles.github import repository as git
 from tests.doubles.github.shapes.basic import (
     association,
@@ -253,7 +254,22 @@ def git_commit(world: World, repo: Repo, found: git.Commit) -> Json:
             {"url": f"{api}/commits/{p}", "html_url": f"{page}/{p}", "sha": p}
             for p in found.parents
         ],
-        "verification": _UNSIGNED,
+        "verification": _verification(repo, found.sha),
+    }
+
+
+def _verification(repo: Repo, sha: str) -> Json:
+    """https://docs.github.com/rest/git/commits#get-a-commit-object, "Signature verification"."""
+    signature, payload = git.signature(repo.git, sha)
+    if not signature:
+        return _UNSIGNED
+    verified = push_rules.verified_in(repo.git, sha)
+    return {
+        "verified": verified,
+        "reason": "valid" if verified else "unknown_key",
+        "signature": signature,
+        "payload": payload,
+        "verified_at": "2026-01-01T00:00:00Z" if verified else None,
     }
 
 
@@ -274,7 +290,7 @@ def commit(world: World, repo: Repo, found: git.Commit) -> Json:
             "message": found.message,
             "tree": inner["tree"],
             "comment_count": 0,
-            "verification": _UNSIGNED,
+            "verification": inner["verification"],
         },
         "author": _account(world, found.author.email),
         "committer": _account(world, found.committer.email),

@@ -171,7 +171,8 @@ CASES: dict[str, Case] = {
         rule("signatures"),
         "comment",
         "signatures",
-        ("Commits must have verified signatures.", "GH013", "sign the commit"),
+        ("Commits must have verified signatures.", "GH013", "SIGNED_COMMITS"),
+        made={"settings_given": {"signed_commits": "never"}},
     ),
     "linear-history": Case(
         says("This branch must not contain merge commits."),
@@ -254,9 +255,9 @@ CASES: dict[str, Case] = {
         nothing, "comment", "unusable", ("ci.yml",), made={"patch": FORBIDDEN}, shown=False
     ),
     "diff-too-long": Case(
-        rule("signatures"),
+        rule("path", pattern="shop/*"),
         "comment",
-        "signatures",
+        "path",
         ("of 6 files", "too long for a comment", "/logs/patch"),
         made={"patch": LONG},
     ),
@@ -325,7 +326,6 @@ OF_THE_SERVER = (
     "unknown-rule",
     "hostile-words",
     "repository-locked",
-    "signatures",
 )
 """Refusals of the push alone: one repository can meet them one after the other."""
 
@@ -390,7 +390,7 @@ async def test_a_refusal_of_the_server_is_told_and_the_next_takes_its_place(
     proof = KeptProof(server, world, tmp_path, "org-refusals/shop")
     base = git(proof.bare, "rev-parse", "main")
     whole = bool(os.environ.get("PATCHWRIGHT_CHECK_STORIES"))
-    told = ("signatures", "server-finds-a-secret", "hostile-words")
+    told = ("unknown-rule", "server-finds-a-secret", "hostile-words")
     for name in OF_THE_SERVER if whole else told:
         try:
             await meet(name, CASES[name], proof, base)
@@ -493,7 +493,7 @@ COMMENT = "POST .*/issues/[0-9]+/comments$"
             (PUSH, "POST .*/pulls$", "POST .*/labels$", "POST .*/check-runs$", COMMENT),
             PUBLISHED,
         ),
-        (rule("signatures"), (COMMENT, COMMENT), ["issues/create-comment"] * 2),
+        (rule("path", pattern="shop/*"), (COMMENT, COMMENT), ["issues/create-comment"] * 2),
         (issue("lock"), ("POST .*/check-runs$",), ["checks/create"]),
     ],
     ids=["published", "refused", "locked"],
