@@ -10,11 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
-from github import Auth, GithubException, GithubIntegration
+from github import GithubException, GithubIntegration
 from rich.console import Console
 
 from agent.models.doctor import check_endpoint
+from app.cli.signatures import told_branches, told_signatures, wrong_with_key
+from app.github.app import GithubApp, integration
 from app.llm.factory import endpoint
+from app.publishing.commits import signing_of
 from app.sandboxes.attacks import HOST_ATTACKS
 from app.sandboxes.cluster_environments import build_settings
 from app.sandboxes.kubernetes import cluster_image, kubernetes_engine
@@ -149,26 +152,43 @@ async def _github(settings: Settings) -> list[Finding]:
     if not secret:
         text = "set PATCHWRIGHT_GITHUB_WEBHOOK_SECRET_FILE"
         return [Finding("github", False, text)]
-    return [await asyncio.to_thread(_ask_github, settings, key)]
+    return await asyncio.to_thread(_ask_github, settings, key)
 
 
-def _ask_github(settings: Settings, key: str) -> Finding:
+def _ask_github(settings: Settings, key: str) -> list[Finding]:
     try:
-        auth = Auth.AppAuth(settings.github_app_id, key)
-        app = GithubIntegration(
-            auth=auth,
-            base_url=settings.github_api_url,
-            timeout=15,
-            verify=str(settings.github_ca_file or "") or True,
-        ).get_app()
+        # With the connections that pin the version of the API.
+        github = integration(
+            GithubApp(
+                app_id=str(settings.github_app_id),
+                private_key=key,
+                api_url=settings.github_api_url,
+                ca_file=str(settings.github_ca_file or ""),
+                timeout_s=15,
+            )
+        )
+        app = github.get_app()
     except GithubException as problem:
         if problem.status in (401, 403, 404):
-            return Finding("github", False, "GitHub refuses the App's id or private key")
-        return Finding("github", False, f"GitHub answered {problem.status}; try again later")
+            return [Finding("github", False, "GitHub refuses the App's id or private key")]
+        return [Finding("github", False, f"GitHub answered {problem.status}; try again later")]
     except (OSError, httpx.HTTPError, ValueError, AssertionError) as problem:
         kind = type(problem).__name__
-        return Finding("github", False, f"{settings.github_api_url} does not respond ({kind})")
-    return Finding("github", True, f"App {app.slug} at {settings.github_api_url}")
+        return [Finding("github", False, f"{settings.github_api_url} does not respond ({kind})")]
+    found = Finding("github", True, f"App {app.slug} at {settings.github_api_url}")
+    return [found, *_signatures(settings, github)]
+
+
+def _signatures(settings: Settings, github: GithubIntegration) -> list[Finding]:
+    """Whether commits can be signed where repositories want that."""
+    signing = signing_of(settings)
+    branches, incomplete = told_branches(github)
+    ok, text = told_signatures(branches, signing, incomplete=incomplete)
+    found = [Finding("signatures", ok, text)]
+    if signing.key is not None:
+        wrong = wrong_with_key(signing.key.path)
+        found.append(Finding("signing key", not wrong, wrong or str(signing.key.path)))
+    return found
 
 
 async def print_attacks(settings: Settings, out: Console) -> bool:

@@ -52,6 +52,8 @@ class KeptProof:
     """The repository's settings for pull requests."""
     settings_given: dict[str, Any] = field(default_factory=dict)
     """The operator's settings."""
+    executable: bool = False
+    """Whether the file to be patched is one."""
     public_url: str = "https://pw.example"
     store: SqlStore = field(init=False)
     run_id: str = field(init=False)
@@ -60,6 +62,7 @@ class KeptProof:
         files = self.folder / "files"
         (files / "shop").mkdir(parents=True)
         (files / "shop" / "cart.py").write_text(CART)
+        (files / "shop" / "cart.py").chmod(0o755 if self.executable else 0o644)
         self.world.create_repo(self.repo, folder=files, private=True)
         root = self.world.collaborator(self.repo, "root", "admin")
         label = {"name": "patchwright", "color": "5319e7", "description": "For Patchwright"}

@@ -172,7 +172,13 @@ def test_the_commit_message_ends_with_our_trailers_alone() -> None:
     message = commit_message(FACTS, state, "patchwright[bot]", "p@users.example")
     lines = message.split("\n")
     assert lines[0] == "Fix: Total is wrong for empty carts"
-    assert lines[-4:] == ["Fixes #7", "", "Signed-off-by: patchwright[bot] <p@users.example>", ""]
+    assert lines[-5:] == [
+        "Fixes #7",
+        "",
+        f"Patchwright-Run: {FACTS.run_url}",
+        "Signed-off-by: patchwright[bot] <p@users.example>",
+        "",
+    ]
     assert not any(line.startswith("Co-authored-by") for line in lines)
     assert "@octocat" not in message
     assert message.count("#7") == 1

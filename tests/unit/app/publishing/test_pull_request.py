@@ -125,8 +125,9 @@ def test_small_files_are_found_whatever_their_case(tmp_path: Path) -> None:
 def test_the_reporter_is_named_only_in_a_form_that_is_safe() -> None:
     who = replace(FACTS, reporter="ann-b", reporter_id=12)
     message = commit_message(who, WHOLE, "pw[bot]", "pw@users.example")
-    assert message.split("\n")[-4:] == [
+    assert message.split("\n")[-5:] == [
         "",
+        f"Patchwright-Run: {FACTS.run_url}",
         "Co-authored-by: ann-b <12+ann-b@users.noreply.github.com>",
         "Signed-off-by: pw[bot] <pw@users.example>",
         "",
@@ -199,3 +200,20 @@ def test_a_set_up_that_the_model_found_is_proposed_as_it_stands(
         assert f"```yaml\n{recipe}```" in text
     plain = replace(FACTS, language=language)
     assert said not in pull_body(plain, WHOLE) + status_comment(plain, "done", WHOLE)
+
+
+def test_who_asked_for_it_is_a_co_author_where_that_is_wanted_and_nobody_twice() -> None:
+    asked = replace(
+        FACTS, reporter="ann", requester="Ann", requester_id=3, co_author_requester=True
+    )
+    message = commit_message(asked, WHOLE, "pw[bot]", "pw@users.example")
+    assert message.count("Co-authored-by: ") == 1
+    both = replace(asked, requester="bob")
+    assert "\nCo-authored-by: bob <3+bob@users.noreply.github.com>\n" in commit_message(
+        both, WHOLE, "pw[bot]", "pw@users.example"
+    )
+    for requester in ("renovate[bot]", "eve\nSigned-off-by: eve <e@x>", ""):
+        other = commit_message(
+            replace(both, requester=requester), WHOLE, "pw[bot]", "pw@users.example"
+        )
+        assert other.count("-by: ") == 2
