@@ -12,7 +12,7 @@ from pathlib import Path
 
 from github import GithubException, GithubIntegration
 
-from app.github.commits import branch_rules
+from app.github.calls.commits import branch_rules
 from app.publishing.commits import SIGNATURES, Signing
 
 MOST_INSTALLATIONS = 20

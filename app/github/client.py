@@ -17,7 +17,6 @@ from github import BadAttributeException, Github, GithubException
 from github.IssueComment import IssueComment
 from github.Repository import Repository as ApiRepository
 
-from app.github import accounts, checks, commits, pulls
 from app.github.answers import ODD, OddAnswer, check_answer, content_kind
 from app.github.app import (
     GithubApp,
@@ -27,6 +26,7 @@ from app.github.app import (
     integration,
     repository_path,
 )
+from app.github.calls import accounts, checks, commits, pulls
 from app.github.convert import as_comment, as_pull, as_thread, forge_error
 from app.github.errors import (
     ForgeAway,

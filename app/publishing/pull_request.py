@@ -12,7 +12,7 @@ from unidiff.errors import UnidiffParseError
 from unidiff.patch import PatchSet
 
 from agent.journal.state import AttemptState
-from app.github.checks import MOST_ANNOTATIONS
+from app.github.calls.checks import MOST_ANNOTATIONS
 from app.github.records import Annotation, CheckReport
 from app.publishing.facts import RunFacts, is_undecided, must_be_draft, patch_of
 from app.publishing.markers import run_marker
