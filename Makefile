@@ -89,7 +89,7 @@ check-attacks: image
 	  tests/integration/agent/gate/test_evidence_attacks.py $(PYTEST_ARGS)
 
 check-detectors: setup
-	PATCHWRIGHT_CHECK_DETECTORS=1 $(BIN)/python -m pytest -rs tests/integration/agent/models/test_detectors.py \
+	PATCHWRIGHT_CHECK_DETECTORS=1 PATCHWRIGHT_CHECK_VLLM=$(VLLM) $(BIN)/python -m pytest -rs tests/integration/agent/models/test_detectors.py \
 	  tests/integration/doubles/test_sglang_packages.py $(PYTEST_ARGS)
 
 check-templates: setup

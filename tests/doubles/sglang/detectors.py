@@ -47,7 +47,7 @@ class CallPiece:
 def tool_name(raw_id: str, arguments: str, tools: Tools, *, only_named: bool = False) -> str | None:
     """The tool that an id stands for, or None: the call is dropped.
 
-    `only_named`: as vLLM's parser and the older one of sglang-kt, which infer no names.
+    `only_named`: as the older parser of sglang-kt, which infers no names.
     """
     named = _NAMED.match(raw_id)
     if named:

@@ -28,6 +28,7 @@ from tests.doubles.sglang.prompts import (
     tokens,
 )
 from tests.doubles.sglang.turns import Policy, Say
+from tests.doubles.sglang.vllm_parsing import VllmParsing
 
 Server = Literal["sglang", "vllm", "ktransformers", "nim"]
 """What is stood in for: SGLang 0.5.23, vLLM 0.33, sglang-kt 0.7.2, and NIM, which is vLLM with
@@ -356,14 +357,7 @@ class StandIn:
         vllm = self.flags.is_vllm
         begin = wire.text_chunk(job.id, self.flags.model, role="assistant", content="", vllm=vllm)
         yield wire.sse(begin)
-        only_named = self.flags.server != "sglang"
-        parsing = Parsing(
-            job.calls_parser,
-            job.thinking_parser,
-            job.functions,
-            only_named=only_named,
-            ends_at_calls=self.flags.server != "ktransformers",
-        )
+        parsing = self._parsing(job)
         pieces = cut(job.raw, self._piece, job.id)
         for number, piece in enumerate(pieces):
             if number == len(pieces) // 2:
@@ -383,6 +377,19 @@ class StandIn:
         if (job.request.get("stream_options") or {}).get("include_usage"):
             yield wire.sse(wire.usage_chunk(job.id, self.flags.model, job.usage))
         yield wire.DONE
+
+    def _parsing(self, job: _Job) -> Parsing | VllmParsing:
+        """The parsers of the server's kind."""
+        both = {job.calls_parser, job.thinking_parser}
+        if self.flags.is_vllm and both == {"kimi_k2"} and job.functions:
+            return VllmParsing()
+        return Parsing(
+            job.calls_parser,
+            job.thinking_parser,
+            job.functions,
+            only_named=self.flags.server == "ktransformers",
+            ends_at_calls=self.flags.server != "ktransformers",
+        )
 
     def _chunks(self, job: _Job, said: Said) -> Iterator[dict[str, Any]]:
         model, vllm = self.flags.model, self.flags.is_vllm

@@ -1,7 +1,8 @@
-"""The stand-in's detectors against SGLang's own, on generated texts.
+"""The stand-in's detectors against SGLang's and vLLM's own, on generated texts.
 
 Needs the files of the `sglang` package (some 40 MB, without what it depends on) and a few small
-packages; `PATCHWRIGHT_CHECK_DETECTORS=1` lets the test fetch them once.
+packages; `PATCHWRIGHT_CHECK_DETECTORS=1` lets the test fetch them once. vLLM's wheel is large:
+`make check-detectors VLLM=folder` names one that is unpacked.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ import pytest
 
 from tests.doubles.sglang import detectors as k2
 from tests.doubles.sglang import k3_detectors as k3
-from tests.doubles.sglang import originals
+from tests.doubles.sglang import originals, vllm_originals
 from tests.doubles.sglang.answering import Markup, Parsing, Said, cut
 from tests.doubles.sglang.detectors import CallPiece
 from tests.doubles.sglang.optional import Unavailable, environment, unpacked
+from tests.doubles.sglang.vllm_parsing import VllmParsing
 
 NEEDED = (
     "pydantic",
@@ -184,3 +186,47 @@ def test_the_stand_in_parses_as_sglang_does(markup: Markup) -> None:
     assert not differing, f"{len(differing)} of {CASES} differ; the first: {differing[0]}"
     calls = sum(len(step[2]) for given in cases for step in ours(given)["steps"])
     assert calls > 100
+
+
+def test_the_stand_in_parses_as_vllm_does() -> None:
+    folder = os.environ.get("PATCHWRIGHT_CHECK_VLLM")
+    if not folder:
+        pytest.skip("needs vLLM's files: make check-detectors VLLM=folder")
+    try:
+        python = environment("detectors-venv", NEEDED)
+    except Unavailable as error:
+        pytest.skip(f"what vLLM's parser imports cannot be had here: {error}")
+    texts = ["".join(case(number, "kimi_k2")["pieces"]) for number in range(CASES)]
+    # A tokenizer never cuts a special token, and vLLM's parser counts on that.
+    cases = [{"pieces": cut(text, 8, str(number))} for number, text in enumerate(texts)]
+    done = subprocess.run(
+        [str(python), str(Path(vllm_originals.__file__)), folder],
+        input=json.dumps(cases),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    mine = [as_vllm(given["pieces"]) for given in cases]
+    differing = [
+        (given["pieces"], theirs, ours)
+        for given, theirs, ours in zip(cases, json.loads(done.stdout), mine, strict=True)
+        if theirs != ours
+    ]
+    assert not differing, f"{len(differing)} of {CASES} differ; the first: {differing[0]}"
+    assert sum(len(calls) for _, _, calls in mine) > 50
+
+
+def as_vllm(pieces: list[str]) -> list[Any]:
+    """Reasoning, content and calls of the whole stream."""
+    parsing = VllmParsing()
+    reasoning, content = "", ""
+    calls: dict[int, list[str]] = {}
+    for number, piece in enumerate(pieces):
+        said = parsing.feed(piece, last=number == len(pieces) - 1)
+        reasoning, content = reasoning + said.reasoning, content + said.content
+        for found in said.calls:
+            known = calls.setdefault(found.index, ["", ""])
+            known[0] = known[0] or found.name or ""
+            known[1] += found.arguments
+    return [reasoning, content, [calls[index] for index in sorted(calls)]]
