@@ -5,18 +5,16 @@ TOML, as `docs/alerts.md` shows. Read at each use, so that a change needs no res
 
 from __future__ import annotations
 
-import re
-import tomllib
-from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from app.alerts.records import Alert, Kind
 from app.github.webhook_events import FullName
-from app.settings.base import PREFIX, SettingsError, check_url
+from app.settings.base import check_url
+from app.settings.operator_files import Table, load_file, read_secret
 
 SourceName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")]
 LABEL = "label:"
@@ -24,13 +22,7 @@ LABEL = "label:"
 _FIELDS = ("project", "environment", "organisation", "level", "release", "title")
 
 
-class _Table(BaseModel):
-    """A table of the file; strict, so that a misspelt name is reported and not ignored."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Source(_Table):
+class Source(Table):
     """A service that sends alerts, to `/webhooks/alerts/NAME`."""
 
     name: SourceName
@@ -68,7 +60,7 @@ class Source(_Table):
         return read_secret(self.api_token_file) if self.api_token_file else ""
 
 
-class Route(_Table):
+class Route(Table):
     """Which alerts belong to a repository, and where their files lie in it."""
 
     repository: FullName
@@ -121,7 +113,7 @@ class Route(_Table):
         )
 
 
-class AlertsFile(_Table):
+class AlertsFile(Table):
     """The whole file."""
 
     source: tuple[Source, ...] = ()
@@ -147,32 +139,4 @@ class AlertsFile(_Table):
 
 def load(path: Path | None) -> AlertsFile:
     """The file as it is now; without one, no source. Raises `SettingsError`."""
-    if path is None:
-        return AlertsFile()
-    try:
-        return AlertsFile.model_validate(tomllib.loads(path.read_text("utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else "") or str(error)
-        raise SettingsError(f"{PREFIX}ALERTS_FILE: {path} cannot be read: {reason}.") from None
-    except ValidationError as error:
-        lines = "; ".join(_explained(error))
-        raise SettingsError(f"{PREFIX}ALERTS_FILE: {path}: {lines}.") from None
-
-
-def _explained(error: ValidationError) -> Iterator[str]:
-    for problem in error.errors(include_input=False, include_url=False):
-        where = ".".join(str(part) for part in problem["loc"])
-        said = re.sub(r"^Value error, ", "", problem["msg"])
-        yield f"{where}: {said}" if where else said
-
-
-def read_secret(path: Path) -> str:
-    """A secret from its file. Raises `SettingsError`."""
-    try:
-        found = path.read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise SettingsError(f"{path} cannot be read ({reason}). Correct the path.") from None
-    if not found:
-        raise SettingsError(f"{path} is empty. Put the secret into it.")
-    return found
+    return load_file(AlertsFile, "ALERTS_FILE", path)

@@ -14,9 +14,11 @@ from github import GithubException, GithubIntegration
 from rich.console import Console
 
 from agent.models.doctor import check_endpoint
+from app.alerts import config as alerts_config
 from app.cli.signatures import told_branches, told_signatures, wrong_with_key
 from app.github.app import GithubApp, integration
 from app.llm.factory import endpoint
+from app.notifications import config as notifications_config
 from app.publishing.commits import signing_of
 from app.sandboxes.attacks import HOST_ATTACKS
 from app.sandboxes.cluster_environments import build_settings
@@ -53,6 +55,7 @@ async def check_host(settings: Settings) -> list[Finding]:
         _sandbox,
         _model,
         _github,
+        _operator_files,
     ]
     return [finding for check in checks for finding in await check(settings)]
 
@@ -153,6 +156,35 @@ async def _github(settings: Settings) -> list[Finding]:
         text = "set PATCHWRIGHT_GITHUB_WEBHOOK_SECRET_FILE"
         return [Finding("github", False, text)]
     return await asyncio.to_thread(_ask_github, settings, key)
+
+
+async def _operator_files(settings: Settings) -> list[Finding]:
+    """The files about alerts and notifications, where there are some, with their secrets."""
+    found = []
+    for name, path, check in (
+        ("alerts", settings.alerts_file, _check_sources),
+        ("notifications", settings.notifications_file, _check_channels),
+    ):
+        if path is not None:
+            try:
+                found.append(Finding(name, True, check(path)))
+            except (SettingsError, ValueError) as problem:
+                found.append(Finding(name, False, str(problem)))
+    return found
+
+
+def _check_sources(path: Path) -> str:
+    file = alerts_config.load(path)
+    for source in file.source:
+        _ = source.secret, source.api_token
+    return f"{len(file.source)} sources, {len(file.route)} routes"
+
+
+def _check_channels(path: Path) -> str:
+    file = notifications_config.load(path)
+    for channel in file.channel:
+        _ = channel.secret, channel.kind == "email" or channel.address
+    return f"{len(file.channel)} channels; `patchwright notify` sends a test to each"
 
 
 def _ask_github(settings: Settings, key: str) -> list[Finding]:

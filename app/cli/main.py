@@ -187,6 +187,18 @@ def doctor(
 
 
 @cli.command()
+def notify(
+    channel: Annotated[
+        str, typer.Argument(help="A channel of the file about notifications; all by default.")
+    ] = "",
+) -> None:
+    """Send a test notification to each channel, and say which of them took it."""
+    from app.cli.notify import send_tests
+
+    raise typer.Exit(0 if asyncio.run(send_tests(_settings(), channel, out)) else EXIT_ERROR)
+
+
+@cli.command()
 def demo(
     repository: Annotated[
         Path | None, typer.Option(help="Folder with repo/ and issue.md; else the built-in one.")

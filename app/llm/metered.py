@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from agent.model import Message, Model, ToolSpec, Turn
 from agent.models.openai_compat import OnWaiting
 from app.storage import controls
+from app.storage.notices import note_over_budget
+from app.storage.run_rows import dialect_insert
 from app.telemetry import metrics, tracing
 
 POLL_EVERY_S = 2.0
@@ -61,6 +63,7 @@ class GovernedModel:
     shutdown_gate: ShutdownGate
     attempt: int = 1
     poll_every_s: float = POLL_EVERY_S
+    budget_noted: bool = False
 
     @property
     def name(self) -> str:
@@ -111,5 +114,9 @@ class GovernedModel:
             return "An operator paused the run."
         limit = self.tokens_per_day
         if limit and controls.used_today(self.database) >= limit:
+            if not self.budget_noted:  # asked every two seconds; the database has it once a day
+                note_over_budget(self.database, dialect_insert(self.database), limit)
+                self.budget_noted = True
             return f"The installation has used today's {limit:,} tokens; it continues at 0:00 UTC."
+        self.budget_noted = False
         return ""

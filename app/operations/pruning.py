@@ -27,6 +27,8 @@ from app.storage.tables import (
     controls,
     deliveries,
     handled,
+    notice_sends,
+    notices,
     proofs,
     questions,
     runs,
@@ -68,6 +70,8 @@ def prune(settings: Settings, database: sa.Engine, moment: datetime) -> int:
             (comments, comments.c.begun_at < to_micros(before)),  # listed by now
             (proofs, proofs.c.ended_at < to_micros(moment - KEEP_USAGE)),
             (alerts, alerts.c.seen_at < to_micros(moment - KEEP_ALERTS)),
+            (notice_sends, notice_sends.c.next_at < to_micros(before)),
+            (notices, notices.c.at < to_micros(before)),
             (usage, usage.c.day < f"{moment - KEEP_USAGE:%Y-%m-%d}"),
         ):
             gone += _delete(database, table, due)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from dbos import DBOS
 
+from app.notifications.outgoing import notifications_running
 from app.queue import takeover, worker_registry
 from app.runs import queue_notices
 from app.runs.services import Services
@@ -49,6 +50,7 @@ def running_worker(services: Services, drained: Callable[[], None]) -> Iterator[
                 ),
                 running_engine(services) as workflow_engine,
                 queue_notices.queue_notices_running(services),
+                notifications_running(settings, database),
             ):
                 up.set()
                 try:

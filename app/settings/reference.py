@@ -22,6 +22,7 @@ from app.settings.alerts import AlertSettings
 from app.settings.base import CONFIG_VARIABLE, PREFIX
 from app.settings.github import GithubSettings
 from app.settings.llm import ModelSettings, PriceSettings
+from app.settings.notifications import NotificationSettings
 from app.settings.operations import OperationSettings
 from app.settings.repositories import RepositorySettings
 from app.settings.sandboxes import KubernetesSettings, SandboxSettings, SetupSettings
@@ -40,6 +41,7 @@ HEADINGS: dict[type, str] = {
     OperationSettings: "Operation",
     PriceSettings: "Prices",
     AlertSettings: "Alerts",
+    NotificationSettings: "Notifications",
 }
 """Headings over the settings of each class; others have the first sentence of their docstring."""
 

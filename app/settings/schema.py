@@ -28,6 +28,7 @@ from app.settings.base import CONFIG_VARIABLE, PREFIX, SettingsError, check_url
 from app.settings.database_url import check_database, with_timeouts
 from app.settings.github import GithubSettings
 from app.settings.llm import ModelSettings, PriceSettings
+from app.settings.notifications import NotificationSettings
 from app.settings.repositories import RepositorySettings
 from app.settings.sandboxes import KubernetesSettings, SandboxSettings, SetupSettings
 from sandbox.protocol import Limits
@@ -47,6 +48,7 @@ class Settings(
     PriceSettings,
     SetupSettings,
     AlertSettings,
+    NotificationSettings,
 ):
     """Every setting; see the descriptions, or run `patchwright settings`."""
 

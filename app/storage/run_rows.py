@@ -12,6 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from agent.journal.events import now
 from app.github.webhook_events import Trigger
 from app.storage import tables
+from app.storage.notices import note_in
 from app.storage.records import Accepted
 from app.storage.tables import runs, to_micros
 
@@ -132,6 +133,7 @@ def insert_run(
     attached = None
     while attached is None:  # again if the live run ended between the two statements
         if insert_new(connection, insert, tables.runs, row):
+            note_in(connection, insert, run_id, "queued")
             return Accepted(run_id=run_id, how="new")
         if connection.execute(known).scalar_one_or_none() is not None:
             return Accepted(run_id=run_id, how="duplicate")

@@ -23,6 +23,7 @@ from app.github.webhook_events import Trigger
 from app.storage import connection as storage_connection
 from app.storage import tables
 from app.storage.group_commit import GroupCommit
+from app.storage.notices import KIND_OF_OUTCOME, note_in
 from app.storage.questions import Questions, goes_on, has_answer
 from app.storage.records import Accepted, Run, RunFilter, RunPage, UnknownRun, run_id_for
 from app.storage.run_rows import (
@@ -453,6 +454,9 @@ class SqlStore:
             self._update_leased(connection, run_id, status="done", live_key=None, **kept)
             if ended is not None:
                 self._append_events(connection, run_id, [ended])
+                if kind := KIND_OF_OUTCOME.get(ended.outcome):
+                    said = {"pull_request": ended.pull_request, "words": ended.diagnosis}
+                    note_in(connection, self._insert, run_id, kind, **said)
             open_still = sa.and_(table.c.pull_number > 0, table.c.closed == "")
             woken = sa.select(table.c.woken).where(table.c.id == run_id, open_still)
             if not connection.execute(woken).scalar_one_or_none():

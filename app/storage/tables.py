@@ -246,6 +246,39 @@ alerts = sa.Table(
     sa.Index("alerts_of_sources", "source", "created_at"),
 )
 
+notices = sa.Table(
+    "notices",
+    metadata,
+    sa.Column("id", sa.String(100), primary_key=True),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("run_id", sa.String(32), nullable=False),
+    sa.Column("repository", sa.String(255), nullable=False),
+    sa.Column("issue_number", sa.BigInteger, nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("pull_request", sa.Text, nullable=False),
+    # What a run said at its end.
+    sa.Column("words", sa.Text, nullable=False),
+    sa.Column("at", sa.BigInteger, nullable=False),
+    # Whether it was noted on which channels it is to be sent.
+    sa.Column("shared_out", sa.Boolean, nullable=False),
+    sa.Index("notices_to_share_out", "shared_out", "at"),
+)
+
+notice_sends = sa.Table(
+    "notice_sends",
+    metadata,
+    sa.Column("notice_id", sa.String(100), primary_key=True),
+    sa.Column("channel", sa.String(40), primary_key=True),
+    # due, sent, given up
+    sa.Column("state", sa.String(8), nullable=False),
+    sa.Column("tries", sa.Integer, nullable=False),
+    # When it is tried (again); while a process sends it, when another may.
+    sa.Column("next_at", sa.BigInteger, nullable=False),
+    # Why it was not taken the last time.
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Index("notice_sends_due", "state", "next_at"),
+)
+
 handled = sa.Table(
     "handled",
     metadata,
