@@ -36,6 +36,8 @@ from app.telemetry import logs
 
 SAME_FOR_S = 600
 """How long the same body of a source that counts nothing is the same delivery."""
+CLOCKS_APART = timedelta(days=1)
+"""Far more than this machine's clock may be ahead of GitHub's."""
 
 _log = logs.get(__name__)
 
@@ -182,7 +184,7 @@ async def write_issue(context: EventContext, event: AlertDue) -> WrittenIssue:
             known.settle(kept.id, "refused", "Its issue was deleted or moved.")
             return WrittenIssue("its issue is gone")
     else:
-        since = kept.created_at - timedelta(minutes=5)
+        since = kept.created_at - CLOCKS_APART
         number = await forge.open_issue(marker, title, text, since=since)
         known.opened(kept.id, number)
     is_first = not services.inbox.latest_run(repository.id, number)

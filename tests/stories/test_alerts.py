@@ -10,12 +10,13 @@ import hashlib
 import hmac
 import json
 from collections.abc import Awaitable, Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from agent.journal.events import now
 from app.alerts import source_api
 from app.intake.alerts import accept_alerts
 from app.storage import alerts as storage
@@ -31,6 +32,8 @@ from tests.support.alerts import payloads as p
 from tests.support.github.app import git
 
 SECRET = "s3cret-of-the-source"
+ACTS = {"resolve_in_next_release": source_api.resolve_in_next_release}
+"""What is done at the source, which counts as an outward act."""
 
 
 class AlertWorld:
@@ -40,17 +43,15 @@ class AlertWorld:
         self, world: StoryWorld, sentry: SentryApi, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         self.world, self.sentry = world, sentry
-        self.moment: datetime | None = None
-        real = storage.now
         self.ahead = timedelta()
-        monkeypatch.setattr(storage, "now", lambda: real() + self.ahead)
-        for method in ("resolve_in_next_release",):
+        monkeypatch.setattr(storage, "now", lambda: now() + self.ahead)
+        for method in ACTS:
             self._watch(method, monkeypatch)
         git(world.bare, "tag", "v1.4.2", "main")
 
     def _watch(self, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """Telling the source is an outward act, after which a worker may die."""
-        act = getattr(source_api, method)
+        act = ACTS[method]
 
         async def watched(*arguments: Any) -> Any:
             done = await act(*arguments)
