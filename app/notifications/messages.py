@@ -24,7 +24,7 @@ from app.storage.notices import Notice, NoticeKind
 
 SAID: Mapping[NoticeKind, str] = {
     "queued": "A run is queued",
-    "needs_you": "A run needs you: it has no proven fix, and says what is missing",
+    "needs_you": "A run needs you: it asks something, or found no proven fix",
     "proven": "A fix is proven",
     "draft": "A draft waits for you: its fix is not proven",
     "failed": "A run failed",

@@ -73,14 +73,16 @@ def note_in(
 ) -> None:
     """Note something about a run within a transaction that is open already; once for each key.
 
-    The key begins with the run and its round.
+    The key is within the run and its round. Of a run that is not there, nothing is noted.
     """
     runs = tables.runs
     row = connection.execute(
         sa.select(runs.c.repository, runs.c.issue_number, runs.c.title, runs.c.round).where(
             runs.c.id == run_id
         )
-    ).one()
+    ).one_or_none()
+    if row is None:
+        return
     values = {
         "id": f"{run_id}-{row.round}-{key or kind}"[:100],
         "kind": kind,

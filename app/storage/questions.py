@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from agent.journal.events import QuestionAsked, now
 from agent.journal.store import Answer
 from agent.model import Record
+from app.storage.notices import note_in
 from app.storage.run_rows import dialect_insert, without_nul
 from app.storage.tables import questions, runs
 
@@ -63,6 +64,8 @@ class Questions:
         }
         with self._database.begin() as connection:
             connection.execute(insert(questions).values(**row).on_conflict_do_nothing())
+            key = f"question-{asked.number}"
+            note_in(connection, insert, run_id, "needs_you", key=key)
         kept = self.of_run(run_id)
         return kept or KeptQuestion(
             run_id=run_id, asked=asked, comment_id=0, answer=None, ended=False

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from agent.journal.events import RunEnded
+from agent.journal.events import QuestionAsked, RunEnded
 from app.cli.doctor import check_host
 from app.cli.notify import send_tests
 from app.github import webhooks
@@ -24,6 +24,7 @@ from app.settings.schema import Settings
 from app.storage import notices as storage
 from app.storage.controls import add_usage
 from app.storage.notices import Notices, note_over_budget
+from app.storage.questions import Questions
 from app.storage.run_rows import dialect_insert
 from app.storage.store import SqlStore
 from tests.doubles.receivers import HttpReceiver, http_receiver, mail_server
@@ -112,6 +113,17 @@ async def test_each_end(world: World, outcome: str, word: str) -> None:
     await world.sends()
     assert len(world.texts()) == (2 if word else 1)
     assert word in world.texts()[-1]
+
+
+async def test_a_question(world: World) -> None:
+    run = world.queued()
+    asked = QuestionAsked(
+        call_id="c", number=1, question="Which?", options=("a", "b"), default=1, due=storage.now()
+    )
+    for _ in range(2):  # again after a crash
+        Questions(world.store.database).put(run, 1, 7, asked)
+    await world.sends()
+    assert ["needs you" in text for text in world.texts()] == [False, True]
 
 
 async def test_the_days_budget_once_a_day(world: World) -> None:
