@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.settings.base import SettingsError
-from app.storage.connection import clock
+from app.storage.database.connection import clock
 from app.storage.run_rows import dialect_insert
 from app.storage.tables import workers
 from app.telemetry import logs

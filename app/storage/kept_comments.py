@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from app.github.written_comments import CommentPlace
-from app.storage.connection import clock
+from app.storage.database.connection import clock
 from app.storage.run_rows import dialect_insert
 from app.storage.tables import comments
 

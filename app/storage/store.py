@@ -20,9 +20,9 @@ from agent.journal.events import EVENT, AnyEvent, QuestionAsked, Recorded, RunEn
 from agent.journal.store import NO_LOGS, STOPPED_BY_A_PERSON, Answer, Hint
 from app.github.records import Repository
 from app.github.webhook_events import Trigger
-from app.storage import connection as storage_connection
 from app.storage import tables
-from app.storage.group_commit import GroupCommit
+from app.storage.database import connection as storage_connection
+from app.storage.database.group_commit import GroupCommit
 from app.storage.notices import KIND_OF_OUTCOME, note_in
 from app.storage.questions import Questions, goes_on, has_answer
 from app.storage.records import Accepted, Run, RunFilter, RunPage, UnknownRun, run_id_for
@@ -294,7 +294,7 @@ class SqlStore:
             )
 
     def in_shared_transaction(self, write: Callable[[sa.Connection], T]) -> T:
-        """Do a write in a transaction that callers share; see `app.storage.group_commit`."""
+        """Do a write in a transaction that callers share; see `database.group_commit`."""
         return self._group.run(write)
 
     def unqueued(self, limit: int = OUTBOX_PART) -> list[Run]:

@@ -1,1 +1,1 @@
-"""The schema's history: a file a revision in `versions/`; `app.storage.migrate` applies them."""
+"""The schema's history: a file a revision in `versions/`; `database.migrate` applies them."""

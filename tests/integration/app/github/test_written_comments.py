@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from app.github.client import GithubForge
 from app.github.errors import ForgeAway, ForgeDenied
 from app.github.written_comments import CommentPlace
-from app.storage.connection import open_database
+from app.storage.database.connection import open_database
 from app.storage.kept_comments import KeptComments
 from tests.doubles.github.client import GithubWorld
 from tests.doubles.github.server import GithubServer

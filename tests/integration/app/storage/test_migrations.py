@@ -14,10 +14,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from agent.journal.events import RunEnded
-from app.storage import connection as storage_connection
 from app.storage import tables
+from app.storage.database import connection as storage_connection
+from app.storage.database.migrate import NewerSchema, head, migrate, version
 from app.storage.inbox import Inbox
-from app.storage.migrate import NewerSchema, head, migrate, version
 from app.storage.records import Run
 from app.storage.store import SqlStore
 from tests.support.postgresql import fresh_database

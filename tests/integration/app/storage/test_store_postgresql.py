@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from app.server.workflow_engine import running_engine
 from app.settings.database_url import WAITS
 from app.settings.schema import Settings
-from app.storage.connection import open_database
+from app.storage.database.connection import open_database
 from tests.support.runs.lifecycle import check_journal, ended, start
 from tests.support.runs.stored import store
 from tests.support.runs.world import RunWorld

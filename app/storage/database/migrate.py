@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 
 from app.settings.base import SettingsError
 
-FOLDER = Path(__file__).parent / "migrations"
+FOLDER = Path(__file__).parents[1] / "migrations"
 LOCK = 0x70617463
 """Key of PostgreSQL's advisory lock: of several processes that start at once, one migrates."""
 

@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.settings.database_url import pool_of, with_timeouts
-from app.storage.migrate import migrate
+from app.storage.database.migrate import migrate
 
 SLEEP_IN_TRANSACTION_MS = 10_000
 """Far more than any transaction here takes; they wait for nothing but the database."""
