@@ -193,7 +193,7 @@ def notify(
     ] = "",
 ) -> None:
     """Send a test notification to each channel, and say which of them took it."""
-    from app.cli.notify import send_tests
+    from app.notifications.command import send_tests
 
     raise typer.Exit(0 if asyncio.run(send_tests(_settings(), channel, out)) else EXIT_ERROR)
 

@@ -15,9 +15,9 @@ from rich.console import Console
 
 from agent.journal.events import QuestionAsked, RunEnded
 from app.cli.doctor import check_host
-from app.cli.notify import send_tests
 from app.github import webhooks
 from app.notifications import send
+from app.notifications.command import send_tests
 from app.notifications.outgoing import send_due
 from app.settings.base import SettingsError
 from app.settings.schema import Settings
