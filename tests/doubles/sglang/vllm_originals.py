@@ -83,10 +83,7 @@ def _parser_type(root: str) -> Any:
         "ExtractedToolCallInformation",
     )
     protocol = {name: type(name, (_Record,), {}) for name in records}
-    info = type("ExtractedToolCallInformation", (_Record,), {})
-    _module(
-        "vllm.entrypoints.generate.base.protocol", **protocol, ExtractedToolCallInformation=info
-    )
+    _module("vllm.entrypoints.generate.base.protocol", **protocol)
     _module("vllm.logger", init_logger=logging.getLogger)
     _module("vllm.parser.abstract_parser", Parser=_Parser, StreamState=_State)
     _module(

@@ -21,9 +21,10 @@ from agent.journal.events import GateJudged, Recorded
 from agent.journal.state import fold
 from agent.journal.store import MemoryStore
 from agent.model import Message
+from agent.models.doctor import Endpoint, check_endpoint
 from agent.models.http import Timeouts
 from agent.models.openai_compat import OpenAICompatModel
-from agent.models.profiles import K2_THINKING
+from agent.models.profiles import K2_THINKING, PROFILES
 from agent.models.request_body import Conversation
 from agent.models.retry import Patience
 from agent.session import debug
@@ -207,6 +208,41 @@ async def test_both_dying_is_waited_for_and_recovered_from(clusters: Clusters) -
     assert waited.reasons
     await client.close()
     await impatient.close()
+
+
+SUMS = [
+    {"reasoning": "I use the tool.", "calls": [{"name": "add", "arguments": {"a": a, "b": b}}]}
+    for a, b in ((2, 3), (40, 2), (7, 8), (20, 1))
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "wrong", "named"),
+    [
+        ("k2.6", [], {}),
+        (
+            "k3",
+            ["--parsers", "kimi_k2", "--context-length", "131072"],
+            {"tool calls are parsed": "kimi_k3", "window": "--context-length 1048576"},
+        ),
+        ("k2.7-code", ["--template", "k2.5"], {"earlier thinking": "is to see all of it"}),
+    ],
+)
+async def test_doctor_sees_through_the_router(
+    clusters: Clusters, name: str, wrong: list[str], named: dict[str, str]
+) -> None:
+    profile = PROFILES[name]
+    served = ["--template", name, "--model", profile.model]
+    window = ["--context-length", str(profile.window)]
+    cluster = clusters.start([*clusters.script(SUMS), *served, *window, *wrong])
+    findings = await check_endpoint(Endpoint(profile=profile, base_urls=(cluster.url,)))
+    bad = {f.name: f.text for f in findings if not f.ok}
+    assert bool(bad) == bool(named), bad
+    for what, words in named.items():
+        assert words in bad[what]
+    window_told = next(f for f in findings if f.name == "window").detail
+    assert "tokens; the profile counts on" in window_told
 
 
 @pytest.mark.slow
