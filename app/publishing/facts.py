@@ -38,6 +38,8 @@ class ReportPreferences(Record):
     reporter: str = ""
     """Named as a co-author; empty: not wanted."""
     reporter_id: int = 0
+    title_prefix: str = ""
+    """What the titles of pull requests begin with."""
     co_author_requester: bool = False
     """Whether who asked for the run is named as a co-author, too."""
     budget_calls: int = 0
@@ -53,6 +55,7 @@ def preferences_of(config: EffectiveConfig, thread: IssueThread) -> ReportPrefer
         remarks=config.remarks,
         reporter=thread.author if named else "",
         reporter_id=thread.author_id if named else 0,
+        title_prefix=config.pull_request.title_prefix,
         co_author_requester=config.pull_request.co_author_requester,
         budget_calls=config.budget.calls,
         model=config.model,
@@ -95,6 +98,7 @@ def facts_of(
         goal=run.trigger.goal,
         requester=run.triggered_by,
         requester_id=run.trigger.sender_id,
+        title_prefix=preferences.title_prefix,
         co_author_requester=preferences.co_author_requester,
         remarks=preferences.remarks,
         gpu_seconds=gpu_seconds(model_s, settings.prices) if counted else None,
@@ -133,6 +137,8 @@ class RunFacts:
     goal: Goal = "fix"
     requester: str = ""
     """Who asked for the run; empty: nobody did."""
+    title_prefix: str = ""
+    """What the pull request's title begins with."""
     requester_id: int = 0
     co_author_requester: bool = False
     """Whether the requester is to be named in a Co-authored-by line."""

@@ -51,7 +51,9 @@ def pull_title(facts: RunFacts, state: AttemptState, *, ready: bool = True) -> s
     title = _summary(state)
     if facts.issue_title:
         title = facts.message.subject(facts.issue_title, facts.issue_number)
-    return title_text(title if ready else words.not_ready.format(title=title))
+    return title_text(
+        f"{facts.title_prefix}{title if ready else words.not_ready.format(title=title)}"
+    )
 
 
 def pull_body(facts: RunFacts, state: AttemptState, template: str = "") -> str:

@@ -11,7 +11,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+)
 
 from app.github.records import TriageUp
 
@@ -133,6 +140,11 @@ class Network(_Section):
 class PullRequests(_Section):
     """How pull requests are made."""
 
+    @field_validator("title_prefix")
+    @classmethod
+    def _check_title_prefix(cls, value: str) -> str:
+        return _one_line(value)
+
     draft_only: bool = Field(False, description="Open every pull request as a draft.")
     without_drafts: Literal["comment", "pull_request"] = Field(
         "comment",
@@ -146,6 +158,19 @@ class PullRequests(_Section):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*(/[A-Za-z0-9][A-Za-z0-9_-]*)*/?$",
         description="How the names of Patchwright's branches begin, for repositories with a rule "
         "about names; it should end with `/` or `-`.",
+    )
+    title_prefix: str = Field(
+        "",
+        max_length=40,
+        description="What the titles of pull requests begin with, such as `[bot] `; commits do "
+        "not.",
+    )
+    most_open: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="Pull requests of Patchwright that may be open at the same time: with so many, "
+        "no further issue is begun, and it is told why; 0: any number.",
     )
     labels: tuple[Name, ...] = Field(
         ("patchwright",), max_length=20, strict=False, description="Labels to put on it."

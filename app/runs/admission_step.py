@@ -33,6 +33,8 @@ LONGEST_WAIT_S = 300.0
 """After this time the run's place in the queue goes to others."""
 
 
+_MOST_LOOKED_AT = 500
+"""Open pull requests in which the App's own are counted, those that changed last."""
 _log = logs.get(__name__)
 
 
@@ -57,7 +59,23 @@ async def authorise(run: ActiveRun) -> Done | Denied | Refused:
     await run.best_effort(_correct_earlier_status(run, thread))
     if config.stop:
         return Refused("The repository's settings have mistakes; the other comment names them.")
+    if await _has_most_open(run, config):
+        most = config.pull_request.most_open
+        return Refused(
+            f"{most} pull requests of this App are open here, which is as many as the repository's "
+            "settings want (`pull_request.most_open`). Merge or close one, then ask again."
+        )
     return await _wait_for_admission(run, config)
+
+
+async def _has_most_open(run: ActiveRun, config: EffectiveConfig) -> bool:
+    """Whether another pull request would be more than the repository wants to have open."""
+    most = config.pull_request.most_open
+    if not most or run.record.trigger.goal != "fix":
+        return False
+    login = await run.forge.bot_login()
+    pulls = await run.forge.open_pulls(_MOST_LOOKED_AT)
+    return sum(pull.author == login for pull in pulls) >= most
 
 
 async def _correct_earlier_status(run: ActiveRun, thread: IssueThread) -> None:

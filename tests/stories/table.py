@@ -563,3 +563,33 @@ async def lists_are_stale(world: StoryWorld) -> None:
     await work()
     assert len(world.commits()) == 2
     published(world, issue)
+
+
+# Manners
+
+
+@story(title_prefix="[bot] ")
+async def titles_begin_as_the_repository_wants(world: StoryWorld) -> None:
+    issue = world.labelled()
+    await world.work()
+    published(world, issue)
+    assert world.pull()["title"] == "[bot] Fix: Total is wrong"
+    assert world.commits()[0]["commit"]["message"].startswith("Fix: Total is wrong\n")
+
+
+@story(most_open=1)
+async def no_more_pull_requests_than_are_wanted(world: StoryWorld) -> None:
+    first = world.labelled()
+    await world.work()
+    published(world, first)
+    second = world.labelled()
+    await world.work()
+    assert (world.run().outcome, world.run().pull_number) == ("stopped", 0)
+    assert "1 pull requests of this App are open here" in world.status(second)
+    assert len(world.github.pulls(world.repo)) == 1
+    world.person("max").close(world.repo, world.pull()["number"])
+    await world.work()
+    world.person("ann").comment(world.repo, second, "/patchwright fix")
+    await world.work()
+    assert world.run().outcome == "proven"
+    assert len(world.github.pulls(world.repo)) == 2

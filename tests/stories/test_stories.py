@@ -46,6 +46,8 @@ REPRESENTATIVE = {
     "the-repository-wants-plans-and-asks-for-a-decision-first": 7,
     "nobody-approves-the-plan": 5,
     "webhooks-twice-and-backwards": 6,
+    "titles-begin-as-the-repository-wants": 3,
+    "no-more-pull-requests-than-are-wanted": 0,
     "a-rule-wants-signatures-on-every-branch": 3,
     "a-rule-wants-signatures-on-the-default-branch": 2,
     "a-change-is-signed-too": 10,
