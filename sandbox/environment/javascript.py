@@ -59,8 +59,8 @@ def steps(
     manifest = _object(texts.get("package.json", ""))
     there = set(names) if resolution.locked else set(names) - set(LOCKS)
     tools, install = _install(there, texts if resolution.locked else {}, manifest)
-    elsewhere = _from_elsewhere(manifest) if resolution.one_by_one else ()
-    if elsewhere:
+    if resolution.one_by_one and _has_dependencies(manifest):
+        elsewhere = _from_elsewhere(manifest)
         tools, install = [], [_without(elsewhere, f"npm install --no-package-lock {QUIET}")]
     if not install and not _has_dependencies(manifest):
         return (*NODE_AND_NPM, *deno)
@@ -190,14 +190,25 @@ def _from_elsewhere(manifest: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
+_LEAVE_OUT = """\
+const fs = require("fs"), { spawnSync } = require("child_process");
+const all = JSON.parse(fs.readFileSync("package.json"));
+for (const kind of KINDS) for (const [name, wanted] of Object.entries(all[kind] || {})) {
+  let gone = NAMES.includes(name);
+  if (!gone && !/[:\\/]/.test(wanted)) {
+    const asked = spawnSync("npm", ["view", "--", `${name}@${wanted}`, "version"]);
+    gone = asked.status ? /E404|ETARGET/.test(asked.stderr) : !String(asked.stdout).trim();
+  }
+  if (gone) { console.log(`left out: ${name} ${wanted}`); delete all[kind][name]; }
+}
+fs.writeFileSync("package.json", JSON.stringify(all));"""
+
+
 def _without(names: Sequence[str], command: str) -> str:
-    """A command that does not see some dependencies of the package.json."""
-    script = (
-        "const fs = require('fs'), all = JSON.parse(fs.readFileSync('package.json'));"
-        f"for (const kind of {json.dumps(_KINDS)}) for (const name of {json.dumps(names)}) "
-        "if (all[kind]) delete all[kind][name];"
-        "fs.writeFileSync('package.json', JSON.stringify(all));"
-    )
+    """A command that does not see some dependencies of the package.json, nor those that the
+    registry does not have: one that was withdrawn keeps npm from installing any other.
+    """
+    script = _LEAVE_OUT.replace("KINDS", json.dumps(_KINDS)).replace("NAMES", json.dumps(names))
     return _changed("package.json", f"node -e {shlex.quote(script)}", command)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -68,6 +69,8 @@ async def use_image(engine: DockerEngine, recipe: str) -> str:
         try:
             volume_of(client, tag)
         except ImageMissing:  # somebody tidied up the engine
+            with suppress(APIError):  # a container has it still
+                client.images.remove(tag)
             return ""
         image.tag(REPOSITORY, recipe)
         return tag

@@ -270,6 +270,9 @@ async def test_an_image_whose_volume_is_gone_is_made_again(workshop: Workshop) -
         await workshop.run(first.image, files, "true")
     again = await workshop.prepare(files, environment, rules=offline)
     assert not again.cached and again.image == first.image
+    label = f"{INSTALLATION_LABEL}={workshop.name}"
+    found = await workshop.engine.call(lambda c: c.images.list(filters={"label": label}))
+    assert [image.tags for image in found] == [[again.image]], "the first one is not left behind"
     assert await workshop.run(again.image, files, "cat /opt/patchwright/one") == (0, "here\n")
     assert lost not in await workshop.volumes()
 

@@ -68,13 +68,33 @@ def test_the_last_resort_is_without_what_no_registry_has(tmp_path: Path) -> None
     last = Resolution(locked=False, one_by_one=True)
     command = steps(("package.json",), {"package.json": MANIFEST}, ".", last)[-1].command
     said = ran(tmp_path, command, "npm", SHOWS.format("package.json", "true"))
-    assert said == (
-        '{"name":"x","dependencies":{"a":"^1.0.0","b":"npm:c@2","d":"./d"},'
-        '"devDependencies":{"g":"latest"}}[0]'
-    )
+    left = '{"name":"x","dependencies":{"a":"^1.0.0","b":"npm:c@2","d":"./d"},'
+    assert said.endswith(left + '"devDependencies":{"g":"latest"}}[0]')
     assert (tmp_path / "package.json").read_text() == MANIFEST
     usual = steps(("package.json",), {"package.json": MANIFEST}, ".", Resolution(locked=False))
     assert "writeFileSync" not in usual[-1].command
+
+
+ASKED = """#!/bin/sh
+[ "$1" = view ] || exec cat package.json
+case $3 in
+  a@*) echo "npm error code E404" >&2; exit 1;;
+  d@*) echo "npm error code ECONNRESET" >&2; exit 1;;
+  g@*) ;;
+  *) echo 1.0.0;;
+esac
+"""
+
+
+def test_the_last_resort_is_without_what_was_withdrawn_from_the_registry(tmp_path: Path) -> None:
+    manifest = """{"dependencies": {"a": "^1.0.0 || ^2", "b": "*", "d": "1"},
+        "devDependencies": {"g": "9"}}"""
+    (tmp_path / "package.json").write_text(manifest)
+    last = Resolution(locked=False, one_by_one=True)
+    command = steps(("package.json",), {"package.json": manifest}, ".", last)[-1].command
+    said = ran(tmp_path, command, "npm", ASKED)
+    assert "left out: a ^1.0.0 || ^2\nleft out: g 9\n" in said
+    assert said.endswith('{"dependencies":{"b":"*","d":"1"},"devDependencies":{}}[0]')
 
 
 def test_no_package_downloads_a_browser(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_node_comes_from_the_npm_registry_where_the_base_has_an_old_one() -> Non
     assert "node-linux" not in all_commands(found(files, Offers())[0])
     ci = {".github/workflows/ci.yml": "node-version: [20, 22]\n", "package.json": "{}"}
     ci["package.json"] = files["package.json"].replace(">=20", ">=16")
-    used, plain, _ = found(ci, Offers(BASE))
+    used, plain, *_ = found(ci, Offers(BASE))
     assert "node-linux-$arch@22" in all_commands(used)
     assert "node-linux" not in all_commands(plain)
     files["package.json"] = files["package.json"].replace(">=20", ">=16")
