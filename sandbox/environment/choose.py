@@ -42,7 +42,7 @@ _SKIPPED = {"node_modules", "vendor", "third_party", "testdata", "fixtures", "ex
 }
 _ASIDE = re.compile(
     r"(?:^|/)(?:_[^/]*|doc|bench(?:mark)?(?:es|ing)?|perf(?:ormance)?(?:[-_][^/]*)?|web-?site|site|demos?"
-    r"|playgrounds?|tutorials?|storybook)(?:/|$)"
+    r"|gh-pages|playgrounds?|tutorials?|storybook)(?:/|$)"
 )
 """Projects that tests of the project above them need nothing of."""
 CI = ".github/workflows"

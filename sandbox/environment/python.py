@@ -83,7 +83,8 @@ def steps(
         *headers,
         MAKE_VENV,
         UV,
-        *(replace(step, folder=folder) for step in (*install, runner)),
+        *(replace(step, folder=folder) for step in install),
+        runner,
     )
 
 
@@ -128,7 +129,7 @@ def _installing(
     return Step(
         f"{unless}{_PIP} {arguments}{otherwise}",
         faster=f"{unless}{uv} {arguments}",
-        plain=f"{unless}pip install {arguments}{otherwise.replace(_PIP, 'pip install')}",
+        plain=f"pip install {arguments}{otherwise.replace(_PIP, 'pip install')}",
     )
 
 

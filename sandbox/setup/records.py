@@ -126,6 +126,7 @@ def proposal(environment: Environment) -> str:
     steps = [s for s in environment.steps if s not in _ONLY_SOONER and s.command not in made]
     own_image = bool(environment.image)  # Of another distribution, perhaps.
     commands = _joined([(s.folder, (not own_image and s.plain) or s.command) for s in steps])
+    commands = list(dict.fromkeys(commands))
     if any("\n" in command or len(command) > _MOST_COMMAND for _, command in commands):
         return ""  # The file takes short commands of one line.
     if commands:

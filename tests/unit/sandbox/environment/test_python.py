@@ -109,7 +109,7 @@ def test_uv_is_tried_before_pip_and_what_serves_all_repositories_is_apart() -> N
     own = [step for step in found if not step.shared]
     [optional] = [step for step in shared if step.optional]
     assert optional.command.endswith(" uv") and optional.script.endswith("|| true")
-    assert {step.folder for step in own} == {"sub"}
+    assert [step.folder for step in own] == ["sub", "sub", "."]
     for step in own:
         assert "/uv pip install" in step.faster and "uv " not in step.command
         assert step.script == f"{{ {step.faster}\n}} || {{ {step.command}\n}}"
