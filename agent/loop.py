@@ -95,8 +95,7 @@ async def run_loop(attempt: Attempt) -> AttemptState:
         try:
             await take_turn(attempt, tools)
         except ContextTooLong as error:
-            why = f"The conversation no longer fits: {error}"
-            return end_attempt(journal, "diagnosis", why)
+            return end_attempt(journal, "diagnosis", f"The conversation no longer fits: {error}")
 
 
 async def take_turn(attempt: Attempt, tools: Sequence[ToolSpec]) -> None:
@@ -178,6 +177,7 @@ async def perform_call(attempt: Attempt, call: ToolCall) -> None:
             duration_ms=int((time.monotonic() - started) * 1000),
             changed_tree=reply.changed_tree,
             tests=reply.tests,
+            pictures=reply.pictures,
         ),
         logs={log_id: reply.text.encode()},
     )

@@ -30,6 +30,39 @@ class Usage(Record):
     cached_tokens: int = 0
 
 
+class Picture(Record):
+    """An image that came with an issue; its bytes, which the host made, are stored under `id`."""
+
+    id: str
+    """`attached:image-1` …"""
+    name: str
+    """Its author's words: untrusted."""
+    width: int
+    height: int
+    """Pixels."""
+    size: int
+    """Bytes."""
+
+    @property
+    def number(self) -> int:
+        """Its place among the run's images, from 1."""
+        return int(self.id.rpartition("-")[2])
+
+    @property
+    def tokens(self) -> int:
+        """About what it takes of a model's window.
+
+        Kimi's encoder cuts an image into patches of 14 pixels and merges four of them into a token
+        (`patch_size` and `merge_kernel_size` of the models' `preprocessor_config.json`).
+        """
+        across, down = -(-self.width // PIXELS_PER_TOKEN), -(-self.height // PIXELS_PER_TOKEN)
+        return across * down + TOKENS_AROUND_PICTURE
+
+
+PIXELS_PER_TOKEN = 28
+TOKENS_AROUND_PICTURE = 8
+"""Marks of where it begins and ends."""
+
 FinishReason = Literal["tool_calls", "stop", "length", "abort"]
 
 
@@ -53,6 +86,8 @@ class Message(Record):
     reasoning: str = ""
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str = ""
+    pictures: tuple[Picture, ...] = ()
+    """Shown after the text, in order."""
 
 
 class ToolSpec(Record):
@@ -84,6 +119,11 @@ class Model(Protocol):
         If not, an answer without tool calls must not stay in the conversation: the thinking
         before it would be dropped, and with it the server's cached prefix.
         """
+        ...
+
+    @property
+    def sees_images(self) -> bool:
+        """Whether it takes the images of messages; else it must be given none."""
         ...
 
     async def turn(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Turn:

@@ -60,8 +60,10 @@ def setup_description() -> str:
     return _read("setup_tool.md")
 
 
-def task_prompt(task: Task, test_command: str, tree: str) -> str:
+def task_prompt(task: Task, test_command: str, tree: str, *, sees: bool = False) -> str:
     """The assignment: the issue as data, how tests run, what is in the tree.
+
+    `sees`: whether the model is shown images.
 
     The tags around what others wrote end in a random mark, so that no text can close or forge them.
     """
@@ -81,6 +83,8 @@ def task_prompt(task: Task, test_command: str, tree: str) -> str:
         plan_first=task.asking.plan_wait_s > 0,
         feedback=[_as_seen(f) for f in task.feedback],
         attachments=[(a.id, neutralise(a.name), a.size) for a in task.attachments],
+        pictures=[(p.id, neutralise(p.name), p.width, p.height) for p in task.pictures],
+        sees=sees,
         budget=task.budget,
         history_commits=task.history_commits,
         history_is_cut=task.history_is_cut,

@@ -226,9 +226,11 @@ async def _start(attempt: Attempt, seed: int, base_run: SuiteRun | None) -> None
             prompt_version=prompt_version(),
             base_commit=task.base_commit,
             system_prompt=system_prompt(),
-            task_prompt=task_prompt(task, command, listing.text),
+            task_prompt=task_prompt(task, command, listing.text, sees=attempt.model.sees_images),
             test_command=command,
             base_failures=base.failing,
             seed=seed,
+            pictures=task.pictures,
+            pictures_shown=attempt.model.sees_images,
         )
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from agent.guarded_paths import FORBIDDEN_PATHS
-from agent.model import Record
+from agent.model import Picture, Record
 
 
 class Issue(Record):
@@ -20,6 +20,8 @@ class Issue(Record):
 
 ATTACHED = "attached:"
 """Log ids of attachments begin so; they belong to the run and not to one attempt."""
+IMAGE = f"{ATTACHED}image-"
+"""And of images so."""
 
 
 class Attachment(Record):
@@ -179,6 +181,8 @@ class Task(Record):
     """None: the project's rules are not asked for."""
     hints: tuple[str, ...] = ()
     attachments: tuple[Attachment, ...] = ()
+    pictures: tuple[Picture, ...] = ()
+    """Images that came with the issue; a model that cannot see is only told that they exist."""
     feedback: tuple[str, ...] = ()
     """What was said about the patch that is in the tree already, in order. Untrusted."""
     degraded: str = ""

@@ -2,6 +2,7 @@
 
 Between cuts the conversation only grows, so that the server's prefix cache serves it. A cut is
 rare and big: past the high-water mark everything old goes at once, down to the low-water mark.
+Images go first: they were seen, and can be asked for again.
 Token counts come from the server's own usage; characters only share them out among messages.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 from agent.decisions.ledger import restate
 from agent.journal.events import ContextCut
 from agent.journal.state import AttemptState
-from agent.model import Message
+from agent.model import Message, Picture
 from agent.text.truncate import log_id_of
 
 HIGH_WATER = 0.75
@@ -50,7 +51,8 @@ def plan_cut(
     old, recent = outputs[:-KEEP_RECENT], outputs[-KEEP_RECENT:]
     stubs: dict[str, str] = {}
     blanked: list[str] = []
-    left = float(total)
+    pictures = tuple(picture for m in state.messages for picture in m.pictures)
+    left = float(total) - sum(map(_picture_size, pictures))
 
     def stub(positions: list[int]) -> None:
         nonlocal left
@@ -75,13 +77,14 @@ def plan_cut(
             left -= len(message.reasoning) + len(message.content)
     if force:
         stub(recent[:-1])
-        if not stubs and not blanked:
+        if not (stubs or blanked or pictures):
             stub(recent[-1:])
-    if not stubs and not blanked:
+    if not (stubs or blanked or pictures):
         return None
     return ContextCut(
         stubs=stubs,
         blanked=tuple(blanked),
+        pictures=tuple(picture.id for picture in pictures),
         restated=restate(state),
         prompt_tokens_before=state.prompt_tokens,
     )
@@ -96,4 +99,9 @@ def _stub(message: Message) -> str:
 
 def _size(message: Message) -> int:
     calls = sum(len(c.arguments) + len(c.id) + len(c.name) for c in message.tool_calls)
-    return len(message.content) + len(message.reasoning) + calls + 20
+    pictures = sum(map(_picture_size, message.pictures))
+    return len(message.content) + len(message.reasoning) + calls + pictures + 20
+
+
+def _picture_size(picture: Picture) -> int:
+    return int(picture.tokens * ASSUMED_CHARS_PER_TOKEN)

@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter
 
-from agent.model import Record, ToolCall, Turn, Usage
+from agent.model import Picture, Record, ToolCall, Turn, Usage
 
 SCHEMA = 1
 
@@ -36,6 +36,10 @@ class AttemptStarted(Event):
     base_failures: tuple[str, ...] = ()
     """Tests that fail before anything was changed."""
     seed: int = 0
+    pictures: tuple[Picture, ...] = ()
+    """Images that came with the issue."""
+    pictures_shown: bool = False
+    """Whether the model is shown them: it can see."""
 
 
 class SandboxOpened(Event):
@@ -102,6 +106,8 @@ class ToolFinished(Event):
     changed_tree: bool = False
     tests: dict[str, str] | None = None
     """Outcome per test where the call ran tests: passed, failed, error, skipped."""
+    pictures: tuple[Picture, ...] = ()
+    """Images that the call asked for; they are shown after the turn's last result."""
 
     @property
     def first_line(self) -> str:
@@ -371,6 +377,8 @@ class ContextCut(Event):
     """Tool call id → the one line that stands for its output from now on."""
     blanked: tuple[str, ...] = ()
     """Turns, named by their first tool call, whose reasoning and long arguments went too."""
+    pictures: tuple[str, ...] = ()
+    """Ids of the images that went, before anything else."""
     restated: str
     prompt_tokens_before: int
 

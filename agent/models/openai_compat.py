@@ -17,7 +17,13 @@ from agent.models.faults import Fault
 from agent.models.http import RequestFailed, Timeouts, post_completion, request_headers
 from agent.models.normalize import is_empty, turn_of
 from agent.models.profiles import Profile
-from agent.models.request_body import Conversation, body_head, body_tail
+from agent.models.request_body import (
+    Conversation,
+    PictureBytes,
+    body_head,
+    body_tail,
+    no_pictures,
+)
 from agent.models.retry import Patience, TurnFaults
 from agent.models.served import chosen_model, list_models
 
@@ -35,7 +41,8 @@ _PROBE_S = 5.0
 class OpenAICompatModel:
     """One run's conversation with a model; see docs/models.md.
 
-    `base_urls` are one router's address or several servers', with or without `/v1`. `endpoints`
+    `base_urls` are one router's address or several servers', with or without `/v1`. `picture` gives
+    the bytes of the images that messages name. `endpoints`
     and `client` can be shared by the runs of a process: load is then spread over all of them, and
     `close` leaves the client open. `routing_key` keeps the run on its server.
     """
@@ -55,6 +62,7 @@ class OpenAICompatModel:
         client: httpx.AsyncClient | None = None,
         on_waiting: OnWaiting | None = None,
         on_progress: OnProgress | None = None,
+        picture: PictureBytes = no_pictures,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         rng: random.Random | None = None,
@@ -77,7 +85,7 @@ class OpenAICompatModel:
         self._rng = rng or random.Random()  # noqa: S311
         self._window = profile.window
         self._looked_up = False
-        self._conversation = Conversation(profile)
+        self._conversation = Conversation(profile, picture)
         self._tools: Sequence[ToolSpec] | None = None
         self._head = b""
         self._counted_bytes = 0
@@ -99,6 +107,11 @@ class OpenAICompatModel:
         """Whether the model's template renders all earlier thinking."""
         return self._profile.reasoning_history == "all"
 
+    @property
+    def sees_images(self) -> bool:
+        """Whether the model takes images, by its profile."""
+        return self._profile.sees_images
+
     async def turn(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Turn:
         """Answer the conversation; see `agent.model.Model.turn`.
 
@@ -107,7 +120,7 @@ class OpenAICompatModel:
         """
         content = self._conversation.encode(messages)
         head = self._head_for(tools)
-        size = len(head) + len(content)
+        size = len(head) + len(content) + self._picture_weight()
         max_tokens = self._output_budget(size)
         faults = TurnFaults(self._patience, self._clock, self._rng)
         notes: list[str] = []
@@ -208,6 +221,11 @@ class OpenAICompatModel:
             self._tools = tuple(tools)
             self._head = body_head(self._model, tools)
         return self._head
+
+    def _picture_weight(self) -> int:
+        """What images add to the bytes: by their tokens, and not by their encoded form."""
+        shown = self._conversation
+        return math.ceil(shown.picture_tokens / TOKENS_PER_BYTE) - shown.picture_bytes
 
     def _output_budget(self, size: int) -> int:
         """Tokens to ask for: what the profile allows and the window is likely to leave."""

@@ -93,6 +93,11 @@ class ReplayModel:
         """It thinks nothing."""
         return False
 
+    @property
+    def sees_images(self) -> bool:
+        """It looks at nothing."""
+        return False
+
     async def turn(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Turn:
         """The next call, from the calls so far and what they gave."""
         exchanges = [(call, restore(result)) for call, result in exchanges_of(messages)]

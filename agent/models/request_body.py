@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,17 +26,41 @@ class _Encoded:
     ids: dict[str, list[str]]
     """Of an assistant message: call id → ids sent for it, in order; kept for its results."""
     sent: list[str] = field(default_factory=list)
+    picture_tokens: int = 0
+    picture_bytes: int = 0
+
+
+@dataclass(slots=True)
+class _Shown:
+    """The images of a message as content parts."""
+
+    parts: list[dict[str, Any]] = field(default_factory=list)
+    tokens: int = 0
+    bytes: int = 0
+
+
+PictureBytes = Callable[[str], bytes | None]
+"""The bytes of an image by its id; None where they are no longer kept."""
+
+
+def no_pictures(_: str) -> None:
+    """Where no images are kept."""
 
 
 class Conversation:
     """The encoded form of a conversation that grows from call to call."""
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, profile: Profile, picture: PictureBytes = no_pictures) -> None:
         self.taken: set[str] = set()
         """Ids of all calls so far, as the caller and as the server know them."""
         self.calls = 0
         """How many calls the conversation holds."""
+        self.picture_tokens = 0
+        """What its images take of the window."""
+        self.picture_bytes = 0
+        """Bytes of its encoded form that are images."""
         self._profile = profile
+        self._picture = picture
         self._buffer = bytearray()
         self._encoded: list[_Encoded] = []
         self._answers: dict[str, list[str]] = {}
@@ -80,6 +105,8 @@ class Conversation:
         self.calls = sum(len(message.tool_calls) for message in kept)
         self.taken = {call.id for message in kept for call in message.tool_calls}
         self.taken.update(sent for known in self._encoded for sent in known.sent)
+        self.picture_tokens = sum(known.picture_tokens for known in self._encoded)
+        self.picture_bytes = sum(known.picture_bytes for known in self._encoded)
         self._answers = {}
         for known in self._encoded:
             if known.message.role == "assistant":
@@ -93,6 +120,10 @@ class Conversation:
         if message.role == "tool":
             fields["tool_call_id"] = self._answer_id(message.tool_call_id)
         fields["content"] = self._text(message.content)
+        shown = self._shown(message)
+        if shown.parts:
+            # The server takes the parts in order; see docs/models.md.
+            fields["content"] = [{"type": "text", "text": fields["content"]}, *shown.parts]
         ids: dict[str, list[str]] = {}
         if message.role == "assistant":
             sent = self._sent_ids(message)
@@ -103,7 +134,24 @@ class Conversation:
         if self._buffer:
             self._buffer += b","
         self._buffer += compact_json(fields)
-        self._encoded.append(_Encoded(message, len(self._buffer), ids, sent))
+        self._encoded.append(
+            _Encoded(message, len(self._buffer), ids, sent, shown.tokens, shown.bytes)
+        )
+        self.picture_tokens += shown.tokens
+        self.picture_bytes += shown.bytes
+
+    def _shown(self, message: Message) -> _Shown:
+        shown = _Shown()
+        for picture in message.pictures if self._profile.sees_images else ():
+            data = self._picture(picture.id)
+            if data is None:
+                shown.parts.append({"type": "text", "text": f"[{picture.id} is no longer kept.]"})
+                continue
+            url = f"data:{media_type(data)};base64,{base64.b64encode(data).decode()}"
+            shown.parts.append({"type": "image_url", "image_url": {"url": url}})
+            shown.tokens += picture.tokens
+            shown.bytes += len(url)
+        return shown
 
     def _sent_ids(self, message: Message) -> list[str]:
         calls = [AnsweredCall(id=c.id, name=c.name) for c in message.tool_calls]
@@ -141,6 +189,11 @@ class Conversation:
 
     def _text(self, text: str) -> str:
         return guard(text) if self._profile.markup else text
+
+
+def media_type(data: bytes) -> str:
+    """Of an image that the host made: PNG or JPEG."""
+    return "image/png" if data.startswith(b"\x89PNG\r\n\x1a\n") else "image/jpeg"
 
 
 def as_object(arguments: str) -> str:

@@ -8,6 +8,8 @@ import time
 import regex
 from pydantic import Field
 
+from agent.journal.state import AttemptState
+from agent.model import Picture
 from agent.testing.suite import list_files
 from agent.text.log_errors import LONGEST_LINE, first_error
 from agent.text.tracebacks import describe, frames, in_tree
@@ -35,8 +37,12 @@ class LogArguments(Arguments):
 
 
 async def log(context: ToolContext, args: LogArguments) -> Reply:
-    """Lines of a kept log."""
-    data = context.journal.get_log(args.id.removeprefix("functions."))
+    """Lines of a kept log, or an image again."""
+    log_id, started = args.id.removeprefix("functions."), context.state.started
+    known = started.pictures if started else ()
+    if picture := next((p for p in known if p.id == log_id), None):
+        return _show(context.state, picture)
+    data = context.journal.get_log(log_id)
     if data is None:
         return refusal_reply(f"there is no log {args.id!r}; ids are given in cut outputs and stubs")
     lines = data.decode("utf-8", errors="replace").split("\n")
@@ -62,6 +68,15 @@ async def log(context: ToolContext, args: LogArguments) -> Reply:
     first = max(1, args.start)
     last = args.end or first + MOST_LINES - 1
     return _reply(lines, list(range(first - 1, min(last, len(lines)))), "range")
+
+
+def _show(state: AttemptState, picture: Picture) -> Reply:
+    if state.started is None or not state.started.pictures_shown:
+        return refusal_reply(f"{picture.id} is an image, and you cannot see images")
+    there = (*state.asked_pictures, *(p for m in state.messages for p in m.pictures))
+    if picture in there:
+        return refusal_reply(f"{picture.id} is in the conversation already")
+    return Reply(f"{picture.id} follows.", pictures=(picture,))
 
 
 def matching(lines: list[str], pattern: str, timeout_s: float = GREP_S) -> list[int]:

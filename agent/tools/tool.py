@@ -13,6 +13,7 @@ from agent.gate.claims import Claims
 from agent.journal.events import AnyEvent, GateJudged, ToolStatus
 from agent.journal.state import AttemptState
 from agent.journal.writer import Journal
+from agent.model import Picture
 from agent.task import Task
 from sandbox.protocol import Sandbox
 
@@ -40,6 +41,8 @@ class Reply:
     """False where the tool has cut its own output to what was asked for."""
     waits: bool = False
     """The call has no result yet: it is an answer of people that the events ask for."""
+    pictures: tuple[Picture, ...] = ()
+    """Images to show after the turn's last result."""
 
 
 def refusal_reply(why: str) -> Reply:

@@ -154,6 +154,11 @@ class GithubForge:
 
         return await self._call_about_issue(f"read issue #{number}", read)
 
+    async def rendered_images(self, number: int) -> tuple[str, ...]:
+        """The addresses of an issue's images as GitHub renders them; secrets for five minutes."""
+        read = lambda: pulls.rendered_images(self._client.requester, self._at, number)  # noqa: E731
+        return await self._call_about_issue(f"read the images of issue #{number}", read)
+
     @staticmethod
     def _read_thread(repo: ApiRepository, number: int) -> IssueThread:
         issue = repo.get_issue(number)

@@ -53,6 +53,13 @@ class Forge(Protocol):
         """An issue with all its comments, oldest first."""
         ...
 
+    async def rendered_images(self, number: int) -> tuple[str, ...]:
+        """The addresses of an issue's images as the forge renders them.
+
+        Those of a private repository are signed: who has one can read the image for a while.
+        """
+        ...
+
     async def permission(self, user: str, *, user_id: int = 0) -> Permission:
         """What a user may do here; role `none` for somebody unknown.
 

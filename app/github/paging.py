@@ -12,12 +12,16 @@ MOST_PAGES = 30
 
 
 def all_entries(
-    requester: Requester, path: str, key: str = "", **query: Any
+    requester: Requester,
+    path: str,
+    key: str = "",
+    headers: Any = None,
+    **query: Any,
 ) -> Iterator[dict[str, Any]]:
     """The entries of all pages, of `MOST_PAGES` at most; `key` names the list in each answer."""
     for page in range(1, MOST_PAGES + 1):
         parameters = {"per_page": 100, "page": page, **query}
-        _, data = requester.requestJsonAndCheck("GET", path, parameters=parameters)
+        _, data = requester.requestJsonAndCheck("GET", path, parameters=parameters, headers=headers)
         entries = data[key] if key else data
         yield from entries
         if len(entries) < 100:

@@ -77,12 +77,17 @@ TESTS_SHOWN = 100
 
 
 def card_values(
-    head: RunSummary, *, where: str = "", budget_calls: int = 0, budget_tokens: int = 0
+    head: RunSummary,
+    *,
+    where: str = "",
+    run_id: str = "",
+    budget_calls: int = 0,
+    budget_tokens: int = 0,
 ) -> dict[str, object]:
     """What `cards.html` and `head.html` print.
 
-    `where` is the address of the run's page; empty: the journal stands on the same page. Budgets
-    of nought are not shown.
+    `where` is the address of the run's page; empty: the journal stands on the same page. Without
+    a `run_id` there is no service to ask for images. Budgets of nought are not shown.
     """
     read = [float(p.prompt) for p in head.points]
     cached = [float(p.cached) for p in head.points]
@@ -96,6 +101,7 @@ def card_values(
         "more_tests": max(len(tests) - TESTS_SHOWN, 0),
         "stages": STAGES,
         "where": where,
+        "run_id": run_id,
         "budget_calls": budget_calls,
         "budget_tokens": budget_tokens,
     }

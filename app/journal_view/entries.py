@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from agent.journal.events import AnyEvent, Check, HunkEvidence, Recorded, ToolFinished
+from agent.model import Picture
 
 LINE = 160
 """Longest line shown unopened, in characters."""
@@ -33,6 +34,8 @@ class Part:
     """Closed even when its event is open: reasoning and prompts are long."""
     log_id: str = ""
     """Where the whole of it is kept."""
+    images: tuple[Picture, ...] = ()
+    """Shown in place of the text where the page has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +153,8 @@ def _headline(event: AnyEvent, arguments: str) -> str:
         case "gate_judged":
             return f"{event.verdict}: {'; '.join(event.reasons)}".rstrip(": ")
         case "context_cut":
-            return f"{len(event.stubs)} old outputs replaced by stubs"
+            gone = f", {len(event.pictures)} images removed" if event.pictures else ""
+            return f"{len(event.stubs)} old outputs replaced by stubs{gone}"
         case "attempt_started":
             return f"{event.model}, tests: {event.test_command or 'none found'}"
         case "reproduction_declared":
@@ -237,6 +241,7 @@ def _parts(event: AnyEvent, arguments: str) -> Iterable[Part]:
             if arguments:
                 yield from _arguments(event.name, arguments)
             yield Part("output", event.output, "terminal", log_id=event.log_id)
+            yield _images("shown again", event.pictures)
             if event.tests:
                 yield Part("tests", "\n".join(f"{o:8} {n}" for n, o in event.tests.items()))
         case "submitted":
@@ -272,9 +277,16 @@ def _parts(event: AnyEvent, arguments: str) -> Iterable[Part]:
             yield Part("system prompt", event.system_prompt, folded=True)
             yield Part("task prompt", event.task_prompt, folded=True)
             yield Part("failing before", "\n".join(event.base_failures))
+            seen = "shown to the model" if event.pictures_shown else "the model cannot see"
+            yield _images(f"images of the issue, {seen}", event.pictures)
         case _:
             for name, value in event.model_dump(mode="json", exclude={"type", "attempt"}).items():
                 yield Part(name.replace("_", " "), _text(value) if value else "")
+
+
+def _images(label: str, images: tuple[Picture, ...]) -> Part:
+    lines = (f"{i.id}: {i.name} ({i.width} x {i.height} pixels)" for i in images)
+    return Part(label, "\n".join(lines), images=images)
 
 
 def _check(check: Check) -> str:

@@ -51,7 +51,6 @@ def trace_page(title: str, journal: Sequence[Recorded]) -> str:
         title=title,
         begun=f"{journal[0].at:%Y-%m-%d %H:%M} UTC" if journal else "",
         events=present_all(journal),
-        run_id="",
         shown=LONGEST,
         **card_values(summarise_journal(journal)),
     )

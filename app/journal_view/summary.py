@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Literal
 
 from agent.journal.events import CommitTried, CulpritSearched, GateJudged, Recorded, SeenTest
+from agent.model import Picture
 
 STAGES = (
     "queued",
@@ -120,6 +121,10 @@ class RunSummary:
     kept_change: bool = False
     """Whether a change to its pull request is kept that could not be pushed."""
     models: tuple[str, ...] = ()
+    images: tuple[Picture, ...] = ()
+    """Those of the issue."""
+    images_shown: bool = False
+    """Whether a model sees them."""
     reached: frozenset[int] = frozenset({0})
     """All stages that any attempt reached."""
 
@@ -210,6 +215,8 @@ def fold_into(head: RunSummary, recorded: Recorded) -> None:
             _reach_stage(head, attempt, STAGES.index("reproducing"))
             head.base_commit = event.base_commit
             head.models = tuple(dict.fromkeys((*head.models, event.model)))
+            head.images = tuple(dict.fromkeys((*head.images, *event.pictures)))
+            head.images_shown = head.images_shown or event.pictures_shown
             for name in event.base_failures:
                 head.before.setdefault(name, "failed")
         case "model_turned":

@@ -12,6 +12,7 @@ from agent.models.endpoints import Endpoints
 from agent.models.offline import OfflineModel
 from agent.models.openai_compat import OnProgress, OnWaiting, OpenAICompatModel
 from agent.models.profiles import BadProfile, Profile, profile_named
+from agent.models.request_body import PictureBytes, no_pictures
 from agent.models.retry import Patience
 from app.settings.base import SettingsError
 from app.settings.schema import Settings
@@ -48,8 +49,11 @@ def make_model(
     seed: int = 0,
     on_waiting: OnWaiting | None = None,
     on_progress: OnProgress | None = None,
+    picture: PictureBytes = no_pictures,
 ) -> Model:
     """The model for one attempt of a run; its server keeps the attempt by its key.
+
+    `picture`: the bytes of the run's images by their ids.
 
     All models of this process share what is known of the servers' health and load.
     """
@@ -68,6 +72,7 @@ def make_model(
         endpoints=_shared_endpoints(settings.model_url),
         on_waiting=on_waiting,
         on_progress=on_progress,
+        picture=picture,
     )
 
 

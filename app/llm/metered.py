@@ -80,6 +80,11 @@ class GovernedModel:
         """Whether the model sees all its earlier thinking."""
         return self.inner.preserves_thinking
 
+    @property
+    def sees_images(self) -> bool:
+        """Whether it takes images."""
+        return self.inner.sees_images
+
     async def turn(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Turn:
         """Answer the conversation."""
         self.shutdown_gate.tool_calls_ended(id(self))

@@ -1,81 +1,24 @@
-"""Logs that an issue links to: CI jobs of its own repository, and attached text files.
-
-The links are found by pure functions. A file is fetched without any credential, from the forge's
-own host and wherever that redirects to by https, in small bounded pieces.
-"""
+"""Logs and images that an issue links to, fetched and kept with its run."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
-from dataclasses import dataclass
-from urllib.parse import urljoin, urlsplit
+import asyncio
+from collections.abc import Sequence
 
 import httpx
 
-from agent.task import ATTACHED, Attachment
+from agent.model import Picture
+from agent.task import ATTACHED, IMAGE, Attachment
+from app.attachments.fetch import Origin, fetch_image, fetch_text
+from app.attachments.images import ImageRefused, make_safe
+from app.attachments.links import ImageLink, signed_address
+from app.git.files import first_file
+from app.git.mirror import Mirror
 from app.github.records import FailedCheck
 from app.runs.active_run import ActiveRun
+from app.telemetry import logs
 
-MOST_LINKS = 5
-MOST_BYTES = 20 * 1024**2
-MOST_REDIRECTS = 3
-SUFFIXES = ("log", "txt", "out", "err", "json", "xml", "trace")
-
-
-@dataclass(frozen=True, slots=True)
-class Links:
-    """What an issue's texts link to, each once, in order."""
-
-    checks: tuple[int, ...] = ()
-    """Jobs of the repository's own CI; a job's number is its check run's."""
-    files: tuple[str, ...] = ()
-    """Addresses of attached files."""
-
-
-def links(texts: Iterable[str], web_url: str, repository: str) -> Links:
-    """The CI jobs and attachments that texts link to. Other repositories' jobs are left alone."""
-    web, repo = re.escape(web_url.rstrip("/")), re.escape(repository)
-    job = re.compile(rf"{web}/{repo}/actions/runs/\d{{1,20}}/job/(\d{{1,18}})", re.IGNORECASE)
-    suffix = "|".join(SUFFIXES)
-    file = re.compile(
-        rf"{web}/(?:user-attachments|{repo})/files/\d{{1,20}}/[\w.%-]{{1,200}}\.(?:{suffix})\b",
-        re.IGNORECASE,
-    )
-    checks: dict[int, None] = {}
-    files: dict[str, None] = {}
-    for text in texts:
-        checks |= dict.fromkeys(int(number) for number in job.findall(text))
-        files |= dict.fromkeys(file.findall(text))
-    return Links(tuple(checks)[:MOST_LINKS], tuple(files)[:MOST_LINKS])
-
-
-async def fetch_file(client: httpx.AsyncClient, url: str) -> bytes | None:
-    """An attached file's bytes; None if it cannot be fetched, is too large or is not text.
-
-    No credential goes out. A redirect is followed to https addresses only, or within the host.
-    """
-    home = urlsplit(url).netloc
-    for _ in range(MOST_REDIRECTS + 1):
-        try:
-            async with client.stream("GET", url, follow_redirects=False) as answer:
-                if answer.is_redirect:
-                    url = urljoin(url, answer.headers.get("location", ""))
-                    parts = urlsplit(url)
-                    if parts.scheme != "https" and parts.netloc != home:
-                        return None
-                    continue
-                if answer.status_code != 200:
-                    return None
-                data = b""
-                async for piece in answer.aiter_bytes():
-                    data += piece
-                    if len(data) > MOST_BYTES:
-                        return None
-                return None if b"\0" in data[:8192] else data
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError):
-            return None
-    return None
+_log = logs.get(__name__)
 
 
 async def ci_logs(run: ActiveRun, checks: tuple[int, ...]) -> tuple[Attachment, ...]:
@@ -97,18 +40,80 @@ def web_location(run: ActiveRun) -> tuple[str, str]:
     return run.services.settings.github_web_url, run.record.repository
 
 
+def origin_of(run: ActiveRun) -> Origin:
+    """Where a run's attachments come from."""
+    settings = run.services.settings
+    return Origin(settings.github_web_url, settings.attachment_networks, settings.github_ca_file)
+
+
 async def linked_files(run: ActiveRun, urls: tuple[str, ...]) -> tuple[Attachment, ...]:
     """Store the files attached to the issue with the run, as far as they can be fetched."""
     kept = []
-    async with httpx.AsyncClient(timeout=30) as client:
+    origin = origin_of(run)
+    async with origin.client() as client:
         for number, url in enumerate(urls, 1):
-            data = await fetch_file(client, url)
+            data = await fetch_text(client, url, origin)
             if data is not None:
                 name = url.rsplit("/", 1)[1]
                 log = Attachment(id=f"{ATTACHED}{number}", name=name, size=len(data))
                 run.store.put_log(run.record.id, log.id, data)
                 kept.append(log)
     return tuple(kept)
+
+
+async def linked_images(
+    run: ActiveRun, found: Sequence[ImageLink], mirror: Mirror, commit: str
+) -> tuple[Picture, ...]:
+    """Store the images that the issue links to with the run, each as our own encoder wrote it.
+
+    An image of the repository is that of the commit which the run works from, or that the link
+    names. What cannot be fetched, or is no image that is shown, is left out.
+    """
+    rendered: tuple[str, ...] = ()
+    if any(link.guid for link in found):
+        rendered = await run.forge.rendered_images(run.record.issue_number)
+    origin, kept = origin_of(run), []
+    async with origin.client() as client:
+        for number, link in enumerate(found, 1):
+            data = await _bytes_of(link, rendered, client, origin, mirror, commit)
+            picture = await _keep(run, f"{IMAGE}{number}", link.name, data) if data else None
+            if picture is None:
+                _log.info("an image was left out", run=run.record.id, image=f"{IMAGE}{number}")
+            else:
+                kept.append(picture)
+    return tuple(kept)
+
+
+async def _bytes_of(
+    link: ImageLink,
+    rendered: tuple[str, ...],
+    client: httpx.AsyncClient,
+    origin: Origin,
+    mirror: Mirror,
+    commit: str,
+) -> bytes | None:
+    if link.path:
+        at = link.ref if len(link.ref) == 40 and _is_hex(link.ref) else commit
+        return await asyncio.to_thread(first_file, mirror.git_dir, at, (link.path,))
+    address = signed_address(link, rendered, origin.web_url) if link.guid else link.url
+    return await fetch_image(client, address, origin)
+
+
+async def _keep(run: ActiveRun, image_id: str, name: str, data: bytes) -> Picture | None:
+    """Keep an image with the run; None if it is none that is shown."""
+    try:
+        safe = await asyncio.to_thread(make_safe, data)
+    except ImageRefused as problem:
+        _log.info("an image was refused", run=run.record.id, image=image_id, why=str(problem))
+        return None
+    run.store.put_log(run.record.id, image_id, safe.data)
+    return Picture(
+        id=image_id, name=name, width=safe.width, height=safe.height, size=len(safe.data)
+    )
+
+
+def _is_hex(text: str) -> bool:
+    return all(c in "0123456789abcdef" for c in text.lower())
 
 
 async def keep_check_log(run: ActiveRun, check: FailedCheck) -> str:

@@ -18,6 +18,7 @@ from agent.journal.events import (
     ReproductionDeclared,
 )
 from agent.journal.state import AttemptState
+from agent.model import Picture
 from agent.session import JudgeWith
 from agent.task import Asking, Attachment, Issue, KeptBase, Task
 from agent.testing.report import SuiteRun
@@ -51,6 +52,7 @@ class AttemptPlan:
     """Why there is another attempt; empty for the first."""
     feedback: tuple[str, ...] = ()
     attachments: tuple[Attachment, ...] = ()
+    pictures: tuple[Picture, ...] = ()
     judge_with: JudgeWith = judge
     asking: Asking = Asking()  # noqa: RUF009 - frozen
 
@@ -115,6 +117,7 @@ async def task_of(run: ActiveRun, plan: AttemptPlan, files: SandboxFiles) -> Tas
         again=plan.again,
         feedback=plan.feedback,
         attachments=plan.attachments,
+        pictures=plan.pictures,
     )
 
 

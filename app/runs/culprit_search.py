@@ -14,6 +14,7 @@ from agent.errors import AgentError
 from agent.journal.events import AttemptEnded, ModelWaiting, ReproductionDeclared
 from agent.journal.state import AttemptState
 from agent.journal.writer import Journal
+from agent.model import Picture
 from agent.proving.reproduce import REPRODUCTION_CALLS, NothingWritten, write_reproduction
 from agent.task import Attachment, Task
 from app.git import ancestry
@@ -56,7 +57,8 @@ async def look_for_culprit(run: ActiveRun, prepared: Prepared) -> Debugged:
     await run.update_status("debugging", run.facts(prepared), AttemptState())
     history = await trees.history_file(run, commit, clone_url)
     attached = tuple(Attachment.model_validate(a) for a in json.loads(prepared.attached))
-    plan = AttemptPlan(tree=commit, attachments=attached)
+    pictures = tuple(Picture.model_validate(p) for p in json.loads(prepared.pictures))
+    plan = AttemptPlan(tree=commit, attachments=attached, pictures=pictures)
     files = SandboxFiles(tree, past, history)
     task = await attempts.task_of(run, plan, files)
     # One attempt is all there is: after a crash it goes on where its journal stops.

@@ -8,7 +8,9 @@ from dataclasses import replace
 from functools import partial
 
 from agent.journal.state import AttemptState
+from agent.model import Picture
 from agent.task import Attachment, Issue
+from app.attachments.links import links
 from app.conventions.conventions import CONVENTIONS_LOG, read_conventions
 from app.git.mirror import Mirror
 from app.git.process import GitError
@@ -16,7 +18,7 @@ from app.github.records import IssueThread
 from app.runs import attempts, trees
 from app.runs.active_run import ISSUE_LOG, ActiveRun
 from app.runs.admission_step import authorise, refuse
-from app.runs.attachments import ci_logs, linked_files, links, web_location
+from app.runs.attachments import ci_logs, linked_files, linked_images, web_location
 from app.runs.attempts import AttemptPlan
 from app.runs.culprit_search import look_for_culprit
 from app.runs.publication.step import end_failed, publish_result
@@ -133,11 +135,13 @@ async def prepare(run: ActiveRun) -> Prepared | Refused:
     checks = tuple(dict.fromkeys((*trigger.checks, *found.checks)))
     attachments = (*await ci_logs(run, checks), *await linked_files(run, found.files))
     attached = [attachment.model_dump() for attachment in attachments]
+    pictures = await linked_images(run, found.images, mirror, fetched.base_commit)
     return Prepared(
         base_commit=fetched.base_commit,
         base_branch=base_branch,
         clone_url=fetched.repository.clone_url,
         attached=json.dumps(attached),
+        pictures=json.dumps([picture.model_dump() for picture in pictures]),
     )
 
 
@@ -168,6 +172,7 @@ async def debug(run: ActiveRun, prepared: Prepared) -> Debugged | Failed:
         attempts=1 if prepared.again or wants_plan(run, config) else config.attempts,
         again=prepared.again,
         attachments=tuple(Attachment.model_validate(a) for a in json.loads(prepared.attached)),
+        pictures=tuple(Picture.model_validate(p) for p in json.loads(prepared.pictures)),
     )
     plan = replace(plan, asking=asking(run, config, plan))
     chosen = await attempts.debug(run, plan, run.facts(prepared), prepared.clone_url)

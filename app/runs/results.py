@@ -59,6 +59,8 @@ class Prepared:
     clone_url: str
     attached: str = "[]"
     """The attachments as a JSON list."""
+    pictures: str = "[]"
+    """The images as a JSON list."""
     first: int = 1
     """Number of the next attempt. Not kept with the step: it changes when the base moved."""
     again: str = ""
@@ -184,13 +186,14 @@ def to_json(result: StepResult) -> StepJson:
             return {"denied": reason}
         case Refused(reason):
             return {"refused": reason}
-        case Prepared(base_commit, base_branch, clone_url, attached):
-            return {
+        case Prepared(base_commit, base_branch, clone_url, attached, pictures):
+            prepared = {
                 "base_commit": base_commit,
                 "base_branch": base_branch,
                 "clone_url": clone_url,
                 "attached": attached,
             }
+            return prepared | ({"pictures": pictures} if pictures != "[]" else {})
         case Debugged(attempt):
             return {"attempt": str(attempt)}
         case Published(outcome, attempt, pull, reason):
@@ -242,7 +245,8 @@ def from_json(kept: StepJson) -> StepResult:
         case {"head": _}:
             return Gathered(**{**kept, "first": int(kept["first"])})  # type: ignore[arg-type]
         case {"clone_url": clone_url, "base_commit": base_commit, "base_branch": branch}:
-            return Prepared(base_commit, branch, clone_url, kept.get("attached", "[]"))
+            attached, pictures = kept.get("attached", "[]"), kept.get("pictures", "[]")
+            return Prepared(base_commit, branch, clone_url, attached, pictures)
         case {"attempt": attempt}:
             return Debugged(int(attempt))
         case _:

@@ -64,7 +64,11 @@ def build(settings: Settings, store: SqlStore, engine: DockerEngine) -> Services
         sandboxes=sandboxes,
         prepare=sandboxes.prepare,
         make_model=lambda run_id, seed, waiting: make_model(
-            _with_model(settings, store, run_id), run_id=run_id, seed=seed, on_waiting=waiting
+            _with_model(settings, store, run_id),
+            run_id=run_id,
+            seed=seed,
+            on_waiting=waiting,
+            picture=partial(store.get_log, run_id),
         ),
         read_config=lambda forge: read_effective_config(settings, forge),
     )

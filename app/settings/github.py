@@ -12,6 +12,7 @@ from pydantic_settings import NoDecode
 from app.github.records import TriageUp
 from app.settings.base import PREFIX, check_url
 from app.settings.operations import OperationSettings
+from sandbox.egress.rules import networks_of
 
 SignedCommits = Literal["when_required", "always", "never"]
 """When commits are signed."""
@@ -36,6 +37,12 @@ class GithubSettings(OperationSettings):
         None,
         description="Certificates (PEM) to trust for GitHub instead of the built-in ones, for an "
         "Enterprise Server. A proxy is taken from HTTPS_PROXY and NO_PROXY.",
+    )
+    attachment_networks: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Networks (CIDR) that are not public and to which an attachment of an issue "
+        "may lead, separated by commas: an Enterprise Server's own storage. Other addresses that "
+        "are not public are never asked, but for GitHub's own.",
     )
     github_app_id: int = Field(
         0, ge=0, description="The GitHub App's id; 0: not set up yet, see `patchwright setup-app`."
@@ -188,9 +195,15 @@ class GithubSettings(OperationSettings):
         0, ge=0, description="The same per repository; 0: no limit."
     )
 
-    @field_validator("repo_models", mode="before")
+    @field_validator("attachment_networks")
     @classmethod
-    def _split_models(cls, value: object) -> object:
+    def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        networks_of(value)
+        return value
+
+    @field_validator("repo_models", "attachment_networks", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value

@@ -43,6 +43,7 @@ class SeededModel:
 
     name = "seeded"
     preserves_thinking = False
+    sees_images = False
 
     def __init__(
         self, seed: int, steps: int, window: int = 1_000_000, slow_commands: bool = True

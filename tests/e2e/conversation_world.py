@@ -33,7 +33,7 @@ from app.web.app import Web, create_app
 from tests.doubles.github.client import GithubWorld, Person
 from tests.doubles.github.server import GithubServer
 from tests.doubles.seeded_policy import FILES, REPRODUCTION, TITLE
-from tests.doubles.sglang.server import StandIn
+from tests.doubles.sglang.server import Flags, StandIn
 from tests.doubles.sglang.turns import Call, Policy, Say, Script, Scripts
 from tests.support.github.app import app_of
 from tests.support.runs.world import LocalSandboxes
@@ -91,6 +91,8 @@ class Story:
     policy: Policy = field(default_factory=scripts)
     config: RepoConfig = field(default_factory=RepoConfig)
     settings: dict[str, Any] = field(default_factory=dict)
+    flags: Flags = field(default_factory=Flags)
+    profile: str = "k2-thinking"
     services: Services = field(init=False)
     store: SqlStore = field(init=False)
     url: str = ""
@@ -102,7 +104,7 @@ class Story:
     @contextmanager
     def serving(self) -> Iterator[Story]:
         """The service, from here until the end of the block; may be entered again."""
-        self.model = StandIn(self.policy)
+        self.model = StandIn(self.policy, self.flags)
         with ExitStack() as stack:
             model_url = stack.enter_context(serving(self.model.app))  # type: ignore[arg-type]
             settings = Settings(
@@ -110,7 +112,7 @@ class Story:
                 github_app_id=self.github.app_id,
                 onboarding=False,
                 github_webhook_secret=self.github.webhook_secret,
-                model="k2-thinking",
+                model=self.profile,
                 model_url=(f"{model_url}/v1",),
                 **self.settings,
             )
@@ -133,7 +135,11 @@ class Story:
                 ),
                 sandboxes=LocalSandboxes(),
                 make_model=lambda run_id, seed, waiting: make_model(
-                    settings, run_id=run_id, seed=seed, on_waiting=waiting
+                    settings,
+                    run_id=run_id,
+                    seed=seed,
+                    on_waiting=waiting,
+                    picture=partial(self.store.get_log, run_id),
                 ),
                 patience_s=(0.1, 0.5, 1.0),
                 status_interval_s=0.2,
@@ -163,14 +169,16 @@ class Story:
 
     # People
 
-    def repository(self, repo: str = REPO, files: dict[str, str] | None = None) -> str:
+    def repository(
+        self, repo: str = REPO, files: dict[str, str] | None = None, *, private: bool = True
+    ) -> str:
         """A repository with the bug."""
         folder = self.folder / repo.replace("/", "-")
         for name, text in (files or FILES).items():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        made = self.world.create_repo(repo, folder=folder, private=True)
+        made = self.world.create_repo(repo, folder=folder, private=private)
         # Described, because GitHub's own page on pull requests knows no label without.
         self.world.collaborator(repo, "root", "admin").call(
             "POST",

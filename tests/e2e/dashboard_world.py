@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from agent.journal.events import (
@@ -27,8 +29,9 @@ from agent.journal.events import (
     ToolFinished,
     now,
 )
-from agent.model import Usage
+from agent.model import Picture, Usage
 from agent.proving.records import ChangeProof, Finding, ShownTest
+from agent.task import IMAGE
 from app.github.webhook_events import Installed, InstalledRepository
 from app.proving.service import to_report
 from app.settings.schema import Settings
@@ -66,6 +69,7 @@ def url(store: SqlStore, tmp_path: Path) -> Iterator[str]:
 def run_id(store: SqlStore) -> str:
     """A run in the middle of its work, every text of it hostile or long."""
     started = store.accept("d", "issues", trigger(title=f"It breaks {EVIL}"), model="m").run_id
+    keep_images(store, started)
     store.put_log(started, "bash:1", f"{EVIL}{LONG_LINE}".encode())
     for name in ("s1", "s2"):
         store.put_log(
@@ -133,6 +137,30 @@ def keep_hostile_onboarding(store: SqlStore) -> None:
 LONG_NAME = "customs_declarations_of_parcels_" * 8
 
 
+IMAGES = tuple(
+    Picture(id=f"{IMAGE}{number}", name=name, width=640, height=360, size=9)
+    for number, name in enumerate((EVIL, LONG_NAME, "The total with a discount of 10 %"), 1)
+)
+
+
+def keep_images(store: SqlStore, run_id: str) -> None:
+    """The images that `hostile_events` name."""
+    for image in IMAGES:
+        store.put_log(run_id, image.id, screenshot())
+
+
+def screenshot() -> bytes:
+    """What somebody attached to an issue, as the host keeps it."""
+    image = Image.new("RGB", (640, 360), "#f6f8fa")
+    draw = ImageDraw.Draw(image)
+    draw.rectangle((20, 20, 620, 90), fill="#0b5cc4")
+    draw.text((40, 45), "Shop: basket", fill="white", font_size=28)
+    draw.text((40, 190), "Total: 190.00", fill="#b3261e", font_size=40)
+    out = io.BytesIO()
+    image.save(out, "PNG")
+    return out.getvalue()
+
+
 def hostile_events() -> list[AnyEvent]:
     usage = Usage(prompt_tokens=900, completion_tokens=100, cached_tokens=810)
     return [
@@ -144,6 +172,8 @@ def hostile_events() -> list[AnyEvent]:
             system_prompt=EVIL,
             task_prompt=EVIL,
             test_command="pytest",
+            pictures=IMAGES,
+            pictures_shown=True,
         ),
         ModelTurned(content="I look. " + "long" * 500, usage=usage),
         ModelTurned(reasoning=EVIL, usage=usage),

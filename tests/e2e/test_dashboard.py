@@ -18,10 +18,12 @@ from app.web.auth.visitors import Place, RoleSource
 from tests.e2e.axe import barriers
 from tests.e2e.dashboard_world import (
     EVIL,
+    IMAGES,
     SIZES,
     hostile_events,
     keep_hostile_onboarding,
     keep_hostile_proof,
+    keep_images,
     laid_out,
     of_operator,
     run_id,
@@ -38,6 +40,23 @@ __all__ = ["browser", "run_id", "store", "url"]  # fixtures
 pytestmark = pytest.mark.slow
 
 
+def test_images_of_an_issue_are_seen(browser: Browser, url: str, run_id: str) -> None:
+    context = of_operator(browser)
+    page, complaints = watched(context)
+    page.goto(f"{url}/runs/{run_id}")
+    shown = page.locator("section[aria-labelledby=images] img")
+    expect(shown).to_have_count(len(IMAGES))
+    for number in range(len(IMAGES)):
+        shown.nth(number).scroll_into_view_if_needed()
+        expect(shown.nth(number)).to_have_js_property("naturalWidth", 640)
+    assert "<script>" in (shown.first.get_attribute("alt") or "")
+    assert page.locator(".images a").first.inner_text() == ""
+    page.goto(f"{url}/runs/{run_id}/images/1")  # alone: a browser shows it as an image
+    expect(page.locator("img")).to_have_js_property("naturalHeight", 360)
+    assert not [text for text in complaints if "Content Security Policy" not in text]
+    context.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
 def test_every_page_fits_has_no_barriers_and_runs_nothing_hostile(
@@ -45,6 +64,7 @@ def test_every_page_fits_has_no_barriers_and_runs_nothing_hostile(
 ) -> None:
     ended = store.accept("e", "issues", trigger(2, title="It is over"), model="m").run_id
     lease = store.claim(ended, "w")
+    keep_images(lease, ended)
     lease.append(ended, hostile_events())
     lease.finish(ended, RunEnded(outcome="proven", diagnosis=EVIL))
     keep_hostile_proof(store)
@@ -73,7 +93,7 @@ def test_every_page_fits_has_no_barriers_and_runs_nothing_hostile(
         laid_out(page)
         assert fits(page), f"{path} sticks out"
         assert barriers(page) == [], path
-        assert page.locator("main img, main script, main iframe").count() == 0
+        assert page.locator("main img:not(.images img), main script, main iframe").count() == 0
         shot(page, f"{name}-{size}-{scheme}")
     page.get_by_role("button", name="Open all").click()
     for reasoning in page.locator("#journal details.inner summary").all():
@@ -83,7 +103,8 @@ def test_every_page_fits_has_no_barriers_and_runs_nothing_hostile(
     expect(page.locator("#journal .ansi-fg-red")).to_have_text("FAILED")
     expect(page.locator("#journal .unseen").first).to_have_text("U+202E")
     expect(page.get_by_text("<script>alert(1)</script>").first).to_be_attached()
-    assert page.locator("#journal img, #journal script, #head img, h1 img").count() == 0
+    not_ours = "#journal img:not(.images img), #journal script, #head img:not(.images img), h1 img"
+    assert page.locator(not_ours).count() == 0
     expect(page.locator("#journal")).to_contain_text("characters left out")
     assert len(page.locator("#journal").inner_text()) < 200_000
     shot(page, f"hostile-open-{size}-{scheme}")

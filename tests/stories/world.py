@@ -86,6 +86,7 @@ class NoModel:
     name = "none"
     window = 1
     preserves_thinking = False
+    sees_images = False
 
     async def close(self) -> None:
         """Nothing is open."""

@@ -61,6 +61,11 @@ class OfflineModel:
         """It thinks nothing."""
         return False
 
+    @property
+    def sees_images(self) -> bool:
+        """It reads only text."""
+        return False
+
     async def turn(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Turn:
         """Answer the conversation.
 

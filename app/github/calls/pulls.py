@@ -7,8 +7,9 @@ as JSON and not as PyGithub's objects, which ask again for every field that a li
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from html.parser import HTMLParser
 from typing import Any
 
 from github import GithubException
@@ -183,3 +184,42 @@ def request_reviewers(
                 raise
             refused.append(name)
     return tuple(refused)
+
+
+FULL = {"Accept": "application/vnd.github.full+json"}
+MOST_IMAGES = 200
+"""Addresses of images that are looked at."""
+
+
+def rendered_images(requester: Requester, at: str, number: int) -> tuple[str, ...]:
+    """The addresses of all images in an issue and its comments, as GitHub renders them.
+
+    Images that people upload to a private repository's issue are shown to nobody by the address in
+    the text, tokens included. In `body_html`, which the media type `full` adds, the address is a
+    signed one on another host, good for five minutes. Sources: GitHub's REST documentation ("Media
+    types"), and anthropics/claude-code-action, `src/github/utils/image-downloader.ts`.
+    """
+    issue = f"{at}/issues/{number}"
+    found = list(_image_addresses(requester.requestJsonAndCheck("GET", issue, headers=FULL)[1]))
+    for comment in all_entries(requester, f"{issue}/comments", headers=FULL):
+        found += _image_addresses(comment)
+    return tuple(dict.fromkeys(found))[:MOST_IMAGES]
+
+
+def _image_addresses(said: dict[str, Any]) -> Iterator[str]:
+    parser = _Images()
+    parser.feed(said.get("body_html") or "")
+    yield from parser.found
+
+
+class _Images(HTMLParser):
+    """Collects the addresses of images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """An element begins."""
+        if tag == "img":
+            self.found += [value for name, value in attrs if name == "src" and value]

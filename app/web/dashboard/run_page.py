@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Query, Response
+from fastapi import APIRouter, HTTPException, Path, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, JSONResponse
 
+from agent.models.request_body import media_type
+from agent.task import IMAGE
+from app.attachments.images import is_safe
 from app.journal_view.entries import present_all
 from app.sanitize.html import SHOWN
 from app.storage.questions import Questions
@@ -77,3 +80,24 @@ def run_log(dashboard: Context, run: ReadableRun, log_id: str) -> Response:
     if data is None:
         raise HTTPException(404, "There is no such log.")
     return Response(data, media_type="text/plain; charset=utf-8")
+
+
+@router.get("/runs/{run_id}/images/{number}")
+def run_image(
+    dashboard: Context, run: ReadableRun, number: Annotated[int, Path(ge=1, lt=1000)]
+) -> Response:
+    """An image that came with the issue, as our own encoder wrote it."""
+    data = dashboard.journals.log(run.id, f"{IMAGE}{number}")
+    if data is None or not is_safe(data):
+        raise HTTPException(404, "There is no such image.")
+    kind = media_type(data)
+    name = f"image-{number}.{kind.partition('/')[2]}"
+    return Response(
+        data,
+        media_type=kind,
+        headers={
+            "Content-Security-Policy": "default-src 'none'; sandbox; frame-ancestors 'none'",
+            "Cross-Origin-Resource-Policy": "same-origin",
+            "Content-Disposition": f'inline; filename="{name}"',
+        },
+    )

@@ -57,6 +57,7 @@ def summary_values(settings: Settings, run: Run, head: RunSummary) -> dict[str, 
     return card_values(
         head,
         where=f"/runs/{run.id}",
+        run_id=run.id,
         budget_calls=settings.budget_calls,
         budget_tokens=settings.budget_tokens,
     ) | {

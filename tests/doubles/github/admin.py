@@ -1,6 +1,8 @@
 """What tests and the demo do to the stand-in from outside: ``POST /_admin/{action}`` with JSON."""
 
+import base64
 import secrets
+import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from datetime import timedelta
@@ -14,7 +16,16 @@ from tests.doubles.github.hooks import Deliverer
 from tests.doubles.github.operations.checks import suite_for
 from tests.doubles.github.pushes import noreply
 from tests.doubles.github.shapes import basic, checks
-from tests.doubles.github.state import ROLES, CheckRun, Installation, Json, Repo, World, stamp
+from tests.doubles.github.state import (
+    ROLES,
+    Asset,
+    CheckRun,
+    Installation,
+    Json,
+    Repo,
+    World,
+    stamp,
+)
 
 Action = Callable[["Admin", Json], Any]
 
@@ -96,6 +107,21 @@ def _create_repo(admin: Admin, body: Json) -> Json:
     ):
         _install(admin, {"account": owner.login})
     return {"id": repo.id, "full_name": repo.full_name, "head": git.branch_tip(path, branch)}
+
+
+def _upload(admin: Admin, body: Json) -> Json:
+    """Somebody drops a file into the text of an issue; GitHub gives its address."""
+    repo, guid = admin.repo(body), str(uuid.uuid4())
+    admin.world.assets[guid] = Asset(
+        id=admin.world.next_id(),
+        guid=guid,
+        repo_id=repo.id,
+        owner_id=repo.owner.id,
+        suffix=body.get("suffix", "png"),
+        content_type=body.get("content_type", "image/png"),
+        data=base64.b64decode(body["data"]),
+    )
+    return {"url": f"{admin.world.urls.web}/user-attachments/assets/{guid}"}
 
 
 def _change_repo(admin: Admin, body: Json) -> Json:
@@ -402,6 +428,7 @@ ACTIONS: dict[str, Action] = {
     "create-repo": _create_repo,
     "change-repo": _change_repo,
     "fork-repo": _fork_repo,
+    "upload": _upload,
     "merge-group": _merge_group,
     "end-merge-group": _end_merge_group,
     "rename-repo": _rename_repo,

@@ -20,7 +20,7 @@ from starlette.responses import (
 )
 from starlette.routing import Route
 
-from tests.doubles.github import githttp, pages
+from tests.doubles.github import githttp, pages, uploads
 from tests.doubles.github import repository as git
 from tests.doubles.github.admin import Admin
 from tests.doubles.github.api import GRAPHQL, Api, cut_off
@@ -81,6 +81,12 @@ class Site:
             return self._log(path)
         if prefix and path == _GHES_GRAPHQL:
             return await self._api.handle(request, GRAPHQL)
+        has_token = "authorization" in request.headers
+        upload = uploads.serve(self._world, path, dict(request.query_params), has_token)
+        if upload is not None:
+            if has_token:
+                self._violations.append(f"{path.split('/')[1]}: a token was sent for an upload")
+            return upload
         page = self._page(path)
         if page is not None:
             return page

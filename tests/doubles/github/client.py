@@ -1,5 +1,6 @@
 """People act on the stand-in GitHub: what tests and the demo read like a story with."""
 
+import base64
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,6 +160,12 @@ class GithubWorld:
         """
         sources = {"folder": str(folder) if folder else None, "git": str(git) if git else None}
         return str(self.admin("create-repo", repo=name, **sources, **options)["full_name"])
+
+    def upload(self, repo: str, data: bytes, content_type: str = "image/png") -> str:
+        """Somebody drops a file into the text of an issue; gives the address that stands there."""
+        encoded = base64.b64encode(data).decode()
+        sent = {"repo": repo, "data": encoded, "content_type": content_type}
+        return str(self.admin("upload", **sent)["url"])
 
     def collaborator(self, repo: str, login: str, role: str = "write") -> Person:
         """Give somebody a role: none, read, triage, write, maintain or admin."""

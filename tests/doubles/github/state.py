@@ -118,6 +118,19 @@ class Pull:
 
 
 @dataclass
+class Asset:
+    """A file that somebody uploaded to an issue of a repository."""
+
+    id: int
+    guid: str
+    repo_id: int
+    owner_id: int
+    suffix: str
+    content_type: str
+    data: bytes
+
+
+@dataclass
 class Issue:
     """An issue, or a pull request when ``pull`` is set; they share their numbers."""
 
@@ -343,6 +356,10 @@ class World:
         self.deliveries: list[Delivery] = []
         self.acts: list[Act] = []
         self.manifests: dict[str, Json] = {}
+        self.assets: dict[str, Asset] = {}
+        """By their GUIDs, in lower case."""
+        self.signed: dict[str, tuple[str, datetime]] = {}
+        """What signs an address, with the asset's GUID and when it ends."""
         self.ids: Iterator[int] = itertools.count(1001)
         self.limits: defaultdict[int, RateLimit] = defaultdict(RateLimit)
         """By installation, each of which has its own ("Rate limits for the REST API"); 0: for

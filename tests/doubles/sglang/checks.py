@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -70,6 +71,31 @@ def _arguments_error(messages: Sequence[Mapping[str, Any]]) -> str | None:
                 return "Assistant tool call function.arguments must be valid JSON."
             if not isinstance(arguments, dict):
                 return "Assistant tool call function.arguments must be a JSON object."
+    return None
+
+
+def parts_error(messages: Sequence[Mapping[str, Any]]) -> str | None:
+    """Why contents in parts are refused; None if they are sound.
+
+    Images come from users alone (`ChatCompletionMessageUserParam` of OpenAI's description), as data
+    or from elsewhere; ours never make the server fetch anything.
+    """
+    for message in messages:
+        content = message.get("content")
+        for part in content if isinstance(content, list) else ():
+            if part["type"] == "text" and isinstance(part["text"], str):
+                continue
+            if part["type"] != "image_url":
+                return f"Unknown part type: {part['type']}"
+            if message["role"] != "user":
+                return "Only user messages may hold images."
+            head, _, data = part["image_url"]["url"].partition(";base64,")
+            if head not in ("data:image/png", "data:image/jpeg"):
+                return f"Not the data of an image: {head[:40]}"
+            try:
+                base64.b64decode(data, validate=True)
+            except ValueError:
+                return "The image's data is not base64."
     return None
 
 

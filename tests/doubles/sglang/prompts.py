@@ -6,17 +6,24 @@ originals by tests/integration/agent/models/test_templates.py.
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from PIL import Image
 
 from tests.doubles.sglang import detectors as k2
 from tests.doubles.sglang import k3_detectors as k3
 
 CHARS_PER_TOKEN = 4
 """A plain measure: what is counted has to be consistent, not right."""
+PIXELS_PER_TOKEN = 28
+"""Patches of 14 pixels, merged two by two."""
 PAGE = 64
 """Characters of one page of the cache."""
 
@@ -156,6 +163,30 @@ def _k3_answer(message: Mapping[str, Any], content: str, calls: Sequence[Mapping
 
 def _k3_message(body: str, **attributes: str) -> str:
     return f"{k3.tag('message', **attributes)}{body}{k3.MESSAGE_CLOSE}{k3.END_OF_MESSAGE}"
+
+
+def with_image_tokens(prompt: str, messages: Messages) -> str:
+    """The prompt as a server counts it: each image's mark stands for as many tokens as it takes.
+
+    The same image is the same tokens, so that the cache knows it; no two are alike.
+    """
+    for message in messages:
+        content = message.get("content")
+        for part in content if isinstance(content, list) else ():
+            if part["type"] == "image_url":
+                prompt = _PAD.sub(_image_tokens(part["image_url"]["url"]), prompt, count=1)
+    return prompt
+
+
+_PAD = re.compile(r"<\|media_pad\|>|<\|kimi_image_placeholder\|>")
+
+
+def _image_tokens(url: str) -> str:
+    data = base64.b64decode(url.partition(";base64,")[2])
+    with Image.open(io.BytesIO(data)) as image:
+        across, down = (-(-side // PIXELS_PER_TOKEN) for side in image.size)
+    mark = hashlib.blake2b(data, digest_size=CHARS_PER_TOKEN).hexdigest()[:CHARS_PER_TOKEN]
+    return mark * (across * down)
 
 
 def tokens(text: str) -> int:

@@ -26,6 +26,7 @@ from tests.doubles.sglang.prompts import (
     has_images,
     render,
     tokens,
+    with_image_tokens,
 )
 from tests.doubles.sglang.turns import Policy, Say
 from tests.doubles.sglang.vllm_parsing import VllmParsing
@@ -222,7 +223,8 @@ class StandIn:
         self.seen.connections.add(request.client.port if request.client else 0)
         self.seen.keys[key] = self.seen.keys.get(key, 0) + 1
         self.seen.bodies = [*self.seen.bodies[-9:], body]
-        refused = self._refusal(body)
+        messages = body.get("messages") or []
+        refused = checks.parts_error(messages) or self._refusal(body)
         if refused:
             return self._refuse(refused)
         say = self._policy(body)
@@ -238,6 +240,7 @@ class StandIn:
             ]
         template = self.flags.rendered_with
         prompt = render(body["messages"], body.get("tools") or [], template, body)
+        prompt = with_image_tokens(prompt, messages)
         max_tokens = int(body.get("max_tokens") or body.get("max_completion_tokens") or 1)
         window = self.flags.context_length
         if self.flags.llama_cpp:

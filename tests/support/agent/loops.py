@@ -96,6 +96,7 @@ class Speaking:
 
     name = "speaking"
     window = 100_000
+    sees_images = False
 
     def __init__(self, *turns: Turn, preserves_thinking: bool = False) -> None:
         self.preserves_thinking = preserves_thinking

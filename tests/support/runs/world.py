@@ -106,6 +106,9 @@ class FileForge:
             url=f"https://web.test/{self.name}/issues/{number}",
         )
 
+    async def rendered_images(self, number: int) -> tuple[str, ...]:
+        return ()
+
     async def permission(self, user: str, *, user_id: int = 0) -> Permission:
         with self.world() as world:
             role = world["set"].get("role", "triage")

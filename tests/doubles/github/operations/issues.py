@@ -2,6 +2,7 @@
 
 from urllib.parse import unquote
 
+from tests.doubles.github import uploads
 from tests.doubles.github.auth import require_role
 from tests.doubles.github.operations.issue_changes import (
     add_labels,
@@ -36,7 +37,14 @@ def checked_body(resource: str, body: str | None) -> str | None:
 
 def _shown(call: Call, item: Issue, status: int = 200) -> Answer:
     extra = {"closed_by": None}
-    return Answer(status, basic.issue(call.world, call.repo, item) | extra)
+    return Answer(status, basic.issue(call.world, call.repo, item) | extra | _html(call, item.body))
+
+
+def _html(call: Call, text: str | None) -> Json:
+    """The text as HTML, for who asks for it."""
+    if not uploads.is_rendered(call.accept):
+        return {}
+    return {"body_html": uploads.rendered(call.world, call.repo, text or "")}
 
 
 @table.add("issues/list-for-repo", "GET /repos/{owner}/{repo}/issues", needs=_READ)
@@ -167,7 +175,8 @@ def list_comments(call: Call) -> Answer:
         for c in item.comments
         if stamp(c.updated_at) >= since and call.world.is_listed(c.created_at)
     ]
-    return paged(call, [basic.comment(call.world, call.repo, item, c) for c in said])
+    shown = [basic.comment(call.world, call.repo, item, c) | _html(call, c.body) for c in said]
+    return paged(call, shown)
 
 
 @table.add(

@@ -1,9 +1,11 @@
 """Context cuts and the messages that a journal folds to."""
 
+from dataclasses import replace
+
 from agent.decisions.context_cut import KEEP_RECENT, plan_cut
 from agent.journal.events import AttemptStarted, ModelTurned, NoteAdded, ToolFinished
 from agent.journal.state import AttemptState, fold, step
-from agent.model import ToolCall, Usage
+from agent.model import Message, Picture, ToolCall, Usage
 
 WINDOW = 10_000
 
@@ -32,6 +34,49 @@ def conversation(turns: int, size: int = 1500, reasoning: str = "think") -> Atte
         )
         state = fold([turned, done], state)
     return state
+
+
+def shown(number: int) -> Picture:
+    name = f"attached:image-{number}"
+    return Picture(id=name, name="a", width=1000, height=700, size=9)
+
+
+def with_pictures(state: AttemptState) -> AttemptState:
+    """The same conversation, with two images after the task."""
+    task, rest = state.messages[:2], state.messages[2:]
+    images = Message(role="user", content="Images:", pictures=(shown(1), shown(2)))
+    return replace(state, messages=(*task, images, *rest))
+
+
+def test_images_go_first_and_all_of_them() -> None:
+    state = with_pictures(conversation(25))
+    planned = plan_cut(state, WINDOW)
+    assert planned is not None
+    assert planned.pictures == ("attached:image-1", "attached:image-2")
+    after = step(state, planned)
+    assert not any(m.pictures for m in after.messages)
+    assert "log tool" in after.messages[2].content
+    assert after.messages[:2] == state.messages[:2]
+    again = plan_cut(after, WINDOW, force=True)
+    assert again is None or again.pictures == ()
+
+
+def test_images_count_so_that_less_else_has_to_go() -> None:
+    plain, state = conversation(25), with_pictures(conversation(25))
+    tokens = sum(shown(n).tokens for n in (1, 2))
+    counted = replace(state, prompt_tokens=plain.prompt_tokens + tokens)
+    cut_plain, cut_shown = plan_cut(plain, WINDOW), plan_cut(counted, WINDOW)
+    assert cut_plain is not None
+    assert cut_shown is not None
+    assert len(cut_shown.stubs) <= len(cut_plain.stubs) + 1
+
+
+def test_a_refused_prompt_loses_its_images_before_its_last_output() -> None:
+    state = with_pictures(conversation(1))
+    planned = plan_cut(state, WINDOW, force=True)
+    assert planned is not None
+    assert (planned.stubs, planned.blanked) == ({}, ())
+    assert len(planned.pictures) == 2
 
 
 def pairs_are_whole(state: AttemptState) -> bool:

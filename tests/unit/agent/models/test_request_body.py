@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import Sequence
@@ -11,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agent.model import Message, ToolCall, ToolSpec
+from agent.model import Message, Picture, ToolCall, ToolSpec
 from agent.models import request_body
 from agent.models.profiles import PROFILES
 from agent.models.request_body import MALFORMED, Conversation, as_object, body_head, body_tail
-from tests.doubles.sglang.checks import conversation_error
+from tests.doubles.sglang.checks import conversation_error, parts_error
 
 K2 = PROFILES["k2-thinking"]
 
@@ -52,6 +53,41 @@ def test_each_message_is_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     conversation.encode(messages)
     conversation.encode([m.model_copy() for m in messages])
     assert len(encoded) == len(messages)
+
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(3000)
+PICTURE = Picture(id="attached:image-1", name="x", width=560, height=280, size=len(PNG))
+SEEING = K2.model_copy(update={"sees_images": True})
+
+
+def kept(image_id: str) -> bytes | None:
+    return PNG if image_id == PICTURE.id else None
+
+
+def test_an_image_follows_its_words_and_is_encoded_once() -> None:
+    gone = PICTURE.model_copy(update={"id": "attached:image-2"})
+    images = Message(role="user", content="See:", pictures=(PICTURE, gone))
+    conversation = Conversation(SEEING, kept)
+    [_, message] = decoded(conversation, [USER, images])
+    first, image, missing = message["content"]
+    assert first == {"type": "text", "text": "See:"}
+    head, _, data = image["image_url"]["url"].partition(";base64,")
+    assert (head, base64.b64decode(data)) == ("data:image/png", PNG)
+    assert missing["type"] == "text"
+    assert parts_error([message]) is None
+    assert conversation.picture_tokens == PICTURE.tokens == 20 * 10 + 8
+    before = bytes(conversation.encode([USER, images]))
+    assert conversation.picture_bytes < len(before)
+    call = "functions.bash:0"
+    after = bytes(conversation.encode([USER, images, asks(call), result(call)]))
+    assert after.startswith(before)
+    conversation.encode([USER])
+    assert (conversation.picture_tokens, conversation.picture_bytes) == (0, 0)
+
+
+def test_a_model_that_cannot_see_gets_only_the_words() -> None:
+    images = Message(role="user", content="See:", pictures=(PICTURE,))
+    assert decoded(Conversation(K2, kept), [images]) == [{"role": "user", "content": "See:"}]
 
 
 def test_the_bytes_only_grow() -> None:

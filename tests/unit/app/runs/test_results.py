@@ -46,6 +46,16 @@ KEPT: list[tuple[StepResult, StepJson]] = [
         Prepared("c", "main", "u", '[{"id": "a"}]'),
         {"base_commit": "c", "base_branch": "main", "clone_url": "u", "attached": '[{"id": "a"}]'},
     ),
+    (
+        Prepared("c", "main", "u", pictures='[{"id": "b"}]'),
+        {
+            "base_commit": "c",
+            "base_branch": "main",
+            "clone_url": "u",
+            "attached": "[]",
+            "pictures": '[{"id": "b"}]',
+        },
+    ),
     (Debugged(2), {"attempt": "2"}),
     (
         Published("proven", 1, pull="https://p"),
