@@ -135,6 +135,9 @@ class WrittenIssue:
     """0: it has none."""
     may_run: bool = False
     """Whether a run is to begin, if the repository wants such runs."""
+    came_back: bool = False
+    """Whether the alert was there again when this was begun. One that comes back meanwhile is
+    told by the event that it left."""
 
 
 async def placed(forge: Forge, event: AlertDue) -> AlertDue:
@@ -189,7 +192,7 @@ async def write_issue(context: EventContext, event: AlertDue) -> WrittenIssue:
         known.opened(kept.id, number)
     is_first = not services.inbox.latest_run(repository.id, number)
     may_run = kept.state in ("waiting", "open") and (is_first or came_back)
-    return WrittenIssue(f"issue #{number}", number, may_run)
+    return WrittenIssue(f"issue #{number}", number, may_run, kept.came_back)
 
 
 def alerts_of(services: Services) -> Alerts:

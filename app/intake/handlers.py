@@ -525,7 +525,8 @@ async def _handle_alert(context: EventContext, event: AlertDue) -> str:
         thread = await context.forge.issue(written.number)
         if thread.open:
             said += f"; {await _start_run(context, event, thread, 'alert')}"
-    alerts.told_again(services, event)
+    if written.came_back:
+        alerts.told_again(services, event)
     return said
 
 

@@ -17,7 +17,9 @@ from typing import Any
 import pytest
 
 from agent.journal.events import now
+from app.alerts import locate as locate_module
 from app.alerts import source_api
+from app.intake import alerts as intake
 from app.intake.alerts import accept_alerts
 from app.storage import alerts as storage
 from app.storage.alerts import Alerts, KeptAlert
@@ -342,6 +344,33 @@ async def test_an_issue_that_was_opened_and_closed_while_the_worker_was_dead(
     await there.world.work()
     assert len(there.issues()) == 1
     assert there.kept().issue_number == issue.number
+
+
+async def test_an_alert_that_comes_back_while_its_issue_is_being_written(
+    make: Callable[..., AlertWorld], sentry: SentryApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = make("meanwhile", sentry)
+    world = there.world
+    sentry.put("16")
+    there.event()
+    await world.work()
+    [issue] = there.issues()
+    world.root("PATCH", f"/issues/{issue.number}", {"state": "closed"})
+    located = locate_module.locate
+    regressions = [p.issue("unresolved", "16")]
+
+    def slow(*arguments: Any) -> Any:
+        while regressions:
+            there.comes(regressions.pop(), "issue")
+        return located(*arguments)
+
+    monkeypatch.setattr(intake, "locate", slow)
+    there.event(nth=2)
+    there.later(minutes=20)
+    await world.work()
+    assert not regressions
+    [issue] = there.issues()
+    assert issue.state == "open"
 
 
 async def test_a_storm_opens_so_many_issues_and_edits(
