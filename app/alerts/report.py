@@ -14,8 +14,8 @@ from agent.model import Record
 from app.alerts.locate import Findings
 from app.alerts.places import PlacedFrame
 from app.alerts.records import Alert
-from app.publishing.rendering import render
-from app.sanitize.markdown import fit, inline, title_text
+from app.publishing.rendering import MARKER_ROOM, render
+from app.sanitize.markdown import COMMENT_LIMIT, fit, inline, title_text
 from app.storage.alerts import KeptAlert
 
 MOST_FRAMES = 40
@@ -60,7 +60,9 @@ def body(kept: KeptAlert, alert: Alert, found: Findings | None) -> str:
             found=found,
             count=max(alert.count, kept.seen),
             first_seen=_time(alert.first_seen or kept.created_at),
-            last_seen=_time(_latest(alert.last_seen, kept.seen_at, kept.state == "resolved")),
+            last_seen=_time(
+                _latest(alert.last_seen, kept.seen_at, kept.state in ("resolved", "gone"))
+            ),
             places=_places(placed),
             trace=trace(alert, placed),
             unplaced=sum(not f.path and not f.is_minified for f in placed),
@@ -68,7 +70,8 @@ def body(kept: KeptAlert, alert: Alert, found: Findings | None) -> str:
             labels=[each for each in alert.labels if not _ABOUT_PEOPLE.search(each[0])][
                 :MOST_LABELS
             ],
-        )
+        ),
+        COMMENT_LIMIT - MARKER_ROOM,
     )
 
 

@@ -18,7 +18,7 @@ from app.alerts.config import AlertsFile, Source
 from app.alerts.locate import Findings, locate
 from app.alerts.records import Alert
 from app.alerts.sources.read import read
-from app.alerts.verification import verify
+from app.alerts.verification import TIME, verify
 from app.git.process import GitAway, GitDenied, GitError
 from app.github.errors import ForgeError, IssueGone
 from app.github.forge import Forge
@@ -105,6 +105,7 @@ def _occurrence(file: AlertsFile, source: Source, alert: Alert) -> Occurrence:
         title=clean.title,
         report=clean.model_dump_json(),
         is_over=alert.is_over,
+        is_measured=source.kind in ("alertmanager", "grafana", "generic"),
         is_urgent=alert.is_regression,
         is_regression=alert.is_regression,
         release=clean.release,
@@ -115,9 +116,13 @@ def _delivery_id(source: Source, headers: Mapping[str, str], body: bytes) -> str
     """The same when a delivery comes again.
 
     By the body: a service that sends again may give its request another id. GlitchTip's says the
-    same of each occurrence, so there the time counts, too.
+    same of each occurrence, and so may that of any other service: there the time counts, too.
     """
-    at = f" {int(now().timestamp()) // SAME_FOR_S}" if source.kind == "glitchtip" else ""
+    at = ""
+    if source.kind == "glitchtip":
+        at = f" {int(now().timestamp()) // SAME_FOR_S}"
+    if source.kind == "generic":
+        at = f" {headers.get(TIME, '')}"  # which is signed
     resource = headers.get("sentry-hook-resource", "")
     about = f"alert {source.name} {resource}{at}\n".encode()
     return hashlib.sha256(about + body).hexdigest()

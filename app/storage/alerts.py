@@ -20,10 +20,13 @@ from app.storage.records import alert_id_for, check_id_for
 from app.storage.run_rows import dialect_insert, insert_new, without_nul
 from app.storage.tables import alerts, asks, deliveries, from_micros, to_micros
 
-AlertState = Literal["waiting", "open", "limited", "refused", "unrouted", "resolved", "fixed"]
+AlertState = Literal[
+    "waiting", "open", "limited", "refused", "unrouted", "resolved", "fixed", "gone"
+]
 """`waiting`: its issue is being opened; `limited`: the day's limit of issues was reached;
 `refused`: it can have none, for a reason; `unrouted`: the file leads it to no repository.
-`resolved`: its source says that it is over; `fixed`: its fix was merged."""
+`resolved`: its source says that it is over; `fixed`: its fix was merged; `gone`: and it is over
+since, says a source that looks for itself."""
 MOST_NEW = 1000
 """New alerts that a source may bring within a day; more would only fill the database."""
 MOST_RELEASES = 20
@@ -82,6 +85,8 @@ class Occurrence:
     report: str
     is_over: bool = False
     """Its source says that it is resolved."""
+    is_measured: bool = False
+    """Its source looks for itself whether it is over, and is not told so by people or by us."""
     is_urgent: bool = False
     """It says something that people should see at once."""
     is_regression: bool = False
@@ -171,7 +176,8 @@ class Alerts:
             "state": state,
             "reason": LIMITED if state == "limited" else "",
         }
-        if kept.issue_number and (came.is_regression or (regressed and kept.state == "fixed")):
+        was_fixed = kept.state in ("fixed", "gone")
+        if kept.issue_number and (came.is_regression or (regressed and was_fixed)):
             values["came_back"] = True
         if not came.is_over:
             values["seen"] = alerts.c.seen + 1
@@ -359,16 +365,22 @@ def _next_state(kept: KeptAlert, came: Occurrence, *, regressed: bool) -> AlertS
     if not came.repository:
         return "unrouted"
     if came.is_over:
-        return kept.state if kept.state in ("fixed", "limited") else "resolved"
+        if kept.state == "fixed" and came.is_measured:
+            return "gone"
+        return kept.state if kept.state in ("fixed", "gone", "limited") else "resolved"
     if kept.state == "fixed" and not regressed:
         return "fixed"  # its fix is not deployed everywhere yet
     return "open" if kept.issue_number else "waiting"
 
 
 def _came_back(kept: KeptAlert, came: Occurrence) -> bool:
-    """Whether an alert is there again after its fix: so says its source, or it came from a
-    release from which it never came before."""
-    return came.is_regression or bool(came.release and came.release not in kept.releases)
+    """Whether an alert is there again after its fix: so says its source, or it was gone, or it came
+    from a release from which it never came before."""
+    return (
+        came.is_regression
+        or kept.state == "gone"
+        or bool(came.release and came.release not in kept.releases)
+    )
 
 
 def _with_release(known: tuple[str, ...], release: str) -> str:

@@ -218,7 +218,8 @@ alerts = sa.Table(
     sa.Column("title", sa.Text, nullable=False),
     # What it said last, as JSON, without secrets.
     sa.Column("report", sa.Text, nullable=False),
-    # waiting, open, limited, refused, unrouted; resolved (says the source), fixed (says GitHub).
+    # waiting, open, limited, refused, unrouted; resolved (says the source), fixed (says GitHub),
+    # gone (both).
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     # 0: it has no issue (yet).

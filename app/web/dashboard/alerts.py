@@ -25,6 +25,7 @@ _STATES: dict[AlertState, str] = {
     "unrouted": "belongs to no repository",
     "resolved": "over, says its source",
     "fixed": "fix is merged",
+    "gone": "fixed and over",
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,11 @@ secret_file = "{secret}"
 [[source]]
 name = "prometheus"
 kind = "alertmanager"
+secret_file = "{secret}"
+
+[[source]]
+name = "other"
+kind = "generic"
 secret_file = "{secret}"
 
 [[route]]
@@ -131,7 +137,7 @@ def test_bad_deliveries_are_refused_and_not_kept(
 
 
 def test_a_source_that_is_not_in_the_file(world: World) -> None:
-    for name in ("other", "..%2fgithub", "sentry/x", "S"):
+    for name in ("another", "..%2fgithub", "sentry/x", "S"):
         assert world.send(p.issue("created", "1"), source=name).status_code in (404, 405)
     assert world.kept() == 0
 
@@ -175,6 +181,20 @@ def test_alertmanager(world: World) -> None:
     found = {each.fingerprint: each.state for each in Alerts(world.store.database).newest(limit=9)}
     assert found == {"1a30ba71cca2921f": "waiting", "b": "unrouted"}
     assert len(world.told) == 1
+
+
+def test_any_other_service_may_say_the_same_of_each_occurrence(world: World) -> None:
+    body = b'{"fingerprint": "cart", "title": "A"}'
+    begun = int(time.time())
+    for at in (begun, begun, begun + 1):
+        signature = hmac.new(SECRET.encode(), b"%d.%s" % (at, body), hashlib.sha256).hexdigest()
+        proof = {
+            "x-patchwright-timestamp": str(at),
+            "x-patchwright-signature": f"sha256={signature}",
+        }
+        assert world.send(body, source="other", **proof).status_code in (200, 202)
+    [kept] = Alerts(world.store.database).newest(limit=9)
+    assert kept.seen == 2
 
 
 def test_secrets_are_not_kept(world: World) -> None:

@@ -149,6 +149,23 @@ def test_what_was_fixed_comes_on_until_it_is_deployed(world: World) -> None:
     assert world.only().state == "open"
 
 
+def test_what_was_fixed_and_over_and_fires_again_is_there_again(world: World) -> None:
+    world.come()
+    world.written()
+    world.alerts.settle(world.only().id, "fixed")
+    world.come()
+    assert world.only().state == "fixed"
+    world.come(is_over=True)  # whoever resolved it: it says nothing about the program
+    world.come()
+    assert (world.only().state, world.only().came_back) == ("fixed", False)
+    assert world.come(is_over=True, is_measured=True)
+    assert world.only().state == "gone"
+    assert not world.come(is_over=True, is_measured=True)
+    assert world.only().state == "gone"
+    assert world.come()
+    assert (world.only().state, world.only().came_back) == ("open", True)
+
+
 def test_what_leads_nowhere_is_kept_and_nothing_more(world: World) -> None:
     assert world.come(repository="") == []
     assert world.only().state == "unrouted"
