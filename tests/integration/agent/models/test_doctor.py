@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from agent.models.doctor import Endpoint, Finding, check_endpoint
+from agent.models.doctor import Endpoint, check_endpoint
+from agent.models.findings import Finding
 from agent.models.http import Timeouts
 from agent.models.profiles import K2_THINKING, PROFILES, Profile
 from tests.doubles.sglang.chaos import Chaos
