@@ -17,7 +17,7 @@ from agent.gate.steps import Evidence, HeldPatch
 from agent.journal.events import CONVENTIONS, STYLE, Check
 from agent.model import Record
 from agent.style.complaints import Complaint, complaints, new_complaints
-from agent.style.configured import CONFIGURATION, files_to_read
+from agent.style.configured import CONFIGURATION, files_to_read, is_anything_set_up
 from agent.style.habits import habit_sentence, missed
 from agent.style.plan import style_plan
 from agent.style.suppressions import suppressions
@@ -77,16 +77,18 @@ async def _style(held: HeldPatch) -> Check | None:
     assert held.rules is not None
     files = [file for file in held.files if file.patched is not None]
     paths = [file.path for file in files]
-    present = held.case.base_files
+    present = frozenset(held.case.base_files)
+    if not held.rules.documents and not is_anything_set_up(paths, present):
+        return None
     if held.allowance.used_up:
         return Check(name=STYLE, ok=True, advice=True, detail="The time for evidence was used up.")
     async with fresh_sandbox(held.open_fresh) as sandbox:
         texts = {
             path: text
-            for path in files_to_read(paths, frozenset(present))
+            for path in files_to_read(paths, present)
             if (text := await read_text(sandbox, path)) is not None
         }
-        plan = style_plan(paths, frozenset(present), texts, held.rules.documents)
+        plan = style_plan(paths, present, texts, held.rules.documents)
         marks = _marks(files) if plan.commands or plan.not_run else []
         if not plan.commands and not plan.not_run:
             return None

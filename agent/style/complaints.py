@@ -95,7 +95,7 @@ def _complaint(path: str, name: str, line: str, above: str) -> Complaint:
     place = re.search(rf"(?:\./)?{re.escape(name)}{_PLACE}", line)
     assert place is not None
     number = re.search(r"\d+", place[0].partition(name)[2])
-    said = " ".join(f"{line[: place.start()]}{line[place.end() :]}".split())
+    said = " ".join(f"{line[: place.start()]}{line[place.end() :]}".split()).rstrip(" :")
     if said == "-->":
         said = " ".join(above.split())
     return Complaint(

@@ -86,6 +86,12 @@ def files_to_read(changed: Sequence[str], present: Collection[str]) -> tuple[str
     return tuple(dict.fromkeys(path for path in wanted if path in present))
 
 
+def is_anything_set_up(changed: Sequence[str], present: Collection[str]) -> bool:
+    """Whether a file could set up any tool for these changed files."""
+    wanted = (_join(folder, name) for folder in folders_of(changed) for name in (*READ, *PRESENT))
+    return any(path in present for path in wanted)
+
+
 def folders_of(paths: Sequence[str]) -> tuple[str, ...]:
     """The folders that hold these files, and all above, the deepest first; `.` is the last."""
     found = {str(parent) for path in paths for parent in PurePosixPath(path).parents}

@@ -17,7 +17,7 @@ from agent.task import Habit
     [
         ("shop/a.py:12:5: F841 unused `x`", 12, "F841 unused `x`"),
         ("/workspace/shop/a.py:12: error: bad", 12, "error: bad"),
-        ("Would reformat: shop/a.py", 0, "Would reformat:"),
+        ("Would reformat: shop/a.py", 0, "Would reformat"),
         (
             "\x1b[31mERROR: /workspace/shop/a.py Imports are incorrectly sorted\x1b[0m",
             0,
