@@ -76,6 +76,8 @@ class Turn(Record):
     finish_reason: FinishReason = "stop"
     warnings: tuple[str, ...] = ()
     """What the client had to fix, in words for the operator."""
+    waited_s: float = 0.0
+    """Seconds for which the turn was not allowed to begin; they are not the attempt's time."""
 
 
 class Message(Record):

@@ -61,6 +61,8 @@ class ModelTurned(Event):
     finish_reason: str = "stop"
     warnings: tuple[str, ...] = ()
     duration_ms: int = 0
+    waited_ms: int = 0
+    """Before the turn, for an operator, the day's tokens or room in the servers' caches."""
     kept: bool = True
 
     @classmethod
@@ -74,7 +76,8 @@ class ModelTurned(Event):
             usage=turn.usage,
             finish_reason=turn.finish_reason,
             warnings=turn.warnings,
-            duration_ms=int(took_s * 1000),
+            duration_ms=int((took_s - turn.waited_s) * 1000),
+            waited_ms=int(turn.waited_s * 1000),
             kept=bool(turn.tool_calls) or (answered and preserves_thinking),
         )
 

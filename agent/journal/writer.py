@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from agent.journal.events import (
     AnyEvent,
     AttemptStarted,
+    ModelTurned,
     QuestionAnswered,
     Recorded,
     SandboxOpened,
@@ -35,8 +36,8 @@ class Journal:
         self._started_at: datetime | None = None
         self._last_at: datetime | None = None
         self._unattended = timedelta()
-        """Between a worker's last event and the next one's first, or a question and its answer:
-        nobody worked."""
+        """Between a worker's last event and the next one's first, a question and its answer, or
+        while a turn was not allowed to begin: nobody worked."""
         for entry in recorded:
             self._take_time(entry)
 
@@ -59,7 +60,7 @@ class Journal:
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since the attempt started, without those between two workers."""
+        """Seconds since the attempt started, without those between two workers or of waiting."""
         if self._started_at is None:
             return 0.0
         return (now() - self._started_at - self._unattended).total_seconds()
@@ -79,6 +80,8 @@ class Journal:
             and self._last_at
         ):
             self._unattended += entry.at - self._last_at
+        elif isinstance(entry.event, ModelTurned):
+            self._unattended += timedelta(milliseconds=entry.event.waited_ms)
         self._last_at = entry.at
 
     def put_log(self, log_id: str, data: bytes) -> None:

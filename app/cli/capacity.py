@@ -1,140 +1,125 @@
-"""The capacity plan for a terminal: one row per hardware, and what to set."""
+"""`patchwright capacity`: its command-line options."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
 
-from rich.console import Console
-from rich.table import Table
-
-from app.operations.capacity import HARDWARE, Plan, Serving, Workload, plan
+import typer
 
 
-class UnknownHardware(ValueError):
-    """There is no such hardware; the message names those that exist."""
+class KvDtype(StrEnum):
+    """Number formats of the KV cache."""
+
+    recipe = "recipe"
+    bf16 = "bf16"
+    fp8 = "fp8"
 
 
-def serving(
-    name: str, *, tokens_per_s: float = 0, streams: int = 0, kv_bytes: int = 2, groups: int = 1
-) -> Serving:
-    """A server by name, with measured figures in place of the published ones where given.
-
-    Raises `UnknownHardware`.
-    """
-    if name not in HARDWARE:
-        raise UnknownHardware(f"there is no hardware {name!r}; known are {', '.join(HARDWARE)}")
-    row = HARDWARE[name]
-    if groups < 1 or row.gpus % groups:
-        raise UnknownHardware(f"{name}: {row.gpus} GPUs cannot be split into {groups} groups")
-    row = replace(row, streams=streams or row.streams)
-    if tokens_per_s:
-        row = replace(row, slow_tokens_per_s=tokens_per_s, fast_tokens_per_s=tokens_per_s)
-    return Serving(row, row.tokens_per_s, kv_bytes, groups)
-
-
-def print_plans(
-    console: Console,
-    work: Workload,
-    servings: Sequence[Serving],
-    *,
-    most_utilised: float,
-    longest_wait_s: float,
+def run_capacity(
+    runs_per_day: Annotated[float, typer.Option(min=1, help="Runs per day.")],
+    model: Annotated[
+        list[str] | None,
+        typer.Option(help="k2-thinking (default), k2.5, k2.6, k2.7-code, k3; may be repeated."),
+    ] = None,
+    hardware: Annotated[
+        list[str] | None,
+        typer.Option(help="8xH200, 8xB300, …; may be repeated; by default all with a recipe."),
+    ] = None,
+    from_journals: Annotated[
+        bool,
+        typer.Option(
+            "--from-journals",
+            help="Take turns, tokens and the time between turns from this installation's journals.",
+        ),
+    ] = False,
+    attempts: Annotated[int, typer.Option(min=1, max=16, help="Parallel attempts per run.")] = 1,
+    calls: Annotated[float, typer.Option(min=1, max=5000, help="Turns per attempt.")] = 150,
+    read_tokens: Annotated[float, typer.Option(min=0, help="New prompt tokens per turn.")] = 600,
+    written_tokens: Annotated[float, typer.Option(min=1, help="Written tokens per turn.")] = 400,
+    tool_s: Annotated[
+        float, typer.Option(min=0.01, help="Mean seconds per tool call; a few take much longer.")
+    ] = 4,
+    peak: Annotated[float, typer.Option(min=1, help="Ratio of the busiest hour to the mean.")] = 3,
+    window: Annotated[
+        int, typer.Option(min=0, help="Context window, tokens; 0: the model's, 262,144 at most.")
+    ] = 262_144,
+    kv_dtype: Annotated[
+        KvDtype, typer.Option(help="Number format of the KV cache; recipe: as the recipe has it.")
+    ] = KvDtype.recipe,
+    attn_dp_size: Annotated[int, typer.Option(min=1, help="Attention groups per server.")] = 1,
+    hicache_ratio: Annotated[
+        float,
+        typer.Option(min=0, help="HiCache's host memory, as a multiple of the GPUs'; 0: none."),
+    ] = 2,
+    mooncake_gb: Annotated[
+        float, typer.Option(min=0, help="Each server's part of a Mooncake store, GB.")
+    ] = 0,
+    split: Annotated[
+        str, typer.Option(help="Prefill and decode servers of a group, e.g. 1:1; empty: no split.")
+    ] = "",
+    speculative: Annotated[
+        float, typer.Option(min=1, max=8, help="How many times faster a draft makes a stream.")
+    ] = 1,
+    tokens_per_s: Annotated[float, typer.Option(min=0, help="Measured speed of one stream.")] = 0,
+    prefill_tokens_per_s: Annotated[
+        float, typer.Option(min=0, help="Measured prompt tokens read per second.")
+    ] = 0,
+    streams: Annotated[int, typer.Option(min=0, help="Measured parallel streams.")] = 0,
+    utilisation: Annotated[
+        float, typer.Option(min=0.1, max=0.95, help="Highest utilisation.")
+    ] = 0.8,
+    wait_minutes: Annotated[float, typer.Option(min=0.1, help="Longest mean wait.")] = 5,
+    plot: Annotated[Path | None, typer.Option(help="Write a plot to this SVG file.")] = None,
 ) -> None:
-    """Compute and print the plans for this work."""
-    plans = [
-        plan(work, one, most_utilised=most_utilised, longest_wait_s=longest_wait_s)
-        for one in servings
-    ]
-    console.print(
-        f"{work.runs_per_day:g} runs per day, the busiest hour {work.peak:g} times the mean; "
-        f"{work.attempts} attempt(s) of {work.calls:g} turns, window {work.window:,} tokens",
-        highlight=False,
+    """Compute how many GPU servers the runs need; formulas and sources: docs/capacity.md."""
+    from rich.console import Console
+
+    from app.operations.capacity.journals import TooLittle
+    from app.operations.capacity.serving import NoRecipe
+    from app.operations.capacity.text_report import (
+        Setup,
+        measured_workload,
+        print_plans,
+        servings,
+        write_plot,
     )
-    console.print(_table(work, plans, most_utilised, longest_wait_s))
-    for made in plans:
-        console.print(advice(work, made), markup=False, highlight=False)
-        halved = replace(made.serving, kv_bytes=1)
-        if made.server.attempts < made.serving.hardware.streams and halved != made.serving:
-            less = plan(work, halved, most_utilised=most_utilised, longest_wait_s=longest_wait_s)
-            console.print(
-                f"    with --kv-dtype fp8: {_servers(less)} servers, {less.gpus} GPUs"
-                if less.servers
-                else "    --kv-dtype fp8 alone does not make it fit",
-                highlight=False,
-            )
-    console.print(
-        "Prefill speed and parallel streams are assumptions: measure, and pass "
-        "--tokens-per-s and --streams. Formulas and sources: docs/capacity.md.",
-        highlight=False,
+    from app.operations.capacity.workload import ASSUMED_TOOL_TIMES, Workload
+    from app.settings.loading import load
+
+    out = Console()
+    work = Workload(
+        runs_per_day=runs_per_day,
+        peak=peak,
+        attempts=attempts,
+        calls=calls,
+        read_tokens=read_tokens,
+        written_tokens=written_tokens,
+        tool_times=ASSUMED_TOOL_TIMES.scaled(tool_s),
+        window=window,
     )
-
-
-def advice(work: Workload, made: Plan) -> str:
-    """What to do with the plan."""
-    row, name = made.serving.hardware, made.serving.hardware.name
-    if not made.servers:
-        return (
-            f"{name}: no attempt fits. Weights leave room for {made.server.kv_tokens:,.0f} tokens "
-            f"of KV cache; an attempt needs up to {made.attempt.longest_context:,.0f}. Use INT4 "
-            "weights, more GPUs, --kv-dtype fp8 or a smaller --window."
-        )
-    bound = "memory" if made.server.attempts_by_memory <= row.streams else "streams"
-    runs = max(1, made.slots // work.attempts)
-    return (
-        f"{name}: PATCHWRIGHT_CONCURRENCY={runs} with {made.slots} concurrent sandboxes; each "
-        f"server --max-running-requests {made.server.attempts}, limited by {bound}."
+    setup = Setup(
+        kv_bytes={KvDtype.recipe: 0, KvDtype.bf16: 2, KvDtype.fp8: 1}[kv_dtype],
+        groups=attn_dp_size,
+        hicache_ratio=hicache_ratio,
+        store_gb=mooncake_gb,
+        split=split,
+        speculative=speculative,
+        tokens_per_s=tokens_per_s,
+        prefill_tokens_per_s=prefill_tokens_per_s,
+        streams=streams,
     )
-
-
-def _table(
-    work: Workload, plans: Sequence[Plan], most_utilised: float, longest_wait_s: float
-) -> Table:
-    table = Table("", *(p.serving.hardware.name for p in plans))
-    rows = (
-        ("servers needed", [_servers(p) for p in plans]),
-        ("… at the slow end", [_slow(work, p, most_utilised, longest_wait_s) for p in plans]),
-        ("GPUs", [str(p.gpus) if p.servers else "–" for p in plans]),
-        ("busy in the peak hour", [f"{p.utilisation:.0%}" if p.servers else "–" for p in plans]),
-        ("attempts that have to wait", [f"{p.waits:.0%}" if p.servers else "–" for p in plans]),
-        ("mean wait", [_time(p.mean_wait_s) if p.servers else "–" for p in plans]),
-        ("95 % wait less than", [_time(p.wait_95_s) if p.servers else "–" for p in plans]),
-        ("attempt takes", [_time(p.attempt.seconds) for p in plans]),
-        ("concurrent attempts per server", [str(p.server.attempts) for p in plans]),
-        ("attempts per day and server", [_per_day(p, most_utilised) for p in plans]),
-        ("tokens/s per stream", [_speed(p) for p in plans]),
-        ("KV cache of a full window", [f"{p.server.kv_gb_per_window:.1f} GB" for p in plans]),
-        ("KV cache per server", [f"{p.server.kv_tokens / 1e3:,.0f} K tokens" for p in plans]),
-        ("full windows per server", [str(p.server.full_windows) for p in plans]),
-        ("context of an attempt", [f"{p.attempt.context / 1e3:.0f} K tokens" for p in plans]),
-        ("prompt from the cache", [f"{p.attempt.cached_share:.1%}" for p in plans]),
-        ("", [p.serving.hardware.note for p in plans]),
+    try:
+        rows = servings(model or ["k2-thinking"], hardware or [], setup)
+        if from_journals:
+            work, sentence = measured_workload(load(), work)
+            out.print(sentence, highlight=False)
+    except (NoRecipe, TooLittle) as problem:
+        raise typer.BadParameter(str(problem)) from None
+    plans = print_plans(
+        out, work, rows, most_utilised=utilisation, longest_wait_s=wait_minutes * 60
     )
-    for name, values in rows:
-        table.add_row(name, *values)
-    return table
-
-
-def _servers(made: Plan) -> str:
-    return str(made.servers) if made.servers else "does not fit"
-
-
-def _slow(work: Workload, made: Plan, most_utilised: float, longest_wait_s: float) -> str:
-    slow = replace(made.serving, tokens_per_s=made.serving.hardware.slow_tokens_per_s)
-    return _servers(plan(work, slow, most_utilised=most_utilised, longest_wait_s=longest_wait_s))
-
-
-def _per_day(made: Plan, most_utilised: float) -> str:
-    return f"{math.floor(made.server.attempts * most_utilised * 86_400 / made.attempt.seconds):,}"
-
-
-def _speed(made: Plan) -> str:
-    row = made.serving.hardware
-    if row.slow_tokens_per_s == row.fast_tokens_per_s:
-        return f"{row.slow_tokens_per_s:g}"
-    return f"{row.slow_tokens_per_s:g} to {row.fast_tokens_per_s:g}"
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    if plot is not None:
+        write_plot(plot, work, plans)
+        out.print(f"The plot is in {plot}.", highlight=False)

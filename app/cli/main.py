@@ -8,7 +8,6 @@ import signal
 import sys
 import traceback
 from collections.abc import Coroutine
-from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +21,7 @@ from typer.exceptions import TyperException
 
 from agent.errors import AgentError
 from app.cli.bisect import run_bisect
+from app.cli.capacity import run_capacity
 from app.cli.check import run_check
 from app.cli.evaluation import run_eval
 from app.cli.export import run_export
@@ -47,6 +47,7 @@ cli.add_typer(runs_cli, name="runs")
 cli.add_typer(images_cli, name="images")
 cli.command("bisect")(run_bisect)
 cli.command("check")(run_check)
+cli.command("capacity")(run_capacity)
 cli.command("eval")(run_eval)
 cli.command("prove")(run_prove)
 runs_cli.command("export")(run_export)
@@ -56,13 +57,6 @@ err = SafeConsole(stderr=True)
 
 EXIT_ERROR = 1
 EXIT_NOT_PROVEN = 2
-
-
-class KvDtype(StrEnum):
-    """Number formats of the KV cache."""
-
-    bf16 = "bf16"
-    fp8 = "fp8"
 
 
 def _print_version(asked: bool) -> None:
@@ -211,56 +205,6 @@ def demo(
     from app.cli.demo import run_demo
 
     raise typer.Exit(0 if asyncio.run(run_demo(repository, out, keep=keep)) else EXIT_NOT_PROVEN)
-
-
-@cli.command()
-def capacity(
-    runs_per_day: Annotated[float, typer.Option(min=1, help="Runs per day.")],
-    hardware: Annotated[
-        list[str] | None, typer.Option(help="8xH200, 16xH100, …; may be repeated; all by default.")
-    ] = None,
-    attempts: Annotated[int, typer.Option(min=1, max=16, help="Parallel attempts per run.")] = 1,
-    calls: Annotated[float, typer.Option(min=1, max=5000, help="Turns per attempt.")] = 150,
-    read_tokens: Annotated[float, typer.Option(min=0, help="New prompt tokens per turn.")] = 600,
-    written_tokens: Annotated[float, typer.Option(min=1, help="Written tokens per turn.")] = 400,
-    tool_s: Annotated[float, typer.Option(min=0, help="Seconds per tool call.")] = 4,
-    peak: Annotated[float, typer.Option(min=1, help="Ratio of the busiest hour to the mean.")] = 3,
-    window: Annotated[int, typer.Option(min=32_000, help="Context window, tokens.")] = 262_144,
-    kv_dtype: Annotated[
-        KvDtype, typer.Option(help="Number format of the KV cache.")
-    ] = KvDtype.bf16,
-    attn_dp_size: Annotated[int, typer.Option(min=1, help="Attention groups per server.")] = 1,
-    tokens_per_s: Annotated[float, typer.Option(min=0, help="Measured speed of one stream.")] = 0,
-    streams: Annotated[int, typer.Option(min=0, help="Measured parallel streams.")] = 0,
-    utilisation: Annotated[
-        float, typer.Option(min=0.1, max=0.95, help="Highest utilisation.")
-    ] = 0.8,
-    wait_minutes: Annotated[float, typer.Option(min=0.1, help="Longest mean wait.")] = 5,
-) -> None:
-    """Compute how many GPU servers the runs need; formulas and sources: docs/capacity.md."""
-    from app.cli.capacity import UnknownHardware, print_plans, serving
-    from app.operations.capacity import HARDWARE, Workload
-
-    work = Workload(
-        runs_per_day=runs_per_day,
-        peak=peak,
-        attempts=attempts,
-        calls=calls,
-        read_tokens=read_tokens,
-        written_tokens=written_tokens,
-        tool_s=tool_s,
-        window=window,
-    )
-    kv_bytes = 1 if kv_dtype is KvDtype.fp8 else 2
-    try:
-        servings = [
-            serving(name, tokens_per_s=tokens_per_s, streams=streams, kv_bytes=kv_bytes,
-                    groups=attn_dp_size)
-            for name in hardware or HARDWARE
-        ]  # fmt: skip
-    except UnknownHardware as problem:
-        raise UsageError(str(problem)) from None
-    print_plans(out, work, servings, most_utilised=utilisation, longest_wait_s=wait_minutes * 60)
 
 
 @cli.command("settings")

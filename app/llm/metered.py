@@ -1,4 +1,4 @@
-"""A run's model under the operators' hand: it waits while paused or over budget, and is counted."""
+"""A run's model under the operators' hand: it waits where it must, and is counted."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from agent.model import Message, Model, ToolSpec, Turn
 from agent.models.openai_compat import OnWaiting
+from app.llm.warm_streams import WarmStreams
 from app.storage import controls
 from app.storage.notices import note_over_budget
 from app.storage.run_rows import dialect_insert
@@ -64,6 +65,8 @@ class GovernedModel:
     attempt: int = 1
     poll_every_s: float = POLL_EVERY_S
     budget_noted: bool = False
+    warm: WarmStreams | None = None
+    """Room in the model servers' caches; None: it limits nothing."""
 
     @property
     def name(self) -> str:
@@ -88,31 +91,47 @@ class GovernedModel:
     async def turn(self, messages: Sequence[Message], tools: Sequence[ToolSpec]) -> Turn:
         """Answer the conversation."""
         self.shutdown_gate.tool_calls_ended(id(self))
+        asked = time.monotonic()
         await self._wait_until_allowed()
+        waited_s = time.monotonic() - asked
         try:
             with tracing.turn(self.run_id, self.inner.name, self.attempt):
                 turn = await self.inner.turn(messages, tools)
         finally:
             metrics.model_wait_ended(self.run_id, self.attempt)
         tokens = turn.usage.prompt_tokens + turn.usage.completion_tokens
+        if self.warm is not None:
+            self.warm.turned(self._key, tokens)
         await asyncio.to_thread(controls.add_usage, self.database, tokens)
         self.shutdown_gate.tool_calls_began(id(self))
-        return turn
+        return turn.model_copy(update={"waited_s": waited_s})
 
     async def close(self) -> None:
         """Release connections. Safe to call twice."""
         self.shutdown_gate.tool_calls_ended(id(self))
+        if self.warm is not None:
+            self.warm.left(self._key)
         await self.inner.close()
+
+    @property
+    def _key(self) -> str:
+        return f"{self.run_id}.{self.attempt}"
 
     async def _wait_until_allowed(self) -> None:
         noticed_at = -NOTICE_EVERY_S
         if self.shutdown_gate.closed:  # until the process ends; the next one takes the turn
             await asyncio.Event().wait()
-        while reason := await asyncio.to_thread(self._reason_to_wait):
+        while reason := await self._why_wait():
             if self.on_waiting is not None and time.monotonic() - noticed_at >= NOTICE_EVERY_S:
                 noticed_at = time.monotonic()
                 await self.on_waiting(reason, self.poll_every_s)
             await asyncio.sleep(self.poll_every_s)
+
+    async def _why_wait(self) -> str:
+        reason = await asyncio.to_thread(self._reason_to_wait)
+        if reason or self.warm is None:
+            return reason
+        return await self.warm.why_wait(self._key)
 
     def _reason_to_wait(self) -> str:
         if controls.is_paused(self.database, self.run_id):

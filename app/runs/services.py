@@ -14,6 +14,7 @@ from agent.models.openai_compat import OnWaiting
 from app.git.mirror import Mirror
 from app.github.forge import Forge
 from app.llm.metered import GovernedModel, ShutdownGate
+from app.llm.warm_streams import WarmStreams
 from app.repo_config.effective import EffectiveConfig, effective_config
 from app.repo_config.schema import RepoConfig
 from app.runs.failures import PATIENCE_S
@@ -67,6 +68,9 @@ class Services:
     ) = None
     """Makes the environment of a run's tree; None: its sandboxes are as they are."""
 
+    warm: WarmStreams | None = None
+    """Room in the model servers' caches, which all attempts of this process share; None: none."""
+
     shutdown_gate: ShutdownGate = field(default_factory=ShutdownGate)
     """Pauses this process's runs before it ends."""
 
@@ -91,6 +95,7 @@ class Services:
             waiting,
             self.shutdown_gate,
             seed + 1,
+            warm=self.warm,
         )
 
     async def config(self, forge: Forge) -> EffectiveConfig:

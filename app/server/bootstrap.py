@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 
 from app.git.mirror import Mirror
 from app.github.app import GithubApp
 from app.github.client import GithubForge
-from app.llm.factory import make_model
+from app.llm.factory import make_model, profile_of
+from app.llm.server_metrics import CacheReader, reports_cache
+from app.llm.warm_streams import Room, WarmStreams
 from app.publishing.facts import FACTS_LOG, read_preferences
+from app.queue import worker_registry
 from app.repo_config.effective import read_effective_config
 from app.runs.services import Services
 from app.sandboxes.cluster_environments import build_settings
@@ -71,7 +75,29 @@ def build(settings: Settings, store: SqlStore, engine: DockerEngine) -> Services
             picture=partial(store.get_log, run_id),
         ),
         read_config=lambda forge: read_effective_config(settings, forge),
+        warm=warm_streams(settings, store),
     )
+
+
+def warm_streams(settings: Settings, store: SqlStore) -> WarmStreams | None:
+    """Room in the caches of the model servers in the settings; None: it is not minded.
+
+    Each live worker has an equal part of it.
+    """
+    if not settings.model_cache_aware or not settings.model_url or settings.profile == "offline":
+        return None
+    if not settings.model_warm_streams and not reports_cache(profile_of(settings)):
+        return None
+    reader = CacheReader(
+        settings.model_url, settings.model_warm_streams, settings.secret("model_api_key")
+    )
+
+    async def part() -> Room:
+        room = await reader.room()
+        workers = await asyncio.to_thread(worker_registry.list_workers, store.database)
+        return room.shared_by(len(workers))
+
+    return WarmStreams(part)
 
 
 def _with_model(settings: Settings, store: SqlStore, run_id: str) -> Settings:

@@ -45,6 +45,19 @@ class ModelSettings(BaseSettings):
         600.0, ge=0, description="Seconds to wait for a model server that is unavailable."
     )
 
+    model_cache_aware: bool = Field(
+        True,
+        description="Let attempts that began later wait while the earlier ones' contexts fill the "
+        "caches of SGLang's servers, whose size is asked at the model URL (/engine_metrics of the "
+        "router, or /metrics).",
+    )
+    model_warm_streams: int = Field(
+        0,
+        ge=0,
+        description="Attempts whose contexts the model servers' caches hold at once, all workers "
+        "together; 0: by the servers' metrics, and no limit where they do not tell.",
+    )
+
     budget_calls: int = Field(300, ge=1, description="Tool calls that one attempt may make.")
     budget_calls_per_hypothesis: int = Field(
         15, ge=1, description="Tool calls that one hypothesis may use."

@@ -123,6 +123,19 @@ _attempts = Gauge("patchwright_attempts", "Active attempts in this process.", re
 _waiting = Gauge(
     "patchwright_model_waiting", "Attempts that wait for a model server.", registry=WORK
 )
+_warm = Gauge(
+    "patchwright_warm_streams",
+    "Attempts by what the model servers' caches do for them: kept, or waiting for room.",
+    labelnames=("state",),
+    registry=WORK,
+)
+for _state in ("kept", "waiting"):
+    _warm.labels(_state)
+_warm_room = Gauge(
+    "patchwright_warm_room_tokens",
+    "This process's part of what the model servers' caches keep; 0: not known, no limit.",
+    registry=WORK,
+)
 ProcessCollector(registry=WORK)
 
 _away: set[tuple[str, int]] = set()
@@ -191,6 +204,17 @@ def model_wait_ended(run_id: str, attempt: int) -> None:
     with _lock:
         _away.discard((run_id, attempt))
         _waiting.set(len(_away))
+
+
+def warm_streams(kept: int, waiting: int) -> None:
+    """So many attempts take turns, and so many wait for room in the model servers' caches."""
+    _warm.labels("kept").set(kept)
+    _warm.labels("waiting").set(waiting)
+
+
+def warm_room(tokens: float) -> None:
+    """This process's part of what the model servers' caches keep."""
+    _warm_room.set(tokens)
 
 
 @contextmanager

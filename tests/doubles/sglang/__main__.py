@@ -41,6 +41,7 @@ def main() -> None:
     parser.add_argument(
         "--time-scale", type=float, default=0.0, help="real seconds per virtual one; 0: at once"
     )
+    parser.add_argument("--cache-tokens", type=int, default=0, help="0: nothing is evicted")
     given = parser.parse_args()
     if unknown := set(given.faults.split(",")) - set(KINDS):
         parser.error(f"no such faults: {', '.join(sorted(unknown))}; there are {', '.join(KINDS)}")
@@ -66,6 +67,7 @@ def main() -> None:
         flags,
         Chaos(given.seed, given.fault_share, given.faults.split(",")),
         Latency(HARDWARE[given.hardware], given.time_scale),
+        cache_tokens=given.cache_tokens,
     )
     uvicorn.run(worker.app, host=given.host, port=given.port, log_level="warning", lifespan="off")
 

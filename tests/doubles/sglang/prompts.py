@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import re
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -195,13 +196,18 @@ def tokens(text: str) -> int:
 
 
 class PrefixCache:
-    """The prefixes that a worker has computed, page by page."""
+    """The prefixes that a worker has computed, page by page.
 
-    def __init__(self) -> None:
-        self._known: set[bytes] = set()
+    With a limit, the page that was not used for longest is lost first; of pages used together, the
+    last of a prompt goes before the first, as in SGLang's radix cache, which evicts leaves.
+    """
+
+    def __init__(self, most_tokens: int = 0) -> None:
+        self._known: OrderedDict[bytes, None] = OrderedDict()
+        self._most = most_tokens * CHARS_PER_TOKEN // PAGE
 
     def cached(self, prompt: str) -> int:
-        """Tokens of the longest beginning of the prompt that was seen before."""
+        """Tokens of the longest beginning of the prompt that is known."""
         pages = 0
         for digest in _digests(prompt):
             if digest not in self._known:
@@ -211,7 +217,11 @@ class PrefixCache:
 
     def add(self, text: str) -> None:
         """Remember a prompt, with the answer that was written after it."""
-        self._known.update(_digests(text))
+        for digest in reversed(_digests(text)):
+            self._known[digest] = None
+            self._known.move_to_end(digest)
+        while self._most and len(self._known) > self._most:
+            self._known.popitem(last=False)
 
 
 def _digests(text: str) -> list[bytes]:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from tests.doubles.sglang import chaos, checks, wire
@@ -136,6 +136,7 @@ class StandIn:
         chaos: Chaos | None = None,
         latency: Latency | None = None,
         piece: int = 12,
+        cache_tokens: int = 0,
     ) -> None:
         self.flags = flags or Flags()
         self.seen = Seen()
@@ -143,7 +144,8 @@ class StandIn:
         self._chaos = chaos or Chaos()
         self._latency = latency or Latency(HARDWARE["8xH200-int4"])
         self._piece = piece
-        self._cache = PrefixCache()
+        self._cache_tokens = cache_tokens
+        self._cache = PrefixCache(cache_tokens)
         self._told: set[str] = set()
         paths = ("/health", "/health_generate", "/ready", "/v1/health/live", "/v1/health/ready")
         health = [Route(path, self._health) for path in paths]
@@ -154,12 +156,22 @@ class StandIn:
                 Route("/model_info", self._model_info),
                 Route("/v1/models", self._models),
                 Route("/v1/chat/completions", self._completions, methods=["POST"]),
+                Route("/metrics", self._metrics),
                 Route("/_stand_in", self._report),
             ]
         )
 
     async def _health(self, _: Request) -> Response:
         return Response(status_code=200)
+
+    async def _metrics(self, _: Request) -> Response:
+        """The gauge of the cache's size as SGLang's `metrics_collector.py` has it."""
+        labels = f'model_name="{self.flags.model}",engine_type="unified",tp_rank="0",pp_rank="0"'
+        return PlainTextResponse(
+            "# HELP sglang:max_total_num_tokens Tokens in the KV cache pool.\n"
+            "# TYPE sglang:max_total_num_tokens gauge\n"
+            f"sglang:max_total_num_tokens{{{labels}}} {float(self._cache_tokens)}\n"
+        )
 
     async def _server_info(self, _: Request) -> Response:
         flags = self.flags

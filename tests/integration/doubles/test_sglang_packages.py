@@ -16,6 +16,8 @@ import yaml
 
 from agent.models.openai_compat import OpenAICompatModel
 from agent.models.profiles import K2_THINKING
+from app.llm.server_metrics import CacheReader
+from app.llm.warm_streams import Room
 from tests.doubles.sglang.optional import Unavailable, cache, environment
 from tests.doubles.sglang.rig import BASH, START
 from tests.doubles.sglang.serving import free_port, process, stand_in_command, wait_for
@@ -42,6 +44,34 @@ def launched(script: str, *arguments: str, **variables: str) -> Iterator[None]:
     settings = [f"{name}={text}" for name, text in variables.items()]
     with process(["env", *settings, str(ROOT / script), *arguments]):
         yield
+
+
+async def test_the_router_tells_what_all_servers_keep(router_python: Path, tmp_path: Path) -> None:
+    script = tmp_path / "turns.json"
+    script.write_text(json.dumps(turns(1)))
+    one, two, router = free_port(), free_port(), free_port()
+    variables = {
+        "PYTHON": str(router_python),
+        "ROUTER_HOST": "127.0.0.1",
+        "ROUTER_PORT": str(router),
+        "PROMETHEUS_HOST": "127.0.0.1",
+        "PROMETHEUS_PORT": str(free_port()),
+    }
+    sizes = {one: "500000", two: "700000"}
+    commands = [
+        stand_in_command(port, "--script", str(script), "--cache-tokens", size)
+        for port, size in sizes.items()
+    ]
+    workers = [f"http://127.0.0.1:{port}" for port in sizes]
+    address = f"http://127.0.0.1:{router}"
+    with process(commands[0]), process(commands[1]):
+        for worker in workers:
+            wait_for(f"{worker}/health")
+        with launched("launch_router.sh", *workers, **variables):
+            wait_for(f"{address}/readiness")
+            assert await CacheReader((f"{address}/v1",), 0).room() == Room(tokens=1_200_000)
+        assert await CacheReader(workers, 0).room() == Room(tokens=1_200_000)
+        assert await CacheReader((address,), 0).room() == Room()
 
 
 async def test_the_router_starts_is_ready_and_is_measured(

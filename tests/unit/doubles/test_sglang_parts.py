@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from tests.doubles.sglang.answering import Parsing, cut
 from tests.doubles.sglang.chaos import PASSING, Chaos, altered
 from tests.doubles.sglang.checks import conversation_error, length_error
 from tests.doubles.sglang.latency import HARDWARE, Latency
-from tests.doubles.sglang.prompts import PAGE, PrefixCache, render, tokens
+from tests.doubles.sglang.prompts import CHARS_PER_TOKEN, PAGE, PrefixCache, render, tokens
 from tests.doubles.sglang.turns import Call, Say, load
+from tests.doubles.virtual_cluster.servers import ConversationCache, Sizes
 
 FUNCTIONS = [{"name": "bash", "parameters": {"properties": {"command": {}}}}]
 
@@ -49,6 +51,32 @@ def test_lengths() -> None:
     assert length_error(10, 5, 15) is None
     assert "Requested token count" in (length_error(10, 6, 15) or "")
     assert "longer than" in (length_error(15, 1, 15) or "")
+
+
+def test_whole_conversations_are_kept_and_lost_as_pages_are() -> None:
+    """The simulation's cache against the stand-in's: 2,000 turns of eight conversations."""
+    rng, page = random.Random(5), PAGE // CHARS_PER_TOKEN
+    pages = PrefixCache(40 * page)
+    conversations = ConversationCache(Sizes(40 * page))
+    length = dict.fromkeys(range(8), 0)
+    rewritten = dict.fromkeys(range(8), 0)
+    served = 0
+    for _ in range(2_000):
+        key = rng.choice(range(8))
+        same, grown = length[key], length[key] + rng.randint(1, 3)
+        if grown > 12:
+            same, grown = 1, 2
+            rewritten[key] += 1
+        text = f"{key:02}" * (PAGE // 2) + f"{rewritten[key]:04}" * ((grown - 1) * PAGE // 4)
+        found = conversations.begin(key, same * page, grown * page)
+        assert found is not None
+        conversations.end(key, last=False)
+        known = min(pages.cached(text), same * page)
+        assert found.on_gpu == known
+        pages.add(text)
+        length[key] = grown
+        served += known > 0
+    assert 500 < served < 2_000
 
 
 def test_the_cache_counts_the_common_beginning() -> None:

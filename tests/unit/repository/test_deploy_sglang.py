@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from agent.models.profiles import K2_THINKING
-from app.operations.capacity import STATIC_SHARE
+from app.operations.capacity.hardware import SPEEDS
 from tests.support.deploy_files import METRICS, ROOT, objects, printed
 
 YAML_FILES = sorted(ROOT.rglob("*.y*ml"))
@@ -49,7 +49,7 @@ def test_a_server_gets_every_flag_that_the_client_needs(hardware: str, gpus: str
     assert value(command, "--tp") == gpus
     assert value(command, "--context-length") == str(K2_THINKING.window)
     assert value(command, "--served-model-name") == K2_THINKING.model
-    assert value(command, "--mem-fraction-static") == str(STATIC_SHARE)
+    assert value(command, "--mem-fraction-static") == str(SPEEDS["k2", "8xH200"].static_share)
     assert value(command, "--ep") == "8"
     assert ("--nnodes" in command) == (hardware == "2x8xh100")
     assert "--max-running-requests" not in command
