@@ -35,6 +35,7 @@ from agent.task import IMAGE
 from app.github.webhook_events import Installed, InstalledRepository
 from app.proving.service import to_report
 from app.settings.schema import Settings
+from app.storage.alerts import Alerts, EditLimits, Occurrence
 from app.storage.onboarding import Onboardings
 from app.storage.proofs import Proof, Proofs
 from app.storage.store import SqlStore
@@ -132,6 +133,20 @@ def keep_hostile_onboarding(store: SqlStore) -> None:
     known.installed("delivery", "installation", event)
     known.proposed(1, 7)
     known.settle(2, "skipped", f"{EVIL}{LONG_NAME}")
+
+
+def keep_hostile_alerts(store: SqlStore) -> None:
+    """Alerts in several states, with hostile and long texts."""
+    known, limits = Alerts(store.database), EditLimits(9, 9, 15)
+    for number, repository in enumerate(("acme/shop", f"acme/{LONG_NAME[:90]}", "")):
+        came = Occurrence(f"f{number}", repository, f"{EVIL}{LONG_NAME}", "{}")
+        known.take("sentry", f"alert-{number}", [came], limits)
+    came = Occurrence("f4", "acme/shop", "TypeError: unsupported operand", "{}")
+    known.take("sentry", "alert-4", [came], limits)
+    for kept in known.newest("acme/shop", limit=9):
+        known.placed(kept.id, 1, 1)
+        known.opened(kept.id, 12)
+        known.settle(kept.id, "fixed", "At its source it is resolved in the next release.")
 
 
 LONG_NAME = "customs_declarations_of_parcels_" * 8

@@ -21,6 +21,7 @@ from tests.e2e.dashboard_world import (
     IMAGES,
     SIZES,
     hostile_events,
+    keep_hostile_alerts,
     keep_hostile_onboarding,
     keep_hostile_proof,
     keep_images,
@@ -69,6 +70,7 @@ def test_every_page_fits_has_no_barriers_and_runs_nothing_hostile(
     lease.finish(ended, RunEnded(outcome="proven", diagnosis=EVIL))
     keep_hostile_proof(store)
     keep_hostile_onboarding(store)
+    keep_hostile_alerts(store)
     width, height = SIZES[size]
     context = of_operator(
         browser,
@@ -83,6 +85,7 @@ def test_every_page_fits_has_no_barriers_and_runs_nothing_hostile(
         "proofs": "/proofs",
         "proof": "/proofs/hostile",
         "onboarding": "/onboarding",
+        "alerts": "/alerts",
         "compare": f"/runs/{run_id}/compare?left=1-s1&right=1-s2",
         "ended": f"/runs/{ended}",
         "hostile": f"/runs/{run_id}",

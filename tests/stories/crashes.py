@@ -10,6 +10,7 @@ OUTWARD = (
     "add_labels",
     "commit_on_branch",
     "delete_branch",
+    "edit_issue",
     "make_branch",
     "open_issue",
     "open_pull",
