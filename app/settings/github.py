@@ -197,13 +197,13 @@ class GithubSettings(OperationSettings):
 
     @field_validator("attachment_networks")
     @classmethod
-    def _check_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_attachment_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         networks_of(value)
         return value
 
     @field_validator("repo_models", "attachment_networks", mode="before")
     @classmethod
-    def _split(cls, value: object) -> object:
+    def _split_models_and_networks(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value

@@ -214,3 +214,19 @@ def test_the_app_that_set_up_left_is_taken_up(monkeypatch: pytest.MonkeyPatch) -
     (settings.state_dir / "github-app.json").write_text("{}")
     with pytest.raises(SettingsError, match=r"github-app\.json cannot be read.*damaged"):
         load()
+
+
+def test_no_part_of_the_settings_hides_a_validator_of_another() -> None:
+    """They share one class: of two methods with one name, only one is ever called."""
+    found = Settings.__pydantic_decorators__
+    known = {*found.field_validators, *found.model_validators}
+    named = [name for part in Settings.__mro__ for name in vars(part) if name in known]
+    assert len(named) == len(set(named)), [n for n in named if named.count(n) > 1]
+
+
+def test_lists_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATCHWRIGHT_SETUP_NETWORKS", "203.0.113.80/32, 198.51.100.0/24")
+    monkeypatch.setenv("PATCHWRIGHT_ATTACHMENT_NETWORKS", "192.0.2.0/24")
+    settings = Settings()
+    assert settings.setup_networks == ("203.0.113.80/32", "198.51.100.0/24")
+    assert settings.attachment_networks == ("192.0.2.0/24",)
