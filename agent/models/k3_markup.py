@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 
-from agent.models.kimi_tokens import Leak, RawCall
+from agent.models.kimi_tokens import Leak, RawCall, without
 
 THINK_BEGIN = "<|open|>think<|sep|>"
 THINK_END = "<|close|>think<|sep|>"
@@ -24,10 +25,7 @@ _MARKER = re.compile(
     r"|<\|(?:open|close|sep|end_of_msg)\|>"
 )
 _CALL = re.compile(r"<\|open\|>call((?:\s+\w+=\"[^\"]*\")*)<\|sep\|>")
-_ELEMENT = re.compile(
-    r"<\|open\|>(argument|json)((?:\s+\w+=\"[^\"]*\")*)<\|sep\|>(.*?)<\|close\|>\1<\|sep\|>",
-    re.DOTALL,
-)
+_ELEMENT = re.compile(r"<\|open\|>(argument|json)((?:\s+\w+=\"[^\"]*\")*)<\|sep\|>")
 _ATTRIBUTE = re.compile(r"(\w+)=\"([^\"]*)\"")
 
 
@@ -52,7 +50,7 @@ def parse(text: str) -> Leak:
         calls.append(RawCall(id="", name=name, arguments=body if end == -1 else _arguments(body)))
         at = end + len(CALL_END) if end != -1 else len(text)
     kept.append(text[at:])
-    return Leak(text=_without_markers("".join(kept)), calls=tuple(calls))
+    return Leak(text=without("".join(kept), _MARKER), calls=tuple(calls))
 
 
 def split_thinking(content: str) -> tuple[str, str] | None:
@@ -69,9 +67,9 @@ def split_thinking(content: str) -> tuple[str, str] | None:
 
 def _arguments(body: str) -> str:
     values: dict[str, object] = {}
-    for kind, head, text in _ELEMENT.findall(body):
+    for kind, head, text in _elements(body):
         if kind == "json":
-            return str(text)
+            return text
         attributes = _attributes(head)
         value: object = text
         if attributes.get("type", "string") != "string":
@@ -83,15 +81,23 @@ def _arguments(body: str) -> str:
     return json.dumps(values, ensure_ascii=False)
 
 
+def _elements(body: str) -> Iterator[tuple[str, str, str]]:
+    """Kind, attributes and text of each element that is closed."""
+    at, unclosed = 0, set[str]()
+    while begin := _ELEMENT.search(body, at):
+        kind, at = begin[1], begin.end()
+        close = f"<|close|>{kind}<|sep|>"
+        # Looked for once only: each time costs the length of the text.
+        end = -1 if kind in unclosed else body.find(close, at)
+        if end == -1:
+            unclosed.add(kind)
+            continue
+        yield kind, begin[2], body[at:end]
+        at = end + len(close)
+
+
 def _attributes(head: str) -> dict[str, str]:
     return {
         key: value.replace("&quot;", '"').replace("&amp;", "&")
         for key, value in _ATTRIBUTE.findall(head)
     }
-
-
-def _without_markers(text: str) -> str:
-    # What is left around a marker that was taken out may make another one.
-    while has_tokens(text):
-        text = _MARKER.sub("", text)
-    return text

@@ -27,6 +27,7 @@ _STRAY = re.compile(
     r"<\|(?:tool_calls_section_(?:begin|end)|tool_call_(?:begin|end|argument_begin)"
     r"|im_(?:end|user|assistant|system|middle|start))\|>"
 )
+_MOST_NESTED = 8
 _DECODER = json.JSONDecoder()
 
 
@@ -74,14 +75,18 @@ def parse(text: str, tools: Sequence[ToolSpec]) -> Leak:
         name = name_in(raw_id) or infer_name(arguments, tools)
         calls.append(RawCall(id=raw_id, name=name, arguments=arguments))
     kept.append(text[at:])
-    return Leak(text=_without_tokens("".join(kept)), calls=tuple(calls))
+    return Leak(text=without("".join(kept), _STRAY), calls=tuple(calls))
 
 
-def _without_tokens(text: str) -> str:
-    # What is left around a token that was taken out may make another one.
-    while has_tokens(text):
-        text = _STRAY.sub("", text)
-    return text
+def without(text: str, tokens: re.Pattern[str]) -> str:
+    """The text without these tokens, each of which begins with `<|`."""
+    # What is left around a token that was taken out may make another one. Nobody nests them so
+    # but to keep us at it, as each time costs the length of the text.
+    for _ in range(_MOST_NESTED):
+        if tokens.search(text) is None:
+            return text
+        text = tokens.sub("", text)
+    return text.replace("<|", "< |")
 
 
 def _arguments(text: str, start: int) -> tuple[str, int]:

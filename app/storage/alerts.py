@@ -379,14 +379,20 @@ def _came_back(kept: KeptAlert, came: Occurrence) -> bool:
     return (
         came.is_regression
         or kept.state == "gone"
-        or bool(came.release and came.release not in kept.releases)
+        or bool(came.release and _line(came.release) not in kept.releases)
     )
 
 
 def _with_release(known: tuple[str, ...], release: str) -> str:
+    release = _line(release)
     if not release or release in known:
         return "\n".join(known)
-    return "\n".join([*known[-MOST_RELEASES + 1 :], " ".join(without_nul(release).split())[:250]])
+    return "\n".join([*known[-MOST_RELEASES + 1 :], release])
+
+
+def _line(release: str) -> str:
+    """A release as it is kept."""
+    return " ".join(without_nul(release).split())[:250]
 
 
 def _counted(kept: KeptAlert, moment: datetime) -> dict[str, object]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agent.model import Turn
-from agent.models import k3_markup
+from agent.models import k3_markup, kimi_tokens
 from agent.models.normalize import turn_of
 from agent.models.profiles import PROFILES
 from agent.models.stream import Answer, AnsweredCall
@@ -63,6 +64,28 @@ def test_arguments_that_are_no_object_come_as_they_were_written() -> None:
 def test_other_models_text_stays() -> None:
     text = f"Docs: {k3.THINK_OPEN}"
     assert turn_of(Answer(content=text), PROFILES["generic"], TOOLS).content == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<|" * 20_000 + "sep|>" * 20_000,
+        '<|open|>call tool="a"<|sep|>'
+        + '<|open|>argument key="k"<|sep|>' * 5_000
+        + k3_markup.CALL_END,
+    ],
+)
+def test_an_answer_that_is_made_to_be_slow_is_not(text: str) -> None:
+    started = time.process_time()
+    assert not k3_markup.has_tokens(k3_markup.parse(text).text)
+    assert time.process_time() - started < 1.0
+
+
+def test_nested_tokens_of_kimi_k2_are_not_slow_either() -> None:
+    started = time.process_time()
+    text = "<|" * 20_000 + "im_end|>" * 20_000
+    assert not kimi_tokens.has_tokens(kimi_tokens.parse(text, TOOLS).text)
+    assert time.process_time() - started < 1.0
 
 
 PARTS = st.sampled_from(

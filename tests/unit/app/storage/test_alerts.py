@@ -136,10 +136,12 @@ def test_what_ends_is_told_and_what_nobody_heard_of_is_not(world: World) -> None
 def test_what_was_fixed_comes_on_until_it_is_deployed(world: World) -> None:
     world.come(release="1.4.1")
     world.come(release="1.4.2")
+    world.come(release="shop  2\n(beta)")
     world.written()
     world.alerts.settle(world.only().id, "fixed")
     world.later(days=1)
     world.come(release="1.4.2")
+    world.come(release="shop  2\n(beta)")
     world.come()
     assert world.only().state == "fixed"
     assert world.come(release="1.4.3")
