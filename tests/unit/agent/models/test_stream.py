@@ -219,7 +219,7 @@ ENDS = st.lists(st.integers(min_value=0, max_value=6_000), max_size=30)
 
 def streamed(raw: str, calls: bool, reasoning: bool, finish: str) -> bytes:
     """The stream of a server with these parsers for what the model wrote."""
-    parsing = Parsing(calls, reasoning, FUNCTIONS)
+    parsing = Parsing("kimi_k2" if calls else "", "kimi_k2" if reasoning else "", FUNCTIONS)
     chunks: list[object] = [wire.text_chunk("x", "m", role="assistant", content="")]
     pieces = cut(raw, 5, raw)
     for number, piece in enumerate(pieces):
