@@ -19,6 +19,7 @@ from tests.unit.app.operations import test_pruning as pruning_checks
 from tests.unit.app.queue import test_worker_registry as lease_checks
 from tests.unit.app.storage import test_inbox as inbox_checks
 from tests.unit.app.storage import test_proofs as proof_checks
+from tests.unit.app.storage import test_questions as question_checks
 from tests.unit.app.storage import test_store as checks
 
 __all__ = ["settings", "store"]
@@ -56,6 +57,15 @@ test_same_change = (
     proof_checks.test_only_the_same_change_in_the_same_repository_that_is_proven_counts
 )
 test_proofs_of_a_day = proof_checks.test_a_day_is_counted
+test_waiting = question_checks.test_a_waiting_run_is_nobodys_until_it_is_answered
+test_defaults = question_checks.test_after_its_time_it_is_in_line_and_takes_the_default
+test_first_answers = (
+    question_checks.test_of_many_answers_at_once_one_is_the_first_and_may_come_again
+)
+test_quick_answers = (
+    question_checks.test_an_answer_that_comes_while_the_worker_is_still_asking_is_not_missed
+)
+test_questions_of_runs = question_checks.test_a_question_is_open_while_its_run_lives
 test_burials = lease_checks.test_after_an_outage_only_the_work_of_those_that_left_is_taken
 test_pruning = pruning_checks.test_what_is_over_for_long_goes_and_what_is_open_stays
 test_pruned_checks = pruning_checks.test_what_is_counted_of_a_check_goes_with_the_check
