@@ -124,15 +124,12 @@ async def take_turn(attempt: Attempt, tools: Sequence[ToolSpec]) -> None:
 
 
 async def finish_call(attempt: Attempt, call: ToolCall) -> None:
-    """Give an open call its result: run it, or say that it was interrupted. Questions wait."""
-    state = attempt.journal.state
-    waited_for = state.open_question.call_id if state.open_question else ""
-    if call.id not in state.begun:
+    """Give an open call its result: run it, or say that it was interrupted."""
+    if call.id not in attempt.journal.state.begun:
         await perform_call(attempt, call)
-    elif call.id != waited_for:
-        attempt.journal.append(
-            ToolFinished(call_id=call.id, name=call.name, status="interrupted", output=INTERRUPTED)
-        )
+        return
+    lost = ToolFinished(call_id=call.id, name=call.name, status="interrupted", output=INTERRUPTED)
+    attempt.journal.append(lost)
 
 
 async def perform_call(attempt: Attempt, call: ToolCall) -> None:
