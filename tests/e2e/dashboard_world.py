@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from agent.journal.events import (
     HypothesisProposed,
     HypothesisResolved,
     ModelTurned,
+    QuestionAsked,
     ReproductionDeclared,
     RunPhase,
     SeenTest,
@@ -38,6 +40,7 @@ from app.settings.schema import Settings
 from app.storage.alerts import Alerts, EditLimits, Occurrence
 from app.storage.onboarding import Onboardings
 from app.storage.proofs import Proof, Proofs
+from app.storage.questions import Questions
 from app.storage.store import SqlStore
 from app.web.app import Web, create_app
 from tests.support.runs.stored import trigger
@@ -78,6 +81,20 @@ def run_id(store: SqlStore) -> str:
         )
     store.append(started, hostile_events())
     return started
+
+
+def keep_hostile_question(store: SqlStore, run_id: str) -> None:
+    """A question with hostile and long texts, which is open."""
+    run = store.get_run(run_id)
+    asked = QuestionAsked(
+        number=1,
+        call_id="c1",
+        question=f"{EVIL}{LONG_NAME}"[:600],
+        options=(EVIL, LONG_NAME[:200]),
+        default=2,
+        due=now() + timedelta(days=1),
+    )
+    Questions(store.database).put(run_id, run.repository_id, run.issue_number, asked)
 
 
 def keep_hostile_proof(store: SqlStore) -> None:

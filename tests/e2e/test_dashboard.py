@@ -24,6 +24,7 @@ from tests.e2e.dashboard_world import (
     keep_hostile_alerts,
     keep_hostile_onboarding,
     keep_hostile_proof,
+    keep_hostile_question,
     keep_images,
     laid_out,
     of_operator,
@@ -68,6 +69,7 @@ def test_every_page_fits_has_no_barriers_and_runs_nothing_hostile(
     keep_images(lease, ended)
     lease.append(ended, hostile_events())
     lease.finish(ended, RunEnded(outcome="proven", diagnosis=EVIL))
+    keep_hostile_question(store, run_id)
     keep_hostile_proof(store)
     keep_hostile_onboarding(store)
     keep_hostile_alerts(store)

@@ -16,12 +16,15 @@ from agent.journal.events import (
     RunPhase,
     ToolFinished,
 )
+from agent.journal.store import Answer
+from app.storage.questions import Questions
 from app.storage.store import SqlStore
 from tests.e2e.axe import barriers
 from tests.e2e.dashboard_world import (
     EVIL,
     SIZES,
     hostile_events,
+    keep_hostile_question,
     of_operator,
     run_id,
     store,
@@ -69,6 +72,35 @@ def test_a_run_is_seen_live_and_steered(
     page.get_by_role("button", name="Start over").click()
     page.wait_for_url(re.compile(rf"{re.escape(url)}/runs/(?!{run_id})"))
     assert store.get_run(page.url.rpartition("/")[2]).status == "queued"
+    assert complaints == []
+    context.close()
+
+
+def test_a_question_comes_up_live_and_is_answered(
+    browser: Browser, url: str, store: SqlStore
+) -> None:
+    run_id = store.accept("d", "issues", trigger(), model="m").run_id
+    lease = store.claim(run_id, "w")
+    lease.set_running(run_id)
+    lease.append(run_id, hostile_events())
+    context = of_operator(browser)
+    page, complaints = watched(context)
+    page.goto(f"{url}/runs/{run_id}")
+    expect(page.locator("#live")).to_have_text("Live.")
+    keep_hostile_question(store, run_id)
+    kept = Questions(store.database).of_run(run_id)
+    assert kept is not None
+    lease.append(run_id, [kept.asked])
+    lease.wait_for_answer(run_id, kept.asked)
+    first = page.locator("#asked .options button").first
+    expect(first).to_contain_text("<script>alert(1)</script>")
+    page.get_by_label("Anything to add").fill("as <b>documented</b>")
+    first.click()
+    page.wait_for_url(f"{url}/runs/{run_id}")
+    expect(page.locator("#asked")).to_contain_text("Chosen by operator")
+    answer = store.answer(run_id, kept.asked)
+    assert answer == Answer(option=1, author="operator", text="as <b>documented</b>")
+    assert store.get_run(run_id).status == "queued"
     assert complaints == []
     context.close()
 

@@ -11,6 +11,7 @@ from agent.errors import LostLease
 from agent.journal.events import QuestionAsked, RunEnded, now
 from agent.journal.store import Answer
 from app.admission.rows import read_queued_runs
+from app.operations import run_control
 from app.storage.questions import Questions
 from app.storage.store import SqlStore
 from tests.support.runs.stored import id_of, start, store, trigger, url
@@ -149,3 +150,10 @@ def test_a_waiting_run_looks_again_when_it_is_woken(store: SqlStore) -> None:
     Questions(store.database).wake(run_id)
     assert unqueued(store) == [run_id]
     assert store.answer(run_id, question()) is None
+
+
+def test_an_operator_who_cancels_a_waiting_run_has_a_worker_end_it(store: SqlStore) -> None:
+    run_id, _ = waiting(store)
+    assert run_control.cancel(store, run_id) == "it is being stopped"
+    assert unqueued(store) == [run_id]
+    assert store.stop_reason(run_id)
