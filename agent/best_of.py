@@ -20,6 +20,8 @@ _OF_ALL = (ModelAway, LostLease, EngineUnavailable)
 """What would befall the other attempts too, or must end them."""
 
 _RANK = {"proven": 0, "draft": 1, "diagnosis": 2, "stopped": 3, "failed": 4}
+_UNPROVEN = ("draft", "diagnosis", "failed")
+"""After such ends another attempt may do better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,25 @@ async def run_attempts(count: int, run_attempt: RunAttempt) -> tuple[AttemptStat
         else result
         for result in results
     )
+
+
+async def climb(rungs: int, count: int, run_attempt: RunAttempt) -> tuple[AttemptState, ...]:
+    """Run `count` attempts at once on each rung of a ladder, until one is proven; all their states.
+
+    The next rung is only begun where all attempts of the one before ended without a proof: none
+    after one that was stopped, or that waits for an answer. Raises what `run_attempts` does, from
+    any rung: what no attempt of a rung can begin with, a dearer model does not repair.
+    """
+    states: tuple[AttemptState, ...] = ()
+    for rung in range(rungs):
+
+        async def on_this_rung(number: int, before: int = rung * count) -> AttemptState:
+            return await run_attempt(before + number)
+
+        states += await run_attempts(count, on_this_rung)
+        if any(state.outcome not in _UNPROVEN for state in states[-count:]):
+            break
+    return states
 
 
 async def _result_or_error(run_attempt: RunAttempt, number: int) -> AttemptState | Exception:

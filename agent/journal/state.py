@@ -303,16 +303,11 @@ def _count_failed(judged: GateJudged) -> int:
 
 
 def _apply_turn(state: AttemptState, event: ModelTurned) -> AttemptState:
-    usage = Usage(
-        prompt_tokens=state.usage.prompt_tokens + event.usage.prompt_tokens,
-        completion_tokens=state.usage.completion_tokens + event.usage.completion_tokens,
-        cached_tokens=state.usage.cached_tokens + event.usage.cached_tokens,
-    )
     counted = replace(
         state,
         waiting="",
         turns=state.turns + 1,
-        usage=usage,
+        usage=state.usage + event.usage,
         prompt_tokens=event.usage.prompt_tokens + event.usage.completion_tokens,
         empty_turns=0 if event.tool_calls else state.empty_turns + 1,
         cut_at=event.usage.completion_tokens if event.finish_reason == "length" else None,

@@ -45,6 +45,15 @@ class ReportPreferences(Record):
     budget_calls: int = 0
     model: str = ""
     """Name of the model profile; empty: the operator's."""
+    ladder: tuple[str, ...] = ()
+    """Profiles that take their turns, `attempts` attempts each; empty: `model` alone."""
+    attempts: int = 1
+
+    def model_of(self, attempt: int) -> str:
+        """The profile of an attempt, by its number; those after the ladder use its last one."""
+        if not self.ladder:
+            return self.model
+        return self.ladder[min((attempt - 1) // self.attempts, len(self.ladder) - 1)]
 
 
 def preferences_of(config: EffectiveConfig, thread: IssueThread) -> ReportPreferences:
@@ -59,6 +68,8 @@ def preferences_of(config: EffectiveConfig, thread: IssueThread) -> ReportPrefer
         co_author_requester=config.pull_request.co_author_requester,
         budget_calls=config.budget.calls,
         model=config.model,
+        ladder=config.ladder if len(config.ladder) > 1 else (),
+        attempts=config.attempts,
     )
 
 

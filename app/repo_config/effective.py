@@ -29,7 +29,9 @@ class EffectiveConfig:
 
     enabled: bool
     model: str
-    """Name of the model profile."""
+    """Name of the model profile; with a ladder, the first one's."""
+    ladder: tuple[str, ...]
+    """Profiles that take their turns until one proves a fix; at least one."""
     attempts: int
     budget: Budget
     label: str
@@ -102,6 +104,13 @@ def effective_config(settings: Settings, config: RepoConfig) -> EffectiveConfig:
             f"The model `{config.model}` is not offered here; `{model}` is used instead. Offered: "
             f"{', '.join(dict.fromkeys(offered))}."
         )
+    ladder = tuple(rung for rung in config.ladder if rung in offered) or (model,)
+    if refused := [rung for rung in config.ladder if rung not in offered]:
+        remarks.append(
+            f"The ladder's {', '.join(f'`{rung}`' for rung in refused)} "
+            f"{'is' if len(refused) == 1 else 'are'} not offered here and left out. Offered: "
+            f"{', '.join(dict.fromkeys(offered))}."
+        )
     hosts = tuple(h for h in config.network.hosts if is_within(h, settings.setup_repository_hosts))
     if ungranted := [host for host in config.network.hosts if host not in hosts]:
         remarks.append(
@@ -112,7 +121,8 @@ def effective_config(settings: Settings, config: RepoConfig) -> EffectiveConfig:
     day = settings.repository_runs_per_day or None
     return EffectiveConfig(
         enabled=config.enabled,
-        model=model,
+        model=ladder[0],
+        ladder=ladder,
         attempts=min(config.attempts or settings.attempts, settings.attempts),
         budget=_budget(settings.budget, config),
         label=config.label or settings.label,

@@ -274,7 +274,16 @@ class RepoConfig(_Section):
         pattern=r"^[A-Za-z0-9._-]*$",
         description="Model profile, one of those the operator offers; empty: the operator's.",
     )
-    attempts: int | None = Field(None, ge=1, le=16, description="Attempts per issue.")
+    ladder: tuple[Name, ...] = Field(
+        (),
+        max_length=4,
+        strict=False,
+        description="Model profiles in place of `model`, the cheapest first, of those that the "
+        "operator offers. Each gets its attempts, and the next one only where none was proven.",
+    )
+    attempts: int | None = Field(
+        None, ge=1, le=16, description="Attempts per issue, side by side; with a ladder, per model."
+    )
     budget: BudgetLimits = BudgetLimits()
     label: Name | None = Field(None, description="Label that starts a run; empty: the operator's.")
     triggers: Triggers = Triggers()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent import session
-from agent.best_of import choose, run_attempts
+from agent.best_of import choose, climb
 from agent.gate.judge import Submission, judge
 from agent.journal.events import (
     GateJudged,
@@ -48,6 +48,9 @@ class AttemptPlan:
     first: int = 1
     """Number of the first attempt."""
     attempts: int = 1
+    """Side by side, on each rung."""
+    rungs: int = 1
+    """Models that take their turns until one proves a fix."""
     again: str = ""
     """Why there is another attempt; empty for the first."""
     feedback: tuple[str, ...] = ()
@@ -86,7 +89,7 @@ async def debug(
         return await _run_attempt(run, task, plan, number, files, progress)
 
     async with _status_updates(run, facts, pull, progress):
-        states = await run_attempts(plan.attempts, run_one)
+        states = await climb(plan.rungs, plan.attempts, run_one)
     return plan.first + choose(states).number - 1
 
 

@@ -166,10 +166,12 @@ async def debug(run: ActiveRun, prepared: Prepared) -> Debugged | Failed:
     if ended := await go_on(run, config, run.facts(prepared)):
         return ended
     prepared = await trees.at_its_place(run, prepared)
+    alone = bool(prepared.again) or wants_plan(run, config)
     plan = AttemptPlan(
         tree=prepared.base_commit,
         first=prepared.first,
-        attempts=1 if prepared.again or wants_plan(run, config) else config.attempts,
+        attempts=1 if alone else config.attempts,
+        rungs=1 if alone else len(config.ladder),
         again=prepared.again,
         attachments=tuple(Attachment.model_validate(a) for a in json.loads(prepared.attached)),
         pictures=tuple(Picture.model_validate(p) for p in json.loads(prepared.pictures)),

@@ -68,7 +68,7 @@ def build(settings: Settings, store: SqlStore, engine: DockerEngine) -> Services
         sandboxes=sandboxes,
         prepare=sandboxes.prepare,
         make_model=lambda run_id, seed, waiting: make_model(
-            _with_model(settings, store, run_id),
+            _with_model(settings, store, run_id, seed + 1),
             run_id=run_id,
             seed=seed,
             on_waiting=waiting,
@@ -100,9 +100,9 @@ def warm_streams(settings: Settings, store: SqlStore) -> WarmStreams | None:
     return WarmStreams(part)
 
 
-def _with_model(settings: Settings, store: SqlStore, run_id: str) -> Settings:
+def _with_model(settings: Settings, store: SqlStore, run_id: str, attempt: int) -> Settings:
     """The settings, with the model that the run's repository chose of those that are offered."""
-    chosen = read_preferences(store.get_log(run_id, FACTS_LOG)).model
+    chosen = read_preferences(store.get_log(run_id, FACTS_LOG)).model_of(attempt)
     return settings.model_copy(update={"model": chosen}) if chosen else settings
 
 

@@ -10,12 +10,15 @@ from datetime import datetime
 
 import sqlalchemy as sa
 
+from agent.model import Usage
 from app.storage.archive import Journals
 from app.storage.tables import events, from_micros
 
 MOST_KEPT = 800
 """Efforts kept in this process."""
 _TYPES = (
+    "attempt_started",
+    "attempt_ended",
     "model_turned",
     "tool_finished",
     "reproduction_declared",
@@ -24,6 +27,16 @@ _TYPES = (
     "gate_judged",
     "drift_noticed",
 )
+
+
+@dataclass(slots=True)
+class AttemptEffort:
+    """What one attempt took, and what came of it."""
+
+    model: str
+    usage: Usage = field(default_factory=Usage)
+    model_s: float = 0.0
+    outcome: str = ""
 
 
 @dataclass(slots=True)
@@ -44,6 +57,8 @@ class Effort:
     judged: bool = False
     proven_at: datetime | None = None
     """When the gate first said proven: a run's own times move when its pull request is merged."""
+    attempts: dict[int, AttemptEffort] = field(default_factory=dict)
+    """By number."""
 
 
 class Efforts:
@@ -92,8 +107,26 @@ def _entries(database: sa.Engine, run_id: str) -> Iterator[tuple[datetime, dict[
 
 def _add_event(effort: Effort, at: datetime, event: dict[str, object]) -> None:
     _add(effort, event)
+    _add_attempt(effort, event)
     if effort.proven_at is None and event.get("verdict") == "proven":
         effort.proven_at = at
+
+
+def _add_attempt(effort: Effort, event: dict[str, object]) -> None:
+    number = event.get("attempt")
+    if not isinstance(number, int):
+        return
+    if event.get("type") == "attempt_started":
+        effort.attempts.setdefault(number, AttemptEffort(str(event.get("model"))))
+    attempt = effort.attempts.get(number)
+    match event:
+        case {"type": "model_turned", "usage": dict(use), "duration_ms": int(ms)} if attempt:
+            attempt.usage += Usage.model_validate(use)
+            attempt.model_s += ms / 1000
+        case {"type": "attempt_ended", "outcome": str(outcome)} if attempt:
+            attempt.outcome = outcome
+        case _:
+            pass
 
 
 def _add(effort: Effort, event: dict[str, object]) -> None:

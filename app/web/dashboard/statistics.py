@@ -11,20 +11,35 @@ import sqlalchemy as sa
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse
 
+from agent.evaluation.cost import Prices, cost
 from app.journal_view import cards
 from app.storage.records import RunFilter
 from app.web.auth.visitors import ReadableRuns
 from app.web.dashboard.context import Context, Guest
-from app.web.dashboard.efforts import Effort, Efforts
+from app.web.dashboard.efforts import AttemptEffort, Effort, Efforts
 from app.web.dashboard.run_list import Readable, RunRow, read_page
 from app.web.rendering import render
 
 router = APIRouter()
 
+NO_PRICES = Prices()
 RUNS = 200
 """The newest so many are counted."""
 FIXES_SHOWN = 60
 """Proven runs that are plotted one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFigures:
+    """What one model's attempts came to: a rung of a ladder, or all there was."""
+
+    model: str
+    attempts: int
+    proven: int
+    tokens_per_fix: float | None
+    """Of all its attempts, over those that were proven; None: none was."""
+    cost_per_fix: float | None
+    """The same in money; None without prices, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +67,21 @@ class Statistics:
     """Of the newest proven runs, oldest first; named by their issue."""
     failing: tuple[tuple[str, int], ...]
     """Where runs that were not proven went wrong, most frequent first."""
+    models: tuple[ModelFigures, ...] = ()
 
 
 def gather(
-    database: sa.Engine, efforts: Efforts, readable: ReadableRuns | None = None
+    database: sa.Engine,
+    efforts: Efforts,
+    readable: ReadableRuns | None = None,
+    prices: Prices = NO_PRICES,
 ) -> Statistics:
     """The statistics over the newest ended runs that the visitor may see. Blocks."""
     rows = read_page(database, RunFilter(status="done"), readable=readable, limit=RUNS).runs
-    return summarise([(row, efforts.of(row.id, row.events)) for row in rows])
+    return summarise([(row, efforts.of(row.id, row.events)) for row in rows], prices)
 
 
-def summarise(known: Sequence[tuple[RunRow, Effort]]) -> Statistics:
+def summarise(known: Sequence[tuple[RunRow, Effort]], prices: Prices = NO_PRICES) -> Statistics:
     """The figures from runs and what they took."""
     fixes = [(row, e) for row, e in known if row.outcome == "proven"]
     shown = fixes[:FIXES_SHOWN][::-1]
@@ -94,7 +113,31 @@ def summarise(known: Sequence[tuple[RunRow, Effort]]) -> Statistics:
         tokens_each=tuple((_name(row), e.prompt + e.completion) for row, e in shown),
         seconds_each=tuple((_name(row), e.model_s) for row, e in shown),
         failing=tuple(failing.most_common(12)),
+        models=by_model([effort for _, effort in known], prices),
     )
+
+
+def by_model(known: Sequence[Effort], prices: Prices) -> tuple[ModelFigures, ...]:
+    """Per model what its attempts came to; those with most attempts first."""
+    of: dict[str, list[AttemptEffort]] = {}
+    for effort in known:
+        for attempt in effort.attempts.values():
+            of.setdefault(attempt.model, []).append(attempt)
+    figures = []
+    for model, attempts in of.items():
+        proven = sum(a.outcome == "proven" for a in attempts)
+        tokens = sum(a.usage.prompt_tokens + a.usage.completion_tokens for a in attempts)
+        spent = sum(cost(a.usage, a.model_s, prices) for a in attempts)
+        figures.append(
+            ModelFigures(
+                model=model,
+                attempts=len(attempts),
+                proven=proven,
+                tokens_per_fix=tokens / proven if proven else None,
+                cost_per_fix=spent / proven if proven and prices.known else None,
+            )
+        )
+    return tuple(sorted(figures, key=lambda f: (-f.attempts, f.model)))
 
 
 def _last_stage(effort: Effort) -> str:
@@ -121,7 +164,8 @@ def _median(values: Sequence[float]) -> float:
 @router.get("/statistics", response_class=HTMLResponse)
 def show_statistics(dashboard: Context, visitor: Guest, readable: Readable) -> HTMLResponse:
     """The statistics over the runs that the visitor may see."""
-    figures = gather(dashboard.store.database, dashboard.efforts, readable)
+    prices = dashboard.settings.prices
+    figures = gather(dashboard.store.database, dashboard.efforts, readable, prices)
     gpus = dashboard.settings.gpus_per_stream
     return HTMLResponse(
         render(

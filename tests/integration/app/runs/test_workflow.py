@@ -17,8 +17,11 @@ import pytest
 from agent.errors import ModelRefused
 from agent.journal.events import RunEnded, RunPhase
 from agent.model import Message, ToolSpec, Turn
+from app.repo_config.effective import effective_config
+from app.repo_config.schema import RepoConfig
 from app.server.workflow_engine import running_engine
 from tests.doubles.seeded_policy import SeededModel
+from tests.support.agent.loops import Speaking
 from tests.support.runs.lifecycle import check_journal, ended, held, start, until
 from tests.support.runs.stored import trigger
 from tests.support.runs.world import RunWorld, git
@@ -134,6 +137,29 @@ def test_a_failure_becomes_an_honest_comment(tmp_path: Path, error: Exception, w
         assert never not in diagnosis
     # The issue may have another run now.
     assert world.store.accept("d2", "issues", trigger(), model="m").how == "new"
+
+
+def test_the_dearer_model_follows_where_the_cheap_one_proves_nothing(tmp_path: Path) -> None:
+    world = RunWorld(tmp_path, repo_models=("k2.5",))
+    asked = RepoConfig(ladder=("k2.5", "offline", "unknown"))
+    models: list[int] = []
+
+    def model(run_id: str, seed: int, waiting: Any) -> Any:
+        models.append(seed)
+        return (
+            Speaking(Turn(content="I do not know.")) if seed == 0 else world.model("", 0, waiting)
+        )
+
+    async def read_config(_forge: object) -> Any:
+        return effective_config(world.settings, asked)
+
+    run_id = start(world)
+    with running_engine(world.services(make_model=model, read_config=read_config)):
+        run = ended(world, run_id)
+    assert (run.outcome, models) == ("proven", [0, 1])
+    last = world.store.events(run_id)[-1].event
+    assert isinstance(last, RunEnded)
+    assert last.chosen_attempt == 2
 
 
 def test_a_stop_ends_the_run(tmp_path: Path) -> None:

@@ -116,5 +116,25 @@ async def test_a_run_gets_the_model_that_its_repository_chose(
     store.close()
 
 
+@pytest.mark.parametrize(
+    ("attempt", "name"), [(1, "mine/"), (2, "mine/"), (3, "k2-thinking/"), (9, "k2-thinking/")]
+)
+async def test_each_attempt_has_the_model_of_its_rung(
+    tmp_path: Path, attempt: int, name: str
+) -> None:
+    settings = Settings(
+        state_dir=tmp_path, model_url=("http://h:1",), model_profiles=MINE, repo_models=("mine",)
+    )
+    store = SqlStore(settings.database)
+    run_id = store.accept("d1", "issues", trigger(), model="k2-thinking").run_id
+    preferences = ReportPreferences(model="mine", ladder=("mine", "k2-thinking"), attempts=2)
+    store.put_log(run_id, FACTS_LOG, preferences.model_dump_json().encode())
+    services = build(settings, store, DockerEngine("unix:///nonexistent/docker.sock"))
+    model = services.make_model(run_id, attempt - 1, no_news)
+    assert model.name.startswith(name)
+    await model.close()
+    store.close()
+
+
 async def no_news(_reason: str, _seconds: float) -> None:
     """Nobody waits."""

@@ -172,6 +172,19 @@ def test_only_offered_models() -> None:
     assert (offered.model, offered.remarks) == ("big-one", ())
 
 
+def test_a_ladder_has_only_offered_models() -> None:
+    asked = read_repo_config(b"ladder: [cheap, evil, offline]\nattempts: 2\n").config
+    found = effective_config(Settings(repo_models="cheap"), asked)
+    assert (found.ladder, found.model) == (("cheap", "offline"), "cheap")
+    assert "`evil` is not offered here" in found.remarks[0]
+    none = effective_config(Settings(), read_repo_config(b"ladder: [evil, worse]\n").config)
+    assert (none.ladder, none.model) == (("offline",), "offline")
+    assert effective_config(Settings(), RepoConfig()).ladder == ("offline",)
+    # A file names profiles, and nothing of servers or keys.
+    served = read_repo_config(b"ladder: [{base: k3, model_url: 'http://evil.example'}]\n")
+    assert served.problems
+
+
 def test_hosts_stay_within_the_operators_bounds() -> None:
     asked = read_repo_config(WHOLE).config
     assert effective_config(Settings(), asked).hosts == ("pypi.corp.example", "*.corp.example")
