@@ -3,6 +3,13 @@
 # or, in Kubernetes, with the flags of service discovery. LAUNCH_PRINT=1 prints the command.
 set -eu
 
+# Prefill and decode apart: PREFILL_URLS and DECODE_URLS in place of URLs, separated by spaces; each
+# prefill server's bootstrap port is SGLang's default.
+if [ -n "${PREFILL_URLS:-}" ]; then
+    set -- --pd-disaggregation
+    for url in $PREFILL_URLS; do set -- "$@" --prefill "$url" 8998; done
+    for url in ${DECODE_URLS:?the decode servers}; do set -- "$@" --decode "$url"; done
+fi
 [ $# -ge 1 ] || {
     echo "usage: launch_router.sh URL… | --service-discovery …" >&2
     exit 64

@@ -125,7 +125,16 @@ def test_the_server_knows_its_flags_and_metrics() -> None:
     fields += (source / "server_args.py").read_text()
     nodes = {"NODE_RANK": "0", "DIST_INIT_ADDR": "a:1"}
     sizes = {"MAX_RUNNING_REQUESTS": "1", "KV_CACHE_DTYPE": "fp8_e4m3"}
-    for flag in printed("launch.sh", "2x8xh100", **nodes, **sizes):
+    options = {
+        "HICACHE_RATIO": "2", "HICACHE_STORAGE": "mooncake", "PD_MODE": "decode",
+        "PD_IB_DEVICE": "mlx5_0", "DRAFT_MODEL": "d", "ATTN_DP_SIZE": "2",
+    }  # fmt: skip
+    recipes = [line.split()[0] for line in (ROOT / "recipes").read_text().splitlines() if line]
+    names = ["2x8xh100", *(name for name in recipes if not name.startswith("#"))]
+    used = {
+        word for name in names for word in printed("launch.sh", name, **nodes, **sizes, **options)
+    }
+    for flag in used:
         if flag.startswith("--"):
             name = flag.removeprefix("--").replace("-", "_")
             # argparse takes the beginning of a name: --tp is --tp-size.

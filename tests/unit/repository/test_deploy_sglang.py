@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from agent.models.profiles import K2_THINKING
-from app.operations.capacity.hardware import SPEEDS
+from app.operations.capacity.hardware import HARDWARE, SPEEDS
+from app.operations.capacity.models import MODELS
 from tests.support.deploy_files import METRICS, ROOT, objects, printed
 
 YAML_FILES = sorted(ROOT.rglob("*.y*ml"))
@@ -68,6 +69,54 @@ def test_a_server_takes_its_variables_and_says_which_is_missing() -> None:
     assert "NODE_RANK" in refused("launch.sh", "2x8xh100")
     assert "DIST_INIT_ADDR" in refused("launch.sh", "2x8xh100", NODE_RANK="0")
     assert "usage" in refused("launch.sh", "4xA100")
+
+
+RECIPES = [
+    line.split()
+    for line in (ROOT / "recipes").read_text().splitlines()
+    if line and not line.startswith("#")
+]
+NODES = {"NODE_RANK": "0", "DIST_INIT_ADDR": "a:1"}
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe[0])
+def test_recipes_serve_their_model_as_the_capacity_plan_has_it(recipe: list[str]) -> None:
+    name, model, parsers, context, fraction, *_ = recipe
+    command = printed("launch.sh", name, "--ep", "2", **NODES)
+    assert value(command, "--model-path") == value(command, "--served-model-name") == model
+    assert value(command, "--tool-call-parser") == value(command, "--reasoning-parser") == parsers
+    assert value(command, "--context-length") == context
+    assert value(command, "--mem-fraction-static") == fraction
+    assert command[-2:] == ["--ep", "2"]
+    assert not any("=" in word for word in command)
+    planned = next(row for row in MODELS.values() if name.startswith(f"{row.name}-"))
+    assert planned.model == model
+    hardware = name.removeprefix(f"{planned.name}-")
+    row = next(row for row in HARDWARE.values() if row.name.lower() == hardware)
+    assert value(command, "--tp") == str(row.gpus)
+    assert (planned.family, row.name) in SPEEDS
+    assert ("--node-rank" in command) == hardware.startswith("2x")
+
+
+def test_a_server_has_hicache_a_draft_or_half_the_work() -> None:
+    command = printed(
+        "launch.sh", "k2.6-8xh200",
+        HICACHE_RATIO="2", HICACHE_STORAGE="mooncake", PD_MODE="prefill", PD_IB_DEVICE="mlx5_0",
+        DRAFT_MODEL="some/draft", ATTN_DP_SIZE="2",
+    )  # fmt: skip
+    assert value(command, "--hicache-ratio") == "2"
+    assert value(command, "--hicache-storage-backend") == "mooncake"
+    assert value(command, "--disaggregation-mode") == "prefill"
+    assert value(command, "--speculative-algorithm") == "EAGLE3"
+    assert value(command, "--attn-dp-size") == "2"
+    k3 = printed("launch.sh", "k3-8xb300", DRAFT_MODEL="some/draft")
+    assert value(k3, "--speculative-algorithm") == "DSPARK"
+    router = printed(
+        "launch_router.sh", PREFILL_URLS="http://p:1", DECODE_URLS="http://d:1 http://e:1"
+    )
+    assert value(router, "--prefill") == "http://p:1"
+    assert router.count("--decode") == 2
+    assert "--worker-urls" not in router
 
 
 def test_the_router_is_sticky() -> None:
