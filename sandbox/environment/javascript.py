@@ -61,7 +61,10 @@ def steps(
     tools, install = _install(there, texts if resolution.locked else {}, manifest)
     if resolution.one_by_one and _has_dependencies(manifest):
         elsewhere = _from_elsewhere(manifest)
-        tools, install = [], [_without(elsewhere, f"npm install --no-package-lock {QUIET}")]
+        command = f"npm install --no-package-lock {QUIET}"
+        # Peers that do not fit, or that npm itself fails on: https://github.com/npm/cli/issues/9787
+        command = f"{{ {command} || {command} --legacy-peer-deps; }}"
+        tools, install = [], [_without(elsewhere, command)]
     if not install and not _has_dependencies(manifest):
         return (*NODE_AND_NPM, *deno)
     dated = f" --before={resolution.as_of}" if resolution.as_of else ""
@@ -157,7 +160,7 @@ def node_from_npm(version: str) -> Step:
     """
     # Apart, as a newer npm does not let itself be installed by an older Node.
     install = f"npm install -g --prefix {TOOLS} {QUIET} --ignore-scripts"
-    npm = "npm@11" if version.split(".")[0] >= "24" else "npm@10"
+    npm = "npm@11" if int(version.split(".")[0]) >= 22 else "npm@10"
     command = (
         f"{FOUND}arch=$(uname -m | sed -e s/x86_64/x64/ -e s/aarch64/arm64/) && "
         f"{install} node-linux-$arch@{version} && hash -r && {install} {npm}"
