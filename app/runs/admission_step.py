@@ -71,7 +71,7 @@ async def authorise(run: ActiveRun) -> Done | Denied | Refused:
 async def _has_most_open(run: ActiveRun, config: EffectiveConfig) -> bool:
     """Whether another pull request would be more than the repository wants to have open."""
     most = config.pull_request.most_open
-    if not most or run.record.trigger.goal != "fix":
+    if not most or run.record.trigger.goal == "culprit":
         return False
     login = await run.forge.bot_login()
     pulls = await run.forge.open_pulls(_MOST_LOOKED_AT)

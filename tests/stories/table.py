@@ -586,6 +586,9 @@ async def no_more_pull_requests_than_are_wanted(world: StoryWorld) -> None:
     await world.work()
     assert (world.run().outcome, world.run().pull_number) == ("stopped", 0)
     assert "1 pull requests of this App are open here" in world.status(second)
+    world.person("ann").comment(world.repo, second, "/patchwright plan")
+    await world.work()
+    assert (world.runs(), world.run().trigger.goal, world.run().outcome) == (3, "plan", "stopped")
     assert len(world.github.pulls(world.repo)) == 1
     world.person("max").close(world.repo, world.pull()["number"])
     await world.work()

@@ -141,7 +141,7 @@ async def why_not_begun(run: ActiveRun, found: Surroundings, config: EffectiveCo
     any time, otherwise if there is no new claim. Raises `ForgeAway` and `RateLimited`.
     """
     trigger = run.record.trigger
-    if not found.claims or config.when_claimed == "work" or trigger.goal != "fix":
+    if not found.claims or config.when_claimed == "work" or trigger.goal == "culprit":
         return ""
     claims = await _of_writers(run, found.claims)
     told = _told_before(run)
