@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agent.models.endpoints import BadAddress, Endpoints, api_url, server_url
+from agent.models.openai_compat import OpenAICompatModel
 from agent.models.profiles import PROFILES, BadProfile, profile_named
 
 URLS = ["http://a:1", "http://b:1/", "http://c:1/v1"]
@@ -110,6 +111,9 @@ def test_a_profile_fits_its_model(name: str) -> None:
         preserves = any(model in profile.model.upper() for model in preserving)
         assert profile.reasoning_history == ("all" if preserves else "since_last_answer")
         assert bool(profile.reasoning_efforts) == k3
+    client = OpenAICompatModel(profile, URLS)
+    assert client.preserves_thinking == (profile.reasoning_history == "all")
+    assert client.sees_images == profile.sees_images
     if profile.server in ("sglang", "vllm", "ktransformers"):
         parser = f"-parser {profile.markup}"
         assert parser in profile.flags.tool_calls
