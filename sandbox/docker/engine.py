@@ -19,7 +19,7 @@ from sandbox.docker.container import Container, is_unavailable
 from sandbox.docker.exec_stream import ExecStream
 from sandbox.docker.options import container_options
 from sandbox.docker.plain_image import description, is_plain, load, variables
-from sandbox.docker.prepared_volume import volume_of
+from sandbox.docker.prepared_volume import remove_volume, volume_of
 from sandbox.docker.system_calls import takes_profile, with_own_profile
 from sandbox.errors import EngineUnavailable, ImageMissing, SandboxError, SandboxGone
 from sandbox.protocol import Limits
@@ -200,28 +200,33 @@ class DockerEngine:
                 await asyncio.shield(killing)
 
     @asynccontextmanager
-    async def volume(self, name: str, labels: Mapping[str, str]) -> AsyncIterator[str]:
-        """A new volume, which stays unless what is done with it fails. Returns its name."""
+    async def volume(self, name: str, labels: Mapping[str, str], image: str) -> AsyncIterator[str]:
+        """A new volume, which stays unless what is done with it fails. Returns its name.
+
+        `image` is that of the container that empties it then.
+        """
         await self._call(lambda client: client.volumes.create(name, labels=dict(labels)))
         try:
             yield name
         except BaseException:
-            self._remove_later(self._remove_volume(name, set(self._removals)))
+            self._remove_later(self._remove_volume(name, image, set(self._removals)))
             raise
 
-    async def _remove_volume(self, name: str, users: Collection[asyncio.Task[None]]) -> None:
+    async def _remove_volume(
+        self, name: str, image: str, users: Collection[asyncio.Task[None]]
+    ) -> None:
         if users:
             await asyncio.wait(users)
         # An engine that is still busy with the container says that it has the volume.
         for wait_s in _VOLUME_WAITS_S:
             try:
-                await self._call(lambda client: client.volumes.get(name).remove())
+                if await self._call(lambda client: remove_volume(client, name, image)):
+                    return
             except SandboxGone:
                 return
             except SandboxError:  # where it stays, it is nobody's, and pruned later
-                await asyncio.sleep(wait_s)
-            else:
-                return
+                pass
+            await asyncio.sleep(wait_s)
 
     def _remove_later(self, work: Coroutine[Any, Any, None]) -> None:
         removal = asyncio.create_task(work)

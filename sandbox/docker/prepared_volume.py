@@ -7,12 +7,15 @@ engine, and the image, which holds the rest, names it.
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import docker
-from docker.errors import NotFound
+from docker.errors import ContainerError, ImageNotFound, NotFound
 from docker.types import Mount
 
+from sandbox.environment.records import PREFIX
 from sandbox.errors import ImageMissing, SandboxError
-from sandbox.spec import PREPARED_LABEL
+from sandbox.spec import INSTALLATION_LABEL, PREPARED_LABEL, RUN_LABEL
 
 REPOSITORY = "patchwright/prepared"
 VOLUME_LABEL = "patchwright.volume"
@@ -25,6 +28,35 @@ def mounted(volume: str, place: str, *, read_only: bool = True, copy: bool = Fal
     As a mount and not as a volume of the container's, which an image made of that would declare.
     """
     return Mount(place, volume, read_only=read_only, no_copy=not copy)
+
+
+def remove_volume(client: docker.DockerClient, name: str, image: str) -> bool:
+    """Remove a volume; False: a container has it. Raises docker-py's errors. Blocks.
+
+    It is emptied first, by a container of `image`: while the engine deletes the files of one
+    volume, all calls for others wait, which on a busy disk took over a minute.
+    """
+    if client.containers.list(all=True, filters={"volume": name}):
+        return False
+    volume = client.volumes.get(name)
+    labels = volume.attrs.get("Labels") or {}
+    with suppress(ImageNotFound, ContainerError):
+        client.containers.run(
+            image,
+            ["-c", f"find {PREFIX} -xdev -mindepth 1 -delete"],
+            entrypoint=["bash"],
+            user="0:0",
+            network_mode="none",
+            cap_drop=["ALL"],
+            cap_add=["DAC_OVERRIDE", "FOWNER"],
+            security_opt=["no-new-privileges"],
+            read_only=True,
+            labels={RUN_LABEL: "", INSTALLATION_LABEL: labels.get(INSTALLATION_LABEL, "")},
+            mounts=[mounted(name, PREFIX, read_only=False)],
+            remove=True,
+        )
+    volume.remove()
+    return True
 
 
 def volume_of(client: docker.DockerClient, image: str) -> str:

@@ -101,7 +101,7 @@ class DockerImages:
         # Another worker may be at the same recipe.
         name = f"patchwright-prepared-{key.recipe[:12]}-{secrets.token_hex(6)}"
         async with (
-            engine.volume(name, labels) as volume,
+            engine.volume(name, labels, policy.relay_image) as volume,
             proxy_relay(engine, spec, policy.relay_image, proxy) as relay,
             engine.container(setup_options(spec, relay, volume, before)) as container_id,
         ):

@@ -22,9 +22,11 @@ from sandbox.docker.prepared_volume import (
     REPOSITORY,
     VOLUME_BYTES_LABEL,
     VOLUME_LABEL,
+    remove_volume,
     volume_of,
 )
 from sandbox.errors import ImageMissing
+from sandbox.images.base_image import BASE_IMAGE
 from sandbox.spec import INSTALLATION_LABEL, PREPARED_LABEL
 
 SCOPE_LABEL = "patchwright.scope"
@@ -198,7 +200,7 @@ def _is_named(client: docker.DockerClient, volume: str, labels: Mapping[str, str
 def _remove_volume(client: docker.DockerClient, name: str) -> None:
     """Remove a volume, unless a container has it."""
     try:
-        client.volumes.get(name).remove()
+        remove_volume(client, name, BASE_IMAGE)
     except NotFound:
         pass
     except APIError as error:
