@@ -73,11 +73,17 @@ def can_be_asked(source: Source, alert: Alert) -> bool:
 
 
 def _issue(source: Source, alert: Alert) -> str:
-    issue = f"issues/{quote(alert.source_issue, safe='')}/"
+    issue = f"issues/{_part(alert.source_issue)}/"
     if source.kind == "glitchtip":
         return issue
-    organisation = source.organisation or alert.organisation
-    return f"organizations/{quote(organisation, safe='')}/{issue}"
+    return f"organizations/{_part(source.organisation or alert.organisation)}/{issue}"
+
+
+def _part(name: str) -> str:
+    """One part of a path. Raises `SourceRefused` for one that would lead elsewhere."""
+    if not name.strip("."):
+        raise SourceRefused(f"{name!r} is no organisation and no issue of the source.")
+    return quote(name, safe="")
 
 
 async def _call(

@@ -23,6 +23,8 @@ SHOWN_SIDE = 7_000
 pixels, or 512 of them on a side (`in_patch_limit`, `patch_limit_on_one_side`)."""
 MOST_PNG_BYTES = 1_500_000
 JPEG_QUALITY = 88
+ORIENTATION = 0x0112
+"""Exif's tag of how a camera was held."""
 MEMORY_BYTES = 1_500_000_000
 CPU_S = 20
 
@@ -33,7 +35,22 @@ def bound() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # no file; pipes are none
-    resource.setrlimit(resource.RLIMIT_NOFILE, (16, 16))  # Pillow imports parts when it needs them
+    # No file, no socket, no pipe from now on; stdin, stdout and stderr stay open.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+
+
+def load() -> None:
+    """Load all that decoders import only when they are needed: later no file can be opened."""
+    turned = Image.Exif()
+    turned[ORIENTATION] = 6
+    for form in FORMATS:
+        for mode in ("RGB", "P"):
+            out, image = io.BytesIO(), Image.new("RGB", (8, 8), "red")
+            if form in ("GIF", "PNG"):
+                image.convert(mode).save(out, form, save_all=True, append_images=[image])
+            else:
+                image.save(out, form, exif=turned)
+            reencode(out.getvalue())
 
 
 def reencode(data: bytes) -> tuple[int, int, bytes]:
@@ -81,6 +98,7 @@ def _save(image: Image.Image, form: str, **how: int) -> bytes:
 def main() -> int:
     """Read, decode, write."""
     data = sys.stdin.buffer.read()
+    load()
     bound()
     try:
         width, height, written = reencode(data)

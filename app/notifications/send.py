@@ -2,8 +2,8 @@
 
 An operator's address is posted to only if every address that its name has is one of the public
 internet, unless the channel says `internal`; the connection then goes to one of those addresses and
-not to what the name means a moment later. No redirect is followed, and no proxy of the environment
-is asked: it would look the name up by itself.
+not to what the name means a moment later (but e-mail's, whose library looks the name up again). No
+redirect is followed, and no proxy of the environment is asked: it would look the name up by itself.
 """
 
 from __future__ import annotations

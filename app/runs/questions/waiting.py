@@ -93,8 +93,11 @@ async def retract(run: ActiveRun) -> None:
     """The run is over: a question that is open still waits for nothing any more."""
     kept = _questions(run).end(run.record.id)
     if kept is not None and kept.comment_id:
-        config = await run.services.config(run.forge)
-        await run.best_effort(_tell(run, config, run.facts(), kept))
+        await run.best_effort(_told_as_over(run, kept))
+
+
+async def _told_as_over(run: ActiveRun, kept: KeptQuestion) -> None:
+    await _tell(run, await run.services.config(run.forge), run.facts(), kept)
 
 
 async def _tell(

@@ -66,7 +66,7 @@ def attempt(number: int, outcome: str = "proven", output: str = "ok") -> list[An
             stubs={call.id: "cut"}, blanked=(call.id,), restated="…", prompt_tokens_before=9
         ),
         HypothesisProposed(hypothesis="H1", claim="c", prediction="p", test="t", snapshot="s"),
-        NoteAdded(source="human", author="maintainer", text="Look at a.py", hint_id=4),
+        NoteAdded(source="human", author="mia-tainer", text="Look at a.py", hint_id=4),
         ModelTurned(content="Done.", reasoning="It is clear."),
         Submitted(root_cause="r", summary="s", patch=PATCH),
         GateJudged(verdict=verdict, patch=PATCH),  # type: ignore[arg-type]
@@ -95,7 +95,7 @@ def run(store: SqlStore, number: int, repository: str = "octo/calc", *, output: 
         issue_open=True,
         is_pull_request=False,
         label="patchwright",
-        sender="maintainer",
+        sender="mia-tainer",
         sender_is_bot=False,
     )
     run_id = store.accept(f"{repository}{number}", "issues", trigger, model="offline").run_id

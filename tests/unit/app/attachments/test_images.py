@@ -6,6 +6,7 @@ import io
 import os
 import struct
 import subprocess
+import sys
 import zlib
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from app.attachments import images
-from app.attachments.images import ImageRefused, is_safe, make_safe
+from app.attachments.images import PROGRAM, ImageRefused, is_safe, make_safe
 
 
 def made(form: str = "PNG", size: tuple[int, int] = (60, 40), color: Any = "red", **how: Any):
@@ -179,3 +180,24 @@ def test_the_decoder_has_no_secrets_and_few_rights(monkeypatch: pytest.MonkeyPat
     source = images.PROGRAM.read_text()
     assert "from app" not in source
     assert "from agent" not in source
+
+
+def test_the_decoder_can_open_nothing_once_it_has_the_image() -> None:
+    told = """
+import socket
+reencode.load()
+reencode.bound()
+for name, attempt in {
+    "file": lambda: open("/etc/hostname"),
+    "socket": socket.socket,
+    "program": lambda: subprocess.run(["true"]),
+}.items():
+    try:
+        attempt()
+    except OSError as error:
+        print(name, errno.errorcode[error.errno])
+"""
+    code = f"import errno, subprocess, sys\nsys.path.insert(0, {str(PROGRAM.parent)!r})\n"
+    command = [sys.executable, "-Ic", f"{code}import reencode\n{told}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split("\n")[:3] == ["file EMFILE", "socket EMFILE", "program EMFILE"]

@@ -193,12 +193,12 @@ def test_arguments_stay_json_when_a_secret_is_taken_out() -> None:
 
 def test_pseudonyms_replace_names_and_stay_the_same(store: SqlStore, tmp_path: Path) -> None:
     found = CulpritSearched(finding="found", commit="c" * 40, author="Carol Danvers", attempt=2)
-    run_id = run(store, 7, output="maintainer@company.com at octo/calc, @property")
+    run_id = run(store, 7, output="mia-tainer@company.com at octo/calc, @property")
     store.append(run_id, [found])
     out = tmp_path / "out"
     export(store, ExportRequest(out=out, pages=True, journals=True, key=b"k" * 16))
     text = "".join(p.read_text() for p in out.rglob("*") if p.is_file())
-    for name in ("octo/calc", "maintainer", "reporter", "company.com", "Danvers", "a" * 40):
+    for name in ("octo/calc", "mia-tainer", "reporter", "company.com", "Danvers", "a" * 40):
         assert name not in text, name
     assert "@property" in text
     (row, again) = rows(out / "train.jsonl")
