@@ -156,7 +156,7 @@ async def _written(
         issue=issue,
         budget=settings.budget.model_copy(update={"calls": REPRODUCTION_CALLS}),
     )
-    model = make_model(settings, run_id=task.run_id)
+    model = make_model(settings, run_id=task.run_id, looking=True)
     try:
         declared = await write_reproduction(task, model, open_bad)
     finally:

@@ -89,7 +89,7 @@ def _repairer(services: Services, check_id: str, config: EffectiveConfig) -> Set
         """Nobody is told: the report comes when the model does."""
 
     return SetupRepairer(
-        model=lambda: services.model(check_id, 0, waiting),
+        model=lambda: services.model(check_id, 0, waiting, looking=True),
         tries=settings.setup_tries,
         test_command=config.test_command,
         test_timeout_s=config.budget.test_timeout_s,

@@ -18,14 +18,23 @@ from app.settings.base import SettingsError
 from app.settings.schema import Settings
 
 
-def profile_of(settings: Settings) -> Profile:
-    """The profile in effect, with the settings' overrides. Raises `SettingsError`."""
+def profile_of(settings: Settings, *, looking: bool = False) -> Profile:
+    """The profile in effect, with the settings' overrides. Raises `SettingsError`.
+
+    `looking`: for a conversation that fixes nothing, which may need less thinking.
+    """
     name, profiles = settings.profile, dict(settings.model_profiles)
     try:
         known = profile_named(name, profiles)
-        if not settings.model_overrides:
+        changes = dict(settings.model_overrides)
+        # Of a ladder's models, some have levels of thinking and others have not.
+        if known.reasoning_efforts:
+            usual = known.reasoning_effort or settings.model_effort
+            effort = (settings.model_effort_looking if looking else "") or usual
+            changes |= {"reasoning_effort": effort} if effort else {}
+        if not changes:
             return known
-        profiles[name] = {**profiles.get(name, {"base": name}), **settings.model_overrides}
+        profiles[name] = {**profiles.get(name, {"base": name}), **changes}
         return profile_named(name, profiles)
     except BadProfile as problem:
         raise SettingsError(f"PATCHWRIGHT_MODEL: {problem}") from None
@@ -47,19 +56,21 @@ def make_model(
     *,
     run_id: str,
     seed: int = 0,
+    looking: bool = False,
     on_waiting: OnWaiting | None = None,
     on_progress: OnProgress | None = None,
     picture: PictureBytes = no_pictures,
 ) -> Model:
     """The model for one attempt of a run; its server keeps the attempt by its key.
 
-    `picture`: the bytes of the run's images by their ids.
+    `looking`: it is to fix nothing, see `profile_of`. `picture`: the bytes of the run's images by
+    their ids.
 
     All models of this process share what is known of the servers' health and load.
     """
     if settings.profile == "offline":
         return OfflineModel(seed=seed)
-    profile = profile_of(settings)
+    profile = profile_of(settings, looking=looking)
     key = settings.secret("model_api_key")
     return OpenAICompatModel(
         profile,

@@ -122,7 +122,7 @@ def reproduction_writer(
         change,
         request.issue,
         settings.budget,
-        lambda: make_model(settings, run_id=run_id),
+        lambda: make_model(settings, run_id=run_id, looking=True),
         run_id=run_id,
         repository=request.path.resolve().name,
     )

@@ -190,7 +190,7 @@ def _writer(
         if limit and controls.used_today(services.store.database) >= limit:
             # Others' proofs need the place until there are tokens again.
             raise ModelError(f"The installation has used today's {limit:,} tokens.")
-        return services.model(proof.id, 0, waiting)
+        return services.model(proof.id, 0, waiting, looking=True)
 
     return writer_for(
         change,

@@ -129,7 +129,7 @@ async def _written(
         return await run.services.sandboxes.open(run.record.id, purpose, files.tree, archive)
 
     budget = task.budget.model_copy(update={"calls": min(task.budget.calls, REPRODUCTION_CALLS)})
-    model = run.services.model(run.record.id, number - 1, waiting)
+    model = run.services.model(run.record.id, number - 1, waiting, looking=True)
     try:
         return await write_reproduction(
             task.model_copy(update={"budget": budget}), model, open_base, journal=journal

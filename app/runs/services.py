@@ -52,7 +52,7 @@ class Services:
     """From an installation, a repository's name as last known, and its id (0: not known)."""
     mirror: MirrorOf
     sandboxes: Sandboxes
-    make_model: Callable[[str, int, OnWaiting], Model]
+    make_model: Callable[[str, int, OnWaiting, bool], Model]
     """From the run's id, the seed, and what to call while the model server is unavailable."""
     patience_s: tuple[float, ...] = PATIENCE_S
     status_interval_s: float = STATUS_INTERVAL_S
@@ -80,15 +80,18 @@ class Services:
     commit_trials: asyncio.Semaphore = field(init=False, repr=False)
     """Held while a commit is tried."""
 
-    def model(self, run_id: str, seed: int, waiting: OnWaiting) -> Model:
-        """The model of an attempt, under the operators' hand."""
+    def model(self, run_id: str, seed: int, waiting: OnWaiting, *, looking: bool = False) -> Model:
+        """The model of an attempt, under the operators' hand.
+
+        `looking`: of a conversation that fixes nothing, e.g. that writes a reproduction.
+        """
 
         async def away(reason: str, seconds: float) -> None:
             metrics.model_away(run_id, seed + 1)
             await waiting(reason, seconds)
 
         return GovernedModel(
-            self.make_model(run_id, seed, away),
+            self.make_model(run_id, seed, away, looking),
             self.store.database,
             run_id,
             self.settings.tokens_per_day,

@@ -166,7 +166,7 @@ async def prepare_environment(
 
     settings = services.settings
     repairer = SetupRepairer(
-        model=lambda: services.model(run.id, 0, waiting),
+        model=lambda: services.model(run.id, 0, waiting, looking=True),
         tries=settings.setup_tries if settings.profile != "offline" else 0,
         note=note,
         test_command=config.test_command,

@@ -32,7 +32,7 @@ def local_repairer(
     if settings.profile == "offline" or settings.setup_tries == 0:
         return None
     return SetupRepairer(
-        model=lambda: make_model(settings, run_id=run_id),
+        model=lambda: make_model(settings, run_id=run_id, looking=True),
         tries=settings.setup_tries,
         note=note,
         test_timeout_s=settings.test_timeout_s,

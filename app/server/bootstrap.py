@@ -67,10 +67,11 @@ def build(settings: Settings, store: SqlStore, engine: DockerEngine) -> Services
         ),
         sandboxes=sandboxes,
         prepare=sandboxes.prepare,
-        make_model=lambda run_id, seed, waiting: make_model(
+        make_model=lambda run_id, seed, waiting, looking: make_model(
             _with_model(settings, store, run_id, seed + 1),
             run_id=run_id,
             seed=seed,
+            looking=looking,
             on_waiting=waiting,
             picture=partial(store.get_log, run_id),
         ),

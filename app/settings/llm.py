@@ -41,6 +41,17 @@ class ModelSettings(BaseSettings):
         default_factory=dict,
         description='Your own profiles, e.g. {"mine": {"base": "k2-thinking", "window": 128000}}.',
     )
+    model_effort: str = Field(
+        "",
+        description="How much a model thinks that has levels of it (Kimi K3: low, high, max); "
+        "empty: its profile's, else its own default.",
+    )
+    model_effort_looking: str = Field(
+        "",
+        description="The same for conversations that fix nothing: that write a reproduction, or "
+        "repair a set-up; empty: as MODEL_EFFORT. Within a conversation the level stays, since a "
+        "change would lose all that the server keeps of it.",
+    )
     model_patience_s: float = Field(
         600.0, ge=0, description="Seconds to wait for a model server that is unavailable."
     )

@@ -134,7 +134,7 @@ class Story:
                     )
                 ),
                 sandboxes=LocalSandboxes(),
-                make_model=lambda run_id, seed, waiting: make_model(
+                make_model=lambda run_id, seed, waiting, _: make_model(
                     settings,
                     run_id=run_id,
                     seed=seed,

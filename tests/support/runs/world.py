@@ -280,7 +280,7 @@ class RunWorld:
         }
         return Services(**parts | change)
 
-    def model(self, _run_id: str, seed: int, _waiting: OnWaiting) -> Model:
+    def model(self, _run_id: str, seed: int, _waiting: OnWaiting, _looking: bool) -> Model:
         model = HeldModel(seed, self.steps, slow_commands=False)
         model.hold = self.folder / "hold"
         return model

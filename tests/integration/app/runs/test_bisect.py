@@ -48,7 +48,7 @@ class Bisecting(HeldModel):
 
 
 class World(RunWorld):
-    def model(self, _run_id: str, seed: int, _waiting: object) -> Model:
+    def model(self, _run_id: str, seed: int, _waiting: object, _looking: bool) -> Model:
         model = Bisecting(seed, self.steps, slow_commands=False)
         model.hold = self.folder / "hold"
         return model
@@ -146,7 +146,7 @@ class Looking(RunWorld):
         asked = trigger().model_copy(update={"by": "command", "goal": "culprit"})
         self.run_id = self.store.accept("d1", "issue_comment", asked, model="seeded").run_id
 
-    def model(self, _run_id: str, seed: int, _waiting: object) -> Model:
+    def model(self, _run_id: str, seed: int, _waiting: object, _looking: bool) -> Model:
         model = self._kind(seed, self.steps, slow_commands=False)
         model.hold = self.folder / "hold"
         return model

@@ -30,7 +30,7 @@ class Deadly(SeededModel):
         return await super().turn(messages, tools)
 
 world = RunWorld(Path(sys.argv[1]))
-deadly = lambda run_id, seed, waiting: Deadly(seed, world.steps, slow_commands=False)
+deadly = lambda run_id, seed, *_: Deadly(seed, world.steps, slow_commands=False)
 with running_engine(world.services(make_model=deadly)):
     time.sleep(600)
 """

@@ -45,7 +45,7 @@ def test_a_run_that_waits_holds_no_place_and_goes_on_after_a_restart(tmp_path: P
     world.settings = world.settings.model_copy(update={"concurrency": 1, "worker_concurrency": 1})
     waits = start(world)
     services = world.services(
-        make_model=lambda run_id, seed, waiting: (
+        make_model=lambda run_id, seed, waiting, looking: (
             Asking(seed, world.steps, seen)
             if run_id == waits
             else SeededModel(seed, world.steps, slow_commands=False)

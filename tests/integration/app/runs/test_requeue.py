@@ -41,7 +41,7 @@ def test_a_requeued_run_continues_where_it_was(tmp_path: Path) -> None:
     away = ["the server cannot be reached"]
     waits = start(world)
     services = world.services(
-        make_model=lambda run_id, seed, waiting: Away(
+        make_model=lambda run_id, seed, waiting, looking: Away(
             seed, world.steps, away if run_id == waits else [], waiting
         )
     )

@@ -120,7 +120,7 @@ class BrokenModel(SeededModel):
 def test_a_failure_becomes_an_honest_comment(tmp_path: Path, error: Exception, words: str) -> None:
     world = RunWorld(tmp_path)
 
-    def model(_run_id: str, seed: int, _waiting: Any) -> BrokenModel:
+    def model(_run_id: str, seed: int, _waiting: Any, _looking: bool) -> BrokenModel:
         broken = BrokenModel(seed, 10)
         broken.error = error
         return broken
@@ -144,10 +144,12 @@ def test_the_dearer_model_follows_where_the_cheap_one_proves_nothing(tmp_path: P
     asked = RepoConfig(ladder=("k2.5", "offline", "unknown"))
     models: list[int] = []
 
-    def model(run_id: str, seed: int, waiting: Any) -> Any:
+    def model(run_id: str, seed: int, waiting: Any, _looking: bool) -> Any:
         models.append(seed)
         return (
-            Speaking(Turn(content="I do not know.")) if seed == 0 else world.model("", 0, waiting)
+            Speaking(Turn(content="I do not know."))
+            if seed == 0
+            else world.model("", 0, waiting, False)
         )
 
     async def read_config(_forge: object) -> Any:

@@ -49,6 +49,35 @@ def test_a_wrong_profile_is_refused_by_name(settings: dict[str, object], words: 
         profile_of(Settings(**values))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("model", "settings", "fixing", "looking"),
+    [
+        ("k3", {}, "", ""),
+        ("k3", {"model_effort": "high"}, "high", "high"),
+        ("k3", {"model_effort_looking": "low"}, "", "low"),
+        ("k3", {"model_effort": "max", "model_effort_looking": "low"}, "max", "low"),
+        ("high", {"model_effort": "max"}, "high", "high"),
+        ("high", {"model_effort": "max", "model_effort_looking": "low"}, "high", "low"),
+        ("k2-thinking", {"model_effort": "max", "model_effort_looking": "low"}, "", ""),
+    ],
+)
+def test_thinking_by_what_a_conversation_is_for(
+    model: str, settings: dict[str, str], fixing: str, looking: str
+) -> None:
+    own = {"high": {"base": "k3", "reasoning_effort": "high"}}
+    given = {"model_url": ("http://h:1",), "model_profiles": own, **settings}
+    known = Settings(model=model, **given)  # type: ignore[arg-type]
+    assert profile_of(known).reasoning_effort == fixing
+    assert profile_of(known, looking=True).reasoning_effort == looking
+
+
+def test_a_level_that_the_model_has_not_is_refused() -> None:
+    known = Settings(model="k3", model_url=("http://h:1",), model_effort_looking="lwo")
+    assert profile_of(known).reasoning_effort == ""
+    with pytest.raises(SettingsError, match="'lwo': known are low, high, max"):
+        profile_of(known, looking=True)
+
+
 def remote(settings: Settings, run_id: str, seed: int = 0) -> OpenAICompatModel:
     model = make_model(settings, run_id=run_id, seed=seed)
     assert isinstance(model, OpenAICompatModel)
@@ -109,7 +138,7 @@ async def test_a_run_gets_the_model_that_its_repository_chose(
     if preferences:
         store.put_log(run_id, FACTS_LOG, preferences.model_dump_json().encode())
     services = build(settings, store, DockerEngine("unix:///nonexistent/docker.sock"))
-    model = services.make_model(run_id, 0, no_news)
+    model = services.make_model(run_id, 0, no_news, False)
     assert model.name.startswith(name)
     assert isinstance(model, OpenAICompatModel)
     await model.close()
@@ -130,7 +159,7 @@ async def test_each_attempt_has_the_model_of_its_rung(
     preferences = ReportPreferences(model="mine", ladder=("mine", "k2-thinking"), attempts=2)
     store.put_log(run_id, FACTS_LOG, preferences.model_dump_json().encode())
     services = build(settings, store, DockerEngine("unix:///nonexistent/docker.sock"))
-    model = services.make_model(run_id, attempt - 1, no_news)
+    model = services.make_model(run_id, attempt - 1, no_news, False)
     assert model.name.startswith(name)
     await model.close()
     store.close()
