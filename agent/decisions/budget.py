@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 from agent.journal.state import AttemptState
 from agent.task import Budget
 
@@ -16,6 +19,22 @@ def exhausted(state: AttemptState, budget: Budget, elapsed_s: float) -> str:
     if tokens >= budget.tokens:
         return f"the budget of {budget.tokens:,} tokens is used up"
     return ""
+
+
+FEWEST_MEASURED = 10
+"""Proven attempts below which their tokens say nothing of the next one's."""
+SPARE = 2.0
+
+
+def tokens_by_usage(measured: Sequence[int], most: int) -> int:
+    """Tokens for one attempt by what proven ones took: twice the 90th percentile, `most` at most.
+
+    `most` as long as too few were measured.
+    """
+    if len(measured) < FEWEST_MEASURED:
+        return most
+    at = math.ceil(0.9 * len(measured)) - 1
+    return min(most, int(SPARE * sorted(measured)[at]))
 
 
 def span(seconds: float) -> str:

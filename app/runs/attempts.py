@@ -10,6 +10,7 @@ from pathlib import Path
 
 from agent import session
 from agent.best_of import choose, climb
+from agent.decisions.budget import tokens_by_usage
 from agent.gate.judge import Submission, judge
 from agent.journal.events import (
     GateJudged,
@@ -20,7 +21,7 @@ from agent.journal.events import (
 from agent.journal.state import AttemptState
 from agent.model import Picture
 from agent.session import JudgeWith
-from agent.task import Asking, Attachment, Issue, KeptBase, Task
+from agent.task import Asking, Attachment, Budget, Issue, KeptBase, Task
 from agent.testing.report import SuiteRun
 from app.git.commit_history import HistoryArchive
 from app.publishing.facts import Phase, RunFacts
@@ -30,12 +31,14 @@ from app.runs.commits.past import RunPast, past_of
 from app.runs.related.work import kept_work
 from app.sandboxes.competition import unfit_by
 from app.sandboxes.kept_base import FOLDER, kept_base
+from app.storage.usage import tokens_of_proven
 from app.telemetry import logs, metrics, tracing
 from sandbox.protocol import Sandbox
 
 ANNOUNCED = {"reproduction_declared", "hypothesis_proposed", "hypothesis_resolved", "submitted"}
 """Events after which the status comment says something new."""
 
+TOKENS_LOG = "budget-tokens"
 _log = logs.get(__name__)
 
 
@@ -106,7 +109,7 @@ async def task_of(run: ActiveRun, plan: AttemptPlan, files: SandboxFiles) -> Tas
         base_commit=plan.tree,
         issue=Issue.model_validate_json(kept),
         test_command=config.test_command,
-        budget=config.budget,
+        budget=await _budget(run, config.budget),
         policy=config.policy,
         degraded=unfit_by(environment) if (environment := run.environment()) else "",
         kept_base=await _kept_base(run, files.tree),
@@ -122,6 +125,19 @@ async def task_of(run: ActiveRun, plan: AttemptPlan, files: SandboxFiles) -> Tas
         attachments=plan.attachments,
         pictures=plan.pictures,
     )
+
+
+async def _budget(run: ActiveRun, most: Budget) -> Budget:
+    """What each attempt may use; the same when the run goes on after an interruption."""
+    if not run.services.settings.budget_follows_usage:
+        return most
+    kept = run.store.get_log(run.record.id, TOKENS_LOG)
+    if kept is None:
+        database, model = run.store.database, run.record.model
+        measured = await asyncio.to_thread(tokens_of_proven, database, model)
+        kept = str(tokens_by_usage(measured, most.tokens)).encode()
+        run.store.put_log(run.record.id, TOKENS_LOG, kept)
+    return most.model_copy(update={"tokens": min(int(kept), most.tokens)})
 
 
 def _base_run(run: ActiveRun, tree: Path) -> SuiteRun | None:

@@ -79,6 +79,12 @@ class ModelSettings(BaseSettings):
     budget_tokens: int = Field(
         40_000_000, ge=1, description="Tokens that one attempt may use, cached ones included."
     )
+    budget_follows_usage: bool = Field(
+        False,
+        description="Let attempts use twice the tokens that nine of ten of this installation's "
+        "newest proven attempts with the same model took, and BUDGET_TOKENS at most; as long as "
+        "fewer than ten were proven, BUDGET_TOKENS.",
+    )
     tool_timeout_s: float = Field(120.0, gt=0, description="Longest shell command, in seconds.")
     test_timeout_s: float = Field(600.0, gt=0, description="Longest run of the tests, in seconds.")
     attempts: int = Field(1, ge=1, le=16, description="Attempts per issue.")

@@ -81,7 +81,7 @@ def store(tmp_path: Path) -> SqlStore:
 
 
 def run(store: SqlStore, number: int, repository: str = "octo/calc", *, output: str = "ok",
-        outcome: str = "proven") -> str:  # fmt: skip
+        outcome: str = "proven", model: str = "offline") -> str:  # fmt: skip
     trigger = Trigger(
         installation_id=11,
         repository=repository,
@@ -98,7 +98,7 @@ def run(store: SqlStore, number: int, repository: str = "octo/calc", *, output: 
         sender="mia-tainer",
         sender_is_bot=False,
     )
-    run_id = store.accept(f"{repository}{number}", "issues", trigger, model="offline").run_id
+    run_id = store.accept(f"{repository}{number}", "issues", trigger, model=model).run_id
     store.append(run_id, [RunPhase(attempt=0, phase="preparing"), *attempt(1, "diagnosis")])
     store.append(run_id, attempt(2, outcome, output))
     ended = RunEnded(attempt=0, outcome="proven", chosen_attempt=2)

@@ -9,19 +9,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agent.errors import ModelRefused
-from agent.journal.events import RunEnded, RunPhase
+from agent.journal.events import AttemptEnded, RunEnded, RunPhase
 from agent.model import Message, ToolSpec, Turn
 from app.repo_config.effective import effective_config
 from app.repo_config.schema import RepoConfig
+from app.runs.attempts import TOKENS_LOG
 from app.server.workflow_engine import running_engine
 from tests.doubles.seeded_policy import SeededModel
 from tests.support.agent.loops import Speaking
+from tests.support.runs import kept
 from tests.support.runs.lifecycle import check_journal, ended, held, start, until
 from tests.support.runs.stored import trigger
 from tests.support.runs.world import RunWorld, git
@@ -251,6 +254,7 @@ def test_five_deliveries_before_and_after_a_restart_are_one_run(tmp_path: Path) 
 CHILD = """
 import sys, time
 from pathlib import Path
+from app.runs.attempts import TOKENS_LOG
 from app.server.workflow_engine import running_engine
 from tests.support.runs.world import RunWorld
 world = RunWorld(Path(sys.argv[1]))
@@ -316,3 +320,18 @@ def test_killed_hard_after_the_pull_request_it_is_not_opened_again(tmp_path: Pat
 
     kill_hard(tmp_path, opened)
     goes_on(world, run_id)
+
+
+def test_the_budget_of_tokens_follows_what_proven_attempts_took(tmp_path: Path) -> None:
+    world = RunWorld(tmp_path)
+    for number in range(100, 110):
+        kept.run(world.store, number, model="seeded")  # each proven with 5 tokens
+    run_id = start(world)
+    services = world.services()
+    settings = services.settings.model_copy(update={"budget_follows_usage": True})
+    with running_engine(replace(services, settings=settings)):
+        run = ended(world, run_id)
+    assert world.store.get_log(run_id, TOKENS_LOG) == b"10"
+    assert run.outcome == "diagnosis"
+    (over,) = [r.event for r in world.store.events(run_id) if isinstance(r.event, AttemptEnded)]
+    assert "the budget of 10 tokens is used up" in over.diagnosis

@@ -8,7 +8,14 @@ import json
 import pytest
 
 from agent.best_of import choose, run_attempts
-from agent.decisions.budget import exhausted, refusal, remaining, span
+from agent.decisions.budget import (
+    FEWEST_MEASURED,
+    exhausted,
+    refusal,
+    remaining,
+    span,
+    tokens_by_usage,
+)
 from agent.decisions.drift import answer_to, notice
 from agent.errors import ModelAway
 from agent.journal.events import GateJudged
@@ -225,3 +232,17 @@ async def test_one_attempt_that_fails_cancels_the_others_and_raises_its_own_erro
     with pytest.raises(LookupError, match="no model"):
         await run_attempts(2, attempt)
     assert cancelled.is_set()
+
+
+@pytest.mark.parametrize(
+    ("measured", "tokens"),
+    [
+        ([], 1_000),
+        ([10] * (FEWEST_MEASURED - 1), 1_000),
+        ([10] * FEWEST_MEASURED, 20),
+        ([*range(10, 100, 10), 900], 180),  # one of ten that went astray counts for nothing
+        ([400] * 5 + [600] * 5, 1_000),
+    ],
+)
+def test_tokens_follow_what_proven_attempts_took(measured: list[int], tokens: int) -> None:
+    assert tokens_by_usage(measured, 1_000) == tokens
