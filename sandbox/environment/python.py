@@ -41,6 +41,8 @@ _BRING_UV = f"[ -x {_UV} ] || {VENV}/bin/python3 -m {_PIP} --target {_UV_HOME} u
 UV = Step(_BRING_UV, shared=True, optional=True)
 """Fills the virtual environment several times as fast as pip, which has the last word where uv is
 not to be had or refuses something."""
+WITH_UV = "pip install uv && "
+"""How a person begins what uv installs into the environment that is first in the PATH."""
 _PIP_SAYS = "/tmp/patchwright-pip-says"  # noqa: S108 - in the sandbox, gone after set-up
 _NO_OWN_INDEX = (
     f"[ -e {_PIP_SAYS} ] || {VENV}/bin/python3 -m pip config list >{_PIP_SAYS} 2>/dev/null; "
@@ -125,7 +127,11 @@ def _installing(
     uv = f"{{ {_NO_OWN_INDEX}; }} && {install}"
     if resolution.as_of:
         dated = f"{uv} --exclude-newer {resolution.as_of} {arguments}"
-        return Step(f"{unless}{{ {{ {_BRING_UV}; }} && {dated}; }}{otherwise}")
+        asked = f"uv pip install --python python3 --exclude-newer {resolution.as_of} {arguments}"
+        return Step(
+            f"{unless}{{ {{ {_BRING_UV}; }} && {dated}; }}{otherwise}",
+            plain=f"{WITH_UV}{asked}{otherwise.replace(_PIP, 'pip install')}",
+        )
     return Step(
         f"{unless}{_PIP} {arguments}{otherwise}",
         faster=f"{unless}{uv} {arguments}",
@@ -138,14 +144,21 @@ def _install(names: set[str], texts: Texts, resolution: Resolution) -> list[Step
     if not resolution.locked:
         names = names - set(LOCKS)
     if "uv.lock" in names:
-        sync = f"{_UV} sync --frozen --all-extras --all-groups --active"
+        # Not exactly what the lock names: another project's packages may be there already.
+        sync = "sync --frozen --all-extras --all-groups --inexact"
         # The environment's own interpreter: `.python-version` may name one that is not there,
         # though `requires-python` permits this one.
         settings = (
             f"UV_PYTHON_DOWNLOADS=never UV_PYTHON={VENV}/bin/python3 VIRTUAL_ENV={VENV} "
             "UV_COMPILE_BYTECODE=1"
         )
-        return [Step(f"{{ {_BRING_UV}; }} && {settings} {sync}")]
+        first = "UV_PROJECT_ENVIRONMENT=$(python3 -c 'import sys; print(sys.prefix)')"
+        return [
+            Step(
+                f"{{ {_BRING_UV}; }} && {settings} {_UV} {sync} --active",
+                plain=f"{WITH_UV}{first} uv {sync} --python python3",
+            )
+        ]
     if "poetry.lock" in names:
         sync = "poetry install --no-interaction --all-extras"
         return [Step(_with_tool("poetry", f"VIRTUAL_ENV={VENV} {sync}"))]

@@ -12,7 +12,7 @@ from sandbox.egress.rules import EgressRules
 from sandbox.environment.choose import create_venv
 from sandbox.environment.javascript import FASTER_NPM
 from sandbox.environment.npm import REGISTRYS_NPM
-from sandbox.environment.python import MAKE_VENV, UV
+from sandbox.environment.python import MAKE_VENV, UV, WITH_UV
 from sandbox.environment.records import APT, Environment
 from sandbox.errors import SandboxError
 from sandbox.images.base_image import BASE_IMAGE
@@ -138,9 +138,11 @@ def proposal(environment: Environment) -> str:
 
 
 def _joined(commands: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Packages of the distribution that are installed one after another are so at once."""
+    """Packages of the distribution that are installed one after another are so at once, uv once."""
     found: list[tuple[str, str]] = []
-    for folder, command in commands:
+    for folder, each in commands:
+        again = any(earlier.startswith(WITH_UV) for _, earlier in found)
+        command = each.removeprefix(WITH_UV) if again else each
         if command.startswith(APT) and found and found[-1][1].startswith(APT):
             found[-1] = (found[-1][0], found[-1][1] + command.removeprefix(APT))
         else:

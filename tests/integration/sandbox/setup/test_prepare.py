@@ -13,11 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from sandbox.docker.engine import DockerEngine
 from sandbox.egress.rules import EgressRules, networks_of
 from sandbox.environment.choose import EnvironmentSettings, candidates, files_to_read
-from sandbox.environment.records import Environment, Step, apt
+from sandbox.environment.python import steps
+from sandbox.environment.records import PREFIX, Environment, Resolution, Step, apt
 from sandbox.environment.tree import read_tree, tree_hash
 from sandbox.errors import ImageMissing
 from sandbox.images.base_image import BASE_IMAGE
@@ -53,6 +55,17 @@ GO = {
     "sum.go": "package sum\n\nfunc Sum(a, b int) int { return a + b }\n",
     "sum_test.go": 'package sum\n\nimport "testing"\n\n'
     "func TestSum(t *testing.T) {\n\tif Sum(1, 2) != 3 {\n\t\tt.Fatal()\n\t}\n}\n",
+}
+
+
+LOCKED_BY_UV = {
+    "pyproject.toml": PYTHON["pyproject.toml"].replace('dependencies = ["six"]\n', ""),
+    "uv.lock": 'version = 1\nrevision = 3\nrequires-python = ">=3.9"\n\n[[package]]\n'
+    'name = "tally"\nversion = "1"\nsource = { editable = "." }\n',
+    ".python-version": "3.7\n",
+    "src/tally/__init__.py": "import importlib.metadata\n\n"
+    "def text():\n    return importlib.metadata.version('tally')\n",
+    "tests/test_tally.py": "import tally\n\ndef test_text():\n    assert tally.text() == '1'\n",
 }
 
 
@@ -291,6 +304,25 @@ async def test_volumes_of_interrupted_set_ups_are_pruned_later(workshop: Worksho
             assert len({volume.name for volume in there} & {*names}) == left
     finally:
         await workshop.engine.call(lambda client: client.volumes.get(names[1]).remove())
+
+
+DATED = Resolution(locked=False, as_of="2024-03-01")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_what_is_proposed_where_uv_is_needed_works_as_settings(workshop: Workshop) -> None:
+    files = LOCKED_BY_UV | {"tools/requirements.txt": "six\n"}
+    locked = candidates(tuple(LOCKED_BY_UV), LOCKED_BY_UV)[0]
+    dated = steps(("requirements.txt",), {"requirements.txt": "six\n"}, "tools", DATED)
+    both = replace(locked, steps=(*locked.steps, *dated))
+    text = proposal(both)
+    assert PREFIX not in text and text.count("pip install uv && ") == 1
+    setup = tuple(yaml.safe_load(text)["setup"])
+    made = await workshop.prepare(files, *candidates((), {}, EnvironmentSettings(setup=setup)))
+    asked = "python3 -m pytest -q tests && python3 -c 'import six; print(six.__version__)'"
+    code, output = await workshop.run(made.image, files, asked)
+    assert code == 0 and "1 passed" in output and output.endswith("\n1.16.0\n")
 
 
 def test_the_recipe_is_proposed_for_the_settings() -> None:
